@@ -1,0 +1,46 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { processesWith } from "../tools/test_processes.ts";
+
+/** Runs the project's test runner on one file with this text; gives the last line and the code. */
+async function runOn(text: string): Promise<[string | undefined, number]> {
+  const folder = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(`${folder}/one_test.ts`, text);
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "tools/test.ts", `${folder}/one_test.ts`],
+      cwd: new URL("..", import.meta.url),
+      stderr: "null",
+    }).output();
+    return [new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1), code];
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+Deno.test("tools/test.ts ends with the count of tests, and with 0 only if all passed", async () => {
+  const passing = 'Deno.test("a", async (t) => void await t.step("b", () => {}));\n';
+  const failing = 'Deno.test("c", () => { throw new Error("no"); });\n';
+  assertEquals(await runOn(passing), ["1 passed, 0 failed", 0]);
+  assertEquals(await runOn(passing + failing), ["1 passed, 1 failed", 1]);
+});
+
+Deno.test("tools/test.ts counts a failure where no test ran to its end", async () => {
+  for (const text of ["", "const a: string = 1;", 'Deno.test("a", () => Deno.kill(Deno.pid));']) {
+    assertEquals(await runOn(text), ["0 passed, 1 failed", 1], text);
+  }
+});
+
+Deno.test("processesWith() finds what carries the mark, until it has ended", async () => {
+  const value = crypto.randomUUID();
+  const child = new Deno.Command("sleep", { args: ["60"], env: { ZC_MARK: value } }).spawn();
+  try {
+    const [found, ...others] = processesWith(`ZC_MARK=${value}`);
+    assertEquals([found?.pid, others], [child.pid, []]);
+    assertMatch(found?.command ?? "", /sleep 60$/);
+    assertEquals(processesWith(`ZC_MARK=${value.slice(1)}`), []);
+  } finally {
+    child.kill();
+    await child.status;
+  }
+  assertEquals(processesWith(`ZC_MARK=${value}`), []);
+});

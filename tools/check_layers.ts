@@ -1,0 +1,202 @@
+/**
+ * Proves that imports go down the layers only, and that the system is reached in `src/os` alone.
+ *
+ * It reads the text of the files and runs none of them. It looks at the published files and the
+ * examples; tests and tools may import what they like, but nobody imports them.
+ *
+ * Run by `deno task check`; alone: `deno run --allow-read tools/check_layers.ts`.
+ *
+ * @module
+ */
+import { existsSync } from "@std/fs/exists";
+import { walkSync } from "@std/fs/walk";
+
+/** One broken rule. */
+export interface Violation {
+  /** Path of the file, from the root. */
+  readonly file: string;
+  /** Line of the import or call, from 1. */
+  readonly line: number;
+  /** What is wrong, and what would be right. */
+  readonly why: string;
+}
+
+interface Import {
+  readonly line: number;
+  /** Path of the imported file from the root, or the bare specifier. */
+  readonly target: string;
+  readonly isFile: boolean;
+}
+
+type Graph = ReadonlyMap<string, readonly Import[]>;
+
+/** The layers from the lowest to the highest; two in one row may not import each other. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["src/os"],
+  ["src/config"],
+  ["src/log"],
+  ["src/ipc"],
+  ["src/master", "src/server"],
+  ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts"],
+];
+/** What publishes each public name again may import its neighbours. */
+const ENTRY_POINTS = LAYERS.at(-1) as readonly string[];
+/** Fakes for the tests: they may import any layer of `src`, and no layer imports them. */
+const TESTING = "src/testing";
+/** Built on the entry points, so above all layers. */
+const EXAMPLES = "examples";
+/** The file that is pure data: the table of states. */
+const STATES = "src/master/states.ts";
+
+const IMPORT =
+  /\b(?:import|export)\b[^;"'()]*?\bfrom\s*(["'])(.+?)\1|\bimport\b\s*\(?\s*(["'])(.+?)\3/g;
+const SYSTEM = /\bDeno\s*\.\s*(?:dlopen|kill|Unsafe\w+)\b|\bprocess\s*\.\s*kill\b/g;
+const NOT_CODE = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/.*|\/\*[^]*?\*\//g;
+
+/** Blanks out comments and template literals, so that every line keeps its number. */
+function codeOf(text: string): string {
+  return text.replace(
+    NOT_CODE,
+    (part) => /^["']/.test(part) ? part : part.replace(/[^\n]/g, " "),
+  );
+}
+
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split("\n").length;
+}
+
+/** The layer of a file: the name of a folder or of an entry point; undefined if it has none. */
+function layerOf(file: string): string | undefined {
+  if (ENTRY_POINTS.includes(file)) return file;
+  return [TESTING, EXAMPLES, ...LAYERS.flat()].find((name) => file.startsWith(`${name}/`));
+}
+
+/** How high a layer is; the higher imports the lower. */
+function heightOf(layer: string): number {
+  return LAYERS.findIndex((row) => row.includes(layer));
+}
+
+function importsOf(file: string, code: string): Import[] {
+  return Array.from(code.matchAll(IMPORT), (match) => {
+    const specifier = (match[2] ?? match[4]) as string;
+    const isFile = /^(?:\.{0,2}\/|file:)/.test(specifier);
+    // The keyword, not the name, is where a reader looks.
+    const line = lineAt(code, match.index);
+    if (!isFile) return { line, target: specifier, isFile };
+    const url = new URL(specifier, new URL(file, "file:///"));
+    return { line, target: decodeURIComponent(url.pathname).slice(1), isFile };
+  });
+}
+
+/** Why this import is wrong, or undefined. */
+function faultOf(file: string, { target, isFile }: Import): string | undefined {
+  const from = layerOf(file);
+  if (file === STATES) return `imports "${target}", expected no import: it is pure data`;
+  if (!isFile || from === undefined) return undefined;
+  const to = layerOf(target);
+  const imports = `imports ${target}`;
+  if (from === EXAMPLES) {
+    if (to === EXAMPLES || ENTRY_POINTS.includes(target)) return undefined;
+    return `${imports}, expected an entry point: examples use what users use`;
+  }
+  // The package's own name and version.
+  if (target === "deno.json") return undefined;
+  if (to === undefined) return `${imports}, which is not published`;
+  if (to === from) return undefined;
+  if (to === TESTING || to === EXAMPLES) return `${imports}, expected no import of ${to}`;
+  if (from === TESTING) {
+    return ENTRY_POINTS.includes(to) ? `${imports}, expected only imports of src` : undefined;
+  }
+  if (heightOf(to) > heightOf(from)) return `${imports}, expected only layers below ${from}`;
+  if (heightOf(to) === heightOf(from) && !ENTRY_POINTS.includes(from)) {
+    return `${imports}, expected ${from} and ${to} to know nothing of each other`;
+  }
+  return undefined;
+}
+
+/** Each cycle once, at the import that closes it. */
+function cyclesOf(graph: Graph): Violation[] {
+  const found: Violation[] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string) => {
+    path.push(file);
+    for (const { target, line } of graph.get(file) ?? []) {
+      const start = path.indexOf(target);
+      if (start >= 0) {
+        const cycle = [...path.slice(start), target].join(" → ");
+        found.push({ file, line, why: `closes the cycle ${cycle}` });
+      } else if (!done.has(target)) {
+        visit(target);
+      }
+    }
+    path.pop();
+    done.add(file);
+  };
+  for (const file of graph.keys()) {
+    if (!done.has(file)) visit(file);
+  }
+  return found;
+}
+
+/** The files that the rules are for, from the root, in order. */
+function filesOf(root: string): string[] {
+  const files = ENTRY_POINTS.filter((file) => existsSync(`${root}/${file}`));
+  for (const folder of ["src", EXAMPLES]) {
+    if (!existsSync(`${root}/${folder}`)) continue;
+    for (const { path } of walkSync(`${root}/${folder}`, { exts: [".ts"], includeDirs: false })) {
+      files.push(path.slice(root.length + 1));
+    }
+  }
+  return files.sort();
+}
+
+/**
+ * Finds every broken rule of a source tree.
+ *
+ * Needs `--allow-read`.
+ *
+ * @param root Absolute path of the tree, normalized, without a slash at its end.
+ * @returns The violations, in the order of files and lines.
+ *
+ * @example
+ * ```ts
+ * import { checkLayers } from "./check_layers.ts";
+ *
+ * for (const { file, line, why } of checkLayers(Deno.cwd())) console.error(`${file}:${line}: ${why}`);
+ * ```
+ */
+export function checkLayers(root: string): Violation[] {
+  const violations: Violation[] = [];
+  const graph = new Map<string, Import[]>();
+  for (const file of filesOf(root)) {
+    const code = codeOf(Deno.readTextFileSync(`${root}/${file}`));
+    const layer = layerOf(file);
+    if (layer === undefined) {
+      const folders = LAYERS.slice(0, -1).flat().join(", ");
+      violations.push({ file, line: 1, why: `is in no layer, expected one of ${folders}` });
+    }
+    const imports = importsOf(file, code);
+    graph.set(file, imports);
+    for (const found of imports) {
+      const why = faultOf(file, found);
+      if (why !== undefined) violations.push({ file, line: found.line, why });
+    }
+    if (layer === "src/os") continue;
+    for (const { 0: call, index } of code.matchAll(SYSTEM)) {
+      violations.push({
+        file,
+        line: lineAt(code, index),
+        why: `uses ${call}, expected it in src/os`,
+      });
+    }
+  }
+  violations.push(...cyclesOf(graph));
+  return violations.sort((a, b) => a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line);
+}
+
+if (import.meta.main) {
+  const violations = checkLayers(new URL("..", import.meta.url).pathname.slice(0, -1));
+  for (const { file, line, why } of violations) console.error(`${file}:${line}: ${why}`);
+  if (violations.length > 0) Deno.exit(1);
+}

@@ -1,0 +1,140 @@
+/**
+ * Runs every check and every test of the project. The last line of its output is
+ * `N passed, N failed`, where each check counts as one; any failure makes the exit code 1.
+ *
+ * `deno task test` runs all, `deno task test tests/config` only the tests there, and
+ * `deno task check` only the checks. All goes on after a failure, so that one run shows them all.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { processesWith } from "./test_processes.ts";
+
+/** How long one check, or all tests together, may take. */
+const BOUND_MS = 8 * 60_000;
+/** How long a process may live on after the tests that started it. */
+const LINGER_MS = 5_000;
+
+const ROOT = new URL("..", import.meta.url);
+const ENTRY_POINTS = ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts"];
+const CHECKS: Readonly<Record<string, readonly string[]>> = {
+  "format": ["fmt", "--check"],
+  "lint": ["lint"],
+  "types": ["check", "--doc", "."],
+  "doc lint": ["doc", "--lint", ...ENTRY_POINTS],
+  "import directions": ["run", "--allow-read", "tools/check_layers.ts"],
+  "publish dry run": ["publish", "--dry-run", "--allow-dirty"],
+};
+
+interface Run {
+  readonly ok: boolean;
+  readonly output: string;
+}
+
+interface Count {
+  readonly name: string;
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Resolves to false if the promise has not been settled after that time. */
+async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), ms);
+  const settled = await Promise.race([promise.then(() => true), late.promise]);
+  clearTimeout(timer);
+  return settled;
+}
+
+/** Ends what carries the mark, once it had its time, and tells how many there were. */
+async function endLeftovers(mark: string): Promise<number> {
+  const deadline = performance.now() + LINGER_MS;
+  let left = processesWith(mark);
+  while (left.length > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    left = processesWith(mark);
+  }
+  for (const { pid, command } of left) {
+    console.error(`left behind, now killed: process ${pid}: ${command}`);
+    try {
+      Deno.kill(pid, "SIGKILL");
+    } catch {
+      // It has just ended by itself.
+    }
+  }
+  return left.length;
+}
+
+/**
+ * Runs Deno and shows what it prints. It gets pipes of its own, so a process that it leaves behind
+ * can't hold the output of this one open.
+ */
+async function runDeno(args: readonly string[]): Promise<Run> {
+  const id = crypto.randomUUID();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ZC_TEST_RUN: id },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+
+  let output = "";
+  const show = async (from: ReadableStream<Uint8Array>, to: typeof Deno.stdout) => {
+    const writer = to.writable.getWriter();
+    const decoder = new TextDecoder();
+    for await (const chunk of from) {
+      output += decoder.decode(chunk, { stream: true });
+      await writer.write(chunk);
+    }
+    writer.releaseLock();
+  };
+  const shown = Promise.all([show(child.stdout, Deno.stdout), show(child.stderr, Deno.stderr)]);
+
+  const inTime = await settles(child.status, BOUND_MS);
+  if (!inTime) {
+    console.error(`still running after ${BOUND_MS / 60_000} minutes`);
+    child.kill("SIGKILL");
+  }
+  const { success } = await child.status;
+  const leftovers = await endLeftovers(`ZC_TEST_RUN=${id}`);
+  await settles(shown, LINGER_MS);
+  return { ok: success && inTime && leftovers === 0, output };
+}
+
+async function runCheck(name: string, args: readonly string[]): Promise<Count> {
+  console.log(`--- ${name}`);
+  const { ok } = await runDeno(args);
+  return { name, passed: Number(ok), failed: Number(!ok) };
+}
+
+/** Runs the tests in these files and folders; what ends badly without a failed test counts as one. */
+async function runTests(paths: readonly string[], flags: readonly string[]): Promise<Count> {
+  console.log("--- tests");
+  const { ok, output } = await runDeno(["test", "-A", ...flags, ...paths]);
+  const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/gm;
+  const [, passed, failed] = (output.matchAll(summary).toArray().at(-1) ?? []).map(Number);
+  if (!passed && !failed) {
+    console.error("no result of any test: there was none, or they did not come to an end");
+    return { name: "tests", passed: 0, failed: 1 };
+  }
+  return { name: "tests", passed: passed ?? 0, failed: failed || Number(!ok) };
+}
+
+const flags = parseArgs(Deno.args, { boolean: ["checks-only"], string: ["_"] });
+const paths = flags._.map(String);
+const counts: Count[] = [];
+if (paths.length > 0) {
+  counts.push(await runTests(paths, []));
+} else {
+  for (const [name, args] of Object.entries(CHECKS)) counts.push(await runCheck(name, args));
+  // The types are one of the checks, and a type error should not hide what the tests say.
+  if (!flags["checks-only"]) counts.push(await runTests(["tests/"], ["--no-check"]));
+}
+
+console.log("--- summary");
+for (const { name, failed } of counts) console.log(`${failed > 0 ? "FAILED" : "ok    "} ${name}`);
+const total = (key: "passed" | "failed") => counts.reduce((sum, count) => sum + count[key], 0);
+console.log(`${total("passed")} passed, ${total("failed")} failed`);
+Deno.exit(total("failed") > 0 ? 1 : 0);
