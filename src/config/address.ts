@@ -1,0 +1,212 @@
+/**
+ * The addresses of `server-service`: text to an {@linkcode Endpoint} with a canonical key, by which a
+ * listener is known over reloads.
+ *
+ * Purely lexical: no name is looked up, no socket opened, no path touched.
+ *
+ * @module
+ */
+
+import { cannot } from "./errors.ts";
+
+/** A TCP address. */
+export interface InetEndpoint {
+  /** Tells the kinds apart. */
+  readonly kind: "inet";
+  /** The address in its canonical spelling; IPv6 without brackets. */
+  readonly hostname: string;
+  /** The port, 1 to 65535. */
+  readonly port: number;
+  /** Whether `hostname` is an IPv6 address. */
+  readonly ipv6: boolean;
+  /** Equal for two spellings of one address: `inet:0.0.0.0:80`, `inet:[::1]:80`. */
+  readonly key: string;
+}
+
+/** A path in the file system: a unix stream socket or a named pipe. */
+export interface PathEndpoint {
+  /** Tells the kinds apart. */
+  readonly kind: "unix" | "fifo";
+  /**
+   * The path to bind or open. It is absolute, except for a unix socket whose absolute path would be
+   * too long for the kernel while the path as written isn't.
+   */
+  readonly path: string;
+  /** Equal for two spellings of one path: `unix:/var/socket/imapd`, `fifo:/var/spool/in`. */
+  readonly key: string;
+}
+
+/** Where a service listens. */
+export type Endpoint = InetEndpoint | PathEndpoint;
+
+/** Longest path of a unix socket in bytes: `sun_path` less its final NUL (unix(7)). */
+export const UNIX_PATH_MAX = 107;
+
+const FORMS = 'HOST:PORT, [IPV6]:PORT, "local:PATH", "fifo:PATH" or a PATH without a colon';
+const HOSTS = 'an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IPV6]';
+
+/**
+ * Reads an address: `host:port`, `[v6]:port`, `local:PATH`, `fifo:PATH`, or a path without a colon.
+ *
+ * @param text The address as written, without a service name.
+ * @param options `cwd`: the absolute directory that relative paths start from.
+ * @returns The endpoint.
+ * @throws {TypeError} When the text isn't an address.
+ * @throws {RangeError} When a port or the length of a path is out of range.
+ *
+ * @example
+ * ```ts
+ * import { parseAddress } from "./address.ts";
+ *
+ * const cwd = "/srv/mail";
+ * console.assert(parseAddress(":80", { cwd }).key === parseAddress("0:80", { cwd }).key);
+ * console.assert(parseAddress("./imapd", { cwd }).key === "unix:/srv/mail/imapd");
+ * ```
+ */
+export function parseAddress(text: string, options: { readonly cwd: string }): Endpoint {
+  if (text === "") throw malformed(text, "nothing", FORMS);
+  if (text.includes("\0")) throw malformed(text, "a NUL character", FORMS);
+  if (text.startsWith("[")) return parseBracketed(text);
+  const colon = text.indexOf(":");
+  const scheme = text.slice(0, Math.max(colon, 0));
+  if (colon < 0 || scheme === "local") {
+    return unixEndpoint(text, text.slice(colon + 1), options.cwd);
+  }
+  if (scheme === "fifo") {
+    const absolute = resolveFile(text, text.slice(colon + 1), options.cwd);
+    return { kind: "fifo", path: absolute, key: `fifo:${absolute}` };
+  }
+  return inetEndpoint(text, scheme, text.slice(colon + 1));
+}
+
+/**
+ * Resolves a path lexically: `.`, `..` and repeated slashes go away, symbolic links are not followed.
+ *
+ * @param cwd The absolute directory that a relative path starts from.
+ * @param path The path.
+ * @returns The absolute path, without a slash at its end (but for `/` itself).
+ */
+export function resolvePath(cwd: string, path: string): string {
+  const parts: string[] = [];
+  for (const part of (path.startsWith("/") ? path : `${cwd}/${path}`).split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+function malformed(text: string, found: string, expected: string): TypeError {
+  return new TypeError(cannot("listen on", text, { found, expected }));
+}
+
+function inetEndpoint(text: string, host: string, port: string): InetEndpoint {
+  if (port.includes(":")) {
+    throw malformed(text, "an address with several colons", "an IPv6 address as [IPV6]:PORT");
+  }
+  const hostname = host === "" || host === "0" ? "0.0.0.0" : host;
+  if (parseIpv4(hostname) === undefined) {
+    throw malformed(text, /^[0-9.]+$/.test(host) ? "no IPv4 address" : "a host name", HOSTS);
+  }
+  const number = parsePort(text, port);
+  return { kind: "inet", hostname, port: number, ipv6: false, key: `inet:${hostname}:${number}` };
+}
+
+function parseBracketed(text: string): InetEndpoint {
+  const close = text.indexOf("]");
+  const groups = close < 0 ? undefined : parseIpv6(text.slice(1, close));
+  if (groups === undefined) {
+    throw malformed(text, "no IPv6 address", "[IPV6]:PORT such as [::1]:80");
+  }
+  if (text[close + 1] !== ":") throw malformed(text, "no port", "[IPV6]:PORT such as [::1]:80");
+  const port = parsePort(text, text.slice(close + 2));
+  const hostname = formatIpv6(groups);
+  return { kind: "inet", hostname, port, ipv6: true, key: `inet:[${hostname}]:${port}` };
+}
+
+function parsePort(text: string, digits: string): number {
+  const expected = "a port from 1 to 65535";
+  if (!/^[0-9]+$/.test(digits)) {
+    throw malformed(text, digits === "" ? "no port" : "a port that is no number", expected);
+  }
+  const port = Number(digits);
+  if (port < 1 || port > 65_535) {
+    throw new RangeError(cannot("listen on", text, { found: "a port out of range", expected }));
+  }
+  return port;
+}
+
+function unixEndpoint(text: string, path: string, cwd: string): PathEndpoint {
+  const absolute = resolveFile(text, path, cwd);
+  const bytes = byteLength(absolute);
+  // LIB-ZC binds a relative path as it stands, so an installation deep in the tree may rely on that.
+  const bound = bytes > UNIX_PATH_MAX && byteLength(path) <= UNIX_PATH_MAX ? path : absolute;
+  if (byteLength(bound) > UNIX_PATH_MAX) {
+    throw new RangeError(cannot("listen on", text, {
+      found: `a path of ${bytes} bytes`,
+      expected: `at most ${UNIX_PATH_MAX} bytes`,
+    }));
+  }
+  return { kind: "unix", path: bound, key: `unix:${absolute}` };
+}
+
+/** Resolves a path that must name a file: neither nothing nor plainly a directory. */
+function resolveFile(text: string, path: string, cwd: string): string {
+  if (path === "") throw malformed(text, "no path", FORMS);
+  if (/(^|\/)\.{0,2}$/.test(path)) throw malformed(text, "a directory", "the path of a file");
+  return resolvePath(cwd, path);
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/**
+ * Reads an IPv4 address in its only unambiguous form: four decimal numbers without leading zeros.
+ * (inet_aton(3) also takes `127.1`, octal and hexadecimal numbers, which surprise.)
+ */
+function parseIpv4(text: string): number[] | undefined {
+  const parts = text.split(".");
+  if (parts.length !== 4) return undefined;
+  if (!parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) <= 255)) {
+    return undefined;
+  }
+  return parts.map(Number);
+}
+
+/** Reads an IPv6 address (RFC 4291, section 2.2) without a zone: eight groups of 16 bits. */
+function parseIpv6(text: string): number[] | undefined {
+  const halves = text.split("::");
+  if (halves.length > 2) return undefined;
+  const head = parseGroups(halves[0], halves.length === 1);
+  if (halves.length === 1) return head?.length === 8 ? head : undefined;
+  const tail = parseGroups(halves[1], true);
+  if (head === undefined || tail === undefined) return undefined;
+  const zeros = 8 - head.length - tail.length;
+  return zeros < 1 ? undefined : [...head, ...new Array<number>(zeros).fill(0), ...tail];
+}
+
+/** Reads the groups on one side of a `::`; an IPv4 address may only end the whole address. */
+function parseGroups(text: string, last: boolean): number[] | undefined {
+  if (text === "") return [];
+  const groups: number[] = [];
+  const parts = text.split(":");
+  for (const [i, part] of parts.entries()) {
+    const bytes = last && i === parts.length - 1 ? parseIpv4(part) : undefined;
+    if (bytes !== undefined) groups.push(bytes[0] << 8 | bytes[1], bytes[2] << 8 | bytes[3]);
+    else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(parseInt(part, 16));
+    else return undefined;
+  }
+  return groups;
+}
+
+/** Writes an IPv6 address canonically (RFC 5952), all of it in hexadecimal. */
+function formatIpv6(groups: readonly number[]): string {
+  const text = groups.map((group) => group.toString(16)).join(":");
+  let longest: RegExpExecArray | undefined;
+  for (const run of text.matchAll(/\b0(:0)+\b/g)) {
+    if (longest === undefined || run[0].length > longest[0].length) longest = run;
+  }
+  if (longest === undefined) return text;
+  const end = longest.index + longest[0].length;
+  return `${text.slice(0, longest.index)}::${text.slice(end)}`.replace(/:{3,}/, "::");
+}

@@ -1,0 +1,145 @@
+/**
+ * The grammar of LIB-ZC's settings files, `*.cf` and `*.gcf`: text to entries with file and line.
+ *
+ * It knows no setting by name and changes no value: no quotes, no escapes, no sections, no comment
+ * behind a value. Its time is linear in the size of the text, whatever the text is.
+ *
+ * @module
+ */
+
+import { cannot, ConfigError } from "./errors.ts";
+
+/** One `key = value` line of a settings file. */
+export interface CfEntry {
+  /** The text before the first `=`, trimmed. It may be empty (`= x`). */
+  readonly key: string;
+  /** The text after the first `=`, trimmed; empty where the line has no `=`. */
+  readonly value: string;
+  /** The file's path as it was given. */
+  readonly file: string;
+  /** The line, counted from 1. */
+  readonly line: number;
+}
+
+const SPACE = 0x20;
+const DELETE = 0x7f;
+
+/**
+ * LIB-ZC trims what isspace(3) or iscntrl(3) accepts in the C locale: every ASCII control character
+ * and the space. Unicode's wider white space is ordinary text, so `String.prototype.trim` won't do.
+ */
+function isTrimmed(code: number): boolean {
+  return code <= SPACE || code === DELETE;
+}
+
+/**
+ * Takes ASCII white space and control characters off both ends.
+ *
+ * @param text Any text.
+ * @returns The text without them; what is inside stays as it is.
+ */
+export function trimAscii(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isTrimmed(text.charCodeAt(start))) start++;
+  while (end > start && isTrimmed(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+/**
+ * Reads the text of a settings file.
+ *
+ * Lines end at `\n`; a `\r` before it is white space like any other. Blank lines, and lines whose
+ * first character that isn't white space is `#`, give no entry. A NUL ends its line's text, because
+ * C reads each line as a string. A byte order mark is part of the first key, as it is in C.
+ *
+ * @param text The file's text.
+ * @param file The file's name, repeated in each entry.
+ * @returns The entries in the order of the lines; a key that is repeated is there each time.
+ *
+ * @example
+ * ```ts
+ * import { parseCf } from "./cf.ts";
+ *
+ * const [entry] = parseCf("# mail\nserver-service = imapd://0:143, 0:993\n", "imapd.cf");
+ * console.assert(entry.value === "imapd://0:143, 0:993" && entry.line === 2);
+ * ```
+ */
+export function parseCf(text: string, file: string): CfEntry[] {
+  const entries: CfEntry[] = [];
+  for (let start = 0, line = 1; start < text.length; line++) {
+    let end = text.indexOf("\n", start);
+    if (end < 0) end = text.length;
+    const entry = parseLine(text.slice(start, end));
+    if (entry !== undefined) entries.push({ ...entry, file, line });
+    start = end + 1;
+  }
+  return entries;
+}
+
+function parseLine(line: string): { key: string; value: string } | undefined {
+  // Every search below stays inside this one line, or a file of many lines would cost their square.
+  const nul = line.indexOf("\0");
+  const text = trimAscii(nul < 0 ? line : line.slice(0, nul));
+  if (text === "" || text.startsWith("#")) return undefined;
+  const equals = text.indexOf("=");
+  if (equals < 0) return { key: text, value: "" };
+  return { key: trimAscii(text.slice(0, equals)), value: trimAscii(text.slice(equals + 1)) };
+}
+
+/**
+ * Reads a settings file and gives its text.
+ *
+ * The file is taken as UTF-8. Bytes that aren't (comments in an older encoding, say) become U+FFFD
+ * and never cost more than their own line; the strict readers refuse a value that holds one.
+ *
+ * Needs the permission to read the file.
+ *
+ * @param path The file.
+ * @returns Its text.
+ * @throws {ConfigError} When it can't be read or isn't a regular file. A pipe or a device is refused
+ * because reading it might never end.
+ */
+export function readCfText(path: string): string {
+  try {
+    const info = Deno.statSync(path);
+    if (!info.isFile) throw unreadable(path, info.isDirectory ? "a directory" : "not a file");
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Deno.readFileSync(path));
+  } catch (error) {
+    throw error instanceof ConfigError ? error : unreadable(path, systemReason(error), error);
+  }
+}
+
+/**
+ * Reads a settings file: {@linkcode readCfText}, then {@linkcode parseCf}.
+ *
+ * Needs the permission to read the file.
+ *
+ * @param path The file.
+ * @returns Its entries.
+ * @throws {ConfigError} When it can't be read or isn't a regular file.
+ */
+export function readCfFile(path: string): CfEntry[] {
+  return parseCf(readCfText(path), path);
+}
+
+function unreadable(path: string, found: string, cause?: unknown): ConfigError {
+  const message = cannot("read settings file", path, {
+    found,
+    expected: "a regular file that may be read",
+  });
+  return new ConfigError([{ file: path, message }], cause === undefined ? {} : { cause });
+}
+
+/**
+ * Words why the system refused a path.
+ *
+ * @param error What a `Deno` file call has thrown.
+ * @returns A few words for the FOUND part of a message.
+ */
+export function systemReason(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file or directory";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.NotADirectory) return "not a directory";
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,220 @@
+/**
+ * Settings as a program holds them: an ordered map of strings that knows where each value was
+ * written, with LIB-ZC's typed readings (its `zconfig_t`), and the instance of the process.
+ *
+ * What a setting means, and whether its value is right, is for `settings.ts`.
+ *
+ * @module
+ */
+
+import { type CfEntry, readCfFile } from "./cf.ts";
+import type { Origin } from "./errors.ts";
+import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
+
+/**
+ * An ordered map of settings. A value that is set again wins over the earlier one and keeps its
+ * place in the order.
+ *
+ * The typed readings forgive: a setting that is missing, empty or makes no sense reads as the
+ * default, as in LIB-ZC.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "./config.ts";
+ *
+ * const config = new Config();
+ * config.set("timeout", "5m");
+ * console.assert(config.getSecond("timeout", 60) === 300);
+ * console.assert(config.getSecond("grace", 60) === 60);
+ * ```
+ */
+export class Config {
+  readonly #slots = new Map<string, { readonly value: string; readonly origin?: Origin }>();
+
+  /** How many settings there are. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /**
+   * Looks a setting up.
+   *
+   * @param key The setting's name.
+   * @returns Its text, or `undefined` where it isn't set.
+   */
+  get(key: string): string | undefined {
+    return this.#slots.get(key)?.value;
+  }
+
+  /**
+   * Sets a setting; the new value wins.
+   *
+   * @param key The setting's name.
+   * @param value Its text.
+   * @param origin Where it was written; leave it out for a value that the program decides.
+   * @returns This object.
+   */
+  set(key: string, value: string, origin?: Origin): this {
+    this.#slots.set(key, origin === undefined ? { value } : { value, origin });
+    return this;
+  }
+
+  /**
+   * Tells whether a setting is set, be it to an empty text.
+   *
+   * @param key The setting's name.
+   * @returns Whether it is set.
+   */
+  has(key: string): boolean {
+    return this.#slots.has(key);
+  }
+
+  /**
+   * Forgets a setting.
+   *
+   * @param key The setting's name.
+   * @returns Whether it was set.
+   */
+  delete(key: string): boolean {
+    return this.#slots.delete(key);
+  }
+
+  /**
+   * The names of the settings, in the order in which they were first set.
+   *
+   * @returns An iterator over the names.
+   */
+  keys(): IterableIterator<string> {
+    return this.#slots.keys();
+  }
+
+  /**
+   * The settings, in the order in which they were first set.
+   *
+   * @returns An iterator over pairs of name and text.
+   */
+  *entries(): IterableIterator<[string, string]> {
+    for (const [key, { value }] of this.#slots) yield [key, value];
+  }
+
+  /**
+   * The same as {@linkcode Config.entries}, for `for … of`.
+   *
+   * @returns An iterator over pairs of name and text.
+   */
+  [Symbol.iterator](): IterableIterator<[string, string]> {
+    return this.entries();
+  }
+
+  /**
+   * Tells where a setting's value was written.
+   *
+   * @param key The setting's name.
+   * @returns File and line, or `"argument"`; `undefined` where it isn't set or the program set it.
+   */
+  origin(key: string): Origin | undefined {
+    return this.#slots.get(key)?.origin;
+  }
+
+  /**
+   * Takes over the entries of a file, in their order: the last one of a key wins.
+   *
+   * @param entries What `parseCf` returned.
+   * @returns This object.
+   */
+  load(entries: Iterable<CfEntry>): this {
+    for (const { key, value, file, line } of entries) this.set(key, value, { file, line });
+    return this;
+  }
+
+  /**
+   * Reads a settings file and takes over its entries. Needs the permission to read the file.
+   *
+   * @param path The file.
+   * @returns This object.
+   * @throws {ConfigError} When the file can't be read; nothing is changed then.
+   */
+  loadFile(path: string): this {
+    return this.load(readCfFile(path));
+  }
+
+  /**
+   * Takes over every setting of another map, which wins.
+   *
+   * @param other The other map; it isn't changed.
+   * @returns This object.
+   */
+  merge(other: Config): this {
+    for (const [key, slot] of other.#slots) this.#slots.set(key, slot);
+    return this;
+  }
+
+  /**
+   * Reads a text.
+   *
+   * @param key The setting's name.
+   * @param fallback What to answer where it isn't set. A setting that is set to nothing is `""`.
+   * @returns The text.
+   */
+  getStr(key: string, fallback = ""): string {
+    return this.get(key) ?? fallback;
+  }
+
+  /**
+   * Reads a whole number of 32 bits; what follows its digits is ignored, as by atoi(3).
+   *
+   * @param key The setting's name.
+   * @param fallback What to answer where it isn't set or doesn't begin with such a number.
+   * @returns The number.
+   */
+  getInt(key: string, fallback = 0): number {
+    return toInt(this.getStr(key), fallback);
+  }
+
+  /**
+   * Reads a whole number up to 2^53 - 1; what follows its digits is ignored, as by atol(3).
+   *
+   * @param key The setting's name.
+   * @param fallback What to answer where it isn't set or doesn't begin with such a number.
+   * @returns The number.
+   */
+  getLong(key: string, fallback = 0): number {
+    return toLong(this.getStr(key), fallback);
+  }
+
+  /**
+   * Reads a truth value: `1 y yes true` or `0 n no false`, in capitals or not.
+   *
+   * @param key The setting's name.
+   * @param fallback What to answer for any other text, or where it isn't set.
+   * @returns The truth value.
+   */
+  getBool(key: string, fallback = false): boolean {
+    return toBool(this.getStr(key), fallback);
+  }
+
+  /**
+   * Reads a time: `90`, `90s`, `5m`, `2h`, `1d`, `1w`. A negative one is 0.
+   *
+   * @param key The setting's name.
+   * @param fallback What to answer for any other text, or where it isn't set; in seconds.
+   * @returns The time in seconds.
+   */
+  getSecond(key: string, fallback = 0): number {
+    return toSecond(this.getStr(key), fallback);
+  }
+
+  /**
+   * Reads a size: `512`, `64k`, `10m`, `1g`. A negative one is 0.
+   *
+   * @param key The setting's name.
+   * @param fallback What to answer for any other text, or where it isn't set; in bytes.
+   * @returns The size in bytes.
+   */
+  getSize(key: string, fallback = 0): number {
+    return toSize(this.getStr(key), fallback);
+  }
+}
+
+/** The settings of this process (LIB-ZC's `zvar_default_config`). */
+export const defaultConfig: Config = new Config();

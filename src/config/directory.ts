@@ -1,0 +1,165 @@
+/**
+ * A directory of settings files: each `*.cf` is a service, the `*.gcf` are shared by all.
+ *
+ * Reads files and nothing else. What a hook supplies instead of a directory doesn't come through
+ * here; `parseServiceConfig` and `validateServices` serve both.
+ *
+ * @module
+ */
+
+import { walkSync } from "@std/fs/walk";
+import { type CfEntry, parseCf, readCfFile, readCfText, systemReason } from "./cf.ts";
+import { Config } from "./config.ts";
+import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
+import {
+  parseServiceConfig,
+  type ServiceConfig,
+  type ServiceResult,
+  validateServices,
+} from "./service.ts";
+import { ALL_SETTINGS, checkSettings } from "./settings.ts";
+
+/** What a directory holds. */
+export interface DirectoryResult {
+  /** The services, sorted by file name. Not to be used where there is a problem. */
+  readonly services: readonly ServiceConfig[];
+  /** The entries of the `*.gcf`, sorted by file name: the last one of a key wins. */
+  readonly globals: readonly CfEntry[];
+  /** What is wrong; any of these makes the whole configuration unfit. */
+  readonly problems: readonly Problem[];
+  /** What looks odd but stops nothing, a file that was passed over included. */
+  readonly warnings: readonly Problem[];
+}
+
+/** What a `.gcf` may give for every service. */
+const INHERITED_SETTINGS = ALL_SETTINGS.filter(({ inherited }) => inherited === true);
+
+/**
+ * Reads all settings of a directory and finds every problem in them.
+ *
+ * A name that begins with a dot is skipped, capitals in the extension don't matter, and a link to a
+ * file counts as a file.
+ *
+ * Needs the permission to read the directory and its files.
+ *
+ * @param dir The directory, as it was given: file names in messages and in services begin with it.
+ * @param options `cwd`: the absolute directory that relative addresses start from.
+ * @returns The services, the shared settings, and what is wrong.
+ */
+export function loadConfigDirectory(
+  dir: string,
+  options: { readonly cwd: string },
+): DirectoryResult {
+  const { cwd } = options;
+  const problems: Problem[] = [];
+  const warnings: Problem[] = [];
+  const files = listFiles(dir, { problems, warnings });
+
+  const globals = files.gcf.flatMap(({ path }) => gather(problems, () => readCfFile(path)) ?? []);
+  const shared = new Config().load(globals);
+  problems.push(...checkSettings(shared, INHERITED_SETTINGS));
+
+  const results: ServiceResult[] = [];
+  for (const { name, path } of files.cf) {
+    const text = gather(problems, () => readCfText(path));
+    if (text === undefined) continue;
+    const entries = parseCf(text, path);
+    // A file of comments only is a service that somebody has switched off, and not an empty file.
+    if (entries.length === 0 && text.includes("#")) {
+      const about = { found: "only comments in it, so it is passed over", expected: "settings" };
+      warnings.push({ file: path, message: cannot("use as a service", name, about) });
+      continue;
+    }
+    if (text.startsWith("\ufeff")) {
+      const about = { found: "a byte order mark in it", expected: "the setting's name" };
+      warnings.push({ file: path, line: 1, message: cannot("read", entries[0].key, about) });
+    }
+    const config = new Config().load(entries);
+    results.push(parseServiceConfig(config, { id: name, file: path, cwd, globals: shared }));
+  }
+  problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
+  warnings.push(...results.flatMap((result) => result.warnings));
+  const services = results.flatMap(({ service }) => service === undefined ? [] : [service]);
+  return { services, globals, problems, warnings };
+}
+
+/**
+ * Reads the shared settings (`*.gcf`) of a directory, for a server.
+ *
+ * Needs the permission to read the directory and its files.
+ *
+ * @param dir The directory.
+ * @returns The settings.
+ * @throws {ConfigError} When the directory or one of the files can't be read; it names them all.
+ */
+export function loadGlobalSettings(dir: string): Config {
+  const problems: Problem[] = [];
+  const config = new Config();
+  for (const { path } of listFiles(dir, { problems, warnings: [] }).gcf) {
+    gather(problems, () => config.loadFile(path));
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+/**
+ * Reads each `*.cf` of a directory, as it stands.
+ *
+ * Needs the permission to read the directory and its files.
+ *
+ * @param dir The directory.
+ * @returns The settings of each file, sorted by file name.
+ * @throws {ConfigError} When the directory or one of the files can't be read; it names them all.
+ */
+export function loadServiceFiles(dir: string): Config[] {
+  const problems: Problem[] = [];
+  const configs = listFiles(dir, { problems, warnings: [] }).cf.flatMap(({ path }) =>
+    gather(problems, () => new Config().loadFile(path)) ?? []
+  );
+  if (problems.length > 0) throw new ConfigError(problems);
+  return configs;
+}
+
+/** A settings file of a directory. */
+interface ListedFile {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** Lists the settings files of a directory by extension, each list sorted by name. */
+function listFiles(
+  dir: string,
+  found: { readonly problems: Problem[]; readonly warnings: Problem[] },
+): { readonly cf: readonly ListedFile[]; readonly gcf: readonly ListedFile[] } {
+  const lists: Record<string, ListedFile[]> = { cf: [], gcf: [] };
+  const base = dir.length > 1 && dir.endsWith("/") ? dir.slice(0, -1) : dir;
+  try {
+    if (!Deno.statSync(dir).isDirectory) throw new Deno.errors.NotADirectory();
+    for (const { name } of walkSync(dir, { maxDepth: 1, includeDirs: false })) {
+      const path = base === "/" ? `/${name}` : `${base}/${name}`;
+      const extension = /^[^.].*\.(g?cf)$/is.exec(name)?.[1].toLowerCase();
+      if (extension === undefined) continue;
+      // A link may lead anywhere, and opening a pipe would wait for its writer.
+      if (isOther(path)) {
+        const about = { found: "not a file, so it is passed over", expected: "a regular file" };
+        found.warnings.push({ file: path, message: cannot("read settings file", path, about) });
+      } else {
+        lists[extension].push({ name, path });
+      }
+    }
+  } catch (error) {
+    const about = { found: systemReason(error), expected: "a directory that may be read" };
+    found.problems.push({ file: dir, message: cannot("read settings directory", dir, about) });
+  }
+  const byName = (a: ListedFile, b: ListedFile) => a.name < b.name ? -1 : 1;
+  return { cf: lists.cf.sort(byName), gcf: lists.gcf.sort(byName) };
+}
+
+/** Tells whether a path leads to something that isn't a regular file; a dead link leads nowhere. */
+function isOther(path: string): boolean {
+  try {
+    return !Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

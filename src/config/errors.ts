@@ -1,0 +1,160 @@
+/**
+ * What can be wrong with settings, and how it is told: one {@linkcode Problem} for each fault, with
+ * its place, and {@linkcode ConfigError} for a whole list of them.
+ *
+ * Nothing here reads a file or ends the process; it only words what others have found.
+ *
+ * @module
+ */
+
+/**
+ * Where a setting was written: a line of a file (counted from 1), a hook (its name as `file`, without
+ * a line), or the command line.
+ */
+export type Origin = { readonly file: string; readonly line?: number } | "argument";
+
+/** One fault in the settings, with the place where it can be mended. */
+export interface Problem {
+  /** The settings file (or the name of the hook that supplied the settings). */
+  readonly file?: string;
+  /** The line in that file, counted from 1. */
+  readonly line?: number;
+  /** The setting's name. */
+  readonly key?: string;
+  /** Whether the setting came from the command line. */
+  readonly argument?: boolean;
+  /** `Cannot ACTION "VALUE": FOUND, expected WANTED`. */
+  readonly message: string;
+}
+
+/**
+ * Writes a problem on one line: `conf/a.cf:3: server-proc-count: Cannot …`, or
+ * `argument -pid-file: Cannot …`.
+ *
+ * @param problem The problem to write.
+ * @returns The line, without a line end.
+ *
+ * @example
+ * ```ts
+ * import { formatProblem } from "./errors.ts";
+ *
+ * const line = formatProblem({ file: "a.cf", line: 3, key: "port", message: "Cannot …" });
+ * console.assert(line === "a.cf:3: port: Cannot …");
+ * ```
+ */
+export function formatProblem(problem: Problem): string {
+  const { file, line, key, message } = problem;
+  const parts: string[] = [];
+  if (file !== undefined) parts.push(formatPlace({ file, line }));
+  if (key !== undefined) parts.push(problem.argument ? `argument -${key}` : key);
+  return [...parts, message].join(": ");
+}
+
+/**
+ * Writes a place as `conf/a.cf:3`, or as `hook:1` where there is no line.
+ *
+ * @param place The file or hook, and the line.
+ * @returns The place on one line.
+ */
+export function formatPlace(place: { readonly file: string; readonly line?: number }): string {
+  return place.line === undefined ? place.file : `${place.file}:${place.line}`;
+}
+
+/**
+ * Makes a problem out of the place where a setting was written.
+ *
+ * @param origin The setting's origin; `undefined` for one that the program itself has set.
+ * @param rest The setting's name and the message.
+ * @returns The problem.
+ */
+export function problemAt(
+  origin: Origin | undefined,
+  rest: { readonly key: string; readonly message: string },
+): Problem {
+  return origin === "argument" ? { argument: true, ...rest } : { ...origin, ...rest };
+}
+
+/**
+ * Settings that can't be used. Its message lists every problem, one a line; `problems` holds them
+ * one by one.
+ */
+export class ConfigError extends Error {
+  /** The error class's name. */
+  override readonly name: string = "ConfigError";
+  /** Every problem that was found, in the order of the files and lines. */
+  readonly problems: readonly Problem[];
+
+  /**
+   * Makes the error; its message is written here.
+   *
+   * @param problems The problems; at least one.
+   * @param options `cause`: the error of the system call, where there was one.
+   */
+  constructor(problems: readonly Problem[], options?: ErrorOptions) {
+    super(problems.map(formatProblem).join("\n"), options);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Runs a reader and gathers the problems that it throws, so that the next one can run too.
+ *
+ * @param problems Where the problems are added.
+ * @param read The reader.
+ * @returns What it returned, or `undefined` where it threw a {@linkcode ConfigError}.
+ * @throws Any other error that the reader throws.
+ */
+export function gather<T>(problems: Problem[], read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+/** Longest piece of a user's text that is repeated in a message, in UTF-16 units. */
+const QUOTE_LIMIT = 120;
+
+/**
+ * Quotes a user's text for a message: control characters are escaped, and a long text is cut, so
+ * that a message stays one readable line whatever a file holds.
+ *
+ * @param text Any text.
+ * @returns The text in double quotes.
+ */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > QUOTE_LIMIT ? `${text.slice(0, QUOTE_LIMIT)}…` : text);
+}
+
+/**
+ * Words a refusal the way that every message of this project is worded.
+ *
+ * @param action What was tried, such as `read` or `listen on`.
+ * @param value The user's text; it is quoted here.
+ * @param about `found`: what the text turned out to be; `expected`: what would have been right.
+ * @returns `Cannot ACTION "VALUE": FOUND, expected WANTED`.
+ */
+export function cannot(
+  action: string,
+  value: string,
+  about: { readonly found: string; readonly expected: string },
+): string {
+  return `Cannot ${action} ${quote(value)}: ${about.found}, expected ${about.expected}`;
+}
+
+/**
+ * Gives the message of an error that a parser of this layer has thrown for a bad value. Any other
+ * error is a fault in the program and is thrown on.
+ *
+ * @param error What was caught.
+ * @returns Its message.
+ * @throws The same `error`, unless it is a `TypeError`, a `RangeError` or a `SyntaxError`.
+ */
+export function refusal(error: unknown): string {
+  if (
+    error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError
+  ) return error.message;
+  throw error;
+}

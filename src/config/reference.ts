@@ -1,0 +1,81 @@
+/**
+ * What users read about the settings, written from their records: the reference page and `-help`.
+ * Pure text; nothing is printed here.
+ *
+ * @module
+ */
+
+import type { Setting, SettingScope } from "./setting.ts";
+import { ALL_SETTINGS } from "./settings.ts";
+
+const PLACES: Readonly<Record<SettingScope, string>> = {
+  service: "`.cf`",
+  master: "master",
+  server: "server",
+};
+
+const USAGE = {
+  master: "master -C DIR [-name VALUE | --flag]...",
+  server: "server alone -server-service LIST [-name VALUE | --flag]...",
+} as const;
+
+const HELP_WIDTH = 78;
+const HELP_INDENT = "      ";
+
+/**
+ * Writes the table of all settings for the reference page.
+ *
+ * @returns A Markdown table, sorted by name, as `deno fmt` would lay it out, with a line end at its
+ * end.
+ */
+export function renderSettingsReference(): string {
+  const rows = ALL_SETTINGS.toSorted((a, b) => a.name < b.name ? -1 : 1).map((setting) => [
+    `\`${setting.name}\``,
+    setting.scopes.map((scope) => PLACES[scope]).join(", ") + (setting.inherited ? ", `.gcf`" : ""),
+    setting.kind.expected,
+    setting.fallback === undefined ? "" : `\`${setting.fallback}\``,
+    setting.doc,
+  ]);
+  const table = [["Setting", "Read by", "Value", "Default", "Meaning"], ...rows];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  const lines = table.map((row) => row.map((cell, column) => cell.padEnd(widths[column])));
+  lines.splice(1, 0, widths.map((width) => "-".repeat(width)));
+  return lines.map((line) => `| ${line.join(" | ")} |\n`).join("");
+}
+
+/**
+ * Writes the answer to `-help`.
+ *
+ * @param program Whose arguments to list.
+ * @returns Plain text for a terminal, with a line end at its end.
+ */
+export function renderHelp(program: "master" | "server"): string {
+  const lines = [`Usage: ${USAGE[program]}`, ""];
+  for (const setting of ALL_SETTINGS) {
+    if (!setting.scopes.includes(program)) continue;
+    lines.push(`  ${synopsis(setting)}`);
+    const fallback = setting.fallback === undefined || setting.kind.placeholder === ""
+      ? ""
+      : ` Default: ${setting.fallback}.`;
+    lines.push(...wrap(setting.doc + fallback));
+  }
+  return lines.join("\n") + "\n";
+}
+
+function synopsis({ name, kind }: Setting<unknown>): string {
+  return kind.placeholder === "" ? `--${name}` : `-${name} ${kind.placeholder}`;
+}
+
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  let line = HELP_INDENT;
+  for (const word of text.split(" ")) {
+    if (line !== HELP_INDENT && line.length + word.length > HELP_WIDTH) {
+      lines.push(line.trimEnd());
+      line = HELP_INDENT;
+    }
+    line += `${word} `;
+  }
+  lines.push(line.trimEnd());
+  return lines;
+}

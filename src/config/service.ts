@@ -1,0 +1,315 @@
+/**
+ * A service's settings to a {@linkcode ServiceConfig}: every key read strictly, every problem of a
+ * file found in one pass, and addresses that are named twice.
+ *
+ * Pure: nothing is opened, bound or started, and no path is looked at.
+ *
+ * @module
+ */
+
+import { type Endpoint, parseAddress } from "./address.ts";
+import { Config } from "./config.ts";
+import {
+  cannot,
+  formatPlace,
+  type Origin,
+  type Problem,
+  problemAt,
+  quote,
+  refusal,
+} from "./errors.ts";
+import {
+  ALL_SETTINGS,
+  checkSettings,
+  MASTER_CHDIR,
+  MASTER_CHROOT,
+  readSetting,
+  SERVER_COMMAND,
+  SERVER_PROC_COUNT,
+  SERVER_PROTOCOL,
+  SERVER_SERVICE,
+  SERVER_STOP_ON_SOFTSTOP_AFTER,
+  type ServerProtocol,
+  type Setting,
+} from "./settings.ts";
+
+/** One address of a service. */
+export interface ServiceEndpoint {
+  /** The service's name; empty where the list gives none. */
+  readonly service: string;
+  /** Where it listens. */
+  readonly endpoint: Endpoint;
+  /** The address as written, without the name. */
+  readonly address: string;
+  /** Where it was written, for messages about it; `undefined` where the program itself set it. */
+  readonly origin: Origin | undefined;
+}
+
+/** A `server-service`, read. */
+export interface ServiceList {
+  /** The addresses that could be read. */
+  readonly endpoints: readonly ServiceEndpoint[];
+  /** What is wrong with the others. */
+  readonly problems: readonly Problem[];
+}
+
+/** One service: a program, where it listens, and how many processes it has. */
+export interface ServiceConfig {
+  /** The file's base name, or `hook:N` for a service that a hook supplied. */
+  readonly id: string;
+  /** The settings file; a service of a hook has none. */
+  readonly file?: string;
+  /** The program and its arguments; at least one word. */
+  readonly command: readonly string[];
+  /** Where it listens; at least one address. */
+  readonly endpoints: readonly ServiceEndpoint[];
+  /** How many processes; 0 opens the addresses and starts nothing. */
+  readonly procCount: number;
+  /** How descriptors reach its processes. */
+  readonly protocol: ServerProtocol;
+  /** The directory that becomes the root of its processes. */
+  readonly masterChroot?: string;
+  /** The working directory of its processes. */
+  readonly masterChdir?: string;
+  /** How long a process goes on after a soft stop, in milliseconds. */
+  readonly softstopAfterMs?: number;
+  /** Every setting of the file or the hook as text, the server's own ones included. */
+  readonly settings: ReadonlyMap<string, string>;
+  /** Where each setting was written, for messages about it. */
+  readonly origins: ReadonlyMap<string, Origin>;
+  /** Equal for two services exactly when all their settings, the shared ones included, are. */
+  readonly fingerprint: string;
+}
+
+/** What {@linkcode parseServiceConfig} found. A problem makes the whole configuration unfit. */
+export interface ServiceResult extends ServiceList {
+  /** The service; missing where there is a problem or nothing to run. */
+  readonly service?: ServiceConfig;
+  /** What looks odd but stops nothing. */
+  readonly warnings: readonly Problem[];
+}
+
+/**
+ * Reads the settings of one service.
+ *
+ * LIB-ZC passes over a file without `server-command` or `server-service` in silence, whatever else is
+ * in it. Here it depends on what was most likely meant: no setting at all is a problem (a file that
+ * was emptied or cut off by mistake); addresses without a command are a problem (somebody would wait
+ * for an answer there); settings without addresses are a warning, and the service is passed over.
+ *
+ * @param given The settings of the file or the hook. An empty value counts as missing.
+ * @param options `id`: the file's base name or `hook:N`. `file`: the file's path, if there is one.
+ * `cwd`: the absolute directory that relative paths start from. `globals`: the shared settings.
+ * @returns The service, or why there is none.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "./config.ts";
+ * import { parseServiceConfig } from "./service.ts";
+ *
+ * const config = new Config().set("server-command", "bin/imapd").set("server-service", "0:143");
+ * const { service } = parseServiceConfig(config, { id: "hook:1", cwd: "/srv/mail" });
+ * console.assert(service?.endpoints[0].endpoint.key === "inet:0.0.0.0:143");
+ * ```
+ */
+export function parseServiceConfig(
+  given: Config,
+  options: {
+    readonly id: string;
+    readonly file?: string;
+    readonly cwd: string;
+    readonly globals?: Config;
+  },
+): ServiceResult {
+  const { id, file, cwd, globals = new Config() } = options;
+  const place = { file: file ?? id };
+  const config = placed(given, place);
+  if (config.size === 0) {
+    return { ...NOTHING, problems: [{ ...place, message: unfit(id, "no setting in it") }] };
+  }
+  if (config.getStr(SERVER_SERVICE.name) === "") {
+    const message = unfit(id, "no server-service, so it is passed over");
+    return { ...NOTHING, warnings: [{ ...place, message }] };
+  }
+
+  const { endpoints, problems: unreadable } = readServiceList(config, { cwd });
+  const problems = [...checkSettings(config, OTHER_SERVICE_SETTINGS), ...unreadable];
+  if (config.getStr(SERVER_COMMAND.name) === "") {
+    problems.push({ ...place, key: SERVER_COMMAND.name, message: unfit(id, "no server-command") });
+  }
+  if (file === undefined) problems.push(...checkAsArguments(config));
+  const warnings = [...checkSettings(config, SERVER_ONLY_SETTINGS), ...checkEncoding(config)];
+  if (problems.length > 0) return { endpoints, problems: problems.toSorted(byLine), warnings };
+
+  const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });
+  const masterChroot = read(MASTER_CHROOT);
+  const masterChdir = read(MASTER_CHDIR);
+  const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
+  const service: ServiceConfig = {
+    id,
+    ...(file === undefined ? {} : { file }),
+    command: read(SERVER_COMMAND) ?? [],
+    endpoints,
+    procCount: read(SERVER_PROC_COUNT),
+    protocol: read(SERVER_PROTOCOL),
+    ...(masterChroot === undefined ? {} : { masterChroot }),
+    ...(masterChdir === undefined ? {} : { masterChdir }),
+    ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),
+    settings: new Map(config),
+    origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
+    fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
+  };
+  return { service, endpoints, problems, warnings };
+}
+
+/**
+ * Reads a `server-service`: `[name://]address`, parted by any of `;`, `,`, tab and space.
+ *
+ * An address that is named twice isn't looked for; that is for {@linkcode validateServices}.
+ *
+ * @param config The settings.
+ * @param options `cwd`: the absolute directory that relative paths start from.
+ * @returns The addresses, none where the setting is missing or empty, and what is wrong.
+ */
+export function readServiceList(
+  config: Config,
+  options: { readonly cwd: string },
+): ServiceList {
+  const key = SERVER_SERVICE.name;
+  const list = readSetting(config, SERVER_SERVICE);
+  if (!list.ok) return { endpoints: [], problems: [list.problem] };
+  if (list.value === undefined) return { endpoints: [], problems: [] };
+  const origin = config.origin(key);
+  const endpoints: ServiceEndpoint[] = [];
+  const problems: Problem[] = [];
+  const items = list.value.split(/[;, \t]+/).filter((item) => item !== "");
+  if (items.length === 0) {
+    const about = { found: "no address", expected: SERVER_SERVICE.kind.expected };
+    problems.push(problemAt(origin, { key, message: cannot("read", list.value, about) }));
+  }
+  for (const item of items) {
+    try {
+      endpoints.push({ ...parseItem(item, options.cwd), origin });
+    } catch (error) {
+      problems.push(problemAt(origin, { key, message: refusal(error) }));
+    }
+  }
+  return { endpoints, problems };
+}
+
+/**
+ * Finds addresses that are named twice, within one service or in two.
+ *
+ * @param services All services of a configuration, whether they come from files or from a hook.
+ * @returns A problem for each second naming; it tells the place of the first one.
+ */
+export function validateServices(
+  services: readonly Pick<ServiceConfig, "endpoints">[],
+): Problem[] {
+  const problems: Problem[] = [];
+  const firsts = new Map<string, ServiceEndpoint>();
+  for (const named of services.flatMap((service) => service.endpoints)) {
+    const place = placeOf(named.endpoint);
+    const first = firsts.get(place);
+    if (first === undefined) {
+      firsts.set(place, named);
+      continue;
+    }
+    const where = typeof first.origin === "object" ? ` in ${formatPlace(first.origin)}` : "";
+    const message = cannot("listen on", named.address, {
+      found: `already named${where} as ${quote(first.address)}`,
+      expected: "each address once",
+    });
+    problems.push(problemAt(named.origin, { key: SERVER_SERVICE.name, message }));
+  }
+  return problems;
+}
+
+const NOTHING: ServiceResult = { endpoints: [], problems: [], warnings: [] };
+
+/** What the master itself uses; a wrong one makes the configuration unfit. */
+const SERVICE_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("service"));
+
+/** What only the server reads. It may be a program that means something else by the name. */
+const SERVER_ONLY_SETTINGS = ALL_SETTINGS.filter(({ scopes }) =>
+  scopes.includes("server") && !scopes.includes("service")
+);
+
+const OTHER_SERVICE_SETTINGS = SERVICE_SETTINGS.filter(({ name }) => name !== SERVER_SERVICE.name);
+
+const SERVICE_NAMES: ReadonlySet<string> = new Set(SERVICE_SETTINGS.map(({ name }) => name));
+
+function unfit(id: string, found: string): string {
+  return cannot("use as a service", id, { found, expected: "server-command and server-service" });
+}
+
+function byLine(a: Problem, b: Problem): number {
+  return (a.line ?? 0) - (b.line ?? 0);
+}
+
+/** Reads a setting of which `checkSettings` has found nothing wrong. */
+function readChecked<T>(
+  setting: Setting<T>,
+  from: { readonly config: Config; readonly globals: Config },
+): T {
+  const shared = setting.inherited === true && from.config.getStr(setting.name) === "";
+  const result = readSetting(shared ? from.globals : from.config, setting);
+  return result.ok ? result.value : setting.defaultValue;
+}
+
+/** Reads one `[name://]address` of a list. */
+function parseItem(item: string, cwd: string): Omit<ServiceEndpoint, "origin"> {
+  const mark = item.indexOf("://");
+  const service = item.slice(0, Math.max(mark, 0));
+  if (service.includes(":")) {
+    // The name travels to the server as `name:i5`, where a colon of its own would end it.
+    const about = { found: "a colon in it", expected: "a name without one" };
+    throw new TypeError(cannot("name a service", service, about));
+  }
+  const address = mark < 0 ? item : item.slice(mark + 3);
+  return { service, endpoint: parseAddress(address, { cwd }), address };
+}
+
+/** A service without a file gets its settings as `-key value`; not every text survives that. */
+function checkAsArguments(config: Config): Problem[] {
+  const problems: Problem[] = [];
+  for (const [key, value] of config) {
+    const found = key === "" || key.startsWith("-")
+      ? "a name that is no argument"
+      : `${key}${value}`.includes("\0")
+      ? "a NUL character"
+      : undefined;
+    if (found === undefined) continue;
+    const expected = "a name and a value that fit into -name value";
+    const message = cannot("hand on setting", key, { found, expected });
+    problems.push(problemAt(config.origin(key), { key, message }));
+  }
+  return problems;
+}
+
+function checkEncoding(config: Config): Problem[] {
+  const warnings: Problem[] = [];
+  for (const [key, value] of config) {
+    if (SERVICE_NAMES.has(key) || !`${key}${value}`.includes("\ufffd")) continue;
+    const about = { found: "bytes that are not UTF-8", expected: "UTF-8 text" };
+    const message = cannot("read", value, about);
+    warnings.push(problemAt(config.origin(key), { key, message }));
+  }
+  return warnings;
+}
+
+/** Two kinds of endpoint can't share one path either, so a path counts without its kind. */
+function placeOf({ kind, key }: Endpoint): string {
+  return kind === "inet" ? key : key.slice(kind.length + 1);
+}
+
+/** Copies the settings and says of each that nobody placed (a hook's) where it comes from. */
+function placed(given: Config, place: { readonly file: string }): Config {
+  const config = new Config();
+  for (const [key, value] of given) config.set(key, value, given.origin(key) ?? place);
+  return config;
+}
+
+function sortedEntries(config: Config): [string, string][] {
+  return [...config].sort(([a], [b]) => a < b ? -1 : 1);
+}

@@ -1,0 +1,112 @@
+/**
+ * One record for each setting, and the strict reading of a setting by its record.
+ *
+ * The records themselves are in `settings.ts`; this file knows none of them by name.
+ *
+ * @module
+ */
+
+import type { Config } from "./config.ts";
+import { cannot, type Problem, problemAt, refusal } from "./errors.ts";
+import type { ValueKind } from "./values.ts";
+
+/**
+ * Who reads a setting: `service`, the master in a service's `.cf`; `master`, the master on its
+ * command line or in `*.gcf`; `server`, the server's own process.
+ */
+export type SettingScope = "service" | "master" | "server";
+
+/** All that is known of one setting. */
+export interface Setting<T> {
+  /** Its name in files; `-name` on a command line. */
+  readonly name: string;
+  /** Who reads it. */
+  readonly scopes: readonly SettingScope[];
+  /** Its kind of value. */
+  readonly kind: ValueKind<T>;
+  /** Its default, as one would write it. */
+  readonly fallback?: string;
+  /** Whether a `.gcf` may give it for every service that doesn't give it itself. */
+  readonly inherited?: boolean;
+  /** What it does, in one or two sentences. */
+  readonly doc: string;
+  /** Its default value: what `fallback` reads as, or `undefined` where there is no default. */
+  readonly defaultValue: T;
+}
+
+/** A setting that was read, or why it couldn't be. */
+export type SettingResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem };
+
+/**
+ * Reads a setting strictly. One that is missing or empty reads as its default, as in LIB-ZC.
+ *
+ * @param config The settings.
+ * @param setting The setting's record.
+ * @returns The value, or a problem that names file and line.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "./config.ts";
+ * import { readSetting, SERVER_PROC_COUNT } from "./settings.ts";
+ *
+ * const config = new Config().set("server-proc-count", "many", { file: "a.cf", line: 3 });
+ * const result = readSetting(config, SERVER_PROC_COUNT);
+ * console.assert(!result.ok && result.problem.line === 3);
+ * ```
+ */
+export function readSetting<T>(config: Config, setting: Setting<T>): SettingResult<T> {
+  const key = setting.name;
+  const text = config.getStr(key);
+  if (text === "") return { ok: true, value: setting.defaultValue };
+  try {
+    refuseBrokenText(text);
+    return { ok: true, value: setting.kind.parse(text) };
+  } catch (error) {
+    const problem = problemAt(config.origin(key), { key, message: refusal(error) });
+    return { ok: false, problem };
+  }
+}
+
+/**
+ * Reads a setting strictly and goes on with its default where it is wrong, so that one pass finds
+ * every problem.
+ *
+ * @param config The settings.
+ * @param setting The setting's record.
+ * @param problems Where a problem is added.
+ * @returns The value, or the default.
+ */
+export function collectSetting<T>(config: Config, setting: Setting<T>, problems: Problem[]): T {
+  const result = readSetting(config, setting);
+  if (result.ok) return result.value;
+  problems.push(result.problem);
+  return setting.defaultValue;
+}
+
+/**
+ * Finds everything that is wrong in those settings of a map that have a record.
+ *
+ * @param config The settings.
+ * @param settings The records to check by, such as those of one scope.
+ * @returns The problems; none where all is well.
+ */
+export function checkSettings(
+  config: Config,
+  settings: readonly Setting<unknown>[],
+): Problem[] {
+  const problems: Problem[] = [];
+  for (const setting of settings) collectSetting(config, setting, problems);
+  return problems;
+}
+
+/** No setting can hold these: a NUL can't be handed on, and U+FFFD is what unreadable bytes became. */
+function refuseBrokenText(text: string): void {
+  const found = text.includes("\0")
+    ? "a NUL character"
+    : text.includes("\ufffd")
+    ? "bytes that are not UTF-8"
+    : undefined;
+  if (found !== undefined) throw new TypeError(cannot("read", text, { found, expected: "text" }));
+}

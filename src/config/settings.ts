@@ -1,0 +1,299 @@
+/**
+ * Every setting that the master and the servers know, one record each; the reference page and
+ * `-help` are written from these records. A new setting is one more record here.
+ *
+ * A server's own settings aren't listed: they are read with the getters of `Config`.
+ *
+ * @module
+ */
+
+import { COMMAND_FORM, parseCommand } from "./command.ts";
+import {
+  LOG_SERVICE_FORM,
+  LOG_TARGET_FORM,
+  type LogServiceConfig,
+  type LogTarget,
+  parseLogService,
+  parseLogTarget,
+} from "./log_target.ts";
+import type { Setting } from "./setting.ts";
+import {
+  BYTE_LIMIT,
+  FLAG,
+  oneOf,
+  parsedKind,
+  SECONDS,
+  textKind,
+  type ValueKind,
+  wholeNumber,
+} from "./values.ts";
+
+export {
+  checkSettings,
+  collectSetting,
+  readSetting,
+  type Setting,
+  type SettingResult,
+  type SettingScope,
+} from "./setting.ts";
+
+/** How the master hands descriptors to a server. */
+export type ServerProtocol = "auto" | "control" | "libzc" | "systemd";
+
+const records: Setting<unknown>[] = [];
+
+/** Every setting, in the order of this file. */
+export const ALL_SETTINGS: readonly Setting<unknown>[] = records;
+
+type Described<T> = Omit<Setting<T>, "defaultValue">;
+
+function define<T>(record: Described<T> & { readonly fallback: string }): Setting<T>;
+function define<T>(record: Described<T>): Setting<T | undefined>;
+function define<T>(record: Described<T>): Setting<T | undefined> {
+  const { fallback, kind } = record;
+  const setting: Setting<T | undefined> = {
+    ...record,
+    defaultValue: fallback === undefined ? undefined : kind.parse(fallback),
+  };
+  records.push(setting);
+  return setting;
+}
+
+const FILE = textKind({ placeholder: "FILE", expected: "a file" });
+const DIR = textKind({ placeholder: "DIR", expected: "a directory" });
+
+const COMMAND: ValueKind<readonly string[]> = parsedKind(parseCommand, {
+  placeholder: "COMMAND",
+  expected: COMMAND_FORM,
+});
+
+const LOG_TARGET: ValueKind<LogTarget> = parsedKind(parseLogTarget, {
+  placeholder: "TARGET",
+  expected: LOG_TARGET_FORM,
+});
+
+const LOG_SERVICE_KIND: ValueKind<LogServiceConfig> = parsedKind(parseLogService, {
+  placeholder: "SOCKET,PREFIX,day|hour",
+  expected: LOG_SERVICE_FORM,
+});
+
+/** `server-command`: the program and its arguments. */
+export const SERVER_COMMAND: Setting<readonly string[] | undefined> = define({
+  name: "server-command",
+  scopes: ["service"],
+  kind: COMMAND,
+  doc: "The program to start, with arguments if it needs any. No shell is involved.",
+});
+
+/** `server-service`: the list of `[name://]address`; the entries are read by `service.ts`. */
+export const SERVER_SERVICE: Setting<string | undefined> = define({
+  name: "server-service",
+  scopes: ["service", "server"],
+  kind: textKind({ placeholder: "LIST", expected: "a list of [name://]address" }),
+  doc: "The addresses to listen on, each as [name://]address, parted by ; , a space or a tab.",
+});
+
+/** `server-proc-count`: how many processes. */
+export const SERVER_PROC_COUNT: Setting<number> = define({
+  name: "server-proc-count",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 0, max: 10_000, placeholder: "COUNT" }),
+  fallback: "1",
+  doc: "How many processes serve it. 0 opens the addresses and starts nothing.",
+});
+
+/** `server-log`: where log lines go. */
+export const SERVER_LOG: Setting<LogTarget | undefined> = define({
+  name: "server-log",
+  scopes: ["service", "master", "server"],
+  kind: LOG_TARGET,
+  doc: "Where log lines go. Without it: the standard error output.",
+});
+
+/** `server-stop-on-softstop-after`: M of the soft stop, in milliseconds. */
+export const SERVER_STOP_ON_SOFTSTOP_AFTER: Setting<number | undefined> = define({
+  name: "server-stop-on-softstop-after",
+  scopes: ["service", "server"],
+  kind: SECONDS,
+  doc: "How long a server goes on after a soft stop. Without it: until its last connection is " +
+    "closed, 30 s at most.",
+});
+
+/** `server-protocol`: how descriptors reach the server. */
+export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
+  name: "server-protocol",
+  scopes: ["service"],
+  kind: oneOf(["auto", "control", "libzc", "systemd"]),
+  fallback: "auto",
+  inherited: true,
+  doc: "How the listening sockets reach the server: over the control socket, as LIB-ZC's " +
+    "descriptors 3, 4, 5…, or as systemd's LISTEN_FDS. auto decides by the command.",
+});
+
+/** `master-chroot`: the root of the server's processes. */
+export const MASTER_CHROOT: Setting<string | undefined> = define({
+  name: "master-chroot",
+  scopes: ["service"],
+  kind: DIR,
+  doc: "The root directory that the server is started in (chroot, done before the program runs).",
+});
+
+/** `master-chdir`: the working directory of the server's processes. */
+export const MASTER_CHDIR: Setting<string | undefined> = define({
+  name: "master-chdir",
+  scopes: ["service"],
+  kind: DIR,
+  doc: "The working directory that the server is started in.",
+});
+
+/** `C`: the directory of settings files. */
+export const CONFIG_DIR: Setting<string | undefined> = define({
+  name: "C",
+  scopes: ["master"],
+  kind: DIR,
+  doc: "The directory of settings files: each *.cf is a service, *.gcf are shared.",
+});
+
+/** `pid-file`: the master's lock. */
+export const PID_FILE: Setting<string> = define({
+  name: "pid-file",
+  scopes: ["master"],
+  kind: FILE,
+  fallback: "master.pid",
+  doc: "The file that holds the master's process id and is locked for as long as it runs.",
+});
+
+/** `try-lock`: only test the lock. */
+export const TRY_LOCK: Setting<boolean> = define({
+  name: "try-lock",
+  scopes: ["master"],
+  kind: FLAG,
+  fallback: "no",
+  doc: "Only test whether the pid file can be locked: exit 0 if it can, 1 if not.",
+});
+
+/** `log-service`: the master's log service. */
+export const LOG_SERVICE: Setting<LogServiceConfig | undefined> = define({
+  name: "log-service",
+  scopes: ["master"],
+  kind: LOG_SERVICE_KIND,
+  doc: "Receive log lines on the datagram socket SOCKET and write them to a file for each day " +
+    "or hour, whose path begins with PREFIX.",
+});
+
+/** `master-stop-timeout`: the bound of a stop, in milliseconds. */
+export const MASTER_STOP_TIMEOUT: Setting<number> = define({
+  name: "master-stop-timeout",
+  scopes: ["master"],
+  kind: SECONDS,
+  fallback: "35s",
+  doc: "How long the master waits for its servers when it stops, before it kills them.",
+});
+
+/** `sleep`: do nothing but wait, in milliseconds. */
+export const SLEEP: Setting<number | undefined> = define({
+  name: "sleep",
+  scopes: ["master"],
+  kind: wholeNumber({ min: 0, max: 2_147_483_647, placeholder: "MILLISECONDS" }),
+  doc: "Only wait for so many milliseconds, then exit 0 (for shell scripts).",
+});
+
+/** `DEBUG`: the master's own debug lines. */
+export const MASTER_DEBUG: Setting<boolean> = define({
+  name: "DEBUG",
+  scopes: ["master"],
+  kind: FLAG,
+  fallback: "no",
+  doc: "Log what the master does in detail.",
+});
+
+/** `server-config-path`: the directory of the shared settings. */
+export const SERVER_CONFIG_PATH: Setting<string | undefined> = define({
+  name: "server-config-path",
+  scopes: ["server"],
+  kind: DIR,
+  doc: "The directory whose *.gcf are read before all other settings.",
+});
+
+/** `server-control`: the descriptor of the control socket. */
+export const SERVER_CONTROL: Setting<number | undefined> = define({
+  name: "server-control",
+  scopes: ["server"],
+  kind: wholeNumber({ min: 3, max: 1_048_576, placeholder: "DESCRIPTOR" }),
+  doc: "The descriptor of the socket to the master. The master gives it; it isn't for use by hand.",
+});
+
+/** `config`: a settings file to read. */
+export const CONFIG: Setting<string | undefined> = define({
+  name: "config",
+  scopes: ["master", "server"],
+  kind: FILE,
+  doc: "Read this settings file. It may be given more than once; a later file wins.",
+});
+
+/** `debug`: debug lines. */
+export const DEBUG: Setting<boolean> = define({
+  name: "debug",
+  scopes: ["master", "server"],
+  kind: FLAG,
+  fallback: "no",
+  doc: "Write debug lines to the log.",
+});
+
+/** `debug-config`: print the settings. */
+export const DEBUG_CONFIG: Setting<boolean> = define({
+  name: "debug-config",
+  scopes: ["master", "server"],
+  kind: FLAG,
+  fallback: "no",
+  doc: "Print the settings that are in force.",
+});
+
+/** `exit-after`: the process's longest life, in milliseconds. */
+export const EXIT_AFTER: Setting<number> = define({
+  name: "exit-after",
+  scopes: ["master", "server"],
+  kind: SECONDS,
+  fallback: "0",
+  doc: "End the process after this time; 0 is never.",
+});
+
+/** `run-chroot`: the process's root. */
+export const RUN_CHROOT: Setting<string | undefined> = define({
+  name: "run-chroot",
+  scopes: ["master", "server"],
+  kind: DIR,
+  doc: "Make this directory the root of the process, once at its start.",
+});
+
+/** `run-user`: the process's user. */
+export const RUN_USER: Setting<string | undefined> = define({
+  name: "run-user",
+  scopes: ["master", "server"],
+  kind: textKind({ placeholder: "USER", expected: "a user's name" }),
+  doc: "Run as this user, with the user's groups, from the start of the process on.",
+});
+
+/** `run-chdir`: the process's working directory. */
+export const RUN_CHDIR: Setting<string | undefined> = define({
+  name: "run-chdir",
+  scopes: ["master", "server"],
+  kind: DIR,
+  doc: "Change to this directory, once at the start of the process.",
+});
+
+/** `max-memory`: the limit of the process's memory, in bytes. */
+export const MAX_MEMORY: Setting<number | undefined> = define({
+  name: "max-memory",
+  scopes: ["master", "server"],
+  kind: BYTE_LIMIT,
+  doc: "The most memory that the process may map (RLIMIT_AS and RLIMIT_DATA).",
+});
+
+/** `core-file-size`: the limit of a core file, in bytes. */
+export const CORE_FILE_SIZE: Setting<number | undefined> = define({
+  name: "core-file-size",
+  scopes: ["master", "server"],
+  kind: BYTE_LIMIT,
+  doc: "The largest core file that the process may leave (RLIMIT_CORE).",
+});

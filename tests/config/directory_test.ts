@@ -1,0 +1,172 @@
+/** Tests of a whole directory of settings files. */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { loadConfigDirectory, loadGlobalSettings } from "../../src/config/directory.ts";
+import { ConfigError, formatProblem } from "../../src/config/errors.ts";
+import { withFiles } from "./temp_files.ts";
+
+const cwd = "/srv";
+
+/** The text of a service on a port. */
+function service(port: number): string {
+  return `server-command = x\nserver-service = 0:${port}\n`;
+}
+
+/** The lines of problems or warnings, with `DIR` for the directory. */
+function told(dir: string, problems: readonly Parameters<typeof formatProblem>[0][]): string[] {
+  return problems.map((problem) => formatProblem(problem).replaceAll(dir, "DIR"));
+}
+
+Deno.test("loadConfigDirectory() takes *.cf as services and *.gcf as shared, sorted by name", () =>
+  withFiles({
+    "b.cf": service(2),
+    "a.CF": service(1),
+    "A.Cf": service(3),
+    "z.gcf": "x = z\n",
+    "y.GCF": "x = y\nserver-protocol = libzc\n",
+    ".hidden.cf": "server-service = 0:0\n",
+    ".cf": "server-service = 0:0\n",
+    "cf": "server-service = 0:0\n",
+    "c.cf~": "server-service = 0:0\n",
+    "c.conf": "server-service = 0:0\n",
+    "c.cf.bak": "server-service = 0:0\n",
+  }, (dir) => {
+    Deno.mkdirSync(`${dir}/sub`);
+    Deno.writeTextFileSync(`${dir}/sub/d.cf`, "server-service = 0:0\n");
+    const { services, globals, problems, warnings } = loadConfigDirectory(dir, { cwd });
+    assertEquals(told(dir, [...problems, ...warnings]), []);
+    assertEquals(services.map(({ id, file }) => [id, file]), [
+      ["A.Cf", `${dir}/A.Cf`],
+      ["a.CF", `${dir}/a.CF`],
+      ["b.cf", `${dir}/b.cf`],
+    ]);
+    assertEquals(services.map(({ protocol }) => protocol), ["libzc", "libzc", "libzc"]);
+    assertEquals(globals.map(({ key, value, line }) => [key, value, line]), [
+      ["x", "y", 1],
+      ["server-protocol", "libzc", 2],
+      ["x", "z", 1],
+    ]);
+  }));
+
+Deno.test("loadConfigDirectory() gives file names that begin with the directory as given", () =>
+  withFiles({ "a.cf": service(1) }, (dir) => {
+    const { services } = loadConfigDirectory(`${dir}/`, { cwd });
+    assertEquals(services.map(({ file }) => file), [`${dir}/a.cf`]);
+  }));
+
+Deno.test("loadConfigDirectory() follows links to files, and passes over all that is no file", () =>
+  withFiles({ "real.txt": service(1) }, (dir) => {
+    Deno.symlinkSync("real.txt", `${dir}/link.cf`);
+    Deno.mkdirSync(`${dir}/dir.cf`);
+    Deno.symlinkSync("dir.cf", `${dir}/dirlink.cf`);
+    Deno.symlinkSync("/dev/zero", `${dir}/device.cf`);
+    Deno.symlinkSync("gone", `${dir}/dead.cf`);
+    const { services, problems, warnings } = loadConfigDirectory(dir, { cwd });
+    assertEquals(services.map(({ id }) => id), ["link.cf"]);
+    assertEquals(told(dir, problems), [
+      'DIR/dead.cf: Cannot read settings file "DIR/dead.cf": ' +
+      "no such file or directory, expected a regular file that may be read",
+    ]);
+    assertEquals(
+      told(dir, warnings).sort(),
+      ["device", "dirlink"].map((name) =>
+        `DIR/${name}.cf: Cannot read settings file "DIR/${name}.cf": ` +
+        "not a file, so it is passed over, expected a regular file"
+      ),
+    );
+  }));
+
+Deno.test("loadConfigDirectory() tells a directory that isn't there, or is a file, once", () =>
+  withFiles({ "a.cf": "" }, (dir) => {
+    const reasons = { gone: "no such file or directory", "a.cf": "not a directory" };
+    for (const [name, reason] of Object.entries(reasons)) {
+      const { problems } = loadConfigDirectory(`${dir}/${name}`, { cwd });
+      assertEquals(told(dir, problems), [
+        `DIR/${name}: Cannot read settings directory "DIR/${name}": ` +
+        `${reason}, expected a directory that may be read`,
+      ]);
+    }
+  }));
+
+Deno.test("loadConfigDirectory() refuses a file that is empty, but not one that is commented out", () =>
+  withFiles({
+    "blank.cf": " \n\r\n",
+    "comments.cf": "# server-command = x\n#\n",
+    "empty.cf": "",
+    "other.cf": "a = b\n",
+  }, (dir) => {
+    const { services, problems, warnings } = loadConfigDirectory(dir, { cwd });
+    const expected = "expected server-command and server-service";
+    assertEquals(services, []);
+    assertEquals(
+      told(dir, problems),
+      ["blank.cf", "empty.cf"].map((name) =>
+        `DIR/${name}: Cannot use as a service "${name}": no setting in it, ${expected}`
+      ),
+    );
+    assertEquals(told(dir, warnings), [
+      'DIR/comments.cf: Cannot use as a service "comments.cf": ' +
+      "only comments in it, so it is passed over, expected settings",
+      'DIR/other.cf: Cannot use as a service "other.cf": ' +
+      `no server-service, so it is passed over, ${expected}`,
+    ]);
+  }));
+
+Deno.test("loadConfigDirectory() warns of a byte order mark, which hides the first setting", () =>
+  withFiles({ "a.cf": `\ufeffserver-command = x\nserver-service = 0:1\n` }, (dir) => {
+    const { problems, warnings } = loadConfigDirectory(dir, { cwd });
+    assertEquals(told(dir, warnings), [
+      'DIR/a.cf:1: Cannot read "\ufeffserver-command": ' +
+      "a byte order mark in it, expected the setting's name",
+    ]);
+    assertEquals(problems.map(({ key }) => key), ["server-command"]);
+  }));
+
+Deno.test("loadConfigDirectory() tells every problem of every file", () =>
+  withFiles({
+    "a.cf": "server-service = 0:143\nserver-proc-count = -1\n",
+    "b.cf": service(143),
+    "c.cf": "server-command = x\nserver-service = 0:0\n",
+    "g.gcf": "\nserver-protocol = none\n",
+  }, (dir) => {
+    const { services, problems } = loadConfigDirectory(dir, { cwd });
+    assertEquals(services.map(({ id }) => id), ["b.cf"]);
+    assertEquals(told(dir, problems), [
+      'DIR/g.gcf:2: server-protocol: Cannot read "none": an unknown word, ' +
+      "expected one of auto, control, libzc, systemd",
+      'DIR/a.cf: server-command: Cannot use as a service "a.cf": no server-command, ' +
+      "expected server-command and server-service",
+      'DIR/a.cf:2: server-proc-count: Cannot read "-1": below 0, ' +
+      "expected a whole number from 0 to 10000",
+      'DIR/c.cf:2: server-service: Cannot listen on "0:0": a port out of range, ' +
+      "expected a port from 1 to 65535",
+      'DIR/b.cf:2: server-service: Cannot listen on "0:143": ' +
+      'already named in DIR/a.cf:1 as "0:143", expected each address once',
+    ]);
+  }));
+
+Deno.test("loadConfigDirectory() finds nothing in an empty directory", () =>
+  withFiles({}, (dir) => {
+    assertEquals(loadConfigDirectory(dir, { cwd }), {
+      services: [],
+      globals: [],
+      problems: [],
+      warnings: [],
+    });
+  }));
+
+Deno.test("loadGlobalSettings() reads the *.gcf only, a later name winning", () =>
+  withFiles({ "b.gcf": "x = b\n", "a.gcf": "x = a\ny = a\n", "c.cf": "x = c\n" }, (dir) => {
+    const config = loadGlobalSettings(dir);
+    assertEquals([...config], [["x", "b"], ["y", "a"]]);
+    assertEquals(config.origin("x"), { file: `${dir}/b.gcf`, line: 1 });
+  }));
+
+Deno.test("loadGlobalSettings() names every file that can't be read", () =>
+  withFiles({ "b.gcf": "x = b\n" }, (dir) => {
+    Deno.symlinkSync("gone", `${dir}/a.gcf`);
+    Deno.symlinkSync("gone", `${dir}/c.gcf`);
+    const error = assertThrows(() => loadGlobalSettings(dir), ConfigError);
+    assertEquals(error.problems.map(({ file }) => file), [`${dir}/a.gcf`, `${dir}/c.gcf`]);
+    assertThrows(() => loadGlobalSettings(`${dir}/gone`), ConfigError, "settings directory");
+  }));

@@ -1,0 +1,331 @@
+/** Tests of what a service's settings become, and of every way in which they can be wrong. */
+
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { parseCf } from "../../src/config/cf.ts";
+import { Config } from "../../src/config/config.ts";
+import { formatProblem, type Problem } from "../../src/config/errors.ts";
+import {
+  parseServiceConfig,
+  readServiceList,
+  type ServiceConfig,
+  type ServiceResult,
+  validateServices,
+} from "../../src/config/service.ts";
+
+/** Parses the text of `conf/imapd.cf`, of a master that runs in /srv. */
+function parse(text: string, options: { id?: string; globals?: Config } = {}): ServiceResult {
+  const { id = "imapd.cf", globals } = options;
+  const file = `conf/${id}`;
+  const config = new Config().load(parseCf(text, file));
+  return parseServiceConfig(config, { id, file, cwd: "/srv", ...(globals && { globals }) });
+}
+
+function lines(problems: readonly Problem[]): string[] {
+  return problems.map(formatProblem);
+}
+
+function serviceOf(result: ServiceResult): ServiceConfig {
+  assertEquals(lines(result.problems), []);
+  assert(result.service !== undefined);
+  return result.service;
+}
+
+const MINIMAL = "server-command = bin/imapd\nserver-service = 0:143\n";
+
+Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
+  const { service, warnings } = parse(
+    [
+      "# mail",
+      "server-command = bin/imapd -x 'a b'",
+      "server-service = imapd://0:143, imapd-ssl://0:993;imapd://./var/imapd\t[::1]:143 fifo:in",
+      "server-proc-count = 6",
+      "server-log = syslog,mail",
+      "server-stop-on-softstop-after = 2m",
+      "server-protocol = libzc",
+      "master-chroot = /jail",
+      "master-chdir = /data",
+      "host = linuxmail.cn",
+    ].join("\n"),
+  );
+  assertEquals(warnings, []);
+  assert(service !== undefined);
+  const { endpoints, settings, origins, fingerprint, ...rest } = service;
+  assertEquals(rest, {
+    id: "imapd.cf",
+    file: "conf/imapd.cf",
+    command: ["bin/imapd", "-x", "a b"],
+    procCount: 6,
+    protocol: "libzc",
+    masterChroot: "/jail",
+    masterChdir: "/data",
+    softstopAfterMs: 120_000,
+  });
+  assertEquals(
+    endpoints.map(({ service, address, endpoint }) => [service, address, endpoint.key]),
+    [
+      ["imapd", "0:143", "inet:0.0.0.0:143"],
+      ["imapd-ssl", "0:993", "inet:0.0.0.0:993"],
+      ["imapd", "./var/imapd", "unix:/srv/var/imapd"],
+      ["", "[::1]:143", "inet:[::1]:143"],
+      ["", "fifo:in", "fifo:/srv/in"],
+    ],
+  );
+  assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
+  assertEquals(settings.get("host"), "linuxmail.cn");
+  assertEquals(settings.get("server-log"), "syslog,mail");
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 10 });
+  assertNotEquals(fingerprint, "");
+});
+
+Deno.test("parseServiceConfig() gives defaults, and leaves out what isn't set", () => {
+  const service = serviceOf(parse(MINIMAL));
+  assertEquals(service.procCount, 1);
+  assertEquals(service.protocol, "auto");
+  for (const key of ["masterChroot", "masterChdir", "softstopAfterMs"]) assert(!(key in service));
+});
+
+Deno.test("parseServiceConfig() keeps 0 processes and a soft stop of 0 s", () => {
+  const text = `${MINIMAL}server-proc-count = 0\nserver-stop-on-softstop-after = 0\n`;
+  const service = serviceOf(parse(text));
+  assertEquals(service.procCount, 0);
+  assertEquals(service.softstopAfterMs, 0);
+});
+
+Deno.test("parseServiceConfig() splits a list at each of ; , space and tab, and at several", () => {
+  for (const list of ["0:1;0:2", "0:1,0:2", "0:1 0:2", "0:1\t0:2", ",;0:1 ;, \t0:2;;"]) {
+    const { endpoints } = serviceOf(parse(`server-command = x\nserver-service = ${list}\n`));
+    assertEquals(endpoints.map(({ address }) => address), ["0:1", "0:2"], list);
+  }
+});
+
+Deno.test("parseServiceConfig() takes a name that is empty, and paths behind a name", () => {
+  const list = "://0:1 a:///run/x a://local:y a://fifo:z a-b_1.é://0:2";
+  const { endpoints } = serviceOf(parse(`server-command = x\nserver-service = ${list}\n`));
+  assertEquals(endpoints.map(({ service, endpoint }) => `${service} ${endpoint.key}`), [
+    " inet:0.0.0.0:1",
+    "a unix:/run/x",
+    "a unix:/srv/y",
+    "a fifo:/srv/z",
+    "a-b_1.é inet:0.0.0.0:2",
+  ]);
+});
+
+const WANTED = "expected server-command and server-service";
+
+const WRONG: readonly (readonly [name: string, text: string, problems: readonly string[]])[] = [
+  ["no setting", "", [
+    `conf/imapd.cf: Cannot use as a service "imapd.cf": no setting in it, ${WANTED}`,
+  ]],
+  ["no command", "server-service = 0:143\n", [
+    'conf/imapd.cf: server-command: Cannot use as a service "imapd.cf": ' +
+    `no server-command, ${WANTED}`,
+  ]],
+  ["an empty command", "server-command =\nserver-service = 0:143\n", [
+    'conf/imapd.cf: server-command: Cannot use as a service "imapd.cf": ' +
+    `no server-command, ${WANTED}`,
+  ]],
+  ["a command without a program", 'server-command = "" -x\nserver-service = 0:143\n', [
+    'conf/imapd.cf:1: server-command: Cannot split command "\\"\\" -x": no program, ' +
+    "expected a program and its arguments, quoted as in a shell",
+  ]],
+  ["separators only", "server-command = x\nserver-service = ,;\n", [
+    'conf/imapd.cf:2: server-service: Cannot read ",;": no address, ' +
+    "expected a list of [name://]address",
+  ]],
+  ["a count that is no number", `${MINIMAL}server-proc-count = abc\n`, [
+    'conf/imapd.cf:3: server-proc-count: Cannot read "abc": not a whole number, ' +
+    "expected a whole number from 0 to 10000",
+  ]],
+  ["a negative count", `${MINIMAL}server-proc-count = -1\n`, [
+    'conf/imapd.cf:3: server-proc-count: Cannot read "-1": below 0, ' +
+    "expected a whole number from 0 to 10000",
+  ]],
+  ["a host name", "server-command = x\nserver-service = a://localhost:80\n", [
+    'conf/imapd.cf:2: server-service: Cannot listen on "localhost:80": a host name, ' +
+    'expected an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IPV6]',
+  ]],
+  ["port 0", "server-command = x\nserver-service = 0:0\n", [
+    'conf/imapd.cf:2: server-service: Cannot listen on "0:0": a port out of range, ' +
+    "expected a port from 1 to 65535",
+  ]],
+  ["no address behind a name", "server-command = x\nserver-service = a://\n", [
+    'conf/imapd.cf:2: server-service: Cannot listen on "": nothing, ' +
+    'expected HOST:PORT, [IPV6]:PORT, "local:PATH", "fifo:PATH" or a PATH without a colon',
+  ]],
+  ["a path that is too long", `server-command = x\nserver-service = /${"p".repeat(107)}\n`, [
+    `conf/imapd.cf:2: server-service: Cannot listen on "/${"p".repeat(107)}": ` +
+    "a path of 108 bytes, expected at most 107 bytes",
+  ]],
+  ["a colon in a name", "server-command = x\nserver-service = a:b://0:80\n", [
+    'conf/imapd.cf:2: server-service: Cannot name a service "a:b": a colon in it, ' +
+    "expected a name without one",
+  ]],
+  ["a log target", `${MINIMAL}server-log = syslog\n`, [
+    'conf/imapd.cf:3: server-log: Cannot read "syslog": something else, ' +
+    "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
+  ]],
+  ["bytes that are not UTF-8", "server-command = x\ufffd\nserver-service = 0:80\n", [
+    'conf/imapd.cf:1: server-command: Cannot read "x\ufffd": bytes that are not UTF-8, ' +
+    "expected text",
+  ]],
+  [
+    "everything at once, in the order of the lines",
+    [
+      "server-service = 0:0, x:80, 0:81",
+      "server-proc-count = many",
+      "server-protocol = http",
+      "server-stop-on-softstop-after = later",
+      "server-command = 'x",
+    ].join("\n"),
+    [
+      'conf/imapd.cf:1: server-service: Cannot listen on "0:0": a port out of range, ' +
+      "expected a port from 1 to 65535",
+      'conf/imapd.cf:1: server-service: Cannot listen on "x:80": a host name, ' +
+      'expected an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IPV6]',
+      'conf/imapd.cf:2: server-proc-count: Cannot read "many": not a whole number, ' +
+      "expected a whole number from 0 to 10000",
+      'conf/imapd.cf:3: server-protocol: Cannot read "http": an unknown word, ' +
+      "expected one of auto, control, libzc, systemd",
+      'conf/imapd.cf:4: server-stop-on-softstop-after: Cannot read "later": ' +
+      "not a number with a unit, expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
+      "conf/imapd.cf:5: server-command: Cannot split command \"'x\": a ' that is not closed, " +
+      "expected a program and its arguments, quoted as in a shell",
+    ],
+  ],
+];
+
+Deno.test("parseServiceConfig() tells every problem and gives no service then", async (t) => {
+  for (const [name, text, problems] of WRONG) {
+    await t.step(name, () => {
+      const result = parse(text);
+      assertEquals(lines(result.problems), problems);
+      assertEquals(result.service, undefined);
+    });
+  }
+});
+
+Deno.test("parseServiceConfig() passes over settings without addresses, with a warning", () => {
+  for (
+    const text of ["server-command = x\n", "a = b\n", "server-command = x\nserver-service =\n"]
+  ) {
+    const result = parse(text);
+    assertEquals(lines(result.warnings), [
+      'conf/imapd.cf: Cannot use as a service "imapd.cf": ' +
+      `no server-service, so it is passed over, ${WANTED}`,
+    ]);
+    assertEquals(result.problems, []);
+    assertEquals(result.service, undefined);
+  }
+});
+
+Deno.test("parseServiceConfig() only warns of what the server itself reads", () => {
+  const result = parse(`${MINIMAL}debug = 3\nmotd = caf\ufffd\n`);
+  serviceOf(result);
+  assertEquals(lines(result.warnings), [
+    'conf/imapd.cf:3: debug: Cannot read "3": neither, expected yes or no',
+    'conf/imapd.cf:4: motd: Cannot read "caf\ufffd": bytes that are not UTF-8, expected UTF-8 text',
+  ]);
+});
+
+Deno.test("parseServiceConfig() leaves a name alone that only the master's arguments have", () => {
+  const result = parse(`${MINIMAL}sleep = never\nC = x\nlog-service = y\n`);
+  serviceOf(result);
+  assertEquals(result.warnings, []);
+});
+
+Deno.test("parseServiceConfig() takes server-protocol from the shared settings, and nothing else", () => {
+  const globals = new Config().set("server-protocol", "systemd").set("server-proc-count", "9");
+  assertEquals(serviceOf(parse(MINIMAL, { globals })).protocol, "systemd");
+  assertEquals(serviceOf(parse(MINIMAL, { globals })).procCount, 1);
+  assertEquals(
+    serviceOf(parse(`${MINIMAL}server-protocol = libzc\n`, { globals })).protocol,
+    "libzc",
+  );
+});
+
+Deno.test("parseServiceConfig() makes the fingerprint of all settings, whatever their order", () => {
+  const print = (text: string, globals?: Config) =>
+    serviceOf(parse(text, globals && { globals })).fingerprint;
+  const base = print(`${MINIMAL}a = 1\nb = 2\n`);
+  assertEquals(print(`b = 2\n\n# x\n${MINIMAL}a=1\n`), base);
+  for (const other of ["a = 1\n", "a = 1\nb = 3\n", "a = 1\nb = 2\nc = 3\n", "a = 1b\n"]) {
+    assertNotEquals(print(MINIMAL + other), base);
+  }
+  assertNotEquals(print(`${MINIMAL}a = 1\nb = 2\n`, new Config().set("c", "3")), base);
+});
+
+Deno.test("parseServiceConfig() names a hook's service by its id", () => {
+  const config = new Config().set("server-command", "x").set("server-service", "0:80, 0:0");
+  const result = parseServiceConfig(config, { id: "hook:2", cwd: "/srv" });
+  assertEquals(lines(result.problems), [
+    'hook:2: server-service: Cannot listen on "0:0": a port out of range, ' +
+    "expected a port from 1 to 65535",
+  ]);
+  const empty = parseServiceConfig(new Config(), { id: "hook:3", cwd: "/srv" });
+  assertEquals(lines(empty.problems), [
+    `hook:3: Cannot use as a service "hook:3": no setting in it, ${WANTED}`,
+  ]);
+});
+
+Deno.test("parseServiceConfig() refuses a hook's settings that can't be arguments", () => {
+  const config = new Config().set("server-command", "x").set("server-service", "0:80");
+  config.set("-a", "1").set("", "2").set("b", "3\0").set("c", "-4");
+  const result = parseServiceConfig(config, { id: "hook:1", cwd: "/srv" });
+  const expected = "expected a name and a value that fit into -name value";
+  assertEquals(lines(result.problems), [
+    `hook:1: -a: Cannot hand on setting "-a": a name that is no argument, ${expected}`,
+    `hook:1: : Cannot hand on setting "": a name that is no argument, ${expected}`,
+    `hook:1: b: Cannot hand on setting "b": a NUL character, ${expected}`,
+  ]);
+});
+
+Deno.test("parseServiceConfig() doesn't change the settings it is given", () => {
+  const config = new Config().set("server-command", "x").set("server-service", "0:80");
+  parseServiceConfig(config, { id: "hook:1", cwd: "/srv" });
+  assertEquals(config.origin("server-command"), undefined);
+});
+
+Deno.test("validateServices() names both places of an address that is named twice", () => {
+  const services = [
+    parse("server-command = x\nserver-service = 0:143, a://0.0.0.0:143\n", { id: "a.cf" }),
+    parse("\nserver-command = x\nserver-service = ./s :143\n", { id: "b.cf" }),
+    parse("server-command = x\nserver-service = 127.0.0.1:143 fifo:/srv/s\n", { id: "c.cf" }),
+  ];
+  assertEquals(lines(validateServices(services)), [
+    'conf/a.cf:2: server-service: Cannot listen on "0.0.0.0:143": ' +
+    'already named in conf/a.cf:2 as "0:143", expected each address once',
+    'conf/b.cf:3: server-service: Cannot listen on ":143": ' +
+    'already named in conf/a.cf:2 as "0:143", expected each address once',
+    'conf/c.cf:2: server-service: Cannot listen on "fifo:/srv/s": ' +
+    'already named in conf/b.cf:3 as "./s", expected each address once',
+  ]);
+});
+
+Deno.test("validateServices() finds nothing in services that share no address", () => {
+  const services = [
+    parse("server-command = x\nserver-service = a://0:143 a://0:144\n"),
+    parse("server-command = x\nserver-service = [::]:143 ./a ./b\n"),
+  ];
+  assertEquals(validateServices(services), []);
+});
+
+Deno.test("readServiceList() reads the list of a command line", () => {
+  const config = new Config().set("server-service", "a://0:1,0:0", "argument");
+  const { endpoints, problems } = readServiceList(config, { cwd: "/srv" });
+  assertEquals(endpoints.map(({ service, origin }) => [service, origin]), [["a", "argument"]]);
+  assertEquals(lines(problems), [
+    'argument -server-service: Cannot listen on "0:0": a port out of range, ' +
+    "expected a port from 1 to 65535",
+  ]);
+});
+
+Deno.test("readServiceList() finds no address and no fault where nothing is set", () => {
+  assertEquals(readServiceList(new Config(), { cwd: "/" }), { endpoints: [], problems: [] });
+});
+
+Deno.test("validateServices() finds an address twice in a list that the program has set", () => {
+  const config = new Config().set("server-service", "0:1 :1");
+  assertEquals(lines(validateServices([readServiceList(config, { cwd: "/" })])), [
+    'server-service: Cannot listen on ":1": already named as "0:1", expected each address once',
+  ]);
+});

@@ -1,0 +1,196 @@
+/** Tests of the settings' records, of their strict reading and of the pages made from them. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Config } from "../../src/config/config.ts";
+import { formatProblem } from "../../src/config/errors.ts";
+import { renderHelp, renderSettingsReference } from "../../src/config/reference.ts";
+import {
+  ALL_SETTINGS,
+  checkSettings,
+  collectSetting,
+  readSetting,
+} from "../../src/config/settings.ts";
+import * as settings from "../../src/config/settings.ts";
+
+/** Reads a value as if it stood in line 3 of a file. */
+function read(name: string, value: string): unknown {
+  const setting = ALL_SETTINGS.find((setting) => setting.name === name);
+  assert(setting !== undefined, name);
+  const result = readSetting(new Config().set(name, value, { file: "a.cf", line: 3 }), setting);
+  return result.ok ? result.value : formatProblem(result.problem);
+}
+
+const DEFAULTS: Readonly<Record<string, unknown>> = {
+  "server-command": undefined,
+  "server-service": undefined,
+  "server-proc-count": 1,
+  "server-log": undefined,
+  "server-stop-on-softstop-after": undefined,
+  "server-protocol": "auto",
+  "master-chroot": undefined,
+  "master-chdir": undefined,
+  "C": undefined,
+  "pid-file": "master.pid",
+  "try-lock": false,
+  "log-service": undefined,
+  "master-stop-timeout": 35_000,
+  "sleep": undefined,
+  "DEBUG": false,
+  "server-config-path": undefined,
+  "server-control": undefined,
+  "config": undefined,
+  "debug": false,
+  "debug-config": false,
+  "exit-after": 0,
+  "run-chroot": undefined,
+  "run-user": undefined,
+  "run-chdir": undefined,
+  "max-memory": undefined,
+  "core-file-size": undefined,
+};
+
+Deno.test("readSetting() gives each setting's default where it is missing or empty", () => {
+  for (const setting of ALL_SETTINGS) {
+    const { name } = setting;
+    assert(name in DEFAULTS, `no test of ${name}`);
+    const expected = { ok: true, value: DEFAULTS[name] } as const;
+    assertEquals(readSetting(new Config(), setting), expected, name);
+    assertEquals(readSetting(new Config().set(name, ""), setting), expected, name);
+  }
+  assertEquals(ALL_SETTINGS.length, Object.keys(DEFAULTS).length);
+});
+
+Deno.test("ALL_SETTINGS has each exported record once, with unique names and a doc", () => {
+  const values: readonly unknown[] = Object.values(settings);
+  const exported = values.filter((value) =>
+    typeof value === "object" && value !== null && "kind" in value
+  );
+  assertEquals(new Set<unknown>(ALL_SETTINGS), new Set(exported));
+  assertEquals(new Set(ALL_SETTINGS.map(({ name }) => name)).size, ALL_SETTINGS.length);
+  for (const { name, doc } of ALL_SETTINGS) assert(/^[A-Z].*\.$/.test(doc), name);
+});
+
+const VALUES: readonly (readonly [name: string, text: string, value: unknown])[] = [
+  ["server-command", "bin/x 'a b'", ["bin/x", "a b"]],
+  ["server-proc-count", "0", 0],
+  ["server-proc-count", "10000", 10_000],
+  ["server-proc-count", "007", 7],
+  ["server-log", "syslog,mail", { kind: "syslog", facility: 2 }],
+  ["server-stop-on-softstop-after", "0", 0],
+  ["server-stop-on-softstop-after", "90", 90_000],
+  ["server-stop-on-softstop-after", "2M", 120_000],
+  ["server-protocol", "systemd", "systemd"],
+  ["log-service", "s,log/,hour", { socket: "s", prefix: "log/", period: "hour" }],
+  ["sleep", "100", 100],
+  ["server-control", "3", 3],
+  ["debug", "YES", true],
+  ["debug", "n", false],
+  ["exit-after", "1w", 604_800_000],
+  ["max-memory", "64k", 65_536],
+  ["core-file-size", "-1", Infinity],
+  ["pid-file", "a b.pid", "a b.pid"],
+];
+
+Deno.test("readSetting() reads right values", () => {
+  for (const [name, text, value] of VALUES) assertEquals(read(name, text), value, text);
+});
+
+const COUNT = "expected a whole number from 0 to 10000";
+const TIME = "expected a time such as 90, 90s, 5m, 2h, 1d or 1w";
+const SIZE = "expected a size such as 512, 64k, 10m or 1g, or -1 for no limit";
+
+const PROBLEMS: readonly (readonly [name: string, text: string, message: string])[] = [
+  ["server-proc-count", "abc", `Cannot read "abc": not a whole number, ${COUNT}`],
+  ["server-proc-count", "-1", `Cannot read "-1": below 0, ${COUNT}`],
+  ["server-proc-count", "10001", `Cannot read "10001": above 10000, ${COUNT}`],
+  ["server-proc-count", "1.5", `Cannot read "1.5": not a whole number, ${COUNT}`],
+  ["server-proc-count", "2 x", `Cannot read "2 x": not a whole number, ${COUNT}`],
+  ["server-proc-count", "1e3", `Cannot read "1e3": not a whole number, ${COUNT}`],
+  [
+    "server-command",
+    "a 'b",
+    `Cannot split command "a 'b": a ' that is not closed, ` +
+    "expected a program and its arguments, quoted as in a shell",
+  ],
+  ["exit-after", "soon", `Cannot read "soon": not a number with a unit, ${TIME}`],
+  ["exit-after", "-5", `Cannot read "-5": not a number with a unit, ${TIME}`],
+  ["exit-after", "5y", `Cannot read "5y": an unknown unit "y", ${TIME}`],
+  [
+    "exit-after",
+    "99999999999999999",
+    `Cannot read "99999999999999999": too large a number, ${TIME}`,
+  ],
+  ["max-memory", "-2", `Cannot read "-2": not a number with a unit, ${SIZE}`],
+  ["max-memory", "1.5g", `Cannot read "1.5g": not a number with a unit, ${SIZE}`],
+  ["max-memory", "1t", `Cannot read "1t": an unknown unit "t", ${SIZE}`],
+  ["debug", "maybe", 'Cannot read "maybe": neither, expected yes or no'],
+  [
+    "server-protocol",
+    "Auto",
+    'Cannot read "Auto": an unknown word, expected one of auto, control, libzc, systemd',
+  ],
+  [
+    "server-log",
+    "syslog",
+    'Cannot read "syslog": something else, ' +
+    "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
+  ],
+  ["pid-file", "a\ufffdb", 'Cannot read "a\ufffdb": bytes that are not UTF-8, expected text'],
+  ["pid-file", "a\0b", 'Cannot read "a\\u0000b": a NUL character, expected text'],
+];
+
+Deno.test("readSetting() names file, line, setting, what was found and what was expected", () => {
+  for (const [name, text, message] of PROBLEMS) {
+    assertEquals(read(name, text), `a.cf:3: ${name}: ${message}`);
+  }
+});
+
+Deno.test("readSetting() names the argument", () => {
+  const config = new Config().set("sleep", "long", "argument");
+  const result = readSetting(config, settings.SLEEP);
+  assert(!result.ok);
+  assertEquals(
+    formatProblem(result.problem),
+    'argument -sleep: Cannot read "long": not a whole number, ' +
+      "expected a whole number from 0 to 2147483647",
+  );
+});
+
+Deno.test("collectSetting() adds the problem and goes on with the default", () => {
+  const problems: { message: string }[] = [];
+  const config = new Config().set("master-stop-timeout", "x").set("exit-after", "1s");
+  assertEquals(collectSetting(config, settings.MASTER_STOP_TIMEOUT, problems), 35_000);
+  assertEquals(collectSetting(config, settings.EXIT_AFTER, problems), 1_000);
+  assertEquals(problems.length, 1);
+});
+
+Deno.test("checkSettings() finds every problem of the given settings and of no others", () => {
+  const config = new Config().set("sleep", "x").set("debug", "x").set("exit-after", "1");
+  const problems = checkSettings(config, [settings.SLEEP, settings.DEBUG, settings.EXIT_AFTER]);
+  assertEquals(problems.map(({ key }) => key), ["sleep", "debug"]);
+  assertEquals(checkSettings(config, [settings.EXIT_AFTER]), []);
+});
+
+Deno.test("renderSettingsReference() has one row of five cells for each setting", () => {
+  const [head, rule, ...rows] = renderSettingsReference().trimEnd().split("\n");
+  for (const line of [head, rule, ...rows]) assertEquals(line.split("|").length, 7, line);
+  const names = rows.map((row) => /^\| `([^`]+)` /.exec(row)?.[1]);
+  assertEquals(names, ALL_SETTINGS.map(({ name }) => name).sort());
+  const row = rows.find((row) => row.includes("`server-proc-count`")) ?? "";
+  assert(row.includes("| a whole number from 0 to 10000 "), row);
+  assert(row.includes("| `1` "), row);
+});
+
+Deno.test("renderHelp() lists what the program reads, within 80 columns", () => {
+  const master = renderHelp("master");
+  const server = renderHelp("server");
+  assert(master.startsWith("Usage: master -C DIR "), master);
+  assert(master.includes("\n  -pid-file FILE\n"), master);
+  assert(master.includes(" Default: master.pid.\n"), master);
+  assert(master.includes("\n  --try-lock\n"), master);
+  assert(!master.includes("-server-proc-count"), master);
+  assert(server.startsWith("Usage: server alone "), server);
+  assert(server.includes("\n  -server-config-path DIR\n"), server);
+  assert(!server.includes("-pid-file"), server);
+  for (const line of `${master}${server}`.split("\n")) assert(line.length <= 80, line);
+});
