@@ -1,0 +1,164 @@
+/**
+ * Turns an inherited listening descriptor into a native listener of the runtime.
+ *
+ * The runtime has no call for it. So a throw-away listener of the same kind is made, and the
+ * inherited socket is put in its place: same descriptor number, same registration with the
+ * runtime's epoll instance. From then on accept, close, TLS and Deno.serve work on it at full
+ * speed. This leans on how the runtime registers descriptors, hence every step is checked, and
+ * {@linkcode AdoptError} tells the caller to serve the descriptor in another way. See
+ * docs/design/adopting_a_listener.md.
+ *
+ * @module
+ */
+import { O_CLOEXEC, openDescriptors, setNonblocking } from "./descriptor.ts";
+import { encodeEpollEvent } from "./layout.ts";
+import { libc, unwrap } from "./libc.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
+import { describeListener, type ListenAddress } from "./socket.ts";
+
+/** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
+export class AdoptError extends Error {
+  override readonly name = "AdoptError";
+}
+
+/**
+ * Makes a native listener for an inherited socket.
+ *
+ * @param fd A listening TCP or unix stream socket. Borrowed: the listener gets a duplicate, so the
+ * caller still owns `fd` and closes it when it will.
+ * @returns The listener. Its own `addr` is that of the throw-away one.
+ * @throws {AdoptError} When the runtime registers listeners in a way that is not known here.
+ * @throws {TypeError} When `fd` is no listening stream socket.
+ */
+export function adoptListener(fd: number): Deno.Listener {
+  return describeListener(fd).kind === "unix"
+    // An abstract name needs no directory, and closing the listener has no path to remove.
+    ? adoptInto(fd, () => Deno.listen({ transport: "unix", path: `\0${crypto.randomUUID()}` }))
+    : adoptInto(fd, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+}
+
+/**
+ * Puts an inherited socket in the place of the listener that a function of the runtime makes.
+ *
+ * @param fd As for {@linkcode adoptListener}.
+ * @param create Makes exactly one listener, of the same kind as `fd`, before it returns; an
+ * example is `Deno.serve` with port 0.
+ * @returns What `create` returned.
+ * @throws {AdoptError} When a step does not match; what `create` made is closed then.
+ * @throws {TypeError} When `fd` is no listening stream socket; `create` is not called then.
+ */
+export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
+  fd: number,
+  create: () => T,
+): T {
+  const wanted = describeListener(fd);
+  if (wanted.kind === "fifo") {
+    throw new TypeError(`Cannot adopt descriptor ${fd}: a named pipe, expected a listening socket`);
+  }
+  // The runtime calls accept(2) on its event loop and relies on EAGAIN.
+  setNonblocking(fd);
+  const before = openDescriptors();
+  const made = create();
+  try {
+    const target = newSocket(before);
+    requireKind(target, wanted.kind);
+    const { epoll, events, data } = findRegistration(target);
+    replaceDescriptor({ fd, target, wanted });
+    unwrap(
+      { syscall: "epoll_ctl", subject: target },
+      () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
+    );
+  } catch (cause) {
+    discard(made);
+    if (cause instanceof AdoptError) throw cause;
+    throw new AdoptError(`Cannot adopt a listener: ${(cause as Error).message}`, { cause });
+  }
+  return made;
+}
+
+function discard(made: Deno.Listener | Deno.HttpServer): void {
+  if ("close" in made) made.close();
+  // It has no connection yet, so there is nothing to wait for.
+  else made.shutdown();
+}
+
+/**
+ * Ends the accepting on an adopted socket, for a listener of the runtime that can't be closed without
+ * closing its connections too: the runtime is not told of new ones any more.
+ *
+ * @param fd The inherited socket that was adopted. Borrowed.
+ * @throws {AdoptError} When it was not adopted.
+ */
+export function muteAdopted(fd: number): void {
+  const open = openDescriptors();
+  const target = open.keys().find((other) => other !== fd && open.get(other) === open.get(fd));
+  if (target === undefined) {
+    throw new AdoptError(
+      `Cannot mute descriptor ${fd}: no duplicate of it, expected an adopted one`,
+    );
+  }
+  const { epoll } = findRegistration(target);
+  unwrap(
+    { syscall: "epoll_ctl", subject: target },
+    () => libc().epoll_ctl(epoll, EPOLL_CTL_DEL, target, encodeEpollEvent(0, 0n)),
+  );
+}
+
+/** Finds the one socket that is open now and was not before. */
+function newSocket(before: ReadonlyMap<number, string>): number {
+  const found: number[] = [];
+  for (const [fd, target] of openDescriptors()) {
+    if (before.get(fd) !== target && target.startsWith("socket:")) found.push(fd);
+  }
+  if (found.length !== 1) {
+    throw new AdoptError(
+      `Cannot adopt a listener: the runtime opened ${found.length} sockets for it, expected 1`,
+    );
+  }
+  return found[0];
+}
+
+function requireKind(target: number, wanted: ListenAddress["kind"]): void {
+  const { kind } = describeListener(target);
+  if (kind !== wanted) {
+    throw new AdoptError(
+      `Cannot adopt a listener: the runtime made one of kind ${kind}, expected ${wanted}`,
+    );
+  }
+}
+
+interface Registration {
+  readonly epoll: number;
+  readonly events: number;
+  readonly data: bigint;
+}
+
+/** Finds how the runtime registered a descriptor (proc(5), `/proc/self/fdinfo`). */
+function findRegistration(target: number): Registration {
+  const line = new RegExp(`^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`, "m");
+  for (const [epoll, name] of openDescriptors()) {
+    if (name !== "anon_inode:[eventpoll]") continue;
+    const match = line.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${epoll}`));
+    if (match !== null) {
+      return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
+    }
+  }
+  throw new AdoptError(
+    `Cannot adopt a listener: descriptor ${target} is in no epoll instance, expected it in the runtime's`,
+  );
+}
+
+/** dup3(2): closes `target`, which ends its old registration, and makes it a duplicate of `fd`. */
+function replaceDescriptor(
+  { fd, target, wanted }: { fd: number; target: number; wanted: ListenAddress },
+): void {
+  unwrap({ syscall: "dup3", subject: target }, () => libc().dup3(fd, target, O_CLOEXEC));
+  const got = addressKey(describeListener(target)), expected = addressKey(wanted);
+  if (got !== expected) {
+    throw new AdoptError(`Cannot adopt a listener: it is bound to ${got}, expected ${expected}`);
+  }
+}
+
+function addressKey(address: ListenAddress): string {
+  return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
+}

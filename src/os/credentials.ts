@@ -1,0 +1,58 @@
+/**
+ * Who this process is, and where its root is. All of it needs the privileges of root.
+ *
+ * glibc changes the credentials of every thread of the process (nptl(7)), so that the runtime's own
+ * threads follow.
+ *
+ * @module
+ */
+import { cString, libc, unwrap } from "./libc.ts";
+
+/** A user of the system. */
+export interface User {
+  readonly name: string;
+  readonly uid: number;
+  /** The user's first group. */
+  readonly gid: number;
+}
+
+/** Offsets in `struct passwd`: pw_uid, pw_gid. */
+const PW_UID = 16, PW_GID = 20;
+
+/**
+ * Looks a user up, wherever the system keeps its users (getpwnam(3)).
+ *
+ * @param name The user's name.
+ * @returns The user, or undefined when there is none of that name.
+ */
+export function findUser(name: string): User | undefined {
+  const entry = libc().getpwnam(cString(name));
+  if (entry === null) return undefined;
+  const view = new Deno.UnsafePointerView(entry);
+  return { name, uid: view.getUint32(PW_UID), gid: view.getUint32(PW_GID) };
+}
+
+/**
+ * Becomes a user, with all of the user's groups, in LIB-ZC's order: setgid, initgroups, chroot,
+ * chdir to the new root, setuid.
+ *
+ * The death signal of a parent is lost by this (prctl(2)).
+ *
+ * @param user Whom to become; undefined for a change of the root alone.
+ * @param root The new root directory, if there is to be one.
+ * @throws {SysError} When a step is not permitted.
+ */
+export function enter(user: User | undefined, root: string | undefined): void {
+  if (user !== undefined) {
+    const { name, gid } = user;
+    unwrap({ syscall: "setgid", subject: gid }, () => libc().setgid(gid));
+    unwrap({ syscall: "initgroups", subject: name }, () => libc().initgroups(cString(name), gid));
+  }
+  if (root !== undefined) {
+    unwrap({ syscall: "chroot", subject: root }, () => libc().chroot(cString(root)));
+    unwrap({ syscall: "chdir", subject: "/" }, () => libc().chdir(cString("/")));
+  }
+  if (user !== undefined) {
+    unwrap({ syscall: "setuid", subject: user.uid }, () => libc().setuid(user.uid));
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What can be done with any raw descriptor: close, flags, the list of those that are open.
+ *
+ * A function that takes a descriptor borrows it unless its doc says that it takes ownership.
+ *
+ * @module
+ */
+import { EBADF, SysError } from "./errors.ts";
+import { libc, unwrap } from "./libc.ts";
+
+const F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030;
+const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000;
+
+/** Flags of open(2) that are the same on x86-64 and arm64. */
+export const O_RDWR = 0o2, O_CREAT = 0o100, O_CLOEXEC = 0o2000000;
+export { O_NONBLOCK };
+
+/**
+ * Closes a descriptor, which this call takes ownership of.
+ *
+ * EINTR is not retried: on Linux the descriptor is gone even then (close(2)).
+ *
+ * @param fd The descriptor.
+ */
+export function closeFd(fd: number): void {
+  libc().close(fd);
+}
+
+/**
+ * Sets or clears FD_CLOEXEC.
+ *
+ * @param fd The descriptor.
+ * @param on Whether exec(2) closes it.
+ * @throws {SysError} When `fd` is not open.
+ */
+export function setCloseOnExec(fd: number, on: boolean): void {
+  const context = { syscall: "fcntl", subject: fd };
+  const flags = unwrap(context, () => libc().fcntl(fd, F_GETFD, 0));
+  const wanted = on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC;
+  if (wanted !== flags) unwrap(context, () => libc().fcntl(fd, F_SETFD, wanted));
+}
+
+/**
+ * Duplicates a descriptor; the new one is close-on-exec and owned by the caller.
+ *
+ * @param fd The descriptor.
+ * @param lowest The lowest number that the duplicate may have.
+ * @throws {SysError} When `fd` is not open, or at the limit of open files.
+ */
+export function duplicateFd(fd: number, lowest = 3): number {
+  return unwrap(
+    { syscall: "fcntl", subject: fd },
+    () => libc().fcntl(fd, F_DUPFD_CLOEXEC, lowest),
+  );
+}
+
+/**
+ * Makes a descriptor non-blocking. It can't be undone here: O_NONBLOCK belongs to the open file
+ * description, so clearing it would block every process that shares a listener.
+ *
+ * @param fd The descriptor.
+ * @throws {SysError} When `fd` is not open.
+ */
+export function setNonblocking(fd: number): void {
+  const context = { syscall: "fcntl", subject: fd };
+  const flags = unwrap(context, () => libc().fcntl(fd, F_GETFL, 0));
+  if ((flags & O_NONBLOCK) === 0) {
+    unwrap(context, () => libc().fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+  }
+}
+
+/**
+ * Lists the open descriptors of this process with what they refer to.
+ *
+ * @returns Number → target, such as `socket:[4600]` or a path.
+ */
+export function openDescriptors(): Map<number, string> {
+  const found = new Map<number, string>();
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      found.set(Number(name), Deno.readLinkSync(`/proc/self/fd/${name}`));
+    } catch (error) {
+      // The descriptor that read the directory itself is closed by now.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return found;
+}
+
+/**
+ * Sets FD_CLOEXEC on every descriptor above 2, so that nothing which this process was given by
+ * accident reaches the programs that it starts.
+ *
+ * @throws {SysError} When a flag can't be set.
+ */
+export function keepDescriptorsFromChildren(): void {
+  for (const fd of openDescriptors().keys()) {
+    if (fd <= 2) continue;
+    try {
+      setCloseOnExec(fd, true);
+    } catch (error) {
+      // A thread of the runtime may have closed one of its own since the list was made.
+      if (!(error instanceof SysError && error.errno === EBADF)) throw error;
+    }
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The error class of failed system calls, and the names of the errno values that can be met here.
+ *
+ * Pure data and one class: this file calls nothing.
+ *
+ * @module
+ */
+
+/** errno → [name, meaning], the generic Linux numbers that x86-64 and arm64 share (errno(3)). */
+const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> = {
+  1: ["EPERM", "operation not permitted"],
+  2: ["ENOENT", "no such file or directory"],
+  3: ["ESRCH", "no such process"],
+  4: ["EINTR", "interrupted by a signal"],
+  5: ["EIO", "input/output error"],
+  7: ["E2BIG", "too long a list of arguments"],
+  8: ["ENOEXEC", "not a program of this machine"],
+  9: ["EBADF", "not an open descriptor"],
+  11: ["EAGAIN", "would block"],
+  12: ["ENOMEM", "out of memory"],
+  13: ["EACCES", "permission denied"],
+  16: ["EBUSY", "in use"],
+  17: ["EEXIST", "file exists"],
+  20: ["ENOTDIR", "a part of the path is not a directory"],
+  21: ["EISDIR", "is a directory"],
+  22: ["EINVAL", "invalid argument"],
+  23: ["ENFILE", "too many open files in the system"],
+  24: ["EMFILE", "too many open files in this process"],
+  26: ["ETXTBSY", "a program that is being written"],
+  28: ["ENOSPC", "no space left on the device"],
+  30: ["EROFS", "read-only file system"],
+  32: ["EPIPE", "the other end is closed"],
+  36: ["ENAMETOOLONG", "name too long"],
+  40: ["ELOOP", "too many symbolic links"],
+  71: ["EPROTO", "protocol error"],
+  88: ["ENOTSOCK", "not a socket"],
+  90: ["EMSGSIZE", "message too long"],
+  91: ["EPROTOTYPE", "a socket of another type"],
+  93: ["EPROTONOSUPPORT", "protocol not supported"],
+  94: ["ESOCKTNOSUPPORT", "socket type not supported"],
+  95: ["EOPNOTSUPP", "operation not supported"],
+  97: ["EAFNOSUPPORT", "address family not supported"],
+  98: ["EADDRINUSE", "address in use"],
+  99: ["EADDRNOTAVAIL", "not an address of this machine"],
+  100: ["ENETDOWN", "network is down"],
+  103: ["ECONNABORTED", "connection aborted"],
+  104: ["ECONNRESET", "connection reset by the peer"],
+  105: ["ENOBUFS", "no buffer space"],
+  107: ["ENOTCONN", "not connected"],
+  109: ["ETOOMANYREFS", "too many descriptors in flight"],
+  111: ["ECONNREFUSED", "connection refused"],
+};
+
+/** The errno values that code here branches on. */
+export const EINTR = 4,
+  EAGAIN = 11,
+  ENOENT = 2,
+  ENOEXEC = 8,
+  EBADF = 9,
+  ECONNREFUSED = 111;
+
+/** A system call that failed, with errno and its name. */
+export class SysError extends Error {
+  override readonly name = "SysError";
+  /** The name of the errno value, such as `EADDRINUSE`; `E123` for one without a name here. */
+  readonly code: string;
+  /** The error for the FOUND part of a message, such as `address in use (bind: EADDRINUSE)`. */
+  readonly found: string;
+
+  /**
+   * @param syscall The function that failed, such as `bind`.
+   * @param errno Its errno.
+   * @param subject What it was called on, for the message: a path, an address, a descriptor.
+   */
+  constructor(readonly syscall: string, readonly errno: number, subject?: string) {
+    const [code, meaning] = ERRNO[errno] ?? [`E${errno}`, "see errno(3)"];
+    super(`${syscall}${subject === undefined ? "" : ` "${subject}"`}: ${meaning} (${code})`);
+    this.code = code;
+    this.found = `${meaning} (${syscall}: ${code})`;
+  }
+}

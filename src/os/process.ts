@@ -1,0 +1,26 @@
+/**
+ * This process and its parent.
+ *
+ * @module
+ */
+import { libc, unwrap } from "./libc.ts";
+
+const PR_SET_PDEATHSIG = 1;
+const SIGNAL_NUMBERS = { SIGHUP: 1, SIGTERM: 15 } as const;
+
+/** The signals that can be asked for. */
+export type DeathSignal = keyof typeof SIGNAL_NUMBERS;
+
+/**
+ * Asks the kernel for a signal when the parent ends (PR_SET_PDEATHSIG in prctl(2)).
+ *
+ * A parent that ended before this call goes unnoticed: look at `Deno.ppid` afterwards, or rely on
+ * end of file of a socket that the parent holds.
+ *
+ * @param signal Which one; LIB-ZC's servers ask for SIGHUP.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function requestParentDeathSignal(signal: DeathSignal): void {
+  const number = BigInt(SIGNAL_NUMBERS[signal]);
+  unwrap({ syscall: "prctl" }, () => libc().prctl(PR_SET_PDEATHSIG, number, 0n, 0n, 0n));
+}

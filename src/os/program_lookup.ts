@@ -1,0 +1,72 @@
+/**
+ * What can be executed on this machine.
+ *
+ * @module
+ */
+
+/** The path of the Deno that runs this program, or undefined in a compiled program. */
+export function denoPath(): string | undefined {
+  return Deno.build.standalone ? undefined : Deno.execPath();
+}
+
+/** The directories of `PATH`. */
+export function searchPath(): string[] {
+  return (Deno.env.get("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(":");
+}
+
+/**
+ * Whether a path leads to a file.
+ *
+ * @param path The path.
+ */
+export function isFile(path: string): boolean {
+  return stat(path)?.isFile === true;
+}
+
+/**
+ * Whether a path leads to a directory.
+ *
+ * @param path The path.
+ */
+export function isDirectory(path: string): boolean {
+  return stat(path)?.isDirectory === true;
+}
+
+/**
+ * Whether a path leads to a file that somebody may execute; whether this process may is known when
+ * it tries.
+ *
+ * @param path The path.
+ */
+export function isExecutable(path: string): boolean {
+  const found = stat(path);
+  return found?.isFile === true && ((found.mode ?? 0) & 0o111) !== 0;
+}
+
+/**
+ * The first line of a script, which names its interpreter.
+ *
+ * @param path The path.
+ * @returns The line from `#!` on; empty for any other file, and for one that can't be read.
+ */
+export function interpreterLine(path: string): string {
+  const room = new Uint8Array(256);
+  try {
+    using file = Deno.openSync(path);
+    const count = file.readSync(room) ?? 0;
+    const [line] = new TextDecoder().decode(room.subarray(0, count)).split("\n", 1);
+    return line.startsWith("#!") ? line : "";
+  } catch {
+    // A program may be executable and yet not readable; then it is no script.
+    return "";
+  }
+}
+
+function stat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch {
+    // Not there, not reachable, not readable: not a program in any case.
+    return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Signals, as a port that tests replace.
+ *
+ * @module
+ */
+
+/** Where signals come from. */
+export interface Signals {
+  /**
+   * Calls back at each arrival of a signal, in place of its default action.
+   *
+   * @param signal Which one.
+   * @param callback Must only take note: signals can come at any time.
+   * @returns Stops listening, which brings the default action back.
+   */
+  on(signal: Deno.Signal, callback: () => void): () => void;
+}
+
+/** The real signals of this process. */
+export const processSignals: Signals = {
+  on(signal, callback) {
+    Deno.addSignalListener(signal, callback);
+    return () => Deno.removeSignalListener(signal, callback);
+  },
+};
+
+/** The signals by their numbers, the same on x86-64 and arm64 (signal(7)); there is none of number 0. */
+export const SIGNALS: readonly string[] = [
+  "",
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGILL",
+  "SIGTRAP",
+  "SIGABRT",
+  "SIGBUS",
+  "SIGFPE",
+  "SIGKILL",
+  "SIGUSR1",
+  "SIGSEGV",
+  "SIGUSR2",
+  "SIGPIPE",
+  "SIGALRM",
+  "SIGTERM",
+  "SIGSTKFLT",
+  "SIGCHLD",
+  "SIGCONT",
+  "SIGSTOP",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+  "SIGURG",
+  "SIGXCPU",
+  "SIGXFSZ",
+  "SIGVTALRM",
+  "SIGPROF",
+  "SIGWINCH",
+  "SIGIO",
+  "SIGPWR",
+  "SIGSYS",
+];

@@ -1,0 +1,307 @@
+/**
+ * Sockets and named pipes as raw descriptors: the listening ends that a master owns, and the pairs
+ * that connect it to its children.
+ *
+ * Everything is close-on-exec from its creation on. Whoever calls a function that returns a
+ * descriptor owns that descriptor.
+ *
+ * @module
+ */
+import { closeFd, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
+import { ECONNREFUSED, ENOENT, SysError } from "./errors.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  decodeAddress,
+  encodeInetAddress,
+  encodeUnixAddress,
+  SOCKADDR_BYTES,
+} from "./layout.ts";
+import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
+
+const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_ACCEPTCONN = 30;
+const IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
+const SHUT_RDWR = 2;
+
+/** More than any kernel grants: listen(2) cuts it down to net.core.somaxconn. */
+const LARGEST_BACKLOG = 65_535;
+
+/** The three sorts of service endpoint, as LIB-ZC names them. */
+export type FdType = "inet" | "unix" | "fifo";
+
+/** Where to listen. */
+export type ListenAddress =
+  | { readonly kind: "inet"; readonly hostname: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "fifo"; readonly path: string };
+
+/** A path that a listener made, by which it is known again before it is removed. */
+export interface SocketFile {
+  /** The path as it was bound. */
+  readonly path: string;
+  /** Device and inode at that time. */
+  readonly dev: number;
+  /** See `dev`. */
+  readonly ino: number;
+}
+
+/** A listening descriptor, and the file that it made, if it made one. */
+export interface OpenedListener {
+  /** Non-blocking, close-on-exec, owned by the caller. */
+  readonly fd: number;
+  /** Only for unix sockets. */
+  readonly socketFile?: SocketFile;
+  /** Only for a named pipe that was not there. It outlives the listener, for those who write to it. */
+  readonly madeFifo?: SocketFile;
+}
+
+/**
+ * Opens a listener: binds and listens for sockets, opens read-write for named pipes.
+ *
+ * A socket file on which nobody answers is removed first; one that is served, and a file of any
+ * other kind, is left alone and is an error.
+ *
+ * @param address Where to listen.
+ * @returns The descriptor.
+ * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
+ * @throws {TypeError} When the host is not a numeric IP address.
+ * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
+ * @throws {Error} When the path is a file of another kind, or a socket that is served.
+ */
+export function openListener(address: ListenAddress): OpenedListener {
+  switch (address.kind) {
+    case "inet":
+      return { fd: listenInet(address.hostname, address.port) };
+    case "unix":
+      return listenUnix(address.path);
+    case "fifo":
+      return openFifo(address.path);
+  }
+}
+
+function listenInet(hostname: string, port: number): number {
+  const subject = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  const family = hostname.includes(":") ? AF_INET6 : AF_INET;
+  const binary = new Uint8Array(family === AF_INET6 ? 16 : 4);
+  if (libc().inet_pton(family, cString(hostname), binary) !== 1) {
+    throw new TypeError(`Cannot listen on "${subject}": expected a numeric IP address`);
+  }
+  return closingOnError(newSocket(family), (fd) => {
+    setIntOption(fd, SOL_SOCKET, SO_REUSEADDR);
+    // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
+    if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    bindAndListen(fd, { address: encodeInetAddress(binary, port), subject });
+    return fd;
+  });
+}
+
+function listenUnix(path: string): OpenedListener {
+  const address = encodeUnixAddress(path);
+  removeStaleSocket(path, address);
+  return closingOnError(newSocket(AF_UNIX), (fd) => {
+    bindAndListen(fd, { address, subject: path });
+    return { fd, socketFile: fileAt(path) };
+  });
+}
+
+function fileAt(path: string): SocketFile {
+  const { dev, ino } = Deno.lstatSync(path);
+  return { path, dev, ino: ino ?? 0 };
+}
+
+/** Makes way for bind(2), which fails on any existing path. */
+function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void {
+  const found = lstatIfThere(path);
+  if (found === undefined) return;
+  if (!found.isSocket) {
+    throw new Error(
+      `Cannot listen on "${path}": found a file of another kind, expected a free path or an old socket`,
+    );
+  }
+  const probe = newSocket(AF_UNIX);
+  try {
+    // A full queue (EAGAIN) is an answer too: somebody listens.
+    unwrapOrBlock(
+      { syscall: "connect", subject: path },
+      () => libc().connect(probe, address, address.length),
+    );
+  } catch (error) {
+    if (error instanceof SysError && error.errno === ECONNREFUSED) {
+      Deno.removeSync(path);
+      return;
+    }
+    if (error instanceof SysError && error.errno === ENOENT) return;
+    throw error;
+  } finally {
+    closeFd(probe);
+  }
+  throw new Error(
+    `Cannot listen on "${path}": another process answers on this socket, expected a free path`,
+  );
+}
+
+function openFifo(path: string): OpenedListener {
+  const found = lstatIfThere(path);
+  if (found === undefined) {
+    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), 0o666));
+  } else if (!found.isFifo) {
+    throw new Error(
+      `Cannot open "${path}": found a file of another kind, expected a named pipe or a free path`,
+    );
+  }
+  // Read-write, so that the pipe stays open when its last writer goes (fifo(7)).
+  const fd = unwrap(
+    { syscall: "open", subject: path },
+    () => libc().open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0),
+  );
+  return found === undefined ? { fd, madeFifo: fileAt(path) } : { fd };
+}
+
+function lstatIfThere(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Removes a socket file or a named pipe, if it is still the one that was made: by now another process may have
+ * put its own in the same place. To be called before the listener is closed: as long as it is open,
+ * no other file can get its inode number.
+ *
+ * @param file What {@linkcode openListener} returned.
+ */
+export function removeSocketFile(file: SocketFile): void {
+  const found = lstatIfThere(file.path);
+  if (found?.dev === file.dev && found.ino === file.ino) Deno.removeSync(file.path);
+}
+
+/**
+ * A connected pair of stream sockets, both close-on-exec (socketpair(2)).
+ *
+ * @returns The two descriptors, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function socketPair(): [number, number] {
+  const pair = new Int32Array(2);
+  unwrap(
+    { syscall: "socketpair" },
+    () => libc().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
+  );
+  return [pair[0], pair[1]];
+}
+
+/**
+ * Ends a connection in both directions; the descriptor stays open, and what has arrived can still
+ * be read, up to an end of file (shutdown(2)).
+ *
+ * @param fd A connected socket. Borrowed.
+ * @throws {SysError} When it is not connected.
+ */
+export function shutdownSocket(fd: number): void {
+  unwrap({ syscall: "shutdown", subject: fd }, () => libc().shutdown(fd, SHUT_RDWR));
+}
+
+/**
+ * A pipe, both ends close-on-exec (pipe2(2)).
+ *
+ * @returns The read end and the write end, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function pipe(): [read: number, write: number] {
+  const pair = new Int32Array(2);
+  unwrap({ syscall: "pipe2" }, () => libc().pipe2(pair, O_CLOEXEC));
+  return [pair[0], pair[1]];
+}
+
+/**
+ * Finds out of what sort an inherited descriptor is, trusting nothing that was said about it.
+ *
+ * @param fd The descriptor.
+ * @returns Its address as text and its sort.
+ * @throws {TypeError} When it is neither a listening stream socket nor a named pipe.
+ * @throws {Deno.errors.NotFound} When it is not open.
+ */
+export function describeListener(fd: number): ListenerDescription {
+  const target = Deno.readLinkSync(`/proc/self/fd/${fd}`);
+  const { isFifo, isSocket } = Deno.statSync(`/proc/self/fd/${fd}`);
+  // A pipe without a name is a fifo to stat(2) too; only the other sort has a path.
+  if (isFifo && target.startsWith("/")) return { kind: "fifo", path: target };
+  if (
+    !isSocket || getIntOption(fd, SO_TYPE) !== SOCK_STREAM || getIntOption(fd, SO_ACCEPTCONN) !== 1
+  ) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,
+    );
+  }
+  const bytes = new Uint8Array(SOCKADDR_BYTES);
+  const length = new Uint32Array([bytes.length]);
+  unwrap({ syscall: "getsockname", subject: fd }, () => libc().getsockname(fd, bytes, length));
+  const raw = decodeAddress(bytes.subarray(0, length[0]));
+  switch (raw.family) {
+    case "inet":
+      return { kind: "inet", hostname: addressText(raw.address), port: raw.port };
+    case "unix":
+      return { kind: "unix", path: raw.path };
+    case "other":
+      throw new TypeError(
+        `Cannot serve descriptor ${fd}: address family ${raw.number}, expected inet or unix`,
+      );
+  }
+}
+
+/** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
+export type ListenerDescription = ListenAddress;
+
+function addressText(binary: Uint8Array<ArrayBuffer>): string {
+  const text = new Uint8Array(46);
+  const family = binary.length === 16 ? AF_INET6 : AF_INET;
+  libc().inet_ntop(family, binary, text, text.length);
+  return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+}
+
+function newSocket(family: number): number {
+  return unwrap(
+    { syscall: "socket" },
+    () => libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+  );
+}
+
+function bindAndListen(
+  fd: number,
+  { address, subject }: { address: Uint8Array<ArrayBuffer>; subject: string },
+): void {
+  unwrap({ syscall: "bind", subject }, () => libc().bind(fd, address, address.length));
+  unwrap({ syscall: "listen", subject }, () => libc().listen(fd, LARGEST_BACKLOG));
+}
+
+function setIntOption(fd: number, level: number, name: number): void {
+  const one = new Int32Array([1]);
+  unwrap(
+    { syscall: "setsockopt", subject: fd },
+    () => libc().setsockopt(fd, level, name, one, one.byteLength),
+  );
+}
+
+function getIntOption(fd: number, name: number): number {
+  const value = new Int32Array(1);
+  const length = new Uint32Array([value.byteLength]);
+  unwrap(
+    { syscall: "getsockopt", subject: fd },
+    () => libc().getsockopt(fd, SOL_SOCKET, name, value, length),
+  );
+  return value[0];
+}
+
+function closingOnError<T>(fd: number, use: (fd: number) => T): T {
+  try {
+    return use(fd);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}

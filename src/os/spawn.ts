@@ -1,0 +1,92 @@
+/**
+ * Starting processes, as a port that tests replace.
+ *
+ * @module
+ */
+import { setCloseOnExec } from "./descriptor.ts";
+import { type PlacedRequest, spawnPlaced } from "./placed_spawn.ts";
+
+/** How a process ended. */
+export interface ExitStatus {
+  /** The exit code; 128 + signal number when a signal ended it. */
+  readonly code: number;
+  /** The signal that ended it, or null. */
+  readonly signal: string | null;
+}
+
+/** A process that was started. */
+export interface ChildProcess {
+  readonly pid: number;
+  /** Fulfilled once it has ended and has been reaped. */
+  readonly exited: Promise<ExitStatus>;
+  /**
+   * Sends a signal, unless the process has ended: its pid may be another process's by then.
+   *
+   * @param signal Which one.
+   */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
+/** What to start. */
+export interface SpawnRequest {
+  /** The program and its arguments. */
+  readonly argv: readonly string[];
+  /** The descriptors beside 0, 1 and 2 that the process inherits, at the same numbers. Borrowed. */
+  readonly inherit: readonly number[];
+}
+
+/** Starts processes. */
+export interface Spawner {
+  /**
+   * Starts a process with Deno.Command.
+   *
+   * @param request What to start.
+   * @returns The running process.
+   * @throws {Error} When it can't be started: no such program, not allowed, no more processes.
+   */
+  spawn(request: SpawnRequest): ChildProcess;
+  /** See {@linkcode spawnPlaced}. */
+  spawnPlaced(request: PlacedRequest): ChildProcess;
+}
+
+/** Starts real processes: standard input empty, output and errors shared. */
+export const systemSpawner: Spawner = {
+  spawnPlaced,
+  spawn({ argv, inherit }) {
+    const [program, ...args] = argv;
+    const command = new Deno.Command(program, {
+      args,
+      stdin: "null",
+      stdout: "inherit",
+      stderr: "inherit",
+    });
+    // spawn() is synchronous, so that this child and no other is started while the flags are off.
+    try {
+      for (const fd of inherit) setCloseOnExec(fd, false);
+      return childProcess(command.spawn());
+    } finally {
+      for (const fd of inherit) setCloseOnExec(fd, true);
+    }
+  },
+};
+
+function childProcess(child: Deno.ChildProcess): ChildProcess {
+  let ended = false;
+  const exited = child.status.then(({ code, signal }) => {
+    ended = true;
+    return { code, signal };
+  });
+  return {
+    pid: child.pid,
+    exited,
+    kill(signal) {
+      if (ended) return;
+      try {
+        child.kill(signal);
+      } catch (error) {
+        // The runtime has reaped it, and tells so in the next turn of the event loop.
+        if (!(error instanceof TypeError)) throw error;
+      }
+    },
+  };
+}

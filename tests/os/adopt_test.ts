@@ -1,0 +1,352 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { AdoptError, adoptInto, adoptListener } from "../../src/os/adopt.ts";
+import { closeFd, openDescriptors, setCloseOnExec } from "../../src/os/descriptor.ts";
+import { encodeInetAddress } from "../../src/os/layout.ts";
+import { libc, unwrap } from "../../src/os/libc.ts";
+import { describeListener, openListener, socketPair } from "../../src/os/socket.ts";
+import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
+import { startFunction } from "../support/processes.ts";
+import { TempDir } from "../support/temp.ts";
+import { TEST_CERT, TEST_KEY } from "../support/tls.ts";
+import { within } from "../support/wait.ts";
+
+function openInet(hostname = "127.0.0.1"): { fd: number; port: number } {
+  const { fd } = openListener({ kind: "inet", hostname, port: 0 });
+  const found = describeListener(fd);
+  assert(found.kind === "inet");
+  return { fd, port: found.port };
+}
+
+function listenThrowaway(): Deno.Listener {
+  return Deno.listen({ hostname: "127.0.0.1", port: 0 });
+}
+
+function serveThrowaway(): Deno.HttpServer {
+  const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+  return Deno.serve(options, () => new Response("hello"));
+}
+
+/** Sends a byte through a listener, both ways. */
+async function exchange(listener: Deno.Listener, connecting: Promise<Deno.Conn>): Promise<void> {
+  const [client, server] = await within(Promise.all([connecting, listener.accept()]), {
+    what: "a connection",
+  });
+  await client.write(new Uint8Array([7]));
+  const room = new Uint8Array(8);
+  assertEquals(await server.read(room), 1);
+  await server.write(room.subarray(0, 1));
+  assertEquals(await client.read(room), 1);
+  assertEquals(room[0], 7);
+  client.close();
+  server.close();
+}
+
+Deno.test("adoptListener() serves an inherited IPv4 listener", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const listener = adoptListener(fd);
+    for (let round = 0; round < 5; round++) await exchange(listener, Deno.connect({ port }));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() serves an inherited IPv6 listener", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet("::1");
+    const listener = adoptListener(fd);
+    await exchange(listener, Deno.connect({ hostname: "::1", port }));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() serves an inherited unix listener, and its close leaves the path", async () => {
+  using temp = new TempDir();
+  const path = temp.file("s");
+  await leavesNothingOpen(async () => {
+    const { fd } = openListener({ kind: "unix", path });
+    for (let round = 0; round < 3; round++) {
+      const listener = adoptListener(fd);
+      await exchange(listener, Deno.connect({ transport: "unix", path }));
+      listener.close();
+      assert(Deno.lstatSync(path).isSocket);
+    }
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() serves who was in the queue before", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const clients = [await Deno.connect({ port }), await Deno.connect({ port })];
+    const listener = adoptListener(fd);
+    for (const client of clients) await exchange(listener, Promise.resolve(client));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() gives a listener whose close leaves the inherited one open", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const first = adoptListener(fd);
+    const pending = assertRejects(() => first.accept());
+    first.close();
+    await within(pending, { what: "the end of a pending accept" });
+
+    const client = await Deno.connect({ port });
+    const second = adoptListener(fd);
+    await exchange(second, Promise.resolve(client));
+    second.close();
+    closeFd(fd);
+    await assertRejects(() => Deno.connect({ port }), Deno.errors.ConnectionRefused);
+  });
+});
+
+Deno.test("adoptListener() gives a listener that goes on when the inherited one is closed", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const listener = adoptListener(fd);
+    closeFd(fd);
+    await exchange(listener, Deno.connect({ port }));
+    listener.close();
+  });
+});
+
+Deno.test("adoptListener() keeps what it makes from the programs that are started", async () => {
+  await leavesNothingOpen(() => {
+    const { fd } = openInet();
+    setCloseOnExec(fd, false);
+    const before = openDescriptors();
+    const listener = adoptListener(fd);
+    const made = [...openDescriptors().keys()].filter((fd) => !before.has(fd));
+    assertEquals(made.map((fd) => flagsOf(fd).closeOnExec), [true]);
+    assertEquals(flagsOf(fd).closeOnExec, false);
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() makes a listener non-blocking that somebody has made blocking", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const F_SETFL = 4;
+    unwrap({ syscall: "fcntl" }, () => libc().fcntl(fd, F_SETFL, 0));
+    assertEquals(flagsOf(fd).nonblocking, false);
+    const listener = adoptListener(fd);
+    assertEquals(flagsOf(fd).nonblocking, true);
+    await exchange(listener, Deno.connect({ port }));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() serves HTTP with Deno.serve", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const server = adoptInto(fd, serveThrowaway);
+    using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+    for (let round = 0; round < 3; round++) {
+      const response = await fetch(`http://127.0.0.1:${port}/`, { client });
+      assertEquals(await response.text(), "hello");
+    }
+    await server.shutdown();
+    const later = await Deno.connect({ port });
+    later.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() serves TLS with Deno.listenTls", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const listener = adoptInto(
+      fd,
+      () => Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert: TEST_CERT, key: TEST_KEY }),
+    );
+    const options = { hostname: "localhost", port, caCerts: [TEST_CERT] };
+    await exchange(listener, Deno.connectTls(options));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+/** Makes a connection and resets it at once: SO_LINGER with no time (socket(7)). */
+function connectAndReset(port: number): void {
+  const SOL_SOCKET = 1, SO_LINGER = 13, AF_INET = 2, SOCK_STREAM = 1;
+  const fd = unwrap({ syscall: "socket" }, () => libc().socket(AF_INET, SOCK_STREAM, 0));
+  const address = encodeInetAddress(new Uint8Array([127, 0, 0, 1]), port);
+  unwrap({ syscall: "connect" }, () => libc().connect(fd, address, address.length));
+  const linger = new Int32Array([1, 0]);
+  unwrap(
+    { syscall: "setsockopt" },
+    () => libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.byteLength),
+  );
+  closeFd(fd);
+}
+
+Deno.test("adoptListener() gives a listener that outlives a reset in its queue", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    connectAndReset(port);
+    const listener = adoptListener(fd);
+    connectAndReset(port);
+    const client = await Deno.connect({ port });
+    const local = client.localAddr as Deno.NetAddr;
+    for (let attempt = 0;; attempt++) {
+      const conn = await within(listener.accept().catch((error: Error) => error), {
+        what: "a connection or an error",
+      });
+      if (conn instanceof Error) {
+        assert(attempt < 2, `the third in the queue is sound: ${conn}`);
+        continue;
+      }
+      const remote = conn.remoteAddr as Deno.NetAddr;
+      conn.close();
+      if (remote.port === local.port) break;
+    }
+    await exchange(listener, Deno.connect({ port }));
+    client.close();
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() lets two processes accept on one listener", async () => {
+  const { fd, port } = openInet();
+  const startAcceptor = () =>
+    startFunction(import.meta, async (fd) => {
+      const { adoptListener } = await import("../../src/os/adopt.ts");
+      const { untilInputCloses } = await import("../support/processes.ts");
+      const listener = adoptListener(fd);
+      console.log("adopted");
+      const conn = await listener.accept();
+      // It accepts no more, but its listener stays open: the other one gets what comes next.
+      await conn.write(new TextEncoder().encode(String(Deno.pid)));
+      conn.close();
+      await untilInputCloses();
+    }, { arg: fd });
+  setCloseOnExec(fd, false);
+  await using one = startAcceptor();
+  await using two = startAcceptor();
+  setCloseOnExec(fd, true);
+  assertEquals([await one.nextLine(), await two.nextLine()], ["adopted", "adopted"]);
+
+  const answers: number[] = [];
+  for (let round = 0; round < 2; round++) {
+    const conn = await Deno.connect({ port });
+    const text = within(new Response(conn.readable).text(), { what: "an answer" });
+    answers.push(Number(await text));
+  }
+  assertEquals(answers.sort(), [one.pid, two.pid].sort());
+  for (const acceptor of [one, two]) {
+    await acceptor.closeInput();
+    await acceptor.succeeds();
+  }
+  closeFd(fd);
+});
+
+/** That an attempt failed without a trace: the descriptor can still be adopted. */
+async function isStillAdoptable(fd: number, port: number): Promise<void> {
+  const listener = adoptListener(fd);
+  await exchange(listener, Deno.connect({ port }));
+  listener.close();
+}
+
+Deno.test("adoptInto() refuses a function that opens no socket, and closes what it returned", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const made = listenThrowaway();
+    const error = assertThrows(() => adoptInto(fd, () => made), AdoptError);
+    assertEquals(
+      error.message,
+      "Cannot adopt a listener: the runtime opened 0 sockets for it, expected 1",
+    );
+    await assertRejects(() => made.accept(), Deno.errors.BadResource);
+    await isStillAdoptable(fd, port);
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() refuses a function that opens two sockets, and closes what it returned", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    for (const make of [listenThrowaway, serveThrowaway]) {
+      let other: Deno.Listener | undefined;
+      const create = () => {
+        other = listenThrowaway();
+        return make();
+      };
+      assertThrows(() => adoptInto(fd, create), AdoptError, "opened 2 sockets for it, expected 1");
+      other?.close();
+    }
+    await isStillAdoptable(fd, port);
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() refuses a listener of another kind, and closes it", async () => {
+  using temp = new TempDir();
+  await leavesNothingOpen(async () => {
+    const path = temp.file("s");
+    const { fd } = openListener({ kind: "unix", path });
+    const error = assertThrows(() => adoptInto(fd, listenThrowaway), AdoptError);
+    assertEquals(
+      error.message,
+      "Cannot adopt a listener: the runtime made one of kind inet, expected unix",
+    );
+    const listener = adoptListener(fd);
+    await exchange(listener, Deno.connect({ transport: "unix", path }));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() refuses a listener that the runtime has not registered", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const create = () => {
+      // A raw listener is in no epoll instance; what is returned was made before.
+      openedByHand = openInet().fd;
+      return made;
+    };
+    let openedByHand = -1;
+    const made = listenThrowaway();
+    assertThrows(() => adoptInto(fd, create), AdoptError, "is in no epoll instance");
+    await isStillAdoptable(fd, port);
+    closeFd(openedByHand);
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() passes on what the function throws", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const create = () => {
+      throw new RangeError("no");
+    };
+    assertThrows(() => adoptInto(fd, create), RangeError, "no");
+    await isStillAdoptable(fd, port);
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptListener() refuses what is no listening socket, before it makes anything", async () => {
+  using temp = new TempDir();
+  await leavesNothingOpen(() => {
+    const { fd: pipe } = openListener({ kind: "fifo", path: temp.file("pipe") });
+    const [one, two] = socketPair();
+    assertThrows(() => adoptListener(pipe), TypeError, "a named pipe, expected a listening socket");
+    assertThrows(() => adoptListener(one), TypeError, "expected a listening stream socket");
+    assertThrows(() => adoptListener(1_000_000), Deno.errors.NotFound);
+    let called = false;
+    const create = () => {
+      called = true;
+      return listenThrowaway();
+    };
+    assertThrows(() => adoptInto(pipe, create), TypeError);
+    assertEquals(called, false);
+    [pipe, one, two].forEach(closeFd);
+  });
+});

@@ -1,0 +1,158 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { SysError } from "../../src/os/errors.ts";
+import { PidFile } from "../../src/os/lock_file.ts";
+import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
+import { openDescriptors } from "../../src/os/descriptor.ts";
+import { startFunction, type TestProcess } from "../support/processes.ts";
+import { TempDir } from "../support/temp.ts";
+
+/** Holds the lock in a process of its own until its input is closed. */
+function startHolder(path: string): TestProcess {
+  return startFunction(import.meta, async (path) => {
+    const { PidFile } = await import("../../src/os/lock_file.ts");
+    const { untilInputCloses } = await import("../support/processes.ts");
+    const lock = PidFile.tryLock(path);
+    lock?.write(Deno.pid);
+    console.log(lock === undefined ? "refused" : "held");
+    await untilInputCloses();
+    lock?.release();
+    console.log("released");
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  }, { arg: path });
+}
+
+function isFree(path: string): boolean {
+  const lock = PidFile.tryLock(path);
+  lock?.release();
+  return lock !== undefined;
+}
+
+Deno.test("PidFile.tryLock() makes the file with mode 0666 less the umask, close-on-exec", async () => {
+  using temp = new TempDir();
+  await leavesNothingOpen(() => {
+    const path = temp.file("pid");
+    const lock = PidFile.tryLock(path);
+    assert(lock !== undefined);
+    assertEquals(lock.path, path);
+    assertEquals(Deno.statSync(path).mode! & 0o777, 0o666 & ~Deno.umask());
+    const [fd] = [...openDescriptors()].find(([, target]) => target === path)!;
+    assert(flagsOf(fd).closeOnExec);
+    lock.release();
+  });
+});
+
+Deno.test("PidFile.tryLock() gives nothing while another process holds the lock", async () => {
+  using temp = new TempDir();
+  const path = temp.file("pid");
+  await using holder = startHolder(path);
+  assertEquals(await holder.nextLine(), "held");
+  await leavesNothingOpen(() => {
+    assertEquals(PidFile.tryLock(path), undefined);
+  });
+  // Nor has the attempt touched what the holder wrote.
+  assertEquals(Deno.readTextFileSync(path), String(holder.pid).padEnd(10));
+
+  await using second = startHolder(path);
+  assertEquals(await second.nextLine(), "refused");
+});
+
+Deno.test("PidFile.release() frees the lock while its process goes on, twice is harmless", async () => {
+  using temp = new TempDir();
+  const path = temp.file("pid");
+  await using holder = startHolder(path);
+  assertEquals(await holder.nextLine(), "held");
+  await holder.closeInput();
+  assertEquals(await holder.nextLine(), "released");
+  assert(isFree(path));
+
+  const lock = PidFile.tryLock(path);
+  lock?.release();
+  const other = PidFile.tryLock(path);
+  // Must not close the descriptor that may have got the same number.
+  lock?.release();
+  assertEquals(isFree(path), false);
+  other?.release();
+});
+
+Deno.test("PidFile.tryLock() has the lock of a holder that was killed", async () => {
+  using temp = new TempDir();
+  const path = temp.file("pid");
+  await using holder = startHolder(path);
+  assertEquals(await holder.nextLine(), "held");
+  assertEquals(isFree(path), false);
+  holder.signal("SIGKILL");
+  await holder.ended();
+  assert(isFree(path));
+});
+
+Deno.test("PidFile.tryLock() and Deno.FsFile.lock() exclude each other", async () => {
+  using temp = new TempDir();
+  const path = temp.file("pid");
+  await using other = startFunction(import.meta, async (path) => {
+    const file = await Deno.open(path, { create: true, write: true });
+    await file.lock(true);
+    console.log("locked");
+    await Deno.stdin.read(new Uint8Array(1));
+    await file.unlock();
+    console.log("unlocked");
+    await Deno.stdin.read(new Uint8Array(1));
+    console.log("wants");
+    await file.lock(true);
+    console.log("has");
+  }, { arg: path });
+  assertEquals(await other.nextLine(), "locked");
+  assertEquals(isFree(path), false);
+  await other.write("1");
+  assertEquals(await other.nextLine(), "unlocked");
+
+  const lock = PidFile.tryLock(path);
+  assert(lock !== undefined);
+  await other.write("2");
+  assertEquals(await other.nextLine(), "wants");
+  lock.release();
+  assertEquals(await other.nextLine(), "has");
+  await other.succeeds();
+  assert(isFree(path));
+});
+
+Deno.test("PidFile.write() pads the pid to ten characters, and nothing older is left", () => {
+  using temp = new TempDir();
+  const path = temp.write("pid", "1234567890\nfrom another program\n");
+  const lock = PidFile.tryLock(path);
+  assertEquals(Deno.readTextFileSync(path).length, 32, "locking alone changes nothing");
+  for (const [pid, text] of [[1, "1         "], [4_194_304, "4194304   "], [12, "12        "]]) {
+    lock?.write(pid as number);
+    assertEquals(Deno.readTextFileSync(path), text);
+  }
+  lock?.release();
+});
+
+Deno.test("PidFile.release() leaves the file in place", () => {
+  using temp = new TempDir();
+  const path = temp.file("pid");
+  const lock = PidFile.tryLock(path);
+  const { ino } = Deno.statSync(path);
+  lock?.write(7);
+  lock?.release();
+  assertEquals(Deno.statSync(path).ino, ino);
+  assertEquals(Deno.readTextFileSync(path), "7         ");
+});
+
+Deno.test("PidFile.tryLock() says which file it can't open, and why", async () => {
+  using temp = new TempDir();
+  await leavesNothingOpen(() => {
+    const path = temp.file("missing/pid");
+    const missing = assertThrows(() => PidFile.tryLock(path), SysError);
+    assertEquals(missing.message, `open "${path}": no such file or directory (ENOENT)`);
+    const directory = assertThrows(() => PidFile.tryLock(temp.path), SysError);
+    assertEquals(directory.message, `open "${temp.path}": is a directory (EISDIR)`);
+  });
+});
+
+Deno.test("PidFile.write() throws once the lock is given up", () => {
+  using temp = new TempDir();
+  const lock = PidFile.tryLock(temp.file("pid"));
+  lock?.release();
+  const error = assertThrows(() => lock?.write(1), SysError);
+  assertStringIncludes(error.message, "EBADF");
+});

@@ -1,0 +1,86 @@
+/**
+ * What tests want to know of open descriptors: none left behind, and the flags of each.
+ *
+ * @module
+ */
+import { O_CLOEXEC, O_CREAT, O_RDWR, openDescriptors } from "../../src/os/descriptor.ts";
+import { cString, libc, unwrap } from "../../src/os/libc.ts";
+import { eventually } from "./wait.ts";
+
+/**
+ * Runs a piece of a test and fails if more or other descriptors are open after it. Those that the
+ * runtime closes a moment later are waited for.
+ *
+ * @param body What must leave nothing open.
+ * @returns What `body` returned.
+ */
+export async function leavesNothingOpen<T>(body: () => T | Promise<T>): Promise<T> {
+  const before = openDescriptors();
+  const result = await body();
+  let changes: string[] = [];
+  const unchanged = () => (changes = changesSince(before)).length === 0;
+  try {
+    await eventually(unchanged, { what: "descriptors to be closed", withinMs: 3_000 });
+  } catch (cause) {
+    throw new Error(`Cannot accept other descriptors than before: ${changes.join(", ")}`, {
+      cause,
+    });
+  }
+  return result;
+}
+
+function changesSince(before: ReadonlyMap<number, string>): string[] {
+  const after = openDescriptors();
+  const more = [...after].filter(([fd, target]) => before.get(fd) !== target);
+  const fewer = [...before].filter(([fd]) => !after.has(fd));
+  return [
+    ...more.map(([fd, target]) => `+${fd} ${target}`),
+    ...fewer.map(([fd, target]) => `-${fd} ${target}`),
+  ];
+}
+
+/**
+ * Opens a file as a raw descriptor, close-on-exec, and makes it if it is not there.
+ *
+ * @param path The file.
+ * @returns The descriptor, owned by the caller.
+ */
+export function openFile(path: string): number {
+  return unwrap(
+    { syscall: "open", subject: path },
+    () => libc().open(cString(path), O_RDWR | O_CREAT | O_CLOEXEC, 0o600),
+  );
+}
+
+/**
+ * What a descriptor of this process refers to, such as a path; undefined if it is not open.
+ *
+ * @param fd The descriptor.
+ */
+export function targetOf(fd: number): string | undefined {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The flags of an open descriptor. */
+export interface DescriptorFlags {
+  /** FD_CLOEXEC. */
+  readonly closeOnExec: boolean;
+  /** O_NONBLOCK, which all who share the open file description have in common. */
+  readonly nonblocking: boolean;
+}
+
+/**
+ * Looks up the flags of a descriptor (proc_pid_fdinfo(5)).
+ *
+ * @param fd The descriptor.
+ * @param pid Whose; default this process.
+ */
+export function flagsOf(fd: number, pid: number | "self" = "self"): DescriptorFlags {
+  const text = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${fd}`);
+  const flags = parseInt(/^flags:\s*([0-7]+)/m.exec(text)?.[1] ?? "", 8);
+  return { closeOnExec: (flags & 0o2000000) !== 0, nonblocking: (flags & 0o4000) !== 0 };
+}

@@ -1,0 +1,359 @@
+/**
+ * The real master with real servers, for integration tests: a directory of settings, the ports and
+ * paths in it, the running master, its processes, and the proof that nothing is left of it.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import { PidFile } from "../../src/os/lock_file.ts";
+import { isRefused, type Target } from "./client.ts";
+import { ReservedPort } from "./ports.ts";
+import { markedProcesses, type ProcessInfo } from "./proc.ts";
+import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
+import { TempDir } from "./temp.ts";
+import { eventually } from "./wait.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** The master as a program. */
+export const MASTER_PROGRAM: string = `${ROOT}master.ts`;
+
+/** The test servers, as `server-command`. */
+export const SERVERS = {
+  coroutine: `${ROOT}tests/support/servers/coroutine.ts`,
+  aio: `${ROOT}tests/support/servers/aio.ts`,
+} as const;
+
+/** Both modes. */
+export type ModeName = keyof typeof SERVERS;
+/** Both modes, to make a test for each. */
+export const MODES: readonly ModeName[] = ["coroutine", "aio"];
+
+/**
+ * An example of the project, as `server-command`.
+ *
+ * @param name Its file.
+ */
+export function example(name: string): string {
+  return `${ROOT}examples/${name}`;
+}
+
+/** How to start a master. */
+export interface MasterOptions {
+  /** Arguments beside `-C`, `-pid-file` and `--DEBUG`. */
+  readonly args?: readonly string[];
+  /** Another program around the master. */
+  readonly program?: string;
+  /** See `StartOptions`. */
+  readonly prefix?: readonly string[];
+  /** See `StartOptions`. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Everything of one installation of a master. Declare it with `await using`. */
+export class Site implements AsyncDisposable {
+  /** Where all of it is. */
+  readonly dir: TempDir = new TempDir();
+  /** The directory of the settings files. */
+  readonly conf: string = this.dir.file("conf");
+  /** The pid file. */
+  readonly pidFile: string = this.dir.file("master.pid");
+  readonly #mark = `ZC_TEST_SITE=${crypto.randomUUID()}`;
+  readonly #ports: ReservedPort[] = [];
+  readonly #sockets: string[] = [];
+  readonly #listeners: Deno.Listener[] = [];
+  readonly #processes: TestProcess[] = [];
+
+  constructor() {
+    Deno.mkdirSync(this.conf);
+  }
+
+  /** A port for a service. */
+  port(): number {
+    const reserved = new ReservedPort();
+    this.#ports.push(reserved);
+    return reserved.port;
+  }
+
+  /**
+   * A path for the socket of a service.
+   *
+   * @param name Relative to the directory.
+   */
+  socket(name: string): string {
+    const path = this.dir.file(name);
+    this.#sockets.push(path);
+    return path;
+  }
+
+  /** A port on which the test listens itself. */
+  busyPort(): number {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listeners.push(listener);
+    return listener.addr.port;
+  }
+
+  /** The path of a unix socket on which the test listens itself. */
+  busySocket(): string {
+    const path = this.dir.file(crypto.randomUUID().slice(0, 8));
+    this.#listeners.push(Deno.listen({ transport: "unix", path }));
+    return path;
+  }
+
+  /**
+   * Writes a settings file.
+   *
+   * @param name Such as `echo.cf`.
+   * @param settings Its settings; those that are undefined are left out.
+   * @returns Its path.
+   */
+  write(name: string, settings: Readonly<Record<string, string | number | undefined>>): string {
+    const lines = Object.entries(settings).flatMap(([key, value]) =>
+      value === undefined ? [] : [`${key} = ${value}\n`]
+    );
+    return this.dir.write(`conf/${name}`, lines.join(""));
+  }
+
+  /**
+   * Writes the settings of a test server.
+   *
+   * @param name Its file.
+   * @param mode Its mode.
+   * @param service Where it listens.
+   * @param settings Further settings, of which `args` are arguments in its command.
+   */
+  serve(
+    name: string,
+    { mode, service, args = [], ...settings }:
+      & { readonly mode: ModeName; readonly service: string | number; args?: readonly string[] }
+      & Readonly<Record<string, unknown>>,
+  ): void {
+    this.write(name, {
+      "server-command": [SERVERS[mode], ...args].join(" "),
+      "server-service": typeof service === "number" ? `127.0.0.1:${service}` : service,
+      ...settings as Record<string, string | number>,
+    });
+  }
+
+  /**
+   * Removes a settings file.
+   *
+   * @param name Its name.
+   */
+  remove(name: string): void {
+    Deno.removeSync(`${this.conf}/${name}`);
+  }
+
+  /**
+   * Runs the master's program without waiting for anything.
+   *
+   * @param args All of its arguments.
+   * @param options Another program, and how to start it.
+   */
+  run(args: readonly string[], options: Omit<MasterOptions, "args"> = {}): TestProcess {
+    const { program = MASTER_PROGRAM, ...rest } = options;
+    return this.execute([Deno.execPath(), "run", "-A", program, ...args], rest);
+  }
+
+  /**
+   * Runs any command as a part of this installation, in its directory.
+   *
+   * @param argv The program and its arguments.
+   * @param options How to start it.
+   */
+  execute(argv: readonly string[], options: Omit<StartOptions, "cwd"> = {}): TestProcess {
+    const [name, value] = this.#mark.split("=");
+    const env = { ...options.env, [name]: value };
+    const process = new TestProcess(argv, { ...options, cwd: this.dir.path, env });
+    this.#processes.push(process);
+    return process;
+  }
+
+  /**
+   * Starts a master, and waits until its ports are open and its first processes are started.
+   *
+   * @param options How.
+   */
+  async start({ args = [], ...options }: MasterOptions = {}): Promise<Master> {
+    const all = ["-C", this.conf, "-pid-file", this.pidFile, "--DEBUG", ...args];
+    const process = this.run(all, options);
+    await process.complains(/listeners: .*\n/);
+    return new Master(this, process);
+  }
+
+  /** The running processes of this installation, masters included, whoever their parent is. */
+  processes(): ProcessInfo[] {
+    return markedProcesses(this.#mark);
+  }
+
+  /**
+   * Fails unless everything of this installation is gone: processes, listeners, socket files, lock.
+   *
+   * @param withinMs How long it may take, in milliseconds.
+   */
+  async isGone(withinMs = 1_000): Promise<void> {
+    await eventually(() => this.processes().length === 0, {
+      what: `the end of ${this.processes().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`)}`,
+      withinMs,
+    });
+    for (const { port } of this.#ports) assert(await isRefused(port), `port ${port} still answers`);
+    assertEquals(this.#sockets.filter((path) => existsSync(path)), [], "socket files are left");
+    const lock = PidFile.tryLock(this.pidFile);
+    assert(lock !== undefined, "the pid file is still locked");
+    lock.release();
+  }
+
+  /** Kills what is left, and removes all. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const process of this.#processes) await process[Symbol.asyncDispose]();
+    for (const { pid } of this.processes()) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // It has just ended by itself.
+      }
+    }
+    for (const listener of this.#listeners) listener.close();
+    for (const port of this.#ports) port[Symbol.dispose]();
+    this.dir[Symbol.dispose]();
+  }
+}
+
+/** A running master. It ends with its {@linkcode Site}. */
+export class Master {
+  readonly #site: Site;
+
+  constructor(site: Site, readonly process: TestProcess) {
+    this.#site = site;
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    return this.process.pid;
+  }
+
+  /** All that it and its servers have logged so far. */
+  get log(): string {
+    return this.process.stderr;
+  }
+
+  /**
+   * Waits for a log line of it or of one of its servers.
+   *
+   * @param pattern What to look for, from the beginning of the log on.
+   * @param count How many such lines there must be.
+   * @returns The last of them, as far as they have come.
+   */
+  async logs(pattern: RegExp, count = 1): Promise<RegExpExecArray> {
+    const all = new RegExp(pattern, `${pattern.flags.replace("g", "")}g`);
+    try {
+      return await eventually(() => {
+        const found = [...this.log.matchAll(all)];
+        return found.length >= count && found.at(-1);
+      }, { what: `${pattern} in the log ${count} times` });
+    } catch (cause) {
+      throw new Error(`${(cause as Error).message}\n${this.log}`, { cause });
+    }
+  }
+
+  /**
+   * How many log lines there are so far.
+   *
+   * @param pattern Which ones.
+   */
+  logged(pattern: RegExp): number {
+    return this.log.split("\n").filter((line) => pattern.test(line)).length;
+  }
+
+  /**
+   * The running server processes, detached ones included.
+   *
+   * @param file Only those of this settings file.
+   */
+  servers(file?: string): ProcessInfo[] {
+    return this.#site.processes().filter(({ parent, argv }) =>
+      parent === this.pid && (file === undefined || argv.includes(`${this.#site.conf}/${file}`))
+    );
+  }
+
+  /**
+   * Waits until a service has exactly so many processes, which all have registered their services.
+   *
+   * @param file The settings file.
+   * @param count How many.
+   * @returns Their ids, in their order.
+   */
+  async serving(file: string, count: number): Promise<number[]> {
+    let pids: number[] = [];
+    try {
+      await eventually(() => {
+        pids = this.servers(file).map(({ pid }) => pid);
+        return pids.length === count &&
+          pids.every((pid) => this.log.includes(`[${pid}] serviceRegister`));
+      }, { what: "processes" });
+    } catch (cause) {
+      throw new Error(`Cannot accept ${pids.length} of ${count} processes\n${this.log}`, { cause });
+    }
+    return pids;
+  }
+
+  /**
+   * Sends SIGHUP, and waits until the new configuration is in force.
+   */
+  async reload(): Promise<void> {
+    const { accepted, text } = await this.#askForReload();
+    assert(accepted, text);
+  }
+
+  /**
+   * Sends SIGHUP, and waits until the master refuses the new configuration.
+   *
+   * @returns Why.
+   */
+  async reloadRefused(): Promise<string> {
+    const { accepted, text } = await this.#askForReload();
+    assert(!accepted, "the reload was accepted");
+    return text;
+  }
+
+  async #askForReload(): Promise<{ readonly accepted: boolean; readonly text: string }> {
+    const answers =
+      /(?:(reloaded)|reload refused, all goes on as before: ([^]*?)) \[master_server\.ts:\d+\]\n/g;
+    const before = [...this.log.matchAll(answers)].length;
+    this.process.signal("SIGHUP");
+    const [, reloaded, text] = await this.logs(answers, before + 1);
+    return { accepted: reloaded !== undefined, text };
+  }
+
+  /**
+   * Sends SIGTERM, waits for an orderly end, and fails if anything is left.
+   *
+   * @param withinMs How long the end may take, in milliseconds.
+   * @returns How it ended.
+   */
+  async stop(withinMs?: number): Promise<Ended> {
+    this.process.signal("SIGTERM");
+    return await this.stopped(withinMs);
+  }
+
+  /**
+   * Waits for an orderly end, and fails if anything is left.
+   *
+   * @param withinMs How long the end may take, in milliseconds.
+   * @returns How it ended.
+   */
+  async stopped(withinMs?: number): Promise<Ended> {
+    const ended = await this.process.ended(withinMs);
+    assertEquals([ended.code, ended.signal], [0, null], this.log);
+    await this.#site.isGone();
+    return ended;
+  }
+}
+
+/** The process that has sent a greeting. */
+export function pidIn({ greeting }: { readonly greeting: string }): number {
+  return Number(greeting.split(" ")[1]);
+}
+
+export { type Target };

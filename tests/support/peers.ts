@@ -1,0 +1,220 @@
+/**
+ * The peers in C that speak LIB-ZC's protocol, made when they are first asked for, and helpers for
+ * tests with them.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import { type Client, greeted, type Target } from "./client.ts";
+import type { Ended, StartOptions, TestProcess } from "./processes.ts";
+import { pidIn, type Site } from "./master.ts";
+import type { ProcessInfo } from "./proc.ts";
+import { TempDir } from "./temp.ts";
+import { eventually } from "./wait.ts";
+
+const SOURCES = new URL("../peers/", import.meta.url).pathname;
+
+/** The peers. */
+export type PeerName = "server" | "master";
+
+let made: TempDir | undefined;
+const paths = new Map<string, string>();
+
+/**
+ * A peer as a program, for the life of the test file.
+ *
+ * @param name Which one.
+ * @param options `static`: without shared libraries, for another root.
+ * @returns Its path, whose last part is `c_` and the name.
+ */
+export function peer(name: PeerName, options: { readonly static?: boolean } = {}): string {
+  const key = `${name} ${options.static ?? false}`;
+  return paths.get(key) ?? compile(key, { name, flags: options.static ? ["-static"] : [] });
+}
+
+function compile(
+  key: string,
+  { name, flags }: { readonly name: string; readonly flags: readonly string[] },
+): string {
+  if (made === undefined) {
+    const dir = made = new TempDir();
+    globalThis.addEventListener("unload", () => dir[Symbol.dispose]());
+  }
+  const dir = made.file(`${paths.size}`);
+  const path = `${dir}/c_${name}`;
+  Deno.mkdirSync(dir);
+  const { success, stderr } = new Deno.Command("gcc", {
+    args: ["-std=gnu11", "-O1", "-Wall", ...flags, "-o", path, `${SOURCES}${name}.c`],
+  }).outputSync();
+  if (!success) throw new Error(`Cannot compile ${name}.c: ${new TextDecoder().decode(stderr)}`);
+  // Others run it too, such as a server that has changed its user.
+  Deno.chmodSync(made.path, 0o755);
+  paths.set(key, path);
+  return path;
+}
+
+/**
+ * Variables with a `PATH` on which `deno` is the running binary.
+ *
+ * @param site Where a directory for it is made.
+ */
+export function withDenoInPath(site: Site): { readonly PATH: string } {
+  const directory = site.dir.file("bin");
+  Deno.mkdirSync(directory, { recursive: true });
+  if (!existsSync(`${directory}/deno`)) Deno.symlinkSync(Deno.execPath(), `${directory}/deno`);
+  return { PATH: `${directory}:${Deno.env.get("PATH")}` };
+}
+
+/**
+ * Makes a script of a site executable, as a master in C wants its `server-command`.
+ *
+ * @param site Where.
+ * @param script Its name and its text, which begins with the line of its interpreter.
+ * @returns Its path.
+ */
+export function executable(
+  site: Site,
+  script: { readonly name: string; readonly text: string },
+): string {
+  const path = site.dir.write(script.name, script.text);
+  Deno.chmodSync(path, 0o755);
+  return path;
+}
+
+/**
+ * A server of this project as one executable file, its first line naming Deno.
+ *
+ * @param site Where.
+ * @param module What the file imports.
+ */
+export function denoExecutable(site: Site, module: string): string {
+  const text = `#!/usr/bin/env -S deno run -A\nimport "${module}";\n`;
+  return executable(site, { name: "server", text });
+}
+
+/** What a process had at its start, in the words of the peer in C. */
+export interface PeerStart {
+  /** Its arguments, `argv[0]` included. */
+  readonly argv: readonly string[];
+  /** Its descriptors from 3 on: `NUMBER KIND ACCESS BLOCKING`. */
+  readonly fds: readonly string[];
+  /** The numbers of the signals that it was to ignore. */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * Asks a server in C what it had at its start.
+ *
+ * @param client A connection to it, after its greeting.
+ */
+export async function peerStart(client: Client): Promise<PeerStart> {
+  return {
+    argv: (await client.ask("argv")).split("\t"),
+    fds: (await client.ask("fds")).split("\t").filter((text) => parseInt(text) > 2),
+    ignored: (await client.ask("ignored")).split(" ").filter((text) => text !== ""),
+  };
+}
+
+/** A connection with its greeting. */
+export type Greeted = Awaited<ReturnType<typeof greeted>>;
+
+/**
+ * Connects until another process answers than a certain one.
+ *
+ * @param pid That one.
+ * @param target Where.
+ */
+export function successorOf(pid: number, target: Target): Promise<Greeted> {
+  return eventually(async () => {
+    const client = await greeted(target);
+    if (pidIn(client) !== pid) return client;
+    client.close();
+  }, { what: `another process than ${pid}` });
+}
+
+/** A running master in C. It ends with its {@linkcode Site}. */
+export class CMaster {
+  readonly #site: Site;
+
+  private constructor(site: Site, readonly process: TestProcess) {
+    this.#site = site;
+  }
+
+  /**
+   * Starts one, and waits until its ports are open.
+   *
+   * @param site Where its settings are. Its working directory is the site's.
+   * @param options How to start it.
+   */
+  static async start(site: Site, options: Omit<StartOptions, "cwd"> = {}): Promise<CMaster> {
+    const argv = [peer("master"), "-C", site.conf, "-pid-file", site.pidFile];
+    const process = site.execute(argv, options);
+    await process.complains(/listening\n/);
+    return new CMaster(site, process);
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    return this.process.pid;
+  }
+
+  /**
+   * Waits for a line of it or of one of its servers, behind those of earlier calls.
+   *
+   * @param pattern What to look for.
+   */
+  logs(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.process.complains(pattern);
+  }
+
+  /** Its running children. */
+  servers(): ProcessInfo[] {
+    return this.#site.processes().filter(({ parent }) => parent === this.pid);
+  }
+
+  /** Sends SIGHUP, and waits until the configuration has been read again. */
+  async reload(): Promise<void> {
+    this.process.signal("SIGHUP");
+    await this.logs(/reloaded\n/);
+  }
+
+  /**
+   * Sends SIGTERM, waits for its end, and fails if anything is left.
+   *
+   * @param withinMs How long its servers may take after that, in milliseconds.
+   */
+  async stop(withinMs = 2_000): Promise<Ended> {
+    this.process.signal("SIGTERM");
+    const ended = await this.process.ended();
+    assertEquals([ended.code, ended.signal], [0, null], ended.stderr);
+    await eventually(() => this.#site.processes().length === 0, {
+      what: "the end of its servers",
+      withinMs,
+    });
+    return ended;
+  }
+}
+
+/**
+ * Waits until a process is gone.
+ *
+ * @param pid Which one.
+ * @param withinMs How long at most, in milliseconds.
+ */
+export async function gone(pid: number, withinMs?: number): Promise<void> {
+  await eventually(() => !isRunning(pid), { what: `the end of process ${pid}`, withinMs });
+}
+
+/**
+ * Whether a process runs; one that has ended and waits to be reaped does not.
+ *
+ * @param pid Which one.
+ */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s*[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}

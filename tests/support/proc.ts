@@ -1,0 +1,114 @@
+/**
+ * What the kernel tells of processes and sockets (proc(5)).
+ *
+ * @module
+ */
+import { processesWith } from "../../tools/test_processes.ts";
+
+/** A running process. */
+export interface ProcessInfo {
+  readonly pid: number;
+  /** Its parent's id. */
+  readonly parent: number;
+  /** Its program and arguments. */
+  readonly argv: readonly string[];
+}
+
+/**
+ * The running processes that have a variable in their environment; see {@linkcode processesWith}.
+ *
+ * @param mark The variable, as `NAME=VALUE`.
+ */
+export function markedProcesses(mark: string): ProcessInfo[] {
+  return processesWith(mark).flatMap(({ pid }) => {
+    try {
+      const argv = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
+      return [{ pid, parent: parentOf(pid), argv }];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+  });
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s*(\d+)/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1]);
+}
+
+/**
+ * What the descriptors of a process refer to.
+ *
+ * @param pid Whose.
+ * @returns Number → target, such as `socket:[4600]` or a path.
+ */
+export function descriptorsOf(pid: number): Map<number, string> {
+  const found = new Map<number, string>();
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    try {
+      found.set(Number(name), Deno.readLinkSync(`/proc/${pid}/fd/${name}`));
+    } catch {
+      // It has been closed meanwhile.
+    }
+  }
+  return found;
+}
+
+/**
+ * How often the threads of a process have gone to sleep, and so have been woken up.
+ *
+ * @param pid Whose.
+ */
+export function wakeUpsOf(pid: number): number {
+  let sum = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+    sum += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]);
+  }
+  return sum;
+}
+
+/** An inet socket of the system. */
+export interface TcpSocket {
+  /** The port of its own end. */
+  readonly localPort: number;
+  /** The port of the other end; 0 for one that listens. */
+  readonly remotePort: number;
+  /** Whether it listens. */
+  readonly listens: boolean;
+  /** By which a socket is known; 0 for a connection that nobody has accepted. */
+  readonly inode: number;
+}
+
+const LISTEN = "0A";
+
+/** All sockets of IPv4 (proc_pid_net(5), `/proc/net/tcp`). */
+export function tcpSockets(): TcpSocket[] {
+  const lines = Deno.readTextFileSync("/proc/net/tcp").trim().split("\n").slice(1);
+  return lines.map((line) => {
+    const [, local, remote, state, , , , , , inode] = line.trim().split(/\s+/);
+    const port = (address: string) => parseInt(address.split(":")[1], 16);
+    return {
+      localPort: port(local),
+      remotePort: port(remote),
+      listens: state === LISTEN,
+      inode: Number(inode),
+    };
+  });
+}
+
+/**
+ * The listening socket of an address.
+ *
+ * @param target A port of IPv4, or the path of a unix socket.
+ * @returns Its inode number, or undefined when nobody listens there.
+ */
+export function listenerInode(target: number | string): number | undefined {
+  if (typeof target === "number") {
+    return tcpSockets().find(({ localPort, listens }) => listens && localPort === target)?.inode;
+  }
+  for (const line of Deno.readTextFileSync("/proc/net/unix").split("\n")) {
+    const [, , , flags, , , inode, path] = line.trim().split(/\s+/);
+    // __SO_ACCEPTCON: the connections of a listener bear its path too.
+    if (path === target && parseInt(flags, 16) & 0x10000) return Number(inode);
+  }
+}
