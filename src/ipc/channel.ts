@@ -1,0 +1,285 @@
+/**
+ * One end of a control socket: whole messages and their descriptors, in order.
+ *
+ * It does not know what the messages mean. Nothing is lost or left open: all that came before the
+ * first broken frame is delivered, that frame ends the channel, and descriptors that belong to no
+ * message are closed.
+ *
+ * @module
+ */
+import { closeFd, duplicateFd } from "../os/descriptor.ts";
+import { SysError } from "../os/errors.ts";
+import { type Received, receiveWithFds, sendWithFds } from "../os/fd_passing.ts";
+import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
+import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../os/poller.ts";
+import { shutdownSocket } from "../os/socket.ts";
+import {
+  decodeHeader,
+  decodeMessage,
+  DESCRIPTORS_FRAME,
+  encodeFrame,
+  type Header,
+  HEADER_BYTES,
+  type Message,
+  ProtocolError,
+} from "./protocol.ts";
+
+/** What a channel tells its owner, always from the event loop, never from within a call. */
+export interface ChannelHandlers {
+  /**
+   * A message has come.
+   *
+   * @param message The message.
+   * @param fds Its descriptors, close-on-exec, owned by the handler from now on.
+   */
+  onMessage(message: Message, fds: number[]): void;
+  /**
+   * A message of a type that this version does not know was ignored.
+   *
+   * @param typeNumber The type in its header.
+   */
+  onUnknown(typeNumber: number): void;
+  /**
+   * The other end is gone, or what it sent broke the protocol, or something could not be sent. The
+   * channel is closed by now. Called once, and not after {@linkcode Channel.close}.
+   *
+   * @param error What was wrong; undefined for a clean end of file.
+   */
+  onClose(error?: Error): void;
+}
+
+/** A frame, or what is left of it, that the kernel has not taken yet. */
+interface Pending {
+  bytes: Uint8Array<ArrayBuffer>;
+  /** Duplicates, owned by the queue: the caller may close its own meanwhile. */
+  fds: number[];
+}
+
+/** A frame that was received whole. */
+interface Delivery {
+  readonly typeNumber: number;
+  /** Undefined for an unknown type. */
+  readonly message: Message | undefined;
+  readonly fds: number[];
+}
+
+/** Received bytes land here first; one for all channels, since reads are synchronous. */
+const ROOM = new Uint8Array(64 * 1024);
+
+/** A connected control socket. */
+export class Channel {
+  #fd: number;
+  readonly #poller: Poller;
+  readonly #watch: Watch;
+  readonly #handlers: ChannelHandlers;
+  readonly #unsent: Pending[] = [];
+  /** Why nothing more can be sent; told once all that came has been delivered. */
+  #sendError: Error | undefined;
+  #received = new Uint8Array();
+  #receivedFds: number[] = [];
+  /** Descriptors of frames that belong to the next message. */
+  #ahead: number[] = [];
+
+  /**
+   * @param fd A connected unix stream socket, which the channel takes ownership of.
+   * @param poller Watches it, and takes what a handler throws.
+   * @param handlers Told of what comes.
+   * @throws {SysError} When `fd` can't be watched; it is then still the caller's.
+   */
+  constructor(fd: number, poller: Poller, handlers: ChannelHandlers) {
+    this.#fd = fd;
+    this.#poller = poller;
+    this.#handlers = handlers;
+    this.#watch = poller.watch(fd, EPOLLIN, (events) => this.#onEvents(events));
+  }
+
+  /** Whether the channel is still open at this end. */
+  get isOpen(): boolean {
+    return this.#fd >= 0;
+  }
+
+  /**
+   * Sends a message, at once if the socket has room, else as soon as it has. It does not throw: when
+   * a message can't be sent, the channel ends and its owner is told later. On a closed channel
+   * nothing happens: its owner has been told, or has closed it.
+   *
+   * @param message What to say.
+   * @param fds Descriptors that go along, borrowed until this call returns.
+   */
+  send(message: Message, fds: readonly number[] = []): void {
+    if (!this.isOpen) return;
+    try {
+      let rest = fds;
+      for (; rest.length > MAX_FDS_PER_MESSAGE; rest = rest.slice(MAX_FDS_PER_MESSAGE)) {
+        this.#enqueue(
+          encodeFrame(undefined, MAX_FDS_PER_MESSAGE),
+          rest.slice(0, MAX_FDS_PER_MESSAGE),
+        );
+      }
+      this.#enqueue(encodeFrame(message, rest.length), rest);
+    } catch (error) {
+      return this.#giveUpSending(error as Error);
+    }
+    this.#flush();
+  }
+
+  /** Closes this end; what has not been sent is dropped. Harmless the second time. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.#watch.stop();
+    closeFd(this.#fd);
+    this.#fd = -1;
+    this.#dropUnsent();
+    this.#receivedFds.forEach(closeFd);
+    this.#ahead.forEach(closeFd);
+    this.#receivedFds = [];
+    this.#ahead = [];
+  }
+
+  #enqueue(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): void {
+    const frame: Pending = { bytes, fds: [] };
+    // Queued first: if a duplicate can't be made, those before it are closed with the queue.
+    this.#unsent.push(frame);
+    for (const fd of fds) frame.fds.push(duplicateFd(fd));
+  }
+
+  #onEvents(events: number): void {
+    if (events & EPOLLOUT) this.#flush();
+    // An error or a hang-up shows when reading, after what is still to be read.
+    if (events & ~EPOLLOUT) this.#receive();
+  }
+
+  #flush(): void {
+    try {
+      while (this.#unsent.length > 0) {
+        const frame = this.#unsent[0];
+        const taken = sendWithFds(this.#fd, frame.bytes, frame.fds);
+        if (taken === undefined) {
+          this.#watch.modify(EPOLLIN | EPOLLOUT);
+          return;
+        }
+        // Descriptors travel with the first byte.
+        frame.fds.forEach(closeFd);
+        frame.fds = [];
+        frame.bytes = frame.bytes.subarray(taken);
+        if (frame.bytes.length === 0) this.#unsent.shift();
+      }
+      this.#watch.modify(EPOLLIN);
+    } catch (error) {
+      this.#giveUpSending(error as Error);
+    }
+  }
+
+  /** What the other end has sent is still to be read: the reading side tells the owner then. */
+  #giveUpSending(error: Error): void {
+    this.#dropUnsent();
+    this.#watch.modify(EPOLLIN);
+    if (isPeerGone(error)) return;
+    // The other end is there and has missed something, so this is the end for both.
+    this.#sendError ??= error;
+    shutdownSocket(this.#fd);
+  }
+
+  #dropUnsent(): void {
+    for (const { fds } of this.#unsent) fds.forEach(closeFd);
+    this.#unsent.length = 0;
+  }
+
+  #receive(): void {
+    let received: Received | undefined;
+    try {
+      received = receiveWithFds(this.#fd, ROOM);
+    } catch (error) {
+      // A reset only says that the other end went without reading all.
+      return isPeerGone(error) ? this.#endOfFile() : this.#fail(error as Error);
+    }
+    if (received === undefined) return;
+    if (received.length === 0) return this.#endOfFile();
+    this.#receivedFds.push(...received.fds);
+    this.#received = concat(this.#received, ROOM.subarray(0, received.length));
+    let more = true;
+    // A handler may close the channel.
+    while (more && this.isOpen) more = this.#deliverNext();
+  }
+
+  #endOfFile(): void {
+    const cut = this.#received.length > 0 || this.#ahead.length > 0;
+    const problem = "Cannot read a message: end of file in the middle of it";
+    this.#fail(this.#sendError ?? (cut ? new ProtocolError(problem) : undefined));
+  }
+
+  /** Delivers the next message, and says whether there was a whole one. */
+  #deliverNext(): boolean {
+    let delivery: Delivery | undefined;
+    try {
+      delivery = this.#takeMessage();
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    if (delivery === undefined) return false;
+    const { typeNumber, message, fds } = delivery;
+    try {
+      if (message !== undefined) this.#handlers.onMessage(message, fds);
+      else {
+        fds.forEach(closeFd);
+        this.#handlers.onUnknown(typeNumber);
+      }
+    } catch (error) {
+      // Not an error of the channel: what comes next is delivered all the same.
+      this.#poller.onError(error);
+    }
+    return true;
+  }
+
+  /** Takes the frames up to the next message out of what has been received. */
+  #takeMessage(): Delivery | undefined {
+    while (this.#received.length >= HEADER_BYTES) {
+      const header = decodeHeader(this.#received);
+      const end = HEADER_BYTES + header.payloadLength;
+      if (this.#received.length < end) return undefined;
+      this.#takeFds(header);
+      const payload = this.#received.subarray(HEADER_BYTES, end);
+      this.#received = this.#received.subarray(end);
+      if (header.typeNumber === DESCRIPTORS_FRAME) continue;
+      const message = decodeMessage(header.typeNumber, payload);
+      const fds = this.#ahead;
+      this.#ahead = [];
+      return { typeNumber: header.typeNumber, message, fds };
+    }
+    // Descriptors come with the first byte of their frame, so these would go to a wrong one.
+    if (this.#received.length === 0 && this.#receivedFds.length > 0) {
+      throw new ProtocolError(
+        `Cannot read a frame: ${this.#receivedFds.length} descriptors more came than it names`,
+      );
+    }
+  }
+
+  #takeFds({ fdCount }: Header): void {
+    if (this.#receivedFds.length < fdCount) {
+      throw new ProtocolError(
+        `Cannot read a frame: ${this.#receivedFds.length} descriptors came, expected ${fdCount}`,
+      );
+    }
+    this.#ahead.push(...this.#receivedFds.splice(0, fdCount));
+  }
+
+  #fail(error?: Error): void {
+    this.close();
+    this.#handlers.onClose(error);
+  }
+}
+
+/** Whether that is how sendmsg(2) and recvmsg(2) say that the other end has closed. */
+function isPeerGone(error: unknown): boolean {
+  return error instanceof SysError && (error.code === "EPIPE" || error.code === "ECONNRESET");
+}
+
+function concat(
+  first: Uint8Array<ArrayBuffer>,
+  second: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}

@@ -1,0 +1,244 @@
+/**
+ * The control protocol between a master and its servers: messages, frames, version.
+ *
+ * Pure: from values to bytes and back. What each message means, and when it is sent, is told in
+ * docs/protocol.md.
+ *
+ * @module
+ */
+import type { FdType } from "../os/socket.ts";
+
+/** The protocol's version, in each frame. Raised when an old reader could misunderstand a frame. */
+export const PROTOCOL_VERSION = 1;
+
+/** Bytes before the payload: magic (2), version, type, payload length (4), descriptors (2), 0 (2). */
+export const HEADER_BYTES = 12;
+
+/** A frame longer than this is taken for garbage. */
+export const MAX_PAYLOAD_BYTES: number = 1 << 20;
+
+const MAGIC = 0x5a43; // "ZC"
+
+/** A listener as the master names it to a server; its descriptor travels beside the message. */
+export interface ServiceGrant {
+  /** The service's name, which may be empty. */
+  readonly name: string;
+  /** Its sort. */
+  readonly type: FdType;
+  /** Its address as the configuration gives it, for messages to people. */
+  readonly address: string;
+}
+
+/** Master to server, first: what the server serves. One descriptor for each service goes along. */
+export interface StartMessage {
+  readonly type: "start";
+  /** The generation that the server belongs to. */
+  readonly generation: number;
+  readonly services: readonly ServiceGrant[];
+}
+
+/** Master to server: stop accepting, finish, end. */
+export interface SoftstopMessage {
+  readonly type: "softstop";
+}
+
+/** What every message of a server carries, so that a stale one is known as such. */
+interface FromServer {
+  readonly pid: number;
+  readonly generation: number;
+}
+
+/** Server to master: its last service-register has returned. */
+export interface ReadyMessage extends FromServer {
+  readonly type: "ready";
+}
+
+/** Server to master: it accepts no more, and ends by itself within that many seconds. */
+export interface DrainingMessage extends FromServer {
+  readonly type: "draining";
+  readonly seconds: number;
+}
+
+/** Server to master: put another one in my place, and don't signal me any more. */
+export interface DetachMessage extends FromServer {
+  readonly type: "detach";
+}
+
+/** Any message. */
+export type Message =
+  | StartMessage
+  | SoftstopMessage
+  | ReadyMessage
+  | DrainingMessage
+  | DetachMessage;
+
+/** Descriptors only, ahead of a message that has more of them than one frame can carry. */
+export const DESCRIPTORS_FRAME = 0;
+
+/** Numbers of the message types in a frame. */
+const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
+  start: 1,
+  softstop: 2,
+  ready: 65,
+  draining: 66,
+  detach: 67,
+};
+
+const TYPE_NAMES: ReadonlyMap<number, Message["type"]> = new Map(
+  Object.entries(TYPE_NUMBERS).map(([name, number]) => [number, name as Message["type"]]),
+);
+
+/** A frame that breaks the protocol: the connection can't be trusted any more. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/**
+ * Makes a frame.
+ *
+ * @param message What to say; undefined for descriptors only.
+ * @param fdCount How many descriptors travel with the frame.
+ * @returns The frame's bytes.
+ * @throws {ProtocolError} When the message is too large.
+ */
+export function encodeFrame(
+  message: Message | undefined,
+  fdCount: number,
+): Uint8Array<ArrayBuffer> {
+  const payload = message === undefined
+    ? new Uint8Array()
+    : new TextEncoder().encode(JSON.stringify(message));
+  if (payload.length > MAX_PAYLOAD_BYTES) {
+    throw new ProtocolError(
+      `Cannot send a "${message?.type}" message: ${payload.length} bytes, expected at most ${MAX_PAYLOAD_BYTES}`,
+    );
+  }
+  const frame = new Uint8Array(HEADER_BYTES + payload.length);
+  const view = new DataView(frame.buffer);
+  view.setUint16(0, MAGIC);
+  view.setUint8(2, PROTOCOL_VERSION);
+  view.setUint8(3, message === undefined ? DESCRIPTORS_FRAME : TYPE_NUMBERS[message.type]);
+  view.setUint32(4, payload.length);
+  view.setUint16(8, fdCount);
+  frame.set(payload, HEADER_BYTES);
+  return frame;
+}
+
+/** A frame's header. */
+export interface Header {
+  readonly typeNumber: number;
+  readonly payloadLength: number;
+  readonly fdCount: number;
+}
+
+/**
+ * Reads a frame's header.
+ *
+ * @param bytes Bytes that begin with a whole header.
+ * @returns The header.
+ * @throws {ProtocolError} When they don't begin with a header of this version.
+ */
+export function decodeHeader(bytes: Uint8Array<ArrayBuffer>): Header {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  const magic = view.getUint16(0), version = view.getUint8(2);
+  if (magic !== MAGIC || version !== PROTOCOL_VERSION) {
+    throw new ProtocolError(
+      `Cannot read a frame: magic 0x${magic.toString(16)} version ${version}, expected 0x${
+        MAGIC.toString(16)
+      } version ${PROTOCOL_VERSION}`,
+    );
+  }
+  const payloadLength = view.getUint32(4);
+  if (payloadLength > MAX_PAYLOAD_BYTES) {
+    throw new ProtocolError(
+      `Cannot read a frame: ${payloadLength} bytes, expected at most ${MAX_PAYLOAD_BYTES}`,
+    );
+  }
+  return { typeNumber: view.getUint8(3), payloadLength, fdCount: view.getUint16(8) };
+}
+
+/**
+ * Reads a frame's payload.
+ *
+ * @param typeNumber The type in the header.
+ * @param payload The payload's bytes.
+ * @returns The message, or undefined for a type that this version does not know.
+ * @throws {ProtocolError} When the payload does not fit the type.
+ */
+export function decodeMessage(
+  typeNumber: number,
+  payload: Uint8Array<ArrayBuffer>,
+): Message | undefined {
+  const type = TYPE_NAMES.get(typeNumber);
+  if (type === undefined) return undefined;
+  const fields = parsePayload(type, payload);
+  const problem = problemIn(type, fields);
+  if (problem !== undefined) {
+    throw new ProtocolError(`Cannot read a "${type}" message: ${problem}`);
+  }
+  return { ...fields, type } as unknown as Message;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function parsePayload(type: string, payload: Uint8Array<ArrayBuffer>): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload));
+  } catch (cause) {
+    throw new ProtocolError(`Cannot read a "${type}" message: not JSON`, { cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ProtocolError(
+      `Cannot read a "${type}" message: ${describe(value)}, expected an object`,
+    );
+  }
+  return value as Fields;
+}
+
+/** Says what is wrong with the fields of a message, if anything is. */
+function problemIn(type: Message["type"], fields: Fields): string | undefined {
+  switch (type) {
+    case "start":
+      return countProblem(fields, "generation") ?? servicesProblem(fields.services);
+    case "softstop":
+      return undefined;
+    case "ready":
+    case "detach":
+      return countProblem(fields, "pid") ?? countProblem(fields, "generation");
+    case "draining":
+      return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??
+        countProblem(fields, "seconds");
+  }
+}
+
+function countProblem(fields: Fields, name: string): string | undefined {
+  const value = fields[name];
+  return Number.isSafeInteger(value) && (value as number) >= 0
+    ? undefined
+    : `${name} is ${describe(value)}, expected a whole number from 0 on`;
+}
+
+const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => boolean>> = {
+  name: (value) => typeof value === "string",
+  type: (value) => value === "inet" || value === "unix" || value === "fifo",
+  address: (value) => typeof value === "string",
+};
+
+function servicesProblem(services: unknown): string | undefined {
+  if (!Array.isArray(services)) return `services is ${describe(services)}, expected a list`;
+  for (const [index, service] of services.entries()) {
+    for (const [field, isValid] of Object.entries(SERVICE_FIELDS)) {
+      const value: unknown = service?.[field];
+      if (!isValid(value)) return `${field} of service ${index} is ${describe(value)}`;
+    }
+  }
+}
+
+/** A value for an error message, which stays short whatever the other end has sent. */
+function describe(value: unknown): string {
+  if (typeof value === "object" && value !== null) {
+    return Array.isArray(value) ? "a list" : "an object";
+  }
+  return JSON.stringify(value)?.slice(0, 80) ?? "missing";
+}

@@ -1,0 +1,303 @@
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import {
+  decodeHeader,
+  decodeMessage,
+  DESCRIPTORS_FRAME,
+  encodeFrame,
+  HEADER_BYTES,
+  MAX_PAYLOAD_BYTES,
+  type Message,
+  ProtocolError,
+} from "../../src/ipc/protocol.ts";
+import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
+
+const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
+
+const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
+  [START, {
+    type: "start",
+    generation: 3,
+    services: [
+      { name: "imapd", type: "inet", address: "0:143" },
+      { name: "", type: "unix", address: "./var/sücket" },
+      { name: "log", type: "fifo", address: "fifo:/run/p" },
+    ],
+  }],
+  [START, { type: "start", generation: 0, services: [] }],
+  [SOFTSTOP, { type: "softstop" }],
+  [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
+  [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
+  [DETACH, { type: "detach", pid: 1, generation: Number.MAX_SAFE_INTEGER }],
+];
+
+function payloadOf(frame: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return frame.subarray(HEADER_BYTES);
+}
+
+function json(value: unknown): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+Deno.test("decodeMessage() reads back what encodeFrame() made of each message", () => {
+  for (const [typeNumber, message] of MESSAGES) {
+    const frame = encodeFrame(message, 2);
+    const header = decodeHeader(frame);
+    assertEquals(header, { typeNumber, payloadLength: frame.length - HEADER_BYTES, fdCount: 2 });
+    assertEquals(decodeMessage(typeNumber, payloadOf(frame)), message);
+  }
+});
+
+Deno.test("encodeFrame() has the layout that docs/protocol.md tells", () => {
+  assertEquals(
+    [...encodeFrame({ type: "softstop" }, 0x0102)],
+    [
+      ...[0x5a, 0x43, 1, SOFTSTOP],
+      ...[0, 0, 0, 19],
+      ...[1, 2, 0, 0],
+      ...new TextEncoder().encode('{"type":"softstop"}'),
+    ],
+  );
+});
+
+Deno.test("encodeFrame() makes a frame of descriptors alone", () => {
+  const frame = encodeFrame(undefined, 253);
+  assertEquals(frame.length, HEADER_BYTES);
+  assertEquals(decodeHeader(frame), {
+    typeNumber: DESCRIPTORS_FRAME,
+    payloadLength: 0,
+    fdCount: 253,
+  });
+});
+
+Deno.test("encodeFrame() takes a payload of 1 MiB and refuses a longer one", () => {
+  const message = (bytes: number): Message => ({
+    type: "start",
+    generation: 0,
+    services: [{ name: "x".repeat(bytes), type: "inet", address: "" }],
+  });
+  const overhead = encodeFrame(message(0), 0).length - HEADER_BYTES;
+  const frame = encodeFrame(message(MAX_PAYLOAD_BYTES - overhead), 1);
+  assertEquals(decodeHeader(frame).payloadLength, MAX_PAYLOAD_BYTES);
+  assert(decodeMessage(START, payloadOf(frame)) !== undefined);
+  assertThrows(
+    () => encodeFrame(message(MAX_PAYLOAD_BYTES - overhead + 1), 1),
+    ProtocolError,
+    'Cannot send a "start" message: 1048577 bytes, expected at most 1048576',
+  );
+});
+
+Deno.test("decodeHeader() reads a header anywhere in its buffer", () => {
+  const frame = encodeFrame({ type: "softstop" }, 7);
+  const around = new Uint8Array(frame.length + 20);
+  around.set(frame, 13);
+  assertEquals(decodeHeader(around.subarray(13)), decodeHeader(frame));
+});
+
+Deno.test("decodeHeader() refuses another magic, another version and a length without sense", () => {
+  const changed = (offset: number, byte: number) => {
+    const frame = encodeFrame({ type: "softstop" }, 0);
+    frame[offset] = byte;
+    return () => decodeHeader(frame);
+  };
+  assertThrows(
+    changed(0, 0x47),
+    ProtocolError,
+    "Cannot read a frame: magic 0x4743 version 1, expected 0x5a43 version 1",
+  );
+  assertThrows(changed(1, 0), ProtocolError, "magic 0x5a00");
+  assertThrows(changed(2, 0), ProtocolError, "version 0, expected");
+  assertThrows(changed(2, 2), ProtocolError, "version 2, expected");
+  assertThrows(
+    changed(5, 0x11),
+    ProtocolError,
+    "Cannot read a frame: 1114131 bytes, expected at most 1048576",
+  );
+  assertThrows(changed(4, 0xff), ProtocolError, "4278190099 bytes");
+});
+
+Deno.test("decodeMessage() gives undefined for a type that this version does not know", () => {
+  for (const typeNumber of [0, 3, 64, 68, 255]) {
+    assertEquals(decodeMessage(typeNumber, new Uint8Array([1, 2, 3])), undefined);
+  }
+});
+
+Deno.test("decodeMessage() goes by the type in the header and keeps fields of later versions", () => {
+  const payload = json({ type: "start", pid: 1, generation: 2, load: 0.5 });
+  assertEquals(decodeMessage(READY, payload) as unknown, {
+    type: "ready",
+    pid: 1,
+    generation: 2,
+    load: 0.5,
+  });
+});
+
+Deno.test("decodeMessage() refuses a payload that is no JSON object", () => {
+  const refused = (payload: Uint8Array<ArrayBuffer>) =>
+    assertThrows(() => decodeMessage(SOFTSTOP, payload), ProtocolError);
+  for (const text of ["", "{", "softstop", "{}x", "{'a':1}", '{"a":1,}']) {
+    const error = refused(new TextEncoder().encode(text));
+    assertEquals(error.message, 'Cannot read a "softstop" message: not JSON');
+    assertInstanceOf(error.cause, SyntaxError);
+  }
+  const error = refused(new Uint8Array([0x22, 0xff, 0x22]));
+  assertInstanceOf(error.cause, TypeError);
+  const prefix = 'Cannot read a "softstop" message: ';
+  assertEquals(refused(json(null)).message, `${prefix}null, expected an object`);
+  assertEquals(refused(json(5)).message, `${prefix}5, expected an object`);
+  assertEquals(refused(json("{}")).message, `${prefix}"{}", expected an object`);
+  assertEquals(refused(json([])).message, `${prefix}a list, expected an object`);
+});
+
+Deno.test("decodeMessage() refuses each number that is missing or no whole number from 0 on", () => {
+  const fields: readonly (readonly [typeNumber: number, names: readonly string[]])[] = [
+    [START, ["generation"]],
+    [READY, ["pid", "generation"]],
+    [DRAINING, ["pid", "generation", "seconds"]],
+    [DETACH, ["pid", "generation"]],
+  ];
+  const values: readonly (readonly [value: unknown, shown: string])[] = [
+    [undefined, "missing"],
+    [null, "null"],
+    [-1, "-1"],
+    [0.5, "0.5"],
+    [2 ** 53, "9007199254740992"],
+    ["1", '"1"'],
+    [true, "true"],
+    [[1], "a list"],
+    [{}, "an object"],
+  ];
+  for (const [typeNumber, names] of fields) {
+    for (const name of names) {
+      for (const [value, shown] of values) {
+        const good = { pid: 1, generation: 1, seconds: 1, services: [] };
+        assert(decodeMessage(typeNumber, json(good)) !== undefined);
+        const error = assertThrows(
+          () => decodeMessage(typeNumber, json({ ...good, [name]: value })),
+          ProtocolError,
+        );
+        assert(
+          error.message.endsWith(`: ${name} is ${shown}, expected a whole number from 0 on`),
+          error.message,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("decodeMessage() refuses a start without a list of whole services", () => {
+  const good = { name: "a", type: "inet", address: "0:1" };
+  const refused = (services: unknown) =>
+    assertThrows(() => decodeMessage(START, json({ generation: 1, services })), ProtocolError)
+      .message.replace('Cannot read a "start" message: ', "");
+  assertEquals(refused(undefined), "services is missing, expected a list");
+  assertEquals(refused({ length: 0 }), "services is an object, expected a list");
+  assertEquals(refused("a"), 'services is "a", expected a list');
+  assertEquals(refused([good, null]), "name of service 1 is missing");
+  assertEquals(refused([7]), "name of service 0 is missing");
+  assertEquals(refused([good, { ...good, name: 7 }]), "name of service 1 is 7");
+  assertEquals(refused([{ ...good, type: "tcp" }]), 'type of service 0 is "tcp"');
+  assertEquals(refused([{ ...good, type: "toString" }]), 'type of service 0 is "toString"');
+  assertEquals(refused([{ ...good, address: undefined }]), "address of service 0 is missing");
+});
+
+Deno.test("decodeMessage() keeps its errors short, whatever was sent", () => {
+  const deep = `{"pid":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
+  for (const text of [deep, `{"pid":"${"x".repeat(900_000)}"}`, `"${"x".repeat(900_000)}"`]) {
+    const payload = new TextEncoder().encode(text);
+    assert(payload.length <= MAX_PAYLOAD_BYTES);
+    const { message } = assertThrows(() => decodeMessage(READY, payload), ProtocolError);
+    assert(message.length < 200, `${message.length} characters`);
+  }
+});
+
+/** Text that is JSON, nearly JSON, or not at all, with the words of the protocol in it. */
+function randomText(random: Random, depth = 0): string {
+  const part = () => randomText(random, depth + 1);
+  const list = () => Array.from({ length: random(4) }, part).join();
+  const word = () =>
+    pick(random, ["pid", "generation", "seconds", "services", "name", "type", "address", "inet"]);
+  switch (random(depth > 4 ? 4 : 8)) {
+    case 0:
+      return pick(random, ["null", "true", "1e999", "-0", "0.1", "1e-7", "", "\u0000", "{", "]"]);
+    case 1:
+      return String(random(70_000) - 5);
+    case 2:
+      return `"${word()}"`;
+    case 3:
+      return `"${"\\ud800".repeat(random(3))}${"é".repeat(random(3))}"`;
+    case 4:
+      return `[${list()}]`;
+    case 5:
+      return `{"name":${part()},"type":"${pick(random, ["inet", "unix", "udp"])}","address":"a"}`;
+    default:
+      return `{${Array.from({ length: random(5) }, () => `"${word()}":${part()}`).join()}${
+        pick(random, ["", "", "", ",", ',"__proto__":{}'])
+      }}`;
+  }
+}
+
+/** A frame that is sound, damaged, or made of anything. */
+function randomFrame(random: Random): Uint8Array<ArrayBuffer> {
+  const typeNumber = pick(random, [0, START, SOFTSTOP, READY, DRAINING, DETACH, 9, 255]);
+  const payload = new TextEncoder().encode(randomText(random));
+  const frame = new Uint8Array(HEADER_BYTES + payload.length);
+  frame.set(encodeFrame(undefined, random(65_536)));
+  frame[3] = typeNumber;
+  new DataView(frame.buffer).setUint32(4, payload.length);
+  frame.set(payload, HEADER_BYTES);
+  const sound = pick(random, MESSAGES)[1];
+  const chosen = random(4) === 0 ? encodeFrame(sound, random(300)) : frame;
+  // One in two gets up to three wrong bytes.
+  for (let wrong = random(2) * random(4); wrong > 0; wrong--) {
+    chosen[random(chosen.length)] = random(256);
+  }
+  return chosen;
+}
+
+Deno.test(`decodeHeader() and decodeMessage() throw nothing but ProtocolError (${FUZZ_COUNT} frames)`, () => {
+  const random = seededRandom(FUZZ_SEED);
+  let accepted = 0, refused = 0;
+  for (let round = 0; round < FUZZ_COUNT; round++) {
+    const frame = randomFrame(random);
+    try {
+      const { typeNumber, payloadLength } = decodeHeader(frame);
+      const message = decodeMessage(typeNumber, payloadOf(frame).subarray(0, payloadLength));
+      if (message === undefined) continue;
+      accepted++;
+      assertIsSound(message);
+    } catch (error) {
+      refused++;
+      if (error instanceof ProtocolError) continue;
+      throw new Error(`frame ${round} of seed ${FUZZ_SEED}: ${frame}`, { cause: error });
+    }
+  }
+  // Else the frames would not test much.
+  assert(accepted > FUZZ_COUNT / 20, `${accepted} accepted`);
+  assert(refused > FUZZ_COUNT / 5, `${refused} refused`);
+});
+
+/** What a handler may rely on. */
+function assertIsSound(message: Message): void {
+  const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  switch (message.type) {
+    case "start":
+      assert(isCount(message.generation));
+      for (const { name, type, address } of message.services) {
+        assert(typeof name === "string" && typeof address === "string");
+        assert(["inet", "unix", "fifo"].includes(type));
+      }
+      return;
+    case "softstop":
+      return;
+    case "draining":
+      assert(isCount(message.seconds));
+      // The other two fields are those of every server's message.
+      // falls through
+    case "ready":
+    case "detach":
+      assert(isCount(message.pid) && isCount(message.generation));
+      return;
+    default:
+      throw new Error(`unknown type in ${JSON.stringify(message)}`);
+  }
+}
