@@ -1,0 +1,183 @@
+/**
+ * The log calls of a server program: `zinfo`, `zdebug`, `zfatal`, and where their lines go
+ * (LIB-ZC section 6), on top of `@std/log`.
+ *
+ * A log call never waits, and no state of the log makes it throw; see {@link file://./spool.ts} for what happens to lines
+ * that nobody takes.
+ *
+ * @module
+ */
+import { BaseHandler } from "@std/log/base-handler";
+import { LogLevels } from "@std/log/levels";
+import { Logger } from "@std/log/logger";
+import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
+import { type Backend, type BackendPorts, openBackend, tellStderr } from "./backends.ts";
+import { type Callee, callerOf } from "./caller.ts";
+import { droppedText, type LogSource } from "./lines.ts";
+
+/** For how long the end of a process waits for a log that is full. */
+const CLOSE_WAIT_MS = 200;
+
+/** How a process logs. */
+export interface LogOptions extends BackendPorts {
+  /** The program's name; its base name is the ident of each line. */
+  readonly program: string;
+  /** The process that the lines name; the default is this one. */
+  readonly pid?: number;
+  /** Whether {@linkcode zdebug} prints; the default is false. */
+  readonly debug?: boolean;
+  /** A `server-log`, as text or taken apart; without one (or an empty one), stderr. */
+  readonly target?: LogTarget | string;
+}
+
+/** What @std/log hands its records to. */
+class BackendHandler extends BaseHandler {
+  constructor(readonly backend: Backend, readonly onStderr: boolean) {
+    super("DEBUG", { formatter: ({ msg }) => msg });
+  }
+
+  override log(text: string): void {
+    this.backend.spool.push(this.backend.encode(text));
+  }
+}
+
+const logger = new Logger("zc", "INFO");
+/** Nobody in particular, until {@linkcode configureLog} is called. */
+let source: LogSource = { ident: "", pid: Deno.pid };
+let handler: BackendHandler | undefined;
+
+/**
+ * Says how this process logs. Until it is called, and after {@linkcode closeLog}, lines go to stderr.
+ *
+ * `syslog` and `masterlog` need `--allow-ffi`.
+ *
+ * @param options How.
+ * @throws {TypeError} When `target` is none of the forms.
+ * @throws {RangeError} When the socket's path is too long.
+ *
+ * @example
+ * ```ts
+ * import { configureLog, zinfo } from "./log.ts";
+ *
+ * configureLog({ program: "imapd", target: "stdout" });
+ * zinfo("listening on port", 143); // imapd[4711] listening on port 143 [example.ts:4]
+ * ```
+ */
+export function configureLog(options: LogOptions): void {
+  const { program, pid = Deno.pid, debug = false, target } = options;
+  const parsed = typeof target === "string" && target !== "" ? parseLogTarget(target) : target;
+  closeLog();
+  source = { ident: program.slice(program.lastIndexOf("/") + 1), pid };
+  logger.levelName = debug ? "DEBUG" : "INFO";
+  useBackend(parsed || { kind: "stderr" }, options);
+}
+
+/**
+ * Whether {@linkcode zdebug} prints.
+ *
+ * @returns The answer.
+ */
+export function isDebugLog(): boolean {
+  return logger.level <= LogLevels.DEBUG;
+}
+
+/**
+ * Logs a line: the message, the further arguments as `console.log` writes them, and the caller's file
+ * and line (`zinfo` of LIB-ZC).
+ *
+ * @param message The message. `%` has no meaning in it.
+ * @param args What to append, each after a space; errors with their stack.
+ */
+export function zinfo(message: string, ...args: unknown[]): void {
+  zinfoFrom(zinfo, message, ...args);
+}
+
+/**
+ * Logs a line as {@linkcode zinfo} does, if debug logging is on; else it costs next to nothing
+ * (`zdebug` of LIB-ZC).
+ *
+ * @param message The message.
+ * @param args What to append.
+ */
+export function zdebug(message: string, ...args: unknown[]): void {
+  if (isDebugLog()) zinfoFrom(zdebug, message, ...args);
+}
+
+/**
+ * Logs a line, on stderr too, and ends the process with exit code 1 (`zfatal` of LIB-ZC). What waits
+ * to be logged gets 200 ms.
+ *
+ * @param message The message.
+ * @param args What to append.
+ */
+export function zfatal(message: string, ...args: unknown[]): never {
+  const text = textOf(zfatal, message, args);
+  write(text);
+  if (!handler?.onStderr) tellStderr(text, source);
+  closeLog();
+  Deno.exit(1);
+}
+
+/**
+ * Logs a line in the name of a function: for code that logs what its own caller is to blame for.
+ *
+ * @param callee The function whose caller the line names; undefined for a line without a place.
+ * @param message The message.
+ * @param args What to append.
+ *
+ * @example
+ * ```ts
+ * import { zinfoFrom } from "./log.ts";
+ *
+ * function deprecated(name: string): void {
+ *   zinfoFrom(deprecated, `${name} is deprecated`); // names the line that called deprecated()
+ * }
+ * ```
+ */
+export function zinfoFrom(callee: Callee | undefined, message: string, ...args: unknown[]): void {
+  write(textOf(callee, message, args));
+}
+
+/**
+ * Waits until each line so far was taken or dropped, without blocking: the master needs it, whose
+ * lines are received in the same process.
+ *
+ * @param timeoutMs For how long at most.
+ * @returns Settles then; never rejects.
+ */
+export async function flushLog(timeoutMs = 1_000): Promise<void> {
+  await handler?.backend.spool.idle(timeoutMs);
+}
+
+/**
+ * Sends what can be sent, waiting 200 ms at most, and closes the log. Later lines go to stderr.
+ */
+export function closeLog(): void {
+  const closing = handler;
+  if (closing === undefined) return;
+  handler = undefined;
+  logger.handlers = [];
+  const dropped = closing.backend.spool.close(CLOSE_WAIT_MS);
+  if (dropped > 0 && !closing.onStderr) tellStderr(droppedText(dropped), source);
+}
+
+function useBackend(target: Parameters<typeof openBackend>[0], ports?: BackendPorts): void {
+  handler = new BackendHandler(openBackend(target, source, ports), target.kind === "stderr");
+  logger.handlers = [handler];
+}
+
+function write(text: string): void {
+  if (handler === undefined) useBackend({ kind: "stderr" });
+  logger.info(text);
+}
+
+function textOf(callee: Callee | undefined, message: string, args: readonly unknown[]): string {
+  const text = [message, ...args.map(show)].join(" ");
+  const place = callee && callerOf(callee);
+  return place === undefined ? text : `${text} [${place}]`;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string" || typeof value === "number") return String(value);
+  return Deno.inspect(value, { colors: false });
+}

@@ -1,0 +1,272 @@
+/**
+ * The files of the log service: lines collected for about a second, then appended to the file of
+ * their day or hour (LIB-ZC section 6).
+ *
+ * One write is under way at a time and never on this thread, so that a slow disk holds nobody up; what
+ * waits is bounded. A file is opened for each write and closed after it: one that was rotated away,
+ * removed or replaced is simply a new one the next time. Directories are never made.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../os/clock.ts";
+import {
+  droppedText,
+  type LineEncoder,
+  type LogSource,
+  outputLines,
+  periodName,
+  perSecond,
+  timeOfDay,
+} from "./lines.ts";
+
+/** What the files of a log service need. */
+export interface LogFilesOptions {
+  /** The start of each file's path. */
+  readonly prefix: string;
+  /** How much time goes into one file. */
+  readonly period: "day" | "hour";
+  /** Who says in the file that lines were dropped. */
+  readonly source: LogSource;
+  /** For the timer of the buffer. */
+  readonly clock: Clock;
+  /** The time of day, in milliseconds since 1970. */
+  readonly now: () => number;
+  /** Told once for each time that the files can't be written. */
+  readonly onError: (message: string) => void;
+}
+
+/** Lines for one file. */
+interface Block {
+  readonly path: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  length: number;
+  written: number;
+}
+
+/** The present second, as the lines need it. */
+interface Present {
+  /** `HH:MM:SS `. */
+  readonly stamp: Uint8Array<ArrayBuffer>;
+  readonly path: string;
+}
+
+const BLOCK_BYTES = 262_144;
+const BLOCKS_MAX = 64;
+const FLUSH_AFTER_MS = 1_000;
+const CLOSE_WAIT_MS = 5_000;
+const COMMA = 0x2c, LEFT = 0x5b, RIGHT = 0x5d, SPACE = 0x20, NEWLINE = 0x0a;
+/** Room that is left in each block for the line of dropped ones. */
+const NOTICE_BYTES_MAX = 128;
+const STAMP_BYTES = "HH:MM:SS ".length;
+
+const encoder = new TextEncoder();
+
+/** Takes records and appends them to their files. */
+export class LogFiles {
+  readonly #options: LogFilesOptions;
+  readonly #present: () => Present;
+  readonly #encodeNotice: LineEncoder;
+  /** The first is the one being written, the last the one being filled; they can be the same. */
+  #blocks: Block[] = [];
+  #timer?: Timer;
+  #writing?: Promise<void>;
+  /** Whether the last block is to be written before it is full. */
+  #due = false;
+  #failed = false;
+  #closing = false;
+  #dropping = false;
+  /** Lines lost and not yet owned up to in a file. */
+  #dropped = 0;
+
+  /**
+   * Opens nothing.
+   *
+   * @param options What it needs.
+   */
+  constructor(options: LogFilesOptions) {
+    this.#options = options;
+    this.#encodeNotice = outputLines(options.source);
+    this.#present = perSecond(options.now, (date) => ({
+      stamp: encoder.encode(`${timeOfDay(date)} `),
+      path: `${options.prefix}${periodName(date, options.period)}.log`,
+    }));
+  }
+
+  /**
+   * Takes a record `IDENT,PID,TEXT`, which ends at a NUL as in C, and makes a line of it:
+   * `HH:MM:SS IDENT[PID] TEXT`.
+   *
+   * @param record The bytes, which may be used again afterwards.
+   * @returns False for a record of another form, which C passes over too.
+   */
+  append(record: Uint8Array<ArrayBuffer>): boolean {
+    const nul = record.indexOf(0);
+    const end = nul < 0 ? record.length : nul;
+    const first = record.indexOf(COMMA);
+    const second = first < 0 ? -1 : record.indexOf(COMMA, first + 1);
+    if (second < 0 || second >= end) return false;
+    const present = this.#present();
+    const block = this.#blockFor(STAMP_BYTES + end + 2, present);
+    if (block === undefined) return true;
+    const { bytes } = block;
+    const at = block.length + STAMP_BYTES;
+    bytes.set(present.stamp, block.length);
+    bytes.set(record.subarray(0, second), at);
+    bytes[at + first] = LEFT;
+    bytes[at + second] = RIGHT;
+    bytes[at + second + 1] = SPACE;
+    bytes.set(record.subarray(second + 1, end), at + second + 2);
+    bytes[at + end + 1] = NEWLINE;
+    block.length = at + end + 2;
+    return true;
+  }
+
+  /**
+   * Writes what waits. A disk that hangs is waited for 5 s at most.
+   *
+   * @returns Settles when all is written, or is told to be lost; never rejects.
+   */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#timer?.cancel();
+    const late = Promise.withResolvers<void>();
+    const timer = this.#options.clock.setTimer(CLOSE_WAIT_MS, late.resolve);
+    await Promise.race([this.#writeLast(), late.promise]);
+    timer.cancel();
+    const lost = this.#blocks.reduce((sum, block) => sum + linesIn(block), this.#dropped);
+    if (lost > 0) this.#options.onError(droppedText(lost));
+  }
+
+  async #writeLast(): Promise<void> {
+    await this.#writing;
+    this.#due = true;
+    this.#write();
+    await this.#writing;
+  }
+
+  /** A block with so much room; undefined when nothing more can be kept, which is counted. */
+  #blockFor(size: number, { path, stamp }: Present): Block | undefined {
+    const last = this.#blocks.at(-1);
+    const fits = last?.path === path && last.length + size + NOTICE_BYTES_MAX <= BLOCK_BYTES;
+    // As in the spool: one notice for each flood, not one for each gap in it.
+    const limit = this.#dropping ? BLOCKS_MAX / 2 : BLOCKS_MAX;
+    if ((this.#dropping || !fits) && this.#blocks.length >= limit) {
+      this.#dropping = true;
+      this.#dropped++;
+      return undefined;
+    }
+    this.#dropping = false;
+    const block = fits ? last : this.#newBlock(path);
+    this.#ownUp(block, stamp);
+    this.#arm();
+    return block;
+  }
+
+  #newBlock(path: string): Block {
+    const block = { path, bytes: new Uint8Array(BLOCK_BYTES), length: 0, written: 0 };
+    this.#blocks.push(block);
+    // While the disk refuses, once a second is often enough.
+    if (this.#blocks.length > 1 && !this.#failed) this.#write();
+    return block;
+  }
+
+  #ownUp(block: Block, stamp: Uint8Array): void {
+    if (this.#dropped === 0) return;
+    const notice = this.#encodeNotice(droppedText(this.#dropped));
+    block.bytes.set(stamp, block.length);
+    block.bytes.set(notice, block.length + STAMP_BYTES);
+    block.length += STAMP_BYTES + notice.length;
+    this.#dropped = 0;
+  }
+
+  #arm(): void {
+    if (this.#closing) return;
+    this.#timer ??= this.#options.clock.setTimer(FLUSH_AFTER_MS, () => {
+      this.#timer = undefined;
+      this.#due = true;
+      this.#write();
+    });
+  }
+
+  #write(): void {
+    this.#writing ??= this.#writeBlocks().finally(() => {
+      this.#writing = undefined;
+      if (this.#blocks.length > 0) this.#arm();
+    });
+  }
+
+  async #writeBlocks(): Promise<void> {
+    for (let block; (block = this.#nextBlock()) !== undefined;) {
+      try {
+        await appendBlock(block);
+        this.#failed = false;
+      } catch (error) {
+        this.#fail(block, error);
+        if (!(await this.#skip(block.path))) return;
+      }
+      if (this.#blocks[0].written === this.#blocks[0].length) this.#blocks.shift();
+    }
+  }
+
+  /** The block to write now. A last one that isn't full is left to the timer. */
+  #nextBlock(): Block | undefined {
+    const [block] = this.#blocks;
+    if (this.#blocks.length > 1) return block;
+    if (block === undefined && this.#dropped > 0) {
+      this.#due = true;
+      this.#blockFor(0, this.#present());
+    }
+    const wanted = this.#due;
+    this.#due = false;
+    return wanted ? this.#blocks[0] : undefined;
+  }
+
+  /**
+   * A file that can't be written must not hold up the next day's, which perhaps can: if so, its lines
+   * are given up. On a full disk both fail, and nothing is lost.
+   */
+  async #skip(path: string): Promise<boolean> {
+    const next = this.#blocks.find((block) => block.path !== path);
+    if (next === undefined) return false;
+    try {
+      await appendBlock(next);
+    } catch {
+      return false;
+    }
+    for (const block of this.#blocks) if (block.path === path) this.#dropped += linesIn(block);
+    this.#blocks = this.#blocks.filter((block) => block.path !== path);
+    this.#failed = false;
+    return true;
+  }
+
+  #fail(block: Block, error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    const why = error instanceof Error ? error.message : String(error);
+    const room = BLOCK_BYTES * BLOCKS_MAX / 1_048_576;
+    this.#options.onError(
+      `Cannot write log file "${block.path}": ${why}; up to ${room} MiB of lines are kept`,
+    );
+  }
+}
+
+/** How many lines of a block are not written. */
+function linesIn({ bytes, written, length }: Block): number {
+  let count = 0;
+  for (let at = written; at < length; at++) if (bytes[at] === NEWLINE) count++;
+  return count;
+}
+
+/** Writes what is in a block now; more can come into it meanwhile. */
+async function appendBlock(block: Block): Promise<void> {
+  const end = block.length;
+  const file = await Deno.open(block.path, { append: true, create: true });
+  try {
+    while (block.written < end) {
+      // A write that is cut short, by a disk that gets full, has been counted when the next one fails.
+      block.written += await file.write(block.bytes.subarray(block.written, end));
+    }
+  } finally {
+    file.close();
+  }
+}

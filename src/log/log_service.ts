@@ -1,0 +1,117 @@
+/**
+ * The log service of a master: receives the log lines of all its servers, C programs of LIB-ZC among
+ * them, on a datagram socket and writes them to one set of files (LIB-ZC section 6).
+ *
+ * A datagram is `IDENT,PID,TEXT`, of which 10,240 bytes count; a line is `HH:MM:SS IDENT[PID] TEXT`.
+ *
+ * @module
+ */
+import type { LogServiceConfig } from "../config/log_target.ts";
+import { type Clock, systemClock } from "../os/clock.ts";
+import { bindDatagram, DatagramReceiver, refuseDatagrams } from "../os/datagram.ts";
+import { closeFd } from "../os/descriptor.ts";
+import { EPOLLIN, Poller, type Watch } from "../os/poller.ts";
+import { removeSocketFile, type SocketFile } from "../os/socket.ts";
+import { tellStderr } from "./backends.ts";
+import { RECORD_BYTES_MAX } from "./lines.ts";
+import { LogFiles } from "./log_files.ts";
+
+/** What a log service needs. */
+export interface LogServiceOptions extends LogServiceConfig {
+  /** Waits for the socket; the default is a poller of its own. */
+  readonly poller?: Poller;
+  /** For the timer of the buffer; the default is the real clock. */
+  readonly clock?: Clock;
+  /** The time of day in milliseconds since 1970; the default is the real one. */
+  readonly now?: () => number;
+  /**
+   * Told in one line what is wrong, once for each time that the files can't be written; the default
+   * writes to stderr. It must not log to this service.
+   */
+  readonly onError?: (message: string) => void;
+}
+
+const DATAGRAMS_PER_CALL = 64;
+/** So many calls are made before signals and the servers get their turn again. */
+const CALLS_PER_WAKE = 16;
+
+/** A log service that receives. */
+export class LogService {
+  readonly #fd: number;
+  readonly #socketFile: SocketFile;
+  readonly #receiver: DatagramReceiver;
+  readonly #files: LogFiles;
+  readonly #watch: Watch;
+  #malformed = 0;
+  #closed?: Promise<void>;
+
+  private constructor(options: LogServiceOptions) {
+    const source = { ident: "log-service", pid: Deno.pid };
+    const { clock = systemClock, now = Date.now } = options;
+    const { onError = (message: string) => tellStderr(message, source) } = options;
+    const { poller = new Poller((error) => onError(String(error))) } = options;
+    const { prefix, period } = options;
+    this.#files = new LogFiles({ prefix, period, source, clock, now, onError });
+    const { fd, socketFile } = bindDatagram(options.socket);
+    this.#fd = fd;
+    this.#socketFile = socketFile;
+    this.#receiver = new DatagramReceiver(fd, {
+      count: DATAGRAMS_PER_CALL,
+      bytes: RECORD_BYTES_MAX,
+    });
+    this.#watch = poller.watch(fd, EPOLLIN, () => this.#receive(CALLS_PER_WAKE));
+  }
+
+  /**
+   * Binds the socket and begins to receive. An old socket at its path is removed, a file of any other
+   * kind is an error. Socket and files get the modes 0777 and 0666 less the umask, and no program
+   * that this process starts inherits them.
+   *
+   * The kernel holds `net.unix.max_dgram_qlen` datagrams for the service (10, or 512 under systemd);
+   * our servers keep more for themselves, C programs wait. Needs `--allow-ffi`, and `--allow-read` and
+   * `--allow-write` for the socket and the files.
+   *
+   * @param options What it needs.
+   * @returns The service.
+   * @throws {TypeError} When a file of another kind is in the way.
+   * @throws {SysError} When the socket can't be bound.
+   */
+  static open(options: LogServiceOptions): LogService {
+    return new LogService(options);
+  }
+
+  /** How many datagrams were passed over, since they were not `IDENT,PID,TEXT`. */
+  get malformed(): number {
+    return this.#malformed;
+  }
+
+  /**
+   * Ends the service: removes its socket if it is still its own, refuses further datagrams, and writes
+   * all that was accepted.
+   *
+   * @returns Settles when all is on disk, or after 5 s with a disk that hangs; never rejects.
+   */
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  #close(): Promise<void> {
+    this.#watch.stop();
+    removeSocketFile(this.#socketFile);
+    // From here on nothing is accepted any more that could be lost between the last look and close(2).
+    refuseDatagrams(this.#fd);
+    this.#receive(Infinity);
+    closeFd(this.#fd);
+    return this.#files.close();
+  }
+
+  #receive(calls: number): void {
+    for (let call = 0; call < calls; call++) {
+      const count = this.#receiver.receive();
+      for (let index = 0; index < count; index++) {
+        if (!this.#files.append(this.#receiver.datagram(index))) this.#malformed++;
+      }
+      if (count === 0) return;
+    }
+  }
+}

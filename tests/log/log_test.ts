@@ -1,0 +1,198 @@
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  closeLog,
+  configureLog,
+  flushLog,
+  isDebugLog,
+  type LogOptions,
+  zdebug,
+  zinfo,
+  zinfoFrom,
+} from "../../src/log/log.ts";
+import { leavesNothingOpen } from "../support/descriptors.ts";
+import { startFunction } from "../support/processes.ts";
+import { TempDir } from "../support/temp.ts";
+import { LogReceiver } from "./log_receiver.ts";
+
+/** Runs `body` with a log that is received, and returns the texts that came. */
+async function logged(
+  body: () => unknown,
+  options: Partial<LogOptions> = {},
+): Promise<string[]> {
+  return await leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    using receiver = new LogReceiver(dir.file("log"));
+    configureLog({ program: "p", pid: 1, target: `masterlog,${dir.file("log")}`, ...options });
+    try {
+      await body();
+    } finally {
+      closeLog();
+    }
+    return receiver.take().map((record) => record.replace(/^p,1,/, ""));
+  });
+}
+
+Deno.test("zinfo() appends file and line of the caller", async () => {
+  const here = new Error().stack!.match(/log_test\.ts:(\d+)/)![1];
+  const texts = await logged(() => {
+    zinfo("one");
+    zinfo("two");
+  });
+  const line = Number(here) + 2;
+  assertEquals(texts, [`one [log_test.ts:${line}]`, `two [log_test.ts:${line + 1}]`]);
+});
+
+Deno.test("zinfo() appends arguments as console.log does, and leaves % alone", async () => {
+  const texts = await logged(() => {
+    zinfo("100% %s", 1, true, null, undefined, "text", { a: ["b"] }, 10n);
+  });
+  assertMatch(texts[0], /^100% %s 1 true null undefined text \{ a: \[ "b" \] \} 10n \[/);
+});
+
+Deno.test("zinfo() writes an error with its stack and cause on one line", async () => {
+  const texts = await logged(() => {
+    zinfo("failed:", new TypeError("bad value", { cause: new Error("the cause") }));
+  });
+  assertEquals(texts.length, 1);
+  assertMatch(
+    texts[0],
+    /^failed: TypeError: bad value at .*log_test\.ts:\d+:\d+.* \[cause\]: Error: the cause at .* \[log_test\.ts:\d+\]$/,
+  );
+});
+
+Deno.test("zinfoFrom() names the caller of the given function, or no place", async () => {
+  const helper = (text: string) => zinfoFrom(helper, text);
+  const texts = await logged(() => {
+    const [line] = [new Error().stack!.match(/log_test\.ts:(\d+)/)![1], helper("helped")];
+    zinfoFrom(undefined, line);
+  });
+  assertEquals(texts, [`helped [log_test.ts:${texts[1]}]`, texts[1]]);
+});
+
+Deno.test("zdebug() prints only with debug on, and names its own caller", async () => {
+  assertEquals(await logged(() => zdebug("hidden")), []);
+  assertEquals(isDebugLog(), false);
+  const texts = await logged(() => {
+    assertEquals(isDebugLog(), true);
+    zdebug("seen", 1);
+  }, { debug: true });
+  assertEquals(texts.length, 1);
+  assertMatch(texts[0], /^seen 1 \[log_test\.ts:\d+\]$/);
+  configureLog({ program: "p" });
+  assertEquals(isDebugLog(), false);
+  closeLog();
+});
+
+Deno.test("configureLog() takes the base name of the program as ident", () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  const target = { kind: "masterlog", socket: dir.file("log") } as const;
+  configureLog({ program: "/usr/lib/zc/imapd", target });
+  zinfoFrom(undefined, "hello");
+  closeLog();
+  assertEquals(receiver.take(), [`imapd,${Deno.pid},hello`]);
+});
+
+Deno.test("configureLog() sends syslog lines to the socket of the system's log", () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  configureLog({
+    program: "imapd",
+    pid: 5,
+    target: "syslog,LOG_MAIL",
+    syslogPath: dir.file("log"),
+  });
+  zinfoFrom(undefined, "hello");
+  closeLog();
+  assertMatch(receiver.take()[0], /^<22>.* imapd\[5\]: hello$/);
+});
+
+for (const target of ["file,/tmp/x", "masterlog", "syslog,nosuch", ","]) {
+  Deno.test(`configureLog() refuses the target "${target}" and goes on as before`, async () => {
+    const texts = await logged(() => {
+      assertThrows(
+        () => configureLog({ program: "q", target }),
+        TypeError,
+        `Cannot read "${target}"`,
+      );
+      zinfoFrom(undefined, "as before");
+    });
+    assertEquals(texts, ["as before"]);
+  });
+}
+
+Deno.test("flushLog() waits for lines that the receiver had no room for", async () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  configureLog({ program: "p", pid: 1, target: `masterlog,${dir.file("log")}` });
+  for (let i = 0; i < 1_000; i++) zinfoFrom(undefined, `${i}`);
+  let isFlushed = false;
+  const flushed = flushLog(30_000).then(() => isFlushed = true);
+  const lines = await receiver.takeUntil((lines) => lines.length === 1_000);
+  await flushed;
+  assert(isFlushed);
+  assertEquals(lines.at(-1), "p,1,999");
+  closeLog();
+});
+
+Deno.test("zfatal() logs its line, says it on stderr, and exits with 1", async () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  await using child = startFunction(import.meta, async (socket) => {
+    const { configureLog, zfatal } = await import("../../src/log/log.ts");
+    configureLog({ program: "imapd", pid: 9, target: { kind: "masterlog", socket } });
+    try {
+      zfatal("Cannot go on:", 42);
+    } finally {
+      console.log("never printed");
+    }
+  }, { arg: dir.file("log") });
+  const { code, stdout, stderr } = await child.ended();
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^imapd\[9\] Cannot go on: 42 \[.+:\d+\]\n$/);
+  const [record] = receiver.take();
+  assertMatch(record, /^imapd,9,Cannot go on: 42 \[.+:\d+\]$/);
+});
+
+Deno.test("zfatal() on stderr says its line once", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { zfatal } = await import("../../src/log/log.ts");
+    zfatal("the end");
+  });
+  const { code, stderr } = await child.ended();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^the end \[.+:\d+\]\n$/);
+});
+
+Deno.test("closeLog() says on stderr how many lines nobody took, and is soon done", async () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  await using child = startFunction(import.meta, async (socket) => {
+    const { closeLog, configureLog, zinfoFrom } = await import("../../src/log/log.ts");
+    configureLog({ program: "p", pid: 1, target: { kind: "masterlog", socket } });
+    for (let i = 0; i < 1_000; i++) zinfoFrom(undefined, `${i}`);
+    const start = performance.now();
+    closeLog();
+    console.log(performance.now() - start);
+  }, { arg: dir.file("log") });
+  const { code, stdout, stderr } = await child.ended();
+  const taken = receiver.take().length;
+  assertEquals(code, 0);
+  assertEquals(stderr, `p[1] ${1_000 - taken} log lines dropped\n`);
+  assert(Number(stdout) < 2_000, `took ${stdout} ms`);
+});
+
+Deno.test("zinfo() tells once on stderr that the log socket is not there, and nothing dies of it", async () => {
+  using dir = new TempDir();
+  await using child = startFunction(import.meta, async (socket) => {
+    const { closeLog, configureLog, zinfo } = await import("../../src/log/log.ts");
+    configureLog({ program: "p", pid: 1, target: { kind: "masterlog", socket } });
+    for (let i = 0; i < 100; i++) zinfo("lost");
+    closeLog();
+  }, { arg: dir.file("nothing") });
+  const { code, stderr } = await child.ended();
+  assertEquals(code, 0);
+  const [first, second, ...more] = stderr.trimEnd().split("\n");
+  assertMatch(first, /^p\[1\] Cannot log to ".*\/nothing": .*ENOENT.*; lines are dropped/);
+  assertEquals([second, ...more], ["p[1] 100 log lines dropped"]);
+});
