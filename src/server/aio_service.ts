@@ -1,0 +1,114 @@
+/**
+ * The bridge between services and the aio mode: connections of an inherited descriptor become
+ * `Aio` objects.
+ *
+ * @module
+ */
+import { zinfo } from "../log/log.ts";
+import type { FdType } from "../os/socket.ts";
+import { Aio, type AioCallback } from "./aio.ts";
+import { AioBase, coreOf } from "./aio_base.ts";
+import { FifoReader } from "./fifo.ts";
+import { serverLifecycle } from "./lifecycle.ts";
+import { openServiceListener } from "./service_listener.ts";
+
+/**
+ * The event base of the process (LIB-ZC's `zvar_default_aio_base`). What a callback throws on it is
+ * logged with its stack.
+ */
+export const defaultAioBase: AioBase = new AioBase({
+  onError: (error) => zinfo("error in an aio callback:", error),
+});
+
+const waitedFor = new WeakSet<AioBase>();
+
+/** Makes the end of a draining server wait for the connections of a base. */
+function waitFor(base: AioBase): void {
+  if (waitedFor.has(base)) return;
+  waitedFor.add(base);
+  coreOf(base).onLastClosed = () => serverLifecycle.reportIdle();
+  serverLifecycle.waitFor({
+    get count() {
+      return base.connectionCount;
+    },
+    closeAll: () => base.closeAll(),
+  });
+}
+
+/** A service that was registered. */
+export interface AioService {
+  /** Takes no more connections; those that are open stay. */
+  close(): void;
+}
+
+/**
+ * Accepts the connections of a service and calls back with an `Aio` for each, until the server is
+ * told to stop or detaches. For a `fifo` it calls back once, with an `Aio` over the pipe itself,
+ * which can be read and is never accepted.
+ *
+ * A server that drains waits until each `Aio` is closed or released.
+ *
+ * Needs `--allow-ffi`, `--allow-net` and `--allow-read`.
+ *
+ * @param base The base of the new `Aio` objects.
+ * @param fd The descriptor of `serviceRegister`; it is the service's from now on.
+ * @param fdType What `serviceRegister` was told.
+ * @param callback Gets each new `Aio`.
+ * @returns The service.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   aioServerGeneralAioRegister,
+ *   aioServerMain,
+ *   defaultAioBase,
+ * } from "@zc/master/aio-server";
+ *
+ * if (import.meta.main) {
+ *   Deno.exit(
+ *     await aioServerMain({
+ *       serviceRegister(_service, fd, fdType) {
+ *         aioServerGeneralAioRegister(defaultAioBase, fd, fdType, (aio) => {
+ *           aio.cachePuts("hello\n");
+ *           aio.cacheFlush((aio) => aio.close());
+ *         });
+ *       },
+ *     }),
+ *   );
+ * }
+ * ```
+ */
+export function aioServerGeneralAioRegister(
+  base: AioBase,
+  fd: number,
+  fdType: FdType,
+  callback: AioCallback,
+): AioService {
+  waitFor(base);
+  if (fdType === "fifo") {
+    const fifo = new FifoReader(fd);
+    start(new Aio(fifo, base), callback);
+    return fifo;
+  }
+  const listener = openServiceListener(fd, fdType);
+  const accept = () => {
+    listener.acceptUncounted().then((conn) => {
+      start(new Aio(conn, base), callback);
+      accept();
+    }, () => {
+      // The listener is closed; it rejects for no other reason.
+    });
+  };
+  accept();
+  return listener;
+}
+
+/** The first callback of an `Aio`, whose exceptions end that `Aio` as those of the later ones do. */
+function start(aio: Aio, callback: AioCallback): void {
+  try {
+    callback(aio);
+  } catch (error) {
+    aio.close();
+    coreOf(aio.base).fail(error, aio);
+  }
+}

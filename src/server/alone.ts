@@ -1,0 +1,56 @@
+/**
+ * A server without a master (`alone`): it opens its addresses itself, for debugging and tests.
+ *
+ * @module
+ */
+import type { Config } from "../config/config.ts";
+import { cannot, ConfigError, type Problem, problemAt } from "../config/errors.ts";
+import { readServiceList, validateServices } from "../config/service.ts";
+import { SERVER_SERVICE } from "../config/settings.ts";
+import { closeFd } from "../os/descriptor.ts";
+import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
+import type { GrantedService } from "./master_link.ts";
+
+/** Services that this process has opened itself. */
+export interface AloneServices {
+  readonly services: readonly GrantedService[];
+  /** Removes the socket files that were made. */
+  close(): void;
+}
+
+/**
+ * Opens the addresses of `server-service`.
+ *
+ * @param config The server's settings.
+ * @returns The services.
+ * @throws {ConfigError} With every address that is wrong or can't be opened; none is left open.
+ */
+export function openAloneServices(config: Config): AloneServices {
+  const { endpoints, problems } = readServiceList(config, { cwd: Deno.cwd() });
+  const failed: Problem[] = [...problems, ...validateServices([{ endpoints }])];
+  if (endpoints.length === 0 && failed.length === 0) {
+    const about = { found: "no address", expected: SERVER_SERVICE.kind.expected };
+    failed.push({ argument: true, key: SERVER_SERVICE.name, message: cannot("serve", "", about) });
+  }
+  const opened: OpenedListener[] = [];
+  const services: GrantedService[] = [];
+  for (const { service, endpoint, origin } of failed.length > 0 ? [] : endpoints) {
+    try {
+      const listener = openListener(endpoint);
+      opened.push(listener);
+      services.push({ name: service, type: endpoint.kind, fd: listener.fd });
+    } catch (error) {
+      const { message } = error as Error;
+      failed.push(problemAt(origin, { key: SERVER_SERVICE.name, message }));
+    }
+  }
+  const close = () => {
+    for (const { socketFile } of opened) if (socketFile) removeSocketFile(socketFile);
+  };
+  if (failed.length > 0) {
+    close();
+    for (const { fd } of opened) closeFd(fd);
+    throw new ConfigError(failed);
+  }
+  return { services, close };
+}

@@ -1,0 +1,12 @@
+/**
+ * What authors of servers use in both modes: re-exports only.
+ *
+ * @module
+ */
+export { Config, defaultConfig } from "../config/config.ts";
+export type { Origin } from "../config/errors.ts";
+export type { CfEntry } from "../config/cf.ts";
+export { zdebug, zfatal, zinfo } from "../log/log.ts";
+export type { FdType } from "../os/socket.ts";
+export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./http_service.ts";
+export type { ServerHooks } from "./runtime.ts";

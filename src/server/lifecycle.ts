@@ -1,0 +1,239 @@
+/**
+ * The life of a server process between its registration and its end: soft stop, draining,
+ * stop-notify, detach (LIB-ZC section 5).
+ *
+ * There is one of it in a process, as in LIB-ZC: what serves clients reports to it, whoever made
+ * it. It knows neither the control socket nor any mode.
+ *
+ * @module
+ */
+import { type Clock, systemClock, type Timer } from "../os/clock.ts";
+import { Activity } from "./activity.ts";
+import { ConnectionSet } from "./connection_set.ts";
+
+/** Something that has work under way. */
+export interface IdleSource {
+  /** How much. */
+  readonly count: number;
+  /** Ends it all, whether it is finished or not. */
+  closeAll?(): void;
+}
+
+/** How long a server without `server-stop-on-softstop-after` drains at most. */
+export const DRAIN_LIMIT_SECONDS = 30;
+
+/** What a setting of 0 amounts to where there is something to wait for. */
+const LONGEST_SECONDS = 3600;
+
+/** How often connections that are used as streams are looked at, while the server drains. */
+const SWEEP_MS = 100;
+
+/** What the lifecycle tells the one who runs the server. */
+export interface LifecycleOwner {
+  /** M: `server-stop-on-softstop-after`, in seconds; undefined where it is not set. */
+  readonly softstopSeconds: number | undefined;
+  /** The user's hook. */
+  readonly beforeSoftstop?: () => void | Promise<void>;
+  /** The server accepts no more, and ends within that many seconds. */
+  onDraining(seconds: number): void;
+  /** The server goes its own way. */
+  onDetach(): void;
+  /** Takes what the hook or a closing listener throws. */
+  onError(error: unknown): void;
+}
+
+/** A server's life. Until {@linkcode own} is called it only counts. */
+export class ServerLifecycle {
+  /** What is under way, other than the connections of `connections`. */
+  readonly activity: Activity = new Activity();
+  /** Connections that were accepted and not closed yet. */
+  readonly connections: ConnectionSet = new ConnectionSet();
+  readonly #clock: Clock;
+  readonly #stopped = Promise.withResolvers<void>();
+  /** What stops accepting. */
+  readonly #closers = new Set<() => void>();
+  readonly #sources = new Set<IdleSource>([this.activity, this.connections]);
+  #owner?: LifecycleOwner;
+  #accepting = true;
+  #detached = false;
+  /** Whether the end comes as soon as nothing is under way. */
+  #draining = false;
+  #ended = false;
+  #stopAtMs = Infinity;
+  #stopTimer?: Timer;
+  #sweepTimer?: Timer;
+
+  /** @param clock Where time comes from. */
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+    this.activity.onIdle = this.connections.onChange = () => this.reportIdle();
+  }
+
+  /** Fulfilled when the server is to end. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  /** Whether the server still takes new connections. */
+  get accepting(): boolean {
+    return this.#accepting;
+  }
+
+  /**
+   * Makes the end of a draining server wait for something more.
+   *
+   * @param source What to wait for; it calls {@linkcode reportIdle} when its count comes to 0.
+   */
+  waitFor(source: IdleSource): void {
+    this.#sources.add(source);
+  }
+
+  /** Says that a source has nothing under way any more. */
+  reportIdle(): void {
+    if (this.#draining && this.#sources.values().every(({ count }) => count === 0)) this.#end();
+  }
+
+  /**
+   * Says whose server it is.
+   *
+   * @param owner Told of what happens.
+   * @throws {Error} The second time: a process is one server.
+   */
+  own(owner: LifecycleOwner): void {
+    if (this.#owner !== undefined) {
+      throw new Error("Cannot run a second server in this process: one runs already, expected one");
+    }
+    this.#owner = owner;
+  }
+
+  /**
+   * Registers something that takes new connections.
+   *
+   * @param close Stops it; called once, at the soft stop or when the server detaches. Called at
+   * once when that has been.
+   * @returns Takes it back.
+   */
+  onStopAccepting(close: () => void): () => void {
+    if (!this.#accepting) {
+      close();
+      return () => {};
+    }
+    this.#closers.add(close);
+    return () => this.#closers.delete(close);
+  }
+
+  /** The master's word, or a signal: accept no more, finish, end. Ignored once detached. */
+  softstop(): void {
+    const owner = this.#owner;
+    if (owner === undefined || this.#detached || !this.#accepting) return;
+    this.#stopAccepting();
+    const seconds = this.#softstopSeconds(owner);
+    owner.onDraining(seconds);
+    this.stopNotify(seconds);
+    this.#runHook(owner).then(() => {
+      if (owner.softstopSeconds === undefined) this.#drain();
+    });
+  }
+
+  /** The rules of LIB-ZC; without the setting: until idle, within a bound. */
+  #softstopSeconds({ softstopSeconds, beforeSoftstop }: LifecycleOwner): number {
+    if (softstopSeconds === undefined) return DRAIN_LIMIT_SECONDS;
+    return beforeSoftstop === undefined ? softstopSeconds : atLeastOne(softstopSeconds);
+  }
+
+  async #runHook({ beforeSoftstop, onError }: LifecycleOwner): Promise<void> {
+    try {
+      await beforeSoftstop?.();
+    } catch (error) {
+      onError(error);
+    }
+  }
+
+  /**
+   * Ends the server after a time, whatever is under way then. The earliest call counts.
+   *
+   * @param seconds The time; 0 is now.
+   */
+  stopNotify(seconds: number): void {
+    const stopAtMs = this.#clock.nowMs() + seconds * 1000;
+    if (this.#ended || stopAtMs >= this.#stopAtMs) return;
+    this.#stopAtMs = stopAtMs;
+    this.#stopTimer?.cancel();
+    this.#stopTimer = undefined;
+    if (seconds <= 0) this.#end();
+    else this.#stopTimer = this.#clock.setTimer(seconds * 1000, () => this.#end());
+  }
+
+  /**
+   * Accepts no more and ends as soon as nothing is under way, within a time.
+   *
+   * @param seconds The time.
+   */
+  finishWithin(seconds: number): void {
+    this.#stopAccepting();
+    this.stopNotify(seconds);
+    this.#drain();
+  }
+
+  /** Leaves the master, which puts another process in this one's place. */
+  detach(): void {
+    const owner = this.#owner;
+    if (owner === undefined || this.#detached || !this.#accepting) return;
+    this.#detached = true;
+    owner.onDetach();
+    this.#stopAccepting();
+    this.stopNotify(atLeastOne(owner.softstopSeconds ?? 0));
+  }
+
+  #stopAccepting(): void {
+    this.#accepting = false;
+    for (const close of this.#closers) {
+      // Before the call, which may lead back here.
+      this.#closers.delete(close);
+      try {
+        close();
+      } catch (error) {
+        this.#owner?.onError(error);
+      }
+    }
+  }
+
+  #drain(): void {
+    if (this.#ended) return;
+    this.#draining = true;
+    this.#sweep();
+    this.reportIdle();
+  }
+
+  #sweep(): void {
+    this.#sweepTimer?.cancel();
+    this.connections.sweep();
+    this.#sweepTimer = this.#clock.setTimer(SWEEP_MS, () => {
+      // Not asked before: the last accept may still have been on its way.
+      if (this.connections.count > 0) this.#sweep();
+    });
+  }
+
+  /** Closes every connection that is still open: the server has ended. */
+  close(): void {
+    this.#end();
+    for (const source of this.#sources) source.closeAll?.();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#draining = false;
+    this.#stopTimer?.cancel();
+    this.#sweepTimer?.cancel();
+    this.#stopAccepting();
+    this.#stopped.resolve();
+  }
+}
+
+/** M, where less than a second counts as the longest time (LIB-ZC). */
+function atLeastOne(seconds: number): number {
+  return seconds < 1 ? LONGEST_SECONDS : seconds;
+}
+
+/** The life of this process. */
+export const serverLifecycle: ServerLifecycle = new ServerLifecycle();

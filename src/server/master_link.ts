@@ -1,0 +1,122 @@
+/**
+ * A server's side of the control socket.
+ *
+ * @module
+ */
+import { Channel } from "../ipc/channel.ts";
+import { type Message, ProtocolError, type StartMessage } from "../ipc/protocol.ts";
+import { zinfo } from "../log/log.ts";
+import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
+import { serverPoller } from "./server_poller.ts";
+
+/** What the master tells. */
+export interface MasterLinkHandlers {
+  /** Accept no more, finish, end. */
+  onSoftstop(): void;
+  /** The master is gone. */
+  onGone(): void;
+}
+
+/** A service and its descriptor. */
+export interface GrantedService {
+  readonly name: string;
+  readonly type: StartMessage["services"][number]["type"];
+  /** Owned by the receiver. */
+  readonly fd: number;
+}
+
+/** The connection of a server with its master. */
+export class MasterLink {
+  readonly #channel: Channel;
+  readonly #handlers: MasterLinkHandlers;
+  readonly #started = Promise.withResolvers<readonly GrantedService[]>();
+  #generation = 0;
+
+  /**
+   * @param fd The control descriptor, which the link takes ownership of.
+   * @param handlers Told of what the master says.
+   * @throws {SysError} When `fd` is no socket.
+   */
+  constructor(fd: number, handlers: MasterLinkHandlers) {
+    this.#handlers = handlers;
+    setCloseOnExec(fd, true);
+    this.#channel = new Channel(fd, serverPoller, {
+      onMessage: (message, fds) => this.#onMessage(message, fds),
+      onUnknown: (type) => zinfo(`ignored a message of the unknown type ${type} from the master`),
+      onClose: (error) => this.#onClose(error),
+    });
+  }
+
+  /**
+   * What this server is to serve: the master's first message.
+   *
+   * @throws {ProtocolError} When the master goes, or sends something that breaks the protocol,
+   * before that.
+   */
+  get started(): Promise<readonly GrantedService[]> {
+    return this.#started.promise;
+  }
+
+  /** Says that this server serves. */
+  ready(): void {
+    this.#channel.send({ type: "ready", ...this.#sender() });
+  }
+
+  /**
+   * Says that this server accepts no more.
+   *
+   * @param seconds When it ends at the latest.
+   */
+  draining(seconds: number): void {
+    this.#channel.send({ type: "draining", seconds: Math.ceil(seconds), ...this.#sender() });
+  }
+
+  /** Says that this server goes its own way. */
+  detach(): void {
+    this.#channel.send({ type: "detach", ...this.#sender() });
+  }
+
+  /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
+  close(): void {
+    this.#channel.close();
+  }
+
+  #sender(): { pid: number; generation: number } {
+    return { pid: Deno.pid, generation: this.#generation };
+  }
+
+  #onMessage(message: Message, fds: number[]): void {
+    if (message.type !== "start") fds.forEach(closeFd);
+    switch (message.type) {
+      case "start":
+        return this.#start(message, fds);
+      case "softstop":
+        return this.#handlers.onSoftstop();
+      default:
+        zinfo(`ignored a "${message.type}" message from the master: servers send these`);
+    }
+  }
+
+  #start(message: StartMessage, fds: number[]): void {
+    if (fds.length !== message.services.length) {
+      fds.forEach(closeFd);
+      return this.#onClose(
+        new ProtocolError(
+          `Cannot start: ${fds.length} descriptors came, expected ${message.services.length}`,
+        ),
+      );
+    }
+    this.#generation = message.generation;
+    this.#started.resolve(
+      message.services.map(({ name, type }, index) => ({ name, type, fd: fds[index] })),
+    );
+  }
+
+  #onClose(error?: Error): void {
+    if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
+    this.#started.reject(
+      error ?? new ProtocolError("Cannot start: the master is gone, expected its first message"),
+    );
+    this.#handlers.onGone();
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * A server program from its command line to its exit code, as both modes share it (LIB-ZC
+ * section 5): settings, log, control socket, hooks, services, and then the wait for the end.
+ *
+ * @module
+ */
+import { parseArguments, type ParsedArguments } from "../config/args.ts";
+import { defaultConfig } from "../config/config.ts";
+import { loadSettings, readStrictly, renderSettings } from "../config/effective.ts";
+import { cannot, ConfigError } from "../config/errors.ts";
+import { renderHelp } from "../config/reference.ts";
+import {
+  DEBUG,
+  DEBUG_CONFIG,
+  EXIT_AFTER,
+  SERVER_CONFIG_PATH,
+  SERVER_CONTROL,
+  SERVER_LOG,
+  SERVER_SERVICE,
+  SERVER_STOP_ON_SOFTSTOP_AFTER,
+  type Setting,
+} from "../config/settings.ts";
+import { applyRunSettings } from "../config/run_settings.ts";
+import { ProtocolError } from "../ipc/protocol.ts";
+import { closeLog, configureLog, zdebug, zinfo } from "../log/log.ts";
+import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { SysError } from "../os/errors.ts";
+import { requireSupportedPlatform } from "../os/libc.ts";
+import { requestParentDeathSignal } from "../os/process.ts";
+import { processSignals } from "../os/signals.ts";
+import type { FdType } from "../os/socket.ts";
+import { openAloneServices } from "./alone.ts";
+import { serverLifecycle } from "./lifecycle.ts";
+import { LibzcLink } from "./libzc_link.ts";
+import { type GrantedService, MasterLink } from "./master_link.ts";
+
+/** What a server program adds to the framework. */
+export interface ServerHooks {
+  /**
+   * Called once for each service, when all else is ready: takes the service's descriptor into use.
+   *
+   * @param service The service's name in `server-service`; may be empty.
+   * @param fd The listening socket, or the named pipe itself. It is the hook's from now on.
+   * @param fdType Of which sort it is.
+   */
+  readonly serviceRegister: (service: string, fd: number, fdType: FdType) => void | Promise<void>;
+  /** Called once, after settings and log are ready and before the first `serviceRegister`. */
+  readonly beforeService?: () => void | Promise<void>;
+  /**
+   * Called once when the server is told to stop, after it has stopped accepting. With it, a
+   * `server-stop-on-softstop-after` of less than a second counts as an hour.
+   */
+  readonly beforeSoftstop?: () => void | Promise<void>;
+}
+
+/** What a server finishes in after its master is gone. */
+const ORPHAN_SECONDS = 1;
+
+/**
+ * Runs a server program.
+ *
+ * @param hooks What the program adds.
+ * @param args Its command line.
+ * @returns The exit code: 0 after an orderly end, 1 when it can't start.
+ */
+export async function runServer(hooks: ServerHooks, args: readonly string[]): Promise<number> {
+  try {
+    requireSupportedPlatform();
+    keepDescriptorsFromChildren();
+    if (["-h", "-help", "--help"].includes(args[0])) {
+      console.log(renderHelp("server"));
+      return 0;
+    }
+    const parsed = parseArguments(args);
+    const mode = modeOf(parsed);
+    loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
+    applyRunSettings(defaultConfig);
+    configureLog({
+      program: programName(),
+      debug: setting(DEBUG),
+      target: setting(SERVER_LOG),
+    });
+    if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
+    await new Server(hooks).run(mode);
+    return 0;
+  } catch (error) {
+    zinfo(isUserError(error) ? error.message : String((error as Error)?.stack ?? error));
+    return 1;
+  } finally {
+    closeLog();
+  }
+}
+
+/** What the user can mend, in contrast to an exception of the program, which is told with its stack. */
+function isUserError(error: unknown): error is Error {
+  return error instanceof ConfigError || error instanceof SysError ||
+    error instanceof ProtocolError || error instanceof Deno.errors.NotSupported;
+}
+
+type Mode = "MASTER" | "alone";
+
+function modeOf({ rest }: ParsedArguments): Mode {
+  const [mode] = rest;
+  if (mode === "MASTER" || mode === "alone") return mode;
+  throw new ConfigError([{
+    message: cannot("start", mode ?? "", {
+      found: mode === undefined ? "no mode" : "an unknown mode",
+      expected: `${programName()} alone -server-service 0:8899 [-name VALUE | --flag]...`,
+    }),
+  }]);
+}
+
+/** The name that LIB-ZC would take from `argv[0]`. */
+function programName(): string {
+  const path = Deno.build.standalone ? Deno.execPath() : new URL(Deno.mainModule).pathname;
+  return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
+}
+
+const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
+
+/** Where the services of a server come from, and who is told how it fares. */
+interface ServiceSource {
+  /** What to register. */
+  services(): Promise<readonly GrantedService[]>;
+  ready(): void;
+  draining(seconds: number): void;
+  detach(): void;
+  close(): void;
+}
+
+const nothing = (): void => {};
+
+/** One run of a server, from its settings to its end. */
+class Server {
+  readonly #hooks: ServerHooks;
+  readonly #lifecycle = serverLifecycle;
+  /**
+   * Whether the next SIGTERM says nothing new: to a server whose addresses are all gone a C master
+   * sends one beside closing the status pipe, and which comes first is a matter of chance.
+   */
+  #saidTwice = false;
+
+  constructor(hooks: ServerHooks) {
+    this.#hooks = hooks;
+  }
+
+  async run(mode: Mode): Promise<void> {
+    const source = mode === "MASTER" ? this.#master() : this.#alone();
+    const release = this.#takeSignals(mode);
+    const softstopMs = setting(SERVER_STOP_ON_SOFTSTOP_AFTER);
+    this.#lifecycle.own({
+      softstopSeconds: softstopMs === undefined ? undefined : softstopMs / 1000,
+      beforeSoftstop: this.#hooks.beforeSoftstop,
+      onDraining: (seconds) => source.draining(seconds),
+      onDetach: () => source.detach(),
+      onError: (error) => zinfo("error while stopping:", error),
+    });
+    // Nothing else may keep the runtime going: no client, no service that listens.
+    const alive = setInterval(() => {}, 2 ** 31 - 1);
+    try {
+      await this.#register(source);
+      const exitAfterMs = setting(EXIT_AFTER);
+      if (exitAfterMs > 0) this.#lifecycle.stopNotify(exitAfterMs / 1000);
+      await this.#lifecycle.stopped;
+    } finally {
+      clearInterval(alive);
+      release();
+      this.#lifecycle.close();
+      source.close();
+    }
+  }
+
+  async #register(source: ServiceSource): Promise<void> {
+    const services = await source.services();
+    await this.#hooks.beforeService?.();
+    for (const { name, fd, type } of services) await this.#hooks.serviceRegister(name, fd, type);
+    source.ready();
+  }
+
+  #master(): ServiceSource {
+    // After run-user, since the signal is lost on a change of user.
+    requestParentDeathSignal("SIGHUP");
+    const controlFd = setting(SERVER_CONTROL);
+    const onGone = () => this.#lifecycle.finishWithin(ORPHAN_SECONDS);
+    if (controlFd === undefined) {
+      const link = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
+        onSoftstop: () => {
+          this.#saidTwice = this.#lifecycle.accepting;
+          this.#lifecycle.softstop();
+        },
+        onGone,
+      });
+      return {
+        services: () => Promise.resolve(link.services),
+        ready: nothing,
+        draining: nothing,
+        detach: () => link.detach(),
+        close: () => link.close(),
+      };
+    }
+    const link = new MasterLink(controlFd, {
+      onSoftstop: () => this.#lifecycle.softstop(),
+      onGone,
+    });
+    return {
+      services: () => link.started,
+      ready: () => link.ready(),
+      draining: (seconds) => link.draining(seconds),
+      detach: () => link.detach(),
+      close: () => link.close(),
+    };
+  }
+
+  #alone(): ServiceSource {
+    const { services, close } = openAloneServices(defaultConfig);
+    return {
+      services: () => Promise.resolve(services),
+      ready: nothing,
+      draining: nothing,
+      detach: nothing,
+      close,
+    };
+  }
+
+  #takeSignals(mode: Mode): () => void {
+    // The first one asks, the second one does not ask again.
+    const stop = () => {
+      if (this.#saidTwice) this.#saidTwice = false;
+      else if (this.#lifecycle.accepting) this.#lifecycle.softstop();
+      else this.#lifecycle.stopNotify(0);
+    };
+    const parent = Deno.ppid;
+    const releases = [
+      processSignals.on("SIGTERM", stop),
+      // An interrupt in the terminal reaches the master as well, which says what is to be done.
+      processSignals.on("SIGINT", () => mode === "alone" && stop()),
+    ];
+    if (mode === "MASTER") {
+      releases.push(processSignals.on("SIGHUP", () => {
+        if (Deno.ppid !== parent) this.#lifecycle.finishWithin(ORPHAN_SECONDS);
+        else zdebug("ignored a SIGHUP: the master still runs, and reloads are its business");
+      }));
+    }
+    return () => releases.forEach((release) => release());
+  }
+}

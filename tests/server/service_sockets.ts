@@ -1,0 +1,90 @@
+/**
+ * Listening descriptors as a server gets them from its master, and listeners over them.
+ *
+ * @module
+ */
+import {
+  describeListener,
+  type FdType,
+  type ListenAddress,
+  openListener,
+} from "../../src/os/socket.ts";
+import { listenNode } from "../../src/server/node_listener.ts";
+import { openServiceListener, ServiceListener } from "../../src/server/service_listener.ts";
+import { TempDir } from "../support/temp.ts";
+
+/** A listening descriptor and how to connect to it. */
+export interface ServiceSocket {
+  readonly fd: number;
+  readonly fdType: Exclude<FdType, "fifo">;
+  /** Where it listens. */
+  readonly addr: Deno.NetAddr | Deno.UnixAddr;
+}
+
+/** Opens a port of 127.0.0.1 that the system chooses, or of another host. */
+export function inetSocket(hostname = "127.0.0.1"): ServiceSocket & { readonly port: number } {
+  const { fd } = openListener({ kind: "inet", hostname, port: 0 });
+  const { port } = describeListener(fd) as ListenAddress & { kind: "inet" };
+  return { fd, fdType: "inet", port, addr: { transport: "tcp", hostname, port } };
+}
+
+/**
+ * Opens a unix socket.
+ *
+ * @param path Where.
+ */
+export function unixSocket(path: string): ServiceSocket {
+  return {
+    fd: openListener({ kind: "unix", path }).fd,
+    fdType: "unix",
+    addr: { transport: "unix", path },
+  };
+}
+
+/** Connects to a service. */
+export function connectTo({ addr }: Pick<ServiceSocket, "addr">): Promise<Deno.Conn> {
+  return "path" in addr
+    ? Deno.connect({ transport: "unix", path: addr.path })
+    : Deno.connect({ hostname: addr.hostname, port: addr.port });
+}
+
+/** The four ways in which a server comes to its connections. */
+export const LISTENER_KINDS = ["inet", "unix", "inet by node:net", "unix by node:net"] as const;
+
+/** A listener with what a client needs. Declare it with `using`. */
+export interface TestListener extends Disposable {
+  readonly listener: ServiceListener;
+  readonly socket: ServiceSocket;
+}
+
+/**
+ * Makes a listener.
+ *
+ * @param kind How.
+ */
+export function testListener(kind: typeof LISTENER_KINDS[number]): TestListener {
+  const dir = new TempDir();
+  const [fdType, fallback] = kind.split(" by ");
+  const socket = fdType === "inet" ? inetSocket() : unixSocket(dir.file("socket"));
+  const listener = fallback
+    ? new ServiceListener(listenNode(socket.fd, socket.addr), socket.addr)
+    : openServiceListener(socket.fd, socket.fdType);
+  return {
+    listener,
+    socket,
+    [Symbol.dispose]() {
+      listener.close();
+      dir[Symbol.dispose]();
+    },
+  };
+}
+
+/**
+ * Makes node:net open what it keeps open for good, before descriptors are counted.
+ */
+export async function warmUpNodeNet(): Promise<void> {
+  using open = testListener("inet by node:net");
+  const connected = connectTo(open.socket);
+  (await open.listener.accept()).close();
+  (await connected).close();
+}
