@@ -106,7 +106,9 @@ export function readCfText(path: string): string {
     if (!info.isFile) throw unreadable(path, info.isDirectory ? "a directory" : "not a file");
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Deno.readFileSync(path));
   } catch (error) {
-    throw error instanceof ConfigError ? error : unreadable(path, systemReason(error), error);
+    if (error instanceof ConfigError) throw error;
+    const dead = error instanceof Deno.errors.NotFound && isLink(path);
+    throw unreadable(path, dead ? "a link that leads nowhere" : systemReason(error), error);
   }
 }
 
@@ -129,6 +131,14 @@ function unreadable(path: string, found: string, cause?: unknown): ConfigError {
     expected: "a regular file that may be read",
   });
   return new ConfigError([{ file: path, message }], cause === undefined ? {} : { cause });
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
+  }
 }
 
 /**

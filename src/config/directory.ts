@@ -13,6 +13,7 @@ import { Config } from "./config.ts";
 import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
 import {
   parseServiceConfig,
+  type ServiceCheck,
   type ServiceConfig,
   type ServiceResult,
   validateServices,
@@ -31,8 +32,10 @@ export interface DirectoryResult {
   readonly warnings: readonly Problem[];
 }
 
-/** What a `.gcf` may give for every service. */
-const INHERITED_SETTINGS = ALL_SETTINGS.filter(({ inherited }) => inherited === true);
+/** What a `.gcf` may give, be it for every service, for the master, or for every server. */
+const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
+  inherited === true || scopes.includes("master") || scopes.includes("server")
+);
 
 /**
  * Reads all settings of a directory and finds every problem in them.
@@ -43,21 +46,21 @@ const INHERITED_SETTINGS = ALL_SETTINGS.filter(({ inherited }) => inherited === 
  * Needs the permission to read the directory and its files.
  *
  * @param dir The directory, as it was given: file names in messages and in services begin with it.
- * @param options `cwd`: the absolute directory that relative addresses start from.
+ * @param options `cwd`: the absolute directory that relative addresses start from. `check`: what else
+ * to look at in each service.
  * @returns The services, the shared settings, and what is wrong.
  */
 export function loadConfigDirectory(
   dir: string,
-  options: { readonly cwd: string },
+  options: { readonly cwd: string; readonly check?: ServiceCheck },
 ): DirectoryResult {
-  const { cwd } = options;
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   const files = listFiles(dir, { problems, warnings });
 
   const globals = files.gcf.flatMap(({ path }) => gather(problems, () => readCfFile(path)) ?? []);
   const shared = new Config().load(globals);
-  problems.push(...checkSettings(shared, INHERITED_SETTINGS));
+  problems.push(...checkSharedSettings(shared));
 
   const results: ServiceResult[] = [];
   for (const { name, path } of files.cf) {
@@ -75,7 +78,7 @@ export function loadConfigDirectory(
       warnings.push({ file: path, line: 1, message: cannot("read", entries[0].key, about) });
     }
     const config = new Config().load(entries);
-    results.push(parseServiceConfig(config, { id: name, file: path, cwd, globals: shared }));
+    results.push(parseServiceConfig(config, { id: name, file: path, globals: shared, ...options }));
   }
   problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
   warnings.push(...results.flatMap((result) => result.warnings));
@@ -100,6 +103,16 @@ export function loadGlobalSettings(dir: string): Config {
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/**
+ * Finds what is wrong in the shared settings. A wrong one would end every server that reads it.
+ *
+ * @param shared The settings of the `*.gcf`.
+ * @returns The problems.
+ */
+export function checkSharedSettings(shared: Config): Problem[] {
+  return checkSettings(shared, SHARED_SETTINGS);
 }
 
 /**
@@ -135,7 +148,8 @@ function listFiles(
   const base = dir.length > 1 && dir.endsWith("/") ? dir.slice(0, -1) : dir;
   try {
     if (!Deno.statSync(dir).isDirectory) throw new Deno.errors.NotADirectory();
-    for (const { name } of walkSync(dir, { maxDepth: 1, includeDirs: false })) {
+    // The first one is the directory itself.
+    for (const { name } of [...walkSync(dir, { maxDepth: 1 })].slice(1)) {
       const path = base === "/" ? `/${name}` : `${base}/${name}`;
       const extension = /^[^.].*\.(g?cf)$/is.exec(name)?.[1].toLowerCase();
       if (extension === undefined) continue;

@@ -11,26 +11,32 @@ import { ConfigError } from "./errors.ts";
 import { readSetting, type Setting } from "./setting.ts";
 
 /**
- * Gives a process its settings in place: the shared ones first, then the files and the arguments of
- * its command line, the later winning. What was set before is forgotten.
+ * Reads the settings of a command line: first its files, then its arguments, the later winning.
+ *
+ * @param args The command line.
+ * @returns The settings, without the shared ones.
+ * @throws {ConfigError} When a file of `-config` can't be read.
+ */
+export function commandLineSettings(args: ParsedArguments): Config {
+  const config = new Config();
+  applyArguments(config, args);
+  return config;
+}
+
+/**
+ * Gives a process other settings in place. What was set before is forgotten.
  *
  * @param config The settings to replace, such as `defaultConfig`.
- * @param sources `shared`: what the `*.gcf` give. `args`: the command line.
- * @throws {ConfigError} When a file of `-config` can't be read; nothing is changed then.
+ * @param next The settings to put there.
  */
-export function replaceSettings(
-  config: Config,
-  sources: { readonly shared: Config; readonly args: ParsedArguments },
-): void {
-  const next = new Config().merge(sources.shared);
-  applyArguments(next, sources.args);
+export function replaceSettings(config: Config, next: Config): void {
   for (const key of [...config.keys()]) config.delete(key);
   config.merge(next);
 }
 
 /**
- * Gives a process its settings in place, with the directory of the shared ones being a setting
- * itself, which the command line or a file of it names.
+ * Gives a process its settings in place: the shared ones first, then those of its command line,
+ * which also names the directory of the shared ones, itself or in a file.
  *
  * @param config The settings to replace.
  * @param args The command line.
@@ -42,9 +48,10 @@ export function loadSettings(
   args: ParsedArguments,
   directory: Setting<string | undefined>,
 ): void {
-  replaceSettings(config, { shared: new Config(), args });
+  const own = commandLineSettings(args);
+  replaceSettings(config, own);
   const path = readStrictly(config, directory);
-  if (path !== undefined) replaceSettings(config, { shared: loadGlobalSettings(path), args });
+  if (path !== undefined) replaceSettings(config, loadGlobalSettings(path).merge(own));
 }
 
 /**

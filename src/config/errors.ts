@@ -87,13 +87,21 @@ export class ConfigError extends Error {
   /**
    * Makes the error; its message is written here.
    *
-   * @param problems The problems; at least one.
+   * @param problems The problems in any order; at least one.
    * @param options `cause`: the error of the system call, where there was one.
    */
   constructor(problems: readonly Problem[], options?: ErrorOptions) {
-    super(problems.map(formatProblem).join("\n"), options);
-    this.problems = problems;
+    const sorted = problems.toSorted(byPlace);
+    super(sorted.map(formatProblem).join("\n"), options);
+    this.problems = sorted;
   }
+}
+
+/** The command line first, then each file from its first line to its last. */
+function byPlace(a: Problem, b: Problem): number {
+  const [fileA, fileB] = [a.file ?? "", b.file ?? ""];
+  if (fileA !== fileB) return fileA < fileB ? -1 : 1;
+  return (a.line ?? 0) - (b.line ?? 0);
 }
 
 /**

@@ -97,7 +97,7 @@ export function parseLogTarget(text: string): LogTarget {
     }
     return second === undefined ? { kind, facility } : { kind, facility, ident: second };
   }
-  throw refuse(text, "something else", LOG_TARGET_FORM);
+  throw refuse(text, "none of the forms", LOG_TARGET_FORM);
 }
 
 /**
@@ -113,7 +113,7 @@ export function parseLogService(text: string): LogServiceConfig {
   const words = text.split(",").filter((word) => word !== "");
   const [socket, prefix, period = "day"] = words;
   if (words.length < 2 || words.length > 3 || (period !== "day" && period !== "hour")) {
-    throw refuse(text, "something else", LOG_SERVICE_FORM);
+    throw refuse(text, "none of the forms", LOG_SERVICE_FORM);
   }
   return { socket: checkSocket(text, socket), prefix, period };
 }

@@ -81,6 +81,12 @@ export interface ServiceConfig {
   readonly fingerprint: string;
 }
 
+/**
+ * Finds what can't be read off the settings: a program that isn't there, say. It gets each service
+ * that names a program, even when other settings of it are wrong: these have their defaults then.
+ */
+export type ServiceCheck = (service: ServiceConfig) => readonly Problem[];
+
 /** What {@linkcode parseServiceConfig} found. A problem makes the whole configuration unfit. */
 export interface ServiceResult extends ServiceList {
   /** The service; missing where there is a problem or nothing to run. */
@@ -100,6 +106,7 @@ export interface ServiceResult extends ServiceList {
  * @param given The settings of the file or the hook. An empty value counts as missing.
  * @param options `id`: the file's base name or `hook:N`. `file`: the file's path, if there is one.
  * `cwd`: the absolute directory that relative paths start from. `globals`: the shared settings.
+ * `check`: what else to look at.
  * @returns The service, or why there is none.
  *
  * @example
@@ -119,9 +126,10 @@ export function parseServiceConfig(
     readonly file?: string;
     readonly cwd: string;
     readonly globals?: Config;
+    readonly check?: ServiceCheck;
   },
 ): ServiceResult {
-  const { id, file, cwd, globals = new Config() } = options;
+  const { id, file, cwd, globals = new Config(), check = () => [] } = options;
   const place = { file: file ?? id };
   const config = placed(given, place);
   if (config.size === 0) {
@@ -139,8 +147,6 @@ export function parseServiceConfig(
   }
   if (file === undefined) problems.push(...checkAsArguments(config));
   const warnings = [...checkSettings(config, SERVER_ONLY_SETTINGS), ...checkEncoding(config)];
-  if (problems.length > 0) return { endpoints, problems: problems.toSorted(byLine), warnings };
-
   const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });
   const masterChroot = read(MASTER_CHROOT);
   const masterChdir = read(MASTER_CHDIR);
@@ -159,6 +165,8 @@ export function parseServiceConfig(
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
     fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
   };
+  if (service.command.length > 0) problems.push(...check(service));
+  if (problems.length > 0) return { endpoints, problems: problems.toSorted(byLine), warnings };
   return { service, endpoints, problems, warnings };
 }
 
@@ -247,7 +255,7 @@ function byLine(a: Problem, b: Problem): number {
   return (a.line ?? 0) - (b.line ?? 0);
 }
 
-/** Reads a setting of which `checkSettings` has found nothing wrong. */
+/** Reads a setting; one that is wrong, which `checkSettings` tells, reads as its default. */
 function readChecked<T>(
   setting: Setting<T>,
   from: { readonly config: Config; readonly globals: Config },

@@ -65,11 +65,11 @@ Deno.test("loadConfigDirectory() follows links to files, and passes over all tha
     assertEquals(services.map(({ id }) => id), ["link.cf"]);
     assertEquals(told(dir, problems), [
       'DIR/dead.cf: Cannot read settings file "DIR/dead.cf": ' +
-      "no such file or directory, expected a regular file that may be read",
+      "a link that leads nowhere, expected a regular file that may be read",
     ]);
     assertEquals(
       told(dir, warnings).sort(),
-      ["device", "dirlink"].map((name) =>
+      ["device", "dir", "dirlink"].map((name) =>
         `DIR/${name}.cf: Cannot read settings file "DIR/${name}.cf": ` +
         "not a file, so it is passed over, expected a regular file"
       ),
@@ -127,13 +127,17 @@ Deno.test("loadConfigDirectory() tells every problem of every file", () =>
     "a.cf": "server-service = 0:143\nserver-proc-count = -1\n",
     "b.cf": service(143),
     "c.cf": "server-command = x\nserver-service = 0:0\n",
-    "g.gcf": "\nserver-protocol = none\n",
+    "g.gcf": "\nserver-protocol = none\nserver-log = paper\nmaster-stop-timeout = soon\n",
   }, (dir) => {
     const { services, problems } = loadConfigDirectory(dir, { cwd });
     assertEquals(services.map(({ id }) => id), ["b.cf"]);
     assertEquals(told(dir, problems), [
+      'DIR/g.gcf:3: server-log: Cannot read "paper": none of the forms, ' +
+      "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
       'DIR/g.gcf:2: server-protocol: Cannot read "none": an unknown word, ' +
       "expected one of auto, control, libzc, systemd",
+      'DIR/g.gcf:4: master-stop-timeout: Cannot read "soon": not a number with a unit, ' +
+      "expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
       'DIR/a.cf: server-command: Cannot use as a service "a.cf": no server-command, ' +
       "expected server-command and server-service",
       'DIR/a.cf:2: server-proc-count: Cannot read "-1": below 0, ' +

@@ -37,13 +37,26 @@ Deno.test("problemAt() keeps the place of a file, a hook, an argument and of not
 });
 
 Deno.test("ConfigError lists every problem, one a line, and keeps problems and cause", () => {
-  const problems = [{ file: "a.cf", line: 1, message: "Cannot x" }, { message: "Cannot y" }];
+  const problems = [{ message: "Cannot y" }, { file: "a.cf", line: 1, message: "Cannot x" }];
   const cause = new Error("why");
   const error = new ConfigError(problems, { cause });
-  assertEquals(error.message, "a.cf:1: Cannot x\nCannot y");
+  assertEquals(error.message, "Cannot y\na.cf:1: Cannot x");
   assertEquals(error.name, "ConfigError");
   assertEquals(error.problems, problems);
   assertEquals(error.cause, cause);
+});
+
+Deno.test("ConfigError sorts the problems by file and line, whatever order they were found in", () => {
+  const places: [string?, number?][] = [["b.cf", 10], ["b.cf", 9], ["a.cf", 11], ["b.cf"], []];
+  const problems = places.map(([file, line]): Problem => ({ file, line, message: "x" }));
+  const sorted = new ConfigError(problems).problems.map(({ file, line }) => [file, line]);
+  assertEquals(sorted, [
+    [undefined, undefined],
+    ["a.cf", 11],
+    ["b.cf", undefined],
+    ["b.cf", 9],
+    ["b.cf", 10],
+  ]);
 });
 
 Deno.test("quote() escapes control characters and cuts a long text", () => {

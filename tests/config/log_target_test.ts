@@ -39,7 +39,7 @@ Deno.test("parseLogTarget() refuses every other form", () => {
     const error = assertThrows(() => parseLogTarget(text), TypeError);
     assertEquals(
       error.message,
-      `Cannot read "${text}": something else, ` +
+      `Cannot read "${text}": none of the forms, ` +
         "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
     );
   }
@@ -74,7 +74,7 @@ Deno.test("parseLogService() refuses what has other parts", () => {
     const error = assertThrows(() => parseLogService(text), TypeError);
     assertEquals(
       error.message,
-      `Cannot read "${text}": something else, ` +
+      `Cannot read "${text}": none of the forms, ` +
         "expected SOCKET,PREFIX,day or SOCKET,PREFIX,hour",
     );
   }

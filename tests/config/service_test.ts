@@ -161,7 +161,7 @@ const WRONG: readonly (readonly [name: string, text: string, problems: readonly 
     "expected a name without one",
   ]],
   ["a log target", `${MINIMAL}server-log = syslog\n`, [
-    'conf/imapd.cf:3: server-log: Cannot read "syslog": something else, ' +
+    'conf/imapd.cf:3: server-log: Cannot read "syslog": none of the forms, ' +
     "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
   ]],
   ["bytes that are not UTF-8", "server-command = x\ufffd\nserver-service = 0:80\n", [
@@ -201,6 +201,34 @@ Deno.test("parseServiceConfig() tells every problem and gives no service then", 
       assertEquals(lines(result.problems), problems);
       assertEquals(result.service, undefined);
     });
+  }
+});
+
+Deno.test("parseServiceConfig() tells what a check finds along with all else, in its place", () => {
+  const text = `server-command = x\nserver-proc-count = many\nserver-service = 0:0 0:80\n`;
+  const config = new Config().load(parseCf(text, "x.cf"));
+  const { service, problems } = parseServiceConfig(config, {
+    id: "x.cf",
+    file: "x.cf",
+    cwd: "/srv",
+    check: ({ command, procCount, endpoints, origins }) => {
+      assertEquals(command, ["x"]);
+      assertEquals(procCount, 1);
+      assertEquals(endpoints.map(({ address }) => address), ["0:80"]);
+      return [{ ...origins.get("server-command") as object, message: "Cannot find it" }];
+    },
+  });
+  assertEquals(service, undefined);
+  assertEquals(problems.map(({ line }) => line), [1, 2, 3]);
+});
+
+Deno.test("parseServiceConfig() checks nothing in a service without a program", () => {
+  const check = () => {
+    throw new Error("Cannot check this: it has no program");
+  };
+  for (const text of ["server-service = 0:80\n", `server-command = "x\nserver-service = 0:80\n`]) {
+    const config = new Config().load(parseCf(text, "x.cf"));
+    parseServiceConfig(config, { id: "x.cf", file: "x.cf", cwd: "/srv", check });
   }
 });
 

@@ -132,7 +132,7 @@ const PROBLEMS: readonly (readonly [name: string, text: string, message: string]
   [
     "server-log",
     "syslog",
-    'Cannot read "syslog": something else, ' +
+    'Cannot read "syslog": none of the forms, ' +
     "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
   ],
   ["pid-file", "a\ufffdb", 'Cannot read "a\ufffdb": bytes that are not UTF-8, expected text'],

@@ -1,0 +1,15 @@
+/**
+ * The master, as a program and as a function.
+ *
+ * As a program it needs no code: `deno run -A jsr:@zc/master/master -C conf` opens the ports of
+ * every `conf/*.cf`, starts the processes that each asks for, and keeps them running.
+ *
+ * @module
+ */
+import { masterServerMain } from "./src/master/master_server.ts";
+
+export { type MasterServerHooks, masterServerMain } from "./src/master/master_server.ts";
+export type { LoadConfigHook } from "./src/master/load_services.ts";
+export { Config } from "./src/config/config.ts";
+
+if (import.meta.main) Deno.exit(await masterServerMain());

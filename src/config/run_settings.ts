@@ -1,0 +1,56 @@
+/**
+ * The run settings: what every program does to its own process once, at its start (LIB-ZC
+ * section 1).
+ *
+ * @module
+ */
+import { enter, findUser } from "../os/credentials.ts";
+import { limitCoreFile, limitMemory } from "../os/limits.ts";
+import type { Config } from "./config.ts";
+import { readStrictly } from "./effective.ts";
+import { cannot, ConfigError, problemAt } from "./errors.ts";
+import { CORE_FILE_SIZE, MAX_MEMORY, RUN_CHDIR, RUN_CHROOT, RUN_USER } from "./settings.ts";
+import type { Setting } from "./setting.ts";
+
+/**
+ * Applies `core-file-size`, `max-memory`, `run-user`, `run-chroot` and `run-chdir` to this process.
+ * Without any of them nothing is done, and no permission needed.
+ *
+ * @param config The settings.
+ * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
+ * may have changed in part.
+ */
+export function applyRunSettings(config: Config): void {
+  apply(config, CORE_FILE_SIZE, limitCoreFile);
+  apply(config, MAX_MEMORY, limitMemory);
+  const root = readStrictly(config, RUN_CHROOT);
+  if (readStrictly(config, RUN_USER) === undefined) {
+    apply(config, RUN_CHROOT, (path) => enter(undefined, path));
+  } else {
+    // One step, since the change of root comes between those of group and user.
+    apply(config, RUN_USER, (name) => enter(knownUser(name), root));
+  }
+  apply(config, RUN_CHDIR, (path) => Deno.chdir(path));
+}
+
+function knownUser(name: string): ReturnType<typeof findUser> {
+  const user = findUser(name);
+  if (user === undefined) throw new Error("no such user");
+  return user;
+}
+
+/** Does what a setting asks for, if it is set; an error names the place where it was set. */
+function apply<T>(config: Config, setting: Setting<T | undefined>, act: (value: T) => void): void {
+  const value = readStrictly(config, setting);
+  if (value === undefined) return;
+  try {
+    act(value);
+  } catch (cause) {
+    const key = setting.name;
+    const message = cannot("apply", config.getStr(key), {
+      found: (cause as Error).message,
+      expected: "a permitted value (root is needed for run-user and run-chroot)",
+    });
+    throw new ConfigError([problemAt(config.origin(key), { key, message })], { cause });
+  }
+}

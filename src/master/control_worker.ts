@@ -1,0 +1,112 @@
+/**
+ * A worker that speaks the control protocol: every program that is built with this framework.
+ *
+ * @module
+ */
+import { Channel } from "../ipc/channel.ts";
+import type { Message } from "../ipc/protocol.ts";
+import { closeFd } from "../os/descriptor.ts";
+import { socketPair } from "../os/socket.ts";
+import type { ChildProcess } from "../os/spawn.ts";
+import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerListener } from "./launcher.ts";
+import { programOf } from "./program.ts";
+import { serverArguments } from "./server_argv.ts";
+import { startProgram } from "./start_program.ts";
+
+/**
+ * Starts one, as {@linkcode Launcher.launch} does.
+ *
+ * @param request What to start.
+ * @param listener Told of what it does.
+ * @param options The launcher's.
+ */
+export function launchControlWorker(
+  request: LaunchRequest,
+  listener: WorkerListener,
+  options: LauncherOptions,
+): RunningWorker {
+  const { service } = request;
+  const [ours, theirs] = socketPair();
+  let child: ChildProcess;
+  try {
+    const program = programOf(service, options);
+    child = startProgram({
+      ...program,
+      args: [...program.args, ...serverArguments(service, options), "-server-control", `${theirs}`],
+      fds: [{ from: theirs, to: theirs }],
+    }, options);
+  } catch (error) {
+    closeFd(ours);
+    throw error;
+  } finally {
+    closeFd(theirs);
+  }
+  try {
+    return connect({ child, fd: ours, request, listener }, options);
+  } catch (error) {
+    // Nobody would ever tell it what to do, nor that this end is gone.
+    child.kill("SIGKILL");
+    closeFd(ours);
+    throw error;
+  }
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  /** Our end of the control socket. */
+  readonly fd: number;
+  readonly request: LaunchRequest;
+  readonly listener: WorkerListener;
+}
+
+function connect(
+  { child, fd, request, listener }: Launched,
+  { poller, log }: LauncherOptions,
+): RunningWorker {
+  const { generation, service } = request;
+  const who = `${service.id}: process ${child.pid}`;
+  const channel = new Channel(fd, poller, {
+    onMessage(message, fds) {
+      // Servers send none; what one sends all the same must not stay open here.
+      fds.forEach(closeFd);
+      if (!isFrom(message, { pid: child.pid, generation })) {
+        return log(`${who}: dropped a "${message.type}" message that is not its own`);
+      }
+      tell(listener, message);
+    },
+    onUnknown: (type) => log(`${who}: ignored a message of the unknown type ${type}`),
+    onClose: (error) => listener.onLost(error),
+  });
+  const services = service.endpoints.map(({ service: name, endpoint, address }) => ({
+    name,
+    type: endpoint.kind,
+    address,
+  }));
+  channel.send({ type: "start", generation, services }, request.fds);
+  child.exited.then((status) => {
+    channel.close();
+    listener.onExit(status);
+  });
+  return {
+    pid: child.pid,
+    softstop: () => channel.send({ type: "softstop" }),
+    kill: (signal) => child.kill(signal),
+  };
+}
+
+/** Whether a message is one that a server sends, and says that this very process sent it. */
+function isFrom(message: Message, expected: { pid: number; generation: number }): boolean {
+  return "pid" in message && message.pid === expected.pid &&
+    message.generation === expected.generation;
+}
+
+function tell(listener: WorkerListener, message: Message): void {
+  switch (message.type) {
+    case "ready":
+      return listener.onReady();
+    case "draining":
+      return listener.onDraining(message.seconds);
+    case "detach":
+      return listener.onDetach();
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Where the master's services come from: the directory of settings files, or a hook. Everything
+ * that is wrong is found before anything is touched.
+ *
+ * @module
+ */
+import { Config } from "../config/config.ts";
+import {
+  checkSharedSettings,
+  loadConfigDirectory,
+  loadGlobalSettings,
+} from "../config/directory.ts";
+import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
+import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
+import { type ProgramLookup, programOf } from "./program.ts";
+import { serverArguments } from "./server_argv.ts";
+
+/** What was found. */
+export interface LoadedServices {
+  /** The services with which nothing is wrong. */
+  readonly services: readonly ServiceConfig[];
+  /** What the `*.gcf` give; these are settings of the master as well. */
+  readonly shared: Config;
+  /** What is wrong; any of these makes the whole configuration unfit. */
+  readonly problems: readonly Problem[];
+  /** What looks odd but stops nothing. */
+  readonly warnings: readonly Problem[];
+}
+
+/** Supplies the services in place of a directory: at start and at every reload. */
+export type LoadConfigHook = () => readonly Config[] | Promise<readonly Config[]>;
+
+/** Where to look. */
+export interface ServiceSource {
+  /** The directory of `-C`; with a hook only its `*.gcf` count. */
+  readonly directory?: string;
+  readonly hook?: LoadConfigHook;
+  /** What relative paths start from. */
+  readonly cwd: string;
+  readonly lookup: ProgramLookup;
+}
+
+/**
+ * Reads all services, and looks for everything that can be wrong with them.
+ *
+ * @param source Where to look.
+ * @returns The services, and what is wrong.
+ */
+export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
+  const { hook, directory } = source;
+  if (hook !== undefined) return await fromHook(source, hook);
+  if (directory !== undefined) return fromDirectory(source, directory);
+  const about = { found: "it is missing", expected: "-C DIR, the directory of settings files" };
+  const message = cannot("read argument", "-C", about);
+  const problems = [{ argument: true, key: "C", message }];
+  return { services: [], shared: new Config(), problems, warnings: [] };
+}
+
+function fromDirectory(source: ServiceSource, directory: string): LoadedServices {
+  const { globals, ...found } = loadConfigDirectory(directory, {
+    cwd: source.cwd,
+    check: (service) => programProblems(service, source),
+  });
+  const warnings = [...found.warnings];
+  if (found.services.length === 0) {
+    const about = { found: "no service in it", expected: "a file NAME.cf for each service" };
+    warnings.push({ file: directory, message: cannot("run", directory, about) });
+  }
+  return { ...found, warnings, shared: new Config().load(globals) };
+}
+
+async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<LoadedServices> {
+  const { directory, cwd } = source;
+  const problems: Problem[] = [];
+  const shared = gather(
+    problems,
+    () => directory === undefined ? new Config() : loadGlobalSettings(directory),
+  ) ?? new Config();
+  problems.push(...checkSharedSettings(shared));
+  const check = (service: ServiceConfig) => programProblems(service, source);
+  const results = (await hook()).map((config, index) =>
+    parseServiceConfig(config, { id: `hook:${index + 1}`, cwd, globals: shared, check })
+  );
+  problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
+  return {
+    services: results.flatMap(({ service }) => service ?? []),
+    shared,
+    problems,
+    warnings: results.flatMap((result) => result.warnings),
+  };
+}
+
+/** What would only be noticed when the first process is started. */
+function programProblems(service: ServiceConfig, source: ServiceSource): Problem[] {
+  const check = (key: string, attempt: () => unknown): Problem[] => {
+    try {
+      attempt();
+      return [];
+    } catch (error) {
+      return [problemAt(service.origins.get(key), { key, message: refusal(error) })];
+    }
+  };
+  return [
+    ...check("server-command", () => programOf(service, source)),
+    ...check(
+      "master-chroot",
+      () => serverArguments(service, { configPath: source.directory, cwd: source.cwd }),
+    ),
+  ];
+}

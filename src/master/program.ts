@@ -1,0 +1,144 @@
+/**
+ * The program that a `server-command` means: where it is, how it is run, and which protocol it
+ * speaks.
+ *
+ * @module
+ */
+import { resolvePath } from "../config/address.ts";
+import { cannot } from "../config/errors.ts";
+import type { ServiceConfig } from "../config/service.ts";
+import type { ServerProtocol } from "../config/settings.ts";
+
+/** Files that are run by Deno rather than executed. */
+const SCRIPT = /\.[cm]?[jt]sx?$/;
+
+/** What is asked of the system, replaced in tests. */
+export interface ProgramLookup {
+  /** The path of the running Deno, or undefined when this is a compiled program. */
+  readonly denoPath: string | undefined;
+  /** The path of the running program: Deno, or the compiled one. */
+  readonly selfPath: string;
+  /** The directories of `PATH`. */
+  readonly searchPath: readonly string[];
+  /** Whether a path is a file that can be executed. */
+  isExecutable(path: string): boolean;
+  /** Whether a path is a file. */
+  isFile(path: string): boolean;
+  /** Whether a path is a directory. */
+  isDirectory(path: string): boolean;
+  /** The interpreter line of a script (`#!…`); empty for any other file. */
+  interpreterLine(path: string): string;
+}
+
+/** Where to look. */
+export interface ProgramPlace {
+  readonly lookup: ProgramLookup;
+  /** The working directory of the master. */
+  readonly cwd: string;
+}
+
+/** A program to start. */
+export interface Program {
+  /** Its path, as the process that becomes it sees it. */
+  readonly path: string;
+  /** Its own arguments, without `argv[0]`. */
+  readonly args: readonly string[];
+  /** The root directory to change to before, if the service has one. */
+  readonly root?: string;
+  /** The working directory to change to before, if the service has one. */
+  readonly directory?: string;
+}
+
+/**
+ * Finds the program of a service.
+ *
+ * A script (`.ts`, `.js` and the like) is run by Deno with all permissions; the word `deno` means
+ * the Deno that runs the master, which need not be in `PATH`. Any other program is looked up as
+ * execvp(3) does, after the change of root and directory if the service asks for these.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @returns The program.
+ * @throws {TypeError} When there is no such program, or it can't be executed.
+ */
+export function programOf(service: ServiceConfig, place: ProgramPlace): Program {
+  const { masterChroot: root, masterChdir: directory, command: [word, ...args] } = service;
+  const view = viewFrom(service, place);
+  const change = {
+    ...(root && { root: resolvePath(place.cwd, root) }),
+    ...(directory && { directory }),
+  };
+  if (word === "deno") return { path: denoProgram(view), args, ...change };
+  if (!SCRIPT.test(word)) return { path: findExecutable(word, view), args, ...change };
+  if (!view.isFile(word)) {
+    const found = view.isDirectory(word) ? "a directory" : "no such file";
+    throw new TypeError(cannot("run", word, { found, expected: "a script" }));
+  }
+  return { path: denoProgram(view), args: ["run", "-A", word, ...args], ...change };
+}
+
+/** The lookup as the process will see the file system. */
+interface View extends ProgramLookup {
+  readonly changesRoot: boolean;
+}
+
+function viewFrom(
+  { masterChroot, masterChdir }: ServiceConfig,
+  { lookup, cwd }: ProgramPlace,
+): View {
+  const root = masterChroot === undefined ? "" : resolvePath(cwd, masterChroot);
+  const start = resolvePath(root === "" ? cwd : "/", masterChdir ?? ".");
+  const outside = (path: string) => `${root}${resolvePath(start, path)}`;
+  return {
+    ...lookup,
+    isFile: (path) => lookup.isFile(outside(path)),
+    isDirectory: (path) => lookup.isDirectory(outside(path)),
+    isExecutable: (path) => lookup.isExecutable(outside(path)),
+    interpreterLine: (path) => lookup.interpreterLine(outside(path)),
+    changesRoot: root !== "",
+  };
+}
+
+function denoProgram(view: View): string {
+  return view.denoPath !== undefined && !view.changesRoot
+    ? view.denoPath
+    : findExecutable("deno", view);
+}
+
+function findExecutable(program: string, view: View): string {
+  const isPath = program.includes("/");
+  const candidates = isPath
+    ? [program]
+    : view.searchPath.map((directory) => `${directory || "."}/${program}`);
+  const executable = candidates.find((path) => view.isExecutable(path));
+  if (executable !== undefined) return executable;
+  const found = candidates.some((path) => view.isFile(path))
+    ? "a file that may not be executed"
+    : isPath && view.isDirectory(program)
+    ? "a directory"
+    : "no such program";
+  const expected = isPath ? "an executable file" : "an executable file in PATH";
+  throw new TypeError(cannot("run", program, { found, expected }));
+}
+
+/**
+ * The protocol of a service's program. With `auto` it is the control protocol for what is
+ * recognisably Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's own
+ * program) and LIB-ZC's for all else.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ */
+export function protocolOf(
+  service: ServiceConfig,
+  place: ProgramPlace,
+): Exclude<ServerProtocol, "auto"> {
+  if (service.protocol !== "auto") return service.protocol;
+  const [word] = service.command;
+  if (SCRIPT.test(word)) return "control";
+  const { path } = programOf(service, place);
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const isDeno = name === "deno" || path === place.lookup.selfPath ||
+    /^#!.*\bdeno\b/.test(viewFrom(service, place).interpreterLine(path));
+  return isDeno ? "control" : "libzc";
+}

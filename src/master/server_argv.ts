@@ -1,0 +1,62 @@
+/**
+ * The arguments that a master gives a server (LIB-ZC section 5).
+ *
+ * @module
+ */
+import { resolvePath } from "../config/address.ts";
+import { cannot } from "../config/errors.ts";
+import type { ServiceConfig } from "../config/service.ts";
+import { formatServiceList } from "../ipc/service_list.ts";
+
+/** What is not passed on to a server as an argument: the master reads it. */
+const MASTER_KEYS: ReadonlySet<string> = new Set([
+  "server-command",
+  "server-service",
+  "server-proc-count",
+]);
+
+/**
+ * The arguments that a server gets in addition to those of its own command.
+ *
+ * @param service The service.
+ * @param options `configPath`: the directory of the settings files, if there is one. `cwd`: the
+ * working directory of the master.
+ * @returns The arguments, from `MASTER` on.
+ * @throws {TypeError} When a path that the server is given is outside of its root.
+ */
+export function serverArguments(
+  service: ServiceConfig,
+  options: { readonly configPath?: string; readonly cwd: string },
+): string[] {
+  const { configPath, cwd } = options;
+  const args = ["MASTER"];
+  const path = (outside: string) => pathSeenBy(service, outside, cwd);
+  if (configPath !== undefined) args.push("-server-config-path", path(configPath));
+  if (service.file !== undefined) args.push("-config", path(service.file));
+  args.push("-server-service", serviceList(service));
+  if (service.file === undefined) {
+    for (const [key, value] of service.settings) {
+      if (!MASTER_KEYS.has(key)) args.push(`-${key}`, value);
+    }
+  }
+  return args;
+}
+
+/** A path of the master as the server sees it, which may have another root or directory. */
+function pathSeenBy(service: ServiceConfig, path: string, cwd: string): string {
+  const { masterChroot, masterChdir } = service;
+  if (masterChroot === undefined) return masterChdir === undefined ? path : resolvePath(cwd, path);
+  const root = resolvePath(cwd, masterChroot), absolute = resolvePath(cwd, path);
+  if (root === "/" || absolute.startsWith(`${root}/`)) {
+    return absolute.slice(root === "/" ? 0 : root.length);
+  }
+  throw new TypeError(
+    cannot("pass on", path, { found: "a path outside", expected: `one inside of ${root}` }),
+  );
+}
+
+function serviceList({ endpoints }: ServiceConfig): string {
+  return formatServiceList(
+    endpoints.map(({ service: name, endpoint }) => ({ name, type: endpoint.kind })),
+  );
+}

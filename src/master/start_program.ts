@@ -1,0 +1,82 @@
+/**
+ * Starting a program in the simplest way that gives it all that it needs.
+ *
+ * @module
+ */
+import type { ExecPlan } from "../os/exec.ts";
+import type { DeathSignal } from "../os/process.ts";
+import type { ChildProcess, Spawner } from "../os/spawn.ts";
+import { SHIM_ARGUMENT } from "./exec_shim.ts";
+import type { Program, ProgramLookup } from "./program.ts";
+
+/** A program with all that it needs. */
+export interface ProgramStart extends Program {
+  /**
+   * Its `argv[0]`.
+   *
+   * @default {path}
+   */
+  readonly name?: string;
+  /** Its descriptors beside 0, 1 and 2, and those of this process that they are. Borrowed. */
+  readonly fds: readonly { readonly from: number; readonly to: number }[];
+  /** What to add to its environment; `{pid}` stands for its pid. */
+  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * What it gets when the master ends, unless it asks for something else; only with the shim.
+   *
+   * @default {"SIGHUP"}
+   */
+  readonly deathSignal?: DeathSignal;
+  /** The write end of a pipe that the shim closes when it becomes the program. Borrowed. */
+  readonly reportFd?: number;
+}
+
+/** How to start processes, and where the shim is. */
+export interface ProgramStarter {
+  readonly spawner: Spawner;
+  readonly lookup: ProgramLookup;
+}
+
+/**
+ * Starts a program.
+ *
+ * @param start The program.
+ * @param starter The means.
+ * @returns Its process.
+ * @throws {Error} When no process can be started, or the program can't be executed.
+ */
+export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
+  const { path, args, name = path, fds } = start;
+  if (needsShim(start)) return startByShim(start, starter);
+  return name === path && fds.every(({ from, to }) => from === to)
+    ? starter.spawner.spawn({ argv: [path, ...args], inherit: fds.map(({ from }) => from) })
+    : starter.spawner.spawnPlaced({ path, argv: [name, ...args], fds });
+}
+
+/**
+ * Whether a program is started by way of the shim, so that its process is another program at first.
+ *
+ * @param start The program.
+ */
+export function needsShim({ root, directory, env }: ProgramStart): boolean {
+  return root !== undefined || directory !== undefined || env !== undefined;
+}
+
+function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): ChildProcess {
+  const { path, args, name = path, fds, env = {}, root, directory, reportFd } = start;
+  const { deathSignal = "SIGHUP" } = start;
+  const parent = Deno.pid;
+  const argv = [name, ...args];
+  const plan: ExecPlan = { path, argv, fds, env, root, directory, deathSignal, parent };
+  return spawner.spawn({
+    argv: [...shimCommand(lookup), JSON.stringify(plan)],
+    inherit: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])],
+  });
+}
+
+/** The shim is a script of its own, or, in a compiled program, that program by another argument. */
+function shimCommand({ denoPath, selfPath }: ProgramLookup): string[] {
+  return denoPath === undefined
+    ? [selfPath, SHIM_ARGUMENT]
+    : [denoPath, "run", "-A", "--no-config", import.meta.resolve("./exec_shim.ts"), SHIM_ARGUMENT];
+}

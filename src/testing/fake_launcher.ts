@@ -1,0 +1,80 @@
+/**
+ * A launcher for tests: its workers are objects that do what a test says.
+ *
+ * @module
+ */
+import type { Launcher, LaunchRequest, RunningWorker, WorkerListener } from "../master/launcher.ts";
+
+/** A worker without a process. */
+export class FakeWorker implements RunningWorker {
+  /** What it was told, in order. */
+  readonly told: ("softstop" | "SIGTERM" | "SIGKILL")[] = [];
+  /** Whether it is still there. */
+  running = true;
+
+  /**
+   * @param pid Its number.
+   * @param request What it was started for.
+   * @param listener Who is told of what it does; a test calls it to let the worker do something.
+   */
+  constructor(
+    readonly pid: number,
+    readonly request: LaunchRequest,
+    readonly listener: WorkerListener,
+  ) {}
+
+  /** Takes note. */
+  softstop(): void {
+    this.told.push("softstop");
+  }
+
+  /**
+   * Takes note.
+   *
+   * @param signal Which one.
+   */
+  kill(signal: "SIGTERM" | "SIGKILL"): void {
+    this.told.push(signal);
+  }
+
+  /**
+   * Ends it.
+   *
+   * @param signal What ended it; without one it ends with exit code 0.
+   */
+  exit(signal: string | null = null): void {
+    this.running = false;
+    this.listener.onExit({ code: signal === null ? 0 : 1, signal });
+  }
+}
+
+/** Starts {@linkcode FakeWorker}s. */
+export class FakeLauncher implements Launcher {
+  /** All that were ever started, in order. */
+  readonly workers: FakeWorker[] = [];
+  /** Set it to make every start fail with it. */
+  refusal?: Error;
+  /** Called with each worker that is started. */
+  onLaunch?: (worker: FakeWorker) => void;
+  #nextPid = 100;
+
+  /** Those that have not ended, in the order of their start. */
+  get running(): FakeWorker[] {
+    return this.workers.filter((worker) => worker.running);
+  }
+
+  /**
+   * Starts a worker, unless it is to be refused.
+   *
+   * @param request What to start.
+   * @param listener Told by the test.
+   * @returns The worker.
+   */
+  launch(request: LaunchRequest, listener: WorkerListener): FakeWorker {
+    if (this.refusal !== undefined) throw this.refusal;
+    const worker = new FakeWorker(this.#nextPid++, request, listener);
+    this.workers.push(worker);
+    this.onLaunch?.(worker);
+    return worker;
+  }
+}

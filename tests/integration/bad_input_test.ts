@@ -1,0 +1,115 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import { greeted, isRefused } from "../support/client.ts";
+import { type Expected, FAULTS } from "../support/faults.ts";
+import { Site } from "../support/master.ts";
+import { listenerInode } from "../support/proc.ts";
+
+/** Fails unless a message consists of exactly these problems, one a line. */
+function assertTells(text: string, { conf }: Site, problems: readonly Expected[]): void {
+  const lines = text.trimEnd().split("\n");
+  for (const { place, text: problem } of problems) {
+    const start = `${conf}/${place}: ${problem}`;
+    assert(lines.some((line) => line.startsWith(start)), `no line begins with ${start}\n${text}`);
+  }
+  assertEquals(lines.length, problems.length, text);
+  for (const line of lines) assertMatch(line, /: Cannot .*".*": .+, expected .+/);
+}
+
+for (const { what, make } of FAULTS) {
+  Deno.test(`the master does not start with ${what}`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("good");
+    site.serve("good.cf", { mode: "coroutine", service: `127.0.0.1:${port},${path}` });
+    const problems = make(site);
+    const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
+    assertEquals(code, 1);
+    assertTells(stderr, site, problems);
+    await site.isGone();
+    if (what.includes("plain file")) {
+      assertEquals(Deno.readTextFileSync(site.dir.file("file")), "precious");
+    }
+  });
+}
+
+Deno.test("a reload with any mistake is refused, and changes nothing", async (t) => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("good");
+  const settings = { mode: "coroutine", service: `127.0.0.1:${port},${path}` } as const;
+  site.serve("good.cf", { ...settings, "server-proc-count": 2 });
+  const master = await site.start();
+  const pids = await master.serving("good.cf", 2);
+  const inodes = [port, path].map(listenerInode);
+  for (const { what, make } of FAULTS) {
+    await t.step(what, async () => {
+      const other = site.port();
+      site.serve("good.cf", { mode: "aio", service: other });
+      assertTells(await master.reloadRefused(), site, make(site));
+      assertEquals(await master.serving("good.cf", 2), pids);
+      assertEquals([port, path].map(listenerInode), inodes);
+      assert(await isRefused(other));
+      for (const target of [port, path]) {
+        using client = await greeted(target);
+        assertEquals(await client.ask("echo as before"), "as before");
+      }
+      for (const { name } of [...Deno.readDirSync(site.conf)]) site.remove(name);
+    });
+  }
+  site.serve("good.cf", settings);
+  await master.reload();
+  await master.serving("good.cf", 1);
+  await master.stop();
+});
+
+/** Arguments that a master can't start with, and what it says. */
+const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], said: RegExp]>> = {
+  "no directory": () => [[], /^argument -C: Cannot start .*expected -C DIR/],
+  "a directory that isn't there": (site) => [
+    ["-C", site.dir.file("none")],
+    /\/none: Cannot read settings directory ".*\/none": no such file or directory, expected /,
+  ],
+  "a file for a directory": (site) => [
+    ["-C", site.dir.write("file", "")],
+    /\/file: Cannot read settings directory ".*\/file": .*, expected a directory/,
+  ],
+  "a pid file in a missing folder": (site) => [
+    ["-C", site.conf, "-pid-file", site.dir.file("none/pid")],
+    /^argument -pid-file: Cannot lock ".*\/none\/pid": no such file or directory.*, expected a file/,
+  ],
+  "a directory for a pid file": (site) => [
+    ["-C", site.conf, "-pid-file", site.conf],
+    /^argument -pid-file: Cannot lock ".*\/conf": is a directory.*, expected a file/,
+  ],
+  "an argument without its value": (site) => [
+    ["-C", site.conf, "-pid-file"],
+    /^argument -pid-file: Cannot read argument "-pid-file": no value after it, expected /,
+  ],
+  "a setting of the master that can't be read": (site) => [
+    ["-C", site.conf, "-pid-file", site.pidFile, "-master-stop-timeout", "soon"],
+    /^argument -master-stop-timeout: Cannot read "soon": .*, expected /,
+  ],
+};
+
+for (const [what, give] of Object.entries(BAD_ARGUMENTS)) {
+  Deno.test(`the master does not start with ${what} in its arguments`, async () => {
+    await using site = new Site();
+    site.serve("good.cf", { mode: "coroutine", service: `127.0.0.1:${site.port()}` });
+    const [args, said] = give(site);
+    const { code, stderr } = await site.run(args).ended();
+    assertEquals(code, 1);
+    assertMatch(stderr, said);
+    assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+    await site.isGone();
+  });
+}
+
+Deno.test("a directory without any service is no mistake: the next reload may bring one", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const master = await site.start();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  await master.reload();
+  (await greeted(port)).close();
+  assert(existsSync(site.pidFile));
+  await master.stop();
+});

@@ -1,0 +1,113 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { MODES, pidIn, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: the connection after a SIGKILL of the only process is answered by another`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.serve("a.cf", { mode, service: port });
+    const master = await site.start();
+    let [pid] = await master.serving("a.cf", 1);
+    for (let round = 0; round < 3; round++) {
+      Deno.kill(pid, "SIGKILL");
+      using client = await greeted(port);
+      assertNotEquals(pidIn(client), pid);
+      pid = pidIn(client);
+      assertEquals(await client.ask("echo served"), "served");
+    }
+    assertEquals(master.logged(/a\.cf: process \d+ ended after \d+ ms: signal SIGKILL/), 3);
+    assertEquals(await master.serving("a.cf", 1), [pid]);
+    await master.stop();
+  });
+
+  Deno.test(`${mode} mode: a process that ends by itself is replaced, and its exit code is logged`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.serve("a.cf", { mode, service: port });
+    const master = await site.start();
+    using first = await greeted(port);
+    await first.write("exit 3\n");
+    assertEquals(await first.ending(), "end of file");
+    using second = await greeted(port);
+    assertNotEquals(pidIn(second), pidIn(first));
+    second.close();
+    await master.logs(new RegExp(`process ${pidIn(first)} ended after \\d+ ms: exit code 3`));
+    await master.stop();
+  });
+}
+
+Deno.test("after many deaths a service has exactly as many processes as before", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 3 });
+  site.serve("b.cf", { mode: "aio", service: site.port(), "server-proc-count": 1 });
+  const master = await site.start();
+  const others = await master.serving("b.cf", 1);
+  const seen = new Set<number>();
+  for (let round = 0; round < 3; round++) {
+    const pids = await master.serving("a.cf", 3);
+    for (const pid of pids) Deno.kill(pid, "SIGKILL");
+    pids.forEach((pid) => seen.add(pid));
+    await eventually(() => {
+      const now = master.servers("a.cf");
+      assert(now.length <= 3, `${now.length} processes`);
+      return now.length === 3 && now.every(({ pid }) => !seen.has(pid));
+    }, { what: "three new processes" });
+  }
+  assertEquals(seen.size, 9);
+  await master.serving("a.cf", 3);
+  assertEquals(await master.serving("b.cf", 1), others);
+  await master.stop();
+});
+
+Deno.test("a program that ends at once is started every 100 ms, and disturbs no other service", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("bad.cf", {
+    "server-command": "false",
+    "server-protocol": "control",
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  site.serve("good.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  using client = await greeted(port);
+  const death = /bad\.cf: process \d+ ended after \d+ ms: exit code 1/;
+  const pauses = 8, before = master.logged(death), startedAt = performance.now();
+  for (let count = 1; count <= pauses + 1; count++) {
+    await master.logs(death, before + count);
+    assertEquals(await client.ask(`echo ${count}`), `${count}`);
+  }
+  const elapsed = performance.now() - startedAt;
+  // Timers may fire up to a millisecond early; and nothing but a busy machine makes it slower.
+  assert(elapsed > pauses * 99, `${pauses} pauses in ${elapsed} ms`);
+  assert(elapsed < pauses * 500, `${pauses} pauses in ${elapsed} ms`);
+  assert(master.servers("bad.cf").length <= 1);
+  assertEquals(await master.serving("good.cf", 1), [pidIn(client)]);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a program that can't be started is tried again until it can", async () => {
+  await using site = new Site();
+  const script = "#!/bin/sh\necho started >&2\nexec sleep 100\n";
+  const program = site.dir.write("server", script);
+  Deno.chmodSync(program, 0o755);
+  site.write("a.cf", {
+    "server-command": program,
+    "server-protocol": "control",
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  const master = await site.start({ args: ["-master-stop-timeout", "0"] });
+  await master.logs(/started/);
+  const [{ pid }] = master.servers();
+  Deno.removeSync(program);
+  Deno.kill(pid, "SIGKILL");
+  await master.logs(/a\.cf: .*server.* it is tried again in 100 ms/, 2);
+  site.dir.write("new", script);
+  Deno.chmodSync(site.dir.file("new"), 0o755);
+  Deno.renameSync(site.dir.file("new"), program);
+  await master.logs(/started/, 2);
+  assertEquals(master.servers().length, 1);
+  await master.stop();
+});

@@ -1,0 +1,100 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  type Outcome,
+  TRANSITIONS,
+  type WorkerEvent,
+  type WorkerState,
+} from "../../src/master/states.ts";
+import { advance, isServing, type Worker } from "../../src/master/tables.ts";
+
+const EVENTS = ["ready", "softstop", "terminate", "kill", "detach", "exit"] as const;
+
+/** The table once more, as docs tell it: a dash stands for "ignored", in the order of EVENTS. */
+const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = {
+  starting: ["ready", "draining", "stopping", "killing", "detached", "exited"],
+  ready: ["-", "draining", "stopping", "killing", "detached", "exited"],
+  draining: ["-", "-", "stopping", "killing", "detached", "exited"],
+  stopping: ["-", "-", "-", "killing", "-", "exited"],
+  killing: ["-", "-", "-", "-", "-", "exited"],
+  detached: ["-", "-", "-", "-", "-", "exited"],
+  exited: ["-", "-", "-", "-", "-", "-"],
+};
+
+const STATES = Object.keys(EXPECTED) as WorkerState[];
+
+function worker(state: WorkerState): Worker {
+  return { id: 1, pid: 100, generation: 1, startedAtMs: 0, state };
+}
+
+for (const state of STATES) {
+  Deno.test(`TRANSITIONS has the outcome of every event for a worker that is ${state}`, () => {
+    const found = EVENTS.map((event): Outcome => TRANSITIONS[state][event]);
+    assertEquals(found.map((outcome) => outcome === "ignored" ? "-" : outcome), EXPECTED[state]);
+  });
+}
+
+Deno.test("TRANSITIONS knows no state and no event beside those", () => {
+  assertEquals(Object.keys(TRANSITIONS).sort(), [...STATES].sort());
+  for (const row of Object.values(TRANSITIONS)) {
+    assertEquals(Object.keys(row).sort(), [...EVENTS].sort());
+  }
+});
+
+Deno.test("TRANSITIONS only leads from a gentler state to a harsher one, so every life ends", () => {
+  const order: readonly WorkerState[] = [
+    "starting",
+    "ready",
+    "draining",
+    "detached",
+    "stopping",
+    "killing",
+    "exited",
+  ];
+  for (const from of order) {
+    for (const to of Object.values(TRANSITIONS[from])) {
+      if (to !== "ignored") assert(order.indexOf(to) > order.indexOf(from), `${from} → ${to}`);
+    }
+  }
+});
+
+Deno.test("TRANSITIONS leads from every state but the last to exited when the process ends", () => {
+  for (const state of STATES) {
+    assertEquals(TRANSITIONS[state].exit, state === "exited" ? "ignored" : "exited");
+  }
+});
+
+/** The states that a worker can come to from one state, whatever happens. */
+function reachable(from: WorkerState): WorkerState[] {
+  const found = new Set([from]);
+  for (const state of found) {
+    for (const to of Object.values(TRANSITIONS[state])) if (to !== "ignored") found.add(to);
+  }
+  found.delete(from);
+  return [...found];
+}
+
+Deno.test("TRANSITIONS leaves killing and detached only by exit, and exited not at all", () => {
+  assertEquals(reachable("killing"), ["exited"]);
+  assertEquals(reachable("detached"), ["exited"]);
+  assertEquals(reachable("exited"), []);
+});
+
+Deno.test("TRANSITIONS never leads back to a place that was given up", () => {
+  for (const state of ["draining", "stopping"] as const) {
+    assert(!reachable(state).some((next) => isServing(worker(next))), state);
+  }
+});
+
+Deno.test("advance() changes the state and says so, or leaves it and says that", () => {
+  for (const state of STATES) {
+    for (const [event, outcome] of Object.entries(TRANSITIONS[state])) {
+      const subject = worker(state);
+      assertEquals(advance(subject, event as WorkerEvent), outcome !== "ignored");
+      assertEquals(subject.state, outcome === "ignored" ? state : outcome);
+    }
+  }
+});
+
+Deno.test("isServing() counts starting and ready workers, and no others", () => {
+  assertEquals(STATES.filter((state) => isServing(worker(state))), ["starting", "ready"]);
+});

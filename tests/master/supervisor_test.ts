@@ -1,0 +1,386 @@
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../../src/config/errors.ts";
+import type { ServiceConfig } from "../../src/config/service.ts";
+import {
+  DRAIN_GRACE_MS,
+  EARLY_DEATH_MS,
+  LOST_GRACE_MS,
+  TERMINATE_GRACE_MS,
+} from "../../src/master/policy.ts";
+import { Supervisor } from "../../src/master/supervisor.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { FakeLauncher, type FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { FakeListeners } from "../../src/testing/fake_listeners.ts";
+import { serviceOf } from "./service_configs.ts";
+
+/** Longer than any process lives that counts as having died early. */
+const A_WHILE_MS = 10 * EARLY_DEATH_MS;
+
+/** A supervisor between fakes. */
+class Scene {
+  readonly clock = new FakeClock();
+  readonly launcher = new FakeLauncher();
+  readonly listeners = new FakeListeners();
+  readonly log: string[] = [];
+  readonly supervisor = new Supervisor({
+    clock: this.clock,
+    launcher: this.launcher,
+    listeners: this.listeners,
+    log: (text) => this.log.push(text),
+  });
+
+  /** Puts services into force and makes all workers of them ready, a while ago. */
+  static running(...services: ServiceConfig[]): Scene {
+    const scene = new Scene();
+    scene.supervisor.apply(services);
+    for (const worker of scene.launcher.running) worker.listener.onReady();
+    scene.clock.advance(A_WHILE_MS);
+    return scene;
+  }
+
+  get running(): readonly FakeWorker[] {
+    return this.launcher.running;
+  }
+
+  /** The workers that were started since the last call. */
+  fresh(): readonly FakeWorker[] {
+    return this.launcher.workers.slice(this.#seen, this.#seen = this.launcher.workers.length);
+  }
+  #seen = 0;
+}
+
+/** Whether a promise is settled by now. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const pending = Symbol();
+  await Promise.resolve();
+  return await Promise.race([promise, Promise.resolve(pending)]) !== pending;
+}
+
+Deno.test("Supervisor starts all processes at once, each with its service's listeners", () => {
+  const scene = new Scene();
+  const web = serviceOf("web", { addresses: "b://0:81, a://0:80", procCount: 2 });
+  scene.supervisor.apply([web, serviceOf("mail")]);
+  assertEquals(scene.running.map(({ request }) => request.service.id), ["web", "web", "mail"]);
+  const [first, second] = scene.running;
+  const keys = first.request.fds.map((fd) => scene.listeners.addresses.get(fd));
+  assertEquals(keys, ["inet:0.0.0.0:81", "inet:0.0.0.0:80"]);
+  assertEquals(second.request.fds, first.request.fds);
+  assertEquals(scene.clock.pending, 0);
+});
+
+Deno.test("Supervisor replaces a worker at once when it ends, and says how it ended", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const [first, second] = scene.running;
+  first.exit("SIGSEGV");
+  assertEquals(scene.running.length, 2);
+  assertStrictEquals(scene.running[0], second);
+  assertEquals(scene.log, [
+    `x: process ${first.pid} ended after ${A_WHILE_MS} ms: signal SIGSEGV`,
+  ]);
+  second.exit();
+  assertEquals(scene.log[1], `x: process ${second.pid} ended after ${A_WHILE_MS} ms: exit code 0`);
+  assertEquals(scene.clock.pending, 0);
+});
+
+Deno.test("Supervisor waits before it replaces a worker that ended too early", () => {
+  const scene = Scene.running(serviceOf("x"));
+  scene.running[0].exit();
+  scene.clock.advance(EARLY_DEATH_MS - 1);
+  scene.running[0].exit();
+  assertEquals(scene.running.length, 0);
+  scene.clock.advance(EARLY_DEATH_MS - 1);
+  assertEquals(scene.running.length, 0);
+  scene.clock.advance(1);
+  assertEquals(scene.running.length, 1);
+});
+
+Deno.test("Supervisor does not cut a wait short when another worker ends meanwhile", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const [old, other] = scene.running;
+  other.exit();
+  const [young] = scene.running.filter((worker) => worker !== old);
+  young.exit();
+  scene.clock.advance(1);
+  old.exit();
+  assertEquals(scene.running.length, 0, "two starts within the wait");
+  scene.clock.advance(EARLY_DEATH_MS - 1);
+  assertEquals(scene.running.length, 2);
+});
+
+Deno.test("Supervisor lets the early end of one service delay no other", () => {
+  const scene = Scene.running(serviceOf("x"), serviceOf("y"));
+  const [x, y] = scene.running;
+  x.exit();
+  scene.running.find((worker) => worker !== y)!.exit();
+  y.exit();
+  assertEquals(scene.running.map(({ request }) => request.service.id), ["y"]);
+});
+
+for (
+  const [how, leave] of [
+    ["detaches", (worker) => worker.listener.onDetach()],
+    ["drains", (worker) => worker.listener.onDraining(30)],
+  ] satisfies [string, (worker: FakeWorker) => void][]
+) {
+  Deno.test(`Supervisor fills the place of a worker that ${how} at once`, () => {
+    const scene = Scene.running(serviceOf("x"));
+    scene.fresh();
+    leave(scene.running[0]);
+    assertEquals(scene.fresh().length, 1);
+    assertEquals(scene.running.length, 2);
+  });
+
+  Deno.test(`Supervisor waits before it fills the place of a worker that ${how} too early`, () => {
+    const scene = new Scene();
+    scene.supervisor.apply([serviceOf("x")]);
+    scene.fresh()[0].listener.onReady();
+    leave(scene.running[0]);
+    assertEquals(scene.fresh().length, 0);
+    scene.clock.advance(EARLY_DEATH_MS);
+    assertEquals(scene.fresh().length, 1);
+  });
+}
+
+Deno.test("Supervisor tries a start that failed again, and says so each time", () => {
+  const scene = new Scene();
+  scene.launcher.refusal = new Error("Cannot run it");
+  scene.supervisor.apply([serviceOf("x", { procCount: 3 })]);
+  assertEquals(scene.log, ["x: Cannot run it; it is tried again in 100 ms"]);
+  scene.clock.advance(EARLY_DEATH_MS);
+  assertEquals(scene.log.length, 2);
+  scene.launcher.refusal = undefined;
+  scene.clock.advance(EARLY_DEATH_MS);
+  assertEquals(scene.running.length, 3);
+  assertEquals(scene.clock.pending, 0);
+});
+
+Deno.test("Supervisor soft-stops the old workers when the last of the new ones is ready", () => {
+  const service = serviceOf("x", { procCount: 2 });
+  const scene = Scene.running(service);
+  const old = [...scene.running];
+  scene.fresh();
+  scene.supervisor.apply([service]);
+  const [first, second] = scene.fresh();
+  first.listener.onReady();
+  assertEquals(old.map(({ told }) => told), [[], []]);
+  second.listener.onReady();
+  assertEquals(old.map(({ told }) => told), [["softstop"], ["softstop"]]);
+  assertEquals([first.told, second.told], [[], []]);
+});
+
+Deno.test("Supervisor replaces no old worker that ends while the new ones start", () => {
+  const service = serviceOf("x");
+  const scene = Scene.running(service);
+  const [old] = scene.running;
+  scene.supervisor.apply([service]);
+  scene.fresh();
+  old.exit("SIGKILL");
+  scene.clock.advance(A_WHILE_MS);
+  assertEquals(scene.fresh().length, 0);
+});
+
+Deno.test("Supervisor starts a service anew at a reload, however its old processes fared", () => {
+  const service = serviceOf("x");
+  const scene = new Scene();
+  scene.supervisor.apply([service]);
+  scene.running[0].exit();
+  assertEquals(scene.running.length, 0);
+  scene.supervisor.apply([service]);
+  assertEquals(scene.running.length, 1);
+});
+
+Deno.test("Supervisor keeps a listener that is named again, opens new ones, closes the others", () => {
+  const scene = Scene.running(serviceOf("x", { addresses: "0:80 0:81" }));
+  const kept = scene.running[0].request.fds[1];
+  const plan = scene.supervisor.apply([serviceOf("y", { addresses: "0:81 0:82" })]);
+  assertEquals(scene.listeners.keys, ["inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
+  assertEquals(scene.listeners.addresses.get(kept), "inet:0.0.0.0:81");
+  assertEquals(plan, {
+    kept: ["inet:0.0.0.0:81"],
+    opened: ["inet:0.0.0.0:82"],
+    closed: ["inet:0.0.0.0:80"],
+    added: ["y"],
+    removed: ["x"],
+    replaced: [],
+  });
+});
+
+Deno.test("Supervisor soft-stops the workers of a service that is gone, and starts none", () => {
+  const scene = Scene.running(serviceOf("x"), serviceOf("y"));
+  const [x] = scene.running;
+  scene.supervisor.apply([serviceOf("y")]);
+  assertEquals(x.told, ["softstop"]);
+  scene.fresh();
+  x.exit();
+  scene.clock.advance(A_WHILE_MS);
+  assertEquals(scene.fresh().length, 0);
+});
+
+Deno.test("Supervisor takes a service back that was gone while its old workers still drain", () => {
+  const scene = Scene.running(serviceOf("x"));
+  const [old] = scene.running;
+  scene.supervisor.apply([]);
+  scene.fresh();
+  const plan = scene.supervisor.apply([serviceOf("x")]);
+  assertEquals(plan.added, ["x"]);
+  assertEquals(scene.fresh().length, 1);
+  assertEquals(old.told, ["softstop"]);
+});
+
+Deno.test("Supervisor changes nothing when a listener can't be opened, and tells of every one", () => {
+  const scene = Scene.running(serviceOf("x", { addresses: "0:80" }));
+  const [worker] = scene.running;
+  scene.listeners.refusals.set("inet:0.0.0.0:81", new Error("taken"));
+  scene.listeners.refusals.set("inet:0.0.0.0:83", new Error("taken too"));
+  const wanted = [
+    serviceOf("x", { addresses: "0:81" }),
+    serviceOf("y", { addresses: "0:82 0:83" }),
+  ];
+  const error = assertThrows(() => scene.supervisor.apply(wanted), ConfigError);
+  assertEquals(error.problems.map(({ file }) => file), ["x", "y"]);
+  assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80"]);
+  assertEquals(scene.running, [worker]);
+  assertEquals(worker.told, []);
+  worker.exit();
+  assertEquals(scene.running[0].request.service.endpoints[0].address, "0:80");
+});
+
+Deno.test("Supervisor ends a draining worker some seconds after its own word is over", () => {
+  const scene = Scene.running(serviceOf("x"));
+  const [worker] = scene.running;
+  worker.listener.onDraining(30);
+  scene.clock.advance(30_000 + DRAIN_GRACE_MS - 1);
+  assertEquals(worker.told, []);
+  scene.clock.advance(1);
+  assertEquals(worker.told, ["SIGTERM"]);
+  scene.clock.advance(TERMINATE_GRACE_MS);
+  assertEquals(worker.told, ["SIGTERM", "SIGKILL"]);
+  assertEquals(scene.log, [`x: process ${worker.pid} is killed: it did not end in time`]);
+  scene.clock.advance(3_600_000);
+  assertEquals(worker.told.length, 2);
+});
+
+Deno.test("Supervisor ends and replaces a worker whose control socket is lost", () => {
+  const scene = Scene.running(serviceOf("x"));
+  const [worker] = scene.running;
+  scene.fresh();
+  worker.listener.onLost(new Error("broken"));
+  assertEquals(scene.log, [`x: process ${worker.pid}: broken`]);
+  assertEquals(scene.fresh().length, 0);
+  scene.clock.advance(LOST_GRACE_MS);
+  assertEquals(worker.told, ["SIGTERM"]);
+  assertEquals(scene.fresh().length, 1);
+});
+
+Deno.test("Supervisor never signals a worker that has detached", async () => {
+  const scene = Scene.running(serviceOf("x"));
+  const [worker] = scene.running;
+  worker.listener.onDetach();
+  worker.listener.onDraining(0);
+  worker.listener.onLost();
+  scene.supervisor.apply([serviceOf("x")]);
+  scene.clock.advance(3_600_000);
+  const stopped = scene.supervisor.stop(5_000);
+  scene.supervisor.hasten();
+  for (const other of scene.running.filter((other) => other !== worker)) other.exit();
+  assert(await isSettled(stopped));
+  assertEquals(worker.told, []);
+  assertEquals(scene.clock.pending, 0);
+});
+
+Deno.test("Supervisor lets a worker go that detaches just when it is soft-stopped", async () => {
+  const scene = Scene.running(serviceOf("x"));
+  const [worker] = scene.running;
+  const stopped = scene.supervisor.stop(5_000);
+  assertEquals(worker.told, ["softstop"]);
+  worker.listener.onDetach();
+  assert(await isSettled(stopped));
+  scene.clock.advance(60_000);
+  assertEquals(worker.told, ["softstop"]);
+});
+
+Deno.test("Supervisor.stop() soft-stops all, closes the listeners and waits for every end", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y"));
+  const workers = [...scene.running];
+  const stopped = scene.supervisor.stop(35_000);
+  assertEquals(workers.map(({ told }) => told), [["softstop"], ["softstop"], ["softstop"]]);
+  assertEquals(scene.listeners.keys, []);
+  for (const worker of workers) {
+    assert(!await isSettled(stopped));
+    worker.exit();
+  }
+  assert(await isSettled(stopped));
+  assertEquals(scene.clock.pending, 0);
+  assertEquals(scene.running.length, 0);
+});
+
+Deno.test("Supervisor.stop() settles at once where nothing runs", async () => {
+  assert(await isSettled(Scene.running(serviceOf("x", { procCount: 0 })).supervisor.stop(1_000)));
+  assert(await isSettled(new Scene().supervisor.stop(1_000)));
+});
+
+Deno.test("Supervisor.stop() starts nothing that was still to be started", () => {
+  const scene = new Scene();
+  scene.launcher.refusal = new Error("not now");
+  scene.supervisor.apply([serviceOf("x")]);
+  scene.supervisor.stop(1_000);
+  scene.launcher.refusal = undefined;
+  assertEquals(scene.clock.pending, 0);
+  scene.clock.advance(A_WHILE_MS);
+  assertEquals(scene.running.length, 0);
+});
+
+for (const timeoutMs of [35_000, TERMINATE_GRACE_MS, 500, 0]) {
+  Deno.test(`Supervisor.stop() kills what is left after ${timeoutMs} ms, and not before`, () => {
+    const scene = Scene.running(serviceOf("x"));
+    const [worker] = scene.running;
+    scene.supervisor.stop(timeoutMs);
+    const terminateMs = Math.max(timeoutMs - TERMINATE_GRACE_MS, 0);
+    scene.clock.advance(terminateMs);
+    assert(worker.told.includes("SIGTERM"));
+    if (timeoutMs > 0) {
+      scene.clock.advance(timeoutMs - terminateMs - 1);
+      assert(!worker.told.includes("SIGKILL"));
+      scene.clock.advance(1);
+    }
+    assert(worker.told.includes("SIGKILL"));
+    assertEquals(scene.clock.pending, 0);
+  });
+}
+
+Deno.test("Supervisor.stop() bounds those too that are on their way out already", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const [draining, stopping] = scene.running;
+  draining.listener.onDraining(3_600);
+  stopping.listener.onLost();
+  scene.clock.advance(LOST_GRACE_MS);
+  scene.supervisor.stop(500);
+  scene.clock.advance(500);
+  assertEquals(draining.told, ["SIGTERM", "SIGKILL"]);
+  assertEquals(stopping.told, ["SIGTERM", "SIGKILL"]);
+});
+
+Deno.test("Supervisor.hasten() shortens the wait of a stop, and once is enough", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const [worker, killed] = scene.running;
+  killed.listener.onLost();
+  scene.clock.advance(LOST_GRACE_MS + TERMINATE_GRACE_MS);
+  scene.supervisor.stop(35_000);
+  scene.supervisor.hasten();
+  assertEquals(worker.told, ["softstop", "SIGTERM"]);
+  scene.clock.advance(TERMINATE_GRACE_MS - 1);
+  scene.supervisor.hasten();
+  assertEquals(worker.told, ["softstop", "SIGTERM"]);
+  scene.clock.advance(1);
+  assertEquals(worker.told, ["softstop", "SIGTERM", "SIGKILL"]);
+  assertEquals(killed.told, ["SIGTERM", "SIGKILL"]);
+});
+
+Deno.test("Supervisor.hasten() does nothing where no stop is under way", () => {
+  const scene = Scene.running(serviceOf("x"));
+  scene.fresh();
+  scene.supervisor.hasten();
+  scene.clock.advance(A_WHILE_MS);
+  assertEquals(scene.running[0].told, []);
+  assertEquals(scene.fresh().length, 0);
+});
