@@ -8,7 +8,11 @@
  */
 import { masterServerMain } from "./src/master/master_server.ts";
 
-export { type MasterServerHooks, masterServerMain } from "./src/master/master_server.ts";
+export {
+  type MasterServerHooks,
+  masterServerLoadConfigFromDirname,
+  masterServerMain,
+} from "./src/master/master_server.ts";
 export type { LoadConfigHook } from "./src/master/load_services.ts";
 export { Config } from "./src/config/config.ts";
 

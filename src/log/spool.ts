@@ -23,7 +23,7 @@ export interface Outlet {
    * Waits for room on the event loop; only for an outlet that can be full. It may send lines by itself
    * then.
    *
-   * @param lines What waits, from the first line on; in full but for the first.
+   * @param lines What waits, in its order.
    * @param done Called once, with the number of lines that were sent meanwhile.
    * @returns The wait.
    */

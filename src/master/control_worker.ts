@@ -8,7 +8,12 @@ import type { Message } from "../ipc/protocol.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { socketPair } from "../os/socket.ts";
 import type { ChildProcess } from "../os/spawn.ts";
-import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerListener } from "./launcher.ts";
+import type {
+  LauncherOptions,
+  LaunchRequest,
+  RunningWorker,
+  WorkerListener,
+} from "./worker_process.ts";
 import { programOf } from "./program.ts";
 import { serverArguments } from "./server_argv.ts";
 import { startProgram } from "./start_program.ts";

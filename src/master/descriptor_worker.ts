@@ -12,7 +12,12 @@ import { closeFd } from "../os/descriptor.ts";
 import type { Watch } from "../os/poller.ts";
 import { pipe } from "../os/socket.ts";
 import type { ChildProcess } from "../os/spawn.ts";
-import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerListener } from "./launcher.ts";
+import type {
+  LauncherOptions,
+  LaunchRequest,
+  RunningWorker,
+  WorkerListener,
+} from "./worker_process.ts";
 import { EARLY_DEATH_MS } from "./policy.ts";
 import { programOf } from "./program.ts";
 import { serverArguments } from "./server_argv.ts";

@@ -1,74 +1,12 @@
 /**
- * Starting a worker, as the supervisor sees it: a port, and the real thing behind it, which speaks
- * the protocol that the service's program understands.
- *
- * The supervisor never sees a socket, a pipe or a message.
+ * Starting workers: real processes, each by the protocol that its service's program understands.
  *
  * @module
  */
-import type { ServiceConfig } from "../config/service.ts";
-import type { Poller } from "../os/poller.ts";
-import type { ExitStatus, Spawner } from "../os/spawn.ts";
 import { launchControlWorker } from "./control_worker.ts";
 import { launchDescriptorWorker } from "./descriptor_worker.ts";
-import { type ProgramLookup, protocolOf } from "./program.ts";
-
-/** What a worker tells. */
-export interface WorkerListener {
-  /** It serves. */
-  onReady(): void;
-  /** It accepts no more, and ends within that many seconds. */
-  onDraining(seconds: number): void;
-  /** It goes its own way. */
-  onDetach(): void;
-  /** It can't be told anything any more; it may still run. */
-  onLost(error?: Error): void;
-  /** It has ended. Nothing is told after this. */
-  onExit(status: ExitStatus): void;
-}
-
-/** A running worker. */
-export interface RunningWorker {
-  readonly pid: number;
-  /** Tells it to accept no more, finish, and end. */
-  softstop(): void;
-  /** Sends it a signal. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
-}
-
-/** What to start. */
-export interface LaunchRequest {
-  readonly service: ServiceConfig;
-  readonly generation: number;
-  /** The service's listeners, in the order of its addresses. Borrowed. */
-  readonly fds: readonly number[];
-}
-
-/** Starts workers, as a port that tests replace. */
-export interface Launcher {
-  /**
-   * Starts a worker.
-   *
-   * @param request What to start.
-   * @param listener Told of what it does; never before this call returns.
-   * @returns The worker.
-   * @throws {Error} When it can't be started; nothing is left behind then.
-   */
-  launch(request: LaunchRequest, listener: WorkerListener): RunningWorker;
-}
-
-/** What the real launcher needs. */
-export interface LauncherOptions {
-  readonly spawner: Spawner;
-  readonly poller: Poller;
-  readonly lookup: ProgramLookup;
-  /** The directory of the settings files, if there is one. */
-  readonly configPath?: string;
-  /** The working directory of the master. */
-  readonly cwd: string;
-  /** Takes lines for the log. */
-  log(text: string): void;
-}
+import { protocolOf } from "./program.ts";
+import type { Launcher, LauncherOptions } from "./worker_process.ts";
 
 /**
  * Makes the launcher of real processes.

@@ -87,7 +87,8 @@ export class ListenerTable {
     for (const named of services.flatMap((service) => service.endpoints)) {
       const { endpoint, origin } = named;
       try {
-        let listener = this.#open.get(endpoint.key);
+        // One that is named twice is a problem of the configuration, and told as such.
+        let listener = this.#open.get(endpoint.key) ?? next.get(endpoint.key);
         if (listener === undefined) opened.push(listener = this.port.open(endpoint));
         next.set(endpoint.key, listener);
       } catch (error) {

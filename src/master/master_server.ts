@@ -34,7 +34,7 @@ import {
 } from "../config/settings.ts";
 import { applyRunSettings } from "../config/run_settings.ts";
 import type { LogServiceConfig } from "../config/log_target.ts";
-import { closeLog, configureLog, zinfo } from "../log/log.ts";
+import { closeLog, configureLog, flushLog, zinfo } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
@@ -205,8 +205,8 @@ class Master {
     keepDescriptorsFromChildren();
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
     await this.#hooks.beforeService?.();
-    // Before the lock, so that a mistake in a file leaves not even an empty pid file behind.
     const candidate = await this.#load();
+    // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
     if (candidate.problems.length > 0) this.#apply(candidate);
     const lock = lockPidFile();
     try {
@@ -217,6 +217,8 @@ class Master {
         configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
         await this.#supervise(candidate);
       } finally {
+        // The lines of this master may go to its own log service, which needs a turn to take them.
+        await flushLog();
         closeLog();
         await received?.close();
       }

@@ -48,13 +48,13 @@ export function decide(service: Service, nowMs: number): Decision {
     wakeAtMs = Math.min(wakeAtMs ?? Infinity, atMs);
     return false;
   };
-  const stoppable: Worker[] = [];
+  const outdated: Worker[] = [];
   let serving = 0, ready = 0;
   for (const worker of service.workers) {
     if (worker.deadlineMs !== undefined && due(worker.deadlineMs)) {
       actions.push({ do: worker.state === "stopping" ? "kill" : "terminate", worker });
     } else if (service.retired || worker.generation !== service.generation) {
-      if (isServing(worker)) stoppable.push(worker);
+      if (isServing(worker)) outdated.push(worker);
     } else if (isServing(worker)) {
       serving++;
       if (worker.state === "ready") ready++;
@@ -64,9 +64,13 @@ export function decide(service: Service, nowMs: number): Decision {
   if (serving < wanted && due(service.startAtMs)) {
     actions.push({ do: "start", count: wanted - serving });
   }
-  // The old ones go when all of the new ones serve, so that nobody ever waits.
-  if (ready >= wanted) {
-    for (const worker of stoppable) actions.push({ do: "softstop", worker });
+  // The old ones go when all of the new ones serve, so that nobody ever waits. Those that don't
+  // serve yet go as soon as another old one does: with many reloads there would be ever more.
+  const oldServe = outdated.some(({ state }) => state === "ready");
+  for (const worker of outdated) {
+    if (ready >= wanted || (oldServe && worker.state === "starting")) {
+      actions.push({ do: "softstop", worker });
+    }
   }
   return { actions, wakeAtMs };
 }

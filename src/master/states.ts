@@ -1,7 +1,7 @@
 /**
  * The life of a worker process as the master sees it: states, events, and one table.
  *
- * This file imports nothing. docs/design/worker_states.md explains it.
+ * This file imports nothing. docs/design/03_worker_states.md explains it.
  *
  * @module
  */

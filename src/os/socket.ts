@@ -66,6 +66,7 @@ export interface OpenedListener {
  * @param address Where to listen.
  * @returns The descriptor.
  * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
+ * @throws {Deno.errors.PermissionDenied} When a directory on the way to a path can't be searched.
  * @throws {TypeError} When the host is not a numeric IP address.
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
  * @throws {Error} When the path is a file of another kind, or a socket that is served.

@@ -4,7 +4,7 @@
  * Almost every wait ends long before its deadline, and the same connection then waits again. So an
  * entry stays where it is in the heap when its wait ends or its deadline moves later, and is only
  * looked at when its turn comes: to set and to clear a deadline costs no heap operation and no
- * timer. Without entries there is no timer; with entries that wait for nothing there is one, once.
+ * timer. Without entries there is no timer; when the last wait is over the timer fires once more.
  *
  * @module
  */
@@ -88,8 +88,7 @@ export class AioDeadlines {
     deadline.disarm();
     if (deadline.index < 0) return;
     this.#takeOut(deadline);
-    // With others left the timer stays: it finds nothing due, and is set for the next one then.
-    if (this.#heap.length === 0) this.#setTimer();
+    this.#setTimer();
   }
 
   /**
@@ -115,21 +114,16 @@ export class AioDeadlines {
     const nowMs = this.#clock.nowMs();
     for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
       if (first.keyMs > nowMs) break;
-      if (first.atMs === NEVER) {
-        this.#takeOut(first);
-      } else if (first.atMs > nowMs) {
-        first.keyMs = first.atMs;
-        this.#down(first);
-      } else {
-        this.#takeOut(first);
-        first.disarm();
-        first.passed();
-      }
+      const hasPassed = first.atMs <= nowMs;
+      if (hasPassed) first.disarm();
+      first.keyMs = first.atMs;
+      this.#down(first);
+      if (hasPassed) first.passed();
     }
     this.#setTimer();
   }
 
-  /** Makes the timer fire no later than the first key. */
+  /** Makes the timer fire no later than the first key, and ends it when there is none. */
   #setTimer(): void {
     const firstMs = this.#heap[0]?.keyMs ?? NEVER;
     if (firstMs === NEVER) {

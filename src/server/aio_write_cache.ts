@@ -181,7 +181,7 @@ export class AioWriteCache {
     this.#start = this.#end = 0;
     const last = this.#sealed.at(-1);
     const isFree = last !== undefined && last.borrowed === undefined &&
-      last.bytes.length <= SMALL_BUFFER && !(this.#lent && this.#sealed.length === 1);
+      last.bytes.length <= SMALL_BUFFER;
     if (!isFree) return this.#buffer = this.#buffers.take(bufferSize(length));
     // A small piece that came directly is not alone any more: a copy saves it a write of its own.
     this.#sealed.pop();

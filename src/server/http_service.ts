@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
+import { zdebug, zinfo } from "../log/log.ts";
 import { adoptInto, muteAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { describeListener, type FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { Shortage } from "./shortage.ts";
 
 /** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
 export interface ServeHttpOptions {
@@ -51,105 +52,157 @@ export function serveHttp(
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   const { kind } = describeListener(fd);
-  const common = { onError: options.onError ?? answerError, onListen };
-  new HttpService(
-    fd,
+  new HttpService(fd, {
     handler,
-    (counted) =>
+    onError: options.onError ?? answerError,
+    serve: (common, handler) =>
       kind === "unix"
-        ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, counted)
-        : Deno.serve({ hostname: "127.0.0.1", port: 0, ...common }, counted),
-  );
+        ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, handler)
+        : Deno.serve({ hostname: "127.0.0.1", port: 0, ...common }, handler),
+  });
 }
-
-/** How long to wait with the next try when the server has ended by itself. */
-const RESTART_PAUSE_MS = 100;
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
 const QUIET_MS = 1000;
 
-/** How often to look whether it is quiet, while draining. */
+/**
+ * How often to look whether it is quiet, while draining. The first time is not at once: a connection
+ * that has just been accepted is there before its first request.
+ */
 const LOOK_MS = 100;
 
+/** Requests that have no body for the runtime. */
+const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
+
+type ErrorHandler = (error: unknown) => Response | Promise<Response>;
+
+/** What is served, and by what. */
+interface Serving {
+  readonly handler: HttpHandler;
+  readonly onError: ErrorHandler;
+  readonly serve: (
+    common: { onError: ErrorHandler; onListen: () => void },
+    handler: HttpHandler,
+  ) => Deno.HttpServer;
+}
+
 /**
- * Keeps one server of the runtime going on an inherited descriptor.
+ * Keeps a server of the runtime going on an inherited descriptor.
  *
- * The runtime's own `shutdown` closes each connection between two requests, and a request that is on
- * its way just then is lost. So it is the last step: before it nothing is accepted any more, every
- * answer tells its client to close the connection, and a second passes without a request.
+ * The runtime's own ends its accepting at the first error of accept(2), such as a lack of
+ * descriptors; then the next one takes over what waits in the queue.
  */
 class HttpService {
   readonly #fd: number;
-  readonly #handler: HttpHandler;
-  readonly #serve: (handler: HttpHandler) => Deno.HttpServer;
-  readonly #finished = serverLifecycle.activity.begin();
-  #server?: Deno.HttpServer;
+  readonly #serving: Serving;
+  readonly #shortage = new Shortage();
+  #run: HttpRun;
   #stopping = false;
-  #lastRequestMs = -Infinity;
-  /** Handlers under way. */
-  #underWay = 0;
 
-  constructor(fd: number, handler: HttpHandler, serve: (handler: HttpHandler) => Deno.HttpServer) {
+  constructor(fd: number, serving: Serving) {
     this.#fd = fd;
-    this.#handler = handler;
-    this.#serve = serve;
-    this.#start();
+    this.#serving = serving;
+    this.#run = this.#start();
     serverLifecycle.onStopAccepting(() => this.#stop());
   }
 
-  /**
-   * Starts a server. The runtime's own ends at the first error of accept(2), such as a lack of
-   * descriptors; then the next one takes over what waits in the queue.
-   */
-  #start(): void {
-    this.#server = adoptInto(this.#fd, () => this.#serve(this.#answer));
-    this.#server.finished.then(
-      () => this.#end(),
-      (error) => this.#restart(error),
-    );
+  #start(): HttpRun {
+    const run = new HttpRun(this.#fd, this.#serving);
+    run.ended.then((error) => this.#replace(run, error));
+    return run;
   }
 
-  /** A synchronous answer stays synchronous: that is the fast way. */
-  readonly #answer: HttpHandler = (request, info) => {
-    this.#lastRequestMs = systemClock.nowMs();
-    const answer = this.#handler(request, info);
-    if (!(answer instanceof Promise)) return this.#stopping ? lastAnswer(answer) : answer;
-    this.#underWay++;
-    return answer
-      .then((response) => this.#stopping ? lastAnswer(response) : response)
-      .finally(() => this.#underWay--);
-  };
-
-  #restart(error: Error): void {
-    if (this.#stopping) return this.#end();
-    this.#server = undefined;
-    zinfo(`Cannot accept a connection: ${error.message}; accepting goes on after a pause`);
-    systemClock.setTimer(RESTART_PAUSE_MS, () => {
+  async #replace(run: HttpRun, error: Error): Promise<void> {
+    run.retire();
+    while (!this.#stopping) {
+      await this.#shortage.pause(error);
       if (this.#stopping) return;
       try {
-        this.#start();
-      } catch (error) {
-        this.#restart(error as Error);
+        this.#run = this.#start();
+        return;
+      } catch (startError) {
+        error = startError as Error;
       }
-    });
+    }
   }
 
   #stop(): void {
     this.#stopping = true;
-    if (this.#server === undefined) return this.#end();
-    muteAdopted(this.#fd);
-    this.#shutdownWhenQuiet(this.#server);
-  }
-
-  #shutdownWhenQuiet(server: Deno.HttpServer): void {
-    const quietMs = systemClock.nowMs() - this.#lastRequestMs;
-    if (quietMs >= QUIET_MS && this.#underWay === 0) server.shutdown();
-    else systemClock.setTimer(LOOK_MS, () => this.#shutdownWhenQuiet(server));
-  }
-
-  #end(): void {
+    try {
+      muteAdopted(this.#fd);
+    } catch (error) {
+      // It has just ended by itself, or there is no descriptor left to find it out with.
+      zdebug("accepting ends with the server only:", error);
+    }
     closeFd(this.#fd);
-    this.#finished();
+    this.#run.retire();
+  }
+}
+
+/**
+ * One server of the runtime, until its last connection is closed.
+ *
+ * The runtime's own `shutdown` closes each connection between two requests, and a request that is on
+ * its way just then is lost; and it makes the bodies of requests unreadable. So it is the last step:
+ * before it nothing is accepted any more, every answer tells its client to close the connection, all
+ * requests with a body are answered, and a second passes without a request.
+ */
+class HttpRun {
+  /** Fulfilled with the reason when it accepts no more and nobody has told it to. */
+  readonly ended: Promise<Error>;
+  readonly #server: Deno.HttpServer;
+  readonly #finished: () => void;
+  #retired = false;
+  #lastRequestMs = -Infinity;
+  /** Requests with a body that are not answered yet. */
+  #unanswered = 0;
+
+  constructor(fd: number, { handler, onError, serve }: Serving) {
+    this.#server = adoptInto(fd, () =>
+      serve({
+        onError: (error) => this.#last(onError(error)),
+        onListen: () => {
+          // The address would be the throw-away one.
+        },
+      }, (request, info) => {
+        this.#lastRequestMs = systemClock.nowMs();
+        if (!WITHOUT_BODY.has(request.method)) this.#count(info);
+        return this.#last(handler(request, info));
+      }));
+    this.#finished = serverLifecycle.activity.begin();
+    const ended = Promise.withResolvers<Error>();
+    this.ended = ended.promise;
+    this.#server.finished.then(
+      () => this.#retired || ended.resolve(new Error("the server has ended")),
+      (error) => ended.resolve(error),
+    );
+  }
+
+  #count({ completed }: Deno.ServeHandlerInfo): void {
+    this.#unanswered++;
+    const answered = () => this.#unanswered--;
+    completed.then(answered, answered);
+  }
+
+  /** A synchronous answer stays synchronous: that is the fast way. */
+  #last(answer: Response | Promise<Response>): Response | Promise<Response> {
+    if (answer instanceof Promise) return answer.then((response) => this.#last(response));
+    return this.#retired ? lastAnswer(answer) : answer;
+  }
+
+  /** Ends it as soon as nobody misses it. Harmless the second time. */
+  retire(): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#look();
+  }
+
+  #look(): void {
+    systemClock.setTimer(LOOK_MS, () => {
+      const quietMs = systemClock.nowMs() - this.#lastRequestMs;
+      if (quietMs < QUIET_MS || this.#unanswered > 0) return this.#look();
+      this.#server.shutdown().then(this.#finished, this.#finished);
+    });
   }
 }
 
@@ -160,10 +213,6 @@ function lastAnswer(response: Response): Response {
   const last = new Response(response.body, response);
   last.headers.set("connection", "close");
   return last;
-}
-
-function onListen(): void {
-  // The address would be the throw-away one.
 }
 
 function answerError(error: unknown): Response {

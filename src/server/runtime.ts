@@ -94,7 +94,8 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
 /** What the user can mend, in contrast to an exception of the program, which is told with its stack. */
 function isUserError(error: unknown): error is Error {
   return error instanceof ConfigError || error instanceof SysError ||
-    error instanceof ProtocolError || error instanceof Deno.errors.NotSupported;
+    error instanceof ProtocolError || error instanceof Deno.errors.NotSupported ||
+    error instanceof Deno.errors.NotCapable;
 }
 
 type Mode = "MASTER" | "alone";
@@ -145,28 +146,39 @@ class Server {
   }
 
   async run(mode: Mode): Promise<void> {
-    const source = mode === "MASTER" ? this.#master() : this.#alone();
-    const release = this.#takeSignals(mode);
+    // First of all, so that a wrong one leaves nothing behind.
     const softstopMs = setting(SERVER_STOP_ON_SOFTSTOP_AFTER);
-    this.#lifecycle.own({
-      softstopSeconds: softstopMs === undefined ? undefined : softstopMs / 1000,
-      beforeSoftstop: this.#hooks.beforeSoftstop,
-      onDraining: (seconds) => source.draining(seconds),
-      onDetach: () => source.detach(),
-      onError: (error) => zinfo("error while stopping:", error),
-    });
+    const exitAfterMs = setting(EXIT_AFTER);
+    const source = mode === "MASTER" ? this.#master() : this.#alone();
+    try {
+      this.#lifecycle.own({
+        softstopSeconds: softstopMs === undefined ? undefined : softstopMs / 1000,
+        beforeSoftstop: this.#hooks.beforeSoftstop,
+        onDraining: (seconds) => source.draining(seconds),
+        onDetach: () => source.detach(),
+        onError: (error) => zinfo("error while stopping:", error),
+      });
+      await this.#live({ mode, source, exitAfterMs });
+    } finally {
+      source.close();
+    }
+  }
+
+  async #live(
+    { mode, source, exitAfterMs }: { mode: Mode; source: ServiceSource; exitAfterMs: number },
+  ): Promise<void> {
+    const release = this.#takeSignals(mode);
     // Nothing else may keep the runtime going: no client, no service that listens.
     const alive = setInterval(() => {}, 2 ** 31 - 1);
     try {
-      await this.#register(source);
-      const exitAfterMs = setting(EXIT_AFTER);
+      // One that is stopped before it serves does not wait until its hooks are done.
+      await Promise.race([this.#register(source), this.#lifecycle.stopped]);
       if (exitAfterMs > 0) this.#lifecycle.stopNotify(exitAfterMs / 1000);
       await this.#lifecycle.stopped;
     } finally {
       clearInterval(alive);
       release();
       this.#lifecycle.close();
-      source.close();
     }
   }
 

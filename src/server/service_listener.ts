@@ -9,10 +9,10 @@
  */
 import { zinfo } from "../log/log.ts";
 import { AdoptError, adoptListener } from "../os/adopt.ts";
-import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { describeListener, type FdType, type ListenAddress } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { Shortage } from "./shortage.ts";
 
 /** Errors that concern only the connection that was to be accepted (accept(2)). */
 const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
@@ -31,10 +31,6 @@ const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "EOPNOTSUPP",
   "ENETUNREACH",
 ]);
-
-/** How long to wait with the next accept when there is a shortage, of descriptors or memory. */
-const SHORTAGE_PAUSE_MS = 100;
-const SHORTAGE_LOG_MS = 1000;
 
 /** What can be replaced in {@linkcode openServiceListener}. */
 export interface ServiceListenerOptions {
@@ -87,7 +83,7 @@ export class ServiceListener implements Deno.Listener {
   #closed = false;
   #accepting = 0;
   #onAccepted?: () => void;
-  #loggedAtMs = -Infinity;
+  readonly #shortage = new Shortage();
 
   /**
    * @param inner The listener of the runtime, or of node:net.
@@ -130,12 +126,7 @@ export class ServiceListener implements Deno.Listener {
 
   async #survive(error: Error & { code?: string }): Promise<void> {
     if (error.code !== undefined && CONNECTION_ERRORS.has(error.code)) return;
-    const nowMs = systemClock.nowMs();
-    if (nowMs - this.#loggedAtMs >= SHORTAGE_LOG_MS) {
-      this.#loggedAtMs = nowMs;
-      zinfo(`Cannot accept a connection: ${error.message}; accepting goes on after a pause`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, SHORTAGE_PAUSE_MS));
+    await this.#shortage.pause(error);
   }
 
   /** Stops listening. Harmless the second time. */

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { Launcher, LaunchRequest, RunningWorker, WorkerListener } from "../master/launcher.ts";
+import type {
+  Launcher,
+  LaunchRequest,
+  RunningWorker,
+  WorkerListener,
+} from "../master/worker_process.ts";
 
 /** A worker without a process. */
 export class FakeWorker implements RunningWorker {
@@ -13,6 +18,8 @@ export class FakeWorker implements RunningWorker {
   running = true;
 
   /**
+   * Makes one; {@linkcode FakeLauncher.launch} does so.
+   *
    * @param pid Its number.
    * @param request What it was started for.
    * @param listener Who is told of what it does; a test calls it to let the worker do something.

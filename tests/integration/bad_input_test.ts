@@ -44,7 +44,8 @@ Deno.test("a reload with any mistake is refused, and changes nothing", async (t)
     await t.step(what, async () => {
       const other = site.port();
       site.serve("good.cf", { mode: "aio", service: other });
-      assertTells(await master.reloadRefused(), site, make(site));
+      const problems = make(site);
+      assertTells(await master.reloadRefused(), site, problems);
       assertEquals(await master.serving("good.cf", 2), pids);
       assertEquals([port, path].map(listenerInode), inodes);
       assert(await isRefused(other));
@@ -63,7 +64,8 @@ Deno.test("a reload with any mistake is refused, and changes nothing", async (t)
 
 /** Arguments that a master can't start with, and what it says. */
 const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], said: RegExp]>> = {
-  "no directory": () => [[], /^argument -C: Cannot start .*expected -C DIR/],
+  "no directory":
+    () => [[], /^argument -C: Cannot read argument "-C": it is missing, expected -C DIR/],
   "a directory that isn't there": (site) => [
     ["-C", site.dir.file("none")],
     /\/none: Cannot read settings directory ".*\/none": no such file or directory, expected /,

@@ -23,6 +23,32 @@ function wrapped(site: Site, script: string, args = ""): string {
   return executable(site, { name: "server", text });
 }
 
+/** Clients that come one after the other, so that each finds the service in another moment. */
+class ClientLoop {
+  readonly #served: Promise<number>;
+  #running = true;
+
+  constructor(port: number) {
+    this.#served = this.#run(port);
+  }
+
+  /** Tells how many were served; rejects if one was not. */
+  stop(): Promise<number> {
+    this.#running = false;
+    return this.#served;
+  }
+
+  async #run(port: number): Promise<number> {
+    let served = 0;
+    while (this.#running) {
+      using client = await greeted(port);
+      assertEquals(await client.ask(`echo ${served}`), `${served}`);
+      served++;
+    }
+    return served;
+  }
+}
+
 for (const mode of MODES) {
   Deno.test(`a ${mode} server under a master in C serves all of its services`, async () => {
     await using site = new Site();
@@ -65,25 +91,18 @@ for (const mode of MODES) {
     const master = await startCMaster(site);
     using before = await greeted(port);
     const inode = listenerInode(port);
-    let served = 0, reloading = true;
-    const clients = (async () => {
-      // One after the other, so that each of them finds the service in another moment.
-      while (reloading) {
-        using client = await greeted(port);
-        assertEquals(await client.ask(`echo ${served}`), `${served}`);
-        served++;
+    const clients = new ClientLoop(port);
+    try {
+      for (const color of ["red", "blue"]) {
+        site.write("x.cf", { ...settings, "server-proc-count": 2, color });
+        await master.reload();
+        for (let count = 0; count < 2; count++) await master.logs(/serviceRegister/);
       }
-    })();
-    for (const color of ["red", "blue"]) {
-      site.write("x.cf", { ...settings, "server-proc-count": 2, color });
-      await master.reload();
-      for (let count = 0; count < 2; count++) await master.logs(/serviceRegister/);
+      using after = await successorOf(pidIn(before), port);
+      assertEquals(await after.ask("setting color"), "blue");
+    } finally {
+      assert(await clients.stop() > 0);
     }
-    using after = await successorOf(pidIn(before), port);
-    assertEquals(await after.ask("setting color"), "blue");
-    reloading = false;
-    await clients;
-    assert(served > 0);
     assertEquals(listenerInode(port), inode);
     // The old one finishes what it has, and takes nothing new.
     assertEquals(await before.ask("echo still"), "still");
@@ -271,14 +290,15 @@ Deno.test("a server whose master is gone before it has started ends at once", as
   await using site = new Site();
   const port = site.port();
   // The wrapper holds it back until its master has been killed.
-  const text = `#!/bin/sh\necho waiting >&2\nread _ <${site.dir.file("go")}\n` +
+  const text = `#!/bin/sh\necho waiting $$ >&2\nread _ <${site.dir.file("go")}\n` +
     `exec deno run -A ${SERVERS.aio} "$@"\n`;
   new Deno.Command("mkfifo", { args: [site.dir.file("go")] }).outputSync();
   const command = executable(site, { name: "server", text });
   site.write("x.cf", { "server-command": command, "server-service": `127.0.0.1:${port}` });
   const master = await startCMaster(site);
-  await master.logs(/waiting\n/);
+  const [, pid] = await master.logs(/waiting (\d+)\n/);
   master.process.signal("SIGKILL");
   await Deno.writeTextFile(site.dir.file("go"), "\n", { create: false });
-  await site.isGone(5_000);
+  await gone(Number(pid));
+  await site.isGone();
 });

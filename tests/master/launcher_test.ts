@@ -1,6 +1,7 @@
 /** The launcher with real sockets and real processes, which speak the control protocol. */
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { createLauncher, type RunningWorker } from "../../src/master/launcher.ts";
+import { createLauncher } from "../../src/master/launcher.ts";
+import type { RunningWorker } from "../../src/master/worker_process.ts";
 import { Poller, type Watch } from "../../src/os/poller.ts";
 import { type ChildProcess, type Spawner, systemSpawner } from "../../src/os/spawn.ts";
 import type { ServiceConfig } from "../../src/config/service.ts";
@@ -165,6 +166,16 @@ Deno.test("launch() tells of a worker's end, and of nothing that comes after it"
     launch.worker.kill("SIGKILL");
     assertEquals(launch.told.at(-1), "exit 7");
   }));
+
+Deno.test("launch() closes the control socket of a worker that has ended, whoever else still has it", async () => {
+  await using launch = new Launch();
+  await leavesNothingOpen(async () => {
+    launch.start("leave-child");
+    assertEquals(await launch.ends(), "exit 7");
+    Deno.kill(Number(Deno.readTextFileSync(launch.report)), "SIGKILL");
+  });
+  assertEquals(launch.told, ["exit 7"]);
+});
 
 Deno.test("launch() drops what does not come from this very process and generation, and says so", () =>
   leavesNothingOpen(async () => {

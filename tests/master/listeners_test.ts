@@ -68,6 +68,15 @@ Deno.test("ListenerTable.prepare() can be undone, which closes just what it open
   assertEquals([...table.keys()], ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
 });
 
+Deno.test("ListenerTable.prepare() opens an address once that is named twice", () => {
+  const port = new FakeListeners();
+  const named = [serviceOf("x", { addresses: "0:80" }), serviceOf("y", { addresses: ":80" })];
+  const change = new ListenerTable(port).prepare(named);
+  assertEquals(port.addresses.size, 1);
+  change.undo();
+  assertEquals(port.keys, []);
+});
+
 Deno.test("ListenerTable.prepare() tells file, line and key of each address that can't be opened", () => {
   const port = new FakeListeners();
   for (const key of ["inet:0.0.0.0:80", "inet:0.0.0.0:82", "unix:/run/s"]) {

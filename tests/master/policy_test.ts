@@ -37,6 +37,7 @@ interface Situation {
 const READY: Some = { state: "ready" };
 const STARTING: Some = { state: "starting" };
 const OLD: Some = { state: "ready", current: false };
+const OLD_STARTING: Some = { state: "starting", current: false };
 
 const SITUATIONS: readonly Situation[] = [
   { name: "a new service starts all at once", procCount: 3, workers: [], actions: ["start 3"] },
@@ -89,10 +90,33 @@ const SITUATIONS: readonly Situation[] = [
     actions: [],
   },
   {
+    name: "an old one that never served goes at once where another old one serves",
+    workers: [OLD, { state: "starting", current: false }, STARTING],
+    actions: ["1 softstop"],
+  },
+  {
+    name: "an old one that never served stays where no other old one serves",
+    workers: [{ state: "starting", current: false }, STARTING],
+    actions: [],
+  },
+  {
     name: "the old ones go when all new ones are ready",
     procCount: 2,
-    workers: [OLD, { state: "starting", current: false }, READY, READY],
+    workers: [OLD, OLD_STARTING, READY, READY],
     actions: ["0 softstop", "1 softstop"],
+  },
+  {
+    name:
+      "old ones that don't serve go as soon as another old one does, lest they become ever more",
+    procCount: 2,
+    workers: [OLD, OLD_STARTING, OLD_STARTING, STARTING],
+    actions: ["start 1", "1 softstop", "2 softstop"],
+  },
+  {
+    name: "old ones that don't serve stay while nobody else does",
+    procCount: 2,
+    workers: [OLD_STARTING, OLD_STARTING, STARTING],
+    actions: ["start 1"],
   },
   {
     name: "old ones that are on their way already are told nothing twice",

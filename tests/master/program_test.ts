@@ -10,6 +10,7 @@ const LOOKUP = fakeLookup({
   "/srv/bin/imapd": { executable: "\x7fELF" },
   "/srv/bin/server.ts": "file",
   "/srv/bin/notes": "file",
+  "/srv/dir": "directory",
   "/srv/bin/dir": "directory",
   "/srv/bin/dir.ts": "directory",
   "/srv/run.sh": { executable: "#!/bin/sh" },

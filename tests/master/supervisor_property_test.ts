@@ -45,6 +45,8 @@ class Life {
   readonly #known = new Map<FakeWorker, Known>();
   /** What was done, to be read when something is wrong. */
   readonly steps: string[] = [];
+  /** Those whose soft stop was looked at, in the very step that it came in. */
+  readonly #checked = new Set<FakeWorker>();
   #inForce: readonly ServiceConfig[] = [];
   /** When each service may start something again, for those that lost a worker too early. */
   readonly #startAtMs = new Map<string, number>();
@@ -87,7 +89,9 @@ class Life {
     move();
     for (const worker of this.#launcher.workers) {
       const fresh = worker.told.slice(before.get(worker) ?? 0);
-      if (fresh.includes("softstop")) this.#checkSoftstop(worker);
+      if (!fresh.includes("softstop") || this.#checked.has(worker)) continue;
+      this.#checked.add(worker);
+      this.#checkSoftstop(worker);
     }
   }
 
@@ -102,21 +106,23 @@ class Life {
     assertEquals(fds.map((fd) => this.#listeners.addresses.get(fd)), wanted);
   }
 
-  /** The old ones may only be stopped when the new ones serve; time alone stops nobody. */
+  /** Those that serve may only be stopped when the new ones do; time alone stops nobody. */
   #checkSoftstop(worker: FakeWorker): void {
     assert(!this.steps.at(-1)?.startsWith("advance"), "soft-stopped as time went by");
     const service = this.#inForce.find(({ id }) => id === worker.request.service.id);
-    if (service === undefined) return;
-    const ready = this.#serving(service).filter((other) => this.#known.get(other)!.ready);
+    if (service === undefined || !this.#known.get(worker)!.ready) return;
+    const isReady = (other: FakeWorker) => this.#known.get(other)!.ready;
+    if (!isReady(worker) && this.#serving(service, "old").some(isReady)) return;
+    const ready = this.#serving(service).filter(isReady);
     assert(ready.length >= service.procCount, `${worker.pid} was stopped too early`);
   }
 
-  /** Running workers of the configuration in force that fill a place. */
-  #serving(service: ServiceConfig): FakeWorker[] {
+  /** Running workers of the configuration in force, or of older ones, that fill a place. */
+  #serving(service: ServiceConfig, which: "new" | "old" = "new"): FakeWorker[] {
     return this.#launcher.running.filter((worker) => {
       const { detached, draining } = this.#known.get(worker)!;
       return worker.request.service.id === service.id &&
-        worker.request.generation === this.#generation &&
+        (worker.request.generation === this.#generation) === (which === "new") &&
         worker.told.length === 0 && !detached && !draining;
     });
   }

@@ -245,6 +245,25 @@ Deno.test("Supervisor changes nothing when a listener can't be opened, and tells
   assertEquals(scene.running[0].request.service.endpoints[0].address, "0:80");
 });
 
+Deno.test("Supervisor puts no configuration into force of which something is known to be wrong", () => {
+  const scene = Scene.running(serviceOf("x", { addresses: "0:80" }));
+  scene.fresh();
+  scene.listeners.refusals.set("inet:0.0.0.0:82", new Error("Cannot listen: taken"));
+  const known = [{ file: "a.cf", message: "Cannot read" }];
+  const good = [serviceOf("x", { addresses: "0:80 0:81" })];
+  const bad = [serviceOf("x", { addresses: "0:80 0:81 0:82" })];
+  assertEquals(
+    assertThrows(() => scene.supervisor.apply(good, known), ConfigError).problems,
+    known,
+  );
+  assertEquals(
+    assertThrows(() => scene.supervisor.apply(bad, known), ConfigError).problems.length,
+    2,
+  );
+  assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80"]);
+  assertEquals(scene.fresh().length, 0);
+});
+
 Deno.test("Supervisor ends a draining worker some seconds after its own word is over", () => {
   const scene = Scene.running(serviceOf("x"));
   const [worker] = scene.running;

@@ -70,6 +70,13 @@ function say(word: string, generation: number): void {
       // It lives on.
       setInterval(() => {}, 1_000);
       return;
+    case "leave-child": {
+      // It inherits the control socket, which so stays open when this process ends.
+      const quiet = { stdin: "null", stdout: "null", stderr: "null" } as const;
+      const child = new Deno.Command("sleep", { args: ["60"], ...quiet }).spawn();
+      Deno.writeTextFileSync(report, String(child.pid));
+      return Deno.exit(7);
+    }
     case "exit":
       Deno.exit(7);
   }

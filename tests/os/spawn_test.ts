@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { setImmediate } from "node:timers";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { socketPair } from "../../src/os/socket.ts";
 import { systemSpawner } from "../../src/os/spawn.ts";
@@ -64,14 +65,16 @@ Deno.test("systemSpawner.spawn() keeps the descriptors from the children that co
 
 Deno.test("ChildProcess.kill() throws at no moment around the end of a process", async () => {
   await leavesNothingOpen(async () => {
-    for (let round = 0; round < 40; round++) {
-      const child = systemSpawner.spawn({ argv: ["true"], inherit: [] });
+    for (let round = 0; round < 100; round++) {
+      const child = systemSpawner.spawn({ argv: ["sleep", "60"], inherit: [] });
       let ended = false;
       child.exited.then(() => ended = true);
-      await new Promise((resolve) => setTimeout(resolve, round % 4));
       while (!ended) {
         child.kill("SIGTERM");
-        await new Promise((resolve) => setTimeout(resolve, 0));
+        // Now within a turn of the event loop, now in the next one.
+        await (round % 2 ? undefined : new Promise((resolve) => setTimeout(resolve, 0)));
+        child.kill("SIGTERM");
+        await new Promise((resolve) => setImmediate(resolve));
       }
     }
   });

@@ -44,6 +44,8 @@ static child_t children[MAX_CHILDREN];
 static int listener_count, server_count, child_count;
 static int master_status[2];
 static volatile sig_atomic_t reload_wanted, stop_wanted;
+/* The signals that it was started with, blocked ones. */
+static sigset_t start_mask;
 
 static void on_signal(int number)
 {
@@ -230,6 +232,7 @@ __attribute__((noreturn)) static void become(const server_t *server, int status)
     argv[argc] = NULL;
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &start_mask, NULL);
     execvp(server->command, argv);
     say("cannot start %s: %s", server->command, strerror(errno));
     _exit(1);
@@ -286,7 +289,7 @@ static void on_child_status(int index)
     children[index] = children[--child_count];
 }
 
-static void run(const sigset_t *while_waiting)
+static void run(void)
 {
     struct timespec wait = {.tv_nsec = EARLY_DEATH_MS * 1000000L};
     while (!stop_wanted) {
@@ -302,7 +305,7 @@ static void run(const sigset_t *while_waiting)
         for (int i = 0; i < count; i++) {
             polled[i] = (struct pollfd){.fd = children[i].fd};
         }
-        if (ppoll(polled, count, &wait, while_waiting) < 0) {
+        if (ppoll(polled, count, &wait, &start_mask) < 0) {
             continue;
         }
         for (int i = count - 1; i >= 0; i--) {
@@ -324,23 +327,22 @@ static void lock(const char *path)
 
 int main(int argc, char **argv)
 {
-    sigset_t handled, none;
+    sigset_t handled;
     struct sigaction action = {.sa_handler = on_signal};
     program_name = "c_master";
     parse_arguments(&settings, argc - 1, argv + 1);
     lock(get_setting(&settings, "pid-file"));
     /* Taken only while it waits, so that none is missed in between. */
-    sigemptyset(&none);
     sigemptyset(&handled);
     sigaddset(&handled, SIGHUP);
     sigaddset(&handled, SIGTERM);
-    sigprocmask(SIG_BLOCK, &handled, &none);
+    sigprocmask(SIG_BLOCK, &handled, &start_mask);
     sigaction(SIGHUP, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_IGN);
     load();
     say("listening");
-    run(&none);
+    run();
     return 0;
 }

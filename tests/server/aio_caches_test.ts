@@ -9,6 +9,8 @@ import { AioReadCache } from "../../src/server/aio_read_cache.ts";
 import { AioWriteCache } from "../../src/server/aio_write_cache.ts";
 import { pattern } from "./aio_support.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** The same numbers in each run. */
 function randomFrom(seed: number): (below: number) => number {
   return (below) => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0, seed >>> 8) % below;
@@ -79,8 +81,29 @@ Deno.test("AioReadCache find() sees only cached bytes, also while a read is unde
   cache.filled(200);
   assertEquals(cache.find(10, 0), -1);
   assertEquals(cache.find(65, 150), 150);
-  cache.lend().fill(10);
+  const lent = cache.lend();
+  lent.fill(7);
   assertEquals([cache.find(10, 0), cache.find(65, 199)], [-1, 199]);
+  assertEquals(lent[0], 7); // What a read may be writing to is not touched.
+});
+
+Deno.test("AioReadCache keeps to itself what a read or a reader of direct bytes may still use", () => {
+  const buffers = new AioBuffers();
+  const reading = new AioReadCache(buffers);
+  const lent = reading.lend();
+  reading.discard();
+  assert(buffers.take(SMALL_BUFFER).buffer !== lent.buffer);
+  const direct = new AioReadCache(buffers);
+  direct.lend();
+  direct.filled(SMALL_BUFFER);
+  direct.takeDirect(SMALL_BUFFER);
+  const larger = direct.lend();
+  direct.filled(100);
+  const bytes = direct.takeDirect(100);
+  assertStrictEquals(bytes.buffer, larger.buffer);
+  assert(buffers.take(larger.length).buffer !== larger.buffer);
+  direct.lend(); // From here on the bytes are nobody's.
+  assertStrictEquals(buffers.take(larger.length).buffer, larger.buffer);
 });
 
 Deno.test("AioReadCache keeps to a plain model over 5,000 random steps", () => {
@@ -203,12 +226,29 @@ Deno.test("AioWriteCache copies what is appended directly only to gather small p
 });
 
 Deno.test("AioWriteCache leaves alone what a write holds", () => {
+  const buffers = new AioBuffers();
+  const cache = new AioWriteCache(buffers);
+  cache.append(new Uint8Array(4000).fill(1));
+  const lent = cache.lend();
+  cache.append(new Uint8Array(4000).fill(2));
+  assert(buffers.take(SMALL_BUFFER).buffer !== lent.buffer);
+  assertEquals(lent, new Uint8Array(4000).fill(1));
+  cache.written(4000);
+  assertStrictEquals(buffers.take(SMALL_BUFFER).buffer, lent.buffer);
+  const second = cache.lend();
+  cache.discard();
+  assert(buffers.take(LARGE_BUFFER).buffer !== second.buffer);
+});
+
+Deno.test("AioWriteCache gathers behind a direct piece that a write holds", () => {
   const cache = new AioWriteCache(new AioBuffers());
   const first = new Uint8Array(10).fill(1);
   cache.appendDirect(first);
   assertStrictEquals(cache.lend(), first);
   cache.appendDirect(new Uint8Array(5).fill(2));
   cache.appendText("more");
-  cache.written(10);
-  assertEquals(cache.lend().length, 9);
+  cache.written(8);
+  assertEquals(cache.lend(), new Uint8Array([1, 1, 2, 2, 2, 2, 2, 109, 111, 114, 101]));
+  cache.written(11);
+  assertEquals(cache.size, 0);
 });

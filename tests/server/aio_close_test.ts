@@ -4,6 +4,8 @@ import { AioBase, aioBaseCreate, type AioHandle } from "../../src/server/aio_bas
 import { within } from "../support/wait.ts";
 import { outcome, type Pair, receive, receiveText, send, tcpPair } from "./aio_support.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** Long enough for callbacks that must not come to come. */
 const turns = () => new Promise((resolve) => setTimeout(resolve, 20));
 

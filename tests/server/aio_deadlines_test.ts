@@ -2,6 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { AioDeadline, AioDeadlines } from "../../src/server/aio_deadlines.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** Lets the time that was read for what happens at once be forgotten. */
 const nextTurn = () => Promise.resolve();
 
@@ -38,6 +40,20 @@ Deno.test("AioDeadlines sets no timer without entries, and none for good with en
   deadlines.remove(one);
   assertEquals(clock.pending, 0);
   deadlines.remove(one);
+});
+
+Deno.test("AioDeadlines ends the timer with the last entry that has a time", async () => {
+  const { clock, deadlines, entry } = setUp();
+  const resting = entry("resting"), removed = entry("removed");
+  deadlines.arm(resting, 10);
+  await nextTurn();
+  clock.advance(10);
+  deadlines.arm(removed, 1000);
+  assertEquals(clock.nextInMs, 1000);
+  deadlines.remove(removed);
+  assertEquals(clock.pending, 0);
+  deadlines.arm(resting, 20);
+  assertEquals(clock.nextInMs, 20);
 });
 
 Deno.test("AioDeadlines moves an entry that is armed again later without another timer", async () => {

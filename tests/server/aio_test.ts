@@ -5,6 +5,8 @@ import { AioBase } from "../../src/server/aio_base.ts";
 import { within } from "../support/wait.ts";
 import { outcome, pattern, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 Deno.test("Aio gets() gives a line with its line feed, over tcp and unix sockets", async () => {
   for (const connect of [tcpPair, unixPair]) {
     using pair = await connect();

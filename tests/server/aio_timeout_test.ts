@@ -4,6 +4,8 @@ import { AioBase } from "../../src/server/aio_base.ts";
 import { within } from "../support/wait.ts";
 import { outcome, pattern, receive, receiveText, send, tcpPair } from "./aio_support.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 Deno.test("Aio gives -2 when nothing comes in time, and can be used again", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0.05);

@@ -4,6 +4,8 @@ import { AioBase } from "../../src/server/aio_base.ts";
 import { within } from "../support/wait.ts";
 import { outcome, pattern, receive, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** A connection that notes each write and accepts all of it. */
 class RecordingConn implements AioConn {
   readonly writes: string[] = [];

@@ -9,7 +9,7 @@ import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/lock_file.ts";
 import { isRefused, type Target } from "./client.ts";
 import { ReservedPort } from "./ports.ts";
-import { markedProcesses, type ProcessInfo } from "./proc.ts";
+import { descriptorsOf, listenerInode, markedProcesses, type ProcessInfo } from "./proc.ts";
 import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
 import { TempDir } from "./temp.ts";
 import { eventually } from "./wait.ts";
@@ -296,6 +296,18 @@ export class Master {
       throw new Error(`Cannot accept ${pids.length} of ${count} processes\n${this.log}`, { cause });
     }
     return pids;
+  }
+
+  /**
+   * Waits until the master itself has closed a listener, which its servers may still hold.
+   *
+   * @param target Where it is bound.
+   */
+  async closes(target: Target): Promise<void> {
+    const inode = listenerInode(target);
+    const isOpen = () =>
+      inode !== undefined && [...descriptorsOf(this.pid).values()].includes(`socket:[${inode}]`);
+    await eventually(() => !isOpen(), { what: `the listener ${target} to be closed` });
   }
 
   /**

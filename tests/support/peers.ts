@@ -13,7 +13,8 @@ import type { ProcessInfo } from "./proc.ts";
 import { TempDir } from "./temp.ts";
 import { eventually } from "./wait.ts";
 
-const SOURCES = new URL("../peers/", import.meta.url).pathname;
+const ROOT = new URL("../../", import.meta.url).pathname;
+const SOURCES = `${ROOT}tests/peers/`;
 
 /** The peers. */
 export type PeerName = "server" | "master";
@@ -89,7 +90,8 @@ export function executable(
  * @param module What the file imports.
  */
 export function denoExecutable(site: Site, module: string): string {
-  const text = `#!/usr/bin/env -S deno run -A\nimport "${module}";\n`;
+  const line = `#!/usr/bin/env -S deno run -A --config ${ROOT}deno.json\n`;
+  const text = `${line}import "${module}";\n`;
   return executable(site, { name: "server", text });
 }
 

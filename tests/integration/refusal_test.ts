@@ -1,0 +1,234 @@
+/** What a refused start and a refused reload say, and what they leave as it was. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { walkSync } from "@std/fs/walk";
+import { greeted } from "../support/client.ts";
+import { type MasterOptions, SERVERS, Site } from "../support/master.ts";
+import { firstOrdinaryPort } from "../support/privileges.ts";
+import { descriptorsOf, listenerInode } from "../support/proc.ts";
+
+const ORDINARY = `${import.meta.dirname}/../support/ordinary_master.ts`;
+const REFUSED_RELOADS = 20;
+
+/** All that is in the directory of a site, with the inode numbers: a file made anew is another one. */
+function filesOf({ dir }: Site): string[] {
+  return [...walkSync(dir.path)].map(({ path }) => `${path} ${Deno.lstatSync(path).ino}`).sort();
+}
+
+/** Starts a master that must refuse to, and gives what it says, line by line. */
+async function refusedStart(
+  site: Site,
+  { args = ["-C", site.conf, "-pid-file", site.pidFile], ...options }: MasterOptions = {},
+): Promise<string[]> {
+  const { code, stdout, stderr } = await site.run(args, options).ended();
+  assertEquals([code, stdout], [1, ""], stderr);
+  return stderr.trimEnd().replaceAll(site.dir.path, "DIR").split("\n");
+}
+
+Deno.test("a start that finds mistakes tells all of them, and touches nothing", async () => {
+  await using site = new Site();
+  const busy = `127.0.0.1:${site.busyPort()}`, plain = site.dir.write("plain", "precious");
+  site.write("a.cf", {
+    "server-service": `0:0 ${busy} local:${site.dir.file("new")}`,
+    "server-command": `${site.dir.path}`,
+    "server-proc-count": "-1",
+  });
+  site.write("b.cf", { "server-command": SERVERS.aio, "server-service": `${plain},${busy}` });
+  site.write("c.cf", { "server-command": SERVERS.aio, "server-service": "fifo:./made" });
+  site.write("z.gcf", { "server-log": "paper" });
+  const before = filesOf(site);
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, "-exit-after", "never"];
+  assertEquals(await refusedStart(site, { args }), [
+    'argument -exit-after: Cannot read "never": not a number with a unit, ' +
+    "expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
+    'DIR/conf/a.cf:1: server-service: Cannot listen on "0:0": a port out of range, ' +
+    "expected a port from 1 to 65535",
+    'DIR/conf/a.cf:2: server-command: Cannot run "DIR": a directory, expected an executable file',
+    'DIR/conf/a.cf:3: server-proc-count: Cannot read "-1": below 0, ' +
+    "expected a whole number from 0 to 10000",
+    `DIR/conf/b.cf:2: server-service: Cannot listen on "${busy}": already named in ` +
+    `DIR/conf/a.cf:1 as "${busy}", expected each address once`,
+    'DIR/conf/b.cf:2: server-service: Cannot listen on "DIR/plain": found a file of another kind, ' +
+    "expected a free path or an old socket",
+    `DIR/conf/b.cf:2: server-service: Cannot listen on "${busy}": ` +
+    "address in use (bind: EADDRINUSE), expected an address that no other program listens on",
+    'DIR/conf/z.gcf:1: server-log: Cannot read "paper": none of the forms, ' +
+    "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
+  ]);
+  assertEquals(filesOf(site), before);
+  assertEquals(Deno.readTextFileSync(plain), "precious");
+  await site.isGone();
+});
+
+Deno.test("a start that can't open an address takes away what it has made until then", async () => {
+  await using site = new Site();
+  const busy = `127.0.0.1:${site.busyPort()}`, port = site.port();
+  const made = ["local:./socket", "fifo:./pipe", `127.0.0.1:${port}`];
+  site.write("a.cf", {
+    "server-command": SERVERS.aio,
+    "server-service": [...made, busy].join(),
+  });
+  site.dir.write("master.pid", "");
+  const before = filesOf(site);
+  assertEquals(await refusedStart(site), [
+    `DIR/conf/a.cf:2: server-service: Cannot listen on "${busy}": ` +
+    "address in use (bind: EADDRINUSE), expected an address that no other program listens on",
+  ]);
+  assertEquals(filesOf(site), before);
+  await site.isGone();
+});
+
+Deno.test("a start as an ordinary user tells what that user may not do", async () => {
+  await using site = new Site();
+  const [locked, closed] = [site.dir.file("locked"), site.write("closed.cf", { a: "b" })];
+  Deno.mkdirSync(`${locked}/inner`, { recursive: true });
+  const privileged = firstOrdinaryPort() - 1;
+  const wanted = [`${locked}/socket`, `fifo:${locked}/pipe`, `${locked}/inner/socket`];
+  if (privileged > 0) wanted.push(`127.0.0.1:${privileged}`);
+  site.write("x.cf", { "server-command": SERVERS.aio, "server-service": wanted.join() });
+  const modes = { [site.dir.path]: 0o777, [site.conf]: 0o777, [closed]: 0o000 };
+  const lockedModes = { [`${locked}/inner`]: 0o000, [locked]: 0o555 };
+  for (const [path, mode] of Object.entries({ ...modes, ...lockedModes })) {
+    Deno.chmodSync(path, mode);
+  }
+  const listen = (address: string, found: string, expected: string) =>
+    `DIR/conf/x.cf:2: server-service: Cannot listen on "${address}": ${found}, expected ${expected}`;
+  const path = "a path that this user may make and use";
+  assertEquals(await refusedStart(site, { program: ORDINARY }), [
+    'DIR/conf/closed.cf: Cannot read settings file "DIR/conf/closed.cf": permission denied, ' +
+    "expected a regular file that may be read",
+    listen("DIR/locked/socket", "permission denied (bind: EACCES)", path),
+    listen("DIR/locked/pipe", "permission denied (mkfifo: EACCES)", path),
+    listen("DIR/locked/inner/socket", "permission denied (EACCES)", path),
+    ...privileged > 0
+      ? [
+        listen(
+          `127.0.0.1:${privileged}`,
+          "permission denied (bind: EACCES)",
+          "a port that this user may listen on",
+        ),
+      ]
+      : [],
+  ]);
+  for (const path of Object.keys(lockedModes).reverse()) Deno.chmodSync(path, 0o700);
+});
+
+Deno.test("a start as an ordinary user tells of a directory or a pid file that is not this user's", async () => {
+  await using site = new Site();
+  Deno.chmodSync(site.dir.path, 0o555);
+  const expected = "a file that can be made and written, in a directory that exists";
+  assertEquals(await refusedStart(site, { program: ORDINARY }), [
+    `argument -pid-file: Cannot lock "DIR/master.pid": permission denied (open: EACCES), ` +
+    `expected ${expected}`,
+  ]);
+  Deno.chmodSync(site.conf, 0o000);
+  assertEquals(await refusedStart(site, { program: ORDINARY }), [
+    'DIR/conf: Cannot read settings directory "DIR/conf": permission denied, ' +
+    "expected a directory that may be read",
+  ]);
+  for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o700);
+});
+
+const LOG_PATHS: Readonly<Record<string, string>> = {
+  "none/log": 'Cannot receive log lines at "DIR/none/log": no such file or directory ' +
+    "(bind: ENOENT), expected a free path in a directory that exists",
+  plain: 'Cannot bind "DIR/plain": found a file of another kind, ' +
+    "expected a free path or an old socket",
+};
+
+for (const [name, message] of Object.entries(LOG_PATHS)) {
+  Deno.test(`a start with a log service at ${name} is refused`, async () => {
+    await using site = new Site();
+    const plain = site.dir.write("plain", "precious");
+    const logService = `${site.dir.file(name)},${site.dir.path}/,day`;
+    const args = ["-C", site.conf, "-pid-file", site.pidFile, "-log-service", logService];
+    assertEquals(await refusedStart(site, { args }), [`argument -log-service: ${message}`]);
+    assertEquals(Deno.readTextFileSync(plain), "precious");
+    await site.isGone();
+  });
+}
+
+for (const argument of ["-C", "-pid-file", "-config"]) {
+  Deno.test(`a start with ${argument} as its last argument is refused`, async () => {
+    await using site = new Site();
+    assertEquals(await refusedStart(site, { args: [argument] }), [
+      `argument ${argument}: Cannot read argument "${argument}": no value after it, ` +
+      `expected ${argument} VALUE, or -${argument} for a flag`,
+    ]);
+    await site.isGone();
+  });
+}
+
+Deno.test("a start with a -config that is not there is refused", async () => {
+  await using site = new Site();
+  assertEquals(await refusedStart(site, { args: ["-config", site.dir.file("none")] }), [
+    'DIR/none: Cannot read settings file "DIR/none": no such file or directory, ' +
+    "expected a regular file that may be read",
+  ]);
+});
+
+Deno.test("a second master with the same pid file is refused, and leaves the first one alone", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const pid = Deno.readTextFileSync(site.pidFile);
+  assertEquals(await refusedStart(site), [
+    'argument -pid-file: Cannot lock "DIR/master.pid": another process holds the lock, ' +
+    "expected no running master",
+  ]);
+  assertEquals(Deno.readTextFileSync(site.pidFile), pid);
+  (await greeted(port)).close();
+  await master.stop();
+});
+
+Deno.test("a refused reload leaves processes, listeners, files and descriptors as they were", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("kept"), config = site.dir.write("own", "x = y\n");
+  const good = { mode: "coroutine", service: `127.0.0.1:${port},${path}` } as const;
+  site.serve("good.cf", good);
+  const master = await site.start({ args: ["-config", config] });
+  const [pid] = await master.serving("good.cf", 1);
+  const state = () => ({
+    pids: master.servers().map((server) => server.pid),
+    inodes: [port, path].map(listenerInode),
+    descriptors: descriptorsOf(master.pid).size,
+    files: filesOf(site),
+  });
+
+  // All that is named is new and could be opened, but for the last.
+  const busy = `127.0.0.1:${site.busyPort()}`;
+  const fresh = ["local:./socket", "fifo:./pipe", `127.0.0.1:${site.port()}`];
+  site.serve("good.cf", { mode: "aio", service: fresh.join() });
+  site.serve("other.cf", { mode: "aio", service: `${busy},0:0` });
+  const before = state();
+  assertEquals(before.pids, [pid]);
+  for (let reload = 0; reload < REFUSED_RELOADS; reload++) {
+    const text = await master.reloadRefused();
+    assertEquals(text.split("\n").map((line) => line.replaceAll(site.dir.path, "DIR")), [
+      'DIR/conf/other.cf:2: server-service: Cannot listen on "0:0": a port out of range, ' +
+      "expected a port from 1 to 65535",
+    ]);
+  }
+  site.serve("other.cf", { mode: "aio", service: busy });
+  for (let reload = 0; reload < REFUSED_RELOADS; reload++) {
+    assertStringIncludes(await master.reloadRefused(), "address in use");
+  }
+  assertEquals(state(), before);
+  (await greeted(port)).close();
+
+  // What the master itself reads again must be there too.
+  site.remove("other.cf");
+  site.serve("good.cf", good);
+  Deno.removeSync(config);
+  assertStringIncludes(await master.reloadRefused(), `Cannot read settings file "${config}"`);
+  Deno.renameSync(site.conf, `${site.conf}.away`);
+  const text = await master.reloadRefused();
+  assertStringIncludes(text, `Cannot read settings file "${config}"`);
+  assertStringIncludes(text, `Cannot read settings directory "${site.conf}"`);
+  assertEquals(state().pids, [pid]);
+  Deno.renameSync(`${site.conf}.away`, site.conf);
+  site.dir.write("own", "x = y\n");
+  await master.reload();
+  assert((await master.serving("good.cf", 1))[0] !== pid);
+  await master.stop();
+});

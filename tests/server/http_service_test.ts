@@ -1,0 +1,295 @@
+import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "@std/assert";
+import { closeFd } from "../../src/os/descriptor.ts";
+import { socketPair } from "../../src/os/socket.ts";
+import { serveHttp } from "../../src/server/http_service.ts";
+import { leavesNothingOpen } from "../support/descriptors.ts";
+import { ReservedPort } from "../support/ports.ts";
+import { startFunction, type TestProcess, withOpenFileLimit } from "../support/processes.ts";
+import { TempDir } from "../support/temp.ts";
+import { HttpClient } from "./http_client.ts";
+import { connectRaw } from "./raw_client.ts";
+
+/** A server whose handlers do what the path says, and print that they have begun. */
+async function commanded(address: string): Promise<void> {
+  const { coroutineServerMain, serveHttp } = await import("../../coroutine_server.ts");
+  const held = Promise.withResolvers<void>();
+  const stopping = Promise.withResolvers<void>();
+  let holding = 0;
+  const commands: Record<string, (request: Request) => Response | Promise<Response>> = {
+    "/": () => new Response(`pid ${Deno.pid}`),
+    async "/length"(request) {
+      return new Response(`${(await request.arrayBuffer()).byteLength} bytes`);
+    },
+    "/echo": (request) => new Response(request.body),
+    async "/late"(request) {
+      await stopping.promise;
+      return new Response(`${(await request.arrayBuffer()).byteLength} bytes`);
+    },
+    async "/hold"() {
+      console.log("holding", ++holding);
+      await held.promise;
+      return new Response("released");
+    },
+    "/release"() {
+      held.resolve();
+      return new Response("releasing");
+    },
+    "/throw"() {
+      throw new Error("a fault in a handler");
+    },
+    async "/reject"() {
+      await Promise.resolve();
+      throw new TypeError("a later fault");
+    },
+    "/redirect": () => Response.redirect("http://test/elsewhere"),
+  };
+  Deno.exit(
+    await coroutineServerMain({
+      serviceRegister(_service, fd, fdType) {
+        serveHttp(fd, fdType, (request) => {
+          const { pathname } = new URL(request.url);
+          if (request.method === "POST") console.log("begun", pathname);
+          return commands[pathname](request);
+        });
+        console.log("serving");
+      },
+      beforeSoftstop() {
+        console.log("stopping");
+        stopping.resolve();
+      },
+    }, ["alone", "-server-service", address]),
+  );
+}
+
+/** A running server. Declare it with `await using`. */
+interface Server extends AsyncDisposable {
+  readonly process: TestProcess;
+  /** A port, or the path of a unix socket. */
+  readonly target: number | string;
+  connect(): Promise<HttpClient>;
+  /** Tells it to stop, and waits until it accepts no more. */
+  softstop(): Promise<void>;
+}
+
+type Options = { readonly unix?: boolean; readonly prefix?: readonly string[] };
+
+async function start({ unix = false, prefix }: Options = {}): Promise<Server> {
+  const dir = new TempDir();
+  const reserved = new ReservedPort();
+  const target = unix ? dir.file("http") : reserved.port;
+  const arg = unix ? `${target}` : `127.0.0.1:${target}`;
+  const process = startFunction(import.meta, commanded, { arg, prefix });
+  await process.prints(/serving\n/);
+  return {
+    process,
+    target,
+    connect: () => HttpClient.connect(target),
+    async softstop() {
+      process.signal("SIGTERM");
+      await process.prints(/stopping\n/);
+    },
+    async [Symbol.asyncDispose]() {
+      await process[Symbol.asyncDispose]();
+      reserved[Symbol.dispose]();
+      dir[Symbol.dispose]();
+    },
+  };
+}
+
+/** The whole life of a server, of which the test is a part. */
+function test(text: string, body: (server: Server) => Promise<void>, options?: Options): void {
+  Deno.test(`serveHttp() ${text}`, async () => {
+    await using server = await start(options);
+    await body(server);
+  });
+}
+
+const UPLOAD = new Uint8Array(100 * 1024).fill(120);
+
+for (const unix of [false, true]) {
+  test(`answers many requests on a connection (${unix ? "unix" : "inet"})`, async (server) => {
+    using client = await server.connect();
+    for (let i = 0; i < 10; i++) {
+      const { status, headers, body } = await client.get("/");
+      assertEquals([status, body], [200, `pid ${server.process.pid}`]);
+      assertEquals(headers.get("connection"), undefined);
+    }
+    await client.post("/length", UPLOAD.length);
+    await client.send(UPLOAD);
+    assertEquals((await client.answer()).body, `${UPLOAD.length} bytes`);
+    await client.post("/echo", 5);
+    await client.send("12345");
+    assertEquals((await client.answer()).body, "12345");
+    await server.softstop();
+    await client.ended();
+    // Not even the address of the throw-away listener.
+    assertMatch(await server.process.succeeds(), /^serving\n(begun .*\n){2}stopping\n$/);
+    assertEquals(server.process.stderr, "");
+  }, { unix });
+}
+
+test("answers requests of many connections at the same time", async (server) => {
+  const clients = await Promise.all(Array.from({ length: 100 }, () => server.connect()));
+  await Promise.all(clients.map((client) => client.request("/hold")));
+  await server.process.prints(/holding 100\n/);
+  using other = await server.connect();
+  assertEquals((await other.get("/release")).body, "releasing");
+  for (const client of clients) {
+    assertEquals((await client.answer()).body, "released");
+    client[Symbol.dispose]();
+  }
+});
+
+test("answers 500 for a handler that fails, logs its stack, and goes on", async (server) => {
+  using client = await server.connect();
+  for (
+    const [path, line] of [
+      ["/throw", /error while answering a request: Error: a fault in a handler\n +at /],
+      ["/reject", /error while answering a request: TypeError: a later fault\n +at /],
+      ["/no_such_command", /error while answering a request: TypeError: .*\n +at /],
+    ] as const
+  ) {
+    const { status, body } = await client.get(path);
+    assertEquals([status, body], [500, "Internal Server Error"]);
+    await server.process.complains(line);
+  }
+  assertEquals((await client.get("/")).status, 200);
+});
+
+test("answers at the stop what is under way, and then ends", async (server) => {
+  using client = await server.connect();
+  using other = await server.connect();
+  assertEquals((await other.get("/")).status, 200);
+  await client.request("/hold");
+  await server.process.prints(/holding 1\n/);
+  await server.softstop();
+  const { status, headers, body } = await other.get("/release");
+  assertEquals([status, headers.get("connection"), body], [200, "close", "releasing"]);
+  const released = await client.answer();
+  assertEquals([released.headers.get("connection"), released.body], ["close", "released"]);
+  await client.ended();
+  await server.process.succeeds();
+  assertEquals(server.process.stderr, "");
+});
+
+test("tells clients to close after the stop, whatever the answer is like", async (server) => {
+  const paths = ["/redirect", "/throw", "/echo", "/"];
+  const clients = await Promise.all(paths.map(() => server.connect()));
+  for (const client of clients) assertEquals((await client.get("/")).status, 200);
+  await server.softstop();
+  for (const [index, client] of clients.entries()) {
+    const { headers } = await client.get(paths[index]);
+    assertEquals(headers.get("connection"), "close", paths[index]);
+    client[Symbol.dispose]();
+  }
+  await server.process.succeeds();
+});
+
+for (const path of ["/length", "/echo", "/late"]) {
+  test(`takes the whole of the uploads that are under way at the stop, as ${path}`, async (server) => {
+    const half = UPLOAD.length / 2;
+    const clients = await Promise.all(Array.from({ length: 8 }, () => server.connect()));
+    for (const client of clients) {
+      await client.post(path, UPLOAD.length);
+      await server.process.prints(/begun/);
+      await client.send(UPLOAD.subarray(0, half));
+    }
+    await server.softstop();
+    // Longer than the pause after which the others are taken for idle.
+    await new Promise((resolve) => setTimeout(resolve, 1300));
+    for (const client of clients) await client.send(UPLOAD.subarray(half));
+    const expected = path === "/echo" ? "x".repeat(UPLOAD.length) : `${UPLOAD.length} bytes`;
+    for (const client of clients) {
+      const { status, headers, body } = await client.answer();
+      assertEquals([status, headers.get("connection")], [200, "close"]);
+      assert(body === expected, body.slice(0, 100));
+      client[Symbol.dispose]();
+    }
+    await server.process.succeeds();
+    assertEquals(server.process.stderr, "");
+  });
+}
+
+test("answers the first request of a connection that was accepted before the stop", async (server) => {
+  const clients = await Promise.all(Array.from({ length: 20 }, () => server.connect()));
+  // An answer on the last one shows that all before it are accepted.
+  assertEquals((await clients[19].get("/")).status, 200);
+  await server.softstop();
+  for (const client of clients) {
+    assertEquals((await client.get("/")).headers.get("connection"), "close");
+    client[Symbol.dispose]();
+  }
+  await server.process.succeeds();
+});
+
+test("leaves who comes after the stop to the others that share the socket", async (server) => {
+  using client = await server.connect();
+  await client.request("/hold");
+  await server.process.prints(/holding 1\n/);
+  await server.softstop();
+  using late = await server.connect();
+  await late.request("/hold");
+  using other = await server.connect();
+  await other.request("/hold");
+  server.process.signal("SIGTERM");
+  await server.process.succeeds();
+  assertEquals(server.process.stdout, "serving\nholding 1\nstopping\n");
+});
+
+test("survives connections that are reset while they wait", async (server) => {
+  server.process.signal("SIGSTOP");
+  for (let i = 0; i < 200; i++) connectRaw(server.target as number).reset();
+  server.process.signal("SIGCONT");
+  using client = await server.connect();
+  assertEquals((await client.get("/")).status, 200);
+});
+
+test("goes on after a lack of descriptors, with the connections that it has", async (server) => {
+  using kept = await server.connect();
+  assertEquals((await kept.get("/")).status, 200);
+  using uploading = await server.connect();
+  await uploading.post("/length", UPLOAD.length);
+  await server.process.prints(/begun/);
+  const line = /Too many open files.*accepting goes on after a pause/;
+  const complained = server.process.complains(line).then(() => performance.now());
+  const others = await Promise.all(Array.from({ length: 80 }, () => server.connect()));
+  const since = await complained;
+  await server.process.complains(line);
+  assertGreater(performance.now() - since, 900, "two lines in less than a second");
+  assertEquals((await kept.get("/")).status, 200);
+
+  for (const other of others) other[Symbol.dispose]();
+  for (let i = 0; i < 20; i++) {
+    using client = await server.connect();
+    assertEquals((await client.get("/")).status, 200);
+  }
+  await uploading.send(UPLOAD);
+  assertEquals((await uploading.answer()).body, `${UPLOAD.length} bytes`);
+  await uploading.request("/hold");
+  await server.process.prints(/holding 1\n/);
+  await server.softstop();
+  using late = await server.connect();
+  await late.request("/");
+}, { prefix: withOpenFileLimit(70) });
+
+Deno.test("serveHttp() after the stop accepts nothing, and its server ends", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { serverLifecycle } = await import("../../src/server/lifecycle.ts");
+    const { serveHttp } = await import("../../src/server/http_service.ts");
+    const { inetSocket } = await import("./service_sockets.ts");
+    serverLifecycle.stopNotify(0);
+    serveHttp(inetSocket().fd, "inet", () => new Response());
+  });
+  // The process ends when nothing is left that listens.
+  await child.succeeds();
+});
+
+Deno.test("serveHttp() refuses what is no listening socket, and leaves it open", () =>
+  leavesNothingOpen(() => {
+    const [one, two] = socketPair();
+    const handler = () => new Response();
+    assertThrows(() => serveHttp(one, "fifo", handler), TypeError, "a fifo, expected");
+    assertThrows(() => serveHttp(one, "inet", handler), TypeError, "expected a listening");
+    closeFd(one);
+    closeFd(two);
+  }));
