@@ -27,8 +27,9 @@
  * if (import.meta.main) {
  *   Deno.exit(
  *     await aioServerMain({
- *       serviceRegister: (_service, fd, fdType) =>
- *         aioServerGeneralAioRegister(defaultAioBase, fd, fdType, nextLine),
+ *       serviceRegister(_service, fd, fdType) {
+ *         aioServerGeneralAioRegister(defaultAioBase, fd, fdType, nextLine);
+ *       },
  *     }),
  *   );
  * }

@@ -7,7 +7,7 @@ import { Channel } from "../ipc/channel.ts";
 import type { Message } from "../ipc/protocol.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { socketPair } from "../os/socket.ts";
-import type { ChildProcess } from "../os/spawn.ts";
+import type { ChildProcess } from "../os/child_process.ts";
 import type {
   LauncherOptions,
   LaunchRequest,

@@ -11,7 +11,7 @@ import { systemClock, type Timer } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import type { Watch } from "../os/poller.ts";
 import { pipe } from "../os/socket.ts";
-import type { ChildProcess } from "../os/spawn.ts";
+import type { ChildProcess } from "../os/child_process.ts";
 import type {
   LauncherOptions,
   LaunchRequest,

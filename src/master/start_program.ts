@@ -5,7 +5,8 @@
  */
 import type { ExecPlan } from "../os/exec.ts";
 import type { DeathSignal } from "../os/process.ts";
-import type { ChildProcess, Spawner } from "../os/spawn.ts";
+import type { ChildProcess } from "../os/child_process.ts";
+import type { Spawner } from "../os/spawn.ts";
 import { SHIM_ARGUMENT } from "./exec_shim.ts";
 import type { Program, ProgramLookup } from "./program.ts";
 

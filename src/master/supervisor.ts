@@ -10,7 +10,7 @@
 import { ConfigError, type Problem } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
-import type { ExitStatus } from "../os/spawn.ts";
+import type { ExitStatus } from "../os/child_process.ts";
 import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
 import { type ListenerPort, ListenerTable } from "./listeners.ts";
 import {

@@ -5,7 +5,8 @@
  */
 import type { ServiceConfig } from "../config/service.ts";
 import type { Poller } from "../os/poller.ts";
-import type { ExitStatus, Spawner } from "../os/spawn.ts";
+import type { ExitStatus } from "../os/child_process.ts";
+import type { Spawner } from "../os/spawn.ts";
 import type { ProgramLookup } from "./program.ts";
 
 /** What a worker tells. */

@@ -10,7 +10,7 @@ import { closeFd, duplicateFd } from "./descriptor.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
 import { cString, cStringArray, libc } from "./libc.ts";
 import { processSignals, SIGNALS } from "./signals.ts";
-import type { ChildProcess, ExitStatus } from "./spawn.ts";
+import type { ChildProcess, ExitStatus } from "./child_process.ts";
 
 /** What to start. */
 export interface PlacedRequest {

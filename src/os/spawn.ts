@@ -4,28 +4,8 @@
  * @module
  */
 import { setCloseOnExec } from "./descriptor.ts";
+import type { ChildProcess } from "./child_process.ts";
 import { type PlacedRequest, spawnPlaced } from "./placed_spawn.ts";
-
-/** How a process ended. */
-export interface ExitStatus {
-  /** The exit code; 128 + signal number when a signal ended it. */
-  readonly code: number;
-  /** The signal that ended it, or null. */
-  readonly signal: string | null;
-}
-
-/** A process that was started. */
-export interface ChildProcess {
-  readonly pid: number;
-  /** Fulfilled once it has ended and has been reaped. */
-  readonly exited: Promise<ExitStatus>;
-  /**
-   * Sends a signal, unless the process has ended: its pid may be another process's by then.
-   *
-   * @param signal Which one.
-   */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
-}
 
 /** What to start. */
 export interface SpawnRequest {

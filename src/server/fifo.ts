@@ -97,6 +97,7 @@ export class FifoReader {
     this.#fd = -1;
   }
 
+  /** As {@linkcode close}. */
   [Symbol.dispose](): void {
     this.close();
   }

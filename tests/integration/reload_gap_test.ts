@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Client, greeted, type Target } from "../support/client.ts";
-import { example, Master, MODES, Site } from "../support/master.ts";
+import { example, type Master, MODES, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How often the master is reloaded; more for a longer run. */

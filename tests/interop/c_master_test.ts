@@ -12,11 +12,6 @@ import {
 } from "../support/peers.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 
-/** Starts a master in C with `deno` in its PATH. */
-function startCMaster(site: Site): Promise<CMaster> {
-  return CMaster.start(site, { env: withDenoInPath(site) });
-}
-
 /** A server of this project in one executable file, for a command without arguments. */
 function wrapped(site: Site, script: string, args = ""): string {
   const text = `#!/bin/sh\nexec deno run -A ${script} "$@" ${args}\n`;
@@ -58,7 +53,7 @@ for (const mode of MODES) {
     const command = denoExecutable(site, SERVERS[mode]);
     site.write("x.cf", { "server-command": command, "server-service": service, color: "blue" });
     site.write("all.gcf", { color: "red", shape: "round" });
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using client = await greeted(ports[0]);
     assertMatch(client.greeting, new RegExp(`^${mode} \\d+ - inet$`));
     using ssl = await greeted(ports[1]);
@@ -88,15 +83,15 @@ for (const mode of MODES) {
     const command = denoExecutable(site, SERVERS[mode]);
     const settings = { "server-command": command, "server-service": `127.0.0.1:${port}` };
     site.write("x.cf", { ...settings, "server-proc-count": 2 });
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using before = await greeted(port);
     const inode = listenerInode(port);
     const clients = new ClientLoop(port);
     try {
-      for (const color of ["red", "blue"]) {
+      for (const [reloads, color] of ["red", "blue"].entries()) {
         site.write("x.cf", { ...settings, "server-proc-count": 2, color });
         await master.reload();
-        for (let count = 0; count < 2; count++) await master.logs(/serviceRegister/);
+        await master.logs(/serviceRegister/, 2 * (reloads + 2));
       }
       using after = await successorOf(pidIn(before), port);
       assertEquals(await after.ask("setting color"), "blue");
@@ -117,7 +112,7 @@ for (const mode of MODES) {
     const command = denoExecutable(site, SERVERS[mode]);
     const settings = { "server-command": command, "server-service": `127.0.0.1:${port}` };
     site.write("x.cf", settings);
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using detached = await greeted(port);
     assertEquals(await detached.ask("detach"), "detached");
     await master.logs(new RegExp(`lost ${pidIn(detached)}\n`));
@@ -139,8 +134,8 @@ for (const mode of MODES) {
       "server-service": `127.0.0.1:${ports[0]}`,
       "server-proc-count": 2,
     });
-    const master = await startCMaster(site);
-    for (let count = 0; count < 2; count++) await master.logs(/serviceRegister/);
+    const master = await CMaster.start(site);
+    await master.serving("x.cf", 2);
     // A client that stays does not keep it.
     using _ = await greeted(ports[0]);
     master.process.signal("SIGKILL");
@@ -153,7 +148,7 @@ for (const mode of MODES) {
     const port = site.port();
     const command = denoExecutable(site, SERVERS[mode]);
     site.write("x.cf", { "server-command": command, "server-service": `127.0.0.1:${port}` });
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using first = await greeted(port);
     Deno.kill(pidIn(first), "SIGKILL");
     using second = await successorOf(pidIn(first), port);
@@ -167,7 +162,7 @@ for (const mode of MODES) {
     const command = denoExecutable(site, SERVERS[mode]);
     const settings = { "server-command": command };
     site.write("x.cf", { ...settings, "server-service": `127.0.0.1:${ports[0]}` });
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using before = await greeted(ports[0]);
     site.write("x.cf", { ...settings, "server-service": `127.0.0.1:${ports[1]}` });
     await master.reload();
@@ -208,7 +203,7 @@ for (const [index, { after, hook, ends }] of softstops.entries()) {
       "server-service": `127.0.0.1:${port}`,
       "server-stop-on-softstop-after": after,
     });
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using client = await greeted(port);
     const startedAt = performance.now();
     await master.reload();
@@ -243,7 +238,7 @@ for (const { file, welcome, answer } of examples) {
     const port = site.port();
     const command = wrapped(site, example(file));
     site.write("x.cf", { "server-command": command, "server-service": `127.0.0.1:${port}` });
-    const master = await startCMaster(site);
+    const master = await CMaster.start(site);
     using client = await Client.connect(port);
     assertEquals(await client.line(), welcome);
     assertEquals(await client.ask("hello"), answer);
@@ -262,7 +257,7 @@ Deno.test("one executable server file runs under both masters", async () => {
   const port = site.port();
   const command = denoExecutable(site, SERVERS.coroutine);
   site.write("x.cf", { "server-command": command, "server-service": `127.0.0.1:${port}` });
-  const old = await startCMaster(site);
+  const old = await CMaster.start(site);
   {
     using client = await greeted(port);
     assertEquals(await client.ask("echo hello"), "hello");
@@ -295,7 +290,7 @@ Deno.test("a server whose master is gone before it has started ends at once", as
   new Deno.Command("mkfifo", { args: [site.dir.file("go")] }).outputSync();
   const command = executable(site, { name: "server", text });
   site.write("x.cf", { "server-command": command, "server-service": `127.0.0.1:${port}` });
-  const master = await startCMaster(site);
+  const master = await CMaster.start(site);
   const [, pid] = await master.logs(/waiting (\d+)\n/);
   master.process.signal("SIGKILL");
   await Deno.writeTextFile(site.dir.file("go"), "\n", { create: false });

@@ -145,7 +145,7 @@ Deno.test("a reload keeps the old servers in C while the new program can't live"
   using before = await greeted(port);
   site.write("x.cf", { ...settings, "peer-exit-at-start": 3 });
   await master.reload();
-  for (let count = 0; count < 3; count++) await master.logs(/process \d+ ended .*: exit code 3/);
+  await master.logs(/process \d+ ended .*: exit code 3/, 3);
   assertEquals(await before.ask("echo still"), "still");
   assertEquals(
     pidIn(await greeted(port).then((client) => (client.close(), client))),
@@ -241,7 +241,7 @@ Deno.test("spawning siblings never leaves a shared listener blocking", async () 
     const others = pidsOf(master).filter((pid) => pid !== pidIn(watcher));
     for (const pid of others) Deno.kill(pid, "SIGKILL");
     for (const pid of others) await master.logs(new RegExp(`process ${pid} ended`));
-    for (const _ of others) await master.logs(/serviceRegister/);
+    await master.serving("x.cf", 3);
   }
   const [looked, blocking] = (await watcher.ask("watched")).split(" ").map(Number);
   console.log(`looked ${looked} times while 20 siblings were started`);

@@ -54,6 +54,7 @@ for (const place of ["a.cf", "all.gcf"]) {
     const [{ argv }] = master.servers("a.cf");
     assertEquals(argv.slice(-2), ["-server-service", "x:i5"]);
     assertEquals(statusPipes(pidIn(client)).length, 2);
+    client.close();
     await master.stop();
   });
 }
@@ -67,6 +68,7 @@ Deno.test("server-protocol in a .cf wins over that of a .gcf", async () => {
   using client = await greeted(port);
   assert(master.servers("a.cf")[0].argv.includes("-server-control"));
   assertEquals(await client.ask("setting server-protocol"), "control");
+  client.close();
   await master.stop();
 });
 
@@ -84,7 +86,7 @@ Deno.test("a program that LIB-ZC's protocol does not fit is replaced when it end
   const [{ pid }] = master.servers();
   Deno.kill(pid, "SIGTERM");
   await master.logs(new RegExp(`process ${pid} ended after \\d+ ms: signal SIGTERM`));
-  await master.logs(/started/);
+  await master.logs(/started/, 2);
   await master.stop();
 });
 
@@ -143,11 +145,11 @@ Deno.test("a program that can't be executed is tried again after a pause, and no
   site.write("a.cf", { "server-command": program, "server-service": `127.0.0.1:${port}` });
   const startedAt = performance.now();
   const master = await site.start();
-  const refused = () => master.logs(/a\.cf: posix_spawn ".*server": no such file.* in 100 ms/);
-  await refused();
+  const refused = /a\.cf: posix_spawn ".*server": no such file.* in 100 ms/;
+  await master.logs(refused);
   const descriptors = descriptorsOf(master.pid).size;
-  while (master.logged(/in 100 ms/) < 6) await refused();
-  const pauses = master.logged(/in 100 ms/) - 1;
+  await master.logs(refused, 6);
+  const pauses = master.logged(refused) - 1;
   assert(performance.now() - startedAt > pauses * 99, "the pauses are too short");
   assertEquals(descriptorsOf(master.pid).size, descriptors);
   assertEquals(master.servers(), []);

@@ -368,4 +368,4 @@ export function pidIn({ greeting }: { readonly greeting: string }): number {
   return Number(greeting.split(" ")[1]);
 }
 
-export { type Target };
+export type { Target };

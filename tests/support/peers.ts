@@ -7,8 +7,8 @@
 import { assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { type Client, greeted, type Target } from "./client.ts";
-import type { Ended, StartOptions, TestProcess } from "./processes.ts";
-import { pidIn, type Site } from "./master.ts";
+import type { Ended, TestProcess } from "./processes.ts";
+import { Master, pidIn, type Site } from "./master.ts";
 import type { ProcessInfo } from "./proc.ts";
 import { TempDir } from "./temp.ts";
 import { eventually } from "./wait.ts";
@@ -136,49 +136,31 @@ export function successorOf(pid: number, target: Target): Promise<Greeted> {
 }
 
 /** A running master in C. It ends with its {@linkcode Site}. */
-export class CMaster {
-  readonly #site: Site;
+export class CMaster extends Master {
+  readonly #processes: () => readonly ProcessInfo[];
 
-  private constructor(site: Site, readonly process: TestProcess) {
-    this.#site = site;
+  private constructor(site: Site, process: TestProcess) {
+    super(site, process);
+    this.#processes = () => site.processes();
   }
 
   /**
-   * Starts one, and waits until its ports are open.
+   * Starts one, with `deno` in its `PATH`, and waits until its ports are open.
    *
-   * @param site Where its settings are. Its working directory is the site's.
-   * @param options How to start it.
+   * @param site Where its settings are.
    */
-  static async start(site: Site, options: Omit<StartOptions, "cwd"> = {}): Promise<CMaster> {
+  static async start(site: Site): Promise<CMaster> {
     const argv = [peer("master"), "-C", site.conf, "-pid-file", site.pidFile];
-    const process = site.execute(argv, options);
-    await process.complains(/listening\n/);
-    return new CMaster(site, process);
-  }
-
-  /** Its process id. */
-  get pid(): number {
-    return this.process.pid;
-  }
-
-  /**
-   * Waits for a line of it or of one of its servers, behind those of earlier calls.
-   *
-   * @param pattern What to look for.
-   */
-  logs(pattern: RegExp): Promise<RegExpExecArray> {
-    return this.process.complains(pattern);
-  }
-
-  /** Its running children. */
-  servers(): ProcessInfo[] {
-    return this.#site.processes().filter(({ parent }) => parent === this.pid);
+    const master = new CMaster(site, site.execute(argv, { env: withDenoInPath(site) }));
+    await master.logs(/listening\n/);
+    return master;
   }
 
   /** Sends SIGHUP, and waits until the configuration has been read again. */
-  async reload(): Promise<void> {
+  override async reload(): Promise<void> {
+    const before = this.logged(/reloaded$/);
     this.process.signal("SIGHUP");
-    await this.logs(/reloaded\n/);
+    await this.logs(/reloaded\n/, before + 1);
   }
 
   /**
@@ -186,11 +168,11 @@ export class CMaster {
    *
    * @param withinMs How long its servers may take after that, in milliseconds.
    */
-  async stop(withinMs = 2_000): Promise<Ended> {
+  override async stop(withinMs = 2_000): Promise<Ended> {
     this.process.signal("SIGTERM");
     const ended = await this.process.ended();
     assertEquals([ended.code, ended.signal], [0, null], ended.stderr);
-    await eventually(() => this.#site.processes().length === 0, {
+    await eventually(() => this.#processes().length === 0, {
       what: "the end of its servers",
       withinMs,
     });

@@ -1,0 +1,102 @@
+import { assertEquals } from "@std/assert";
+import { type Client, greeted } from "../support/client.ts";
+import { MODES, pidIn, Site } from "../support/master.ts";
+
+/** How long servers may live on without their master, in milliseconds. */
+const OUTLIVE_MS = 2_000;
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: no server outlives a killed master, and a new one starts at once`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("sock");
+    const settings = { mode, service: `127.0.0.1:${port},${path}`, "server-proc-count": 3 };
+    site.serve("a.cf", settings);
+    site.serve("b.cf", { mode, service: site.port() });
+    const first = await site.start();
+    await Promise.all([first.serving("a.cf", 3), first.serving("b.cf", 1)]);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => greeted(port)));
+    first.process.signal("SIGKILL");
+    await first.process.ended();
+    const second = await site.start();
+    using client = await greeted(path);
+    assertEquals(await client.ask("echo again"), "again");
+    client.close();
+    for (const client of clients) await client.ending();
+    clients.forEach((client) => client.close());
+    await second.stop();
+  });
+
+  Deno.test(`${mode} mode: idle and busy servers of a killed master end within two seconds`, async () => {
+    await using site = new Site();
+    const [idle, busy, draining] = [site.port(), site.port(), site.port()];
+    site.serve("idle.cf", { mode, service: idle, "server-proc-count": 2 });
+    site.serve("busy.cf", { mode, service: busy });
+    site.serve("draining.cf", {
+      mode,
+      service: draining,
+      args: ["--before-softstop"],
+      "server-stop-on-softstop-after": 3600,
+    });
+    const master = await site.start();
+    await master.serving("idle.cf", 2);
+    const clients: Client[] = [await greeted(busy), await greeted(draining), await greeted(busy)];
+    await master.reload();
+    await master.logs(/\] beforeSoftstop/);
+    await Promise.all([master.serving("idle.cf", 2), master.serving("draining.cf", 2)]);
+    const exchange = clients[0].ask("echo under way");
+    master.process.signal("SIGKILL");
+    assertEquals(await exchange, "under way");
+    await site.isGone(OUTLIVE_MS);
+    clients.forEach((client) => client.close());
+  });
+
+  Deno.test(`${mode} mode: a server that has not begun to serve does not outlive its master`, async () => {
+    await using site = new Site();
+    site.serve("a.cf", { mode, service: site.port(), "ready-when": site.dir.file("never") });
+    const master = await site.start();
+    await master.logs(/\] beforeService/);
+    master.process.signal("SIGKILL");
+    await site.isGone(OUTLIVE_MS);
+  });
+}
+
+Deno.test("servers that are just being started do not outlive their master", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "aio", service: site.port(), "server-proc-count": 4 });
+  const master = await site.start();
+  master.process.signal("SIGKILL");
+  await site.isGone(OUTLIVE_MS);
+});
+
+Deno.test("a server that a client keeps busy ends with its killed master all the same", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  using client = await greeted(port);
+  const talk = (async () => {
+    for (let count = 0;; count++) {
+      try {
+        await client.ask(`echo ${count}`);
+      } catch {
+        return count;
+      }
+    }
+  })();
+  master.process.signal("SIGKILL");
+  await site.isGone(OUTLIVE_MS);
+  await talk;
+});
+
+Deno.test("a server whose event loop is blocked does not outlive its killed master", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  using client = await greeted(port);
+  assertEquals(await master.serving("a.cf", 1), [pidIn(client)]);
+  await client.write("block\n");
+  await client.write("echo never answered\n");
+  master.process.signal("SIGKILL");
+  await site.isGone(OUTLIVE_MS);
+});
