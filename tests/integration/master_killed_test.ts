@@ -87,16 +87,3 @@ Deno.test("a server that a client keeps busy ends with its killed master all the
   await site.isGone(OUTLIVE_MS);
   await talk;
 });
-
-Deno.test("a server whose event loop is blocked does not outlive its killed master", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  using client = await greeted(port);
-  assertEquals(await master.serving("a.cf", 1), [pidIn(client)]);
-  await client.write("block\n");
-  await client.write("echo never answered\n");
-  master.process.signal("SIGKILL");
-  await site.isGone(OUTLIVE_MS);
-});

@@ -3,7 +3,7 @@
  * a server's life is a log line, which reaches the test through the master's error output.
  *
  * Settings of a service: `ready-when` (a file that beforeService waits for), `exit-at-start` (an exit
- * code), and any other, which a client can ask for. An argument `--before-softstop` in the command
+ * code), `own`, which beforeService logs, and any other: a client can ask for each. An argument `--before-softstop` in the command
  * adds that hook; with `--fail-in=HOOK` that hook throws.
  *
  * @module
@@ -63,7 +63,7 @@ export function testHooks(
 ): ServerHooks {
   return {
     async beforeService() {
-      zinfo("beforeService");
+      zinfo(`beforeService with ${defaultConfig.getStr("own")}`);
       failIn("beforeService");
       const code = defaultConfig.getStr("exit-at-start");
       if (code !== "") Deno.exit(Number(code));

@@ -1,0 +1,132 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
+
+const HOOKED = new URL("../support/masters/hooked.ts", import.meta.url).pathname;
+
+/** The arguments of a server from `MASTER` on, without those of the control protocol. */
+function argumentsOf({ argv }: { readonly argv: readonly string[] }): readonly string[] {
+  return argv.slice(argv.indexOf("MASTER"), argv.indexOf("-server-control"));
+}
+
+Deno.test("beforeService of a master is called once, with its settings and before the lock", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start({ program: HOOKED });
+  await master.logs(/^master hook: beforeService, not locked$/m);
+  await master.reload();
+  assertEquals(master.logged(/beforeService, /), 1);
+  await master.stop();
+});
+
+Deno.test("loadConfig supplies services without files, at the start and at every reload", async () => {
+  await using site = new Site();
+  const [first, second] = [site.port(), site.port()];
+  const list = site.dir.file("services.json");
+  const service = (port: number, own: string) => ({
+    "server-command": SERVERS.aio,
+    "server-service": `name://127.0.0.1:${port}`,
+    "server-proc-count": "1",
+    own,
+  });
+  Deno.writeTextFileSync(list, JSON.stringify([service(first, "one word, = and -dash")]));
+  site.write("all.gcf", { shared: "by all" });
+  const master = await site.start({ program: HOOKED, args: ["-services-from", list] });
+  {
+    using client = await greeted(first);
+    assertEquals(await client.ask("setting own"), "one word, = and -dash");
+    assertEquals(await client.ask("setting shared"), "by all");
+  }
+  const [server] = master.servers();
+  assertEquals(argumentsOf(server), [
+    ...["MASTER", "-server-config-path", site.conf],
+    ...["-server-service", "name:i5"],
+    ...["-own", "one word, = and -dash"],
+  ]);
+  Deno.writeTextFileSync(list, JSON.stringify([service(first, "new"), service(second, "more")]));
+  await master.reload();
+  await eventually(() =>
+    master.servers().length === 2 &&
+    master.servers().every(({ pid }) => pid !== server.pid), { what: "the new processes" });
+  for (const [port, own] of [[first, "new"], [second, "more"]] as const) {
+    using client = await greeted(port);
+    assertEquals(await client.ask("setting own"), own);
+  }
+  assertEquals(master.logged(/master hook: loadConfig/), 2);
+
+  const pids = master.servers().map(({ pid }) => pid);
+  Deno.writeTextFileSync(list, JSON.stringify([{ "server-service": "localhost:1" }]));
+  assertMatch(
+    await master.reloadRefused(),
+    /^hook:1: server-service: Cannot listen on "localhost:1"/m,
+  );
+  Deno.writeTextFileSync(list, "no JSON");
+  assertMatch(await master.reloadRefused(), /SyntaxError/);
+  assertEquals(master.servers().map(({ pid }) => pid), pids);
+  await master.stop();
+});
+
+Deno.test("masterServerLoadConfigFromDirname() lets a hook change the services of a directory", async () => {
+  await using site = new Site();
+  const [first, second] = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "coroutine", service: first, own: "a" });
+  site.serve("b.cf", { mode: "aio", service: second, own: "b" });
+  const master = await site.start({ program: HOOKED, args: ["--mark-services"] });
+  for (const [port, own] of [[first, "a"], [second, "b"]] as const) {
+    using client = await greeted(port);
+    assertEquals(await client.ask("setting own"), own);
+    assertEquals(await client.ask("setting marked"), "by the hook");
+  }
+  await master.stop();
+});
+
+for (const hook of ["beforeService", "loadConfig"]) {
+  Deno.test(`a master whose ${hook} throws does not start, and shows the error`, async () => {
+    await using site = new Site();
+    const args = ["-services-from", site.dir.file("none"), `--fail-in=${hook}`];
+    const process = site.run(["-C", site.conf, "-pid-file", site.pidFile, ...args], {
+      program: HOOKED,
+    });
+    const { code, stderr } = await process.ended();
+    assertEquals(code, 1);
+    assertMatch(stderr, new RegExp(`Error: a fault in ${hook}\n.*hooked\\.ts`, "s"));
+    await site.isGone();
+  });
+}
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a server's hooks are called once each, in their order`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("sock");
+    const service = `one://127.0.0.1:${port}, two://${path}`;
+    site.serve("a.cf", { mode, service, args: ["--before-softstop"], own: "setting" });
+    const master = await site.start();
+    const client = await greeted(port);
+    const pid = pidIn(client);
+    client.close();
+    await master.reload();
+    await master.logs(new RegExp(`\\[${pid}\\] beforeSoftstop`));
+    await master.stop();
+    const steps = master.log.split("\n").filter((line) => line.includes(`[${pid}]`))
+      .map((line) => line.replace(/^.*?\] (.*) \[.*$/, "$1"));
+    assertEquals(steps, [
+      "beforeService with setting",
+      "serviceRegister one inet",
+      "serviceRegister two unix",
+      "beforeSoftstop",
+    ]);
+  });
+
+  for (const hook of ["beforeService", "serviceRegister"]) {
+    Deno.test(`${mode} mode: a server whose ${hook} throws ends with exit code 1 and the error`, async () => {
+      await using site = new Site();
+      site.serve("a.cf", { mode, service: site.port(), args: [`--fail-in=${hook}`] });
+      const master = await site.start();
+      await master.logs(/a\.cf: process \d+ ended after \d+ ms: exit code 1/);
+      await master.logs(new RegExp(`Error: a fault in ${hook}\n +at .*behaviour\\.ts`));
+      await master.stop();
+      assert(!master.log.includes("recvmsg"), master.log);
+    });
+  }
+}
