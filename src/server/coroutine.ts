@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
+import { zdebug, zinfo } from "../log/log.ts";
 import type { FdType } from "../os/socket.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
@@ -132,11 +132,19 @@ async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<vo
   try {
     await handler(conn);
   } catch (error) {
-    zinfo("error while serving a connection:", error);
+    if (isPeerGone(error)) zdebug("a client has gone:", error);
+    else zinfo("error while serving a connection:", error);
   } finally {
     closeQuietly(conn);
     finished();
   }
+}
+
+/** Clients may go at any time; that is no fault of the server that anybody could mend. */
+function isPeerGone(error: unknown): boolean {
+  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected } = Deno.errors;
+  return [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected]
+    .some((gone) => error instanceof gone);
 }
 
 function closeQuietly(conn: Deno.Conn): void {

@@ -1,108 +1,135 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
+import { greeted } from "../support/client.ts";
 import { MASTER_PROGRAM, Site } from "../support/master.ts";
+import { TestProcess } from "../support/processes.ts";
+import { eventually } from "../support/wait.ts";
 
-Deno.test("the pid file holds the master's pid, padded to ten characters", async () => {
+const CONTROL = new URL("../support/control.sh", import.meta.url).pathname;
+
+Deno.test("the pid file holds the master's process id, padded to ten characters", async () => {
   await using site = new Site();
-  site.dir.write("master.pid", "an older and longer content\nof two lines\n");
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  Deno.writeTextFileSync(site.pidFile, "something longer that was there before\n");
   const master = await site.start();
   assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
   await master.stop();
 });
 
-Deno.test("a second master is refused, and changes nothing", async () => {
+Deno.test("the pid file is made with mode 0666 less the umask, and stays when the master ends", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
   const master = await site.start();
+  assertEquals(Deno.statSync(site.pidFile).mode! & 0o777, 0o666 & ~Deno.umask());
+  await master.stop();
+  assert(existsSync(site.pidFile));
+});
+
+Deno.test("a second master with the same pid file says so, exits 1 and changes nothing", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const pids = await master.serving("a.cf", 1);
   const second = site.run(["-C", site.conf, "-pid-file", site.pidFile]);
   const { code, stderr } = await second.ended();
   assertEquals(code, 1);
-  assertMatch(stderr, /Cannot lock .*: another process holds the lock, expected no running master/);
+  assertMatch(stderr, /pid-file: Cannot lock ".*": another process holds the lock, expected /);
   assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
-  assertEquals((await master.serving("a.cf", 1)).length, 1);
+  assertEquals(await master.serving("a.cf", 1), pids);
+  (await greeted(port)).close();
   await master.stop();
 });
 
-Deno.test("--try-lock tells whether a master runs, and does nothing else", async () => {
+Deno.test("--try-lock exits 0 when no master runs and 1 when one does, and changes nothing", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const tryLock = async () =>
-    (await site.run(["-C", site.conf, "-pid-file", site.pidFile, "--try-lock"]).ended()).code;
-  assertEquals(await tryLock(), 0);
+  const tryLock = () => site.run(["-pid-file", site.pidFile, "--try-lock"]).ended();
+  assertEquals((await tryLock()).code, 0);
+  Deno.writeTextFileSync(site.pidFile, "content");
+  assertEquals((await tryLock()).code, 0);
+  assertEquals(Deno.readTextFileSync(site.pidFile), "content");
   const master = await site.start();
-  assertEquals(await tryLock(), 1);
+  assertEquals(await tryLock(), { code: 1, signal: null, stdout: "", stderr: "" });
   assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
   await master.stop();
-  assertEquals(await tryLock(), 0);
+  assertEquals(await tryLock(), { code: 0, signal: null, stdout: "", stderr: "" });
 });
 
-Deno.test("the lock is free as soon as a master has been killed", async () => {
+Deno.test("--try-lock on a pid file in a missing folder says so and exits 1", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const master = await site.start();
-  master.process.signal("SIGKILL");
-  await master.process.ended();
-  const { code } = await site.run(["-pid-file", site.pidFile, "--try-lock"]).ended();
-  assertEquals(code, 0);
+  const process = site.run(["-pid-file", site.dir.file("none/pid"), "--try-lock"]);
+  const { code, stderr } = await process.ended();
+  assertEquals(code, 1);
+  assertMatch(stderr, /pid-file: Cannot lock ".*\/none\/pid": no such file or directory/);
 });
 
-Deno.test("without -pid-file it is master.pid in the working directory", async () => {
-  await using site = new Site();
-  assertEquals((await site.run(["--try-lock"]).ended()).code, 0);
-  assert(existsSync(site.dir.file("master.pid")));
-});
-
-Deno.test("-sleep waits for that long, and ends with 0", async () => {
+Deno.test("-sleep waits for so many milliseconds, exits 0 and does nothing else", async () => {
   await using site = new Site();
   const startMs = performance.now();
-  assertEquals((await site.run(["-sleep", "300"]).ended()).code, 0);
-  assert(performance.now() - startMs >= 300);
+  const { code, stdout, stderr } = await site.run(["-sleep", "300"]).ended();
+  assertEquals([code, stdout, stderr], [0, "", ""]);
+  assert(performance.now() - startMs > 299);
+  assertEquals([...Deno.readDirSync(site.dir.path)].map(({ name }) => name), ["conf"]);
 });
 
-/** What LIB-ZC's users run their master with: the calls of its control script, in its order. */
-const CONTROL_SCRIPT = `
-case $1 in
-start)
-  $MASTER_CMD -pid-file $PID_FILE --try-lock || { echo already running; exit 1; }
-  $MASTER_CMD -C $CONF -pid-file $PID_FILE &
-  while $MASTER_CMD -pid-file $PID_FILE --try-lock; do $MASTER_CMD -sleep 100; done
-  ;;
-stop)
-  $MASTER_CMD -pid-file $PID_FILE --try-lock && { echo not running; exit 1; }
-  kill $(head -n 1 $PID_FILE)
-  for i in 5 4 3 2 1; do
-    $MASTER_CMD -pid-file $PID_FILE --try-lock && exit 0
-    sleep 1
-  done
-  exit 2
-  ;;
-reload)
-  $MASTER_CMD -pid-file $PID_FILE --try-lock && { echo not running; exit 1; }
-  kill -HUP $(head -n 1 $PID_FILE)
-  ;;
-esac
-`;
+Deno.test("a signal that comes as soon as the pid is in its file is obeyed", async (t) => {
+  for (const signal of ["SIGHUP", "SIGTERM"] as const) {
+    await t.step(signal, async () => {
+      await using site = new Site();
+      const port = site.port();
+      site.serve("a.cf", { mode: "coroutine", service: port });
+      const log = `${site.dir.file("log.sock")},${site.dir.file("log.")},day`;
+      const args = ["-C", site.conf, "-pid-file", site.pidFile, "-log-service", log];
+      const master = site.run(args);
+      const padded = String(master.pid).padEnd(10);
+      while (!existsSync(site.pidFile) || Deno.readTextFileSync(site.pidFile) !== padded);
+      master.signal(signal);
+      if (signal === "SIGHUP") {
+        await eventually(async () => {
+          try {
+            (await greeted(port)).close();
+            return true;
+          } catch (error) {
+            if (error instanceof Deno.errors.ConnectionRefused) return false;
+            throw error;
+          }
+        }, { what: "an answer" });
+        master.signal("SIGTERM");
+      }
+      const { code, signal: endedBy, stderr } = await master.ended();
+      assertEquals([code, endedBy], [0, null], stderr);
+      await site.isGone();
+    });
+  }
+});
 
-Deno.test("a control script starts, reloads and stops a master", async () => {
+Deno.test("a control script can start, reload and stop a master", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port, version: "one" });
-  const script = site.dir.write("control.sh", CONTROL_SCRIPT);
-  const control = async (command: string) => {
-    const env = {
-      MASTER_CMD: `${Deno.execPath()} run -A ${MASTER_PROGRAM}`,
-      PID_FILE: site.pidFile,
-      CONF: site.conf,
-    };
-    const { code, stdout } = await site.execute(["sh", script, command], { env }).ended(30_000);
-    return `${code}${stdout.trim() && ` ${stdout.trim()}`}`;
+  site.serve("a.cf", { mode: "aio", service: port, own: "first" });
+  const control = async (action: string) => {
+    await using script = new TestProcess(["sh", CONTROL, action], {
+      cwd: site.dir.path,
+      env: {
+        ...site.environment,
+        MASTER_CMD: `${Deno.execPath()} run -A ${MASTER_PROGRAM}`,
+        CONF: site.conf,
+        PID_FILE: site.pidFile,
+        LOG: site.dir.file("log"),
+      },
+    });
+    const { code, stdout } = await script.ended();
+    return [code, stdout.trim()];
   };
-  assertEquals(await control("stop"), "1 not running");
-  assertEquals(await control("start"), "0");
-  assertEquals(await control("start"), "1 already running");
-  site.serve("a.cf", { mode: "coroutine", service: port, version: "two" });
-  assertEquals(await control("reload"), "0");
-  assertEquals(await control("stop"), "0");
+  const setting = async () => {
+    using client = await greeted(port);
+    return await client.ask("setting own");
+  };
+  assertEquals(await control("stop"), [1, "does not run"]);
+  assertEquals(await control("start"), [0, ""]);
+  assertEquals(await setting(), "first");
+  assertEquals(await control("start"), [1, "runs already"]);
+  site.serve("a.cf", { mode: "aio", service: port, own: "second" });
+  assertEquals(await control("reload"), [0, ""]);
+  await eventually(async () => await setting() === "second", { what: "the new setting" });
+  assertEquals(await control("stop"), [0, ""]);
   await site.isGone();
 });

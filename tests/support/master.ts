@@ -69,6 +69,12 @@ export class Site implements AsyncDisposable {
     Deno.mkdirSync(this.conf);
   }
 
+  /** What must be in the environment of each process of this installation. */
+  get environment(): Record<string, string> {
+    const [name, value] = this.#mark.split("=");
+    return { [name]: value };
+  }
+
   /** A port for a service. */
   port(): number {
     const reserved = new ReservedPort();
