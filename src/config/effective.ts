@@ -54,6 +54,34 @@ export function loadSettings(
   if (path !== undefined) replaceSettings(config, loadGlobalSettings(path).merge(own));
 }
 
+/** Settings in the form in which a master hands them to a server. */
+export interface GrantedSettings {
+  /** Those of the `*.gcf`. */
+  readonly shared: readonly (readonly [key: string, value: string])[];
+  /** Those of the service's own file; missing where it has none. */
+  readonly own?: readonly (readonly [key: string, value: string])[];
+}
+
+/**
+ * The settings of a server whose master has handed it the contents of the files: those that the
+ * master has accepted, whatever is in the files by now.
+ *
+ * @param args The command line. Its last `-config` is the service's own file, which is not read.
+ * @param granted What the master has handed over.
+ * @returns The settings, the command line winning.
+ * @throws {ConfigError} When another file of `-config` can't be read.
+ */
+export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettings): Config {
+  const { shared, own } = granted;
+  const config = new Config();
+  for (const [key, value] of shared) config.set(key, value);
+  const configFiles = own === undefined ? args.configFiles : args.configFiles.slice(0, -1);
+  applyArguments(config, { ...args, configFiles, settings: [] });
+  for (const [key, value] of own ?? []) config.set(key, value);
+  applyArguments(config, { ...args, configFiles: [] });
+  return config;
+}
+
 /**
  * Reads a setting of the running process.
  *

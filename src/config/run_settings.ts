@@ -5,12 +5,23 @@
  * @module
  */
 import { enter, findUser } from "../os/credentials.ts";
+import { SysError } from "../os/errors.ts";
 import { limitCoreFile, limitMemory } from "../os/limits.ts";
+import { systemReason } from "./cf.ts";
 import type { Config } from "./config.ts";
 import { readStrictly } from "./effective.ts";
 import { cannot, ConfigError, problemAt } from "./errors.ts";
 import { CORE_FILE_SIZE, MAX_MEMORY, RUN_CHDIR, RUN_CHROOT, RUN_USER } from "./settings.ts";
 import type { Setting } from "./setting.ts";
+
+/** What each of them takes. */
+const EXPECTED: Readonly<Record<string, string>> = {
+  [CORE_FILE_SIZE.name]: "a limit that this process may set",
+  [MAX_MEMORY.name]: "a limit that this process may set",
+  [RUN_USER.name]: "a user of this system, and a process of root",
+  [RUN_CHROOT.name]: "a directory, and a process of root",
+  [RUN_CHDIR.name]: "a directory that the process may enter",
+};
 
 /**
  * Applies `core-file-size`, `max-memory`, `run-user`, `run-chroot` and `run-chdir` to this process.
@@ -46,11 +57,13 @@ function apply<T>(config: Config, setting: Setting<T | undefined>, act: (value: 
   try {
     act(value);
   } catch (cause) {
-    const key = setting.name;
-    const message = cannot("apply", config.getStr(key), {
-      found: (cause as Error).message,
-      expected: "a permitted value (root is needed for run-user and run-chroot)",
-    });
-    throw new ConfigError([problemAt(config.origin(key), { key, message })], { cause });
+    const ofRoot = cause instanceof SysError && cause.syscall === "chroot";
+    throw refused(config, ofRoot ? RUN_CHROOT.name : setting.name, cause);
   }
+}
+
+function refused(config: Config, key: string, cause: unknown): ConfigError {
+  const found = cause instanceof SysError ? cause.found : systemReason(cause);
+  const message = cannot("apply", config.getStr(key), { found, expected: EXPECTED[key] });
+  return new ConfigError([problemAt(config.origin(key), { key, message })], { cause });
 }

@@ -75,6 +75,8 @@ export interface ServiceConfig {
   readonly softstopAfterMs?: number;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
+  /** Every shared setting as text, which its processes read as well. */
+  readonly shared: ReadonlyMap<string, string>;
   /** Where each setting was written, for messages about it. */
   readonly origins: ReadonlyMap<string, Origin>;
   /** Equal for two services exactly when all their settings, the shared ones included, are. */
@@ -162,6 +164,7 @@ export function parseServiceConfig(
     ...(masterChdir === undefined ? {} : { masterChdir }),
     ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),
     settings: new Map(config),
+    shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
     fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
   };

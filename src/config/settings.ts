@@ -115,6 +115,7 @@ export const SERVER_STOP_ON_SOFTSTOP_AFTER: Setting<number | undefined> = define
   name: "server-stop-on-softstop-after",
   scopes: ["service", "server"],
   kind: SECONDS,
+  inherited: true,
   doc: "How long a server goes on after a soft stop. Without it: until its last connection is " +
     "closed, 30 s at most.",
 });
@@ -287,7 +288,9 @@ export const MAX_MEMORY: Setting<number | undefined> = define({
   name: "max-memory",
   scopes: ["master", "server"],
   kind: BYTE_LIMIT,
-  doc: "The most memory that the process may map (RLIMIT_AS and RLIMIT_DATA).",
+  doc:
+    "The most memory that the process, and each that it starts, may use for data (RLIMIT_DATA). " +
+    "What its runtime has mapped at the start and not used comes on top.",
 });
 
 /** `core-file-size`: the limit of a core file, in bytes. */

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { GrantedSettings } from "../config/effective.ts";
 import type { FdType } from "../os/socket.ts";
 
 /** The protocol's version, in each frame. Raised when an old reader could misunderstand a frame. */
@@ -35,6 +36,8 @@ export interface StartMessage {
   /** The generation that the server belongs to. */
   readonly generation: number;
   readonly services: readonly ServiceGrant[];
+  /** The settings that the master has accepted: the files may have others by now. */
+  readonly settings: GrantedSettings;
 }
 
 /** Master to server: stop accepting, finish, end. */
@@ -200,7 +203,8 @@ function parsePayload(type: string, payload: Uint8Array<ArrayBuffer>): Fields {
 function problemIn(type: Message["type"], fields: Fields): string | undefined {
   switch (type) {
     case "start":
-      return countProblem(fields, "generation") ?? servicesProblem(fields.services);
+      return countProblem(fields, "generation") ?? servicesProblem(fields.services) ??
+        settingsProblem(fields.settings);
     case "softstop":
       return undefined;
     case "ready":
@@ -241,4 +245,14 @@ function describe(value: unknown): string {
     return Array.isArray(value) ? "a list" : "an object";
   }
   return JSON.stringify(value)?.slice(0, 80) ?? "missing";
+}
+
+function settingsProblem(settings: unknown): string | undefined {
+  const { shared, own } = (settings ?? {}) as Partial<Record<string, unknown>>;
+  const isPair = (pair: unknown) =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === "string");
+  const isList = (list: unknown) => Array.isArray(list) && list.every(isPair);
+  return isList(shared) && (own === undefined || isList(own))
+    ? undefined
+    : "settings are no lists of pairs";
 }

@@ -111,9 +111,7 @@ export function zdebug(message: string, ...args: unknown[]): void {
  * @param args What to append.
  */
 export function zfatal(message: string, ...args: unknown[]): never {
-  const text = textOf(zfatal, message, args);
-  write(text);
-  if (!handler?.onStderr) tellStderr(text, source);
+  logEnd(textOf(zfatal, message, args));
   closeLog();
   Deno.exit(1);
 }
@@ -136,6 +134,16 @@ export function zfatal(message: string, ...args: unknown[]): never {
  */
 export function zinfoFrom(callee: Callee | undefined, message: string, ...args: unknown[]): void {
   write(textOf(callee, message, args));
+}
+
+/**
+ * Logs why this program ends, without a place, and on stderr too: the log may be what is wrong.
+ *
+ * @param text The whole line.
+ */
+export function logEnd(text: string): void {
+  write(text);
+  if (!handler?.onStderr) tellStderr(text, source);
 }
 
 /**

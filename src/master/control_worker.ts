@@ -87,7 +87,12 @@ function connect(
     type: endpoint.kind,
     address,
   }));
-  channel.send({ type: "start", generation, services }, request.fds);
+  const settings = {
+    shared: [...service.shared],
+    // Without a file each of them is an argument.
+    own: service.file === undefined ? undefined : [...service.settings],
+  };
+  channel.send({ type: "start", generation, services, settings }, request.fds);
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);

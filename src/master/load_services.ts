@@ -12,7 +12,7 @@ import {
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
-import { type ProgramLookup, programOf } from "./program.ts";
+import { type ProgramLookup, programOf, requireDirectory, requireRoot } from "./program.ts";
 import { serverArguments } from "./server_argv.ts";
 
 /** What was found. */
@@ -100,11 +100,15 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
       return [problemAt(service.origins.get(key), { key, message: refusal(error) })];
     }
   };
+  const passOn = () => {
+    // The only protocol without arguments.
+    if (service.protocol === "systemd") return;
+    serverArguments(service, { configPath: source.directory, cwd: source.cwd });
+  };
   return [
     ...check("server-command", () => programOf(service, source)),
-    ...check(
-      "master-chroot",
-      () => serverArguments(service, { configPath: source.directory, cwd: source.cwd }),
-    ),
+    ...check("master-chroot", () => requireRoot(service, source)),
+    ...check("master-chroot", passOn),
+    ...check("master-chdir", () => requireDirectory(service, source)),
   ];
 }

@@ -27,6 +27,7 @@ import {
   MASTER_DEBUG,
   MASTER_STOP_TIMEOUT,
   PID_FILE,
+  RUN_CHROOT,
   SERVER_LOG,
   type Setting,
   SLEEP,
@@ -34,14 +35,16 @@ import {
 } from "../config/settings.ts";
 import { applyRunSettings } from "../config/run_settings.ts";
 import type { LogServiceConfig } from "../config/log_target.ts";
-import { closeLog, configureLog, flushLog, zinfo } from "../log/log.ts";
+import { closeLog, configureLog, flushLog, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
+import { mayChangeRoot } from "../os/credentials.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { PidFile } from "../os/lock_file.ts";
 import { Poller } from "../os/poller.ts";
+import { execPath } from "../os/proc_self.ts";
 import {
   denoPath,
   interpreterLine,
@@ -131,8 +134,12 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     return 0;
   }
   const parsed = parseArguments(args);
-  loadSettings(defaultConfig, parsed, CONFIG_DIR);
+  replaceSettings(defaultConfig, commandLineSettings(parsed));
+  // Out of reach later.
+  if (setting(RUN_CHROOT) !== undefined) await import("../log/log_service.ts");
+  // Before the shared settings: the user that they name is the servers', and not the master's.
   applyRunSettings(defaultConfig);
+  loadSettings(defaultConfig, parsed, CONFIG_DIR);
   const sleepMs = setting(SLEEP);
   if (sleepMs !== undefined) {
     await new Promise((resolve) => systemClock.setTimer(sleepMs, () => resolve(undefined)));
@@ -168,24 +175,26 @@ class Master {
   readonly #cwd = Deno.cwd();
   readonly #lookup = {
     denoPath: denoPath(),
-    selfPath: Deno.execPath(),
+    selfPath: execPath(),
     searchPath: searchPath(),
     isExecutable,
     isFile,
     isDirectory,
     interpreterLine,
+    mayChangeRoot,
   };
   readonly #stopRequested = Promise.withResolvers<void>();
   readonly #supervisor: Supervisor;
   #stopping = false;
   #reloadWanted = false;
-  #reloading = false;
+  /** The start counts as a reload: one that is asked for meanwhile comes after it. */
+  #reloading = true;
 
   constructor(hooks: MasterServerHooks, args: ParsedArguments) {
     this.#hooks = hooks;
     this.#args = args;
     this.#directory = setting(CONFIG_DIR);
-    const log = (text: string) => zinfo(text);
+    const log = (text: string) => zinfoFrom(undefined, text);
     this.#supervisor = new Supervisor({
       clock: systemClock,
       listeners: systemListeners,
@@ -208,6 +217,17 @@ class Master {
     const candidate = await this.#load();
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
     if (candidate.problems.length > 0) this.#apply(candidate);
+    // Signals may come as soon as the pid can be read.
+    const release = this.#takeSignals();
+    try {
+      await this.#runLocked(candidate);
+    } finally {
+      release();
+    }
+    return 0;
+  }
+
+  async #runLocked(candidate: Candidate): Promise<void> {
     const lock = lockPidFile();
     try {
       const logService = setting(LOG_SERVICE);
@@ -223,13 +243,12 @@ class Master {
         await received?.close();
       }
     } finally {
+      lock.clear();
       lock.release();
     }
-    return 0;
   }
 
   async #supervise(candidate: Candidate): Promise<void> {
-    const release = this.#takeSignals();
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
     const alive = setInterval(() => {}, 2 ** 31 - 1);
     const exitAfterMs = setting(EXIT_AFTER);
@@ -237,13 +256,19 @@ class Master {
       ? systemClock.setTimer(exitAfterMs, () => this.#requestStop())
       : undefined;
     try {
-      this.#apply(candidate);
+      if (!this.#stopping) this.#apply(candidate);
+      this.#reloading = false;
+      if (this.#reloadWanted) this.#requestReload();
       await this.#stopRequested.promise;
-      await this.#supervisor.stop(setting(MASTER_STOP_TIMEOUT));
+      const timeoutMs = setting(MASTER_STOP_TIMEOUT);
+      zinfo(
+        `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
+      );
+      await this.#supervisor.stop(timeoutMs);
+      zinfo("stopped");
     } finally {
       exitTimer?.cancel();
       clearInterval(alive);
-      release();
     }
   }
 

@@ -28,6 +28,8 @@ export interface ProgramLookup {
   isDirectory(path: string): boolean;
   /** The interpreter line of a script (`#!…`); empty for any other file. */
   interpreterLine(path: string): string;
+  /** Whether the master may change the root directory. */
+  mayChangeRoot(): boolean;
 }
 
 /** Where to look. */
@@ -75,6 +77,39 @@ export function programOf(service: ServiceConfig, place: ProgramPlace): Program 
     throw new TypeError(cannot("run", word, { found, expected: "a script" }));
   }
   return { path: denoProgram(view), args: ["run", "-A", word, ...args], ...change };
+}
+
+/**
+ * Makes sure that a service's processes can be given the root directory that it asks for.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @throws {TypeError} When they can't.
+ */
+export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: ProgramPlace): void {
+  if (masterChroot === undefined) return;
+  if (!lookup.isDirectory(resolvePath(cwd, masterChroot))) {
+    const about = { found: "no such directory", expected: "a directory" };
+    throw new TypeError(cannot("change the root to", masterChroot, about));
+  }
+  if (!lookup.mayChangeRoot()) {
+    const about = { found: "not permitted", expected: "a master that runs as root" };
+    throw new TypeError(cannot("change the root to", masterChroot, about));
+  }
+}
+
+/**
+ * Makes sure that a service's processes can be given the working directory that it asks for.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @throws {TypeError} When they can't.
+ */
+export function requireDirectory(service: ServiceConfig, place: ProgramPlace): void {
+  const { masterChdir } = service;
+  if (masterChdir === undefined || viewFrom(service, place).isDirectory(".")) return;
+  const about = { found: "no such directory", expected: "a directory, seen from the new root" };
+  throw new TypeError(cannot("change the directory to", masterChdir, about));
 }
 
 /** The lookup as the process will see the file system. */

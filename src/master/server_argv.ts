@@ -47,9 +47,8 @@ function pathSeenBy(service: ServiceConfig, path: string, cwd: string): string {
   const { masterChroot, masterChdir } = service;
   if (masterChroot === undefined) return masterChdir === undefined ? path : resolvePath(cwd, path);
   const root = resolvePath(cwd, masterChroot), absolute = resolvePath(cwd, path);
-  if (root === "/" || absolute.startsWith(`${root}/`)) {
-    return absolute.slice(root === "/" ? 0 : root.length);
-  }
+  if (root === "/") return absolute;
+  if (`${absolute}/`.startsWith(`${root}/`)) return absolute.slice(root.length) || "/";
   throw new TypeError(
     cannot("pass on", path, { found: "a path outside", expected: `one inside of ${root}` }),
   );

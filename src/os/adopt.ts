@@ -6,7 +6,7 @@
  * runtime's epoll instance. From then on accept, close, TLS and Deno.serve work on it at full
  * speed. This leans on how the runtime registers descriptors, hence every step is checked, and
  * {@linkcode AdoptError} tells the caller to serve the descriptor in another way. See
- * docs/design/adopting_a_listener.md.
+ * docs/design/02_adopting_a_listener.md.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import { O_CLOEXEC, openDescriptors, setNonblocking } from "./descriptor.ts";
 import { encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
+import { readTextProcSelf } from "./proc_self.ts";
 import { describeListener, type ListenAddress } from "./socket.ts";
 
 /** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
@@ -138,7 +139,7 @@ function findRegistration(target: number): Registration {
   const line = new RegExp(`^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`, "m");
   for (const [epoll, name] of openDescriptors()) {
     if (name !== "anon_inode:[eventpoll]") continue;
-    const match = line.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${epoll}`));
+    const match = line.exec(readTextProcSelf(`fdinfo/${epoll}`));
     if (match !== null) {
       return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
     }

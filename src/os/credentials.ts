@@ -7,6 +7,7 @@
  * @module
  */
 import { cString, libc, unwrap } from "./libc.ts";
+import { keepProcSelf, readTextProcSelf } from "./proc_self.ts";
 
 /** A user of the system. */
 export interface User {
@@ -15,6 +16,8 @@ export interface User {
   /** The user's first group. */
   readonly gid: number;
 }
+
+const CAP_SYS_CHROOT = 18n;
 
 /** Offsets in `struct passwd`: pw_uid, pw_gid. */
 const PW_UID = 16, PW_GID = 20;
@@ -30,6 +33,12 @@ export function findUser(name: string): User | undefined {
   if (entry === null) return undefined;
   const view = new Deno.UnsafePointerView(entry);
   return { name, uid: view.getUint32(PW_UID), gid: view.getUint32(PW_GID) };
+}
+
+/** Whether this process may change its root directory (capabilities(7)). */
+export function mayChangeRoot(): boolean {
+  const [, mask] = /^CapEff:\s*([0-9a-f]+)/m.exec(readTextProcSelf("status")) ?? [];
+  return (BigInt(`0x${mask ?? 0}`) >> CAP_SYS_CHROOT & 1n) === 1n;
 }
 
 /**
@@ -49,6 +58,7 @@ export function enter(user: User | undefined, root: string | undefined): void {
     unwrap({ syscall: "initgroups", subject: name }, () => libc().initgroups(cString(name), gid));
   }
   if (root !== undefined) {
+    keepProcSelf();
     unwrap({ syscall: "chroot", subject: root }, () => libc().chroot(cString(root)));
     unwrap({ syscall: "chdir", subject: "/" }, () => libc().chdir(cString("/")));
   }

@@ -177,6 +177,8 @@ export function bindDatagram(path: string): BoundDatagram {
   }
   return withSocket(SOCK_NONBLOCK, (fd) => {
     unwrap({ syscall: "bind", subject: path }, () => libc().bind(fd, address, address.length));
+    // As with /dev/log, whoever reaches the path may log: servers run as other users.
+    Deno.chmodSync(path, 0o666);
     const { dev, ino } = Deno.lstatSync(path);
     return { fd, socketFile: { path, dev, ino: ino ?? 0 } };
   });

@@ -7,8 +7,14 @@
  */
 import { EBADF, SysError } from "./errors.ts";
 import { libc, unwrap } from "./libc.ts";
+import { isMissing, listProcSelf, readLinkProcSelf } from "./proc_self.ts";
 
-const F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030;
+const F_GETFD = 1,
+  F_SETFD = 2,
+  F_GETFL = 3,
+  F_SETFL = 4,
+  F_DUPFD_CLOEXEC = 1030,
+  F_GETPIPE_SZ = 1032;
 const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000;
 
 /** Flags of open(2) that are the same on x86-64 and arm64. */
@@ -70,18 +76,27 @@ export function setNonblocking(fd: number): void {
 }
 
 /**
+ * Whether a descriptor is a pipe, with or without a name.
+ *
+ * @param fd The descriptor.
+ */
+export function isPipe(fd: number): boolean {
+  return libc().fcntl(fd, F_GETPIPE_SZ, 0) >= 0;
+}
+
+/**
  * Lists the open descriptors of this process with what they refer to.
  *
  * @returns Number → target, such as `socket:[4600]` or a path.
  */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+  for (const name of listProcSelf("fd")) {
     try {
-      found.set(Number(name), Deno.readLinkSync(`/proc/self/fd/${name}`));
+      found.set(Number(name), readLinkProcSelf(`fd/${name}`));
     } catch (error) {
       // The descriptor that read the directory itself is closed by now.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!isMissing(error)) throw error;
     }
   }
   return found;

@@ -62,6 +62,11 @@ export class PidFile {
     );
   }
 
+  /** Takes the pid out of the file: it will be another process's one day. */
+  clear(): void {
+    libc().ftruncate(this.#fd, 0n);
+  }
+
   /** Gives the lock up; harmless when it is given up already. */
   release(): void {
     if (this.#fd < 0) return;

@@ -135,7 +135,7 @@ class Children {
       exited,
       kill: (signal) => {
         // Until it is reaped, no other process can have its pid.
-        if (this.#running.has(pid)) Deno.kill(pid, signal);
+        if (this.#running.has(pid)) killIfPermitted(() => Deno.kill(pid, signal));
       },
     };
   }
@@ -163,6 +163,20 @@ class Children {
 }
 
 const children = new Children();
+
+/**
+ * Sends a signal, if the process has not become one that may not be signalled: a program with the
+ * set-user-ID bit ends when it will.
+ *
+ * @param send Sends it.
+ */
+export function killIfPermitted(send: () => void): void {
+  try {
+    send();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+  }
+}
 
 /** See wait(2), WIFEXITED and the like. */
 function decodeStatus(status: number): ExitStatus {

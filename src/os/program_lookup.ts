@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { execPath } from "./proc_self.ts";
 
 /** The path of the Deno that runs this program, or undefined in a compiled program. */
 export function denoPath(): string | undefined {
-  return Deno.build.standalone ? undefined : Deno.execPath();
+  return Deno.build.standalone ? undefined : execPath();
 }
 
 /** The directories of `PATH`. */

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
+import { closeFd, isPipe, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
 import { ECONNREFUSED, ENOENT, SysError } from "./errors.ts";
 import {
   AF_INET,
@@ -19,6 +19,7 @@ import {
   SOCKADDR_BYTES,
 } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
+import { readLinkProcSelf } from "./proc_self.ts";
 
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_ACCEPTCONN = 30;
@@ -228,12 +229,12 @@ export function pipe(): [read: number, write: number] {
  * @throws {Deno.errors.NotFound} When it is not open.
  */
 export function describeListener(fd: number): ListenerDescription {
-  const target = Deno.readLinkSync(`/proc/self/fd/${fd}`);
-  const { isFifo, isSocket } = Deno.statSync(`/proc/self/fd/${fd}`);
-  // A pipe without a name is a fifo to stat(2) too; only the other sort has a path.
-  if (isFifo && target.startsWith("/")) return { kind: "fifo", path: target };
+  const target = readLinkProcSelf(`fd/${fd}`);
+  // A pipe without a name is of no use here.
+  if (isPipe(fd) && !target.startsWith("pipe:")) return { kind: "fifo", path: target };
   if (
-    !isSocket || getIntOption(fd, SO_TYPE) !== SOCK_STREAM || getIntOption(fd, SO_ACCEPTCONN) !== 1
+    !target.startsWith("socket:") || getIntOption(fd, SO_TYPE) !== SOCK_STREAM ||
+    getIntOption(fd, SO_ACCEPTCONN) !== 1
   ) {
     throw new TypeError(
       `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,

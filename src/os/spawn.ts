@@ -5,7 +5,7 @@
  */
 import { setCloseOnExec } from "./descriptor.ts";
 import type { ChildProcess } from "./child_process.ts";
-import { type PlacedRequest, spawnPlaced } from "./placed_spawn.ts";
+import { killIfPermitted, type PlacedRequest, spawnPlaced } from "./placed_spawn.ts";
 
 /** What to start. */
 export interface SpawnRequest {
@@ -62,7 +62,7 @@ function childProcess(child: Deno.ChildProcess): ChildProcess {
     kill(signal) {
       if (ended) return;
       try {
-        child.kill(signal);
+        killIfPermitted(() => child.kill(signal));
       } catch (error) {
         // The runtime has reaped it, and tells so in the next turn of the event loop.
         if (!(error instanceof TypeError)) throw error;

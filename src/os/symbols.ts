@@ -13,6 +13,16 @@ export const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
   // int open(const char *path, int flags, mode_t mode);
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  // int openat(int dirfd, const char *path, int flags, mode_t mode);
+  openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  // ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size);
+  readlinkat: { parameters: ["i32", "buffer", "buffer", "usize"], result: "isize" },
+  // DIR *fdopendir(int fd);
+  fdopendir: { parameters: ["i32"], result: "pointer" },
+  // struct dirent *readdir(DIR *dir);
+  readdir: { parameters: ["pointer"], result: "pointer" },
+  // int closedir(DIR *dir);
+  closedir: { parameters: ["pointer"], result: "i32" },
   // int close(int fd);
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count);

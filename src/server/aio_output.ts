@@ -118,7 +118,6 @@ export class AioOutput<Owner extends AioHandle> {
     this.#writing = false;
     if (this.#discarded) return;
     this.#error ??= error instanceof Error ? error : new Error(String(error), { cause: error });
-    this.cache.written(0);
     if (this.#isFlushing) this.#operation.finish(FAILED, this.#error);
   };
 }

@@ -103,10 +103,11 @@ export function aioServerGeneralAioRegister(
   return listener;
 }
 
-/** The first callback of an `Aio`, whose exceptions end that `Aio` as those of the later ones do. */
-function start(aio: Aio, callback: AioCallback): void {
+/** The first callback of an `Aio`, whose errors end that `Aio` as those of the later ones do. */
+async function start(aio: Aio, callback: AioCallback): Promise<void> {
   try {
-    callback(aio);
+    // An async callback returns a promise, whatever the type says.
+    await (callback(aio) as unknown);
   } catch (error) {
     aio.close();
     coreOf(aio.base).fail(error, aio);

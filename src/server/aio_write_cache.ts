@@ -124,9 +124,9 @@ export class AioWriteCache {
   }
 
   /**
-   * Says how the write ended.
+   * Says how the write ended. After an error nothing is written any more, so there is nothing to say.
    *
-   * @param bytes How many of the bytes that were lent are written; 0 after an error.
+   * @param bytes How many of the bytes that were lent are written.
    */
   written(bytes: number): void {
     this.#lent = false;

@@ -14,7 +14,10 @@ import type { GrantedService } from "./master_link.ts";
 /** Services that this process has opened itself. */
 export interface AloneServices {
   readonly services: readonly GrantedService[];
-  /** Removes the socket files that were made. */
+  /**
+   * Removes the socket files that were made; to be called while the listeners are still open, as
+   * {@linkcode removeSocketFile} is. Harmless the second time.
+   */
   close(): void;
 }
 
@@ -45,11 +48,13 @@ export function openAloneServices(config: Config): AloneServices {
     }
   }
   const close = () => {
-    for (const { socketFile } of opened) if (socketFile) removeSocketFile(socketFile);
+    // Later on the paths may be a successor's.
+    for (const { socketFile } of opened.splice(0)) if (socketFile) removeSocketFile(socketFile);
   };
   if (failed.length > 0) {
+    const fds = opened.map(({ fd }) => fd);
     close();
-    for (const { fd } of opened) closeFd(fd);
+    fds.forEach(closeFd);
     throw new ConfigError(failed);
   }
   return { services, close };

@@ -7,6 +7,7 @@
 import { closeFd, setNonblocking } from "../os/descriptor.ts";
 import { libc, unwrapOrBlock } from "../os/libc.ts";
 import { EPOLLIN } from "../os/poller.ts";
+import { readLinkProcSelf } from "../os/proc_self.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
 
@@ -35,7 +36,7 @@ export class FifoReader {
   constructor(fd: number) {
     setNonblocking(fd);
     this.#fd = fd;
-    this.path = Deno.readLinkSync(`/proc/self/fd/${fd}`);
+    this.path = readLinkProcSelf(`fd/${fd}`);
     this.localAddr = this.remoteAddr = { transport: "unix", path: this.path };
     this.#forget = serverLifecycle.onStopAccepting(() => this.close());
   }

@@ -11,7 +11,7 @@ import {
   MASTER_STATUS_FD,
   parseServiceList,
 } from "../ipc/service_list.ts";
-import { closeFd, openDescriptors } from "../os/descriptor.ts";
+import { closeFd, isPipe } from "../os/descriptor.ts";
 import type { Watch } from "../os/poller.ts";
 import { serverPoller } from "./server_poller.ts";
 
@@ -74,7 +74,6 @@ function watchOnce(fd: number, callback: () => void): Watch {
 
 /** The runtime has descriptors of its own at 3 and 4 when a person starts it with these arguments. */
 function requireMaster(): void {
-  const isPipe = (fd: number) => openDescriptors().get(fd)?.startsWith("pipe:");
   const found = Deno.ppid === 1
     ? "the parent is process 1"
     : !isPipe(MASTER_STATUS_FD) || !isPipe(CHILD_STATUS_FD)

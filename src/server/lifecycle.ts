@@ -56,6 +56,7 @@ export class ServerLifecycle {
   #owner?: LifecycleOwner;
   #accepting = true;
   #detached = false;
+  #softstopEarly = false;
   /** Whether the end comes as soon as nothing is under way. */
   #draining = false;
   #ended = false;
@@ -104,6 +105,7 @@ export class ServerLifecycle {
       throw new Error("Cannot run a second server in this process: one runs already, expected one");
     }
     this.#owner = owner;
+    if (this.#softstopEarly) this.softstop();
   }
 
   /**
@@ -125,6 +127,8 @@ export class ServerLifecycle {
   /** The master's word, or a signal: accept no more, finish, end. Ignored once detached. */
   softstop(): void {
     const owner = this.#owner;
+    // The word may come before the settings by which it is to be done.
+    this.#softstopEarly = owner === undefined;
     if (owner === undefined || this.#detached || !this.#accepting) return;
     this.#stopAccepting();
     const seconds = this.#softstopSeconds(owner);
@@ -153,8 +157,12 @@ export class ServerLifecycle {
    * Ends the server after a time, whatever is under way then. The earliest call counts.
    *
    * @param seconds The time; 0 is now.
+   * @throws {RangeError} When it is no number.
    */
   stopNotify(seconds: number): void {
+    if (Number.isNaN(seconds)) {
+      throw new RangeError(`Cannot stop after "${seconds}": no number, expected seconds`);
+    }
     const stopAtMs = this.#clock.nowMs() + seconds * 1000;
     if (this.#ended || stopAtMs >= this.#stopAtMs) return;
     this.#stopAtMs = stopAtMs;

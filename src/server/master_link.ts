@@ -25,12 +25,19 @@ export interface GrantedService {
   readonly fd: number;
 }
 
+/** What a master has handed to a server. */
+export interface Grant {
+  readonly services: readonly GrantedService[];
+  readonly settings: StartMessage["settings"];
+}
+
 /** The connection of a server with its master. */
 export class MasterLink {
   readonly #channel: Channel;
   readonly #handlers: MasterLinkHandlers;
-  readonly #started = Promise.withResolvers<readonly GrantedService[]>();
-  #generation = 0;
+  readonly #started = Promise.withResolvers<Grant>();
+  /** That of the first message, once it has come. */
+  #generation?: number;
 
   /**
    * @param fd The control descriptor, which the link takes ownership of.
@@ -53,7 +60,7 @@ export class MasterLink {
    * @throws {ProtocolError} When the master goes, or sends something that breaks the protocol,
    * before that.
    */
-  get started(): Promise<readonly GrantedService[]> {
+  get started(): Promise<Grant> {
     return this.#started.promise;
   }
 
@@ -82,24 +89,22 @@ export class MasterLink {
   }
 
   #sender(): { pid: number; generation: number } {
-    return { pid: Deno.pid, generation: this.#generation };
+    return { pid: Deno.pid, generation: this.#generation ?? 0 };
   }
 
   #onMessage(message: Message, fds: number[]): void {
-    if (message.type !== "start") fds.forEach(closeFd);
-    switch (message.type) {
-      case "start":
-        return this.#start(message, fds);
-      case "softstop":
-        return this.#handlers.onSoftstop();
-      default:
-        zinfo(`ignored a "${message.type}" message from the master: servers send these`);
+    if (message.type === "start" && this.#generation === undefined) {
+      return this.#start(message, fds);
     }
+    fds.forEach(closeFd);
+    if (message.type === "softstop") return this.#handlers.onSoftstop();
+    zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
 
   #start(message: StartMessage, fds: number[]): void {
     if (fds.length !== message.services.length) {
       fds.forEach(closeFd);
+      this.#channel.close();
       return this.#onClose(
         new ProtocolError(
           `Cannot start: ${fds.length} descriptors came, expected ${message.services.length}`,
@@ -107,9 +112,11 @@ export class MasterLink {
       );
     }
     this.#generation = message.generation;
-    this.#started.resolve(
-      message.services.map(({ name, type }, index) => ({ name, type, fd: fds[index] })),
-    );
+    const { services, settings } = message;
+    this.#started.resolve({
+      services: services.map(({ name, type }, index) => ({ name, type, fd: fds[index] })),
+      settings,
+    });
   }
 
   #onClose(error?: Error): void {

@@ -5,8 +5,14 @@
  * @module
  */
 import { parseArguments, type ParsedArguments } from "../config/args.ts";
-import { defaultConfig } from "../config/config.ts";
-import { loadSettings, readStrictly, renderSettings } from "../config/effective.ts";
+import { Config, defaultConfig } from "../config/config.ts";
+import {
+  loadSettings,
+  readStrictly,
+  renderSettings,
+  replaceSettings,
+  settingsFromMaster,
+} from "../config/effective.ts";
 import { cannot, ConfigError } from "../config/errors.ts";
 import { renderHelp } from "../config/reference.ts";
 import {
@@ -22,11 +28,12 @@ import {
 } from "../config/settings.ts";
 import { applyRunSettings } from "../config/run_settings.ts";
 import { ProtocolError } from "../ipc/protocol.ts";
-import { closeLog, configureLog, zdebug, zinfo } from "../log/log.ts";
+import { closeLog, configureLog, logEnd, zdebug, zinfo } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
+import { execPath } from "../os/proc_self.ts";
 import { processSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { openAloneServices } from "./alone.ts";
@@ -64,6 +71,7 @@ const ORPHAN_SECONDS = 1;
  * @returns The exit code: 0 after an orderly end, 1 when it can't start.
  */
 export async function runServer(hooks: ServerHooks, args: readonly string[]): Promise<number> {
+  let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
     keepDescriptorsFromChildren();
@@ -73,7 +81,9 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     }
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
-    loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
+    link = connectToMaster(mode, parsed);
+    if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
+    else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
     applyRunSettings(defaultConfig);
     configureLog({
       program: programName(),
@@ -81,14 +91,26 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
       target: setting(SERVER_LOG),
     });
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
-    await new Server(hooks).run(mode);
+    await new Server(hooks, link).run(mode);
     return 0;
   } catch (error) {
-    zinfo(isUserError(error) ? error.message : String((error as Error)?.stack ?? error));
+    logEnd(isUserError(error) ? error.message : String((error as Error)?.stack ?? error));
     return 1;
   } finally {
+    link?.close();
     closeLog();
   }
+}
+
+/** Finds the control socket that a master of this kind has given, if one has. */
+function connectToMaster(mode: Mode, { settings }: ParsedArguments): MasterLink | undefined {
+  const config = new Config();
+  for (const { key, value } of settings) config.set(key, value, "argument");
+  const controlFd = mode === "MASTER" ? readStrictly(config, SERVER_CONTROL) : undefined;
+  return controlFd === undefined ? undefined : new MasterLink(controlFd, {
+    onSoftstop: () => serverLifecycle.softstop(),
+    onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),
+  });
 }
 
 /** What the user can mend, in contrast to an exception of the program, which is told with its stack. */
@@ -113,7 +135,7 @@ function modeOf({ rest }: ParsedArguments): Mode {
 
 /** The name that LIB-ZC would take from `argv[0]`. */
 function programName(): string {
-  const path = Deno.build.standalone ? Deno.execPath() : new URL(Deno.mainModule).pathname;
+  const path = Deno.build.standalone ? execPath() : new URL(Deno.mainModule).pathname;
   return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
 }
 
@@ -141,8 +163,11 @@ class Server {
    */
   #saidTwice = false;
 
-  constructor(hooks: ServerHooks) {
+  readonly #link: MasterLink | undefined;
+
+  constructor(hooks: ServerHooks, link: MasterLink | undefined) {
     this.#hooks = hooks;
+    this.#link = link;
   }
 
   async run(mode: Mode): Promise<void> {
@@ -192,30 +217,25 @@ class Server {
   #master(): ServiceSource {
     // After run-user, since the signal is lost on a change of user.
     requestParentDeathSignal("SIGHUP");
-    const controlFd = setting(SERVER_CONTROL);
-    const onGone = () => this.#lifecycle.finishWithin(ORPHAN_SECONDS);
-    if (controlFd === undefined) {
-      const link = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
+    const link = this.#link;
+    if (link === undefined) {
+      const libzc = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
         onSoftstop: () => {
           this.#saidTwice = this.#lifecycle.accepting;
           this.#lifecycle.softstop();
         },
-        onGone,
+        onGone: () => this.#lifecycle.finishWithin(ORPHAN_SECONDS),
       });
       return {
-        services: () => Promise.resolve(link.services),
+        services: () => Promise.resolve(libzc.services),
         ready: nothing,
         draining: nothing,
-        detach: () => link.detach(),
-        close: () => link.close(),
+        detach: () => libzc.detach(),
+        close: () => libzc.close(),
       };
     }
-    const link = new MasterLink(controlFd, {
-      onSoftstop: () => this.#lifecycle.softstop(),
-      onGone,
-    });
     return {
-      services: () => link.started,
+      services: async () => (await link.started).services,
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),
       detach: () => link.detach(),
@@ -225,6 +245,8 @@ class Server {
 
   #alone(): ServiceSource {
     const { services, close } = openAloneServices(defaultConfig);
+    // Ahead of the listeners, which are registered later.
+    this.#lifecycle.onStopAccepting(close);
     return {
       services: () => Promise.resolve(services),
       ready: nothing,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
+import { zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 
 /** How long to wait with the next accept. */
@@ -26,7 +26,12 @@ export class Shortage {
     const nowMs = systemClock.nowMs();
     if (nowMs - this.#loggedAtMs >= LOG_MS) {
       this.#loggedAtMs = nowMs;
-      zinfo(`Cannot accept a connection: ${message}; accepting goes on after a pause`);
+      // Without a place in the source: to find it the runtime reads a file, and without a descriptor
+      // for that it panics.
+      zinfoFrom(
+        undefined,
+        `Cannot accept a connection: ${message}; accepting goes on after a pause`,
+      );
     }
     await new Promise<void>((resolve) => systemClock.setTimer(PAUSE_MS, resolve));
   }

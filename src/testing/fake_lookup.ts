@@ -12,12 +12,14 @@ export type FakeFile = { readonly executable: string } | "file" | "directory";
  * Makes a lookup.
  *
  * @param files What there is, by absolute path.
- * @param options What differs from a Deno at `/opt/deno` with a `PATH` of two directories.
+ * @param options What differs from a Deno of root's at `/opt/deno` with a `PATH` of two directories.
  * @returns The lookup.
  */
 export function fakeLookup(
   files: Readonly<Record<string, FakeFile>>,
-  options: Partial<Pick<ProgramLookup, "denoPath" | "selfPath" | "searchPath">> = {},
+  options: Partial<
+    Pick<ProgramLookup, "denoPath" | "selfPath" | "searchPath" | "mayChangeRoot">
+  > = {},
 ): ProgramLookup {
   const at = (path: string): FakeFile | undefined => files[path];
   const isExecutable = (path: string) => typeof at(path) === "object";
@@ -32,6 +34,7 @@ export function fakeLookup(
       const file = at(path);
       return typeof file === "object" && file.executable.startsWith("#!") ? file.executable : "";
     },
+    mayChangeRoot: () => true,
     ...options,
   };
 }

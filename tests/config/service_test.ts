@@ -59,6 +59,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     masterChroot: "/jail",
     masterChdir: "/data",
     softstopAfterMs: 120_000,
+    shared: new Map(),
   });
   assertEquals(
     endpoints.map(({ service, address, endpoint }) => [service, address, endpoint.key]),

@@ -1,77 +1,165 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { greeted, isRefused } from "../support/client.ts";
-import { MODES, SERVERS, Site } from "../support/master.ts";
+import { greeted, type Target } from "../support/client.ts";
+import { example, MODES, SERVERS, Site } from "../support/master.ts";
+import { listenerInode } from "../support/proc.ts";
+import type { TestProcess } from "../support/processes.ts";
+import { eventually } from "../support/wait.ts";
 
-const DENO_RUN = [Deno.execPath(), "run", "-A"];
+/** Starts a server by hand, and waits until it has registered so many services. */
+async function alone(
+  site: Site,
+  { program, args, services = 1 }: {
+    readonly program: string;
+    readonly args: readonly string[];
+    readonly services?: number;
+  },
+): Promise<TestProcess> {
+  const server = site.run(args, { program });
+  for (let count = 0; count < services; count++) await server.complains(/\] serviceRegister /);
+  return server;
+}
+
+/** Waits until nobody listens there any more. */
+async function closed(target: Target): Promise<void> {
+  await eventually(() => listenerInode(target) === undefined, { what: `the end of ${target}` });
+}
 
 for (const mode of MODES) {
-  Deno.test(`${mode} mode: a server alone opens its addresses, and drains at a SIGTERM`, async () => {
+  const program = SERVERS[mode];
+
+  Deno.test(`${mode} mode: alone, a server opens all of its addresses itself`, async () => {
     await using site = new Site();
-    const port = site.port(), path = site.socket("sock");
-    const list = `web://127.0.0.1:${port}; ${path}`;
-    const server = site.execute([...DENO_RUN, SERVERS[mode], "alone", "-server-service", list]);
-    await server.complains(/serviceRegister - unix/);
-    using client = await greeted(port);
-    assertMatch(client.greeting, new RegExp(`^${mode} ${server.pid} web inet`));
-    using other = await greeted(path);
-    assertEquals(await other.ask("echo by path"), "by path");
+    const ports = [site.port(), site.port()], path = site.socket("sock");
+    const fifo = site.dir.file("fifo");
+    const list = `imapd://0:${ports[0]},127.0.0.1:${ports[1]};ssl://local:${path} fifo:${fifo}`;
+    site.write("all.gcf", { shared: "by all", both: "shared" });
+    const file = site.write("imapd.cf", { own: "of the file", both: "own", given: "file" });
+    const args = ["-server-config-path", site.conf, "-config", file, "-given", "argument"];
+    const server = await alone(site, {
+      program,
+      args: ["alone", "-server-service", list, ...args],
+      services: 4,
+    });
+    const expected = [
+      [ports[0], `${mode} ${server.pid} imapd inet`],
+      [ports[1], `${mode} ${server.pid} - inet`],
+      [path, `${mode} ${server.pid} ssl unix`],
+    ] as const;
+    for (const [target, greeting] of expected) {
+      using client = await greeted(target);
+      assertEquals(client.greeting, greeting);
+      assertEquals(await client.ask("setting shared"), "by all");
+      assertEquals(await client.ask("setting own"), "of the file");
+      assertEquals(await client.ask("setting both"), "own");
+      assertEquals(await client.ask("setting given"), "argument");
+    }
+    await Deno.writeTextFile(fifo, "by hand\n", { create: false });
+    await server.complains(/from the fifo: by hand/);
     server.signal("SIGTERM");
-    assertEquals(await client.ask("echo still served"), "still served");
-    assertEquals(await client.ask("quit"), "bye");
-    assertEquals(await other.ask("quit"), "bye");
     assertEquals((await server.ended()).code, 0);
-    assert(!existsSync(path));
-    assert(await isRefused(port));
+    await site.isGone();
   });
 
-  Deno.test(`${mode} mode: a second interrupt ends a server alone at once`, async () => {
+  Deno.test(`${mode} mode: alone, a server takes its addresses from its settings file too`, async () => {
     await using site = new Site();
     const port = site.port();
-    const server = site.execute(
-      [...DENO_RUN, SERVERS[mode], "alone", "-server-service", `127.0.0.1:${port}`],
-    );
-    await server.complains(/serviceRegister/);
+    const file = site.write("x.cf", { "server-service": `127.0.0.1:${port}` });
+    const server = await alone(site, { program, args: ["alone", "-config", file] });
+    (await greeted(port)).close();
+    server.signal("SIGTERM");
+    assertEquals((await server.ended()).code, 0);
+  });
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.test(`${mode} mode: alone, a ${signal} lets the connections finish`, async () => {
+      await using site = new Site();
+      const port = site.port(), path = site.socket("sock");
+      const list = `127.0.0.1:${port},${path}`;
+      const args = ["alone", "-server-service", list];
+      const server = await alone(site, { program, args, services: 2 });
+      using client = await greeted(path);
+      await client.write("echo half");
+      server.signal(signal);
+      await closed(port);
+      assert(!existsSync(path), "the socket file outlives its listener");
+      await client.write(" and half\n");
+      assertEquals(await client.line(), "half and half");
+      client.close();
+      assertEquals((await server.ended()).code, 0);
+      await site.isGone();
+    });
+  }
+
+  Deno.test(`${mode} mode: alone, a second SIGTERM ends the wait for connections`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    const args = ["alone", "-server-service", `127.0.0.1:${port}`];
+    const server = await alone(site, { program, args });
     using client = await greeted(port);
-    server.signal("SIGINT");
-    assertEquals(await client.ask("echo first"), "first");
-    server.signal("SIGINT");
+    server.signal("SIGTERM");
+    await closed(port);
+    server.signal("SIGTERM");
+    assertEquals(await client.ending(), "end of file");
     assertEquals((await server.ended()).code, 0);
   });
 }
 
-Deno.test("a server alone reads its files, and the command line wins", async () => {
+Deno.test("alone, a server that drains does not take away the socket of its successor", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.write("all.gcf", { a: "shared", b: "shared", c: "shared" });
-  const file = site.write("own.cf", { b: "own", c: "own" });
-  const server = site.execute([
-    ...DENO_RUN,
-    SERVERS.coroutine,
-    ...["alone", "-server-service", `127.0.0.1:${port}`, "-c", "argument"],
-    ...["-server-config-path", site.conf, "-config", file],
-  ]);
-  await server.complains(/serviceRegister/);
-  using client = await greeted(port);
-  assertEquals(await client.ask("setting a"), "shared");
-  assertEquals(await client.ask("setting b"), "own");
-  assertEquals(await client.ask("setting c"), "argument");
+  const path = site.socket("sock");
+  const start = () =>
+    alone(site, { program: SERVERS.coroutine, args: ["alone", "-server-service", path] });
+  const first = await start();
+  using client = await greeted(path);
+  first.signal("SIGTERM");
+  await closed(path);
+  const second = await start();
+  assertEquals(await client.ask("echo old"), "old");
+  client.close();
+  assertEquals((await first.ended()).code, 0);
+  (await greeted(path)).close();
+  second.signal("SIGTERM");
+  assertEquals((await second.ended()).code, 0);
+  await site.isGone();
 });
 
-for (
-  const { args, wrong } of [
-    { args: [], wrong: /no mode, expected coroutine alone -server-service/ },
-    { args: ["solo"], wrong: /"solo": an unknown mode, expected coroutine alone/ },
-    { args: ["alone"], wrong: /-server-service: Cannot serve "": no address/ },
-    { args: ["alone", "-server-service"], wrong: /-server-service: .*no value after it/ },
-    { args: ["alone", "-server-service", "nowhere:x"], wrong: /Cannot listen on "nowhere:x"/ },
-    { args: ["MASTER"], wrong: /Cannot start "MASTER": .*expected a start by a running master/ },
-  ]
-) {
-  Deno.test(`a server with the arguments [${args}] says what is wrong, and exits with 1`, async () => {
+Deno.test("alone, -exit-after ends a server after that time", async () => {
+  await using site = new Site();
+  const args = ["alone", "-server-service", site.socket("sock"), "-exit-after", "1"];
+  const server = await alone(site, { program: SERVERS.aio, args });
+  assertEquals((await server.ended()).code, 0);
+  await site.isGone();
+});
+
+/** Command lines that a server can't start with, and what it says. */
+const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], said: RegExp]>> = {
+  "no argument": () => [[], /aio_server alone -server-service /],
+  "another word": () => [["serve"], /"serve".*aio_server alone -server-service /],
+  "alone without addresses": () => [["alone"], /server-service/],
+  "a malformed address": () => [
+    ["alone", "-server-service", "localhost:80"],
+    /argument -server-service: Cannot listen on "localhost:80": a host name, expected /,
+  ],
+  "an address in use, and a good one": (site) => [
+    ["alone", "-server-service", `${site.socket("good")},127.0.0.1:${site.busyPort()}`],
+    /argument -server-service: .*127\.0\.0\.1:\d+.*address in use/,
+  ],
+  "an argument without its value": () => [
+    ["alone", "-server-service"],
+    /argument -server-service: .*no value after it/,
+  ],
+};
+
+for (const [what, give] of Object.entries(BAD_ARGUMENTS)) {
+  Deno.test(`a server with ${what} says what it wants, and exits 1`, async () => {
     await using site = new Site();
-    const { code, stderr } = await site.execute([...DENO_RUN, SERVERS.coroutine, ...args]).ended();
+    const [args, said] = give(site);
+    const server = site.run(args, { program: example("aio_server.ts") });
+    const { code, stderr } = await server.ended();
     assertEquals(code, 1);
-    assertMatch(stderr, wrong);
+    assertMatch(stderr, said);
+    assert(!stderr.includes(" at "), `a stack where none is needed\n${stderr}`);
+    await site.isGone();
   });
 }

@@ -1,71 +1,162 @@
-import { assertEquals } from "@std/assert";
-import { existsSync } from "@std/fs/exists";
-import { Site } from "../support/master.ts";
-import { descriptorsOf } from "../support/proc.ts";
+import { assert, assertEquals } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { flagsOf } from "../support/descriptors.ts";
 import { eventually } from "../support/wait.ts";
 
-/** How many restarts and reloads a leak would have to hide in. */
-const RESTARTS = Number(Deno.env.get("ZC_RESTARTS") ?? 200);
-const RELOADS = Number(Deno.env.get("ZC_RELOADS") ?? 50);
+/** How much is done before the descriptors are counted; more for a longer run. */
+const RESTARTS = Number(Deno.env.get("ZC_TEST_RESTARTS") ?? 200);
+const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 50);
 
-/** A program that starts fast and never says that it is ready. */
-const SLEEPER = `sh -c 'exec sleep 60'`;
-const SLEEPERS = 10;
+const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
+
+/** The interpreter itself: what leads to it may be a script that opens files of its own. */
+async function python(): Promise<string> {
+  const args = ["-c", "import sys; print(sys.executable)"];
+  const { stdout } = await new Deno.Command("python3", { args }).output();
+  return new TextDecoder().decode(stdout).trim();
+}
+
+/** A service that lists its descriptors at its start. */
+async function listing(site: Site, settings: Record<string, string | number> = {}) {
+  return {
+    "server-command": `${await python()} ${LISTING}`,
+    "server-protocol": "control",
+    "server-service": `127.0.0.1:${site.port()},${site.socket("listing")}`,
+    ...settings,
+  };
+}
+
+/** Fails unless each of the processes that have listed their descriptors had none too many. */
+function assertNoneTooMany(master: Master): void {
+  for (const [, pid, list] of master.log.matchAll(/^descriptors (\d+): (.*)$/gm)) {
+    const numbers = list.split(" ").map(Number);
+    assertEquals(numbers.slice(0, 3), [0, 1, 2], `process ${pid}: ${list}`);
+    assertEquals(numbers.length, 4, `process ${pid}: ${list}`);
+  }
+}
+
+/** What a descriptor refers to, without numbers that change. */
+function kindsOf(pid: number): string[] {
+  return [...descriptorsOf(pid).values()].map((target) => target.replace(/\[\d+\]$/, "")).sort();
+}
+
+/** Fails unless a process has what it had before, as soon as it has done with all that has ended. */
+async function assertAsBefore(pid: number, before: readonly string[]): Promise<void> {
+  const isEqual = () => kindsOf(pid).join() === before.join();
+  await eventually(isEqual, { what: "the descriptors to be as before" }).catch(() => {});
+  assertEquals(kindsOf(pid), before);
+}
 
 Deno.test("a server starts with 0, 1, 2 and its control socket, whatever its master was given", async () => {
   await using site = new Site();
-  const report = site.dir.file("report");
-  // A program that tells of its descriptors before it does anything else, and then stays.
-  const lister = `ls -l /proc/self/fd > ${report}.new; mv ${report}.new ${report}; exec sleep 60`;
-  site.write("a.cf", {
-    "server-command": `sh -c '${lister}'`,
-    "server-service": `127.0.0.1:${site.port()}`,
-    "server-protocol": "control",
-  });
-  site.serve("b.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 3 });
-  // The shell leaves two descriptors open for the master.
-  await site.start({ prefix: ["sh", "-c", 'exec 7</dev/null 9>/dev/null; exec "$@"', "sh"] });
-  const text = await eventually(() => existsSync(report) && Deno.readTextFileSync(report), {
-    what: "the report",
-  });
-  // ls itself has the directory open.
-  const found = [...text.matchAll(/(\d+) -> (?!\/proc)(.*)$/gm)].map(([, fd, target]) =>
-    Number(fd) < 3 ? fd : target.replace(/\d+/g, "N")
-  );
-  assertEquals(found, ["0", "1", "2", "socket:[N]"]);
+  site.write("a.cf", await listing(site, { "server-proc-count": 3 }));
+  site.serve("b.cf", { mode: "coroutine", service: site.port() });
+  // The master gets a file, a pipe and a directory too many, as from a careless script.
+  const leaky = 'exec 9>"$0.leak" 8</ 7<&0; exec "$@"';
+  const prefix = ["sh", "-c", leaky, site.dir.file("sh")];
+  const master = await site.start({ prefix });
+  assertEquals(descriptorsOf(master.pid).get(9), site.dir.file("sh.leak"));
+  await master.logs(/^descriptors /m, 3);
+  await master.reload();
+  await master.logs(/^descriptors /m, 6);
+  assertNoneTooMany(master);
+  await master.stop();
 });
 
-Deno.test(`a master holds as many descriptors after ${RESTARTS} restarts and ${RELOADS} reloads as before`, async () => {
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a server has its own listeners and no others, not to be inherited further`, async () => {
+    await using site = new Site();
+    const own = [site.port(), site.port()], other = site.port();
+    const service = own.map((port) => `127.0.0.1:${port}`).join(",");
+    site.serve("a.cf", { mode, service });
+    site.serve("b.cf", { mode, service: other });
+    const master = await site.start();
+    const [[pid]] = await Promise.all([master.serving("a.cf", 1), master.serving("b.cf", 1)]);
+    // Its services are registered, and it has closed what it needs no more.
+    (await greeted(own[1])).close();
+    const found = [...descriptorsOf(pid)];
+    for (const port of own) {
+      const target = `socket:[${listenerInode(port)}]`;
+      assertEquals(found.filter(([, it]) => it === target).length, 1, `${port}`);
+    }
+    assert(!found.some(([, it]) => it === `socket:[${listenerInode(other)}]`));
+    assertEquals(found.filter(([fd]) => fd > 2 && isInheritable(fd, pid)), []);
+    await master.stop();
+  });
+}
+
+/** Whether a program that the process starts would get the descriptor; false for one that is gone. */
+function isInheritable(fd: number, pid: number): boolean {
+  try {
+    return !flagsOf(fd, pid).closeOnExec;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+Deno.test("a listener stays non-blocking, however often processes are started and killed", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const target = `socket:[${listenerInode(port)}]`;
+  const fd = [...descriptorsOf(master.pid)].find(([, it]) => it === target)![0];
+  for (let round = 0; round < 3; round++) {
+    using client = await greeted(port);
+    assert(flagsOf(fd, master.pid).nonblocking);
+    Deno.kill(pidIn(client), "SIGKILL");
+    await client.ending();
+  }
+  await master.reload();
+  (await greeted(port)).close();
+  assert(flagsOf(fd, master.pid).nonblocking);
+  await master.stop();
+});
+
+Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as many descriptors as before`, async () => {
+  await using site = new Site();
+  const settings = await listing(site);
+  // These end again and again, and live long enough to be started again at once.
+  const restless = {
+    "server-command": "sh -c 'exec sleep 0.12'",
+    "server-protocol": "control",
+    "server-service": `127.0.0.1:${site.port()}`,
+  };
+  site.write("a.cf", settings);
+  site.write("b.cf", { ...restless, "server-proc-count": 0 });
+  const master = await site.start();
+  await master.logs(/^descriptors /m);
+  const isSettled = () => master.servers().length === 1;
+  await eventually(isSettled, { what: "one process" });
+  const before = kindsOf(master.pid);
+
+  site.write("b.cf", { ...restless, "server-proc-count": 20 });
+  await master.reload();
+  await master.logs(/b\.cf: process \d+ ended/, RESTARTS);
+  site.write("b.cf", { ...restless, "server-proc-count": 0 });
+  for (let count = 0; count < RELOADS; count++) {
+    const started = master.logged(/^descriptors /);
+    await master.reload();
+    await master.logs(/^descriptors /m, started + 1);
+  }
+  await eventually(isSettled, { what: "one process" });
+  await assertAsBefore(master.pid, before);
+  assertNoneTooMany(master);
+  await master.stop();
+});
+
+Deno.test("a refused reload leaves no descriptor open in the master", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "aio", service: port });
   const master = await site.start();
   await master.serving("a.cf", 1);
-  const before = descriptorsOf(master.pid).size;
-  site.write("b.cf", {
-    "server-command": SLEEPER,
-    "server-service": `127.0.0.1:${site.port()}`,
-    "server-protocol": "control",
-    "server-proc-count": SLEEPERS,
-  });
-  await master.reload();
-  const sleepers = async (others: readonly number[]) =>
-    await eventually(() => {
-      const pids = master.servers().filter(({ argv }) => argv[0] === "sleep").map(({ pid }) => pid);
-      return pids.length === SLEEPERS && !pids.some((pid) => others.includes(pid)) && pids;
-    }, { what: `${SLEEPERS} other sleepers` });
-  let pids = await sleepers([]);
-  for (let restarts = 0; restarts < RESTARTS; restarts += SLEEPERS) {
-    for (const pid of pids) Deno.kill(pid, "SIGKILL");
-    pids = await sleepers(pids);
-  }
-  site.remove("b.cf");
-  for (let reloads = 1; reloads < RELOADS; reloads++) await master.reload();
-  await eventually(() => master.servers().length === 1, {
-    what: "the end of the old processes",
-    withinMs: 60_000,
-  });
-  await eventually(() => descriptorsOf(master.pid).size === before, {
-    what: `${before} descriptors of ${[...descriptorsOf(master.pid)].join(" ")}`,
-  });
+  const before = kindsOf(master.pid);
+  site.serve("b.cf", { mode: "aio", service: `${site.socket("b")},127.0.0.1:${site.busyPort()}` });
+  for (let count = 0; count < 3; count++) await master.reloadRefused();
+  await assertAsBefore(master.pid, before);
   await master.stop();
 });

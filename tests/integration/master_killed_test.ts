@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
-import { MODES, pidIn, Site } from "../support/master.ts";
+import { MODES, Site } from "../support/master.ts";
 
 /** How long servers may live on without their master, in milliseconds. */
 const OUTLIVE_MS = 2_000;

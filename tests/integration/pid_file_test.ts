@@ -3,7 +3,7 @@ import { existsSync } from "@std/fs/exists";
 import { greeted } from "../support/client.ts";
 import { MASTER_PROGRAM, Site } from "../support/master.ts";
 import { TestProcess } from "../support/processes.ts";
-import { eventually } from "../support/wait.ts";
+import { eventually, PATIENCE_MS } from "../support/wait.ts";
 
 const CONTROL = new URL("../support/control.sh", import.meta.url).pathname;
 
@@ -80,7 +80,12 @@ Deno.test("a signal that comes as soon as the pid is in its file is obeyed", asy
       const args = ["-C", site.conf, "-pid-file", site.pidFile, "-log-service", log];
       const master = site.run(args);
       const padded = String(master.pid).padEnd(10);
-      while (!existsSync(site.pidFile) || Deno.readTextFileSync(site.pidFile) !== padded);
+      const hasPid = () =>
+        existsSync(site.pidFile) && Deno.readTextFileSync(site.pidFile) === padded;
+      // Without a pause, since what is looked for is a moment.
+      for (const endMs = performance.now() + PATIENCE_MS; !hasPid();) {
+        assert(performance.now() < endMs, "no pid");
+      }
       master.signal(signal);
       if (signal === "SIGHUP") {
         await eventually(async () => {

@@ -74,6 +74,7 @@ for (const mode of MODES) {
       [...descriptors.values()].filter((name) => name === `socket:[${listenerInode(ports[0])}]`),
       [`socket:[${listenerInode(ports[0])}]`],
     );
+    for (const each of [client, ssl, unix]) each.close();
     await master.stop();
   });
 
@@ -121,6 +122,7 @@ for (const mode of MODES) {
     next.close();
     await gone(pidIn(next));
     assertEquals(await detached.ask("echo still"), "still");
+    detached.close();
     // It can't outlive the process that started it, as its like in C can't.
     await master.stop();
   });
@@ -153,6 +155,7 @@ for (const mode of MODES) {
     Deno.kill(pidIn(first), "SIGKILL");
     using second = await successorOf(pidIn(first), port);
     assertEquals(await second.ask("echo hello"), "hello");
+    second.close();
     await master.stop();
   });
 
@@ -173,6 +176,7 @@ for (const mode of MODES) {
     before.close();
     await gone(pidIn(before));
     assert(isRunning(pidIn(after)));
+    after.close();
     await master.stop();
   });
 }
@@ -212,6 +216,7 @@ for (const [index, { after, hook, ends }] of softstops.entries()) {
       using next = await successorOf(pidIn(client), port);
       assertEquals(await client.ask("echo still"), "still");
       assertEquals(await next.ask("echo hello"), "hello");
+      client.close();
     } else {
       if (ends > 0) assertEquals(await client.ask("echo still"), "still");
       assertEquals(await client.ending(), "end of file");
@@ -248,6 +253,8 @@ for (const { file, welcome, answer } of examples) {
     using next = await Client.connect(port);
     assertEquals(await next.line(), welcome);
     assert(isRunning(pid));
+    client.close();
+    next.close();
     await master.stop();
   });
 }

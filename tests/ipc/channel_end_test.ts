@@ -152,6 +152,7 @@ Deno.test("Channel drops what waits to be sent when the other end goes", async (
     const connection = new Connection();
     const large: Message = {
       type: "start",
+      settings: { shared: [] },
       generation: 1,
       services: [{ name: "x".repeat(200_000), type: "inet", address: "" }],
     };
@@ -189,6 +190,7 @@ Deno.test("Channel.send() of a message that is too large ends the channel later"
     const connection = new Connection();
     connection.recorder.channel.send({
       type: "start",
+      settings: { shared: [] },
       generation: 1,
       services: [{ name: "x".repeat(1 << 20), type: "inet", address: "" }],
     }, [ANY_FD]);

@@ -61,6 +61,7 @@ Deno.test("Channel delivers a frame that comes in two pieces, wherever it is cut
     const { fds, paths } = openFiles(temp, 2);
     const message: Message = {
       type: "start",
+      settings: { shared: [] },
       generation: 1,
       services: [{ name: "ü", type: "inet", address: "0:1" }],
     };
@@ -146,6 +147,7 @@ Deno.test("Channel.send() queues what the socket does not take, and sends it whe
     const { fds: [fd], paths: [path] } = openFiles(temp, 1);
     const message = (generation: number): Message => ({
       type: "start",
+      settings: { shared: [] },
       generation,
       services: [{ name: "x".repeat(4_000), type: "inet", address: "" }],
     });
@@ -176,6 +178,7 @@ Deno.test("Channel passes a message that is larger than all buffers", async () =
     const [one, two] = connectTwo();
     const message: Message = {
       type: "start",
+      settings: { shared: [] },
       generation: 1,
       services: [{ name: "x".repeat(1_000_000), type: "inet", address: "" }],
     };
@@ -209,6 +212,7 @@ Deno.test("Channel.close() drops what was not sent, and is harmless the second t
     const { channel } = connection.recorder;
     const large: Message = {
       type: "start",
+      settings: { shared: [] },
       generation: 1,
       services: [{ name: "x".repeat(100_000), type: "inet", address: "" }],
     };

@@ -16,6 +16,7 @@ const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
 const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, {
     type: "start",
+    settings: { shared: [] },
     generation: 3,
     services: [
       { name: "imapd", type: "inet", address: "0:143" },
@@ -23,7 +24,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
       { name: "log", type: "fifo", address: "fifo:/run/p" },
     ],
   }],
-  [START, { type: "start", generation: 0, services: [] }],
+  [START, { type: "start", generation: 0, services: [], settings: { shared: [] } }],
   [SOFTSTOP, { type: "softstop" }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
   [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
@@ -72,6 +73,7 @@ Deno.test("encodeFrame() makes a frame of descriptors alone", () => {
 Deno.test("encodeFrame() takes a payload of 1 MiB and refuses a longer one", () => {
   const message = (bytes: number): Message => ({
     type: "start",
+    settings: { shared: [] },
     generation: 0,
     services: [{ name: "x".repeat(bytes), type: "inet", address: "" }],
   });
@@ -169,7 +171,7 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
   for (const [typeNumber, names] of fields) {
     for (const name of names) {
       for (const [value, shown] of values) {
-        const good = { pid: 1, generation: 1, seconds: 1, services: [] };
+        const good = { pid: 1, generation: 1, seconds: 1, services: [], settings: { shared: [] } };
         assert(decodeMessage(typeNumber, json(good)) !== undefined);
         const error = assertThrows(
           () => decodeMessage(typeNumber, json({ ...good, [name]: value })),
@@ -181,6 +183,23 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
         );
       }
     }
+  }
+});
+
+Deno.test("decodeMessage() refuses a start whose settings are no lists of pairs", () => {
+  const decode = (settings: unknown) =>
+    decodeMessage(START, json({ generation: 1, services: [], settings }));
+  const good = [["a", "1"], ["", ""]];
+  assert(decode({ shared: good }) !== undefined);
+  assert(decode({ shared: [], own: good }) !== undefined);
+  for (
+    const settings of [
+      ...[undefined, null, 7, "a", [], {}],
+      ...[{ own: [] }, { shared: {} }, { shared: [["a"]] }, { shared: [["a", 1]] }],
+      ...[{ shared: [["a", "b", "c"]] }, { shared: [], own: null }, { shared: [], own: "a" }],
+    ]
+  ) {
+    assertThrows(() => decode(settings), ProtocolError, "settings are no lists of pairs");
   }
 });
 
@@ -285,6 +304,9 @@ function assertIsSound(message: Message): void {
       for (const { name, type, address } of message.services) {
         assert(typeof name === "string" && typeof address === "string");
         assert(["inet", "unix", "fifo"].includes(type));
+      }
+      for (const [key, value] of [...message.settings.shared, ...message.settings.own ?? []]) {
+        assert(typeof key === "string" && typeof value === "string");
       }
       return;
     case "softstop":

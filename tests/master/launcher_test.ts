@@ -123,7 +123,11 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
     launch.listensOn(`127.0.0.1:${port.port}, mail://local:${path}, in://fifo:${fifo}`);
     launch.start("ready");
     assertEquals(await launch.tells(1), ["ready"]);
-    const { message, listeners, args } = JSON.parse(Deno.readTextFileSync(launch.report));
+    const { message: { settings, ...message }, listeners, args } = JSON.parse(
+      Deno.readTextFileSync(launch.report),
+    );
+    assertEquals(settings.shared, []);
+    assertEquals(Object.fromEntries(settings.own)["server-proc-count"], "1");
     assertEquals(message, {
       type: "start",
       generation: GENERATION,

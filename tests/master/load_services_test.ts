@@ -76,11 +76,41 @@ Deno.test("loadServices() refuses a settings file outside of the new root of its
     "a.cf",
     `server-command = /good\nserver-service = 0:80\nmaster-chroot = ${dir.path}/jail\n`,
   );
-  const lookup = fakeLookup({ [dir.file("jail/good")]: { executable: "" } });
+  const lookup = fakeLookup({
+    [dir.file("jail")]: "directory",
+    [dir.file("jail/good")]: { executable: "" },
+  });
   const { problems } = await loadServices({ ...SOURCE, lookup, directory: dir.path });
   assertEquals(told(problems, dir.path), [
     'DIR/a.cf:3: master-chroot: Cannot pass on "DIR": a path outside, ' +
     "expected one inside of DIR/jail",
+  ]);
+});
+
+Deno.test("loadServices() refuses another root or directory that its servers can't have", async () => {
+  using dir = new TempDir();
+  dir.write(
+    "a.cf",
+    "server-command = /good\nserver-service = 0:80\nmaster-chroot = none\nmaster-chdir = /tmp\n",
+  );
+  dir.write("b.cf", `server-command = /good\nserver-service = 0:81\nmaster-chroot = ${dir.path}\n`);
+  const lookup = fakeLookup(
+    {
+      ...{ "/srv/none/good": { executable: "" }, [dir.path]: "directory" },
+      [dir.file("good")]: { executable: "" },
+    },
+    { mayChangeRoot: () => false },
+  );
+  const { problems } = await loadServices({ ...SOURCE, lookup, directory: dir.path });
+  assertEquals(told(problems, dir.path), [
+    'DIR/a.cf:3: master-chroot: Cannot change the root to "none": no such directory, ' +
+    "expected a directory",
+    'DIR/a.cf:3: master-chroot: Cannot pass on "DIR": a path outside, ' +
+    "expected one inside of /srv/none",
+    'DIR/a.cf:4: master-chdir: Cannot change the directory to "/tmp": no such directory, ' +
+    "expected a directory, seen from the new root",
+    'DIR/b.cf:3: master-chroot: Cannot change the root to "DIR": not permitted, ' +
+    "expected a master that runs as root",
   ]);
 });
 

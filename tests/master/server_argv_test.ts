@@ -85,6 +85,13 @@ Deno.test("serverArguments() keep paths as they are for a server whose new root 
   assertEquals(serverArguments(service, { cwd }).slice(0, 3), ["MASTER", "-config", "/etc/x.cf"]);
 });
 
+Deno.test("serverArguments() call a settings directory that is the new root itself /", () => {
+  const service = serviceOf("x.cf", { file: "etc/x.cf", settings: { "master-chroot": "etc" } });
+  assertEquals(serverArguments(service, { configPath: "etc", cwd }).slice(1, 5), [
+    ...["-server-config-path", "/", "-config", "/x.cf"],
+  ]);
+});
+
 for (const root of ["jail", "/srv/et"]) {
   Deno.test(`serverArguments() refuse a settings file outside of the new root ${root}`, () => {
     const service = serviceOf("x.cf", { file: "etc/x.cf", settings: { "master-chroot": root } });

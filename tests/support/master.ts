@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/lock_file.ts";
-import { isRefused, type Target } from "./client.ts";
+import type { Target } from "./client.ts";
 import { ReservedPort } from "./ports.ts";
 import { descriptorsOf, listenerInode, markedProcesses, type ProcessInfo } from "./proc.ts";
 import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
@@ -203,7 +203,9 @@ export class Site implements AsyncDisposable {
       what: `the end of ${this.processes().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`)}`,
       withinMs,
     });
-    for (const { port } of this.#ports) assert(await isRefused(port), `port ${port} still answers`);
+    // A process that ends loses its environment before its descriptors.
+    const isOpen = ({ port }: ReservedPort) => listenerInode(port) !== undefined;
+    await eventually(() => !this.#ports.some(isOpen), { what: "the ports to be closed", withinMs });
     assertEquals(this.#sockets.filter((path) => existsSync(path)), [], "socket files are left");
     const lock = PidFile.tryLock(this.pidFile);
     assert(lock !== undefined, "the pid file is still locked");

@@ -1,0 +1,119 @@
+/**
+ * What the kernel tells of this process (proc(5), /proc/self), also after a change of the root
+ * directory, when /proc is out of reach by name.
+ *
+ * @module
+ */
+import { ENOENT, SysError } from "./errors.ts";
+import { cString, libc, unwrap } from "./libc.ts";
+
+const PROC_SELF = "/proc/self";
+const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
+/** The offset of d_name in glibc's struct dirent. */
+const D_NAME = 19;
+const PATH_BYTES = 4096;
+
+/** The directory, once its name may not lead to it any more. */
+let kept: number | undefined;
+/** The program, which the runtime would then look for there, and end when it finds nothing. */
+let executable: string | undefined;
+
+/**
+ * Keeps /proc/self open, for the rest of the life of the process; to be called before its root is
+ * changed.
+ *
+ * @throws {SysError} When there is no /proc, or at the limit of open files.
+ */
+export function keepProcSelf(): void {
+  executable ??= Deno.execPath();
+  kept ??= openIn(PROC_SELF, O_PATH);
+}
+
+/** The path of the running program: Deno, or a compiled one. */
+export function execPath(): string {
+  return executable ?? Deno.execPath();
+}
+
+/**
+ * Lists a directory.
+ *
+ * @param path Relative to /proc/self.
+ * @returns The names in it.
+ * @throws {Error} When it can't be read.
+ */
+export function listProcSelf(path: string): string[] {
+  if (kept === undefined) {
+    return [...Deno.readDirSync(`${PROC_SELF}/${path}`)].map(({ name }) => name);
+  }
+  const directory = libc().fdopendir(openIn(path, 0));
+  try {
+    const names: string[] = [];
+    for (let entry; (entry = libc().readdir(directory)) !== null;) {
+      names.push(Deno.UnsafePointerView.getCString(entry, D_NAME));
+    }
+    return names.filter((name) => name !== "." && name !== "..");
+  } finally {
+    libc().closedir(directory);
+  }
+}
+
+/**
+ * Reads a link.
+ *
+ * @param path Relative to /proc/self.
+ * @returns What it leads to.
+ * @throws {Error} When there is no such link.
+ */
+export function readLinkProcSelf(path: string): string {
+  if (kept === undefined) return Deno.readLinkSync(`${PROC_SELF}/${path}`);
+  const room = new Uint8Array(PATH_BYTES), directory = kept;
+  const length = unwrap(
+    { syscall: "readlink", subject: `${PROC_SELF}/${path}` },
+    () => libc().readlinkat(directory, cString(path), room, BigInt(room.length)),
+  );
+  return new TextDecoder().decode(room.subarray(0, length));
+}
+
+/**
+ * Reads a file.
+ *
+ * @param path Relative to /proc/self.
+ * @returns Its text.
+ * @throws {Error} When it can't be read.
+ */
+export function readTextProcSelf(path: string): string {
+  if (kept === undefined) return Deno.readTextFileSync(`${PROC_SELF}/${path}`);
+  const decoder = new TextDecoder(), room = new Uint8Array(PATH_BYTES);
+  const fd = openIn(path, 0);
+  try {
+    let text = "";
+    for (;;) {
+      const count = unwrap(
+        { syscall: "read", subject: `${PROC_SELF}/${path}` },
+        () => libc().read(fd, room, BigInt(room.length)),
+      );
+      if (count === 0) return text;
+      text += decoder.decode(room.subarray(0, count), { stream: true });
+    }
+  } finally {
+    libc().close(fd);
+  }
+}
+
+/**
+ * Whether an error of these functions means that there is no such thing.
+ *
+ * @param error What was caught.
+ */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof SysError && error.errno === ENOENT;
+}
+
+/** Opens a path for reading, relative to the directory that is kept, if there is one. */
+function openIn(path: string, flags: number): number {
+  return unwrap(
+    { syscall: "open", subject: path },
+    () => libc().openat(kept ?? -1, cString(path), flags | O_CLOEXEC, 0),
+  );
+}

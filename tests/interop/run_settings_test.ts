@@ -1,0 +1,303 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { mayChangeRoot } from "../../src/os/credentials.ts";
+import { greeted } from "../support/client.ts";
+import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { CMaster, denoExecutable, peer } from "../support/peers.ts";
+import { startFunction } from "../support/processes.ts";
+
+/** Whoever may change the root is taken to be root; others are shown what they are told. */
+const IS_ROOT = mayChangeRoot();
+const MEBIBYTE = 1024 * 1024;
+
+/** A line of /proc/PID/status or of /proc/PID/limits, its fields parted by one space. */
+function line(file: string, name: string): string {
+  const [, text] = new RegExp(`^${name}:?\\s+(.*?)\\s*$`, "m")
+    .exec(Deno.readTextFileSync(`/proc/${file}`)) ?? [];
+  return (text ?? "").replace(/\s+/g, " ");
+}
+
+/** What `id` says of a user. */
+function id(flag: string, user: string): string {
+  const { stdout } = new Deno.Command("id", { args: [flag, user] }).outputSync();
+  return new TextDecoder().decode(stdout).trim();
+}
+
+/** Fails unless each thread of a process is that user's, with all of the user's groups. */
+function assertUser(pid: number, user: string): void {
+  const uid = id("-u", user), gid = id("-g", user);
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const status = `${pid}/task/${name}/status`;
+    assertEquals(line(status, "Uid"), Array(4).fill(uid).join(" "));
+    assertEquals(line(status, "Gid"), Array(4).fill(gid).join(" "));
+    assertEquals(line(status, "Groups"), id("-G", user));
+    assertEquals(BigInt(`0x${line(status, "CapEff")}`), 0n);
+  }
+}
+
+for (const mode of MODES) {
+  Deno.test(`run-user, run-chroot and run-chdir move a ${mode} server, which serves all the same`, async () => {
+    await using site = new Site();
+    const port = site.port(), fifo = site.dir.file("f");
+    Deno.mkdirSync(site.dir.file("jail/sub"), { recursive: true });
+    site.serve("a.cf", {
+      mode,
+      service: `127.0.0.1:${port} fifo:${fifo}`,
+      "run-user": "nobody",
+      "run-chroot": site.dir.file("jail"),
+      "run-chdir": "sub",
+    });
+    const master = await site.start();
+    if (IS_ROOT) {
+      const client = await greeted(port);
+      assertEquals(await client.ask("echo hello"), "hello");
+      await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
+      await master.logs(/from the fifo: through the pipe/);
+      const pid = pidIn(client);
+      assertUser(pid, "nobody");
+      assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), site.dir.file("jail"));
+      assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), site.dir.file("jail/sub"));
+      assertEquals(master.logged(/node:net/), 0, "it serves its socket the slow way");
+      client.close();
+    } else {
+      await master.logs(/a\.cf:\d+: run-user: Cannot apply "nobody": operation not permitted/);
+    }
+    await master.stop();
+  });
+}
+
+Deno.test("run-user in a .gcf is for the servers, and the master stays what it is", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("all.gcf", { "run-user": "nobody" });
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const own = line("self/status", "Uid");
+  if (IS_ROOT) {
+    const client = await greeted(port);
+    assertUser(pidIn(client), "nobody");
+    client.close();
+  } else {
+    await master.logs(/all\.gcf:1: run-user: Cannot apply "nobody": operation not permitted/);
+  }
+  assertEquals(line(`${master.pid}/status`, "Uid"), own);
+  await master.stop();
+});
+
+Deno.test("run-user and run-chroot of the master hold for its servers in C", async () => {
+  await using site = new Site();
+  const port = site.port();
+  Deno.copyFileSync(peer("server", { static: true }), site.dir.file("server"));
+  // What a process has as its input; there is no device in this root.
+  Deno.mkdirSync(site.dir.file("dev"));
+  site.dir.write("dev/null", "");
+  Deno.mkdirSync(site.dir.file("logs"));
+  for (const path of [site.dir.path, site.dir.file("logs")]) Deno.chmodSync(path, 0o777);
+  site.write("a.cf", {
+    "server-command": "/server",
+    "server-service": `127.0.0.1:${port}`,
+    color: "blue",
+  });
+  const process = site.run([
+    ...["-run-user", "nobody", "-run-chroot", site.dir.path],
+    ...["-C", "/conf", "-pid-file", "/master.pid", "-log-service", "/log.socket,/logs/,day"],
+  ]);
+  if (IS_ROOT) {
+    await process.complains(/listeners: .*\n/);
+    const client = await greeted(port);
+    assertEquals(await client.ask("setting color"), "blue");
+    for (const pid of [process.pid, pidIn(client)]) {
+      assertUser(pid, "nobody");
+      assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), site.dir.path);
+    }
+    client.close();
+    process.signal("SIGTERM");
+    assertEquals((await process.ended()).code, 0);
+  } else {
+    const { code, stderr } = await process.ended();
+    assertEquals(code, 1);
+    assertMatch(stderr, /^argument -run-user: Cannot apply "nobody": operation not permitted/);
+  }
+  await site.isGone();
+});
+
+Deno.test("max-memory and core-file-size limit a server", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "aio",
+    service: port,
+    "max-memory": "300m",
+    "core-file-size": "1m",
+  });
+  const master = await site.start();
+  const client = await greeted(port);
+  const limits = `${pidIn(client)}/limits`;
+  assertEquals(line(limits, "Max core file size"), "1048576 1048576 bytes");
+  const [soft, hard, unit] = line(limits, "Max data size").split(" ");
+  assertEquals([soft, unit], [hard, "bytes"]);
+  // What the runtime has mapped for nothing comes on top of the 300.
+  assert(Number(soft) > 300 * MEBIBYTE && Number(soft) < 1100 * MEBIBYTE, soft);
+  assertEquals(line(limits, "Max address space").split(" ")[0], "unlimited");
+  client.close();
+  await master.stop();
+});
+
+for (const what of ["buffers", "objects"]) {
+  Deno.test(`max-memory ends a process that fills its memory with ${what}`, async () => {
+    await using child = startFunction(import.meta, async (what) => {
+      const { Config } = await import("../../src/config/config.ts");
+      const { applyRunSettings } = await import("../../src/config/run_settings.ts");
+      applyRunSettings(new Config().set("max-memory", "64m"));
+      const kept: unknown[] = [];
+      for (let mebibytes = 0; mebibytes < 512; mebibytes++) {
+        console.log(mebibytes);
+        kept.push(
+          what === "buffers"
+            ? new Uint8Array(1024 * 1024).fill(1)
+            : Array.from({ length: 32 * 1024 }, (_, index) => ({ index })),
+        );
+      }
+    }, { arg: what });
+    const { code, stdout } = await child.ended(30_000);
+    assert(code !== 0, "nothing has limited it");
+    const reached = Number(stdout.trim().split("\n").at(-1));
+    assert(reached > 10 && reached < 80, `it has reached ${reached} MiB`);
+  });
+}
+
+Deno.test("max-memory leaves Deno programs that are started under it able to run", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { Config } = await import("../../src/config/config.ts");
+    const { applyRunSettings } = await import("../../src/config/run_settings.ts");
+    applyRunSettings(new Config().set("max-memory", "64m"));
+    const args = ["eval", "console.log(new Uint8Array(1024 * 1024).length)"];
+    const { stdout } = new Deno.Command(Deno.execPath(), { args }).outputSync();
+    console.log(new TextDecoder().decode(stdout).trim());
+  });
+  assertEquals(await child.succeeds(), "1048576\n");
+});
+
+const refused: Record<string, { readonly value: string; readonly message: RegExp }> = {
+  "run-user": {
+    value: "root",
+    message:
+      /^a\.cf:7: run-user: Cannot apply "root": operation not permitted \(setgid: EPERM\), ex/,
+  },
+  "run-chroot": {
+    value: "/tmp",
+    message:
+      /^a\.cf:7: run-chroot: Cannot apply "\/tmp": operation not permitted \(chroot: EPERM\), /,
+  },
+  "run-chdir": {
+    value: "/nowhere",
+    message:
+      /^a\.cf:7: run-chdir: Cannot apply "\/nowhere": no such file or directory, expected a /,
+  },
+  "max-memory": {
+    value: "-1",
+    message:
+      /^a\.cf:7: max-memory: Cannot apply "-1": operation not permitted \(setrlimit: EPERM\)/,
+  },
+  "core-file-size": {
+    value: "2g",
+    message: /^a\.cf:7: core-file-size: Cannot apply "2g": operation not permitted \(setrlimit: /,
+  },
+};
+
+for (const [key, { value, message }] of Object.entries(refused)) {
+  Deno.test(`applyRunSettings() tells an ordinary user why ${key} = ${value} is refused`, async () => {
+    const prefix = ["sh", "-c", 'ulimit -c 1024 && ulimit -d 2000000 && exec "$@"', "sh"];
+    await using child = startFunction(import.meta, async ({ key, value }) => {
+      const { Config } = await import("../../src/config/config.ts");
+      const { applyRunSettings } = await import("../../src/config/run_settings.ts");
+      const { becomeOrdinaryUser } = await import("../support/privileges.ts");
+      becomeOrdinaryUser();
+      try {
+        applyRunSettings(new Config().set(key, value, { file: "a.cf", line: 7 }));
+      } catch (error) {
+        console.log((error as Error).message);
+      }
+    }, { arg: { key, value }, prefix });
+    assertMatch(await child.succeeds(), message);
+  });
+}
+
+for (const user of ["no-such-user", "65534"]) {
+  Deno.test(`applyRunSettings() refuses the user ${user}, whom the system does not know`, async () => {
+    await using child = startFunction(import.meta, async (user) => {
+      const { Config } = await import("../../src/config/config.ts");
+      const { applyRunSettings } = await import("../../src/config/run_settings.ts");
+      try {
+        applyRunSettings(new Config().set("run-user", user));
+      } catch (error) {
+        console.log((error as Error).message);
+      }
+    }, { arg: user });
+    assertMatch(
+      await child.succeeds(),
+      /^run-user: Cannot apply ".*": no such user, expected a user/,
+    );
+  });
+}
+
+Deno.test("exit-after ends a server, which is replaced", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "exit-after": 1 });
+  const master = await site.start();
+  using client = await greeted(port);
+  assertEquals(await client.ending(), "end of file");
+  await master.logs(new RegExp(`process ${pidIn(client)} ended after 1\\d{3} ms: exit code 0`));
+  await master.logs(/serviceRegister/, 2);
+  await master.stop();
+});
+
+Deno.test("-exit-after ends the master and its servers", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "aio", service: site.port() });
+  const master = await site.start({ args: ["-exit-after", "1"] });
+  await master.stopped();
+});
+
+Deno.test("--debug-config prints the settings of the master and of a server", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("all.gcf", { color: "blue", "master-stop-timeout": "5s" });
+  const master = site.run(["-C", site.conf, "--debug-config", "-pid-file", site.pidFile]);
+  await master.complains(/listeners: /);
+  assertEquals(master.stdout.trim().split("\n"), [
+    "color = blue",
+    "master-stop-timeout = 5s",
+    `C = ${site.conf}`,
+    "debug-config = yes",
+    `pid-file = ${site.pidFile}`,
+  ]);
+  const args = ["-server-config-path", site.conf, "-server-service", `127.0.0.1:${port}`];
+  const server = site.run(["alone", ...args, "--debug-config"], { program: SERVERS.coroutine });
+  await server.complains(/serviceRegister/);
+  assertEquals(server.stdout.trim().split("\n"), [
+    "color = blue",
+    "master-stop-timeout = 5s",
+    `server-config-path = ${site.conf}`,
+    `server-service = 127.0.0.1:${port}`,
+    "debug-config = yes",
+  ]);
+});
+
+Deno.test("a server that has changed its user ends with a master in C all the same", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("a.cf", {
+    "server-command": denoExecutable(site, SERVERS.coroutine),
+    "server-service": `127.0.0.1:${port}`,
+    ...(IS_ROOT && { "run-user": "nobody" }),
+  });
+  const master = await CMaster.start(site);
+  using client = await greeted(port);
+  // From now on only the signal for the parent's death can tell it.
+  await client.ask("detach");
+  await master.logs(new RegExp(`lost ${pidIn(client)}\n`));
+  master.process.signal("SIGKILL");
+  assertEquals(await client.ending(2_000), "end of file");
+  await site.isGone(2_000);
+});
