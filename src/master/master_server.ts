@@ -41,6 +41,7 @@ import { systemClock } from "../os/clock.ts";
 import { mayChangeRoot } from "../os/credentials.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
+import { guardedSpawner, Guardian } from "../os/guardian.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { PidFile } from "../os/lock_file.ts";
 import { Poller } from "../os/poller.ts";
@@ -183,6 +184,9 @@ class Master {
     interpreterLine,
     mayChangeRoot,
   };
+  readonly #guardian = new Guardian((error) =>
+    zinfo("no guardian, servers may outlive a killed master:", error)
+  );
   readonly #stopRequested = Promise.withResolvers<void>();
   readonly #supervisor: Supervisor;
   #stopping = false;
@@ -199,7 +203,7 @@ class Master {
       clock: systemClock,
       listeners: systemListeners,
       launcher: createLauncher({
-        spawner: systemSpawner,
+        spawner: guardedSpawner(systemSpawner, this.#guardian),
         poller: new Poller((error) => zinfo("unexpected error:", error)),
         lookup: this.#lookup,
         configPath: this.#directory,

@@ -30,7 +30,9 @@ export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
 /**
  * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. It
  * then accepts no more, finishes what is under way, and answers with `Connection: close` until a
- * second has passed without a request; a server that drains waits for that.
+ * second has passed without a request; a server that drains waits for that. One that has upgraded a
+ * connection, to a WebSocket for example, takes all of its time: the runtime does not tell when such a
+ * connection ends.
  *
  * Needs `--allow-ffi`, `--allow-net` and `--allow-read`.
  *
@@ -156,6 +158,8 @@ class HttpRun {
   #lastRequestMs = -Infinity;
   /** Requests with a body that are not answered yet. */
   #unanswered = 0;
+  /** Whether there may be a WebSocket, whose end the runtime does not tell: `shutdown` would cut it. */
+  #upgraded = false;
 
   constructor(fd: number, { handler, onError, serve }: Serving) {
     this.#server = adoptInto(fd, () =>
@@ -187,7 +191,10 @@ class HttpRun {
   /** A synchronous answer stays synchronous: that is the fast way. */
   #last(answer: Response | Promise<Response>): Response | Promise<Response> {
     if (answer instanceof Promise) return answer.then((response) => this.#last(response));
-    return this.#retired ? lastAnswer(answer) : answer;
+    // An upgraded connection, such as a WebSocket, is not HTTP any more.
+    if (answer.status === 101) this.#upgraded = true;
+    else if (this.#retired) return lastAnswer(answer);
+    return answer;
   }
 
   /** Ends it as soon as nobody misses it. Harmless the second time. */
@@ -200,7 +207,7 @@ class HttpRun {
   #look(): void {
     systemClock.setTimer(LOOK_MS, () => {
       const quietMs = systemClock.nowMs() - this.#lastRequestMs;
-      if (quietMs < QUIET_MS || this.#unanswered > 0) return this.#look();
+      if (quietMs < QUIET_MS || this.#unanswered > 0 || this.#upgraded) return this.#look();
       this.#server.shutdown().then(this.#finished, this.#finished);
     });
   }
@@ -208,8 +215,6 @@ class HttpRun {
 
 /** An answer that tells the client to close the connection (RFC 9112, section 9.6). */
 function lastAnswer(response: Response): Response {
-  // An upgraded connection, such as a WebSocket, is not HTTP any more.
-  if (response.status === 101) return response;
   const last = new Response(response.body, response);
   last.headers.set("connection", "close");
   return last;

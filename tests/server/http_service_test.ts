@@ -6,6 +6,7 @@ import { leavesNothingOpen } from "../support/descriptors.ts";
 import { ReservedPort } from "../support/ports.ts";
 import { startFunction, type TestProcess, withOpenFileLimit } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
+import { within } from "../support/wait.ts";
 import { HttpClient } from "./http_client.ts";
 import { connectRaw } from "./raw_client.ts";
 
@@ -40,6 +41,11 @@ async function commanded(address: string): Promise<void> {
     async "/reject"() {
       await Promise.resolve();
       throw new TypeError("a later fault");
+    },
+    "/socket"(request) {
+      const { socket, response } = Deno.upgradeWebSocket(request);
+      socket.onmessage = ({ data }) => socket.send(`your input: ${data}`);
+      return response;
     },
     "/redirect": () => Response.redirect("http://test/elsewhere"),
   };
@@ -120,13 +126,19 @@ for (const unix of [false, true]) {
     await client.post("/echo", 5);
     await client.send("12345");
     assertEquals((await client.answer()).body, "12345");
-    await server.softstop();
-    await client.ended();
     // Not even the address of the throw-away listener.
-    assertMatch(await server.process.succeeds(), /^serving\n(begun .*\n){2}stopping\n$/);
+    assertMatch(server.process.stdout, /^serving\n(begun .*\n){2}$/);
     assertEquals(server.process.stderr, "");
   }, { unix });
 }
+
+test("closes idle connections at the stop, and ends", async (server) => {
+  using client = await server.connect();
+  assertEquals((await client.get("/")).status, 200);
+  await server.softstop();
+  await client.ended();
+  await server.process.succeeds();
+});
 
 test("answers requests of many connections at the same time", async (server) => {
   const clients = await Promise.all(Array.from({ length: 100 }, () => server.connect()));
@@ -185,30 +197,31 @@ test("tells clients to close after the stop, whatever the answer is like", async
   await server.process.succeeds();
 });
 
-for (const path of ["/length", "/echo", "/late"]) {
-  test(`takes the whole of the uploads that are under way at the stop, as ${path}`, async (server) => {
-    const half = UPLOAD.length / 2;
-    const clients = await Promise.all(Array.from({ length: 8 }, () => server.connect()));
-    for (const client of clients) {
-      await client.post(path, UPLOAD.length);
-      await server.process.prints(/begun/);
-      await client.send(UPLOAD.subarray(0, half));
-    }
-    await server.softstop();
-    // Longer than the pause after which the others are taken for idle.
-    await new Promise((resolve) => setTimeout(resolve, 1300));
-    for (const client of clients) await client.send(UPLOAD.subarray(half));
+test("takes the whole of the uploads that are under way at the stop", async (server) => {
+  const half = UPLOAD.length / 2;
+  const uploads = [];
+  // Read at once, handed through unread, and read only after the stop.
+  for (const path of ["/length", "/echo", "/late", "/length", "/echo", "/late"]) {
+    const client = await server.connect();
+    await client.post(path, UPLOAD.length);
+    await server.process.prints(/begun/);
+    await client.send(UPLOAD.subarray(0, half));
+    uploads.push({ path, client });
+  }
+  await server.softstop();
+  // Longer than the pause after which the others are taken for idle.
+  await new Promise((resolve) => setTimeout(resolve, 1300));
+  for (const { client } of uploads) await client.send(UPLOAD.subarray(half));
+  for (const { path, client } of uploads) {
+    const { status, headers, body } = await client.answer();
+    assertEquals([status, headers.get("connection")], [200, "close"], path);
     const expected = path === "/echo" ? "x".repeat(UPLOAD.length) : `${UPLOAD.length} bytes`;
-    for (const client of clients) {
-      const { status, headers, body } = await client.answer();
-      assertEquals([status, headers.get("connection")], [200, "close"]);
-      assert(body === expected, body.slice(0, 100));
-      client[Symbol.dispose]();
-    }
-    await server.process.succeeds();
-    assertEquals(server.process.stderr, "");
-  });
-}
+    assert(body === expected, `${path}: ${body.slice(0, 100)}`);
+    client[Symbol.dispose]();
+  }
+  await server.process.succeeds();
+  assertEquals(server.process.stderr, "");
+});
 
 test("answers the first request of a connection that was accepted before the stop", async (server) => {
   const clients = await Promise.all(Array.from({ length: 20 }, () => server.connect()));
@@ -271,6 +284,28 @@ test("goes on after a lack of descriptors, with the connections that it has", as
   using late = await server.connect();
   await late.request("/");
 }, { prefix: withOpenFileLimit(70) });
+
+Deno.test("serveHttp() keeps a WebSocket after the stop, until its server ends", async () => {
+  await using server = await start();
+  const socket = new WebSocket(`ws://127.0.0.1:${server.target}/socket`);
+  const event = <K extends "open" | "message">(name: K) =>
+    within(
+      new Promise<MessageEvent>((resolve) => {
+        socket.addEventListener(name, (event) => resolve(event as MessageEvent), { once: true });
+      }),
+      { what: name },
+    );
+  await event("open");
+  await server.softstop();
+  // Longer than a connection may be quiet.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  socket.send("hello");
+  assertEquals((await event("message")).data, "your input: hello");
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  server.process.signal("SIGTERM");
+  await within(closed, { what: "the end of the socket" });
+  assertEquals((await server.process.ended()).code, 0);
+});
 
 Deno.test("serveHttp() after the stop accepts nothing, and its server ends", async () => {
   await using child = startFunction(import.meta, async () => {

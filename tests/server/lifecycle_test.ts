@@ -365,11 +365,36 @@ Deno.test("ServerLifecycle.own() refuses a second server in the process", () => 
   );
 });
 
-Deno.test("ServerLifecycle without an owner ignores softstop() and detach(), and heeds stopNotify()", async () => {
-  const lifecycle = new ServerLifecycle(new FakeClock());
+Deno.test("ServerLifecycle.softstop() before there is an owner counts from then on", async () => {
+  const clock = new FakeClock();
+  const lifecycle = new ServerLifecycle(clock);
+  let closed = 0;
+  lifecycle.onStopAccepting(() => closed++);
   lifecycle.softstop();
+  assertEquals([lifecycle.accepting, closed], [true, 0]);
+  const told: number[] = [];
+  lifecycle.own({
+    softstopSeconds: 5,
+    onDraining: (seconds) => told.push(seconds),
+    onDetach() {},
+    onError() {},
+  });
+  assertEquals([lifecycle.accepting, closed, told], [false, 1, [5]]);
+  clock.advance(5000);
+  await lifecycle.stopped;
+});
+
+Deno.test("ServerLifecycle without an owner ignores detach(), and heeds stopNotify()", async () => {
+  const lifecycle = new ServerLifecycle(new FakeClock());
   lifecycle.detach();
   assertEquals(lifecycle.accepting, true);
   lifecycle.stopNotify(0);
   await lifecycle.stopped;
+});
+
+Deno.test("ServerLifecycle.stopNotify() refuses what is no number, and goes on", async () => {
+  const server = setup();
+  assertThrows(() => server.lifecycle.stopNotify(NaN), RangeError, 'Cannot stop after "NaN"');
+  server.lifecycle.stopNotify(Infinity);
+  assertEquals([server.clock.pending, await server.ended()], [0, false]);
 });

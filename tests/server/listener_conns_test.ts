@@ -16,7 +16,7 @@ import {
 
 const MEBIBYTE = 1024 * 1024;
 /** More than the kernel holds between two sockets. */
-const FLOOD = 48 * MEBIBYTE;
+const FLOOD = 32 * MEBIBYTE;
 
 interface Ends {
   /** The server's end. */
@@ -81,7 +81,7 @@ for (const kind of LISTENER_KINDS) {
   });
 
   test("carries much data both ways at once", async ({ conn, client }) => {
-    const size = 8 * MEBIBYTE;
+    const size = 4 * MEBIBYTE;
     const up = pattern(size, 1), down = pattern(size, 2);
     const [gotUp, gotDown] = await Promise.all([
       receive(conn, size),

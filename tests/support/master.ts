@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
+import { GUARDIAN_NAME } from "../../src/os/guardian.ts";
 import { PidFile } from "../../src/os/lock_file.ts";
 import type { Target } from "./client.ts";
 import { ReservedPort } from "./ports.ts";
@@ -188,8 +189,20 @@ export class Site implements AsyncDisposable {
     return new Master(this, process);
   }
 
-  /** The running processes of this installation, masters included, whoever their parent is. */
+  /**
+   * The running processes of this installation, masters included and guardians not, whoever their
+   * parent is.
+   */
   processes(): ProcessInfo[] {
+    return this.#allProcesses().filter((process) => !isGuardian(process));
+  }
+
+  /** The running guardians of this installation's masters. */
+  guardians(): ProcessInfo[] {
+    return this.#allProcesses().filter(isGuardian);
+  }
+
+  #allProcesses(): ProcessInfo[] {
     return markedProcesses(this.#mark);
   }
 
@@ -199,8 +212,8 @@ export class Site implements AsyncDisposable {
    * @param withinMs How long it may take, in milliseconds.
    */
   async isGone(withinMs = 1_000): Promise<void> {
-    await eventually(() => this.processes().length === 0, {
-      what: `the end of ${this.processes().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`)}`,
+    await eventually(() => this.#allProcesses().length === 0, {
+      what: `the end of ${this.#allProcesses().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`)}`,
       withinMs,
     });
     // A process that ends loses its environment before its descriptors.
@@ -215,7 +228,7 @@ export class Site implements AsyncDisposable {
   /** Kills what is left, and removes all. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const process of this.#processes) await process[Symbol.asyncDispose]();
-    for (const { pid } of this.processes()) {
+    for (const { pid } of this.#allProcesses()) {
       try {
         Deno.kill(pid, "SIGKILL");
       } catch {
@@ -226,6 +239,10 @@ export class Site implements AsyncDisposable {
     for (const port of this.#ports) port[Symbol.dispose]();
     this.dir[Symbol.dispose]();
   }
+}
+
+function isGuardian({ argv }: ProcessInfo): boolean {
+  return argv.includes(GUARDIAN_NAME);
 }
 
 /** A running master. It ends with its {@linkcode Site}. */
