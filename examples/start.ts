@@ -15,9 +15,13 @@ const { conf, help } = parseArgs(Deno.args, {
 
 /** How a person talks to an address. */
 function howToTalk(service: string, address: string): string {
-  const [host, port] = address.split(":");
-  if (port === undefined) return `nc -U ${address}`;
-  return service === "http" ? `curl http://${host}:${port}/` : `nc ${host} ${port}`;
+  if (address.startsWith("fifo:")) return `echo hello > ${address.slice(5)}`;
+  const [, host, port] = /^(.*):([0-9]+)$/.exec(address) ?? [];
+  if (port === undefined) return `nc -U ${address.replace(/^local:/, "")}`;
+  const peer = host === "0" || host === "" ? "127.0.0.1" : host;
+  return service === "http"
+    ? `curl http://${peer}:${port}/`
+    : `nc ${peer.replace(/[[\]]/g, "")} ${port}`;
 }
 
 function printServices(): void {
@@ -25,7 +29,7 @@ function printServices(): void {
   for (const config of masterServerLoadConfigFromDirname(conf)) {
     const command = config.getStr("server-command");
     for (const item of config.getStr("server-service").split(/[;, \t]+/)) {
-      const [service, address] = item.includes("://") ? item.split("://") : ["", item];
+      const [service, address] = item.includes("://") ? item.split("://", 2) : ["", item];
       console.log(`  ${address.padEnd(16)} ${command.padEnd(30)} ${howToTalk(service, address)}`);
     }
   }

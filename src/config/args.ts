@@ -70,7 +70,7 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
 function withoutValue(arg: string): ConfigError {
   const message = cannot("read argument", arg, {
     found: "no value after it",
-    expected: `${arg} VALUE, or -${arg} for a flag`,
+    expected: `${arg} VALUE`,
   });
   return new ConfigError([{ argument: true, key: arg.slice(1), message }]);
 }

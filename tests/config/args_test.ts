@@ -53,7 +53,7 @@ Deno.test("parseArguments() names the argument that lacks its value", () => {
     assertEquals(
       error.message,
       `argument -${name}: Cannot read argument "-${name}": ` +
-        `no value after it, expected -${name} VALUE, or --${name} for a flag`,
+        `no value after it, expected -${name} VALUE`,
     );
   }
 });
