@@ -92,7 +92,7 @@ export class ListenerTable {
         if (listener === undefined) opened.push(listener = this.port.open(endpoint));
         next.set(endpoint.key, listener);
       } catch (error) {
-        const message = refusalOf(named, error as Error);
+        const message = refusalOf(named, error as Error, this.#open.keys());
         problems.push(problemAt(origin, { key: "server-service", message }));
       }
     }
@@ -116,9 +116,22 @@ export class ListenerTable {
 }
 
 /** Says why an address could not be opened, and what would help. */
-function refusalOf({ endpoint, address }: ServiceEndpoint, error: Error): string {
+function refusalOf(
+  { endpoint, address }: ServiceEndpoint,
+  error: Error,
+  own: Iterable<string>,
+): string {
   // An error of the system, from libc or from the runtime's calls for files.
   if (!("code" in error)) return error.message;
+  const rival = endpoint.kind === "inet" && error.code === "EADDRINUSE"
+    ? [...own].find((key) => key.endsWith(`:${endpoint.port}`))
+    : undefined;
+  if (rival !== undefined) {
+    return cannot("listen on", address, {
+      found: `this master itself listens on ${rival}`,
+      expected: "that address to be closed by one reload, and this one to be opened by the next",
+    });
+  }
   // A relative path alone would not tell where it was looked for.
   return cannot("listen on", endpoint.kind === "inet" ? address : endpoint.path, {
     found: error instanceof SysError ? error.found : `${systemReason(error)} (${error.code})`,

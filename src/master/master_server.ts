@@ -35,7 +35,7 @@ import {
 } from "../config/settings.ts";
 import { applyRunSettings } from "../config/run_settings.ts";
 import type { LogServiceConfig } from "../config/log_target.ts";
-import { closeLog, configureLog, flushLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { closeLog, configureLog, flushLog, isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import { mayChangeRoot } from "../os/credentials.ts";
@@ -211,6 +211,9 @@ class Master {
         log,
       }),
       log,
+      debug: (text) => {
+        if (isDebugLog()) log(text);
+      },
     });
   }
 
@@ -237,8 +240,7 @@ class Master {
       const logService = setting(LOG_SERVICE);
       const received = logService && await openLogService(logService);
       try {
-        const debug = setting(DEBUG) || setting(MASTER_DEBUG);
-        configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
+        this.#configureLog();
         await this.#supervise(candidate);
       } finally {
         // The lines of this master may go to its own log service, which needs a turn to take them.
@@ -307,6 +309,11 @@ class Master {
     zinfo(describePlan(plan));
   }
 
+  #configureLog(): void {
+    const debug = setting(DEBUG) || setting(MASTER_DEBUG);
+    configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
+  }
+
   #requestStop(): void {
     if (this.#stopping) this.#supervisor.hasten();
     this.#stopping = true;
@@ -325,6 +332,7 @@ class Master {
         // The hook may have taken its time.
         if (this.#stopping) break;
         this.#apply(candidate);
+        this.#configureLog();
         zinfo("reloaded");
       } catch (error) {
         const text = isUserError(error) ? error.message : error;

@@ -32,6 +32,8 @@ export interface SupervisorPorts {
   readonly listeners: ListenerPort;
   /** Takes lines for the log. */
   log(text: string): void;
+  /** Takes lines for the log that are only wanted in detail. */
+  debug?(text: string): void;
 }
 
 /** Keeps the processes that the configuration asks for. */
@@ -39,6 +41,7 @@ export class Supervisor {
   readonly #clock: Clock;
   readonly #launcher: Launcher;
   readonly #log: (text: string) => void;
+  readonly #debug: (text: string) => void;
   readonly #listeners: ListenerTable;
   readonly #services = new Map<string, Service>();
   readonly #running = new Map<Worker, RunningWorker>();
@@ -55,6 +58,7 @@ export class Supervisor {
     this.#clock = ports.clock;
     this.#launcher = ports.launcher;
     this.#log = ports.log;
+    this.#debug = (text) => ports.debug?.(text);
     this.#listeners = new ListenerTable(ports.listeners);
   }
 
@@ -175,6 +179,7 @@ export class Supervisor {
     const { worker } = action;
     const running = this.#running.get(worker)!;
     if (!advance(worker, action.do)) return;
+    this.#debug(`${service.config.id}: ${action.do} of process ${worker.pid}`);
     switch (action.do) {
       case "softstop":
         return running.softstop();
@@ -206,6 +211,7 @@ export class Supervisor {
         state: "starting",
       };
       service.workers.add(worker);
+      this.#debug(`${config.id}: started process ${worker.pid} of generation ${generation}`);
       this.#running.set(worker, running);
       return true;
     } catch (error) {
@@ -218,7 +224,9 @@ export class Supervisor {
   #listenerFor(service: Service, worker: () => Worker): WorkerListener {
     return {
       onReady: () => {
-        if (advance(worker(), "ready")) this.#settle(service);
+        if (!advance(worker(), "ready")) return;
+        this.#debug(`${service.config.id}: ready is process ${worker().pid}`);
+        this.#settle(service);
       },
       onDraining: (seconds) => {
         // It may also have been its own idea: then it gives up its place now.
@@ -249,6 +257,8 @@ export class Supervisor {
       this.#log(
         `${service.config.id}: process ${worker.pid} ended after ${age} ms: ${how(status)}`,
       );
+    } else {
+      this.#debug(`${service.config.id}: reaped process ${worker.pid}, which was ${worker.state}`);
     }
     this.#leave(service, worker, "exit");
     service.workers.delete(worker);

@@ -150,7 +150,8 @@ export class Guardian {
 
   /**
    * Ends it as the end of this process would: at once if no process is listed, and otherwise when
-   * those that are have been killed, which is not waited for.
+   * those that are have been killed, which is not waited for. The wait for it does not keep the
+   * runtime from ending.
    */
   async close(): Promise<void> {
     const running = this.#running;

@@ -7,6 +7,7 @@ export { Config, defaultConfig } from "../config/config.ts";
 export type { Origin } from "../config/errors.ts";
 export type { CfEntry } from "../config/cf.ts";
 export { zdebug, zfatal, zinfo } from "../log/log.ts";
+export { AdoptError } from "../os/adopt.ts";
 export type { FdType } from "../os/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./http_service.ts";
 export type { ServerHooks } from "./runtime.ts";

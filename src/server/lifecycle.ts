@@ -25,8 +25,11 @@ export const DRAIN_LIMIT_SECONDS = 30;
 /** What a setting of 0 amounts to where there is something to wait for. */
 const LONGEST_SECONDS = 3600;
 
-/** How often connections that are used as streams are looked at, while the server drains. */
-const SWEEP_MS = 100;
+/**
+ * Connections that are used as streams are looked at while the server drains: soon at first, then
+ * ever more rarely, so that a client that takes its time does not keep the server awake.
+ */
+const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 4_000;
 
 /** What the lifecycle tells the one who runs the server. */
 export interface LifecycleOwner {
@@ -213,12 +216,12 @@ export class ServerLifecycle {
     this.reportIdle();
   }
 
-  #sweep(): void {
+  #sweep(pauseMs = FIRST_SWEEP_MS): void {
     this.#sweepTimer?.cancel();
     this.connections.sweep();
-    this.#sweepTimer = this.#clock.setTimer(SWEEP_MS, () => {
+    this.#sweepTimer = this.#clock.setTimer(pauseMs, () => {
       // Not asked before: the last accept may still have been on its way.
-      if (this.connections.count > 0) this.#sweep();
+      if (this.connections.count > 0) this.#sweep(Math.min(2 * pauseMs, LONGEST_SWEEP_MS));
     });
   }
 

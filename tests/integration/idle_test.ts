@@ -1,7 +1,8 @@
-import { assert } from "@std/assert";
-import { greeted } from "../support/client.ts";
-import { type Master, MODES, Site } from "../support/master.ts";
-import { wakeUpsOf } from "../support/proc.ts";
+import { assert, assertEquals } from "@std/assert";
+import { type Client, greeted } from "../support/client.ts";
+import { example, Site } from "../support/master.ts";
+import { type ProcessInfo, wakeUpsOf } from "../support/proc.ts";
+import { eventually } from "../support/wait.ts";
 
 /** How long is looked at; more for a longer run. */
 const WINDOW_SECONDS = Number(Deno.env.get("ZC_TEST_IDLE_SECONDS") ?? 5);
@@ -9,8 +10,7 @@ const WINDOW_SECONDS = Number(Deno.env.get("ZC_TEST_IDLE_SECONDS") ?? 5);
 const REMNANTS = 5;
 
 /** Fails if a process wakes up more than once a second while nothing happens. */
-async function assertIdle(master: Master): Promise<void> {
-  const processes = [{ pid: master.pid, argv: ["master"] }, ...master.servers()];
+async function assertIdle(processes: readonly Pick<ProcessInfo, "pid" | "argv">[]): Promise<void> {
   const before = processes.map(({ pid }) => wakeUpsOf(pid));
   await new Promise((resolve) => setTimeout(resolve, WINDOW_SECONDS * 1000));
   for (const [index, { pid, argv }] of processes.entries()) {
@@ -20,29 +20,33 @@ async function assertIdle(master: Master): Promise<void> {
   }
 }
 
-Deno.test("with no traffic neither the master nor a server wakes up more than once a second", async () => {
+Deno.test("with no traffic no process wakes up more than once a second", async () => {
   await using site = new Site();
-  const clients: Disposable[] = [];
-  const draining: Disposable[] = [];
-  for (const mode of MODES) {
-    const port = site.port();
-    const service = `127.0.0.1:${port},fifo:${site.dir.file(mode)}`;
-    site.serve(`${mode}.cf`, { mode, service, "server-proc-count": 2 });
+  const services = {
+    aio: { mode: "aio" },
+    coroutine: { mode: "coroutine" },
+    streams: { mode: "coroutine", args: ["--streams"] },
+  } as const;
+  const names = Object.keys(services), ports = names.map(() => site.port());
+  for (const [index, [name, settings]] of Object.entries(services).entries()) {
+    const service = `127.0.0.1:${ports[index]},fifo:${site.dir.file(name)}`;
+    site.serve(`${name}.cf`, { ...settings, service });
   }
-  const ports = MODES.map((mode) => {
-    const port = site.port();
-    site.serve(`old_${mode}.cf`, { mode, service: port });
-    return port;
+  site.write("http.cf", {
+    "server-command": example("http_server.ts"),
+    "server-service": site.socket("http"),
   });
   const master = await site.start();
-  for (const mode of MODES) await master.serving(`${mode}.cf`, 2);
-  for (const port of ports) draining.push(await greeted(port));
-  // The first processes drain from here on, since their clients stay.
-  await master.reload();
-  for (const mode of MODES) await master.serving(`old_${mode}.cf`, 2);
+  const clients: Client[] = [];
   for (const port of ports) clients.push(await greeted(port));
-  for (const mode of MODES) await master.serving(`${mode}.cf`, 2);
-  await assertIdle(master);
-  for (const client of [...clients, ...draining]) client[Symbol.dispose]();
+  await master.reload();
+  // The first processes drain from here on, since their clients stay.
+  for (const name of names) await master.serving(`${name}.cf`, 2);
+  for (const port of ports) clients.push(await greeted(port));
+  await eventually(() => master.servers("http.cf").length === 1, { what: "one HTTP server" });
+  assertEquals(master.servers().length, 2 * names.length + 1);
+  const itself = { pid: master.pid, argv: ["master"] };
+  await assertIdle([itself, ...master.servers(), ...site.guardians()]);
+  clients.forEach((client) => client.close());
   await master.stop();
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
 import { MODES, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
 
 /** How long servers may live on without their master, in milliseconds. */
 const OUTLIVE_MS = 2_000;
@@ -58,7 +59,66 @@ for (const mode of MODES) {
     master.process.signal("SIGKILL");
     await site.isGone(OUTLIVE_MS);
   });
+
+  Deno.test(`${mode} mode: neither a blocked nor a stopped server outlives its killed master`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.serve("blocked.cf", { mode, service: port });
+    site.serve("stopped.cf", { mode, service: site.port() });
+    const master = await site.start();
+    const [[blocked], [stopped]] = await Promise.all([
+      master.serving("blocked.cf", 1),
+      master.serving("stopped.cf", 1),
+    ]);
+    using client = await greeted(port);
+    const before = processorTimeOf(blocked);
+    await client.write("block\n");
+    // Far more than it takes to read the line.
+    await eventually(() => processorTimeOf(blocked) - before > 30, { what: "the endless loop" });
+    Deno.kill(stopped, "SIGSTOP");
+    master.process.signal("SIGKILL");
+    await site.isGone(OUTLIVE_MS);
+  });
 }
+
+/** The processor time of a process so far, in clock ticks of mostly 10 ms (proc_pid_stat(5)). */
+function processorTimeOf(pid: number): number {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[11]);
+}
+
+Deno.test("programs that never ask who their parent is do not outlive their master", async () => {
+  await using site = new Site();
+  for (const protocol of ["auto", "control"]) {
+    site.write(`${protocol}.cf`, {
+      "server-command": "sh -c 'exec sleep 47'",
+      "server-protocol": protocol,
+      "server-service": `127.0.0.1:${site.port()}`,
+      "server-proc-count": 2,
+    });
+  }
+  const master = await site.start();
+  await eventually(() => master.servers().length === 4, { what: "all processes" });
+  master.process.signal("SIGKILL");
+  await site.isGone(OUTLIVE_MS);
+});
+
+Deno.test("a master has one guardian, puts another in the place of one that is killed, and leaves none", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-proc-count": 2 });
+  const master = await site.start();
+  const [first] = await master.serving("a.cf", 2);
+  const [{ pid, parent }, ...others] = site.guardians();
+  assertEquals([parent, others], [master.pid, []]);
+  Deno.kill(pid, "SIGKILL");
+  await eventually(() => site.guardians().length === 0, { what: "the end of the guardian" });
+  Deno.kill(first, "SIGKILL");
+  await eventually(() => site.guardians().length === 1, { what: "its successor" });
+  await master.serving("a.cf", 2);
+  await master.stop();
+  assertEquals(site.guardians(), []);
+});
 
 Deno.test("servers that are just being started do not outlive their master", async () => {
   await using site = new Site();

@@ -45,10 +45,8 @@ function test(text: string, body: (ends: Ends) => Promise<void>): void {
 
 /** Sends as many descriptors as asked for, to anything that is open. */
 function start({ master }: Ends, services: readonly ServiceGrant[], count = services.length): void {
-  master.channel.send(
-    { type: "start", generation: 7, services, settings: { shared: [] } },
-    Array(count).fill(0),
-  );
+  const message = { type: "start", generation: 7, services, settings: SETTINGS } as const;
+  master.channel.send(message, Array(count).fill(0));
 }
 
 async function called({ calls }: Ends, ...expected: string[]): Promise<void> {

@@ -1,11 +1,13 @@
 /**
- * A server in the coroutine mode that does what its clients and its settings say.
+ * A server in the coroutine mode that does what its clients and its settings say. With `--streams` in
+ * its command it echoes instead, through the streams of its connections.
  *
  * @module
  */
 import {
   coroutineFifo,
   coroutineGo,
+  coroutineListen,
   coroutineServe,
   coroutineServerDetachFromMaster,
   coroutineServerMain,
@@ -36,6 +38,17 @@ async function serve(conn: Deno.Conn, first: string): Promise<void> {
   }
 }
 
+async function echo(conn: Deno.Conn, first: string): Promise<void> {
+  const writer = conn.writable.getWriter();
+  await writer.write(encoder.encode(first));
+  writer.releaseLock();
+  await conn.readable.pipeTo(conn.writable);
+}
+
+async function echoAll(listener: Deno.Listener, first: string): Promise<void> {
+  for await (const conn of listener) coroutineGo(() => echo(conn, first));
+}
+
 async function logLines(fd: number): Promise<void> {
   const pipe = coroutineFifo(fd);
   const room = new Uint8Array(4096);
@@ -45,8 +58,11 @@ async function logLines(fd: number): Promise<void> {
 }
 
 const hooks = testHooks((service, fd, fdType) => {
+  const first = greeting(mode, service, fdType);
   if (fdType === "fifo") coroutineGo(() => logLines(fd));
-  else coroutineServe(fd, fdType, (conn) => serve(conn, greeting(mode, service, fdType)));
+  else if (Deno.args.includes("--streams")) {
+    coroutineGo(() => echoAll(coroutineListen(fd, fdType), first));
+  } else coroutineServe(fd, fdType, (conn) => serve(conn, first));
 });
 
 Deno.exit(await coroutineServerMain(hooks));
