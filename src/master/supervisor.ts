@@ -211,7 +211,7 @@ export class Supervisor {
         state: "starting",
       };
       service.workers.add(worker);
-      this.#debug(`${config.id}: started process ${worker.pid} of generation ${generation}`);
+      this.#debug(`${config.id}: new process ${worker.pid} of generation ${generation}`);
       this.#running.set(worker, running);
       return true;
     } catch (error) {
