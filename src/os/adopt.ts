@@ -19,6 +19,7 @@ import { describeListener, type ListenAddress } from "./socket.ts";
 
 /** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
 export class AdoptError extends Error {
+  /** The error class's name. */
   override readonly name = "AdoptError";
 }
 
