@@ -37,7 +37,7 @@ export * from "./src/server/common.ts";
 /**
  * Runs a coroutine server until it is told to stop (LIB-ZC's `zcoroutine_server_main`).
  *
- * Needs Linux on x86-64 or arm64, `--allow-ffi`, `--allow-net`, `--allow-read` and `--allow-env`.
+ * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
  *
  * @param hooks What the program serves, and what it does at the turning points of its life.
  * @param args The command line, which a master supplies; by hand

@@ -74,10 +74,14 @@ export interface GrantedSettings {
 export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettings): Config {
   const { shared, own } = granted;
   const config = new Config();
-  for (const [key, value] of shared) config.set(key, value);
+  // The lines don't travel: the master has told what is wrong in them.
+  for (const [key, value] of shared) config.set(key, value, { file: "*.gcf" });
   const configFiles = own === undefined ? args.configFiles : args.configFiles.slice(0, -1);
   applyArguments(config, { ...args, configFiles, settings: [] });
-  for (const [key, value] of own ?? []) config.set(key, value);
+  const file = args.configFiles.at(-1);
+  for (const [key, value] of own ?? []) {
+    config.set(key, value, file === undefined ? undefined : { file });
+  }
   applyArguments(config, { ...args, configFiles: [] });
   return config;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { enter, findUser } from "../os/credentials.ts";
+import { enter, findUser, prepareForAnotherRoot } from "../os/credentials.ts";
 import { SysError } from "../os/errors.ts";
 import { limitCoreFile, limitMemory } from "../os/limits.ts";
 import { systemReason } from "./cf.ts";
@@ -31,10 +31,11 @@ const EXPECTED: Readonly<Record<string, string>> = {
  * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
  * may have changed in part.
  */
-export function applyRunSettings(config: Config): void {
+export async function applyRunSettings(config: Config): Promise<void> {
   apply(config, CORE_FILE_SIZE, limitCoreFile);
   apply(config, MAX_MEMORY, limitMemory);
   const root = readStrictly(config, RUN_CHROOT);
+  if (root !== undefined) await prepareForAnotherRoot();
   if (readStrictly(config, RUN_USER) === undefined) {
     apply(config, RUN_CHROOT, (path) => enter(undefined, path));
   } else {

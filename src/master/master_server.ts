@@ -139,7 +139,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   // Out of reach later.
   if (setting(RUN_CHROOT) !== undefined) await import("../log/log_service.ts");
   // Before the shared settings: the user that they name is the servers', and not the master's.
-  applyRunSettings(defaultConfig);
+  await applyRunSettings(defaultConfig);
   loadSettings(defaultConfig, parsed, CONFIG_DIR);
   const sleepMs = setting(SLEEP);
   if (sleepMs !== undefined) {

@@ -42,6 +42,21 @@ export function mayChangeRoot(): boolean {
 }
 
 /**
+ * Prepares this process for a root directory without /proc: keeps what is read there, and makes the
+ * runtime read what it needs there. To be called before {@linkcode enter} by whoever goes on as
+ * a program of the runtime.
+ *
+ * @throws {SysError} When there is no /proc now.
+ */
+export async function prepareForAnotherRoot(): Promise<void> {
+  keepProcSelf();
+  // For the source map of a stack trace the runtime compiles TypeScript on this thread, and when it
+  // does so for the first time it reads the bounds of the stack from /proc, or ends the process.
+  const { stripTypeScriptTypes } = await import("node:module");
+  stripTypeScriptTypes("if (0);");
+}
+
+/**
  * Becomes a user, with all of the user's groups, in LIB-ZC's order: setgid, initgroups, chroot,
  * chdir to the new root, setuid.
  *
@@ -58,7 +73,6 @@ export function enter(user: User | undefined, root: string | undefined): void {
     unwrap({ syscall: "initgroups", subject: name }, () => libc().initgroups(cString(name), gid));
   }
   if (root !== undefined) {
-    keepProcSelf();
     unwrap({ syscall: "chroot", subject: root }, () => libc().chroot(cString(root)));
     unwrap({ syscall: "chdir", subject: "/" }, () => libc().chdir(cString("/")));
   }

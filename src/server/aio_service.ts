@@ -48,7 +48,7 @@ export interface AioService {
  *
  * A server that drains waits until each `Aio` is closed or released.
  *
- * Needs `--allow-ffi`, `--allow-net` and `--allow-read`.
+ * Needs all permissions, for FFI and `/proc/self`: `-A`.
  *
  * @param base The base of the new `Aio` objects.
  * @param fd The descriptor of `serviceRegister`; it is the service's from now on.

@@ -41,7 +41,7 @@ export function coroutineGo(task: () => unknown): void {
  * A server that drains waits until `close` was called on each connection, or its streams are
  * closed.
  *
- * Needs `--allow-ffi`, `--allow-net` and `--allow-read`.
+ * Needs all permissions, for FFI and `/proc/self`: `-A`.
  *
  * @param fd The descriptor; it is the listener's from now on.
  * @param fdType What `serviceRegister` was told.

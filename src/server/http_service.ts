@@ -34,7 +34,7 @@ export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
  * connection, to a WebSocket for example, takes all of its time: the runtime does not tell when such a
  * connection ends.
  *
- * Needs `--allow-ffi`, `--allow-net` and `--allow-read`.
+ * Needs all permissions, for FFI and `/proc/self`: `-A`.
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.

@@ -29,7 +29,7 @@ const LONGEST_SECONDS = 3600;
  * Connections that are used as streams are looked at while the server drains: soon at first, then
  * ever more rarely, so that a client that takes its time does not keep the server awake.
  */
-const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 4_000;
+const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 8_000;
 
 /** What the lifecycle tells the one who runs the server. */
 export interface LifecycleOwner {

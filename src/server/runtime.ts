@@ -84,7 +84,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     link = connectToMaster(mode, parsed);
     if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
-    applyRunSettings(defaultConfig);
+    await applyRunSettings(defaultConfig);
     configureLog({
       program: programName(),
       debug: setting(DEBUG),
@@ -122,7 +122,9 @@ function isUserError(error: unknown): error is Error {
 
 type Mode = "MASTER" | "alone";
 
-function modeOf({ rest }: ParsedArguments): Mode {
+function modeOf({ rest, settings }: ParsedArguments): Mode {
+  // Plain arguments of the command itself stand before those of the master.
+  if (settings.some(({ key }) => key === SERVER_CONTROL.name)) return "MASTER";
   const [mode] = rest;
   if (mode === "MASTER" || mode === "alone") return mode;
   throw new ConfigError([{

@@ -146,3 +146,16 @@ Deno.test("the processes of a service share the master's own listener", async ()
   }
   await master.stop();
 });
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a server-command has plain arguments of its own`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.serve("a.cf", { mode, service: port, args: ["one", "-own", "two", "three"] });
+    const master = await site.start();
+    using client = await greeted(port);
+    assertEquals(await client.ask("setting own"), "two");
+    assertEquals(await client.ask("quit"), "bye");
+    await master.stop();
+  });
+}

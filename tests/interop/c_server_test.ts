@@ -174,7 +174,7 @@ Deno.test("a server in C that detaches is replaced, serves on, and is never sign
   assertEquals((await master.process.ended()).code, 0);
   // Not by a signal, but by the end of its parent, as LIB-ZC's servers do.
   assertEquals(await detached.ending(), "end of file");
-  await site.isGone();
+  await site.isGone(3_000);
 });
 
 Deno.test("no server in C outlives a master that is killed", async () => {

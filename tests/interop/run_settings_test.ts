@@ -59,11 +59,27 @@ for (const mode of MODES) {
       assertEquals(master.logged(/node:net/), 0, "it serves its socket the slow way");
       client.close();
     } else {
-      await master.logs(/a\.cf:\d+: run-user: Cannot apply "nobody": operation not permitted/);
+      await master.logs(/a\.cf: run-user: Cannot apply "nobody": operation not permitted/);
     }
     await master.stop();
   });
 }
+
+Deno.test("a server that has changed its root can tell where an error was thrown", async () => {
+  await using site = new Site();
+  Deno.mkdirSync(site.dir.file("jail"));
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: site.port(),
+    args: ["--fail-in=beforeService"],
+    ...(IS_ROOT && { "run-chroot": site.dir.file("jail") }),
+  });
+  const master = await site.start();
+  await master.logs(
+    /Error: a fault in beforeService\n +at failIn \(file:.*behaviour\.ts:\d+:\d+\)/,
+  );
+  await master.stop();
+});
 
 Deno.test("run-user in a .gcf is for the servers, and the master stays what it is", async () => {
   await using site = new Site();
@@ -77,7 +93,7 @@ Deno.test("run-user in a .gcf is for the servers, and the master stays what it i
     assertUser(pidIn(client), "nobody");
     client.close();
   } else {
-    await master.logs(/all\.gcf:1: run-user: Cannot apply "nobody": operation not permitted/);
+    await master.logs(/\*\.gcf: run-user: Cannot apply "nobody": operation not permitted/);
   }
   assertEquals(line(`${master.pid}/status`, "Uid"), own);
   await master.stop();
@@ -147,7 +163,7 @@ for (const what of ["buffers", "objects"]) {
     await using child = startFunction(import.meta, async (what) => {
       const { Config } = await import("../../src/config/config.ts");
       const { applyRunSettings } = await import("../../src/config/run_settings.ts");
-      applyRunSettings(new Config().set("max-memory", "64m"));
+      await applyRunSettings(new Config().set("max-memory", "64m"));
       const kept: unknown[] = [];
       for (let mebibytes = 0; mebibytes < 512; mebibytes++) {
         console.log(mebibytes);
@@ -169,7 +185,7 @@ Deno.test("max-memory leaves Deno programs that are started under it able to run
   await using child = startFunction(import.meta, async () => {
     const { Config } = await import("../../src/config/config.ts");
     const { applyRunSettings } = await import("../../src/config/run_settings.ts");
-    applyRunSettings(new Config().set("max-memory", "64m"));
+    await applyRunSettings(new Config().set("max-memory", "64m"));
     const args = ["eval", "console.log(new Uint8Array(1024 * 1024).length)"];
     const { stdout } = new Deno.Command(Deno.execPath(), { args }).outputSync();
     console.log(new TextDecoder().decode(stdout).trim());
@@ -213,7 +229,7 @@ for (const [key, { value, message }] of Object.entries(refused)) {
       const { becomeOrdinaryUser } = await import("../support/privileges.ts");
       becomeOrdinaryUser();
       try {
-        applyRunSettings(new Config().set(key, value, { file: "a.cf", line: 7 }));
+        await applyRunSettings(new Config().set(key, value, { file: "a.cf", line: 7 }));
       } catch (error) {
         console.log((error as Error).message);
       }
@@ -228,7 +244,7 @@ for (const user of ["no-such-user", "65534"]) {
       const { Config } = await import("../../src/config/config.ts");
       const { applyRunSettings } = await import("../../src/config/run_settings.ts");
       try {
-        applyRunSettings(new Config().set("run-user", user));
+        await applyRunSettings(new Config().set("run-user", user));
       } catch (error) {
         console.log((error as Error).message);
       }
