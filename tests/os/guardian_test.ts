@@ -93,7 +93,7 @@ async function withGuardian(body: (guardian: Guardian) => Promise<void>): Promis
 }
 
 Deno.test("Guardian kills what outlives its killed parent, whatever that does, and ends", async () => {
-  const stubborn = "trap '' HUP TERM INT; while :; do sleep 60; done";
+  const stubborn = "trap '' HUP TERM INT; exec sleep 60";
   await using master = startMaster([
     ["/bin/sleep", "60"],
     ["/bin/sleep", "60"],
