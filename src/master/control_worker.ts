@@ -100,6 +100,8 @@ function connect(
   return {
     pid: child.pid,
     softstop: () => channel.send({ type: "softstop" }),
+    // It ends with its last connection, or says how long it takes.
+    notReplaced: () => {},
     kill: (signal) => child.kill(signal),
   };
 }

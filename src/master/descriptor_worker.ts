@@ -41,6 +41,11 @@ const READY_AFTER_MS = EARLY_DEATH_MS;
  */
 const EXIT_NEWS_MS = 100;
 
+/**
+ * How long a server that would take its hour, and in whose place nobody comes, has before SIGTERM.
+ */
+const NOT_REPLACED_MS = 1_000;
+
 /** What systemd's programs have to finish in, without `server-stop-on-softstop-after`. */
 const STOP_SECONDS = 30;
 
@@ -107,10 +112,17 @@ class DescriptorWorker implements RunningWorker {
   }
 
   softstop(): void {
+    const seconds = this.#softstopSeconds();
     if (this.#masterStatus === undefined) this.kill("SIGTERM");
     else this.#close(this.#masterStatus);
     // Not from within the call; and it never says itself how long it will take.
-    this.#after(0, () => this.#listener.onDraining(this.#softstopSeconds()));
+    this.#after(0, () => this.#listener.onDraining(seconds));
+  }
+
+  notReplaced(): void {
+    // LIB-ZC sends one at once to a server that is left without listeners.
+    const takesAnHour = this.#softstopSeconds() === LONGEST_SECONDS;
+    if (takesAnHour) this.#after(NOT_REPLACED_MS, () => this.kill("SIGTERM"));
   }
 
   kill(signal: "SIGTERM" | "SIGKILL"): void {

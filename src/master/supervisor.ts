@@ -104,6 +104,9 @@ export class Supervisor {
     this.#stopping = true;
     this.#killAtMs = this.#clock.nowMs() + timeoutMs;
     for (const service of this.#services.values()) service.retired = true;
+    for (const [worker, running] of this.#running) {
+      if (worker.state === "draining") running.notReplaced();
+    }
     this.#limitAll(this.#killAtMs - TERMINATE_GRACE_MS);
     // Connections that come from now on would wait in a queue that nobody reads.
     this.#listeners.closeAll();
@@ -182,7 +185,9 @@ export class Supervisor {
     this.#debug(`${service.config.id}: ${action.do} of process ${worker.pid}`);
     switch (action.do) {
       case "softstop":
-        return running.softstop();
+        running.softstop();
+        if (this.#stopping || this.#isUnheard(service)) running.notReplaced();
+        return;
       case "terminate":
         worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
         return running.kill("SIGTERM");
@@ -191,6 +196,12 @@ export class Supervisor {
         this.#log(`${service.config.id}: process ${worker.pid} is killed: it did not end in time`);
         return running.kill("SIGKILL");
     }
+  }
+
+  /** Whether nobody listens on the addresses of a service any more. */
+  #isUnheard({ retired, config }: Service): boolean {
+    const open = this.#listeners.keys();
+    return retired && !config.endpoints.some(({ endpoint }) => open.has(endpoint.key));
   }
 
   /** Starts one process; false when it can't be started, which is tried again later. */

@@ -28,6 +28,8 @@ export interface RunningWorker {
   readonly pid: number;
   /** Tells it to accept no more, finish, and end. */
   softstop(): void;
+  /** Takes note that nobody takes its place: one that would take an hour to finish is hurried. */
+  notReplaced(): void;
   /** Sends it a signal. */
   kill(signal: "SIGTERM" | "SIGKILL"): void;
 }

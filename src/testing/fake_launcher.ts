@@ -35,6 +35,9 @@ export class FakeWorker implements RunningWorker {
     this.told.push("softstop");
   }
 
+  /** Makes no difference to a worker that takes no time. */
+  notReplaced(): void {}
+
   /**
    * Takes note.
    *

@@ -210,6 +210,27 @@ Deno.test("a stop of the master soft-stops servers in C and waits for them", asy
   await master.stopped();
 });
 
+Deno.test("a server in C that would take an hour is sent SIGTERM when nobody takes its place", async () => {
+  await using site = new Site();
+  const ports = [site.port(), site.port()];
+  for (const [index, port] of ports.entries()) {
+    site.write(`${index}.cf`, {
+      "server-command": peer("server"),
+      "server-service": `127.0.0.1:${port}`,
+      "peer-before-softstop": "yes",
+    });
+  }
+  const master = await site.start();
+  using removed = await greeted(ports[0]);
+  site.remove("0.cf");
+  await master.reload();
+  await gone(pidIn(removed));
+  using stopped = await greeted(ports[1]);
+  await master.stop();
+  assert(!isRunning(pidIn(stopped)));
+  assertEquals(master.logged(/is killed/), 0);
+});
+
 Deno.test("a server in C that hangs is killed at the end of a stop", async () => {
   await using site = new Site();
   const port = site.port();
