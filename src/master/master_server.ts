@@ -159,6 +159,10 @@ function tryLockOnly(): number {
 
 const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
 
+/** What the master's own log depends on. */
+const logSettings = (): string =>
+  JSON.stringify([SERVER_LOG, DEBUG, MASTER_DEBUG].map(({ name }) => defaultConfig.getStr(name)));
+
 /** What the master reads on its command line. */
 const MASTER_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
 
@@ -331,8 +335,10 @@ class Master {
         const candidate = await this.#load();
         // The hook may have taken its time.
         if (this.#stopping) break;
+        const logBefore = logSettings();
         this.#apply(candidate);
-        this.#configureLog();
+        // Only then: closing a log that is full waits, and drops what it holds.
+        if (logSettings() !== logBefore) this.#configureLog();
         zinfo("reloaded");
       } catch (error) {
         const text = isUserError(error) ? error.message : error;

@@ -211,3 +211,15 @@ Deno.test("a hundred SIGHUPs in a burst end in the right state", async () => {
   await master.serving("a.cf", 2);
   await master.stop();
 });
+
+Deno.test("a reload takes the master's log to where the shared settings say", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  await master.reload();
+  assertEquals(master.process.stdout, "");
+  site.write("all.gcf", { "server-log": "stdout" });
+  master.process.signal("SIGHUP");
+  await master.process.prints(/^master\[\d+\] reloaded/m);
+  await master.stop();
+});

@@ -24,7 +24,7 @@ const LOOKUP = fakeLookup({
   "/opt/deno": { executable: "\x7fELF" },
   "/jail/bin/imapd": { executable: "\x7fELF" },
   "/jail/usr/bin/deno": { executable: "\x7fELF" },
-  "/jail/work/imapd": { executable: "\x7fELF" },
+  "/jail/srv/imapd": { executable: "\x7fELF" },
   "/jail/server.ts": "file",
 });
 
@@ -135,12 +135,12 @@ Deno.test("programOf() looks where the program will be after the change of root"
     args: ["run", "-A", "/server.ts"],
     root: "/jail",
   });
-  const inWork = { ...settings, "master-chdir": "/work" };
+  const inWork = { ...settings, "master-chdir": "/srv" };
   assertEquals(programOf(withCommand("./imapd", inWork), place), {
     path: "./imapd",
     args: [],
     root: "/jail",
-    directory: "/work",
+    directory: "/srv",
   });
 });
 
