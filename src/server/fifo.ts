@@ -26,6 +26,8 @@ export class FifoReader {
   readonly #forget: () => void = () => {};
   #fd: number;
   #stopWaiting?: () => void;
+  #used = false;
+  #finished?: () => void;
 
   /**
    * Reads until the server is told to stop.
@@ -38,7 +40,7 @@ export class FifoReader {
     this.#fd = fd;
     this.path = readLinkProcSelf(`fd/${fd}`);
     this.localAddr = this.remoteAddr = { transport: "unix", path: this.path };
-    this.#forget = serverLifecycle.onStopAccepting(() => this.close());
+    this.#forget = serverLifecycle.onStopAccepting(() => this.#stop());
   }
 
   /**
@@ -51,6 +53,7 @@ export class FifoReader {
   async read(room: Uint8Array): Promise<number | null> {
     if (this.#stopWaiting) throw new Deno.errors.Busy("Another read is under way");
     if (room.length === 0) return 0;
+    this.#used = true;
     while (this.#fd >= 0) {
       const count = this.#readNow(Math.min(room.length, READ_BYTES));
       if (count === undefined) {
@@ -60,6 +63,7 @@ export class FifoReader {
         return count;
       }
     }
+    this.#learnEnd();
     return null;
   }
 
@@ -89,8 +93,24 @@ export class FifoReader {
     );
   }
 
+  /**
+   * The server is told to stop. Whoever reads has something under way until it has learnt of the end:
+   * it may be busy with what it has read last.
+   */
+  #stop(): void {
+    const finished = this.#used ? serverLifecycle.activity.begin() : undefined;
+    this.close();
+    this.#finished = finished;
+  }
+
+  #learnEnd(): void {
+    if (this.#finished) setTimeout(this.#finished, 0);
+    this.#finished = undefined;
+  }
+
   /** Ends reading. Harmless the second time. */
   close(): void {
+    this.#learnEnd();
     if (this.#fd < 0) return;
     this.#forget();
     this.#stopWaiting?.();
