@@ -24,10 +24,15 @@ import {
   MASTER_CHDIR,
   MASTER_CHROOT,
   readSetting,
+  type ReloadRule,
   SERVER_COMMAND,
   SERVER_PROC_COUNT,
   SERVER_PROTOCOL,
+  SERVER_READY_TIMEOUT,
+  SERVER_RELOAD,
+  SERVER_RELOAD_STEP,
   SERVER_SERVICE,
+  SERVER_SOAK,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type ServerProtocol,
   type Setting,
@@ -43,6 +48,15 @@ export interface ServiceEndpoint {
   readonly address: string;
   /** Where it was written, for messages about it; `undefined` where the program itself set it. */
   readonly origin: Origin | undefined;
+}
+
+/**
+ * The keys of a service's addresses, in their order.
+ *
+ * @param service The service.
+ */
+export function keysOf({ endpoints }: Pick<ServiceConfig, "endpoints">): string[] {
+  return endpoints.map(({ endpoint }) => endpoint.key);
 }
 
 /** A `server-service`, read. */
@@ -73,6 +87,14 @@ export interface ServiceConfig {
   readonly masterChdir?: string;
   /** How long a process goes on after a soft stop, in milliseconds. */
   readonly softstopAfterMs?: number;
+  /** Whether a reload replaces its processes when nothing has changed. */
+  readonly reload: ReloadRule;
+  /** How many processes a reload may have beyond the usual number; without it as many as it wants. */
+  readonly reloadStep?: number;
+  /** How long a new process has to become ready, in milliseconds; 0 is without limit. */
+  readonly readyTimeoutMs: number;
+  /** How long a new process has to live once it is ready, in milliseconds. */
+  readonly soakMs: number;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
@@ -153,6 +175,7 @@ export function parseServiceConfig(
   const masterChroot = read(MASTER_CHROOT);
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
+  const reloadStep = read(SERVER_RELOAD_STEP);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -163,6 +186,10 @@ export function parseServiceConfig(
     ...(masterChroot === undefined ? {} : { masterChroot }),
     ...(masterChdir === undefined ? {} : { masterChdir }),
     ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),
+    reload: read(SERVER_RELOAD),
+    ...(reloadStep === undefined ? {} : { reloadStep }),
+    readyTimeoutMs: read(SERVER_READY_TIMEOUT),
+    soakMs: read(SERVER_SOAK),
     settings: new Map(config),
     shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),

@@ -120,6 +120,54 @@ export const SERVER_STOP_ON_SOFTSTOP_AFTER: Setting<number | undefined> = define
     "closed, 30 s at most.",
 });
 
+/** Which services a reload starts anew. */
+export type ReloadRule = "always" | "changed";
+
+/** `server-reload`: whether a reload replaces processes of a service in which nothing has changed. */
+export const SERVER_RELOAD: Setting<ReloadRule> = define({
+  name: "server-reload",
+  scopes: ["service"],
+  kind: oneOf(["always", "changed"]),
+  fallback: "always",
+  inherited: true,
+  doc:
+    "Which reloads replace the processes: always all of them, or only those that find a setting, " +
+    "an address or the file of the command changed.",
+});
+
+/** `server-reload-step`: how many processes a reload has more than there should be. */
+export const SERVER_RELOAD_STEP: Setting<number | undefined> = define({
+  name: "server-reload-step",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 1, max: 10_000, placeholder: "COUNT" }),
+  inherited: true,
+  doc:
+    "How many processes there may be during a reload beyond the usual number, old ones that still " +
+    "drain included. Without it: as many as there are new ones.",
+});
+
+/** `server-ready-timeout`: how long a new process has to become ready, in milliseconds. */
+export const SERVER_READY_TIMEOUT: Setting<number> = define({
+  name: "server-ready-timeout",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "30s",
+  inherited: true,
+  doc: "How long each new process of a reload has to become ready. After it the reload of this " +
+    "service is undone. 0 is without limit.",
+});
+
+/** `server-soak`: how long a new process has to live on once it is ready, in milliseconds. */
+export const SERVER_SOAK: Setting<number> = define({
+  name: "server-soak",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How long the new processes of a reload have to live once they are ready, before the old " +
+    "ones are stopped. If one of them ends, the reload of this service is undone.",
+});
+
 /** `server-protocol`: how descriptors reach the server. */
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",
@@ -189,6 +237,16 @@ export const MASTER_STOP_TIMEOUT: Setting<number> = define({
   kind: SECONDS,
   fallback: "35s",
   doc: "How long the master waits for its servers when it stops, before it kills them.",
+});
+
+/** `master-max-generations`: how many old generations may drain. */
+export const MASTER_MAX_GENERATIONS: Setting<number> = define({
+  name: "master-max-generations",
+  scopes: ["master"],
+  kind: wholeNumber({ min: 1, max: 1_000, placeholder: "COUNT" }),
+  fallback: "8",
+  doc: "How many generations of old processes may finish their work at the same time, for each " +
+    "service. The oldest beyond that are told to end now.",
 });
 
 /** `sleep`: do nothing but wait, in milliseconds. */

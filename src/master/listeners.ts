@@ -2,15 +2,15 @@
  * The table of open listeners. An address is the identity of a listener: one that the next
  * configuration names again stays the very same socket, its queue included.
  *
- * A change is prepared first, which opens what is new and can fail without a trace, and then
- * committed, which can't fail.
+ * What a configuration needs is prepared first, which opens what is new and can fail without a
+ * trace, and then committed, which can't fail. What nobody needs any more is closed by itself.
  *
  * @module
  */
 import type { Endpoint } from "../config/address.ts";
 import { systemReason } from "../config/cf.ts";
 import { cannot, type Problem, problemAt } from "../config/errors.ts";
-import type { ServiceConfig, ServiceEndpoint } from "../config/service.ts";
+import { keysOf, type ServiceConfig, type ServiceEndpoint } from "../config/service.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
@@ -42,18 +42,34 @@ export const systemListeners: ListenerPort = {
 export interface ListenerChange {
   /** What could not be opened; if there is any, only {@linkcode undo} makes sense. */
   readonly problems: readonly Problem[];
-  /** Makes it so: closes what is named no longer. */
+  /** Adds what was opened to the table, on trial until {@linkcode ListenerTable.keep}. */
   commit(): void;
   /** Closes what was opened for it. */
   undo(): void;
 }
 
+/** An open listener. */
+interface Entry {
+  readonly listener: OpenedListener;
+  /** Whether nobody has taken it into use for good. */
+  onTrial: boolean;
+}
+
 /** All open listeners, by the key of their address. */
 export class ListenerTable {
-  #open = new Map<string, OpenedListener>();
+  readonly #open = new Map<string, Entry>();
 
   /** @param port The system calls. */
   constructor(private readonly port: ListenerPort) {}
+
+  /**
+   * Whether an address is open.
+   *
+   * @param key Its key.
+   */
+  has(key: string): boolean {
+    return this.#open.has(key);
+  }
 
   /** The keys of all open listeners. */
   keys(): ReadonlySet<string> {
@@ -68,9 +84,9 @@ export class ListenerTable {
    */
   descriptors(service: ServiceConfig): number[] {
     return service.endpoints.map(({ endpoint }) => {
-      const listener = this.#open.get(endpoint.key);
-      if (listener === undefined) throw new Error(`Cannot pass "${endpoint.key}": it is not open`);
-      return listener.fd;
+      const entry = this.#open.get(endpoint.key);
+      if (entry === undefined) throw new Error(`Cannot pass "${endpoint.key}": it is not open`);
+      return entry.listener.fd;
     });
   }
 
@@ -81,16 +97,14 @@ export class ListenerTable {
    * @returns The prepared change.
    */
   prepare(services: readonly ServiceConfig[]): ListenerChange {
-    const next = new Map<string, OpenedListener>();
-    const opened: OpenedListener[] = [];
+    const opened = new Map<string, OpenedListener>();
     const problems: Problem[] = [];
     for (const named of services.flatMap((service) => service.endpoints)) {
       const { endpoint, origin } = named;
+      // One that is named twice is a problem of the configuration, and told as such.
+      if (this.#open.has(endpoint.key) || opened.has(endpoint.key)) continue;
       try {
-        // One that is named twice is a problem of the configuration, and told as such.
-        let listener = this.#open.get(endpoint.key) ?? next.get(endpoint.key);
-        if (listener === undefined) opened.push(listener = this.port.open(endpoint));
-        next.set(endpoint.key, listener);
+        opened.set(endpoint.key, this.port.open(endpoint));
       } catch (error) {
         const message = refusalOf(named, error as Error, this.#open.keys());
         problems.push(problemAt(origin, { key: "server-service", message }));
@@ -99,19 +113,49 @@ export class ListenerTable {
     return {
       problems,
       commit: () => {
-        for (const [key, listener] of this.#open) {
-          if (!next.has(key)) this.port.close(listener);
-        }
-        this.#open = next;
+        for (const [key, listener] of opened) this.#open.set(key, { listener, onTrial: true });
       },
-      undo: () => opened.forEach((listener) => this.port.discard(listener)),
+      undo: () => opened.values().forEach((listener) => this.port.discard(listener)),
     };
+  }
+
+  /**
+   * Says that a service is in force: its listeners are no longer on trial.
+   *
+   * @param service The service.
+   */
+  keep(service: ServiceConfig): void {
+    for (const { endpoint } of service.endpoints) {
+      const entry = this.#open.get(endpoint.key);
+      if (entry !== undefined) entry.onTrial = false;
+    }
+  }
+
+  /**
+   * Closes the listeners of services that are gone. Of those that were on trial nothing is left
+   * behind.
+   *
+   * @param gone These services.
+   * @param needed Services that may have the same addresses, and keep them.
+   */
+  release(gone: readonly ServiceConfig[], needed: readonly ServiceConfig[]): void {
+    const keys = new Set(needed.flatMap(keysOf));
+    for (const key of gone.flatMap(keysOf)) {
+      if (!keys.has(key)) this.#close(key);
+    }
   }
 
   /** Closes all. */
   closeAll(): void {
-    for (const listener of this.#open.values()) this.port.close(listener);
-    this.#open.clear();
+    for (const key of this.#open.keys()) this.#close(key);
+  }
+
+  #close(key: string): void {
+    const entry = this.#open.get(key);
+    if (entry === undefined) return;
+    this.#open.delete(key);
+    if (entry.onTrial) this.port.discard(entry.listener);
+    else this.port.close(entry.listener);
   }
 }
 

@@ -12,7 +12,13 @@ import {
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
-import { type ProgramLookup, programOf, requireDirectory, requireRoot } from "./program.ts";
+import {
+  commandStamp,
+  type ProgramLookup,
+  programOf,
+  requireDirectory,
+  requireRoot,
+} from "./program.ts";
 import { serverArguments } from "./server_argv.ts";
 
 /** What was found. */
@@ -48,12 +54,23 @@ export interface ServiceSource {
  */
 export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
   const { hook, directory } = source;
-  if (hook !== undefined) return await fromHook(source, hook);
-  if (directory !== undefined) return fromDirectory(source, directory);
+  if (hook !== undefined) return stamped(await fromHook(source, hook), source);
+  if (directory !== undefined) return stamped(fromDirectory(source, directory), source);
   const about = { found: "it is missing", expected: "-C DIR, the directory of settings files" };
   const message = cannot("read argument", "-C", about);
   const problems = [{ argument: true, key: "C", message }];
   return { services: [], shared: new Config(), problems, warnings: [] };
+}
+
+/** Has the fingerprint of each service tell of its command's files as well. */
+function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices {
+  // With a problem nothing is put into force, and a program may be missing.
+  if (loaded.problems.length > 0) return loaded;
+  const services = loaded.services.map((service) => ({
+    ...service,
+    fingerprint: JSON.stringify([service.fingerprint, commandStamp(service, source)]),
+  }));
+  return { ...loaded, services };
 }
 
 function fromDirectory(source: ServiceSource, directory: string): LoadedServices {

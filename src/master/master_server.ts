@@ -25,6 +25,7 @@ import {
   EXIT_AFTER,
   LOG_SERVICE,
   MASTER_DEBUG,
+  MASTER_MAX_GENERATIONS,
   MASTER_STOP_TIMEOUT,
   PID_FILE,
   RUN_CHROOT,
@@ -48,6 +49,7 @@ import { Poller } from "../os/poller.ts";
 import { execPath } from "../os/proc_self.ts";
 import {
   denoPath,
+  fileStamp,
   interpreterLine,
   isDirectory,
   isExecutable,
@@ -60,8 +62,9 @@ import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
 import { createLauncher } from "./launcher.ts";
 import { systemListeners } from "./listeners.ts";
 import { type LoadConfigHook, type LoadedServices, loadServices } from "./load_services.ts";
-import { describePlan } from "./reload_plan.ts";
+import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import { Supervisor } from "./supervisor.ts";
+import type { UndoneReload } from "./trials.ts";
 
 /** What a program of its own around the master can add. */
 export interface MasterServerHooks {
@@ -186,6 +189,7 @@ class Master {
     isFile,
     isDirectory,
     interpreterLine,
+    fileStamp,
     mayChangeRoot,
   };
   readonly #guardian = new Guardian((error) =>
@@ -218,6 +222,7 @@ class Master {
       debug: (text) => {
         if (isDebugLog()) log(text);
       },
+      maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
     });
   }
 
@@ -227,7 +232,7 @@ class Master {
     await this.#hooks.beforeService?.();
     const candidate = await this.#load();
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
-    if (candidate.problems.length > 0) this.#apply(candidate);
+    if (candidate.problems.length > 0) this.#start(candidate);
     // Signals may come as soon as the pid can be read.
     const release = this.#takeSignals();
     try {
@@ -266,7 +271,7 @@ class Master {
       ? systemClock.setTimer(exitAfterMs, () => this.#requestStop())
       : undefined;
     try {
-      if (!this.#stopping) this.#apply(candidate);
+      if (!this.#stopping) this.#start(candidate);
       this.#reloading = false;
       if (this.#reloadWanted) this.#requestReload();
       await this.#stopRequested.promise;
@@ -305,9 +310,23 @@ class Master {
     return { ...loaded, problems, settings: new Config().merge(loaded.shared).merge(own) };
   }
 
-  /** Puts a configuration into force, or throws with all that is wrong and changes nothing. */
-  #apply({ services, settings, problems, warnings }: Candidate): void {
-    const plan = this.#supervisor.apply(services, problems);
+  /** Puts the first configuration into force, or throws with all that is wrong and opens nothing. */
+  #start(candidate: Candidate): void {
+    this.#accept(candidate, this.#supervisor.start(candidate.services, candidate.problems));
+  }
+
+  /** Tries a configuration, or throws with all that is wrong and changes nothing. */
+  #reload(candidate: Candidate): Promise<readonly UndoneReload[]> {
+    const { services, problems } = candidate;
+    const { plan, outcome } = this.#supervisor.reload(services, problems);
+    const logBefore = logSettings();
+    this.#accept(candidate, plan);
+    // Only then: closing a log that is full waits, and drops what it holds.
+    if (logSettings() !== logBefore) this.#configureLog();
+    return outcome;
+  }
+
+  #accept({ settings, warnings }: Candidate, plan: ReloadPlan): void {
     replaceSettings(defaultConfig, settings);
     for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
     zinfo(describePlan(plan));
@@ -335,11 +354,9 @@ class Master {
         const candidate = await this.#load();
         // The hook may have taken its time.
         if (this.#stopping) break;
-        const logBefore = logSettings();
-        this.#apply(candidate);
-        // Only then: closing a log that is full waits, and drops what it holds.
-        if (logSettings() !== logBefore) this.#configureLog();
-        zinfo("reloaded");
+        const undone = await this.#reload(candidate);
+        const names = undone.flatMap(({ services }) => services).join(" ");
+        zinfo(undone.length === 0 ? "reloaded" : `reload over, without ${names}`);
       } catch (error) {
         const text = isUserError(error) ? error.message : error;
         zinfo("reload refused, all goes on as before:", text);

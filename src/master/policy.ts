@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { isServing, type Service, type Worker } from "./tables.ts";
+import { isProven, isServing, type Service, type Version, type Worker } from "./tables.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -18,29 +18,54 @@ export const TERMINATE_GRACE_MS = 2_000;
 /** How long past its own word a draining worker is let be. */
 export const DRAIN_GRACE_MS = 5_000;
 
+/** How long a worker that serves may take to answer to a soft stop, its event loop being busy. */
+export const SOFTSTOP_ANSWER_MS = 30_000;
+
+/** The same for one that was never ready, and may hang. */
+export const UNREADY_ANSWER_MS = 5_000;
+
 /** From the end of a control socket to SIGTERM for a process that has not ended along with it. */
 export const LOST_GRACE_MS = 1_000;
 
 /** Something to be done. */
 export type Action =
-  | { readonly do: "start"; readonly count: number }
+  | { readonly do: "start"; readonly count: number; readonly version: Version }
   | { readonly do: "softstop" | "terminate" | "kill"; readonly worker: Worker };
+
+/** How a trial stands. */
+export type Verdict =
+  | { readonly is: "open" }
+  | { readonly is: "passed" }
+  | { readonly is: "failed"; readonly reason: string };
 
 /** What to do now, and when to look again if nothing happens before. */
 export interface Decision {
   readonly actions: readonly Action[];
   /** On the monotonic clock; undefined when only an event can change anything. */
   readonly wakeAtMs?: number;
+  /** How the trial stands, where there is one. */
+  readonly verdict?: Verdict;
+}
+
+/** What a decision depends on beside the service. */
+export interface Circumstances {
+  readonly nowMs: number;
+  /** How many old generations of a service may drain at the same time. */
+  readonly maxGenerations: number;
 }
 
 /**
  * Decides for one service.
  *
  * @param service What is known of it.
- * @param nowMs The time.
+ * @param circumstances The time, and the bounds of the master.
  * @returns What to do.
  */
-export function decide(service: Service, nowMs: number): Decision {
+export function decide(
+  service: Service,
+  { nowMs, maxGenerations }: Circumstances,
+): Decision {
+  const { current, trial } = service;
   const actions: Action[] = [];
   let wakeAtMs: number | undefined;
   const due = (atMs: number): boolean => {
@@ -48,31 +73,92 @@ export function decide(service: Service, nowMs: number): Decision {
     wakeAtMs = Math.min(wakeAtMs ?? Infinity, atMs);
     return false;
   };
-  const outdated: Worker[] = [];
-  let serving = 0, ready = 0;
+  const ours: Worker[] = [], theirs: Worker[] = [], draining: Worker[] = [];
   for (const worker of service.workers) {
-    if (worker.deadlineMs !== undefined && due(worker.deadlineMs)) {
-      actions.push({ do: worker.state === "stopping" ? "kill" : "terminate", worker });
-    } else if (service.retired || worker.generation !== service.generation) {
-      if (isServing(worker)) outdated.push(worker);
-    } else if (isServing(worker)) {
-      serving++;
-      if (worker.state === "ready") ready++;
+    const { state, generation, deadlineMs } = worker;
+    if (deadlineMs !== undefined && due(deadlineMs)) {
+      actions.push({ do: state === "stopping" ? "kill" : "terminate", worker });
+    } else if (state === "draining") draining.push(worker);
+    else if (!isServing(worker)) continue;
+    else if (generation === current?.generation) ours.push(worker);
+    else if (generation === trial?.generation) theirs.push(worker);
+    // A later version is in force, or the service is gone.
+    else actions.push({ do: "softstop", worker });
+  }
+  for (const worker of beyondBound(draining, { service, maxGenerations })) {
+    actions.push({ do: "terminate", worker });
+  }
+  const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
+  const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
+  if (current !== undefined && ours.length < wanted && due(service.startAtMs)) {
+    actions.push({ do: "start", count: wanted - ours.length, version: current });
+  }
+  for (const worker of surplus(ours, wanted)) actions.push({ do: "softstop", worker });
+  if (trial === undefined) return { actions, wakeAtMs };
+  if (trial.failure !== undefined) {
+    return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
+  }
+
+  const { procCount } = trial.config;
+  // Those of the version in force that are missing have the first claim to a place.
+  const room = roomFor(trial, service) - Math.max(0, wanted - ours.length);
+  const count = Math.min(procCount - theirs.length, room);
+  if (count > 0 && due(trial.startAtMs)) actions.push({ do: "start", count, version: trial });
+  if (proven + trial.left >= procCount) return { actions, wakeAtMs, verdict: { is: "passed" } };
+  let verdict: Verdict = { is: "open" };
+  for (const { pid, readyAtMs, startedAtMs, config: { readyTimeoutMs, soakMs } } of theirs) {
+    if (readyAtMs !== undefined) due(readyAtMs + soakMs);
+    else if (readyTimeoutMs > 0 && due(startedAtMs + readyTimeoutMs)) {
+      const reason = `process ${pid} was not ready within ${readyTimeoutMs / 1000} s`;
+      verdict = { is: "failed", reason };
     }
   }
-  const wanted = service.retired ? 0 : service.config.procCount;
-  if (serving < wanted && due(service.startAtMs)) {
-    actions.push({ do: "start", count: wanted - serving });
-  }
-  // The old ones go when all of the new ones serve, so that nobody ever waits. Those that don't
-  // serve yet go as soon as another old one does: with many reloads there would be ever more.
-  const oldServe = outdated.some(({ state }) => state === "ready");
-  for (const worker of outdated) {
-    if (ready >= wanted || (oldServe && worker.state === "starting")) {
-      actions.push({ do: "softstop", worker });
-    }
-  }
-  return { actions, wakeAtMs };
+  return { actions, wakeAtMs, verdict };
+}
+
+/**
+ * How many processes the version in force is to have. All of them, while another one is on trial
+ * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place.
+ */
+function placesOf(
+  { config: { procCount } }: Version,
+  { trial, proven }: { readonly trial: Version | undefined; readonly proven: number },
+): number {
+  return trial?.config.reloadStep === undefined ? procCount : Math.max(0, procCount - proven);
+}
+
+/** How many processes more the memory has room for: old ones that still drain take some as well. */
+function roomFor({ config: { procCount, reloadStep } }: Version, service: Service): number {
+  if (reloadStep === undefined) return Infinity;
+  const { current, trial, workers } = service;
+  const alive = workers.values().filter(({ state, generation }) =>
+    state !== "detached" &&
+    (generation === current?.generation || generation === trial?.generation)
+  ).toArray().length;
+  return Math.max(procCount, current?.config.procCount ?? 0) + reloadStep - alive;
+}
+
+/** Those that are too many: first the ones that don't serve yet, then the oldest. */
+function surplus(workers: readonly Worker[], wanted: number): Worker[] {
+  const isUseful = ({ state }: Worker) => Number(state === "ready");
+  return workers.toSorted((a, b) => isUseful(a) - isUseful(b) || a.id - b.id)
+    .slice(0, Math.max(0, workers.length - wanted));
+}
+
+/** The draining workers of those old generations that are too many, the oldest ones. */
+function beyondBound(
+  draining: readonly Worker[],
+  { service: { current, trial }, maxGenerations }: {
+    readonly service: Service;
+    readonly maxGenerations: number;
+  },
+): Worker[] {
+  const old = draining.filter(({ generation }) =>
+    generation !== current?.generation && generation !== trial?.generation
+  );
+  const generations = [...new Set(old.map(({ generation }) => generation))].sort((a, b) => b - a);
+  const bounded = new Set(generations.slice(maxGenerations));
+  return old.filter(({ generation }) => bounded.has(generation));
 }
 
 /**

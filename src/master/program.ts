@@ -28,6 +28,8 @@ export interface ProgramLookup {
   isDirectory(path: string): boolean;
   /** The interpreter line of a script (`#!…`); empty for any other file. */
   interpreterLine(path: string): string;
+  /** What tells one version of a file from another; undefined where there is no file. */
+  fileStamp(path: string): string | undefined;
   /** Whether the master may change the root directory. */
   mayChangeRoot(): boolean;
 }
@@ -130,8 +132,22 @@ function viewFrom(
     isDirectory: (path) => lookup.isDirectory(outside(path)),
     isExecutable: (path) => lookup.isExecutable(outside(path)),
     interpreterLine: (path) => lookup.interpreterLine(outside(path)),
+    fileStamp: (path) => lookup.fileStamp(outside(path)),
     changesRoot: root !== "",
   };
+}
+
+/**
+ * What tells whether the files of a service's command have changed: those of the program and of each
+ * of its words that is a file, such as a script. Modules that a script imports are not looked at.
+ *
+ * @param service The service, whose program is there.
+ * @param place Where to look.
+ */
+export function commandStamp(service: ServiceConfig, place: ProgramPlace): string {
+  const view = viewFrom(service, place);
+  const files = new Set([programOf(service, place).path, ...service.command]);
+  return [...files].flatMap((path) => view.fileStamp(path) ?? []).join();
 }
 
 function denoProgram(view: View): string {

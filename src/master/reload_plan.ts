@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../config/service.ts";
+import { keysOf, type ServiceConfig } from "../config/service.ts";
 
 /** The differences between the configuration in force and the next one. */
 export interface ReloadPlan {
@@ -20,6 +20,13 @@ export interface ReloadPlan {
   readonly removed: readonly string[];
   /** Ids of the services whose processes are replaced. */
   readonly replaced: readonly string[];
+  /** Ids of the services that are left alone: they ask for it, and nothing of theirs has changed. */
+  readonly left: readonly string[];
+  /**
+   * The services that are added, removed or replaced, those together that succeed or fail together:
+   * where an address moves from one to another, it would else be served by neither, or by both.
+   */
+  readonly groups: readonly (readonly string[])[];
 }
 
 /**
@@ -30,19 +37,59 @@ export interface ReloadPlan {
  * @returns The plan.
  */
 export function planReload(
-  running: { readonly listeners: ReadonlySet<string>; readonly services: ReadonlySet<string> },
+  running: {
+    readonly listeners: ReadonlySet<string>;
+    readonly services: readonly ServiceConfig[];
+  },
   wanted: readonly ServiceConfig[],
 ): ReloadPlan {
-  const keys = new Set(wanted.flatMap((service) => service.endpoints.map((e) => e.endpoint.key)));
+  const keys = new Set(wanted.flatMap(keysOf));
   const ids = new Set(wanted.map((service) => service.id));
+  const before = new Map(running.services.map((service) => [service.id, service]));
+  const isLeft = ({ id, reload, fingerprint }: ServiceConfig) =>
+    reload === "changed" && before.get(id)?.fingerprint === fingerprint;
+  const left = new Set(wanted.filter(isLeft).map(({ id }) => id));
+  const runningIds = new Set(before.keys());
+  const changed = ids.union(runningIds).difference(left);
   return {
     kept: [...keys.intersection(running.listeners)],
     opened: [...keys.difference(running.listeners)],
     closed: [...running.listeners.difference(keys)],
-    added: [...ids.difference(running.services)],
-    removed: [...running.services.difference(ids)],
-    replaced: [...ids.intersection(running.services)],
+    added: [...ids.difference(runningIds)],
+    removed: [...runningIds.difference(ids)],
+    replaced: [...ids.intersection(runningIds).difference(left)],
+    left: [...left],
+    groups: groupsOf(changed, movesBetween(running.services, wanted)),
   };
+}
+
+/** The pairs of services of which one takes an address over from the other. */
+function movesBetween(
+  before: readonly ServiceConfig[],
+  after: readonly ServiceConfig[],
+): [from: string, to: string][] {
+  const owners = new Map(before.flatMap((service) => keysOf(service).map((k) => [k, service.id])));
+  return after.flatMap((service) =>
+    keysOf(service).flatMap((key): [string, string][] => {
+      const owner = owners.get(key);
+      return owner === undefined || owner === service.id ? [] : [[owner, service.id]];
+    })
+  );
+}
+
+/** Puts together what is connected by pairs, directly or by way of others. */
+function groupsOf(
+  ids: Iterable<string>,
+  pairs: readonly (readonly [string, string])[],
+): string[][] {
+  const groupOf = new Map([...ids].map((id) => [id, [id]]));
+  for (const [one, other] of pairs) {
+    const [first, second] = [groupOf.get(one)!, groupOf.get(other)!];
+    if (first === second) continue;
+    first.push(...second);
+    for (const id of second) groupOf.set(id, first);
+  }
+  return [...new Set(groupOf.values())];
 }
 
 /**
@@ -61,6 +108,7 @@ export function describePlan(plan: ReloadPlan): string {
   ];
   const services = [
     `${plan.replaced.length} replaced`,
+    ...(plan.left.length === 0 ? [] : [`${plan.left.length} left alone`]),
     ...named(plan.added, "added"),
     ...named(plan.removed, "removed"),
   ];

@@ -8,22 +8,15 @@
  * @module
  */
 import { ConfigError, type Problem } from "../config/errors.ts";
-import type { ServiceConfig } from "../config/service.ts";
+import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
-import type { ExitStatus } from "../os/child_process.ts";
-import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
+import { Crew } from "./crew.ts";
 import { type ListenerPort, ListenerTable } from "./listeners.ts";
-import {
-  type Action,
-  decide,
-  DRAIN_GRACE_MS,
-  EARLY_DEATH_MS,
-  LOST_GRACE_MS,
-  nextStartMs,
-  TERMINATE_GRACE_MS,
-} from "./policy.ts";
+import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
-import { advance, isServing, type Service, type Worker } from "./tables.ts";
+import type { Service, Version, Worker } from "./tables.ts";
+import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
+import type { Launcher } from "./worker_process.ts";
 
 /** The supervisor's only ways to the system. */
 export interface SupervisorPorts {
@@ -34,62 +27,109 @@ export interface SupervisorPorts {
   log(text: string): void;
   /** Takes lines for the log that are only wanted in detail. */
   debug?(text: string): void;
+  /**
+   * How many old generations of a service may drain at the same time; asked anew each time.
+   *
+   * @default {() => Infinity}
+   */
+  maxGenerations?(): number;
+}
+
+/** A reload that has begun. */
+export interface Reload {
+  /** What it is to do. */
+  readonly plan: ReloadPlan;
+  /** What came of it: the services that go on as before, none when all went well. Never rejects. */
+  readonly outcome: Promise<readonly UndoneReload[]>;
 }
 
 /** Keeps the processes that the configuration asks for. */
 export class Supervisor {
   readonly #clock: Clock;
-  readonly #launcher: Launcher;
   readonly #log: (text: string) => void;
-  readonly #debug: (text: string) => void;
+  readonly #maxGenerations: () => number;
   readonly #listeners: ListenerTable;
+  readonly #crew: Crew;
   readonly #services = new Map<string, Service>();
-  readonly #running = new Map<Worker, RunningWorker>();
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
+  #trials = new Trials([]);
   #generation = 0;
-  #nextWorkerId = 1;
   #stopping = false;
-  /** When a stop is over, however it stands. */
-  #killAtMs = Infinity;
 
   /** @param ports The ways to the system. */
   constructor(ports: SupervisorPorts) {
-    this.#clock = ports.clock;
-    this.#launcher = ports.launcher;
-    this.#log = ports.log;
-    this.#debug = (text) => ports.debug?.(text);
+    const { clock, launcher, log } = ports;
+    this.#clock = clock;
+    this.#log = log;
+    this.#maxGenerations = () => ports.maxGenerations?.() ?? Infinity;
     this.#listeners = new ListenerTable(ports.listeners);
+    this.#crew = new Crew({
+      clock,
+      launcher,
+      log,
+      debug: (text) => ports.debug?.(text),
+      onChange: (service) => this.#settle(service),
+    });
   }
 
   /**
-   * Puts a configuration into force: opens and closes listeners, starts the new processes, and
-   * soft-stops the old ones of each service as soon as all of its new ones are ready.
+   * What a reload would do; nothing is done.
+   *
+   * @param wanted All services of the next configuration.
+   */
+  plan(wanted: readonly ServiceConfig[]): ReloadPlan {
+    const services = configsOf([...this.#services.values()], "current");
+    return planReload({ listeners: this.#listeners.keys(), services }, wanted);
+  }
+
+  /**
+   * Puts the first configuration into force: opens the listeners and starts all processes.
    *
    * @param wanted All services. Their addresses are known to be different.
    * @param known What is wrong with the configuration as it is. If there is anything, this call only
    * finds what else is: listeners that can't be opened.
-   * @returns What the change amounts to.
+   * @returns What there was to do.
    * @throws {ConfigError} With all that is wrong; then nothing has changed.
    */
-  apply(wanted: readonly ServiceConfig[], known: readonly Problem[] = []): ReloadPlan {
-    const plan = planReload(
-      { listeners: this.#listeners.keys(), services: this.#activeServiceIds() },
-      wanted,
-    );
-    const change = this.#listeners.prepare(wanted);
-    const problems = [...known, ...change.problems];
-    if (problems.length > 0) {
-      change.undo();
-      throw new ConfigError(problems);
+  start(wanted: readonly ServiceConfig[], known: readonly Problem[] = []): ReloadPlan {
+    const plan = this.#open(wanted, known);
+    for (const config of wanted) {
+      this.#serviceOf(config.id).current = { config, generation: this.#generation };
+      this.#listeners.keep(config);
     }
-    change.commit();
-    this.#generation++;
-    const unnamed = new Set(this.#services.values());
-    for (const config of wanted) unnamed.delete(this.#renew(config));
-    for (const service of unnamed) service.retired = true;
     for (const service of this.#services.values()) this.#settle(service);
     return plan;
+  }
+
+  /**
+   * Tries a configuration: opens its listeners and starts its processes beside those that run. Each
+   * service whose new processes prove themselves is in force then, and its old ones are soft-stopped;
+   * if one of them does not, all of that service goes on as before.
+   *
+   * @param wanted As for {@linkcode start}.
+   * @param known As for {@linkcode start}.
+   * @param options `together`: whether all services succeed or fail together.
+   * @returns The reload; the next one may begin when its outcome is known.
+   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   */
+  reload(
+    wanted: readonly ServiceConfig[],
+    known: readonly Problem[] = [],
+    { together = false }: { readonly together?: boolean } = {},
+  ): Reload {
+    if (this.#trials.open.size > 0) throw new Error("Cannot reload: another reload is under way");
+    const plan = this.#open(wanted, known);
+    const configs = new Map(wanted.map((config) => [config.id, config]));
+    const groups = (together ? [plan.groups.flat()] : plan.groups)
+      .map((ids) => this.#tryOut(ids, configs));
+    const trials = this.#trials = new Trials(groups);
+    for (const group of groups) {
+      for (const member of group.members) this.#settle(member);
+      // Without members there is nothing that could fail.
+      if (group.members.length === 0) this.#passIfProven(group);
+    }
+    return { plan, outcome: trials.outcome };
   }
 
   /**
@@ -102,12 +142,12 @@ export class Supervisor {
    */
   stop(timeoutMs: number): Promise<void> {
     this.#stopping = true;
-    this.#killAtMs = this.#clock.nowMs() + timeoutMs;
-    for (const service of this.#services.values()) service.retired = true;
-    for (const [worker, running] of this.#running) {
-      if (worker.state === "draining") running.notReplaced();
-    }
-    this.#limitAll(this.#killAtMs - TERMINATE_GRACE_MS);
+    for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
+    for (const service of this.#services.values()) service.current = undefined;
+    this.#crew.hurryDraining();
+    const killAtMs = this.#clock.nowMs() + timeoutMs;
+    this.#crew.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
+    this.#settleAll();
     // Connections that come from now on would wait in a queue that nobody reads.
     this.#listeners.closeAll();
     this.#endIfDone();
@@ -116,190 +156,129 @@ export class Supervisor {
 
   /** Shortens the wait of {@linkcode stop}, if it is under way: SIGTERM to all processes now. */
   hasten(): void {
-    if (this.#stopping) this.#limitAll(this.#clock.nowMs());
+    if (!this.#stopping) return;
+    this.#crew.limitAll({ terminateAtMs: this.#clock.nowMs() });
+    this.#settleAll();
   }
 
-  #limitAll(terminateAtMs: number): void {
-    for (const service of [...this.#services.values()]) {
-      for (const worker of service.workers) {
-        limit(worker, worker.state === "stopping" ? this.#killAtMs : terminateAtMs);
-      }
-      this.#settle(service);
+  /** Opens what a configuration needs, or throws with all that is wrong and changes nothing. */
+  #open(wanted: readonly ServiceConfig[], known: readonly Problem[]): ReloadPlan {
+    const plan = this.plan(wanted);
+    const change = this.#listeners.prepare(wanted);
+    const problems = [...known, ...change.problems];
+    if (problems.length > 0) {
+      change.undo();
+      throw new ConfigError(problems);
     }
+    change.commit();
+    this.#generation++;
+    return plan;
   }
 
-  #activeServiceIds(): Set<string> {
-    const active = [...this.#services.values()].filter((service) => !service.retired);
-    return new Set(active.map((service) => service.config.id));
-  }
-
-  /** Gives a service its new settings, or a place in the table. */
-  #renew(config: ServiceConfig): Service {
-    let service = this.#services.get(config.id);
-    const generation = this.#generation;
+  #serviceOf(id: string): Service {
+    let service = this.#services.get(id);
     if (service === undefined) {
-      service = { config, generation, retired: false, startAtMs: 0, workers: new Set() };
-      this.#services.set(config.id, service);
-    } else {
-      // New settings may have mended what made the old processes die early.
-      Object.assign(service, { config, generation, retired: false, startAtMs: 0 });
+      service = { id, startAtMs: 0, workers: new Set() };
+      this.#services.set(id, service);
     }
     return service;
+  }
+
+  /** Gives each service of a group that is still wanted a version on trial. */
+  #tryOut(ids: readonly string[], configs: ReadonlyMap<string, ServiceConfig>): TrialGroup {
+    const members: Service[] = [], removed: Service[] = [];
+    for (const id of ids) {
+      const service = this.#serviceOf(id), config = configs.get(id);
+      (config === undefined ? removed : members).push(service);
+      if (config === undefined) continue;
+      service.trial = { config, generation: this.#generation, startAtMs: 0, left: 0 };
+    }
+    return { ids, members, removed };
   }
 
   /** Does what there is to do for a service, until nothing is left but to wait. */
   #settle(service: Service): void {
     this.#timers.get(service)?.cancel();
     this.#timers.delete(service);
-    for (;;) {
-      const nowMs = this.#clock.nowMs();
-      const { actions, wakeAtMs } = decide(service, nowMs);
-      for (const action of actions) this.#perform(service, action);
-      if (actions.length > 0) continue;
-      if (wakeAtMs !== undefined) {
-        const timer = this.#clock.setTimer(wakeAtMs - nowMs, () => this.#settle(service));
-        this.#timers.set(service, timer);
-      }
-      break;
+    let decision: Decision;
+    while ((decision = this.#decide(service)).actions.length > 0) {
+      for (const action of decision.actions) this.#perform(service, action);
     }
-    if (service.retired && service.workers.size === 0) this.#services.delete(service.config.id);
+    const { wakeAtMs, verdict } = decision;
+    if (wakeAtMs !== undefined) {
+      const delayMs = wakeAtMs - this.#clock.nowMs();
+      this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
+    }
+    const { id, current, trial, workers } = service;
+    if (!current && !trial && workers.size === 0) this.#services.delete(id);
     this.#endIfDone();
+    const group = verdict && this.#trials.groupOf(service);
+    if (group === undefined || verdict === undefined) return;
+    if (verdict.is === "passed") this.#passIfProven(group);
+    if (verdict.is === "failed") this.#undo(group, verdict.reason);
   }
 
-  #endIfDone(): void {
-    if (!this.#stopping) return;
-    const waiting = this.#running.keys().some((worker) => worker.state !== "detached");
-    if (!waiting) this.#stopped.resolve();
+  #settleAll(): void {
+    for (const service of [...this.#services.values()]) this.#settle(service);
+  }
+
+  #decide(service: Service): Decision {
+    return decide(service, {
+      nowMs: this.#clock.nowMs(),
+      maxGenerations: this.#maxGenerations(),
+    });
   }
 
   #perform(service: Service, action: Action): void {
-    if (action.do === "start") {
-      for (let count = action.count; count > 0; count--) {
-        if (!this.#start(service)) break;
-      }
-      return;
-    }
-    const { worker } = action;
-    const running = this.#running.get(worker)!;
-    if (!advance(worker, action.do)) return;
-    this.#debug(`${service.config.id}: ${action.do} of process ${worker.pid}`);
     switch (action.do) {
-      case "softstop":
-        running.softstop();
-        if (this.#stopping || this.#isUnheard(service)) running.notReplaced();
+      case "start":
+        for (let left = action.count; left > 0 && this.#start(service, action.version);) left--;
         return;
+      case "softstop":
+        return this.#crew.softstop(action.worker, { replaced: this.#isHeard(action.worker) });
       case "terminate":
-        worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
-        return running.kill("SIGTERM");
+        return this.#crew.terminate(action.worker);
       case "kill":
-        worker.deadlineMs = undefined;
-        this.#log(`${service.config.id}: process ${worker.pid} is killed: it did not end in time`);
-        return running.kill("SIGKILL");
+        return this.#crew.kill(action.worker);
     }
   }
 
-  /** Whether nobody listens on the addresses of a service any more. */
-  #isUnheard({ retired, config }: Service): boolean {
-    const open = this.#listeners.keys();
-    return retired && !config.endpoints.some(({ endpoint }) => open.has(endpoint.key));
+  #start(service: Service, version: Version): boolean {
+    return this.#crew.start(service, version, this.#listeners.descriptors(version.config));
   }
 
-  /** Starts one process; false when it can't be started, which is tried again later. */
-  #start(service: Service): boolean {
-    const { config, generation } = service;
-    const startedAtMs = this.#clock.nowMs();
-    const fds = this.#listeners.descriptors(config);
-    try {
-      const running = this.#launcher.launch(
-        { service: config, generation, fds },
-        this.#listenerFor(service, () => worker),
-      );
-      const worker: Worker = {
-        id: this.#nextWorkerId++,
-        pid: running.pid,
-        generation,
-        startedAtMs,
-        state: "starting",
-      };
-      service.workers.add(worker);
-      this.#debug(`${config.id}: new process ${worker.pid} of generation ${generation}`);
-      this.#running.set(worker, running);
-      return true;
-    } catch (error) {
-      service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
-      this.#log(`${config.id}: ${messageOf(error)}; it is tried again in ${EARLY_DEATH_MS} ms`);
-      return false;
-    }
+  /** Whether somebody still listens on an address of a worker. */
+  #isHeard({ config }: Worker): boolean {
+    return !this.#stopping && keysOf(config).some((key) => this.#listeners.has(key));
   }
 
-  #listenerFor(service: Service, worker: () => Worker): WorkerListener {
-    return {
-      onReady: () => {
-        if (!advance(worker(), "ready")) return;
-        this.#debug(`${service.config.id}: ready is process ${worker().pid}`);
-        this.#settle(service);
-      },
-      onDraining: (seconds) => {
-        // It may also have been its own idea: then it gives up its place now.
-        this.#leave(service, worker(), "softstop");
-        limit(worker(), this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS);
-        this.#settle(service);
-      },
-      onDetach: () => {
-        if (!this.#leave(service, worker(), "detach")) return;
-        worker().deadlineMs = undefined;
-        this.#log(`${service.config.id}: process ${worker().pid} has detached`);
-        this.#settle(service);
-      },
-      onLost: (error) => {
-        if (error !== undefined) {
-          this.#log(`${service.config.id}: process ${worker().pid}: ${error.message}`);
-        }
-        limit(worker(), this.#clock.nowMs() + LOST_GRACE_MS);
-        this.#settle(service);
-      },
-      onExit: (status) => this.#onExit(service, worker(), status),
-    };
+  /** Puts the versions of a group into force once all of them have passed. */
+  #passIfProven(group: TrialGroup): void {
+    const { members, removed } = group;
+    if (members.some((member) => this.#decide(member).verdict?.is !== "passed")) return;
+    const before = configsOf([...members, ...removed], "current");
+    this.#trials.pass(group);
+    const after = configsOf(members, "current");
+    for (const config of after) this.#listeners.keep(config);
+    this.#listeners.release(before, after);
+    for (const service of [...members, ...removed]) this.#settle(service);
   }
 
-  #onExit(service: Service, worker: Worker, status: ExitStatus): void {
-    if (isServing(worker)) {
-      const age = Math.round(this.#clock.nowMs() - worker.startedAtMs);
-      this.#log(
-        `${service.config.id}: process ${worker.pid} ended after ${age} ms: ${how(status)}`,
-      );
-    } else {
-      this.#debug(`${service.config.id}: reaped process ${worker.pid}, which was ${worker.state}`);
-    }
-    this.#leave(service, worker, "exit");
-    service.workers.delete(worker);
-    this.#running.delete(worker);
-    this.#settle(service);
+  /** Goes on as before a reload with the services of a group. */
+  #undo(group: TrialGroup, reason: string): void {
+    const { ids, members, removed } = group;
+    this.#log(`reload undone for ${ids.join(" ")}: ${reason}`);
+    const tried = configsOf(members, "trial");
+    this.#trials.fail(group, reason);
+    this.#listeners.release(tried, configsOf([...members, ...removed], "current"));
+    for (const member of members) this.#settle(member);
   }
 
-  /**
-   * Advances a worker by something that it did of itself. If it gives its place up so soon, its
-   * successor waits: else one that detaches or drains at its start would fill the machine.
-   */
-  #leave(service: Service, worker: Worker, event: "softstop" | "detach" | "exit"): boolean {
-    if (isServing(worker) && worker.generation === service.generation) {
-      const startAtMs = nextStartMs(worker, this.#clock.nowMs());
-      service.startAtMs = Math.max(service.startAtMs, startAtMs);
-    }
-    return advance(worker, event);
+  #endIfDone(): void {
+    if (this.#stopping && this.#crew.isGone) this.#stopped.resolve();
   }
 }
 
-/** Sets a worker's deadline, unless it has an earlier one, or can do nothing more about it. */
-function limit(worker: Worker, deadlineMs: number): void {
-  if (worker.state === "detached" || worker.state === "killing") return;
-  worker.deadlineMs = Math.min(worker.deadlineMs ?? Infinity, deadlineMs);
-}
-
-function how({ code, signal }: ExitStatus): string {
-  return signal === null ? `exit code ${code}` : `signal ${signal}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function configsOf(services: readonly Service[], which: "current" | "trial"): ServiceConfig[] {
+  return services.flatMap((service) => service[which]?.config ?? []);
 }

@@ -6,28 +6,49 @@
 import type { ServiceConfig } from "../config/service.ts";
 import { TRANSITIONS, type WorkerEvent, type WorkerState } from "./states.ts";
 
+/** The settings of a service as one reload has brought them. */
+export interface Version {
+  readonly config: ServiceConfig;
+  /** The number of that reload; a later one has a higher number. */
+  readonly generation: number;
+}
+
+/** A version that has yet to prove itself beside the one in force. */
+export interface Trial extends Version {
+  /** None of its processes is started before this. */
+  startAtMs: number;
+  /** How many of its processes have proven themselves and are gone again. */
+  left: number;
+  /** Why it has failed, as soon as it has. */
+  failure?: string;
+}
+
 /** One process, from its start to its end. */
 export interface Worker {
   /** Unique in this master's life; unlike a pid never used again. */
   readonly id: number;
   readonly pid: number;
+  /** That of its version. */
   readonly generation: number;
+  readonly config: ServiceConfig;
   readonly startedAtMs: number;
+  /** When it said that it is ready. */
+  readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
   state: WorkerState;
   /** When the next harsher step is due; undefined while the worker may take its time. */
   deadlineMs?: number;
 }
 
-/** A service and its workers of all generations. */
+/** A service and its workers of all versions. */
 export interface Service {
-  /** The settings in force. */
-  config: ServiceConfig;
-  /** The generation that these settings began with; older workers are on their way out. */
-  generation: number;
-  /** Whether the configuration names it no longer, or the master stops. */
-  retired: boolean;
-  /** Nothing is started before this. */
+  /** The settings file's name, or `hook:N`. */
+  readonly id: string;
+  /** The version in force; undefined for a service that is on trial itself, or on its way out. */
+  current?: Version;
+  /** The version that a reload tries. */
+  trial?: Trial;
+  /** No process of the version in force is started before this. */
   startAtMs: number;
   /** All that have not exited. */
   readonly workers: Set<Worker>;
@@ -54,4 +75,27 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
  */
 export function isServing(worker: Worker): boolean {
   return worker.state === "starting" || worker.state === "ready";
+}
+
+/**
+ * Whether a worker of a version on trial has done what the trial asks of it: it is ready, and has
+ * lived on for `server-soak`.
+ *
+ * @param worker The worker.
+ * @param nowMs The time.
+ */
+export function isProven({ readyAtMs, config }: Worker, nowMs: number): boolean {
+  return readyAtMs !== undefined && readyAtMs + config.soakMs <= nowMs;
+}
+
+/**
+ * Sets a worker's deadline, unless it has an earlier one, or nothing more can be done about it.
+ *
+ * @param worker The worker.
+ * @param deadlineMs When the next harsher step is due at the latest.
+ */
+export function limit(worker: Worker, deadlineMs: number): void {
+  if (worker.state === "detached" || worker.state === "killing") return;
+  const earliest = Math.min(worker.deadlineMs ?? Infinity, deadlineMs);
+  if (earliest < Infinity) worker.deadlineMs = earliest;
 }

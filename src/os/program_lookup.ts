@@ -45,6 +45,18 @@ export function isExecutable(path: string): boolean {
 }
 
 /**
+ * What tells one version of a file from another without reading it.
+ *
+ * @param path The path.
+ * @returns Device, inode, size and time of the last change; undefined where there is no file.
+ */
+export function fileStamp(path: string): string | undefined {
+  const found = stat(path);
+  if (found?.isFile !== true) return undefined;
+  return [found.dev, found.ino, found.size, found.mtime?.getTime()].join(":");
+}
+
+/**
  * The first line of a script, which names its interpreter.
  *
  * @param path The path.

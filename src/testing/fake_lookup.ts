@@ -34,6 +34,8 @@ export function fakeLookup(
       const file = at(path);
       return typeof file === "object" && file.executable.startsWith("#!") ? file.executable : "";
     },
+    fileStamp: (path) =>
+      at(path) === "directory" ? undefined : at(path) && JSON.stringify(at(path)),
     mayChangeRoot: () => true,
     ...options,
   };

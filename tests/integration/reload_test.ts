@@ -141,7 +141,7 @@ Deno.test("an old process serves until the new ones are ready", async () => {
     "server-proc-count": 2,
     "ready-when": ready,
   });
-  await master.reload();
+  await master.reloadBegun();
   await master.logs(/\] beforeService/, 3);
   for (let count = 0; count < 5; count++) {
     using client = await greeted(port);
@@ -165,8 +165,8 @@ Deno.test("old processes go on while the new ones only die, and the next reload 
   const master = await site.start();
   const [old] = await master.serving("a.cf", 1);
   site.serve("a.cf", { mode: "aio", service: port, "exit-at-start": 4 });
-  await master.reload();
-  await master.logs(/a\.cf: process \d+ ended after \d+ ms: exit code 4/, 2);
+  assertEquals(await master.reloadUndone(), "a.cf");
+  await master.logs(/reload undone for a\.cf: process \d+ ended after \d+ ms: exit code 4/);
   using during = await greeted(port);
   assertEquals(pidIn(during), old);
   site.serve("a.cf", { mode: "aio", service: port });

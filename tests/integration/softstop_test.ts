@@ -204,20 +204,20 @@ Deno.test("a process that is told to stop in its beforeService ends at once", as
   await master.stop();
 });
 
-Deno.test("processes of a reload that are not ready are stopped when the next reload comes", async () => {
+Deno.test("processes of a reload that are not ready in time are stopped, and the old ones go on", async () => {
   await using site = new Site();
   const port = site.port();
   const settings = { mode: "aio", service: port } as const;
   site.serve("a.cf", settings);
   const master = await site.start();
   const [old] = await master.serving("a.cf", 1);
-  site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
-  await master.reload();
-  await master.logs(/\] beforeService/, 2);
-  const [second] = master.servers().map(({ pid }) => pid).filter((pid) => pid !== old);
-  await master.reload();
-  await ends(master, second);
-  await master.logs(/\] beforeService/, 3);
+  const hanging = { "ready-when": site.dir.file("never"), "server-ready-timeout": 1 };
+  site.serve("a.cf", { ...settings, ...hanging });
+  assertEquals(await master.reloadUndone(), "a.cf");
+  const [, second] = await master.logs(
+    /reload undone for a\.cf: process (\d+) was not ready within/,
+  );
+  await ends(master, Number(second));
   using client = await greeted(port);
   assertEquals(pidIn(client), old);
   client.close();

@@ -245,6 +245,17 @@ function isGuardian({ argv }: ProcessInfo): boolean {
   return argv.includes(GUARDIAN_NAME);
 }
 
+/** How the master tells that a reload is over. */
+const RELOAD_OVER =
+  /(?:(?<done>reloaded)|reload over, without (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?)) \[master_server\.ts:\d+\]\n/g;
+
+interface ReloadAnswer {
+  readonly done?: string;
+  readonly undone?: string;
+  readonly refused?: string;
+  readonly text: string;
+}
+
 /** A running master. It ends with its {@linkcode Site}. */
 export class Master {
   readonly #site: Site;
@@ -339,8 +350,8 @@ export class Master {
    * Sends SIGHUP, and waits until the new configuration is in force.
    */
   async reload(): Promise<void> {
-    const { accepted, text } = await this.#askForReload();
-    assert(accepted, text);
+    const { done, text } = await this.#askForReload();
+    assert(done, text);
   }
 
   /**
@@ -349,18 +360,35 @@ export class Master {
    * @returns Why.
    */
   async reloadRefused(): Promise<string> {
-    const { accepted, text } = await this.#askForReload();
-    assert(!accepted, "the reload was accepted");
-    return text;
+    const { refused, text } = await this.#askForReload();
+    assert(refused !== undefined, text);
+    return refused;
   }
 
-  async #askForReload(): Promise<{ readonly accepted: boolean; readonly text: string }> {
-    const answers =
-      /(?:(reloaded)|reload refused, all goes on as before: ([^]*?)) \[master_server\.ts:\d+\]\n/g;
-    const before = [...this.log.matchAll(answers)].length;
+  /**
+   * Sends SIGHUP, and waits until the reload is over and was undone for some services.
+   *
+   * @returns Their names, as the log has them.
+   */
+  async reloadUndone(): Promise<string> {
+    const { undone, text } = await this.#askForReload();
+    assert(undone !== undefined, text);
+    return undone;
+  }
+
+  /** Sends SIGHUP, and waits until the new configuration is accepted and its processes start. */
+  async reloadBegun(): Promise<void> {
+    const plan = /\] listeners: /g;
+    const before = [...this.log.matchAll(plan)].length;
     this.process.signal("SIGHUP");
-    const [, reloaded, text] = await this.logs(answers, before + 1);
-    return { accepted: reloaded !== undefined, text };
+    await this.logs(plan, before + 1);
+  }
+
+  async #askForReload(): Promise<ReloadAnswer> {
+    const before = [...this.log.matchAll(RELOAD_OVER)].length;
+    this.process.signal("SIGHUP");
+    const { 0: text, groups } = await this.logs(RELOAD_OVER, before + 1);
+    return { ...groups, text };
   }
 
   /**

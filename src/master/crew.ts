@@ -1,0 +1,245 @@
+/**
+ * The crew: the processes of all services, from their start to their end. It does to them what it is
+ * told, and enters into the tables what they do of themselves.
+ *
+ * It decides nothing: after each event the one who runs it looks at the service anew.
+ *
+ * @module
+ */
+import type { ExitStatus } from "../os/child_process.ts";
+import type { Clock } from "../os/clock.ts";
+import {
+  DRAIN_GRACE_MS,
+  EARLY_DEATH_MS,
+  LOST_GRACE_MS,
+  nextStartMs,
+  SOFTSTOP_ANSWER_MS,
+  TERMINATE_GRACE_MS,
+  UNREADY_ANSWER_MS,
+} from "./policy.ts";
+import {
+  advance,
+  isProven,
+  isServing,
+  limit,
+  type Service,
+  type Version,
+  type Worker,
+} from "./tables.ts";
+import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
+
+/** What a crew needs. */
+export interface CrewOptions {
+  readonly clock: Clock;
+  readonly launcher: Launcher;
+  /** Takes lines for the log. */
+  log(text: string): void;
+  /** Takes lines for the log that are only wanted in detail. */
+  debug(text: string): void;
+  /** A worker of the service has done something; never called from within a call of the crew. */
+  onChange(service: Service): void;
+}
+
+/** The processes of all services. */
+export class Crew {
+  readonly #options: CrewOptions;
+  readonly #clock: Clock;
+  readonly #running = new Map<Worker, RunningWorker>();
+  #nextWorkerId = 1;
+  /** When every process is sent SIGTERM and SIGKILL, however it stands. */
+  #terminateAtMs = Infinity;
+  #killAtMs = Infinity;
+
+  /** @param options What it needs. */
+  constructor(options: CrewOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+  }
+
+  /** Whether every process has ended, but for those that have detached. */
+  get isGone(): boolean {
+    return this.#running.keys().every(({ state }) => state === "detached");
+  }
+
+  /**
+   * Starts one process.
+   *
+   * @param service The service.
+   * @param version Its version.
+   * @param fds The listeners of that version. Borrowed.
+   * @returns Whether it could be started. If not, the service waits, or its trial has failed.
+   */
+  start(service: Service, version: Version, fds: readonly number[]): boolean {
+    const { config, generation } = version;
+    const startedAtMs = this.#clock.nowMs();
+    let running: RunningWorker;
+    try {
+      running = this.#options.launcher.launch(
+        { service: config, generation, fds },
+        this.#listenerFor(service, () => worker),
+      );
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (version === service.trial) service.trial.failure = message;
+      else {
+        service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
+        this.#options.log(`${service.id}: ${message}; it is tried again in ${EARLY_DEATH_MS} ms`);
+      }
+      return false;
+    }
+    const { pid } = running;
+    const id = this.#nextWorkerId++;
+    const worker: Worker = { id, pid, generation, config, startedAtMs, state: "starting" };
+    service.workers.add(worker);
+    this.#running.set(worker, running);
+    this.#options.debug(`${service.id}: new process ${pid} of generation ${generation}`);
+    return true;
+  }
+
+  /**
+   * Tells a worker to accept no more, finish, and end.
+   *
+   * @param worker The worker.
+   * @param options `replaced`: whether somebody serves its addresses after it.
+   */
+  softstop(worker: Worker, { replaced }: { readonly replaced: boolean }): void {
+    const running = this.#advance(worker, "softstop");
+    if (running === undefined) return;
+    const answerMs = worker.readyAtMs === undefined ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
+    worker.deadlineMs = Math.min(this.#clock.nowMs() + answerMs, this.#terminateAtMs);
+    running.softstop();
+    if (!replaced) running.notReplaced();
+  }
+
+  /**
+   * Ends a worker: SIGTERM, and SIGKILL if that does not help.
+   *
+   * @param worker The worker.
+   */
+  terminate(worker: Worker): void {
+    const running = this.#advance(worker, "terminate");
+    if (running === undefined) return;
+    worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
+    running.kill("SIGTERM");
+  }
+
+  /**
+   * Kills a worker that did not end in time.
+   *
+   * @param worker The worker.
+   */
+  kill(worker: Worker): void {
+    const running = this.#advance(worker, "kill");
+    if (running === undefined) return;
+    worker.deadlineMs = undefined;
+    this.#options.log(
+      `${worker.config.id}: process ${worker.pid} is killed: it did not end in time`,
+    );
+    running.kill("SIGKILL");
+  }
+
+  /**
+   * Bounds the life of all: to be followed by a look at each service.
+   *
+   * @param limits When each process is sent SIGTERM and SIGKILL, unless that is to come sooner.
+   */
+  limitAll(limits: { readonly terminateAtMs?: number; readonly killAtMs?: number }): void {
+    this.#terminateAtMs = Math.min(this.#terminateAtMs, limits.terminateAtMs ?? Infinity);
+    this.#killAtMs = Math.min(this.#killAtMs, limits.killAtMs ?? Infinity);
+    for (const worker of this.#running.keys()) {
+      limit(worker, worker.state === "stopping" ? this.#killAtMs : this.#terminateAtMs);
+    }
+  }
+
+  /** Takes note that nobody takes the place of those that drain. */
+  hurryDraining(): void {
+    for (const [{ state }, running] of this.#running) {
+      if (state === "draining") running.notReplaced();
+    }
+  }
+
+  #advance(
+    worker: Worker,
+    event: "softstop" | "terminate" | "kill",
+  ): RunningWorker | undefined {
+    if (!advance(worker, event)) return undefined;
+    this.#options.debug(`${worker.config.id}: ${event} of process ${worker.pid}`);
+    return this.#running.get(worker);
+  }
+
+  #listenerFor(service: Service, worker: () => Worker): WorkerListener {
+    const { id } = service;
+    const { log, debug, onChange } = this.#options;
+    return {
+      onReady: () => {
+        if (!advance(worker(), "ready")) return;
+        worker().readyAtMs = this.#clock.nowMs();
+        debug(`${id}: ready is process ${worker().pid}`);
+        onChange(service);
+      },
+      onDraining: (seconds) => {
+        // It may also have been its own idea: then it gives up its place now.
+        this.#leave(service, worker(), { event: "softstop", how: "drains" });
+        if (worker().state === "draining") {
+          const atMs = this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS;
+          worker().deadlineMs = Math.min(atMs, this.#terminateAtMs);
+        }
+        onChange(service);
+      },
+      onDetach: () => {
+        if (!this.#leave(service, worker(), { event: "detach", how: "has detached" })) return;
+        worker().deadlineMs = undefined;
+        log(`${id}: process ${worker().pid} has detached`);
+        onChange(service);
+      },
+      onLost: (error) => {
+        if (error !== undefined) log(`${id}: process ${worker().pid}: ${error.message}`);
+        limit(worker(), this.#clock.nowMs() + LOST_GRACE_MS);
+        onChange(service);
+      },
+      onExit: (status) => this.#onExit(service, worker(), status),
+    };
+  }
+
+  #onExit(service: Service, worker: Worker, status: ExitStatus): void {
+    const { log, debug, onChange } = this.#options;
+    const { pid, state, startedAtMs } = worker;
+    const age = Math.round(this.#clock.nowMs() - startedAtMs);
+    const how = `ended after ${age} ms: ${causeOf(status)}`;
+    if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
+    else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
+    this.#leave(service, worker, { event: "exit", how });
+    service.workers.delete(worker);
+    this.#running.delete(worker);
+    onChange(service);
+  }
+
+  /**
+   * Advances a worker by something that it did of itself. If it gives its place up so soon, its
+   * successor waits: else one that detaches or drains at its start would fill the machine. If it was
+   * to prove its version, it has not.
+   */
+  #leave(
+    service: Service,
+    worker: Worker,
+    { event, how }: { readonly event: "softstop" | "detach" | "exit"; readonly how: string },
+  ): boolean {
+    const nowMs = this.#clock.nowMs();
+    const { current, trial } = service;
+    if (isServing(worker)) {
+      const startAtMs = nextStartMs(worker, nowMs);
+      if (worker.generation === current?.generation) {
+        service.startAtMs = Math.max(service.startAtMs, startAtMs);
+      } else if (worker.generation === trial?.generation) {
+        trial.startAtMs = Math.max(trial.startAtMs, startAtMs);
+        if (isProven(worker, nowMs)) trial.left++;
+        else trial.failure ??= `process ${worker.pid} ${how}`;
+      }
+    }
+    return advance(worker, event);
+  }
+}
+
+function causeOf({ code, signal }: ExitStatus): string {
+  return signal === null ? `exit code ${code}` : `signal ${signal}`;
+}
