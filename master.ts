@@ -6,13 +6,13 @@
  *
  * @module
  */
-import { masterServerMain } from "./src/master/master_server.ts";
+import { masterServerMain } from "./src/master/master_main.ts";
 
 export {
   type MasterServerHooks,
   masterServerLoadConfigFromDirname,
   masterServerMain,
-} from "./src/master/master_server.ts";
+} from "./src/master/master_main.ts";
 export type { LoadConfigHook } from "./src/master/load_services.ts";
 export { Config } from "./src/config/config.ts";
 

@@ -42,6 +42,16 @@ export async function applyRunSettings(config: Config): Promise<void> {
     // One step, since the change of root comes between those of group and user.
     apply(config, RUN_USER, (name) => enter(knownUser(name), root));
   }
+  applyDirectory(config);
+}
+
+/**
+ * Applies `run-chdir` alone, for a process that has all else from the one that started it.
+ *
+ * @param config The settings.
+ * @throws {ConfigError} When it is wrong or not permitted.
+ */
+export function applyDirectory(config: Config): void {
   apply(config, RUN_CHDIR, (path) => Deno.chdir(path));
 }
 

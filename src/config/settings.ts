@@ -249,6 +249,17 @@ export const MASTER_MAX_GENERATIONS: Setting<number> = define({
     "service. The oldest beyond that are told to end now.",
 });
 
+/** `master-upgrade-timeout`: how long a new master may take, in milliseconds. */
+export const MASTER_UPGRADE_TIMEOUT: Setting<number> = define({
+  name: "master-upgrade-timeout",
+  scopes: ["master"],
+  kind: SECONDS,
+  fallback: "2m",
+  doc:
+    "How long a new master has at an upgrade until all of its processes are ready. After it the " +
+    "upgrade is undone.",
+});
+
 /** `sleep`: do nothing but wait, in milliseconds. */
 export const SLEEP: Setting<number | undefined> = define({
   name: "sleep",

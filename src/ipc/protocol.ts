@@ -1,5 +1,6 @@
 /**
- * The control protocol between a master and its servers: messages, frames, version.
+ * The control protocol between a master and its servers, and between two masters: messages, frames,
+ * version.
  *
  * Pure: from values to bytes and back. What each message means, and when it is sent, is told in
  * docs/protocol.md.
@@ -8,6 +9,8 @@
  */
 import type { GrantedSettings } from "../config/effective.ts";
 import type { FdType } from "../os/socket.ts";
+import { countProblem, describe, type Fields } from "./fields.ts";
+import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
 
 /** The protocol's version, in each frame. Raised when an old reader could misunderstand a frame. */
 export const PROTOCOL_VERSION = 1;
@@ -73,7 +76,8 @@ export type Message =
   | SoftstopMessage
   | ReadyMessage
   | DrainingMessage
-  | DetachMessage;
+  | DetachMessage
+  | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
 export const DESCRIPTORS_FRAME = 0;
@@ -85,6 +89,7 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   ready: 65,
   draining: 66,
   detach: 67,
+  ...UPGRADE_TYPE_NUMBERS,
 };
 
 const TYPE_NAMES: ReadonlyMap<number, Message["type"]> = new Map(
@@ -182,8 +187,6 @@ export function decodeMessage(
   return { ...fields, type } as unknown as Message;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function parsePayload(type: string, payload: Uint8Array<ArrayBuffer>): Fields {
   let value: unknown;
   try {
@@ -213,14 +216,9 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     case "draining":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??
         countProblem(fields, "seconds");
+    default:
+      return upgradeProblemIn(type, fields);
   }
-}
-
-function countProblem(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
-  return Number.isSafeInteger(value) && (value as number) >= 0
-    ? undefined
-    : `${name} is ${describe(value)}, expected a whole number from 0 on`;
 }
 
 const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => boolean>> = {
@@ -237,14 +235,6 @@ function servicesProblem(services: unknown): string | undefined {
       if (!isValid(value)) return `${field} of service ${index} is ${describe(value)}`;
     }
   }
-}
-
-/** A value for an error message, which stays short whatever the other end has sent. */
-function describe(value: unknown): string {
-  if (typeof value === "object" && value !== null) {
-    return Array.isArray(value) ? "a list" : "an object";
-  }
-  return JSON.stringify(value)?.slice(0, 80) ?? "missing";
 }
 
 function settingsProblem(settings: unknown): string | undefined {

@@ -8,7 +8,12 @@
  */
 import type { LogServiceConfig } from "../config/log_target.ts";
 import { type Clock, systemClock } from "../os/clock.ts";
-import { bindDatagram, DatagramReceiver, refuseDatagrams } from "../os/datagram.ts";
+import {
+  bindDatagram,
+  type BoundDatagram,
+  DatagramReceiver,
+  refuseDatagrams,
+} from "../os/datagram.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { EPOLLIN, Poller, type Watch } from "../os/poller.ts";
 import { removeSocketFile, type SocketFile } from "../os/socket.ts";
@@ -29,6 +34,8 @@ export interface LogServiceOptions extends LogServiceConfig {
    * writes to stderr. It must not log to this service.
    */
   readonly onError?: (message: string) => void;
+  /** The socket, if it is bound already: another process has handed it over. */
+  readonly bound?: BoundDatagram;
 }
 
 const DATAGRAMS_PER_CALL = 64;
@@ -52,7 +59,7 @@ export class LogService {
     const { poller = new Poller((error) => onError(String(error))) } = options;
     const { prefix, period } = options;
     this.#files = new LogFiles({ prefix, period, source, clock, now, onError });
-    const { fd, socketFile } = bindDatagram(options.socket);
+    const { fd, socketFile } = options.bound ?? bindDatagram(options.socket);
     this.#fd = fd;
     this.#socketFile = socketFile;
     this.#receiver = new DatagramReceiver(fd, {
@@ -80,6 +87,11 @@ export class LogService {
     return new LogService(options);
   }
 
+  /** The socket, which stays the service's, to be handed over to another process. */
+  get bound(): BoundDatagram {
+    return { fd: this.#fd, socketFile: this.#socketFile };
+  }
+
   /** How many datagrams were passed over, since they were not `IDENT,PID,TEXT`. */
   get malformed(): number {
     return this.#malformed;
@@ -93,6 +105,22 @@ export class LogService {
    */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
+  }
+
+  /**
+   * Ends the service in this process, while another one goes on with the same socket: what waits in
+   * it is the other's. All that was accepted here is written.
+   *
+   * @returns As of {@linkcode close}.
+   */
+  handOver(): Promise<void> {
+    return this.#closed ??= this.#handOver();
+  }
+
+  #handOver(): Promise<void> {
+    this.#watch.stop();
+    closeFd(this.#fd);
+    return this.#files.close();
   }
 
   #close(): Promise<void> {

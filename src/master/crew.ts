@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ExitStatus } from "../os/child_process.ts";
+import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import type { Clock } from "../os/clock.ts";
 import {
   DRAIN_GRACE_MS,
@@ -205,7 +205,7 @@ export class Crew {
     const { log, debug, onChange } = this.#options;
     const { pid, state, startedAtMs } = worker;
     const age = Math.round(this.#clock.nowMs() - startedAtMs);
-    const how = `ended after ${age} ms: ${causeOf(status)}`;
+    const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     this.#leave(service, worker, { event: "exit", how });
@@ -238,8 +238,4 @@ export class Crew {
     }
     return advance(worker, event);
   }
-}
-
-function causeOf({ code, signal }: ExitStatus): string {
-  return signal === null ? `exit code ${code}` : `signal ${signal}`;
 }

@@ -23,6 +23,10 @@ export interface ListenerPort {
   close(listener: OpenedListener): void;
   /** Closes a listener that nobody has used, and removes whatever it made. */
   discard(listener: OpenedListener): void;
+  /** Closes this process's end of a listener that another process goes on with. */
+  leave(listener: OpenedListener): void;
+  /** The keys of the addresses that are open already, though nobody has asked for them yet. */
+  atHand?(): Iterable<string>;
 }
 
 /** The real system calls. */
@@ -36,6 +40,7 @@ export const systemListeners: ListenerPort = {
     if (listener.madeFifo !== undefined) removeSocketFile(listener.madeFifo);
     systemListeners.close(listener);
   },
+  leave: ({ fd }) => closeFd(fd),
 };
 
 /** A change of the table that has been prepared. Exactly one of its functions is to be called. */
@@ -71,9 +76,14 @@ export class ListenerTable {
     return this.#open.has(key);
   }
 
-  /** The keys of all open listeners. */
+  /** All of them, which stay the table's. */
+  entries(): [key: string, listener: OpenedListener][] {
+    return [...this.#open].map(([key, { listener }]) => [key, listener]);
+  }
+
+  /** The keys of all open listeners, those that the port has at hand included. */
   keys(): ReadonlySet<string> {
-    return new Set(this.#open.keys());
+    return new Set([...this.#open.keys(), ...this.port.atHand?.() ?? []]);
   }
 
   /**
@@ -148,6 +158,12 @@ export class ListenerTable {
   /** Closes all. */
   closeAll(): void {
     for (const key of this.#open.keys()) this.#close(key);
+  }
+
+  /** Leaves all to another process. */
+  leaveAll(): void {
+    for (const { listener } of this.#open.values()) this.port.leave(listener);
+    this.#open.clear();
   }
 
   #close(key: string): void {

@@ -1,21 +1,18 @@
 /**
- * The master as a program: settings, lock, signals, and the supervisor between start and stop
- * (LIB-ZC section 4).
+ * One master between its start and its end: signals, reloads, the upgrade to a new master, and the
+ * supervisor between start and stop (LIB-ZC section 4).
  *
  * @module
  */
-import { parseArguments, type ParsedArguments } from "../config/args.ts";
+import type { ParsedArguments } from "../config/args.ts";
 import { Config, defaultConfig } from "../config/config.ts";
-import { loadServiceFiles } from "../config/directory.ts";
 import {
   commandLineSettings,
-  loadSettings,
   readStrictly,
   renderSettings,
   replaceSettings,
 } from "../config/effective.ts";
-import { cannot, ConfigError, formatProblem, gather, problemAt } from "../config/errors.ts";
-import { renderHelp } from "../config/reference.ts";
+import { ConfigError, formatProblem, gather } from "../config/errors.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
@@ -27,24 +24,20 @@ import {
   MASTER_DEBUG,
   MASTER_MAX_GENERATIONS,
   MASTER_STOP_TIMEOUT,
-  PID_FILE,
-  RUN_CHROOT,
+  MASTER_UPGRADE_TIMEOUT,
   SERVER_LOG,
   type Setting,
-  SLEEP,
-  TRY_LOCK,
 } from "../config/settings.ts";
-import { applyRunSettings } from "../config/run_settings.ts";
-import type { LogServiceConfig } from "../config/log_target.ts";
+import { ProtocolError } from "../ipc/protocol.ts";
 import { closeLog, configureLog, flushLog, isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import { mayChangeRoot } from "../os/credentials.ts";
-import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import type { BoundDatagram } from "../os/datagram.ts";
+import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
-import { requireSupportedPlatform } from "../os/libc.ts";
-import { PidFile } from "../os/lock_file.ts";
+import type { PidFile } from "../os/lock_file.ts";
 import { Poller } from "../os/poller.ts";
 import { execPath } from "../os/proc_self.ts";
 import {
@@ -57,14 +50,20 @@ import {
   searchPath,
 } from "../os/program_lookup.ts";
 import { processSignals } from "../os/signals.ts";
+import { removeSocketFile } from "../os/socket.ts";
 import { systemSpawner } from "../os/spawn.ts";
-import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
+import { type HeirListeners, heirListeners } from "./heir_listeners.ts";
 import { createLauncher } from "./launcher.ts";
-import { systemListeners } from "./listeners.ts";
+import { type ListenerPort, systemListeners } from "./listeners.ts";
 import { type LoadConfigHook, type LoadedServices, loadServices } from "./load_services.ts";
+import { TERMINATE_GRACE_MS } from "./policy.ts";
+import { type Inheritance, Predecessor } from "./predecessor.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
+import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
+import { type Successor, tryUpgrade } from "./successor.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { UndoneReload } from "./trials.ts";
+import { type OwnCommand, successorCommand } from "./upgrade_command.ts";
 
 /** What a program of its own around the master can add. */
 export interface MasterServerHooks {
@@ -78,86 +77,15 @@ export interface MasterServerHooks {
 }
 
 /**
- * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
+ * Whether an error is of a kind that the user can mend, in contrast to a fault of this program, which
+ * deserves its stack.
  *
- * SIGHUP reloads, SIGTERM and SIGINT stop, and either of these a second time shortens the wait for
- * the servers. What is wrong at the start is told on standard error, and what is wrong at a reload in
- * the log.
- *
- * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
- *
- * @param hooks What to add.
- * @param args The command line; `--help` lists what it takes.
- * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
- *
- * @example
- * ```ts
- * import { masterServerMain } from "jsr:@zc/master";
- *
- * Deno.exit(await masterServerMain());
- * ```
+ * @param error What was caught.
  */
-export async function masterServerMain(
-  hooks: MasterServerHooks = {},
-  args: readonly string[] = Deno.args,
-): Promise<number> {
-  try {
-    requireSupportedPlatform();
-    if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
-    return await runMaster(hooks, args);
-  } catch (error) {
-    if (!isUserError(error)) throw error;
-    console.error(error.message);
-    return 1;
-  }
-}
-
-/** What the user can mend, in contrast to a fault of this program, which deserves its stack. */
-function isUserError(error: unknown): error is Error {
+export function isUserError(error: unknown): error is Error {
   return error instanceof ConfigError || error instanceof SysError ||
-    error instanceof Deno.errors.NotSupported || error instanceof Deno.errors.NotCapable;
-}
-
-/**
- * Reads all service files of a directory, for a `loadConfig` hook that adds to them or changes them
- * (LIB-ZC's `zmaster_server_load_config_from_dirname`).
- *
- * Needs `--allow-read`.
- *
- * @param dir The directory; each `*.cf` in it is a service.
- * @returns The settings of each service, sorted by file name.
- * @throws {ConfigError} When the directory or a file can't be read.
- */
-export function masterServerLoadConfigFromDirname(dir: string): Config[] {
-  return loadServiceFiles(dir);
-}
-
-async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
-  if (["-h", "-help", "--help"].includes(args[0])) {
-    console.log(renderHelp("master"));
-    return 0;
-  }
-  const parsed = parseArguments(args);
-  replaceSettings(defaultConfig, commandLineSettings(parsed));
-  // Out of reach later.
-  if (setting(RUN_CHROOT) !== undefined) await import("../log/log_service.ts");
-  // Before the shared settings: the user that they name is the servers', and not the master's.
-  await applyRunSettings(defaultConfig);
-  loadSettings(defaultConfig, parsed, CONFIG_DIR);
-  const sleepMs = setting(SLEEP);
-  if (sleepMs !== undefined) {
-    await new Promise((resolve) => systemClock.setTimer(sleepMs, () => resolve(undefined)));
-    return 0;
-  }
-  if (setting(TRY_LOCK)) return tryLockOnly();
-  return await new Master(hooks, parsed).run();
-}
-
-/** `--try-lock`: tells by its exit code whether a master runs. */
-function tryLockOnly(): number {
-  const lock = tryPidFile();
-  lock?.release();
-  return lock === undefined ? 1 : 0;
+    error instanceof ProtocolError || error instanceof Deno.errors.NotSupported ||
+    error instanceof Deno.errors.NotCapable;
 }
 
 const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
@@ -165,6 +93,8 @@ const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record
 /** What the master's own log depends on. */
 const logSettings = (): string =>
   JSON.stringify([SERVER_LOG, DEBUG, MASTER_DEBUG].map(({ name }) => defaultConfig.getStr(name)));
+
+const log = (text: string): void => zinfoFrom(undefined, text);
 
 /** What the master reads on its command line. */
 const MASTER_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
@@ -175,10 +105,38 @@ interface Candidate extends LoadedServices {
   readonly settings: Config;
 }
 
+/** What came of a reload. */
+export interface ReloadReport {
+  /** When it began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** How long it took until its outcome was known. */
+  readonly durationMs: number;
+  /** Why it was refused as a whole, in which case nothing was begun. */
+  readonly refusal?: string;
+  /** What it was to do. */
+  readonly plan?: ReloadPlan;
+  /** The services that go on as before, and why. */
+  readonly undone: readonly UndoneReload[];
+}
+
+/** What a new master has from the old one, and the listeners among it as a port. */
+interface Legacy extends Inheritance {
+  readonly heirs: HeirListeners;
+}
+
+/** What a master is started with. */
+export interface MasterOptions {
+  readonly hooks: MasterServerHooks;
+  readonly args: ParsedArguments;
+  /** How this process was started. */
+  readonly command: OwnCommand;
+  /** The socket to the master whose place this one is to take, if there is one. */
+  readonly upgradeFd?: number;
+}
+
 /** One run of the master, from its settings to its end. */
-class Master {
-  readonly #hooks: MasterServerHooks;
-  readonly #args: ParsedArguments;
+export class Master {
+  readonly #options: MasterOptions;
   readonly #directory: string | undefined;
   readonly #cwd = Deno.cwd();
   readonly #lookup = {
@@ -195,24 +153,85 @@ class Master {
   readonly #guardian = new Guardian((error) =>
     zinfo("no guardian, servers may outlive a killed master:", error)
   );
-  readonly #stopRequested = Promise.withResolvers<void>();
-  readonly #supervisor: Supervisor;
+  readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
+  readonly #end = Promise.withResolvers<"stop" | "retire">();
+  /** The master whose place this one takes, until it has ended. */
+  readonly #predecessor?: Predecessor;
+  /** The master that takes this one's place, once it is able to. */
+  #successor?: Successor;
+  #supervisor!: Supervisor;
+  #lock?: PidFile;
+  #logService?: LogService;
+  /** Whether lock, log service and socket files are this master's. */
+  #isInForce = false;
   #stopping = false;
-  #reloadWanted = false;
-  /** The start counts as a reload: one that is asked for meanwhile comes after it. */
-  #reloading = true;
+  readonly #wanted = new Set<"reload" | "upgrade">();
+  /** The start counts as a change: what is asked for meanwhile comes after it. */
+  #isChanging = true;
+  #isUpgrading = false;
+  #changes = Promise.resolve();
+  #lastReload?: ReloadReport;
 
-  constructor(hooks: MasterServerHooks, args: ParsedArguments) {
-    this.#hooks = hooks;
-    this.#args = args;
+  /** @param options What it is started with. */
+  constructor(options: MasterOptions) {
+    this.#options = options;
     this.#directory = setting(CONFIG_DIR);
-    const log = (text: string) => zinfoFrom(undefined, text);
-    this.#supervisor = new Supervisor({
+    if (options.upgradeFd !== undefined) {
+      this.#isUpgrading = true;
+      this.#predecessor = new Predecessor(options.upgradeFd, this.#poller, {
+        onReload: () => this.#request("reload"),
+        log,
+      });
+    }
+  }
+
+  /** What came of the last reload, if there was one. */
+  get lastReload(): ReloadReport | undefined {
+    return this.#lastReload;
+  }
+
+  /**
+   * What a reload would do now; nothing is done.
+   *
+   * @throws {ConfigError} With all that is wrong with the configuration.
+   */
+  async plan(): Promise<ReloadPlan> {
+    const { services, problems } = await this.#load();
+    if (problems.length > 0) throw new ConfigError(problems);
+    return this.#supervisor.plan(services);
+  }
+
+  /**
+   * Runs it until it is stopped, or another one has taken its place.
+   *
+   * @returns The exit code.
+   */
+  async run(): Promise<number> {
+    keepDescriptorsFromChildren();
+    if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
+    await this.#options.hooks.beforeService?.();
+    const candidate = await this.#load();
+    const inheritance = await this.#predecessor?.inherited;
+    const heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
+    this.#supervisor = this.#createSupervisor(heirs, inheritance?.generation);
+    // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
+    if (candidate.problems.length > 0) this.#start(candidate);
+    // Signals may come as soon as the pid can be read.
+    const release = this.#takeSignals();
+    try {
+      return await this.#runLocked(candidate, inheritance && { ...inheritance, heirs });
+    } finally {
+      release();
+    }
+  }
+
+  #createSupervisor(listeners: ListenerPort, generation?: number): Supervisor {
+    return new Supervisor({
       clock: systemClock,
-      listeners: systemListeners,
+      listeners,
       launcher: createLauncher({
         spawner: guardedSpawner(systemSpawner, this.#guardian),
-        poller: new Poller((error) => zinfo("unexpected error:", error)),
+        poller: this.#poller,
         lookup: this.#lookup,
         configPath: this.#directory,
         cwd: this.#cwd,
@@ -223,47 +242,44 @@ class Master {
         if (isDebugLog()) log(text);
       },
       maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
+      generation,
     });
   }
 
-  async run(): Promise<number> {
-    keepDescriptorsFromChildren();
-    if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
-    await this.#hooks.beforeService?.();
-    const candidate = await this.#load();
-    // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
-    if (candidate.problems.length > 0) this.#start(candidate);
-    // Signals may come as soon as the pid can be read.
-    const release = this.#takeSignals();
+  async #runLocked(candidate: Candidate, legacy?: Legacy): Promise<number> {
+    const lock = this.#lock = legacy?.lock ?? lockPidFile();
     try {
-      await this.#runLocked(candidate);
-    } finally {
-      release();
-    }
-    return 0;
-  }
-
-  async #runLocked(candidate: Candidate): Promise<void> {
-    const lock = lockPidFile();
-    try {
-      const logService = setting(LOG_SERVICE);
-      const received = logService && await openLogService(logService);
+      if (legacy === undefined) await this.#comeIntoForce();
+      else requireSamePidFile(lock);
       try {
         this.#configureLog();
-        await this.#supervise(candidate);
+        return await this.#live(candidate, legacy);
       } finally {
         // The lines of this master may go to its own log service, which needs a turn to take them.
         await flushLog();
         closeLog();
-        await received?.close();
+        await this.#logService?.close();
       }
     } finally {
-      lock.clear();
+      if (this.#isInForce) lock.clear();
       lock.release();
     }
   }
 
-  async #supervise(candidate: Candidate): Promise<void> {
+  async #comeIntoForce(bound?: BoundDatagram): Promise<void> {
+    this.#isInForce = true;
+    const config = setting(LOG_SERVICE);
+    const isSame = bound !== undefined && bound.socketFile.path === config?.socket;
+    if (bound !== undefined && !isSame) {
+      removeSocketFile(bound.socketFile);
+      closeFd(bound.fd);
+    }
+    if (config !== undefined) {
+      this.#logService = await openLogService(config, isSame ? bound : undefined);
+    }
+  }
+
+  async #live(candidate: Candidate, legacy?: Legacy): Promise<number> {
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
     const alive = setInterval(() => {}, 2 ** 31 - 1);
     const exitAfterMs = setting(EXIT_AFTER);
@@ -271,16 +287,17 @@ class Master {
       ? systemClock.setTimer(exitAfterMs, () => this.#requestStop())
       : undefined;
     try {
-      if (!this.#stopping) this.#start(candidate);
-      this.#reloading = false;
-      if (this.#reloadWanted) this.#requestReload();
-      await this.#stopRequested.promise;
-      const timeoutMs = setting(MASTER_STOP_TIMEOUT);
-      zinfo(
-        `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
-      );
-      await this.#supervisor.stop(timeoutMs);
-      zinfo("stopped");
+      if (legacy === undefined) {
+        if (!this.#stopping) this.#start(candidate);
+      } else if (!await this.#succeed(candidate, legacy)) {
+        await this.#stop();
+        return 1;
+      }
+      this.#changes = this.#work();
+      if (await this.#end.promise === "stop") await this.#stop();
+      // One that another has taken the place of waits for its servers, and for those before it.
+      else await Promise.all([this.#supervisor.stopped, this.#predecessor?.gone]);
+      return 0;
     } finally {
       exitTimer?.cancel();
       clearInterval(alive);
@@ -289,7 +306,8 @@ class Master {
 
   #takeSignals(): () => void {
     const releases = [
-      processSignals.on("SIGHUP", () => this.#requestReload()),
+      processSignals.on("SIGHUP", () => this.#request("reload")),
+      processSignals.on("SIGUSR2", () => this.#request("upgrade")),
       processSignals.on("SIGTERM", () => this.#requestStop()),
       processSignals.on("SIGINT", () => this.#requestStop()),
     ];
@@ -300,12 +318,13 @@ class Master {
   async #load(): Promise<Candidate> {
     const loaded = await loadServices({
       directory: this.#directory,
-      hook: this.#hooks.loadConfig,
+      hook: this.#options.hooks.loadConfig,
       cwd: this.#cwd,
       lookup: this.#lookup,
     });
     const problems = [...loaded.problems];
-    const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
+    const { args } = this.#options;
+    const own = gather(problems, () => commandLineSettings(args)) ?? new Config();
     problems.push(...checkSettings(own, MASTER_SETTINGS));
     return { ...loaded, problems, settings: new Config().merge(loaded.shared).merge(own) };
   }
@@ -313,17 +332,6 @@ class Master {
   /** Puts the first configuration into force, or throws with all that is wrong and opens nothing. */
   #start(candidate: Candidate): void {
     this.#accept(candidate, this.#supervisor.start(candidate.services, candidate.problems));
-  }
-
-  /** Tries a configuration, or throws with all that is wrong and changes nothing. */
-  #reload(candidate: Candidate): Promise<readonly UndoneReload[]> {
-    const { services, problems } = candidate;
-    const { plan, outcome } = this.#supervisor.reload(services, problems);
-    const logBefore = logSettings();
-    this.#accept(candidate, plan);
-    // Only then: closing a log that is full waits, and drops what it holds.
-    if (logSettings() !== logBefore) this.#configureLog();
-    return outcome;
   }
 
   #accept({ settings, warnings }: Candidate, plan: ReloadPlan): void {
@@ -337,74 +345,159 @@ class Master {
     configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
   }
 
+  /** The first time it asks, the second time it hurries. */
   #requestStop(): void {
-    if (this.#stopping) this.#supervisor.hasten();
+    const again = this.#stopping;
     this.#stopping = true;
-    this.#stopRequested.resolve();
-  }
-
-  /** However many signals come: one reload runs, and at most one more waits. */
-  async #requestReload(): Promise<void> {
-    this.#reloadWanted = true;
-    if (this.#reloading) return;
-    this.#reloading = true;
-    while (this.#reloadWanted && !this.#stopping) {
-      this.#reloadWanted = false;
-      try {
-        const candidate = await this.#load();
-        // The hook may have taken its time.
-        if (this.#stopping) break;
-        const undone = await this.#reload(candidate);
-        const names = undone.flatMap(({ services }) => services).join(" ");
-        zinfo(undone.length === 0 ? "reloaded" : `reload over, without ${names}`);
-      } catch (error) {
-        const text = isUserError(error) ? error.message : error;
-        zinfo("reload refused, all goes on as before:", text);
-      }
+    this.#end.resolve("stop");
+    if (again) {
+      this.#supervisor.hasten();
+      this.#predecessor?.stop(TERMINATE_GRACE_MS);
+    } else if (this.#successor !== undefined) {
+      this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
+      // Whoever has read the pid file a moment ago meant the master, which is the other one by now.
+      if (!this.#successor.hasTaken) this.#successor.terminate();
     }
-    this.#reloading = false;
   }
-}
 
-/** Takes the lock and writes the pid. */
-function lockPidFile(): PidFile {
-  const lock = tryPidFile();
-  if (lock === undefined) {
-    const about = { found: "another process holds the lock", expected: "no running master" };
-    throw unusable(PID_FILE, cannot("lock", setting(PID_FILE), about));
+  /**
+   * However many signals come: one change runs, and at most one of each kind waits. Once another
+   * master has taken over, reloads are its business.
+   */
+  #request(change: "reload" | "upgrade"): void {
+    if (this.#successor !== undefined && change === "reload") return this.#successor.reload();
+    const obstacle = change === "upgrade" ? this.#obstacleToUpgrade() : undefined;
+    if (obstacle !== undefined) return zinfo(`ignored a SIGUSR2: ${obstacle}`);
+    this.#wanted.add(change);
+    if (!this.#isChanging) this.#changes = this.#work();
   }
-  lock.write(Deno.pid);
-  return lock;
-}
 
-/** Takes the lock, if nobody else has it. */
-function tryPidFile(): PidFile | undefined {
-  const path = setting(PID_FILE);
-  try {
-    return PidFile.tryLock(path);
-  } catch (cause) {
-    if (!(cause instanceof SysError)) throw cause;
-    const expected = "a file that can be made and written, in a directory that exists";
-    const about = { found: cause.found, expected };
-    throw unusable(PID_FILE, cannot("lock", path, about), cause);
+  async #work(): Promise<void> {
+    this.#isChanging = true;
+    while (this.#wanted.size > 0 && !this.#stopping && this.#successor === undefined) {
+      if (this.#wanted.delete("reload")) await this.#reload();
+      else if (this.#wanted.delete("upgrade")) await this.#upgrade();
+    }
+    this.#isChanging = false;
   }
-}
 
-/** Loaded only where it is used: most masters leave logging to others. */
-async function openLogService(config: LogServiceConfig): Promise<LogService> {
-  const { LogService } = await import("../log/log_service.ts");
-  try {
-    return LogService.open(config);
-  } catch (cause) {
-    // A file of another kind is in the way.
-    if (cause instanceof TypeError) throw unusable(LOG_SERVICE, cause.message, cause);
-    if (!(cause instanceof SysError)) throw cause;
-    const about = { found: cause.found, expected: "a free path in a directory that exists" };
-    throw unusable(LOG_SERVICE, cannot("receive log lines at", config.socket, about), cause);
+  async #reload(): Promise<void> {
+    const startedAt = Date.now(), startMs = systemClock.nowMs();
+    const report = (outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">) => {
+      this.#lastReload = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
+    };
+    try {
+      const candidate = await this.#load();
+      // The hook may have taken its time.
+      if (this.#stopping) return;
+      const { plan, outcome } = this.#supervisor.reload(candidate.services, candidate.problems);
+      const logBefore = logSettings();
+      this.#accept(candidate, plan);
+      // Only then: closing a log that is full waits, and drops what it holds.
+      if (logSettings() !== logBefore) this.#configureLog();
+      const undone = await outcome;
+      report({ plan, undone });
+      const names = undone.flatMap(({ services }) => services).join(" ");
+      zinfo(names === "" ? "reloaded" : `reload over, without ${names}`);
+    } catch (error) {
+      report({ refusal: error instanceof Error ? error.message : String(error), undone: [] });
+      const text = isUserError(error) ? error.message : error;
+      zinfo("reload refused, all goes on as before:", text);
+    }
   }
-}
 
-/** The error for a setting that is well written, but that the system refuses. */
-function unusable({ name: key }: Setting<unknown>, message: string, cause?: unknown): ConfigError {
-  return new ConfigError([problemAt(defaultConfig.origin(key), { key, message })], { cause });
+  #obstacleToUpgrade(): string | undefined {
+    // The end of process 1 is the end of its container.
+    if (Deno.pid === 1) return "process 1 can't be replaced";
+    return this.#isUpgrading ? "an upgrade is under way" : undefined;
+  }
+
+  /** Starts another master, and leaves everything to it as soon as it can do it as well. */
+  async #upgrade(): Promise<void> {
+    this.#isUpgrading = true;
+    const successor = await tryUpgrade({
+      generation: this.#supervisor.generation,
+      lock: this.#lock!,
+      logSocket: this.#logService?.bound,
+      listeners: this.#supervisor.listeners,
+    }, {
+      command: (fd) => successorCommand(this.#options.command, fd),
+      cwd: this.#options.command.cwd,
+      spawner: systemSpawner,
+      poller: this.#poller,
+      log,
+      onStop: (timeoutMs) => this.#boundEnd(timeoutMs),
+      onBound: (generations) => this.#boundGenerations(generations),
+      timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
+      abortMs: setting(MASTER_STOP_TIMEOUT),
+      cancelled: this.#end.promise,
+    });
+    if (successor === undefined) this.#isUpgrading = false;
+    else await this.#retire(successor);
+  }
+
+  async #retire(successor: Successor): Promise<void> {
+    this.#successor = successor;
+    this.#isInForce = false;
+    this.#supervisor.retire();
+    this.#logService?.handOver();
+    successor.takeover();
+    if (this.#wanted.delete("reload")) successor.reload();
+    await successor.taken;
+    zinfo(`process ${successor.pid} has taken over, this one ends when its servers have finished`);
+    this.#end.resolve("retire");
+  }
+
+  /**
+   * Takes the place of the predecessor.
+   *
+   * @returns Whether it could be done; if not, the predecessor goes on.
+   */
+  async #succeed(candidate: Candidate, { lock, logSocket, heirs }: Legacy): Promise<boolean> {
+    const predecessor = this.#predecessor!;
+    const { plan, outcome } = this.#supervisor.reload(candidate.services, [], { together: true });
+    this.#accept(candidate, plan);
+    const undone = await Promise.race([outcome, this.#end.promise.then(() => undefined)]);
+    if (undone === undefined) return false;
+    if (undone.length > 0) {
+      if (!predecessor.isGone) return false;
+      zinfo("the old master is gone, so this one goes on all the same");
+      this.#start(candidate);
+    }
+    predecessor.proven();
+    await Promise.race([predecessor.takeover, this.#end.promise]);
+    if (this.#stopping && !predecessor.hasRetired) return false;
+    heirs.own();
+    await this.#comeIntoForce(logSocket);
+    lock.write(Deno.pid);
+    predecessor.taken(setting(MASTER_MAX_GENERATIONS));
+    zinfo("this is the master now");
+    this.#isUpgrading = false;
+    return true;
+  }
+
+  /** Stops everything, and whatever an old master still has. */
+  async #stop(): Promise<void> {
+    const timeoutMs = setting(MASTER_STOP_TIMEOUT);
+    zinfo(
+      `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
+    );
+    const predecessor = this.#predecessor?.hasRetired ? this.#predecessor : undefined;
+    predecessor?.stop(timeoutMs);
+    await Promise.all([this.#supervisor.stop(timeoutMs), this.#changes]);
+    // It kills what is left by then, as this one has done.
+    await predecessor?.gone;
+    zinfo("stopped");
+  }
+
+  /** Bounds the time in which the processes of a master finish that has retired. */
+  #boundEnd(timeoutMs: number): void {
+    this.#supervisor.stop(timeoutMs);
+    this.#predecessor?.stop(timeoutMs);
+  }
+
+  #boundGenerations(generations: number): void {
+    if (generations < 1) this.#supervisor.stop(TERMINATE_GRACE_MS);
+    this.#predecessor?.bound(Math.max(0, generations - 1));
+  }
 }

@@ -10,6 +10,7 @@
 import { ConfigError, type Problem } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import type { OpenedListener } from "../os/socket.ts";
 import { Crew } from "./crew.ts";
 import { type ListenerPort, ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
@@ -33,6 +34,12 @@ export interface SupervisorPorts {
    * @default {() => Infinity}
    */
   maxGenerations?(): number;
+  /**
+   * The generation of the master that this one takes the place of.
+   *
+   * @default {0}
+   */
+  readonly generation?: number;
 }
 
 /** A reload that has begun. */
@@ -54,8 +61,9 @@ export class Supervisor {
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
-  #generation = 0;
-  #stopping = false;
+  #generation: number;
+  /** How it ends, once it does: another process goes on, or none. */
+  #ending?: "retired" | "stopped";
 
   /** @param ports The ways to the system. */
   constructor(ports: SupervisorPorts) {
@@ -63,6 +71,7 @@ export class Supervisor {
     this.#clock = clock;
     this.#log = log;
     this.#maxGenerations = () => ports.maxGenerations?.() ?? Infinity;
+    this.#generation = ports.generation ?? 0;
     this.#listeners = new ListenerTable(ports.listeners);
     this.#crew = new Crew({
       clock,
@@ -141,13 +150,11 @@ export class Supervisor {
    * closed.
    */
   stop(timeoutMs: number): Promise<void> {
-    this.#stopping = true;
-    for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
-    for (const service of this.#services.values()) service.current = undefined;
+    this.#ending = "stopped";
     this.#crew.hurryDraining();
     const killAtMs = this.#clock.nowMs() + timeoutMs;
     this.#crew.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
-    this.#settleAll();
+    this.#drop();
     // Connections that come from now on would wait in a queue that nobody reads.
     this.#listeners.closeAll();
     this.#endIfDone();
@@ -156,8 +163,41 @@ export class Supervisor {
 
   /** Shortens the wait of {@linkcode stop}, if it is under way: SIGTERM to all processes now. */
   hasten(): void {
-    if (!this.#stopping) return;
+    if (this.#ending !== "stopped") return;
     this.#crew.limitAll({ terminateAtMs: this.#clock.nowMs() });
+    this.#settleAll();
+  }
+
+  /**
+   * Leaves everything to another master, which has all listeners: soft-stops all processes, which may
+   * take their time. {@linkcode stop} can still be called, and bounds that.
+   */
+  retire(): void {
+    this.#ending = "retired";
+    this.#drop();
+    this.#listeners.leaveAll();
+    this.#endIfDone();
+  }
+
+  /** Fulfilled when every process has ended after {@linkcode stop} or {@linkcode retire}. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  /** The number of the newest generation. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** All open listeners by the keys of their addresses. Borrowed. */
+  get listeners(): readonly (readonly [key: string, listener: OpenedListener])[] {
+    return this.#listeners.entries();
+  }
+
+  /** Wants no process any more. */
+  #drop(): void {
+    for (const group of this.#trials.open) this.#trials.fail(group, "the master ends");
+    for (const service of this.#services.values()) service.current = undefined;
     this.#settleAll();
   }
 
@@ -249,7 +289,8 @@ export class Supervisor {
 
   /** Whether somebody still listens on an address of a worker. */
   #isHeard({ config }: Worker): boolean {
-    return !this.#stopping && keysOf(config).some((key) => this.#listeners.has(key));
+    if (this.#ending !== undefined) return this.#ending === "retired";
+    return keysOf(config).some((key) => this.#listeners.has(key));
   }
 
   /** Puts the versions of a group into force once all of them have passed. */
@@ -275,7 +316,7 @@ export class Supervisor {
   }
 
   #endIfDone(): void {
-    if (this.#stopping && this.#crew.isGone) this.#stopped.resolve();
+    if (this.#ending !== undefined && this.#crew.isGone) this.#stopped.resolve();
   }
 }
 

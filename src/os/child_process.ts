@@ -1,5 +1,5 @@
 /**
- * A process that was started, however that was done: types only.
+ * A process that was started, however that was done.
  *
  * @module
  */
@@ -23,4 +23,14 @@ export interface ChildProcess {
    * @param signal Which one.
    */
   kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
+/**
+ * Says how a process ended.
+ *
+ * @param status What the system tells of it.
+ * @returns Such as `exit code 1` or `signal SIGKILL`.
+ */
+export function describeExit({ code, signal }: ExitStatus): string {
+  return signal === null ? `exit code ${code}` : `signal ${signal}`;
 }

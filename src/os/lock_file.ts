@@ -47,6 +47,22 @@ export class PidFile {
   }
 
   /**
+   * Takes a lock over that another process holds on the same open file. Who has the descriptor has
+   * the lock, and it is free when the last of them has closed it.
+   *
+   * @param fd The descriptor, owned by the lock from now on.
+   * @param path The pid file.
+   */
+  static inherit(fd: number, path: string): PidFile {
+    return new PidFile(fd, path);
+  }
+
+  /** The descriptor, which stays the lock's. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /**
    * Writes a pid, padded to ten characters; only the holder of the lock may.
    *
    * @param pid The pid.
@@ -55,10 +71,14 @@ export class PidFile {
   write(pid: number): void {
     const text = new TextEncoder().encode(String(pid).padEnd(PID_WIDTH));
     const subject = this.path;
-    unwrap({ syscall: "ftruncate", subject }, () => libc().ftruncate(this.#fd, 0n));
+    // In this order there is a pid in it at every moment, when a new master takes over.
     unwrap(
       { syscall: "pwrite", subject },
       () => libc().pwrite(this.#fd, text, BigInt(text.length), 0n),
+    );
+    unwrap(
+      { syscall: "ftruncate", subject },
+      () => libc().ftruncate(this.#fd, BigInt(text.length)),
     );
   }
 

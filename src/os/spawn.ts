@@ -13,6 +13,12 @@ export interface SpawnRequest {
   readonly argv: readonly string[];
   /** The descriptors beside 0, 1 and 2 that the process inherits, at the same numbers. Borrowed. */
   readonly inherit: readonly number[];
+  /**
+   * Its working directory.
+   *
+   * @default {Deno.cwd()}
+   */
+  readonly cwd?: string;
 }
 
 /** Starts processes. */
@@ -32,10 +38,11 @@ export interface Spawner {
 /** Starts real processes: standard input empty, output and errors shared. */
 export const systemSpawner: Spawner = {
   spawnPlaced,
-  spawn({ argv, inherit }) {
+  spawn({ argv, inherit, cwd }) {
     const [program, ...args] = argv;
     const command = new Deno.Command(program, {
       args,
+      cwd,
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",

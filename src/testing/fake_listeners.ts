@@ -52,4 +52,13 @@ export class FakeListeners implements ListenerPort {
   discard(listener: OpenedListener): void {
     this.close(listener);
   }
+
+  /**
+   * Closes a listener, as `close` does.
+   *
+   * @param listener What `open` returned.
+   */
+  leave(listener: OpenedListener): void {
+    this.close(listener);
+  }
 }

@@ -13,7 +13,7 @@ import { ReservedPort } from "./ports.ts";
 import { descriptorsOf, listenerInode, markedProcesses, type ProcessInfo } from "./proc.ts";
 import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
 import { TempDir } from "./temp.ts";
-import { eventually } from "./wait.ts";
+import { eventually, PATIENCE_MS } from "./wait.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
@@ -259,14 +259,12 @@ interface ReloadAnswer {
 /** A running master. It ends with its {@linkcode Site}. */
 export class Master {
   readonly #site: Site;
+  /** Its process id, which an upgrade changes. */
+  pid: number;
 
   constructor(site: Site, readonly process: TestProcess) {
     this.#site = site;
-  }
-
-  /** Its process id. */
-  get pid(): number {
-    return this.process.pid;
+    this.pid = process.pid;
   }
 
   /** All that it and its servers have logged so far. */
@@ -376,17 +374,54 @@ export class Master {
     return undone;
   }
 
+  /**
+   * Sends SIGUSR2, and waits until another master has taken over; this object is that one then.
+   *
+   * @returns The process id of the old one.
+   */
+  async upgrade(): Promise<number> {
+    const old = this.pid;
+    this.signal("SIGUSR2");
+    this.pid = await eventually(() => {
+      const pid = Number(Deno.readTextFileSync(this.#site.pidFile));
+      return pid !== old && pid;
+    }, { what: "the pid of another master" });
+    await this.logs(new RegExp(`process ${this.pid} has taken over`));
+    return old;
+  }
+
+  /**
+   * Sends SIGUSR2, and waits until the upgrade has failed.
+   *
+   * @returns Why.
+   */
+  async upgradeFailed(): Promise<string> {
+    const failure = /upgrade failed, all goes on as before: process \d+: (.*)\n/;
+    const before = [...this.log.matchAll(new RegExp(failure, "g"))].length;
+    this.signal("SIGUSR2");
+    return (await this.logs(failure, before + 1))[1];
+  }
+
+  /**
+   * Sends a signal to the master.
+   *
+   * @param signal Which one.
+   */
+  signal(signal: Deno.Signal): void {
+    Deno.kill(this.pid, signal);
+  }
+
   /** Sends SIGHUP, and waits until the new configuration is accepted and its processes start. */
   async reloadBegun(): Promise<void> {
     const plan = /\] listeners: /g;
     const before = [...this.log.matchAll(plan)].length;
-    this.process.signal("SIGHUP");
+    this.signal("SIGHUP");
     await this.logs(plan, before + 1);
   }
 
   async #askForReload(): Promise<ReloadAnswer> {
     const before = [...this.log.matchAll(RELOAD_OVER)].length;
-    this.process.signal("SIGHUP");
+    this.signal("SIGHUP");
     const { 0: text, groups } = await this.logs(RELOAD_OVER, before + 1);
     return { ...groups, text };
   }
@@ -398,7 +433,7 @@ export class Master {
    * @returns How it ended.
    */
   async stop(withinMs?: number): Promise<Ended> {
-    this.process.signal("SIGTERM");
+    this.signal("SIGTERM");
     return await this.stopped(withinMs);
   }
 
@@ -411,7 +446,8 @@ export class Master {
   async stopped(withinMs?: number): Promise<Ended> {
     const ended = await this.process.ended(withinMs);
     assertEquals([ended.code, ended.signal], [0, null], this.log);
-    await this.#site.isGone();
+    // After an upgrade it is another process that everything ends with.
+    await this.#site.isGone(this.pid === this.process.pid ? undefined : withinMs ?? PATIENCE_MS);
     return ended;
   }
 }

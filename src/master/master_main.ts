@@ -1,0 +1,115 @@
+/**
+ * The master's main function: what a command line asks for, which is mostly to run a master.
+ *
+ * @module
+ */
+import { parseArguments } from "../config/args.ts";
+import { type Config, defaultConfig } from "../config/config.ts";
+import { loadServiceFiles } from "../config/directory.ts";
+import {
+  commandLineSettings,
+  loadSettings,
+  readStrictly,
+  replaceSettings,
+} from "../config/effective.ts";
+import { renderHelp } from "../config/reference.ts";
+import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
+import { CONFIG_DIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
+import { systemClock } from "../os/clock.ts";
+import { requireSupportedPlatform } from "../os/libc.ts";
+import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
+import { isUserError, Master, type MasterServerHooks } from "./master_server.ts";
+
+export type { MasterServerHooks } from "./master_server.ts";
+import { tryPidFile } from "./resources.ts";
+import { ownCommand, splitUpgrade } from "./upgrade_command.ts";
+
+/**
+ * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
+ *
+ * SIGHUP reloads; SIGUSR2 starts a new master that takes this one's place; SIGTERM and SIGINT stop,
+ * and either of these a second time shortens the wait for the servers. What is wrong at the start is
+ * told on standard error, and what is wrong at a reload in the log.
+ *
+ * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
+ *
+ * @param hooks What to add.
+ * @param args The command line; `--help` lists what it takes.
+ * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
+ *
+ * @example
+ * ```ts
+ * import { masterServerMain } from "jsr:@zc/master";
+ *
+ * Deno.exit(await masterServerMain());
+ * ```
+ */
+export async function masterServerMain(
+  hooks: MasterServerHooks = {},
+  args: readonly string[] = Deno.args,
+): Promise<number> {
+  try {
+    requireSupportedPlatform();
+    if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
+    return await runMaster(hooks, splitUpgrade(args).args);
+  } catch (error) {
+    if (!isUserError(error)) throw error;
+    console.error(error.message);
+    return 1;
+  }
+}
+
+/**
+ * Reads all service files of a directory, for a `loadConfig` hook that adds to them or changes them
+ * (LIB-ZC's `zmaster_server_load_config_from_dirname`).
+ *
+ * Needs `--allow-read`.
+ *
+ * @param dir The directory; each `*.cf` in it is a service.
+ * @returns The settings of each service, sorted by file name.
+ * @throws {ConfigError} When the directory or a file can't be read.
+ */
+export function masterServerLoadConfigFromDirname(dir: string): Config[] {
+  return loadServiceFiles(dir);
+}
+
+async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
+  if (["-h", "-help", "--help"].includes(args[0])) {
+    console.log(renderHelp("master"));
+    return 0;
+  }
+  const { cwd, ...command } = ownCommand();
+  const { fd: upgradeFd } = splitUpgrade(Deno.args);
+  const parsed = parseArguments(args);
+  replaceSettings(defaultConfig, commandLineSettings(parsed));
+  // User, root and limits are the old master's already, and can't be changed twice.
+  if (upgradeFd !== undefined) applyDirectory(defaultConfig);
+  else {
+    // Out of reach later.
+    if (readStrictly(defaultConfig, RUN_CHROOT)) await import("../log/log_service.ts");
+    // Before the shared settings: the user that they name is the servers', and not the master's.
+    await applyRunSettings(defaultConfig);
+  }
+  const hasOwnRoot = readStrictly(defaultConfig, RUN_CHROOT) !== undefined;
+  loadSettings(defaultConfig, parsed, CONFIG_DIR);
+  const sleepMs = readStrictly(defaultConfig, SLEEP);
+  if (sleepMs !== undefined) {
+    await new Promise((resolve) => systemClock.setTimer(sleepMs, () => resolve(undefined)));
+    return 0;
+  }
+  if (readStrictly(defaultConfig, TRY_LOCK)) return tryLockOnly();
+  return await new Master({
+    hooks,
+    args: parsed,
+    // The directory in which this process was started is out of reach in another root.
+    command: { ...command, cwd: hasOwnRoot ? "/" : cwd },
+    upgradeFd,
+  }).run();
+}
+
+/** `--try-lock`: tells by its exit code whether a master runs. */
+function tryLockOnly(): number {
+  const lock = tryPidFile();
+  lock?.release();
+  return lock === undefined ? 1 : 0;
+}

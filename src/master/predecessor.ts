@@ -1,0 +1,166 @@
+/**
+ * The master whose place this one takes: what it hands over, and how it is told that it can go.
+ *
+ * @module
+ */
+import { Channel } from "../ipc/channel.ts";
+import { type Message, ProtocolError } from "../ipc/protocol.ts";
+import type { InheritMessage } from "../ipc/upgrade_messages.ts";
+import type { BoundDatagram } from "../os/datagram.ts";
+import { closeFd } from "../os/descriptor.ts";
+import { PidFile } from "../os/lock_file.ts";
+import type { Poller } from "../os/poller.ts";
+import type { OpenedListener } from "../os/socket.ts";
+
+/** What a master hands over. */
+export interface Inheritance {
+  readonly generation: number;
+  /** The lock, which both hold until the old master has ended. */
+  readonly lock: PidFile;
+  /** The socket of its log service, if it has one. */
+  readonly logSocket?: BoundDatagram;
+  /** Its listeners by the keys of their addresses. */
+  readonly listeners: ReadonlyMap<string, OpenedListener>;
+}
+
+/** What the old master tells. */
+export interface PredecessorHandlers {
+  /** A reload was asked for. */
+  onReload(): void;
+  /** Takes lines for the log. */
+  log(text: string): void;
+}
+
+/** The connection of a new master with the old one. */
+export class Predecessor {
+  readonly #channel: Channel;
+  readonly #handlers: PredecessorHandlers;
+  readonly #inherited = Promise.withResolvers<Inheritance>();
+  readonly #takeover = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
+  #hasRetired = false;
+
+  /**
+   * @param fd The socket to the old master, which the connection takes ownership of.
+   * @param poller Watches it.
+   * @param handlers Told of what the old master says.
+   * @throws {SysError} When `fd` is no socket.
+   */
+  constructor(fd: number, poller: Poller, handlers: PredecessorHandlers) {
+    this.#handlers = handlers;
+    this.#channel = new Channel(fd, poller, {
+      onMessage: (message, fds) => this.#onMessage(message, fds),
+      onUnknown: (type) => handlers.log(`ignored a message of the unknown type ${type}`),
+      onClose: (error) => this.#onClose(error),
+    });
+  }
+
+  /**
+   * What it hands over; the receiver owns all of it.
+   *
+   * @throws {ProtocolError} When it ends, or sends something that breaks the protocol, before that.
+   */
+  get inherited(): Promise<Inheritance> {
+    return this.#inherited.promise;
+  }
+
+  /** Fulfilled when everything is this master's: the old one has let go of it, or is gone. */
+  get takeover(): Promise<void> {
+    return this.#takeover.promise;
+  }
+
+  /** Whether it has let go of everything. */
+  get hasRetired(): boolean {
+    return this.#hasRetired;
+  }
+
+  /** Whether it has ended. */
+  get isGone(): boolean {
+    return !this.#channel.isOpen;
+  }
+
+  /** Fulfilled when it has ended. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Says that all processes of this master have proven themselves. */
+  proven(): void {
+    this.#channel.send({ type: "proven" });
+  }
+
+  /**
+   * Says that this master's pid is in the pid file.
+   *
+   * @param generations How many old masters may drain.
+   */
+  taken(generations: number): void {
+    this.#channel.send({ type: "taken" });
+    this.bound(generations);
+  }
+
+  /**
+   * Bounds how many old masters may drain.
+   *
+   * @param generations So many, from this one on.
+   */
+  bound(generations: number): void {
+    this.#channel.send({ type: "bound", generations });
+  }
+
+  /**
+   * Bounds how long it may drain.
+   *
+   * @param timeoutMs The time.
+   */
+  stop(timeoutMs: number): void {
+    this.#channel.send({ type: "stop", timeoutMs });
+  }
+
+  #onMessage(message: Message, fds: number[]): void {
+    if (message.type === "inherit") return this.#inherit(message, fds);
+    fds.forEach(closeFd);
+    if (message.type === "reload") this.#handlers.onReload();
+    else if (message.type === "takeover") {
+      this.#hasRetired = true;
+      this.#takeover.resolve();
+    } else this.#handlers.log(`ignored a "${message.type}" message: not one of an old master`);
+  }
+
+  #inherit(message: InheritMessage, fds: number[]): void {
+    const { generation, pidFile, logSocket, listeners } = message;
+    const expected = 1 + (logSocket === undefined ? 0 : 1) + listeners.length;
+    if (fds.length !== expected) {
+      fds.forEach(closeFd);
+      this.#channel.close();
+      return this.#onClose(
+        new ProtocolError(`Cannot take over: ${fds.length} descriptors came, expected ${expected}`),
+      );
+    }
+    const [lockFd, ...rest] = fds;
+    const log = logSocket && { fd: rest.shift()!, socketFile: logSocket };
+    this.#inherited.resolve({
+      generation,
+      lock: PidFile.inherit(lockFd, pidFile),
+      ...(log === undefined ? {} : { logSocket: log }),
+      listeners: new Map(
+        listeners.map(({ key, file }, index) => [
+          key,
+          file === undefined ? { fd: rest[index] } : { fd: rest[index], socketFile: file },
+        ]),
+      ),
+    });
+  }
+
+  #onClose(error?: Error): void {
+    if (error !== undefined) {
+      this.#handlers.log(`the connection to the old master is broken: ${error.message}`);
+    }
+    this.#inherited.reject(
+      error ??
+        new ProtocolError("Cannot take over: the old master is gone, expected its listeners"),
+    );
+    this.#takeover.resolve();
+    this.#gone.resolve();
+  }
+}

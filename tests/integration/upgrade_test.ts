@@ -1,0 +1,369 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import { PidFile } from "../../src/os/lock_file.ts";
+import { Client, greeted, isRefused } from "../support/client.ts";
+import { type MasterOptions, MODES, pidIn, Site } from "../support/master.ts";
+import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { eventually } from "../support/wait.ts";
+
+const VERSIONED_MASTER = new URL("../support/masters/versioned.ts", import.meta.url).pathname;
+
+/** More listeners than one message can carry. */
+const MANY = 300;
+
+async function ends(pid: number): Promise<void> {
+  await eventually(() => !existsSync(`/proc/${pid}`), { what: `the end of process ${pid}` });
+}
+
+/** A master whose program can be replaced by another version. */
+class Versions {
+  readonly #path: string;
+
+  constructor(site: Site) {
+    this.#path = site.dir.file("version.mjs");
+    this.install("first");
+  }
+
+  get options(): MasterOptions {
+    return { program: VERSIONED_MASTER, env: { VERSION: this.#path } };
+  }
+
+  /** Puts a version in place that says its name, and does something before it serves. */
+  install(name: string, before = ""): void {
+    Deno.writeTextFileSync(
+      this.#path,
+      `export async function beforeService() {\n  console.error("version ${name}");\n${before}\n}\n`,
+    );
+  }
+
+  /** Puts something in place that can't even be loaded. */
+  installNonsense(): void {
+    Deno.writeTextFileSync(this.#path, "this is no program");
+  }
+}
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: an upgrade keeps sockets, queues and connections`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("sock");
+    site.serve("a.cf", { mode, service: `127.0.0.1:${port},${path}`, "server-proc-count": 2 });
+    const versions = new Versions(site);
+    const master = await site.start(versions.options);
+    await master.serving("a.cf", 2);
+    const inodes = [port, path].map(listenerInode), file = Deno.statSync(path).ino;
+    using kept = await greeted(port);
+    versions.install("second");
+    const old = await master.upgrade();
+    await master.logs(/version second/);
+    assertNotEquals(master.pid, old);
+    assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+    assertEquals([port, path].map(listenerInode), inodes);
+    assertEquals(Deno.statSync(path).ino, file);
+    const pids = await master.serving("a.cf", 2);
+    for (const target of [port, path]) {
+      using client = await greeted(target);
+      assert(pids.includes(pidIn(client)), "an old process has accepted");
+    }
+    // The old one is there as long as its clients are.
+    assertEquals(await kept.ask("echo still here"), "still here");
+    assert(existsSync(`/proc/${old}`));
+    kept.close();
+    await ends(old);
+    assert(existsSync(path), "the socket file is gone with the old master");
+    (await greeted(path)).close();
+    await master.reload();
+    await master.stop();
+  });
+}
+
+Deno.test("ten upgrades, one after the other, and nobody else ever gets the lock", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  let tries = 0, running = true;
+  const rival = (async () => {
+    while (running) {
+      const lock = PidFile.tryLock(site.pidFile);
+      assertEquals(lock, undefined, "the lock was free");
+      assertMatch(Deno.readTextFileSync(site.pidFile), /^\d+ +$/);
+      tries++;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  })();
+  const first = [...descriptorsOf(master.pid).values()].length;
+  for (let count = 0; count < 10; count++) {
+    const old = await master.upgrade();
+    using client = await greeted(port);
+    assertEquals(await client.ask("echo here"), "here");
+    client.close();
+    await ends(old);
+  }
+  running = false;
+  await rival;
+  assert(tries > 20, `the lock was tried ${tries} times only`);
+  // One more: the socket to the old master, which is closed with it.
+  await eventually(() => descriptorsOf(master.pid).size <= first, {
+    what: `${descriptorsOf(master.pid).size} descriptors to be ${first} again`,
+  });
+  await master.stop();
+});
+
+Deno.test(`an upgrade hands over ${MANY} listeners, and closes those that are named no longer`, async () => {
+  await using site = new Site();
+  const paths = Array.from({ length: MANY }, (_, index) => site.socket(`s${index}`));
+  const service = (count: number) => paths.slice(0, count).join();
+  site.serve("a.cf", { mode: "coroutine", service: service(MANY) });
+  const master = await site.start();
+  const inodes = paths.map(listenerInode);
+  site.serve("a.cf", { mode: "coroutine", service: service(MANY - 1) });
+  const old = await master.upgrade();
+  await master.logs(/listeners: 299 kept, closed unix:/);
+  await ends(old);
+  assertEquals(paths.slice(0, -1).map(listenerInode), inodes.slice(0, -1));
+  await eventually(() => !existsSync(paths[MANY - 1]), { what: "the last socket to be removed" });
+  assertEquals(paths.filter((path) => existsSync(path)).length, MANY - 1);
+  (await greeted(paths[MANY - 2])).close();
+  await master.stop();
+});
+
+Deno.test("an upgrade opens what the files name meanwhile", async () => {
+  await using site = new Site();
+  const [first, second] = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "aio", service: first });
+  const master = await site.start();
+  site.serve("b.cf", { mode: "aio", service: second });
+  await master.upgrade();
+  for (const port of [first, second]) (await greeted(port)).close();
+  await master.stop();
+});
+
+/** How a new master can fail, and what the log says then. */
+const FAILURES: Readonly<
+  Record<string, { readonly spoil: (site: Site, port: number) => void; readonly why: RegExp }>
+> = {
+  "finds a mistake in a file": {
+    spoil: (site) => site.write("b.cf", { "server-service": "nonsense" }),
+    why: /it has ended: exit code 1/,
+  },
+  "can't open an address": {
+    spoil: (site) => site.serve("b.cf", { mode: "aio", service: site.busyPort() }),
+    why: /it has ended: exit code 1/,
+  },
+  "has servers that die": {
+    spoil: (site, port) => {
+      site.serve("a.cf", { mode: "aio", service: port, "exit-at-start": 3 });
+    },
+    why: /it has ended: exit code 1/,
+  },
+  "has servers that are never ready": {
+    spoil: (site, port) => {
+      const settings = { "ready-when": site.dir.file("never"), "server-ready-timeout": 1 };
+      site.serve("a.cf", { mode: "aio", service: port, ...settings });
+    },
+    why: /it has ended: exit code 1/,
+  },
+};
+
+for (const [how, { spoil, why }] of Object.entries(FAILURES)) {
+  Deno.test(`all goes on as before when the new master ${how}`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("sock");
+    site.serve("a.cf", { mode: "aio", service: port });
+    site.serve("c.cf", { mode: "coroutine", service: path });
+    const master = await site.start();
+    const pids = [...await master.serving("a.cf", 1), ...await master.serving("c.cf", 1)];
+    using kept = await greeted(port);
+    spoil(site, port);
+    assertMatch(await master.upgradeFailed(), why);
+    assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+    await eventually(() => site.processes().length === 3, { what: "the end of all that is new" });
+    assertEquals(site.processes().map(({ pid }) => pid).sort(), [master.pid, ...pids].sort());
+    assert(existsSync(path));
+    using client = await greeted(path);
+    assert(pids.includes(pidIn(client)));
+    assertEquals(await kept.ask("echo all the time"), "all the time");
+    client.close(), kept.close();
+    await master.stop();
+  });
+}
+
+Deno.test("all goes on as before when the new program does not even start, or never ends starting", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  site.write("all.gcf", { "master-upgrade-timeout": 1 });
+  const versions = new Versions(site);
+  const master = await site.start(versions.options);
+  const pids = await master.serving("a.cf", 1);
+  versions.install("broken", "throw new Error('no');");
+  assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
+  versions.install("slow", "await new Promise((resolve) => setTimeout(resolve, 60_000));");
+  assertMatch(await master.upgradeFailed(), /it was not ready within 1 s/);
+  versions.installNonsense();
+  assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
+  versions.install("good");
+  assertEquals(await master.serving("a.cf", 1), pids);
+  await master.upgrade();
+  (await greeted(port)).close();
+  await master.stop();
+});
+
+Deno.test("a server that dies within its soak time undoes an upgrade", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const settings = { mode: "coroutine", service: port } as const;
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  const [old] = await master.serving("a.cf", 1);
+  site.serve("a.cf", { ...settings, "server-soak": 30 });
+  master.signal("SIGUSR2");
+  await master.logs(/\] serviceRegister/, 2);
+  const fresh = await eventually(
+    () => site.processes().find(({ pid, argv }) => pid !== old && argv.includes("MASTER")),
+    { what: "the new server" },
+  );
+  Deno.kill(fresh.pid, "SIGKILL");
+  await master.logs(/upgrade failed, all goes on as before/);
+  using client = await greeted(port);
+  assertEquals(pidIn(client), old);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a SIGTERM in the middle of an upgrade ends both masters", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("sock");
+  const settings = { mode: "aio", service: `127.0.0.1:${port},${path}` } as const;
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  using client = await greeted(port);
+  site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
+  master.signal("SIGUSR2");
+  await master.logs(/\] beforeService/, 2);
+  master.signal("SIGTERM");
+  await master.closes(port);
+  assertEquals(await client.ask("echo in flight"), "in flight");
+  client.close();
+  await master.stopped();
+});
+
+Deno.test("a SIGTERM after an upgrade ends what the old master still has, within the time", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "aio", service: port });
+  const master = await site.start({ args: ["-master-stop-timeout", "3"] });
+  using _kept = await greeted(port);
+  const old = await master.upgrade();
+  assert(existsSync(`/proc/${old}`));
+  await master.stop();
+});
+
+Deno.test("a second SIGUSR2 during an upgrade is ignored, and a SIGHUP reaches the new master", async () => {
+  await using site = new Site();
+  const port = site.port(), ready = site.dir.file("ready");
+  const settings = { mode: "coroutine", service: port, "ready-when": ready } as const;
+  Deno.writeTextFileSync(ready, "");
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  Deno.removeSync(ready);
+  master.signal("SIGUSR2");
+  await master.logs(/upgrade: process/);
+  master.signal("SIGUSR2");
+  await master.logs(/ignored a SIGUSR2: an upgrade is under way/);
+  site.serve("a.cf", { ...settings, own: "newest" });
+  master.signal("SIGHUP");
+  const old = master.pid;
+  Deno.writeTextFileSync(ready, "");
+  await master.logs(/ reloaded /);
+  await ends(old);
+  using client = await greeted(port);
+  assertEquals(await client.ask("setting own"), "newest");
+  master.pid = Number(Deno.readTextFileSync(site.pidFile));
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a SIGUSR2 during a reload comes after it", async () => {
+  await using site = new Site();
+  const port = site.port(), ready = site.dir.file("ready");
+  const settings = { mode: "coroutine", service: port } as const;
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  site.serve("a.cf", { ...settings, "ready-when": ready });
+  await master.reloadBegun();
+  const upgraded = master.upgrade();
+  Deno.writeTextFileSync(ready, "");
+  await upgraded;
+  assert(master.log.indexOf(" reloaded ") < master.log.indexOf("is to take over"));
+  (await greeted(port)).close();
+  await master.stop();
+});
+
+Deno.test("a new master goes on alone when the old one is killed in the middle", async () => {
+  await using site = new Site();
+  const port = site.port(), ready = site.dir.file("ready");
+  const settings = { mode: "coroutine", service: port } as const;
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  site.serve("a.cf", { ...settings, "ready-when": ready });
+  master.signal("SIGUSR2");
+  await master.logs(/\] beforeService/, 2);
+  master.signal("SIGKILL");
+  await master.process.ended();
+  using waiting = await Client.connect(port);
+  Deno.writeTextFileSync(ready, "");
+  assertMatch(await waiting.line(), /^coroutine /);
+  master.pid = await eventually(() => {
+    const pid = Number(Deno.readTextFileSync(site.pidFile));
+    return pid !== master.pid && pid;
+  }, { what: "the pid of the new master" });
+  waiting.close();
+  master.signal("SIGTERM");
+  await site.isGone(10_000);
+  assert(await isRefused(port));
+});
+
+Deno.test("no more old masters drain than there may be", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  site.write("all.gcf", { "master-max-generations": 1 });
+  const master = await site.start();
+  using first = await greeted(port);
+  const oldest = await master.upgrade();
+  using second = await greeted(port);
+  const old = await master.upgrade();
+  await ends(oldest);
+  assertEquals(await first.ending(), "end of file");
+  assert(existsSync(`/proc/${old}`));
+  assertEquals(await second.ask("echo mine stays"), "mine stays");
+  second.close();
+  await ends(old);
+  await master.stop();
+});
+
+Deno.test("an upgrade loses no line of the log service", async () => {
+  await using site = new Site();
+  const port = site.port(), socket = site.socket("log.socket");
+  Deno.mkdirSync(site.dir.file("logs"));
+  const target = `masterlog,${socket}`;
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-log": target, own: "first" });
+  const args = ["-log-service", `${socket},${site.dir.file("logs")}/,day`];
+  const master = await site.start({ args });
+  const file = Deno.statSync(socket).ino;
+  const lines = () =>
+    [...Deno.readDirSync(site.dir.file("logs"))].map(({ name }) =>
+      Deno.readTextFileSync(`${site.dir.file("logs")}/${name}`)
+    ).join("");
+  await eventually(() => lines().includes("beforeService with first"), { what: "the first line" });
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-log": target, own: "second" });
+  const old = await master.upgrade();
+  await ends(old);
+  assertEquals(Deno.statSync(socket).ino, file);
+  await eventually(() => lines().includes("beforeService with second"), {
+    what: "the second line",
+  });
+  assertEquals(lines().match(/serviceRegister/g)?.length, 2);
+  await master.stop();
+});
