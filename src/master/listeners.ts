@@ -17,8 +17,14 @@ import { type OpenedListener, openListener, removeSocketFile } from "../os/socke
 
 /** The system calls that this table makes, as a port that tests replace. */
 export interface ListenerPort {
-  /** See {@linkcode openListener}. */
-  open(endpoint: ServiceEndpoint["endpoint"]): OpenedListener;
+  /**
+   * See {@linkcode openListener}.
+   *
+   * @param endpoint What to open.
+   * @param wanted All addresses of the next configuration, this one among them: what this process
+   * was given goes to the one that it fits best.
+   */
+  open(endpoint: Endpoint, wanted: readonly ServiceEndpoint[]): OpenedListener;
   /** Closes a listener and removes the socket file that it made. */
   close(listener: OpenedListener): void;
   /** Closes a listener that nobody has used, and removes whatever it made. */
@@ -84,12 +90,13 @@ export class ListenerTable {
     const next = new Map<string, OpenedListener>();
     const opened: OpenedListener[] = [];
     const problems: Problem[] = [];
-    for (const named of services.flatMap((service) => service.endpoints)) {
+    const wanted = services.flatMap((service) => service.endpoints);
+    for (const named of wanted) {
       const { endpoint, origin } = named;
       try {
         // One that is named twice is a problem of the configuration, and told as such.
         let listener = this.#open.get(endpoint.key) ?? next.get(endpoint.key);
-        if (listener === undefined) opened.push(listener = this.port.open(endpoint));
+        if (listener === undefined) opened.push(listener = this.port.open(endpoint, wanted));
         next.set(endpoint.key, listener);
       } catch (error) {
         const message = refusalOf(named, error as Error, this.#open.keys());

@@ -56,7 +56,9 @@ import {
 } from "../os/program_lookup.ts";
 import { processSignals } from "../os/signals.ts";
 import { systemSpawner } from "../os/spawn.ts";
+import { ownActivation, readActivation } from "./activation.ts";
 import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
+import { GivenListeners } from "./given_listeners.ts";
 import { createLauncher } from "./launcher.ts";
 import { systemListeners } from "./listeners.ts";
 import { type LoadConfigHook, type LoadedServices, loadServices } from "./load_services.ts";
@@ -191,6 +193,11 @@ class Master {
   readonly #guardian = new Guardian((error) =>
     zinfo("no guardian, servers may outlive a killed master:", error)
   );
+  /** Read here and now: no process that is started may see what is read. */
+  readonly #listeners = new GivenListeners(
+    readActivation(ownActivation(this.#cwd, (text) => zinfo("warning:", text))),
+    systemListeners,
+  );
   readonly #stopRequested = Promise.withResolvers<void>();
   readonly #supervisor: Supervisor;
   #stopping = false;
@@ -205,7 +212,7 @@ class Master {
     const log = (text: string) => zinfoFrom(undefined, text);
     this.#supervisor = new Supervisor({
       clock: systemClock,
-      listeners: systemListeners,
+      listeners: this.#listeners,
       launcher: createLauncher({
         spawner: guardedSpawner(systemSpawner, this.#guardian),
         poller: new Poller((error) => zinfo("unexpected error:", error)),
@@ -310,6 +317,7 @@ class Master {
     const plan = this.#supervisor.apply(services, problems);
     replaceSettings(defaultConfig, settings);
     for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
+    for (const line of this.#listeners.describe()) zinfo(line);
     zinfo(describePlan(plan));
   }
 
