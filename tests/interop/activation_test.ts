@@ -6,6 +6,7 @@ import { type GivenDescriptor, startGiven } from "../support/activation.ts";
 import { Client, greeted } from "../support/client.ts";
 import { targetOf } from "../support/descriptors.ts";
 import { type Master, MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
+import { gone } from "../support/peers.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -108,7 +109,7 @@ Deno.test("a reload that drops a given socket keeps it, with its queue, for one 
     new RegExp(`warning: nobody serves inet:127.0.0.1:${port}, .* 3 with the name x`),
   );
   await master.logs(new RegExp(`warning: nobody serves unix:${path}, .* descriptor 4: `));
-  await eventually(() => !tcp.isIn(pidIn(first)), { what: "the old server to close it" });
+  await gone(pidIn(first));
   assert(existsSync(path));
   const waiting = await Promise.all([Client.connect(port), Client.connect(path)]);
 
