@@ -16,6 +16,9 @@ import { describeListener } from "./socket.ts";
 const SOL_SOCKET = 1, SO_ATTACH_FILTER = 26;
 const POLLIN = 0x1, POLLFD_BYTES = 8;
 
+/** With it a queue takes a connection when it is empty, and no other. */
+const SMALLEST_BACKLOG = 0;
+
 /** How often {@linkcode queueEmpties} looks. */
 const LOOK_MS = 5;
 
@@ -40,9 +43,11 @@ const DROP_SYN: readonly FilterInstruction[] = [
  * refused, or served by whoever listens there by then. Nothing is done for a unix socket: the removal
  * of its path keeps clients away.
  *
+ * Some kernels want CAP_NET_ADMIN for it. Without that the queue is made as short as it can be: one
+ * connection may still come into it whenever it is empty.
+ *
  * @param fd A listening stream socket that is about to be closed for good. Borrowed.
- * @returns Whether this keeps new connections away: not for a unix socket, and not where the kernel
- * lets only a privileged process do it.
+ * @returns Whether no connection of TCP can come any more; always false for a unix socket.
  * @throws {TypeError} When `fd` is no listening stream socket.
  * @throws {SysError} When the kernel refuses for another reason.
  */
@@ -53,7 +58,10 @@ export function refuseConnections(fd: number): boolean {
       `Cannot refuse connections on descriptor ${fd}: a named pipe, expected a listening socket`,
     );
   }
-  return kind === "inet" && attachFilter(fd, DROP_SYN);
+  if (kind === "unix") return false;
+  if (attachFilter(fd, DROP_SYN)) return true;
+  unwrap({ syscall: "listen", subject: fd }, () => libc().listen(fd, SMALLEST_BACKLOG));
+  return false;
 }
 
 function attachFilter(fd: number, instructions: readonly FilterInstruction[]): boolean {
@@ -67,7 +75,7 @@ function attachFilter(fd: number, instructions: readonly FilterInstruction[]): b
     );
     return true;
   } catch (error) {
-    // Hardened kernels refuse it to ordinary users, and the memory for filters has a limit.
+    // Without the privilege, with a filter that is locked, or at the limit of memory for filters.
     if (error instanceof SysError && [EPERM, ENOMEM].includes(error.errno)) return false;
     throw error;
   }
