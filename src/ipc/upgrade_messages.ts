@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { FdType } from "../os/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 
 /** A file that a descriptor has made in the file system, as the one who removes it must know it. */
@@ -23,7 +24,21 @@ export interface InheritedListener {
   readonly file?: NamedFile;
 }
 
-/** Old master to new, first: the lock's descriptor, the log service's if there is one, the listeners'. */
+/** A listener that the old master was started with; its descriptor travels beside the message. */
+export interface InheritedGift {
+  readonly kind: FdType;
+  /** The key of its address. */
+  readonly key: string;
+  /** The same for IPv4, where it takes these connections too. */
+  readonly ipv4Key?: string;
+  /** The name that it was given. */
+  readonly name?: string;
+}
+
+/**
+ * Old master to new, first. The descriptors are the lock's, the log service's if there is one, those
+ * of `given`, and those of `listeners`.
+ */
 export interface InheritMessage {
   readonly type: "inherit";
   /** The newest generation of the old master; that of the new one is higher. */
@@ -32,7 +47,9 @@ export interface InheritMessage {
   readonly pidFile: string;
   /** The socket of the log service, if its descriptor is the second one. */
   readonly logSocket?: NamedFile;
-  /** Those of the remaining descriptors. */
+  /** The listeners that the old master was started with itself. */
+  readonly given: readonly InheritedGift[];
+  /** Those that it has opened. */
   readonly listeners: readonly InheritedListener[];
 }
 
@@ -102,7 +119,9 @@ export function upgradeProblemIn(
   switch (type) {
     case "inherit":
       return countProblem(fields, "generation") ?? textProblem(fields, "pidFile") ??
-        fileProblem(fields.logSocket, "logSocket") ?? listenersProblem(fields.listeners);
+        fileProblem(fields.logSocket, "logSocket") ??
+        listProblem(fields, "given", giftProblem) ??
+        listProblem(fields, "listeners", listenerProblem);
     case "stop":
       return countProblem(fields, "timeoutMs");
     case "bound":
@@ -130,11 +149,31 @@ function fileProblem(file: unknown, name: string): string | undefined {
   return textProblem(fields, "path") ?? countProblem(fields, "dev") ?? countProblem(fields, "ino");
 }
 
-function listenersProblem(listeners: unknown): string | undefined {
-  if (!Array.isArray(listeners)) return `listeners is ${describe(listeners)}, expected a list`;
-  for (const [index, listener] of listeners.entries()) {
-    const fields: Fields = listener ?? {};
-    const problem = textProblem(fields, "key") ?? fileProblem(fields.file, "file");
-    if (problem !== undefined) return `of listener ${index}, ${problem}`;
+/** Says what is wrong with the first item of a list with which something is. */
+function listProblem(
+  fields: Fields,
+  name: string,
+  problemOf: (item: Fields) => string | undefined,
+): string | undefined {
+  const list = fields[name];
+  if (!Array.isArray(list)) return `${name} is ${describe(list)}, expected a list`;
+  for (const [index, item] of list.entries()) {
+    const problem = problemOf(item ?? {});
+    if (problem !== undefined) return `${name} ${index}: ${problem}`;
   }
+}
+
+function listenerProblem(fields: Fields): string | undefined {
+  return textProblem(fields, "key") ?? fileProblem(fields.file, "file");
+}
+
+function giftProblem(fields: Fields): string | undefined {
+  if (!["inet", "unix", "fifo"].includes(fields.kind as string)) {
+    return `kind is ${describe(fields.kind)}`;
+  }
+  for (const name of ["ipv4Key", "name"]) {
+    const problem = fields[name] === undefined ? undefined : textProblem(fields, name);
+    if (problem !== undefined) return problem;
+  }
+  return textProblem(fields, "key");
 }

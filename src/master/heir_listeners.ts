@@ -29,9 +29,9 @@ export function heirListeners(
   const unclaimed = new Map(inherited);
   const borrowed = new Set(inherited.values());
   return {
-    open(endpoint) {
+    open(endpoint, wanted) {
       const listener = unclaimed.get(endpoint.key);
-      if (listener === undefined) return port.open(endpoint);
+      if (listener === undefined) return port.open(endpoint, wanted);
       unclaimed.delete(endpoint.key);
       return listener;
     },

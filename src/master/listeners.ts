@@ -17,8 +17,14 @@ import { type OpenedListener, openListener, removeSocketFile } from "../os/socke
 
 /** The system calls that this table makes, as a port that tests replace. */
 export interface ListenerPort {
-  /** See {@linkcode openListener}. */
-  open(endpoint: ServiceEndpoint["endpoint"]): OpenedListener;
+  /**
+   * See {@linkcode openListener}.
+   *
+   * @param endpoint What to open.
+   * @param wanted All addresses of the next configuration, this one among them: what this process
+   * was given goes to the one that it fits best.
+   */
+  open(endpoint: Endpoint, wanted: readonly ServiceEndpoint[]): OpenedListener;
   /** Closes a listener and removes the socket file that it made. */
   close(listener: OpenedListener): void;
   /** Closes a listener that nobody has used, and removes whatever it made. */
@@ -109,12 +115,13 @@ export class ListenerTable {
   prepare(services: readonly ServiceConfig[]): ListenerChange {
     const opened = new Map<string, OpenedListener>();
     const problems: Problem[] = [];
-    for (const named of services.flatMap((service) => service.endpoints)) {
+    const wanted = services.flatMap((service) => service.endpoints);
+    for (const named of wanted) {
       const { endpoint, origin } = named;
       // One that is named twice is a problem of the configuration, and told as such.
       if (this.#open.has(endpoint.key) || opened.has(endpoint.key)) continue;
       try {
-        opened.set(endpoint.key, this.port.open(endpoint));
+        opened.set(endpoint.key, this.port.open(endpoint, wanted));
       } catch (error) {
         const message = refusalOf(named, error as Error, this.#open.keys());
         problems.push(problemAt(origin, { key: "server-service", message }));

@@ -52,9 +52,11 @@ import {
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
 import { systemSpawner } from "../os/spawn.ts";
+import { type GivenListener, ownActivation, readActivation } from "./activation.ts";
+import { GivenListeners } from "./given_listeners.ts";
 import { type HeirListeners, heirListeners } from "./heir_listeners.ts";
 import { createLauncher } from "./launcher.ts";
-import { type ListenerPort, systemListeners } from "./listeners.ts";
+import { systemListeners } from "./listeners.ts";
 import { type LoadConfigHook, type LoadedServices, loadServices } from "./load_services.ts";
 import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
@@ -159,6 +161,9 @@ export class Master {
   readonly #predecessor?: Predecessor;
   /** The master that takes this one's place, once it is able to. */
   #successor?: Successor;
+  /** What this process was started with; a new master has that of the old one. */
+  readonly #given: readonly GivenListener[] = [];
+  #listeners!: GivenListeners;
   #supervisor!: Supervisor;
   #lock?: PidFile;
   #logService?: LogService;
@@ -176,7 +181,10 @@ export class Master {
   constructor(options: MasterOptions) {
     this.#options = options;
     this.#directory = setting(CONFIG_DIR);
-    if (options.upgradeFd !== undefined) {
+    if (options.upgradeFd === undefined) {
+      // Here and now: no process that is started may see what is read.
+      this.#given = readActivation(ownActivation(this.#cwd, (text) => zinfo("warning:", text)));
+    } else {
       this.#isUpgrading = true;
       this.#predecessor = new Predecessor(options.upgradeFd, this.#poller, {
         onReload: () => this.#request("reload"),
@@ -213,7 +221,8 @@ export class Master {
     const candidate = await this.#load();
     const inheritance = await this.#predecessor?.inherited;
     const heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
-    this.#supervisor = this.#createSupervisor(heirs, inheritance?.generation);
+    this.#listeners = new GivenListeners(inheritance?.given ?? this.#given, heirs);
+    this.#supervisor = this.#createSupervisor(inheritance?.generation);
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
     if (candidate.problems.length > 0) this.#start(candidate);
     // Signals may come as soon as the pid can be read.
@@ -225,10 +234,10 @@ export class Master {
     }
   }
 
-  #createSupervisor(listeners: ListenerPort, generation?: number): Supervisor {
+  #createSupervisor(generation?: number): Supervisor {
     return new Supervisor({
       clock: systemClock,
-      listeners,
+      listeners: this.#listeners,
       launcher: createLauncher({
         spawner: guardedSpawner(systemSpawner, this.#guardian),
         poller: this.#poller,
@@ -334,9 +343,12 @@ export class Master {
     this.#accept(candidate, this.#supervisor.start(candidate.services, candidate.problems));
   }
 
-  #accept({ settings, warnings }: Candidate, plan: ReloadPlan): void {
+  #accept({ services, settings, warnings }: Candidate, plan: ReloadPlan): void {
     replaceSettings(defaultConfig, settings);
     for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
+    for (const line of this.#listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
+      zinfo(line);
+    }
     zinfo(describePlan(plan));
   }
 
@@ -419,7 +431,8 @@ export class Master {
       generation: this.#supervisor.generation,
       lock: this.#lock!,
       logSocket: this.#logService?.bound,
-      listeners: this.#supervisor.listeners,
+      given: this.#listeners.given,
+      listeners: this.#supervisor.listeners.filter(([, one]) => !this.#listeners.isGiven(one)),
     }, {
       command: (fd) => successorCommand(this.#options.command, fd),
       cwd: this.#options.command.cwd,

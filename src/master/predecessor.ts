@@ -11,6 +11,7 @@ import { closeFd } from "../os/descriptor.ts";
 import { PidFile } from "../os/lock_file.ts";
 import type { Poller } from "../os/poller.ts";
 import type { OpenedListener } from "../os/socket.ts";
+import type { GivenListener } from "./activation.ts";
 
 /** What a master hands over. */
 export interface Inheritance {
@@ -19,7 +20,9 @@ export interface Inheritance {
   readonly lock: PidFile;
   /** The socket of its log service, if it has one. */
   readonly logSocket?: BoundDatagram;
-  /** Its listeners by the keys of their addresses. */
+  /** The listeners that it was started with. */
+  readonly given: readonly GivenListener[];
+  /** Its other listeners by the keys of their addresses. */
   readonly listeners: ReadonlyMap<string, OpenedListener>;
 }
 
@@ -128,8 +131,8 @@ export class Predecessor {
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {
-    const { generation, pidFile, logSocket, listeners } = message;
-    const expected = 1 + (logSocket === undefined ? 0 : 1) + listeners.length;
+    const { generation, pidFile, logSocket, given, listeners } = message;
+    const expected = 1 + (logSocket === undefined ? 0 : 1) + given.length + listeners.length;
     if (fds.length !== expected) {
       fds.forEach(closeFd);
       this.#channel.close();
@@ -143,6 +146,7 @@ export class Predecessor {
       generation,
       lock: PidFile.inherit(lockFd, pidFile),
       ...(log === undefined ? {} : { logSocket: log }),
+      given: given.map((described) => ({ ...described, fd: rest.shift()! })),
       listeners: new Map(
         listeners.map(({ key, file }, index) => [
           key,

@@ -14,6 +14,7 @@ import type { PidFile } from "../os/lock_file.ts";
 import type { Poller } from "../os/poller.ts";
 import { type OpenedListener, socketPair } from "../os/socket.ts";
 import type { Spawner } from "../os/spawn.ts";
+import type { GivenListener } from "./activation.ts";
 
 /** What is handed over. All of it stays this master's as well. */
 export interface Estate {
@@ -21,7 +22,9 @@ export interface Estate {
   readonly lock: PidFile;
   /** The socket of the log service, if there is one. */
   readonly logSocket?: BoundDatagram;
-  /** All listeners by the keys of their addresses. */
+  /** The listeners that this process was started with. */
+  readonly given: readonly GivenListener[];
+  /** All others by the keys of their addresses. */
   readonly listeners: readonly (readonly [key: string, listener: OpenedListener])[];
 }
 
@@ -134,18 +137,20 @@ export class Successor {
     return this.#child.exited;
   }
 
-  #send({ generation, lock, logSocket, listeners }: Estate): void {
+  #send({ generation, lock, logSocket, given, listeners }: Estate): void {
     this.#channel.send({
       type: "inherit",
       generation,
       pidFile: lock.path,
       ...(logSocket === undefined ? {} : { logSocket: logSocket.socketFile }),
+      given: given.map(({ fd: _, ...described }) => described),
       listeners: listeners.map(([key, { socketFile: file }]) =>
         file === undefined ? { key } : { key, file }
       ),
     }, [
       lock.fd,
       ...(logSocket === undefined ? [] : [logSocket.fd]),
+      ...given.map(({ fd }) => fd),
       ...listeners.map(([, { fd }]) => fd),
     ]);
   }

@@ -52,11 +52,13 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
 };
 
 /** The errno values that code here branches on. */
-export const EINTR = 4,
+export const EPERM = 1,
+  EINTR = 4,
   EAGAIN = 11,
   ENOENT = 2,
   ENOEXEC = 8,
   EBADF = 9,
+  ENOMEM = 12,
   ECONNREFUSED = 111;
 
 /** A system call that failed, with errno and its name. */

@@ -193,3 +193,37 @@ export function decodeEpollEvent(view: DataView, index: number): { events: numbe
     data: view.getBigUint64(at + EPOLL_DATA_OFFSET, true),
   };
 }
+
+/** One instruction of the kernel's classic packet filter: code, jumps if true and false, operand. */
+export type FilterInstruction = readonly [code: number, jt: number, jf: number, k: number];
+
+/**
+ * An array of `struct sock_filter` (`linux/filter.h`).
+ *
+ * @param program The instructions.
+ */
+export function encodeFilter(program: readonly FilterInstruction[]): Uint8Array<ArrayBuffer> {
+  // Its address goes into another structure, and the garbage collector may move a small typed array.
+  const bytes = new Uint8Array(new ArrayBuffer(8 * program.length));
+  const view = new DataView(bytes.buffer);
+  for (const [index, [code, jt, jf, k]] of program.entries()) {
+    view.setUint16(8 * index, code, true);
+    bytes.set([jt, jf], 8 * index + 2);
+    view.setUint32(8 * index + 4, k, true);
+  }
+  return bytes;
+}
+
+/**
+ * A `struct sock_fprog`: what SO_ATTACH_FILTER takes (socket(7)).
+ *
+ * @param length How many instructions there are.
+ * @param address Where the first one is.
+ */
+export function encodeFilterProgram(length: number, address: bigint): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, length, true);
+  view.setBigUint64(8, address, true);
+  return bytes;
+}

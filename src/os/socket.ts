@@ -233,8 +233,8 @@ export function describeListener(fd: number): ListenerDescription {
   // A pipe without a name is of no use here.
   if (isPipe(fd) && !target.startsWith("pipe:")) return { kind: "fifo", path: target };
   if (
-    !target.startsWith("socket:") || getIntOption(fd, SO_TYPE) !== SOCK_STREAM ||
-    getIntOption(fd, SO_ACCEPTCONN) !== 1
+    !target.startsWith("socket:") || getIntOption(fd, SOL_SOCKET, SO_TYPE) !== SOCK_STREAM ||
+    getIntOption(fd, SOL_SOCKET, SO_ACCEPTCONN) !== 1
   ) {
     throw new TypeError(
       `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,
@@ -254,6 +254,15 @@ export function describeListener(fd: number): ListenerDescription {
         `Cannot serve descriptor ${fd}: address family ${raw.number}, expected inet or unix`,
       );
   }
+}
+
+/**
+ * Whether a listener takes the connections of IPv4 as well as those of IPv6 (ipv6(7), IPV6_V6ONLY).
+ *
+ * @param fd A listening socket of IPv6. Borrowed.
+ */
+export function servesBothFamilies(fd: number): boolean {
+  return getIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY) === 0;
 }
 
 /** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
@@ -289,12 +298,12 @@ function setIntOption(fd: number, level: number, name: number): void {
   );
 }
 
-function getIntOption(fd: number, name: number): number {
+function getIntOption(fd: number, level: number, name: number): number {
   const value = new Int32Array(1);
   const length = new Uint32Array([value.byteLength]);
   unwrap(
     { syscall: "getsockopt", subject: fd },
-    () => libc().getsockopt(fd, SOL_SOCKET, name, value, length),
+    () => libc().getsockopt(fd, level, name, value, length),
   );
   return value[0];
 }
