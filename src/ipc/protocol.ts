@@ -46,6 +46,11 @@ export interface StartMessage {
 /** Master to server: stop accepting, finish, end. */
 export interface SoftstopMessage {
   readonly type: "softstop";
+  /**
+   * The places in `services` of those that are closed for good, since nobody serves them after this
+   * server: what waits there is to be accepted before. A master may leave it out.
+   */
+  readonly closing?: readonly number[];
 }
 
 /** What every message of a server carries, so that a stale one is known as such. */
@@ -209,7 +214,7 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
       return countProblem(fields, "generation") ?? servicesProblem(fields.services) ??
         settingsProblem(fields.settings);
     case "softstop":
-      return undefined;
+      return fields.closing === undefined ? undefined : placesProblem(fields.closing);
     case "ready":
     case "detach":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation");
@@ -219,6 +224,13 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     default:
       return upgradeProblemIn(type, fields);
   }
+}
+
+function placesProblem(places: unknown): string | undefined {
+  const isPlace = (place: unknown) => Number.isSafeInteger(place) && (place as number) >= 0;
+  return Array.isArray(places) && places.every(isPlace)
+    ? undefined
+    : `closing is ${describe(places)}, expected a list of whole numbers`;
 }
 
 const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => boolean>> = {

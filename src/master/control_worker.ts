@@ -99,7 +99,7 @@ function connect(
   });
   return {
     pid: child.pid,
-    softstop: () => channel.send({ type: "softstop" }),
+    softstop: (closing) => channel.send({ type: "softstop", closing }),
     // It ends with its last connection, or says how long it takes.
     notReplaced: () => {},
     kill: (signal) => child.kill(signal),

@@ -100,14 +100,18 @@ export class Crew {
    * Tells a worker to accept no more, finish, and end.
    *
    * @param worker The worker.
-   * @param options `replaced`: whether somebody serves its addresses after it.
+   * @param options `replaced`: whether somebody serves its addresses after it. `closing`: the places
+   * of those that are closed for good.
    */
-  softstop(worker: Worker, { replaced }: { readonly replaced: boolean }): void {
+  softstop(
+    worker: Worker,
+    { replaced, closing }: { readonly replaced: boolean; readonly closing: readonly number[] },
+  ): void {
     const running = this.#advance(worker, "softstop");
     if (running === undefined) return;
     const answerMs = worker.readyAtMs === undefined ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
     worker.deadlineMs = Math.min(this.#clock.nowMs() + answerMs, this.#terminateAtMs);
-    running.softstop();
+    running.softstop(closing);
     if (!replaced) running.notReplaced();
   }
 

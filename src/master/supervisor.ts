@@ -154,9 +154,9 @@ export class Supervisor {
     this.#crew.hurryDraining();
     const killAtMs = this.#clock.nowMs() + timeoutMs;
     this.#crew.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
+    this.#listeners.releaseAll();
     this.#drop();
-    // Connections that come from now on would wait in a queue that nobody reads.
-    this.#listeners.closeAll();
+    this.#listeners.closeReleased();
     this.#endIfDone();
     return this.#stopped.promise;
   }
@@ -275,7 +275,7 @@ export class Supervisor {
         for (let left = action.count; left > 0 && this.#start(service, action.version);) left--;
         return;
       case "softstop":
-        return this.#crew.softstop(action.worker, { replaced: this.#isHeard(action.worker) });
+        return this.#softstop(action.worker);
       case "terminate":
         return this.#crew.terminate(action.worker);
       case "kill":
@@ -285,6 +285,13 @@ export class Supervisor {
 
   #start(service: Service, version: Version): boolean {
     return this.#crew.start(service, version, this.#listeners.descriptors(version.config));
+  }
+
+  #softstop(worker: Worker): void {
+    const closing = keysOf(worker.config).flatMap((key, index) =>
+      this.#listeners.isClosing(key) ? [index] : []
+    );
+    this.#crew.softstop(worker, { replaced: this.#isHeard(worker), closing });
   }
 
   /** Whether somebody still listens on an address of a worker. */
@@ -303,6 +310,7 @@ export class Supervisor {
     for (const config of after) this.#listeners.keep(config);
     this.#listeners.release(before, after);
     for (const service of [...members, ...removed]) this.#settle(service);
+    this.#listeners.closeReleased();
   }
 
   /** Goes on as before a reload with the services of a group. */
@@ -313,6 +321,7 @@ export class Supervisor {
     this.#trials.fail(group, reason);
     this.#listeners.release(tried, configsOf([...members, ...removed], "current"));
     for (const member of members) this.#settle(member);
+    this.#listeners.closeReleased();
   }
 
   #endIfDone(): void {

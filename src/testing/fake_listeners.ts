@@ -13,6 +13,8 @@ export class FakeListeners implements ListenerPort {
   readonly addresses = new Map<number, string>();
   /** What to refuse: the address's key and the error. */
   readonly refusals = new Map<string, Error>();
+  /** The keys of the addresses whose queues were closed. */
+  readonly refused = new Set<string>();
   #nextFd = 50;
 
   /** The keys of the open addresses, sorted. */
@@ -32,6 +34,16 @@ export class FakeListeners implements ListenerPort {
     const fd = this.#nextFd++;
     this.addresses.set(fd, endpoint.key);
     return { fd };
+  }
+
+  /**
+   * Takes note.
+   *
+   * @param listener What `open` returned.
+   */
+  refuse({ fd }: OpenedListener): boolean {
+    this.refused.add(this.addresses.get(fd)!);
+    return true;
   }
 
   /**
