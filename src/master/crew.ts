@@ -56,6 +56,11 @@ export class Crew {
     this.#clock = options.clock;
   }
 
+  /** Whether every process has ended. */
+  get isEmpty(): boolean {
+    return this.#running.size === 0;
+  }
+
   /** Whether every process has ended, but for those that have detached. */
   get isGone(): boolean {
     return this.#running.keys().every(({ state }) => state === "detached");

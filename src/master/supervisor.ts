@@ -170,7 +170,8 @@ export class Supervisor {
 
   /**
    * Leaves everything to another master, which has all listeners: soft-stops all processes, which may
-   * take their time. {@linkcode stop} can still be called, and bounds that.
+   * take their time, and those that have detached as well. {@linkcode stop} can still be called, and
+   * bounds that.
    */
   retire(): void {
     this.#ending = "retired";
@@ -325,7 +326,9 @@ export class Supervisor {
   }
 
   #endIfDone(): void {
-    if (this.#ending !== undefined && this.#crew.isGone) this.#stopped.resolve();
+    // Those that have detached end with this process, which an upgrade is no reason for.
+    const { isGone, isEmpty } = this.#crew;
+    if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
 }
 
