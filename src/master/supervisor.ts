@@ -163,13 +163,14 @@ export class Supervisor {
 
   /** Opens what a configuration needs, or throws with all that is wrong and changes nothing. */
   #open(wanted: readonly ServiceConfig[], known: readonly Problem[]): ReloadPlan {
-    const plan = this.plan(wanted);
     const change = this.#listeners.prepare(wanted);
     const problems = [...known, ...change.problems];
     if (problems.length > 0) {
       change.undo();
       throw new ConfigError(problems);
     }
+    // Of services that name an address twice there would be none.
+    const plan = this.plan(wanted);
     change.commit();
     this.#generation++;
     return plan;
@@ -237,7 +238,7 @@ export class Supervisor {
       case "softstop":
         return this.#crew.softstop(action.worker, { replaced: this.#isHeard(action.worker) });
       case "terminate":
-        return this.#crew.terminate(action.worker);
+        return this.#crew.terminate(service, action.worker);
       case "kill":
         return this.#crew.kill(action.worker);
     }
