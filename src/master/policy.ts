@@ -111,6 +111,10 @@ export function decide(
   if (trial.failure !== undefined) {
     return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
   }
+  // One that is out of reach may be just what fails the trial.
+  if (actions.some(({ do: what }) => what === "terminate")) {
+    return { actions, wakeAtMs, verdict: { is: "open" } };
+  }
 
   const { procCount } = trial.config;
   // Those of the version in force that are missing have the first claim to a place.

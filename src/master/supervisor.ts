@@ -163,14 +163,13 @@ export class Supervisor {
 
   /** Opens what a configuration needs, or throws with all that is wrong and changes nothing. */
   #open(wanted: readonly ServiceConfig[], known: readonly Problem[]): ReloadPlan {
+    const plan = this.plan(wanted);
     const change = this.#listeners.prepare(wanted);
     const problems = [...known, ...change.problems];
     if (problems.length > 0) {
       change.undo();
       throw new ConfigError(problems);
     }
-    // Of services that name an address twice there would be none.
-    const plan = this.plan(wanted);
     change.commit();
     this.#generation++;
     return plan;

@@ -62,7 +62,7 @@ Deno.test("planReload() keeps an address that has moved to another service", () 
     kept: ["inet:0.0.0.0:80"],
     added: ["b.cf"],
     removed: ["a.cf"],
-    groups: [["a.cf", "b.cf"]],
+    groups: [["b.cf", "a.cf"]],
   });
 });
 
@@ -120,6 +120,12 @@ Deno.test("planReload() puts those together that exchange addresses, by whatever
     ["c", "d", "e"],
     ["f"],
   ]);
+});
+
+Deno.test("planReload() plans for a wrong configuration too, in which an address is named twice", () => {
+  const same = serviceOf("a", { addresses: "0:80", settings: { "server-reload": "changed" } });
+  const plan = planReload(running(same), [same, serviceOf("b", { addresses: "0:80" })]);
+  assertEquals([plan.left, plan.groups], [["a"], [["b"]]]);
 });
 
 Deno.test("planReload() has each service that changes in exactly one group", () => {
