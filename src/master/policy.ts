@@ -138,13 +138,15 @@ export function decide(
 
 /**
  * How many processes the version in force is to have. All of them, while another one is on trial
- * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place.
+ * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place,
+ * but for the last: the new version may lack an address that is served until the verdict.
  */
 function placesOf(
   { config: { procCount } }: Version,
   { trial, proven }: { readonly trial: Version | undefined; readonly proven: number },
 ): number {
-  return trial?.config.reloadStep === undefined ? procCount : Math.max(0, procCount - proven);
+  if (trial?.config.reloadStep === undefined) return procCount;
+  return Math.max(procCount - proven, Math.min(procCount, 1));
 }
 
 /**

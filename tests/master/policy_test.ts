@@ -383,6 +383,14 @@ const STEPS: readonly Situation[] = [
     actions: [],
   },
   {
+    name: "with a step the last old one stays until the verdict, with room for all new ones",
+    procCount: 2,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, NEW, NEW],
+    actions: ["try 1"],
+  },
+  {
     name: "with a step the missing ones of the version in force come first",
     procCount: 2,
     trial: { procCount: 2 },
