@@ -219,6 +219,8 @@ export class Life {
       return worker.running && ready && !detached && !draining && toldSoFar === 0 &&
         !(this.#known.get(worker)!.lost && worker.told.length > 0);
     };
+    const isInForce = ({ request: { service: { id }, generation } }: FakeWorker) =>
+      [before, this.#inForce].some((it) => it.get(id)?.generation === generation);
     const wasInForce = ({ request: { service: { id }, generation } }: FakeWorker) =>
       generation <= Math.max(...[before, this.#inForce].map((it) => it.get(id)?.generation ?? 0));
     const then = [...told.keys()].filter((it) => counts(it, told.get(it)!));
@@ -235,7 +237,7 @@ export class Life {
         if (!keysOf(config).includes(key)) continue;
         const hasIt = ({ request }: FakeWorker) => request.fds.includes(fd);
         assert(
-          !then.some((it) => hasIt(it) && wasInForce(it)) || now.some(hasIt),
+          !then.some((it) => hasIt(it) && isInForce(it)) || now.some(hasIt),
           `nobody was left for ${key}`,
         );
       }
