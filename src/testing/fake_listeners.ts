@@ -52,7 +52,7 @@ export class FakeListeners implements ListenerPort {
    * @param listener What `open` returned.
    */
   discard(listener: OpenedListener): void {
-    this.discarded.push(...[this.addresses.get(listener.fd)].filter((key) => key !== undefined));
+    this.discarded.push(this.addresses.get(listener.fd) ?? "not open");
     this.close(listener);
   }
 }
