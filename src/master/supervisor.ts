@@ -197,7 +197,7 @@ export class Supervisor {
 
   /** Wants no process any more. */
   #drop(): void {
-    for (const group of this.#trials.open) this.#trials.fail(group, "the master ends");
+    for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
     for (const service of this.#services.values()) service.current = undefined;
     this.#settleAll();
   }
@@ -278,7 +278,7 @@ export class Supervisor {
       case "softstop":
         return this.#softstop(action.worker);
       case "terminate":
-        return this.#crew.terminate(action.worker);
+        return this.#crew.terminate(service, action.worker);
       case "kill":
         return this.#crew.kill(action.worker);
     }

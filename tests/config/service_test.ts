@@ -42,6 +42,10 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
       "server-log = syslog,mail",
       "server-stop-on-softstop-after = 2m",
       "server-protocol = libzc",
+      "server-reload = changed",
+      "server-reload-step = 2",
+      "server-ready-timeout = 1m",
+      "server-soak = 5",
       "master-chroot = /jail",
       "master-chdir = /data",
       "host = linuxmail.cn",
@@ -59,6 +63,10 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     masterChroot: "/jail",
     masterChdir: "/data",
     softstopAfterMs: 120_000,
+    reload: "changed",
+    reloadStep: 2,
+    readyTimeoutMs: 60_000,
+    soakMs: 5_000,
     shared: new Map(),
   });
   assertEquals(
@@ -74,7 +82,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
   assertEquals(settings.get("host"), "linuxmail.cn");
   assertEquals(settings.get("server-log"), "syslog,mail");
-  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 10 });
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 14 });
   assertNotEquals(fingerprint, "");
 });
 
@@ -82,7 +90,10 @@ Deno.test("parseServiceConfig() gives defaults, and leaves out what isn't set", 
   const service = serviceOf(parse(MINIMAL));
   assertEquals(service.procCount, 1);
   assertEquals(service.protocol, "auto");
-  for (const key of ["masterChroot", "masterChdir", "softstopAfterMs"]) assert(!(key in service));
+  assertEquals([service.reload, service.readyTimeoutMs, service.soakMs], ["always", 30_000, 0]);
+  for (const key of ["masterChroot", "masterChdir", "softstopAfterMs", "reloadStep"]) {
+    assert(!(key in service), key);
+  }
 });
 
 Deno.test("parseServiceConfig() keeps 0 processes and a soft stop of 0 s", () => {
