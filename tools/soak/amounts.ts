@@ -1,0 +1,53 @@
+/**
+ * How much of each thing a run of the scenarios does.
+ *
+ * @module
+ */
+
+/** The numbers of a run. */
+export interface Amounts {
+  /** Reloads in a row. */
+  readonly reloads: number;
+  /** How many requests run along with them at least. */
+  readonly requests: number;
+  /** Listeners that are added and removed again. */
+  readonly listeners: number;
+  /** Upgrades in a row. */
+  readonly upgrades: number;
+  /** How often a bad version is tried. */
+  readonly badVersions: number;
+  /** SIGHUPs in a burst. */
+  readonly burst: number;
+  /** How often two things are done at the same time. */
+  readonly collisions: number;
+  /** `server-ready-timeout` where a version never gets ready, in seconds. */
+  readonly readyTimeoutSeconds: number;
+  /** `server-soak` where a version dies after it was ready, in seconds. */
+  readonly soakSeconds: number;
+}
+
+/** What reliability is judged by. */
+export const LONG: Amounts = {
+  reloads: 100,
+  requests: 100_000,
+  listeners: 20,
+  upgrades: 20,
+  badVersions: 4,
+  burst: 1_000,
+  collisions: 5,
+  readyTimeoutSeconds: 5,
+  soakSeconds: 2,
+};
+
+/** What is enough to see that each scenario works, for tests. */
+export const SHORT: Amounts = {
+  reloads: 3,
+  requests: 1_000,
+  listeners: 2,
+  upgrades: 2,
+  badVersions: 1,
+  burst: 200,
+  collisions: 1,
+  readyTimeoutSeconds: 1,
+  soakSeconds: 1,
+};
