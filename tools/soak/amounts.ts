@@ -4,8 +4,12 @@
  * @module
  */
 
+import { type LoadSettings, MODERATE_LOAD } from "./load_plan.ts";
+
 /** The numbers of a run. */
 export interface Amounts {
+  /** How much is asked at the same time. */
+  readonly load: LoadSettings;
   /** Reloads in a row. */
   readonly reloads: number;
   /** How many requests run along with them at least. */
@@ -28,6 +32,7 @@ export interface Amounts {
 
 /** What reliability is judged by. */
 export const LONG: Amounts = {
+  load: MODERATE_LOAD,
   reloads: 100,
   requests: 100_000,
   listeners: 20,
@@ -41,6 +46,7 @@ export const LONG: Amounts = {
 
 /** What is enough to see that each scenario works, for tests. */
 export const SHORT: Amounts = {
+  load: MODERATE_LOAD,
   reloads: 3,
   requests: 1_000,
   listeners: 2,

@@ -143,7 +143,8 @@ export class Installation implements AsyncDisposable {
     for (const name of SERVICES) {
       const { port, path } = this.#addresses[name];
       const more = added?.service === name ? [added.address] : [];
-      this.site.write(`${name}.cf`, {
+      // Whole, whenever it is read: a reload that was asked for before may be under way.
+      const written = this.site.write(`${name}.cf.next`, {
         "server-command": new URL(`servers/${name}.ts`, import.meta.url).pathname,
         "server-service": [`127.0.0.1:${port}`, path, ...more].join(" "),
         "server-proc-count": PROCESSES,
@@ -151,6 +152,7 @@ export class Installation implements AsyncDisposable {
         "behave": behave[name] ?? "good",
         ...this.#settings,
       });
+      Deno.renameSync(written, `${this.site.conf}/${name}.cf`);
     }
   }
 

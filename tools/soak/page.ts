@@ -5,7 +5,7 @@
  */
 import { Latencies } from "./latencies.ts";
 import { PROCESSES } from "./installation.ts";
-import { MODERATE_LOAD } from "./load_plan.ts";
+import type { LoadSettings } from "./load_plan.ts";
 import type { ScenarioResult } from "./scenario.ts";
 import { lostIn, mergeReports, type Outcome, type TallyReport } from "./tally.ts";
 
@@ -19,8 +19,14 @@ export interface Machine {
   readonly cores: number;
   /** The processor's architecture. */
   readonly arch: string;
+}
+
+/** How the page came about. */
+export interface Made {
+  readonly machine: Machine;
   /** The command that was run. */
   readonly command: string;
+  readonly load: LoadSettings;
 }
 
 const COLUMNS: Readonly<Record<Outcome, string>> = {
@@ -119,18 +125,21 @@ function renderFaults(faults: readonly string[]): string {
  * The whole page.
  *
  * @param results What came of the scenarios.
- * @param machine What they were run on.
+ * @param made How.
  */
-export function renderPage(results: readonly ScenarioResult[], machine: Machine): string {
+export function renderPage(
+  results: readonly ScenarioResult[],
+  { machine, command, load }: Made,
+): string {
   const all = mergeReports(results.flatMap(({ reports }) => reports));
   const lost = all.reduce((sum, report) => sum + lostIn(report), 0);
   const ok = all.reduce((sum, { counts }) => sum + counts.ok, 0);
   const failed = results.filter(({ faults }) => faults.length > 0);
-  const { connections, delayMs, longDelayMs, timeoutMs } = MODERATE_LOAD;
+  const { connections, delayMs, longDelayMs, timeoutMs } = load;
   return `# Reliability
 
 A master under load, what was done to it, and what became of each request. This page is written by
-\`${machine.command}\`, as that run went: ${results.length - failed.length} of ${results.length}
+\`${command}\`, as that run went: ${results.length - failed.length} of ${results.length}
 scenarios passed; of ${ok + lost} requests ${lost} were lost.
 
 Deno ${machine.deno}, Linux ${machine.kernel}, ${machine.arch}, ${machine.cores} cores, which servers

@@ -7,7 +7,6 @@
 import { eventually } from "../../tests/support/wait.ts";
 import type { Amounts } from "./amounts.ts";
 import { Installation } from "./installation.ts";
-import { MODERATE_LOAD } from "./load_plan.ts";
 import { LoadProcess } from "./load_process.ts";
 import { lostIn, mergeReports, type TallyReport } from "./tally.ts";
 
@@ -106,7 +105,7 @@ interface Round {
 
 async function runRound({ scenario, amounts, round, reports, faults }: Round): Promise<void> {
   await using installation = await Installation.start(scenario.settings?.(amounts));
-  await using load = new LoadProcess({ ...MODERATE_LOAD, targets: installation.targets });
+  await using load = new LoadProcess({ ...amounts.load, targets: installation.targets });
   const allowed: { targets: string; versions: readonly string[] }[] = [];
   const stage: Stage = {
     installation,

@@ -9,36 +9,37 @@ import { PidFile } from "../../src/os/lock_file.ts";
 /** Between two looks. */
 const LOOK_MS = 1;
 
-/** How often something did not hold. */
-export interface Watched {
-  /** How often was looked. */
-  readonly looks: number;
-  /** What did not hold, each thing once, with how often. */
-  readonly faults: readonly string[];
-}
+/** Looks from its making on. Declare it with `using`. */
+export class Watch implements Disposable {
+  readonly #missed = new Map<string, number>();
+  readonly #timer: ReturnType<typeof setInterval>;
 
-/**
- * Begins to look.
- *
- * @param pidFile The pid file.
- * @param paths The paths.
- * @returns Ends it, and tells what was seen.
- */
-export function watch(pidFile: string, paths: readonly string[]): () => Watched {
-  let looks = 0;
-  const missed = new Map<string, number>();
-  const miss = (what: string) => missed.set(what, (missed.get(what) ?? 0) + 1);
-  const timer = setInterval(() => {
-    looks++;
-    const lock = PidFile.tryLock(pidFile);
-    if (lock !== undefined) miss("the lock of the pid file could be had");
-    lock?.release();
-    for (const path of paths) if (!isThere(path)) miss(`${path} was missing`);
-  }, LOOK_MS);
-  return () => {
-    clearInterval(timer);
-    return { looks, faults: [...missed].map(([what, count]) => `${what}, ${count} times`) };
-  };
+  /**
+   * @param pidFile The pid file.
+   * @param paths The paths.
+   */
+  constructor(pidFile: string, paths: readonly string[]) {
+    this.#timer = setInterval(() => {
+      const lock = PidFile.tryLock(pidFile);
+      if (lock !== undefined) this.#miss("the lock of the pid file could be had");
+      lock?.release();
+      for (const path of paths) if (!isThere(path)) this.#miss(`${path} was missing`);
+    }, LOOK_MS);
+  }
+
+  /** What did not hold, each thing once, with how often. */
+  get faults(): string[] {
+    return [...this.#missed].map(([what, count]) => `${what}, ${count} times`);
+  }
+
+  /** Looks no more. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #miss(what: string): void {
+    this.#missed.set(what, (this.#missed.get(what) ?? 0) + 1);
+  }
 }
 
 function isThere(path: string): boolean {

@@ -4,7 +4,7 @@
  * @module
  */
 import { Load } from "../load.ts";
-import { type LoadAddress, type LoadTarget, MODERATE_LOAD } from "../load_plan.ts";
+import type { LoadAddress, LoadTarget } from "../load_plan.ts";
 import { isRefused } from "../../../tests/support/client.ts";
 import { eventually } from "../../../tests/support/wait.ts";
 import { protocolOf, type ServiceName, SERVICES } from "../installation.ts";
@@ -34,7 +34,7 @@ export const listeners: Scenario = {
     `${2 * listeners} reloads, which add a listener and remove it again, in turn`,
   async act({ installation, amounts, counted, fault }) {
     const { site } = installation;
-    const clients = new Load(MODERATE_LOAD);
+    const clients = new Load(amounts.load);
     for (let count = 0; count < amounts.listeners; count++) {
       const service = SERVICES[count % SERVICES.length];
       const place = count % 2 === 0 ? site.port() : site.socket(`added-${count}`);
@@ -81,6 +81,7 @@ function answersOf(clients: Load): number {
 export const burst: Scenario = {
   name: "burst",
   describe: ({ burst }) => `${burst} SIGHUPs at once`,
+  settings: () => ({ "server-reload": "always" }),
   async act({ installation, amounts, fault }) {
     const since = installation.log.length;
     installation.writeVersion();

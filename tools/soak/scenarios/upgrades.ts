@@ -4,7 +4,7 @@
  * @module
  */
 import type { Scenario, Stage } from "../scenario.ts";
-import { watch } from "../watch.ts";
+import { Watch } from "../watch.ts";
 
 /** What is done while something else is under way comes so many milliseconds after that. */
 const MOMENTS_MS = [0, 30, 80, 150, 300];
@@ -24,11 +24,11 @@ export const upgrade: Scenario = {
   name: "upgrade",
   describe: ({ upgrades }) => `${upgrades} upgrades, while somebody else tries to get the lock`,
   async act({ installation, amounts, fault }) {
-    const watched = watch(installation.site.pidFile, installation.paths);
+    using watch = new Watch(installation.site.pidFile, installation.paths);
     for (let count = 0; count < amounts.upgrades; count++) await installation.upgrade();
     // The last of the old masters may still be ending.
     await installation.settles();
-    for (const text of watched().faults) fault(text);
+    for (const text of watch.faults) fault(text);
   },
 };
 
