@@ -150,6 +150,7 @@ export class Installation implements AsyncDisposable {
         "server-proc-count": PROCESSES,
         "version": this.version,
         "behave": behave[name] ?? "good",
+        "first": this.site.dir.file(`first-${name}-${this.version}`),
         ...this.#settings,
       });
       Deno.renameSync(written, `${this.site.conf}/${name}.cf`);
@@ -232,10 +233,12 @@ export class Installation implements AsyncDisposable {
    */
   async upgradeEnds(old: number, since: number): Promise<UpgradeEnd> {
     return await eventually(() => {
+      // Asked first: the old one ends after it is named no more.
+      const isThere = isAlive(old);
       const { namedPid } = this;
       if (namedPid !== undefined && namedPid !== old) return "upgraded";
       if (/\bupgrade failed\b/.test(this.log.slice(since))) return "failed";
-      if (!isAlive(old)) {
+      if (!isThere) {
         throw new Error(
           "Cannot upgrade: the old master has ended, and the pid file names no other",
         );

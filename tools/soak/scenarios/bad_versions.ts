@@ -1,6 +1,7 @@
 /**
  * Scenarios of versions that do not serve: a reload, or an upgrade, to one of them is taken back,
- * and every request is answered by the version before.
+ * and every request is answered by the version before; where only a part of the new processes is bad,
+ * also by the rest of them, until that is taken back too.
  *
  * @module
  */
@@ -18,6 +19,7 @@ const BAD: readonly Bad[] = [
   { behave: "crash", text: "that crashes at once" },
   { behave: "hang", text: "that never gets ready" },
   { behave: "die", text: "that dies after it was ready" },
+  { behave: "half", text: "of which one process serves and the other one dies" },
 ];
 
 /** All of a service's processes may be bad, or those of all services. */
@@ -36,34 +38,39 @@ function settingsOf({ behave }: Bad): NonNullable<Scenario["settings"]> {
   });
 }
 
-async function tryReload({ installation, onlyVersions, round }: Stage, { behave }: Bad) {
+/** Who may have answered for a service that was bad for a while. */
+function answering({ behave }: Bad, [good, bad, mended]: readonly string[]): readonly string[] {
+  return behave === "half" ? [good, bad, mended] : [good, mended];
+}
+
+async function tryReload({ installation, onlyVersions, round }: Stage, bad: Bad) {
   const good = installation.version;
-  const bad = badServices(round);
-  installation.writeVersion({ behave: behaviours(bad, behave) });
+  const names = badServices(round);
+  installation.writeVersion({ behave: behaviours(names, bad.behave) });
+  const { version: tried } = installation;
   const since = installation.signal("SIGHUP");
-  for (const name of bad) {
+  for (const name of names) {
     await installation.logs(new RegExp(`reload undone for ${name}\\.cf: `, "g"), { since });
   }
   await installation.settles();
   // The mistake is mended, and the next reload goes well.
-  const mended = Number(installation.version) + 1;
   await installation.reload();
-  for (const name of bad) onlyVersions(name, [good, String(mended)]);
+  for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
 }
 
-async function tryUpgrade({ installation, onlyVersions, fault, round }: Stage, { behave }: Bad) {
+async function tryUpgrade({ installation, onlyVersions, fault, round }: Stage, bad: Bad) {
   const good = installation.version;
-  const bad = badServices(round);
+  const names = badServices(round);
   const old = installation.masterPid;
-  installation.writeVersion({ behave: behaviours(bad, behave) });
+  installation.writeVersion({ behave: behaviours(names, bad.behave) });
+  const { version: tried } = installation;
   const since = installation.signal("SIGUSR2");
   const end = await installation.upgradeEnds(old, since);
-  if (end !== "failed") fault(`an upgrade to a version that is bad in ${bad} has ${end}`);
+  if (end !== "failed") fault(`an upgrade to a version that is bad in ${names} has ${end}`);
   await installation.settles();
   if (installation.masterPid !== old) fault("another master than before");
-  const mended = Number(installation.version) + 1;
   await installation.upgrade();
-  for (const name of bad) onlyVersions(name, [good, String(mended)]);
+  for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
 }
 
 /** A reload to each bad version. */

@@ -2,16 +2,18 @@
  * What the servers under load have in common: what they answer, and how a bad version behaves.
  *
  * Settings of a service: `version`, which every answer carries, and `behave`: `crash` ends the
- * process before it serves, `hang` never gets ready, `die` gets ready and ends soon after that.
+ * process before it serves, `hang` never gets ready, `die` gets ready and ends soon after that. With
+ * `half` the process that makes the file of the setting `first` is good, and the others end a while
+ * after it has begun to serve.
  *
  * @module
  */
 import { defaultConfig, type FdType, type ServerHooks, zinfo } from "../../../src/server/common.ts";
 
 /** How a version can behave. */
-export type Behaviour = "good" | "crash" | "hang" | "die";
+export type Behaviour = "good" | "crash" | "hang" | "die" | "half";
 
-/** After how many milliseconds a version that dies does so. */
+/** After how many milliseconds one that dies, though not at once, does so. */
 const DIE_AFTER_MS = 300;
 
 /** The exit code of those that die. */
@@ -37,6 +39,16 @@ export function readAsked(text: string): Asked {
   return { delayMs: Number(delayMs), answer };
 }
 
+function isFirst(): boolean {
+  try {
+    Deno.openSync(defaultConfig.getStr("first"), { createNew: true, write: true }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+}
+
 /**
  * The hooks of a server.
  *
@@ -49,6 +61,10 @@ export function soakHooks(serve: (fd: number, fdType: FdType) => void): ServerHo
       const behave = defaultConfig.getStr("behave");
       if (behave === "crash") Deno.exit(BAD_EXIT);
       if (behave === "hang") await new Promise(() => {});
+      if (behave === "half" && !isFirst()) {
+        await new Promise((resolve) => setTimeout(resolve, DIE_AFTER_MS));
+        Deno.exit(BAD_EXIT);
+      }
       dying = behave === "die";
     },
     serviceRegister(_service, fd, fdType) {
