@@ -46,7 +46,8 @@ export const LONG: Amounts = {
 
 /** What is enough to see that each scenario works, for tests. */
 export const SHORT: Amounts = {
-  load: MODERATE_LOAD,
+  // Each scenario ends with the longest delay.
+  load: { ...MODERATE_LOAD, longDelayMs: 300 },
   reloads: 3,
   requests: 1_000,
   listeners: 2,
