@@ -92,8 +92,8 @@ export class Load {
     while (goesOn()) {
       const asked = await this.#one(tally, async () => {
         using connection = await LoadConnection.open(target, this.#settings.timeoutMs);
-        const request = this.#request(true);
-        const answer = await timed(connection, request);
+        if (this.#oneIn(20)) await pause(this.#random(this.#settings.lateMs + 1));
+        const answer = await timed(connection, this.#request(true));
         if (target.protocol === "http") await connection.ended();
         return answer;
       });
@@ -144,23 +144,34 @@ export class Load {
       if (this.#farewell && error.kind === "reset" && answeredBefore() === 0) {
         tally.parted("queuedAtEnd");
       } else tally.lost(error.kind, error.message);
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_LOSS_MS));
+      await pause(PAUSE_AFTER_LOSS_MS);
       return "lost";
     }
+  }
+
+  #oneIn(count: number): boolean {
+    return this.#random(count) === 0;
   }
 
   #request(only: boolean): LoadRequest {
     const { delayMs, longDelayMs } = this.#settings;
     const random = this.#random;
-    const oneIn = (count: number) => random(count) === 0;
     return {
       token: `${this.#id}-${this.#requests++}`,
-      length: oneIn(16) ? random(LONGEST_ANSWER) : random(64),
-      delayMs: oneIn(500) ? random(longDelayMs + 1) : oneIn(4) ? 0 : random(delayMs + 1),
-      asBody: oneIn(2),
+      length: this.#oneIn(16) ? random(LONGEST_ANSWER) : random(64),
+      delayMs: this.#oneIn(500)
+        ? random(longDelayMs + 1)
+        : this.#oneIn(4)
+        ? 0
+        : random(delayMs + 1),
+      asBody: this.#oneIn(2),
       only,
     };
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 interface Asker {

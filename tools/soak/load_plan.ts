@@ -39,6 +39,11 @@ export interface LoadSettings {
   readonly delayMs: number;
   /** One request in five hundred asks for a delay of up to so many milliseconds. */
   readonly longDelayMs: number;
+  /**
+   * One fresh connection in twenty asks only after up to so many milliseconds, as one does whose
+   * request got lost on its way and is sent again.
+   */
+  readonly lateMs: number;
   /** How long an answer may take, in milliseconds, beside the delay that was asked for. */
   readonly timeoutMs: number;
 }
@@ -54,5 +59,6 @@ export const MODERATE_LOAD: LoadSettings = {
   seed: 20_260_101,
   delayMs: 20,
   longDelayMs: 1_500,
+  lateMs: 500,
   timeoutMs: 10_000,
 };
