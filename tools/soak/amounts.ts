@@ -14,6 +14,8 @@ export interface Amounts {
   readonly reloads: number;
   /** How many requests run along with them at least. */
   readonly requests: number;
+  /** Reloads in a row while there are few requests. */
+  readonly slowReloads: number;
   /** Listeners that are added and removed again. */
   readonly listeners: number;
   /** Upgrades in a row. */
@@ -35,6 +37,7 @@ export const LONG: Amounts = {
   load: MODERATE_LOAD,
   reloads: 100,
   requests: 100_000,
+  slowReloads: 20,
   listeners: 20,
   upgrades: 20,
   badVersions: 4,
@@ -50,6 +53,7 @@ export const SHORT: Amounts = {
   load: { ...MODERATE_LOAD, longDelayMs: 300 },
   reloads: 3,
   requests: 1_000,
+  slowReloads: 3,
   listeners: 2,
   upgrades: 2,
   badVersions: 1,

@@ -52,11 +52,15 @@ export class Load {
   ask(target: LoadTarget): Askers {
     let stopped = false;
     const goesOn = () => !stopped;
-    const ended = Promise.all(LOAD_KINDS.flatMap((kind) => {
+    const { connections } = this.#settings;
+    const kinds = LOAD_KINDS.filter((kind) => connections[kind] > 0);
+    const ended = Promise.all(kinds.flatMap((kind) => {
       const tally = this.#tally(target.name, kind);
       const asker = kind === "fresh" ? this.#askAfresh : this.#askKept;
-      const count = this.#settings.connections[kind];
-      return Array.from({ length: count }, () => asker.call(this, { target, tally, goesOn }));
+      return Array.from(
+        { length: connections[kind] },
+        () => asker.call(this, { target, tally, goesOn }),
+      );
     })).then(() => {});
     return {
       ended,
@@ -92,7 +96,8 @@ export class Load {
     while (goesOn()) {
       const asked = await this.#one(tally, async () => {
         using connection = await LoadConnection.open(target, this.#settings.timeoutMs);
-        if (this.#oneIn(20)) await pause(this.#random(this.#settings.lateMs + 1));
+        const { late } = this.#settings;
+        if (this.#oneIn(late.oneIn)) await pause(this.#random(late.ms + 1));
         const answer = await timed(connection, this.#request(true));
         if (target.protocol === "http") await connection.ended();
         return answer;

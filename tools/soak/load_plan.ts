@@ -40,10 +40,10 @@ export interface LoadSettings {
   /** One request in five hundred asks for a delay of up to so many milliseconds. */
   readonly longDelayMs: number;
   /**
-   * One fresh connection in twenty asks only after up to so many milliseconds, as one does whose
-   * request got lost on its way and is sent again.
+   * Of the fresh connections one in so many asks only after up to so many milliseconds, as one does
+   * whose request got lost on its way and is sent again.
    */
-  readonly lateMs: number;
+  readonly late: { readonly oneIn: number; readonly ms: number };
   /** How long an answer may take, in milliseconds, beside the delay that was asked for. */
   readonly timeoutMs: number;
 }
@@ -59,6 +59,13 @@ export const MODERATE_LOAD: LoadSettings = {
   seed: 20_260_101,
   delayMs: 20,
   longDelayMs: 1_500,
-  lateMs: 500,
+  late: { oneIn: 20, ms: 500 },
   timeoutMs: 10_000,
+};
+
+/** A load that leaves a server without any request for a second at times, by clients that are slow. */
+export const SLOW_LOAD: LoadSettings = {
+  ...MODERATE_LOAD,
+  connections: { fresh: 1, kept: 0 },
+  late: { oneIn: 1, ms: 600 },
 };

@@ -135,7 +135,7 @@ export function renderPage(
   const lost = all.reduce((sum, report) => sum + lostIn(report), 0);
   const ok = all.reduce((sum, { counts }) => sum + counts.ok, 0);
   const failed = results.filter(({ faults }) => faults.length > 0);
-  const { connections, delayMs, longDelayMs, lateMs, timeoutMs } = load;
+  const { connections, delayMs, longDelayMs, late, timeoutMs } = load;
   return `# Reliability
 
 A master under load, what was done to it, and what became of each request. This page is written by
@@ -152,8 +152,8 @@ coroutine mode. Each has ${PROCESSES} processes, a TCP port and a unix socket. E
 asked in two ways at the same time by a client that uses its sockets itself, so that nothing is tried
 again behind its back:
 
-- **fresh**: ${connections.fresh} that make a connection for each request, of which one in twenty asks
-  only up to ${lateMs} ms after it was made;
+- **fresh**: ${connections.fresh} that make a connection for each request, of which one in ${late.oneIn} asks
+  only up to ${late.ms} ms after it was made;
 - **kept**: ${connections.kept} connections that stay and always have a request under way. An HTTP
   client that is told \`Connection: close\` makes its next connection; a line protocol has no such
   word, and there a connection is made anew after 50 to 200 answers, well within the 30 s that a

@@ -7,6 +7,7 @@
 import { eventually } from "../../tests/support/wait.ts";
 import type { Amounts } from "./amounts.ts";
 import { Installation } from "./installation.ts";
+import type { LoadSettings } from "./load_plan.ts";
 import { LoadProcess } from "./load_process.ts";
 import { lostIn, mergeReports, type TallyReport } from "./tally.ts";
 
@@ -44,6 +45,8 @@ export interface Scenario {
   readonly name: string;
   /** Further settings of the services. */
   settings?(amounts: Amounts): Readonly<Record<string, string | number>>;
+  /** How much is asked, if not as much as in the other scenarios. */
+  readonly load?: LoadSettings;
   /** How often all is done from the start of a master to its end; default once. */
   rounds?(amounts: Amounts): number;
   /** Whether the master stops in it. */
@@ -105,7 +108,10 @@ interface Round {
 
 async function runRound({ scenario, amounts, round, reports, faults }: Round): Promise<void> {
   await using installation = await Installation.start(scenario.settings?.(amounts));
-  await using load = new LoadProcess({ ...amounts.load, targets: installation.targets });
+  await using load = new LoadProcess({
+    ...(scenario.load ?? amounts.load),
+    targets: installation.targets,
+  });
   const allowed: { targets: string; versions: readonly string[] }[] = [];
   const stage: Stage = {
     installation,

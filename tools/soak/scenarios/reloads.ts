@@ -4,7 +4,7 @@
  * @module
  */
 import { Load } from "../load.ts";
-import type { LoadAddress, LoadTarget } from "../load_plan.ts";
+import { type LoadAddress, type LoadTarget, SLOW_LOAD } from "../load_plan.ts";
 import { isRefused } from "../../../tests/support/client.ts";
 import { eventually } from "../../../tests/support/wait.ts";
 import { protocolOf, type ServiceName, SERVICES } from "../installation.ts";
@@ -12,6 +12,9 @@ import type { Scenario } from "../scenario.ts";
 
 /** How long a number of requests may take after the rest is done, and a listener to be closed. */
 const PATIENCE_MS = 300_000, CLOSE_MS = 60_000;
+
+/** From one reload to the next each target gives so many answers where there are few. */
+const SLOW_ANSWERS = 5;
 
 /** Of the listener that is added: so many answers at least. */
 const ANSWERS = 20;
@@ -24,6 +27,20 @@ export const reload: Scenario = {
     for (let count = 0; count < amounts.reloads; count++) await installation.reload();
     const what = `${amounts.requests} requests`;
     await load.reaches(({ ok }) => ok >= amounts.requests, { what, withinMs: PATIENCE_MS });
+  },
+};
+
+/** Reloads in a row, with clients that connect and then take their time. */
+export const reloadSlow: Scenario = {
+  name: "reload-slow",
+  describe: ({ slowReloads }) =>
+    `${slowReloads} reloads, and clients that ask up to ${SLOW_LOAD.late.ms} ms after they connected`,
+  load: SLOW_LOAD,
+  async act({ installation, load, amounts }) {
+    for (let count = 1; count <= amounts.slowReloads; count++) {
+      await installation.reload();
+      await load.flows(count * SLOW_ANSWERS);
+    }
   },
 };
 
