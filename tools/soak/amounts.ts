@@ -53,7 +53,7 @@ export const SHORT: Amounts = {
   load: { ...MODERATE_LOAD, longDelayMs: 300 },
   reloads: 3,
   requests: 1_000,
-  slowReloads: 3,
+  slowReloads: 2,
   listeners: 2,
   upgrades: 2,
   badVersions: 1,

@@ -137,15 +137,19 @@ async function runRound({ scenario, amounts, round, reports, faults }: Round): P
   }
   // What is not as it should be then says nothing more.
   if (scenario.stops || !acted) return;
-  await installation.settles();
-  if (installation.masterPid === master) {
-    const isAsBefore = () => installation.descriptors().join() === descriptors.join();
-    await eventually(isAsBefore, { what: "the master's descriptors to be as before" })
-      .catch((error) => {
-        throw new Error(`${error.message}: ${descriptors} became ${installation.descriptors()}`);
-      });
-  }
+  if (installation.masterPid === master) await holdsAsBefore(installation, descriptors);
   await installation.stop();
+}
+
+/** Fails unless a master holds open what it held before, as soon as what has gone is gone. */
+async function holdsAsBefore(installation: Installation, before: readonly string[]): Promise<void> {
+  await installation.settles();
+  let now: readonly string[] = [];
+  const isAsBefore = () => (now = installation.descriptors()).join() === before.join();
+  await eventually(isAsBefore, { what: "the master's descriptors to be as before" })
+    .catch((error) => {
+      throw new Error(`${error.message}: ${before} became ${now}`);
+    });
 }
 
 function describeError(error: unknown): string {

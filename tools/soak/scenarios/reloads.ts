@@ -14,7 +14,7 @@ import type { Scenario } from "../scenario.ts";
 const PATIENCE_MS = 300_000, CLOSE_MS = 60_000;
 
 /** From one reload to the next each target gives so many answers where there are few. */
-const SLOW_ANSWERS = 5;
+const SLOW_ANSWERS = 4;
 
 /** Of the listener that is added: so many answers at least. */
 const ANSWERS = 20;
