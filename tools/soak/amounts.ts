@@ -49,8 +49,8 @@ export const LONG: Amounts = {
 
 /** What is enough to see that each scenario works, for tests. */
 export const SHORT: Amounts = {
-  // Each scenario ends with the longest delay.
-  load: { ...MODERATE_LOAD, longDelayMs: 300 },
+  // The end of each scenario waits for those who take the longest.
+  load: { ...MODERATE_LOAD, longDelayMs: 300, late: { oneIn: 20, ms: 200 } },
   reloads: 3,
   requests: 1_000,
   slowReloads: 2,

@@ -52,8 +52,7 @@ async function tryReload({ installation, onlyVersions, round }: Stage, bad: Bad)
   for (const name of names) {
     await installation.logs(new RegExp(`reload undone for ${name}\\.cf: `, "g"), { since });
   }
-  await installation.settles();
-  // The mistake is mended, and the next reload goes well.
+  // The mistake is mended at once, and the next reload goes well.
   await installation.reload();
   for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
 }
@@ -67,7 +66,6 @@ async function tryUpgrade({ installation, onlyVersions, fault, round }: Stage, b
   const since = installation.signal("SIGUSR2");
   const end = await installation.upgradeEnds(old, since);
   if (end !== "failed") fault(`an upgrade to a version that is bad in ${names} has ${end}`);
-  await installation.settles();
   if (installation.masterPid !== old) fault("another master than before");
   await installation.upgrade();
   for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
