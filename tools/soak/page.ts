@@ -131,7 +131,8 @@ export function renderPage(
   results: readonly ScenarioResult[],
   { machine, command, load }: Made,
 ): string {
-  const all = mergeReports(results.flatMap(({ reports }) => reports));
+  const all = mergeReports(results.flatMap(({ reports }) => reports))
+    .sort((a, b) => a.target.localeCompare(b.target));
   const lost = all.reduce((sum, report) => sum + lostIn(report), 0);
   const ok = all.reduce((sum, { counts }) => sum + counts.ok, 0);
   const failed = results.filter(({ faults }) => faults.length > 0);
