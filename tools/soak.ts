@@ -1,7 +1,7 @@
 /**
  * Proves that a master under load loses no request, whatever is done to it.
  *
- * `deno task soak` runs every scenario with large numbers, for some twenty minutes, and writes
+ * `deno task soak` runs every scenario with large numbers, for some ten minutes, and writes
  * docs/reliability.md; `deno task soak reload upgrade` runs only these, and prints what came of
  * them. `--short` uses the numbers of the tests, `--connections=N` asks each target on N connections
  * in each way, `--page=FILE` writes the page of such a run, and `--list` tells the names. The exit
