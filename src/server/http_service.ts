@@ -67,10 +67,7 @@ export function serveHttp(
 /** Without a request for this long, the connections that are still open are taken for idle. */
 const QUIET_MS = 1000;
 
-/**
- * How often to look whether it is quiet, while draining. The first time is not at once: a connection
- * that has just been accepted is there before its first request.
- */
+/** How often to look whether it is quiet, while draining. */
 const LOOK_MS = 100;
 
 /** Requests that have no body for the runtime. */
@@ -201,6 +198,8 @@ class HttpRun {
   retire(): void {
     if (this.#retired) return;
     this.#retired = true;
+    // Those that have just connected have their second, too, though nobody has asked before.
+    this.#lastRequestMs = systemClock.nowMs();
     this.#look();
   }
 

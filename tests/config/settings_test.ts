@@ -52,6 +52,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "run-chdir": undefined,
   "max-memory": undefined,
   "core-file-size": undefined,
+  "master-upgrade-timeout": 120_000,
 };
 
 Deno.test("readSetting() gives each setting's default where it is missing or empty", () => {
