@@ -24,11 +24,15 @@ import {
   MASTER_CHDIR,
   MASTER_CHROOT,
   readSetting,
+  SERVER_CHROOT,
   SERVER_COMMAND,
+  SERVER_GROUP,
+  SERVER_PERMISSIONS,
   SERVER_PROC_COUNT,
   SERVER_PROTOCOL,
   SERVER_SERVICE,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
+  SERVER_USER,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
@@ -67,7 +71,15 @@ export interface ServiceConfig {
   readonly procCount: number;
   /** How descriptors reach its processes. */
   readonly protocol: ServerProtocol;
-  /** The directory that becomes the root of its processes. */
+  /** The flags with which Deno runs its script. */
+  readonly permissions: readonly string[];
+  /** The user that its processes become; a name or a number. */
+  readonly user?: string;
+  /** The group that its processes become; a name or a number. */
+  readonly group?: string;
+  /** The directory that becomes the root of its processes once they run. */
+  readonly chroot?: string;
+  /** The directory that is the root of its processes from their start on. */
   readonly masterChroot?: string;
   /** The working directory of its processes. */
   readonly masterChdir?: string;
@@ -153,6 +165,7 @@ export function parseServiceConfig(
   const masterChroot = read(MASTER_CHROOT);
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
+  const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -160,6 +173,10 @@ export function parseServiceConfig(
     endpoints,
     procCount: read(SERVER_PROC_COUNT),
     protocol: read(SERVER_PROTOCOL),
+    permissions: read(SERVER_PERMISSIONS),
+    ...(user === undefined ? {} : { user }),
+    ...(group === undefined ? {} : { group }),
+    ...(chroot === undefined ? {} : { chroot }),
     ...(masterChroot === undefined ? {} : { masterChroot }),
     ...(masterChdir === undefined ? {} : { masterChdir }),
     ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),

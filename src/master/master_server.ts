@@ -38,10 +38,11 @@ import type { LogServiceConfig } from "../config/log_target.ts";
 import { closeLog, configureLog, flushLog, isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
-import { mayChangeRoot } from "../os/credentials.ts";
+import { mayChangeRoot, mayChangeUser } from "../os/credentials.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
+import { identityOf, isIdentity } from "../os/identity.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { PidFile } from "../os/lock_file.ts";
 import { Poller } from "../os/poller.ts";
@@ -187,6 +188,9 @@ class Master {
     isDirectory,
     interpreterLine,
     mayChangeRoot,
+    mayChangeUser,
+    identityOf,
+    isIdentity,
   };
   readonly #guardian = new Guardian((error) =>
     zinfo("no guardian, servers may outlive a killed master:", error)

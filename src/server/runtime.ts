@@ -26,12 +26,14 @@ import {
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type Setting,
 } from "../config/settings.ts";
-import { applyRunSettings } from "../config/run_settings.ts";
+import type { LogTarget } from "../config/log_target.ts";
+import { applyRunSettings, dropPrivileges } from "../config/run_settings.ts";
 import { ProtocolError } from "../ipc/protocol.ts";
-import { closeLog, configureLog, logEnd, zdebug, zinfo } from "../log/log.ts";
+import { closeLog, configureLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
+import { mayStartPrograms, mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
 import { execPath } from "../os/proc_self.ts";
 import { processSignals } from "../os/signals.ts";
@@ -40,6 +42,7 @@ import { openAloneServices } from "./alone.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { LibzcLink } from "./libzc_link.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
+import { noteAddresses } from "./service_address.ts";
 
 /** What a server program adds to the framework. */
 export interface ServerHooks {
@@ -51,7 +54,10 @@ export interface ServerHooks {
    * @param fdType Of which sort it is.
    */
   readonly serviceRegister: (service: string, fd: number, fdType: FdType) => void | Promise<void>;
-  /** Called once, after settings and log are ready and before the first `serviceRegister`. */
+  /**
+   * Called once, after settings and log are ready and before the first `serviceRegister`: the place
+   * to open what `server-user` may not, and to import what is not in `server-chroot`.
+   */
   readonly beforeService?: () => void | Promise<void>;
   /**
    * Called once when the server is told to stop, after it has stopped accepting. With it, a
@@ -74,22 +80,18 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
-    keepDescriptorsFromChildren();
+    if (mayUseFfi()) keepDescriptorsFromChildren();
     if (["-h", "-help", "--help"].includes(args[0])) {
       console.log(renderHelp("server"));
       return 0;
     }
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
-    link = connectToMaster(mode, parsed);
+    link = await connectToMaster(mode, parsed);
     if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
     await applyRunSettings(defaultConfig);
-    configureLog({
-      program: programName(),
-      debug: setting(DEBUG),
-      target: setting(SERVER_LOG),
-    });
+    openLog(mode);
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
     await new Server(hooks, link).run(mode);
     return 0;
@@ -102,15 +104,46 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   }
 }
 
+function openLog(mode: Mode): void {
+  const wanted = setting(SERVER_LOG), debug = setting(DEBUG);
+  if (mayUseFfi()) return configureLog({ program: programName(), debug, target: wanted });
+  const target = wanted?.kind === "stdout" ? wanted : undefined;
+  configureLog({ program: programName(), debug, target });
+  // Alone it gets no further.
+  if (mode === "MASTER") zinfoFrom(undefined, withoutFfi(wanted));
+}
+
+/** What a server does without that has no permission to call the system. */
+function withoutFfi(log: LogTarget | undefined): string {
+  const lost = ["node:net serves its sockets", "WebSockets don't work"];
+  if (log !== undefined && log.kind !== "stdout") lost.push(`its log goes to stderr`);
+  if (mayStartPrograms()) lost.push("the programs that it starts get its sockets too");
+  return `without --allow-ffi: ${lost.join(", ")}`;
+}
+
 /** Finds the control socket that a master of this kind has given, if one has. */
-function connectToMaster(mode: Mode, { settings }: ParsedArguments): MasterLink | undefined {
+async function connectToMaster(
+  mode: Mode,
+  { settings }: ParsedArguments,
+): Promise<MasterLink | undefined> {
   const config = new Config();
   for (const { key, value } of settings) config.set(key, value, "argument");
   const controlFd = mode === "MASTER" ? readStrictly(config, SERVER_CONTROL) : undefined;
-  return controlFd === undefined ? undefined : new MasterLink(controlFd, {
+  if (controlFd === undefined) return undefined;
+  const handlers = {
     onSoftstop: () => serverLifecycle.softstop(),
     onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),
+  };
+  if (mayUseFfi()) return new MasterLink(controlFd, handlers);
+  const { StreamChannel } = await import("../ipc/stream_channel.ts");
+  return new MasterLink(controlFd, handlers, {
+    open: (fd, handlers) => new StreamChannel(fd, handlers),
   });
+}
+
+/** Loads what is imported only where it is needed, and may be out of reach when it is. */
+async function loadAll(): Promise<void> {
+  await Promise.all([import("./node_listener.ts"), import("./node_http.ts")]);
 }
 
 /** What the user can mend, in contrast to an exception of the program, which is told with its stack. */
@@ -147,6 +180,8 @@ const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record
 interface ServiceSource {
   /** What to register. */
   services(): Promise<readonly GrantedService[]>;
+  /** Takes the privileges that the settings don't leave to this process. */
+  dropPrivileges(): Promise<void>;
   ready(): void;
   draining(seconds: number): void;
   detach(): void;
@@ -211,14 +246,27 @@ class Server {
 
   async #register(source: ServiceSource): Promise<void> {
     const services = await source.services();
+    noteAddresses(services);
     await this.#hooks.beforeService?.();
+    await source.dropPrivileges();
     for (const { name, fd, type } of services) await this.#hooks.serviceRegister(name, fd, type);
     source.ready();
   }
 
+  async #dropPrivileges(): Promise<boolean> {
+    return await dropPrivileges(defaultConfig, async (change) => {
+      // The line opens the log as well, which may be out of reach later.
+      zinfoFrom(undefined, `changing to ${change}`);
+      await loadAll();
+    });
+  }
+
   #master(): ServiceSource {
     // After run-user, since the signal is lost on a change of user.
-    requestParentDeathSignal("SIGHUP");
+    if (mayUseFfi()) requestParentDeathSignal("SIGHUP");
+    const dropPrivileges = async () => {
+      if (await this.#dropPrivileges()) requestParentDeathSignal("SIGHUP");
+    };
     const link = this.#link;
     if (link === undefined) {
       const libzc = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
@@ -230,6 +278,7 @@ class Server {
       });
       return {
         services: () => Promise.resolve(libzc.services),
+        dropPrivileges,
         ready: nothing,
         draining: nothing,
         detach: () => libzc.detach(),
@@ -238,6 +287,10 @@ class Server {
     }
     return {
       services: async () => (await link.started).services,
+      // One that inherits its sockets is started as whom it is to be.
+      dropPrivileges: async () => {
+        if (!(await link.started).isInherited) await dropPrivileges();
+      },
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),
       detach: () => link.detach(),
@@ -251,6 +304,9 @@ class Server {
     this.#lifecycle.onStopAccepting(close);
     return {
       services: () => Promise.resolve(services),
+      dropPrivileges: async () => {
+        await this.#dropPrivileges();
+      },
       ready: nothing,
       draining: nothing,
       detach: nothing,
