@@ -73,43 +73,41 @@ export function requirePermissions(service: ServiceConfig): void {
  * @throws {TypeError} When they can't.
  */
 export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
-  if (service.user !== undefined) requireIdentity(service, { key: "user", place });
+  if (service.user !== undefined) requireIdentity("user", { service, place });
 }
 
 /**
- * Makes sure that a service's processes can become the group that is asked for.
+ * Makes sure that a service's processes can become the group that is asked for. With a user, whether
+ * that is permitted is told of the user.
  *
  * @param service The service.
  * @param place Where to look.
  * @throws {TypeError} When they can't.
  */
 export function requireGroup(service: ServiceConfig, place: ProgramPlace): void {
-  if (service.group !== undefined) requireIdentity(service, { key: "group", place });
+  if (service.group !== undefined) requireIdentity("group", { service, place });
 }
 
-/** Both are needed to know whom; a problem is told of the one that it is about. */
 function requireIdentity(
-  service: ServiceConfig,
-  { key, place }: { readonly key: "user" | "group"; readonly place: ProgramPlace },
+  key: "user" | "group",
+  { service, place }: { readonly service: ServiceConfig; readonly place: ProgramPlace },
 ): void {
-  const { user, group, masterChroot } = service;
-  const { lookup } = place;
-  const name = service[key]!;
-  const refuse = (about: { found: string; expected: string }): never => {
-    throw new TypeError(cannot("run as", name, about));
-  };
-  if (masterChroot !== undefined && changesItself(service, place)) {
-    // Then the names are those of another root.
-    return lookup.mayChangeUser() ? undefined : refuse(ROOT_MASTER);
+  const { user, group, masterChroot } = service, { lookup } = place;
+  let isPermitted = lookup.mayChangeUser() || key === "group" && user !== undefined;
+  // In another root the names mean other users.
+  if (masterChroot === undefined || !changesItself(service, place)) {
+    try {
+      const identity = lookup.identityOf(key === "group" ? { group } : { user, group });
+      isPermitted ||= lookup.isIdentity(identity);
+    } catch (error) {
+      if (!(error instanceof UnknownIdentityError)) throw error;
+      // The other one is told of by itself.
+      if (error.which !== key) return;
+      const about = { found: error.found, expected: `a ${key} of this system` };
+      throw new TypeError(cannot("run as", service[key]!, about));
+    }
   }
-  try {
-    const identity = lookup.identityOf({ user, group });
-    const isTold = key === "group" && user !== undefined;
-    if (!lookup.mayChangeUser() && !lookup.isIdentity(identity) && !isTold) refuse(ROOT_MASTER);
-  } catch (error) {
-    if (!(error instanceof UnknownIdentityError)) throw error;
-    if (error.which === key) refuse({ found: error.found, expected: `a ${key} of this system` });
-  }
+  if (!isPermitted) throw new TypeError(cannot("run as", service[key]!, ROOT_MASTER));
 }
 
 /**

@@ -74,21 +74,23 @@ export function findUser(name: string): User | undefined {
  * @returns The numbers.
  * @throws {UnknownIdentityError} When there is no such user or group.
  */
-export function identityOf({ user: userName, group: groupName }: Names): Identity {
-  const gid = groupName === undefined ? undefined : groupNumber(groupName);
-  if (userName === undefined) return { gid: gid!, groups: [gid!] };
+export function identityOf({ user: userName, group }: Names): Identity {
+  if (userName === undefined) {
+    const gid = groupNumber(group!);
+    return { gid, groups: [gid] };
+  }
   const number = idNumber(userName);
   const user = findUser(userName) ??
     (number === undefined ? undefined : readUser(libc().getpwuid(number)));
   if (user !== undefined) {
-    const first = gid ?? user.gid;
-    return { uid: user.uid, gid: first, groups: groupsOf(user.name, first) };
+    const gid = group === undefined ? user.gid : groupNumber(group);
+    return { uid: user.uid, gid, groups: groupsOf(user.name, gid) };
   }
   if (number === undefined) throw new UnknownIdentityError("user", "no such user");
-  if (gid === undefined) {
-    const found = "a number that is no user's, and no server-group";
-    throw new UnknownIdentityError("user", found);
+  if (group === undefined) {
+    throw new UnknownIdentityError("user", "a number that is no user's, and no server-group");
   }
+  const gid = groupNumber(group);
   return { uid: number, gid, groups: [gid] };
 }
 

@@ -48,8 +48,9 @@ export function fakeLookup(
         if (!IDS.has(name)) throw new UnknownIdentityError(which, `no such ${which}`);
         return IDS.get(name)!;
       };
-      const gid = number("group", group ?? user ?? "");
-      return { ...(user !== undefined && { uid: number("user", user) }), gid, groups: [gid] };
+      const uid = user === undefined ? undefined : number("user", user);
+      const gid = group === undefined ? uid! : number("group", group);
+      return { ...(uid !== undefined && { uid }), gid, groups: [gid] };
     },
     isIdentity: ({ uid }) => uid === IDS.get("self"),
     ...options,
