@@ -9,9 +9,12 @@ import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType } from "../os/socket.ts";
+import type { HttpErrorHandler, HttpHandler, HttpServing } from "./http_serving.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
+
+export type { HttpHandler } from "./http_serving.ts";
 
 /** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
 export interface ServeHttpOptions {
@@ -20,14 +23,8 @@ export interface ServeHttpOptions {
    *
    * @default Logs the error and answers 500.
    */
-  readonly onError?: (error: unknown) => Response | Promise<Response>;
+  readonly onError?: HttpErrorHandler;
 }
-
-/** Answers one request. */
-export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
-  request: Request,
-  info: Deno.ServeHandlerInfo<A>,
-) => Response | Promise<Response>;
 
 /**
  * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. It
@@ -91,19 +88,10 @@ const LOOK_MS = 100;
 /** Requests that have no body for the runtime. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
 
-type ErrorHandler = (error: unknown) => Response | Promise<Response>;
-
-/** What answers requests. */
-export interface HttpServing {
-  readonly handler: HttpHandler;
-  /** Answers in place of a handler that has thrown. */
-  readonly onError: ErrorHandler;
-}
-
 /** What is served, and by what. */
 interface Serving extends HttpServing {
   readonly serve: (
-    common: { onError: ErrorHandler; onListen: () => void },
+    common: { onError: HttpErrorHandler; onListen: () => void },
     handler: HttpHandler,
   ) => Deno.HttpServer;
 }

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer } from "node:net";
 import { zdebug, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import type { HttpServing } from "./http_service.ts";
+import type { HttpServing } from "./http_serving.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { NodeExchange } from "./node_http_exchange.ts";
 import { Shortage } from "./shortage.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { HttpServing } from "./http_service.ts";
+import type { HttpServing } from "./http_serving.ts";
 
 /** Methods whose requests have no body for the web's types. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD"]);

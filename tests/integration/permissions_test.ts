@@ -24,7 +24,8 @@ for (const mode of MODES) {
   Deno.test(`${mode} mode: a server without any permission serves, is reloaded, drains and is replaced`, async () => {
     await using site = new Site();
     const port = site.port(), path = site.socket("u"), other = site.port();
-    const service = `127.0.0.1:${port},${path}`;
+    const fifo = site.dir.file("f");
+    const service = `127.0.0.1:${port},${path},fifo:${fifo}`;
     site.serve("a.cf", { mode, service, "server-permissions": "none" });
     site.serve("b.cf", { mode, service: other });
     const master = await site.start();
@@ -32,6 +33,8 @@ for (const mode of MODES) {
     assertEquals(await old.ask("echo hello"), "hello");
     using onUnix = await greeted(path);
     assertEquals(await onUnix.ask("echo unix"), "unix");
+    await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
+    await master.logs(/from the fifo: through the pipe/);
     assertEquals(await onUnix.ask("setting server-permissions"), "none");
     assertEquals(await onUnix.ask("quit"), "bye");
 
