@@ -140,7 +140,9 @@ export const SERVER_PERMISSIONS: Setting<readonly string[]> = define({
   kind: parsedKind(parsePermissions, { placeholder: "FLAGS", expected: PERMISSIONS_FORM }),
   fallback: "all",
   inherited: true,
-  doc: "What a server-command that is a script may do. It serves its addresses in any case.",
+  doc:
+    "The permissions of a server-command that is a script. With none of them, too, it serves its " +
+    "addresses.",
 });
 
 /** `server-user`: the user that a server becomes. */
@@ -159,8 +161,9 @@ export const SERVER_GROUP: Setting<string | undefined> = define({
   scopes: ["service", "server"],
   kind: textKind({ placeholder: "GROUP", expected: "a group's name or number" }),
   inherited: true,
-  doc: "The first group of the server, at the same moment. Without server-user: its only group. " +
-    "Without it: the user's own.",
+  doc:
+    "The first group of the server, from the moment of server-user on; without server-user its " +
+    "only group. Without it: the user's own.",
 });
 
 /** `server-chroot`: the directory that becomes the root of a server. */
@@ -169,8 +172,9 @@ export const SERVER_CHROOT: Setting<string | undefined> = define({
   scopes: ["service", "server"],
   kind: DIR,
   inherited: true,
-  doc: "The root directory of the server from the same moment on. What it imports later must be " +
-    "in it.",
+  doc:
+    "The root directory of the server, from the moment of server-user on. What it imports later " +
+    "must be in it.",
 });
 
 /** `master-chroot`: the root of the server's processes. */

@@ -16,32 +16,29 @@ import {
 import { cannot, ConfigError } from "../config/errors.ts";
 import { renderHelp } from "../config/reference.ts";
 import {
-  DEBUG,
   DEBUG_CONFIG,
   EXIT_AFTER,
   SERVER_CONFIG_PATH,
   SERVER_CONTROL,
-  SERVER_LOG,
   SERVER_SERVICE,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type Setting,
 } from "../config/settings.ts";
-import type { LogTarget } from "../config/log_target.ts";
 import { applyRunSettings, dropPrivileges } from "../config/run_settings.ts";
 import { ProtocolError } from "../ipc/protocol.ts";
-import { closeLog, configureLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
+import { closeLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
-import { mayStartPrograms, mayUseFfi } from "../os/permissions.ts";
+import { mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
-import { execPath } from "../os/proc_self.ts";
 import { processSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { openAloneServices } from "./alone.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { LibzcLink } from "./libzc_link.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
+import { openServerLog, programName } from "./server_log.ts";
 import { noteAddresses } from "./service_address.ts";
 
 /** What a server program adds to the framework. */
@@ -91,7 +88,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
     await applyRunSettings(defaultConfig);
-    openLog(mode);
+    openServerLog(defaultConfig, { isServing: mode === "MASTER" });
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
     await new Server(hooks, link).run(mode);
     return 0;
@@ -102,23 +99,6 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     link?.close();
     closeLog();
   }
-}
-
-function openLog(mode: Mode): void {
-  const wanted = setting(SERVER_LOG), debug = setting(DEBUG);
-  if (mayUseFfi()) return configureLog({ program: programName(), debug, target: wanted });
-  const target = wanted?.kind === "stdout" ? wanted : undefined;
-  configureLog({ program: programName(), debug, target });
-  // Alone it gets no further.
-  if (mode === "MASTER") zinfoFrom(undefined, withoutFfi(wanted));
-}
-
-/** What a server does without that has no permission to call the system. */
-function withoutFfi(log: LogTarget | undefined): string {
-  const lost = ["node:net serves its sockets", "WebSockets don't work"];
-  if (log !== undefined && log.kind !== "stdout") lost.push(`its log goes to stderr`);
-  if (mayStartPrograms()) lost.push("the programs that it starts get its sockets too");
-  return `without --allow-ffi: ${lost.join(", ")}`;
 }
 
 /** Finds the control socket that a master of this kind has given, if one has. */
@@ -166,12 +146,6 @@ function modeOf({ rest, settings }: ParsedArguments): Mode {
       expected: `${programName()} alone -server-service 0:8899 [-name VALUE | --flag]...`,
     }),
   }]);
-}
-
-/** The name that LIB-ZC would take from `argv[0]`. */
-function programName(): string {
-  const path = Deno.build.standalone ? execPath() : new URL(Deno.mainModule).pathname;
-  return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
 }
 
 const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
