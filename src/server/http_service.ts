@@ -23,7 +23,7 @@ export interface ServeHttpOptions {
    *
    * @default Logs the error and answers 500.
    */
-  readonly onError?: HttpErrorHandler;
+  readonly onError?: (error: unknown) => Response | Promise<Response>;
 }
 
 /**
