@@ -9,6 +9,7 @@ import { Server as NetServer } from "node:net";
 import { zdebug, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import type { HttpServing } from "./http_serving.ts";
+import { keepAccepting } from "./node_accepting.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { NodeExchange } from "./node_http_exchange.ts";
 import { Shortage } from "./shortage.ts";
@@ -30,6 +31,7 @@ export class NodeHttpService {
   readonly #serving: HttpServing;
   readonly #shortage = new Shortage();
   readonly #finished: () => void;
+  readonly #letGo: () => void;
   #draining = false;
   #lastRequestMs = -Infinity;
   /** Requests that are not answered yet. */
@@ -53,6 +55,7 @@ export class NodeHttpService {
       else socket.destroy();
     });
     this.#server.listen({ fd });
+    this.#letGo = keepAccepting(this.#server);
     serverLifecycle.onStopAccepting(() => this.#stop());
   }
 
@@ -75,6 +78,7 @@ export class NodeHttpService {
     this.#draining = true;
     // That of node:http closes connections between two requests too, one of which may be on its way.
     NetServer.prototype.close.call(this.#server);
+    this.#letGo();
     this.#look();
   }
 

@@ -333,3 +333,29 @@ async function brokenRequest(port: number): Promise<string> {
   await client.write("no request at all\r\n\r\n");
   return `${await client.line()}\n`;
 }
+
+for (const service of ["http", ""]) {
+  Deno.test(`a server without FFI goes on with ${service || "lines"} after a lack of descriptors`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    const run = `ulimit -n 48; exec "$0" run --no-prompt "$@"`;
+    site.write("a.cf", {
+      "server-command": `sh -c '${run}' ${Deno.execPath()} ${CONFINED}`,
+      "server-service": `${service}://127.0.0.1:${port}`,
+      "server-protocol": "inherit",
+    });
+    const master = await site.start();
+    const [pid] = await master.serving("a.cf", 1);
+    const clients = await Promise.all(Array.from({ length: 60 }, () => Client.connect(port)));
+    await eventually(() => descriptorsOf(pid).size >= 48, { what: "the limit" });
+    clients.forEach((client) => client.close());
+    if (service === "http") {
+      using client = await HttpClient.connect(port);
+      assertEquals((await client.get("/")).status, 200);
+    } else {
+      using client = await greeted(port);
+      assertEquals(await client.ask("ffi"), "NotCapable");
+    }
+    await master.stop();
+  });
+}
