@@ -101,8 +101,10 @@ export function identityOf({ user: userName, group }: Names): Identity {
  */
 export function isIdentity({ uid, gid, groups }: Identity): boolean {
   const status = readTextProcSelf("status");
-  const numbers = (name: string) =>
-    (new RegExp(`^${name}:\\s*(.*?)\\s*$`, "m").exec(status)?.[1] ?? "").split(/\s+/).map(Number);
+  const numbers = (name: string) => {
+    const [line = ""] = new RegExp(`^${name}:[\\d\\s]*$`, "m").exec(status) ?? [];
+    return (line.match(/\d+/g) ?? []).map(Number);
+  };
   const others = new Set([...numbers("Groups"), gid]);
   return (uid === undefined || numbers("Uid").every((own) => own === uid)) &&
     numbers("Gid").every((own) => own === gid) &&

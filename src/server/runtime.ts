@@ -88,7 +88,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
     await applyRunSettings(defaultConfig);
-    openServerLog(defaultConfig, { isServing: mode === "MASTER" });
+    openServerLog(defaultConfig, { isServing: link !== undefined });
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
     await new Server(hooks, link).run(mode);
     return 0;

@@ -21,7 +21,8 @@ export function programName(): string {
  * that says what else is different then.
  *
  * @param config The server's settings.
- * @param options `isServing`: whether the server can serve without FFI, which one alone can't.
+ * @param options `isServing`: whether the server can serve without FFI, for which it needs a master of
+ * this kind.
  * @throws {ConfigError} When a setting is wrong.
  */
 export function openServerLog(

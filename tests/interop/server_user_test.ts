@@ -1,31 +1,17 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { mayChangeRoot } from "../../src/os/credentials.ts";
 import { greeted } from "../support/client.ts";
+import { groupNumber, id, statusLine } from "../support/credentials.ts";
 import { MASTER_PROGRAM, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer } from "../support/peers.ts";
 
 /** Whoever may change the root is taken to be root; others are shown what they are told. */
 const IS_ROOT = mayChangeRoot();
 
+/** Another user than the one who runs the tests. */
+const USER = id("-un") === "nobody" ? "daemon" : "nobody";
+
 const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
-
-/** A line of /proc/PID/status, its fields parted by one space. */
-function line(file: string, name: string): string {
-  const status = Deno.readTextFileSync(`/proc/${file}/status`);
-  return (new RegExp(`^${name}:\\s+(.*?)\\s*$`, "m").exec(status)?.[1] ?? "").replace(/\s+/g, " ");
-}
-
-/** What `id` says of a user. */
-function id(flag: string, user: string): string {
-  const { stdout } = new Deno.Command("id", { args: [flag, user] }).outputSync();
-  return new TextDecoder().decode(stdout).trim();
-}
-
-/** A group's number. */
-function groupNumber(name: string): string {
-  const { stdout } = new Deno.Command("getent", { args: ["group", name] }).outputSync();
-  return new TextDecoder().decode(stdout).split(":")[2];
-}
 
 interface Expected {
   readonly uid: string;
@@ -39,32 +25,32 @@ function assertRunsAs(pid: number, { uid, gid, groups }: Expected): void {
   assert(tasks.length > 0);
   for (const { name } of tasks) {
     const task = `${pid}/task/${name}`;
-    assertEquals(line(task, "Uid"), Array(4).fill(uid).join(" "));
-    assertEquals(line(task, "Gid"), Array(4).fill(gid).join(" "));
-    assertEquals(line(task, "Groups"), groups);
-    if (uid !== "0") assertEquals(BigInt(`0x${line(task, "CapEff")}`), 0n);
+    assertEquals(statusLine(task, "Uid"), Array(4).fill(uid).join(" "));
+    assertEquals(statusLine(task, "Gid"), Array(4).fill(gid).join(" "));
+    assertEquals(statusLine(task, "Groups"), groups);
+    if (uid !== "0") assertEquals(BigInt(`0x${statusLine(task, "CapEff")}`), 0n);
   }
 }
 
 /** What each setting comes to, on any Linux with its usual users. */
 function cases(): Record<string, { settings: Record<string, string>; expected: Expected }> {
-  const nobody = { uid: id("-u", "nobody"), gid: id("-g", "nobody"), groups: id("-G", "nobody") };
+  const other = { uid: id("-u", USER), gid: id("-g", USER), groups: id("-G", USER) };
   const mail = groupNumber("mail");
   return {
-    "a user": { settings: { "server-user": "nobody" }, expected: nobody },
-    "a user's number": { settings: { "server-user": nobody.uid }, expected: nobody },
+    "a user": { settings: { "server-user": USER }, expected: other },
+    "a user's number": { settings: { "server-user": other.uid }, expected: other },
     "a group alone": {
       settings: { "server-group": "mail" },
       expected: { uid: "0", gid: mail, groups: mail },
     },
     "a user and a group": {
-      settings: { "server-user": "nobody", "server-group": "mail" },
+      settings: { "server-user": USER, "server-group": "mail" },
       // Those of the user, with the group in place of the user's first one.
       expected: {
-        ...nobody,
+        ...other,
         gid: mail,
         groups: [
-          ...new Set([mail, ...nobody.groups.split(" ").filter((gid) => gid !== nobody.gid)]),
+          ...new Set([mail, ...other.groups.split(" ").filter((gid) => gid !== other.gid)]),
         ].join(" "),
       },
     },
@@ -103,7 +89,7 @@ for (const mode of MODES) {
     site.serve("a.cf", {
       mode,
       service: `127.0.0.1:${port} fifo:${fifo}`,
-      "server-user": "nobody",
+      "server-user": USER,
       "server-chroot": jail,
       own: "value",
     });
@@ -111,11 +97,11 @@ for (const mode of MODES) {
     const master = await site.start();
     const client = await greeted(port);
     const pid = pidIn(client);
-    const groups = id("-G", "nobody"), gid = id("-g", "nobody");
-    assertRunsAs(pid, { uid: id("-u", "nobody"), gid, groups });
+    const groups = id("-G", USER), gid = id("-g", USER);
+    assertRunsAs(pid, { uid: id("-u", USER), gid, groups });
     assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), jail);
     assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), jail);
-    const order = [/beforeService with value/, /changing to user nobody, root /, /serviceRegister/];
+    const order = [/beforeService with value/, /changing to user \w+, root /, /serviceRegister/];
     const places = order.map((pattern) => master.log.search(pattern));
     assertEquals(places, places.toSorted((a, b) => a - b));
     assert(places[0] >= 0, master.log);
@@ -207,19 +193,19 @@ Deno.test("a server alone takes server-user after it has opened its addresses", 
   await using site = new Site();
   const port = site.port();
   const server = site.run(
-    ["alone", "-server-service", `127.0.0.1:${port}`, "-server-user", "nobody"],
+    ["alone", "-server-service", `127.0.0.1:${port}`, "-server-user", USER],
     { program: SERVERS.aio },
   );
   if (IS_ROOT) {
     await server.complains(/serviceRegister/);
     using client = await greeted(port);
-    assertEquals(line(`${pidIn(client)}`, "Uid").split(" ")[0], id("-u", "nobody"));
+    assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
     client.close();
     server.signal("SIGTERM");
     assertEquals((await server.ended()).code, 0);
   } else {
     const { stderr } = await server.ended();
-    assertMatch(stderr, /-server-user: Cannot apply "nobody": operation not permitted \(setgid: /);
+    assertMatch(stderr, /-server-user: Cannot apply "\w+": operation not permitted \(setgid: /);
   }
 });
 
@@ -232,7 +218,7 @@ Deno.test("a server in C, and one that inherits its sockets, are started as thei
   Deno.copyFileSync(peer("server", { static: true }), server);
   Deno.copyFileSync(LISTING, listing);
   Deno.chmodSync(listing, 0o644);
-  const user = { "server-user": "nobody", "server-group": "mail" };
+  const user = { "server-user": USER, "server-group": "mail" };
   site.write("a.cf", { "server-command": server, "server-service": `127.0.0.1:${port}`, ...user });
   site.write("b.cf", {
     "server-command": `/usr/bin/env python3 ${listing}`,
@@ -245,9 +231,9 @@ Deno.test("a server in C, and one that inherits its sockets, are started as thei
   }
   const master = await site.start();
   const mail = groupNumber("mail");
-  const others = id("-G", "nobody").split(" ").filter((gid) => gid !== id("-g", "nobody"));
+  const others = id("-G", USER).split(" ").filter((gid) => gid !== id("-g", USER));
   const expected = {
-    uid: id("-u", "nobody"),
+    uid: id("-u", USER),
     gid: mail,
     groups: [...new Set([mail, ...others])].join(" "),
   };
@@ -267,7 +253,7 @@ Deno.test("a server that has become another user gets the signal of its master's
   site.write("a.cf", {
     "server-command": denoExecutable(site, SERVERS.coroutine),
     "server-service": `127.0.0.1:${port}`,
-    ...(IS_ROOT && { "server-user": "nobody" }),
+    ...(IS_ROOT && { "server-user": USER }),
   });
   const master = await CMaster.start(site);
   using client = await greeted(port);
@@ -282,13 +268,13 @@ Deno.test("a server that has become another user gets the signal of its master's
 Deno.test("a shared server-user holds for every service, and not for the master", async () => {
   await using site = new Site();
   const port = site.port();
-  site.write("all.gcf", { "server-user": "nobody" });
+  site.write("all.gcf", { "server-user": USER });
   site.serve("a.cf", { mode: "aio", service: port });
-  if (!IS_ROOT) return await assertRefused(site, /a\.cf: server-user: Cannot run as "nobody": not/);
+  if (!IS_ROOT) return await assertRefused(site, /a\.cf: server-user: Cannot run as "\w+": not/);
   const master = await site.start({ program: MASTER_PROGRAM });
   const client = await greeted(port);
-  assertEquals(line(`${pidIn(client)}`, "Uid").split(" ")[0], id("-u", "nobody"));
-  assertEquals(line(`${master.pid}`, "Uid"), "0 0 0 0");
+  assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
+  assertEquals(statusLine(master.pid, "Uid"), "0 0 0 0");
   client.close();
   await master.stop();
 });
