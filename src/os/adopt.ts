@@ -60,7 +60,7 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   // The runtime calls accept(2) on its event loop and relies on EAGAIN.
   setNonblocking(fd);
   const before = openDescriptors();
-  const made = create();
+  const made = createIfPermitted(create);
   try {
     const target = newSocket(before);
     requireKind(target, wanted.kind);
@@ -76,6 +76,16 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
     throw new AdoptError(`Cannot adopt a listener: ${(cause as Error).message}`, { cause });
   }
   return made;
+}
+
+/** Without the permission to listen at all, which the throw-away listener needs. */
+function createIfPermitted<T>(create: () => T): T {
+  try {
+    return create();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
+    throw new AdoptError(`Cannot adopt a listener: ${cause.message}`, { cause });
+  }
 }
 
 function discard(made: Deno.Listener | Deno.HttpServer): void {

@@ -101,10 +101,16 @@ export const SYMBOLS = {
   },
   // struct passwd *getpwnam(const char *name);
   getpwnam: { parameters: ["buffer"], result: "pointer" },
+  // struct passwd *getpwuid(uid_t uid);
+  getpwuid: { parameters: ["u32"], result: "pointer" },
+  // struct group *getgrnam(const char *name);
+  getgrnam: { parameters: ["buffer"], result: "pointer" },
+  // int getgrouplist(const char *user, gid_t group, gid_t *groups, int *ngroups);
+  getgrouplist: { parameters: ["buffer", "u32", "buffer", "buffer"], result: "i32" },
   // int setgid(gid_t gid);
   setgid: { parameters: ["u32"], result: "i32" },
-  // int initgroups(const char *user, gid_t group);
-  initgroups: { parameters: ["buffer", "u32"], result: "i32" },
+  // int setgroups(size_t size, const gid_t *list);
+  setgroups: { parameters: ["usize", "buffer"], result: "i32" },
   // int setuid(uid_t uid);
   setuid: { parameters: ["u32"], result: "i32" },
   // int chroot(const char *path);

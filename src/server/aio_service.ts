@@ -48,7 +48,7 @@ export interface AioService {
  *
  * A server that drains waits until each `Aio` is closed or released.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param base The base of the new `Aio` objects.
  * @param fd The descriptor of `serviceRegister`; it is the service's from now on.

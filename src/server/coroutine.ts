@@ -41,7 +41,7 @@ export function coroutineGo(task: () => unknown): void {
  * A server that drains waits until `close` was called on each connection, or its streams are
  * closed.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param fd The descriptor; it is the listener's from now on.
  * @param fdType What `serviceRegister` was told.

@@ -4,12 +4,17 @@
  * @module
  */
 import { zdebug, zinfo } from "../log/log.ts";
-import { adoptInto, muteAdopted } from "../os/adopt.ts";
+import { AdoptError, adoptInto, muteAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { describeListener, type FdType } from "../os/socket.ts";
+import { mayUseFfi } from "../os/permissions.ts";
+import type { FdType } from "../os/socket.ts";
+import type { HttpErrorHandler, HttpHandler, HttpServing } from "./http_serving.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
+
+export type { HttpHandler } from "./http_serving.ts";
 
 /** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
 export interface ServeHttpOptions {
@@ -21,12 +26,6 @@ export interface ServeHttpOptions {
   readonly onError?: (error: unknown) => Response | Promise<Response>;
 }
 
-/** Answers one request. */
-export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
-  request: Request,
-  info: Deno.ServeHandlerInfo<A>,
-) => Response | Promise<Response>;
-
 /**
  * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. It
  * then accepts no more, finishes what is under way, and answers with `Connection: close` until a
@@ -34,15 +33,14 @@ export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
  * connection, to a WebSocket for example, takes all of its time: the runtime does not tell when such a
  * connection ends.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an
+ * inherited descriptor, node:http serves it: slower, and without WebSockets.
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.
  * @param handler Answers one request.
  * @param options What else can be set.
  * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
- * @throws {AdoptError} When this version of the runtime can't serve an inherited descriptor;
- * node:http with `listen({ fd })` can.
  */
 export function serveHttp(
   fd: number,
@@ -53,15 +51,29 @@ export function serveHttp(
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  const { kind } = describeListener(fd);
-  new HttpService(fd, {
-    handler,
-    onError: options.onError ?? answerError,
-    serve: (common, handler) =>
-      kind === "unix"
-        ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, handler)
-        : Deno.serve({ hostname: "127.0.0.1", port: 0, ...common }, handler),
-  });
+  const { kind } = serviceAddress(fd);
+  const serving = { handler, onError: options.onError ?? answerError };
+  if (!mayUseFfi()) return serveByNode(fd, serving);
+  try {
+    new HttpService(fd, {
+      ...serving,
+      serve: (common, handler) =>
+        kind === "unix"
+          ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, handler)
+          : Deno.serve({ hostname: "127.0.0.1", port: 0, ...common }, handler),
+    });
+  } catch (error) {
+    if (!(error instanceof AdoptError)) throw error;
+    zinfo(`${error.message}; descriptor ${fd} is served through node:http, which is slower`);
+    serveByNode(fd, serving);
+  }
+}
+
+function serveByNode(fd: number, serving: HttpServing): void {
+  // What comes meanwhile waits in the queue.
+  const loaded = serverLifecycle.activity.begin();
+  import("./node_http.ts").then(({ NodeHttpService }) => new NodeHttpService(fd, serving))
+    .catch((error) => zinfo(`Cannot serve HTTP on descriptor ${fd}:`, error)).finally(loaded);
 }
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
@@ -73,14 +85,10 @@ const LOOK_MS = 100;
 /** Requests that have no body for the runtime. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
 
-type ErrorHandler = (error: unknown) => Response | Promise<Response>;
-
 /** What is served, and by what. */
-interface Serving {
-  readonly handler: HttpHandler;
-  readonly onError: ErrorHandler;
+interface Serving extends HttpServing {
   readonly serve: (
-    common: { onError: ErrorHandler; onListen: () => void },
+    common: { onError: HttpErrorHandler; onListen: () => void },
     handler: HttpHandler,
   ) => Deno.HttpServer;
 }

@@ -6,6 +6,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
+import { keepAccepting } from "./node_accepting.ts";
 
 /**
  * Listens on an inherited descriptor.
@@ -32,9 +33,11 @@ class NodeListener implements Deno.Listener {
   #failed?: Error;
   #waiting?: PromiseWithResolvers<Deno.Conn>;
   #closed = false;
+  readonly #letGo: () => void;
 
   constructor(server: Server, readonly addr: Deno.Addr) {
     this.#server = server;
+    this.#letGo = keepAccepting(server);
     server.on("connection", (socket) => {
       this.#accepted.push(new NodeConn(socket, this.addr));
       this.#deliver();
@@ -71,6 +74,7 @@ class NodeListener implements Deno.Listener {
 
   close(): void {
     this.#closed = true;
+    this.#letGo();
     this.#server.close();
     this.#deliver();
   }

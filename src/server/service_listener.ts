@@ -10,8 +10,10 @@
 import { zinfo } from "../log/log.ts";
 import { AdoptError, adoptListener } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { describeListener, type FdType, type ListenAddress } from "../os/socket.ts";
+import { mayUseFfi } from "../os/permissions.ts";
+import type { FdType, ListenAddress } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 
 /** Errors that concern only the connection that was to be accepted (accept(2)). */
@@ -56,7 +58,8 @@ export function openServiceListener(
   if (fdType === "fifo") {
     throw new TypeError(`Cannot listen on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  const addr = runtimeAddr(describeListener(fd));
+  const addr = runtimeAddr(serviceAddress(fd));
+  if (!mayUseFfi()) return new ServiceListener(listenByNode(fd, addr), addr);
   let inner: Deno.Listener | Promise<Deno.Listener>;
   try {
     inner = adopt(fd);
@@ -64,9 +67,14 @@ export function openServiceListener(
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
-    inner = import("./node_listener.ts").then(({ listenNode }) => listenNode(fd, addr));
+    inner = listenByNode(fd, addr);
   }
   return new ServiceListener(inner, addr);
+}
+
+async function listenByNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> {
+  const { listenNode } = await import("./node_listener.ts");
+  return await listenNode(fd, addr);
 }
 
 function runtimeAddr(address: ListenAddress): Deno.Addr {
