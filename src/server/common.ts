@@ -11,3 +11,4 @@ export { AdoptError } from "../os/adopt.ts";
 export type { FdType } from "../os/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./http_service.ts";
 export type { ServerHooks } from "./runtime.ts";
+export { TlsContext, type TlsOptions } from "./tls.ts";

@@ -127,7 +127,13 @@ function nullIfClosed(error: unknown): null {
   throw error;
 }
 
-async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
+/**
+ * Serves one connection, and closes it.
+ *
+ * @param conn The connection; a server that drains waits until it is served.
+ * @param handler Serves it. What it throws is logged.
+ */
+export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
   const finished = serverLifecycle.activity.begin();
   try {
     await handler(conn);

@@ -6,10 +6,12 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { adoptInto, muteAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
+import { sendAtOnce } from "../os/connection.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { describeListener, type FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { Shortage } from "./shortage.ts";
+import { TlsContext, type TlsOptions } from "./tls.ts";
 
 /** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
 export interface ServeHttpOptions {
@@ -19,6 +21,12 @@ export interface ServeHttpOptions {
    * @default Logs the error and answers 500.
    */
   readonly onError?: (error: unknown) => Response | Promise<Response>;
+  /**
+   * Certificate and key: HTTP/2 and HTTP/1.1 over TLS. Only for `inet`.
+   *
+   * @default No TLS.
+   */
+  readonly tls?: TlsOptions | TlsContext;
 }
 
 /** Answers one request. */
@@ -40,7 +48,8 @@ export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
  * @param fdType What `serviceRegister` was told; not `fifo`.
  * @param handler Answers one request.
  * @param options What else can be set.
- * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
+ * @throws {TypeError} For a fifo, for TLS on a unix socket, or when `fd` is no listening socket.
+ * @throws {ConfigError} When certificate or key are unusable; it names the file.
  * @throws {AdoptError} When this version of the runtime can't serve an inherited descriptor;
  * node:http with `listen({ fd })` can.
  */
@@ -54,14 +63,27 @@ export function serveHttp(
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   const { kind } = describeListener(fd);
+  const tls = options.tls && httpTls(fd, { kind, tls: options.tls });
   new HttpService(fd, {
     handler,
     onError: options.onError ?? answerError,
     serve: (common, handler) =>
       kind === "unix"
         ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, handler)
-        : Deno.serve({ hostname: "127.0.0.1", port: 0, ...common }, handler),
+        : Deno.serve({ hostname: "127.0.0.1", port: 0, ...tls, ...common }, handler),
   });
+}
+
+function httpTls(
+  fd: number,
+  { kind, tls }: { kind: FdType; tls: TlsOptions | TlsContext },
+): Deno.TlsCertifiedKeyPem {
+  if (kind === "unix") {
+    throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
+  }
+  const { cert, key } = TlsContext.of(tls).identity;
+  sendAtOnce(fd);
+  return { cert, key };
 }
 
 /** Without a request for this long, the connections that are still open are taken for idle. */

@@ -69,7 +69,8 @@ export function openServiceListener(
   return new ServiceListener(inner, addr);
 }
 
-function runtimeAddr(address: ListenAddress): Deno.Addr {
+/** What the runtime calls an address. */
+export function runtimeAddr(address: ListenAddress): Deno.Addr {
   return address.kind === "inet"
     ? { transport: "tcp", hostname: address.hostname, port: address.port }
     : { transport: "unix", path: address.path };

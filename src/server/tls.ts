@@ -1,0 +1,252 @@
+/**
+ * What a server needs for TLS: certificate and key, read from files and checked, and the ways in
+ * which TLS comes to a connection.
+ *
+ * @module
+ */
+import { cannot, ConfigError } from "../config/errors.ts";
+import { zdebug, zinfo } from "../log/log.ts";
+import { AdoptError } from "../os/adopt.ts";
+import { TlsAdopter, type TlsIdentity } from "../os/adopt_tls.ts";
+import { systemClock } from "../os/clock.ts";
+import { serverLifecycle } from "./lifecycle.ts";
+
+/** How long a client has for its handshake where nothing else is said, in seconds. */
+const HANDSHAKE_SECONDS = 10;
+
+/** What TLS needs. */
+export interface TlsOptions {
+  /** The path of the certificate, in PEM form, and of those that vouch for it behind it. */
+  readonly certFile: string;
+  /** The path of its private key, in PEM form, without a passphrase. */
+  readonly keyFile: string;
+  /**
+   * Protocols on offer, the best first (ALPN).
+   *
+   * @default None. HTTP always has h2 and http/1.1.
+   */
+  readonly alpnProtocols?: readonly string[];
+  /**
+   * How long a client may take for its handshake, in seconds; then its connection is closed.
+   *
+   * @default {10}
+   */
+  readonly handshakeSeconds?: number;
+}
+
+/**
+ * Certificate and key, ready for use. They are read when it is made, and never again: one for all
+ * connections of a service saves reading them each time, and lets clients resume their sessions.
+ *
+ * @example
+ * ```ts
+ * import { TlsContext } from "@zc/master";
+ *
+ * try {
+ *   new TlsContext({ certFile: "mail.crt", keyFile: "mail.key" });
+ * } catch (error) {
+ *   console.error((error as Error).message);
+ * }
+ * ```
+ */
+export class TlsContext {
+  /** How long a client may take for its handshake, in seconds. */
+  readonly handshakeSeconds: number;
+  /** What was read. */
+  readonly identity: TlsIdentity;
+  #adopter: TlsAdopter | undefined;
+
+  /**
+   * Reads and checks the files.
+   *
+   * @param options Which files, and what else can be set.
+   * @throws {ConfigError} When a file can't be read or is of another kind, or when the two don't
+   * belong together; it names the file.
+   */
+  constructor(options: TlsOptions) {
+    this.identity = readIdentity(options);
+    this.handshakeSeconds = options.handshakeSeconds ?? HANDSHAKE_SECONDS;
+  }
+
+  /**
+   * Makes one of options, or takes one as it is.
+   *
+   * @param tls Either.
+   * @throws {ConfigError} As the constructor.
+   */
+  static of(tls: TlsOptions | TlsContext): TlsContext {
+    return tls instanceof TlsContext ? tls : new TlsContext(tls);
+  }
+
+  /**
+   * Puts TLS on a connection that was accepted without it; the handshake is still to come.
+   *
+   * @param conn The connection, with no read or write under way. From now on its `close` closes the
+   * one over TLS.
+   * @returns The same connection over TLS.
+   * @throws {Error} When the client has gone; the connection is closed then.
+   */
+  async upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
+    let secure: Deno.TlsConn;
+    try {
+      secure = closingGently(await this.#upgrade(conn));
+    } catch (error) {
+      closeQuietly(conn);
+      throw error;
+    }
+    conn.close = conn[Symbol.dispose] = () => secure.close();
+    return secure;
+  }
+
+  async #upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
+    try {
+      this.#adopter ??= new TlsAdopter(this.identity);
+      return await this.#adopter.adopt(conn);
+    } catch (error) {
+      if (!(error instanceof AdoptError)) throw error;
+      tellOnce(error);
+      const { nodeServerTls } = await import("./tls_node.ts");
+      return nodeServerTls(conn, this.identity);
+    }
+  }
+}
+
+let told = false;
+
+/** Of unix sockets and of a runtime that works in another way; neither changes from one to the next. */
+function tellOnce({ message }: Error): void {
+  if (told) return;
+  told = true;
+  zinfo(`${message}; it is done by node:tls, which is slower`);
+}
+
+/**
+ * Waits for the handshake of a connection, and closes the connection when it fails. Clients that
+ * fail are no fault of the server, and no news: they are told of at the level of `zdebug`.
+ *
+ * @param conn The connection over TLS.
+ * @param seconds How long to wait.
+ * @returns What was agreed on.
+ * @throws {Deno.errors.TimedOut} When the client took too long.
+ * @throws {Error} When the client speaks no TLS, or has gone.
+ */
+export async function handshake(
+  conn: Deno.TlsConn,
+  seconds: number,
+): Promise<Deno.TlsHandshakeInfo> {
+  let late = false;
+  const timer = systemClock.setTimer(seconds * 1000, () => {
+    late = true;
+    closeQuietly(conn);
+  });
+  try {
+    const info = await conn.handshake();
+    handshakes.set(conn, info);
+    return info;
+  } catch (cause) {
+    if (!late) closeQuietly(conn);
+    const error = late
+      ? new Deno.errors.TimedOut(
+        `Cannot finish a handshake: it took more than ${seconds} s, expected less`,
+      )
+      : cause;
+    zdebug("a TLS handshake has failed:", (error as Error).message);
+    throw error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    // Somebody has given it up meanwhile, which is what made the handshake fail.
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+const handshakes = new WeakMap<object, Deno.TlsHandshakeInfo>();
+
+/**
+ * What was agreed on in a handshake.
+ *
+ * @param conn A connection.
+ * @returns The outcome; undefined when there was none.
+ */
+export function handshakeOf(conn: object): Deno.TlsHandshakeInfo | undefined {
+  return handshakes.get(conn);
+}
+
+/**
+ * Makes the end of the server wait until the closing of a connection is told to the client: the
+ * runtime sends the last message of TLS (close_notify) a moment after `close` has returned.
+ *
+ * @param conn A connection over TLS.
+ * @returns The same object.
+ */
+export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
+  const close = conn.close.bind(conn);
+  conn.close = conn[Symbol.dispose] = () => {
+    const finished = serverLifecycle.activity.begin();
+    setTimeout(finished, 0);
+    close();
+  };
+  return conn;
+}
+
+/**
+ * The error for what came behind a request for TLS, without TLS.
+ *
+ * @param bytes How much.
+ */
+export function injected(bytes: number): Error {
+  return new Deno.errors.InvalidData(
+    `Cannot start TLS: ${bytes} bytes came in plain text behind the request, expected none`,
+  );
+}
+
+function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): TlsIdentity {
+  const cert = readPem(certFile, { label: "CERTIFICATE", what: "a certificate" });
+  const key = readPem(keyFile, { label: "PRIVATE KEY", what: "a private key" });
+  try {
+    // The runtime has no other way to check them.
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+  } catch (cause) {
+    throw unusable({ certFile, keyFile, cause: cause as Error });
+  }
+  return { cert, key, alpnProtocols };
+}
+
+function unusable(
+  { certFile, keyFile, cause }: { certFile: string; keyFile: string; cause: Error },
+): ConfigError {
+  const { message } = cause;
+  const about = /KeyMismatch/.test(message)
+    ? { found: `not the key of "${certFile}"`, expected: "the key that belongs to it" }
+    : { found: message, expected: "a private key in PEM form without a passphrase" };
+  return /certificate/i.test(message)
+    ? problem(
+      cannot("use", certFile, { found: message, expected: "a certificate in PEM form" }),
+      cause,
+    )
+    : problem(cannot("use", keyFile, about), cause);
+}
+
+function readPem(path: string, { label, what }: { label: string; what: string }): string {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (cause) {
+    const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;
+    throw problem(cannot("read", path, { found, expected: what }), cause as Error);
+  }
+  if (new RegExp(`^-----BEGIN (?:[A-Z]+ )*${label}-----`, "m").test(text)) return text;
+  const other = /^-----BEGIN ([A-Z0-9 ]+)-----/m.exec(text);
+  const found = other === null ? "no PEM in it" : other[1].toLowerCase();
+  throw problem(cannot("use", path, { found, expected: `${what} in PEM form` }));
+}
+
+function problem(message: string, cause?: Error): ConfigError {
+  return new ConfigError([{ message }], { cause });
+}
