@@ -7,9 +7,11 @@ import { closeFd } from "./descriptor.ts";
 import { SysError } from "./errors.ts";
 import { AF_INET, decodeAddress, encodeInetAddress, SOCKADDR_BYTES } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
+import { listProcSelf } from "./proc_self.ts";
 import { addressText } from "./socket.ts";
 
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+const SHUT_RDWR = 2;
 const SOL_SOCKET = 1, SO_LINGER = 13;
 const IPPROTO_TCP = 6, TCP_NODELAY = 1;
 const EINPROGRESS = 115;
@@ -78,4 +80,25 @@ export function resetConnection(fd: number): void {
 export function sendAtOnce(fd: number): void {
   // Nothing but speed depends on it, and a unix socket knows no such thing.
   libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
+}
+
+/** The two ends of a connection, each as `HOST:PORT`. */
+export interface Ends {
+  readonly local: string;
+  readonly peer: string;
+}
+
+/**
+ * Ends connections of which the descriptors are not known: the next read finds an end of file.
+ *
+ * @param all Which; those that are not open any more are passed over.
+ */
+export function cutConnections(all: Iterable<Ends>): void {
+  const wanted = new Set(Array.from(all, ({ local, peer }) => `${local} ${peer}`));
+  for (const name of listProcSelf("fd")) {
+    const fd = Number(name), peer = endOf(fd, "peer");
+    if (peer === undefined || !wanted.has(`${endOf(fd, "local")} ${peer}`)) continue;
+    // It may just have ended by itself, which is as good.
+    libc().shutdown(fd, SHUT_RDWR);
+  }
 }

@@ -10,6 +10,7 @@ import { AdoptError } from "../os/adopt.ts";
 import { TlsAdopter, type TlsIdentity } from "../os/adopt_tls.ts";
 import { systemClock } from "../os/clock.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { cutSoon } from "./tls_leftovers.ts";
 
 /** How long a client has for its handshake where nothing else is said, in seconds. */
 const HANDSHAKE_SECONDS = 10;
@@ -180,7 +181,8 @@ export function handshakeOf(conn: object): Deno.TlsHandshakeInfo | undefined {
 
 /**
  * Makes the end of the server wait until the closing of a connection is told to the client: the
- * runtime sends the last message of TLS (close_notify) a moment after `close` has returned.
+ * runtime sends the last message of TLS (close_notify) a moment after `close` has returned. One that
+ * is closed before its handshake is cut, if need be.
  *
  * @param conn A connection over TLS.
  * @returns The same object.
@@ -191,6 +193,7 @@ export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
     const finished = serverLifecycle.activity.begin();
     setTimeout(finished, 0);
     close();
+    if (!handshakes.has(conn)) cutSoon(conn);
   };
   return conn;
 }
@@ -224,7 +227,7 @@ function unusable(
   const { message } = cause;
   const about = /KeyMismatch/.test(message)
     ? { found: `not the key of "${certFile}"`, expected: "the key that belongs to it" }
-    : { found: message, expected: "a private key in PEM form without a passphrase" };
+    : { found: message, expected: "a private key in PEM form" };
   return /certificate/i.test(message)
     ? problem(
       cannot("use", certFile, { found: message, expected: "a certificate in PEM form" }),
@@ -241,9 +244,13 @@ function readPem(path: string, { label, what }: { label: string; what: string })
     const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;
     throw problem(cannot("read", path, { found, expected: what }), cause as Error);
   }
-  if (new RegExp(`^-----BEGIN (?:[A-Z]+ )*${label}-----`, "m").test(text)) return text;
+  if (new RegExp(`^-----BEGIN (?:(?:RSA|EC) )?${label}-----`, "m").test(text)) return text;
   const other = /^-----BEGIN ([A-Z0-9 ]+)-----/m.exec(text);
-  const found = other === null ? "no PEM in it" : other[1].toLowerCase();
+  const found = other === null
+    ? "no PEM in it"
+    : other[1].startsWith("ENCRYPTED")
+    ? "it has a passphrase"
+    : other[1].toLowerCase();
   throw problem(cannot("use", path, { found, expected: `${what} in PEM form` }));
 }
 

@@ -28,33 +28,34 @@ export function nodeServerTls(conn: Deno.Conn, identity: TlsIdentity): Deno.TlsC
 class NodeTlsConn extends NodeConn implements Deno.TlsConn {
   override readonly localAddr: Deno.NetAddr;
   override readonly remoteAddr: Deno.NetAddr;
-  readonly #shaken = Promise.withResolvers<Deno.TlsHandshakeInfo>();
+  readonly #shaken: Promise<Deno.TlsHandshakeInfo>;
   readonly #socket: TLSSocket;
 
   constructor(conn: Deno.Conn, { cert, key, alpnProtocols }: TlsIdentity) {
     // node:tls is made for its own sockets, and takes any stream.
-    const socket = new TLSSocket(streamOf(conn) as never, {
+    const shaken = Promise.withResolvers<Deno.TlsHandshakeInfo>();
+    const fail = () =>
+      shaken.reject(new Deno.errors.UnexpectedEof("the connection has ended in its TLS handshake"));
+    const socket = new TLSSocket(streamOf(conn, fail) as never, {
       isServer: true,
       cert,
       key,
       ALPNProtocols: alpnProtocols && [...alpnProtocols],
     });
     super(socket, conn.localAddr);
+    this.#shaken = shaken.promise;
     this.#socket = socket;
     this.localAddr = conn.localAddr as Deno.NetAddr;
     this.remoteAddr = conn.remoteAddr as Deno.NetAddr;
-    socket.once("secure", () => {
-      this.#shaken.resolve({ alpnProtocol: socket.alpnProtocol || null });
-    });
-    const gone = new Deno.errors.UnexpectedEof("the connection has ended in its TLS handshake");
-    socket.once("error", (error) => this.#shaken.reject(error));
-    socket.once("close", () => this.#shaken.reject(gone));
+    socket.once("secure", () => shaken.resolve({ alpnProtocol: socket.alpnProtocol || null }));
+    socket.once("error", shaken.reject);
+    socket.once("close", fail);
     // Who does not ask finds out at the next read or write.
-    this.#shaken.promise.catch(() => {});
+    this.#shaken.catch(() => {});
   }
 
   handshake(): Promise<Deno.TlsHandshakeInfo> {
-    return this.#shaken.promise;
+    return this.#shaken;
   }
 
   /** Sends what is still to be written and the last message of TLS, if the client takes them. */
@@ -65,7 +66,8 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
   }
 }
 
-function streamOf(conn: Deno.Conn): Duplex {
+/** A connection as a stream of node, which tells `onEnd` of the end of what comes. */
+function streamOf(conn: Deno.Conn, onEnd: () => void): Duplex {
   // Later on its `close` may lead to that of the stream.
   const close = conn.close.bind(conn);
   return new Duplex({
@@ -73,7 +75,10 @@ function streamOf(conn: Deno.Conn): Duplex {
     read() {
       const room = new Uint8Array(READ_BYTES);
       conn.read(room).then(
-        (count) => this.push(count === null ? null : room.subarray(0, count)),
+        (count) => {
+          this.push(count === null ? null : room.subarray(0, count));
+          if (count === null) onEnd();
+        },
         (error) => this.destroy(error),
       );
     },
