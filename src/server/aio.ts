@@ -323,7 +323,7 @@ export class Aio implements AioHandle {
    *
    * What is in the read cache came behind the request without TLS, maybe not from the client, and
    * must not be taken for anything that comes after the handshake (CVE-2011-0411). It is an error:
-   * result -1, {@linkcode error} a `Deno.errors.InvalidData`, and there is no TLS.
+   * result -1, {@linkcode error} a `HandshakeError`, and there is no TLS.
    *
    * @param tls Certificate and key; a `TlsContext` saves reading them each time.
    * @param callback Called with 1 as result when the handshake is done; with -2 when the client took

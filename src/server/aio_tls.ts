@@ -8,6 +8,7 @@ import type { AioConn } from "./aio_conn.ts";
 import type { AioInput } from "./aio_input.ts";
 import { type AioOperation, DONE, FAILED, TIMED_OUT } from "./aio_operation.ts";
 import type { AioOutput } from "./aio_output.ts";
+import type { HandshakeError } from "./tls_errors.ts";
 import { handshake, injected, TlsContext, type TlsOptions } from "./tls.ts";
 
 /** The parts of an `Aio` that a start of TLS concerns. */
@@ -56,7 +57,7 @@ export function startAioTls<Owner extends AioHandle>(start: AioTlsStart<Owner>):
     finish(DONE);
   }, (error) => {
     start.resume(conn);
-    finish(error instanceof Deno.errors.TimedOut ? TIMED_OUT : FAILED, error);
+    finish((error as HandshakeError).reason === "late" ? TIMED_OUT : FAILED, error);
   });
 }
 

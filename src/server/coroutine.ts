@@ -9,6 +9,7 @@ import type { FdType } from "../os/socket.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { openServiceListener } from "./service_listener.ts";
+import { HandshakeError } from "./tls_errors.ts";
 
 export { FifoReader } from "./fifo.ts";
 export type { FdType } from "../os/socket.ts";
@@ -148,8 +149,11 @@ export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Pro
 
 /** Clients may go at any time; that is no fault of the server that anybody could mend. */
 function isPeerGone(error: unknown): boolean {
-  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected } = Deno.errors;
-  return [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected]
+  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
+    Deno.errors;
+  // The last two: in a TLS handshake, and from then on without the end that TLS has.
+  const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
+  return [...gone, HandshakeError, UnexpectedEof]
     .some((gone) => error instanceof gone);
 }
 

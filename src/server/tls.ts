@@ -10,6 +10,7 @@ import { AdoptError } from "../os/adopt.ts";
 import { TlsAdopter, type TlsIdentity } from "../os/adopt_tls.ts";
 import { systemClock } from "../os/clock.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { HandshakeError } from "./tls_errors.ts";
 import { cutSoon } from "./tls_leftovers.ts";
 
 /** How long a client has for its handshake where nothing else is said, in seconds. */
@@ -85,7 +86,7 @@ export class TlsContext {
    * @param conn The connection, with no read or write under way. From now on its `close` closes the
    * one over TLS.
    * @returns The same connection over TLS.
-   * @throws {Error} When the client has gone; the connection is closed then.
+   * @throws {HandshakeError} When the client has gone; the connection is closed then.
    */
   async upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
     let secure: Deno.TlsConn;
@@ -93,7 +94,7 @@ export class TlsContext {
       secure = closingGently(await this.#upgrade(conn));
     } catch (error) {
       closeQuietly(conn);
-      throw error;
+      throw failed(error as Error);
     }
     conn.close = conn[Symbol.dispose] = () => secure.close();
     return secure;
@@ -128,8 +129,7 @@ function tellOnce({ message }: Error): void {
  * @param conn The connection over TLS.
  * @param seconds How long to wait.
  * @returns What was agreed on.
- * @throws {Deno.errors.TimedOut} When the client took too long.
- * @throws {Error} When the client speaks no TLS, or has gone.
+ * @throws {HandshakeError} When the client took too long, speaks no TLS, or has gone.
  */
 export async function handshake(
   conn: Deno.TlsConn,
@@ -147,11 +147,12 @@ export async function handshake(
   } catch (cause) {
     if (!late) closeQuietly(conn);
     const error = late
-      ? new Deno.errors.TimedOut(
-        `Cannot finish a handshake: it took more than ${seconds} s, expected less`,
+      ? new HandshakeError(
+        "late",
+        `Cannot finish a TLS handshake: it took more than ${seconds} s, expected less`,
       )
-      : cause;
-    zdebug("a TLS handshake has failed:", (error as Error).message);
+      : failed(cause as Error);
+    zdebug(error.message);
     throw error;
   } finally {
     timer.cancel();
@@ -203,10 +204,15 @@ export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
  *
  * @param bytes How much.
  */
-export function injected(bytes: number): Error {
-  return new Deno.errors.InvalidData(
-    `Cannot start TLS: ${bytes} bytes came in plain text behind the request, expected none`,
-  );
+export function injected(bytes: number): HandshakeError {
+  const message =
+    `Cannot start TLS: ${bytes} bytes came in plain text behind the request, expected none`;
+  zdebug(message);
+  return new HandshakeError("plain text", message);
+}
+
+function failed(cause: Error): HandshakeError {
+  return new HandshakeError("failed", `Cannot finish a TLS handshake: ${cause.message}`, { cause });
 }
 
 function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): TlsIdentity {

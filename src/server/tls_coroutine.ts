@@ -120,9 +120,8 @@ export interface StartTlsOptions {
  * @param options Certificate and key, and what was read too far.
  * @returns The same connection over TLS.
  * @throws {ConfigError} When certificate or key are unusable; it names the file.
- * @throws {Deno.errors.InvalidData} When something is `unread`; the connection is as it was.
- * @throws {Deno.errors.TimedOut} When the client took too long; the connection is closed.
- * @throws {Error} When the handshake failed; the connection is closed.
+ * @throws {HandshakeError} When something is `unread`, and the connection is as it was; or when the
+ * client took too long or failed, and the connection is closed.
  */
 export async function coroutineStartTls(
   conn: Deno.Conn,

@@ -1,6 +1,7 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import { handshake, handshakeOf, TlsContext } from "../../src/server/tls.ts";
+import { HandshakeError } from "../../src/server/tls_errors.ts";
 import { nodeServerTls } from "../../src/server/tls_node.ts";
 import { TempDir } from "../support/temp.ts";
 import { makeCertificate, TEST_CERT, testCertificate } from "../support/tls.ts";
@@ -104,7 +105,7 @@ for (const kind of ["runtime", "node:tls"]) {
     using dir = new TempDir();
     using pair = await (kind === "runtime" ? tcpPair() : unixPair());
     const secure = await context(dir).upgrade(pair.conn);
-    await assertRejects(() => handshake(secure, 0.1), Deno.errors.TimedOut, "more than 0.1 s");
+    await assertRejects(() => handshake(secure, 0.1), HandshakeError, "more than 0.1 s");
     assertEquals(await within(pair.peer.read(new Uint8Array(8)), { what: "the end" }), null);
   });
 
@@ -115,7 +116,10 @@ for (const kind of ["runtime", "node:tls"]) {
       const secure = await context(dir).upgrade(pair.conn);
       await pair.peer.write(new TextEncoder().encode(text));
       if (text === "") pair.peer.close();
-      await assertRejects(() => within(handshake(secure, 10), { what: "a failure" }), Error);
+      await assertRejects(
+        () => within(handshake(secure, 10), { what: "a failure" }),
+        HandshakeError,
+      );
     }
   });
 }
@@ -126,5 +130,5 @@ Deno.test("TlsContext.upgrade() takes no byte that came in plain text for TLS", 
   // Behind the request, in the same packet or not: it is in the kernel, and was not read.
   await pair.peer.write(new TextEncoder().encode("RCPT TO:<x>\r\n"));
   const secure = await context(dir).upgrade(pair.conn);
-  await assertRejects(() => within(handshake(secure, 10), { what: "a failure" }), Error);
+  await assertRejects(() => within(handshake(secure, 10), { what: "a failure" }), HandshakeError);
 });
