@@ -191,7 +191,7 @@ class HttpRun {
           // The address would be the throw-away one.
         },
       }, (request, info) => {
-        this.#lastRequestMs = systemClock.nowMs();
+        if (!this.#retired || !isHttp2(request)) this.#lastRequestMs = systemClock.nowMs();
         if (!WITHOUT_BODY.has(request.method)) this.#count(info);
         return this.#last(handler(request, info));
       }));
@@ -233,6 +233,15 @@ class HttpRun {
       this.#server.shutdown().then(this.#finished, this.#finished);
     });
   }
+}
+
+/**
+ * Over HTTP/2 no answer can tell the client to close the connection, and it needs none: `shutdown`
+ * tells it (GOAWAY), and answers what is on its way (RFC 9113, section 6.8). Only HTTP/1.1 always has
+ * a `Host` (RFC 9112, section 3.2).
+ */
+function isHttp2({ headers }: Request): boolean {
+  return !headers.has("host");
 }
 
 /** An answer that tells the client to close the connection (RFC 9112, section 9.6). */
