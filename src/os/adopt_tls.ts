@@ -172,17 +172,22 @@ function descriptorOf(conn: Deno.Conn): number {
   if (typeof fd !== "number") {
     throw new AdoptError("Cannot put TLS on a connection: its descriptor is not known");
   }
-  const local = endOf(fd, "local"), peer = endOf(fd, "peer");
-  if (local === undefined || peer === undefined) {
+  const found = [endOf(fd, "local"), endOf(fd, "peer")];
+  const expected = [textOf(conn.localAddr), textOf(conn.remoteAddr)];
+  // The number of a closed connection may be taken again.
+  if (found.some((end, index) => portOf(end) !== portOf(expected[index]))) {
     throw new Deno.errors.NotConnected("Cannot put TLS on a connection: it is closed");
   }
-  // It may be closed, and its number taken again.
-  if (local !== textOf(conn.localAddr) || peer !== textOf(conn.remoteAddr)) {
+  if (found.join() !== expected.join()) {
     throw new AdoptError(
-      `Cannot put TLS on a connection: descriptor ${fd} leads from ${local} to ${peer}, expected the ends of the connection`,
+      `Cannot put TLS on a connection: its ends are ${found}, expected ${expected}`,
     );
   }
   return fd;
+}
+
+function portOf(end: string | undefined): string | undefined {
+  return end?.slice(end.lastIndexOf(":"));
 }
 
 function textOf(addr: Deno.Addr): string | undefined {
