@@ -148,7 +148,9 @@ export interface Registration {
  */
 export function findRegistration(target: number): Registration {
   for (const [epoll, name] of openDescriptors()) {
-    const found = name === "anon_inode:[eventpoll]" ? registrationsIn(epoll)(target) : undefined;
+    const found = name === "anon_inode:[eventpoll]"
+      ? registrationsIn(epoll).find(target)
+      : undefined;
     if (found !== undefined) return found;
   }
   throw new AdoptError(
@@ -156,19 +158,32 @@ export function findRegistration(target: number): Registration {
   );
 }
 
+/** What an epoll instance watches, at one moment. */
+export interface Registrations {
+  /** How much there was to read, which takes its time. */
+  readonly length: number;
+  /** Finds the registration of a descriptor, if there was one. */
+  find(target: number): Registration | undefined;
+}
+
 /**
  * Reads how descriptors are registered with one epoll instance (proc(5), `/proc/self/fdinfo`).
  *
  * @param epoll The epoll instance.
- * @returns Finds the registration of a descriptor at the time of the call, if there was one.
  */
-export function registrationsIn(epoll: number): (target: number) => Registration | undefined {
+export function registrationsIn(epoll: number): Registrations {
   const text = readTextProcSelf(`fdinfo/${epoll}`);
-  return (target) => {
-    const line = new RegExp(`^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`, "m");
-    const match = line.exec(text);
-    if (match === null) return undefined;
-    return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
+  return {
+    length: text.length,
+    find(target) {
+      const line = new RegExp(
+        `^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`,
+        "m",
+      );
+      const match = line.exec(text);
+      if (match === null) return undefined;
+      return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
+    },
   };
 }
 

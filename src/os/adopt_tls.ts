@@ -11,7 +11,13 @@
  *
  * @module
  */
-import { AdoptError, findRegistration, type Registration, registrationsIn } from "./adopt.ts";
+import {
+  AdoptError,
+  findRegistration,
+  type Registration,
+  type Registrations,
+  registrationsIn,
+} from "./adopt.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { connectLoopback, endOf, resetConnection, sendAtOnce } from "./connection.ts";
 import { closeFd, duplicateFd, O_CLOEXEC } from "./descriptor.ts";
@@ -28,6 +34,27 @@ const ACCEPT_MS = 2_000;
 
 /** So many numbers are looked at before all that are open. */
 const NEARBY = 64;
+
+/**
+ * With many connections it takes milliseconds to read how the runtime has registered one: from this
+ * length of the text on, as for a thousand of them, it is done once for many.
+ */
+const LONG_TEXT = 80_000, LARGE_BATCH = 16;
+
+const NOTHING = { events: 0, data: 0n };
+
+/** A throw-away connection. */
+interface Opened {
+  /** Its one end, a raw descriptor. */
+  readonly client: number;
+  /** Its other end, which the runtime takes for that of a client. */
+  readonly made: Deno.TlsConn;
+  /** The descriptor of that end. */
+  readonly target: number;
+}
+
+/** Such a one, with how the runtime has registered `target`. */
+type Throwaway = Opened & Registration;
 
 /** What a server identifies itself with. */
 export interface TlsIdentity {
@@ -46,6 +73,8 @@ export class TlsAdopter {
   /** Fulfilled when the listener accepts for nobody. */
   #free: Promise<unknown> = Promise.resolve();
   #closed = false;
+  #spares: Throwaway[] = [];
+  #batch = 1;
   /** The runtime's epoll instance, once it was found. */
   #epoll: number | undefined;
 
@@ -83,30 +112,54 @@ export class TlsAdopter {
   }
 
   async #adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
-    if (this.#closed) throw new AdoptError("Cannot put TLS on a connection: closed");
     // Asked first, since it is the likeliest to fail, and costs least.
     descriptorOf(conn);
-    let client: number | undefined, made: Deno.TlsConn | undefined;
+    const throwaway = await this.#throwaway();
     try {
-      client = connectLoopback(this.#listener.addr.port);
-      const lowest = lowestFree(client);
-      made = await this.#accept(client);
-      this.#exchange({ conn, client, target: findAccepted(client, lowest) });
+      exchange(conn, throwaway);
     } catch (cause) {
-      made?.close();
-      if (client !== undefined) resetConnection(client);
-      if (cause instanceof AdoptError || cause instanceof Deno.errors.NotConnected) throw cause;
-      throw new AdoptError(`Cannot put TLS on a connection: ${(cause as Error).message}`, {
-        cause,
-      });
+      discard(throwaway);
+      throw asAdoptError(cause as Error);
     }
     const { remoteAddr, localAddr } = conn;
     conn.close();
-    resetConnection(client);
-    return Object.defineProperties(made, {
+    resetConnection(throwaway.client);
+    return Object.defineProperties(throwaway.made, {
       remoteAddr: { value: remoteAddr },
       localAddr: { value: localAddr },
     });
+  }
+
+  async #throwaway(): Promise<Throwaway> {
+    if (this.#closed) throw new AdoptError("Cannot put TLS on a connection: closed");
+    const spare = this.#spares.pop();
+    if (spare !== undefined) return spare;
+    const opened: Opened[] = [];
+    try {
+      while (opened.length < this.#batch) opened.push(await this.#open());
+      this.#epoll ??= findRegistration(opened[0].target).epoll;
+      const registrations = registrationsIn(this.#epoll);
+      this.#batch = registrations.length > LONG_TEXT ? LARGE_BATCH : 1;
+      this.#spares = opened.map((one) => ({ ...one, ...required(registrations, one.target) }));
+    } catch (cause) {
+      opened.forEach(discard);
+      throw asAdoptError(cause as Error);
+    }
+    return this.#spares.pop()!;
+  }
+
+  async #open(): Promise<Opened> {
+    const client = connectLoopback(this.#listener.addr.port);
+    let made: Deno.TlsConn | undefined;
+    try {
+      const lowest = lowestFree(client);
+      made = await this.#accept(client);
+      return { client, made, target: findAccepted(client, lowest) };
+    } catch (error) {
+      made?.close();
+      resetConnection(client);
+      throw error;
+    }
   }
 
   /** Accepts the own connection; anybody on this machine may have come before it. */
@@ -126,31 +179,41 @@ export class TlsAdopter {
     }
   }
 
-  /** Puts the connection in the place of the throw-away one, and the other end of that in its own. */
-  #exchange(
-    { conn, client, target }: { conn: Deno.Conn; client: number; target: number },
-  ): void {
-    // Asked again: it may have been closed while the throw-away one was made.
-    const plain = descriptorOf(conn);
-    this.#epoll ??= findRegistration(target).epoll;
-    const find = registrationsIn(this.#epoll);
-    sendAtOnce(plain);
-    const of = { target: required(find(target), target), plain: required(find(plain), plain) };
-    move(plain, target);
-    add(target, of.target);
-    // The open file lives on under the other number, so its registration would, too.
-    remove(plain, of.plain);
-    // A close of the runtime ends the sending as well (shutdown(2)): that must not be the client's.
-    move(client, plain);
-    add(plain, of.plain);
-  }
-
   /** Closes the listener; connections that TLS was put on stay. Harmless the second time. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
+    this.#spares.forEach(discard);
+    this.#spares = [];
   }
+}
+
+/** Puts a connection in the place of a throw-away one, and the other end of that in its own. */
+function exchange(conn: Deno.Conn, { client, target, ...registration }: Throwaway): void {
+  // Asked again: it may have been closed while the throw-away one was made.
+  const plain = descriptorOf(conn);
+  sendAtOnce(plain);
+  move(plain, target);
+  control(EPOLL_CTL_ADD, target, registration);
+  // The open file lives on under the other number, so its registration would, too.
+  const { epoll } = registration;
+  control(EPOLL_CTL_DEL, plain, { epoll, ...NOTHING });
+  // A close of the runtime ends the sending as well (shutdown(2)): that must not be the client's.
+  move(client, plain);
+  // The runtime wants to find a registration when it closes. 0 is what it wakes itself up with.
+  control(EPOLL_CTL_ADD, plain, { epoll, ...NOTHING });
+}
+
+/** Ends a throw-away connection at both ends. */
+function discard({ client, made }: Opened): void {
+  made.close();
+  resetConnection(client);
+}
+
+function asAdoptError(cause: Error): Error {
+  if (cause instanceof AdoptError || cause instanceof Deno.errors.NotConnected) return cause;
+  return new AdoptError(`Cannot put TLS on a connection: ${cause.message}`, { cause });
 }
 
 /**
@@ -210,7 +273,8 @@ function findAccepted(client: number, lowest: number): number {
   throw new AdoptError("Cannot put TLS on a connection: the throw-away one is not open");
 }
 
-function required(found: Registration | undefined, fd: number): Registration {
+function required(registrations: Registrations, fd: number): Registration {
+  const found = registrations.find(fd);
   if (found !== undefined) return found;
   throw new AdoptError(
     `Cannot put TLS on a connection: descriptor ${fd} is not in the runtime's epoll instance`,
@@ -222,16 +286,9 @@ function move(from: number, to: number): void {
   unwrap({ syscall: "dup3", subject: to }, () => libc().dup3(from, to, O_CLOEXEC));
 }
 
-function add(fd: number, { epoll, events, data }: Registration): void {
+function control(operation: number, fd: number, { epoll, events, data }: Registration): void {
   unwrap(
     { syscall: "epoll_ctl", subject: fd },
-    () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, fd, encodeEpollEvent(events, data)),
-  );
-}
-
-function remove(fd: number, { epoll }: Registration): void {
-  unwrap(
-    { syscall: "epoll_ctl", subject: fd },
-    () => libc().epoll_ctl(epoll, EPOLL_CTL_DEL, fd, encodeEpollEvent(0, 0n)),
+    () => libc().epoll_ctl(epoll, operation, fd, encodeEpollEvent(events, data)),
   );
 }
