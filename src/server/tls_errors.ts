@@ -16,6 +16,8 @@ export class HandshakeError extends Error {
   override readonly name = "HandshakeError";
 
   /**
+   * Makes the error.
+   *
    * @param reason What happened.
    * @param message The same at length.
    * @param options `cause`: what the runtime said.

@@ -12,8 +12,9 @@ const SERVERS = ["coroutine loop", "coroutine listener", "aio", "STARTTLS"] as c
 /** Sends back what comes over TLS, in one of the ways that there are. */
 async function echo(arg: string): Promise<void> {
   const [how, address, certFile, keyFile] = arg.split("|");
-  const { aioServerGeneralAioRegister, aioServerMain, defaultAioBase, zinfo, ...server } =
-    await import("../../mod.ts");
+  const { aioServerGeneralAioRegister, aioServerMain, defaultAioBase, ...server } = await import(
+    "../../mod.ts"
+  );
   const tls = { certFile, keyFile, alpnProtocols: ["echo"], handshakeSeconds: 0.5 };
   type Aio = InstanceType<typeof server.Aio>;
   const again = (aio: Aio) => aio.result < 1 ? aio.close() : aio.read(4096, back);

@@ -54,10 +54,16 @@ export function testCertificate(dir: TempDir): CertificateFiles {
  */
 export async function makeCertificate(dir: TempDir, name: string): Promise<CertificateFiles> {
   const files = { certFile: dir.file(`${name}.crt`), keyFile: dir.file(`${name}.key`) };
+  // Not the machine's settings, by which it may come out as that of an authority.
+  const config = dir.write(
+    `${name}.cnf`,
+    "[req]\nprompt=no\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\nCN=localhost\n" +
+      "[ext]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n",
+  );
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  const out = ["-out", files.certFile, "-keyout", files.keyFile];
   const { success, stderr } = await new Deno.Command("openssl", {
-    args: "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-      .split(" ").concat("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-      .concat("-out", files.certFile, "-keyout", files.keyFile),
+    args: ["req", "-x509", "-config", config, "-days", "2", ...curve, ...out],
   }).output();
   if (!success) throw new Error(`Cannot make a certificate: ${new TextDecoder().decode(stderr)}`);
   return files;
