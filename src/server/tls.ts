@@ -1,40 +1,22 @@
 /**
- * What a server needs for TLS: certificate and key, read from files and checked, and the ways in
- * which TLS comes to a connection.
+ * How TLS comes to a connection, from the server's side: the context that holds certificate and key,
+ * the handshake with its limit, and the end.
  *
  * @module
  */
-import { cannot, ConfigError } from "../config/errors.ts";
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError } from "../os/adopt.ts";
 import { TlsAdopter, type TlsIdentity } from "../os/adopt_tls.ts";
 import { systemClock } from "../os/clock.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { HandshakeError } from "./tls_errors.ts";
+import { readIdentity, type TlsOptions } from "./tls_files.ts";
 import { cutSoon } from "./tls_leftovers.ts";
+
+export type { TlsOptions };
 
 /** How long a client has for its handshake where nothing else is said, in seconds. */
 const HANDSHAKE_SECONDS = 10;
-
-/** What TLS needs. */
-export interface TlsOptions {
-  /** The path of the certificate, in PEM form, and of those that vouch for it behind it. */
-  readonly certFile: string;
-  /** The path of its private key, in PEM form, without a passphrase. */
-  readonly keyFile: string;
-  /**
-   * Protocols on offer, the best first (ALPN).
-   *
-   * @default None. HTTP always has h2 and http/1.1.
-   */
-  readonly alpnProtocols?: readonly string[];
-  /**
-   * How long a client may take for its handshake, in seconds; then its connection is closed.
-   *
-   * @default {10}
-   */
-  readonly handshakeSeconds?: number;
-}
 
 /**
  * Certificate and key, ready for use. They are read when it is made, and never again: one for all
@@ -213,53 +195,4 @@ export function injected(bytes: number): HandshakeError {
 
 function failed(cause: Error): HandshakeError {
   return new HandshakeError("failed", `Cannot finish a TLS handshake: ${cause.message}`, { cause });
-}
-
-function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): TlsIdentity {
-  const cert = readPem(certFile, { label: "CERTIFICATE", what: "a certificate" });
-  const key = readPem(keyFile, { label: "PRIVATE KEY", what: "a private key" });
-  try {
-    // The runtime has no other way to check them.
-    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
-  } catch (cause) {
-    throw unusable({ certFile, keyFile, cause: cause as Error });
-  }
-  return { cert, key, alpnProtocols };
-}
-
-function unusable(
-  { certFile, keyFile, cause }: { certFile: string; keyFile: string; cause: Error },
-): ConfigError {
-  const { message } = cause;
-  const about = /KeyMismatch/.test(message)
-    ? { found: `not the key of "${certFile}"`, expected: "the key that belongs to it" }
-    : { found: message, expected: "a private key in PEM form" };
-  return /certificate/i.test(message)
-    ? problem(
-      cannot("use", certFile, { found: message, expected: "a certificate in PEM form" }),
-      cause,
-    )
-    : problem(cannot("use", keyFile, about), cause);
-}
-
-function readPem(path: string, { label, what }: { label: string; what: string }): string {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (cause) {
-    const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;
-    throw problem(cannot("read", path, { found, expected: what }), cause as Error);
-  }
-  if (new RegExp(`^-----BEGIN (?:(?:RSA|EC) )?${label}-----`, "m").test(text)) return text;
-  const other = /^-----BEGIN ([A-Z0-9 ]+)-----/m.exec(text);
-  const found = other === null
-    ? "no PEM in it"
-    : other[1].startsWith("ENCRYPTED")
-    ? "it has a passphrase"
-    : other[1].toLowerCase();
-  throw problem(cannot("use", path, { found, expected: `${what} in PEM form` }));
-}
-
-function problem(message: string, cause?: Error): ConfigError {
-  return new ConfigError([{ message }], { cause });
 }

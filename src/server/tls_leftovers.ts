@@ -19,6 +19,8 @@ let leftovers: Ends[] = [];
  * @param conn The connection, which was closed or is closed now.
  */
 export function cutSoon({ localAddr, remoteAddr }: Deno.TlsConn): void {
+  // On a unix socket it is node:tls that closes, and it needs no help.
+  if (remoteAddr.transport !== "tcp") return;
   if (leftovers.length === 0) systemClock.setTimer(CUT_MS, cut);
   leftovers.push({ local: textOf(localAddr), peer: textOf(remoteAddr) });
 }

@@ -32,10 +32,10 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
   readonly #socket: TLSSocket;
 
   constructor(conn: Deno.Conn, { cert, key, alpnProtocols }: TlsIdentity) {
-    // node:tls is made for its own sockets, and takes any stream.
     const shaken = Promise.withResolvers<Deno.TlsHandshakeInfo>();
     const fail = () =>
       shaken.reject(new Deno.errors.UnexpectedEof("the connection has ended in its TLS handshake"));
+    // Its type asks for a socket of node; it takes any stream.
     const socket = new TLSSocket(streamOf(conn, fail) as never, {
       isServer: true,
       cert,
