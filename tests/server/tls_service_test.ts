@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { descriptorsOf } from "../support/proc.ts";
 import { ReservedPort } from "../support/ports.ts";
 import { startFunction, type TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -161,21 +162,20 @@ for (const how of SERVERS) {
 
 Deno.test("coroutineServeTls() closes a client that says nothing, and holds no place for it", async () => {
   await using server = await start("coroutine loop");
-  const silent = await Promise.all(Array.from({ length: 10 }, () => server.connectPlain()));
-  await Promise.all(silent.map(ends));
-  const open = () =>
-    [...Deno.readDirSync(`/proc/${server.process.pid}/fd`)]
-      .filter(({ name }) => {
-        try {
-          return Deno.readLinkSync(`/proc/${server.process.pid}/fd/${name}`).startsWith("socket:");
-        } catch {
-          return false;
-        }
-      }).length;
+  using first = await server.connect();
+  await ask(first, "hello");
+  const open = () => [...descriptorsOf(server.process.pid).values()].filter(isSocket).length;
   const before = open();
-  await eventually(() => open() <= before, { what: "their descriptors to be closed" });
+  const silent = await Promise.all(Array.from({ length: 10 }, () => server.connectPlain()));
+  await eventually(() => open() === before + 10, { what: "the silent ones to be accepted" });
+  await Promise.all(silent.map(ends));
+  await eventually(() => open() === before, { what: "their descriptors to be closed" });
   for (const conn of silent) conn.close();
   assertMatch(server.process.stderr, /TLS handshake: it took more than 2 s/);
   using conn = await server.connect();
   await ask(conn, "hello");
 });
+
+function isSocket(target: string): boolean {
+  return target.startsWith("socket:");
+}
