@@ -45,6 +45,7 @@ export { AioBase, aioBaseCreate, type AioBaseOptions } from "./src/server/aio_ba
 export {
   aioServerGeneralAioRegister,
   type AioService,
+  type AioServiceOptions,
   defaultAioBase,
 } from "./src/server/aio_service.ts";
 export * from "./src/server/common.ts";

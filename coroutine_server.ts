@@ -32,6 +32,14 @@ export {
   coroutineServe,
   FifoReader,
 } from "./src/server/coroutine.ts";
+export {
+  coroutineListenTls,
+  coroutineServeTls,
+  coroutineStartTls,
+  type ServeTlsOptions,
+  type StartTlsOptions,
+  type TlsConnectionHandler,
+} from "./src/server/tls_coroutine.ts";
 export * from "./src/server/common.ts";
 
 /**

@@ -139,25 +139,62 @@ function requireKind(target: number, wanted: ListenAddress["kind"]): void {
   }
 }
 
-interface Registration {
+/** How a descriptor is registered with an epoll instance. */
+export interface Registration {
+  /** The epoll instance. */
   readonly epoll: number;
+  /** The event mask. */
   readonly events: number;
+  /** What comes with each event. */
   readonly data: bigint;
 }
 
-/** Finds how the runtime registered a descriptor (proc(5), `/proc/self/fdinfo`). */
-function findRegistration(target: number): Registration {
-  const line = new RegExp(`^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`, "m");
+/**
+ * Finds how the runtime registered a descriptor.
+ *
+ * @param target The descriptor.
+ * @returns The registration.
+ * @throws {AdoptError} When there is none.
+ */
+export function findRegistration(target: number): Registration {
   for (const [epoll, name] of openDescriptors()) {
-    if (name !== "anon_inode:[eventpoll]") continue;
-    const match = line.exec(readTextProcSelf(`fdinfo/${epoll}`));
-    if (match !== null) {
-      return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
-    }
+    const found = name === "anon_inode:[eventpoll]"
+      ? registrationsIn(epoll).find(target)
+      : undefined;
+    if (found !== undefined) return found;
   }
   throw new AdoptError(
     `Cannot adopt a listener: descriptor ${target} is in no epoll instance, expected it in the runtime's`,
   );
+}
+
+/** What an epoll instance watches, at one moment. */
+export interface Registrations {
+  /** How much there was to read, which takes its time. */
+  readonly length: number;
+  /** Finds the registration of a descriptor, if there was one. */
+  find(target: number): Registration | undefined;
+}
+
+/**
+ * Reads how descriptors are registered with one epoll instance (proc(5), `/proc/self/fdinfo`).
+ *
+ * @param epoll The epoll instance.
+ */
+export function registrationsIn(epoll: number): Registrations {
+  const text = readTextProcSelf(`fdinfo/${epoll}`);
+  return {
+    length: text.length,
+    find(target) {
+      const line = new RegExp(
+        `^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`,
+        "m",
+      );
+      const match = line.exec(text);
+      if (match === null) return undefined;
+      return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
+    },
+  };
 }
 
 /** dup3(2): closes `target`, which ends its old registration, and makes it a duplicate of `fd`. */

@@ -268,7 +268,12 @@ export function servesBothFamilies(fd: number): boolean {
 /** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
 export type ListenerDescription = ListenAddress;
 
-function addressText(binary: Uint8Array<ArrayBuffer>): string {
+/**
+ * Writes an IP address as text (inet_ntop(3)).
+ *
+ * @param binary Its 4 or 16 bytes.
+ */
+export function addressText(binary: Uint8Array<ArrayBuffer>): string {
   const text = new Uint8Array(46);
   const family = binary.length === 16 ? AF_INET6 : AF_INET;
   libc().inet_ntop(family, binary, text, text.length);

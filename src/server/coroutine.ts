@@ -9,6 +9,7 @@ import type { FdType } from "../os/socket.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { openServiceListener } from "./service_listener.ts";
+import { HandshakeError } from "./tls_errors.ts";
 
 export { FifoReader } from "./fifo.ts";
 export type { FdType } from "../os/socket.ts";
@@ -127,7 +128,13 @@ function nullIfClosed(error: unknown): null {
   throw error;
 }
 
-async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
+/**
+ * Serves one connection, and closes it.
+ *
+ * @param conn The connection; a server that drains waits until it is served.
+ * @param handler Serves it. What it throws is logged.
+ */
+export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
   const finished = serverLifecycle.activity.begin();
   try {
     await handler(conn);
@@ -142,8 +149,11 @@ async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<vo
 
 /** Clients may go at any time; that is no fault of the server that anybody could mend. */
 function isPeerGone(error: unknown): boolean {
-  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected } = Deno.errors;
-  return [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected]
+  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
+    Deno.errors;
+  // The last two: in a TLS handshake, and from then on without the end that TLS has.
+  const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
+  return [...gone, HandshakeError, UnexpectedEof]
     .some((gone) => error instanceof gone);
 }
 

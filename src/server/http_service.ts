@@ -6,13 +6,15 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError, adoptInto, muteAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
+import { sendAtOnce } from "../os/connection.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType } from "../os/socket.ts";
-import type { HttpErrorHandler, HttpHandler, HttpServing } from "./http_serving.ts";
+import type { HttpErrorHandler, HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
+import { TlsContext, type TlsOptions } from "./tls.ts";
 
 export type { HttpHandler } from "./http_serving.ts";
 
@@ -24,6 +26,12 @@ export interface ServeHttpOptions {
    * @default Logs the error and answers 500.
    */
   readonly onError?: (error: unknown) => Response | Promise<Response>;
+  /**
+   * Certificate and key: HTTP/2 and HTTP/1.1 over TLS. Only for `inet`.
+   *
+   * @default No TLS.
+   */
+  readonly tls?: TlsOptions | TlsContext;
 }
 
 /**
@@ -40,7 +48,8 @@ export interface ServeHttpOptions {
  * @param fdType What `serviceRegister` was told; not `fifo`.
  * @param handler Answers one request.
  * @param options What else can be set.
- * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
+ * @throws {TypeError} For a fifo, for TLS on a unix socket, or when `fd` is no listening socket.
+ * @throws {ConfigError} When certificate or key are unusable; it names the file.
  */
 export function serveHttp(
   fd: number,
@@ -52,28 +61,41 @@ export function serveHttp(
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   const { kind } = serviceAddress(fd);
+  const tls = options.tls && httpTls(fd, { kind, tls: options.tls });
   const serving = { handler, onError: options.onError ?? answerError };
-  if (!mayUseFfi()) return serveByNode(fd, serving);
+  if (!mayUseFfi()) return serveByNode(fd, serving, tls);
   try {
     new HttpService(fd, {
       ...serving,
       serve: (common, handler) =>
         kind === "unix"
           ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, handler)
-          : Deno.serve({ hostname: "127.0.0.1", port: 0, ...common }, handler),
+          : Deno.serve({ hostname: "127.0.0.1", port: 0, ...tls, ...common }, handler),
     });
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; descriptor ${fd} is served through node:http, which is slower`);
-    serveByNode(fd, serving);
+    serveByNode(fd, serving, tls);
   }
 }
 
-function serveByNode(fd: number, serving: HttpServing): void {
+function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): void {
   // What comes meanwhile waits in the queue.
   const loaded = serverLifecycle.activity.begin();
-  import("./node_http.ts").then(({ NodeHttpService }) => new NodeHttpService(fd, serving))
+  import("./node_http.ts").then(({ NodeHttpService }) => new NodeHttpService(fd, serving, tls))
     .catch((error) => zinfo(`Cannot serve HTTP on descriptor ${fd}:`, error)).finally(loaded);
+}
+
+function httpTls(
+  fd: number,
+  { kind, tls }: { kind: FdType; tls: TlsOptions | TlsContext },
+): HttpTls {
+  if (kind === "unix") {
+    throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
+  }
+  const { cert, key } = TlsContext.of(tls).identity;
+  if (mayUseFfi()) sendAtOnce(fd);
+  return { cert, key };
 }
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
@@ -174,7 +196,7 @@ class HttpRun {
           // The address would be the throw-away one.
         },
       }, (request, info) => {
-        this.#lastRequestMs = systemClock.nowMs();
+        if (!this.#retired || !isHttp2(request)) this.#lastRequestMs = systemClock.nowMs();
         if (!WITHOUT_BODY.has(request.method)) this.#count(info);
         return this.#last(handler(request, info));
       }));
@@ -218,6 +240,15 @@ class HttpRun {
       this.#server.shutdown().then(this.#finished, this.#finished);
     });
   }
+}
+
+/**
+ * Over HTTP/2 no answer can tell the client to close the connection, and it needs none: `shutdown`
+ * tells it (GOAWAY), and answers what is on its way (RFC 9113, section 6.8). Only HTTP/1.1 always has
+ * a `Host` (RFC 9112, section 3.2).
+ */
+function isHttp2({ headers }: Request): boolean {
+  return !headers.has("host");
 }
 
 /** An answer that tells the client to close the connection (RFC 9112, section 9.6). */

@@ -18,3 +18,9 @@ export interface HttpServing {
   readonly handler: HttpHandler;
   readonly onError: HttpErrorHandler;
 }
+
+/** Certificate and key of HTTP over TLS, in PEM. */
+export interface HttpTls {
+  readonly cert: string;
+  readonly key: string;
+}

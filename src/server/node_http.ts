@@ -5,10 +5,11 @@
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { Server as NetServer } from "node:net";
 import { zdebug, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import type { HttpServing } from "./http_serving.ts";
+import type { HttpServing, HttpTls } from "./http_serving.ts";
 import { keepAccepting } from "./node_accepting.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { NodeExchange } from "./node_http_exchange.ts";
@@ -40,14 +41,19 @@ export class NodeHttpService {
   /**
    * @param fd A listening socket, which the service takes ownership of.
    * @param serving What answers.
+   * @param tls Certificate and key, for HTTP over TLS.
    */
-  constructor(fd: number, serving: HttpServing) {
+  constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
     this.#serving = serving;
     this.#finished = serverLifecycle.activity.begin();
-    // As with the runtime's server, a request may take as long as it takes.
-    this.#server = createServer({ requestTimeout: 0 }, (request, response) => {
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response);
-    });
+    };
+    // As with the runtime's server, a request may take as long as it takes.
+    const options = { requestTimeout: 0 };
+    this.#server = tls === undefined
+      ? createServer(options, answer)
+      : createTlsServer({ ...options, ...tls }, answer);
     this.#server.on("error", (error) => this.#shortage.pause(error));
     this.#server.on("clientError", (error, socket) => {
       zdebug("a client broke the protocol:", error);
@@ -76,6 +82,8 @@ export class NodeHttpService {
 
   #stop(): void {
     this.#draining = true;
+    // Those that have just connected have their second, too.
+    this.#lastRequestMs = systemClock.nowMs();
     // That of node:http closes connections between two requests too, one of which may be on its way.
     NetServer.prototype.close.call(this.#server);
     this.#letGo();

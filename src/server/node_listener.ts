@@ -97,13 +97,17 @@ class NodeListener implements Deno.Listener {
 }
 
 /** A node:net socket in the shape of the runtime's connections. */
-class NodeConn implements Deno.Conn {
+export class NodeConn implements Deno.Conn {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
   readonly #socket: Socket;
   #streams?: { readable: ReadableStream; writable: WritableStream };
   #closed = false;
 
+  /**
+   * @param socket The socket, which the connection then owns.
+   * @param listening What it was accepted on, for a unix socket.
+   */
   constructor(socket: Socket, listening: Deno.Addr) {
     this.#socket = socket;
     const { localAddress, localPort, remoteAddress, remotePort } = socket;
@@ -173,6 +177,11 @@ class NodeConn implements Deno.Conn {
   close(): void {
     this.#checkOpen();
     this.#closed = true;
+    this.shut();
+  }
+
+  /** Ends the socket. */
+  protected shut(): void {
     this.#socket.destroy();
   }
 
@@ -200,8 +209,9 @@ class NodeConn implements Deno.Conn {
   }
 
   [Symbol.dispose](): void {
+    if (this.#closed) return;
     this.#closed = true;
-    this.#socket.destroy();
+    this.shut();
   }
 }
 

@@ -122,7 +122,11 @@ async function connectToMaster(
 
 /** Loads what is imported only where it is needed, and may be out of reach when it is. */
 async function loadAll(): Promise<void> {
-  await Promise.all([import("./node_listener.ts"), import("./node_http.ts")]);
+  await Promise.all([
+    import("./node_listener.ts"),
+    import("./node_http.ts"),
+    import("./tls_node.ts"),
+  ]);
 }
 
 type Mode = "MASTER" | "alone";

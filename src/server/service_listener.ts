@@ -77,7 +77,8 @@ async function listenByNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener>
   return await listenNode(fd, addr);
 }
 
-function runtimeAddr(address: ListenAddress): Deno.Addr {
+/** What the runtime calls an address. */
+export function runtimeAddr(address: ListenAddress): Deno.Addr {
   return address.kind === "inet"
     ? { transport: "tcp", hostname: address.hostname, port: address.port }
     : { transport: "unix", path: address.path };
