@@ -240,26 +240,62 @@ export function describeListener(fd: number): ListenerDescription {
       `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,
     );
   }
-  const bytes = new Uint8Array(SOCKADDR_BYTES);
-  const length = new Uint32Array([bytes.length]);
-  unwrap({ syscall: "getsockname", subject: fd }, () => libc().getsockname(fd, bytes, length));
+  const address = boundAddress(fd);
+  if (address === undefined) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: a socket of another family, expected inet or unix`,
+    );
+  }
+  return address;
+}
+
+/**
+ * What a descriptor listens on, for one that may be anything, and may be closed at any moment by
+ * another thread.
+ *
+ * @param fd The descriptor.
+ * @returns The address; undefined when it is no listening inet or unix socket.
+ */
+export function listeningAt(fd: number): ListenAddress | undefined {
+  const value = new Int32Array(1), length = new Uint32Array([value.byteLength]);
+  const answer = libc().getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length);
+  return answer === 0 && value[0] === 1 ? boundAddress(fd) : undefined;
+}
+
+/** What a socket is bound to; undefined when it is of another family, or no socket any more. */
+function boundAddress(fd: number): ListenAddress | undefined {
+  return readAddress((bytes, length) => libc().getsockname(fd, bytes, length));
+}
+
+function readAddress(
+  call: (bytes: Uint8Array<ArrayBuffer>, length: Uint32Array<ArrayBuffer>) => number,
+): ListenAddress | undefined {
+  const bytes = new Uint8Array(SOCKADDR_BYTES), length = new Uint32Array([bytes.length]);
+  if (call(bytes, length) !== 0) return undefined;
   const raw = decodeAddress(bytes.subarray(0, length[0]));
   switch (raw.family) {
     case "inet":
-      return { kind: "inet", hostname: addressText(raw.address), port: raw.port };
+      return { kind: "inet", hostname: inetText(raw.address), port: raw.port };
     case "unix":
       return { kind: "unix", path: raw.path };
     case "other":
-      throw new TypeError(
-        `Cannot serve descriptor ${fd}: address family ${raw.number}, expected inet or unix`,
-      );
+      return undefined;
   }
 }
 
 /** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
 export type ListenerDescription = ListenAddress;
 
-function addressText(binary: Uint8Array<ArrayBuffer>): string {
+/**
+ * An address as one text: equal for equal addresses, and readable.
+ *
+ * @param address The address.
+ */
+export function addressText(address: ListenAddress): string {
+  return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
+}
+
+function inetText(binary: Uint8Array<ArrayBuffer>): string {
   const text = new Uint8Array(46);
   const family = binary.length === 16 ? AF_INET6 : AF_INET;
   libc().inet_ntop(family, binary, text, text.length);
