@@ -15,12 +15,32 @@ import { encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
 import { readTextProcSelf } from "./proc_self.ts";
-import { addressText, describeListener, type ListenAddress, listeningAt } from "./socket.ts";
+import { spareDescriptor } from "./spare_descriptor.ts";
+import {
+  addressText,
+  describeListener,
+  type ListenAddress,
+  listenAddressOf,
+  listeningAt,
+} from "./socket.ts";
 
 /** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
 export class AdoptError extends Error {
   /** The error class's name. */
   override readonly name = "AdoptError";
+}
+
+/** The descriptors of what was made here and is open. */
+const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
+
+/**
+ * The descriptor of an adopted listener, which is the runtime's, and open until the listener is closed.
+ *
+ * @param made What {@linkcode adoptListener} or {@linkcode adoptInto} returned.
+ * @returns The descriptor; undefined for anything else.
+ */
+export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number | undefined {
+  return adopted.get(made);
 }
 
 /**
@@ -68,6 +88,7 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
       { syscall: "epoll_ctl", subject: target },
       () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
     );
+    adopted.set(made, target);
   } catch (cause) {
     discard(made);
     if (cause instanceof AdoptError) throw cause;
@@ -90,6 +111,10 @@ function discard(made: Deno.Listener | Deno.HttpServer): void {
  * @throws {AdoptError} When it was not adopted.
  */
 export function muteAdopted(fd: number): void {
+  spareDescriptor.lend(() => mute(fd));
+}
+
+function mute(fd: number): void {
   const open = openDescriptors();
   const target = open.keys().find((other) => other !== fd && open.get(other) === open.get(fd));
   if (target === undefined) {
@@ -112,7 +137,7 @@ function descriptorOf(
   made: Deno.Listener | Deno.HttpServer,
   wanted: ListenAddress["kind"],
 ): number {
-  const address = listenAddress(made.addr);
+  const address = listenAddressOf(made.addr);
   if (address.kind !== wanted) {
     throw new AdoptError(
       `Cannot adopt a listener: the runtime made one of kind ${address.kind}, expected ${wanted}`,
@@ -127,12 +152,6 @@ function descriptorOf(
   throw new AdoptError(
     `Cannot adopt a listener: no descriptor listens on ${text}, expected that of the runtime`,
   );
-}
-
-function listenAddress(addr: Deno.Addr): ListenAddress {
-  if ("path" in addr) return { kind: "unix", path: addr.path };
-  const { hostname, port } = addr as Deno.NetAddr;
-  return { kind: "inet", hostname, port };
 }
 
 interface Registration {

@@ -183,6 +183,21 @@ export function removeSocketFile(file: SocketFile): void {
 }
 
 /**
+ * Takes the next connection from the queue of a listener (accept(2)).
+ *
+ * @param fd The listening socket, non-blocking. Borrowed.
+ * @returns The connection, non-blocking, close-on-exec and owned by the caller; undefined when nobody
+ * waits.
+ * @throws {SysError} When there is no descriptor free, or the connection is gone already.
+ */
+export function acceptFd(fd: number): number | undefined {
+  return unwrapOrBlock(
+    { syscall: "accept4", subject: fd },
+    () => libc().accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC),
+  );
+}
+
+/**
  * A connected pair of stream sockets, both close-on-exec (socketpair(2)).
  *
  * @returns The two descriptors, owned by the caller.
@@ -262,6 +277,20 @@ export function listeningAt(fd: number): ListenAddress | undefined {
   return answer === 0 && value[0] === 1 ? boundAddress(fd) : undefined;
 }
 
+/**
+ * The two ends of a connection, of a descriptor that may be anything, as for {@linkcode listeningAt}.
+ *
+ * @param fd The descriptor.
+ * @returns Its addresses; undefined when it is no connected inet or unix socket.
+ */
+export function connectedAt(
+  fd: number,
+): { readonly local: ListenAddress; readonly peer: ListenAddress } | undefined {
+  const peer = readAddress((bytes, length) => libc().getpeername(fd, bytes, length));
+  const local = peer && boundAddress(fd);
+  return local && { local, peer };
+}
+
 /** What a socket is bound to; undefined when it is of another family, or no socket any more. */
 function boundAddress(fd: number): ListenAddress | undefined {
   return readAddress((bytes, length) => libc().getsockname(fd, bytes, length));
@@ -285,6 +314,17 @@ function readAddress(
 
 /** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
 export type ListenerDescription = ListenAddress;
+
+/**
+ * The address that a listener of the runtime tells.
+ *
+ * @param addr The address, as the runtime has it.
+ */
+export function listenAddressOf(addr: Deno.Addr): ListenAddress {
+  if ("path" in addr) return { kind: "unix", path: addr.path };
+  const { hostname, port } = addr as Deno.NetAddr;
+  return { kind: "inet", hostname, port };
+}
 
 /**
  * An address as one text: equal for equal addresses, and readable.
