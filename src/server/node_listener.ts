@@ -1,6 +1,8 @@
 /**
- * A listener over an inherited descriptor by way of node:net: slower to load and to run than a
- * native one, and right wherever adopting one does not work.
+ * A listener over an inherited descriptor by way of node:net alone: slower to load and to run than a
+ * native one, and of use where no system call can be made. Its server can't be held back: it accepts
+ * all that come, served or not; and it tells nothing of a lack of descriptors, after which it does
+ * not take those who waited. {@link file://./fd_listener.ts} is better wherever it works.
  *
  * @module
  */
@@ -93,13 +95,17 @@ class NodeListener implements Deno.Listener {
 }
 
 /** A node:net socket in the shape of the runtime's connections. */
-class NodeConn implements Deno.Conn {
+export class NodeConn implements Deno.Conn {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
   readonly #socket: Socket;
   #streams?: { readable: ReadableStream; writable: WritableStream };
   #closed = false;
 
+  /**
+   * @param socket The socket, paused.
+   * @param listening Where it was accepted.
+   */
   constructor(socket: Socket, listening: Deno.Addr) {
     this.#socket = socket;
     const { localAddress, localPort, remoteAddress, remotePort } = socket;

@@ -7,10 +7,21 @@
  *
  * @module
  */
+import { defaultConfig } from "../config/config.ts";
+import { readStrictly } from "../config/effective.ts";
+import { SERVER_PROC_COUNT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
-import { AdoptError, adoptListener } from "../os/adopt.ts";
+import { adoptedDescriptor, AdoptError, adoptListener } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { describeListener, type FdType, type ListenAddress } from "../os/socket.ts";
+import {
+  describeListener,
+  type FdType,
+  type ListenAddress,
+  listenAddressOf,
+} from "../os/socket.ts";
+import { spareDescriptor } from "../os/spare_descriptor.ts";
+import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
+import { AcceptPace } from "./accept_pace.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { Shortage } from "./shortage.ts";
 
@@ -57,16 +68,18 @@ export function openServiceListener(
     throw new TypeError(`Cannot listen on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   const addr = runtimeAddr(describeListener(fd));
-  let inner: Deno.Listener | Promise<Deno.Listener>;
+  const shared = readStrictly(defaultConfig, SERVER_PROC_COUNT) > 1;
+  let inner: Deno.Listener;
   try {
     inner = adopt(fd);
-    closeFd(fd);
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
-    inner = import("./node_listener.ts").then(({ listenNode }) => listenNode(fd, addr));
+    const inner = import("./fd_listener.ts").then(({ FdListener }) => new FdListener(fd, addr));
+    return new ServiceListener(inner, addr, { fd, shared });
   }
-  return new ServiceListener(inner, addr);
+  closeFd(fd);
+  return new ServiceListener(inner, addr, { fd: adoptedDescriptor(inner), shared });
 }
 
 function runtimeAddr(address: ListenAddress): Deno.Addr {
@@ -75,23 +88,43 @@ function runtimeAddr(address: ListenAddress): Deno.Addr {
     : { transport: "unix", path: address.path };
 }
 
+/** What a {@linkcode ServiceListener} knows of the socket that it accepts on. */
+export interface SharedSocket {
+  /** A descriptor of it, valid until the listener is closed. Borrowed. */
+  readonly fd?: number;
+  /** Whether other processes accept on it, too; default false. */
+  readonly shared?: boolean;
+}
+
 /** See {@linkcode openServiceListener}. */
 export class ServiceListener implements Deno.Listener {
   readonly #inner: Deno.Listener | Promise<Deno.Listener>;
-  /** Set by the constructor, and not needed by a `close` from within it. */
-  readonly #forget: () => void = () => {};
+  readonly #counts: AcceptCounts;
+  readonly #shortage: Shortage;
+  readonly #pace: AcceptPace | undefined;
+  readonly #releases: (() => void)[] = [];
   #closed = false;
-  #accepting = 0;
+  #accepting = false;
   #onAccepted?: () => void;
-  readonly #shortage = new Shortage();
 
   /**
    * @param inner The listener of the runtime, or of node:net.
    * @param addr What it is bound to.
+   * @param socket Its socket.
    */
-  constructor(inner: Deno.Listener | Promise<Deno.Listener>, readonly addr: Deno.Addr) {
+  constructor(
+    inner: Deno.Listener | Promise<Deno.Listener>,
+    readonly addr: Deno.Addr,
+    { fd, shared = false }: SharedSocket = {},
+  ) {
     this.#inner = inner;
-    this.#forget = serverLifecycle.onStopAccepting(() => this.close());
+    this.#counts = countAccepts(listenAddressOf(addr));
+    this.#shortage = new Shortage(this.#counts, { fd });
+    if (shared) this.#pace = new AcceptPace();
+    if (fd !== undefined) this.#releases.push(spareDescriptor.hold());
+    // When the stop has been, this closes it at once.
+    const forget = serverLifecycle.onStopAccepting(() => this.close());
+    if (!this.#closed) this.#releases.push(forget);
   }
 
   /**
@@ -106,25 +139,36 @@ export class ServiceListener implements Deno.Listener {
 
   /** As {@linkcode accept}, for one who reports its connections in another way. */
   async acceptUncounted(): Promise<Deno.Conn> {
-    this.#accepting++;
+    if (this.#accepting) throw new Deno.errors.Busy("Another accept task is ongoing");
+    this.#accepting = true;
     try {
-      for (;;) {
-        try {
-          const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
-          // Asked even when it is closed: it may have accepted one before.
-          return await inner.accept();
-        } catch (error) {
-          if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
-          if (error instanceof Deno.errors.Busy) throw error;
-          await this.#survive(error as Error & { code?: string });
-        }
-      }
+      const conn = await this.#acceptOne();
+      this.#counts.accepted!++;
+      this.#pace?.accepted();
+      return conn;
     } finally {
-      if (--this.#accepting === 0) this.#onAccepted?.();
+      this.#accepting = false;
+      this.#onAccepted?.();
+    }
+  }
+
+  async #acceptOne(): Promise<Deno.Conn> {
+    for (;;) {
+      const pause = this.#pace?.pause();
+      if (pause !== undefined) await pause;
+      try {
+        const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
+        // Asked even when it is closed: it may have accepted one before.
+        return await inner.accept();
+      } catch (error) {
+        if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
+        await this.#survive(error as Error & { code?: string });
+      }
     }
   }
 
   async #survive(error: Error & { code?: string }): Promise<void> {
+    this.#counts.errors++;
     if (error.code !== undefined && CONNECTION_ERRORS.has(error.code)) return;
     await this.#shortage.pause(error);
   }
@@ -133,9 +177,11 @@ export class ServiceListener implements Deno.Listener {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#forget();
-    if (this.#accepting > 0) this.#awaitAccepted();
+    if (this.#accepting) this.#awaitAccepted();
+    this.#shortage.stop();
     this.#withInner((inner) => inner.close());
+    this.#counts.log();
+    for (const release of this.#releases) release();
   }
 
   /**
