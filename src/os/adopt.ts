@@ -15,12 +15,32 @@ import { encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
 import { readTextProcSelf } from "./proc_self.ts";
-import { describeListener, type ListenAddress } from "./socket.ts";
+import { spareDescriptor } from "./spare_descriptor.ts";
+import {
+  addressText,
+  describeListener,
+  type ListenAddress,
+  listenAddressOf,
+  listeningAt,
+} from "./socket.ts";
 
 /** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
 export class AdoptError extends Error {
   /** The error class's name. */
   override readonly name = "AdoptError";
+}
+
+/** The descriptors of what was made here and is open. */
+const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
+
+/**
+ * The descriptor of an adopted listener, which is the runtime's, and open until the listener is closed.
+ *
+ * @param made What {@linkcode adoptListener} or {@linkcode adoptInto} returned.
+ * @returns The descriptor; undefined for anything else.
+ */
+export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number | undefined {
+  return adopted.get(made);
 }
 
 /**
@@ -43,8 +63,8 @@ export function adoptListener(fd: number): Deno.Listener {
  * Puts an inherited socket in the place of the listener that a function of the runtime makes.
  *
  * @param fd As for {@linkcode adoptListener}.
- * @param create Makes exactly one listener, of the same kind as `fd`, before it returns; an
- * example is `Deno.serve` with port 0.
+ * @param create Makes a listener of the same kind as `fd`, with an address of its own, before it
+ * returns; an example is `Deno.serve` with port 0.
  * @returns What `create` returned.
  * @throws {AdoptError} When a step does not match; what `create` made is closed then.
  * @throws {TypeError} When `fd` is no listening stream socket; `create` is not called then.
@@ -59,17 +79,16 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   }
   // The runtime calls accept(2) on its event loop and relies on EAGAIN.
   setNonblocking(fd);
-  const before = openDescriptors();
   const made = createIfPermitted(create);
   try {
-    const target = newSocket(before);
-    requireKind(target, wanted.kind);
+    const target = descriptorOf(made, wanted.kind);
     const { epoll, events, data } = findRegistration(target);
     replaceDescriptor({ fd, target, wanted });
     unwrap(
       { syscall: "epoll_ctl", subject: target },
       () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
     );
+    adopted.set(made, target);
   } catch (cause) {
     discard(made);
     if (cause instanceof AdoptError) throw cause;
@@ -102,6 +121,10 @@ function discard(made: Deno.Listener | Deno.HttpServer): void {
  * @throws {AdoptError} When it was not adopted.
  */
 export function muteAdopted(fd: number): void {
+  spareDescriptor.lend(() => mute(fd));
+}
+
+function mute(fd: number): void {
   const open = openDescriptors();
   const target = open.keys().find((other) => other !== fd && open.get(other) === open.get(fd));
   if (target === undefined) {
@@ -116,27 +139,29 @@ export function muteAdopted(fd: number): void {
   );
 }
 
-/** Finds the one socket that is open now and was not before. */
-function newSocket(before: ReadonlyMap<number, string>): number {
-  const found: number[] = [];
+/**
+ * Finds the descriptor of a listener by what it is bound to. Which one is new tells nothing: other
+ * threads of the process open and close sockets at any moment.
+ */
+function descriptorOf(
+  made: Deno.Listener | Deno.HttpServer,
+  wanted: ListenAddress["kind"],
+): number {
+  const address = listenAddressOf(made.addr);
+  if (address.kind !== wanted) {
+    throw new AdoptError(
+      `Cannot adopt a listener: the runtime made one of kind ${address.kind}, expected ${wanted}`,
+    );
+  }
+  const text = addressText(address);
   for (const [fd, target] of openDescriptors()) {
-    if (before.get(fd) !== target && target.startsWith("socket:")) found.push(fd);
+    if (!target.startsWith("socket:")) continue;
+    const found = listeningAt(fd);
+    if (found !== undefined && addressText(found) === text) return fd;
   }
-  if (found.length !== 1) {
-    throw new AdoptError(
-      `Cannot adopt a listener: the runtime opened ${found.length} sockets for it, expected 1`,
-    );
-  }
-  return found[0];
-}
-
-function requireKind(target: number, wanted: ListenAddress["kind"]): void {
-  const { kind } = describeListener(target);
-  if (kind !== wanted) {
-    throw new AdoptError(
-      `Cannot adopt a listener: the runtime made one of kind ${kind}, expected ${wanted}`,
-    );
-  }
+  throw new AdoptError(
+    `Cannot adopt a listener: no descriptor listens on ${text}, expected that of the runtime`,
+  );
 }
 
 /** How a descriptor is registered with an epoll instance. */
@@ -202,12 +227,8 @@ function replaceDescriptor(
   { fd, target, wanted }: { fd: number; target: number; wanted: ListenAddress },
 ): void {
   unwrap({ syscall: "dup3", subject: target }, () => libc().dup3(fd, target, O_CLOEXEC));
-  const got = addressKey(describeListener(target)), expected = addressKey(wanted);
+  const got = addressText(describeListener(target)), expected = addressText(wanted);
   if (got !== expected) {
     throw new AdoptError(`Cannot adopt a listener: it is bound to ${got}, expected ${expected}`);
   }
-}
-
-function addressKey(address: ListenAddress): string {
-  return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
 }

@@ -19,7 +19,7 @@ import {
   registrationsIn,
 } from "./adopt.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { connectLoopback, endOf, resetConnection, sendAtOnce } from "./connection.ts";
+import { connectLoopback, endOf, resetConnection, sendAtOnce } from "./connections.ts";
 import { closeFd, duplicateFd, O_CLOEXEC } from "./descriptor.ts";
 import { encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";

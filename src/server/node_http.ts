@@ -11,8 +11,11 @@ import { zdebug, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import type { HttpServing, HttpTls } from "./http_serving.ts";
 import { keepAccepting } from "./node_accepting.ts";
+import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
+import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { NodeExchange } from "./node_http_exchange.ts";
+import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
@@ -30,7 +33,8 @@ const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
 export class NodeHttpService {
   readonly #server: Server;
   readonly #serving: HttpServing;
-  readonly #shortage = new Shortage();
+  readonly #counts: AcceptCounts;
+  readonly #shortage: Shortage;
   readonly #finished: () => void;
   readonly #letGo: () => void;
   #draining = false;
@@ -45,6 +49,8 @@ export class NodeHttpService {
    */
   constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
     this.#serving = serving;
+    this.#counts = countAccepts(serviceAddress(fd));
+    this.#shortage = new Shortage(this.#counts);
     this.#finished = serverLifecycle.activity.begin();
     const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response);
@@ -54,7 +60,11 @@ export class NodeHttpService {
     this.#server = tls === undefined
       ? createServer(options, answer)
       : createTlsServer({ ...options, ...tls }, answer);
-    this.#server.on("error", (error) => this.#shortage.pause(error));
+    this.#server.on("connection", () => this.#counts.accepted!++);
+    this.#server.on("error", (error) => {
+      this.#counts.errors++;
+      this.#shortage.pause(error);
+    });
     this.#server.on("clientError", (error, socket) => {
       zdebug("a client broke the protocol:", error);
       if (socket.writable) socket.end(BAD_REQUEST);
@@ -62,7 +72,10 @@ export class NodeHttpService {
     });
     this.#server.listen({ fd });
     this.#letGo = keepAccepting(this.#server);
-    serverLifecycle.onStopAccepting(() => this.#stop());
+    serverLifecycle.onStopAccepting(
+      (last) => closeServed(() => this.#stop(), { last, fd }),
+      fd,
+    );
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -87,6 +100,8 @@ export class NodeHttpService {
     // That of node:http closes connections between two requests too, one of which may be on its way.
     NetServer.prototype.close.call(this.#server);
     this.#letGo();
+    this.#counts.log();
+    this.#shortage.stop();
     this.#look();
   }
 

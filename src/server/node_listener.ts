@@ -1,6 +1,8 @@
 /**
- * A listener over an inherited descriptor by way of node:net: slower to load and to run than a
- * native one, and right wherever adopting one does not work.
+ * A listener over an inherited descriptor by way of node:net alone: slower to load and to run than a
+ * native one, and of use where no system call can be made. Its server can't be held back: it accepts
+ * all that come, served or not; and it tells nothing of a lack of descriptors, after which it does
+ * not take those who waited. {@link file://./fd_listener.ts} is better wherever it works.
  *
  * @module
  */
@@ -105,8 +107,8 @@ export class NodeConn implements Deno.Conn {
   #closed = false;
 
   /**
-   * @param socket The socket, which the connection then owns.
-   * @param listening What it was accepted on, for a unix socket.
+   * @param socket The socket, paused, which the connection then owns.
+   * @param listening Where it was accepted, for a unix socket.
    */
   constructor(socket: Socket, listening: Deno.Addr) {
     this.#socket = socket;

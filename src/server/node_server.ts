@@ -7,8 +7,11 @@
 import type { Server } from "node:net";
 import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import { describeListener, type FdType } from "../os/socket.ts";
+import type { FdType } from "../os/socket.ts";
+import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { keepAccepting } from "./node_accepting.ts";
+import { serviceAddress } from "./service_address.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
 const QUIET_MS = 1000;
@@ -59,7 +62,8 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  describeListener(fd);
+  // One that it can't serve is told of now.
+  serviceAddress(fd);
   let stopping = false, lastRequestMs = -Infinity;
   server.prependListener("request", (_request: unknown, answer: NodeAnswer) => {
     lastRequestMs = systemClock.nowMs();
@@ -67,8 +71,12 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   });
   server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
   server.listen({ fd });
-  serverLifecycle.onStopAccepting(() => {
+  const letGo = keepAccepting(server);
+  const stop = () => {
     stopping = true;
+    // Those that have just connected have their second, too.
+    lastRequestMs = systemClock.nowMs();
+    letGo();
     const finished = serverLifecycle.activity.begin();
     let open = true;
     closeKeepingIdle(server, () => {
@@ -83,7 +91,8 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
       systemClock.setTimer(LOOK_MS, look);
     };
     systemClock.setTimer(LOOK_MS, look);
-  });
+  };
+  serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
 }
 
 /** An idle connection may have a request on its way, which `close` of node:http would lose. */

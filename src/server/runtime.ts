@@ -169,8 +169,6 @@ class Server {
    * sends one beside closing the status pipe, and which comes first is a matter of chance.
    */
   #saidTwice = false;
-  /** The descriptors of the listeners that nobody serves after this server: without a master, all. */
-  readonly #closing = new Set<number>();
 
   readonly #link: MasterLink | undefined;
 
@@ -272,7 +270,6 @@ class Server {
 
   #alone(): ServiceSource {
     const { services, close } = openAloneServices(defaultConfig);
-    for (const { fd } of services) this.#closing.add(fd);
     // Ahead of the listeners, which are registered later.
     this.#lifecycle.onStopAccepting(close);
     return {
@@ -291,7 +288,7 @@ class Server {
     // The first one asks, the second one does not ask again.
     const stop = () => {
       if (this.#saidTwice) this.#saidTwice = false;
-      else if (this.#lifecycle.accepting) this.#lifecycle.softstop(this.#closing);
+      else if (this.#lifecycle.accepting) this.#lifecycle.softstop();
       else this.#lifecycle.stopNotify(0);
     };
     const parent = Deno.ppid;

@@ -6,7 +6,7 @@
  * @module
  */
 import { systemClock } from "../os/clock.ts";
-import { cutConnections, type Ends } from "../os/connection.ts";
+import { cutConnections, type Ends } from "../os/connections.ts";
 
 /** How long the runtime has to close a connection itself. All that come meanwhile are cut at once. */
 const CUT_MS = 1_000;

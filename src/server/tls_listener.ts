@@ -6,12 +6,17 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError, adoptInto } from "../os/adopt.ts";
 import { listenThrowaway } from "../os/adopt_tls.ts";
-import { sendAtOnce } from "../os/connection.ts";
+import { sendAtOnce } from "../os/connections.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { describeListener, type FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
-import { openServiceListener, runtimeAddr, ServiceListener } from "./service_listener.ts";
+import {
+  adoptedSocket,
+  openServiceListener,
+  runtimeAddr,
+  ServiceListener,
+} from "./service_listener.ts";
 import { closingGently, handshake, type TlsContext } from "./tls.ts";
 
 /** What can be replaced in {@linkcode openTlsListener}. */
@@ -44,7 +49,7 @@ export function openTlsListener(
   try {
     const inner = adopt(fd, context);
     closeFd(fd);
-    return new TlsServiceListener(new ServiceListener(inner, addr));
+    return new TlsServiceListener(new ServiceListener(inner, addr, adoptedSocket(inner, fd)));
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; TLS is put on the connections of descriptor ${fd} one by one`);

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { AdoptError } from "../../src/os/adopt.ts";
 import { TlsAdopter } from "../../src/os/adopt_tls.ts";
-import { connectLoopback, endOf, resetConnection } from "../../src/os/connection.ts";
+import { connectLoopback, endOf, resetConnection } from "../../src/os/connections.ts";
 import { openDescriptors } from "../../src/os/descriptor.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
 import { closeIfOpen, type ConnPair, tcpPair, unixPair } from "../server/conn_pairs.ts";

@@ -1,15 +1,17 @@
 /**
- * Connections as raw descriptors: whose they are, and a connection of this process to itself.
+ * Connections as raw descriptors, for what the runtime does not tell of them and can't do with them.
  *
  * @module
  */
-import { closeFd } from "./descriptor.ts";
+import { closeFd, openDescriptors } from "./descriptor.ts";
 import { SysError } from "./errors.ts";
-import { AF_INET, decodeAddress, encodeInetAddress, SOCKADDR_BYTES } from "./layout.ts";
+import { AF_INET, encodeInetAddress } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { listProcSelf } from "./proc_self.ts";
-import { addressText } from "./socket.ts";
+import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
+import { spareDescriptor } from "./spare_descriptor.ts";
 
+const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40;
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SHUT_RDWR = 2;
 const SOL_SOCKET = 1, SO_LINGER = 13;
@@ -17,19 +19,57 @@ const IPPROTO_TCP = 6, TCP_NODELAY = 1;
 const EINPROGRESS = 115;
 const LOOPBACK = new Uint8Array([127, 0, 0, 1]);
 
+/** One connection. */
+export interface OpenConnection {
+  /** Its descriptor, which belongs to the runtime. */
+  readonly fd: number;
+  /** Where the client is, as `host:port`; empty for a unix socket without a name. */
+  readonly peer: string;
+}
+
 /**
- * The address of one end of a TCP connection.
+ * Finds the connections that were accepted at an address and are open, those that the client has
+ * closed and this process has not among them.
+ *
+ * @param address What the listener is bound to.
+ */
+export function connectionsAt(address: ListenAddress): OpenConnection[] {
+  const found: OpenConnection[] = [];
+  for (const [fd, target] of spareDescriptor.lend(openDescriptors)) {
+    const ends = target.startsWith("socket:") ? connectedAt(fd) : undefined;
+    if (ends === undefined || !isAt(ends.local, address)) continue;
+    found.push({ fd, peer: addressText(ends.peer) });
+  }
+  return found;
+}
+
+function isAt(local: ListenAddress, listening: ListenAddress): boolean {
+  if (local.kind !== "inet" || listening.kind !== "inet") {
+    return local.kind === listening.kind && addressText(local) === addressText(listening);
+  }
+  const isAny = listening.hostname === "0.0.0.0" || listening.hostname === "::";
+  return local.port === listening.port && (isAny || local.hostname === listening.hostname);
+}
+
+/**
+ * Whether something has arrived on a connection that its owner has not read yet.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function hasUnread(fd: number): boolean {
+  return Number(libc().recv(fd, new Uint8Array(1), 1n, MSG_PEEK | MSG_DONTWAIT)) > 0;
+}
+
+/**
+ * The address of one end of a TCP connection, or of a listening socket.
  *
  * @param fd Any number. Borrowed.
  * @param end Which end: this one, or the peer.
- * @returns `HOST:PORT`; undefined when the number is not a TCP connection.
+ * @returns `HOST:PORT`; undefined when the number is no TCP socket, or has no such end.
  */
 export function endOf(fd: number, end: "local" | "peer"): string | undefined {
-  const bytes = new Uint8Array(SOCKADDR_BYTES), length = new Uint32Array([bytes.length]);
-  const { getsockname, getpeername } = libc();
-  if ((end === "local" ? getsockname : getpeername)(fd, bytes, length) < 0) return undefined;
-  const raw = decodeAddress(bytes.subarray(0, length[0]));
-  return raw.family === "inet" ? `${addressText(raw.address)}:${raw.port}` : undefined;
+  const address = end === "local" ? boundAddress(fd) : connectedAt(fd)?.peer;
+  return address?.kind === "inet" ? addressText(address) : undefined;
 }
 
 /**
