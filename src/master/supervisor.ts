@@ -169,13 +169,17 @@ export class Supervisor {
   }
 
   /**
-   * Leaves everything to another master, which has all listeners: soft-stops all processes, which may
-   * take their time, and those that have detached as well. {@linkcode stop} can still be called, and
-   * bounds that.
+   * Leaves everything to another master: soft-stops all processes, which may take their time, and
+   * those that have detached as well. {@linkcode stop} can still be called, and bounds that.
+   *
+   * @param dropped The keys of the addresses that the other one does not serve: they are closed for
+   * good.
    */
-  retire(): void {
+  retire(dropped: readonly string[]): void {
     this.#ending = "retired";
+    for (const key of dropped) this.#listeners.releaseKey(key);
     this.#drop();
+    this.#listeners.closeReleased();
     this.#listeners.leaveAll();
     this.#endIfDone();
   }

@@ -23,6 +23,8 @@ export interface ChildProcess {
    * @param signal Which one.
    */
   kill(signal: "SIGTERM" | "SIGKILL"): void;
+  /** Lets this process end before it. */
+  unref(): void;
 }
 
 /**

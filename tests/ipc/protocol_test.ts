@@ -46,7 +46,8 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [TAKEOVER, { type: "takeover" }],
   [RELOAD, { type: "reload" }],
   [PROVEN, { type: "proven" }],
-  [TAKEN, { type: "taken" }],
+  [TAKEN, { type: "taken", dropped: [] }],
+  [TAKEN, { type: "taken", dropped: ["inet:0.0.0.0:80"] }],
   [STOP, { type: "stop", timeoutMs: 35_000 }],
   [BOUND, { type: "bound", generations: 8 }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
@@ -284,6 +285,12 @@ Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners
   );
 });
 
+Deno.test("decodeMessage() refuses a taken whose addresses are none", () => {
+  for (const dropped of [undefined, {}, "a", [1], [null]]) {
+    assertThrows(() => decodeMessage(TAKEN, json({ dropped })), ProtocolError, "dropped");
+  }
+});
+
 Deno.test("decodeMessage() keeps its errors short, whatever was sent", () => {
   const deep = `{"pid":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
   for (const text of [deep, `{"pid":"${"x".repeat(900_000)}"}`, `"${"x".repeat(900_000)}"`]) {
@@ -386,8 +393,9 @@ function assertIsSound(message: Message): void {
     case "takeover":
     case "reload":
     case "proven":
-    case "taken":
       return;
+    case "taken":
+      return assert(message.dropped.every((key) => typeof key === "string"));
     case "stop":
       return assert(isCount(message.timeoutMs));
     case "bound":
