@@ -26,6 +26,7 @@ import {
   type Version,
   type Worker,
 } from "./tables.ts";
+import type { WorkerEvent } from "./states.ts";
 import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
 
 /** What a crew needs. */
@@ -112,15 +113,17 @@ export class Crew {
   }
 
   /**
-   * Ends a worker: SIGTERM, and SIGKILL if that does not help.
+   * Ends a worker: SIGTERM, and SIGKILL if that does not help. One that still serves has been lost,
+   * and leaves its place like one that ends.
    *
+   * @param service Its service.
    * @param worker The worker.
    */
-  terminate(worker: Worker): void {
-    const running = this.#advance(worker, "terminate");
-    if (running === undefined) return;
+  terminate(service: Service, worker: Worker): void {
+    if (!this.#leave(service, worker, { event: "terminate", how: "is out of reach" })) return;
+    this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
-    running.kill("SIGTERM");
+    this.#running.get(worker)?.kill("SIGTERM");
   }
 
   /**
@@ -160,7 +163,7 @@ export class Crew {
 
   #advance(
     worker: Worker,
-    event: "softstop" | "terminate" | "kill",
+    event: "softstop" | "kill",
   ): RunningWorker | undefined {
     if (!advance(worker, event)) return undefined;
     this.#options.debug(`${worker.config.id}: ${event} of process ${worker.pid}`);
@@ -222,7 +225,7 @@ export class Crew {
   #leave(
     service: Service,
     worker: Worker,
-    { event, how }: { readonly event: "softstop" | "detach" | "exit"; readonly how: string },
+    { event, how }: { readonly event: Exclude<WorkerEvent, "ready">; readonly how: string },
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const { current, trial } = service;

@@ -7,7 +7,14 @@
  *
  * @module
  */
-import { isProven, isServing, type Service, type Version, type Worker } from "./tables.ts";
+import {
+  isProven,
+  isServing,
+  type Service,
+  type Trial,
+  type Version,
+  type Worker,
+} from "./tables.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -73,7 +80,8 @@ export function decide(
     wakeAtMs = Math.min(wakeAtMs ?? Infinity, atMs);
     return false;
   };
-  const ours: Worker[] = [], theirs: Worker[] = [], draining: Worker[] = [];
+  const ours: Worker[] = [], theirs: Worker[] = [], standIns: Worker[] = [];
+  const draining: Worker[] = [];
   for (const worker of service.workers) {
     const { state, generation, deadlineMs } = worker;
     if (deadlineMs !== undefined && due(deadlineMs)) {
@@ -82,7 +90,8 @@ export function decide(
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) ours.push(worker);
     else if (generation === trial?.generation) theirs.push(worker);
-    // A later version is in force, or the service is gone.
+    else if (mayStandIn(worker, current)) standIns.push(worker);
+    // A later version is in force, its own trial has failed, or the service is gone.
     else actions.push({ do: "softstop", worker });
   }
   for (const worker of beyondBound(draining, { service, maxGenerations })) {
@@ -90,13 +99,21 @@ export function decide(
   }
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
   const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
-  if (current !== undefined && ours.length < wanted && due(service.startAtMs)) {
-    actions.push({ do: "start", count: wanted - ours.length, version: current });
+  const missing = Math.min(wanted - ours.length, roomToReturn(service));
+  if (current !== undefined && missing > 0 && due(service.startAtMs)) {
+    actions.push({ do: "start", count: missing, version: current });
   }
-  for (const worker of surplus(ours, wanted)) actions.push({ do: "softstop", worker });
+  const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
+  for (const worker of [...surplus(standIns, unfilled), ...surplus(ours, wanted)]) {
+    actions.push({ do: "softstop", worker });
+  }
   if (trial === undefined) return { actions, wakeAtMs };
   if (trial.failure !== undefined) {
     return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
+  }
+  // One that is out of reach may be just what fails the trial.
+  if (actions.some(({ do: what }) => what === "terminate")) {
+    return { actions, wakeAtMs, verdict: { is: "open" } };
   }
 
   const { procCount } = trial.config;
@@ -104,7 +121,10 @@ export function decide(
   const room = roomFor(trial, service) - Math.max(0, wanted - ours.length);
   const count = Math.min(procCount - theirs.length, room);
   if (count > 0 && due(trial.startAtMs)) actions.push({ do: "start", count, version: trial });
-  if (proven + trial.left >= procCount) return { actions, wakeAtMs, verdict: { is: "passed" } };
+  // However many have been proven, the old ones go only when somebody is there.
+  if (proven + trial.left >= procCount && proven >= Math.min(procCount, 1)) {
+    return { actions, wakeAtMs, verdict: { is: "passed" } };
+  }
   let verdict: Verdict = { is: "open" };
   for (const { pid, readyAtMs, startedAtMs, config: { readyTimeoutMs, soakMs } } of theirs) {
     if (readyAtMs !== undefined) due(readyAtMs + soakMs);
@@ -118,30 +138,67 @@ export function decide(
 
 /**
  * How many processes the version in force is to have. All of them, while another one is on trial
- * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place.
+ * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place,
+ * but for the last: the new version may lack an address that is served until the verdict.
  */
 function placesOf(
   { config: { procCount } }: Version,
   { trial, proven }: { readonly trial: Version | undefined; readonly proven: number },
 ): number {
-  return trial?.config.reloadStep === undefined ? procCount : Math.max(0, procCount - proven);
+  if (trial?.config.reloadStep === undefined) return procCount;
+  return Math.max(procCount - proven, Math.min(procCount, 1));
 }
 
-/** How many processes more the memory has room for: old ones that still drain take some as well. */
-function roomFor({ config: { procCount, reloadStep } }: Version, service: Service): number {
+/**
+ * How many processes more the memory has room for: those that still drain, of the version in force
+ * or of one whose trial has failed, take some as well.
+ */
+function roomFor(trial: Trial, service: Service): number {
+  const { procCount, reloadStep } = trial.config;
   if (reloadStep === undefined) return Infinity;
-  const { current, trial, workers } = service;
-  const alive = workers.values().filter(({ state, generation }) =>
-    state !== "detached" &&
-    (generation === current?.generation || generation === trial?.generation)
-  ).toArray().length;
-  return Math.max(procCount, current?.config.procCount ?? 0) + reloadStep - alive;
+  const most = Math.max(procCount, service.current?.config.procCount ?? 0);
+  return most + reloadStep - aliveSince(service.current ?? trial, service).length;
+}
+
+/**
+ * How many processes of the version in force there is room for. After a failed trial with
+ * `server-reload-step` they come back as gradually as they went.
+ */
+function roomToReturn(service: Service): number {
+  const { current, trial } = service;
+  if (current === undefined) return 0;
+  const alive = aliveSince(current, service)
+    .filter(({ generation }) => generation !== trial?.generation);
+  const steps = alive.filter(({ generation }) => generation !== current.generation)
+    .flatMap(({ config }) => config.reloadStep ?? []);
+  if (steps.length === 0) return Infinity;
+  return current.config.procCount + Math.max(...steps) - alive.length;
+}
+
+/** The processes of a version and of later ones. */
+function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
+  return [...workers].filter((worker) =>
+    worker.generation >= generation && worker.state !== "detached"
+  );
+}
+
+/**
+ * Whether a worker of another version may fill a place until one of the version in force is ready:
+ * an old one whose successor has ended again, or one of a failed trial with `server-reload-step`, for
+ * which one of the version in force was stopped.
+ */
+function mayStandIn(worker: Worker, current: Version | undefined): boolean {
+  return current !== undefined && isReady(worker) &&
+    (worker.generation < current.generation || worker.config.reloadStep !== undefined);
+}
+
+function isReady({ state }: Worker): boolean {
+  return state === "ready";
 }
 
 /** Those that are too many: first the ones that don't serve yet, then the oldest. */
 function surplus(workers: readonly Worker[], wanted: number): Worker[] {
-  const isUseful = ({ state }: Worker) => Number(state === "ready");
-  return workers.toSorted((a, b) => isUseful(a) - isUseful(b) || a.id - b.id)
+  return workers.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || a.id - b.id)
     .slice(0, Math.max(0, workers.length - wanted));
 }
 

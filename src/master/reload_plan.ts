@@ -79,17 +79,18 @@ function movesBetween(
 
 /** Puts together what is connected by pairs, directly or by way of others. */
 function groupsOf(
-  ids: Iterable<string>,
+  ids: ReadonlySet<string>,
   pairs: readonly (readonly [string, string])[],
 ): string[][] {
   const groupOf = new Map([...ids].map((id) => [id, [id]]));
   for (const [one, other] of pairs) {
-    const [first, second] = [groupOf.get(one)!, groupOf.get(other)!];
-    if (first === second) continue;
+    const first = groupOf.get(one), second = groupOf.get(other);
+    // One that is left alone gives nothing away: then both name the address, which is refused.
+    if (first === undefined || second === undefined || first === second) continue;
     first.push(...second);
     for (const id of second) groupOf.set(id, first);
   }
-  return [...new Set(groupOf.values())];
+  return [...Map.groupBy(ids, (id) => groupOf.get(id)).values()];
 }
 
 /**

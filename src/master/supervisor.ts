@@ -277,7 +277,7 @@ export class Supervisor {
       case "softstop":
         return this.#crew.softstop(action.worker, { replaced: this.#isHeard(action.worker) });
       case "terminate":
-        return this.#crew.terminate(action.worker);
+        return this.#crew.terminate(service, action.worker);
       case "kill":
         return this.#crew.kill(action.worker);
     }

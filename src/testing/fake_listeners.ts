@@ -13,6 +13,8 @@ export class FakeListeners implements ListenerPort {
   readonly addresses = new Map<number, string>();
   /** What to refuse: the address's key and the error. */
   readonly refusals = new Map<string, Error>();
+  /** The keys of those that were discarded rather than closed, in order. */
+  readonly discarded: string[] = [];
   #nextFd = 50;
 
   /** The keys of the open addresses, sorted. */
@@ -45,11 +47,12 @@ export class FakeListeners implements ListenerPort {
   }
 
   /**
-   * Closes a listener, as `close` does.
+   * Closes a listener, as `close` does, and takes note.
    *
    * @param listener What `open` returned.
    */
   discard(listener: OpenedListener): void {
+    this.discarded.push(...[this.addresses.get(listener.fd)].filter((key) => key !== undefined));
     this.close(listener);
   }
 
