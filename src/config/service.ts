@@ -25,7 +25,9 @@ import {
   MASTER_CHROOT,
   readSetting,
   type ReloadRule,
+  SERVER_BACKOFF_MAX,
   SERVER_COMMAND,
+  SERVER_HEALTHY_AFTER,
   SERVER_PROC_COUNT,
   SERVER_PROTOCOL,
   SERVER_READY_TIMEOUT,
@@ -33,10 +35,12 @@ import {
   SERVER_RELOAD_STEP,
   SERVER_SERVICE,
   SERVER_SOAK,
+  SERVER_START_LIMIT,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
+import type { Rate } from "./values.ts";
 
 /** One address of a service. */
 export interface ServiceEndpoint {
@@ -95,6 +99,12 @@ export interface ServiceConfig {
   readonly readyTimeoutMs: number;
   /** How long a new process has to live once it is ready, in milliseconds. */
   readonly soakMs: number;
+  /** How long a process lives that has not ended early, in milliseconds. */
+  readonly healthyAfterMs: number;
+  /** The longest time between two starts where processes end early, in milliseconds. */
+  readonly backoffMaxMs: number;
+  /** How often a process may be started in the same place; without it as often as need be. */
+  readonly startLimit?: Rate;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
@@ -176,6 +186,7 @@ export function parseServiceConfig(
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
+  const startLimit = read(SERVER_START_LIMIT);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -190,6 +201,9 @@ export function parseServiceConfig(
     ...(reloadStep === undefined ? {} : { reloadStep }),
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
     soakMs: read(SERVER_SOAK),
+    healthyAfterMs: read(SERVER_HEALTHY_AFTER),
+    backoffMaxMs: read(SERVER_BACKOFF_MAX),
+    ...(startLimit === undefined ? {} : { startLimit }),
     settings: new Map(config),
     shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),

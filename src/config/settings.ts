@@ -22,6 +22,8 @@ import {
   FLAG,
   oneOf,
   parsedKind,
+  RATE,
+  type Rate,
   SECONDS,
   textKind,
   type ValueKind,
@@ -166,6 +168,40 @@ export const SERVER_SOAK: Setting<number> = define({
   inherited: true,
   doc: "How long the new processes of a reload have to live once they are ready, before the old " +
     "ones are stopped. If one of them ends, the reload of this service is undone.",
+});
+
+/** `server-healthy-after`: how long a process lives that has not ended early, in milliseconds. */
+export const SERVER_HEALTHY_AFTER: Setting<number> = define({
+  name: "server-healthy-after",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "10s",
+  inherited: true,
+  doc: "A process that ends sooner than this, or was never ready, has ended early, and the next " +
+    "one in its place waits the longer the more of them in a row have.",
+});
+
+/** `server-backoff-max`: the longest wait between two starts, in milliseconds. */
+export const SERVER_BACKOFF_MAX: Setting<number> = define({
+  name: "server-backoff-max",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "30s",
+  inherited: true,
+  doc: "The longest time from one start to the next where processes end early. The wait begins " +
+    "with 100 ms, and doubles each time.",
+});
+
+/** `server-start-limit`: how often a process may be started. */
+export const SERVER_START_LIMIT: Setting<Rate | undefined> = define({
+  name: "server-start-limit",
+  scopes: ["service"],
+  kind: RATE,
+  inherited: true,
+  doc:
+    "How many processes may be started one after the other in the place of one, within a time. " +
+    "Beyond that the service has failed, and nothing of it is started until the next reload. " +
+    "Without it: no limit.",
 });
 
 /** `server-protocol`: how descriptors reach the server. */

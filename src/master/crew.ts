@@ -9,6 +9,15 @@
 import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import type { Clock } from "../os/clock.ts";
 import {
+  type Chance,
+  EX_CONFIG,
+  isBeyondLimit,
+  NEW_PLACE,
+  placeAfter,
+  placeAfterRefusal,
+  placeAtStart,
+} from "./backoff.ts";
+import {
   DRAIN_GRACE_MS,
   EARLY_DEATH_MS,
   LOST_GRACE_MS,
@@ -22,6 +31,7 @@ import {
   isProven,
   isServing,
   limit,
+  type Place,
   type Service,
   type Version,
   type Worker,
@@ -39,6 +49,8 @@ export interface CrewOptions {
   debug(text: string): void;
   /** A worker of the service has done something; never called from within a call of the crew. */
   onChange(service: Service): void;
+  /** Chance: a number from 0 up to 1. */
+  random(): number;
 }
 
 /** The processes of all services. */
@@ -73,6 +85,8 @@ export class Crew {
   start(service: Service, version: Version, fds: readonly number[]): boolean {
     const { config, generation } = version;
     const startedAtMs = this.#clock.nowMs();
+    const vacant = version === service.trial ? NEW_PLACE : this.#takePlace(service);
+    const place = placeAtStart(vacant, { config, nowMs: startedAtMs });
     let running: RunningWorker;
     try {
       running = this.#options.launcher.launch(
@@ -83,14 +97,16 @@ export class Crew {
       const message = error instanceof Error ? error.message : String(error);
       if (version === service.trial) service.trial.failure = message;
       else {
+        const refused = placeAfterRefusal(place, { config, ...this.#chance() });
+        // The others would fare no better.
         service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
-        this.#options.log(`${service.id}: ${message}; it is tried again in ${EARLY_DEATH_MS} ms`);
+        this.#vacate(service, refused, (ms) => `${message}; it is tried again in ${ms} ms`);
       }
       return false;
     }
     const { pid } = running;
     const id = this.#nextWorkerId++;
-    const worker: Worker = { id, pid, generation, config, startedAtMs, state: "starting" };
+    const worker: Worker = { id, pid, generation, config, startedAtMs, place, state: "starting" };
     service.workers.add(worker);
     this.#running.set(worker, running);
     this.#options.debug(`${service.id}: new process ${pid} of generation ${generation}`);
@@ -211,6 +227,12 @@ export class Crew {
     const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
+    if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
+      this.#fail(
+        service,
+        `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
+      );
+    }
     this.#leave(service, worker, { event: "exit", how });
     service.workers.delete(worker);
     this.#running.delete(worker);
@@ -228,11 +250,13 @@ export class Crew {
     { event, how }: { readonly event: Exclude<WorkerEvent, "ready">; readonly how: string },
   ): boolean {
     const nowMs = this.#clock.nowMs();
-    const { current, trial } = service;
+    const { trial } = service;
     if (isServing(worker)) {
       const startAtMs = nextStartMs(worker, nowMs);
-      if (worker.generation === current?.generation) {
+      if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
+        const place = placeAfter(worker, this.#chance());
+        this.#vacate(service, place, (ms) => `processes end early; the next start is in ${ms} ms`);
       } else if (worker.generation === trial?.generation) {
         trial.startAtMs = Math.max(trial.startAtMs, startAtMs);
         if (isProven(worker, nowMs)) trial.left++;
@@ -241,4 +265,51 @@ export class Crew {
     }
     return advance(worker, event);
   }
+
+  /** The place that has waited the longest of those in which something may be started now. */
+  #takePlace({ vacancies }: Service): Place {
+    const nowMs = this.#clock.nowMs();
+    const free = vacancies.filter(({ startAtMs }) => startAtMs <= nowMs);
+    const place = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
+    if (place === undefined) return NEW_PLACE;
+    vacancies.splice(vacancies.indexOf(place), 1);
+    return place;
+  }
+
+  /**
+   * Takes note of a place in which nothing runs, and tells of its delay, if that is longer than what
+   * was told last: a storm of ends must not be one of lines, too.
+   */
+  #vacate(service: Service, place: Place, line: (ms: number) => string): void {
+    service.vacancies.push(place);
+    if (place.early === 0) service.toldDelayMs = 0;
+    const config = service.current?.config;
+    if (config !== undefined && isBeyondLimit(place, config)) {
+      const { count, withinMs } = config.startLimit!;
+      this.#fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
+      return;
+    }
+    const ms = Math.round(place.startAtMs - this.#clock.nowMs());
+    if (ms <= 0 || place.delayMs <= service.toldDelayMs) return;
+    service.toldDelayMs = place.delayMs;
+    this.#options.log(`${service.id}: ${line(ms)}`);
+  }
+
+  /** Gives a service up until the next reload; those of its processes that run go on. */
+  #fail(service: Service, reason: string): void {
+    if (service.failure !== undefined) return;
+    service.failure = reason;
+    this.#options.log(
+      `${service.id}: FAILED: ${reason}; nothing of it is started until the next reload`,
+    );
+  }
+
+  #chance(): Chance {
+    return { nowMs: this.#clock.nowMs(), random: this.#options.random() };
+  }
+}
+
+/** Whether a worker fills a place of the version in force. */
+function isOurs({ current }: Service, worker: Worker): boolean {
+  return isServing(worker) && worker.generation === current?.generation;
 }

@@ -10,6 +10,7 @@
 import {
   isProven,
   isServing,
+  type Place,
   type Service,
   type Trial,
   type Version,
@@ -100,8 +101,9 @@ export function decide(
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
   const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
   const missing = Math.min(wanted - ours.length, roomToReturn(service));
-  if (current !== undefined && missing > 0 && due(service.startAtMs)) {
-    actions.push({ do: "start", count: missing, version: current });
+  if (current !== undefined && missing > 0 && service.failure === undefined) {
+    const count = due(service.startAtMs) ? startable(missing, service.vacancies, due) : 0;
+    if (count > 0) actions.push({ do: "start", count, version: current });
   }
   const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
   for (const worker of [...surplus(standIns, unfilled), ...surplus(ours, wanted)]) {
@@ -134,6 +136,16 @@ export function decide(
     }
   }
   return { actions, wakeAtMs, verdict };
+}
+
+/** How many of the missing processes may be started now: some of their places may have to wait. */
+function startable(
+  missing: number,
+  vacancies: readonly Place[],
+  due: (atMs: number) => boolean,
+): number {
+  const free = vacancies.filter(({ startAtMs }) => due(startAtMs)).length;
+  return Math.min(missing, free + Math.max(0, missing - vacancies.length));
 }
 
 /**

@@ -15,7 +15,7 @@ import { Crew } from "./crew.ts";
 import { type ListenerPort, ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
-import type { Service, Version, Worker } from "./tables.ts";
+import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
 import type { Launcher } from "./worker_process.ts";
 
@@ -34,6 +34,12 @@ export interface SupervisorPorts {
    * @default {() => Infinity}
    */
   maxGenerations?(): number;
+  /**
+   * Chance: a number from 0 up to 1.
+   *
+   * @default {Math.random}
+   */
+  random?(): number;
   /**
    * The generation of the master that this one takes the place of.
    *
@@ -79,6 +85,7 @@ export class Supervisor {
       log,
       debug: (text) => ports.debug?.(text),
       onChange: (service) => this.#settle(service),
+      random: () => ports.random?.() ?? Math.random(),
     });
   }
 
@@ -89,7 +96,10 @@ export class Supervisor {
    */
   plan(wanted: readonly ServiceConfig[]): ReloadPlan {
     const services = configsOf([...this.#services.values()], "current");
-    return planReload({ listeners: this.#listeners.keys(), services }, wanted);
+    const failed = new Set(
+      [...this.#services.values()].flatMap(({ id, failure }) => failure === undefined ? [] : [id]),
+    );
+    return planReload({ listeners: this.#listeners.keys(), services, failed }, wanted);
   }
 
   /**
@@ -133,6 +143,10 @@ export class Supervisor {
     const groups = (together ? [plan.groups.flat()] : plan.groups)
       .map((ids) => this.#tryOut(ids, configs));
     const trials = this.#trials = new Trials(groups);
+    for (const id of plan.left) {
+      const service = Object.assign(this.#serviceOf(id), freshStart(this.#clock.nowMs()));
+      this.#settle(service);
+    }
     for (const group of groups) {
       for (const member of group.members) this.#settle(member);
       // Without members there is nothing that could fail.
@@ -218,7 +232,7 @@ export class Supervisor {
   #serviceOf(id: string): Service {
     let service = this.#services.get(id);
     if (service === undefined) {
-      service = { id, startAtMs: 0, workers: new Set() };
+      service = newService(id);
       this.#services.set(id, service);
     }
     return service;

@@ -23,6 +23,18 @@ export interface Trial extends Version {
   failure?: string;
 }
 
+/** One of the places that a service has for its processes: each is followed by the next one. */
+export interface Place {
+  /** How many of its processes in a row have ended early. */
+  readonly early: number;
+  /** How long it is from one start in it to the next; 0 where nothing is to be waited for. */
+  readonly delayMs: number;
+  /** None is started in it before this. */
+  readonly startAtMs: number;
+  /** When its processes were started, as far back as `server-start-limit` counts. */
+  readonly starts: readonly number[];
+}
+
 /** One process, from its start to its end. */
 export interface Worker {
   /** Unique in this master's life; unlike a pid never used again. */
@@ -32,6 +44,8 @@ export interface Worker {
   readonly generation: number;
   readonly config: ServiceConfig;
   readonly startedAtMs: number;
+  /** The place that it fills. */
+  readonly place: Place;
   /** When it said that it is ready. */
   readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
@@ -50,6 +64,12 @@ export interface Service {
   trial?: Trial;
   /** No process of the version in force is started before this. */
   startAtMs: number;
+  /** The places of the version in force whose processes have ended. */
+  vacancies: Place[];
+  /** The longest delay between two starts that was told, in milliseconds; 0 while all is well. */
+  toldDelayMs: number;
+  /** Why it has failed: nothing of the version in force is started any more. */
+  failure?: string;
   /** All that have not exited. */
   readonly workers: Set<Worker>;
 }
@@ -66,6 +86,26 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
   if (outcome === "ignored") return false;
   worker.state = outcome;
   return true;
+}
+
+/**
+ * A service of which nothing runs.
+ *
+ * @param id The settings file's name, or `hook:N`.
+ */
+export function newService(id: string): Service {
+  return { id, workers: new Set(), ...freshStart(0) };
+}
+
+/**
+ * What a service knows of the past of its processes, where there is none, or it is to be forgotten.
+ *
+ * @param startAtMs When the next process may be started at the earliest.
+ */
+export function freshStart(
+  startAtMs: number,
+): Pick<Service, "startAtMs" | "vacancies" | "toldDelayMs" | "failure"> {
+  return { startAtMs, vacancies: [], toldDelayMs: 0, failure: undefined };
 }
 
 /**

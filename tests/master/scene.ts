@@ -23,8 +23,11 @@ export class Scene {
     listeners: this.listeners,
     log: (text) => this.log.push(text),
     maxGenerations: () => this.maxGenerations,
+    random: () => this.random(),
   });
   maxGenerations = Infinity;
+  /** Chance. */
+  random: () => number = Math.random;
 
   /** Puts services into force and makes all workers of them ready, a while ago. */
   static running(...services: ServiceConfig[]): Scene {
