@@ -37,6 +37,7 @@ import {
   SERVER_SOAK,
   SERVER_START_LIMIT,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
+  SERVER_WATCHDOG,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
@@ -105,6 +106,8 @@ export interface ServiceConfig {
   readonly backoffMaxMs: number;
   /** How often a process may be started in the same place; without it as often as need be. */
   readonly startLimit?: Rate;
+  /** How long the event loop of a process may stand still, in milliseconds; 0 is without limit. */
+  readonly watchdogMs: number;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
@@ -204,6 +207,7 @@ export function parseServiceConfig(
     healthyAfterMs: read(SERVER_HEALTHY_AFTER),
     backoffMaxMs: read(SERVER_BACKOFF_MAX),
     ...(startLimit === undefined ? {} : { startLimit }),
+    watchdogMs: read(SERVER_WATCHDOG),
     settings: new Map(config),
     shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),

@@ -204,6 +204,18 @@ export const SERVER_START_LIMIT: Setting<Rate | undefined> = define({
     "Without it: no limit.",
 });
 
+/** `server-watchdog`: how long a process may be silent, in milliseconds. */
+export const SERVER_WATCHDOG: Setting<number> = define({
+  name: "server-watchdog",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc:
+    "How long the event loop of a server may stand still. One that is silent for longer hangs, " +
+    "and gets SIGABRT, and SIGKILL after that. 0 watches nothing.",
+});
+
 /** `server-protocol`: how descriptors reach the server. */
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",

@@ -48,6 +48,13 @@ export interface SoftstopMessage {
   readonly type: "softstop";
 }
 
+/** Master to server, after the start: send a heartbeat from now on. */
+export interface WatchdogMessage {
+  readonly type: "watchdog";
+  /** How long it is from one to the next, in milliseconds; at least a second. */
+  readonly intervalMs: number;
+}
+
 /** What every message of a server carries, so that a stale one is known as such. */
 interface FromServer {
   readonly pid: number;
@@ -70,13 +77,20 @@ export interface DetachMessage extends FromServer {
   readonly type: "detach";
 }
 
+/** Server to master: its event loop goes round. */
+export interface HeartbeatMessage extends FromServer {
+  readonly type: "heartbeat";
+}
+
 /** Any message. */
 export type Message =
   | StartMessage
   | SoftstopMessage
+  | WatchdogMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
+  | HeartbeatMessage
   | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
@@ -86,9 +100,11 @@ export const DESCRIPTORS_FRAME = 0;
 const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   start: 1,
   softstop: 2,
+  watchdog: 3,
   ready: 65,
   draining: 66,
   detach: 67,
+  heartbeat: 68,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -210,8 +226,11 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
         settingsProblem(fields.settings);
     case "softstop":
       return undefined;
+    case "watchdog":
+      return countProblem(fields, "intervalMs");
     case "ready":
     case "detach":
+    case "heartbeat":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation");
     case "draining":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??

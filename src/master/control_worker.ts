@@ -15,6 +15,7 @@ import type {
   WorkerListener,
 } from "./worker_process.ts";
 import { programOf } from "./program.ts";
+import { HEARTBEAT_MS } from "./watchdog.ts";
 import { serverArguments } from "./server_argv.ts";
 import { startProgram } from "./start_program.ts";
 
@@ -93,6 +94,7 @@ function connect(
     own: service.file === undefined ? undefined : [...service.settings],
   };
   channel.send({ type: "start", generation, services, settings }, request.fds);
+  if (service.watchdogMs > 0) channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
@@ -120,5 +122,7 @@ function tell(listener: WorkerListener, message: Message): void {
       return listener.onDraining(message.seconds);
     case "detach":
       return listener.onDetach();
+    case "heartbeat":
+      return listener.onHeartbeat();
   }
 }

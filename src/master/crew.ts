@@ -8,15 +8,8 @@
  */
 import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import type { Clock } from "../os/clock.ts";
-import {
-  type Chance,
-  EX_CONFIG,
-  isBeyondLimit,
-  NEW_PLACE,
-  placeAfter,
-  placeAfterRefusal,
-  placeAtStart,
-} from "./backoff.ts";
+import { EX_CONFIG, NEW_PLACE, placeAtStart } from "./backoff.ts";
+import { Places } from "./places.ts";
 import {
   DRAIN_GRACE_MS,
   EARLY_DEATH_MS,
@@ -31,12 +24,12 @@ import {
   isProven,
   isServing,
   limit,
-  type Place,
   type Service,
   type Version,
   type Worker,
 } from "./tables.ts";
 import type { WorkerEvent } from "./states.ts";
+import { DOUBT_MS, patienceMs, verdictOn } from "./watchdog.ts";
 import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
 
 /** What a crew needs. */
@@ -57,6 +50,7 @@ export interface CrewOptions {
 export class Crew {
   readonly #options: CrewOptions;
   readonly #clock: Clock;
+  readonly #places: Places;
   readonly #running = new Map<Worker, RunningWorker>();
   #nextWorkerId = 1;
   /** When every process is sent SIGTERM and SIGKILL, however it stands. */
@@ -67,6 +61,7 @@ export class Crew {
   constructor(options: CrewOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    this.#places = new Places(options);
   }
 
   /** Whether every process has ended, but for those that have detached. */
@@ -85,7 +80,7 @@ export class Crew {
   start(service: Service, version: Version, fds: readonly number[]): boolean {
     const { config, generation } = version;
     const startedAtMs = this.#clock.nowMs();
-    const vacant = version === service.trial ? NEW_PLACE : this.#takePlace(service);
+    const vacant = version === service.trial ? NEW_PLACE : this.#places.take(service);
     const place = placeAtStart(vacant, { config, nowMs: startedAtMs });
     let running: RunningWorker;
     try {
@@ -97,10 +92,9 @@ export class Crew {
       const message = error instanceof Error ? error.message : String(error);
       if (version === service.trial) service.trial.failure = message;
       else {
-        const refused = placeAfterRefusal(place, { config, ...this.#chance() });
         // The others would fare no better.
         service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
-        this.#vacate(service, refused, (ms) => `${message}; it is tried again in ${ms} ms`);
+        this.#places.refuse(service, place, message);
       }
       return false;
     }
@@ -140,6 +134,35 @@ export class Crew {
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGTERM");
+  }
+
+  /**
+   * Takes note that a worker is silent: it gets a little more time, or all of it anew where it is
+   * this process that was away.
+   *
+   * @param worker The worker.
+   */
+  doubt(worker: Worker): void {
+    const nowMs = this.#clock.nowMs();
+    worker.doubted = verdictOn(worker, nowMs) === "doubtful";
+    worker.silentUntilMs = nowMs + (worker.doubted ? DOUBT_MS : patienceMs(worker.config));
+  }
+
+  /**
+   * Ends a worker that hangs: SIGABRT, which leaves a core where the limits allow one, and SIGKILL
+   * if that does not help.
+   *
+   * @param service Its service.
+   * @param worker The worker.
+   */
+  abort(service: Service, worker: Worker): void {
+    const { pid, config: { watchdogMs } } = worker;
+    if (!this.#leave(service, worker, { event: "terminate", how: "hangs" })) return;
+    this.#options.log(
+      `${service.id}: process ${pid} hangs: it was silent for more than ${watchdogMs / 1000} s`,
+    );
+    worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
+    this.#running.get(worker)?.kill("SIGABRT");
   }
 
   /**
@@ -194,6 +217,8 @@ export class Crew {
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
         debug(`${id}: ready is process ${worker().pid}`);
+        // Its start may have taken longer than it may be silent.
+        if (worker().silentUntilMs !== undefined) this.#hear(worker());
         onChange(service);
       },
       onDraining: (seconds) => {
@@ -211,6 +236,12 @@ export class Crew {
         log(`${id}: process ${worker().pid} has detached`);
         onChange(service);
       },
+      onHeartbeat: () => {
+        const isFirst = worker().silentUntilMs === undefined;
+        this.#hear(worker());
+        // Else a look is due in any case.
+        if (isFirst) onChange(service);
+      },
       onLost: (error) => {
         if (error !== undefined) log(`${id}: process ${worker().pid}: ${error.message}`);
         limit(worker(), this.#clock.nowMs() + LOST_GRACE_MS);
@@ -218,6 +249,11 @@ export class Crew {
       },
       onExit: (status) => this.#onExit(service, worker(), status),
     };
+  }
+
+  #hear(worker: Worker): void {
+    worker.silentUntilMs = this.#clock.nowMs() + patienceMs(worker.config);
+    worker.doubted = false;
   }
 
   #onExit(service: Service, worker: Worker, status: ExitStatus): void {
@@ -228,7 +264,7 @@ export class Crew {
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
-      this.#fail(
+      this.#places.fail(
         service,
         `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
       );
@@ -255,8 +291,7 @@ export class Crew {
       const startAtMs = nextStartMs(worker, nowMs);
       if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
-        const place = placeAfter(worker, this.#chance());
-        this.#vacate(service, place, (ms) => `processes end early; the next start is in ${ms} ms`);
+        this.#places.leave(service, worker);
       } else if (worker.generation === trial?.generation) {
         trial.startAtMs = Math.max(trial.startAtMs, startAtMs);
         if (isProven(worker, nowMs)) trial.left++;
@@ -264,48 +299,6 @@ export class Crew {
       }
     }
     return advance(worker, event);
-  }
-
-  /** The place that has waited the longest of those in which something may be started now. */
-  #takePlace({ vacancies }: Service): Place {
-    const nowMs = this.#clock.nowMs();
-    const free = vacancies.filter(({ startAtMs }) => startAtMs <= nowMs);
-    const place = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
-    if (place === undefined) return NEW_PLACE;
-    vacancies.splice(vacancies.indexOf(place), 1);
-    return place;
-  }
-
-  /**
-   * Takes note of a place in which nothing runs, and tells of its delay, if that is longer than what
-   * was told last: a storm of ends must not be one of lines, too.
-   */
-  #vacate(service: Service, place: Place, line: (ms: number) => string): void {
-    service.vacancies.push(place);
-    if (place.early === 0) service.toldDelayMs = 0;
-    const config = service.current?.config;
-    if (config !== undefined && isBeyondLimit(place, config)) {
-      const { count, withinMs } = config.startLimit!;
-      this.#fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
-      return;
-    }
-    const ms = Math.round(place.startAtMs - this.#clock.nowMs());
-    if (ms <= 0 || place.delayMs <= service.toldDelayMs) return;
-    service.toldDelayMs = place.delayMs;
-    this.#options.log(`${service.id}: ${line(ms)}`);
-  }
-
-  /** Gives a service up until the next reload; those of its processes that run go on. */
-  #fail(service: Service, reason: string): void {
-    if (service.failure !== undefined) return;
-    service.failure = reason;
-    this.#options.log(
-      `${service.id}: FAILED: ${reason}; nothing of it is started until the next reload`,
-    );
-  }
-
-  #chance(): Chance {
-    return { nowMs: this.#clock.nowMs(), random: this.#options.random() };
   }
 }
 

@@ -11,11 +11,13 @@ import {
   loadGlobalSettings,
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
+import { SERVER_WATCHDOG } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
 import {
   commandStamp,
   type ProgramLookup,
   programOf,
+  protocolOf,
   requireDirectory,
   requireRoot,
 } from "./program.ts";
@@ -70,7 +72,23 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
     ...service,
     fingerprint: JSON.stringify([service.fingerprint, commandStamp(service, source)]),
   }));
-  return { ...loaded, services };
+  const warnings = [...loaded.warnings, ...services.flatMap((one) => deafTo(one, source))];
+  return { ...loaded, services, warnings };
+}
+
+/** Warns of settings that only a server of this framework could heed. */
+function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
+  const protocol = protocolOf(service, source);
+  if (protocol !== "libzc" && protocol !== "systemd") return [];
+  const given = [...service.watchdogMs > 0 ? [SERVER_WATCHDOG.name] : []];
+  return given.map((key) => {
+    const found = `a program with the ${protocol} protocol, which can't heed it`;
+    const message = cannot("use", key, { found, expected: "a server of this framework" });
+    return problemAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
+      key,
+      message,
+    });
+  });
 }
 
 function fromDirectory(source: ServiceSource, directory: string): LoadedServices {

@@ -16,6 +16,7 @@ import {
   type Version,
   type Worker,
 } from "./tables.ts";
+import { isWatched, verdictOn } from "./watchdog.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -38,7 +39,10 @@ export const LOST_GRACE_MS = 1_000;
 /** Something to be done. */
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
-  | { readonly do: "softstop" | "terminate" | "kill"; readonly worker: Worker };
+  | {
+    readonly do: "softstop" | "terminate" | "kill" | "doubt" | "abort";
+    readonly worker: Worker;
+  };
 
 /** How a trial stands. */
 export type Verdict =
@@ -84,10 +88,16 @@ export function decide(
   const ours: Worker[] = [], theirs: Worker[] = [], standIns: Worker[] = [];
   const draining: Worker[] = [];
   for (const worker of service.workers) {
-    const { state, generation, deadlineMs } = worker;
+    const { state, generation, deadlineMs, silentUntilMs } = worker;
+    const isSilent = silentUntilMs !== undefined && isWatched(worker) && due(silentUntilMs);
+    const hangs = isSilent && verdictOn(worker, nowMs) === "hangs";
     if (deadlineMs !== undefined && due(deadlineMs)) {
       actions.push({ do: state === "stopping" ? "kill" : "terminate", worker });
-    } else if (state === "draining") draining.push(worker);
+      continue;
+    }
+    if (isSilent) actions.push({ do: hangs ? "abort" : "doubt", worker });
+    if (hangs) continue;
+    if (state === "draining") draining.push(worker);
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) ours.push(worker);
     else if (generation === trial?.generation) theirs.push(worker);
@@ -114,7 +124,7 @@ export function decide(
     return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
   }
   // One that is out of reach may be just what fails the trial.
-  if (actions.some(({ do: what }) => what === "terminate")) {
+  if (actions.some(({ do: what }) => what === "terminate" || what === "abort")) {
     return { actions, wakeAtMs, verdict: { is: "open" } };
   }
 

@@ -294,6 +294,10 @@ export class Supervisor {
         return this.#crew.terminate(service, action.worker);
       case "kill":
         return this.#crew.kill(action.worker);
+      case "doubt":
+        return this.#crew.doubt(action.worker);
+      case "abort":
+        return this.#crew.abort(service, action.worker);
     }
   }
 

@@ -50,6 +50,10 @@ export interface Worker {
   readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
   state: WorkerState;
+  /** Until when it may be silent; undefined where it sends no heartbeats. */
+  silentUntilMs?: number;
+  /** Whether it has been silent for too long at the last look. */
+  doubted?: boolean;
   /** When the next harsher step is due; undefined while the worker may take its time. */
   deadlineMs?: number;
 }

@@ -5,7 +5,7 @@
  */
 import type { ServiceConfig } from "../config/service.ts";
 import type { Poller } from "../os/poller.ts";
-import type { ExitStatus } from "../os/child_process.ts";
+import type { ExitStatus, KillSignal } from "../os/child_process.ts";
 import type { Spawner } from "../os/spawn.ts";
 import type { ProgramLookup } from "./program.ts";
 
@@ -17,6 +17,8 @@ export interface WorkerListener {
   onDraining(seconds: number): void;
   /** It goes its own way. */
   onDetach(): void;
+  /** Its event loop goes round. */
+  onHeartbeat(): void;
   /** It can't be told anything any more; it may still run. */
   onLost(error?: Error): void;
   /** It has ended. Nothing is told after this. */
@@ -31,7 +33,7 @@ export interface RunningWorker {
   /** Takes note that nobody takes its place: one that would take an hour to finish is hurried. */
   notReplaced(): void;
   /** Sends it a signal. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  kill(signal: KillSignal): void;
 }
 
 /** What to start. */

@@ -36,6 +36,7 @@ export class MasterLink {
   readonly #channel: Channel;
   readonly #handlers: MasterLinkHandlers;
   readonly #started = Promise.withResolvers<Grant>();
+  #heartbeat?: ReturnType<typeof setInterval>;
   /** That of the first message, once it has come. */
   #generation?: number;
 
@@ -85,6 +86,7 @@ export class MasterLink {
 
   /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
   close(): void {
+    clearInterval(this.#heartbeat);
     this.#channel.close();
   }
 
@@ -98,7 +100,17 @@ export class MasterLink {
     }
     fds.forEach(closeFd);
     if (message.type === "softstop") return this.#handlers.onSoftstop();
+    if (message.type === "watchdog") return this.#beat(message.intervalMs);
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
+  }
+
+  /** Lets the event loop itself say that it goes round. */
+  #beat(intervalMs: number): void {
+    clearInterval(this.#heartbeat);
+    const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
+    // At once, which says that this server knows how to.
+    beat();
+    this.#heartbeat = setInterval(beat, intervalMs);
   }
 
   #start(message: StartMessage, fds: number[]): void {
@@ -120,6 +132,7 @@ export class MasterLink {
   }
 
   #onClose(error?: Error): void {
+    clearInterval(this.#heartbeat);
     if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
     this.#started.reject(
       error ?? new ProtocolError("Cannot start: the master is gone, expected its first message"),

@@ -77,6 +77,7 @@ class Launch implements AsyncDisposable {
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
       onDetach: () => this.told.push("detach"),
+      onHeartbeat: () => this.told.push("heartbeat"),
       onLost: (error) => this.told.push(`lost ${error?.name ?? "quietly"}`),
       onExit: ({ code, signal }) => this.told.push(`exit ${signal ?? code}`),
     });

@@ -581,7 +581,9 @@ function show(action: Action): string {
 /** What the supervisor does about an action, as far as the tables tell. */
 function perform(service: Service, action: Action): void {
   if (action.do !== "start") {
-    assert(advance(action.worker, action.do), `${show(action)} means nothing to its worker`);
+    const { worker, do: event } = action;
+    assert(event !== "doubt" && event !== "abort", "no worker here sends heartbeats");
+    assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
     return;
   }

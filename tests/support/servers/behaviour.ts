@@ -52,6 +52,12 @@ export function obey(mode: Mode, line: string): Answer {
       break;
     case "block":
       for (;;);
+    case "block-for":
+      for (const until = performance.now() + Number(argument); performance.now() < until;);
+      return { text: "back\n" };
+    case "collect":
+      // With --expose-gc: a collection without end.
+      for (const { gc } = globalThis as { gc?: () => void };;) gc?.();
     default:
       return { text: `unknown command ${line}\n` };
   }
