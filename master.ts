@@ -8,11 +8,8 @@
  */
 import { masterServerMain } from "./src/master/master_main.ts";
 
-export {
-  type MasterServerHooks,
-  masterServerLoadConfigFromDirname,
-  masterServerMain,
-} from "./src/master/master_main.ts";
+export { masterServerLoadConfigFromDirname, masterServerMain } from "./src/master/master_main.ts";
+export type { MasterServerHooks } from "./src/master/hooks.ts";
 export type { LoadConfigHook } from "./src/master/load_services.ts";
 export { Config } from "./src/config/config.ts";
 

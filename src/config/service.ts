@@ -25,9 +25,7 @@ import {
   MASTER_CHROOT,
   readSetting,
   type ReloadRule,
-  SERVER_BACKOFF_MAX,
   SERVER_COMMAND,
-  SERVER_HEALTHY_AFTER,
   SERVER_PROC_COUNT,
   SERVER_PROTOCOL,
   SERVER_READY_TIMEOUT,
@@ -35,13 +33,11 @@ import {
   SERVER_RELOAD_STEP,
   SERVER_SERVICE,
   SERVER_SOAK,
-  SERVER_START_LIMIT,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
-  SERVER_WATCHDOG,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
-import type { Rate } from "./values.ts";
+import { readSupervision, type Supervision } from "./supervision.ts";
 
 /** One address of a service. */
 export interface ServiceEndpoint {
@@ -100,14 +96,8 @@ export interface ServiceConfig {
   readonly readyTimeoutMs: number;
   /** How long a new process has to live once it is ready, in milliseconds. */
   readonly soakMs: number;
-  /** How long a process lives that has not ended early, in milliseconds. */
-  readonly healthyAfterMs: number;
-  /** The longest time between two starts where processes end early, in milliseconds. */
-  readonly backoffMaxMs: number;
-  /** How often a process may be started in the same place; without it as often as need be. */
-  readonly startLimit?: Rate;
-  /** How long the event loop of a process may stand still, in milliseconds; 0 is without limit. */
-  readonly watchdogMs: number;
+  /** How its processes are kept going. */
+  readonly supervision: Supervision;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
@@ -189,7 +179,6 @@ export function parseServiceConfig(
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
-  const startLimit = read(SERVER_START_LIMIT);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -204,10 +193,7 @@ export function parseServiceConfig(
     ...(reloadStep === undefined ? {} : { reloadStep }),
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
     soakMs: read(SERVER_SOAK),
-    healthyAfterMs: read(SERVER_HEALTHY_AFTER),
-    backoffMaxMs: read(SERVER_BACKOFF_MAX),
-    ...(startLimit === undefined ? {} : { startLimit }),
-    watchdogMs: read(SERVER_WATCHDOG),
+    supervision: readSupervision(read),
     settings: new Map(config),
     shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),

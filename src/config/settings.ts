@@ -144,8 +144,8 @@ export const SERVER_RELOAD_STEP: Setting<number | undefined> = define({
   kind: wholeNumber({ min: 1, max: 10_000, placeholder: "COUNT" }),
   inherited: true,
   doc:
-    "How many processes there may be during a reload beyond the usual number, old ones that still " +
-    "drain included. Without it: as many as there are new ones.",
+    "How many processes there may be during a reload beyond the usual number, those included that " +
+    "it has told to stop and that still drain. Without it: as many as there are new ones.",
 });
 
 /** `server-ready-timeout`: how long a new process has to become ready, in milliseconds. */

@@ -46,6 +46,11 @@ export interface StartMessage {
 /** Master to server: stop accepting, finish, end. */
 export interface SoftstopMessage {
   readonly type: "softstop";
+  /**
+   * The places in `services` of those that are closed for good, since nobody serves them after this
+   * server: what waits there is to be accepted before. A master may leave it out.
+   */
+  readonly closing?: readonly number[];
 }
 
 /** Master to server, after the start: send a heartbeat from now on. */
@@ -225,7 +230,7 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
       return countProblem(fields, "generation") ?? servicesProblem(fields.services) ??
         settingsProblem(fields.settings);
     case "softstop":
-      return undefined;
+      return fields.closing === undefined ? undefined : placesProblem(fields.closing);
     case "watchdog":
       return countProblem(fields, "intervalMs");
     case "ready":
@@ -238,6 +243,13 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     default:
       return upgradeProblemIn(type, fields);
   }
+}
+
+function placesProblem(places: unknown): string | undefined {
+  const isPlace = (place: unknown) => Number.isSafeInteger(place) && (place as number) >= 0;
+  return Array.isArray(places) && places.every(isPlace)
+    ? undefined
+    : `closing is ${describe(places)}, expected a list of whole numbers`;
 }
 
 const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => boolean>> = {

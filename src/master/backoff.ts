@@ -35,7 +35,7 @@ export interface Chance {
 export function placeAfter(worker: Worker, chance: Chance): Place {
   const { place, config, startedAtMs, readyAtMs } = worker;
   const livedMs = chance.nowMs - startedAtMs;
-  if (readyAtMs !== undefined && livedMs >= config.healthyAfterMs) {
+  if (readyAtMs !== undefined && livedMs >= config.supervision.healthyAfterMs) {
     return { ...place, early: 0, delayMs: 0, startAtMs: chance.nowMs };
   }
   const atOnce = readyAtMs !== undefined && livedMs >= EARLY_DEATH_MS;
@@ -68,7 +68,7 @@ function heldBack(
   },
 ): Place {
   if (early === 0) return { early: 1, delayMs: firstMs, startAtMs: nowMs + firstMs, starts };
-  const nextMs = Math.min(Math.max(2 * delayMs, EARLY_DEATH_MS), config.backoffMaxMs);
+  const nextMs = Math.min(Math.max(2 * delayMs, EARLY_DEATH_MS), config.supervision.backoffMaxMs);
   const startAtMs = startedAtMs + nextMs * (1 - JITTER * random);
   return { early: early + 1, delayMs: nextMs, startAtMs: Math.max(nowMs, startAtMs), starts };
 }
@@ -81,7 +81,10 @@ function heldBack(
  */
 export function placeAtStart(
   place: Place,
-  { config: { startLimit }, nowMs }: { readonly config: ServiceConfig; readonly nowMs: number },
+  { config: { supervision: { startLimit } }, nowMs }: {
+    readonly config: ServiceConfig;
+    readonly nowMs: number;
+  },
 ): Place {
   if (startLimit === undefined) return place;
   const starts = place.starts.filter((atMs) => atMs > nowMs - startLimit.withinMs);
@@ -96,7 +99,7 @@ export function placeAtStart(
  */
 export function isBeyondLimit(
   { starts, startAtMs }: Place,
-  { startLimit }: ServiceConfig,
+  { supervision: { startLimit } }: ServiceConfig,
 ): boolean {
   if (startLimit === undefined) return false;
   const { count, withinMs } = startLimit;

@@ -94,14 +94,16 @@ function connect(
     own: service.file === undefined ? undefined : [...service.settings],
   };
   channel.send({ type: "start", generation, services, settings }, request.fds);
-  if (service.watchdogMs > 0) channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
+  if (service.supervision.watchdogMs > 0) {
+    channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
+  }
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
   });
   return {
     pid: child.pid,
-    softstop: () => channel.send({ type: "softstop" }),
+    softstop: (closing) => channel.send({ type: "softstop", closing }),
     // It ends with its last connection, or says how long it takes.
     notReplaced: () => {},
     kill: (signal) => child.kill(signal),

@@ -64,6 +64,11 @@ export class Crew {
     this.#places = new Places(options);
   }
 
+  /** Whether every process has ended. */
+  get isEmpty(): boolean {
+    return this.#running.size === 0;
+  }
+
   /** Whether every process has ended, but for those that have detached. */
   get isGone(): boolean {
     return this.#running.keys().every(({ state }) => state === "detached");
@@ -111,14 +116,18 @@ export class Crew {
    * Tells a worker to accept no more, finish, and end.
    *
    * @param worker The worker.
-   * @param options `replaced`: whether somebody serves its addresses after it.
+   * @param options `replaced`: whether somebody serves its addresses after it. `closing`: the places
+   * of those that are closed for good.
    */
-  softstop(worker: Worker, { replaced }: { readonly replaced: boolean }): void {
+  softstop(
+    worker: Worker,
+    { replaced, closing }: { readonly replaced: boolean; readonly closing: readonly number[] },
+  ): void {
     const running = this.#advance(worker, "softstop");
     if (running === undefined) return;
     const answerMs = worker.readyAtMs === undefined ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
     worker.deadlineMs = Math.min(this.#clock.nowMs() + answerMs, this.#terminateAtMs);
-    running.softstop();
+    running.softstop(closing);
     if (!replaced) running.notReplaced();
   }
 
@@ -156,7 +165,7 @@ export class Crew {
    * @param worker The worker.
    */
   abort(service: Service, worker: Worker): void {
-    const { pid, config: { watchdogMs } } = worker;
+    const { pid, config: { supervision: { watchdogMs } } } = worker;
     if (!this.#leave(service, worker, { event: "terminate", how: "hangs" })) return;
     this.#options.log(
       `${service.id}: process ${pid} hangs: it was silent for more than ${watchdogMs / 1000} s`,

@@ -63,6 +63,16 @@ export class GivenListeners implements ListenerPort {
   }
 
   /**
+   * See {@linkcode ListenerPort}. To a given one connections come as long as its giver wants.
+   *
+   * @param listener What `open` returned.
+   * @param kind Its sort.
+   */
+  refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean {
+    return !this.isGiven(listener) && this.#port.refuse(listener, kind);
+  }
+
+  /**
    * Closes a listener, or takes it back if it was given.
    *
    * @param listener What `open` returned.

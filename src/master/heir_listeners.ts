@@ -35,6 +35,7 @@ export function heirListeners(
       unclaimed.delete(endpoint.key);
       return listener;
     },
+    refuse: (listener, kind) => !borrowed.has(listener) && port.refuse(listener, kind),
     close: (listener) => borrowed.has(listener) ? port.leave(listener) : port.close(listener),
     discard: (listener) => borrowed.has(listener) ? port.leave(listener) : port.discard(listener),
     leave: (listener) => port.leave(listener),

@@ -13,6 +13,7 @@ import { cannot, type Problem, problemAt } from "../config/errors.ts";
 import { keysOf, type ServiceConfig, type ServiceEndpoint } from "../config/service.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
+import { refuseConnections } from "../os/listen_queue.ts";
 import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
 
 /** The system calls that this table makes, as a port that tests replace. */
@@ -25,6 +26,15 @@ export interface ListenerPort {
    * was given goes to the one that it fits best.
    */
   open(endpoint: Endpoint, wanted: readonly ServiceEndpoint[]): OpenedListener;
+  /**
+   * Keeps new connections out of the queue of a listener that is about to be closed for good, so that
+   * those who serve it can accept what is in it.
+   *
+   * @param listener The listener.
+   * @param kind Its sort.
+   * @returns Whether that makes sense; not so where somebody else goes on with it.
+   */
+  refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean;
   /** Closes a listener and removes the socket file that it made. */
   close(listener: OpenedListener): void;
   /** Closes a listener that nobody has used, and removes whatever it made. */
@@ -38,6 +48,12 @@ export interface ListenerPort {
 /** The real system calls. */
 export const systemListeners: ListenerPort = {
   open: openListener,
+  refuse({ fd, socketFile }, kind) {
+    if (kind === "fifo") return false;
+    if (socketFile !== undefined) removeSocketFile(socketFile);
+    refuseConnections(fd);
+    return true;
+  },
   close({ fd, socketFile }) {
     if (socketFile !== undefined) removeSocketFile(socketFile);
     closeFd(fd);
@@ -62,6 +78,7 @@ export interface ListenerChange {
 /** An open listener. */
 interface Entry {
   readonly listener: OpenedListener;
+  readonly kind: Endpoint["kind"];
   /** Whether nobody has taken it into use for good. */
   onTrial: boolean;
 }
@@ -69,6 +86,8 @@ interface Entry {
 /** All open listeners, by the key of their address. */
 export class ListenerTable {
   readonly #open = new Map<string, Entry>();
+  /** Those that are to be closed for good, and whose queues take no more connections. */
+  readonly #closing = new Map<string, Entry>();
 
   /** @param port The system calls. */
   constructor(private readonly port: ListenerPort) {}
@@ -80,6 +99,15 @@ export class ListenerTable {
    */
   has(key: string): boolean {
     return this.#open.has(key);
+  }
+
+  /**
+   * Whether an address is about to be closed for good, and what waits in its queue should be accepted.
+   *
+   * @param key Its key.
+   */
+  isClosing(key: string): boolean {
+    return this.#closing.has(key);
   }
 
   /** All of them, which stay the table's. */
@@ -113,7 +141,7 @@ export class ListenerTable {
    * @returns The prepared change.
    */
   prepare(services: readonly ServiceConfig[]): ListenerChange {
-    const opened = new Map<string, OpenedListener>();
+    const opened = new Map<string, Omit<Entry, "onTrial">>();
     const problems: Problem[] = [];
     const wanted = services.flatMap((service) => service.endpoints);
     for (const named of wanted) {
@@ -121,7 +149,8 @@ export class ListenerTable {
       // One that is named twice is a problem of the configuration, and told as such.
       if (this.#open.has(endpoint.key) || opened.has(endpoint.key)) continue;
       try {
-        opened.set(endpoint.key, this.port.open(endpoint, wanted));
+        const listener = this.port.open(endpoint, wanted);
+        opened.set(endpoint.key, { listener, kind: endpoint.kind });
       } catch (error) {
         const message = refusalOf(named, error as Error, this.#open.keys());
         problems.push(problemAt(origin, { key: "server-service", message }));
@@ -130,9 +159,9 @@ export class ListenerTable {
     return {
       problems,
       commit: () => {
-        for (const [key, listener] of opened) this.#open.set(key, { listener, onTrial: true });
+        for (const [key, entry] of opened) this.#open.set(key, { ...entry, onTrial: true });
       },
-      undo: () => opened.values().forEach((listener) => this.port.discard(listener)),
+      undo: () => opened.values().forEach(({ listener }) => this.port.discard(listener)),
     };
   }
 
@@ -149,8 +178,8 @@ export class ListenerTable {
   }
 
   /**
-   * Closes the listeners of services that are gone. Of those that were on trial nothing is left
-   * behind.
+   * Takes the listeners of services that are gone out of the table. No new connection gets into their
+   * queues; {@linkcode closeReleased} closes them, once those that serve them know it.
    *
    * @param gone These services.
    * @param needed Services that may have the same addresses, and keep them.
@@ -158,27 +187,38 @@ export class ListenerTable {
   release(gone: readonly ServiceConfig[], needed: readonly ServiceConfig[]): void {
     const keys = new Set(needed.flatMap(keysOf));
     for (const key of gone.flatMap(keysOf)) {
-      if (!keys.has(key)) this.#close(key);
+      if (!keys.has(key)) this.#release(key);
     }
   }
 
-  /** Closes all. */
-  closeAll(): void {
-    for (const key of this.#open.keys()) this.#close(key);
+  /** As {@linkcode release}, for all. */
+  releaseAll(): void {
+    for (const key of [...this.#open.keys()]) this.#release(key);
+  }
+
+  #release(key: string): void {
+    const entry = this.#open.get(key);
+    if (entry === undefined) return;
+    this.#open.delete(key);
+    if (this.port.refuse(entry.listener, entry.kind)) this.#closing.set(key, entry);
+    else this.#close(entry);
+  }
+
+  /** Closes what was released. Of those that were on trial nothing is left behind. */
+  closeReleased(): void {
+    this.#closing.values().forEach((entry) => this.#close(entry));
+    this.#closing.clear();
+  }
+
+  #close({ listener, onTrial }: Entry): void {
+    if (onTrial) this.port.discard(listener);
+    else this.port.close(listener);
   }
 
   /** Leaves all to another process. */
   leaveAll(): void {
     for (const { listener } of this.#open.values()) this.port.leave(listener);
     this.#open.clear();
-  }
-
-  #close(key: string): void {
-    const entry = this.#open.get(key);
-    if (entry === undefined) return;
-    this.#open.delete(key);
-    if (entry.onTrial) this.port.discard(entry.listener);
-    else this.port.close(entry.listener);
   }
 }
 

@@ -80,7 +80,7 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
 function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
   const protocol = protocolOf(service, source);
   if (protocol !== "libzc" && protocol !== "systemd") return [];
-  const given = [...service.watchdogMs > 0 ? [SERVER_WATCHDOG.name] : []];
+  const given = [...service.supervision.watchdogMs > 0 ? [SERVER_WATCHDOG.name] : []];
   return given.map((key) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;
     const message = cannot("use", key, { found, expected: "a server of this framework" });

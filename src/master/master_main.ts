@@ -13,14 +13,14 @@ import {
   replaceSettings,
 } from "../config/effective.ts";
 import { renderHelp } from "../config/reference.ts";
+import { isUserError } from "../ipc/user_error.ts";
 import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
 import { systemClock } from "../os/clock.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
-import { isUserError, Master, type MasterServerHooks } from "./master_server.ts";
-
-export type { MasterServerHooks } from "./master_server.ts";
+import type { MasterServerHooks } from "./hooks.ts";
+import { Master } from "./master_server.ts";
 import { tryPidFile } from "./resources.ts";
 import { ownCommand, splitUpgrade } from "./upgrade_command.ts";
 

@@ -5,107 +5,52 @@
  * @module
  */
 import type { ParsedArguments } from "../config/args.ts";
-import { Config, defaultConfig } from "../config/config.ts";
+import { defaultConfig } from "../config/config.ts";
+import { renderSettings, replaceSettings } from "../config/effective.ts";
+import { ConfigError, formatProblem } from "../config/errors.ts";
 import {
-  commandLineSettings,
-  readStrictly,
-  renderSettings,
-  replaceSettings,
-} from "../config/effective.ts";
-import { ConfigError, formatProblem, gather } from "../config/errors.ts";
-import {
-  ALL_SETTINGS,
-  checkSettings,
   CONFIG_DIR,
-  DEBUG,
   DEBUG_CONFIG,
   EXIT_AFTER,
   LOG_SERVICE,
-  MASTER_DEBUG,
   MASTER_MAX_GENERATIONS,
   MASTER_STOP_TIMEOUT,
   MASTER_UPGRADE_TIMEOUT,
-  SERVER_LOG,
-  type Setting,
 } from "../config/settings.ts";
-import { ProtocolError } from "../ipc/protocol.ts";
-import { closeLog, configureLog, flushLog, isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { isUserError } from "../ipc/user_error.ts";
+import { closeLog, flushLog, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
-import { mayChangeRoot } from "../os/credentials.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
-import { SysError } from "../os/errors.ts";
-import { guardedSpawner, Guardian } from "../os/guardian.ts";
 import type { PidFile } from "../os/lock_file.ts";
 import { Poller } from "../os/poller.ts";
-import { execPath } from "../os/proc_self.ts";
-import {
-  denoPath,
-  fileStamp,
-  interpreterLine,
-  isDirectory,
-  isExecutable,
-  isFile,
-  searchPath,
-} from "../os/program_lookup.ts";
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import { type GivenListener, ownActivation, readActivation } from "./activation.ts";
+import {
+  type Candidate,
+  configureMasterLog,
+  MasterConfiguration,
+  masterLogSettings,
+  setting,
+} from "./configuration.ts";
 import { GivenListeners } from "./given_listeners.ts";
 import { type HeirListeners, heirListeners } from "./heir_listeners.ts";
-import { createLauncher } from "./launcher.ts";
+import type { MasterServerHooks } from "./hooks.ts";
 import { systemListeners } from "./listeners.ts";
-import { type LoadConfigHook, type LoadedServices, loadServices } from "./load_services.ts";
 import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
 import { type Successor, tryUpgrade } from "./successor.ts";
-import { Supervisor } from "./supervisor.ts";
+import type { Supervisor } from "./supervisor.ts";
+import { systemLookup, systemSupervisor } from "./system_supervisor.ts";
 import type { UndoneReload } from "./trials.ts";
 import { type OwnCommand, successorCommand } from "./upgrade_command.ts";
 
-/** What a program of its own around the master can add. */
-export interface MasterServerHooks {
-  /** Called once, when the settings are read and before the pid file is locked. */
-  readonly beforeService?: () => void | Promise<void>;
-  /**
-   * Supplies the services in place of the directory of `-C`, at start and at every reload. They
-   * have no file, so that each of their settings reaches the servers as an argument.
-   */
-  readonly loadConfig?: LoadConfigHook;
-}
-
-/**
- * Whether an error is of a kind that the user can mend, in contrast to a fault of this program, which
- * deserves its stack.
- *
- * @param error What was caught.
- */
-export function isUserError(error: unknown): error is Error {
-  return error instanceof ConfigError || error instanceof SysError ||
-    error instanceof ProtocolError || error instanceof Deno.errors.NotSupported ||
-    error instanceof Deno.errors.NotCapable;
-}
-
-const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
-
-/** What the master's own log depends on. */
-const logSettings = (): string =>
-  JSON.stringify([SERVER_LOG, DEBUG, MASTER_DEBUG].map(({ name }) => defaultConfig.getStr(name)));
-
 const log = (text: string): void => zinfoFrom(undefined, text);
-
-/** What the master reads on its command line. */
-const MASTER_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
-
-/** A configuration as it was found. */
-interface Candidate extends LoadedServices {
-  /** The settings of the master itself. */
-  readonly settings: Config;
-}
 
 /** What came of a reload. */
 export interface ReloadReport {
@@ -141,20 +86,8 @@ export class Master {
   readonly #options: MasterOptions;
   readonly #directory: string | undefined;
   readonly #cwd = Deno.cwd();
-  readonly #lookup = {
-    denoPath: denoPath(),
-    selfPath: execPath(),
-    searchPath: searchPath(),
-    isExecutable,
-    isFile,
-    isDirectory,
-    interpreterLine,
-    fileStamp,
-    mayChangeRoot,
-  };
-  readonly #guardian = new Guardian((error) =>
-    zinfo("no guardian, servers may outlive a killed master:", error)
-  );
+  readonly #lookup = systemLookup();
+  readonly #configuration: MasterConfiguration;
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #end = Promise.withResolvers<"stop" | "retire">();
   /** The master whose place this one takes, until it has ended. */
@@ -181,6 +114,12 @@ export class Master {
   constructor(options: MasterOptions) {
     this.#options = options;
     this.#directory = setting(CONFIG_DIR);
+    this.#configuration = new MasterConfiguration(options.args, {
+      directory: this.#directory,
+      hook: options.hooks.loadConfig,
+      cwd: this.#cwd,
+      lookup: this.#lookup,
+    });
     if (options.upgradeFd === undefined) {
       // Here and now: no process that is started may see what is read.
       this.#given = readActivation(ownActivation(this.#cwd, (text) => zinfo("warning:", text)));
@@ -204,7 +143,7 @@ export class Master {
    * @throws {ConfigError} With all that is wrong with the configuration.
    */
   async plan(): Promise<ReloadPlan> {
-    const { services, problems } = await this.#load();
+    const { services, problems } = await this.#configuration.load();
     if (problems.length > 0) throw new ConfigError(problems);
     return this.#supervisor.plan(services);
   }
@@ -218,11 +157,18 @@ export class Master {
     keepDescriptorsFromChildren();
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
     await this.#options.hooks.beforeService?.();
-    const candidate = await this.#load();
+    const candidate = await this.#configuration.load();
     const inheritance = await this.#predecessor?.inherited;
     const heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
     this.#listeners = new GivenListeners(inheritance?.given ?? this.#given, heirs);
-    this.#supervisor = this.#createSupervisor(inheritance?.generation);
+    this.#supervisor = systemSupervisor({
+      listeners: this.#listeners,
+      generation: inheritance?.generation,
+      poller: this.#poller,
+      lookup: this.#lookup,
+      configPath: this.#directory,
+      cwd: this.#cwd,
+    });
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
     if (candidate.problems.length > 0) this.#start(candidate);
     // Signals may come as soon as the pid can be read.
@@ -234,34 +180,13 @@ export class Master {
     }
   }
 
-  #createSupervisor(generation?: number): Supervisor {
-    return new Supervisor({
-      clock: systemClock,
-      listeners: this.#listeners,
-      launcher: createLauncher({
-        spawner: guardedSpawner(systemSpawner, this.#guardian),
-        poller: this.#poller,
-        lookup: this.#lookup,
-        configPath: this.#directory,
-        cwd: this.#cwd,
-        log,
-      }),
-      log,
-      debug: (text) => {
-        if (isDebugLog()) log(text);
-      },
-      maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
-      generation,
-    });
-  }
-
   async #runLocked(candidate: Candidate, legacy?: Legacy): Promise<number> {
     const lock = this.#lock = legacy?.lock ?? lockPidFile();
     try {
       if (legacy === undefined) await this.#comeIntoForce();
       else requireSamePidFile(lock);
       try {
-        this.#configureLog();
+        configureMasterLog();
         return await this.#live(candidate, legacy);
       } finally {
         // The lines of this master may go to its own log service, which needs a turn to take them.
@@ -323,21 +248,6 @@ export class Master {
     return () => releases.forEach((release) => release());
   }
 
-  /** Reads everything again, and finds everything that is wrong in it. */
-  async #load(): Promise<Candidate> {
-    const loaded = await loadServices({
-      directory: this.#directory,
-      hook: this.#options.hooks.loadConfig,
-      cwd: this.#cwd,
-      lookup: this.#lookup,
-    });
-    const problems = [...loaded.problems];
-    const { args } = this.#options;
-    const own = gather(problems, () => commandLineSettings(args)) ?? new Config();
-    problems.push(...checkSettings(own, MASTER_SETTINGS));
-    return { ...loaded, problems, settings: new Config().merge(loaded.shared).merge(own) };
-  }
-
   /** Puts the first configuration into force, or throws with all that is wrong and opens nothing. */
   #start(candidate: Candidate): void {
     this.#accept(candidate, this.#supervisor.start(candidate.services, candidate.problems));
@@ -350,11 +260,6 @@ export class Master {
       zinfo(line);
     }
     zinfo(describePlan(plan));
-  }
-
-  #configureLog(): void {
-    const debug = setting(DEBUG) || setting(MASTER_DEBUG);
-    configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
   }
 
   /** The first time it asks, the second time it hurries. */
@@ -399,14 +304,14 @@ export class Master {
       this.#lastReload = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
     };
     try {
-      const candidate = await this.#load();
+      const candidate = await this.#configuration.load();
       // The hook may have taken its time.
       if (this.#stopping) return;
       const { plan, outcome } = this.#supervisor.reload(candidate.services, candidate.problems);
-      const logBefore = logSettings();
+      const logBefore = masterLogSettings();
       this.#accept(candidate, plan);
       // Only then: closing a log that is full waits, and drops what it holds.
-      if (logSettings() !== logBefore) this.#configureLog();
+      if (masterLogSettings() !== logBefore) configureMasterLog();
       const undone = await outcome;
       report({ plan, undone });
       const names = undone.flatMap(({ services }) => services).join(" ");

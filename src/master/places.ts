@@ -87,7 +87,7 @@ export class Places {
     if (place.early === 0) service.toldDelayMs = 0;
     const { config } = service.current!;
     if (isBeyondLimit(place, config)) {
-      const { count, withinMs } = config.startLimit!;
+      const { count, withinMs } = config.supervision.startLimit!;
       return this.fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
     }
     const ms = Math.round(place.startAtMs - this.#chance().nowMs);

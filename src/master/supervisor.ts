@@ -168,9 +168,9 @@ export class Supervisor {
     this.#crew.hurryDraining();
     const killAtMs = this.#clock.nowMs() + timeoutMs;
     this.#crew.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
+    this.#listeners.releaseAll();
     this.#drop();
-    // Connections that come from now on would wait in a queue that nobody reads.
-    this.#listeners.closeAll();
+    this.#listeners.closeReleased();
     this.#endIfDone();
     return this.#stopped.promise;
   }
@@ -184,7 +184,8 @@ export class Supervisor {
 
   /**
    * Leaves everything to another master, which has all listeners: soft-stops all processes, which may
-   * take their time. {@linkcode stop} can still be called, and bounds that.
+   * take their time, and those that have detached as well. {@linkcode stop} can still be called, and
+   * bounds that.
    */
   retire(): void {
     this.#ending = "retired";
@@ -210,7 +211,7 @@ export class Supervisor {
 
   /** Wants no process any more. */
   #drop(): void {
-    for (const group of this.#trials.open) this.#trials.fail(group, "the master ends");
+    for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
     for (const service of this.#services.values()) service.current = undefined;
     this.#settleAll();
   }
@@ -289,7 +290,7 @@ export class Supervisor {
         for (let left = action.count; left > 0 && this.#start(service, action.version);) left--;
         return;
       case "softstop":
-        return this.#crew.softstop(action.worker, { replaced: this.#isHeard(action.worker) });
+        return this.#softstop(action.worker);
       case "terminate":
         return this.#crew.terminate(service, action.worker);
       case "kill":
@@ -303,6 +304,13 @@ export class Supervisor {
 
   #start(service: Service, version: Version): boolean {
     return this.#crew.start(service, version, this.#listeners.descriptors(version.config));
+  }
+
+  #softstop(worker: Worker): void {
+    const closing = keysOf(worker.config).flatMap((key, index) =>
+      this.#listeners.isClosing(key) ? [index] : []
+    );
+    this.#crew.softstop(worker, { replaced: this.#isHeard(worker), closing });
   }
 
   /** Whether somebody still listens on an address of a worker. */
@@ -321,6 +329,7 @@ export class Supervisor {
     for (const config of after) this.#listeners.keep(config);
     this.#listeners.release(before, after);
     for (const service of [...members, ...removed]) this.#settle(service);
+    this.#listeners.closeReleased();
   }
 
   /** Goes on as before a reload with the services of a group. */
@@ -331,10 +340,13 @@ export class Supervisor {
     this.#trials.fail(group, reason);
     this.#listeners.release(tried, configsOf([...members, ...removed], "current"));
     for (const member of members) this.#settle(member);
+    this.#listeners.closeReleased();
   }
 
   #endIfDone(): void {
-    if (this.#ending !== undefined && this.#crew.isGone) this.#stopped.resolve();
+    // Those that have detached end with this process, which an upgrade is no reason for.
+    const { isGone, isEmpty } = this.#crew;
+    if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
 }
 

@@ -23,7 +23,7 @@ export const LATE_MS = 250;
  *
  * @param config The settings of the process.
  */
-export function patienceMs({ watchdogMs }: ServiceConfig): number {
+export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): number {
   return watchdogMs + HEARTBEAT_MS - 2 * DOUBT_MS;
 }
 

@@ -28,8 +28,13 @@ export interface WorkerListener {
 /** A running worker. */
 export interface RunningWorker {
   readonly pid: number;
-  /** Tells it to accept no more, finish, and end. */
-  softstop(): void;
+  /**
+   * Tells it to accept no more, finish, and end.
+   *
+   * @param closing The places of those of its addresses that are closed for good: what waits there
+   * is still to be accepted.
+   */
+  softstop(closing: readonly number[]): void;
   /** Takes note that nobody takes its place: one that would take an hour to finish is hurried. */
   notReplaced(): void;
   /** Sends it a signal. */

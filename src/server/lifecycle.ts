@@ -31,6 +31,8 @@ const LONGEST_SECONDS = 3600;
  */
 const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 8_000;
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** What the lifecycle tells the one who runs the server. */
 export interface LifecycleOwner {
   /** M: `server-stop-on-softstop-after`, in seconds; undefined where it is not set. */
@@ -53,13 +55,13 @@ export class ServerLifecycle {
   readonly connections: ConnectionSet = new ConnectionSet();
   readonly #clock: Clock;
   readonly #stopped = Promise.withResolvers<void>();
-  /** What stops accepting. */
-  readonly #closers = new Set<() => void>();
+  /** What stops accepting, and the descriptor that it had from the master. */
+  readonly #closers = new Map<(last: boolean) => void, number | undefined>();
   readonly #sources = new Set<IdleSource>([this.activity, this.connections]);
   #owner?: LifecycleOwner;
   #accepting = true;
   #detached = false;
-  #softstopEarly = false;
+  #softstopEarly?: ReadonlySet<number>;
   /** Whether the end comes as soon as nothing is under way. */
   #draining = false;
   #ended = false;
@@ -108,32 +110,39 @@ export class ServerLifecycle {
       throw new Error("Cannot run a second server in this process: one runs already, expected one");
     }
     this.#owner = owner;
-    if (this.#softstopEarly) this.softstop();
+    if (this.#softstopEarly !== undefined) this.softstop(this.#softstopEarly);
   }
 
   /**
    * Registers something that takes new connections.
    *
    * @param close Stops it; called once, at the soft stop or when the server detaches. Called at
-   * once when that has been.
+   * once when that has been. Its argument tells whether nobody serves that listener any more, and so
+   * what waits in its queue is to be accepted first, in the time that this takes.
+   * @param fd The descriptor that `serviceRegister` was told.
    * @returns Takes it back.
    */
-  onStopAccepting(close: () => void): () => void {
+  onStopAccepting(close: (last: boolean) => void, fd?: number): () => void {
     if (!this.#accepting) {
-      close();
+      close(false);
       return () => {};
     }
-    this.#closers.add(close);
+    this.#closers.set(close, fd);
     return () => this.#closers.delete(close);
   }
 
-  /** The master's word, or a signal: accept no more, finish, end. Ignored once detached. */
-  softstop(): void {
+  /**
+   * The master's word, or a signal: accept no more, finish, end. Ignored once detached.
+   *
+   * @param closing The descriptors, as `serviceRegister` was told them, of those listeners that nobody
+   * serves after this; by default none.
+   */
+  softstop(closing: ReadonlySet<number> = NONE): void {
     const owner = this.#owner;
     // The word may come before the settings by which it is to be done.
-    this.#softstopEarly = owner === undefined;
+    this.#softstopEarly = owner === undefined ? closing : undefined;
     if (owner === undefined || this.#detached || !this.#accepting) return;
-    this.#stopAccepting();
+    this.#stopAccepting(closing);
     const seconds = this.#softstopSeconds(owner);
     owner.onDraining(seconds);
     this.stopNotify(seconds);
@@ -196,13 +205,13 @@ export class ServerLifecycle {
     this.stopNotify(atLeastOne(owner.softstopSeconds ?? 0));
   }
 
-  #stopAccepting(): void {
+  #stopAccepting(closing: ReadonlySet<number> = NONE): void {
     this.#accepting = false;
-    for (const close of this.#closers) {
+    for (const [close, fd] of this.#closers) {
       // Before the call, which may lead back here.
       this.#closers.delete(close);
       try {
-        close();
+        close(fd !== undefined && closing.has(fd));
       } catch (error) {
         this.#owner?.onError(error);
       }

@@ -11,8 +11,12 @@ import { serverPoller } from "./server_poller.ts";
 
 /** What the master tells. */
 export interface MasterLinkHandlers {
-  /** Accept no more, finish, end. */
-  onSoftstop(): void;
+  /**
+   * Accept no more, finish, end.
+   *
+   * @param closing The descriptors of those listeners, as they came, that nobody serves after this.
+   */
+  onSoftstop(closing: ReadonlySet<number>): void;
   /** The master is gone. */
   onGone(): void;
 }
@@ -39,6 +43,8 @@ export class MasterLink {
   #heartbeat?: ReturnType<typeof setInterval>;
   /** That of the first message, once it has come. */
   #generation?: number;
+  /** The descriptors as they came; by now they are in use, or closed. */
+  #fds: readonly number[] = [];
 
   /**
    * @param fd The control descriptor, which the link takes ownership of.
@@ -99,7 +105,10 @@ export class MasterLink {
       return this.#start(message, fds);
     }
     fds.forEach(closeFd);
-    if (message.type === "softstop") return this.#handlers.onSoftstop();
+    if (message.type === "softstop") {
+      const closing = (message.closing ?? []).map((place) => this.#fds[place]);
+      return this.#handlers.onSoftstop(new Set(closing));
+    }
     if (message.type === "watchdog") return this.#beat(message.intervalMs);
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
@@ -124,6 +133,7 @@ export class MasterLink {
       );
     }
     this.#generation = message.generation;
+    this.#fds = fds;
     const { services, settings } = message;
     this.#started.resolve({
       services: services.map(({ name, type }, index) => ({ name, type, fd: fds[index] })),

@@ -27,10 +27,9 @@ import {
   type Setting,
 } from "../config/settings.ts";
 import { applyRunSettings } from "../config/run_settings.ts";
-import { ProtocolError } from "../ipc/protocol.ts";
+import { isUserError } from "../ipc/user_error.ts";
 import { closeLog, configureLog, logEnd, zdebug, zinfo } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
-import { SysError } from "../os/errors.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
 import { execPath } from "../os/proc_self.ts";
@@ -108,16 +107,9 @@ function connectToMaster(mode: Mode, { settings }: ParsedArguments): MasterLink 
   for (const { key, value } of settings) config.set(key, value, "argument");
   const controlFd = mode === "MASTER" ? readStrictly(config, SERVER_CONTROL) : undefined;
   return controlFd === undefined ? undefined : new MasterLink(controlFd, {
-    onSoftstop: () => serverLifecycle.softstop(),
+    onSoftstop: (closing) => serverLifecycle.softstop(closing),
     onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),
   });
-}
-
-/** What the user can mend, in contrast to an exception of the program, which is told with its stack. */
-function isUserError(error: unknown): error is Error {
-  return error instanceof ConfigError || error instanceof SysError ||
-    error instanceof ProtocolError || error instanceof Deno.errors.NotSupported ||
-    error instanceof Deno.errors.NotCapable;
 }
 
 type Mode = "MASTER" | "alone";
@@ -164,6 +156,8 @@ class Server {
    * sends one beside closing the status pipe, and which comes first is a matter of chance.
    */
   #saidTwice = false;
+  /** The descriptors of the listeners that nobody serves after this server: without a master, all. */
+  readonly #closing = new Set<number>();
 
   readonly #link: MasterLink | undefined;
 
@@ -247,6 +241,7 @@ class Server {
 
   #alone(): ServiceSource {
     const { services, close } = openAloneServices(defaultConfig);
+    for (const { fd } of services) this.#closing.add(fd);
     // Ahead of the listeners, which are registered later.
     this.#lifecycle.onStopAccepting(close);
     return {
@@ -262,7 +257,7 @@ class Server {
     // The first one asks, the second one does not ask again.
     const stop = () => {
       if (this.#saidTwice) this.#saidTwice = false;
-      else if (this.#lifecycle.accepting) this.#lifecycle.softstop();
+      else if (this.#lifecycle.accepting) this.#lifecycle.softstop(this.#closing);
       else this.#lifecycle.stopNotify(0);
     };
     const parent = Deno.ppid;

@@ -31,9 +31,17 @@ export class FakeWorker implements RunningWorker {
     readonly listener: WorkerListener,
   ) {}
 
-  /** Takes note. */
-  softstop(): void {
+  /** The places of its addresses that it was told are closed for good. */
+  closing: readonly number[] = [];
+
+  /**
+   * Takes note.
+   *
+   * @param closing The places of addresses that are closed for good.
+   */
+  softstop(closing: readonly number[]): void {
     this.told.push("softstop");
+    this.closing = closing;
   }
 
   /** Makes no difference to a worker that takes no time. */

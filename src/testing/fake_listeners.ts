@@ -13,6 +13,8 @@ export class FakeListeners implements ListenerPort {
   readonly addresses = new Map<number, string>();
   /** What to refuse: the address's key and the error. */
   readonly refusals = new Map<string, Error>();
+  /** The keys of the addresses whose queues were closed. */
+  readonly refused = new Set<string>();
   /** The keys of those that were discarded rather than closed, in order. */
   readonly discarded: string[] = [];
   #nextFd = 50;
@@ -37,6 +39,16 @@ export class FakeListeners implements ListenerPort {
   }
 
   /**
+   * Takes note.
+   *
+   * @param listener What `open` returned.
+   */
+  refuse({ fd }: OpenedListener): boolean {
+    this.refused.add(this.addresses.get(fd)!);
+    return true;
+  }
+
+  /**
    * Closes a listener.
    *
    * @param listener What `open` returned.
@@ -52,7 +64,7 @@ export class FakeListeners implements ListenerPort {
    * @param listener What `open` returned.
    */
   discard(listener: OpenedListener): void {
-    this.discarded.push(...[this.addresses.get(listener.fd)].filter((key) => key !== undefined));
+    this.discarded.push(this.addresses.get(listener.fd) ?? "not open");
     this.close(listener);
   }
 

@@ -175,17 +175,3 @@ Deno.test("a reload that comes while another one is tried waits for its verdict"
   during.close();
   await master.stop();
 });
-
-Deno.test("a master that is told to stop during a reload stops all, old and new", async () => {
-  await using site = new Site();
-  const port = site.port(), path = site.socket("fresh");
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  await master.serving("a.cf", 1);
-  const service = `127.0.0.1:${port},${path}`;
-  site.serve("a.cf", { mode: "coroutine", service, "ready-when": site.dir.file("never") });
-  await master.reloadBegun();
-  await master.logs(/\] beforeService/, 2);
-  await master.stop();
-  assertMatch(master.log, /reload over, without a\.cf/);
-});

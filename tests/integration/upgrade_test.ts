@@ -324,6 +324,25 @@ Deno.test("a new master goes on alone when the old one is killed in the middle",
   assert(await isRefused(port));
 });
 
+Deno.test("a server that has detached goes on after an upgrade", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "aio", service: port });
+  const master = await site.start();
+  using client = await greeted(port);
+  assertEquals(await client.ask("detach"), "detached");
+  await master.logs(/has detached/);
+  const old = await master.upgrade();
+  const servers = () => site.processes().filter(({ argv }) => argv.includes("MASTER"));
+  await eventually(() => servers().length === 2, { what: "the end of the old server" });
+  await master.reload();
+  // With it the detached server would end, too.
+  assert(existsSync(`/proc/${old}`), "the old master has ended");
+  assertEquals(await client.ask("echo alive"), "alive");
+  client.close();
+  await master.stop();
+});
+
 Deno.test("no more old masters drain than there may be", async () => {
   await using site = new Site();
   const port = site.port();

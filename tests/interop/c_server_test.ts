@@ -144,8 +144,8 @@ Deno.test("a reload keeps the old servers in C while the new program can't live"
   const master = await site.start();
   using before = await greeted(port);
   site.write("x.cf", { ...settings, "peer-exit-at-start": 3 });
-  await master.reload();
-  await master.logs(/process \d+ ended .*: exit code 3/, 3);
+  assertEquals(await master.reloadUndone(), "x.cf");
+  await master.logs(/reload undone for x\.cf: process \d+ ended .*: exit code 3/);
   assertEquals(await before.ask("echo still"), "still");
   assertEquals(
     pidIn(await greeted(port).then((client) => (client.close(), client))),

@@ -13,6 +13,8 @@ import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../suppo
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
 const WATCHDOG = 3, HEARTBEAT = 68;
+const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
+const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196;
 
 const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, {
@@ -29,6 +31,27 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [SOFTSTOP, { type: "softstop" }],
   [WATCHDOG, { type: "watchdog", intervalMs: 1_000 }],
   [HEARTBEAT, { type: "heartbeat", pid: 1, generation: 2 }],
+  [SOFTSTOP, { type: "softstop", closing: [0, 7] }],
+  [INHERIT, {
+    type: "inherit",
+    generation: 7,
+    pidFile: "/run/master.pid",
+    logSocket: { path: "/run/log", dev: 1, ino: 2 },
+    given: [
+      { kind: "inet", key: "inet:[::]:80", ipv4Key: "inet:0.0.0.0:80", name: "web" },
+      { kind: "fifo", key: "fifo:/run/f" },
+    ],
+    listeners: [
+      { key: "inet:0.0.0.0:25" },
+      { key: "unix:/run/s", file: { path: "/run/s", dev: 0, ino: 3 } },
+    ],
+  }],
+  [TAKEOVER, { type: "takeover" }],
+  [RELOAD, { type: "reload" }],
+  [PROVEN, { type: "proven" }],
+  [TAKEN, { type: "taken" }],
+  [STOP, { type: "stop", timeoutMs: 35_000 }],
+  [BOUND, { type: "bound", generations: 8 }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
   [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
   [DETACH, { type: "detach", pid: 1, generation: Number.MAX_SAFE_INTEGER }],
@@ -121,7 +144,7 @@ Deno.test("decodeHeader() refuses another magic, another version and a length wi
 });
 
 Deno.test("decodeMessage() gives undefined for a type that this version does not know", () => {
-  for (const typeNumber of [0, 32, 64, 96, 255]) {
+  for (const typeNumber of [0, 32, 64, 96, 128, 255]) {
     assertEquals(decodeMessage(typeNumber, new Uint8Array([1, 2, 3])), undefined);
   }
 });
@@ -159,6 +182,9 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
     [READY, ["pid", "generation"]],
     [DRAINING, ["pid", "generation", "seconds"]],
     [DETACH, ["pid", "generation"]],
+    [INHERIT, ["generation"]],
+    [STOP, ["timeoutMs"]],
+    [BOUND, ["generations"]],
   ];
   const values: readonly (readonly [value: unknown, shown: string])[] = [
     [undefined, "missing"],
@@ -174,7 +200,10 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
   for (const [typeNumber, names] of fields) {
     for (const name of names) {
       for (const [value, shown] of values) {
-        const good = { pid: 1, generation: 1, seconds: 1, services: [], settings: { shared: [] } };
+        const good = {
+          ...{ pid: 1, generation: 1, seconds: 1, services: [], settings: { shared: [] } },
+          ...{ timeoutMs: 1, generations: 1, pidFile: "p", given: [], listeners: [] },
+        };
         assert(decodeMessage(typeNumber, json(good)) !== undefined);
         const error = assertThrows(
           () => decodeMessage(typeNumber, json({ ...good, [name]: value })),
@@ -222,6 +251,42 @@ Deno.test("decodeMessage() refuses a start without a list of whole services", ()
   assertEquals(refused([{ ...good, address: undefined }]), "address of service 0 is missing");
 });
 
+Deno.test("decodeMessage() refuses a softstop whose places are none", () => {
+  for (const closing of [null, 1, "0", {}, [-1], [0.5], ["0"], [null]]) {
+    assertThrows(
+      () => decodeMessage(SOFTSTOP, json({ closing })),
+      ProtocolError,
+      "expected a list of whole numbers",
+    );
+  }
+});
+
+Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners", () => {
+  const good = { generation: 1, pidFile: "p", given: [], listeners: [] };
+  const file = { path: "/s", dev: 1, ino: 1 };
+  const refused = (changed: Record<string, unknown>) =>
+    assertThrows(() => decodeMessage(INHERIT, json({ ...good, ...changed })), ProtocolError)
+      .message.replace('Cannot read a "inherit" message: ', "");
+  assertEquals(refused({ pidFile: 7 }), "pidFile is 7, expected a text");
+  assertEquals(refused({ logSocket: "/s" }), 'logSocket is "/s", expected a file');
+  assertEquals(
+    refused({ logSocket: { ...file, ino: -1 } }),
+    "ino is -1, expected a whole number from 0 on",
+  );
+  assertEquals(refused({ listeners: {} }), "listeners is an object, expected a list");
+  assertEquals(refused({ listeners: [null] }), "listeners 0: key is missing, expected a text");
+  assertEquals(
+    refused({ listeners: [{ key: "a" }, { key: "b", file: { ...file, path: 1 } }] }),
+    "listeners 1: path is 1, expected a text",
+  );
+  assertEquals(refused({ given: undefined }), "given is missing, expected a list");
+  assertEquals(refused({ given: [{ key: "a" }] }), "given 0: kind is missing");
+  assertEquals(
+    refused({ given: [{ key: "a", kind: "inet", name: 1 }] }),
+    "given 0: name is 1, expected a text",
+  );
+});
+
 Deno.test("decodeMessage() keeps its errors short, whatever was sent", () => {
   const deep = `{"pid":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
   for (const text of [deep, `{"pid":"${"x".repeat(900_000)}"}`, `"${"x".repeat(900_000)}"`]) {
@@ -260,7 +325,8 @@ function randomText(random: Random, depth = 0): string {
 
 /** A frame that is sound, damaged, or made of anything. */
 function randomFrame(random: Random): Uint8Array<ArrayBuffer> {
-  const typeNumber = pick(random, [0, START, SOFTSTOP, READY, DRAINING, DETACH, 9, 255]);
+  const known = [START, SOFTSTOP, READY, DRAINING, DETACH, INHERIT, STOP, BOUND];
+  const typeNumber = pick(random, [0, ...known, 9, 255]);
   const payload = new TextEncoder().encode(randomText(random));
   const frame = new Uint8Array(HEADER_BYTES + payload.length);
   frame.set(encodeFrame(undefined, random(65_536)));
@@ -313,9 +379,24 @@ function assertIsSound(message: Message): void {
       }
       return;
     case "softstop":
+      return assert((message.closing ?? []).every(isCount));
+    case "inherit":
+      assert(isCount(message.generation) && typeof message.pidFile === "string");
+      for (const { key } of [...message.given, ...message.listeners]) {
+        assert(typeof key === "string");
+      }
       return;
     case "watchdog":
       return assert(isCount(message.intervalMs));
+    case "takeover":
+    case "reload":
+    case "proven":
+    case "taken":
+      return;
+    case "stop":
+      return assert(isCount(message.timeoutMs));
+    case "bound":
+      return assert(isCount(message.generations));
     case "draining":
       assert(isCount(message.seconds));
       // The other two fields are those of every server's message.

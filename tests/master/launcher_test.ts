@@ -156,7 +156,7 @@ Deno.test("launch() tells what the worker says, and at last how it ended", () =>
     await using launch = new Launch();
     launch.start("ready", "draining", "detach");
     assertEquals(await launch.tells(3), ["ready", "draining 3", "detach"]);
-    launch.worker.softstop();
+    launch.worker.softstop([]);
     assertEquals((await launch.tells(4))[3], "draining 3");
     launch.worker.kill("SIGTERM");
     assertEquals(await launch.ends(), "exit SIGTERM");
@@ -168,7 +168,7 @@ Deno.test("launch() tells of a worker's end, and of nothing that comes after it"
     await using launch = new Launch();
     launch.start("exit");
     assertEquals(await launch.ends(), "exit 7");
-    launch.worker.softstop();
+    launch.worker.softstop([]);
     launch.worker.kill("SIGKILL");
     assertEquals(launch.told.at(-1), "exit 7");
   }));
@@ -208,7 +208,7 @@ Deno.test("launch() tells that a worker is lost which closes its control socket 
     await using launch = new Launch();
     launch.start("ready", "close");
     assertEquals(await launch.tells(2), ["ready", "lost quietly"]);
-    launch.worker.softstop();
+    launch.worker.softstop([]);
     launch.worker.kill("SIGTERM");
     assertEquals(await launch.ends(), "exit SIGTERM");
   }));

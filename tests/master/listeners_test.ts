@@ -59,7 +59,7 @@ Deno.test("ListenerTable keeps the very same listener for an address that is nam
   assertEquals(port.addresses, before);
 });
 
-Deno.test("ListenerTable closes what is named no longer only when it is released", () => {
+Deno.test("ListenerTable closes what is released in two steps, its queue first", () => {
   const { table, port } = tableWith("0:80 0:81");
   const [before, after] = ["0:80 0:81", "0:81 0:82"].map((addresses) =>
     serviceOf("x", { addresses })
@@ -67,6 +67,11 @@ Deno.test("ListenerTable closes what is named no longer only when it is released
   table.prepare([after]).commit();
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
   table.release([before], [after]);
+  assertEquals([...port.refused], ["inet:0.0.0.0:80"]);
+  assert(table.isClosing("inet:0.0.0.0:80") && !table.has("inet:0.0.0.0:80"));
+  assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
+  table.closeReleased();
+  assert(!table.isClosing("inet:0.0.0.0:80"));
   assertEquals(port.keys, ["inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
   assertEquals([...table.keys()], port.keys);
 });
@@ -80,9 +85,11 @@ Deno.test("ListenerTable.release() discards what was on trial, and closes what w
   // Another service of the same reload has proven itself.
   table.keep(serviceOf("y", { addresses: "0:82" }));
   table.release([tried], [kept]);
+  table.closeReleased();
   assertEquals(port.discarded, ["inet:0.0.0.0:81"]);
   assertEquals(port.keys, ["inet:0.0.0.0:80"]);
   table.release([kept], []);
+  table.closeReleased();
   assertEquals(port.discarded, ["inet:0.0.0.0:81"]);
   assertEquals(port.keys, []);
 });
@@ -93,6 +100,7 @@ Deno.test("ListenerTable.release() takes no notice of what is closed already", (
   table.release([service], []);
   table.release([service], []);
   table.keep(service);
+  table.closeReleased();
   assert(!table.has("inet:0.0.0.0:80"));
   assertEquals(port.keys, []);
 });
@@ -160,7 +168,8 @@ for (
 Deno.test("ListenerTable.closeAll() closes everything", () => {
   const { table, port } = tableWith("0:80 0:81");
   table.prepare([serviceOf("x", { addresses: "0:82" })]).commit();
-  table.closeAll();
+  table.releaseAll();
+  table.closeReleased();
   assertEquals(port.keys, []);
   assertEquals([...table.keys()], []);
   assertEquals(port.discarded, ["inet:0.0.0.0:82"]);
@@ -172,7 +181,8 @@ Deno.test("systemListeners leave a named pipe to those who write to it", () =>
     const table = new ListenerTable(systemListeners);
     putIntoForce(table, `fifo:${dir.file("fifo")}`);
     table.prepare([serviceOf("x", { addresses: `fifo:${dir.file("fifo")}` })]).undo();
-    table.closeAll();
+    table.releaseAll();
+    table.closeReleased();
     assert(Deno.lstatSync(dir.file("fifo")).isFifo);
     table.prepare([serviceOf("x", { addresses: `fifo:${dir.file("fifo")}` })]).undo();
     assert(Deno.lstatSync(dir.file("fifo")).isFifo, "it was there before");
@@ -191,7 +201,8 @@ Deno.test("systemListeners open and close real listeners, and take their socket 
     table.release([before], [after]);
     assertEquals(Deno.lstatSync(kept).ino, inode);
     assert(!existsSync(gone));
-    table.closeAll();
+    table.releaseAll();
+    table.closeReleased();
     assertEquals([...Deno.readDirSync(dir.path)], []);
   }));
 
@@ -203,6 +214,7 @@ Deno.test("systemListeners leave nothing of what was on trial: no socket file, n
     table.prepare([tried]).commit();
     assertEquals([...Deno.readDirSync(dir.path)].length, 2);
     table.release([tried], []);
+    table.closeReleased();
     assertEquals([...Deno.readDirSync(dir.path)], []);
   }));
 

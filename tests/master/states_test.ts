@@ -1,13 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { NEW_PLACE } from "../../src/master/backoff.ts";
-import { serviceOf } from "./service_configs.ts";
 import {
   type Outcome,
   TRANSITIONS,
   type WorkerEvent,
   type WorkerState,
 } from "../../src/master/states.ts";
-import { advance, isServing, type Worker } from "../../src/master/tables.ts";
+import { advance, isProven, isServing, type Worker } from "../../src/master/tables.ts";
+import { serviceOf } from "./service_configs.ts";
 
 const EVENTS = ["ready", "softstop", "terminate", "kill", "detach", "exit"] as const;
 
@@ -100,4 +100,14 @@ Deno.test("advance() changes the state and says so, or leaves it and says that",
 
 Deno.test("isServing() counts starting and ready workers, and no others", () => {
   assertEquals(STATES.filter((state) => isServing(worker(state))), ["starting", "ready"]);
+});
+
+Deno.test("isProven() wants a worker to be ready, and to have lived for its soak since", () => {
+  const config = serviceOf("x", { settings: { "server-soak": "5" } });
+  const starting: Worker = { ...worker("starting"), config };
+  assert(!isProven(starting, 1_000_000));
+  const ready: Worker = { ...worker("ready"), config, readyAtMs: 1_000 };
+  assert(!isProven(ready, 5_999));
+  assert(isProven(ready, 6_000));
+  assert(isProven({ ...ready, config: serviceOf("x") }, 1_000), "without a soak, at once");
 });

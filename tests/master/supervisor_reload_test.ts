@@ -96,6 +96,15 @@ Deno.test("Supervisor.reload() keeps a listener that is named again, opens new o
   });
 });
 
+Deno.test("Supervisor.reload() takes a listener for its own once its service has proven itself", () => {
+  const scene = Scene.running(serviceOf("x", { addresses: "fifo:/run/first" }));
+  scene.reload(serviceOf("x", { addresses: "fifo:/run/second" }));
+  areReady(...scene.fresh());
+  scene.reload();
+  assertEquals(scene.listeners.keys, []);
+  assertEquals(scene.listeners.discarded, [], "a named pipe stays for those who write to it");
+});
+
 Deno.test("Supervisor.plan() tells what a reload would do, and does nothing", () => {
   const scene = Scene.running(serviceOf("x", { addresses: "0:80" }));
   const wanted = [serviceOf("x", { addresses: "0:81" })];

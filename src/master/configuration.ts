@@ -1,0 +1,73 @@
+/**
+ * The configuration of a master: its own settings and its services, read as a whole at the start and
+ * at every reload.
+ *
+ * @module
+ */
+import type { ParsedArguments } from "../config/args.ts";
+import { Config, defaultConfig } from "../config/config.ts";
+import { commandLineSettings, readStrictly } from "../config/effective.ts";
+import { gather } from "../config/errors.ts";
+import {
+  ALL_SETTINGS,
+  checkSettings,
+  DEBUG,
+  MASTER_DEBUG,
+  SERVER_LOG,
+  type Setting,
+} from "../config/settings.ts";
+import { configureLog } from "../log/log.ts";
+import { type LoadedServices, loadServices, type ServiceSource } from "./load_services.ts";
+
+/** A configuration as it was found. */
+export interface Candidate extends LoadedServices {
+  /** The settings of the master itself. */
+  readonly settings: Config;
+}
+
+/** What the master reads on its command line. */
+const MASTER_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
+
+/**
+ * A setting of the master that is in force.
+ *
+ * @param record The setting.
+ */
+export function setting<T>(record: Setting<T>): T {
+  return readStrictly(defaultConfig, record);
+}
+
+/** Where a master's configuration comes from. */
+export class MasterConfiguration {
+  readonly #args: ParsedArguments;
+  readonly #source: ServiceSource;
+
+  /**
+   * @param args The command line.
+   * @param source Where the services come from.
+   */
+  constructor(args: ParsedArguments, source: ServiceSource) {
+    this.#args = args;
+    this.#source = source;
+  }
+
+  /** Reads everything, and finds everything that is wrong in it. */
+  async load(): Promise<Candidate> {
+    const loaded = await loadServices(this.#source);
+    const problems = [...loaded.problems];
+    const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
+    problems.push(...checkSettings(own, MASTER_SETTINGS));
+    return { ...loaded, problems, settings: new Config().merge(loaded.shared).merge(own) };
+  }
+}
+
+/** What the master's own log depends on, as a text: equal exactly when it is the same. */
+export function masterLogSettings(): string {
+  return JSON.stringify([setting(SERVER_LOG), setting(DEBUG), setting(MASTER_DEBUG)]);
+}
+
+/** Has the master log as its settings say. */
+export function configureMasterLog(): void {
+  const debug = setting(DEBUG) || setting(MASTER_DEBUG);
+  configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
+}

@@ -1,0 +1,71 @@
+/**
+ * The supervisor with its real ways to the system: clock, processes, guardian, log.
+ *
+ * @module
+ */
+import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
+import { isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { systemClock } from "../os/clock.ts";
+import { mayChangeRoot } from "../os/credentials.ts";
+import { guardedSpawner, Guardian } from "../os/guardian.ts";
+import { execPath } from "../os/proc_self.ts";
+import {
+  denoPath,
+  fileStamp,
+  interpreterLine,
+  isDirectory,
+  isExecutable,
+  isFile,
+  searchPath,
+} from "../os/program_lookup.ts";
+import { systemSpawner } from "../os/spawn.ts";
+import { setting } from "./configuration.ts";
+import { createLauncher } from "./launcher.ts";
+import type { ProgramLookup } from "./program.ts";
+import { Supervisor, type SupervisorPorts } from "./supervisor.ts";
+import type { LauncherOptions } from "./worker_process.ts";
+
+/** The programs of this machine, as this process finds them at its start. */
+export function systemLookup(): ProgramLookup {
+  return {
+    denoPath: denoPath(),
+    selfPath: execPath(),
+    searchPath: searchPath(),
+    isExecutable,
+    isFile,
+    isDirectory,
+    interpreterLine,
+    fileStamp,
+    mayChangeRoot,
+  };
+}
+
+/** What differs from one master to another. */
+export type SystemSupervisorOptions =
+  & Pick<SupervisorPorts, "listeners" | "generation">
+  & Pick<LauncherOptions, "poller" | "lookup" | "configPath" | "cwd">;
+
+/**
+ * Makes the supervisor of a master.
+ *
+ * @param options What it needs.
+ */
+export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
+  const { listeners, generation, poller, lookup, configPath, cwd } = options;
+  const guardian = new Guardian((error) =>
+    zinfo("no guardian, servers may outlive a killed master:", error)
+  );
+  const spawner = guardedSpawner(systemSpawner, guardian);
+  const log = (text: string) => zinfoFrom(undefined, text);
+  return new Supervisor({
+    clock: systemClock,
+    listeners,
+    launcher: createLauncher({ spawner, poller, lookup, configPath, cwd, log }),
+    log,
+    debug: (text) => {
+      if (isDebugLog()) log(text);
+    },
+    maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
+    generation,
+  });
+}
