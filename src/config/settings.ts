@@ -216,6 +216,39 @@ export const SERVER_WATCHDOG: Setting<number> = define({
     "and gets SIGABRT, and SIGKILL after that. 0 watches nothing.",
 });
 
+/** `server-max-connections`: how many connections a process accepts. */
+export const SERVER_MAX_CONNECTIONS: Setting<number | undefined> = define({
+  name: "server-max-connections",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 1, max: Number.MAX_SAFE_INTEGER, placeholder: "COUNT" }),
+  inherited: true,
+  doc: "How many connections a process accepts, less up to a tenth by chance, until another one " +
+    "takes its place and it finishes. Without it: no limit.",
+});
+
+/** `server-max-age`: how old a process gets, in milliseconds. */
+export const SERVER_MAX_AGE: Setting<number> = define({
+  name: "server-max-age",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How old a process gets, less up to a tenth by chance, until another one takes its place " +
+    "and it finishes. 0 is without limit.",
+});
+
+/** `server-max-memory`: how much memory a process may use, in bytes. */
+export const SERVER_MAX_MEMORY: Setting<number> = define({
+  name: "server-max-memory",
+  scopes: ["service"],
+  kind: BYTE_LIMIT,
+  fallback: "-1",
+  inherited: true,
+  doc: "How much memory a process may use, its share of what it has in common with others " +
+    "included (the proportional set size). One that uses more for 10 s finishes, and another one " +
+    "takes its place.",
+});
+
 /** `server-protocol`: how descriptors reach the server. */
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",

@@ -7,6 +7,9 @@
 import {
   SERVER_BACKOFF_MAX,
   SERVER_HEALTHY_AFTER,
+  SERVER_MAX_AGE,
+  SERVER_MAX_CONNECTIONS,
+  SERVER_MAX_MEMORY,
   SERVER_START_LIMIT,
   SERVER_WATCHDOG,
   type Setting,
@@ -23,6 +26,12 @@ export interface Supervision {
   readonly startLimit: Rate | undefined;
   /** How long the event loop of a process may stand still, in milliseconds; 0 is without limit. */
   readonly watchdogMs: number;
+  /** How many connections a process accepts until it is replaced; without it as many as come. */
+  readonly maxConnections: number | undefined;
+  /** How old a process gets until it is replaced, in milliseconds; 0 is without limit. */
+  readonly maxAgeMs: number;
+  /** How much memory a process may use, in bytes; may be infinite. */
+  readonly maxMemoryBytes: number;
 }
 
 /**
@@ -36,5 +45,8 @@ export function readSupervision(read: <T>(setting: Setting<T>) => T): Supervisio
     backoffMaxMs: read(SERVER_BACKOFF_MAX),
     startLimit: read(SERVER_START_LIMIT),
     watchdogMs: read(SERVER_WATCHDOG),
+    maxConnections: read(SERVER_MAX_CONNECTIONS),
+    maxAgeMs: read(SERVER_MAX_AGE),
+    maxMemoryBytes: read(SERVER_MAX_MEMORY),
   };
 }

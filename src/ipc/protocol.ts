@@ -60,6 +60,13 @@ export interface WatchdogMessage {
   readonly intervalMs: number;
 }
 
+/** Master to server, after the start: say when it is so. */
+export interface LimitsMessage {
+  readonly type: "limits";
+  /** How many connections it may accept until it is spent; without it there is no limit. */
+  readonly connections?: number;
+}
+
 /** What every message of a server carries, so that a stale one is known as such. */
 interface FromServer {
   readonly pid: number;
@@ -87,15 +94,22 @@ export interface HeartbeatMessage extends FromServer {
   readonly type: "heartbeat";
 }
 
+/** Server to master: it has accepted as many connections as it may. */
+export interface SpentMessage extends FromServer {
+  readonly type: "spent";
+}
+
 /** Any message. */
 export type Message =
   | StartMessage
   | SoftstopMessage
   | WatchdogMessage
+  | LimitsMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
   | HeartbeatMessage
+  | SpentMessage
   | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
@@ -106,10 +120,12 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   start: 1,
   softstop: 2,
   watchdog: 3,
+  limits: 4,
   ready: 65,
   draining: 66,
   detach: 67,
   heartbeat: 68,
+  spent: 69,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -233,9 +249,12 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
       return fields.closing === undefined ? undefined : placesProblem(fields.closing);
     case "watchdog":
       return countProblem(fields, "intervalMs");
+    case "limits":
+      return fields.connections === undefined ? undefined : countProblem(fields, "connections");
     case "ready":
     case "detach":
     case "heartbeat":
+    case "spent":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation");
     case "draining":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??

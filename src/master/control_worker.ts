@@ -97,6 +97,8 @@ function connect(
   if (service.supervision.watchdogMs > 0) {
     channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
   }
+  const { maxConnections: connections } = request;
+  if (connections !== undefined) channel.send({ type: "limits", connections });
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
@@ -126,5 +128,7 @@ function tell(listener: WorkerListener, message: Message): void {
       return listener.onDetach();
     case "heartbeat":
       return listener.onHeartbeat();
+    case "spent":
+      return listener.onSpent();
   }
 }

@@ -19,6 +19,7 @@ import {
   TERMINATE_GRACE_MS,
   UNREADY_ANSWER_MS,
 } from "./policy.ts";
+import { beginLife, connectionLimit, weigh } from "./recycling.ts";
 import {
   advance,
   isProven,
@@ -44,6 +45,8 @@ export interface CrewOptions {
   onChange(service: Service): void;
   /** Chance: a number from 0 up to 1. */
   random(): number;
+  /** How much memory a process uses, in bytes; throws when that can't be read. */
+  memoryOf(pid: number): number;
 }
 
 /** The processes of all services. */
@@ -87,10 +90,11 @@ export class Crew {
     const startedAtMs = this.#clock.nowMs();
     const vacant = version === service.trial ? NEW_PLACE : this.#places.take(service);
     const place = placeAtStart(vacant, { config, nowMs: startedAtMs });
+    const maxConnections = connectionLimit(config, this.#options.random());
     let running: RunningWorker;
     try {
       running = this.#options.launcher.launch(
-        { service: config, generation, fds },
+        { service: config, generation, fds, maxConnections },
         this.#listenerFor(service, () => worker),
       );
     } catch (error) {
@@ -175,6 +179,40 @@ export class Crew {
   }
 
   /**
+   * Has a worker replaced that is old enough.
+   *
+   * @param worker The worker.
+   */
+  expire(worker: Worker): void {
+    const seconds = Math.round((this.#clock.nowMs() - worker.startedAtMs) / 1000);
+    this.#spend(worker, `it is ${seconds} s old`);
+  }
+
+  /**
+   * Looks at the memory of a worker, which is replaced if it uses too much for too long.
+   *
+   * @param worker The worker.
+   */
+  measure(worker: Worker): void {
+    const { pid, config } = worker;
+    const nowMs = this.#clock.nowMs();
+    try {
+      const bytes = this.#options.memoryOf(pid);
+      const isTooMuch = weigh(worker, { nowMs, bytes });
+      if (isTooMuch) this.#spend(worker, `it uses ${Math.round(bytes / 2 ** 20)} MB of memory`);
+    } catch (error) {
+      // It may have ended just now, or it is another user's.
+      worker.measureAtMs = undefined;
+      this.#options.log(`${config.id}: the memory of process ${pid} is not watched: ${error}`);
+    }
+  }
+
+  #spend(worker: Worker, reason: string): void {
+    worker.spent = reason;
+    this.#options.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
+  }
+
+  /**
    * Kills a worker that did not end in time.
    *
    * @param worker The worker.
@@ -226,6 +264,7 @@ export class Crew {
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
         debug(`${id}: ready is process ${worker().pid}`);
+        beginLife(worker(), { nowMs: this.#clock.nowMs(), random: this.#options.random() });
         // Its start may have taken longer than it may be silent.
         if (worker().silentUntilMs !== undefined) this.#hear(worker());
         onChange(service);
@@ -250,6 +289,11 @@ export class Crew {
         this.#hear(worker());
         // Else a look is due in any case.
         if (isFirst) onChange(service);
+      },
+      onSpent: () => {
+        if (!isServing(worker()) || worker().spent !== undefined) return;
+        this.#spend(worker(), "it has accepted all of its connections");
+        onChange(service);
       },
       onLost: (error) => {
         if (error !== undefined) log(`${id}: process ${worker().pid}: ${error.message}`);

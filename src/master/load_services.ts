@@ -11,7 +11,7 @@ import {
   loadGlobalSettings,
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
-import { SERVER_WATCHDOG } from "../config/settings.ts";
+import { SERVER_MAX_CONNECTIONS, SERVER_WATCHDOG } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
 import {
   commandStamp,
@@ -80,8 +80,12 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
 function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
   const protocol = protocolOf(service, source);
   if (protocol !== "libzc" && protocol !== "systemd") return [];
-  const given = [...service.supervision.watchdogMs > 0 ? [SERVER_WATCHDOG.name] : []];
-  return given.map((key) => {
+  const { watchdogMs, maxConnections } = service.supervision;
+  const given = [
+    ...(watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
+    ...(maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
+  ];
+  return given.map(({ name: key }) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;
     const message = cannot("use", key, { found, expected: "a server of this framework" });
     return problemAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {

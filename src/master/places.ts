@@ -32,7 +32,7 @@ export class Places {
    * @param service The service.
    */
   take({ vacancies }: Service): Place {
-    const { nowMs } = this.#chance();
+    const nowMs = this.#options.clock.nowMs();
     const free = vacancies.filter(({ startAtMs }) => startAtMs <= nowMs);
     const place = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
     if (place === undefined) return NEW_PLACE;
@@ -90,7 +90,7 @@ export class Places {
       const { count, withinMs } = config.supervision.startLimit!;
       return this.fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
     }
-    const ms = Math.round(place.startAtMs - this.#chance().nowMs);
+    const ms = Math.round(place.startAtMs - this.#options.clock.nowMs());
     if (ms <= 0 || place.delayMs <= service.toldDelayMs) return;
     service.toldDelayMs = place.delayMs;
     this.#options.log(`${service.id}: ${line(ms)}`);

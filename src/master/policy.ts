@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
 import {
   isProven,
   isServing,
@@ -40,7 +41,7 @@ export const LOST_GRACE_MS = 1_000;
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
   | {
-    readonly do: "softstop" | "terminate" | "kill" | "doubt" | "abort";
+    readonly do: "softstop" | "terminate" | "kill" | "doubt" | "abort" | "expire" | "measure";
     readonly worker: Worker;
   };
 
@@ -97,6 +98,15 @@ export function decide(
     }
     if (isSilent) actions.push({ do: hangs ? "abort" : "doubt", worker });
     if (hangs) continue;
+    if (state === "ready") {
+      const { spent, oldAtMs, measureAtMs } = worker;
+      if (spent === undefined && oldAtMs !== undefined && due(oldAtMs)) {
+        actions.push({ do: "expire", worker });
+      }
+      if (spent === undefined && measureAtMs !== undefined && due(measureAtMs)) {
+        actions.push({ do: "measure", worker });
+      }
+    }
     if (state === "draining") draining.push(worker);
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) ours.push(worker);
@@ -110,13 +120,19 @@ export function decide(
   }
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
   const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
-  const missing = Math.min(wanted - ours.length, roomToReturn(service));
+  const leaving = draining.filter(({ generation }) => generation === current?.generation).length;
+  const staff = { ours, leaving, wanted };
+  // A reload that is under way replaces all of them.
+  const most = trial === undefined ? strengthWhileReplacing(staff) : wanted;
+  const missing = Math.min(most - ours.length, roomToReturn(service));
   if (current !== undefined && missing > 0 && service.failure === undefined) {
     const count = due(service.startAtMs) ? startable(missing, service.vacancies, due) : 0;
     if (count > 0) actions.push({ do: "start", count, version: current });
   }
   const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
-  for (const worker of [...surplus(standIns, unfilled), ...surplus(ours, wanted)]) {
+  const replaced = trial === undefined ? replacedOne(staff) : undefined;
+  const tooMany = [...surplus(standIns, unfilled), ...surplus(ours, most)];
+  for (const worker of new Set([...tooMany, ...(replaced ? [replaced] : [])])) {
     actions.push({ do: "softstop", worker });
   }
   if (trial === undefined) return { actions, wakeAtMs };

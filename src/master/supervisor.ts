@@ -10,6 +10,7 @@
 import { ConfigError, type Problem } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import { proportionalMemory } from "../os/memory.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew } from "./crew.ts";
 import { type ListenerPort, ListenerTable } from "./listeners.ts";
@@ -40,6 +41,12 @@ export interface SupervisorPorts {
    * @default {Math.random}
    */
   random?(): number;
+  /**
+   * How much memory a process uses.
+   *
+   * @default {proportionalMemory}
+   */
+  memoryOf?(pid: number): number;
   /**
    * The generation of the master that this one takes the place of.
    *
@@ -86,6 +93,7 @@ export class Supervisor {
       debug: (text) => ports.debug?.(text),
       onChange: (service) => this.#settle(service),
       random: () => ports.random?.() ?? Math.random(),
+      memoryOf: (pid) => (ports.memoryOf ?? proportionalMemory)(pid),
     });
   }
 
@@ -299,6 +307,10 @@ export class Supervisor {
         return this.#crew.doubt(action.worker);
       case "abort":
         return this.#crew.abort(service, action.worker);
+      case "expire":
+        return this.#crew.expire(action.worker);
+      case "measure":
+        return this.#crew.measure(action.worker);
     }
   }
 

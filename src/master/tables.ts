@@ -54,6 +54,14 @@ export interface Worker {
   silentUntilMs?: number;
   /** Whether it has been silent for too long at the last look. */
   doubted?: boolean;
+  /** Why another one is to take its place, if that is so. */
+  spent?: string;
+  /** When it is old enough for that; undefined where no age is. */
+  oldAtMs?: number;
+  /** When its memory is looked at next; undefined where it is not looked at. */
+  measureAtMs?: number;
+  /** Since when it has used too much memory; undefined while it does not. */
+  heavySinceMs?: number;
   /** When the next harsher step is due; undefined while the worker may take its time. */
   deadlineMs?: number;
 }

@@ -19,6 +19,8 @@ export interface WorkerListener {
   onDetach(): void;
   /** Its event loop goes round. */
   onHeartbeat(): void;
+  /** It has accepted as many connections as it may. */
+  onSpent(): void;
   /** It can't be told anything any more; it may still run. */
   onLost(error?: Error): void;
   /** It has ended. Nothing is told after this. */
@@ -47,6 +49,8 @@ export interface LaunchRequest {
   readonly generation: number;
   /** The service's listeners, in the order of its addresses. Borrowed. */
   readonly fds: readonly number[];
+  /** How many connections it may accept; without it there is no limit. */
+  readonly maxConnections?: number;
 }
 
 /** Starts workers, as a port that tests replace. */

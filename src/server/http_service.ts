@@ -10,6 +10,7 @@ import { closeFd } from "../os/descriptor.ts";
 import { describeListener, type FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { Shortage } from "./shortage.ts";
+import { serverUsage } from "./usage.ts";
 
 /** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
 export interface ServeHttpOptions {
@@ -170,6 +171,7 @@ class HttpRun {
         },
       }, (request, info) => {
         this.#lastRequestMs = systemClock.nowMs();
+        if (serverUsage.countsPeers) serverUsage.requested(info.remoteAddr);
         if (!WITHOUT_BODY.has(request.method)) this.#count(info);
         return this.#last(handler(request, info));
       }));

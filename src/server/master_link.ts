@@ -4,10 +4,16 @@
  * @module
  */
 import { Channel } from "../ipc/channel.ts";
-import { type Message, ProtocolError, type StartMessage } from "../ipc/protocol.ts";
+import {
+  type LimitsMessage,
+  type Message,
+  ProtocolError,
+  type StartMessage,
+} from "../ipc/protocol.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
 import { serverPoller } from "./server_poller.ts";
+import { serverUsage } from "./usage.ts";
 
 /** What the master tells. */
 export interface MasterLinkHandlers {
@@ -110,7 +116,13 @@ export class MasterLink {
       return this.#handlers.onSoftstop(new Set(closing));
     }
     if (message.type === "watchdog") return this.#beat(message.intervalMs);
+    if (message.type === "limits") return this.#obey(message);
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
+  }
+
+  #obey({ connections = Infinity }: LimitsMessage): void {
+    const onSpent = () => this.#channel.send({ type: "spent", ...this.#sender() });
+    serverUsage.limit(connections, { onSpent });
   }
 
   /** Lets the event loop itself say that it goes round. */

@@ -13,6 +13,7 @@ import { closeFd } from "../os/descriptor.ts";
 import { describeListener, type FdType, type ListenAddress } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { Shortage } from "./shortage.ts";
+import { serverUsage } from "./usage.ts";
 
 /** Errors that concern only the connection that was to be accepted (accept(2)). */
 const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
@@ -112,7 +113,9 @@ export class ServiceListener implements Deno.Listener {
         try {
           const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
           // Asked even when it is closed: it may have accepted one before.
-          return await inner.accept();
+          const conn = await inner.accept();
+          serverUsage.accepted();
+          return conn;
         } catch (error) {
           if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
           if (error instanceof Deno.errors.Busy) throw error;

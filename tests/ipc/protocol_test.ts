@@ -12,7 +12,7 @@ import {
 import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
-const WATCHDOG = 3, HEARTBEAT = 68;
+const WATCHDOG = 3, LIMITS = 4, HEARTBEAT = 68, SPENT = 69;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
 const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196;
 
@@ -30,7 +30,10 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, { type: "start", generation: 0, services: [], settings: { shared: [] } }],
   [SOFTSTOP, { type: "softstop" }],
   [WATCHDOG, { type: "watchdog", intervalMs: 1_000 }],
+  [LIMITS, { type: "limits" }],
+  [LIMITS, { type: "limits", connections: 1_000 }],
   [HEARTBEAT, { type: "heartbeat", pid: 1, generation: 2 }],
+  [SPENT, { type: "spent", pid: 1, generation: 2 }],
   [SOFTSTOP, { type: "softstop", closing: [0, 7] }],
   [INHERIT, {
     type: "inherit",
@@ -388,6 +391,8 @@ function assertIsSound(message: Message): void {
       return;
     case "watchdog":
       return assert(isCount(message.intervalMs));
+    case "limits":
+      return assert(message.connections === undefined || isCount(message.connections));
     case "takeover":
     case "reload":
     case "proven":
@@ -404,16 +409,8 @@ function assertIsSound(message: Message): void {
     case "ready":
     case "detach":
     case "heartbeat":
+    case "spent":
       assert(isCount(message.pid) && isCount(message.generation));
-      return;
-    case "inherit":
-    case "takeover":
-    case "reload":
-    case "proven":
-    case "taken":
-    case "stop":
-    case "bound":
-      // These are between two masters, and checked by their own file.
       return;
     default:
       throw new Error(`unknown type in ${JSON.stringify(message)}`);

@@ -78,6 +78,7 @@ class Launch implements AsyncDisposable {
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
       onDetach: () => this.told.push("detach"),
       onHeartbeat: () => this.told.push("heartbeat"),
+      onSpent: () => this.told.push("spent"),
       onLost: (error) => this.told.push(`lost ${error?.name ?? "quietly"}`),
       onExit: ({ code, signal }) => this.told.push(`exit ${signal ?? code}`),
     });

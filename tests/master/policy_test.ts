@@ -582,7 +582,7 @@ function show(action: Action): string {
 function perform(service: Service, action: Action): void {
   if (action.do !== "start") {
     const { worker, do: event } = action;
-    assert(event !== "doubt" && event !== "abort", "no worker here sends heartbeats");
+    assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
     assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
     return;

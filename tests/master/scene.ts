@@ -24,8 +24,11 @@ export class Scene {
     log: (text) => this.log.push(text),
     maxGenerations: () => this.maxGenerations,
     random: () => this.random(),
+    memoryOf: (pid) => this.memoryOf(pid),
   });
   maxGenerations = Infinity;
+  /** What each process uses. */
+  memoryOf: (pid: number) => number = () => 0;
   /** Chance. */
   random: () => number = Math.random;
 
