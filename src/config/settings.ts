@@ -249,6 +249,28 @@ export const SERVER_MAX_MEMORY: Setting<number> = define({
     "takes its place.",
 });
 
+/** `server-idle-exit`: how long a process goes on that nobody uses, in milliseconds. */
+export const SERVER_IDLE_EXIT: Setting<number> = define({
+  name: "server-idle-exit",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How long a process goes on without a connection. Then it ends, and others are started " +
+    "only when those that are left are all in use, or a connection waits and there is none. " +
+    "0 keeps all.",
+});
+
+/** `server-proc-min`: how many processes are kept though nobody uses them. */
+export const SERVER_PROC_MIN: Setting<number> = define({
+  name: "server-proc-min",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 0, max: 10_000, placeholder: "COUNT" }),
+  fallback: "0",
+  inherited: true,
+  doc: "How many processes server-idle-exit leaves. With 0 the first connection starts one.",
+});
+
 /** `server-protocol`: how descriptors reach the server. */
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",

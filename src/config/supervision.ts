@@ -7,9 +7,11 @@
 import {
   SERVER_BACKOFF_MAX,
   SERVER_HEALTHY_AFTER,
+  SERVER_IDLE_EXIT,
   SERVER_MAX_AGE,
   SERVER_MAX_CONNECTIONS,
   SERVER_MAX_MEMORY,
+  SERVER_PROC_MIN,
   SERVER_START_LIMIT,
   SERVER_WATCHDOG,
   type Setting,
@@ -32,6 +34,10 @@ export interface Supervision {
   readonly maxAgeMs: number;
   /** How much memory a process may use, in bytes; may be infinite. */
   readonly maxMemoryBytes: number;
+  /** How long a process goes on that nobody uses, in milliseconds; 0 is without limit. */
+  readonly idleExitMs: number;
+  /** How many processes are kept though nobody uses them. */
+  readonly procMin: number;
 }
 
 /**
@@ -48,5 +54,7 @@ export function readSupervision(read: <T>(setting: Setting<T>) => T): Supervisio
     maxConnections: read(SERVER_MAX_CONNECTIONS),
     maxAgeMs: read(SERVER_MAX_AGE),
     maxMemoryBytes: read(SERVER_MAX_MEMORY),
+    idleExitMs: read(SERVER_IDLE_EXIT),
+    procMin: read(SERVER_PROC_MIN),
   };
 }

@@ -65,6 +65,8 @@ export interface LimitsMessage {
   readonly type: "limits";
   /** How many connections it may accept until it is spent; without it there is no limit. */
   readonly connections?: number;
+  /** After how many milliseconds without a connection it is idle; without it nobody asks. */
+  readonly idleMs?: number;
 }
 
 /** What every message of a server carries, so that a stale one is known as such. */
@@ -99,6 +101,12 @@ export interface SpentMessage extends FromServer {
   readonly type: "spent";
 }
 
+/** Server to master: from now on it is in use, or has been idle for as long as was asked. */
+export interface UsedMessage extends FromServer {
+  readonly type: "used";
+  readonly used: boolean;
+}
+
 /** Any message. */
 export type Message =
   | StartMessage
@@ -110,6 +118,7 @@ export type Message =
   | DetachMessage
   | HeartbeatMessage
   | SpentMessage
+  | UsedMessage
   | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
@@ -126,6 +135,7 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   detach: 67,
   heartbeat: 68,
   spent: 69,
+  used: 70,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -250,11 +260,16 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     case "watchdog":
       return countProblem(fields, "intervalMs");
     case "limits":
-      return fields.connections === undefined ? undefined : countProblem(fields, "connections");
+      return ["connections", "idleMs"].map((name) =>
+        fields[name] === undefined ? undefined : countProblem(fields, name)
+      ).find((problem) => problem !== undefined);
     case "ready":
     case "detach":
     case "heartbeat":
     case "spent":
+      return countProblem(fields, "pid") ?? countProblem(fields, "generation");
+    case "used":
+      if (typeof fields.used !== "boolean") return `used is ${describe(fields.used)}`;
       return countProblem(fields, "pid") ?? countProblem(fields, "generation");
     case "draining":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??

@@ -98,7 +98,8 @@ function connect(
     channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
   }
   const { maxConnections: connections } = request;
-  if (connections !== undefined) channel.send({ type: "limits", connections });
+  const idleMs = service.supervision.idleExitMs || undefined;
+  if (connections ?? idleMs) channel.send({ type: "limits", connections, idleMs });
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
@@ -130,5 +131,7 @@ function tell(listener: WorkerListener, message: Message): void {
       return listener.onHeartbeat();
     case "spent":
       return listener.onSpent();
+    case "used":
+      return listener.onUsed(message.used);
   }
 }

@@ -20,6 +20,7 @@ import {
   UNREADY_ANSWER_MS,
 } from "./policy.ts";
 import { beginLife, connectionLimit, weigh } from "./recycling.ts";
+import { grow } from "./scaling.ts";
 import {
   advance,
   isProven,
@@ -293,6 +294,12 @@ export class Crew {
       onSpent: () => {
         if (!isServing(worker()) || worker().spent !== undefined) return;
         this.#spend(worker(), "it has accepted all of its connections");
+        onChange(service);
+      },
+      onUsed: (used) => {
+        worker().used = used;
+        debug(`${id}: process ${worker().pid} is ${used ? "in use" : "idle"}`);
+        if (used) grow(service);
         onChange(service);
       },
       onLost: (error) => {

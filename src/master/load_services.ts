@@ -11,7 +11,7 @@ import {
   loadGlobalSettings,
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
-import { SERVER_MAX_CONNECTIONS, SERVER_WATCHDOG } from "../config/settings.ts";
+import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS, SERVER_WATCHDOG } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
 import {
   commandStamp,
@@ -80,10 +80,11 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
 function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
   const protocol = protocolOf(service, source);
   if (protocol !== "libzc" && protocol !== "systemd") return [];
-  const { watchdogMs, maxConnections } = service.supervision;
+  const { watchdogMs, maxConnections, idleExitMs } = service.supervision;
   const given = [
     ...(watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
     ...(maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
+    ...(idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
   ];
   return given.map(({ name: key }) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;

@@ -242,6 +242,8 @@ export class Master {
     const releases = [
       processSignals.on("SIGHUP", () => this.#request("reload")),
       processSignals.on("SIGUSR2", () => this.#request("upgrade")),
+      processSignals.on("SIGTTIN", () => this.#supervisor.scale(+1)),
+      processSignals.on("SIGTTOU", () => this.#supervisor.scale(-1)),
       processSignals.on("SIGTERM", () => this.#requestStop()),
       processSignals.on("SIGINT", () => this.#requestStop()),
     ];

@@ -17,6 +17,7 @@ import {
   type Version,
   type Worker,
 } from "./tables.ts";
+import { idleOne, strengthOf } from "./scaling.ts";
 import { isWatched, verdictOn } from "./watchdog.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
@@ -41,7 +42,15 @@ export const LOST_GRACE_MS = 1_000;
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
   | {
-    readonly do: "softstop" | "terminate" | "kill" | "doubt" | "abort" | "expire" | "measure";
+    readonly do:
+      | "softstop"
+      | "terminate"
+      | "kill"
+      | "doubt"
+      | "abort"
+      | "expire"
+      | "measure"
+      | "dismiss";
     readonly worker: Worker;
   };
 
@@ -119,7 +128,7 @@ export function decide(
     actions.push({ do: "terminate", worker });
   }
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
-  const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
+  const wanted = current === undefined ? 0 : placesOf(service, proven);
   const leaving = draining.filter(({ generation }) => generation === current?.generation).length;
   const staff = { ours, leaving, wanted };
   // A reload that is under way replaces all of them.
@@ -135,6 +144,8 @@ export function decide(
   for (const worker of new Set([...tooMany, ...(replaced ? [replaced] : [])])) {
     actions.push({ do: "softstop", worker });
   }
+  const idle = trial === undefined && actions.length === 0 ? idleOne(service, ours) : undefined;
+  if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
   if (trial === undefined) return { actions, wakeAtMs };
   if (trial.failure !== undefined) {
     return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
@@ -179,12 +190,10 @@ function startable(
  * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place,
  * but for the last: the new version may lack an address that is served until the verdict.
  */
-function placesOf(
-  { config: { procCount } }: Version,
-  { trial, proven }: { readonly trial: Version | undefined; readonly proven: number },
-): number {
-  if (trial?.config.reloadStep === undefined) return procCount;
-  return Math.max(procCount - proven, Math.min(procCount, 1));
+function placesOf(service: Service, proven: number): number {
+  const strength = strengthOf(service);
+  if (service.trial?.config.reloadStep === undefined) return strength;
+  return Math.max(strength - proven, Math.min(strength, 1));
 }
 
 /**

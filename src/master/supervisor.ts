@@ -16,6 +16,8 @@ import { Crew } from "./crew.ts";
 import { type ListenerPort, ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
+import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
+import { Sleepers } from "./sleepers.ts";
 import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
 import type { Launcher } from "./worker_process.ts";
@@ -41,6 +43,13 @@ export interface SupervisorPorts {
    * @default {Math.random}
    */
   random?(): number;
+  /**
+   * Calls back once when something waits in the queue of one of the listeners; what it returns ends
+   * the watch.
+   *
+   * @default Nothing is ever waiting.
+   */
+  watchQueues?(fds: readonly number[], onWaiting: () => void): () => void;
   /**
    * How much memory a process uses.
    *
@@ -71,6 +80,7 @@ export class Supervisor {
   readonly #listeners: ListenerTable;
   readonly #crew: Crew;
   readonly #services = new Map<string, Service>();
+  readonly #sleepers: Sleepers;
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
@@ -86,6 +96,15 @@ export class Supervisor {
     this.#maxGenerations = () => ports.maxGenerations?.() ?? Infinity;
     this.#generation = ports.generation ?? 0;
     this.#listeners = new ListenerTable(ports.listeners);
+    this.#sleepers = new Sleepers({
+      watch: (config, onWaiting) =>
+        ports.watchQueues?.(this.#listeners.descriptors(config), onWaiting) ?? (() => {}),
+      onWaiting: (service) => {
+        ports.debug?.(`${service.id}: a connection waits, and no process runs`);
+        service.demand = 1;
+        this.#settle(service);
+      },
+    });
     this.#crew = new Crew({
       clock,
       launcher,
@@ -202,6 +221,21 @@ export class Supervisor {
     this.#endIfDone();
   }
 
+  /**
+   * Adds processes to each service, or takes some away, until the next reload.
+   *
+   * @param by How many.
+   */
+  scale(by: number): void {
+    if (this.#ending !== undefined) return;
+    for (const service of this.#services.values()) {
+      if (service.current === undefined) continue;
+      scale(service, by);
+      this.#log(`${service.id}: ${fullStrength(service)} processes from now on`);
+      this.#settle(service);
+    }
+  }
+
   /** Fulfilled when every process has ended after {@linkcode stop} or {@linkcode retire}. */
   get stopped(): Promise<void> {
     return this.#stopped.promise;
@@ -272,6 +306,7 @@ export class Supervisor {
       const delayMs = wakeAtMs - this.#clock.nowMs();
       this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
     }
+    this.#sleepers.update(service, isAsleep(service));
     const { id, current, trial, workers } = service;
     if (!current && !trial && workers.size === 0) this.#services.delete(id);
     this.#endIfDone();
@@ -311,6 +346,9 @@ export class Supervisor {
         return this.#crew.expire(action.worker);
       case "measure":
         return this.#crew.measure(action.worker);
+      case "dismiss":
+        service.demand = strengthOf(service) - 1;
+        return this.#softstop(action.worker);
     }
   }
 

@@ -22,6 +22,7 @@ import { systemSpawner } from "../os/spawn.ts";
 import { setting } from "./configuration.ts";
 import { createLauncher } from "./launcher.ts";
 import type { ProgramLookup } from "./program.ts";
+import { queueWatcher } from "./sleepers.ts";
 import { Supervisor, type SupervisorPorts } from "./supervisor.ts";
 import type { LauncherOptions } from "./worker_process.ts";
 
@@ -66,6 +67,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
       if (isDebugLog()) log(text);
     },
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
+    watchQueues: queueWatcher(poller),
     generation,
   });
 }

@@ -54,6 +54,8 @@ export interface Worker {
   silentUntilMs?: number;
   /** Whether it has been silent for too long at the last look. */
   doubted?: boolean;
+  /** Whether anybody uses it; undefined while it has not said. */
+  used?: boolean;
   /** Why another one is to take its place, if that is so. */
   spent?: string;
   /** When it is old enough for that; undefined where no age is. */
@@ -82,6 +84,10 @@ export interface Service {
   toldDelayMs: number;
   /** Why it has failed: nothing of the version in force is started any more. */
   failure?: string;
+  /** How many processes more there are to be than the configuration says; may be negative. */
+  extra: number;
+  /** How many of them somebody needs; undefined while nobody has found any to be idle. */
+  demand?: number;
   /** All that have not exited. */
   readonly workers: Set<Worker>;
 }
@@ -116,8 +122,15 @@ export function newService(id: string): Service {
  */
 export function freshStart(
   startAtMs: number,
-): Pick<Service, "startAtMs" | "vacancies" | "toldDelayMs" | "failure"> {
-  return { startAtMs, vacancies: [], toldDelayMs: 0, failure: undefined };
+): Omit<Service, "id" | "current" | "trial" | "workers"> {
+  return {
+    startAtMs,
+    vacancies: [],
+    toldDelayMs: 0,
+    failure: undefined,
+    extra: 0,
+    demand: undefined,
+  };
 }
 
 /**

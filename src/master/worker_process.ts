@@ -21,6 +21,8 @@ export interface WorkerListener {
   onHeartbeat(): void;
   /** It has accepted as many connections as it may. */
   onSpent(): void;
+  /** It is in use from now on, or has been idle for `server-idle-exit`. */
+  onUsed(used: boolean): void;
   /** It can't be told anything any more; it may still run. */
   onLost(error?: Error): void;
   /** It has ended. Nothing is told after this. */

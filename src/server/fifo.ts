@@ -10,6 +10,7 @@ import { EPOLLIN } from "../os/poller.ts";
 import { readLinkProcSelf } from "../os/proc_self.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
+import { serverUsage } from "./usage.ts";
 
 const READ_BYTES = 64 * 1024;
 
@@ -43,6 +44,11 @@ export class FifoReader {
     this.#forget = serverLifecycle.onStopAccepting(() => this.#stop());
   }
 
+  /** Whether it has not been closed. */
+  get isOpen(): boolean {
+    return this.#fd >= 0;
+  }
+
   /**
    * Reads what is there, waiting until something is.
    *
@@ -59,6 +65,7 @@ export class FifoReader {
       if (count === undefined) {
         await this.#readable();
       } else {
+        serverUsage.used();
         room.set(this.#room.subarray(0, count));
         return count;
       }

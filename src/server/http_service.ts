@@ -154,7 +154,8 @@ class HttpRun {
   /** Fulfilled with the reason when it accepts no more and nobody has told it to. */
   readonly ended: Promise<Error>;
   readonly #server: Deno.HttpServer;
-  readonly #finished: () => void;
+  /** Set when a server that drains has to wait for it. */
+  #finished: () => void = () => {};
   #retired = false;
   #lastRequestMs = -Infinity;
   /** Requests with a body that are not answered yet. */
@@ -171,11 +172,10 @@ class HttpRun {
         },
       }, (request, info) => {
         this.#lastRequestMs = systemClock.nowMs();
-        if (serverUsage.countsPeers) serverUsage.requested(info.remoteAddr);
+        if (serverUsage.wantsRequests) serverUsage.requested(info);
         if (!WITHOUT_BODY.has(request.method)) this.#count(info);
         return this.#last(handler(request, info));
       }));
-    this.#finished = serverLifecycle.activity.begin();
     const ended = Promise.withResolvers<Error>();
     this.ended = ended.promise;
     this.#server.finished.then(
@@ -194,8 +194,10 @@ class HttpRun {
   #last(answer: Response | Promise<Response>): Response | Promise<Response> {
     if (answer instanceof Promise) return answer.then((response) => this.#last(response));
     // An upgraded connection, such as a WebSocket, is not HTTP any more.
-    if (answer.status === 101) this.#upgraded = true;
-    else if (this.#retired) return lastAnswer(answer);
+    if (answer.status === 101) {
+      this.#upgraded = true;
+      serverUsage.upgraded();
+    } else if (this.#retired) return lastAnswer(answer);
     return answer;
   }
 
@@ -203,6 +205,7 @@ class HttpRun {
   retire(): void {
     if (this.#retired) return;
     this.#retired = true;
+    this.#finished = serverLifecycle.activity.begin();
     this.#look();
   }
 

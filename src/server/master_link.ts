@@ -12,6 +12,7 @@ import {
 } from "../ipc/protocol.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
+import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
 import { serverUsage } from "./usage.ts";
 
@@ -79,6 +80,7 @@ export class MasterLink {
 
   /** Says that this server serves. */
   ready(): void {
+    serverUsage.start();
     this.#channel.send({ type: "ready", ...this.#sender() });
   }
 
@@ -99,6 +101,7 @@ export class MasterLink {
   /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
   close(): void {
     clearInterval(this.#heartbeat);
+    serverUsage.stop();
     this.#channel.close();
   }
 
@@ -120,9 +123,13 @@ export class MasterLink {
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
 
-  #obey({ connections = Infinity }: LimitsMessage): void {
-    const onSpent = () => this.#channel.send({ type: "spent", ...this.#sender() });
-    serverUsage.limit(connections, { onSpent });
+  #obey(limits: LimitsMessage): void {
+    serverLifecycle.onQuiet = () => serverUsage.unused();
+    serverUsage.limit(limits, {
+      underWay: () => serverLifecycle.underWay(),
+      onSpent: () => this.#channel.send({ type: "spent", ...this.#sender() }),
+      onUsed: (used) => this.#channel.send({ type: "used", used, ...this.#sender() }),
+    });
   }
 
   /** Lets the event loop itself say that it goes round. */

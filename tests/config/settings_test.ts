@@ -37,6 +37,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-max-connections": undefined,
   "server-max-age": 0,
   "server-max-memory": Infinity,
+  "server-idle-exit": 0,
+  "server-proc-min": 0,
   "server-protocol": "auto",
   "master-chroot": undefined,
   "master-chdir": undefined,

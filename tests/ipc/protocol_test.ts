@@ -12,7 +12,7 @@ import {
 import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
-const WATCHDOG = 3, LIMITS = 4, HEARTBEAT = 68, SPENT = 69;
+const WATCHDOG = 3, LIMITS = 4, HEARTBEAT = 68, SPENT = 69, USED = 70;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
 const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196;
 
@@ -31,7 +31,8 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [SOFTSTOP, { type: "softstop" }],
   [WATCHDOG, { type: "watchdog", intervalMs: 1_000 }],
   [LIMITS, { type: "limits" }],
-  [LIMITS, { type: "limits", connections: 1_000 }],
+  [LIMITS, { type: "limits", connections: 1_000, idleMs: 60_000 }],
+  [USED, { type: "used", pid: 1, generation: 2, used: true }],
   [HEARTBEAT, { type: "heartbeat", pid: 1, generation: 2 }],
   [SPENT, { type: "spent", pid: 1, generation: 2 }],
   [SOFTSTOP, { type: "softstop", closing: [0, 7] }],
@@ -392,7 +393,9 @@ function assertIsSound(message: Message): void {
     case "watchdog":
       return assert(isCount(message.intervalMs));
     case "limits":
-      return assert(message.connections === undefined || isCount(message.connections));
+      return assert(isCount(message.connections ?? 0) && isCount(message.idleMs ?? 0));
+    case "used":
+      return assert(typeof message.used === "boolean" && isCount(message.pid));
     case "takeover":
     case "reload":
     case "proven":

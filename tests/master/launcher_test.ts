@@ -79,6 +79,7 @@ class Launch implements AsyncDisposable {
       onDetach: () => this.told.push("detach"),
       onHeartbeat: () => this.told.push("heartbeat"),
       onSpent: () => this.told.push("spent"),
+      onUsed: (used) => this.told.push(`used ${used}`),
       onLost: (error) => this.told.push(`lost ${error?.name ?? "quietly"}`),
       onExit: ({ code, signal }) => this.told.push(`exit ${signal ?? code}`),
     });

@@ -24,9 +24,16 @@ export class Scene {
     log: (text) => this.log.push(text),
     maxGenerations: () => this.maxGenerations,
     random: () => this.random(),
+    watchQueues: (fds, onWaiting) => {
+      const watch = { fds, onWaiting };
+      this.watches.add(watch);
+      return () => this.watches.delete(watch);
+    },
     memoryOf: (pid) => this.memoryOf(pid),
   });
   maxGenerations = Infinity;
+  /** The listeners that are watched, and what to call once when something waits there. */
+  readonly watches = new Set<{ readonly fds: readonly number[]; readonly onWaiting: () => void }>();
   /** What each process uses. */
   memoryOf: (pid: number) => number = () => 0;
   /** Chance. */
