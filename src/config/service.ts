@@ -25,7 +25,10 @@ import {
   MASTER_CHROOT,
   readSetting,
   type ReloadRule,
+  SERVER_CHROOT,
   SERVER_COMMAND,
+  SERVER_GROUP,
+  SERVER_PERMISSIONS,
   SERVER_PROC_COUNT,
   SERVER_PROTOCOL,
   SERVER_READY_TIMEOUT,
@@ -34,6 +37,7 @@ import {
   SERVER_SERVICE,
   SERVER_SOAK,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
+  SERVER_USER,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
@@ -82,7 +86,15 @@ export interface ServiceConfig {
   readonly procCount: number;
   /** How descriptors reach its processes. */
   readonly protocol: ServerProtocol;
-  /** The directory that becomes the root of its processes. */
+  /** The flags with which Deno runs its script. */
+  readonly permissions: readonly string[];
+  /** The user that its processes become; a name or a number. */
+  readonly user?: string;
+  /** The group that its processes become; a name or a number. */
+  readonly group?: string;
+  /** The directory that becomes the root of its processes once they run. */
+  readonly chroot?: string;
+  /** The directory that is the root of its processes from their start on. */
   readonly masterChroot?: string;
   /** The working directory of its processes. */
   readonly masterChdir?: string;
@@ -179,6 +191,7 @@ export function parseServiceConfig(
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
+  const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -186,6 +199,10 @@ export function parseServiceConfig(
     endpoints,
     procCount: read(SERVER_PROC_COUNT),
     protocol: read(SERVER_PROTOCOL),
+    permissions: read(SERVER_PERMISSIONS),
+    ...(user === undefined ? {} : { user }),
+    ...(group === undefined ? {} : { group }),
+    ...(chroot === undefined ? {} : { chroot }),
     ...(masterChroot === undefined ? {} : { masterChroot }),
     ...(masterChdir === undefined ? {} : { masterChdir }),
     ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),

@@ -16,6 +16,7 @@ import {
   parseLogService,
   parseLogTarget,
 } from "./log_target.ts";
+import { parsePermissions, PERMISSIONS_FORM } from "./permissions.ts";
 import type { Setting } from "./setting.ts";
 import {
   BYTE_LIMIT,
@@ -40,7 +41,7 @@ export {
 } from "./setting.ts";
 
 /** How the master hands descriptors to a server. */
-export type ServerProtocol = "auto" | "control" | "libzc" | "systemd";
+export type ServerProtocol = "auto" | "control" | "inherit" | "libzc" | "systemd";
 
 const records: Setting<unknown>[] = [];
 
@@ -275,11 +276,56 @@ export const SERVER_PROC_MIN: Setting<number> = define({
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",
   scopes: ["service"],
-  kind: oneOf(["auto", "control", "libzc", "systemd"]),
+  kind: oneOf(["auto", "control", "inherit", "libzc", "systemd"]),
   fallback: "auto",
   inherited: true,
-  doc: "How the listening sockets reach the server: over the control socket, as LIB-ZC's " +
-    "descriptors 3, 4, 5…, or as systemd's LISTEN_FDS. auto decides by the command.",
+  doc: "How the listening sockets reach the server: over the control socket, inherited beside it " +
+    "(for a server without --allow-ffi), as LIB-ZC's descriptors 3, 4, 5…, or as systemd's " +
+    "LISTEN_FDS. auto decides by the command and its permissions.",
+});
+
+/** `server-permissions`: the flags by which Deno runs a script. */
+export const SERVER_PERMISSIONS: Setting<readonly string[]> = define({
+  name: "server-permissions",
+  scopes: ["service"],
+  kind: parsedKind(parsePermissions, { placeholder: "FLAGS", expected: PERMISSIONS_FORM }),
+  fallback: "all",
+  inherited: true,
+  doc:
+    "The permissions of a server-command that is a script. With none of them, too, it serves its " +
+    "addresses.",
+});
+
+/** `server-user`: the user that a server becomes. */
+export const SERVER_USER: Setting<string | undefined> = define({
+  name: "server-user",
+  scopes: ["service", "server"],
+  kind: textKind({ placeholder: "USER", expected: "a user's name or number" }),
+  inherited: true,
+  doc: "The user that a server becomes between beforeService and its first serviceRegister, with " +
+    "the user's groups. A program that can't do so itself is started as that user.",
+});
+
+/** `server-group`: the group that a server becomes. */
+export const SERVER_GROUP: Setting<string | undefined> = define({
+  name: "server-group",
+  scopes: ["service", "server"],
+  kind: textKind({ placeholder: "GROUP", expected: "a group's name or number" }),
+  inherited: true,
+  doc:
+    "The first group of the server, from the moment of server-user on; without server-user its " +
+    "only group. Without it: the user's own.",
+});
+
+/** `server-chroot`: the directory that becomes the root of a server. */
+export const SERVER_CHROOT: Setting<string | undefined> = define({
+  name: "server-chroot",
+  scopes: ["service", "server"],
+  kind: DIR,
+  inherited: true,
+  doc:
+    "The root directory of the server, from the moment of server-user on. What it imports later " +
+    "must be in it.",
 });
 
 /** `master-chroot`: the root of the server's processes. */

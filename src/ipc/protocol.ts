@@ -23,7 +23,7 @@ export const MAX_PAYLOAD_BYTES: number = 1 << 20;
 
 const MAGIC = 0x5a43; // "ZC"
 
-/** A listener as the master names it to a server; its descriptor travels beside the message. */
+/** A listener as the master names it to a server. */
 export interface ServiceGrant {
   /** The service's name, which may be empty. */
   readonly name: string;
@@ -31,9 +31,14 @@ export interface ServiceGrant {
   readonly type: FdType;
   /** Its address as the configuration gives it, for messages to people. */
   readonly address: string;
+  /** Its descriptor, where the server has inherited it; without it, it travels beside the message. */
+  readonly fd?: number;
 }
 
-/** Master to server, first: what the server serves. One descriptor for each service goes along. */
+/**
+ * Master to server, first: what the server serves. One descriptor for each service goes along,
+ * unless it was inherited.
+ */
 export interface StartMessage {
   readonly type: "start";
   /** The generation that the server belongs to. */
@@ -290,6 +295,7 @@ const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => bo
   name: (value) => typeof value === "string",
   type: (value) => value === "inet" || value === "unix" || value === "fifo",
   address: (value) => typeof value === "string",
+  fd: (value) => value === undefined || Number.isSafeInteger(value) && (value as number) > 2,
 };
 
 function servicesProblem(services: unknown): string | undefined {

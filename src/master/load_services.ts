@@ -13,6 +13,7 @@ import {
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
 import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS, SERVER_WATCHDOG } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
+import { requireChroot, requireGroup, requirePermissions, requireUser } from "./privileges.ts";
 import {
   commandStamp,
   type ProgramLookup,
@@ -137,7 +138,9 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
       attempt();
       return [];
     } catch (error) {
-      return [problemAt(service.origins.get(key), { key, message: refusal(error) })];
+      // A shared setting has no place in the service's own file.
+      const origin = service.origins.get(key) ?? { file: service.file ?? service.id };
+      return [problemAt(origin, { key, message: refusal(error) })];
     }
   };
   const passOn = () => {
@@ -145,10 +148,19 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
     if (service.protocol === "systemd") return;
     serverArguments(service, { configPath: source.directory, cwd: source.cwd });
   };
+  const missing = check("server-command", () => programOf(service, source));
+  const privileges = () => [
+    ...check("server-permissions", () => requirePermissions(service)),
+    ...check("server-user", () => requireUser(service, source)),
+    ...check("server-group", () => requireGroup(service, source)),
+    ...check("server-chroot", () => requireChroot(service, source)),
+  ];
   return [
-    ...check("server-command", () => programOf(service, source)),
+    ...missing,
     ...check("master-chroot", () => requireRoot(service, source)),
     ...check("master-chroot", passOn),
     ...check("master-chdir", () => requireDirectory(service, source)),
+    // These depend on what the program is.
+    ...(missing.length > 0 ? [] : privileges()),
   ];
 }

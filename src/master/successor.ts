@@ -211,11 +211,13 @@ export async function tryUpgrade(
   log(`upgrade: process ${successor.pid} is to take over`);
   const failure = await failureOf(successor, options);
   if (failure === undefined) return successor;
-  log(`upgrade failed, all goes on as before: process ${successor.pid}: ${failure}`);
+  log(`upgrade: process ${successor.pid} is told to end: ${failure}`);
   const timer = systemClock.setTimer(options.abortMs, () => successor.kill());
   successor.terminate();
   await successor.exited;
   timer.cancel();
+  // Only now the next one may begin.
+  log(`upgrade failed, all goes on as before: process ${successor.pid}: ${failure}`);
 }
 
 /** Waits for the verdict upon a new master: why it can't take over, or undefined when it can. */

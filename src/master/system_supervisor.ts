@@ -6,8 +6,9 @@
 import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
 import { isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import { mayChangeRoot } from "../os/credentials.ts";
+import { mayChangeRoot, mayChangeUser } from "../os/credentials.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
+import { identityOf, isIdentity } from "../os/identity.ts";
 import { execPath } from "../os/proc_self.ts";
 import {
   denoPath,
@@ -38,6 +39,9 @@ export function systemLookup(): ProgramLookup {
     interpreterLine,
     fileStamp,
     mayChangeRoot,
+    mayChangeUser,
+    identityOf,
+    isIdentity,
   };
 }
 

@@ -11,6 +11,8 @@ import { AioBase, coreOf } from "./aio_base.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { openServiceListener } from "./service_listener.ts";
+import { TlsContext, type TlsOptions } from "./tls.ts";
+import { acceptTls, openTlsListener } from "./tls_listener.ts";
 
 /**
  * The event base of the process (LIB-ZC's `zvar_default_aio_base`). What a callback throws on it is
@@ -48,6 +50,17 @@ export interface AioService {
   close(): void;
 }
 
+/** What can be set for {@linkcode aioServerGeneralAioRegister}. */
+export interface AioServiceOptions {
+  /**
+   * Certificate and key: the connections speak TLS, and are given out when the handshake is done. A
+   * client that takes longer for it than `handshakeSeconds` is closed.
+   *
+   * @default No TLS.
+   */
+  readonly tls?: TlsOptions | TlsContext;
+}
+
 /**
  * Accepts the connections of a service and calls back with an `Aio` for each, until the server is
  * told to stop or detaches. For a `fifo` it calls back once, with an `Aio` over the pipe itself,
@@ -55,13 +68,15 @@ export interface AioService {
  *
  * A server that drains waits until each `Aio` is closed or released.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param base The base of the new `Aio` objects.
  * @param fd The descriptor of `serviceRegister`; it is the service's from now on.
  * @param fdType What `serviceRegister` was told.
  * @param callback Gets each new `Aio`.
+ * @param options What else can be set.
  * @returns The service.
+ * @throws {ConfigError} When certificate or key are unusable; it names the file.
  *
  * @example
  * ```ts
@@ -90,6 +105,7 @@ export function aioServerGeneralAioRegister(
   fd: number,
   fdType: FdType,
   callback: AioCallback,
+  { tls }: AioServiceOptions = {},
 ): AioService {
   const pipes = waitFor(base);
   if (fdType === "fifo") {
@@ -97,6 +113,13 @@ export function aioServerGeneralAioRegister(
     pipes.push(fifo);
     start(new Aio(fifo, base), callback);
     return fifo;
+  }
+  if (tls !== undefined) {
+    const context = TlsContext.of(tls);
+    const listener = openTlsListener(fd, fdType, context);
+    const serve = (conn: Deno.TlsConn) => void start(new Aio(conn, base), callback);
+    acceptTls({ listener, context, serve });
+    return listener;
   }
   const listener = openServiceListener(fd, fdType);
   const accept = () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Channel } from "../ipc/channel.ts";
+import { Channel, type ChannelHandlers } from "../ipc/channel.ts";
 import {
   type LimitsMessage,
   type Message,
@@ -34,17 +34,34 @@ export interface GrantedService {
   readonly type: StartMessage["services"][number]["type"];
   /** Owned by the receiver. */
   readonly fd: number;
+  /** As the configuration gives it; missing where nobody has said it. */
+  readonly address?: string;
 }
 
 /** What a master has handed to a server. */
 export interface Grant {
   readonly services: readonly GrantedService[];
   readonly settings: StartMessage["settings"];
+  /**
+   * Whether the descriptors were inherited. Such a server may not be able to change its user, so
+   * its master has started it as that user.
+   */
+  readonly isInherited: boolean;
+}
+
+/** What can be replaced in a {@linkcode MasterLink}. */
+export interface MasterLinkOptions {
+  /**
+   * Opens the control descriptor, which it takes ownership of.
+   *
+   * @default A {@linkcode Channel}, which needs FFI.
+   */
+  readonly open?: (fd: number, handlers: ChannelHandlers) => Pick<Channel, "send" | "close">;
 }
 
 /** The connection of a server with its master. */
 export class MasterLink {
-  readonly #channel: Channel;
+  readonly #channel: Pick<Channel, "send" | "close">;
   readonly #handlers: MasterLinkHandlers;
   readonly #started = Promise.withResolvers<Grant>();
   #heartbeat?: ReturnType<typeof setInterval>;
@@ -56,12 +73,16 @@ export class MasterLink {
   /**
    * @param fd The control descriptor, which the link takes ownership of.
    * @param handlers Told of what the master says.
+   * @param options What can be replaced.
    * @throws {SysError} When `fd` is no socket.
    */
-  constructor(fd: number, handlers: MasterLinkHandlers) {
+  constructor(
+    fd: number,
+    handlers: MasterLinkHandlers,
+    { open = openChannel }: MasterLinkOptions = {},
+  ) {
     this.#handlers = handlers;
-    setCloseOnExec(fd, true);
-    this.#channel = new Channel(fd, serverPoller, {
+    this.#channel = open(fd, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
       onUnknown: (type) => zinfo(`ignored a message of the unknown type ${type} from the master`),
       onClose: (error) => this.#onClose(error),
@@ -141,22 +162,25 @@ export class MasterLink {
     this.#heartbeat = setInterval(beat, intervalMs);
   }
 
-  #start(message: StartMessage, fds: number[]): void {
-    if (fds.length !== message.services.length) {
+  #start({ generation, services, settings }: StartMessage, fds: number[]): void {
+    const travelling = services.filter(({ fd }) => fd === undefined).length;
+    if (fds.length !== travelling) {
       fds.forEach(closeFd);
       this.#channel.close();
       return this.#onClose(
-        new ProtocolError(
-          `Cannot start: ${fds.length} descriptors came, expected ${message.services.length}`,
-        ),
+        new ProtocolError(`Cannot start: ${fds.length} descriptors came, expected ${travelling}`),
       );
     }
-    this.#generation = message.generation;
-    this.#fds = fds;
-    const { services, settings } = message;
+    this.#generation = generation;
+    const waiting = [...fds];
+    const granted = services.map(({ name, type, address, fd }) => {
+      return { name, type, address, fd: fd ?? waiting.shift()! };
+    });
+    this.#fds = granted.map(({ fd }) => fd);
     this.#started.resolve({
-      services: services.map(({ name, type }, index) => ({ name, type, fd: fds[index] })),
+      services: granted,
       settings,
+      isInherited: travelling < services.length,
     });
   }
 
@@ -168,4 +192,9 @@ export class MasterLink {
     );
     this.#handlers.onGone();
   }
+}
+
+function openChannel(fd: number, handlers: ChannelHandlers): Channel {
+  setCloseOnExec(fd, true);
+  return new Channel(fd, serverPoller, handlers);
 }

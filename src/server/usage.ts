@@ -39,8 +39,11 @@ export class Usage {
   #idleMs = Infinity;
   #handlers?: UsageHandlers;
   #serving = false;
-  /** Requests that are being answered, on connections whose end is not told. */
-  #requests = 0;
+  /** Connections whose end will be told here. */
+  #open = 0;
+  readonly #counters = new Set<() => number>();
+  /** Whether a counter has found a connection at the last look. */
+  #foundLately = false;
   #lastUseMs = -Infinity;
   /** What was told last. */
   #told?: "used" | "idle";
@@ -68,7 +71,7 @@ export class Usage {
     this.#limit = connections ?? Infinity;
     this.#idleMs = idleMs ?? Infinity;
     this.#handlers = handlers;
-    this.#count();
+    this.#look();
     this.#watch();
   }
 
@@ -90,11 +93,32 @@ export class Usage {
     this.#idleMs = Infinity;
   }
 
-  /** A connection was accepted. */
-  accepted(): void {
+  /**
+   * Has more connections looked for than those whose end is told.
+   *
+   * @param counter Says how many are open.
+   */
+  count(counter: () => number): void {
+    this.#counters.add(counter);
+  }
+
+  /**
+   * A connection was accepted.
+   *
+   * @param options `tellsEnd`: whether what this returns is called when it is closed; else it is one
+   * of those that `underWay` or a counter knows.
+   * @returns Takes note of its end; once.
+   */
+  accepted({ tellsEnd = false }: { readonly tellsEnd?: boolean } = {}): () => void {
     this.#accepted++;
-    this.#count();
+    this.#look();
     this.used();
+    if (!tellsEnd) return () => {};
+    this.#open++;
+    return () => {
+      this.#open--;
+      this.unused();
+    };
   }
 
   /** The process is in use at this moment. */
@@ -116,28 +140,11 @@ export class Usage {
    * A request has come on a connection of which nobody knew: it was accepted, unless another one has
    * come from there before.
    *
-   * @param request `remoteAddr`: the address of the client; on a unix socket all have the same.
-   * `completed`: settled when the request is answered.
+   * @param peer The address of the client; on a unix socket all have the same.
    */
-  requested(
-    { remoteAddr, completed }: {
-      readonly remoteAddr: Deno.Addr;
-      readonly completed: Promise<void>;
-    },
-  ): void {
-    this.#requests++;
-    const answered = () => {
-      this.#requests--;
-      this.unused();
-    };
-    completed.then(answered, answered);
-    if (this.#isKnown(remoteAddr)) this.used();
+  requested(peer: Deno.Addr): void {
+    if (this.#isKnown(peer)) this.used();
     else this.accepted();
-  }
-
-  /** A request has become something else, whose end nobody will tell. */
-  upgraded(): void {
-    this.#requests++;
   }
 
   #isKnown(peer: Deno.Addr): boolean {
@@ -149,7 +156,8 @@ export class Usage {
     return false;
   }
 
-  #count(): void {
+  /** Tells when the limit is reached. */
+  #look(): void {
     if (this.#accepted < this.#limit) return;
     this.#limit = Infinity;
     this.#peers.clear();
@@ -158,14 +166,18 @@ export class Usage {
 
   #wait(delayMs: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(delayMs, () => this.#look());
+    this.#timer = this.#clock.setTimer(delayMs, () => this.#ask());
   }
 
-  /** Never more often than once in the time after which the process would be idle. */
-  #look(): void {
-    if (this.#requests + (this.#handlers?.underWay() ?? 0) > 0) {
-      this.#lastUseMs = this.#clock.nowMs();
-    }
+  /**
+   * Looks whether it is idle, never more often than once in the time after which it would be. When a
+   * connection has ended that a counter has found, nobody knows: it may have been just now.
+   */
+  #ask(): void {
+    const found = this.#counters.values().reduce((sum, counter) => sum + counter(), 0);
+    const open = this.#open + found + (this.#handlers?.underWay() ?? 0);
+    if (open > 0 || this.#foundLately) this.#lastUseMs = this.#clock.nowMs();
+    this.#foundLately = found > 0;
     const leftMs = this.#lastUseMs + this.#idleMs - this.#clock.nowMs();
     if (leftMs > 0) return this.#wait(leftMs);
     this.#told = "idle";

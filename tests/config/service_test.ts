@@ -47,6 +47,10 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
       "server-reload-step = 2",
       "server-ready-timeout = 1m",
       "server-soak = 5",
+      "server-permissions = --allow-net",
+      "server-user = www",
+      "server-group = 33",
+      "server-chroot = pub",
       "master-chroot = /jail",
       "master-chdir = /data",
       "host = linuxmail.cn",
@@ -61,6 +65,10 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     command: ["bin/imapd", "-x", "a b"],
     procCount: 6,
     protocol: "libzc",
+    permissions: ["--no-prompt", "--allow-net"],
+    user: "www",
+    group: "33",
+    chroot: "pub",
     masterChroot: "/jail",
     masterChdir: "/data",
     softstopAfterMs: 120_000,
@@ -84,7 +92,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
   assertEquals(settings.get("host"), "linuxmail.cn");
   assertEquals(settings.get("server-log"), "syslog,mail");
-  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 14 });
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 18 });
   assertNotEquals(fingerprint, "");
 });
 
@@ -199,7 +207,7 @@ const WRONG: readonly (readonly [name: string, text: string, problems: readonly 
       'conf/imapd.cf:2: server-proc-count: Cannot read "many": not a whole number, ' +
       "expected a whole number from 0 to 10000",
       'conf/imapd.cf:3: server-protocol: Cannot read "http": an unknown word, ' +
-      "expected one of auto, control, libzc, systemd",
+      "expected one of auto, control, inherit, libzc, systemd",
       'conf/imapd.cf:4: server-stop-on-softstop-after: Cannot read "later": ' +
       "not a number with a unit, expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
       "conf/imapd.cf:5: server-command: Cannot split command \"'x\": a ' that is not closed, " +

@@ -56,11 +56,16 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "debug": false,
   "debug-config": false,
   "exit-after": 0,
+  "server-permissions": ["-A"],
+  "server-user": undefined,
+  "server-group": undefined,
+  "server-chroot": undefined,
   "run-chroot": undefined,
   "run-user": undefined,
   "run-chdir": undefined,
   "max-memory": undefined,
   "core-file-size": undefined,
+  "master-upgrade-timeout": 120_000,
 };
 
 Deno.test("readSetting() gives each setting's default where it is missing or empty", () => {
@@ -86,6 +91,13 @@ Deno.test("ALL_SETTINGS has each exported record once, with unique names and a d
 
 const VALUES: readonly (readonly [name: string, text: string, value: unknown])[] = [
   ["server-command", "bin/x 'a b'", ["bin/x", "a b"]],
+  ["server-permissions", "all", ["-A"]],
+  ["server-permissions", "none", ["--no-prompt"]],
+  [
+    "server-permissions",
+    "--allow-read='/srv/my www' --deny-net",
+    ["--no-prompt", "--allow-read=/srv/my www", "--deny-net"],
+  ],
   ["server-proc-count", "0", 0],
   ["server-proc-count", "10000", 10_000],
   ["server-proc-count", "007", 7],
@@ -156,13 +168,19 @@ const PROBLEMS: readonly (readonly [name: string, text: string, message: string]
   [
     "server-protocol",
     "Auto",
-    'Cannot read "Auto": an unknown word, expected one of auto, control, libzc, systemd',
+    'Cannot read "Auto": an unknown word, expected one of auto, control, inherit, libzc, systemd',
   ],
   [
     "server-log",
     "syslog",
     'Cannot read "syslog": none of the forms, ' +
     "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
+  ],
+  [
+    "server-permissions",
+    "--allow-net -x",
+    'Cannot read "--allow-net -x": "-x", which is none of these, expected all, none, or flags of ' +
+    "deno run such as --allow-read=/srv/www --allow-net=127.0.0.1:5432",
   ],
   ["pid-file", "a\ufffdb", 'Cannot read "a\ufffdb": bytes that are not UTF-8, expected text'],
   ["pid-file", "a\0b", 'Cannot read "a\\u0000b": a NUL character, expected text'],

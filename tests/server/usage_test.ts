@@ -4,8 +4,6 @@ import { Usage } from "../../src/server/usage.ts";
 
 const client = (port: number): Deno.Addr => ({ transport: "tcp", hostname: "::1", port });
 
-const from = (remoteAddr: Deno.Addr) => ({ remoteAddr, completed: Promise.resolve() });
-
 /** Counts how often a limit was reached. */
 function limited(connections: number, before = 0): { usage: Usage; told: () => number } {
   const usage = new Usage();
@@ -31,16 +29,16 @@ Deno.test("Usage counts what was accepted before the limit was set", () => {
 
 Deno.test("Usage takes the requests from one place for one connection", () => {
   const { usage, told } = limited(2);
-  for (let count = 0; count < 5; count++) usage.requested(from(client(1)));
+  for (let count = 0; count < 5; count++) usage.requested(client(1));
   assertEquals(told(), 0);
-  usage.requested(from(client(2)));
+  usage.requested(client(2));
   assertEquals(told(), 1);
 });
 
 Deno.test("Usage takes each request on a unix socket for a connection", () => {
   const { usage, told } = limited(2);
   for (let count = 0; count < 2; count++) {
-    usage.requested(from({ transport: "unix", path: "/run/s" }));
+    usage.requested({ transport: "unix", path: "/run/s" });
   }
   assertEquals(told(), 1);
 });
@@ -141,21 +139,38 @@ Deno.test("Usage finds a connection that was closed without a word", () => {
   assertEquals(it.told, [true, false]);
 });
 
-Deno.test("Usage takes a request for use until it is answered, and an upgraded one for ever", async () => {
+Deno.test("Usage counts connections whose end is told to itself", () => {
   const it = Watched.serving();
-  const answer = Promise.withResolvers<void>();
-  it.usage.requested({ remoteAddr: client(1), completed: answer.promise });
+  const ends = [it.usage.accepted({ tellsEnd: true }), it.usage.accepted({ tellsEnd: true })];
   it.clock.advance(10 * IDLE_MS);
+  ends[0]();
+  it.clock.advance(10 * IDLE_MS + 1_000);
   assertEquals(it.told, [true]);
-  answer.resolve();
-  await answer.promise;
-  it.clock.advance(IDLE_MS);
+  ends[1]();
+  it.clock.advance(IDLE_MS - 1);
+  assertEquals(it.told, [true]);
+  it.clock.advance(1);
   assertEquals(it.told, [true, false]);
-  it.usage.requested(from(client(1)));
-  it.usage.upgraded();
-  await Promise.resolve();
+});
+
+Deno.test("Usage asks for connections whose end nobody tells, and gives the last one its time", () => {
+  const it = Watched.serving();
+  let found = 1, asked = 0;
+  it.usage.count(() => (asked++, found));
+  it.usage.requested(client(1));
+  it.clock.advance(10 * IDLE_MS + 1_000);
+  assertEquals(it.told, [true]);
+  assertEquals(asked, 10);
+  // It may have been closed at any time since the last look.
+  found = 0;
+  it.clock.advance(IDLE_MS - 1_000);
+  it.clock.advance(IDLE_MS - 1);
+  assertEquals(it.told, [true]);
+  it.clock.advance(1);
+  assertEquals(it.told, [true, false]);
+  asked = 0;
   it.clock.advance(10 * IDLE_MS);
-  assertEquals(it.told, [true, false, true]);
+  assertEquals(asked, 0);
 });
 
 Deno.test("Usage says nothing any more when it was stopped", () => {
