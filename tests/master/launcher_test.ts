@@ -153,6 +153,16 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
     );
   }));
 
+Deno.test("launch() asks a worker for heartbeats and tells its limits where the settings say so", () =>
+  leavesNothingOpen(async () => {
+    await using launch = new Launch();
+    const command = [WORKER, launch.report].join(" ");
+    const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
+    const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
+    launch.startService({ ...service, command: command.split(" ") });
+    assertEquals(await launch.tells(3), ["heartbeat", "spent", "used true"]);
+  }));
+
 Deno.test("launch() tells what the worker says, and at last how it ended", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
