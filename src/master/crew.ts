@@ -286,6 +286,8 @@ export class Crew {
         onChange(service);
       },
       onHeartbeat: () => {
+        // Nobody has asked for it: it is a promise of nothing.
+        if (worker().config.supervision.watchdogMs === 0) return;
         const isFirst = worker().silentUntilMs === undefined;
         this.#hear(worker());
         // Else a look is due in any case.
