@@ -9,6 +9,7 @@
 import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import type { Clock } from "../os/clock.ts";
 import { EX_CONFIG, NEW_PLACE, placeAtStart } from "./backoff.ts";
+import { Care, type CareOptions } from "./care.ts";
 import { Places } from "./places.ts";
 import {
   DRAIN_GRACE_MS,
@@ -19,7 +20,7 @@ import {
   TERMINATE_GRACE_MS,
   UNREADY_ANSWER_MS,
 } from "./policy.ts";
-import { beginLife, connectionLimit, weigh } from "./recycling.ts";
+import { connectionLimit } from "./recycling.ts";
 import { grow } from "./scaling.ts";
 import {
   advance,
@@ -31,27 +32,21 @@ import {
   type Worker,
 } from "./tables.ts";
 import type { WorkerEvent } from "./states.ts";
-import { DOUBT_MS, patienceMs, verdictOn } from "./watchdog.ts";
 import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
 
 /** What a crew needs. */
-export interface CrewOptions {
-  readonly clock: Clock;
+export interface CrewOptions extends CareOptions {
   readonly launcher: Launcher;
-  /** Takes lines for the log. */
-  log(text: string): void;
   /** Takes lines for the log that are only wanted in detail. */
   debug(text: string): void;
   /** A worker of the service has done something; never called from within a call of the crew. */
   onChange(service: Service): void;
-  /** Chance: a number from 0 up to 1. */
-  random(): number;
-  /** How much memory a process uses, in bytes; throws when that can't be read. */
-  memoryOf(pid: number): number;
 }
 
 /** The processes of all services. */
 export class Crew {
+  /** The care for those that serve. */
+  readonly care: Care;
   readonly #options: CrewOptions;
   readonly #clock: Clock;
   readonly #places: Places;
@@ -66,6 +61,7 @@ export class Crew {
     this.#options = options;
     this.#clock = options.clock;
     this.#places = new Places(options);
+    this.care = new Care(options);
   }
 
   /** Whether every process has ended. */
@@ -151,18 +147,6 @@ export class Crew {
   }
 
   /**
-   * Takes note that a worker is silent: it gets a little more time, or all of it anew where it is
-   * this process that was away.
-   *
-   * @param worker The worker.
-   */
-  doubt(worker: Worker): void {
-    const nowMs = this.#clock.nowMs();
-    worker.doubted = verdictOn(worker, nowMs) === "doubtful";
-    worker.silentUntilMs = nowMs + (worker.doubted ? DOUBT_MS : patienceMs(worker.config));
-  }
-
-  /**
    * Ends a worker that hangs: SIGABRT, which leaves a core where the limits allow one, and SIGKILL
    * if that does not help.
    *
@@ -177,40 +161,6 @@ export class Crew {
     );
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGABRT");
-  }
-
-  /**
-   * Has a worker replaced that is old enough.
-   *
-   * @param worker The worker.
-   */
-  expire(worker: Worker): void {
-    const seconds = Math.round((this.#clock.nowMs() - worker.startedAtMs) / 1000);
-    this.#spend(worker, `it is ${seconds} s old`);
-  }
-
-  /**
-   * Looks at the memory of a worker, which is replaced if it uses too much for too long.
-   *
-   * @param worker The worker.
-   */
-  measure(worker: Worker): void {
-    const { pid, config } = worker;
-    const nowMs = this.#clock.nowMs();
-    try {
-      const bytes = this.#options.memoryOf(pid);
-      const isTooMuch = weigh(worker, { nowMs, bytes });
-      if (isTooMuch) this.#spend(worker, `it uses ${Math.round(bytes / 2 ** 20)} MB of memory`);
-    } catch (error) {
-      // It may have ended just now, or it is another user's.
-      worker.measureAtMs = undefined;
-      this.#options.log(`${config.id}: the memory of process ${pid} is not watched: ${error}`);
-    }
-  }
-
-  #spend(worker: Worker, reason: string): void {
-    worker.spent = reason;
-    this.#options.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
   }
 
   /**
@@ -265,9 +215,7 @@ export class Crew {
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
         debug(`${id}: ready is process ${worker().pid}`);
-        beginLife(worker(), { nowMs: this.#clock.nowMs(), random: this.#options.random() });
-        // Its start may have taken longer than it may be silent.
-        if (worker().silentUntilMs !== undefined) this.#hear(worker());
+        this.care.begin(worker());
         onChange(service);
       },
       onDraining: (seconds) => {
@@ -285,19 +233,9 @@ export class Crew {
         log(`${id}: process ${worker().pid} has detached`);
         onChange(service);
       },
-      onHeartbeat: () => {
-        // Nobody has asked for it: it is a promise of nothing.
-        if (worker().config.supervision.watchdogMs === 0) return;
-        const isFirst = worker().silentUntilMs === undefined;
-        this.#hear(worker());
-        // Else a look is due in any case.
-        if (isFirst) onChange(service);
-      },
-      onSpent: () => {
-        if (!isServing(worker()) || worker().spent !== undefined) return;
-        this.#spend(worker(), "it has accepted all of its connections");
-        onChange(service);
-      },
+      // Later ones change nothing before the next look.
+      onHeartbeat: () => this.care.heartbeat(worker()) && onChange(service),
+      onSpent: () => this.care.spend(worker()) && onChange(service),
       onUsed: (used) => {
         worker().used = used;
         debug(`${id}: process ${worker().pid} is ${used ? "in use" : "idle"}`);
@@ -311,11 +249,6 @@ export class Crew {
       },
       onExit: (status) => this.#onExit(service, worker(), status),
     };
-  }
-
-  #hear(worker: Worker): void {
-    worker.silentUntilMs = this.#clock.nowMs() + patienceMs(worker.config);
-    worker.doubted = false;
   }
 
   #onExit(service: Service, worker: Worker, status: ExitStatus): void {

@@ -13,56 +13,14 @@ import type { Clock, Timer } from "../os/clock.ts";
 import { proportionalMemory } from "../os/memory.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew } from "./crew.ts";
-import { type ListenerPort, ListenerTable } from "./listeners.ts";
+import { ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
 import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
 import { Sleepers } from "./sleepers.ts";
 import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
+import type { SupervisorPorts } from "./supervisor_ports.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
-import type { Launcher } from "./worker_process.ts";
-
-/** The supervisor's only ways to the system. */
-export interface SupervisorPorts {
-  readonly clock: Clock;
-  readonly launcher: Launcher;
-  readonly listeners: ListenerPort;
-  /** Takes lines for the log. */
-  log(text: string): void;
-  /** Takes lines for the log that are only wanted in detail. */
-  debug?(text: string): void;
-  /**
-   * How many old generations of a service may drain at the same time; asked anew each time.
-   *
-   * @default {() => Infinity}
-   */
-  maxGenerations?(): number;
-  /**
-   * Chance: a number from 0 up to 1.
-   *
-   * @default {Math.random}
-   */
-  random?(): number;
-  /**
-   * Calls back once when something waits in the queue of one of the listeners; what it returns ends
-   * the watch.
-   *
-   * @default Nothing is ever waiting.
-   */
-  watchQueues?(fds: readonly number[], onWaiting: () => void): () => void;
-  /**
-   * How much memory a process uses.
-   *
-   * @default {proportionalMemory}
-   */
-  memoryOf?(pid: number): number;
-  /**
-   * The generation of the master that this one takes the place of.
-   *
-   * @default {0}
-   */
-  readonly generation?: number;
-}
 
 /** A reload that has begun. */
 export interface Reload {
@@ -339,13 +297,13 @@ export class Supervisor {
       case "kill":
         return this.#crew.kill(action.worker);
       case "doubt":
-        return this.#crew.doubt(action.worker);
+        return this.#crew.care.doubt(action.worker);
       case "abort":
         return this.#crew.abort(service, action.worker);
       case "expire":
-        return this.#crew.expire(action.worker);
+        return this.#crew.care.expire(action.worker);
       case "measure":
-        return this.#crew.measure(action.worker);
+        return this.#crew.care.measure(action.worker);
       case "dismiss":
         service.demand = strengthOf(service) - 1;
         return this.#softstop(action.worker);

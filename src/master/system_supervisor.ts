@@ -24,7 +24,8 @@ import { setting } from "./configuration.ts";
 import { createLauncher } from "./launcher.ts";
 import type { ProgramLookup } from "./program.ts";
 import { queueWatcher } from "./sleepers.ts";
-import { Supervisor, type SupervisorPorts } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { SupervisorPorts } from "./supervisor_ports.ts";
 import type { LauncherOptions } from "./worker_process.ts";
 
 /** The programs of this machine, as this process finds them at its start. */
