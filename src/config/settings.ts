@@ -247,7 +247,7 @@ export const SERVER_MAX_MEMORY: Setting<number> = define({
   inherited: true,
   doc: "How much memory a process may use, its share of what it has in common with others " +
     "included (the proportional set size). One that uses more for 10 s finishes, and another one " +
-    "takes its place.",
+    "takes its place. 0 is without limit as well.",
 });
 
 /** `server-idle-exit`: how long a process goes on that nobody uses, in milliseconds. */

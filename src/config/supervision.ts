@@ -32,7 +32,7 @@ export interface Supervision {
   readonly maxConnections: number | undefined;
   /** How old a process gets until it is replaced, in milliseconds; 0 is without limit. */
   readonly maxAgeMs: number;
-  /** How much memory a process may use, in bytes; may be infinite. */
+  /** How much memory a process may use, in bytes; 0 and infinity are without limit. */
   readonly maxMemoryBytes: number;
   /** How long a process goes on that nobody uses, in milliseconds; 0 is without limit. */
   readonly idleExitMs: number;

@@ -44,7 +44,7 @@ export function beginLife(
 ): void {
   const { maxAgeMs, maxMemoryBytes } = worker.config.supervision;
   if (maxAgeMs > 0) worker.oldAtMs = worker.startedAtMs + maxAgeMs * (1 - JITTER * random);
-  if (maxMemoryBytes < Infinity) worker.measureAtMs = nowMs;
+  if (maxMemoryBytes > 0 && maxMemoryBytes < Infinity) worker.measureAtMs = nowMs;
 }
 
 /**

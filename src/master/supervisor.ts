@@ -129,8 +129,9 @@ export class Supervisor {
       .map((ids) => this.#tryOut(ids, configs));
     const trials = this.#trials = new Trials(groups);
     for (const id of plan.left) {
-      const service = Object.assign(this.#serviceOf(id), freshStart(this.#clock.nowMs()));
-      this.#settle(service);
+      const service = this.#serviceOf(id), { demand } = service;
+      // What is forgotten is how its processes fared, and not whether anybody needs them.
+      this.#settle(Object.assign(service, freshStart(this.#clock.nowMs()), { demand }));
     }
     for (const group of groups) {
       for (const member of group.members) this.#settle(member);

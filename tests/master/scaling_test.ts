@@ -175,6 +175,14 @@ Deno.test("Supervisor starts all workers of a service that was asleep at a reloa
   assertEquals(toldTo(fresh), ["", ""]);
 });
 
+Deno.test("Supervisor lets a service sleep on that a reload leaves alone", () => {
+  const service = sparing(2, { "server-reload": "changed" });
+  const scene = asleep(service);
+  scene.reload(service);
+  assertEquals(scene.fresh(), []);
+  assertEquals(scene.watches.size, 1);
+});
+
 Deno.test("Supervisor goes on sleeping when a reload is undone", async () => {
   const service = sparing(1);
   const scene = asleep(service);
