@@ -18,12 +18,13 @@ import {
   MASTER_UPGRADE_TIMEOUT,
 } from "../config/settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import { closeLog, flushLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { closeLog, flushLog, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import type { PidFile } from "../os/lock_file.ts";
+import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { Poller } from "../os/poller.ts";
 import { killParent } from "../os/process.ts";
 import { processSignals } from "../os/signals.ts";
@@ -252,8 +253,13 @@ export class Master {
     const releases = [
       processSignals.on("SIGHUP", () => this.#request("reload")),
       processSignals.on("SIGUSR2", () => this.#request("upgrade")),
+      processSignals.on("SIGTTIN", () => this.#supervisor.scale(+1)),
+      processSignals.on("SIGTTOU", () => this.#supervisor.scale(-1)),
       processSignals.on("SIGTERM", () => this.#requestStop()),
       processSignals.on("SIGINT", () => this.#requestStop()),
+      ...(adoptsOrphans()
+        ? [reapOrphans({ onReaped: (pid) => zdebug("reaped orphan", pid) })]
+        : []),
     ];
     return () => releases.forEach((release) => release());
   }

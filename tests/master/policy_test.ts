@@ -7,8 +7,9 @@ import {
   nextStartMs,
   TERMINATE_GRACE_MS,
 } from "../../src/master/policy.ts";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import type { WorkerState } from "../../src/master/states.ts";
-import { advance, type Service, type Worker } from "../../src/master/tables.ts";
+import { advance, newService, type Service, type Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
 
 const NOW = 1_000_000;
@@ -535,7 +536,7 @@ function serviceIn(situation: Situation): Service {
   const config = serviceOf("x", { procCount, settings });
   const tried = serviceOf("x", { procCount: trial?.procCount, settings });
   return {
-    id: "x",
+    ...newService("x"),
     ...(!retired && { current: { config, generation: GENERATIONS.current } }),
     ...(trial && {
       trial: {
@@ -561,6 +562,7 @@ function workerIn(
     generation: GENERATIONS[of],
     config,
     startedAtMs: NOW - ageMs,
+    place: NEW_PLACE,
     state,
     ...(state === "ready" && { readyAtMs: NOW - readyMs }),
     ...(inMs !== undefined && { deadlineMs: NOW + inMs }),
@@ -579,14 +581,24 @@ function show(action: Action): string {
 /** What the supervisor does about an action, as far as the tables tell. */
 function perform(service: Service, action: Action): void {
   if (action.do !== "start") {
-    assert(advance(action.worker, action.do), `${show(action)} means nothing to its worker`);
+    const { worker, do: event } = action;
+    assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
+    assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
     return;
   }
   const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
-    service.workers.add({ id, pid: id, generation, config, startedAtMs: NOW, state: "starting" });
+    service.workers.add({
+      id,
+      pid: id,
+      generation,
+      config,
+      startedAtMs: NOW,
+      place: NEW_PLACE,
+      state: "starting",
+    });
   }
 }
 

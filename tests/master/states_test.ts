@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import {
   type Outcome,
   TRANSITIONS,
@@ -24,7 +25,8 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  return { id: 1, pid: 100, generation: 1, config: serviceOf("x"), startedAtMs: 0, state };
+  const config = serviceOf("x");
+  return { id: 1, pid: 100, generation: 1, config, startedAtMs: 0, place: NEW_PLACE, state };
 }
 
 for (const state of STATES) {
