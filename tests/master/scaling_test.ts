@@ -199,7 +199,7 @@ for (
   const [how, end] of [
     ["removed", (scene) => scene.reload()],
     ["stopped", (scene) => scene.supervisor.stop(1_000)],
-    ["left to another master", (scene) => scene.supervisor.retire()],
+    ["left to another master", (scene) => scene.supervisor.retire([])],
   ] satisfies [string, (scene: Scene) => unknown][]
 ) {
   Deno.test(`Supervisor ends its watch before a listener is closed that is ${how}`, () => {
