@@ -17,7 +17,7 @@ import {
   type Version,
   type Worker,
 } from "./tables.ts";
-import { idleOne, strengthOf } from "./scaling.ts";
+import { fullStrength, idleOne, strengthOf } from "./scaling.ts";
 import { isWatched, verdictOn } from "./watchdog.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
@@ -131,14 +131,16 @@ export function decide(
   const wanted = current === undefined ? 0 : placesOf(service, proven);
   const leaving = draining.filter(({ generation }) => generation === current?.generation).length;
   const staff = { ours, leaving, wanted };
+  const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
   // A reload that is under way replaces all of them.
-  const most = trial === undefined ? strengthWhileReplacing(staff) : wanted;
+  const most = trial === undefined
+    ? strengthWhileReplacing(staff)
+    : wanted - heldByUndone(trial, { standIns, current, unfilled });
   const missing = Math.min(most - ours.length, roomToReturn(service));
   if (current !== undefined && missing > 0 && service.failure === undefined) {
     const count = due(service.startAtMs) ? startable(missing, service.vacancies, due) : 0;
     if (count > 0) actions.push({ do: "start", count, version: current });
   }
-  const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
   const replaced = trial === undefined ? replacedOne(staff) : undefined;
   const tooMany = [...surplus(standIns, unfilled), ...surplus(ours, most)];
   for (const worker of new Set([...tooMany, ...(replaced ? [replaced] : [])])) {
@@ -157,7 +159,7 @@ export function decide(
 
   const { procCount } = trial.config;
   // Those of the version in force that are missing have the first claim to a place.
-  const room = roomFor(trial, service) - Math.max(0, wanted - ours.length);
+  const room = roomFor(trial, service) - Math.max(0, most - ours.length);
   const count = Math.min(procCount - theirs.length, room);
   if (count > 0 && due(trial.startAtMs)) actions.push({ do: "start", count, version: trial });
   // However many have been proven, the old ones go only when somebody is there.
@@ -197,13 +199,32 @@ function placesOf(service: Service, proven: number): number {
 }
 
 /**
+ * How many places of the version in force are left to those of a failed trial that fill them, for as
+ * long as another trial with `server-reload-step` is under way. One that starts in such a place
+ * serves nobody and may never do so; the two would take the room for good that the trial needs.
+ */
+function heldByUndone(
+  trial: Trial,
+  { standIns, current, unfilled }: {
+    readonly standIns: readonly Worker[];
+    readonly current: Version | undefined;
+    readonly unfilled: number;
+  },
+): number {
+  if (trial.config.reloadStep === undefined || current === undefined) return 0;
+  // Older ones don't count for the room.
+  const undone = standIns.filter(({ generation }) => generation > current.generation);
+  return Math.min(undone.length, unfilled);
+}
+
+/**
  * How many processes more the memory has room for: those that still drain, of the version in force
  * or of one whose trial has failed, take some as well.
  */
 function roomFor(trial: Trial, service: Service): number {
   const { procCount, reloadStep } = trial.config;
   if (reloadStep === undefined) return Infinity;
-  const most = Math.max(procCount, service.current?.config.procCount ?? 0);
+  const most = Math.max(procCount, fullStrength(service));
   return most + reloadStep - aliveSince(service.current ?? trial, service).length;
 }
 
@@ -219,7 +240,7 @@ function roomToReturn(service: Service): number {
   const steps = alive.filter(({ generation }) => generation !== current.generation)
     .flatMap(({ config }) => config.reloadStep ?? []);
   if (steps.length === 0) return Infinity;
-  return current.config.procCount + Math.max(...steps) - alive.length;
+  return fullStrength(service) + Math.max(...steps) - alive.length;
 }
 
 /** The processes of a version and of later ones. */

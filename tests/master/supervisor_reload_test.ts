@@ -402,6 +402,57 @@ Deno.test("Supervisor.reload() with a step is undone step by step, with all plac
   assertEquals([scene.running.length, scene.clock.pending], [4, 0]);
 });
 
+Deno.test("Supervisor.reload() with a step needs nobody to come back who is stood in for", async () => {
+  const service = withSettings("x", { procCount: 3, "reload-step": 1 });
+  const scene = Scene.running(service);
+  const undone = scene.reload(service);
+  for (let round = 0; round < 2; round++) {
+    areReady(...scene.fresh());
+    scene.running.find(({ told }) => told.length > 0)!.exit();
+  }
+  scene.fresh()[0].exit();
+  assertEquals((await outcomeOf(undone)).length, 1);
+  // The one in force comes back, and is never ready: two of the version that has failed stand in.
+  const [hangs, ...more] = scene.fresh();
+  assertEquals(more, []);
+  const next = scene.reload(service);
+  assertEquals(hangs.told[0], "softstop");
+  assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 3);
+  assertEquals(scene.fresh(), [], "one that drains still takes its room");
+  hangs.exit();
+  for (let round = 0; round < 3; round++) {
+    areReady(...scene.fresh());
+    for (const leaving of scene.running.filter(({ told }) => told.length > 0)) leaving.exit();
+  }
+  assertEquals(await outcomeOf(next), []);
+  assertEquals([scene.running.length, scene.clock.pending], [3, 0]);
+});
+
+Deno.test("Supervisor.reload() with a step has room for the processes that were added", async () => {
+  const service = withSettings("x", { procCount: 1, "reload-step": 1 });
+  const scene = Scene.running(service);
+  scene.supervisor.scale(+2);
+  areReady(...scene.fresh());
+  const reload = scene.reload(service);
+  areReady(...scene.fresh());
+  assertEquals(await outcomeOf(reload), []);
+});
+
+Deno.test("Supervisor.reload() with a step is undone with all the processes that were added", async () => {
+  const service = withSettings("x", { procCount: 2, "reload-step": 1 });
+  const scene = Scene.running(service);
+  scene.supervisor.scale(+2);
+  areReady(...scene.fresh());
+  const reload = scene.reload(service);
+  areReady(...scene.fresh());
+  scene.running.find(({ told }) => told.length > 0)!.exit();
+  scene.fresh()[0].exit();
+  assertEquals((await outcomeOf(reload)).length, 1);
+  areReady(...scene.fresh());
+  scene.running.find(({ told }) => told.length > 0)!.exit();
+  assertEquals(scene.running.map(({ request }) => request.generation), [1, 1, 1, 1]);
+});
+
 Deno.test("Supervisor.reload() leaves a service alone that asks for it and has not changed", async () => {
   const unchanged = withSettings("x", { reload: "changed" });
   const scene = Scene.running(unchanged, serviceOf("y"));
