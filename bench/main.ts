@@ -49,8 +49,8 @@ const QUICK = ["http", "echo", "connect", "kill", "cold", "memory"];
 
 const HELP = `Usage: deno task bench [options], or deno task bench:peers [options]
   --only NAMES   measure only these: ${Object.keys(MEASURES).join(", ")}
-  --rounds N     how many rounds (${"bench: 3, bench:peers: 7"})
-  --seconds N    how long each load lasts (bench: 0.5, bench:peers: 2)
+  --rounds N     how many rounds (bench: 5, bench:peers: 7)
+  --seconds N    how long each load lasts (bench: 0.3, bench:peers: 2)
   --no-pin       let the kernel choose the CPUs of a server with one process
   --cache DIR    where to keep what is built and brought
   --output FILE  where to write the report (bench: standard output, bench:peers: docs/performance.md)
@@ -83,8 +83,8 @@ async function main(): Promise<void> {
   });
   if (args.help) return console.log(HELP);
   const { peers } = args;
-  const rounds = Math.ceil(positive("rounds", args.rounds, peers ? 7 : 3));
-  const seconds = positive("seconds", args.seconds, peers ? 2 : 0.5);
+  const rounds = Math.ceil(positive("rounds", args.rounds, peers ? 7 : 5));
+  const seconds = positive("seconds", args.seconds, peers ? 2 : 0.3);
   const names = namesToMeasure(args.only, peers);
   const tools = await prepareTools(args.cache ?? defaultCache(), { peers });
   const command = ["deno task", peers ? "bench:peers" : "bench"]

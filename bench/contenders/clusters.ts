@@ -5,7 +5,14 @@
  */
 import { NAMES } from "../bars.ts";
 import type { Site } from "../bench.ts";
-import { type Contender, deno, server, type Start, underMaster } from "./contender.ts";
+import {
+  type Contender,
+  deno,
+  server,
+  type Start,
+  underMaster,
+  workersThatSaidReady,
+} from "./contender.ts";
 
 /** Does what is common to all that cluster.mjs manages. */
 function cluster(
@@ -46,7 +53,7 @@ const PM2: Contender = {
   needs: "pm2",
   start: (count, start) =>
     pm2(start, "start", server("http.mjs"), "--name", "bench", "-i", String(count)),
-  pids: (site) => ({ ...underMaster(site), master: pm2Daemon(site) }),
+  pids: (site) => ({ ...workersThatSaidReady(site), master: pm2Daemon(site) }),
   reload: ({ site, tools }) => pm2({ site, tools }, "reload", "bench"),
 };
 

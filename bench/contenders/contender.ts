@@ -143,7 +143,8 @@ export function underMaster(site: Site): Pids {
   return { master: site.pid, ...workersThatSaidReady(site) };
 }
 
-function workersThatSaidReady(site: Site): Pids {
+/** The servers that have said that they listen, and still run. */
+export function workersThatSaidReady(site: Site): Pids {
   return { workers: [...new Set(site.ready())].filter(isRunning) };
 }
 

@@ -10,33 +10,46 @@ import { Table } from "../table.ts";
 import { contenders, inTurns, keyOf, type Measure, type Plan, withContenders } from "./measure.ts";
 
 const KILLS_PER_ROUND = 5;
-/** The rounds that make 20 kills. */
-const LEAST_ROUNDS = 4;
-/** An attempt that hangs is given up then. */
-const PATIENCE_MS = 5_000;
+/** An attempt without an answer is lost then. */
+const PATIENCE_MS = 2_000;
 /** When no answer is waited for any more; such a kill counts as so long. */
-const LOST_MS = 10_000;
+const LOST_MS = 6_000;
 /** How long a worker lives before it is killed: some restart a younger one later. */
 const LIFE_MS = 300;
-const BETWEEN_ATTEMPTS_MS = 0.5;
+const BETWEEN_ATTEMPTS_MS = 5;
 
-/** The time until the next process answers, or {@linkcode LOST_MS}. */
-async function kill(running: Running): Promise<number> {
+interface Outcome {
+  /** Until the next process answered, or {@linkcode LOST_MS}. */
+  readonly ms: number;
+  /** How many attempts since the kill got no answer. */
+  readonly lost: number;
+}
+
+async function kill({ port }: Running): Promise<Outcome> {
   await sleep(LIFE_MS);
-  const old = await answeringPid(running.port, PATIENCE_MS);
-  if (old === undefined) return LOST_MS;
+  const old = await answeringPid(port, PATIENCE_MS);
+  if (old === undefined) return { ms: LOST_MS, lost: 1 };
   Deno.kill(old, "SIGKILL");
   const start = performance.now();
-  for (let passed = 0; passed < LOST_MS; passed = performance.now() - start) {
-    const pid = await answeringPid(running.port, PATIENCE_MS);
-    if (pid !== undefined && pid !== old) return performance.now() - start;
+  let ms: number | undefined, lost = 0;
+  const attempt = async () => {
+    const pid = await answeringPid(port, PATIENCE_MS);
+    if (pid === undefined) lost++;
+    else ms ??= performance.now() - start;
+  };
+  const attempts: Promise<void>[] = [];
+  while (ms === undefined && performance.now() - start < LOST_MS) {
+    attempts.push(attempt());
     await sleep(BETWEEN_ATTEMPTS_MS);
   }
-  return LOST_MS;
+  await Promise.all(attempts);
+  return { ms: ms ?? LOST_MS, lost };
 }
 
 /** Kills, and starts the contender anew when nobody answers any more. */
 class Victim {
+  /** How many kills were never followed by an answer. */
+  lost = 0;
   #running: Running;
 
   constructor(readonly plan: Plan, running: Running) {
@@ -48,10 +61,11 @@ class Victim {
   }
 
   async kill(table: Table): Promise<void> {
-    const ms = await kill(this.#running);
+    const { ms, lost } = await kill(this.#running);
     const answered = ms < LOST_MS;
-    table.add(this.key, { "ms": ms, "never answered": Number(!answered) });
+    table.add(this.key, { "ms": ms, "attempts lost": lost });
     if (answered) return;
+    this.lost++;
     const { contender, count } = this.#running;
     await this.end();
     this.#running = await startContender(contender, { bench: this.plan.bench, count });
@@ -64,15 +78,17 @@ class Victim {
 
 /** Time to the next answer. */
 export const killed: Measure = async (plan) => {
-  const rounds = Math.max(plan.rounds, LEAST_ROUNDS);
+  const { rounds } = plan;
   const table = new Table(
     "kill",
     "Next answer after SIGKILL of the only worker",
-    "One client connects again and again until the next process answers. Median, least and worst of " +
-      `${rounds * KILLS_PER_ROUND} kills; an attempt without an answer is given up after ` +
-      `${PATIENCE_MS / 1000} s, and all of them after ${
+    `A client begins to connect every ${BETWEEN_ATTEMPTS_MS} ms, until the next process has answered one of these ` +
+      `attempts; lost are those that got no answer within ${
+        PATIENCE_MS / 1000
+      } s. Median, least and worst of ` +
+      `${rounds * KILLS_PER_ROUND} kills. Without any answer for ${
         LOST_MS / 1000
-      } s: the contender is then started anew.`,
+      } s the contender is started anew.`,
   );
   // Who can reload has somebody to start the next process.
   const which = ({ speaks, reload }: Contender) => speaks === "http" && reload !== undefined;
@@ -83,6 +99,11 @@ export const killed: Measure = async (plan) => {
       await inTurns({ all: victims, rounds, table, key: ({ key }) => key }, async (victim) => {
         for (let i = 0; i < KILLS_PER_ROUND; i++) await victim.kill(table);
       });
+      for (const { key, lost } of victims) {
+        if (lost > 0) {
+          table.note(`${key.who}: after ${lost} of the kills nobody answered any more.`);
+        }
+      }
     } finally {
       for (const victim of victims) await victim.end();
     }

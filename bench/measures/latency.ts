@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Running } from "../contenders/contender.ts";
 import { describeFailures, load } from "../load.ts";
 import { Table } from "../table.ts";
 import { clientCpu, contenders, inTurns, keyOf, type Measure, withContenders } from "./measure.ts";
@@ -25,12 +26,17 @@ export const latency: Measure = async (plan) => {
   for (const count of [1, 2]) {
     const all = contenders(plan, { count, which: () => true });
     await withContenders(plan, { all, count, table }, async (running) => {
-      await inTurns({ all: running, rounds: rounds + 1, table, key: keyOf }, async (one, round) => {
-        const http = one.contender.speaks === "http", cpu = clientCpu(plan, one);
-        const options = { port: one.port, http, rate: RATE, cpu };
-        // The first round is there to get the code compiled.
-        if (round === 0) return void await load(bench, { ...options, seconds: WARM_UP_SECONDS });
-        const result = await load(bench, { ...options, seconds });
+      const optionsFor = (one: Running) => ({
+        port: one.port,
+        http: one.contender.speaks === "http",
+        rate: RATE,
+        cpu: clientCpu(plan, one),
+      });
+      for (const one of running) {
+        await load(bench, { ...optionsFor(one), seconds: WARM_UP_SECONDS });
+      }
+      await inTurns({ all: running, rounds, table, key: keyOf }, async (one) => {
+        const result = await load(bench, { ...optionsFor(one), seconds });
         const { p50, p99, p999 } = result.latencyUs;
         const key = keyOf(one);
         table.add(key, { "p50 µs": p50, "p99 µs": p99, "p99.9 µs": p999 });

@@ -7,8 +7,12 @@ const body = `hello from ${process.pid}\n`;
 const server = createServer((_request, response) => response.end(body));
 server.listen(PORT, "127.0.0.1", sayReady);
 
+/** How long connections may take to end. */
+const PATIENCE_MS = 3_000;
+
 function stop() {
   server.close(() => process.exit(0));
+  setTimeout(() => process.exit(0), PATIENCE_MS).unref();
 }
 
 // PM2 sends the signal, cluster.mjs the message.
