@@ -19,6 +19,7 @@ import { cold } from "./measures/cold.ts";
 import { fairness } from "./measures/fairness.ts";
 import { killed } from "./measures/kill.ts";
 import { latency } from "./measures/latency.ts";
+import { logRate } from "./measures/log_rate.ts";
 import type { Measure } from "./measures/measure.ts";
 import { memory } from "./measures/memory.ts";
 import { reload } from "./measures/reload.ts";
@@ -43,13 +44,14 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   wakeups,
   fairness,
   big,
+  log: logRate,
 };
 /** What the short run has time for. */
 const QUICK = ["http", "echo", "connect", "kill", "cold", "memory"];
 
 const HELP = `Usage: deno task bench [options], or deno task bench:peers [options]
   --only NAMES   measure only these: ${Object.keys(MEASURES).join(", ")}
-  --rounds N     how many rounds (bench: 5, bench:peers: 7)
+  --rounds N     how many rounds (5)
   --seconds N    how long each load lasts (bench: 0.3, bench:peers: 2)
   --no-pin       let the kernel choose the CPUs of a server with one process
   --cache DIR    where to keep what is built and brought
@@ -83,7 +85,7 @@ async function main(): Promise<void> {
   });
   if (args.help) return console.log(HELP);
   const { peers } = args;
-  const rounds = Math.ceil(positive("rounds", args.rounds, peers ? 7 : 5));
+  const rounds = Math.ceil(positive("rounds", args.rounds, 5));
   const seconds = positive("seconds", args.seconds, peers ? 2 : 0.3);
   const names = namesToMeasure(args.only, peers);
   const tools = await prepareTools(args.cache ?? defaultCache(), { peers });

@@ -7,8 +7,9 @@ import { type Site, until } from "../bench.ts";
 import { startMaster, writeService } from "../contenders/master.ts";
 import { server, underMaster } from "../contenders/contender.ts";
 import { memoryOf } from "../proc.ts";
+import { formatNumber } from "../report.ts";
 import { Table } from "../table.ts";
-import type { Measure, Plan } from "./measure.ts";
+import { inTurns, type Measure, type Plan } from "./measure.ts";
 
 /** How long a master with 200 services may take for anything. */
 const PATIENCE_MS = 120_000;
@@ -17,6 +18,7 @@ interface Case {
   readonly what: string;
   readonly sizes: readonly number[];
   readonly servers: (size: number) => number;
+  readonly listeners: (size: number) => number;
   readonly write: (site: Site, size: number) => void;
 }
 
@@ -30,6 +32,7 @@ const CASES: readonly Case[] = [
     what: "processes of one service",
     sizes: [8, 16, 32, 64],
     servers: (size) => size,
+    listeners: () => 1,
     write(site, size) {
       writeService(site, "bench.cf", {
         "server-command": server("master_coroutine.ts"),
@@ -42,6 +45,7 @@ const CASES: readonly Case[] = [
     what: "services with one process each",
     sizes: [25, 50, 100, 200],
     servers: (size) => size,
+    listeners: (size) => size,
     write(site, size) {
       for (let i = 0; i < size; i++) {
         writeService(site, `bench${i}.cf`, {
@@ -55,6 +59,7 @@ const CASES: readonly Case[] = [
     what: "listeners of one service",
     sizes: [125, 250, 500, 1000],
     servers: () => 1,
+    listeners: (size) => size,
     write(site, size) {
       const addresses = Array.from({ length: size }, (_, i) => address(i, site.port));
       writeService(site, "bench.cf", {
@@ -81,22 +86,22 @@ async function exchange(hostname: string, port: number): Promise<void> {
   }
 }
 
-async function measureOne(plan: Plan, table: Table, { what, size, one }: {
-  readonly what: string;
-  readonly size: number;
+interface Size {
   readonly one: Case;
-}): Promise<void> {
+  readonly size: number;
+}
+
+async function measureOne(plan: Plan, { one, size }: Size): Promise<Record<string, number>> {
   const { bench } = plan;
   const site = bench.site();
   try {
     one.write(site, size);
     const servers = one.servers(size);
-    const last = what.startsWith("processes") ? 0 : size - 1;
-    const [hostname, port] = address(last, site.port).split(":") as [string, string];
+    const [hostname, port] = address(one.listeners(size) - 1, site.port).split(":");
     const startMs = await timed(async () => {
       startMaster({ site });
       await site.untilReady(servers);
-      await exchange(hostname, Number(port));
+      await exchange(hostname!, Number(port));
     });
     const masterMb = memoryOf(site.pid).resident;
     const old = new Set(underMaster(site).workers);
@@ -105,10 +110,10 @@ async function measureOne(plan: Plan, table: Table, { what, size, one }: {
       await until(() => {
         if (site.ready().length < 2 * servers) return false;
         return underMaster(site).workers.every((pid) => !old.has(pid));
-      }, { what: `a reload with ${size} ${what}: ${site.output()}`, withinMs: PATIENCE_MS });
+      }, { what: `a reload with ${size} ${one.what}: ${site.output()}`, withinMs: PATIENCE_MS });
     });
     const stopMs = await timed(() => bench.end(site, PATIENCE_MS));
-    table.add({ who: what, scale: String(size) }, {
+    return {
       "start ms": startMs,
       "reload ms": reloadMs,
       "stop ms": stopMs,
@@ -116,7 +121,7 @@ async function measureOne(plan: Plan, table: Table, { what, size, one }: {
       "reload ms each": reloadMs / size,
       "stop ms each": stopMs / size,
       "master, resident MB": masterMb,
-    });
+    };
   } finally {
     await bench.end(site, 0);
   }
@@ -131,10 +136,12 @@ export const big: Measure = async (plan) => {
       "ones and the old ones have ended. Stop: from SIGTERM until the last process has ended. The servers are in " +
       "coroutine mode.",
   );
-  for (const one of CASES) {
-    for (const size of plan.long ? one.sizes : one.sizes.slice(0, 1)) {
-      await measureOne(plan, table, { what: one.what, size, one });
-    }
-  }
+  const all = CASES.flatMap((one) =>
+    (plan.long ? one.sizes : one.sizes.slice(0, 1)).map((size) => ({ size, one }))
+  );
+  const key = ({ size, one }: Size) => ({ who: one.what, scale: formatNumber(size) });
+  await inTurns({ all, rounds: plan.rounds, table, key }, async (one) => {
+    table.add(key(one), await measureOne(plan, one));
+  });
   return [table];
 };

@@ -4,6 +4,7 @@
  * @module
  */
 import { answeringPid } from "../ask.ts";
+import { NAMES } from "../bars.ts";
 import { sleep } from "../bench.ts";
 import { type Contender, type Running, startContender } from "../contenders/contender.ts";
 import { Table } from "../table.ts";
@@ -90,8 +91,9 @@ export const killed: Measure = async (plan) => {
         LOST_MS / 1000
       } s the contender is started anew.`,
   );
-  // Who can reload has somebody to start the next process.
-  const which = ({ speaks, reload }: Contender) => speaks === "http" && reload !== undefined;
+  // Who can reload has somebody to start the next process. Those that lose attempts take their time.
+  const which = ({ name, speaks, reload }: Contender) =>
+    speaks === "http" && reload !== undefined && (plan.long || name === NAMES.masterHttp);
   const all = contenders(plan, { count: 1, which });
   await withContenders(plan, { all, count: 1, table }, async (running) => {
     const victims = running.map((one) => new Victim(plan, one));

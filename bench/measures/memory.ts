@@ -51,7 +51,8 @@ function rowsOf({ contender, pids }: Running): { key: RowKey; pid: number }[] {
 async function measureOne(plan: Plan, table: Table): Promise<void> {
   const all = [EMPTY, ...contenders(plan, { count: 1, which: () => true })];
   const key = ({ name: who }: Contender) => ({ who, scale: processes(1) });
-  await inTurns({ all, rounds: plan.rounds, table, key }, async (contender) => {
+  const rounds = plan.long ? plan.rounds : 1;
+  await inTurns({ all, rounds, table, key }, async (contender) => {
     const running = await startContender(contender, { bench: plan.bench, count: 1 });
     try {
       const rows = rowsOf(running);

@@ -18,7 +18,7 @@ import {
 
 const COUNTS = [1, 2];
 /** Until the code of a server is compiled. */
-const WARM_UP_SECONDS = 1;
+const WARM_UP_SECONDS = 0.6;
 
 interface Throughput {
   readonly table: Table;
