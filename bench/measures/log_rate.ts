@@ -26,14 +26,14 @@ async function measureOne(
   const dir = Deno.makeTempDirSync({ dir: bench.dir });
   const socket = `${dir}/socket`;
   const service = LogService.open({ socket, prefix: `${dir}/log.`, period: "day" });
-  const command = {
+  const options: Deno.CommandOptions = {
     args: [...args, socket, String(seconds)],
     stdin: "piped",
     stdout: "piped",
-  } as const;
+  };
   const writers = Array.from(
     { length: WRITERS },
-    () => new Deno.Command(program!, command).spawn(),
+    () => new Deno.Command(program!, options).spawn(),
   );
   let sent = 0, elapsed = 0;
   try {
