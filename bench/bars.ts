@@ -40,6 +40,7 @@ export const NAMES = {
   denoServe: "Deno.serve",
   denoParallel: "deno serve --parallel",
   denoListen: "Deno.listen by hand",
+  denoPipe: "Deno.listen, pipeTo",
   denoNet: "node:net in Deno",
   denoHttp: "node:http in Deno",
   denoCluster: "node:cluster in Deno",

@@ -34,11 +34,26 @@ export function memoryOf(...pids: readonly number[]): Memory {
  */
 export function wakeUpsOf(pid: number): number {
   let sum = 0;
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const status = read(`/proc/${pid}/task/${name}/status`);
+  for (const thread of threadsOf(pid)) {
+    const status = read(`/proc/${pid}/task/${thread}/status`);
     sum += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0);
   }
   return sum;
+}
+
+/**
+ * The CPU time that processes have used, all threads that still run, in microseconds.
+ *
+ * @param pids Which ones; one that has ended counts nothing.
+ */
+export function cpuUsOf(...pids: readonly number[]): number {
+  let ns = 0;
+  for (const pid of pids) {
+    for (const thread of threadsOf(pid)) {
+      ns += Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(" ")[0]);
+    }
+  }
+  return ns / 1000;
 }
 
 /**
@@ -47,15 +62,9 @@ export function wakeUpsOf(pid: number): number {
  * @param pid The parent.
  */
 export function childrenOf(pid: number): number[] {
-  try {
-    const threads = [...Deno.readDirSync(`/proc/${pid}/task`)];
-    return threads.flatMap(({ name }) =>
-      read(`/proc/${pid}/task/${name}/children`).split(" ").filter(Boolean).map(Number)
-    ).filter(isRunning);
-  } catch {
-    // It has ended.
-    return [];
-  }
+  return threadsOf(pid).flatMap((thread) =>
+    read(`/proc/${pid}/task/${thread}/children`).split(" ").filter(Boolean).map(Number)
+  ).filter(isRunning);
 }
 
 /**
@@ -66,6 +75,15 @@ export function childrenOf(pid: number): number[] {
 export function isRunning(pid: number): boolean {
   const status = read(`/proc/${pid}/status`);
   return status !== "" && !/^State:\s*[ZX]/m.test(status);
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return Array.from(Deno.readDirSync(`/proc/${pid}/task`), ({ name }) => name);
+  } catch {
+    // It has ended.
+    return [];
+  }
 }
 
 function read(path: string): string {

@@ -6,12 +6,16 @@
 import { NAMES } from "../bars.ts";
 import { type Contender, deno, server } from "./contender.ts";
 
-function inDeno(name: string, speaks: Contender["speaks"], file: string): Contender {
+function inDeno(
+  name: string,
+  speaks: Contender["speaks"],
+  [file, ...args]: readonly [string, ...string[]],
+): Contender {
   return {
     name,
     speaks,
     counts: "one",
-    start: (_count, { site, cpu }) => site.start(deno(file), { cpu }),
+    start: (_count, { site, cpu }) => site.start(deno(file, ...args), { cpu }),
   };
 }
 
@@ -27,10 +31,11 @@ function inNode(name: string, speaks: Contender["speaks"], file: string): Conten
 
 /** All of them. */
 export const BY_HAND: readonly Contender[] = [
-  inDeno(NAMES.denoServe, "http", "deno_serve.ts"),
-  inDeno(NAMES.denoHttp, "http", "http.mjs"),
-  inDeno(NAMES.denoListen, "lines", "deno_listen.ts"),
-  inDeno(NAMES.denoNet, "lines", "lines.mjs"),
+  inDeno(NAMES.denoServe, "http", ["deno_serve.ts"]),
+  inDeno(NAMES.denoHttp, "http", ["http.mjs"]),
+  inDeno(NAMES.denoListen, "lines", ["deno_listen.ts"]),
+  inDeno(NAMES.denoPipe, "lines", ["deno_listen.ts", "pipe"]),
+  inDeno(NAMES.denoNet, "lines", ["lines.mjs"]),
   inNode(NAMES.nodeHttp, "http", "http.mjs"),
   inNode(NAMES.nodeNet, "lines", "lines.mjs"),
   {

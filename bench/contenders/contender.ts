@@ -4,7 +4,7 @@
  * @module
  */
 import { type Bench, type Site, until } from "../bench.ts";
-import { isRunning } from "../proc.ts";
+import { childrenOf, isRunning } from "../proc.ts";
 import type { Tools } from "../tools.ts";
 
 const SERVERS = new URL("../servers", import.meta.url).pathname;
@@ -146,6 +146,17 @@ export function underMaster(site: Site): Pids {
 /** The servers that have said that they listen, and still run. */
 export function workersThatSaidReady(site: Site): Pids {
   return { workers: [...new Set(site.ready())].filter(isRunning) };
+}
+
+/**
+ * All processes of a contender: master, servers and helpers.
+ *
+ * @param running Which one.
+ */
+export function familyOf({ pids }: Running): number[] {
+  const { master, workers } = pids();
+  const watched = master === undefined ? [] : [master, ...childrenOf(master)];
+  return [...new Set([...workers, ...watched])];
 }
 
 /**

@@ -5,9 +5,15 @@
  */
 import { NAMES } from "../bars.ts";
 import { sleep } from "../bench.ts";
-import { type Contender, deno, type Running, startContender } from "../contenders/contender.ts";
+import {
+  type Contender,
+  deno,
+  familyOf,
+  type Running,
+  startContender,
+} from "../contenders/contender.ts";
 import { load } from "../load.ts";
-import { childrenOf, memoryOf } from "../proc.ts";
+import { memoryOf } from "../proc.ts";
 import { processes, type RowKey, Table } from "../table.ts";
 import { clientCpu, contenders, inTurns, type Measure, type Plan } from "./measure.ts";
 
@@ -67,14 +73,6 @@ async function measureOne(plan: Plan, table: Table): Promise<void> {
       await running.end();
     }
   });
-}
-
-/** All that a contender has started, helpers included. */
-function familyOf({ pids }: Running): number[] {
-  const { master, workers } = pids();
-  return [
-    ...new Set([...workers, ...(master === undefined ? [] : [master, ...childrenOf(master)])]),
-  ];
 }
 
 async function measureMany(plan: Plan, table: Table): Promise<void> {

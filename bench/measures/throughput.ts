@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Contender, Running } from "../contenders/contender.ts";
+import { type Contender, familyOf, type Running } from "../contenders/contender.ts";
 import { describeFailures, load, type LoadOptions, wrk } from "../load.ts";
+import { cpuUsOf } from "../proc.ts";
 import { Table } from "../table.ts";
 import {
   clientCpu,
@@ -48,8 +49,14 @@ async function measure(
       }
       await inTurns({ all: running, rounds, table, key: keyOf }, async (one) => {
         const key = keyOf(one);
+        const before = cpuUsOf(...familyOf(one));
         const result = await load(bench, { ...optionsFor(one), seconds });
-        table.add(key, { [column]: result.perSecond, "client's share of a CPU": result.cpuShare });
+        const cpuUs = cpuUsOf(...familyOf(one)) - before;
+        table.add(key, {
+          [column]: result.perSecond,
+          "server's CPU, µs each": cpuUs / result.done,
+          "client's share of a CPU": result.cpuShare,
+        });
         const failed = describeFailures(result);
         if (failed !== undefined) table.note(`Failed, ${key.who}, ${key.scale}: ${failed}.`);
         if (options.wrk && bench.tools.wrk !== undefined) {
@@ -64,7 +71,7 @@ async function measure(
 }
 
 const HOW = "A server of one process has one CPU for itself and the client another; with two " +
-  "processes all share all.";
+  "processes all share all. Where the client uses nearly a whole CPU, the server could have done more.";
 
 /** HTTP hello over kept connections. */
 export const http: Measure = (plan) =>

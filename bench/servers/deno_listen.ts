@@ -1,4 +1,8 @@
-/** Line echo by hand on a port of its own. @module */
+/**
+ * Line echo by hand on a port of its own: by a loop, or with the argument `pipe` as Deno's manual has it.
+ *
+ * @module
+ */
 import { echo } from "./hand_echo.ts";
 import { PORT, sayReady } from "./ready.ts";
 
@@ -14,10 +18,19 @@ for (;;) {
 
 async function serve(conn: Deno.Conn): Promise<void> {
   try {
-    await echo(conn);
+    if (Deno.args[0] === "pipe") await conn.readable.pipeTo(conn.writable);
+    else await echo(conn);
   } catch {
     // That client has gone.
   } finally {
+    close(conn);
+  }
+}
+
+function close(conn: Deno.Conn): void {
+  try {
     conn.close();
+  } catch {
+    // Its streams have closed it.
   }
 }
