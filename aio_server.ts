@@ -45,6 +45,7 @@ export { AioBase, aioBaseCreate, type AioBaseOptions } from "./src/server/aio_ba
 export {
   aioServerGeneralAioRegister,
   type AioService,
+  type AioServiceOptions,
   defaultAioBase,
 } from "./src/server/aio_service.ts";
 export * from "./src/server/common.ts";
@@ -52,7 +53,8 @@ export * from "./src/server/common.ts";
 /**
  * Runs an aio server until it is told to stop (LIB-ZC's `zaio_server_main`).
  *
- * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
+ * Needs Linux on x86-64 or arm64. Under a master it works with any permissions, and with none; it is
+ * fastest with all: `-A`. Alone it needs `--allow-ffi`.
  *
  * @param hooks What the program serves, and what it does at the turning points of its life.
  * @param args The command line, which a master supplies; by hand

@@ -32,12 +32,21 @@ export {
   coroutineServe,
   FifoReader,
 } from "./src/server/coroutine.ts";
+export {
+  coroutineListenTls,
+  coroutineServeTls,
+  coroutineStartTls,
+  type ServeTlsOptions,
+  type StartTlsOptions,
+  type TlsConnectionHandler,
+} from "./src/server/tls_coroutine.ts";
 export * from "./src/server/common.ts";
 
 /**
  * Runs a coroutine server until it is told to stop (LIB-ZC's `zcoroutine_server_main`).
  *
- * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
+ * Needs Linux on x86-64 or arm64. Under a master it works with any permissions, and with none; it is
+ * fastest with all: `-A`. Alone it needs `--allow-ffi`.
  *
  * @param hooks What the program serves, and what it does at the turning points of its life.
  * @param args The command line, which a master supplies; by hand

@@ -4,14 +4,30 @@
  *
  * @module
  */
-import { enter, findUser, prepareForAnotherRoot } from "../os/credentials.ts";
+import { enter, prepareForAnotherRoot } from "../os/credentials.ts";
 import { SysError } from "../os/errors.ts";
+import {
+  findUser,
+  type Identity,
+  identityOf,
+  isIdentity,
+  UnknownIdentityError,
+} from "../os/identity.ts";
 import { limitCoreFile, limitMemory } from "../os/limits.ts";
 import { systemReason } from "./cf.ts";
 import type { Config } from "./config.ts";
 import { readStrictly } from "./effective.ts";
 import { cannot, ConfigError, problemAt } from "./errors.ts";
-import { CORE_FILE_SIZE, MAX_MEMORY, RUN_CHDIR, RUN_CHROOT, RUN_USER } from "./settings.ts";
+import {
+  CORE_FILE_SIZE,
+  MAX_MEMORY,
+  RUN_CHDIR,
+  RUN_CHROOT,
+  RUN_USER,
+  SERVER_CHROOT,
+  SERVER_GROUP,
+  SERVER_USER,
+} from "./settings.ts";
 import type { Setting } from "./setting.ts";
 
 /** What each of them takes. */
@@ -21,6 +37,9 @@ const EXPECTED: Readonly<Record<string, string>> = {
   [RUN_USER.name]: "a user of this system, and a process of root",
   [RUN_CHROOT.name]: "a directory, and a process of root",
   [RUN_CHDIR.name]: "a directory that the process may enter",
+  [SERVER_USER.name]: "a user of this system, and a process of root",
+  [SERVER_GROUP.name]: "a group of this system, and a process of root",
+  [SERVER_CHROOT.name]: "a directory, and a process of root",
 };
 
 /**
@@ -55,10 +74,62 @@ export function applyDirectory(config: Config): void {
   apply(config, RUN_CHDIR, (path) => Deno.chdir(path));
 }
 
-function knownUser(name: string): ReturnType<typeof findUser> {
-  const user = findUser(name);
-  if (user === undefined) throw new Error("no such user");
-  return user;
+/**
+ * Applies `server-user`, `server-group` and `server-chroot` to this process, for good. Without any of
+ * them, and for who is that user already, nothing is done.
+ *
+ * @param config The settings.
+ * @param beforehand Does what can't be done afterwards; it is told what will change.
+ * @returns Whether anything has changed. The death signal of the parent is lost then.
+ * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
+ * may have changed in part.
+ */
+export async function dropPrivileges(
+  config: Config,
+  beforehand: (change: string) => Promise<void>,
+): Promise<boolean> {
+  const user = readStrictly(config, SERVER_USER), group = readStrictly(config, SERVER_GROUP);
+  const root = readStrictly(config, SERVER_CHROOT);
+  const names = { user, group };
+  const keyOf = (error: unknown) => keyOfRefusal(error, names);
+  let identity = user === undefined && group === undefined
+    ? undefined
+    : attempt(config, keyOf, () => identityOf(names));
+  if (identity !== undefined && isIdentity(identity)) identity = undefined;
+  if (identity === undefined && root === undefined) return false;
+  const words = { user: identity && user, group: identity && group, root };
+  await beforehand(
+    Object.entries(words).flatMap(([name, value]) => value === undefined ? [] : `${name} ${value}`)
+      .join(", "),
+  );
+  await prepareForAnotherRoot();
+  attempt(config, keyOf, () => enter(identity, root));
+  return true;
+}
+
+/** The setting that an error of {@linkcode identityOf} or of {@linkcode enter} is about. */
+function keyOfRefusal(error: unknown, { user }: { readonly user: string | undefined }): string {
+  if (error instanceof SysError && ["chroot", "chdir"].includes(error.syscall)) {
+    return SERVER_CHROOT.name;
+  }
+  const isOfUser = error instanceof UnknownIdentityError
+    ? error.which === "user"
+    : user !== undefined;
+  return isOfUser ? SERVER_USER.name : SERVER_GROUP.name;
+}
+
+function attempt<T>(config: Config, keyOf: (error: unknown) => string, act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    throw refused(config, keyOf(cause), cause);
+  }
+}
+
+/** LIB-ZC takes a name here, and no number. */
+function knownUser(user: string): Identity {
+  if (findUser(user) === undefined) throw new TypeError("no such user");
+  return identityOf({ user });
 }
 
 /** Does what a setting asks for, if it is set; an error names the place where it was set. */

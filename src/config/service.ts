@@ -25,7 +25,10 @@ import {
   MASTER_CHROOT,
   readSetting,
   type ReloadRule,
+  SERVER_CHROOT,
   SERVER_COMMAND,
+  SERVER_GROUP,
+  SERVER_PERMISSIONS,
   SERVER_PROC_COUNT,
   SERVER_PROTOCOL,
   SERVER_READY_TIMEOUT,
@@ -34,9 +37,11 @@ import {
   SERVER_SERVICE,
   SERVER_SOAK,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
+  SERVER_USER,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
+import { readSupervision, type Supervision } from "./supervision.ts";
 
 /** One address of a service. */
 export interface ServiceEndpoint {
@@ -81,7 +86,15 @@ export interface ServiceConfig {
   readonly procCount: number;
   /** How descriptors reach its processes. */
   readonly protocol: ServerProtocol;
-  /** The directory that becomes the root of its processes. */
+  /** The flags with which Deno runs its script. */
+  readonly permissions: readonly string[];
+  /** The user that its processes become; a name or a number. */
+  readonly user?: string;
+  /** The group that its processes become; a name or a number. */
+  readonly group?: string;
+  /** The directory that becomes the root of its processes once they run. */
+  readonly chroot?: string;
+  /** The directory that is the root of its processes from their start on. */
   readonly masterChroot?: string;
   /** The working directory of its processes. */
   readonly masterChdir?: string;
@@ -95,6 +108,8 @@ export interface ServiceConfig {
   readonly readyTimeoutMs: number;
   /** How long a new process has to live once it is ready, in milliseconds. */
   readonly soakMs: number;
+  /** How its processes are kept going. */
+  readonly supervision: Supervision;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
@@ -176,6 +191,7 @@ export function parseServiceConfig(
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
+  const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -183,6 +199,10 @@ export function parseServiceConfig(
     endpoints,
     procCount: read(SERVER_PROC_COUNT),
     protocol: read(SERVER_PROTOCOL),
+    permissions: read(SERVER_PERMISSIONS),
+    ...(user === undefined ? {} : { user }),
+    ...(group === undefined ? {} : { group }),
+    ...(chroot === undefined ? {} : { chroot }),
     ...(masterChroot === undefined ? {} : { masterChroot }),
     ...(masterChdir === undefined ? {} : { masterChdir }),
     ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),
@@ -190,6 +210,7 @@ export function parseServiceConfig(
     ...(reloadStep === undefined ? {} : { reloadStep }),
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
     soakMs: read(SERVER_SOAK),
+    supervision: readSupervision(read),
     settings: new Map(config),
     shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),

@@ -16,12 +16,15 @@ import {
   parseLogService,
   parseLogTarget,
 } from "./log_target.ts";
+import { parsePermissions, PERMISSIONS_FORM } from "./permissions.ts";
 import type { Setting } from "./setting.ts";
 import {
   BYTE_LIMIT,
   FLAG,
   oneOf,
   parsedKind,
+  RATE,
+  type Rate,
   SECONDS,
   textKind,
   type ValueKind,
@@ -38,7 +41,7 @@ export {
 } from "./setting.ts";
 
 /** How the master hands descriptors to a server. */
-export type ServerProtocol = "auto" | "control" | "libzc" | "systemd";
+export type ServerProtocol = "auto" | "control" | "inherit" | "libzc" | "systemd";
 
 const records: Setting<unknown>[] = [];
 
@@ -142,8 +145,8 @@ export const SERVER_RELOAD_STEP: Setting<number | undefined> = define({
   kind: wholeNumber({ min: 1, max: 10_000, placeholder: "COUNT" }),
   inherited: true,
   doc:
-    "How many processes there may be during a reload beyond the usual number, old ones that still " +
-    "drain included. Without it: as many as there are new ones.",
+    "How many processes there may be during a reload beyond the usual number, those included that " +
+    "it has told to stop and that still drain. Without it: as many as there are new ones.",
 });
 
 /** `server-ready-timeout`: how long a new process has to become ready, in milliseconds. */
@@ -168,15 +171,161 @@ export const SERVER_SOAK: Setting<number> = define({
     "ones are stopped. If one of them ends, the reload of this service is undone.",
 });
 
+/** `server-healthy-after`: how long a process lives that has not ended early, in milliseconds. */
+export const SERVER_HEALTHY_AFTER: Setting<number> = define({
+  name: "server-healthy-after",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "10s",
+  inherited: true,
+  doc: "A process that ends sooner than this, or was never ready, has ended early, and the next " +
+    "one in its place waits the longer the more of them in a row have.",
+});
+
+/** `server-backoff-max`: the longest wait between two starts, in milliseconds. */
+export const SERVER_BACKOFF_MAX: Setting<number> = define({
+  name: "server-backoff-max",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "30s",
+  inherited: true,
+  doc: "The longest time from one start to the next where processes end early. The wait begins " +
+    "with 100 ms, and doubles each time.",
+});
+
+/** `server-start-limit`: how often a process may be started. */
+export const SERVER_START_LIMIT: Setting<Rate | undefined> = define({
+  name: "server-start-limit",
+  scopes: ["service"],
+  kind: RATE,
+  inherited: true,
+  doc:
+    "How many processes may be started one after the other in the place of one, within a time. " +
+    "Beyond that the service has failed, and nothing of it is started until the next reload. " +
+    "Without it: no limit.",
+});
+
+/** `server-watchdog`: how long a process may be silent, in milliseconds. */
+export const SERVER_WATCHDOG: Setting<number> = define({
+  name: "server-watchdog",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc:
+    "How long the event loop of a server may stand still. One that is silent for longer hangs, " +
+    "and gets SIGABRT, and SIGKILL after that. 0 watches nothing.",
+});
+
+/** `server-max-connections`: how many connections a process accepts. */
+export const SERVER_MAX_CONNECTIONS: Setting<number | undefined> = define({
+  name: "server-max-connections",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 1, max: Number.MAX_SAFE_INTEGER, placeholder: "COUNT" }),
+  inherited: true,
+  doc: "How many connections a process accepts, less up to a tenth by chance, until another one " +
+    "takes its place and it finishes. Without it: no limit.",
+});
+
+/** `server-max-age`: how old a process gets, in milliseconds. */
+export const SERVER_MAX_AGE: Setting<number> = define({
+  name: "server-max-age",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How old a process gets, less up to a tenth by chance, until another one takes its place " +
+    "and it finishes. 0 is without limit.",
+});
+
+/** `server-max-memory`: how much memory a process may use, in bytes. */
+export const SERVER_MAX_MEMORY: Setting<number> = define({
+  name: "server-max-memory",
+  scopes: ["service"],
+  kind: BYTE_LIMIT,
+  fallback: "-1",
+  inherited: true,
+  doc: "How much memory a process may use, its share of what it has in common with others " +
+    "included (the proportional set size). One that uses more for 10 s finishes, and another one " +
+    "takes its place. 0 is without limit as well.",
+});
+
+/** `server-idle-exit`: how long a process goes on that nobody uses, in milliseconds. */
+export const SERVER_IDLE_EXIT: Setting<number> = define({
+  name: "server-idle-exit",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How long a process goes on without a connection. Then it ends, and others are started " +
+    "only when those that are left are all in use, or a connection waits and there is none. " +
+    "0 keeps all.",
+});
+
+/** `server-proc-min`: how many processes are kept though nobody uses them. */
+export const SERVER_PROC_MIN: Setting<number> = define({
+  name: "server-proc-min",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 0, max: 10_000, placeholder: "COUNT" }),
+  fallback: "0",
+  inherited: true,
+  doc: "How many processes server-idle-exit leaves. With 0 the first connection starts one.",
+});
+
 /** `server-protocol`: how descriptors reach the server. */
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",
   scopes: ["service"],
-  kind: oneOf(["auto", "control", "libzc", "systemd"]),
+  kind: oneOf(["auto", "control", "inherit", "libzc", "systemd"]),
   fallback: "auto",
   inherited: true,
-  doc: "How the listening sockets reach the server: over the control socket, as LIB-ZC's " +
-    "descriptors 3, 4, 5…, or as systemd's LISTEN_FDS. auto decides by the command.",
+  doc: "How the listening sockets reach the server: over the control socket, inherited beside it " +
+    "(for a server without --allow-ffi), as LIB-ZC's descriptors 3, 4, 5…, or as systemd's " +
+    "LISTEN_FDS. auto decides by the command and its permissions.",
+});
+
+/** `server-permissions`: the flags by which Deno runs a script. */
+export const SERVER_PERMISSIONS: Setting<readonly string[]> = define({
+  name: "server-permissions",
+  scopes: ["service"],
+  kind: parsedKind(parsePermissions, { placeholder: "FLAGS", expected: PERMISSIONS_FORM }),
+  fallback: "all",
+  inherited: true,
+  doc:
+    "The permissions of a server-command that is a script. With none of them, too, it serves its " +
+    "addresses.",
+});
+
+/** `server-user`: the user that a server becomes. */
+export const SERVER_USER: Setting<string | undefined> = define({
+  name: "server-user",
+  scopes: ["service", "server"],
+  kind: textKind({ placeholder: "USER", expected: "a user's name or number" }),
+  inherited: true,
+  doc: "The user that a server becomes between beforeService and its first serviceRegister, with " +
+    "the user's groups. A program that can't do so itself is started as that user.",
+});
+
+/** `server-group`: the group that a server becomes. */
+export const SERVER_GROUP: Setting<string | undefined> = define({
+  name: "server-group",
+  scopes: ["service", "server"],
+  kind: textKind({ placeholder: "GROUP", expected: "a group's name or number" }),
+  inherited: true,
+  doc:
+    "The first group of the server, from the moment of server-user on; without server-user its " +
+    "only group. Without it: the user's own.",
+});
+
+/** `server-chroot`: the directory that becomes the root of a server. */
+export const SERVER_CHROOT: Setting<string | undefined> = define({
+  name: "server-chroot",
+  scopes: ["service", "server"],
+  kind: DIR,
+  inherited: true,
+  doc:
+    "The root directory of the server, from the moment of server-user on. What it imports later " +
+    "must be in it.",
 });
 
 /** `master-chroot`: the root of the server's processes. */

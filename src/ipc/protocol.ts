@@ -23,7 +23,7 @@ export const MAX_PAYLOAD_BYTES: number = 1 << 20;
 
 const MAGIC = 0x5a43; // "ZC"
 
-/** A listener as the master names it to a server; its descriptor travels beside the message. */
+/** A listener as the master names it to a server. */
 export interface ServiceGrant {
   /** The service's name, which may be empty. */
   readonly name: string;
@@ -31,9 +31,14 @@ export interface ServiceGrant {
   readonly type: FdType;
   /** Its address as the configuration gives it, for messages to people. */
   readonly address: string;
+  /** Its descriptor, where the server has inherited it; without it, it travels beside the message. */
+  readonly fd?: number;
 }
 
-/** Master to server, first: what the server serves. One descriptor for each service goes along. */
+/**
+ * Master to server, first: what the server serves. One descriptor for each service goes along,
+ * unless it was inherited.
+ */
 export interface StartMessage {
   readonly type: "start";
   /** The generation that the server belongs to. */
@@ -51,6 +56,22 @@ export interface SoftstopMessage {
    * server: what waits there is to be accepted before. A master may leave it out.
    */
   readonly closing?: readonly number[];
+}
+
+/** Master to server, after the start: send a heartbeat from now on. */
+export interface WatchdogMessage {
+  readonly type: "watchdog";
+  /** How long it is from one to the next, in milliseconds; at least a second. */
+  readonly intervalMs: number;
+}
+
+/** Master to server, after the start: say when it is so. */
+export interface LimitsMessage {
+  readonly type: "limits";
+  /** How many connections it may accept until it is spent; without it there is no limit. */
+  readonly connections?: number;
+  /** After how many milliseconds without a connection it is idle; without it nobody asks. */
+  readonly idleMs?: number;
 }
 
 /** What every message of a server carries, so that a stale one is known as such. */
@@ -75,13 +96,34 @@ export interface DetachMessage extends FromServer {
   readonly type: "detach";
 }
 
+/** Server to master: its event loop goes round. */
+export interface HeartbeatMessage extends FromServer {
+  readonly type: "heartbeat";
+}
+
+/** Server to master: it has accepted as many connections as it may. */
+export interface SpentMessage extends FromServer {
+  readonly type: "spent";
+}
+
+/** Server to master: from now on it is in use, or has been idle for as long as was asked. */
+export interface UsedMessage extends FromServer {
+  readonly type: "used";
+  readonly used: boolean;
+}
+
 /** Any message. */
 export type Message =
   | StartMessage
   | SoftstopMessage
+  | WatchdogMessage
+  | LimitsMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
+  | HeartbeatMessage
+  | SpentMessage
+  | UsedMessage
   | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
@@ -91,9 +133,14 @@ export const DESCRIPTORS_FRAME = 0;
 const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   start: 1,
   softstop: 2,
+  watchdog: 3,
+  limits: 4,
   ready: 65,
   draining: 66,
   detach: 67,
+  heartbeat: 68,
+  spent: 69,
+  used: 70,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -215,8 +262,19 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
         settingsProblem(fields.settings);
     case "softstop":
       return fields.closing === undefined ? undefined : placesProblem(fields.closing);
+    case "watchdog":
+      return countProblem(fields, "intervalMs");
+    case "limits":
+      return ["connections", "idleMs"].map((name) =>
+        fields[name] === undefined ? undefined : countProblem(fields, name)
+      ).find((problem) => problem !== undefined);
     case "ready":
     case "detach":
+    case "heartbeat":
+    case "spent":
+      return countProblem(fields, "pid") ?? countProblem(fields, "generation");
+    case "used":
+      if (typeof fields.used !== "boolean") return `used is ${describe(fields.used)}`;
       return countProblem(fields, "pid") ?? countProblem(fields, "generation");
     case "draining":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??
@@ -237,6 +295,7 @@ const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => bo
   name: (value) => typeof value === "string",
   type: (value) => value === "inet" || value === "unix" || value === "fifo",
   address: (value) => typeof value === "string",
+  fd: (value) => value === undefined || Number.isSafeInteger(value) && (value as number) > 2,
 };
 
 function servicesProblem(services: unknown): string | undefined {

@@ -7,6 +7,7 @@ import type { LogTarget } from "../config/log_target.ts";
 import { type Clock, systemClock } from "../os/clock.ts";
 import { DatagramSender, reopenOutput, waitWritable, writeWithoutWaiting } from "../os/datagram.ts";
 import { closeFd } from "../os/descriptor.ts";
+import { mayUseFfi } from "../os/permissions.ts";
 import { EPOLLOUT, Poller } from "../os/poller.ts";
 import {
   droppedText,
@@ -169,9 +170,4 @@ function plainOutlet(fd: number): Outlet {
     blockForRoom: () => false,
     close: () => {},
   };
-}
-
-/** Asks without the prompt that dlopen would bring up. */
-function mayUseFfi(): boolean {
-  return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 }

@@ -1,5 +1,7 @@
 /**
- * A worker that speaks the control protocol: every program that is built with this framework.
+ * A worker that speaks the control protocol: every program that is built with this framework. It
+ * gets its listeners over the control socket, or, without the permission to receive them there,
+ * inherits them.
  *
  * @module
  */
@@ -14,31 +16,38 @@ import type {
   RunningWorker,
   WorkerListener,
 } from "./worker_process.ts";
-import { programOf } from "./program.ts";
+import { programToStart } from "./privileges.ts";
+import { HEARTBEAT_MS } from "./watchdog.ts";
 import { serverArguments } from "./server_argv.ts";
 import { startProgram } from "./start_program.ts";
+
+/** How its listeners reach it. */
+export interface ControlWorkerOptions extends LauncherOptions {
+  readonly protocol: "control" | "inherit";
+}
 
 /**
  * Starts one, as {@linkcode Launcher.launch} does.
  *
  * @param request What to start.
  * @param listener Told of what it does.
- * @param options The launcher's.
+ * @param options The launcher's, and the protocol.
  */
 export function launchControlWorker(
   request: LaunchRequest,
   listener: WorkerListener,
-  options: LauncherOptions,
+  options: ControlWorkerOptions,
 ): RunningWorker {
   const { service } = request;
+  const inherited = options.protocol === "inherit" ? request.fds : [];
   const [ours, theirs] = socketPair();
   let child: ChildProcess;
   try {
-    const program = programOf(service, options);
+    const program = programToStart(service, options);
     child = startProgram({
       ...program,
       args: [...program.args, ...serverArguments(service, options), "-server-control", `${theirs}`],
-      fds: [{ from: theirs, to: theirs }],
+      fds: [theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
     }, options);
   } catch (error) {
     closeFd(ours);
@@ -66,7 +75,7 @@ interface Launched {
 
 function connect(
   { child, fd, request, listener }: Launched,
-  { poller, log }: LauncherOptions,
+  { poller, log, protocol }: ControlWorkerOptions,
 ): RunningWorker {
   const { generation, service } = request;
   const who = `${service.id}: process ${child.pid}`;
@@ -82,17 +91,25 @@ function connect(
     onUnknown: (type) => log(`${who}: ignored a message of the unknown type ${type}`),
     onClose: (error) => listener.onLost(error),
   });
-  const services = service.endpoints.map(({ service: name, endpoint, address }) => ({
+  const inherits = protocol === "inherit";
+  const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
     name,
     type: endpoint.kind,
     address,
+    ...(inherits && { fd: request.fds[index] }),
   }));
   const settings = {
     shared: [...service.shared],
     // Without a file each of them is an argument.
     own: service.file === undefined ? undefined : [...service.settings],
   };
-  channel.send({ type: "start", generation, services, settings }, request.fds);
+  channel.send({ type: "start", generation, services, settings }, inherits ? [] : request.fds);
+  if (service.supervision.watchdogMs > 0) {
+    channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
+  }
+  const { maxConnections: connections } = request;
+  const idleMs = service.supervision.idleExitMs || undefined;
+  if (connections ?? idleMs) channel.send({ type: "limits", connections, idleMs });
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
@@ -120,5 +137,11 @@ function tell(listener: WorkerListener, message: Message): void {
       return listener.onDraining(message.seconds);
     case "detach":
       return listener.onDetach();
+    case "heartbeat":
+      return listener.onHeartbeat();
+    case "spent":
+      return listener.onSpent();
+    case "used":
+      return listener.onUsed(message.used);
   }
 }

@@ -11,7 +11,7 @@ import { systemClock, type Timer } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import type { Watch } from "../os/poller.ts";
 import { pipe } from "../os/socket.ts";
-import type { ChildProcess } from "../os/child_process.ts";
+import type { ChildProcess, KillSignal } from "../os/child_process.ts";
 import type {
   LauncherOptions,
   LaunchRequest,
@@ -19,7 +19,7 @@ import type {
   WorkerListener,
 } from "./worker_process.ts";
 import { EARLY_DEATH_MS } from "./policy.ts";
-import { programOf } from "./program.ts";
+import { programToStart } from "./privileges.ts";
 import { serverArguments } from "./server_argv.ts";
 import { needsShim, type ProgramStart, startProgram } from "./start_program.ts";
 
@@ -125,7 +125,7 @@ class DescriptorWorker implements RunningWorker {
     if (takesAnHour) this.#after(NOT_REPLACED_MS, () => this.kill("SIGTERM"));
   }
 
-  kill(signal: "SIGTERM" | "SIGKILL"): void {
+  kill(signal: KillSignal): void {
     this.#child.kill(signal);
   }
 
@@ -160,7 +160,7 @@ class DescriptorWorker implements RunningWorker {
     const [childStatus, childStatusOfChild] = this.#pipe(theirs, "write");
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
-    const { args, ...program } = programOf(service, this.#options);
+    const { args, ...program } = programToStart(service, this.#options);
     return {
       ...program,
       name: program.path.slice(program.path.lastIndexOf("/") + 1),
@@ -178,7 +178,7 @@ class DescriptorWorker implements RunningWorker {
     const { service, fds } = this.#request;
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
     return {
-      ...programOf(service, this.#options),
+      ...programToStart(service, this.#options),
       fds: fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
       // SIGHUP is a reload to most of these.
       deathSignal: "SIGTERM",

@@ -1,6 +1,6 @@
 /**
  * The shim: a process that becomes a server program once it has arranged what can only be arranged
- * from within: root, working directory, an environment with its own pid, and a signal for the case
+ * from within: user, root, working directory, an environment with its own pid, and a signal for the case
  * that the master ends.
  *
  * @module

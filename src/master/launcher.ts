@@ -17,8 +17,8 @@ export function createLauncher(options: LauncherOptions): Launcher {
   return {
     launch(request, listener) {
       const protocol = protocolOf(request.service, options);
-      return protocol === "control"
-        ? launchControlWorker(request, listener, options)
+      return protocol === "control" || protocol === "inherit"
+        ? launchControlWorker(request, listener, { ...options, protocol })
         : launchDescriptorWorker(request, listener, { ...options, protocol });
     },
   };

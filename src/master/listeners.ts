@@ -187,16 +187,21 @@ export class ListenerTable {
   release(gone: readonly ServiceConfig[], needed: readonly ServiceConfig[]): void {
     const keys = new Set(needed.flatMap(keysOf));
     for (const key of gone.flatMap(keysOf)) {
-      if (!keys.has(key)) this.#release(key);
+      if (!keys.has(key)) this.releaseKey(key);
     }
   }
 
   /** As {@linkcode release}, for all. */
   releaseAll(): void {
-    for (const key of [...this.#open.keys()]) this.#release(key);
+    for (const key of [...this.#open.keys()]) this.releaseKey(key);
   }
 
-  #release(key: string): void {
+  /**
+   * As {@linkcode release}, for one address.
+   *
+   * @param key Its key; nothing is done where it is not open.
+   */
+  releaseKey(key: string): void {
     const entry = this.#open.get(key);
     if (entry === undefined) return;
     this.#open.delete(key);

@@ -11,11 +11,14 @@ import {
   loadGlobalSettings,
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
+import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS, SERVER_WATCHDOG } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
+import { requireChroot, requireGroup, requirePermissions, requireUser } from "./privileges.ts";
 import {
   commandStamp,
   type ProgramLookup,
   programOf,
+  protocolOf,
   requireDirectory,
   requireRoot,
 } from "./program.ts";
@@ -70,7 +73,28 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
     ...service,
     fingerprint: JSON.stringify([service.fingerprint, commandStamp(service, source)]),
   }));
-  return { ...loaded, services };
+  const warnings = [...loaded.warnings, ...services.flatMap((one) => deafTo(one, source))];
+  return { ...loaded, services, warnings };
+}
+
+/** Warns of settings that only a server of this framework could heed. */
+function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
+  const protocol = protocolOf(service, source);
+  if (protocol !== "libzc" && protocol !== "systemd") return [];
+  const { watchdogMs, maxConnections, idleExitMs } = service.supervision;
+  const given = [
+    ...(watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
+    ...(maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
+    ...(idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
+  ];
+  return given.map(({ name: key }) => {
+    const found = `a program with the ${protocol} protocol, which can't heed it`;
+    const message = cannot("use", key, { found, expected: "a server of this framework" });
+    return problemAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
+      key,
+      message,
+    });
+  });
 }
 
 function fromDirectory(source: ServiceSource, directory: string): LoadedServices {
@@ -114,7 +138,9 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
       attempt();
       return [];
     } catch (error) {
-      return [problemAt(service.origins.get(key), { key, message: refusal(error) })];
+      // A shared setting has no place in the service's own file.
+      const origin = service.origins.get(key) ?? { file: service.file ?? service.id };
+      return [problemAt(origin, { key, message: refusal(error) })];
     }
   };
   const passOn = () => {
@@ -122,10 +148,19 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
     if (service.protocol === "systemd") return;
     serverArguments(service, { configPath: source.directory, cwd: source.cwd });
   };
+  const missing = check("server-command", () => programOf(service, source));
+  const privileges = () => [
+    ...check("server-permissions", () => requirePermissions(service)),
+    ...check("server-user", () => requireUser(service, source)),
+    ...check("server-group", () => requireGroup(service, source)),
+    ...check("server-chroot", () => requireChroot(service, source)),
+  ];
   return [
-    ...check("server-command", () => programOf(service, source)),
+    ...missing,
     ...check("master-chroot", () => requireRoot(service, source)),
     ...check("master-chroot", passOn),
     ...check("master-chdir", () => requireDirectory(service, source)),
+    // These depend on what the program is.
+    ...(missing.length > 0 ? [] : privileges()),
   ];
 }

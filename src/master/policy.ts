@@ -7,7 +7,18 @@
  *
  * @module
  */
-import { isProven, isServing, type Service, type Version, type Worker } from "./tables.ts";
+import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
+import {
+  isProven,
+  isServing,
+  type Place,
+  type Service,
+  type Trial,
+  type Version,
+  type Worker,
+} from "./tables.ts";
+import { idleOne, strengthOf } from "./scaling.ts";
+import { isWatched, verdictOn } from "./watchdog.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -30,7 +41,18 @@ export const LOST_GRACE_MS = 1_000;
 /** Something to be done. */
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
-  | { readonly do: "softstop" | "terminate" | "kill"; readonly worker: Worker };
+  | {
+    readonly do:
+      | "softstop"
+      | "terminate"
+      | "kill"
+      | "doubt"
+      | "abort"
+      | "expire"
+      | "measure"
+      | "dismiss";
+    readonly worker: Worker;
+  };
 
 /** How a trial stands. */
 export type Verdict =
@@ -73,30 +95,64 @@ export function decide(
     wakeAtMs = Math.min(wakeAtMs ?? Infinity, atMs);
     return false;
   };
-  const ours: Worker[] = [], theirs: Worker[] = [], draining: Worker[] = [];
+  const ours: Worker[] = [], theirs: Worker[] = [], standIns: Worker[] = [];
+  const draining: Worker[] = [];
   for (const worker of service.workers) {
-    const { state, generation, deadlineMs } = worker;
+    const { state, generation, deadlineMs, silentUntilMs } = worker;
+    const isSilent = silentUntilMs !== undefined && isWatched(worker) && due(silentUntilMs);
+    const hangs = isSilent && verdictOn(worker, nowMs) === "hangs";
     if (deadlineMs !== undefined && due(deadlineMs)) {
       actions.push({ do: state === "stopping" ? "kill" : "terminate", worker });
-    } else if (state === "draining") draining.push(worker);
+      continue;
+    }
+    if (isSilent) actions.push({ do: hangs ? "abort" : "doubt", worker });
+    if (hangs) continue;
+    if (state === "ready") {
+      const { spent, oldAtMs, measureAtMs } = worker;
+      if (spent === undefined && oldAtMs !== undefined && due(oldAtMs)) {
+        actions.push({ do: "expire", worker });
+      }
+      if (spent === undefined && measureAtMs !== undefined && due(measureAtMs)) {
+        actions.push({ do: "measure", worker });
+      }
+    }
+    if (state === "draining") draining.push(worker);
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) ours.push(worker);
     else if (generation === trial?.generation) theirs.push(worker);
-    // A later version is in force, or the service is gone.
+    else if (mayStandIn(worker, current)) standIns.push(worker);
+    // A later version is in force, its own trial has failed, or the service is gone.
     else actions.push({ do: "softstop", worker });
   }
   for (const worker of beyondBound(draining, { service, maxGenerations })) {
     actions.push({ do: "terminate", worker });
   }
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
-  const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
-  if (current !== undefined && ours.length < wanted && due(service.startAtMs)) {
-    actions.push({ do: "start", count: wanted - ours.length, version: current });
+  const wanted = current === undefined ? 0 : placesOf(service, proven);
+  const leaving = draining.filter(({ generation }) => generation === current?.generation).length;
+  const staff = { ours, leaving, wanted };
+  // A reload that is under way replaces all of them.
+  const most = trial === undefined ? strengthWhileReplacing(staff) : wanted;
+  const missing = Math.min(most - ours.length, roomToReturn(service));
+  if (current !== undefined && missing > 0 && service.failure === undefined) {
+    const count = due(service.startAtMs) ? startable(missing, service.vacancies, due) : 0;
+    if (count > 0) actions.push({ do: "start", count, version: current });
   }
-  for (const worker of surplus(ours, wanted)) actions.push({ do: "softstop", worker });
+  const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
+  const replaced = trial === undefined ? replacedOne(staff) : undefined;
+  const tooMany = [...surplus(standIns, unfilled), ...surplus(ours, most)];
+  for (const worker of new Set([...tooMany, ...(replaced ? [replaced] : [])])) {
+    actions.push({ do: "softstop", worker });
+  }
+  const idle = trial === undefined && actions.length === 0 ? idleOne(service, ours) : undefined;
+  if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
   if (trial === undefined) return { actions, wakeAtMs };
   if (trial.failure !== undefined) {
     return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
+  }
+  // One that is out of reach may be just what fails the trial.
+  if (actions.some(({ do: what }) => what === "terminate" || what === "abort")) {
+    return { actions, wakeAtMs, verdict: { is: "open" } };
   }
 
   const { procCount } = trial.config;
@@ -104,7 +160,10 @@ export function decide(
   const room = roomFor(trial, service) - Math.max(0, wanted - ours.length);
   const count = Math.min(procCount - theirs.length, room);
   if (count > 0 && due(trial.startAtMs)) actions.push({ do: "start", count, version: trial });
-  if (proven + trial.left >= procCount) return { actions, wakeAtMs, verdict: { is: "passed" } };
+  // However many have been proven, the old ones go only when somebody is there.
+  if (proven + trial.left >= procCount && proven >= Math.min(procCount, 1)) {
+    return { actions, wakeAtMs, verdict: { is: "passed" } };
+  }
   let verdict: Verdict = { is: "open" };
   for (const { pid, readyAtMs, startedAtMs, config: { readyTimeoutMs, soakMs } } of theirs) {
     if (readyAtMs !== undefined) due(readyAtMs + soakMs);
@@ -116,32 +175,77 @@ export function decide(
   return { actions, wakeAtMs, verdict };
 }
 
-/**
- * How many processes the version in force is to have. All of them, while another one is on trial
- * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place.
- */
-function placesOf(
-  { config: { procCount } }: Version,
-  { trial, proven }: { readonly trial: Version | undefined; readonly proven: number },
+/** How many of the missing processes may be started now: some of their places may have to wait. */
+function startable(
+  missing: number,
+  vacancies: readonly Place[],
+  due: (atMs: number) => boolean,
 ): number {
-  return trial?.config.reloadStep === undefined ? procCount : Math.max(0, procCount - proven);
+  const free = vacancies.filter(({ startAtMs }) => due(startAtMs)).length;
+  return Math.min(missing, free + Math.max(0, missing - vacancies.length));
 }
 
-/** How many processes more the memory has room for: old ones that still drain take some as well. */
-function roomFor({ config: { procCount, reloadStep } }: Version, service: Service): number {
+/**
+ * How many processes the version in force is to have. All of them, while another one is on trial
+ * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place,
+ * but for the last: the new version may lack an address that is served until the verdict.
+ */
+function placesOf(service: Service, proven: number): number {
+  const strength = strengthOf(service);
+  if (service.trial?.config.reloadStep === undefined) return strength;
+  return Math.max(strength - proven, Math.min(strength, 1));
+}
+
+/**
+ * How many processes more the memory has room for: those that still drain, of the version in force
+ * or of one whose trial has failed, take some as well.
+ */
+function roomFor(trial: Trial, service: Service): number {
+  const { procCount, reloadStep } = trial.config;
   if (reloadStep === undefined) return Infinity;
-  const { current, trial, workers } = service;
-  const alive = workers.values().filter(({ state, generation }) =>
-    state !== "detached" &&
-    (generation === current?.generation || generation === trial?.generation)
-  ).toArray().length;
-  return Math.max(procCount, current?.config.procCount ?? 0) + reloadStep - alive;
+  const most = Math.max(procCount, service.current?.config.procCount ?? 0);
+  return most + reloadStep - aliveSince(service.current ?? trial, service).length;
+}
+
+/**
+ * How many processes of the version in force there is room for. After a failed trial with
+ * `server-reload-step` they come back as gradually as they went.
+ */
+function roomToReturn(service: Service): number {
+  const { current, trial } = service;
+  if (current === undefined) return 0;
+  const alive = aliveSince(current, service)
+    .filter(({ generation }) => generation !== trial?.generation);
+  const steps = alive.filter(({ generation }) => generation !== current.generation)
+    .flatMap(({ config }) => config.reloadStep ?? []);
+  if (steps.length === 0) return Infinity;
+  return current.config.procCount + Math.max(...steps) - alive.length;
+}
+
+/** The processes of a version and of later ones. */
+function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
+  return [...workers].filter((worker) =>
+    worker.generation >= generation && worker.state !== "detached"
+  );
+}
+
+/**
+ * Whether a worker of another version may fill a place until one of the version in force is ready:
+ * an old one whose successor has ended again, or one of a failed trial with `server-reload-step`, for
+ * which one of the version in force was stopped.
+ */
+function mayStandIn(worker: Worker, current: Version | undefined): boolean {
+  return current !== undefined && isReady(worker) &&
+    (worker.generation < current.generation || worker.config.reloadStep !== undefined);
+}
+
+function isReady({ state }: Worker): boolean {
+  return state === "ready";
 }
 
 /** Those that are too many: first the ones that don't serve yet, then the oldest. */
 function surplus(workers: readonly Worker[], wanted: number): Worker[] {
-  const isUseful = ({ state }: Worker) => Number(state === "ready");
-  return workers.toSorted((a, b) => isUseful(a) - isUseful(b) || a.id - b.id)
+  return workers.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || a.id - b.id)
     .slice(0, Math.max(0, workers.length - wanted));
 }
 

@@ -6,8 +6,10 @@
  */
 import { resolvePath } from "../config/address.ts";
 import { cannot } from "../config/errors.ts";
+import { grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { ServerProtocol } from "../config/settings.ts";
+import type { Identity, Names } from "../os/identity.ts";
 
 /** Files that are run by Deno rather than executed. */
 const SCRIPT = /\.[cm]?[jt]sx?$/;
@@ -32,6 +34,12 @@ export interface ProgramLookup {
   fileStamp(path: string): string | undefined;
   /** Whether the master may change the root directory. */
   mayChangeRoot(): boolean;
+  /** Whether the master may start programs as any user. */
+  mayChangeUser(): boolean;
+  /** See `src/os/identity.ts`. */
+  identityOf(names: Names): Identity;
+  /** Whether the master is this user already. */
+  isIdentity(identity: Identity): boolean;
 }
 
 /** Where to look. */
@@ -56,7 +64,8 @@ export interface Program {
 /**
  * Finds the program of a service.
  *
- * A script (`.ts`, `.js` and the like) is run by Deno with all permissions; the word `deno` means
+ * A script (`.ts`, `.js` and the like) is run by Deno with the permissions that it has been given,
+ * which is all without a `server-permissions`; the word `deno` means
  * the Deno that runs the master, which need not be in `PATH`. Any other program is looked up as
  * execvp(3) does, after the change of root and directory if the service asks for these.
  *
@@ -67,18 +76,24 @@ export interface Program {
  */
 export function programOf(service: ServiceConfig, place: ProgramPlace): Program {
   const { masterChroot: root, masterChdir: directory, command: [word, ...args] } = service;
+  const { permissions } = service;
   const view = viewFrom(service, place);
   const change = {
     ...(root && { root: resolvePath(place.cwd, root) }),
     ...(directory && { directory }),
   };
   if (word === "deno") return { path: denoProgram(view), args, ...change };
-  if (!SCRIPT.test(word)) return { path: findExecutable(word, view), args, ...change };
+  if (!isScript(service)) return { path: findExecutable(word, view), args, ...change };
   if (!view.isFile(word)) {
     const found = view.isDirectory(word) ? "a directory" : "no such file";
     throw new TypeError(cannot("run", word, { found, expected: "a script" }));
   }
-  return { path: denoProgram(view), args: ["run", "-A", word, ...args], ...change };
+  return { path: denoProgram(view), args: ["run", ...permissions, word, ...args], ...change };
+}
+
+/** Whether a service's program is a file that Deno runs. */
+export function isScript({ command: [word] }: ServiceConfig): boolean {
+  return SCRIPT.test(word);
 }
 
 /**
@@ -114,12 +129,19 @@ export function requireDirectory(service: ServiceConfig, place: ProgramPlace): v
   throw new TypeError(cannot("change the directory to", masterChdir, about));
 }
 
-/** The lookup as the process will see the file system. */
-interface View extends ProgramLookup {
+/** The lookup as a process will see the file system. */
+export interface View extends ProgramLookup {
+  /** Whether it is another one than the master's. */
   readonly changesRoot: boolean;
 }
 
-function viewFrom(
+/**
+ * Looks at the file system as a service's processes will at their start.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ */
+export function viewFrom(
   { masterChroot, masterChdir }: ServiceConfig,
   { lookup, cwd }: ProgramPlace,
 ): View {
@@ -175,7 +197,8 @@ function findExecutable(program: string, view: View): string {
 /**
  * The protocol of a service's program. With `auto` it is the control protocol for what is
  * recognisably Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's own
- * program) and LIB-ZC's for all else.
+ * program) and LIB-ZC's for all else. A Deno without `--allow-ffi` can't receive descriptors in
+ * messages: it inherits them.
  *
  * @param service The service.
  * @param place Where to look.
@@ -185,11 +208,20 @@ export function protocolOf(
   place: ProgramPlace,
 ): Exclude<ServerProtocol, "auto"> {
   if (service.protocol !== "auto") return service.protocol;
-  const [word] = service.command;
-  if (SCRIPT.test(word)) return "control";
-  const { path } = programOf(service, place);
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  const isDeno = name === "deno" || path === place.lookup.selfPath ||
-    /^#!.*\bdeno\b/.test(viewFrom(service, place).interpreterLine(path));
-  return isDeno ? "control" : "libzc";
+  if (isScript(service)) return grantsFfi(service.permissions) ? "control" : "inherit";
+  const denoArgs = denoArguments(service, place);
+  if (denoArgs?.includes("run")) return grantsFfi(denoArgs) ? "control" : "inherit";
+  const isOwnProgram = programOf(service, place).path === place.lookup.selfPath;
+  return isOwnProgram || denoArgs !== undefined ? "control" : "libzc";
+}
+
+/** The arguments of Deno, if it is Deno that runs. */
+function denoArguments(service: ServiceConfig, place: ProgramPlace): readonly string[] | undefined {
+  const { path, args } = programOf(service, place);
+  if (path.slice(path.lastIndexOf("/") + 1) === "deno" || path === place.lookup.denoPath) {
+    return args;
+  }
+  const words = viewFrom(service, place).interpreterLine(path).slice(2).trim().split(/\s+/);
+  const deno = words.findIndex((word) => /^(.*\/)?deno\b/.test(word));
+  return deno < 0 ? undefined : words.slice(deno + 1);
 }

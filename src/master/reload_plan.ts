@@ -40,6 +40,8 @@ export function planReload(
   running: {
     readonly listeners: ReadonlySet<string>;
     readonly services: readonly ServiceConfig[];
+    /** Ids of the services that have failed, and are to be tried again in any case. */
+    readonly failed?: ReadonlySet<string>;
   },
   wanted: readonly ServiceConfig[],
 ): ReloadPlan {
@@ -47,7 +49,7 @@ export function planReload(
   const ids = new Set(wanted.map((service) => service.id));
   const before = new Map(running.services.map((service) => [service.id, service]));
   const isLeft = ({ id, reload, fingerprint }: ServiceConfig) =>
-    reload === "changed" && before.get(id)?.fingerprint === fingerprint;
+    reload === "changed" && !running.failed?.has(id) && before.get(id)?.fingerprint === fingerprint;
   const left = new Set(wanted.filter(isLeft).map(({ id }) => id));
   const runningIds = new Set(before.keys());
   const changed = ids.union(runningIds).difference(left);
@@ -79,17 +81,18 @@ function movesBetween(
 
 /** Puts together what is connected by pairs, directly or by way of others. */
 function groupsOf(
-  ids: Iterable<string>,
+  ids: ReadonlySet<string>,
   pairs: readonly (readonly [string, string])[],
 ): string[][] {
   const groupOf = new Map([...ids].map((id) => [id, [id]]));
   for (const [one, other] of pairs) {
-    const [first, second] = [groupOf.get(one)!, groupOf.get(other)!];
-    if (first === second) continue;
+    const first = groupOf.get(one), second = groupOf.get(other);
+    // One that is left alone gives nothing away: then both name the address, which is refused.
+    if (first === undefined || second === undefined || first === second) continue;
     first.push(...second);
     for (const id of second) groupOf.set(id, first);
   }
-  return [...new Set(groupOf.values())];
+  return [...Map.groupBy(ids, (id) => groupOf.get(id)).values()];
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ExecPlan } from "../os/exec.ts";
+import type { Identity } from "../os/identity.ts";
 import type { DeathSignal } from "../os/process.ts";
 import type { ChildProcess } from "../os/child_process.ts";
 import type { Spawner } from "../os/spawn.ts";
@@ -20,6 +21,8 @@ export interface ProgramStart extends Program {
   readonly name?: string;
   /** Its descriptors beside 0, 1 and 2, and those of this process that they are. Borrowed. */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
+  /** The user and the groups that it runs with, if not those of the master. */
+  readonly identity?: Identity;
   /** What to add to its environment; `{pid}` stands for its pid. */
   readonly env?: Readonly<Record<string, string>>;
   /**
@@ -59,16 +62,16 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
  *
  * @param start The program.
  */
-export function needsShim({ root, directory, env }: ProgramStart): boolean {
-  return root !== undefined || directory !== undefined || env !== undefined;
+export function needsShim({ root, directory, env, identity }: ProgramStart): boolean {
+  return [root, directory, env, identity].some((change) => change !== undefined);
 }
 
 function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): ChildProcess {
-  const { path, args, name = path, fds, env = {}, root, directory, reportFd } = start;
-  const { deathSignal = "SIGHUP" } = start;
+  const { path, args, name = path, fds, env = {}, reportFd } = start;
+  const { root, directory, identity, deathSignal = "SIGHUP" } = start;
   const parent = Deno.pid;
   const argv = [name, ...args];
-  const plan: ExecPlan = { path, argv, fds, env, root, directory, deathSignal, parent };
+  const plan: ExecPlan = { path, argv, fds, env, identity, root, directory, deathSignal, parent };
   return spawner.spawn({
     argv: [...shimCommand(lookup), JSON.stringify(plan)],
     inherit: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])],

@@ -10,37 +10,17 @@
 import { ConfigError, type Problem } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import { proportionalMemory } from "../os/memory.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew } from "./crew.ts";
-import { type ListenerPort, ListenerTable } from "./listeners.ts";
+import { ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
-import type { Service, Version, Worker } from "./tables.ts";
+import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
+import { Sleepers } from "./sleepers.ts";
+import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
+import type { SupervisorPorts } from "./supervisor_ports.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
-import type { Launcher } from "./worker_process.ts";
-
-/** The supervisor's only ways to the system. */
-export interface SupervisorPorts {
-  readonly clock: Clock;
-  readonly launcher: Launcher;
-  readonly listeners: ListenerPort;
-  /** Takes lines for the log. */
-  log(text: string): void;
-  /** Takes lines for the log that are only wanted in detail. */
-  debug?(text: string): void;
-  /**
-   * How many old generations of a service may drain at the same time; asked anew each time.
-   *
-   * @default {() => Infinity}
-   */
-  maxGenerations?(): number;
-  /**
-   * The generation of the master that this one takes the place of.
-   *
-   * @default {0}
-   */
-  readonly generation?: number;
-}
 
 /** A reload that has begun. */
 export interface Reload {
@@ -58,6 +38,7 @@ export class Supervisor {
   readonly #listeners: ListenerTable;
   readonly #crew: Crew;
   readonly #services = new Map<string, Service>();
+  readonly #sleepers: Sleepers;
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
@@ -73,12 +54,23 @@ export class Supervisor {
     this.#maxGenerations = () => ports.maxGenerations?.() ?? Infinity;
     this.#generation = ports.generation ?? 0;
     this.#listeners = new ListenerTable(ports.listeners);
+    this.#sleepers = new Sleepers({
+      watch: (config, onWaiting) =>
+        ports.watchQueues?.(this.#listeners.descriptors(config), onWaiting) ?? (() => {}),
+      onWaiting: (service) => {
+        ports.debug?.(`${service.id}: a connection waits, and no process runs`);
+        service.demand = 1;
+        this.#settle(service);
+      },
+    });
     this.#crew = new Crew({
       clock,
       launcher,
       log,
       debug: (text) => ports.debug?.(text),
       onChange: (service) => this.#settle(service),
+      random: () => ports.random?.() ?? Math.random(),
+      memoryOf: (pid) => (ports.memoryOf ?? proportionalMemory)(pid),
     });
   }
 
@@ -89,7 +81,10 @@ export class Supervisor {
    */
   plan(wanted: readonly ServiceConfig[]): ReloadPlan {
     const services = configsOf([...this.#services.values()], "current");
-    return planReload({ listeners: this.#listeners.keys(), services }, wanted);
+    const failed = new Set(
+      [...this.#services.values()].flatMap(({ id, failure }) => failure === undefined ? [] : [id]),
+    );
+    return planReload({ listeners: this.#listeners.keys(), services, failed }, wanted);
   }
 
   /**
@@ -133,6 +128,11 @@ export class Supervisor {
     const groups = (together ? [plan.groups.flat()] : plan.groups)
       .map((ids) => this.#tryOut(ids, configs));
     const trials = this.#trials = new Trials(groups);
+    for (const id of plan.left) {
+      const service = this.#serviceOf(id), { demand } = service;
+      // What is forgotten is how its processes fared, and not whether anybody needs them.
+      this.#settle(Object.assign(service, freshStart(this.#clock.nowMs()), { demand }));
+    }
     for (const group of groups) {
       for (const member of group.members) this.#settle(member);
       // Without members there is nothing that could fail.
@@ -169,14 +169,34 @@ export class Supervisor {
   }
 
   /**
-   * Leaves everything to another master, which has all listeners: soft-stops all processes, which may
-   * take their time. {@linkcode stop} can still be called, and bounds that.
+   * Leaves everything to another master: soft-stops all processes, which may take their time, and
+   * those that have detached as well. {@linkcode stop} can still be called, and bounds that.
+   *
+   * @param dropped The keys of the addresses that the other one does not serve: they are closed for
+   * good.
    */
-  retire(): void {
+  retire(dropped: readonly string[]): void {
     this.#ending = "retired";
+    for (const key of dropped) this.#listeners.releaseKey(key);
     this.#drop();
+    this.#listeners.closeReleased();
     this.#listeners.leaveAll();
     this.#endIfDone();
+  }
+
+  /**
+   * Adds processes to each service, or takes some away, until the next reload.
+   *
+   * @param by How many.
+   */
+  scale(by: number): void {
+    if (this.#ending !== undefined) return;
+    for (const service of this.#services.values()) {
+      if (service.current === undefined) continue;
+      scale(service, by);
+      this.#log(`${service.id}: ${fullStrength(service)} processes from now on`);
+      this.#settle(service);
+    }
   }
 
   /** Fulfilled when every process has ended after {@linkcode stop} or {@linkcode retire}. */
@@ -196,7 +216,7 @@ export class Supervisor {
 
   /** Wants no process any more. */
   #drop(): void {
-    for (const group of this.#trials.open) this.#trials.fail(group, "the master ends");
+    for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
     for (const service of this.#services.values()) service.current = undefined;
     this.#settleAll();
   }
@@ -218,7 +238,7 @@ export class Supervisor {
   #serviceOf(id: string): Service {
     let service = this.#services.get(id);
     if (service === undefined) {
-      service = { id, startAtMs: 0, workers: new Set() };
+      service = newService(id);
       this.#services.set(id, service);
     }
     return service;
@@ -249,6 +269,7 @@ export class Supervisor {
       const delayMs = wakeAtMs - this.#clock.nowMs();
       this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
     }
+    this.#sleepers.update(service, isAsleep(service));
     const { id, current, trial, workers } = service;
     if (!current && !trial && workers.size === 0) this.#services.delete(id);
     this.#endIfDone();
@@ -277,9 +298,20 @@ export class Supervisor {
       case "softstop":
         return this.#softstop(action.worker);
       case "terminate":
-        return this.#crew.terminate(action.worker);
+        return this.#crew.terminate(service, action.worker);
       case "kill":
         return this.#crew.kill(action.worker);
+      case "doubt":
+        return this.#crew.care.doubt(action.worker);
+      case "abort":
+        return this.#crew.abort(service, action.worker);
+      case "expire":
+        return this.#crew.care.expire(action.worker);
+      case "measure":
+        return this.#crew.care.measure(action.worker);
+      case "dismiss":
+        service.demand = strengthOf(service) - 1;
+        return this.#softstop(action.worker);
     }
   }
 
@@ -325,7 +357,9 @@ export class Supervisor {
   }
 
   #endIfDone(): void {
-    if (this.#ending !== undefined && this.#crew.isGone) this.#stopped.resolve();
+    // Those that have detached end with this process, which an upgrade is no reason for.
+    const { isGone, isEmpty } = this.#crew;
+    if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
 }
 

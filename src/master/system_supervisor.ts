@@ -6,8 +6,9 @@
 import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
 import { isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import { mayChangeRoot } from "../os/credentials.ts";
+import { mayChangeRoot, mayChangeUser } from "../os/credentials.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
+import { identityOf, isIdentity } from "../os/identity.ts";
 import { execPath } from "../os/proc_self.ts";
 import {
   denoPath,
@@ -22,7 +23,9 @@ import { systemSpawner } from "../os/spawn.ts";
 import { setting } from "./configuration.ts";
 import { createLauncher } from "./launcher.ts";
 import type { ProgramLookup } from "./program.ts";
-import { Supervisor, type SupervisorPorts } from "./supervisor.ts";
+import { queueWatcher } from "./sleepers.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { SupervisorPorts } from "./supervisor_ports.ts";
 import type { LauncherOptions } from "./worker_process.ts";
 
 /** The programs of this machine, as this process finds them at its start. */
@@ -37,6 +40,9 @@ export function systemLookup(): ProgramLookup {
     interpreterLine,
     fileStamp,
     mayChangeRoot,
+    mayChangeUser,
+    identityOf,
+    isIdentity,
   };
 }
 
@@ -66,6 +72,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
       if (isDebugLog()) log(text);
     },
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
+    watchQueues: queueWatcher(poller),
     generation,
   });
 }

@@ -15,12 +15,32 @@ import { encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
 import { readTextProcSelf } from "./proc_self.ts";
-import { describeListener, type ListenAddress } from "./socket.ts";
+import { spareDescriptor } from "./spare_descriptor.ts";
+import {
+  addressText,
+  describeListener,
+  type ListenAddress,
+  listenAddressOf,
+  listeningAt,
+} from "./socket.ts";
 
 /** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
 export class AdoptError extends Error {
   /** The error class's name. */
   override readonly name = "AdoptError";
+}
+
+/** The descriptors of what was made here and is open. */
+const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
+
+/**
+ * The descriptor of an adopted listener, which is the runtime's, and open until the listener is closed.
+ *
+ * @param made What {@linkcode adoptListener} or {@linkcode adoptInto} returned.
+ * @returns The descriptor; undefined for anything else.
+ */
+export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number | undefined {
+  return adopted.get(made);
 }
 
 /**
@@ -43,8 +63,8 @@ export function adoptListener(fd: number): Deno.Listener {
  * Puts an inherited socket in the place of the listener that a function of the runtime makes.
  *
  * @param fd As for {@linkcode adoptListener}.
- * @param create Makes exactly one listener, of the same kind as `fd`, before it returns; an
- * example is `Deno.serve` with port 0.
+ * @param create Makes a listener of the same kind as `fd`, with an address of its own, before it
+ * returns; an example is `Deno.serve` with port 0.
  * @returns What `create` returned.
  * @throws {AdoptError} When a step does not match; what `create` made is closed then.
  * @throws {TypeError} When `fd` is no listening stream socket; `create` is not called then.
@@ -59,23 +79,32 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   }
   // The runtime calls accept(2) on its event loop and relies on EAGAIN.
   setNonblocking(fd);
-  const before = openDescriptors();
-  const made = create();
+  const made = createIfPermitted(create);
   try {
-    const target = newSocket(before);
-    requireKind(target, wanted.kind);
+    const target = descriptorOf(made, wanted.kind);
     const { epoll, events, data } = findRegistration(target);
     replaceDescriptor({ fd, target, wanted });
     unwrap(
       { syscall: "epoll_ctl", subject: target },
       () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
     );
+    adopted.set(made, target);
   } catch (cause) {
     discard(made);
     if (cause instanceof AdoptError) throw cause;
     throw new AdoptError(`Cannot adopt a listener: ${(cause as Error).message}`, { cause });
   }
   return made;
+}
+
+/** Without the permission to listen at all, which the throw-away listener needs. */
+function createIfPermitted<T>(create: () => T): T {
+  try {
+    return create();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
+    throw new AdoptError(`Cannot adopt a listener: ${cause.message}`, { cause });
+  }
 }
 
 function discard(made: Deno.Listener | Deno.HttpServer): void {
@@ -92,6 +121,10 @@ function discard(made: Deno.Listener | Deno.HttpServer): void {
  * @throws {AdoptError} When it was not adopted.
  */
 export function muteAdopted(fd: number): void {
+  spareDescriptor.lend(() => mute(fd));
+}
+
+function mute(fd: number): void {
   const open = openDescriptors();
   const target = open.keys().find((other) => other !== fd && open.get(other) === open.get(fd));
   if (target === undefined) {
@@ -106,48 +139,87 @@ export function muteAdopted(fd: number): void {
   );
 }
 
-/** Finds the one socket that is open now and was not before. */
-function newSocket(before: ReadonlyMap<number, string>): number {
-  const found: number[] = [];
+/**
+ * Finds the descriptor of a listener by what it is bound to. Which one is new tells nothing: other
+ * threads of the process open and close sockets at any moment.
+ */
+function descriptorOf(
+  made: Deno.Listener | Deno.HttpServer,
+  wanted: ListenAddress["kind"],
+): number {
+  const address = listenAddressOf(made.addr);
+  if (address.kind !== wanted) {
+    throw new AdoptError(
+      `Cannot adopt a listener: the runtime made one of kind ${address.kind}, expected ${wanted}`,
+    );
+  }
+  const text = addressText(address);
   for (const [fd, target] of openDescriptors()) {
-    if (before.get(fd) !== target && target.startsWith("socket:")) found.push(fd);
+    if (!target.startsWith("socket:")) continue;
+    const found = listeningAt(fd);
+    if (found !== undefined && addressText(found) === text) return fd;
   }
-  if (found.length !== 1) {
-    throw new AdoptError(
-      `Cannot adopt a listener: the runtime opened ${found.length} sockets for it, expected 1`,
-    );
-  }
-  return found[0];
+  throw new AdoptError(
+    `Cannot adopt a listener: no descriptor listens on ${text}, expected that of the runtime`,
+  );
 }
 
-function requireKind(target: number, wanted: ListenAddress["kind"]): void {
-  const { kind } = describeListener(target);
-  if (kind !== wanted) {
-    throw new AdoptError(
-      `Cannot adopt a listener: the runtime made one of kind ${kind}, expected ${wanted}`,
-    );
-  }
-}
-
-interface Registration {
+/** How a descriptor is registered with an epoll instance. */
+export interface Registration {
+  /** The epoll instance. */
   readonly epoll: number;
+  /** The event mask. */
   readonly events: number;
+  /** What comes with each event. */
   readonly data: bigint;
 }
 
-/** Finds how the runtime registered a descriptor (proc(5), `/proc/self/fdinfo`). */
-function findRegistration(target: number): Registration {
-  const line = new RegExp(`^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`, "m");
+/**
+ * Finds how the runtime registered a descriptor.
+ *
+ * @param target The descriptor.
+ * @returns The registration.
+ * @throws {AdoptError} When there is none.
+ */
+export function findRegistration(target: number): Registration {
   for (const [epoll, name] of openDescriptors()) {
-    if (name !== "anon_inode:[eventpoll]") continue;
-    const match = line.exec(readTextProcSelf(`fdinfo/${epoll}`));
-    if (match !== null) {
-      return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
-    }
+    const found = name === "anon_inode:[eventpoll]"
+      ? registrationsIn(epoll).find(target)
+      : undefined;
+    if (found !== undefined) return found;
   }
   throw new AdoptError(
     `Cannot adopt a listener: descriptor ${target} is in no epoll instance, expected it in the runtime's`,
   );
+}
+
+/** What an epoll instance watches, at one moment. */
+export interface Registrations {
+  /** How much there was to read, which takes its time. */
+  readonly length: number;
+  /** Finds the registration of a descriptor, if there was one. */
+  find(target: number): Registration | undefined;
+}
+
+/**
+ * Reads how descriptors are registered with one epoll instance (proc(5), `/proc/self/fdinfo`).
+ *
+ * @param epoll The epoll instance.
+ */
+export function registrationsIn(epoll: number): Registrations {
+  const text = readTextProcSelf(`fdinfo/${epoll}`);
+  return {
+    length: text.length,
+    find(target) {
+      const line = new RegExp(
+        `^tfd:\\s*${target} events:\\s*([0-9a-f]+) data:\\s*([0-9a-f]+)`,
+        "m",
+      );
+      const match = line.exec(text);
+      if (match === null) return undefined;
+      return { epoll, events: parseInt(match[1], 16), data: BigInt(`0x${match[2]}`) };
+    },
+  };
 }
 
 /** dup3(2): closes `target`, which ends its old registration, and makes it a duplicate of `fd`. */
@@ -155,12 +227,8 @@ function replaceDescriptor(
   { fd, target, wanted }: { fd: number; target: number; wanted: ListenAddress },
 ): void {
   unwrap({ syscall: "dup3", subject: target }, () => libc().dup3(fd, target, O_CLOEXEC));
-  const got = addressKey(describeListener(target)), expected = addressKey(wanted);
+  const got = addressText(describeListener(target)), expected = addressText(wanted);
   if (got !== expected) {
     throw new AdoptError(`Cannot adopt a listener: it is bound to ${got}, expected ${expected}`);
   }
-}
-
-function addressKey(address: ListenAddress): string {
-  return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
 }

@@ -6,39 +6,25 @@
  *
  * @module
  */
+import type { Identity } from "./identity.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 import { keepProcSelf, readTextProcSelf } from "./proc_self.ts";
 
-/** A user of the system. */
-export interface User {
-  readonly name: string;
-  readonly uid: number;
-  /** The user's first group. */
-  readonly gid: number;
-}
-
-const CAP_SYS_CHROOT = 18n;
-
-/** Offsets in `struct passwd`: pw_uid, pw_gid. */
-const PW_UID = 16, PW_GID = 20;
-
-/**
- * Looks a user up, wherever the system keeps its users (getpwnam(3)).
- *
- * @param name The user's name.
- * @returns The user, or undefined when there is none of that name.
- */
-export function findUser(name: string): User | undefined {
-  const entry = libc().getpwnam(cString(name));
-  if (entry === null) return undefined;
-  const view = new Deno.UnsafePointerView(entry);
-  return { name, uid: view.getUint32(PW_UID), gid: view.getUint32(PW_GID) };
-}
+const CAP_SETGID = 6n, CAP_SETUID = 7n, CAP_SYS_CHROOT = 18n;
 
 /** Whether this process may change its root directory (capabilities(7)). */
 export function mayChangeRoot(): boolean {
+  return hasCapability(CAP_SYS_CHROOT);
+}
+
+/** Whether this process may become any user, with any groups. */
+export function mayChangeUser(): boolean {
+  return hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
+}
+
+function hasCapability(number: bigint): boolean {
   const [, mask] = /^CapEff:\s*([0-9a-f]+)/m.exec(readTextProcSelf("status")) ?? [];
-  return (BigInt(`0x${mask ?? 0}`) >> CAP_SYS_CHROOT & 1n) === 1n;
+  return (BigInt(`0x${mask ?? 0}`) >> number & 1n) === 1n;
 }
 
 /**
@@ -57,26 +43,31 @@ export async function prepareForAnotherRoot(): Promise<void> {
 }
 
 /**
- * Becomes a user, with all of the user's groups, in LIB-ZC's order: setgid, initgroups, chroot,
- * chdir to the new root, setuid.
+ * Becomes another user or group, in LIB-ZC's order: the first group, all groups, chroot, chdir to
+ * the new root, the user.
  *
  * The death signal of a parent is lost by this (prctl(2)).
  *
- * @param user Whom to become; undefined for a change of the root alone.
+ * @param identity Whom to become; undefined for a change of the root alone.
  * @param root The new root directory, if there is to be one.
  * @throws {SysError} When a step is not permitted.
  */
-export function enter(user: User | undefined, root: string | undefined): void {
-  if (user !== undefined) {
-    const { name, gid } = user;
+export function enter(identity: Identity | undefined, root: string | undefined): void {
+  if (identity !== undefined) {
+    const { gid, groups } = identity;
+    const list = new Uint32Array(groups);
     unwrap({ syscall: "setgid", subject: gid }, () => libc().setgid(gid));
-    unwrap({ syscall: "initgroups", subject: name }, () => libc().initgroups(cString(name), gid));
+    unwrap(
+      { syscall: "setgroups", subject: groups.join() },
+      () => libc().setgroups(BigInt(list.length), new Uint8Array(list.buffer)),
+    );
   }
   if (root !== undefined) {
     unwrap({ syscall: "chroot", subject: root }, () => libc().chroot(cString(root)));
     unwrap({ syscall: "chdir", subject: "/" }, () => libc().chdir(cString("/")));
   }
-  if (user !== undefined) {
-    unwrap({ syscall: "setuid", subject: user.uid }, () => libc().setuid(user.uid));
+  if (identity?.uid !== undefined) {
+    const { uid } = identity;
+    unwrap({ syscall: "setuid", subject: uid }, () => libc().setuid(uid));
   }
 }

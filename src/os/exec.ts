@@ -9,6 +9,7 @@
 import { enter } from "./credentials.ts";
 import { duplicateFd, keepDescriptorsFromChildren } from "./descriptor.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
+import type { Identity } from "./identity.ts";
 import { cString, cStringArray, libc, unwrap } from "./libc.ts";
 import { asShellScript } from "./placed_spawn.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
@@ -29,6 +30,8 @@ export interface ExecPlan {
   readonly deathSignal: DeathSignal;
   /** The parent's pid. */
   readonly parent: number;
+  /** Whom to become before. */
+  readonly identity?: Identity;
   /** The root directory to change to before. */
   readonly root?: string;
   /** The working directory to change to before, seen from the new root. */
@@ -47,11 +50,12 @@ export function exec(plan: ExecPlan): never {
   keepDescriptorsFromChildren();
   // The runtime ignores it, and an ignored signal stays ignored over exec.
   libc().signal(SIGPIPE, null);
-  requestParentDeathSignal(plan.deathSignal);
-  if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
   const env = Object.entries({ ...Deno.env.toObject(), ...plan.env })
     .map(([key, value]) => `${key}=${value.replace("{pid}", String(Deno.pid))}`);
-  enter(undefined, plan.root);
+  enter(plan.identity, plan.root);
+  // A change of user would take it back.
+  requestParentDeathSignal(plan.deathSignal);
+  if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
   if (plan.directory !== undefined) Deno.chdir(plan.directory);
   placeDescriptors(plan.fds);
   try {

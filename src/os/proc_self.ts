@@ -1,6 +1,7 @@
 /**
- * What the kernel tells of this process (proc(5), /proc/self), also after a change of the root
- * directory, when /proc is out of reach by name.
+ * What the kernel tells of this process (proc(5), /proc/self), also where it is out of reach by
+ * name: after a change of the root directory, and for a program that has the permission for FFI and
+ * not all others, which the runtime wants for what is in /proc.
  *
  * @module
  */
@@ -15,6 +16,7 @@ const PATH_BYTES = 4096;
 
 /** The directory, once its name may not lead to it any more. */
 let kept: number | undefined;
+let isReadableByName: boolean | undefined;
 /** The program, which the runtime would then look for there, and end when it finds nothing. */
 let executable: string | undefined;
 
@@ -42,7 +44,7 @@ export function execPath(): string {
  * @throws {Error} When it can't be read.
  */
 export function listProcSelf(path: string): string[] {
-  if (kept === undefined) {
+  if (directoryInUse() === undefined) {
     return [...Deno.readDirSync(`${PROC_SELF}/${path}`)].map(({ name }) => name);
   }
   const directory = libc().fdopendir(openIn(path, 0));
@@ -65,8 +67,9 @@ export function listProcSelf(path: string): string[] {
  * @throws {Error} When there is no such link.
  */
 export function readLinkProcSelf(path: string): string {
-  if (kept === undefined) return Deno.readLinkSync(`${PROC_SELF}/${path}`);
-  const room = new Uint8Array(PATH_BYTES), directory = kept;
+  const directory = directoryInUse();
+  if (directory === undefined) return Deno.readLinkSync(`${PROC_SELF}/${path}`);
+  const room = new Uint8Array(PATH_BYTES);
   const length = unwrap(
     { syscall: "readlink", subject: `${PROC_SELF}/${path}` },
     () => libc().readlinkat(directory, cString(path), room, BigInt(room.length)),
@@ -82,7 +85,7 @@ export function readLinkProcSelf(path: string): string {
  * @throws {Error} When it can't be read.
  */
 export function readTextProcSelf(path: string): string {
-  if (kept === undefined) return Deno.readTextFileSync(`${PROC_SELF}/${path}`);
+  if (directoryInUse() === undefined) return Deno.readTextFileSync(`${PROC_SELF}/${path}`);
   const decoder = new TextDecoder(), room = new Uint8Array(PATH_BYTES);
   const fd = openIn(path, 0);
   try {
@@ -108,6 +111,21 @@ export function readTextProcSelf(path: string): string {
 export function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     error instanceof SysError && error.errno === ENOENT;
+}
+
+/** The directory that is kept, or undefined where names lead to it. */
+function directoryInUse(): number | undefined {
+  if (kept === undefined && !(isReadableByName ??= mayReadByName())) keepProcSelf();
+  return kept;
+}
+
+function mayReadByName(): boolean {
+  try {
+    Deno.readLinkSync(`${PROC_SELF}/exe`);
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotCapable);
+  }
+  return true;
 }
 
 /** Opens a path for reading, relative to the directory that is kept, if there is one. */

@@ -183,6 +183,21 @@ export function removeSocketFile(file: SocketFile): void {
 }
 
 /**
+ * Takes the next connection from the queue of a listener (accept(2)).
+ *
+ * @param fd The listening socket, non-blocking. Borrowed.
+ * @returns The connection, non-blocking, close-on-exec and owned by the caller; undefined when nobody
+ * waits.
+ * @throws {SysError} When there is no descriptor free, or the connection is gone already.
+ */
+export function acceptFd(fd: number): number | undefined {
+  return unwrapOrBlock(
+    { syscall: "accept4", subject: fd },
+    () => libc().accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC),
+  );
+}
+
+/**
  * A connected pair of stream sockets, both close-on-exec (socketpair(2)).
  *
  * @returns The two descriptors, owned by the caller.
@@ -240,19 +255,65 @@ export function describeListener(fd: number): ListenerDescription {
       `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,
     );
   }
-  const bytes = new Uint8Array(SOCKADDR_BYTES);
-  const length = new Uint32Array([bytes.length]);
-  unwrap({ syscall: "getsockname", subject: fd }, () => libc().getsockname(fd, bytes, length));
+  const address = boundAddress(fd);
+  if (address === undefined) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: a socket of another family, expected inet or unix`,
+    );
+  }
+  return address;
+}
+
+/**
+ * What a descriptor listens on, for one that may be anything, and may be closed at any moment by
+ * another thread.
+ *
+ * @param fd The descriptor.
+ * @returns The address; undefined when it is no listening inet or unix socket.
+ */
+export function listeningAt(fd: number): ListenAddress | undefined {
+  const value = new Int32Array(1), length = new Uint32Array([value.byteLength]);
+  const answer = libc().getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length);
+  return answer === 0 && value[0] === 1 ? boundAddress(fd) : undefined;
+}
+
+/**
+ * The two ends of a connection, of a descriptor that may be anything, as for {@linkcode listeningAt}.
+ *
+ * @param fd The descriptor.
+ * @returns Its addresses; undefined when it is no connected inet or unix socket.
+ */
+export function connectedAt(
+  fd: number,
+): { readonly local: ListenAddress; readonly peer: ListenAddress } | undefined {
+  const peer = readAddress((bytes, length) => libc().getpeername(fd, bytes, length));
+  const local = peer && boundAddress(fd);
+  return local && { local, peer };
+}
+
+/**
+ * What a socket is bound to, whether it listens or is connected.
+ *
+ * @param fd Any number. Borrowed.
+ * @returns The address; undefined when it is of another family, or no socket any more.
+ */
+export function boundAddress(fd: number): ListenAddress | undefined {
+  return readAddress((bytes, length) => libc().getsockname(fd, bytes, length));
+}
+
+function readAddress(
+  call: (bytes: Uint8Array<ArrayBuffer>, length: Uint32Array<ArrayBuffer>) => number,
+): ListenAddress | undefined {
+  const bytes = new Uint8Array(SOCKADDR_BYTES), length = new Uint32Array([bytes.length]);
+  if (call(bytes, length) !== 0) return undefined;
   const raw = decodeAddress(bytes.subarray(0, length[0]));
   switch (raw.family) {
     case "inet":
-      return { kind: "inet", hostname: addressText(raw.address), port: raw.port };
+      return { kind: "inet", hostname: inetText(raw.address), port: raw.port };
     case "unix":
       return { kind: "unix", path: raw.path };
     case "other":
-      throw new TypeError(
-        `Cannot serve descriptor ${fd}: address family ${raw.number}, expected inet or unix`,
-      );
+      return undefined;
   }
 }
 
@@ -268,7 +329,28 @@ export function servesBothFamilies(fd: number): boolean {
 /** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
 export type ListenerDescription = ListenAddress;
 
-function addressText(binary: Uint8Array<ArrayBuffer>): string {
+/**
+ * The address that a listener of the runtime tells.
+ *
+ * @param addr The address, as the runtime has it.
+ */
+export function listenAddressOf(addr: Deno.Addr): ListenAddress {
+  if ("path" in addr) return { kind: "unix", path: addr.path };
+  const { hostname, port } = addr as Deno.NetAddr;
+  return { kind: "inet", hostname, port };
+}
+
+/**
+ * An address as one text: equal for equal addresses, and readable.
+ *
+ * @param address The address.
+ */
+export function addressText(address: ListenAddress): string {
+  return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
+}
+
+/** Writes an IP address as text (inet_ntop(3)). */
+function inetText(binary: Uint8Array<ArrayBuffer>): string {
   const text = new Uint8Array(46);
   const family = binary.length === 16 ? AF_INET6 : AF_INET;
   libc().inet_ntop(family, binary, text, text.length);

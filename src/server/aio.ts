@@ -16,6 +16,8 @@ import { AioInput } from "./aio_input.ts";
 import { AioOperation } from "./aio_operation.ts";
 import { AioOutput } from "./aio_output.ts";
 import type { AioReadCache } from "./aio_read_cache.ts";
+import { startAioTls } from "./aio_tls.ts";
+import { handshakeOf, type TlsContext, type TlsOptions } from "./tls.ts";
 
 export type { AioConn, AioHandle };
 
@@ -30,8 +32,8 @@ const NEW_LINE = 0x0a;
 /**
  * An asynchronous I/O object over a connection, or a timer.
  *
- * One operation at a time: `gets`, `readDelimiter`, `readn`, `read`, `readable`, `cacheFlush` or
- * `sleep`. Its callback runs from the event loop, never inside the call that asks for it, and finds
+ * One operation at a time: `gets`, `readDelimiter`, `readn`, `read`, `readable`, `cacheFlush`,
+ * `startTls` or `sleep`. Its callback runs from the event loop, never inside the call that asks for it, and finds
  * the outcome in {@linkcode result}. Operations that read leave the bytes in the read cache, to be
  * taken with {@linkcode getReadCache} or {@linkcode getReadCacheString}.
  *
@@ -71,7 +73,7 @@ export class Aio implements AioHandle {
 
   readonly #core: AioBaseCore;
   readonly #operation: AioOperation<Aio>;
-  readonly #conn: AioConn | undefined;
+  #conn: AioConn | undefined;
   // A timer has neither, nor has anything that is closed.
   #input: AioInput<Aio> | undefined;
   #output: AioOutput<Aio> | undefined;
@@ -89,11 +91,9 @@ export class Aio implements AioHandle {
     this.#core = core;
     this.#operation = new AioOperation<Aio>(this, core);
     if (conn !== -1) {
-      this.#conn = conn;
       this.remoteAddr = conn.remoteAddr;
       this.localAddr = conn.localAddr;
-      this.#input = new AioInput(conn, core.buffers, this.#operation);
-      this.#output = new AioOutput(conn, core.buffers, this.#operation, core.writeCacheLimit);
+      this.#open(conn);
     }
     core.add(this, conn !== -1);
   }
@@ -102,7 +102,7 @@ export class Aio implements AioHandle {
    * The outcome of the last operation:
    *
    * - above 0: it is done. For an operation that reads: how many bytes to take from the read
-   *   cache; for `readable`, `cacheFlush` and `sleep`: 1.
+   *   cache; for `readable`, `cacheFlush`, `startTls` and `sleep`: 1.
    * - 0: the peer ended its stream before the operation had what it asked for. What it sent last
    *   is still in the read cache. (LIB-ZC gives -1; both are `< 1`.) Also the result of asking
    *   for 0 bytes.
@@ -317,6 +317,40 @@ export class Aio implements AioHandle {
   }
 
   /**
+   * Puts TLS on the connection, from the server's side, and waits for the handshake: what a server does
+   * after it has answered STARTTLS and flushed the answer. Nothing else can be asked of the connection
+   * meanwhile; the time-outs that were set hold on.
+   *
+   * What is in the read cache came behind the request without TLS, maybe not from the client, and
+   * must not be taken for anything that comes after the handshake (CVE-2011-0411). It is an error:
+   * result -1, {@linkcode error} a `HandshakeError`, and there is no TLS.
+   *
+   * @param tls Certificate and key; a `TlsContext` saves reading them each time.
+   * @param callback Called with 1 as result when the handshake is done; with -2 when the client took
+   * longer than `handshakeSeconds`, and with -1 when it failed: the connection is closed then.
+   * @throws {ConfigError} When certificate or key are unusable; it names the file.
+   * @throws {Deno.errors.Busy} When a read or write is under way, or something is not flushed.
+   */
+  startTls(tls: TlsOptions | TlsContext, callback: AioCallback): void {
+    const input = this.#inputFor("startTls"), output = this.#outputFor("startTls");
+    startAioTls<Aio>({
+      conn: this.#conn!,
+      operation: this.#operation,
+      input,
+      output,
+      tls,
+      callback,
+      suspend: () => this.#input = this.#output = undefined,
+      resume: (conn) => this.#reopen(conn, { input, output }),
+    });
+  }
+
+  /** What was agreed on in the TLS handshake; `undefined` without TLS. */
+  get tls(): Deno.TlsHandshakeInfo | undefined {
+    return this.#conn && handshakeOf(this.#conn);
+  }
+
+  /**
    * Waits (`zaio_sleep`).
    *
    * @param callback Called with 1 as result.
@@ -374,6 +408,22 @@ export class Aio implements AioHandle {
     return this.#conn!;
   }
 
+  #open(conn: AioConn): void {
+    const { buffers, writeCacheLimit } = this.#core;
+    this.#conn = conn;
+    this.#input = new AioInput(conn, buffers, this.#operation);
+    this.#output = new AioOutput(conn, buffers, this.#operation, writeCacheLimit);
+  }
+
+  #reopen(conn: AioConn, before: { input: AioInput<Aio>; output: AioOutput<Aio> }): void {
+    before.input.discard();
+    before.output.discard();
+    if (this.#closed) return;
+    this.#open(conn);
+    this.#input!.timeoutMs = before.input.timeoutMs;
+    this.#output!.timeoutMs = before.output.timeoutMs;
+  }
+
   #free(): void {
     this.#closed = true;
     this.#operation.discard();
@@ -394,6 +444,9 @@ export class Aio implements AioHandle {
   #refuse(action: string): never {
     if (this.#closed) {
       throw new Deno.errors.BadResource(`Cannot start "${action}": closed, expected an open Aio`);
+    }
+    if (this.#conn !== undefined) {
+      throw new Deno.errors.Busy(`Cannot start "${action}": a TLS handshake is under way`);
     }
     throw new TypeError(`Cannot start "${action}": a timer, expected an Aio with a connection`);
   }

@@ -13,7 +13,7 @@ import { AioDeadline } from "./aio_deadlines.ts";
 /** An operation that wants input, named as the user asks for it. */
 export type ReadOperationName = "gets" | "readDelimiter" | "readn" | "read" | "readable";
 /** Any operation. */
-export type OperationName = ReadOperationName | "cacheFlush" | "sleep";
+export type OperationName = ReadOperationName | "cacheFlush" | "sleep" | "startTls";
 
 /** Results of operations; above 0: done, with a number of bytes where that makes sense. */
 export const DONE: number = 1,

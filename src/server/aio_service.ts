@@ -11,6 +11,8 @@ import { AioBase, coreOf } from "./aio_base.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { openServiceListener } from "./service_listener.ts";
+import { TlsContext, type TlsOptions } from "./tls.ts";
+import { acceptTls, openTlsListener } from "./tls_listener.ts";
 
 /**
  * The event base of the process (LIB-ZC's `zvar_default_aio_base`). What a callback throws on it is
@@ -20,25 +22,43 @@ export const defaultAioBase: AioBase = new AioBase({
   onError: (error) => zinfo("error in an aio callback:", error),
 });
 
-const waitedFor = new WeakSet<AioBase>();
+/** The named pipes of each base. */
+const pipesOf = new WeakMap<AioBase, FifoReader[]>();
 
 /** Makes the end of a draining server wait for the connections of a base. */
-function waitFor(base: AioBase): void {
-  if (waitedFor.has(base)) return;
-  waitedFor.add(base);
+function waitFor(base: AioBase): FifoReader[] {
+  const known = pipesOf.get(base);
+  if (known !== undefined) return known;
+  const pipes: FifoReader[] = [];
+  pipesOf.set(base, pipes);
   coreOf(base).onLastClosed = () => serverLifecycle.reportIdle();
   serverLifecycle.waitFor({
     get count() {
       return base.connectionCount;
     },
+    get standing() {
+      return pipes.filter(({ isOpen }) => isOpen).length;
+    },
     closeAll: () => base.closeAll(),
   });
+  return pipes;
 }
 
 /** A service that was registered. */
 export interface AioService {
   /** Takes no more connections; those that are open stay. */
   close(): void;
+}
+
+/** What can be set for {@linkcode aioServerGeneralAioRegister}. */
+export interface AioServiceOptions {
+  /**
+   * Certificate and key: the connections speak TLS, and are given out when the handshake is done. A
+   * client that takes longer for it than `handshakeSeconds` is closed.
+   *
+   * @default No TLS.
+   */
+  readonly tls?: TlsOptions | TlsContext;
 }
 
 /**
@@ -48,13 +68,15 @@ export interface AioService {
  *
  * A server that drains waits until each `Aio` is closed or released.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param base The base of the new `Aio` objects.
  * @param fd The descriptor of `serviceRegister`; it is the service's from now on.
  * @param fdType What `serviceRegister` was told.
  * @param callback Gets each new `Aio`.
+ * @param options What else can be set.
  * @returns The service.
+ * @throws {ConfigError} When certificate or key are unusable; it names the file.
  *
  * @example
  * ```ts
@@ -83,12 +105,21 @@ export function aioServerGeneralAioRegister(
   fd: number,
   fdType: FdType,
   callback: AioCallback,
+  { tls }: AioServiceOptions = {},
 ): AioService {
-  waitFor(base);
+  const pipes = waitFor(base);
   if (fdType === "fifo") {
     const fifo = new FifoReader(fd);
+    pipes.push(fifo);
     start(new Aio(fifo, base), callback);
     return fifo;
+  }
+  if (tls !== undefined) {
+    const context = TlsContext.of(tls);
+    const listener = openTlsListener(fd, fdType, context);
+    const serve = (conn: Deno.TlsConn) => void start(new Aio(conn, base), callback);
+    acceptTls({ listener, context, serve });
+    return listener;
   }
   const listener = openServiceListener(fd, fdType);
   const accept = () => {

@@ -10,4 +10,8 @@ export { zdebug, zfatal, zinfo } from "../log/log.ts";
 export { AdoptError } from "../os/adopt.ts";
 export type { FdType } from "../os/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./http_service.ts";
+export { serveNode } from "./node_server.ts";
 export type { ServerHooks } from "./runtime.ts";
+export { TlsContext, type TlsOptions } from "./tls.ts";
+export type { TlsIdentity } from "../os/adopt_tls.ts";
+export { HandshakeError, type HandshakeFailure } from "./tls_errors.ts";

@@ -9,6 +9,7 @@ import type { FdType } from "../os/socket.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { openServiceListener } from "./service_listener.ts";
+import { HandshakeError } from "./tls_errors.ts";
 
 export { FifoReader } from "./fifo.ts";
 export type { FdType } from "../os/socket.ts";
@@ -41,7 +42,7 @@ export function coroutineGo(task: () => unknown): void {
  * A server that drains waits until `close` was called on each connection, or its streams are
  * closed.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param fd The descriptor; it is the listener's from now on.
  * @param fdType What `serviceRegister` was told.
@@ -127,7 +128,13 @@ function nullIfClosed(error: unknown): null {
   throw error;
 }
 
-async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
+/**
+ * Serves one connection, and closes it.
+ *
+ * @param conn The connection; a server that drains waits until it is served.
+ * @param handler Serves it. What it throws is logged.
+ */
+export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
   const finished = serverLifecycle.activity.begin();
   try {
     await handler(conn);
@@ -142,8 +149,11 @@ async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<vo
 
 /** Clients may go at any time; that is no fault of the server that anybody could mend. */
 function isPeerGone(error: unknown): boolean {
-  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected } = Deno.errors;
-  return [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected]
+  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
+    Deno.errors;
+  // The last two: in a TLS handshake, and from then on without the end that TLS has.
+  const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
+  return [...gone, HandshakeError, UnexpectedEof]
     .some((gone) => error instanceof gone);
 }
 

@@ -4,14 +4,12 @@
  *
  * @module
  */
-import { closeFd, setNonblocking } from "../os/descriptor.ts";
-import { libc, unwrapOrBlock } from "../os/libc.ts";
-import { EPOLLIN } from "../os/poller.ts";
-import { readLinkProcSelf } from "../os/proc_self.ts";
+import { mayUseFfi } from "../os/permissions.ts";
 import { serverLifecycle } from "./lifecycle.ts";
-import { serverPoller } from "./server_poller.ts";
-
-const READ_BYTES = 64 * 1024;
+import { NodePipe } from "./node_pipe.ts";
+import { type PipeInput, SystemPipe } from "./pipe_input.ts";
+import { serviceAddress } from "./service_address.ts";
+import { serverUsage } from "./usage.ts";
 
 /** A named pipe to read from; it ends only when it is closed, since the pipe is open read-write. */
 export class FifoReader {
@@ -21,10 +19,10 @@ export class FifoReader {
   readonly localAddr: Deno.UnixAddr;
   /** The same: nobody knows who writes. */
   readonly remoteAddr: Deno.UnixAddr;
-  readonly #room = new Uint8Array(READ_BYTES);
   /** Set by the constructor, and not needed by a `close` from within it. */
   readonly #forget: () => void = () => {};
-  #fd: number;
+  readonly #pipe: PipeInput;
+  #open = true;
   #stopWaiting?: () => void;
   #used = false;
   #finished?: () => void;
@@ -33,14 +31,22 @@ export class FifoReader {
    * Reads until the server is told to stop.
    *
    * @param fd The descriptor, which the reader takes ownership of.
-   * @throws {SysError} When it is not open.
+   * @throws {TypeError} When it is no named pipe.
    */
   constructor(fd: number) {
-    setNonblocking(fd);
-    this.#fd = fd;
-    this.path = readLinkProcSelf(`fd/${fd}`);
+    const address = serviceAddress(fd);
+    if (address.kind !== "fifo") {
+      throw new TypeError(`Cannot read descriptor ${fd}: a socket, expected a named pipe`);
+    }
+    this.path = address.path;
+    this.#pipe = mayUseFfi() ? new SystemPipe(fd, this.path) : new NodePipe(fd);
     this.localAddr = this.remoteAddr = { transport: "unix", path: this.path };
     this.#forget = serverLifecycle.onStopAccepting(() => this.#stop());
+  }
+
+  /** Whether it has not been closed. */
+  get isOpen(): boolean {
+    return this.#open;
   }
 
   /**
@@ -54,33 +60,25 @@ export class FifoReader {
     if (this.#stopWaiting) throw new Deno.errors.Busy("Another read is under way");
     if (room.length === 0) return 0;
     this.#used = true;
-    while (this.#fd >= 0) {
-      const count = this.#readNow(Math.min(room.length, READ_BYTES));
-      if (count === undefined) {
-        await this.#readable();
-      } else {
-        room.set(this.#room.subarray(0, count));
+    for (;;) {
+      const count = this.#pipe.readNow(room);
+      if (count !== undefined) {
+        serverUsage.used();
         return count;
       }
+      if (!this.#open) break;
+      await this.#readable();
     }
     this.#learnEnd();
     return null;
   }
 
-  #readNow(length: number): number | undefined {
-    return unwrapOrBlock(
-      { syscall: "read", subject: this.path },
-      () => libc().read(this.#fd, this.#room, BigInt(length)),
-    );
-  }
-
-  /** Waits for data. The watch lives for one wait only, since it is level-triggered. */
   #readable(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const watch = serverPoller.watch(this.#fd, EPOLLIN, () => this.#stopWaiting?.());
+    const stop = this.#pipe.wait(() => this.#stopWaiting?.());
     this.#stopWaiting = () => {
       this.#stopWaiting = undefined;
-      watch.stop();
+      stop();
       resolve();
     };
     return promise;
@@ -111,11 +109,11 @@ export class FifoReader {
   /** Ends reading. Harmless the second time. */
   close(): void {
     this.#learnEnd();
-    if (this.#fd < 0) return;
+    if (!this.#open) return;
+    this.#open = false;
     this.#forget();
     this.#stopWaiting?.();
-    closeFd(this.#fd);
-    this.#fd = -1;
+    this.#pipe.close();
   }
 
   /** As {@linkcode close}. */

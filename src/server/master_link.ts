@@ -3,11 +3,18 @@
  *
  * @module
  */
-import { Channel } from "../ipc/channel.ts";
-import { type Message, ProtocolError, type StartMessage } from "../ipc/protocol.ts";
+import { Channel, type ChannelHandlers } from "../ipc/channel.ts";
+import {
+  type LimitsMessage,
+  type Message,
+  ProtocolError,
+  type StartMessage,
+} from "../ipc/protocol.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
+import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
+import { serverUsage } from "./usage.ts";
 
 /** What the master tells. */
 export interface MasterLinkHandlers {
@@ -27,19 +34,37 @@ export interface GrantedService {
   readonly type: StartMessage["services"][number]["type"];
   /** Owned by the receiver. */
   readonly fd: number;
+  /** As the configuration gives it; missing where nobody has said it. */
+  readonly address?: string;
 }
 
 /** What a master has handed to a server. */
 export interface Grant {
   readonly services: readonly GrantedService[];
   readonly settings: StartMessage["settings"];
+  /**
+   * Whether the descriptors were inherited. Such a server may not be able to change its user, so
+   * its master has started it as that user.
+   */
+  readonly isInherited: boolean;
+}
+
+/** What can be replaced in a {@linkcode MasterLink}. */
+export interface MasterLinkOptions {
+  /**
+   * Opens the control descriptor, which it takes ownership of.
+   *
+   * @default A {@linkcode Channel}, which needs FFI.
+   */
+  readonly open?: (fd: number, handlers: ChannelHandlers) => Pick<Channel, "send" | "close">;
 }
 
 /** The connection of a server with its master. */
 export class MasterLink {
-  readonly #channel: Channel;
+  readonly #channel: Pick<Channel, "send" | "close">;
   readonly #handlers: MasterLinkHandlers;
   readonly #started = Promise.withResolvers<Grant>();
+  #heartbeat?: ReturnType<typeof setInterval>;
   /** That of the first message, once it has come. */
   #generation?: number;
   /** The descriptors as they came; by now they are in use, or closed. */
@@ -48,12 +73,16 @@ export class MasterLink {
   /**
    * @param fd The control descriptor, which the link takes ownership of.
    * @param handlers Told of what the master says.
+   * @param options What can be replaced.
    * @throws {SysError} When `fd` is no socket.
    */
-  constructor(fd: number, handlers: MasterLinkHandlers) {
+  constructor(
+    fd: number,
+    handlers: MasterLinkHandlers,
+    { open = openChannel }: MasterLinkOptions = {},
+  ) {
     this.#handlers = handlers;
-    setCloseOnExec(fd, true);
-    this.#channel = new Channel(fd, serverPoller, {
+    this.#channel = open(fd, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
       onUnknown: (type) => zinfo(`ignored a message of the unknown type ${type} from the master`),
       onClose: (error) => this.#onClose(error),
@@ -72,6 +101,7 @@ export class MasterLink {
 
   /** Says that this server serves. */
   ready(): void {
+    serverUsage.start();
     this.#channel.send({ type: "ready", ...this.#sender() });
   }
 
@@ -91,6 +121,8 @@ export class MasterLink {
 
   /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
   close(): void {
+    clearInterval(this.#heartbeat);
+    serverUsage.stop();
     this.#channel.close();
   }
 
@@ -107,33 +139,62 @@ export class MasterLink {
       const closing = (message.closing ?? []).map((place) => this.#fds[place]);
       return this.#handlers.onSoftstop(new Set(closing));
     }
+    if (message.type === "watchdog") return this.#beat(message.intervalMs);
+    if (message.type === "limits") return this.#obey(message);
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
 
-  #start(message: StartMessage, fds: number[]): void {
-    if (fds.length !== message.services.length) {
+  #obey(limits: LimitsMessage): void {
+    serverLifecycle.onQuiet = () => serverUsage.unused();
+    serverUsage.limit(limits, {
+      underWay: () => serverLifecycle.underWay(),
+      onSpent: () => this.#channel.send({ type: "spent", ...this.#sender() }),
+      onUsed: (used) => this.#channel.send({ type: "used", used, ...this.#sender() }),
+    });
+  }
+
+  /** Lets the event loop itself say that it goes round. */
+  #beat(intervalMs: number): void {
+    clearInterval(this.#heartbeat);
+    const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
+    // At once, which says that this server knows how to.
+    beat();
+    this.#heartbeat = setInterval(beat, intervalMs);
+  }
+
+  #start({ generation, services, settings }: StartMessage, fds: number[]): void {
+    const travelling = services.filter(({ fd }) => fd === undefined).length;
+    if (fds.length !== travelling) {
       fds.forEach(closeFd);
       this.#channel.close();
       return this.#onClose(
-        new ProtocolError(
-          `Cannot start: ${fds.length} descriptors came, expected ${message.services.length}`,
-        ),
+        new ProtocolError(`Cannot start: ${fds.length} descriptors came, expected ${travelling}`),
       );
     }
-    this.#generation = message.generation;
-    this.#fds = fds;
-    const { services, settings } = message;
+    this.#generation = generation;
+    const waiting = [...fds];
+    const granted = services.map(({ name, type, address, fd }) => {
+      return { name, type, address, fd: fd ?? waiting.shift()! };
+    });
+    this.#fds = granted.map(({ fd }) => fd);
     this.#started.resolve({
-      services: services.map(({ name, type }, index) => ({ name, type, fd: fds[index] })),
+      services: granted,
       settings,
+      isInherited: travelling < services.length,
     });
   }
 
   #onClose(error?: Error): void {
+    clearInterval(this.#heartbeat);
     if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
     this.#started.reject(
       error ?? new ProtocolError("Cannot start: the master is gone, expected its first message"),
     );
     this.#handlers.onGone();
   }
+}
+
+function openChannel(fd: number, handlers: ChannelHandlers): Channel {
+  setCloseOnExec(fd, true);
+  return new Channel(fd, serverPoller, handlers);
 }

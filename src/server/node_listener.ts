@@ -1,11 +1,14 @@
 /**
- * A listener over an inherited descriptor by way of node:net: slower to load and to run than a
- * native one, and right wherever adopting one does not work.
+ * A listener over an inherited descriptor by way of node:net alone: slower to load and to run than a
+ * native one, and of use where no system call can be made. Its server can't be held back: it accepts
+ * all that come, served or not; and it tells nothing of a lack of descriptors, after which it does
+ * not take those who waited. {@link file://./fd_listener.ts} is better wherever it works.
  *
  * @module
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
+import { keepAccepting } from "./node_accepting.ts";
 
 /**
  * Listens on an inherited descriptor.
@@ -32,9 +35,11 @@ class NodeListener implements Deno.Listener {
   #failed?: Error;
   #waiting?: PromiseWithResolvers<Deno.Conn>;
   #closed = false;
+  readonly #letGo: () => void;
 
   constructor(server: Server, readonly addr: Deno.Addr) {
     this.#server = server;
+    this.#letGo = keepAccepting(server);
     server.on("connection", (socket) => {
       this.#accepted.push(new NodeConn(socket, this.addr));
       this.#deliver();
@@ -71,6 +76,7 @@ class NodeListener implements Deno.Listener {
 
   close(): void {
     this.#closed = true;
+    this.#letGo();
     this.#server.close();
     this.#deliver();
   }
@@ -93,13 +99,17 @@ class NodeListener implements Deno.Listener {
 }
 
 /** A node:net socket in the shape of the runtime's connections. */
-class NodeConn implements Deno.Conn {
+export class NodeConn implements Deno.Conn {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
   readonly #socket: Socket;
   #streams?: { readable: ReadableStream; writable: WritableStream };
   #closed = false;
 
+  /**
+   * @param socket The socket, paused, which the connection then owns.
+   * @param listening Where it was accepted, for a unix socket.
+   */
   constructor(socket: Socket, listening: Deno.Addr) {
     this.#socket = socket;
     const { localAddress, localPort, remoteAddress, remotePort } = socket;
@@ -169,6 +179,11 @@ class NodeConn implements Deno.Conn {
   close(): void {
     this.#checkOpen();
     this.#closed = true;
+    this.shut();
+  }
+
+  /** Ends the socket. */
+  protected shut(): void {
     this.#socket.destroy();
   }
 
@@ -196,8 +211,9 @@ class NodeConn implements Deno.Conn {
   }
 
   [Symbol.dispose](): void {
+    if (this.#closed) return;
     this.#closed = true;
-    this.#socket.destroy();
+    this.shut();
   }
 }
 

@@ -16,29 +16,29 @@ import {
 import { cannot, ConfigError } from "../config/errors.ts";
 import { renderHelp } from "../config/reference.ts";
 import {
-  DEBUG,
   DEBUG_CONFIG,
   EXIT_AFTER,
   SERVER_CONFIG_PATH,
   SERVER_CONTROL,
-  SERVER_LOG,
   SERVER_SERVICE,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type Setting,
 } from "../config/settings.ts";
-import { applyRunSettings } from "../config/run_settings.ts";
+import { applyRunSettings, dropPrivileges } from "../config/run_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import { closeLog, configureLog, logEnd, zdebug, zinfo } from "../log/log.ts";
+import { closeLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
+import { mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
-import { execPath } from "../os/proc_self.ts";
 import { processSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { openAloneServices } from "./alone.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { LibzcLink } from "./libzc_link.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
+import { openServerLog, programName } from "./server_log.ts";
+import { noteAddresses } from "./service_address.ts";
 
 /** What a server program adds to the framework. */
 export interface ServerHooks {
@@ -50,7 +50,10 @@ export interface ServerHooks {
    * @param fdType Of which sort it is.
    */
   readonly serviceRegister: (service: string, fd: number, fdType: FdType) => void | Promise<void>;
-  /** Called once, after settings and log are ready and before the first `serviceRegister`. */
+  /**
+   * Called once, after settings and log are ready and before the first `serviceRegister`: the place
+   * to open what `server-user` may not, and to import what is not in `server-chroot`.
+   */
   readonly beforeService?: () => void | Promise<void>;
   /**
    * Called once when the server is told to stop, after it has stopped accepting. With it, a
@@ -73,22 +76,18 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
-    keepDescriptorsFromChildren();
+    if (mayUseFfi()) keepDescriptorsFromChildren();
     if (["-h", "-help", "--help"].includes(args[0])) {
       console.log(renderHelp("server"));
       return 0;
     }
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
-    link = connectToMaster(mode, parsed);
+    link = await connectToMaster(mode, parsed);
     if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
     await applyRunSettings(defaultConfig);
-    configureLog({
-      program: programName(),
-      debug: setting(DEBUG),
-      target: setting(SERVER_LOG),
-    });
+    openServerLog(defaultConfig, { isServing: link !== undefined });
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
     await new Server(hooks, link).run(mode);
     return 0;
@@ -102,14 +101,32 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
 }
 
 /** Finds the control socket that a master of this kind has given, if one has. */
-function connectToMaster(mode: Mode, { settings }: ParsedArguments): MasterLink | undefined {
+async function connectToMaster(
+  mode: Mode,
+  { settings }: ParsedArguments,
+): Promise<MasterLink | undefined> {
   const config = new Config();
   for (const { key, value } of settings) config.set(key, value, "argument");
   const controlFd = mode === "MASTER" ? readStrictly(config, SERVER_CONTROL) : undefined;
-  return controlFd === undefined ? undefined : new MasterLink(controlFd, {
-    onSoftstop: (closing) => serverLifecycle.softstop(closing),
+  if (controlFd === undefined) return undefined;
+  const handlers = {
+    onSoftstop: (closing: ReadonlySet<number>) => serverLifecycle.softstop(closing),
     onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),
+  };
+  if (mayUseFfi()) return new MasterLink(controlFd, handlers);
+  const { StreamChannel } = await import("../ipc/stream_channel.ts");
+  return new MasterLink(controlFd, handlers, {
+    open: (fd, handlers) => new StreamChannel(fd, handlers),
   });
+}
+
+/** Loads what is imported only where it is needed, and may be out of reach when it is. */
+async function loadAll(): Promise<void> {
+  await Promise.all([
+    import("./node_listener.ts"),
+    import("./node_http.ts"),
+    import("./tls_node.ts"),
+  ]);
 }
 
 type Mode = "MASTER" | "alone";
@@ -127,18 +144,14 @@ function modeOf({ rest, settings }: ParsedArguments): Mode {
   }]);
 }
 
-/** The name that LIB-ZC would take from `argv[0]`. */
-function programName(): string {
-  const path = Deno.build.standalone ? execPath() : new URL(Deno.mainModule).pathname;
-  return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
-}
-
 const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
 
 /** Where the services of a server come from, and who is told how it fares. */
 interface ServiceSource {
   /** What to register. */
   services(): Promise<readonly GrantedService[]>;
+  /** Takes the privileges that the settings don't leave to this process. */
+  dropPrivileges(): Promise<void>;
   ready(): void;
   draining(seconds: number): void;
   detach(): void;
@@ -156,8 +169,6 @@ class Server {
    * sends one beside closing the status pipe, and which comes first is a matter of chance.
    */
   #saidTwice = false;
-  /** The descriptors of the listeners that nobody serves after this server: without a master, all. */
-  readonly #closing = new Set<number>();
 
   readonly #link: MasterLink | undefined;
 
@@ -205,14 +216,27 @@ class Server {
 
   async #register(source: ServiceSource): Promise<void> {
     const services = await source.services();
+    noteAddresses(services);
     await this.#hooks.beforeService?.();
+    await source.dropPrivileges();
     for (const { name, fd, type } of services) await this.#hooks.serviceRegister(name, fd, type);
     source.ready();
   }
 
+  async #dropPrivileges(): Promise<boolean> {
+    return await dropPrivileges(defaultConfig, async (change) => {
+      // The line opens the log as well, which may be out of reach later.
+      zinfoFrom(undefined, `changing to ${change}`);
+      await loadAll();
+    });
+  }
+
   #master(): ServiceSource {
     // After run-user, since the signal is lost on a change of user.
-    requestParentDeathSignal("SIGHUP");
+    if (mayUseFfi()) requestParentDeathSignal("SIGHUP");
+    const dropPrivileges = async () => {
+      if (await this.#dropPrivileges()) requestParentDeathSignal("SIGHUP");
+    };
     const link = this.#link;
     if (link === undefined) {
       const libzc = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
@@ -224,6 +248,7 @@ class Server {
       });
       return {
         services: () => Promise.resolve(libzc.services),
+        dropPrivileges,
         ready: nothing,
         draining: nothing,
         detach: () => libzc.detach(),
@@ -232,6 +257,10 @@ class Server {
     }
     return {
       services: async () => (await link.started).services,
+      // One that inherits its sockets is started as whom it is to be.
+      dropPrivileges: async () => {
+        if (!(await link.started).isInherited) await dropPrivileges();
+      },
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),
       detach: () => link.detach(),
@@ -241,11 +270,13 @@ class Server {
 
   #alone(): ServiceSource {
     const { services, close } = openAloneServices(defaultConfig);
-    for (const { fd } of services) this.#closing.add(fd);
     // Ahead of the listeners, which are registered later.
     this.#lifecycle.onStopAccepting(close);
     return {
       services: () => Promise.resolve(services),
+      dropPrivileges: async () => {
+        await this.#dropPrivileges();
+      },
       ready: nothing,
       draining: nothing,
       detach: nothing,
@@ -257,7 +288,7 @@ class Server {
     // The first one asks, the second one does not ask again.
     const stop = () => {
       if (this.#saidTwice) this.#saidTwice = false;
-      else if (this.#lifecycle.accepting) this.#lifecycle.softstop(this.#closing);
+      else if (this.#lifecycle.accepting) this.#lifecycle.softstop();
       else this.#lifecycle.stopNotify(0);
     };
     const parent = Deno.ppid;

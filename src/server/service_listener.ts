@@ -7,12 +7,22 @@
  *
  * @module
  */
+import { defaultConfig } from "../config/config.ts";
+import { readStrictly } from "../config/effective.ts";
+import { SERVER_PROC_COUNT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
-import { AdoptError, adoptListener } from "../os/adopt.ts";
+import { adoptedDescriptor, AdoptError, adoptListener } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { describeListener, type FdType, type ListenAddress } from "../os/socket.ts";
+import { mayUseFfi } from "../os/permissions.ts";
+import { type FdType, type ListenAddress, listenAddressOf } from "../os/socket.ts";
+import { spareDescriptor } from "../os/spare_descriptor.ts";
+import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
+import { AcceptPace } from "./accept_pace.ts";
+import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
+import { serverUsage } from "./usage.ts";
 
 /** Errors that concern only the connection that was to be accepted (accept(2)). */
 const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
@@ -56,42 +66,90 @@ export function openServiceListener(
   if (fdType === "fifo") {
     throw new TypeError(`Cannot listen on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  const addr = runtimeAddr(describeListener(fd));
-  let inner: Deno.Listener | Promise<Deno.Listener>;
+  const addr = runtimeAddr(serviceAddress(fd));
+  if (!mayUseFfi()) return new ServiceListener(listenByNode(fd, addr), addr, { granted: fd });
+  let inner: Deno.Listener;
   try {
     inner = adopt(fd);
-    closeFd(fd);
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
-    inner = import("./node_listener.ts").then(({ listenNode }) => listenNode(fd, addr));
+    const inner = import("./fd_listener.ts").then(({ FdListener }) => new FdListener(fd, addr));
+    return new ServiceListener(inner, addr, { granted: fd, fd, shared: isShared() });
   }
-  return new ServiceListener(inner, addr);
+  closeFd(fd);
+  return new ServiceListener(inner, addr, adoptedSocket(inner, fd));
 }
 
-function runtimeAddr(address: ListenAddress): Deno.Addr {
+/**
+ * What is known of the socket of a listener that was adopted.
+ *
+ * @param inner The listener.
+ * @param granted The descriptor that it was made for.
+ */
+export function adoptedSocket(inner: Deno.Listener, granted: number): SharedSocket {
+  return { granted, fd: adoptedDescriptor(inner), shared: isShared() };
+}
+
+/** Whether other processes accept on the same sockets. */
+function isShared(): boolean {
+  return readStrictly(defaultConfig, SERVER_PROC_COUNT) > 1;
+}
+
+async function listenByNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> {
+  const { listenNode } = await import("./node_listener.ts");
+  return await listenNode(fd, addr);
+}
+
+/** What the runtime calls an address. */
+export function runtimeAddr(address: ListenAddress): Deno.Addr {
   return address.kind === "inet"
     ? { transport: "tcp", hostname: address.hostname, port: address.port }
     : { transport: "unix", path: address.path };
 }
 
+/** What a {@linkcode ServiceListener} knows of the socket that it accepts on. */
+export interface SharedSocket {
+  /** The descriptor that `serviceRegister` was told, by which the master means this listener. */
+  readonly granted?: number;
+  /** A descriptor of it, valid until the listener is closed. Borrowed. */
+  readonly fd?: number;
+  /** Whether other processes accept on it, too; default false. */
+  readonly shared?: boolean;
+}
+
 /** See {@linkcode openServiceListener}. */
 export class ServiceListener implements Deno.Listener {
   readonly #inner: Deno.Listener | Promise<Deno.Listener>;
-  /** Set by the constructor, and not needed by a `close` from within it. */
-  readonly #forget: () => void = () => {};
+  readonly #counts: AcceptCounts;
+  readonly #shortage: Shortage;
+  readonly #pace: AcceptPace | undefined;
+  readonly #releases: (() => void)[] = [];
   #closed = false;
-  #accepting = 0;
+  #accepting = false;
   #onAccepted?: () => void;
-  readonly #shortage = new Shortage();
 
   /**
    * @param inner The listener of the runtime, or of node:net.
    * @param addr What it is bound to.
+   * @param socket Its socket.
    */
-  constructor(inner: Deno.Listener | Promise<Deno.Listener>, readonly addr: Deno.Addr) {
+  constructor(
+    inner: Deno.Listener | Promise<Deno.Listener>,
+    readonly addr: Deno.Addr,
+    { granted, fd, shared = false }: SharedSocket = {},
+  ) {
     this.#inner = inner;
-    this.#forget = serverLifecycle.onStopAccepting(() => this.close());
+    this.#counts = countAccepts(listenAddressOf(addr));
+    this.#shortage = new Shortage(this.#counts, { fd });
+    if (shared) this.#pace = new AcceptPace();
+    if (fd !== undefined) this.#releases.push(spareDescriptor.hold());
+    // When the stop has been, this closes it at once.
+    const forget = serverLifecycle.onStopAccepting(
+      (last) => closeServed(() => this.close(), { last, fd }),
+      granted,
+    );
+    if (!this.#closed) this.#releases.push(forget);
   }
 
   /**
@@ -106,25 +164,37 @@ export class ServiceListener implements Deno.Listener {
 
   /** As {@linkcode accept}, for one who reports its connections in another way. */
   async acceptUncounted(): Promise<Deno.Conn> {
-    this.#accepting++;
+    if (this.#accepting) throw new Deno.errors.Busy("Another accept task is ongoing");
+    this.#accepting = true;
     try {
-      for (;;) {
-        try {
-          const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
-          // Asked even when it is closed: it may have accepted one before.
-          return await inner.accept();
-        } catch (error) {
-          if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
-          if (error instanceof Deno.errors.Busy) throw error;
-          await this.#survive(error as Error & { code?: string });
-        }
-      }
+      const conn = await this.#acceptOne();
+      this.#counts.accepted!++;
+      serverUsage.accepted();
+      this.#pace?.accepted();
+      return conn;
     } finally {
-      if (--this.#accepting === 0) this.#onAccepted?.();
+      this.#accepting = false;
+      this.#onAccepted?.();
+    }
+  }
+
+  async #acceptOne(): Promise<Deno.Conn> {
+    for (;;) {
+      const pause = this.#pace?.pause();
+      if (pause !== undefined) await pause;
+      try {
+        const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
+        // Asked even when it is closed: it may have accepted one before.
+        return await inner.accept();
+      } catch (error) {
+        if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
+        await this.#survive(error as Error & { code?: string });
+      }
     }
   }
 
   async #survive(error: Error & { code?: string }): Promise<void> {
+    this.#counts.errors++;
     if (error.code !== undefined && CONNECTION_ERRORS.has(error.code)) return;
     await this.#shortage.pause(error);
   }
@@ -133,9 +203,11 @@ export class ServiceListener implements Deno.Listener {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#forget();
-    if (this.#accepting > 0) this.#awaitAccepted();
+    if (this.#accepting) this.#awaitAccepted();
+    this.#shortage.stop();
     this.#withInner((inner) => inner.close());
+    this.#counts.log();
+    for (const release of this.#releases) release();
   }
 
   /**

@@ -15,6 +15,8 @@ export class FakeListeners implements ListenerPort {
   readonly refusals = new Map<string, Error>();
   /** The keys of the addresses whose queues were closed. */
   readonly refused = new Set<string>();
+  /** The keys of those that were discarded rather than closed, in order. */
+  readonly discarded: string[] = [];
   #nextFd = 50;
 
   /** The keys of the open addresses, sorted. */
@@ -57,11 +59,12 @@ export class FakeListeners implements ListenerPort {
   }
 
   /**
-   * Closes a listener, as `close` does.
+   * Closes a listener, as `close` does, and takes note.
    *
    * @param listener What `open` returned.
    */
   discard(listener: OpenedListener): void {
+    this.discarded.push(this.addresses.get(listener.fd) ?? "not open");
     this.close(listener);
   }
 

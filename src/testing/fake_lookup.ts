@@ -4,9 +4,13 @@
  * @module
  */
 import type { ProgramLookup } from "../master/program.ts";
+import { UnknownIdentityError } from "../os/identity.ts";
 
 /** What there is at a path: the text of an executable, or something else. */
 export type FakeFile = { readonly executable: string } | "file" | "directory";
+
+/** The users, each with a group of the same name and number; `self` is the master. */
+const IDS: ReadonlyMap<string, number> = new Map([["self", 1000], ["www", 33], ["mail", 8]]);
 
 /**
  * Makes a lookup.
@@ -18,7 +22,10 @@ export type FakeFile = { readonly executable: string } | "file" | "directory";
 export function fakeLookup(
   files: Readonly<Record<string, FakeFile>>,
   options: Partial<
-    Pick<ProgramLookup, "denoPath" | "selfPath" | "searchPath" | "mayChangeRoot">
+    Pick<
+      ProgramLookup,
+      "denoPath" | "selfPath" | "searchPath" | "mayChangeRoot" | "mayChangeUser"
+    >
   > = {},
 ): ProgramLookup {
   const at = (path: string): FakeFile | undefined => files[path];
@@ -37,6 +44,17 @@ export function fakeLookup(
     fileStamp: (path) =>
       at(path) === "directory" ? undefined : at(path) && JSON.stringify(at(path)),
     mayChangeRoot: () => true,
+    mayChangeUser: () => true,
+    identityOf({ user, group }) {
+      const number = (which: "user" | "group", name: string) => {
+        if (!IDS.has(name)) throw new UnknownIdentityError(which, `no such ${which}`);
+        return IDS.get(name)!;
+      };
+      const uid = user === undefined ? undefined : number("user", user);
+      const gid = group === undefined ? uid! : number("group", group);
+      return { ...(uid !== undefined && { uid }), gid, groups: [gid] };
+    },
+    isIdentity: ({ uid }) => uid === IDS.get("self"),
     ...options,
   };
 }

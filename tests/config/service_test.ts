@@ -11,6 +11,7 @@ import {
   type ServiceResult,
   validateServices,
 } from "../../src/config/service.ts";
+import { readSupervision } from "../../src/config/supervision.ts";
 
 /** Parses the text of `conf/imapd.cf`, of a master that runs in /srv. */
 function parse(text: string, options: { id?: string; globals?: Config } = {}): ServiceResult {
@@ -42,6 +43,14 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
       "server-log = syslog,mail",
       "server-stop-on-softstop-after = 2m",
       "server-protocol = libzc",
+      "server-reload = changed",
+      "server-reload-step = 2",
+      "server-ready-timeout = 1m",
+      "server-soak = 5",
+      "server-permissions = --allow-net",
+      "server-user = www",
+      "server-group = 33",
+      "server-chroot = pub",
       "master-chroot = /jail",
       "master-chdir = /data",
       "host = linuxmail.cn",
@@ -49,18 +58,27 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   );
   assertEquals(warnings, []);
   assert(service !== undefined);
-  const { endpoints, settings, origins, fingerprint, ...rest } = service;
+  const { endpoints, settings, origins, fingerprint, supervision, ...rest } = service;
   assertEquals(rest, {
     id: "imapd.cf",
     file: "conf/imapd.cf",
     command: ["bin/imapd", "-x", "a b"],
     procCount: 6,
     protocol: "libzc",
+    permissions: ["--no-prompt", "--allow-net"],
+    user: "www",
+    group: "33",
+    chroot: "pub",
     masterChroot: "/jail",
     masterChdir: "/data",
     softstopAfterMs: 120_000,
+    reload: "changed",
+    reloadStep: 2,
+    readyTimeoutMs: 60_000,
+    soakMs: 5_000,
     shared: new Map(),
   });
+  assertEquals(supervision, readSupervision((setting) => setting.defaultValue));
   assertEquals(
     endpoints.map(({ service, address, endpoint }) => [service, address, endpoint.key]),
     [
@@ -74,7 +92,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
   assertEquals(settings.get("host"), "linuxmail.cn");
   assertEquals(settings.get("server-log"), "syslog,mail");
-  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 10 });
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 18 });
   assertNotEquals(fingerprint, "");
 });
 
@@ -82,7 +100,10 @@ Deno.test("parseServiceConfig() gives defaults, and leaves out what isn't set", 
   const service = serviceOf(parse(MINIMAL));
   assertEquals(service.procCount, 1);
   assertEquals(service.protocol, "auto");
-  for (const key of ["masterChroot", "masterChdir", "softstopAfterMs"]) assert(!(key in service));
+  assertEquals([service.reload, service.readyTimeoutMs, service.soakMs], ["always", 30_000, 0]);
+  for (const key of ["masterChroot", "masterChdir", "softstopAfterMs", "reloadStep"]) {
+    assert(!(key in service), key);
+  }
 });
 
 Deno.test("parseServiceConfig() keeps 0 processes and a soft stop of 0 s", () => {
@@ -186,7 +207,7 @@ const WRONG: readonly (readonly [name: string, text: string, problems: readonly 
       'conf/imapd.cf:2: server-proc-count: Cannot read "many": not a whole number, ' +
       "expected a whole number from 0 to 10000",
       'conf/imapd.cf:3: server-protocol: Cannot read "http": an unknown word, ' +
-      "expected one of auto, control, libzc, systemd",
+      "expected one of auto, control, inherit, libzc, systemd",
       'conf/imapd.cf:4: server-stop-on-softstop-after: Cannot read "later": ' +
       "not a number with a unit, expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
       "conf/imapd.cf:5: server-command: Cannot split command \"'x\": a ' that is not closed, " +

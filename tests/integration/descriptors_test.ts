@@ -1,13 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { type Master, MODES, pidIn, Site } from "../support/master.ts";
-import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { descriptorsOf, listenerInode, type ProcessInfo } from "../support/proc.ts";
 import { flagsOf } from "../support/descriptors.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How much is done before the descriptors are counted; more for a longer run. */
 const RESTARTS = Number(Deno.env.get("ZC_TEST_RESTARTS") ?? 200);
 const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 50);
+
+/** How many processes are killed at the same time. */
+const CROWD = 20;
 
 const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
 
@@ -23,7 +26,7 @@ async function listing(site: Site, settings: Record<string, string | number> = {
   return {
     "server-command": `${await python()} ${LISTING}`,
     "server-protocol": "control",
-    "server-service": `127.0.0.1:${site.port()},${site.socket("listing")}`,
+    "server-service": `127.0.0.1:${site.port()},${site.socket(crypto.randomUUID().slice(0, 8))}`,
     ...settings,
   };
 }
@@ -35,6 +38,15 @@ function assertNoneTooMany(master: Master): void {
     assertEquals(numbers.slice(0, 3), [0, 1, 2], `process ${pid}: ${list}`);
     assertEquals(numbers.length, 4, `process ${pid}: ${list}`);
   }
+}
+
+/** Waits until a crowd of processes of a service has listed its descriptors. */
+async function crowd(master: Master, file: string): Promise<ProcessInfo[]> {
+  return await eventually(() => {
+    const servers = master.servers(file);
+    const have = servers.filter(({ pid }) => master.log.includes(`descriptors ${pid}: `));
+    return have.length === CROWD && have;
+  }, { what: `${CROWD} processes of ${file}` });
 }
 
 /** What a descriptor refers to, without numbers that change. */
@@ -119,12 +131,7 @@ Deno.test("a listener stays non-blocking, however often processes are started an
 Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as many descriptors as before`, async () => {
   await using site = new Site();
   const settings = await listing(site);
-  // These end again and again, and live long enough to be started again at once.
-  const restless = {
-    "server-command": "sh -c 'exec sleep 0.12'",
-    "server-protocol": "control",
-    "server-service": `127.0.0.1:${site.port()}`,
-  };
+  const restless = { ...await listing(site), "server-backoff-max": 0 };
   site.write("a.cf", settings);
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
   const master = await site.start();
@@ -133,9 +140,13 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as man
   await eventually(isSettled, { what: "one process" });
   const before = kindsOf(master.pid);
 
-  site.write("b.cf", { ...restless, "server-proc-count": 20 });
+  site.write("b.cf", { ...restless, "server-proc-count": CROWD });
   await master.reload();
-  await master.logs(/b\.cf: process \d+ ended/, RESTARTS);
+  for (let count = 0; count < RESTARTS; count += CROWD) {
+    for (const { pid } of await crowd(master, "b.cf")) Deno.kill(pid, "SIGKILL");
+    await master.logs(/b\.cf: process \d+ ended/, count + CROWD);
+  }
+  await crowd(master, "b.cf");
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
   for (let count = 0; count < RELOADS; count++) {
     const started = master.logged(/^descriptors /);

@@ -151,11 +151,13 @@ Deno.test("a stop while a reload is under way ends all the same", async () => {
   site.serve("a.cf", { mode: "coroutine", service: port, "server-proc-count": 2 });
   const master = await site.start();
   await master.serving("a.cf", 2);
-  site.serve("a.cf", { mode: "coroutine", service: port, "ready-when": site.dir.file("never") });
-  await master.reload();
+  const service = `127.0.0.1:${port},${site.socket("fresh")}`;
+  site.serve("a.cf", { mode: "coroutine", service, "ready-when": site.dir.file("never") });
+  await master.reloadBegun();
   await master.logs(/\] beforeService/, 3);
   const elapsed = await took(() => master.stop());
   assert(elapsed < 5 * SECOND, `${elapsed} ms`);
+  await master.logs(/reload over, without a\.cf/);
 });
 
 Deno.test("the second master on the same paths starts as soon as the first has ended", async () => {

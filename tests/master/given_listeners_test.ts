@@ -41,6 +41,7 @@ class Table {
     change.commit();
     this.#table.keep(service);
     if (this.#service !== undefined) this.#table.release([this.#service], [service]);
+    this.#table.closeReleased();
     this.#service = service;
     return this.#table.descriptors(service).map((fd) =>
       this.port.addresses.has(fd) ? "opened" : fd
@@ -58,7 +59,8 @@ class Table {
   }
 
   closeAll(): void {
-    this.#table.closeAll();
+    this.#table.releaseAll();
+    this.#table.closeReleased();
   }
 }
 

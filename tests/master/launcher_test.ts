@@ -77,6 +77,9 @@ class Launch implements AsyncDisposable {
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
       onDetach: () => this.told.push("detach"),
+      onHeartbeat: () => this.told.push("heartbeat"),
+      onSpent: () => this.told.push("spent"),
+      onUsed: (used) => this.told.push(`used ${used}`),
       onLost: (error) => this.told.push(`lost ${error?.name ?? "quietly"}`),
       onExit: ({ code, signal }) => this.told.push(`exit ${signal ?? code}`),
     });
@@ -150,12 +153,22 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
     );
   }));
 
+Deno.test("launch() asks a worker for heartbeats and tells its limits where the settings say so", () =>
+  leavesNothingOpen(async () => {
+    await using launch = new Launch();
+    const command = [WORKER, launch.report].join(" ");
+    const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
+    const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
+    launch.startService({ ...service, command: command.split(" ") });
+    assertEquals(await launch.tells(3), ["heartbeat", "spent", "used true"]);
+  }));
+
 Deno.test("launch() tells what the worker says, and at last how it ended", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("ready", "draining", "detach");
     assertEquals(await launch.tells(3), ["ready", "draining 3", "detach"]);
-    launch.worker.softstop();
+    launch.worker.softstop([]);
     assertEquals((await launch.tells(4))[3], "draining 3");
     launch.worker.kill("SIGTERM");
     assertEquals(await launch.ends(), "exit SIGTERM");
@@ -167,7 +180,7 @@ Deno.test("launch() tells of a worker's end, and of nothing that comes after it"
     await using launch = new Launch();
     launch.start("exit");
     assertEquals(await launch.ends(), "exit 7");
-    launch.worker.softstop();
+    launch.worker.softstop([]);
     launch.worker.kill("SIGKILL");
     assertEquals(launch.told.at(-1), "exit 7");
   }));
@@ -207,7 +220,7 @@ Deno.test("launch() tells that a worker is lost which closes its control socket 
     await using launch = new Launch();
     launch.start("ready", "close");
     assertEquals(await launch.tells(2), ["ready", "lost quietly"]);
-    launch.worker.softstop();
+    launch.worker.softstop([]);
     launch.worker.kill("SIGTERM");
     assertEquals(await launch.ends(), "exit SIGTERM");
   }));

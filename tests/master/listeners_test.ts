@@ -12,8 +12,15 @@ import { serviceOf } from "./service_configs.ts";
 function tableWith(addresses: string): { table: ListenerTable; port: FakeListeners } {
   const port = new FakeListeners();
   const table = new ListenerTable(port);
-  table.prepare([serviceOf("x", { addresses })]).commit();
+  putIntoForce(table, addresses);
   return { table, port };
+}
+
+/** Opens the addresses of a service, and keeps them. */
+function putIntoForce(table: ListenerTable, addresses: string): void {
+  const service = serviceOf("x", { addresses });
+  table.prepare([service]).commit();
+  table.keep(service);
 }
 
 Deno.test("ListenerTable opens what is new when a change is prepared, and gives it when committed", () => {
@@ -52,12 +59,50 @@ Deno.test("ListenerTable keeps the very same listener for an address that is nam
   assertEquals(port.addresses, before);
 });
 
-Deno.test("ListenerTable closes what is named no longer, and only when the change is committed", () => {
+Deno.test("ListenerTable closes what is released in two steps, its queue first", () => {
   const { table, port } = tableWith("0:80 0:81");
-  const change = table.prepare([serviceOf("x", { addresses: "0:81 0:82" })]);
+  const [before, after] = ["0:80 0:81", "0:81 0:82"].map((addresses) =>
+    serviceOf("x", { addresses })
+  );
+  table.prepare([after]).commit();
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
-  change.commit();
+  table.release([before], [after]);
+  assertEquals([...port.refused], ["inet:0.0.0.0:80"]);
+  assert(table.isClosing("inet:0.0.0.0:80") && !table.has("inet:0.0.0.0:80"));
+  assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
+  table.closeReleased();
+  assert(!table.isClosing("inet:0.0.0.0:80"));
   assertEquals(port.keys, ["inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
+  assertEquals([...table.keys()], port.keys);
+});
+
+Deno.test("ListenerTable.release() discards what was on trial, and closes what was kept", () => {
+  const { table, port } = tableWith("0:80");
+  const [kept, tried] = ["0:80", "0:80 0:81 0:82"].map((addresses) =>
+    serviceOf("x", { addresses })
+  );
+  table.prepare([tried]).commit();
+  // Another service of the same reload has proven itself.
+  table.keep(serviceOf("y", { addresses: "0:82" }));
+  table.release([tried], [kept]);
+  table.closeReleased();
+  assertEquals(port.discarded, ["inet:0.0.0.0:81"]);
+  assertEquals(port.keys, ["inet:0.0.0.0:80"]);
+  table.release([kept], []);
+  table.closeReleased();
+  assertEquals(port.discarded, ["inet:0.0.0.0:81"]);
+  assertEquals(port.keys, []);
+});
+
+Deno.test("ListenerTable.release() takes no notice of what is closed already", () => {
+  const { table, port } = tableWith("0:80");
+  const service = serviceOf("x", { addresses: "0:80" });
+  table.release([service], []);
+  table.release([service], []);
+  table.keep(service);
+  table.closeReleased();
+  assert(!table.has("inet:0.0.0.0:80"));
+  assertEquals(port.keys, []);
 });
 
 Deno.test("ListenerTable.prepare() can be undone, which closes just what it opened", () => {
@@ -122,18 +167,22 @@ for (
 
 Deno.test("ListenerTable.closeAll() closes everything", () => {
   const { table, port } = tableWith("0:80 0:81");
-  table.closeAll();
+  table.prepare([serviceOf("x", { addresses: "0:82" })]).commit();
+  table.releaseAll();
+  table.closeReleased();
   assertEquals(port.keys, []);
   assertEquals([...table.keys()], []);
+  assertEquals(port.discarded, ["inet:0.0.0.0:82"]);
 });
 
 Deno.test("systemListeners leave a named pipe to those who write to it", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const table = new ListenerTable(systemListeners);
-    table.prepare([serviceOf("x", { addresses: `fifo:${dir.file("fifo")}` })]).commit();
+    putIntoForce(table, `fifo:${dir.file("fifo")}`);
     table.prepare([serviceOf("x", { addresses: `fifo:${dir.file("fifo")}` })]).undo();
-    table.closeAll();
+    table.releaseAll();
+    table.closeReleased();
     assert(Deno.lstatSync(dir.file("fifo")).isFifo);
     table.prepare([serviceOf("x", { addresses: `fifo:${dir.file("fifo")}` })]).undo();
     assert(Deno.lstatSync(dir.file("fifo")).isFifo, "it was there before");
@@ -144,12 +193,28 @@ Deno.test("systemListeners open and close real listeners, and take their socket 
     using dir = new TempDir();
     const table = new ListenerTable(systemListeners);
     const [kept, gone] = [dir.file("kept"), dir.file("gone")];
-    table.prepare([serviceOf("x", { addresses: `local:${kept} local:${gone}` })]).commit();
+    putIntoForce(table, `local:${kept} local:${gone}`);
     const inode = Deno.lstatSync(kept).ino;
-    table.prepare([serviceOf("x", { addresses: `local:${kept}` })]).commit();
+    const [before, after] = [`local:${kept} local:${gone}`, `local:${kept}`]
+      .map((addresses) => serviceOf("x", { addresses }));
+    table.prepare([after]).commit();
+    table.release([before], [after]);
     assertEquals(Deno.lstatSync(kept).ino, inode);
     assert(!existsSync(gone));
-    table.closeAll();
+    table.releaseAll();
+    table.closeReleased();
+    assertEquals([...Deno.readDirSync(dir.path)], []);
+  }));
+
+Deno.test("systemListeners leave nothing of what was on trial: no socket file, no named pipe", () =>
+  leavesNothingOpen(() => {
+    using dir = new TempDir();
+    const table = new ListenerTable(systemListeners);
+    const tried = serviceOf("x", { addresses: `local:${dir.file("s")} fifo:${dir.file("fifo")}` });
+    table.prepare([tried]).commit();
+    assertEquals([...Deno.readDirSync(dir.path)].length, 2);
+    table.release([tried], []);
+    table.closeReleased();
     assertEquals([...Deno.readDirSync(dir.path)], []);
   }));
 

@@ -1,8 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Config } from "../../src/config/config.ts";
 import { ConfigError, formatProblem, type Problem } from "../../src/config/errors.ts";
 import { loadServices, type ServiceSource } from "../../src/master/load_services.ts";
-import { fakeLookup } from "../../src/testing/fake_lookup.ts";
+import { type FakeFile, fakeLookup } from "../../src/testing/fake_lookup.ts";
 import { TempDir } from "../support/temp.ts";
 
 const SOURCE: ServiceSource = {
@@ -175,7 +175,7 @@ Deno.test("loadServices() tells everything that is wrong with a hook's services 
   const { problems, services } = await loadServices({ ...SOURCE, directory: dir.path, hook });
   assertEquals(told(problems, dir.path), [
     'DIR/z.gcf:1: server-protocol: Cannot read "none": an unknown word, ' +
-    "expected one of auto, control, libzc, systemd",
+    "expected one of auto, control, inherit, libzc, systemd",
     'hook:1: server-proc-count: Cannot read "x": not a whole number, ' +
     "expected a whole number from 0 to 10000",
     'hook:1: server-command: Cannot run "./none": no such program, expected an executable file',
@@ -192,4 +192,44 @@ Deno.test("loadServices() tells everything that is wrong with a hook's services 
 Deno.test("loadServices() passes on what a hook throws", async () => {
   const hook = () => Promise.reject(new Error("the database is down"));
   await assertRejects(() => loadServices({ ...SOURCE, hook }), Error, "the database is down");
+});
+
+Deno.test("loadServices() has a fingerprint change with settings and with the command's files alone", async () => {
+  using dir = new TempDir();
+  const files: Record<string, FakeFile> = {
+    "/srv/good": { executable: "" },
+    "/srv/serve.ts": { executable: "one" },
+    "/srv/data": { executable: "one" },
+  };
+  const fingerprint = async () => {
+    const source = { cwd: "/srv", lookup: fakeLookup(files), directory: dir.path };
+    const { services: [service], problems } = await loadServices(source);
+    assertEquals(told(problems), []);
+    return service.fingerprint;
+  };
+  const write = (own: string) =>
+    dir.write("a.cf", `server-command = ./good serve.ts -x\nserver-service = 0:80\n${own}`);
+  write("");
+  const known = [await fingerprint()];
+  const isNew = async () => {
+    const next = await fingerprint();
+    const isKnown = known.includes(next);
+    known.push(next);
+    return !isKnown;
+  };
+  assert(!await isNew(), "nothing has changed");
+  files["/srv/data"] = { executable: "two" };
+  assert(!await isNew(), "a file that is not in the command");
+  dir.write("b.gcf", "");
+  assert(!await isNew(), "a file without a setting");
+  write("# a remark\n");
+  assert(!await isNew(), "a remark");
+  files["/srv/serve.ts"] = { executable: "two" };
+  assert(await isNew(), "a script among the words of the command");
+  files["/srv/good"] = { executable: "two" };
+  assert(await isNew(), "the program");
+  write("own = 1\n");
+  assert(await isNew(), "a setting of its own");
+  dir.write("b.gcf", "shared = 1\n");
+  assert(await isNew(), "a shared setting");
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import type { ServiceConfig } from "../../src/config/service.ts";
 import {
   type Action,
   decide,
@@ -6,40 +7,72 @@ import {
   nextStartMs,
   TERMINATE_GRACE_MS,
 } from "../../src/master/policy.ts";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import type { WorkerState } from "../../src/master/states.ts";
-import { advance, type Service, type Worker } from "../../src/master/tables.ts";
+import { advance, newService, type Service, type Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
 
 const NOW = 1_000_000;
-const GENERATION = 7;
+
+/** The generations: two that were in force before, the one in force, one undone, one on trial. */
+const GENERATIONS = { ancient: 5, old: 6, current: 7, undone: 8, trial: 9 } as const;
 
 interface Some {
   readonly state: WorkerState;
-  /** Whether it is of the generation in force; default yes. */
-  readonly current?: boolean;
+  /** Its version; default the one in force. */
+  readonly of?: keyof typeof GENERATIONS;
+  /** How long it has been ready; one that is `ready` has been for a second by default. */
+  readonly readyMs?: number;
+  /** How long ago it was started; a second by default. */
+  readonly ageMs?: number;
   /** Its deadline, from now. */
   readonly inMs?: number;
+}
+
+interface OnTrial {
+  readonly procCount?: number;
+  /** When it may start something, from now. */
+  readonly startInMs?: number;
+  readonly left?: number;
+  readonly failure?: string;
 }
 
 interface Situation {
   readonly name: string;
   readonly procCount?: number;
+  /** No version is in force. */
   readonly retired?: boolean;
+  /** What is on trial, if anything. */
+  readonly trial?: OnTrial;
+  /** Settings of all versions but the ready time-out of 30 s, without `server-`. */
+  readonly step?: number;
+  readonly soak?: number;
+  readonly readyTimeout?: number;
+  readonly maxGenerations?: number;
   /** When the service may start something, from now. */
   readonly startInMs?: number;
   readonly workers: readonly Some[];
-  /** What is to be done: `start 2`, or a worker's place in the list and what to do with it. */
+  /**
+   * What is to be done: `start 2`, or `try 2` for the version on trial, or a worker's place in the list
+   * and what to do with it.
+   */
   readonly actions: readonly string[];
   /** When to look again, from now. */
   readonly wakeInMs?: number;
+  /** How the trial stands; default `open`, where there is one. */
+  readonly verdict?: string;
 }
 
 const READY: Some = { state: "ready" };
 const STARTING: Some = { state: "starting" };
-const OLD: Some = { state: "ready", current: false };
-const OLD_STARTING: Some = { state: "starting", current: false };
+const DRAINING: Some = { state: "draining" };
+const OLD: Some = { state: "ready", of: "old" };
+const OLD_STARTING: Some = { state: "starting", of: "old" };
+const NEW: Some = { state: "ready", of: "trial" };
+const NEW_STARTING: Some = { state: "starting", of: "trial" };
+const UNDONE: Some = { state: "ready", of: "undone" };
 
-const SITUATIONS: readonly Situation[] = [
+const PLACES: readonly Situation[] = [
   { name: "a new service starts all at once", procCount: 3, workers: [], actions: ["start 3"] },
   { name: "a service of 0 processes starts none", procCount: 0, workers: [], actions: [] },
   {
@@ -53,7 +86,7 @@ const SITUATIONS: readonly Situation[] = [
     name: "who drains, is stopped, is killed or has detached holds no place",
     procCount: 2,
     workers: [
-      { state: "draining" },
+      DRAINING,
       { state: "stopping", inMs: 5 },
       { state: "killing" },
       { state: "detached" },
@@ -72,82 +105,26 @@ const SITUATIONS: readonly Situation[] = [
   },
   {
     name: "a full service waits for no start",
-    procCount: 1,
     startInMs: 60,
     workers: [READY],
     actions: [],
   },
   {
-    name: "the old ones stay while a new one is not there",
-    procCount: 2,
-    workers: [OLD, OLD, READY],
-    actions: ["start 1"],
-  },
-  {
-    name: "the old ones stay while a new one is not ready",
-    procCount: 2,
-    workers: [OLD, OLD, READY, STARTING],
-    actions: [],
-  },
-  {
-    name: "an old one that never served goes at once where another old one serves",
-    workers: [OLD, { state: "starting", current: false }, STARTING],
-    actions: ["1 softstop"],
-  },
-  {
-    name: "an old one that never served stays where no other old one serves",
-    workers: [{ state: "starting", current: false }, STARTING],
-    actions: [],
-  },
-  {
-    name: "the old ones go when all new ones are ready",
-    procCount: 2,
-    workers: [OLD, OLD_STARTING, READY, READY],
-    actions: ["0 softstop", "1 softstop"],
-  },
-  {
-    name:
-      "old ones that don't serve go as soon as another old one does, lest they become ever more",
-    procCount: 2,
-    workers: [OLD, OLD_STARTING, OLD_STARTING, STARTING],
-    actions: ["start 1", "1 softstop", "2 softstop"],
-  },
-  {
-    name: "old ones that don't serve stay while nobody else does",
-    procCount: 2,
-    workers: [OLD_STARTING, OLD_STARTING, STARTING],
-    actions: ["start 1"],
-  },
-  {
-    name: "old ones that are on their way already are told nothing twice",
-    workers: [
-      { state: "draining", current: false },
-      { state: "detached", current: false },
-      { state: "killing", current: false },
-      READY,
-    ],
-    actions: [],
-  },
-  {
-    name: "with a new count of 0 the old ones go at once",
-    procCount: 0,
-    workers: [OLD],
-    actions: ["0 softstop"],
-  },
-  {
     name: "a retired service soft-stops all of its workers, old and new, and starts none",
     retired: true,
-    procCount: 3,
-    workers: [READY, STARTING, OLD],
-    actions: ["0 softstop", "1 softstop", "2 softstop"],
+    workers: [READY, STARTING, OLD, UNDONE],
+    actions: ["0 softstop", "1 softstop", "2 softstop", "3 softstop"],
   },
   {
     name: "a retired service waits for no start",
     retired: true,
     startInMs: 60,
-    workers: [{ state: "draining" }],
+    workers: [DRAINING],
     actions: [],
   },
+];
+
+const DEADLINES: readonly Situation[] = [
   {
     name: "a deadline that is over is SIGTERM first",
     workers: [{ state: "draining", inMs: -1 }, READY],
@@ -189,41 +166,437 @@ const SITUATIONS: readonly Situation[] = [
   },
 ];
 
-function serviceIn({ procCount = 1, retired = false, startInMs = 0, workers }: Situation): Service {
-  const all = workers.map(({ state, current = true, inMs }, index): Worker => ({
-    id: index,
-    pid: 100 + index,
-    generation: current ? GENERATION : GENERATION - 1,
-    startedAtMs: NOW - 1_000,
-    state,
-    ...(inMs === undefined ? {} : { deadlineMs: NOW + inMs }),
-  }));
+const TRIALS: readonly Situation[] = [
+  {
+    name: "a version on trial is started beside the one in force, all of it at once",
+    procCount: 2,
+    trial: { procCount: 3 },
+    workers: [READY, READY],
+    actions: ["try 3"],
+  },
+  {
+    name: "a version on trial is started where nothing is in force",
+    retired: true,
+    trial: { procCount: 2 },
+    workers: [],
+    actions: ["try 2"],
+  },
+  {
+    name: "the version in force is kept whole during a trial",
+    procCount: 2,
+    trial: { procCount: 2 },
+    workers: [READY, NEW, NEW_STARTING],
+    actions: ["start 1"],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "nobody is stopped while a new one is not ready",
+    procCount: 2,
+    trial: { procCount: 2 },
+    workers: [READY, READY, NEW, NEW_STARTING],
+    actions: [],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "a trial has passed when all new ones are ready",
+    trial: { procCount: 2 },
+    workers: [READY, NEW, NEW],
+    actions: [],
+    verdict: "passed",
+  },
+  {
+    name: "a trial of 0 processes has passed from the beginning",
+    trial: { procCount: 0 },
+    workers: [READY],
+    actions: [],
+    verdict: "passed",
+  },
+  {
+    name: "a trial may have to wait with its starts, which those in force don't",
+    procCount: 2,
+    trial: { startInMs: 50 },
+    workers: [READY],
+    actions: ["start 1"],
+    wakeInMs: 50,
+  },
+  {
+    name: "those in force may have to wait, which a trial doesn't",
+    trial: {},
+    startInMs: 50,
+    workers: [],
+    actions: ["try 1"],
+    wakeInMs: 50,
+  },
+  {
+    name: "a proven one that has left counts, and is replaced",
+    trial: { procCount: 3, left: 1 },
+    workers: [READY, NEW, NEW_STARTING],
+    actions: ["try 1"],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "a trial passes with those that have left, where at least one is there",
+    trial: { procCount: 3, left: 2 },
+    workers: [READY, NEW, NEW_STARTING],
+    actions: ["try 1"],
+    verdict: "passed",
+  },
+  {
+    name: "a trial does not pass with those alone that have left",
+    trial: { procCount: 2, left: 2 },
+    workers: [READY, NEW_STARTING, NEW_STARTING],
+    actions: [],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "a trial that has failed starts nothing any more, and those in force do",
+    trial: { procCount: 2, failure: "because" },
+    workers: [NEW],
+    actions: ["start 1"],
+    verdict: "because",
+  },
+  {
+    name: "a new one that is not ready in time fails the trial, at that very time",
+    trial: { procCount: 2 },
+    workers: [READY, NEW, { ...NEW_STARTING, ageMs: 30_000 }],
+    actions: [],
+    verdict: "process 102 was not ready within 30 s",
+  },
+  {
+    name: "a new one may take all of its time to become ready",
+    trial: {},
+    workers: [READY, { ...NEW_STARTING, ageMs: 29_999 }],
+    actions: [],
+    wakeInMs: 1,
+  },
+  {
+    name: "each new one has its own time to become ready",
+    trial: { procCount: 2 },
+    readyTimeout: 5,
+    workers: [READY, { ...NEW_STARTING, ageMs: 100 }, { ...NEW_STARTING, ageMs: 4_000 }],
+    actions: [],
+    wakeInMs: 1_000,
+  },
+  {
+    name: "a ready time-out of 0 is without limit",
+    trial: {},
+    readyTimeout: 0,
+    workers: [READY, { ...NEW_STARTING, ageMs: 1_000_000 }],
+    actions: [],
+  },
+  {
+    name: "those in force have no time-out for becoming ready",
+    trial: {},
+    workers: [{ ...STARTING, ageMs: 40_000 }, { ...NEW_STARTING, ageMs: 10_000 }],
+    actions: [],
+    wakeInMs: 20_000,
+  },
+  {
+    name: "a trial waits for the end of the soak of each new one",
+    trial: { procCount: 2 },
+    soak: 10,
+    workers: [READY, { ...NEW, readyMs: 9_000 }, { ...NEW, readyMs: 4_000 }],
+    actions: [],
+    wakeInMs: 1_000,
+  },
+  {
+    name: "a trial has passed at the very end of the last soak",
+    trial: { procCount: 2 },
+    soak: 10,
+    workers: [READY, { ...NEW, readyMs: 12_000 }, { ...NEW, readyMs: 10_000 }],
+    actions: [],
+    verdict: "passed",
+  },
+];
+
+const STEPS: readonly Situation[] = [
+  {
+    name: "with a step only so many new ones are started",
+    procCount: 4,
+    trial: { procCount: 4 },
+    step: 2,
+    workers: [READY, READY, READY, READY],
+    actions: ["try 2"],
+  },
+  {
+    name: "with a step greater than needed no more are started than are wanted",
+    trial: { procCount: 2 },
+    step: 9,
+    workers: [READY],
+    actions: ["try 2"],
+  },
+  {
+    name: "with a step an old one goes for each new one that is ready, the oldest first",
+    procCount: 3,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, READY, READY, NEW],
+    actions: ["0 softstop"],
+  },
+  {
+    name: "with a step old ones that don't serve go first",
+    procCount: 3,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, STARTING, READY, NEW],
+    actions: ["1 softstop"],
+  },
+  {
+    name: "with a step nobody goes for one that has not soaked",
+    procCount: 2,
+    trial: { procCount: 2 },
+    step: 1,
+    soak: 3,
+    workers: [READY, READY, NEW],
+    actions: [],
+    wakeInMs: 2_000,
+  },
+  {
+    name: "with a step old ones that still drain take room",
+    procCount: 3,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [DRAINING, READY, READY, NEW],
+    actions: [],
+  },
+  {
+    name: "with a step the next is started when an old one has ended",
+    procCount: 3,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, READY, NEW],
+    actions: ["try 1"],
+  },
+  {
+    name: "with a step detached ones, and those of earlier reloads, take no room",
+    procCount: 2,
+    trial: { procCount: 2 },
+    step: 1,
+    workers: [READY, READY, { state: "detached" }, { state: "draining", of: "old" }],
+    actions: ["try 1"],
+  },
+  {
+    name: "with a step those of a failed reload that still drain take room",
+    procCount: 2,
+    trial: { procCount: 2 },
+    step: 1,
+    workers: [READY, READY, { state: "draining", of: "undone" }],
+    actions: [],
+  },
+  {
+    name: "with a step the last old one stays until the verdict, with room for all new ones",
+    procCount: 2,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, NEW, NEW],
+    actions: ["try 1"],
+  },
+  {
+    name: "with a step the missing ones of the version in force come first",
+    procCount: 2,
+    trial: { procCount: 2 },
+    step: 1,
+    workers: [READY],
+    actions: ["start 1", "try 1"],
+  },
+  {
+    name: "with a step the greater of both counts is the usual number",
+    procCount: 1,
+    trial: { procCount: 4 },
+    step: 1,
+    workers: [READY],
+    actions: ["try 4"],
+  },
+  {
+    name: "with a step a service shrinks without more processes than before and the step",
+    procCount: 4,
+    trial: { procCount: 2 },
+    step: 1,
+    workers: [READY, READY, READY, READY],
+    actions: ["try 1"],
+  },
+  {
+    name: "with a step a new service starts at once",
+    retired: true,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [],
+    actions: ["try 3"],
+  },
+];
+
+const AFTERWARDS: readonly Situation[] = [
+  {
+    name: "the old ones go when all new ones are ready",
+    procCount: 2,
+    workers: [OLD, OLD_STARTING, READY, READY],
+    actions: ["1 softstop", "0 softstop"],
+  },
+  {
+    name: "an old one stays for each new one that has ended again",
+    procCount: 3,
+    workers: [OLD, OLD, OLD, OLD_STARTING, READY, STARTING],
+    actions: ["3 softstop", "start 1", "0 softstop"],
+  },
+  {
+    name: "with a new count of 0 the old ones go at once",
+    procCount: 0,
+    workers: [OLD],
+    actions: ["0 softstop"],
+  },
+  {
+    name: "old ones that are on their way already are told nothing twice",
+    workers: [
+      { state: "draining", of: "old" },
+      { state: "detached", of: "old" },
+      { state: "killing", of: "old" },
+      READY,
+    ],
+    actions: [],
+  },
+  {
+    name: "those of an undone reload go at once, however few there are of the version in force",
+    procCount: 2,
+    workers: [STARTING, UNDONE, { ...UNDONE, state: "starting" }],
+    actions: ["1 softstop", "2 softstop", "start 1"],
+  },
+  {
+    name: "with a step those of an undone reload stay in the places that they have taken",
+    procCount: 3,
+    step: 1,
+    workers: [READY, UNDONE, UNDONE, { ...UNDONE, state: "starting" }],
+    actions: ["3 softstop"],
+  },
+  {
+    name: "with a step the version in force comes back as there is room",
+    procCount: 3,
+    step: 1,
+    workers: [READY, UNDONE, UNDONE],
+    actions: ["start 1"],
+  },
+  {
+    name: "with a step one of an undone reload goes when one in force is back",
+    procCount: 3,
+    step: 1,
+    workers: [READY, READY, UNDONE, UNDONE],
+    actions: ["2 softstop"],
+  },
+  {
+    name: "with a step and all in force back, those of an undone reload go",
+    procCount: 2,
+    step: 1,
+    workers: [READY, READY, UNDONE],
+    actions: ["2 softstop"],
+  },
+  {
+    name: "old generations up to the bound may drain",
+    maxGenerations: 2,
+    workers: [{ state: "draining", of: "ancient" }, { state: "draining", of: "old" }, READY],
+    actions: [],
+  },
+  {
+    name: "the oldest generation beyond the bound is ended, all of it",
+    maxGenerations: 1,
+    workers: [
+      { state: "draining", of: "old" },
+      { state: "draining", of: "ancient" },
+      { state: "draining", of: "ancient", inMs: 50 },
+      READY,
+    ],
+    actions: ["1 terminate", "2 terminate"],
+    wakeInMs: 50,
+  },
+  {
+    name: "generations that still serve, that have detached or are stopped already don't count",
+    maxGenerations: 1,
+    trial: {},
+    workers: [
+      DRAINING,
+      { state: "detached", of: "old" },
+      { state: "stopping", of: "old", inMs: 9 },
+      { state: "draining", of: "ancient" },
+      { state: "draining", of: "trial" },
+      READY,
+      NEW_STARTING,
+    ],
+    actions: [],
+    wakeInMs: 9,
+  },
+];
+
+const SITUATIONS = [...PLACES, ...DEADLINES, ...TRIALS, ...STEPS, ...AFTERWARDS];
+
+function serviceIn(situation: Situation): Service {
+  const { procCount = 1, retired, trial, startInMs = 0, step, soak, readyTimeout } = situation;
+  const settings = {
+    ...(step && { "server-reload-step": `${step}` }),
+    ...(soak && { "server-soak": `${soak}` }),
+    ...(readyTimeout !== undefined && { "server-ready-timeout": `${readyTimeout}` }),
+  };
+  const config = serviceOf("x", { procCount, settings });
+  const tried = serviceOf("x", { procCount: trial?.procCount, settings });
   return {
-    config: serviceOf("x", { procCount }),
-    generation: GENERATION,
-    retired,
+    ...newService("x"),
+    ...(!retired && { current: { config, generation: GENERATIONS.current } }),
+    ...(trial && {
+      trial: {
+        config: tried,
+        generation: GENERATIONS.trial,
+        startAtMs: NOW + (trial.startInMs ?? 0),
+        left: trial.left ?? 0,
+        ...(trial.failure && { failure: trial.failure }),
+      },
+    }),
     startAtMs: NOW + startInMs,
-    workers: new Set(all),
+    workers: new Set(situation.workers.map((some, id) => workerIn(some, { id, config }))),
   };
 }
 
-const show = (action: Action): string =>
-  action.do === "start" ? `start ${action.count}` : `${action.worker.id} ${action.do}`;
+function workerIn(
+  { state, of = "current", readyMs = 1_000, ageMs = 1_000, inMs }: Some,
+  { id, config }: { readonly id: number; readonly config: ServiceConfig },
+): Worker {
+  return {
+    id,
+    pid: 100 + id,
+    generation: GENERATIONS[of],
+    config,
+    startedAtMs: NOW - ageMs,
+    place: NEW_PLACE,
+    state,
+    ...(state === "ready" && { readyAtMs: NOW - readyMs }),
+    ...(inMs !== undefined && { deadlineMs: NOW + inMs }),
+  };
+}
+
+const decideNow = (service: Service, { maxGenerations = Infinity }: Situation) =>
+  decide(service, { nowMs: NOW, maxGenerations });
+
+function show(action: Action): string {
+  if (action.do !== "start") return `${action.worker.id} ${action.do}`;
+  const isTrial = action.version.generation === GENERATIONS.trial;
+  return `${isTrial ? "try" : "start"} ${action.count}`;
+}
 
 /** What the supervisor does about an action, as far as the tables tell. */
 function perform(service: Service, action: Action): void {
   if (action.do !== "start") {
-    assert(advance(action.worker, action.do), `${show(action)} means nothing to its worker`);
+    const { worker, do: event } = action;
+    assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
+    assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
     return;
   }
+  const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
     service.workers.add({
       id,
       pid: id,
-      generation: service.generation,
+      generation,
+      config,
       startedAtMs: NOW,
+      place: NEW_PLACE,
       state: "starting",
     });
   }
@@ -231,25 +604,26 @@ function perform(service: Service, action: Action): void {
 
 for (const situation of SITUATIONS) {
   Deno.test(`decide(): ${situation.name}`, () => {
-    const service = serviceIn(situation);
-    const { actions, wakeAtMs } = decide(service, NOW);
+    const { actions, wakeAtMs, verdict } = decideNow(serviceIn(situation), situation);
     assertEquals(actions.map(show), situation.actions);
     assertEquals(wakeAtMs === undefined ? undefined : wakeAtMs - NOW, situation.wakeInMs);
+    const told = verdict?.is === "failed" ? verdict.reason : verdict?.is;
+    assertEquals(told, situation.verdict ?? (situation.trial && "open"));
   });
 
   Deno.test(`decide() asks for nothing more when this is done: ${situation.name}`, () => {
     const service = serviceIn(situation);
-    for (const action of decide(service, NOW).actions) perform(service, action);
-    assertEquals(decide(service, NOW).actions.map(show), []);
+    for (const action of decideNow(service, situation).actions) perform(service, action);
+    assertEquals(decideNow(service, situation).actions.map(show), []);
   });
 }
 
 Deno.test("decide() changes nothing by itself", () => {
   for (const situation of SITUATIONS) {
     const service = serviceIn(situation);
-    const before = structuredClone([...service.workers]);
-    decide(service, NOW);
-    assertEquals([...service.workers], before);
+    const before = structuredClone({ ...service, workers: [...service.workers] });
+    decideNow(service, situation);
+    assertEquals({ ...service, workers: [...service.workers] }, before);
   }
 });
 

@@ -15,6 +15,7 @@ const LOOKUP = fakeLookup({
   "/srv/bin/dir.ts": "directory",
   "/srv/run.sh": { executable: "#!/bin/sh" },
   "/srv/deno.sh": { executable: "#!/usr/bin/env -S deno run -A" },
+  "/srv/limited.sh": { executable: "#!/usr/bin/env -S deno run --allow-net" },
   "/srv/denounce": { executable: "#!/usr/bin/denounce" },
   "/usr/bin/node": { executable: "\x7fELF" },
   "/usr/local/bin/tool": "file",
@@ -147,9 +148,19 @@ Deno.test("programOf() looks where the program will be after the change of root"
 for (
   const [command, protocol] of [
     ["bin/server.ts", "control"],
-    ["deno run bin/server.ts", "control"],
-    ["/opt/deno run bin/server.ts", "control"],
+    ["deno run -A bin/server.ts", "control"],
+    ["deno run -q --allow-ffi --allow-read bin/server.ts", "control"],
+    ["deno run -c deno.json -RNA bin/server.ts", "control"],
+    ["/opt/deno run --allow-all bin/server.ts", "control"],
+    ["deno task serve", "control"],
     ["./deno.sh", "control"],
+    ["deno run bin/server.ts", "inherit"],
+    ["deno run --allow-net bin/server.ts -A", "inherit"],
+    ["deno run -R=/A bin/server.ts", "inherit"],
+    ["deno run --allow-ffi=/usr/lib bin/server.ts", "inherit"],
+    ["deno run -A --deny-ffi bin/server.ts", "inherit"],
+    ["/opt/deno run bin/server.ts", "inherit"],
+    ["./limited.sh", "inherit"],
     ["./run.sh", "libzc"],
     ["./denounce", "libzc"],
     ["bin/imapd", "libzc"],
@@ -158,6 +169,23 @@ for (
 ) {
   Deno.test(`protocolOf() takes ${command} for a program that speaks ${protocol}`, () => {
     assertEquals(protocolOf(withCommand(command), { lookup: LOOKUP, cwd }), protocol);
+  });
+}
+
+for (
+  const [permissions, protocol, flags] of [
+    ["all", "control", ["-A"]],
+    ["none", "inherit", ["--no-prompt"]],
+    ["--allow-net", "inherit", ["--no-prompt", "--allow-net"]],
+    ["--allow-ffi --allow-read", "control", ["--no-prompt", "--allow-ffi", "--allow-read"]],
+    ["--allow-all --deny-ffi", "inherit", ["--no-prompt", "--allow-all", "--deny-ffi"]],
+  ] as const
+) {
+  Deno.test(`programOf() and protocolOf() run a script with server-permissions ${permissions}`, () => {
+    const service = withCommand("bin/server.ts", { "server-permissions": permissions });
+    const place = { lookup: LOOKUP, cwd };
+    assertEquals(programOf(service, place).args, ["run", ...flags, "bin/server.ts"]);
+    assertEquals(protocolOf(service, place), protocol);
   });
 }
 

@@ -1,11 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import {
   type Outcome,
   TRANSITIONS,
   type WorkerEvent,
   type WorkerState,
 } from "../../src/master/states.ts";
-import { advance, isServing, type Worker } from "../../src/master/tables.ts";
+import { advance, isProven, isServing, type Worker } from "../../src/master/tables.ts";
+import { serviceOf } from "./service_configs.ts";
 
 const EVENTS = ["ready", "softstop", "terminate", "kill", "detach", "exit"] as const;
 
@@ -23,7 +25,8 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  return { id: 1, pid: 100, generation: 1, startedAtMs: 0, state };
+  const config = serviceOf("x");
+  return { id: 1, pid: 100, generation: 1, config, startedAtMs: 0, place: NEW_PLACE, state };
 }
 
 for (const state of STATES) {
@@ -97,4 +100,14 @@ Deno.test("advance() changes the state and says so, or leaves it and says that",
 
 Deno.test("isServing() counts starting and ready workers, and no others", () => {
   assertEquals(STATES.filter((state) => isServing(worker(state))), ["starting", "ready"]);
+});
+
+Deno.test("isProven() wants a worker to be ready, and to have lived for its soak since", () => {
+  const config = serviceOf("x", { settings: { "server-soak": "5" } });
+  const starting: Worker = { ...worker("starting"), config };
+  assert(!isProven(starting, 1_000_000));
+  const ready: Worker = { ...worker("ready"), config, readyAtMs: 1_000 };
+  assert(!isProven(ready, 5_999));
+  assert(isProven(ready, 6_000));
+  assert(isProven({ ...ready, config: serviceOf("x") }, 1_000), "without a soak, at once");
 });

@@ -1,65 +1,21 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
-import type { ServiceConfig } from "../../src/config/service.ts";
 import {
   DRAIN_GRACE_MS,
   EARLY_DEATH_MS,
   LOST_GRACE_MS,
+  SOFTSTOP_ANSWER_MS,
   TERMINATE_GRACE_MS,
+  UNREADY_ANSWER_MS,
 } from "../../src/master/policy.ts";
-import { Supervisor } from "../../src/master/supervisor.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
-import { FakeLauncher, type FakeWorker } from "../../src/testing/fake_launcher.ts";
-import { FakeListeners } from "../../src/testing/fake_listeners.ts";
+import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
 import { serviceOf } from "./service_configs.ts";
-
-/** Longer than any process lives that counts as having died early. */
-const A_WHILE_MS = 10 * EARLY_DEATH_MS;
-
-/** A supervisor between fakes. */
-class Scene {
-  readonly clock = new FakeClock();
-  readonly launcher = new FakeLauncher();
-  readonly listeners = new FakeListeners();
-  readonly log: string[] = [];
-  readonly supervisor = new Supervisor({
-    clock: this.clock,
-    launcher: this.launcher,
-    listeners: this.listeners,
-    log: (text) => this.log.push(text),
-  });
-
-  /** Puts services into force and makes all workers of them ready, a while ago. */
-  static running(...services: ServiceConfig[]): Scene {
-    const scene = new Scene();
-    scene.supervisor.apply(services);
-    for (const worker of scene.launcher.running) worker.listener.onReady();
-    scene.clock.advance(A_WHILE_MS);
-    return scene;
-  }
-
-  get running(): readonly FakeWorker[] {
-    return this.launcher.running;
-  }
-
-  /** The workers that were started since the last call. */
-  fresh(): readonly FakeWorker[] {
-    return this.launcher.workers.slice(this.#seen, this.#seen = this.launcher.workers.length);
-  }
-  #seen = 0;
-}
-
-/** Whether a promise is settled by now. */
-async function isSettled(promise: Promise<unknown>): Promise<boolean> {
-  const pending = Symbol();
-  await Promise.resolve();
-  return await Promise.race([promise, Promise.resolve(pending)]) !== pending;
-}
+import { A_WHILE_MS, isSettled, Scene } from "./scene.ts";
 
 Deno.test("Supervisor starts all processes at once, each with its service's listeners", () => {
   const scene = new Scene();
   const web = serviceOf("web", { addresses: "b://0:81, a://0:80", procCount: 2 });
-  scene.supervisor.apply([web, serviceOf("mail")]);
+  scene.supervisor.start([web, serviceOf("mail")]);
   assertEquals(scene.running.map(({ request }) => request.service.id), ["web", "web", "mail"]);
   const [first, second] = scene.running;
   const keys = first.request.fds.map((fd) => scene.listeners.addresses.get(fd));
@@ -132,7 +88,7 @@ for (
 
   Deno.test(`Supervisor waits before it fills the place of a worker that ${how} too early`, () => {
     const scene = new Scene();
-    scene.supervisor.apply([serviceOf("x")]);
+    scene.supervisor.start([serviceOf("x")]);
     scene.fresh()[0].listener.onReady();
     leave(scene.running[0]);
     assertEquals(scene.fresh().length, 0);
@@ -144,87 +100,14 @@ for (
 Deno.test("Supervisor tries a start that failed again, and says so each time", () => {
   const scene = new Scene();
   scene.launcher.refusal = new Error("Cannot run it");
-  scene.supervisor.apply([serviceOf("x", { procCount: 3 })]);
+  scene.supervisor.start([serviceOf("x", { procCount: 3 })]);
   assertEquals(scene.log, ["x: Cannot run it; it is tried again in 100 ms"]);
   scene.clock.advance(EARLY_DEATH_MS);
   assertEquals(scene.log.length, 2);
   scene.launcher.refusal = undefined;
-  scene.clock.advance(EARLY_DEATH_MS);
+  scene.clock.advance(2 * EARLY_DEATH_MS);
   assertEquals(scene.running.length, 3);
   assertEquals(scene.clock.pending, 0);
-});
-
-Deno.test("Supervisor soft-stops the old workers when the last of the new ones is ready", () => {
-  const service = serviceOf("x", { procCount: 2 });
-  const scene = Scene.running(service);
-  const old = [...scene.running];
-  scene.fresh();
-  scene.supervisor.apply([service]);
-  const [first, second] = scene.fresh();
-  first.listener.onReady();
-  assertEquals(old.map(({ told }) => told), [[], []]);
-  second.listener.onReady();
-  assertEquals(old.map(({ told }) => told), [["softstop"], ["softstop"]]);
-  assertEquals([first.told, second.told], [[], []]);
-});
-
-Deno.test("Supervisor replaces no old worker that ends while the new ones start", () => {
-  const service = serviceOf("x");
-  const scene = Scene.running(service);
-  const [old] = scene.running;
-  scene.supervisor.apply([service]);
-  scene.fresh();
-  old.exit("SIGKILL");
-  scene.clock.advance(A_WHILE_MS);
-  assertEquals(scene.fresh().length, 0);
-});
-
-Deno.test("Supervisor starts a service anew at a reload, however its old processes fared", () => {
-  const service = serviceOf("x");
-  const scene = new Scene();
-  scene.supervisor.apply([service]);
-  scene.running[0].exit();
-  assertEquals(scene.running.length, 0);
-  scene.supervisor.apply([service]);
-  assertEquals(scene.running.length, 1);
-});
-
-Deno.test("Supervisor keeps a listener that is named again, opens new ones, closes the others", () => {
-  const scene = Scene.running(serviceOf("x", { addresses: "0:80 0:81" }));
-  const kept = scene.running[0].request.fds[1];
-  const plan = scene.supervisor.apply([serviceOf("y", { addresses: "0:81 0:82" })]);
-  assertEquals(scene.listeners.keys, ["inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
-  assertEquals(scene.listeners.addresses.get(kept), "inet:0.0.0.0:81");
-  assertEquals(plan, {
-    kept: ["inet:0.0.0.0:81"],
-    opened: ["inet:0.0.0.0:82"],
-    closed: ["inet:0.0.0.0:80"],
-    added: ["y"],
-    removed: ["x"],
-    replaced: [],
-  });
-});
-
-Deno.test("Supervisor soft-stops the workers of a service that is gone, and starts none", () => {
-  const scene = Scene.running(serviceOf("x"), serviceOf("y"));
-  const [x] = scene.running;
-  scene.supervisor.apply([serviceOf("y")]);
-  assertEquals(x.told, ["softstop"]);
-  scene.fresh();
-  x.exit();
-  scene.clock.advance(A_WHILE_MS);
-  assertEquals(scene.fresh().length, 0);
-});
-
-Deno.test("Supervisor takes a service back that was gone while its old workers still drain", () => {
-  const scene = Scene.running(serviceOf("x"));
-  const [old] = scene.running;
-  scene.supervisor.apply([]);
-  scene.fresh();
-  const plan = scene.supervisor.apply([serviceOf("x")]);
-  assertEquals(plan.added, ["x"]);
-  assertEquals(scene.fresh().length, 1);
-  assertEquals(old.told, ["softstop"]);
 });
 
 Deno.test("Supervisor changes nothing when a listener can't be opened, and tells of every one", () => {
@@ -236,7 +119,7 @@ Deno.test("Supervisor changes nothing when a listener can't be opened, and tells
     serviceOf("x", { addresses: "0:81" }),
     serviceOf("y", { addresses: "0:82 0:83" }),
   ];
-  const error = assertThrows(() => scene.supervisor.apply(wanted), ConfigError);
+  const error = assertThrows(() => scene.supervisor.reload(wanted), ConfigError);
   assertEquals(error.problems.map(({ file }) => file), ["x", "y"]);
   assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80"]);
   assertEquals(scene.running, [worker]);
@@ -253,11 +136,11 @@ Deno.test("Supervisor puts no configuration into force of which something is kno
   const good = [serviceOf("x", { addresses: "0:80 0:81" })];
   const bad = [serviceOf("x", { addresses: "0:80 0:81 0:82" })];
   assertEquals(
-    assertThrows(() => scene.supervisor.apply(good, known), ConfigError).problems,
+    assertThrows(() => scene.supervisor.reload(good, known), ConfigError).problems,
     known,
   );
   assertEquals(
-    assertThrows(() => scene.supervisor.apply(bad, known), ConfigError).problems.length,
+    assertThrows(() => scene.supervisor.reload(bad, known), ConfigError).problems.length,
     2,
   );
   assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80"]);
@@ -279,6 +162,34 @@ Deno.test("Supervisor ends a draining worker some seconds after its own word is 
   assertEquals(worker.told.length, 2);
 });
 
+Deno.test("Supervisor ends a worker that does not answer to a soft stop, sooner one never ready", () => {
+  const scene = new Scene();
+  scene.supervisor.start([serviceOf("x"), serviceOf("y")]);
+  const [ready, unready] = scene.running;
+  ready.listener.onReady();
+  scene.supervisor.reload([]);
+  assertEquals([ready.told, unready.told], [["softstop"], ["softstop"]]);
+  scene.clock.advance(UNREADY_ANSWER_MS - 1);
+  assertEquals(unready.told, ["softstop"]);
+  scene.clock.advance(1);
+  assertEquals([ready.told, unready.told], [["softstop"], ["softstop", "SIGTERM"]]);
+  scene.clock.advance(SOFTSTOP_ANSWER_MS - UNREADY_ANSWER_MS - 1);
+  assertEquals(ready.told, ["softstop"]);
+  scene.clock.advance(1);
+  assertEquals(ready.told, ["softstop", "SIGTERM"]);
+});
+
+Deno.test("Supervisor trusts the word of a worker that answers to a soft stop", () => {
+  const scene = Scene.running(serviceOf("x"));
+  const [worker] = scene.running;
+  scene.supervisor.reload([]);
+  worker.listener.onDraining(3_600);
+  scene.clock.advance(3_600_000 + DRAIN_GRACE_MS - 1);
+  assertEquals(worker.told, ["softstop"]);
+  scene.clock.advance(1);
+  assertEquals(worker.told, ["softstop", "SIGTERM"]);
+});
+
 Deno.test("Supervisor ends and replaces a worker whose control socket is lost", () => {
   const scene = Scene.running(serviceOf("x"));
   const [worker] = scene.running;
@@ -297,7 +208,8 @@ Deno.test("Supervisor never signals a worker that has detached", async () => {
   worker.listener.onDetach();
   worker.listener.onDraining(0);
   worker.listener.onLost();
-  scene.supervisor.apply([serviceOf("x")]);
+  scene.supervisor.reload([serviceOf("x")]);
+  for (const other of scene.running) other.listener.onReady();
   scene.clock.advance(3_600_000);
   const stopped = scene.supervisor.stop(5_000);
   scene.supervisor.hasten();
@@ -341,7 +253,7 @@ Deno.test("Supervisor.stop() settles at once where nothing runs", async () => {
 Deno.test("Supervisor.stop() starts nothing that was still to be started", () => {
   const scene = new Scene();
   scene.launcher.refusal = new Error("not now");
-  scene.supervisor.apply([serviceOf("x")]);
+  scene.supervisor.start([serviceOf("x")]);
   scene.supervisor.stop(1_000);
   scene.launcher.refusal = undefined;
   assertEquals(scene.clock.pending, 0);
@@ -354,6 +266,7 @@ for (const timeoutMs of [35_000, TERMINATE_GRACE_MS, 500, 0]) {
     const scene = Scene.running(serviceOf("x"));
     const [worker] = scene.running;
     scene.supervisor.stop(timeoutMs);
+    worker.listener.onDraining(3_600);
     const terminateMs = Math.max(timeoutMs - TERMINATE_GRACE_MS, 0);
     scene.clock.advance(terminateMs);
     assert(worker.told.includes("SIGTERM"));

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertThrows,
+} from "@std/assert";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { socketPair } from "../../src/os/socket.ts";
 import { serveHttp } from "../../src/server/http_service.ts";
@@ -58,6 +65,10 @@ async function commanded(address: string): Promise<void> {
           return commands[pathname](request);
         });
         console.log("serving");
+        Deno.addSignalListener("SIGUSR2", () => {
+          console.log("busy");
+          for (const end = performance.now() + 1300; performance.now() < end;);
+        });
       },
       beforeSoftstop() {
         console.log("stopping");
@@ -305,6 +316,59 @@ Deno.test("serveHttp() keeps a WebSocket after the stop, until its server ends",
   server.process.signal("SIGTERM");
   await within(closed, { what: "the end of the socket" });
   assertEquals((await server.process.ended()).code, 0);
+});
+
+for (const unix of [false, true]) {
+  const kind = unix ? "unix" : "inet";
+  test(`ends at the stop when its WebSockets are gone (${kind})`, async (server) => {
+    using socket = await server.connect();
+    await socket.send(
+      "GET /socket HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assertEquals((await socket.answer()).status, 101);
+    await server.softstop();
+    socket[Symbol.dispose]();
+    // Far less than the 30 s that it may take.
+    await server.process.succeeds();
+  }, { unix });
+}
+
+test("closes idle connections at the stop when the WebSockets beside them are gone", async (server) => {
+  using idle = await server.connect();
+  assertEquals((await idle.get("/")).status, 200);
+  const socket = new WebSocket(`ws://127.0.0.1:${server.target}/socket`);
+  const opened = new Promise((resolve) => socket.onopen = resolve);
+  await within(opened, { what: "a WebSocket" });
+  await server.softstop();
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  socket.close();
+  await within(closed, { what: "the end of the socket" });
+  await idle.ended();
+  await server.process.succeeds();
+});
+
+test("ends at the stop at once when no client is there", async (server) => {
+  using client = await server.connect();
+  assertEquals((await client.get("/")).status, 200);
+  client[Symbol.dispose]();
+  const since = performance.now();
+  await server.softstop();
+  await server.process.succeeds();
+  // Less than the pause after which a connection is taken for idle.
+  assertLess(performance.now() - since, 900);
+});
+
+test("answers at the stop what has arrived while it was busy", async (server) => {
+  using client = await server.connect();
+  assertEquals((await client.get("/")).status, 200);
+  await server.softstop();
+  // Now it is busy for longer than a connection may be quiet.
+  server.process.signal("SIGUSR2");
+  await server.process.prints(/busy\n/);
+  await client.request("/");
+  assertEquals((await client.answer()).headers.get("connection"), "close");
+  await server.process.succeeds();
 });
 
 Deno.test("serveHttp() after the stop accepts nothing, and its server ends", async () => {

@@ -54,6 +54,13 @@ async function called({ calls }: Ends, ...expected: string[]): Promise<void> {
   assertEquals(calls, expected);
 }
 
+test("takes the numbers of descriptors that were inherited, and no others then", async (ends) => {
+  start(ends, [{ ...GRANT, fd: 20 }, { name: "", type: "unix", address: "./s", fd: 7 }], 0);
+  const { services, isInherited } = await ends.link.started;
+  assertEquals(services.map(({ fd, address }) => [fd, address]), [[20, "0:143"], [7, "./s"]]);
+  assertEquals(isInherited, true);
+});
+
 test("takes the services and their descriptors from the first message", async (ends) => {
   start(ends, [GRANT, { name: "", type: "fifo", address: "fifo:/run/p" }]);
   const { services } = await ends.link.started;

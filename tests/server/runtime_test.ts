@@ -335,7 +335,7 @@ for (
     ]);
     const { code, stdout, stderr } = await child.ended();
     assertEquals([code, stdout], [1, ""], stderr);
-    assertMatch(stderr, /^Requires .* access.*, run again with the --allow-.* flag/);
+    assertMatch(stderr, /: Requires .* access.*, run again with the --allow-.* flag\n$/);
     assert(!/\n +at /.test(stderr), `a stack is of no use here: ${stderr}`);
   });
 }

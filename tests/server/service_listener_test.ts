@@ -132,7 +132,7 @@ for (const kind of LISTENER_KINDS) {
   );
 }
 
-for (const kind of ["inet", "inet by node:net"] as const) {
+for (const kind of ["inet", "inet by node:net", "inet by descriptor"] as const) {
   Deno.test(`ServiceListener (${kind}) survives connections that are reset while they wait`, () =>
     leavesNothingOpen(async () => {
       using open = testListener(kind);

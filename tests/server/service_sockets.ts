@@ -9,6 +9,7 @@ import {
   type ListenAddress,
   openListener,
 } from "../../src/os/socket.ts";
+import { FdListener } from "../../src/server/fd_listener.ts";
 import { listenNode } from "../../src/server/node_listener.ts";
 import { openServiceListener, ServiceListener } from "../../src/server/service_listener.ts";
 import { TempDir } from "../support/temp.ts";
@@ -48,8 +49,15 @@ export function connectTo({ addr }: Pick<ServiceSocket, "addr">): Promise<Deno.C
     : Deno.connect({ hostname: addr.hostname, port: addr.port });
 }
 
-/** The four ways in which a server comes to its connections. */
-export const LISTENER_KINDS = ["inet", "unix", "inet by node:net", "unix by node:net"] as const;
+/** The ways in which a server comes to its connections. */
+export const LISTENER_KINDS = [
+  "inet",
+  "unix",
+  "inet by node:net",
+  "unix by node:net",
+  "inet by descriptor",
+  "unix by descriptor",
+] as const;
 
 /** A listener with what a client needs. Declare it with `using`. */
 export interface TestListener extends Disposable {
@@ -66,9 +74,12 @@ export function testListener(kind: typeof LISTENER_KINDS[number]): TestListener 
   const dir = new TempDir();
   const [fdType, fallback] = kind.split(" by ");
   const socket = fdType === "inet" ? inetSocket() : unixSocket(dir.file("socket"));
-  const listener = fallback
-    ? new ServiceListener(listenNode(socket.fd, socket.addr), socket.addr)
-    : openServiceListener(socket.fd, socket.fdType);
+  const { fd, addr } = socket;
+  const listener = fallback === undefined
+    ? openServiceListener(fd, socket.fdType)
+    : fallback === "descriptor"
+    ? new ServiceListener(new FdListener(fd, addr), addr, { fd })
+    : new ServiceListener(listenNode(fd, addr), addr);
   return {
     listener,
     socket,

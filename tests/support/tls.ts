@@ -1,9 +1,11 @@
 /**
- * A certificate for `localhost` and 127.0.0.1 that signs itself, and its key: for tests only, known
- * to everybody, valid from 2020 to 2120.
+ * Certificates for `localhost` and 127.0.0.1 that sign themselves: one that is for tests only, known
+ * to everybody, valid from 2020 to 2120, and such as are made when they are needed; and a client.
  *
  * @module
  */
+import type { TempDir } from "./temp.ts";
+import { within } from "./wait.ts";
 
 /** The certificate, which is also the one that clients have to trust. */
 export const TEST_CERT = `-----BEGIN CERTIFICATE-----
@@ -25,3 +27,69 @@ VURzYYzjQawKwtcECsGiP6aPR6mhRANCAAQblI5R3u7UDQYjCxUafTaWn/FcSC2E
 Pu2FDKUKR3Laoy+xOtZyYZHmBAPfCAjLLIK2o+NZHKZtP3u4XGFba0lV
 -----END PRIVATE KEY-----
 `;
+
+/** Files with a certificate and its key. */
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/**
+ * Writes {@linkcode TEST_CERT} and {@linkcode TEST_KEY} into a directory.
+ *
+ * @param dir The directory.
+ */
+export function testCertificate(dir: TempDir): CertificateFiles {
+  return {
+    certFile: dir.write("test.crt", TEST_CERT),
+    keyFile: dir.write("test.key", TEST_KEY),
+  };
+}
+
+/**
+ * Makes a certificate for `localhost` that nobody else has, by openssl.
+ *
+ * @param dir Where its files are put.
+ * @param name What they are called.
+ */
+export async function makeCertificate(dir: TempDir, name: string): Promise<CertificateFiles> {
+  const files = { certFile: dir.file(`${name}.crt`), keyFile: dir.file(`${name}.key`) };
+  // Not the machine's settings, by which it may come out as that of an authority.
+  const config = dir.write(
+    `${name}.cnf`,
+    "[req]\nprompt=no\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\nCN=localhost\n" +
+      "[ext]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n",
+  );
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  const out = ["-out", files.certFile, "-keyout", files.keyFile];
+  const { success, stderr } = await new Deno.Command("openssl", {
+    args: ["req", "-x509", "-config", config, "-days", "2", ...curve, ...out],
+  }).output();
+  if (!success) throw new Error(`Cannot make a certificate: ${new TextDecoder().decode(stderr)}`);
+  return files;
+}
+
+/**
+ * Runs a client in Python, whose library tells an end without close_notify from one with it.
+ *
+ * @param script Its source. `context` is there, which trusts the certificate; arguments are in `sys.argv`
+ * from 2 on.
+ * @param args Its arguments.
+ * @param trusted The certificate to trust.
+ * @returns What it prints.
+ */
+export async function pythonClient(
+  script: string,
+  args: readonly (string | number)[],
+  trusted: string = TEST_CERT,
+): Promise<string> {
+  const head =
+    "import socket, ssl, sys\ncontext = ssl.create_default_context(cadata=sys.argv[1])\n";
+  const output = new Deno.Command("python3", {
+    args: ["-c", head + script, trusted, ...args.map(String)],
+  }).output();
+  const { success, stdout, stderr } = await within(output, { what: "the end of a Python client" });
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`Cannot finish a Python client: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout).trim();
+}

@@ -1,0 +1,88 @@
+/**
+ * The permissions of a server: flags of `deno run`, in `server-permissions` or in a command.
+ *
+ * @module
+ */
+import { splitCommand } from "./command.ts";
+import { cannot } from "./errors.ts";
+
+/** How a `server-permissions` is written. */
+export const PERMISSIONS_FORM =
+  "all, none, or flags of deno run such as --allow-read=/srv/www --allow-net=127.0.0.1:5432";
+
+const ALL = "-A";
+
+/** Whoever starts a server can't answer a question of it. */
+const NO_PROMPT = "--no-prompt";
+
+const FLAG = /^--(allow|deny|ignore)-(all|read|write|net|env|sys|run|ffi|import)(=[^]+)?$/;
+
+/** Flags of `deno run` whose value is the next word. */
+const WITH_VALUE: ReadonlySet<string> = new Set([
+  ...["-c", "--config", "--import-map", "--cert", "--location", "--seed", "--conditions"],
+  ...["--preload", "--import", "--require", "--ext", "-L", "--log-level"],
+]);
+
+/**
+ * Reads a `server-permissions`.
+ *
+ * @param text The value; its words are quoted as in a shell.
+ * @returns The flags for `deno run`.
+ * @throws {TypeError} When a word is none of the flags.
+ * @throws {SyntaxError} When a quote isn't closed.
+ *
+ * @example
+ * ```ts
+ * import { parsePermissions } from "./permissions.ts";
+ *
+ * console.assert(parsePermissions("--allow-env").join(" ") === "--no-prompt --allow-env");
+ * ```
+ */
+export function parsePermissions(text: string): readonly string[] {
+  const words = splitCommand(text);
+  if (words.length === 1 && words[0] === "all") return [ALL];
+  if (words.length === 1 && words[0] === "none") return [NO_PROMPT];
+  const odd = words.find((word) => !FLAG.test(word));
+  if (words.length > 0 && odd === undefined) return [NO_PROMPT, ...words];
+  const found = odd === undefined ? "nothing" : `"${odd}", which is none of these`;
+  throw new TypeError(cannot("read", text, { found, expected: PERMISSIONS_FORM }));
+}
+
+/**
+ * Whether these are the permissions of a script without a `server-permissions`.
+ *
+ * @param flags What {@linkcode parsePermissions} returned.
+ */
+export function areAllPermissions(flags: readonly string[]): boolean {
+  return flags.length === 1 && flags[0] === ALL;
+}
+
+/**
+ * Whether a program that Deno runs may use FFI. What is not sure is a no: a server that may use it
+ * all the same works without its master knowing.
+ *
+ * @param args The arguments of Deno, the subcommand included or not; those of the script are not
+ * looked at.
+ */
+export function grantsFfi(args: readonly string[]): boolean {
+  const flags = flagsOf(args);
+  if (flags.some((flag) => /^--deny-ffi(=|$)/.test(flag))) return false;
+  // A part of it, --allow-ffi=PATH, is not enough to look at memory.
+  return flags.some((flag) =>
+    flag === "--allow-ffi" || flag === "--allow-all" || /^-[A-Za-z]*A/.test(flag)
+  );
+}
+
+/** The flags before the script. */
+function flagsOf(args: readonly string[]): string[] {
+  const flags: string[] = [];
+  const subcommand = args.indexOf("run");
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (i === subcommand) continue;
+    if (!arg.startsWith("-") || arg === "--") break;
+    flags.push(arg);
+    if (WITH_VALUE.has(arg)) i++;
+  }
+  return flags;
+}

@@ -1,0 +1,144 @@
+/**
+ * Connections as raw descriptors, for what the runtime does not tell of them and can't do with them.
+ *
+ * @module
+ */
+import { closeFd, openDescriptors } from "./descriptor.ts";
+import { SysError } from "./errors.ts";
+import { AF_INET, encodeInetAddress } from "./layout.ts";
+import { libc, unwrap } from "./libc.ts";
+import { listProcSelf } from "./proc_self.ts";
+import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
+import { spareDescriptor } from "./spare_descriptor.ts";
+
+const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40;
+const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+const SHUT_RDWR = 2;
+const SOL_SOCKET = 1, SO_LINGER = 13;
+const IPPROTO_TCP = 6, TCP_NODELAY = 1;
+const EINPROGRESS = 115;
+const LOOPBACK = new Uint8Array([127, 0, 0, 1]);
+
+/** One connection. */
+export interface OpenConnection {
+  /** Its descriptor, which belongs to the runtime. */
+  readonly fd: number;
+  /** Where the client is, as `host:port`; empty for a unix socket without a name. */
+  readonly peer: string;
+}
+
+/**
+ * Finds the connections that were accepted at an address and are open, those that the client has
+ * closed and this process has not among them.
+ *
+ * @param address What the listener is bound to.
+ */
+export function connectionsAt(address: ListenAddress): OpenConnection[] {
+  const found: OpenConnection[] = [];
+  for (const [fd, target] of spareDescriptor.lend(openDescriptors)) {
+    const ends = target.startsWith("socket:") ? connectedAt(fd) : undefined;
+    if (ends === undefined || !isAt(ends.local, address)) continue;
+    found.push({ fd, peer: addressText(ends.peer) });
+  }
+  return found;
+}
+
+function isAt(local: ListenAddress, listening: ListenAddress): boolean {
+  if (local.kind !== "inet" || listening.kind !== "inet") {
+    return local.kind === listening.kind && addressText(local) === addressText(listening);
+  }
+  const isAny = listening.hostname === "0.0.0.0" || listening.hostname === "::";
+  return local.port === listening.port && (isAny || local.hostname === listening.hostname);
+}
+
+/**
+ * Whether something has arrived on a connection that its owner has not read yet.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function hasUnread(fd: number): boolean {
+  return Number(libc().recv(fd, new Uint8Array(1), 1n, MSG_PEEK | MSG_DONTWAIT)) > 0;
+}
+
+/**
+ * The address of one end of a TCP connection, or of a listening socket.
+ *
+ * @param fd Any number. Borrowed.
+ * @param end Which end: this one, or the peer.
+ * @returns `HOST:PORT`; undefined when the number is no TCP socket, or has no such end.
+ */
+export function endOf(fd: number, end: "local" | "peer"): string | undefined {
+  const address = end === "local" ? boundAddress(fd) : connectedAt(fd)?.peer;
+  return address?.kind === "inet" ? addressText(address) : undefined;
+}
+
+/**
+ * Begins a connection to a port of 127.0.0.1, without waiting for it.
+ *
+ * @param port The port.
+ * @returns The descriptor, non-blocking, close-on-exec, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function connectLoopback(port: number): number {
+  const fd = unwrap(
+    { syscall: "socket" },
+    () => libc().socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+  );
+  const address = encodeInetAddress(LOOPBACK, port);
+  try {
+    unwrap(
+      { syscall: "connect", subject: port },
+      () => libc().connect(fd, address, address.length),
+    );
+  } catch (error) {
+    if (error instanceof SysError && error.errno === EINPROGRESS) return fd;
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/**
+ * Ends a connection by a reset, so that neither end keeps its port busy (TIME_WAIT, tcp(7)).
+ *
+ * @param fd The connection, which this call takes ownership of.
+ */
+export function resetConnection(fd: number): void {
+  // Lingering for 0 seconds makes close(2) send a reset (socket(7)).
+  const linger = new Int32Array([1, 0]);
+  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.byteLength);
+  closeFd(fd);
+}
+
+/**
+ * Makes a TCP connection send at once what is written, or a listener's connections (TCP_NODELAY,
+ * tcp(7)). With TLS each side writes several times in a row before the other one may answer, and each
+ * time the kernel would wait for 40 ms for more.
+ *
+ * @param fd A connection, or a listening socket, which hands it on to those that it accepts. Borrowed.
+ */
+export function sendAtOnce(fd: number): void {
+  // Nothing but speed depends on it, and a unix socket knows no such thing.
+  libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
+}
+
+/** The two ends of a connection, each as `HOST:PORT`. */
+export interface Ends {
+  readonly local: string;
+  readonly peer: string;
+}
+
+/**
+ * Ends connections of which the descriptors are not known: the next read finds an end of file.
+ *
+ * @param all Which; those that are not open any more are passed over.
+ */
+export function cutConnections(all: Iterable<Ends>): void {
+  const wanted = new Set(Array.from(all, ({ local, peer }) => `${local} ${peer}`));
+  for (const name of listProcSelf("fd")) {
+    const fd = Number(name), peer = endOf(fd, "peer");
+    if (peer === undefined || !wanted.has(`${endOf(fd, "local")} ${peer}`)) continue;
+    // It may just have ended by itself, which is as good.
+    libc().shutdown(fd, SHUT_RDWR);
+  }
+}

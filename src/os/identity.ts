@@ -1,0 +1,136 @@
+/**
+ * Users and groups of the system, wherever it keeps them (getpwnam(3), getgrnam(3)).
+ *
+ * @module
+ */
+import { cString, libc } from "./libc.ts";
+import { readTextProcSelf } from "./proc_self.ts";
+
+/** A user of the system. */
+export interface User {
+  readonly name: string;
+  readonly uid: number;
+  /** The user's first group. */
+  readonly gid: number;
+}
+
+/** Whom a process can become. */
+export interface Identity {
+  /** The user; undefined where only the groups change. */
+  readonly uid?: number;
+  readonly gid: number;
+  /** The supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** Whom to look for: a name, or a number. At least one of the two. */
+export interface Names {
+  readonly user?: string;
+  /**
+   * The first group.
+   *
+   * @default The user's own.
+   */
+  readonly group?: string;
+}
+
+/** There is no such user or group. */
+export class UnknownIdentityError extends TypeError {
+  override readonly name = "UnknownIdentityError";
+
+  /**
+   * @param which Which of the {@linkcode Names} is to blame.
+   * @param found The FOUND part of a message.
+   */
+  constructor(readonly which: keyof Names, readonly found: string) {
+    super(found);
+  }
+}
+
+/** Offsets in `struct passwd`: pw_name, pw_uid, pw_gid; and in `struct group`: gr_gid. */
+const PW_NAME = 0, PW_UID = 16, PW_GID = 20, GR_GID = 16;
+
+/** One less than what stands for no number at all in setuid(2) and chown(2). */
+const LARGEST_ID = 2 ** 32 - 2;
+
+/** NGROUPS_MAX of Linux. */
+const MOST_GROUPS = 65_536;
+
+/**
+ * Looks a user up.
+ *
+ * @param name The user's name.
+ * @returns The user, or undefined when there is none of that name.
+ */
+export function findUser(name: string): User | undefined {
+  return readUser(libc().getpwnam(cString(name)));
+}
+
+/**
+ * Works out whom to become. A user has all groups that the system knows for the user; a group
+ * without a user is the only one.
+ *
+ * @param names Whom.
+ * @returns The numbers.
+ * @throws {UnknownIdentityError} When there is no such user or group.
+ */
+export function identityOf({ user: userName, group }: Names): Identity {
+  if (userName === undefined) {
+    const gid = groupNumber(group!);
+    return { gid, groups: [gid] };
+  }
+  const number = idNumber(userName);
+  const user = findUser(userName) ??
+    (number === undefined ? undefined : readUser(libc().getpwuid(number)));
+  if (user !== undefined) {
+    const gid = group === undefined ? user.gid : groupNumber(group);
+    return { uid: user.uid, gid, groups: groupsOf(user.name, gid) };
+  }
+  if (number === undefined) throw new UnknownIdentityError("user", "no such user");
+  if (group === undefined) {
+    throw new UnknownIdentityError("user", "a number that is no user's, and no server-group");
+  }
+  const gid = groupNumber(group);
+  return { uid: number, gid, groups: [gid] };
+}
+
+/**
+ * Whether this process is the one asked for already, with these groups and no others.
+ *
+ * @param identity Whom it should be.
+ */
+export function isIdentity({ uid, gid, groups }: Identity): boolean {
+  const status = readTextProcSelf("status");
+  const numbers = (name: string) => {
+    const [line = ""] = new RegExp(`^${name}:[\\d\\s]*$`, "m").exec(status) ?? [];
+    return (line.match(/\d+/g) ?? []).map(Number);
+  };
+  const others = new Set([...numbers("Groups"), gid]);
+  return (uid === undefined || numbers("Uid").every((own) => own === uid)) &&
+    numbers("Gid").every((own) => own === gid) &&
+    others.symmetricDifference(new Set([...groups, gid])).size === 0;
+}
+
+function groupNumber(name: string): number {
+  const entry = libc().getgrnam(cString(name));
+  const gid = entry === null ? idNumber(name) : new Deno.UnsafePointerView(entry).getUint32(GR_GID);
+  if (gid === undefined) throw new UnknownIdentityError("group", "no such group");
+  return gid;
+}
+
+function idNumber(text: string): number | undefined {
+  return /^[0-9]{1,10}$/.test(text) && Number(text) <= LARGEST_ID ? Number(text) : undefined;
+}
+
+function readUser(entry: Deno.PointerValue): User | undefined {
+  if (entry === null) return undefined;
+  const view = new Deno.UnsafePointerView(entry);
+  const name = Deno.UnsafePointerView.getCString(view.getPointer(PW_NAME)!);
+  return { name, uid: view.getUint32(PW_UID), gid: view.getUint32(PW_GID) };
+}
+
+function groupsOf(name: string, first: number): number[] {
+  const list = new Uint32Array(MOST_GROUPS), count = new Int32Array([list.length]);
+  libc().getgrouplist(cString(name), first, new Uint8Array(list.buffer), count);
+  return [...list.subarray(0, count[0])];
+}

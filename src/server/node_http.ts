@@ -1,0 +1,120 @@
+/**
+ * HTTP on an inherited descriptor by way of node:http, where the runtime's own server can't be put on
+ * one: slower, without WebSockets, and with the same requests and answers.
+ *
+ * @module
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { Server as NetServer, type Socket } from "node:net";
+import { zdebug, zinfo } from "../log/log.ts";
+import { systemClock } from "../os/clock.ts";
+import type { HttpServing, HttpTls } from "./http_serving.ts";
+import { keepAccepting } from "./node_accepting.ts";
+import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
+import { closeServed } from "./last_connections.ts";
+import { serverLifecycle } from "./lifecycle.ts";
+import { NodeExchange } from "./node_http_exchange.ts";
+import { serviceAddress } from "./service_address.ts";
+import { Shortage } from "./shortage.ts";
+import { serverUsage } from "./usage.ts";
+
+/** Without a request for this long, the connections that are still open are taken for idle. */
+const QUIET_MS = 1000;
+
+/** How often to look whether it is quiet, while draining. */
+const LOOK_MS = 100;
+
+const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+
+/**
+ * Serves HTTP until the server is told to stop: then it accepts no more, finishes what is under way,
+ * and answers with `Connection: close` until a second has passed without a request.
+ */
+export class NodeHttpService {
+  readonly #server: Server;
+  readonly #serving: HttpServing;
+  readonly #counts: AcceptCounts;
+  readonly #shortage: Shortage;
+  readonly #finished: () => void;
+  readonly #letGo: () => void;
+  #draining = false;
+  #lastRequestMs = -Infinity;
+  /** Requests that are not answered yet. */
+  #unanswered = 0;
+
+  /**
+   * @param fd A listening socket, which the service takes ownership of.
+   * @param serving What answers.
+   * @param tls Certificate and key, for HTTP over TLS.
+   */
+  constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
+    this.#serving = serving;
+    this.#counts = countAccepts(serviceAddress(fd));
+    this.#shortage = new Shortage(this.#counts);
+    this.#finished = serverLifecycle.activity.begin({ standing: true });
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
+      this.#answer(request, response);
+    };
+    // As with the runtime's server, a request may take as long as it takes.
+    const options = { requestTimeout: 0 };
+    this.#server = tls === undefined
+      ? createServer(options, answer)
+      : createTlsServer({ ...options, ...tls }, answer);
+    this.#server.on("connection", (socket: Socket) => {
+      this.#counts.accepted!++;
+      socket.once("close", serverUsage.accepted({ tellsEnd: true }));
+    });
+    this.#server.on("error", (error) => {
+      this.#counts.errors++;
+      this.#shortage.pause(error);
+    });
+    this.#server.on("clientError", (error, socket) => {
+      zdebug("a client broke the protocol:", error);
+      if (socket.writable) socket.end(BAD_REQUEST);
+      else socket.destroy();
+    });
+    this.#server.listen({ fd });
+    this.#letGo = keepAccepting(this.#server);
+    serverLifecycle.onStopAccepting(
+      (last) => closeServed(() => this.#stop(), { last, fd }),
+      fd,
+    );
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#lastRequestMs = systemClock.nowMs();
+    this.#unanswered++;
+    response.once("close", () => this.#unanswered--);
+    try {
+      const exchange = new NodeExchange(request, response);
+      const answer = await exchange.ask(this.#serving);
+      if (this.#draining) response.setHeader("connection", "close");
+      await exchange.send(answer);
+    } catch (error) {
+      zinfo("error while answering a request:", error);
+      response.destroy();
+    }
+  }
+
+  #stop(): void {
+    this.#draining = true;
+    // Those that have just connected have their second, too.
+    this.#lastRequestMs = systemClock.nowMs();
+    // That of node:http closes connections between two requests too, one of which may be on its way.
+    NetServer.prototype.close.call(this.#server);
+    this.#letGo();
+    this.#counts.log();
+    this.#shortage.stop();
+    this.#look();
+  }
+
+  #look(): void {
+    systemClock.setTimer(LOOK_MS, () => {
+      const quietMs = systemClock.nowMs() - this.#lastRequestMs;
+      if (quietMs < QUIET_MS || this.#unanswered > 0) return this.#look();
+      this.#server.closeAllConnections();
+      this.#finished();
+    });
+  }
+}

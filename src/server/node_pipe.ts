@@ -1,0 +1,67 @@
+/**
+ * Reading a named pipe that this process was given, by way of node:net: for a program that may not
+ * call the system.
+ *
+ * @module
+ */
+import type { Socket } from "node:net";
+import type { PipeInput } from "./pipe_input.ts";
+
+/**
+ * Reads ahead as a stream does: what has been taken out of the pipe is still read after the close,
+ * since no other process will see it.
+ */
+export class NodePipe implements PipeInput {
+  readonly #loaded: Promise<Socket>;
+  #socket?: Socket;
+  /** What was left in the socket when it was closed. */
+  #rest: Uint8Array = new Uint8Array();
+  #open = true;
+
+  /** @param fd The descriptor, which the pipe takes ownership of. */
+  constructor(fd: number) {
+    this.#loaded = import("node:net").then(({ Socket }) => {
+      const socket = new Socket({ fd, readable: true, writable: false });
+      this.#socket = socket;
+      if (!this.#open) socket.destroy();
+      return socket;
+    });
+  }
+
+  readNow(room: Uint8Array): number | undefined {
+    const data = this.#take(room.length);
+    if (data.length === 0) return undefined;
+    room.set(data);
+    return data.length;
+  }
+
+  #take(most: number): Uint8Array {
+    if (this.#open && this.#socket !== undefined) {
+      // More than there is would be nothing at all.
+      const length = Math.min(most, this.#socket.readableLength);
+      return length > 0 ? this.#socket.read(length) : new Uint8Array();
+    }
+    const data = this.#rest.subarray(0, most);
+    this.#rest = this.#rest.subarray(data.length);
+    return data;
+  }
+
+  wait(callback: () => void): () => void {
+    let isOver = false;
+    this.#loaded.then((socket) => {
+      if (isOver) return;
+      socket.once("readable", callback);
+    });
+    return () => {
+      isOver = true;
+      this.#socket?.off("readable", callback);
+    };
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#rest = this.#take(Infinity);
+    this.#open = false;
+    this.#socket?.destroy();
+  }
+}

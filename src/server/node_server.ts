@@ -1,0 +1,109 @@
+/**
+ * Servers of node:http, node:https and node:net on an inherited descriptor, Express and Fastify among
+ * them: they listen by themselves, and are told when to stop.
+ *
+ * @module
+ */
+import type { Server, Socket } from "node:net";
+import { zinfo } from "../log/log.ts";
+import { systemClock } from "../os/clock.ts";
+import type { FdType } from "../os/socket.ts";
+import { closeServed } from "./last_connections.ts";
+import { serverLifecycle } from "./lifecycle.ts";
+import { keepAccepting } from "./node_accepting.ts";
+import { serviceAddress } from "./service_address.ts";
+import { serverUsage } from "./usage.ts";
+
+/** Without a request for this long, the connections that are still open are taken for idle. */
+const QUIET_MS = 1000;
+/** How often to look, while draining. */
+const LOOK_MS = 100;
+
+/** A server of node:http or node:https has these, too. */
+interface NodeHttpServer extends Server {
+  closeIdleConnections?(): void;
+}
+
+/** The part of an answer of node:http that is needed here. */
+interface NodeAnswer {
+  shouldKeepAlive: boolean;
+}
+
+/**
+ * Lets a server of node listen on a descriptor of `serviceRegister`, until the server is told to stop.
+ * It then accepts no more, answers with `Connection: close`, and closes what has been idle for a
+ * second; a server that drains waits for its last connection.
+ *
+ * Needs the permissions of the server: `-A`.
+ *
+ * @param fd The descriptor; it is the service's from now on.
+ * @param fdType What `serviceRegister` was told; not `fifo`.
+ * @param server The server, which does not listen yet: what `createServer` of node:http, node:https
+ * or node:net returns, such as `createServer(app)` with an `app` of Express, or the `server` of Fastify
+ * after `ready()`.
+ * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from "node:http";
+ * import { aioServerMain, serveNode } from "@zc/master/aio-server";
+ *
+ * if (import.meta.main) {
+ *   Deno.exit(
+ *     await aioServerMain({
+ *       serviceRegister(_service, fd, fdType) {
+ *         serveNode(fd, fdType, createServer((_request, answer) => answer.end("hello\n")));
+ *       },
+ *     }),
+ *   );
+ * }
+ * ```
+ */
+export function serveNode(fd: number, fdType: FdType, server: Server): void {
+  if (fdType === "fifo") {
+    throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
+  }
+  // One that it can't serve is told of now.
+  serviceAddress(fd);
+  let stopping = false, lastRequestMs = -Infinity;
+  server.prependListener("request", (_request: unknown, answer: NodeAnswer) => {
+    lastRequestMs = systemClock.nowMs();
+    if (stopping) answer.shouldKeepAlive = false;
+  });
+  server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
+  server.on("connection", (socket: Socket) => {
+    socket.once("close", serverUsage.accepted({ tellsEnd: true }));
+  });
+  server.listen({ fd });
+  const letGo = keepAccepting(server);
+  const stop = () => {
+    stopping = true;
+    // Those that have just connected have their second, too.
+    lastRequestMs = systemClock.nowMs();
+    letGo();
+    const finished = serverLifecycle.activity.begin();
+    let open = true;
+    closeKeepingIdle(server, () => {
+      open = false;
+      finished();
+    });
+    const look = () => {
+      if (!open) return;
+      if (systemClock.nowMs() - lastRequestMs >= QUIET_MS) {
+        (server as NodeHttpServer).closeIdleConnections?.();
+      }
+      systemClock.setTimer(LOOK_MS, look);
+    };
+    systemClock.setTimer(LOOK_MS, look);
+  };
+  serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
+}
+
+/** An idle connection may have a request on its way, which `close` of node:http would lose. */
+function closeKeepingIdle(server: NodeHttpServer, closed: () => void): void {
+  const own = Object.getOwnPropertyDescriptor(server, "closeIdleConnections");
+  server.closeIdleConnections = () => {};
+  server.close(closed);
+  if (own === undefined) delete server.closeIdleConnections;
+  else Object.defineProperty(server, "closeIdleConnections", own);
+}

@@ -1,0 +1,84 @@
+/**
+ * Certificate and key of a server, read from files and checked.
+ *
+ * @module
+ */
+import { cannot, ConfigError } from "../config/errors.ts";
+import type { TlsIdentity } from "../os/adopt_tls.ts";
+
+/** What TLS needs. */
+export interface TlsOptions {
+  /** The path of the certificate, in PEM form, and of those that vouch for it behind it. */
+  readonly certFile: string;
+  /** The path of its private key, in PEM form, without a passphrase. */
+  readonly keyFile: string;
+  /**
+   * Protocols on offer, the best first (ALPN).
+   *
+   * @default None. HTTP always has h2 and http/1.1.
+   */
+  readonly alpnProtocols?: readonly string[];
+  /**
+   * How long a client may take for its handshake, in seconds; then its connection is closed.
+   *
+   * @default {10}
+   */
+  readonly handshakeSeconds?: number;
+}
+
+/**
+ * Reads and checks the files.
+ *
+ * @param options Which files.
+ * @returns What is in them.
+ * @throws {ConfigError} When a file can't be read or is of another kind, or when the two don't belong
+ * together; it names the file.
+ */
+export function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): TlsIdentity {
+  const cert = readPem(certFile, { label: "CERTIFICATE", what: "a certificate" });
+  const key = readPem(keyFile, { label: "PRIVATE KEY", what: "a private key" });
+  try {
+    // The runtime has no other way to check them.
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+  } catch (cause) {
+    throw unusable({ certFile, keyFile, cause: cause as Error });
+  }
+  return { cert, key, alpnProtocols };
+}
+
+function unusable(
+  { certFile, keyFile, cause }: { certFile: string; keyFile: string; cause: Error },
+): ConfigError {
+  const { message } = cause;
+  const about = /KeyMismatch/.test(message)
+    ? { found: `not the key of "${certFile}"`, expected: "the key that belongs to it" }
+    : { found: message, expected: "a private key in PEM form" };
+  return /certificate/i.test(message)
+    ? problem(
+      cannot("use", certFile, { found: message, expected: "a certificate in PEM form" }),
+      cause,
+    )
+    : problem(cannot("use", keyFile, about), cause);
+}
+
+function readPem(path: string, { label, what }: { label: string; what: string }): string {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (cause) {
+    const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;
+    throw problem(cannot("read", path, { found, expected: what }), cause as Error);
+  }
+  if (new RegExp(`^-----BEGIN (?:(?:RSA|EC) )?${label}-----`, "m").test(text)) return text;
+  const other = /^-----BEGIN ([A-Z0-9 ]+)-----/m.exec(text);
+  const found = other === null
+    ? "no PEM in it"
+    : other[1].startsWith("ENCRYPTED")
+    ? "it has a passphrase"
+    : other[1].toLowerCase();
+  throw problem(cannot("use", path, { found, expected: `${what} in PEM form` }));
+}
+
+function problem(message: string, cause?: Error): ConfigError {
+  return new ConfigError([{ message }], { cause });
+}

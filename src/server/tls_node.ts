@@ -1,0 +1,104 @@
+/**
+ * TLS from the server's side by way of node:tls: slower than the runtime's own, and right wherever
+ * a connection can't be adopted, such as one of a unix socket.
+ *
+ * @module
+ */
+import { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import type { TlsIdentity } from "../os/adopt_tls.ts";
+import { systemClock } from "../os/clock.ts";
+import { NodeConn } from "./node_listener.ts";
+
+const READ_BYTES = 64 * 1024;
+/** How long a client that is left may take for what was still to be written. */
+const SHUT_MS = 1_000;
+
+/**
+ * Puts TLS on a connection.
+ *
+ * @param conn The connection, with no read or write under way.
+ * @param identity What to identify with.
+ * @returns The same connection over TLS. Closing it closes `conn`.
+ */
+export function nodeServerTls(conn: Deno.Conn, identity: TlsIdentity): Deno.TlsConn {
+  return new NodeTlsConn(conn, identity);
+}
+
+class NodeTlsConn extends NodeConn implements Deno.TlsConn {
+  override readonly localAddr: Deno.NetAddr;
+  override readonly remoteAddr: Deno.NetAddr;
+  readonly #shaken: Promise<Deno.TlsHandshakeInfo>;
+  readonly #socket: TLSSocket;
+
+  constructor(conn: Deno.Conn, { cert, key, alpnProtocols }: TlsIdentity) {
+    const shaken = Promise.withResolvers<Deno.TlsHandshakeInfo>();
+    const fail = () =>
+      shaken.reject(new Deno.errors.UnexpectedEof("the connection has ended in its TLS handshake"));
+    // Its type asks for a socket of node; it takes any stream.
+    const socket = new TLSSocket(streamOf(conn, fail) as never, {
+      isServer: true,
+      cert,
+      key,
+      ALPNProtocols: alpnProtocols && [...alpnProtocols],
+    });
+    super(socket, conn.localAddr);
+    this.#shaken = shaken.promise;
+    this.#socket = socket;
+    this.localAddr = conn.localAddr as Deno.NetAddr;
+    this.remoteAddr = conn.remoteAddr as Deno.NetAddr;
+    socket.once("secure", () => shaken.resolve({ alpnProtocol: socket.alpnProtocol || null }));
+    socket.once("error", shaken.reject);
+    socket.once("close", fail);
+    // Who does not ask finds out at the next read or write.
+    this.#shaken.catch(() => {});
+  }
+
+  handshake(): Promise<Deno.TlsHandshakeInfo> {
+    return this.#shaken;
+  }
+
+  /** Sends what is still to be written and the last message of TLS, if the client takes them. */
+  protected override shut(): void {
+    const timer = systemClock.setTimer(SHUT_MS, () => this.#socket.destroy());
+    this.#socket.once("close", () => timer.cancel());
+    this.#socket.end(() => this.#socket.destroy());
+  }
+}
+
+/** A connection as a stream of node, which tells `onEnd` of the end of what comes. */
+function streamOf(conn: Deno.Conn, onEnd: () => void): Duplex {
+  // Later on its `close` may lead to that of the stream.
+  const close = conn.close.bind(conn);
+  return new Duplex({
+    allowHalfOpen: true,
+    read() {
+      const room = new Uint8Array(READ_BYTES);
+      conn.read(room).then(
+        (count) => {
+          this.push(count === null ? null : room.subarray(0, count));
+          if (count === null) onEnd();
+        },
+        (error) => this.destroy(error),
+      );
+    },
+    write(data: Uint8Array, _encoding, callback) {
+      writeAll(conn, data).then(() => callback(), callback);
+    },
+    final(callback) {
+      conn.closeWrite().then(() => callback(), callback);
+    },
+    destroy(error, callback) {
+      try {
+        close();
+      } catch {
+        // Somebody else closed it before.
+      }
+      callback(error);
+    },
+  });
+}
+
+async function writeAll(conn: Deno.Conn, data: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < data.length;) sent += await conn.write(data.subarray(sent));
+}

@@ -1,0 +1,365 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { HttpClient } from "../server/http_client.ts";
+import { Client, greeted } from "../support/client.ts";
+import { flagsOf } from "../support/descriptors.ts";
+import { type Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { eventually } from "../support/wait.ts";
+
+const CONFINED = new URL("../support/servers/confined.ts", import.meta.url).pathname;
+const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
+
+/** The descriptors of a process that are the listener of an address. */
+function listenersAt(target: number | string, pid: number): number[] {
+  const wanted = `socket:[${listenerInode(target)}]`;
+  return [...descriptorsOf(pid)].flatMap(([fd, found]) => found === wanted ? [fd] : []);
+}
+
+/** Fails if a process was asked whether something is to be allowed. */
+function assertNoPrompt(master: Master): void {
+  assertEquals(master.logged(/prompt|Allow\?|requests? (all|\w+) access/i), 0, master.log);
+}
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a server without any permission serves, is reloaded, drains and is replaced`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("u"), other = site.port();
+    const fifo = site.dir.file("f");
+    const service = `127.0.0.1:${port},${path},fifo:${fifo}`;
+    site.serve("a.cf", { mode, service, "server-permissions": "none" });
+    site.serve("b.cf", { mode, service: other });
+    const master = await site.start();
+    const old = await greeted(port);
+    assertEquals(await old.ask("echo hello"), "hello");
+    using onUnix = await greeted(path);
+    assertEquals(await onUnix.ask("echo unix"), "unix");
+    await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
+    await master.logs(/from the fifo: through the pipe/);
+    assertEquals(await onUnix.ask("setting server-permissions"), "none");
+    assertEquals(await onUnix.ask("quit"), "bye");
+
+    const pid = pidIn(old);
+    await master.serving("b.cf", 1);
+    for (const target of [port, path]) {
+      assertEquals(listenersAt(target, pid).length, 1, `${target}`);
+      const [shared] = listenersAt(target, master.pid);
+      assert(flagsOf(shared, master.pid).nonblocking, `${target} blocks`);
+      assert(flagsOf(shared, master.pid).closeOnExec, `${target} would be inherited`);
+    }
+    assertEquals(listenersAt(other, pid), []);
+
+    // The old one finishes what it has.
+    await master.reload();
+    await master.logs(new RegExp(`softstop of process ${pid}`));
+    const second = await greeted(port);
+    assertNotEquals(pidIn(second), pid);
+    assertEquals(await old.ask("echo still here"), "still here");
+    old.close();
+    await master.logs(new RegExp(`reaped process ${pid}, which was draining`));
+
+    Deno.kill(pidIn(second), "SIGKILL");
+    const third = await greeted(port);
+    assertNotEquals(pidIn(third), pidIn(second));
+    second.close();
+
+    assertEquals(await third.ask("detach"), "detached");
+    await master.logs(new RegExp(`process ${pidIn(third)} has detached`));
+    const fourth = await greeted(port);
+    assertNotEquals(pidIn(fourth), pidIn(third));
+    assertEquals(await third.ask("stop 0"), "stopping");
+    third.close();
+    assertEquals(await fourth.ask("echo at last"), "at last");
+    fourth.close();
+    assertNoPrompt(master);
+    assertEquals(master.logged(/without --allow-ffi/), 4, "a line for each of its processes");
+    await master.stop();
+  });
+
+  Deno.test(`${mode} mode: a server without any permission does not outlive its master`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.serve("a.cf", { mode, service: port, "server-permissions": "none" });
+    const master = await site.start();
+    using client = await greeted(port);
+    master.process.signal("SIGKILL");
+    assertEquals(await client.ending(2_000), "end of file");
+    await eventually(() => site.processes().length === 0, { what: "its end", withinMs: 1_000 });
+  });
+}
+
+Deno.test("a server whose command has deno run without permissions inherits its sockets", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("a.cf", {
+    "server-command": `deno run ${SERVERS.coroutine} one --two`,
+    "server-service": `127.0.0.1:${port}`,
+    "server-proc-count": 2,
+  });
+  const master = await site.start();
+  await master.serving("a.cf", 2);
+  using client = await greeted(port);
+  assertEquals(await client.ask("setting two"), "yes");
+  assertNoPrompt(master);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and its control socket", async () => {
+  await using site = new Site();
+  const python = new TextDecoder().decode(
+    new Deno.Command("python3", { args: ["-c", "import sys; print(sys.executable)"] })
+      .outputSync().stdout,
+  ).trim();
+  site.write("a.cf", {
+    "server-command": `${python} ${LISTING}`,
+    "server-protocol": "inherit",
+    "server-service": `127.0.0.1:${site.port()} ${site.socket("a")} fifo:${site.dir.file("f")}`,
+    "server-proc-count": 2,
+  });
+  site.serve("b.cf", { mode: "aio", service: site.port() });
+  const leaky = 'exec 9>"$0.leak" 8</ 7<&0; exec "$@"';
+  const master = await site.start({ prefix: ["sh", "-c", leaky, site.dir.file("sh")] });
+  await master.logs(/^descriptors /m, 2);
+  await master.logs(/a\.cf: ready .*\d+/);
+  await master.reload();
+  await master.logs(/^descriptors /m, 4);
+  for (const [, , list] of master.log.matchAll(/^descriptors (\d+): (.*)$/gm)) {
+    const numbers = list.split(" ").map(Number);
+    assertEquals(numbers.slice(0, 3), [0, 1, 2]);
+    assertEquals(numbers.length, 7, list);
+  }
+  await master.stop();
+});
+
+const PARTIAL: readonly (readonly [flags: string, log: RegExp | undefined])[] = [
+  ["--allow-read", /without --allow-ffi: node:net serves its sockets/],
+  ["--allow-net", /without --allow-ffi: node:net serves its sockets/],
+  ["--allow-run --allow-env", /without --allow-ffi: .*programs that it starts get its sockets too/],
+  ["--allow-all --deny-ffi", /without --allow-ffi: node:net serves its sockets/],
+  ["--allow-ffi", /Cannot adopt a listener: Requires net access .*served through node:net/],
+  ["--allow-ffi --allow-net", undefined],
+  ["--allow-ffi --allow-net --allow-read", undefined],
+];
+
+for (const [flags, log] of PARTIAL) {
+  for (const mode of MODES) {
+    Deno.test(`${mode} mode: a server with ${flags} serves`, async () => {
+      await using site = new Site();
+      const port = site.port();
+      site.serve("a.cf", { mode, service: port, "server-permissions": flags });
+      const master = await site.start();
+      const client = await greeted(port);
+      assertEquals(await client.ask("echo hello"), "hello");
+      if (log === undefined) assertEquals(master.logged(/node:net/), 0, master.log);
+      else await master.logs(log);
+      assertNoPrompt(master);
+      client.close();
+      await master.stop();
+    });
+  }
+}
+
+Deno.test("a server without FFI logs to stderr in place of a socket, and says so", async () => {
+  await using site = new Site();
+  site.serve("a.cf", {
+    mode: "aio",
+    service: site.port(),
+    "server-permissions": "none",
+    "server-log": "syslog,mail",
+  });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  assertEquals(master.logged(/without --allow-ffi: .*, its log goes to stderr$/), 1, master.log);
+  await master.stop();
+});
+
+Deno.test("a server that can't receive its sockets says what to change", async () => {
+  await using site = new Site();
+  site.write("a.cf", {
+    "server-command": `deno run ${SERVERS.coroutine}`,
+    "server-protocol": "control",
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  const master = await site.start();
+  await master.logs(
+    /Cannot receive 1 descriptors: they come by SCM_RIGHTS, which needs --allow-ffi, expected to inherit them \(server-protocol = inherit\)/,
+  );
+  assertNoPrompt(master);
+  await master.stop();
+});
+
+Deno.test("a server without any permission can't read, write, connect, listen, run, kill, use FFI or look around", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("a.cf", {
+    "server-command": CONFINED,
+    "server-service": `127.0.0.1:${port}`,
+    "server-permissions": "none",
+  });
+  const master = await site.start();
+  using client = await greeted(port);
+  const attempts = "read write connect listen run kill ffi env sys".split(" ");
+  for (const what of attempts) assertEquals(await client.ask(what), "NotCapable", what);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a server can do what its permissions name, and nothing else", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("a.cf", {
+    "server-command": CONFINED,
+    "server-service": `127.0.0.1:${port}`,
+    "server-permissions": "--allow-read=/etc/hostname --allow-sys=hostname",
+  });
+  const master = await site.start();
+  using client = await greeted(port);
+  for (const what of ["read", "sys"]) assertEquals(await client.ask(what), "done", what);
+  for (const what of ["write", "ffi", "run"]) assertEquals(await client.ask(what), "NotCapable");
+  client.close();
+  await master.stop();
+});
+
+/** A server of HTTP, on a port and on a unix socket. */
+async function httpSite(permissions: string) {
+  const site = new Site();
+  const port = site.port(), path = site.socket("h");
+  site.write("a.cf", {
+    "server-command": CONFINED,
+    "server-service": `http://127.0.0.1:${port} http://${path}`,
+    "server-permissions": permissions,
+  });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  return { site, port, path, master, [Symbol.asyncDispose]: () => site[Symbol.asyncDispose]() };
+}
+
+for (const permissions of ["none", "--allow-ffi"]) {
+  Deno.test(`serveHttp() with server-permissions ${permissions} answers as the runtime's server does`, async () => {
+    await using http = await httpSite(permissions);
+    const { port, path, master } = http;
+    const at = `http://127.0.0.1:${port}`;
+    const plain = await fetch(`${at}/a//b?c=%20d`);
+    assertEquals(await plain.json(), {
+      method: "GET",
+      url: `${at}/a//b?c=%20d`,
+      remote: "tcp",
+    });
+    assertMatch(plain.headers.get("content-length") ?? "", /^\d+$/);
+    assertEquals(plain.headers.get("content-type"), "application/json");
+
+    const upload = crypto.getRandomValues(new Uint8Array(60_000));
+    const parts = Array.from({ length: 20 }, () => upload);
+    const body = ReadableStream.from(parts);
+    const echoed = await fetch(`${at}/echo`, { method: "POST", body });
+    assertEquals((await echoed.bytes()).length, 20 * upload.length);
+
+    const failed = await fetch(`${at}/fail`);
+    assertEquals([failed.status, await failed.text()], [500, "Internal Server Error"]);
+    await master.logs(/error while answering a request: Error: a fault in a handler/);
+
+    const head = await fetch(`${at}/x`, { method: "HEAD" });
+    assertEquals([head.status, await head.text()], [200, ""]);
+
+    using unix = await HttpClient.connect(path);
+    assertEquals(JSON.parse((await unix.get("/u")).body).remote, "unix");
+    // Unread, and yet the connection can be used again.
+    await unix.post("/unread", 100_000);
+    await unix.send(new Uint8Array(100_000));
+    assertEquals(JSON.parse((await unix.answer()).body).method, "POST");
+    assertEquals((await unix.get("/again")).status, 200);
+    assertEquals(await brokenRequest(port), "HTTP/1.1 400 Bad Request\r\n");
+    await master.stop();
+  });
+
+  Deno.test(`serveHttp() with server-permissions ${permissions} sends each piece of a body at once`, async () => {
+    await using http = await httpSite(permissions);
+    const pieces = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = pieces.writable.getWriter();
+    writer.write(new TextEncoder().encode("first"));
+    const response = await fetch(`http://127.0.0.1:${http.port}/stream`, {
+      method: "POST",
+      body: pieces.readable,
+    });
+    assertEquals(response.headers.getSetCookie(), ["a=1", "b=2"]);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    assertEquals((await reader.read()).value, "first");
+    writer.write(new TextEncoder().encode("second"));
+    assertEquals((await reader.read()).value, "second");
+    writer.close();
+    assertEquals(await reader.read(), { done: true, value: undefined });
+    await http.master.logs(/completed \/stream/);
+    await http.master.stop();
+  });
+
+  Deno.test(`serveHttp() with server-permissions ${permissions} tells a handler that its client has gone`, async () => {
+    await using http = await httpSite(permissions);
+    const client = await HttpClient.connect(http.port);
+    await client.request("/wait");
+    await http.master.logs(/waiting/);
+    client[Symbol.dispose]();
+    await http.master.logs(/aborted/);
+    await http.master.logs(/gone \/wait/);
+    await http.master.stop();
+  });
+
+  Deno.test(`serveHttp() with server-permissions ${permissions} finishes its requests and ends its connections when it drains`, async () => {
+    await using http = await httpSite(permissions);
+    const { port, master } = http;
+    using busy = await HttpClient.connect(port);
+    using idle = await HttpClient.connect(port);
+    assertEquals((await idle.get("/first")).headers.get("connection") === "close", false);
+    await busy.post("/echo", 6);
+    await busy.send("abc");
+    await master.reload();
+    await master.logs(/softstop of process/);
+    await eventually(() => master.servers("a.cf").length === 2, { what: "both" });
+    // The master's word may still be on its way to the server.
+    await eventually(async () => {
+      const last = await idle.get("/last");
+      assertEquals(last.status, 200);
+      return last.headers.get("connection") === "close";
+    }, { what: "the last answer" });
+    await idle.ended();
+    await busy.send("def");
+    assertEquals((await busy.answer()).body, "abcdef");
+    await master.logs(/reaped process \d+, which was draining/);
+    assertEquals(
+      (await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.json())).method,
+      "GET",
+    );
+    await master.stop();
+  });
+}
+
+async function brokenRequest(port: number): Promise<string> {
+  using client = await Client.connect(port);
+  await client.write("no request at all\r\n\r\n");
+  return `${await client.line()}\n`;
+}
+
+for (const service of ["http", ""]) {
+  Deno.test(`a server without FFI goes on with ${service || "lines"} after a lack of descriptors`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    const run = `ulimit -n 48; exec "$0" run --no-prompt "$@"`;
+    site.write("a.cf", {
+      "server-command": `sh -c '${run}' ${Deno.execPath()} ${CONFINED}`,
+      "server-service": `${service}://127.0.0.1:${port}`,
+      "server-protocol": "inherit",
+    });
+    const master = await site.start();
+    const [pid] = await master.serving("a.cf", 1);
+    const clients = await Promise.all(Array.from({ length: 60 }, () => Client.connect(port)));
+    await eventually(() => descriptorsOf(pid).size >= 48, { what: "the limit" });
+    clients.forEach((client) => client.close());
+    if (service === "http") {
+      using client = await HttpClient.connect(port);
+      assertEquals((await client.get("/")).status, 200);
+    } else {
+      using client = await greeted(port);
+      assertEquals(await client.ask("ffi"), "NotCapable");
+    }
+    await master.stop();
+  });
+}

@@ -1,0 +1,185 @@
+/** What a reload replaces, and with how many processes at the same time. */
+import { assert, assertEquals } from "@std/assert";
+import { type Client, greeted } from "../support/client.ts";
+import { type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
+
+const STORM = 1_000;
+
+/** Waits until none of the old processes of a service runs, and so many new ones serve. */
+async function replaced(
+  master: Master,
+  { file, old }: { readonly file: string; readonly old: readonly number[] },
+): Promise<number[]> {
+  await eventually(() => master.servers(file).every(({ pid }) => !old.includes(pid)), {
+    what: `the end of ${old}`,
+  });
+  return await master.serving(file, old.length);
+}
+
+Deno.test("server-reload = changed leaves a service alone until something of it changes", async () => {
+  await using site = new Site();
+  const [port, other] = [site.port(), site.port()];
+  const server = new URL("../support/servers/aio.ts", import.meta.url).href;
+  const project = new URL("../../deno.json", import.meta.url).pathname;
+  const script = site.dir.write("serve.ts", `import "${server}";\n`);
+  const write = (own: string) =>
+    site.write("a.cf", {
+      "server-command": `deno run -A --config ${project} ${script}`,
+      "server-service": `127.0.0.1:${port}`,
+      "server-reload": "changed",
+      "server-proc-count": 2,
+      own,
+    });
+  write("first");
+  site.write("all.gcf", { shared: "first" });
+  site.serve("b.cf", { mode: "aio", service: other });
+  const master = await site.start();
+  let pids = await master.serving("a.cf", 2);
+  const [always] = await master.serving("b.cf", 1);
+  using kept = await greeted(port);
+
+  await master.reload();
+  await replaced(master, { file: "b.cf", old: [always] });
+  assertEquals(await master.serving("a.cf", 2), pids);
+  await master.logs(/services: 1 replaced, 1 left alone/);
+  assertEquals(await kept.ask("echo kept"), "kept");
+  kept.close();
+
+  const changes: readonly [what: string, change: () => void][] = [
+    ["a setting", () => write("second")],
+    ["a shared setting", () => site.write("all.gcf", { shared: "second" })],
+    ["the script", () => site.dir.write("serve.ts", `// Another one.\nimport "${server}";\n`)],
+    ["the time of the script", () => Deno.utimeSync(script, 1_000_000_000, 1_000_000_000)],
+  ];
+  for (const [what, change] of changes) {
+    await master.reload();
+    assertEquals(await master.serving("a.cf", 2), pids, `before ${what} has changed`);
+    change();
+    await master.reload();
+    pids = await replaced(master, { file: "a.cf", old: pids });
+  }
+  using last = await greeted(port);
+  assertEquals(await last.ask("setting own"), "second");
+  assertEquals(await last.ask("setting shared"), "second");
+  last.close();
+  await master.stop();
+});
+
+/** What the detailed log tells of the processes of a service, after each of its lines. */
+function* countsOf(log: string, file: string): Generator<{ alive: number; serving: number }> {
+  const alive = new Set<string>(), serving = new Set<string>();
+  const told = new RegExp(
+    `${file.replace(".", "\\.")}: (new process|ready is process|softstop of process|` +
+      "reaped process|process) (\\d+)( ended)?",
+    "g",
+  );
+  for (const [, event, pid, ended] of log.matchAll(told)) {
+    if (event === "new process") alive.add(pid);
+    else if (event === "ready is process") serving.add(pid);
+    else if (event === "softstop of process") serving.delete(pid);
+    else if (event === "reaped process" || ended !== undefined) {
+      alive.delete(pid);
+      serving.delete(pid);
+    }
+    yield { alive: alive.size, serving: serving.size };
+  }
+}
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: server-reload-step bounds the processes of a reload, and all places are filled`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    const settings = { mode, service: port, "server-proc-count": 3, "server-reload-step": 1 };
+    site.serve("a.cf", { ...settings, own: "old" });
+    const master = await site.start();
+    const old = await master.serving("a.cf", 3);
+    await master.logs(/a\.cf: ready is process/, 3);
+    const cold = [...countsOf(master.log, "a.cf")].length;
+    using kept = await greeted(port);
+    site.serve("a.cf", { ...settings, own: "new" });
+    const reloaded = master.reload();
+    // One of the old ones takes its time, and its room.
+    await master.logs(/a\.cf: softstop of process/, 1);
+    assert(master.servers("a.cf").length <= 4);
+    await kept.ask("echo kept");
+    kept.close();
+    await reloaded;
+    await replaced(master, { file: "a.cf", old });
+    await master.logs(/a\.cf: reaped process/, 3);
+
+    // Undone, when some are already replaced: those come back, step by step.
+    const ready = site.dir.write("ready", "");
+    const hanging = { "ready-when": ready, "server-ready-timeout": 1 };
+    site.serve("a.cf", { ...settings, own: "third", ...hanging });
+    const undone = master.reloadUndone();
+    await master.logs(/a\.cf: softstop of process/, 4);
+    // Those that come now are never ready.
+    Deno.removeSync(ready);
+    assertEquals(await undone, "a.cf");
+    await eventually(async () => {
+      using client = await greeted(port);
+      return await client.ask("setting own") === "new" && master.servers("a.cf").length === 3;
+    }, { what: "the settings before" });
+    const counts = [...countsOf(master.log, "a.cf")].slice(cold);
+    assertEquals(Math.max(...counts.map(({ alive }) => alive)), 4);
+    assertEquals(Math.min(...counts.map(({ serving }) => serving)), 3);
+    await master.stop();
+  });
+}
+
+Deno.test("master-max-generations ends the oldest processes that still drain, and no others", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start({ args: ["-master-max-generations", "2"] });
+  const clients: (Client & { readonly greeting: string })[] = [];
+  try {
+    for (let generation = 0; generation < 4; generation++) {
+      if (generation > 0) await master.reload();
+      const known = clients.map(pidIn);
+      // The one before may still accept for a moment.
+      clients.push(
+        await eventually(async () => {
+          const client = await greeted(port);
+          if (!known.includes(pidIn(client))) return client;
+          client.close();
+        }, { what: "an answer of the new process" }),
+      );
+    }
+    const [first, ...others] = clients;
+    await first.ending();
+    for (const client of others) assertEquals(await client.ask("echo kept"), "kept");
+    await eventually(() => master.servers("a.cf").length === 3, { what: "three generations" });
+    assertEquals(master.servers("a.cf").map(({ pid }) => pid), others.map(pidIn));
+  } finally {
+    for (const client of clients) client.close();
+  }
+  await master.stop();
+});
+
+Deno.test(`a storm of ${STORM} SIGHUPs during a reload brings at most two more`, async () => {
+  await using site = new Site();
+  const port = site.port();
+  const ready = site.dir.file("ready");
+  const settings = { mode: "coroutine", service: port, "ready-when": ready } as const;
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const [old] = await master.serving("a.cf", 1);
+  site.serve("a.cf", settings);
+  await master.reloadBegun();
+  for (let count = 0; count < STORM; count++) master.process.signal("SIGHUP");
+  using client = await greeted(port);
+  assertEquals(pidIn(client), old);
+  Deno.writeTextFileSync(ready, "");
+  await master.logs(/\] reloaded /, 2);
+  client.close();
+  // One more is waited for, so that none of the storm can still come.
+  const before = master.logged(/\] reloaded /);
+  await master.reload();
+  const plans = master.logged(/\] listeners: /) - 1, reloads = master.logged(/\] reloaded /);
+  assertEquals(plans, reloads);
+  assert(before <= 3 && reloads <= 4, `${before} and then ${reloads} reloads`);
+  await eventually(() => master.servers("a.cf").length === 1, { what: "one process" });
+  await master.stop();
+});

@@ -1,0 +1,280 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { mayChangeRoot } from "../../src/os/credentials.ts";
+import { greeted } from "../support/client.ts";
+import { groupNumber, id, statusLine } from "../support/credentials.ts";
+import { MASTER_PROGRAM, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { CMaster, denoExecutable, peer } from "../support/peers.ts";
+
+/** Whoever may change the root is taken to be root; others are shown what they are told. */
+const IS_ROOT = mayChangeRoot();
+
+/** Another user than the one who runs the tests. */
+const USER = id("-un") === "nobody" ? "daemon" : "nobody";
+
+const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
+
+interface Expected {
+  readonly uid: string;
+  readonly gid: string;
+  readonly groups: string;
+}
+
+/** Fails unless each thread of a process runs as expected, with no way back. */
+function assertRunsAs(pid: number, { uid, gid, groups }: Expected): void {
+  const tasks = [...Deno.readDirSync(`/proc/${pid}/task`)];
+  assert(tasks.length > 0);
+  for (const { name } of tasks) {
+    const task = `${pid}/task/${name}`;
+    assertEquals(statusLine(task, "Uid"), Array(4).fill(uid).join(" "));
+    assertEquals(statusLine(task, "Gid"), Array(4).fill(gid).join(" "));
+    assertEquals(statusLine(task, "Groups"), groups);
+    if (uid !== "0") assertEquals(BigInt(`0x${statusLine(task, "CapEff")}`), 0n);
+  }
+}
+
+/** What each setting comes to, on any Linux with its usual users. */
+function cases(): Record<string, { settings: Record<string, string>; expected: Expected }> {
+  const other = { uid: id("-u", USER), gid: id("-g", USER), groups: id("-G", USER) };
+  const mail = groupNumber("mail");
+  return {
+    "a user": { settings: { "server-user": USER }, expected: other },
+    "a user's number": { settings: { "server-user": other.uid }, expected: other },
+    "a group alone": {
+      settings: { "server-group": "mail" },
+      expected: { uid: "0", gid: mail, groups: mail },
+    },
+    "a user and a group": {
+      settings: { "server-user": USER, "server-group": "mail" },
+      // Those of the user, with the group in place of the user's first one.
+      expected: {
+        ...other,
+        gid: mail,
+        groups: [
+          ...new Set([mail, ...other.groups.split(" ").filter((gid) => gid !== other.gid)]),
+        ].join(" "),
+      },
+    },
+    "numbers that nobody has": {
+      settings: { "server-user": "54321", "server-group": "54322" },
+      expected: { uid: "54321", gid: "54322", groups: "54322" },
+    },
+  };
+}
+
+for (const [name, { settings, expected }] of Object.entries(IS_ROOT ? cases() : {})) {
+  Deno.test(`server-user and server-group: a server becomes ${name} in all of its threads`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("u");
+    const service = `127.0.0.1:${port},${path}`;
+    site.serve("a.cf", { mode: "coroutine", service, ...settings });
+    const master = await site.start();
+    const client = await greeted(port);
+    assertEquals(await client.ask("echo hello"), "hello");
+    const onUnix = await greeted(path);
+    assertRunsAs(pidIn(client), expected);
+    // Its log works as before.
+    await master.logs(/changing to (user|group) \w+/);
+    assertEquals(master.logged(/node:net/), 0, "it serves its sockets the slow way");
+    client.close();
+    onUnix.close();
+    await master.stop();
+  });
+}
+
+for (const mode of MODES) {
+  Deno.test(`server-user and server-chroot move a ${mode} server after beforeService, and it serves all the same`, async () => {
+    await using site = new Site();
+    const port = site.port(), fifo = site.dir.file("f"), jail = site.dir.file("jail");
+    Deno.mkdirSync(jail);
+    site.serve("a.cf", {
+      mode,
+      service: `127.0.0.1:${port} fifo:${fifo}`,
+      "server-user": USER,
+      "server-chroot": jail,
+      own: "value",
+    });
+    if (!IS_ROOT) return await assertRefused(site, /server-user: .*as root\n.*server-chroot: /);
+    const master = await site.start();
+    const client = await greeted(port);
+    const pid = pidIn(client);
+    const groups = id("-G", USER), gid = id("-g", USER);
+    assertRunsAs(pid, { uid: id("-u", USER), gid, groups });
+    assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), jail);
+    assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), jail);
+    const order = [/beforeService with value/, /changing to user \w+, root /, /serviceRegister/];
+    const places = order.map((pattern) => master.log.search(pattern));
+    assertEquals(places, places.toSorted((a, b) => a - b));
+    assert(places[0] >= 0, master.log);
+    await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
+    await master.logs(/from the fifo: through the pipe/);
+    assertEquals(master.logged(/node:net/), 0);
+
+    await master.reload();
+    await master.logs(new RegExp(`softstop of process ${pid}`));
+    assertEquals(await client.ask("echo still here"), "still here");
+    client.close();
+    await master.logs(new RegExp(`reaped process ${pid}, which was draining`));
+    const second = await greeted(port);
+    assertNotEquals(pidIn(second), pid);
+    Deno.kill(pidIn(second), "SIGKILL");
+    const third = await greeted(port);
+    assertEquals(await third.ask("echo again"), "again");
+    second.close();
+    third.close();
+    await master.stop();
+  });
+}
+
+/** Fails unless a master refuses its settings, for a reason that matches. */
+async function assertRefused(site: Site, message: RegExp): Promise<void> {
+  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
+  assertEquals(code, 1, stderr);
+  assertMatch(stderr, message);
+  await site.isGone();
+}
+
+Deno.test("server-user, server-group and server-chroot are refused in their lines by an ordinary user's master", async () => {
+  await using site = new Site();
+  for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o777);
+  site.write("a.cf", {
+    "server-command": "deno run -A /server.ts",
+    "server-service": `127.0.0.1:${site.port()}`,
+    "server-user": "root",
+    "server-group": "mail",
+    "server-chroot": "/tmp",
+  });
+  const program = new URL("../support/ordinary_master.ts", import.meta.url).pathname;
+  const args = ["-C", site.conf, "-pid-file", site.pidFile];
+  const { code, stderr } = await site.run(args, { program }).ended();
+  assertEquals(code, 1, stderr);
+  const rest = "not permitted, expected a master that runs as root";
+  assertEquals(stderr.trim().split("\n").map((text) => text.replace(`${site.conf}/`, "")), [
+    `a.cf:3: server-user: Cannot run as "root": ${rest}`,
+    `a.cf:5: server-chroot: Cannot change the root to "/tmp": ${rest}`,
+  ]);
+});
+
+Deno.test("a user, a group and a root that are not there are refused at the start and at a reload", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "aio", service: port });
+  const master = await site.start();
+  site.serve("a.cf", {
+    mode: "aio",
+    service: port,
+    "server-user": "no-such-user",
+    "server-group": "no-such-group",
+    "server-chroot": "nowhere",
+  });
+  const text = await master.reloadRefused();
+  assertMatch(text, /a\.cf:3: server-user: Cannot run as "no-such-user": no such user, expected a/);
+  assertMatch(text, /a\.cf:4: server-group: Cannot run as "no-such-group": no such group, expec/);
+  assertMatch(text, /a\.cf:5: server-chroot: Cannot change the root to "nowhere": no such direct/);
+  (await greeted(port)).close();
+  await master.stop();
+});
+
+Deno.test("a server that its own settings refuse says why, and ends", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const server = site.run(
+    ["alone", "-server-service", `127.0.0.1:${port}`, "-server-user", "no-such-user"],
+    { program: SERVERS.coroutine },
+  );
+  const { code, stderr } = await server.ended();
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /argument -server-user: Cannot apply "no-such-user": no such user, expected /,
+  );
+});
+
+Deno.test("a server alone takes server-user after it has opened its addresses", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const server = site.run(
+    ["alone", "-server-service", `127.0.0.1:${port}`, "-server-user", USER],
+    { program: SERVERS.aio },
+  );
+  if (IS_ROOT) {
+    await server.complains(/serviceRegister/);
+    using client = await greeted(port);
+    assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
+    client.close();
+    server.signal("SIGTERM");
+    assertEquals((await server.ended()).code, 0);
+  } else {
+    const { stderr } = await server.ended();
+    assertMatch(stderr, /-server-user: Cannot apply "\w+": operation not permitted \(setgid: /);
+  }
+});
+
+Deno.test("a server in C, and one that inherits its sockets, are started as their user", async () => {
+  await using site = new Site();
+  const port = site.port();
+  Deno.chmodSync(site.dir.path, 0o755);
+  Deno.chmodSync(site.conf, 0o755);
+  const server = site.dir.file("server"), listing = site.dir.file("listing.py");
+  Deno.copyFileSync(peer("server", { static: true }), server);
+  Deno.copyFileSync(LISTING, listing);
+  Deno.chmodSync(listing, 0o644);
+  const user = { "server-user": USER, "server-group": "mail" };
+  site.write("a.cf", { "server-command": server, "server-service": `127.0.0.1:${port}`, ...user });
+  site.write("b.cf", {
+    "server-command": `/usr/bin/env python3 ${listing}`,
+    "server-protocol": "inherit",
+    "server-service": `127.0.0.1:${site.port()}`,
+    ...user,
+  });
+  if (!IS_ROOT) {
+    return await assertRefused(site, /a\.cf:3: server-user: [^]*b\.cf:4: server-user: /);
+  }
+  const master = await site.start();
+  const mail = groupNumber("mail");
+  const others = id("-G", USER).split(" ").filter((gid) => gid !== id("-g", USER));
+  const expected = {
+    uid: id("-u", USER),
+    gid: mail,
+    groups: [...new Set([mail, ...others])].join(" "),
+  };
+  const client = await greeted(port);
+  assertRunsAs(pidIn(client), expected);
+  const [, pid, numbers] = await master.logs(/^descriptors (\d+): (.*)$/m);
+  assertRunsAs(Number(pid), expected);
+  assertEquals(numbers.split(" ").length, 5, numbers);
+  await master.logs(/b\.cf: ready/);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a server that has become another user gets the signal of its master's death", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("a.cf", {
+    "server-command": denoExecutable(site, SERVERS.coroutine),
+    "server-service": `127.0.0.1:${port}`,
+    ...(IS_ROOT && { "server-user": USER }),
+  });
+  const master = await CMaster.start(site);
+  using client = await greeted(port);
+  // From now on only the signal for the parent's death can tell it.
+  await client.ask("detach");
+  await master.logs(new RegExp(`lost ${pidIn(client)}\n`));
+  master.process.signal("SIGKILL");
+  assertEquals(await client.ending(2_000), "end of file");
+  await site.isGone(2_000);
+});
+
+Deno.test("a shared server-user holds for every service, and not for the master", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("all.gcf", { "server-user": USER });
+  site.serve("a.cf", { mode: "aio", service: port });
+  if (!IS_ROOT) return await assertRefused(site, /a\.cf: server-user: Cannot run as "\w+": not/);
+  const master = await site.start({ program: MASTER_PROGRAM });
+  const client = await greeted(port);
+  assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
+  assertEquals(statusLine(master.pid, "Uid"), "0 0 0 0");
+  client.close();
+  await master.stop();
+});

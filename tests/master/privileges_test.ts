@@ -1,0 +1,113 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { loadServices } from "../../src/master/load_services.ts";
+import { programToStart } from "../../src/master/privileges.ts";
+import { formatProblem } from "../../src/config/errors.ts";
+import { fakeLookup } from "../../src/testing/fake_lookup.ts";
+import { TempDir } from "../support/temp.ts";
+import { serviceOf } from "./service_configs.ts";
+
+const cwd = "/srv";
+const FILES = {
+  "/srv/server.ts": "file",
+  "/srv/imapd": { executable: "\x7fELF" },
+  "/srv/jail": "directory",
+} as const;
+const LOOKUP = fakeLookup(FILES);
+
+/** What a master says of a service with these settings, each on its line from 3 on. */
+async function problemsOf(
+  settings: Readonly<Record<string, string>>,
+  { command = "server.ts", lookup = LOOKUP } = {},
+): Promise<string[]> {
+  using dir = new TempDir();
+  const lines = Object.entries({
+    "server-command": command,
+    "server-service": "0:80",
+    ...settings,
+  }).map(([key, value]) => `${key} = ${value}\n`);
+  dir.write("a.cf", lines.join(""));
+  const { problems } = await loadServices({ directory: dir.path, cwd, lookup });
+  return problems.map((problem) => formatProblem(problem).replaceAll(`${dir.path}/`, ""));
+}
+
+Deno.test("programToStart() leaves a server with FFI the user that it becomes itself", () => {
+  const service = serviceOf("a", { command: "server.ts", settings: { "server-user": "www" } });
+  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity, undefined);
+});
+
+Deno.test("programToStart() has a server without FFI, and one in C, started as its user and group", () => {
+  const settings = { "server-user": "www", "server-group": "mail" };
+  for (
+    const service of [
+      serviceOf("a", { command: "./imapd", settings }),
+      serviceOf("b", {
+        command: "server.ts",
+        settings: { ...settings, "server-permissions": "none" },
+      }),
+    ]
+  ) {
+    const { identity } = programToStart(service, { lookup: LOOKUP, cwd });
+    assertEquals(identity, { uid: 33, gid: 8, groups: [8] });
+  }
+});
+
+Deno.test("programToStart() has nothing to change for the user that the master is", () => {
+  const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "self" } });
+  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity, undefined);
+});
+
+Deno.test("programToStart() refuses a user who is gone since the settings were read", () => {
+  const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "gone" } });
+  assertThrows(() => programToStart(service, { lookup: LOOKUP, cwd }), TypeError, "no such user");
+});
+
+Deno.test("loadServices() takes a user, a group and a root that are there", async () => {
+  const settings = { "server-user": "www", "server-group": "mail", "server-chroot": "jail" };
+  assertEquals(await problemsOf(settings), []);
+});
+
+Deno.test("loadServices() refuses a user, a group and a root that are not there, each in its line", async () => {
+  const settings = { "server-user": "nosuch", "server-group": "none", "server-chroot": "gone" };
+  assertEquals(await problemsOf(settings), [
+    'a.cf:3: server-user: Cannot run as "nosuch": no such user, expected a user of this system',
+    'a.cf:4: server-group: Cannot run as "none": no such group, expected a group of this system',
+    'a.cf:5: server-chroot: Cannot change the root to "gone": no such directory, ' +
+    "expected a directory",
+  ]);
+});
+
+Deno.test("loadServices() refuses what only a master of root's can do, once for user and group", async () => {
+  const lookup = fakeLookup(FILES, { mayChangeRoot: () => false, mayChangeUser: () => false });
+  const settings = { "server-user": "www", "server-group": "mail", "server-chroot": "jail" };
+  const rest = "not permitted, expected a master that runs as root";
+  assertEquals(await problemsOf(settings, { lookup }), [
+    `a.cf:3: server-user: Cannot run as "www": ${rest}`,
+    `a.cf:5: server-chroot: Cannot change the root to "jail": ${rest}`,
+  ]);
+  assertEquals(await problemsOf({ "server-group": "mail" }, { lookup }), [
+    `a.cf:3: server-group: Cannot run as "mail": ${rest}`,
+  ]);
+  assertEquals(await problemsOf({ "server-user": "self" }, { lookup }), []);
+});
+
+Deno.test("loadServices() refuses server-chroot for a program that can't do it itself", async () => {
+  const message =
+    'server-chroot: Cannot change the root to "jail": a program that can\'t do that ' +
+    "itself, expected a server with --allow-ffi, or master-chroot";
+  const settings = { "server-chroot": "jail" };
+  assertEquals(await problemsOf(settings, { command: "./imapd" }), [`a.cf:3: ${message}`]);
+  const limited = { ...settings, "server-permissions": "none" };
+  assertEquals(await problemsOf(limited), [`a.cf:3: ${message}`]);
+});
+
+Deno.test("loadServices() refuses permissions for what is no script, and control without FFI", async () => {
+  assertEquals(await problemsOf({ "server-permissions": "none" }, { command: "./imapd" }), [
+    'a.cf:3: server-permissions: Cannot grant "none": a server-command that is no script, ' +
+    "expected all, or a script such as server.ts",
+  ]);
+  const settings = { "server-permissions": "--allow-net", "server-protocol": "control" };
+  assertEquals(await problemsOf(settings), [
+    'a.cf:3: server-permissions: Cannot grant "--allow-net": server-protocol is control, which ' +
+    "needs --allow-ffi, expected server-protocol = inherit or auto",
+  ]);
+});

@@ -1,0 +1,93 @@
+/** A supervisor between fakes, for its tests. */
+import { assert } from "@std/assert";
+import type { ServiceConfig } from "../../src/config/service.ts";
+import { EARLY_DEATH_MS } from "../../src/master/policy.ts";
+import { type Reload, Supervisor } from "../../src/master/supervisor.ts";
+import type { UndoneReload } from "../../src/master/trials.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { FakeLauncher, type FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { FakeListeners } from "../../src/testing/fake_listeners.ts";
+
+/** Longer than any process lives that counts as having died early. */
+export const A_WHILE_MS = 10 * EARLY_DEATH_MS;
+
+/** A supervisor between fakes. */
+export class Scene {
+  readonly clock = new FakeClock();
+  readonly launcher = new FakeLauncher();
+  readonly listeners = new FakeListeners();
+  readonly log: string[] = [];
+  readonly supervisor = new Supervisor({
+    clock: this.clock,
+    launcher: this.launcher,
+    listeners: this.listeners,
+    log: (text) => this.log.push(text),
+    maxGenerations: () => this.maxGenerations,
+    random: () => this.random(),
+    watchQueues: (fds, onWaiting) => {
+      const watch = { fds, onWaiting };
+      this.watches.add(watch);
+      return () => this.watches.delete(watch);
+    },
+    memoryOf: (pid) => this.memoryOf(pid),
+  });
+  maxGenerations = Infinity;
+  /** The listeners that are watched, and what to call once when something waits there. */
+  readonly watches = new Set<{ readonly fds: readonly number[]; readonly onWaiting: () => void }>();
+  /** What each process uses. */
+  memoryOf: (pid: number) => number = () => 0;
+  /** Chance. */
+  random: () => number = Math.random;
+
+  /** Puts services into force and makes all workers of them ready, a while ago. */
+  static running(...services: ServiceConfig[]): Scene {
+    const scene = new Scene();
+    scene.supervisor.start(services);
+    for (const worker of scene.launcher.running) worker.listener.onReady();
+    scene.clock.advance(A_WHILE_MS);
+    return scene;
+  }
+
+  get running(): readonly FakeWorker[] {
+    return this.launcher.running;
+  }
+
+  /** The workers that were started since the last call. */
+  fresh(): readonly FakeWorker[] {
+    return this.launcher.workers.slice(this.#seen, this.#seen = this.launcher.workers.length);
+  }
+  #seen = 0;
+
+  /**
+   * Begins a reload, whose fresh workers are ready for {@linkcode Scene.fresh}.
+   *
+   * @param services What is wanted.
+   */
+  reload(...services: ServiceConfig[]): Reload {
+    this.fresh();
+    return this.supervisor.reload(services);
+  }
+}
+
+/** Lets workers be ready. */
+export function areReady(...workers: readonly FakeWorker[]): void {
+  for (const worker of workers) worker.listener.onReady();
+}
+
+/** What each was told. */
+export function toldTo(workers: readonly FakeWorker[]): string[] {
+  return workers.map(({ told }) => told.join());
+}
+
+/** What came of a reload, which must be over. */
+export async function outcomeOf(reload: Reload): Promise<readonly UndoneReload[]> {
+  assert(await isSettled(reload.outcome), "the reload is still under way");
+  return await reload.outcome;
+}
+
+/** Whether a promise is settled by now. */
+export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const pending = Symbol();
+  await Promise.resolve();
+  return await Promise.race([promise, Promise.resolve(pending)]) !== pending;
+}

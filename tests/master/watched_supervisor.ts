@@ -1,0 +1,252 @@
+/**
+ * A supervisor whose every step is looked at: what must hold at any time, whatever its workers do, its
+ * users ask and time brings. Which version of a service is in force is found out from a plan that is
+ * asked for and not carried out.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
+import { Supervisor } from "../../src/master/supervisor.ts";
+import type { UndoneReload } from "../../src/master/trials.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { FakeLauncher, type FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { FakeListeners } from "../../src/testing/fake_listeners.ts";
+
+const MAX_GENERATIONS = 3;
+
+/** What is known of a worker without asking the supervisor. */
+export interface Known {
+  readonly startedAtMs: number;
+  ready: boolean;
+  detached: boolean;
+  draining: boolean;
+  /** It can tell nothing any more but its end. */
+  lost: boolean;
+  /** What it had been told when it could be told nothing more. */
+  toldAtEnd?: number;
+}
+
+/** A configuration that was accepted for a service, and in which reload. */
+export interface Accepted {
+  readonly config: ServiceConfig;
+  readonly generation: number;
+}
+
+/** A reload that is under way. */
+export interface Tried {
+  readonly generation: number;
+  /** Those whose processes are to be replaced, and new ones. */
+  readonly configs: ReadonlyMap<string, ServiceConfig>;
+  readonly logBefore: number;
+  outcome?: readonly UndoneReload[];
+}
+
+/** A supervisor between fakes, and what is known of it without asking how it works. */
+export class WatchedSupervisor {
+  readonly clock = new FakeClock();
+  readonly launcher = new FakeLauncher();
+  readonly listeners = new FakeListeners();
+  readonly log: string[] = [];
+  readonly supervisor = new Supervisor({
+    clock: this.clock,
+    launcher: this.launcher,
+    listeners: this.listeners,
+    log: (text) => this.log.push(text),
+    maxGenerations: () => MAX_GENERATIONS,
+  });
+  readonly known = new Map<FakeWorker, Known>();
+  /** When each version of a service may start something, for those that lost a worker too early. */
+  readonly startAtMs = new Map<string, number>();
+  inForce = new Map<string, Accepted>();
+  tried: Tried | undefined;
+  /** The configurations of it that are still on trial. */
+  open: readonly ServiceConfig[] = [];
+
+  constructor() {
+    this.launcher.onLaunch = (worker) => this.#onLaunch(worker);
+  }
+
+  /** Which version of each service is in force: that which a reload would find unchanged. */
+  #versions(): Map<string, Accepted> {
+    const candidates = [...this.inForce.values()];
+    for (const config of this.tried?.configs.values() ?? []) {
+      candidates.push({ config, generation: this.tried!.generation });
+    }
+    const found = candidates.filter(({ config }) =>
+      this.supervisor.plan([{ ...config, reload: "changed" }]).left.length > 0
+    );
+    return new Map(found.map((version) => [version.config.id, version]));
+  }
+
+  /** The services whose reload was undone, by the log. */
+  undone(): string[] {
+    if (this.tried === undefined) return [];
+    return this.log.slice(this.tried.logBefore)
+      .flatMap((line) => /^reload undone for (.*?):/.exec(line)?.[1].split(" ") ?? []);
+  }
+
+  /** Finds out what is in force, and what is still on trial. */
+  look(): void {
+    if (this.tried === undefined) return;
+    this.inForce = this.#versions();
+    const undone = this.undone();
+    this.open = [...this.tried.configs.values()].filter((config) =>
+      this.inForce.get(config.id)?.config !== config && !undone.includes(config.id)
+    );
+  }
+
+  #onLaunch(worker: FakeWorker): void {
+    const startedAtMs = this.clock.nowMs();
+    const nothing = { ready: false, detached: false, draining: false, lost: false };
+    this.known.set(worker, { startedAtMs, ...nothing });
+    const { service, generation, fds } = worker.request;
+    this.look();
+    const version = this.inForce.get(service.id);
+    const isTrial = generation !== version?.generation;
+    const expected = isTrial ? this.tried?.configs.get(service.id) : version?.config;
+    assertEquals(service.fingerprint, expected?.fingerprint, "a version that is not wanted");
+    if (isTrial) assertEquals(generation, this.tried?.generation);
+    const startAtMs = this.startAtMs.get(`${service.id} ${generation}`) ?? 0;
+    assert(startedAtMs >= startAtMs, "started too early");
+    const keys = fds.map((fd) => this.listeners.addresses.get(fd));
+    assertEquals(keys, keysOf(service));
+    this.#checkRoom(worker, version);
+  }
+
+  /** A reload with a step never has more processes, on its way there nor on its way back. */
+  #checkRoom({ request: { service, generation } }: FakeWorker, version?: Accepted): void {
+    const alive = this.launcher.running.filter((other) =>
+      other.request.service.id === service.id && !this.known.get(other)!.detached &&
+      other.request.generation >= (version?.generation ?? generation)
+    );
+    if (generation !== version?.generation) {
+      const most = Math.max(service.procCount, version?.config.procCount ?? 0);
+      const bound = most + (service.reloadStep ?? Infinity);
+      assert(alive.length <= bound, `${alive.length} of ${bound} processes of ${service.id}`);
+      return;
+    }
+    const tried = this.open.some(({ id }) => id === service.id);
+    const older = alive.filter((other) =>
+      !tried || other.request.generation !== this.tried?.generation
+    );
+    const steps = older.filter((other) => other.request.generation !== generation)
+      .flatMap((other) => other.request.service.reloadStep ?? []);
+    const bound = service.procCount + (steps.length === 0 ? Infinity : Math.max(...steps));
+    assert(older.length <= bound, `${older.length} of ${bound} processes of ${service.id}, undone`);
+  }
+
+  /**
+   * However many were ready to serve a service or an address: the supervisor itself leaves no fewer
+   * of them than there should be.
+   */
+  checkStops(told: ReadonlyMap<FakeWorker, number>, before: ReadonlyMap<string, Accepted>): void {
+    const counts = (worker: FakeWorker, toldSoFar: number) => {
+      const { ready, detached, draining } = this.known.get(worker)!;
+      return worker.running && ready && !detached && !draining && toldSoFar === 0 &&
+        !(this.known.get(worker)!.lost && worker.told.length > 0);
+    };
+    const isInForce = ({ request: { service: { id }, generation } }: FakeWorker) =>
+      [before, this.inForce].some((it) => it.get(id)?.generation === generation);
+    const wasInForce = ({ request: { service: { id }, generation } }: FakeWorker) =>
+      generation <= Math.max(...[before, this.inForce].map((it) => it.get(id)?.generation ?? 0));
+    const then = [...told.keys()].filter((it) => counts(it, told.get(it)!));
+    const now = this.launcher.running.filter((it) => counts(it, it.told.length));
+    for (const { config } of this.inForce.values()) {
+      const mine = (it: FakeWorker) =>
+        it.request.service.id === config.id &&
+        (wasInForce(it) || it.request.service.reloadStep !== undefined);
+      const least = Math.min(then.filter(mine).length, config.procCount);
+      const ready = now.filter(mine).length;
+      assert(ready >= least, `${ready} of ${least} were left of ${config.id}`);
+      if (config.procCount === 0) continue;
+      for (const [fd, key] of this.listeners.addresses) {
+        if (!keysOf(config).includes(key)) continue;
+        const hasIt = ({ request }: FakeWorker) => request.fds.includes(fd);
+        assert(
+          !then.some((it) => hasIt(it) && isInForce(it)) || now.some(hasIt),
+          `nobody was left for ${key}`,
+        );
+      }
+    }
+  }
+
+  /** Running workers of a version that fill a place. */
+  serving({ config: { id }, generation }: Accepted): FakeWorker[] {
+    return this.launcher.running.filter((worker) =>
+      worker.request.service.id === id && worker.request.generation === generation &&
+      this.isServing(worker)
+    );
+  }
+
+  isServing(worker: FakeWorker): boolean {
+    const { detached, draining } = this.known.get(worker)!;
+    return worker.running && worker.told.length === 0 && !detached && !draining;
+  }
+
+  /** What holds at any time. */
+  check(): void {
+    const open = [...this.inForce.values()].map(({ config }) => config).concat(this.open);
+    assertEquals(this.listeners.keys, [...new Set(open.flatMap(keysOf))].sort());
+    const generation = this.tried?.generation ?? 0;
+    const versions = [
+      ...this.inForce.values(),
+      ...this.open.map((config) => ({ config, generation })),
+    ];
+    for (const version of versions) {
+      const { config: { id, procCount } } = version;
+      const serving = this.serving(version).length;
+      assert(serving <= procCount, `${serving} of ${procCount} ${id}`);
+    }
+    for (const worker of this.launcher.running) {
+      this.checkTold(worker);
+      if (this.isServing(worker)) this.#checkServing(worker);
+    }
+    this.#checkGenerations();
+    const services = new Set(this.launcher.running.map(({ request }) => request.service.id));
+    for (const { id } of open) services.add(id);
+    assert(this.clock.pending <= services.size, "more timers than services");
+    assert(this.clock.nextInMs !== 0, "a timer that is due is still there");
+  }
+
+  checkTold(worker: FakeWorker): void {
+    const { toldAtEnd } = this.known.get(worker)!;
+    if (toldAtEnd !== undefined) {
+      assertEquals(worker.told.length, toldAtEnd, `${worker.pid} was told something after its end`);
+    }
+    const order = ["softstop", "SIGTERM", "SIGKILL"];
+    const places = worker.told.map((told) => order.indexOf(told));
+    assert(places.every((place, index) => index === 0 || place > places[index - 1]), `${places}`);
+    if (worker.told.includes("SIGKILL")) assert(worker.told.includes("SIGTERM"));
+  }
+
+  /** Who serves is of a version in force or on trial, or stands in until its successor is ready. */
+  #checkServing(worker: FakeWorker): void {
+    const { service: { id, reloadStep }, generation } = worker.request;
+    const version = this.inForce.get(id);
+    if (version?.generation === generation) return;
+    if (generation === this.tried?.generation && this.open.some((it) => it.id === id)) {
+      return;
+    }
+    assert(version !== undefined, `${worker.pid} serves for a service that is gone`);
+    assert(this.known.get(worker)!.ready, `${worker.pid} serves nobody`);
+    assert(generation < version.generation || reloadStep !== undefined, `${worker.pid} was undone`);
+    const ready = this.serving(version).filter((other) => this.known.get(other)!.ready);
+    assert(ready.length < version.config.procCount, `${worker.pid} is not needed`);
+  }
+
+  /** Not too many old generations drain. */
+  #checkGenerations(): void {
+    for (const id of new Set(this.launcher.running.map(({ request }) => request.service.id))) {
+      const draining = this.launcher.running.filter((worker) => {
+        const { detached, draining } = this.known.get(worker)!;
+        const { service, generation } = worker.request;
+        const isOnTrial = generation === this.tried?.generation &&
+          this.open.some((config) => config.id === id);
+        return service.id === id && !detached && !worker.told.includes("SIGTERM") &&
+          (draining || worker.told.length > 0) && !isOnTrial &&
+          generation !== this.inForce.get(id)?.generation;
+      });
+      const { size } = new Set(draining.map(({ request }) => request.generation));
+      assert(size <= MAX_GENERATIONS, `${size} old generations of ${id} drain`);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * A server in the aio mode that answers by node:http or, with `--express` in its command, by Express:
+ * `/` at once, `/slow` when the file `until` of its settings is there.
+ *
+ * @module
+ */
+import { createServer, type RequestListener } from "node:http";
+import { existsSync } from "@std/fs/exists";
+import { aioServerMain, defaultConfig, serveNode, zinfo } from "../../../aio_server.ts";
+import { eventually } from "../wait.ts";
+
+async function text(path: string): Promise<string> {
+  if (path === "/slow") {
+    zinfo("slow");
+    const until = defaultConfig.getStr("until");
+    await eventually(() => existsSync(until), { what: until, withinMs: 60_000 });
+  }
+  return `${Deno.pid} ${path}`;
+}
+
+async function listener(): Promise<RequestListener> {
+  if (!Deno.args.includes("--express")) {
+    return async (request, answer) => void answer.end(await text(request.url ?? ""));
+  }
+  const { default: express } = await import("npm:express@5.1.0");
+  const app = express();
+  app.use("/", async (request: { path: string }, answer: { send(text: string): void }) => {
+    answer.send(await text(request.path));
+  });
+  return app;
+}
+
+Deno.exit(
+  await aioServerMain({
+    async serviceRegister(_service, fd, fdType) {
+      serveNode(fd, fdType, createServer(await listener()));
+      zinfo("serviceRegister");
+    },
+    beforeSoftstop: () => zinfo("beforeSoftstop"),
+  }),
+);

@@ -1,0 +1,83 @@
+/**
+ * Proves that a master under load loses no request, whatever is done to it.
+ *
+ * `deno task soak` runs every scenario with large numbers, for some ten minutes, and writes
+ * docs/reliability.md; `deno task soak reload upgrade` runs only these, and prints what came of
+ * them. `--short` uses the numbers of the tests, `--connections=N` asks each target on N connections
+ * in each way, `--page=FILE` writes the page of such a run, and `--list` tells the names. The exit
+ * code is 0 only if all have passed.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { type Amounts, LONG, SHORT } from "./soak/amounts.ts";
+import { type Machine, renderPage, renderReports, renderSummary } from "./soak/page.ts";
+import { runScenario, type ScenarioResult } from "./soak/scenario.ts";
+import { SCENARIOS } from "./soak/scenarios.ts";
+
+/** The page's path from the root of the project. */
+const PAGE = "docs/reliability.md";
+
+/** Writes the page the way `deno task check` wants it. */
+async function writePage(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(path, text);
+  const format = new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] });
+  const { success } = await format.output();
+  if (!success) throw new Error(`Cannot format "${path}"`);
+}
+
+function machine(): Machine {
+  return {
+    deno: Deno.version.deno,
+    kernel: Deno.osRelease().split("-")[0],
+    cores: navigator.hardwareConcurrency,
+    arch: Deno.build.arch,
+  };
+}
+
+/** The numbers that the arguments ask for. */
+function amountsOf({ short, connections }: { short: boolean; connections?: string }): Amounts {
+  const amounts = short ? SHORT : LONG;
+  if (connections === undefined) return amounts;
+  const count = Number(connections);
+  return { ...amounts, load: { ...amounts.load, connections: { fresh: count, kept: count } } };
+}
+
+async function main(): Promise<number> {
+  const flags = parseArgs(Deno.args, {
+    boolean: ["short", "list"],
+    string: ["page", "connections", "_"],
+  });
+  if (flags.list) {
+    for (const { name } of SCENARIOS) console.log(name);
+    return 0;
+  }
+  const names = flags._.map(String);
+  const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) {
+    console.error(`Cannot run "${unknown}": no such scenario, expected one that --list tells`);
+    return 1;
+  }
+  const amounts = amountsOf(flags);
+  const results: ScenarioResult[] = [];
+  for (const scenario of SCENARIOS) {
+    if (names.length > 0 && !names.includes(scenario.name)) continue;
+    console.log(`\n--- ${scenario.name}: ${scenario.describe(amounts)}`);
+    const result = await runScenario(scenario, amounts);
+    results.push(result);
+    if (result.reports.length > 0) console.log(renderReports(result.reports));
+    for (const fault of result.faults) console.log(`FAULT: ${fault}`);
+  }
+  console.log(`\n${renderSummary(results)}`);
+  const isWhole = names.length === 0 && !flags.short;
+  const page = flags.page ?? (isWhole ? PAGE : undefined);
+  if (page !== undefined) {
+    const args = Deno.args.filter((arg) => !arg.startsWith("--page"));
+    const command = ["deno task soak", ...args].join(" ");
+    const { load } = amounts;
+    await writePage(page, renderPage(results, { machine: machine(), command, load }));
+  }
+  return results.every(({ faults }) => faults.length === 0) ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,25 @@
+/**
+ * All scenarios, in the order in which they are run.
+ *
+ * @module
+ */
+import type { Scenario } from "./scenario.ts";
+import { badReloads, badUpgrades } from "./scenarios/bad_versions.ts";
+import { burst, listeners, reload, reloadSlow } from "./scenarios/reloads.ts";
+import { stopInReload, stopInUpgrade } from "./scenarios/stops.ts";
+import { reloadInUpgrade, upgrade, upgradeInReload } from "./scenarios/upgrades.ts";
+
+/** All scenarios. */
+export const SCENARIOS: readonly Scenario[] = [
+  reload,
+  reloadSlow,
+  listeners,
+  upgrade,
+  ...badReloads,
+  ...badUpgrades,
+  burst,
+  reloadInUpgrade,
+  upgradeInReload,
+  stopInReload,
+  stopInUpgrade,
+];

@@ -1,0 +1,90 @@
+/**
+ * Scenarios of versions that do not serve: a reload, or an upgrade, to one of them is taken back,
+ * and every request is answered by the version before; where only a part of the new processes is bad,
+ * also by the rest of them, until that is taken back too.
+ *
+ * @module
+ */
+import { type ServiceName, SERVICES } from "../installation.ts";
+import type { Scenario, Stage } from "../scenario.ts";
+import type { Behaviour } from "../servers/behaviour.ts";
+
+/** A way to be bad. */
+interface Bad {
+  readonly behave: Exclude<Behaviour, "good">;
+  readonly text: string;
+}
+
+const BAD: readonly Bad[] = [
+  { behave: "crash", text: "that crashes at once" },
+  { behave: "hang", text: "that never gets ready" },
+  { behave: "die", text: "that dies after it was ready" },
+  { behave: "half", text: "of which one process serves and the other one dies" },
+];
+
+/** All of a service's processes may be bad, or those of all services. */
+function badServices(round: number): readonly ServiceName[] {
+  return round % 2 === 0 ? SERVICES : [SERVICES[((round - 1) / 2) % SERVICES.length]];
+}
+
+function behaviours(names: readonly ServiceName[], behave: Behaviour) {
+  return Object.fromEntries(names.map((name) => [name, behave]));
+}
+
+function settingsOf({ behave }: Bad): NonNullable<Scenario["settings"]> {
+  return ({ readyTimeoutSeconds, soakSeconds }) => ({
+    ...(behave === "hang" ? { "server-ready-timeout": readyTimeoutSeconds } : {}),
+    ...(behave === "die" ? { "server-soak": soakSeconds } : {}),
+  });
+}
+
+/** Who may have answered for a service that was bad for a while. */
+function answering({ behave }: Bad, [good, bad, mended]: readonly string[]): readonly string[] {
+  return behave === "half" ? [good, bad, mended] : [good, mended];
+}
+
+async function tryReload({ installation, onlyVersions, round }: Stage, bad: Bad) {
+  const good = installation.version;
+  const names = badServices(round);
+  installation.writeVersion({ behave: behaviours(names, bad.behave) });
+  const { version: tried } = installation;
+  const since = installation.signal("SIGHUP");
+  for (const name of names) {
+    await installation.logs(new RegExp(`reload undone for ${name}\\.cf: `, "g"), { since });
+  }
+  // The mistake is mended at once, and the next reload goes well.
+  await installation.reload();
+  for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
+}
+
+async function tryUpgrade({ installation, onlyVersions, fault, round }: Stage, bad: Bad) {
+  const good = installation.version;
+  const names = badServices(round);
+  const old = installation.masterPid;
+  installation.writeVersion({ behave: behaviours(names, bad.behave) });
+  const { version: tried } = installation;
+  const since = installation.signal("SIGUSR2");
+  const end = await installation.upgradeEnds(old, since);
+  if (end !== "failed") fault(`an upgrade to a version that is bad in ${names} has ${end}`);
+  if (installation.masterPid !== old) fault("another master than before");
+  await installation.upgrade();
+  for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
+}
+
+/** A reload to each bad version. */
+export const badReloads: readonly Scenario[] = BAD.map((bad) => ({
+  name: `reload-${bad.behave}`,
+  describe: ({ badVersions }) => `${badVersions} reloads to a version ${bad.text}`,
+  settings: settingsOf(bad),
+  rounds: ({ badVersions }) => badVersions,
+  act: (stage) => tryReload(stage, bad),
+}));
+
+/** An upgrade to each bad version. */
+export const badUpgrades: readonly Scenario[] = BAD.map((bad) => ({
+  name: `upgrade-${bad.behave}`,
+  describe: ({ badVersions }) => `${badVersions} upgrades to a version ${bad.text}`,
+  settings: settingsOf(bad),
+  rounds: ({ badVersions }) => badVersions,
+  act: (stage) => tryUpgrade(stage, bad),
+}));
