@@ -69,7 +69,12 @@ function master(
 
 /** All of them. */
 export const MASTERS: readonly Contender[] = [
-  master(NAMES.masterHttp, { speaks: "http", file: "master_http.ts" }),
+  master(NAMES.masterHttp, {
+    speaks: "http",
+    file: "master_http.ts",
+    // Kills follow each other faster than a process is healthy by default: no back-off.
+    settings: { "server-healthy-after": 0 },
+  }),
   master(NAMES.masterCoroutine, { speaks: "lines", file: "master_coroutine.ts" }),
   master(NAMES.masterAio, { speaks: "lines", file: "master_aio.ts" }),
 ];

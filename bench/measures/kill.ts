@@ -77,19 +77,21 @@ class Victim {
   }
 }
 
+const seconds = (ms: number): string => `${ms / 1000} s`;
+
 /** Time to the next answer. */
 export const killed: Measure = async (plan) => {
   const { rounds } = plan;
   const table = new Table(
     "kill",
     "Next answer after SIGKILL of the only worker",
-    `A client begins to connect every ${BETWEEN_ATTEMPTS_MS} ms, until the next process has answered one of these ` +
-      `attempts; lost are those that got no answer within ${
-        PATIENCE_MS / 1000
-      } s. Median, least and worst of ` +
-      `${rounds * KILLS_PER_ROUND} kills. Without any answer for ${
-        LOST_MS / 1000
-      } s the contender is started anew.`,
+    `A client begins to connect every ${BETWEEN_ATTEMPTS_MS} ms, until the next process has answered one ` +
+      "of these attempts; lost are those that got no answer in time (" + seconds(PATIENCE_MS) +
+      `). Median, least and worst of ${rounds * KILLS_PER_ROUND} kills. Without any answer for ` +
+      seconds(LOST_MS) +
+      " the contender is started anew. This project's workers count as healthy as " +
+      "soon as they are ready (`server-healthy-after = 0`): each is killed long before the 10 s that " +
+      "it takes by default, and a back-off is not what is measured.",
   );
   // Who can reload has somebody to start the next process. Those that lose attempts take their time.
   const which = ({ name, speaks, reload }: Contender) =>
