@@ -1,0 +1,220 @@
+/**
+ * One run of the benchmarks: its temporary folder, the processes that it starts, and their end.
+ *
+ * @module
+ */
+import { processesWith } from "../tools/test_processes.ts";
+import { ReservedPort } from "../tests/support/ports.ts";
+import type { Tools } from "./tools.ts";
+
+/** How long anything may take that should take no time. */
+const PATIENCE_MS = 60_000;
+/** How long a process may take to end by itself. */
+const GRACE_MS = 5_000;
+/** How often to look for what is awaited. */
+const LOOK_MS = 2;
+
+/** How to start a process. */
+export interface StartOptions {
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The one CPU that it and its children may use; default all. */
+  readonly cpu?: number;
+}
+
+/** Waits. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * Waits until a condition holds.
+ *
+ * @param condition The condition; it may throw to give up.
+ * @param options What is waited for, for the error, and how long at most.
+ * @throws {Error} When the time is over.
+ */
+export async function until(
+  condition: () => boolean,
+  { what, withinMs = PATIENCE_MS }: { readonly what: string; readonly withinMs?: number },
+): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!condition()) {
+    if (performance.now() > end) {
+      throw new Error(`Cannot wait longer for ${what}: ${withinMs} ms have passed`);
+    }
+    await sleep(LOOK_MS);
+  }
+}
+
+/** A started contender's processes, and all that was made for them. */
+export class Site {
+  /** Its own temporary folder. */
+  readonly dir: string;
+  /** The port that it has to listen on. */
+  readonly port: number;
+  readonly #reserved = new ReservedPort();
+  readonly #ready: string;
+  readonly #mark = crypto.randomUUID();
+  #child?: Deno.ChildProcess;
+
+  /** @param parent Where to make its folder. */
+  constructor(parent: string) {
+    this.dir = Deno.makeTempDirSync({ dir: parent });
+    this.port = this.#reserved.port;
+    this.#ready = `${this.dir}/ready`;
+    Deno.mkdirSync(this.#ready);
+  }
+
+  /** Where the output of its processes goes. */
+  get log(): string {
+    return `${this.dir}/output`;
+  }
+
+  /** The process that was started by {@linkcode start}. */
+  get pid(): number {
+    return this.#child!.pid;
+  }
+
+  /** What its processes must find in their environment. */
+  get env(): Record<string, string> {
+    return {
+      NO_COLOR: "1",
+      DENO_NO_UPDATE_CHECK: "1",
+      BENCH_SITE: this.#mark,
+      BENCH_READY: this.#ready,
+      BENCH_PORT: String(this.port),
+    };
+  }
+
+  /**
+   * Starts its first process.
+   *
+   * @param argv The program and its arguments.
+   * @param options How.
+   */
+  start(argv: readonly string[], { env, cpu }: StartOptions = {}): void {
+    this.#child = this.#spawn(argv, { env, cpu });
+  }
+
+  /**
+   * Runs a command of it to its end.
+   *
+   * @param argv The program and its arguments.
+   * @param options How to start it.
+   * @throws {Error} When it fails.
+   */
+  async run(argv: readonly string[], options: StartOptions = {}): Promise<void> {
+    const { success } = await this.#spawn(argv, options).status;
+    if (!success) throw new Error(`Cannot run "${argv.join(" ")}": ${this.output()}`);
+  }
+
+  /** The servers that have said that they listen, since the start: process ids, ended ones too. */
+  ready(): number[] {
+    return Array.from(Deno.readDirSync(this.#ready), ({ name }) => parseInt(name));
+  }
+
+  /**
+   * Waits until so many servers have said that they listen, since the start.
+   *
+   * @param count How many.
+   * @throws {Error} When they do not.
+   */
+  async untilReady(count: number): Promise<void> {
+    await until(() => this.ready().length >= count, {
+      what: `${count} servers that listen; the output was: ${this.output()}`,
+    });
+  }
+
+  /** The end of all that its processes have printed. */
+  output(): string {
+    try {
+      return Deno.readTextFileSync(this.log).slice(-2000);
+    } catch {
+      // Nothing was started yet.
+      return "";
+    }
+  }
+
+  /**
+   * Tells its first process to end, and waits for the end of all of them.
+   *
+   * @param graceMs How long they may take before they are killed.
+   */
+  async end(graceMs = GRACE_MS): Promise<void> {
+    const end = performance.now() + graceMs;
+    try {
+      this.#child?.kill("SIGTERM");
+    } catch {
+      // It has ended already.
+    }
+    for (let left = this.#processes(); left.length > 0; left = this.#processes()) {
+      if (performance.now() > end) left.forEach(kill);
+      await sleep(20);
+    }
+    await this.#child?.status;
+    this.#reserved[Symbol.dispose]();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+
+  #processes(): number[] {
+    return processesWith(`BENCH_SITE=${this.#mark}`).map(({ pid }) => pid);
+  }
+
+  #spawn(argv: readonly string[], { env, cpu }: StartOptions): Deno.ChildProcess {
+    const pin = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
+    return new Deno.Command("sh", {
+      // The shell becomes the program; it is here for the output alone.
+      args: ["-c", 'exec "$@" >>"$0" 2>&1', this.log, ...pin, ...argv],
+      env: { ...this.env, ...env },
+      cwd: this.dir,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+/** What a run of the benchmarks has at hand. */
+export class Bench implements AsyncDisposable {
+  /** Where everything temporary is. */
+  readonly dir: string = Deno.makeTempDirSync({ prefix: "zc_bench_" });
+  readonly #sites = new Set<Site>();
+
+  /**
+   * @param tools The programs of others.
+   * @param pins Whether a server of one process gets a CPU of its own, and the client another.
+   */
+  constructor(readonly tools: Tools, readonly pins: boolean) {}
+
+  /** Makes a place for a contender. */
+  site(): Site {
+    const site = new Site(this.dir);
+    this.#sites.add(site);
+    return site;
+  }
+
+  /**
+   * Ends all of a contender.
+   *
+   * @param site Its place.
+   * @param graceMs How long its processes may take before they are killed.
+   */
+  async end(site: Site, graceMs?: number): Promise<void> {
+    if (this.#sites.delete(site)) await site.end(graceMs);
+  }
+
+  /** Ends whatever still runs. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const site of this.#sites) await this.end(site, 0);
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
