@@ -72,16 +72,20 @@ export class Crew {
    *
    * @param service The service.
    * @param version Its version.
-   * @param fds The listeners of that version. Borrowed.
+   * @param place `slot`: its slot. `listeners`: those of that slot. Borrowed.
    * @returns Whether it could be started. If not, the service waits, or its trial has failed.
    */
-  start(service: Service, version: Version, fds: readonly number[]): boolean {
+  start(
+    service: Service,
+    version: Version,
+    { slot, listeners }: Pick<Worker, "slot" | "listeners">,
+  ): boolean {
     const { config, generation } = version;
     const startedAtMs = this.#clock.nowMs();
     let running: RunningWorker;
     try {
       running = this.#options.launcher.launch(
-        { service: config, generation, fds },
+        { service: config, generation, fds: listeners.map(({ fd }) => fd) },
         this.#listenerFor(service, () => worker),
       );
     } catch (error) {
@@ -95,7 +99,8 @@ export class Crew {
     }
     const { pid } = running;
     const id = this.#nextWorkerId++;
-    const worker: Worker = { id, pid, generation, config, startedAtMs, state: "starting" };
+    const about = { id, pid, generation, config, slot, listeners, startedAtMs };
+    const worker: Worker = { ...about, state: "starting" };
     service.workers.add(worker);
     this.#running.set(worker, running);
     this.#options.debug(`${service.id}: new process ${pid} of generation ${generation}`);

@@ -8,7 +8,7 @@
  * @module
  */
 import type { OpenedListener } from "../os/socket.ts";
-import type { ListenerPort } from "./listeners.ts";
+import type { ListenerPort } from "./listener_port.ts";
 
 /** A port that hands inherited listeners out before it opens others. */
 export interface HeirListeners extends ListenerPort {
@@ -20,21 +20,34 @@ export interface HeirListeners extends ListenerPort {
  * Makes the port.
  *
  * @param port Opens what was not inherited.
- * @param inherited The listeners by the keys of their addresses, owned by the port from now on.
+ * @param inherited The listeners by the keys of their addresses, those of one address in the order of
+ * their slots; owned by the port from now on.
  */
 export function heirListeners(
   port: ListenerPort,
-  inherited: ReadonlyMap<string, OpenedListener>,
+  inherited: ReadonlyMap<string, readonly OpenedListener[]>,
 ): HeirListeners {
   const unclaimed = new Map(inherited);
-  const borrowed = new Set(inherited.values());
+  const foreign = new Set([...inherited.values()].flat());
+  const borrowed = new Set(foreign);
+  /** What the old master may have steered otherwise since. */
+  const steered = new Map<OpenedListener, () => void>();
   return {
-    open(endpoint, wanted) {
-      const listener = unclaimed.get(endpoint.key);
-      if (listener === undefined) return port.open(endpoint, wanted);
-      unclaimed.delete(endpoint.key);
-      return listener;
+    open(endpoint, options) {
+      const { key } = endpoint, { slots: wanted } = options;
+      const found = unclaimed.get(key);
+      if (found === undefined) return port.open(endpoint, options);
+      const count = (wanted ?? 1) - found.length;
+      const added = count > 0 ? port.extend(found, count) : [];
+      unclaimed.delete(key);
+      return [...found, ...added];
     },
+    extend: (slots, count) => port.extend(slots, count),
+    steer(slots, chosen) {
+      port.steer(slots, chosen);
+      if (borrowed.has(slots[0])) steered.set(slots[0], () => port.steer(slots, chosen));
+    },
+    isHeldElsewhere: (listener) => foreign.has(listener) || port.isHeldElsewhere(listener),
     refuse: (listener, kind) => !borrowed.has(listener) && port.refuse(listener, kind),
     close: (listener) => borrowed.has(listener) ? port.leave(listener) : port.close(listener),
     discard: (listener) => borrowed.has(listener) ? port.leave(listener) : port.discard(listener),
@@ -42,7 +55,9 @@ export function heirListeners(
     atHand: () => unclaimed.keys(),
     own() {
       borrowed.clear();
-      for (const listener of unclaimed.values()) port.close(listener);
+      steered.values().forEach((again) => again());
+      steered.clear();
+      for (const listener of [...unclaimed.values()].flat()) port.close(listener);
       unclaimed.clear();
     },
   };

@@ -39,7 +39,7 @@ import {
 import { GivenListeners } from "./given_listeners.ts";
 import { type HeirListeners, heirListeners } from "./heir_listeners.ts";
 import type { MasterServerHooks } from "./hooks.ts";
-import { systemListeners } from "./listeners.ts";
+import { systemListeners } from "./listener_port.ts";
 import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";

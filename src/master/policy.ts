@@ -104,7 +104,11 @@ export function decide(
     actions.push({ do: "start", count: missing, version: current });
   }
   const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
-  for (const worker of [...surplus(standIns, unfilled), ...surplus(ours, wanted)]) {
+  const tooMany = [
+    ...surplus(standIns, { wanted: unfilled, beside: ours }),
+    ...surplus(ours, { wanted, beside: theirs }),
+  ];
+  for (const worker of tooMany) {
     actions.push({ do: "softstop", worker });
   }
   if (trial === undefined) return { actions, wakeAtMs };
@@ -196,9 +200,17 @@ function isReady({ state }: Worker): boolean {
   return state === "ready";
 }
 
-/** Those that are too many: first the ones that don't serve yet, then the oldest. */
-function surplus(workers: readonly Worker[], wanted: number): Worker[] {
-  return workers.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || a.id - b.id)
+/**
+ * Those that are too many: first the ones that don't serve yet, then those whose slot somebody beside
+ * them serves, then the oldest.
+ */
+function surplus(
+  workers: readonly Worker[],
+  { wanted, beside }: { readonly wanted: number; readonly beside: readonly Worker[] },
+): Worker[] {
+  const served = new Set(beside.filter(isReady).map(({ slot }) => slot));
+  const worth = (worker: Worker) => !isReady(worker) ? 0 : served.has(worker.slot) ? 1 : 2;
+  return workers.toSorted((a, b) => worth(a) - worth(b) || a.id - b.id)
     .slice(0, Math.max(0, workers.length - wanted));
 }
 

@@ -12,9 +12,11 @@ import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew } from "./crew.ts";
-import { type ListenerPort, ListenerTable } from "./listeners.ts";
+import type { ListenerPort } from "./listener_port.ts";
+import { ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
+import { nextSlot } from "./slots.ts";
 import type { Service, Version, Worker } from "./tables.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
 import type { Launcher } from "./worker_process.ts";
@@ -175,6 +177,7 @@ export class Supervisor {
    */
   retire(): void {
     this.#ending = "retired";
+    this.#listeners.handOver();
     this.#drop();
     this.#listeners.leaveAll();
     this.#endIfDone();
@@ -243,8 +246,11 @@ export class Supervisor {
     this.#timers.delete(service);
     let decision: Decision;
     while ((decision = this.#decide(service)).actions.length > 0) {
+      // First: who stops then accepts what has come to it before.
+      this.#steer(service, decision.actions);
       for (const action of decision.actions) this.#perform(service, action);
     }
+    this.#steer(service);
     const { wakeAtMs, verdict } = decision;
     if (wakeAtMs !== undefined) {
       const delayMs = wakeAtMs - this.#clock.nowMs();
@@ -285,14 +291,30 @@ export class Supervisor {
   }
 
   #start(service: Service, version: Version): boolean {
-    return this.#crew.start(service, version, this.#listeners.descriptors(version.config));
+    const slot = nextSlot(service, version);
+    const listeners = this.#listeners.listeners(version.config, slot);
+    return this.#crew.start(service, version, { slot, listeners });
   }
 
   #softstop(worker: Worker): void {
-    const closing = keysOf(worker.config).flatMap((key, index) =>
-      this.#listeners.isClosing(key) ? [index] : []
+    const closing = worker.listeners.flatMap((listener, index) =>
+      this.#listeners.isIdle(listener) ? [index] : []
     );
     this.#crew.softstop(worker, { replaced: this.#isHeard(worker), closing });
+  }
+
+  /** Keeps connections away from the slots that nobody serves, or will when some actions are done. */
+  #steer({ current, workers }: Service, actions: readonly Action[] = []): void {
+    if (current !== undefined && this.#listeners.hasSlots(current.config)) {
+      const leaving = new Set(actions.map((action) => "worker" in action && action.worker));
+      const serving = [...workers].filter((one) => one.state === "ready" && !leaving.has(one));
+      this.#listeners.steer(current.config, new Set(serving.flatMap(({ listeners }) => listeners)));
+    }
+    this.#listeners.closeUnused((listener) =>
+      this.#services.values().some((service) =>
+        service.workers.values().some(({ listeners }) => listeners.includes(listener))
+      )
+    );
   }
 
   /** Whether somebody still listens on an address of a worker. */

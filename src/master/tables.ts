@@ -4,6 +4,7 @@
  * @module
  */
 import type { ServiceConfig } from "../config/service.ts";
+import type { OpenedListener } from "../os/socket.ts";
 import { TRANSITIONS, type WorkerEvent, type WorkerState } from "./states.ts";
 
 /** The settings of a service as one reload has brought them. */
@@ -31,6 +32,10 @@ export interface Worker {
   /** That of its version. */
   readonly generation: number;
   readonly config: ServiceConfig;
+  /** Its slot among the processes of its version. */
+  readonly slot: number;
+  /** The listeners that it was started with, in the order of its addresses. */
+  readonly listeners: readonly OpenedListener[];
   readonly startedAtMs: number;
   /** When it said that it is ready. */
   readyAtMs?: number;

@@ -1,9 +1,15 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { parseAddress } from "../../src/config/address.ts";
-import { heirListeners } from "../../src/master/heir_listeners.ts";
+import { type HeirListeners, heirListeners } from "../../src/master/heir_listeners.ts";
+import type { OpenedListener } from "../../src/os/socket.ts";
 import { FakeListeners } from "../../src/testing/fake_listeners.ts";
 
 const endpoint = (address: string) => parseAddress(address, { cwd: "/srv" });
+
+/** Opens an address with one listener. */
+function open(heirs: HeirListeners, address: string): OpenedListener {
+  return heirs.open(endpoint(address), { wanted: [] })[0];
+}
 
 /** What an old master has opened, and the port of the new one. */
 function inherit(...addresses: string[]) {
@@ -18,9 +24,9 @@ function inherit(...addresses: string[]) {
 Deno.test("heirListeners() gives out what was inherited, once, and opens the rest", () => {
   const { port, inherited, heirs } = inherit("0:80", "0:81");
   assertEquals([...heirs.atHand!()], ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
-  assertStrictEquals(heirs.open(endpoint("0:80"), []), inherited.get("inet:0.0.0.0:80"));
+  assertStrictEquals(open(heirs, "0:80"), inherited.get("inet:0.0.0.0:80")![0]);
   assertEquals([...heirs.atHand!()], ["inet:0.0.0.0:81"]);
-  heirs.open(endpoint("0:82"), []);
+  open(heirs, "0:82");
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
 });
 
@@ -28,7 +34,7 @@ Deno.test("heirListeners() only leave what is still the old master's, whatever t
   const { port, heirs } = inherit("0:80", "0:81", "0:82");
   const left: string[] = [];
   port.leave = ({ fd }) => left.push(port.addresses.get(fd)!);
-  const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => heirs.open(endpoint(at), []));
+  const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => open(heirs, at));
   heirs.close(first);
   heirs.discard(second);
   assertEquals(heirs.refuse(third, "inet"), false);
@@ -38,7 +44,7 @@ Deno.test("heirListeners() only leave what is still the old master's, whatever t
 
 Deno.test("heirListeners() own what is used from the takeover on, and close what is not", () => {
   const { port, heirs } = inherit("0:80", "0:81");
-  const used = heirs.open(endpoint("0:80"), []);
+  const used = open(heirs, "0:80");
   heirs.own();
   assertEquals(port.keys, ["inet:0.0.0.0:80"]);
   assertEquals([...heirs.atHand!()], []);
@@ -49,7 +55,7 @@ Deno.test("heirListeners() own what is used from the takeover on, and close what
 
 Deno.test("heirListeners() close what they have opened themselves like any other", () => {
   const { port, heirs } = inherit();
-  heirs.discard(heirs.open(endpoint("0:80"), []));
-  heirs.close(heirs.open(endpoint("0:81"), []));
+  heirs.discard(open(heirs, "0:80"));
+  heirs.close(open(heirs, "0:81"));
   assertEquals(port.keys, []);
 });

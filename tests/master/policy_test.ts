@@ -26,6 +26,8 @@ interface Some {
   readonly ageMs?: number;
   /** Its deadline, from now. */
   readonly inMs?: number;
+  /** Its slot, the first one by default. */
+  readonly slot?: number;
 }
 
 interface OnTrial {
@@ -552,7 +554,7 @@ function serviceIn(situation: Situation): Service {
 }
 
 function workerIn(
-  { state, of = "current", readyMs = 1_000, ageMs = 1_000, inMs }: Some,
+  { state, of = "current", readyMs = 1_000, ageMs = 1_000, inMs, slot = 0 }: Some,
   { id, config }: { readonly id: number; readonly config: ServiceConfig },
 ): Worker {
   return {
@@ -560,6 +562,8 @@ function workerIn(
     pid: 100 + id,
     generation: GENERATIONS[of],
     config,
+    slot,
+    listeners: [],
     startedAtMs: NOW - ageMs,
     state,
     ...(state === "ready" && { readyAtMs: NOW - readyMs }),
@@ -586,7 +590,8 @@ function perform(service: Service, action: Action): void {
   const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
-    service.workers.add({ id, pid: id, generation, config, startedAtMs: NOW, state: "starting" });
+    const about = { id, pid: id, generation, config, slot: 0, listeners: [] };
+    service.workers.add({ ...about, startedAtMs: NOW, state: "starting" });
   }
 }
 

@@ -24,7 +24,8 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  return { id: 1, pid: 100, generation: 1, config: serviceOf("x"), startedAtMs: 0, state };
+  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [] };
+  return { ...about, config: serviceOf("x"), startedAtMs: 0, state };
 }
 
 for (const state of STATES) {
