@@ -92,7 +92,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
   assertEquals(settings.get("host"), "linuxmail.cn");
   assertEquals(settings.get("server-log"), "syslog,mail");
-  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 18 });
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 19 });
   assertNotEquals(fingerprint, "");
 });
 
