@@ -59,3 +59,25 @@ Deno.test("heirListeners() close what they have opened themselves like any other
   heirs.close(open(heirs, "0:81"));
   assertEquals(port.keys, []);
 });
+
+Deno.test("heirListeners() give out all slots of an address in their order, and open more", () => {
+  const port = new FakeListeners();
+  const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
+  const heirs = heirListeners(port, new Map([[at.key, slots]]));
+  const found = heirs.open(at, { wanted: [], slots: 4 });
+  assertEquals(found.slice(0, 3), slots);
+  assertEquals(found.map((one) => heirs.isHeldElsewhere(one)), [true, true, true, false]);
+  assertEquals(port.addresses.size, 4);
+});
+
+Deno.test("heirListeners() say again at the takeover to which slots connections come", () => {
+  const port = new FakeListeners();
+  const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
+  const heirs = heirListeners(port, new Map([[at.key, slots]]));
+  heirs.open(at, { wanted: [], slots: 3 });
+  heirs.steer(slots, [0, 1]);
+  // The old master looks after its own until then.
+  port.steer(slots, [2]);
+  heirs.own();
+  assertEquals(port.chosen.get(at.key), slots.slice(0, 2).map(({ fd }) => fd));
+});

@@ -335,6 +335,14 @@ const STEPS: readonly Situation[] = [
     actions: ["0 softstop"],
   },
   {
+    name: "with a step one goes whose slot a new one serves, and no older one",
+    procCount: 3,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, { ...READY, slot: 2 }, READY, { ...NEW, slot: 2 }],
+    actions: ["1 softstop"],
+  },
+  {
     name: "with a step old ones that don't serve go first",
     procCount: 3,
     trial: { procCount: 3 },
