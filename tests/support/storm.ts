@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { greeted, type Target } from "./client.ts";
+import { Client, type Target } from "./client.ts";
 import { pidIn } from "./master.ts";
 
 /** What has become of the clients so far. */
@@ -17,7 +17,7 @@ export interface Fate {
   reset: number;
   /** The connection ended before its time, or in another way. */
   cut: number;
-  /** The longest time from the start of a connection to its end, in milliseconds. */
+  /** The longest time until a connection was made, in milliseconds. */
   longestMs: number;
   /** How many each process has served. */
   readonly shares: Map<number, number>;
@@ -64,7 +64,6 @@ export class Storm {
 
   async #client(): Promise<void> {
     while (this.#running) {
-      const startMs = performance.now();
       try {
         await this.#exchange();
         this.fate.served++;
@@ -73,13 +72,14 @@ export class Storm {
         else if (error instanceof Deno.errors.ConnectionReset) this.fate.reset++;
         else this.fate.cut++;
       }
-      this.fate.longestMs = Math.max(this.fate.longestMs, performance.now() - startMs);
     }
   }
 
   async #exchange(): Promise<void> {
-    using client = await greeted(this.#target);
-    const pid = pidIn(client);
+    const startMs = performance.now();
+    using client = await Client.connect(this.#target);
+    this.fate.longestMs = Math.max(this.fate.longestMs, performance.now() - startMs);
+    const pid = pidIn({ greeting: await client.line() });
     this.fate.shares.set(pid, (this.fate.shares.get(pid) ?? 0) + 1);
     assertEquals(await client.ask("echo once"), "once");
     assertEquals(await client.ask("quit"), "bye");
