@@ -15,6 +15,9 @@ const BOUND_MS = 8 * 60_000;
 /** How long a process may live on after the tests that started it. */
 const LINGER_MS = 5_000;
 
+/** The tests that take the longest together. */
+const SLOW = ["tests/integration/"];
+
 const ROOT = new URL("..", import.meta.url);
 const ENTRY_POINTS = ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts"];
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
@@ -65,11 +68,19 @@ async function endLeftovers(mark: string): Promise<number> {
   return left.length;
 }
 
+/** Takes what a run prints. */
+type Show = (text: string) => void | Promise<void>;
+
+async function showAtOnce(text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  for (let sent = 0; sent < bytes.length;) sent += await Deno.stdout.write(bytes.subarray(sent));
+}
+
 /**
  * Runs Deno and shows what it prints. It gets pipes of its own, so a process that it leaves behind
  * can't hold the output of this one open.
  */
-async function runDeno(args: readonly string[]): Promise<Run> {
+async function runDeno(args: readonly string[], show: Show = showAtOnce): Promise<Run> {
   const id = crypto.randomUUID();
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args],
@@ -81,16 +92,13 @@ async function runDeno(args: readonly string[]): Promise<Run> {
   }).spawn();
 
   let output = "";
-  const show = async (from: ReadableStream<Uint8Array>, to: typeof Deno.stdout) => {
-    const writer = to.writable.getWriter();
-    const decoder = new TextDecoder();
-    for await (const chunk of from) {
-      output += decoder.decode(chunk, { stream: true });
-      await writer.write(chunk);
+  const collect = async (from: ReadableStream<Uint8Array>) => {
+    for await (const text of from.pipeThrough(new TextDecoderStream())) {
+      output += text;
+      await show(text);
     }
-    writer.releaseLock();
   };
-  const shown = Promise.all([show(child.stdout, Deno.stdout), show(child.stderr, Deno.stderr)]);
+  const shown = Promise.all([collect(child.stdout), collect(child.stderr)]);
 
   const inTime = await settles(child.status, BOUND_MS);
   if (!inTime) {
@@ -109,28 +117,56 @@ async function runCheck(name: string, args: readonly string[]): Promise<Count> {
   return { name, passed: Number(ok), failed: Number(!ok) };
 }
 
-/** Runs the tests in these files and folders; what ends badly without a failed test counts as one. */
-async function runTests(paths: readonly string[], flags: readonly string[]): Promise<Count> {
-  console.log("--- tests");
-  const { ok, output } = await runDeno(["test", "-A", ...flags, ...paths]);
+/** Tests to be run in a process of their own. */
+interface Lane {
+  readonly name: string;
+  readonly paths: readonly string[];
+  readonly flags?: readonly string[];
+  readonly show?: Show;
+}
+
+/** Runs the tests of a lane; what ends badly without a failed test counts as one. */
+async function runTests({ name, paths, flags = [], show }: Lane): Promise<Count> {
+  const { ok, output } = await runDeno(["test", "-A", ...flags, ...paths], show);
   const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/gm;
   const [, passed, failed] = (output.matchAll(summary).toArray().at(-1) ?? []).map(Number);
   if (!passed && !failed) {
     console.error("no result of any test: there was none, or they did not come to an end");
-    return { name: "tests", passed: 0, failed: 1 };
+    return { name, passed: 0, failed: 1 };
   }
-  return { name: "tests", passed: passed ?? 0, failed: failed || Number(!ok) };
+  return { name, passed: passed ?? 0, failed: failed || Number(!ok) };
+}
+
+/**
+ * Runs all tests in two processes side by side, since most of those of `SLOW` only wait: they are
+ * shown as they go on, and the others when all are done.
+ */
+async function runAllTests(): Promise<Count[]> {
+  const others = [...Deno.readDirSync(new URL("tests", ROOT))]
+    .filter(({ name, isDirectory }) => isDirectory || name.endsWith("_test.ts"))
+    .map(({ name, isDirectory }) => `tests/${name}${isDirectory ? "/" : ""}`)
+    .filter((path) => !SLOW.includes(path));
+  // The types are one of the checks, and a type error should not hide what the tests say.
+  const flags = ["--no-check"];
+  let later = "";
+  console.log("--- tests");
+  const counts = await Promise.all([
+    runTests({ name: "tests with a master", paths: SLOW, flags }),
+    runTests({ name: "other tests", paths: others, flags, show: (text) => void (later += text) }),
+  ]);
+  await showAtOnce(later);
+  return counts;
 }
 
 const flags = parseArgs(Deno.args, { boolean: ["checks-only"], string: ["_"] });
 const paths = flags._.map(String);
 const counts: Count[] = [];
 if (paths.length > 0) {
-  counts.push(await runTests(paths, []));
+  console.log("--- tests");
+  counts.push(await runTests({ name: "tests", paths }));
 } else {
   for (const [name, args] of Object.entries(CHECKS)) counts.push(await runCheck(name, args));
-  // The types are one of the checks, and a type error should not hide what the tests say.
-  if (!flags["checks-only"]) counts.push(await runTests(["tests/"], ["--no-check"]));
+  if (!flags["checks-only"]) counts.push(...await runAllTests());
 }
 
 console.log("--- summary");

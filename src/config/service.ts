@@ -43,6 +43,7 @@ import {
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
+import { readSupervision, type Supervision } from "./supervision.ts";
 
 /** One address of a service. */
 export interface ServiceEndpoint {
@@ -111,6 +112,8 @@ export interface ServiceConfig {
   readonly readyTimeoutMs: number;
   /** How long a new process has to live once it is ready, in milliseconds. */
   readonly soakMs: number;
+  /** How its processes are kept going. */
+  readonly supervision: Supervision;
   /** Every setting of the file or the hook as text, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
@@ -212,6 +215,7 @@ export function parseServiceConfig(
     ...(reloadStep === undefined ? {} : { reloadStep }),
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
     soakMs: read(SERVER_SOAK),
+    supervision: readSupervision(read),
     settings: new Map(config),
     shared: new Map(globals),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),

@@ -23,6 +23,8 @@ import {
   FLAG,
   oneOf,
   parsedKind,
+  RATE,
+  type Rate,
   SECONDS,
   textKind,
   type ValueKind,
@@ -182,6 +184,107 @@ export const SERVER_SOAK: Setting<number> = define({
   inherited: true,
   doc: "How long the new processes of a reload have to live once they are ready, before the old " +
     "ones are stopped. If one of them ends, the reload of this service is undone.",
+});
+
+/** `server-healthy-after`: how long a process lives that has not ended early, in milliseconds. */
+export const SERVER_HEALTHY_AFTER: Setting<number> = define({
+  name: "server-healthy-after",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "10s",
+  inherited: true,
+  doc: "A process that ends sooner than this, or was never ready, has ended early, and the next " +
+    "one in its place waits the longer the more of them in a row have.",
+});
+
+/** `server-backoff-max`: the longest wait between two starts, in milliseconds. */
+export const SERVER_BACKOFF_MAX: Setting<number> = define({
+  name: "server-backoff-max",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "30s",
+  inherited: true,
+  doc: "The longest time from one start to the next where processes end early. The wait begins " +
+    "with 100 ms, and doubles each time.",
+});
+
+/** `server-start-limit`: how often a process may be started. */
+export const SERVER_START_LIMIT: Setting<Rate | undefined> = define({
+  name: "server-start-limit",
+  scopes: ["service"],
+  kind: RATE,
+  inherited: true,
+  doc:
+    "How many processes may be started one after the other in the place of one, within a time. " +
+    "Beyond that the service has failed, and nothing of it is started until the next reload. " +
+    "Without it: no limit.",
+});
+
+/** `server-watchdog`: how long a process may be silent, in milliseconds. */
+export const SERVER_WATCHDOG: Setting<number> = define({
+  name: "server-watchdog",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc:
+    "How long the event loop of a server may stand still. One that is silent for longer hangs, " +
+    "and gets SIGABRT, and SIGKILL after that. 0 watches nothing.",
+});
+
+/** `server-max-connections`: how many connections a process accepts. */
+export const SERVER_MAX_CONNECTIONS: Setting<number | undefined> = define({
+  name: "server-max-connections",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 1, max: Number.MAX_SAFE_INTEGER, placeholder: "COUNT" }),
+  inherited: true,
+  doc: "How many connections a process accepts, less up to a tenth by chance, until another one " +
+    "takes its place and it finishes. Without it: no limit.",
+});
+
+/** `server-max-age`: how old a process gets, in milliseconds. */
+export const SERVER_MAX_AGE: Setting<number> = define({
+  name: "server-max-age",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How old a process gets, less up to a tenth by chance, until another one takes its place " +
+    "and it finishes. 0 is without limit.",
+});
+
+/** `server-max-memory`: how much memory a process may use, in bytes. */
+export const SERVER_MAX_MEMORY: Setting<number> = define({
+  name: "server-max-memory",
+  scopes: ["service"],
+  kind: BYTE_LIMIT,
+  fallback: "-1",
+  inherited: true,
+  doc: "How much memory a process may use, its share of what it has in common with others " +
+    "included (the proportional set size). One that uses more for 10 s finishes, and another one " +
+    "takes its place. 0 is without limit as well.",
+});
+
+/** `server-idle-exit`: how long a process goes on that nobody uses, in milliseconds. */
+export const SERVER_IDLE_EXIT: Setting<number> = define({
+  name: "server-idle-exit",
+  scopes: ["service"],
+  kind: SECONDS,
+  fallback: "0",
+  inherited: true,
+  doc: "How long a process goes on without a connection. Then it ends, and others are started " +
+    "only when those that are left are all in use, or a connection waits and there is none. " +
+    "0 keeps all.",
+});
+
+/** `server-proc-min`: how many processes are kept though nobody uses them. */
+export const SERVER_PROC_MIN: Setting<number> = define({
+  name: "server-proc-min",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 0, max: 10_000, placeholder: "COUNT" }),
+  fallback: "0",
+  inherited: true,
+  doc: "How many processes server-idle-exit leaves. With 0 the first connection starts one.",
 });
 
 /** `server-protocol`: how descriptors reach the server. */

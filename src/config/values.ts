@@ -41,6 +41,29 @@ export const SECONDS: ValueKind<number> = {
   parse: (text) => parseWithUnit(text, SECONDS_PER_UNIT, SECONDS.expected) * 1_000,
 };
 
+/** A count within a time. */
+export interface Rate {
+  /** How often. */
+  readonly count: number;
+  /** Within how many milliseconds. */
+  readonly withinMs: number;
+}
+
+/** How often something may happen within a time. */
+export const RATE: ValueKind<Rate> = {
+  placeholder: "COUNT/SECONDS",
+  expected: "a count and a time such as 5/60 or 5/1m, neither of them 0",
+  parse(text) {
+    const match = /^([0-9]+)\/([0-9]+[A-Za-z]?)$/.exec(text);
+    if (match === null) throw refuse(text, "not a count and a time", RATE.expected);
+    const [, count, time] = match;
+    const withinMs = parseWithUnit(time, SECONDS_PER_UNIT, RATE.expected) * 1_000;
+    const rate = { count: Number(count), withinMs };
+    if (rate.count > 0 && rate.withinMs > 0 && Number.isSafeInteger(rate.count)) return rate;
+    throw new RangeError(cannot("read", text, { found: "out of range", expected: RATE.expected }));
+  },
+};
+
 /** A limit in bytes; `Infinity`, written `-1`, means no limit. */
 export const BYTE_LIMIT: ValueKind<number> = {
   placeholder: "SIZE",

@@ -58,6 +58,22 @@ export interface SoftstopMessage {
   readonly closing?: readonly number[];
 }
 
+/** Master to server, after the start: send a heartbeat from now on. */
+export interface WatchdogMessage {
+  readonly type: "watchdog";
+  /** How long it is from one to the next, in milliseconds; at least a second. */
+  readonly intervalMs: number;
+}
+
+/** Master to server, after the start: say when it is so. */
+export interface LimitsMessage {
+  readonly type: "limits";
+  /** How many connections it may accept until it is spent; without it there is no limit. */
+  readonly connections?: number;
+  /** After how many milliseconds without a connection it is idle; without it nobody asks. */
+  readonly idleMs?: number;
+}
+
 /** What every message of a server carries, so that a stale one is known as such. */
 interface FromServer {
   readonly pid: number;
@@ -80,13 +96,34 @@ export interface DetachMessage extends FromServer {
   readonly type: "detach";
 }
 
+/** Server to master: its event loop goes round. */
+export interface HeartbeatMessage extends FromServer {
+  readonly type: "heartbeat";
+}
+
+/** Server to master: it has accepted as many connections as it may. */
+export interface SpentMessage extends FromServer {
+  readonly type: "spent";
+}
+
+/** Server to master: from now on it is in use, or has been idle for as long as was asked. */
+export interface UsedMessage extends FromServer {
+  readonly type: "used";
+  readonly used: boolean;
+}
+
 /** Any message. */
 export type Message =
   | StartMessage
   | SoftstopMessage
+  | WatchdogMessage
+  | LimitsMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
+  | HeartbeatMessage
+  | SpentMessage
+  | UsedMessage
   | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
@@ -96,9 +133,14 @@ export const DESCRIPTORS_FRAME = 0;
 const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   start: 1,
   softstop: 2,
+  watchdog: 3,
+  limits: 4,
   ready: 65,
   draining: 66,
   detach: 67,
+  heartbeat: 68,
+  spent: 69,
+  used: 70,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -220,8 +262,19 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
         settingsProblem(fields.settings);
     case "softstop":
       return fields.closing === undefined ? undefined : placesProblem(fields.closing);
+    case "watchdog":
+      return countProblem(fields, "intervalMs");
+    case "limits":
+      return ["connections", "idleMs"].map((name) =>
+        fields[name] === undefined ? undefined : countProblem(fields, name)
+      ).find((problem) => problem !== undefined);
     case "ready":
     case "detach":
+    case "heartbeat":
+    case "spent":
+      return countProblem(fields, "pid") ?? countProblem(fields, "generation");
+    case "used":
+      if (typeof fields.used !== "boolean") return `used is ${describe(fields.used)}`;
       return countProblem(fields, "pid") ?? countProblem(fields, "generation");
     case "draining":
       return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??

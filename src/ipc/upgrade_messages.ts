@@ -53,7 +53,7 @@ export interface InheritMessage {
   readonly listeners: readonly InheritedListener[];
 }
 
-/** Old master to new: from now on all is yours. */
+/** Old master to new: take over. It reads its log service's socket no more, and serves on until `taken`. */
 export interface TakeoverMessage {
   readonly type: "takeover";
 }
@@ -68,9 +68,11 @@ export interface ProvenMessage {
   readonly type: "proven";
 }
 
-/** New master to old: my pid is in the pid file. */
+/** New master to old: lock, pid file, log service and listeners are mine. */
 export interface TakenMessage {
   readonly type: "taken";
+  /** The keys of the addresses that the new master does not serve: the old one closes them. */
+  readonly dropped: readonly string[];
 }
 
 /** New master to old: end what still drains within this time. */
@@ -126,10 +128,13 @@ export function upgradeProblemIn(
       return countProblem(fields, "timeoutMs");
     case "bound":
       return countProblem(fields, "generations");
+    case "taken":
+      return listProblem(fields, "dropped", (key) => {
+        return typeof key === "string" ? undefined : `${describe(key)}, expected a text`;
+      });
     case "takeover":
     case "reload":
     case "proven":
-    case "taken":
       return undefined;
   }
 }
@@ -153,21 +158,23 @@ function fileProblem(file: unknown, name: string): string | undefined {
 function listProblem(
   fields: Fields,
   name: string,
-  problemOf: (item: Fields) => string | undefined,
+  problemOf: (item: unknown) => string | undefined,
 ): string | undefined {
   const list = fields[name];
   if (!Array.isArray(list)) return `${name} is ${describe(list)}, expected a list`;
   for (const [index, item] of list.entries()) {
-    const problem = problemOf(item ?? {});
+    const problem = problemOf(item);
     if (problem !== undefined) return `${name} ${index}: ${problem}`;
   }
 }
 
-function listenerProblem(fields: Fields): string | undefined {
+function listenerProblem(listener: unknown): string | undefined {
+  const fields = (listener ?? {}) as Fields;
   return textProblem(fields, "key") ?? fileProblem(fields.file, "file");
 }
 
-function giftProblem(fields: Fields): string | undefined {
+function giftProblem(gift: unknown): string | undefined {
+  const fields = (gift ?? {}) as Fields;
   if (!["inet", "unix", "fifo"].includes(fields.kind as string)) {
     return `kind is ${describe(fields.kind)}`;
   }

@@ -38,6 +38,9 @@ export interface LogServiceOptions extends LogServiceConfig {
   readonly bound?: BoundDatagram;
 }
 
+/** To be told of nothing by the poller. */
+const NOTHING = 0;
+
 const DATAGRAMS_PER_CALL = 64;
 /** So many calls are made before signals and the servers get their turn again. */
 const CALLS_PER_WAKE = 16;
@@ -105,6 +108,16 @@ export class LogService {
    */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
+  }
+
+  /** Receives no more for now: another process is to go on with the same socket. */
+  pause(): void {
+    this.#watch.modify(NOTHING);
+  }
+
+  /** Receives again. */
+  resume(): void {
+    this.#watch.modify(EPOLLIN);
   }
 
   /**

@@ -17,6 +17,7 @@ import type {
   WorkerListener,
 } from "./worker_process.ts";
 import { programToStart } from "./privileges.ts";
+import { HEARTBEAT_MS } from "./watchdog.ts";
 import { serverArguments } from "./server_argv.ts";
 import { startProgram } from "./start_program.ts";
 
@@ -103,6 +104,12 @@ function connect(
     own: service.file === undefined ? undefined : [...service.settings],
   };
   channel.send({ type: "start", generation, services, settings }, inherits ? [] : request.fds);
+  if (service.supervision.watchdogMs > 0) {
+    channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
+  }
+  const { maxConnections: connections } = request;
+  const idleMs = service.supervision.idleExitMs || undefined;
+  if (connections ?? idleMs) channel.send({ type: "limits", connections, idleMs });
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
@@ -130,5 +137,11 @@ function tell(listener: WorkerListener, message: Message): void {
       return listener.onDraining(message.seconds);
     case "detach":
       return listener.onDetach();
+    case "heartbeat":
+      return listener.onHeartbeat();
+    case "spent":
+      return listener.onSpent();
+    case "used":
+      return listener.onUsed(message.used);
   }
 }

@@ -8,6 +8,9 @@
  */
 import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import type { Clock } from "../os/clock.ts";
+import { EX_CONFIG, NEW_PLACE, placeAtStart } from "./backoff.ts";
+import { Care, type CareOptions } from "./care.ts";
+import { Places } from "./places.ts";
 import {
   DRAIN_GRACE_MS,
   EARLY_DEATH_MS,
@@ -17,6 +20,8 @@ import {
   TERMINATE_GRACE_MS,
   UNREADY_ANSWER_MS,
 } from "./policy.ts";
+import { connectionLimit } from "./recycling.ts";
+import { grow } from "./scaling.ts";
 import {
   advance,
   isProven,
@@ -30,11 +35,8 @@ import type { WorkerEvent } from "./states.ts";
 import type { Launcher, RunningWorker, WorkerListener } from "./worker_process.ts";
 
 /** What a crew needs. */
-export interface CrewOptions {
-  readonly clock: Clock;
+export interface CrewOptions extends CareOptions {
   readonly launcher: Launcher;
-  /** Takes lines for the log. */
-  log(text: string): void;
   /** Takes lines for the log that are only wanted in detail. */
   debug(text: string): void;
   /** A worker of the service has done something; never called from within a call of the crew. */
@@ -43,8 +45,11 @@ export interface CrewOptions {
 
 /** The processes of all services. */
 export class Crew {
+  /** The care for those that serve. */
+  readonly care: Care;
   readonly #options: CrewOptions;
   readonly #clock: Clock;
+  readonly #places: Places;
   readonly #running = new Map<Worker, RunningWorker>();
   #nextWorkerId = 1;
   /** When every process is sent SIGTERM and SIGKILL, however it stands. */
@@ -55,6 +60,8 @@ export class Crew {
   constructor(options: CrewOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    this.#places = new Places(options);
+    this.care = new Care(options);
   }
 
   /** Whether every process has ended. */
@@ -82,26 +89,31 @@ export class Crew {
   ): boolean {
     const { config, generation } = version;
     const startedAtMs = this.#clock.nowMs();
+    const vacant = version === service.trial ? NEW_PLACE : this.#places.take(service);
+    const place = placeAtStart(vacant, { config, nowMs: startedAtMs });
+    const maxConnections = connectionLimit(config, this.#options.random());
     let running: RunningWorker;
     try {
       running = this.#options.launcher.launch(
-        { service: config, generation, fds: listeners.map(({ fd }) => fd) },
+        { service: config, generation, fds: listeners.map(({ fd }) => fd), maxConnections },
         this.#listenerFor(service, () => worker),
       );
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       if (version === service.trial) service.trial.failure = message;
       else {
+        // The others would fare no better.
         service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
-        this.#options.log(`${service.id}: ${message}; it is tried again in ${EARLY_DEATH_MS} ms`);
+        this.#places.refuse(service, place, message);
       }
       return false;
     }
     const { pid } = running;
     const id = this.#nextWorkerId++;
-    const about = { id, pid, generation, config, slot, listeners, startedAtMs };
+    const about = { id, pid, generation, config, slot, listeners, startedAtMs, place };
     const worker: Worker = { ...about, state: "starting" };
     service.workers.add(worker);
+    if (version !== service.trial) service.deserted.delete(slot);
     this.#running.set(worker, running);
     this.#options.debug(`${service.id}: new process ${pid} of generation ${generation}`);
     return true;
@@ -138,6 +150,23 @@ export class Crew {
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGTERM");
+  }
+
+  /**
+   * Ends a worker that hangs: SIGABRT, which leaves a core where the limits allow one, and SIGKILL
+   * if that does not help.
+   *
+   * @param service Its service.
+   * @param worker The worker.
+   */
+  abort(service: Service, worker: Worker): void {
+    const { pid, config: { supervision: { watchdogMs } } } = worker;
+    if (!this.#leave(service, worker, { event: "terminate", how: "hangs" })) return;
+    this.#options.log(
+      `${service.id}: process ${pid} hangs: it was silent for more than ${watchdogMs / 1000} s`,
+    );
+    worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
+    this.#running.get(worker)?.kill("SIGABRT");
   }
 
   /**
@@ -192,6 +221,7 @@ export class Crew {
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
         debug(`${id}: ready is process ${worker().pid}`);
+        this.care.begin(worker());
         onChange(service);
       },
       onDraining: (seconds) => {
@@ -207,6 +237,15 @@ export class Crew {
         if (!this.#leave(service, worker(), { event: "detach", how: "has detached" })) return;
         worker().deadlineMs = undefined;
         log(`${id}: process ${worker().pid} has detached`);
+        onChange(service);
+      },
+      // Later ones change nothing before the next look.
+      onHeartbeat: () => this.care.heartbeat(worker()) && onChange(service),
+      onSpent: () => this.care.spend(worker()) && onChange(service),
+      onUsed: (used) => {
+        worker().used = used;
+        debug(`${id}: process ${worker().pid} is ${used ? "in use" : "idle"}`);
+        if (used) grow(service);
         onChange(service);
       },
       onLost: (error) => {
@@ -225,6 +264,12 @@ export class Crew {
     const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
+    if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
+      this.#places.fail(
+        service,
+        `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
+      );
+    }
     this.#leave(service, worker, { event: "exit", how });
     service.workers.delete(worker);
     this.#running.delete(worker);
@@ -242,11 +287,13 @@ export class Crew {
     { event, how }: { readonly event: Exclude<WorkerEvent, "ready">; readonly how: string },
   ): boolean {
     const nowMs = this.#clock.nowMs();
-    const { current, trial } = service;
+    const { trial } = service;
     if (isServing(worker)) {
       const startAtMs = nextStartMs(worker, nowMs);
-      if (worker.generation === current?.generation) {
+      if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
+        this.#places.leave(service, worker);
+        service.deserted.add(worker.slot);
       } else if (worker.generation === trial?.generation) {
         trial.startAtMs = Math.max(trial.startAtMs, startAtMs);
         if (isProven(worker, nowMs)) trial.left++;
@@ -255,4 +302,9 @@ export class Crew {
     }
     return advance(worker, event);
   }
+}
+
+/** Whether a worker fills a place of the version in force. */
+function isOurs({ current }: Service, worker: Worker): boolean {
+  return isServing(worker) && worker.generation === current?.generation;
 }

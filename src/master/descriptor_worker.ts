@@ -11,7 +11,7 @@ import { systemClock, type Timer } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import type { Watch } from "../os/poller.ts";
 import { pipe } from "../os/socket.ts";
-import type { ChildProcess } from "../os/child_process.ts";
+import type { ChildProcess, KillSignal } from "../os/child_process.ts";
 import type {
   LauncherOptions,
   LaunchRequest,
@@ -125,7 +125,7 @@ class DescriptorWorker implements RunningWorker {
     if (takesAnHour) this.#after(NOT_REPLACED_MS, () => this.kill("SIGTERM"));
   }
 
-  kill(signal: "SIGTERM" | "SIGKILL"): void {
+  kill(signal: KillSignal): void {
     this.#child.kill(signal);
   }
 

@@ -2,8 +2,8 @@
  * Listeners that another master has opened: the one that takes its place finds its addresses open
  * already, each with its queue.
  *
- * Until that other master has let go of them, they are only borrowed: whatever goes wrong, no socket
- * file is removed.
+ * Until that other master has let go of them, they are only borrowed: whatever goes wrong, nothing is
+ * closed and no socket file is removed.
  *
  * @module
  */
@@ -12,8 +12,14 @@ import type { ListenerPort } from "./listener_port.ts";
 
 /** A port that hands inherited listeners out before it opens others. */
 export interface HeirListeners extends ListenerPort {
-  /** Says that they are this process's own, and closes those that nobody has asked for. */
-  own(): void;
+  /** The keys of the inherited addresses that nobody has asked for. */
+  atHand(): string[];
+  /**
+   * Says that those that are used are this process's own from now on.
+   *
+   * @param others What becomes of the others: the old master closes them, or, if it is gone, this one.
+   */
+  own(others: "leave" | "close"): void;
 }
 
 /**
@@ -29,35 +35,59 @@ export function heirListeners(
 ): HeirListeners {
   const unclaimed = new Map(inherited);
   const foreign = new Set([...inherited.values()].flat());
-  const borrowed = new Set(foreign);
-  /** What the old master may have steered otherwise since. */
-  const steered = new Map<OpenedListener, () => void>();
+  /** The inherited groups, and what was opened beside them meanwhile, by their keys. */
+  const groups = new Map(inherited);
+  /** Those that are given out, by which they are known when they come back. */
+  const borrowed = new Map<OpenedListener, string>();
+  /** To which slots connections are to come; until the takeover the old master decides that. */
+  const steered = new Map<string, () => void>();
+  const lend = (key: string, slots: readonly OpenedListener[]): void => {
+    groups.set(key, slots);
+    for (const listener of slots) borrowed.set(listener, key);
+  };
+  /** Takes a borrowed one back, for whoever asks for its address next: they come back together. */
+  const returned = (listener: OpenedListener): boolean => {
+    const key = borrowed.get(listener);
+    if (key === undefined) return false;
+    borrowed.delete(listener);
+    steered.delete(key);
+    unclaimed.set(key, groups.get(key)!);
+    return true;
+  };
   return {
     open(endpoint, options) {
-      const { key } = endpoint, { slots: wanted } = options;
+      const { key } = endpoint;
       const found = unclaimed.get(key);
       if (found === undefined) return port.open(endpoint, options);
-      const count = (wanted ?? 1) - found.length;
-      const added = count > 0 ? port.extend(found, count) : [];
+      const count = (options.slots ?? 1) - found.length;
+      const slots = count > 0 ? [...found, ...port.extend(found, count)] : found;
       unclaimed.delete(key);
-      return [...found, ...added];
+      lend(key, slots);
+      return slots;
     },
-    extend: (slots, count) => port.extend(slots, count),
+    extend(slots, count) {
+      const added = port.extend(slots, count);
+      const key = borrowed.get(slots[0]);
+      if (key !== undefined) lend(key, [...slots, ...added]);
+      return added;
+    },
     steer(slots, chosen) {
-      port.steer(slots, chosen);
-      if (borrowed.has(slots[0])) steered.set(slots[0], () => port.steer(slots, chosen));
+      const key = borrowed.get(slots[0]);
+      if (key === undefined) port.steer(slots, chosen);
+      else steered.set(key, () => port.steer(slots, chosen));
     },
-    isHeldElsewhere: (listener) => foreign.has(listener) || port.isHeldElsewhere(listener),
+    isHeldElsewhere: (listener) =>
+      foreign.has(listener) || borrowed.has(listener) || port.isHeldElsewhere(listener),
     refuse: (listener, kind) => !borrowed.has(listener) && port.refuse(listener, kind),
-    close: (listener) => borrowed.has(listener) ? port.leave(listener) : port.close(listener),
-    discard: (listener) => borrowed.has(listener) ? port.leave(listener) : port.discard(listener),
+    close: (listener) => returned(listener) || port.close(listener),
+    discard: (listener) => returned(listener) || port.discard(listener),
     leave: (listener) => port.leave(listener),
-    atHand: () => unclaimed.keys(),
-    own() {
+    atHand: () => [...unclaimed.keys()],
+    own(others) {
       borrowed.clear();
-      steered.values().forEach((again) => again());
+      steered.values().forEach((steer) => steer());
       steered.clear();
-      for (const listener of [...unclaimed.values()].flat()) port.close(listener);
+      for (const listener of [...unclaimed.values()].flat()) port[others](listener);
       unclaimed.clear();
     },
   };

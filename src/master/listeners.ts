@@ -101,6 +101,32 @@ export class ListenerTable {
   }
 
   /**
+   * The listeners of all slots that the version in force of a service has; they stay the table's, which
+   * closes none of them before the version is replaced or gone.
+   *
+   * @param service The service.
+   */
+  allListeners(service: ServiceConfig): OpenedListener[] {
+    return keysOf(service).flatMap((key) => {
+      const { slots, inForce } = this.#open.get(key)!;
+      return slots.slice(0, inForce);
+    });
+  }
+
+  /**
+   * Which slot of a service a listener is.
+   *
+   * @param service The service.
+   * @param fd The listener, one of {@linkcode allListeners}.
+   */
+  slotOf(service: ServiceConfig, fd: number): number {
+    const places = keysOf(service).map((key) =>
+      this.#open.get(key)!.slots.findIndex((listener) => listener.fd === fd)
+    );
+    return Math.max(...places);
+  }
+
+  /**
    * Opens what the services name and is not open yet.
    *
    * @param services All services of the next configuration.
@@ -230,18 +256,25 @@ export class ListenerTable {
     const keys = new Set(needed.flatMap(keysOf));
     for (const key of gone.flatMap(keysOf)) {
       const entry = this.#open.get(key);
-      if (entry === undefined) continue;
-      if (keys.has(key)) entry.wanted = entry.inForce ?? entry.wanted;
-      else this.#release(key, entry);
+      if (!keys.has(key)) this.releaseKey(key);
+      else if (entry !== undefined) entry.wanted = entry.inForce ?? entry.wanted;
     }
   }
 
   /** As {@linkcode release}, for all. */
   releaseAll(): void {
-    for (const [key, entry] of [...this.#open]) this.#release(key, entry);
+    for (const key of [...this.#open.keys()]) this.releaseKey(key);
   }
 
-  #release(key: string, { slots, kind, inForce }: Entry): void {
+  /**
+   * As {@linkcode release}, for one address.
+   *
+   * @param key Its key; nothing is done where it is not open.
+   */
+  releaseKey(key: string): void {
+    const entry = this.#open.get(key);
+    if (entry === undefined) return;
+    const { slots, kind, inForce } = entry;
     this.#open.delete(key);
     const onTrial = inForce === undefined;
     for (const listener of slots) {

@@ -27,9 +27,10 @@ import { ownCommand, splitUpgrade } from "./upgrade_command.ts";
 /**
  * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
  *
- * SIGHUP reloads; SIGUSR2 starts a new master that takes this one's place; SIGTERM and SIGINT stop,
- * and either of these a second time shortens the wait for the servers. What is wrong at the start is
- * told on standard error, and what is wrong at a reload in the log.
+ * SIGHUP reloads; SIGTTIN and SIGTTOU add a process to each service and take one away; SIGUSR2
+ * starts a new master that takes this one's place; SIGTERM and SIGINT stop, and either of these a
+ * second time shortens the wait for the servers. What is wrong at the start is told on standard
+ * error, and what is wrong at a reload in the log.
  *
  * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
  *

@@ -18,13 +18,15 @@ import {
   MASTER_UPGRADE_TIMEOUT,
 } from "../config/settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import { closeLog, flushLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { closeLog, flushLog, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import type { PidFile } from "../os/lock_file.ts";
+import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { Poller } from "../os/poller.ts";
+import { killParent } from "../os/process.ts";
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
 import { systemSpawner } from "../os/spawn.ts";
@@ -44,7 +46,7 @@ import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
-import { type Successor, tryUpgrade } from "./successor.ts";
+import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { systemLookup, systemSupervisor } from "./system_supervisor.ts";
 import type { UndoneReload } from "./trials.ts";
@@ -90,6 +92,9 @@ export class Master {
   readonly #configuration: MasterConfiguration;
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #end = Promise.withResolvers<"stop" | "retire">();
+  readonly #hurry = Promise.withResolvers<void>();
+  /** The process that has started this one: the old master, if there is one. */
+  readonly #parentPid = Deno.ppid;
   /** The master whose place this one takes, until it has ended. */
   readonly #predecessor?: Predecessor;
   /** The master that takes this one's place, once it is able to. */
@@ -229,12 +234,18 @@ export class Master {
       }
       this.#changes = this.#work();
       if (await this.#end.promise === "stop") await this.#stop();
-      // One that another has taken the place of waits for its servers, and for those before it.
-      else await Promise.all([this.#supervisor.stopped, this.#predecessor?.gone]);
+      else {
+        // Its servers finish in their own time, and so do those of the masters before it.
+        exitTimer?.cancel();
+        await Promise.all([this.#supervisor.stopped, this.#predecessor?.gone]);
+      }
       return 0;
     } finally {
       exitTimer?.cancel();
       clearInterval(alive);
+      // A program around this one may have more to do, or just come to its end.
+      this.#successor?.leave();
+      this.#predecessor?.close();
     }
   }
 
@@ -242,19 +253,25 @@ export class Master {
     const releases = [
       processSignals.on("SIGHUP", () => this.#request("reload")),
       processSignals.on("SIGUSR2", () => this.#request("upgrade")),
+      processSignals.on("SIGTTIN", () => this.#supervisor.scale(+1)),
+      processSignals.on("SIGTTOU", () => this.#supervisor.scale(-1)),
       processSignals.on("SIGTERM", () => this.#requestStop()),
       processSignals.on("SIGINT", () => this.#requestStop()),
+      ...(adoptsOrphans()
+        ? [reapOrphans({ onReaped: (pid) => zdebug("reaped orphan", pid) })]
+        : []),
     ];
     return () => releases.forEach((release) => release());
   }
 
   /** Puts the first configuration into force, or throws with all that is wrong and opens nothing. */
   #start(candidate: Candidate): void {
-    this.#accept(candidate, this.#supervisor.start(candidate.services, candidate.problems));
+    const plan = this.#supervisor.start(candidate.services, candidate.problems);
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, plan);
   }
 
-  #accept({ services, settings, warnings }: Candidate, plan: ReloadPlan): void {
-    replaceSettings(defaultConfig, settings);
+  #tell({ services, warnings }: Candidate, plan: ReloadPlan): void {
     for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
     for (const line of this.#listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
       zinfo(line);
@@ -268,13 +285,10 @@ export class Master {
     this.#stopping = true;
     this.#end.resolve("stop");
     if (again) {
+      this.#hurry.resolve();
       this.#supervisor.hasten();
       this.#predecessor?.stop(TERMINATE_GRACE_MS);
-    } else if (this.#successor !== undefined) {
-      this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
-      // Whoever has read the pid file a moment ago meant the master, which is the other one by now.
-      if (!this.#successor.hasTaken) this.#successor.terminate();
-    }
+    } else if (this.#successor !== undefined) this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
   }
 
   /**
@@ -308,12 +322,11 @@ export class Master {
       // The hook may have taken its time.
       if (this.#stopping) return;
       const { plan, outcome } = this.#supervisor.reload(candidate.services, candidate.problems);
-      const logBefore = masterLogSettings();
-      this.#accept(candidate, plan);
-      // Only then: closing a log that is full waits, and drops what it holds.
-      if (masterLogSettings() !== logBefore) configureMasterLog();
+      this.#tell(candidate, plan);
       const undone = await outcome;
       report({ plan, undone });
+      // Where nothing of it has succeeded, the old configuration is in force as a whole.
+      if (undone.length < plan.groups.length || undone.length === 0) this.#accept(candidate);
       const names = undone.flatMap(({ services }) => services).join(" ");
       zinfo(names === "" ? "reloaded" : `reload over, without ${names}`);
     } catch (error) {
@@ -323,7 +336,15 @@ export class Master {
     }
   }
 
+  #accept({ settings }: Candidate): void {
+    const logBefore = masterLogSettings();
+    replaceSettings(defaultConfig, settings);
+    // Only then: closing a log that is full waits, and drops what it holds.
+    if (masterLogSettings() !== logBefore) configureMasterLog();
+  }
+
   #obstacleToUpgrade(): string | undefined {
+    if (this.#successor !== undefined) return `process ${this.#successor.pid} has taken over`;
     // The end of process 1 is the end of its container.
     if (Deno.pid === 1) return "process 1 can't be replaced";
     return this.#isUpgrading ? "an upgrade is under way" : undefined;
@@ -332,7 +353,7 @@ export class Master {
   /** Starts another master, and leaves everything to it as soon as it can do it as well. */
   async #upgrade(): Promise<void> {
     this.#isUpgrading = true;
-    const successor = await tryUpgrade({
+    const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
       lock: this.#lock!,
       logSocket: this.#logService?.bound,
@@ -349,19 +370,23 @@ export class Master {
       timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
       abortMs: setting(MASTER_STOP_TIMEOUT),
       cancelled: this.#end.promise,
+      letGo: () => this.#logService?.pause(),
+      takeBack: () => {
+        this.#logService?.resume();
+        this.#lock!.write(Deno.pid);
+      },
     });
-    if (successor === undefined) this.#isUpgrading = false;
-    else await this.#retire(successor);
+    this.#isUpgrading = false;
+    if (upgrade !== undefined) this.#retire(upgrade);
   }
 
-  async #retire(successor: Successor): Promise<void> {
+  #retire({ successor, dropped }: Upgrade): void {
     this.#successor = successor;
     this.#isInForce = false;
-    this.#supervisor.retire();
+    // A stop has said already what is to become of everything.
+    if (!this.#stopping) this.#supervisor.retire(dropped);
     this.#logService?.handOver();
-    successor.takeover();
     if (this.#wanted.delete("reload")) successor.reload();
-    await successor.taken;
     zinfo(`process ${successor.pid} has taken over, this one ends when its servers have finished`);
     this.#end.resolve("retire");
   }
@@ -374,7 +399,8 @@ export class Master {
   async #succeed(candidate: Candidate, { lock, logSocket, heirs }: Legacy): Promise<boolean> {
     const predecessor = this.#predecessor!;
     const { plan, outcome } = this.#supervisor.reload(candidate.services, [], { together: true });
-    this.#accept(candidate, plan);
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, plan);
     const undone = await Promise.race([outcome, this.#end.promise.then(() => undefined)]);
     if (undone === undefined) return false;
     if (undone.length > 0) {
@@ -384,11 +410,14 @@ export class Master {
     }
     predecessor.proven();
     await Promise.race([predecessor.takeover, this.#end.promise]);
-    if (this.#stopping && !predecessor.hasRetired) return false;
-    heirs.own();
+    if (this.#stopping && !predecessor.isGone) return false;
     await this.#comeIntoForce(logSocket);
     lock.write(Deno.pid);
-    predecessor.taken(setting(MASTER_MAX_GENERATIONS));
+    const dropped = heirs.atHand();
+    // First: who stops there accepts what has come to it before.
+    heirs.own(predecessor.isGone ? "close" : "leave");
+    predecessor.taken(dropped);
+    predecessor.bound(setting(MASTER_MAX_GENERATIONS));
     zinfo("this is the master now");
     this.#isUpgrading = false;
     return true;
@@ -400,12 +429,32 @@ export class Master {
     zinfo(
       `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
     );
-    const predecessor = this.#predecessor?.hasRetired ? this.#predecessor : undefined;
-    predecessor?.stop(timeoutMs);
-    await Promise.all([this.#supervisor.stop(timeoutMs), this.#changes]);
-    // It kills what is left by then, as this one has done.
-    await predecessor?.gone;
+    await Promise.all([
+      this.#supervisor.stop(timeoutMs),
+      this.#changes,
+      this.#isInForce ? this.#endPredecessor(timeoutMs) : undefined,
+    ]);
     zinfo("stopped");
+  }
+
+  /** Has an old master end what it still has, and ends it if it does not. */
+  async #endPredecessor(timeoutMs: number): Promise<void> {
+    const predecessor = this.#predecessor;
+    if (predecessor === undefined || predecessor.isGone) return;
+    predecessor.stop(timeoutMs);
+    const late = Promise.withResolvers<void>();
+    const graceMs = 2 * TERMINATE_GRACE_MS;
+    let timer = systemClock.setTimer(timeoutMs + graceMs, late.resolve);
+    this.#hurry.promise.then(() => {
+      timer.cancel();
+      if (!predecessor.isGone) timer = systemClock.setTimer(graceMs, late.resolve);
+    });
+    await Promise.race([predecessor.gone, late.promise]);
+    timer.cancel();
+    if (predecessor.isGone) return;
+    zinfo(`the old master, process ${this.#parentPid}, is killed: it did not end in time`);
+    killParent(this.#parentPid);
+    await predecessor.gone;
   }
 
   /** Bounds the time in which the processes of a master finish that has retired. */

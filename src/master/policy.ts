@@ -7,14 +7,18 @@
  *
  * @module
  */
+import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
 import {
   isProven,
   isServing,
+  type Place,
   type Service,
   type Trial,
   type Version,
   type Worker,
 } from "./tables.ts";
+import { idleOne, strengthOf } from "./scaling.ts";
+import { isWatched, verdictOn } from "./watchdog.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -37,7 +41,18 @@ export const LOST_GRACE_MS = 1_000;
 /** Something to be done. */
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
-  | { readonly do: "softstop" | "terminate" | "kill"; readonly worker: Worker };
+  | {
+    readonly do:
+      | "softstop"
+      | "terminate"
+      | "kill"
+      | "doubt"
+      | "abort"
+      | "expire"
+      | "measure"
+      | "dismiss";
+    readonly worker: Worker;
+  };
 
 /** How a trial stands. */
 export type Verdict =
@@ -83,10 +98,25 @@ export function decide(
   const ours: Worker[] = [], theirs: Worker[] = [], standIns: Worker[] = [];
   const draining: Worker[] = [];
   for (const worker of service.workers) {
-    const { state, generation, deadlineMs } = worker;
+    const { state, generation, deadlineMs, silentUntilMs } = worker;
+    const isSilent = silentUntilMs !== undefined && isWatched(worker) && due(silentUntilMs);
+    const hangs = isSilent && verdictOn(worker, nowMs) === "hangs";
     if (deadlineMs !== undefined && due(deadlineMs)) {
       actions.push({ do: state === "stopping" ? "kill" : "terminate", worker });
-    } else if (state === "draining") draining.push(worker);
+      continue;
+    }
+    if (isSilent) actions.push({ do: hangs ? "abort" : "doubt", worker });
+    if (hangs) continue;
+    if (state === "ready") {
+      const { spent, oldAtMs, measureAtMs } = worker;
+      if (spent === undefined && oldAtMs !== undefined && due(oldAtMs)) {
+        actions.push({ do: "expire", worker });
+      }
+      if (spent === undefined && measureAtMs !== undefined && due(measureAtMs)) {
+        actions.push({ do: "measure", worker });
+      }
+    }
+    if (state === "draining") draining.push(worker);
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) ours.push(worker);
     else if (generation === trial?.generation) theirs.push(worker);
@@ -98,25 +128,33 @@ export function decide(
     actions.push({ do: "terminate", worker });
   }
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
-  const wanted = current === undefined ? 0 : placesOf(current, { trial, proven });
-  const missing = Math.min(wanted - ours.length, roomToReturn(service));
-  if (current !== undefined && missing > 0 && due(service.startAtMs)) {
-    actions.push({ do: "start", count: missing, version: current });
+  const wanted = current === undefined ? 0 : placesOf(service, proven);
+  const leaving = draining.filter(({ generation }) => generation === current?.generation).length;
+  const staff = { ours, leaving, wanted };
+  // A reload that is under way replaces all of them.
+  const most = trial === undefined ? strengthWhileReplacing(staff) : wanted;
+  const missing = Math.min(most - ours.length, roomToReturn(service));
+  if (current !== undefined && missing > 0 && service.failure === undefined) {
+    const count = due(service.startAtMs) ? startable(missing, service.vacancies, due) : 0;
+    if (count > 0) actions.push({ do: "start", count, version: current });
   }
   const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
+  const replaced = trial === undefined ? replacedOne(staff) : undefined;
   const tooMany = [
     ...surplus(standIns, { wanted: unfilled, beside: ours }),
-    ...surplus(ours, { wanted, beside: theirs }),
+    ...surplus(ours, { wanted: most, beside: theirs }),
   ];
-  for (const worker of tooMany) {
+  for (const worker of new Set([...tooMany, ...(replaced ? [replaced] : [])])) {
     actions.push({ do: "softstop", worker });
   }
+  const idle = trial === undefined && actions.length === 0 ? idleOne(service, ours) : undefined;
+  if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
   if (trial === undefined) return { actions, wakeAtMs };
   if (trial.failure !== undefined) {
     return { actions, wakeAtMs, verdict: { is: "failed", reason: trial.failure } };
   }
   // One that is out of reach may be just what fails the trial.
-  if (actions.some(({ do: what }) => what === "terminate")) {
+  if (actions.some(({ do: what }) => what === "terminate" || what === "abort")) {
     return { actions, wakeAtMs, verdict: { is: "open" } };
   }
 
@@ -140,17 +178,25 @@ export function decide(
   return { actions, wakeAtMs, verdict };
 }
 
+/** How many of the missing processes may be started now: some of their places may have to wait. */
+function startable(
+  missing: number,
+  vacancies: readonly Place[],
+  due: (atMs: number) => boolean,
+): number {
+  const free = vacancies.filter(({ startAtMs }) => due(startAtMs)).length;
+  return Math.min(missing, free + Math.max(0, missing - vacancies.length));
+}
+
 /**
  * How many processes the version in force is to have. All of them, while another one is on trial
  * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place,
  * but for the last: the new version may lack an address that is served until the verdict.
  */
-function placesOf(
-  { config: { procCount } }: Version,
-  { trial, proven }: { readonly trial: Version | undefined; readonly proven: number },
-): number {
-  if (trial?.config.reloadStep === undefined) return procCount;
-  return Math.max(procCount - proven, Math.min(procCount, 1));
+function placesOf(service: Service, proven: number): number {
+  const strength = strengthOf(service);
+  if (service.trial?.config.reloadStep === undefined) return strength;
+  return Math.max(strength - proven, Math.min(strength, 1));
 }
 
 /**
@@ -201,17 +247,25 @@ function isReady({ state }: Worker): boolean {
 }
 
 /**
- * Those that are too many: first the ones that don't serve yet, then those whose slot somebody beside
- * them serves, then the oldest.
+ * Those that are too many: first the ones that don't serve yet, then those whose slot somebody else
+ * serves as well, be it one of them or one beside them, then the oldest.
  */
 function surplus(
   workers: readonly Worker[],
   { wanted, beside }: { readonly wanted: number; readonly beside: readonly Worker[] },
 ): Worker[] {
-  const served = new Set(beside.filter(isReady).map(({ slot }) => slot));
-  const worth = (worker: Worker) => !isReady(worker) ? 0 : served.has(worker.slot) ? 1 : 2;
-  return workers.toSorted((a, b) => worth(a) - worth(b) || a.id - b.id)
-    .slice(0, Math.max(0, workers.length - wanted));
+  const byAge = workers.toSorted((a, b) => a.id - b.id), ready = byAge.filter(isReady);
+  const left = new Map<number, number>();
+  for (const { slot } of [...ready, ...beside.filter(isReady)]) {
+    left.set(slot, (left.get(slot) ?? 0) + 1);
+  }
+  const dispensable = ready.filter(({ slot }) => {
+    const others = left.get(slot)! - 1;
+    if (others > 0) left.set(slot, others);
+    return others > 0;
+  });
+  const inOrder = new Set([...byAge.filter((one) => !isReady(one)), ...dispensable, ...ready]);
+  return [...inOrder].slice(0, Math.max(0, workers.length - wanted));
 }
 
 /** The draining workers of those old generations that are too many, the oldest ones. */

@@ -41,7 +41,6 @@ export class Predecessor {
   readonly #inherited = Promise.withResolvers<Inheritance>();
   readonly #takeover = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
-  #hasRetired = false;
 
   /**
    * @param fd The socket to the old master, which the connection takes ownership of.
@@ -51,6 +50,8 @@ export class Predecessor {
    */
   constructor(fd: number, poller: Poller, handlers: PredecessorHandlers) {
     this.#handlers = handlers;
+    // It may end before anybody waits for it.
+    this.#inherited.promise.catch(() => {});
     this.#channel = new Channel(fd, poller, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
       onUnknown: (type) => handlers.log(`ignored a message of the unknown type ${type}`),
@@ -67,14 +68,9 @@ export class Predecessor {
     return this.#inherited.promise;
   }
 
-  /** Fulfilled when everything is this master's: the old one has let go of it, or is gone. */
+  /** Fulfilled when this master is to take over: the old one says so, or is gone. */
   get takeover(): Promise<void> {
     return this.#takeover.promise;
-  }
-
-  /** Whether it has let go of everything. */
-  get hasRetired(): boolean {
-    return this.#hasRetired;
   }
 
   /** Whether it has ended. */
@@ -93,13 +89,12 @@ export class Predecessor {
   }
 
   /**
-   * Says that this master's pid is in the pid file.
+   * Says that everything is this master's.
    *
-   * @param generations How many old masters may drain.
+   * @param dropped The keys of the addresses that it does not serve.
    */
-  taken(generations: number): void {
-    this.#channel.send({ type: "taken" });
-    this.bound(generations);
+  taken(dropped: readonly string[]): void {
+    this.#channel.send({ type: "taken", dropped });
   }
 
   /**
@@ -109,6 +104,12 @@ export class Predecessor {
    */
   bound(generations: number): void {
     this.#channel.send({ type: "bound", generations });
+  }
+
+  /** Closes the connection; the old master drains on by itself. */
+  close(): void {
+    this.#channel.close();
+    this.#onClose();
   }
 
   /**
@@ -124,10 +125,8 @@ export class Predecessor {
     if (message.type === "inherit") return this.#inherit(message, fds);
     fds.forEach(closeFd);
     if (message.type === "reload") this.#handlers.onReload();
-    else if (message.type === "takeover") {
-      this.#hasRetired = true;
-      this.#takeover.resolve();
-    } else this.#handlers.log(`ignored a "${message.type}" message: not one of an old master`);
+    else if (message.type === "takeover") this.#takeover.resolve();
+    else this.#handlers.log(`ignored a "${message.type}" message: not one of an old master`);
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {

@@ -40,6 +40,8 @@ export function planReload(
   running: {
     readonly listeners: ReadonlySet<string>;
     readonly services: readonly ServiceConfig[];
+    /** Ids of the services that have failed, and are to be tried again in any case. */
+    readonly failed?: ReadonlySet<string>;
   },
   wanted: readonly ServiceConfig[],
 ): ReloadPlan {
@@ -47,7 +49,7 @@ export function planReload(
   const ids = new Set(wanted.map((service) => service.id));
   const before = new Map(running.services.map((service) => [service.id, service]));
   const isLeft = ({ id, reload, fingerprint }: ServiceConfig) =>
-    reload === "changed" && before.get(id)?.fingerprint === fingerprint;
+    reload === "changed" && !running.failed?.has(id) && before.get(id)?.fingerprint === fingerprint;
   const left = new Set(wanted.filter(isLeft).map(({ id }) => id));
   const runningIds = new Set(before.keys());
   const changed = ids.union(runningIds).difference(left);

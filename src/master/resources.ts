@@ -52,12 +52,17 @@ export function tryPidFile(): PidFile | undefined {
  * Makes sure that a lock that was inherited is that of this process's own pid file.
  *
  * @param lock The lock.
- * @throws {ConfigError} When the settings name another file by now.
+ * @throws {ConfigError} When the settings name another file, or there is another one by now: whoever
+ * looks there would find it free.
  */
-export function requireSamePidFile({ path }: PidFile): void {
-  if (path === pidFilePath()) return;
-  const about = { found: `the lock on ${path}`, expected: "the same pid file at an upgrade" };
-  throw unusable(PID_FILE, cannot("take over", pidFilePath(), about));
+export function requireSamePidFile(lock: PidFile): void {
+  const path = pidFilePath();
+  if (lock.isAt(path)) return;
+  const about = {
+    found: `the lock on another ${lock.path}`,
+    expected: "the same file all the time",
+  };
+  throw unusable(PID_FILE, cannot("take over", path, about));
 }
 
 const pidFilePath = (): string => readStrictly(defaultConfig, PID_FILE);

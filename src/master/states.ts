@@ -14,7 +14,7 @@ export type WorkerState =
   | "ready"
   /** It was told to accept no more, and finishes what it has. */
   | "draining"
-  /** It was sent SIGTERM. */
+  /** It was sent SIGTERM, or SIGABRT where it hung. */
   | "stopping"
   /** It was sent SIGKILL. */
   | "killing"

@@ -50,8 +50,7 @@ export class Successor {
   readonly #channel: Channel;
   readonly #options: SuccessorOptions;
   readonly #proven = Promise.withResolvers<void>();
-  readonly #taken = Promise.withResolvers<void>();
-  #hasTaken = false;
+  readonly #taken = Promise.withResolvers<readonly string[]>();
 
   /**
    * Starts it, and sends it all that it is to have.
@@ -64,27 +63,32 @@ export class Successor {
     this.#options = options;
     const { spawner, poller } = options;
     const [ours, theirs] = socketPair();
+    let child: ChildProcess | undefined;
     try {
       const { cwd } = options;
-      this.#child = spawner.spawn({ argv: options.command(theirs), inherit: [theirs], cwd });
+      child = spawner.spawn({ argv: options.command(theirs), inherit: [theirs], cwd });
+      this.#channel = new Channel(ours, poller, {
+        onMessage: (message, fds) => {
+          fds.forEach(closeFd);
+          this.#onMessage(message);
+        },
+        onUnknown: (type) => options.log(`ignored a message of the unknown type ${type}`),
+        // A clean end of file comes with its end, which tells more.
+        onClose: (error) => error && this.#fail(error.message),
+      });
     } catch (error) {
+      // Nobody would ever tell it anything.
+      child?.kill("SIGKILL");
       closeFd(ours);
       throw error;
     } finally {
       closeFd(theirs);
     }
-    this.#channel = new Channel(ours, poller, {
-      onMessage: (message, fds) => {
-        fds.forEach(closeFd);
-        this.#onMessage(message);
-      },
-      onUnknown: (type) => options.log(`ignored a message of the unknown type ${type}`),
-      // A clean end of file comes with its end, which tells more.
-      onClose: (error) => error && this.#end(error.message),
-    });
-    this.#child.exited.then((status) => this.#end(`it has ended: ${describeExit(status)}`));
+    this.#child = child;
+    child.exited.then((status) => this.#fail(`it has ended: ${describeExit(status)}`));
     // Nobody may be listening any more when it ends.
     this.#proven.promise.catch(() => {});
+    this.#taken.promise.catch(() => {});
     this.#send(estate);
   }
 
@@ -102,17 +106,17 @@ export class Successor {
     return this.#proven.promise;
   }
 
-  /** Whether its pid is in the pid file. */
-  get hasTaken(): boolean {
-    return this.#hasTaken;
-  }
-
-  /** Fulfilled when its pid is in the pid file, or it has ended. */
-  get taken(): Promise<void> {
+  /**
+   * Fulfilled when everything is its own.
+   *
+   * @returns The keys of the addresses that it does not serve.
+   * @throws {Error} When it ends before that.
+   */
+  get taken(): Promise<readonly string[]> {
     return this.#taken.promise;
   }
 
-  /** Says that everything is its own from now on. */
+  /** Tells it to take over. */
   takeover(): void {
     this.#channel.send({ type: "takeover" });
   }
@@ -130,6 +134,12 @@ export class Successor {
   /** Ends it at once; its processes end with it. */
   kill(): void {
     this.#child.kill("SIGKILL");
+  }
+
+  /** Leaves it to itself: what becomes of it is not heard of any more. */
+  leave(): void {
+    this.#channel.close();
+    this.#child.unref();
   }
 
   /** Fulfilled when it has ended. */
@@ -160,8 +170,7 @@ export class Successor {
       case "proven":
         return this.#proven.resolve();
       case "taken":
-        this.#hasTaken = true;
-        return this.#taken.resolve();
+        return this.#taken.resolve(message.dropped);
       case "stop":
         return this.#options.onStop(message.timeoutMs);
       case "bound":
@@ -171,14 +180,17 @@ export class Successor {
     }
   }
 
-  #end(how: string): void {
+  #fail(how: string): void {
     this.#channel.close();
     this.#proven.reject(new Error(how));
-    this.#taken.resolve();
+    this.#taken.reject(new Error(how));
   }
 }
 
-/** How an upgrade is bounded. */
+/** How long a new master has for the takeover itself, once its processes have proven themselves. */
+const TAKE_MS = 10_000;
+
+/** How an upgrade is bounded, and what it does to this master. */
 export interface UpgradeOptions extends SuccessorOptions {
   /** How long the new master has until its processes have proven themselves. */
   readonly timeoutMs: number;
@@ -186,21 +198,32 @@ export interface UpgradeOptions extends SuccessorOptions {
   readonly abortMs: number;
   /** Fulfilled when the upgrade is not wanted any more. */
   readonly cancelled: Promise<unknown>;
+  /** Lets go of what only one of the two can have, before the new one takes over. */
+  letGo(): void;
+  /** Takes it back, when the new one has failed all the same. */
+  takeBack(): void;
+}
+
+/** An upgrade that has succeeded. */
+export interface Upgrade {
+  readonly successor: Successor;
+  /** The keys of the addresses that the new master does not serve. */
+  readonly dropped: readonly string[];
 }
 
 /**
- * Starts a new master, and waits until it can take over. If it can't, it is gone when this call
- * returns, and the log tells why.
+ * Starts a new master, and waits until it has taken over. If it can't, it is gone when this call
+ * returns, all is as before, and the log tells why.
  *
  * @param estate What it gets.
  * @param options What it needs.
- * @returns The new master, which waits for {@linkcode Successor.takeover}.
+ * @returns What came of it; undefined when it has failed.
  */
 export async function tryUpgrade(
   estate: Estate,
   options: UpgradeOptions,
-): Promise<Successor | undefined> {
-  const { log } = options;
+): Promise<Upgrade | undefined> {
+  const { log, timeoutMs, cancelled } = options;
   let successor: Successor;
   try {
     successor = new Successor(estate, options);
@@ -208,35 +231,44 @@ export async function tryUpgrade(
     log(`upgrade failed: ${(error as Error).message}`);
     return undefined;
   }
-  log(`upgrade: process ${successor.pid} is to take over`);
-  const failure = await failureOf(successor, options);
-  if (failure === undefined) return successor;
-  log(`upgrade: process ${successor.pid} is told to end: ${failure}`);
-  const timer = systemClock.setTimer(options.abortMs, () => successor.kill());
-  successor.terminate();
-  await successor.exited;
-  timer.cancel();
-  // Only now the next one may begin.
-  log(`upgrade failed, all goes on as before: process ${successor.pid}: ${failure}`);
+  const who = `process ${successor.pid}`;
+  log(`upgrade: ${who} is to take over`);
+  let phase: "trial" | "takeover" | "over" = "trial";
+  const stopped = cancelled.then(() => {
+    // Once the takeover has begun, it is for the new master to tell whether it was in time.
+    if (phase === "takeover") successor.terminate();
+    throw new Error("this master is told to stop");
+  });
+  try {
+    await within(timeoutMs, [successor.proven, stopped]);
+    phase = "takeover";
+    options.letGo();
+    successor.takeover();
+    const dropped = await within(TAKE_MS, [successor.taken]);
+    phase = "over";
+    return { successor, dropped };
+  } catch (error) {
+    const { message } = error as Error;
+    log(`upgrade: ${who} is told to end: ${message}`);
+    const timer = systemClock.setTimer(options.abortMs, () => successor.kill());
+    successor.terminate();
+    await successor.exited;
+    timer.cancel();
+    if (phase === "takeover") options.takeBack();
+    // Only now the next one may begin.
+    log(`upgrade failed, all goes on as before: ${who}: ${message}`);
+  }
 }
 
-/** Waits for the verdict upon a new master: why it can't take over, or undefined when it can. */
-async function failureOf(
-  { proven }: Successor,
-  { timeoutMs, cancelled }: UpgradeOptions,
-): Promise<string | undefined> {
-  const late = Promise.withResolvers<string>();
-  const seconds = timeoutMs / 1000;
+/** Waits for the first of some promises, for a time. */
+async function within<T>(ms: number, promises: readonly Promise<T>[]): Promise<T> {
+  const late = Promise.withResolvers<never>();
   const timer = systemClock.setTimer(
-    timeoutMs,
-    () => late.resolve(`it was not ready within ${seconds} s`),
+    ms,
+    () => late.reject(new Error(`it was not ready within ${ms / 1000} s`)),
   );
   try {
-    return await Promise.race([
-      proven.then(() => undefined, ({ message }: Error) => message),
-      cancelled.then(() => "this master is told to stop"),
-      late.promise,
-    ]);
+    return await Promise.race([...promises, late.promise]);
   } finally {
     timer.cancel();
   }

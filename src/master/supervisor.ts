@@ -10,39 +10,18 @@
 import { ConfigError, type Problem } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import { proportionalMemory } from "../os/memory.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew } from "./crew.ts";
-import type { ListenerPort } from "./listener_port.ts";
 import { ListenerTable } from "./listeners.ts";
 import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
-import { nextSlot } from "./slots.ts";
-import type { Service, Version, Worker } from "./tables.ts";
+import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
+import { Sleepers } from "./sleepers.ts";
+import { nextSlot, slotCount } from "./slots.ts";
+import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
+import type { SupervisorPorts } from "./supervisor_ports.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
-import type { Launcher } from "./worker_process.ts";
-
-/** The supervisor's only ways to the system. */
-export interface SupervisorPorts {
-  readonly clock: Clock;
-  readonly launcher: Launcher;
-  readonly listeners: ListenerPort;
-  /** Takes lines for the log. */
-  log(text: string): void;
-  /** Takes lines for the log that are only wanted in detail. */
-  debug?(text: string): void;
-  /**
-   * How many old generations of a service may drain at the same time; asked anew each time.
-   *
-   * @default {() => Infinity}
-   */
-  maxGenerations?(): number;
-  /**
-   * The generation of the master that this one takes the place of.
-   *
-   * @default {0}
-   */
-  readonly generation?: number;
-}
 
 /** A reload that has begun. */
 export interface Reload {
@@ -60,6 +39,7 @@ export class Supervisor {
   readonly #listeners: ListenerTable;
   readonly #crew: Crew;
   readonly #services = new Map<string, Service>();
+  readonly #sleepers: Sleepers;
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
@@ -75,12 +55,28 @@ export class Supervisor {
     this.#maxGenerations = () => ports.maxGenerations?.() ?? Infinity;
     this.#generation = ports.generation ?? 0;
     this.#listeners = new ListenerTable(ports.listeners);
+    this.#sleepers = new Sleepers({
+      watch: (config, onWaiting) =>
+        ports.watchQueues?.(
+          this.#listeners.allListeners(config).map(({ fd }) => fd),
+          onWaiting,
+        ) ?? (() => {}),
+      onWaiting: (service, fd) => {
+        ports.debug?.(`${service.id}: a connection waits, and no process runs`);
+        service.demand = 1;
+        // The process that is started is to be one that has just that queue.
+        service.deserted.add(this.#listeners.slotOf(service.current!.config, fd));
+        this.#settle(service);
+      },
+    });
     this.#crew = new Crew({
       clock,
       launcher,
       log,
       debug: (text) => ports.debug?.(text),
       onChange: (service) => this.#settle(service),
+      random: () => ports.random?.() ?? Math.random(),
+      memoryOf: (pid) => (ports.memoryOf ?? proportionalMemory)(pid),
     });
   }
 
@@ -91,7 +87,10 @@ export class Supervisor {
    */
   plan(wanted: readonly ServiceConfig[]): ReloadPlan {
     const services = configsOf([...this.#services.values()], "current");
-    return planReload({ listeners: this.#listeners.keys(), services }, wanted);
+    const failed = new Set(
+      [...this.#services.values()].flatMap(({ id, failure }) => failure === undefined ? [] : [id]),
+    );
+    return planReload({ listeners: this.#listeners.keys(), services, failed }, wanted);
   }
 
   /**
@@ -135,6 +134,11 @@ export class Supervisor {
     const groups = (together ? [plan.groups.flat()] : plan.groups)
       .map((ids) => this.#tryOut(ids, configs));
     const trials = this.#trials = new Trials(groups);
+    for (const id of plan.left) {
+      const service = this.#serviceOf(id), { demand } = service;
+      // What is forgotten is how its processes fared, and not whether anybody needs them.
+      this.#settle(Object.assign(service, freshStart(this.#clock.nowMs()), { demand }));
+    }
     for (const group of groups) {
       for (const member of group.members) this.#settle(member);
       // Without members there is nothing that could fail.
@@ -171,16 +175,35 @@ export class Supervisor {
   }
 
   /**
-   * Leaves everything to another master, which has all listeners: soft-stops all processes, which may
-   * take their time, and those that have detached as well. {@linkcode stop} can still be called, and
-   * bounds that.
+   * Leaves everything to another master: soft-stops all processes, which may take their time, and
+   * those that have detached as well. {@linkcode stop} can still be called, and bounds that.
+   *
+   * @param dropped The keys of the addresses that the other one does not serve: they are closed for
+   * good.
    */
-  retire(): void {
+  retire(dropped: readonly string[]): void {
     this.#ending = "retired";
+    for (const key of dropped) this.#listeners.releaseKey(key);
     this.#listeners.handOver();
     this.#drop();
+    this.#listeners.closeReleased();
     this.#listeners.leaveAll();
     this.#endIfDone();
+  }
+
+  /**
+   * Adds processes to each service, or takes some away, until the next reload.
+   *
+   * @param by How many.
+   */
+  scale(by: number): void {
+    if (this.#ending !== undefined) return;
+    for (const service of this.#services.values()) {
+      if (service.current === undefined) continue;
+      scale(service, by);
+      this.#log(`${service.id}: ${fullStrength(service)} processes from now on`);
+      this.#settle(service);
+    }
   }
 
   /** Fulfilled when every process has ended after {@linkcode stop} or {@linkcode retire}. */
@@ -222,7 +245,7 @@ export class Supervisor {
   #serviceOf(id: string): Service {
     let service = this.#services.get(id);
     if (service === undefined) {
-      service = { id, startAtMs: 0, workers: new Set() };
+      service = newService(id);
       this.#services.set(id, service);
     }
     return service;
@@ -256,6 +279,7 @@ export class Supervisor {
       const delayMs = wakeAtMs - this.#clock.nowMs();
       this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
     }
+    this.#sleepers.update(service, isAsleep(service));
     const { id, current, trial, workers } = service;
     if (!current && !trial && workers.size === 0) this.#services.delete(id);
     this.#endIfDone();
@@ -287,6 +311,17 @@ export class Supervisor {
         return this.#crew.terminate(service, action.worker);
       case "kill":
         return this.#crew.kill(action.worker);
+      case "doubt":
+        return this.#crew.care.doubt(action.worker);
+      case "abort":
+        return this.#crew.abort(service, action.worker);
+      case "expire":
+        return this.#crew.care.expire(action.worker);
+      case "measure":
+        return this.#crew.care.measure(action.worker);
+      case "dismiss":
+        service.demand = strengthOf(service) - 1;
+        return this.#softstop(action.worker);
     }
   }
 
@@ -304,17 +339,35 @@ export class Supervisor {
   }
 
   /** Keeps connections away from the slots that nobody serves, or will when some actions are done. */
-  #steer({ current, workers }: Service, actions: readonly Action[] = []): void {
+  #steer(service: Service, actions: readonly Action[] = []): void {
+    const { current } = service;
     if (current !== undefined && this.#listeners.hasSlots(current.config)) {
-      const leaving = new Set(actions.map((action) => "worker" in action && action.worker));
-      const serving = [...workers].filter((one) => one.state === "ready" && !leaving.has(one));
-      this.#listeners.steer(current.config, new Set(serving.flatMap(({ listeners }) => listeners)));
+      this.#listeners.steer(current.config, this.#served(service, current, actions));
     }
     this.#listeners.closeUnused((listener) =>
       this.#services.values().some((service) =>
         service.workers.values().some(({ listeners }) => listeners.includes(listener))
       )
     );
+  }
+
+  /** On which listeners somebody accepts, or nobody where each will soon have a process again. */
+  #served(
+    service: Service,
+    current: Version,
+    actions: readonly Action[],
+  ): ReadonlySet<OpenedListener> {
+    const { config, generation } = current;
+    const leaving = new Set(actions.flatMap(leaverOf));
+    const staying = [...service.workers].filter((worker) => !leaving.has(worker));
+    const ready = staying.filter(({ state }) => state === "ready");
+    const coming = staying.filter((one) =>
+      one.state === "starting" && one.generation === generation
+    );
+    if (ready.length > 0 || strengthOf(service) >= slotCount(config)) return listenersOf(ready);
+    if (coming.length > 0) return listenersOf(coming);
+    // Fewer will come than there are slots: all wait where the next one does.
+    return new Set(this.#listeners.listeners(config, nextSlot(service, current)));
   }
 
   /** Whether somebody still listens on an address of a worker. */
@@ -331,6 +384,7 @@ export class Supervisor {
     this.#trials.pass(group);
     const after = configsOf(members, "current");
     for (const config of after) this.#listeners.keep(config);
+    for (const member of members) member.deserted.clear();
     this.#listeners.release(before, after);
     for (const service of [...members, ...removed]) this.#settle(service);
     this.#listeners.closeReleased();
@@ -352,6 +406,24 @@ export class Supervisor {
     const { isGone, isEmpty } = this.#crew;
     if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
+}
+
+/** The process that accepts no more after an action, if there is one. */
+function leaverOf(action: Action): Worker[] {
+  switch (action.do) {
+    case "softstop":
+    case "terminate":
+    case "kill":
+    case "abort":
+    case "dismiss":
+      return [action.worker];
+    default:
+      return [];
+  }
+}
+
+function listenersOf(workers: readonly Worker[]): ReadonlySet<OpenedListener> {
+  return new Set(workers.flatMap(({ listeners }) => listeners));
 }
 
 function configsOf(services: readonly Service[], which: "current" | "trial"): ServiceConfig[] {

@@ -23,7 +23,9 @@ import { systemSpawner } from "../os/spawn.ts";
 import { setting } from "./configuration.ts";
 import { createLauncher } from "./launcher.ts";
 import type { ProgramLookup } from "./program.ts";
-import { Supervisor, type SupervisorPorts } from "./supervisor.ts";
+import { queueWatcher } from "./sleepers.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { SupervisorPorts } from "./supervisor_ports.ts";
 import type { LauncherOptions } from "./worker_process.ts";
 
 /** The programs of this machine, as this process finds them at its start. */
@@ -70,6 +72,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
       if (isDebugLog()) log(text);
     },
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
+    watchQueues: queueWatcher(poller),
     generation,
   });
 }

@@ -24,6 +24,18 @@ export interface Trial extends Version {
   failure?: string;
 }
 
+/** One of the places that a service has for its processes: each is followed by the next one. */
+export interface Place {
+  /** How many of its processes in a row have ended early. */
+  readonly early: number;
+  /** How long it is from one start in it to the next; 0 where nothing is to be waited for. */
+  readonly delayMs: number;
+  /** None is started in it before this. */
+  readonly startAtMs: number;
+  /** When its processes were started, as far back as `server-start-limit` counts. */
+  readonly starts: readonly number[];
+}
+
 /** One process, from its start to its end. */
 export interface Worker {
   /** Unique in this master's life; unlike a pid never used again. */
@@ -37,10 +49,26 @@ export interface Worker {
   /** The listeners that it was started with, in the order of its addresses. */
   readonly listeners: readonly OpenedListener[];
   readonly startedAtMs: number;
+  /** The place that it fills. */
+  readonly place: Place;
   /** When it said that it is ready. */
   readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
   state: WorkerState;
+  /** Until when it may be silent; undefined where it sends no heartbeats. */
+  silentUntilMs?: number;
+  /** Whether it has been silent for too long at the last look. */
+  doubted?: boolean;
+  /** Whether anybody uses it; undefined while it has not said. */
+  used?: boolean;
+  /** Why another one is to take its place, if that is so. */
+  spent?: string;
+  /** When it is old enough for that; undefined where no age is. */
+  oldAtMs?: number;
+  /** When its memory is looked at next; undefined where it is not looked at. */
+  measureAtMs?: number;
+  /** Since when it has used too much memory; undefined while it does not. */
+  heavySinceMs?: number;
   /** When the next harsher step is due; undefined while the worker may take its time. */
   deadlineMs?: number;
 }
@@ -55,6 +83,21 @@ export interface Service {
   trial?: Trial;
   /** No process of the version in force is started before this. */
   startAtMs: number;
+  /** The places of the version in force whose processes have ended. */
+  vacancies: Place[];
+  /** The longest delay between two starts that was told, in milliseconds; 0 while all is well. */
+  toldDelayMs: number;
+  /** Why it has failed: nothing of the version in force is started any more. */
+  failure?: string;
+  /** How many processes more there are to be than the configuration says; may be negative. */
+  extra: number;
+  /** How many of them somebody needs; undefined while nobody has found any to be idle. */
+  demand?: number;
+  /**
+   * The slots in whose queues somebody may wait, since their processes have ended of themselves; the
+   * one that has waited the longest comes first.
+   */
+  readonly deserted: Set<number>;
   /** All that have not exited. */
   readonly workers: Set<Worker>;
 }
@@ -71,6 +114,33 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
   if (outcome === "ignored") return false;
   worker.state = outcome;
   return true;
+}
+
+/**
+ * A service of which nothing runs.
+ *
+ * @param id The settings file's name, or `hook:N`.
+ */
+export function newService(id: string): Service {
+  return { id, workers: new Set(), deserted: new Set(), ...freshStart(0) };
+}
+
+/**
+ * What a service knows of the past of its processes, where there is none, or it is to be forgotten.
+ *
+ * @param startAtMs When the next process may be started at the earliest.
+ */
+export function freshStart(
+  startAtMs: number,
+): Omit<Service, "id" | "current" | "trial" | "workers" | "deserted"> {
+  return {
+    startAtMs,
+    vacancies: [],
+    toldDelayMs: 0,
+    failure: undefined,
+    extra: 0,
+    demand: undefined,
+  };
 }
 
 /**

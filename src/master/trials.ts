@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Service } from "./tables.ts";
+import { freshStart, type Service } from "./tables.ts";
 
 /** Services whose reload was undone, together, and why. */
 export interface UndoneReload {
@@ -65,7 +65,11 @@ export class Trials {
     for (const member of group.members) {
       const { config, generation, startAtMs } = member.trial!;
       // New settings may have mended what made the old processes die early.
-      Object.assign(member, { current: { config, generation }, trial: undefined, startAtMs });
+      Object.assign(member, {
+        current: { config, generation },
+        trial: undefined,
+        ...freshStart(startAtMs),
+      });
     }
     for (const service of group.removed) service.current = undefined;
     this.#end(group);

@@ -5,7 +5,7 @@
  */
 import type { ServiceConfig } from "../config/service.ts";
 import type { Poller } from "../os/poller.ts";
-import type { ExitStatus } from "../os/child_process.ts";
+import type { ExitStatus, KillSignal } from "../os/child_process.ts";
 import type { Spawner } from "../os/spawn.ts";
 import type { ProgramLookup } from "./program.ts";
 
@@ -17,6 +17,12 @@ export interface WorkerListener {
   onDraining(seconds: number): void;
   /** It goes its own way. */
   onDetach(): void;
+  /** Its event loop goes round. */
+  onHeartbeat(): void;
+  /** It has accepted as many connections as it may. */
+  onSpent(): void;
+  /** It is in use from now on, or has been idle for `server-idle-exit`. */
+  onUsed(used: boolean): void;
   /** It can't be told anything any more; it may still run. */
   onLost(error?: Error): void;
   /** It has ended. Nothing is told after this. */
@@ -36,7 +42,7 @@ export interface RunningWorker {
   /** Takes note that nobody takes its place: one that would take an hour to finish is hurried. */
   notReplaced(): void;
   /** Sends it a signal. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  kill(signal: KillSignal): void;
 }
 
 /** What to start. */
@@ -45,6 +51,8 @@ export interface LaunchRequest {
   readonly generation: number;
   /** The service's listeners, in the order of its addresses. Borrowed. */
   readonly fds: readonly number[];
+  /** How many connections it may accept; without it there is no limit. */
+  readonly maxConnections?: number;
 }
 
 /** Starts workers, as a port that tests replace. */

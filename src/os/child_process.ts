@@ -12,6 +12,9 @@ export interface ExitStatus {
   readonly signal: string | null;
 }
 
+/** The signals that end a process: by its leave, with a core where the limits allow one, at once. */
+export type KillSignal = "SIGTERM" | "SIGABRT" | "SIGKILL";
+
 /** A process that was started. */
 export interface ChildProcess {
   readonly pid: number;
@@ -22,7 +25,9 @@ export interface ChildProcess {
    *
    * @param signal Which one.
    */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  kill(signal: KillSignal): void;
+  /** Lets this process end before it. */
+  unref(): void;
 }
 
 /**

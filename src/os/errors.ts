@@ -16,6 +16,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   7: ["E2BIG", "too long a list of arguments"],
   8: ["ENOEXEC", "not a program of this machine"],
   9: ["EBADF", "not an open descriptor"],
+  10: ["ECHILD", "no child processes"],
   11: ["EAGAIN", "would block"],
   12: ["ENOMEM", "out of memory"],
   13: ["EACCES", "permission denied"],
@@ -58,6 +59,7 @@ export const EPERM = 1,
   ENOENT = 2,
   ENOEXEC = 8,
   EBADF = 9,
+  ECHILD = 10,
   ENOMEM = 12,
   ECONNREFUSED = 111;
 

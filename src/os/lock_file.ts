@@ -63,6 +63,21 @@ export class PidFile {
   }
 
   /**
+   * Whether the file that is locked is the one at a path.
+   *
+   * @param path The path.
+   */
+  isAt(path: string): boolean {
+    try {
+      const locked = Deno.statSync(`/proc/self/fd/${this.#fd}`), found = Deno.statSync(path);
+      return locked.dev === found.dev && locked.ino === found.ino;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  /**
    * Writes a pid, padded to ten characters; only the holder of the lock may.
    *
    * @param pid The pid.

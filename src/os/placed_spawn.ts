@@ -133,6 +133,8 @@ class Children {
     return {
       pid,
       exited,
+      // It is waited for by a signal, which keeps no process going.
+      unref: () => {},
       kill: (signal) => {
         // Until it is reaped, no other process can have its pid.
         if (this.#running.has(pid)) killIfPermitted(() => Deno.kill(pid, signal));

@@ -24,3 +24,13 @@ export function requestParentDeathSignal(signal: DeathSignal): void {
   const number = BigInt(SIGNAL_NUMBERS[signal]);
   unwrap({ syscall: "prctl" }, () => libc().prctl(PR_SET_PDEATHSIG, number, 0n, 0n, 0n));
 }
+
+/**
+ * Kills the parent (SIGKILL), if it is still the one that is meant: the pid can't be another
+ * process's as long as this one is its child.
+ *
+ * @param pid Its id.
+ */
+export function killParent(pid: number): void {
+  if (Deno.ppid === pid) Deno.kill(pid, "SIGKILL");
+}

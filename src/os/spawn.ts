@@ -43,6 +43,8 @@ export const systemSpawner: Spawner = {
     const command = new Deno.Command(program, {
       args,
       cwd,
+      // Else each program of Deno would ask its home for a newer version.
+      env: { DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",
@@ -66,6 +68,7 @@ function childProcess(child: Deno.ChildProcess): ChildProcess {
   return {
     pid: child.pid,
     exited,
+    unref: () => child.unref(),
     kill(signal) {
       if (ended) return;
       try {

@@ -157,6 +157,8 @@ export const SYMBOLS = {
   posix_spawnattr_setsigdefault: { parameters: ["buffer", "buffer"], result: "i32" },
   // int posix_spawnattr_destroy(posix_spawnattr_t *attributes);
   posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
+  // int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options);
+  waitid: { parameters: ["i32", "u32", "buffer", "i32"], result: "i32" },
   // pid_t waitpid(pid_t pid, int *status, int options);
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -22,19 +22,26 @@ export const defaultAioBase: AioBase = new AioBase({
   onError: (error) => zinfo("error in an aio callback:", error),
 });
 
-const waitedFor = new WeakSet<AioBase>();
+/** The named pipes of each base. */
+const pipesOf = new WeakMap<AioBase, FifoReader[]>();
 
 /** Makes the end of a draining server wait for the connections of a base. */
-function waitFor(base: AioBase): void {
-  if (waitedFor.has(base)) return;
-  waitedFor.add(base);
+function waitFor(base: AioBase): FifoReader[] {
+  const known = pipesOf.get(base);
+  if (known !== undefined) return known;
+  const pipes: FifoReader[] = [];
+  pipesOf.set(base, pipes);
   coreOf(base).onLastClosed = () => serverLifecycle.reportIdle();
   serverLifecycle.waitFor({
     get count() {
       return base.connectionCount;
     },
+    get standing() {
+      return pipes.filter(({ isOpen }) => isOpen).length;
+    },
     closeAll: () => base.closeAll(),
   });
+  return pipes;
 }
 
 /** A service that was registered. */
@@ -100,9 +107,10 @@ export function aioServerGeneralAioRegister(
   callback: AioCallback,
   { tls }: AioServiceOptions = {},
 ): AioService {
-  waitFor(base);
+  const pipes = waitFor(base);
   if (fdType === "fifo") {
     const fifo = new FifoReader(fd);
+    pipes.push(fifo);
     start(new Aio(fifo, base), callback);
     return fifo;
   }

@@ -9,6 +9,7 @@ import { serverLifecycle } from "./lifecycle.ts";
 import { NodePipe } from "./node_pipe.ts";
 import { type PipeInput, SystemPipe } from "./pipe_input.ts";
 import { serviceAddress } from "./service_address.ts";
+import { serverUsage } from "./usage.ts";
 
 /** A named pipe to read from; it ends only when it is closed, since the pipe is open read-write. */
 export class FifoReader {
@@ -43,6 +44,11 @@ export class FifoReader {
     this.#forget = serverLifecycle.onStopAccepting(() => this.#stop());
   }
 
+  /** Whether it has not been closed. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   /**
    * Reads what is there, waiting until something is.
    *
@@ -56,7 +62,10 @@ export class FifoReader {
     this.#used = true;
     for (;;) {
       const count = this.#pipe.readNow(room);
-      if (count !== undefined) return count;
+      if (count !== undefined) {
+        serverUsage.used();
+        return count;
+      }
       if (!this.#open) break;
       await this.#readable();
     }

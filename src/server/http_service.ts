@@ -20,6 +20,7 @@ import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { TlsContext, type TlsOptions } from "./tls.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
+import { serverUsage } from "./usage.ts";
 
 export type { HttpHandler } from "./http_serving.ts";
 
@@ -151,6 +152,7 @@ class HttpService {
     this.#releaseSpare = spareDescriptor.hold();
     this.#counts = countAccepts(serving.address);
     this.#counts.accepted = undefined;
+    serverUsage.count(() => connectionsAt(serving.address).length);
     this.#shortage = new Shortage(this.#counts, {
       fd,
       // To start again takes two, and gives one back.
@@ -239,9 +241,10 @@ class HttpRun {
         if (!WITHOUT_BODY.has(request.method)) this.#count(info);
         // After an upgrade it can't be asked for any more.
         const { remoteAddr } = info;
+        if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
         return this.#last(handler(request, info), remoteAddr);
       }));
-    this.#finished = serverLifecycle.activity.begin();
+    this.#finished = serverLifecycle.activity.begin({ standing: true });
     const ended = Promise.withResolvers<Error>();
     this.ended = ended.promise;
     this.#server.finished.then(

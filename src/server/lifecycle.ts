@@ -15,6 +15,12 @@ import { ConnectionSet } from "./connection_set.ts";
 export interface IdleSource {
   /** How much. */
   readonly count: number;
+  /**
+   * How much of that is there all the time, whether anybody uses it or not.
+   *
+   * @default {0}
+   */
+  readonly standing?: number;
   /** Ends it all, whether it is finished or not. */
   closeAll?(): void;
 }
@@ -53,6 +59,8 @@ export class ServerLifecycle {
   readonly activity: Activity = new Activity();
   /** Connections that were accepted and not closed yet. */
   readonly connections: ConnectionSet = new ConnectionSet();
+  /** Called when some of the work under way has come to its end. */
+  onQuiet?: () => void;
   readonly #clock: Clock;
   readonly #stopped = Promise.withResolvers<void>();
   /** What stops accepting, and the descriptor that it had from the master. */
@@ -94,8 +102,19 @@ export class ServerLifecycle {
     this.#sources.add(source);
   }
 
+  /**
+   * How much is under way. What was closed without a word is looked for, and missing the next time.
+   */
+  underWay(): number {
+    const count = this.#sources.values()
+      .reduce((sum, { count, standing = 0 }) => sum + count - standing, 0);
+    if (count > 0) this.connections.sweep();
+    return count;
+  }
+
   /** Says that a source has nothing under way any more. */
   reportIdle(): void {
+    this.onQuiet?.();
     if (this.#draining && this.#sources.values().every(({ count }) => count === 0)) this.#end();
   }
 

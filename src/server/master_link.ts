@@ -4,10 +4,17 @@
  * @module
  */
 import { Channel, type ChannelHandlers } from "../ipc/channel.ts";
-import { type Message, ProtocolError, type StartMessage } from "../ipc/protocol.ts";
+import {
+  type LimitsMessage,
+  type Message,
+  ProtocolError,
+  type StartMessage,
+} from "../ipc/protocol.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
+import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
+import { serverUsage } from "./usage.ts";
 
 /** What the master tells. */
 export interface MasterLinkHandlers {
@@ -57,6 +64,7 @@ export class MasterLink {
   readonly #channel: Pick<Channel, "send" | "close">;
   readonly #handlers: MasterLinkHandlers;
   readonly #started = Promise.withResolvers<Grant>();
+  #heartbeat?: ReturnType<typeof setInterval>;
   /** That of the first message, once it has come. */
   #generation?: number;
   /** The descriptors as they came; by now they are in use, or closed. */
@@ -93,6 +101,7 @@ export class MasterLink {
 
   /** Says that this server serves. */
   ready(): void {
+    serverUsage.start();
     this.#channel.send({ type: "ready", ...this.#sender() });
   }
 
@@ -112,6 +121,8 @@ export class MasterLink {
 
   /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
   close(): void {
+    clearInterval(this.#heartbeat);
+    serverUsage.stop();
     this.#channel.close();
   }
 
@@ -128,7 +139,27 @@ export class MasterLink {
       const closing = (message.closing ?? []).map((place) => this.#fds[place]);
       return this.#handlers.onSoftstop(new Set(closing));
     }
+    if (message.type === "watchdog") return this.#beat(message.intervalMs);
+    if (message.type === "limits") return this.#obey(message);
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
+  }
+
+  #obey(limits: LimitsMessage): void {
+    serverLifecycle.onQuiet = () => serverUsage.unused();
+    serverUsage.limit(limits, {
+      underWay: () => serverLifecycle.underWay(),
+      onSpent: () => this.#channel.send({ type: "spent", ...this.#sender() }),
+      onUsed: (used) => this.#channel.send({ type: "used", used, ...this.#sender() }),
+    });
+  }
+
+  /** Lets the event loop itself say that it goes round. */
+  #beat(intervalMs: number): void {
+    clearInterval(this.#heartbeat);
+    const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
+    // At once, which says that this server knows how to.
+    beat();
+    this.#heartbeat = setInterval(beat, intervalMs);
   }
 
   #start({ generation, services, settings }: StartMessage, fds: number[]): void {
@@ -154,6 +185,7 @@ export class MasterLink {
   }
 
   #onClose(error?: Error): void {
+    clearInterval(this.#heartbeat);
     if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
     this.#started.reject(
       error ?? new ProtocolError("Cannot start: the master is gone, expected its first message"),

@@ -6,7 +6,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { Server as NetServer } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
 import { zdebug, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import type { HttpServing, HttpTls } from "./http_serving.ts";
@@ -17,6 +17,7 @@ import { serverLifecycle } from "./lifecycle.ts";
 import { NodeExchange } from "./node_http_exchange.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
+import { serverUsage } from "./usage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
 const QUIET_MS = 1000;
@@ -51,7 +52,7 @@ export class NodeHttpService {
     this.#serving = serving;
     this.#counts = countAccepts(serviceAddress(fd));
     this.#shortage = new Shortage(this.#counts);
-    this.#finished = serverLifecycle.activity.begin();
+    this.#finished = serverLifecycle.activity.begin({ standing: true });
     const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response);
     };
@@ -60,7 +61,10 @@ export class NodeHttpService {
     this.#server = tls === undefined
       ? createServer(options, answer)
       : createTlsServer({ ...options, ...tls }, answer);
-    this.#server.on("connection", () => this.#counts.accepted!++);
+    this.#server.on("connection", (socket: Socket) => {
+      this.#counts.accepted!++;
+      socket.once("close", serverUsage.accepted({ tellsEnd: true }));
+    });
     this.#server.on("error", (error) => {
       this.#counts.errors++;
       this.#shortage.pause(error);

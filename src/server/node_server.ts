@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import type { FdType } from "../os/socket.ts";
@@ -12,6 +12,7 @@ import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { keepAccepting } from "./node_accepting.ts";
 import { serviceAddress } from "./service_address.ts";
+import { serverUsage } from "./usage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
 const QUIET_MS = 1000;
@@ -70,6 +71,9 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     if (stopping) answer.shouldKeepAlive = false;
   });
   server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
+  server.on("connection", (socket: Socket) => {
+    socket.once("close", serverUsage.accepted({ tellsEnd: true }));
+  });
   server.listen({ fd });
   const letGo = keepAccepting(server);
   const stop = () => {

@@ -22,6 +22,7 @@ import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
+import { serverUsage } from "./usage.ts";
 
 /** Errors that concern only the connection that was to be accepted (accept(2)). */
 const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
@@ -174,6 +175,7 @@ export class ServiceListener implements Deno.Listener {
     try {
       const conn = await this.#acceptOne();
       this.#counts.accepted!++;
+      serverUsage.accepted();
       this.#pace?.accepted();
       return conn;
     } finally {

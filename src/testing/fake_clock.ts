@@ -64,6 +64,16 @@ export class FakeClock implements Clock {
     this.#nowMs = endMs;
   }
 
+  /**
+   * Lets time go by while the process is away: the timers that are due meanwhile are late.
+   *
+   * @param ms For how long.
+   */
+  sleep(ms: number): void {
+    this.#nowMs += ms;
+    this.advance(0);
+  }
+
   /** The earliest timer; of two for the same time the one that was set first. */
   #next(): Alarm | undefined {
     let found: Alarm | undefined;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { KillSignal } from "../os/child_process.ts";
 import type {
   Launcher,
   LaunchRequest,
@@ -13,7 +14,7 @@ import type {
 /** A worker without a process. */
 export class FakeWorker implements RunningWorker {
   /** What it was told, in order. */
-  readonly told: ("softstop" | "SIGTERM" | "SIGKILL")[] = [];
+  readonly told: ("softstop" | KillSignal)[] = [];
   /** Whether it is still there. */
   running = true;
 
@@ -51,7 +52,7 @@ export class FakeWorker implements RunningWorker {
    *
    * @param signal Which one.
    */
-  kill(signal: "SIGTERM" | "SIGKILL"): void {
+  kill(signal: KillSignal): void {
     this.told.push(signal);
   }
 

@@ -11,6 +11,7 @@ import {
   type ServiceResult,
   validateServices,
 } from "../../src/config/service.ts";
+import { readSupervision } from "../../src/config/supervision.ts";
 
 /** Parses the text of `conf/imapd.cf`, of a master that runs in /srv. */
 function parse(text: string, options: { id?: string; globals?: Config } = {}): ServiceResult {
@@ -58,7 +59,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   );
   assertEquals(warnings, []);
   assert(service !== undefined);
-  const { endpoints, settings, origins, fingerprint, ...rest } = service;
+  const { endpoints, settings, origins, fingerprint, supervision, ...rest } = service;
   assertEquals(rest, {
     id: "imapd.cf",
     file: "conf/imapd.cf",
@@ -79,6 +80,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     soakMs: 5_000,
     shared: new Map(),
   });
+  assertEquals(supervision, readSupervision((setting) => setting.defaultValue));
   assertEquals(
     endpoints.map(({ service, address, endpoint }) => [service, address, endpoint.key]),
     [

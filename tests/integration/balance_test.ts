@@ -222,3 +222,26 @@ Deno.test("unix sockets have one queue for all, with server-balance = reuseport,
   (await greeted(path)).close();
   await master.stop();
 });
+
+Deno.test("a service that sleeps is woken up by whoever connects, with a socket for each process, too", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-proc-count": 3,
+    "server-balance": "reuseport",
+    "server-idle-exit": "1",
+  });
+  const master = await site.start();
+  for (let round = 0; round < 3; round++) {
+    await eventually(() => master.servers("a.cf").length === 0, { what: "the service to sleep" });
+    const clients = await Promise.all(Array.from({ length: 10 }, () => greeted(port)));
+    for (const client of clients) {
+      assertEquals(await client.ask("echo awake"), "awake");
+      client.close();
+    }
+  }
+  assertEquals(listeners(port).length, 3);
+  await master.stop();
+});

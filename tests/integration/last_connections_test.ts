@@ -13,6 +13,10 @@ const ENDS: Readonly<Record<string, (site: Site, master: Master) => Promise<void
     site.remove("a.cf");
     await master.reload();
   },
+  "an upgrade that removes its service": async (site, master) => {
+    site.remove("a.cf");
+    await master.upgrade();
+  },
   "a stop of the master": (_site, master) => {
     master.signal("SIGTERM");
     return Promise.resolve();
@@ -54,8 +58,8 @@ for (const end of Object.keys(ENDS)) {
           client.close();
         }
         await eventually(() => isRefused(target), { what: "the address to be closed" });
-        if (end.startsWith("a reload")) await master.stop();
-        else await master.stopped();
+        if (end.startsWith("a stop")) await master.stopped();
+        else await master.stop();
       });
     }
   }
@@ -75,7 +79,7 @@ for (const end of Object.keys(ENDS)) {
       assertEquals((await client.get("/")).status, 200);
       client[Symbol.dispose]();
     }
-    if (end.startsWith("a reload")) await master.stop();
-    else await master.stopped();
+    if (end.startsWith("a stop")) await master.stopped();
+    else await master.stop();
   });
 }

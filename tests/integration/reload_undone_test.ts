@@ -175,3 +175,19 @@ Deno.test("a reload that comes while another one is tried waits for its verdict"
   during.close();
   await master.stop();
 });
+
+Deno.test("a reload of which nothing succeeds leaves the master's own settings as they were", async () => {
+  await using site = new Site();
+  const settings = { mode: "aio", service: site.port() } as const;
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  site.write("all.gcf", { "server-log": "stdout" });
+  site.serve("a.cf", { ...settings, "exit-at-start": 3 });
+  assertEquals(await master.reloadUndone(), "a.cf");
+  assert(!master.process.stdout.includes("master["), master.process.stdout);
+  // One service that succeeds is enough.
+  site.serve("b.cf", { mode: "aio", service: site.port() });
+  master.signal("SIGHUP");
+  await master.process.prints(/^master\[\d+\] reload over, without a\.cf/m);
+  await master.stop();
+});

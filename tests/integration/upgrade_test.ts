@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/lock_file.ts";
 import { Client, greeted, isRefused } from "../support/client.ts";
@@ -384,5 +390,103 @@ Deno.test("an upgrade loses no line of the log service", async () => {
     what: "the second line",
   });
   assertEquals(lines().match(/serviceRegister/g)?.length, 2);
+  await master.stop();
+});
+
+Deno.test("all goes on as before when the new master can't take over what it has to", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("sock");
+  site.serve("a.cf", { mode: "aio", service: `127.0.0.1:${port},${path}` });
+  const master = await site.start();
+  const [server] = await master.serving("a.cf", 1);
+  site.write("all.gcf", { "log-service": `${site.dir.file("none/log")},x,day` });
+  assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
+  assertStringIncludes(master.log, "log-service: Cannot receive log lines at ");
+  assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+  assertEquals(PidFile.tryLock(site.pidFile), undefined);
+  for (const target of [port, path]) {
+    using client = await greeted(target);
+    assertEquals(pidIn(client), server);
+  }
+  site.write("all.gcf", {});
+  await master.upgrade();
+  (await greeted(path)).close();
+  await master.stop();
+});
+
+Deno.test("a new master goes on alone even when its servers fail, once the old one is killed", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("sock");
+  const settings = { mode: "coroutine", service: `127.0.0.1:${port},${path}` } as const;
+  site.serve("a.cf", settings);
+  const master = await site.start();
+  const inode = listenerInode(port), ready = site.dir.file("ready");
+  site.serve("a.cf", { ...settings, "ready-when": ready, "server-ready-timeout": 2 });
+  master.signal("SIGUSR2");
+  await master.logs(/\] beforeService/, 2);
+  master.signal("SIGKILL");
+  await master.logs(/the old master is gone, so this one goes on all the same/);
+  Deno.writeTextFileSync(ready, "");
+  (await greeted(path)).close();
+  assertEquals(listenerInode(port), inode, "not the same socket");
+  master.pid = await eventually(() => {
+    const pid = Number(Deno.readTextFileSync(site.pidFile));
+    return pid !== master.pid && pid;
+  }, { what: "the pid of the new master" });
+  master.signal("SIGTERM");
+  await site.isGone(10_000);
+});
+
+Deno.test("a stop does not wait for an old master that hangs longer than it may", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "aio", service: port });
+  const master = await site.start({ args: ["-master-stop-timeout", "1"] });
+  using _kept = await greeted(port);
+  const old = await master.upgrade();
+  Deno.kill(old, "SIGSTOP");
+  master.signal("SIGTERM");
+  await master.logs(new RegExp(`the old master, process ${old}, is killed`));
+  await site.isGone(10_000);
+});
+
+Deno.test("an old master ends though its program does nothing for it", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const program = new URL("../support/masters/quiet_end.ts", import.meta.url).pathname;
+  const master = await site.start({ program });
+  const old = await master.upgrade();
+  await ends(old);
+  await master.logs(/the master has ended with 0/);
+  await master.stop();
+});
+
+Deno.test("an upgrade fails where somebody has put another pid file in place", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  Deno.renameSync(site.pidFile, `${site.pidFile}.old`);
+  assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
+  assertStringIncludes(master.log, "pid-file: Cannot take over ");
+  Deno.renameSync(`${site.pidFile}.old`, site.pidFile);
+  const old = await master.upgrade();
+  await ends(old);
+  await master.stop();
+});
+
+Deno.test("an old master says who has taken over, and hands a SIGHUP on", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  using kept = await greeted(port);
+  const old = await master.upgrade();
+  Deno.kill(old, "SIGUSR2");
+  await master.logs(new RegExp(`ignored a SIGUSR2: process ${master.pid} has taken over`));
+  Deno.kill(old, "SIGHUP");
+  await master.logs(new RegExp(`master\\[${master.pid}\\] reloaded`));
+  kept.close();
+  await ends(old);
   await master.stop();
 });

@@ -90,7 +90,12 @@ Deno.test("a server in C reads what is written to its fifo", async () => {
 Deno.test("a server in C that is killed is replaced, and no connection is refused", async () => {
   await using site = new Site();
   const port = site.port();
-  site.write("x.cf", { "server-command": peer("server"), "server-service": `127.0.0.1:${port}` });
+  site.write("x.cf", {
+    "server-command": peer("server"),
+    "server-service": `127.0.0.1:${port}`,
+    // Each death is one too many within the time that makes a process healthy.
+    "server-backoff-max": 0,
+  });
   const master = await site.start();
   let client = await greeted(port);
   const descriptors = descriptorsOf(master.pid).size;

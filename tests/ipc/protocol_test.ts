@@ -12,6 +12,7 @@ import {
 import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
+const WATCHDOG = 3, LIMITS = 4, HEARTBEAT = 68, SPENT = 69, USED = 70;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
 const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196;
 
@@ -28,6 +29,12 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   }],
   [START, { type: "start", generation: 0, services: [], settings: { shared: [] } }],
   [SOFTSTOP, { type: "softstop" }],
+  [WATCHDOG, { type: "watchdog", intervalMs: 1_000 }],
+  [LIMITS, { type: "limits" }],
+  [LIMITS, { type: "limits", connections: 1_000, idleMs: 60_000 }],
+  [USED, { type: "used", pid: 1, generation: 2, used: true }],
+  [HEARTBEAT, { type: "heartbeat", pid: 1, generation: 2 }],
+  [SPENT, { type: "spent", pid: 1, generation: 2 }],
   [SOFTSTOP, { type: "softstop", closing: [0, 7] }],
   [INHERIT, {
     type: "inherit",
@@ -46,7 +53,8 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [TAKEOVER, { type: "takeover" }],
   [RELOAD, { type: "reload" }],
   [PROVEN, { type: "proven" }],
-  [TAKEN, { type: "taken" }],
+  [TAKEN, { type: "taken", dropped: [] }],
+  [TAKEN, { type: "taken", dropped: ["inet:0.0.0.0:80"] }],
   [STOP, { type: "stop", timeoutMs: 35_000 }],
   [BOUND, { type: "bound", generations: 8 }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
@@ -141,7 +149,7 @@ Deno.test("decodeHeader() refuses another magic, another version and a length wi
 });
 
 Deno.test("decodeMessage() gives undefined for a type that this version does not know", () => {
-  for (const typeNumber of [0, 3, 64, 68, 128, 255]) {
+  for (const typeNumber of [0, 32, 64, 96, 128, 255]) {
     assertEquals(decodeMessage(typeNumber, new Uint8Array([1, 2, 3])), undefined);
   }
 });
@@ -284,6 +292,12 @@ Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners
   );
 });
 
+Deno.test("decodeMessage() refuses a taken whose addresses are none", () => {
+  for (const dropped of [undefined, {}, "a", [1], [null]]) {
+    assertThrows(() => decodeMessage(TAKEN, json({ dropped })), ProtocolError, "dropped");
+  }
+});
+
 Deno.test("decodeMessage() keeps its errors short, whatever was sent", () => {
   const deep = `{"pid":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
   for (const text of [deep, `{"pid":"${"x".repeat(900_000)}"}`, `"${"x".repeat(900_000)}"`]) {
@@ -383,11 +397,18 @@ function assertIsSound(message: Message): void {
         assert(typeof key === "string");
       }
       return;
+    case "watchdog":
+      return assert(isCount(message.intervalMs));
+    case "limits":
+      return assert(isCount(message.connections ?? 0) && isCount(message.idleMs ?? 0));
+    case "used":
+      return assert(typeof message.used === "boolean" && isCount(message.pid));
     case "takeover":
     case "reload":
     case "proven":
-    case "taken":
       return;
+    case "taken":
+      return assert(message.dropped.every((key) => typeof key === "string"));
     case "stop":
       return assert(isCount(message.timeoutMs));
     case "bound":
@@ -398,6 +419,8 @@ function assertIsSound(message: Message): void {
       // falls through
     case "ready":
     case "detach":
+    case "heartbeat":
+    case "spent":
       assert(isCount(message.pid) && isCount(message.generation));
       return;
     default:

@@ -23,35 +23,40 @@ function inherit(...addresses: string[]) {
 
 Deno.test("heirListeners() gives out what was inherited, once, and opens the rest", () => {
   const { port, inherited, heirs } = inherit("0:80", "0:81");
-  assertEquals([...heirs.atHand!()], ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
+  assertEquals(heirs.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
   assertStrictEquals(open(heirs, "0:80"), inherited.get("inet:0.0.0.0:80")![0]);
-  assertEquals([...heirs.atHand!()], ["inet:0.0.0.0:81"]);
+  assertEquals(heirs.atHand(), ["inet:0.0.0.0:81"]);
   open(heirs, "0:82");
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
 });
 
-Deno.test("heirListeners() only leave what is still the old master's, whatever they are told", () => {
-  const { port, heirs } = inherit("0:80", "0:81", "0:82");
-  const left: string[] = [];
-  port.leave = ({ fd }) => left.push(port.addresses.get(fd)!);
+Deno.test("heirListeners() keep what is still the old master's, for whoever asks next", () => {
+  const { port, inherited, heirs } = inherit("0:80", "0:81", "0:82");
   const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => open(heirs, at));
   heirs.close(first);
   heirs.discard(second);
   assertEquals(heirs.refuse(third, "inet"), false);
-  assertEquals(left, ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
+  assertEquals(port.keys.length, 3);
   assertEquals([...port.refused], []);
+  assertEquals(heirs.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
+  assertStrictEquals(open(heirs, "0:81"), inherited.get("inet:0.0.0.0:81")![0]);
 });
 
-Deno.test("heirListeners() own what is used from the takeover on, and close what is not", () => {
-  const { port, heirs } = inherit("0:80", "0:81");
-  const used = open(heirs, "0:80");
-  heirs.own();
-  assertEquals(port.keys, ["inet:0.0.0.0:80"]);
-  assertEquals([...heirs.atHand!()], []);
-  assertEquals(heirs.refuse(used, "inet"), true);
-  heirs.close(used);
-  assertEquals(port.keys, []);
-});
+for (const others of ["leave", "close"] as const) {
+  Deno.test(`heirListeners() own what is used from the takeover on, and ${others} what is not`, () => {
+    const { port, heirs } = inherit("0:80", "0:81");
+    const did: string[] = [];
+    port.leave = ({ fd }) => did.push(`leave ${port.addresses.get(fd)}`);
+    port.close = ({ fd }) => did.push(`close ${port.addresses.get(fd)}`);
+    const used = open(heirs, "0:80");
+    heirs.own(others);
+    assertEquals(did, [`${others} inet:0.0.0.0:81`]);
+    assertEquals(heirs.atHand(), []);
+    assertEquals(heirs.refuse(used, "inet"), true);
+    heirs.close(used);
+    assertEquals(did[1], "close inet:0.0.0.0:80");
+  });
+}
 
 Deno.test("heirListeners() close what they have opened themselves like any other", () => {
   const { port, heirs } = inherit();
@@ -66,18 +71,31 @@ Deno.test("heirListeners() give out all slots of an address in their order, and 
   const heirs = heirListeners(port, new Map([[at.key, slots]]));
   const found = heirs.open(at, { wanted: [], slots: 4 });
   assertEquals(found.slice(0, 3), slots);
-  assertEquals(found.map((one) => heirs.isHeldElsewhere(one)), [true, true, true, false]);
   assertEquals(port.addresses.size, 4);
+  assertEquals(found.map((one) => heirs.isHeldElsewhere(one)), [true, true, true, true]);
+  heirs.own("leave");
+  assertEquals(found.map((one) => heirs.isHeldElsewhere(one)), [true, true, true, false]);
 });
 
-Deno.test("heirListeners() say again at the takeover to which slots connections come", () => {
+Deno.test("heirListeners() keep all slots of an address together that comes back before the takeover", () => {
+  const port = new FakeListeners();
+  const at = endpoint("0:80"), slots = port.open(at, { slots: 2 });
+  const heirs = heirListeners(port, new Map([[at.key, slots]]));
+  const found = heirs.open(at, { wanted: [], slots: 3 });
+  found.toReversed().forEach((listener) => heirs.discard(listener));
+  assertEquals(heirs.atHand(), [at.key]);
+  assertEquals(heirs.open(at, { wanted: [], slots: 3 }), found);
+  assertEquals(port.addresses.size, 3);
+});
+
+Deno.test("heirListeners() let the old master say to which slots connections come, until the takeover", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
   const heirs = heirListeners(port, new Map([[at.key, slots]]));
   heirs.open(at, { wanted: [], slots: 3 });
-  heirs.steer(slots, [0, 1]);
-  // The old master looks after its own until then.
   port.steer(slots, [2]);
-  heirs.own();
+  heirs.steer(slots, [0, 1]);
+  assertEquals(port.chosen.get(at.key), [slots[2].fd]);
+  heirs.own("leave");
   assertEquals(port.chosen.get(at.key), slots.slice(0, 2).map(({ fd }) => fd));
 });

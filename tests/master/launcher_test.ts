@@ -77,6 +77,9 @@ class Launch implements AsyncDisposable {
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
       onDetach: () => this.told.push("detach"),
+      onHeartbeat: () => this.told.push("heartbeat"),
+      onSpent: () => this.told.push("spent"),
+      onUsed: (used) => this.told.push(`used ${used}`),
       onLost: (error) => this.told.push(`lost ${error?.name ?? "quietly"}`),
       onExit: ({ code, signal }) => this.told.push(`exit ${signal ?? code}`),
     });
@@ -148,6 +151,16 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
       args.slice(0, -1).join(" "),
       `MASTER -server-config-path etc -config etc/x.cf -server-service ${list} -server-control`,
     );
+  }));
+
+Deno.test("launch() asks a worker for heartbeats and tells its limits where the settings say so", () =>
+  leavesNothingOpen(async () => {
+    await using launch = new Launch();
+    const command = [WORKER, launch.report].join(" ");
+    const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
+    const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
+    launch.startService({ ...service, command: command.split(" ") });
+    assertEquals(await launch.tells(3), ["heartbeat", "spent", "used true"]);
   }));
 
 Deno.test("launch() tells what the worker says, and at last how it ended", () =>

@@ -187,6 +187,8 @@ export class Life {
 
   #randomService(id: string, addresses: string): ServiceConfig {
     const settings = {
+      // Without a wait that grows, all places are filled soon.
+      "server-backoff-max": "0",
       "server-soak": pick(this.#random, ["0", "0", "2", "10"]),
       "server-ready-timeout": pick(this.#random, ["30", "5"]),
       ...(this.#random(3) === 0 && { "server-reload-step": `${1 + this.#random(2)}` }),
@@ -213,6 +215,10 @@ export class Life {
     const { left, kept } = this.#it.supervisor.plan(wanted);
     const configs = wanted.filter(({ id }) => !left.includes(id)).map((it) => [it.id, it] as const);
     this.seen.left += left.length;
+    // A reload forgets how processes have fared, also those that it leaves alone.
+    for (const id of left) {
+      this.#it.startAtMs.delete(`${id} ${this.#it.inForce.get(id)!.generation}`);
+    }
     const generation = ++this.#generation;
     const tried: Tried = {
       generation,

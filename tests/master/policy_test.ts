@@ -7,8 +7,9 @@ import {
   nextStartMs,
   TERMINATE_GRACE_MS,
 } from "../../src/master/policy.ts";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import type { WorkerState } from "../../src/master/states.ts";
-import { advance, type Service, type Worker } from "../../src/master/tables.ts";
+import { advance, newService, type Service, type Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
 
 const NOW = 1_000_000;
@@ -339,7 +340,13 @@ const STEPS: readonly Situation[] = [
     procCount: 3,
     trial: { procCount: 3 },
     step: 1,
-    workers: [READY, { ...READY, slot: 2 }, READY, { ...NEW, slot: 2 }],
+    workers: [READY, { ...READY, slot: 2 }, { ...READY, slot: 1 }, { ...NEW, slot: 2 }],
+    actions: ["1 softstop"],
+  },
+  {
+    name: "of too many one goes whose slot another one serves, and no older one",
+    procCount: 2,
+    workers: [READY, { ...READY, slot: 1 }, { ...READY, slot: 1 }],
     actions: ["1 softstop"],
   },
   {
@@ -545,7 +552,7 @@ function serviceIn(situation: Situation): Service {
   const config = serviceOf("x", { procCount, settings });
   const tried = serviceOf("x", { procCount: trial?.procCount, settings });
   return {
-    id: "x",
+    ...newService("x"),
     ...(!retired && { current: { config, generation: GENERATIONS.current } }),
     ...(trial && {
       trial: {
@@ -573,6 +580,7 @@ function workerIn(
     slot,
     listeners: [],
     startedAtMs: NOW - ageMs,
+    place: NEW_PLACE,
     state,
     ...(state === "ready" && { readyAtMs: NOW - readyMs }),
     ...(inMs !== undefined && { deadlineMs: NOW + inMs }),
@@ -591,14 +599,16 @@ function show(action: Action): string {
 /** What the supervisor does about an action, as far as the tables tell. */
 function perform(service: Service, action: Action): void {
   if (action.do !== "start") {
-    assert(advance(action.worker, action.do), `${show(action)} means nothing to its worker`);
+    const { worker, do: event } = action;
+    assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
+    assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
     return;
   }
   const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
-    const about = { id, pid: id, generation, config, slot: 0, listeners: [] };
+    const about = { id, pid: id, generation, config, slot: 0, listeners: [], place: NEW_PLACE };
     service.workers.add({ ...about, startedAtMs: NOW, state: "starting" });
   }
 }

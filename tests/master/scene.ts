@@ -23,8 +23,23 @@ export class Scene {
     listeners: this.listeners,
     log: (text) => this.log.push(text),
     maxGenerations: () => this.maxGenerations,
+    random: () => this.random(),
+    watchQueues: (fds, onWaiting) => {
+      const watch = { fds, onWaiting };
+      this.watches.add(watch);
+      return () => this.watches.delete(watch);
+    },
+    memoryOf: (pid) => this.memoryOf(pid),
   });
   maxGenerations = Infinity;
+  /** The listeners that are watched, and what to call once when something waits there. */
+  readonly watches = new Set<
+    { readonly fds: readonly number[]; readonly onWaiting: (fd: number) => void }
+  >();
+  /** What each process uses. */
+  memoryOf: (pid: number) => number = () => 0;
+  /** Chance. */
+  random: () => number = Math.random;
 
   /** Puts services into force and makes all workers of them ready, a while ago. */
   static running(...services: ServiceConfig[]): Scene {

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { nextSlot, slotsOf } from "../../src/master/slots.ts";
+import { leastMissed, nextSlot, slotsOf } from "../../src/master/slots.ts";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import type { WorkerState } from "../../src/master/states.ts";
 import type { Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
@@ -8,7 +9,8 @@ const GENERATION = 7;
 const config = serviceOf("x", { procCount: 3 });
 
 function worker(slot: number, state: WorkerState = "ready", generation = GENERATION): Worker {
-  return { id: slot, pid: 100, generation, config, slot, listeners: [], startedAtMs: 0, state };
+  const about = { id: slot, pid: 100, generation, config, slot, listeners: [], place: NEW_PLACE };
+  return { ...about, startedAtMs: 0, state };
 }
 
 for (
@@ -22,9 +24,40 @@ for (
   ] satisfies [string, Worker[], number][]
 ) {
   Deno.test(`nextSlot() is ${what}`, () => {
-    assertEquals(nextSlot({ workers: new Set(workers) }, { config, generation: GENERATION }), slot);
+    const service = { workers: new Set(workers), deserted: new Set<number>() };
+    assertEquals(nextSlot(service, { config, generation: GENERATION }), slot);
   });
 }
+
+const spent = (slot: number): Worker => ({ ...worker(slot), spent: "is old" });
+
+for (
+  const [what, workers, deserted, slot] of [
+    ["that of one that has ended of itself before a free one", [worker(0)], [2], 2],
+    ["the one that has been deserted the longest", [worker(0)], [2, 1], 2],
+    ["no deserted one that another has", [worker(0), worker(1)], [1], 2],
+    ["that of a spent process", [worker(0), spent(1), worker(2)], [], 1],
+    ["a deserted one before that of a spent process", [worker(0), spent(1)], [2], 2],
+    [
+      "that of a spent one that has no successor",
+      [spent(0), spent(1), worker(0), worker(2)],
+      [],
+      1,
+    ],
+  ] satisfies [string, Worker[], number[], number][]
+) {
+  Deno.test(`nextSlot() is ${what}`, () => {
+    const service = { workers: new Set(workers), deserted: new Set(deserted) };
+    assertEquals(nextSlot(service, { config, generation: GENERATION }), slot);
+  });
+}
+
+Deno.test("leastMissed() is one whose slot another one serves that stays", () => {
+  const [first, second, third] = [spent(0), spent(1), worker(1)];
+  assertEquals(leastMissed([first, second], [first, second, third]), second);
+  assertEquals(leastMissed([first, second], [first, second, worker(1, "starting")]), first);
+  assertEquals(leastMissed([], [first]), undefined);
+});
 
 Deno.test("slotsOf() is one for each process at an address of TCP, and at least one", () => {
   const settings = { "server-balance": "reuseport" }, addresses = "0:80 local:/run/s fifo:/run/f";

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { NEW_PLACE } from "../../src/master/backoff.ts";
 import {
   type Outcome,
   TRANSITIONS,
@@ -24,7 +25,7 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [] };
+  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [], place: NEW_PLACE };
   return { ...about, config: serviceOf("x"), startedAtMs: 0, state };
 }
 

@@ -25,7 +25,7 @@ const idsOf = (workers: readonly FakeWorker[]) => workers.map(({ request }) => r
 
 Deno.test("Supervisor.start() tries nothing: who dies at once is started again and again", () => {
   const scene = new Scene();
-  scene.supervisor.start([serviceOf("x")]);
+  scene.supervisor.start([serviceOf("x", { settings: { "server-backoff-max": "0" } })]);
   for (let count = 0; count < 5; count++) {
     scene.fresh()[0].exit();
     scene.clock.advance(EARLY_DEATH_MS);

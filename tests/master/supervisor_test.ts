@@ -105,7 +105,7 @@ Deno.test("Supervisor tries a start that failed again, and says so each time", (
   scene.clock.advance(EARLY_DEATH_MS);
   assertEquals(scene.log.length, 2);
   scene.launcher.refusal = undefined;
-  scene.clock.advance(EARLY_DEATH_MS);
+  scene.clock.advance(2 * EARLY_DEATH_MS);
   assertEquals(scene.running.length, 3);
   assertEquals(scene.clock.pending, 0);
 });

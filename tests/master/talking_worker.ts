@@ -11,6 +11,9 @@ import { Poller } from "../../src/os/poller.ts";
 import { describeListener } from "../../src/os/socket.ts";
 import { flagsOf } from "../support/descriptors.ts";
 
+/** What `server-idle-exit = 7` reads as. */
+const IDLE_MS = 7_000;
+
 const TYPE_AT = 3, LENGTH_AT = 4;
 
 const [report, ...rest] = Deno.args;
@@ -19,6 +22,11 @@ const controlFd = Number(rest.at(-1));
 const poller = new Poller((error) => console.error(error));
 const channel = new Channel(controlFd, poller, {
   onMessage(message, fds) {
+    if (message.type === "watchdog") return tell({ type: "heartbeat" });
+    if (message.type === "limits") {
+      tell({ type: "spent" });
+      return tell({ type: "used", used: message.idleMs === IDLE_MS });
+    }
     if (message.type === "softstop") return tell({ type: "draining", seconds: 3 });
     if (message.type !== "start") return;
     const listeners = fds.map((fd) => ({ ...describeListener(fd), ...flagsOf(fd) }));
@@ -31,8 +39,8 @@ const channel = new Channel(controlFd, poller, {
 });
 
 type Told = { readonly type: "draining"; readonly seconds: number } | {
-  readonly type: "ready" | "detach";
-};
+  readonly type: "ready" | "detach" | "heartbeat" | "spent";
+} | { readonly type: "used"; readonly used: boolean };
 
 function tell(what: Told, from: Partial<{ pid: number; generation: number }> = {}): void {
   channel.send({ ...what, pid: Deno.pid, generation: 7, ...from } as Message);

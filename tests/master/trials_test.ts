@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import type { Service } from "../../src/master/tables.ts";
+import { newService, type Service } from "../../src/master/tables.ts";
 import { type TrialGroup, Trials } from "../../src/master/trials.ts";
 import { isSettled } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
@@ -9,7 +9,7 @@ const OLD = 1, NEW = 2;
 /** A service with a version in force and another one on trial. */
 function serviceOnTrial(id: string): Service {
   return {
-    id,
+    ...newService(id),
     current: { config: serviceOf(id, { procCount: 1 }), generation: OLD },
     trial: { config: serviceOf(id, { procCount: 2 }), generation: NEW, startAtMs: 70, left: 1 },
     startAtMs: 50,

@@ -272,6 +272,7 @@ Deno.test("Guardian that can't be started is told of once, and processes are sta
       pid: Deno.pid,
       exited: Promise.resolve({ code: 0, signal: null }),
       kill: () => {},
+      unref: () => {},
     };
     const guardian = new Guardian((error) => console.log(String(error)));
     const spawner = guardedSpawner({ spawn: () => child, spawnPlaced: () => child }, guardian);

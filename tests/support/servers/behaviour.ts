@@ -12,6 +12,9 @@ import { existsSync } from "@std/fs/exists";
 import { defaultConfig, type FdType, type ServerHooks, zinfo } from "../../../src/server/common.ts";
 import { eventually } from "../wait.ts";
 
+/** Memory in use. */
+const held: Uint8Array[] = [];
+
 /** The calls that differ by mode. */
 export interface Mode {
   readonly name: string;
@@ -52,6 +55,15 @@ export function obey(mode: Mode, line: string): Answer {
       break;
     case "block":
       for (;;);
+    case "block-for":
+      for (const until = performance.now() + Number(argument); performance.now() < until;);
+      return { text: "back\n" };
+    case "hold":
+      held.push(new Uint8Array(Number(argument) * 2 ** 20).fill(1));
+      return { text: "held\n" };
+    case "collect":
+      // With --expose-gc: a collection without end.
+      for (const { gc } = globalThis as { gc?: () => void };;) gc?.();
     default:
       return { text: `unknown command ${line}\n` };
   }

@@ -1,0 +1,121 @@
+/**
+ * The care for workers that serve: what is heard of them, how old and how large they get, and whether
+ * anybody uses them. All of it goes into the tables; what follows is for the policy to say.
+ *
+ * @module
+ */
+import type { Clock } from "../os/clock.ts";
+import { beginLife, weigh } from "./recycling.ts";
+import { isServing, type Worker } from "./tables.ts";
+import { DOUBT_MS, patienceMs, verdictOn } from "./watchdog.ts";
+
+/** What is needed for that. */
+export interface CareOptions {
+  readonly clock: Clock;
+  /** Takes lines for the log. */
+  log(text: string): void;
+  /** Chance: a number from 0 up to 1. */
+  random(): number;
+  /** How much memory a process uses, in bytes; throws when that can't be read. */
+  memoryOf(pid: number): number;
+}
+
+/** Enters into the tables how workers are. */
+export class Care {
+  readonly #options: CareOptions;
+
+  /** @param options What it needs. */
+  constructor(options: CareOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Begins with a worker that is ready.
+   *
+   * @param worker The worker.
+   */
+  begin(worker: Worker): void {
+    beginLife(worker, { nowMs: this.#nowMs, random: this.#options.random() });
+    // Its start may have taken longer than it may be silent.
+    if (worker.silentUntilMs !== undefined) this.#hear(worker);
+  }
+
+  /**
+   * Takes note of a heartbeat.
+   *
+   * @param worker The worker.
+   * @returns Whether it is the first one: from now on there is a time at which to look at the worker.
+   */
+  heartbeat(worker: Worker): boolean {
+    // Nobody has asked for it: it is a promise of nothing.
+    if (worker.config.supervision.watchdogMs === 0) return false;
+    const isFirst = worker.silentUntilMs === undefined;
+    this.#hear(worker);
+    return isFirst;
+  }
+
+  #hear(worker: Worker): void {
+    worker.silentUntilMs = this.#nowMs + patienceMs(worker.config);
+    worker.doubted = false;
+  }
+
+  /**
+   * Takes note that a worker is silent: it gets a little more time, or all of it anew where it is
+   * this process that was away.
+   *
+   * @param worker The worker.
+   */
+  doubt(worker: Worker): void {
+    worker.doubted = verdictOn(worker, this.#nowMs) === "doubtful";
+    worker.silentUntilMs = this.#nowMs + (worker.doubted ? DOUBT_MS : patienceMs(worker.config));
+  }
+
+  /**
+   * Has a worker replaced that is old enough.
+   *
+   * @param worker The worker.
+   */
+  expire(worker: Worker): void {
+    const seconds = Math.round((this.#nowMs - worker.startedAtMs) / 1000);
+    this.#spend(worker, `it is ${seconds} s old`);
+  }
+
+  /**
+   * Has a worker replaced that has accepted all of its connections.
+   *
+   * @param worker The worker.
+   * @returns Whether that is new.
+   */
+  spend(worker: Worker): boolean {
+    if (!isServing(worker) || worker.spent !== undefined) return false;
+    this.#spend(worker, "it has accepted all of its connections");
+    return true;
+  }
+
+  /**
+   * Looks at the memory of a worker, which is replaced if it uses too much for too long.
+   *
+   * @param worker The worker.
+   */
+  measure(worker: Worker): void {
+    const { pid, config: { id } } = worker;
+    try {
+      const bytes = this.#options.memoryOf(pid);
+      const isTooMuch = weigh(worker, { nowMs: this.#nowMs, bytes });
+      if (isTooMuch) this.#spend(worker, `it uses ${Math.round(bytes / 2 ** 20)} MB of memory`);
+    } catch (error) {
+      // It may have ended just now, or it is another user's.
+      worker.measureAtMs = undefined;
+      this.#options.log(`${id}: the memory of process ${pid} is not watched: ${error}`);
+    }
+  }
+
+  #spend(worker: Worker, reason: string): void {
+    worker.spent = reason;
+    this.#options.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
+  }
+
+  get #nowMs(): number {
+    return this.#options.clock.nowMs();
+  }
+}

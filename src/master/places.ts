@@ -1,0 +1,102 @@
+/**
+ * The places of services in which nothing runs: what they wait for, and what the log tells of it.
+ *
+ * @module
+ */
+import type { Clock } from "../os/clock.ts";
+import { type Chance, isBeyondLimit, NEW_PLACE, placeAfter, placeAfterRefusal } from "./backoff.ts";
+import type { Place, Service, Worker } from "./tables.ts";
+
+/** What is needed for that. */
+export interface PlacesOptions {
+  readonly clock: Clock;
+  /** Takes lines for the log. */
+  log(text: string): void;
+  /** Chance: a number from 0 up to 1. */
+  random(): number;
+}
+
+/** Enters into the tables of services which places are free, and from when on. */
+export class Places {
+  readonly #options: PlacesOptions;
+
+  /** @param options What it needs. */
+  constructor(options: PlacesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes a place for the next start: the one that has waited the longest of those that need not
+   * wait any more, or a new one.
+   *
+   * @param service The service.
+   */
+  take({ vacancies }: Service): Place {
+    const nowMs = this.#options.clock.nowMs();
+    const free = vacancies.filter(({ startAtMs }) => startAtMs <= nowMs);
+    const place = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
+    if (place === undefined) return NEW_PLACE;
+    vacancies.splice(vacancies.indexOf(place), 1);
+    return place;
+  }
+
+  /**
+   * Takes note that a worker of the version in force gives its place up.
+   *
+   * @param service The service.
+   * @param worker The worker.
+   */
+  leave(service: Service, worker: Worker): void {
+    const place = placeAfter(worker, this.#chance());
+    this.#vacate(service, place, (ms) => `processes end early; the next start is in ${ms} ms`);
+  }
+
+  /**
+   * Takes note that no process of the version in force could be started.
+   *
+   * @param service The service.
+   * @param place The place that it was to have.
+   * @param reason Why.
+   */
+  refuse(service: Service, place: Place, reason: string): void {
+    const { config } = service.current!;
+    const refused = placeAfterRefusal(place, { config, ...this.#chance() });
+    this.#vacate(service, refused, (ms) => `${reason}; it is tried again in ${ms} ms`);
+  }
+
+  /**
+   * Gives a service up until the next reload; those of its processes that run go on.
+   *
+   * @param service The service.
+   * @param reason Why.
+   */
+  fail(service: Service, reason: string): void {
+    if (service.failure !== undefined) return;
+    service.failure = reason;
+    this.#options.log(
+      `${service.id}: FAILED: ${reason}; nothing of it is started until the next reload`,
+    );
+  }
+
+  /**
+   * Tells of a place's delay if it is longer than what was told last: a storm of ends must not be one
+   * of lines, too.
+   */
+  #vacate(service: Service, place: Place, line: (ms: number) => string): void {
+    service.vacancies.push(place);
+    if (place.early === 0) service.toldDelayMs = 0;
+    const { config } = service.current!;
+    if (isBeyondLimit(place, config)) {
+      const { count, withinMs } = config.supervision.startLimit!;
+      return this.fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
+    }
+    const ms = Math.round(place.startAtMs - this.#options.clock.nowMs());
+    if (ms <= 0 || place.delayMs <= service.toldDelayMs) return;
+    service.toldDelayMs = place.delayMs;
+    this.#options.log(`${service.id}: ${line(ms)}`);
+  }
+
+  #chance(): Chance {
+    return { nowMs: this.#options.clock.nowMs(), random: this.#options.random() };
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The duty of process 1, as in a container: processes whose parent has ended become its children, and
+ * stay as zombies until it has asked for how they ended (waitid(2)).
+ *
+ * Whoever has started a process asks for its end itself, at once: the runtime, and this project's own
+ * ways to start one. What is still a zombie some time later is an orphan, and only that is reaped
+ * here; a wait for any child would steal the ends that others wait for.
+ *
+ * @module
+ */
+import { type Clock, systemClock, type Timer } from "./clock.ts";
+import { ECHILD, SysError } from "./errors.ts";
+import { libc, unwrap } from "./libc.ts";
+import { processSignals, type Signals } from "./signals.ts";
+
+const PR_GET_CHILD_SUBREAPER = 37;
+const P_ALL = 0;
+const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x01000000;
+/** The size of a siginfo_t, and the offset of si_pid in it, on x86-64 and arm64. */
+const SIGINFO_BYTES = 128, SI_PID = 16;
+
+/**
+ * How long a zombie is left to whoever may have started it. The event loop goes round in it, and with
+ * it everybody who waits for a process.
+ */
+const LEAVE_MS = 100;
+
+/** Whether the orphans of others become children of this process. */
+export function adoptsOrphans(): boolean {
+  if (Deno.pid === 1) return true;
+  const answer = new Int32Array(1);
+  const address = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(answer)));
+  unwrap({ syscall: "prctl" }, () => libc().prctl(PR_GET_CHILD_SUBREAPER, address, 0n, 0n, 0n));
+  return answer[0] !== 0;
+}
+
+/** What can be replaced in {@linkcode reapOrphans}. */
+export interface OrphanOptions {
+  readonly clock?: Clock;
+  readonly signals?: Signals;
+  /** Told of each that was reaped. */
+  readonly onReaped?: (pid: number) => void;
+}
+
+/**
+ * Reaps orphans from now on; those included that are there already.
+ *
+ * @param options What can be replaced.
+ * @returns Ends it.
+ */
+export function reapOrphans(
+  { clock = systemClock, signals = processSignals, onReaped }: OrphanOptions = {},
+): () => void {
+  let suspect: number | undefined;
+  let timer: Timer | undefined;
+  const look = () => {
+    timer = undefined;
+    const pid = firstZombie();
+    if (pid !== undefined && pid === suspect) {
+      reap(pid);
+      onReaped?.(pid);
+      suspect = firstZombie();
+    } else suspect = pid;
+    if (suspect !== undefined) wait();
+  };
+  const wait = () => timer ??= clock.setTimer(LEAVE_MS, look);
+  const release = signals.on("SIGCHLD", wait);
+  wait();
+  return () => {
+    release();
+    timer?.cancel();
+  };
+}
+
+/** The pid of a child that has ended and was not reaped; it stays a zombie. */
+function firstZombie(): number | undefined {
+  const info = new Uint8Array(SIGINFO_BYTES);
+  try {
+    unwrap(
+      { syscall: "waitid" },
+      () => libc().waitid(P_ALL, 0, info, WNOHANG | WEXITED | WNOWAIT),
+    );
+  } catch (error) {
+    if (error instanceof SysError && error.errno === ECHILD) return undefined;
+    throw error;
+  }
+  return new DataView(info.buffer).getInt32(SI_PID, true) || undefined;
+}
+
+function reap(pid: number): void {
+  libc().waitpid(pid, new Int32Array(1), WNOHANG);
+}

@@ -1,0 +1,113 @@
+import { assert, assertEquals } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { pidIn, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
+
+/** A service that never comes to serve. */
+const broken = (site: Site, settings: Readonly<Record<string, string>> = {}) => ({
+  mode: "coroutine" as const,
+  service: site.port(),
+  "exit-at-start": "1",
+  ...settings,
+});
+
+const STEP = /bad\.cf: processes end early; the next start is in (\d+) ms/;
+const DEATH = /bad\.cf: process \d+ ended after \d+ ms: exit code/;
+
+Deno.test("a service that crashes at its start is started ever more rarely; the others never notice", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("bad.cf", broken(site, { "server-backoff-max": "1" }));
+  site.serve("good.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  using client = await greeted(port);
+  await master.logs(STEP, 5);
+  const waits = [...master.log.matchAll(new RegExp(STEP, "g"))].map(([, ms]) => Number(ms));
+  assertEquals(waits.length, 5, "the steps are 100, 200, 400, 800 and 1000 ms");
+  assertEquals(waits[0], 100);
+  assert(waits.every((ms) => ms <= 1_000), `${waits}`);
+  // The last step is told once, and yet tried again and again.
+  const deaths = master.logged(DEATH);
+  await master.logs(DEATH, deaths + 2);
+  assertEquals(master.logged(STEP), 5);
+  assertEquals(await client.ask("echo still here"), "still here");
+  assertEquals(await master.serving("good.cf", 1), [pidIn(client)]);
+  client.close();
+
+  // A reload mends it, and doesn't wait for the old delay.
+  site.serve("bad.cf", { ...broken(site, { "server-backoff-max": "1h" }), "exit-at-start": "" });
+  await master.reload();
+  await master.serving("bad.cf", 1);
+  await master.stop();
+});
+
+Deno.test("processes that are killed while they serve are replaced at once, all of them, again and again", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 4 });
+  const master = await site.start();
+  for (let round = 0; round < 3; round++) {
+    const pids = await master.serving("a.cf", 4);
+    await eventually(() => pids.every((pid) => master.log.includes(`ready is process ${pid}`)), {
+      what: "all to be ready",
+    });
+    for (const pid of pids) Deno.kill(pid, "SIGKILL");
+    await eventually(() => !master.servers("a.cf").some(({ pid }) => pids.includes(pid)), {
+      what: "the end of those that were killed",
+    });
+  }
+  await master.serving("a.cf", 4);
+  // No wait was ever longer than the time that it takes to start a process anew.
+  assertEquals(master.logged(/a\.cf: processes end early; .* \d{4,} ms/), 0);
+  await master.stop();
+});
+
+Deno.test("beyond its start limit a service has failed until a reload, which always tries it again", async () => {
+  await using site = new Site();
+  const [bad, good] = [site.port(), site.port()];
+  const settings = { mode: "coroutine" as const, service: bad, "server-reload": "changed" };
+  site.serve("bad.cf", {
+    ...settings,
+    "server-start-limit": "2/1m",
+    "ready-when": site.dir.file("go"),
+    "exit-at-start": "",
+  });
+  site.serve("good.cf", { mode: "coroutine", service: good, "server-reload": "changed" });
+  const master = await site.start();
+  using client = await greeted(good);
+  for (let count = 1; count <= 2; count++) {
+    const pid = await eventually(() => master.servers("bad.cf")[0]?.pid, { what: "a process" });
+    Deno.kill(pid, "SIGKILL");
+    await master.logs(/bad\.cf: process \d+ ended .*SIGKILL/, count);
+  }
+  await master.logs(/bad\.cf: FAILED: 2 starts in the same place within 60 s; .*next reload/);
+  assertEquals(master.servers("bad.cf"), []);
+  assertEquals(await client.ask("echo unmoved"), "unmoved");
+  // Not a setting has changed.
+  site.dir.write("go", "");
+  await master.reload();
+  const [pid] = await master.serving("bad.cf", 1);
+  assertEquals(pidIn(client), (await master.serving("good.cf", 1))[0]);
+  using served = await greeted(bad);
+  assertEquals(pidIn(served), pid);
+  served.close();
+  client.close();
+  assertEquals(master.logged(/FAILED/), 1);
+  await master.stop();
+});
+
+Deno.test("a server that ends with exit code 78 is not started again until a reload", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("bad.cf", { mode: "aio", service: port, "exit-at-start": "78" });
+  const master = await site.start();
+  await master.logs(
+    /bad\.cf: FAILED: process \d+ says that its settings are wrong \(exit code 78\)/,
+  );
+  assertEquals(master.servers(), []);
+  assertEquals(await master.reloadUndone(), "bad.cf");
+  assertEquals(master.servers(), []);
+  site.serve("bad.cf", { mode: "aio", service: port });
+  await master.reload();
+  await master.serving("bad.cf", 1);
+  await master.stop();
+});

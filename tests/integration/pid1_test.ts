@@ -1,0 +1,109 @@
+import { assert, assertEquals } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { MASTER_PROGRAM, Site } from "../support/master.ts";
+import type { TestProcess } from "../support/processes.ts";
+import { eventually } from "../support/wait.ts";
+
+/** A master as process 1 of a namespace of its own; with one of users too where it has to be. */
+const UNSHARE = [
+  "unshare",
+  ...(Deno.uid() === 0 ? [] : ["--user", "--map-root-user"]),
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--mount-proc",
+];
+
+/** What the kernel or its configuration says against it; undefined when it can be done. */
+async function obstacle(): Promise<string | undefined> {
+  const [program, ...args] = UNSHARE;
+  const { success, stderr } = await new Deno.Command(program, { args: [...args, "true"] }).output();
+  return success ? undefined : new TextDecoder().decode(stderr);
+}
+
+/** The processes that the kernel has as children of a process, with their states. */
+function childrenOf(parent: number): { pid: number; state: string }[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+      const [, state, ppid] = /^\d+ \([^]*\) (\w) (\d+)/.exec(stat)!;
+      return Number(ppid) === parent ? [{ pid: Number(name), state }] : [];
+    } catch {
+      // No process, or one that has ended meanwhile.
+      return [];
+    }
+  });
+}
+
+const ORPHANS = 3;
+
+/** Sets up a service of each protocol, of which the second leaves orphans. */
+function setUp(site: Site): { readonly port: number; readonly args: string[] } {
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const leaving = "#!/bin/sh\nfor i in 1 2 3; do (sleep 0.2 &); done\nexec sleep 100\n";
+  const program = site.dir.write("server", leaving);
+  Deno.chmodSync(program, 0o755);
+  site.write("b.cf", {
+    "server-command": program,
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG", "--debug"];
+  return { port, args: [...args, "-master-stop-timeout", "1"] };
+}
+
+/** Fails unless a master reaps orphans, learns how its own servers end, and stops in an orderly way. */
+async function reapsOrphans(
+  site: Site,
+  { outer, master, port }: { outer: TestProcess; master: () => number; port: number },
+): Promise<void> {
+  await outer.complains(/ready is process \d+[^]*ready is process \d+/);
+  const pid = master();
+  await eventually(() => [...outer.stderr.matchAll(/reaped orphan/g)].length >= ORPHANS, {
+    what: "the end of the orphans",
+  });
+  const zombies = () => childrenOf(pid).filter(({ state }) => state === "Z");
+  await eventually(() => zombies().length === 0, { what: "no zombies" });
+
+  for (const child of childrenOf(pid)) {
+    const command = Deno.readTextFileSync(`/proc/${child.pid}/cmdline`).replaceAll("\0", " ");
+    if (/coroutine|sleep 100/.test(command)) Deno.kill(child.pid, "SIGKILL");
+  }
+  for (const file of ["a.cf", "b.cf"]) {
+    const end = new RegExp(`${file}: process \\d+ ended after \\d+ ms: signal SIGKILL`);
+    await eventually(() => end.test(outer.stderr), { what: `the news of an end in ${file}` });
+  }
+  using client = await greeted(port);
+  assertEquals(await client.ask("echo served"), "served");
+  client.close();
+  Deno.kill(pid, "SIGTERM");
+  const { code, stderr } = await outer.ended();
+  assertEquals(code, 0, stderr);
+  await site.isGone();
+}
+
+Deno.test("as process 1 the master reaps orphans, and still learns how its own servers end", async () => {
+  const problem = await obstacle();
+  // Then nobody here can be process 1, for a reason that is told; the test of a subreaper shows the
+  // same.
+  if (problem !== undefined) {
+    return assert(/not permitted|denied|No space|Invalid/.test(problem), problem);
+  }
+  await using site = new Site();
+  const { port, args } = setUp(site);
+  await using outer = site.execute(
+    [...UNSHARE, Deno.execPath(), "run", "-A", MASTER_PROGRAM, ...args],
+  );
+  const master = () => childrenOf(outer.pid)[0].pid;
+  await reapsOrphans(site, { outer, master, port });
+  // As it saw itself.
+  assert(outer.stderr.includes("master[1] "));
+});
+
+Deno.test("as a subreaper the master reaps orphans, and still learns how its own servers end", async () => {
+  await using site = new Site();
+  const { port, args } = setUp(site);
+  const program = new URL("../support/masters/subreaper.ts", import.meta.url).pathname;
+  await using outer = site.run(args, { program });
+  await reapsOrphans(site, { outer, master: () => outer.pid, port });
+});

@@ -1,0 +1,43 @@
+/** What the master says of settings that a program of another kind can't heed. */
+import { assertEquals } from "@std/assert";
+import { formatProblem } from "../../src/config/errors.ts";
+import { loadServices } from "../../src/master/load_services.ts";
+import { fakeLookup } from "../../src/testing/fake_lookup.ts";
+import { TempDir } from "../support/temp.ts";
+
+const LOOKUP = fakeLookup({
+  "/srv/server": { executable: "\x7fELF" },
+  "/srv/server.ts": "file",
+});
+const CARE = "server-watchdog = 5\nserver-max-connections = 9\nserver-idle-exit = 1m\n" +
+  "server-max-age = 1d\nserver-max-memory = 1g\n";
+
+async function warningsOf(files: Readonly<Record<string, string>>): Promise<string[]> {
+  using dir = new TempDir();
+  for (const [name, text] of Object.entries(files)) dir.write(name, text);
+  const loaded = await loadServices({ directory: dir.path, cwd: "/srv", lookup: LOOKUP });
+  assertEquals(loaded.problems, []);
+  return loaded.warnings.map((warning) => formatProblem(warning).replaceAll(dir.path, "DIR"));
+}
+
+Deno.test("loadServices() warns of settings that a program without heartbeats can't heed", async () => {
+  const service = "server-command = ./server\nserver-service = 0:80\n";
+  const cannotHeed = (key: string) =>
+    `${key}: Cannot use "${key}": a program with the libzc protocol, which can't heed it, ` +
+    "expected a server of this framework";
+  assertEquals(await warningsOf({ "a.cf": service + CARE }), [
+    `DIR/a.cf:3: ${cannotHeed("server-watchdog")}`,
+    `DIR/a.cf:4: ${cannotHeed("server-max-connections")}`,
+    `DIR/a.cf:5: ${cannotHeed("server-idle-exit")}`,
+  ]);
+  // They may be meant for the other services.
+  assertEquals(await warningsOf({ "a.cf": service, "all.gcf": "server-watchdog = 5\n" }), [
+    `DIR/a.cf: ${cannotHeed("server-watchdog")}`,
+  ]);
+  assertEquals(await warningsOf({ "a.cf": service }), []);
+});
+
+Deno.test("loadServices() has nothing to say of them for a server of the framework", async () => {
+  const service = "server-command = ./server.ts\nserver-service = 0:80\n";
+  assertEquals(await warningsOf({ "a.cf": service + CARE }), []);
+});
