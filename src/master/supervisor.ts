@@ -18,7 +18,8 @@ import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
 import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
 import { Sleepers } from "./sleepers.ts";
-import { nextSlot, slotCount } from "./slots.ts";
+import { nextSlot } from "./slots.ts";
+import { servedListeners } from "./steering.ts";
 import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
 import type { SupervisorPorts } from "./supervisor_ports.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
@@ -342,32 +343,16 @@ export class Supervisor {
   #steer(service: Service, actions: readonly Action[] = []): void {
     const { current } = service;
     if (current !== undefined && this.#listeners.hasSlots(current.config)) {
-      this.#listeners.steer(current.config, this.#served(service, current, actions));
+      this.#listeners.steer(
+        current.config,
+        servedListeners(service, { current, actions, table: this.#listeners }),
+      );
     }
     this.#listeners.closeUnused((listener) =>
       this.#services.values().some((service) =>
         service.workers.values().some(({ listeners }) => listeners.includes(listener))
       )
     );
-  }
-
-  /** On which listeners somebody accepts, or nobody where each will soon have a process again. */
-  #served(
-    service: Service,
-    current: Version,
-    actions: readonly Action[],
-  ): ReadonlySet<OpenedListener> {
-    const { config, generation } = current;
-    const leaving = new Set(actions.flatMap(leaverOf));
-    const staying = [...service.workers].filter((worker) => !leaving.has(worker));
-    const ready = staying.filter(({ state }) => state === "ready");
-    const coming = staying.filter((one) =>
-      one.state === "starting" && one.generation === generation
-    );
-    if (ready.length > 0 || strengthOf(service) >= slotCount(config)) return listenersOf(ready);
-    if (coming.length > 0) return listenersOf(coming);
-    // Fewer will come than there are slots: all wait where the next one does.
-    return new Set(this.#listeners.listeners(config, nextSlot(service, current)));
   }
 
   /** Whether somebody still listens on an address of a worker. */
@@ -406,24 +391,6 @@ export class Supervisor {
     const { isGone, isEmpty } = this.#crew;
     if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
-}
-
-/** The process that accepts no more after an action, if there is one. */
-function leaverOf(action: Action): Worker[] {
-  switch (action.do) {
-    case "softstop":
-    case "terminate":
-    case "kill":
-    case "abort":
-    case "dismiss":
-      return [action.worker];
-    default:
-      return [];
-  }
-}
-
-function listenersOf(workers: readonly Worker[]): ReadonlySet<OpenedListener> {
-  return new Set(workers.flatMap(({ listeners }) => listeners));
 }
 
 function configsOf(services: readonly Service[], which: "current" | "trial"): ServiceConfig[] {
