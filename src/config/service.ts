@@ -25,6 +25,7 @@ import {
   MASTER_CHROOT,
   readSetting,
   type ReloadRule,
+  SERVER_BALANCE,
   SERVER_CHROOT,
   SERVER_COMMAND,
   SERVER_GROUP,
@@ -38,6 +39,7 @@ import {
   SERVER_SOAK,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   SERVER_USER,
+  type ServerBalance,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
@@ -84,6 +86,8 @@ export interface ServiceConfig {
   readonly endpoints: readonly ServiceEndpoint[];
   /** How many processes; 0 opens the addresses and starts nothing. */
   readonly procCount: number;
+  /** Whether they share the queue of an address, or have one each. */
+  readonly balance: ServerBalance;
   /** How descriptors reach its processes. */
   readonly protocol: ServerProtocol;
   /** The flags with which Deno runs its script. */
@@ -198,6 +202,7 @@ export function parseServiceConfig(
     command: read(SERVER_COMMAND) ?? [],
     endpoints,
     procCount: read(SERVER_PROC_COUNT),
+    balance: read(SERVER_BALANCE),
     protocol: read(SERVER_PROTOCOL),
     permissions: read(SERVER_PERMISSIONS),
     ...(user === undefined ? {} : { user }),

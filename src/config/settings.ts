@@ -105,6 +105,21 @@ export const SERVER_PROC_COUNT: Setting<number> = define({
   doc: "How many processes serve it. 0 opens the addresses and starts nothing.",
 });
 
+/** How the processes of a service share the connections that come to an address. */
+export type ServerBalance = "shared" | "reuseport";
+
+/** `server-balance`: whether the processes of a service share a queue. */
+export const SERVER_BALANCE: Setting<ServerBalance> = define({
+  name: "server-balance",
+  scopes: ["service", "server"],
+  kind: oneOf(["shared", "reuseport"]),
+  fallback: "shared",
+  inherited: true,
+  doc: "How the processes share the connections that come to host:port: out of one queue, from " +
+    "which the quickest one takes, or with a queue for each process (SO_REUSEPORT), between which " +
+    "the kernel draws lots.",
+});
+
 /** `server-log`: where log lines go. */
 export const SERVER_LOG: Setting<LogTarget | undefined> = define({
   name: "server-log",

@@ -79,10 +79,14 @@ export class Crew {
    *
    * @param service The service.
    * @param version Its version.
-   * @param fds The listeners of that version. Borrowed.
+   * @param place `slot`: its slot. `listeners`: those of that slot. Borrowed.
    * @returns Whether it could be started. If not, the service waits, or its trial has failed.
    */
-  start(service: Service, version: Version, fds: readonly number[]): boolean {
+  start(
+    service: Service,
+    version: Version,
+    { slot, listeners }: Pick<Worker, "slot" | "listeners">,
+  ): boolean {
     const { config, generation } = version;
     const startedAtMs = this.#clock.nowMs();
     const vacant = version === service.trial ? NEW_PLACE : this.#places.take(service);
@@ -91,7 +95,7 @@ export class Crew {
     let running: RunningWorker;
     try {
       running = this.#options.launcher.launch(
-        { service: config, generation, fds, maxConnections },
+        { service: config, generation, fds: listeners.map(({ fd }) => fd), maxConnections },
         this.#listenerFor(service, () => worker),
       );
     } catch (error) {
@@ -106,8 +110,10 @@ export class Crew {
     }
     const { pid } = running;
     const id = this.#nextWorkerId++;
-    const worker: Worker = { id, pid, generation, config, startedAtMs, place, state: "starting" };
+    const about = { id, pid, generation, config, slot, listeners, startedAtMs, place };
+    const worker: Worker = { ...about, state: "starting" };
     service.workers.add(worker);
+    if (version !== service.trial) service.deserted.delete(slot);
     this.#running.set(worker, running);
     this.#options.debug(`${service.id}: new process ${pid} of generation ${generation}`);
     return true;
@@ -287,6 +293,7 @@ export class Crew {
       if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
         this.#places.leave(service, worker);
+        service.deserted.add(worker.slot);
       } else if (worker.generation === trial?.generation) {
         trial.startAtMs = Math.max(trial.startAtMs, startAtMs);
         if (isProven(worker, nowMs)) trial.left++;

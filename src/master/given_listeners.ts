@@ -12,7 +12,7 @@ import type { Endpoint } from "../config/address.ts";
 import type { ServiceEndpoint } from "../config/service.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import type { GivenListener } from "./activation.ts";
-import type { ListenerPort } from "./listeners.ts";
+import type { ListenerPort, OpenOptions } from "./listener_port.ts";
 
 /** Whether a given listener fits an address. */
 type Fit = (given: GivenListener, wanted: ServiceEndpoint) => boolean;
@@ -49,17 +49,52 @@ export class GivenListeners implements ListenerPort {
   }
 
   /**
-   * Gives out the listener that fits an address best, or opens one.
+   * Gives out the listener that fits an address best, or opens it.
    *
    * @param endpoint The address.
-   * @param wanted All addresses of the next configuration.
-   * @returns A listener; one that was given has no file of its own.
+   * @param options What it is opened for.
+   * @returns Its listeners; one that was given is alone, and has no file of its own.
    */
-  open(endpoint: Endpoint, wanted: readonly ServiceEndpoint[]): OpenedListener {
-    const given = this.given.length > 0 ? this.#assign(wanted).get(endpoint.key) : undefined;
-    const listener = given === undefined ? this.#port.open(endpoint, wanted) : { fd: given.fd };
-    this.#holdings.set(listener, { key: endpoint.key, ...(given && { given }) });
-    return listener;
+  open(endpoint: Endpoint, options: OpenOptions): readonly OpenedListener[] {
+    const { key } = endpoint;
+    const given = this.given.length > 0 ? this.#assign(options.wanted).get(key) : undefined;
+    const listeners = given === undefined ? this.#port.open(endpoint, options) : [{ fd: given.fd }];
+    for (const one of listeners) this.#holdings.set(one, { key, ...(given && { given }) });
+    return listeners;
+  }
+
+  /**
+   * Opens further slots beside those that were opened here. A given one stays alone: how many there are
+   * is for its giver to say.
+   *
+   * @param slots What `open` returned.
+   * @param count How many more.
+   */
+  extend(slots: readonly OpenedListener[], count: number): readonly OpenedListener[] {
+    if (this.isGiven(slots[0])) return [];
+    const { key } = this.#holdings.get(slots[0])!;
+    const added = this.#port.extend(slots, count);
+    for (const listener of added) this.#holdings.set(listener, { key });
+    return added;
+  }
+
+  /**
+   * See {@linkcode ListenerPort}; there are several only of those that were opened here.
+   *
+   * @param slots What `open` returned.
+   * @param chosen The places to which connections come.
+   */
+  steer(slots: readonly OpenedListener[], chosen: readonly number[]): void {
+    this.#port.steer(slots, chosen);
+  }
+
+  /**
+   * See {@linkcode ListenerPort}.
+   *
+   * @param listener What `open` returned.
+   */
+  isHeldElsewhere(listener: OpenedListener): boolean {
+    return this.isGiven(listener) || this.#port.isHeldElsewhere(listener);
   }
 
   /**

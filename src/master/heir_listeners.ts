@@ -8,7 +8,7 @@
  * @module
  */
 import type { OpenedListener } from "../os/socket.ts";
-import type { ListenerPort } from "./listeners.ts";
+import type { ListenerPort } from "./listener_port.ts";
 
 /** A port that hands inherited listeners out before it opens others. */
 export interface HeirListeners extends ListenerPort {
@@ -26,31 +26,58 @@ export interface HeirListeners extends ListenerPort {
  * Makes the port.
  *
  * @param port Opens what was not inherited.
- * @param inherited The listeners by the keys of their addresses, owned by the port from now on.
+ * @param inherited The listeners by the keys of their addresses, those of one address in the order of
+ * their slots; owned by the port from now on.
  */
 export function heirListeners(
   port: ListenerPort,
-  inherited: ReadonlyMap<string, OpenedListener>,
+  inherited: ReadonlyMap<string, readonly OpenedListener[]>,
 ): HeirListeners {
   const unclaimed = new Map(inherited);
+  const foreign = new Set([...inherited.values()].flat());
+  /** The inherited groups, and what was opened beside them meanwhile, by their keys. */
+  const groups = new Map(inherited);
   /** Those that are given out, by which they are known when they come back. */
   const borrowed = new Map<OpenedListener, string>();
-  /** Takes a borrowed one back, for whoever asks for its address next. */
+  /** To which slots connections are to come; until the takeover the old master decides that. */
+  const steered = new Map<string, () => void>();
+  const lend = (key: string, slots: readonly OpenedListener[]): void => {
+    groups.set(key, slots);
+    for (const listener of slots) borrowed.set(listener, key);
+  };
+  /** Takes a borrowed one back, for whoever asks for its address next: they come back together. */
   const returned = (listener: OpenedListener): boolean => {
     const key = borrowed.get(listener);
     if (key === undefined) return false;
     borrowed.delete(listener);
-    unclaimed.set(key, listener);
+    steered.delete(key);
+    unclaimed.set(key, groups.get(key)!);
     return true;
   };
   return {
-    open(endpoint, wanted) {
-      const listener = unclaimed.get(endpoint.key);
-      if (listener === undefined) return port.open(endpoint, wanted);
-      unclaimed.delete(endpoint.key);
-      borrowed.set(listener, endpoint.key);
-      return listener;
+    open(endpoint, options) {
+      const { key } = endpoint;
+      const found = unclaimed.get(key);
+      if (found === undefined) return port.open(endpoint, options);
+      const count = (options.slots ?? 1) - found.length;
+      const slots = count > 0 ? [...found, ...port.extend(found, count)] : found;
+      unclaimed.delete(key);
+      lend(key, slots);
+      return slots;
     },
+    extend(slots, count) {
+      const added = port.extend(slots, count);
+      const key = borrowed.get(slots[0]);
+      if (key !== undefined) lend(key, [...slots, ...added]);
+      return added;
+    },
+    steer(slots, chosen) {
+      const key = borrowed.get(slots[0]);
+      if (key === undefined) port.steer(slots, chosen);
+      else steered.set(key, () => port.steer(slots, chosen));
+    },
+    isHeldElsewhere: (listener) =>
+      foreign.has(listener) || borrowed.has(listener) || port.isHeldElsewhere(listener),
     refuse: (listener, kind) => !borrowed.has(listener) && port.refuse(listener, kind),
     close: (listener) => returned(listener) || port.close(listener),
     discard: (listener) => returned(listener) || port.discard(listener),
@@ -58,7 +85,9 @@ export function heirListeners(
     atHand: () => [...unclaimed.keys()],
     own(others) {
       borrowed.clear();
-      for (const listener of unclaimed.values()) port[others](listener);
+      steered.values().forEach((steer) => steer());
+      steered.clear();
+      for (const listener of [...unclaimed.values()].flat()) port[others](listener);
       unclaimed.clear();
     },
   };

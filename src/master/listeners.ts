@@ -2,68 +2,22 @@
  * The table of open listeners. An address is the identity of a listener: one that the next
  * configuration names again stays the very same socket, its queue included.
  *
+ * An address has one socket, or several slots: sockets with a queue each, of which a process has one.
+ * They are kept in the order in which they were opened, which is their order for the kernel, and only
+ * the last one is ever closed while others stay (docs/design/12_balance.md).
+ *
  * What a configuration needs is prepared first, which opens what is new and can fail without a
  * trace, and then committed, which can't fail. What nobody needs any more is closed by itself.
  *
  * @module
  */
 import type { Endpoint } from "../config/address.ts";
-import { systemReason } from "../config/cf.ts";
-import { cannot, type Problem, problemAt } from "../config/errors.ts";
-import { keysOf, type ServiceConfig, type ServiceEndpoint } from "../config/service.ts";
-import { closeFd } from "../os/descriptor.ts";
-import { SysError } from "../os/errors.ts";
-import { refuseConnections } from "../os/listen_queue.ts";
-import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
-
-/** The system calls that this table makes, as a port that tests replace. */
-export interface ListenerPort {
-  /**
-   * See {@linkcode openListener}.
-   *
-   * @param endpoint What to open.
-   * @param wanted All addresses of the next configuration, this one among them: what this process
-   * was given goes to the one that it fits best.
-   */
-  open(endpoint: Endpoint, wanted: readonly ServiceEndpoint[]): OpenedListener;
-  /**
-   * Keeps new connections out of the queue of a listener that is about to be closed for good, so that
-   * those who serve it can accept what is in it.
-   *
-   * @param listener The listener.
-   * @param kind Its sort.
-   * @returns Whether that makes sense; not so where somebody else goes on with it.
-   */
-  refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean;
-  /** Closes a listener and removes the socket file that it made. */
-  close(listener: OpenedListener): void;
-  /** Closes a listener that nobody has used, and removes whatever it made. */
-  discard(listener: OpenedListener): void;
-  /** Closes this process's end of a listener that another process goes on with. */
-  leave(listener: OpenedListener): void;
-  /** The keys of the addresses that are open already, though nobody has asked for them yet. */
-  atHand?(): Iterable<string>;
-}
-
-/** The real system calls. */
-export const systemListeners: ListenerPort = {
-  open: openListener,
-  refuse({ fd, socketFile }, kind) {
-    if (kind === "fifo") return false;
-    if (socketFile !== undefined) removeSocketFile(socketFile);
-    refuseConnections(fd);
-    return true;
-  },
-  close({ fd, socketFile }) {
-    if (socketFile !== undefined) removeSocketFile(socketFile);
-    closeFd(fd);
-  },
-  discard(listener) {
-    if (listener.madeFifo !== undefined) removeSocketFile(listener.madeFifo);
-    systemListeners.close(listener);
-  },
-  leave: ({ fd }) => closeFd(fd),
-};
+import { type Problem, problemAt } from "../config/errors.ts";
+import { keysOf, type ServiceConfig } from "../config/service.ts";
+import type { OpenedListener } from "../os/socket.ts";
+import type { ListenerPort } from "./listener_port.ts";
+import { refusalOf } from "./listener_refusal.ts";
+import { slotsOf } from "./slots.ts";
 
 /** A change of the table that has been prepared. Exactly one of its functions is to be called. */
 export interface ListenerChange {
@@ -75,19 +29,26 @@ export interface ListenerChange {
   undo(): void;
 }
 
-/** An open listener. */
+/** An open address. */
 interface Entry {
-  readonly listener: OpenedListener;
   readonly kind: Endpoint["kind"];
-  /** Whether nobody has taken it into use for good. */
-  onTrial: boolean;
+  /** Its listeners, in the order in which they were opened. */
+  readonly slots: OpenedListener[];
+  /** How many of them the version in force has; undefined as long as it is only on trial. */
+  inForce?: number;
+  /** How many the version has that was prepared last. */
+  wanted: number;
+  /** Whether it is known to which of several slots connections come: else another master has chosen. */
+  isSteered?: boolean;
 }
 
 /** All open listeners, by the key of their address. */
 export class ListenerTable {
   readonly #open = new Map<string, Entry>();
   /** Those that are to be closed for good, and whose queues take no more connections. */
-  readonly #closing = new Map<string, Entry>();
+  readonly #closing = new Set<{ readonly listener: OpenedListener; readonly onTrial: boolean }>();
+  /** The slots of open addresses and of closing ones to which no new connection comes. */
+  readonly #idle = new Set<OpenedListener>();
 
   /** @param port The system calls. */
   constructor(private readonly port: ListenerPort) {}
@@ -102,17 +63,20 @@ export class ListenerTable {
   }
 
   /**
-   * Whether an address is about to be closed for good, and what waits in its queue should be accepted.
+   * Whether a listener gets no new connections, so that whoever stops serving it should accept what is
+   * in its queue first.
    *
-   * @param key Its key.
+   * @param listener The listener.
    */
-  isClosing(key: string): boolean {
-    return this.#closing.has(key);
+  isIdle(listener: OpenedListener): boolean {
+    return this.#idle.has(listener);
   }
 
-  /** All of them, which stay the table's. */
+  /** All of them, which stay the table's; those of one address in their order. */
   entries(): [key: string, listener: OpenedListener][] {
-    return [...this.#open].map(([key, { listener }]) => [key, listener]);
+    return [...this.#open].flatMap(([key, { slots }]) =>
+      slots.map((listener): [string, OpenedListener] => [key, listener])
+    );
   }
 
   /** The keys of all open listeners, those that the port has at hand included. */
@@ -121,17 +85,45 @@ export class ListenerTable {
   }
 
   /**
-   * The descriptors of a service, in the order of its addresses; they stay the table's.
+   * The listeners of a process, in the order of its service's addresses; they stay the table's.
    *
    * @param service The service.
-   * @throws {Error} When one of its addresses is not open.
+   * @param slot The slot of the process.
+   * @throws {Error} When one of the addresses is not open.
    */
-  descriptors(service: ServiceConfig): number[] {
+  listeners(service: ServiceConfig, slot: number): OpenedListener[] {
     return service.endpoints.map(({ endpoint }) => {
       const entry = this.#open.get(endpoint.key);
       if (entry === undefined) throw new Error(`Cannot pass "${endpoint.key}": it is not open`);
-      return entry.listener.fd;
+      const { slots } = entry;
+      return slots[slot % Math.min(slotsOf(service, endpoint) ?? 1, slots.length)];
     });
+  }
+
+  /**
+   * The listeners of all slots that the version in force of a service has; they stay the table's, which
+   * closes none of them before the version is replaced or gone.
+   *
+   * @param service The service.
+   */
+  allListeners(service: ServiceConfig): OpenedListener[] {
+    return keysOf(service).flatMap((key) => {
+      const { slots, inForce } = this.#open.get(key)!;
+      return slots.slice(0, inForce);
+    });
+  }
+
+  /**
+   * Which slot of a service a listener is.
+   *
+   * @param service The service.
+   * @param fd The listener, one of {@linkcode allListeners}.
+   */
+  slotOf(service: ServiceConfig, fd: number): number {
+    const places = keysOf(service).map((key) =>
+      this.#open.get(key)!.slots.findIndex((listener) => listener.fd === fd)
+    );
+    return Math.max(...places);
   }
 
   /**
@@ -141,28 +133,52 @@ export class ListenerTable {
    * @returns The prepared change.
    */
   prepare(services: readonly ServiceConfig[]): ListenerChange {
-    const opened = new Map<string, Omit<Entry, "onTrial">>();
+    const prepared = new Map<string, Entry>();
+    const added = new Map<string, readonly OpenedListener[]>();
     const problems: Problem[] = [];
-    const wanted = services.flatMap((service) => service.endpoints);
-    for (const named of wanted) {
-      const { endpoint, origin } = named;
-      // One that is named twice is a problem of the configuration, and told as such.
-      if (this.#open.has(endpoint.key) || opened.has(endpoint.key)) continue;
-      try {
-        const listener = this.port.open(endpoint, wanted);
-        opened.set(endpoint.key, { listener, kind: endpoint.kind });
-      } catch (error) {
-        const message = refusalOf(named, error as Error, this.#open.keys());
-        problems.push(problemAt(origin, { key: "server-service", message }));
+    const all = services.flatMap((service) => service.endpoints);
+    for (const service of services) {
+      for (const named of service.endpoints) {
+        const { endpoint: { key, kind }, endpoint, origin } = named;
+        // One that is named twice is a problem of the configuration, and told as such.
+        if (prepared.has(key)) continue;
+        const entry: Entry = this.#open.get(key) ?? { kind, slots: [], wanted: 0 };
+        const slots = slotsOf(service, endpoint), wanted = slots ?? 1;
+        try {
+          added.set(
+            key,
+            entry.slots.length === 0
+              ? this.port.open(endpoint, { wanted: all, slots })
+              : this.#extend(entry, wanted),
+          );
+          prepared.set(key, { ...entry, wanted });
+        } catch (error) {
+          const message = refusalOf(named, error as Error, this.#open.keys());
+          problems.push(problemAt(origin, { key: "server-service", message }));
+        }
       }
     }
     return {
       problems,
       commit: () => {
-        for (const [key, entry] of opened) this.#open.set(key, { ...entry, onTrial: true });
+        for (const [key, entry] of prepared) {
+          const isNew = !this.#open.has(key), more = added.get(key)!;
+          entry.slots.push(...more);
+          this.#open.set(key, entry);
+          if (!isNew) { for (const listener of more) this.#idle.add(listener); }
+        }
       },
-      undo: () => opened.values().forEach(({ listener }) => this.port.discard(listener)),
+      undo: () => {
+        for (const more of added.values()) {
+          more.toReversed().forEach((listener) => this.port.discard(listener));
+        }
+      },
     };
+  }
+
+  #extend({ slots }: Entry, wanted: number): readonly OpenedListener[] {
+    const count = wanted - slots.length;
+    return count > 0 ? this.port.extend(slots, count) : [];
   }
 
   /**
@@ -173,13 +189,65 @@ export class ListenerTable {
   keep(service: ServiceConfig): void {
     for (const { endpoint } of service.endpoints) {
       const entry = this.#open.get(endpoint.key);
-      if (entry !== undefined) entry.onTrial = false;
+      if (entry !== undefined) entry.inForce = entry.wanted = slotsOf(service, endpoint) ?? 1;
+    }
+  }
+
+  /**
+   * Whether a service has an address with several sockets.
+   *
+   * @param service The service.
+   */
+  hasSlots(service: ServiceConfig): boolean {
+    return keysOf(service).some((key) => (this.#open.get(key)?.slots.length ?? 0) > 1);
+  }
+
+  /**
+   * Has new connections come where somebody accepts them: to those slots of a service in force that
+   * are served, or to all of them where none is.
+   *
+   * @param service The service, which is in force.
+   * @param served The listeners on which its processes accept and go on to do so.
+   */
+  steer(service: ServiceConfig, served: ReadonlySet<OpenedListener>): void {
+    for (const key of keysOf(service)) {
+      const entry = this.#open.get(key);
+      if (entry === undefined || entry.slots.length < 2) continue;
+      const { slots, inForce = 0, isSteered } = entry;
+      const own = [...slots.keys()].slice(0, inForce);
+      const ready = own.filter((place) => served.has(slots[place]));
+      const chosen = ready.length > 0 ? ready : own;
+      const before = [...slots.keys()].filter((place) => !this.#idle.has(slots[place]));
+      if (isSteered && chosen.join() === before.join()) continue;
+      entry.isSteered = true;
+      this.port.steer(slots, chosen);
+      for (const listener of slots) this.#idle.add(listener);
+      for (const place of chosen) this.#idle.delete(slots[place]);
+    }
+  }
+
+  /**
+   * Closes the slots that neither a version in force nor one on trial has, as far as nobody holds them
+   * any more.
+   *
+   * @param isHeld Whether a process may have a listener open; asked for these alone.
+   */
+  closeUnused(isHeld: (listener: OpenedListener) => boolean): void {
+    for (const { slots, inForce = 0, wanted } of this.#open.values()) {
+      while (slots.length > Math.max(1, inForce, wanted)) {
+        const last = slots[slots.length - 1];
+        if (this.port.isHeldElsewhere(last) || isHeld(last)) break;
+        slots.pop();
+        this.#idle.delete(last);
+        this.port.close(last);
+      }
     }
   }
 
   /**
    * Takes the listeners of services that are gone out of the table. No new connection gets into their
-   * queues; {@linkcode closeReleased} closes them, once those that serve them know it.
+   * queues; {@linkcode closeReleased} closes them, once those that serve them know it. Of an address
+   * that stays, the slots beyond those of the version in force are {@linkcode closeUnused}'s.
    *
    * @param gone These services.
    * @param needed Services that may have the same addresses, and keep them.
@@ -187,7 +255,9 @@ export class ListenerTable {
   release(gone: readonly ServiceConfig[], needed: readonly ServiceConfig[]): void {
     const keys = new Set(needed.flatMap(keysOf));
     for (const key of gone.flatMap(keysOf)) {
+      const entry = this.#open.get(key);
       if (!keys.has(key)) this.releaseKey(key);
+      else if (entry !== undefined) entry.wanted = entry.inForce ?? entry.wanted;
     }
   }
 
@@ -204,68 +274,43 @@ export class ListenerTable {
   releaseKey(key: string): void {
     const entry = this.#open.get(key);
     if (entry === undefined) return;
+    const { slots, kind, inForce } = entry;
     this.#open.delete(key);
-    if (this.port.refuse(entry.listener, entry.kind)) this.#closing.set(key, entry);
-    else this.#close(entry);
+    const onTrial = inForce === undefined;
+    for (const listener of slots) {
+      if (this.port.refuse(listener, kind)) {
+        this.#closing.add({ listener, onTrial });
+        this.#idle.add(listener);
+      } else this.#close(listener, onTrial);
+    }
   }
 
   /** Closes what was released. Of those that were on trial nothing is left behind. */
   closeReleased(): void {
-    this.#closing.values().forEach((entry) => this.#close(entry));
+    for (const { listener, onTrial } of this.#closing) this.#close(listener, onTrial);
     this.#closing.clear();
   }
 
-  #close({ listener, onTrial }: Entry): void {
+  #close(listener: OpenedListener, onTrial: boolean): void {
+    this.#idle.delete(listener);
     if (onTrial) this.port.discard(listener);
     else this.port.close(listener);
   }
 
+  /**
+   * Says that another process has all listeners, and has connections come to the slots as it thinks
+   * best: whoever stops serving one here should accept what is in its queue first.
+   */
+  handOver(): void {
+    for (const { slots } of this.#open.values()) {
+      if (slots.length > 1) slots.forEach((listener) => this.#idle.add(listener));
+    }
+  }
+
   /** Leaves all to another process. */
   leaveAll(): void {
-    for (const { listener } of this.#open.values()) this.port.leave(listener);
+    for (const [, listener] of this.entries()) this.port.leave(listener);
     this.#open.clear();
-  }
-}
-
-/** Says why an address could not be opened, and what would help. */
-function refusalOf(
-  { endpoint, address }: ServiceEndpoint,
-  error: Error,
-  own: Iterable<string>,
-): string {
-  // An error of the system, from libc or from the runtime's calls for files.
-  if (!("code" in error)) return error.message;
-  const rival = endpoint.kind === "inet" && error.code === "EADDRINUSE"
-    ? [...own].find((key) => key.endsWith(`:${endpoint.port}`))
-    : undefined;
-  if (rival !== undefined) {
-    return cannot("listen on", address, {
-      found: `this master itself listens on ${rival}`,
-      expected: "that address to be closed by one reload, and this one to be opened by the next",
-    });
-  }
-  // A relative path alone would not tell where it was looked for.
-  return cannot("listen on", endpoint.kind === "inet" ? address : endpoint.path, {
-    found: error instanceof SysError ? error.found : `${systemReason(error)} (${error.code})`,
-    expected: remedyFor(String(error.code), endpoint.kind),
-  });
-}
-
-function remedyFor(code: string, kind: Endpoint["kind"]): string {
-  switch (code) {
-    case "EADDRINUSE":
-      return "an address that no other program listens on";
-    case "EADDRNOTAVAIL":
-      return "an address of this machine";
-    case "EACCES":
-    case "EPERM":
-      return kind === "inet"
-        ? "a port that this user may listen on"
-        : "a path that this user may make and use";
-    case "ENOENT":
-    case "ENOTDIR":
-      return "a path in a directory that exists";
-    default:
-      return "a listener that the system can open";
+    this.#idle.clear();
   }
 }

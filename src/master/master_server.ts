@@ -41,7 +41,7 @@ import {
 import { GivenListeners } from "./given_listeners.ts";
 import { type HeirListeners, heirListeners } from "./heir_listeners.ts";
 import type { MasterServerHooks } from "./hooks.ts";
-import { systemListeners } from "./listeners.ts";
+import { systemListeners } from "./listener_port.ts";
 import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
@@ -413,8 +413,10 @@ export class Master {
     if (this.#stopping && !predecessor.isGone) return false;
     await this.#comeIntoForce(logSocket);
     lock.write(Deno.pid);
-    predecessor.taken(heirs.atHand());
+    const dropped = heirs.atHand();
+    // First: who stops there accepts what has come to it before.
     heirs.own(predecessor.isGone ? "close" : "leave");
+    predecessor.taken(dropped);
     predecessor.bound(setting(MASTER_MAX_GENERATIONS));
     zinfo("this is the master now");
     this.#isUpgrading = false;

@@ -142,7 +142,10 @@ export function decide(
     if (count > 0) actions.push({ do: "start", count, version: current });
   }
   const replaced = trial === undefined ? replacedOne(staff) : undefined;
-  const tooMany = [...surplus(standIns, unfilled), ...surplus(ours, most)];
+  const tooMany = [
+    ...surplus(standIns, { wanted: unfilled, beside: ours }),
+    ...surplus(ours, { wanted: most, beside: theirs }),
+  ];
   for (const worker of new Set([...tooMany, ...(replaced ? [replaced] : [])])) {
     actions.push({ do: "softstop", worker });
   }
@@ -264,10 +267,26 @@ function isReady({ state }: Worker): boolean {
   return state === "ready";
 }
 
-/** Those that are too many: first the ones that don't serve yet, then the oldest. */
-function surplus(workers: readonly Worker[], wanted: number): Worker[] {
-  return workers.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || a.id - b.id)
-    .slice(0, Math.max(0, workers.length - wanted));
+/**
+ * Those that are too many: first the ones that don't serve yet, then those whose slot somebody else
+ * serves as well, be it one of them or one beside them, then the oldest.
+ */
+function surplus(
+  workers: readonly Worker[],
+  { wanted, beside }: { readonly wanted: number; readonly beside: readonly Worker[] },
+): Worker[] {
+  const byAge = workers.toSorted((a, b) => a.id - b.id), ready = byAge.filter(isReady);
+  const left = new Map<number, number>();
+  for (const { slot } of [...ready, ...beside.filter(isReady)]) {
+    left.set(slot, (left.get(slot) ?? 0) + 1);
+  }
+  const dispensable = ready.filter(({ slot }) => {
+    const others = left.get(slot)! - 1;
+    if (others > 0) left.set(slot, others);
+    return others > 0;
+  });
+  const inOrder = new Set([...byAge.filter((one) => !isReady(one)), ...dispensable, ...ready]);
+  return [...inOrder].slice(0, Math.max(0, workers.length - wanted));
 }
 
 /** The draining workers of those old generations that are too many, the oldest ones. */

@@ -5,7 +5,7 @@
  */
 import { Channel } from "../ipc/channel.ts";
 import { type Message, ProtocolError } from "../ipc/protocol.ts";
-import type { InheritMessage } from "../ipc/upgrade_messages.ts";
+import type { InheritedListener, InheritMessage } from "../ipc/upgrade_messages.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { PidFile } from "../os/lock_file.ts";
@@ -22,8 +22,8 @@ export interface Inheritance {
   readonly logSocket?: BoundDatagram;
   /** The listeners that it was started with. */
   readonly given: readonly GivenListener[];
-  /** Its other listeners by the keys of their addresses. */
-  readonly listeners: ReadonlyMap<string, OpenedListener>;
+  /** Its other listeners by the keys of their addresses, in the order of their slots. */
+  readonly listeners: ReadonlyMap<string, readonly OpenedListener[]>;
 }
 
 /** What the old master tells. */
@@ -146,12 +146,7 @@ export class Predecessor {
       lock: PidFile.inherit(lockFd, pidFile),
       ...(log === undefined ? {} : { logSocket: log }),
       given: given.map((described) => ({ ...described, fd: rest.shift()! })),
-      listeners: new Map(
-        listeners.map(({ key, file }, index) => [
-          key,
-          file === undefined ? { fd: rest[index] } : { fd: rest[index], socketFile: file },
-        ]),
-      ),
+      listeners: listenersByKey(listeners, rest),
     });
   }
 
@@ -166,4 +161,17 @@ export class Predecessor {
     this.#takeover.resolve();
     this.#gone.resolve();
   }
+}
+
+/** Puts listeners and their descriptors together; an address with several slots is there as often. */
+function listenersByKey(
+  listeners: readonly InheritedListener[],
+  fds: readonly number[],
+): Map<string, OpenedListener[]> {
+  const byKey = new Map<string, OpenedListener[]>();
+  for (const [index, { key, file }] of listeners.entries()) {
+    const listener = { fd: fds[index], ...(file && { socketFile: file }) };
+    byKey.set(key, [...byKey.get(key) ?? [], listener]);
+  }
+  return byKey;
 }

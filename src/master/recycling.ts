@@ -7,6 +7,7 @@
  * @module
  */
 import type { ServiceConfig } from "../config/service.ts";
+import { leastMissed } from "./slots.ts";
 import { isServing, type Worker } from "./tables.ts";
 
 /** How long it is from one look at the memory of a process to the next. */
@@ -93,7 +94,7 @@ export function strengthWhileReplacing({ ours, leaving, wanted }: Staff): number
  */
 export function replacedOne({ ours, wanted }: Staff): Worker | undefined {
   const ready = ours.filter(({ state }) => state === "ready");
-  return ready.length > wanted ? ready.find(isSpent) : undefined;
+  return ready.length > wanted ? leastMissed(ready.filter(isSpent), ready) : undefined;
 }
 
 function isSpent(worker: Worker): boolean {

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { leastMissed } from "./slots.ts";
 import { isServing, type Service, type Worker } from "./tables.ts";
 
 /** As many as `server-proc-count` may say. */
@@ -66,7 +67,7 @@ export function scale(service: Service, by: number): void {
  */
 export function idleOne(service: Service, ours: readonly Worker[]): Worker | undefined {
   if (strengthOf(service) <= leastStrength(service)) return undefined;
-  return ours.find(({ state, used }) => state === "ready" && used === false);
+  return leastMissed(ours.filter(({ state, used }) => state === "ready" && used === false), ours);
 }
 
 /**

@@ -13,12 +13,12 @@ export interface SleepersOptions {
    * Watches the queues of a service's listeners, and calls back once.
    *
    * @param config The service.
-   * @param onWaiting Called when something waits in one of them.
+   * @param onWaiting Called with the descriptor of the one in which something waits.
    * @returns Ends the watch.
    */
-  watch(config: ServiceConfig, onWaiting: () => void): () => void;
-  /** Somebody waits for a service. */
-  onWaiting(service: Service): void;
+  watch(config: ServiceConfig, onWaiting: (fd: number) => void): () => void;
+  /** Somebody waits for a service, in the queue of one of its listeners. */
+  onWaiting(service: Service, fd: number): void;
 }
 
 /** The services that are asleep. */
@@ -41,9 +41,9 @@ export class Sleepers {
     const end = this.#watches.get(service);
     if (asleep === (end !== undefined)) return;
     if (end === undefined) {
-      const watch = this.#options.watch(service.current!.config, () => {
+      const watch = this.#options.watch(service.current!.config, (fd) => {
         this.#watches.delete(service);
-        this.#options.onWaiting(service);
+        this.#options.onWaiting(service, fd);
       });
       this.#watches.set(service, watch);
     } else {
@@ -61,13 +61,13 @@ export class Sleepers {
  */
 export function queueWatcher(
   poller: Poller,
-): (fds: readonly number[], onWaiting: () => void) => () => void {
+): (fds: readonly number[], onWaiting: (fd: number) => void) => () => void {
   return (fds, onWaiting) => {
     const end = () => watches.forEach((watch) => watch.stop());
     const watches = fds.map((fd) =>
       poller.watch(fd, EPOLLIN, () => {
         end();
-        onWaiting();
+        onWaiting(fd);
       })
     );
     return end;

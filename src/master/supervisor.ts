@@ -18,6 +18,8 @@ import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
 import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
 import { Sleepers } from "./sleepers.ts";
+import { nextSlot } from "./slots.ts";
+import { servedListeners } from "./steering.ts";
 import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
 import type { SupervisorPorts } from "./supervisor_ports.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
@@ -56,10 +58,15 @@ export class Supervisor {
     this.#listeners = new ListenerTable(ports.listeners);
     this.#sleepers = new Sleepers({
       watch: (config, onWaiting) =>
-        ports.watchQueues?.(this.#listeners.descriptors(config), onWaiting) ?? (() => {}),
-      onWaiting: (service) => {
+        ports.watchQueues?.(
+          this.#listeners.allListeners(config).map(({ fd }) => fd),
+          onWaiting,
+        ) ?? (() => {}),
+      onWaiting: (service, fd) => {
         ports.debug?.(`${service.id}: a connection waits, and no process runs`);
         service.demand = 1;
+        // The process that is started is to be one that has just that queue.
+        service.deserted.add(this.#listeners.slotOf(service.current!.config, fd));
         this.#settle(service);
       },
     });
@@ -178,6 +185,7 @@ export class Supervisor {
   retire(dropped: readonly string[]): void {
     this.#ending = "retired";
     for (const key of dropped) this.#listeners.releaseKey(key);
+    this.#listeners.handOver();
     this.#drop();
     this.#listeners.closeReleased();
     this.#listeners.leaveAll();
@@ -262,8 +270,11 @@ export class Supervisor {
     this.#timers.delete(service);
     let decision: Decision;
     while ((decision = this.#decide(service)).actions.length > 0) {
+      // First: who stops then accepts what has come to it before.
+      this.#steer(service, decision.actions);
       for (const action of decision.actions) this.#perform(service, action);
     }
+    this.#steer(service);
     const { wakeAtMs, verdict } = decision;
     if (wakeAtMs !== undefined) {
       const delayMs = wakeAtMs - this.#clock.nowMs();
@@ -316,14 +327,32 @@ export class Supervisor {
   }
 
   #start(service: Service, version: Version): boolean {
-    return this.#crew.start(service, version, this.#listeners.descriptors(version.config));
+    const slot = nextSlot(service, version);
+    const listeners = this.#listeners.listeners(version.config, slot);
+    return this.#crew.start(service, version, { slot, listeners });
   }
 
   #softstop(worker: Worker): void {
-    const closing = keysOf(worker.config).flatMap((key, index) =>
-      this.#listeners.isClosing(key) ? [index] : []
+    const closing = worker.listeners.flatMap((listener, index) =>
+      this.#listeners.isIdle(listener) ? [index] : []
     );
     this.#crew.softstop(worker, { replaced: this.#isHeard(worker), closing });
+  }
+
+  /** Keeps connections away from the slots that nobody serves, or will when some actions are done. */
+  #steer(service: Service, actions: readonly Action[] = []): void {
+    const { current } = service;
+    if (current !== undefined && this.#listeners.hasSlots(current.config)) {
+      this.#listeners.steer(
+        current.config,
+        servedListeners(service, { current, actions, table: this.#listeners }),
+      );
+    }
+    this.#listeners.closeUnused((listener) =>
+      this.#services.values().some((service) =>
+        service.workers.values().some(({ listeners }) => listeners.includes(listener))
+      )
+    );
   }
 
   /** Whether somebody still listens on an address of a worker. */
@@ -340,6 +369,7 @@ export class Supervisor {
     this.#trials.pass(group);
     const after = configsOf(members, "current");
     for (const config of after) this.#listeners.keep(config);
+    for (const member of members) member.deserted.clear();
     this.#listeners.release(before, after);
     for (const service of [...members, ...removed]) this.#settle(service);
     this.#listeners.closeReleased();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock } from "../os/clock.ts";
-import type { ListenerPort } from "./listeners.ts";
+import type { ListenerPort } from "./listener_port.ts";
 import type { Launcher } from "./worker_process.ts";
 
 /** The supervisor's only ways to the system. */
@@ -29,12 +29,12 @@ export interface SupervisorPorts {
    */
   random?(): number;
   /**
-   * Calls back once when something waits in the queue of one of the listeners; what it returns ends
-   * the watch.
+   * Calls back once, when something waits in the queue of one of the listeners, with that one; what it
+   * returns ends the watch.
    *
    * @default Nothing is ever waiting.
    */
-  watchQueues?(fds: readonly number[], onWaiting: () => void): () => void;
+  watchQueues?(fds: readonly number[], onWaiting: (fd: number) => void): () => void;
   /**
    * How much memory a process uses.
    *

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ServiceConfig } from "../config/service.ts";
+import type { OpenedListener } from "../os/socket.ts";
 import { TRANSITIONS, type WorkerEvent, type WorkerState } from "./states.ts";
 
 /** The settings of a service as one reload has brought them. */
@@ -43,6 +44,10 @@ export interface Worker {
   /** That of its version. */
   readonly generation: number;
   readonly config: ServiceConfig;
+  /** Its slot among the processes of its version. */
+  readonly slot: number;
+  /** The listeners that it was started with, in the order of its addresses. */
+  readonly listeners: readonly OpenedListener[];
   readonly startedAtMs: number;
   /** The place that it fills. */
   readonly place: Place;
@@ -88,6 +93,11 @@ export interface Service {
   extra: number;
   /** How many of them somebody needs; undefined while nobody has found any to be idle. */
   demand?: number;
+  /**
+   * The slots in whose queues somebody may wait, since their processes have ended of themselves; the
+   * one that has waited the longest comes first.
+   */
+  readonly deserted: Set<number>;
   /** All that have not exited. */
   readonly workers: Set<Worker>;
 }
@@ -112,7 +122,7 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
  * @param id The settings file's name, or `hook:N`.
  */
 export function newService(id: string): Service {
-  return { id, workers: new Set(), ...freshStart(0) };
+  return { id, workers: new Set(), deserted: new Set(), ...freshStart(0) };
 }
 
 /**
@@ -122,7 +132,7 @@ export function newService(id: string): Service {
  */
 export function freshStart(
   startAtMs: number,
-): Omit<Service, "id" | "current" | "trial" | "workers"> {
+): Omit<Service, "id" | "current" | "trial" | "workers" | "deserted"> {
   return {
     startAtMs,
     vacancies: [],

@@ -8,12 +8,12 @@
  * @module
  */
 import { type Clock, systemClock } from "./clock.ts";
-import { ENOMEM, EPERM, SysError } from "./errors.ts";
-import { encodeFilter, encodeFilterProgram, type FilterInstruction } from "./layout.ts";
+import { attachFilter } from "./filter.ts";
+import type { FilterInstruction } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { describeListener } from "./socket.ts";
 
-const SOL_SOCKET = 1, SO_ATTACH_FILTER = 26;
+const SO_ATTACH_FILTER = 26;
 const POLLIN = 0x1, POLLFD_BYTES = 8;
 
 /** With it a queue takes a connection when it is empty, and no other. */
@@ -59,26 +59,9 @@ export function refuseConnections(fd: number): boolean {
     );
   }
   if (kind === "unix") return false;
-  if (attachFilter(fd, DROP_SYN)) return true;
+  if (attachFilter(fd, { option: SO_ATTACH_FILTER, instructions: DROP_SYN })) return true;
   unwrap({ syscall: "listen", subject: fd }, () => libc().listen(fd, SMALLEST_BACKLOG));
   return false;
-}
-
-function attachFilter(fd: number, instructions: readonly FilterInstruction[]): boolean {
-  const filter = encodeFilter(instructions);
-  const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(filter));
-  const program = encodeFilterProgram(instructions.length, address);
-  try {
-    unwrap(
-      { syscall: "setsockopt", subject: fd },
-      () => libc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, program.byteLength),
-    );
-    return true;
-  } catch (error) {
-    // Without the privilege, with a filter that is locked, or at the limit of memory for filters.
-    if (error instanceof SysError && [EPERM, ENOMEM].includes(error.errno)) return false;
-    throw error;
-  }
 }
 
 /**

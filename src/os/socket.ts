@@ -22,7 +22,7 @@ import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
 
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_ACCEPTCONN = 30;
+const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEPTCONN = 30;
 const IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
 const SHUT_RDWR = 2;
 
@@ -75,7 +75,7 @@ export interface OpenedListener {
 export function openListener(address: ListenAddress): OpenedListener {
   switch (address.kind) {
     case "inet":
-      return { fd: listenInet(address.hostname, address.port) };
+      return { fd: listenInet(address) };
     case "unix":
       return listenUnix(address.path);
     case "fifo":
@@ -83,7 +83,20 @@ export function openListener(address: ListenAddress): OpenedListener {
   }
 }
 
-function listenInet(hostname: string, port: number): number {
+/**
+ * Opens a listener of TCP.
+ *
+ * @param address Where to listen.
+ * @param options `group`: whether the socket founds a group of SO_REUSEPORT, which fails where anybody
+ * listens already, or joins one; without it the socket is alone.
+ * @returns The descriptor, owned by the caller.
+ * @throws {SysError} When a system call refuses.
+ * @throws {TypeError} When the host is not a numeric IP address.
+ */
+export function listenInet(
+  { hostname, port }: { readonly hostname: string; readonly port: number },
+  { group }: { readonly group?: "found" | "join" } = {},
+): number {
   const subject = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
   const family = hostname.includes(":") ? AF_INET6 : AF_INET;
   const binary = new Uint8Array(family === AF_INET6 ? 16 : 4);
@@ -94,16 +107,31 @@ function listenInet(hostname: string, port: number): number {
     setIntOption(fd, SOL_SOCKET, SO_REUSEADDR);
     // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
     if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    bindAndListen(fd, { address: encodeInetAddress(binary, port), subject });
+    if (group === "join") setReusePort(fd);
+    bind(fd, { address: encodeInetAddress(binary, port), subject });
+    // Between the two: so bind(2) finds whoever is there, and listen(2) makes the group.
+    if (group === "found") setReusePort(fd);
+    listen(fd, subject);
     return fd;
   });
+}
+
+/**
+ * Lets further sockets of this user listen on the same address (socket(7), SO_REUSEPORT).
+ *
+ * @param fd A socket of TCP. Borrowed.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function setReusePort(fd: number): void {
+  setIntOption(fd, SOL_SOCKET, SO_REUSEPORT);
 }
 
 function listenUnix(path: string): OpenedListener {
   const address = encodeUnixAddress(path);
   removeStaleSocket(path, address);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
-    bindAndListen(fd, { address, subject: path });
+    bind(fd, { address, subject: path });
+    listen(fd, path);
     return { fd, socketFile: fileAt(path) };
   });
 }
@@ -364,11 +392,14 @@ function newSocket(family: number): number {
   );
 }
 
-function bindAndListen(
+function bind(
   fd: number,
   { address, subject }: { address: Uint8Array<ArrayBuffer>; subject: string },
 ): void {
   unwrap({ syscall: "bind", subject }, () => libc().bind(fd, address, address.length));
+}
+
+function listen(fd: number, subject: string): void {
   unwrap({ syscall: "listen", subject }, () => libc().listen(fd, LARGEST_BACKLOG));
 }
 

@@ -9,7 +9,7 @@
  */
 import { defaultConfig } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
-import { SERVER_PROC_COUNT } from "../config/settings.ts";
+import { SERVER_BALANCE, SERVER_PROC_COUNT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
 import { adoptedDescriptor, AdoptError, adoptListener } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
@@ -75,7 +75,11 @@ export function openServiceListener(
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
     const inner = import("./fd_listener.ts").then(({ FdListener }) => new FdListener(fd, addr));
-    return new ServiceListener(inner, addr, { granted: fd, fd, shared: isShared() });
+    return new ServiceListener(inner, addr, {
+      granted: fd,
+      fd,
+      shared: isShared(listenAddressOf(addr)),
+    });
   }
   closeFd(fd);
   return new ServiceListener(inner, addr, adoptedSocket(inner, fd));
@@ -88,12 +92,14 @@ export function openServiceListener(
  * @param granted The descriptor that it was made for.
  */
 export function adoptedSocket(inner: Deno.Listener, granted: number): SharedSocket {
-  return { granted, fd: adoptedDescriptor(inner), shared: isShared() };
+  const shared = isShared(listenAddressOf(inner.addr));
+  return { granted, fd: adoptedDescriptor(inner), shared };
 }
 
-/** Whether other processes accept on the same sockets. */
-function isShared(): boolean {
-  return readStrictly(defaultConfig, SERVER_PROC_COUNT) > 1;
+/** Whether other processes accept on the same socket. */
+function isShared({ kind }: Pick<ListenAddress, "kind">): boolean {
+  const hasItsOwn = kind === "inet" && readStrictly(defaultConfig, SERVER_BALANCE) === "reuseport";
+  return !hasItsOwn && readStrictly(defaultConfig, SERVER_PROC_COUNT) > 1;
 }
 
 async function listenByNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> {

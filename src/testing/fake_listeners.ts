@@ -4,7 +4,7 @@
  * @module
  */
 import type { Endpoint } from "../config/address.ts";
-import type { ListenerPort } from "../master/listeners.ts";
+import type { ListenerPort, OpenOptions } from "../master/listener_port.ts";
 import type { OpenedListener } from "../os/socket.ts";
 
 /** A port that opens nothing and remembers everything. */
@@ -15,27 +15,57 @@ export class FakeListeners implements ListenerPort {
   readonly refusals = new Map<string, Error>();
   /** The keys of the addresses whose queues were closed. */
   readonly refused = new Set<string>();
+  /** The descriptors to which connections come, by the key of an address with several slots. */
+  readonly chosen = new Map<string, readonly number[]>();
   /** The keys of those that were discarded rather than closed, in order. */
   readonly discarded: string[] = [];
   #nextFd = 50;
 
-  /** The keys of the open addresses, sorted. */
+  /** The keys of the open addresses, sorted, each once. */
   get keys(): string[] {
-    return [...this.addresses.values()].sort();
+    return [...new Set(this.addresses.values())].sort();
   }
 
   /**
-   * Opens a listener, unless it is to be refused.
+   * Opens an address, unless it is to be refused.
    *
-   * @param endpoint Its address.
-   * @returns A new number.
+   * @param endpoint The address.
+   * @param options How many slots it is to have.
+   * @returns As many new numbers.
    */
-  open(endpoint: Endpoint): OpenedListener {
-    const refusal = this.refusals.get(endpoint.key);
+  open({ key }: Endpoint, { slots = 1 }: Partial<OpenOptions> = {}): OpenedListener[] {
+    const refusal = this.refusals.get(key);
     if (refusal !== undefined) throw refusal;
-    const fd = this.#nextFd++;
-    this.addresses.set(fd, endpoint.key);
-    return { fd };
+    return this.#openMore(key, slots);
+  }
+
+  /**
+   * Opens further slots, unless that is to be refused.
+   *
+   * @param slots Those that are open.
+   * @param count How many more.
+   * @returns As many new numbers.
+   */
+  extend(slots: readonly OpenedListener[], count: number): OpenedListener[] {
+    const key = this.addresses.get(slots[0].fd)!;
+    const refusal = this.refusals.get(key);
+    if (refusal !== undefined) throw refusal;
+    return this.#openMore(key, count);
+  }
+
+  /**
+   * Takes note.
+   *
+   * @param slots All slots of an address.
+   * @param places The places of those to which connections come.
+   */
+  steer(slots: readonly OpenedListener[], places: readonly number[]): void {
+    this.chosen.set(this.addresses.get(slots[0].fd)!, places.map((place) => slots[place].fd));
+  }
+
+  /** Nobody else has any. */
+  isHeldElsewhere(): boolean {
+    return false;
   }
 
   /**
@@ -55,7 +85,10 @@ export class FakeListeners implements ListenerPort {
    * @throws {Error} When it is not open.
    */
   close({ fd }: OpenedListener): void {
-    if (!this.addresses.delete(fd)) throw new Error(`Cannot close ${fd}: it is not open`);
+    const key = this.addresses.get(fd);
+    if (key === undefined) throw new Error(`Cannot close ${fd}: it is not open`);
+    this.addresses.delete(fd);
+    if (!this.keys.includes(key)) this.chosen.delete(key);
   }
 
   /**
@@ -75,5 +108,13 @@ export class FakeListeners implements ListenerPort {
    */
   leave(listener: OpenedListener): void {
     this.close(listener);
+  }
+
+  #openMore(key: string, count: number): OpenedListener[] {
+    return Array.from({ length: count }, () => {
+      const fd = this.#nextFd++;
+      this.addresses.set(fd, key);
+      return { fd };
+    });
   }
 }

@@ -40,6 +40,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
       "server-command = bin/imapd -x 'a b'",
       "server-service = imapd://0:143, imapd-ssl://0:993;imapd://./var/imapd\t[::1]:143 fifo:in",
       "server-proc-count = 6",
+      "server-balance = reuseport",
       "server-log = syslog,mail",
       "server-stop-on-softstop-after = 2m",
       "server-protocol = libzc",
@@ -64,6 +65,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     file: "conf/imapd.cf",
     command: ["bin/imapd", "-x", "a b"],
     procCount: 6,
+    balance: "reuseport",
     protocol: "libzc",
     permissions: ["--no-prompt", "--allow-net"],
     user: "www",
@@ -92,7 +94,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
   assertEquals(settings.get("host"), "linuxmail.cn");
   assertEquals(settings.get("server-log"), "syslog,mail");
-  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 18 });
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 19 });
   assertNotEquals(fingerprint, "");
 });
 

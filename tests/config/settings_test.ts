@@ -24,6 +24,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-command": undefined,
   "server-service": undefined,
   "server-proc-count": 1,
+  "server-balance": "shared",
   "server-log": undefined,
   "server-stop-on-softstop-after": undefined,
   "server-reload": "always",

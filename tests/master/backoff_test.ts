@@ -31,6 +31,8 @@ function ending(
     pid: 100,
     generation: 1,
     config: serviceOf("x", { settings }),
+    slot: 0,
+    listeners: [],
     startedAtMs: NOW - livedMs,
     place,
     state: "ready",

@@ -43,7 +43,7 @@ class Table {
     if (this.#service !== undefined) this.#table.release([this.#service], [service]);
     this.#table.closeReleased();
     this.#service = service;
-    return this.#table.descriptors(service).map((fd) =>
+    return this.#table.listeners(service, 0).map(({ fd }) =>
       this.port.addresses.has(fd) ? "opened" : fd
     );
   }

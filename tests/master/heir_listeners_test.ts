@@ -1,9 +1,15 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { parseAddress } from "../../src/config/address.ts";
-import { heirListeners } from "../../src/master/heir_listeners.ts";
+import { type HeirListeners, heirListeners } from "../../src/master/heir_listeners.ts";
+import type { OpenedListener } from "../../src/os/socket.ts";
 import { FakeListeners } from "../../src/testing/fake_listeners.ts";
 
 const endpoint = (address: string) => parseAddress(address, { cwd: "/srv" });
+
+/** Opens an address with one listener. */
+function open(heirs: HeirListeners, address: string): OpenedListener {
+  return heirs.open(endpoint(address), { wanted: [] })[0];
+}
 
 /** What an old master has opened, and the port of the new one. */
 function inherit(...addresses: string[]) {
@@ -18,22 +24,22 @@ function inherit(...addresses: string[]) {
 Deno.test("heirListeners() gives out what was inherited, once, and opens the rest", () => {
   const { port, inherited, heirs } = inherit("0:80", "0:81");
   assertEquals(heirs.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
-  assertStrictEquals(heirs.open(endpoint("0:80"), []), inherited.get("inet:0.0.0.0:80"));
+  assertStrictEquals(open(heirs, "0:80"), inherited.get("inet:0.0.0.0:80")![0]);
   assertEquals(heirs.atHand(), ["inet:0.0.0.0:81"]);
-  heirs.open(endpoint("0:82"), []);
+  open(heirs, "0:82");
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
 });
 
 Deno.test("heirListeners() keep what is still the old master's, for whoever asks next", () => {
   const { port, inherited, heirs } = inherit("0:80", "0:81", "0:82");
-  const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => heirs.open(endpoint(at), []));
+  const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => open(heirs, at));
   heirs.close(first);
   heirs.discard(second);
   assertEquals(heirs.refuse(third, "inet"), false);
   assertEquals(port.keys.length, 3);
   assertEquals([...port.refused], []);
   assertEquals(heirs.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
-  assertStrictEquals(heirs.open(endpoint("0:81"), []), inherited.get("inet:0.0.0.0:81"));
+  assertStrictEquals(open(heirs, "0:81"), inherited.get("inet:0.0.0.0:81")![0]);
 });
 
 for (const others of ["leave", "close"] as const) {
@@ -42,7 +48,7 @@ for (const others of ["leave", "close"] as const) {
     const did: string[] = [];
     port.leave = ({ fd }) => did.push(`leave ${port.addresses.get(fd)}`);
     port.close = ({ fd }) => did.push(`close ${port.addresses.get(fd)}`);
-    const used = heirs.open(endpoint("0:80"), []);
+    const used = open(heirs, "0:80");
     heirs.own(others);
     assertEquals(did, [`${others} inet:0.0.0.0:81`]);
     assertEquals(heirs.atHand(), []);
@@ -54,7 +60,42 @@ for (const others of ["leave", "close"] as const) {
 
 Deno.test("heirListeners() close what they have opened themselves like any other", () => {
   const { port, heirs } = inherit();
-  heirs.discard(heirs.open(endpoint("0:80"), []));
-  heirs.close(heirs.open(endpoint("0:81"), []));
+  heirs.discard(open(heirs, "0:80"));
+  heirs.close(open(heirs, "0:81"));
   assertEquals(port.keys, []);
+});
+
+Deno.test("heirListeners() give out all slots of an address in their order, and open more", () => {
+  const port = new FakeListeners();
+  const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
+  const heirs = heirListeners(port, new Map([[at.key, slots]]));
+  const found = heirs.open(at, { wanted: [], slots: 4 });
+  assertEquals(found.slice(0, 3), slots);
+  assertEquals(port.addresses.size, 4);
+  assertEquals(found.map((one) => heirs.isHeldElsewhere(one)), [true, true, true, true]);
+  heirs.own("leave");
+  assertEquals(found.map((one) => heirs.isHeldElsewhere(one)), [true, true, true, false]);
+});
+
+Deno.test("heirListeners() keep all slots of an address together that comes back before the takeover", () => {
+  const port = new FakeListeners();
+  const at = endpoint("0:80"), slots = port.open(at, { slots: 2 });
+  const heirs = heirListeners(port, new Map([[at.key, slots]]));
+  const found = heirs.open(at, { wanted: [], slots: 3 });
+  found.toReversed().forEach((listener) => heirs.discard(listener));
+  assertEquals(heirs.atHand(), [at.key]);
+  assertEquals(heirs.open(at, { wanted: [], slots: 3 }), found);
+  assertEquals(port.addresses.size, 3);
+});
+
+Deno.test("heirListeners() let the old master say to which slots connections come, until the takeover", () => {
+  const port = new FakeListeners();
+  const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
+  const heirs = heirListeners(port, new Map([[at.key, slots]]));
+  heirs.open(at, { wanted: [], slots: 3 });
+  port.steer(slots, [2]);
+  heirs.steer(slots, [0, 1]);
+  assertEquals(port.chosen.get(at.key), [slots[2].fd]);
+  heirs.own("leave");
+  assertEquals(port.chosen.get(at.key), slots.slice(0, 2).map(({ fd }) => fd));
 });

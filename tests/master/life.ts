@@ -192,6 +192,7 @@ export class Life {
       "server-soak": pick(this.#random, ["0", "0", "2", "10"]),
       "server-ready-timeout": pick(this.#random, ["30", "5"]),
       ...(this.#random(3) === 0 && { "server-reload-step": `${1 + this.#random(2)}` }),
+      "server-balance": ["shared", "reuseport"][this.#configs % 2],
     };
     const config = serviceOf(id, { addresses, procCount: this.#random(5), settings });
     return { ...config, fingerprint: `${++this.#configs}` };
@@ -207,7 +208,10 @@ export class Life {
       })${reload}`
     );
     this.steps.push(`reload ${text.join(" ")}${together ? " together" : ""}`);
-    const before = new Map([...this.#it.listeners.addresses].map(([fd, key]) => [key, fd]));
+    // Of several slots the first one, which stays as long as the address.
+    const before = new Map(
+      [...this.#it.listeners.addresses].map(([fd, key]) => [key, fd] as const).toReversed(),
+    );
     const { left, kept } = this.#it.supervisor.plan(wanted);
     const configs = wanted.filter(({ id }) => !left.includes(id)).map((it) => [it.id, it] as const);
     this.seen.left += left.length;

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { formatProblem } from "../../src/config/errors.ts";
-import { ListenerTable, systemListeners } from "../../src/master/listeners.ts";
+import type { ServiceConfig } from "../../src/config/service.ts";
+import { systemListeners } from "../../src/master/listener_port.ts";
+import { ListenerTable } from "../../src/master/listeners.ts";
 import { SysError } from "../../src/os/errors.ts";
 import { FakeListeners } from "../../src/testing/fake_listeners.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
@@ -14,6 +16,11 @@ function tableWith(addresses: string): { table: ListenerTable; port: FakeListene
   const table = new ListenerTable(port);
   putIntoForce(table, addresses);
   return { table, port };
+}
+
+/** The descriptors of a service's first process. */
+function fdsOf(table: ListenerTable, service: ServiceConfig): number[] {
+  return table.listeners(service, 0).map(({ fd }) => fd);
 }
 
 /** Opens the addresses of a service, and keeps them. */
@@ -32,20 +39,20 @@ Deno.test("ListenerTable opens what is new when a change is prepared, and gives 
   assertEquals([...table.keys()], []);
   change.commit();
   assertEquals([...table.keys()], ["inet:0.0.0.0:81", "inet:0.0.0.0:80"]);
-  assertEquals(table.descriptors(service), [...port.addresses.keys()]);
+  assertEquals(fdsOf(table, service), [...port.addresses.keys()]);
 });
 
-Deno.test("ListenerTable.descriptors() are in the order of the service's addresses", () => {
+Deno.test("ListenerTable.listeners() are in the order of the service's addresses", () => {
   const { table, port } = tableWith("0:80 local:/run/s fifo:/run/f");
   const service = serviceOf("x", { addresses: "fifo:/run/f 0:80 local:/run/s" });
-  const keys = table.descriptors(service).map((fd) => port.addresses.get(fd));
+  const keys = fdsOf(table, service).map((fd) => port.addresses.get(fd));
   assertEquals(keys, ["fifo:/run/f", "inet:0.0.0.0:80", "unix:/run/s"]);
 });
 
-Deno.test("ListenerTable.descriptors() refuses a service with an address that is not open", () => {
+Deno.test("ListenerTable.listeners() refuses a service with an address that is not open", () => {
   const { table } = tableWith("0:80");
   assertThrows(
-    () => table.descriptors(serviceOf("x", { addresses: "0:80 0:81" })),
+    () => fdsOf(table, serviceOf("x", { addresses: "0:80 0:81" })),
     Error,
     "inet:0.0.0.0:81",
   );
@@ -64,14 +71,15 @@ Deno.test("ListenerTable closes what is released in two steps, its queue first",
   const [before, after] = ["0:80 0:81", "0:81 0:82"].map((addresses) =>
     serviceOf("x", { addresses })
   );
+  const [first] = table.listeners(before, 0);
   table.prepare([after]).commit();
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
   table.release([before], [after]);
   assertEquals([...port.refused], ["inet:0.0.0.0:80"]);
-  assert(table.isClosing("inet:0.0.0.0:80") && !table.has("inet:0.0.0.0:80"));
+  assert(table.isIdle(first) && !table.has("inet:0.0.0.0:80"));
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
   table.closeReleased();
-  assert(!table.isClosing("inet:0.0.0.0:80"));
+  assert(!table.isIdle(first));
   assertEquals(port.keys, ["inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
   assertEquals([...table.keys()], port.keys);
 });

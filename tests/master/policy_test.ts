@@ -27,6 +27,8 @@ interface Some {
   readonly ageMs?: number;
   /** Its deadline, from now. */
   readonly inMs?: number;
+  /** Its slot, the first one by default. */
+  readonly slot?: number;
 }
 
 interface OnTrial {
@@ -334,6 +336,20 @@ const STEPS: readonly Situation[] = [
     actions: ["0 softstop"],
   },
   {
+    name: "with a step one goes whose slot a new one serves, and no older one",
+    procCount: 3,
+    trial: { procCount: 3 },
+    step: 1,
+    workers: [READY, { ...READY, slot: 2 }, { ...READY, slot: 1 }, { ...NEW, slot: 2 }],
+    actions: ["1 softstop"],
+  },
+  {
+    name: "of too many one goes whose slot another one serves, and no older one",
+    procCount: 2,
+    workers: [READY, { ...READY, slot: 1 }, { ...READY, slot: 1 }],
+    actions: ["1 softstop"],
+  },
+  {
     name: "with a step old ones that don't serve go first",
     procCount: 3,
     trial: { procCount: 3 },
@@ -585,7 +601,7 @@ function serviceIn(situation: Situation): Service {
 }
 
 function workerIn(
-  { state, of = "current", readyMs = 1_000, ageMs = 1_000, inMs }: Some,
+  { state, of = "current", readyMs = 1_000, ageMs = 1_000, inMs, slot = 0 }: Some,
   { id, config }: { readonly id: number; readonly config: ServiceConfig },
 ): Worker {
   return {
@@ -593,6 +609,8 @@ function workerIn(
     pid: 100 + id,
     generation: GENERATIONS[of],
     config,
+    slot,
+    listeners: [],
     startedAtMs: NOW - ageMs,
     place: NEW_PLACE,
     state,
@@ -622,15 +640,8 @@ function perform(service: Service, action: Action): void {
   const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
-    service.workers.add({
-      id,
-      pid: id,
-      generation,
-      config,
-      startedAtMs: NOW,
-      place: NEW_PLACE,
-      state: "starting",
-    });
+    const about = { id, pid: id, generation, config, slot: 0, listeners: [], place: NEW_PLACE };
+    service.workers.add({ ...about, startedAtMs: NOW, state: "starting" });
   }
 }
 

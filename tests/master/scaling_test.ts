@@ -33,7 +33,7 @@ function asleep(service: ServiceConfig): Scene {
 function arrive(scene: Scene): void {
   const [watch] = scene.watches;
   scene.watches.delete(watch);
-  watch.onWaiting();
+  watch.onWaiting(watch.fds[0]);
 }
 
 Deno.test("Supervisor.scale() adds and removes a process of each service, until the next reload", async () => {

@@ -33,7 +33,9 @@ export class Scene {
   });
   maxGenerations = Infinity;
   /** The listeners that are watched, and what to call once when something waits there. */
-  readonly watches = new Set<{ readonly fds: readonly number[]; readonly onWaiting: () => void }>();
+  readonly watches = new Set<
+    { readonly fds: readonly number[]; readonly onWaiting: (fd: number) => void }
+  >();
   /** What each process uses. */
   memoryOf: (pid: number) => number = () => 0;
   /** Chance. */

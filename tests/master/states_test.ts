@@ -25,8 +25,8 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  const config = serviceOf("x");
-  return { id: 1, pid: 100, generation: 1, config, startedAtMs: 0, place: NEW_PLACE, state };
+  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [], place: NEW_PLACE };
+  return { ...about, config: serviceOf("x"), startedAtMs: 0, state };
 }
 
 for (const state of STATES) {

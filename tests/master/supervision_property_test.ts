@@ -110,7 +110,7 @@ class Life {
     this.steps.push("arrive");
     this.scene.watches.delete(watch);
     const before = this.scene.launcher.workers.length;
-    watch.onWaiting();
+    watch.onWaiting(watch.fds[0]);
     assert(this.scene.launcher.workers.length <= before + 1);
   }
 

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
+import { slotsOf } from "../../src/master/slots.ts";
 import { Supervisor } from "../../src/master/supervisor.ts";
 import type { UndoneReload } from "../../src/master/trials.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
@@ -158,9 +159,9 @@ export class WatchedSupervisor {
       const ready = now.filter(mine).length;
       assert(ready >= least, `${ready} of ${least} were left of ${config.id}`);
       if (config.procCount === 0) continue;
-      for (const [fd, key] of this.listeners.addresses) {
-        if (!keysOf(config).includes(key)) continue;
-        const hasIt = ({ request }: FakeWorker) => request.fds.includes(fd);
+      for (const key of keysOf(config)) {
+        const hasIt = ({ request: { fds } }: FakeWorker) =>
+          fds.some((fd) => this.listeners.addresses.get(fd) === key);
         assert(
           !then.some((it) => hasIt(it) && isInForce(it)) || now.some(hasIt),
           `nobody was left for ${key}`,
@@ -196,6 +197,7 @@ export class WatchedSupervisor {
       const serving = this.serving(version).length;
       assert(serving <= procCount, `${serving} of ${procCount} ${id}`);
     }
+    for (const { config } of this.inForce.values()) this.#checkSlots(config);
     for (const worker of this.launcher.running) {
       this.checkTold(worker);
       if (this.isServing(worker)) this.#checkServing(worker);
@@ -205,6 +207,23 @@ export class WatchedSupervisor {
     for (const { id } of open) services.add(id);
     assert(this.clock.pending <= services.size, "more timers than services");
     assert(this.clock.nextInMs !== 0, "a timer that is due is still there");
+  }
+
+  /** New connections come to those slots of a service that it serves, if it serves any. */
+  #checkSlots(config: ServiceConfig): void {
+    const ready = this.launcher.running.filter((worker) =>
+      worker.request.service.id === config.id && this.isServing(worker) &&
+      this.known.get(worker)!.ready
+    );
+    for (const { endpoint } of config.endpoints) {
+      const { key } = endpoint;
+      const slots = [...this.listeners.addresses].flatMap(([fd, at]) => at === key ? [fd] : []);
+      const chosen = this.listeners.chosen.get(key);
+      if (slots.length < 2 || chosen === undefined) continue;
+      const own = slots.slice(0, slotsOf(config, endpoint) ?? 1);
+      const served = own.filter((fd) => ready.some(({ request }) => request.fds.includes(fd)));
+      assertEquals(chosen, served.length > 0 ? served : own, `connections to ${key}`);
+    }
   }
 
   checkTold(worker: FakeWorker): void {

@@ -1,0 +1,108 @@
+/**
+ * What the table of listeners needs of the system, as a port that tests replace.
+ *
+ * @module
+ */
+import type { Endpoint } from "../config/address.ts";
+import type { ServiceEndpoint } from "../config/service.ts";
+import { closeFd } from "../os/descriptor.ts";
+import { refuseConnections } from "../os/listen_queue.ts";
+import { joinGroup, openGroup, steerGroup } from "../os/reuseport.ts";
+import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
+
+/** What the listeners of an address are opened for. */
+export interface OpenOptions {
+  /**
+   * All addresses of the next configuration, this one among them: what this process was given goes to
+   * the one that it fits best.
+   */
+  readonly wanted: readonly ServiceEndpoint[];
+  /** How many sockets, each with a queue of its own; without it one, whose queue all share. */
+  readonly slots?: number;
+}
+
+/** The system calls that the table of listeners makes. */
+export interface ListenerPort {
+  /**
+   * Opens an address.
+   *
+   * @param endpoint The address.
+   * @param options What it is opened for.
+   * @returns The listeners in the order of their slots. There may be more than were asked for, where
+   * somebody has opened them before; or only one, where whoever gave it decides that.
+   * @throws {Error} See {@linkcode openListener}; nothing is open then.
+   */
+  open(endpoint: Endpoint, options: OpenOptions): readonly OpenedListener[];
+  /**
+   * Opens further slots of an address, to which no connection comes until {@linkcode steer} says so.
+   *
+   * @param slots Those that are open, in their order.
+   * @param count How many more.
+   * @returns The new ones; none where there can be no more.
+   * @throws {Error} When one can't be opened; then no new one is open.
+   */
+  extend(slots: readonly OpenedListener[], count: number): readonly OpenedListener[];
+  /**
+   * Says to which slots of an address new connections come.
+   *
+   * @param slots All that are open, in their order.
+   * @param chosen The places of those, ascending; at least one.
+   */
+  steer(slots: readonly OpenedListener[], chosen: readonly number[]): void;
+  /**
+   * Whether processes that this master does not know may hold a listener: then closing it here would
+   * not take it out of its group.
+   *
+   * @param listener The listener.
+   */
+  isHeldElsewhere(listener: OpenedListener): boolean;
+  /**
+   * Keeps new connections out of the queue of a listener that is about to be closed for good, so that
+   * those who serve it can accept what is in it.
+   *
+   * @param listener The listener.
+   * @param kind Its sort.
+   * @returns Whether that makes sense; not so where somebody else goes on with it.
+   */
+  refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean;
+  /** Closes a listener and removes the socket file that it made. */
+  close(listener: OpenedListener): void;
+  /** Closes a listener that nobody has used, and removes whatever it made. */
+  discard(listener: OpenedListener): void;
+  /** Closes this process's end of a listener that another process goes on with. */
+  leave(listener: OpenedListener): void;
+  /** The keys of the addresses that are open already, though nobody has asked for them yet. */
+  atHand?(): Iterable<string>;
+}
+
+/** The real system calls. */
+export const systemListeners: ListenerPort = {
+  open(endpoint, { slots }) {
+    return endpoint.kind === "inet" && slots !== undefined
+      ? openGroup(endpoint, slots).map((fd) => ({ fd }))
+      : [openListener(endpoint)];
+  },
+  extend(slots, count) {
+    return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ({ fd }));
+  },
+  steer([first], chosen) {
+    // One that the kernel has no memory for is as good as it was; the next one tells all of it.
+    steerGroup(first.fd, chosen);
+  },
+  isHeldElsewhere: () => false,
+  refuse({ fd, socketFile }, kind) {
+    if (kind === "fifo") return false;
+    if (socketFile !== undefined) removeSocketFile(socketFile);
+    refuseConnections(fd);
+    return true;
+  },
+  close({ fd, socketFile }) {
+    if (socketFile !== undefined) removeSocketFile(socketFile);
+    closeFd(fd);
+  },
+  discard(listener) {
+    if (listener.madeFifo !== undefined) removeSocketFile(listener.madeFifo);
+    systemListeners.close(listener);
+  },
+  leave: ({ fd }) => closeFd(fd),
+};

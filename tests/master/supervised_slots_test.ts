@@ -1,0 +1,90 @@
+import { assertEquals } from "@std/assert";
+import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { A_WHILE_MS, areReady, Scene, toldTo } from "./scene.ts";
+import { serviceOf } from "./service_configs.ts";
+
+const KEY = "inet:0.0.0.0:80";
+
+/** A service whose processes have a socket each. */
+function balanced(procCount: number, settings: Record<string, string> = {}) {
+  return serviceOf("x", {
+    addresses: "0:80",
+    procCount,
+    settings: { "server-balance": "reuseport", ...settings },
+  });
+}
+
+/** The socket of each process. */
+function socketsOf(workers: readonly FakeWorker[]): number[] {
+  return workers.map(({ request: { fds: [fd] } }) => fd);
+}
+
+/** Where new connections come. */
+function chosen(scene: Scene): readonly number[] | undefined {
+  return scene.listeners.chosen.get(KEY);
+}
+
+Deno.test("a successor has the socket of the process that is gone, though another one is free", () => {
+  const scene = Scene.running(balanced(3, { "server-idle-exit": "60" }));
+  const [first, second, third] = scene.running, sockets = socketsOf(scene.running);
+  first.listener.onUsed(false);
+  first.exit();
+  scene.fresh();
+  third.exit();
+  assertEquals(chosen(scene), [sockets[1]]);
+  const [successor] = scene.fresh();
+  assertEquals(socketsOf([successor]), [sockets[2]]);
+  areReady(successor);
+  assertEquals(chosen(scene), [sockets[1], sockets[2]]);
+  assertEquals(toldTo([second]), [""]);
+});
+
+Deno.test("the successor of a spent process has its socket", () => {
+  const scene = Scene.running(balanced(3));
+  const [, spent] = scene.running;
+  scene.fresh();
+  spent.listener.onSpent();
+  const [successor] = scene.fresh();
+  assertEquals(socketsOf([successor]), socketsOf([spent]));
+  areReady(successor);
+  assertEquals(toldTo([spent]), ["softstop"]);
+  assertEquals(chosen(scene)?.length, 3);
+});
+
+Deno.test("processes beyond server-proc-count share slots, and those go first whose slot is shared", () => {
+  const scene = Scene.running(balanced(2));
+  const sockets = socketsOf(scene.running);
+  scene.fresh();
+  scene.running[0].exit();
+  areReady(...scene.fresh());
+  scene.supervisor.scale(+1);
+  const [added] = scene.fresh();
+  areReady(added);
+  assertEquals(socketsOf([added]), [sockets[0]]);
+  assertEquals(chosen(scene), sockets);
+  scene.supervisor.scale(-1);
+  const left = scene.running.filter(({ told }) => told.length === 0);
+  assertEquals(socketsOf(left).toSorted(), sockets);
+});
+
+Deno.test("of a service that sleeps all sockets are watched, and the one in which somebody waits is served", () => {
+  const scene = Scene.running(balanced(3, { "server-idle-exit": "60" }));
+  const sockets = socketsOf(scene.running);
+  for (const worker of scene.running) {
+    worker.listener.onUsed(false);
+    worker.exit();
+  }
+  assertEquals(scene.running, []);
+  assertEquals(chosen(scene)?.length, 1, "who comes waits where the next process will be");
+  const [watch] = scene.watches;
+  assertEquals(watch.fds, sockets);
+  scene.fresh();
+  scene.watches.delete(watch);
+  watch.onWaiting(sockets[1]);
+  const [woken] = scene.fresh();
+  assertEquals(socketsOf([woken]), [sockets[1]]);
+  assertEquals(chosen(scene), [sockets[1]]);
+  areReady(woken);
+  scene.clock.advance(A_WHILE_MS);
+  assertEquals(chosen(scene), [sockets[1]]);
+});
