@@ -5,9 +5,9 @@
  * @module
  */
 import type { Clock } from "../os/clock.ts";
-import { beginLife, weigh } from "./recycling.ts";
+import { beginLife, MEASURE_MS, weigh } from "./recycling.ts";
 import { isServing, type Worker } from "./tables.ts";
-import { DOUBT_MS, patienceMs, verdictOn } from "./watchdog.ts";
+import { DOUBT_MS, HEARTBEAT_MS, patienceMs, verdictOn } from "./watchdog.ts";
 
 /** What is needed for that. */
 export interface CareOptions {
@@ -23,6 +23,8 @@ export interface CareOptions {
 /** Enters into the tables how workers are. */
 export class Care {
   readonly #options: CareOptions;
+  /** Those whose memory could not be read: it is said once of each. */
+  readonly #unread = new WeakSet<Worker>();
 
   /** @param options What it needs. */
   constructor(options: CareOptions) {
@@ -60,14 +62,16 @@ export class Care {
   }
 
   /**
-   * Takes note that a worker is silent: it gets a little more time, or all of it anew where it is
-   * this process that was away.
+   * Takes note that a worker is silent: it gets a little more time. Where it is this process that was
+   * away, or the machine, that is the time which was lost and as much as a heartbeat needs.
    *
    * @param worker The worker.
    */
   doubt(worker: Worker): void {
-    worker.doubted = verdictOn(worker, this.#nowMs) === "doubtful";
-    worker.silentUntilMs = this.#nowMs + (worker.doubted ? DOUBT_MS : patienceMs(worker.config));
+    const nowMs = this.#nowMs, { silentUntilMs = nowMs, config } = worker;
+    worker.doubted = verdictOn(worker, nowMs) === "doubtful";
+    const backMs = Math.min(nowMs - silentUntilMs + HEARTBEAT_MS, patienceMs(config));
+    worker.silentUntilMs = nowMs + (worker.doubted ? DOUBT_MS : backMs);
   }
 
   /**
@@ -104,8 +108,12 @@ export class Care {
       const isTooMuch = weigh(worker, { nowMs: this.#nowMs, bytes });
       if (isTooMuch) this.#spend(worker, `it uses ${Math.round(bytes / 2 ** 20)} MB of memory`);
     } catch (error) {
-      // It may have ended just now, or it is another user's.
-      worker.measureAtMs = undefined;
+      // It has ended just now, or it is another user's; or this process lacks something for a while.
+      const { NotFound, PermissionDenied } = Deno.errors;
+      const isFinal = error instanceof NotFound || error instanceof PermissionDenied;
+      worker.measureAtMs = isFinal ? undefined : this.#nowMs + MEASURE_MS;
+      if (this.#unread.has(worker)) return;
+      this.#unread.add(worker);
       this.#options.log(`${id}: the memory of process ${pid} is not watched: ${error}`);
     }
   }

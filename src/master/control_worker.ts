@@ -119,7 +119,11 @@ function connect(
     softstop: (closing) => channel.send({ type: "softstop", closing }),
     // It ends with its last connection, or says how long it takes.
     notReplaced: () => {},
-    kill: (signal) => child.kill(signal),
+    kill(signal) {
+      child.kill(signal);
+      // One that is stopped would only act upon it when it goes on.
+      if (signal === "SIGABRT") child.kill("SIGCONT");
+    },
   };
 }
 

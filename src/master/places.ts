@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../os/clock.ts";
 import { type Chance, isBeyondLimit, NEW_PLACE, placeAfter, placeAfterRefusal } from "./backoff.ts";
+import { fullStrength } from "./scaling.ts";
 import type { Place, Service, Worker } from "./tables.ts";
 
 /** What is needed for that. */
@@ -84,6 +85,13 @@ export class Places {
    */
   #vacate(service: Service, place: Place, line: (ms: number) => string): void {
     service.vacancies.push(place);
+    // With less strength than before some places are no more: the most patient ones stay.
+    service.vacancies.sort((a, b) => b.startAtMs - a.startAtMs);
+    service.vacancies.length = Math.min(
+      service.vacancies.length,
+      Math.max(1, fullStrength(service)),
+    );
+    if (service.failure !== undefined) return;
     if (place.early === 0) service.toldDelayMs = 0;
     const { config } = service.current!;
     if (isBeyondLimit(place, config)) {

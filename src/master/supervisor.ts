@@ -201,8 +201,10 @@ export class Supervisor {
     if (this.#ending !== undefined) return;
     for (const service of this.#services.values()) {
       if (service.current === undefined) continue;
+      const before = fullStrength(service);
       scale(service, by);
-      this.#log(`${service.id}: ${fullStrength(service)} processes from now on`);
+      const now = fullStrength(service);
+      if (now !== before) this.#log(`${service.id}: ${now} processes from now on`);
       this.#settle(service);
     }
   }

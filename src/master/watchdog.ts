@@ -6,7 +6,7 @@
  * @module
  */
 import type { ServiceConfig } from "../config/service.ts";
-import type { Worker } from "./tables.ts";
+import { isServing, type Worker } from "./tables.ts";
 
 /** How long it is from one heartbeat to the next. */
 export const HEARTBEAT_MS = 1_000;
@@ -32,7 +32,7 @@ export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): numb
  *
  * @param worker The process.
  * @param nowMs The time.
- * @returns `late`: nothing, its time begins anew; `doubtful`: it gets a little more; `hangs`: it is
+ * @returns `late`: nothing, what was lost is given back; `doubtful`: it gets a little more; `hangs`: it is
  * lost.
  */
 export function verdictOn(
@@ -44,10 +44,11 @@ export function verdictOn(
 }
 
 /**
- * Whether a process is one whose heartbeat matters: it serves, or finishes what it has.
+ * Whether a process is one whose heartbeat matters, once it has sent one: it starts, serves, or
+ * finishes what it has.
  *
  * @param worker The process.
  */
-export function isWatched({ state }: Worker): boolean {
-  return state === "ready" || state === "draining";
+export function isWatched(worker: Worker): boolean {
+  return isServing(worker) || worker.state === "draining";
 }

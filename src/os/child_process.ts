@@ -12,8 +12,11 @@ export interface ExitStatus {
   readonly signal: string | null;
 }
 
-/** The signals that end a process: by its leave, with a core where the limits allow one, at once. */
-export type KillSignal = "SIGTERM" | "SIGABRT" | "SIGKILL";
+/**
+ * The signals that end a process: by its leave, with a core where the limits allow one, at once; and
+ * the one that lets a stopped process act upon the others.
+ */
+export type KillSignal = "SIGTERM" | "SIGABRT" | "SIGKILL" | "SIGCONT";
 
 /** A process that was started. */
 export interface ChildProcess {

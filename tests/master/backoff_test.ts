@@ -232,3 +232,27 @@ Deno.test("Supervisor.reload() waits for no old delay, and forgets those of a se
   const ids = scene.fresh().map(({ request }) => request.service.id).sort();
   assertEquals(ids, ["always", "changed"]);
 });
+
+Deno.test("Supervisor forgets places that are no more, lest they take turns around the back-off", () => {
+  const scene = new Scene();
+  scene.supervisor.start([serviceOf("x", { procCount: 8 })]);
+  const crash = () => {
+    for (const worker of scene.running) worker.exit();
+  };
+  for (let ms = 0; ms < 60_000; ms += 100) {
+    crash();
+    scene.clock.advance(100);
+  }
+  scene.supervisor.scale(-7);
+  for (let ms = 0; ms < 60_000; ms += 100) {
+    crash();
+    scene.clock.advance(100);
+  }
+  scene.fresh();
+  for (let ms = 0; ms < 120_000; ms += 100) {
+    crash();
+    scene.clock.advance(100);
+  }
+  const { length } = scene.fresh();
+  assert(length <= 6, `${length} starts of one process in two minutes`);
+});

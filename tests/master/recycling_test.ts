@@ -152,15 +152,34 @@ Deno.test("Supervisor replaces a worker that uses too much memory for long, and 
 Deno.test("Supervisor says so when the memory of a worker can't be read, and goes on without", () => {
   const scene = new Scene();
   scene.memoryOf = () => {
-    throw new Error("not permitted");
+    throw new Deno.errors.PermissionDenied("another user's");
   };
   scene.supervisor.start([recycled(1, { "server-max-memory": "100m" })]);
   areReady(...scene.running);
   scene.clock.advance(3_600_000);
   assertEquals(scene.log, [
-    `x: the memory of process ${scene.running[0].pid} is not watched: Error: not permitted`,
+    `x: the memory of process ${scene.running[0].pid} is not watched: ` +
+    "PermissionDenied: another user's",
   ]);
   assertEquals(scene.clock.pending, 0);
+});
+
+Deno.test("Supervisor goes on reading the memory of a worker after a lack of descriptors", () => {
+  const scene = new Scene();
+  scene.memoryOf = () => {
+    throw new Error("too many open files");
+  };
+  scene.supervisor.start([recycled(1, { "server-max-memory": "100m" })]);
+  areReady(...scene.running);
+  const [worker] = scene.running;
+  scene.clock.advance(60_000);
+  assertEquals(scene.log.length, 1);
+  scene.memoryOf = () => 200 * 2 ** 20;
+  scene.clock.advance(60_000);
+  assert(
+    scene.log.includes(`x: process ${worker.pid} is to be replaced: it uses 200 MB of memory`),
+    scene.log.join("\n"),
+  );
 });
 
 Deno.test("Supervisor.reload() replaces those that are spent with all others, and only once", async () => {

@@ -74,24 +74,41 @@ Deno.test("Supervisor blames no worker for the time in which the master itself w
   assertEquals(worker.told, ["SIGABRT"]);
 });
 
-Deno.test("Supervisor watches no worker that starts, nor one that knows no heartbeat", () => {
+Deno.test("Supervisor watches a worker that starts from its first heartbeat on", () => {
   const scene = new Scene();
   scene.supervisor.start([watched()]);
   const [worker] = scene.fresh();
-  worker.listener.onHeartbeat();
   scene.clock.advance(10 * WATCHDOG_MS);
   assertEquals(worker.told, []);
-  // From here on its time counts.
-  worker.listener.onReady();
+  // From here on its time counts: what comes before is the loading of the program.
+  worker.listener.onHeartbeat();
   scene.clock.advance(WATCHDOG_MS);
   assertEquals(worker.told, []);
   scene.clock.advance(HEARTBEAT_MS);
   assertEquals(worker.told, ["SIGABRT"]);
+});
 
+Deno.test("Supervisor watches no worker that knows no heartbeat", () => {
+  const scene = new Scene();
+  scene.supervisor.start([watched()]);
   const [mute] = scene.fresh();
   mute.listener.onReady();
   scene.clock.advance(10 * WATCHDOG_MS);
   assertEquals(mute.told, []);
+});
+
+Deno.test("Supervisor gives a worker back what a late look has lost, and no more", () => {
+  const scene = new Scene();
+  scene.supervisor.start([watched({ "server-watchdog": "60" })]);
+  const [worker] = scene.fresh();
+  worker.listener.onHeartbeat();
+  worker.listener.onReady();
+  // The worker is silent from now on, and the first look comes late.
+  scene.clock.advance(60_000);
+  scene.clock.sleep(HEARTBEAT_MS + LATE_MS);
+  assertEquals(worker.told, []);
+  scene.clock.advance(LATE_MS + 3 * HEARTBEAT_MS);
+  assertEquals(worker.told, ["SIGABRT"]);
 });
 
 Deno.test("Supervisor goes on watching a worker that drains, and watches no detached one", () => {
