@@ -7,11 +7,15 @@
 import type { Server, Socket } from "node:net";
 import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import type { FdType } from "../os/socket.ts";
+import { mayUseFfi } from "../os/permissions.ts";
+import type { FdType, ListenAddress } from "../os/socket.ts";
+import { unavailable } from "./http_unavailable.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { keepAccepting } from "./node_accepting.ts";
+import { listenByHandle } from "./node_handle.ts";
 import { serviceAddress } from "./service_address.ts";
+import { isShared } from "./service_listener.ts";
 import { serverUsage } from "./usage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
@@ -64,7 +68,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   // One that it can't serve is told of now.
-  serviceAddress(fd);
+  const address = serviceAddress(fd);
   let stopping = false, lastRequestMs = -Infinity;
   server.prependListener("request", (_request: unknown, answer: NodeAnswer) => {
     lastRequestMs = systemClock.nowMs();
@@ -74,8 +78,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   server.on("connection", (socket: Socket) => {
     socket.once("close", serverUsage.accepted({ tellsEnd: true }));
   });
-  server.listen({ fd });
-  const letGo = keepAccepting(server);
+  const letGo = listen(server, fd, address);
   const stop = () => {
     stopping = true;
     // Those that have just connected have their second, too.
@@ -97,6 +100,26 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     systemClock.setTimer(LOOK_MS, look);
   };
   serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
+}
+
+/**
+ * Lets a server listen in the best way that there is.
+ *
+ * @returns To be called when the server is closed.
+ */
+function listen(server: NodeHttpServer, fd: number, address: ListenAddress): () => void {
+  if (mayUseFfi()) {
+    const speaksPlainHttp = "closeIdleConnections" in server && !("setSecureContext" in server);
+    const options = {
+      address,
+      shared: isShared(address),
+      answer: speaksPlainHttp ? unavailable : undefined,
+    };
+    if (listenByHandle(server, fd, options)) return () => {};
+    zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
+  }
+  server.listen({ fd });
+  return keepAccepting(server);
 }
 
 /** An idle connection may have a request on its way, which `close` of node:http would lose. */
