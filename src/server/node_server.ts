@@ -9,6 +9,7 @@ import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType, ListenAddress } from "../os/socket.ts";
+import { countAccepts } from "./accept_counts.ts";
 import { unavailable } from "./http_unavailable.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
@@ -16,6 +17,7 @@ import { keepAccepting } from "./node_accepting.ts";
 import { listenByHandle } from "./node_handle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { isShared } from "./service_listener.ts";
+import { Shortage } from "./shortage.ts";
 import { serverUsage } from "./usage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
@@ -118,8 +120,13 @@ function listen(server: NodeHttpServer, fd: number, address: ListenAddress): () 
     if (listenByHandle(server, fd, options)) return () => {};
     zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
   }
+  const counts = countAccepts(address), shortage = new Shortage(counts);
+  server.on("connection", () => counts.accepted!++);
   server.listen({ fd });
-  return keepAccepting(server);
+  return keepAccepting(server, (error) => {
+    counts.errors++;
+    shortage.pause(error);
+  });
 }
 
 /** An idle connection may have a request on its way, which `close` of node:http would lose. */
