@@ -1,6 +1,6 @@
 /**
  * Servers of node:http, node:https and node:net on an inherited descriptor, Express and Fastify among
- * them: they listen by themselves, and are told when to stop.
+ * them: they get their connections from there, and are told when to stop.
  *
  * @module
  */
@@ -40,7 +40,10 @@ interface NodeAnswer {
  * It then accepts no more, answers with `Connection: close`, and closes what has been idle for a
  * second; a server that drains waits for its last connection.
  *
- * Needs the permissions of the server: `-A`.
+ * A client that finds no descriptor free is turned away: with 503 by a server of node:http, else with
+ * the end of its connection. Without `--allow-ffi` it waits until there is one.
+ *
+ * Needs no permission.
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.
