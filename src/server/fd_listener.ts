@@ -2,8 +2,8 @@
  * A listener over an inherited descriptor that accepts by itself: where the runtime can't be given the
  * socket. Its connections are those of node:net.
  *
- * node:net's own server is no help: it accepts all that come, served or not, and after a lack of
- * descriptors it never again takes those who waited meanwhile.
+ * node:net's own server is no help: it accepts all that come, served or not, and at a lack of
+ * descriptors its accepting ends, without a word.
  *
  * @module
  */

@@ -19,6 +19,7 @@ import { serverLifecycle } from "./lifecycle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { TlsContext, type TlsOptions } from "./tls.ts";
+import { unavailable } from "./http_unavailable.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
 import { serverUsage } from "./usage.ts";
 
@@ -307,17 +308,6 @@ class HttpRun {
     return quietMs >= QUIET_MS && this.#unanswered === 0 &&
       !connections.some((one) => this.#upgraded.has(one) || hasUnread(one.fd));
   }
-}
-
-/** What a client is told that has sent a request and finds no descriptor free. */
-const UNAVAILABLE = new TextEncoder().encode(
-  "HTTP/1.1 503 Service Unavailable\r\n" +
-    "Connection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
-);
-
-function unavailable(sent: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-  const isRequest = /^[A-Z]+ [^\r\n]+ HTTP\/1\.[01]\r\n/.test(new TextDecoder().decode(sent));
-  return isRequest ? UNAVAILABLE : undefined;
 }
 
 /**

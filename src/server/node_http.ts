@@ -65,17 +65,18 @@ export class NodeHttpService {
       this.#counts.accepted!++;
       socket.once("close", serverUsage.accepted({ tellsEnd: true }));
     });
-    this.#server.on("error", (error) => {
+    const onError = (error: Error) => {
       this.#counts.errors++;
       this.#shortage.pause(error);
-    });
+    };
+    this.#server.on("error", onError);
     this.#server.on("clientError", (error, socket) => {
       zdebug("a client broke the protocol:", error);
       if (socket.writable) socket.end(BAD_REQUEST);
       else socket.destroy();
     });
     this.#server.listen({ fd });
-    this.#letGo = keepAccepting(this.#server);
+    this.#letGo = keepAccepting(this.#server, onError);
     serverLifecycle.onStopAccepting(
       (last) => closeServed(() => this.#stop(), { last, fd }),
       fd,

@@ -1,8 +1,7 @@
 /**
  * A listener over an inherited descriptor by way of node:net alone: slower to load and to run than a
  * native one, and of use where no system call can be made. Its server can't be held back: it accepts
- * all that come, served or not; and it tells nothing of a lack of descriptors, after which it does
- * not take those who waited. {@link file://./fd_listener.ts} is better wherever it works.
+ * all that come, served or not; and after a lack of descriptors it must be helped on. {@link file://./fd_listener.ts} is better wherever it works.
  *
  * @module
  */
@@ -39,15 +38,16 @@ class NodeListener implements Deno.Listener {
 
   constructor(server: Server, readonly addr: Deno.Addr) {
     this.#server = server;
-    this.#letGo = keepAccepting(server);
+    const onError = (error: Error) => {
+      this.#failed = error;
+      this.#deliver();
+    };
+    this.#letGo = keepAccepting(server, onError);
     server.on("connection", (socket) => {
       this.#accepted.push(new NodeConn(socket, this.addr));
       this.#deliver();
     });
-    server.on("error", (error) => {
-      this.#failed = error;
-      this.#deliver();
-    });
+    server.on("error", onError);
   }
 
   async accept(): Promise<Deno.Conn> {

@@ -1,17 +1,23 @@
 /**
  * Servers of node:http, node:https and node:net on an inherited descriptor, Express and Fastify among
- * them: they listen by themselves, and are told when to stop.
+ * them: they get their connections from there, and are told when to stop.
  *
  * @module
  */
 import type { Server, Socket } from "node:net";
 import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import type { FdType } from "../os/socket.ts";
+import { mayUseFfi } from "../os/permissions.ts";
+import type { FdType, ListenAddress } from "../os/socket.ts";
+import { countAccepts } from "./accept_counts.ts";
+import { unavailable } from "./http_unavailable.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { keepAccepting } from "./node_accepting.ts";
+import { listenByHandle } from "./node_handle.ts";
 import { serviceAddress } from "./service_address.ts";
+import { isShared } from "./service_listener.ts";
+import { Shortage } from "./shortage.ts";
 import { serverUsage } from "./usage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
@@ -34,7 +40,10 @@ interface NodeAnswer {
  * It then accepts no more, answers with `Connection: close`, and closes what has been idle for a
  * second; a server that drains waits for its last connection.
  *
- * Needs the permissions of the server: `-A`.
+ * A client that finds no descriptor free is turned away: with 503 by a server of node:http, else with
+ * the end of its connection. Without `--allow-ffi` it waits until there is one.
+ *
+ * Needs no permission.
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.
@@ -64,7 +73,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   // One that it can't serve is told of now.
-  serviceAddress(fd);
+  const address = serviceAddress(fd);
   let stopping = false, lastRequestMs = -Infinity;
   server.prependListener("request", (_request: unknown, answer: NodeAnswer) => {
     lastRequestMs = systemClock.nowMs();
@@ -74,8 +83,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   server.on("connection", (socket: Socket) => {
     socket.once("close", serverUsage.accepted({ tellsEnd: true }));
   });
-  server.listen({ fd });
-  const letGo = keepAccepting(server);
+  const letGo = listen(server, fd, address);
   const stop = () => {
     stopping = true;
     // Those that have just connected have their second, too.
@@ -97,6 +105,31 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     systemClock.setTimer(LOOK_MS, look);
   };
   serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
+}
+
+/**
+ * Lets a server listen in the best way that there is.
+ *
+ * @returns To be called when the server is closed.
+ */
+function listen(server: NodeHttpServer, fd: number, address: ListenAddress): () => void {
+  if (mayUseFfi()) {
+    const speaksPlainHttp = "closeIdleConnections" in server && !("setSecureContext" in server);
+    const options = {
+      address,
+      shared: isShared(address),
+      answer: speaksPlainHttp ? unavailable : undefined,
+    };
+    if (listenByHandle(server, fd, options)) return () => {};
+    zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
+  }
+  const counts = countAccepts(address), shortage = new Shortage(counts);
+  server.on("connection", () => counts.accepted!++);
+  server.listen({ fd });
+  return keepAccepting(server, (error) => {
+    counts.errors++;
+    shortage.pause(error);
+  });
 }
 
 /** An idle connection may have a request on its way, which `close` of node:http would lose. */

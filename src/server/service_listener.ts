@@ -17,30 +17,13 @@ import { mayUseFfi } from "../os/permissions.ts";
 import { type FdType, type ListenAddress, listenAddressOf } from "../os/socket.ts";
 import { spareDescriptor } from "../os/spare_descriptor.ts";
 import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
+import { concernsConnection } from "./accept_errors.ts";
 import { AcceptPace } from "./accept_pace.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { serverUsage } from "./usage.ts";
-
-/** Errors that concern only the connection that was to be accepted (accept(2)). */
-const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
-  "ENOTCONN",
-  "ECONNABORTED",
-  "ECONNRESET",
-  "ETIMEDOUT",
-  "EINTR",
-  "EPERM",
-  "EPROTO",
-  "ENETDOWN",
-  "ENOPROTOOPT",
-  "EHOSTDOWN",
-  "ENONET",
-  "EHOSTUNREACH",
-  "EOPNOTSUPP",
-  "ENETUNREACH",
-]);
 
 /** What can be replaced in {@linkcode openServiceListener}. */
 export interface ServiceListenerOptions {
@@ -96,8 +79,8 @@ export function adoptedSocket(inner: Deno.Listener, granted: number): SharedSock
   return { granted, fd: adoptedDescriptor(inner), shared };
 }
 
-/** Whether other processes accept on the same socket. */
-function isShared({ kind }: Pick<ListenAddress, "kind">): boolean {
+/** Whether other processes accept on the same socket as this one. */
+export function isShared({ kind }: Pick<ListenAddress, "kind">): boolean {
   const hasItsOwn = kind === "inet" && readStrictly(defaultConfig, SERVER_BALANCE) === "reuseport";
   return !hasItsOwn && readStrictly(defaultConfig, SERVER_PROC_COUNT) > 1;
 }
@@ -194,14 +177,14 @@ export class ServiceListener implements Deno.Listener {
         return await inner.accept();
       } catch (error) {
         if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
-        await this.#survive(error as Error & { code?: string });
+        await this.#survive(error as Error);
       }
     }
   }
 
-  async #survive(error: Error & { code?: string }): Promise<void> {
+  async #survive(error: Error): Promise<void> {
     this.#counts.errors++;
-    if (error.code !== undefined && CONNECTION_ERRORS.has(error.code)) return;
+    if (concernsConnection(error)) return;
     await this.#shortage.pause(error);
   }
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { HttpClient } from "../server/http_client.ts";
 import { Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
@@ -53,3 +53,41 @@ Deno.test("serveNode() closes a connection that stays idle after the stop", asyn
   await idle.ended();
   await stopped;
 });
+
+for (const permissions of ["-A", ""]) {
+  Deno.test(`serveNode() with permissions "${permissions}" survives lacks of descriptors on a unix socket, and drains`, async () => {
+    await using site = new Site();
+    const path = site.socket("n");
+    const run = `ulimit -n 64; exec "$0" run --no-prompt ${permissions} "$@"`;
+    site.write("node.cf", {
+      "server-command": `sh -c '${run}' ${Deno.execPath()} ${SERVER}`,
+      "server-service": path,
+      "server-protocol": permissions === "" ? "inherit" : "control",
+    });
+    const master = await site.start();
+    const [pid] = await master.serving("node.cf", 1);
+    for (let round = 1; round <= 2; round++) {
+      const clients = await Promise.all(Array.from({ length: 80 }, () => HttpClient.connect(path)));
+      await master.logs(/Cannot accept a connection: .*EMFILE/, round);
+      clients.forEach((client) => client[Symbol.dispose]());
+      const since = performance.now();
+      await eventually(async () => {
+        using client = await HttpClient.connect(path);
+        const { status, body } = await client.get("/");
+        return status === 200 && body === `${pid} /`;
+      }, { what: "an answer" });
+      assertLess(performance.now() - since, 1_500);
+    }
+    using last = await HttpClient.connect(path);
+    assertEquals((await last.get("/")).status, 200);
+    await master.reload();
+    await last.ended();
+    await eventually(() => !master.servers().some((server) => server.pid === pid), {
+      what: "the end of the old process",
+      withinMs: 8_000,
+    });
+    using fresh = await HttpClient.connect(path);
+    assertEquals((await fresh.get("/")).status, 200);
+    await master.stop();
+  });
+}

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { HttpClient } from "../server/http_client.ts";
 import { Client, greeted } from "../support/client.ts";
 import { flagsOf } from "../support/descriptors.ts";
@@ -339,27 +339,38 @@ async function brokenRequest(port: number): Promise<string> {
 }
 
 for (const service of ["http", ""]) {
-  Deno.test(`a server without FFI goes on with ${service || "lines"} after a lack of descriptors`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    const run = `ulimit -n 48; exec "$0" run --no-prompt "$@"`;
-    site.write("a.cf", {
-      "server-command": `sh -c '${run}' ${Deno.execPath()} ${CONFINED}`,
-      "server-service": `${service}://127.0.0.1:${port}`,
-      "server-protocol": "inherit",
+  for (const kind of ["TCP", "a unix socket"]) {
+    const what = `${service || "lines"} on ${kind}`;
+    Deno.test(`a server without FFI goes on with ${what} after each lack of descriptors, and tells of it`, async () => {
+      await using site = new Site();
+      const target = kind === "TCP" ? site.port() : site.socket("u");
+      const run = `ulimit -n 48; exec "$0" run --no-prompt "$@"`;
+      site.write("a.cf", {
+        "server-command": `sh -c '${run}' ${Deno.execPath()} ${CONFINED}`,
+        "server-service": `${service}://${kind === "TCP" ? "127.0.0.1:" : ""}${target}`,
+        "server-protocol": "inherit",
+      });
+      const master = await site.start();
+      const [pid] = await master.serving("a.cf", 1);
+      const before = descriptorsOf(pid).size;
+      for (let round = 1; round <= 2; round++) {
+        const clients = await Promise.all(Array.from({ length: 60 }, () => Client.connect(target)));
+        await eventually(() => descriptorsOf(pid).size >= 48, { what: "the limit" });
+        await master.logs(/Cannot accept a connection: .*EMFILE/, round);
+        clients.forEach((client) => client.close());
+        const since = performance.now();
+        if (service === "http") {
+          using client = await HttpClient.connect(target);
+          assertEquals((await client.get("/")).status, 200);
+        } else {
+          using client = await greeted(target);
+          assertEquals(await client.ask("ffi"), "NotCapable");
+        }
+        assertLess(performance.now() - since, 1_000);
+      }
+      assertEquals(master.servers("a.cf").map((server) => server.pid), [pid]);
+      await eventually(() => descriptorsOf(pid).size <= before + 2, { what: "no leak" });
+      await master.stop();
     });
-    const master = await site.start();
-    const [pid] = await master.serving("a.cf", 1);
-    const clients = await Promise.all(Array.from({ length: 60 }, () => Client.connect(port)));
-    await eventually(() => descriptorsOf(pid).size >= 48, { what: "the limit" });
-    clients.forEach((client) => client.close());
-    if (service === "http") {
-      using client = await HttpClient.connect(port);
-      assertEquals((await client.get("/")).status, 200);
-    } else {
-      using client = await greeted(port);
-      assertEquals(await client.ask("ffi"), "NotCapable");
-    }
-    await master.stop();
-  });
+  }
 }

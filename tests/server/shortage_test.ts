@@ -4,19 +4,32 @@ import { closeFd, setCloseOnExec } from "../../src/os/descriptor.ts";
 import { startFunction, type TestProcess, withOpenFileLimit } from "../support/processes.ts";
 import { eventually, within } from "../support/wait.ts";
 import { HttpClient } from "./http_client.ts";
-import { inetSocket } from "./service_sockets.ts";
+import { TempDir } from "../support/temp.ts";
+import { inetSocket, type ServiceSocket, unixSocket } from "./service_sockets.ts";
 
-const MODES = ["coroutine", "aio", "node:net", "http"] as const;
+const MODES = ["coroutine", "aio", "node:net", "http", "serveNode"] as const;
 type Mode = typeof MODES[number];
 
+/** Those whose clients speak HTTP. */
+const HTTP_MODES: ReadonlySet<Mode> = new Set(["http", "serveNode"]);
+
+/** What a server is told. */
+interface Served extends Pick<ServiceSocket, "fd" | "fdType"> {
+  readonly mode: Mode;
+}
+
 /** A server that greets, or answers, with its pid, and holds each connection until the client goes. */
-async function serve({ mode, fd }: { mode: Mode; fd: number }): Promise<void> {
+async function serve({ mode, fd, fdType }: Served): Promise<void> {
   const { obeyShortageSignals } = await import("./shortage_support.ts");
   const { acceptStatistics } = await import("../../src/server/accept_counts.ts");
   const greeting = new TextEncoder().encode(`${Deno.pid}\n`);
   if (mode === "http") {
     const { serveHttp } = await import("../../coroutine_server.ts");
     serveHttp(fd, "inet", () => new Response(`${Deno.pid}`));
+  } else if (mode === "serveNode") {
+    const { createServer } = await import("node:http");
+    const { serveNode } = await import("../../aio_server.ts");
+    serveNode(fd, fdType, createServer((_request, answer) => answer.end(`${Deno.pid}`)));
   } else if (mode === "aio") {
     const { aioServerGeneralAioRegister, defaultAioBase } = await import("../../aio_server.ts");
     aioServerGeneralAioRegister(defaultAioBase, fd, "inet", (aio) => {
@@ -44,24 +57,22 @@ async function serve({ mode, fd }: { mode: Mode; fd: number }): Promise<void> {
   console.log("serving");
 }
 
-/** A server of its own port; or one of several on a port. Declare it with `await using`. */
+/** A server of its own socket; or one of several on a socket. Declare it with `await using`. */
 interface Server extends AsyncDisposable {
   readonly process: TestProcess;
-  readonly port: number;
   statistics(): Promise<Record<string, number>>;
 }
 
-async function start(mode: Mode, socket = inetSocket()): Promise<Server> {
-  setCloseOnExec(socket.fd, false);
+async function start(mode: Mode, { fd, fdType }: ServiceSocket): Promise<Server> {
+  setCloseOnExec(fd, false);
   const process = startFunction(import.meta, serve, {
-    arg: { mode, fd: socket.fd },
+    arg: { mode, fd, fdType },
     prefix: withOpenFileLimit(70),
   });
-  setCloseOnExec(socket.fd, true);
+  setCloseOnExec(fd, true);
   await process.prints(/serving\n/);
   return {
     process,
-    port: socket.port,
     async statistics() {
       process.signal("SIGWINCH");
       return JSON.parse((await process.prints(/\{.*\}/))[0]);
@@ -72,7 +83,7 @@ async function start(mode: Mode, socket = inetSocket()): Promise<Server> {
 
 /** What a client gets: the pid of a server, or how it was turned away. */
 async function ask(mode: Mode, port: number): Promise<string> {
-  if (mode === "http") {
+  if (HTTP_MODES.has(mode)) {
     using client = await HttpClient.connect(port);
     const { status, headers, body } = await client.get("/");
     if (status === 200) return body;
@@ -87,13 +98,13 @@ async function ask(mode: Mode, port: number): Promise<string> {
 }
 
 for (const mode of MODES) {
-  const turnedAway = mode === "http" ? "503 close" : "the end";
+  const turnedAway = HTTP_MODES.has(mode) ? "503 close" : "the end";
 
   Deno.test(`a server (${mode}) without descriptors turns clients away cleanly, and serves again`, async () => {
     const socket = inetSocket();
     await using server = await start(mode, socket);
     closeFd(socket.fd);
-    const { process, port } = server, pid = `${process.pid}`;
+    const { process } = server, { port } = socket, pid = `${process.pid}`;
     assertEquals(await ask(mode, port), pid);
     await eventually(async () => (await server.statistics()).open === 0, { what: "its end" });
     process.signal("SIGUSR2");
@@ -114,7 +125,7 @@ for (const mode of MODES) {
   });
 }
 
-for (const mode of ["coroutine", "aio", "http"] as const) {
+for (const mode of ["coroutine", "aio", "http", "serveNode"] as const) {
   Deno.test(`a server (${mode}) without descriptors leaves clients to another one that has some`, async () => {
     const socket = inetSocket();
     await using full = await start(mode, socket);
@@ -135,7 +146,7 @@ Deno.test("serveHttp() survives shortage after shortage, without a leak and with
   const socket = inetSocket();
   await using server = await start("http", socket);
   closeFd(socket.fd);
-  const { process, port } = server, pid = `${process.pid}`;
+  const { process } = server, { port } = socket, pid = `${process.pid}`;
   using kept = await HttpClient.connect(port);
   assertEquals((await kept.get("/")).body, pid);
   const descriptors = () => [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
@@ -159,3 +170,41 @@ Deno.test("serveHttp() survives shortage after shortage, without a leak and with
   assertGreater(before, 10);
   assertLess(threads(), threadsBefore + 2);
 });
+
+/** Sets the limit of open files of a process that runs. */
+async function limitOpenFiles(pid: number, count: number): Promise<void> {
+  const limit = new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${count}:`] });
+  assert((await limit.output()).success);
+}
+
+for (const kind of ["inet", "unix"] as const) {
+  Deno.test(`serveNode() serves again after it had no descriptors for its clients (${kind})`, async () => {
+    using dir = new TempDir();
+    const socket = kind === "inet" ? inetSocket() : unixSocket(dir.file("socket"));
+    await using server = await start("serveNode", socket);
+    closeFd(socket.fd);
+    const { pid } = server.process;
+    const target = "path" in socket.addr ? socket.addr.path : socket.addr.port;
+    const open = async () => (await server.statistics()).open;
+    for (let round = 1; round <= 3; round++) {
+      {
+        using first = await HttpClient.connect(target);
+        assertEquals((await first.get("/")).body, `${pid}`);
+      }
+      await eventually(async () => await open() === 0, { what: "its end" });
+      const used = [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+      await limitOpenFiles(pid, used + 6);
+      const clients = await Promise.all(
+        Array.from({ length: 12 }, () => HttpClient.connect(target)),
+      );
+      await server.process.complains(/Cannot accept a connection: .*EMFILE/);
+      clients.forEach((client) => client[Symbol.dispose]());
+      await limitOpenFiles(pid, 70);
+      assertGreater((await server.statistics()).errors, round - 1);
+    }
+    const since = performance.now();
+    using last = await HttpClient.connect(target);
+    assertEquals((await last.get("/")).body, `${pid}`);
+    assertLess(performance.now() - since, 1_000);
+  });
+}
