@@ -9,6 +9,7 @@
  */
 import { closeFd, isPipe, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
 import { ECONNREFUSED, ENOENT, SysError } from "./errors.ts";
+import { type FileAccess, setFileAccess } from "./file_access.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -65,6 +66,8 @@ export interface OpenedListener {
  * other kind, is left alone and is an error.
  *
  * @param address Where to listen.
+ * @param access Mode and owner of the file that is made for it, before anybody can connect. A named
+ * pipe that is there already is left as it is. Without it: the umask decides.
  * @returns The descriptor.
  * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
  * @throws {Deno.errors.PermissionDenied} When a directory on the way to a path can't be searched.
@@ -72,14 +75,14 @@ export interface OpenedListener {
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
  * @throws {Error} When the path is a file of another kind, or a socket that is served.
  */
-export function openListener(address: ListenAddress): OpenedListener {
+export function openListener(address: ListenAddress, access?: FileAccess): OpenedListener {
   switch (address.kind) {
     case "inet":
       return { fd: listenInet(address) };
     case "unix":
-      return listenUnix(address.path);
+      return listenUnix(address.path, access);
     case "fifo":
-      return openFifo(address.path);
+      return openFifo(address.path, access);
   }
 }
 
@@ -126,14 +129,28 @@ export function setReusePort(fd: number): void {
   setIntOption(fd, SOL_SOCKET, SO_REUSEPORT);
 }
 
-function listenUnix(path: string): OpenedListener {
+function listenUnix(path: string, access?: FileAccess): OpenedListener {
   const address = encodeUnixAddress(path);
   removeStaleSocket(path, address);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
     bind(fd, { address, subject: path });
-    listen(fd, path);
-    return { fd, socketFile: fileAt(path) };
+    const socketFile = fileAt(path);
+    return removingOnError(socketFile, () => {
+      // Until listen(2) nobody can connect.
+      if (access !== undefined) setFileAccess(socketFile, access);
+      listen(fd, path);
+      return { fd, socketFile };
+    });
   });
+}
+
+function removingOnError<T>(file: SocketFile, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    removeSocketFile(file);
+    throw error;
+  }
 }
 
 function fileAt(path: string): SocketFile {
@@ -172,10 +189,12 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
   );
 }
 
-function openFifo(path: string): OpenedListener {
+function openFifo(path: string, access?: FileAccess): OpenedListener {
   const found = lstatIfThere(path);
   if (found === undefined) {
-    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), 0o666));
+    // Nobody else opens it before it has its mode.
+    const mode = access === undefined ? 0o666 : 0o600;
+    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), mode));
   } else if (!found.isFifo) {
     throw new Error(
       `Cannot open "${path}": found a file of another kind, expected a named pipe or a free path`,
@@ -186,7 +205,14 @@ function openFifo(path: string): OpenedListener {
     { syscall: "open", subject: path },
     () => libc().open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0),
   );
-  return found === undefined ? { fd, madeFifo: fileAt(path) } : { fd };
+  if (found !== undefined) return { fd };
+  return closingOnError(fd, () => {
+    const madeFifo = fileAt(path);
+    return removingOnError(madeFifo, () => {
+      if (access !== undefined) setFileAccess(madeFifo, access);
+      return { fd, madeFifo };
+    });
+  });
 }
 
 function lstatIfThere(path: string): Deno.FileInfo | undefined {
