@@ -133,10 +133,14 @@ function listenUnix(path: string, access?: FileAccess): OpenedListener {
   const address = encodeUnixAddress(path);
   removeStaleSocket(path, address);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
+    // The file that bind(2) makes gets no more than the socket has. Whoever could pass a wider mode
+    // here would connect if listen(2) came between the look at the mode and the one at the socket.
+    if (access?.mode !== undefined) {
+      unwrap({ syscall: "fchmod", subject: path }, () => libc().fchmod(fd, 0));
+    }
     bind(fd, { address, subject: path });
     const socketFile = fileAt(path);
     return removingOnError(socketFile, () => {
-      // Until listen(2) nobody can connect.
       if (access !== undefined) setFileAccess(socketFile, access);
       listen(fd, path);
       return { fd, socketFile };

@@ -115,6 +115,8 @@ export const SYMBOLS = {
   getgrouplist: { parameters: ["buffer", "u32", "buffer", "buffer"], result: "i32" },
   // int chmod(const char *pathname, mode_t mode);
   chmod: { parameters: ["buffer", "u32"], result: "i32" },
+  // int fchmod(int fd, mode_t mode);
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
   // int chown(const char *pathname, uid_t owner, gid_t group);
   chown: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   // int setgid(gid_t gid);
