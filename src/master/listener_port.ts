@@ -7,11 +7,11 @@ import type { Endpoint } from "../config/address.ts";
 import type { ServiceEndpoint } from "../config/service.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { type FileAccess, setFileAccess } from "../os/file_access.ts";
 import { ownerOf } from "../os/identity.ts";
 import { refuseConnections } from "../os/listen_queue.ts";
 import { joinGroup, openGroup, steerGroup } from "../os/reuseport.ts";
 import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
+import { type FileAccess, setFileAccess } from "../os/socket_file.ts";
 import type { SocketAccess } from "./socket_owner.ts";
 
 /** What the listeners of an address are opened for. */

@@ -9,7 +9,6 @@
  */
 import { closeFd, isPipe, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
 import { ECONNREFUSED, ENOENT, SysError } from "./errors.ts";
-import { type FileAccess, setFileAccess } from "./file_access.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -21,6 +20,16 @@ import {
 } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
+import {
+  type FileAccess,
+  lstatIfThere,
+  removeSocketFile,
+  setFileAccess,
+  type SocketFile,
+  socketFileAt,
+} from "./socket_file.ts";
+
+export { removeSocketFile, type SocketFile };
 
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEPTCONN = 30;
@@ -38,16 +47,6 @@ export type ListenAddress =
   | { readonly kind: "inet"; readonly hostname: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string }
   | { readonly kind: "fifo"; readonly path: string };
-
-/** A path that a listener made, by which it is known again before it is removed. */
-export interface SocketFile {
-  /** The path as it was bound. */
-  readonly path: string;
-  /** Device and inode at that time. */
-  readonly dev: number;
-  /** See `dev`. */
-  readonly ino: number;
-}
 
 /** A listening descriptor, and the file that it made, if it made one. */
 export interface OpenedListener {
@@ -139,7 +138,7 @@ function listenUnix(path: string, access?: FileAccess): OpenedListener {
       unwrap({ syscall: "fchmod", subject: path }, () => libc().fchmod(fd, 0));
     }
     bind(fd, { address, subject: path });
-    const socketFile = fileAt(path);
+    const socketFile = socketFileAt(path);
     return removingOnError(socketFile, () => {
       if (access !== undefined) setFileAccess(socketFile, access);
       listen(fd, path);
@@ -155,11 +154,6 @@ function removingOnError<T>(file: SocketFile, use: () => T): T {
     removeSocketFile(file);
     throw error;
   }
-}
-
-function fileAt(path: string): SocketFile {
-  const { dev, ino } = Deno.lstatSync(path);
-  return { path, dev, ino: ino ?? 0 };
 }
 
 /** Makes way for bind(2), which fails on any existing path. */
@@ -211,33 +205,12 @@ function openFifo(path: string, access?: FileAccess): OpenedListener {
   );
   if (found !== undefined) return { fd };
   return closingOnError(fd, () => {
-    const madeFifo = fileAt(path);
+    const madeFifo = socketFileAt(path);
     return removingOnError(madeFifo, () => {
       if (access !== undefined) setFileAccess(madeFifo, access);
       return { fd, madeFifo };
     });
   });
-}
-
-function lstatIfThere(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Removes a socket file or a named pipe, if it is still the one that was made: by now another process may have
- * put its own in the same place. To be called before the listener is closed: as long as it is open,
- * no other file can get its inode number.
- *
- * @param file What {@linkcode openListener} returned.
- */
-export function removeSocketFile(file: SocketFile): void {
-  const found = lstatIfThere(file.path);
-  if (found?.dev === file.dev && found.ino === file.ino) Deno.removeSync(file.path);
 }
 
 /**

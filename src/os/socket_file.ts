@@ -1,16 +1,26 @@
 /**
- * Who may use a socket file or a named pipe: its mode and its owner.
+ * The socket files and named pipes that listeners make: how each is known again, who may use it, and
+ * its end.
  *
  * @module
  */
 import { closeFd, O_CLOEXEC } from "./descriptor.ts";
 import { cString, libc, unwrap } from "./libc.ts";
-import type { SocketFile } from "./socket.ts";
 
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000, O_PATH = 0o10000000;
 /** What leaves an owner as it is (chown(2)). */
 const UNCHANGED = 2 ** 32 - 1;
 const MODE_BITS = 0o7777;
+
+/** A path that a listener made, by which it is known again before it is changed or removed. */
+export interface SocketFile {
+  /** The path as it was bound. */
+  readonly path: string;
+  /** Device and inode at that time. */
+  readonly dev: number;
+  /** See `dev`. */
+  readonly ino: number;
+}
 
 /** What is to be changed; all else stays as it is. */
 export interface FileAccess {
@@ -57,4 +67,43 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
   } finally {
     closeFd(fd);
   }
+}
+
+/**
+ * The file at a path, to be known again.
+ *
+ * @param path The path, at which somebody has just made one.
+ * @throws {Deno.errors.NotFound} When there is none any more.
+ */
+export function socketFileAt(path: string): SocketFile {
+  const { dev, ino } = Deno.lstatSync(path);
+  return { path, dev, ino: ino ?? 0 };
+}
+
+/**
+ * What there is at a path, a link being a link.
+ *
+ * @param path The path.
+ * @returns Undefined where there is nothing.
+ * @throws {Deno.errors.PermissionDenied} When a directory on the way can't be searched.
+ */
+export function lstatIfThere(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Removes a socket file or a named pipe, if it is still the one that was made: by now another process may have
+ * put its own in the same place. To be called before the listener is closed: as long as it is open,
+ * no other file can get its inode number.
+ *
+ * @param file What `openListener` returned.
+ */
+export function removeSocketFile(file: SocketFile): void {
+  const found = lstatIfThere(file.path);
+  if (found?.dev === file.dev && found.ino === file.ino) Deno.removeSync(file.path);
 }

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { SysError } from "../../src/os/errors.ts";
-import { setFileAccess } from "../../src/os/file_access.ts";
 import { openListener, removeSocketFile } from "../../src/os/socket.ts";
+import { setFileAccess } from "../../src/os/socket_file.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
