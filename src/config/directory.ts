@@ -32,6 +32,12 @@ export interface DirectoryResult {
   readonly warnings: readonly Problem[];
 }
 
+/**
+ * Tells whether the settings of a path can be trusted: the directory, and each settings file that is
+ * read.
+ */
+export type Distrust = (path: string) => readonly Problem[];
+
 /** What a `.gcf` may give, be it for every service, for the master, or for every server. */
 const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
   inherited === true || scopes.includes("master") || scopes.includes("server")
@@ -47,16 +53,16 @@ const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
  *
  * @param dir The directory, as it was given: file names in messages and in services begin with it.
  * @param options `cwd`: the absolute directory that relative addresses start from. `check`: what else
- * to look at in each service.
+ * to look at in each service. `distrust`: finds paths that must not be trusted.
  * @returns The services, the shared settings, and what is wrong.
  */
 export function loadConfigDirectory(
   dir: string,
-  options: { readonly cwd: string; readonly check?: ServiceCheck },
+  options: { readonly cwd: string; readonly check?: ServiceCheck; readonly distrust?: Distrust },
 ): DirectoryResult {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
-  const files = listFiles(dir, { problems, warnings });
+  const files = listFiles(dir, { problems, warnings, distrust: options.distrust });
 
   const globals = files.gcf.flatMap(({ path }) => gather(problems, () => readCfFile(path)) ?? []);
   const shared = new Config().load(globals);
@@ -92,13 +98,15 @@ export function loadConfigDirectory(
  * Needs the permission to read the directory and its files.
  *
  * @param dir The directory.
+ * @param distrust Finds paths that must not be trusted.
  * @returns The settings.
- * @throws {ConfigError} When the directory or one of the files can't be read; it names them all.
+ * @throws {ConfigError} When the directory or one of the files can't be read or trusted; it names
+ * them all.
  */
-export function loadGlobalSettings(dir: string): Config {
+export function loadGlobalSettings(dir: string, distrust?: Distrust): Config {
   const problems: Problem[] = [];
   const config = new Config();
-  for (const { path } of listFiles(dir, { problems, warnings: [] }).gcf) {
+  for (const { path } of listFiles(dir, { problems, warnings: [], distrust }).gcf) {
     gather(problems, () => config.loadFile(path));
   }
   if (problems.length > 0) throw new ConfigError(problems);
@@ -142,9 +150,15 @@ interface ListedFile {
 /** Lists the settings files of a directory by extension, each list sorted by name. */
 function listFiles(
   dir: string,
-  found: { readonly problems: Problem[]; readonly warnings: Problem[] },
+  found: {
+    readonly problems: Problem[];
+    readonly warnings: Problem[];
+    readonly distrust?: Distrust;
+  },
 ): { readonly cf: readonly ListedFile[]; readonly gcf: readonly ListedFile[] } {
   const lists: Record<string, ListedFile[]> = { cf: [], gcf: [] };
+  const { distrust = () => [] } = found;
+  found.problems.push(...distrust(dir));
   const base = dir.length > 1 && dir.endsWith("/") ? dir.slice(0, -1) : dir;
   try {
     if (!Deno.statSync(dir).isDirectory) throw new Deno.errors.NotADirectory();
@@ -159,6 +173,7 @@ function listFiles(
         found.warnings.push({ file: path, message: cannot("read settings file", path, about) });
       } else {
         lists[extension].push({ name, path });
+        found.problems.push(...distrust(path));
       }
     }
   } catch (error) {

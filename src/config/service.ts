@@ -37,12 +37,15 @@ import {
   SERVER_RELOAD_STEP,
   SERVER_SERVICE,
   SERVER_SOAK,
+  SERVER_SOCKET_MODE,
+  SERVER_SOCKET_OWNER,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   SERVER_USER,
   type ServerBalance,
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
+import type { SocketOwner } from "./socket_access.ts";
 import { readSupervision, type Supervision } from "./supervision.ts";
 
 /** One address of a service. */
@@ -92,6 +95,10 @@ export interface ServiceConfig {
   readonly protocol: ServerProtocol;
   /** The flags with which Deno runs its script. */
   readonly permissions: readonly string[];
+  /** The mode of its socket files. */
+  readonly socketMode?: number;
+  /** To whom its socket files belong. */
+  readonly socketOwner?: SocketOwner;
   /** The user that its processes become; a name or a number. */
   readonly user?: string;
   /** The group that its processes become; a name or a number. */
@@ -196,6 +203,7 @@ export function parseServiceConfig(
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
   const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
+  const socketMode = read(SERVER_SOCKET_MODE), socketOwner = read(SERVER_SOCKET_OWNER);
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
@@ -205,6 +213,8 @@ export function parseServiceConfig(
     balance: read(SERVER_BALANCE),
     protocol: read(SERVER_PROTOCOL),
     permissions: read(SERVER_PERMISSIONS),
+    ...(socketMode === undefined ? {} : { socketMode }),
+    ...(socketOwner === undefined ? {} : { socketOwner }),
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
     ...(chroot === undefined ? {} : { chroot }),

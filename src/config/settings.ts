@@ -18,6 +18,7 @@ import {
 } from "./log_target.ts";
 import { parsePermissions, PERMISSIONS_FORM } from "./permissions.ts";
 import type { Setting } from "./setting.ts";
+import { SOCKET_MODE, SOCKET_OWNER, type SocketOwner } from "./socket_access.ts";
 import {
   BYTE_LIMIT,
   FLAG,
@@ -341,6 +342,28 @@ export const SERVER_CHROOT: Setting<string | undefined> = define({
   doc:
     "The root directory of the server, from the moment of server-user on. What it imports later " +
     "must be in it.",
+});
+
+/** `server-socket-mode`: who may connect to the unix sockets of a service. */
+export const SERVER_SOCKET_MODE: Setting<number | undefined> = define({
+  name: "server-socket-mode",
+  scopes: ["service"],
+  kind: SOCKET_MODE,
+  inherited: true,
+  doc: "The mode of the unix sockets that the master makes for the service, and of its new named " +
+    "pipes, from before anybody can connect on. Without it: what the umask leaves. Sockets that " +
+    "were given to the master are left alone.",
+});
+
+/** `server-socket-owner`: to whom the unix sockets of a service belong. */
+export const SERVER_SOCKET_OWNER: Setting<SocketOwner | undefined> = define({
+  name: "server-socket-owner",
+  scopes: ["service"],
+  kind: SOCKET_OWNER,
+  inherited: true,
+  doc:
+    "The owner of these sockets and pipes. A user alone leaves the group as it is. Another user " +
+    "than its own is for a master that runs as root.",
 });
 
 /** `master-chroot`: the root of the server's processes. */

@@ -18,6 +18,7 @@ import {
 } from "../config/settings.ts";
 import { configureLog } from "../log/log.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load_services.ts";
+import { distrustedFiles } from "./trust.ts";
 
 /** A configuration as it was found. */
 export interface Candidate extends LoadedServices {
@@ -55,6 +56,7 @@ export class MasterConfiguration {
   async load(): Promise<Candidate> {
     const loaded = await loadServices(this.#source);
     const problems = [...loaded.problems];
+    problems.push(...distrustedFiles(this.#args, this.#source.lookup));
     const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
     problems.push(...checkSettings(own, MASTER_SETTINGS));
     return { ...loaded, problems, settings: new Config().merge(loaded.shared).merge(own) };

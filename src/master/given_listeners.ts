@@ -13,6 +13,7 @@ import type { ServiceEndpoint } from "../config/service.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import type { GivenListener } from "./activation.ts";
 import type { ListenerPort, OpenOptions } from "./listener_port.ts";
+import type { SocketAccess } from "./socket_owner.ts";
 
 /** Whether a given listener fits an address. */
 type Fit = (given: GivenListener, wanted: ServiceEndpoint) => boolean;
@@ -105,6 +106,16 @@ export class GivenListeners implements ListenerPort {
    */
   refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean {
     return !this.isGiven(listener) && this.#port.refuse(listener, kind);
+  }
+
+  /**
+   * See {@linkcode ListenerPort}. The file of a given one is its giver's.
+   *
+   * @param listener What `open` returned.
+   * @param access What its file is to have.
+   */
+  protect(listener: OpenedListener, access: SocketAccess): void {
+    if (!this.isGiven(listener)) this.#port.protect(listener, access);
   }
 
   /**

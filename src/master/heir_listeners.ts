@@ -41,6 +41,8 @@ export function heirListeners(
   const borrowed = new Map<OpenedListener, string>();
   /** To which slots connections are to come; until the takeover the old master decides that. */
   const steered = new Map<string, () => void>();
+  /** What the files of borrowed ones are to have; until the takeover the old master decides that. */
+  const protectedFiles = new Map<OpenedListener, () => void>();
   const lend = (key: string, slots: readonly OpenedListener[]): void => {
     groups.set(key, slots);
     for (const listener of slots) borrowed.set(listener, key);
@@ -51,6 +53,7 @@ export function heirListeners(
     if (key === undefined) return false;
     borrowed.delete(listener);
     steered.delete(key);
+    protectedFiles.delete(listener);
     unclaimed.set(key, groups.get(key)!);
     return true;
   };
@@ -79,6 +82,11 @@ export function heirListeners(
     isHeldElsewhere: (listener) =>
       foreign.has(listener) || borrowed.has(listener) || port.isHeldElsewhere(listener),
     refuse: (listener, kind) => !borrowed.has(listener) && port.refuse(listener, kind),
+    protect(listener, access) {
+      if (borrowed.has(listener)) {
+        protectedFiles.set(listener, () => port.protect(listener, access));
+      } else port.protect(listener, access);
+    },
     close: (listener) => returned(listener) || port.close(listener),
     discard: (listener) => returned(listener) || port.discard(listener),
     leave: (listener) => port.leave(listener),
@@ -87,6 +95,8 @@ export function heirListeners(
       borrowed.clear();
       steered.values().forEach((steer) => steer());
       steered.clear();
+      protectedFiles.values().forEach((protect) => protect());
+      protectedFiles.clear();
       for (const listener of [...unclaimed.values()].flat()) port[others](listener);
       unclaimed.clear();
     },

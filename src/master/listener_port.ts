@@ -5,10 +5,14 @@
  */
 import type { Endpoint } from "../config/address.ts";
 import type { ServiceEndpoint } from "../config/service.ts";
+import { zinfo } from "../log/log.ts";
 import { closeFd } from "../os/descriptor.ts";
+import { ownerOf } from "../os/identity.ts";
 import { refuseConnections } from "../os/listen_queue.ts";
 import { joinGroup, openGroup, steerGroup } from "../os/reuseport.ts";
 import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
+import { type FileAccess, setFileAccess } from "../os/socket_file.ts";
+import type { SocketAccess } from "./socket_owner.ts";
 
 /** What the listeners of an address are opened for. */
 export interface OpenOptions {
@@ -19,6 +23,8 @@ export interface OpenOptions {
   readonly wanted: readonly ServiceEndpoint[];
   /** How many sockets, each with a queue of its own; without it one, whose queue all share. */
   readonly slots?: number;
+  /** Mode and owner of the file that is made for it; without it as the umask says. */
+  readonly access?: SocketAccess;
 }
 
 /** The system calls that the table of listeners makes. */
@@ -65,6 +71,14 @@ export interface ListenerPort {
    * @returns Whether that makes sense; not so where somebody else goes on with it.
    */
   refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean;
+  /**
+   * Changes mode and owner of the file that a listener made, if it made one. What can't be changed is
+   * told in the log.
+   *
+   * @param listener The listener.
+   * @param access What they are to be.
+   */
+  protect(listener: OpenedListener, access: SocketAccess): void;
   /** Closes a listener and removes the socket file that it made. */
   close(listener: OpenedListener): void;
   /** Closes a listener that nobody has used, and removes whatever it made. */
@@ -77,10 +91,10 @@ export interface ListenerPort {
 
 /** The real system calls. */
 export const systemListeners: ListenerPort = {
-  open(endpoint, { slots }) {
+  open(endpoint, { slots, access }) {
     return endpoint.kind === "inet" && slots !== undefined
       ? openGroup(endpoint, slots).map((fd) => ({ fd }))
-      : [openListener(endpoint)];
+      : [openListener(endpoint, access && fileAccessOf(access))];
   },
   extend(slots, count) {
     return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ({ fd }));
@@ -96,6 +110,16 @@ export const systemListeners: ListenerPort = {
     refuseConnections(fd);
     return true;
   },
+  protect({ socketFile, madeFifo }, access) {
+    const file = socketFile ?? madeFifo;
+    if (file === undefined) return;
+    try {
+      setFileAccess(file, fileAccessOf(access));
+    } catch (error) {
+      // The service runs on: somebody has removed the file, or the user that it is to belong to.
+      zinfo("warning:", (error as Error).message);
+    }
+  },
   close({ fd, socketFile }) {
     if (socketFile !== undefined) removeSocketFile(socketFile);
     closeFd(fd);
@@ -106,3 +130,7 @@ export const systemListeners: ListenerPort = {
   },
   leave: ({ fd }) => closeFd(fd),
 };
+
+function fileAccessOf({ mode, owner }: SocketAccess): FileAccess {
+  return { ...(mode !== undefined && { mode }), ...(owner && ownerOf(owner)) };
+}

@@ -18,6 +18,7 @@ import type { OpenedListener } from "../os/socket.ts";
 import type { ListenerPort } from "./listener_port.ts";
 import { refusalOf } from "./listener_refusal.ts";
 import { slotsOf } from "./slots.ts";
+import { socketAccessOf } from "./socket_owner.ts";
 
 /** A change of the table that has been prepared. Exactly one of its functions is to be called. */
 export interface ListenerChange {
@@ -138,6 +139,7 @@ export class ListenerTable {
     const problems: Problem[] = [];
     const all = services.flatMap((service) => service.endpoints);
     for (const service of services) {
+      const access = socketAccessOf(service);
       for (const named of service.endpoints) {
         const { endpoint: { key, kind }, endpoint, origin } = named;
         // One that is named twice is a problem of the configuration, and told as such.
@@ -148,7 +150,7 @@ export class ListenerTable {
           added.set(
             key,
             entry.slots.length === 0
-              ? this.port.open(endpoint, { wanted: all, slots })
+              ? this.port.open(endpoint, { wanted: all, slots, ...(access && { access }) })
               : this.#extend(entry, wanted),
           );
           prepared.set(key, { ...entry, wanted });
@@ -182,14 +184,18 @@ export class ListenerTable {
   }
 
   /**
-   * Says that a service is in force: its listeners are no longer on trial.
+   * Says that a service is in force: its listeners are no longer on trial, and their files have the
+   * mode and owner that it asks for.
    *
    * @param service The service.
    */
   keep(service: ServiceConfig): void {
+    const access = socketAccessOf(service);
     for (const { endpoint } of service.endpoints) {
       const entry = this.#open.get(endpoint.key);
-      if (entry !== undefined) entry.inForce = entry.wanted = slotsOf(service, endpoint) ?? 1;
+      if (entry === undefined) continue;
+      entry.inForce = entry.wanted = slotsOf(service, endpoint) ?? 1;
+      if (access !== undefined) entry.slots.forEach((one) => this.port.protect(one, access));
     }
   }
 

@@ -23,6 +23,8 @@ import {
   requireRoot,
 } from "./program.ts";
 import { serverArguments } from "./server_argv.ts";
+import { requireSocketOwner } from "./socket_owner.ts";
+import { distrustOf, requireTrustedCommand } from "./trust.ts";
 
 /** What was found. */
 export interface LoadedServices {
@@ -101,6 +103,7 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
   const { globals, ...found } = loadConfigDirectory(directory, {
     cwd: source.cwd,
     check: (service) => programProblems(service, source),
+    distrust: (path) => distrustOf(path, source.lookup),
   });
   const warnings = [...found.warnings];
   if (found.services.length === 0) {
@@ -115,7 +118,10 @@ async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<Lo
   const problems: Problem[] = [];
   const shared = gather(
     problems,
-    () => directory === undefined ? new Config() : loadGlobalSettings(directory),
+    () =>
+      directory === undefined
+        ? new Config()
+        : loadGlobalSettings(directory, (path) => distrustOf(path, source.lookup)),
   ) ?? new Config();
   problems.push(...checkSharedSettings(shared));
   const check = (service: ServiceConfig) => programProblems(service, source);
@@ -150,6 +156,7 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
   };
   const missing = check("server-command", () => programOf(service, source));
   const privileges = () => [
+    ...check("server-command", () => requireTrustedCommand(service, source)),
     ...check("server-permissions", () => requirePermissions(service)),
     ...check("server-user", () => requireUser(service, source)),
     ...check("server-group", () => requireGroup(service, source)),
@@ -157,6 +164,7 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
   ];
   return [
     ...missing,
+    ...check("server-socket-owner", () => requireSocketOwner(service, source)),
     ...check("master-chroot", () => requireRoot(service, source)),
     ...check("master-chroot", passOn),
     ...check("master-chdir", () => requireDirectory(service, source)),

@@ -12,16 +12,19 @@ import {
   readStrictly,
   replaceSettings,
 } from "../config/effective.ts";
+import { ConfigError } from "../config/errors.ts";
 import { renderHelp } from "../config/reference.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
 import { systemClock } from "../os/clock.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
+import { looseMode } from "../os/program_lookup.ts";
 import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
 import type { MasterServerHooks } from "./hooks.ts";
 import { Master } from "./master_server.ts";
 import { tryPidFile } from "./resources.ts";
+import { distrustedFiles } from "./trust.ts";
 import { ownCommand, splitUpgrade } from "./upgrade_command.ts";
 
 /**
@@ -82,6 +85,9 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   const { cwd, ...command } = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
   const parsed = parseArguments(args);
+  // They may say as whom the master is to run.
+  const distrusted = distrustedFiles(parsed, { looseMode });
+  if (distrusted.length > 0) throw new ConfigError(distrusted);
   replaceSettings(defaultConfig, commandLineSettings(parsed));
   // User, root and limits are the old master's already, and can't be changed twice.
   if (upgradeFd !== undefined) applyDirectory(defaultConfig);

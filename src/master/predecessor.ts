@@ -5,6 +5,7 @@
  */
 import { Channel } from "../ipc/channel.ts";
 import { type Message, ProtocolError } from "../ipc/protocol.ts";
+import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import type { InheritedListener, InheritMessage } from "../ipc/upgrade_messages.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd } from "../os/descriptor.ts";
@@ -47,8 +48,10 @@ export class Predecessor {
    * @param poller Watches it.
    * @param handlers Told of what the old master says.
    * @throws {SysError} When `fd` is no socket.
+   * @throws {ProtocolError} When its other end is neither this user's nor root's.
    */
   constructor(fd: number, poller: Poller, handlers: PredecessorHandlers) {
+    requireTrustedPeer(fd);
     this.#handlers = handlers;
     // It may end before anybody waits for it.
     this.#inherited.promise.catch(() => {});

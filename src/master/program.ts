@@ -9,7 +9,7 @@ import { cannot } from "../config/errors.ts";
 import { grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { ServerProtocol } from "../config/settings.ts";
-import type { Identity, Names } from "../os/identity.ts";
+import type { Identity, Names, Owner } from "../os/identity.ts";
 
 /** Files that are run by Deno rather than executed. */
 const SCRIPT = /\.[cm]?[jt]sx?$/;
@@ -32,6 +32,8 @@ export interface ProgramLookup {
   interpreterLine(path: string): string;
   /** What tells one version of a file from another; undefined where there is no file. */
   fileStamp(path: string): string | undefined;
+  /** See `src/os/program_lookup.ts`. */
+  looseMode(path: string): number | undefined;
   /** Whether the master may change the root directory. */
   mayChangeRoot(): boolean;
   /** Whether the master may start programs as any user. */
@@ -40,6 +42,10 @@ export interface ProgramLookup {
   identityOf(names: Names): Identity;
   /** Whether the master is this user already. */
   isIdentity(identity: Identity): boolean;
+  /** See `src/os/identity.ts`. */
+  ownerOf(names: Names): Owner;
+  /** Whether the master may give a file to an owner. */
+  mayGiveTo(owner: Owner): boolean;
 }
 
 /** Where to look. */
@@ -155,6 +161,7 @@ export function viewFrom(
     isExecutable: (path) => lookup.isExecutable(outside(path)),
     interpreterLine: (path) => lookup.interpreterLine(outside(path)),
     fileStamp: (path) => lookup.fileStamp(outside(path)),
+    looseMode: (path) => lookup.looseMode(outside(path)),
     changesRoot: root !== "",
   };
 }
@@ -168,8 +175,20 @@ export function viewFrom(
  */
 export function commandStamp(service: ServiceConfig, place: ProgramPlace): string {
   const view = viewFrom(service, place);
-  const files = new Set([programOf(service, place).path, ...service.command]);
-  return [...files].flatMap((path) => view.fileStamp(path) ?? []).join();
+  return commandFiles(service, place).map((path) => view.fileStamp(path)).join();
+}
+
+/**
+ * The files of a service's command: its program, and each of its words that is a file.
+ *
+ * @param service The service, whose program is there.
+ * @param place Where to look.
+ * @returns Their paths as the service's processes see them.
+ */
+export function commandFiles(service: ServiceConfig, place: ProgramPlace): string[] {
+  const view = viewFrom(service, place);
+  const words = new Set([programOf(service, place).path, ...service.command]);
+  return [...words].filter((path) => view.isFile(path));
 }
 
 function denoProgram(view: View): string {

@@ -6,9 +6,9 @@
 import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
 import { isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
-import { mayChangeRoot, mayChangeUser } from "../os/credentials.ts";
+import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../os/credentials.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
-import { identityOf, isIdentity } from "../os/identity.ts";
+import { identityOf, isIdentity, ownerOf } from "../os/identity.ts";
 import { execPath } from "../os/proc_self.ts";
 import {
   denoPath,
@@ -17,6 +17,7 @@ import {
   isDirectory,
   isExecutable,
   isFile,
+  looseMode,
   searchPath,
 } from "../os/program_lookup.ts";
 import { systemSpawner } from "../os/spawn.ts";
@@ -39,10 +40,13 @@ export function systemLookup(): ProgramLookup {
     isDirectory,
     interpreterLine,
     fileStamp,
+    looseMode,
     mayChangeRoot,
     mayChangeUser,
     identityOf,
     isIdentity,
+    ownerOf,
+    mayGiveTo,
   };
 }
 

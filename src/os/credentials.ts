@@ -6,11 +6,11 @@
  *
  * @module
  */
-import type { Identity } from "./identity.ts";
+import { type Identity, isOwnGroup, type Owner } from "./identity.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 import { keepProcSelf, readTextProcSelf } from "./proc_self.ts";
 
-const CAP_SETGID = 6n, CAP_SETUID = 7n, CAP_SYS_CHROOT = 18n;
+const CAP_CHOWN = 0n, CAP_SETGID = 6n, CAP_SETUID = 7n, CAP_SYS_CHROOT = 18n;
 
 /** Whether this process may change its root directory (capabilities(7)). */
 export function mayChangeRoot(): boolean {
@@ -20,6 +20,16 @@ export function mayChangeRoot(): boolean {
 /** Whether this process may become any user, with any groups. */
 export function mayChangeUser(): boolean {
   return hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
+}
+
+/**
+ * Whether this process may give a file of its own to an owner (chown(2)).
+ *
+ * @param owner The owner.
+ */
+export function mayGiveTo({ uid, gid }: Owner): boolean {
+  return hasCapability(CAP_CHOWN) ||
+    (uid === undefined || uid === Deno.uid()) && (gid === undefined || isOwnGroup(gid));
 }
 
 function hasCapability(number: bigint): boolean {

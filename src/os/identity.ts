@@ -34,6 +34,12 @@ export interface Names {
   readonly group?: string;
 }
 
+/** To whom a file is to belong; a part that is undefined stays as it is. */
+export interface Owner {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 /** There is no such user or group. */
 export class UnknownIdentityError extends TypeError {
   override readonly name = "UnknownIdentityError";
@@ -95,20 +101,55 @@ export function identityOf({ user: userName, group }: Names): Identity {
 }
 
 /**
+ * Works out to whom a file is to belong. A user alone says nothing of the group.
+ *
+ * @param names Whom.
+ * @returns The numbers.
+ * @throws {UnknownIdentityError} When there is no such user or group.
+ */
+export function ownerOf({ user, group }: Names): Owner {
+  return {
+    ...(user !== undefined && { uid: userNumber(user) }),
+    ...(group !== undefined && { gid: groupNumber(group) }),
+  };
+}
+
+/**
  * Whether this process is the one asked for already, with these groups and no others.
  *
  * @param identity Whom it should be.
  */
 export function isIdentity({ uid, gid, groups }: Identity): boolean {
-  const status = readTextProcSelf("status");
-  const numbers = (name: string) => {
-    const [line = ""] = new RegExp(`^${name}:[\\d\\s]*$`, "m").exec(status) ?? [];
-    return (line.match(/\d+/g) ?? []).map(Number);
-  };
+  const numbers = ownNumbers();
   const others = new Set([...numbers("Groups"), gid]);
   return (uid === undefined || numbers("Uid").every((own) => own === uid)) &&
     numbers("Gid").every((own) => own === gid) &&
     others.symmetricDifference(new Set([...groups, gid])).size === 0;
+}
+
+/**
+ * Whether this process has a group, as its first one or another.
+ *
+ * @param gid The group.
+ */
+export function isOwnGroup(gid: number): boolean {
+  const numbers = ownNumbers();
+  return numbers("Gid").includes(gid) || numbers("Groups").includes(gid);
+}
+
+/** What this process is, by the names of proc_pid_status(5). */
+function ownNumbers(): (name: "Uid" | "Gid" | "Groups") => number[] {
+  const status = readTextProcSelf("status");
+  return (name) => {
+    const [line = ""] = new RegExp(`^${name}:[\\d\\s]*$`, "m").exec(status) ?? [];
+    return (line.match(/\d+/g) ?? []).map(Number);
+  };
+}
+
+function userNumber(name: string): number {
+  const uid = findUser(name)?.uid ?? idNumber(name);
+  if (uid === undefined) throw new UnknownIdentityError("user", "no such user");
+  return uid;
 }
 
 function groupNumber(name: string): number {

@@ -57,6 +57,20 @@ export function fileStamp(path: string): string | undefined {
 }
 
 /**
+ * Tells of a file or directory that everybody may write to, where that matters: whoever changes what
+ * root runs or reads is root.
+ *
+ * @param path The path; a link stands for what it leads to.
+ * @returns The bits of its mode; undefined where not everybody may write to it, where there is nothing,
+ * and in every process that is not root's.
+ */
+export function looseMode(path: string): number | undefined {
+  if (Deno.uid() !== 0) return undefined;
+  const mode = (stat(path)?.mode ?? 0) & 0o7777;
+  return (mode & 0o002) === 0 ? undefined : mode;
+}
+
+/**
  * The first line of a script, which names its interpreter.
  *
  * @param path The path.

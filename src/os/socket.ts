@@ -20,6 +20,16 @@ import {
 } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
+import {
+  type FileAccess,
+  lstatIfThere,
+  removeSocketFile,
+  setFileAccess,
+  type SocketFile,
+  socketFileAt,
+} from "./socket_file.ts";
+
+export { removeSocketFile, type SocketFile };
 
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEPTCONN = 30;
@@ -38,16 +48,6 @@ export type ListenAddress =
   | { readonly kind: "unix"; readonly path: string }
   | { readonly kind: "fifo"; readonly path: string };
 
-/** A path that a listener made, by which it is known again before it is removed. */
-export interface SocketFile {
-  /** The path as it was bound. */
-  readonly path: string;
-  /** Device and inode at that time. */
-  readonly dev: number;
-  /** See `dev`. */
-  readonly ino: number;
-}
-
 /** A listening descriptor, and the file that it made, if it made one. */
 export interface OpenedListener {
   /** Non-blocking, close-on-exec, owned by the caller. */
@@ -65,6 +65,8 @@ export interface OpenedListener {
  * other kind, is left alone and is an error.
  *
  * @param address Where to listen.
+ * @param access Mode and owner of the file that is made for it, before anybody can connect. A named
+ * pipe that is there already is left as it is. Without it: the umask decides.
  * @returns The descriptor.
  * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
  * @throws {Deno.errors.PermissionDenied} When a directory on the way to a path can't be searched.
@@ -72,14 +74,14 @@ export interface OpenedListener {
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
  * @throws {Error} When the path is a file of another kind, or a socket that is served.
  */
-export function openListener(address: ListenAddress): OpenedListener {
+export function openListener(address: ListenAddress, access?: FileAccess): OpenedListener {
   switch (address.kind) {
     case "inet":
       return { fd: listenInet(address) };
     case "unix":
-      return listenUnix(address.path);
+      return listenUnix(address.path, access);
     case "fifo":
-      return openFifo(address.path);
+      return openFifo(address.path, access);
   }
 }
 
@@ -126,19 +128,32 @@ export function setReusePort(fd: number): void {
   setIntOption(fd, SOL_SOCKET, SO_REUSEPORT);
 }
 
-function listenUnix(path: string): OpenedListener {
+function listenUnix(path: string, access?: FileAccess): OpenedListener {
   const address = encodeUnixAddress(path);
   removeStaleSocket(path, address);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
+    // The file that bind(2) makes gets no more than the socket has. Whoever could pass a wider mode
+    // here would connect if listen(2) came between the look at the mode and the one at the socket.
+    if (access?.mode !== undefined) {
+      unwrap({ syscall: "fchmod", subject: path }, () => libc().fchmod(fd, 0));
+    }
     bind(fd, { address, subject: path });
-    listen(fd, path);
-    return { fd, socketFile: fileAt(path) };
+    const socketFile = socketFileAt(path);
+    return removingOnError(socketFile, () => {
+      if (access !== undefined) setFileAccess(socketFile, access);
+      listen(fd, path);
+      return { fd, socketFile };
+    });
   });
 }
 
-function fileAt(path: string): SocketFile {
-  const { dev, ino } = Deno.lstatSync(path);
-  return { path, dev, ino: ino ?? 0 };
+function removingOnError<T>(file: SocketFile, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    removeSocketFile(file);
+    throw error;
+  }
 }
 
 /** Makes way for bind(2), which fails on any existing path. */
@@ -172,10 +187,12 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
   );
 }
 
-function openFifo(path: string): OpenedListener {
+function openFifo(path: string, access?: FileAccess): OpenedListener {
   const found = lstatIfThere(path);
   if (found === undefined) {
-    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), 0o666));
+    // Nobody else opens it before it has its mode.
+    const mode = access === undefined ? 0o666 : 0o600;
+    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), mode));
   } else if (!found.isFifo) {
     throw new Error(
       `Cannot open "${path}": found a file of another kind, expected a named pipe or a free path`,
@@ -186,28 +203,14 @@ function openFifo(path: string): OpenedListener {
     { syscall: "open", subject: path },
     () => libc().open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0),
   );
-  return found === undefined ? { fd, madeFifo: fileAt(path) } : { fd };
-}
-
-function lstatIfThere(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Removes a socket file or a named pipe, if it is still the one that was made: by now another process may have
- * put its own in the same place. To be called before the listener is closed: as long as it is open,
- * no other file can get its inode number.
- *
- * @param file What {@linkcode openListener} returned.
- */
-export function removeSocketFile(file: SocketFile): void {
-  const found = lstatIfThere(file.path);
-  if (found?.dev === file.dev && found.ino === file.ino) Deno.removeSync(file.path);
+  if (found !== undefined) return { fd };
+  return closingOnError(fd, () => {
+    const madeFifo = socketFileAt(path);
+    return removingOnError(madeFifo, () => {
+      if (access !== undefined) setFileAccess(madeFifo, access);
+      return { fd, madeFifo };
+    });
+  });
 }
 
 /**

@@ -113,6 +113,12 @@ export const SYMBOLS = {
   getgrnam: { parameters: ["buffer"], result: "pointer" },
   // int getgrouplist(const char *user, gid_t group, gid_t *groups, int *ngroups);
   getgrouplist: { parameters: ["buffer", "u32", "buffer", "buffer"], result: "i32" },
+  // int chmod(const char *pathname, mode_t mode);
+  chmod: { parameters: ["buffer", "u32"], result: "i32" },
+  // int fchmod(int fd, mode_t mode);
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  // int chown(const char *pathname, uid_t owner, gid_t group);
+  chown: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   // int setgid(gid_t gid);
   setgid: { parameters: ["u32"], result: "i32" },
   // int setgroups(size_t size, const gid_t *list);

@@ -10,6 +10,7 @@ import {
   ProtocolError,
   type StartMessage,
 } from "../ipc/protocol.ts";
+import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
 import { serverLifecycle } from "./lifecycle.ts";
@@ -75,6 +76,7 @@ export class MasterLink {
    * @param handlers Told of what the master says.
    * @param options What can be replaced.
    * @throws {SysError} When `fd` is no socket.
+   * @throws {ProtocolError} When its other end is neither this user's nor root's.
    */
   constructor(
     fd: number,
@@ -196,5 +198,6 @@ export class MasterLink {
 
 function openChannel(fd: number, handlers: ChannelHandlers): Channel {
   setCloseOnExec(fd, true);
+  requireTrustedPeer(fd);
   return new Channel(fd, serverPoller, handlers);
 }

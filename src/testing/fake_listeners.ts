@@ -5,6 +5,7 @@
  */
 import type { Endpoint } from "../config/address.ts";
 import type { ListenerPort, OpenOptions } from "../master/listener_port.ts";
+import type { SocketAccess } from "../master/socket_owner.ts";
 import type { OpenedListener } from "../os/socket.ts";
 
 /** A port that opens nothing and remembers everything. */
@@ -19,6 +20,8 @@ export class FakeListeners implements ListenerPort {
   readonly chosen = new Map<string, readonly number[]>();
   /** The keys of those that were discarded rather than closed, in order. */
   readonly discarded: string[] = [];
+  /** The mode and owner of the last time that an address was protected, by its key. */
+  readonly access = new Map<string, SocketAccess>();
   #nextFd = 50;
 
   /** The keys of the open addresses, sorted, each once. */
@@ -76,6 +79,16 @@ export class FakeListeners implements ListenerPort {
   refuse({ fd }: OpenedListener): boolean {
     this.refused.add(this.addresses.get(fd)!);
     return true;
+  }
+
+  /**
+   * Takes note.
+   *
+   * @param listener What `open` returned.
+   * @param access What its file is to have.
+   */
+  protect({ fd }: OpenedListener, access: SocketAccess): void {
+    this.access.set(this.addresses.get(fd)!, access);
   }
 
   /**

@@ -24,11 +24,21 @@ export function fakeLookup(
   options: Partial<
     Pick<
       ProgramLookup,
-      "denoPath" | "selfPath" | "searchPath" | "mayChangeRoot" | "mayChangeUser"
+      | "denoPath"
+      | "selfPath"
+      | "searchPath"
+      | "mayChangeRoot"
+      | "mayChangeUser"
+      | "mayGiveTo"
+      | "looseMode"
     >
   > = {},
 ): ProgramLookup {
   const at = (path: string): FakeFile | undefined => files[path];
+  const number = (which: "user" | "group", name: string) => {
+    if (!IDS.has(name)) throw new UnknownIdentityError(which, `no such ${which}`);
+    return IDS.get(name)!;
+  };
   const isExecutable = (path: string) => typeof at(path) === "object";
   return {
     denoPath: "/opt/deno",
@@ -43,18 +53,20 @@ export function fakeLookup(
     },
     fileStamp: (path) =>
       at(path) === "directory" ? undefined : at(path) && JSON.stringify(at(path)),
+    looseMode: () => undefined,
     mayChangeRoot: () => true,
     mayChangeUser: () => true,
     identityOf({ user, group }) {
-      const number = (which: "user" | "group", name: string) => {
-        if (!IDS.has(name)) throw new UnknownIdentityError(which, `no such ${which}`);
-        return IDS.get(name)!;
-      };
       const uid = user === undefined ? undefined : number("user", user);
       const gid = group === undefined ? uid! : number("group", group);
       return { ...(uid !== undefined && { uid }), gid, groups: [gid] };
     },
     isIdentity: ({ uid }) => uid === IDS.get("self"),
+    ownerOf: ({ user, group }) => ({
+      ...(user !== undefined && { uid: number("user", user) }),
+      ...(group !== undefined && { gid: number("group", group) }),
+    }),
+    mayGiveTo: () => true,
     ...options,
   };
 }

@@ -41,6 +41,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-idle-exit": 0,
   "server-proc-min": 0,
   "server-protocol": "auto",
+  "server-socket-mode": undefined,
+  "server-socket-owner": undefined,
   "master-chroot": undefined,
   "master-chdir": undefined,
   "C": undefined,

@@ -99,3 +99,14 @@ Deno.test("heirListeners() let the old master say to which slots connections com
   heirs.own("leave");
   assertEquals(port.chosen.get(at.key), slots.slice(0, 2).map(({ fd }) => fd));
 });
+
+Deno.test("heirListeners() leave mode and owner of a file to the old master, until the takeover", () => {
+  const { port, heirs } = inherit("local:/run/a", "local:/run/b");
+  const [used, returned] = ["local:/run/a", "local:/run/b"].map((at) => open(heirs, at));
+  const own = open(heirs, "local:/run/c");
+  for (const one of [used, returned, own]) heirs.protect(one, { mode: 0o600 });
+  assertEquals([...port.access.keys()], ["unix:/run/c"]);
+  heirs.close(returned);
+  heirs.own("leave");
+  assertEquals([...port.access.keys()], ["unix:/run/c", "unix:/run/a"]);
+});

@@ -246,3 +246,14 @@ Deno.test("systemListeners refuse what is in the way and what leads nowhere, eac
     assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["file"]);
     assertEquals(Deno.readTextFileSync(file), "kept");
   }));
+
+Deno.test("ListenerTable.keep() protects the files of a service in force, and of no other", () => {
+  const { table, port } = tableWith("local:/run/a");
+  const settings = { "server-socket-mode": "0640", "server-socket-owner": "www:mail" };
+  const tried = serviceOf("x", { addresses: "local:/run/a local:/run/b", settings });
+  table.prepare([tried]).commit();
+  assertEquals(port.access.size, 0);
+  table.keep(tried);
+  const access = { mode: 0o640, owner: { user: "www", group: "mail" } };
+  assertEquals([...port.access], [["unix:/run/a", access], ["unix:/run/b", access]]);
+});

@@ -111,3 +111,32 @@ Deno.test("loadServices() refuses permissions for what is no script, and control
     "needs --allow-ffi, expected server-protocol = inherit or auto",
   ]);
 });
+
+Deno.test("loadServices() refuses what only a master of root's can give a socket to", async () => {
+  const lookup = fakeLookup(FILES, { mayGiveTo: ({ uid }) => uid === 1000 });
+  assertEquals(await problemsOf({ "server-socket-owner": "self" }, { lookup }), []);
+  assertEquals(await problemsOf({ "server-socket-owner": "www:mail" }, { lookup }), [
+    'a.cf:3: server-socket-owner: Cannot give a socket to "www:mail": not permitted, ' +
+    "expected a master that runs as root, or the master's own user and groups",
+  ]);
+  assertEquals(await problemsOf({ "server-socket-owner": "www:nobody" }, { lookup }), [
+    'a.cf:3: server-socket-owner: Cannot give a socket to "www:nobody": no such group, ' +
+    "expected a group of this system, or a number",
+  ]);
+});
+
+Deno.test("loadServices() refuses a program and a script that everybody may write to", async () => {
+  const lookup = fakeLookup(FILES, {
+    looseMode: (path) => ["/srv/server.ts", "/srv/imapd"].includes(path) ? 0o666 : undefined,
+  });
+  for (const [command, path] of [["server.ts", "server.ts"], ["./imapd -v", "./imapd"]]) {
+    assertEquals(await problemsOf({}, { command, lookup }), [
+      `a.cf:1: server-command: Cannot run "${path}": everybody may write to it (mode 0666), ` +
+      "expected a mode without write permission for others, since the master runs as root",
+    ]);
+  }
+  assertEquals(await problemsOf({}, { command: "deno run server.ts", lookup }), [
+    'a.cf:1: server-command: Cannot run "server.ts": everybody may write to it (mode 0666), ' +
+    "expected a mode without write permission for others, since the master runs as root",
+  ]);
+});

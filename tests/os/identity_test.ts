@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { findUser, identityOf, isIdentity, UnknownIdentityError } from "../../src/os/identity.ts";
+import {
+  findUser,
+  identityOf,
+  isIdentity,
+  isOwnGroup,
+  ownerOf,
+  UnknownIdentityError,
+} from "../../src/os/identity.ts";
 import { id } from "../support/credentials.ts";
 
 const numbers = (text: string) => text.split(" ").map(Number).sort((a, b) => a - b);
@@ -61,4 +68,19 @@ Deno.test("isIdentity() is true for this process, and for no other groups or use
   assert(!isIdentity({ ...own, uid: own.uid + 1 }));
   assert(!isIdentity({ ...own, gid: own.gid + 1 }));
   assert(!isIdentity({ ...own, groups: [...own.groups, 54321] }));
+});
+
+Deno.test("ownerOf() gives the numbers of names, and numbers as they are, and no group with a user", () => {
+  const { uid, gid } = identityOf({ user: "daemon" });
+  assertEquals(ownerOf({ user: "daemon" }), { uid });
+  assertEquals(ownerOf({ group: "daemon" }), { gid });
+  assertEquals(ownerOf({ user: "54321", group: "54322" }), { uid: 54321, gid: 54322 });
+  for (const names of [{ user: "no-such-user" }, { group: "no-such-group" }, { user: "-1" }]) {
+    assertThrows(() => ownerOf(names), UnknownIdentityError);
+  }
+});
+
+Deno.test("isOwnGroup() is true for the groups of this process", () => {
+  for (const gid of numbers(id("-G"))) assert(isOwnGroup(gid));
+  assert(!isOwnGroup(54321));
 });

@@ -1,0 +1,28 @@
+/**
+ * Whom a process obeys that has inherited a control socket.
+ *
+ * @module
+ */
+import { closeFd } from "../os/descriptor.ts";
+import { peerUid } from "../os/peer.ts";
+import { ProtocolError } from "./protocol.ts";
+
+const ROOT = 0;
+
+/**
+ * Makes sure that the other end of a control socket was made by this process's own user, or by root,
+ * as whom a master starts servers of other users.
+ *
+ * @param fd The socket. Borrowed, but closed where it is refused.
+ * @throws {ProtocolError} When it was made by anybody else.
+ * @throws {SysError} When it is no socket.
+ */
+export function requireTrustedPeer(fd: number): void {
+  const uid = peerUid(fd), own = Deno.uid();
+  if (uid === ROOT || uid === own) return;
+  closeFd(fd);
+  const expected = own === ROOT ? "root" : `root or user ${own}`;
+  throw new ProtocolError(
+    `Cannot obey descriptor ${fd}: its other end is user ${uid}'s, expected ${expected}`,
+  );
+}

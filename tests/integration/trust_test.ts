@@ -1,0 +1,86 @@
+/** What a master that runs as root refuses to trust: what everybody may write to. */
+import { assertEquals } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { Site } from "../support/master.ts";
+
+const IS_ROOT = Deno.uid() === 0;
+const REST = "expected a mode without write permission for others, since the master runs as root";
+const CONFIG = `${import.meta.dirname}/../../deno.json`;
+const SERVER = `${import.meta.dirname}/../support/servers/coroutine.ts`;
+
+/** A site whose server is a script of its own, and all that everybody may be let write to. */
+function prepare(site: Site) {
+  const port = site.port();
+  const script = site.dir.write("server.ts", `await import(${JSON.stringify(SERVER)});\n`);
+  site.write("a.cf", {
+    "server-command": `deno run -A --config ${CONFIG} ${script}`,
+    "server-service": `127.0.0.1:${port}`,
+  });
+  const extra = site.dir.write("extra.cf", "exit-after = 0\n");
+  return { port, script, extra };
+}
+
+for (const how of ["start", "reload"] as const) {
+  Deno.test(`a ${how} of root's master refuses each file that everybody may write to, and no other user's does`, async () => {
+    await using site = new Site();
+    const { port, script, extra } = prepare(site);
+    site.write("z.gcf", { "server-reload": "always" });
+    const loose = { "conf/a.cf": 0o666, "conf/z.gcf": 0o646, "conf": 0o777, "server.ts": 0o667 };
+    const spoil = () => {
+      for (const [name, mode] of Object.entries(loose)) Deno.chmodSync(site.dir.file(name), mode);
+    };
+    const expected = [
+      `DIR/conf: Cannot read settings from "DIR/conf": everybody may write to it (mode 0777), ${REST}`,
+      `DIR/conf/a.cf: Cannot read settings from "DIR/conf/a.cf": ` +
+      `everybody may write to it (mode 0666), ${REST}`,
+      'DIR/conf/a.cf:1: server-command: Cannot run "DIR/server.ts": ' +
+      `everybody may write to it (mode 0667), ${REST}`,
+      `DIR/conf/z.gcf: Cannot read settings from "DIR/conf/z.gcf": ` +
+      `everybody may write to it (mode 0646), ${REST}`,
+    ];
+    const lines = (text: string) => text.trimEnd().replaceAll(site.dir.path, "DIR").split("\n");
+    const args = ["-config", extra];
+    if (how === "reload" || !IS_ROOT) {
+      if (!IS_ROOT) spoil();
+      const master = await site.start({ args });
+      (await greeted(port)).close();
+      spoil();
+      if (IS_ROOT) assertEquals(lines(await master.reloadRefused()), expected);
+      else await master.reload();
+      (await greeted(port)).close();
+      await master.stop();
+    } else {
+      spoil();
+      const all = ["-C", site.conf, "-pid-file", site.pidFile, ...args];
+      const { code, stderr } = await site.run(all).ended();
+      assertEquals([code, lines(stderr)], [1, expected]);
+      // Whoever may write to these is known.
+      Deno.chmodSync(script, 0o775);
+      for (const name of ["conf", "conf/a.cf", "conf/z.gcf"]) {
+        Deno.chmodSync(site.dir.file(name), 0o775);
+      }
+      const master = await site.start({ args });
+      (await greeted(port)).close();
+      await master.stop();
+    }
+  });
+}
+
+Deno.test("root's master refuses a file of -config that everybody may write to before it obeys it", async () => {
+  await using site = new Site();
+  const { port, extra } = prepare(site);
+  Deno.writeTextFileSync(extra, "run-user = no-such-user\n");
+  Deno.chmodSync(extra, 0o666);
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, "-config", extra];
+  const { code, stderr } = await site.run(args).ended();
+  assertEquals(code, 1, stderr);
+  const found = `Cannot read settings from "${extra}": everybody may write to it (mode 0666)`;
+  assertEquals(stderr.startsWith(`${extra}: ${found}, ${REST}`), IS_ROOT, stderr);
+
+  // A directory above that everybody may write to, as /tmp is, says nothing of what is in it.
+  Deno.chmodSync(site.dir.path, 0o1777);
+  Deno.removeSync(extra);
+  const master = await site.start();
+  (await greeted(port)).close();
+  await master.stop();
+});
