@@ -4,8 +4,10 @@
  * @module
  */
 import type { FaultScenario } from "./fault.ts";
+import { fuzzScenario } from "./faults/fuzz.ts";
 import { blockedScenario, stoppedScenario } from "./faults/hangs.ts";
 import { killMasterScenario, killServersScenario } from "./faults/kills.ts";
+import { instantExitScenario, restartsScenario } from "./faults/restarts.ts";
 import type { Scenario } from "./scenario.ts";
 import { badReloads, badUpgrades } from "./scenarios/bad_versions.ts";
 import { burst, listeners, reload, reloadSlow } from "./scenarios/reloads.ts";
@@ -33,4 +35,7 @@ export const FAULTS: readonly FaultScenario[] = [
   killMasterScenario,
   stoppedScenario,
   blockedScenario,
+  instantExitScenario,
+  restartsScenario,
+  fuzzScenario,
 ];
