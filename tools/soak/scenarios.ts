@@ -4,9 +4,12 @@
  * @module
  */
 import type { FaultScenario } from "./fault.ts";
+import { clockScenario } from "./faults/clock.ts";
+import { diskFullScenario } from "./faults/disk.ts";
 import { fuzzScenario } from "./faults/fuzz.ts";
 import { blockedScenario, stoppedScenario } from "./faults/hangs.ts";
 import { killMasterScenario, killServersScenario } from "./faults/kills.ts";
+import { fdsCutScenario, forkFailsScenario, nofileScenario } from "./faults/limits.ts";
 import { instantExitScenario, restartsScenario } from "./faults/restarts.ts";
 import type { Scenario } from "./scenario.ts";
 import { badReloads, badUpgrades } from "./scenarios/bad_versions.ts";
@@ -36,6 +39,11 @@ export const FAULTS: readonly FaultScenario[] = [
   stoppedScenario,
   blockedScenario,
   instantExitScenario,
+  nofileScenario,
+  fdsCutScenario,
+  diskFullScenario,
   restartsScenario,
+  forkFailsScenario,
+  clockScenario,
   fuzzScenario,
 ];

@@ -85,7 +85,9 @@ async function killMaster({ site, amounts, showsAtMost, shows }: FaultStage) {
     const killedMs = performance.now();
     master.process.signal("SIGKILL");
     const since = () => performance.now() - killedMs;
-    const areGone = () => site.processes().length === 0;
+    // The guardian's sleep(1) is no server.
+    const isServer = (argv: readonly string[]) => argv.includes("-server-control");
+    const areGone = () => !site.processes().some(({ argv }) => isServer(argv));
     const orphans = eventually(areGone, { what: "the end of all servers" }).then(since);
     const areFree = () => targets.every((target) => listenerInode(target) === undefined);
     const ports = eventually(areFree, { what: "the addresses to be free" }).then(since);

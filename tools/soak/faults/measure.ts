@@ -84,9 +84,14 @@ export class Witness {
  *
  * @param pid Whose.
  * @param limit Such as `nofile=64`.
+ * @param options `prefix`: a command that runs another one as somebody else.
  */
-export function setLimit(pid: number, limit: string): void {
-  const args = ["--pid", `${pid}`, `--${limit}`];
-  const { success, stderr } = new Deno.Command("prlimit", { args }).outputSync();
+export function setLimit(
+  pid: number,
+  limit: string,
+  { prefix = [] }: { readonly prefix?: readonly string[] } = {},
+): void {
+  const [command, ...args] = [...prefix, "prlimit", "--pid", `${pid}`, `--${limit}`];
+  const { success, stderr } = new Deno.Command(command, { args }).outputSync();
   if (!success) throw new Error(`Cannot set ${limit}: ${new TextDecoder().decode(stderr)}`);
 }

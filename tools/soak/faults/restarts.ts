@@ -49,7 +49,7 @@ export const instantExitScenario: FaultScenario = {
 };
 
 /** How many processes are killed at once. */
-const BATCH = { c: 20, deno: 4 };
+const BATCH = { c: 50, deno: 5 };
 
 /** How long a batch may take to be replaced. */
 const BATCH_MS = 30_000;
