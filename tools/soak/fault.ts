@@ -5,7 +5,7 @@
  * @module
  */
 import { Site } from "../../tests/support/master.ts";
-import { type Amounts, type FaultAmounts } from "./amounts.ts";
+import type { Amounts, FaultAmounts } from "./amounts.ts";
 
 /** Something that was found. */
 export interface Figure {

@@ -7,7 +7,7 @@
  * @module
  */
 import { greeted } from "../../../tests/support/client.ts";
-import { MODES, pidIn } from "../../../tests/support/master.ts";
+import { pidIn } from "../../../tests/support/master.ts";
 import { eventually } from "../../../tests/support/wait.ts";
 import type { FaultScenario, FaultStage } from "../fault.ts";
 
@@ -67,7 +67,7 @@ async function clockBack({ site, shows, showsAtMost, fault }: FaultStage): Promi
   site.serve("coroutine.cf", { mode: "coroutine", service: port, ...settings });
   site.serve("said.cf", { mode: "aio", service: said, "server-log": `masterlog,${socket}` });
   const master = await site.start({
-    args: ["-log-service", `${socket},${directory}/log.,day`],
+    args: ["-master-stop-timeout", "0", "-log-service", `${socket},${directory}/log.,day`],
     env: { LD_PRELOAD: compile(site.dir.file("clock_back.so")), SOAK_CLOCK: clock.path },
   });
   using draining = await greeted(port);

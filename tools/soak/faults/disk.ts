@@ -46,7 +46,7 @@ function fullDisk(directory: string): FullDisk {
   const links = [Date.now(), Date.now() + dayMs].map((ms) => {
     const date = new Date(ms);
     const digits = (value: number) => `${value}`.padStart(2, "0");
-    const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(digits).join("-");
+    const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(digits).join("");
     return `${directory}/log.${day}.log`;
   });
   for (const link of links) Deno.symlinkSync("/dev/full", link);
