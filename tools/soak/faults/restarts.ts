@@ -61,7 +61,7 @@ const WARM_UP = 0.05;
 const KINDS = [
   // Garbage is left lying about until the part of the heap for what is young has its full size.
   { name: "C", server: "c", v8: "", growthMaxMiB: 128 },
-  { name: "C, little garbage", server: "c", v8: "--max-semi-space-size=1", growthMaxMiB: 8 },
+  { name: "C, little garbage", server: "c", v8: "--max-semi-space-size=1", growthMaxMiB: 16 },
   { name: "Deno", server: "deno", v8: "", growthMaxMiB: 32 },
 ] as const;
 
