@@ -1,7 +1,8 @@
 /**
- * Proves that a master under load loses no request, whatever is done to it.
+ * Proves that a master under load loses no request, whatever is done to it, and shows what faults
+ * cost.
  *
- * `deno task soak` runs every scenario with large numbers, for some ten minutes, and writes
+ * `deno task soak` runs every scenario with large numbers, for less than twelve minutes, and writes
  * docs/reliability.md; `deno task soak reload upgrade` runs only these, and prints what came of
  * them. `--short` uses the numbers of the tests, `--connections=N` asks each target on N connections
  * in each way, `--page=FILE` writes the page of such a run, and `--list` tells the names. The exit
@@ -11,9 +12,14 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { type Amounts, LONG, SHORT } from "./soak/amounts.ts";
+import { type FaultResult, runFault } from "./soak/fault.ts";
+import { renderFaultPart, renderFaultSummary, renderFigures } from "./soak/fault_page.ts";
 import { type Machine, renderPage, renderReports, renderSummary } from "./soak/page.ts";
 import { runScenario, type ScenarioResult } from "./soak/scenario.ts";
-import { SCENARIOS } from "./soak/scenarios.ts";
+import { FAULTS, SCENARIOS } from "./soak/scenarios.ts";
+
+/** Everything that has a name. */
+const ALL = [...SCENARIOS, ...FAULTS];
 
 /** The page's path from the root of the project. */
 const PAGE = "docs/reliability.md";
@@ -43,41 +49,59 @@ function amountsOf({ short, connections }: { short: boolean; connections?: strin
   return { ...amounts, load: { ...amounts.load, connections: { fresh: count, kept: count } } };
 }
 
-async function main(): Promise<number> {
-  const flags = parseArgs(Deno.args, {
-    boolean: ["short", "list"],
-    string: ["page", "connections", "_"],
-  });
-  if (flags.list) {
-    for (const { name } of SCENARIOS) console.log(name);
-    return 0;
-  }
-  const names = flags._.map(String);
-  const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name));
-  if (unknown.length > 0) {
-    console.error(`Cannot run "${unknown}": no such scenario, expected one that --list tells`);
-    return 1;
-  }
-  const amounts = amountsOf(flags);
-  const results: ScenarioResult[] = [];
-  for (const scenario of SCENARIOS) {
-    if (names.length > 0 && !names.includes(scenario.name)) continue;
+/** Runs those that are asked for: all, or those with these names. */
+async function runAll(
+  amounts: Amounts,
+  isWanted: (name: string) => boolean,
+): Promise<{ results: ScenarioResult[]; faultResults: FaultResult[] }> {
+  const results: ScenarioResult[] = [], faultResults: FaultResult[] = [];
+  for (const scenario of SCENARIOS.filter(({ name }) => isWanted(name))) {
     console.log(`\n--- ${scenario.name}: ${scenario.describe(amounts)}`);
     const result = await runScenario(scenario, amounts);
     results.push(result);
     if (result.reports.length > 0) console.log(renderReports(result.reports));
     for (const fault of result.faults) console.log(`FAULT: ${fault}`);
   }
-  console.log(`\n${renderSummary(results)}`);
+  for (const scenario of FAULTS.filter(({ name }) => isWanted(name))) {
+    console.log(`\n--- ${scenario.name}: ${scenario.describe(amounts.faults)}`);
+    const result = await runFault(scenario, amounts);
+    faultResults.push(result);
+    if (result.figures.length > 0) console.log(renderFigures(result.figures));
+    for (const fault of result.faults) console.log(`FAULT: ${fault}`);
+  }
+  return { results, faultResults };
+}
+
+async function main(): Promise<number> {
+  const flags = parseArgs(Deno.args, {
+    boolean: ["short", "list"],
+    string: ["page", "connections", "_"],
+  });
+  if (flags.list) {
+    for (const { name } of ALL) console.log(name);
+    return 0;
+  }
+  const names = flags._.map(String);
+  const unknown = names.filter((name) => !ALL.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) {
+    console.error(`Cannot run "${unknown}": no such scenario, expected one that --list tells`);
+    return 1;
+  }
+  const amounts = amountsOf(flags);
+  const isWanted = (name: string) => names.length === 0 || names.includes(name);
+  const { results, faultResults } = await runAll(amounts, isWanted);
+  if (results.length > 0) console.log(`\n${renderSummary(results)}`);
+  if (faultResults.length > 0) console.log(`\n${renderFaultSummary(faultResults)}`);
   const isWhole = names.length === 0 && !flags.short;
   const page = flags.page ?? (isWhole ? PAGE : undefined);
   if (page !== undefined) {
     const args = Deno.args.filter((arg) => !arg.startsWith("--page"));
     const command = ["deno task soak", ...args].join(" ");
     const { load } = amounts;
-    await writePage(page, renderPage(results, { machine: machine(), command, load }));
+    const text = renderPage(results, { machine: machine(), command, load });
+    await writePage(page, `${text}\n${renderFaultPart(faultResults)}`);
   }
-  return results.every(({ faults }) => faults.length === 0) ? 0 : 1;
+  return [...results, ...faultResults].every(({ faults }) => faults.length === 0) ? 0 : 1;
 }
 
 if (import.meta.main) Deno.exit(await main());

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SHORT } from "../../tools/soak/amounts.ts";
+import { type FaultResult, runFault } from "../../tools/soak/fault.ts";
+import { renderFaultPart, renderFaultSummary } from "../../tools/soak/fault_page.ts";
 import { renderPage, renderReports, renderSummary } from "../../tools/soak/page.ts";
 import type { ScenarioResult } from "../../tools/soak/scenario.ts";
 import { SCENARIOS } from "../../tools/soak/scenarios.ts";
@@ -48,4 +50,45 @@ Deno.test("renderPage() says what failed, and on what it was run", () => {
   assertMatch(page, /1 of 2\s+scenarios passed; of 7 requests 1 were lost/);
   assertMatch(page, /Deno 1\.2\.3, Linux 4\.5\.6, x, 7 cores/);
   assert(page.includes("```text\naio tcp, kept: 1 requests lost\n```"));
+});
+
+/** What came of a fault that does no more than tell figures. */
+function faultResult(name: string, values: readonly number[]): Promise<FaultResult> {
+  return runFault({
+    name,
+    loses: "Nothing.",
+    describe: () => `${name} of a test`,
+    act({ showsAtMost }) {
+      for (const value of values) showsAtMost({ what: "time, ms", value }, 10);
+      return Promise.resolve();
+    },
+  }, SHORT);
+}
+
+Deno.test("renderFaultPart() tells each figure, what is lost, and which figure is beyond its bound", async () => {
+  const results = [await faultResult("one", [9.6]), await faultResult("two", [3, 10.5])];
+  assertEquals(cellsOf(renderFaultSummary(results)), [
+    ["one", "Nothing.", "0", "passed"],
+    ["two", "Nothing.", "0", "FAILED"],
+  ]);
+  const part = renderFaultPart(results);
+  assertMatch(part, /^# Faults\n/);
+  assertMatch(part, /: 1 of 2\s+passed/);
+  assertMatch(part, /## one\n\none of a test\. Lost: Nothing\.\n/);
+  assertMatch(part, /\| time, ms \| +10 \|/);
+  assert(part.includes("```text\ntime, ms: 10.5, expected 10 at most\n```"), part);
+});
+
+Deno.test("runFault() reports what is thrown, with the figures until then", async () => {
+  const { figures, faults } = await runFault({
+    name: "thrown",
+    loses: "Nothing.",
+    describe: () => "a test",
+    act({ shows }) {
+      shows("before", "it");
+      throw new Error("it went wrong");
+    },
+  }, SHORT);
+  assertEquals(figures, [{ what: "before", value: "it" }]);
+  assertMatch(faults.join(), /it went wrong/);
 });

@@ -6,8 +6,27 @@
 
 import { type LoadSettings, MODERATE_LOAD } from "./load_plan.ts";
 
+/** How much of each fault. */
+export interface FaultAmounts {
+  /** For how long servers are killed, in seconds. */
+  readonly killSeconds: number;
+  /** How often a master is killed. */
+  readonly masterKills: number;
+  /** `server-watchdog` where a server hangs, in seconds. */
+  readonly watchdogSeconds: number;
+  /** For how long a server exits at once, in seconds. */
+  readonly exitSeconds: number;
+  /** Restarts of servers in C, and of servers in Deno. */
+  readonly restarts: { readonly c: number; readonly deno: number };
+  /** For how long no process can be made, in seconds. */
+  readonly noForkSeconds: number;
+  /** Inputs of each fuzz test. */
+  readonly fuzz: number;
+}
+
 /** The numbers of a run. */
 export interface Amounts {
+  readonly faults: FaultAmounts;
   /** How much is asked at the same time. */
   readonly load: LoadSettings;
   /** Reloads in a row. */
@@ -34,6 +53,15 @@ export interface Amounts {
 
 /** What reliability is judged by. */
 export const LONG: Amounts = {
+  faults: {
+    killSeconds: 60,
+    masterKills: 10,
+    watchdogSeconds: 2,
+    exitSeconds: 60,
+    restarts: { c: 10_000, deno: 500 },
+    noForkSeconds: 5,
+    fuzz: 1_000_000,
+  },
   load: MODERATE_LOAD,
   reloads: 100,
   requests: 100_000,
@@ -49,6 +77,15 @@ export const LONG: Amounts = {
 
 /** What is enough to see that each scenario works, for tests. */
 export const SHORT: Amounts = {
+  faults: {
+    killSeconds: 1,
+    masterKills: 1,
+    watchdogSeconds: 1,
+    exitSeconds: 1,
+    restarts: { c: 200, deno: 10 },
+    noForkSeconds: 1,
+    fuzz: 1_000,
+  },
   // The end of each scenario waits for those who take the longest.
   load: { ...MODERATE_LOAD, longDelayMs: 300, late: { oneIn: 20, ms: 200 } },
   reloads: 3,

@@ -40,10 +40,16 @@ const COLUMNS: Readonly<Record<Outcome, string>> = {
   queuedAtEnd: "reset in the queue at the end",
 };
 
-type Row = readonly (string | number)[];
+/** A line of a table. */
+export type Row = readonly (string | number)[];
 
-/** A table whose columns stand one below the other; numbers are to the right. */
-function table(head: readonly string[], rows: readonly Row[]): string {
+/**
+ * A table whose columns stand one below the other; numbers are to the right.
+ *
+ * @param head The names of the columns.
+ * @param rows The lines.
+ */
+export function table(head: readonly string[], rows: readonly Row[]): string {
   const all = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(3, ...all.map((row) => row[column].length)));
   const isNumber = head.map((_, column) => rows.every((row) => typeof row[column] === "number"));
@@ -116,8 +122,12 @@ export function renderReports(reports: readonly TallyReport[]): string {
   );
 }
 
-/** The faults of a scenario, as they are. */
-function renderFaults(faults: readonly string[]): string {
+/**
+ * What was not as it should be, as it is.
+ *
+ * @param faults The texts.
+ */
+export function renderProblems(faults: readonly string[]): string {
   return ["```text", ...faults, "```", ""].join("\n");
 }
 
@@ -189,6 +199,6 @@ function renderScenario({ scenario, amounts, reports, faults }: ScenarioResult):
     `## ${scenario.name}`,
     `${scenario.describe(amounts)}.`,
     renderReports(reports),
-    faults.length === 0 ? "Passed.\n" : `**Failed:**\n\n${renderFaults(faults)}`,
+    faults.length === 0 ? "Passed.\n" : `**Failed:**\n\n${renderProblems(faults)}`,
   ].join("\n\n");
 }
