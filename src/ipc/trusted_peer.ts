@@ -4,7 +4,7 @@
  * @module
  */
 import { closeFd } from "../os/descriptor.ts";
-import { peerUid } from "../os/peer.ts";
+import { ownUid, peerUid } from "../os/peer.ts";
 import { ProtocolError } from "./protocol.ts";
 
 const ROOT = 0;
@@ -18,7 +18,7 @@ const ROOT = 0;
  * @throws {SysError} When it is no socket.
  */
 export function requireTrustedPeer(fd: number): void {
-  const uid = peerUid(fd), own = Deno.uid();
+  const uid = peerUid(fd), own = ownUid();
   if (uid === ROOT || uid === own) return;
   closeFd(fd);
   const expected = own === ROOT ? "root" : `root or user ${own}`;

@@ -27,3 +27,8 @@ export function peerUid(fd: number): number {
   );
   return credentials[UCRED_UID];
 }
+
+/** The user of this process; unlike the runtime's own call it wants no permission beside FFI. */
+export function ownUid(): number {
+  return libc().getuid();
+}
