@@ -16,7 +16,7 @@ const SOURCE = new URL("clock_back.c", import.meta.url).pathname;
 const BACK_SECONDS = 3_600, DAY_SECONDS = 86_400;
 
 /** How long a server drains, and what a busy machine takes longer. */
-const DRAIN_SECONDS = 2, SLACK_MS = 2_500;
+const DRAIN_SECONDS = 1, SLACK_MS = 2_500;
 
 const WATCHDOG_SECONDS = 1;
 
