@@ -82,7 +82,7 @@ export const SHORT: Amounts = {
     masterKills: 1,
     watchdogSeconds: 1,
     exitSeconds: 1,
-    restarts: { c: 200, deno: 10 },
+    restarts: { c: 100, deno: 10 },
     noForkSeconds: 1,
     fuzz: 1_000,
   },

@@ -55,7 +55,7 @@ async function killServers({ site, amounts, shows, showsAtMost, fault }: FaultSt
   const { counts, latencies, examples } = victims;
   shows("servers killed", kills.count);
   shows("requests answered", counts.answered);
-  shows("lost, in flight on a process that was killed", counts.known);
+  shows("lost, on a connection of a process that was killed", counts.known);
   shows("lost before the greeting, while a process was killed", counts.byTime);
   showsAtMost({ what: "refused", value: counts.refused }, 0);
   showsAtMost({ what: "lost for another reason", value: counts.unexplained }, 0);
