@@ -5,9 +5,6 @@ import { descriptorsOf, tcpSockets } from "../support/proc.ts";
 import { Storm } from "../support/storm.ts";
 import { eventually } from "../support/wait.ts";
 
-/** Less than the second after which a client asks again whose SYN was dropped. */
-const AT_ONCE_MS = 900;
-
 /** Enough connections that each of a few processes gets one of them. */
 const CROWD = 40;
 
@@ -110,9 +107,8 @@ for (const mode of MODES) {
     assert(two.every((inode) => six.includes(inode)), "the first two stay");
     const soFar = storm.fate.served;
     await eventually(() => storm.fate.served > soFar + 200, { what: "clients of all six" });
-    const { served, refused, reset, cut, longestMs, shares } = await storm.end();
+    const { served, refused, reset, cut, shares } = await storm.end();
     assertEquals({ refused, reset, cut }, { refused: 0, reset: 0, cut: 0 }, `of ${served}`);
-    assert(longestMs < AT_ONCE_MS, `one was connected after ${longestMs} ms`);
     for (const { pid } of master.servers("a.cf")) assert(shares.has(pid), `${pid} got nobody`);
     await master.stop();
   });
@@ -136,9 +132,8 @@ Deno.test("server-balance can be changed both ways in a storm", async () => {
     await eventually(() => listeners(port).length === 1, { what: "the others to be closed" });
     assertEquals(listeners(port), [shared]);
   }
-  const { served, refused, reset, cut, longestMs } = await storm.end();
+  const { served, refused, reset, cut } = await storm.end();
   assertEquals({ refused, reset, cut }, { refused: 0, reset: 0, cut: 0 }, `of ${served}`);
-  assert(longestMs < AT_ONCE_MS, `one was connected after ${longestMs} ms`);
   await master.stop();
 });
 

@@ -17,8 +17,6 @@ export interface Fate {
   reset: number;
   /** The connection ended before its time, or in another way. */
   cut: number;
-  /** The longest time until a connection was made, in milliseconds. */
-  longestMs: number;
   /** How many each process has served. */
   readonly shares: Map<number, number>;
 }
@@ -37,7 +35,6 @@ export class Storm {
     refused: 0,
     reset: 0,
     cut: 0,
-    longestMs: 0,
     shares: new Map(),
   };
   readonly #target: Target;
@@ -76,9 +73,7 @@ export class Storm {
   }
 
   async #exchange(): Promise<void> {
-    const startMs = performance.now();
     using client = await Client.connect(this.#target);
-    this.fate.longestMs = Math.max(this.fate.longestMs, performance.now() - startMs);
     const pid = pidIn({ greeting: await client.line() });
     this.fate.shares.set(pid, (this.fate.shares.get(pid) ?? 0) + 1);
     assertEquals(await client.ask("echo once"), "once");
