@@ -76,6 +76,8 @@ async function clockBack({ site, shows, showsAtMost, fault }: FaultStage): Promi
     await master.logs(new RegExp(`ready is process ${pidIn(client)}`));
   }
   await master.reload();
+  const saying = () => master.servers("said.cf").map(({ pid }) => pid);
+  await eventually(() => saying().length === 1, { what: "the end of the old processes" });
   using watched = await greeted(other);
   const drainMs = performance.now();
   clock.set(-BACK_SECONDS);
@@ -84,8 +86,7 @@ async function clockBack({ site, shows, showsAtMost, fault }: FaultStage): Promi
   const found = master.logs(new RegExp(`aio\\.cf: process ${pidIn(watched)} hangs`))
     .then(() => performance.now() - drainMs);
   // Its end, and the start of the next one, are lines of the log.
-  const [{ pid }] = master.servers("said.cf");
-  Deno.kill(pid, "SIGKILL");
+  Deno.kill(saying()[0], "SIGKILL");
   await draining.ending((DRAIN_SECONDS * 1000) + SLACK_MS);
   const drainedMs = performance.now() - drainMs;
   shows(`a drain of ${DRAIN_SECONDS} s that was under way took, ms`, drainedMs);
