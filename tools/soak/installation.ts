@@ -71,6 +71,8 @@ export class Installation implements AsyncDisposable {
       ];
     });
     this.#settings = settings;
+    // With the default, the oldest of so many generations in so short a time would be cut.
+    this.site.write("all.gcf", { "master-max-generations": 1_000 });
     this.writeVersion();
     const args = ["-C", this.site.conf, "-pid-file", this.site.pidFile, "--DEBUG"];
     this.#process = this.site.run(args);

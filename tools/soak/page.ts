@@ -168,7 +168,8 @@ again behind its back:
 - **kept**: ${connections.kept} connections that stay and always have a request under way. An HTTP
   client that is told \`Connection: close\` makes its next connection; a line protocol has no such
   word, and there a connection is made anew after 50 to 200 answers, well within the 30 s that a
-  server drains.
+  server drains. \`master-max-generations\` is 1,000: with the default of 8 the oldest servers would be
+  told to end, since so many generations come in so short a time.
 
 A request asks for its answer after 0 to ${delayMs} ms, and one in five hundred after up to
 ${longDelayMs / 1000} s, so that there are always some under way; answers have up to 64 KiB; half of
