@@ -46,6 +46,7 @@ import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
+import { ServiceManager } from "./service_manager.ts";
 import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { systemLookup, systemSupervisor } from "./system_supervisor.ts";
@@ -99,6 +100,12 @@ export class Master {
   readonly #predecessor?: Predecessor;
   /** The master that takes this one's place, once it is able to. */
   #successor?: Successor;
+  readonly #serviceManager = new ServiceManager({
+    env: Deno.env,
+    pid: Deno.pid,
+    clock: systemClock,
+    warn: (text) => zinfo("warning:", text),
+  });
   /** What this process was started with; a new master has that of the old one. */
   readonly #given: readonly GivenListener[] = [];
   #listeners!: GivenListeners;
@@ -221,6 +228,7 @@ export class Master {
   async #live(candidate: Candidate, legacy?: Legacy): Promise<number> {
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
     const alive = setInterval(() => {}, 2 ** 31 - 1);
+    this.#serviceManager.beat();
     const exitAfterMs = setting(EXIT_AFTER);
     const exitTimer = exitAfterMs > 0
       ? systemClock.setTimer(exitAfterMs, () => this.#requestStop())
@@ -242,6 +250,7 @@ export class Master {
       return 0;
     } finally {
       exitTimer?.cancel();
+      this.#serviceManager.close();
       clearInterval(alive);
       // A program around this one may have more to do, or just come to its end.
       this.#successor?.leave();
@@ -269,6 +278,7 @@ export class Master {
     const plan = this.#supervisor.start(candidate.services, candidate.problems);
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, plan);
+    this.#serviceManager.ready(describePlan(plan));
   }
 
   #tell({ services, warnings }: Candidate, plan: ReloadPlan): void {
@@ -317,6 +327,7 @@ export class Master {
     const report = (outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">) => {
       this.#lastReload = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
     };
+    this.#serviceManager.reloading();
     try {
       const candidate = await this.#configuration.load();
       // The hook may have taken its time.
@@ -328,11 +339,15 @@ export class Master {
       // Where nothing of it has succeeded, the old configuration is in force as a whole.
       if (undone.length < plan.groups.length || undone.length === 0) this.#accept(candidate);
       const names = undone.flatMap(({ services }) => services).join(" ");
-      zinfo(names === "" ? "reloaded" : `reload over, without ${names}`);
+      const result = names === "" ? "reloaded" : `reload over, without ${names}`;
+      zinfo(result);
+      this.#serviceManager.ready(result);
     } catch (error) {
-      report({ refusal: error instanceof Error ? error.message : String(error), undone: [] });
+      const refusal = error instanceof Error ? error.message : String(error);
+      report({ refusal, undone: [] });
       const text = isUserError(error) ? error.message : error;
       zinfo("reload refused, all goes on as before:", text);
+      this.#serviceManager.ready(`reload refused: ${refusal}`);
     }
   }
 
@@ -362,6 +377,7 @@ export class Master {
     }, {
       command: (fd) => successorCommand(this.#options.command, fd),
       cwd: this.#options.command.cwd,
+      env: this.#serviceManager.environment,
       spawner: systemSpawner,
       poller: this.#poller,
       log,
@@ -383,6 +399,7 @@ export class Master {
   #retire({ successor, dropped }: Upgrade): void {
     this.#successor = successor;
     this.#isInForce = false;
+    this.#serviceManager.replacedBy(successor.pid);
     // A stop has said already what is to become of everything.
     if (!this.#stopping) this.#supervisor.retire(dropped);
     this.#logService?.handOver();
@@ -426,6 +443,7 @@ export class Master {
   /** Stops everything, and whatever an old master still has. */
   async #stop(): Promise<void> {
     const timeoutMs = setting(MASTER_STOP_TIMEOUT);
+    if (this.#isInForce) this.#serviceManager.stopping();
     zinfo(
       `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
     );

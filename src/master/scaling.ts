@@ -7,7 +7,7 @@
  * @module
  */
 import { leastMissed } from "./slots.ts";
-import { isServing, type Service, type Worker } from "./tables.ts";
+import { isServing, type Service, type Version, type Worker } from "./tables.ts";
 
 /** As many as `server-proc-count` may say. */
 const MOST = 10_000;
@@ -18,11 +18,14 @@ const MOST = 10_000;
  * @param service The service.
  */
 export function fullStrength({ current, extra }: Service): number {
-  return current === undefined ? 0 : within(current.config.procCount + extra, {
-    // Somebody who takes processes away does not mean to silence the service.
-    least: Math.min(current.config.procCount, 1),
-    most: MOST,
-  });
+  return current === undefined ? 0 : current.config.procCount + effective(extra, current);
+}
+
+/** So much of what somebody has asked for has an effect. */
+function effective(extra: number, { config: { procCount } }: Version): number {
+  // Somebody who takes processes away does not mean to silence the service.
+  const least = Math.min(procCount, 1);
+  return within(procCount + extra, { least, most: MOST }) - procCount;
 }
 
 /** How many of them stay though nobody uses them. */
@@ -50,10 +53,11 @@ export function strengthOf(service: Service): number {
  */
 export function scale(service: Service, by: number): void {
   const before = service.demand === undefined ? undefined : strengthOf(service);
-  service.extra += by;
-  const { procCount = 0 } = service.current?.config ?? {};
+  const { current, trial } = service;
   // What has no effect must not have to be taken back first.
-  service.extra = fullStrength(service) - procCount;
+  service.extra = current === undefined ? 0 : effective(service.extra + by, current);
+  // A reload that began before it does not forget it.
+  if (trial !== undefined) trial.extra = effective((trial.extra ?? 0) + by, trial);
   if (before !== undefined) service.demand = before + by;
   service.demand = service.demand === undefined ? undefined : strengthOf(service);
 }

@@ -4,17 +4,25 @@
  * @module
  */
 import type { ServiceConfig } from "../config/service.ts";
-import { EPOLLIN, type Poller } from "../os/poller.ts";
+import type { Clock } from "../os/clock.ts";
+import { EPOLLIN, type Poller, type Watch } from "../os/poller.ts";
 import type { Service } from "./tables.ts";
+
+/** How long it takes until a watch that could not be made is tried again. */
+const RETRY_MS = 1_000;
 
 /** What is needed for that. */
 export interface SleepersOptions {
+  readonly clock: Clock;
+  /** Takes lines for the log. */
+  log(text: string): void;
   /**
    * Watches the queues of a service's listeners, and calls back once.
    *
    * @param config The service.
    * @param onWaiting Called with the descriptor of the one in which something waits.
    * @returns Ends the watch.
+   * @throws {Error} When there can't be one; nothing is watched then.
    */
   watch(config: ServiceConfig, onWaiting: (fd: number) => void): () => void;
   /** Somebody waits for a service, in the queue of one of its listeners. */
@@ -40,15 +48,28 @@ export class Sleepers {
   update(service: Service, asleep: boolean): void {
     const end = this.#watches.get(service);
     if (asleep === (end !== undefined)) return;
-    if (end === undefined) {
-      const watch = this.#options.watch(service.current!.config, (fd) => {
-        this.#watches.delete(service);
-        this.#options.onWaiting(service, fd);
-      });
-      this.#watches.set(service, watch);
-    } else {
+    if (end === undefined) this.#begin(service);
+    else {
       this.#watches.delete(service);
       end();
+    }
+  }
+
+  #begin(service: Service, { isRetry = false } = {}): void {
+    const { clock, log, watch, onWaiting } = this.#options;
+    try {
+      const end = watch(service.current!.config, (fd) => {
+        this.#watches.delete(service);
+        onWaiting(service, fd);
+      });
+      this.#watches.set(service, end);
+    } catch (error) {
+      if (!isRetry) {
+        const { message } = error as Error;
+        log(`${service.id}: can't see who connects, and tries again every second: ${message}`);
+      }
+      const timer = clock.setTimer(RETRY_MS, () => this.#begin(service, { isRetry: true }));
+      this.#watches.set(service, () => timer.cancel());
     }
   }
 }
@@ -63,13 +84,19 @@ export function queueWatcher(
   poller: Poller,
 ): (fds: readonly number[], onWaiting: (fd: number) => void) => () => void {
   return (fds, onWaiting) => {
+    const watches: Watch[] = [];
     const end = () => watches.forEach((watch) => watch.stop());
-    const watches = fds.map((fd) =>
-      poller.watch(fd, EPOLLIN, () => {
-        end();
-        onWaiting(fd);
-      })
-    );
+    try {
+      for (const fd of fds) {
+        watches.push(poller.watch(fd, EPOLLIN, () => {
+          end();
+          onWaiting(fd);
+        }));
+      }
+    } catch (error) {
+      end();
+      throw error;
+    }
     return end;
   };
 }

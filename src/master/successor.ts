@@ -34,6 +34,8 @@ export interface SuccessorOptions {
   command(fd: number): readonly string[];
   /** The directory that it starts in. */
   readonly cwd: string;
+  /** Variables that it gets beside those of this process. */
+  readonly env: Readonly<Record<string, string>>;
   readonly spawner: Spawner;
   readonly poller: Poller;
   /** Takes lines for the log. */
@@ -65,8 +67,8 @@ export class Successor {
     const [ours, theirs] = socketPair();
     let child: ChildProcess | undefined;
     try {
-      const { cwd } = options;
-      child = spawner.spawn({ argv: options.command(theirs), inherit: [theirs], cwd });
+      const { cwd, env } = options;
+      child = spawner.spawn({ argv: options.command(theirs), inherit: [theirs], cwd, env });
       this.#channel = new Channel(ours, poller, {
         onMessage: (message, fds) => {
           fds.forEach(closeFd);

@@ -57,6 +57,8 @@ export class Supervisor {
     this.#generation = ports.generation ?? 0;
     this.#listeners = new ListenerTable(ports.listeners);
     this.#sleepers = new Sleepers({
+      clock,
+      log,
       watch: (config, onWaiting) =>
         ports.watchQueues?.(
           this.#listeners.allListeners(config).map(({ fd }) => fd),

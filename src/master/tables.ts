@@ -22,6 +22,8 @@ export interface Trial extends Version {
   left: number;
   /** Why it has failed, as soon as it has. */
   failure?: string;
+  /** How many processes more somebody has asked for since it began; may be negative. */
+  extra?: number;
 }
 
 /** One of the places that a service has for its processes: each is followed by the next one. */

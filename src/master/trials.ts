@@ -63,12 +63,13 @@ export class Trials {
    */
   pass(group: TrialGroup): void {
     for (const member of group.members) {
-      const { config, generation, startAtMs } = member.trial!;
+      const { config, generation, startAtMs, extra = 0 } = member.trial!;
       // New settings may have mended what made the old processes die early.
       Object.assign(member, {
         current: { config, generation },
         trial: undefined,
         ...freshStart(startAtMs),
+        extra,
       });
     }
     for (const service of group.removed) service.current = undefined;

@@ -17,7 +17,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   8: ["ENOEXEC", "not a program of this machine"],
   9: ["EBADF", "not an open descriptor"],
   10: ["ECHILD", "no child processes"],
-  11: ["EAGAIN", "would block"],
+  11: ["EAGAIN", "not possible at the moment"],
   12: ["ENOMEM", "out of memory"],
   13: ["EACCES", "permission denied"],
   16: ["EBUSY", "in use"],

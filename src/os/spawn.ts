@@ -19,6 +19,8 @@ export interface SpawnRequest {
    * @default {Deno.cwd()}
    */
   readonly cwd?: string;
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts processes. */
@@ -38,13 +40,13 @@ export interface Spawner {
 /** Starts real processes: standard input empty, output and errors shared. */
 export const systemSpawner: Spawner = {
   spawnPlaced,
-  spawn({ argv, inherit, cwd }) {
+  spawn({ argv, inherit, cwd, env }) {
     const [program, ...args] = argv;
     const command = new Deno.Command(program, {
       args,
       cwd,
       // Else each program of Deno would ask its home for a newer version.
-      env: { DENO_NO_UPDATE_CHECK: "1" },
+      env: { DENO_NO_UPDATE_CHECK: "1", ...env },
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",

@@ -84,6 +84,8 @@ export const SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+  // int clock_gettime(clockid_t clock, struct timespec *time);
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   // int eventfd(unsigned int initval, int flags);
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   // int prctl(int option, unsigned long arg2, …);

@@ -72,6 +72,35 @@ Deno.test("Supervisor.scale() adds and removes a process of each service, until 
   assertEquals(serving.map(({ request }) => request.service.id), ["x", "x", "y"]);
 });
 
+Deno.test("Supervisor.scale() during a reload holds for the version that it brings as well", async () => {
+  for (const outcome of ["passes", "fails"]) {
+    const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+    scene.supervisor.scale(+1);
+    areReady(...scene.fresh().slice(-1));
+    const reload = scene.reload(serviceOf("x", { procCount: 4 }));
+    const [tried, ...others] = scene.fresh();
+    scene.supervisor.scale(+1);
+    areReady(...scene.fresh(), ...others);
+    if (outcome === "passes") areReady(tried);
+    else tried.exit();
+    assertEquals((await outcomeOf(reload)).length, outcome === "passes" ? 0 : 1);
+    areReady(...scene.fresh());
+    const serving = scene.running.filter(({ told }) => told.length === 0);
+    // 4 and the one that was asked for since; or 2 and both of those.
+    assertEquals(serving.length, outcome === "passes" ? 5 : 4);
+  }
+});
+
+Deno.test("Supervisor.scale() during a reload has to be taken back no further than it went", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const reload = scene.reload(serviceOf("x", { procCount: 2 }));
+  for (let count = 0; count < 5; count++) scene.supervisor.scale(-1);
+  scene.supervisor.scale(+1);
+  areReady(...scene.running.filter(({ told }) => told.length === 0));
+  assertEquals(await outcomeOf(reload), []);
+  assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 2);
+});
+
 Deno.test("Supervisor.scale() leaves each service that has any at least one process", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y", { procCount: 0 }));
   for (let count = 0; count < 5; count++) scene.supervisor.scale(-1);

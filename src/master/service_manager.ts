@@ -1,0 +1,121 @@
+/**
+ * What a service manager is told of this master, if one has started it (sd_notify(3)).
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../os/clock.ts";
+import { monotonicMicroseconds, sendNotification } from "../os/notify_socket.ts";
+
+/** Names the socket of the service manager. */
+const NOTIFY_SOCKET = "NOTIFY_SOCKET";
+
+/** Within how many microseconds the service manager wants a heartbeat, and of which process. */
+const WATCHDOG_USEC = "WATCHDOG_USEC", WATCHDOG_PID = "WATCHDOG_PID";
+
+/** How many heartbeats are sent in that time. */
+const BEATS = 2;
+
+/** What is needed to reach one. */
+export interface ServiceManagerOptions {
+  /** The environment of this process. */
+  readonly env: Pick<Deno.Env, "get" | "delete">;
+  /** The id of this process. */
+  readonly pid: number;
+  readonly clock: Clock;
+  /** Takes a line for the log. */
+  warn(text: string): void;
+}
+
+/** The service manager. Without one nothing is told; a failure is logged, and harms nobody. */
+export class ServiceManager {
+  readonly #socket: string | undefined;
+  readonly #watchdogMs: number;
+  readonly #clock: Clock;
+  readonly #warn: (text: string) => void;
+  #heartbeat?: Timer;
+
+  /**
+   * Takes its variables out of the environment: the word of a server would count for this process.
+   *
+   * @param options What it needs.
+   */
+  constructor({ env, pid, clock, warn }: ServiceManagerOptions) {
+    const [socket, watchdogUs, watched] = [NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID]
+      .map((name) => {
+        const value = env.get(name);
+        env.delete(name);
+        return value || undefined;
+      });
+    this.#socket = socket;
+    const isWatched = watched === undefined || watched === String(pid);
+    this.#watchdogMs = isWatched && /^[0-9]+$/.test(watchdogUs ?? "")
+      ? Number(watchdogUs) / 1000
+      : 0;
+    this.#clock = clock;
+    this.#warn = warn;
+  }
+
+  /** What a new master needs in its environment to reach it as well. */
+  get environment(): Readonly<Record<string, string>> {
+    if (this.#socket === undefined) return {};
+    return {
+      [NOTIFY_SOCKET]: this.#socket,
+      // Without WATCHDOG_PID, since nobody can know the pid of the new one before it runs.
+      ...(this.#watchdogMs > 0 && { [WATCHDOG_USEC]: String(this.#watchdogMs * 1000) }),
+    };
+  }
+
+  /** Sends heartbeats until {@linkcode close}, if it wants any. */
+  beat(): void {
+    if (this.#socket === undefined || this.#watchdogMs === 0) return;
+    this.#tell(() => ["WATCHDOG=1"]);
+    this.#heartbeat = this.#clock.setTimer(this.#watchdogMs / BEATS, () => this.beat());
+  }
+
+  /** Sends no heartbeat any more. */
+  close(): void {
+    this.#heartbeat?.cancel();
+  }
+
+  /**
+   * The ports are open: at the start, and when a reload is over.
+   *
+   * @param status What it shows of this master; one line.
+   */
+  ready(status: string): void {
+    this.#tell(() => ["READY=1", `STATUS=${oneLine(status)}`]);
+  }
+
+  /** A reload has begun. */
+  reloading(): void {
+    this.#tell(() => ["RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`]);
+  }
+
+  /** The master stops. */
+  stopping(): void {
+    this.#tell(() => ["STOPPING=1"]);
+  }
+
+  /**
+   * Another process is the master from now on, and this one's end means nothing.
+   *
+   * @param pid That process.
+   */
+  replacedBy(pid: number): void {
+    this.close();
+    this.#tell(() => [`MAINPID=${pid}`]);
+  }
+
+  #tell(lines: () => readonly string[]): void {
+    if (this.#socket === undefined) return;
+    try {
+      sendNotification(this.#socket, lines());
+    } catch (error) {
+      this.#warn(`the service manager is not told: ${(error as Error).message}`);
+    }
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, "; ");
+}

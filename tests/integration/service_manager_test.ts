@@ -1,0 +1,71 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { type Master, Site } from "../support/master.ts";
+import { TestServiceManager } from "../support/service_manager.ts";
+
+/** A service manager with a master of its own that serves one port. */
+async function notified(
+  site: Site,
+  env: Record<string, string> = {},
+): Promise<{ master: Master; manager: TestServiceManager }> {
+  const manager = new TestServiceManager(site.dir.file("notify"));
+  const master = await site.start({ env: { ...env, NOTIFY_SOCKET: manager.address } });
+  return { master, manager };
+}
+
+Deno.test("a service manager is told of start, reloads, an upgrade and the end", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const { master, manager } = await notified(site);
+  using _ = manager;
+  const { READY, STATUS } = await manager.next();
+  assertEquals(READY, "1");
+  assertMatch(STATUS, /^listeners: .*opened/);
+  await master.serving("a.cf", 1);
+
+  await master.reload();
+  assertEquals((await manager.next()).RELOADING, "1");
+  assertEquals(await manager.next(), { READY: "1", STATUS: "reloaded" });
+
+  site.write("b.cf", { "server-service": "nonsense:" });
+  await master.reloadRefused();
+  assertEquals((await manager.next()).RELOADING, "1");
+  assertMatch((await manager.next()).STATUS, /^reload refused: .*b\.cf/);
+  site.remove("b.cf");
+
+  await master.upgrade();
+  assertEquals(await manager.next(), { MAINPID: String(master.pid) });
+  await master.reload();
+  assertEquals((await manager.next()).RELOADING, "1");
+  assertEquals(await manager.next(), { READY: "1", STATUS: "reloaded" });
+  (await greeted(port)).close();
+  await master.stop();
+  assertEquals(await manager.next(), { STOPPING: "1" });
+});
+
+Deno.test("the processes of a master can't speak to its service manager", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const { master, manager } = await notified(site, { WATCHDOG_USEC: "60000000" });
+  using _ = manager;
+  assertEquals(await manager.next(), { WATCHDOG: "1" });
+  const [pid] = await master.serving("a.cf", 1);
+  const environment = Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
+  assert(environment.some((variable) => variable.startsWith("ZC_TEST_SITE=")));
+  assert(!environment.some((variable) => /^(NOTIFY_SOCKET|WATCHDOG_USEC)=/.test(variable)));
+  await master.stop();
+});
+
+Deno.test("an upgrade that fails leaves the service manager with the old master", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const { master, manager } = await notified(site);
+  using _ = manager;
+  await manager.next();
+  site.write("b.cf", { "server-service": "nonsense:" });
+  await master.upgradeFailed();
+  site.remove("b.cf");
+  await master.stop();
+  assertEquals(await manager.next(), { STOPPING: "1" });
+});

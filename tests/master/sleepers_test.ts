@@ -1,0 +1,82 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { queueWatcher, Sleepers } from "../../src/master/sleepers.ts";
+import { newService, type Service } from "../../src/master/tables.ts";
+import { closeFd } from "../../src/os/descriptor.ts";
+import { Poller } from "../../src/os/poller.ts";
+import { describeListener, openListener } from "../../src/os/socket.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { within } from "../support/wait.ts";
+import { serviceOf } from "./service_configs.ts";
+
+const CLOSED_FD = 1_000_000;
+
+function sleeping(id: string): Service {
+  return { ...newService(id), current: { config: serviceOf(id), generation: 1 } };
+}
+
+/** Services that are asleep, on a system that refuses watches at times. */
+class Scene {
+  readonly clock: FakeClock = new FakeClock();
+  readonly log: string[] = [];
+  readonly woken: [id: string, fd: number][] = [];
+  refuses = false;
+  /** Of each watch that there is, what tells that somebody waits. */
+  readonly watches: Set<(fd: number) => void> = new Set();
+  readonly sleepers: Sleepers = new Sleepers({
+    clock: this.clock,
+    log: (text) => this.log.push(text),
+    onWaiting: ({ id }, fd) => this.woken.push([id, fd]),
+    watch: (_config, onWaiting) => {
+      if (this.refuses) throw new Error("no room");
+      this.watches.add(onWaiting);
+      return () => this.watches.delete(onWaiting);
+    },
+  });
+}
+
+Deno.test("Sleepers tries a watch again until there is one, and says so once", () => {
+  const scene = new Scene(), service = sleeping("x");
+  scene.refuses = true;
+  scene.sleepers.update(service, true);
+  scene.sleepers.update(service, true);
+  scene.clock.advance(2_500);
+  assertEquals(scene.watches.size, 0);
+  assertEquals(scene.log, ["x: can't see who connects, and tries again every second: no room"]);
+  scene.refuses = false;
+  scene.clock.advance(500);
+  assertEquals(scene.clock.pending, 0);
+  const [tell] = scene.watches;
+  tell(7);
+  assertEquals(scene.woken, [["x", 7]]);
+});
+
+Deno.test("Sleepers does not try a watch again that is not wanted any more", () => {
+  const scene = new Scene(), service = sleeping("x");
+  scene.refuses = true;
+  scene.sleepers.update(service, true);
+  scene.sleepers.update(service, false);
+  scene.refuses = false;
+  assertEquals(scene.clock.pending, 0);
+  scene.sleepers.update(service, true);
+  assertEquals(scene.watches.size, 1);
+});
+
+Deno.test("queueWatcher() watches nothing where it can't watch all", async () => {
+  const failed: unknown[] = [];
+  const poller = new Poller((error) => failed.push(error));
+  const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port: 0 });
+  try {
+    const watch = queueWatcher(poller);
+    assertThrows(() => watch([fd, CLOSED_FD], () => failed.push("woken")), Error, "EBADF");
+    // The watch of the first one would be here still, and keep this one from being made.
+    const { promise, resolve } = Promise.withResolvers<number>();
+    watch([fd], resolve);
+    const listener = describeListener(fd);
+    assert(listener.kind === "inet");
+    using _conn = await Deno.connect({ port: listener.port });
+    assertEquals(await within(promise, { what: "a connection that waits" }), fd);
+  } finally {
+    closeFd(fd);
+  }
+  assertEquals(failed, []);
+});
