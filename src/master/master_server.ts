@@ -6,8 +6,7 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
-import { renderSettings, replaceSettings } from "../config/effective.ts";
-import { ConfigError, formatProblem } from "../config/errors.ts";
+import { renderSettings } from "../config/effective.ts";
 import {
   CONFIG_DIR,
   DEBUG_CONFIG,
@@ -17,7 +16,6 @@ import {
   MASTER_STOP_TIMEOUT,
   MASTER_UPGRADE_TIMEOUT,
 } from "../config/settings.ts";
-import { isUserError } from "../ipc/user_error.ts";
 import { closeLog, flushLog, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
@@ -26,7 +24,6 @@ import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import type { PidFile } from "../os/lock_file.ts";
 import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { Poller } from "../os/poller.ts";
-import { killParent } from "../os/process.ts";
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
 import { systemSpawner } from "../os/spawn.ts";
@@ -35,7 +32,6 @@ import {
   type Candidate,
   configureMasterLog,
   MasterConfiguration,
-  masterLogSettings,
   setting,
 } from "./configuration.ts";
 import { GivenListeners } from "./given_listeners.ts";
@@ -44,30 +40,16 @@ import type { MasterServerHooks } from "./hooks.ts";
 import { systemListeners } from "./listener_port.ts";
 import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
-import { describePlan, type ReloadPlan } from "./reload_plan.ts";
+import type { ReloadPlan } from "./reload_plan.ts";
+import { type ReloadReport, Reloads } from "./reloads.ts";
 import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { systemLookup, systemSupervisor } from "./system_supervisor.ts";
-import type { UndoneReload } from "./trials.ts";
 import { type OwnCommand, successorCommand } from "./upgrade_command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
-
-/** What came of a reload. */
-export interface ReloadReport {
-  /** When it began, in milliseconds since 1970. */
-  readonly startedAt: number;
-  /** How long it took until its outcome was known. */
-  readonly durationMs: number;
-  /** Why it was refused as a whole, in which case nothing was begun. */
-  readonly refusal?: string;
-  /** What it was to do. */
-  readonly plan?: ReloadPlan;
-  /** The services that go on as before, and why. */
-  readonly undone: readonly UndoneReload[];
-}
 
 /** What a new master has from the old one, and the listeners among it as a port. */
 interface Legacy extends Inheritance {
@@ -94,8 +76,6 @@ export class Master {
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #end = Promise.withResolvers<"stop" | "retire">();
   readonly #hurry = Promise.withResolvers<void>();
-  /** The process that has started this one: the old master, if there is one. */
-  readonly #parentPid = Deno.ppid;
   /** The master whose place this one takes, until it has ended. */
   readonly #predecessor?: Predecessor;
   /** The master that takes this one's place, once it is able to. */
@@ -110,6 +90,7 @@ export class Master {
   readonly #given: readonly GivenListener[] = [];
   #listeners!: GivenListeners;
   #supervisor!: Supervisor;
+  #reloads!: Reloads;
   #lock?: PidFile;
   #logService?: LogService;
   /** Whether lock, log service and socket files are this master's. */
@@ -120,7 +101,6 @@ export class Master {
   #isChanging = true;
   #isUpgrading = false;
   #changes = Promise.resolve();
-  #lastReload?: ReloadReport;
 
   /** @param options What it is started with. */
   constructor(options: MasterOptions) {
@@ -146,7 +126,7 @@ export class Master {
 
   /** What came of the last reload, if there was one. */
   get lastReload(): ReloadReport | undefined {
-    return this.#lastReload;
+    return this.#reloads.last;
   }
 
   /**
@@ -154,10 +134,8 @@ export class Master {
    *
    * @throws {ConfigError} With all that is wrong with the configuration.
    */
-  async plan(): Promise<ReloadPlan> {
-    const { services, problems } = await this.#configuration.load();
-    if (problems.length > 0) throw new ConfigError(problems);
-    return this.#supervisor.plan(services);
+  plan(): Promise<ReloadPlan> {
+    return this.#reloads.plan();
   }
 
   /**
@@ -181,8 +159,15 @@ export class Master {
       configPath: this.#directory,
       cwd: this.#cwd,
     });
+    this.#reloads = new Reloads({
+      configuration: this.#configuration,
+      supervisor: this.#supervisor,
+      listeners: this.#listeners,
+      serviceManager: this.#serviceManager,
+      isStopping: () => this.#stopping,
+    });
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
-    if (candidate.problems.length > 0) this.#start(candidate);
+    if (candidate.problems.length > 0) this.#reloads.start(candidate);
     // Signals may come as soon as the pid can be read.
     const release = this.#takeSignals();
     try {
@@ -235,7 +220,7 @@ export class Master {
       : undefined;
     try {
       if (legacy === undefined) {
-        if (!this.#stopping) this.#start(candidate);
+        if (!this.#stopping) this.#reloads.start(candidate);
       } else if (!await this.#succeed(candidate, legacy)) {
         await this.#stop();
         return 1;
@@ -273,22 +258,6 @@ export class Master {
     return () => releases.forEach((release) => release());
   }
 
-  /** Puts the first configuration into force, or throws with all that is wrong and opens nothing. */
-  #start(candidate: Candidate): void {
-    const plan = this.#supervisor.start(candidate.services, candidate.problems);
-    replaceSettings(defaultConfig, candidate.settings);
-    this.#tell(candidate, plan);
-    this.#serviceManager.ready(describePlan(plan));
-  }
-
-  #tell({ services, warnings }: Candidate, plan: ReloadPlan): void {
-    for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
-    for (const line of this.#listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
-      zinfo(line);
-    }
-    zinfo(describePlan(plan));
-  }
-
   /** The first time it asks, the second time it hurries. */
   #requestStop(): void {
     const again = this.#stopping;
@@ -316,46 +285,10 @@ export class Master {
   async #work(): Promise<void> {
     this.#isChanging = true;
     while (this.#wanted.size > 0 && !this.#stopping && this.#successor === undefined) {
-      if (this.#wanted.delete("reload")) await this.#reload();
+      if (this.#wanted.delete("reload")) await this.#reloads.reload();
       else if (this.#wanted.delete("upgrade")) await this.#upgrade();
     }
     this.#isChanging = false;
-  }
-
-  async #reload(): Promise<void> {
-    const startedAt = Date.now(), startMs = systemClock.nowMs();
-    const report = (outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">) => {
-      this.#lastReload = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
-    };
-    this.#serviceManager.reloading();
-    try {
-      const candidate = await this.#configuration.load();
-      // The hook may have taken its time.
-      if (this.#stopping) return;
-      const { plan, outcome } = this.#supervisor.reload(candidate.services, candidate.problems);
-      this.#tell(candidate, plan);
-      const undone = await outcome;
-      report({ plan, undone });
-      // Where nothing of it has succeeded, the old configuration is in force as a whole.
-      if (undone.length < plan.groups.length || undone.length === 0) this.#accept(candidate);
-      const names = undone.flatMap(({ services }) => services).join(" ");
-      const result = names === "" ? "reloaded" : `reload over, without ${names}`;
-      zinfo(result);
-      this.#serviceManager.ready(result);
-    } catch (error) {
-      const refusal = error instanceof Error ? error.message : String(error);
-      report({ refusal, undone: [] });
-      const text = isUserError(error) ? error.message : error;
-      zinfo("reload refused, all goes on as before:", text);
-      this.#serviceManager.ready(`reload refused: ${refusal}`);
-    }
-  }
-
-  #accept({ settings }: Candidate): void {
-    const logBefore = masterLogSettings();
-    replaceSettings(defaultConfig, settings);
-    // Only then: closing a log that is full waits, and drops what it holds.
-    if (masterLogSettings() !== logBefore) configureMasterLog();
   }
 
   #obstacleToUpgrade(): string | undefined {
@@ -415,15 +348,15 @@ export class Master {
    */
   async #succeed(candidate: Candidate, { lock, logSocket, heirs }: Legacy): Promise<boolean> {
     const predecessor = this.#predecessor!;
-    const { plan, outcome } = this.#supervisor.reload(candidate.services, [], { together: true });
-    replaceSettings(defaultConfig, candidate.settings);
-    this.#tell(candidate, plan);
-    const undone = await Promise.race([outcome, this.#end.promise.then(() => undefined)]);
+    const undone = await Promise.race([
+      this.#reloads.succeed(candidate),
+      this.#end.promise.then(() => undefined),
+    ]);
     if (undone === undefined) return false;
     if (undone.length > 0) {
       if (!predecessor.isGone) return false;
       zinfo("the old master is gone, so this one goes on all the same");
-      this.#start(candidate);
+      this.#reloads.start(candidate);
     }
     predecessor.proven();
     await Promise.race([predecessor.takeover, this.#end.promise]);
@@ -450,29 +383,9 @@ export class Master {
     await Promise.all([
       this.#supervisor.stop(timeoutMs),
       this.#changes,
-      this.#isInForce ? this.#endPredecessor(timeoutMs) : undefined,
+      this.#isInForce ? this.#predecessor?.end(timeoutMs, this.#hurry.promise) : undefined,
     ]);
     zinfo("stopped");
-  }
-
-  /** Has an old master end what it still has, and ends it if it does not. */
-  async #endPredecessor(timeoutMs: number): Promise<void> {
-    const predecessor = this.#predecessor;
-    if (predecessor === undefined || predecessor.isGone) return;
-    predecessor.stop(timeoutMs);
-    const late = Promise.withResolvers<void>();
-    const graceMs = 2 * TERMINATE_GRACE_MS;
-    let timer = systemClock.setTimer(timeoutMs + graceMs, late.resolve);
-    this.#hurry.promise.then(() => {
-      timer.cancel();
-      if (!predecessor.isGone) timer = systemClock.setTimer(graceMs, late.resolve);
-    });
-    await Promise.race([predecessor.gone, late.promise]);
-    timer.cancel();
-    if (predecessor.isGone) return;
-    zinfo(`the old master, process ${this.#parentPid}, is killed: it did not end in time`);
-    killParent(this.#parentPid);
-    await predecessor.gone;
   }
 
   /** Bounds the time in which the processes of a master finish that has retired. */

@@ -7,12 +7,15 @@ import { Channel } from "../ipc/channel.ts";
 import { type Message, ProtocolError } from "../ipc/protocol.ts";
 import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import type { InheritedListener, InheritMessage } from "../ipc/upgrade_messages.ts";
+import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { PidFile } from "../os/lock_file.ts";
 import type { Poller } from "../os/poller.ts";
+import { killParent } from "../os/process.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import type { GivenListener } from "./activation.ts";
+import { TERMINATE_GRACE_MS } from "./policy.ts";
 
 /** What a master hands over. */
 export interface Inheritance {
@@ -37,6 +40,8 @@ export interface PredecessorHandlers {
 
 /** The connection of a new master with the old one. */
 export class Predecessor {
+  /** It has started this process. */
+  readonly #pid = Deno.ppid;
   readonly #channel: Channel;
   readonly #handlers: PredecessorHandlers;
   readonly #inherited = Promise.withResolvers<Inheritance>();
@@ -122,6 +127,31 @@ export class Predecessor {
    */
   stop(timeoutMs: number): void {
     this.#channel.send({ type: "stop", timeoutMs });
+  }
+
+  /**
+   * Has it end what it still has, and kills it if it does not.
+   *
+   * @param timeoutMs How long it has for that.
+   * @param hurry Fulfilled when that is not to be waited for any more.
+   * @returns Fulfilled when it has ended.
+   */
+  async end(timeoutMs: number, hurry: Promise<void>): Promise<void> {
+    if (this.isGone) return;
+    this.stop(timeoutMs);
+    const late = Promise.withResolvers<void>();
+    const graceMs = 2 * TERMINATE_GRACE_MS;
+    let timer = systemClock.setTimer(timeoutMs + graceMs, late.resolve);
+    hurry.then(() => {
+      timer.cancel();
+      if (!this.isGone) timer = systemClock.setTimer(graceMs, late.resolve);
+    });
+    await Promise.race([this.gone, late.promise]);
+    timer.cancel();
+    if (this.isGone) return;
+    this.#handlers.log(`the old master, process ${this.#pid}, is killed: it did not end in time`);
+    killParent(this.#pid);
+    await this.gone;
   }
 
   #onMessage(message: Message, fds: number[]): void {

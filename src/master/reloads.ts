@@ -1,0 +1,153 @@
+/**
+ * Putting configurations into force: the first one, and those that reloads bring.
+ *
+ * @module
+ */
+import { defaultConfig } from "../config/config.ts";
+import { replaceSettings } from "../config/effective.ts";
+import { ConfigError, formatProblem } from "../config/errors.ts";
+import { isUserError } from "../ipc/user_error.ts";
+import { zinfo } from "../log/log.ts";
+import { systemClock } from "../os/clock.ts";
+import {
+  type Candidate,
+  configureMasterLog,
+  type MasterConfiguration,
+  masterLogSettings,
+} from "./configuration.ts";
+import type { GivenListeners } from "./given_listeners.ts";
+import { describePlan, type ReloadPlan } from "./reload_plan.ts";
+import type { ServiceManager } from "./service_manager.ts";
+import type { Supervisor } from "./supervisor.ts";
+import type { UndoneReload } from "./trials.ts";
+
+/** What came of a reload. */
+export interface ReloadReport {
+  /** When it began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** How long it took until its outcome was known. */
+  readonly durationMs: number;
+  /** Why it was refused as a whole, in which case nothing was begun. */
+  readonly refusal?: string;
+  /** What it was to do. */
+  readonly plan?: ReloadPlan;
+  /** The services that go on as before, and why. */
+  readonly undone: readonly UndoneReload[];
+}
+
+/** What is needed for that. */
+export interface ReloadsOptions {
+  readonly configuration: MasterConfiguration;
+  readonly supervisor: Supervisor;
+  readonly listeners: GivenListeners;
+  readonly serviceManager: ServiceManager;
+  /** Whether the master is told to stop, so that nothing new is to begin. */
+  isStopping(): boolean;
+}
+
+/** Puts configurations into force, one at a time. */
+export class Reloads {
+  readonly #options: ReloadsOptions;
+  #last?: ReloadReport;
+
+  /** @param options What is needed. */
+  constructor(options: ReloadsOptions) {
+    this.#options = options;
+  }
+
+  /** What came of the last reload, if there was one. */
+  get last(): ReloadReport | undefined {
+    return this.#last;
+  }
+
+  /**
+   * What a reload would do now; nothing is done.
+   *
+   * @throws {ConfigError} With all that is wrong with the configuration.
+   */
+  async plan(): Promise<ReloadPlan> {
+    const { configuration, supervisor } = this.#options;
+    const { services, problems } = await configuration.load();
+    if (problems.length > 0) throw new ConfigError(problems);
+    return supervisor.plan(services);
+  }
+
+  /**
+   * Puts the first configuration into force.
+   *
+   * @param candidate The configuration.
+   * @throws {ConfigError} With all that is wrong; then nothing is open.
+   */
+  start(candidate: Candidate): void {
+    const { supervisor, serviceManager } = this.#options;
+    const plan = supervisor.start(candidate.services, candidate.problems);
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, plan);
+    serviceManager.ready(describePlan(plan));
+  }
+
+  /**
+   * Tries the first configuration of a master that takes another one's place: all or nothing.
+   *
+   * @param candidate The configuration.
+   * @returns The services whose processes have not proven themselves.
+   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   */
+  succeed(candidate: Candidate): Promise<readonly UndoneReload[]> {
+    const { plan, outcome } = this.#options.supervisor.reload(candidate.services, [], {
+      together: true,
+    });
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, plan);
+    return outcome;
+  }
+
+  /** Reads the configuration and tries it. What comes of it is told in the log; never rejects. */
+  async reload(): Promise<void> {
+    const { configuration, supervisor, serviceManager, isStopping } = this.#options;
+    const startedAt = Date.now(), startMs = systemClock.nowMs();
+    const report = (
+      result: string,
+      outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">,
+    ) => {
+      this.#last = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
+      serviceManager.ready(result);
+    };
+    serviceManager.reloading();
+    try {
+      const candidate = await configuration.load();
+      // The hook may have taken its time.
+      if (isStopping()) return;
+      const { plan, outcome } = supervisor.reload(candidate.services, candidate.problems);
+      this.#tell(candidate, plan);
+      const undone = await outcome;
+      // Where nothing of it has succeeded, the old configuration is in force as a whole.
+      if (undone.length < plan.groups.length || undone.length === 0) accept(candidate);
+      const names = undone.flatMap(({ services }) => services).join(" ");
+      const result = names === "" ? "reloaded" : `reload over, without ${names}`;
+      report(result, { plan, undone });
+      zinfo(result);
+    } catch (error) {
+      const refusal = error instanceof Error ? error.message : String(error);
+      report(`reload refused: ${refusal}`, { refusal, undone: [] });
+      const text = isUserError(error) ? error.message : error;
+      zinfo("reload refused, all goes on as before:", text);
+    }
+  }
+
+  #tell({ services, warnings }: Candidate, plan: ReloadPlan): void {
+    const { listeners } = this.#options;
+    for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
+    for (const line of listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
+      zinfo(line);
+    }
+    zinfo(describePlan(plan));
+  }
+}
+
+function accept({ settings }: Candidate): void {
+  const logBefore = masterLogSettings();
+  replaceSettings(defaultConfig, settings);
+  // Only then: closing a log that is full waits, and drops what it holds.
+  if (masterLogSettings() !== logBefore) configureMasterLog();
+}
