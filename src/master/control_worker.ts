@@ -15,6 +15,7 @@ import type {
   LaunchRequest,
   RunningWorker,
   WorkerListener,
+  WorkerPost,
 } from "./worker_process.ts";
 import { programToStart } from "./privileges.ts";
 import { HEARTBEAT_MS } from "./watchdog.ts";
@@ -77,7 +78,7 @@ function connect(
   { child, fd, request, listener }: Launched,
   { poller, log, protocol }: ControlWorkerOptions,
 ): RunningWorker {
-  const { generation, service } = request;
+  const { generation, service, isSpare } = request;
   const who = `${service.id}: process ${child.pid}`;
   const channel = new Channel(fd, poller, {
     onMessage(message, fds) {
@@ -91,31 +92,43 @@ function connect(
     onUnknown: (type) => log(`${who}: ignored a message of the unknown type ${type}`),
     onClose: (error) => listener.onLost(error),
   });
-  const inherits = protocol === "inherit";
-  const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
-    name,
-    type: endpoint.kind,
-    address,
-    ...(inherits && { fd: request.fds[index] }),
-  }));
   const settings = {
     shared: [...service.shared],
     // Without a file each of them is an argument.
     own: service.file === undefined ? undefined : [...service.settings],
   };
-  channel.send({ type: "start", generation, services, settings }, inherits ? [] : request.fds);
-  if (service.supervision.watchdogMs > 0) {
+  const start = ({ fds }: WorkerPost) => {
+    const inherits = protocol === "inherit";
+    const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
+      name,
+      type: endpoint.kind,
+      address,
+      ...(inherits && { fd: fds[index] }),
+    }));
+    channel.send({ type: "start", generation, services, settings }, inherits ? [] : fds);
+  };
+  const watch = () => {
+    if (service.supervision.watchdogMs === 0) return;
     channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
-  }
-  const { maxConnections: connections } = request;
-  const idleMs = service.supervision.idleExitMs || undefined;
-  if (connections ?? idleMs) channel.send({ type: "limits", connections, idleMs });
+  };
+  const limit = ({ maxConnections: connections }: WorkerPost) => {
+    const idleMs = service.supervision.idleExitMs || undefined;
+    if (connections ?? idleMs) channel.send({ type: "limits", connections, idleMs });
+  };
+  if (isSpare) channel.send({ type: "standby", generation, settings });
+  else start(request);
+  watch();
+  if (!isSpare) limit(request);
   child.exited.then((status) => {
     channel.close();
     listener.onExit(status);
   });
   return {
     pid: child.pid,
+    enlist(post) {
+      start(post);
+      limit(post);
+    },
     softstop: (closing) => channel.send({ type: "softstop", closing }),
     // It ends with its last connection, or says how long it takes.
     notReplaced: () => {},
@@ -135,6 +148,8 @@ function isFrom(message: Message, expected: { pid: number; generation: number })
 
 function tell(listener: WorkerListener, message: Message): void {
   switch (message.type) {
+    case "loaded":
+      return listener.onLoaded();
     case "ready":
       return listener.onReady();
     case "draining":

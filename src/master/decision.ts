@@ -9,8 +9,10 @@ import type { Version, Worker } from "./tables.ts";
 /** Something to be done. */
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
+  | { readonly do: "prepare"; readonly version: Version }
   | {
     readonly do:
+      | "enlist"
       | "softstop"
       | "terminate"
       | "kill"

@@ -5,7 +5,8 @@
  * @module
  */
 import type { Action, Agenda } from "./decision.ts";
-import { isServing, type Service, type Version, type Worker } from "./tables.ts";
+import { loadedByMs, sparesWanted } from "./spares.ts";
+import { isServing, isSpare, type Service, type Version, type Worker } from "./tables.ts";
 import { isWatched, verdictOn } from "./watchdog.ts";
 
 /** The workers of a service by what they are to it, those left out whose time is over. */
@@ -16,6 +17,8 @@ export interface Muster {
   readonly theirs: Worker[];
   /** Those of another version that may fill a place until one of the version in force is ready. */
   readonly standIns: Worker[];
+  /** The spares of the version in force. */
+  readonly spares: Worker[];
   /** Those that finish what they have, of any version. */
   readonly draining: Worker[];
   /** What their deadlines and limits ask for, and what is of no version any more. */
@@ -30,7 +33,15 @@ export interface Muster {
  */
 export function muster(service: Service, agenda: Agenda): Muster {
   const { current, trial } = service;
-  const sorted: Muster = { ours: [], theirs: [], standIns: [], draining: [], actions: [] };
+  const sorted: Muster = {
+    ours: [],
+    theirs: [],
+    standIns: [],
+    spares: [],
+    draining: [],
+    actions: [],
+  };
+  const keepsSpares = sparesWanted(service) > 0;
   for (const worker of service.workers) {
     const last = lastSteps(worker, agenda);
     sorted.actions.push(...last.actions);
@@ -38,6 +49,9 @@ export function muster(service: Service, agenda: Agenda): Muster {
     sorted.actions.push(...limitsReached(worker, agenda));
     const { state, generation } = worker;
     if (state === "draining") sorted.draining.push(worker);
+    else if (isSpare(worker) && keepsSpares && generation === current?.generation) {
+      sorted.spares.push(worker);
+    } else if (isSpare(worker)) sorted.actions.push({ do: "softstop", worker });
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) sorted.ours.push(worker);
     else if (generation === trial?.generation) sorted.theirs.push(worker);
@@ -53,9 +67,10 @@ function lastSteps(
   worker: Worker,
   agenda: Agenda,
 ): { readonly actions: readonly Action[]; readonly isLost: boolean } {
-  const { state, deadlineMs, silentUntilMs } = worker;
+  const { state, silentUntilMs } = worker;
+  const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, loadedByMs(worker));
   const isSilent = silentUntilMs !== undefined && isWatched(worker) && agenda.isDue(silentUntilMs);
-  if (deadlineMs !== undefined && agenda.isDue(deadlineMs)) {
+  if (deadlineMs < Infinity && agenda.isDue(deadlineMs)) {
     const what = state === "stopping" ? "kill" : "terminate";
     return { actions: [{ do: what, worker }], isLost: true };
   }

@@ -8,21 +8,13 @@
  * @module
  */
 import { type Action, Agenda, type Decision, type Verdict } from "./decision.ts";
-import { muster, type Muster } from "./muster.ts";
+import { type Muster, muster } from "./muster.ts";
 import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
 import { idleOne } from "./scaling.ts";
-import {
-  beyondBound,
-  heldByUndone,
-  isReady,
-  placesOf,
-  roomToReturn,
-  surplus,
-} from "./staffing.ts";
+import { inReserve, lacksSpare } from "./spares.ts";
+import { beyondBound, heldByUndone, isReady, placesOf, roomToReturn, surplus } from "./staffing.ts";
 import { isProven, type Place, type Service, type Worker } from "./tables.ts";
 import { type Progress, startsOfTrial, verdictOnTrial } from "./verdict.ts";
-
-export type { Action, Decision, Verdict };
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -63,20 +55,26 @@ export function decide(
   const { trial } = service;
   const agenda = new Agenda(nowMs);
   const sorted = muster(service, agenda);
-  const { ours, theirs, draining, actions } = sorted;
+  const { ours, theirs, spares, draining, actions } = sorted;
   for (const worker of beyondBound(draining, { service, maxGenerations })) {
     actions.push({ do: "terminate", worker });
   }
   const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
   const need = needOf(service, { ...sorted, proven });
   const missing = Math.max(0, need.most - ours.length);
-  actions.push(...startsOf(service, { missing, agenda }));
+  actions.push(...startsOf(service, { missing, spares, agenda }));
   for (const worker of dispensable(service, { ...sorted, ...need })) {
     actions.push({ do: "softstop", worker });
   }
   if (trial === undefined) {
     const idle = actions.length === 0 ? idleOne(service, ours) : undefined;
     if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
+    const { current } = service;
+    // In the background: when there is nothing else to do, and nobody is on the way to serve.
+    const isCalm = actions.length === 0 && missing === 0 && ours.every(isReady);
+    if (current !== undefined && isCalm && lacksSpare(service, { spares, agenda })) {
+      actions.push({ do: "prepare", version: current });
+    }
     return { actions, wakeAtMs: agenda.wakeAtMs };
   }
   const verdict = judge(service, { trial, theirs, proven, missing, actions, agenda });
@@ -109,16 +107,25 @@ function needOf(
   return { wanted, unfilled, most: strengthWhileReplacing({ ours, leaving, wanted }) };
 }
 
-/** Which processes of the version in force are to be started. */
+/** Which processes of the version in force are to be enlisted, or else started. */
 function startsOf(
   service: Service,
-  { missing, agenda }: { readonly missing: number; readonly agenda: Agenda },
+  { missing, spares, agenda }: {
+    readonly missing: number;
+    readonly spares: readonly Worker[];
+    readonly agenda: Agenda;
+  },
 ): Action[] {
   const { current, failure, startAtMs, vacancies } = service;
   const allowed = Math.min(missing, roomToReturn(service));
   if (current === undefined || allowed <= 0 || failure !== undefined) return [];
   const count = agenda.isDue(startAtMs) ? startable(allowed, vacancies, agenda) : 0;
-  return count > 0 ? [{ do: "start", count, version: current }] : [];
+  const enlisted = inReserve(spares).slice(0, count);
+  const left = count - enlisted.length;
+  return [
+    ...enlisted.map((worker): Action => ({ do: "enlist", worker })),
+    ...(left > 0 ? [{ do: "start", count: left, version: current } as const] : []),
+  ];
 }
 
 /** How many of the missing processes may be started now: some of their places may have to wait. */

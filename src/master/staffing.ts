@@ -5,7 +5,7 @@
  * @module
  */
 import { fullStrength, strengthOf } from "./scaling.ts";
-import type { Service, Trial, Version, Worker } from "./tables.ts";
+import { isSpare, type Service, type Trial, type Version, type Worker } from "./tables.ts";
 
 /**
  * How many processes the version in force is to have. All of them, while another one is on trial
@@ -76,10 +76,10 @@ export function roomToReturn(service: Service): number {
   return fullStrength(service) + Math.max(...steps) - alive.length;
 }
 
-/** The processes of a version and of later ones. */
+/** The processes of a version and of later ones; spares are not counted among them. */
 function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
   return [...workers].filter((worker) =>
-    worker.generation >= generation && worker.state !== "detached"
+    worker.generation >= generation && worker.state !== "detached" && !isSpare(worker)
   );
 }
 

@@ -74,6 +74,7 @@ class Launch implements AsyncDisposable {
     });
     const fds = this.#opened.map(({ fd }) => fd);
     this.worker = launcher.launch({ service, generation: GENERATION, fds }, {
+      onLoaded: () => this.told.push("loaded"),
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
       onDetach: () => this.told.push("detach"),
