@@ -37,6 +37,7 @@ import { openAloneServices } from "./alone.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { LibzcLink } from "./libzc_link.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
+import { rehearse } from "./rehearsal.ts";
 import { openServerLog, programName } from "./server_log.ts";
 import { noteAddresses } from "./service_address.ts";
 
@@ -260,6 +261,7 @@ class Server {
     }
     return {
       services: async () => {
+        if (link.isSpare) await Promise.race([rehearse(), link.started]);
         link.loaded();
         return (await link.started).services;
       },
