@@ -37,7 +37,6 @@ import { openAloneServices } from "./alone.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { LibzcLink } from "./libzc_link.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
-import { rehearse } from "./rehearsal.ts";
 import { openServerLog, programName } from "./server_log.ts";
 import { noteAddresses } from "./service_address.ts";
 
@@ -259,9 +258,12 @@ class Server {
         close: () => libzc.close(),
       };
     }
+    // Only spares have time for it; and later it may be out of reach.
+    const rehearsal = link.isSpare ? import("./rehearsal.ts") : undefined;
+    const rehearsed = async () => await (await rehearsal)?.rehearse();
     return {
       services: async () => {
-        if (link.isSpare) await Promise.race([rehearse(), link.started]);
+        if (link.isSpare) await Promise.race([rehearsed(), link.started]);
         link.loaded();
         return (await link.started).services;
       },

@@ -217,6 +217,23 @@ Deno.test("server-balance = reuseport: a spare takes over the queue of the proce
   await master.stop();
 });
 
+Deno.test("an upgrade ends the spares of the old master, and the new one has its own", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-spare-count": 1 });
+  const master = await site.start();
+  const [old] = await sparesOf(master, "a.cf");
+  await master.upgrade();
+  await eventually(() => site.processes().every(({ pid }) => pid !== old), { what: "its end" });
+  const [spare] = await sparesOf(master, "a.cf");
+  using before = await greeted(port);
+  Deno.kill(pidIn(before), "SIGKILL");
+  using after = await greeted(port);
+  assertEquals(pidIn(after), spare);
+  after.close();
+  await master.stop();
+});
+
 Deno.test("HTTP: after a kill the spare answers", async () => {
   await using site = new Site();
   const port = site.port();
