@@ -67,13 +67,22 @@ function master(
   };
 }
 
-/** All of them. */
+/** Kills follow each other faster than a process is healthy by default: no back-off. */
+const OFTEN_KILLED = { "server-healthy-after": 0 };
+
+/** With a process that waits until the other one dies; it makes a difference to nothing else. */
+export const WITH_SPARE: Contender = master(NAMES.masterSpare, {
+  speaks: "http",
+  file: "master_http.ts",
+  settings: { ...OFTEN_KILLED, "server-spare-count": 1 },
+});
+
+/** All others. */
 export const MASTERS: readonly Contender[] = [
   master(NAMES.masterHttp, {
     speaks: "http",
     file: "master_http.ts",
-    // Kills follow each other faster than a process is healthy by default: no back-off.
-    settings: { "server-healthy-after": 0 },
+    settings: OFTEN_KILLED,
   }),
   master(NAMES.masterCoroutine, { speaks: "lines", file: "master_coroutine.ts" }),
   master(NAMES.masterAio, { speaks: "lines", file: "master_aio.ts" }),

@@ -288,6 +288,17 @@ export const SERVER_PROC_MIN: Setting<number> = define({
   doc: "How many processes server-idle-exit leaves. With 0 the first connection starts one.",
 });
 
+/** `server-spare-count`: how many processes wait until one of the others dies. */
+export const SERVER_SPARE_COUNT: Setting<number> = define({
+  name: "server-spare-count",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 0, max: 1_000, placeholder: "COUNT" }),
+  fallback: "0",
+  inherited: true,
+  doc: "How many processes more have loaded, have run beforeService, and wait. One of them takes " +
+    "over the moment another process ends or one more is needed.",
+});
+
 /** `server-protocol`: how descriptors reach the server. */
 export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",

@@ -12,6 +12,7 @@ import {
   SERVER_MAX_CONNECTIONS,
   SERVER_MAX_MEMORY,
   SERVER_PROC_MIN,
+  SERVER_SPARE_COUNT,
   SERVER_START_LIMIT,
   SERVER_WATCHDOG,
   type Setting,
@@ -38,6 +39,8 @@ export interface Supervision {
   readonly idleExitMs: number;
   /** How many processes are kept though nobody uses them. */
   readonly procMin: number;
+  /** How many processes have loaded and wait. */
+  readonly spareCount: number;
 }
 
 /**
@@ -56,5 +59,6 @@ export function readSupervision(read: <T>(setting: Setting<T>) => T): Supervisio
     maxMemoryBytes: read(SERVER_MAX_MEMORY),
     idleExitMs: read(SERVER_IDLE_EXIT),
     procMin: read(SERVER_PROC_MIN),
+    spareCount: read(SERVER_SPARE_COUNT),
   };
 }

@@ -48,6 +48,18 @@ export interface StartMessage {
   readonly settings: GrantedSettings;
 }
 
+/**
+ * Master to server, first, in place of the start: load everything and wait. The start comes when the
+ * server is needed, if it ever is.
+ */
+export interface StandbyMessage {
+  readonly type: "standby";
+  /** The generation that the server belongs to. */
+  readonly generation: number;
+  /** As in the start, which has the same once more. */
+  readonly settings: GrantedSettings;
+}
+
 /** Master to server: stop accepting, finish, end. */
 export interface SoftstopMessage {
   readonly type: "softstop";
@@ -78,6 +90,11 @@ export interface LimitsMessage {
 interface FromServer {
   readonly pid: number;
   readonly generation: number;
+}
+
+/** Server to master, after a standby: it has loaded everything, and waits for its start. */
+export interface LoadedMessage extends FromServer {
+  readonly type: "loaded";
 }
 
 /** Server to master: its last service-register has returned. */
@@ -118,12 +135,14 @@ export type Message =
   | SoftstopMessage
   | WatchdogMessage
   | LimitsMessage
+  | StandbyMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
   | HeartbeatMessage
   | SpentMessage
   | UsedMessage
+  | LoadedMessage
   | UpgradeMessage;
 
 /** Descriptors only, ahead of a message that has more of them than one frame can carry. */
@@ -135,12 +154,14 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   softstop: 2,
   watchdog: 3,
   limits: 4,
+  standby: 5,
   ready: 65,
   draining: 66,
   detach: 67,
   heartbeat: 68,
   spent: 69,
   used: 70,
+  loaded: 71,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -260,6 +281,8 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     case "start":
       return countProblem(fields, "generation") ?? servicesProblem(fields.services) ??
         settingsProblem(fields.settings);
+    case "standby":
+      return countProblem(fields, "generation") ?? settingsProblem(fields.settings);
     case "softstop":
       return fields.closing === undefined ? undefined : placesProblem(fields.closing);
     case "watchdog":
@@ -269,6 +292,7 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
         fields[name] === undefined ? undefined : countProblem(fields, name)
       ).find((problem) => problem !== undefined);
     case "ready":
+    case "loaded":
     case "detach":
     case "heartbeat":
     case "spent":

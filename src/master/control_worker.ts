@@ -5,16 +5,20 @@
  *
  * @module
  */
+import type { GrantedSettings } from "../config/effective.ts";
+import type { ServiceConfig } from "../config/service.ts";
 import { Channel } from "../ipc/channel.ts";
 import type { Message } from "../ipc/protocol.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { socketPair } from "../os/socket.ts";
-import type { ChildProcess } from "../os/child_process.ts";
+import type { ChildProcess, ExitStatus, KillSignal } from "../os/child_process.ts";
+import { findZombie } from "../os/waitid.ts";
 import type {
   LauncherOptions,
   LaunchRequest,
   RunningWorker,
   WorkerListener,
+  WorkerPost,
 } from "./worker_process.ts";
 import { programToStart } from "./privileges.ts";
 import { HEARTBEAT_MS } from "./watchdog.ts";
@@ -56,7 +60,7 @@ export function launchControlWorker(
     closeFd(theirs);
   }
   try {
-    return connect({ child, fd: ours, request, listener }, options);
+    return new ControlWorker({ child, fd: ours, request, listener }, options);
   } catch (error) {
     // Nobody would ever tell it what to do, nor that this end is gone.
     child.kill("SIGKILL");
@@ -73,57 +77,116 @@ interface Launched {
   readonly listener: WorkerListener;
 }
 
-function connect(
-  { child, fd, request, listener }: Launched,
-  { poller, log, protocol }: ControlWorkerOptions,
-): RunningWorker {
-  const { generation, service } = request;
-  const who = `${service.id}: process ${child.pid}`;
-  const channel = new Channel(fd, poller, {
-    onMessage(message, fds) {
-      // Servers send none; what one sends all the same must not stay open here.
-      fds.forEach(closeFd);
-      if (!isFrom(message, { pid: child.pid, generation })) {
-        return log(`${who}: dropped a "${message.type}" message that is not its own`);
-      }
-      tell(listener, message);
-    },
-    onUnknown: (type) => log(`${who}: ignored a message of the unknown type ${type}`),
-    onClose: (error) => listener.onLost(error),
-  });
-  const inherits = protocol === "inherit";
-  const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
-    name,
-    type: endpoint.kind,
-    address,
-    ...(inherits && { fd: request.fds[index] }),
-  }));
-  const settings = {
+class ControlWorker implements RunningWorker {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #request: LaunchRequest;
+  readonly #listener: WorkerListener;
+  readonly #channel: Channel;
+  /** Whether its listeners were inherited. */
+  readonly #inherits: boolean;
+  /** Whether it was told to end. */
+  #isDismissed = false;
+  #hasEnded = false;
+
+  constructor({ child, fd, request, listener }: Launched, options: ControlWorkerOptions) {
+    this.pid = child.pid;
+    this.#child = child;
+    this.#request = request;
+    this.#listener = listener;
+    this.#inherits = options.protocol === "inherit";
+    this.#channel = this.#connect(fd, options);
+    const { generation, service, isSpare } = request;
+    if (isSpare) {
+      this.#channel.send({ type: "standby", generation, settings: settingsOf(service) });
+    } else this.#start(request);
+    if (service.supervision.watchdogMs > 0) {
+      this.#channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
+    }
+    if (!isSpare) this.#limit(request);
+    child.exited.then((status) => this.#end(status));
+  }
+
+  enlist(post: WorkerPost): void {
+    this.#start(post);
+    this.#limit(post);
+  }
+
+  softstop(closing: readonly number[]): void {
+    this.#isDismissed = true;
+    this.#channel.send({ type: "softstop", closing });
+  }
+
+  // It ends with its last connection, or says how long it takes.
+  notReplaced(): void {}
+
+  kill(signal: KillSignal): void {
+    this.#isDismissed = true;
+    this.#child.kill(signal);
+    // One that is stopped would only act upon it when it goes on.
+    if (signal === "SIGABRT") this.#child.kill("SIGCONT");
+  }
+
+  #connect(fd: number, { poller, log }: ControlWorkerOptions): Channel {
+    const { generation, service } = this.#request;
+    const who = `${service.id}: process ${this.pid}`;
+    return new Channel(fd, poller, {
+      onMessage: (message, fds) => {
+        // Servers send none; what one sends all the same must not stay open here.
+        fds.forEach(closeFd);
+        if (!isFrom(message, { pid: this.pid, generation })) {
+          return log(`${who}: dropped a "${message.type}" message that is not its own`);
+        }
+        tell(this.#listener, message);
+      },
+      onUnknown: (type) => log(`${who}: ignored a message of the unknown type ${type}`),
+      onClose: (error) => this.#onClose(error),
+    });
+  }
+
+  #start({ fds }: WorkerPost): void {
+    const { generation, service } = this.#request;
+    const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
+      name,
+      type: endpoint.kind,
+      address,
+      ...(this.#inherits && { fd: fds[index] }),
+    }));
+    this.#channel.send(
+      { type: "start", generation, services, settings: settingsOf(service) },
+      this.#inherits ? [] : fds,
+    );
+  }
+
+  #limit({ maxConnections: connections }: WorkerPost): void {
+    const idleMs = this.#request.service.supervision.idleExitMs || undefined;
+    if (connections ?? idleMs) this.#channel.send({ type: "limits", connections, idleMs });
+  }
+
+  /**
+   * The kernel closes the sockets of a process just before it tells of its end, and the poller hears of
+   * that sooner than the runtime, which tells in its own time. Where nobody is to take the place there
+   * is no hurry.
+   */
+  #onClose(error: Error | undefined): void {
+    const ended = this.#isDismissed ? undefined : findZombie(this.pid);
+    if (ended === undefined || error !== undefined) this.#listener.onLost(error);
+    if (ended !== undefined) this.#end(ended.status);
+  }
+
+  #end(status: ExitStatus): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#channel.close();
+    this.#listener.onExit(status);
+  }
+}
+
+function settingsOf(service: ServiceConfig): GrantedSettings {
+  return {
     shared: [...service.shared],
     // Without a file each of them is an argument.
     own: service.file === undefined ? undefined : [...service.settings],
-  };
-  channel.send({ type: "start", generation, services, settings }, inherits ? [] : request.fds);
-  if (service.supervision.watchdogMs > 0) {
-    channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
-  }
-  const { maxConnections: connections } = request;
-  const idleMs = service.supervision.idleExitMs || undefined;
-  if (connections ?? idleMs) channel.send({ type: "limits", connections, idleMs });
-  child.exited.then((status) => {
-    channel.close();
-    listener.onExit(status);
-  });
-  return {
-    pid: child.pid,
-    softstop: (closing) => channel.send({ type: "softstop", closing }),
-    // It ends with its last connection, or says how long it takes.
-    notReplaced: () => {},
-    kill(signal) {
-      child.kill(signal);
-      // One that is stopped would only act upon it when it goes on.
-      if (signal === "SIGABRT") child.kill("SIGCONT");
-    },
   };
 }
 
@@ -135,6 +198,8 @@ function isFrom(message: Message, expected: { pid: number; generation: number })
 
 function tell(listener: WorkerListener, message: Message): void {
   switch (message.type) {
+    case "loaded":
+      return listener.onLoaded();
     case "ready":
       return listener.onReady();
     case "draining":

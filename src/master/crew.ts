@@ -22,10 +22,13 @@ import {
 } from "./policy.ts";
 import { connectionLimit } from "./recycling.ts";
 import { grow } from "./scaling.ts";
+import { loadedByMs } from "./spares.ts";
 import {
   advance,
+  enlist,
   isProven,
   isServing,
+  isSpare,
   limit,
   type Service,
   type Version,
@@ -42,6 +45,12 @@ export interface CrewOptions extends CareOptions {
   /** A worker of the service has done something; never called from within a call of the crew. */
   onChange(service: Service): void;
 }
+
+/** What a worker is to serve: its slot, and the listeners of that slot, which are borrowed. */
+export type Post = Pick<Worker, "slot" | "listeners">;
+
+/** Where a spare is before it is enlisted. */
+const NO_POST: Post = { slot: 0, listeners: [] };
 
 /** The processes of all services. */
 export class Crew {
@@ -79,27 +88,17 @@ export class Crew {
    *
    * @param service The service.
    * @param version Its version.
-   * @param place `slot`: its slot. `listeners`: those of that slot. Borrowed.
+   * @param post What it is to serve.
    * @returns Whether it could be started. If not, the service waits, or its trial has failed.
    */
-  start(
-    service: Service,
-    version: Version,
-    { slot, listeners }: Pick<Worker, "slot" | "listeners">,
-  ): boolean {
-    const { config, generation } = version;
-    const startedAtMs = this.#clock.nowMs();
+  start(service: Service, version: Version, post: Post): boolean {
+    const { config } = version;
     const vacant = version === service.trial ? NEW_PLACE : this.#places.take(service);
-    const place = placeAtStart(vacant, { config, nowMs: startedAtMs });
-    const maxConnections = connectionLimit(config, this.#options.random());
-    let running: RunningWorker;
+    const place = placeAtStart(vacant, { config, nowMs: this.#clock.nowMs() });
     try {
-      running = this.#options.launcher.launch(
-        { service: config, generation, fds: listeners.map(({ fd }) => fd), maxConnections },
-        this.#listenerFor(service, () => worker),
-      );
+      this.#launch(service, version, { ...post, place, state: "starting" });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (version === service.trial) service.trial.failure = message;
       else {
         // The others would fare no better.
@@ -108,15 +107,78 @@ export class Crew {
       }
       return false;
     }
-    const { pid } = running;
-    const id = this.#nextWorkerId++;
-    const about = { id, pid, generation, config, slot, listeners, startedAtMs, place };
-    const worker: Worker = { ...about, state: "starting" };
-    service.workers.add(worker);
-    if (version !== service.trial) service.deserted.delete(slot);
-    this.#running.set(worker, running);
-    this.#options.debug(`${service.id}: new process ${pid} of generation ${generation}`);
+    if (version !== service.trial) service.deserted.delete(post.slot);
     return true;
+  }
+
+  /**
+   * Starts one spare. If it can't be started, the next one waits.
+   *
+   * @param service The service.
+   * @param version Its version in force.
+   */
+  prepare(service: Service, version: Version): void {
+    try {
+      this.#launch(service, version, { ...NO_POST, place: NEW_PLACE, state: "loading" });
+    } catch (error) {
+      this.#places.refuseSpare(service, messageOf(error));
+    }
+  }
+
+  /**
+   * Has a spare serve.
+   *
+   * @param service Its service.
+   * @param spare The spare, which is of the version in force.
+   * @param post What it is to serve.
+   */
+  enlist(service: Service, spare: Worker, post: Post): void {
+    const { config, pid } = spare;
+    const startedAtMs = this.#clock.nowMs();
+    const place = placeAtStart(this.#places.take(service), { config, nowMs: startedAtMs });
+    // What could load once can load again.
+    if (spare.state === "waiting") service.sparePlace = undefined;
+    enlist(spare, { ...post, startedAtMs, place });
+    service.deserted.delete(post.slot);
+    this.#running.get(spare)?.enlist({
+      fds: post.listeners.map(({ fd }) => fd),
+      maxConnections: connectionLimit(config, this.#options.random()),
+    });
+    this.#options.debug(`${service.id}: process ${pid}, a spare, takes over`);
+  }
+
+  #launch(
+    service: Service,
+    { config, generation }: Version,
+    about: Pick<Worker, "slot" | "listeners" | "place" | "state">,
+  ): void {
+    const isSpare = about.state === "loading";
+    const request = {
+      service: config,
+      generation,
+      fds: about.listeners.map(({ fd }) => fd),
+      ...(isSpare
+        ? { isSpare }
+        : { maxConnections: connectionLimit(config, this.#options.random()) }),
+    };
+    const startedAtMs = this.#clock.nowMs();
+    const running = this.#options.launcher.launch(
+      request,
+      this.#listenerFor(service, () => worker),
+    );
+    const { pid } = running;
+    const worker: Worker = {
+      id: this.#nextWorkerId++,
+      pid,
+      generation,
+      config,
+      startedAtMs,
+      ...about,
+    };
+    service.workers.add(worker);
+    this.#running.set(worker, running);
+    const what = isSpare ? "spare process" : "process";
+    this.#options.debug(`${service.id}: new ${what} ${pid} of generation ${generation}`);
   }
 
   /**
@@ -146,7 +208,11 @@ export class Crew {
    * @param worker The worker.
    */
   terminate(service: Service, worker: Worker): void {
+    const isLate = loadedByMs(worker) <= this.#clock.nowMs();
     if (!this.#leave(service, worker, { event: "terminate", how: "is out of reach" })) return;
+    if (isLate) {
+      this.#options.log(`${service.id}: process ${worker.pid}, a spare, has not loaded in time`);
+    }
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGTERM");
@@ -217,6 +283,12 @@ export class Crew {
     const { id } = service;
     const { log, debug, onChange } = this.#options;
     return {
+      onLoaded: () => {
+        if (!advance(worker(), "loaded")) return;
+        worker().loadedAtMs = this.#clock.nowMs();
+        debug(`${id}: loaded is process ${worker().pid}`);
+        onChange(service);
+      },
       onReady: () => {
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
@@ -263,6 +335,7 @@ export class Crew {
     const age = Math.round(this.#clock.nowMs() - startedAtMs);
     const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
+    else if (isSpare(worker)) log(`${service.id}: process ${pid}, a spare, ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
       this.#places.fail(
@@ -288,7 +361,9 @@ export class Crew {
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const { trial } = service;
-    if (isServing(worker)) {
+    if (isSpare(worker) && worker.generation === service.current?.generation) {
+      this.#places.leaveSpare(service, worker);
+    } else if (isServing(worker)) {
       const startAtMs = nextStartMs(worker, nowMs);
       if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
@@ -304,7 +379,11 @@ export class Crew {
   }
 }
 
-/** Whether a worker fills a place of the version in force. */
+/** Whether a worker is of the version in force, and fills a place or is a spare. */
 function isOurs({ current }: Service, worker: Worker): boolean {
-  return isServing(worker) && worker.generation === current?.generation;
+  return (isServing(worker) || isSpare(worker)) && worker.generation === current?.generation;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -111,6 +111,9 @@ class DescriptorWorker implements RunningWorker {
     return this.#child.pid;
   }
 
+  /** Never asked for: such a program can't be handed anything once it runs. */
+  enlist(): void {}
+
   softstop(): void {
     const seconds = this.#softstopSeconds();
     if (this.#masterStatus === undefined) this.kill("SIGTERM");

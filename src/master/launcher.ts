@@ -3,10 +3,13 @@
  *
  * @module
  */
+import { cannot } from "../config/errors.ts";
 import { launchControlWorker } from "./control_worker.ts";
 import { launchDescriptorWorker } from "./descriptor_worker.ts";
 import { protocolOf } from "./program.ts";
 import type { Launcher, LauncherOptions } from "./worker_process.ts";
+
+const SPARE_PROTOCOL = "a server of this framework that can be handed descriptors";
 
 /**
  * Makes the launcher of real processes.
@@ -17,6 +20,10 @@ export function createLauncher(options: LauncherOptions): Launcher {
   return {
     launch(request, listener) {
       const protocol = protocolOf(request.service, options);
+      if (request.isSpare && protocol !== "control") {
+        const about = { found: `the ${protocol} protocol`, expected: SPARE_PROTOCOL };
+        throw new TypeError(cannot("keep a spare of", request.service.id, about));
+      }
       return protocol === "control" || protocol === "inherit"
         ? launchControlWorker(request, listener, { ...options, protocol })
         : launchDescriptorWorker(request, listener, { ...options, protocol });

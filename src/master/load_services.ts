@@ -11,7 +11,12 @@ import {
   loadGlobalSettings,
 } from "../config/directory.ts";
 import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
-import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS, SERVER_WATCHDOG } from "../config/settings.ts";
+import {
+  SERVER_IDLE_EXIT,
+  SERVER_MAX_CONNECTIONS,
+  SERVER_SPARE_COUNT,
+  SERVER_WATCHDOG,
+} from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
 import { requireChroot, requireGroup, requirePermissions, requireUser } from "./privileges.ts";
 import {
@@ -76,22 +81,31 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
     fingerprint: JSON.stringify([service.fingerprint, commandStamp(service, source)]),
   }));
   const warnings = [...loaded.warnings, ...services.flatMap((one) => deafTo(one, source))];
-  return { ...loaded, services, warnings };
+  return { ...loaded, services: services.map((one) => sparing(one, source)), warnings };
 }
 
-/** Warns of settings that only a server of this framework could heed. */
+/** Has a service no spares whose processes can't be handed descriptors once they run. */
+function sparing(service: ServiceConfig, source: ServiceSource): ServiceConfig {
+  if (protocolOf(service, source) === "control") return service;
+  return { ...service, supervision: { ...service.supervision, spareCount: 0 } };
+}
+
+/** Warns of settings that only a server of this framework could heed, or only one with FFI. */
 function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
   const protocol = protocolOf(service, source);
-  if (protocol !== "libzc" && protocol !== "systemd") return [];
-  const { watchdogMs, maxConnections, idleExitMs } = service.supervision;
+  if (protocol === "control") return [];
+  const isForeign = protocol !== "inherit";
+  const { watchdogMs, maxConnections, idleExitMs, spareCount } = service.supervision;
   const given = [
-    ...(watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
-    ...(maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
-    ...(idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
+    ...(isForeign && watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
+    ...(isForeign && maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
+    ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
+    ...(spareCount > 0 ? [SERVER_SPARE_COUNT] : []),
   ];
+  const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";
   return given.map(({ name: key }) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;
-    const message = cannot("use", key, { found, expected: "a server of this framework" });
+    const message = cannot("use", key, { found, expected });
     return problemAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
       key,
       message,

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../os/clock.ts";
 import { type Chance, isBeyondLimit, NEW_PLACE, placeAfter, placeAfterRefusal } from "./backoff.ts";
+import { EARLY_DEATH_MS } from "./policy.ts";
 import { fullStrength } from "./scaling.ts";
 import type { Place, Service, Worker } from "./tables.ts";
 
@@ -63,6 +64,57 @@ export class Places {
     const { config } = service.current!;
     const refused = placeAfterRefusal(place, { config, ...this.#chance() });
     this.#vacate(service, refused, (ms) => `${reason}; it is tried again in ${ms} ms`);
+  }
+
+  /**
+   * Takes note that a spare of the version in force has gone before anybody needed it.
+   *
+   * @param service The service.
+   * @param spare The spare.
+   */
+  leaveSpare(service: Service, spare: Worker): void {
+    const { sparePlace: place = NEW_PLACE } = service;
+    // It says nothing new: it is older than what is known.
+    if (spare.startedAtMs < place.startAtMs) return;
+    const chance = this.#chance();
+    const next = placeAfter({ ...spare, place, readyAtMs: spare.loadedAtMs }, chance);
+    const leastMs = spare.loadedAtMs === undefined ? EARLY_DEATH_MS : 0;
+    this.#vacateSpare(
+      service,
+      { next, leastMs },
+      (ms) => `spares end early; the next one is in ${ms} ms`,
+    );
+  }
+
+  /**
+   * Takes note that no spare of the version in force could be started.
+   *
+   * @param service The service.
+   * @param reason Why.
+   */
+  refuseSpare(service: Service, reason: string): void {
+    const { sparePlace = NEW_PLACE } = service, { config } = service.current!;
+    const next = placeAfterRefusal(sparePlace, { config, ...this.#chance() });
+    const leastMs = EARLY_DEATH_MS;
+    this.#vacateSpare(
+      service,
+      { next, leastMs },
+      (ms) => `no spare: ${reason}; it is tried again in ${ms} ms`,
+    );
+  }
+
+  #vacateSpare(
+    service: Service,
+    { next, leastMs }: { readonly next: Place; readonly leastMs: number },
+    line: (ms: number) => string,
+  ): void {
+    const { delayMs: toldMs } = service.sparePlace ?? NEW_PLACE;
+    const nowMs = this.#options.clock.nowMs();
+    // However short the longest delay is to be: nothing else holds spares back.
+    const startAtMs = Math.max(next.startAtMs, nowMs + leastMs);
+    service.sparePlace = { ...next, startAtMs };
+    const ms = Math.round(startAtMs - nowMs);
+    if (ms > 0 && next.delayMs > toldMs) this.#options.log(`${service.id}: ${line(ms)}`);
   }
 
   /**

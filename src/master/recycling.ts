@@ -92,7 +92,9 @@ export function strengthWhileReplacing({ ours, leaving, wanted }: Staff): number
  * @param staff The processes.
  * @returns It, or undefined.
  */
-export function replacedOne({ ours, wanted }: Staff): Worker | undefined {
+export function replacedOne(
+  { ours, wanted }: Pick<Staff, "ours" | "wanted">,
+): Worker | undefined {
   const ready = ours.filter(({ state }) => state === "ready");
   return ready.length > wanted ? leastMissed(ready.filter(isSpent), ready) : undefined;
 }

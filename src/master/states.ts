@@ -8,6 +8,10 @@
 
 /** Where a worker is in its life. */
 export type WorkerState =
+  /** A spare: its process runs; it has not said that it has loaded. */
+  | "loading"
+  /** A spare: it has loaded, and waits until it is needed. */
+  | "waiting"
   /** Its process runs; it has not said that it is ready. */
   | "starting"
   /** It serves. */
@@ -24,14 +28,46 @@ export type WorkerState =
   | "exited";
 
 /** What can happen to a worker. */
-export type WorkerEvent = "ready" | "softstop" | "terminate" | "kill" | "detach" | "exit";
+export type WorkerEvent =
+  | "loaded"
+  | "enlist"
+  | "ready"
+  | "softstop"
+  | "terminate"
+  | "kill"
+  | "detach"
+  | "exit";
 
 /** What an event leads to: the next state, or nothing. */
 export type Outcome = WorkerState | "ignored";
 
 /** Every state and every event. */
 export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, Outcome>>>> = {
+  loading: {
+    loaded: "waiting",
+    // It is further than any that would be started now.
+    enlist: "starting",
+    ready: "ignored",
+    softstop: "draining",
+    terminate: "stopping",
+    kill: "killing",
+    detach: "detached",
+    exit: "exited",
+  },
+  waiting: {
+    loaded: "ignored",
+    enlist: "starting",
+    ready: "ignored",
+    softstop: "draining",
+    terminate: "stopping",
+    kill: "killing",
+    detach: "detached",
+    exit: "exited",
+  },
   starting: {
+    // It was enlisted before it had said so.
+    loaded: "ignored",
+    enlist: "ignored",
     ready: "ready",
     softstop: "draining",
     terminate: "stopping",
@@ -40,6 +76,8 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   ready: {
+    loaded: "ignored",
+    enlist: "ignored",
     ready: "ignored",
     softstop: "draining",
     terminate: "stopping",
@@ -48,6 +86,8 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   draining: {
+    loaded: "ignored",
+    enlist: "ignored",
     // Messages can cross on their way.
     ready: "ignored",
     softstop: "ignored",
@@ -58,6 +98,8 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   stopping: {
+    loaded: "ignored",
+    enlist: "ignored",
     ready: "ignored",
     softstop: "ignored",
     terminate: "ignored",
@@ -66,6 +108,8 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   killing: {
+    loaded: "ignored",
+    enlist: "ignored",
     ready: "ignored",
     softstop: "ignored",
     terminate: "ignored",
@@ -74,6 +118,8 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   detached: {
+    loaded: "ignored",
+    enlist: "ignored",
     ready: "ignored",
     softstop: "ignored",
     terminate: "ignored",
@@ -82,6 +128,8 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   exited: {
+    loaded: "ignored",
+    enlist: "ignored",
     ready: "ignored",
     softstop: "ignored",
     terminate: "ignored",

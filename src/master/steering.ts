@@ -5,8 +5,8 @@
  * @module
  */
 import type { OpenedListener } from "../os/socket.ts";
+import type { Action } from "./decision.ts";
 import type { ListenerTable } from "./listeners.ts";
-import type { Action } from "./policy.ts";
 import { strengthOf } from "./scaling.ts";
 import { nextSlot, slotCount } from "./slots.ts";
 import type { Service, Version, Worker } from "./tables.ts";

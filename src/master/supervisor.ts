@@ -12,9 +12,10 @@ import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import { proportionalMemory } from "../os/memory.ts";
 import type { OpenedListener } from "../os/socket.ts";
-import { Crew } from "./crew.ts";
+import { Crew, type Post } from "./crew.ts";
+import type { Action, Decision } from "./decision.ts";
 import { ListenerTable } from "./listeners.ts";
-import { type Action, decide, type Decision, TERMINATE_GRACE_MS } from "./policy.ts";
+import { decide, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
 import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
 import { Sleepers } from "./sleepers.ts";
@@ -310,6 +311,14 @@ export class Supervisor {
       case "start":
         for (let left = action.count; left > 0 && this.#start(service, action.version);) left--;
         return;
+      case "enlist":
+        return this.#crew.enlist(
+          service,
+          action.worker,
+          this.#nextPost(service, service.current!),
+        );
+      case "prepare":
+        return this.#crew.prepare(service, action.version);
       case "softstop":
         return this.#softstop(action.worker);
       case "terminate":
@@ -331,9 +340,12 @@ export class Supervisor {
   }
 
   #start(service: Service, version: Version): boolean {
+    return this.#crew.start(service, version, this.#nextPost(service, version));
+  }
+
+  #nextPost(service: Service, version: Version): Post {
     const slot = nextSlot(service, version);
-    const listeners = this.#listeners.listeners(version.config, slot);
-    return this.#crew.start(service, version, { slot, listeners });
+    return { slot, listeners: this.#listeners.listeners(version.config, slot) };
   }
 
   #softstop(worker: Worker): void {

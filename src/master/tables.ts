@@ -38,7 +38,10 @@ export interface Place {
   readonly starts: readonly number[];
 }
 
-/** One process, from its start to its end. */
+/**
+ * One process, from its start to its end. A spare has no slot and no place before it is enlisted, which
+ * {@linkcode enlist} does.
+ */
 export interface Worker {
   /** Unique in this master's life; unlike a pid never used again. */
   readonly id: number;
@@ -47,12 +50,15 @@ export interface Worker {
   readonly generation: number;
   readonly config: ServiceConfig;
   /** Its slot among the processes of its version. */
-  readonly slot: number;
+  slot: number;
   /** The listeners that it was started with, in the order of its addresses. */
-  readonly listeners: readonly OpenedListener[];
-  readonly startedAtMs: number;
+  listeners: readonly OpenedListener[];
+  /** When it was started; when it was enlisted, if it was a spare. */
+  startedAtMs: number;
   /** The place that it fills. */
-  readonly place: Place;
+  place: Place;
+  /** When it said, as a spare, that it has loaded. */
+  loadedAtMs?: number;
   /** When it said that it is ready. */
   readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
@@ -87,6 +93,8 @@ export interface Service {
   startAtMs: number;
   /** The places of the version in force whose processes have ended. */
   vacancies: Place[];
+  /** How its spares have fared; undefined where there is nothing to say. */
+  sparePlace?: Place;
   /** The longest delay between two starts that was told, in milliseconds; 0 while all is well. */
   toldDelayMs: number;
   /** Why it has failed: nothing of the version in force is started any more. */
@@ -119,6 +127,19 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
 }
 
 /**
+ * Makes a spare one of those that serve; its life counts from here on.
+ *
+ * @param worker The spare.
+ * @param filled The time, and what it is to fill.
+ */
+export function enlist(
+  worker: Worker,
+  filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "place">,
+): void {
+  if (advance(worker, "enlist")) Object.assign(worker, filled);
+}
+
+/**
  * A service of which nothing runs.
  *
  * @param id The settings file's name, or `hook:N`.
@@ -138,6 +159,7 @@ export function freshStart(
   return {
     startAtMs,
     vacancies: [],
+    sparePlace: undefined,
     toldDelayMs: 0,
     failure: undefined,
     extra: 0,
@@ -152,6 +174,15 @@ export function freshStart(
  */
 export function isServing(worker: Worker): boolean {
   return worker.state === "starting" || worker.state === "ready";
+}
+
+/**
+ * Whether a worker is a spare: it serves nobody, and fills no place.
+ *
+ * @param worker The worker.
+ */
+export function isSpare(worker: Worker): boolean {
+  return worker.state === "loading" || worker.state === "waiting";
 }
 
 /**

@@ -6,7 +6,7 @@
  * @module
  */
 import type { ServiceConfig } from "../config/service.ts";
-import { isServing, type Worker } from "./tables.ts";
+import { isServing, isSpare, type Worker } from "./tables.ts";
 
 /** How long it is from one heartbeat to the next. */
 export const HEARTBEAT_MS = 1_000;
@@ -44,11 +44,11 @@ export function verdictOn(
 }
 
 /**
- * Whether a process is one whose heartbeat matters, once it has sent one: it starts, serves, or
- * finishes what it has.
+ * Whether a process is one whose heartbeat matters, once it has sent one: it starts, serves, waits as a
+ * spare, or finishes what it has.
  *
  * @param worker The process.
  */
 export function isWatched(worker: Worker): boolean {
-  return isServing(worker) || worker.state === "draining";
+  return isServing(worker) || isSpare(worker) || worker.state === "draining";
 }

@@ -11,6 +11,8 @@ import type { ProgramLookup } from "./program.ts";
 
 /** What a worker tells. */
 export interface WorkerListener {
+  /** A spare has loaded, and waits. */
+  onLoaded(): void;
   /** It serves. */
   onReady(): void;
   /** It accepts no more, and ends within that many seconds. */
@@ -33,6 +35,12 @@ export interface WorkerListener {
 export interface RunningWorker {
   readonly pid: number;
   /**
+   * Has a spare serve.
+   *
+   * @param post What it serves.
+   */
+  enlist(post: WorkerPost): void;
+  /**
    * Tells it to accept no more, finish, and end.
    *
    * @param closing The places of those of its addresses that are closed for good: what waits there
@@ -45,14 +53,25 @@ export interface RunningWorker {
   kill(signal: KillSignal): void;
 }
 
-/** What to start. */
-export interface LaunchRequest {
-  readonly service: ServiceConfig;
-  readonly generation: number;
+/** What a worker serves. */
+export interface WorkerPost {
   /** The service's listeners, in the order of its addresses. Borrowed. */
   readonly fds: readonly number[];
   /** How many connections it may accept; without it there is no limit. */
   readonly maxConnections?: number;
+}
+
+/** What to start. */
+export interface LaunchRequest extends WorkerPost {
+  readonly service: ServiceConfig;
+  readonly generation: number;
+  /**
+   * Whether it is to load everything and wait until it is enlisted; it gets its post only then, and
+   * `fds` is empty here.
+   *
+   * @default {false}
+   */
+  readonly isSpare?: boolean;
 }
 
 /** Starts workers, as a port that tests replace. */

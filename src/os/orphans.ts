@@ -9,15 +9,12 @@
  * @module
  */
 import { type Clock, systemClock, type Timer } from "./clock.ts";
-import { ECHILD, SysError } from "./errors.ts";
 import { libc, unwrap } from "./libc.ts";
 import { processSignals, type Signals } from "./signals.ts";
+import { findZombie } from "./waitid.ts";
 
 const PR_GET_CHILD_SUBREAPER = 37;
-const P_ALL = 0;
-const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x01000000;
-/** The size of a siginfo_t, and the offset of si_pid in it, on x86-64 and arm64. */
-const SIGINFO_BYTES = 128, SI_PID = 16;
+const WNOHANG = 1;
 
 /**
  * How long a zombie is left to whoever may have started it. The event loop goes round in it, and with
@@ -55,11 +52,11 @@ export function reapOrphans(
   let timer: Timer | undefined;
   const look = () => {
     timer = undefined;
-    const pid = firstZombie();
+    const pid = findZombie()?.pid;
     if (pid !== undefined && pid === suspect) {
       reap(pid);
       onReaped?.(pid);
-      suspect = firstZombie();
+      suspect = findZombie()?.pid;
     } else suspect = pid;
     if (suspect !== undefined) wait();
   };
@@ -70,21 +67,6 @@ export function reapOrphans(
     release();
     timer?.cancel();
   };
-}
-
-/** The pid of a child that has ended and was not reaped; it stays a zombie. */
-function firstZombie(): number | undefined {
-  const info = new Uint8Array(SIGINFO_BYTES);
-  try {
-    unwrap(
-      { syscall: "waitid" },
-      () => libc().waitid(P_ALL, 0, info, WNOHANG | WEXITED | WNOWAIT),
-    );
-  } catch (error) {
-    if (error instanceof SysError && error.errno === ECHILD) return undefined;
-    throw error;
-  }
-  return new DataView(info.buffer).getInt32(SI_PID, true) || undefined;
 }
 
 function reap(pid: number): void {

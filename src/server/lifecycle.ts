@@ -59,6 +59,11 @@ export class ServerLifecycle {
   readonly activity: Activity = new Activity();
   /** Connections that were accepted and not closed yet. */
   readonly connections: ConnectionSet = new ConnectionSet();
+  /**
+   * Whether the server is a spare that nobody has needed so far: there is nothing that it could finish,
+   * and told to stop it ends at once.
+   */
+  isSpare = false;
   /** Called when some of the work under way has come to its end. */
   onQuiet?: () => void;
   readonly #clock: Clock;
@@ -151,12 +156,14 @@ export class ServerLifecycle {
   }
 
   /**
-   * The master's word, or a signal: accept no more, finish, end. Ignored once detached.
+   * The master's word, or a signal: accept no more, finish, end. Ignored once detached. A spare just
+   * ends, without the hook.
    *
    * @param closing The descriptors, as `serviceRegister` was told them, of those listeners that nobody
    * serves after this; by default none.
    */
   softstop(closing: ReadonlySet<number> = NONE): void {
+    if (this.isSpare) return this.stopNotify(0);
     const owner = this.#owner;
     // The word may come before the settings by which it is to be done.
     this.#softstopEarly = owner === undefined ? closing : undefined;

@@ -8,6 +8,7 @@ import {
   type LimitsMessage,
   type Message,
   ProtocolError,
+  type StandbyMessage,
   type StartMessage,
 } from "../ipc/protocol.ts";
 import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
@@ -64,7 +65,9 @@ export interface MasterLinkOptions {
 export class MasterLink {
   readonly #channel: Pick<Channel, "send" | "close">;
   readonly #handlers: MasterLinkHandlers;
+  readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
+  #isSpare = false;
   #heartbeat?: ReturnType<typeof setInterval>;
   /** That of the first message, once it has come. */
   #generation?: number;
@@ -84,6 +87,8 @@ export class MasterLink {
     { open = openChannel }: MasterLinkOptions = {},
   ) {
     this.#handlers = handlers;
+    // Whoever waits for the settings may not come to wait for the rest.
+    for (const { promise } of [this.#settings, this.#started]) promise.catch(() => {});
     this.#channel = open(fd, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
       onUnknown: (type) => zinfo(`ignored a message of the unknown type ${type} from the master`),
@@ -92,7 +97,27 @@ export class MasterLink {
   }
 
   /**
-   * What this server is to serve: the master's first message.
+   * The settings that come with the master's first message.
+   *
+   * @throws {ProtocolError} As {@linkcode started}.
+   */
+  get settings(): Promise<StartMessage["settings"]> {
+    return this.#settings.promise;
+  }
+
+  /** Whether this server is a spare that has not been told to start. */
+  get isSpare(): boolean {
+    return this.#isSpare;
+  }
+
+  /** Says, as a spare, that all is loaded; one that has been told to start has no need to. */
+  loaded(): void {
+    if (this.#isSpare) this.#channel.send({ type: "loaded", ...this.#sender() });
+  }
+
+  /**
+   * What this server is to serve: the master's first message, or, for a spare, a later one, if it is
+   * needed.
    *
    * @throws {ProtocolError} When the master goes, or sends something that breaks the protocol,
    * before that.
@@ -133,10 +158,10 @@ export class MasterLink {
   }
 
   #onMessage(message: Message, fds: number[]): void {
-    if (message.type === "start" && this.#generation === undefined) {
-      return this.#start(message, fds);
-    }
+    const isFirst = this.#generation === undefined;
+    if (message.type === "start" && (isFirst || this.#isSpare)) return this.#start(message, fds);
     fds.forEach(closeFd);
+    if (message.type === "standby" && isFirst) return this.#standBy(message);
     if (message.type === "softstop") {
       const closing = (message.closing ?? []).map((place) => this.#fds[place]);
       return this.#handlers.onSoftstop(new Set(closing));
@@ -164,6 +189,16 @@ export class MasterLink {
     this.#heartbeat = setInterval(beat, intervalMs);
   }
 
+  #standBy({ generation, settings }: StandbyMessage): void {
+    this.#generation = generation;
+    this.#setSpare(true);
+    this.#settings.resolve(settings);
+  }
+
+  #setSpare(isSpare: boolean): void {
+    this.#isSpare = serverLifecycle.isSpare = isSpare;
+  }
+
   #start({ generation, services, settings }: StartMessage, fds: number[]): void {
     const travelling = services.filter(({ fd }) => fd === undefined).length;
     if (fds.length !== travelling) {
@@ -174,11 +209,13 @@ export class MasterLink {
       );
     }
     this.#generation = generation;
+    this.#setSpare(false);
     const waiting = [...fds];
     const granted = services.map(({ name, type, address, fd }) => {
       return { name, type, address, fd: fd ?? waiting.shift()! };
     });
     this.#fds = granted.map(({ fd }) => fd);
+    this.#settings.resolve(settings);
     this.#started.resolve({
       services: granted,
       settings,
@@ -189,9 +226,11 @@ export class MasterLink {
   #onClose(error?: Error): void {
     clearInterval(this.#heartbeat);
     if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
-    this.#started.reject(
-      error ?? new ProtocolError("Cannot start: the master is gone, expected its first message"),
-    );
+    const reason = error ??
+      new ProtocolError("Cannot start: the master is gone, expected its first message");
+    this.#settings.reject(reason);
+    // A spare has begun, and ends in order.
+    if (!this.#isSpare) this.#started.reject(reason);
     this.#handlers.onGone();
   }
 }

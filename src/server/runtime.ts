@@ -57,7 +57,8 @@ export interface ServerHooks {
   readonly beforeService?: () => void | Promise<void>;
   /**
    * Called once when the server is told to stop, after it has stopped accepting. With it, a
-   * `server-stop-on-softstop-after` of less than a second counts as an hour.
+   * `server-stop-on-softstop-after` of less than a second counts as an hour. It is not called in a
+   * spare that nobody has needed.
    */
   readonly beforeSoftstop?: () => void | Promise<void>;
 }
@@ -85,7 +86,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     const mode = modeOf(parsed);
     link = await connectToMaster(mode, parsed);
     if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
-    else replaceSettings(defaultConfig, settingsFromMaster(parsed, (await link.started).settings));
+    else replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
     await applyRunSettings(defaultConfig);
     openServerLog(defaultConfig, { isServing: link !== undefined });
     if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
@@ -148,7 +149,7 @@ const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record
 
 /** Where the services of a server come from, and who is told how it fares. */
 interface ServiceSource {
-  /** What to register. */
+  /** What to register, as soon as it is known. */
   services(): Promise<readonly GrantedService[]>;
   /** Takes the privileges that the settings don't leave to this process. */
   dropPrivileges(): Promise<void>;
@@ -215,11 +216,13 @@ class Server {
   }
 
   async #register(source: ServiceSource): Promise<void> {
-    const services = await source.services();
-    noteAddresses(services);
+    // Ahead of hooks that may change the directory. A spare, which has no services yet, asks the system.
+    if (!mayUseFfi()) noteAddresses(await source.services());
     await this.#hooks.beforeService?.();
     await source.dropPrivileges();
-    for (const { name, fd, type } of services) await this.#hooks.serviceRegister(name, fd, type);
+    for (const { name, fd, type } of await source.services()) {
+      await this.#hooks.serviceRegister(name, fd, type);
+    }
     source.ready();
   }
 
@@ -255,11 +258,18 @@ class Server {
         close: () => libzc.close(),
       };
     }
+    // Only spares have time for it; and later it may be out of reach.
+    const rehearsal = link.isSpare ? import("./rehearsal.ts") : undefined;
+    const rehearsed = async () => await (await rehearsal)?.rehearse();
     return {
-      services: async () => (await link.started).services,
-      // One that inherits its sockets is started as whom it is to be.
+      services: async () => {
+        if (link.isSpare) await Promise.race([rehearsed(), link.started]);
+        link.loaded();
+        return (await link.started).services;
+      },
+      // One that inherits its sockets is started as whom it is to be; a spare never does.
       dropPrivileges: async () => {
-        if (!(await link.started).isInherited) await dropPrivileges();
+        if (link.isSpare || !(await link.started).isInherited) await dropPrivileges();
       },
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),

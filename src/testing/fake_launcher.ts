@@ -9,6 +9,7 @@ import type {
   LaunchRequest,
   RunningWorker,
   WorkerListener,
+  WorkerPost,
 } from "../master/worker_process.ts";
 
 /** A worker without a process. */
@@ -24,12 +25,37 @@ export class FakeWorker implements RunningWorker {
    * @param pid Its number.
    * @param request What it was started for.
    * @param listener Who is told of what it does; a test calls it to let the worker do something.
+   * @param onEnlist Called when it is enlisted.
    */
   constructor(
     readonly pid: number,
     readonly request: LaunchRequest,
     readonly listener: WorkerListener,
+    readonly onEnlist?: (worker: FakeWorker) => void,
   ) {}
+
+  /** What it serves since it was enlisted; undefined for one that was no spare, or still is. */
+  post?: WorkerPost;
+
+  /** The listeners that it has. */
+  get fds(): readonly number[] {
+    return (this.post ?? this.request).fds;
+  }
+
+  /** Whether it is a spare. */
+  get isSpare(): boolean {
+    return this.request.isSpare === true && this.post === undefined;
+  }
+
+  /**
+   * Takes note.
+   *
+   * @param post What it serves from now on.
+   */
+  enlist(post: WorkerPost): void {
+    this.post = post;
+    this.onEnlist?.(this);
+  }
 
   /** The places of its addresses that it was told are closed for good. */
   closing: readonly number[] = [];
@@ -75,6 +101,8 @@ export class FakeLauncher implements Launcher {
   refusal?: Error;
   /** Called with each worker that is started. */
   onLaunch?: (worker: FakeWorker) => void;
+  /** Called with each spare that is enlisted. */
+  onEnlist?: (worker: FakeWorker) => void;
   #nextPid = 100;
 
   /** Those that have not ended, in the order of their start. */
@@ -91,7 +119,7 @@ export class FakeLauncher implements Launcher {
    */
   launch(request: LaunchRequest, listener: WorkerListener): FakeWorker {
     if (this.refusal !== undefined) throw this.refusal;
-    const worker = new FakeWorker(this.#nextPid++, request, listener);
+    const worker = new FakeWorker(this.#nextPid++, request, listener, this.onEnlist);
     this.workers.push(worker);
     this.onLaunch?.(worker);
     return worker;

@@ -13,6 +13,7 @@ import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../suppo
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
 const WATCHDOG = 3, LIMITS = 4, HEARTBEAT = 68, SPENT = 69, USED = 70;
+const STANDBY = 5, LOADED = 71;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
 const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196;
 
@@ -28,6 +29,12 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
     ],
   }],
   [START, { type: "start", generation: 0, services: [], settings: { shared: [] } }],
+  [STANDBY, {
+    type: "standby",
+    generation: 3,
+    settings: { shared: [["size", "1"]], own: [["own", "ü = 1"]] },
+  }],
+  [LOADED, { type: "loaded", pid: 1, generation: 2 }],
   [SOFTSTOP, { type: "softstop" }],
   [WATCHDOG, { type: "watchdog", intervalMs: 1_000 }],
   [LIMITS, { type: "limits" }],
@@ -187,6 +194,8 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
     [READY, ["pid", "generation"]],
     [DRAINING, ["pid", "generation", "seconds"]],
     [DETACH, ["pid", "generation"]],
+    [STANDBY, ["generation"]],
+    [LOADED, ["pid", "generation"]],
     [INHERIT, ["generation"]],
     [STOP, ["timeoutMs"]],
     [BOUND, ["generations"]],
@@ -223,22 +232,24 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
   }
 });
 
-Deno.test("decodeMessage() refuses a start whose settings are no lists of pairs", () => {
-  const decode = (settings: unknown) =>
-    decodeMessage(START, json({ generation: 1, services: [], settings }));
-  const good = [["a", "1"], ["", ""]];
-  assert(decode({ shared: good }) !== undefined);
-  assert(decode({ shared: [], own: good }) !== undefined);
-  for (
-    const settings of [
-      ...[undefined, null, 7, "a", [], {}],
-      ...[{ own: [] }, { shared: {} }, { shared: [["a"]] }, { shared: [["a", 1]] }],
-      ...[{ shared: [["a", "b", "c"]] }, { shared: [], own: null }, { shared: [], own: "a" }],
-    ]
-  ) {
-    assertThrows(() => decode(settings), ProtocolError, "settings are no lists of pairs");
-  }
-});
+for (const [name, typeNumber] of [["start", START], ["standby", STANDBY]] as const) {
+  Deno.test(`decodeMessage() refuses a ${name} whose settings are no lists of pairs`, () => {
+    const decode = (settings: unknown) =>
+      decodeMessage(typeNumber, json({ generation: 1, services: [], settings }));
+    const good = [["a", "1"], ["", ""]];
+    assert(decode({ shared: good }) !== undefined);
+    assert(decode({ shared: [], own: good }) !== undefined);
+    for (
+      const settings of [
+        ...[undefined, null, 7, "a", [], {}],
+        ...[{ own: [] }, { shared: {} }, { shared: [["a"]] }, { shared: [["a", 1]] }],
+        ...[{ shared: [["a", "b", "c"]] }, { shared: [], own: null }, { shared: [], own: "a" }],
+      ]
+    ) {
+      assertThrows(() => decode(settings), ProtocolError, "settings are no lists of pairs");
+    }
+  });
+}
 
 Deno.test("decodeMessage() refuses a start without a list of whole services", () => {
   const good = { name: "a", type: "inet", address: "0:1" };
@@ -336,7 +347,7 @@ function randomText(random: Random, depth = 0): string {
 
 /** A frame that is sound, damaged, or made of anything. */
 function randomFrame(random: Random): Uint8Array<ArrayBuffer> {
-  const known = [START, SOFTSTOP, READY, DRAINING, DETACH, INHERIT, STOP, BOUND];
+  const known = [START, SOFTSTOP, READY, DRAINING, DETACH, INHERIT, STOP, BOUND, STANDBY, LOADED];
   const typeNumber = pick(random, [0, ...known, 9, 255]);
   const payload = new TextEncoder().encode(randomText(random));
   const frame = new Uint8Array(HEADER_BYTES + payload.length);
@@ -389,6 +400,12 @@ function assertIsSound(message: Message): void {
         assert(typeof key === "string" && typeof value === "string");
       }
       return;
+    case "standby":
+      assert(isCount(message.generation));
+      for (const [key, value] of [...message.settings.shared, ...message.settings.own ?? []]) {
+        assert(typeof key === "string" && typeof value === "string");
+      }
+      return;
     case "softstop":
       return assert((message.closing ?? []).every(isCount));
     case "inherit":
@@ -418,6 +435,7 @@ function assertIsSound(message: Message): void {
       // The other two fields are those of every server's message.
       // falls through
     case "ready":
+    case "loaded":
     case "detach":
     case "heartbeat":
     case "spent":

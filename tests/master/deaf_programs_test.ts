@@ -37,6 +37,31 @@ Deno.test("loadServices() warns of settings that a program without heartbeats ca
   assertEquals(await warningsOf({ "a.cf": service }), []);
 });
 
+Deno.test("loadServices() gives no spares to programs that can't be handed descriptors later, and warns", async () => {
+  const spareCounts = async (text: string) => {
+    using dir = new TempDir();
+    dir.write("a.cf", `server-service = 0:80\nserver-spare-count = 2\n${text}`);
+    const { services, warnings } = await loadServices({
+      directory: dir.path,
+      cwd: "/srv",
+      lookup: LOOKUP,
+    });
+    const told = warnings.map(({ message }) => message.replace(/^.*: /, ""));
+    return [services.map(({ supervision }) => supervision.spareCount), told];
+  };
+  const heed = (protocol: string) => `a program with the ${protocol} protocol, which can't heed it`;
+  assertEquals(await spareCounts("server-command = ./server.ts\n"), [[2], []]);
+  assertEquals(await spareCounts("server-command = ./server\n"), [
+    [0],
+    [`${heed("libzc")}, expected a server of this framework`],
+  ]);
+  const script = "server-command = ./server.ts\n";
+  assertEquals(await spareCounts(`${script}server-permissions = none\n`), [
+    [0],
+    [`${heed("inherit")}, expected a server with --allow-ffi`],
+  ]);
+});
+
 Deno.test("loadServices() has nothing to say of them for a server of the framework", async () => {
   const service = "server-command = ./server.ts\nserver-service = 0:80\n";
   assertEquals(await warningsOf({ "a.cf": service + CARE }), []);

@@ -63,7 +63,7 @@ class Launch implements AsyncDisposable {
     return this.startService({ ...service, command: command.split(" ") });
   }
 
-  startService(service: ServiceConfig): this {
+  startService(service: ServiceConfig, { isSpare = false } = {}): this {
     const launcher = createLauncher({
       spawner: this.spawner,
       poller: this.poller,
@@ -72,8 +72,9 @@ class Launch implements AsyncDisposable {
       cwd: Deno.cwd(),
       log: (text) => this.log.push(text),
     });
-    const fds = this.#opened.map(({ fd }) => fd);
-    this.worker = launcher.launch({ service, generation: GENERATION, fds }, {
+    const fds = isSpare ? [] : this.#fds;
+    this.worker = launcher.launch({ service, generation: GENERATION, fds, isSpare }, {
+      onLoaded: () => this.told.push("loaded"),
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
       onDetach: () => this.told.push("detach"),
@@ -85,6 +86,22 @@ class Launch implements AsyncDisposable {
     });
     assertEquals(this.told, [], "told something from within the call");
     return this;
+  }
+
+  /** Starts a spare that says some words once it is enlisted. */
+  startSpare(...words: string[]): this {
+    const command = this.#command(words);
+    const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
+    return this.startService({ ...service, command: command.split(" ") }, { isSpare: true });
+  }
+
+  /** Has the spare serve. */
+  enlist(): void {
+    this.worker.enlist({ fds: this.#fds });
+  }
+
+  get #fds(): number[] {
+    return this.#opened.map(({ fd }) => fd);
   }
 
   #command(words: readonly string[]): string {
@@ -152,6 +169,47 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
       `MASTER -server-config-path etc -config etc/x.cf -server-service ${list} -server-control`,
     );
   }));
+
+Deno.test("launch() has a spare wait, and enlist() gives it what it serves", () =>
+  leavesNothingOpen(async () => {
+    await using launch = new Launch();
+    using port = new ReservedPort();
+    launch.listensOn(`127.0.0.1:${port.port}`);
+    launch.startSpare("ready");
+    assertEquals(await launch.tells(1), ["loaded"]);
+    assertThrows(() => Deno.statSync(launch.report), Deno.errors.NotFound);
+    launch.enlist();
+    assertEquals(await launch.tells(2), ["loaded", "ready"]);
+    const { message, listeners } = JSON.parse(Deno.readTextFileSync(launch.report));
+    assertEquals(message.services, [{ name: "", type: "inet", address: `127.0.0.1:${port.port}` }]);
+    assertEquals(listeners.map(({ port }: { port: number }) => port), [port.port]);
+  }));
+
+Deno.test("launch() asks a spare for heartbeats at once, and tells its limits when it is enlisted", () =>
+  leavesNothingOpen(async () => {
+    await using launch = new Launch();
+    const command = [WORKER, launch.report].join(" ");
+    const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
+    const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
+    launch.startService({ ...service, command: command.split(" ") }, { isSpare: true });
+    assertEquals(await launch.tells(2), ["loaded", "heartbeat"]);
+    launch.enlist();
+    assertEquals((await launch.tells(4)).slice(2), ["spent", "used true"]);
+  }));
+
+Deno.test("launch() keeps no spare of a program that can't be handed descriptors later", () => {
+  for (const protocol of ["inherit", "libzc", "systemd"]) {
+    const launch = new Launch();
+    const settings = { "server-protocol": protocol };
+    const service = serviceOf("x", { command: "/bin/true", settings });
+    assertThrows(
+      () => launch.startService(service, { isSpare: true }),
+      TypeError,
+      `Cannot keep a spare of "x": the ${protocol} protocol, expected`,
+    );
+    launch.dir[Symbol.dispose]();
+  }
+});
 
 Deno.test("launch() asks a worker for heartbeats and tells its limits where the settings say so", () =>
   leavesNothingOpen(async () => {

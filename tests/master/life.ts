@@ -16,7 +16,7 @@ export class Life {
   /** What was done, to be read when something is wrong. */
   readonly steps: string[] = [];
   /** How often services went which way in a reload. */
-  readonly seen = { passed: 0, undone: 0, left: 0 };
+  readonly seen = { passed: 0, undone: 0, left: 0, enlisted: 0 };
   readonly #random: Random;
   readonly #it = new WatchedSupervisor();
   #generation = 1;
@@ -98,7 +98,12 @@ export class Life {
     tell(worker);
   }
 
+  /** Says that a worker is ready, or, of a spare, that it has loaded. */
   #tellReady(worker: FakeWorker): void {
+    if (worker.isSpare) {
+      this.#it.known.get(worker)!.loaded = true;
+      return worker.listener.onLoaded();
+    }
     // Noted first: it may be just what the supervisor waits for.
     this.#it.known.get(worker)!.ready = true;
     worker.listener.onReady();
@@ -192,6 +197,7 @@ export class Life {
       "server-soak": pick(this.#random, ["0", "0", "2", "10"]),
       "server-ready-timeout": pick(this.#random, ["30", "5"]),
       ...(this.#random(3) === 0 && { "server-reload-step": `${1 + this.#random(2)}` }),
+      "server-spare-count": pick(this.#random, ["0", "0", "1", "2"]),
       "server-balance": ["shared", "reuseport"][this.#configs % 2],
     };
     const config = serviceOf(id, { addresses, procCount: this.#random(5), settings });
@@ -275,27 +281,37 @@ export class Life {
     const isAtRest = () =>
       this.#it.tried === undefined && this.#it.clock.pending === 0 &&
       this.#it.launcher.running.every((worker) => {
-        const { ready, detached } = this.#it.known.get(worker)!;
-        return detached || ready && this.#it.isServing(worker);
+        const { ready, loaded, detached } = this.#it.known.get(worker)!;
+        return detached || ready && this.#it.isServing(worker) ||
+          loaded && this.#isIdleSpare(worker);
       });
     for (let round = 0; !isAtRest(); round++) {
       assert(round < 100, "no rest");
       for (const worker of this.#it.launcher.running) {
         const { detached, lost } = this.#it.known.get(worker)!;
         if (detached) continue;
-        if (lost || !this.#it.isServing(worker)) await this.#step(() => this.#exit(worker));
+        const isOfUse = this.#it.isServing(worker) || this.#isIdleSpare(worker);
+        if (lost || !isOfUse) await this.#step(() => this.#exit(worker));
         else await this.#step(() => this.#tellReady(worker));
       }
       await this.#advance(this.#it.clock.nextInMs ?? 0);
     }
     for (const version of this.#it.inForce.values()) {
-      assertEquals(this.#it.serving(version).length, version.config.procCount, version.config.id);
+      const { id, procCount, supervision: { spareCount } } = version.config;
+      assertEquals(this.#it.serving(version).length, procCount, id);
+      const spares = this.#it.spares(version).length;
+      assertEquals(spares, procCount === 0 ? 0 : spareCount, `spares of ${id}`);
     }
     const inForce = (worker: FakeWorker) =>
       worker.request.generation === this.#it.inForce.get(worker.request.service.id)?.generation;
     for (const worker of this.#it.launcher.running.filter((worker) => !inForce(worker))) {
       assert(!this.#it.isServing(worker), `${worker.pid} still serves`);
     }
+  }
+
+  #isIdleSpare(worker: FakeWorker): boolean {
+    return worker.isSpare && worker.running && worker.told.length === 0 &&
+      !this.#it.known.get(worker)!.draining;
   }
 
   async #stop(): Promise<void> {
@@ -324,6 +340,7 @@ export class Life {
       this.#exit(worker);
     }
     await whenStopped;
+    this.seen.enlisted += this.#it.launcher.workers.filter(({ post }) => post !== undefined).length;
     assertEquals(this.#it.clock.pending, 0, "timers are left");
     assertEquals(this.#it.listeners.keys, []);
     for (const worker of this.#it.launcher.running) this.#exit(worker);

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
+import type { Action } from "../../src/master/decision.ts";
 import {
-  type Action,
   decide,
   EARLY_DEATH_MS,
   nextStartMs,
@@ -9,7 +9,7 @@ import {
 } from "../../src/master/policy.ts";
 import { NEW_PLACE } from "../../src/master/backoff.ts";
 import type { WorkerState } from "../../src/master/states.ts";
-import { advance, newService, type Service, type Worker } from "../../src/master/tables.ts";
+import { advance, enlist, newService, type Service, type Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
 
 const NOW = 1_000_000;
@@ -50,6 +50,11 @@ interface Situation {
   readonly step?: number;
   readonly soak?: number;
   readonly readyTimeout?: number;
+  readonly spares?: number;
+  /** When the next spare may be started, from now. */
+  readonly spareInMs?: number;
+  /** Why the service has failed. */
+  readonly failure?: string;
   readonly maxGenerations?: number;
   /** When the service may start something, from now. */
   readonly startInMs?: number;
@@ -72,6 +77,7 @@ const OLD: Some = { state: "ready", of: "old" };
 const OLD_STARTING: Some = { state: "starting", of: "old" };
 const NEW: Some = { state: "ready", of: "trial" };
 const NEW_STARTING: Some = { state: "starting", of: "trial" };
+const WAITING: Some = { state: "waiting" };
 const UNDONE: Some = { state: "ready", of: "undone" };
 
 const PLACES: readonly Situation[] = [
@@ -572,14 +578,156 @@ const AFTERWARDS: readonly Situation[] = [
   },
 ];
 
-const SITUATIONS = [...PLACES, ...DEADLINES, ...TRIALS, ...STEPS, ...AFTERWARDS];
+const SPARES: readonly Situation[] = [
+  {
+    name: "no spare is started while somebody is missing or starts",
+    procCount: 2,
+    spares: 1,
+    workers: [READY],
+    actions: ["start 1"],
+  },
+  {
+    name: "a spare is started when all are ready",
+    spares: 1,
+    workers: [READY],
+    actions: ["prepare"],
+  },
+  {
+    name: "one spare loads at a time, and has as long as a new process of a reload",
+    spares: 2,
+    workers: [READY, { state: "loading", ageMs: 4_000 }],
+    actions: [],
+    wakeInMs: 26_000,
+  },
+  {
+    name: "the next spare is started when the one before has loaded",
+    spares: 2,
+    workers: [READY, WAITING],
+    actions: ["prepare"],
+  },
+  {
+    name: "as many spares as there are to be are left alone",
+    spares: 2,
+    workers: [READY, WAITING, WAITING],
+    actions: [],
+  },
+  {
+    name: "a spare that does not load in time is ended",
+    spares: 1,
+    spareInMs: 70,
+    readyTimeout: 5,
+    workers: [READY, { state: "loading", ageMs: 5_000 }],
+    actions: ["1 terminate"],
+  },
+  {
+    name: "a spare without a time-out may load for ever",
+    spares: 1,
+    readyTimeout: 0,
+    workers: [READY, { state: "loading", ageMs: 5_000_000 }],
+    actions: [],
+  },
+  {
+    name: "the next spare waits for its time",
+    spares: 1,
+    spareInMs: 70,
+    workers: [READY],
+    actions: [],
+    wakeInMs: 70,
+  },
+  {
+    name: "who is missing is a spare first, and one that has loaded before one that has not",
+    procCount: 2,
+    spares: 2,
+    workers: [READY, { state: "loading" }, WAITING],
+    actions: ["2 enlist"],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "a spare that still loads is further than one that would be started",
+    spares: 1,
+    workers: [{ state: "loading" }],
+    actions: ["0 enlist"],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "what no spare is there for is started",
+    procCount: 3,
+    spares: 1,
+    workers: [WAITING],
+    actions: ["0 enlist", "start 2"],
+  },
+  {
+    name: "a spare that is out of reach takes no place",
+    spares: 1,
+    workers: [{ ...WAITING, inMs: 40 }],
+    actions: ["start 1"],
+    wakeInMs: 40,
+  },
+  {
+    name: "a service that may not start yet keeps its spares until then",
+    spares: 1,
+    startInMs: 60,
+    workers: [WAITING],
+    actions: [],
+    wakeInMs: 60,
+  },
+  {
+    name: "spares of a service that has failed go",
+    spares: 1,
+    failure: "because",
+    workers: [READY, WAITING],
+    actions: ["1 softstop"],
+  },
+  {
+    name: "a service without processes has no spares",
+    procCount: 0,
+    spares: 1,
+    workers: [],
+    actions: [],
+  },
+  {
+    name: "spares of a version that is in force no more go",
+    spares: 1,
+    workers: [READY, { state: "waiting", of: "old" }, { state: "loading", of: "old" }, WAITING],
+    actions: ["1 softstop", "2 softstop"],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "spares of a service that is gone go",
+    retired: true,
+    spares: 1,
+    workers: [WAITING, { state: "loading" }],
+    actions: ["0 softstop", "1 softstop"],
+    wakeInMs: 29_000,
+  },
+  {
+    name: "during a trial spares of the version in force stay and take over, and none is started",
+    procCount: 2,
+    spares: 3,
+    trial: { procCount: 1 },
+    workers: [READY, WAITING, WAITING],
+    actions: ["1 enlist", "try 1"],
+  },
+  {
+    name: "with a step spares take no room",
+    spares: 3,
+    step: 1,
+    trial: {},
+    workers: [READY, WAITING, WAITING, WAITING],
+    actions: ["try 1"],
+  },
+];
+
+const SITUATIONS = [...PLACES, ...DEADLINES, ...TRIALS, ...STEPS, ...AFTERWARDS, ...SPARES];
 
 function serviceIn(situation: Situation): Service {
   const { procCount = 1, retired, trial, startInMs = 0, step, soak, readyTimeout } = situation;
+  const { spares, spareInMs, failure } = situation;
   const settings = {
     ...(step && { "server-reload-step": `${step}` }),
     ...(soak && { "server-soak": `${soak}` }),
     ...(readyTimeout !== undefined && { "server-ready-timeout": `${readyTimeout}` }),
+    ...(spares && { "server-spare-count": `${spares}` }),
   };
   const config = serviceOf("x", { procCount, settings });
   const tried = serviceOf("x", { procCount: trial?.procCount, settings });
@@ -596,6 +744,8 @@ function serviceIn(situation: Situation): Service {
       },
     }),
     startAtMs: NOW + startInMs,
+    ...(spareInMs && { sparePlace: { ...NEW_PLACE, startAtMs: NOW + spareInMs } }),
+    ...(failure && { failure }),
     workers: new Set(situation.workers.map((some, id) => workerIn(some, { id, config }))),
   };
 }
@@ -623,6 +773,7 @@ const decideNow = (service: Service, { maxGenerations = Infinity }: Situation) =
   decide(service, { nowMs: NOW, maxGenerations });
 
 function show(action: Action): string {
+  if (action.do === "prepare") return "prepare";
   if (action.do !== "start") return `${action.worker.id} ${action.do}`;
   const isTrial = action.version.generation === GENERATIONS.trial;
   return `${isTrial ? "try" : "start"} ${action.count}`;
@@ -630,8 +781,17 @@ function show(action: Action): string {
 
 /** What the supervisor does about an action, as far as the tables tell. */
 function perform(service: Service, action: Action): void {
+  if (action.do === "prepare") {
+    const { config, generation } = action.version;
+    service.workers.add(workerIn({ state: "loading", ageMs: 0 }, { id: 2_000, config }));
+    assertEquals(generation, GENERATIONS.current);
+    return;
+  }
   if (action.do !== "start") {
     const { worker, do: event } = action;
+    if (event === "enlist") {
+      return enlist(worker, { slot: 0, listeners: [], startedAtMs: NOW, place: NEW_PLACE });
+    }
     assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
     assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;

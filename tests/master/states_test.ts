@@ -6,20 +6,38 @@ import {
   type WorkerEvent,
   type WorkerState,
 } from "../../src/master/states.ts";
-import { advance, isProven, isServing, type Worker } from "../../src/master/tables.ts";
+import {
+  advance,
+  enlist,
+  isProven,
+  isServing,
+  isSpare,
+  type Worker,
+} from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
 
-const EVENTS = ["ready", "softstop", "terminate", "kill", "detach", "exit"] as const;
+const EVENTS = [
+  "loaded",
+  "enlist",
+  "ready",
+  "softstop",
+  "terminate",
+  "kill",
+  "detach",
+  "exit",
+] as const;
 
 /** The table once more, as docs tell it: a dash stands for "ignored", in the order of EVENTS. */
 const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = {
-  starting: ["ready", "draining", "stopping", "killing", "detached", "exited"],
-  ready: ["-", "draining", "stopping", "killing", "detached", "exited"],
-  draining: ["-", "-", "stopping", "killing", "detached", "exited"],
-  stopping: ["-", "-", "-", "killing", "-", "exited"],
-  killing: ["-", "-", "-", "-", "-", "exited"],
-  detached: ["-", "-", "-", "-", "-", "exited"],
-  exited: ["-", "-", "-", "-", "-", "-"],
+  loading: ["waiting", "starting", "-", "draining", "stopping", "killing", "detached", "exited"],
+  waiting: ["-", "starting", "-", "draining", "stopping", "killing", "detached", "exited"],
+  starting: ["-", "-", "ready", "draining", "stopping", "killing", "detached", "exited"],
+  ready: ["-", "-", "-", "draining", "stopping", "killing", "detached", "exited"],
+  draining: ["-", "-", "-", "-", "stopping", "killing", "detached", "exited"],
+  stopping: ["-", "-", "-", "-", "-", "killing", "-", "exited"],
+  killing: ["-", "-", "-", "-", "-", "-", "-", "exited"],
+  detached: ["-", "-", "-", "-", "-", "-", "-", "exited"],
+  exited: ["-", "-", "-", "-", "-", "-", "-", "-"],
 };
 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
@@ -45,6 +63,8 @@ Deno.test("TRANSITIONS knows no state and no event beside those", () => {
 
 Deno.test("TRANSITIONS only leads from a gentler state to a harsher one, so every life ends", () => {
   const order: readonly WorkerState[] = [
+    "loading",
+    "waiting",
     "starting",
     "ready",
     "draining",
@@ -100,6 +120,20 @@ Deno.test("advance() changes the state and says so, or leaves it and says that",
 
 Deno.test("isServing() counts starting and ready workers, and no others", () => {
   assertEquals(STATES.filter((state) => isServing(worker(state))), ["starting", "ready"]);
+});
+
+Deno.test("isSpare() counts loading and waiting workers, and no others", () => {
+  assertEquals(STATES.filter((state) => isSpare(worker(state))), ["loading", "waiting"]);
+});
+
+Deno.test("enlist() gives a spare its post, and leaves any other worker alone", () => {
+  const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, place: NEW_PLACE };
+  for (const state of STATES) {
+    const subject = worker(state), before = { ...subject };
+    enlist(subject, filled);
+    const expected = isSpare(before) ? { ...before, ...filled, state: "starting" } : before;
+    assertEquals(subject, expected as Worker, state);
+  }
 });
 
 Deno.test("isProven() wants a worker to be ready, and to have lived for its soak since", () => {

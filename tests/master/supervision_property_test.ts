@@ -39,6 +39,7 @@ class Life {
         ...maybe({ "server-max-age": "600" }),
         ...maybe({ "server-max-memory": "1m" }),
         ...maybe({ "server-start-limit": "5/10" }),
+        ...maybe({ "server-spare-count": "2" }),
       },
     });
     this.scene.random = () => random(1_000) / 1_000;
@@ -87,6 +88,7 @@ class Life {
   }
 
   #beReady(worker: FakeWorker): void {
+    if (worker.isSpare) return worker.listener.onLoaded();
     this.#ready.add(worker);
     worker.listener.onReady();
   }
@@ -117,7 +119,13 @@ class Life {
   /** Those that fill a place, as far as anybody outside can tell. */
   get #serving(): FakeWorker[] {
     return this.scene.running.filter((worker) =>
-      worker.told.length === 0 && !this.#strays.has(worker)
+      !worker.isSpare && worker.told.length === 0 && !this.#strays.has(worker)
+    );
+  }
+
+  get #spares(): FakeWorker[] {
+    return this.scene.running.filter((worker) =>
+      worker.isSpare && worker.told.length === 0 && !this.#strays.has(worker)
     );
   }
 
@@ -138,6 +146,8 @@ class Life {
     const serving = this.#serving.length;
     // One more while it takes the place of another.
     assert(serving <= this.#most + 1, `${serving} of ${this.#most}`);
+    const spares = this.#spares.length;
+    assert(spares <= this.#service.supervision.spareCount, `${spares} spares`);
     assert(this.scene.watches.size <= (serving === 0 ? 1 : 0), "watched though somebody serves");
     assert(this.scene.clock.pending <= 1);
     assert(this.scene.clock.nextInMs !== 0, "a timer that is due is still there");
@@ -162,6 +172,9 @@ class Life {
     const serving = this.#serving.length, most = this.#most;
     const least = this.#service.supervision.idleExitMs > 0 ? Math.min(this.#procMin, most) : most;
     assert(this.#hasFailed || serving >= least, `${serving} of at least ${least}`);
+    const { spareCount } = this.#service.supervision;
+    const isCalm = most > 0 && !this.#hasFailed;
+    assertEquals(this.#spares.length, isCalm ? spareCount : 0, "spares at rest");
   }
 }
 

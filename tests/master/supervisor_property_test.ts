@@ -10,7 +10,7 @@ const LIVES = Number(Deno.env.get("ZC_TEST_LIVES") ?? 150);
 const STEPS = 150;
 
 Deno.test("Supervisor keeps its promises in random lives", async () => {
-  const seen = { passed: 0, undone: 0, left: 0 };
+  const seen = { passed: 0, undone: 0, left: 0, enlisted: 0 };
   for (let seed = FUZZ_SEED; seed < FUZZ_SEED + LIVES; seed++) {
     const life = new Life(seededRandom(seed));
     try {
@@ -18,7 +18,9 @@ Deno.test("Supervisor keeps its promises in random lives", async () => {
     } catch (cause) {
       throw new Error(`Cannot live with seed ${seed}:\n${life.steps.join("\n")}`, { cause });
     }
-    for (const what of ["passed", "undone", "left"] as const) seen[what] += life.seen[what];
+    for (const what of ["passed", "undone", "left", "enlisted"] as const) {
+      seen[what] += life.seen[what];
+    }
   }
   // Lives in which nothing happens would prove nothing.
   for (const [what, count] of Object.entries(seen)) assert(count > LIVES, `${what}: ${count}`);

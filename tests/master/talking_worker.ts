@@ -22,6 +22,7 @@ const controlFd = Number(rest.at(-1));
 const poller = new Poller((error) => console.error(error));
 const channel = new Channel(controlFd, poller, {
   onMessage(message, fds) {
+    if (message.type === "standby") return tell({ type: "loaded" });
     if (message.type === "watchdog") return tell({ type: "heartbeat" });
     if (message.type === "limits") {
       tell({ type: "spent" });
@@ -39,7 +40,7 @@ const channel = new Channel(controlFd, poller, {
 });
 
 type Told = { readonly type: "draining"; readonly seconds: number } | {
-  readonly type: "ready" | "detach" | "heartbeat" | "spent";
+  readonly type: "loaded" | "ready" | "detach" | "heartbeat" | "spent";
 } | { readonly type: "used"; readonly used: boolean };
 
 function tell(what: Told, from: Partial<{ pid: number; generation: number }> = {}): void {

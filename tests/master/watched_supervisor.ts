@@ -16,7 +16,10 @@ const MAX_GENERATIONS = 3;
 
 /** What is known of a worker without asking the supervisor. */
 export interface Known {
-  readonly startedAtMs: number;
+  /** For a spare, when it was enlisted. */
+  startedAtMs: number;
+  /** For a spare, that it has loaded. */
+  loaded: boolean;
   ready: boolean;
   detached: boolean;
   draining: boolean;
@@ -64,6 +67,7 @@ export class WatchedSupervisor {
 
   constructor() {
     this.launcher.onLaunch = (worker) => this.#onLaunch(worker);
+    this.launcher.onEnlist = (worker) => this.#onEnlist(worker);
   }
 
   /** Which version of each service is in force: that which a reload would find unchanged. */
@@ -97,10 +101,38 @@ export class WatchedSupervisor {
 
   #onLaunch(worker: FakeWorker): void {
     const startedAtMs = this.clock.nowMs();
-    const nothing = { ready: false, detached: false, draining: false, lost: false };
+    const nothing = { ready: false, loaded: false, detached: false, draining: false, lost: false };
     this.known.set(worker, { startedAtMs, ...nothing });
-    const { service, generation, fds } = worker.request;
     this.look();
+    if (worker.isSpare) this.#checkNewSpare(worker);
+    else this.#checkStart(worker);
+  }
+
+  #onEnlist(worker: FakeWorker): void {
+    const known = this.known.get(worker)!;
+    known.startedAtMs = this.clock.nowMs();
+    const { lost, detached, draining } = known;
+    assert(!lost && !detached && !draining && worker.told.length === 0, "no spare to be enlisted");
+    this.look();
+    const { service: { id }, generation } = worker.request;
+    assertEquals(generation, this.inForce.get(id)?.generation, "a spare of another version");
+    this.#checkStart(worker);
+  }
+
+  /** Spares are started in the background: nobody is missing or on the way. */
+  #checkNewSpare({ request: { service, generation } }: FakeWorker): void {
+    const version = this.inForce.get(service.id);
+    assertEquals(generation, version?.generation, "a spare of another version");
+    assert(!this.open.some(({ id }) => id === service.id), "a spare during a trial");
+    const serving = this.serving(version!);
+    assert(serving.length >= service.procCount, "a spare before those that are missing");
+    assert(serving.every((it) => this.known.get(it)!.ready), "a spare before all are ready");
+    assert(this.spares(version!).length <= service.supervision.spareCount, "too many spares");
+  }
+
+  #checkStart(worker: FakeWorker): void {
+    const { startedAtMs } = this.known.get(worker)!;
+    const { fds, request: { service, generation } } = worker;
     const version = this.inForce.get(service.id);
     const isTrial = generation !== version?.generation;
     const expected = isTrial ? this.tried?.configs.get(service.id) : version?.config;
@@ -116,7 +148,8 @@ export class WatchedSupervisor {
   /** A reload with a step never has more processes, on its way there nor on its way back. */
   #checkRoom({ request: { service, generation } }: FakeWorker, version?: Accepted): void {
     const alive = this.launcher.running.filter((other) =>
-      other.request.service.id === service.id && !this.known.get(other)!.detached &&
+      other.request.service.id === service.id && !other.isSpare &&
+      !this.known.get(other)!.detached &&
       other.request.generation >= (version?.generation ?? generation)
     );
     if (generation !== version?.generation) {
@@ -160,7 +193,7 @@ export class WatchedSupervisor {
       assert(ready >= least, `${ready} of ${least} were left of ${config.id}`);
       if (config.procCount === 0) continue;
       for (const key of keysOf(config)) {
-        const hasIt = ({ request: { fds } }: FakeWorker) =>
+        const hasIt = ({ fds }: FakeWorker) =>
           fds.some((fd) => this.listeners.addresses.get(fd) === key);
         assert(
           !then.some((it) => hasIt(it) && isInForce(it)) || now.some(hasIt),
@@ -178,7 +211,19 @@ export class WatchedSupervisor {
     );
   }
 
+  /** Spares of a version that nobody has told to end. */
+  spares({ config: { id }, generation }: Accepted): FakeWorker[] {
+    return this.launcher.running.filter((worker) =>
+      worker.request.service.id === id && worker.request.generation === generation &&
+      worker.isSpare && this.#isUntold(worker)
+    );
+  }
+
   isServing(worker: FakeWorker): boolean {
+    return !worker.isSpare && this.#isUntold(worker);
+  }
+
+  #isUntold(worker: FakeWorker): boolean {
     const { detached, draining } = this.known.get(worker)!;
     return worker.running && worker.told.length === 0 && !detached && !draining;
   }
@@ -201,6 +246,7 @@ export class WatchedSupervisor {
     for (const worker of this.launcher.running) {
       this.checkTold(worker);
       if (this.isServing(worker)) this.#checkServing(worker);
+      else if (worker.isSpare && this.#isUntold(worker)) this.#checkSpare(worker);
     }
     this.#checkGenerations();
     const services = new Set(this.launcher.running.map(({ request }) => request.service.id));
@@ -221,7 +267,7 @@ export class WatchedSupervisor {
       const chosen = this.listeners.chosen.get(key);
       if (slots.length < 2 || chosen === undefined) continue;
       const own = slots.slice(0, slotsOf(config, endpoint) ?? 1);
-      const served = own.filter((fd) => ready.some(({ request }) => request.fds.includes(fd)));
+      const served = own.filter((fd) => ready.some(({ fds }) => fds.includes(fd)));
       assertEquals(chosen, served.length > 0 ? served : own, `connections to ${key}`);
     }
   }
@@ -250,6 +296,14 @@ export class WatchedSupervisor {
     assert(generation < version.generation || reloadStep !== undefined, `${worker.pid} was undone`);
     const ready = this.serving(version).filter((other) => this.known.get(other)!.ready);
     assert(ready.length < version.config.procCount, `${worker.pid} is not needed`);
+  }
+
+  /** A spare is of a version in force that wants it. */
+  #checkSpare({ pid, request: { service: { id }, generation } }: FakeWorker): void {
+    const version = this.inForce.get(id);
+    assertEquals(generation, version?.generation, `${pid} is a spare of another version`);
+    const { spareCount } = version!.config.supervision;
+    assert(this.spares(version!).length <= spareCount, `too many spares of ${id}`);
   }
 
   /** Not too many old generations drain. */

@@ -51,6 +51,25 @@ function busy({ lifecycle }: Setup): () => void {
   return lifecycle.activity.begin();
 }
 
+Deno.test("ServerLifecycle.softstop() of a spare ends at once, without a word and without the hook", async () => {
+  const hooks: string[] = [];
+  const server = setup({ softstopSeconds: 3_600, beforeSoftstop: () => void hooks.push("hook") });
+  server.lifecycle.isSpare = true;
+  busy(server);
+  server.lifecycle.softstop();
+  assertEquals(await server.ended(), true);
+  assertEquals([server.told, hooks, server.clock.pending], [[], [], 0]);
+});
+
+Deno.test("ServerLifecycle.softstop() of a server that was a spare is that of any other", async () => {
+  const server = setup({ softstopSeconds: 2 });
+  server.lifecycle.isSpare = true;
+  server.lifecycle.isSpare = false;
+  server.lifecycle.softstop();
+  assertEquals(server.told, [["draining", 2]]);
+  await endsAfter(server, 2);
+});
+
 Deno.test("ServerLifecycle.softstop() without M ends at once when nothing is under way", async () => {
   const server = setup();
   server.lifecycle.softstop();

@@ -4,6 +4,7 @@ import { ProtocolError, type ServiceGrant } from "../../src/ipc/protocol.ts";
 import { closeFd, openDescriptors } from "../../src/os/descriptor.ts";
 import { closeLog } from "../../src/log/log.ts";
 import { socketPair } from "../../src/os/socket.ts";
+import { serverLifecycle } from "../../src/server/lifecycle.ts";
 import { MasterLink } from "../../src/server/master_link.ts";
 import { Recorder } from "../ipc/channel_support.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
@@ -74,6 +75,43 @@ test("takes the services and their descriptors from the first message", async (e
 test("keeps its socket from the programs that the server starts", async ({ fd }) => {
   assert(flagsOf(fd).closeOnExec);
   await Promise.resolve();
+});
+
+test("has the settings of a standby, and waits for its start", async (ends) => {
+  const { link, master } = ends;
+  master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
+  assertEquals(await link.settings, SETTINGS);
+  assert(link.isSpare && serverLifecycle.isSpare);
+  link.loaded();
+  await master.until(1);
+  assertEquals(master.messages, [{ type: "loaded", pid: Deno.pid, generation: 7 }]);
+  start(ends, [GRANT]);
+  const { services } = await link.started;
+  assertEquals(services.map(({ name }) => name), ["imapd"]);
+  assert(!link.isSpare && !serverLifecycle.isSpare);
+  services.forEach(({ fd }) => closeFd(fd));
+  link.loaded();
+  link.ready();
+  await master.until(2);
+  assertEquals(master.messages[1], { type: "ready", pid: Deno.pid, generation: 7 });
+});
+
+test("takes a start that comes before a spare has loaded", async (ends) => {
+  ends.master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
+  start(ends, []);
+  assertEquals((await ends.link.started).settings, SETTINGS);
+  assertEquals(ends.link.isSpare, false);
+});
+
+test("of a spare only tells that the master is gone", async (ends) => {
+  ends.master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
+  await ends.link.settings;
+  let rejected = false;
+  ends.link.started.catch(() => rejected = true);
+  ends.master.channel.close();
+  await called(ends, "gone");
+  assertEquals(rejected, false);
+  serverLifecycle.isSpare = false;
 });
 
 test("says its pid and its generation in all that it sends", async (ends) => {

@@ -1,0 +1,63 @@
+/**
+ * Spares: processes that have loaded and wait, so that one of them takes over the moment another one
+ * dies. How many there are to be, which one is next, and when another one is started. Pure.
+ *
+ * docs/design/13_spares.md has the reasons.
+ *
+ * @module
+ */
+import type { Agenda } from "./decision.ts";
+import { fullStrength } from "./scaling.ts";
+import type { Service, Worker } from "./tables.ts";
+
+/**
+ * How many spares a service is to have.
+ *
+ * @param service The service.
+ */
+export function sparesWanted(service: Service): number {
+  const { current, failure } = service;
+  // Nothing of a failed one is started any more, nor of one that has no place for any.
+  if (current === undefined || failure !== undefined || fullStrength(service) === 0) return 0;
+  return current.config.supervision.spareCount;
+}
+
+/**
+ * The spares that can take a place now: first those that have loaded, then the oldest.
+ *
+ * @param spares Those of the version in force.
+ */
+export function inReserve(spares: readonly Worker[]): Worker[] {
+  // One with a deadline can't be told anything any more, and one in doubt may hang.
+  const able = spares.filter(({ deadlineMs, doubted }) => deadlineMs === undefined && !doubted);
+  const rank = ({ state }: Worker) => state === "waiting" ? 0 : 1;
+  return able.toSorted((a, b) => rank(a) - rank(b) || a.id - b.id);
+}
+
+/**
+ * Whether another spare is to be started now. One after the other, since it is nobody who waits for
+ * them; and after those that have ended early only when it is time.
+ *
+ * @param service The service.
+ * @param options Its spares of the version in force, and the time.
+ */
+export function lacksSpare(
+  service: Service,
+  { spares, agenda }: { readonly spares: readonly Worker[]; readonly agenda: Agenda },
+): boolean {
+  if (spares.length >= sparesWanted(service)) return false;
+  if (spares.some(({ state }) => state === "loading")) return false;
+  return agenda.isDue(service.sparePlace?.startAtMs ?? 0);
+}
+
+/**
+ * Until when a spare has to have loaded: it has as long as a new process of a reload has to become ready.
+ *
+ * @param worker The worker.
+ * @returns The time; infinity where there is no limit, and for all that is no loading spare.
+ */
+export function loadedByMs(
+  { state, startedAtMs, config: { readyTimeoutMs } }: Worker,
+): number {
+  return state === "loading" && readyTimeoutMs > 0 ? startedAtMs + readyTimeoutMs : Infinity;
+}
