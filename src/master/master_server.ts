@@ -23,6 +23,7 @@ import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { keepRunning } from "../os/keep_running.ts";
 import type { PidFile } from "../os/lock_file.ts";
 import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { Poller } from "../os/poller.ts";
@@ -220,7 +221,7 @@ export class Master {
 
   async #live(candidate: Candidate, legacy?: Legacy): Promise<number> {
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
-    const alive = setInterval(() => {}, 2 ** 31 - 1);
+    const letEnd = keepRunning();
     const exitAfterMs = setting(EXIT_AFTER);
     const exitTimer = exitAfterMs > 0
       ? systemClock.setTimer(exitAfterMs, () => this.#requestStop())
@@ -242,7 +243,7 @@ export class Master {
       return 0;
     } finally {
       exitTimer?.cancel();
-      clearInterval(alive);
+      letEnd();
       // A program around this one may have more to do, or just come to its end.
       this.#successor?.leave();
       this.#predecessor?.close();

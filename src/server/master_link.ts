@@ -12,6 +12,7 @@ import {
 } from "../ipc/protocol.ts";
 import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import { zinfo } from "../log/log.ts";
+import { setRepeated, systemClock, type Timer } from "../os/clock.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
@@ -65,7 +66,7 @@ export class MasterLink {
   readonly #channel: Pick<Channel, "send" | "close">;
   readonly #handlers: MasterLinkHandlers;
   readonly #started = Promise.withResolvers<Grant>();
-  #heartbeat?: ReturnType<typeof setInterval>;
+  #heartbeat?: Timer;
   /** That of the first message, once it has come. */
   #generation?: number;
   /** The descriptors as they came; by now they are in use, or closed. */
@@ -123,7 +124,7 @@ export class MasterLink {
 
   /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
   close(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     serverUsage.stop();
     this.#channel.close();
   }
@@ -157,11 +158,11 @@ export class MasterLink {
 
   /** Lets the event loop itself say that it goes round. */
   #beat(intervalMs: number): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
     // At once, which says that this server knows how to.
     beat();
-    this.#heartbeat = setInterval(beat, intervalMs);
+    this.#heartbeat = setRepeated(systemClock, { everyMs: intervalMs, callback: beat });
   }
 
   #start({ generation, services, settings }: StartMessage, fds: number[]): void {
@@ -187,7 +188,7 @@ export class MasterLink {
   }
 
   #onClose(error?: Error): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
     this.#started.reject(
       error ?? new ProtocolError("Cannot start: the master is gone, expected its first message"),

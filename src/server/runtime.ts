@@ -28,6 +28,7 @@ import { applyRunSettings, dropPrivileges } from "../config/run_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { closeLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { keepRunning } from "../os/keep_running.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
@@ -201,14 +202,14 @@ class Server {
   ): Promise<void> {
     const release = this.#takeSignals(mode);
     // Nothing else may keep the runtime going: no client, no service that listens.
-    const alive = setInterval(() => {}, 2 ** 31 - 1);
+    const letEnd = keepRunning();
     try {
       // One that is stopped before it serves does not wait until its hooks are done.
       await Promise.race([this.#register(source), this.#lifecycle.stopped]);
       if (exitAfterMs > 0) this.#lifecycle.stopNotify(exitAfterMs / 1000);
       await this.#lifecycle.stopped;
     } finally {
-      clearInterval(alive);
+      letEnd();
       release();
       this.#lifecycle.close();
     }
