@@ -6,7 +6,7 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
-import { renderSettings, replaceSettings } from "../config/effective.ts";
+import { replaceSettings } from "../config/effective.ts";
 import { ConfigError, formatProblem } from "../config/errors.ts";
 import {
   CONFIG_DIR,
@@ -161,7 +161,10 @@ export class Master {
    */
   async run(): Promise<number> {
     keepDescriptorsFromChildren();
-    if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
+    if (setting(DEBUG_CONFIG)) {
+      const { renderSettings } = await import("../config/debug_config.ts");
+      console.log(renderSettings(defaultConfig));
+    }
     await this.#options.hooks.beforeService?.();
     const candidate = await this.#configuration.load();
     const inheritance = await this.#predecessor?.inherited;
