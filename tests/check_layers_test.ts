@@ -84,6 +84,14 @@ Deno.test("checkLayers() finds the system's calls outside of src/os, with their 
   ]);
 });
 
+Deno.test("checkLayers() finds timers that are not the clock's, in src alone", () => {
+  const text = `const t = setTimeout(f, 1);\nclock.setTimer(1, f);\nsetInterval(f, 1);\n`;
+  assertEquals(violationsOf({ ...CLEAN, "src/os/t.ts": text, "examples/t.ts": text }), [
+    "src/os/t.ts:1: uses setTimeout, expected the clock of src/os/clock.ts",
+    "src/os/t.ts:3: uses setInterval, expected the clock of src/os/clock.ts",
+  ]);
+});
+
 Deno.test("checkLayers() takes comments and template literals for no code", () => {
   const text = [
     `// Deno.kill(1), import "../log/l.ts";`,

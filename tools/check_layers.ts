@@ -1,5 +1,6 @@
 /**
- * Proves that imports go down the layers only, and that the system is reached in `src/os` alone.
+ * Proves that imports go down the layers only, that the system is reached in `src/os` alone, and that
+ * no timer is set but by the clock.
  *
  * It reads the text of the files and runs none of them. It looks at the published files and the
  * examples; tests and tools may import what they like, but nobody imports them.
@@ -52,6 +53,9 @@ const IMPORT =
   /\b(?:import|export)\b[^;"'()]*?\bfrom\s*(["'])(.+?)\1|\bimport\b\s*\(?\s*(["'])(.+?)\3/g;
 const SYSTEM = /\bDeno\s*\.\s*(?:dlopen|kill|Unsafe\w+)\b|\bprocess\s*\.\s*kill\b/g;
 const NOT_CODE = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/.*|\/\*[^]*?\*\//g;
+
+/** What loads node's timers into a process, which most have no use for; see src/os/alarm.ts. */
+const NODE_TIMERS = /\bset(?:Timeout|Interval)\b/g;
 
 /** Blanks out comments and template literals, so that every line keeps its number. */
 function codeOf(text: string): string {
@@ -181,6 +185,12 @@ export function checkLayers(root: string): Violation[] {
     for (const found of imports) {
       const why = faultOf(file, found);
       if (why !== undefined) violations.push({ file, line: found.line, why });
+    }
+    if (layer?.startsWith("src/")) {
+      for (const { 0: call, index } of code.matchAll(NODE_TIMERS)) {
+        const line = lineAt(code, index);
+        violations.push({ file, line, why: `uses ${call}, expected the clock of src/os/clock.ts` });
+      }
     }
     if (layer === "src/os") continue;
     for (const { 0: call, index } of code.matchAll(SYSTEM)) {

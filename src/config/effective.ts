@@ -1,12 +1,13 @@
 /**
- * The settings of a process, put together from its files and its command line.
+ * The settings of a process, put together from its command line and what its master has handed it.
+ *
+ * This file does not know how directories of settings are read: a server under a master has no use
+ * for that. See {@link file://./load_settings.ts}.
  *
  * @module
  */
-import { stringify } from "@std/ini";
 import { applyArguments, type ParsedArguments } from "./args.ts";
 import { Config } from "./config.ts";
-import { loadGlobalSettings } from "./directory.ts";
 import { ConfigError } from "./errors.ts";
 import { readSetting, type Setting } from "./setting.ts";
 
@@ -32,26 +33,6 @@ export function commandLineSettings(args: ParsedArguments): Config {
 export function replaceSettings(config: Config, next: Config): void {
   for (const key of [...config.keys()]) config.delete(key);
   config.merge(next);
-}
-
-/**
- * Gives a process its settings in place: the shared ones first, then those of its command line,
- * which also names the directory of the shared ones, itself or in a file.
- *
- * @param config The settings to replace.
- * @param args The command line.
- * @param directory The record of the directory's setting.
- * @throws {ConfigError} When something can't be read.
- */
-export function loadSettings(
-  config: Config,
-  args: ParsedArguments,
-  directory: Setting<string | undefined>,
-): void {
-  const own = commandLineSettings(args);
-  replaceSettings(config, own);
-  const path = readStrictly(config, directory);
-  if (path !== undefined) replaceSettings(config, loadGlobalSettings(path).merge(own));
 }
 
 /** Settings in the form in which a master hands them to a server. */
@@ -87,6 +68,16 @@ export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettin
 }
 
 /**
+ * Whether any of some settings is there, be it right or wrong.
+ *
+ * @param config The settings of a process.
+ * @param settings The records of those that are asked for.
+ */
+export function isAnySet(config: Config, settings: readonly Setting<unknown>[]): boolean {
+  return settings.some(({ name }) => config.getStr(name) !== "");
+}
+
+/**
  * Reads a setting of the running process.
  *
  * @param config Its settings.
@@ -98,14 +89,4 @@ export function readStrictly<T>(config: Config, setting: Setting<T>): T {
   const result = readSetting(config, setting);
   if (!result.ok) throw new ConfigError([result.problem]);
   return result.value;
-}
-
-/**
- * Writes settings as a settings file would have them (`--debug-config`).
- *
- * @param config The settings.
- * @returns A line `key = value` for each.
- */
-export function renderSettings(config: Config): string {
-  return `${stringify(Object.fromEntries(config), { pretty: true })}\n`;
 }

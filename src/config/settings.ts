@@ -567,3 +567,19 @@ export const CORE_FILE_SIZE: Setting<number | undefined> = define({
   kind: BYTE_LIMIT,
   doc: "The largest core file that the process may leave (RLIMIT_CORE).",
 });
+
+/** What a process does to itself at its start; see `run_settings.ts`. */
+export const RUN_SETTINGS: readonly Setting<unknown>[] = [
+  CORE_FILE_SIZE,
+  MAX_MEMORY,
+  RUN_USER,
+  RUN_CHROOT,
+  RUN_CHDIR,
+];
+
+/** What takes privileges from a server before it serves; see `run_settings.ts`. */
+export const PRIVILEGE_SETTINGS: readonly Setting<unknown>[] = [
+  SERVER_USER,
+  SERVER_GROUP,
+  SERVER_CHROOT,
+];

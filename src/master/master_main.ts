@@ -6,14 +6,9 @@
 import { parseArguments } from "../config/args.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
-import {
-  commandLineSettings,
-  loadSettings,
-  readStrictly,
-  replaceSettings,
-} from "../config/effective.ts";
+import { commandLineSettings, readStrictly, replaceSettings } from "../config/effective.ts";
 import { ConfigError } from "../config/errors.ts";
-import { renderHelp } from "../config/reference.ts";
+import { loadSettings } from "../config/load_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
@@ -79,6 +74,7 @@ export function masterServerLoadConfigFromDirname(dir: string): Config[] {
 
 async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
   if (["-h", "-help", "--help"].includes(args[0])) {
+    const { renderHelp } = await import("../config/reference.ts");
     console.log(renderHelp("master"));
     return 0;
   }

@@ -6,7 +6,6 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
-import { renderSettings } from "../config/effective.ts";
 import {
   CONFIG_DIR,
   DEBUG_CONFIG,
@@ -21,6 +20,7 @@ import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { keepRunning } from "../os/keep_running.ts";
 import type { PidFile } from "../os/lock_file.ts";
 import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { Poller } from "../os/poller.ts";
@@ -145,7 +145,10 @@ export class Master {
    */
   async run(): Promise<number> {
     keepDescriptorsFromChildren();
-    if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
+    if (setting(DEBUG_CONFIG)) {
+      const { renderSettings } = await import("../config/debug_config.ts");
+      console.log(renderSettings(defaultConfig));
+    }
     await this.#options.hooks.beforeService?.();
     const candidate = await this.#configuration.load();
     const inheritance = await this.#predecessor?.inherited;
@@ -212,7 +215,7 @@ export class Master {
 
   async #live(candidate: Candidate, legacy?: Legacy): Promise<number> {
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
-    const alive = setInterval(() => {}, 2 ** 31 - 1);
+    const letEnd = keepRunning();
     this.#serviceManager.beat();
     const exitAfterMs = setting(EXIT_AFTER);
     const exitTimer = exitAfterMs > 0
@@ -236,7 +239,7 @@ export class Master {
     } finally {
       exitTimer?.cancel();
       this.#serviceManager.close();
-      clearInterval(alive);
+      letEnd();
       // A program around this one may have more to do, or just come to its end.
       this.#successor?.leave();
       this.#predecessor?.close();

@@ -10,11 +10,11 @@
  *
  * @module
  */
-import { O_CLOEXEC, openDescriptors, setNonblocking } from "./descriptor.ts";
+import { lowestFreeFd, O_CLOEXEC, openDescriptors, setNonblocking } from "./descriptor.ts";
 import { encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
-import { readTextProcSelf } from "./proc_self.ts";
+import { isMissing, readLinkProcSelf, readTextProcSelf } from "./proc_self.ts";
 import { spareDescriptor } from "./spare_descriptor.ts";
 import {
   addressText,
@@ -32,6 +32,12 @@ export class AdoptError extends Error {
 
 /** The descriptors of what was made here and is open. */
 const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
+
+/** Where the duplicate of an inherited descriptor was put last; it may be gone by now. */
+const lastTargets = new Map<number, number>();
+
+/** The epoll instance in which the last registration was found: the runtime has one for all. */
+let lastEpoll: number | undefined;
 
 /**
  * The descriptor of an adopted listener, which is the runtime's, and open until the listener is closed.
@@ -79,9 +85,11 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   }
   // The runtime calls accept(2) on its event loop and relies on EAGAIN.
   setNonblocking(fd);
+  // The kernel gives the lowest number, so this is that of the first socket that is made next.
+  const guess = lowestFreeFd(fd);
   const made = createIfPermitted(create);
   try {
-    const target = descriptorOf(made, wanted.kind);
+    const target = descriptorOf(made, { kind: wanted.kind, guess });
     const { epoll, events, data } = findRegistration(target);
     replaceDescriptor({ fd, target, wanted });
     unwrap(
@@ -89,6 +97,7 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
       () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
     );
     adopted.set(made, target);
+    lastTargets.set(fd, target);
   } catch (cause) {
     discard(made);
     if (cause instanceof AdoptError) throw cause;
@@ -125,8 +134,7 @@ export function muteAdopted(fd: number): void {
 }
 
 function mute(fd: number): void {
-  const open = openDescriptors();
-  const target = open.keys().find((other) => other !== fd && open.get(other) === open.get(fd));
+  const target = duplicateOf(fd);
   if (target === undefined) {
     throw new AdoptError(
       `Cannot mute descriptor ${fd}: no duplicate of it, expected an adopted one`,
@@ -139,21 +147,37 @@ function mute(fd: number): void {
   );
 }
 
+/** Where a descriptor was put last, if that is still a duplicate of it. */
+function duplicateOf(fd: number): number | undefined {
+  const target = lastTargets.get(fd);
+  if (target === undefined) return undefined;
+  try {
+    return readLinkProcSelf(`fd/${target}`) === readLinkProcSelf(`fd/${fd}`) ? target : undefined;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
 /**
- * Finds the descriptor of a listener by what it is bound to. Which one is new tells nothing: other
- * threads of the process open and close sockets at any moment.
+ * Finds the descriptor of a listener by what it is bound to. That a number was free before tells
+ * nothing for certain: other threads of the process open and close sockets at any moment. So the
+ * guess is only where the search begins; it saves to look at all descriptors, which would make the
+ * time for many listeners grow with the square of their number.
  */
 function descriptorOf(
   made: Deno.Listener | Deno.HttpServer,
-  wanted: ListenAddress["kind"],
+  { kind, guess }: { readonly kind: ListenAddress["kind"]; readonly guess: number },
 ): number {
   const address = listenAddressOf(made.addr);
-  if (address.kind !== wanted) {
+  if (address.kind !== kind) {
     throw new AdoptError(
-      `Cannot adopt a listener: the runtime made one of kind ${address.kind}, expected ${wanted}`,
+      `Cannot adopt a listener: the runtime made one of kind ${address.kind}, expected ${kind}`,
     );
   }
   const text = addressText(address);
+  const guessed = listeningAt(guess);
+  if (guessed !== undefined && addressText(guessed) === text) return guess;
   for (const [fd, target] of openDescriptors()) {
     if (!target.startsWith("socket:")) continue;
     const found = listeningAt(fd);
@@ -182,11 +206,15 @@ export interface Registration {
  * @throws {AdoptError} When there is none.
  */
 export function findRegistration(target: number): Registration {
+  const found = lastEpoll === undefined ? undefined : registrationsIn(lastEpoll).find(target);
+  if (found !== undefined) return found;
   for (const [epoll, name] of openDescriptors()) {
     const found = name === "anon_inode:[eventpoll]"
       ? registrationsIn(epoll).find(target)
       : undefined;
-    if (found !== undefined) return found;
+    if (found === undefined) continue;
+    lastEpoll = epoll;
+    return found;
   }
   throw new AdoptError(
     `Cannot adopt a listener: descriptor ${target} is in no epoll instance, expected it in the runtime's`,

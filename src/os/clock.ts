@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { Alarm } from "./alarm.ts";
+import { TimerQueue } from "./timer_queue.ts";
 
 /** A timer that was set. */
 export interface Timer {
@@ -17,27 +19,72 @@ export interface Clock {
   /**
    * Calls back once.
    *
-   * @param delayMs After so many milliseconds; 0 or less: as soon as possible.
+   * @param delayMs After so many milliseconds, and no sooner; less than 1 counts as 1.
    * @param callback What to call.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/** The longest delay that setTimeout takes: 24.8 days. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
+/** As short as a timer is: whoever sets one waits for a turn of the event loop at least. */
+const SHORTEST_MS = 1;
+
+/** The real clock: any number of timers on one {@linkcode Alarm}. */
+class SystemClock implements Clock {
+  readonly #timers = new TimerQueue();
+  readonly #alarm = new Alarm(() => this.#fire());
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    // Not Math.max: NaN, too, is to fire soon.
+    const atMs = this.nowMs() + (delayMs > SHORTEST_MS ? delayMs : SHORTEST_MS);
+    const timer = this.#timers.add(atMs, callback);
+    this.#alarm.set(this.#timers.firstMs);
+    return {
+      cancel: () => {
+        if (this.#timers.remove(timer)) this.#alarm.set(this.#timers.firstMs);
+      },
+    };
+  }
+
+  #fire(): void {
+    const nowMs = this.nowMs();
+    for (let due; (due = this.#timers.firstDue(nowMs)) !== undefined;) {
+      this.#timers.remove(due);
+      try {
+        due.callback();
+      } catch (error) {
+        // As from a timer of the runtime: it ends the process, unless somebody has asked to be told.
+        reportError(error);
+      }
+    }
+    this.#alarm.set(this.#timers.firstMs);
+  }
+}
 
 /** The real clock. */
-export const systemClock: Clock = {
-  nowMs: () => performance.now(),
-  setTimer(delayMs, callback) {
-    let id: ReturnType<typeof setTimeout>;
-    const arm = (leftMs: number) => {
-      // With a longer delay the timer would fire at once, so it is reached in steps.
-      id = leftMs > MAX_DELAY_MS
-        ? setTimeout(() => arm(leftMs - MAX_DELAY_MS), MAX_DELAY_MS)
-        : setTimeout(callback, Math.max(leftMs, 0));
-    };
-    arm(delayMs);
-    return { cancel: () => clearTimeout(id) };
-  },
-};
+export const systemClock: Clock = new SystemClock();
+
+/**
+ * Calls back again and again, each time so long after the last call.
+ *
+ * @param clock Where time comes from.
+ * @param options How often, and what to call.
+ * @returns Ends it.
+ */
+export function setRepeated(
+  clock: Clock,
+  { everyMs, callback }: { readonly everyMs: number; readonly callback: () => void },
+): Timer {
+  let timer: Timer;
+  const arm = () => {
+    timer = clock.setTimer(everyMs, () => {
+      arm();
+      callback();
+    });
+  };
+  arm();
+  return { cancel: () => timer.cancel() };
+}

@@ -61,6 +61,19 @@ export function duplicateFd(fd: number, lowest = 3): number {
 }
 
 /**
+ * The number that the next descriptor of this process gets, unless another thread opens or closes
+ * one before.
+ *
+ * @param fd Any open descriptor. Borrowed.
+ * @returns The lowest number that is free; -1 when there is none.
+ */
+export function lowestFreeFd(fd: number): number {
+  const lowest = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (lowest >= 0) closeFd(lowest);
+  return lowest;
+}
+
+/**
  * Makes a descriptor non-blocking. It can't be undone here: O_NONBLOCK belongs to the open file
  * description, so clearing it would block every process that shares a listener.
  *

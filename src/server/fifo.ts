@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { systemClock } from "../os/clock.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { NodePipe } from "./node_pipe.ts";
@@ -102,7 +103,7 @@ export class FifoReader {
   }
 
   #learnEnd(): void {
-    if (this.#finished) setTimeout(this.#finished, 0);
+    if (this.#finished) systemClock.setTimer(0, this.#finished);
     this.#finished = undefined;
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../ipc/protocol.ts";
 import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import { zinfo } from "../log/log.ts";
+import { setRepeated, systemClock, type Timer } from "../os/clock.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
@@ -68,7 +69,7 @@ export class MasterLink {
   readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
   #isSpare = false;
-  #heartbeat?: ReturnType<typeof setInterval>;
+  #heartbeat?: Timer;
   /** That of the first message, once it has come. */
   #generation?: number;
   /** The descriptors as they came; by now they are in use, or closed. */
@@ -148,7 +149,7 @@ export class MasterLink {
 
   /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
   close(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     serverUsage.stop();
     this.#channel.close();
   }
@@ -182,11 +183,11 @@ export class MasterLink {
 
   /** Lets the event loop itself say that it goes round. */
   #beat(intervalMs: number): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
     // At once, which says that this server knows how to.
     beat();
-    this.#heartbeat = setInterval(beat, intervalMs);
+    this.#heartbeat = setRepeated(systemClock, { everyMs: intervalMs, callback: beat });
   }
 
   #standBy({ generation, settings }: StandbyMessage): void {
@@ -224,7 +225,7 @@ export class MasterLink {
   }
 
   #onClose(error?: Error): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
     const reason = error ??
       new ProtocolError("Cannot start: the master is gone, expected its first message");

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Server, Socket } from "node:net";
-import { systemClock, type Timer } from "../os/clock.ts";
+import { setRepeated, systemClock, type Timer } from "../os/clock.ts";
 
 /** How long connections wait in the queue at most, once there are descriptors again. */
 const AGAIN_MS = 1000;
@@ -49,9 +49,12 @@ interface Inner {
  */
 export function keepAccepting(server: Server, onLack: (error: Error) => void): () => void {
   const accepting = new Accepting(server as Server & Inner);
-  const timer = setInterval(() => {
-    if (!accepting.again()) onLack(outOfDescriptors());
-  }, AGAIN_MS);
+  const timer = setRepeated(systemClock, {
+    everyMs: AGAIN_MS,
+    callback() {
+      if (!accepting.again()) onLack(outOfDescriptors());
+    },
+  });
   let soon: Timer | undefined;
   const onClose = () => {
     soon ??= systemClock.setTimer(SOON_MS, () => {
@@ -62,7 +65,7 @@ export function keepAccepting(server: Server, onLack: (error: Error) => void): (
   const onConnection = (socket: Socket) => socket.once("close", onClose);
   server.on("connection", onConnection);
   return () => {
-    clearInterval(timer);
+    timer.cancel();
     soon?.cancel();
     server.off("connection", onConnection);
     accepting.stop();

@@ -4,6 +4,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { systemClock } from "../os/clock.ts";
 import type { HttpServing } from "./http_serving.ts";
 
 /** Methods whose requests have no body for the web's types. */
@@ -137,7 +138,9 @@ export class NodeExchange {
 async function settledSoon<T>(promise: Promise<T>): Promise<T | undefined> {
   // Its error is for the one who waits for it in earnest.
   const settled = promise.catch(() => undefined);
-  const turn = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 0));
+  const turn = new Promise<undefined>((resolve) =>
+    systemClock.setTimer(0, () => resolve(undefined))
+  );
   return await Promise.race([settled, turn]);
 }
 

@@ -7,35 +7,33 @@
 import { parseArguments, type ParsedArguments } from "../config/args.ts";
 import { Config, defaultConfig } from "../config/config.ts";
 import {
-  loadSettings,
+  isAnySet,
   readStrictly,
-  renderSettings,
   replaceSettings,
   settingsFromMaster,
 } from "../config/effective.ts";
 import { cannot, ConfigError } from "../config/errors.ts";
-import { renderHelp } from "../config/reference.ts";
 import {
   DEBUG_CONFIG,
   EXIT_AFTER,
+  PRIVILEGE_SETTINGS,
+  RUN_SETTINGS,
   SERVER_CONFIG_PATH,
   SERVER_CONTROL,
   SERVER_SERVICE,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type Setting,
 } from "../config/settings.ts";
-import { applyRunSettings, dropPrivileges } from "../config/run_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { closeLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { keepRunning } from "../os/keep_running.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
 import { processSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
-import { openAloneServices } from "./alone.ts";
 import { serverLifecycle } from "./lifecycle.ts";
-import { LibzcLink } from "./libzc_link.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
 import { openServerLog, programName } from "./server_log.ts";
 import { noteAddresses } from "./service_address.ts";
@@ -79,17 +77,18 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     requireSupportedPlatform();
     if (mayUseFfi()) keepDescriptorsFromChildren();
     if (["-h", "-help", "--help"].includes(args[0])) {
+      const { renderHelp } = await import("../config/reference.ts");
       console.log(renderHelp("server"));
       return 0;
     }
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
     link = await connectToMaster(mode, parsed);
-    if (link === undefined) loadSettings(defaultConfig, parsed, SERVER_CONFIG_PATH);
+    if (link === undefined) await loadOwnSettings(parsed);
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
-    await applyRunSettings(defaultConfig);
+    if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf();
     openServerLog(defaultConfig, { isServing: link !== undefined });
-    if (setting(DEBUG_CONFIG)) console.log(renderSettings(defaultConfig));
+    if (setting(DEBUG_CONFIG)) await printSettings();
     await new Server(hooks, link).run(mode);
     return 0;
   } catch (error) {
@@ -99,6 +98,22 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     link?.close();
     closeLog();
   }
+}
+
+/** Of a server that nobody has handed its settings; most have no use for what reads them. */
+async function loadOwnSettings(args: ParsedArguments): Promise<void> {
+  const { loadSettings } = await import("../config/load_settings.ts");
+  loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
+}
+
+async function changeSelf(): Promise<void> {
+  const { applyRunSettings } = await import("../config/run_settings.ts");
+  await applyRunSettings(defaultConfig);
+}
+
+async function printSettings(): Promise<void> {
+  const { renderSettings } = await import("../config/debug_config.ts");
+  console.log(renderSettings(defaultConfig));
 }
 
 /** Finds the control socket that a master of this kind has given, if one has. */
@@ -182,7 +197,7 @@ class Server {
     // First of all, so that a wrong one leaves nothing behind.
     const softstopMs = setting(SERVER_STOP_ON_SOFTSTOP_AFTER);
     const exitAfterMs = setting(EXIT_AFTER);
-    const source = mode === "MASTER" ? this.#master() : this.#alone();
+    const source = await (mode === "MASTER" ? this.#master() : this.#alone());
     try {
       this.#lifecycle.own({
         softstopSeconds: softstopMs === undefined ? undefined : softstopMs / 1000,
@@ -202,14 +217,14 @@ class Server {
   ): Promise<void> {
     const release = this.#takeSignals(mode);
     // Nothing else may keep the runtime going: no client, no service that listens.
-    const alive = setInterval(() => {}, 2 ** 31 - 1);
+    const letEnd = keepRunning();
     try {
       // One that is stopped before it serves does not wait until its hooks are done.
       await Promise.race([this.#register(source), this.#lifecycle.stopped]);
       if (exitAfterMs > 0) this.#lifecycle.stopNotify(exitAfterMs / 1000);
       await this.#lifecycle.stopped;
     } finally {
-      clearInterval(alive);
+      letEnd();
       release();
       this.#lifecycle.close();
     }
@@ -227,6 +242,8 @@ class Server {
   }
 
   async #dropPrivileges(): Promise<boolean> {
+    if (!isAnySet(defaultConfig, PRIVILEGE_SETTINGS)) return false;
+    const { dropPrivileges } = await import("../config/run_settings.ts");
     return await dropPrivileges(defaultConfig, async (change) => {
       // The line opens the log as well, which may be out of reach later.
       zinfoFrom(undefined, `changing to ${change}`);
@@ -234,7 +251,7 @@ class Server {
     });
   }
 
-  #master(): ServiceSource {
+  async #master(): Promise<ServiceSource> {
     // After run-user, since the signal is lost on a change of user.
     if (mayUseFfi()) requestParentDeathSignal("SIGHUP");
     const dropPrivileges = async () => {
@@ -242,6 +259,7 @@ class Server {
     };
     const link = this.#link;
     if (link === undefined) {
+      const { LibzcLink } = await import("./libzc_link.ts");
       const libzc = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
         onSoftstop: () => {
           this.#saidTwice = this.#lifecycle.accepting;
@@ -278,7 +296,8 @@ class Server {
     };
   }
 
-  #alone(): ServiceSource {
+  async #alone(): Promise<ServiceSource> {
+    const { openAloneServices } = await import("./alone.ts");
     const { services, close } = openAloneServices(defaultConfig);
     // Ahead of the listeners, which are registered later.
     this.#lifecycle.onStopAccepting(close);

@@ -12,6 +12,7 @@ import { readStrictly } from "../config/effective.ts";
 import { SERVER_BALANCE, SERVER_PROC_COUNT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
 import { adoptedDescriptor, AdoptError, adoptListener } from "../os/adopt.ts";
+import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { type FdType, type ListenAddress, listenAddressOf } from "../os/socket.ts";
@@ -205,7 +206,7 @@ export class ServiceListener implements Deno.Listener {
    */
   #awaitAccepted(): void {
     const finished = serverLifecycle.activity.begin();
-    this.#onAccepted = () => setTimeout(finished, 0);
+    this.#onAccepted = () => systemClock.setTimer(0, finished);
   }
 
   /** See `Deno.Listener`. */

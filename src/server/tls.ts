@@ -175,7 +175,7 @@ export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
   const close = conn.close.bind(conn);
   conn.close = conn[Symbol.dispose] = () => {
     const finished = serverLifecycle.activity.begin();
-    setTimeout(finished, 0);
+    systemClock.setTimer(0, finished);
     close();
     if (!handshakes.has(conn)) cutSoon(conn);
   };

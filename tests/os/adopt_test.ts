@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { AdoptError, adoptInto, adoptListener } from "../../src/os/adopt.ts";
+import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { AdoptError, adoptInto, adoptListener, muteAdopted } from "../../src/os/adopt.ts";
 import { closeFd, openDescriptors, setCloseOnExec } from "../../src/os/descriptor.ts";
 import { encodeInetAddress } from "../../src/os/layout.ts";
 import { libc, unwrap } from "../../src/os/libc.ts";
@@ -284,6 +284,76 @@ Deno.test("adoptInto() takes the listener that was returned, whatever else was o
     await exchange(other, Deno.connect({ port: other.addr.port }));
     other.close();
     listener.close();
+    closeFd(fd);
+  });
+});
+
+/** How often all descriptors of this process are looked at meanwhile. */
+function countListings(body: () => void): number {
+  const readDirSync = Deno.readDirSync;
+  let count = 0;
+  Deno.readDirSync = (path) => {
+    if (path === "/proc/self/fd") count++;
+    return readDirSync(path);
+  };
+  try {
+    body();
+  } finally {
+    Deno.readDirSync = readDirSync;
+  }
+  return count;
+}
+
+Deno.test("adoptListener() does not look at all descriptors for each of many listeners", async () => {
+  await leavesNothingOpen(async () => {
+    const COUNT = 100;
+    const opened = Array.from({ length: COUNT }, () => openInet());
+    const listeners: Deno.Listener[] = [];
+    const listings = countListings(() => {
+      for (const { fd } of opened) listeners.push(adoptListener(fd));
+    });
+    // Once to find the epoll instance, and for each number that another thread has taken just then.
+    assertLess(listings, COUNT / 10);
+    for (const [index, { port }] of opened.entries()) {
+      await exchange(listeners[index], Deno.connect({ port }));
+    }
+    listeners.forEach((listener) => listener.close());
+    opened.forEach(({ fd }) => closeFd(fd));
+  });
+});
+
+Deno.test("muteAdopted() ends the accepting, and does not look at all descriptors for it", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const listener = adoptListener(fd);
+    await exchange(listener, Deno.connect({ port }));
+    const accepting = assertRejects(() => listener.accept(), Deno.errors.BadResource);
+    assertEquals(countListings(() => muteAdopted(fd)), 0);
+    const client = await Deno.connect({ port });
+    // The connection waits in the queue for the next one who adopts the socket.
+    const second = adoptListener(fd);
+    await exchange(second, Promise.resolve(client));
+    listener.close();
+    await accepting;
+    second.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("muteAdopted() leaves alone who has the number of a listener that was closed", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd } = openInet();
+    adoptListener(fd).close();
+    const other = openInet();
+    const successor = adoptListener(other.fd);
+    const error = assertThrows(() => muteAdopted(fd), AdoptError);
+    assertEquals(
+      error.message,
+      `Cannot mute descriptor ${fd}: no duplicate of it, expected an adopted one`,
+    );
+    await exchange(successor, Deno.connect({ port: other.port }));
+    successor.close();
+    closeFd(other.fd);
     closeFd(fd);
   });
 });

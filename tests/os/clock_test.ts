@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
-import { systemClock } from "../../src/os/clock.ts";
+import { setRepeated, systemClock } from "../../src/os/clock.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { startFunction } from "../support/processes.ts";
 import { within } from "../support/wait.ts";
 
 Deno.test("systemClock.nowMs() only goes forward, whatever the time of day does", () => {
@@ -24,14 +26,13 @@ Deno.test("systemClock.setTimer() calls back once, after its delay", async () =>
     })
   );
   await within(fired, { what: "the timer" });
-  // Timers count whole milliseconds.
-  assertGreaterOrEqual(systemClock.nowMs() - start, 29);
+  assertGreaterOrEqual(systemClock.nowMs() - start, 30);
   await new Promise<void>((resolve) => systemClock.setTimer(40, resolve));
   assertEquals(calls, 1);
 });
 
-Deno.test("systemClock.setTimer() calls back soon with a delay of 0 or less", async () => {
-  for (const delayMs of [0, -1, -Infinity]) {
+Deno.test("systemClock.setTimer() calls back soon with a delay of 0, less or none", async () => {
+  for (const delayMs of [0, -1, -Infinity, NaN]) {
     const fired = new Promise<void>((resolve) => systemClock.setTimer(delayMs, resolve));
     await within(fired, { what: "the timer", withinMs: 2_000 });
   }
@@ -51,36 +52,89 @@ Deno.test("Timer.cancel() takes a timer back, and is harmless once it has fired"
   assertEquals(calls, 0);
 });
 
-Deno.test("systemClock.setTimer() takes any delay, where setTimeout() would fire at once", () => {
-  const { setTimeout, clearTimeout } = globalThis;
-  const set: { delayMs: number; fire: () => void }[] = [];
-  const cleared: unknown[] = [];
-  try {
-    Object.assign(globalThis, {
-      setTimeout: (fire: () => void, delayMs: number) => set.push({ delayMs, fire }),
-      clearTimeout: (id: unknown) => cleared.push(id),
+Deno.test("systemClock.setTimer() calls in the order of the times, whatever was set first", async () => {
+  const order: number[] = [];
+  await new Promise<void>((resolve) => {
+    systemClock.setTimer(40, resolve);
+    for (const delayMs of [30, 10, 20]) systemClock.setTimer(delayMs, () => order.push(delayMs));
+  });
+  assertEquals(order, [10, 20, 30]);
+});
+
+Deno.test("systemClock.setTimer() takes any delay, where setTimeout() would fire at once", async () => {
+  let calls = 0;
+  const timers = [2 ** 31, 2 ** 40, Infinity].map((delayMs) =>
+    systemClock.setTimer(delayMs, () => calls++)
+  );
+  await new Promise<void>((resolve) => systemClock.setTimer(20, resolve));
+  assertEquals(calls, 0);
+  timers.forEach((timer) => timer.cancel());
+});
+
+Deno.test("systemClock.setTimer() never calls a timer that another one takes back or sets", async () => {
+  const told: string[] = [];
+  await new Promise<void>((resolve) => {
+    systemClock.setTimer(5, () => {
+      told.push("first");
+      second.cancel();
+      systemClock.setTimer(0, () => told.push("set by the first"));
+      // For both to be due.
+      const startMs = performance.now();
+      while (performance.now() - startMs < 10);
     });
-    const longest = 2 ** 31 - 1;
-    let calls = 0;
-    const timer = systemClock.setTimer(2 * longest + 7, () => calls++);
-    for (const delayMs of [longest, longest, 7]) {
-      assertEquals([set.at(-1)?.delayMs, calls], [delayMs, 0]);
-      set.at(-1)?.fire();
-    }
-    assertEquals([set.length, calls], [3, 1]);
+    const second = systemClock.setTimer(6, () => told.push("second"));
+    systemClock.setTimer(7, () => {
+      told.push("third");
+      systemClock.setTimer(10, resolve);
+    });
+  });
+  assertEquals(told, ["first", "third", "set by the first"]);
+});
 
-    systemClock.setTimer(longest, () => calls++);
-    assertEquals(set.at(-1)?.delayMs, longest);
-    set.at(-1)?.fire();
-    assertEquals(calls, 2);
-
-    const never = systemClock.setTimer(Infinity, () => calls++);
-    set.at(-1)?.fire();
-    assertEquals([set.at(-1)?.delayMs, calls], [longest, 2]);
-    never.cancel();
-    assertEquals(cleared, [set.length], "the step that is under way is taken back");
-    timer.cancel();
+Deno.test("systemClock.setTimer() lets the others fire when one throws, and the error be told", async () => {
+  const errors: unknown[] = [];
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    errors.push(event.error);
+  };
+  addEventListener("error", onError);
+  try {
+    const error = new Error("thrown in a timer");
+    await new Promise<void>((resolve) => {
+      systemClock.setTimer(5, () => {
+        throw error;
+      });
+      systemClock.setTimer(5, resolve);
+    });
+    assertEquals(errors, [error]);
   } finally {
-    Object.assign(globalThis, { setTimeout, clearTimeout });
+    removeEventListener("error", onError);
   }
+});
+
+Deno.test("systemClock keeps a process until its last timer has fired or was taken back", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { systemClock } = await import("../../src/os/clock.ts");
+    const hour = systemClock.setTimer(3_600_000, () => console.log("too late"));
+    systemClock.setTimer(10, () => {
+      console.log("fired");
+      hour.cancel();
+    });
+  });
+  assertEquals(await child.succeeds(), "fired\n");
+});
+
+Deno.test("setRepeated() calls again and again until it is taken back, by its own call as well", () => {
+  const clock = new FakeClock();
+  let calls = 0;
+  const timer = setRepeated(clock, {
+    everyMs: 100,
+    callback() {
+      if (++calls === 3) timer.cancel();
+    },
+  });
+  clock.advance(299);
+  assertEquals(calls, 2);
+  clock.advance(10_000);
+  assertEquals(calls, 3);
 });
