@@ -35,11 +35,14 @@ export class ByteSearch {
     for (const head = Math.min((from + 3) & ~3, to); at < head; at++) {
       if (bytes[at] === byte) return at;
     }
-    const pattern = byte * LOW_BITS, last = (to >> 2) - 1;
+    const pattern = byte * LOW_BITS, last = (to >> 2) - 3;
     let word = at >> 2;
-    // Two words a turn take a sixth less time than one.
-    for (; word < last; word += 2) {
-      if ((zeroIn(words[word]! ^ pattern) | zeroIn(words[word + 1]! ^ pattern)) !== 0) break;
+    for (; word < last; word += 4) {
+      const a = words[word]! ^ pattern, b = words[word + 1]! ^ pattern;
+      const c = words[word + 2]! ^ pattern, d = words[word + 3]! ^ pattern;
+      // In text no byte had its highest bit before, and half of the work tells.
+      const mayBe = (a - LOW_BITS) | (b - LOW_BITS) | (c - LOW_BITS) | (d - LOW_BITS);
+      if ((mayBe & HIGH_BITS) !== 0 && (zeroIn(a) | zeroIn(b) | zeroIn(c) | zeroIn(d)) !== 0) break;
     }
     if (word << 2 > at) at = word << 2;
     for (; at < to; at++) if (bytes[at] === byte) return at;
