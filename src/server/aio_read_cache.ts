@@ -9,17 +9,17 @@
  * @module
  */
 import { type AioBuffers, bufferSize, LARGE_BUFFER, SMALL_BUFFER } from "./aio_buffers.ts";
+import { ByteSearch } from "./byte_search.ts";
 
 // A byte order mark is text like any other here: taking it away would lose bytes of the stream.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** So many bytes are searched by a loop, which beats a call of indexOf for short lines. */
-const SHORT_SEARCH = 64;
 
 /** The read cache of one connection. */
 export class AioReadCache {
   readonly #buffers: AioBuffers;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
+  /** Made with the first search in the buffer. */
+  #search: ByteSearch | undefined;
   #start = 0;
   #end = 0;
   /** The room lent to the read under way; 0 when there is none. */
@@ -61,6 +61,7 @@ export class AioReadCache {
         this.#buffers.give(buffer);
       }
       this.#buffer = buffer = other;
+      this.#search = undefined;
       this.#start = 0;
       this.#end = kept;
     } else if (size - this.#end < size / 4) {
@@ -96,22 +97,11 @@ export class AioReadCache {
    * @returns How many bytes are before it, or -1.
    */
   find(byte: number, from: number): number {
-    const buffer = this.#buffer;
-    if (buffer === undefined) return -1;
     const start = this.#start, end = this.#end;
-    let at = start + from;
-    const near = Math.min(at + SHORT_SEARCH, end);
-    while (at < near) if (buffer[at++] === byte) return at - 1 - start;
-    if (at === end) return -1;
-    // While a read is under way the room behind the cached bytes belongs to it.
-    if (this.#lent > 0) {
-      const found = buffer.subarray(at, end).indexOf(byte);
-      return found < 0 ? -1 : found + at - start;
-    }
-    // indexOf has no end: the byte itself, put behind the cached ones, stops it there.
-    if (end < buffer.length) buffer[end] = byte;
-    const found = buffer.indexOf(byte, at);
-    return found < 0 || found >= end ? -1 : found - start;
+    if (this.#buffer === undefined || start + from === end) return -1;
+    const search = this.#search ??= new ByteSearch(this.#buffer);
+    const found = search.indexOf(byte, start + from, end);
+    return found < 0 ? -1 : found - start;
   }
 
   /**
@@ -157,7 +147,7 @@ export class AioReadCache {
   /** Gives the memory back; a buffer that a read still holds is left to it. */
   discard(): void {
     if (this.#lent === 0 && this.#buffer !== undefined) this.#buffers.give(this.#buffer);
-    this.#buffer = undefined;
+    this.#buffer = this.#search = undefined;
     this.#start = this.#end = 0;
   }
 
@@ -173,7 +163,7 @@ export class AioReadCache {
     // read most likely asks for.
     if (this.#buffer !== undefined && this.#buffer.length > SMALL_BUFFER && !this.#direct) {
       this.#buffers.give(this.#buffer);
-      this.#buffer = undefined;
+      this.#buffer = this.#search = undefined;
     }
   }
 }

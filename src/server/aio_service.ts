@@ -10,7 +10,7 @@ import { Aio, type AioCallback } from "./aio.ts";
 import { AioBase, coreOf } from "./aio_base.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
-import { openServiceListener } from "./service_listener.ts";
+import { openServiceListener, type ServiceListener } from "./service_listener.ts";
 import { TlsContext, type TlsOptions } from "./tls.ts";
 import { acceptTls, openTlsListener } from "./tls_listener.ts";
 
@@ -122,16 +122,12 @@ export function aioServerGeneralAioRegister(
     return listener;
   }
   const listener = openServiceListener(fd, fdType);
-  const accept = () => {
-    listener.acceptUncounted().then((conn) => {
-      start(new Aio(conn, base), callback);
-      accept();
-    }, () => {
-      // The listener is closed; it rejects for no other reason.
-    });
-  };
-  accept();
+  acceptAll(listener, (conn) => start(new Aio(conn, base), callback));
   return listener;
+}
+
+async function acceptAll(listener: ServiceListener, serve: (conn: Deno.Conn) => void) {
+  for (let conn; (conn = await listener.next()) !== undefined;) serve(conn);
 }
 
 /** The first callback of an `Aio`, whose errors end that `Aio` as those of the later ones do. */

@@ -25,6 +25,8 @@ interface Sealed {
 /** The write cache of one connection. */
 export class AioWriteCache {
   readonly #buffers: AioBuffers;
+  /** A piece that came directly and is all there is, as an answer often is: it costs nothing more. */
+  #only: Uint8Array | undefined;
   /** Pieces before the open one, in order. */
   #sealed: Sealed[] = [];
   /** The open piece, where bytes are gathered. */
@@ -102,7 +104,10 @@ export class AioWriteCache {
    * @param bytes What to append; not to be changed before it is written.
    */
   appendDirect(bytes: Uint8Array): void {
-    if (bytes.length > SMALL_BUFFER || this.#size === 0) this.#appendSealed(bytes);
+    if (this.#size === 0 && bytes.length > 0) {
+      this.#only = bytes;
+      this.#size = bytes.length;
+    } else if (bytes.length > SMALL_BUFFER) this.#appendSealed(bytes);
     else this.append(bytes);
   }
 
@@ -114,6 +119,7 @@ export class AioWriteCache {
    */
   lend(): Uint8Array {
     this.#lent = true;
+    if (this.#only !== undefined) return this.#only;
     const first = this.#sealed[0];
     if (first !== undefined) {
       return first.end - first.start === first.bytes.length
@@ -131,6 +137,11 @@ export class AioWriteCache {
   written(bytes: number): void {
     this.#lent = false;
     this.#size -= bytes;
+    const only = this.#only;
+    if (only !== undefined) {
+      this.#only = bytes < only.length ? only.subarray(bytes) : undefined;
+      return;
+    }
     const first = this.#sealed[0];
     if (first !== undefined) {
       first.start += bytes;
@@ -146,7 +157,7 @@ export class AioWriteCache {
   /** Gives the memory back and forgets what was not written; what a write holds is left to it. */
   discard(): void {
     if (!this.#lent) this.#giveBack();
-    this.#buffer = undefined;
+    this.#buffer = this.#only = undefined;
     this.#sealed = [];
     this.#start = this.#end = this.#size = 0;
   }
@@ -179,6 +190,7 @@ export class AioWriteCache {
 
   #openFor(length: number): Uint8Array<ArrayBuffer> {
     this.#start = this.#end = 0;
+    this.#sealOnly();
     const last = this.#sealed.at(-1);
     const isFree = last !== undefined && last.borrowed === undefined &&
       last.bytes.length <= SMALL_BUFFER;
@@ -193,10 +205,18 @@ export class AioWriteCache {
   }
 
   #appendSealed(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
+    this.#sealOnly();
     if (this.#buffer !== undefined) this.#seal();
     this.#sealed.push({ bytes, start: 0, end: bytes.length, borrowed: undefined });
     this.#size += bytes.length;
+  }
+
+  /** Puts what is not the only piece any more in its place. */
+  #sealOnly(): void {
+    const bytes = this.#only;
+    if (bytes === undefined) return;
+    this.#sealed.push({ bytes, start: 0, end: bytes.length, borrowed: undefined });
+    this.#only = undefined;
   }
 
   #seal(): void {

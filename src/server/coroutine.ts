@@ -115,17 +115,8 @@ export type ConnectionHandler = (conn: Deno.Conn) => void | Promise<void>;
 export function coroutineServe(fd: number, fdType: FdType, handler: ConnectionHandler): void {
   const listener = openServiceListener(fd, fdType);
   coroutineGo(async () => {
-    for (;;) {
-      const conn = await listener.acceptUncounted().catch(nullIfClosed);
-      if (conn === null) return;
-      serveOne(conn, handler);
-    }
+    for (let conn; (conn = await listener.next()) !== undefined;) serveOne(conn, handler);
   });
-}
-
-function nullIfClosed(error: unknown): null {
-  if (error instanceof Deno.errors.BadResource) return null;
-  throw error;
 }
 
 /**

@@ -4,23 +4,21 @@
  * @module
  */
 import { zdebug, zinfo } from "../log/log.ts";
-import { AdoptError, adoptInto, muteAdopted } from "../os/adopt.ts";
-import { systemClock } from "../os/clock.ts";
-import { sendAtOnce } from "../os/connections.ts";
+import { AdoptError, muteAdopted } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { connectionsAt, hasUnread } from "../os/connections.ts";
+import { connectionsAt, sendAtOnce } from "../os/connections.ts";
 import { mayUseFfi } from "../os/permissions.ts";
-import type { FdType, ListenAddress } from "../os/socket.ts";
+import type { FdType } from "../os/socket.ts";
 import { spareDescriptor } from "../os/spare_descriptor.ts";
 import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
-import type { HttpErrorHandler, HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
+import { HttpRun, type Serving } from "./http_run.ts";
+import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { TlsContext, type TlsOptions } from "./tls.ts";
 import { unavailable } from "./http_unavailable.ts";
-import { UpgradedPeers } from "./upgraded_peers.ts";
 import { serverUsage } from "./usage.ts";
 
 export type { HttpHandler } from "./http_serving.ts";
@@ -55,7 +53,8 @@ export interface ServeHttpOptions {
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.
- * @param handler Answers one request.
+ * @param handler Answers one request. One that takes nothing, such as `() => new Response("hello")`, is
+ * called without a request being made for it, which is faster.
  * @param options What else can be set.
  * @throws {TypeError} For a fifo, for TLS on a unix socket, or when `fd` is no listening socket.
  * @throws {ConfigError} When certificate or key are unusable; it names the file.
@@ -107,27 +106,6 @@ function httpTls(
   const { cert, key } = TlsContext.of(tls).identity;
   if (mayUseFfi()) sendAtOnce(fd);
   return { cert, key };
-}
-
-/** Without a request for this long, the connections that are still open are taken for idle. */
-const QUIET_MS = 1000;
-
-/** How often to look whether it is quiet, while draining. */
-const LOOK_MS = 100;
-
-/** With many connections a look takes its time: it is let rest so many times as long. */
-const LOOK_REST = 20;
-
-/** Requests that have no body for the runtime. */
-const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
-
-/** What is served, and by what. */
-interface Serving extends HttpServing {
-  readonly address: ListenAddress;
-  readonly serve: (
-    common: { onError: HttpErrorHandler; onListen: () => void },
-    handler: HttpHandler,
-  ) => Deno.HttpServer;
 }
 
 /**
@@ -204,126 +182,6 @@ class HttpService {
     closeFd(this.#fd);
     this.#run.retire();
   }
-}
-
-/**
- * One server of the runtime, until its last connection is closed.
- *
- * The runtime's own `shutdown` closes each connection between two requests, and a request that is on
- * its way just then is lost; and it makes the bodies of requests unreadable. So it is the last step:
- * before it nothing is accepted any more, every answer tells its client to close the connection, all
- * requests with a body are answered, and a second passes without a request; or the last client has
- * gone. It would cut WebSockets, too, and the runtime does not tell when one ends: the kernel does.
- */
-class HttpRun {
-  /** Fulfilled with the reason when it accepts no more and nobody has told it to. */
-  readonly ended: Promise<Error>;
-  readonly #server: Deno.HttpServer;
-  readonly #finished: () => void;
-  #retired = false;
-  #ending = false;
-  #lastRequestMs = -Infinity;
-  /** Requests with a body that are not answered yet. */
-  #unanswered = 0;
-  readonly #address: ListenAddress;
-  readonly #upgraded: UpgradedPeers;
-
-  constructor(fd: number, { address, handler, onError, serve }: Serving) {
-    this.#address = address;
-    this.#upgraded = new UpgradedPeers(address);
-    this.#server = adoptInto(fd, () =>
-      serve({
-        onError: (error) => this.#last(onError(error)),
-        onListen: () => {
-          // The address would be the throw-away one.
-        },
-      }, (request, info) => {
-        if (!this.#retired || !isHttp2(request)) this.#lastRequestMs = systemClock.nowMs();
-        if (!WITHOUT_BODY.has(request.method)) this.#count(info);
-        // After an upgrade it can't be asked for any more.
-        const { remoteAddr } = info;
-        if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
-        return this.#last(handler(request, info), remoteAddr);
-      }));
-    this.#finished = serverLifecycle.activity.begin({ standing: true });
-    const ended = Promise.withResolvers<Error>();
-    this.ended = ended.promise;
-    this.#server.finished.then(
-      () => this.#retired || ended.resolve(new Error("the server has ended")),
-      (error) => ended.resolve(error),
-    );
-  }
-
-  #count({ completed }: Deno.ServeHandlerInfo): void {
-    this.#unanswered++;
-    const answered = () => this.#unanswered--;
-    completed.then(answered, answered);
-  }
-
-  /** A synchronous answer stays synchronous: that is the fast way. */
-  #last(
-    answer: Response | Promise<Response>,
-    remoteAddr?: Deno.Addr,
-  ): Response | Promise<Response> {
-    if (answer instanceof Promise) {
-      return answer.then((response) => this.#last(response, remoteAddr));
-    }
-    if (answer.status === 101 && remoteAddr !== undefined) {
-      // An upgraded connection, such as a WebSocket, is not HTTP any more.
-      this.#upgraded.add(remoteAddr);
-    } else if (this.#retired) return lastAnswer(answer);
-    return answer;
-  }
-
-  /** Has every answer from now on tell its client to close the connection. */
-  answerLast(): void {
-    this.#retired = true;
-  }
-
-  /** Ends it as soon as nobody misses it. Harmless the second time. */
-  retire(): void {
-    if (this.#ending) return;
-    this.#retired = this.#ending = true;
-    // Those that have just connected have their second, too, though nobody has asked before.
-    this.#lastRequestMs = systemClock.nowMs();
-    this.#look();
-  }
-
-  #look(pauseMs = LOOK_MS): void {
-    systemClock.setTimer(pauseMs, () => {
-      const beginMs = systemClock.nowMs();
-      if (this.#isOver()) {
-        this.#server.shutdown().then(this.#finished, this.#finished);
-        return;
-      }
-      const tookMs = systemClock.nowMs() - beginMs;
-      this.#look(Math.max(LOOK_MS, LOOK_REST * tookMs));
-    });
-  }
-
-  #isOver(): boolean {
-    const connections = connectionsAt(this.#address);
-    if (connections.length === 0) return true;
-    const quietMs = systemClock.nowMs() - this.#lastRequestMs;
-    return quietMs >= QUIET_MS && this.#unanswered === 0 &&
-      !connections.some((one) => this.#upgraded.has(one) || hasUnread(one.fd));
-  }
-}
-
-/**
- * Over HTTP/2 no answer can tell the client to close the connection, and it needs none: `shutdown`
- * tells it (GOAWAY), and answers what is on its way (RFC 9113, section 6.8). Only HTTP/1.1 always has
- * a `Host` (RFC 9112, section 3.2).
- */
-function isHttp2({ headers }: Request): boolean {
-  return !headers.has("host");
-}
-
-/** An answer that tells the client to close the connection (RFC 9112, section 9.6). */
-function lastAnswer(response: Response): Response {
-  const last = new Response(response.body, response);
-  last.headers.set("connection", "close");
-  return last;
 }
 
 function answerError(error: unknown): Response {

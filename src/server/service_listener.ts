@@ -149,37 +149,41 @@ export class ServiceListener implements Deno.Listener {
    * @throws {Deno.errors.Busy} When an earlier call still waits.
    */
   async accept(): Promise<Deno.Conn> {
-    return serverLifecycle.connections.add(await this.acceptUncounted());
+    const conn = await this.next();
+    if (conn === undefined) throw new Deno.errors.BadResource("Listener has been closed");
+    return serverLifecycle.connections.add(conn);
   }
 
-  /** As {@linkcode accept}, for one who reports its connections in another way. */
-  async acceptUncounted(): Promise<Deno.Conn> {
+  /**
+   * As {@linkcode accept}, for one who reports its connections in another way.
+   *
+   * @returns The connection; undefined when the listener is closed.
+   */
+  async next(): Promise<Deno.Conn | undefined> {
     if (this.#accepting) throw new Deno.errors.Busy("Another accept task is ongoing");
     this.#accepting = true;
     try {
-      const conn = await this.#acceptOne();
-      this.#counts.accepted!++;
-      serverUsage.accepted();
-      this.#pace?.accepted();
-      return conn;
+      for (;;) {
+        const pause = this.#pace?.pause();
+        if (pause !== undefined) await pause;
+        let conn: Deno.Conn;
+        try {
+          const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
+          // Asked even when it is closed: it may have accepted one before.
+          conn = await inner.accept();
+        } catch (error) {
+          if (this.#closed) return undefined;
+          await this.#survive(error as Error);
+          continue;
+        }
+        this.#counts.accepted!++;
+        serverUsage.accepted();
+        this.#pace?.accepted();
+        return conn;
+      }
     } finally {
       this.#accepting = false;
       this.#onAccepted?.();
-    }
-  }
-
-  async #acceptOne(): Promise<Deno.Conn> {
-    for (;;) {
-      const pause = this.#pace?.pause();
-      if (pause !== undefined) await pause;
-      try {
-        const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
-        // Asked even when it is closed: it may have accepted one before.
-        return await inner.accept();
-      } catch (error) {
-        if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
-        await this.#survive(error as Error);
-      }
     }
   }
 
@@ -228,9 +232,9 @@ export class ServiceListener implements Deno.Listener {
   /** Accepts until the listener is closed, which the end of a loop over it does too. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Deno.Conn> {
     try {
-      for (;;) yield await this.accept();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
+      for (let conn; (conn = await this.next()) !== undefined;) {
+        yield serverLifecycle.connections.add(conn);
+      }
     } finally {
       this.close();
     }

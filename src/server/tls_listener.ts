@@ -84,13 +84,14 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
 
   /** As `ServiceListener.accept`. */
   async accept(): Promise<Deno.TlsConn> {
-    return serverLifecycle.connections.add(await this.acceptUncounted());
+    const conn = await this.next();
+    if (conn === undefined) throw new Deno.errors.BadResource("Listener has been closed");
+    return serverLifecycle.connections.add(conn);
   }
 
-  /** As `ServiceListener.acceptUncounted`. */
-  async acceptUncounted(): Promise<Deno.TlsConn> {
-    for (;;) {
-      const conn = await this.#inner.acceptUncounted();
+  /** As `ServiceListener.next`. */
+  async next(): Promise<Deno.TlsConn | undefined> {
+    for (let conn; (conn = await this.#inner.next()) !== undefined;) {
       if (this.#context === undefined) return closingGently(conn as Deno.TlsConn);
       try {
         return await this.#context.upgrade(conn);
@@ -98,6 +99,7 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
         zdebug("a client has gone before its TLS handshake:", (error as Error).message);
       }
     }
+    return undefined;
   }
 
   /** Stops listening. Harmless the second time. */
@@ -118,9 +120,9 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
   /** Accepts until the listener is closed, which the end of a loop over it does too. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Deno.TlsConn> {
     try {
-      for (;;) yield await this.accept();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
+      for (let conn; (conn = await this.next()) !== undefined;) {
+        yield serverLifecycle.connections.add(conn);
+      }
     } finally {
       this.close();
     }
@@ -146,19 +148,13 @@ export interface TlsService {
  * @param service What to accept, and for whom.
  */
 export async function acceptTls({ listener, context, serve }: TlsService): Promise<void> {
-  for (;;) {
-    const conn = await listener.acceptUncounted().catch(nullIfClosed);
-    if (conn === null) return;
+  for (let conn; (conn = await listener.next()) !== undefined;) {
+    const secure = conn;
     const finished = serverLifecycle.activity.begin();
-    handshake(conn, context.handshakeSeconds)
-      .then(() => serve(conn), () => {
+    handshake(secure, context.handshakeSeconds)
+      .then(() => serve(secure), () => {
         // It was told of, and the connection is closed.
       })
       .finally(finished);
   }
-}
-
-function nullIfClosed(error: unknown): null {
-  if (error instanceof Deno.errors.BadResource) return null;
-  throw error;
 }

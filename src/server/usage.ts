@@ -31,6 +31,8 @@ export interface UsageHandlers {
   onUsed(used: boolean): void;
 }
 
+const nothing = (): void => {};
+
 /** Counts what a process accepts, and looks whether it is used. */
 export class Usage {
   readonly #clock: Clock;
@@ -113,7 +115,7 @@ export class Usage {
     this.#accepted++;
     this.#look();
     this.used();
-    if (!tellsEnd) return () => {};
+    if (!tellsEnd) return nothing;
     this.#open++;
     return () => {
       this.#open--;

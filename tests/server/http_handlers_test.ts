@@ -1,0 +1,205 @@
+import { assert, assertEquals } from "@std/assert";
+import { connect as connectHttp2 } from "node:http2";
+import { ReservedPort } from "../support/ports.ts";
+import { startFunction, type TestProcess } from "../support/processes.ts";
+import { TempDir } from "../support/temp.ts";
+import { TEST_CERT, testCertificate } from "../support/tls.ts";
+import { within } from "../support/wait.ts";
+import { HttpClient } from "./http_client.ts";
+
+Deno.test("serveHttp() gives request and info to handlers however they take them", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { serveHttp } = await import("../../src/server/http_service.ts");
+    const { inetSocket } = await import("./service_sockets.ts");
+    type Given = [Request, Deno.ServeHandlerInfo<Deno.NetAddr>];
+    const answer = (...[request, info]: Given) =>
+      new Response(`${new URL(request.url).pathname} ${info.remoteAddr.hostname}`);
+    const handlers: readonly ((...given: Given) => Response)[] = [
+      (request, info) => answer(request, info),
+      (...given) => answer(...given),
+      (request = new Request("http://none/"), info = undefined!) => answer(request, info),
+      function () {
+        return answer(...arguments as unknown as Given);
+      },
+      answer.bind(null),
+      new Proxy(answer, {}),
+    ];
+    for (const handler of handlers) {
+      const { fd, port } = inetSocket();
+      serveHttp(fd, "inet", handler as Parameters<typeof serveHttp>[2]);
+      console.log("port", port);
+    }
+    console.log("all");
+  });
+  await child.prints(/all\n/);
+  for (const [, port] of child.stdout.matchAll(/port (\d+)/g)) {
+    using client = await HttpClient.connect(Number(port));
+    assertEquals((await client.get("/one")).body, "/one 127.0.0.1");
+    await client.post("/two", 3);
+    await client.send("abc");
+    assertEquals((await client.answer()).body, "/two 127.0.0.1");
+  }
+});
+
+/** What {@linkcode withoutParameters} serves: the address, whether it waits for the stop, and TLS. */
+type Served = { readonly address: string; readonly holds: boolean; readonly tls: string[] };
+
+/** A server whose handler takes nothing. */
+async function withoutParameters({ address, holds, tls }: Served): Promise<void> {
+  const { coroutineServerMain, serveHttp } = await import("../../coroutine_server.ts");
+  const stopping = Promise.withResolvers<void>();
+  let holding = 0;
+  const handler = holds
+    ? async () => {
+      console.log("holding", ++holding);
+      await stopping.promise;
+      await new Promise((resolve) => setTimeout(resolve, 1_300));
+      return new Response("released");
+    }
+    : () => new Response("at once");
+  const [certFile, keyFile] = tls;
+  const options = certFile === undefined ? {} : { tls: { certFile, keyFile } };
+  Deno.exit(
+    await coroutineServerMain({
+      serviceRegister(_service, fd, fdType) {
+        serveHttp(fd, fdType, handler, options);
+        console.log("serving");
+      },
+      beforeSoftstop() {
+        console.log("stopping");
+        stopping.resolve();
+      },
+    }, ["alone", "-server-service", address]),
+  );
+}
+
+/** A running server. Declare it with `await using`. */
+interface Server extends AsyncDisposable {
+  readonly process: TestProcess;
+  /** A port, or the path of a unix socket. */
+  readonly target: number | string;
+  /** Tells it to stop, and waits until it accepts no more. */
+  softstop(): Promise<void>;
+}
+
+async function start(
+  { holds = false, unix = false, tls = false }: { holds?: boolean; unix?: boolean; tls?: boolean },
+): Promise<Server> {
+  const dir = new TempDir(), reserved = new ReservedPort();
+  const target = unix ? dir.file("http") : reserved.port;
+  const { certFile, keyFile } = testCertificate(dir);
+  const process = startFunction(import.meta, withoutParameters, {
+    arg: {
+      address: unix ? `${target}` : `127.0.0.1:${target}`,
+      holds,
+      tls: tls ? [certFile, keyFile] : [],
+    },
+  });
+  await process.prints(/serving\n/);
+  return {
+    process,
+    target,
+    async softstop() {
+      process.signal("SIGTERM");
+      await process.prints(/stopping\n/);
+    },
+    async [Symbol.asyncDispose]() {
+      await process[Symbol.asyncDispose]();
+      reserved[Symbol.dispose]();
+      dir[Symbol.dispose]();
+    },
+  };
+}
+
+for (const unix of [false, true]) {
+  const kind = unix ? "unix" : "inet";
+
+  Deno.test(`serveHttp() with a handler without parameters loses no request at the stop (${kind})`, async () => {
+    await using server = await start({ unix });
+    let answered = 0;
+    const asking = Promise.all(Array.from({ length: 8 }, async () => {
+      using client = await HttpClient.connect(server.target);
+      for (;;) {
+        const { status, headers, body } = await client.get("/");
+        assertEquals([status, body], [200, "at once"]);
+        answered++;
+        if (headers.get("connection") === "close") break;
+      }
+      await client.ended();
+    }));
+    while (answered < 100) await new Promise((resolve) => setTimeout(resolve, 0));
+    await server.softstop();
+    await asking;
+    await server.process.succeeds();
+    assertEquals(server.process.stderr, "");
+  });
+
+  Deno.test(`serveHttp() with a handler without parameters closes idle connections at the stop (${kind})`, async () => {
+    await using server = await start({ unix });
+    using client = await HttpClient.connect(server.target);
+    assertEquals((await client.get("/")).status, 200);
+    await server.softstop();
+    await client.ended();
+    await server.process.succeeds();
+  });
+}
+
+Deno.test("serveHttp() with a handler without parameters takes requests with a body", async () => {
+  await using server = await start({});
+  using client = await HttpClient.connect(server.target);
+  for (let i = 0; i < 3; i++) {
+    // In one piece: what comes after the answer ends the connection, since nobody reads it.
+    await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n12345");
+    assertEquals((await client.answer()).body, "at once");
+  }
+});
+
+Deno.test("serveHttp() with a handler without parameters answers at the stop what is under way", async () => {
+  await using server = await start({ holds: true });
+  using asking = await HttpClient.connect(server.target);
+  await asking.request("/");
+  await server.process.prints(/holding 1\n/);
+  using uploading = await HttpClient.connect(server.target);
+  await uploading.post("/", 100_000);
+  await uploading.send(new Uint8Array(50_000));
+  await server.process.prints(/holding 2\n/);
+  await server.softstop();
+  await uploading.send(new Uint8Array(50_000));
+  for (const client of [asking, uploading]) {
+    const { status, headers, body } = await client.answer();
+    assertEquals([status, headers.get("connection"), body], [200, "close", "released"]);
+  }
+  await server.process.succeeds();
+  assertEquals(server.process.stderr, "");
+});
+
+Deno.test("serveHttp() with a handler without parameters ends though a client asks over HTTP/2 without a pause", async () => {
+  await using server = await start({ tls: true });
+  const session = connectHttp2(`https://localhost:${server.target}`, { ca: TEST_CERT });
+  session.on("error", () => {});
+  const ask = () => {
+    const request = session.request({ ":path": "/" });
+    const answer = new Promise<string>((resolve, reject) => {
+      let text = "";
+      request.setEncoding("utf8");
+      request.on("data", (part) => text += part);
+      request.on("end", () => resolve(text));
+      request.on("error", reject);
+    });
+    request.end();
+    return within(answer, { what: "an answer" });
+  };
+  assertEquals(await ask(), "at once");
+  let answered = 0, failed = 0, running = true;
+  const asking = (async () => {
+    while (running && !session.closed && !session.destroyed) {
+      await ask().then(() => answered++, () => failed++);
+    }
+  })();
+  await server.softstop();
+  await server.process.succeeds(8_000);
+  running = false;
+  await asking;
+  assert(answered > 0);
+  assertEquals(failed, 0);
+});
