@@ -12,7 +12,6 @@ import type { Message } from "../ipc/protocol.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { socketPair } from "../os/socket.ts";
 import type { ChildProcess, ExitStatus, KillSignal } from "../os/child_process.ts";
-import { findZombie } from "../os/waitid.ts";
 import type {
   LauncherOptions,
   LaunchRequest,
@@ -169,9 +168,9 @@ class ControlWorker implements RunningWorker {
    * is no hurry.
    */
   #onClose(error: Error | undefined): void {
-    const ended = this.#isDismissed ? undefined : findZombie(this.pid);
-    if (ended === undefined || error !== undefined) this.#listener.onLost(error);
-    if (ended !== undefined) this.#end(ended.status);
+    const status = this.#isDismissed ? undefined : this.#child.status();
+    if (status === undefined || error !== undefined) this.#listener.onLost(error);
+    if (status !== undefined) this.#end(status);
   }
 
   #end(status: ExitStatus): void {

@@ -152,13 +152,13 @@ export class Crew {
     { config, generation }: Version,
     about: Pick<Worker, "slot" | "listeners" | "place" | "state">,
   ): void {
-    const isSpare = about.state === "loading";
+    const waits = about.state === "loading";
     const request = {
       service: config,
       generation,
       fds: about.listeners.map(({ fd }) => fd),
-      ...(isSpare
-        ? { isSpare }
+      ...(waits
+        ? { isSpare: true }
         : { maxConnections: connectionLimit(config, this.#options.random()) }),
     };
     const startedAtMs = this.#clock.nowMs();
@@ -177,7 +177,7 @@ export class Crew {
     };
     service.workers.add(worker);
     this.#running.set(worker, running);
-    const what = isSpare ? "spare process" : "process";
+    const what = waits ? "spare process" : "process";
     this.#options.debug(`${service.id}: new ${what} ${pid} of generation ${generation}`);
   }
 

@@ -69,10 +69,8 @@ export function decide(
   if (trial === undefined) {
     const idle = actions.length === 0 ? idleOne(service, ours) : undefined;
     if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
-    const { current } = service;
-    // In the background: when there is nothing else to do, and nobody is on the way to serve.
-    const isCalm = actions.length === 0 && missing === 0 && ours.every(isReady);
-    if (current !== undefined && isCalm && lacksSpare(service, { spares, agenda })) {
+    const { current } = service, isCalm = actions.length === 0 && missing === 0;
+    if (current !== undefined && isCalm && lacksSpare(service, { ours, spares, agenda })) {
       actions.push({ do: "prepare", version: current });
     }
     return { actions, wakeAtMs: agenda.wakeAtMs };

@@ -11,6 +11,12 @@ import { fullStrength } from "./scaling.ts";
 import type { Service, Worker } from "./tables.ts";
 
 /**
+ * How long the processes that serve have been ready when a spare is started: its start takes a processor
+ * for itself, and those that have waited for a process that was missing are answered first.
+ */
+export const CALM_MS = 20;
+
+/**
  * How many spares a service is to have.
  *
  * @param service The service.
@@ -35,19 +41,26 @@ export function inReserve(spares: readonly Worker[]): Worker[] {
 }
 
 /**
- * Whether another spare is to be started now. One after the other, since it is nobody who waits for
- * them; and after those that have ended early only when it is time.
+ * Whether another spare is to be started now. In the background: when all that serve are ready, and
+ * one after the other, since nobody waits for them; and after those that have ended early only when it
+ * is time.
  *
- * @param service The service.
- * @param options Its spares of the version in force, and the time.
+ * @param service The service, to which nobody is missing.
+ * @param options Those of the version in force that serve, its spares, and the time.
  */
 export function lacksSpare(
   service: Service,
-  { spares, agenda }: { readonly spares: readonly Worker[]; readonly agenda: Agenda },
+  { ours, spares, agenda }: {
+    readonly ours: readonly Worker[];
+    readonly spares: readonly Worker[];
+    readonly agenda: Agenda;
+  },
 ): boolean {
+  if (ours.some(({ state }) => state !== "ready")) return false;
   if (spares.length >= sparesWanted(service)) return false;
   if (spares.some(({ state }) => state === "loading")) return false;
-  return agenda.isDue(service.sparePlace?.startAtMs ?? 0);
+  const readyAtMs = ours.map(({ readyAtMs = 0 }) => readyAtMs + CALM_MS);
+  return agenda.isDue(Math.max(service.sparePlace?.startAtMs ?? 0, ...readyAtMs));
 }
 
 /**

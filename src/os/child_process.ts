@@ -24,6 +24,12 @@ export interface ChildProcess {
   /** Fulfilled once it has ended and has been reaped. */
   readonly exited: Promise<ExitStatus>;
   /**
+   * How it has ended, as soon as the kernel knows, which is before {@linkcode ChildProcess.exited} tells.
+   *
+   * @returns Undefined while it runs.
+   */
+  status(): ExitStatus | undefined;
+  /**
    * Sends a signal, unless the process has ended: its pid may be another process's by then.
    *
    * @param signal Which one.

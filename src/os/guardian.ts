@@ -139,12 +139,13 @@ export class Guardian {
   }
 
   /**
-   * Forgets a process, since it has ended.
+   * Forgets a process, since it has ended. Harmless the second time.
    *
    * @param process The process.
    */
   remove(process: ProcessIdentity): void {
-    if (this.#listed.get(process.pid) === process) this.#listed.delete(process.pid);
+    if (this.#listed.get(process.pid) !== process) return;
+    this.#listed.delete(process.pid);
     this.#tell("-", process);
   }
 
@@ -237,11 +238,18 @@ export function guardedSpawner(spawner: Spawner, guardian: Guardian): Spawner {
     guardian.start();
     const child = start();
     const identity = identityOf(child.pid);
-    if (identity !== undefined) {
-      guardian.add(identity);
-      child.exited.then(() => guardian.remove(identity));
-    }
-    return child;
+    if (identity === undefined) return child;
+    guardian.add(identity);
+    child.exited.then(() => guardian.remove(identity));
+    return {
+      ...child,
+      status() {
+        const status = child.status();
+        // Whoever is told may be the last whom this process has waited for.
+        if (status !== undefined) guardian.remove(identity);
+        return status;
+      },
+    };
   };
   return {
     spawn: (request) => guarded(() => spawner.spawn(request)),

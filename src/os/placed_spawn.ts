@@ -10,6 +10,7 @@ import { closeFd, duplicateFd } from "./descriptor.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
 import { cString, cStringArray, libc } from "./libc.ts";
 import { processSignals, SIGNALS } from "./signals.ts";
+import { findZombie } from "./waitid.ts";
 import type { ChildProcess, ExitStatus } from "./child_process.ts";
 
 /** What to start. */
@@ -133,6 +134,7 @@ class Children {
     return {
       pid,
       exited,
+      status: () => findZombie(pid)?.status,
       // It is waited for by a signal, which keeps no process going.
       unref: () => {},
       kill: (signal) => {

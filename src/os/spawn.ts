@@ -4,8 +4,9 @@
  * @module
  */
 import { setCloseOnExec } from "./descriptor.ts";
-import type { ChildProcess } from "./child_process.ts";
+import type { ChildProcess, ExitStatus } from "./child_process.ts";
 import { killIfPermitted, type PlacedRequest, spawnPlaced } from "./placed_spawn.ts";
+import { findZombie } from "./waitid.ts";
 
 /** What to start. */
 export interface SpawnRequest {
@@ -62,17 +63,15 @@ export const systemSpawner: Spawner = {
 };
 
 function childProcess(child: Deno.ChildProcess): ChildProcess {
-  let ended = false;
-  const exited = child.status.then(({ code, signal }) => {
-    ended = true;
-    return { code, signal };
-  });
+  let ended: ExitStatus | undefined;
+  const exited = child.status.then(({ code, signal }) => ended = { code, signal });
   return {
     pid: child.pid,
     exited,
+    status: () => ended ?? findZombie(child.pid)?.status,
     unref: () => child.unref(),
     kill(signal) {
-      if (ended) return;
+      if (ended !== undefined) return;
       try {
         killIfPermitted(() => child.kill(signal));
       } catch (error) {

@@ -58,6 +58,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "config": undefined,
   "debug": false,
   "debug-config": false,
+  "server-spare-count": 0,
   "exit-after": 0,
   "server-permissions": ["-A"],
   "server-user": undefined,

@@ -8,6 +8,7 @@ import {
   TERMINATE_GRACE_MS,
 } from "../../src/master/policy.ts";
 import { NEW_PLACE } from "../../src/master/backoff.ts";
+import { CALM_MS } from "../../src/master/spares.ts";
 import type { WorkerState } from "../../src/master/states.ts";
 import { advance, enlist, newService, type Service, type Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
@@ -591,6 +592,14 @@ const SPARES: readonly Situation[] = [
     spares: 1,
     workers: [READY],
     actions: ["prepare"],
+  },
+  {
+    name: "no spare is started before all have been ready for a moment",
+    procCount: 2,
+    spares: 1,
+    workers: [READY, { ...READY, readyMs: 5 }],
+    actions: [],
+    wakeInMs: CALM_MS - 5,
   },
   {
     name: "one spare loads at a time, and has as long as a new process of a reload",

@@ -6,6 +6,7 @@ import {
   TERMINATE_GRACE_MS,
   UNREADY_ANSWER_MS,
 } from "../../src/master/policy.ts";
+import { CALM_MS } from "../../src/master/spares.ts";
 import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
 import { A_WHILE_MS, areReady, isSettled, outcomeOf, Scene, toldTo } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
@@ -45,6 +46,12 @@ function load(scene: Scene, spare: FakeWorker): void {
   for (const next of scene.fresh()) load(scene, next);
 }
 
+/** Lets workers be ready, and waits until a spare may be started. */
+function areCalm(scene: Scene, ...workers: readonly FakeWorker[]): void {
+  areReady(...workers);
+  scene.clock.advance(CALM_MS);
+}
+
 function sparesOf({ running }: Scene): FakeWorker[] {
   return running.filter(({ isSpare }) => isSpare);
 }
@@ -60,6 +67,9 @@ Deno.test("Supervisor prepares spares when all are ready, one after the other an
   areReady(first);
   assertEquals(scene.fresh().length, 0);
   areReady(second);
+  scene.clock.advance(CALM_MS - 1);
+  assertEquals(scene.fresh().length, 0, "those that have waited are answered first");
+  scene.clock.advance(1);
   const [spare, ...rest] = scene.fresh();
   assertEquals([spare.isSpare, spare.fds, rest.length], [true, [], 0]);
   spare.listener.onLoaded();
@@ -82,7 +92,7 @@ Deno.test("Supervisor has a spare take the place of a worker that ends, at once,
     0,
     "the next spare is not to take the processor from this one",
   );
-  areReady(spare);
+  areCalm(scene, spare);
   const [next] = scene.fresh();
   assert(next.isSpare);
 });
@@ -151,11 +161,11 @@ Deno.test("Supervisor forgets how spares have fared when one has loaded and is n
   const [spare] = sparesOf(scene);
   spare.listener.onLoaded();
   servingOf(scene)[0].exit();
-  areReady(spare);
+  areCalm(scene, spare);
   sparesOf(scene)[0].exit();
   assertEquals(scene.clock.nextInMs, EARLY_DEATH_MS);
   scene.reload(sparing());
-  areReady(...scene.fresh());
+  areCalm(scene, ...scene.fresh());
   assertEquals(sparesOf(scene).length, 1);
 });
 
@@ -256,9 +266,10 @@ Deno.test("Supervisor keeps the spares of the old version until the verdict, the
   areReady(tried);
   assertEquals(toldTo([old, spare]), ["softstop", "softstop"]);
   assertEquals(await outcomeOf(reload), []);
+  scene.clock.advance(CALM_MS);
   const [next] = scene.fresh();
   assertEquals([next.isSpare, next.request.generation], [true, tried.request.generation]);
-  scene.clock.advance(UNREADY_ANSWER_MS);
+  scene.clock.advance(UNREADY_ANSWER_MS - CALM_MS);
   assertEquals(toldTo([spare]), ["softstop,SIGTERM"]);
 });
 
@@ -281,7 +292,7 @@ Deno.test("Supervisor replaces one of the old version by its spare while a reloa
   worker.exit();
   assertEquals(scene.fresh().length, 0);
   assert(!spare.isSpare);
-  areReady(spare);
+  areCalm(scene, spare);
   assertEquals(sparesOf(scene), [], "no further one before the verdict");
 });
 
@@ -298,7 +309,7 @@ Deno.test("Supervisor.reload() with another number of spares starts more, or few
   for (const spares of [0, 2]) {
     const scene = reserved(sparing());
     scene.reload(sparing({ spares }));
-    areReady(...scene.fresh());
+    areCalm(scene, ...scene.fresh());
     for (const spare of scene.fresh()) load(scene, spare);
     const kept = sparesOf(scene).filter(({ told }) => told.length === 0);
     assertEquals(kept.length, spares);
@@ -311,7 +322,7 @@ Deno.test("Supervisor.scale() takes a spare for one more process", () => {
   scene.supervisor.scale(+1);
   assertEquals(scene.fresh().length, 0);
   assert(!spare.isSpare);
-  areReady(spare);
+  areCalm(scene, spare);
   assertEquals(sparesOf(scene).length, 1);
   scene.supervisor.scale(-1);
   assertEquals(servingOf(scene).filter(({ told }) => told.length === 0).length, 1);
@@ -337,7 +348,7 @@ Deno.test("Supervisor keeps the spares of a service that sleeps, and one of them
   watch.onWaiting(watch.fds[0]);
   assertEquals(scene.fresh().length, 0);
   assertEquals(spare.fds, worker.fds);
-  areReady(spare);
+  areCalm(scene, spare);
   assertEquals(sparesOf(scene).length, 1);
 });
 

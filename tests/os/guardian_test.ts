@@ -271,12 +271,13 @@ Deno.test("Guardian that can't be started is told of once, and processes are sta
     const child = {
       pid: Deno.pid,
       exited: Promise.resolve({ code: 0, signal: null }),
+      status: () => undefined,
       kill: () => {},
       unref: () => {},
     };
     const guardian = new Guardian((error) => console.log(String(error)));
     const spawner = guardedSpawner({ spawn: () => child, spawnPlaced: () => child }, guardian);
-    const start = () => console.log(spawner.spawn({ argv: [], inherit: [] }) === child);
+    const start = () => console.log(spawner.spawn({ argv: [], inherit: [] }).pid === child.pid);
     limitOpenFiles("3");
     start();
     start();
@@ -289,4 +290,33 @@ Deno.test("Guardian that can't be started is told of once, and processes are sta
   const [error, ...rest] = (await process.succeeds()).trim().split("\n");
   assertMatch(error, /too many open files/);
   assertEquals(rest, ["true", "true", "true", "number"]);
+});
+
+Deno.test("guardedSpawner() forgets a process as soon as anybody knows that it has ended", async () => {
+  await using process = startFunction(import.meta, async () => {
+    const { Guardian, guardedSpawner } = await import("../../src/os/guardian.ts");
+    const { systemSpawner } = await import("../../src/os/spawn.ts");
+    const real = systemSpawner.spawn({ argv: ["/bin/sleep", "60"], inherit: [] });
+    // The runtime takes its time to tell.
+    const slow = {
+      ...real,
+      exited: new Promise<never>(() => {}),
+      status: () => ({ code: 0, signal: null }),
+    };
+    const guardian = new Guardian((error) => console.log(String(error)));
+    const spawner = guardedSpawner({ spawn: () => slow, spawnPlaced: () => slow }, guardian);
+    const child = spawner.spawn({ argv: [], inherit: [] });
+    const { pid } = guardian;
+    console.log(child.status());
+    // With nobody on its list it ends at once, and is waited for.
+    await guardian.close();
+    try {
+      console.log(Deno.readTextFileSync(`/proc/${pid}/stat`));
+    } catch (error) {
+      console.log(error instanceof Deno.errors.NotFound);
+    }
+    real.kill("SIGKILL");
+    await real.exited;
+  });
+  assertEquals(await process.succeeds(), "{ code: 0, signal: null }\ntrue\n");
 });

@@ -5,7 +5,7 @@ import { socketPair } from "../../src/os/socket.ts";
 import { systemSpawner } from "../../src/os/spawn.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
-import { within } from "../support/wait.ts";
+import { PATIENCE_MS, within } from "../support/wait.ts";
 
 Deno.test("systemSpawner.spawn() tells how a process ended", async () => {
   await leavesNothingOpen(async () => {
@@ -61,6 +61,24 @@ Deno.test("systemSpawner.spawn() keeps the descriptors from the children that co
     closeFd(one);
     closeFd(two);
   });
+});
+
+Deno.test("ChildProcess.status() tells how a process has ended, before exited and ever after", async () => {
+  const child = systemSpawner.spawn({ argv: ["/bin/sh", "-c", "read line; exit 7"], inherit: [] });
+  let status = child.status();
+  const deadline = performance.now() + PATIENCE_MS;
+  while (status === undefined && performance.now() < deadline) status = child.status();
+  const expected = { code: 7, signal: null };
+  assertEquals(status, expected);
+  assertEquals(await child.exited, expected);
+  assertEquals(child.status(), expected);
+});
+
+Deno.test("ChildProcess.status() tells nothing of a process that runs", async () => {
+  const child = systemSpawner.spawn({ argv: ["sleep", "60"], inherit: [] });
+  assertEquals(child.status(), undefined);
+  child.kill("SIGKILL");
+  await child.exited;
 });
 
 Deno.test("ChildProcess.kill() throws at no moment around the end of a process", async () => {
