@@ -85,6 +85,7 @@ async function measureMany(plan: Plan, table: Table): Promise<void> {
         const { master, workers } = running.pids();
         table.add({ who: contender.name, scale: processes(count) }, {
           "master, resident MB": memoryOf(master!).resident,
+          "master, proportional MB": memoryOf(master!).proportional,
           "each worker, resident MB": memoryOf(...workers).resident / workers.length,
           "each worker, proportional MB": memoryOf(...workers).proportional / workers.length,
           "all, proportional MB": memoryOf(...familyOf(running)).proportional,

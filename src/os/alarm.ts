@@ -4,7 +4,7 @@
  * It is an `AbortSignal.timeout`, and not a `setTimeout`, the first of which loads node's timers into
  * the process: 5 ms of its start, and 3 MB for as long as it lives. Such a signal can't be taken back.
  * It keeps the runtime from ending only while somebody listens to it, and one that was set for
- * nothing can serve the next timer that is due no sooner; docs/design/14_timers.md has more.
+ * nothing can serve the next timer that is due no sooner; docs/design/14_what_a_process_costs.md has more.
  *
  * @module
  */

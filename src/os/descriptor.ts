@@ -97,6 +97,10 @@ export function isPipe(fd: number): boolean {
   return libc().fcntl(fd, F_GETPIPE_SZ, 0) >= 0;
 }
 
+function isOpen(fd: number): boolean {
+  return libc().fcntl(fd, F_GETFD, 0) >= 0;
+}
+
 /**
  * Lists the open descriptors of this process with what they refer to.
  *
@@ -104,11 +108,13 @@ export function isPipe(fd: number): boolean {
  */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
-  for (const name of listProcSelf("fd")) {
+  // Without the descriptor that read the directory, which is closed by now: to find that out by an
+  // error would take 2 ms, since the first error of a process reads the source maps of its files.
+  for (const fd of listProcSelf("fd").map(Number).filter(isOpen)) {
     try {
-      found.set(Number(name), readLinkProcSelf(`fd/${name}`));
+      found.set(fd, readLinkProcSelf(`fd/${fd}`));
     } catch (error) {
-      // The descriptor that read the directory itself is closed by now.
+      // Another thread has closed it since.
       if (!isMissing(error)) throw error;
     }
   }

@@ -7,6 +7,7 @@
  * @module
  */
 import { EAGAIN, EINTR, SysError } from "./errors.ts";
+import { openLazily } from "./lazy_library.ts";
 import { SYMBOLS } from "./symbols.ts";
 
 type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
@@ -26,27 +27,11 @@ let errnoView: Deno.UnsafePointerView;
 export function libc(): Symbols {
   if (symbols === undefined) {
     requireSupportedPlatform();
-    symbols = lazySymbols();
+    symbols = openLazily(LIBRARY, SYMBOLS);
     // errno is one location per thread, and all synchronous calls are made on this one.
     errnoView = new Deno.UnsafePointerView(symbols.__errno_location()!);
   }
   return symbols;
-}
-
-/** Opens each function when it is first used: one costs a quarter of a millisecond, and no program uses all. */
-function lazySymbols(): Symbols {
-  const lazy = {};
-  for (const [name, definition] of Object.entries(SYMBOLS)) {
-    Object.defineProperty(lazy, name, {
-      configurable: true,
-      get() {
-        const value = Deno.dlopen(LIBRARY, { [name]: definition }).symbols[name];
-        Object.defineProperty(lazy, name, { value });
-        return value;
-      },
-    });
-  }
-  return lazy as Symbols;
 }
 
 /**
