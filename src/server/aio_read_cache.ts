@@ -18,6 +18,8 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export class AioReadCache {
   readonly #buffers: AioBuffers;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
+  /** What is under the buffer. */
+  #memory: ArrayBuffer | undefined;
   /** Made with the first search in the buffer. */
   #search: ByteSearch | undefined;
   #start = 0;
@@ -60,8 +62,8 @@ export class AioReadCache {
         if (kept > 0) other.set(buffer.subarray(this.#start, this.#end));
         this.#buffers.give(buffer);
       }
-      this.#buffer = buffer = other;
-      this.#search = undefined;
+      this.#hold(other);
+      buffer = other;
       this.#start = 0;
       this.#end = kept;
     } else if (size - this.#end < size / 4) {
@@ -125,7 +127,8 @@ export class AioReadCache {
    */
   takeDirect(length: number): Uint8Array<ArrayBuffer> {
     if (length === 0) return new Uint8Array(0);
-    const bytes = this.#buffer!.subarray(this.#start, this.#start + length);
+    // A third faster than `subarray`.
+    const bytes = new Uint8Array(this.#memory!, this.#start, length);
     this.#direct = true;
     this.#pass(length);
     return bytes;
@@ -147,8 +150,14 @@ export class AioReadCache {
   /** Gives the memory back; a buffer that a read still holds is left to it. */
   discard(): void {
     if (this.#lent === 0 && this.#buffer !== undefined) this.#buffers.give(this.#buffer);
-    this.#buffer = this.#search = undefined;
+    this.#hold(undefined);
     this.#start = this.#end = 0;
+  }
+
+  #hold(buffer: Uint8Array<ArrayBuffer> | undefined): void {
+    this.#buffer = buffer;
+    this.#memory = buffer?.buffer;
+    this.#search = undefined;
   }
 
   #pass(length: number): void {
@@ -163,7 +172,7 @@ export class AioReadCache {
     // read most likely asks for.
     if (this.#buffer !== undefined && this.#buffer.length > SMALL_BUFFER && !this.#direct) {
       this.#buffers.give(this.#buffer);
-      this.#buffer = this.#search = undefined;
+      this.#hold(undefined);
     }
   }
 }

@@ -138,8 +138,17 @@ export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Pro
   }
 }
 
+/** What node:net says when a client is gone, whose errors are of no class of their own. */
+const GONE_CODES: ReadonlySet<unknown> = new Set([
+  "EPIPE",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "ENOTCONN",
+]);
+
 /** Clients may go at any time; that is no fault of the server that anybody could mend. */
 function isPeerGone(error: unknown): boolean {
+  if (error instanceof Error && "code" in error && GONE_CODES.has(error.code)) return true;
   const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
     Deno.errors;
   // The last two: in a TLS handshake, and from then on without the end that TLS has.

@@ -138,9 +138,7 @@ export class NodeExchange {
 async function settledSoon<T>(promise: Promise<T>): Promise<T | undefined> {
   // Its error is for the one who waits for it in earnest.
   const settled = promise.catch(() => undefined);
-  const turn = new Promise<undefined>((resolve) =>
-    systemClock.setTimer(0, () => resolve(undefined))
-  );
+  const turn = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
   return await Promise.race([settled, turn]);
 }
 

@@ -120,6 +120,32 @@ Deno.test("coroutineServe() takes a handler that closes the connection in anothe
   assertEquals(server.process.stderr, "");
 });
 
+for (const kind of ["inet", "inet by node:net", "inet by descriptor"] as const) {
+  Deno.test(`serveOne() says nothing of clients that go by a reset (${kind})`, async () => {
+    await using child = startFunction(import.meta, async (kind) => {
+      const { serveOne } = await import("../../src/server/coroutine.ts");
+      const { testListener } = await import("./service_sockets.ts");
+      const { connectRaw } = await import("./raw_client.ts");
+      using open = testListener(kind);
+      const client = connectRaw((open.socket.addr as Deno.NetAddr).port);
+      const conn = await open.listener.accept();
+      let failed = "nothing";
+      const served = serveOne(conn, async () => {
+        const reading = conn.read(new Uint8Array(1));
+        client.reset();
+        await reading.catch((error) => {
+          failed = error.message;
+          throw error;
+        });
+      });
+      await served;
+      console.log(failed);
+    }, { arg: kind });
+    assertMatch(await child.succeeds(), /reset|ECONNRESET/i);
+    assertEquals(child.stderr, "");
+  });
+}
+
 Deno.test("coroutineServe() accepts no more at the stop, and the server waits for its handlers", async () => {
   await using server = await Server.start(commanded);
   using one = await server.connect();
