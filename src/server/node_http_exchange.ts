@@ -4,7 +4,6 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { systemClock } from "../os/clock.ts";
 import type { HttpServing } from "./http_serving.ts";
 
 /** Methods whose requests have no body for the web's types. */

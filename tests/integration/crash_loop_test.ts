@@ -25,9 +25,9 @@ Deno.test("a service that crashes at its start is started ever more rarely; the 
   const beganMs = performance.now();
   await master.logs(DEATH, 8);
   // 100 ms from the first end, and then from start to start 200, 400, 800 and three times 1000 ms, of
-  // which up to a quarter is left to chance. The first process has lived before its end.
-  const tookMs = performance.now() - beganMs;
-  assert(tookMs >= 100 + 0.75 * (200 + 400 + 800 + 3 * 1000) - 500, `${tookMs} ms`);
+  // which up to a quarter is left to chance. The first end may have been seen late.
+  const tookMs = performance.now() - beganMs, lateMs = 1_000;
+  assert(tookMs >= 100 + 0.75 * (200 + 400 + 800 + 3 * 1000) - lateMs, `${tookMs} ms`);
   const waits = [...master.log.matchAll(new RegExp(STEP, "g"))].map(([, ms]) => Number(ms));
   assertEquals(waits[0], 100);
   assert(waits.every((ms) => ms <= 1_000), `${waits}`);
