@@ -45,11 +45,19 @@ async function withListener(part: (fd: number, port: number) => Promise<void>): 
 async function rehearseConnection(fd: number, port: number): Promise<void> {
   describeListener(fd);
   using listener = adoptListener(fd);
-  const accepted = listener.accept();
   using client = await Deno.connect({ hostname: LOOPBACK, port });
-  using conn = await accepted;
+  using conn = await acceptFrom(listener, client.localAddr as Deno.NetAddr);
   await conn.write(new Uint8Array(1));
   await client.read(new Uint8Array(1));
+}
+
+/** Accepts a client, and turns away whoever else has found the port. */
+async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Promise<Deno.Conn> {
+  for (;;) {
+    const conn = await listener.accept();
+    if ((conn.remoteAddr as Deno.NetAddr).port === port) return conn;
+    conn.close();
+  }
 }
 
 async function rehearseHttp(fd: number, port: number): Promise<void> {

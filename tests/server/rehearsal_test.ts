@@ -21,8 +21,8 @@ Deno.test("rehearse() is content with less where it may not listen or connect", 
     `import { rehearse } from "${module}";\nawait rehearse();\nconsole.log("done");\n`,
   );
   const config = new URL("../../deno.json", import.meta.url).pathname;
-  for (const permissions of [["--allow-ffi"], ["--allow-ffi", "--allow-read"]]) {
-    const args = ["run", "--no-prompt", "--config", config, ...permissions, script];
+  for (const permissions of [[], ["--allow-read"], ["--allow-read", "--allow-net=127.0.0.1:0"]]) {
+    const args = ["run", "--no-prompt", "--config", config, "--allow-ffi", ...permissions, script];
     await using child = startDeno(args);
     const { code, stdout, stderr } = await child.ended();
     assertEquals([code, stdout], [0, "done\n"], stderr);
