@@ -21,6 +21,17 @@ async function ends(pid: number): Promise<void> {
   await eventually(() => !existsSync(`/proc/${pid}`), { what: `the end of process ${pid}` });
 }
 
+/** Whether a process that may have ended has one of some listeners. */
+function listens(pid: number, inodes: readonly (number | undefined)[]): boolean {
+  try {
+    const open = [...descriptorsOf(pid).values()];
+    return inodes.some((inode) => open.includes(`socket:[${inode}]`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 /** A master whose program can be replaced by another version. */
 class Versions {
   readonly #path: string;
@@ -55,7 +66,7 @@ for (const mode of MODES) {
     site.serve("a.cf", { mode, service: `127.0.0.1:${port},${path}`, "server-proc-count": 2 });
     const versions = new Versions(site);
     const master = await site.start(versions.options);
-    await master.serving("a.cf", 2);
+    const before = await master.serving("a.cf", 2);
     const inodes = [port, path].map(listenerInode), file = Deno.statSync(path).ino;
     using kept = await greeted(port);
     versions.install("second");
@@ -66,6 +77,10 @@ for (const mode of MODES) {
     assertEquals([port, path].map(listenerInode), inodes);
     assertEquals(Deno.statSync(path).ino, file);
     const pids = await master.serving("a.cf", 2);
+    // The word to accept no more is still on its way to the old ones.
+    await eventually(() => !before.some((pid) => listens(pid, inodes)), {
+      what: "the old processes to close their listeners",
+    });
     for (const target of [port, path]) {
       using client = await greeted(target);
       assert(pids.includes(pidIn(client)), "an old process has accepted");
