@@ -106,9 +106,11 @@ class ControlWorker implements RunningWorker {
     child.exited.then((status) => this.#end(status));
   }
 
-  enlist(post: WorkerPost): void {
+  enlist(post: WorkerPost): boolean {
+    if (this.#hasEnded || this.#child.status() !== undefined) return false;
     this.#start(post);
     this.#limit(post);
+    return true;
   }
 
   softstop(closing: readonly number[]): void {

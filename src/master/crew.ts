@@ -22,7 +22,7 @@ import {
 } from "./policy.ts";
 import { connectionLimit } from "./recycling.ts";
 import { grow } from "./scaling.ts";
-import { loadedByMs } from "./spares.ts";
+import { readyByMs, spareLimitMs } from "./spares.ts";
 import {
   advance,
   enlist,
@@ -126,7 +126,7 @@ export class Crew {
   }
 
   /**
-   * Has a spare serve.
+   * Has a spare serve, unless it has ended: then another look at the service finds somebody else.
    *
    * @param service Its service.
    * @param spare The spare, which is of the version in force.
@@ -134,16 +134,18 @@ export class Crew {
    */
   enlist(service: Service, spare: Worker, post: Post): void {
     const { config, pid } = spare;
-    const startedAtMs = this.#clock.nowMs();
-    const place = placeAtStart(this.#places.take(service), { config, nowMs: startedAtMs });
-    // What could load once can load again.
-    if (spare.state === "waiting") service.sparePlace = undefined;
-    enlist(spare, { ...post, startedAtMs, place });
-    service.deserted.delete(post.slot);
-    this.#running.get(spare)?.enlist({
+    const nowMs = this.#clock.nowMs();
+    const lives = this.#running.get(spare)?.enlist({
       fds: post.listeners.map(({ fd }) => fd),
       maxConnections: connectionLimit(config, this.#options.random()),
     });
+    // The news of its end is on its way; it takes no place.
+    if (!lives) return limit(spare, nowMs + LOST_GRACE_MS);
+    const place = placeAtStart(this.#places.take(service), { config, nowMs });
+    // What could load once can load again.
+    if (spare.state === "waiting") service.sparePlace = undefined;
+    enlist(spare, { ...post, startedAtMs: nowMs, readyByMs: readyByMs(spare, nowMs), place });
+    service.deserted.delete(post.slot);
     this.#options.debug(`${service.id}: process ${pid}, a spare, takes over`);
   }
 
@@ -173,6 +175,7 @@ export class Crew {
       generation,
       config,
       startedAtMs,
+      ...(waits && { neverServed: true }),
       ...about,
     };
     service.workers.add(worker);
@@ -208,10 +211,11 @@ export class Crew {
    * @param worker The worker.
    */
   terminate(service: Service, worker: Worker): void {
-    const isLate = loadedByMs(worker) <= this.#clock.nowMs();
+    const isLate = spareLimitMs(worker) <= this.#clock.nowMs(), { neverServed } = worker;
     if (!this.#leave(service, worker, { event: "terminate", how: "is out of reach" })) return;
     if (isLate) {
-      this.#options.log(`${service.id}: process ${worker.pid}, a spare, has not loaded in time`);
+      const what = neverServed ? "has not loaded in time" : "is not ready in time";
+      this.#options.log(`${service.id}: process ${worker.pid}, a spare, ${what}`);
     }
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);

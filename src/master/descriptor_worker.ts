@@ -112,7 +112,9 @@ class DescriptorWorker implements RunningWorker {
   }
 
   /** Never asked for: such a program can't be handed anything once it runs. */
-  enlist(): void {}
+  enlist(): boolean {
+    return false;
+  }
 
   softstop(): void {
     const seconds = this.#softstopSeconds();

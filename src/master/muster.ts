@@ -5,7 +5,7 @@
  * @module
  */
 import type { Action, Agenda } from "./decision.ts";
-import { loadedByMs, sparesWanted } from "./spares.ts";
+import { spareLimitMs, sparesWanted } from "./spares.ts";
 import { isServing, isSpare, type Service, type Version, type Worker } from "./tables.ts";
 import { isWatched, verdictOn } from "./watchdog.ts";
 
@@ -17,9 +17,9 @@ export interface Muster {
   readonly theirs: Worker[];
   /** Those of another version that may fill a place until one of the version in force is ready. */
   readonly standIns: Worker[];
-  /** The spares of the version in force. */
+  /** The spares of the version in force that can be reckoned with. */
   readonly spares: Worker[];
-  /** Those that finish what they have, of any version. */
+  /** Those that finish what they have, of any version; a spare has nothing. */
   readonly draining: Worker[];
   /** What their deadlines and limits ask for, and what is of no version any more. */
   readonly actions: Action[];
@@ -48,9 +48,11 @@ export function muster(service: Service, agenda: Agenda): Muster {
     if (last.isLost) continue;
     sorted.actions.push(...limitsReached(worker, agenda));
     const { state, generation } = worker;
-    if (state === "draining") sorted.draining.push(worker);
-    else if (isSpare(worker) && keepsSpares && generation === current?.generation) {
-      sorted.spares.push(worker);
+    if (state === "draining") {
+      if (!worker.neverServed) sorted.draining.push(worker);
+    } else if (isSpare(worker) && keepsSpares && generation === current?.generation) {
+      // One that is doubted just now may hang.
+      if (last.actions.length === 0) sorted.spares.push(worker);
     } else if (isSpare(worker)) sorted.actions.push({ do: "softstop", worker });
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) sorted.ours.push(worker);
@@ -68,7 +70,7 @@ function lastSteps(
   agenda: Agenda,
 ): { readonly actions: readonly Action[]; readonly isLost: boolean } {
   const { state, silentUntilMs } = worker;
-  const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, loadedByMs(worker));
+  const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, spareLimitMs(worker));
   const isSilent = silentUntilMs !== undefined && isWatched(worker) && agenda.isDue(silentUntilMs);
   if (deadlineMs < Infinity && agenda.isDue(deadlineMs)) {
     const what = state === "stopping" ? "kill" : "terminate";

@@ -18,7 +18,7 @@ import {
 import type { GivenListeners } from "./given_listeners.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import type { ServiceManager } from "./service_manager.ts";
-import type { Supervisor } from "./supervisor.ts";
+import type { Reload, Supervisor } from "./supervisor.ts";
 import type { UndoneReload } from "./trials.ts";
 
 /** What came of a reload. */
@@ -102,7 +102,7 @@ export class Reloads {
     return outcome;
   }
 
-  /** Reads the configuration and tries it. What comes of it is told in the log; never rejects. */
+  /** Reads the configuration and tries it. What comes of it is told in the log. */
   async reload(): Promise<void> {
     const { configuration, supervisor, serviceManager, isStopping } = this.#options;
     const startedAt = Date.now(), startMs = systemClock.nowMs();
@@ -114,25 +114,27 @@ export class Reloads {
       serviceManager.ready(result);
     };
     serviceManager.reloading();
+    let candidate: Candidate, reload: Reload;
     try {
-      const candidate = await configuration.load();
+      candidate = await configuration.load();
       // The hook may have taken its time.
       if (isStopping()) return;
-      const { plan, outcome } = supervisor.reload(candidate.services, candidate.problems);
-      this.#tell(candidate, plan);
-      const undone = await outcome;
-      // Where nothing of it has succeeded, the old configuration is in force as a whole.
-      if (undone.length < plan.groups.length || undone.length === 0) accept(candidate);
-      const names = undone.flatMap(({ services }) => services).join(" ");
-      const result = names === "" ? "reloaded" : `reload over, without ${names}`;
-      report(result, { plan, undone });
-      zinfo(result);
+      reload = supervisor.reload(candidate.services, candidate.problems);
     } catch (error) {
       const refusal = error instanceof Error ? error.message : String(error);
       report(`reload refused: ${refusal}`, { refusal, undone: [] });
       const text = isUserError(error) ? error.message : error;
-      zinfo("reload refused, all goes on as before:", text);
+      return zinfo("reload refused, all goes on as before:", text);
     }
+    const { plan, outcome } = reload;
+    this.#tell(candidate, plan);
+    const undone = await outcome;
+    // Where nothing of it has succeeded, the old configuration is in force as a whole.
+    if (undone.length < plan.groups.length || undone.length === 0) accept(candidate);
+    const names = undone.flatMap(({ services }) => services).join(" ");
+    const result = names === "" ? "reloaded" : `reload over, without ${names}`;
+    report(result, { plan, undone });
+    zinfo(result);
   }
 
   #tell({ services, warnings }: Candidate, plan: ReloadPlan): void {
@@ -149,5 +151,11 @@ function accept({ settings }: Candidate): void {
   const logBefore = masterLogSettings();
   replaceSettings(defaultConfig, settings);
   // Only then: closing a log that is full waits, and drops what it holds.
-  if (masterLogSettings() !== logBefore) configureMasterLog();
+  if (masterLogSettings() === logBefore) return;
+  try {
+    configureMasterLog();
+  } catch (error) {
+    // The services are in force, whatever becomes of the log.
+    zinfo("the log goes to stderr:", error);
+  }
 }

@@ -15,6 +15,9 @@ const WATCHDOG_USEC = "WATCHDOG_USEC", WATCHDOG_PID = "WATCHDOG_PID";
 /** How many heartbeats are sent in that time. */
 const BEATS = 2;
 
+/** What is shown of a status: a service manager drops a message whole that is longer than 4 KiB. */
+const STATUS_BYTES = 1_000;
+
 /** What is needed to reach one. */
 export interface ServiceManagerOptions {
   /** The environment of this process. */
@@ -29,7 +32,8 @@ export interface ServiceManagerOptions {
 /** The service manager. Without one nothing is told; a failure is logged, and harms nobody. */
 export class ServiceManager {
   readonly #socket: string | undefined;
-  readonly #watchdogMs: number;
+  /** As it came, in microseconds; undefined where no heartbeat is wanted. */
+  readonly #watchdogUs: string | undefined;
   readonly #clock: Clock;
   readonly #warn: (text: string) => void;
   #heartbeat?: Timer;
@@ -48,9 +52,7 @@ export class ServiceManager {
       });
     this.#socket = socket;
     const isWatched = watched === undefined || watched === String(pid);
-    this.#watchdogMs = isWatched && /^[0-9]+$/.test(watchdogUs ?? "")
-      ? Number(watchdogUs) / 1000
-      : 0;
+    this.#watchdogUs = isWatched && /^[1-9][0-9]*$/.test(watchdogUs ?? "") ? watchdogUs : undefined;
     this.#clock = clock;
     this.#warn = warn;
   }
@@ -61,15 +63,16 @@ export class ServiceManager {
     return {
       [NOTIFY_SOCKET]: this.#socket,
       // Without WATCHDOG_PID, since nobody can know the pid of the new one before it runs.
-      ...(this.#watchdogMs > 0 && { [WATCHDOG_USEC]: String(this.#watchdogMs * 1000) }),
+      ...(this.#watchdogUs !== undefined && { [WATCHDOG_USEC]: this.#watchdogUs }),
     };
   }
 
   /** Sends heartbeats until {@linkcode close}, if it wants any. */
   beat(): void {
-    if (this.#socket === undefined || this.#watchdogMs === 0) return;
+    if (this.#socket === undefined || this.#watchdogUs === undefined) return;
     this.#tell(() => ["WATCHDOG=1"]);
-    this.#heartbeat = this.#clock.setTimer(this.#watchdogMs / BEATS, () => this.beat());
+    const delayMs = Number(this.#watchdogUs) / 1000 / BEATS;
+    this.#heartbeat = this.#clock.setTimer(delayMs, () => this.beat());
   }
 
   /** Sends no heartbeat any more. */
@@ -80,10 +83,10 @@ export class ServiceManager {
   /**
    * The ports are open: at the start, and when a reload is over.
    *
-   * @param status What it shows of this master; one line.
+   * @param status What it shows of this master: one line, of which it gets the first 1,000 bytes.
    */
   ready(status: string): void {
-    this.#tell(() => ["READY=1", `STATUS=${oneLine(status)}`]);
+    this.#tell(() => ["READY=1", `STATUS=${excerpt(status)}`]);
   }
 
   /** A reload has begun. */
@@ -116,6 +119,9 @@ export class ServiceManager {
   }
 }
 
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, "; ");
+/** The beginning of a text, on one line. */
+function excerpt(text: string): string {
+  const line = text.replaceAll(/\s*\n\s*/g, "; ");
+  const { read } = new TextEncoder().encodeInto(line, new Uint8Array(STATUS_BYTES));
+  return read < line.length ? `${line.slice(0, read)}…` : line;
 }

@@ -57,8 +57,12 @@ export interface Worker {
   startedAtMs: number;
   /** The place that it fills. */
   place: Place;
+  /** Whether it was started as a spare and has not been enlisted. */
+  neverServed?: boolean;
   /** When it said, as a spare, that it has loaded. */
   loadedAtMs?: number;
+  /** Until when it has to be ready, if it was a spare; undefined where there is no limit. */
+  readyByMs?: number;
   /** When it said that it is ready. */
   readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
@@ -130,13 +134,15 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
  * Makes a spare one of those that serve; its life counts from here on.
  *
  * @param worker The spare.
- * @param filled The time, and what it is to fill.
+ * @param filled The time, until when it has to be ready, and what it is to fill.
  */
 export function enlist(
   worker: Worker,
-  filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "place">,
+  filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "readyByMs" | "place">,
 ): void {
-  if (advance(worker, "enlist")) Object.assign(worker, filled);
+  if (!advance(worker, "enlist")) return;
+  Object.assign(worker, filled);
+  delete worker.neverServed;
 }
 
 /**

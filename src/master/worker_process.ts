@@ -38,8 +38,9 @@ export interface RunningWorker {
    * Has a spare serve.
    *
    * @param post What it serves.
+   * @returns Whether it runs; one that has just ended is told nothing.
    */
-  enlist(post: WorkerPost): void;
+  enlist(post: WorkerPost): boolean;
   /**
    * Tells it to accept no more, finish, and end.
    *

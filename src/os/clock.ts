@@ -17,7 +17,8 @@ export interface Clock {
   /** Milliseconds on a clock that only goes forward, whatever happens to the time of day. */
   nowMs(): number;
   /**
-   * Calls back once.
+   * Calls back once. What is due at the same moment is called in the order of setting, one right after
+   * the other: what one of them has only promised to do comes after all of them.
    *
    * @param delayMs After so many milliseconds, and no sooner; less than 1 counts as 1.
    * @param callback What to call.

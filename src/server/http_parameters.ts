@@ -10,7 +10,7 @@
 const EMPTY_LIST = /^(?:async\s+)?(?:function\b\s*)?[\w$]*\s*\(\s*\)/;
 
 /** What reaches arguments without a parameter, and a function that does not show how it is written. */
-const MAY_REACH = /\barguments\b|\beval\b|\[native code\]/;
+const MAY_REACH = /\barguments\b|\beval\b|\\u|\[native code\]/;
 
 /**
  * Whether a handler takes nothing for certain. One that is bound, or written in an unusual way, may

@@ -18,6 +18,8 @@ export class FakeWorker implements RunningWorker {
   readonly told: ("softstop" | KillSignal)[] = [];
   /** Whether it is still there. */
   running = true;
+  /** Whether it has ended, and the news of that is still on its way. */
+  isDead = false;
 
   /**
    * Makes one; {@linkcode FakeLauncher.launch} does so.
@@ -51,10 +53,13 @@ export class FakeWorker implements RunningWorker {
    * Takes note.
    *
    * @param post What it serves from now on.
+   * @returns Whether it runs.
    */
-  enlist(post: WorkerPost): void {
+  enlist(post: WorkerPost): boolean {
+    if (this.isDead) return false;
     this.post = post;
     this.onEnlist?.(this);
+    return true;
   }
 
   /** The places of its addresses that it was told are closed for good. */

@@ -9,6 +9,7 @@ import {
 } from "../../src/master/policy.ts";
 import { NEW_PLACE } from "../../src/master/backoff.ts";
 import { CALM_MS } from "../../src/master/spares.ts";
+import { DOUBT_MS } from "../../src/master/watchdog.ts";
 import type { WorkerState } from "../../src/master/states.ts";
 import { advance, enlist, newService, type Service, type Worker } from "../../src/master/tables.ts";
 import { serviceOf } from "./service_configs.ts";
@@ -30,6 +31,12 @@ interface Some {
   readonly inMs?: number;
   /** Its slot, the first one by default. */
   readonly slot?: number;
+  /** It was started as a spare and has not been enlisted. */
+  readonly neverServed?: boolean;
+  /** Until when it has to be ready that was a spare, from now. */
+  readonly readyInMs?: number;
+  /** Its last heartbeat was too long ago. */
+  readonly silent?: boolean;
 }
 
 interface OnTrial {
@@ -718,6 +725,33 @@ const SPARES: readonly Situation[] = [
     actions: ["1 enlist", "try 1"],
   },
   {
+    name: "a spare that is doubted just now takes no place",
+    spares: 1,
+    workers: [{ ...WAITING, silent: true }],
+    actions: ["0 doubt", "start 1"],
+  },
+  {
+    name: "a spare that was enlisted has to be ready in time",
+    workers: [{ ...STARTING, readyInMs: 70 }],
+    actions: [],
+    wakeInMs: 70,
+  },
+  {
+    name: "a spare that was enlisted and is not ready in time is ended",
+    workers: [{ ...STARTING, readyInMs: 0 }],
+    actions: ["0 terminate", "start 1"],
+  },
+  {
+    name: "spares on their way out are no generation that drains",
+    maxGenerations: 1,
+    workers: [
+      READY,
+      { ...DRAINING, of: "old" },
+      { ...DRAINING, of: "undone", neverServed: true },
+    ],
+    actions: [],
+  },
+  {
     name: "with a step spares take no room",
     spares: 3,
     step: 1,
@@ -760,7 +794,17 @@ function serviceIn(situation: Situation): Service {
 }
 
 function workerIn(
-  { state, of = "current", readyMs = 1_000, ageMs = 1_000, inMs, slot = 0 }: Some,
+  {
+    state,
+    of = "current",
+    readyMs = 1_000,
+    ageMs = 1_000,
+    inMs,
+    slot = 0,
+    neverServed,
+    readyInMs,
+    silent,
+  }: Some,
   { id, config }: { readonly id: number; readonly config: ServiceConfig },
 ): Worker {
   return {
@@ -775,6 +819,9 @@ function workerIn(
     state,
     ...(state === "ready" && { readyAtMs: NOW - readyMs }),
     ...(inMs !== undefined && { deadlineMs: NOW + inMs }),
+    ...(neverServed && { neverServed }),
+    ...(readyInMs !== undefined && { readyByMs: NOW + readyInMs }),
+    ...(silent && { silentUntilMs: NOW }),
   };
 }
 
@@ -800,6 +847,11 @@ function perform(service: Service, action: Action): void {
     const { worker, do: event } = action;
     if (event === "enlist") {
       return enlist(worker, { slot: 0, listeners: [], startedAtMs: NOW, place: NEW_PLACE });
+    }
+    if (event === "doubt") {
+      worker.silentUntilMs = NOW + DOUBT_MS;
+      worker.doubted = true;
+      return;
     }
     assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
     assert(advance(worker, event), `${show(action)} means nothing to its worker`);

@@ -97,6 +97,46 @@ Deno.test("Supervisor has a spare take the place of a worker that ends, at once,
   assert(next.isSpare);
 });
 
+Deno.test("Supervisor starts a worker at once when it finds that the spare has died as well", () => {
+  for (const news of ["before", "after"]) {
+    const scene = reserved(sparing({ "start-limit": "2/1h" }));
+    const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+    spare.isDead = true;
+    worker.exit("SIGKILL");
+    const [next] = scene.fresh();
+    assertEquals([next.isSpare, spare.post], [false, undefined]);
+    if (news === "before") spare.exit("SIGKILL");
+    areCalm(scene, next);
+    if (news === "after") spare.exit("SIGKILL");
+    assertEquals(servingOf(scene).filter(({ isDead }) => !isDead), [next]);
+    // It has cost the service nothing: neither a delay nor one of its starts.
+    assertEquals(scene.log.filter((line) => /early|FAILED/.test(line)), []);
+  }
+});
+
+for (const state of ["loads", "waits"]) {
+  Deno.test(`Supervisor ends a spare that ${state} and does not get ready after it was enlisted`, () => {
+    const scene = Scene.running(sparing({ "ready-timeout": 5 }));
+    const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+    // It was started a moment after the worker was ready.
+    const ageMs = A_WHILE_MS - CALM_MS;
+    if (state === "waits") spare.listener.onLoaded();
+    scene.fresh();
+    worker.exit();
+    assert(!spare.isSpare);
+    // One that had loaded has all of the time from here on.
+    scene.clock.advance((state === "waits" ? 5_000 : 5_000 - ageMs) - 1);
+    assertEquals(toldTo([spare]), [""]);
+    scene.clock.advance(1);
+    assertEquals(toldTo([spare]), ["SIGTERM"]);
+    assert(scene.log.some((line) => line.includes(`${spare.pid}, a spare, is not ready in time`)));
+    spare.exit("SIGTERM");
+    scene.clock.advance(MINUTE_MS);
+    areReady(...scene.fresh().slice(-1));
+    assertEquals(servingOf(scene).length, 1);
+  });
+}
+
 Deno.test("Supervisor counts the life of a spare from the moment that it takes over", () => {
   const scene = reserved(sparing({ "max-age": 600 }));
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);

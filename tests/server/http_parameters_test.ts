@@ -27,6 +27,7 @@ const SOMETHING: Record<string, Taking> = {
   "arguments": function () {
     return arguments.length;
   },
+  "arguments by another spelling": new Function("return \\u0061rguments[0]") as Taking,
   "what eval may reach": function () {
     return eval("argu" + "ments.length");
   },
