@@ -43,6 +43,16 @@ export function placeAfter(worker: Worker, chance: Chance): Place {
 }
 
 /**
+ * The place of a spare that was enlisted and has ended before it was ready, as if it had never had it:
+ * its end was that of a spare, which nobody had heard of yet.
+ *
+ * @param worker The worker.
+ */
+export function placeGivenBack({ place, startedAtMs }: Worker): Place {
+  return { ...place, starts: place.starts.filter((atMs) => atMs !== startedAtMs) };
+}
+
+/**
  * A place in which a process could not even be started.
  *
  * @param place The place.

@@ -211,10 +211,10 @@ export class Crew {
    * @param worker The worker.
    */
   terminate(service: Service, worker: Worker): void {
-    const isLate = spareLimitMs(worker) <= this.#clock.nowMs(), { neverServed } = worker;
+    const isLate = spareLimitMs(worker) <= this.#clock.nowMs(), { state } = worker;
     if (!this.#leave(service, worker, { event: "terminate", how: "is out of reach" })) return;
     if (isLate) {
-      const what = neverServed ? "has not loaded in time" : "is not ready in time";
+      const what = state === "loading" ? "has not loaded in time" : "is not ready in time";
       this.#options.log(`${service.id}: process ${worker.pid}, a spare, ${what}`);
     }
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
@@ -296,6 +296,7 @@ export class Crew {
       onReady: () => {
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
+        delete worker().neverServed;
         debug(`${id}: ready is process ${worker().pid}`);
         this.care.begin(worker());
         onChange(service);
@@ -365,8 +366,10 @@ export class Crew {
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const { trial } = service;
-    if (isSpare(worker) && worker.generation === service.current?.generation) {
+    if (worker.neverServed && isOurs(service, worker)) {
       this.#places.leaveSpare(service, worker);
+      // Whatever waits in its queue is still there.
+      if (isServing(worker)) service.deserted.add(worker.slot);
     } else if (isServing(worker)) {
       const startAtMs = nextStartMs(worker, nowMs);
       if (isOurs(service, worker)) {

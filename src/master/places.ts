@@ -4,10 +4,17 @@
  * @module
  */
 import type { Clock } from "../os/clock.ts";
-import { type Chance, isBeyondLimit, NEW_PLACE, placeAfter, placeAfterRefusal } from "./backoff.ts";
+import {
+  type Chance,
+  isBeyondLimit,
+  NEW_PLACE,
+  placeAfter,
+  placeAfterRefusal,
+  placeGivenBack,
+} from "./backoff.ts";
 import { EARLY_DEATH_MS } from "./policy.ts";
 import { fullStrength } from "./scaling.ts";
-import type { Place, Service, Worker } from "./tables.ts";
+import { isServing, type Place, type Service, type Worker } from "./tables.ts";
 
 /** What is needed for that. */
 export interface PlacesOptions {
@@ -67,12 +74,14 @@ export class Places {
   }
 
   /**
-   * Takes note that a spare of the version in force has gone before anybody needed it.
+   * Takes note that a spare of the version in force has gone before anybody needed it, or before it
+   * was ready.
    *
    * @param service The service.
    * @param spare The spare.
    */
   leaveSpare(service: Service, spare: Worker): void {
+    if (isServing(spare)) this.#free(service, placeGivenBack(spare));
     const { sparePlace: place = NEW_PLACE } = service;
     // It says nothing new: it is older than what is known.
     if (spare.startedAtMs < place.startAtMs) return;
@@ -136,13 +145,7 @@ export class Places {
    * of lines, too.
    */
   #vacate(service: Service, place: Place, line: (ms: number) => string): void {
-    service.vacancies.push(place);
-    // With less strength than before some places are no more: the most patient ones stay.
-    service.vacancies.sort((a, b) => b.startAtMs - a.startAtMs);
-    service.vacancies.length = Math.min(
-      service.vacancies.length,
-      Math.max(1, fullStrength(service)),
-    );
+    this.#free(service, place);
     if (service.failure !== undefined) return;
     if (place.early === 0) service.toldDelayMs = 0;
     const { config } = service.current!;
@@ -154,6 +157,16 @@ export class Places {
     if (ms <= 0 || place.delayMs <= service.toldDelayMs) return;
     service.toldDelayMs = place.delayMs;
     this.#options.log(`${service.id}: ${line(ms)}`);
+  }
+
+  #free(service: Service, place: Place): void {
+    service.vacancies.push(place);
+    // With less strength than before some places are no more: the most patient ones stay.
+    service.vacancies.sort((a, b) => b.startAtMs - a.startAtMs);
+    service.vacancies.length = Math.min(
+      service.vacancies.length,
+      Math.max(1, fullStrength(service)),
+    );
   }
 
   #chance(): Chance {

@@ -57,7 +57,7 @@ export interface Worker {
   startedAtMs: number;
   /** The place that it fills. */
   place: Place;
-  /** Whether it was started as a spare and has not been enlisted. */
+  /** Whether it was started as a spare, and has not been ready since. */
   neverServed?: boolean;
   /** When it said, as a spare, that it has loaded. */
   loadedAtMs?: number;
@@ -140,9 +140,7 @@ export function enlist(
   worker: Worker,
   filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "readyByMs" | "place">,
 ): void {
-  if (!advance(worker, "enlist")) return;
-  Object.assign(worker, filled);
-  delete worker.neverServed;
+  if (advance(worker, "enlist")) Object.assign(worker, filled);
 }
 
 /**

@@ -136,6 +136,27 @@ Deno.test("a spare that is killed is replaced, and the server goes on", async ()
   await master.stop();
 });
 
+Deno.test("a spare that is killed along with the server makes nobody wait any longer", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-spare-count": 1,
+    "server-healthy-after": "0",
+  });
+  const master = await site.start();
+  for (let round = 0; round < 5; round++) {
+    const [spare] = await sparesOf(master, "a.cf");
+    using client = await greeted(port);
+    for (const pid of [pidIn(client), spare]) Deno.kill(pid, "SIGKILL");
+    using next = await greeted(port);
+    assert(![spare, pidIn(client)].includes(pidIn(next)));
+  }
+  assertEquals(master.logged(/a\.cf: processes end early/), 0, master.log);
+  await master.stop();
+});
+
 Deno.test("a spare that hangs is found and replaced", async () => {
   await using site = new Site();
   site.serve("a.cf", {

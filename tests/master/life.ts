@@ -119,6 +119,8 @@ export class Life {
   /** Notes that a worker is about to give its place up, if it has one. */
   #leaves(worker: FakeWorker): void {
     if (!this.#it.isServing(worker)) return;
+    // The end of one that was a spare until just now costs its service nothing.
+    if (worker.post !== undefined && !this.#it.known.get(worker)!.ready) return;
     const nowMs = this.#it.clock.nowMs();
     if (nowMs - this.#it.known.get(worker)!.startedAtMs >= EARLY_DEATH_MS) return;
     const { service: { id }, generation } = worker.request;

@@ -114,6 +114,24 @@ Deno.test("Supervisor starts a worker at once when it finds that the spare has d
   }
 });
 
+Deno.test("Supervisor takes the end of a spare just after it was enlisted for that of a spare", () => {
+  const scene = reserved(sparing({ "start-limit": "2/1h" }));
+  for (let count = 0; count < 3; count++) {
+    const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+    scene.fresh();
+    worker.exit("SIGKILL");
+    assertEquals(spare.fds, worker.fds);
+    spare.exit("SIGKILL");
+    const [next] = scene.fresh();
+    assertEquals([next.isSpare, next.fds], [false, worker.fds]);
+    areReady(next);
+    scene.clock.advance(A_WHILE_MS);
+    for (const another of sparesOf(scene)) load(scene, another);
+    scene.clock.advance(60 * MINUTE_MS);
+  }
+  assertEquals(scene.log.filter((line) => /x: processes|FAILED/.test(line)), []);
+});
+
 for (const state of ["loads", "waits"]) {
   Deno.test(`Supervisor ends a spare that ${state} and does not get ready after it was enlisted`, () => {
     const scene = Scene.running(sparing({ "ready-timeout": 5 }));
