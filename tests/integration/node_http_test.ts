@@ -41,6 +41,36 @@ for (const [name, args] of [["node:http", ""], ["Express", " --express"]]) {
   });
 }
 
+Deno.test("a server of node:http can listen on the descriptor by itself", async () => {
+  await using site = new Site();
+  const port = site.port(), until = site.dir.file("until");
+  site.write("node.cf", {
+    "server-command": `${SERVER} --by-itself`,
+    "server-service": `127.0.0.1:${port}`,
+    // Nobody else knows what it has under way.
+    "server-stop-on-softstop-after": "30s",
+    until,
+  });
+  const master = await site.start();
+  const [old] = await master.serving("node.cf", 1);
+  using busy = await HttpClient.connect(port);
+  await busy.request("/slow");
+  await master.logs(/slow/);
+  await master.reload();
+  await master.logs(/beforeSoftstop/);
+  using fresh = await HttpClient.connect(port);
+  const { status, body } = await fresh.get("/");
+  assertEquals(status, 200);
+  assertNotEquals(body, `${old} /`);
+  // What it has accepted is its own to finish.
+  site.dir.write("until", "");
+  assertEquals((await busy.answer()).body, `${old} /slow`);
+  await eventually(() => !master.servers().some(({ pid }) => pid === old), {
+    what: "the end of the old process",
+  });
+  await master.stop();
+});
+
 Deno.test("serveNode() closes a connection that stays idle after the stop", async () => {
   await using site = new Site();
   const port = site.port();

@@ -1,12 +1,19 @@
 /**
  * A server in the aio mode that answers by node:http or, with `--express` in its command, by Express:
- * `/` at once, `/slow` when the file `until` of its settings is there.
+ * `/` at once, `/slow` when the file `until` of its settings is there. With `--by-itself` it does not ask
+ * `serveNode`: it listens, and closes itself when it is told to stop.
  *
  * @module
  */
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { existsSync } from "@std/fs/exists";
-import { aioServerMain, defaultConfig, serveNode, zinfo } from "../../../aio_server.ts";
+import {
+  aioServerMain,
+  aioServerStopNotify,
+  defaultConfig,
+  serveNode,
+  zinfo,
+} from "../../../aio_server.ts";
 import { eventually } from "../wait.ts";
 
 async function text(path: string): Promise<string> {
@@ -30,12 +37,22 @@ async function listener(): Promise<RequestListener> {
   return app;
 }
 
+const listensByItself = Deno.args.includes("--by-itself");
+const servers: Server[] = [];
+
 Deno.exit(
   await aioServerMain({
     async serviceRegister(_service, fd, fdType) {
-      serveNode(fd, fdType, createServer(await listener()));
+      const server = createServer(await listener());
+      servers.push(server);
+      if (listensByItself) server.listen({ fd });
+      else serveNode(fd, fdType, server);
       zinfo("serviceRegister");
     },
-    beforeSoftstop: () => zinfo("beforeSoftstop"),
+    beforeSoftstop() {
+      zinfo("beforeSoftstop");
+      if (!listensByItself) return;
+      for (const server of servers) server.close(() => aioServerStopNotify(0));
+    },
   }),
 );
