@@ -66,7 +66,7 @@ export function renderReport({ facts, tables, verdicts, notes }: Report): string
     "Written by `deno task bench:peers`, not by hand. All contenders do the same work for the same " +
     "client on one machine, in turns, round after round; a figure is the median of the rounds, with the least " +
     "and the greatest in brackets. Absolute figures say something about the machine, ratios about the " +
-    "contenders.\n",
+    "contenders. Where a bar is not reached, docs/design/14 and 15 say what the time and the memory go to.\n",
     Object.entries(facts).map(([name, value]) => `- ${name}: ${value}\n`).join(""),
   ];
   if (verdicts.length > 0) parts.push("## Bars\n", renderVerdicts(verdicts));
