@@ -197,7 +197,7 @@ export class ServiceListener implements Deno.Listener {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#accepting) this.#awaitAccepted();
+    this.#awaitAccepted();
     this.#shortage.stop();
     this.#withInner((inner) => inner.close());
     this.#counts.log();
@@ -206,11 +206,14 @@ export class ServiceListener implements Deno.Listener {
 
   /**
    * A connection may have been accepted and be on its way to the caller, to whom it is only there
-   * in a moment: until then a server that drains has something under way.
+   * in a moment, also when {@linkcode next} has just returned: until then a server that drains has
+   * something under way.
    */
   #awaitAccepted(): void {
     const finished = serverLifecycle.activity.begin();
-    this.#onAccepted = () => systemClock.setTimer(0, finished);
+    const afterThisTurn = () => systemClock.setTimer(0, finished);
+    if (this.#accepting) this.#onAccepted = afterThisTurn;
+    else afterThisTurn();
   }
 
   /** See `Deno.Listener`. */

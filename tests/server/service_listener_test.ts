@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { socketPair } from "../../src/os/socket.ts";
+import { serverLifecycle } from "../../src/server/lifecycle.ts";
 import { openServiceListener, ServiceListener } from "../../src/server/service_listener.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction, withOpenFileLimit } from "../support/processes.ts";
@@ -226,6 +227,25 @@ Deno.test("openServiceListener() falls back to node:net, with a line in the log"
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
+
+Deno.test("ServiceListener has something under way while a connection is on its way, whenever it is closed", async () => {
+  const addr = { transport: "tcp", hostname: "127.0.0.1", port: 1 } as const;
+  const { activity } = serverLifecycle, before = activity.count;
+  for (let turns = 0; turns < 10; turns++) {
+    const { promise, resolve } = Promise.withResolvers<Deno.Conn>();
+    const inner = { addr, accept: () => promise, close() {} } as unknown as Deno.Listener;
+    const listener = new ServiceListener(inner, addr);
+    let served = false;
+    const loop = listener.next().then(() => served = true);
+    resolve({} as Deno.Conn);
+    // The word to stop can come between any two steps on the way.
+    for (let turn = 0; turn < turns; turn++) await undefined;
+    listener.close();
+    for (; !served; await undefined) assertGreater(activity.count, before, `after ${turns} turns`);
+    await loop;
+    await eventually(() => activity.count === before, { what: "the end of it" });
+  }
+});
 
 Deno.test("ServiceListener serves a connection that was accepted when the server was told to stop", async () => {
   await using child = startFunction(import.meta, async () => {
