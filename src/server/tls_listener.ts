@@ -6,6 +6,7 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError, adoptInto } from "../os/adopt.ts";
 import { listenThrowaway } from "../os/adopt_tls.ts";
+import { systemClock } from "../os/clock.ts";
 import { sendAtOnce } from "../os/connections.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { mayUseFfi } from "../os/permissions.ts";
@@ -93,10 +94,14 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
   async next(): Promise<Deno.TlsConn | undefined> {
     for (let conn; (conn = await this.#inner.next()) !== undefined;) {
       if (this.#context === undefined) return closingGently(conn as Deno.TlsConn);
+      const finished = serverLifecycle.activity.begin();
       try {
         return await this.#context.upgrade(conn);
       } catch (error) {
         zdebug("a client has gone before its TLS handshake:", (error as Error).message);
+      } finally {
+        // The caller has it in a moment.
+        systemClock.setTimer(0, finished);
       }
     }
     return undefined;

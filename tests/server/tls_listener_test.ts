@@ -1,14 +1,16 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { AdoptError } from "../../src/os/adopt.ts";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { socketPair } from "../../src/os/socket.ts";
+import { serverLifecycle } from "../../src/server/lifecycle.ts";
 import { serveNode } from "../../src/server/node_server.ts";
 import { handshake, TlsContext } from "../../src/server/tls.ts";
-import { openTlsListener } from "../../src/server/tls_listener.ts";
+import { openTlsListener, TlsServiceListener } from "../../src/server/tls_listener.ts";
 import { createServer } from "node:net";
 import { TempDir } from "../support/temp.ts";
 import { pythonClient, TEST_CERT, testCertificate } from "../support/tls.ts";
-import { within } from "../support/wait.ts";
+import { ServiceListener } from "../../src/server/service_listener.ts";
+import { eventually, within } from "../support/wait.ts";
 import { connectTo, inetSocket, type ServiceSocket, unixSocket } from "./service_sockets.ts";
 
 function context(dir: TempDir): TlsContext {
@@ -18,6 +20,24 @@ function context(dir: TempDir): TlsContext {
 const noAdoption = () => {
   throw new AdoptError("a step that does not match");
 };
+
+Deno.test("TlsServiceListener has something under way until the caller has the connection", async () => {
+  const addr = { transport: "tcp", hostname: "127.0.0.1", port: 1 } as const;
+  const { activity } = serverLifecycle, before = activity.count;
+  const inner = { addr, accept: () => Promise.resolve({}), close() {} } as unknown as Deno.Listener;
+  const upgraded = Promise.withResolvers<Deno.TlsConn>();
+  const slow = { upgrade: () => upgraded.promise } as unknown as TlsContext;
+  const listener = new TlsServiceListener(new ServiceListener(inner, addr), slow);
+  let served = false;
+  const loop = listener.next().then(() => served = true);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertGreater(activity.count, before);
+  listener.close();
+  upgraded.resolve({} as Deno.TlsConn);
+  for (; !served; await undefined) assertGreater(activity.count, before);
+  await loop;
+  await eventually(() => activity.count === before, { what: "the end of it" });
+});
 
 for (const kind of ["inet", "inet without adoption", "unix"] as const) {
   Deno.test(`openTlsListener() accepts one after the other, until it is closed (${kind})`, async () => {
