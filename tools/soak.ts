@@ -5,8 +5,8 @@
  * `deno task soak` runs every scenario with large numbers, for less than twelve minutes, and writes
  * docs/reliability.md; `deno task soak reload upgrade` runs only these, and prints what came of
  * them. `--short` uses the numbers of the tests, `--connections=N` asks each target on N connections
- * in each way, `--page=FILE` writes the page of such a run, and `--list` tells the names. The exit
- * code is 0 only if all have passed.
+ * in each way, `--page=FILE` writes the page of such a run, `--list` tells the names, and `--help`
+ * tells all of that. The exit code is 0 only if all have passed.
  *
  * @module
  */
@@ -23,6 +23,17 @@ const ALL = [...SCENARIOS, ...FAULTS];
 
 /** The page's path from the root of the project. */
 const PAGE = "docs/reliability.md";
+
+const HELP = `Usage: deno task soak [options] [SCENARIO...]
+Runs these scenarios, or all of them, and then writes ${PAGE}.
+  --list           print their names
+  --short          use the numbers of the tests
+  --connections N  ask each target on N connections in each way
+  --page FILE      write the page of this run
+`;
+
+/** What can't be run, as an error for people. */
+class UsageError extends Error {}
 
 /** Writes the page the way `deno task check` wants it. */
 async function writePage(path: string, text: string): Promise<void> {
@@ -74,9 +85,19 @@ async function runAll(
 
 async function main(): Promise<number> {
   const flags = parseArgs(Deno.args, {
-    boolean: ["short", "list"],
+    boolean: ["short", "list", "help"],
     string: ["page", "connections", "_"],
+    unknown(arg, key) {
+      if (key === undefined) return true;
+      throw new UsageError(
+        `Cannot use "${arg}": an unknown option, expected one that --help tells`,
+      );
+    },
   });
+  if (flags.help) {
+    console.log(HELP);
+    return 0;
+  }
   if (flags.list) {
     for (const { name } of ALL) console.log(name);
     return 0;
@@ -84,8 +105,9 @@ async function main(): Promise<number> {
   const names = flags._.map(String);
   const unknown = names.filter((name) => !ALL.some((scenario) => scenario.name === name));
   if (unknown.length > 0) {
-    console.error(`Cannot run "${unknown}": no such scenario, expected one that --list tells`);
-    return 1;
+    throw new UsageError(
+      `Cannot run "${unknown}": no such scenario, expected one that --list tells`,
+    );
   }
   const amounts = amountsOf(flags);
   const isWanted = (name: string) => names.length === 0 || names.includes(name);
@@ -104,4 +126,12 @@ async function main(): Promise<number> {
   return [...results, ...faultResults].every(({ faults }) => faults.length === 0) ? 0 : 1;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) {
+  try {
+    Deno.exit(await main());
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}

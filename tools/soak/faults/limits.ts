@@ -174,7 +174,7 @@ async function forkFails({ site, amounts, shows, showsAtMost, fault }: FaultStag
   const [line] = await master.logs(/.*hit\.cf: .*EAGAIN.*/);
   // For so long it is tried in vain.
   await new Promise((resolve) => setTimeout(resolve, amounts.noForkSeconds * 1000));
-  shows("what the master says", line.replaceAll(site.dir.path, "DIRECTORY"));
+  shows("what the master says", line.replace(/"\/[^"]*\//, '"DIRECTORY/'));
   shows("processes that could not be made", master.logged(/hit\.cf: .*EAGAIN/));
   if (await client.ask("echo here") !== "here") fault("a running server does not answer");
   using other = await greeted(port);
