@@ -68,7 +68,6 @@ export class MasterLink {
   readonly #handlers: MasterLinkHandlers;
   readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
-  #isSpare = false;
   #heartbeat?: Timer;
   /** That of the first message, once it has come. */
   #generation?: number;
@@ -106,14 +105,9 @@ export class MasterLink {
     return this.#settings.promise;
   }
 
-  /** Whether this server is a spare that has not been told to start. */
-  get isSpare(): boolean {
-    return this.#isSpare;
-  }
-
   /** Says, as a spare, that all is loaded; one that has been told to start has no need to. */
   loaded(): void {
-    if (this.#isSpare) this.#channel.send({ type: "loaded", ...this.#sender() });
+    if (serverLifecycle.isSpare) this.#channel.send({ type: "loaded", ...this.#sender() });
   }
 
   /**
@@ -160,7 +154,9 @@ export class MasterLink {
 
   #onMessage(message: Message, fds: number[]): void {
     const isFirst = this.#generation === undefined;
-    if (message.type === "start" && (isFirst || this.#isSpare)) return this.#start(message, fds);
+    if (message.type === "start" && (isFirst || serverLifecycle.isSpare)) {
+      return this.#start(message, fds);
+    }
     fds.forEach(closeFd);
     if (message.type === "standby" && isFirst) return this.#standBy(message);
     if (message.type === "softstop") {
@@ -192,12 +188,8 @@ export class MasterLink {
 
   #standBy({ generation, settings }: StandbyMessage): void {
     this.#generation = generation;
-    this.#setSpare(true);
+    serverLifecycle.isSpare = true;
     this.#settings.resolve(settings);
-  }
-
-  #setSpare(isSpare: boolean): void {
-    this.#isSpare = serverLifecycle.isSpare = isSpare;
   }
 
   #start({ generation, services, settings }: StartMessage, fds: number[]): void {
@@ -210,7 +202,7 @@ export class MasterLink {
       );
     }
     this.#generation = generation;
-    this.#setSpare(false);
+    serverLifecycle.isSpare = false;
     const waiting = [...fds];
     const granted = services.map(({ name, type, address, fd }) => {
       return { name, type, address, fd: fd ?? waiting.shift()! };
@@ -231,7 +223,7 @@ export class MasterLink {
       new ProtocolError("Cannot start: the master is gone, expected its first message");
     this.#settings.reject(reason);
     // A spare has begun, and ends in order.
-    if (!this.#isSpare) this.#started.reject(reason);
+    if (!serverLifecycle.isSpare) this.#started.reject(reason);
     this.#handlers.onGone();
   }
 }

@@ -277,17 +277,17 @@ class Server {
       };
     }
     // Only spares have time for it; and later it may be out of reach.
-    const rehearsal = link.isSpare ? import("./rehearsal.ts") : undefined;
+    const rehearsal = this.#lifecycle.isSpare ? import("./rehearsal.ts") : undefined;
     const rehearsed = async () => await (await rehearsal)?.rehearse();
     return {
       services: async () => {
-        if (link.isSpare) await Promise.race([rehearsed(), link.started]);
+        if (this.#lifecycle.isSpare) await Promise.race([rehearsed(), link.started]);
         link.loaded();
         return (await link.started).services;
       },
       // One that inherits its sockets is started as whom it is to be; a spare never does.
       dropPrivileges: async () => {
-        if (link.isSpare || !(await link.started).isInherited) await dropPrivileges();
+        if (this.#lifecycle.isSpare || !(await link.started).isInherited) await dropPrivileges();
       },
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),
