@@ -1,11 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { connect as connectHttp2 } from "node:http2";
-import { ReservedPort } from "../support/ports.ts";
-import { startFunction, type TestProcess } from "../support/processes.ts";
-import { TempDir } from "../support/temp.ts";
-import { TEST_CERT, testCertificate } from "../support/tls.ts";
-import { within } from "../support/wait.ts";
+import { startFunction } from "../support/processes.ts";
+import { testCertificate } from "../support/tls.ts";
+import { askHttp2, connectHttp2 } from "./http2_client.ts";
 import { HttpClient } from "./http_client.ts";
+import { type HttpTestServer, startHttpServer } from "./http_server.ts";
 
 Deno.test("serveHttp() gives request and info to handlers however they take them", async () => {
   await using child = startFunction(import.meta, async () => {
@@ -73,42 +71,18 @@ async function withoutParameters({ address, holds, tls }: Served): Promise<void>
   );
 }
 
-/** A running server. Declare it with `await using`. */
-interface Server extends AsyncDisposable {
-  readonly process: TestProcess;
-  /** A port, or the path of a unix socket. */
-  readonly target: number | string;
-  /** Tells it to stop, and waits until it accepts no more. */
-  softstop(): Promise<void>;
+interface Options {
+  readonly holds?: boolean;
+  readonly unix?: boolean;
+  readonly tls?: boolean;
 }
 
-async function start(
-  { holds = false, unix = false, tls = false }: { holds?: boolean; unix?: boolean; tls?: boolean },
-): Promise<Server> {
-  const dir = new TempDir(), reserved = new ReservedPort();
-  const target = unix ? dir.file("http") : reserved.port;
-  const { certFile, keyFile } = testCertificate(dir);
-  const process = startFunction(import.meta, withoutParameters, {
-    arg: {
-      address: unix ? `${target}` : `127.0.0.1:${target}`,
-      holds,
-      tls: tls ? [certFile, keyFile] : [],
-    },
-  });
-  await process.prints(/serving\n/);
-  return {
-    process,
-    target,
-    async softstop() {
-      process.signal("SIGTERM");
-      await process.prints(/stopping\n/);
-    },
-    async [Symbol.asyncDispose]() {
-      await process[Symbol.asyncDispose]();
-      reserved[Symbol.dispose]();
-      dir[Symbol.dispose]();
-    },
-  };
+function start({ holds = false, unix, tls = false }: Options): Promise<HttpTestServer> {
+  return startHttpServer(({ dir, address }) => {
+    const { certFile, keyFile } = testCertificate(dir);
+    const arg = { address, holds, tls: tls ? [certFile, keyFile] : [] };
+    return startFunction(import.meta, withoutParameters, { arg });
+  }, { unix });
 }
 
 for (const unix of [false, true]) {
@@ -175,20 +149,8 @@ Deno.test("serveHttp() with a handler without parameters answers at the stop wha
 
 Deno.test("serveHttp() with a handler without parameters ends though a client asks over HTTP/2 without a pause", async () => {
   await using server = await start({ tls: true });
-  const session = connectHttp2(`https://localhost:${server.target}`, { ca: TEST_CERT });
-  session.on("error", () => {});
-  const ask = () => {
-    const request = session.request({ ":path": "/" });
-    const answer = new Promise<string>((resolve, reject) => {
-      let text = "";
-      request.setEncoding("utf8");
-      request.on("data", (part) => text += part);
-      request.on("end", () => resolve(text));
-      request.on("error", reject);
-    });
-    request.end();
-    return within(answer, { what: "an answer" });
-  };
+  const session = await connectHttp2(Number(server.target));
+  const ask = () => askHttp2(session, "/");
   assertEquals(await ask(), "at once");
   let answered = 0, failed = 0, running = true;
   const asking = (async () => {

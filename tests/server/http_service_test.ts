@@ -10,11 +10,9 @@ import { closeFd } from "../../src/os/descriptor.ts";
 import { socketPair } from "../../src/os/socket.ts";
 import { serveHttp } from "../../src/server/http_service.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
-import { ReservedPort } from "../support/ports.ts";
-import { startFunction, type TestProcess, withOpenFileLimit } from "../support/processes.ts";
-import { TempDir } from "../support/temp.ts";
+import { startFunction, withOpenFileLimit } from "../support/processes.ts";
 import { within } from "../support/wait.ts";
-import { HttpClient } from "./http_client.ts";
+import { type HttpTestServer, startHttpServer } from "./http_server.ts";
 import { connectRaw } from "./raw_client.ts";
 
 /** A server whose handlers do what the path says, and print that they have begun. */
@@ -78,43 +76,21 @@ async function commanded(address: string): Promise<void> {
   );
 }
 
-/** A running server. Declare it with `await using`. */
-interface Server extends AsyncDisposable {
-  readonly process: TestProcess;
-  /** A port, or the path of a unix socket. */
-  readonly target: number | string;
-  connect(): Promise<HttpClient>;
-  /** Tells it to stop, and waits until it accepts no more. */
-  softstop(): Promise<void>;
-}
-
 type Options = { readonly unix?: boolean; readonly prefix?: readonly string[] };
 
-async function start({ unix = false, prefix }: Options = {}): Promise<Server> {
-  const dir = new TempDir();
-  const reserved = new ReservedPort();
-  const target = unix ? dir.file("http") : reserved.port;
-  const arg = unix ? `${target}` : `127.0.0.1:${target}`;
-  const process = startFunction(import.meta, commanded, { arg, prefix });
-  await process.prints(/serving\n/);
-  return {
-    process,
-    target,
-    connect: () => HttpClient.connect(target),
-    async softstop() {
-      process.signal("SIGTERM");
-      await process.prints(/stopping\n/);
-    },
-    async [Symbol.asyncDispose]() {
-      await process[Symbol.asyncDispose]();
-      reserved[Symbol.dispose]();
-      dir[Symbol.dispose]();
-    },
-  };
+function start({ unix, prefix }: Options = {}): Promise<HttpTestServer> {
+  return startHttpServer(
+    ({ address }) => startFunction(import.meta, commanded, { arg: address, prefix }),
+    { unix },
+  );
 }
 
 /** The whole life of a server, of which the test is a part. */
-function test(text: string, body: (server: Server) => Promise<void>, options?: Options): void {
+function test(
+  text: string,
+  body: (server: HttpTestServer) => Promise<void>,
+  options?: Options,
+): void {
   Deno.test(`serveHttp() ${text}`, async () => {
     await using server = await start(options);
     await body(server);

@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect as connectTls } from "node:tls";
 import { ConfigError } from "../../src/config/errors.ts";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { serveHttp } from "../../src/server/http_service.ts";
-import { ReservedPort } from "../support/ports.ts";
-import { startFunction, type TestProcess } from "../support/processes.ts";
+import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 import { TEST_CERT, testCertificate } from "../support/tls.ts";
 import { within } from "../support/wait.ts";
+import { askHttp2, connectHttp2 } from "./http2_client.ts";
+import { type HttpTestServer, startHttpServer } from "./http_server.ts";
 import { connectRaw } from "./raw_client.ts";
 import { inetSocket, unixSocket } from "./service_sockets.ts";
 
@@ -47,49 +47,13 @@ async function commanded(arg: string): Promise<void> {
   );
 }
 
-interface Server extends AsyncDisposable {
-  readonly process: TestProcess;
-  readonly port: number;
-}
-
-async function start(): Promise<Server> {
-  const dir = new TempDir(), reserved = new ReservedPort(), { port } = reserved;
-  const { certFile, keyFile } = testCertificate(dir);
-  const arg = [`127.0.0.1:${port}`, certFile, keyFile].join("|");
-  const process = startFunction(import.meta, commanded, { arg });
-  await process.prints(/serving\n/);
-  return {
-    process,
-    port,
-    async [Symbol.asyncDispose]() {
-      await process[Symbol.asyncDispose]();
-      reserved[Symbol.dispose]();
-      dir[Symbol.dispose]();
-    },
-  };
-}
-
-/** One connection that speaks HTTP/2. */
-async function http2(port: number): Promise<ClientHttp2Session> {
-  const session = connectHttp2(`https://localhost:${port}`, { ca: TEST_CERT });
-  session.on("error", () => {});
-  await within(new Promise((resolve) => session.once("connect", resolve)), { what: "HTTP/2" });
-  return session;
-}
-
-/** Asks for a path, and waits for the answer. */
-function ask(session: ClientHttp2Session, path: string, body?: Uint8Array): Promise<string> {
-  const method = body === undefined ? "GET" : "POST";
-  const request = session.request({ ":path": path, ":method": method });
-  const answer = new Promise<string>((resolve, reject) => {
-    let text = "";
-    request.setEncoding("utf8");
-    request.on("data", (part) => text += part);
-    request.on("end", () => resolve(text));
-    request.on("error", reject);
+/** Such a server, and its port. */
+async function start(): Promise<HttpTestServer & { readonly port: number }> {
+  const server = await startHttpServer(({ dir, address }) => {
+    const { certFile, keyFile } = testCertificate(dir);
+    return startFunction(import.meta, commanded, { arg: [address, certFile, keyFile].join("|") });
   });
-  request.end(body);
-  return within(answer, { what: `an answer to ${path}` });
+  return { ...server, port: Number(server.target) };
 }
 
 Deno.test("serveHttp() over TLS speaks HTTP/2 and HTTP/1.1, each as the client wants", async () => {
@@ -113,9 +77,9 @@ Deno.test("serveHttp() over TLS speaks HTTP/2 and HTTP/1.1, each as the client w
   });
   assert(["h2", "http/1.1"].includes((await conn.handshake()).alpnProtocol ?? ""));
   conn.close();
-  const session = await http2(server.port);
+  const session = await connectHttp2(server.port);
   assertEquals(session.alpnProtocol, "h2");
-  const all = Array.from({ length: 50 }, (_, index) => ask(session, `/${index}`));
+  const all = Array.from({ length: 50 }, (_, index) => askHttp2(session, `/${index}`));
   assertEquals(await Promise.all(all), all.map((_, index) => `https: /${index}`));
   session.close();
 });
@@ -128,16 +92,16 @@ Deno.test("serveHttp() over TLS survives clients that speak no TLS or reset", as
   const room = new Uint8Array(100);
   while (await within(plain.read(room), { what: "the end" }).catch(() => null) !== null);
   plain.close();
-  const session = await http2(server.port);
-  assertEquals(await ask(session, "/"), "https: /");
+  const session = await connectHttp2(server.port);
+  assertEquals(await askHttp2(session, "/"), "https: /");
   session.close();
   assertEquals(server.process.stderr, "");
 });
 
 Deno.test("serveHttp() over TLS answers what is under way at the stop, over HTTP/2 too", async () => {
   await using server = await start();
-  const session = await http2(server.port);
-  const holding = ask(session, "/hold");
+  const session = await connectHttp2(server.port);
+  const holding = askHttp2(session, "/hold");
   await server.process.prints(/holding/);
   const upload = session.request({ ":path": "/length", ":method": "POST" });
   const uploaded = new Promise<string>((resolve, reject) => {
@@ -152,7 +116,7 @@ Deno.test("serveHttp() over TLS answers what is under way at the stop, over HTTP
   server.process.signal("SIGTERM");
   await server.process.prints(/stopping/);
   assertEquals(await holding, "https: /hold");
-  assertEquals(await ask(session, "/after"), "https: /after");
+  assertEquals(await askHttp2(session, "/after"), "https: /after");
   upload.end(new Uint8Array(1000));
   assertEquals(await within(uploaded, { what: "the answer to an upload" }), "2000 bytes");
   await server.process.succeeds();
@@ -161,11 +125,11 @@ Deno.test("serveHttp() over TLS answers what is under way at the stop, over HTTP
 
 Deno.test("serveHttp() over TLS ends though a client asks over HTTP/2 without a pause", async () => {
   await using server = await start();
-  const session = await http2(server.port);
+  const session = await connectHttp2(server.port);
   let answered = 0, failed = 0, running = true;
   const asking = (async () => {
     while (running && !session.closed && !session.destroyed) {
-      await ask(session, "/").then(() => answered++, () => failed++);
+      await askHttp2(session, "/").then(() => answered++, () => failed++);
     }
   })();
   server.process.signal("SIGTERM");
