@@ -25,11 +25,11 @@ const ALL = [...SCENARIOS, ...FAULTS];
 const PAGE = "docs/reliability.md";
 
 const HELP = `Usage: deno task soak [options] [SCENARIO...]
-Runs these scenarios, or all of them, and then writes ${PAGE}.
+Runs these scenarios, or all of them; all of them with large numbers write ${PAGE}.
   --list           print their names
   --short          use the numbers of the tests
-  --connections N  ask each target on N connections in each way
-  --page FILE      write the page of this run
+  --connections=N  ask each target on N connections in each way
+  --page=FILE      write the page of this run
 `;
 
 /** What can't be run, as an error for people. */
@@ -57,6 +57,9 @@ function amountsOf({ short, connections }: { short: boolean; connections?: strin
   const amounts = short ? SHORT : LONG;
   if (connections === undefined) return amounts;
   const count = Number(connections);
+  if (!(Number.isSafeInteger(count) && count > 0)) {
+    throw new UsageError(`Cannot use --connections=${connections}, expected a number above 0`);
+  }
   return { ...amounts, load: { ...amounts.load, connections: { fresh: count, kept: count } } };
 }
 
@@ -117,7 +120,10 @@ async function main(): Promise<number> {
   const isWhole = names.length === 0 && !flags.short;
   const page = flags.page ?? (isWhole ? PAGE : undefined);
   if (page !== undefined) {
-    const args = Deno.args.filter((arg) => !arg.startsWith("--page"));
+    // Where the page is written to is nothing that it has to tell.
+    const args = Deno.args.filter((arg, index) =>
+      !arg.startsWith("--page") && Deno.args[index - 1] !== "--page"
+    );
     const command = ["deno task soak", ...args].join(" ");
     const { load } = amounts;
     const text = renderPage(results, { machine: machine(), command, load });

@@ -173,7 +173,8 @@ export const SERVER_READY_TIMEOUT: Setting<number> = define({
   fallback: "30s",
   inherited: true,
   doc: "How long each new process of a reload has to become ready. After it the reload of this " +
-    "service is undone. 0 is without limit.",
+    "service is undone. As long has a spare to load, and to become ready when it is needed; after " +
+    "it the spare is ended. 0 is without limit.",
 });
 
 /** `server-soak`: how long a new process has to live on once it is ready, in milliseconds. */

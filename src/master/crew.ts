@@ -294,9 +294,10 @@ export class Crew {
         onChange(service);
       },
       onReady: () => {
+        // Also where it was told to go meanwhile: then it has clients to finish.
+        delete worker().neverServed;
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
-        delete worker().neverServed;
         debug(`${id}: ready is process ${worker().pid}`);
         this.care.begin(worker());
         onChange(service);

@@ -288,8 +288,13 @@ export class Master {
   async #work(): Promise<void> {
     this.#isChanging = true;
     while (this.#wanted.size > 0 && !this.#stopping && this.#successor === undefined) {
-      if (this.#wanted.delete("reload")) await this.#reloads.reload();
-      else if (this.#wanted.delete("upgrade")) await this.#upgrade();
+      try {
+        if (this.#wanted.delete("reload")) await this.#reloads.reload();
+        else if (this.#wanted.delete("upgrade")) await this.#upgrade();
+      } catch (error) {
+        // A fault of this program; it is no reason to end, nor to refuse the next change.
+        zinfo("unexpected error:", error);
+      }
     }
     this.#isChanging = false;
   }

@@ -87,7 +87,8 @@ export class Places {
     if (spare.startedAtMs < place.startAtMs) return;
     const chance = this.#chance();
     const next = placeAfter({ ...spare, place, readyAtMs: spare.loadedAtMs }, chance);
-    const leastMs = spare.loadedAtMs === undefined ? EARLY_DEATH_MS : 0;
+    const waitedMs = chance.nowMs - (spare.loadedAtMs ?? chance.nowMs);
+    const leastMs = waitedMs < EARLY_DEATH_MS ? EARLY_DEATH_MS : 0;
     this.#vacateSpare(
       service,
       { next, leastMs },

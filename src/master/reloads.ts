@@ -49,6 +49,8 @@ export interface ReloadsOptions {
 export class Reloads {
   readonly #options: ReloadsOptions;
   #last?: ReloadReport;
+  /** Whether the log of this master is what its settings say. */
+  #logsAsSet = true;
 
   /** @param options What is needed. */
   constructor(options: ReloadsOptions) {
@@ -130,7 +132,7 @@ export class Reloads {
     this.#tell(candidate, plan);
     const undone = await outcome;
     // Where nothing of it has succeeded, the old configuration is in force as a whole.
-    if (undone.length < plan.groups.length || undone.length === 0) accept(candidate);
+    if (undone.length < plan.groups.length || undone.length === 0) this.#accept(candidate);
     const names = undone.flatMap(({ services }) => services).join(" ");
     const result = names === "" ? "reloaded" : `reload over, without ${names}`;
     report(result, { plan, undone });
@@ -145,17 +147,19 @@ export class Reloads {
     }
     zinfo(describePlan(plan));
   }
-}
 
-function accept({ settings }: Candidate): void {
-  const logBefore = masterLogSettings();
-  replaceSettings(defaultConfig, settings);
-  // Only then: closing a log that is full waits, and drops what it holds.
-  if (masterLogSettings() === logBefore) return;
-  try {
-    configureMasterLog();
-  } catch (error) {
-    // The services are in force, whatever becomes of the log.
-    zinfo("the log goes to stderr:", error);
+  #accept({ settings }: Candidate): void {
+    const logBefore = masterLogSettings();
+    replaceSettings(defaultConfig, settings);
+    // Only then: closing a log that is full waits, and drops what it holds.
+    if (masterLogSettings() === logBefore && this.#logsAsSet) return;
+    try {
+      configureMasterLog();
+      this.#logsAsSet = true;
+    } catch (error) {
+      // The services are in force, whatever becomes of the log; the next reload tries it again.
+      this.#logsAsSet = false;
+      zinfo("the log can't be opened as its settings say:", error);
+    }
   }
 }

@@ -23,19 +23,27 @@ const REQUEST = `GET / HTTP/1.1\r\nHost: ${LOOPBACK}\r\nConnection: close\r\n\r\
 /**
  * Adopts a listening socket, accepts a connection and exchanges some bytes, and does so once more with
  * the runtime's HTTP server. Never rejects: without the permission to listen or to connect there is
- * less to gain. Takes a second at most.
+ * less to gain. Takes a second at most; a connection that is not made by then is left to the kernel.
  */
 export async function rehearse(): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = systemClock.setTimer(LONGEST_MS, late.resolve);
-  await Promise.race([rehearseAll(), late.promise]);
+  const late = new AbortController(), over = Promise.withResolvers<void>();
+  late.signal.addEventListener("abort", () => over.resolve());
+  const timer = systemClock.setTimer(LONGEST_MS, () => late.abort());
+  await Promise.race([rehearseAll(late.signal), over.promise]);
   timer.cancel();
 }
 
-async function rehearseAll(): Promise<void> {
+/** A part of it, over a listening socket; ended by the signal. */
+type Part = (
+  socket: { readonly fd: number; readonly port: number },
+  end: AbortSignal,
+) => Promise<void>;
+
+async function rehearseAll(end: AbortSignal): Promise<void> {
   for (const part of [rehearseConnection, rehearseHttp]) {
+    if (end.aborted) return;
     try {
-      await withListener(part);
+      await withListener(part, end);
     } catch (error) {
       zdebug("no rehearsal:", error);
     }
@@ -43,24 +51,31 @@ async function rehearseAll(): Promise<void> {
 }
 
 /** Gives a part its own listening socket. */
-async function withListener(part: (fd: number, port: number) => Promise<void>): Promise<void> {
+async function withListener(part: Part, end: AbortSignal): Promise<void> {
   const fd = listenInet({ hostname: LOOPBACK, port: 0 });
   try {
     const address = boundAddress(fd);
-    if (address?.kind === "inet") await part(fd, address.port);
+    if (address?.kind === "inet") await part({ fd, port: address.port }, end);
   } finally {
     closeFd(fd);
   }
 }
 
-async function rehearseConnection(fd: number, port: number): Promise<void> {
+/** Has a signal close something, which ends whatever waits for it. */
+function closedBy<T extends Disposable>(end: AbortSignal, what: T): T {
+  if (end.aborted) what[Symbol.dispose]();
+  else end.addEventListener("abort", () => what[Symbol.dispose](), { once: true });
+  return what;
+}
+
+const rehearseConnection: Part = async ({ fd, port }, end) => {
   describeListener(fd);
-  using listener = adoptListener(fd);
-  using client = await Deno.connect({ hostname: LOOPBACK, port });
-  using conn = await acceptFrom(listener, client.localAddr as Deno.NetAddr);
+  using listener = closedBy(end, adoptListener(fd));
+  using client = closedBy(end, await Deno.connect({ hostname: LOOPBACK, port }));
+  using conn = closedBy(end, await acceptFrom(listener, client.localAddr as Deno.NetAddr));
   await conn.write(new Uint8Array(1));
   await client.read(new Uint8Array(1));
-}
+};
 
 /** Accepts a client, and turns away whoever else has found the port. */
 async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Promise<Deno.Conn> {
@@ -71,7 +86,7 @@ async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Prom
   }
 }
 
-async function rehearseHttp(fd: number, port: number): Promise<void> {
+const rehearseHttp: Part = async ({ fd, port }, end) => {
   const server = adoptInto(fd, () =>
     Deno.serve({
       hostname: LOOPBACK,
@@ -81,11 +96,11 @@ async function rehearseHttp(fd: number, port: number): Promise<void> {
       },
     }, () => new Response("rehearsed")));
   try {
-    using client = await Deno.connect({ hostname: LOOPBACK, port });
+    using client = closedBy(end, await Deno.connect({ hostname: LOOPBACK, port }));
     await client.write(new TextEncoder().encode(REQUEST));
     const room = new Uint8Array(1024);
     while (await client.read(room) !== null);
   } finally {
     await server.shutdown();
   }
-}
+};

@@ -114,6 +114,39 @@ Deno.test("Supervisor starts a worker at once when it finds that the spare has d
   }
 });
 
+Deno.test("Supervisor starts no spare at once after one that ended just after it had loaded", () => {
+  const scene = Scene.running(sparing({ "healthy-after": 0 }));
+  const [spare] = sparesOf(scene);
+  load(scene, spare);
+  scene.clock.advance(EARLY_DEATH_MS - 1);
+  spare.exit();
+  assertEquals(scene.fresh().length, 0);
+  scene.clock.advance(EARLY_DEATH_MS - 1);
+  assertEquals(scene.fresh().length, 0);
+  scene.clock.advance(1);
+  assertEquals(scene.fresh().length, 1);
+});
+
+Deno.test("Supervisor counts a spare that has become ready on its way out among those that drain", async () => {
+  const scene = reserved(sparing());
+  scene.maxGenerations = 1;
+  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  worker.exit();
+  // It has clients by now, and the word to go crosses its own.
+  for (let count = 0; count < 2; count++) {
+    const reload = scene.reload(sparing());
+    areReady(...scene.fresh());
+    assertEquals(await outcomeOf(reload), []);
+    if (count === 0) {
+      assertEquals(toldTo([spare]), ["softstop"]);
+      spare.listener.onReady();
+      spare.listener.onDraining(30);
+    }
+    scene.fresh();
+  }
+  assertEquals(toldTo([spare]), ["softstop,SIGTERM"]);
+});
+
 Deno.test("Supervisor takes the end of a spare just after it was enlisted for that of a spare", () => {
   const scene = reserved(sparing({ "start-limit": "2/1h" }));
   for (let count = 0; count < 3; count++) {

@@ -4,6 +4,7 @@ import { rehearse } from "../../src/server/rehearsal.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { startDeno } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
+import { within } from "../support/wait.ts";
 
 Deno.test("rehearse() leaves nothing open, and nothing under way", () =>
   leavesNothingOpen(async () => {
@@ -28,3 +29,24 @@ Deno.test("rehearse() is content with less where it may not listen or connect", 
     assertEquals([code, stdout], [0, "done\n"], stderr);
   }
 });
+
+Deno.test("rehearse() waits no longer than a second for a connection that is not made", () =>
+  leavesNothingOpen(async () => {
+    await rehearse();
+    const { connect } = Deno;
+    const made = Promise.withResolvers<never>();
+    let tries = 0;
+    Deno.connect = (() => {
+      tries++;
+      return made.promise;
+    }) as unknown as typeof Deno.connect;
+    try {
+      await within(rehearse(), { what: "the end of the rehearsal" });
+      made.reject(new Deno.errors.TimedOut());
+      // What it has begun is closed, and nothing more is begun.
+      await new Promise((resolve) => setTimeout(resolve));
+      assertEquals(tries, 1);
+    } finally {
+      Deno.connect = connect;
+    }
+  }));
