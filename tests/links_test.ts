@@ -187,20 +187,35 @@ Deno.test("parse() of @std/ini reads sections and comments, and changes the valu
   assertEquals(parse(text), { a: 1, f: null, g: "2", "s t": { h: true, i: "x = y" } });
 });
 
-Deno.test("parse() of @std/ini leaves the values to a reviver", () => {
-  const reviver = (key: string, value: string, section?: string) => `${section}/${key}/${value}`;
-  const revived = parse<{ a: string }>("a=007\n[s]\nb=null", { reviver });
-  assertEquals(revived.a, "undefined/a/007");
-  assertEquals<unknown>(revived, { a: "undefined/a/007", s: { b: "s/b/null" } });
+Deno.test("parse() of @std/ini hands a reviver what each text stands for", () => {
+  const seen: unknown[] = [];
+  const reviver = (key: string, value: string | number | boolean | null, section?: string) => {
+    seen.push([section, key, value]);
+    return `${value}!`;
+  };
+  const text = 'a=007\nq="1"\nempty=\n [ s ] \nb=null\nc=true\n';
+  assertEquals<unknown>(parse(text, { reviver }), {
+    a: "7!",
+    q: "1!",
+    empty: "0!",
+    " s ": { b: "null!", c: "true!" },
+  });
+  assertEquals(seen, [
+    [undefined, "a", 7],
+    [undefined, "q", "1"],
+    [undefined, "empty", 0],
+    [" s ", "b", null],
+    [" s ", "c", true],
+  ]);
 });
 
 Deno.test("parse() of @std/ini refuses what is neither section, comment nor assignment", () => {
-  for (const text of ["a", "=a", "[a", "[]"]) assertThrows(() => parse(text), SyntaxError);
+  for (const text of ["a", "=a", "[a", "[]", "[ ]"]) assertThrows(() => parse(text), SyntaxError);
 });
 
 Deno.test("stringify() of @std/ini writes plain values first, then the sections", () => {
-  const value = { a: 1, s: { b: "x", c: true }, d: null, empty: {}, t: { e: 2 } };
-  assertEquals(stringify(value), "a=1\nd=null\n[s]\nb=x\nc=true\n[t]\ne=2");
+  const value = { a: 1, s: { b: "x", c: true }, d: null, empty: {}, t: { e: 2 }, l: [1, 2] };
+  assertEquals(stringify(value), "a=1\nd=null\nl=1,2\n[s]\nb=x\nc=true\n[empty]\n[t]\ne=2");
   assertEquals(stringify({ a: 1, s: { b: 2 } }, { pretty: true }), "a = 1\n[s]\nb = 2");
   assertEquals(stringify({ a: 1, b: 2 }, { lineBreak: "\r\n" }), "a=1\r\nb=2");
   assertEquals(stringify({}), "");
@@ -258,10 +273,12 @@ Deno.test("Logger returns the message, and calls a function only if its result i
 });
 
 Deno.test("Logger turns values into texts", () => {
-  const logger = new Logger("l", "INFO");
+  const kept = new Kept("NOTSET", { formatter: ({ msg }) => msg });
+  const logger = new Logger("l", "INFO", { handlers: [kept] });
   const error = new Error("why");
   const texts = ["a", 1, 1n, null, undefined, true, { a: "b", c: { d: 1 } }, [1, "x"], error];
-  assertEquals(texts.map((value) => logger.asString(value)), [
+  for (const value of texts) logger.info(value);
+  assertEquals<unknown>(kept.lines, [
     "a",
     "1",
     "1",

@@ -3,21 +3,25 @@
  * @module
  */
 
-/** Turns the text of a value into the value that is kept. */
-// deno-lint-ignore no-explicit-any
-export type ReviverFunction = (key: string, value: any, section?: string) => any;
+/** Makes the value that is kept out of the value that was read: a text, or what it stands for. */
+export type ReviverFunction = (
+  key: string,
+  value: string | number | boolean | null,
+  section?: string,
+) => unknown;
 
 /** Options of {@linkcode parse}. */
 export interface ParseOptions {
-  /** Makes the values; the default knows numbers, `null`, `true`, `false` and double quotes. */
+  /** Changes each value after numbers, `null`, `true`, `false` and double quotes have been read. */
   reviver?: ReviverFunction;
 }
 
-function revive(_key: string, value: string): unknown {
-  if (!value.includes('"') && !Number.isNaN(Number(value))) return Number(value);
-  if (value === "null") return null;
-  if (value === "true" || value === "false") return value === "true";
-  return value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+/** What a text stands for. */
+function valueOf(text: string): string | number | boolean | null {
+  if (text === "null") return null;
+  if (text === "true" || text === "false") return text === "true";
+  if (/^".*"$/.test(text)) return text.slice(1, -1);
+  return Number.isNaN(Number(text)) ? text : Number(text);
 }
 
 /** Sets an own property, whatever its name (`__proto__` is one like any other). */
@@ -40,19 +44,19 @@ function define(target: object, key: string, value: unknown): void {
  * @throws {SyntaxError} On a line that is nothing of that, with its number.
  */
 export function parse<T extends object>(text: string, options: ParseOptions = {}): T {
-  const reviver: ReviverFunction = options.reviver ?? revive;
+  const { reviver = (_key, value) => value } = options;
   const root = {};
   let target: object = root;
   let section: string | undefined;
 
   for (const [index, raw] of text.split(/\r\n|\r|\n/).entries()) {
     const fail = (problem: string) => new SyntaxError(`${problem} in INI at line ${index + 1}`);
-    const line = raw.replace(/^[ \t]+/, "");
+    const line = raw.trim();
     if (line === "" || /^(?:#|;|\/\/)/.test(line)) continue;
     if (line.startsWith("[")) {
       if (!line.endsWith("]")) throw fail("Section without its closing bracket");
       section = line.slice(1, -1);
-      if (section === "") throw fail("Section without a name");
+      if (section.trim() === "") throw fail("Section without a name");
       target = {};
       define(root, section, target);
       continue;
@@ -61,7 +65,8 @@ export function parse<T extends object>(text: string, options: ParseOptions = {}
     if (equals < 0) throw fail(`"${line}" without an assignment`);
     const key = line.slice(0, equals).trim();
     if (key === "") throw fail("Value without a key");
-    define(target, key, reviver(key, line.slice(equals + 1).trim(), section));
+    const value = valueOf(line.slice(equals + 1).trim());
+    define(target, key, reviver(key, value, section));
   }
   return root as T;
 }

@@ -17,6 +17,11 @@ export interface StringifyOptions {
   replacer?: ReplacerFunction;
 }
 
+/** Whether a value is written as a section; lists and dates are texts. */
+function isSection(value: unknown): value is object {
+  return Object.prototype.toString.call(value) === "[object Object]";
+}
+
 /**
  * Writes an object as INI text: first its plain values, then a section for each object in it.
  * There is no line break at the end.
@@ -31,13 +36,12 @@ export function stringify(object: object, options: StringifyOptions = {}): strin
   const plain: string[] = [];
   const sections: string[] = [];
   for (const [key, value] of Object.entries(object)) {
-    if (typeof value !== "object" || value === null) {
+    if (!isSection(value)) {
       plain.push(key + assignment + replacer(key, value));
       continue;
     }
-    const entries = Object.entries(value);
-    if (entries.length > 0) sections.push(`[${key}]`);
-    for (const [name, inner] of entries) {
+    sections.push(`[${key}]`);
+    for (const [name, inner] of Object.entries(value)) {
       sections.push(name + assignment + replacer(name, inner, key));
     }
   }

@@ -72,6 +72,19 @@ export interface LoggerOptions {
 
 type Message<T> = (T extends GenericFunction ? never : T) | (() => T);
 
+/**
+ * Turns any value into the text of a message: an error into its stack, another object into its own
+ * entries. Inside of an object a text gets quotes.
+ */
+function textOf(data: unknown, isProperty = false): string {
+  if (typeof data === "string") return isProperty ? `"${data}"` : data;
+  if (typeof data === "function") return "undefined";
+  if (typeof data !== "object" || data === null) return String(data);
+  if (data instanceof Error) return data.stack!;
+  const entries = Object.entries(data).map(([key, value]) => `"${key}":${textOf(value, true)}`);
+  return `{${entries.join(",")}}`;
+}
+
 /** Hands each message of at least its level to its handlers. */
 export class Logger {
   /** Where the records go. */
@@ -123,32 +136,13 @@ export class Logger {
     if (level < this.#level) return lazy ? undefined : msg;
     const value = lazy ? msg() : msg;
     const record = new LogRecord({
-      msg: this.asString(value),
+      msg: textOf(value),
       args,
       level,
       loggerName: this.#loggerName,
     });
     for (const handler of this.handlers) handler.handle(record);
     return value;
-  }
-
-  /**
-   * Turns any value into the text of a message: an error into its stack, another object into its
-   * own entries.
-   *
-   * @param data The value.
-   * @param isProperty True for a value inside of an object, where a text gets quotes.
-   * @returns The text.
-   */
-  asString(data: unknown, isProperty = false): string {
-    if (typeof data === "string") return isProperty ? `"${data}"` : data;
-    if (typeof data === "function") return "undefined";
-    if (typeof data !== "object" || data === null) return String(data);
-    if (data instanceof Error) return data.stack!;
-    const entries = Object.entries(data).map(([key, value]) =>
-      `"${key}":${this.asString(value, true)}`
-    );
-    return `{${entries.join(",")}}`;
   }
 
   /** Logs what the function returns; it is called only if the level is passed on. */
