@@ -33,8 +33,11 @@ export class AdoptError extends Error {
 /** The descriptors of what was made here and is open. */
 const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
 
-/** Where the duplicate of an inherited descriptor was put last; it may be gone by now. */
-const lastTargets = new Map<number, number>();
+/**
+ * Where the duplicate of an inherited descriptor was put last, and the epoll instance that watches it;
+ * both may be gone by now.
+ */
+const lastTargets = new Map<number, { readonly target: number; readonly epoll: number }>();
 
 /** The epoll instance in which the last registration was found: the runtime has one for all. */
 let lastEpoll: number | undefined;
@@ -97,7 +100,7 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
       () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
     );
     adopted.set(made, target);
-    lastTargets.set(fd, target);
+    lastTargets.set(fd, { target, epoll });
   } catch (cause) {
     discard(made);
     if (cause instanceof AdoptError) throw cause;
@@ -134,13 +137,14 @@ export function muteAdopted(fd: number): void {
 }
 
 function mute(fd: number): void {
-  const target = duplicateOf(fd);
-  if (target === undefined) {
+  const duplicate = duplicateOf(fd);
+  if (duplicate === undefined) {
     throw new AdoptError(
       `Cannot mute descriptor ${fd}: no duplicate of it, expected an adopted one`,
     );
   }
-  const { epoll } = findRegistration(target);
+  // It is not looked up again among all that the instance watches: there may be thousands.
+  const { target, epoll } = duplicate;
   unwrap(
     { syscall: "epoll_ctl", subject: target },
     () => libc().epoll_ctl(epoll, EPOLL_CTL_DEL, target, encodeEpollEvent(0, 0n)),
@@ -148,11 +152,12 @@ function mute(fd: number): void {
 }
 
 /** Where a descriptor was put last, if that is still a duplicate of it. */
-function duplicateOf(fd: number): number | undefined {
-  const target = lastTargets.get(fd);
-  if (target === undefined) return undefined;
+function duplicateOf(fd: number): { readonly target: number; readonly epoll: number } | undefined {
+  const last = lastTargets.get(fd);
+  if (last === undefined) return undefined;
   try {
-    return readLinkProcSelf(`fd/${target}`) === readLinkProcSelf(`fd/${fd}`) ? target : undefined;
+    const isSame = readLinkProcSelf(`fd/${last.target}`) === readLinkProcSelf(`fd/${fd}`);
+    return isSame ? last : undefined;
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeFd, openDescriptors } from "./descriptor.ts";
+import { closeFd } from "./descriptor.ts";
 import { SysError } from "./errors.ts";
 import { AF_INET, encodeInetAddress } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
@@ -27,28 +27,44 @@ export interface OpenConnection {
   readonly peer: string;
 }
 
-/**
- * Finds the connections that were accepted at an address and are open, those that the client has
- * closed and this process has not among them.
- *
- * @param address What the listener is bound to.
- */
-export function connectionsAt(address: ListenAddress): OpenConnection[] {
-  const found: OpenConnection[] = [];
-  for (const [fd, target] of spareDescriptor.lend(openDescriptors)) {
-    const ends = target.startsWith("socket:") ? connectedAt(fd) : undefined;
-    if (ends === undefined || !isAt(ends.local, address)) continue;
-    found.push({ fd, peer: addressText(ends.peer) });
+/** The connections of this process at one moment, those that only the client has closed among them. */
+export class OpenConnections {
+  readonly #byPlace = new Map<string | number, { local: ListenAddress; found: OpenConnection }[]>();
+
+  /** Looks at all descriptors of the process once; afterwards each address is found by a lookup. */
+  constructor() {
+    // The number alone is enough: for what is no connected socket the kernel says so at once.
+    for (const fd of spareDescriptor.lend(() => listProcSelf("fd")).map(Number)) {
+      const ends = connectedAt(fd);
+      if (ends === undefined) continue;
+      const { local, peer } = ends, place = placeOf(local);
+      const found = { local, found: { fd, peer: addressText(peer) } };
+      const others = this.#byPlace.get(place);
+      if (others === undefined) this.#byPlace.set(place, [found]);
+      else others.push(found);
+    }
   }
-  return found;
+
+  /**
+   * The connections that were accepted at an address.
+   *
+   * @param address What the listener is bound to.
+   */
+  at(address: ListenAddress): OpenConnection[] {
+    const all = this.#byPlace.get(placeOf(address)) ?? [];
+    return all.filter(({ local }) => isAt(local, address)).map(({ found }) => found);
+  }
+}
+
+/** What connections are found by: the port, or the path of the socket. */
+function placeOf(address: ListenAddress): string | number {
+  return address.kind === "inet" ? address.port : address.path;
 }
 
 function isAt(local: ListenAddress, listening: ListenAddress): boolean {
-  if (local.kind !== "inet" || listening.kind !== "inet") {
-    return local.kind === listening.kind && addressText(local) === addressText(listening);
-  }
+  if (local.kind !== "inet" || listening.kind !== "inet") return local.kind === listening.kind;
   const isAny = listening.hostname === "0.0.0.0" || listening.hostname === "::";
-  return local.port === listening.port && (isAny || local.hostname === listening.hostname);
+  return isAny || local.hostname === listening.hostname;
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { isDebugLog, zdebug } from "../log/log.ts";
-import { connectionsAt } from "../os/connections.ts";
+import { OpenConnections } from "../os/connections.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { addressText, type ListenAddress } from "../os/socket.ts";
 
@@ -35,20 +35,22 @@ export class AcceptCounts {
   constructor(readonly address: ListenAddress) {}
 
   /**
-   * The counts as they are now. The open ones are looked up among all descriptors of the process:
-   * some 20 ms for a thousand.
+   * The counts as they are now.
+   *
+   * @param connections The open connections of the process, if they are known.
    */
-  read(): AcceptStatistics {
+  read(connections: OpenConnections | undefined): AcceptStatistics {
     const { accepted, turnedAway, errors } = this;
-    const open = mayUseFfi() ? connectionsAt(this.address).length : undefined;
+    const open = connections?.at(this.address).length;
     return { address: addressText(this.address), accepted, open, turnedAway, errors };
   }
 
   /** Writes them to the debug log: accepting has ended. */
   log(): void {
     if (!isDebugLog()) return;
-    const { address, accepted, open, turnedAway, errors } = this.read();
-    const known = Object.entries({ accepted, open, "turned away": turnedAway, errors })
+    // Those that are open are not counted: the process may end its accepting on a thousand addresses.
+    const { address, accepted, turnedAway, errors } = this.read(undefined);
+    const known = Object.entries({ accepted, "turned away": turnedAway, errors })
       .flatMap(([what, count]) => count === undefined ? [] : [`${count} ${what}`]);
     zdebug(`accepting has ended on ${address}: ${known.join(", ")}`);
   }
@@ -69,5 +71,6 @@ export function countAccepts(address: ListenAddress): AcceptCounts {
 
 /** The counts of every listener that this process has or had, in the order of their making. */
 export function acceptStatistics(): AcceptStatistics[] {
-  return counted.map((counts) => counts.read());
+  const connections = mayUseFfi() ? new OpenConnections() : undefined;
+  return counted.map((counts) => counts.read(connections));
 }

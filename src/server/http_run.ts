@@ -9,8 +9,9 @@ import { readStrictly } from "../config/effective.ts";
 import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS } from "../config/settings.ts";
 import { adoptInto } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
-import { connectionsAt, hasUnread } from "../os/connections.ts";
+import { hasUnread, type OpenConnections } from "../os/connections.ts";
 import type { ListenAddress } from "../os/socket.ts";
+import { connectionLooks } from "./connection_looks.ts";
 import { takesNothing } from "./http_parameters.ts";
 import type { HttpErrorHandler, HttpHandler, HttpServing } from "./http_serving.ts";
 import { serverLifecycle } from "./lifecycle.ts";
@@ -19,12 +20,6 @@ import { serverUsage } from "./usage.ts";
 
 /** Without a request for this long, the connections that are still open are taken for idle. */
 const QUIET_MS = 1000;
-
-/** How often to look whether it is quiet, while draining. */
-const LOOK_MS = 100;
-
-/** With many connections a look takes its time: it is let rest so many times as long. */
-const LOOK_REST = 20;
 
 /** Requests that have no body for the runtime. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
@@ -150,23 +145,13 @@ export class HttpRun {
     // Those that have just connected have their second, too, though nobody has asked before.
     this.#quietSinceMs = systemClock.nowMs();
     this.#seen = this.#requests;
-    this.#look();
+    connectionLooks.until((open) => this.#isOver(open))
+      .then(() => this.#server.shutdown())
+      .then(this.#finished, this.#finished);
   }
 
-  #look(pauseMs = LOOK_MS): void {
-    systemClock.setTimer(pauseMs, () => {
-      const beginMs = systemClock.nowMs();
-      if (this.#isOver()) {
-        this.#server.shutdown().then(this.#finished, this.#finished);
-        return;
-      }
-      const tookMs = systemClock.nowMs() - beginMs;
-      this.#look(Math.max(LOOK_MS, LOOK_REST * tookMs));
-    });
-  }
-
-  #isOver(): boolean {
-    const connections = connectionsAt(this.#address);
+  #isOver(open: Pick<OpenConnections, "at">): boolean {
+    const connections = open.at(this.#address);
     if (connections.length === 0) return true;
     return this.#isQuiet() && this.#unanswered === 0 &&
       !connections.some((one) => this.#upgraded.has(one) || hasUnread(one.fd));

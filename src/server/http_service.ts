@@ -6,7 +6,7 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError, muteAdopted } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { connectionsAt, sendAtOnce } from "../os/connections.ts";
+import { sendAtOnce } from "../os/connections.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType } from "../os/socket.ts";
 import { spareDescriptor } from "../os/spare_descriptor.ts";
@@ -131,7 +131,7 @@ class HttpService {
     this.#releaseSpare = spareDescriptor.hold();
     this.#counts = countAccepts(serving.address);
     this.#counts.accepted = undefined;
-    serverUsage.count(() => connectionsAt(serving.address).length);
+    serverUsage.count(serving.address);
     this.#shortage = new Shortage(this.#counts, {
       fd,
       // To start again takes two, and gives one back.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { connectionsAt, type OpenConnection } from "../os/connections.ts";
+import { type OpenConnection, OpenConnections } from "../os/connections.ts";
 import { addressText, type ListenAddress, listenAddressOf } from "../os/socket.ts";
 
 /** So many are remembered at least before the first look for those that are gone. */
@@ -29,7 +29,7 @@ export class UpgradedPeers {
   add(remoteAddr: Deno.Addr): void {
     this.#peers.add(addressText(listenAddressOf(remoteAddr)));
     if (this.#peers.size < this.#lookAt) return;
-    const open = connectionsAt(this.#address).map(({ peer }) => peer);
+    const open = new OpenConnections().at(this.#address).map(({ peer }) => peer);
     this.#peers = this.#peers.intersection(new Set(open));
     // Rarely enough to cost little, often enough to remember no more than twice those that are open.
     this.#lookAt = Math.max(FIRST_LOOK, 2 * this.#peers.size);

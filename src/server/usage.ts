@@ -4,6 +4,8 @@
  * @module
  */
 import { type Clock, systemClock, type Timer } from "../os/clock.ts";
+import { OpenConnections } from "../os/connections.ts";
+import type { ListenAddress } from "../os/socket.ts";
 
 /** What a master wants to know. */
 export interface UsageLimits {
@@ -36,6 +38,7 @@ const nothing = (): void => {};
 /** Counts what a process accepts, and looks whether it is used. */
 export class Usage {
   readonly #clock: Clock;
+  readonly #look: () => Pick<OpenConnections, "at">;
   #accepted = 0;
   #limit = Infinity;
   #idleMs = Infinity;
@@ -43,8 +46,9 @@ export class Usage {
   #serving = false;
   /** Connections whose end will be told here. */
   #open = 0;
-  readonly #counters = new Set<() => number>();
-  /** Whether a counter has found a connection at the last look. */
+  /** Where connections come whose end nobody tells. */
+  readonly #addresses = new Set<ListenAddress>();
+  /** Whether one of these was open at the last look. */
   #foundLately = false;
   #lastUseMs = -Infinity;
   /** What was told last. */
@@ -53,9 +57,16 @@ export class Usage {
   /** Where the clients are whose connections HTTP requests have come on. */
   readonly #peers = new Set<string>();
 
-  /** @param clock Where time comes from. */
-  constructor(clock: Clock = systemClock) {
+  /**
+   * @param clock Where time comes from.
+   * @param look Finds the connections that are open.
+   */
+  constructor(
+    clock: Clock = systemClock,
+    look: () => Pick<OpenConnections, "at"> = () => new OpenConnections(),
+  ) {
     this.#clock = clock;
+    this.#look = look;
   }
 
   /** Whether anybody wants to know of requests, on connections that the runtime accepts by itself. */
@@ -73,7 +84,7 @@ export class Usage {
     this.#limit = connections ?? Infinity;
     this.#idleMs = idleMs ?? Infinity;
     this.#handlers = handlers;
-    this.#look();
+    this.#checkLimit();
     this.#watch();
   }
 
@@ -96,24 +107,30 @@ export class Usage {
   }
 
   /**
-   * Has more connections looked for than those whose end is told.
+   * Has the connections counted that come to an address, since nobody tells of their end.
    *
-   * @param counter Says how many are open.
+   * @param address What the listener is bound to.
    */
-  count(counter: () => number): void {
-    this.#counters.add(counter);
+  count(address: ListenAddress): void {
+    this.#addresses.add(address);
+  }
+
+  #found(): number {
+    if (this.#addresses.size === 0) return 0;
+    const open = this.#look();
+    return this.#addresses.values().reduce((sum, address) => sum + open.at(address).length, 0);
   }
 
   /**
    * A connection was accepted.
    *
    * @param options `tellsEnd`: whether what this returns is called when it is closed; else it is one
-   * of those that `underWay` or a counter knows.
+   * of those that `underWay` knows or that are looked for.
    * @returns Takes note of its end; once.
    */
   accepted({ tellsEnd = false }: { readonly tellsEnd?: boolean } = {}): () => void {
     this.#accepted++;
-    this.#look();
+    this.#checkLimit();
     this.used();
     if (!tellsEnd) return nothing;
     this.#open++;
@@ -159,7 +176,7 @@ export class Usage {
   }
 
   /** Tells when the limit is reached. */
-  #look(): void {
+  #checkLimit(): void {
     if (this.#accepted < this.#limit) return;
     this.#limit = Infinity;
     this.#peers.clear();
@@ -173,10 +190,10 @@ export class Usage {
 
   /**
    * Looks whether it is idle, never more often than once in the time after which it would be. When a
-   * connection has ended that a counter has found, nobody knows: it may have been just now.
+   * connection has ended that was found by a look, nobody knows: it may have been just now.
    */
   #ask(): void {
-    const found = this.#counters.values().reduce((sum, counter) => sum + counter(), 0);
+    const found = this.#found();
     const open = this.#open + found + (this.#handlers?.underWay() ?? 0);
     if (open > 0 || this.#foundLately) this.#lastUseMs = this.#clock.nowMs();
     this.#foundLately = found > 0;

@@ -1,22 +1,22 @@
 import { assert, assertEquals } from "@std/assert";
-import { connectionsAt, hasUnread } from "../../src/os/connections.ts";
+import { hasUnread, OpenConnections } from "../../src/os/connections.ts";
 import { listenAddressOf } from "../../src/os/socket.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { eventually } from "../support/wait.ts";
 
 for (const [hostname, client] of [["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "127.0.0.1"]]) {
-  Deno.test(`connectionsAt() finds what was accepted on ${hostname}, and hasUnread() what has arrived`, () =>
+  Deno.test(`OpenConnections.at() finds what was accepted on ${hostname}, and hasUnread() what has arrived`, () =>
     leavesNothingOpen(async () => {
       using listener = Deno.listen({ hostname, port: 0 });
       using other = Deno.listen({ hostname, port: 0 });
       const address = listenAddressOf(listener.addr);
-      assertEquals(connectionsAt(address), []);
+      assertEquals(new OpenConnections().at(address), []);
       using peer = await Deno.connect({ hostname: client, port: listener.addr.port });
       using conn = await listener.accept();
       using elsewhere = await Deno.connect({ hostname: client, port: other.addr.port });
       (await other.accept()).close();
 
-      const [found, ...more] = connectionsAt(address);
+      const [found, ...more] = new OpenConnections().at(address);
       assertEquals(more, []);
       const { port } = peer.localAddr as Deno.NetAddr;
       assertEquals(found.peer, `${client}:${port}`);
@@ -27,7 +27,7 @@ for (const [hostname, client] of [["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "127.0
       assert(!hasUnread(found.fd));
       // What the client has closed is open until this end is closed, too.
       await peer.closeWrite();
-      assertEquals(connectionsAt(address).length, 1);
+      assertEquals(new OpenConnections().at(address).length, 1);
       assertEquals(await elsewhere.read(new Uint8Array(1)), null);
     }));
 }

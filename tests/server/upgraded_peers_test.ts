@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { connectionsAt } from "../../src/os/connections.ts";
+import { OpenConnections } from "../../src/os/connections.ts";
 import { listenAddressOf } from "../../src/os/socket.ts";
 import { UpgradedPeers } from "../../src/server/upgraded_peers.ts";
 import { tcpPair } from "./conn_pairs.ts";
@@ -8,7 +8,8 @@ Deno.test("UpgradedPeers knows an upgraded connection among others, after any nu
   const { conn, peer, ...pair } = await tcpPair();
   using _ = { ...pair };
   const peers = new UpgradedPeers(listenAddressOf(conn.localAddr));
-  const known = () => connectionsAt(listenAddressOf(conn.localAddr)).map((one) => peers.has(one));
+  const known = () =>
+    new OpenConnections().at(listenAddressOf(conn.localAddr)).map((one) => peers.has(one));
   assertEquals(known(), [false]);
   peers.add(conn.remoteAddr);
   assertEquals(known(), [true]);
