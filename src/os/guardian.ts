@@ -9,6 +9,7 @@
  * @module
  */
 import type { ChildProcess } from "./child_process.ts";
+import { type Clock, systemClock, type Timer } from "./clock.ts";
 import { closeFd, O_CLOEXEC, O_RDWR, setNonblocking } from "./descriptor.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { spawnPlaced } from "./placed_spawn.ts";
@@ -84,6 +85,12 @@ interface Running {
   readonly input: number;
 }
 
+/** A guardian that has lived for so long is replaced at once when it ends. */
+const STEADY_MS = 1_000;
+
+/** Otherwise the next one waits: this time at first, and twice as long each time, up to {@linkcode STEADY_MS}. */
+const RESTART_MS = 10;
+
 /**
  * Kills the processes that are named to it if they outlive this process by more than 1.2 s.
  *
@@ -96,17 +103,24 @@ interface Running {
 export class Guardian {
   readonly #report: (error: unknown) => void;
   readonly #listed = new Map<number, ProcessIdentity>();
+  readonly #clock: Clock;
   #running?: Running;
   #reported = false;
+  #startedAtMs = -Infinity;
+  /** How long the next start waits if this one fails, or its process ends soon. */
+  #restartMs = 0;
+  #restart?: Timer;
 
   /**
    * Starts nothing yet.
    *
    * @param report Told when the process can't be started, once until it can be again. All works
    * without it, but processes may then outlive this one.
+   * @param clock Where time comes from.
    */
-  constructor(report: (error: unknown) => void) {
+  constructor(report: (error: unknown) => void, clock: Clock = systemClock) {
     this.#report = report;
+    this.#clock = clock;
   }
 
   /** The process's id, while it runs. */
@@ -114,17 +128,34 @@ export class Guardian {
     return this.#running?.child.pid;
   }
 
-  /** Starts the process, unless it runs. */
+  /** Starts the process, unless it runs; from then on it is started again whenever it ends. */
   start(): void {
     if (this.#running !== undefined) return;
+    this.#restart?.cancel();
+    this.#startedAtMs = this.#clock.nowMs();
     try {
       const running = startProcess([...this.#listed.values()]);
       this.#running = running;
-      running.child.exited.then(() => this.#discard(running));
+      running.child.exited.then(() => this.#replace(running));
       this.#reported = false;
     } catch (error) {
       if (!this.#reported) this.#report(error);
       this.#reported = true;
+      this.#startAgain();
+    }
+  }
+
+  /** Starts the next process: at once, or after a while where one after the other ends or none can be started. */
+  #startAgain(): void {
+    const wasSteady = this.#clock.nowMs() - this.#startedAtMs >= STEADY_MS;
+    const delayMs = wasSteady ? 0 : this.#restartMs;
+    this.#restartMs = Math.min(Math.max(2 * delayMs, RESTART_MS), STEADY_MS);
+    if (delayMs === 0) this.start();
+    else {
+      this.#restart = this.#clock.setTimer(delayMs, () => {
+        // Without a process to guard, the next one is early enough.
+        if (this.#listed.size > 0) this.start();
+      });
     }
   }
 
@@ -146,6 +177,7 @@ export class Guardian {
   remove(process: ProcessIdentity): void {
     if (this.#listed.get(process.pid) !== process) return;
     this.#listed.delete(process.pid);
+    if (this.#listed.size === 0) this.#restart?.cancel();
     this.#tell("-", process);
   }
 
@@ -155,6 +187,7 @@ export class Guardian {
    * runtime from ending.
    */
   async close(): Promise<void> {
+    this.#restart?.cancel();
     const running = this.#running;
     if (running === undefined) return;
     if (this.#listed.size > 0) {
@@ -177,14 +210,21 @@ export class Guardian {
         context,
         () => libc().write(running.input, line, BigInt(line.length)),
       );
-      if (written === undefined) this.#discard(running);
+      if (written === undefined) this.#replace(running);
     } catch {
-      // It was killed, and this process hears of that in a moment.
-      this.#discard(running);
+      // It was killed, and this process would hear of that in a moment.
+      this.#replace(running);
     }
   }
 
-  /** Ends one that is of no use, so that the next start starts another one with the whole list. */
+  /** Puts another process in the place of one that has ended or is of no use; it gets the whole list. */
+  #replace(running: Running): void {
+    if (this.#running !== running) return;
+    this.#discard(running);
+    this.#startAgain();
+  }
+
+  /** Ends the process without a successor. */
   #discard(running: Running): void {
     if (this.#running !== running) return;
     this.#running = undefined;
@@ -227,7 +267,7 @@ function openNowhere(): number {
 
 /**
  * Puts all processes that a spawner starts under the eyes of a guardian, which is started with the
- * first of them, and again with the next one if it has been killed.
+ * first of them.
  *
  * @param spawner Starts the processes.
  * @param guardian Guards them until they have ended.

@@ -7,6 +7,7 @@ import {
   type ProcessIdentity,
 } from "../../src/os/guardian.ts";
 import { systemSpawner } from "../../src/os/spawn.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import { startFunction, type TestProcess } from "../support/processes.ts";
@@ -181,21 +182,22 @@ Deno.test("guardedSpawner() forgets a process that has ended, and starts one gua
     const left = identityOf(third.pid)!;
     await within(Promise.all([first.exited, second.exited]), { what: "their ends" });
     assertEquals(guardian.pid, started);
-    await replace(guardian);
+    Deno.kill(started!, "SIGKILL");
+    await successorOf(guardian, started!);
     await assertTakesOver(guardian, [left]);
     third.kill("SIGKILL");
     await within(third.exited, { what: "the end of sleep" });
   });
 });
 
-/** Kills a guardian, and starts the next one. */
-async function replace(guardian: Guardian): Promise<void> {
-  Deno.kill(guardian.pid!, "SIGKILL");
-  await eventually(() => guardian.pid === undefined, { what: "the end of the guardian" });
-  guardian.start();
+/** Waits until another process has taken the place of one that was killed. */
+async function successorOf(guardian: Guardian, pid: number): Promise<number> {
+  return await eventually(() => guardian.pid !== pid && guardian.pid, {
+    what: "the next guardian",
+  });
 }
 
-Deno.test("Guardian that was killed has a successor at the next start, with the whole list", async () => {
+Deno.test("Guardian that is killed has a successor at once, without a start, with the whole list", async () => {
   await using master = startFunction(import.meta, async () => {
     const { Guardian, guardedSpawner } = await import("../../src/os/guardian.ts");
     const { systemSpawner } = await import("../../src/os/spawn.ts");
@@ -205,15 +207,46 @@ Deno.test("Guardian that was killed has a successor at the next start, with the 
     const spawner = guardedSpawner(systemSpawner, guardian);
     const sleep = () => spawner.spawn({ argv: ["sleep", "60"], inherit: [] }).pid;
     const pids = [sleep(), sleep()];
-    const first = guardian.pid!;
-    Deno.kill(first, "SIGKILL");
-    await eventually(() => guardian.pid === undefined, { what: "the end of the guardian" });
-    pids.push(sleep());
-    if (guardian.pid === undefined || guardian.pid === first) throw new Error("no successor");
+    for (let kills = 0; kills < 3; kills++) {
+      const killed = guardian.pid!;
+      Deno.kill(killed, "SIGKILL");
+      const isNext = () => guardian.pid !== undefined && guardian.pid !== killed;
+      await eventually(isNext, { what: "the next guardian" });
+    }
     console.log("started", guardian.pid, ...pids);
     await untilInputCloses();
   });
   await outlived(master, await startedBy(master));
+});
+
+Deno.test("Guardian that ends again and again is started ever more rarely, and at once when it has lived", async () => {
+  const clock = new FakeClock();
+  const guardian = new Guardian((error) => {
+    throw error;
+  }, clock);
+  // No process has that number.
+  const nobody = { pid: 2 ** 22 + 1, startTime: "1" };
+  guardian.start();
+  guardian.add(nobody);
+  const kill = async () => {
+    const { pid } = guardian;
+    Deno.kill(pid!, "SIGKILL");
+    await eventually(() => guardian.pid !== pid, { what: "its end" });
+    return clock.nextInMs;
+  };
+  assertEquals(await kill(), undefined);
+  for (const waitMs of [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]) {
+    assertEquals(await kill(), waitMs);
+    clock.advance(waitMs);
+  }
+  clock.advance(1_000);
+  assertEquals(await kill(), undefined);
+  // Nothing is left to guard.
+  assertEquals(await kill(), 10);
+  guardian.remove(nobody);
+  assertEquals(clock.pending, 0);
+  guardian.start();
+  await within(guardian.close(), { what: "the end of the guardian" });
 });
 
 Deno.test("Guardian that takes no more lines is replaced, and kills nothing at its end", async () => {
@@ -223,9 +256,8 @@ Deno.test("Guardian that takes no more lines is replaced, and kills nothing at i
     const first = identityOf(guardian.pid!)!;
     Deno.kill(first.pid, "SIGSTOP");
     const process = identityOf(child.pid)!;
-    while (guardian.pid !== undefined) guardian.add(process);
+    while (guardian.pid === first.pid) guardian.add(process);
     await eventually(() => !isRunning(first), { what: "the end of the first guardian" });
-    guardian.start();
     await assertTakesOver(guardian, [process]);
     assert(isRunning(process));
     child.kill("SIGKILL");
