@@ -166,7 +166,7 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
   const passOn = () => {
     // The only protocol without arguments.
     if (service.protocol === "systemd") return;
-    serverArguments(service, { configPath: source.directory, cwd: source.cwd });
+    serverArguments(service, { ...source, configPath: source.directory });
   };
   const missing = check("server-command", () => programOf(service, source));
   const privileges = () => [

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolvePath } from "../config/address.ts";
 import { parseArguments } from "../config/args.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
@@ -11,7 +12,7 @@ import { ConfigError } from "../config/errors.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
-import { CONFIG_DIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
+import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
 import { systemClock } from "../os/clock.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { looseMode } from "../os/program_lookup.ts";
@@ -78,7 +79,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     console.log(renderHelp("master"));
     return 0;
   }
-  const { cwd, ...command } = ownCommand();
+  const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
   const parsed = parseArguments(args);
   // They may say as whom the master is to run.
@@ -101,11 +102,13 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     return 0;
   }
   if (readStrictly(defaultConfig, TRY_LOCK)) return tryLockOnly();
+  // The directory in which this process was started is out of reach in another root.
+  const cwd = hasOwnRoot ? "/" : command.cwd;
   return await new Master({
     hooks,
     args: parsed,
-    // The directory in which this process was started is out of reach in another root.
-    command: { ...command, cwd: hasOwnRoot ? "/" : cwd },
+    command: { ...command, cwd },
+    directory: resolvePath(cwd, readStrictly(defaultConfig, RUN_CHDIR) ?? "."),
     upgradeFd,
   }).run();
 }

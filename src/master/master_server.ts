@@ -27,6 +27,7 @@ import { Poller } from "../os/poller.ts";
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
 import { systemSpawner } from "../os/spawn.ts";
+import { WorkingDirectory } from "../os/working_directory.ts";
 import { type GivenListener, ownActivation, readActivation } from "./activation.ts";
 import {
   type Candidate,
@@ -47,6 +48,7 @@ import { ServiceManager } from "./service_manager.ts";
 import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { systemLookup, systemSupervisor } from "./system_supervisor.ts";
+import type { ProgramLookup } from "./program.ts";
 import { type OwnCommand, successorCommand } from "./upgrade_command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
@@ -62,6 +64,8 @@ export interface MasterOptions {
   readonly args: ParsedArguments;
   /** How this process was started. */
   readonly command: OwnCommand;
+  /** The working directory by its name. */
+  readonly directory: string;
   /** The socket to the master whose place this one is to take, if there is one. */
   readonly upgradeFd?: number;
 }
@@ -70,8 +74,8 @@ export interface MasterOptions {
 export class Master {
   readonly #options: MasterOptions;
   readonly #directory: string | undefined;
-  readonly #cwd = Deno.cwd();
-  readonly #lookup = systemLookup();
+  readonly #workingDirectory: WorkingDirectory;
+  readonly #lookup: ProgramLookup;
   readonly #configuration: MasterConfiguration;
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #end = Promise.withResolvers<"stop" | "retire">();
@@ -106,15 +110,19 @@ export class Master {
   constructor(options: MasterOptions) {
     this.#options = options;
     this.#directory = setting(CONFIG_DIR);
+    this.#workingDirectory = new WorkingDirectory(options.directory, log);
+    this.#lookup = systemLookup(options.command);
     this.#configuration = new MasterConfiguration(options.args, {
       directory: this.#directory,
       hook: options.hooks.loadConfig,
-      cwd: this.#cwd,
+      cwd: options.directory,
       lookup: this.#lookup,
     });
     if (options.upgradeFd === undefined) {
       // Here and now: no process that is started may see what is read.
-      this.#given = readActivation(ownActivation(this.#cwd, (text) => zinfo("warning:", text)));
+      this.#given = readActivation(
+        ownActivation(options.directory, (text) => zinfo("warning:", text)),
+      );
     } else {
       this.#isUpgrading = true;
       this.#predecessor = new Predecessor(options.upgradeFd, this.#poller, {
@@ -160,13 +168,14 @@ export class Master {
       poller: this.#poller,
       lookup: this.#lookup,
       configPath: this.#directory,
-      cwd: this.#cwd,
+      workingDirectory: this.#workingDirectory,
     });
     this.#reloads = new Reloads({
       configuration: this.#configuration,
       supervisor: this.#supervisor,
       listeners: this.#listeners,
       serviceManager: this.#serviceManager,
+      workingDirectory: this.#workingDirectory,
       isStopping: () => this.#stopping,
     });
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
@@ -309,6 +318,8 @@ export class Master {
   /** Starts another master, and leaves everything to it as soon as it can do it as well. */
   async #upgrade(): Promise<void> {
     this.#isUpgrading = true;
+    this.#workingDirectory.follow();
+    const { cwd } = this.#options.command;
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
       lock: this.#lock!,
@@ -317,7 +328,8 @@ export class Master {
       listeners: this.#supervisor.listeners.filter(([, one]) => !this.#listeners.isGiven(one)),
     }, {
       command: (fd) => successorCommand(this.#options.command, fd),
-      cwd: this.#options.command.cwd,
+      // What is wrong with relative paths then, the new master says better.
+      cwd: this.#lookup.isDirectory(cwd) ? cwd : "/",
       env: this.#serviceManager.environment,
       spawner: systemSpawner,
       poller: this.#poller,

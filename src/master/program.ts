@@ -30,6 +30,8 @@ export interface ProgramLookup {
   isDirectory(path: string): boolean;
   /** The interpreter line of a script (`#!…`); empty for any other file. */
   interpreterLine(path: string): string;
+  /** See `src/os/program_lookup.ts`. */
+  realPath(path: string): string;
   /** What tells one version of a file from another; undefined where there is no file. */
   fileStamp(path: string): string | undefined;
   /** See `src/os/program_lookup.ts`. */

@@ -9,6 +9,7 @@ import { ConfigError, formatProblem } from "../config/errors.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
+import type { WorkingDirectory } from "../os/working_directory.ts";
 import {
   type Candidate,
   configureMasterLog,
@@ -41,6 +42,7 @@ export interface ReloadsOptions {
   readonly supervisor: Supervisor;
   readonly listeners: GivenListeners;
   readonly serviceManager: ServiceManager;
+  readonly workingDirectory: WorkingDirectory;
   /** Whether the master is told to stop, so that nothing new is to begin. */
   isStopping(): boolean;
 }
@@ -116,6 +118,7 @@ export class Reloads {
       serviceManager.ready(result);
     };
     serviceManager.reloading();
+    this.#options.workingDirectory.follow();
     let candidate: Candidate, reload: Reload;
     try {
       candidate = await configuration.load();

@@ -6,6 +6,7 @@
 import { resolvePath } from "../config/address.ts";
 import { cannot } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
+import type { ProgramPlace } from "./program.ts";
 import { formatServiceList } from "../ipc/service_list.ts";
 
 /** What is not passed on to a server as an argument: the master reads it. */
@@ -20,17 +21,17 @@ const MASTER_KEYS: ReadonlySet<string> = new Set([
  *
  * @param service The service.
  * @param options `configPath`: the directory of the settings files, if there is one. `cwd`: the
- * working directory of the master.
+ * working directory of the master. `lookup`: resolves links.
  * @returns The arguments, from `MASTER` on.
  * @throws {TypeError} When a path that the server is given is outside of its root.
  */
 export function serverArguments(
   service: ServiceConfig,
-  options: { readonly configPath?: string; readonly cwd: string },
+  options: ProgramPlace & { readonly configPath?: string },
 ): string[] {
-  const { configPath, cwd } = options;
+  const { configPath } = options;
   const args = ["MASTER"];
-  const path = (outside: string) => pathSeenBy(service, outside, cwd);
+  const path = (outside: string) => pathSeenBy(service, outside, options);
   if (configPath !== undefined) args.push("-server-config-path", path(configPath));
   if (service.file !== undefined) args.push("-config", path(service.file));
   args.push("-server-service", serviceList(service));
@@ -43,11 +44,17 @@ export function serverArguments(
 }
 
 /** A path of the master as the server sees it, which may have another root or directory. */
-function pathSeenBy(service: ServiceConfig, path: string, cwd: string): string {
-  const { masterChroot, masterChdir } = service;
+function pathSeenBy(
+  { masterChroot, masterChdir }: ServiceConfig,
+  path: string,
+  { cwd, lookup }: ProgramPlace,
+): string {
   if (masterChroot === undefined) return masterChdir === undefined ? path : resolvePath(cwd, path);
-  const root = resolvePath(cwd, masterChroot), absolute = resolvePath(cwd, path);
-  if (root === "/") return absolute;
+  if (resolvePath(cwd, masterChroot) === "/") return resolvePath(cwd, path);
+  // Seen from the new root, a link to a path outside leads elsewhere.
+  const [root, absolute] = [masterChroot, path].map((one) =>
+    lookup.realPath(resolvePath(cwd, one))
+  );
   if (`${absolute}/`.startsWith(`${root}/`)) return absolute.slice(root.length) || "/";
   throw new TypeError(
     cannot("pass on", path, { found: "a path outside", expected: `one inside of ${root}` }),

@@ -9,32 +9,42 @@ import { systemClock } from "../os/clock.ts";
 import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../os/credentials.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
 import { identityOf, isIdentity, ownerOf } from "../os/identity.ts";
-import { execPath } from "../os/proc_self.ts";
 import {
-  denoPath,
   fileStamp,
   interpreterLine,
   isDirectory,
   isExecutable,
   isFile,
   looseMode,
+  realPath,
   searchPath,
 } from "../os/program_lookup.ts";
 import { systemSpawner } from "../os/spawn.ts";
+import type { WorkingDirectory } from "../os/working_directory.ts";
 import { setting } from "./configuration.ts";
 import { createLauncher } from "./launcher.ts";
 import type { ProgramLookup } from "./program.ts";
 import { queueWatcher } from "./sleepers.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { SupervisorPorts } from "./supervisor_ports.ts";
+import type { OwnCommand } from "./upgrade_command.ts";
 import type { LauncherOptions } from "./worker_process.ts";
 
-/** The programs of this machine, as this process finds them at its start. */
-export function systemLookup(): ProgramLookup {
+/**
+ * The programs of this machine.
+ *
+ * @param command How this process was started.
+ */
+export function systemLookup({ program }: OwnCommand): ProgramLookup {
   return {
-    denoPath: denoPath(),
-    selfPath: execPath(),
+    get denoPath() {
+      return Deno.build.standalone ? undefined : program("file");
+    },
+    get selfPath() {
+      return program("file");
+    },
     searchPath: searchPath(),
+    realPath,
     isExecutable,
     isFile,
     isDirectory,
@@ -53,7 +63,8 @@ export function systemLookup(): ProgramLookup {
 /** What differs from one master to another. */
 export type SystemSupervisorOptions =
   & Pick<SupervisorPorts, "listeners" | "generation">
-  & Pick<LauncherOptions, "poller" | "lookup" | "configPath" | "cwd">;
+  & Pick<LauncherOptions, "poller" | "lookup" | "configPath">
+  & { readonly workingDirectory: WorkingDirectory };
 
 /**
  * Makes the supervisor of a master.
@@ -61,16 +72,23 @@ export type SystemSupervisorOptions =
  * @param options What it needs.
  */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
-  const { listeners, generation, poller, lookup, configPath, cwd } = options;
+  const { listeners, generation, poller, lookup, configPath, workingDirectory } = options;
   const guardian = new Guardian((error) =>
     zinfo("no guardian, servers may outlive a killed master:", error)
   );
   const spawner = guardedSpawner(systemSpawner, guardian);
   const log = (text: string) => zinfoFrom(undefined, text);
+  const cwd = workingDirectory.path;
+  const launcher = createLauncher({ spawner, poller, lookup, configPath, cwd, log });
   return new Supervisor({
     clock: systemClock,
     listeners,
-    launcher: createLauncher({ spawner, poller, lookup, configPath, cwd, log }),
+    launcher: {
+      launch(request, listener) {
+        workingDirectory.ensure();
+        return launcher.launch(request, listener);
+      },
+    },
     log,
     debug: (text) => {
       if (isDebugLog()) log(text);

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { isExecutable, searchPath } from "../os/program_lookup.ts";
-import { execPath, readTextProcSelf } from "../os/proc_self.ts";
+import { ownProgram } from "../os/program_lookup.ts";
+import { readTextProcSelf } from "../os/proc_self.ts";
+import { namedDirectory } from "../os/working_directory.ts";
 
 /** The argument that names the descriptor of the socket to the old master. */
 export const UPGRADE_ARGUMENT = "-master-upgrade";
@@ -14,27 +15,26 @@ export const UPGRADE_ARGUMENT = "-master-upgrade";
 export interface OwnCommand {
   /** All arguments of the process, the program and what the runtime takes included. */
   readonly argv: readonly string[];
-  /** The program, as a path that a newer file may have by now. */
-  readonly program: string;
-  /** The working directory. */
+  /** The working directory by its name. */
   readonly cwd: string;
+  /**
+   * The program, where it can be started from now.
+   *
+   * @param first See {@linkcode ownProgram}.
+   */
+  program(first: "file" | "name"): string;
 }
 
 /**
- * Finds out how this process was started. To be called at the start: the program's file may be
- * replaced later on, and relative paths lead elsewhere.
+ * Finds out how this process was started. To be called at the start: later on relative paths may lead
+ * elsewhere.
+ *
+ * @throws {TypeError} When the working directory has been removed.
  */
 export function ownCommand(): OwnCommand {
   const argv = readTextProcSelf("cmdline").split("\0").slice(0, -1);
-  return { argv, program: programPath(argv[0] ?? ""), cwd: Deno.cwd() };
-}
-
-/** By name rather than by what runs, so that a link can lead to a new version. */
-function programPath(name: string): string {
-  const candidates = name.includes("/")
-    ? [name.startsWith("/") ? name : `${Deno.cwd()}/${name}`]
-    : searchPath().map((directory) => `${directory}/${name}`);
-  return candidates.find(isExecutable) ?? execPath();
+  const [name = ""] = argv, cwd = namedDirectory();
+  return { argv, cwd, program: (first) => ownProgram(first, { name, cwd }) };
 }
 
 /**
@@ -44,7 +44,8 @@ function programPath(name: string): string {
  * @param fd The descriptor of the socket to this process.
  */
 export function successorCommand({ argv, program }: OwnCommand, fd: number): string[] {
-  return [program, ...splitUpgrade(argv.slice(1)).args, UPGRADE_ARGUMENT, String(fd)];
+  // By name rather than by what runs, so that a link can lead to a new version.
+  return [program("name"), ...splitUpgrade(argv.slice(1)).args, UPGRADE_ARGUMENT, String(fd)];
 }
 
 /**

@@ -5,14 +5,44 @@
  */
 import { execPath } from "./proc_self.ts";
 
-/** The path of the Deno that runs this program, or undefined in a compiled program. */
-export function denoPath(): string | undefined {
-  return Deno.build.standalone ? undefined : execPath();
+/**
+ * Where the running program, Deno or a compiled one, can be started from now. Its file may have been
+ * removed since, as a version manager does: then its name leads to another version, and without that
+ * the kernel still has the old one.
+ *
+ * @param first Which comes first: the file that runs, or the file that its name leads to by now.
+ * @param start The name by which it was started, and the directory in which it was.
+ */
+export function ownProgram(
+  first: "file" | "name",
+  start: { readonly name: string; readonly cwd: string },
+): string {
+  const { name, cwd } = start, file = execPath();
+  const named = name.includes("/")
+    ? [name.startsWith("/") ? name : `${cwd}/${name}`]
+    : searchPath().map((directory) => `${directory}/${name}`);
+  const candidates = first === "file" ? [file, ...named] : [...named, file];
+  return candidates.find(isExecutable) ?? `/proc/${Deno.pid}/exe`;
 }
 
 /** The directories of `PATH`. */
 export function searchPath(): string[] {
   return (Deno.env.get("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(":");
+}
+
+/**
+ * A path with every link in it resolved.
+ *
+ * @param path The path.
+ * @returns The path as it is where it leads to nothing.
+ */
+export function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    // What makes use of the path says what is wrong with it.
+    return path;
+  }
 }
 
 /**

@@ -47,6 +47,7 @@ export function fakeLookup(
     isExecutable,
     isFile: (path) => at(path) === "file" || isExecutable(path),
     isDirectory: (path) => at(path) === "directory",
+    realPath: (path) => path,
     interpreterLine(path) {
       const file = at(path);
       return typeof file === "object" && file.executable.startsWith("#!") ? file.executable : "";

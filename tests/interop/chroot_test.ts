@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { mayChangeRoot } from "../../src/os/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { pidIn, SERVERS, Site } from "../support/master.ts";
+import { Master, pidIn, SERVERS, Site } from "../support/master.ts";
 import { gone, peer, peerStart, successorOf } from "../support/peers.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import type { Ended } from "../support/processes.ts";
@@ -75,6 +75,28 @@ Deno.test("master-chroot and master-chdir move a server of LIB-ZC's protocol", a
   Deno.kill(pidIn(third), "SIGKILL");
   await gone(pidIn(third));
   await master.stop();
+});
+
+Deno.test("a settings directory is found in the new root, whichever links lead to both", async () => {
+  await using site = siteAsRoot();
+  const port = site.port();
+  site.write("a.cf", {
+    "master-chroot": `${site.dir.path}/root`,
+    "server-command": "/server",
+    "server-service": `127.0.0.1:${port}`,
+  });
+  Deno.symlinkSync(site.dir.path, site.dir.file("root"));
+  Deno.symlinkSync("conf", site.dir.file("etc"));
+  if (!IS_ROOT) return await assertNotPermitted(site);
+  const process = site.run(["-C", site.dir.file("etc"), "-pid-file", site.pidFile, "--DEBUG"]);
+  await process.complains(/listeners: .*\n/);
+  const client = await greeted(port);
+  const { argv } = await peerStart(client);
+  assertEquals(argv.slice(2, 6), [
+    ...["-server-config-path", "/conf", "-config", "/conf/a.cf"],
+  ]);
+  client.close();
+  await new Master(site, process).stop();
 });
 
 Deno.test("master-chroot and master-chdir move a server of systemd's protocol", async () => {

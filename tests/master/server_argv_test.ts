@@ -1,8 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { serverArguments } from "../../src/master/server_argv.ts";
+import { fakeLookup } from "../../src/testing/fake_lookup.ts";
 import { serviceOf } from "./service_configs.ts";
 
-const cwd = "/srv";
+const place = { cwd: "/srv", lookup: fakeLookup({}) };
 
 Deno.test("serverArguments() of a service of a file are LIB-ZC's, byte for byte", () => {
   const service = serviceOf("aio.cf", {
@@ -11,14 +12,14 @@ Deno.test("serverArguments() of a service of a file are LIB-ZC's, byte for byte"
     settings: { abc: "xxx" },
   });
   assertEquals(
-    serverArguments(service, { configPath: "etc", cwd }).join(" "),
+    serverArguments(service, { ...place, configPath: "etc" }).join(" "),
     "MASTER -server-config-path etc -config etc/aio.cf -server-service :i5,ssl:i6,:u7",
   );
 });
 
 Deno.test("serverArguments() name each listener by service, type and place", () => {
   const service = serviceOf("x", { addresses: "a://0:1 b://fifo:/f c://local:/u [::1]:2" });
-  assertEquals(serverArguments(service, { cwd }).slice(0, 3), [
+  assertEquals(serverArguments(service, place).slice(0, 3), [
     "MASTER",
     "-server-service",
     "a:i5,b:f6,c:u7,:i8",
@@ -31,7 +32,7 @@ Deno.test("serverArguments() of a hook's service give each setting but the maste
     procCount: 3,
     settings: { abc: "x y", "server-log": "stdout", empty: "" },
   });
-  assertEquals(serverArguments(service, { configPath: "etc", cwd }), [
+  assertEquals(serverArguments(service, { ...place, configPath: "etc" }), [
     "MASTER",
     "-server-config-path",
     "etc",
@@ -52,7 +53,7 @@ Deno.test("serverArguments() make paths absolute for a server that changes its d
     addresses: "0:143",
     settings: { "master-chdir": "/var" },
   });
-  assertEquals(serverArguments(service, { configPath: "etc", cwd }), [
+  assertEquals(serverArguments(service, { ...place, configPath: "etc" }), [
     "MASTER",
     "-server-config-path",
     "/srv/etc",
@@ -69,7 +70,7 @@ Deno.test("serverArguments() make paths relative to the new root of a server", (
     addresses: "0:143",
     settings: { "master-chroot": "." },
   });
-  assertEquals(serverArguments(service, { configPath: "etc", cwd }), [
+  assertEquals(serverArguments(service, { ...place, configPath: "etc" }), [
     "MASTER",
     "-server-config-path",
     "/etc",
@@ -82,12 +83,12 @@ Deno.test("serverArguments() make paths relative to the new root of a server", (
 
 Deno.test("serverArguments() keep paths as they are for a server whose new root is /", () => {
   const service = serviceOf("x.cf", { file: "/etc/x.cf", settings: { "master-chroot": "/" } });
-  assertEquals(serverArguments(service, { cwd }).slice(0, 3), ["MASTER", "-config", "/etc/x.cf"]);
+  assertEquals(serverArguments(service, place).slice(0, 3), ["MASTER", "-config", "/etc/x.cf"]);
 });
 
 Deno.test("serverArguments() call a settings directory that is the new root itself /", () => {
   const service = serviceOf("x.cf", { file: "etc/x.cf", settings: { "master-chroot": "etc" } });
-  assertEquals(serverArguments(service, { configPath: "etc", cwd }).slice(1, 5), [
+  assertEquals(serverArguments(service, { ...place, configPath: "etc" }).slice(1, 5), [
     ...["-server-config-path", "/", "-config", "/x.cf"],
   ]);
 });
@@ -96,7 +97,7 @@ for (const root of ["jail", "/srv/et"]) {
   Deno.test(`serverArguments() refuse a settings file outside of the new root ${root}`, () => {
     const service = serviceOf("x.cf", { file: "etc/x.cf", settings: { "master-chroot": root } });
     assertThrows(
-      () => serverArguments(service, { configPath: "etc", cwd }),
+      () => serverArguments(service, { ...place, configPath: "etc" }),
       TypeError,
       `Cannot pass on "etc": a path outside, expected one inside of`,
     );

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ownCommand, splitUpgrade, successorCommand } from "../../src/master/upgrade_command.ts";
 
-const OWN = { program: "/opt/deno", cwd: "/srv" };
+const OWN = { program: () => "/opt/deno", cwd: "/srv" };
 
 Deno.test("successorCommand() is the same command line with one argument more", () => {
   const argv = ["deno", "run", "-A", "master.ts", "-C", "conf", "--DEBUG"];
@@ -40,7 +40,8 @@ Deno.test("splitUpgrade() takes the argument off the end, and nothing else", () 
 
 Deno.test("ownCommand() finds this process's own program, which can be executed", () => {
   const { argv, program, cwd } = ownCommand();
+  assertEquals(program("file"), Deno.execPath());
   assertEquals(cwd, Deno.cwd());
   assert(argv.includes("test"), argv.join(" "));
-  assert((Deno.statSync(program).mode! & 0o111) !== 0, program);
+  assert((Deno.statSync(program("name")).mode! & 0o111) !== 0, program("name"));
 });

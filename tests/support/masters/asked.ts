@@ -13,7 +13,7 @@ import { ownCommand } from "../../../src/master/upgrade_command.ts";
 
 const args = parseArguments(Deno.args);
 loadSettings(defaultConfig, args, CONFIG_DIR);
-const master = new Master({ hooks: {}, args, command: ownCommand() });
+const master = new Master({ hooks: {}, args, command: ownCommand(), directory: Deno.cwd() });
 Deno.addSignalListener("SIGUSR1", async () => {
   const { lastReload } = master;
   const plan = await master.plan().catch((error: Error) => ({ refused: error.message }));
