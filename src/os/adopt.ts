@@ -109,8 +109,14 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   return made;
 }
 
-/** Without the permission to listen at all, which the throw-away listener needs. */
-function createIfPermitted<T>(create: () => T): T {
+/**
+ * Opens a throw-away listener, for which a program needs the permission to listen.
+ *
+ * @param create Opens it.
+ * @returns What `create` returned.
+ * @throws {AdoptError} Without the permission.
+ */
+export function createIfPermitted<T>(create: () => T): T {
   try {
     return create();
   } catch (cause) {

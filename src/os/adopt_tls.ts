@@ -13,6 +13,7 @@
  */
 import {
   AdoptError,
+  createIfPermitted,
   findRegistration,
   type Registration,
   type Registrations,
@@ -84,6 +85,7 @@ export class TlsAdopter {
    * @param identity What to identify with.
    * @param clock Where time comes from.
    * @throws {Error} When certificate and key are unusable.
+   * @throws {AdoptError} Without the permission to listen there.
    */
   constructor(identity: TlsIdentity, clock: Clock = systemClock) {
     this.#listener = listenThrowaway(identity);
@@ -221,10 +223,12 @@ function asAdoptError(cause: Error): Error {
  *
  * @param identity What to identify with.
  * @throws {Error} When certificate and key are unusable.
+ * @throws {AdoptError} Without the permission to listen there.
  */
 export function listenThrowaway({ cert, key, alpnProtocols }: TlsIdentity): Deno.TlsListener {
   const protocols = alpnProtocols && [...alpnProtocols];
-  return Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key, alpnProtocols: protocols });
+  const options = { hostname: "127.0.0.1", port: 0, cert, key, alpnProtocols: protocols };
+  return createIfPermitted(() => Deno.listenTls(options));
 }
 
 /** The descriptor of a connection, if it is still that of this connection. */

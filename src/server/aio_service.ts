@@ -68,7 +68,8 @@ export interface AioServiceOptions {
  *
  * A server that drains waits until each `Aio` is closed or released.
  *
- * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
+ * Needs no permission, with TLS `--allow-read` for the two files; it is fastest with `--allow-ffi` and
+ * `--allow-net`.
  *
  * @param base The base of the new `Aio` objects.
  * @param fd The descriptor of `serviceRegister`; it is the service's from now on.

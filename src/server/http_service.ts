@@ -49,7 +49,8 @@ export interface ServeHttpOptions {
  * A client that finds no descriptor free is answered 503, unless it speaks TLS.
  *
  * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an
- * inherited descriptor, node:http serves it: slower, and without WebSockets.
+ * inherited descriptor, node:http serves it: slower, and without WebSockets. TLS needs `--allow-read`
+ * for its two files in any case.
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.

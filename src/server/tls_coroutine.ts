@@ -15,7 +15,7 @@ import { acceptTls, openTlsListener } from "./tls_listener.ts";
  * handshake that fails shows at the first read or write. There is no limit of its own on the time;
  * {@linkcode coroutineServeTls} has one.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs `--allow-read` for the two files; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param fd The descriptor; it is the listener's from now on.
  * @param fdType What `serviceRegister` was told.
@@ -113,7 +113,7 @@ export interface StartTlsOptions {
  * Puts TLS on an open connection, from the server's side, and waits for the handshake: what a server
  * does after it has answered STARTTLS. A client that takes longer than `handshakeSeconds` is closed.
  *
- * Needs all permissions, for FFI and `/proc/self`: `-A`.
+ * Needs `--allow-read` for the two files; it is fastest with `--allow-ffi` and `--allow-net`.
  *
  * @param conn The connection, with no read or write under way. When the promise is fulfilled its
  * place is taken: `close` of either closes the connection.

@@ -38,12 +38,42 @@ export function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): 
   const cert = readPem(certFile, { label: "CERTIFICATE", what: "a certificate" });
   const key = readPem(keyFile, { label: "PRIVATE KEY", what: "a private key" });
   try {
-    // The runtime has no other way to check them.
-    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+    checkPair(cert, key);
   } catch (cause) {
     throw unusable({ certFile, keyFile, cause: cause as Error });
   }
   return { cert, key, alpnProtocols };
+}
+
+/** Throws what is wrong with a certificate and its key. */
+function checkPair(cert: string, key: string): void {
+  try {
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+  } catch (cause) {
+    // A listener is a matter of permission; node:crypto needs none, and 40 ms to load.
+    if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
+    checkPairByNode(cert, key);
+  }
+}
+
+/** The part of node:crypto that is needed here. */
+interface NodeCrypto {
+  readonly X509Certificate: new (pem: string) => { checkPrivateKey(key: unknown): boolean };
+  createPrivateKey(pem: string): unknown;
+}
+
+function checkPairByNode(cert: string, key: string): void {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule(name: string): NodeCrypto };
+  };
+  const { X509Certificate, createPrivateKey } = process.getBuiltinModule("node:crypto");
+  let certificate;
+  try {
+    certificate = new X509Certificate(cert);
+  } catch (cause) {
+    throw new Error(`the certificate can't be read: ${(cause as Error).message}`, { cause });
+  }
+  if (!certificate.checkPrivateKey(createPrivateKey(key))) throw new Error("KeyMismatch");
 }
 
 function unusable(
@@ -66,6 +96,7 @@ function readPem(path: string, { label, what }: { label: string; what: string })
   try {
     text = Deno.readTextFileSync(path);
   } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw notPermitted(path, cause);
     const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;
     throw problem(cannot("read", path, { found, expected: what }), cause as Error);
   }
@@ -77,6 +108,13 @@ function readPem(path: string, { label, what }: { label: string; what: string })
     ? "it has a passphrase"
     : other[1].toLowerCase();
   throw problem(cannot("use", path, { found, expected: `${what} in PEM form` }));
+}
+
+/** For a file that exists, as far as the program may know. */
+function notPermitted(path: string, cause: Error): ConfigError {
+  const found = "the permissions of this server do not include it";
+  const expected = `server-permissions (or the server's command) with --allow-read=${path}`;
+  return problem(cannot("read", path, { found, expected }), cause);
 }
 
 function problem(message: string, cause?: Error): ConfigError {

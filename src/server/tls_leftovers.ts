@@ -7,6 +7,7 @@
  */
 import { systemClock } from "../os/clock.ts";
 import { cutConnections, type Ends } from "../os/connections.ts";
+import { mayUseFfi } from "../os/permissions.ts";
 
 /** How long the runtime has to close a connection itself. All that come meanwhile are cut at once. */
 const CUT_MS = 1_000;
@@ -28,7 +29,9 @@ export function cutSoon({ localAddr, remoteAddr }: Deno.TlsConn): void {
 function cut(): void {
   const all = leftovers;
   leftovers = [];
-  cutConnections(all);
+  // Without FFI node:tls does it all, and closes what it is told to close. Asked now: the program may
+  // have given FFI up since.
+  if (mayUseFfi()) cutConnections(all);
 }
 
 function textOf({ hostname, port }: Deno.NetAddr): string {

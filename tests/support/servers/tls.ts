@@ -1,6 +1,7 @@
 /**
  * A server that answers HTTP over TLS with its process id on the service `http`, and sends back
- * lines over TLS on the service `echo`. `cert-file` and `key-file` are settings of its own.
+ * lines over TLS on the service `echo`. `cert-file`, `key-file` and `handshake-seconds` are settings of
+ * its own.
  *
  * @module
  */
@@ -31,6 +32,7 @@ Deno.exit(
       const tls = {
         certFile: defaultConfig.getStr("cert-file"),
         keyFile: defaultConfig.getStr("key-file"),
+        handshakeSeconds: Number(defaultConfig.getStr("handshake-seconds") || 10),
       };
       if (service === "http") {
         serveHttp(fd, fdType, () => new Response(`${Deno.pid}`), { tls });
