@@ -27,14 +27,14 @@ const encoder = new TextEncoder();
 
 /**
  * Lines for a terminal or a file: `IDENT[PID] TEXT`. Line breaks in the text stay, so that a stack
- * trace can be read.
+ * trace can be read, but a further line is indented: no text can look like a line of another one.
  *
  * @param source Who writes.
  * @returns The encoder.
  */
 export function outputLines({ ident, pid }: LogSource): LineEncoder {
   const head = ident === "" ? "" : `${ident}[${pid}] `;
-  return (text) => encoder.encode(`${head}${text}\n`);
+  return (text) => encoder.encode(`${head}${indented(text)}\n`);
 }
 
 /**
@@ -126,16 +126,69 @@ function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }
 
+/** Any control character but the tab, those beyond ASCII included, which terminals obey as well. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\0-\x08\n-\x1f\x7f-\x9f]/g;
+
 /**
  * One record is one line: a line break, with the white space around it, becomes one space, and any
  * other control character but the tab a space. (C sends them as they are, which lets a text that came
  * from outside forge lines and steer terminals; a NUL would end the record in C's service.)
  */
 function oneLine(text: string): string {
-  // deno-lint-ignore no-control-regex
-  if (!/[\0-\x08\n-\x1f\x7f]/.test(text)) return text;
-  // deno-lint-ignore no-control-regex
-  return text.trimEnd().replace(/\s*[\r\n]\s*/g, " ").replace(/[\0-\x08\n-\x1f\x7f]/g, " ");
+  if (text.search(CONTROLS) < 0) return text;
+  return text.trimEnd().replace(/\s*[\r\n]\s*/g, " ").replace(CONTROLS, " ");
+}
+
+/** The same, with line breaks that stay and an indentation of what follows them. */
+function indented(text: string): string {
+  if (text.search(CONTROLS) < 0) return text;
+  return text.split(/\r\n?|\n/).map((line, index) => {
+    const plain = line.replace(CONTROLS, " ");
+    return index === 0 || /^\s|^$/.test(plain) ? plain : `    ${plain}`;
+  }).join("\n");
+}
+
+const TAB = 0x09, NEWLINE = 0x0a, RETURN = 0x0d, SPACE = 0x20, DELETE = 0x7f;
+
+/** Made once, since a sender may send nothing else. */
+const ESCAPES = Array.from({ length: DELETE + 1 }, (_, byte) => {
+  if (byte === NEWLINE) return encoder.encode("\\n");
+  if (byte === RETURN) return encoder.encode("\\r");
+  return encoder.encode(`\\x${byte.toString(16).padStart(2, "0")}`);
+});
+const LONGEST_ESCAPE = 4;
+
+/**
+ * Makes one line of bytes whose encoding is not known: each control character of ASCII but the tab
+ * becomes an escape sequence, such as `\n` or `\x1b`. All other bytes stay, those of UTF-8 and
+ * of GBK among them, and so does a line break at the very end, which C programs send.
+ *
+ * @param bytes The bytes, borrowed.
+ * @returns The same bytes where nothing is to be escaped.
+ */
+export function escapeControls(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const end = bytes.at(-1) === NEWLINE ? bytes.length - 1 : bytes.length;
+  let at = 0;
+  while (at < end && !isControl(bytes[at])) at++;
+  if (at === end) return bytes;
+  const escaped = new Uint8Array(bytes.length * LONGEST_ESCAPE);
+  escaped.set(bytes.subarray(0, at));
+  let length = at;
+  for (; at < end; at++) {
+    const byte = bytes[at];
+    if (isControl(byte)) {
+      const sequence = ESCAPES[byte];
+      escaped.set(sequence, length);
+      length += sequence.length;
+    } else escaped[length++] = byte;
+  }
+  if (end < bytes.length) escaped[length++] = NEWLINE;
+  return escaped.subarray(0, length);
+}
+
+function isControl(byte: number): boolean {
+  return byte < SPACE && byte !== TAB || byte === DELETE;
 }
 
 function cutUtf8(bytes: Uint8Array<ArrayBuffer>, limit: number): Uint8Array<ArrayBuffer> {

@@ -11,6 +11,7 @@
 import type { Clock, Timer } from "../os/clock.ts";
 import {
   droppedText,
+  escapeControls,
   type LineEncoder,
   type LogSource,
   outputLines,
@@ -93,29 +94,30 @@ export class LogFiles {
   }
 
   /**
-   * Takes a record `IDENT,PID,TEXT`, which ends at a NUL as in C, and makes a line of it:
-   * `HH:MM:SS IDENT[PID] TEXT`.
+   * Takes a record `IDENT,PID,TEXT`, which ends at a NUL as in C, and makes one line of it:
+   * `HH:MM:SS IDENT[PID] TEXT`. Control characters are escaped, so that no sender can forge a line.
    *
    * @param record The bytes, which may be used again afterwards.
    * @returns False for a record of another form, which C passes over too.
    */
   append(record: Uint8Array<ArrayBuffer>): boolean {
     const nul = record.indexOf(0);
-    const end = nul < 0 ? record.length : nul;
-    const first = record.indexOf(COMMA);
-    const second = first < 0 ? -1 : record.indexOf(COMMA, first + 1);
-    if (second < 0 || second >= end) return false;
+    const line = escapeControls(nul < 0 ? record : record.subarray(0, nul));
+    const end = line.length;
+    const first = line.indexOf(COMMA);
+    const second = first < 0 ? -1 : line.indexOf(COMMA, first + 1);
+    if (second < 0) return false;
     const present = this.#present();
     const block = this.#blockFor(STAMP_BYTES + end + 2, present);
     if (block === undefined) return true;
     const { bytes } = block;
     const at = block.length + STAMP_BYTES;
     bytes.set(present.stamp, block.length);
-    bytes.set(record.subarray(0, second), at);
+    bytes.set(line.subarray(0, second), at);
     bytes[at + first] = LEFT;
     bytes[at + second] = RIGHT;
     bytes[at + second + 1] = SPACE;
-    bytes.set(record.subarray(second + 1, end), at + second + 2);
+    bytes.set(line.subarray(second + 1), at + second + 2);
     bytes[at + end + 1] = NEWLINE;
     block.length = at + end + 2;
     return true;

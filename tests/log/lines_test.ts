@@ -20,6 +20,14 @@ Deno.test("outputLines() writes ident and pid before the text, and keeps its lin
   assertEquals(text(outputLines(SOURCE)("one\n  two")), "imapd[77] one\n  two\n");
 });
 
+Deno.test("outputLines() lets no text look like a line of its own, nor steer a terminal", () => {
+  const forged = "one\nimapd[1] forged\r\nsmtpd[2] forged\rx\n\n\tindented\x1b[2J\x9b2J\0";
+  assertEquals(
+    text(outputLines(SOURCE)(forged)),
+    "imapd[77] one\n    imapd[1] forged\n    smtpd[2] forged\n    x\n\n\tindented [2J 2J \n",
+  );
+});
+
 Deno.test("outputLines() without an ident writes the bare text, as C does", () => {
   assertEquals(text(outputLines({ ident: "", pid: 77 })("one")), "one\n");
 });
@@ -38,7 +46,7 @@ const ONE_LINE: readonly (readonly [string, string])[] = [
   ["Error: x\r\n    at y\n\n    at z", "Error: x at y at z"],
   ["ends\n", "ends"],
   ["\nbegins", " begins"],
-  ["nul\0bell\x07escape\x1b[31mdel\x7f", "nul bell escape [31mdel "],
+  ["nul\0bell\x07escape\x1b[31mdel\x7fcsi\x9b31m", "nul bell escape [31mdel csi 31m"],
 ];
 
 for (const [from, to] of ONE_LINE) {

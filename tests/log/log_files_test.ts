@@ -71,8 +71,16 @@ const RECORDS: readonly (readonly [string, string])[] = [
   [",,", "08:59:58 [] \n"],
   ["a,1,", "08:59:58 a[1] \n"],
   ["a,1,ends at\0the nul", "08:59:58 a[1] ends at\n"],
-  ["a,1,two\nlines\n", "08:59:58 a[1] two\nlines\n\n"],
-  ["ä,1,ö", "08:59:58 ä[1] ö\n"],
+  ["a,1,ends with a line break\n", "08:59:58 a[1] ends with a line break\n\n"],
+  ["ä,1,ö\ttab", "08:59:58 ä[1] ö\ttab\n"],
+];
+
+const FORGED: readonly (readonly [string, string])[] = [
+  ["a,1,two\n09:00:00 b[2] lines\n", "08:59:58 a[1] two\\n09:00:00 b[2] lines\n\n"],
+  ["a\n09:00:00 b,1,x", "08:59:58 a\\n09:00:00 b[1] x\n"],
+  ["a,1\n,x", "08:59:58 a[1\\n] x\n"],
+  ["a,1,\r\x1b[2J\x08\x7f", "08:59:58 a[1] \\r\\x1b[2J\\x08\\x7f\n"],
+  ["a,1,\n\n", "08:59:58 a[1] \\n\n\n"],
 ];
 
 for (const [record, line] of RECORDS) {
@@ -83,6 +91,25 @@ for (const [record, line] of RECORDS) {
     assertEquals(Deno.readTextFileSync(fixture.dir.file("log.20261123.log")), line);
   });
 }
+
+for (const [record, line] of FORGED) {
+  Deno.test(`LogFiles.append() makes no more than one line of ${JSON.stringify(record)}`, async () => {
+    await using fixture = new Fixture();
+    fixture.append(record);
+    await fixture.files.close();
+    assertEquals(Deno.readTextFileSync(fixture.dir.file("log.20261123.log")), line);
+  });
+}
+
+Deno.test("LogFiles keeps a record of nothing but control characters within a block", async () => {
+  await using fixture = new Fixture();
+  const text = "\x01".repeat(10_000);
+  for (let i = 0; i < 100; i++) fixture.append(`a,1,${text}`);
+  await fixture.files.close();
+  const lines = Deno.readTextFileSync(fixture.dir.file("log.20261123.log")).split("\n");
+  assertEquals(lines.length, 101);
+  assert(lines.slice(0, -1).every((line) => line === `08:59:58 a[1] ${"\\x01".repeat(10_000)}`));
+});
 
 for (const record of ["", "no comma", "one,comma", "a\0,1,hidden", "a,\x001,hidden", "\0"]) {
   Deno.test(`LogFiles.append() passes over ${JSON.stringify(record)}, as C does`, async () => {
@@ -95,10 +122,13 @@ for (const record of ["", "no comma", "one,comma", "a\0,1,hidden", "a,\x001,hidd
 
 Deno.test("LogFiles writes the bytes of a record that isn't UTF-8 unchanged", async () => {
   await using fixture = new Fixture();
-  fixture.files.append(new Uint8Array([0x61, 0x2c, 0x31, 0x2c, 0xff, 0xc3, 0x28]));
+  // The last of them are those of a word in GBK, and all bytes that none of ASCII is among.
+  const high = Array.from({ length: 128 }, (_, index) => 128 + index);
+  const text = [0xff, 0xc3, 0x28, 0xd6, 0xd0, 0xce, 0xc4, ...high];
+  fixture.files.append(new Uint8Array([0x61, 0x2c, 0x31, 0x2c, ...text]));
   await fixture.files.close();
   const bytes = Deno.readFileSync(fixture.dir.file("log.20261123.log"));
-  assertEquals([...bytes.slice(-5)], [0x20, 0xff, 0xc3, 0x28, 0x0a]);
+  assertEquals([...bytes.slice("08:59:58 a[1]".length)], [0x20, ...text, 0x0a]);
 });
 
 Deno.test("LogFiles writes about a second after the first line, and sets no timer without lines", async () => {

@@ -355,12 +355,12 @@ export class Master {
   /**
    * Sends SIGHUP, and waits until the master refuses the new configuration.
    *
-   * @returns Why.
+   * @returns Why: a problem on each line, without the indentation that further lines have in the log.
    */
   async reloadRefused(): Promise<string> {
     const { refused, text } = await this.#askForReload();
     assert(refused !== undefined, text);
-    return refused;
+    return refused.replaceAll("\n    ", "\n");
   }
 
   /**
