@@ -13,16 +13,8 @@ import { type Received, receiveWithFds, sendWithFds } from "../os/fd_passing.ts"
 import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
 import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../os/poller.ts";
 import { shutdownSocket } from "../os/socket.ts";
-import {
-  decodeHeader,
-  decodeMessage,
-  DESCRIPTORS_FRAME,
-  encodeFrame,
-  type Header,
-  HEADER_BYTES,
-  type Message,
-  ProtocolError,
-} from "./protocol.ts";
+import { type Delivery, FrameReader } from "./frame_reader.ts";
+import { encodeFrame, type Message, ProtocolError, type Sender } from "./protocol.ts";
 
 /** What a channel tells its owner, always from the event loop, never from within a call. */
 export interface ChannelHandlers {
@@ -34,7 +26,8 @@ export interface ChannelHandlers {
    */
   onMessage(message: Message, fds: number[]): void;
   /**
-   * A message of a type that this version does not know was ignored.
+   * A message of a type that this version does not know was ignored, for the first time: of later ones
+   * nothing is told, so that a peer can't fill a log with them.
    *
    * @param typeNumber The type in its header.
    */
@@ -55,12 +48,14 @@ interface Pending {
   fds: number[];
 }
 
-/** A frame that was received whole. */
-interface Delivery {
-  readonly typeNumber: number;
-  /** Undefined for an unknown type. */
-  readonly message: Message | undefined;
-  readonly fds: number[];
+/** What a channel is made of. */
+export interface ChannelOptions {
+  /** A connected unix stream socket, which the channel takes ownership of. */
+  readonly fd: number;
+  /** Watches it, and takes what a handler throws. */
+  readonly poller: Poller;
+  /** Who is at the other end: nothing beyond its bounds is kept. */
+  readonly sender: Sender;
 }
 
 /** Received bytes land here first; one for all channels, since reads are synchronous. */
@@ -75,21 +70,20 @@ export class Channel {
   readonly #unsent: Pending[] = [];
   /** Why nothing more can be sent; told once all that came has been delivered. */
   #sendError: Error | undefined;
-  #received = new Uint8Array();
-  #receivedFds: number[] = [];
-  /** Descriptors of frames that belong to the next message. */
-  #ahead: number[] = [];
+  readonly #reader: FrameReader;
+  readonly #takesFds: boolean;
 
   /**
-   * @param fd A connected unix stream socket, which the channel takes ownership of.
-   * @param poller Watches it, and takes what a handler throws.
+   * @param options What it is made of.
    * @param handlers Told of what comes.
-   * @throws {SysError} When `fd` can't be watched; it is then still the caller's.
+   * @throws {SysError} When the socket can't be watched; it is then still the caller's.
    */
-  constructor(fd: number, poller: Poller, handlers: ChannelHandlers) {
+  constructor({ fd, poller, sender }: ChannelOptions, handlers: ChannelHandlers) {
     this.#fd = fd;
     this.#poller = poller;
     this.#handlers = handlers;
+    this.#reader = new FrameReader(sender);
+    this.#takesFds = sender.descriptors > 0;
     this.#watch = poller.watch(fd, EPOLLIN, (events) => this.#onEvents(events));
   }
 
@@ -130,10 +124,7 @@ export class Channel {
     closeFd(this.#fd);
     this.#fd = -1;
     this.#dropUnsent();
-    this.#receivedFds.forEach(closeFd);
-    this.#ahead.forEach(closeFd);
-    this.#receivedFds = [];
-    this.#ahead = [];
+    this.#reader.takeFds().forEach(closeFd);
   }
 
   #enqueue(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): void {
@@ -188,79 +179,45 @@ export class Channel {
   #receive(): void {
     let received: Received | undefined;
     try {
-      received = receiveWithFds(this.#fd, ROOM);
+      received = receiveWithFds(this.#fd, ROOM, { takesFds: this.#takesFds });
     } catch (error) {
       // A reset only says that the other end went without reading all.
       return isPeerGone(error) ? this.#endOfFile() : this.#fail(error as Error);
     }
     if (received === undefined) return;
     if (received.length === 0) return this.#endOfFile();
-    this.#receivedFds.push(...received.fds);
-    this.#received = concat(this.#received, ROOM.subarray(0, received.length));
+    this.#reader.push(ROOM.subarray(0, received.length), received.fds);
     let more = true;
     // A handler may close the channel.
     while (more && this.isOpen) more = this.#deliverNext();
   }
 
   #endOfFile(): void {
-    const cut = this.#received.length > 0 || this.#ahead.length > 0;
     const problem = "Cannot read a message: end of file in the middle of it";
-    this.#fail(this.#sendError ?? (cut ? new ProtocolError(problem) : undefined));
+    this.#fail(this.#sendError ?? (this.#reader.isCut ? new ProtocolError(problem) : undefined));
   }
 
   /** Delivers the next message, and says whether there was a whole one. */
   #deliverNext(): boolean {
     let delivery: Delivery | undefined;
     try {
-      delivery = this.#takeMessage();
+      delivery = this.#reader.next();
     } catch (error) {
       this.#fail(error as Error);
     }
     if (delivery === undefined) return false;
-    const { typeNumber, message, fds } = delivery;
+    const { message, unknown, fds } = delivery;
     try {
       if (message !== undefined) this.#handlers.onMessage(message, fds);
       else {
         fds.forEach(closeFd);
-        this.#handlers.onUnknown(typeNumber);
+        if (unknown !== undefined) this.#handlers.onUnknown(unknown);
       }
     } catch (error) {
       // Not an error of the channel: what comes next is delivered all the same.
       this.#poller.onError(error);
     }
     return true;
-  }
-
-  /** Takes the frames up to the next message out of what has been received. */
-  #takeMessage(): Delivery | undefined {
-    while (this.#received.length >= HEADER_BYTES) {
-      const header = decodeHeader(this.#received);
-      const end = HEADER_BYTES + header.payloadLength;
-      if (this.#received.length < end) return undefined;
-      this.#takeFds(header);
-      const payload = this.#received.subarray(HEADER_BYTES, end);
-      this.#received = this.#received.subarray(end);
-      if (header.typeNumber === DESCRIPTORS_FRAME) continue;
-      const message = decodeMessage(header.typeNumber, payload);
-      const fds = this.#ahead;
-      this.#ahead = [];
-      return { typeNumber: header.typeNumber, message, fds };
-    }
-    // Descriptors come with the first byte of their frame, so these would go to a wrong one.
-    if (this.#received.length === 0 && this.#receivedFds.length > 0) {
-      throw new ProtocolError(
-        `Cannot read a frame: ${this.#receivedFds.length} descriptors more came than it names`,
-      );
-    }
-  }
-
-  #takeFds({ fdCount }: Header): void {
-    if (this.#receivedFds.length < fdCount) {
-      throw new ProtocolError(
-        `Cannot read a frame: ${this.#receivedFds.length} descriptors came, expected ${fdCount}`,
-      );
-    }
-    this.#ahead.push(...this.#receivedFds.splice(0, fdCount));
   }
 
   #fail(error?: Error): void {
@@ -272,14 +229,4 @@ export class Channel {
 /** Whether that is how sendmsg(2) and recvmsg(2) say that the other end has closed. */
 function isPeerGone(error: unknown): boolean {
   return error instanceof SysError && (error.code === "EPIPE" || error.code === "ECONNRESET");
-}
-
-function concat(
-  first: Uint8Array<ArrayBuffer>,
-  second: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
 }

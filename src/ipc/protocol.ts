@@ -8,6 +8,7 @@
  * @module
  */
 import type { GrantedSettings } from "../config/effective.ts";
+import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
 import type { FdType } from "../os/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
@@ -17,9 +18,6 @@ export const PROTOCOL_VERSION = 1;
 
 /** Bytes before the payload: magic (2), version, type, payload length (4), descriptors (2), 0 (2). */
 export const HEADER_BYTES = 12;
-
-/** A frame longer than this is taken for garbage. */
-export const MAX_PAYLOAD_BYTES: number = 1 << 20;
 
 const MAGIC = 0x5a43; // "ZC"
 
@@ -165,6 +163,55 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   ...UPGRADE_TYPE_NUMBERS,
 };
 
+/** The most bytes that the payload of a message has, for whoever sends it. */
+export const MAX_PAYLOAD_BYTES = {
+  /** Of a message that names listeners or settings. */
+  start: 1 << 20,
+  standby: 1 << 20,
+  softstop: 1 << 20,
+  // Those of all services.
+  inherit: 1 << 24,
+  taken: 1 << 24,
+} as const satisfies Partial<Record<Message["type"], number>>;
+
+/** The same for all others, which have a few numbers. */
+export const MAX_SMALL_PAYLOAD_BYTES = 1 << 10;
+
+/** The bounds of the one who sends: nothing beyond them is kept. */
+export interface Sender {
+  /** The numbers of its message types. All others are unknown, as those of a later version are. */
+  readonly types: { readonly first: number; readonly last: number };
+  /** The most bytes of a payload of unknown type. */
+  readonly unknownBytes: number;
+  /** The most descriptors that come with one message; with 0 the first one ends the connection. */
+  readonly descriptors: number;
+  /** What is expected where there can be none, for the error. */
+  readonly insteadOfDescriptors?: string;
+}
+
+/** More listeners than this nobody has: a process has as many ports. */
+const MAX_DESCRIPTORS = 65_536;
+
+/** A master, for its servers. */
+export const MASTER: Sender = {
+  types: { first: 1, last: 64 },
+  unknownBytes: 1 << 20,
+  descriptors: MAX_DESCRIPTORS,
+};
+
+/** A server, for its master. */
+export const SERVER: Sender = {
+  types: { first: 65, last: 128 },
+  unknownBytes: MAX_SMALL_PAYLOAD_BYTES,
+  descriptors: 0,
+};
+
+/** A master, for the one that is to take its place. */
+export const OLD_MASTER: Sender = { ...MASTER, types: { first: 129, last: 192 } };
+
+/** A master that is to take another one's place, for that one. */
+export const NEW_MASTER: Sender = { ...SERVER, types: { first: 193, last: 255 } };
+
 const TYPE_NAMES: ReadonlyMap<number, Message["type"]> = new Map(
   Object.entries(TYPE_NUMBERS).map(([name, number]) => [number, name as Message["type"]]),
 );
@@ -189,9 +236,10 @@ export function encodeFrame(
   const payload = message === undefined
     ? new Uint8Array()
     : new TextEncoder().encode(JSON.stringify(message));
-  if (payload.length > MAX_PAYLOAD_BYTES) {
+  const most = maxPayloadBytes(message?.type);
+  if (payload.length > most) {
     throw new ProtocolError(
-      `Cannot send a "${message?.type}" message: ${payload.length} bytes, expected at most ${MAX_PAYLOAD_BYTES}`,
+      `Cannot send a "${message?.type}" message: ${payload.length} bytes, expected at most ${most}`,
     );
   }
   const frame = new Uint8Array(HEADER_BYTES + payload.length);
@@ -205,6 +253,19 @@ export function encodeFrame(
   return frame;
 }
 
+function maxPayloadBytes(type: Message["type"] | undefined): number {
+  const bytes: Readonly<Partial<Record<Message["type"], number>>> = MAX_PAYLOAD_BYTES;
+  return type === undefined ? 0 : bytes[type] ?? MAX_SMALL_PAYLOAD_BYTES;
+}
+
+/** The name of a type, if it is one of the sender's that this version knows. */
+function typeOf(
+  typeNumber: number,
+  { types: { first, last } }: Sender,
+): Message["type"] | undefined {
+  return typeNumber >= first && typeNumber <= last ? TYPE_NAMES.get(typeNumber) : undefined;
+}
+
 /** A frame's header. */
 export interface Header {
   readonly typeNumber: number;
@@ -216,10 +277,12 @@ export interface Header {
  * Reads a frame's header.
  *
  * @param bytes Bytes that begin with a whole header.
+ * @param sender Who has sent it.
  * @returns The header.
- * @throws {ProtocolError} When they don't begin with a header of this version.
+ * @throws {ProtocolError} When they don't begin with a header of this version, or it announces more
+ * than its sender may send.
  */
-export function decodeHeader(bytes: Uint8Array<ArrayBuffer>): Header {
+export function decodeHeader(bytes: Uint8Array<ArrayBuffer>, sender: Sender): Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
   const magic = view.getUint16(0), version = view.getUint8(2);
   if (magic !== MAGIC || version !== PROTOCOL_VERSION) {
@@ -229,13 +292,21 @@ export function decodeHeader(bytes: Uint8Array<ArrayBuffer>): Header {
       } version ${PROTOCOL_VERSION}`,
     );
   }
-  const payloadLength = view.getUint32(4);
-  if (payloadLength > MAX_PAYLOAD_BYTES) {
-    throw new ProtocolError(
-      `Cannot read a frame: ${payloadLength} bytes, expected at most ${MAX_PAYLOAD_BYTES}`,
-    );
+  const typeNumber = view.getUint8(3);
+  const payloadLength = view.getUint32(4), fdCount = view.getUint16(8);
+  const type = typeOf(typeNumber, sender);
+  const isKnown = type !== undefined || typeNumber === DESCRIPTORS_FRAME;
+  const mostBytes = isKnown ? maxPayloadBytes(type) : sender.unknownBytes;
+  const mostFds = Math.min(MAX_FDS_PER_MESSAGE, sender.descriptors);
+  const cannotRead = `Cannot read a frame of type ${typeNumber}`;
+  if (payloadLength > mostBytes) {
+    throw new ProtocolError(`${cannotRead}: ${payloadLength} bytes, expected at most ${mostBytes}`);
   }
-  return { typeNumber: view.getUint8(3), payloadLength, fdCount: view.getUint16(8) };
+  if (fdCount > mostFds) {
+    const expected = sender.insteadOfDescriptors ?? `at most ${mostFds}`;
+    throw new ProtocolError(`${cannotRead}: ${fdCount} descriptors, expected ${expected}`);
+  }
+  return { typeNumber, payloadLength, fdCount };
 }
 
 /**
@@ -243,14 +314,16 @@ export function decodeHeader(bytes: Uint8Array<ArrayBuffer>): Header {
  *
  * @param typeNumber The type in the header.
  * @param payload The payload's bytes.
- * @returns The message, or undefined for a type that this version does not know.
+ * @param sender Who has sent it.
+ * @returns The message, or undefined for a type that this version does not know of the sender.
  * @throws {ProtocolError} When the payload does not fit the type.
  */
 export function decodeMessage(
   typeNumber: number,
   payload: Uint8Array<ArrayBuffer>,
+  sender: Sender,
 ): Message | undefined {
-  const type = TYPE_NAMES.get(typeNumber);
+  const type = typeOf(typeNumber, sender);
   if (type === undefined) return undefined;
   const fields = parsePayload(type, payload);
   const problem = problemIn(type, fields);

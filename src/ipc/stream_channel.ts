@@ -7,21 +7,22 @@
  */
 import { Socket } from "node:net";
 import type { ChannelHandlers } from "./channel.ts";
-import {
-  decodeHeader,
-  decodeMessage,
-  DESCRIPTORS_FRAME,
-  encodeFrame,
-  HEADER_BYTES,
-  type Message,
-  ProtocolError,
-} from "./protocol.ts";
+import { FrameReader } from "./frame_reader.ts";
+import { encodeFrame, MASTER, type Message, ProtocolError, type Sender } from "./protocol.ts";
+
+/** A master that can pass no descriptors. */
+const MASTER_BY_INHERITANCE: Sender = {
+  ...MASTER,
+  descriptors: 0,
+  insteadOfDescriptors: "to inherit them (server-protocol = inherit), since a server without " +
+    "--allow-ffi receives none",
+};
 
 /** A connected control socket over which no descriptors come. */
 export class StreamChannel {
   readonly #socket: Socket;
   readonly #handlers: ChannelHandlers;
-  #received = new Uint8Array();
+  readonly #reader = new FrameReader(MASTER_BY_INHERITANCE);
   #open = true;
 
   /**
@@ -31,7 +32,7 @@ export class StreamChannel {
   constructor(fd: number, handlers: ChannelHandlers) {
     this.#handlers = handlers;
     this.#socket = new Socket({ fd, readable: true, writable: true });
-    this.#socket.on("data", (data: Uint8Array) => this.#receive(data));
+    this.#socket.on("data", (data: Uint8Array<ArrayBuffer>) => this.#receive(data));
     this.#socket.on("end", () => this.#endOfFile());
     // A reset, or a write to one that is gone: what it has said before is read, and so is its end.
     this.#socket.on("error", () => this.#endOfFile());
@@ -53,11 +54,8 @@ export class StreamChannel {
     this.#socket.destroySoon();
   }
 
-  #receive(data: Uint8Array): void {
-    const whole = new Uint8Array(this.#received.length + data.length);
-    whole.set(this.#received);
-    whole.set(data, this.#received.length);
-    this.#received = whole;
+  #receive(data: Uint8Array<ArrayBuffer>): void {
+    this.#reader.push(data);
     try {
       // A handler may close the channel.
       while (this.#open && this.#deliverNext());
@@ -69,26 +67,17 @@ export class StreamChannel {
 
   /** Delivers the next message, and says whether there was a whole one. */
   #deliverNext(): boolean {
-    if (this.#received.length < HEADER_BYTES) return false;
-    const { typeNumber, payloadLength, fdCount } = decodeHeader(this.#received);
-    const end = HEADER_BYTES + payloadLength;
-    if (this.#received.length < end) return false;
-    if (fdCount > 0 || typeNumber === DESCRIPTORS_FRAME) {
-      throw new ProtocolError(
-        `Cannot receive ${fdCount} descriptors: they come by SCM_RIGHTS, which needs --allow-ffi, ` +
-          `expected to inherit them (server-protocol = inherit)`,
-      );
-    }
-    const message = decodeMessage(typeNumber, this.#received.subarray(HEADER_BYTES, end));
-    this.#received = this.#received.subarray(end);
-    if (message === undefined) this.#handlers.onUnknown(typeNumber);
-    else this.#handlers.onMessage(message, []);
+    const delivery = this.#reader.next();
+    if (delivery === undefined) return false;
+    const { message, unknown } = delivery;
+    if (message !== undefined) this.#handlers.onMessage(message, []);
+    else if (unknown !== undefined) this.#handlers.onUnknown(unknown);
     return true;
   }
 
   #endOfFile(): void {
     const problem = "Cannot read a message: end of file in the middle of it";
-    this.#fail(this.#received.length > 0 ? new ProtocolError(problem) : undefined);
+    this.#fail(this.#reader.isCut ? new ProtocolError(problem) : undefined);
   }
 
   #fail(error?: Error): void {

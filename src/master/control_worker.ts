@@ -8,7 +8,7 @@
 import type { GrantedSettings } from "../config/effective.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import { Channel } from "../ipc/channel.ts";
-import type { Message } from "../ipc/protocol.ts";
+import { type Message, SERVER } from "../ipc/protocol.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { socketPair } from "../os/socket.ts";
 import type { ChildProcess, ExitStatus, KillSignal } from "../os/child_process.ts";
@@ -131,16 +131,19 @@ class ControlWorker implements RunningWorker {
   #connect(fd: number, { poller, log }: ControlWorkerOptions): Channel {
     const { generation, service } = this.#request;
     const who = `${service.id}: process ${this.pid}`;
-    return new Channel(fd, poller, {
-      onMessage: (message, fds) => {
-        // Servers send none; what one sends all the same must not stay open here.
-        fds.forEach(closeFd);
-        if (!isFrom(message, { pid: this.pid, generation })) {
-          return log(`${who}: dropped a "${message.type}" message that is not its own`);
-        }
-        tell(this.#listener, message);
+    let hasToldForeign = false;
+    return new Channel({ fd, poller, sender: SERVER }, {
+      onMessage: (message) => {
+        if (isFrom(message, { pid: this.pid, generation })) return tell(this.#listener, message);
+        // Else it could fill the log.
+        if (hasToldForeign) return;
+        hasToldForeign = true;
+        log(
+          `${who}: dropped a "${message.type}" message that is not its own; further ones are not told`,
+        );
       },
-      onUnknown: (type) => log(`${who}: ignored a message of the unknown type ${type}`),
+      onUnknown: (type) =>
+        log(`${who}: ignored a message of the unknown type ${type}; further ones are not told`),
       onClose: (error) => this.#onClose(error),
     });
   }

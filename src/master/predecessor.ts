@@ -4,7 +4,7 @@
  * @module
  */
 import { Channel } from "../ipc/channel.ts";
-import { type Message, ProtocolError } from "../ipc/protocol.ts";
+import { type Message, OLD_MASTER, ProtocolError } from "../ipc/protocol.ts";
 import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import type { InheritedListener, InheritMessage } from "../ipc/upgrade_messages.ts";
 import { systemClock } from "../os/clock.ts";
@@ -60,9 +60,10 @@ export class Predecessor {
     this.#handlers = handlers;
     // It may end before anybody waits for it.
     this.#inherited.promise.catch(() => {});
-    this.#channel = new Channel(fd, poller, {
+    this.#channel = new Channel({ fd, poller, sender: OLD_MASTER }, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
-      onUnknown: (type) => handlers.log(`ignored a message of the unknown type ${type}`),
+      onUnknown: (type) =>
+        handlers.log(`ignored a message of the unknown type ${type}; further ones are not told`),
       onClose: (error) => this.#onClose(error),
     });
   }
@@ -159,7 +160,6 @@ export class Predecessor {
     fds.forEach(closeFd);
     if (message.type === "reload") this.#handlers.onReload();
     else if (message.type === "takeover") this.#takeover.resolve();
-    else this.#handlers.log(`ignored a "${message.type}" message: not one of an old master`);
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {

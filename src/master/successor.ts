@@ -5,7 +5,7 @@
  * @module
  */
 import { Channel } from "../ipc/channel.ts";
-import type { Message } from "../ipc/protocol.ts";
+import { type Message, NEW_MASTER } from "../ipc/protocol.ts";
 import { type ChildProcess, describeExit, type ExitStatus } from "../os/child_process.ts";
 import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
@@ -69,12 +69,10 @@ export class Successor {
     try {
       const { cwd, env } = options;
       child = spawner.spawn({ argv: options.command(theirs), inherit: [theirs], cwd, env });
-      this.#channel = new Channel(ours, poller, {
-        onMessage: (message, fds) => {
-          fds.forEach(closeFd);
-          this.#onMessage(message);
-        },
-        onUnknown: (type) => options.log(`ignored a message of the unknown type ${type}`),
+      this.#channel = new Channel({ fd: ours, poller, sender: NEW_MASTER }, {
+        onMessage: (message) => this.#onMessage(message),
+        onUnknown: (type) =>
+          options.log(`ignored a message of the unknown type ${type}; further ones are not told`),
         // A clean end of file comes with its end, which tells more.
         onClose: (error) => error && this.#fail(error.message),
       });
@@ -177,8 +175,6 @@ export class Successor {
         return this.#options.onStop(message.timeoutMs);
       case "bound":
         return this.#options.onBound(message.generations);
-      default:
-        this.#options.log(`ignored a "${message.type}" message: not one of a new master`);
     }
   }
 

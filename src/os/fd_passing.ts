@@ -56,25 +56,30 @@ export interface Received {
  *
  * @param socket A connected unix stream socket.
  * @param room Where the bytes go.
+ * @param options `takesFds`: false where none may come; the kernel makes none then. Default true.
  * @returns What came, or undefined when nothing is there yet.
- * @throws {RangeError} When the kernel cut the descriptors short (MSG_CTRUNC), as it does at the
- * limit of open files; those that did arrive are closed.
+ * @throws {RangeError} When descriptors came and none may; or when the kernel cut them short
+ * (MSG_CTRUNC), as it does at the limit of open files. Those that did arrive are closed.
  * @throws {SysError} When the socket is broken.
  */
 export function receiveWithFds(
   socket: number,
   room: Uint8Array<ArrayBuffer>,
+  { takesFds = true }: { readonly takesFds?: boolean } = {},
 ): Received | undefined {
   const msg = message();
-  msg.prepare(room);
+  msg.prepare(room, takesFds ? undefined : []);
   const length = unwrapOrBlock(
     { syscall: "recvmsg", subject: socket },
     () => libc().recvmsg(socket, msg.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC),
   );
   if (length === undefined) return undefined;
-  const fds = msg.receivedFds();
+  const fds = takesFds ? msg.receivedFds() : [];
   if (msg.flags & MSG_CTRUNC) {
     fds.forEach(closeFd);
+    if (!takesFds) {
+      throw new RangeError("Cannot receive a message: descriptors came with it, expected none");
+    }
     throw new RangeError(
       `Cannot receive descriptors: the set was cut short after ${fds.length}, expected all of it (is the limit of open files reached?)`,
     );

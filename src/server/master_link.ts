@@ -6,6 +6,7 @@
 import { Channel, type ChannelHandlers } from "../ipc/channel.ts";
 import {
   type LimitsMessage,
+  MASTER,
   type Message,
   ProtocolError,
   type StandbyMessage,
@@ -91,7 +92,10 @@ export class MasterLink {
     for (const { promise } of [this.#settings, this.#started]) promise.catch(() => {});
     this.#channel = open(fd, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
-      onUnknown: (type) => zinfo(`ignored a message of the unknown type ${type} from the master`),
+      onUnknown: (type) =>
+        zinfo(
+          `ignored a message of the unknown type ${type} from the master; further ones are not told`,
+        ),
       onClose: (error) => this.#onClose(error),
     });
   }
@@ -231,5 +235,5 @@ export class MasterLink {
 function openChannel(fd: number, handlers: ChannelHandlers): Channel {
   setCloseOnExec(fd, true);
   requireTrustedPeer(fd);
-  return new Channel(fd, serverPoller, handlers);
+  return new Channel({ fd, poller: serverPoller, sender: MASTER }, handlers);
 }

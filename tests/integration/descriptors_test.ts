@@ -3,6 +3,7 @@ import { greeted } from "../support/client.ts";
 import { type Master, MODES, pidIn, Site } from "../support/master.ts";
 import { descriptorsOf, listenerInode, type ProcessInfo } from "../support/proc.ts";
 import { flagsOf } from "../support/descriptors.ts";
+import { python } from "../support/hostile.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How much is done before the descriptors are counted; more for a longer run. */
@@ -13,13 +14,6 @@ const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 50);
 const CROWD = 20;
 
 const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
-
-/** The interpreter itself: what leads to it may be a script that opens files of its own. */
-async function python(): Promise<string> {
-  const args = ["-c", "import sys; print(sys.executable)"];
-  const { stdout } = await new Deno.Command("python3", { args }).output();
-  return new TextDecoder().decode(stdout).trim();
-}
 
 /** A service that lists its descriptors at its start. */
 async function listing(site: Site, settings: Record<string, string | number> = {}) {

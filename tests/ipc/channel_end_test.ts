@@ -33,7 +33,7 @@ const changed = (offset: number, byte: number): Uint8Array<ArrayBuffer> => {
 const BROKEN: Readonly<Record<string, readonly [frame: Uint8Array<ArrayBuffer>, error: string]>> = {
   "another magic": [changed(0, 0), "magic 0x43 version 1"],
   "another version": [changed(2, 2), "version 2"],
-  "too long a payload": [changed(4, 1), "bytes, expected at most 1048576"],
+  "too long a payload": [changed(4, 1), "bytes, expected at most 1024"],
   "a payload that is no JSON": [changed(12, 0), 'Cannot read a "draining" message: not JSON'],
   "a payload of another type": [changed(3, 1), "services is missing"],
   "fewer descriptors than it names": [frameOf(numbered(1), 3), "2 descriptors came, expected 3"],

@@ -6,7 +6,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { Channel, type ChannelHandlers } from "../../src/ipc/channel.ts";
-import { encodeFrame, type Message } from "../../src/ipc/protocol.ts";
+import { encodeFrame, type Message, type Sender } from "../../src/ipc/protocol.ts";
 import { closeFd } from "../../src/os/descriptor.ts";
 import { receiveWithFds, sendWithFds } from "../../src/os/fd_passing.ts";
 import { Poller } from "../../src/os/poller.ts";
@@ -16,6 +16,13 @@ import { eventually } from "../support/wait.ts";
 
 /** A descriptor to pass: one that is open anyway. Not that of a socket which the test closes. */
 export const ANY_FD = 0;
+
+/** One who may send everything, for tests of what concerns all senders. */
+export const ANYBODY: Sender = {
+  types: { first: 1, last: 255 },
+  unknownBytes: 1 << 20,
+  descriptors: 65_536,
+};
 
 /** What a channel told, in order. */
 export type Told =
@@ -34,9 +41,12 @@ export class Recorder implements ChannelHandlers {
   /** Called after each is noted, with its place in {@linkcode told}. */
   onTold: (index: number) => void = () => {};
 
-  /** @param fd The socket, owned by the channel from now on. */
-  constructor(fd: number) {
-    this.channel = new Channel(fd, this.poller, this);
+  /**
+   * @param fd The socket, owned by the channel from now on.
+   * @param sender Who is at the other end.
+   */
+  constructor(fd: number, sender = ANYBODY) {
+    this.channel = new Channel({ fd, poller: this.poller, sender }, this);
   }
 
   onMessage(message: Message, fds: number[]): void {
@@ -86,9 +96,10 @@ export class Connection {
   /** The other end, owned by this; -1 once it is closed. */
   peer: number;
 
-  constructor() {
+  /** @param sender Who is at that end. */
+  constructor(sender = ANYBODY) {
     const [ours, theirs] = socketPair();
-    this.recorder = new Recorder(ours);
+    this.recorder = new Recorder(ours, sender);
     this.peer = theirs;
   }
 

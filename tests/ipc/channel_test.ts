@@ -10,7 +10,15 @@ import { flagsOf, leavesNothingOpen, openFile, targetOf } from "../support/descr
 import { TempDir } from "../support/temp.ts";
 import { turn } from "../support/polling.ts";
 import { eventually } from "../support/wait.ts";
-import { ANY_FD, Connection, frameOf, join, numbered, Recorder } from "./channel_support.ts";
+import {
+  ANY_FD,
+  ANYBODY,
+  Connection,
+  frameOf,
+  join,
+  numbered,
+  Recorder,
+} from "./channel_support.ts";
 
 function connectTwo(): [Recorder, Recorder] {
   const [one, two] = socketPair();
@@ -304,8 +312,9 @@ Deno.test("new Channel() leaves a descriptor that can't be watched to its owner"
   await leavesNothingOpen(() => {
     const file = openFile(temp.file("file"));
     const { poller } = new Recorder(socketPairEnd());
+    const options = { fd: file, poller, sender: ANYBODY };
     const handlers = { onMessage() {}, onUnknown() {}, onClose() {} };
-    const error = assertThrows(() => new Channel(file, poller, handlers), SysError);
+    const error = assertThrows(() => new Channel(options, handlers), SysError);
     assertEquals(error.code, "EPERM");
     assertEquals(targetOf(file), temp.file("file"));
     closeFd(file);

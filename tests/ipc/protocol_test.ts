@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import {
   decodeHeader,
-  decodeMessage,
+  decodeMessage as decodeMessageOf,
   DESCRIPTORS_FRAME,
   encodeFrame,
   HEADER_BYTES,
-  MAX_PAYLOAD_BYTES,
   type Message,
   ProtocolError,
 } from "../../src/ipc/protocol.ts";
+import { ANYBODY } from "./channel_support.ts";
 import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
@@ -69,6 +69,11 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [DETACH, { type: "detach", pid: 1, generation: Number.MAX_SAFE_INTEGER }],
 ];
 
+const MIB = 1 << 20;
+
+const decodeMessage = (typeNumber: number, payload: Uint8Array<ArrayBuffer>) =>
+  decodeMessageOf(typeNumber, payload, ANYBODY);
+
 function payloadOf(frame: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return frame.subarray(HEADER_BYTES);
 }
@@ -80,7 +85,7 @@ function json(value: unknown): Uint8Array<ArrayBuffer> {
 Deno.test("decodeMessage() reads back what encodeFrame() made of each message", () => {
   for (const [typeNumber, message] of MESSAGES) {
     const frame = encodeFrame(message, 2);
-    const header = decodeHeader(frame);
+    const header = decodeHeader(frame, ANYBODY);
     assertEquals(header, { typeNumber, payloadLength: frame.length - HEADER_BYTES, fdCount: 2 });
     assertEquals(decodeMessage(typeNumber, payloadOf(frame)), message);
   }
@@ -101,7 +106,7 @@ Deno.test("encodeFrame() has the layout that docs/protocol.md tells", () => {
 Deno.test("encodeFrame() makes a frame of descriptors alone", () => {
   const frame = encodeFrame(undefined, 253);
   assertEquals(frame.length, HEADER_BYTES);
-  assertEquals(decodeHeader(frame), {
+  assertEquals(decodeHeader(frame, ANYBODY), {
     typeNumber: DESCRIPTORS_FRAME,
     payloadLength: 0,
     fdCount: 253,
@@ -116,11 +121,11 @@ Deno.test("encodeFrame() takes a payload of 1 MiB and refuses a longer one", () 
     services: [{ name: "x".repeat(bytes), type: "inet", address: "" }],
   });
   const overhead = encodeFrame(message(0), 0).length - HEADER_BYTES;
-  const frame = encodeFrame(message(MAX_PAYLOAD_BYTES - overhead), 1);
-  assertEquals(decodeHeader(frame).payloadLength, MAX_PAYLOAD_BYTES);
+  const frame = encodeFrame(message(MIB - overhead), 1);
+  assertEquals(decodeHeader(frame, ANYBODY).payloadLength, MIB);
   assert(decodeMessage(START, payloadOf(frame)) !== undefined);
   assertThrows(
-    () => encodeFrame(message(MAX_PAYLOAD_BYTES - overhead + 1), 1),
+    () => encodeFrame(message(MIB - overhead + 1), 1),
     ProtocolError,
     'Cannot send a "start" message: 1048577 bytes, expected at most 1048576',
   );
@@ -130,14 +135,14 @@ Deno.test("decodeHeader() reads a header anywhere in its buffer", () => {
   const frame = encodeFrame({ type: "softstop" }, 7);
   const around = new Uint8Array(frame.length + 20);
   around.set(frame, 13);
-  assertEquals(decodeHeader(around.subarray(13)), decodeHeader(frame));
+  assertEquals(decodeHeader(around.subarray(13), ANYBODY), decodeHeader(frame, ANYBODY));
 });
 
 Deno.test("decodeHeader() refuses another magic, another version and a length without sense", () => {
   const changed = (offset: number, byte: number) => {
     const frame = encodeFrame({ type: "softstop" }, 0);
     frame[offset] = byte;
-    return () => decodeHeader(frame);
+    return () => decodeHeader(frame, ANYBODY);
   };
   assertThrows(
     changed(0, 0x47),
@@ -150,7 +155,7 @@ Deno.test("decodeHeader() refuses another magic, another version and a length wi
   assertThrows(
     changed(5, 0x11),
     ProtocolError,
-    "Cannot read a frame: 1114131 bytes, expected at most 1048576",
+    "Cannot read a frame of type 2: 1114131 bytes, expected at most 1048576",
   );
   assertThrows(changed(4, 0xff), ProtocolError, "4278190099 bytes");
 });
@@ -313,7 +318,7 @@ Deno.test("decodeMessage() keeps its errors short, whatever was sent", () => {
   const deep = `{"pid":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
   for (const text of [deep, `{"pid":"${"x".repeat(900_000)}"}`, `"${"x".repeat(900_000)}"`]) {
     const payload = new TextEncoder().encode(text);
-    assert(payload.length <= MAX_PAYLOAD_BYTES);
+    assert(payload.length <= MIB);
     const { message } = assertThrows(() => decodeMessage(READY, payload), ProtocolError);
     assert(message.length < 200, `${message.length} characters`);
   }
@@ -370,7 +375,7 @@ Deno.test(`decodeHeader() and decodeMessage() throw nothing but ProtocolError ($
   for (let round = 0; round < FUZZ_COUNT; round++) {
     const frame = randomFrame(random);
     try {
-      const { typeNumber, payloadLength } = decodeHeader(frame);
+      const { typeNumber, payloadLength } = decodeHeader(frame, ANYBODY);
       const message = decodeMessage(typeNumber, payloadOf(frame).subarray(0, payloadLength));
       if (message === undefined) continue;
       accepted++;

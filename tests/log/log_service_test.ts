@@ -5,6 +5,7 @@ import { LogService } from "../../src/log/log_service.ts";
 import { DatagramSender } from "../../src/os/datagram.ts";
 import { openDescriptors } from "../../src/os/descriptor.ts";
 import { SysError } from "../../src/os/errors.ts";
+import { sendWithFds } from "../../src/os/fd_passing.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction, TestProcess } from "../support/processes.ts";
@@ -176,6 +177,23 @@ function numbersOf(dir: TempDir, ident: string): Map<string, number[]> {
   }
   return found;
 }
+
+Deno.test("LogService keeps no descriptor that comes with a datagram", async () => {
+  await leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    const service = open(dir);
+    const sender = DatagramSender.connect(dir.file("socket"));
+    const before = openDescriptors().size;
+    for (let count = 0; count < 5; count++) {
+      const record = encoder.encode(`a,${count},line`);
+      assertEquals(sendWithFds(sender.fd, record, Array(250).fill(0)), record.length);
+    }
+    await eventually(() => lines(dir).length === 5, { what: "the lines" });
+    assertEquals(openDescriptors().size, before);
+    sender.close();
+    await service.close();
+  });
+});
 
 Deno.test("LogService loses nothing of what ten writers log at full speed, C programs among them", async () => {
   const count = 5_000;

@@ -5,7 +5,7 @@
  * @module
  */
 import { Channel } from "../../src/ipc/channel.ts";
-import { encodeFrame, type Message } from "../../src/ipc/protocol.ts";
+import { encodeFrame, MASTER, type Message } from "../../src/ipc/protocol.ts";
 import { sendWithFds } from "../../src/os/fd_passing.ts";
 import { Poller } from "../../src/os/poller.ts";
 import { describeListener } from "../../src/os/socket.ts";
@@ -20,7 +20,7 @@ const [report, ...rest] = Deno.args;
 const words = rest.slice(0, rest.indexOf("MASTER"));
 const controlFd = Number(rest.at(-1));
 const poller = new Poller((error) => console.error(error));
-const channel = new Channel(controlFd, poller, {
+const channel = new Channel({ fd: controlFd, poller, sender: MASTER }, {
   onMessage(message, fds) {
     if (message.type === "standby") return tell({ type: "loaded" });
     if (message.type === "watchdog") return tell({ type: "heartbeat" });
@@ -66,7 +66,7 @@ function say(word: string, generation: number): void {
       return tell({ type: "ready" }, { pid: Deno.pid + 1 });
     case "stale-generation":
       return tell({ type: "ready" }, { generation: generation - 1 });
-    case "not-its-own":
+    case "wrong-way":
       return channel.send({ type: "softstop" });
     case "descriptors":
       return channel.send({ type: "ready", pid: Deno.pid, generation }, [0, 1]);

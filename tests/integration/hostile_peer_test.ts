@@ -1,0 +1,65 @@
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
+import { greeted } from "../support/client.ts";
+import { attacked, hostile } from "../support/hostile.ts";
+import { type Master, pidIn, Site } from "../support/master.ts";
+import { descriptorsOf } from "../support/proc.ts";
+import { eventually } from "../support/wait.ts";
+
+/** So many the attacker sends at once, which is more than the master has. */
+const DESCRIPTORS_SENT = 250;
+
+/** A pair of services: one whose first server attacks, and one that must not notice. */
+async function underAttack(site: Site, attack: string) {
+  const port = site.port();
+  // The second start is so late that the test sees one attack alone.
+  const settings = { "server-start-limit": "1/60" };
+  site.write("hostile.cf", await hostile(attack, site.port(), settings));
+  site.serve("good.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  await master.serving("good.cf", 1);
+  return { master, port };
+}
+
+/** Fails unless the other service is served, and a process of it that is killed is replaced. */
+async function assertUnharmed(master: Master, port: number): Promise<void> {
+  using client = await greeted(port);
+  Deno.kill(pidIn(client), "SIGKILL");
+  await client.ending();
+  using next = await greeted(port);
+  assertEquals(await next.ask("echo as before"), "as before");
+  assertEquals(master.logged(/unexpected error|uncaught/i), 0, master.log);
+}
+
+Deno.test("a server that sends descriptors keeps none in its master, loses its connection and its place", async () => {
+  await using site = new Site();
+  const { master, port } = await underAttack(site, "descriptors");
+  await attacked(master);
+  assertLess(descriptorsOf(master.pid).size, DESCRIPTORS_SENT, "descriptors are kept");
+  const refusal = /process \d+: Cannot receive a message: descriptors came with it, expected none/;
+  await master.logs(refusal);
+  await assertUnharmed(master, port);
+  await eventually(() => master.servers("hostile.cf").length === 0, { what: "the end of it" });
+  assertEquals(master.logged(refusal), 1);
+  assertLess(descriptorsOf(master.pid).size, DESCRIPTORS_SENT);
+  await master.stop();
+});
+
+for (const [attack, line] of [["unknown", "unknown type"], ["foreign", "not its own"]] as const) {
+  Deno.test(`a server that floods its master with "${attack}" messages causes one line in the log`, async () => {
+    await using site = new Site();
+    const { master, port } = await underAttack(site, attack);
+    assertMatch(await attacked(master), /^[1-9]\d+ frames are sent$/);
+    await assertUnharmed(master, port);
+    assertEquals(master.logged(new RegExp(line)), 1);
+    assertEquals(master.servers("hostile.cf").length, 1, "it lives on");
+    await master.stop();
+  });
+}
+
+Deno.test("a server that announces a long message loses its connection at once", async () => {
+  await using site = new Site();
+  const { master, port } = await underAttack(site, "long-frame");
+  await master.logs(/Cannot read a frame of type 68: 1048576 bytes, expected at most 1024/);
+  await assertUnharmed(master, port);
+  await master.stop();
+});
