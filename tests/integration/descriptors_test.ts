@@ -138,7 +138,8 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as man
   await master.reload();
   for (let count = 0; count < RESTARTS; count += CROWD) {
     for (const { pid } of await crowd(master, "b.cf")) Deno.kill(pid, "SIGKILL");
-    await master.logs(/b\.cf: process \d+ ended/, count + CROWD);
+    // On a busy machine one may be told to end before the kernel has done with it.
+    await master.logs(/b\.cf: (process \d+ ended|reaped process)/, count + CROWD);
   }
   await crowd(master, "b.cf");
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
