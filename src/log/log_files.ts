@@ -9,6 +9,8 @@
  * @module
  */
 import type { Clock, Timer } from "../os/clock.ts";
+import { closeFd, O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } from "../os/descriptor.ts";
+import { openTrusted, othersMayRedirect } from "../os/trusted_open.ts";
 import {
   droppedText,
   escapeControls,
@@ -262,7 +264,7 @@ function linesIn({ bytes, written, length }: Block): number {
 /** Writes what is in a block now; more can come into it meanwhile. */
 async function appendBlock(block: Block): Promise<void> {
   const end = block.length;
-  const file = await Deno.open(block.path, { append: true, create: true });
+  const file = await openForAppending(block.path);
   try {
     while (block.written < end) {
       // A write that is cut short, by a disk that gets full, has been counted when the next one fails.
@@ -270,5 +272,20 @@ async function appendBlock(block: Block): Promise<void> {
     }
   } finally {
     file.close();
+  }
+}
+
+async function openForAppending(path: string): Promise<Deno.FsFile> {
+  const isRedirectable = await othersMayRedirect(
+    path.startsWith("/") ? path : `${Deno.cwd()}/${path}`,
+  );
+  if (!isRedirectable) return await Deno.open(path, { append: true, create: true });
+  // On this thread, but in no case for long: a pipe without a reader is an error.
+  const fd = openTrusted(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
+  try {
+    // The same file, by a descriptor of the runtime.
+    return await Deno.open(`/proc/self/fd/${fd}`, { append: true });
+  } finally {
+    closeFd(fd);
   }
 }

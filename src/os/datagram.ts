@@ -7,15 +7,15 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_NONBLOCK } from "./descriptor.ts";
+import { closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from "./descriptor.ts";
 import { AF_UNIX, encodeUnixAddress } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
-import type { SocketFile } from "./socket.ts";
+import { lstatIfThere, setFileAccess, type SocketFile, socketFileAt } from "./socket_file.ts";
 
 const SOCK_DGRAM = 2, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1, SO_SNDTIMEO = 21, SHUT_RD = 0, SHUT_WR = 1;
 const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
-const O_WRONLY = 1, O_NOCTTY = 0o400, SEEK_CUR = 1, POLLOUT = 0x4;
+const O_NOCTTY = 0o400, SEEK_CUR = 1, POLLOUT = 0x4;
 
 /** `sizeof(struct iovec)` and `sizeof(struct mmsghdr)`, and what is where in the latter. */
 const IOVEC_BYTES = 16, MMSGHDR_BYTES = 64;
@@ -155,32 +155,32 @@ export interface BoundDatagram {
  * Opens a datagram socket that receives at a path. An old socket there is removed first, whether
  * somebody still receives on it or not; a file of any other kind is left alone and is an error.
  *
- * The socket's mode is 0777 less the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as
+ * The socket's mode is 0666, whatever the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as
  * that is now; SO_RCVBUF has no say in it.
  *
  * @param path Where to bind.
  * @returns The socket.
  * @throws {SysError} When a system call refuses.
  * @throws {RangeError} When the path is too long.
+ * @throws {Error} When another file is in the way, or takes the path in this very moment.
  */
 export function bindDatagram(path: string): BoundDatagram {
   const address = encodeUnixAddress(path);
-  try {
-    if (!Deno.lstatSync(path).isSocket) {
+  const found = lstatIfThere(path);
+  if (found !== undefined) {
+    if (!found.isSocket) {
       throw new TypeError(
         `Cannot bind "${path}": found a file of another kind, expected a free path or an old socket`,
       );
     }
     Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return withSocket(SOCK_NONBLOCK, (fd) => {
     unwrap({ syscall: "bind", subject: path }, () => libc().bind(fd, address, address.length));
+    const socketFile = socketFileAt(path);
     // As with /dev/log, whoever reaches the path may log: servers run as other users.
-    Deno.chmodSync(path, 0o666);
-    const { dev, ino } = Deno.lstatSync(path);
-    return { fd, socketFile: { path, dev, ino: ino ?? 0 } };
+    setFileAccess(socketFile, { mode: 0o666 });
+    return { fd, socketFile };
   });
 }
 

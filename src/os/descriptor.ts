@@ -18,7 +18,14 @@ const F_GETFD = 1,
 const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000;
 
 /** Flags of open(2) that are the same on x86-64 and arm64. */
-export const O_RDWR = 0o2, O_CREAT = 0o100, O_CLOEXEC = 0o2000000;
+export const O_WRONLY = 0o1,
+  O_RDWR = 0o2,
+  O_CREAT = 0o100,
+  O_APPEND = 0o2000,
+  O_CLOEXEC = 0o2000000,
+  O_PATH = 0o10000000;
+/** A flag of open(2) that is not. */
+export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 export { O_NONBLOCK };
 
 /**

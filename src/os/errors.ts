@@ -13,6 +13,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   3: ["ESRCH", "no such process"],
   4: ["EINTR", "interrupted by a signal"],
   5: ["EIO", "input/output error"],
+  6: ["ENXIO", "no such device, or no reader"],
   7: ["E2BIG", "too long a list of arguments"],
   8: ["ENOEXEC", "not a program of this machine"],
   9: ["EBADF", "not an open descriptor"],
@@ -61,6 +62,9 @@ export const EPERM = 1,
   EBADF = 9,
   ECHILD = 10,
   ENOMEM = 12,
+  ENXIO = 6,
+  EISDIR = 21,
+  ELOOP = 40,
   ECONNREFUSED = 111;
 
 /** A system call that failed, with errno and its name. */
@@ -75,9 +79,11 @@ export class SysError extends Error {
    * @param syscall The function that failed, such as `bind`.
    * @param errno Its errno.
    * @param subject What it was called on, for the message: a path, an address, a descriptor.
+   * @param why The meaning of the errno in this case, where more is known than the kernel tells.
    */
-  constructor(readonly syscall: string, readonly errno: number, subject?: string) {
-    const [code, meaning] = ERRNO[errno] ?? [`E${errno}`, "see errno(3)"];
+  constructor(readonly syscall: string, readonly errno: number, subject?: string, why?: string) {
+    const [code, general] = ERRNO[errno] ?? [`E${errno}`, "see errno(3)"];
+    const meaning = why ?? general;
     super(`${syscall}${subject === undefined ? "" : ` "${subject}"`}: ${meaning} (${code})`);
     this.code = code;
     this.found = `${meaning} (${syscall}: ${code})`;

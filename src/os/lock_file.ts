@@ -6,8 +6,9 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_CREAT, O_RDWR } from "./descriptor.ts";
-import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
+import { closeFd, O_CREAT, O_RDWR } from "./descriptor.ts";
+import { libc, unwrap, unwrapOrBlock } from "./libc.ts";
+import { openTrusted } from "./trusted_open.ts";
 
 const LOCK_EX = 2, LOCK_NB = 4;
 const PID_WIDTH = 10;
@@ -25,13 +26,10 @@ export class PidFile {
    *
    * @param path The pid file.
    * @returns The lock, or undefined when another process holds it.
-   * @throws {SysError} When the file can't be opened.
+   * @throws {SysError} When the file can't be opened, or a link of another user leads to it.
    */
   static tryLock(path: string): PidFile | undefined {
-    const fd = unwrap(
-      { syscall: "open", subject: path },
-      () => libc().open(cString(path), O_RDWR | O_CREAT | O_CLOEXEC, 0o666),
-    );
+    const fd = openTrusted(path, O_RDWR | O_CREAT, 0o666);
     try {
       const locked = unwrapOrBlock(
         { syscall: "flock", subject: path },

@@ -9,7 +9,7 @@ import { ENOENT, SysError } from "./errors.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
 const PROC_SELF = "/proc/self";
-const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000, AT_FDCWD = -100;
 /** The offset of d_name in glibc's struct dirent. */
 const D_NAME = 19;
 const PATH_BYTES = 4096;
@@ -101,6 +101,17 @@ export function readTextProcSelf(path: string): string {
   } finally {
     libc().close(fd);
   }
+}
+
+/**
+ * Where the link of a descriptor is, for system calls that take a directory and a path in it.
+ *
+ * @param fd The descriptor.
+ * @returns The directory and the path.
+ */
+export function procSelfLink(fd: number): [directory: number, path: string] {
+  const directory = directoryInUse();
+  return directory === undefined ? [AT_FDCWD, `${PROC_SELF}/fd/${fd}`] : [directory, `fd/${fd}`];
 }
 
 /**

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { closeFd, isPipe, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
-import { ECONNREFUSED, ENOENT, SysError } from "./errors.ts";
+import { closeFd, isPipe, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
+import { ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "./errors.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -35,6 +35,9 @@ const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEPTCONN = 30;
 const IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
 const SHUT_RDWR = 2;
+
+/** What open(2) says of a directory, a socket and a link that are no named pipe. */
+const NO_FIFO: readonly number[] = [EISDIR, ENXIO, ELOOP];
 
 /** More than any kernel grants: listen(2) cuts it down to net.core.somaxconn. */
 const LARGEST_BACKLOG = 65_535;
@@ -188,29 +191,39 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
 }
 
 function openFifo(path: string, access?: FileAccess): OpenedListener {
-  const found = lstatIfThere(path);
-  if (found === undefined) {
+  const isNew = lstatIfThere(path) === undefined;
+  if (isNew) {
     // Nobody else opens it before it has its mode.
     const mode = access === undefined ? 0o666 : 0o600;
     unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), mode));
-  } else if (!found.isFifo) {
-    throw new Error(
-      `Cannot open "${path}": found a file of another kind, expected a named pipe or a free path`,
-    );
   }
-  // Read-write, so that the pipe stays open when its last writer goes (fifo(7)).
-  const fd = unwrap(
-    { syscall: "open", subject: path },
-    () => libc().open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0),
-  );
-  if (found !== undefined) return { fd };
-  return closingOnError(fd, () => {
+  return closingOnError(openNoLink(path), (fd) => {
+    // What was opened counts: somebody may have put another file in its place meanwhile.
+    if (!isPipe(fd)) throw noFifo(path);
+    if (!isNew) return { fd };
     const madeFifo = socketFileAt(path);
     return removingOnError(madeFifo, () => {
       if (access !== undefined) setFileAccess(madeFifo, access);
       return { fd, madeFifo };
     });
   });
+}
+
+/** Opens a named pipe read-write, so that it stays open when its last writer goes (fifo(7)). */
+function openNoLink(path: string): number {
+  try {
+    const flags = O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
+    return unwrap({ syscall: "open", subject: path }, () => libc().open(cString(path), flags, 0));
+  } catch (error) {
+    const isOther = error instanceof SysError && NO_FIFO.includes(error.errno);
+    throw isOther ? noFifo(path) : error;
+  }
+}
+
+function noFifo(path: string): Error {
+  return new Error(
+    `Cannot open "${path}": found a file of another kind, expected a named pipe or a free path`,
+  );
 }
 
 /**

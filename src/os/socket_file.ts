@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC } from "./descriptor.ts";
+import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "./descriptor.ts";
+import { fileStatus } from "./file_status.ts";
 import { cString, libc, unwrap } from "./libc.ts";
+import { procSelfLink } from "./proc_self.ts";
 
-const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000, O_PATH = 0o10000000;
 /** What leaves an owner as it is (chown(2)). */
 const UNCHANGED = 2 ** 32 - 1;
-const MODE_BITS = 0o7777;
+const AT_EMPTY_PATH = 0x1000;
 
 /** A path that a listener made, by which it is known again before it is changed or removed. */
 export interface SocketFile {
@@ -47,7 +48,7 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
     () => libc().open(cString(file.path), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0),
   );
   try {
-    const path = `/proc/self/fd/${fd}`, found = Deno.statSync(path);
+    const found = fileStatus(fd, subject);
     if (found.dev !== file.dev || found.ino !== file.ino) {
       throw new Error(
         `Cannot change the mode of "${file.path}": another file is there by now, expected the one that was made`,
@@ -58,11 +59,16 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
     if (!isOwned) {
       unwrap(
         { syscall: "chown", subject },
-        () => libc().chown(cString(path), uid ?? UNCHANGED, gid ?? UNCHANGED),
+        () => libc().fchownat(fd, cString(""), uid ?? UNCHANGED, gid ?? UNCHANGED, AT_EMPTY_PATH),
       );
     }
-    if (mode !== undefined && (!isOwned || mode !== (found.mode! & MODE_BITS))) {
-      unwrap({ syscall: "chmod", subject }, () => libc().chmod(cString(path), mode));
+    if (mode !== undefined && (!isOwned || mode !== found.mode)) {
+      // By its link, since the kernel changes no mode through a descriptor of this sort.
+      const [directory, link] = procSelfLink(fd);
+      unwrap(
+        { syscall: "chmod", subject },
+        () => libc().fchmodat(directory, cString(link), mode, 0),
+      );
     }
   } finally {
     closeFd(fd);
@@ -70,13 +76,19 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
 }
 
 /**
- * The file at a path, to be known again.
+ * The socket or named pipe at a path, to be known again.
  *
- * @param path The path, at which somebody has just made one.
+ * @param path The path, at which this process has just made one.
  * @throws {Deno.errors.NotFound} When there is none any more.
+ * @throws {Error} When another file has taken its place already.
  */
 export function socketFileAt(path: string): SocketFile {
-  const { dev, ino } = Deno.lstatSync(path);
+  const { dev, ino, isSocket, isFifo } = Deno.lstatSync(path);
+  if (!isSocket && !isFifo) {
+    throw new Error(
+      `Cannot use "${path}": another file is there by now, expected the one that was made`,
+    );
+  }
   return { path, dev, ino: ino ?? 0 };
 }
 

@@ -15,6 +15,8 @@ export const SYMBOLS = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
   // int openat(int dirfd, const char *path, int flags, mode_t mode);
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  // int statx(int dirfd, const char *path, int flags, unsigned int mask, struct statx *status);
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   // ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size);
   readlinkat: { parameters: ["i32", "buffer", "buffer", "usize"], result: "isize" },
   // DIR *fdopendir(int fd);
@@ -115,12 +117,12 @@ export const SYMBOLS = {
   getgrnam: { parameters: ["buffer"], result: "pointer" },
   // int getgrouplist(const char *user, gid_t group, gid_t *groups, int *ngroups);
   getgrouplist: { parameters: ["buffer", "u32", "buffer", "buffer"], result: "i32" },
-  // int chmod(const char *pathname, mode_t mode);
-  chmod: { parameters: ["buffer", "u32"], result: "i32" },
+  // int fchmodat(int dirfd, const char *path, mode_t mode, int flags);
+  fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   // int fchmod(int fd, mode_t mode);
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
-  // int chown(const char *pathname, uid_t owner, gid_t group);
-  chown: { parameters: ["buffer", "u32", "u32"], result: "i32" },
+  // int fchownat(int dirfd, const char *path, uid_t owner, gid_t group, int flags);
+  fchownat: { parameters: ["i32", "buffer", "u32", "u32", "i32"], result: "i32" },
   // int setgid(gid_t gid);
   setgid: { parameters: ["u32"], result: "i32" },
   // int setgroups(size_t size, const gid_t *list);

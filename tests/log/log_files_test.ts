@@ -2,9 +2,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { LogFiles } from "../../src/log/log_files.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
+import { giveLinkAway } from "../support/privileges.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually, within } from "../support/wait.ts";
 
+const IS_ROOT = Deno.uid() === 0;
 const MEBIBYTE = 1_048_576;
 /** What is kept while nothing can be written. */
 const KEPT_BYTES = 16 * MEBIBYTE;
@@ -288,6 +290,40 @@ Deno.test("LogFiles gives up a day whose file can't be written when the next day
   fixture.clock.advance(1_000);
   const text = await fixture.read("log.20261124.log", (text) => lineCount(text) === 2);
   assertEquals(text, "08:59:58 a[1] three\n08:59:58 log-service[1] 2 log lines dropped\n");
+});
+
+Deno.test("LogFiles writes to no file that a link of another user leads to, and goes on without it", async () => {
+  await using fixture = new Fixture();
+  const victim = fixture.dir.write("victim", "precious\n");
+  const path = fixture.dir.file("log.20261123.log");
+  // A directory that others may write to, as that of a server's own user.
+  Deno.chmodSync(fixture.dir.path, 0o777);
+  Deno.symlinkSync(victim, path);
+  if (IS_ROOT) giveLinkAway(path);
+  fixture.append("a,1,one");
+  fixture.clock.advance(1_000);
+  if (!IS_ROOT) {
+    // Links of other users can't be made here, and one's own are followed.
+    await fixture.read("victim", (text) => text === "precious\n08:59:58 a[1] one\n");
+    return;
+  }
+  await eventually(() => fixture.told.length > 0, { what: "the complaint" });
+  assertMatch(fixture.told[0], /^Cannot write log file ".*\.log": .* is a link of user \d+, which/);
+  await eventually(() => fixture.clock.pending === 1, { what: "the timer of the next attempt" });
+  Deno.removeSync(path);
+  fixture.clock.advance(1_000);
+  await fixture.read("log.20261123.log", (text) => text === "08:59:58 a[1] one\n");
+  assertEquals(Deno.readTextFileSync(victim), "precious\n");
+});
+
+Deno.test("LogFiles waits for no pipe that another user has put in the place of its file", async () => {
+  await using fixture = new Fixture();
+  const path = fixture.dir.file("log.20261123.log");
+  Deno.chmodSync(fixture.dir.path, 0o777);
+  assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+  fixture.append("a,1,one");
+  await fixture.files.close();
+  assertMatch(fixture.told[0], /^Cannot write log file ".*": .*no reader \(ENXIO\)/);
 });
 
 Deno.test("LogFiles.close() tells how many lines could not be written", async () => {

@@ -3,6 +3,7 @@ import { SysError } from "../../src/os/errors.ts";
 import { PidFile } from "../../src/os/lock_file.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { openDescriptors } from "../../src/os/descriptor.ts";
+import { giveLinkAway } from "../support/privileges.ts";
 import { startFunction, type TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 
@@ -155,4 +156,19 @@ Deno.test("PidFile.write() throws once the lock is given up", () => {
   lock?.release();
   const error = assertThrows(() => lock?.write(1), SysError);
   assertStringIncludes(error.message, "EBADF");
+});
+
+Deno.test("PidFile.tryLock() writes to no file that a link of another user leads to", () => {
+  using dir = new TempDir();
+  const victim = dir.write("victim", "precious"), path = dir.file("pid");
+  Deno.symlinkSync(victim, path);
+  if (Deno.uid() === 0) {
+    giveLinkAway(path);
+    const error = assertThrows(() => PidFile.tryLock(path), SysError);
+    assertStringIncludes(error.found, "which is not followed");
+  } else {
+    // Links of other users can't be made here, and one's own are followed.
+    PidFile.tryLock(path)!.release();
+  }
+  assertEquals(Deno.readTextFileSync(victim), "precious");
 });

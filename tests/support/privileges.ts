@@ -6,7 +6,8 @@
  */
 
 const CAP_NET_BIND_SERVICE = 10;
-const NOBODY = 65_534;
+/** A user without any rights. */
+export const NOBODY = 65_534;
 
 /** Makes this process an ordinary user's for good, if it is root's. Not for the test process. */
 export function becomeOrdinaryUser(): void {
@@ -30,4 +31,17 @@ export function mayUsePrivilegedPorts(): boolean {
   const status = Deno.readTextFileSync("/proc/self/status");
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1]}`);
   return (effective >> BigInt(CAP_NET_BIND_SERVICE) & 1n) === 1n;
+}
+
+/**
+ * Makes a file another user's, a link being a link; for root alone.
+ *
+ * @param path The file.
+ */
+export function giveLinkAway(path: string): void {
+  const { success } = new Deno.Command("chown", { args: ["-h", `${NOBODY}:${NOBODY}`, path] })
+    .outputSync();
+  if (!success) {
+    throw new Error(`Cannot give "${path}" away: not permitted, expected a root that may`);
+  }
 }

@@ -1,0 +1,56 @@
+/**
+ * What a descriptor refers to, of any sort, also one that was opened with O_PATH (statx(2)).
+ *
+ * @module
+ */
+import { cString, libc, unwrap } from "./libc.ts";
+
+const AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff;
+/** The size of `struct statx`, and what is where in it; the same on all architectures. */
+const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DEV_AT = 136;
+const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, MODE_BITS = 0o7777;
+
+/** A file, as its inode describes it. */
+export interface FileStatus {
+  /** The device, in the form of {@linkcode Deno.FileInfo}. */
+  readonly dev: number;
+  readonly ino: number;
+  /** The permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly isDirectory: boolean;
+  readonly isSymlink: boolean;
+}
+
+/**
+ * Describes the file behind a descriptor.
+ *
+ * @param fd The descriptor.
+ * @param subject Its path, for the error.
+ * @throws {SysError} When it is not open.
+ */
+export function fileStatus(fd: number, subject: string): FileStatus {
+  const bytes = new Uint8Array(STATX_BYTES), view = new DataView(bytes.buffer);
+  unwrap(
+    { syscall: "statx", subject },
+    () => libc().statx(fd, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, bytes),
+  );
+  const mode = view.getUint16(MODE_AT, true), type = mode & FILE_TYPE;
+  const [major, minor] = [view.getUint32(DEV_AT, true), view.getUint32(DEV_AT + 4, true)];
+  return {
+    dev: deviceNumber(major, minor),
+    ino: Number(view.getBigUint64(INO_AT, true)),
+    mode: mode & MODE_BITS,
+    uid: view.getUint32(UID_AT, true),
+    gid: view.getUint32(GID_AT, true),
+    isDirectory: type === DIRECTORY,
+    isSymlink: type === SYMBOLIC_LINK,
+  };
+}
+
+/** As makedev(3): parts of the two numbers by turns. */
+function deviceNumber(major: number, minor: number): number {
+  const high = (major & ~0xfff) >>> 0, low = (minor & ~0xff) >>> 0;
+  return high * 2 ** 32 + low * 2 ** 12 + (major & 0xfff) * 2 ** 8 + (minor & 0xff);
+}

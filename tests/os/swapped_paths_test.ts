@@ -1,0 +1,50 @@
+/** Paths beside which another user may write, and who swaps what is there at the worst moment. */
+
+import { assert, assertEquals } from "@std/assert";
+import { bindDatagram } from "../../src/os/datagram.ts";
+import { closeFd, isPipe } from "../../src/os/descriptor.ts";
+import { openListener } from "../../src/os/socket.ts";
+import { replaceSockets, swapPipeAndLink } from "../support/swapping.ts";
+import { TempDir } from "../support/temp.ts";
+
+Deno.test("openListener() opens nothing but a named pipe, whatever is put in its place meanwhile", async () => {
+  using dir = new TempDir();
+  const victim = dir.write("victim", "precious");
+  await using attacker = await swapPipeAndLink(dir.file("pipe"), victim);
+  const opened = { pipes: 0, others: 0, refused: 0 };
+  for (let round = 0; round < 3_000 || opened.pipes === 0; round++) {
+    try {
+      const { fd } = openListener({ kind: "fifo", path: dir.file("pipe") });
+      if (isPipe(fd)) opened.pipes++;
+      else opened.others++;
+      closeFd(fd);
+    } catch {
+      opened.refused++;
+    }
+  }
+  await attacker.closeInput();
+  await attacker.succeeds();
+  assertEquals(opened.others, 0, JSON.stringify(opened));
+});
+
+Deno.test("bindDatagram() changes the mode of its own socket alone", async () => {
+  using dir = new TempDir();
+  const victim = dir.write("victim", "precious"), path = dir.file("log.sock");
+  Deno.chmodSync(victim, 0o600);
+  await using attacker = await replaceSockets(path, victim);
+  let replaced = 0;
+  for (let round = 0; round < 300; round++) {
+    try {
+      closeFd(bindDatagram(path).fd);
+    } catch {
+      // The link is there already.
+    }
+    if (Deno.lstatSync(path).isSymlink) replaced++;
+    Deno.removeSync(path);
+    assertEquals(Deno.statSync(victim).mode! & 0o777, 0o600, `after ${round} sockets`);
+    await new Promise((resolve) => setTimeout(resolve, round % 3));
+  }
+  await attacker.closeInput();
+  await attacker.succeeds();
+  assert(replaced > 0, "the attacker has never been in time");
+});
