@@ -67,24 +67,32 @@ export function trimAscii(text: string): string {
  */
 export function parseCf(text: string, file: string): CfEntry[] {
   const entries: CfEntry[] = [];
-  for (let start = 0, line = 1; start < text.length; line++) {
-    let end = text.indexOf("\n", start);
-    if (end < 0) end = text.length;
-    const entry = parseLine(text.slice(start, end));
-    if (entry !== undefined) entries.push({ ...entry, file, line });
-    start = end + 1;
-  }
+  forEachSetting(text, (written, line) => {
+    const equals = written.indexOf("=");
+    const [key, value] = equals < 0
+      ? [written, ""]
+      : [trimAscii(written.slice(0, equals)), trimAscii(written.slice(equals + 1))];
+    entries.push({ key, value, file, line });
+  });
   return entries;
 }
 
-function parseLine(line: string): { key: string; value: string } | undefined {
-  // Every search below stays inside this one line, or a file of many lines would cost their square.
-  const nul = line.indexOf("\0");
-  const text = trimAscii(nul < 0 ? line : line.slice(0, nul));
-  if (text === "" || text.startsWith("#")) return undefined;
-  const equals = text.indexOf("=");
-  if (equals < 0) return { key: text, value: "" };
-  return { key: trimAscii(text.slice(0, equals)), value: trimAscii(text.slice(equals + 1)) };
+/**
+ * Goes through the lines of a settings file that hold settings, as {@linkcode parseCf} reads them.
+ *
+ * @param text The file's text.
+ * @param visit Called with each line, without white space at its ends, and its number, counted from 1.
+ */
+export function forEachSetting(text: string, visit: (written: string, line: number) => void): void {
+  for (let start = 0, line = 1; start < text.length; line++) {
+    let end = text.indexOf("\n", start);
+    if (end < 0) end = text.length;
+    // Every search stays inside this one line, or a file of many lines would cost their square.
+    const whole = text.slice(start, end), nul = whole.indexOf("\0");
+    const written = trimAscii(nul < 0 ? whole : whole.slice(0, nul));
+    if (written !== "" && !written.startsWith("#")) visit(written, line);
+    start = end + 1;
+  }
 }
 
 /**

@@ -8,9 +8,10 @@
  */
 
 import { walkSync } from "@std/fs/walk";
-import { type CfEntry, parseCf, readCfFile, readCfText, systemReason } from "./cf.ts";
+import { type CfEntry, parseCf, readCfText, systemReason } from "./cf.ts";
 import { Config } from "./config.ts";
-import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
+import { cannot, ConfigError, gather, type Problem, warningAt } from "./errors.ts";
+import { lintCf } from "./lint_cf.ts";
 import {
   parseServiceConfig,
   type ServiceCheck,
@@ -43,6 +44,22 @@ const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
   inherited === true || scopes.includes("master") || scopes.includes("server")
 );
 
+/** How a directory is read. */
+export interface DirectoryOptions {
+  /** The absolute directory that relative addresses start from. */
+  readonly cwd: string;
+  /** What else to look at in each service. */
+  readonly check?: ServiceCheck;
+  /** Finds paths that must not be trusted. */
+  readonly distrust?: Distrust;
+  /**
+   * The ids of the services that serve now. A file that is still there never removes one of them.
+   *
+   * @default None.
+   */
+  readonly serving?: ReadonlySet<string>;
+}
+
 /**
  * Reads all settings of a directory and finds every problem in them.
  *
@@ -52,19 +69,21 @@ const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
  * Needs the permission to read the directory and its files.
  *
  * @param dir The directory, as it was given: file names in messages and in services begin with it.
- * @param options `cwd`: the absolute directory that relative addresses start from. `check`: what else
- * to look at in each service. `distrust`: finds paths that must not be trusted.
+ * @param options How.
  * @returns The services, the shared settings, and what is wrong.
  */
-export function loadConfigDirectory(
-  dir: string,
-  options: { readonly cwd: string; readonly check?: ServiceCheck; readonly distrust?: Distrust },
-): DirectoryResult {
+export function loadConfigDirectory(dir: string, options: DirectoryOptions): DirectoryResult {
+  const { distrust, serving, ...rest } = options;
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
-  const files = listFiles(dir, { problems, warnings, distrust: options.distrust });
+  const files = listFiles(dir, { problems, warnings, distrust, serving });
 
-  const globals = files.gcf.flatMap(({ path }) => gather(problems, () => readCfFile(path)) ?? []);
+  const globals = files.gcf.flatMap(({ path }) => {
+    const text = gather(problems, () => readCfText(path));
+    if (text === undefined) return [];
+    warnings.push(...lintCf(text, path, "gcf"));
+    return parseCf(text, path);
+  });
   const shared = new Config().load(globals);
   problems.push(...checkSharedSettings(shared));
 
@@ -72,24 +91,22 @@ export function loadConfigDirectory(
   for (const { name, path } of files.cf) {
     const text = gather(problems, () => readCfText(path));
     if (text === undefined) continue;
-    const entries = parseCf(text, path);
-    // A file of comments only is a service that somebody has switched off, and not an empty file.
-    if (entries.length === 0 && text.includes("#")) {
-      const about = { found: "only comments in it, so it is passed over", expected: "settings" };
-      warnings.push({ file: path, message: cannot("use as a service", name, about) });
-      continue;
-    }
-    if (text.startsWith("\ufeff")) {
-      const about = { found: "a byte order mark in it", expected: "the setting's name" };
-      warnings.push({ file: path, line: 1, message: cannot("read", entries[0].key, about) });
-    }
-    const config = new Config().load(entries);
-    results.push(parseServiceConfig(config, { id: name, file: path, globals: shared, ...options }));
+    const config = new Config().load(parseCf(text, path));
+    const isServing = serving?.has(name);
+    const given = { id: name, file: path, globals: shared, text, isServing, ...rest };
+    const result = parseServiceConfig(config, given);
+    results.push(result);
+    warnings.push(...lintCf(text, path, "cf").filter((one) => !isTold(one, result.problems)));
   }
   problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
   warnings.push(...results.flatMap((result) => result.warnings));
   const services = results.flatMap(({ service }) => service === undefined ? [] : [service]);
   return { services, globals, problems, warnings };
+}
+
+/** Whether a line's slip is what a problem tells of already. */
+function isTold({ line, key }: Problem, problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.line === line && problem.key === key);
 }
 
 /**
@@ -105,11 +122,27 @@ export function loadConfigDirectory(
  */
 export function loadGlobalSettings(dir: string, distrust?: Distrust): Config {
   const problems: Problem[] = [];
+  const config = readGlobalSettings(dir, { problems, distrust });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+/**
+ * Reads those shared settings of a directory that can be read.
+ *
+ * @param dir The directory.
+ * @param found `problems`: where it is added what can't be read or trusted. `distrust`: finds paths
+ * that must not be trusted.
+ * @returns The settings.
+ */
+export function readGlobalSettings(
+  dir: string,
+  { problems, distrust }: { readonly problems: Problem[]; readonly distrust?: Distrust },
+): Config {
   const config = new Config();
   for (const { path } of listFiles(dir, { problems, warnings: [], distrust }).gcf) {
     gather(problems, () => config.loadFile(path));
   }
-  if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 
@@ -154,6 +187,7 @@ function listFiles(
     readonly problems: Problem[];
     readonly warnings: Problem[];
     readonly distrust?: Distrust;
+    readonly serving?: ReadonlySet<string>;
   },
 ): { readonly cf: readonly ListedFile[]; readonly gcf: readonly ListedFile[] } {
   const lists: Record<string, ListedFile[]> = { cf: [], gcf: [] };
@@ -169,8 +203,15 @@ function listFiles(
       if (extension === undefined) continue;
       // A link may lead anywhere, and opening a pipe would wait for its writer.
       if (isOther(path)) {
-        const about = { found: "not a file, so it is passed over", expected: "a regular file" };
-        found.warnings.push({ file: path, message: cannot("read settings file", path, about) });
+        const reading = (what: string) =>
+          cannot("read settings file", path, { found: what, expected: "a regular file" });
+        if (found.serving?.has(name)) {
+          const message = reading(`not a file, but ${name} serves now`);
+          found.problems.push({ file: path, message });
+        } else {
+          const message = reading("not a file, so it is passed over");
+          found.warnings.push(warningAt({ file: path }, { message }));
+        }
       } else {
         lists[extension].push({ name, path });
         found.problems.push(...distrust(path));

@@ -9,7 +9,8 @@
 import { applyArguments, type ParsedArguments } from "./args.ts";
 import { Config } from "./config.ts";
 import { ConfigError } from "./errors.ts";
-import { readSetting, type Setting } from "./setting.ts";
+import { readSetting, type Setting, type SettingScope } from "./setting.ts";
+import { ALL_SETTINGS } from "./settings.ts";
 
 /**
  * Reads the settings of a command line: first its files, then its arguments, the later winning.
@@ -35,6 +36,18 @@ export function replaceSettings(config: Config, next: Config): void {
   config.merge(next);
 }
 
+/**
+ * Takes those of the shared settings away that a program does not take from there.
+ *
+ * @param shared The settings of the `*.gcf`; it is changed.
+ * @param scope Which program reads them.
+ * @returns The same object.
+ */
+export function sharedFor(shared: Config, scope: SettingScope): Config {
+  for (const { name, notInGcf } of ALL_SETTINGS) if (notInGcf?.includes(scope)) shared.delete(name);
+  return shared;
+}
+
 /** Settings in the form in which a master hands them to a server. */
 export interface GrantedSettings {
   /** Those of the `*.gcf`. */
@@ -57,6 +70,7 @@ export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettin
   const config = new Config();
   // The lines don't travel: the master has told what is wrong in them.
   for (const [key, value] of shared) config.set(key, value, { file: "*.gcf" });
+  sharedFor(config, "server");
   const configFiles = own === undefined ? args.configFiles : args.configFiles.slice(0, -1);
   applyArguments(config, { ...args, configFiles, settings: [] });
   const file = args.configFiles.at(-1);

@@ -15,6 +15,8 @@ export type Origin = { readonly file: string; readonly line?: number } | "argume
 
 /** One fault in the settings, with the place where it can be mended. */
 export interface Problem {
+  /** A warning stops nothing; any other problem makes a configuration unfit. */
+  readonly severity?: "warning";
   /** The settings file (or the name of the hook that supplied the settings). */
   readonly file?: string;
   /** The line in that file, counted from 1. */
@@ -72,6 +74,30 @@ export function problemAt(
   rest: { readonly key: string; readonly message: string },
 ): Problem {
   return origin === "argument" ? { argument: true, ...rest } : { ...origin, ...rest };
+}
+
+/**
+ * Makes a warning out of the place where a setting was written.
+ *
+ * @param origin As for {@linkcode problemAt}.
+ * @param rest The setting's name, where it has one, and the message.
+ * @returns The warning.
+ */
+export function warningAt(
+  origin: Origin | undefined,
+  rest: { readonly key?: string; readonly message: string },
+): Problem {
+  return asWarning(origin === "argument" ? { argument: true, ...rest } : { ...origin, ...rest });
+}
+
+/**
+ * Makes a warning out of what would be a problem elsewhere.
+ *
+ * @param problem The problem.
+ * @returns The same as a warning.
+ */
+export function asWarning(problem: Problem): Problem {
+  return { ...problem, severity: "warning" };
 }
 
 /**

@@ -5,8 +5,9 @@
  */
 import type { ParsedArguments } from "./args.ts";
 import type { Config } from "./config.ts";
-import { loadGlobalSettings } from "./directory.ts";
-import { commandLineSettings, readStrictly, replaceSettings } from "./effective.ts";
+import { readGlobalSettings } from "./directory.ts";
+import { commandLineSettings, readStrictly, replaceSettings, sharedFor } from "./effective.ts";
+import { asWarning, ConfigError, type Problem } from "./errors.ts";
 import type { Setting } from "./setting.ts";
 
 /**
@@ -15,16 +16,23 @@ import type { Setting } from "./setting.ts";
  *
  * @param config The settings to replace.
  * @param args The command line.
- * @param directory The record of the directory's setting.
- * @throws {ConfigError} When something can't be read.
+ * @param directory The record of the directory's setting; its scope is the program that reads it.
+ * @returns The shared files that a server could not read and has passed over, as LIB-ZC's servers do:
+ * under a C master nobody else would serve.
+ * @throws {ConfigError} When a file of the command line can't be read, or one that a master reads.
  */
 export function loadSettings(
   config: Config,
   args: ParsedArguments,
   directory: Setting<string | undefined>,
-): void {
+): readonly Problem[] {
   const own = commandLineSettings(args);
   replaceSettings(config, own);
   const path = readStrictly(config, directory);
-  if (path !== undefined) replaceSettings(config, loadGlobalSettings(path).merge(own));
+  if (path === undefined) return [];
+  const problems: Problem[] = [], [scope] = directory.scopes;
+  const shared = readGlobalSettings(path, { problems });
+  if (scope === "master" && problems.length > 0) throw new ConfigError(problems);
+  replaceSettings(config, sharedFor(shared, scope).merge(own));
+  return problems.map(asWarning);
 }

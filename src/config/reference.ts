@@ -31,7 +31,8 @@ const HELP_INDENT = "      ";
 export function renderSettingsReference(): string {
   const rows = ALL_SETTINGS.toSorted((a, b) => a.name < b.name ? -1 : 1).map((setting) => [
     `\`${setting.name}\``,
-    setting.scopes.map((scope) => PLACES[scope]).join(", ") + (setting.inherited ? ", `.gcf`" : ""),
+    setting.scopes.map((scope) => placeOf(scope, setting)).join(", ") +
+    (setting.inherited ? ", `.gcf`" : ""),
     setting.kind.expected,
     setting.fallback === undefined ? "" : `\`${setting.fallback}\``,
     setting.doc,
@@ -41,6 +42,10 @@ export function renderSettingsReference(): string {
   const lines = table.map((row) => row.map((cell, column) => cell.padEnd(widths[column])));
   lines.splice(1, 0, widths.map((width) => "-".repeat(width)));
   return lines.map((line) => `| ${line.join(" | ")} |\n`).join("");
+}
+
+function placeOf(scope: SettingScope, { notInGcf = [] }: Setting<unknown>): string {
+  return notInGcf.includes(scope) ? `${PLACES[scope]} (not in \`.gcf\`)` : PLACES[scope];
 }
 
 /**

@@ -10,6 +10,7 @@
 import { type Endpoint, parseAddress } from "./address.ts";
 import { Config } from "./config.ts";
 import {
+  asWarning,
   cannot,
   formatPlace,
   type Origin,
@@ -17,7 +18,9 @@ import {
   problemAt,
   quote,
   refusal,
+  warningAt,
 } from "./errors.ts";
+import { checkEssentials } from "./essentials.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
@@ -145,18 +148,37 @@ export interface ServiceResult extends ServiceList {
   readonly warnings: readonly Problem[];
 }
 
+/** What is known of a service's settings beside the settings themselves. */
+export interface ServiceOptions {
+  /** The file's base name, or `hook:N`. */
+  readonly id: string;
+  /** The file's path, if there is one. */
+  readonly file?: string;
+  /** The file's text, if there is one. */
+  readonly text?: string;
+  /** The absolute directory that relative paths start from. */
+  readonly cwd: string;
+  /** The shared settings. */
+  readonly globals?: Config;
+  /** What else to look at. */
+  readonly check?: ServiceCheck;
+  /**
+   * Whether a service of this id serves now.
+   *
+   * @default {false}
+   */
+  readonly isServing?: boolean;
+}
+
 /**
  * Reads the settings of one service.
  *
  * LIB-ZC passes over a file without `server-command` or `server-service` in silence, whatever else is
- * in it. Here it depends on what was most likely meant: no setting at all is a problem (a file that
- * was emptied or cut off by mistake); addresses without a command are a problem (somebody would wait
- * for an answer there); settings without addresses are a warning, and the service is passed over.
+ * in it. Here one of them without the other is a problem, and so is a name that is nearly one of
+ * them; without either the file is passed over with a warning, unless its service serves now.
  *
  * @param given The settings of the file or the hook. An empty value counts as missing.
- * @param options `id`: the file's base name or `hook:N`. `file`: the file's path, if there is one.
- * `cwd`: the absolute directory that relative paths start from. `globals`: the shared settings.
- * `check`: what else to look at.
+ * @param options What else is known.
  * @returns The service, or why there is none.
  *
  * @example
@@ -169,34 +191,21 @@ export interface ServiceResult extends ServiceList {
  * console.assert(service?.endpoints[0].endpoint.key === "inet:0.0.0.0:143");
  * ```
  */
-export function parseServiceConfig(
-  given: Config,
-  options: {
-    readonly id: string;
-    readonly file?: string;
-    readonly cwd: string;
-    readonly globals?: Config;
-    readonly check?: ServiceCheck;
-  },
-): ServiceResult {
+export function parseServiceConfig(given: Config, options: ServiceOptions): ServiceResult {
   const { id, file, cwd, globals = new Config(), check = () => [] } = options;
   const place = { file: file ?? id };
   const config = placed(given, place);
-  if (config.size === 0) {
-    return { ...NOTHING, problems: [{ ...place, message: unfit(id, "no setting in it") }] };
-  }
-  if (config.getStr(SERVER_SERVICE.name) === "") {
-    const message = unfit(id, "no server-service, so it is passed over");
-    return { ...NOTHING, warnings: [{ ...place, message }] };
-  }
+  const missing = checkEssentials(config, options);
+  if (missing.isPassedOver) return { endpoints: [], ...missing };
 
   const { endpoints, problems: unreadable } = readServiceList(config, { cwd });
   const problems = [...checkSettings(config, OTHER_SERVICE_SETTINGS), ...unreadable];
-  if (config.getStr(SERVER_COMMAND.name) === "") {
-    problems.push({ ...place, key: SERVER_COMMAND.name, message: unfit(id, "no server-command") });
-  }
+  problems.push(...missing.problems);
   if (file === undefined) problems.push(...checkAsArguments(config));
-  const warnings = [...checkSettings(config, SERVER_ONLY_SETTINGS), ...checkEncoding(config)];
+  const warnings = [
+    ...checkSettings(config, SERVER_ONLY_SETTINGS).map(asWarning),
+    ...checkEncoding(config),
+  ];
   const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });
   const masterChroot = read(MASTER_CHROOT);
   const masterChdir = read(MASTER_CHDIR);
@@ -299,8 +308,6 @@ export function validateServices(
   return problems;
 }
 
-const NOTHING: ServiceResult = { endpoints: [], problems: [], warnings: [] };
-
 /** What the master itself uses; a wrong one makes the configuration unfit. */
 const SERVICE_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("service"));
 
@@ -312,10 +319,6 @@ const SERVER_ONLY_SETTINGS = ALL_SETTINGS.filter(({ scopes }) =>
 const OTHER_SERVICE_SETTINGS = SERVICE_SETTINGS.filter(({ name }) => name !== SERVER_SERVICE.name);
 
 const SERVICE_NAMES: ReadonlySet<string> = new Set(SERVICE_SETTINGS.map(({ name }) => name));
-
-function unfit(id: string, found: string): string {
-  return cannot("use as a service", id, { found, expected: "server-command and server-service" });
-}
 
 function byLine(a: Problem, b: Problem): number {
   return (a.line ?? 0) - (b.line ?? 0);
@@ -367,7 +370,7 @@ function checkEncoding(config: Config): Problem[] {
     if (SERVICE_NAMES.has(key) || !`${key}${value}`.includes("\ufffd")) continue;
     const about = { found: "bytes that are not UTF-8", expected: "UTF-8 text" };
     const message = cannot("read", value, about);
-    warnings.push(problemAt(config.origin(key), { key, message }));
+    warnings.push(warningAt(config.origin(key), { key, message }));
   }
   return warnings;
 }

@@ -28,6 +28,13 @@ export interface Setting<T> {
   readonly fallback?: string;
   /** Whether a `.gcf` may give it for every service that doesn't give it itself. */
   readonly inherited?: boolean;
+  /**
+   * Who of those that read it does not take it from a `.gcf`: as in LIB-ZC, whose programs have acted
+   * upon it before they read these.
+   *
+   * @default {[]}
+   */
+  readonly notInGcf?: readonly SettingScope[];
   /** What it does, in one or two sentences. */
   readonly doc: string;
   /** Its default value: what `fallback` reads as, or `undefined` where there is no default. */
@@ -64,9 +71,26 @@ export function readSetting<T>(config: Config, setting: Setting<T>): SettingResu
     refuseBrokenText(text);
     return { ok: true, value: setting.kind.parse(text) };
   } catch (error) {
-    const problem = problemAt(config.origin(key), { key, message: refusal(error) });
-    return { ok: false, problem };
+    const message = endsInComment(text) ? cannot("read", text, COMMENT) : refusal(error);
+    return { ok: false, problem: problemAt(config.origin(key), { key, message }) };
   }
+}
+
+/** What is said of a comment behind a value. */
+export const COMMENT = {
+  found: "a comment behind the value, where none can be",
+  expected: "the comment on a line of its own",
+};
+
+/**
+ * Whether a value goes on as a comment does elsewhere: with a `#` at the beginning of a word, and not
+ * in quotes.
+ *
+ * @param value The value.
+ */
+export function endsInComment(value: string): boolean {
+  const unquoted = value.replace(/'[^']*'|"(?:\\.|[^"\\])*"/g, "x");
+  return /(?:^|[\s;,])#/.test(unquoted);
 }
 
 /**

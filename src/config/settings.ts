@@ -399,6 +399,7 @@ export const CONFIG_DIR: Setting<string | undefined> = define({
   name: "C",
   scopes: ["master"],
   kind: DIR,
+  notInGcf: ["master"],
   doc: "The directory of settings files: each *.cf is a service, *.gcf are shared.",
 });
 
@@ -417,6 +418,7 @@ export const TRY_LOCK: Setting<boolean> = define({
   scopes: ["master"],
   kind: FLAG,
   fallback: "no",
+  notInGcf: ["master"],
   doc: "Only test whether the pid file can be locked: exit 0 if it can, 1 if not.",
 });
 
@@ -464,6 +466,7 @@ export const SLEEP: Setting<number | undefined> = define({
   name: "sleep",
   scopes: ["master"],
   kind: wholeNumber({ min: 0, max: 2_147_483_647, placeholder: "MILLISECONDS" }),
+  notInGcf: ["master"],
   doc: "Only wait for so many milliseconds, then exit 0 (for shell scripts).",
 });
 
@@ -497,6 +500,7 @@ export const CONFIG: Setting<string | undefined> = define({
   name: "config",
   scopes: ["master", "server"],
   kind: FILE,
+  notInGcf: ["master", "server"],
   doc: "Read this settings file. It may be given more than once; a later file wins.",
 });
 
@@ -515,6 +519,7 @@ export const DEBUG_CONFIG: Setting<boolean> = define({
   scopes: ["master", "server"],
   kind: FLAG,
   fallback: "no",
+  notInGcf: ["master", "server"],
   doc: "Print the settings that are in force.",
 });
 
@@ -524,6 +529,7 @@ export const EXIT_AFTER: Setting<number> = define({
   scopes: ["master", "server"],
   kind: SECONDS,
   fallback: "0",
+  notInGcf: ["master"],
   doc: "End the process after this time; 0 is never.",
 });
 
@@ -532,6 +538,7 @@ export const RUN_CHROOT: Setting<string | undefined> = define({
   name: "run-chroot",
   scopes: ["master", "server"],
   kind: DIR,
+  notInGcf: ["master", "server"],
   doc: "Make this directory the root of the process, once at its start.",
 });
 
@@ -540,6 +547,7 @@ export const RUN_USER: Setting<string | undefined> = define({
   name: "run-user",
   scopes: ["master", "server"],
   kind: textKind({ placeholder: "USER", expected: "a user's name" }),
+  notInGcf: ["master", "server"],
   doc: "Run as this user, with the user's groups, from the start of the process on.",
 });
 
@@ -548,6 +556,7 @@ export const RUN_CHDIR: Setting<string | undefined> = define({
   name: "run-chdir",
   scopes: ["master", "server"],
   kind: DIR,
+  notInGcf: ["master", "server"],
   doc: "Change to this directory, once at the start of the process.",
 });
 
@@ -556,6 +565,7 @@ export const MAX_MEMORY: Setting<number | undefined> = define({
   name: "max-memory",
   scopes: ["master", "server"],
   kind: BYTE_LIMIT,
+  notInGcf: ["master", "server"],
   doc:
     "The most memory that the process, and each that it starts, may use for data (RLIMIT_DATA). " +
     "What its runtime has mapped at the start and not used comes on top.",
@@ -566,6 +576,7 @@ export const CORE_FILE_SIZE: Setting<number | undefined> = define({
   name: "core-file-size",
   scopes: ["master", "server"],
   kind: BYTE_LIMIT,
+  notInGcf: ["master", "server"],
   doc: "The largest core file that the process may leave (RLIMIT_CORE).",
 });
 

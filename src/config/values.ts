@@ -99,7 +99,8 @@ export function parsedKind<T>(
 }
 
 /**
- * A whole number within bounds.
+ * A whole number within bounds. A comment behind it is passed over, as by atoi(3); it is told of as a
+ * warning.
  *
  * @param range `min` and `max`, both included; `placeholder`: what stands for it in `-help`.
  * @returns The kind.
@@ -113,8 +114,9 @@ export function wholeNumber(
     placeholder,
     expected,
     parse(text) {
-      if (!/^[+-]?[0-9]+$/.test(text)) throw refuse(text, "not a whole number", expected);
-      const value = Number(text);
+      const match = /^([+-]?[0-9]+)(?:\s+#.*)?$/.exec(text);
+      if (match === null) throw refuse(text, "not a whole number", expected);
+      const value = Number(match[1]);
       if (value >= min && value <= max) return value;
       const found = value < min ? `below ${min}` : `above ${max}`;
       throw new RangeError(cannot("read", text, { found, expected }));

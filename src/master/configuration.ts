@@ -6,7 +6,7 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { Config, defaultConfig } from "../config/config.ts";
-import { commandLineSettings, readStrictly } from "../config/effective.ts";
+import { commandLineSettings, readStrictly, sharedFor } from "../config/effective.ts";
 import { gather } from "../config/errors.ts";
 import {
   ALL_SETTINGS,
@@ -52,14 +52,19 @@ export class MasterConfiguration {
     this.#source = source;
   }
 
-  /** Reads everything, and finds everything that is wrong in it. */
-  async load(): Promise<Candidate> {
-    const loaded = await loadServices(this.#source);
+  /**
+   * Reads everything, and finds everything that is wrong in it.
+   *
+   * @param serving The ids of the services that serve now.
+   */
+  async load(serving?: ReadonlySet<string>): Promise<Candidate> {
+    const loaded = await loadServices({ ...this.#source, serving });
     const problems = [...loaded.problems];
     problems.push(...distrustedFiles(this.#args, this.#source.lookup));
     const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
     problems.push(...checkSettings(own, MASTER_SETTINGS));
-    return { ...loaded, problems, settings: new Config().merge(loaded.shared).merge(own) };
+    const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
+    return { ...loaded, problems, settings };
   }
 }
 

@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { resolvePath } from "../config/address.ts";
 import { Config } from "../config/config.ts";
 import {
   checkSharedSettings,
   loadConfigDirectory,
-  loadGlobalSettings,
+  readGlobalSettings,
 } from "../config/directory.ts";
-import { cannot, gather, type Problem, problemAt, refusal } from "../config/errors.ts";
+import { cannot, type Problem, problemAt, refusal, warningAt } from "../config/errors.ts";
 import {
   SERVER_IDLE_EXIT,
   SERVER_MAX_CONNECTIONS,
@@ -54,6 +55,12 @@ export interface ServiceSource {
   /** What relative paths start from. */
   readonly cwd: string;
   readonly lookup: ProgramLookup;
+  /**
+   * The ids of the services that serve now, which a mistake must not remove.
+   *
+   * @default None.
+   */
+  readonly serving?: ReadonlySet<string>;
 }
 
 /**
@@ -64,12 +71,34 @@ export interface ServiceSource {
  */
 export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
   const { hook, directory } = source;
-  if (hook !== undefined) return stamped(await fromHook(source, hook), source);
-  if (directory !== undefined) return stamped(fromDirectory(source, directory), source);
+  if (hook !== undefined) return finished(await fromHook(source, hook), source);
+  if (directory !== undefined) return finished(fromDirectory(source, directory), source);
   const about = { found: "it is missing", expected: "-C DIR, the directory of settings files" };
   const message = cannot("read argument", "-C", about);
   const problems = [{ argument: true, key: "C", message }];
   return { services: [], shared: new Config(), problems, warnings: [] };
+}
+
+/** Looks at all services together, once each of them is known. */
+function finished(loaded: LoadedServices, source: ServiceSource): LoadedServices {
+  const { directory = "loadConfig", serving } = source;
+  if (serving === undefined || serving.size === 0 || loaded.services.length > 0) {
+    return stamped(loaded, source);
+  }
+  const left = loaded.problems.length > 0 ? [] : [nothingLeft(directory, serving.size)];
+  return { ...loaded, problems: [...loaded.problems, ...left] };
+}
+
+/**
+ * The problem of a configuration without a service, where services are running.
+ *
+ * @param directory Where the services should be, as the command line has it.
+ * @param serving How many services are running.
+ */
+export function nothingLeft(directory: string, serving: number): Problem {
+  const found = `no service in it, while ${serving} ${serving === 1 ? "is" : "are"} running`;
+  const expected = "at least one; SIGTERM ends all of them";
+  return { file: directory, message: cannot("go on with", directory, { found, expected }) };
 }
 
 /** Has the fingerprint of each service tell of its command's files as well. */
@@ -106,7 +135,7 @@ function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
   return given.map(({ name: key }) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;
     const message = cannot("use", key, { found, expected });
-    return problemAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
+    return warningAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
       key,
       message,
     });
@@ -118,30 +147,34 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
     cwd: source.cwd,
     check: (service) => programProblems(service, source),
     distrust: (path) => distrustOf(path, source.lookup),
+    serving: source.serving,
   });
   const warnings = [...found.warnings];
-  if (found.services.length === 0) {
-    const about = { found: "no service in it", expected: "a file NAME.cf for each service" };
-    warnings.push({ file: directory, message: cannot("run", directory, about) });
-  }
+  if (found.services.length === 0) warnings.push(noService(directory, source));
   return { ...found, warnings, shared: new Config().load(globals) };
+}
+
+/** A master without a service waits for a reload that brings one. */
+function noService(directory: string, { cwd }: ServiceSource): Problem {
+  const path = resolvePath(cwd, directory);
+  const found = "no service in it, so nothing is served until a reload (SIGHUP) finds one";
+  const expected = `a file ${path}/NAME.cf with server-command and server-service`;
+  return warningAt({ file: directory }, { message: cannot("serve", path, { found, expected }) });
 }
 
 async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<LoadedServices> {
   const { directory, cwd } = source;
   const problems: Problem[] = [];
-  const shared = gather(
-    problems,
-    () =>
-      directory === undefined
-        ? new Config()
-        : loadGlobalSettings(directory, (path) => distrustOf(path, source.lookup)),
-  ) ?? new Config();
+  const distrust = (path: string) => distrustOf(path, source.lookup);
+  const shared = directory === undefined
+    ? new Config()
+    : readGlobalSettings(directory, { problems, distrust });
   problems.push(...checkSharedSettings(shared));
   const check = (service: ServiceConfig) => programProblems(service, source);
-  const results = (await hook()).map((config, index) =>
-    parseServiceConfig(config, { id: `hook:${index + 1}`, cwd, globals: shared, check })
-  );
+  const results = (await hook()).map((config, index) => {
+    const id = `hook:${index + 1}`, isServing = source.serving?.has(id);
+    return parseServiceConfig(config, { id, cwd, globals: shared, check, isServing });
+  });
   problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
   return {
     services: results.flatMap(({ service }) => service ?? []),

@@ -71,7 +71,7 @@ export class Reloads {
    */
   async plan(): Promise<ReloadPlan> {
     const { configuration, supervisor } = this.#options;
-    const { services, problems } = await configuration.load();
+    const { services, problems } = await configuration.load(supervisor.serving);
     if (problems.length > 0) throw new ConfigError(problems);
     return supervisor.plan(services);
   }
@@ -84,6 +84,7 @@ export class Reloads {
    */
   start(candidate: Candidate): void {
     const { supervisor, serviceManager } = this.#options;
+    this.#warn(candidate);
     const plan = supervisor.start(candidate.services, candidate.problems);
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, plan);
@@ -98,6 +99,7 @@ export class Reloads {
    * @throws {ConfigError} With all that is wrong; then nothing has changed.
    */
   succeed(candidate: Candidate): Promise<readonly UndoneReload[]> {
+    this.#warn(candidate);
     const { plan, outcome } = this.#options.supervisor.reload(candidate.services, [], {
       together: true,
     });
@@ -121,9 +123,10 @@ export class Reloads {
     this.#options.workingDirectory.follow();
     let candidate: Candidate, reload: Reload;
     try {
-      candidate = await configuration.load();
+      candidate = await configuration.load(supervisor.serving);
       // The hook may have taken its time.
       if (isStopping()) return;
+      this.#warn(candidate);
       reload = supervisor.reload(candidate.services, candidate.problems);
     } catch (error) {
       const refusal = error instanceof Error ? error.message : String(error);
@@ -142,9 +145,13 @@ export class Reloads {
     zinfo(result);
   }
 
-  #tell({ services, warnings }: Candidate, plan: ReloadPlan): void {
+  /** Tells what looks odd, also of a configuration that is refused for other reasons. */
+  #warn({ warnings }: Candidate): void {
+    for (const line of new Set(warnings.map(formatProblem))) zinfo(`warning: ${line}`);
+  }
+
+  #tell({ services }: Candidate, plan: ReloadPlan): void {
     const { listeners } = this.#options;
-    for (const warning of warnings) zinfo(`warning: ${formatProblem(warning)}`);
     for (const line of listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
       zinfo(line);
     }

@@ -84,6 +84,11 @@ export class Supervisor {
     });
   }
 
+  /** The ids of the services that are in force. */
+  get serving(): ReadonlySet<string> {
+    return new Set(configsOf([...this.#services.values()], "current").map(({ id }) => id));
+  }
+
   /**
    * What a reload would do; nothing is done.
    *

@@ -220,7 +220,7 @@ Deno.test("parseCf() takes linear time for every shape of file", async (t) => {
   // Quadratic work on a megabyte is some 10^12 steps, far beyond the bound; linear work needs
   // about a hundredth of it.
   const SIZE = 1_000_000;
-  const BOUND_MS = 3_000;
+  const BOUND_MS = 30_000;
   const shapes = ["\n", " ", "=", "#", "\0", "\r", "a", " \n", "=\n", "a\n", "a=b\n", " a = b \n"];
   for (const shape of [...shapes, "#\n", "\0\n", " =", "a ", "\x01\n", "\ufeff"]) {
     await t.step(JSON.stringify(shape), () => {

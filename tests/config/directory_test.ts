@@ -1,6 +1,6 @@
 /** Tests of a whole directory of settings files. */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { loadConfigDirectory, loadGlobalSettings } from "../../src/config/directory.ts";
 import { ConfigError, formatProblem } from "../../src/config/errors.ts";
 import { withFiles } from "./temp_files.ts";
@@ -88,38 +88,85 @@ Deno.test("loadConfigDirectory() tells a directory that isn't there, or is a fil
     }
   }));
 
-Deno.test("loadConfigDirectory() refuses a file that is empty, but not one that is commented out", () =>
-  withFiles({
-    "blank.cf": " \n\r\n",
-    "comments.cf": "# server-command = x\n#\n",
-    "empty.cf": "",
-    "other.cf": "a = b\n",
-  }, (dir) => {
+const NEITHER = {
+  "blank.cf": " \n\r\n",
+  "comments.cf": "# server-command = x\n#\n",
+  "empty.cf": "",
+  "other.cf": "a = b\n",
+};
+
+Deno.test("loadConfigDirectory() passes over a file that is empty, commented out or no service", () =>
+  withFiles(NEITHER, (dir) => {
     const { services, problems, warnings } = loadConfigDirectory(dir, { cwd });
-    const expected = "expected server-command and server-service";
-    assertEquals(services, []);
-    assertEquals(
-      told(dir, problems),
-      ["blank.cf", "empty.cf"].map((name) =>
-        `DIR/${name}: Cannot use as a service "${name}": no setting in it, ${expected}`
-      ),
-    );
+    const wanted = "expected server-command and server-service";
+    assertEquals([services, problems], [[], []]);
+    assert(warnings.every(({ severity }) => severity === "warning"));
     assertEquals(told(dir, warnings), [
+      'DIR/blank.cf: Cannot use as a service "blank.cf": ' +
+      `no setting in it, so it is passed over, ${wanted}`,
       'DIR/comments.cf: Cannot use as a service "comments.cf": ' +
       "only comments in it, so it is passed over, expected settings",
+      'DIR/empty.cf: Cannot use as a service "empty.cf": ' +
+      `no setting in it, so it is passed over, ${wanted}`,
       'DIR/other.cf: Cannot use as a service "other.cf": ' +
-      `no server-service, so it is passed over, ${expected}`,
+      `no server-service, so it is passed over, ${wanted}`,
     ]);
   }));
 
-Deno.test("loadConfigDirectory() warns of a byte order mark, which hides the first setting", () =>
-  withFiles({ "a.cf": `\ufeffserver-command = x\nserver-service = 0:1\n` }, (dir) => {
-    const { problems, warnings } = loadConfigDirectory(dir, { cwd });
-    assertEquals(told(dir, warnings), [
-      'DIR/a.cf:1: Cannot read "\ufeffserver-command": ' +
-      "a byte order mark in it, expected the setting's name",
+Deno.test("loadConfigDirectory() refuses such a file, and what is no file, where its service serves", () =>
+  withFiles(NEITHER, (dir) => {
+    Deno.mkdirSync(`${dir}/dir.cf`);
+    const serving = new Set([...Object.keys(NEITHER), "dir.cf"]);
+    const { services, problems, warnings } = loadConfigDirectory(dir, { cwd, serving });
+    const wanted = "but it serves now, expected server-command and server-service, or no such file";
+    assertEquals([services, warnings], [[], []]);
+    assertEquals(told(dir, problems), [
+      'DIR/dir.cf: Cannot read settings file "DIR/dir.cf": ' +
+      "not a file, but dir.cf serves now, expected a regular file",
+      `DIR/blank.cf: Cannot use as a service "blank.cf": no setting in it, ${wanted}`,
+      'DIR/comments.cf: Cannot use as a service "comments.cf": ' +
+      "only comments in it, but it serves now, expected settings, or no such file",
+      `DIR/empty.cf: Cannot use as a service "empty.cf": no setting in it, ${wanted}`,
+      `DIR/other.cf: Cannot use as a service "other.cf": no server-service, ${wanted}`,
     ]);
-    assertEquals(problems.map(({ key }) => key), ["server-command"]);
+  }));
+
+Deno.test("loadConfigDirectory() names a byte order mark that hides a setting, once", () =>
+  withFiles({
+    "a.cf": `\ufeffserver-command = x\nserver-service = 0:1\n`,
+    "b.cf": `\ufeff# remark\n${service(2)}`,
+    "c.cf": `\ufeffown = 1\n${service(3)}`,
+  }, (dir) => {
+    const { services, problems, warnings } = loadConfigDirectory(dir, { cwd });
+    assertEquals(services.map(({ id }) => id), ["b.cf", "c.cf"]);
+    assertEquals(told(dir, problems), [
+      'DIR/a.cf:1: server-command: Cannot use as a service "a.cf": no server-command, ' +
+      "since a byte order mark (BOM) stands before it, expected server-command and server-service",
+    ]);
+    assertEquals(told(dir, warnings), [
+      'DIR/b.cf:1: # remark: Cannot read "# remark": a byte order mark (BOM) before it, ' +
+      "which hides it, expected a file without one",
+      'DIR/c.cf:1: own: Cannot read "own": a byte order mark (BOM) before it, ' +
+      "which hides it, expected a file without one",
+    ]);
+  }));
+
+Deno.test("loadConfigDirectory() tells a slip once, be it a problem or a warning", () =>
+  withFiles({
+    "a.cf": "server-command = x\nserver-servce = 0:1\nserver-proc-cuont = 4\n",
+    "z.gcf": "server-proc-count = 4\n",
+  }, (dir) => {
+    const { problems, warnings } = loadConfigDirectory(dir, { cwd });
+    assertEquals(told(dir, problems), [
+      'DIR/a.cf:2: server-servce: Cannot use as a service "a.cf": ' +
+      'no server-service, but "server-servce", expected server-command and server-service',
+    ]);
+    assertEquals(told(dir, warnings), [
+      'DIR/z.gcf:1: server-proc-count: Cannot use "server-proc-count": ' +
+      "a setting of one service in a file for all, expected it in the .cf of each service",
+      'DIR/a.cf:3: server-proc-cuont: Cannot find setting "server-proc-cuont": no setting has ' +
+      "this name, so it can only be a server's own, expected server-proc-count",
+    ]);
   }));
 
 Deno.test("loadConfigDirectory() tells every problem of every file", () =>

@@ -14,11 +14,14 @@ import {
 import { readSupervision } from "../../src/config/supervision.ts";
 
 /** Parses the text of `conf/imapd.cf`, of a master that runs in /srv. */
-function parse(text: string, options: { id?: string; globals?: Config } = {}): ServiceResult {
-  const { id = "imapd.cf", globals } = options;
+function parse(
+  text: string,
+  options: { id?: string; globals?: Config; isServing?: boolean } = {},
+): ServiceResult {
+  const { id = "imapd.cf", ...rest } = options;
   const file = `conf/${id}`;
   const config = new Config().load(parseCf(text, file));
-  return parseServiceConfig(config, { id, file, cwd: "/srv", ...(globals && { globals }) });
+  return parseServiceConfig(config, { id, file, text, cwd: "/srv", ...rest });
 }
 
 function lines(problems: readonly Problem[]): string[] {
@@ -137,8 +140,37 @@ Deno.test("parseServiceConfig() takes a name that is empty, and paths behind a n
 const WANTED = "expected server-command and server-service";
 
 const WRONG: readonly (readonly [name: string, text: string, problems: readonly string[]])[] = [
-  ["no setting", "", [
-    `conf/imapd.cf: Cannot use as a service "imapd.cf": no setting in it, ${WANTED}`,
+  ["no addresses", "server-command = x\n", [
+    'conf/imapd.cf: server-service: Cannot use as a service "imapd.cf": ' +
+    `no server-service, ${WANTED}`,
+  ]],
+  ["an empty list of addresses", "server-command = x\nserver-service =\n", [
+    'conf/imapd.cf: server-service: Cannot use as a service "imapd.cf": ' +
+    `no server-service, ${WANTED}`,
+  ]],
+  ["a misspelt command", "server-service = 0:143\nserver_comand = x\n", [
+    'conf/imapd.cf:2: server_comand: Cannot use as a service "imapd.cf": ' +
+    `no server-command, but "server_comand", ${WANTED}`,
+  ]],
+  ["a command without its prefix", "server-service = 0:143\ncommand = x\n", [
+    'conf/imapd.cf:2: command: Cannot use as a service "imapd.cf": ' +
+    `no server-command, but "command", ${WANTED}`,
+  ]],
+  ["both of them misspelt", "Server-Command = x\nsever-service = 0:143\n", [
+    'conf/imapd.cf:1: Server-Command: Cannot use as a service "imapd.cf": ' +
+    `no server-command, but "Server-Command", ${WANTED}`,
+    'conf/imapd.cf:2: sever-service: Cannot use as a service "imapd.cf": ' +
+    `no server-service, but "sever-service", ${WANTED}`,
+  ]],
+  ["one of them misspelt, and no other", "server-comand = x\n", [
+    'conf/imapd.cf: server-service: Cannot use as a service "imapd.cf": ' +
+    `no server-service, ${WANTED}`,
+    'conf/imapd.cf:1: server-comand: Cannot use as a service "imapd.cf": ' +
+    `no server-command, but "server-comand", ${WANTED}`,
+  ]],
+  ["a comment behind a time", `${MINIMAL}server-stop-on-softstop-after = 5 # seconds\n`, [
+    'conf/imapd.cf:3: server-stop-on-softstop-after: Cannot read "5 # seconds": a comment behind ' +
+    "the value, where none can be, expected the comment on a line of its own",
   ]],
   ["no command", "server-service = 0:143\n", [
     'conf/imapd.cf: server-command: Cannot use as a service "imapd.cf": ' +
@@ -256,17 +288,20 @@ Deno.test("parseServiceConfig() checks nothing in a service without a program", 
   }
 });
 
-Deno.test("parseServiceConfig() passes over settings without addresses, with a warning", () => {
-  for (
-    const text of ["server-command = x\n", "a = b\n", "server-command = x\nserver-service =\n"]
-  ) {
+Deno.test("parseServiceConfig() passes over settings of no service, unless it serves now", () => {
+  for (const text of ["", "a = b\n", "command = x\nservice = y\n", "server-command =\n"]) {
+    const found = text === "" ? "no setting in it" : "no server-service";
     const result = parse(text);
     assertEquals(lines(result.warnings), [
-      'conf/imapd.cf: Cannot use as a service "imapd.cf": ' +
-      `no server-service, so it is passed over, ${WANTED}`,
+      `conf/imapd.cf: Cannot use as a service "imapd.cf": ${found}, so it is passed over, ${WANTED}`,
     ]);
-    assertEquals(result.problems, []);
-    assertEquals(result.service, undefined);
+    assertEquals([result.problems, result.service], [[], undefined]);
+    const serving = parse(text, { isServing: true });
+    assertEquals(lines(serving.problems), [
+      'conf/imapd.cf: Cannot use as a service "imapd.cf": ' +
+      `${found}, but it serves now, ${WANTED}, or no such file`,
+    ]);
+    assertEquals([serving.warnings, serving.service], [[], undefined]);
   }
 });
 
@@ -314,8 +349,8 @@ Deno.test("parseServiceConfig() names a hook's service by its id", () => {
     "expected a port from 1 to 65535",
   ]);
   const empty = parseServiceConfig(new Config(), { id: "hook:3", cwd: "/srv" });
-  assertEquals(lines(empty.problems), [
-    `hook:3: Cannot use as a service "hook:3": no setting in it, ${WANTED}`,
+  assertEquals(lines(empty.warnings), [
+    `hook:3: Cannot use as a service "hook:3": no setting in it, so it is passed over, ${WANTED}`,
   ]);
 });
 

@@ -48,7 +48,7 @@ Deno.test("loadServices() tells everything that is wrong in a directory at once"
   );
   dir.write("b.cf", "server-command = ./notes\nserver-service = 0:80 0:0\n");
   dir.write("c.cf", `${GOOD}server-service = 0:81\n`);
-  dir.write("d.cf", "");
+  dir.write("d.cf", `server-servics = 0:82\n${GOOD}`);
   dir.write("z.gcf", "server-log = paper\n");
   const { problems, services } = await loadServices({ ...SOURCE, directory: dir.path });
   assertEquals(told(problems, dir.path), [
@@ -62,8 +62,8 @@ Deno.test("loadServices() tells everything that is wrong in a directory at once"
     "expected a port from 1 to 65535",
     'DIR/b.cf:2: server-service: Cannot listen on "0:80": already named in DIR/a.cf:3 as "0:80", ' +
     "expected each address once",
-    'DIR/d.cf: Cannot use as a service "d.cf": no setting in it, ' +
-    "expected server-command and server-service",
+    'DIR/d.cf:1: server-servics: Cannot use as a service "d.cf": no server-service, ' +
+    'but "server-servics", expected server-command and server-service',
     'DIR/z.gcf:1: server-log: Cannot read "paper": none of the forms, ' +
     "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
   ]);
@@ -119,7 +119,29 @@ Deno.test("loadServices() warns of a directory without any service", async () =>
   const { problems, warnings } = await loadServices({ ...SOURCE, directory: dir.path });
   assertEquals(problems, []);
   assertEquals(told(warnings, dir.path), [
-    'DIR: Cannot run "DIR": no service in it, expected a file NAME.cf for each service',
+    'DIR: Cannot serve "DIR": no service in it, so nothing is served until a reload (SIGHUP) ' +
+    "finds one, expected a file DIR/NAME.cf with server-command and server-service",
+  ]);
+});
+
+Deno.test("loadServices() refuses to leave no service at all of those that serve", async () => {
+  using dir = new TempDir();
+  const serving = new Set(["a.cf", "b.cf"]);
+  const emptied = await loadServices({ ...SOURCE, directory: dir.path, serving });
+  assertEquals(told(emptied.problems, dir.path), [
+    'DIR: Cannot go on with "DIR": no service in it, while 2 are running, ' +
+    "expected at least one; SIGTERM ends all of them",
+  ]);
+  const hook = await loadServices({ ...SOURCE, hook: hooked(), serving: new Set(["hook:1"]) });
+  assertEquals(told(hook.problems), [
+    'loadConfig: Cannot go on with "loadConfig": no service in it, while 1 is running, ' +
+    "expected at least one; SIGTERM ends all of them",
+  ]);
+  const one = hooked({ "server-command": "./good", "server-service": "0:81" }, {});
+  const left = await loadServices({ ...SOURCE, hook: one, serving: new Set(["hook:1", "hook:2"]) });
+  assertEquals(told(left.problems), [
+    'hook:2: Cannot use as a service "hook:2": no setting in it, but it serves now, ' +
+    "expected server-command and server-service, or no such file",
   ]);
 });
 
@@ -169,7 +191,7 @@ Deno.test("loadServices() tells everything that is wrong with a hook's services 
   const hook = hooked(
     { "server-command": "./none", "server-service": "0:80", "server-proc-count": "x" },
     { "server-command": "./good", "server-service": "0:80" },
-    {},
+    { "server-service": "0:82" },
     { "server-command": "./good", "server-service": "0:81", "-x": "1" },
   );
   const { problems, services } = await loadServices({ ...SOURCE, directory: dir.path, hook });
@@ -181,7 +203,7 @@ Deno.test("loadServices() tells everything that is wrong with a hook's services 
     'hook:1: server-command: Cannot run "./none": no such program, expected an executable file',
     'hook:2: server-service: Cannot listen on "0:80": already named in hook:1 as "0:80", ' +
     "expected each address once",
-    'hook:3: Cannot use as a service "hook:3": no setting in it, ' +
+    'hook:3: server-command: Cannot use as a service "hook:3": no server-command, ' +
     "expected server-command and server-service",
     'hook:4: -x: Cannot hand on setting "-x": a name that is no argument, ' +
     "expected a name and a value that fit into -name value",

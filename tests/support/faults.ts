@@ -49,10 +49,19 @@ function badSetting(key: string, value: string, text: string): Fault["make"] {
 /** All mistakes that a file can hold. */
 export const FAULTS: readonly Fault[] = [
   {
-    what: "an empty file",
+    what: "a misspelt list of addresses",
     make(site) {
-      site.dir.write("conf/x.cf", "");
-      return [{ place: "x.cf", text: 'Cannot use as a service "x.cf": no setting in it' }];
+      site.write("x.cf", { "server-command": COMMAND, "server-servce": site.socket("x") });
+      const text = 'Cannot use as a service "x.cf": no server-service, but "server-servce"';
+      return [{ place: "x.cf:2: server-servce", text }];
+    },
+  },
+  {
+    what: "no addresses",
+    make(site) {
+      site.write("x.cf", { "server-command": COMMAND });
+      const text = 'Cannot use as a service "x.cf": no server-service';
+      return [{ place: "x.cf: server-service", text }];
     },
   },
   {

@@ -1,0 +1,103 @@
+/**
+ * The settings without which there is no service, and what it means that one of them is missing.
+ *
+ * @module
+ */
+import type { Config } from "./config.ts";
+import { cannot, type Problem, problemAt, quote, warningAt } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+import { ALL_SETTINGS, SERVER_COMMAND, SERVER_SERVICE } from "./settings.ts";
+
+const ESSENTIAL = [SERVER_COMMAND.name, SERVER_SERVICE.name];
+const WANTED = ESSENTIAL.join(" and ");
+
+const KNOWN_NAMES: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ name }) => name));
+
+/** What a service's settings came from. */
+interface Source {
+  /** The file's base name, or `hook:N`. */
+  readonly id: string;
+  /** The file's path, if there is one. */
+  readonly file?: string;
+  /** The file's text, if there is one. */
+  readonly text?: string;
+  /** Whether a service of this id serves now. */
+  readonly isServing?: boolean;
+}
+
+/** What {@linkcode checkEssentials} found. */
+export interface Essentials {
+  /** Whether these settings are no service, be that a problem or not. */
+  readonly isPassedOver: boolean;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/**
+ * Looks whether the settings that a service can't do without are there.
+ *
+ * @param config The settings of the file or the hook.
+ * @param source What they came from.
+ * @returns What is missing.
+ */
+export function checkEssentials(config: Config, source: Source): Essentials {
+  const { id, file = id, text = "", isServing = false } = source;
+  const place = { file };
+  const missing = ESSENTIAL.filter((key) => config.getStr(key) === "");
+  const isHalf = missing.length < ESSENTIAL.length;
+  const slips = missing.map((key) => slipFor(key, config, isHalf));
+  if (isHalf || slips.some((slip) => slip !== undefined)) {
+    const problems = missing.map((key, index) =>
+      missingProblem({ key, slip: slips[index] }, { id, place, config })
+    );
+    return { isPassedOver: false, problems, warnings: [] };
+  }
+  const isSwitchedOff = config.size === 0 && text.includes("#");
+  const found = config.size > 0
+    ? "no server-service"
+    : isSwitchedOff
+    ? "only comments in it"
+    : "no setting in it";
+  const expected = isSwitchedOff ? "settings" : WANTED;
+  const message = cannot("use as a service", id, {
+    found: `${found}, ${isServing ? "but it serves now" : "so it is passed over"}`,
+    expected: isServing ? `${expected}, or no such file` : expected,
+  });
+  const told = [isServing ? { ...place, message } : warningAt(place, { message })];
+  return {
+    isPassedOver: true,
+    problems: isServing ? told : [],
+    warnings: isServing ? [] : told,
+  };
+}
+
+/**
+ * The setting that was probably meant to be another one. Beside the other essential setting a name
+ * without its `server-` is one as well; alone it may be anything.
+ */
+function slipFor(key: string, config: Config, isHalf: boolean): string | undefined {
+  return [...config.keys()].filter((name) => !KNOWN_NAMES.has(name)).find((written) => {
+    const name = written.replace("\ufeff", "");
+    return nearest(name, [key]) ?? (isHalf ? nearest(`server-${name}`, [key]) : undefined);
+  });
+}
+
+function missingProblem(
+  { key, slip }: { readonly key: string; readonly slip?: string },
+  { id, place, config }: {
+    readonly id: string;
+    readonly place: { readonly file: string };
+    readonly config: Config;
+  },
+): Problem {
+  if (slip === undefined) return { ...place, key, message: unfit(id, `no ${key}`) };
+  const isHidden = slip.startsWith("\ufeff");
+  const found = isHidden
+    ? `no ${key}, since a byte order mark (BOM) stands before it`
+    : `no ${key}, but ${quote(slip)}`;
+  return problemAt(config.origin(slip), { key: isHidden ? key : slip, message: unfit(id, found) });
+}
+
+function unfit(id: string, found: string): string {
+  return cannot("use as a service", id, { found, expected: WANTED });
+}

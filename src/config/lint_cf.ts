@@ -1,0 +1,133 @@
+/**
+ * What a settings file says without being wrong, and what its author has probably meant: names with
+ * a slip, settings in the wrong kind of file, lines that the grammar takes in another way than they
+ * look.
+ *
+ * Only warnings come from here: a server may have settings of its own by any name.
+ *
+ * @module
+ */
+import { forEachSetting, trimAscii } from "./cf.ts";
+import { cannot, type Problem, warningAt } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+import { COMMENT, endsInComment } from "./setting.ts";
+import { ALL_SETTINGS, type Setting } from "./settings.ts";
+
+/** The kinds of settings files, by the extension. */
+export type FileKind = "cf" | "gcf";
+
+/** Names too short and ordinary to tell a slip from a server's own setting. */
+const isTelling = ({ name }: Setting<unknown>): boolean => name.includes("-");
+
+/** What each kind of file may give to whom. */
+const ALLOWED: Readonly<Record<FileKind, readonly Setting<unknown>[]>> = {
+  cf: ALL_SETTINGS.filter(({ scopes }) => scopes.includes("service") || scopes.includes("server")),
+  gcf: ALL_SETTINGS.filter(({ inherited, scopes, notInGcf = [] }) =>
+    inherited === true ||
+    scopes.some((scope) => scope !== "service" && !notInGcf.includes(scope))
+  ),
+};
+
+const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
+  ALL_SETTINGS.map((setting) => [setting.name, setting]),
+);
+
+/** The names that a misspelt one may have meant, by the kind of file. */
+const CANDIDATES: Readonly<Record<FileKind, readonly string[]>> = {
+  cf: ALLOWED.cf.filter(isTelling).map(({ name }) => name),
+  gcf: ALLOWED.gcf.filter(isTelling).map(({ name }) => name),
+};
+
+/**
+ * Looks for slips in a settings file.
+ *
+ * @param text The file's text.
+ * @param file The file's name.
+ * @param kind Which kind of file it is.
+ * @returns A warning for each, in the order of the lines.
+ */
+export function lintCf(text: string, file: string, kind: FileKind): Problem[] {
+  const warnings: Problem[] = [];
+  const seen = new Map<string, number>();
+  forEachSetting(text, (written, line) => {
+    const warn = (message: string, key?: string) =>
+      warnings.push(warningAt({ file, line }, { ...(key !== undefined && { key }), message }));
+    if (written.startsWith("\ufeff")) return warn(...byteOrderMark(written));
+    const equals = written.indexOf("=");
+    if (equals < 0) return warn(withoutEquals(written));
+    const key = trimAscii(written.slice(0, equals)), value = trimAscii(written.slice(equals + 1));
+    const before = seen.get(key);
+    seen.set(key, line);
+    if (before !== undefined) {
+      const found = `line ${before} sets it too, and the last one counts`;
+      warn(cannot("set twice", key, { found, expected: "one line for it" }), key);
+    }
+    // A name that means nothing does so each time.
+    const message = before === undefined || RECORDS.has(key) ? slipIn(key, value, kind) : undefined;
+    if (message !== undefined) warn(message, key);
+  });
+  return warnings;
+}
+
+/** LIB-ZC takes it for a part of the first name, or of a comment's first word. */
+function byteOrderMark(written: string): [message: string, key: string] {
+  const key = trimAscii(written.slice(1).split("=", 1)[0]);
+  const found = "a byte order mark (BOM) before it, which hides it";
+  return [cannot("read", key, { found, expected: "a file without one" }), key];
+}
+
+function withoutEquals(written: string): string {
+  if (/^\[.*\]$/.test(written)) {
+    const found = "a section, which settings files do not have";
+    return cannot("read", written, { found, expected: "a line NAME = VALUE" });
+  }
+  const [, name, value] = /^([^\s:]+)[\s:]+(.*)$/.exec(written) ?? [];
+  const isKnown = name !== undefined && RECORDS.has(name);
+  const expected = isKnown ? `${name} = ${value}` : "a line NAME = VALUE";
+  return cannot("read", written, { found: 'no "=" in it, so it sets nothing', expected });
+}
+
+/** What is odd about one setting, if anything is. */
+function slipIn(key: string, value: string, kind: FileKind): string | undefined {
+  const setting = RECORDS.get(key);
+  if (setting === undefined) return misspelt(key, kind);
+  if (!ALLOWED[kind].includes(setting)) return misplaced(setting, kind);
+  if (!hasComment(setting, value)) return undefined;
+  return cannot("read", value, COMMENT);
+}
+
+/** Whether a value that can be read goes on as if with a comment. */
+function hasComment({ kind }: Setting<unknown>, value: string): boolean {
+  if (!endsInComment(value)) return false;
+  try {
+    kind.parse(value);
+    return true;
+  } catch {
+    // That is a problem by itself.
+    return false;
+  }
+}
+
+function misspelt(key: string, kind: FileKind): string | undefined {
+  const expected = nearest(key, CANDIDATES[kind]);
+  if (expected === undefined) return undefined;
+  const found = "no setting has this name, so it can only be a server's own";
+  return cannot("find setting", key, { found, expected });
+}
+
+function misplaced(setting: Setting<unknown>, kind: FileKind): string | undefined {
+  if (!isTelling(setting)) return undefined;
+  const { name, scopes, notInGcf = [] } = setting;
+  const onCommandLine = "on the command line of the master";
+  const [found, expected] = kind === "cf"
+    ? [
+      "a setting of the master in the file of a service",
+      notInGcf.length > 0 ? `it ${onCommandLine}` : `it in a .gcf, or ${onCommandLine}`,
+    ]
+    : notInGcf.length === 0
+    ? ["a setting of one service in a file for all", "it in the .cf of each service"]
+    : scopes.includes("server")
+    ? ["a setting that no .gcf gives", "it in the .cf of a server, or on a command line"]
+    : ["a setting that no .gcf gives", `it ${onCommandLine}`];
+  return cannot("use", name, { found, expected });
+}

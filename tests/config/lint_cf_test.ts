@@ -1,0 +1,112 @@
+/** Tests of what settings files say without being wrong. */
+import { assert, assertEquals } from "@std/assert";
+import { formatProblem } from "../../src/config/errors.ts";
+import { type FileKind, lintCf } from "../../src/config/lint_cf.ts";
+
+/** What is said of one line. */
+interface Row {
+  readonly kind?: FileKind;
+  readonly line: string;
+  /** What comes before `, expected` and after it; nothing where all is well. */
+  readonly says?: readonly [found: string, expected: string];
+}
+
+const COMMENT = [
+  "a comment behind the value, where none can be",
+  "the comment on a line of its own",
+] as const;
+const UNKNOWN = "no setting has this name, so it can only be a server's own";
+const NO_GCF = "a setting that no .gcf gives";
+
+const ROWS: readonly Row[] = [
+  { line: "server-proc-cuont = 4", says: [UNKNOWN, "server-proc-count"] },
+  { line: "server_proc_count = 4", says: [UNKNOWN, "server-proc-count"] },
+  { line: "run-usr = www", says: [UNKNOWN, "run-user"] },
+  { line: "server-port = 4" },
+  { line: "port = 4" },
+  { line: "sleep = never" },
+  { line: "C = x" },
+  { line: "debugs = x" },
+  {
+    line: "master-stop-timeout = 4s",
+    says: [
+      "a setting of the master in the file of a service",
+      "it in a .gcf, or on the command line of the master",
+    ],
+  },
+  {
+    line: "try-lock = yes",
+    says: [
+      "a setting of the master in the file of a service",
+      "it on the command line of the master",
+    ],
+  },
+  { kind: "gcf", line: "master-stop-timeout = 4s" },
+  { kind: "gcf", line: "exit-after = 4s" },
+  { kind: "gcf", line: "server-user = www" },
+  { kind: "gcf", line: "own = 1" },
+  { kind: "gcf", line: "sleep = 1" },
+  { kind: "gcf", line: "try-lock = yes", says: [NO_GCF, "it on the command line of the master"] },
+  {
+    kind: "gcf",
+    line: "run-user = www",
+    says: [NO_GCF, "it in the .cf of a server, or on a command line"],
+  },
+  {
+    kind: "gcf",
+    line: "server-proc-count = 4",
+    says: ["a setting of one service in a file for all", "it in the .cf of each service"],
+  },
+  { kind: "gcf", line: "server-prot = 4" },
+  { kind: "gcf", line: "master-stop-timout = 4", says: [UNKNOWN, "master-stop-timeout"] },
+  { line: "[web]", says: ["a section, which settings files do not have", "a line NAME = VALUE"] },
+  {
+    line: "server-proc-count 4",
+    says: ['no "=" in it, so it sets nothing', "server-proc-count = 4"],
+  },
+  {
+    line: "server-proc-count: 4",
+    says: ['no "=" in it, so it sets nothing', "server-proc-count = 4"],
+  },
+  { line: "verbose", says: ['no "=" in it, so it sets nothing', "a line NAME = VALUE"] },
+  { line: "server-service = :8850 # web", says: COMMENT },
+  { line: "server-service = :8850 #web", says: COMMENT },
+  { line: "server-command = hello.ts # all of it", says: COMMENT },
+  { line: "server-command = hello.ts --title '# 1'" },
+  { line: "server-user = www # the web", says: COMMENT },
+  { line: "server-proc-count = 2 # two", says: COMMENT },
+  // Told as a problem, since it can't be read.
+  { line: "server-soak = 2 # two" },
+  { line: "color = #fff" },
+  { line: "color = red # fff" },
+  { line: "# [web]" },
+];
+
+for (const { kind = "cf", line, says } of ROWS) {
+  Deno.test(`lintCf() says what is odd about "${line}" in a .${kind}`, () => {
+    const warnings = lintCf(`\n${line}\n`, "x", kind);
+    assert(warnings.every(({ severity }) => severity === "warning"));
+    const told = warnings.map(({ line, message }) => {
+      return [line, ...message.replace(/^Cannot .*?".*?": /, "").split(", expected ")];
+    });
+    assertEquals(told, says === undefined ? [] : [[2, ...says]]);
+  });
+}
+
+Deno.test("lintCf() tells of a key that is set twice where it is set again", () => {
+  const text = "a = 1\nb = 1\na = 2\nA = 3\na = 3\n";
+  assertEquals(lintCf(text, "x.cf", "cf").map(formatProblem), [
+    'x.cf:3: a: Cannot set twice "a": line 1 sets it too, and the last one counts, ' +
+    "expected one line for it",
+    'x.cf:5: a: Cannot set twice "a": line 3 sets it too, and the last one counts, ' +
+    "expected one line for it",
+  ]);
+});
+
+Deno.test("lintCf() takes linear time", () => {
+  const lines = Array.from({ length: 5_000 }, (_, n) => `server-cuont-${n} = 1\nx\n[s]\n`);
+  const start = performance.now();
+  lintCf(lines.join(""), "x.cf", "cf");
+  // Quadratic work would be a matter of minutes.
+  assert(performance.now() - start < 30_000);
+});
