@@ -30,6 +30,14 @@ export class AdoptError extends Error {
   override readonly name = "AdoptError";
 }
 
+/** The duplicate of an inherited descriptor. */
+interface Duplicate {
+  /** Its number. */
+  readonly target: number;
+  /** The epoll instance that it is registered with. */
+  readonly epoll: number;
+}
+
 /** The descriptors of what was made here and is open. */
 const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
 
@@ -37,7 +45,7 @@ const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
  * Where the duplicate of an inherited descriptor was put last, and the epoll instance that watches it;
  * both may be gone by now.
  */
-const lastTargets = new Map<number, { readonly target: number; readonly epoll: number }>();
+const lastTargets = new Map<number, Duplicate>();
 
 /** The epoll instance in which the last registration was found: the runtime has one for all. */
 let lastEpoll: number | undefined;
@@ -73,14 +81,16 @@ export function adoptListener(fd: number): Deno.Listener {
  *
  * @param fd As for {@linkcode adoptListener}.
  * @param create Makes a listener of the same kind as `fd`, with an address of its own, before it
- * returns; an example is `Deno.serve` with port 0.
+ * returns; an example is `Deno.serve` with port 0. It may call its argument with that address as soon as
+ * there is the listener: what it does from then on finds the inherited socket. Without that call the
+ * socket is put in place when `create` has returned.
  * @returns What `create` returned.
  * @throws {AdoptError} When a step does not match; what `create` made is closed then.
  * @throws {TypeError} When `fd` is no listening stream socket; `create` is not called then.
  */
 export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   fd: number,
-  create: () => T,
+  create: (adoptAt: (address: ListenAddress) => void) => T,
 ): T {
   const wanted = describeListener(fd);
   if (wanted.kind === "fifo") {
@@ -90,23 +100,51 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   setNonblocking(fd);
   // The kernel gives the lowest number, so this is that of the first socket that is made next.
   const guess = lowestFreeFd(fd);
-  const made = createIfPermitted(create);
-  try {
-    const target = descriptorOf(made, { kind: wanted.kind, guess });
-    const { epoll, events, data } = findRegistration(target);
-    replaceDescriptor({ fd, target, wanted });
-    unwrap(
-      { syscall: "epoll_ctl", subject: target },
-      () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
-    );
-    adopted.set(made, target);
-    lastTargets.set(fd, { target, epoll });
-  } catch (cause) {
+  let duplicate: Duplicate | undefined, failure: Error | undefined;
+  const adoptAt = (address: ListenAddress) => {
+    if (duplicate !== undefined || failure !== undefined) return;
+    try {
+      duplicate = putInPlace({ fd, wanted, guess, address });
+    } catch (error) {
+      // Not thrown into the runtime, which would leave a listener behind that nobody can close.
+      failure = error as Error;
+    }
+  };
+  const made = createIfPermitted(() => create(adoptAt));
+  adoptAt(listenAddressOf(made.addr));
+  if (duplicate === undefined) {
     discard(made);
-    if (cause instanceof AdoptError) throw cause;
-    throw new AdoptError(`Cannot adopt a listener: ${(cause as Error).message}`, { cause });
+    if (failure instanceof AdoptError) throw failure;
+    const { message } = failure as unknown as Error;
+    throw new AdoptError(`Cannot adopt a listener: ${message}`, { cause: failure });
   }
+  adopted.set(made, duplicate.target);
+  lastTargets.set(fd, duplicate);
   return made;
+}
+
+/** Where an inherited socket is to be put. */
+interface Place {
+  /** The inherited socket. */
+  readonly fd: number;
+  /** What it is bound to. */
+  readonly wanted: ListenAddress;
+  /** What the throw-away listener is bound to. */
+  readonly address: ListenAddress;
+  /** The number that the throw-away listener most often has. */
+  readonly guess: number;
+}
+
+/** Puts a duplicate of it there. */
+function putInPlace({ fd, wanted, address, guess }: Place): Duplicate {
+  const target = descriptorAt(address, { kind: wanted.kind, guess });
+  const { epoll, events, data } = findRegistration(target);
+  replaceDescriptor({ fd, target, wanted });
+  unwrap(
+    { syscall: "epoll_ctl", subject: target },
+    () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
+  );
+  return { target, epoll };
 }
 
 /**
@@ -158,7 +196,7 @@ function mute(fd: number): void {
 }
 
 /** Where a descriptor was put last, if that is still a duplicate of it. */
-function duplicateOf(fd: number): { readonly target: number; readonly epoll: number } | undefined {
+function duplicateOf(fd: number): Duplicate | undefined {
   const last = lastTargets.get(fd);
   if (last === undefined) return undefined;
   try {
@@ -176,11 +214,10 @@ function duplicateOf(fd: number): { readonly target: number; readonly epoll: num
  * guess is only where the search begins; it saves to look at all descriptors, which would make the
  * time for many listeners grow with the square of their number.
  */
-function descriptorOf(
-  made: Deno.Listener | Deno.HttpServer,
+function descriptorAt(
+  address: ListenAddress,
   { kind, guess }: { readonly kind: ListenAddress["kind"]; readonly guess: number },
 ): number {
-  const address = listenAddressOf(made.addr);
   if (address.kind !== kind) {
     throw new AdoptError(
       `Cannot adopt a listener: the runtime made one of kind ${address.kind}, expected ${kind}`,

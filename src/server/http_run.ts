@@ -7,13 +7,13 @@
 import { defaultConfig } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS } from "../config/settings.ts";
-import { adoptInto } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
 import { hasUnread, type OpenConnections } from "../os/connections.ts";
 import type { ListenAddress } from "../os/socket.ts";
 import { connectionLooks } from "./connection_looks.ts";
+import { serveInherited } from "./http_inherited.ts";
 import { takesNothing } from "./http_parameters.ts";
-import type { HttpErrorHandler, HttpHandler, HttpServing } from "./http_serving.ts";
+import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
 import { serverUsage } from "./usage.ts";
@@ -28,11 +28,8 @@ const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
 export interface Serving extends HttpServing {
   /** What the descriptor is bound to. */
   readonly address: ListenAddress;
-  /** Starts a server of the runtime, on an address of its own. */
-  readonly serve: (
-    common: { onError: HttpErrorHandler; onListen: () => void },
-    handler: HttpHandler,
-  ) => Deno.HttpServer;
+  /** Certificate and key, for HTTP over TLS. */
+  readonly tls?: HttpTls;
 }
 
 /**
@@ -68,16 +65,15 @@ export class HttpRun {
    * @param serving What is served, and by what.
    * @throws {AdoptError} When the runtime registers listeners in a way that is not known here.
    */
-  constructor(fd: number, { address, handler, onError, serve }: Serving) {
+  constructor(fd: number, { address, handler, onError, tls }: Serving) {
     this.#address = address;
     this.#upgraded = new UpgradedPeers(address);
-    this.#server = adoptInto(fd, () =>
-      serve({
-        onError: (error) => this.#last(onError(error)),
-        onListen: () => {
-          // The address would be the throw-away one.
-        },
-      }, this.#answering(handler)));
+    this.#server = serveInherited(fd, {
+      address,
+      tls,
+      handler: this.#answering(handler),
+      onError: (error) => this.#last(onError(error)),
+    });
     this.#finished = serverLifecycle.activity.begin({ standing: true });
     const ended = Promise.withResolvers<Error>();
     this.ended = ended.promise;
@@ -118,7 +114,10 @@ export class HttpRun {
     completed.then(answered, answered);
   }
 
-  /** A synchronous answer stays synchronous: that is the fast way. */
+  /**
+   * A synchronous answer stays synchronous: that is the fast way. What a handler returns is passed on
+   * unseen where it is no answer: the runtime has its own checks, which tell `onError`.
+   */
   #last(
     answer: Response | Promise<Response>,
     remoteAddr?: Deno.Addr,
@@ -126,7 +125,10 @@ export class HttpRun {
     if (answer instanceof Promise) {
       return answer.then((response) => this.#last(response, remoteAddr));
     }
-    if (answer.status === 101 && remoteAddr !== undefined) {
+    if (isThenable(answer)) {
+      return Promise.resolve(answer).then((response) => this.#last(response, remoteAddr));
+    }
+    if (statusOf(answer) === 101 && remoteAddr !== undefined) {
       // An upgraded connection, such as a WebSocket, is not HTTP any more.
       this.#upgraded.add(remoteAddr);
     } else if (this.#retired) return lastAnswer(answer);
@@ -177,11 +179,34 @@ function isHttp2({ headers }: Request): boolean {
   return !headers.has("host");
 }
 
+/** Whether something is a promise of another making, which counts as one. */
+function isThenable(answer: unknown): boolean {
+  return typeof (answer as PromiseLike<unknown> | undefined)?.then === "function";
+}
+
+/** The status of an answer that can be sent; 0 for whatever the runtime will refuse. */
+function statusOf(answer: unknown): number {
+  if (!(answer instanceof Response)) return 0;
+  try {
+    return answer.bodyUsed ? 0 : answer.status;
+  } catch {
+    // Of that class, and not made by its constructor.
+    return 0;
+  }
+}
+
 /** An answer that tells the client to close the connection (RFC 9112, section 9.6). */
 function lastAnswer(response: Response): Response {
-  const last = new Response(response.body, response);
-  last.headers.set("connection", "close");
-  return last;
+  if (statusOf(response) === 0) return response;
+  try {
+    response.headers.set("connection", "close");
+    return response;
+  } catch {
+    // A redirection, and what `fetch` has got: their headers can't be changed.
+    const last = new Response(response.body, response);
+    last.headers.set("connection", "close");
+    return last;
+  }
 }
 
 /** Whether the master wants to know of requests, which it may say only in a moment. */

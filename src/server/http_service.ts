@@ -75,14 +75,7 @@ export function serveHttp(
   const serving = { handler, onError: options.onError ?? answerError };
   if (!mayUseFfi()) return serveByNode(fd, serving, tls);
   try {
-    new HttpService(fd, {
-      ...serving,
-      address,
-      serve: (common, handler) =>
-        kind === "unix"
-          ? Deno.serve({ path: `\0${crypto.randomUUID()}`, ...common }, handler)
-          : Deno.serve({ hostname: "127.0.0.1", port: 0, ...tls, ...common }, handler),
-    });
+    new HttpService(fd, { ...serving, address, tls });
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
     zinfo(`${error.message}; descriptor ${fd} is served through node:http, which is slower`);
@@ -185,7 +178,10 @@ class HttpService {
   }
 }
 
+const INTERNAL_SERVER_ERROR = new TextEncoder().encode("Internal Server Error");
+
+/** As the runtime answers; its log line would not reach the log of this server. */
 function answerError(error: unknown): Response {
   zinfo("error while answering a request:", error);
-  return new Response("Internal Server Error", { status: 500 });
+  return new Response(INTERNAL_SERVER_ERROR, { status: 500 });
 }

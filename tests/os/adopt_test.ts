@@ -3,7 +3,12 @@ import { AdoptError, adoptInto, adoptListener, muteAdopted } from "../../src/os/
 import { closeFd, openDescriptors, setCloseOnExec } from "../../src/os/descriptor.ts";
 import { encodeInetAddress } from "../../src/os/layout.ts";
 import { libc, unwrap } from "../../src/os/libc.ts";
-import { describeListener, openListener, socketPair } from "../../src/os/socket.ts";
+import {
+  describeListener,
+  type ListenAddress,
+  openListener,
+  socketPair,
+} from "../../src/os/socket.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -253,6 +258,37 @@ async function isStillAdoptable(fd: number, port: number): Promise<void> {
   await exchange(listener, Deno.connect({ port }));
   listener.close();
 }
+
+Deno.test("adoptInto() puts the socket in place as soon as it is told where the listener is", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    let connected: Promise<Deno.Conn> | undefined;
+    const listener = adoptInto(fd, (adoptAt) => {
+      const made = listenThrowaway();
+      const { hostname, port: throwaway } = made.addr as Deno.NetAddr;
+      adoptAt({ kind: "inet", hostname, port: throwaway });
+      // Nobody listens there any more.
+      connected = Deno.connect({ hostname, port: throwaway });
+      return made;
+    });
+    await assertRejects(() => connected!, Deno.errors.ConnectionRefused);
+    await exchange(listener, Deno.connect({ port }));
+    listener.close();
+    closeFd(fd);
+  });
+});
+
+Deno.test("adoptInto() that is told of a listener which is none refuses when the function has returned", async () => {
+  await leavesNothingOpen(() => {
+    const { fd } = openInet();
+    const create = (adoptAt: (address: ListenAddress) => void) => {
+      adoptAt({ kind: "inet", hostname: "127.0.0.1", port: 1 });
+      return listenThrowaway();
+    };
+    assertThrows(() => adoptInto(fd, create), AdoptError, "no descriptor listens on 127.0.0.1:1");
+    closeFd(fd);
+  });
+});
 
 Deno.test("adoptInto() refuses a listener that no descriptor is found for, and closes it", async () => {
   await leavesNothingOpen(async () => {
