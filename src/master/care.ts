@@ -7,7 +7,7 @@
 import type { Clock } from "../os/clock.ts";
 import { beginLife, MEASURE_MS, weigh } from "./recycling.ts";
 import { isServing, type Worker } from "./tables.ts";
-import { DOUBT_MS, HEARTBEAT_MS, patienceMs, verdictOn } from "./watchdog.ts";
+import { DOUBT_MS, HEARTBEAT_MS, patienceMs } from "./watchdog.ts";
 
 /** What is needed for that. */
 export interface CareOptions {
@@ -62,16 +62,15 @@ export class Care {
   }
 
   /**
-   * Takes note that a worker is silent: it gets a little more time. Where it is this process that was
-   * away, or the machine, that is the time which was lost and as much as a heartbeat needs.
+   * Takes note that a worker is silent: it gets a little more time, or as much as a heartbeat needs
+   * where this process, and so mostly the whole machine, has only just come back.
    *
    * @param worker The worker.
    */
   doubt(worker: Worker): void {
-    const nowMs = this.#nowMs, { silentUntilMs = nowMs, config } = worker;
-    worker.doubted = verdictOn(worker, nowMs) === "doubtful";
-    const backMs = Math.min(nowMs - silentUntilMs + HEARTBEAT_MS, patienceMs(config));
-    worker.silentUntilMs = nowMs + (worker.doubted ? DOUBT_MS : backMs);
+    const backMs = this.#options.clock.awayAtMs + HEARTBEAT_MS;
+    worker.doubted = backMs <= this.#nowMs;
+    worker.silentUntilMs = worker.doubted ? this.#nowMs + DOUBT_MS : backMs;
   }
 
   /**

@@ -7,7 +7,7 @@
 import type { Action, Agenda } from "./decision.ts";
 import { spareLimitMs, sparesWanted } from "./spares.ts";
 import { isServing, isSpare, type Service, type Version, type Worker } from "./tables.ts";
-import { isWatched, verdictOn } from "./watchdog.ts";
+import { isWatched } from "./watchdog.ts";
 
 /** The workers of a service by what they are to it, those left out whose time is over. */
 export interface Muster {
@@ -77,7 +77,7 @@ function lastSteps(
     return { actions: [{ do: what, worker }], isLost: true };
   }
   if (!isSilent) return { actions: [], isLost: false };
-  const hangs = verdictOn(worker, agenda.nowMs) === "hangs";
+  const hangs = worker.doubted === true;
   return { actions: [{ do: hangs ? "abort" : "doubt", worker }], isLost: hangs };
 }
 

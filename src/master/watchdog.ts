@@ -14,9 +14,6 @@ export const HEARTBEAT_MS = 1_000;
 /** From the first doubt to the verdict: what waits in the socket is read meanwhile. */
 export const DOUBT_MS = 100;
 
-/** A look that comes so late says more of the master, or the machine, than of the process. */
-export const LATE_MS = 250;
-
 /**
  * How long after a heartbeat there is reason for doubt. The next one would have come by then, even
  * from one that has stood still for its time; the verdict comes within that time and a second more.
@@ -25,22 +22,6 @@ export const LATE_MS = 250;
  */
 export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): number {
   return watchdogMs + HEARTBEAT_MS - 2 * DOUBT_MS;
-}
-
-/**
- * What a look at a process says whose time is over.
- *
- * @param worker The process.
- * @param nowMs The time.
- * @returns `late`: nothing, what was lost is given back; `doubtful`: it gets a little more; `hangs`: it is
- * lost.
- */
-export function verdictOn(
-  { silentUntilMs = Infinity, doubted }: Worker,
-  nowMs: number,
-): "late" | "doubtful" | "hangs" {
-  if (nowMs - silentUntilMs > LATE_MS) return "late";
-  return doubted ? "hangs" : "doubtful";
 }
 
 /**

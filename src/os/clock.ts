@@ -4,6 +4,7 @@
  * @module
  */
 import { Alarm } from "./alarm.ts";
+import { CountedTime } from "./counted_time.ts";
 import { TimerQueue } from "./timer_queue.ts";
 
 /** A timer that was set. */
@@ -14,8 +15,13 @@ export interface Timer {
 
 /** Where time comes from. */
 export interface Clock {
-  /** Milliseconds on a clock that only goes forward, whatever happens to the time of day. */
+  /**
+   * Milliseconds on a clock that only goes forward, whatever happens to the time of day, and stands
+   * still while this process does not run.
+   */
   nowMs(): number;
+  /** When this process was seen to be back from a time in which it did not run; -Infinity: never. */
+  readonly awayAtMs: number;
   /**
    * Calls back once. What is due at the same moment is called in the order of setting, one right after
    * the other: what one of them has only promised to do comes after all of them.
@@ -31,27 +37,40 @@ const SHORTEST_MS = 1;
 
 /** The real clock: any number of timers on one {@linkcode Alarm}. */
 class SystemClock implements Clock {
+  readonly #time = new CountedTime(() => performance.now());
   readonly #timers = new TimerQueue();
   readonly #alarm = new Alarm(() => this.#fire());
 
   nowMs(): number {
-    return performance.now();
+    return this.#time.nowMs();
+  }
+
+  get awayAtMs(): number {
+    return this.#time.awayAtMs;
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
     // Not Math.max: NaN, too, is to fire soon.
     const atMs = this.nowMs() + (delayMs > SHORTEST_MS ? delayMs : SHORTEST_MS);
+    const firstMs = this.#timers.firstMs;
     const timer = this.#timers.add(atMs, callback);
-    this.#alarm.set(this.#timers.firstMs);
+    this.#setAlarm(firstMs);
     return {
       cancel: () => {
-        if (this.#timers.remove(timer)) this.#alarm.set(this.#timers.firstMs);
+        const firstMs = this.#timers.firstMs;
+        if (this.#timers.remove(timer)) this.#setAlarm(firstMs);
       },
     };
   }
 
+  /** Sets the alarm for the first timer, if it is not the one that was the first. */
+  #setAlarm(beforeMs?: number): void {
+    const { firstMs } = this.#timers;
+    if (firstMs !== beforeMs) this.#alarm.set(this.#time.alarmMs(firstMs));
+  }
+
   #fire(): void {
-    const nowMs = this.nowMs();
+    const nowMs = this.#time.rung();
     for (let due; (due = this.#timers.firstDue(nowMs)) !== undefined;) {
       this.#timers.remove(due);
       try {
@@ -61,7 +80,7 @@ class SystemClock implements Clock {
         reportError(error);
       }
     }
-    this.#alarm.set(this.#timers.firstMs);
+    this.#setAlarm();
   }
 }
 

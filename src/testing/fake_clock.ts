@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock, Timer } from "../os/clock.ts";
+import { LATE_MS, LOOK_MS } from "../os/counted_time.ts";
 
 interface Alarm {
   readonly atMs: number;
@@ -14,6 +15,8 @@ interface Alarm {
 export class FakeClock implements Clock {
   #nowMs: number;
   readonly #alarms = new Set<Alarm>();
+  /** When it was asleep last. */
+  awayAtMs = -Infinity;
 
   /** @param startMs What it shows at first; not 0, so that nothing mistakes it for "never". */
   constructor(startMs = 1_000_000) {
@@ -65,12 +68,15 @@ export class FakeClock implements Clock {
   }
 
   /**
-   * Lets time go by while the process is away: the timers that are due meanwhile are late.
+   * Has the process away for a time, of which no more counts than on the real clock.
    *
    * @param ms For how long.
    */
   sleep(ms: number): void {
-    this.#nowMs += ms;
+    const nextMs = this.nextInMs ?? Infinity;
+    const lookMs = nextMs > LOOK_MS ? Math.max(LOOK_MS, nextMs / 2) : nextMs;
+    if (ms <= lookMs + LATE_MS) this.#nowMs += ms;
+    else this.awayAtMs = this.#nowMs += Math.max(0, lookMs - LOOK_MS);
     this.advance(0);
   }
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { TERMINATE_GRACE_MS } from "../../src/master/policy.ts";
-import { DOUBT_MS, HEARTBEAT_MS, LATE_MS } from "../../src/master/watchdog.ts";
+import { DOUBT_MS, HEARTBEAT_MS } from "../../src/master/watchdog.ts";
+import { LATE_MS } from "../../src/os/counted_time.ts";
 import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
 import { outcomeOf, Scene } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
@@ -97,7 +98,7 @@ Deno.test("Supervisor watches no worker that knows no heartbeat", () => {
   assertEquals(mute.told, []);
 });
 
-Deno.test("Supervisor gives a worker back what a late look has lost, and no more", () => {
+Deno.test("Supervisor gives a worker a second after a time in which the master was away, and no more", () => {
   const scene = new Scene();
   scene.supervisor.start([watched({ "server-watchdog": "60" })]);
   const [worker] = scene.fresh();
@@ -107,7 +108,7 @@ Deno.test("Supervisor gives a worker back what a late look has lost, and no more
   scene.clock.advance(60_000);
   scene.clock.sleep(HEARTBEAT_MS + LATE_MS);
   assertEquals(worker.told, []);
-  scene.clock.advance(LATE_MS + 3 * HEARTBEAT_MS);
+  scene.clock.advance(HEARTBEAT_MS + DOUBT_MS);
   assertEquals(worker.told, ["SIGABRT"]);
 });
 
