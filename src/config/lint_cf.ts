@@ -13,8 +13,8 @@ import { nearest } from "./nearest.ts";
 import { COMMENT, endsInComment } from "./setting.ts";
 import { ALL_SETTINGS, type Setting } from "./settings.ts";
 
-/** The kinds of settings files, by the extension. */
-export type FileKind = "cf" | "gcf";
+/** The kinds of settings files: by the extension, and one that a master reads by `-config`. */
+export type FileKind = "cf" | "gcf" | "master";
 
 /** Names too short and ordinary to tell a slip from a server's own setting. */
 const isTelling = ({ name }: Setting<unknown>): boolean => name.includes("-");
@@ -26,6 +26,7 @@ const ALLOWED: Readonly<Record<FileKind, readonly Setting<unknown>[]>> = {
     inherited === true ||
     scopes.some((scope) => scope !== "service" && !notInGcf.includes(scope))
   ),
+  master: ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master")),
 };
 
 const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
@@ -36,6 +37,7 @@ const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
 const CANDIDATES: Readonly<Record<FileKind, readonly string[]>> = {
   cf: ALLOWED.cf.filter(isTelling).map(({ name }) => name),
   gcf: ALLOWED.gcf.filter(isTelling).map(({ name }) => name),
+  master: ALLOWED.master.filter(isTelling).map(({ name }) => name),
 };
 
 /**
@@ -117,15 +119,20 @@ function misspelt(key: string, kind: FileKind): string | undefined {
 
 function misplaced(setting: Setting<unknown>, kind: FileKind): string | undefined {
   if (!isTelling(setting)) return undefined;
-  const { name, scopes, notInGcf = [] } = setting;
+  const { name, scopes, inherited, notInGcf = [] } = setting;
   const onCommandLine = "on the command line of the master";
+  const ofService = inherited
+    ? "it in the .cf of each service, or in a .gcf"
+    : "it in the .cf of each service";
   const [found, expected] = kind === "cf"
     ? [
       "a setting of the master in the file of a service",
       notInGcf.length > 0 ? `it ${onCommandLine}` : `it in a .gcf, or ${onCommandLine}`,
     ]
+    : kind === "master"
+    ? ["a setting of servers in a file of the master", ofService]
     : notInGcf.length === 0
-    ? ["a setting of one service in a file for all", "it in the .cf of each service"]
+    ? ["a setting of one service in a file for all", ofService]
     : scopes.includes("server")
     ? ["a setting that no .gcf gives", "it in the .cf of a server, or on a command line"]
     : ["a setting that no .gcf gives", `it ${onCommandLine}`];

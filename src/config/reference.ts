@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Setting, SettingScope } from "./setting.ts";
+import { argumentForm, isFlag, type Setting, type SettingScope } from "./setting.ts";
 import { ALL_SETTINGS } from "./settings.ts";
 
 const PLACES: Readonly<Record<SettingScope, string>> = {
@@ -58,17 +58,13 @@ export function renderHelp(program: "master" | "server"): string {
   const lines = [`Usage: ${USAGE[program]}`, ""];
   for (const setting of ALL_SETTINGS) {
     if (!setting.scopes.includes(program)) continue;
-    lines.push(`  ${synopsis(setting)}`);
-    const fallback = setting.fallback === undefined || setting.kind.placeholder === ""
+    lines.push(`  ${argumentForm(setting)}`);
+    const fallback = setting.fallback === undefined || isFlag(setting)
       ? ""
       : ` Default: ${setting.fallback}.`;
     lines.push(...wrap(setting.doc + fallback));
   }
   return lines.join("\n") + "\n";
-}
-
-function synopsis({ name, kind }: Setting<unknown>): string {
-  return kind.placeholder === "" ? `--${name}` : `-${name} ${kind.placeholder}`;
 }
 
 function wrap(text: string): string[] {

@@ -17,7 +17,7 @@ import { limitCoreFile, limitMemory } from "../os/limits.ts";
 import { systemReason } from "./cf.ts";
 import type { Config } from "./config.ts";
 import { readStrictly } from "./effective.ts";
-import { cannot, ConfigError, problemAt } from "./errors.ts";
+import { cannot, ConfigError, gather, type Problem, problemAt } from "./errors.ts";
 import {
   CORE_FILE_SIZE,
   MAX_MEMORY,
@@ -47,12 +47,19 @@ const EXPECTED: Readonly<Record<string, string>> = {
  * Without any of them nothing is done, and no permission needed.
  *
  * @param config The settings.
+ * @param onRefusedLimit Told of a limit that is not permitted; without it that is an error.
  * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
  * may have changed in part.
  */
-export async function applyRunSettings(config: Config): Promise<void> {
-  apply(config, CORE_FILE_SIZE, limitCoreFile);
-  apply(config, MAX_MEMORY, limitMemory);
+export async function applyRunSettings(
+  config: Config,
+  onRefusedLimit?: (problem: Problem) => void,
+): Promise<void> {
+  const problems: Problem[] = [];
+  gather(problems, () => apply(config, CORE_FILE_SIZE, limitCoreFile));
+  gather(problems, () => apply(config, MAX_MEMORY, limitMemory));
+  if (problems.length > 0 && onRefusedLimit === undefined) throw new ConfigError(problems);
+  for (const problem of problems) onRefusedLimit!(problem);
   const root = readStrictly(config, RUN_CHROOT);
   if (root !== undefined) await prepareForAnotherRoot();
   if (readStrictly(config, RUN_USER) === undefined) {

@@ -41,6 +41,26 @@ export interface Setting<T> {
   readonly defaultValue: T;
 }
 
+/**
+ * Whether a setting is a flag, which a command line gives without a value.
+ *
+ * @param setting The setting's record.
+ */
+export function isFlag({ kind }: Setting<unknown>): boolean {
+  return kind.placeholder === "";
+}
+
+/**
+ * How a command line gives a setting.
+ *
+ * @param setting The setting's record.
+ * @returns Such as `-pid-file FILE` or `--try-lock`.
+ */
+export function argumentForm(setting: Setting<unknown>): string {
+  const { name, kind } = setting;
+  return isFlag(setting) ? `--${name}` : `-${name} ${kind.placeholder}`;
+}
+
 /** A setting that was read, or why it couldn't be. */
 export type SettingResult<T> =
   | { readonly ok: true; readonly value: T }

@@ -595,3 +595,12 @@ export const PRIVILEGE_SETTINGS: readonly Setting<unknown>[] = [
   SERVER_GROUP,
   SERVER_CHROOT,
 ];
+
+/** Settings that LIB-ZC's programs know, and that mean nothing here. */
+export const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
+  "cgroup-name",
+  "fatal-catch",
+  "fork-concurrency",
+  "log-output-disable",
+  "memleak-check",
+]);

@@ -5,9 +5,11 @@
  * @module
  */
 import type { ParsedArguments } from "../config/args.ts";
+import { readCfText } from "../config/cf.ts";
 import { Config, defaultConfig } from "../config/config.ts";
 import { commandLineSettings, readStrictly, sharedFor } from "../config/effective.ts";
-import { gather } from "../config/errors.ts";
+import { gather, type Problem } from "../config/errors.ts";
+import { lintCf } from "../config/lint_cf.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
@@ -42,14 +44,21 @@ export function setting<T>(record: Setting<T>): T {
 export class MasterConfiguration {
   readonly #args: ParsedArguments;
   readonly #source: ServiceSource;
+  readonly #warnings: readonly Problem[];
 
   /**
    * @param args The command line.
    * @param source Where the services come from.
+   * @param warnings What looks odd in the command line.
    */
-  constructor(args: ParsedArguments, source: ServiceSource) {
+  constructor(
+    args: ParsedArguments,
+    source: ServiceSource,
+    warnings: readonly Problem[] = [],
+  ) {
     this.#args = args;
     this.#source = source;
+    this.#warnings = warnings;
   }
 
   /**
@@ -62,9 +71,16 @@ export class MasterConfiguration {
     const problems = [...loaded.problems];
     problems.push(...distrustedFiles(this.#args, this.#source.lookup));
     const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
+    const warnings = [...this.#warnings, ...this.#lintFiles(), ...loaded.warnings];
     problems.push(...checkSettings(own, MASTER_SETTINGS));
     const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
-    return { ...loaded, problems, settings };
+    return { ...loaded, problems, warnings, settings };
+  }
+
+  /** Looks for slips in the files of `-config`; what can't be read in them is told as a problem. */
+  #lintFiles(): Problem[] {
+    const lint = (file: string) => lintCf(readCfText(file), file, "master");
+    return this.#args.configFiles.flatMap((file) => gather([], () => lint(file)) ?? []);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { resolvePath } from "../config/address.ts";
 import { parseArguments } from "../config/args.ts";
+import { checkArguments } from "../config/check_arguments.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
 import { commandLineSettings, readStrictly, replaceSettings } from "../config/effective.ts";
@@ -81,6 +82,10 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   }
   const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
+  // A program around the master may have arguments of its own, which its hooks read.
+  const isOpen = Object.keys(hooks).length > 0;
+  const { problems, warnings } = checkArguments(args, { scope: "master", isOpen });
+  if (problems.length > 0) throw new ConfigError(problems);
   const parsed = parseArguments(args);
   // They may say as whom the master is to run.
   const distrusted = distrustedFiles(parsed, { looseMode });
@@ -107,6 +112,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   return await new Master({
     hooks,
     args: parsed,
+    warnings,
     command: { ...command, cwd },
     directory: resolvePath(cwd, readStrictly(defaultConfig, RUN_CHDIR) ?? "."),
     upgradeFd,

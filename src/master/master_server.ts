@@ -6,6 +6,7 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
+import type { Problem } from "../config/errors.ts";
 import {
   CONFIG_DIR,
   DEBUG_CONFIG,
@@ -62,6 +63,12 @@ interface Legacy extends Inheritance {
 export interface MasterOptions {
   readonly hooks: MasterServerHooks;
   readonly args: ParsedArguments;
+  /**
+   * What looks odd in the arguments.
+   *
+   * @default {[]}
+   */
+  readonly warnings?: readonly Problem[];
   /** How this process was started. */
   readonly command: OwnCommand;
   /** The working directory by its name. */
@@ -117,7 +124,7 @@ export class Master {
       hook: options.hooks.loadConfig,
       cwd: options.directory,
       lookup: this.#lookup,
-    });
+    }, options.warnings);
     if (options.upgradeFd === undefined) {
       // Here and now: no process that is started may see what is read.
       this.#given = readActivation(

@@ -4,9 +4,10 @@
  * @module
  */
 import type { Config } from "../config/config.ts";
-import { cannot, ConfigError, type Problem, problemAt } from "../config/errors.ts";
+import { ConfigError, type Problem, problemAt } from "../config/errors.ts";
 import { readServiceList, validateServices } from "../config/service.ts";
 import { SERVER_SERVICE } from "../config/settings.ts";
+import { zinfoFrom } from "../log/log.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
 import type { GrantedService } from "./master_link.ts";
@@ -21,6 +22,9 @@ export interface AloneServices {
   close(): void;
 }
 
+const NO_ADDRESS = "no address to serve: neither -server-service LIST nor a server-service in a " +
+  "-config FILE is given";
+
 /**
  * Opens the addresses of `server-service`.
  *
@@ -31,10 +35,8 @@ export interface AloneServices {
 export function openAloneServices(config: Config): AloneServices {
   const { endpoints, problems } = readServiceList(config, { cwd: Deno.cwd() });
   const failed: Problem[] = [...problems, ...validateServices([{ endpoints }])];
-  if (endpoints.length === 0 && failed.length === 0) {
-    const about = { found: "no address", expected: SERVER_SERVICE.kind.expected };
-    failed.push({ argument: true, key: SERVER_SERVICE.name, message: cannot("serve", "", about) });
-  }
+  // As in LIB-ZC: such a program may have other work to do.
+  if (endpoints.length === 0 && failed.length === 0) zinfoFrom(undefined, `warning: ${NO_ADDRESS}`);
   const opened: OpenedListener[] = [];
   const services: GrantedService[] = [];
   for (const { service, endpoint, origin } of failed.length > 0 ? [] : endpoints) {

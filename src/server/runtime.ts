@@ -12,7 +12,8 @@ import {
   replaceSettings,
   settingsFromMaster,
 } from "../config/effective.ts";
-import { cannot, ConfigError } from "../config/errors.ts";
+import { asWarning, cannot, ConfigError, formatProblem, type Problem } from "../config/errors.ts";
+import { forgive } from "../config/forgive.ts";
 import {
   DEBUG_CONFIG,
   EXIT_AFTER,
@@ -35,7 +36,9 @@ import { processSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
-import { openServerLog, programName } from "./server_log.ts";
+import { advisePermissions, permissionAdvice } from "./missing_permission.ts";
+import { ownCommand, programName } from "./own_program.ts";
+import { openServerLog } from "./server_log.ts";
 import { noteAddresses } from "./service_address.ts";
 
 /** What a server program adds to the framework. */
@@ -61,6 +64,9 @@ export interface ServerHooks {
   readonly beforeSoftstop?: () => void | Promise<void>;
 }
 
+// Here and now: the modules of a program run before its main function.
+advisePermissions();
+
 /** What a server finishes in after its master is gone. */
 const ORPHAN_SECONDS = 1;
 
@@ -81,18 +87,27 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
       console.log(renderHelp("server"));
       return 0;
     }
+    // A master knows what it gives, and a command's own arguments are its own.
+    const warnings = args.includes("MASTER") ? [] : await checkOwnArguments(args);
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
     link = await connectToMaster(mode, parsed);
-    if (link === undefined) await loadOwnSettings(parsed);
+    if (link === undefined) warnings.push(...await loadOwnSettings(parsed));
     else replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
-    if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf();
-    openServerLog(defaultConfig, { isServing: link !== undefined });
+    // A master of this kind has told of them.
+    const forgiven = forgive(defaultConfig, { isByHand: mode === "alone" });
+    const isOwnReader = link === undefined;
+    if (isOwnReader) warnings.push(...forgiven);
+    if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf(isOwnReader ? warnings : undefined);
+    openServerLog(defaultConfig, { isServing: !isOwnReader });
+    for (const warning of warnings) zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
     if (setting(DEBUG_CONFIG)) await printSettings();
     await new Server(hooks, link).run(mode);
     return 0;
   } catch (error) {
-    logEnd(isUserError(error) ? error.message : String((error as Error)?.stack ?? error));
+    const text = isUserError(error) ? error.message : String((error as Error)?.stack ?? error);
+    const advice = permissionAdvice(error, args);
+    logEnd(advice === undefined ? text : `${text}\n${advice}`);
     return 1;
   } finally {
     link?.close();
@@ -100,15 +115,27 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   }
 }
 
-/** Of a server that nobody has handed its settings; most have no use for what reads them. */
-async function loadOwnSettings(args: ParsedArguments): Promise<void> {
-  const { loadSettings } = await import("../config/load_settings.ts");
-  loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
+/** Looks for slips of a person who starts a server by hand. */
+async function checkOwnArguments(args: readonly string[]): Promise<Problem[]> {
+  const { checkArguments } = await import("../config/check_arguments.ts");
+  const { problems, warnings } = checkArguments(args, { scope: "server", isOpen: true });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return [...warnings];
 }
 
-async function changeSelf(): Promise<void> {
+/** Of a server that nobody has handed its settings; most have no use for what reads them. */
+async function loadOwnSettings(args: ParsedArguments): Promise<readonly Problem[]> {
+  const { loadSettings } = await import("../config/load_settings.ts");
+  return loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
+}
+
+/** @param warnings Where a limit that is not permitted is told; without it that is an error. */
+async function changeSelf(warnings?: Problem[]): Promise<void> {
   const { applyRunSettings } = await import("../config/run_settings.ts");
-  await applyRunSettings(defaultConfig);
+  await applyRunSettings(
+    defaultConfig,
+    warnings && ((problem) => warnings.push(asWarning(problem))),
+  );
 }
 
 async function printSettings(): Promise<void> {
@@ -153,9 +180,10 @@ function modeOf({ rest, settings }: ParsedArguments): Mode {
   const [mode] = rest;
   if (mode === "MASTER" || mode === "alone") return mode;
   throw new ConfigError([{
-    message: cannot("start", mode ?? "", {
+    message: cannot("start", mode ?? programName(), {
       found: mode === undefined ? "no mode" : "an unknown mode",
-      expected: `${programName()} alone -server-service 0:8899 [-name VALUE | --flag]...`,
+      expected: `a start by a master, or by hand ${programName()} alone -server-service LIST, ` +
+        `such as: ${ownCommand()} alone -server-service 127.0.0.1:8899`,
     }),
   }]);
 }

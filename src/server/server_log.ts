@@ -8,13 +8,7 @@ import { readStrictly } from "../config/effective.ts";
 import { DEBUG, SERVER_LOG } from "../config/settings.ts";
 import { configureLog, zinfoFrom } from "../log/log.ts";
 import { mayStartPrograms, mayUseFfi } from "../os/permissions.ts";
-import { execPath } from "../os/proc_self.ts";
-
-/** The name that LIB-ZC would take from `argv[0]`. */
-export function programName(): string {
-  const path = Deno.build.standalone ? execPath() : new URL(Deno.mainModule).pathname;
-  return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
-}
+import { programName } from "./own_program.ts";
 
 /**
  * Opens the log of this server. Without FFI there is no other than the standard outputs, and one line

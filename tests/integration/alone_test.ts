@@ -3,6 +3,7 @@ import { existsSync } from "@std/fs/exists";
 import { greeted, type Target } from "../support/client.ts";
 import { example, MODES, SERVERS, Site } from "../support/master.ts";
 import { listenerInode } from "../support/proc.ts";
+import { withDenoInPath } from "../support/peers.ts";
 import type { TestProcess } from "../support/processes.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -132,11 +133,49 @@ Deno.test("alone, -exit-after ends a server after that time", async () => {
   await site.isGone();
 });
 
+Deno.test("alone, a server without addresses or shared settings runs on, as LIB-ZC's do", async () => {
+  await using site = new Site();
+  const dead = `${site.conf}/dead.gcf`;
+  Deno.symlinkSync("/no/such/file", dead);
+  site.write("all.gcf", { own: "shared" });
+  const file = site.write("x.cf", { "exit-after": "5sec", "server-log": "paper" });
+  const server = site.run(["alone", "-server-config-path", site.conf, "-config", file], {
+    program: SERVERS.aio,
+  });
+  // Warnings come first, then the hooks.
+  await server.complains(/warning: .*dead\.gcf: Cannot read settings file .*nowhere/);
+  await server.complains(/warning: .*x\.cf:2: server-log: Cannot read "paper": .*as LIB-ZC does/);
+  await server.complains(/warning: .*x\.cf:1: exit-after: Cannot read "5sec": .*as LIB-ZC does/);
+  await server.complains(/warning: no address to serve/);
+  await server.complains(/beforeService with shared/);
+  server.signal("SIGTERM");
+  assertEquals((await server.ended()).code, 0);
+  const other = site.run(["alone", "-server-config-path", "/no/such"], { program: SERVERS.aio });
+  await other.complains(/warning: \/no\/such: Cannot read settings directory "\/no\/such"/);
+  await other.complains(/beforeService/);
+  other.signal("SIGTERM");
+  assertEquals((await other.ended()).code, 0);
+});
+
+Deno.test("a server that is started without a mode gives a command to copy, which works", async () => {
+  await using site = new Site();
+  const program = example("aio_server.ts");
+  const { code, stderr } = await site.run([], { program }).ended();
+  assertEquals(code, 1);
+  const command = /such as: (.*)\n/.exec(stderr)?.[1] ?? "";
+  assertEquals(command, `deno run -A ${program} alone -server-service 127.0.0.1:8899`, stderr);
+  const port = site.port();
+  const copied = command.replace("8899", String(port));
+  const server = site.execute(["sh", "-c", `exec ${copied}`], { env: withDenoInPath(site) });
+  await eventually(() => listenerInode(port) !== undefined, { what: "the listener" });
+  server.signal("SIGTERM");
+  assertEquals((await server.ended()).code, 0);
+});
+
 /** Command lines that a server can't start with, and what it says. */
 const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], said: RegExp]>> = {
   "no argument": () => [[], /aio_server alone -server-service /],
   "another word": () => [["serve"], /"serve".*aio_server alone -server-service /],
-  "alone without addresses": () => [["alone"], /server-service/],
   "a malformed address": () => [
     ["alone", "-server-service", "localhost:80"],
     /argument -server-service: Cannot listen on "localhost:80": a host name, expected /,

@@ -86,6 +86,22 @@ const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], sa
     ["-C", site.conf, "-pid-file"],
     /^argument -pid-file: Cannot read argument "-pid-file": no value after it, expected /,
   ],
+  "--C in place of -C": (site) => [
+    ["--C", site.conf, "-pid-file", site.pidFile],
+    /^argument -C: Cannot read argument "--C": .*, expected -C DIR/,
+  ],
+  "-C=DIR": (site) => [
+    [`-C=${site.conf}`, "-pid-file", site.pidFile],
+    /^argument -C: Cannot read argument "-C=.*": .*, expected -C DIR/,
+  ],
+  "a misspelt name": (site) => [
+    ["-C", site.conf, "-pidfile", site.pidFile],
+    /^argument -pidfile: Cannot read argument "-pidfile": .*, expected -pid-file FILE/,
+  ],
+  "a plain word": (site) => [
+    [site.conf, "-pid-file", site.pidFile],
+    /^Cannot read argument ".*\/conf": no name before it, expected -NAME VALUE or --FLAG/,
+  ],
   "a setting of the master that can't be read": (site) => [
     ["-C", site.conf, "-pid-file", site.pidFile, "-master-stop-timeout", "soon"],
     /^argument -master-stop-timeout: Cannot read "soon": .*, expected /,

@@ -374,3 +374,34 @@ for (const service of ["http", ""]) {
     });
   }
 }
+
+const READ = "Deno.readTextFileSync(FILE)";
+
+/** Programs that need to read a file of which the settings say nothing: before the hooks, and the hooks. */
+const NEEDY: Readonly<Record<string, readonly [before: string, hooks: string]>> = {
+  "in its own module": [READ, "serviceRegister() {}"],
+  "in beforeService": ["", `serviceRegister() {}, beforeService() { ${READ}; }`],
+  "later, on its own": ["", `serviceRegister() { setTimeout(() => ${READ}, 1); }`],
+};
+
+for (const [where, [before, hooks]] of Object.entries(NEEDY)) {
+  Deno.test(`a server that lacks a permission ${where} says where to write it`, async () => {
+    await using site = new Site();
+    const root = new URL("../..", import.meta.url).href;
+    const file = site.dir.write("a key.pem", "");
+    const program = `import { coroutineServerMain } from "${root}coroutine_server.ts";\n` +
+      `${before};\nDeno.exit(await coroutineServerMain({ ${hooks} }));\n`;
+    const script = site.dir.write("needy.ts", program.replace("FILE", JSON.stringify(file)));
+    site.write("a.cf", {
+      "server-command": `deno run --no-prompt --config ${
+        new URL(root).pathname
+      }deno.json ${script}`,
+      "server-service": `127.0.0.1:${site.port()}`,
+    });
+    const master = await site.start();
+    const advice = `Cannot go on without --allow-read: no read access to "${file}", ` +
+      `expected '--allow-read=${file}' in the server-permissions of ${site.conf}/a.cf`;
+    await master.logs(new RegExp(advice.replace(/[.]/g, "\\.")));
+    await master.stop();
+  });
+}

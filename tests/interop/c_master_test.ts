@@ -304,3 +304,29 @@ Deno.test("a server whose master is gone before it has started ends at once", as
   await gone(Number(pid));
   await site.isGone();
 });
+
+Deno.test("a server under a master in C serves with settings that servers in C pass over", async () => {
+  await using site = new Site();
+  const port = site.port();
+  Deno.symlinkSync("/no/such/file", `${site.conf}/dead.gcf`);
+  site.write("all.gcf", { color: "red", "run-user": "nosuchuser", "run-chdir": "/no/such" });
+  site.write("x.cf", {
+    "server-command": denoExecutable(site, SERVERS.coroutine),
+    "server-service": `127.0.0.1:${port}`,
+    "server-proc-count": "1 # one",
+    "server-log": "syslog,mial",
+    "server-stop-on-softstop-after": "5sec",
+    "exit-after": "-1",
+    "debug": "3",
+    "max-memory": "10mb",
+    "core-file-size": "lots",
+    "server-proc-cuont": "4",
+  });
+  const master = await CMaster.start(site);
+  using client = await greeted(port);
+  assertEquals(await client.ask("setting color"), "red");
+  assertEquals(await client.ask("setting server-proc-cuont"), "4");
+  assertEquals(master.servers().map(({ pid }) => pid), [pidIn(client)]);
+  client.close();
+  await master.stop();
+});
