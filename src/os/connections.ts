@@ -11,11 +11,11 @@ import { listProcSelf } from "./proc_self.ts";
 import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
 import { spareDescriptor } from "./spare_descriptor.ts";
 
-const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40;
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
-const SHUT_RDWR = 2;
+const SHUT_RD = 0, SHUT_RDWR = 2;
 const SOL_SOCKET = 1, SO_LINGER = 13;
 const IPPROTO_TCP = 6, TCP_NODELAY = 1;
+const FIONREAD = 0x541B, TIOCOUTQ = 0x5411;
 const EINPROGRESS = 115;
 const LOOPBACK = new Uint8Array([127, 0, 0, 1]);
 
@@ -68,12 +68,38 @@ function isAt(local: ListenAddress, listening: ListenAddress): boolean {
 }
 
 /**
- * Whether something has arrived on a connection that its owner has not read yet.
+ * How many bytes have arrived on a connection that its owner has not read yet.
  *
  * @param fd A connected socket. Borrowed.
  */
-export function hasUnread(fd: number): boolean {
-  return Number(libc().recv(fd, new Uint8Array(1), 1n, MSG_PEEK | MSG_DONTWAIT)) > 0;
+export function unreadBytes(fd: number): number {
+  return queuedBytes(fd, FIONREAD);
+}
+
+/**
+ * How many bytes the other end of a connection has not taken yet: the kernel of a TCP peer has not
+ * acknowledged them, the peer of a unix socket has not read them.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function untakenBytes(fd: number): number {
+  return queuedBytes(fd, TIOCOUTQ);
+}
+
+function queuedBytes(fd: number, request: number): number {
+  const count = new Int32Array(1);
+  // The connection may just have been closed, which leaves nothing.
+  return libc().ioctl(fd, BigInt(request), count) < 0 ? 0 : count[0];
+}
+
+/**
+ * Makes the owner of a connection read an end of file behind what has arrived, and close it when it
+ * has written what it was writing.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function endReceiving(fd: number): void {
+  libc().shutdown(fd, SHUT_RD);
 }
 
 /**

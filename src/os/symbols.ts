@@ -41,6 +41,8 @@ export const SYMBOLS = {
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
   // int fcntl(int fd, int cmd, int arg);
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int ioctl(int fd, unsigned long request, void *argument);
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   // int dup3(int oldfd, int newfd, int flags);
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int socket(int domain, int type, int protocol);

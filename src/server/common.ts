@@ -12,6 +12,7 @@ export type { FdType } from "../os/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./http_service.ts";
 export { serveNode } from "./node_server.ts";
 export type { ServerHooks } from "./runtime.ts";
+export { type OpenWork, type Softstop, softstopSignal } from "./softstop.ts";
 export { TlsContext, type TlsOptions } from "./tls.ts";
 export type { TlsIdentity } from "../os/adopt_tls.ts";
 export { HandshakeError, type HandshakeFailure } from "./tls_errors.ts";

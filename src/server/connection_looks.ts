@@ -8,8 +8,8 @@
 import { type Clock, systemClock } from "../os/clock.ts";
 import { OpenConnections } from "../os/connections.ts";
 
-/** How often to look. */
-const LOOK_MS = 100;
+/** When to look for the first time, and how often from then on. */
+const FIRST_LOOK_MS = 1, LOOK_MS = 100;
 
 /** With many connections a look takes its time: it is let rest so many times as long. */
 const LOOK_REST = 20;
@@ -37,7 +37,8 @@ export class ConnectionLooks {
   }
 
   /**
-   * Asks a question at each look, the first of which is not now.
+   * Asks a question at each look, the first of which is in the next turn of the event loop. The
+   * connections are looked for only when it asks for them: without FFI there is no way to.
    *
    * @param question Whether what is waited for has come, given the connections that are open.
    * @returns Fulfilled when it has.
@@ -45,14 +46,18 @@ export class ConnectionLooks {
   until(question: Question): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#open.set(question, resolve);
-    if (!this.#isWaiting) this.#wait(LOOK_MS);
+    if (!this.#isWaiting) this.#wait(FIRST_LOOK_MS);
     return promise;
   }
 
   #wait(pauseMs: number): void {
     this.#isWaiting = true;
     this.#clock.setTimer(pauseMs, () => {
-      const beginMs = this.#clock.nowMs(), open = this.#look();
+      const beginMs = this.#clock.nowMs();
+      let found: Pick<OpenConnections, "at"> | undefined;
+      const open: Pick<OpenConnections, "at"> = {
+        at: (address) => (found ??= this.#look()).at(address),
+      };
       for (const [question, answered] of this.#open) {
         if (!question(open)) continue;
         this.#open.delete(question);

@@ -4,25 +4,34 @@
  *
  * @module
  */
+import { zdebug } from "../log/log.ts";
 import { defaultConfig } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS } from "../config/settings.ts";
 import { systemClock } from "../os/clock.ts";
-import { hasUnread, type OpenConnections } from "../os/connections.ts";
-import type { ListenAddress } from "../os/socket.ts";
+import type { OpenConnection, OpenConnections } from "../os/connections.ts";
+import { socketId } from "../os/traffic.ts";
+import { addressText, type ListenAddress, listenAddressOf } from "../os/socket.ts";
 import { connectionLooks } from "./connection_looks.ts";
-import { serveInherited } from "./http_inherited.ts";
+import { type DrainingConnection, DrainingConnections } from "./draining_connections.ts";
+import { HeldAnswers } from "./held_answers.ts";
 import { takesNothing } from "./http_parameters.ts";
+import { serveInherited } from "./http_inherited.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
+import { isHttp2 } from "./http_version.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { EventStreams, isEventStream, isStreamed } from "./streamed_answers.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
 import { serverUsage } from "./usage.ts";
 
-/** Without a request for this long, the connections that are still open are taken for idle. */
-const QUIET_MS = 1000;
-
 /** Requests that have no body for the runtime. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
+
+/** How long streams of events have to reach their clients' ends before connections are closed. */
+const LAST_WORDS_MS = 100;
+
+/** So many turns of the microtasks let all answers that were released reach the runtime. */
+const RELEASE_TURNS = 32;
 
 /** What is served, and by what. */
 export interface Serving extends HttpServing {
@@ -32,31 +41,53 @@ export interface Serving extends HttpServing {
   readonly tls?: HttpTls;
 }
 
+/** What tells one request from others. */
+interface Exchange {
+  readonly info?: Deno.ServeHandlerInfo;
+  /** Where the client is; after an upgrade it can't be asked for any more. */
+  readonly remoteAddr?: Deno.Addr;
+  /** Whether it has come over HTTP/2, where that is known. */
+  readonly overHttp2?: boolean;
+}
+
 /**
  * One server of the runtime, until its last connection is closed.
  *
  * The runtime's own `shutdown` closes each connection between two requests, and a request that is on
  * its way just then is lost; and it makes the bodies of requests unreadable. So it is the last step:
- * before it nothing is accepted any more, every answer tells its client to close the connection, all
- * requests with a body are answered, and a second passes without a request; or the last client has
- * gone. It would cut WebSockets, too, and the runtime does not tell when one ends: the kernel does.
+ * before it nothing is accepted any more, every answer tells its client to close the connection, which
+ * is closed behind it, every request is answered, and every other connection is idle, which is judged
+ * by the bytes that have gone over it. Near the end of the time for all that it is the last step too:
+ * it tells WebSockets that the server goes. See docs/design/22_draining.md.
  */
 export class HttpRun {
   /** Fulfilled with the reason when it accepts no more and nobody has told it to. */
   readonly ended: Promise<Error>;
   readonly #server: Deno.HttpServer;
   readonly #finished: () => void;
+  readonly #address: ListenAddress;
+  readonly #isTls: boolean;
+  readonly #upgraded: UpgradedPeers;
+  readonly #events = new EventStreams();
+  readonly #connections: DrainingConnections;
+  readonly #held: HeldAnswers;
+  /** Clients that have had their last answer, of connections that were not looked at yet. */
+  readonly #told = new Set<string>();
+  /** Whether requests tell nothing of the connection that they have come over. */
+  readonly #isBlind: boolean;
+  /** Whether the answers of such requests may be streams, of which nothing is known later. */
+  #hasStreamed = false;
+  /** Whether every answer is the last one of its connection. */
   #retired = false;
   #ending = false;
-  /** How many requests have come, those aside that tell nothing of whether it is quiet. */
-  #requests = 0;
-  /** How many there were at the last look. */
-  #seen = 0;
-  #quietSinceMs = 0;
-  /** Requests with a body that are not answered yet. */
-  #unanswered = 0;
-  readonly #address: ListenAddress;
-  readonly #upgraded: UpgradedPeers;
+  /** Whether the runtime's server is told to end, and whether it has. */
+  #isDown = false;
+  #isClosed = false;
+  #forgetEnding?: () => void;
+  /** The connections that are its own, where another server has taken the listener over. */
+  #own?: ReadonlySet<bigint | undefined>;
+  /** Requests that are not answered yet; until it is retired, only those that take their time. */
+  #underWay = 0;
 
   /**
    * Starts it.
@@ -67,12 +98,16 @@ export class HttpRun {
    */
   constructor(fd: number, { address, handler, onError, tls }: Serving) {
     this.#address = address;
+    this.#isTls = tls !== undefined;
     this.#upgraded = new UpgradedPeers(address);
+    this.#connections = new DrainingConnections(address.kind, this.#isTls);
+    this.#held = new HeldAnswers(() => this.#underWay, () => this.#shutdownBehindAnswers());
+    this.#isBlind = takesNothing(handler) && !isLimited();
     this.#server = serveInherited(fd, {
       address,
       tls,
-      handler: this.#answering(handler),
-      onError: (error) => this.#last(onError(error)),
+      handler: this.#isBlind ? this.#answeringBlindly(handler) : this.#answering(handler),
+      onError: (error) => this.#answer(onError(error)),
     });
     this.#finished = serverLifecycle.activity.begin({ standing: true });
     const ended = Promise.withResolvers<Error>();
@@ -83,100 +118,219 @@ export class HttpRun {
     );
   }
 
-  /** What the runtime calls for each request. It makes no request for a function without parameters. */
+  /** What the runtime calls for each request. */
   #answering(handler: HttpHandler): HttpHandler {
-    if (takesNothing(handler) && !isLimited()) {
-      const ask = handler as () => Response | Promise<Response>;
-      // With its default value the parameter does not count; over HTTP/2 there is a request even so.
-      // It can be neither upgraded nor asked for its body.
-      return (request: Request | undefined = undefined) => {
-        this.#noteRequest(request);
-        return this.#last(ask());
-      };
-    }
     return (request, info) => {
-      this.#noteRequest(request);
-      if (!WITHOUT_BODY.has(request.method)) this.#count(info);
       // After an upgrade it can't be asked for any more.
       const { remoteAddr } = info;
       if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
-      return this.#last(handler(request, info), remoteAddr);
+      if (this.#retired) return this.#answerLast(() => handler(request, info), request, info);
+      if (!WITHOUT_BODY.has(request.method)) this.#countUntil(info.completed);
+      return this.#answer(handler(request, info), info, remoteAddr);
     };
   }
 
-  #noteRequest(request: Request | undefined): void {
-    if (!this.#retired || request === undefined || !isHttp2(request)) this.#requests++;
-  }
-
-  #count({ completed }: Deno.ServeHandlerInfo): void {
-    this.#unanswered++;
-    const answered = () => this.#unanswered--;
-    completed.then(answered, answered);
+  /** The runtime makes no request for a function without parameters, which saves a part of an answer. */
+  #answeringBlindly(handler: HttpHandler): HttpHandler {
+    const ask = handler as () => Response | Promise<Response>;
+    // With its default value a parameter does not count; over HTTP/2 there is a request even so. It
+    // can be neither upgraded nor asked for its body.
+    return (
+      request: Request | undefined = undefined,
+      info: Deno.ServeHandlerInfo | undefined = undefined,
+    ) => this.#retired ? this.#answerLast(ask, request, info) : this.#answer(ask(), info);
   }
 
   /**
    * A synchronous answer stays synchronous: that is the fast way. What a handler returns is passed on
    * unseen where it is no answer: the runtime has its own checks, which tell `onError`.
    */
-  #last(
+  #answer(
     answer: Response | Promise<Response>,
+    info?: Deno.ServeHandlerInfo,
     remoteAddr?: Deno.Addr,
   ): Response | Promise<Response> {
-    if (answer instanceof Promise) {
-      return answer.then((response) => this.#last(response, remoteAddr));
-    }
-    if (isThenable(answer)) {
-      return Promise.resolve(answer).then((response) => this.#last(response, remoteAddr));
-    }
-    if (statusOf(answer) === 101 && remoteAddr !== undefined) {
+    if (!isThenable(answer)) return this.#passOn(answer as Response, info, remoteAddr);
+    this.#underWay++;
+    return Promise.resolve(answer).then(
+      (response) => {
+        this.#settle(info, remoteAddr);
+        return this.#passOn(response, info, remoteAddr);
+      },
+      (error) => {
+        this.#settle(info, remoteAddr);
+        throw error;
+      },
+    );
+  }
+
+  #settle(info?: Deno.ServeHandlerInfo, remoteAddr?: Deno.Addr): void {
+    this.#underWay--;
+    // It has come before the stop, and its answer says that it is the last one.
+    if (this.#retired && info !== undefined) this.#follow({ info, remoteAddr });
+  }
+
+  #passOn(response: Response, info?: Deno.ServeHandlerInfo, remoteAddr?: Deno.Addr): Response {
+    const status = statusOf(response);
+    if (status === 0) return response;
+    if (status === 101 && remoteAddr !== undefined) {
       // An upgraded connection, such as a WebSocket, is not HTTP any more.
       this.#upgraded.add(remoteAddr);
-    } else if (this.#retired) return lastAnswer(answer);
-    return answer;
+      return response;
+    }
+    const passed = isStreamed(response) ? this.#stream(response, info) : response;
+    return this.#retired ? lastAnswer(passed) : passed;
+  }
+
+  #stream(response: Response, info?: Deno.ServeHandlerInfo): Response {
+    if (info === undefined) this.#hasStreamed = true;
+    // After the stop every request is counted.
+    else if (!this.#retired) this.#countUntil(info.completed);
+    return isEventStream(response.headers) ? this.#events.add(response) : response;
+  }
+
+  #countUntil(completed: Promise<unknown>): void {
+    this.#underWay++;
+    const answered = () => this.#underWay--;
+    completed.then(answered, answered);
+  }
+
+  /** Answers a request that has come while the server drains. */
+  #answerLast(
+    ask: () => Response | Promise<Response>,
+    request?: Request,
+    info?: Deno.ServeHandlerInfo,
+  ): Response | Promise<Response> {
+    const overHttp2 = request !== undefined && isHttp2(request);
+    const remoteAddr = info?.remoteAddr;
+    this.#follow({ info, remoteAddr, overHttp2 });
+    const answer = ask();
+    if (!isThenable(answer) && !overHttp2) {
+      return this.#passOn(answer as Response, info, remoteAddr);
+    }
+    return Promise.resolve(answer).then((response) => {
+      // A stream may have begun long before it ends.
+      const canBeHeld = overHttp2 && statusOf(response) !== 0 && !isStreamed(response);
+      const last = this.#passOn(response, info, remoteAddr);
+      return canBeHeld ? this.#held.hold(last) : last;
+    });
+  }
+
+  /** Takes note of a request until it is answered, and of its connection for what comes then. */
+  #follow({ info, remoteAddr, overHttp2 }: Exchange): void {
+    const peer = remoteAddr?.transport === "tcp" ? textOf(remoteAddr) : undefined;
+    // Nothing is known of it but that it has come; of TCP the next look sees that it is answered.
+    if (peer === undefined && this.#address.kind === "inet") return;
+    const connection = this.#connections.of(peer);
+    connection?.begin(overHttp2);
+    const answered = () => {
+      if (connection !== undefined) connection.answered(overHttp2);
+      // It was accepted since the last look.
+      else if (peer !== undefined && overHttp2 === false) this.#told.add(peer);
+    };
+    // The runtime writes the last of an answer in this turn of the event loop.
+    const completed = () => systemClock.setTimer(0, answered);
+    if (info === undefined) return void completed();
+    this.#countUntil(info.completed);
+    info.completed.then(completed, completed);
   }
 
   /** Has every answer from now on tell its client to close the connection. */
   answerLast(): void {
+    if (this.#retired) return;
     this.#retired = true;
+    connectionLooks.until((open) => this.#isOver(open));
+    this.#forgetEnding = serverLifecycle.onEnding(() => this.#lastWords());
   }
 
-  /** Ends it as soon as nobody misses it. Harmless the second time. */
-  retire(): void {
-    if (this.#ending) return;
-    this.#retired = this.#ending = true;
-    // Those that have just connected have their second, too, though nobody has asked before.
-    this.#quietSinceMs = systemClock.nowMs();
-    this.#seen = this.#requests;
-    connectionLooks.until((open) => this.#isOver(open))
-      .then(() => this.#server.shutdown())
-      .then(this.#finished, this.#finished);
+  /**
+   * Ends it as soon as nobody misses it. Harmless the second time.
+   *
+   * @param own The connections that are its own, if not all that were accepted at its address.
+   */
+  retire(own?: readonly OpenConnection[]): void {
+    if (own !== undefined) this.#own = new Set(own.map(({ fd }) => socketId(fd)));
+    this.answerLast();
+    this.#ending = true;
   }
 
-  #isOver(open: Pick<OpenConnections, "at">): boolean {
-    const connections = open.at(this.#address);
-    if (connections.length === 0) return true;
-    return this.#isQuiet() && this.#unanswered === 0 &&
-      !connections.some((one) => this.#upgraded.has(one) || hasUnread(one.fd));
+  /** How many streams of events are under way. */
+  get eventStreams(): number {
+    return this.#events.count;
   }
 
-  /** Whether a second has passed between two looks without a request. */
-  #isQuiet(): boolean {
-    const nowMs = systemClock.nowMs();
-    if (this.#requests !== this.#seen) {
-      this.#seen = this.#requests;
-      this.#quietSinceMs = nowMs;
+  /** Whether a connection was upgraded, to a WebSocket for example. */
+  isUpgraded(connection: OpenConnection): boolean {
+    return this.#upgraded.has(connection);
+  }
+
+  /** Looks at it, and returns whether it has come to its end. */
+  #isOver(connections: Pick<OpenConnections, "at">): boolean {
+    if (this.#isClosed) return true;
+    const open = connections.at(this.#address)
+      .filter(({ fd }) => this.#own?.has(socketId(fd)) ?? true);
+    const nowMs = systemClock.nowMs(), known = this.#connections.look(open, nowMs);
+    if (this.#isDown) this.#cutHandshakes(known.values());
+    else if (this.#isQuiet(known, nowMs)) this.#shutdown();
+    return this.#isClosed;
+  }
+
+  /** Whether nothing is lost by the last step. */
+  #isQuiet(known: Map<OpenConnection, DrainingConnection>, nowMs: number): boolean {
+    let isIdle = true, isHttp2 = false;
+    for (const [one, connection] of known) {
+      if (this.#upgraded.has(one)) {
+        isIdle = false;
+        continue;
+      }
+      if (this.#told.delete(one.peer) || this.#isAnswered(connection)) connection.told = true;
+      connection.closeIfTold(nowMs);
+      isIdle &&= connection.isIdle(nowMs);
+      isHttp2 ||= connection.isHttp2;
     }
-    return nowMs - this.#quietSinceMs >= QUIET_MS;
+    if (!this.#ending) return false;
+    if (known.size === 0) return true;
+    if (!isIdle) return false;
+    if (!isHttp2) return this.#underWay === 0;
+    this.#held.begin();
+    return false;
   }
-}
 
-/**
- * Over HTTP/2 no answer can tell the client to close the connection, and it needs none: `shutdown`
- * tells it (GOAWAY), and answers what is on its way (RFC 9113, section 6.8). Only HTTP/1.1 always has
- * a `Host` (RFC 9112, section 3.2).
- */
-function isHttp2({ headers }: Request): boolean {
-  return !headers.has("host");
+  /** The runtime waits for the end of a handshake even then, and for as long as the client likes. */
+  #cutHandshakes(known: Iterable<DrainingConnection>): void {
+    if (!this.#isTls || this.#underWay > 0) return;
+    for (const connection of known) if (!connection.isHttp2) connection.endReceiving();
+  }
+
+  /** Whether a connection has had an answer since the stop, which is known only by what has gone over it. */
+  #isAnswered({ hasAnswered, sentLast }: DrainingConnection): boolean {
+    return this.#isBlind && !this.#hasStreamed && this.#underWay === 0 && hasAnswered && sentLast;
+  }
+
+  /** Together with answers that have just been released, and in front of none of them. */
+  async #shutdownBehindAnswers(): Promise<void> {
+    for (let turn = 0; turn < RELEASE_TURNS; turn++) await undefined;
+    this.#shutdown();
+  }
+
+  /** In a moment the server ends, whatever is under way. */
+  #lastWords(): void {
+    this.#held.release();
+    this.#events.endAll();
+    systemClock.setTimer(LAST_WORDS_MS, () => this.#shutdown());
+  }
+
+  #shutdown(): void {
+    if (this.#isDown) return;
+    this.#isDown = true;
+    this.#forgetEnding?.();
+    this.#server.shutdown()
+      .catch((error) => zdebug("a server of HTTP has ended before:", error))
+      .finally(() => {
+        this.#isClosed = true;
+        this.#finished();
+      });
+  }
 }
 
 /** Whether something is a promise of another making, which counts as one. */
@@ -207,6 +361,10 @@ function lastAnswer(response: Response): Response {
     last.headers.set("connection", "close");
     return last;
   }
+}
+
+function textOf(addr: Deno.Addr): string {
+  return addressText(listenAddressOf(addr));
 }
 
 /** Whether the master wants to know of requests, which it may say only in a moment. */

@@ -6,7 +6,7 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError, muteAdopted } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { sendAtOnce } from "../os/connections.ts";
+import { OpenConnections, sendAtOnce } from "../os/connections.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType } from "../os/socket.ts";
 import { spareDescriptor } from "../os/spare_descriptor.ts";
@@ -15,6 +15,7 @@ import { HttpRun, type Serving } from "./http_run.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import type { OpenWork } from "./open_work.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { TlsContext, type TlsOptions } from "./tls.ts";
@@ -126,6 +127,7 @@ class HttpService {
     this.#counts = countAccepts(serving.address);
     this.#counts.accepted = undefined;
     serverUsage.count(serving.address);
+    serverLifecycle.countOpen(() => this.#open());
     this.#shortage = new Shortage(this.#counts, {
       fd,
       // To start again takes two, and gives one back.
@@ -148,7 +150,8 @@ class HttpService {
   }
 
   async #replace(run: HttpRun, error: Error): Promise<void> {
-    run.retire();
+    // What comes from now on is the next one's.
+    run.retire(new OpenConnections().at(this.#serving.address));
     while (!this.#stopping) {
       this.#counts.errors++;
       await this.#shortage.pause(error);
@@ -160,6 +163,15 @@ class HttpService {
         error = startError as Error;
       }
     }
+  }
+
+  #open(): OpenWork {
+    const connections = new OpenConnections().at(this.#serving.address), run = this.#run;
+    return {
+      connections: connections.length,
+      webSockets: connections.filter((one) => run.isUpgraded(one)).length,
+      eventStreams: run.eventStreams,
+    };
   }
 
   #stop(): void {

@@ -10,6 +10,7 @@
 import { type Clock, systemClock, type Timer } from "../os/clock.ts";
 import { Activity } from "./activity.ts";
 import { ConnectionSet } from "./connection_set.ts";
+import { type OpenWork, type OpenWorkCounter, type Softstop, sumOpenWork } from "./open_work.ts";
 
 /** Something that has work under way. */
 export interface IdleSource {
@@ -37,6 +38,12 @@ const LONGEST_SECONDS = 3600;
  */
 const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 8_000;
 
+/** How long before its end a server closes in good order what is still open then. */
+const ENDING_MS = 1_000;
+
+/** How long a server that ends at once takes for that. */
+const LAST_MOMENT_MS = 250;
+
 const NONE: ReadonlySet<number> = new Set();
 
 /** What the lifecycle tells the one who runs the server. */
@@ -44,7 +51,7 @@ export interface LifecycleOwner {
   /** M: `server-stop-on-softstop-after`, in seconds; undefined where it is not set. */
   readonly softstopSeconds: number | undefined;
   /** The user's hook. */
-  readonly beforeSoftstop?: () => void | Promise<void>;
+  readonly beforeSoftstop?: (stop: Softstop) => void | Promise<void>;
   /** The server accepts no more, and ends within that many seconds. */
   onDraining(seconds: number): void;
   /** The server goes its own way. */
@@ -71,6 +78,10 @@ export class ServerLifecycle {
   /** What stops accepting, and the descriptor that it had from the master. */
   readonly #closers = new Map<(last: boolean) => void, number | undefined>();
   readonly #sources = new Set<IdleSource>([this.activity, this.connections]);
+  readonly #openCounters = new Set<OpenWorkCounter>();
+  readonly #softstop = new AbortController();
+  /** What closes in good order what is open near the end. */
+  readonly #endings = new Set<() => void>();
   #owner?: LifecycleOwner;
   #accepting = true;
   #detached = false;
@@ -80,6 +91,7 @@ export class ServerLifecycle {
   #ended = false;
   #stopAtMs = Infinity;
   #stopTimer?: Timer;
+  #endingTimer?: Timer;
   #sweepTimer?: Timer;
 
   /** @param clock Where time comes from. */
@@ -120,7 +132,44 @@ export class ServerLifecycle {
   /** Says that a source has nothing under way any more. */
   reportIdle(): void {
     this.onQuiet?.();
-    if (this.#draining && this.#sources.values().every(({ count }) => count === 0)) this.#end();
+    if (!this.#draining && !this.#ended) return;
+    if (this.#sources.values().some(({ count }) => count > 0)) return;
+    if (this.#ended) this.#leave();
+    else this.#end();
+  }
+
+  /** Aborted when the server is told to stop. */
+  get softstopSignal(): AbortSignal {
+    return this.#softstop.signal;
+  }
+
+  /**
+   * Has more counted as open work than connections that are accepted by listeners.
+   *
+   * @param counter Counts it.
+   */
+  countOpen(counter: OpenWorkCounter): void {
+    this.#openCounters.add(counter);
+  }
+
+  /** How much is open at this moment. */
+  openWork(): OpenWork {
+    const accepted = this.connections.count + this.activity.count - this.activity.standing;
+    return sumOpenWork([
+      { connections: accepted },
+      ...this.#openCounters.values().map((count) => count()),
+    ]);
+  }
+
+  /**
+   * Registers something that can close in good order what it has open.
+   *
+   * @param close Does so. Called once, shortly before the server ends with something under way.
+   * @returns Takes it back.
+   */
+  onEnding(close: () => void): () => void {
+    this.#endings.add(close);
+    return () => this.#endings.delete(close);
   }
 
   /**
@@ -172,7 +221,8 @@ export class ServerLifecycle {
     const seconds = this.#softstopSeconds(owner);
     owner.onDraining(seconds);
     this.stopNotify(seconds);
-    this.#runHook(owner).then(() => {
+    this.#abort();
+    this.#runHook(owner, seconds).then(() => {
       if (owner.softstopSeconds === undefined) this.#drain();
     });
   }
@@ -183,9 +233,10 @@ export class ServerLifecycle {
     return beforeSoftstop === undefined ? softstopSeconds : atLeastOne(softstopSeconds);
   }
 
-  async #runHook({ beforeSoftstop, onError }: LifecycleOwner): Promise<void> {
+  async #runHook({ beforeSoftstop, onError }: LifecycleOwner, seconds: number): Promise<void> {
+    const signal = this.softstopSignal;
     try {
-      await beforeSoftstop?.();
+      await beforeSoftstop?.({ seconds, signal, open: () => this.openWork() });
     } catch (error) {
       onError(error);
     }
@@ -205,9 +256,29 @@ export class ServerLifecycle {
     if (this.#ended || stopAtMs >= this.#stopAtMs) return;
     this.#stopAtMs = stopAtMs;
     this.#stopTimer?.cancel();
+    this.#endingTimer?.cancel();
     this.#stopTimer = undefined;
-    if (seconds <= 0) this.#end();
-    else this.#stopTimer = this.#clock.setTimer(seconds * 1000, () => this.#end());
+    if (seconds <= 0) return this.#end();
+    const ms = seconds * 1000;
+    this.#stopTimer = this.#clock.setTimer(ms, () => this.#end());
+    this.#endingTimer = this.#clock.setTimer(
+      Math.max(ms - ENDING_MS, ms / 2),
+      () => this.#closeOpen(),
+    );
+  }
+
+  #closeOpen(): void {
+    // What is registered later has nothing open by then.
+    for (const close of this.#endings) {
+      this.#endings.delete(close);
+      close();
+    }
+  }
+
+  #abort(): void {
+    if (!this.softstopSignal.aborted) {
+      this.#softstop.abort(new DOMException("The server has been told to stop", "AbortError"));
+    }
   }
 
   /**
@@ -218,6 +289,7 @@ export class ServerLifecycle {
   finishWithin(seconds: number): void {
     this.#stopAccepting();
     this.stopNotify(seconds);
+    this.#abort();
     this.#drain();
   }
 
@@ -263,15 +335,27 @@ export class ServerLifecycle {
   /** Closes every connection that is still open: the server has ended. */
   close(): void {
     this.#end();
+    this.#leave();
     for (const source of this.#sources) source.closeAll?.();
   }
 
+  /** Ends now, or in a moment where something is open that can be closed in good order. */
   #end(): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#draining = false;
     this.#stopTimer?.cancel();
+    this.#endingTimer?.cancel();
     this.#sweepTimer?.cancel();
     this.#stopAccepting();
+    this.#abort();
+    if (this.#endings.size === 0) return this.#leave();
+    this.#closeOpen();
+    this.#stopTimer = this.#clock.setTimer(LAST_MOMENT_MS, () => this.#leave());
+  }
+
+  #leave(): void {
+    this.#stopTimer?.cancel();
     this.#stopped.resolve();
   }
 }

@@ -39,6 +39,7 @@ import { type GrantedService, MasterLink } from "./master_link.ts";
 import { advisePermissions, permissionAdvice } from "./missing_permission.ts";
 import { ownCommand, programName } from "./own_program.ts";
 import { openServerLog } from "./server_log.ts";
+import type { Softstop } from "./open_work.ts";
 import { noteAddresses } from "./service_address.ts";
 
 /** What a server program adds to the framework. */
@@ -60,8 +61,10 @@ export interface ServerHooks {
    * Called once when the server is told to stop, after it has stopped accepting. With it, a
    * `server-stop-on-softstop-after` of less than a second counts as an hour. It is not called in a
    * spare that nobody has needed.
+   *
+   * @param stop How long the server lives from now on, and what is open in it.
    */
-  readonly beforeSoftstop?: () => void | Promise<void>;
+  readonly beforeSoftstop?: (stop: Softstop) => void | Promise<void>;
 }
 
 // Here and now: the modules of a program run before its main function.

@@ -1,11 +1,11 @@
-import { assert, assertEquals } from "@std/assert";
-import { hasUnread, OpenConnections } from "../../src/os/connections.ts";
+import { assertEquals } from "@std/assert";
+import { OpenConnections, unreadBytes } from "../../src/os/connections.ts";
 import { listenAddressOf } from "../../src/os/socket.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { eventually } from "../support/wait.ts";
 
 for (const [hostname, client] of [["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "127.0.0.1"]]) {
-  Deno.test(`OpenConnections.at() finds what was accepted on ${hostname}, and hasUnread() what has arrived`, () =>
+  Deno.test(`OpenConnections.at() finds what was accepted on ${hostname}, and unreadBytes() what has arrived`, () =>
     leavesNothingOpen(async () => {
       using listener = Deno.listen({ hostname, port: 0 });
       using other = Deno.listen({ hostname, port: 0 });
@@ -20,11 +20,11 @@ for (const [hostname, client] of [["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "127.0
       assertEquals(more, []);
       const { port } = peer.localAddr as Deno.NetAddr;
       assertEquals(found.peer, `${client}:${port}`);
-      assert(!hasUnread(found.fd));
+      assertEquals(unreadBytes(found.fd), 0);
       await peer.write(new Uint8Array(1));
-      await eventually(() => hasUnread(found.fd), { what: "the byte" });
+      await eventually(() => unreadBytes(found.fd) === 1, { what: "the byte" });
       assertEquals(await conn.read(new Uint8Array(8)), 1);
-      assert(!hasUnread(found.fd));
+      assertEquals(unreadBytes(found.fd), 0);
       // What the client has closed is open until this end is closed, too.
       await peer.closeWrite();
       assertEquals(new OpenConnections().at(address).length, 1);

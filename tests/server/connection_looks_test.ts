@@ -32,7 +32,7 @@ Deno.test("ConnectionLooks answers all questions by one look, and looks no more 
   await Promise.all(answers);
   assertEquals([state.looks, clock.pending], [11, 0]);
   // A later one begins anew.
-  const later = looks.until(() => true);
+  const later = looks.until((open) => open.at(ADDRESS).length === 0);
   clock.advance(100);
   await later;
   assertEquals([state.looks, clock.pending], [12, 0]);
@@ -40,8 +40,8 @@ Deno.test("ConnectionLooks answers all questions by one look, and looks no more 
 
 Deno.test("ConnectionLooks lets a look that takes its time rest for twenty times as long", () => {
   const { clock, state, looks } = scene(50);
-  looks.until(() => false);
-  clock.advance(150);
+  looks.until((open) => open.at(ADDRESS).length > 0);
+  clock.advance(1);
   assertEquals([state.looks, clock.nextInMs], [1, 1_000]);
 });
 
@@ -70,4 +70,13 @@ Deno.test("the drain of many HTTP listeners takes time in proportion to their nu
   }, { arg: 400 });
   // Some 50 ms, and 2,000 with a look for each of them.
   assertLess(Number(await child.succeeds(30_000)), 400);
+});
+
+Deno.test("ConnectionLooks looks for no connections where no question asks for them", async () => {
+  const { clock, state, looks } = scene();
+  let asked = 0;
+  const answered = looks.until(() => ++asked === 3);
+  clock.advance(201);
+  await answered;
+  assertEquals([asked, state.looks, clock.pending], [3, 0, 0]);
 });

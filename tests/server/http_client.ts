@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { TEST_CERT } from "../support/tls.ts";
 import { within } from "../support/wait.ts";
 
 /** An answer. */
@@ -29,11 +30,17 @@ export class HttpClient implements Disposable {
    * Connects.
    *
    * @param target A port of 127.0.0.1, or the path of a unix socket.
+   * @param options `tls`: whether to speak TLS, with a server that has the test certificate.
    */
-  static async connect(target: number | string): Promise<HttpClient> {
-    const conn = typeof target === "number"
-      ? Deno.connect({ hostname: "127.0.0.1", port: target })
-      : Deno.connect({ transport: "unix", path: target });
+  static async connect(
+    target: number | string,
+    { tls = false }: { readonly tls?: boolean } = {},
+  ): Promise<HttpClient> {
+    const conn = typeof target === "string"
+      ? Deno.connect({ transport: "unix", path: target })
+      : tls
+      ? Deno.connectTls({ hostname: "localhost", port: target, caCerts: [TEST_CERT] })
+      : Deno.connect({ hostname: "127.0.0.1", port: target });
     return new HttpClient(await within<Deno.Conn>(conn, { what: `a connection to ${target}` }));
   }
 
@@ -85,6 +92,7 @@ export class HttpClient implements Disposable {
       return [name.toLowerCase(), value.join(":").trim()];
     }));
     const status = Number(first.split(" ")[1]);
+    if (status === 100) return await this.answer();
     const body = headers.get("transfer-encoding") === "chunked"
       ? await this.#chunks()
       : await this.#exactly(Number(headers.get("content-length") ?? 0));

@@ -22,7 +22,7 @@ export interface HttpTestServer extends AsyncDisposable {
   readonly process: TestProcess;
   /** A port, or the path of a unix socket. */
   readonly target: number | string;
-  connect(): Promise<HttpClient>;
+  connect(options?: { readonly tls?: boolean }): Promise<HttpClient>;
   /** Tells it to stop, and waits until it accepts no more. */
   softstop(): Promise<void>;
 }
@@ -44,7 +44,7 @@ export async function startHttpServer(
   return {
     process,
     target,
-    connect: () => HttpClient.connect(target),
+    connect: (options) => HttpClient.connect(target, options),
     async softstop() {
       process.signal("SIGTERM");
       await process.prints(/stopping\n/);

@@ -1,0 +1,187 @@
+/** How servers of HTTP come to their end: no request is lost, and no client waits in vain. */
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
+import { startDeno } from "../support/processes.ts";
+import { testCertificate } from "../support/tls.ts";
+import { within } from "../support/wait.ts";
+import { askHttp2, connectHttp2 } from "./http2_client.ts";
+import { type HttpTestServer, startHttpServer } from "./http_server.ts";
+
+const PROGRAM = new URL("../support/servers/draining.ts", import.meta.url).pathname;
+
+/** What serves, and on what. */
+interface Mode {
+  readonly how: string;
+  readonly unix?: boolean;
+  readonly tls?: boolean;
+}
+
+function start(
+  { how, unix, tls }: Mode,
+  settings: readonly string[] = [],
+): Promise<HttpTestServer> {
+  return startHttpServer(({ dir, address }) => {
+    const { certFile, keyFile } = tls ? testCertificate(dir) : { certFile: "", keyFile: "" };
+    const args = [how, address, certFile, keyFile, ...settings];
+    return startDeno(["run", "-A", "--no-check", PROGRAM, ...args]);
+  }, { unix });
+}
+
+const modeText = ({ how, unix, tls }: Mode) => `${how}, ${unix ? "unix" : tls ? "TLS" : "TCP"}`;
+
+const KINDS: readonly Omit<Mode, "how">[] = [{}, { unix: true }, { tls: true }];
+const NATIVE: readonly Mode[] = KINDS.flatMap((kind) => [
+  { how: "serveHttp", ...kind },
+  { how: "blind", ...kind },
+]);
+const NODE: readonly Mode[] = KINDS.flatMap((kind) => [
+  { how: "serveNode", ...kind },
+  { how: "withoutFfi", ...kind },
+]).filter(({ how, unix, tls }) => !(how === "withoutFfi" && unix && tls));
+
+/** Waits for a time to pass in which something must not happen. */
+const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+for (const mode of [...NATIVE, ...NODE]) {
+  const { tls } = mode;
+
+  Deno.test(`a connection is closed behind its last answer, while another is not answered (${modeText(mode)})`, async () => {
+    await using server = await start(mode);
+    const clients = await Promise.all(Array.from({ length: 8 }, () => server.connect({ tls })));
+    // A request that has begun holds the drain for as long as the client takes for it.
+    using slow = await server.connect({ tls });
+    for (const client of [...clients, slow]) assertEquals((await client.get("/")).status, 200);
+    await slow.send("GET / HTTP/1.1\r\nHo");
+    await server.softstop();
+    const since = performance.now();
+    await Promise.all(clients.map(async (client) => {
+      const { status, headers } = await client.get("/");
+      assertEquals([status, headers.get("connection")], [200, "close"]);
+      await client.ended();
+      client[Symbol.dispose]();
+    }));
+    assertLess(performance.now() - since, 4_000);
+    await slow.send("st: test\r\n\r\n");
+    assertEquals((await slow.answer()).headers.get("connection"), "close");
+    await server.process.succeeds();
+    assertEquals(server.process.stderr, "");
+  });
+
+  Deno.test(`a request that has begun before the stop is answered, however slowly it comes (${modeText(mode)})`, async () => {
+    await using server = await start(mode);
+    using paused = await server.connect({ tls }), trickling = await server.connect({ tls });
+    await paused.send("GET / HTTP/1.1\r\nHo");
+    await trickling.send("G");
+    // Another one shows that the server has read what has come.
+    using other = await server.connect({ tls });
+    assertEquals((await other.get("/")).status, 200);
+    await server.softstop();
+    for (const piece of "ET / HTTP/1.1\r\nX:") {
+      await trickling.send(piece);
+      // For longer, in all, than an idle connection is kept.
+      await pass(200);
+    }
+    await paused.send("st: test\r\n\r\n");
+    await trickling.send("x\r\nHost: test\r\n\r\n");
+    for (const client of [paused, trickling]) {
+      const { status, headers } = await client.answer();
+      assertEquals([status, headers.get("connection")], [200, "close"]);
+      await client.ended();
+    }
+    await server.process.succeeds();
+  });
+}
+
+for (
+  const { how, tls, hasHost } of [
+    { how: "serveHttp", tls: true, hasHost: false },
+    { how: "serveHttp", tls: true, hasHost: true },
+    { how: "serveHttp", tls: false, hasHost: true },
+    { how: "blind", tls: true, hasHost: true },
+  ]
+) {
+  const text = `${modeText({ how, tls })}${hasHost ? ", with a host field" : ""}`;
+  const headers: Record<string, string> = hasHost ? { host: "test" } : {};
+
+  if (how !== "blind") {
+    Deno.test(`slow answers over HTTP/2 to a client of node arrive after the stop (${text})`, async () => {
+      await using server = await start({ how, tls });
+      const session = await connectHttp2(Number(server.target), { tls });
+      // Under way at the stop, and asked for after it; one answer ends after the other.
+      const before = Array.from(
+        { length: 20 },
+        (_, index) => askHttp2(session, `/after/${1_500 + 20 * index}`, { headers }),
+      );
+      await server.process.prints(/(begun .*\n){20}/);
+      await server.softstop();
+      const after = Array.from(
+        { length: 10 },
+        (_, index) => askHttp2(session, `/pause/${1_600 + 20 * index}`, { headers }),
+      );
+      assertEquals(
+        (await Promise.all([...before, ...after])).filter((text) => text === "").length,
+        0,
+      );
+      await server.process.succeeds();
+      assertEquals(server.process.stderr, "");
+    });
+  }
+
+  Deno.test(`no request over HTTP/2 of a busy client of node is lost at the stop (${text})`, async () => {
+    await using server = await start({ how, tls });
+    const sessions = await Promise.all(
+      Array.from({ length: 2 }, () => connectHttp2(Number(server.target), { tls })),
+    );
+    let answered = 0, failed = 0;
+    const asking = sessions.flatMap((session) =>
+      Array.from({ length: 8 }, async (_, index) => {
+        while (!session.closed && !session.destroyed) {
+          const asked = askHttp2(session, `/pause/${10 + 5 * index}`, { headers });
+          await asked.then(() => answered++, () => failed++);
+        }
+      })
+    );
+    while (answered < 100) await pass(1);
+    await server.softstop();
+    const since = performance.now();
+    await server.process.succeeds();
+    assertLess(performance.now() - since, 8_000);
+    await Promise.all(asking);
+    assertEquals(failed, 0);
+  });
+}
+
+for (const how of ["serveHttp", "serveNode", "withoutFfi"]) {
+  Deno.test(`clients that do not finish their TLS handshake do not hold the end (${how})`, async () => {
+    await using server = await start({ how, tls: true });
+    const port = Number(server.target);
+    const clients = await Promise.all(
+      Array.from({ length: 3 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+    );
+    // Nothing, the beginning of a hello, and a hello without what follows.
+    await clients[1].write(new Uint8Array([0x16, 0x03, 0x01]));
+    using other = await server.connect({ tls: true });
+    assertEquals((await other.get("/")).status, 200);
+    const since = performance.now();
+    await server.softstop();
+    await server.process.succeeds();
+    assertLess(performance.now() - since, 8_000);
+    clients.forEach((client) => client.close());
+  });
+}
+
+for (const how of ["serveHttp", "serveNode", "withoutFfi"]) {
+  Deno.test(`a stream of events ends in good order before the server does (${how})`, async () => {
+    await using server = await start({ how }, ["-server-stop-on-softstop-after", "3"]);
+    const response = await fetch(`http://127.0.0.1:${server.target}/events`);
+    const reader = response.body!.getReader();
+    assertEquals(new TextDecoder().decode((await reader.read()).value), "data: tick\n\n");
+    await server.softstop();
+    assertMatch(server.process.stdout, /open 1 0 1\n/);
+    const ended = async () => {
+      while (!(await reader.read()).done);
+    };
+    // A stream that is cut is an error.
+    await within(ended(), { what: "the end of the stream" });
+    await server.process.succeeds();
+  });
+}
