@@ -6,18 +6,13 @@
  */
 import { endReceiving, type OpenConnection, unreadBytes, untakenBytes } from "../os/connections.ts";
 import type { ListenAddress } from "../os/socket.ts";
+import { QUIET_MS, UNSURE_MS } from "./drain_limits.ts";
 import { socketId, startCounting, type Traffic, trafficOf } from "../os/traffic.ts";
 
-/** A connection over which nothing has gone for this long, in either direction, is idle. */
-const QUIET_MS = 1000;
-
 /**
- * Where it can't be told whether a request has begun on a connection, it is idle after this time only:
- * over TLS and on unix sockets. It is also what a TLS handshake may take that had not ended at the stop.
+ * As `UNSURE_MS`, for TCP without TLS, where it is unlikely that a request has begun: it has come in the
+ * tick of the kernel in which the last answer went.
  */
-const UNSURE_MS = 5_000;
-
-/** The same over TCP, where it is unlikely: the request has begun in the tick of the last answer. */
 const TIE_MS = 2_000;
 
 /** One that was quiet for this long before the stop has no request that has just begun. */

@@ -28,7 +28,7 @@ export function closeServed(
   { last, fd }: { readonly last: boolean; readonly fd?: number },
 ): void {
   if (!last) return close();
-  const finished = serverLifecycle.activity.begin();
+  const finished = serverLifecycle.activity.begin({ standing: true });
   served(fd).catch((error) => {
     // Somebody has closed it meanwhile.
     zdebug("a queue can't be looked at any more:", error);

@@ -34,6 +34,15 @@ interface Handle {
   readonly fdForIpc?: () => number;
 }
 
+/** In the place of a handle: it listens to nothing. */
+const NOTHING: Handle = {
+  accept: () => -1,
+  open: () => -1,
+  listen: () => 0,
+  close() {},
+  unref() {},
+};
+
 /** What a server keeps to itself: checked before it is used. */
 interface Inner {
   _handle?: Handle | null;
@@ -45,7 +54,7 @@ interface Inner {
  *
  * @param server One that listens, or is about to.
  * @param onLack Told of a lack of descriptors, at most once a second.
- * @returns Ends it; to be called when the server is closed.
+ * @returns Ends the accepting; the server is not closed by it, and knows its connections.
  */
 export function keepAccepting(server: Server, onLack: (error: Error) => void): () => void {
   const accepting = new Accepting(server as Server & Inner);
@@ -68,7 +77,8 @@ export function keepAccepting(server: Server, onLack: (error: Error) => void): (
     timer.cancel();
     soon?.cancel();
     server.off("connection", onConnection);
-    accepting.stop();
+    if (server.listening) accepting.stop();
+    else server.once("listening", () => accepting.stop());
   };
 }
 
@@ -85,6 +95,11 @@ class Accepting {
 
   stop(): void {
     this.#stopped = true;
+    const handle = this.#server._handle;
+    if (!handle) return;
+    // A server without one is taken for closed, and closes each connection behind any answer.
+    this.#server._handle = NOTHING;
+    handle.close();
   }
 
   /** Begins anew, whether it has ended or not; returns false when there is no descriptor for it. */

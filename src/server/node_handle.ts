@@ -47,18 +47,23 @@ export interface HandleOptions {
  * Lets a server of node listen.
  *
  * @param server The server, which does not listen yet.
- * @param fd A listening socket, which the server takes ownership of, unless this returns false.
+ * @param fd A listening socket, which the server takes ownership of, unless this returns undefined.
  * @param options The listener.
- * @returns Whether this version of the runtime lets a server listen so.
+ * @returns Ends the accepting, without closing the server; undefined where this version of the runtime
+ * lets no server listen so.
  */
-export function listenByHandle(server: Server, fd: number, options: HandleOptions): boolean {
+export function listenByHandle(
+  server: Server,
+  fd: number,
+  options: HandleOptions,
+): (() => void) | undefined {
   const inner = server as Server & Inner;
-  if (typeof inner._listen2 !== "function" || inner._handle) return false;
-  inner._handle = new NodeHandle(server, fd, options);
+  if (typeof inner._listen2 !== "function" || inner._handle) return undefined;
+  const handle = inner._handle = new NodeHandle(server, fd, options);
   // The address of a server on a unix socket.
   if (options.address.kind === "unix") inner._pipeName = options.address.path;
   inner._listen2();
-  return true;
+  return () => handle.close();
 }
 
 /** The handle of one server, with the methods that node calls. */
@@ -102,7 +107,7 @@ class NodeHandle {
     return 0;
   }
 
-  /** The server accepts no more. */
+  /** Accepts no more. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -6,24 +6,18 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { Server as NetServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { zdebug, zinfo } from "../log/log.ts";
-import { systemClock } from "../os/clock.ts";
 import type { HttpServing, HttpTls } from "./http_serving.ts";
 import { keepAccepting } from "./node_accepting.ts";
 import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { NodeConnections } from "./node_connections.ts";
 import { NodeExchange } from "./node_http_exchange.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { serverUsage } from "./usage.ts";
-
-/** Without a request for this long, the connections that are still open are taken for idle. */
-const QUIET_MS = 1000;
-
-/** How often to look whether it is quiet, while draining. */
-const LOOK_MS = 100;
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
 
@@ -37,11 +31,9 @@ export class NodeHttpService {
   readonly #counts: AcceptCounts;
   readonly #shortage: Shortage;
   readonly #finished: () => void;
-  readonly #letGo: () => void;
+  readonly #connections: NodeConnections;
+  readonly #acceptNoMore: () => void;
   #draining = false;
-  #lastRequestMs = -Infinity;
-  /** Requests that are not answered yet. */
-  #unanswered = 0;
 
   /**
    * @param fd A listening socket, which the service takes ownership of.
@@ -61,6 +53,7 @@ export class NodeHttpService {
     this.#server = tls === undefined
       ? createServer(options, answer)
       : createTlsServer({ ...options, ...tls }, answer);
+    this.#connections = new NodeConnections(this.#server);
     this.#server.on("connection", (socket: Socket) => {
       this.#counts.accepted!++;
       socket.once("close", serverUsage.accepted({ tellsEnd: true }));
@@ -76,7 +69,7 @@ export class NodeHttpService {
       else socket.destroy();
     });
     this.#server.listen({ fd });
-    this.#letGo = keepAccepting(this.#server, onError);
+    this.#acceptNoMore = keepAccepting(this.#server, onError);
     serverLifecycle.onStopAccepting(
       (last) => closeServed(() => this.#stop(), { last, fd }),
       fd,
@@ -84,9 +77,6 @@ export class NodeHttpService {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.#lastRequestMs = systemClock.nowMs();
-    this.#unanswered++;
-    response.once("close", () => this.#unanswered--);
     try {
       const exchange = new NodeExchange(request, response);
       const answer = await exchange.ask(this.#serving);
@@ -98,24 +88,13 @@ export class NodeHttpService {
     }
   }
 
-  #stop(): void {
+  async #stop(): Promise<void> {
     this.#draining = true;
-    // Those that have just connected have their second, too.
-    this.#lastRequestMs = systemClock.nowMs();
-    // That of node:http closes connections between two requests too, one of which may be on its way.
-    NetServer.prototype.close.call(this.#server);
-    this.#letGo();
+    this.#acceptNoMore();
     this.#counts.log();
     this.#shortage.stop();
-    this.#look();
-  }
-
-  #look(): void {
-    systemClock.setTimer(LOOK_MS, () => {
-      const quietMs = systemClock.nowMs() - this.#lastRequestMs;
-      if (quietMs < QUIET_MS || this.#unanswered > 0) return this.#look();
-      this.#server.closeAllConnections();
-      this.#finished();
-    });
+    await this.#connections.drain();
+    this.#server.close();
+    this.#finished();
   }
 }

@@ -6,7 +6,6 @@
  */
 import type { Server, Socket } from "node:net";
 import { zinfo } from "../log/log.ts";
-import { systemClock } from "../os/clock.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType, ListenAddress } from "../os/socket.ts";
 import { countAccepts } from "./accept_counts.ts";
@@ -14,31 +13,19 @@ import { unavailable } from "./http_unavailable.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { keepAccepting } from "./node_accepting.ts";
+import { NodeConnections } from "./node_connections.ts";
 import { listenByHandle } from "./node_handle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { isShared } from "./service_listener.ts";
 import { Shortage } from "./shortage.ts";
 import { serverUsage } from "./usage.ts";
 
-/** Without a request for this long, the connections that are still open are taken for idle. */
-const QUIET_MS = 1000;
-/** How often to look, while draining. */
-const LOOK_MS = 100;
-
-/** A server of node:http or node:https has these, too. */
-interface NodeHttpServer extends Server {
-  closeIdleConnections?(): void;
-}
-
-/** The part of an answer of node:http that is needed here. */
-interface NodeAnswer {
-  shouldKeepAlive: boolean;
-}
-
 /**
  * Lets a server of node listen on a descriptor of `serviceRegister`, until the server is told to stop.
  * It then accepts no more, answers with `Connection: close`, and closes what has been idle for a
- * second; a server that drains waits for its last connection.
+ * second; a server that drains waits for its last connection. Clients of HTTP/2 are told to go
+ * (GOAWAY). What is still open when the time is over is closed in good order: WebSockets get a close frame
+ * (1001), and streams of events (`text/event-stream`) end.
  *
  * A client that finds no descriptor free is turned away: with 503 by a server of node:http, else with
  * the end of its connection. Without `--allow-ffi` it waits until there is one.
@@ -74,45 +61,32 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   }
   // One that it can't serve is told of now.
   const address = serviceAddress(fd);
-  let stopping = false, lastRequestMs = -Infinity;
-  server.prependListener("request", (_request: unknown, answer: NodeAnswer) => {
-    lastRequestMs = systemClock.nowMs();
-    if (stopping) answer.shouldKeepAlive = false;
-  });
+  const connections = speaksHttp(server) ? new NodeConnections(server) : undefined;
   server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
   server.on("connection", (socket: Socket) => {
     socket.once("close", serverUsage.accepted({ tellsEnd: true }));
   });
-  const letGo = listen(server, fd, address);
-  const stop = () => {
-    stopping = true;
-    // Those that have just connected have their second, too.
-    lastRequestMs = systemClock.nowMs();
-    letGo();
-    const finished = serverLifecycle.activity.begin();
-    let open = true;
-    closeKeepingIdle(server, () => {
-      open = false;
-      finished();
-    });
-    const look = () => {
-      if (!open) return;
-      if (systemClock.nowMs() - lastRequestMs >= QUIET_MS) {
-        (server as NodeHttpServer).closeIdleConnections?.();
-      }
-      systemClock.setTimer(LOOK_MS, look);
-    };
-    systemClock.setTimer(LOOK_MS, look);
+  const acceptNoMore = listen(server, fd, address);
+  const stop = async () => {
+    const finished = serverLifecycle.activity.begin({ standing: true });
+    acceptNoMore();
+    await connections?.drain();
+    server.close(finished);
   };
   serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
+}
+
+/** Servers of node:http and node:https have the first, those of node:http2 the second. */
+function speaksHttp(server: Server): boolean {
+  return "closeIdleConnections" in server || "updateSettings" in server;
 }
 
 /**
  * Lets a server listen in the best way that there is.
  *
- * @returns To be called when the server is closed.
+ * @returns Ends the accepting; the server is not closed by it.
  */
-function listen(server: NodeHttpServer, fd: number, address: ListenAddress): () => void {
+function listen(server: Server, fd: number, address: ListenAddress): () => void {
   if (mayUseFfi()) {
     const speaksPlainHttp = "closeIdleConnections" in server && !("setSecureContext" in server);
     const options = {
@@ -120,7 +94,8 @@ function listen(server: NodeHttpServer, fd: number, address: ListenAddress): () 
       shared: isShared(address),
       answer: speaksPlainHttp ? unavailable : undefined,
     };
-    if (listenByHandle(server, fd, options)) return () => {};
+    const acceptNoMore = listenByHandle(server, fd, options);
+    if (acceptNoMore !== undefined) return acceptNoMore;
     zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
   }
   const counts = countAccepts(address), shortage = new Shortage(counts);
@@ -130,13 +105,4 @@ function listen(server: NodeHttpServer, fd: number, address: ListenAddress): () 
     counts.errors++;
     shortage.pause(error);
   });
-}
-
-/** An idle connection may have a request on its way, which `close` of node:http would lose. */
-function closeKeepingIdle(server: NodeHttpServer, closed: () => void): void {
-  const own = Object.getOwnPropertyDescriptor(server, "closeIdleConnections");
-  server.closeIdleConnections = () => {};
-  server.close(closed);
-  if (own === undefined) delete server.closeIdleConnections;
-  else Object.defineProperty(server, "closeIdleConnections", own);
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
+import { assertEquals, assertGreater, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { HttpClient } from "../server/http_client.ts";
 import { Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
@@ -118,6 +118,77 @@ for (const permissions of ["-A", ""]) {
     });
     using fresh = await HttpClient.connect(path);
     assertEquals((await fresh.get("/")).status, 200);
+    await master.stop();
+  });
+}
+
+const DRAINING = new URL("../support/servers/draining.ts", import.meta.url).pathname;
+
+/** Asks again as soon as it is answered, until it is told to stop, over new connections where need be. */
+async function askOnAndOn(
+  port: number,
+  { isOver, request }: { readonly isOver: () => boolean; readonly request: string },
+): Promise<{ answered: number; lost: number }> {
+  let client: HttpClient | undefined, answered = 0, lost = 0;
+  while (!isOver()) {
+    client ??= await HttpClient.connect(port);
+    try {
+      await client.send(request);
+      const { status, headers } = await client.answer();
+      assertEquals(status, 200);
+      answered++;
+      if (headers.get("connection") !== "close") continue;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      lost++;
+    }
+    client[Symbol.dispose]();
+    client = undefined;
+  }
+  client?.[Symbol.dispose]();
+  return { answered, lost };
+}
+
+const GET = "GET /pause/20 HTTP/1.1\r\nHost: test\r\n\r\n";
+const EXPECTING = "POST /pause/20 HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n" +
+  "Expect: 100-continue\r\n\r\nx";
+
+for (
+  const { how, permissions, request = GET } of [
+    { how: "serveNode" },
+    { how: "serveNode", permissions: "--allow-read" },
+    { how: "express" },
+    { how: "checkContinue", request: EXPECTING },
+    { how: "serveHttp" },
+    { how: "serveHttp", permissions: "--allow-read" },
+  ]
+) {
+  Deno.test(`${how} with permissions "${permissions ?? "-A"}": 16 clients that ask again at once lose nothing over two reloads`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.write("draining.cf", {
+      "server-command": `${DRAINING} ${how} - -`,
+      "server-service": `127.0.0.1:${port}`,
+      "server-permissions": permissions,
+    });
+    const master = await site.start();
+    await master.logs(/ready is process/);
+    let isOver = false;
+    const asking = Promise.all(
+      Array.from({ length: 16 }, () => askOnAndOn(port, { isOver: () => isOver, request })),
+    );
+    for (let reload = 1; reload <= 2; reload++) {
+      const [old] = master.servers();
+      await master.reload();
+      await eventually(() => !master.servers().some(({ pid }) => pid === old.pid), {
+        what: "the end of the old process",
+        withinMs: 20_000,
+      });
+    }
+    isOver = true;
+    const all = await asking;
+    assertEquals(all.reduce((sum, { lost }) => sum + lost, 0), 0);
+    assertGreater(all.reduce((sum, { answered }) => sum + answered, 0), 100);
     await master.stop();
   });
 }

@@ -20,8 +20,8 @@ function start(
   settings: readonly string[] = [],
 ): Promise<HttpTestServer> {
   return startHttpServer(({ dir, address }) => {
-    const { certFile, keyFile } = tls ? testCertificate(dir) : { certFile: "", keyFile: "" };
-    const args = [how, address, certFile, keyFile, ...settings];
+    const { certFile, keyFile } = tls ? testCertificate(dir) : { certFile: "-", keyFile: "-" };
+    const args = [how, certFile, keyFile, "alone", "-server-service", address, ...settings];
     return startDeno(["run", "-A", "--no-check", PROGRAM, ...args]);
   }, { unix });
 }

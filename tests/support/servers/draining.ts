@@ -1,8 +1,8 @@
 /**
- * A server of HTTP alone, for tests of its end: what serves is named by its first argument, and the path
- * of a request says how it is answered. It prints `serving`, `begun PATH` and `stopping`.
+ * A server of HTTP for tests of its end: what serves is named by its first argument, and the path of a
+ * request says how it is answered. It prints `serving`, `begun PATH` and `stopping`.
  *
- * Arguments: HOW ADDRESS [CERTIFICATE KEY] [SETTING VALUE]...
+ * Arguments: HOW CERTIFICATE KEY, the last two of which are `-` without TLS, and then those of any server.
  *
  * @module
  */
@@ -16,7 +16,8 @@ import {
 } from "../../../coroutine_server.ts";
 import { NodeHttpService } from "../../../src/server/node_http.ts";
 
-const [how, address, certFile, keyFile, ...settings] = Deno.args;
+const [how, certFile, keyFile, ...args] = Deno.args;
+const hasTls = certFile !== "-";
 const released = Promise.withResolvers<void>();
 let stopAtMs = Infinity;
 
@@ -82,19 +83,31 @@ const listener: RequestListener = async (request: IncomingMessage, answer) => {
   answer.write("data: tick\n\n");
 };
 
+/** The same by Express, which answers a path after 20 ms. */
+async function expressServer(): Promise<Server> {
+  const { default: express } = await import("npm:express@5.1.0");
+  const app = express();
+  app.use("/", async (_: unknown, answer: { send(text: string): void }) => {
+    await pause(20);
+    answer.send("/");
+  });
+  return createServer(app);
+}
+
 function nodeServer(): Server {
-  if (certFile === "") return createServer(listener);
+  if (!hasTls) return createServer(listener);
   const cert = Deno.readTextFileSync(certFile), key = Deno.readTextFileSync(keyFile);
   return createTlsServer({ cert, key }, listener) as unknown as Server;
 }
 
 Deno.exit(
   await coroutineServerMain({
-    serviceRegister(_service, fd, fdType) {
-      const tls = certFile === "" ? {} : { tls: { certFile, keyFile } };
+    async serviceRegister(_service, fd, fdType) {
+      const tls = hasTls ? { tls: { certFile, keyFile } } : {};
       if (how === "serveHttp") serveHttp(fd, fdType, answer, tls);
       else if (how === "blind") serveHttp(fd, fdType, () => new Response("/"), tls);
       else if (how === "serveNode") serveNode(fd, fdType, nodeServer());
+      else if (how === "express") serveNode(fd, fdType, await expressServer());
       else if (how === "checkContinue") {
         serveNode(
           fd,
@@ -108,10 +121,9 @@ Deno.exit(
       } else {
         // What serves HTTP where no system call can be made.
         const onError = () => new Response("error", { status: 500 });
-        const identity = certFile === "" ? undefined : {
-          cert: Deno.readTextFileSync(certFile),
-          key: Deno.readTextFileSync(keyFile),
-        };
+        const identity = hasTls
+          ? { cert: Deno.readTextFileSync(certFile), key: Deno.readTextFileSync(keyFile) }
+          : undefined;
         new NodeHttpService(fd, { handler: answer, onError }, identity);
       }
       console.log("serving");
@@ -122,5 +134,5 @@ Deno.exit(
       console.log("open", connections, webSockets, eventStreams);
       console.log("stopping");
     },
-  }, ["alone", "-server-service", address, ...settings]),
+  }, args),
 );
