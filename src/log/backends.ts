@@ -5,10 +5,7 @@
  */
 import type { LogTarget } from "../config/log_target.ts";
 import { type Clock, systemClock } from "../os/clock.ts";
-import { DatagramSender, reopenOutput, waitWritable, writeWithoutWaiting } from "../os/datagram.ts";
-import { closeFd } from "../os/descriptor.ts";
-import { mayUseFfi } from "../os/permissions.ts";
-import { EPOLLOUT, Poller } from "../os/poller.ts";
+import { DatagramSender, waitWritable } from "../os/datagram.ts";
 import {
   droppedText,
   type LineEncoder,
@@ -17,6 +14,7 @@ import {
   outputLines,
   syslogRecords,
 } from "./lines.ts";
+import { outputSpool, tellStderr } from "./outputs.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
 /** Where a process logs; `stderr` is for the one without a `server-log`. */
@@ -40,14 +38,10 @@ export interface Backend {
   readonly encode: LineEncoder;
 }
 
-const STDOUT = 1, STDERR = 2;
-const NOTHING_SENT = { sent: 0, isOver: true };
-
 /**
  * Makes a place to log to. Nothing is opened before the first line.
  *
- * A log socket needs `--allow-ffi`. Without it the standard outputs work too, but a pipe that nobody
- * reads then makes the process wait.
+ * A log socket needs `--allow-ffi`, the standard outputs need nothing.
  *
  * @param target Where.
  * @param source Who logs.
@@ -64,8 +58,8 @@ export function openBackend(
   switch (target.kind) {
     case "stderr":
     case "stdout": {
-      const fd = target.kind === "stdout" ? STDOUT : STDERR;
-      return outputBackend(fd, outputLines(source), clock);
+      const encode = outputLines(source);
+      return { spool: outputSpool(target.kind, encode), encode };
     }
     case "masterlog":
       return socketBackend(target.socket, masterlogRecords(source), { tell, clock });
@@ -75,18 +69,6 @@ export function openBackend(
       return socketBackend(syslogPath, encode, { tell, clock });
     }
   }
-}
-
-/**
- * Says something on stderr that can't be logged, since it is about the log.
- *
- * @param text What to say.
- * @param source Who says it.
- */
-export function tellStderr(text: string, source: LogSource): void {
-  const { spool, encode } = openBackend({ kind: "stderr" }, source);
-  spool.push(encode(text));
-  spool.close(0);
 }
 
 function socketBackend(
@@ -123,51 +105,5 @@ function socketOutlet(path: string): Outlet {
     },
     blockForRoom: (timeoutMs) => waitWritable(sender.fd, timeoutMs),
     close: () => sender.close(),
-  };
-}
-
-function outputBackend(fd: number, encode: LineEncoder, clock: Clock): Backend {
-  const spool = new Spool({
-    connect: () => mayUseFfi() ? rawOutlet(fd) : plainOutlet(fd),
-    notice: (dropped) => encode(droppedText(dropped)),
-    // There is no other place to say it.
-    onGone: () => {},
-    clock,
-  });
-  return { spool, encode };
-}
-
-function rawOutlet(output: number): Outlet {
-  const own = reopenOutput(output);
-  const fd = own ?? output;
-  const poller = new Poller(() => {});
-  return {
-    send: (data) => writeWithoutWaiting(fd, data),
-    waitForRoom(_lines, done) {
-      const watch = poller.watch(fd, EPOLLOUT, () => {
-        watch.stop();
-        done(0);
-      });
-      return {
-        isSending: false,
-        end() {
-          watch.stop();
-          return NOTHING_SENT;
-        },
-      };
-    },
-    blockForRoom: (timeoutMs) => waitWritable(fd, timeoutMs),
-    close: () => own !== undefined && closeFd(own),
-  };
-}
-
-/** Never full, since it waits. */
-function plainOutlet(fd: number): Outlet {
-  const output = fd === STDOUT ? Deno.stdout : Deno.stderr;
-  return {
-    send: (data) => output.writeSync(data),
-    waitForRoom: () => ({ isSending: false, end: () => NOTHING_SENT }),
-    blockForRoom: () => false,
-    close: () => {},
   };
 }

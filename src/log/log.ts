@@ -11,9 +11,10 @@ import { BaseHandler } from "@std/log/base-handler";
 import { LogLevels } from "@std/log/levels";
 import { Logger } from "@std/log/logger";
 import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
-import { type Backend, type BackendPorts, openBackend, tellStderr } from "./backends.ts";
+import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
 import { droppedText, type LogSource } from "./lines.ts";
+import { closeOutputs, tellStderr } from "./outputs.ts";
 
 /** For how long the end of a process waits for a log that is full. */
 const CLOSE_WAIT_MS = 200;
@@ -32,7 +33,7 @@ export interface LogOptions extends BackendPorts {
 
 /** What @std/log hands its records to. */
 class BackendHandler extends BaseHandler {
-  constructor(readonly backend: Backend, readonly onStderr: boolean) {
+  constructor(readonly backend: Backend, readonly kind: BackendTarget["kind"]) {
     super("DEBUG", { formatter: ({ msg }) => msg });
   }
 
@@ -66,7 +67,7 @@ let handler: BackendHandler | undefined;
 export function configureLog(options: LogOptions): void {
   const { program, pid = Deno.pid, debug = false, target } = options;
   const parsed = typeof target === "string" && target !== "" ? parseLogTarget(target) : target;
-  closeLog();
+  closeBackend();
   source = { ident: program.slice(program.lastIndexOf("/") + 1), pid };
   logger.levelName = debug ? "DEBUG" : "INFO";
   useBackend(parsed || { kind: "stderr" }, options);
@@ -143,7 +144,7 @@ export function zinfoFrom(callee: Callee | undefined, message: string, ...args: 
  */
 export function logEnd(text: string): void {
   write(text);
-  if (!handler?.onStderr) tellStderr(text, source);
+  if (handler?.kind !== "stderr") tellStderr(text, source);
 }
 
 /**
@@ -158,19 +159,26 @@ export async function flushLog(timeoutMs = 1_000): Promise<void> {
 }
 
 /**
- * Sends what can be sent, waiting 200 ms at most, and closes the log. Later lines go to stderr.
+ * Sends what can be sent, waiting 200 ms at most for each place that takes nothing, and closes the log.
+ * Later lines go to stderr.
  */
 export function closeLog(): void {
-  const closing = handler;
-  if (closing === undefined) return;
-  handler = undefined;
-  logger.handlers = [];
-  const dropped = closing.backend.spool.close(CLOSE_WAIT_MS);
-  if (dropped > 0 && !closing.onStderr) tellStderr(droppedText(dropped), source);
+  closeBackend();
+  closeOutputs(CLOSE_WAIT_MS);
 }
 
-function useBackend(target: Parameters<typeof openBackend>[0], ports?: BackendPorts): void {
-  handler = new BackendHandler(openBackend(target, source, ports), target.kind === "stderr");
+/** The standard outputs are not the log's alone, and stay. */
+function closeBackend(): void {
+  const closing = handler;
+  handler = undefined;
+  logger.handlers = [];
+  if (closing === undefined || ["stdout", "stderr"].includes(closing.kind)) return;
+  const dropped = closing.backend.spool.close(CLOSE_WAIT_MS);
+  if (dropped > 0) tellStderr(droppedText(dropped), source);
+}
+
+function useBackend(target: BackendTarget, ports?: BackendPorts): void {
+  handler = new BackendHandler(openBackend(target, source, ports), target.kind);
   logger.handlers = [handler];
 }
 

@@ -17,9 +17,9 @@ import {
 import { closeFd } from "../os/descriptor.ts";
 import { EPOLLIN, Poller, type Watch } from "../os/poller.ts";
 import { removeSocketFile, type SocketFile } from "../os/socket.ts";
-import { tellStderr } from "./backends.ts";
 import { RECORD_BYTES_MAX } from "./lines.ts";
 import { LogFiles } from "./log_files.ts";
+import { tellStderr } from "./outputs.ts";
 
 /** What a log service needs. */
 export interface LogServiceOptions extends LogServiceConfig {

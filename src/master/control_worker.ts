@@ -22,6 +22,7 @@ import type {
 import { programToStart } from "./privileges.ts";
 import { HEARTBEAT_MS } from "./watchdog.ts";
 import { serverArguments } from "./server_argv.ts";
+import { serverOutputs } from "./server_outputs.ts";
 import { startProgram } from "./start_program.ts";
 
 /** How its listeners reach it. */
@@ -50,7 +51,10 @@ export function launchControlWorker(
     child = startProgram({
       ...program,
       args: [...program.args, ...serverArguments(service, options), "-server-control", `${theirs}`],
-      fds: [theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
+      fds: [
+        ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
+        ...(options.protocol === "inherit" ? serverOutputs(options.poller) : []),
+      ],
     }, options);
   } catch (error) {
     closeFd(ours);

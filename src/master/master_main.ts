@@ -14,6 +14,8 @@ import { loadSettings } from "../config/load_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
+import { closeLog } from "../log/log.ts";
+import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { looseMode } from "../os/program_lookup.ts";
@@ -57,6 +59,8 @@ export async function masterServerMain(
     if (!isUserError(error)) throw error;
     console.error(error.message);
     return 1;
+  } finally {
+    closeLog();
   }
 }
 
@@ -80,6 +84,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     console.log(renderHelp("master"));
     return 0;
   }
+  guardOutputs();
   const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
   // A program around the master may have arguments of its own, which its hooks read.

@@ -45,6 +45,7 @@ import { type Inheritance, Predecessor } from "./predecessor.ts";
 import type { ReloadPlan } from "./reload_plan.ts";
 import { type ReloadReport, Reloads } from "./reloads.ts";
 import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
+import { takeLastOutput } from "./server_outputs.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -205,6 +206,7 @@ export class Master {
         configureMasterLog();
         return await this.#live(candidate, legacy);
       } finally {
+        takeLastOutput();
         // The lines of this master may go to its own log service, which needs a turn to take them.
         await flushLog();
         closeLog();

@@ -29,6 +29,9 @@ export interface PlacedRequest {
 /** What runs a file that may be executed and yet is no program. */
 const SHELL = "/bin/sh";
 
+/** Else each program of Deno would ask its home for a newer version. */
+export const NO_UPDATE_CHECK = { DENO_NO_UPDATE_CHECK: "1" };
+
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const WNOHANG = 1;
 
@@ -80,9 +83,9 @@ export function asShellScript(
 function spawnWith({ path, argv, fds }: PlacedRequest): number {
   const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
   const pid = new Int32Array(1);
-  const environment = Object.entries(Deno.env.toObject()).map(([name, value]) =>
-    `${name}=${value}`
-  );
+  const environment = Object.entries({ ...Deno.env.toObject(), ...NO_UPDATE_CHECK }).map((
+    [name, value],
+  ) => `${name}=${value}`);
   const lifted = lift(fds);
   try {
     libc().posix_spawn_file_actions_init(actions);

@@ -5,7 +5,12 @@
  */
 import { setCloseOnExec } from "./descriptor.ts";
 import type { ChildProcess, ExitStatus } from "./child_process.ts";
-import { killIfPermitted, type PlacedRequest, spawnPlaced } from "./placed_spawn.ts";
+import {
+  killIfPermitted,
+  NO_UPDATE_CHECK,
+  type PlacedRequest,
+  spawnPlaced,
+} from "./placed_spawn.ts";
 import { findZombie } from "./waitid.ts";
 
 /** What to start. */
@@ -46,8 +51,7 @@ export const systemSpawner: Spawner = {
     const command = new Deno.Command(program, {
       args,
       cwd,
-      // Else each program of Deno would ask its home for a newer version.
-      env: { DENO_NO_UPDATE_CHECK: "1", ...env },
+      env: { ...NO_UPDATE_CHECK, ...env },
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",

@@ -27,6 +27,7 @@ import {
 } from "../config/settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { closeLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
+import { guardNodeOutputs, guardOutputs } from "../log/output_guard.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { keepRunning } from "../os/keep_running.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
@@ -90,6 +91,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
       console.log(renderHelp("server"));
       return 0;
     }
+    guardOutputs();
     // A master knows what it gives, and a command's own arguments are its own.
     const warnings = args.includes("MASTER") ? [] : await checkOwnArguments(args);
     const parsed = parseArguments(args);
@@ -269,6 +271,7 @@ class Server {
     for (const { name, fd, type } of await source.services()) {
       await this.#hooks.serviceRegister(name, fd, type);
     }
+    guardNodeOutputs();
     source.ready();
   }
 

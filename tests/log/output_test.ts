@@ -141,3 +141,24 @@ Deno.test("zinfo() survives a reader that goes away", async () => {
     await endChild(child);
   }
 });
+
+Deno.test("zinfo() without FFI waits for no pipe that is non-blocking, and keeps the order", async () => {
+  using dir = new TempDir();
+  const script = dir.write(
+    "plain.ts",
+    `import { closeLog, flushLog, zinfo } from "${LOG}";
+for (let i = 0; i < 4_000; i++) zinfo(\`\${i} \${"x".repeat(80)}\`);
+await flushLog(60_000);
+closeLog();
+`,
+  );
+  const nonblocking =
+    "import os, sys; os.set_blocking(2, False); os.execvp(sys.argv[1], sys.argv[1:])";
+  await using child = startDeno(["run", "--no-prompt", "--config", CONFIG, script], {
+    prefix: ["python3", "-c", nonblocking],
+  });
+  const { code, stderr } = await child.ended();
+  const lines = stderr.trimEnd().split("\n");
+  assertEquals([code, lines.length], [0, 4_000]);
+  assertEquals(lines.map((line) => parseInt(line)), [...lines.keys()]);
+});

@@ -1,0 +1,107 @@
+/**
+ * Output that nobody takes any more: it costs no client an answer, whoever prints it and however, and
+ * the master goes on.
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { Client } from "../support/client.ts";
+import { Site } from "../support/master.ts";
+import type { TestProcess } from "../support/processes.ts";
+import { eventually } from "../support/wait.ts";
+
+const OUTLET = new URL("../support/outlet.py", import.meta.url).pathname;
+const SERVER = new URL("../support/servers/talkative.ts", import.meta.url).pathname;
+const MASTER = new URL("../support/masters/talkative.ts", import.meta.url).pathname;
+const HTTP = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+/** The ways of serving, and what their clients say. */
+const QUESTIONS = { aio: "hello\n", coroutine: "hello\n", http: HTTP, node: HTTP } as const;
+/** How long one answer may take. All that is printed for it stays within a tenth of that. */
+const ANSWER_MS = 5_000;
+
+/** Where a way of serving is to be asked. */
+interface Service {
+  readonly port: number;
+  readonly question: string;
+}
+
+/** Asks once, on a connection of its own. */
+async function answerFrom({ port, question }: Service): Promise<string> {
+  using client = await Client.connect(port);
+  await client.write(question);
+  for (;;) {
+    const line = await client.line(ANSWER_MS);
+    if (/ 500 |^answer/.test(line)) return line;
+  }
+}
+
+/** The pid of the process that answers. */
+async function pidFrom(service: Service): Promise<number> {
+  const answer = await answerFrom(service);
+  assertMatch(answer, /^answer of \d+$/);
+  return Number(answer.split(" ")[2]);
+}
+
+/** Waits until one answers, which tells that all is up. */
+async function serves(service: Service): Promise<void> {
+  await eventually(() => answerFrom(service).then(() => true, () => false), {
+    what: `port ${service.port}`,
+  });
+}
+
+/** Each way with and without FFI, or, since processes take their time to start, one of the two. */
+function serve(site: Site, { isWhole }: { readonly isWhole: boolean }): Service[] {
+  return Object.entries(QUESTIONS).flatMap(([way, question], index) =>
+    ["all", "none"].filter((_, which) => isWhole || which === index % 2).map((permissions) => {
+      const port = site.port();
+      site.write(`${way}-${permissions}.cf`, {
+        "server-command": way === "aio" ? `${SERVER} --aio` : SERVER,
+        "server-service": `127.0.0.1:${port}`,
+        "server-permissions": permissions,
+        way,
+      });
+      return { port, question };
+    })
+  );
+}
+
+function startMaster(site: Site, outlet: string): TestProcess {
+  return site.execute([
+    Deno.execPath(),
+    "run",
+    "-A",
+    MASTER,
+    "-pid-file",
+    site.pidFile,
+    "-services",
+    site.conf,
+  ], { prefix: ["python3", OUTLET, outlet] });
+}
+
+for (const outlet of ["terminal", "closed-pipe", "full-pipe", "full-disk"]) {
+  Deno.test(`a ${outlet} for the outputs costs no client an answer, and the master goes on`, async () => {
+    await using site = new Site();
+    const services = serve(site, { isWhole: outlet === "terminal" });
+    const process = startMaster(site, outlet);
+    for (const service of services) await serves(service);
+    await process.write("\n");
+    await process.prints(/nobody listens/);
+    for (let round = 0; round < 3; round++) {
+      for (const service of services) await pidFrom(service);
+    }
+    const masterPid = Number(Deno.readTextFileSync(site.pidFile));
+    // The master passes on what servers without FFI print, and they must not wait for it.
+    Deno.kill(masterPid, "SIGSTOP");
+    for (const service of services) await pidFrom(service);
+    Deno.kill(masterPid, "SIGCONT");
+    // A terminal that is closed sends one by itself, too.
+    const old = await Promise.all(services.map(pidFrom));
+    Deno.kill(masterPid, "SIGHUP");
+    for (const [index, service] of services.entries()) {
+      const isNew = async () => await pidFrom(service) !== old[index];
+      await eventually(isNew, { what: "the reload" });
+    }
+    Deno.kill(masterPid, "SIGTERM");
+    assertEquals((await process.ended()).code, 0);
+    await site.isGone();
+  });
+}
