@@ -11,7 +11,7 @@ import { Socket, type SocketConstructorOpts } from "node:net";
 import { closeFd, setNonblocking } from "../os/descriptor.ts";
 import { EPOLLIN, type Watch } from "../os/poller.ts";
 import { acceptFd } from "../os/socket.ts";
-import { NodeConn } from "./node_listener.ts";
+import { nodeConn } from "./node_conn.ts";
 import { serverPoller } from "./server_poller.ts";
 
 /** Accepts one connection for each call of `accept`, in the order in which they came. */
@@ -53,7 +53,7 @@ export class FdListener implements Deno.Listener {
       for (;;) {
         if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
         const fd = acceptFd(this.#fd);
-        if (fd !== undefined) return new NodeConn(new Socket(asAccepted(fd)), this.addr);
+        if (fd !== undefined) return nodeConn(new Socket(asAccepted(fd)), this.addr);
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
           this.#watch.modify(EPOLLIN);

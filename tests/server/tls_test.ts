@@ -1,12 +1,21 @@
-import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertLess,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import { handshake, handshakeOf, TlsContext } from "../../src/server/tls.ts";
 import { HandshakeError } from "../../src/server/tls_errors.ts";
 import { nodeServerTls } from "../../src/server/tls_node.ts";
 import { TempDir } from "../support/temp.ts";
-import { makeCertificate, TEST_CERT, testCertificate } from "../support/tls.ts";
-import { within } from "../support/wait.ts";
+import { makeCertificate, pythonClient, TEST_CERT, testCertificate } from "../support/tls.ts";
+import { eventually, within } from "../support/wait.ts";
 import { type ConnPair, tcpPair, unixPair } from "./conn_pairs.ts";
+
+/** More than the kernel holds between two sockets. */
+const FLOOD = 32 * 1024 * 1024;
 
 const CLIENT = { hostname: "localhost", caCerts: [TEST_CERT], alpnProtocols: ["test"] };
 
@@ -121,6 +130,74 @@ for (const kind of ["runtime", "node:tls"]) {
         HandshakeError,
       );
     }
+  });
+}
+
+/** Both ends of a connection over TLS, whose client is a script in Python. */
+async function withPython(kind: string, script: string) {
+  using dir = new TempDir();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const said = pythonClient(
+    `
+raw = socket.create_connection(("127.0.0.1", int(sys.argv[2])), timeout=10)
+client = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+${script}
+`,
+    [listener.addr.port],
+  );
+  const conn = await listener.accept(), made = context(dir);
+  const secure = kind === "runtime" ? await made.upgrade(conn) : nodeServerTls(conn, made.identity);
+  await handshake(secure, 10);
+  return { secure, said };
+}
+
+for (const kind of ["runtime", "node:tls"]) {
+  Deno.test(`a connection over TLS tells an end that is proven from one that is not (${kind})`, async () => {
+    const proven = "client.sendall(b'hello'); client.unwrap()";
+    const cut = "client.sendall(b'hello'); client.shutdown(socket.SHUT_WR); client.recv(1)";
+    for (const script of [proven, cut]) {
+      const { secure, said } = await withPython(kind, script);
+      const read = () => within(secure.read(new Uint8Array(10)), { what: "an end" });
+      assertEquals(await read(), 5);
+      if (script === proven) assertEquals([await read(), await read()], [null, null]);
+      else for (let i = 0; i < 2; i++) await assertRejects(read, Deno.errors.UnexpectedEof);
+      secure.close();
+      await said;
+    }
+  });
+
+  Deno.test(`a connection over TLS that is closed at once tells its client (${kind})`, async () => {
+    const { secure, said } = await withPython(kind, "print(client.recv(5))");
+    secure.close();
+    // It would fail without close_notify.
+    assertEquals(await said, "b''");
+  });
+
+  Deno.test(`a connection over TLS holds back a server whose client does not read (${kind})`, async () => {
+    using dir = new TempDir();
+    using pair = await tcpPair();
+    const made = context(dir);
+    const secure = kind === "runtime"
+      ? await made.upgrade(pair.conn)
+      : nodeServerTls(pair.conn, made.identity);
+    const client = await Deno.startTls(pair.peer as Deno.TcpConn, CLIENT);
+    await Promise.all([handshake(secure, 10), client.handshake()]);
+    const chunk = new Uint8Array(64 * 1024);
+    let sent = 0;
+    const writing = (async () => {
+      while (sent < FLOOD) sent += await secure.write(chunk);
+    })();
+    const ended = assertRejects(() => writing, Error);
+    let before = -1, quiet = 0;
+    await eventually(() => {
+      quiet = sent === before ? quiet + 1 : 0;
+      before = sent;
+      return quiet === 20;
+    }, { what: "a write that waits" });
+    assertLess(sent, FLOOD);
+    secure.close();
+    await ended;
+    client.close();
   });
 }
 
