@@ -79,6 +79,42 @@ export function parseAddress(text: string, options: { readonly cwd: string }): E
   return inetEndpoint(text, scheme, text.slice(colon + 1));
 }
 
+/** What a host looks like, a name or an IPv4 address. */
+const HOST = /^(?:[0-9.]+|\*|localhost|(?:[a-z0-9-]+\.)*[a-z0-9-]+)$/i;
+
+/** What nobody takes for a host: the usual names of socket files. */
+const SOCKET_NAME = /sock|\.(?:s|ipc|ctl|unix)$/i;
+
+/**
+ * Finds addresses that are paths of socket files, as in LIB-ZC, and look like a host or a port:
+ * `8810`, `127.0.0.1`, `127.0.0.1/80`.
+ *
+ * @param addresses The addresses of a list, each as written and without a service name.
+ * @returns Those that do, and what was probably meant by them, which is one less where a host is
+ * followed by its port.
+ */
+export function addressSlips(
+  addresses: readonly string[],
+): { readonly slips: readonly string[]; readonly meant: readonly string[] } {
+  const slips: string[] = [], meant: string[] = [];
+  for (const [index, address] of addresses.entries()) {
+    const [host, port, ...rest] = address.split("/");
+    const isPair = rest.length === 0 && /^[0-9][0-9.]*$/.test(host) && /^[0-9]+$/.test(port ?? "");
+    const isWord = port === undefined && HOST.test(host) && !SOCKET_NAME.test(host);
+    if (!isPair && !isWord) continue;
+    slips.push(address);
+    const isPort = /^[1-9][0-9]*$/.test(host);
+    if (isPair) meant.push(`${host}:${port}`);
+    else if (!isPort) meant.push(`${host === "*" ? "0" : host}:PORT`);
+    else if (
+      index > 0 && addresses[index - 1] === slips.at(-2) && meant.at(-1)?.endsWith(":PORT")
+    ) {
+      meant.push(meant.pop()!.replace("PORT", host));
+    } else meant.push(`0:${host}`);
+  }
+  return { slips, meant };
+}
+
 /**
  * Resolves a path lexically: `.`, `..` and repeated slashes go away, symbolic links are not followed.
  *

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Endpoint, parseAddress } from "./address.ts";
+import { addressSlips, type Endpoint, parseAddress } from "./address.ts";
 import { Config } from "./config.ts";
 import {
   asWarning,
@@ -48,6 +48,7 @@ import {
   type ServerProtocol,
   type Setting,
 } from "./settings.ts";
+import { endsInComment } from "./setting.ts";
 import type { SocketOwner } from "./socket_access.ts";
 import { readSupervision, type Supervision } from "./supervision.ts";
 
@@ -204,6 +205,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   if (file === undefined) problems.push(...checkAsArguments(config));
   const warnings = [
     ...checkSettings(config, SERVER_ONLY_SETTINGS).map(asWarning),
+    ...checkAddresses(config, endpoints),
     ...checkEncoding(config),
   ];
   const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });
@@ -278,6 +280,32 @@ export function readServiceList(
     }
   }
   return { endpoints, problems };
+}
+
+/**
+ * Finds addresses that are read as socket files, as in LIB-ZC, and look like a host or a port.
+ *
+ * @param config The settings.
+ * @param endpoints The addresses that {@linkcode readServiceList} has read in them.
+ * @returns One warning for all of them, if there are any.
+ */
+export function checkAddresses(
+  config: Config,
+  endpoints: readonly ServiceEndpoint[],
+): Problem[] {
+  const key = SERVER_SERVICE.name;
+  // What a comment behind the list makes of it is told as such.
+  if (endsInComment(config.getStr(key))) return [];
+  const { slips, meant } = addressSlips(endpoints.map(({ address }) => address));
+  if (slips.length === 0) return [];
+  const files = slips.map((address) => `./${address}`).join(" ");
+  const message = cannot("take for host:port", slips.join(" "), {
+    found: `no colon in ${
+      slips.length === 1 ? "it, so it is a socket file" : "these, so each is a socket file"
+    }`,
+    expected: `${meant.join(" ")}, or ${files} if that is meant`,
+  });
+  return [warningAt(config.origin(key), { key, message })];
 }
 
 /**

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Config } from "../config/config.ts";
-import { ConfigError, type Problem, problemAt } from "../config/errors.ts";
-import { readServiceList, validateServices } from "../config/service.ts";
+import { ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
+import { checkAddresses, readServiceList, validateServices } from "../config/service.ts";
 import { SERVER_SERVICE } from "../config/settings.ts";
 import { zinfoFrom } from "../log/log.ts";
 import { closeFd } from "../os/descriptor.ts";
@@ -35,6 +35,9 @@ const NO_ADDRESS = "no address to serve: neither -server-service LIST nor a serv
 export function openAloneServices(config: Config): AloneServices {
   const { endpoints, problems } = readServiceList(config, { cwd: Deno.cwd() });
   const failed: Problem[] = [...problems, ...validateServices([{ endpoints }])];
+  for (const warning of checkAddresses(config, endpoints)) {
+    zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
+  }
   // As in LIB-ZC: such a program may have other work to do.
   if (endpoints.length === 0 && failed.length === 0) zinfoFrom(undefined, `warning: ${NO_ADDRESS}`);
   const opened: OpenedListener[] = [];

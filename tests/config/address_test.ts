@@ -1,7 +1,7 @@
 /** Tests of addresses: their canonical keys, and why others are refused. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseAddress, resolvePath } from "../../src/config/address.ts";
+import { addressSlips, parseAddress, resolvePath } from "../../src/config/address.ts";
 
 const cwd = "/srv/mail";
 
@@ -166,3 +166,28 @@ Deno.test("resolvePath() is lexical and never leaves the root", () => {
   assertEquals(resolvePath("/", "a"), "/a");
   assertEquals(resolvePath("/a", "/"), "/");
 });
+
+/** Lists of addresses, with those that look like a host or a port, and what was probably meant. */
+const SLIPS: Readonly<Record<string, readonly [slips: string, meant: string]>> = {
+  "8810": ["8810", "0:8810"],
+  "127.0.0.1": ["127.0.0.1", "127.0.0.1:PORT"],
+  "0 993": ["0 993", "0:993"],
+  "0:80 0 993 ./x 127.0.0.1 994": ["0 993 127.0.0.1 994", "0:993 127.0.0.1:994"],
+  "0 ./x 993": ["0 993", "0:PORT 0:993"],
+  "80 443": ["80 443", "0:80 0:443"],
+  "localhost web-1.example.com *": [
+    "localhost web-1.example.com *",
+    "localhost:PORT web-1.example.com:PORT 0:PORT",
+  ],
+  "127.0.0.1/8080 0/993": ["127.0.0.1/8080 0/993", "127.0.0.1:8080 0:993"],
+  "web": ["web", "web:PORT"],
+  "./8810 local:8810 fifo:8810 /8810 0:8810 [::1]:80": ["", ""],
+  "imapd.sock imapd.socket var/imapd mysql.ipc web/socket http_sock": ["", ""],
+};
+
+for (const [list, expected] of Object.entries(SLIPS)) {
+  Deno.test(`addressSlips() finds what looks like a host or a port in ${list}`, () => {
+    const { slips, meant } = addressSlips(list.split(" "));
+    assertEquals([slips.join(" "), meant.join(" ")], expected);
+  });
+}

@@ -305,6 +305,26 @@ Deno.test("parseServiceConfig() passes over settings of no service, unless it se
   }
 });
 
+Deno.test("parseServiceConfig() warns of addresses that look like a host or a port", () => {
+  const slip = parse("server-command = x\nserver-service = imapd://0:143, imapd-ssl://0;993\n");
+  assertEquals(serviceOf(slip).endpoints.map(({ endpoint }) => endpoint.key), [
+    "inet:0.0.0.0:143",
+    "unix:/srv/0",
+    "unix:/srv/993",
+  ]);
+  assertEquals(lines(slip.warnings), [
+    'conf/imapd.cf:2: server-service: Cannot take for host:port "0 993": no colon in these, so each ' +
+    "is a socket file, expected 0:993, or ./0 ./993 if that is meant",
+  ]);
+  const host = parse("server-command = x\nserver-service = hello://127.0.0.1\n");
+  assertEquals(lines(host.warnings), [
+    'conf/imapd.cf:2: server-service: Cannot take for host:port "127.0.0.1": no colon in it, so it ' +
+    "is a socket file, expected 127.0.0.1:PORT, or ./127.0.0.1 if that is meant",
+  ]);
+  // Told as a comment behind the value, for each of the words in it.
+  assertEquals(parse("server-command = x\nserver-service = :80 # web\n").warnings, []);
+});
+
 Deno.test("parseServiceConfig() only warns of what the server itself reads", () => {
   const result = parse(`${MINIMAL}debug = 3\nmotd = caf\ufffd\n`);
   serviceOf(result);
