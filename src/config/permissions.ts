@@ -73,8 +73,12 @@ export function grantsFfi(args: readonly string[]): boolean {
   );
 }
 
-/** The flags before the script. */
-function flagsOf(args: readonly string[]): string[] {
+/**
+ * The flags of Deno before the script.
+ *
+ * @param args As for {@linkcode grantsFfi}.
+ */
+export function flagsOf(args: readonly string[]): string[] {
   const flags: string[] = [];
   const subcommand = args.indexOf("run");
   for (let i = 0; i < args.length; i++) {

@@ -309,7 +309,8 @@ export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   inherited: true,
   doc: "How the listening sockets reach the server: over the control socket, inherited beside it " +
     "(for a server without --allow-ffi), as LIB-ZC's descriptors 3, 4, 5…, or as systemd's " +
-    "LISTEN_FDS. auto decides by the command and its permissions.",
+    "LISTEN_FDS. auto decides by the command and its permissions, and refuses shells, " +
+    "interpreters and their scripts, of which it can't know.",
 });
 
 /** `server-permissions`: the flags by which Deno runs a script. */

@@ -28,6 +28,7 @@ import {
   requireDirectory,
   requireRoot,
 } from "./program.ts";
+import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments } from "./server_argv.ts";
 import { requireSocketOwner } from "./socket_owner.ts";
 import { distrustOf, requireTrustedCommand } from "./trust.ts";
@@ -150,7 +151,8 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
     serving: source.serving,
   });
   const warnings = [...found.warnings];
-  if (found.services.length === 0) warnings.push(noService(directory, source));
+  const isEmpty = found.services.length === 0 && found.problems.length === 0;
+  if (isEmpty) warnings.push(noService(directory, source));
   return { ...found, warnings, shared: new Config().load(globals) };
 }
 
@@ -203,6 +205,7 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
   };
   const missing = check("server-command", () => programOf(service, source));
   const privileges = () => [
+    ...check("server-command", () => requireProtocol(service, source)),
     ...check("server-command", () => requireTrustedCommand(service, source)),
     ...check("server-permissions", () => requirePermissions(service)),
     ...check("server-user", () => requireUser(service, source)),

@@ -5,19 +5,23 @@
  * @module
  */
 import { resolvePath } from "../config/address.ts";
+import { splitCommand } from "../config/command.ts";
 import { cannot } from "../config/errors.ts";
 import { grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { ServerProtocol } from "../config/settings.ts";
 import type { Identity, Names, Owner } from "../os/identity.ts";
+import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
 
-/** Files that are run by Deno rather than executed. */
+/** Files that are run by Deno rather than executed, by their names. */
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 
 /** What is asked of the system, replaced in tests. */
 export interface ProgramLookup {
   /** The path of the running Deno, or undefined when this is a compiled program. */
   readonly denoPath: string | undefined;
+  /** The version of the Deno that runs the master. */
+  readonly denoVersion: string;
   /** The path of the running program: Deno, or the compiled one. */
   readonly selfPath: string;
   /** The directories of `PATH`. */
@@ -73,9 +77,10 @@ export interface Program {
  * Finds the program of a service.
  *
  * A script (`.ts`, `.js` and the like) is run by Deno with the permissions that it has been given,
- * which is all without a `server-permissions`; the word `deno` means
- * the Deno that runs the master, which need not be in `PATH`. Any other program is looked up as
- * execvp(3) does, after the change of root and directory if the service asks for these.
+ * which is all without a `server-permissions`; the word `deno`, be it behind `npx` or not, means the
+ * Deno that runs the master, which need not be in `PATH`. Both hold behind `env` as well. Any other
+ * program is looked up as execvp(3) does, after the change of root and directory if the service asks
+ * for these.
  *
  * @param service The service.
  * @param place Where to look.
@@ -83,25 +88,64 @@ export interface Program {
  * @throws {TypeError} When there is no such program, or it can't be executed.
  */
 export function programOf(service: ServiceConfig, place: ProgramPlace): Program {
-  const { masterChroot: root, masterChdir: directory, command: [word, ...args] } = service;
-  const { permissions } = service;
+  const { masterChroot: root, masterChdir: directory } = service;
   const view = viewFrom(service, place);
   const change = {
     ...(root && { root: resolvePath(place.cwd, root) }),
     ...(directory && { directory }),
   };
-  if (word === "deno") return { path: denoProgram(view), args, ...change };
-  if (!isScript(service)) return { path: findExecutable(word, view), args, ...change };
-  if (!view.isFile(word)) {
-    const found = view.isDirectory(word) ? "a directory" : "no such file";
-    throw new TypeError(cannot("run", word, { found, expected: "a script" }));
+  const { prefix: [env, ...given] } = unwrapEnv(service.command, splitCommand);
+  const { path, args } = innerProgram(service, place);
+  if (env === undefined) return { path, args, ...change };
+  return { path: findExecutable(env, view), args: [...given, path, ...args], ...change };
+}
+
+/** The program behind `env`, or the one of the command. */
+export function innerProgram(
+  service: ServiceConfig,
+  place: ProgramPlace,
+): { readonly path: string; readonly args: readonly string[] } {
+  const view = viewFrom(service, place);
+  const { prefix, words } = unwrapEnv(service.command, splitCommand);
+  const [word, ...args] = denoCommand(words, view) ?? words;
+  if (word === "deno") return { path: denoProgram(view), args };
+  if (!isScript(service)) {
+    // Found in another PATH or directory, which env will see.
+    const isElsewhere = prefix.some((part) => /^(?:PATH=|-i$|-$|--ignore|-C|--chdir)/.test(part));
+    return { path: isElsewhere ? word : findExecutable(word, view), args };
   }
-  return { path: denoProgram(view), args: ["run", ...permissions, word, ...args], ...change };
+  if (!view.isFile(word)) throw new TypeError(cannot("run", word, missingScript(service, view)));
+  return { path: denoProgram(view), args: ["run", ...service.permissions, word, ...args] };
+}
+
+/** The command from `deno` on, where npm's package of that name would run. */
+function denoCommand(words: readonly string[], view: View): readonly string[] | undefined {
+  const [word, ...args] = words;
+  const isShim = baseName(word) === "deno" && /\bnode\b/.test(view.interpreterLine(word));
+  return isShim ? ["deno", ...args] : denoOfRunner(words, view.denoVersion);
+}
+
+/** Says where a script was looked for, and where it may be instead. */
+function missingScript(
+  { command, file }: ServiceConfig,
+  view: View,
+): { readonly found: string; readonly expected: string } {
+  const { words: [word] } = unwrapEnv(command, splitCommand);
+  if (view.isDirectory(word)) return { found: "a directory", expected: "a script" };
+  const path = view.pathOf(word);
+  const beside = file === undefined ? undefined : file.replace(/[^/]*$/, word);
+  const isBeside = !word.startsWith("/") && beside !== undefined && view.isFile(beside);
+  return {
+    found: path === word ? "no such file" : `no such file ${path}`,
+    expected: isBeside
+      ? `${beside}, since a path does not start from the settings file`
+      : "a script",
+  };
 }
 
 /** Whether a service's program is a file that Deno runs. */
-export function isScript({ command: [word] }: ServiceConfig): boolean {
-  return SCRIPT.test(word);
+export function isScript({ command }: ServiceConfig): boolean {
+  return SCRIPT.test(unwrapEnv(command, splitCommand).words[0]);
 }
 
 /**
@@ -141,6 +185,8 @@ export function requireDirectory(service: ServiceConfig, place: ProgramPlace): v
 export interface View extends ProgramLookup {
   /** Whether it is another one than the master's. */
   readonly changesRoot: boolean;
+  /** The path that a path of the service's processes leads to, as they see it. */
+  pathOf(path: string): string;
 }
 
 /**
@@ -165,6 +211,7 @@ export function viewFrom(
     fileStamp: (path) => lookup.fileStamp(outside(path)),
     looseMode: (path) => lookup.looseMode(outside(path)),
     changesRoot: root !== "",
+    pathOf: (path) => resolvePath(start, path),
   };
 }
 
@@ -189,7 +236,8 @@ export function commandStamp(service: ServiceConfig, place: ProgramPlace): strin
  */
 export function commandFiles(service: ServiceConfig, place: ProgramPlace): string[] {
   const view = viewFrom(service, place);
-  const words = new Set([programOf(service, place).path, ...service.command]);
+  const { path, args } = programOf(service, place);
+  const words = new Set([path, ...args, ...service.command]);
   return [...words].filter((path) => view.isFile(path));
 }
 
@@ -210,8 +258,12 @@ function findExecutable(program: string, view: View): string {
     ? "a file that may not be executed"
     : isPath && view.isDirectory(program)
     ? "a directory"
+    : isPath && !program.startsWith("/")
+    ? `no such program ${view.pathOf(program)}`
     : "no such program";
-  const expected = isPath ? "an executable file" : "an executable file in PATH";
+  const expected = isPath
+    ? "an executable file"
+    : `an executable file in PATH (${view.searchPath.join(":")})`;
   throw new TypeError(cannot("run", program, { found, expected }));
 }
 
@@ -232,17 +284,34 @@ export function protocolOf(
   if (isScript(service)) return grantsFfi(service.permissions) ? "control" : "inherit";
   const denoArgs = denoArguments(service, place);
   if (denoArgs?.includes("run")) return grantsFfi(denoArgs) ? "control" : "inherit";
-  const isOwnProgram = programOf(service, place).path === place.lookup.selfPath;
+  const isOwnProgram = innerProgram(service, place).path === place.lookup.selfPath;
   return isOwnProgram || denoArgs !== undefined ? "control" : "libzc";
 }
 
-/** The arguments of Deno, if it is Deno that runs. */
-function denoArguments(service: ServiceConfig, place: ProgramPlace): readonly string[] | undefined {
-  const { path, args } = programOf(service, place);
-  if (path.slice(path.lastIndexOf("/") + 1) === "deno" || path === place.lookup.denoPath) {
-    return args;
-  }
-  const words = viewFrom(service, place).interpreterLine(path).slice(2).trim().split(/\s+/);
+/**
+ * The arguments of Deno, if it is Deno that runs.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @returns The arguments without those of the script; undefined for another program.
+ */
+export function denoArguments(
+  service: ServiceConfig,
+  place: ProgramPlace,
+): readonly string[] | undefined {
+  const { path, args } = innerProgram(service, place);
+  if (baseName(path) === "deno" || path === place.lookup.denoPath) return args;
+  const words = interpreterWords(viewFrom(service, place), path);
   const deno = words.findIndex((word) => /^(.*\/)?deno\b/.test(word));
   return deno < 0 ? undefined : words.slice(deno + 1);
+}
+
+/**
+ * The interpreter of a script with its arguments; without words for any other program.
+ *
+ * @param view Where to look.
+ * @param path The script.
+ */
+export function interpreterWords(view: View, path: string): string[] {
+  return view.interpreterLine(path).slice(2).split(/\s+/).filter((word) => word !== "");
 }

@@ -7,6 +7,7 @@ import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
 import { isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../os/credentials.ts";
+import { SysError } from "../os/errors.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
 import { identityOf, isIdentity, ownerOf } from "../os/identity.ts";
 import {
@@ -43,6 +44,7 @@ export function systemLookup({ program }: OwnCommand): ProgramLookup {
     get selfPath() {
       return program("file");
     },
+    denoVersion: Deno.version.deno,
     searchPath: searchPath(),
     realPath,
     isExecutable,
@@ -74,7 +76,10 @@ export type SystemSupervisorOptions =
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   const { listeners, generation, poller, lookup, configPath, workingDirectory } = options;
   const guardian = new Guardian((error) =>
-    zinfo("no guardian, servers may outlive a killed master:", error)
+    zinfo(
+      "no guardian, servers may outlive a killed master:",
+      error instanceof SysError ? error.message : error,
+    )
   );
   const spawner = guardedSpawner(systemSpawner, guardian);
   const log = (text: string) => zinfoFrom(undefined, text);

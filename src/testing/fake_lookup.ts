@@ -42,6 +42,7 @@ export function fakeLookup(
   const isExecutable = (path: string) => typeof at(path) === "object";
   return {
     denoPath: "/opt/deno",
+    denoVersion: "2.9.6",
     selfPath: "/opt/deno",
     searchPath: ["/usr/local/bin", "/usr/bin"],
     isExecutable,

@@ -89,7 +89,7 @@ function processorTimeOf(pid: number): number {
 
 Deno.test("programs that never ask who their parent is do not outlive their master", async () => {
   await using site = new Site();
-  for (const protocol of ["auto", "control"]) {
+  for (const protocol of ["libzc", "control"]) {
     site.write(`${protocol}.cf`, {
       "server-command": "sh -c 'exec sleep 47'",
       "server-protocol": protocol,
@@ -126,6 +126,7 @@ Deno.test("no server outlives a master whose guardian was killed before", async 
   await using site = new Site();
   site.write("sleep.cf", {
     "server-command": "sh -c 'exec sleep 47'",
+    "server-protocol": "libzc",
     "server-service": `127.0.0.1:${site.port()}`,
     "server-proc-count": 2,
   });

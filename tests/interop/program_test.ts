@@ -129,6 +129,70 @@ Deno.test("a program is found in PATH by its name alone", async () => {
   await master.stop();
 });
 
+Deno.test("server-protocol auto finds Deno behind env and npx, and its permissions", async () => {
+  await using site = new Site();
+  const commands: Readonly<Record<string, readonly [command: string, protocol: string]>> = {
+    "env.cf": [`env ZC_OWN=1 deno run -A ${SERVERS.coroutine}`, "control"],
+    "script.cf": [`env -u ZC_OWN ${SERVERS.aio}`, "control"],
+    "npx.cf": [`npx -y deno run -A ${SERVERS.aio}`, "control"],
+    "limited.cf": [`env npx -y deno run --no-prompt ${SERVERS.coroutine}`, "inherit"],
+  };
+  const ports = new Map(Object.keys(commands).map((file) => [file, site.port()]));
+  for (const [file, [command]] of Object.entries(commands)) {
+    const service = `127.0.0.1:${ports.get(file)}`;
+    site.write(file, { "server-command": command, "server-service": service });
+  }
+  const master = await site.start();
+  for (const [file, [, protocol]] of Object.entries(commands)) {
+    using client = await greeted(ports.get(file)!);
+    assertEquals(await client.ask("echo hello"), "hello");
+    const [{ argv, pid }] = master.servers(file);
+    assertEquals(pid, pidIn(client), file);
+    assert(argv.includes("-server-control"), file);
+    assertEquals(
+      master.logged(new RegExp(`\\[${pid}\\] without --allow-ffi`)),
+      protocol === "inherit" ? 1 : 0,
+    );
+  }
+  await master.stop();
+});
+
+Deno.test("a command of which nobody knows how it takes its sockets is refused, and a setting helps", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const text = `#!/bin/sh\nexec "${Deno.execPath()}" run -A ${SERVERS.coroutine} "$@"\n`;
+  const wrapper = executable(site, { name: "wrapper", text });
+  const commands = [
+    "node -e 1",
+    `sh ${wrapper}`,
+    wrapper,
+    "python3 -m http.server",
+    "deno run --watch x.ts",
+  ];
+  for (const [index, command] of commands.entries()) {
+    const service = `127.0.0.1:${site.port()}`;
+    site.write(`${index}.cf`, { "server-service": service, "server-command": command });
+  }
+  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
+  assertEquals([code, stderr.trimEnd().split("\n").length], [1, commands.length], stderr);
+  for (const [index, command] of commands.entries()) {
+    const words =
+      `${site.conf}/${index}.cf:2: server-command: Cannot choose a protocol for "${command}"`;
+    assertStringIncludes(stderr, words);
+    site.remove(`${index}.cf`);
+  }
+  site.write("a.cf", {
+    "server-command": wrapper,
+    "server-service": `127.0.0.1:${port}`,
+    "server-protocol": "control",
+  });
+  const master = await site.start();
+  using client = await greeted(port);
+  await master.logs(new RegExp(`ready is process ${pidIn(client)}`));
+  client.close();
+  await master.stop();
+});
+
 const unfit: Record<string, { readonly command: string; readonly found: RegExp }> = {
   "is not there": { command: "/nowhere/server", found: /no such program/ },
   "is not in PATH": { command: "zc-no-such-program", found: /no such program.*in PATH/ },

@@ -104,6 +104,7 @@ Deno.test("run-user and run-chroot of the master hold for its servers in C", asy
   // What a process has as its input; there is no device in this root.
   Deno.mkdirSync(site.dir.file("dev"));
   site.dir.write("dev/null", "");
+  Deno.chmodSync(site.dir.file("dev/null"), 0o666);
   Deno.mkdirSync(site.dir.file("logs"));
   for (const path of [site.dir.path, site.dir.file("logs")]) Deno.chmodSync(path, 0o777);
   site.write("a.cf", {
@@ -119,6 +120,12 @@ Deno.test("run-user and run-chroot of the master hold for its servers in C", asy
     await process.complains(/listeners: .*\n/);
     const client = await greeted(port);
     assertEquals(await client.ask("setting color"), "blue");
+    // There is no shell in this root, which is told in one line.
+    assertMatch(
+      process.stderr,
+      /no guardian, servers may outlive a killed master: posix_spawn "\/bin\/sh": no such file .*\n/,
+    );
+    assert(!/\n +at /.test(process.stderr), process.stderr);
     for (const pid of [process.pid, pidIn(client)]) {
       assertUser(pid, "nobody");
       assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), site.dir.path);

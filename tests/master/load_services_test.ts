@@ -54,7 +54,7 @@ Deno.test("loadServices() tells everything that is wrong in a directory at once"
   assertEquals(told(problems, dir.path), [
     'DIR/a.cf:1: server-proc-count: Cannot read "-1": below 0, ' +
     "expected a whole number from 0 to 10000",
-    'DIR/a.cf:2: server-command: Cannot run "bin/none": no such program, ' +
+    'DIR/a.cf:2: server-command: Cannot run "bin/none": no such program /srv/bin/none, ' +
     "expected an executable file",
     'DIR/b.cf:1: server-command: Cannot run "./notes": a file that may not be executed, ' +
     "expected an executable file",
@@ -200,7 +200,8 @@ Deno.test("loadServices() tells everything that is wrong with a hook's services 
     "expected one of auto, control, inherit, libzc, systemd",
     'hook:1: server-proc-count: Cannot read "x": not a whole number, ' +
     "expected a whole number from 0 to 10000",
-    'hook:1: server-command: Cannot run "./none": no such program, expected an executable file',
+    'hook:1: server-command: Cannot run "./none": no such program /srv/none, ' +
+    "expected an executable file",
     'hook:2: server-service: Cannot listen on "0:80": already named in hook:1 as "0:80", ' +
     "expected each address once",
     'hook:3: server-command: Cannot use as a service "hook:3": no server-command, ' +

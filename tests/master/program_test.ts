@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
 import { type ProgramLookup, programOf, protocolOf } from "../../src/master/program.ts";
+import { requireProtocol } from "../../src/master/protocol_choice.ts";
 import { fakeLookup } from "../../src/testing/fake_lookup.ts";
 import { serviceOf } from "./service_configs.ts";
 
@@ -18,6 +19,15 @@ const LOOKUP = fakeLookup({
   "/srv/limited.sh": { executable: "#!/usr/bin/env -S deno run --allow-net" },
   "/srv/denounce": { executable: "#!/usr/bin/denounce" },
   "/usr/bin/node": { executable: "\x7fELF" },
+  "/usr/bin/env": { executable: "\x7fELF" },
+  "/usr/bin/npm": { executable: "#!/usr/bin/env node" },
+  "/usr/bin/npx": { executable: "#!/usr/bin/env node" },
+  "/usr/bin/nice": { executable: "\x7fELF" },
+  "/usr/bin/sudo": { executable: "\x7fELF" },
+  "/usr/bin/sh": { executable: "\x7fELF" },
+  "/srv/server.py": { executable: "#! /usr/bin/env python3" },
+  "/srv/flags.mjs.sh": { executable: "#!/usr/bin/env -S node --flag" },
+  "/srv/node_modules/.bin/deno": { executable: "#!/usr/bin/env node" },
   "/usr/local/bin/tool": "file",
   "/usr/bin/tool": { executable: "\x7fELF" },
   "/usr/bin/closed": "file",
@@ -73,7 +83,8 @@ Deno.test("programOf() looks for Deno in PATH when the master is a compiled prog
   assertThrows(
     () => resolve("s.ts", fakeLookup({ "/srv/s.ts": "file" }, compiled)),
     TypeError,
-    'Cannot run "deno": no such program, expected an executable file in PATH',
+    'Cannot run "deno": no such program, expected an executable file in PATH ' +
+      "(/usr/local/bin:/usr/bin)",
   );
 });
 
@@ -94,19 +105,39 @@ Deno.test("programOf() takes an empty part of PATH for the working directory", (
 
 for (
   const [command, message] of [
-    ["bin/none", 'Cannot run "bin/none": no such program, expected an executable file'],
-    ["none", 'Cannot run "none": no such program, expected an executable file in PATH'],
+    ["/none", 'Cannot run "/none": no such program, expected an executable file'],
+    [
+      "bin/none",
+      'Cannot run "bin/none": no such program /srv/bin/none, expected an executable file',
+    ],
+    [
+      "none",
+      'Cannot run "none": no such program, expected an executable file in PATH ' +
+      "(/usr/local/bin:/usr/bin)",
+    ],
     [
       "bin/notes",
       'Cannot run "bin/notes": a file that may not be executed, expected an executable file',
     ],
     [
       "closed",
-      'Cannot run "closed": a file that may not be executed, expected an executable file in PATH',
+      'Cannot run "closed": a file that may not be executed, ' +
+      "expected an executable file in PATH (/usr/local/bin:/usr/bin)",
     ],
     ["bin/dir", 'Cannot run "bin/dir": a directory, expected an executable file'],
-    ["dir", 'Cannot run "dir": no such program, expected an executable file in PATH'],
-    ["none.ts", 'Cannot run "none.ts": no such file, expected a script'],
+    [
+      "dir",
+      'Cannot run "dir": no such program, expected an executable file in PATH ' +
+      "(/usr/local/bin:/usr/bin)",
+    ],
+    ["none.ts", 'Cannot run "none.ts": no such file /srv/none.ts, expected a script'],
+    ["/none.ts", 'Cannot run "/none.ts": no such file, expected a script'],
+    ["env X=1 none.ts", 'Cannot run "none.ts": no such file /srv/none.ts, expected a script'],
+    [
+      "env X=1 none",
+      'Cannot run "none": no such program, expected an executable file in PATH ' +
+      "(/usr/local/bin:/usr/bin)",
+    ],
     ["bin/dir.ts", 'Cannot run "bin/dir.ts": a directory, expected a script'],
   ]
 ) {
@@ -171,6 +202,121 @@ for (
     assertEquals(protocolOf(withCommand(command), { lookup: LOOKUP, cwd }), protocol);
   });
 }
+
+const ENV = "/usr/bin/env";
+
+/** Commands with something before the program, and what is run in the end. */
+const WRAPPED: Readonly<Record<string, readonly string[]>> = {
+  "env X=1 deno run -A bin/server.ts": [ENV, "X=1", "/opt/deno", "run", "-A", "bin/server.ts"],
+  "env -u Y X=1 bin/server.ts a": [
+    ENV,
+    "-u",
+    "Y",
+    "X=1",
+    "/opt/deno",
+    "run",
+    "-A",
+    "bin/server.ts",
+    "a",
+  ],
+  "/usr/bin/env bin/imapd -v": [ENV, "bin/imapd", "-v"],
+  "env -S 'X=1 deno run -A' bin/server.ts": [ENV, "X=1", "/opt/deno", "run", "-A", "bin/server.ts"],
+  "env -- X=1 bin/imapd": [ENV, "X=1", "bin/imapd"],
+  "env PATH=/opt/bin server": [ENV, "PATH=/opt/bin", "server"],
+  "npx -y deno run -A bin/server.ts": ["/opt/deno", "run", "-A", "bin/server.ts"],
+  "npx --yes deno@2.9.6 run -A bin/server.ts": ["/opt/deno", "run", "-A", "bin/server.ts"],
+  "npx deno@2 run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
+  "npx -p deno deno run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
+  "npm exec -y deno -- run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
+  "env X=1 npx -y deno run bin/server.ts": [ENV, "X=1", "/opt/deno", "run", "bin/server.ts"],
+  "node_modules/.bin/deno run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
+};
+
+for (const [command, expected] of Object.entries(WRAPPED)) {
+  Deno.test(`programOf() finds the program in ${command}`, () => {
+    assertEquals(resolve(command), expected);
+    const isDeno = expected.includes("/opt/deno");
+    const protocol = !isDeno ? "libzc" : expected.includes("-A") ? "control" : "inherit";
+    const service = withCommand(command), place = { lookup: LOOKUP, cwd };
+    assertEquals(protocolOf(service, place), protocol);
+    requireProtocol(service, place);
+  });
+}
+
+Deno.test("programOf() says where a script is that is not where it is looked for", () => {
+  const lookup = fakeLookup({ "/srv/etc/server.ts": "file" });
+  const service = serviceOf("x.cf", { file: "etc/x.cf", command: "server.ts" });
+  assertEquals(
+    assertThrows(() => programOf(service, { lookup, cwd }), TypeError).message,
+    'Cannot run "server.ts": no such file /srv/server.ts, ' +
+      "expected etc/server.ts, since a path does not start from the settings file",
+  );
+  const inWork = serviceOf("x", { command: "server.ts", settings: { "master-chdir": "/work" } });
+  assertEquals(
+    assertThrows(() => programOf(inWork, { lookup, cwd }), TypeError).message,
+    'Cannot run "server.ts": no such file /work/server.ts, expected a script',
+  );
+});
+
+const SYSTEMD = "server-protocol = systemd for one that takes LISTEN_FDS, " +
+  "or libzc for one that takes LIB-ZC's arguments and descriptors";
+const SHELL = 'server-protocol = control where it ends in exec deno run -A ... "$@", ' +
+  "libzc for a server of LIB-ZC, or systemd for one that takes LISTEN_FDS";
+const BEHIND = "expected server-protocol = control where it becomes that program with " +
+  "--allow-ffi, inherit without, or that program alone";
+const NO_WATCH = "by which the program is run again without its sockets, " +
+  "expected no such flag: a reload (SIGHUP) starts a new version";
+
+/** Commands of which nobody knows how they take their sockets, and what is said of each. */
+const DOUBTFUL: Readonly<Record<string, string>> = {
+  "./run.sh": `a script of sh, which may become any program, expected ${SHELL}`,
+  "sh -c 'exec bin/imapd'": `a script of sh, which may become any program, expected ${SHELL}`,
+  "env X=1 ./run.sh": `a script of sh, which may become any program, expected ${SHELL}`,
+  "node server.js": `a program of node, expected ${SYSTEMD}`,
+  "node -e 1": `a program of node, expected ${SYSTEMD}`,
+  "env X=1 node server.js": `a program of node, expected ${SYSTEMD}`,
+  "./server.py": `a program of python3, expected ${SYSTEMD}`,
+  "./flags.mjs.sh": `a program of node, expected ${SYSTEMD}`,
+  "npx -y deno@1.0.0 run bin/server.ts":
+    "npx, which passes no socket on, expected deno alone, which is the one that runs the master",
+  "npm start": "npm, which passes no socket on, " +
+    "expected the program itself, and the server-protocol that it knows",
+  "sudo -u www deno run bin/server.ts": "sudo, which passes no socket on, " +
+    "expected the program itself, with server-user in the settings",
+  "nice -n 5 deno run -A bin/server.ts": `nice with deno behind it, ${BEHIND}`,
+  "deno run --watch -A bin/server.ts": `--watch, ${NO_WATCH}`,
+  "deno run -A --watch=src,lib bin/server.ts": `--watch=src,lib, ${NO_WATCH}`,
+  "deno task serve": "a task, which is another process, expected the command of the task itself",
+};
+
+for (const [command, message] of Object.entries(DOUBTFUL)) {
+  Deno.test(`requireProtocol() refuses ${command}, and says what to write`, () => {
+    const place = { lookup: LOOKUP, cwd }, service = withCommand(command);
+    const text = JSON.stringify(service.command.join(" "));
+    const error = assertThrows(() => requireProtocol(service, place), TypeError);
+    assertEquals(error.message, `Cannot choose a protocol for ${text}: ${message}`);
+    // Who says it knows.
+    requireProtocol(withCommand(command, { "server-protocol": "systemd" }), place);
+    const control = withCommand(command, { "server-protocol": "control" });
+    if (command.startsWith("deno ")) assertThrows(() => requireProtocol(control, place), TypeError);
+    else requireProtocol(control, place);
+  });
+}
+
+Deno.test("requireProtocol() takes programs of LIB-ZC and of Deno as they are", () => {
+  for (
+    const command of [
+      ...[
+        "bin/imapd",
+        "bin/imapd --watch task",
+        "env X=1 bin/imapd",
+        "./denounce",
+        "bin/server.ts",
+      ],
+      ...["deno run -A bin/server.ts --watch", "deno run bin/server.ts task", "./deno.sh", "tool"],
+    ]
+  ) requireProtocol(withCommand(command), { lookup: LOOKUP, cwd });
+});
 
 for (
   const [permissions, protocol, flags] of [
