@@ -10,8 +10,8 @@
  *
  * @module
  */
-import { lowestFreeFd, O_CLOEXEC, openDescriptors, setNonblocking } from "./descriptor.ts";
-import { encodeEpollEvent } from "./layout.ts";
+import { closeFd, lowestFreeFd, O_CLOEXEC, openDescriptors, setNonblocking } from "./descriptor.ts";
+import { AF_UNIX, encodeEpollEvent } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "./poller.ts";
 import { isMissing, readLinkProcSelf, readTextProcSelf } from "./proc_self.ts";
@@ -24,28 +24,26 @@ import {
   listeningAt,
 } from "./socket.ts";
 
+const SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000;
+
 /** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
 export class AdoptError extends Error {
   /** The error class's name. */
   override readonly name = "AdoptError";
 }
 
-/** The duplicate of an inherited descriptor. */
-interface Duplicate {
-  /** Its number. */
+/** Where an inherited socket was put. */
+interface Adoption {
+  /** The number that the runtime knows it by. */
   readonly target: number;
-  /** The epoll instance that it is registered with. */
+  /** The socket, as `/proc/self/fd` names it: the number may be another one's by now. */
+  readonly socket: string;
+  /** The epoll instance that watches it. */
   readonly epoll: number;
 }
 
-/** The descriptors of what was made here and is open. */
-const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, number>();
-
-/**
- * Where the duplicate of an inherited descriptor was put last, and the epoll instance that watches it;
- * both may be gone by now.
- */
-const lastTargets = new Map<number, Duplicate>();
+/** What was made here. */
+const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, Adoption>();
 
 /** The epoll instance in which the last registration was found: the runtime has one for all. */
 let lastEpoll: number | undefined;
@@ -57,7 +55,7 @@ let lastEpoll: number | undefined;
  * @returns The descriptor; undefined for anything else.
  */
 export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number | undefined {
-  return adopted.get(made);
+  return adopted.get(made)?.target;
 }
 
 /**
@@ -100,11 +98,11 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   setNonblocking(fd);
   // The kernel gives the lowest number, so this is that of the first socket that is made next.
   const guess = lowestFreeFd(fd);
-  let duplicate: Duplicate | undefined, failure: Error | undefined;
+  let adoption: Adoption | undefined, failure: Error | undefined;
   const adoptAt = (address: ListenAddress) => {
-    if (duplicate !== undefined || failure !== undefined) return;
+    if (adoption !== undefined || failure !== undefined) return;
     try {
-      duplicate = putInPlace({ fd, wanted, guess, address });
+      adoption = putInPlace({ fd, wanted, guess, address });
     } catch (error) {
       // Not thrown into the runtime, which would leave a listener behind that nobody can close.
       failure = error as Error;
@@ -112,14 +110,13 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   };
   const made = createIfPermitted(() => create(adoptAt));
   adoptAt(listenAddressOf(made.addr));
-  if (duplicate === undefined) {
+  if (adoption === undefined) {
     discard(made);
     if (failure instanceof AdoptError) throw failure;
     const { message } = failure as unknown as Error;
     throw new AdoptError(`Cannot adopt a listener: ${message}`, { cause: failure });
   }
-  adopted.set(made, duplicate.target);
-  lastTargets.set(fd, duplicate);
+  adopted.set(made, adoption);
   return made;
 }
 
@@ -136,7 +133,7 @@ interface Place {
 }
 
 /** Puts a duplicate of it there. */
-function putInPlace({ fd, wanted, address, guess }: Place): Duplicate {
+function putInPlace({ fd, wanted, address, guess }: Place): Adoption {
   const target = descriptorAt(address, { kind: wanted.kind, guess });
   const { epoll, events, data } = findRegistration(target);
   replaceDescriptor({ fd, target, wanted });
@@ -144,7 +141,7 @@ function putInPlace({ fd, wanted, address, guess }: Place): Duplicate {
     { syscall: "epoll_ctl", subject: target },
     () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, target, encodeEpollEvent(events, data)),
   );
-  return { target, epoll };
+  return { target, epoll, socket: readLinkProcSelf(`fd/${target}`) };
 }
 
 /**
@@ -170,38 +167,47 @@ function discard(made: Deno.Listener | Deno.HttpServer): void {
 }
 
 /**
- * Ends the accepting on an adopted socket, for a listener of the runtime that can't be closed without
- * closing its connections too: the runtime is not told of new ones any more.
+ * Closes the inherited socket under a listener of the runtime, which stays open itself: it hears of no
+ * connection any more, and its number stands for a socket that does nothing.
  *
- * @param fd The inherited socket that was adopted. Borrowed.
- * @throws {AdoptError} When it was not adopted.
+ * The runtime closes a listener in a later turn of its event loop, and that of Deno.serve only with the
+ * last connection. As long as a process has the socket open, nobody else can listen on its address.
+ *
+ * @param made What {@linkcode adoptListener} or {@linkcode adoptInto} returned.
+ * @returns Whether it was open; false as well for a listener of the runtime's own.
  */
-export function muteAdopted(fd: number): void {
-  spareDescriptor.lend(() => mute(fd));
+export function releaseAdopted(made: Deno.Listener | Deno.HttpServer): boolean {
+  const adoption = adopted.get(made);
+  adopted.delete(made);
+  return adoption !== undefined && spareDescriptor.lend(() => release(adoption));
 }
 
-function mute(fd: number): void {
-  const duplicate = duplicateOf(fd);
-  if (duplicate === undefined) {
-    throw new AdoptError(
-      `Cannot mute descriptor ${fd}: no duplicate of it, expected an adopted one`,
-    );
-  }
-  // It is not looked up again among all that the instance watches: there may be thousands.
-  const { target, epoll } = duplicate;
-  unwrap(
-    { syscall: "epoll_ctl", subject: target },
-    () => libc().epoll_ctl(epoll, EPOLL_CTL_DEL, target, encodeEpollEvent(0, 0n)),
+function release({ target, socket, epoll }: Adoption): boolean {
+  if (targetOf(target) !== socket) return false;
+  const placeholder = unwrap(
+    { syscall: "socket" },
+    () => libc().socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
   );
+  try {
+    // First: a socket that others hold as well would go on to be watched under this number.
+    unwrap(
+      { syscall: "epoll_ctl", subject: target },
+      () => libc().epoll_ctl(epoll, EPOLL_CTL_DEL, target, encodeEpollEvent(0, 0n)),
+    );
+    unwrap(
+      { syscall: "dup3", subject: target },
+      () => libc().dup3(placeholder, target, O_CLOEXEC),
+    );
+  } finally {
+    closeFd(placeholder);
+  }
+  return true;
 }
 
-/** Where a descriptor was put last, if that is still a duplicate of it. */
-function duplicateOf(fd: number): Duplicate | undefined {
-  const last = lastTargets.get(fd);
-  if (last === undefined) return undefined;
+/** What a descriptor refers to; undefined where it is closed. */
+function targetOf(fd: number): string | undefined {
   try {
-    const isSame = readLinkProcSelf(`fd/${last.target}`) === readLinkProcSelf(`fd/${fd}`);
-    return isSame ? last : undefined;
+    return readLinkProcSelf(`fd/${fd}`);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

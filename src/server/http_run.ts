@@ -8,6 +8,7 @@ import { zdebug } from "../log/log.ts";
 import { defaultConfig } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { SERVER_IDLE_EXIT, SERVER_MAX_CONNECTIONS } from "../config/settings.ts";
+import { releaseAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
 import type { OpenConnection, OpenConnections } from "../os/connections.ts";
 import { socketId } from "../os/traffic.ts";
@@ -241,6 +242,15 @@ export class HttpRun {
     this.#retired = true;
     connectionLooks.until((open) => this.#isOver(open));
     this.#forgetEnding = serverLifecycle.onEnding(() => this.#lastWords());
+  }
+
+  /**
+   * Accepts no more, and closes the socket.
+   *
+   * @returns Whether it was open; it may just have ended by itself.
+   */
+  stopAccepting(): boolean {
+    return releaseAdopted(this.#server);
   }
 
   /**

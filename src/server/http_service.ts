@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { zdebug, zinfo } from "../log/log.ts";
-import { AdoptError, muteAdopted } from "../os/adopt.ts";
+import { zinfo } from "../log/log.ts";
+import { AdoptError } from "../os/adopt.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { OpenConnections, sendAtOnce } from "../os/connections.ts";
 import { mayUseFfi } from "../os/permissions.ts";
@@ -176,12 +176,7 @@ class HttpService {
 
   #stop(): void {
     this.#stopping = true;
-    try {
-      muteAdopted(this.#fd);
-    } catch (error) {
-      // It has just ended by itself.
-      zdebug("accepting has ended before:", error);
-    }
+    this.#run.stopAccepting();
     this.#counts.log();
     this.#shortage.stop();
     this.#releaseSpare();

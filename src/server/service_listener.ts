@@ -11,7 +11,7 @@ import { defaultConfig } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { SERVER_BALANCE, SERVER_PROC_COUNT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
-import { adoptedDescriptor, AdoptError, adoptListener } from "../os/adopt.ts";
+import { adoptedDescriptor, AdoptError, adoptListener, releaseAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { mayUseFfi } from "../os/permissions.ts";
@@ -197,6 +197,8 @@ export class ServiceListener implements Deno.Listener {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    // First, since somebody may wait for the address.
+    if (!(this.#inner instanceof Promise)) releaseAdopted(this.#inner);
     this.#awaitAccepted();
     this.#shortage.stop();
     this.#withInner((inner) => inner.close());

@@ -1,11 +1,25 @@
-import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
-import { AdoptError, adoptInto, adoptListener, muteAdopted } from "../../src/os/adopt.ts";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import {
+  adoptedDescriptor,
+  AdoptError,
+  adoptInto,
+  adoptListener,
+  releaseAdopted,
+} from "../../src/os/adopt.ts";
 import { closeFd, openDescriptors, setCloseOnExec } from "../../src/os/descriptor.ts";
 import { encodeInetAddress } from "../../src/os/layout.ts";
 import { libc, unwrap } from "../../src/os/libc.ts";
 import {
   describeListener,
   type ListenAddress,
+  listeningAt,
   openListener,
   socketPair,
 } from "../../src/os/socket.ts";
@@ -358,35 +372,59 @@ Deno.test("adoptListener() does not look at all descriptors for each of many lis
   });
 });
 
-Deno.test("muteAdopted() ends the accepting, and does not look at all descriptors for it", async () => {
+Deno.test("releaseAdopted() closes the socket at once, and does not look at all descriptors for it", async () => {
   await leavesNothingOpen(async () => {
     const { fd, port } = openInet();
     const listener = adoptListener(fd);
     await exchange(listener, Deno.connect({ port }));
     const accepting = assertRejects(() => listener.accept(), Deno.errors.BadResource);
-    assertEquals(countListings(() => muteAdopted(fd)), 0);
+    const target = adoptedDescriptor(listener)!;
+    assertEquals(listeningAt(target), { kind: "inet", hostname: "127.0.0.1", port });
+    assertEquals(countListings(() => assert(releaseAdopted(listener))), 0);
+    assertEquals(listeningAt(target), undefined);
+    assertEquals(adoptedDescriptor(listener), undefined);
+    assertEquals(releaseAdopted(listener), false, "closed twice");
     const client = await Deno.connect({ port });
     // The connection waits in the queue for the next one who adopts the socket.
     const second = adoptListener(fd);
     await exchange(second, Promise.resolve(client));
+    closeFd(fd);
+    releaseAdopted(second);
+    await assertRejects(() => Deno.connect({ port }), Deno.errors.ConnectionRefused);
     listener.close();
     await accepting;
     second.close();
-    closeFd(fd);
   });
 });
 
-Deno.test("muteAdopted() leaves alone who has the number of a listener that was closed", async () => {
+Deno.test("releaseAdopted() closes the socket under Deno.serve, whose connections stay", async () => {
+  await leavesNothingOpen(async () => {
+    const { fd, port } = openInet();
+    const server = adoptInto(fd, serveThrowaway);
+    closeFd(fd);
+    const client = await Deno.connect({ port });
+    const ask = async () => {
+      await client.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+      const room = new Uint8Array(1024);
+      return new TextDecoder().decode(room.subarray(0, await client.read(room) ?? 0));
+    };
+    assertMatch(await ask(), /^HTTP\/1\.1 200/);
+    assert(releaseAdopted(server));
+    await assertRejects(() => Deno.connect({ port }), Deno.errors.ConnectionRefused);
+    assertMatch(await ask(), /^HTTP\/1\.1 200/);
+    client.close();
+    await server.shutdown();
+  });
+});
+
+Deno.test("releaseAdopted() leaves alone who has the number of a listener that was closed", async () => {
   await leavesNothingOpen(async () => {
     const { fd } = openInet();
-    adoptListener(fd).close();
+    const closed = adoptListener(fd);
+    closed.close();
     const other = openInet();
     const successor = adoptListener(other.fd);
-    const error = assertThrows(() => muteAdopted(fd), AdoptError);
-    assertEquals(
-      error.message,
-      `Cannot mute descriptor ${fd}: no duplicate of it, expected an adopted one`,
-    );
+    assertEquals(releaseAdopted(closed), false);
     await exchange(successor, Deno.connect({ port: other.port }));
     successor.close();
     closeFd(other.fd);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs a master as an operator of LIB-ZC does: control.sh start|stop|reload|restart
+# Runs a master as an operator of LIB-ZC does: control.sh start|stop|reload|restart. A restart starts
+# whatever has become of the stop.
 #
 # MASTER_CMD is the master, SERVICE_DIR the directory of its settings files, PID_FILE its lock;
 # LOG_SERVICE and SERVER_LOG are passed on if they are set.
@@ -34,7 +35,7 @@ stop() {
   kill "$(head -n 1 "$PID_FILE")"
   for _ in 1 2 3 4 5; do
     is_running || return 0
-    sleep 1
+    $MASTER_CMD -sleep 1000
   done
   echo "it does not stop"
   exit 1
@@ -49,11 +50,15 @@ reload() {
 }
 
 umask 002
+touch "$PID_FILE"
 case $1 in
   start) start ;;
   stop) stop ;;
   reload) reload ;;
-  restart) stop && start ;;
+  restart)
+    (stop)
+    start
+    ;;
   *)
     echo "usage: $0 start|stop|reload|restart"
     exit 1

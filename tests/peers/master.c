@@ -316,6 +316,17 @@ static void run(void)
     }
 }
 
+/* Its listeners are free before its children are told to end, and whatever these do. */
+static void stop(void)
+{
+    for (int i = 0; i < listener_count; i++) {
+        close(listeners[i].fd);
+    }
+    for (int i = 0; i < child_count; i++) {
+        kill(children[i].pid, SIGTERM);
+    }
+}
+
 static void lock(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -344,5 +355,6 @@ int main(int argc, char **argv)
     load();
     say("listening");
     run();
+    stop();
     return 0;
 }

@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { closeFd } from "../../src/os/descriptor.ts";
-import { socketPair } from "../../src/os/socket.ts";
+import { openListener, socketPair } from "../../src/os/socket.ts";
 import { serverLifecycle } from "../../src/server/lifecycle.ts";
 import { openServiceListener, ServiceListener } from "../../src/server/service_listener.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
@@ -68,6 +68,26 @@ for (const kind of LISTENER_KINDS) {
         for await (const _ of open.listener) throw new Error("unreachable");
       }),
   );
+
+  // Without a system call the runtime's next turn has to come first.
+  if (kind.startsWith("inet") && kind !== "inet by node:net") {
+    Deno.test(
+      title("gives its address up within close()"),
+      () =>
+        leavesNothingOpen(async () => {
+          using open = testListener(kind);
+          const connected = connectTo(open.socket);
+          (await open.listener.accept()).close();
+          (await connected).close();
+          const accepting = assertRejects(() => open.listener.accept());
+          open.listener.close();
+          const { hostname, port } = open.socket.addr as Deno.NetAddr;
+          // In the same turn of the event loop.
+          closeFd(openListener({ kind: "inet", hostname, port }).fd);
+          await accepting;
+        }),
+    );
+  }
 
   Deno.test(
     title("is closed by leaving a loop, as that of the runtime"),
