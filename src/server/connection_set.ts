@@ -29,6 +29,11 @@ export class ConnectionSet {
     return this.#open.size;
   }
 
+  /** All of them. */
+  values(): Iterable<Deno.Conn> {
+    return this.#open.values();
+  }
+
   /**
    * Takes up a connection, whose ways to be closed are replaced by such that tell.
    *

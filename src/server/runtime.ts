@@ -42,6 +42,7 @@ import { ownCommand, programName } from "./own_program.ts";
 import { openServerLog } from "./server_log.ts";
 import type { Softstop } from "./open_work.ts";
 import { noteAddresses } from "./service_address.ts";
+import { logUnhandledErrors } from "./unhandled_errors.ts";
 
 /** What a server program adds to the framework. */
 export interface ServerHooks {
@@ -218,6 +219,7 @@ class Server {
    * sends one beside closing the status pipe, and which comes first is a matter of chance.
    */
   #saidTwice = false;
+  #letGoOfErrors?: () => void;
 
   readonly #link: MasterLink | undefined;
 
@@ -259,6 +261,7 @@ class Server {
     } finally {
       letEnd();
       release();
+      this.#letGoOfErrors?.();
       this.#lifecycle.close();
     }
   }
@@ -268,9 +271,9 @@ class Server {
     if (!mayUseFfi()) noteAddresses(await source.services());
     await this.#hooks.beforeService?.();
     await source.dropPrivileges();
-    for (const { name, fd, type } of await source.services()) {
-      await this.#hooks.serviceRegister(name, fd, type);
-    }
+    const services = await source.services();
+    for (const { name, fd, type } of services) await this.#hooks.serviceRegister(name, fd, type);
+    this.#letGoOfErrors = logUnhandledErrors(services.map(({ name }) => name));
     guardNodeOutputs();
     source.ready();
   }

@@ -7,8 +7,9 @@
 import { zdebug, zinfo } from "../log/log.ts";
 import { AdoptError } from "../os/adopt.ts";
 import { TlsAdopter, type TlsIdentity } from "../os/adopt_tls.ts";
-import { systemClock } from "../os/clock.ts";
+import { systemClock, type Timer } from "../os/clock.ts";
 import { mayUseFfi } from "../os/permissions.ts";
+import { UNSURE_MS } from "./drain_limits.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { HandshakeError } from "./tls_errors.ts";
 import { readIdentity, type TlsOptions } from "./tls_files.ts";
@@ -107,7 +108,8 @@ function tellOnce({ message }: Error): void {
 
 /**
  * Waits for the handshake of a connection, and closes the connection when it fails. Clients that
- * fail are no fault of the server, and no news: they are told of at the level of `zdebug`.
+ * fail are no fault of the server, and no news: they are told of at the level of `zdebug`. A server that
+ * is told to stop waits less.
  *
  * @param conn The connection over TLS.
  * @param seconds How long to wait.
@@ -119,10 +121,16 @@ export async function handshake(
   seconds: number,
 ): Promise<Deno.TlsHandshakeInfo> {
   let late = false;
-  const timer = systemClock.setTimer(seconds * 1000, () => {
+  const closeLate = () => {
     late = true;
     closeQuietly(conn);
-  });
+  };
+  const timer = systemClock.setTimer(seconds * 1000, closeLate);
+  let stopTimer: Timer | undefined;
+  const { softstopSignal } = serverLifecycle;
+  const hurry = () => stopTimer = systemClock.setTimer(UNSURE_MS, closeLate);
+  if (softstopSignal.aborted) hurry();
+  else softstopSignal.addEventListener("abort", hurry);
   try {
     const info = await conn.handshake();
     handshakes.set(conn, info);
@@ -139,6 +147,22 @@ export async function handshake(
     throw error;
   } finally {
     timer.cancel();
+    stopTimer?.cancel();
+    softstopSignal.removeEventListener("abort", hurry);
+  }
+}
+
+/**
+ * Lets no connection hold a server that is told to stop whose handshake does not come to its end.
+ *
+ * @param connections All connections, those among them that speak no TLS.
+ */
+export function boundHandshakes(connections: Iterable<Deno.Conn>): void {
+  for (const conn of connections) {
+    if (!("handshake" in conn) || handshakes.has(conn)) continue;
+    handshake(conn as Deno.TlsConn, UNSURE_MS / 1000).catch(() => {
+      // It is closed, which its user finds out.
+    });
   }
 }
 

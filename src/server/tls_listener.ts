@@ -18,7 +18,7 @@ import {
   runtimeAddr,
   ServiceListener,
 } from "./service_listener.ts";
-import { closingGently, handshake, type TlsContext } from "./tls.ts";
+import { boundHandshakes, closingGently, handshake, type TlsContext } from "./tls.ts";
 
 /** What can be replaced in {@linkcode openTlsListener}. */
 export interface TlsListenerOptions {
@@ -76,6 +76,11 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
   constructor(inner: ServiceListener, context?: TlsContext) {
     this.#inner = inner;
     this.#context = context;
+    serverLifecycle.softstopSignal.addEventListener(
+      "abort",
+      () => boundHandshakes(serverLifecycle.connections.values()),
+      { once: true },
+    );
   }
 
   /** What it is bound to. */

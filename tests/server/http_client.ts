@@ -105,6 +105,12 @@ export class HttpClient implements Disposable {
     if (more) throw new Error(`Cannot end here: ${this.#bytes.length} bytes came, expected none`);
   }
 
+  /** Waits for the end of the connection, and returns what has come before it. */
+  async rest(): Promise<number[]> {
+    while (await this.#read());
+    return [...this.#bytes];
+  }
+
   async #chunks(): Promise<string> {
     let body = "";
     for (;;) {

@@ -185,3 +185,86 @@ for (const how of ["serveHttp", "serveNode", "withoutFfi"]) {
     await server.process.succeeds();
   });
 }
+
+Deno.test("a WebSocket is closed in good order before its server ends, and programs know of it", async () => {
+  await using server = await start({ how: "serveHttp" }, ["-server-stop-on-softstop-after", "3"]);
+  const socket = new WebSocket(`ws://127.0.0.1:${server.target}/socket`);
+  await within(new Promise((resolve) => socket.onopen = resolve), { what: "a WebSocket" });
+  const closed = new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+  await server.softstop();
+  assertMatch(server.process.stdout, /open 1 1 0\n/);
+  const { code, wasClean } = await within(closed, { what: "the close frame" });
+  assertEquals([code, wasClean], [1001, true]);
+  await server.process.succeeds();
+});
+
+Deno.test("a WebSocket is closed in good order by a server that is to end at once", async () => {
+  await using server = await start({ how: "serveHttp" });
+  const socket = new WebSocket(`ws://127.0.0.1:${server.target}/socket`);
+  await within(new Promise((resolve) => socket.onopen = resolve), { what: "a WebSocket" });
+  const closed = new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+  await server.softstop();
+  server.process.signal("SIGTERM");
+  assertEquals((await within(closed, { what: "the close frame" })).code, 1001);
+  await server.process.succeeds();
+});
+
+for (const tls of [false, true]) {
+  Deno.test(`a WebSocket of a server of node is closed in good order before its server ends (${tls ? "TLS" : "TCP"})`, async () => {
+    await using server = await start(
+      { how: "serveNode", tls },
+      ["-server-stop-on-softstop-after", "3"],
+    );
+    using client = await server.connect({ tls });
+    await client.send(
+      "GET /socket HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assertEquals((await client.answer()).status, 101);
+    await server.softstop();
+    assertMatch(server.process.stdout, /open 1 1 0\n/);
+    // The server goes away: 1001 (RFC 6455, section 7.4.1).
+    assertEquals(await client.rest(), [0x88, 0x02, 0x03, 0xe9]);
+    await server.process.succeeds();
+  });
+}
+
+Deno.test("a server of node:http2 answers after the stop what is under way, and tells its clients to go", async () => {
+  await using server = await start({ how: "http2", tls: true });
+  const session = await connectHttp2(Number(server.target));
+  const gone = new Promise((resolve) => session.once("goaway", resolve));
+  const answers = Array.from(
+    { length: 10 },
+    (_, i) => askHttp2(session, `/after/${1_500 + 20 * i}`),
+  );
+  await server.process.prints(/(begun .*\n){10}/);
+  await server.softstop();
+  await within(gone, { what: "the word to go" });
+  assertEquals((await Promise.all(answers)).filter((text) => text === "").length, 0);
+  await server.process.succeeds();
+});
+
+Deno.test("clients of HTTP/1.0 and of the end of the connection are served at the stop", async () => {
+  await using server = await start({ how: "serveHttp" });
+  const requests = [
+    "GET / HTTP/1.0\r\n\r\n",
+    "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
+    // Two at once: the first answer is the last one.
+    "GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2),
+  ];
+  const clients = await Promise.all(requests.map(() => server.connect()));
+  using held = await server.connect();
+  await held.request("/hold");
+  await server.process.prints(/begun/);
+  await server.softstop();
+  for (const [index, client] of clients.entries()) {
+    await client.send(requests[index]);
+    const { status } = await client.answer();
+    assertEquals(status, 200);
+    // With or without a second answer.
+    await client.rest();
+    client[Symbol.dispose]();
+  }
+  server.process.signal("SIGTERM");
+  await server.process.succeeds();
+});

@@ -7,6 +7,7 @@
  * @module
  */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createSecureServer as createHttp2Server } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
 import {
   coroutineServerMain,
@@ -95,6 +96,16 @@ async function expressServer(): Promise<Server> {
 }
 
 function nodeServer(): Server {
+  const server = newNodeServer();
+  server.on("upgrade", (_request, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n");
+    socket.on("data", () => {});
+    socket.on("end", () => socket.end());
+  });
+  return server;
+}
+
+function newNodeServer(): Server {
   if (!hasTls) return createServer(listener);
   const cert = Deno.readTextFileSync(certFile), key = Deno.readTextFileSync(keyFile);
   return createTlsServer({ cert, key }, listener) as unknown as Server;
@@ -107,7 +118,10 @@ Deno.exit(
       if (how === "serveHttp") serveHttp(fd, fdType, answer, tls);
       else if (how === "blind") serveHttp(fd, fdType, () => new Response("/"), tls);
       else if (how === "serveNode") serveNode(fd, fdType, nodeServer());
-      else if (how === "express") serveNode(fd, fdType, await expressServer());
+      else if (how === "http2") {
+        const cert = Deno.readTextFileSync(certFile), key = Deno.readTextFileSync(keyFile);
+        serveNode(fd, fdType, createHttp2Server({ cert, key }, listener as never) as never);
+      } else if (how === "express") serveNode(fd, fdType, await expressServer());
       else if (how === "checkContinue") {
         serveNode(
           fd,
