@@ -131,17 +131,23 @@ export function loadGlobalSettings(dir: string, distrust?: Distrust): Config {
  * Reads those shared settings of a directory that can be read.
  *
  * @param dir The directory.
- * @param found `problems`: where it is added what can't be read or trusted. `distrust`: finds paths
- * that must not be trusted.
+ * @param found `problems`: where it is added what can't be read or trusted. `warnings`: where it is
+ * added what looks odd, if that is wanted. `distrust`: finds paths that must not be trusted.
  * @returns The settings.
  */
 export function readGlobalSettings(
   dir: string,
-  { problems, distrust }: { readonly problems: Problem[]; readonly distrust?: Distrust },
+  { problems, warnings, distrust }: {
+    readonly problems: Problem[];
+    readonly warnings?: Problem[];
+    readonly distrust?: Distrust;
+  },
 ): Config {
   const config = new Config();
-  for (const { path } of listFiles(dir, { problems, warnings: [], distrust }).gcf) {
-    gather(problems, () => config.loadFile(path));
+  for (const { path } of listFiles(dir, { problems, warnings: warnings ?? [], distrust }).gcf) {
+    const text = gather(problems, () => readCfText(path)) ?? "";
+    config.load(parseCf(text, path));
+    warnings?.push(...lintCf(text, path, "gcf"));
   }
   return config;
 }
@@ -167,11 +173,27 @@ export function checkSharedSettings(shared: Config): Problem[] {
  */
 export function loadServiceFiles(dir: string): Config[] {
   const problems: Problem[] = [];
-  const configs = listFiles(dir, { problems, warnings: [] }).cf.flatMap(({ path }) =>
-    gather(problems, () => new Config().loadFile(path)) ?? []
-  );
+  const configs = listFiles(dir, { problems, warnings: [] }).cf.flatMap(({ path }) => {
+    const config = gather(problems, () => new Config().loadFile(path));
+    if (config === undefined) return [];
+    FILES.set(config, path);
+    return [config];
+  });
   if (problems.length > 0) throw new ConfigError(problems);
   return configs;
+}
+
+/** The files that settings were read from by {@linkcode loadServiceFiles}. */
+const FILES = new WeakMap<Config, string>();
+
+/**
+ * The file of a service, for settings that a hook has from {@linkcode loadServiceFiles}.
+ *
+ * @param config The settings; those that the hook has copied have none.
+ * @returns Its path; undefined where the settings come from elsewhere.
+ */
+export function settingsFileOf(config: Config): string | undefined {
+  return FILES.get(config);
 }
 
 /** A settings file of a directory. */

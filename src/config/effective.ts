@@ -52,32 +52,46 @@ export function sharedFor(shared: Config, scope: SettingScope): Config {
 export interface GrantedSettings {
   /** Those of the `*.gcf`. */
   readonly shared: readonly (readonly [key: string, value: string])[];
-  /** Those of the service's own file; missing where it has none. */
+  /** Those of the service itself; missing where they are all in the arguments. */
   readonly own?: readonly (readonly [key: string, value: string])[];
+  /**
+   * Whether those of the service are from a hook rather than from a file, so that they win over the
+   * arguments of its command, and no argument names a file.
+   *
+   * @default {false}
+   */
+  readonly isOfHook?: boolean;
 }
 
 /**
  * The settings of a server whose master has handed it the contents of the files: those that the
  * master has accepted, whatever is in the files by now.
  *
- * @param args The command line. Its last `-config` is the service's own file, which is not read.
+ * @param args The command line. Its last `-config` is the service's own file, if it has one, which is
+ * not read.
  * @param granted What the master has handed over.
- * @returns The settings, the command line winning.
+ * @returns The settings: the shared ones, those of the service's file, and the command line, each
+ * winning over the one before. Those of a hook win over all of them, as the arguments that they are
+ * for a program of LIB-ZC.
  * @throws {ConfigError} When another file of `-config` can't be read.
  */
 export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettings): Config {
-  const { shared, own } = granted;
+  const { shared, own = [], isOfHook = granted.own === undefined } = granted;
   const config = new Config();
   // The lines don't travel: the master has told what is wrong in them.
   for (const [key, value] of shared) config.set(key, value, { file: "*.gcf" });
   sharedFor(config, "server");
-  const configFiles = own === undefined ? args.configFiles : args.configFiles.slice(0, -1);
+  const configFiles = isOfHook ? args.configFiles : args.configFiles.slice(0, -1);
   applyArguments(config, { ...args, configFiles, settings: [] });
-  const file = args.configFiles.at(-1);
-  for (const [key, value] of own ?? []) {
-    config.set(key, value, file === undefined ? undefined : { file });
-  }
+  const file = isOfHook ? "loadConfig" : args.configFiles.at(-1);
+  const setOwn = () => {
+    for (const [key, value] of own) {
+      config.set(key, value, file === undefined ? undefined : { file });
+    }
+  };
+  if (!isOfHook) setOwn();
   applyArguments(config, { ...args, configFiles: [] });
+  if (isOfHook) setOwn();
   return config;
 }
 

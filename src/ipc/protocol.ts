@@ -406,11 +406,11 @@ function servicesProblem(services: unknown): string | undefined {
 }
 
 function settingsProblem(settings: unknown): string | undefined {
-  const { shared, own } = (settings ?? {}) as Partial<Record<string, unknown>>;
+  const { shared, own, isOfHook = false } = (settings ?? {}) as Partial<Record<string, unknown>>;
   const isPair = (pair: unknown) =>
     Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === "string");
   const isList = (list: unknown) => Array.isArray(list) && list.every(isPair);
-  return isList(shared) && (own === undefined || isList(own))
+  return isList(shared) && (own === undefined || isList(own)) && typeof isOfHook === "boolean"
     ? undefined
     : "settings are no lists of pairs";
 }

@@ -21,7 +21,7 @@ import type {
 } from "./worker_process.ts";
 import { programToStart } from "./privileges.ts";
 import { HEARTBEAT_MS } from "./watchdog.ts";
-import { serverArguments } from "./server_argv.ts";
+import { ownSettings, serverArguments } from "./server_argv.ts";
 import { serverOutputs } from "./server_outputs.ts";
 import { startProgram } from "./start_program.ts";
 
@@ -191,11 +191,11 @@ class ControlWorker implements RunningWorker {
 }
 
 function settingsOf(service: ServiceConfig): GrantedSettings {
-  return {
-    shared: [...service.shared],
-    // Without a file each of them is an argument.
-    own: service.file === undefined ? undefined : [...service.settings],
-  };
+  const shared = [...service.shared];
+  // Never as arguments, which every user of the machine can read.
+  return service.file === undefined
+    ? { shared, own: ownSettings(service), isOfHook: true }
+    : { shared, own: [...service.settings] };
 }
 
 /** Whether a message is one that a server sends, and says that this very process sent it. */

@@ -20,7 +20,7 @@ import type {
 } from "./worker_process.ts";
 import { EARLY_DEATH_MS } from "./policy.ts";
 import { programToStart } from "./privileges.ts";
-import { serverArguments } from "./server_argv.ts";
+import { serverArguments, settingArguments } from "./server_argv.ts";
 import { needsShim, type ProgramStart, startProgram } from "./start_program.ts";
 
 /** The first descriptor of systemd's protocol (sd_listen_fds(3)). */
@@ -170,7 +170,7 @@ class DescriptorWorker implements RunningWorker {
       ...program,
       name: program.path.slice(program.path.lastIndexOf("/") + 1),
       // A command with arguments of its own is an interpreter and its script, or the like.
-      args: [...args, ...serverArguments(service, this.#options)],
+      args: [...args, ...serverArguments(service, this.#options), ...settingArguments(service)],
       fds: [
         { from: masterStatusOfChild, to: MASTER_STATUS_FD },
         { from: childStatusOfChild, to: CHILD_STATUS_FD },

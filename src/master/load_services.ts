@@ -10,6 +10,7 @@ import {
   checkSharedSettings,
   loadConfigDirectory,
   readGlobalSettings,
+  settingsFileOf,
 } from "../config/directory.ts";
 import { cannot, type Problem, problemAt, refusal, warningAt } from "../config/errors.ts";
 import {
@@ -166,24 +167,35 @@ function noService(directory: string, { cwd }: ServiceSource): Problem {
 
 async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<LoadedServices> {
   const { directory, cwd } = source;
-  const problems: Problem[] = [];
+  const problems: Problem[] = [], warnings: Problem[] = [];
   const distrust = (path: string) => distrustOf(path, source.lookup);
   const shared = directory === undefined
     ? new Config()
-    : readGlobalSettings(directory, { problems, distrust });
+    : readGlobalSettings(directory, { problems, warnings, distrust });
   problems.push(...checkSharedSettings(shared));
   const check = (service: ServiceConfig) => programProblems(service, source);
-  const results = (await hook()).map((config, index) => {
-    const id = `hook:${index + 1}`, isServing = source.serving?.has(id);
-    return parseServiceConfig(config, { id, cwd, globals: shared, check, isServing });
+  const configs = await hook();
+  const ids = hookIds(configs);
+  const results = configs.map((config, index) => {
+    const id = ids[index], isServing = source.serving?.has(id), file = settingsFileOf(config);
+    return parseServiceConfig(config, { id, file, cwd, globals: shared, check, isServing });
   });
   problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
   return {
     services: results.flatMap(({ service }) => service ?? []),
     shared,
     problems,
-    warnings: results.flatMap((result) => result.warnings),
+    warnings: [...warnings, ...results.flatMap((result) => result.warnings)],
   };
+}
+
+/** The ids of a hook's services: the base names of those that have a file, where these differ. */
+function hookIds(configs: readonly Config[]): string[] {
+  const names = configs.map((config) => settingsFileOf(config)?.replace(/^.*\//, ""));
+  return names.map((name, index) => {
+    const isOne = name !== undefined && names.indexOf(name) === names.lastIndexOf(name);
+    return isOne ? name : `hook:${index + 1}`;
+  });
 }
 
 /** What would only be noticed when the first process is started. */

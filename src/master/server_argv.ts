@@ -9,15 +9,37 @@ import type { ServiceConfig } from "../config/service.ts";
 import type { ProgramPlace } from "./program.ts";
 import { formatServiceList } from "../ipc/service_list.ts";
 
-/** What is not passed on to a server as an argument: the master reads it. */
+/** What is not passed on to a server: the master reads it. The same as with LIB-ZC. */
 const MASTER_KEYS: ReadonlySet<string> = new Set([
   "server-command",
   "server-service",
   "server-proc-count",
+  "master-chroot",
 ]);
 
 /**
- * The arguments that a server gets in addition to those of its own command.
+ * The settings of a service without a file that its servers are given.
+ *
+ * @param service The service.
+ */
+export function ownSettings({ settings }: ServiceConfig): [key: string, value: string][] {
+  return [...settings].filter(([key]) => !MASTER_KEYS.has(key));
+}
+
+/**
+ * The settings of a service without a file as arguments, for a program that can be told in no other
+ * way.
+ *
+ * @param service The service.
+ * @returns None for a service with a file, which the program reads itself.
+ */
+export function settingArguments(service: ServiceConfig): string[] {
+  if (service.file !== undefined) return [];
+  return ownSettings(service).flatMap(([key, value]) => [`-${key}`, value]);
+}
+
+/**
+ * The arguments that a server gets in addition to those of its own command, but for settings.
  *
  * @param service The service.
  * @param options `configPath`: the directory of the settings files, if there is one. `cwd`: the
@@ -35,11 +57,6 @@ export function serverArguments(
   if (configPath !== undefined) args.push("-server-config-path", path(configPath));
   if (service.file !== undefined) args.push("-config", path(service.file));
   args.push("-server-service", serviceList(service));
-  if (service.file === undefined) {
-    for (const [key, value] of service.settings) {
-      if (!MASTER_KEYS.has(key)) args.push(`-${key}`, value);
-    }
-  }
   return args;
 }
 

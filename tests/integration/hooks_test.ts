@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { peer, peerStart } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 const HOOKED = new URL("../support/masters/hooked.ts", import.meta.url).pathname;
@@ -39,10 +40,10 @@ Deno.test("loadConfig supplies services without files, at the start and at every
     assertEquals(await client.ask("setting shared"), "by all");
   }
   const [server] = master.servers();
+  // Every user of the machine can read them.
   assertEquals(argumentsOf(server), [
     ...["MASTER", "-server-config-path", site.conf],
     ...["-server-service", "name:i5"],
-    ...["-own", "one word, = and -dash"],
   ]);
   Deno.writeTextFileSync(list, JSON.stringify([service(first, "new"), service(second, "more")]));
   await master.reload();
@@ -65,6 +66,64 @@ Deno.test("loadConfig supplies services without files, at the start and at every
   assertMatch(await master.reloadRefused(), /SyntaxError/);
   assertEquals(master.servers().map(({ pid }) => pid), pids);
   await master.stop();
+});
+
+for (const permissions of ["all", "none"]) {
+  Deno.test(`the settings of a hook reach a server with permissions ${permissions}, and win over its command`, async () => {
+    await using site = new Site();
+    const port = site.port(), list = site.dir.file("services.json");
+    const secret = "only the server knows";
+    const file = site.write("more.txt", { more: "from a file", both: "file" });
+    const service = {
+      "server-command": `${SERVERS.coroutine} -both command -config ${file}`,
+      "server-service": `127.0.0.1:${port}`,
+      "server-permissions": permissions === "none" ? `--allow-read=${file}` : permissions,
+      both: "hook",
+      secret,
+    };
+    Deno.writeTextFileSync(list, JSON.stringify([service]));
+    const master = await site.start({ program: HOOKED, args: ["-services-from", list] });
+    using client = await greeted(port);
+    assertEquals(await client.ask("setting secret"), secret);
+    assertEquals(await client.ask("setting both"), "hook");
+    assertEquals(await client.ask("setting more"), "from a file");
+    for (const { argv } of site.processes()) {
+      assert(!argv.join(" ").includes(secret), argv.join(" "));
+    }
+    client.close();
+    await master.stop();
+  });
+}
+
+Deno.test("a program of LIB-ZC gets the settings of a hook as a C master gives them", async () => {
+  await using site = new Site();
+  const ports = [site.port(), site.port()];
+  const list = site.dir.file("services.json");
+  const service = {
+    "server-command": peer("server"),
+    "server-service": `127.0.0.1:${ports[0]}`,
+    "server-proc-count": "1",
+    color: "blue",
+  };
+  Deno.writeTextFileSync(list, JSON.stringify([service]));
+  const first = await site.start({ program: HOOKED, args: ["-services-from", list] });
+  using client = await greeted(ports[0]);
+  assertEquals((await peerStart(client)).argv.slice(-3), [":i5", "-color", "blue"]);
+  client.close();
+  await first.stop();
+  // Those of a directory have a file, which the program reads itself.
+  const file = site.write("c.cf", { ...service, "server-service": `127.0.0.1:${ports[1]}` });
+  const second = await site.start({ program: HOOKED, args: ["--mark-services"] });
+  using other = await greeted(ports[1]);
+  assertEquals((await peerStart(other)).argv.slice(-4), [
+    "-config",
+    file,
+    "-server-service",
+    ":i5",
+  ]);
+  assertEquals(await other.ask("setting color"), "blue");
+  other.close();
+  await second.stop();
 });
 
 Deno.test("masterServerLoadConfigFromDirname() lets a hook change the services of a directory", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { serverArguments } from "../../src/master/server_argv.ts";
+import { serverArguments, settingArguments } from "../../src/master/server_argv.ts";
 import { fakeLookup } from "../../src/testing/fake_lookup.ts";
 import { serviceOf } from "./service_configs.ts";
 
@@ -26,25 +26,17 @@ Deno.test("serverArguments() name each listener by service, type and place", () 
   ]);
 });
 
-Deno.test("serverArguments() of a hook's service give each setting but the master's own", () => {
-  const service = serviceOf("hook:1", {
-    addresses: "0:143",
-    procCount: 3,
-    settings: { abc: "x y", "server-log": "stdout", empty: "" },
-  });
+Deno.test("serverArguments() hold no setting, and settingArguments() all but the master's own", () => {
+  const settings = { abc: "x y", "server-log": "stdout", empty: "", "master-chroot": "/" };
+  const service = serviceOf("hook:1", { addresses: "0:143", procCount: 3, settings });
   assertEquals(serverArguments(service, { ...place, configPath: "etc" }), [
-    "MASTER",
-    "-server-config-path",
-    "etc",
-    "-server-service",
-    ":i5",
-    "-abc",
-    "x y",
-    "-server-log",
-    "stdout",
-    "-empty",
-    "",
+    ...["MASTER", "-server-config-path", "/srv/etc", "-server-service", ":i5"],
   ]);
+  assertEquals(settingArguments(service), [
+    ...["-abc", "x y", "-server-log", "stdout", "-empty", ""],
+  ]);
+  const ofFile = serviceOf("a.cf", { file: "etc/a.cf", settings: { abc: "x" } });
+  assertEquals(settingArguments(ofFile), []);
 });
 
 Deno.test("serverArguments() make paths absolute for a server that changes its directory", () => {
