@@ -23,8 +23,9 @@ import { PidFile } from "../os/lock_file.ts";
 export function lockPidFile(): PidFile {
   const lock = tryPidFile();
   if (lock === undefined) {
-    const about = { found: "another process holds the lock", expected: "no running master" };
-    throw unusable(PID_FILE, cannot("lock", pidFilePath(), about));
+    const path = pidFilePath(), holder = PidFile.holderOf(path) ?? "another process";
+    const about = { found: `${holder} holds the lock`, expected: "no running master" };
+    throw unusable(PID_FILE, cannot("lock", path, about));
   }
   lock.write(Deno.pid);
   return lock;

@@ -8,12 +8,15 @@ import { cString, libc, unwrap } from "./libc.ts";
 const AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff;
 /** The size of `struct statx`, and what is where in it; the same on all architectures. */
 const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DEV_AT = 136;
-const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, MODE_BITS = 0o7777;
+const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, REGULAR = 0o100000;
+const MODE_BITS = 0o7777;
 
 /** A file, as its inode describes it. */
 export interface FileStatus {
   /** The device, in the form of {@linkcode Deno.FileInfo}. */
   readonly dev: number;
+  /** The same as proc(5) writes it, `MAJOR:MINOR`. */
+  readonly device: string;
   readonly ino: number;
   /** The permission bits. */
   readonly mode: number;
@@ -21,6 +24,7 @@ export interface FileStatus {
   readonly gid: number;
   readonly isDirectory: boolean;
   readonly isSymlink: boolean;
+  readonly isRegular: boolean;
 }
 
 /**
@@ -40,12 +44,14 @@ export function fileStatus(fd: number, subject: string): FileStatus {
   const [major, minor] = [view.getUint32(DEV_AT, true), view.getUint32(DEV_AT + 4, true)];
   return {
     dev: deviceNumber(major, minor),
+    device: [major, minor].map((part) => part.toString(16).padStart(2, "0")).join(":"),
     ino: Number(view.getBigUint64(INO_AT, true)),
     mode: mode & MODE_BITS,
     uid: view.getUint32(UID_AT, true),
     gid: view.getUint32(GID_AT, true),
     isDirectory: type === DIRECTORY,
     isSymlink: type === SYMBOLIC_LINK,
+    isRegular: type === REGULAR,
   };
 }
 

@@ -1,26 +1,54 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { greeted } from "../support/client.ts";
-import { MASTER_PROGRAM, Site } from "../support/master.ts";
+import { MASTER_PROGRAM, pidText, Site } from "../support/master.ts";
+import { CMaster, peer } from "../support/peers.ts";
 import { TestProcess } from "../support/processes.ts";
 import { eventually, PATIENCE_MS } from "../support/wait.ts";
 
 const CONTROL = new URL("../support/control.sh", import.meta.url).pathname;
 
-Deno.test("the pid file holds the master's process id, padded to ten characters", async () => {
+Deno.test("the pid file holds the master's process id alone, for a shell too", async () => {
   await using site = new Site();
   Deno.writeTextFileSync(site.pidFile, "something longer that was there before\n");
   const master = await site.start();
-  assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+  assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
+  const shell = site.execute(["sh", "-c", 'ls "/proc/$(cat "$0")/fd"', site.pidFile]);
+  assertEquals((await shell.ended()).code, 0);
   await master.stop();
 });
 
-Deno.test("the pid file is made with mode 0666 less the umask, and stays when the master ends", async () => {
+Deno.test("the pid file is its owner's alone, and stays when the master ends", async () => {
+  for (const before of [undefined, 0o666]) {
+    await using site = new Site();
+    if (before !== undefined) {
+      Deno.writeTextFileSync(site.pidFile, "");
+      Deno.chmodSync(site.pidFile, before);
+    }
+    const master = await site.start();
+    assertEquals(Deno.statSync(site.pidFile).mode! & 0o777, 0o600);
+    await master.stop();
+    assert(existsSync(site.pidFile));
+  }
+});
+
+Deno.test("a master in C and this one exclude each other", async () => {
   await using site = new Site();
+  const args = ["-C", site.conf, "-pid-file", site.pidFile];
+  const refusal = async (start: TestProcess) => {
+    const { code, stderr } = await start.ended();
+    assertEquals(code, 1);
+    return stderr;
+  };
   const master = await site.start();
-  assertEquals(Deno.statSync(site.pidFile).mode! & 0o777, 0o666 & ~Deno.umask());
+  assertMatch(await refusal(site.execute([peer("master"), ...args])), /master\.pid/);
   await master.stop();
-  assert(existsSync(site.pidFile));
+  const other = await CMaster.start(site);
+  const named = `process ${other.pid} ("c_master") holds the lock, expected no running master`;
+  assertStringIncludes(await refusal(site.run(args)), named);
+  assertEquals((await site.run([...args, "--try-lock"]).ended()).code, 1);
+  await other.stop();
+  await (await site.start()).stop();
 });
 
 Deno.test("a second master with the same pid file says so, exits 1 and changes nothing", async () => {
@@ -32,8 +60,11 @@ Deno.test("a second master with the same pid file says so, exits 1 and changes n
   const second = site.run(["-C", site.conf, "-pid-file", site.pidFile]);
   const { code, stderr } = await second.ended();
   assertEquals(code, 1);
-  assertMatch(stderr, /pid-file: Cannot lock ".*": another process holds the lock, expected /);
-  assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+  assertMatch(
+    stderr,
+    new RegExp(`pid-file: Cannot lock ".*": process ${master.pid} \\("deno"\\) holds the lock, `),
+  );
+  assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
   assertEquals(await master.serving("a.cf", 1), pids);
   (await greeted(port)).close();
   await master.stop();
@@ -48,7 +79,7 @@ Deno.test("--try-lock exits 0 when no master runs and 1 when one does, and chang
   assertEquals(Deno.readTextFileSync(site.pidFile), "content");
   const master = await site.start();
   assertEquals(await tryLock(), { code: 1, signal: null, stdout: "", stderr: "" });
-  assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+  assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
   await master.stop();
   assertEquals(await tryLock(), { code: 0, signal: null, stdout: "", stderr: "" });
 });
@@ -79,7 +110,7 @@ Deno.test("a signal that comes as soon as the pid is in its file is obeyed", asy
       const log = `${site.dir.file("log.sock")},${site.dir.file("log.")},day`;
       const args = ["-C", site.conf, "-pid-file", site.pidFile, "-log-service", log];
       const master = site.run(args);
-      const padded = String(master.pid).padEnd(10);
+      const padded = pidText(master.pid);
       const hasPid = () =>
         existsSync(site.pidFile) && Deno.readTextFileSync(site.pidFile) === padded;
       // Without a pause, since what is looked for is a moment.

@@ -8,7 +8,7 @@ import {
 import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/lock_file.ts";
 import { Client, greeted, isRefused } from "../support/client.ts";
-import { type MasterOptions, MODES, pidIn, Site } from "../support/master.ts";
+import { type MasterOptions, MODES, pidIn, pidText, Site } from "../support/master.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -73,7 +73,7 @@ for (const mode of MODES) {
     const old = await master.upgrade();
     await master.logs(/version second/);
     assertNotEquals(master.pid, old);
-    assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+    assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
     assertEquals([port, path].map(listenerInode), inodes);
     assertEquals(Deno.statSync(path).ino, file);
     const pids = await master.serving("a.cf", 2);
@@ -107,7 +107,7 @@ Deno.test("ten upgrades, one after the other, and nobody else ever gets the lock
     while (running) {
       const lock = PidFile.tryLock(site.pidFile);
       assertEquals(lock, undefined, "the lock was free");
-      assertMatch(Deno.readTextFileSync(site.pidFile), /^\d+ +$/);
+      assertMatch(Deno.readTextFileSync(site.pidFile), /^\d+\n+$/);
       tries++;
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
@@ -197,7 +197,7 @@ for (const [how, { spoil, why }] of Object.entries(FAILURES)) {
     using kept = await greeted(port);
     spoil(site, port);
     assertMatch(await master.upgradeFailed(), why);
-    assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+    assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
     await eventually(() => site.processes().length === 3, { what: "the end of all that is new" });
     assertEquals(site.processes().map(({ pid }) => pid).sort(), [master.pid, ...pids].sort());
     assert(existsSync(path));
@@ -417,7 +417,7 @@ Deno.test("all goes on as before when the new master can't take over what it has
   site.write("all.gcf", { "log-service": `${site.dir.file("none/log")},x,day` });
   assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
   assertStringIncludes(master.log, "log-service: Cannot receive log lines at ");
-  assertEquals(Deno.readTextFileSync(site.pidFile), String(master.pid).padEnd(10));
+  assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
   assertEquals(PidFile.tryLock(site.pidFile), undefined);
   for (const target of [port, path]) {
     using client = await greeted(target);

@@ -52,7 +52,7 @@ Deno.test("the control script starts, reloads, restarts and stops the master", a
   assertEquals(await control(site, "reload"), { code: 1, output: "it is not running\n" });
   assertEquals(await control(site, "start"), { code: 0, output: "" });
   const first = await greeted(ports[0]);
-  assertMatch(masterPid(site), /^\d+ +$/);
+  assertMatch(masterPid(site), /^\d+\n+$/);
   assertEquals(masterPid(site).length, 10);
   assertEquals(await control(site, "start"), { code: 1, output: "it is running already\n" });
   assertEquals(await first.ask("echo still"), "still");

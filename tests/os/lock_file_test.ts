@@ -3,8 +3,9 @@ import { SysError } from "../../src/os/errors.ts";
 import { PidFile } from "../../src/os/lock_file.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { openDescriptors } from "../../src/os/descriptor.ts";
-import { giveLinkAway } from "../support/privileges.ts";
-import { startFunction, type TestProcess } from "../support/processes.ts";
+import { giveLinkAway, NOBODY } from "../support/privileges.ts";
+import { pidText } from "../support/master.ts";
+import { startFunction, TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 
 /** Holds the lock in a process of its own until its input is closed. */
@@ -28,14 +29,14 @@ function isFree(path: string): boolean {
   return lock !== undefined;
 }
 
-Deno.test("PidFile.tryLock() makes the file with mode 0666 less the umask, close-on-exec", async () => {
+Deno.test("PidFile.tryLock() makes the file its owner's alone, close-on-exec", async () => {
   using temp = new TempDir();
   await leavesNothingOpen(() => {
     const path = temp.file("pid");
     const lock = PidFile.tryLock(path);
     assert(lock !== undefined);
     assertEquals(lock.path, path);
-    assertEquals(Deno.statSync(path).mode! & 0o777, 0o666 & ~Deno.umask());
+    assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
     const [fd] = [...openDescriptors()].find(([, target]) => target === path)!;
     assert(flagsOf(fd).closeOnExec);
     lock.release();
@@ -51,7 +52,7 @@ Deno.test("PidFile.tryLock() gives nothing while another process holds the lock"
     assertEquals(PidFile.tryLock(path), undefined);
   });
   // Nor has the attempt touched what the holder wrote.
-  assertEquals(Deno.readTextFileSync(path), String(holder.pid).padEnd(10));
+  assertEquals(Deno.readTextFileSync(path), pidText(holder.pid));
 
   await using second = startHolder(path);
   assertEquals(await second.nextLine(), "refused");
@@ -116,14 +117,20 @@ Deno.test("PidFile.tryLock() and Deno.FsFile.lock() exclude each other", async (
   assert(isFree(path));
 });
 
-Deno.test("PidFile.write() pads the pid to ten characters, and nothing older is left", () => {
+Deno.test("PidFile.write() leaves nothing older, and what a shell and LIB-ZC read as a number", () => {
   using temp = new TempDir();
   const path = temp.write("pid", "1234567890\nfrom another program\n");
   const lock = PidFile.tryLock(path);
   assertEquals(Deno.readTextFileSync(path).length, 32, "locking alone changes nothing");
-  for (const [pid, text] of [[1, "1         "], [4_194_304, "4194304   "], [12, "12        "]]) {
-    lock?.write(pid as number);
-    assertEquals(Deno.readTextFileSync(path), text);
+  for (const pid of [1, 4_194_304, 12]) {
+    lock?.write(pid);
+    assertEquals(Deno.readTextFileSync(path), pidText(pid));
+    assertEquals(Deno.statSync(path).size, 10);
+    for (const command of ["cat", "head -n 1"]) {
+      const script = `echo "/proc/$(${command} "$0")/fd"`;
+      const { stdout } = new Deno.Command("sh", { args: ["-c", script, path] }).outputSync();
+      assertEquals(new TextDecoder().decode(stdout), `/proc/${pid}/fd\n`, command);
+    }
   }
   lock?.release();
 });
@@ -136,7 +143,7 @@ Deno.test("PidFile.release() leaves the file in place", () => {
   lock?.write(7);
   lock?.release();
   assertEquals(Deno.statSync(path).ino, ino);
-  assertEquals(Deno.readTextFileSync(path), "7         ");
+  assertEquals(Deno.readTextFileSync(path), pidText(7));
 });
 
 Deno.test("PidFile.tryLock() says which file it can't open, and why", async () => {
@@ -171,4 +178,70 @@ Deno.test("PidFile.tryLock() writes to no file that a link of another user leads
     PidFile.tryLock(path)!.release();
   }
   assertEquals(Deno.readTextFileSync(victim), "precious");
+});
+
+for (const mode of [0o666, 0o644, 0o664]) {
+  Deno.test(`PidFile.tryLock() makes a file of mode 0${mode.toString(8)} its owner's alone`, () => {
+    using temp = new TempDir();
+    const path = temp.write("pid", "1\n");
+    Deno.chmodSync(path, mode);
+    PidFile.tryLock(path)!.release();
+    assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+    assertEquals(Deno.readTextFileSync(path), "1\n");
+  });
+}
+
+/** How to take a lock: flock(1) opens a file for reading, and needs no more. */
+const FLOCK = { "a shared": "-s", "an exclusive": "-x" } as const;
+
+for (const [kind, option] of Object.entries(FLOCK)) {
+  Deno.test(`PidFile.tryLock() is not kept by ${kind} lock of a process that may only read the file`, async () => {
+    using temp = new TempDir();
+    const path = temp.write("pid", "1\n");
+    // Where it can be, as another user, who may read this file and not write to it.
+    Deno.chmodSync(path, 0o644);
+    Deno.chmodSync(temp.path, 0o755);
+    const user = Deno.uid() === 0 ? ["setpriv", `--reuid=${NOBODY}`, "--clear-groups"] : [];
+    const command = ["flock", option, path, "sh", "-c", "echo has; read _"];
+    await using reader = new TestProcess([...user, ...command]);
+    assertEquals(await reader.nextLine(), "has");
+    await leavesNothingOpen(() => {
+      const lock = PidFile.tryLock(path);
+      assert(lock !== undefined, "the reader keeps it");
+      assert(lock.isAt(path));
+      assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+      lock.write(Deno.pid);
+      assertEquals(PidFile.tryLock(path), undefined, "locked twice");
+      lock.release();
+    });
+    assertEquals([...Deno.readDirSync(temp.path)].map(({ name }) => name), ["pid"]);
+    await reader.closeInput();
+    await reader.ended();
+  });
+}
+
+Deno.test("PidFile.tryLock() gives the lock that a reader has kept to one of many", async () => {
+  using temp = new TempDir();
+  const path = temp.write("pid", "1\n");
+  await using reader = new TestProcess(["flock", "-s", path, "sh", "-c", "echo has; read _"]);
+  assertEquals(await reader.nextLine(), "has");
+  const holders = Array.from({ length: 6 }, () => startHolder(path));
+  try {
+    const lines = await Promise.all(holders.map((holder) => holder.nextLine()));
+    assertEquals(lines.filter((line) => line === "held").length, 1, `${lines}`);
+    const winner = holders[lines.indexOf("held")];
+    assertEquals(PidFile.holderOf(path), `process ${winner.pid} ("deno")`);
+    assertEquals(Deno.readTextFileSync(path), pidText(winner.pid));
+  } finally {
+    for (const holder of holders) await holder[Symbol.asyncDispose]();
+  }
+});
+
+Deno.test("PidFile.holderOf() names who has the lock, and nobody where it is free", async () => {
+  using temp = new TempDir();
+  const path = temp.file("pid");
+  assertEquals(PidFile.holderOf(path), undefined);
+  await using holder = startHolder(path);
+  assertEquals(await holder.nextLine(), "held");
+  assertEquals(PidFile.holderOf(path), `process ${holder.pid} ("deno")`);
 });

@@ -40,6 +40,15 @@ export function example(name: string): string {
   return `${ROOT}examples/${name}`;
 }
 
+/**
+ * What a master writes into its pid file.
+ *
+ * @param pid Its process id.
+ */
+export function pidText(pid: number): string {
+  return String(pid).padEnd(10, "\n");
+}
+
 /** How to start a master. */
 export interface MasterOptions {
   /** Arguments beside `-C`, `-pid-file` and `--DEBUG`. */

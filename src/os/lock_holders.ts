@@ -1,0 +1,57 @@
+/**
+ * Who holds the lock of a file (flock(2)).
+ *
+ * flock(2) asks for no right to write: whoever may read a file can lock it, exclusively too. So a lock
+ * alone does not tell that a process may write to the file.
+ *
+ * @module
+ */
+import { type FileStatus, fileStatus } from "./file_status.ts";
+import { libc } from "./libc.ts";
+import { descriptorInfo, openDescriptorsOf, readProc, userOf } from "./processes.ts";
+
+const ROOT = 0;
+/** The access mode in the flags of a descriptor; 0 is for reading alone (open(2), O_ACCMODE). */
+const ACCESS_MODE = 3;
+
+/** A process with a lock. */
+export interface LockHolder {
+  readonly pid: number;
+  /** Whether it has the file open for writing. */
+  readonly writes: boolean;
+}
+
+/**
+ * Finds the processes that hold a lock of a file.
+ *
+ * @param fd The file. Borrowed.
+ * @param path Its path, for errors.
+ * @returns Those that the kernel shows; none where it shows none.
+ */
+export function lockHolders(fd: number, path: string): LockHolder[] {
+  const file = fileStatus(fd, path);
+  const holders: LockHolder[] = [];
+  for (const descriptor of openDescriptorsOf(file)) {
+    const info = descriptorInfo(descriptor);
+    if (!/^lock:.*\bFLOCK\b/m.test(info)) continue;
+    const flags = parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? "", 8);
+    holders.push({ pid: descriptor.pid, writes: (flags & ACCESS_MODE) !== 0 });
+  }
+  return holders.length > 0 ? holders : listedHolders(file);
+}
+
+/**
+ * The holders that this process may not look into. The list tells who has taken a lock, and not who has
+ * it by now; another user's process can't have it from one of this user's.
+ */
+function listedHolders(
+  { device, ino, uid: owner }: Pick<FileStatus, "device" | "ino" | "uid">,
+): LockHolder[] {
+  const trusted = new Set([ROOT, owner, libc().getuid()]);
+  return readProc("locks").split("\n").flatMap((line) => {
+    const [, kind, , , pid, place = ""] = line.trim().split(/\s+/);
+    if (kind !== "FLOCK" || place !== `${device}:${ino}`) return [];
+    const user = userOf(Number(pid));
+    return user === undefined ? [] : [{ pid: Number(pid), writes: trusted.has(user) }];
+  });
+}
