@@ -9,6 +9,7 @@
  */
 import type { GrantedSettings } from "../config/effective.ts";
 import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
+import type { FileIdentity } from "../os/output_files.ts";
 import type { FdType } from "../os/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
@@ -84,6 +85,16 @@ export interface LimitsMessage {
   readonly idleMs?: number;
 }
 
+/**
+ * Master to server: files of the standard outputs have been opened anew, and their descriptors go along
+ * in this order.
+ */
+export interface OutputsMessage {
+  readonly type: "outputs";
+  /** For each of them, the file in whose place it comes: what tells it from others. */
+  readonly before: readonly FileIdentity[];
+}
+
 /** What every message of a server carries, so that a stale one is known as such. */
 interface FromServer {
   readonly pid: number;
@@ -134,6 +145,7 @@ export type Message =
   | WatchdogMessage
   | LimitsMessage
   | StandbyMessage
+  | OutputsMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
@@ -153,6 +165,7 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   watchdog: 3,
   limits: 4,
   standby: 5,
+  outputs: 6,
   ready: 65,
   draining: 66,
   detach: 67,
@@ -360,6 +373,8 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
       return fields.closing === undefined ? undefined : placesProblem(fields.closing);
     case "watchdog":
       return countProblem(fields, "intervalMs");
+    case "outputs":
+      return filesProblem(fields.before);
     case "limits":
       return ["connections", "idleMs"].map((name) =>
         fields[name] === undefined ? undefined : countProblem(fields, name)
@@ -379,6 +394,13 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     default:
       return upgradeProblemIn(type, fields);
   }
+}
+
+function filesProblem(files: unknown): string | undefined {
+  if (!Array.isArray(files)) return `before is ${describe(files)}, expected a list`;
+  return files.map((file: unknown) =>
+    ["dev", "ino"].map((name) => countProblem((file ?? {}) as Fields, name))
+  ).flat().find((problem) => problem !== undefined);
 }
 
 function placesProblem(places: unknown): string | undefined {

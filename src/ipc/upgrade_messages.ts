@@ -87,6 +87,11 @@ export interface BoundMessage {
   readonly generations: number;
 }
 
+/** New master to old: log files were renamed, open them anew. */
+export interface ReopenMessage {
+  readonly type: "reopen";
+}
+
 /** Any of them. */
 export type UpgradeMessage =
   | InheritMessage
@@ -95,7 +100,8 @@ export type UpgradeMessage =
   | ProvenMessage
   | TakenMessage
   | StopMessage
-  | BoundMessage;
+  | BoundMessage
+  | ReopenMessage;
 
 /** Numbers of the message types in a frame. */
 export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], number>> = {
@@ -106,6 +112,7 @@ export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], numbe
   taken: 194,
   stop: 195,
   bound: 196,
+  reopen: 197,
 };
 
 /**
@@ -135,6 +142,7 @@ export function upgradeProblemIn(
     case "takeover":
     case "reload":
     case "proven":
+    case "reopen":
       return undefined;
   }
 }

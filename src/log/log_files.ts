@@ -125,6 +125,12 @@ export class LogFiles {
     return true;
   }
 
+  /** Writes what waits without the usual delay: the files may have been renamed, to begin new ones. */
+  flush(): void {
+    this.#due = true;
+    this.#write();
+  }
+
   /**
    * Writes what waits. A disk that hangs is waited for 5 s at most.
    *

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { processSignals } from "../os/signals.ts";
 import { type OutputName, writeOutput } from "./outputs.ts";
 
 /** What of the runtime is used here that its types know nothing of. */
@@ -39,6 +40,8 @@ export function guardOutputs(): void {
   guardNodeOutputs();
   if (isGuarded) return;
   isGuarded = true;
+  // A write beyond a limit of file sizes fails then, as on a full disk.
+  processSignals.on("SIGXFSZ", () => {});
   guardConsole();
   for (const name of NAMES) guardWriter(name);
 }

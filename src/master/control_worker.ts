@@ -10,6 +10,7 @@ import type { ServiceConfig } from "../config/service.ts";
 import { Channel } from "../ipc/channel.ts";
 import { type Message, SERVER } from "../ipc/protocol.ts";
 import { closeFd } from "../os/descriptor.ts";
+import type { ChangedOutput } from "../os/output_files.ts";
 import { socketPair } from "../os/socket.ts";
 import type { ChildProcess, ExitStatus, KillSignal } from "../os/child_process.ts";
 import type {
@@ -55,6 +56,7 @@ export function launchControlWorker(
         ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
         ...(options.protocol === "inherit" ? serverOutputs(options.poller) : []),
       ],
+      blocksInspectorSignal: true,
     }, options);
   } catch (error) {
     closeFd(ours);
@@ -120,6 +122,13 @@ class ControlWorker implements RunningWorker {
   softstop(closing: readonly number[]): void {
     this.#isDismissed = true;
     this.#channel.send({ type: "softstop", closing });
+  }
+
+  changeOutputs(outputs: readonly ChangedOutput[]): void {
+    // One that inherits prints by way of this process.
+    if (this.#inherits) return;
+    const before = outputs.map(({ before }) => before);
+    this.#channel.send({ type: "outputs", before }, outputs.map(({ fd }) => fd));
   }
 
   // It ends with its last connection, or says how long it takes.

@@ -8,6 +8,7 @@
  */
 import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import type { Clock } from "../os/clock.ts";
+import type { ChangedOutput } from "../os/output_files.ts";
 import { EX_CONFIG, NEW_PLACE, placeAtStart } from "./backoff.ts";
 import { Care, type CareOptions } from "./care.ts";
 import { Places } from "./places.ts";
@@ -71,6 +72,15 @@ export class Crew {
     this.#clock = options.clock;
     this.#places = new Places(options);
     this.care = new Care(options);
+  }
+
+  /**
+   * Hands every process the files of standard outputs that were opened anew.
+   *
+   * @param outputs Which they are.
+   */
+  changeOutputs(outputs: readonly ChangedOutput[]): void {
+    for (const worker of this.#running.values()) worker.changeOutputs(outputs);
   }
 
   /** Whether every process has ended. */

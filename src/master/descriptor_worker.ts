@@ -130,6 +130,9 @@ class DescriptorWorker implements RunningWorker {
     if (takesAnHour) this.#after(NOT_REPLACED_MS, () => this.kill("SIGTERM"));
   }
 
+  /** Such a program can't be told. */
+  changeOutputs(): void {}
+
   kill(signal: KillSignal): void {
     this.#child.kill(signal);
   }
@@ -168,6 +171,7 @@ class DescriptorWorker implements RunningWorker {
     const { args, ...program } = programToStart(service, this.#options);
     return {
       ...program,
+      blocksInspectorSignal: false,
       name: program.path.slice(program.path.lastIndexOf("/") + 1),
       // A command with arguments of its own is an interpreter and its script, or the like.
       args: [...args, ...serverArguments(service, this.#options), ...settingArguments(service)],
@@ -184,6 +188,7 @@ class DescriptorWorker implements RunningWorker {
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
     return {
       ...programToStart(service, this.#options),
+      blocksInspectorSignal: false,
       fds: fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
       // SIGHUP is a reload to most of these.
       deathSignal: "SIGTERM",

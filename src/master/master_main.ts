@@ -17,6 +17,7 @@ import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/se
 import { closeLog } from "../log/log.ts";
 import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock.ts";
+import { keepInspectorClosed } from "../os/inspector_signal.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { looseMode } from "../os/program_lookup.ts";
 import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
@@ -30,8 +31,8 @@ import { ownCommand, splitUpgrade } from "./upgrade_command.ts";
  * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
  *
  * SIGHUP reloads; SIGTTIN and SIGTTOU add a process to each service and take one away; SIGUSR2
- * starts a new master that takes this one's place; SIGTERM and SIGINT stop, and either of these a
- * second time shortens the wait for the servers. What is wrong at the start is told on standard
+ * starts a new master that takes this one's place; SIGUSR1 opens the log files anew; SIGTERM, SIGINT and
+ * SIGQUIT stop, and any of these a second time shortens the wait for the servers. What is wrong at the start is told on standard
  * error, and what is wrong at a reload in the log.
  *
  * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
@@ -53,6 +54,7 @@ export async function masterServerMain(
 ): Promise<number> {
   try {
     requireSupportedPlatform();
+    keepInspectorClosed();
     if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
     return await runMaster(hooks, splitUpgrade(args).args);
   } catch (error) {

@@ -6,7 +6,7 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
-import type { Problem } from "../config/errors.ts";
+import { cannot, type Problem } from "../config/errors.ts";
 import {
   CONFIG_DIR,
   DEBUG_CONFIG,
@@ -21,9 +21,11 @@ import type { LogService } from "../log/log_service.ts";
 import { systemClock } from "../os/clock.ts";
 import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { onInspectorSignal } from "../os/inspector_signal.ts";
 import { keepRunning } from "../os/keep_running.ts";
 import type { PidFile } from "../os/lock_file.ts";
 import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
+import { OutputFiles } from "../os/output_files.ts";
 import { Poller } from "../os/poller.ts";
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
@@ -88,6 +90,7 @@ export class Master {
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #end = Promise.withResolvers<"stop" | "retire">();
   readonly #hurry = Promise.withResolvers<void>();
+  readonly #outputFiles = new OutputFiles();
   /** The master whose place this one takes, until it has ended. */
   readonly #predecessor?: Predecessor;
   /** The master that takes this one's place, once it is able to. */
@@ -272,11 +275,26 @@ export class Master {
       processSignals.on("SIGTTOU", () => this.#supervisor.scale(-1)),
       processSignals.on("SIGTERM", () => this.#requestStop()),
       processSignals.on("SIGINT", () => this.#requestStop()),
+      processSignals.on("SIGQUIT", () => this.#requestStop()),
+      onInspectorSignal(this.#poller, () => this.#reopenLogs()),
       ...(adoptsOrphans()
         ? [reapOrphans({ onReaped: (pid) => zdebug("reaped orphan", pid) })]
         : []),
     ];
     return () => releases.forEach((release) => release());
+  }
+
+  /** For who has renamed log files, to begin new ones. */
+  #reopenLogs(): void {
+    this.#logService?.flush();
+    const changed = this.#outputFiles.reopen((path, { found }) => {
+      const expected = "a file that can be made and written; lines still go to the old one";
+      zinfo(cannot("open the log file", path, { found, expected }));
+    });
+    if (changed.length > 0) this.#supervisor.changeOutputs(changed);
+    // It writes to the same files for as long as its servers finish.
+    this.#predecessor?.reopen();
+    zinfo("reopened the log files");
   }
 
   /** The first time it asks, the second time it hurries. */
@@ -345,6 +363,7 @@ export class Master {
       log,
       onStop: (timeoutMs) => this.#boundEnd(timeoutMs),
       onBound: (generations) => this.#boundGenerations(generations),
+      onReopen: () => this.#reopenLogs(),
       timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
       abortMs: setting(MASTER_STOP_TIMEOUT),
       cancelled: this.#end.promise,

@@ -115,6 +115,11 @@ export class Predecessor {
     this.#channel.send({ type: "bound", generations });
   }
 
+  /** Has it open its log files anew. */
+  reopen(): void {
+    this.#channel.send({ type: "reopen" });
+  }
+
   /** Closes the connection; the old master drains on by itself. */
   close(): void {
     this.#channel.close();

@@ -31,6 +31,8 @@ export interface ProgramStart extends Program {
    * @default {"SIGHUP"}
    */
   readonly deathSignal?: DeathSignal;
+  /** Whether it is a program of this framework: see `SpawnRequest`. */
+  readonly blocksInspectorSignal: boolean;
   /** The write end of a pipe that the shim closes when it becomes the program. Borrowed. */
   readonly reportFd?: number;
 }
@@ -50,11 +52,13 @@ export interface ProgramStarter {
  * @throws {Error} When no process can be started, or the program can't be executed.
  */
 export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
-  const { path, args, name = path, fds } = start;
+  const { path, args, name = path, fds, blocksInspectorSignal } = start;
   if (needsShim(start)) return startByShim(start, starter);
-  return name === path && fds.every(({ from, to }) => from === to)
-    ? starter.spawner.spawn({ argv: [path, ...args], inherit: fds.map(({ from }) => from) })
-    : starter.spawner.spawnPlaced({ path, argv: [name, ...args], fds });
+  if (name !== path || fds.some(({ from, to }) => from !== to)) {
+    return starter.spawner.spawnPlaced({ path, argv: [name, ...args], fds, blocksInspectorSignal });
+  }
+  const inherit = fds.map(({ from }) => from);
+  return starter.spawner.spawn({ argv: [path, ...args], inherit, blocksInspectorSignal });
 }
 
 /**
@@ -68,13 +72,24 @@ export function needsShim({ root, directory, env, identity }: ProgramStart): boo
 
 function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): ChildProcess {
   const { path, args, name = path, fds, env = {}, reportFd } = start;
-  const { root, directory, identity, deathSignal = "SIGHUP" } = start;
-  const parent = Deno.pid;
-  const argv = [name, ...args];
-  const plan: ExecPlan = { path, argv, fds, env, identity, root, directory, deathSignal, parent };
+  const { root, directory, identity, deathSignal = "SIGHUP", blocksInspectorSignal } = start;
+  const plan: ExecPlan = {
+    path,
+    argv: [name, ...args],
+    fds,
+    env,
+    identity,
+    root,
+    directory,
+    deathSignal,
+    parent: Deno.pid,
+    blocksInspectorSignal,
+  };
   return spawner.spawn({
     argv: [...shimCommand(lookup), JSON.stringify(plan)],
     inherit: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])],
+    // The shim is one itself, whatever it becomes.
+    blocksInspectorSignal: true,
   });
 }
 

@@ -44,6 +44,8 @@ export interface SuccessorOptions {
   onStop(timeoutMs: number): void;
   /** So many old masters may drain, from this one on. */
   onBound(generations: number): void;
+  /** Log files are to be opened anew. */
+  onReopen(): void;
 }
 
 /** The new master, as the old one sees it. */
@@ -68,7 +70,8 @@ export class Successor {
     let child: ChildProcess | undefined;
     try {
       const { cwd, env } = options;
-      child = spawner.spawn({ argv: options.command(theirs), inherit: [theirs], cwd, env });
+      const argv = options.command(theirs);
+      child = spawner.spawn({ argv, inherit: [theirs], cwd, env, blocksInspectorSignal: true });
       this.#channel = new Channel({ fd: ours, poller, sender: NEW_MASTER }, {
         onMessage: (message) => this.#onMessage(message),
         onUnknown: (type) =>
@@ -175,6 +178,8 @@ export class Successor {
         return this.#options.onStop(message.timeoutMs);
       case "bound":
         return this.#options.onBound(message.generations);
+      case "reopen":
+        return this.#options.onReopen();
     }
   }
 

@@ -11,6 +11,7 @@ import { ConfigError, type Problem } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import { proportionalMemory } from "../os/memory.ts";
+import type { ChangedOutput } from "../os/output_files.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew, type Post } from "./crew.ts";
 import type { Action, Decision } from "./decision.ts";
@@ -215,6 +216,15 @@ export class Supervisor {
       if (now !== before) this.#log(`${service.id}: ${now} processes from now on`);
       this.#settle(service);
     }
+  }
+
+  /**
+   * Hands every process the files of standard outputs that were opened anew.
+   *
+   * @param outputs Which they are.
+   */
+  changeOutputs(outputs: readonly ChangedOutput[]): void {
+    this.#crew.changeOutputs(outputs);
   }
 
   /** Fulfilled when every process has ended after {@linkcode stop} or {@linkcode retire}. */

@@ -6,6 +6,7 @@
 import type { ServiceConfig } from "../config/service.ts";
 import type { Poller } from "../os/poller.ts";
 import type { ExitStatus, KillSignal } from "../os/child_process.ts";
+import type { ChangedOutput } from "../os/output_files.ts";
 import type { Spawner } from "../os/spawn.ts";
 import type { ProgramLookup } from "./program.ts";
 
@@ -50,6 +51,12 @@ export interface RunningWorker {
   softstop(closing: readonly number[]): void;
   /** Takes note that nobody takes its place: one that would take an hour to finish is hurried. */
   notReplaced(): void;
+  /**
+   * Hands it the files of standard outputs that were opened anew, if it is one that can take them.
+   *
+   * @param outputs Which they are.
+   */
+  changeOutputs(outputs: readonly ChangedOutput[]): void;
   /** Sends it a signal. */
   kill(signal: KillSignal): void;
 }

@@ -10,6 +10,7 @@ import { enter } from "./credentials.ts";
 import { duplicateFd, keepDescriptorsFromChildren } from "./descriptor.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
+import { unblockInspectorSignal } from "./inspector_signal.ts";
 import { cString, cStringArray, libc, unwrap } from "./libc.ts";
 import { asShellScript } from "./placed_spawn.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
@@ -36,6 +37,8 @@ export interface ExecPlan {
   readonly root?: string;
   /** The working directory to change to before, seen from the new root. */
   readonly directory?: string;
+  /** Whether SIGUSR1, which does not reach this process, is not to reach the program either. */
+  readonly blocksInspectorSignal: boolean;
 }
 
 /**
@@ -58,6 +61,7 @@ export function exec(plan: ExecPlan): never {
   if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
   if (plan.directory !== undefined) Deno.chdir(plan.directory);
   placeDescriptors(plan.fds);
+  if (!plan.blocksInspectorSignal) unblockInspectorSignal();
   try {
     replace(plan, env);
   } catch (error) {

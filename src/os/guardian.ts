@@ -31,7 +31,7 @@ const SHELL = "/bin/sh";
  * may contain anything, line ends included.
  */
 const SCRIPT = `
-trap '' HUP INT QUIT TERM TSTP
+trap '' HUP INT QUIT TERM TSTP USR1 USR2 TTIN TTOU
 PATH=/usr/bin:/bin
 cd /
 list=' '

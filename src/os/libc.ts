@@ -35,6 +35,16 @@ export function libc(): Symbols {
 }
 
 /**
+ * Where a function of libc is, to be handed to another one.
+ *
+ * @param name The function.
+ */
+export function symbolAddress(name: string): Deno.PointerValue {
+  // What the runtime says of a variable of type pointer is where the symbol is.
+  return Deno.dlopen(LIBRARY, { [name]: { type: "pointer" } }).symbols[name] as Deno.PointerValue;
+}
+
+/**
  * Refuses to go on where the layouts and calls of this layer do not hold.
  *
  * @throws {Deno.errors.NotSupported} On anything but Linux on x86-64 or arm64.

@@ -8,6 +8,7 @@
  */
 import { closeFd, duplicateFd } from "./descriptor.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
+import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc } from "./libc.ts";
 import { processSignals, SIGNALS } from "./signals.ts";
 import { findZombie } from "./waitid.ts";
@@ -24,6 +25,8 @@ export interface PlacedRequest {
    * has 0, which is empty, and 1 and 2, which it shares with this process.
    */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
+  /** As of `SpawnRequest`. */
+  readonly blocksInspectorSignal?: boolean;
 }
 
 /** What runs a file that may be executed and yet is no program. */
@@ -54,7 +57,10 @@ export function spawnPlaced(request: PlacedRequest): ChildProcess {
   // Before the start: the process may end before this function does.
   children.watch();
   try {
-    return children.add(spawn(request));
+    const start = () => spawn(request);
+    return children.add(
+      request.blocksInspectorSignal ? withInspectorSignalBlocked(start) : start(),
+    );
   } finally {
     children.unwatchIfNone();
   }

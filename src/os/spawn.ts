@@ -5,6 +5,7 @@
  */
 import { setCloseOnExec } from "./descriptor.ts";
 import type { ChildProcess, ExitStatus } from "./child_process.ts";
+import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import {
   killIfPermitted,
   NO_UPDATE_CHECK,
@@ -27,6 +28,13 @@ export interface SpawnRequest {
   readonly cwd?: string;
   /** Variables beside those of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Whether it is a program of the runtime's, to which SIGUSR1 must not come unasked for; see
+   * {@linkcode withInspectorSignalBlocked}.
+   *
+   * @default {false}
+   */
+  readonly blocksInspectorSignal?: boolean;
 }
 
 /** Starts processes. */
@@ -46,7 +54,7 @@ export interface Spawner {
 /** Starts real processes: standard input empty, output and errors shared. */
 export const systemSpawner: Spawner = {
   spawnPlaced,
-  spawn({ argv, inherit, cwd, env }) {
+  spawn({ argv, inherit, cwd, env, blocksInspectorSignal = false }) {
     const [program, ...args] = argv;
     const command = new Deno.Command(program, {
       args,
@@ -59,7 +67,8 @@ export const systemSpawner: Spawner = {
     // spawn() is synchronous, so that this child and no other is started while the flags are off.
     try {
       for (const fd of inherit) setCloseOnExec(fd, false);
-      return childProcess(command.spawn());
+      const start = () => command.spawn();
+      return childProcess(blocksInspectorSignal ? withInspectorSignalBlocked(start) : start());
     } finally {
       for (const fd of inherit) setCloseOnExec(fd, true);
     }

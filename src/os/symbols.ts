@@ -141,6 +141,12 @@ export const SYMBOLS = {
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int pipe2(int pipefd[2], int flags);
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  // int pthread_sigmask(int how, const sigset_t *set, sigset_t *oldset);
+  pthread_sigmask: { parameters: ["i32", "buffer", "pointer"], result: "i32" },
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+  mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
+  // int mprotect(void *addr, size_t length, int prot);
+  mprotect: { parameters: ["pointer", "usize", "i32"], result: "i32" },
   // sighandler_t signal(int signum, sighandler_t handler);
   signal: { parameters: ["i32", "pointer"], result: "pointer" },
   // int execve(const char *path, char *const argv[], char *const envp[]);

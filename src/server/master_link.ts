@@ -8,6 +8,7 @@ import {
   type LimitsMessage,
   MASTER,
   type Message,
+  type OutputsMessage,
   ProtocolError,
   type StandbyMessage,
   type StartMessage,
@@ -16,6 +17,7 @@ import { requireTrustedPeer } from "../ipc/trusted_peer.ts";
 import { zinfo } from "../log/log.ts";
 import { setRepeated, systemClock, type Timer } from "../os/clock.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
+import { replaceFile } from "../os/output_files.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { serverPoller } from "./server_poller.ts";
 import { serverUsage } from "./usage.ts";
@@ -161,7 +163,9 @@ export class MasterLink {
     if (message.type === "start" && (isFirst || serverLifecycle.isSpare)) {
       return this.#start(message, fds);
     }
+    if (message.type === "outputs") this.#changeOutputs(message, fds);
     fds.forEach(closeFd);
+    if (message.type === "outputs") return;
     if (message.type === "standby" && isFirst) return this.#standBy(message);
     if (message.type === "softstop") {
       const closing = (message.closing ?? []).map((place) => this.#fds[place]);
@@ -170,6 +174,10 @@ export class MasterLink {
     if (message.type === "watchdog") return this.#beat(message.intervalMs);
     if (message.type === "limits") return this.#obey(message);
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
+  }
+
+  #changeOutputs({ before }: OutputsMessage, fds: readonly number[]): void {
+    for (const [index, fd] of fds.entries()) if (before[index]) replaceFile(before[index], fd);
   }
 
   #obey(limits: LimitsMessage): void {

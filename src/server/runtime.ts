@@ -31,6 +31,7 @@ import { guardNodeOutputs, guardOutputs } from "../log/output_guard.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { keepRunning } from "../os/keep_running.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
+import { keepInspectorClosed } from "../os/inspector_signal.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
 import { processSignals } from "../os/signals.ts";
@@ -86,7 +87,11 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
-    if (mayUseFfi()) keepDescriptorsFromChildren();
+    if (mayUseFfi()) {
+      // One without FFI was started so that the signal does not reach it.
+      keepInspectorClosed();
+      keepDescriptorsFromChildren();
+    }
     if (["-h", "-help", "--help"].includes(args[0])) {
       const { renderHelp } = await import("../config/reference.ts");
       console.log(renderHelp("server"));
@@ -360,8 +365,9 @@ class Server {
     const parent = Deno.ppid;
     const releases = [
       processSignals.on("SIGTERM", stop),
-      // An interrupt in the terminal reaches the master as well, which says what is to be done.
+      // What a terminal sends reaches the master as well, which says what is to be done.
       processSignals.on("SIGINT", () => mode === "alone" && stop()),
+      processSignals.on("SIGQUIT", () => mode === "alone" && stop()),
     ];
     if (mode === "MASTER") {
       releases.push(processSignals.on("SIGHUP", () => {

@@ -78,6 +78,9 @@ export class FakeWorker implements RunningWorker {
   /** Makes no difference to a worker that takes no time. */
   notReplaced(): void {}
 
+  /** Makes no difference to a worker that prints nothing. */
+  changeOutputs(): void {}
+
   /**
    * Takes note.
    *

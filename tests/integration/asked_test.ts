@@ -6,7 +6,7 @@ const PROGRAM = new URL("../support/masters/asked.ts", import.meta.url).pathname
 
 /** What the master says of the next reload and of the last one. */
 async function ask(master: Master): Promise<Record<string, Record<string, unknown>>> {
-  master.signal("SIGUSR1");
+  master.signal("SIGWINCH");
   const [line] = await master.process.prints(/\{.*\}\n/);
   return JSON.parse(line);
 }

@@ -12,10 +12,10 @@ import { ANYBODY } from "./channel_support.ts";
 import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
-const WATCHDOG = 3, LIMITS = 4, HEARTBEAT = 68, SPENT = 69, USED = 70;
+const WATCHDOG = 3, LIMITS = 4, OUTPUTS = 6, HEARTBEAT = 68, SPENT = 69, USED = 70;
 const STANDBY = 5, LOADED = 71;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
-const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196;
+const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196, REOPEN = 197;
 
 const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, {
@@ -64,6 +64,8 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [TAKEN, { type: "taken", dropped: ["inet:0.0.0.0:80"] }],
   [STOP, { type: "stop", timeoutMs: 35_000 }],
   [BOUND, { type: "bound", generations: 8 }],
+  [REOPEN, { type: "reopen" }],
+  [OUTPUTS, { type: "outputs", before: [{ dev: 2, ino: 77 }, { dev: 2 ** 40, ino: 0 }] }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
   [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
   [DETACH, { type: "detach", pid: 1, generation: Number.MAX_SAFE_INTEGER }],
@@ -191,6 +193,12 @@ Deno.test("decodeMessage() refuses a payload that is no JSON object", () => {
   assertEquals(refused(json(5)).message, `${prefix}5, expected an object`);
   assertEquals(refused(json("{}")).message, `${prefix}"{}", expected an object`);
   assertEquals(refused(json([])).message, `${prefix}a list, expected an object`);
+});
+
+Deno.test("decodeMessage() refuses files that are no list of files", () => {
+  for (const before of [undefined, 5, {}, [5], [null], [{ dev: 1 }], [{ dev: 1, ino: -1 }]]) {
+    assertThrows(() => decodeMessage(OUTPUTS, json({ before })), ProtocolError);
+  }
 });
 
 Deno.test("decodeMessage() refuses each number that is missing or no whole number from 0 on", () => {
@@ -428,7 +436,10 @@ function assertIsSound(message: Message): void {
     case "takeover":
     case "reload":
     case "proven":
+    case "reopen":
       return;
+    case "outputs":
+      return assert(message.before.every(({ dev, ino }) => isCount(dev) && isCount(ino)));
     case "taken":
       return assert(message.dropped.every((key) => typeof key === "string"));
     case "stop":

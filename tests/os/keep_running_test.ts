@@ -5,7 +5,7 @@ Deno.test("keepRunning() keeps a process that waits for nothing, until it lets i
   await using child = startFunction(import.meta, async () => {
     const { keepRunning } = await import("../../src/os/keep_running.ts");
     const letEnd = keepRunning();
-    Deno.addSignalListener("SIGUSR1", () => {
+    Deno.addSignalListener("SIGWINCH", () => {
       console.log("told to end");
       letEnd();
       letEnd();
@@ -13,7 +13,7 @@ Deno.test("keepRunning() keeps a process that waits for nothing, until it lets i
     console.log("waits");
   });
   assertEquals(await child.nextLine(), "waits");
-  Deno.kill(child.pid, "SIGUSR1");
+  Deno.kill(child.pid, "SIGWINCH");
   assertEquals(await child.nextLine(), "told to end");
   await child.succeeds();
 });

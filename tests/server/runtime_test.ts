@@ -253,7 +253,7 @@ for (const signals of [1, 2]) {
     await using child = startFunction(import.meta, async (path) => {
       const { coroutineServe, coroutineServerMain } = await import("../../coroutine_server.ts");
       const slow = Promise.withResolvers<void>();
-      Deno.addSignalListener("SIGUSR1", slow.resolve);
+      Deno.addSignalListener("SIGWINCH", slow.resolve);
       Deno.exit(
         await coroutineServerMain({
           async beforeService() {
@@ -267,7 +267,7 @@ for (const signals of [1, 2]) {
     await child.prints(/starting\n/);
     child.signal("SIGTERM");
     // The second one has no patience with the hook.
-    child.signal(signals === 2 ? "SIGTERM" : "SIGUSR1");
+    child.signal(signals === 2 ? "SIGTERM" : "SIGWINCH");
     await child.succeeds();
     assertEquals(child.stderr, "");
     assertEquals([...Deno.readDirSync(dir.path)], []);

@@ -1,8 +1,8 @@
 """Runs a command whose standard outputs come to nothing at a moment of the test's choice.
 
 outlet.py KIND COMMAND...; KIND is terminal, closed-pipe, full-pipe or full-disk. What the command
-prints is passed on until a line comes from the standard input. Then the terminal or the pipe is
-closed, or the pipe is read no more.
+prints is passed on until an empty line comes from the standard input. Then the terminal or the pipe
+is closed, or the pipe is read no more. Other input is typed on the terminal.
 """
 import fcntl
 import os
@@ -35,10 +35,16 @@ os.close(theirs)
 while True:
     ready, _, _ = select.select([0] if ours is None else [0, ours], [], [])
     if ours in ready:
-        os.write(1, os.read(ours, 65536))
+        try:
+            os.write(1, os.read(ours, 65536))
+        except OSError:
+            # Nobody has the terminal open any more.
+            break
     if 0 in ready:
-        os.read(0, 1024)
-        break
+        typed = os.read(0, 1024)
+        if typed in (b"\n", b""):
+            break
+        os.write(ours, typed)
 if ours is not None and kind != "full-pipe":
     os.close(ours)
 print("nobody listens", flush=True)

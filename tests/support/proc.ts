@@ -79,11 +79,43 @@ export interface TcpSocket {
   readonly inode: number;
 }
 
+/**
+ * Where a process listens, on any address of IPv4 and IPv6.
+ *
+ * @param pid Whose sockets.
+ * @returns The inode numbers of its listening sockets, in order.
+ */
+export function listeningSockets(pid: number): number[] {
+  const held = new Set(descriptorsOf(pid).values());
+  const listening = [...tcpSockets(), ...tcpSockets("/proc/net/tcp6")].filter(({ listens }) =>
+    listens
+  )
+    .map(({ inode }) => inode);
+  return listening.filter((inode) => held.has(`socket:[${inode}]`)).toSorted((a, b) => a - b);
+}
+
+/**
+ * How long ago a process was started, in milliseconds.
+ *
+ * @param pid Its id.
+ */
+export function ageOf(pid: number): number {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const startTicks = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]);
+  const upSeconds = Number(Deno.readTextFileSync("/proc/uptime").split(" ")[0]);
+  return upSeconds * 1000 - startTicks * (1000 / TICKS_PER_SECOND);
+}
+
+/** USER_HZ, which the kernel has fixed (proc_pid_stat(5)). */
+const TICKS_PER_SECOND = 100;
+
 const LISTEN = "0A";
 
-/** All sockets of IPv4 (proc_pid_net(5), `/proc/net/tcp`). */
-export function tcpSockets(): TcpSocket[] {
-  const lines = Deno.readTextFileSync("/proc/net/tcp").trim().split("\n").slice(1);
+/** All sockets of IPv4, or of IPv6 with its own table (proc_pid_net(5)). */
+export function tcpSockets(
+  table: "/proc/net/tcp" | "/proc/net/tcp6" = "/proc/net/tcp",
+): TcpSocket[] {
+  const lines = Deno.readTextFileSync(table).trim().split("\n").slice(1);
   return lines.map((line) => {
     const [, local, remote, state, , , , , , inode] = line.trim().split(/\s+/);
     const port = (address: string) => parseInt(address.split(":")[1], 16);

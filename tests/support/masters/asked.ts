@@ -1,5 +1,5 @@
 /**
- * A master that can be asked: at each SIGUSR1 it prints what a reload would do, and what came of the
+ * A master that can be asked: at each SIGWINCH it prints what a reload would do, and what came of the
  * last one, as one line of JSON.
  *
  * @module
@@ -14,7 +14,7 @@ import { ownCommand } from "../../../src/master/upgrade_command.ts";
 const args = parseArguments(Deno.args);
 loadSettings(defaultConfig, args, CONFIG_DIR);
 const master = new Master({ hooks: {}, args, command: ownCommand(), directory: Deno.cwd() });
-Deno.addSignalListener("SIGUSR1", async () => {
+Deno.addSignalListener("SIGWINCH", async () => {
   const { lastReload } = master;
   const plan = await master.plan().catch((error: Error) => ({ refused: error.message }));
   console.log(JSON.stringify({ plan, lastReload }));

@@ -40,6 +40,9 @@ export function obey(mode: Mode, line: string): Answer {
   switch (command) {
     case "echo":
       return { text: `${argument}\n` };
+    case "log":
+      zinfo(argument);
+      return { text: "logged\n" };
     case "setting":
       return { text: `${defaultConfig.getStr(argument)}\n` };
     case "quit":
