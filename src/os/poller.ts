@@ -11,7 +11,9 @@ import { decodeEpollEvent, encodeEpollEvent, EPOLL_EVENT_BYTES } from "./layout.
 import { libc, unwrap } from "./libc.ts";
 
 /** Bits of an epoll event mask (epoll_ctl(2)). */
-export const EPOLLIN = 0x1, EPOLLOUT = 0x4, EPOLLERR = 0x8, EPOLLHUP = 0x10;
+export const EPOLLIN = 0x1, EPOLLPRI = 0x2, EPOLLOUT = 0x4, EPOLLERR = 0x8, EPOLLHUP = 0x10;
+/** The other end sends no more. */
+export const EPOLLRDHUP = 0x2000;
 
 /** Operations of epoll_ctl(2). */
 export const EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;

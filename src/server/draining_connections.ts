@@ -5,6 +5,7 @@
  * @module
  */
 import { endReceiving, type OpenConnection, unreadBytes, untakenBytes } from "../os/connections.ts";
+import { pauseReading } from "../os/pause_reading.ts";
 import type { ListenAddress } from "../os/socket.ts";
 import { QUIET_MS, UNSURE_MS } from "./drain_limits.ts";
 import { socketId, startCounting, type Traffic, trafficOf } from "../os/traffic.ts";
@@ -43,6 +44,8 @@ export class DrainingConnection {
   #isUnsure: boolean;
   /** Whether it has had an answer to a request of which the version is not known. */
   #isToldMaybe = false;
+  /** Has the runtime read it again. */
+  #resume?: () => void;
 
   /**
    * @param fd Its descriptor. Borrowed.
@@ -133,7 +136,19 @@ export class DrainingConnection {
     this.#account();
     if (overHttp2 === undefined) this.#isToldMaybe = true;
     else this.told = true;
+    if (this.#underWay === 0) this.readOn();
     this.closeIfTold();
+  }
+
+  /** Reads nothing more from it until every request on it is answered. */
+  readNoMore(): void {
+    if (this.#underWay > 0) this.#resume ??= pauseReading(this.#fd);
+  }
+
+  /** Reads it again. */
+  readOn(): void {
+    this.#resume?.();
+    this.#resume = undefined;
   }
 
   #account(): void {
@@ -242,6 +257,11 @@ export class DrainingConnections {
     } else known.update(traffic, nowMs);
     if (this.#isInDoubt) known.doubt();
     return known;
+  }
+
+  /** All that were open at the last look. */
+  values(): Iterable<DrainingConnection> {
+    return this.#byId.values();
   }
 
   /**

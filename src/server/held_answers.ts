@@ -19,7 +19,7 @@ const FIRST_LIMIT_MS = 250, LAST_LIMIT_MS = 1_000;
 /** Answers that are held. */
 export class HeldAnswers {
   readonly #underWay: () => number;
-  readonly #onAllHeld: () => void;
+  readonly #onReleased: (all: boolean) => boolean;
   readonly #clock: Clock;
   #gate?: PromiseWithResolvers<void>;
   #held = 0;
@@ -29,12 +29,17 @@ export class HeldAnswers {
 
   /**
    * @param underWay How many requests are not answered, those included whose answers are held.
-   * @param onAllHeld Called when all of them are held, right after their release.
+   * @param onReleased Called right behind a release, and told whether all answers that were missing
+   * were held; it returns whether no answers need to be held again.
    * @param clock Where time comes from.
    */
-  constructor(underWay: () => number, onAllHeld: () => void, clock: Clock = systemClock) {
+  constructor(
+    underWay: () => number,
+    onReleased: (all: boolean) => boolean,
+    clock: Clock = systemClock,
+  ) {
     this.#underWay = underWay;
-    this.#onAllHeld = onAllHeld;
+    this.#onReleased = onReleased;
     this.#clock = clock;
   }
 
@@ -53,6 +58,7 @@ export class HeldAnswers {
     this.#clock.setTimer(this.#limitMs, () => {
       if (this.#gate !== gate) return;
       this.release();
+      if (this.#onReleased(false)) return;
       // The others have waited in vain: let some time pass before the next try.
       this.#notBeforeMs = this.#clock.nowMs() + 2 * this.#limitMs;
       this.#limitMs = Math.min(2 * this.#limitMs, LAST_LIMIT_MS);
@@ -73,7 +79,7 @@ export class HeldAnswers {
     if (!this.isHolding || this.#clock.nowMs() - this.#sinceMs < SHORTEST_MS) return;
     if (this.#held < this.#underWay()) return;
     this.release();
-    this.#onAllHeld();
+    this.#onReleased(true);
   }
 
   /** Holds no more. */

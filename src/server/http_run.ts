@@ -15,8 +15,10 @@ import { socketId } from "../os/traffic.ts";
 import { addressText, type ListenAddress, listenAddressOf } from "../os/socket.ts";
 import { connectionLooks } from "./connection_looks.ts";
 import { type DrainingConnection, DrainingConnections } from "./draining_connections.ts";
+import { QUIET_MS } from "./drain_limits.ts";
 import { HeldAnswers } from "./held_answers.ts";
 import { takesNothing } from "./http_parameters.ts";
+import { isThenable, lastAnswer, statusOf } from "./http_answer.ts";
 import { serveInherited } from "./http_inherited.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { isHttp2 } from "./http_version.ts";
@@ -83,12 +85,15 @@ export class HttpRun {
   #ending = false;
   /** Whether the runtime's server is told to end, and whether it has. */
   #isDown = false;
+  #downMs = Infinity;
   #isClosed = false;
   #forgetEnding?: () => void;
   /** The connections that are its own, where another server has taken the listener over. */
   #own?: ReadonlySet<bigint | undefined>;
   /** Requests that are not answered yet; until it is retired, only those that take their time. */
   #underWay = 0;
+  /** Those of them for which nothing more has to be read from their connection. */
+  #readFully = 0;
 
   /**
    * Starts it.
@@ -102,7 +107,7 @@ export class HttpRun {
     this.#isTls = tls !== undefined;
     this.#upgraded = new UpgradedPeers(address);
     this.#connections = new DrainingConnections(address.kind, this.#isTls);
-    this.#held = new HeldAnswers(() => this.#underWay, () => this.#shutdownBehindAnswers());
+    this.#held = new HeldAnswers(() => this.#underWay, (all) => this.#shutdownBehindAnswers(all));
     this.#isBlind = takesNothing(handler) && !isLimited();
     this.#server = serveInherited(fd, {
       address,
@@ -204,24 +209,41 @@ export class HttpRun {
   ): Response | Promise<Response> {
     const overHttp2 = request !== undefined && isHttp2(request);
     const remoteAddr = info?.remoteAddr;
-    this.#follow({ info, remoteAddr, overHttp2 });
-    const answer = ask();
-    if (!isThenable(answer) && !overHttp2) {
-      return this.#passOn(answer as Response, info, remoteAddr);
+    const connection = this.#follow({ info, remoteAddr, overHttp2 });
+    if (!overHttp2) {
+      const answer = ask();
+      return isThenable(answer)
+        ? Promise.resolve(answer).then((response) => this.#passOn(response, info, remoteAddr))
+        : this.#passOn(answer as Response, info, remoteAddr);
     }
-    return Promise.resolve(answer).then((response) => {
-      // A stream may have begun long before it ends.
-      const canBeHeld = overHttp2 && statusOf(response) !== 0 && !isStreamed(response);
-      const last = this.#passOn(response, info, remoteAddr);
-      return canBeHeld ? this.#held.hold(last) : last;
-    });
+    if (connection !== undefined && WITHOUT_BODY.has(request.method)) {
+      this.#readFully++;
+      const answered = () => this.#readFully--;
+      info?.completed.then(answered, answered);
+      // Behind it may come the client's word that it goes, which would end the connection.
+      if (this.#isDown) connection.readNoMore();
+    } else connection?.readOn();
+    return this.#answerOverHttp2(ask, { info, remoteAddr, connection });
+  }
+
+  async #answerOverHttp2(
+    ask: () => Response | Promise<Response>,
+    { info, remoteAddr, connection }: Exchange & { readonly connection?: DrainingConnection },
+  ): Promise<Response> {
+    const response = await ask();
+    const isLong = statusOf(response) === 0 || isStreamed(response);
+    const last = this.#passOn(response, info, remoteAddr);
+    if (!isLong) return await this.#held.hold(last);
+    // The client says for how much of it there is room.
+    connection?.readOn();
+    return last;
   }
 
   /** Takes note of a request until it is answered, and of its connection for what comes then. */
-  #follow({ info, remoteAddr, overHttp2 }: Exchange): void {
+  #follow({ info, remoteAddr, overHttp2 }: Exchange): DrainingConnection | undefined {
     const peer = remoteAddr?.transport === "tcp" ? textOf(remoteAddr) : undefined;
     // Nothing is known of it but that it has come; of TCP the next look sees that it is answered.
-    if (peer === undefined && this.#address.kind === "inet") return;
+    if (peer === undefined && this.#address.kind === "inet") return undefined;
     const connection = this.#connections.of(peer);
     connection?.begin(overHttp2);
     const answered = () => {
@@ -231,9 +253,12 @@ export class HttpRun {
     };
     // The runtime writes the last of an answer in this turn of the event loop.
     const completed = () => systemClock.setTimer(0, answered);
-    if (info === undefined) return void completed();
-    this.#countUntil(info.completed);
-    info.completed.then(completed, completed);
+    if (info === undefined) completed();
+    else {
+      this.#countUntil(info.completed);
+      info.completed.then(completed, completed);
+    }
+    return connection;
   }
 
   /** Has every answer from now on tell its client to close the connection. */
@@ -280,8 +305,8 @@ export class HttpRun {
     const open = connections.at(this.#address)
       .filter(({ fd }) => this.#own?.has(socketId(fd)) ?? true);
     const nowMs = systemClock.nowMs(), known = this.#connections.look(open, nowMs);
-    if (this.#isDown) this.#cutHandshakes(known.values());
-    else if (this.#isQuiet(known, nowMs)) this.#shutdown();
+    if (nowMs - this.#downMs >= QUIET_MS) this.#cutHandshakes(known.values());
+    else if (!this.#isDown && this.#isQuiet(known, nowMs)) this.#shutdown();
     return this.#isClosed;
   }
 
@@ -317,10 +342,19 @@ export class HttpRun {
     return this.#isBlind && !this.#hasStreamed && this.#underWay === 0 && hasAnswered && sentLast;
   }
 
-  /** Together with answers that have just been released, and in front of none of them. */
-  async #shutdownBehindAnswers(): Promise<void> {
-    for (let turn = 0; turn < RELEASE_TURNS; turn++) await undefined;
-    this.#shutdown();
+  /**
+   * Takes the last step behind answers that have just been released, if it may be taken: when none is
+   * missing, or those that are need nothing more to be read. What clients say to it is not read until they
+   * are there, since the runtime ends a connection whose client says that it goes.
+   */
+  #shutdownBehindAnswers(all: boolean): boolean {
+    if (!all && this.#readFully < this.#underWay) return false;
+    if (!all) { for (const connection of this.#connections.values()) connection.readNoMore(); }
+    (async () => {
+      for (let turn = 0; turn < RELEASE_TURNS; turn++) await undefined;
+      this.#shutdown();
+    })();
+    return true;
   }
 
   /** In a moment the server ends, whatever is under way. */
@@ -333,6 +367,7 @@ export class HttpRun {
   #shutdown(): void {
     if (this.#isDown) return;
     this.#isDown = true;
+    this.#downMs = systemClock.nowMs();
     this.#forgetEnding?.();
     this.#server.shutdown()
       .catch((error) => zdebug("a server of HTTP has ended before:", error))
@@ -340,36 +375,6 @@ export class HttpRun {
         this.#isClosed = true;
         this.#finished();
       });
-  }
-}
-
-/** Whether something is a promise of another making, which counts as one. */
-function isThenable(answer: unknown): boolean {
-  return typeof (answer as PromiseLike<unknown> | undefined)?.then === "function";
-}
-
-/** The status of an answer that can be sent; 0 for whatever the runtime will refuse. */
-function statusOf(answer: unknown): number {
-  if (!(answer instanceof Response)) return 0;
-  try {
-    return answer.bodyUsed ? 0 : answer.status;
-  } catch {
-    // Of that class, and not made by its constructor.
-    return 0;
-  }
-}
-
-/** An answer that tells the client to close the connection (RFC 9112, section 9.6). */
-function lastAnswer(response: Response): Response {
-  if (statusOf(response) === 0) return response;
-  try {
-    response.headers.set("connection", "close");
-    return response;
-  } catch {
-    // A redirection, and what `fetch` has got: their headers can't be changed.
-    const last = new Response(response.body, response);
-    last.headers.set("connection", "close");
-    return last;
   }
 }
 
