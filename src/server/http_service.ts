@@ -42,10 +42,11 @@ export interface ServeHttpOptions {
 
 /**
  * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. It
- * then accepts no more, finishes what is under way, and answers with `Connection: close`. A server
- * that drains waits until the last connection is closed; those on which nothing happens are closed
- * when a second has passed without a request, and upgraded ones, such as WebSockets, are kept for as
- * long as it drains.
+ * then accepts no more, finishes what is under way, and answers with `Connection: close`, behind which
+ * it closes the connection. A server that drains waits until the last connection is closed: idle ones are
+ * closed within 1 to 5 s, and upgraded ones, such as WebSockets, are kept for as long as it drains. A
+ * second before its end WebSockets get a close frame (1001), and answers of the type `text/event-stream`
+ * end: `softstopSignal` lets a program do so earlier.
  *
  * A client that finds no descriptor free is answered 503, unless it speaks TLS.
  *
