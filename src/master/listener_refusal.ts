@@ -7,7 +7,16 @@ import type { Endpoint } from "../config/address.ts";
 import { systemReason } from "../config/cf.ts";
 import { cannot } from "../config/errors.ts";
 import type { ServiceEndpoint } from "../config/service.ts";
-import { SysError } from "../os/errors.ts";
+import { describeInUse } from "../os/address_holders.ts";
+import { EADDRINUSE, SysError } from "../os/errors.ts";
+
+/** Why an address could not be opened. */
+export interface Refusal {
+  /** The message, which says what would help. */
+  readonly message: string;
+  /** Whether another program listens there, which may end. */
+  readonly isInUse?: boolean;
+}
 
 /**
  * Says why an address could not be opened, and what would help.
@@ -20,23 +29,28 @@ export function refusalOf(
   { endpoint, address }: ServiceEndpoint,
   error: Error,
   own: Iterable<string>,
-): string {
+): Refusal {
   // An error of the system, from libc or from the runtime's calls for files.
-  if (!("code" in error)) return error.message;
-  const rival = endpoint.kind === "inet" && error.code === "EADDRINUSE"
+  if (!("code" in error)) return { message: error.message };
+  const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
+  const rival = endpoint.kind === "inet" && isInUse
     ? [...own].find((key) => key.endsWith(`:${endpoint.port}`))
     : undefined;
   if (rival !== undefined) {
-    return cannot("listen on", address, {
-      found: `this master itself listens on ${rival}`,
-      expected: "that address to be closed by one reload, and this one to be opened by the next",
-    });
+    const found = `this master itself listens on ${rival}`;
+    const expected =
+      "that address to be closed by one reload, and this one to be opened by the next";
+    return { message: cannot("listen on", address, { found, expected }) };
   }
+  const found = isInUse
+    ? `${describeInUse(endpoint)} (${error.syscall}: ${error.code})`
+    : error instanceof SysError
+    ? error.found
+    : `${systemReason(error)} (${error.code})`;
+  const expected = remedyFor(String(error.code), endpoint.kind);
   // A relative path alone would not tell where it was looked for.
-  return cannot("listen on", endpoint.kind === "inet" ? address : endpoint.path, {
-    found: error instanceof SysError ? error.found : `${systemReason(error)} (${error.code})`,
-    expected: remedyFor(String(error.code), endpoint.kind),
-  });
+  const place = endpoint.kind === "inet" ? address : endpoint.path;
+  return { message: cannot("listen on", place, { found, expected }), isInUse };
 }
 
 function remedyFor(code: string, kind: Endpoint["kind"]): string {

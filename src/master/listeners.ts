@@ -12,7 +12,7 @@
  * @module
  */
 import type { Endpoint } from "../config/address.ts";
-import { type Problem, problemAt } from "../config/errors.ts";
+import { ConfigError, type Problem, problemAt } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import type { ListenerPort } from "./listener_port.ts";
@@ -24,10 +24,25 @@ import { socketAccessOf } from "./socket_owner.ts";
 export interface ListenerChange {
   /** What could not be opened; if there is any, only {@linkcode undo} makes sense. */
   readonly problems: readonly Problem[];
+  /** Those addresses of them on which another program listens. */
+  readonly inUse: readonly Endpoint[];
   /** Adds what was opened to the table, on trial until {@linkcode ListenerTable.keep}. */
   commit(): void;
   /** Closes what was opened for it. */
   undo(): void;
+}
+
+/** Nothing is wrong with a configuration, but that other programs listen on some of its addresses. */
+export class AddressesInUseError extends ConfigError {
+  override readonly name = "AddressesInUseError";
+
+  /**
+   * @param problems As for {@linkcode ConfigError}.
+   * @param addresses These addresses.
+   */
+  constructor(problems: readonly Problem[], readonly addresses: readonly Endpoint[]) {
+    super(problems);
+  }
 }
 
 /** An open address. */
@@ -136,7 +151,7 @@ export class ListenerTable {
   prepare(services: readonly ServiceConfig[]): ListenerChange {
     const prepared = new Map<string, Entry>();
     const added = new Map<string, readonly OpenedListener[]>();
-    const problems: Problem[] = [];
+    const problems: Problem[] = [], inUse: Endpoint[] = [];
     const all = services.flatMap((service) => service.endpoints);
     for (const service of services) {
       const access = socketAccessOf(service);
@@ -155,13 +170,16 @@ export class ListenerTable {
           );
           prepared.set(key, { ...entry, wanted });
         } catch (error) {
-          const message = refusalOf(named, error as Error, this.#open.keys());
+          const own = [...this.#open.keys(), ...prepared.keys()];
+          const { message, isInUse = false } = refusalOf(named, error as Error, own);
           problems.push(problemAt(origin, { key: "server-service", message }));
+          if (isInUse) inUse.push(endpoint);
         }
       }
     }
     return {
       problems,
+      inUse,
       commit: () => {
         for (const [key, entry] of prepared) {
           const isNew = !this.#open.has(key), more = added.get(key)!;

@@ -190,7 +190,7 @@ export class Master {
       isStopping: () => this.#stopping,
     });
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
-    if (candidate.problems.length > 0) this.#reloads.start(candidate);
+    if (candidate.problems.length > 0) await this.#reloads.start(candidate);
     // Signals may come as soon as the pid can be read.
     const release = this.#takeSignals();
     try {
@@ -244,7 +244,7 @@ export class Master {
       : undefined;
     try {
       if (legacy === undefined) {
-        if (!this.#stopping) this.#reloads.start(candidate);
+        if (!this.#stopping) await this.#reloads.start(candidate);
       } else if (!await this.#succeed(candidate, legacy)) {
         await this.#stop();
         return 1;
@@ -404,7 +404,7 @@ export class Master {
     if (undone.length > 0) {
       if (!predecessor.isGone) return false;
       zinfo("the old master is gone, so this one goes on all the same");
-      this.#reloads.start(candidate);
+      await this.#reloads.start(candidate);
     }
     predecessor.proven();
     await Promise.race([predecessor.takeover, this.#end.promise]);

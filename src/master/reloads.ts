@@ -9,6 +9,7 @@ import { ConfigError, formatProblem } from "../config/errors.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
+import { isAddressInUse } from "../os/socket.ts";
 import type { WorkingDirectory } from "../os/working_directory.ts";
 import {
   type Candidate,
@@ -17,10 +18,14 @@ import {
   masterLogSettings,
 } from "./configuration.ts";
 import type { GivenListeners } from "./given_listeners.ts";
+import { AddressesInUseError } from "./listeners.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import type { ServiceManager } from "./service_manager.ts";
 import type { Reload, Supervisor } from "./supervisor.ts";
 import type { UndoneReload } from "./trials.ts";
+
+/** How long a start waits for addresses in use, and how often it looks. */
+const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
 
 /** What came of a reload. */
 export interface ReloadReport {
@@ -77,15 +82,31 @@ export class Reloads {
   }
 
   /**
-   * Puts the first configuration into force.
+   * Puts the first configuration into force. The servers of a master that was killed are there for up to
+   * two seconds more, so for that time an address in use is waited for.
    *
    * @param candidate The configuration.
+   * @returns Fulfilled also when the master is told to stop meanwhile; then nothing is open.
    * @throws {ConfigError} With all that is wrong; then nothing is open.
    */
-  start(candidate: Candidate): void {
-    const { supervisor, serviceManager } = this.#options;
+  async start(candidate: Candidate): Promise<void> {
+    const { supervisor, serviceManager, isStopping } = this.#options;
     this.#warn(candidate);
-    const plan = supervisor.start(candidate.services, candidate.problems);
+    const endMs = systemClock.nowMs() + ADDRESS_WAIT_MS;
+    let plan: ReloadPlan | undefined;
+    for (let isFirst = true; plan === undefined; isFirst = false) {
+      try {
+        plan = supervisor.start(candidate.services, candidate.problems);
+      } catch (error) {
+        const isLate = systemClock.nowMs() >= endMs;
+        if (!(error instanceof AddressesInUseError) || isLate) throw error;
+        if (isFirst) zinfo(`waiting for up to ${ADDRESS_WAIT_MS / 1000} s: ${error.message}`);
+        do {
+          await new Promise<void>((resolve) => systemClock.setTimer(ADDRESS_LOOK_MS, resolve));
+          if (isStopping()) return;
+        } while (error.addresses.some(isAddressInUse) && systemClock.nowMs() < endMs);
+      }
+    }
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, plan);
     serviceManager.ready(describePlan(plan));

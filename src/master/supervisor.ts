@@ -15,7 +15,7 @@ import type { ChangedOutput } from "../os/output_files.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew, type Post } from "./crew.ts";
 import type { Action, Decision } from "./decision.ts";
-import { ListenerTable } from "./listeners.ts";
+import { AddressesInUseError, ListenerTable } from "./listeners.ts";
 import { decide, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
 import { fullStrength, isAsleep, scale, strengthOf } from "./scaling.ts";
@@ -256,7 +256,9 @@ export class Supervisor {
     const problems = [...known, ...change.problems];
     if (problems.length > 0) {
       change.undo();
-      throw new ConfigError(problems);
+      throw problems.length === change.inUse.length
+        ? new AddressesInUseError(problems, change.inUse)
+        : new ConfigError(problems);
     }
     change.commit();
     this.#generation++;

@@ -65,6 +65,7 @@ export const EPERM = 1,
   ENXIO = 6,
   EISDIR = 21,
   ELOOP = 40,
+  EADDRINUSE = 98,
   ECONNREFUSED = 111;
 
 /** A system call that failed, with errno and its name. */

@@ -93,10 +93,14 @@ function list(path: string): string[] {
   return ifShown(() => Array.from(Deno.readDirSync(path), ({ name }) => name)) ?? [];
 }
 
+/** Whether this process may look; without a person being asked for it. */
+let mayLook: boolean | undefined;
+
 /** Undefined for what is not shown, or has ended by now. */
 function ifShown<T>(read: () => T): T | undefined {
+  mayLook ??= Deno.permissions.querySync({ name: "read", path: PROC }).state === "granted";
   try {
-    return read();
+    return mayLook ? read() : undefined;
   } catch {
     return undefined;
   }

@@ -8,7 +8,7 @@
  * @module
  */
 import { closeFd, isPipe, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "./descriptor.ts";
-import { ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "./errors.ts";
+import { EADDRINUSE, ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "./errors.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -75,7 +75,7 @@ export interface OpenedListener {
  * @throws {Deno.errors.PermissionDenied} When a directory on the way to a path can't be searched.
  * @throws {TypeError} When the host is not a numeric IP address.
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
- * @throws {Error} When the path is a file of another kind, or a socket that is served.
+ * @throws {Error} When the path is a file of another kind.
  */
 export function openListener(address: ListenAddress, access?: FileAccess): OpenedListener {
   switch (address.kind) {
@@ -103,22 +103,59 @@ export function listenInet(
   { group }: { readonly group?: "found" | "join" } = {},
 ): number {
   const subject = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-  const family = hostname.includes(":") ? AF_INET6 : AF_INET;
-  const binary = new Uint8Array(family === AF_INET6 ? 16 : 4);
-  if (libc().inet_pton(family, cString(hostname), binary) !== 1) {
-    throw new TypeError(`Cannot listen on "${subject}": expected a numeric IP address`);
-  }
-  return closingOnError(newSocket(family), (fd) => {
-    setIntOption(fd, SOL_SOCKET, SO_REUSEADDR);
-    // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
-    if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    if (group === "join") setReusePort(fd);
-    bind(fd, { address: encodeInetAddress(binary, port), subject });
+  return closingOnError(bindInet({ hostname, port, subject, joins: group === "join" }), (fd) => {
     // Between the two: so bind(2) finds whoever is there, and listen(2) makes the group.
     if (group === "found") setReusePort(fd);
     listen(fd, subject);
     return fd;
   });
+}
+
+function bindInet({ hostname, port, subject, joins = false }: {
+  readonly hostname: string;
+  readonly port: number;
+  readonly subject?: string;
+  readonly joins?: boolean;
+}): number {
+  const binary = inetBytes(hostname), family = binary.length === 16 ? AF_INET6 : AF_INET;
+  return closingOnError(newSocket(family), (fd) => {
+    setIntOption(fd, SOL_SOCKET, SO_REUSEADDR);
+    // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
+    if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (joins) setReusePort(fd);
+    bind(fd, { address: encodeInetAddress(binary, port), subject });
+    return fd;
+  });
+}
+
+/**
+ * The bytes of an IP address, in their order on the wire (inet_pton(3)).
+ *
+ * @param hostname The address as text.
+ * @returns 4 bytes, or 16.
+ * @throws {TypeError} When it is none.
+ */
+export function inetBytes(hostname: string): Uint8Array<ArrayBuffer> {
+  const family = hostname.includes(":") ? AF_INET6 : AF_INET;
+  const bytes = new Uint8Array(family === AF_INET6 ? 16 : 4);
+  if (libc().inet_pton(family, cString(hostname), bytes) === 1) return bytes;
+  throw new TypeError(`Cannot listen on "${hostname}": expected a numeric IP address`);
+}
+
+/**
+ * Whether somebody listens on an address, so that nobody else can.
+ *
+ * @param address The address.
+ */
+export function isAddressInUse(address: ListenAddress): boolean {
+  try {
+    if (address.kind === "unix") removeStaleSocket(address.path, encodeUnixAddress(address.path));
+    // Without listen(2), so that no client finds it.
+    else if (address.kind === "inet") closeFd(bindInet(address));
+    return false;
+  } catch (error) {
+    return error instanceof SysError && error.errno === EADDRINUSE;
+  }
 }
 
 /**
@@ -185,9 +222,7 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
   } finally {
     closeFd(probe);
   }
-  throw new Error(
-    `Cannot listen on "${path}": another process answers on this socket, expected a free path`,
-  );
+  throw new SysError("connect", EADDRINUSE, path);
 }
 
 function openFifo(path: string, access?: FileAccess): OpenedListener {
@@ -410,7 +445,7 @@ function newSocket(family: number): number {
 
 function bind(
   fd: number,
-  { address, subject }: { address: Uint8Array<ArrayBuffer>; subject: string },
+  { address, subject }: { address: Uint8Array<ArrayBuffer>; subject?: string },
 ): void {
   unwrap({ syscall: "bind", subject }, () => libc().bind(fd, address, address.length));
 }

@@ -4,12 +4,14 @@
  * @module
  */
 import type { Config } from "../config/config.ts";
-import { ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
+import { cannot, ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
 import { checkAddresses, readServiceList, validateServices } from "../config/service.ts";
 import { SERVER_SERVICE } from "../config/settings.ts";
 import { zinfoFrom } from "../log/log.ts";
+import { describeInUse } from "../os/address_holders.ts";
 import { closeFd } from "../os/descriptor.ts";
-import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
+import { EADDRINUSE, SysError } from "../os/errors.ts";
+import { addressText, type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
 import type { GrantedService } from "./master_link.ts";
 
 /** Services that this process has opened itself. */
@@ -48,7 +50,13 @@ export function openAloneServices(config: Config): AloneServices {
       opened.push(listener);
       services.push({ name: service, type: endpoint.kind, fd: listener.fd });
     } catch (error) {
-      const { message } = error as Error;
+      const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
+      const message = isInUse
+        ? cannot("listen on", addressText(endpoint), {
+          found: describeInUse(endpoint),
+          expected: "an address that no other program listens on",
+        })
+        : (error as Error).message;
       failed.push(problemAt(origin, { key: SERVER_SERVICE.name, message }));
     }
   }

@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
 import { MODES, Site } from "../support/master.ts";
+import { gone } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How long servers may live on without their master, in milliseconds. */
@@ -167,4 +168,36 @@ Deno.test("a server that a client keeps busy ends with its killed master all the
   master.process.signal("SIGKILL");
   await site.isGone(OUTLIVE_MS);
   await talk;
+});
+
+Deno.test("a start waits for addresses that the servers of a killed master still have, and says for whom", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("sock");
+  site.serve("a.cf", { mode: "coroutine", service: `127.0.0.1:${port},${path}` });
+  const first = await site.start();
+  const [server] = await first.serving("a.cf", 1);
+  // It can't close anything before the guardian kills it.
+  Deno.kill(server, "SIGSTOP");
+  first.process.signal("SIGKILL");
+  // Its output stays open for as long as its server has it.
+  await gone(first.pid);
+  const second = await site.start();
+  const [, waiting] = await second.logs(/waiting for up to 2 s: ([^]*?) \[reloads/);
+  const by = `by process ${server} ("deno") `;
+  assertStringIncludes(waiting, `Cannot listen on "127.0.0.1:${port}": address in use ${by}`);
+  // By the time that the second one is looked up, the guardian may have done its work.
+  assertStringIncludes(waiting, `Cannot listen on "${path}": address in use `);
+  for (const target of [port, path]) (await greeted(target)).close();
+  await second.stop();
+});
+
+Deno.test("a start that waits for an address ends at a SIGTERM, and opens nothing", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.busyPort() });
+  const waiting = site.run(["-C", site.conf, "-pid-file", site.pidFile]);
+  await waiting.complains(/waiting for up to 2 s/);
+  waiting.signal("SIGTERM");
+  const { code, stderr } = await waiting.ended();
+  assertEquals(code, 0, stderr);
+  await site.isGone();
 });

@@ -158,7 +158,7 @@ export const FAULTS: readonly Fault[] = [
     what: "the path of a socket that another program serves",
     make(site) {
       const path = site.busySocket();
-      return badAddress(path, `Cannot listen on "${path}": another process answers`)(site);
+      return badAddress(path, `Cannot listen on "${path}": address in use`)(site);
     },
   },
   {
