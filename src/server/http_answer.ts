@@ -20,9 +20,29 @@ export function statusOf(answer: unknown): number {
   }
 }
 
-/** An answer that tells the client to close the connection (RFC 9112, section 9.6). */
-export function lastAnswer(response: Response): Response {
+/** What is to be known of a request for its last answer; undefined where nothing is known of it. */
+export type LastRequest = Pick<Request, "method" | "headers"> | undefined;
+
+/**
+ * An answer that tells the client to close the connection (RFC 9112, section 9.6).
+ *
+ * The runtime says `keep-alive` to a client of HTTP/1.0 that has asked for it, whatever the answer says,
+ * unless it can't tell the length of the body: so such a client, or one that may be of that kind, gets a
+ * stream. Behind that the runtime closes the connection by itself.
+ *
+ * @param response The answer.
+ * @param request What it answers.
+ */
+export function lastAnswer(response: Response, request: LastRequest): Response {
   if (statusOf(response) === 0) return response;
+  if (mayBeKeptAlive(request) && response.body !== null) {
+    const headers = new Headers(response.headers);
+    headers.set("connection", "close");
+    headers.delete("content-length");
+    const { status, statusText } = response;
+    const body = response.body.pipeThrough(new TransformStream());
+    return new Response(body, { status, statusText, headers });
+  }
   try {
     response.headers.set("connection", "close");
     return response;
@@ -32,4 +52,9 @@ export function lastAnswer(response: Response): Response {
     last.headers.set("connection", "close");
     return last;
   }
+}
+
+function mayBeKeptAlive(request: LastRequest): boolean {
+  if (request === undefined) return true;
+  return request.method !== "HEAD" && /keep-alive/i.test(request.headers.get("connection") ?? "");
 }

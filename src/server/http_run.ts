@@ -132,7 +132,7 @@ export class HttpRun {
       if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
       if (this.#retired) return this.#answerLast(() => handler(request, info), request, info);
       if (!WITHOUT_BODY.has(request.method)) this.#countUntil(info.completed);
-      return this.#answer(handler(request, info), info, remoteAddr);
+      return this.#answer(handler(request, info), info, remoteAddr, request);
     };
   }
 
@@ -155,13 +155,14 @@ export class HttpRun {
     answer: Response | Promise<Response>,
     info?: Deno.ServeHandlerInfo,
     remoteAddr?: Deno.Addr,
+    request?: Request,
   ): Response | Promise<Response> {
-    if (!isThenable(answer)) return this.#passOn(answer as Response, info, remoteAddr);
+    if (!isThenable(answer)) return this.#passOn(answer as Response, info, remoteAddr, request);
     this.#underWay++;
     return Promise.resolve(answer).then(
       (response) => {
         this.#settle(info, remoteAddr);
-        return this.#passOn(response, info, remoteAddr);
+        return this.#passOn(response, info, remoteAddr, request);
       },
       (error) => {
         this.#settle(info, remoteAddr);
@@ -176,7 +177,12 @@ export class HttpRun {
     if (this.#retired && info !== undefined) this.#follow({ info, remoteAddr });
   }
 
-  #passOn(response: Response, info?: Deno.ServeHandlerInfo, remoteAddr?: Deno.Addr): Response {
+  #passOn(
+    response: Response,
+    info?: Deno.ServeHandlerInfo,
+    remoteAddr?: Deno.Addr,
+    request?: Request,
+  ): Response {
     const status = statusOf(response);
     if (status === 0) return response;
     if (status === 101 && remoteAddr !== undefined) {
@@ -185,7 +191,7 @@ export class HttpRun {
       return response;
     }
     const passed = isStreamed(response) ? this.#stream(response, info) : response;
-    return this.#retired ? lastAnswer(passed) : passed;
+    return this.#retired ? lastAnswer(passed, request) : passed;
   }
 
   #stream(response: Response, info?: Deno.ServeHandlerInfo): Response {
@@ -213,8 +219,10 @@ export class HttpRun {
     if (!overHttp2) {
       const answer = ask();
       return isThenable(answer)
-        ? Promise.resolve(answer).then((response) => this.#passOn(response, info, remoteAddr))
-        : this.#passOn(answer as Response, info, remoteAddr);
+        ? Promise.resolve(answer).then((response) =>
+          this.#passOn(response, info, remoteAddr, request)
+        )
+        : this.#passOn(answer as Response, info, remoteAddr, request);
     }
     if (connection !== undefined && WITHOUT_BODY.has(request.method)) {
       this.#readFully++;
@@ -223,16 +231,19 @@ export class HttpRun {
       // Behind it may come the client's word that it goes, which would end the connection.
       if (this.#isDown) connection.readNoMore();
     } else connection?.readOn();
-    return this.#answerOverHttp2(ask, { info, remoteAddr, connection });
+    return this.#answerOverHttp2(ask, { request, info, remoteAddr, connection });
   }
 
   async #answerOverHttp2(
     ask: () => Response | Promise<Response>,
-    { info, remoteAddr, connection }: Exchange & { readonly connection?: DrainingConnection },
+    { request, info, remoteAddr, connection }: Exchange & {
+      readonly request: Request;
+      readonly connection?: DrainingConnection;
+    },
   ): Promise<Response> {
     const response = await ask();
     const isLong = statusOf(response) === 0 || isStreamed(response);
-    const last = this.#passOn(response, info, remoteAddr);
+    const last = this.#passOn(response, info, remoteAddr, request);
     if (!isLong) return await this.#held.hold(last);
     // The client says for how much of it there is room.
     connection?.readOn();
