@@ -38,6 +38,7 @@
  * @module
  */
 import { serverLifecycle } from "./src/server/lifecycle.ts";
+import { ownArguments } from "./src/os/proc_self.ts";
 import { runServer, type ServerHooks } from "./src/server/runtime.ts";
 
 export * from "./src/server/aio.ts";
@@ -64,7 +65,7 @@ export * from "./src/server/common.ts";
  */
 export function aioServerMain(
   hooks: ServerHooks,
-  args: readonly string[] = Deno.args,
+  args: readonly string[] = ownArguments(),
 ): Promise<number> {
   return runServer(hooks, args);
 }

@@ -22,6 +22,7 @@
  * @module
  */
 import { serverLifecycle } from "./src/server/lifecycle.ts";
+import { ownArguments } from "./src/os/proc_self.ts";
 import { runServer, type ServerHooks } from "./src/server/runtime.ts";
 
 export {
@@ -56,7 +57,7 @@ export * from "./src/server/common.ts";
  */
 export function coroutineServerMain(
   hooks: ServerHooks,
-  args: readonly string[] = Deno.args,
+  args: readonly string[] = ownArguments(),
 ): Promise<number> {
   return runServer(hooks, args);
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { encodeText } from "../os/byte_text.ts";
 import { cannot } from "./errors.ts";
 
 /** A TCP address. */
@@ -193,7 +194,7 @@ function resolveFile(text: string, path: string, cwd: string): string {
 }
 
 function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
+  return encodeText(text).length;
 }
 
 /**

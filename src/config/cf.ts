@@ -7,6 +7,8 @@
  * @module
  */
 
+import { decodeBytes, readable } from "../os/byte_text.ts";
+import { lstatPath, readPath, statPath } from "../os/path.ts";
 import { cannot, ConfigError } from "./errors.ts";
 
 /** One `key = value` line of a settings file. */
@@ -19,6 +21,11 @@ export interface CfEntry {
   readonly file: string;
   /** The line, counted from 1. */
   readonly line: number;
+  /**
+   * The value with its bytes as they are, where these are not UTF-8: each is one code unit, U+DC00 +
+   * byte. `value` has what they mean in GB18030.
+   */
+  readonly raw?: string;
 }
 
 const SPACE = 0x20;
@@ -72,7 +79,12 @@ export function parseCf(text: string, file: string): CfEntry[] {
     const [key, value] = equals < 0
       ? [written, ""]
       : [trimAscii(written.slice(0, equals)), trimAscii(written.slice(equals + 1))];
-    entries.push({ key, value, file, line });
+    const isPlain = written.isWellFormed();
+    entries.push(
+      isPlain
+        ? { key, value, file, line }
+        : { key: readable(key), value: readable(value), file, line, raw: value },
+    );
   });
   return entries;
 }
@@ -98,8 +110,8 @@ export function forEachSetting(text: string, visit: (written: string, line: numb
 /**
  * Reads a settings file and gives its text.
  *
- * The file is taken as UTF-8. Bytes that aren't (comments in an older encoding, say) become U+FFFD
- * and never cost more than their own line; the strict readers refuse a value that holds one.
+ * A line that is not UTF-8 (a comment in an older encoding, say) stands for its bytes: see
+ * `src/os/byte_text.ts`.
  *
  * Needs the permission to read the file.
  *
@@ -110,9 +122,9 @@ export function forEachSetting(text: string, visit: (written: string, line: numb
  */
 export function readCfText(path: string): string {
   try {
-    const info = Deno.statSync(path);
+    const info = statPath(path);
     if (!info.isFile) throw unreadable(path, info.isDirectory ? "a directory" : "not a file");
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Deno.readFileSync(path));
+    return decodeBytes(readPath(path));
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     const dead = error instanceof Deno.errors.NotFound && isLink(path);
@@ -143,7 +155,7 @@ function unreadable(path: string, found: string, cause?: unknown): ConfigError {
 
 function isLink(path: string): boolean {
   try {
-    return Deno.lstatSync(path).isSymlink;
+    return lstatPath(path).isSymlink;
   } catch {
     return false;
   }

@@ -8,8 +8,17 @@
  */
 
 import { type CfEntry, readCfFile } from "./cf.ts";
+import { readable } from "../os/byte_text.ts";
 import type { Origin } from "./errors.ts";
 import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
+
+/** A setting as it is held. */
+interface Slot {
+  readonly value: string;
+  /** The value with its bytes as they are, where these are not UTF-8. */
+  readonly raw?: string;
+  readonly origin?: Origin;
+}
 
 /**
  * An ordered map of settings. A value that is set again wins over the earlier one and keeps its
@@ -29,7 +38,7 @@ import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
  * ```
  */
 export class Config {
-  readonly #slots = new Map<string, { readonly value: string; readonly origin?: Origin }>();
+  readonly #slots = new Map<string, Slot>();
 
   /** How many settings there are. */
   get size(): number {
@@ -47,15 +56,28 @@ export class Config {
   }
 
   /**
+   * Looks a setting up as it was written, for a path or a name that the system must get byte for byte.
+   *
+   * @param key The setting's name.
+   * @returns Its text, in which bytes that are not UTF-8 are code units U+DC00 + byte. Where all is
+   * UTF-8 it is the same as {@linkcode Config.get}.
+   */
+  getRaw(key: string): string | undefined {
+    const slot = this.#slots.get(key);
+    return slot?.raw ?? slot?.value;
+  }
+
+  /**
    * Sets a setting; the new value wins.
    *
    * @param key The setting's name.
-   * @param value Its text.
+   * @param value Its text; one of {@linkcode Config.getRaw} keeps its bytes.
    * @param origin Where it was written; leave it out for a value that the program decides.
    * @returns This object.
    */
   set(key: string, value: string, origin?: Origin): this {
-    this.#slots.set(key, origin === undefined ? { value } : { value, origin });
+    const slot = value.isWellFormed() ? { value } : { value: readable(value), raw: value };
+    this.#slots.set(key, origin === undefined ? slot : { ...slot, origin });
     return this;
   }
 
@@ -123,7 +145,9 @@ export class Config {
    * @returns This object.
    */
   load(entries: Iterable<CfEntry>): this {
-    for (const { key, value, file, line } of entries) this.set(key, value, { file, line });
+    for (const { key, value, raw = value, file, line } of entries) {
+      this.set(key, raw, { file, line });
+    }
     return this;
   }
 

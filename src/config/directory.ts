@@ -8,6 +8,7 @@
  */
 
 import { walkSync } from "@std/fs/walk";
+import { listPath, statPath } from "../os/path.ts";
 import { type CfEntry, parseCf, readCfText, systemReason } from "./cf.ts";
 import { Config } from "./config.ts";
 import { cannot, ConfigError, gather, type Problem, warningAt } from "./errors.ts";
@@ -217,9 +218,8 @@ function listFiles(
   found.problems.push(...distrust(dir));
   const base = dir.length > 1 && dir.endsWith("/") ? dir.slice(0, -1) : dir;
   try {
-    if (!Deno.statSync(dir).isDirectory) throw new Deno.errors.NotADirectory();
-    // The first one is the directory itself.
-    for (const { name } of [...walkSync(dir, { maxDepth: 1 })].slice(1)) {
+    if (!statPath(dir).isDirectory) throw new Deno.errors.NotADirectory();
+    for (const name of namesIn(dir)) {
       const path = base === "/" ? `/${name}` : `${base}/${name}`;
       const extension = /^[^.].*\.(g?cf)$/is.exec(name)?.[1].toLowerCase();
       if (extension === undefined) continue;
@@ -247,10 +247,19 @@ function listFiles(
   return { cf: lists.cf.sort(byName), gcf: lists.gcf.sort(byName) };
 }
 
+/** The names in a directory; where they are not UTF-8, as a text that stands for their bytes. */
+function namesIn(dir: string): string[] {
+  if (!dir.isWellFormed()) return listPath(dir);
+  // The first one is the directory itself.
+  const names = [...walkSync(dir, { maxDepth: 1 })].slice(1).map(({ name }) => name);
+  // What the runtime has in place of other bytes.
+  return names.some((name) => name.includes("\ufffd")) ? listPath(dir) : names;
+}
+
 /** Tells whether a path leads to something that isn't a regular file; a dead link leads nowhere. */
 function isOther(path: string): boolean {
   try {
-    return !Deno.statSync(path).isFile;
+    return !statPath(path).isFile;
   } catch {
     return false;
   }

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { readable } from "../os/byte_text.ts";
+
 /**
  * Where a setting was written: a line of a file (counted from 1), a hook (its name as `file`, without
  * a line), or the command line.
@@ -49,7 +51,7 @@ export function formatProblem(problem: Problem): string {
   const parts: string[] = [];
   if (file !== undefined) parts.push(formatPlace({ file, line }));
   if (key !== undefined) parts.push(problem.argument ? `argument -${key}` : key);
-  return [...parts, message].join(": ");
+  return readable([...parts, message].join(": "));
 }
 
 /**
@@ -159,7 +161,8 @@ const QUOTE_LIMIT = 120;
  * @returns The text in double quotes.
  */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > QUOTE_LIMIT ? `${text.slice(0, QUOTE_LIMIT)}…` : text);
+  const shown = readable(text);
+  return JSON.stringify(shown.length > QUOTE_LIMIT ? `${shown.slice(0, QUOTE_LIMIT)}…` : shown);
 }
 
 /**

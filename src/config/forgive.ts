@@ -64,7 +64,7 @@ export function forgive(
   for (const [setting, reading] of READINGS) {
     const result = readSetting(config, setting), key = setting.name;
     if (isByHand && config.origin(key) === "argument") continue;
-    const value = result.ok ? undefined : reading(config.getStr(key));
+    const value = result.ok ? undefined : reading(config.getRaw(key) ?? "");
     if (result.ok || value === undefined) continue;
     config.set(key, value, config.origin(key));
     if (!readSetting(config, setting).ok) config.set(key, "", config.origin(key));

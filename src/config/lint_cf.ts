@@ -51,10 +51,15 @@ const CANDIDATES: Readonly<Record<FileKind, readonly string[]>> = {
 export function lintCf(text: string, file: string, kind: FileKind): Problem[] {
   const warnings: Problem[] = [];
   const seen = new Map<string, number>();
+  let isUtf8 = true;
   forEachSetting(text, (written, line) => {
     const warn = (message: string, key?: string) =>
       warnings.push(warningAt({ file, line }, { ...(key !== undefined && { key }), message }));
     if (written.startsWith("\ufeff")) return warn(...byteOrderMark(written));
+    if (isUtf8 && !written.isWellFormed()) {
+      isUtf8 = false;
+      warn(cannot("read as UTF-8", written, NOT_UTF8));
+    }
     const equals = written.indexOf("=");
     if (equals < 0) return warn(withoutEquals(written));
     const key = trimAscii(written.slice(0, equals)), value = trimAscii(written.slice(equals + 1));
@@ -70,6 +75,12 @@ export function lintCf(text: string, file: string, kind: FileKind): Problem[] {
   });
   return warnings;
 }
+
+/** Once for a file, which is mostly written in one encoding. Comments may be in any. */
+const NOT_UTF8 = {
+  found: "other bytes, which are passed on as they are and shown as GB18030 (GBK)",
+  expected: "a file in UTF-8",
+};
 
 /** LIB-ZC takes it for a part of the first name, or of a comment's first word. */
 function byteOrderMark(written: string): [message: string, key: string] {

@@ -7,6 +7,7 @@
  */
 
 import { UNIX_PATH_MAX } from "./address.ts";
+import { encodeText } from "../os/byte_text.ts";
 import { cannot } from "./errors.ts";
 
 /** Facility numbers of RFC 3164, section 4.1.1, for the names that LIB-ZC knows. */
@@ -123,7 +124,7 @@ function refuse(text: string, found: string, expected: string): TypeError {
 }
 
 function checkSocket(text: string, socket: string): string {
-  const bytes = new TextEncoder().encode(socket).length;
+  const bytes = encodeText(socket).length;
   if (bytes <= UNIX_PATH_MAX) return socket;
   throw new RangeError(cannot("read", text, {
     found: `a socket path of ${bytes} bytes`,

@@ -14,6 +14,7 @@ import {
   UnknownIdentityError,
 } from "../os/identity.ts";
 import { limitCoreFile, limitMemory } from "../os/limits.ts";
+import { changeDirectory } from "../os/path.ts";
 import { systemReason } from "./cf.ts";
 import type { Config } from "./config.ts";
 import { readStrictly } from "./effective.ts";
@@ -78,7 +79,7 @@ export async function applyRunSettings(
  * @throws {ConfigError} When it is wrong or not permitted.
  */
 export function applyDirectory(config: Config): void {
-  apply(config, RUN_CHDIR, (path) => Deno.chdir(path));
+  apply(config, RUN_CHDIR, changeDirectory);
 }
 
 /**

@@ -54,7 +54,7 @@ import { readSupervision, type Supervision } from "./supervision.ts";
 
 /** One address of a service. */
 export interface ServiceEndpoint {
-  /** The service's name; empty where the list gives none. */
+  /** The service's name as it was written, byte for byte; empty where the list gives none. */
   readonly service: string;
   /** Where it listens. */
   readonly endpoint: Endpoint;
@@ -125,7 +125,7 @@ export interface ServiceConfig {
   readonly soakMs: number;
   /** How its processes are kept going. */
   readonly supervision: Supervision;
-  /** Every setting of the file or the hook as text, the server's own ones included. */
+  /** Every setting of the file or the hook as text, byte for byte, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
   /** Every shared setting as text, which its processes read as well. */
   readonly shared: ReadonlyMap<string, string>;
@@ -237,8 +237,8 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
     soakMs: read(SERVER_SOAK),
     supervision: readSupervision(read),
-    settings: new Map(config),
-    shared: new Map(globals),
+    settings: new Map(rawEntries(config)),
+    shared: new Map(rawEntries(globals)),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
     fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
   };
@@ -396,7 +396,7 @@ function checkEncoding(config: Config): Problem[] {
   const warnings: Problem[] = [];
   for (const [key, value] of config) {
     if (SERVICE_NAMES.has(key) || !`${key}${value}`.includes("\ufffd")) continue;
-    const about = { found: "bytes that are not UTF-8", expected: "UTF-8 text" };
+    const about = { found: "bytes that are neither UTF-8 nor GB18030", expected: "UTF-8 text" };
     const message = cannot("read", value, about);
     warnings.push(warningAt(config.origin(key), { key, message }));
   }
@@ -411,10 +411,15 @@ function placeOf({ kind, key }: Endpoint): string {
 /** Copies the settings and says of each that nobody placed (a hook's) where it comes from. */
 function placed(given: Config, place: { readonly file: string }): Config {
   const config = new Config();
-  for (const [key, value] of given) config.set(key, value, given.origin(key) ?? place);
+  for (const [key, value] of rawEntries(given)) config.set(key, value, given.origin(key) ?? place);
   return config;
 }
 
+/** The settings byte for byte. */
+function rawEntries(config: Config): [string, string][] {
+  return [...config.keys()].map((key) => [key, config.getRaw(key)!]);
+}
+
 function sortedEntries(config: Config): [string, string][] {
-  return [...config].sort(([a], [b]) => a < b ? -1 : 1);
+  return rawEntries(config).sort(([a], [b]) => a < b ? -1 : 1);
 }

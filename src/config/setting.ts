@@ -85,7 +85,7 @@ export type SettingResult<T> =
  */
 export function readSetting<T>(config: Config, setting: Setting<T>): SettingResult<T> {
   const key = setting.name;
-  const text = config.getStr(key);
+  const text = config.getRaw(key) ?? "";
   if (text === "") return { ok: true, value: setting.defaultValue };
   try {
     refuseBrokenText(text);

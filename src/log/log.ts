@@ -11,6 +11,7 @@ import { BaseHandler } from "@std/log/base-handler";
 import { LogLevels } from "@std/log/levels";
 import { Logger } from "@std/log/logger";
 import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
+import { readable } from "../os/byte_text.ts";
 import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
 import { droppedText, type LogSource } from "./lines.ts";
@@ -184,7 +185,7 @@ function useBackend(target: BackendTarget, ports?: BackendPorts): void {
 
 function write(text: string): void {
   if (handler === undefined) useBackend({ kind: "stderr" });
-  logger.info(text);
+  logger.info(readable(text));
 }
 
 function textOf(callee: Callee | undefined, message: string, args: readonly unknown[]): string {

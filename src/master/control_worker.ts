@@ -9,6 +9,7 @@ import type { GrantedSettings } from "../config/effective.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import { Channel } from "../ipc/channel.ts";
 import { type Message, SERVER } from "../ipc/protocol.ts";
+import { readable } from "../os/byte_text.ts";
 import { closeFd } from "../os/descriptor.ts";
 import type { ChangedOutput } from "../os/output_files.ts";
 import { socketPair } from "../os/socket.ts";
@@ -164,9 +165,9 @@ class ControlWorker implements RunningWorker {
   #start({ fds }: WorkerPost): void {
     const { generation, service } = this.#request;
     const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
-      name,
+      name: readable(name),
       type: endpoint.kind,
-      address,
+      address: readable(address),
       ...(this.#inherits && { fd: fds[index] }),
     }));
     this.#channel.send(

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { readable } from "../os/byte_text.ts";
 import { exec, type ExecPlan } from "../os/exec.ts";
 
 /** The argument before the plan; by it a compiled master knows that it is to be the shim. */
@@ -24,7 +25,7 @@ export function runShim(args: readonly string[]): never {
   try {
     exec(plan);
   } catch (error) {
-    console.error(`Cannot run "${plan.path}": ${(error as Error).message}`);
+    console.error(readable(`Cannot run "${plan.path}": ${(error as Error).message}`));
     Deno.exit(CANNOT_EXECUTE);
   }
 }

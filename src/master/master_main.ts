@@ -19,6 +19,7 @@ import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock.ts";
 import { keepInspectorClosed } from "../os/inspector_signal.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
+import { ownArguments } from "../os/proc_self.ts";
 import { looseMode } from "../os/program_lookup.ts";
 import { runShim, SHIM_ARGUMENT } from "./exec_shim.ts";
 import type { MasterServerHooks } from "./hooks.ts";
@@ -50,7 +51,7 @@ import { ownCommand, splitUpgrade } from "./upgrade_command.ts";
  */
 export async function masterServerMain(
   hooks: MasterServerHooks = {},
-  args: readonly string[] = Deno.args,
+  args: readonly string[] = ownArguments(),
 ): Promise<number> {
   try {
     requireSupportedPlatform();

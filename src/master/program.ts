@@ -10,6 +10,7 @@ import { cannot } from "../config/errors.ts";
 import { grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { ServerProtocol } from "../config/settings.ts";
+import { encodeText } from "../os/byte_text.ts";
 import type { Identity, Names, Owner } from "../os/identity.ts";
 import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
 
@@ -115,7 +116,21 @@ export function innerProgram(
     return { path: isElsewhere ? word : findExecutable(word, view), args };
   }
   if (!view.isFile(word)) throw new TypeError(cannot("run", word, missingScript(service, view)));
-  return { path: denoProgram(view), args: ["run", ...service.permissions, word, ...args] };
+  const script = word.isWellFormed() ? word : fileUrl(view.pathOf(word));
+  return { path: denoProgram(view), args: ["run", ...service.permissions, script, ...args] };
+}
+
+/** A URL names bytes that the runtime does not take in a path. */
+function fileUrl(path: string): string {
+  const isPlain = (byte: number) => /[\w./~-]/.test(String.fromCharCode(byte)) && byte < 0x80;
+  const encoded = Array.from(
+    encodeText(path),
+    (byte) =>
+      isPlain(byte)
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+  return `file://${encoded.join("")}`;
 }
 
 /** The command from `deno` on, where npm's package of that name would run. */

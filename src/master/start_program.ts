@@ -54,7 +54,9 @@ export interface ProgramStarter {
 export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
   const { path, args, name = path, fds, blocksInspectorSignal } = start;
   if (needsShim(start)) return startByShim(start, starter);
-  if (name !== path || fds.some(({ from, to }) => from !== to)) {
+  // The runtime can pass on nothing but UTF-8.
+  const isText = [path, ...args].every((word) => word.isWellFormed());
+  if (!isText || name !== path || fds.some(({ from, to }) => from !== to)) {
     return starter.spawner.spawnPlaced({ path, argv: [name, ...args], fds, blocksInspectorSignal });
   }
   const inherit = fds.map(({ from }) => from);

@@ -10,6 +10,7 @@
 import { closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from "./descriptor.ts";
 import { AF_UNIX, encodeUnixAddress } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
+import { removePath } from "./path.ts";
 import { lstatIfThere, setFileAccess, type SocketFile, socketFileAt } from "./socket_file.ts";
 
 const SOCK_DGRAM = 2, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
@@ -173,7 +174,7 @@ export function bindDatagram(path: string): BoundDatagram {
         `Cannot bind "${path}": found a file of another kind, expected a free path or an old socket`,
       );
     }
-    Deno.removeSync(path);
+    removePath(path);
   }
   return withSocket(SOCK_NONBLOCK, (fd) => {
     unwrap({ syscall: "bind", subject: path }, () => libc().bind(fd, address, address.length));

@@ -12,6 +12,7 @@ import { ENOEXEC, SysError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { unblockInspectorSignal } from "./inspector_signal.ts";
 import { cString, cStringArray, libc, unwrap } from "./libc.ts";
+import { changeDirectory } from "./path.ts";
 import { asShellScript } from "./placed_spawn.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
 
@@ -59,7 +60,7 @@ export function exec(plan: ExecPlan): never {
   // A change of user would take it back.
   requestParentDeathSignal(plan.deathSignal);
   if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
-  if (plan.directory !== undefined) Deno.chdir(plan.directory);
+  if (plan.directory !== undefined) changeDirectory(plan.directory);
   placeDescriptors(plan.fds);
   if (!plan.blocksInspectorSignal) unblockInspectorSignal();
   try {

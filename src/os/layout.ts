@@ -7,6 +7,8 @@
  * @module
  */
 
+import { decodeBytes, encodeText } from "./byte_text.ts";
+
 /** Address families (socket(2)). */
 export const AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
 
@@ -39,7 +41,7 @@ export function encodeInetAddress(address: Uint8Array, port: number): Uint8Array
  * @throws {RangeError} When it is longer than {@linkcode UNIX_PATH_MAX} bytes.
  */
 export function encodeUnixAddress(path: string): Uint8Array<ArrayBuffer> {
-  const name = new TextEncoder().encode(path);
+  const name = encodeText(path);
   if (name.length > UNIX_PATH_MAX) {
     throw new RangeError(
       `Cannot use unix socket path "${path}": ${name.length} bytes, expected at most ${UNIX_PATH_MAX}`,
@@ -75,7 +77,7 @@ export function decodeAddress(bytes: Uint8Array<ArrayBuffer>): RawAddress {
       const name = bytes.subarray(2);
       // An abstract name begins with NUL and keeps every byte; a path ends at its NUL.
       const end = name[0] === 0 ? -1 : name.indexOf(0);
-      const path = new TextDecoder().decode(end < 0 ? name : name.subarray(0, end));
+      const path = decodeBytes(end < 0 ? name : name.subarray(0, end));
       return { family: "unix", path };
     }
     default:

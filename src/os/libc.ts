@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { encodeText } from "./byte_text.ts";
 import { EAGAIN, EINTR, SysError } from "./errors.ts";
 import { openLazily } from "./lazy_library.ts";
 import { SYMBOLS } from "./symbols.ts";
@@ -110,9 +111,9 @@ function sysError({ syscall, subject }: CallContext, code: number): SysError {
   return new SysError(syscall, code, subject?.toString());
 }
 
-/** A NUL-terminated copy of a string, for `const char *` parameters. */
+/** A NUL-terminated copy of a string, for `const char *` parameters; see {@linkcode encodeText}. */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${text}\0`);
+  return encodeText(`${text}\0`);
 }
 
 /**

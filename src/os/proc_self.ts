@@ -5,13 +5,13 @@
  *
  * @module
  */
+import { decodeBytes } from "./byte_text.ts";
+import { entriesOf } from "./directory_entries.ts";
 import { ENOENT, SysError } from "./errors.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
 const PROC_SELF = "/proc/self";
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000, AT_FDCWD = -100;
-/** The offset of d_name in glibc's struct dirent. */
-const D_NAME = 19;
 const PATH_BYTES = 4096;
 
 /** The directory, once its name may not lead to it any more. */
@@ -47,16 +47,7 @@ export function listProcSelf(path: string): string[] {
   if (directoryInUse() === undefined) {
     return [...Deno.readDirSync(`${PROC_SELF}/${path}`)].map(({ name }) => name);
   }
-  const directory = libc().fdopendir(openIn(path, 0));
-  try {
-    const names: string[] = [];
-    for (let entry; (entry = libc().readdir(directory)) !== null;) {
-      names.push(Deno.UnsafePointerView.getCString(entry, D_NAME));
-    }
-    return names.filter((name) => name !== "." && name !== "..");
-  } finally {
-    libc().closedir(directory);
-  }
+  return entriesOf(openIn(path, 0));
 }
 
 /**
@@ -85,18 +76,22 @@ export function readLinkProcSelf(path: string): string {
  * @throws {Error} When it can't be read.
  */
 export function readTextProcSelf(path: string): string {
-  if (directoryInUse() === undefined) return Deno.readTextFileSync(`${PROC_SELF}/${path}`);
-  const decoder = new TextDecoder(), room = new Uint8Array(PATH_BYTES);
+  return new TextDecoder().decode(readBytesProcSelf(path));
+}
+
+function readBytesProcSelf(path: string): Uint8Array {
+  if (directoryInUse() === undefined) return Deno.readFileSync(`${PROC_SELF}/${path}`);
   const fd = openIn(path, 0);
   try {
-    let text = "";
+    const pieces: Uint8Array[] = [];
     for (;;) {
+      const room = new Uint8Array(PATH_BYTES);
       const count = unwrap(
         { syscall: "read", subject: `${PROC_SELF}/${path}` },
         () => libc().read(fd, room, BigInt(room.length)),
       );
-      if (count === 0) return text;
-      text += decoder.decode(room.subarray(0, count), { stream: true });
+      if (count === 0) return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
+      pieces.push(room.subarray(0, count));
     }
   } finally {
     libc().close(fd);
@@ -112,6 +107,25 @@ export function readTextProcSelf(path: string): string {
 export function procSelfLink(fd: number): [directory: number, path: string] {
   const directory = directoryInUse();
   return directory === undefined ? [AT_FDCWD, `${PROC_SELF}/fd/${fd}`] : [directory, `fd/${fd}`];
+}
+
+/**
+ * The arguments of this program, byte for byte: the runtime puts U+FFFD in place of what is not UTF-8.
+ */
+export function ownArguments(): readonly string[] {
+  if (!Deno.args.some((arg) => arg.includes("\ufffd"))) return Deno.args;
+  const argv = splitAtNul(readBytesProcSelf("cmdline")).map(decodeBytes);
+  return argv.slice(argv.length - Deno.args.length);
+}
+
+function splitAtNul(bytes: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length;) {
+    const end = bytes.indexOf(0, start);
+    parts.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+    start = end < 0 ? bytes.length : end + 1;
+  }
+  return parts;
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { openPath, statPath } from "./path.ts";
 import { execPath } from "./proc_self.ts";
 
 /**
@@ -109,7 +110,7 @@ export function looseMode(path: string): number | undefined {
 export function interpreterLine(path: string): string {
   const room = new Uint8Array(256);
   try {
-    using file = Deno.openSync(path);
+    using file = openPath(path);
     const count = file.readSync(room) ?? 0;
     const [line] = new TextDecoder().decode(room.subarray(0, count)).split("\n", 1);
     return line.startsWith("#!") ? line : "";
@@ -121,7 +122,7 @@ export function interpreterLine(path: string): string {
 
 function stat(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.statSync(path);
+    return statPath(path);
   } catch {
     // Not there, not reachable, not readable: not a program in any case.
     return undefined;

@@ -19,6 +19,7 @@ import {
   SOCKADDR_BYTES,
 } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
+import { removePath } from "./path.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
 import {
   type FileAccess,
@@ -214,7 +215,7 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
     );
   } catch (error) {
     if (error instanceof SysError && error.errno === ECONNREFUSED) {
-      Deno.removeSync(path);
+      removePath(path);
       return;
     }
     if (error instanceof SysError && error.errno === ENOENT) return;

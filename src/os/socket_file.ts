@@ -7,6 +7,7 @@
 import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "./descriptor.ts";
 import { fileStatus } from "./file_status.ts";
 import { cString, libc, unwrap } from "./libc.ts";
+import { lstatPath, removePath } from "./path.ts";
 import { procSelfLink } from "./proc_self.ts";
 
 /** What leaves an owner as it is (chown(2)). */
@@ -83,7 +84,7 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
  * @throws {Error} When another file has taken its place already.
  */
 export function socketFileAt(path: string): SocketFile {
-  const { dev, ino, isSocket, isFifo } = Deno.lstatSync(path);
+  const { dev, ino, isSocket, isFifo } = lstatPath(path);
   if (!isSocket && !isFifo) {
     throw new Error(
       `Cannot use "${path}": another file is there by now, expected the one that was made`,
@@ -101,7 +102,7 @@ export function socketFileAt(path: string): SocketFile {
  */
 export function lstatIfThere(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.lstatSync(path);
+    return lstatPath(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
@@ -117,5 +118,5 @@ export function lstatIfThere(path: string): Deno.FileInfo | undefined {
  */
 export function removeSocketFile(file: SocketFile): void {
   const found = lstatIfThere(file.path);
-  if (found?.dev === file.dev && found.ino === file.ino) Deno.removeSync(file.path);
+  if (found?.dev === file.dev && found.ino === file.ino) removePath(file.path);
 }

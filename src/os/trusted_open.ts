@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { decodeBytes } from "./byte_text.ts";
 import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "./descriptor.ts";
 import { ELOOP, ENOENT, SysError } from "./errors.ts";
 import { fileStatus } from "./file_status.ts";
@@ -105,7 +106,7 @@ function readTrustedLink(part: Part): string | undefined {
       { syscall: "readlink", subject: path },
       () => libc().readlinkat(fd, cString(""), room, BigInt(room.length)),
     );
-    return new TextDecoder().decode(room.subarray(0, length));
+    return decodeBytes(room.subarray(0, length));
   } finally {
     closeFd(fd);
   }

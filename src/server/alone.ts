@@ -9,6 +9,7 @@ import { checkAddresses, readServiceList, validateServices } from "../config/ser
 import { SERVER_SERVICE } from "../config/settings.ts";
 import { zinfoFrom } from "../log/log.ts";
 import { describeInUse } from "../os/address_holders.ts";
+import { readable } from "../os/byte_text.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { EADDRINUSE, SysError } from "../os/errors.ts";
 import { addressText, type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
@@ -48,7 +49,7 @@ export function openAloneServices(config: Config): AloneServices {
     try {
       const listener = openListener(endpoint);
       opened.push(listener);
-      services.push({ name: service, type: endpoint.kind, fd: listener.fd });
+      services.push({ name: readable(service), type: endpoint.kind, fd: listener.fd });
     } catch (error) {
       const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
       const message = isInUse

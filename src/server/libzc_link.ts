@@ -11,6 +11,7 @@ import {
   MASTER_STATUS_FD,
   parseServiceList,
 } from "../ipc/service_list.ts";
+import { readable } from "../os/byte_text.ts";
 import { closeFd, isPipe } from "../os/descriptor.ts";
 import type { Watch } from "../os/poller.ts";
 import { serverPoller } from "./server_poller.ts";
@@ -42,7 +43,7 @@ export class LibzcLink {
    */
   constructor(list: string, handlers: LibzcLinkHandlers) {
     requireMaster();
-    this.services = parseServiceList(list);
+    this.services = parseServiceList(list).map((one) => ({ ...one, name: readable(one.name) }));
     // The write end of a pipe reports an error when nobody is left to read, the read end a hang-up
     // when nobody is left to write.
     this.#masterStatus = watchOnce(MASTER_STATUS_FD, () => handlers.onSoftstop());

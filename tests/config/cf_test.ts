@@ -9,7 +9,7 @@ import { withFiles } from "./temp_files.ts";
 interface Row {
   readonly name: string;
   readonly text: string | Uint8Array<ArrayBuffer>;
-  readonly entries: readonly (readonly [line: number, key: string, value: string])[];
+  readonly entries: readonly (readonly [line: number, key: string, value: string, raw?: string])[];
 }
 
 const LONG = "x".repeat(1_000_000);
@@ -126,7 +126,7 @@ const ROWS: readonly Row[] = [
   {
     name: "bytes that are not UTF-8 in a value",
     text: bytes("a = b\xffc\nd = e\n"),
-    entries: [[1, "a", "b\ufffdc"], [2, "d", "e"]],
+    entries: [[1, "a", "b\ufffdc", "b\udcffc"], [2, "d", "e"]],
   },
   {
     name: "bytes that are not UTF-8 in a comment",
@@ -135,8 +135,13 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a UTF-8 sequence cut off by a line end",
-    text: bytes("a = \xe4\xbd\nb = c\n"),
-    entries: [[1, "a", "\ufffd"], [2, "b", "c"]],
+    text: bytes("a = \xe4\nb = c\n"),
+    entries: [[1, "a", "\ufffd", "\udce4"], [2, "b", "c"]],
+  },
+  {
+    name: "GBK, with a backslash and an equals sign among its bytes",
+    text: bytes("\xc3\xfb\xd7\xd6 = \xd6\xb5\x81\x5c=\nb = c\n"),
+    entries: [[1, "名字", "值乗=", "\udcd6\udcb5\udc81\udc5c="], [2, "b", "c"]],
   },
   {
     name: "a value of 1 MB",
@@ -162,7 +167,9 @@ Deno.test("readCfFile() reads every odd file as LIB-ZC does", async (t) => {
     await t.step(name, () =>
       withFiles({ "odd.cf": text }, (dir) => {
         const file = `${dir}/odd.cf`;
-        const expected = entries.map(([line, key, value]) => ({ key, value, file, line }));
+        const expected = entries.map(([line, key, value, raw]) => {
+          return { key, value, file, line, ...(raw !== undefined && { raw }) };
+        });
         assertEquals(readCfFile(file), expected);
         if (typeof text === "string") assertEquals(parseCf(text, file), expected);
       }));

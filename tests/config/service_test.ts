@@ -330,7 +330,8 @@ Deno.test("parseServiceConfig() only warns of what the server itself reads", () 
   serviceOf(result);
   assertEquals(lines(result.warnings), [
     'conf/imapd.cf:3: debug: Cannot read "3": neither, expected yes or no',
-    'conf/imapd.cf:4: motd: Cannot read "caf\ufffd": bytes that are not UTF-8, expected UTF-8 text',
+    'conf/imapd.cf:4: motd: Cannot read "caf\ufffd": bytes that are neither UTF-8 nor GB18030, ' +
+    "expected UTF-8 text",
   ]);
 });
 

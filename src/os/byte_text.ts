@@ -1,0 +1,103 @@
+/**
+ * Text that stands for bytes which are not UTF-8: paths, names and values of installations that use
+ * GBK, or of any other. JavaScript's strings can't hold bytes, but they can hold lone surrogates,
+ * which no UTF-8 text has: each byte of such a piece is one code unit, U+DC00 + byte. So it survives
+ * comparison, splitting, joining and JSON, and reaches the system as the very bytes that it was.
+ *
+ * @module
+ */
+
+const FIRST = 0xdc00, LAST = 0xdcff;
+/** With the flag, a surrogate that is one half of a pair does not match. */
+const LONE = /[\udc00-\udcff]+/gu;
+const LINE_END = 0x0a;
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/**
+ * Reads bytes as text, line by line: UTF-8 where a line is that, and else a text that stands for its
+ * bytes. Only what a program looks for in ASCII has to be right then, and in GB18030 (GBK) bytes below
+ * 128 are no sure sign of ASCII: the second byte of a character may be a backslash. So the structure of
+ * GB18030 is looked at, which costs other encodings nothing.
+ *
+ * @param bytes The bytes.
+ * @returns The text; {@linkcode encodeText} gives the bytes back.
+ */
+export function decodeBytes(bytes: Uint8Array): string {
+  const whole = decodeUtf8(bytes);
+  if (whole !== undefined) return whole;
+  let text = "";
+  for (let start = 0; start < bytes.length;) {
+    const end = bytes.indexOf(LINE_END, start) + 1 || bytes.length;
+    text += decodeLine(bytes.subarray(start, end));
+    start = end;
+  }
+  return text;
+}
+
+/**
+ * A line of a text that is not UTF-8 as a whole. A short one in GBK may happen to be UTF-8, with two
+ * bytes for a character; Chinese in UTF-8 has three.
+ */
+function decodeLine(bytes: Uint8Array): string {
+  const text = decodeUtf8(bytes);
+  if (text !== undefined && (/[\u0800-\u{10ffff}]/u.test(text) || /^[\0-\x7f]*$/.test(text))) {
+    return text;
+  }
+  let escaped = "";
+  for (let at = 0; at < bytes.length;) {
+    const length = gbLength(bytes, at);
+    for (const byte of bytes.subarray(at, at + length)) {
+      escaped += String.fromCharCode(length === 1 && byte < 0x80 ? byte : FIRST + byte);
+    }
+    at += length;
+  }
+  return escaped;
+}
+
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many bytes the character of GB18030 has that begins there; 1 for what is none. */
+function gbLength(bytes: Uint8Array, at: number): 1 | 2 | 4 {
+  const [first, second = 0, third = 0, fourth = 0] = bytes.subarray(at, at + 4);
+  const isLead = (byte: number) => byte >= 0x81 && byte <= 0xfe;
+  const isDigit = (byte: number) => byte >= 0x30 && byte <= 0x39;
+  if (!isLead(first)) return 1;
+  if (second >= 0x40 && second <= 0xfe && second !== 0x7f) return 2;
+  return isDigit(second) && isLead(third) && isDigit(fourth) ? 4 : 1;
+}
+
+/**
+ * The bytes of a text: UTF-8, and those that it stands for.
+ *
+ * @param text The text.
+ */
+export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+  if (text.isWellFormed()) return encoder.encode(text);
+  const bytes: number[] = [];
+  for (const char of text) {
+    const code = char.codePointAt(0)!;
+    if (code >= FIRST && code <= LAST) bytes.push(code - FIRST);
+    else bytes.push(...encoder.encode(char));
+  }
+  return Uint8Array.from(bytes);
+}
+
+/**
+ * A text as a person reads it: what stands for bytes is decoded as GB18030, which GBK and GB 2312 are
+ * parts of. What is none of it becomes U+FFFD.
+ *
+ * @param text The text.
+ */
+export function readable(text: string): string {
+  if (text.isWellFormed()) return text;
+  const decoder = new TextDecoder("gb18030");
+  return text.replace(LONE, (bytes) => decoder.decode(encodeText(bytes))).toWellFormed();
+}
