@@ -51,6 +51,8 @@ export interface InheritMessage {
   readonly given: readonly InheritedGift[];
   /** Those that it has opened. */
   readonly listeners: readonly InheritedListener[];
+  /** The ids of the services that are in force; an older master does not tell. */
+  readonly services?: readonly string[];
 }
 
 /** Old master to new: take over. It reads its log service's socket no more, and serves on until `taken`. */
@@ -130,21 +132,24 @@ export function upgradeProblemIn(
       return countProblem(fields, "generation") ?? textProblem(fields, "pidFile") ??
         fileProblem(fields.logSocket, "logSocket") ??
         listProblem(fields, "given", giftProblem) ??
-        listProblem(fields, "listeners", listenerProblem);
+        listProblem(fields, "listeners", listenerProblem) ??
+        (fields.services === undefined ? undefined : listProblem(fields, "services", notText));
     case "stop":
       return countProblem(fields, "timeoutMs");
     case "bound":
       return countProblem(fields, "generations");
     case "taken":
-      return listProblem(fields, "dropped", (key) => {
-        return typeof key === "string" ? undefined : `${describe(key)}, expected a text`;
-      });
+      return listProblem(fields, "dropped", notText);
     case "takeover":
     case "reload":
     case "proven":
     case "reopen":
       return undefined;
   }
+}
+
+function notText(value: unknown): string | undefined {
+  return typeof value === "string" ? undefined : `${describe(value)}, expected a text`;
 }
 
 function textProblem(fields: Fields, name: string): string | undefined {

@@ -169,8 +169,8 @@ export class Master {
       console.log(renderSettings(defaultConfig));
     }
     await this.#options.hooks.beforeService?.();
-    const candidate = await this.#configuration.load();
     const inheritance = await this.#predecessor?.inherited;
+    const candidate = await this.#configuration.load(inheritance?.serving);
     const heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
     this.#listeners = new GivenListeners(inheritance?.given ?? this.#given, heirs);
     this.#supervisor = systemSupervisor({
@@ -353,6 +353,7 @@ export class Master {
       logSocket: this.#logService?.bound,
       given: this.#listeners.given,
       listeners: this.#supervisor.listeners.filter(([, one]) => !this.#listeners.isGiven(one)),
+      services: this.#supervisor.serving,
     }, {
       command: (fd) => successorCommand(this.#options.command, fd),
       // What is wrong with relative paths then, the new master says better.

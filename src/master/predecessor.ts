@@ -28,6 +28,8 @@ export interface Inheritance {
   readonly given: readonly GivenListener[];
   /** Its other listeners by the keys of their addresses, in the order of their slots. */
   readonly listeners: ReadonlyMap<string, readonly OpenedListener[]>;
+  /** The ids of the services that are in force. */
+  readonly serving: ReadonlySet<string>;
 }
 
 /** What the old master tells. */
@@ -168,7 +170,7 @@ export class Predecessor {
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {
-    const { generation, pidFile, logSocket, given, listeners } = message;
+    const { generation, pidFile, logSocket, given, listeners, services = [] } = message;
     const expected = 1 + (logSocket === undefined ? 0 : 1) + given.length + listeners.length;
     if (fds.length !== expected) {
       fds.forEach(closeFd);
@@ -185,6 +187,7 @@ export class Predecessor {
       ...(log === undefined ? {} : { logSocket: log }),
       given: given.map((described) => ({ ...described, fd: rest.shift()! })),
       listeners: listenersByKey(listeners, rest),
+      serving: new Set(services),
     });
   }
 

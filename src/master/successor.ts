@@ -26,6 +26,8 @@ export interface Estate {
   readonly given: readonly GivenListener[];
   /** All others by the keys of their addresses. */
   readonly listeners: readonly (readonly [key: string, listener: OpenedListener])[];
+  /** The ids of the services that are in force. */
+  readonly services: ReadonlySet<string>;
 }
 
 /** What a successor needs, and who hears of it. */
@@ -150,7 +152,7 @@ export class Successor {
     return this.#child.exited;
   }
 
-  #send({ generation, lock, logSocket, given, listeners }: Estate): void {
+  #send({ generation, lock, logSocket, given, listeners, services }: Estate): void {
     this.#channel.send({
       type: "inherit",
       generation,
@@ -160,6 +162,7 @@ export class Successor {
       listeners: listeners.map(([key, { socketFile: file }]) =>
         file === undefined ? { key } : { key, file }
       ),
+      services: [...services],
     }, [
       lock.fd,
       ...(logSocket === undefined ? [] : [logSocket.fd]),

@@ -72,6 +72,31 @@ Deno.test("a reload refuses an emptied directory, and serves on", async () => {
   await master.stop();
 });
 
+Deno.test("an upgrade refuses what a reload refuses: an emptied file, an emptied directory", async () => {
+  await using site = new Site();
+  const [port, other] = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  site.serve("b.cf", { mode: "coroutine", service: other });
+  const master = await site.start();
+  const pids = [...await master.serving("a.cf", 1), ...await master.serving("b.cf", 1)];
+  site.write("a.cf", {});
+  await master.upgradeFailed();
+  await master.logs(
+    /conf\/a\.cf: Cannot use as a service "a\.cf": no setting in it, but it serves now/,
+  );
+  for (const name of ["a.cf", "b.cf"]) site.remove(name);
+  await master.upgradeFailed();
+  await master.logs(/no service in it, while 2 are running, expected at least one/);
+  for (const target of [port, other]) (await greeted(target)).close();
+  assertEquals(master.servers().map(({ pid }) => pid).sort(), pids.sort());
+  // Without its file a service is removed on purpose.
+  site.serve("b.cf", { mode: "coroutine", service: other });
+  await master.upgrade();
+  await master.closes(port);
+  (await greeted(other)).close();
+  await master.stop();
+});
+
 Deno.test("a master passes over files that are no services, and tells each slip once", async () => {
   await using site = new Site();
   const port = site.port();
