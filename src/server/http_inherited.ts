@@ -74,6 +74,7 @@ function serveAt(
   addr: ThrowawayAddr,
   { handler, onError, tls }: InheritedServing,
 ): Deno.HttpServer {
+  const identity = tls && { cert: tls.cert, key: tls.key };
   const common = {
     onError,
     onListen: () => {
@@ -82,7 +83,7 @@ function serveAt(
   };
   return addr.transport === "unix"
     ? Deno.serve({ path: addr.path, ...common }, handler)
-    : Deno.serve({ hostname: addr.hostname, port: addr.port, ...tls, ...common }, handler);
+    : Deno.serve({ hostname: addr.hostname, port: addr.port, ...identity, ...common }, handler);
 }
 
 /** Calls back at the first look at how many parameters a function has. */

@@ -11,6 +11,7 @@ import { mayUseFfi } from "../os/permissions.ts";
 import type { FdType } from "../os/socket.ts";
 import { spareDescriptor } from "../os/spare_descriptor.ts";
 import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
+import { internalServerError } from "./http_ask.ts";
 import { HttpRun, type Serving } from "./http_run.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { closeServed } from "./last_connections.ts";
@@ -51,7 +52,7 @@ export interface ServeHttpOptions {
  * A client that finds no descriptor free is answered 503, unless it speaks TLS.
  *
  * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an
- * inherited descriptor, node:http serves it: slower, and without WebSockets. TLS needs `--allow-read`
+ * inherited descriptor, it is served through node:net: slower, over HTTP/1 alone, and without WebSockets. TLS needs `--allow-read`
  * for its two files in any case.
  *
  * @param fd The descriptor; it is the service's from now on.
@@ -80,7 +81,7 @@ export function serveHttp(
     new HttpService(fd, { ...serving, address, tls });
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
-    zinfo(`${error.message}; descriptor ${fd} is served through node:http, which is slower`);
+    zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
     serveByNode(fd, serving, tls);
   }
 }
@@ -99,9 +100,9 @@ function httpTls(
   if (kind === "unix") {
     throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
   }
-  const { cert, key } = TlsContext.of(tls).identity;
+  const { identity: { cert, key }, handshakeSeconds } = TlsContext.of(tls);
   if (mayUseFfi()) sendAtOnce(fd);
-  return { cert, key };
+  return { cert, key, handshakeSeconds };
 }
 
 /**
@@ -186,10 +187,8 @@ class HttpService {
   }
 }
 
-const INTERNAL_SERVER_ERROR = new TextEncoder().encode("Internal Server Error");
-
 /** As the runtime answers; its log line would not reach the log of this server. */
 function answerError(error: unknown): Response {
   zinfo("error while answering a request:", error);
-  return new Response(INTERNAL_SERVER_ERROR, { status: 500 });
+  return internalServerError();
 }

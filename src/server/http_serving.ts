@@ -23,4 +23,6 @@ export interface HttpServing {
 export interface HttpTls {
   readonly cert: string;
   readonly key: string;
+  /** How long a client may take for its handshake, where that is not the runtime's own. */
+  readonly handshakeSeconds?: number;
 }

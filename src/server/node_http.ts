@@ -1,39 +1,37 @@
 /**
- * HTTP on an inherited descriptor by way of node:http, where the runtime's own server can't be put on
- * one: slower, without WebSockets, and with the same requests and answers.
+ * HTTP on an inherited descriptor where the runtime's own server can't be put on one: slower, over
+ * HTTP/1 alone, without WebSockets, and with the same requests and answers. docs/design/23_without_ffi.md
+ * says why it is not left to node:http.
  *
  * @module
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import type { Socket } from "node:net";
 import { zdebug, zinfo } from "../log/log.ts";
+import { Http1Connection } from "./http1_connection.ts";
+import type { Http1Service } from "./http1_exchange.ts";
 import type { HttpServing, HttpTls } from "./http_serving.ts";
-import { keepAccepting } from "./node_accepting.ts";
-import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
-import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
-import { NodeConnections } from "./node_connections.ts";
-import { NodeExchange } from "./node_http_exchange.ts";
 import { serviceAddress } from "./service_address.ts";
-import { Shortage } from "./shortage.ts";
-import { serverUsage } from "./usage.ts";
+import { openServiceListener, type ServiceListener } from "./service_listener.ts";
+import { EventStreams } from "./streamed_answers.ts";
+import { closingGently, handshake } from "./tls.ts";
+import { nodeServerTls } from "./tls_node.ts";
 
-const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+/** How long a client has for its TLS handshake where nothing else is said, in seconds. */
+const HANDSHAKE_SECONDS = 10;
+
+const ALPN_PROTOCOLS = ["http/1.1"];
 
 /**
  * Serves HTTP until the server is told to stop: then it accepts no more, finishes what is under way,
- * and answers with `Connection: close` until a second has passed without a request.
+ * and closes each connection behind its last answer, or when nothing comes over it.
  */
 export class NodeHttpService {
-  readonly #server: Server;
-  readonly #serving: HttpServing;
-  readonly #counts: AcceptCounts;
-  readonly #shortage: Shortage;
-  readonly #finished: () => void;
-  readonly #connections: NodeConnections;
-  readonly #acceptNoMore: () => void;
-  #draining = false;
+  readonly #listener: ServiceListener;
+  readonly #service: Http1Service;
+  readonly #tls: HttpTls | undefined;
+  readonly #connections = new Set<Http1Connection>();
+  readonly #events = new EventStreams();
+  #isDraining = false;
 
   /**
    * @param fd A listening socket, which the service takes ownership of.
@@ -41,60 +39,59 @@ export class NodeHttpService {
    * @param tls Certificate and key, for HTTP over TLS.
    */
   constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
-    this.#serving = serving;
-    this.#counts = countAccepts(serviceAddress(fd));
-    this.#shortage = new Shortage(this.#counts);
-    this.#finished = serverLifecycle.activity.begin({ standing: true });
-    const answer = (request: IncomingMessage, response: ServerResponse) => {
-      this.#answer(request, response);
+    const address = serviceAddress(fd);
+    this.#tls = tls;
+    this.#service = {
+      ...serving,
+      place: { address, isTls: tls !== undefined },
+      events: this.#events,
     };
-    // As with the runtime's server, a request may take as long as it takes.
-    const options = { requestTimeout: 0 };
-    this.#server = tls === undefined
-      ? createServer(options, answer)
-      : createTlsServer({ ...options, ...tls }, answer);
-    this.#connections = new NodeConnections(this.#server);
-    this.#server.on("connection", (socket: Socket) => {
-      this.#counts.accepted!++;
-      socket.once("close", serverUsage.accepted({ tellsEnd: true }));
-    });
-    const onError = (error: Error) => {
-      this.#counts.errors++;
-      this.#shortage.pause(error);
-    };
-    this.#server.on("error", onError);
-    this.#server.on("clientError", (error, socket) => {
-      zdebug("a client broke the protocol:", error);
-      if (socket.writable) socket.end(BAD_REQUEST);
-      else socket.destroy();
-    });
-    this.#server.listen({ fd });
-    this.#acceptNoMore = keepAccepting(this.#server, onError);
-    serverLifecycle.onStopAccepting(
-      (last) => closeServed(() => this.#stop(), { last, fd }),
-      fd,
-    );
+    this.#listener = openServiceListener(fd, address.kind);
+    serverLifecycle.countOpen(() => ({ eventStreams: this.#events.count }));
+    serverLifecycle.onStopAccepting(() => this.#drain());
+    this.#accept().catch((error) => zinfo("error while accepting:", error));
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #accept(): Promise<void> {
+    for (let conn; (conn = await this.#listener.next()) !== undefined;) this.#serve(conn);
+  }
+
+  async #serve(plain: Deno.Conn): Promise<void> {
+    const finished = serverLifecycle.activity.begin();
+    // An answer that is written in pieces must not wait until the client has acknowledged the first.
+    if ("setNoDelay" in plain) (plain as Deno.TcpConn).setNoDelay();
     try {
-      const exchange = new NodeExchange(request, response);
-      const answer = await exchange.ask(this.#serving);
-      if (this.#draining) response.setHeader("connection", "close");
-      await exchange.send(answer);
+      const conn = this.#tls === undefined ? plain : await shakenHands(plain, this.#tls);
+      await this.#serveHttp(conn);
     } catch (error) {
-      zinfo("error while answering a request:", error);
-      response.destroy();
+      zdebug("a client has gone before its first request:", error);
+    } finally {
+      finished();
     }
   }
 
-  async #stop(): Promise<void> {
-    this.#draining = true;
-    this.#acceptNoMore();
-    this.#counts.log();
-    this.#shortage.stop();
-    await this.#connections.drain();
-    this.#server.close();
-    this.#finished();
+  async #serveHttp(conn: Deno.Conn): Promise<void> {
+    const connection = new Http1Connection(conn, this.#service);
+    this.#connections.add(connection);
+    if (this.#isDraining) connection.drain();
+    await connection.serve();
+    this.#connections.delete(connection);
   }
+
+  #drain(): void {
+    this.#isDraining = true;
+    for (const connection of this.#connections) connection.drain();
+    serverLifecycle.onEnding(() => this.#events.endAll());
+  }
+}
+
+/** Puts TLS on a connection, and waits for the handshake. */
+async function shakenHands(
+  conn: Deno.Conn,
+  { cert, key, handshakeSeconds = HANDSHAKE_SECONDS }: HttpTls,
+): Promise<Deno.TlsConn> {
+  const identity = { cert, key, alpnProtocols: ALPN_PROTOCOLS };
+  const secure = closingGently(nodeServerTls(conn, identity));
+  await handshake(secure, handshakeSeconds);
+  return secure;
 }

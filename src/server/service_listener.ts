@@ -212,7 +212,8 @@ export class ServiceListener implements Deno.Listener {
    * something under way.
    */
   #awaitAccepted(): void {
-    const finished = serverLifecycle.activity.begin();
+    // Standing: there may be none.
+    const finished = serverLifecycle.activity.begin({ standing: true });
     const afterThisTurn = () => systemClock.setTimer(0, finished);
     if (this.#accepting) this.#onAccepted = afterThisTurn;
     else afterThisTurn();

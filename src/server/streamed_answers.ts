@@ -27,6 +27,16 @@ export function isStreamed(response: Response): boolean {
 }
 
 /**
+ * Whether the body of an answer is all there, for certain. What is no stream for {@linkcode isStreamed}
+ * may be one in a runtime that keeps answers in another way.
+ *
+ * @param response The answer.
+ */
+export function isWhole(response: Response): boolean {
+  return innerKey !== undefined && !isStreamed(response);
+}
+
+/**
  * Whether an answer tells of events for as long as client and server are there (Server-Sent Events).
  * The end of such a stream is no loss: the client connects again. Any other stream has an end of its
  * own, and one that comes before it must not look like it.

@@ -21,7 +21,7 @@ export interface Question {
 /** An answer as it came. */
 interface Answer {
   readonly status: string;
-  readonly headers: readonly (readonly [string, string])[];
+  headers: readonly (readonly [string, string])[];
   /** How the end of the body is told. */
   readonly framing: "none" | "length" | "chunks" | "the end";
   readonly body: string;
@@ -29,15 +29,21 @@ interface Answer {
   readonly broken?: true;
 }
 
+/** What the handler was told of a request, as far as it is looked at. */
+interface Call {
+  completed?: string;
+  readonly notes: unknown[];
+}
+
 /** What came of a question. */
 export interface Outcome {
-  readonly answers: readonly Answer[];
+  answers: readonly Answer[];
   /** What came behind the answers. */
   readonly rest: string;
   /** Whether another request on the connection is answered. */
-  readonly open: boolean;
+  open: boolean;
   /** What the handler was told. */
-  readonly calls: readonly unknown[];
+  readonly calls: readonly Call[];
 }
 
 /** A port of 127.0.0.1 or a path; `caCerts` for TLS. */
