@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Admission } from "../os/admission.ts";
 import type { FdType } from "../os/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 
@@ -33,6 +34,8 @@ export interface InheritedGift {
   readonly ipv4Key?: string;
   /** The name that it was given. */
   readonly name?: string;
+  /** Who may connect, as far as its giver has said. */
+  readonly admission?: Admission;
 }
 
 /**
@@ -195,5 +198,14 @@ function giftProblem(gift: unknown): string | undefined {
     const problem = fields[name] === undefined ? undefined : textProblem(fields, name);
     if (problem !== undefined) return problem;
   }
-  return textProblem(fields, "key");
+  return textProblem(fields, "key") ?? admissionProblem(fields.admission);
+}
+
+function admissionProblem(admission: unknown): string | undefined {
+  if (admission === undefined) return undefined;
+  const { filtered, options } = (admission ?? {}) as Fields;
+  const areNumbers = Array.isArray(options) && options.every(Number.isSafeInteger);
+  return typeof filtered === "boolean" && areNumbers
+    ? undefined
+    : `admission is ${describe(admission)}, expected who may connect`;
 }

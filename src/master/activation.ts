@@ -7,6 +7,8 @@
 import { parseAddress, resolvePath } from "../config/address.ts";
 import { cannot, ConfigError } from "../config/errors.ts";
 import { setCloseOnExec, setNonblocking } from "../os/descriptor.ts";
+import type { Admission } from "../os/admission.ts";
+import { admissionOf, reviveIfShutDown } from "../os/listener_damage.ts";
 import { isMissing } from "../os/proc_self.ts";
 import { describeListener, type FdType, servesBothFamilies } from "../os/socket.ts";
 
@@ -28,6 +30,8 @@ export interface GivenListener {
   readonly key: string;
   /** The same for IPv4, where a socket of IPv6 takes the connections of both. */
   readonly ipv4Key?: string;
+  /** Who may connect, as far as its giver has said. */
+  readonly admission?: Admission;
 }
 
 /** Where to read. */
@@ -110,7 +114,15 @@ function unusable(key: string, value: string, about: Parameters<typeof cannot>[2
  * @param warn Takes a line for the log.
  */
 export function ownActivation(cwd: string, warn: (text: string) => void): ActivationSource {
-  return { env: Deno.env, pid: Deno.pid, take: (fd) => takeListener(fd, cwd), warn };
+  return {
+    env: Deno.env,
+    pid: Deno.pid,
+    take(fd) {
+      if (reviveIfShutDown(fd)) warn(`descriptor ${fd} was shut down, and listens again`);
+      return takeListener(fd, cwd);
+    },
+    warn,
+  };
 }
 
 /**
@@ -130,10 +142,12 @@ export function takeListener(fd: number, cwd: string): Omit<GivenListener, "fd" 
   }
   const { kind, hostname, port } = listener;
   const keyOf = (host: string) => parseAddress(`${host}:${port}`, { cwd }).key;
-  if (!hostname.includes(":")) return { kind, key: keyOf(hostname) };
+  const admission = admissionOf(fd);
+  if (!hostname.includes(":")) return { kind, key: keyOf(hostname), admission };
   return {
     kind,
     key: keyOf(`[${hostname}]`),
+    admission,
     ...(hostname === "::" && servesBothFamilies(fd) ? { ipv4Key: keyOf("") } : {}),
   };
 }

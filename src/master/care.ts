@@ -84,14 +84,15 @@ export class Care {
   }
 
   /**
-   * Has a worker replaced that has accepted all of its connections.
+   * Has a worker replaced that can serve no more.
    *
    * @param worker The worker.
+   * @param reason Why.
    * @returns Whether that is new.
    */
-  spend(worker: Worker): boolean {
+  spend(worker: Worker, reason = "it has accepted all of its connections"): boolean {
     if (!isServing(worker) || worker.spent !== undefined) return false;
-    this.#spend(worker, "it has accepted all of its connections");
+    this.#spend(worker, reason);
     return true;
   }
 

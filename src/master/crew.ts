@@ -45,6 +45,13 @@ export interface CrewOptions extends CareOptions {
   debug(text: string): void;
   /** A worker of the service has done something; never called from within a call of the crew. */
   onChange(service: Service): void;
+  /**
+   * A worker serves no more, or has ended.
+   *
+   * @param worker The worker.
+   * @param how `isExpected`: whether it was told to go.
+   */
+  onLeave(worker: Worker, how: { readonly isExpected: boolean }): void;
 }
 
 /** What a worker is to serve: its slot, and the listeners of that slot, which are borrowed. */
@@ -207,7 +214,8 @@ export class Crew {
   ): void {
     const running = this.#advance(worker, "softstop");
     if (running === undefined) return;
-    const answerMs = worker.readyAtMs === undefined ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
+    const mayHang = worker.readyAtMs === undefined || worker.lostListener === true;
+    const answerMs = mayHang ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
     worker.deadlineMs = Math.min(this.#clock.nowMs() + answerMs, this.#terminateAtMs);
     running.softstop(closing);
     if (!replaced) running.notReplaced();
@@ -360,7 +368,6 @@ export class Crew {
       );
     }
     this.#leave(service, worker, { event: "exit", how });
-    service.workers.delete(worker);
     this.#running.delete(worker);
     onChange(service);
   }
@@ -377,6 +384,7 @@ export class Crew {
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const { trial } = service;
+    const isExpected = !isServing(worker);
     if (worker.neverServed && isOurs(service, worker)) {
       this.#places.leaveSpare(service, worker);
       // Whatever waits in its queue is still there.
@@ -393,7 +401,11 @@ export class Crew {
         else trial.failure ??= `process ${worker.pid} ${how}`;
       }
     }
-    return advance(worker, event);
+    const isNews = advance(worker, event);
+    // One that has ended has no listeners any more.
+    if (event === "exit") service.workers.delete(worker);
+    this.#options.onLeave(worker, { isExpected });
+    return isNews;
   }
 }
 

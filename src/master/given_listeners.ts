@@ -12,7 +12,8 @@ import type { Endpoint } from "../config/address.ts";
 import type { ServiceEndpoint } from "../config/service.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import type { GivenListener } from "./activation.ts";
-import type { ListenerPort, OpenOptions } from "./listener_port.ts";
+import type { Mended } from "./listener_mending.ts";
+import type { ListenerPort, OpenOptions, PortMendOptions } from "./listener_port.ts";
 import type { SocketAccess } from "./socket_owner.ts";
 
 /** Whether a given listener fits an address. */
@@ -59,7 +60,9 @@ export class GivenListeners implements ListenerPort {
   open(endpoint: Endpoint, options: OpenOptions): readonly OpenedListener[] {
     const { key } = endpoint;
     const given = this.given.length > 0 ? this.#assign(options.wanted).get(key) : undefined;
-    const listeners = given === undefined ? this.#port.open(endpoint, options) : [{ fd: given.fd }];
+    const listeners = given === undefined
+      ? this.#port.open(endpoint, options)
+      : [{ fd: given.fd, admission: given.admission }];
     for (const one of listeners) this.#holdings.set(one, { key, ...(given && { given }) });
     return listeners;
   }
@@ -87,6 +90,37 @@ export class GivenListeners implements ListenerPort {
    */
   steer(slots: readonly OpenedListener[], chosen: readonly number[]): void {
     this.#port.steer(slots, chosen);
+  }
+
+  /**
+   * See {@linkcode ListenerPort}.
+   *
+   * @param listener What `open` returned.
+   */
+  isSound(listener: OpenedListener): boolean {
+    return this.#port.isSound(listener);
+  }
+
+  /**
+   * See {@linkcode ListenerPort}. A given one is not replaced: its giver would go on with the old one, and
+   * whatever that one has said of it would be lost.
+   *
+   * @param slots What `open` returned.
+   * @param options What they are put right for.
+   */
+  mend(slots: readonly OpenedListener[], options: PortMendOptions): Mended {
+    if (this.isGiven(slots[0])) {
+      const { problem, ...mended } = this.#port.mend(slots, { ...options, mayReplace: false });
+      if (problem === undefined) return mended;
+      return { ...mended, problem: `${problem}; only its giver can open it anew` };
+    }
+    const mended = this.#port.mend(slots, options);
+    for (const [index, listener] of mended.slots.entries()) {
+      const holding = this.#holdings.get(slots[index])!;
+      this.#holdings.delete(slots[index]);
+      this.#holdings.set(listener, holding);
+    }
+    return mended;
   }
 
   /**

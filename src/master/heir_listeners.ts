@@ -79,6 +79,11 @@ export function heirListeners(
       if (key === undefined) port.steer(slots, chosen);
       else steered.set(key, () => port.steer(slots, chosen));
     },
+    isSound: (listener) => port.isSound(listener),
+    mend(slots, options) {
+      const mayReplace = options.mayReplace && !borrowed.has(slots[0]);
+      return port.mend(slots, { ...options, mayReplace });
+    },
     isHeldElsewhere: (listener) =>
       foreign.has(listener) || borrowed.has(listener) || port.isHeldElsewhere(listener),
     refuse: (listener, kind) => !borrowed.has(listener) && port.refuse(listener, kind),

@@ -9,9 +9,16 @@ import { zinfo } from "../log/log.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { ownerOf } from "../os/identity.ts";
 import { refuseConnections } from "../os/listen_queue.ts";
+import { isDeaf } from "../os/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../os/reuseport.ts";
 import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
 import { type FileAccess, setFileAccess } from "../os/socket_file.ts";
+import {
+  isSoundListener,
+  type Mended,
+  mendListeners,
+  type MendOptions,
+} from "./listener_mending.ts";
 import type { SocketAccess } from "./socket_owner.ts";
 
 /** What the listeners of an address are opened for. */
@@ -26,6 +33,9 @@ export interface OpenOptions {
   /** Mode and owner of the file that is made for it; without it as the umask says. */
   readonly access?: SocketAccess;
 }
+
+/** What the listeners of an address are put right for. */
+export type PortMendOptions = Omit<MendOptions, "access"> & Pick<OpenOptions, "access">;
 
 /** The system calls that the table of listeners makes. */
 export interface ListenerPort {
@@ -55,6 +65,20 @@ export interface ListenerPort {
    * @param chosen The places of those, ascending; at least one.
    */
   steer(slots: readonly OpenedListener[], chosen: readonly number[]): void;
+  /**
+   * Whether a listener is as it was opened, whatever the processes that share it have done. Never throws.
+   *
+   * @param listener The listener.
+   */
+  isSound(listener: OpenedListener): boolean;
+  /**
+   * Puts right what processes have done to the listeners of an address. Never throws.
+   *
+   * @param slots All that are open, in their order.
+   * @param options The address, and whether one that is of no use any more may be replaced.
+   * @returns What has become of them.
+   */
+  mend(slots: readonly OpenedListener[], options: PortMendOptions): Mended;
   /**
    * Whether processes that this master does not know may hold a listener: then closing it here would
    * not take it out of its group.
@@ -99,37 +123,48 @@ export const systemListeners: ListenerPort = {
   extend(slots, count) {
     return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ({ fd }));
   },
-  steer([first], chosen) {
-    // One that the kernel has no memory for is as good as it was; the next one tells all of it.
-    steerGroup(first.fd, chosen);
+  steer(slots, chosen) {
+    // By any of them: the first one may be locked. One that the kernel has no memory for is as good as
+    // it was; the next one tells all of it.
+    orTold(() => slots.some(({ fd }) => steerGroup(fd, chosen)));
+  },
+  isSound: isSoundListener,
+  mend(slots, { access, ...options }) {
+    return mendListeners(slots, { ...options, access: access && fileAccessOf(access) });
   },
   isHeldElsewhere: () => false,
   refuse({ fd, socketFile }, kind) {
     if (kind === "fifo") return false;
-    if (socketFile !== undefined) removeSocketFile(socketFile);
-    refuseConnections(fd);
+    if (socketFile !== undefined) orTold(() => removeSocketFile(socketFile));
+    if (isDeaf(fd)) return false;
+    orTold(() => refuseConnections(fd));
     return true;
   },
   protect({ socketFile, madeFifo }, access) {
     const file = socketFile ?? madeFifo;
-    if (file === undefined) return;
-    try {
-      setFileAccess(file, fileAccessOf(access));
-    } catch (error) {
-      // The service runs on: somebody has removed the file, or the user that it is to belong to.
-      zinfo("warning:", (error as Error).message);
-    }
+    // Somebody may have removed the file, or the user that it is to belong to.
+    if (file !== undefined) orTold(() => setFileAccess(file, fileAccessOf(access)));
   },
   close({ fd, socketFile }) {
-    if (socketFile !== undefined) removeSocketFile(socketFile);
+    if (socketFile !== undefined) orTold(() => removeSocketFile(socketFile));
     closeFd(fd);
   },
   discard(listener) {
-    if (listener.madeFifo !== undefined) removeSocketFile(listener.madeFifo);
+    const { madeFifo } = listener;
+    if (madeFifo !== undefined) orTold(() => removeSocketFile(madeFifo));
     systemListeners.close(listener);
   },
   leave: ({ fd }) => closeFd(fd),
 };
+
+/** Does what can fail by what others have done to a listener or its file, and is no reason to end. */
+function orTold(action: () => unknown): void {
+  try {
+    action();
+  } catch (error) {
+    zinfo("warning:", (error as Error).message);
+  }
+}
 
 function fileAccessOf({ mode, owner }: SocketAccess): FileAccess {
   return { ...(mode !== undefined && { mode }), ...(owner && ownerOf(owner)) };

@@ -15,10 +15,12 @@ import type { Endpoint } from "../config/address.ts";
 import { ConfigError, type Problem, problemAt } from "../config/errors.ts";
 import { keysOf, type ServiceConfig } from "../config/service.ts";
 import type { OpenedListener } from "../os/socket.ts";
+import type { Mended, MendOptions } from "./listener_mending.ts";
 import type { ListenerPort } from "./listener_port.ts";
+import { ListenerWatches } from "./listener_watches.ts";
 import { refusalOf } from "./listener_refusal.ts";
 import { slotsOf } from "./slots.ts";
-import { socketAccessOf } from "./socket_owner.ts";
+import { type SocketAccess, socketAccessOf } from "./socket_owner.ts";
 
 /** A change of the table that has been prepared. Exactly one of its functions is to be called. */
 export interface ListenerChange {
@@ -47,9 +49,13 @@ export class AddressesInUseError extends ConfigError {
 
 /** An open address. */
 interface Entry {
-  readonly kind: Endpoint["kind"];
-  /** Its listeners, in the order in which they were opened. */
+  readonly endpoint: Endpoint;
+  /** Its listeners, by their slots. */
   readonly slots: OpenedListener[];
+  /** The same in their order for the kernel, which is that of their slots until one is replaced. */
+  order: OpenedListener[];
+  /** Mode and owner of its file, as the version in force has them. */
+  access?: SocketAccess;
   /** How many of them the version in force has; undefined as long as it is only on trial. */
   inForce?: number;
   /** How many the version has that was prepared last. */
@@ -58,16 +64,30 @@ interface Entry {
   isSteered?: boolean;
 }
 
+/** What was wrong with the listeners of an address, and which of them were replaced. */
+export interface MendedAddress extends Pick<Mended, "told" | "problem"> {
+  /** Those that are closed: whoever has one has to be replaced, too. */
+  readonly replaced: readonly OpenedListener[];
+}
+
 /** All open listeners, by the key of their address. */
 export class ListenerTable {
   readonly #open = new Map<string, Entry>();
+  /** The address of each listener that was ever open. */
+  readonly #keys = new WeakMap<OpenedListener, string>();
   /** Those that are to be closed for good, and whose queues take no more connections. */
   readonly #closing = new Set<{ readonly listener: OpenedListener; readonly onTrial: boolean }>();
-  /** The slots of open addresses and of closing ones to which no new connection comes. */
-  readonly #idle = new Set<OpenedListener>();
+  /** The slots of open addresses and of closed ones to which no new connection comes. */
+  readonly #idle = new WeakSet<OpenedListener>();
 
-  /** @param port The system calls. */
-  constructor(private readonly port: ListenerPort) {}
+  /**
+   * @param port The system calls.
+   * @param watches Watch the open listeners.
+   */
+  constructor(
+    private readonly port: ListenerPort,
+    private readonly watches: ListenerWatches = new ListenerWatches(),
+  ) {}
 
   /**
    * Whether an address is open.
@@ -76,6 +96,72 @@ export class ListenerTable {
    */
   has(key: string): boolean {
     return this.#open.has(key);
+  }
+
+  /** The keys of all open addresses. */
+  openKeys(): string[] {
+    return [...this.#open.keys()];
+  }
+
+  /**
+   * The key of the address of a listener.
+   *
+   * @param listener The listener.
+   * @returns Undefined where it is not open any more.
+   */
+  keyOf(listener: OpenedListener): string | undefined {
+    const key = this.#keys.get(listener);
+    return key !== undefined && this.#open.get(key)?.slots.includes(listener) ? key : undefined;
+  }
+
+  /**
+   * The listeners of an address.
+   *
+   * @param key Its key.
+   */
+  listenersOf(key: string): readonly OpenedListener[] {
+    return this.#open.get(key)?.slots ?? [];
+  }
+
+  /**
+   * Whether a listener is as it was opened.
+   *
+   * @param listener The listener.
+   */
+  isSound(listener: OpenedListener): boolean {
+    return this.port.isSound(listener);
+  }
+
+  /**
+   * Puts right what processes have done to the listeners of an address.
+   *
+   * @param key Its key.
+   * @param options What may be done.
+   */
+  mend(key: string, options: Pick<MendOptions, "mayReplace" | "mayRevive">): MendedAddress {
+    const entry = this.#open.get(key);
+    if (entry === undefined) return { told: [], replaced: [] };
+    const { endpoint, access } = entry, before = [...entry.slots];
+    // Once a listener is closed here, its watch could not be ended any more.
+    for (const listener of before) this.watches.pause(listener);
+    const { slots, told, problem, haveAllLeft } = this.port.mend(before, {
+      ...options,
+      endpoint,
+      ...(access && { access }),
+    });
+    entry.slots.splice(0, before.length, ...slots);
+    const replaced = before.filter((listener, index) => slots[index] !== listener);
+    for (const listener of replaced) {
+      this.#replace(listener, slots[before.indexOf(listener)]);
+      leave(entry.order, listener);
+    }
+    const added = slots.filter((listener) => !before.includes(listener));
+    // What has left and could not join again has no place: it comes last.
+    entry.order = haveAllLeft ? [...new Set([...added, ...slots])] : [...entry.order, ...added];
+    for (const listener of slots) this.#watch(listener, key);
+    // Whatever else was done, connections are to come where the master says.
+    entry.isSteered = false;
+    return { told, replaced, ...(problem !== undefined && { problem }) };
   }
 
   /**
@@ -88,10 +174,10 @@ export class ListenerTable {
     return this.#idle.has(listener);
   }
 
-  /** All of them, which stay the table's; those of one address in their order. */
+  /** All of them, which stay the table's; those of one address in their order for the kernel. */
   entries(): [key: string, listener: OpenedListener][] {
-    return [...this.#open].flatMap(([key, { slots }]) =>
-      slots.map((listener): [string, OpenedListener] => [key, listener])
+    return [...this.#open].flatMap(([key, { order }]) =>
+      order.map((listener): [string, OpenedListener] => [key, listener])
     );
   }
 
@@ -133,13 +219,10 @@ export class ListenerTable {
    * Which slot of a service a listener is.
    *
    * @param service The service.
-   * @param fd The listener, one of {@linkcode allListeners}.
+   * @param listener The listener, one of {@linkcode allListeners}.
    */
-  slotOf(service: ServiceConfig, fd: number): number {
-    const places = keysOf(service).map((key) =>
-      this.#open.get(key)!.slots.findIndex((listener) => listener.fd === fd)
-    );
-    return Math.max(...places);
+  slotOf(service: ServiceConfig, listener: OpenedListener): number {
+    return Math.max(...keysOf(service).map((key) => this.#open.get(key)!.slots.indexOf(listener)));
   }
 
   /**
@@ -156,10 +239,11 @@ export class ListenerTable {
     for (const service of services) {
       const access = socketAccessOf(service);
       for (const named of service.endpoints) {
-        const { endpoint: { key, kind }, endpoint, origin } = named;
+        const { endpoint: { key }, endpoint, origin } = named;
         // One that is named twice is a problem of the configuration, and told as such.
         if (prepared.has(key)) continue;
-        const entry: Entry = this.#open.get(key) ?? { kind, slots: [], wanted: 0 };
+        const entry: Entry = this.#open.get(key) ??
+          { endpoint, slots: [], order: [], wanted: 0, ...(access && { access }) };
         const slots = slotsOf(service, endpoint), wanted = slots ?? 1;
         try {
           added.set(
@@ -184,7 +268,9 @@ export class ListenerTable {
         for (const [key, entry] of prepared) {
           const isNew = !this.#open.has(key), more = added.get(key)!;
           entry.slots.push(...more);
+          entry.order.push(...more);
           this.#open.set(key, entry);
+          for (const listener of more) this.#watch(listener, key);
           if (!isNew) { for (const listener of more) this.#idle.add(listener); }
         }
       },
@@ -196,9 +282,21 @@ export class ListenerTable {
     };
   }
 
-  #extend({ slots }: Entry, wanted: number): readonly OpenedListener[] {
-    const count = wanted - slots.length;
-    return count > 0 ? this.port.extend(slots, count) : [];
+  #replace(old: OpenedListener, successor: OpenedListener): void {
+    this.watches.replace(old, successor);
+    if (this.#idle.has(old)) this.#idle.add(successor);
+    // Whoever stops serving it accepts what is in its queue first.
+    this.#idle.add(old);
+  }
+
+  #watch(listener: OpenedListener, key: string): void {
+    this.#keys.set(listener, key);
+    this.watches.add(listener);
+  }
+
+  #extend({ order }: Entry, wanted: number): readonly OpenedListener[] {
+    const count = wanted - order.length;
+    return count > 0 ? this.port.extend(order, count) : [];
   }
 
   /**
@@ -213,6 +311,7 @@ export class ListenerTable {
       const entry = this.#open.get(endpoint.key);
       if (entry === undefined) continue;
       entry.inForce = entry.wanted = slotsOf(service, endpoint) ?? 1;
+      entry.access = access;
       if (access !== undefined) entry.slots.forEach((one) => this.port.protect(one, access));
     }
   }
@@ -237,14 +336,15 @@ export class ListenerTable {
     for (const key of keysOf(service)) {
       const entry = this.#open.get(key);
       if (entry === undefined || entry.slots.length < 2) continue;
-      const { slots, inForce = 0, isSteered } = entry;
+      const { slots, order, inForce = 0, isSteered } = entry;
       const own = [...slots.keys()].slice(0, inForce);
       const ready = own.filter((place) => served.has(slots[place]));
       const chosen = ready.length > 0 ? ready : own;
       const before = [...slots.keys()].filter((place) => !this.#idle.has(slots[place]));
       if (isSteered && chosen.join() === before.join()) continue;
       entry.isSteered = true;
-      this.port.steer(slots, chosen);
+      const places = chosen.map((slot) => order.indexOf(slots[slot])).sort((a, b) => a - b);
+      this.port.steer(order, places);
       for (const listener of slots) this.#idle.add(listener);
       for (const place of chosen) this.#idle.delete(slots[place]);
     }
@@ -257,13 +357,13 @@ export class ListenerTable {
    * @param isHeld Whether a process may have a listener open; asked for these alone.
    */
   closeUnused(isHeld: (listener: OpenedListener) => boolean): void {
-    for (const { slots, inForce = 0, wanted } of this.#open.values()) {
+    for (const { slots, order, inForce = 0, wanted } of this.#open.values()) {
       while (slots.length > Math.max(1, inForce, wanted)) {
         const last = slots[slots.length - 1];
         if (this.port.isHeldElsewhere(last) || isHeld(last)) break;
         slots.pop();
-        this.#idle.delete(last);
-        this.port.close(last);
+        leave(order, last);
+        this.#close(last, false);
       }
     }
   }
@@ -298,11 +398,12 @@ export class ListenerTable {
   releaseKey(key: string): void {
     const entry = this.#open.get(key);
     if (entry === undefined) return;
-    const { slots, kind, inForce } = entry;
+    const { slots, endpoint, inForce } = entry;
     this.#open.delete(key);
     const onTrial = inForce === undefined;
     for (const listener of slots) {
-      if (this.port.refuse(listener, kind)) {
+      this.watches.remove(listener);
+      if (this.port.refuse(listener, endpoint.kind)) {
         this.#closing.add({ listener, onTrial });
         this.#idle.add(listener);
       } else this.#close(listener, onTrial);
@@ -317,6 +418,7 @@ export class ListenerTable {
 
   #close(listener: OpenedListener, onTrial: boolean): void {
     this.#idle.delete(listener);
+    this.watches.remove(listener);
     if (onTrial) this.port.discard(listener);
     else this.port.close(listener);
   }
@@ -333,8 +435,17 @@ export class ListenerTable {
 
   /** Leaves all to another process. */
   leaveAll(): void {
-    for (const [, listener] of this.entries()) this.port.leave(listener);
+    for (const [, listener] of this.entries()) {
+      this.watches.remove(listener);
+      this.#idle.delete(listener);
+      this.port.leave(listener);
+    }
     this.#open.clear();
-    this.#idle.clear();
   }
+}
+
+/** Takes a listener out of the order of a group, as the kernel does: the last one has its place then. */
+function leave(order: OpenedListener[], listener: OpenedListener): void {
+  const place = order.indexOf(listener), last = order.pop()!;
+  if (last !== listener) order[place] = last;
 }

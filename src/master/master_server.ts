@@ -346,6 +346,7 @@ export class Master {
   async #upgrade(): Promise<void> {
     this.#isUpgrading = true;
     this.#workingDirectory.follow();
+    this.#supervisor.lookAfterListeners();
     const { cwd } = this.#options.command;
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,

@@ -28,7 +28,7 @@ export const DRAIN_GRACE_MS = 5_000;
 /** How long a worker that serves may take to answer to a soft stop, its event loop being busy. */
 export const SOFTSTOP_ANSWER_MS = 30_000;
 
-/** The same for one that was never ready, and may hang. */
+/** The same for one that may hang: it was never ready, or one of its listeners was shut down. */
 export const UNREADY_ANSWER_MS = 5_000;
 
 /** From the end of a control socket to SIGTERM for a process that has not ended along with it. */

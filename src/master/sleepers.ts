@@ -5,7 +5,7 @@
  */
 import type { ServiceConfig } from "../config/service.ts";
 import type { Clock } from "../os/clock.ts";
-import { EPOLLIN, type Poller, type Watch } from "../os/poller.ts";
+import type { OpenedListener } from "../os/socket.ts";
 import type { Service } from "./tables.ts";
 
 /** How long it takes until a watch that could not be made is tried again. */
@@ -20,13 +20,13 @@ export interface SleepersOptions {
    * Watches the queues of a service's listeners, and calls back once.
    *
    * @param config The service.
-   * @param onWaiting Called with the descriptor of the one in which something waits.
+   * @param onWaiting Called with the one in which something waits.
    * @returns Ends the watch.
    * @throws {Error} When there can't be one; nothing is watched then.
    */
-  watch(config: ServiceConfig, onWaiting: (fd: number) => void): () => void;
+  watch(config: ServiceConfig, onWaiting: (listener: OpenedListener) => void): () => void;
   /** Somebody waits for a service, in the queue of one of its listeners. */
-  onWaiting(service: Service, fd: number): void;
+  onWaiting(service: Service, listener: OpenedListener): void;
 }
 
 /** The services that are asleep. */
@@ -58,9 +58,9 @@ export class Sleepers {
   #begin(service: Service, { isRetry = false } = {}): void {
     const { clock, log, watch, onWaiting } = this.#options;
     try {
-      const end = watch(service.current!.config, (fd) => {
+      const end = watch(service.current!.config, (listener) => {
         this.#watches.delete(service);
-        onWaiting(service, fd);
+        onWaiting(service, listener);
       });
       this.#watches.set(service, end);
     } catch (error) {
@@ -72,31 +72,4 @@ export class Sleepers {
       this.#watches.set(service, () => timer.cancel());
     }
   }
-}
-
-/**
- * Makes the watch of real listeners. Nothing is accepted or read: what waits is left to the process
- * that is started for it.
- *
- * @param poller Watches the descriptors.
- */
-export function queueWatcher(
-  poller: Poller,
-): (fds: readonly number[], onWaiting: (fd: number) => void) => () => void {
-  return (fds, onWaiting) => {
-    const watches: Watch[] = [];
-    const end = () => watches.forEach((watch) => watch.stop());
-    try {
-      for (const fd of fds) {
-        watches.push(poller.watch(fd, EPOLLIN, () => {
-          end();
-          onWaiting(fd);
-        }));
-      }
-    } catch (error) {
-      end();
-      throw error;
-    }
-    return end;
-  };
 }

@@ -15,6 +15,8 @@ import type { ChangedOutput } from "../os/output_files.ts";
 import type { OpenedListener } from "../os/socket.ts";
 import { Crew, type Post } from "./crew.ts";
 import type { Action, Decision } from "./decision.ts";
+import { ListenerCare } from "./listener_care.ts";
+import { ListenerWatches } from "./listener_watches.ts";
 import { AddressesInUseError, ListenerTable } from "./listeners.ts";
 import { decide, TERMINATE_GRACE_MS } from "./policy.ts";
 import { planReload, type ReloadPlan } from "./reload_plan.ts";
@@ -42,6 +44,7 @@ export class Supervisor {
   readonly #listeners: ListenerTable;
   readonly #crew: Crew;
   readonly #services = new Map<string, Service>();
+  readonly #care: ListenerCare;
   readonly #sleepers: Sleepers;
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
@@ -57,20 +60,27 @@ export class Supervisor {
     this.#log = log;
     this.#maxGenerations = () => ports.maxGenerations?.() ?? Infinity;
     this.#generation = ports.generation ?? 0;
-    this.#listeners = new ListenerTable(ports.listeners);
+    const watches = new ListenerWatches(
+      ports.watchListener,
+      (listener) => this.#care.onDeaf(listener),
+    );
+    this.#listeners = new ListenerTable(ports.listeners, watches);
+    this.#care = new ListenerCare({
+      clock,
+      log,
+      table: this.#listeners,
+      isHeld: (listener) => this.#isHeld(listener),
+      onMended: (key, replaced) => this.#onMended(key, new Set(replaced)),
+    });
     this.#sleepers = new Sleepers({
       clock,
       log,
-      watch: (config, onWaiting) =>
-        ports.watchQueues?.(
-          this.#listeners.allListeners(config).map(({ fd }) => fd),
-          onWaiting,
-        ) ?? (() => {}),
-      onWaiting: (service, fd) => {
+      watch: (config, onWaiting) => watches.expect(this.#listeners.allListeners(config), onWaiting),
+      onWaiting: (service, listener) => {
         ports.debug?.(`${service.id}: a connection waits, and no process runs`);
         service.demand = 1;
         // The process that is started is to be one that has just that queue.
-        service.deserted.add(this.#listeners.slotOf(service.current!.config, fd));
+        service.deserted.add(this.#listeners.slotOf(service.current!.config, listener));
         this.#settle(service);
       },
     });
@@ -80,6 +90,9 @@ export class Supervisor {
       log,
       debug: (text) => ports.debug?.(text),
       onChange: (service) => this.#settle(service),
+      // One that was told to go has had its time; its successors must not be replaced for it.
+      onLeave: ({ listeners }, { isExpected }) =>
+        this.#care.lookAt(listeners, { mayReplace: !isExpected }),
       random: () => ports.random?.() ?? Math.random(),
       memoryOf: (pid) => (ports.memoryOf ?? proportionalMemory)(pid),
     });
@@ -171,6 +184,7 @@ export class Supervisor {
     const killAtMs = this.#clock.nowMs() + timeoutMs;
     this.#crew.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
     this.#listeners.releaseAll();
+    this.#care.stop();
     this.#drop();
     this.#listeners.closeReleased();
     this.#endIfDone();
@@ -195,6 +209,7 @@ export class Supervisor {
     this.#ending = "retired";
     for (const key of dropped) this.#listeners.releaseKey(key);
     this.#listeners.handOver();
+    this.#care.stop();
     this.#drop();
     this.#listeners.closeReleased();
     this.#listeners.leaveAll();
@@ -242,6 +257,33 @@ export class Supervisor {
     return this.#listeners.entries();
   }
 
+  /** Puts right what processes have done to the listeners that they share. */
+  lookAfterListeners(): void {
+    this.#care.lookAtAll();
+  }
+
+  /** Has processes replaced that have listeners which are closed by now, and steers connections anew. */
+  #onMended(key: string, closed: ReadonlySet<OpenedListener>): void {
+    for (const service of this.#services.values()) {
+      const isIts = service.current !== undefined && keysOf(service.current.config).includes(key);
+      const stale = [...service.workers].filter(({ listeners }) =>
+        listeners.some((listener) => closed.has(listener))
+      );
+      for (const worker of stale) {
+        worker.lostListener = true;
+        this.#crew.care.spend(worker, "one of its listeners was opened anew");
+      }
+      // Not at once: it may be in the middle of an event of this very service.
+      if (isIts || stale.length > 0) this.#settleAt(service, this.#clock.nowMs());
+    }
+  }
+
+  #settleAt(service: Service, atMs: number): void {
+    this.#timers.get(service)?.cancel();
+    const delayMs = atMs - this.#clock.nowMs();
+    this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
+  }
+
   /** Wants no process any more. */
   #drop(): void {
     for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
@@ -251,6 +293,7 @@ export class Supervisor {
 
   /** Opens what a configuration needs, or throws with all that is wrong and changes nothing. */
   #open(wanted: readonly ServiceConfig[], known: readonly Problem[]): ReloadPlan {
+    this.lookAfterListeners();
     const plan = this.plan(wanted);
     const change = this.#listeners.prepare(wanted);
     const problems = [...known, ...change.problems];
@@ -298,10 +341,7 @@ export class Supervisor {
     }
     this.#steer(service);
     const { wakeAtMs, verdict } = decision;
-    if (wakeAtMs !== undefined) {
-      const delayMs = wakeAtMs - this.#clock.nowMs();
-      this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
-    }
+    if (wakeAtMs !== undefined) this.#settleAt(service, wakeAtMs);
     this.#sleepers.update(service, isAsleep(service));
     const { id, current, trial, workers } = service;
     if (!current && !trial && workers.size === 0) this.#services.delete(id);
@@ -362,7 +402,10 @@ export class Supervisor {
 
   #nextPost(service: Service, version: Version): Post {
     const slot = nextSlot(service, version);
-    return { slot, listeners: this.#listeners.listeners(version.config, slot) };
+    const listeners = this.#listeners.listeners(version.config, slot);
+    // Others may go on with them, so that none is replaced.
+    this.#care.lookAt(listeners, { mayReplace: false });
+    return { slot, listeners };
   }
 
   #softstop(worker: Worker): void {
@@ -381,10 +424,12 @@ export class Supervisor {
         servedListeners(service, { current, actions, table: this.#listeners }),
       );
     }
-    this.#listeners.closeUnused((listener) =>
-      this.#services.values().some((service) =>
-        service.workers.values().some(({ listeners }) => listeners.includes(listener))
-      )
+    this.#listeners.closeUnused((listener) => this.#isHeld(listener));
+  }
+
+  #isHeld(listener: OpenedListener): boolean {
+    return this.#services.values().some((service) =>
+      service.workers.values().some(({ listeners }) => listeners.includes(listener))
     );
   }
 

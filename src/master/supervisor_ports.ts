@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../os/clock.ts";
 import type { ListenerPort } from "./listener_port.ts";
+import type { WatchListener } from "./listener_watches.ts";
 import type { Launcher } from "./worker_process.ts";
 
 /** The supervisor's only ways to the system. */
@@ -29,12 +30,11 @@ export interface SupervisorPorts {
    */
   random?(): number;
   /**
-   * Calls back once, when something waits in the queue of one of the listeners, with that one; what it
-   * returns ends the watch.
+   * Watches a listener.
    *
-   * @default Nothing is ever waiting.
+   * @default Nothing is ever told of any.
    */
-  watchQueues?(fds: readonly number[], onWaiting: (fd: number) => void): () => void;
+  readonly watchListener?: WatchListener;
   /**
    * How much memory a process uses.
    *

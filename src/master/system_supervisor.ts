@@ -24,8 +24,8 @@ import { systemSpawner } from "../os/spawn.ts";
 import type { WorkingDirectory } from "../os/working_directory.ts";
 import { setting } from "./configuration.ts";
 import { createLauncher } from "./launcher.ts";
+import { listenerWatcher } from "./listener_watches.ts";
 import type { ProgramLookup } from "./program.ts";
-import { queueWatcher } from "./sleepers.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { SupervisorPorts } from "./supervisor_ports.ts";
 import type { OwnCommand } from "./upgrade_command.ts";
@@ -99,7 +99,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
       if (isDebugLog()) log(text);
     },
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
-    watchQueues: queueWatcher(poller),
+    watchListener: listenerWatcher(poller),
     generation,
   });
 }

@@ -75,6 +75,8 @@ export interface Worker {
   used?: boolean;
   /** Why another one is to take its place, if that is so. */
   spent?: string;
+  /** Whether one of its listeners was closed, since it was of no use any more. */
+  lostListener?: boolean;
   /** When it is old enough for that; undefined where no age is. */
   oldAtMs?: number;
   /** When its memory is looked at next; undefined where it is not looked at. */

@@ -96,6 +96,16 @@ export function setNonblocking(fd: number): void {
 }
 
 /**
+ * Whether a descriptor is non-blocking, for all processes that share it.
+ *
+ * @param fd The descriptor.
+ */
+export function isNonblocking(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_NONBLOCK) !== 0;
+}
+
+/**
  * Whether a descriptor is a pipe, with or without a name.
  *
  * @param fd The descriptor.

@@ -11,10 +11,10 @@ import { type Clock, systemClock } from "./clock.ts";
 import { attachFilter } from "./filter.ts";
 import type { FilterInstruction } from "./layout.ts";
 import { libc, unwrap } from "./libc.ts";
+import { isReadable } from "./poller.ts";
 import { describeListener } from "./socket.ts";
 
 const SO_ATTACH_FILTER = 26;
-const POLLIN = 0x1, POLLFD_BYTES = 8;
 
 /** With it a queue takes a connection when it is empty, and no other. */
 const SMALLEST_BACKLOG = 0;
@@ -67,15 +67,10 @@ export function refuseConnections(fd: number): boolean {
 /**
  * Whether no connection waits to be accepted.
  *
- * @param fd A listening stream socket. Borrowed.
- * @throws {SysError} When the kernel has no memory for the question.
+ * @param fd A listening stream socket, or one that was shut down. Borrowed.
  */
 export function isQueueEmpty(fd: number): boolean {
-  const pollfd = new Uint8Array(POLLFD_BYTES);
-  const view = new DataView(pollfd.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, POLLIN, true);
-  return unwrap({ syscall: "poll", subject: fd }, () => libc().poll(pollfd, 1n, 0)) === 0;
+  return !isReadable(fd);
 }
 
 /**

@@ -22,7 +22,7 @@ const EPOLL_CLOEXEC = 0o2000000, EFD_CLOEXEC = 0o2000000, EFD_NONBLOCK = 0o4000;
 const EVENTS_PER_WAIT = 64;
 const WAIT_FOREVER = -1, WAIT_NOT = 0;
 
-const POLLIN = 1, POLL_NOT = 0;
+const POLL_NOT = 0;
 
 /**
  * Whether something can be read, or accepted, without waiting (poll(2)).
@@ -30,11 +30,25 @@ const POLLIN = 1, POLL_NOT = 0;
  * @param fd The descriptor. Borrowed.
  */
 export function isReadable(fd: number): boolean {
+  return (readiness(fd, EPOLLIN) & EPOLLIN) !== 0;
+}
+
+/**
+ * Whether the other end is gone, or a listening socket was shut down.
+ *
+ * @param fd The descriptor. Borrowed.
+ */
+export function isHungUp(fd: number): boolean {
+  return (readiness(fd, EPOLLRDHUP) & (EPOLLHUP | EPOLLRDHUP)) !== 0;
+}
+
+/** What poll(2) tells, whose bits are those of epoll; 0 where it can't tell anything. */
+function readiness(fd: number, events: number): number {
   // struct pollfd: int fd, short events, short revents.
   const pollfd = new Uint8Array(8), view = new DataView(pollfd.buffer);
   view.setInt32(0, fd, true);
-  view.setInt16(4, POLLIN, true);
-  return libc().poll(pollfd, 1n, POLL_NOT) === 1 && (view.getInt16(6, true) & POLLIN) !== 0;
+  view.setInt16(4, events, true);
+  return libc().poll(pollfd, 1n, POLL_NOT) === 1 ? view.getInt16(6, true) : 0;
 }
 
 /** A descriptor being watched. */

@@ -62,7 +62,8 @@ export function joinGroup(group: readonly number[], count: number): number[] {
   if (address?.kind !== "inet") {
     throw new TypeError(`Cannot open a group for descriptor ${first}: expected a socket of TCP`);
   }
-  setReusePort(first);
+  // A process that has one of them may have taken it back.
+  group.forEach(setReusePort);
   const opened: number[] = [];
   try {
     while (opened.length < count) {

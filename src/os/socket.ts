@@ -20,7 +20,10 @@ import {
 } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { removePath } from "./path.ts";
+import type { Admission } from "./admission.ts";
+import { isHungUp } from "./poller.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
+import { getIntOption, setIntOption } from "./socket_options.ts";
 import {
   type FileAccess,
   lstatIfThere,
@@ -60,6 +63,8 @@ export interface OpenedListener {
   readonly socketFile?: SocketFile;
   /** Only for a named pipe that was not there. It outlives the listener, for those who write to it. */
   readonly madeFifo?: SocketFile;
+  /** Who may connect, where another process has opened it; without it everybody. */
+  readonly admission?: Admission;
 }
 
 /**
@@ -120,9 +125,9 @@ function bindInet({ hostname, port, subject, joins = false }: {
 }): number {
   const binary = inetBytes(hostname), family = binary.length === 16 ? AF_INET6 : AF_INET;
   return closingOnError(newSocket(family), (fd) => {
-    setIntOption(fd, SOL_SOCKET, SO_REUSEADDR);
+    setReuseAddress(fd);
     // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
-    if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (family === AF_INET6) setIntOption({ fd, level: IPPROTO_IPV6, name: IPV6_V6ONLY });
     if (joins) setReusePort(fd);
     bind(fd, { address: encodeInetAddress(binary, port), subject });
     return fd;
@@ -160,13 +165,23 @@ export function isAddressInUse(address: ListenAddress): boolean {
 }
 
 /**
+ * Lets another socket be bound to the address of one that does not listen (socket(7), SO_REUSEADDR).
+ *
+ * @param fd A socket of TCP. Borrowed.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function setReuseAddress(fd: number): void {
+  setIntOption({ fd, level: SOL_SOCKET, name: SO_REUSEADDR });
+}
+
+/**
  * Lets further sockets of this user listen on the same address (socket(7), SO_REUSEPORT).
  *
  * @param fd A socket of TCP. Borrowed.
  * @throws {SysError} When the kernel refuses.
  */
 export function setReusePort(fd: number): void {
-  setIntOption(fd, SOL_SOCKET, SO_REUSEPORT);
+  setIntOption({ fd, level: SOL_SOCKET, name: SO_REUSEPORT });
 }
 
 function listenUnix(path: string, access?: FileAccess): OpenedListener {
@@ -304,6 +319,21 @@ export function shutdownSocket(fd: number): void {
 }
 
 /**
+ * Takes a socket of TCP back to what it was before it listened or was connected; its address stays
+ * (connect(2), AF_UNSPEC).
+ *
+ * @param fd The socket. Borrowed.
+ * @throws {SysError} When it is none of TCP.
+ */
+export function disconnectSocket(fd: number): void {
+  const nowhere = new Uint8Array(SOCKADDR_BYTES);
+  unwrap(
+    { syscall: "connect", subject: fd },
+    () => libc().connect(fd, nowhere, nowhere.length),
+  );
+}
+
+/**
  * A pipe, both ends close-on-exec (pipe2(2)).
  *
  * @returns The read end and the write end, owned by the caller.
@@ -328,11 +358,17 @@ export function describeListener(fd: number): ListenerDescription {
   // A pipe without a name is of no use here.
   if (isPipe(fd) && !target.startsWith("pipe:")) return { kind: "fifo", path: target };
   if (
-    !target.startsWith("socket:") || getIntOption(fd, SOL_SOCKET, SO_TYPE) !== SOCK_STREAM ||
-    getIntOption(fd, SOL_SOCKET, SO_ACCEPTCONN) !== 1
+    !target.startsWith("socket:") ||
+    getIntOption({ fd, level: SOL_SOCKET, name: SO_TYPE }) !== SOCK_STREAM ||
+    getIntOption({ fd, level: SOL_SOCKET, name: SO_ACCEPTCONN }) !== 1
   ) {
     throw new TypeError(
       `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,
+    );
+  }
+  if (isHungUp(fd)) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: ${target}, which was shut down, expected a listening stream socket`,
     );
   }
   const address = boundAddress(fd);
@@ -403,7 +439,7 @@ function readAddress(
  * @param fd A listening socket of IPv6. Borrowed.
  */
 export function servesBothFamilies(fd: number): boolean {
-  return getIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY) === 0;
+  return getIntOption({ fd, level: IPPROTO_IPV6, name: IPV6_V6ONLY }) === 0;
 }
 
 /** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
@@ -451,26 +487,15 @@ function bind(
   unwrap({ syscall: "bind", subject }, () => libc().bind(fd, address, address.length));
 }
 
-function listen(fd: number, subject: string): void {
+/**
+ * Has a socket listen, with the longest queue that the system grants (listen(2)).
+ *
+ * @param fd A bound socket. Borrowed.
+ * @param subject Its address, for the error.
+ * @throws {SysError} `EADDRINUSE` when another one listens there.
+ */
+export function listen(fd: number, subject: string): void {
   unwrap({ syscall: "listen", subject }, () => libc().listen(fd, LARGEST_BACKLOG));
-}
-
-function setIntOption(fd: number, level: number, name: number): void {
-  const one = new Int32Array([1]);
-  unwrap(
-    { syscall: "setsockopt", subject: fd },
-    () => libc().setsockopt(fd, level, name, one, one.byteLength),
-  );
-}
-
-function getIntOption(fd: number, level: number, name: number): number {
-  const value = new Int32Array(1);
-  const length = new Uint32Array([value.byteLength]);
-  unwrap(
-    { syscall: "getsockopt", subject: fd },
-    () => libc().getsockopt(fd, level, name, value, length),
-  );
-  return value[0];
 }
 
 function closingOnError<T>(fd: number, use: (fd: number) => T): T {

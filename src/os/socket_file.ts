@@ -110,6 +110,21 @@ export function lstatIfThere(path: string): Deno.FileInfo | undefined {
 }
 
 /**
+ * Whether a path still leads to the file that was made there.
+ *
+ * @param file The file.
+ * @returns Also true where that can't be found out.
+ */
+export function isStillThere(file: SocketFile): boolean {
+  try {
+    const found = lstatIfThere(file.path);
+    return found?.dev === file.dev && found.ino === file.ino;
+  } catch {
+    return true;
+  }
+}
+
+/**
  * Removes a socket file or a named pipe, if it is still the one that was made: by now another process may have
  * put its own in the same place. To be called before the listener is closed: as long as it is open,
  * no other file can get its inode number.

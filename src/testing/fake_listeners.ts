@@ -4,7 +4,8 @@
  * @module
  */
 import type { Endpoint } from "../config/address.ts";
-import type { ListenerPort, OpenOptions } from "../master/listener_port.ts";
+import type { Mended } from "../master/listener_mending.ts";
+import type { ListenerPort, OpenOptions, PortMendOptions } from "../master/listener_port.ts";
 import type { SocketAccess } from "../master/socket_owner.ts";
 import type { OpenedListener } from "../os/socket.ts";
 
@@ -64,6 +65,45 @@ export class FakeListeners implements ListenerPort {
    */
   steer(slots: readonly OpenedListener[], places: readonly number[]): void {
     this.chosen.set(this.addresses.get(slots[0].fd)!, places.map((place) => slots[place].fd));
+  }
+
+  /** What processes have done to descriptors that are open: they can listen again, or are lost. */
+  readonly damaged = new Map<number, "shut down" | "lost">();
+
+  /** Whether those that are lost can be replaced at all. */
+  mayReplace = true;
+
+  /**
+   * Whether nobody has damaged it.
+   *
+   * @param listener What `open` returned.
+   */
+  isSound({ fd }: OpenedListener): boolean {
+    return !this.damaged.has(fd);
+  }
+
+  /**
+   * Puts listeners right that were damaged.
+   *
+   * @param slots All slots of an address.
+   * @param options Whether those that are lost may be replaced.
+   * @returns What has become of them.
+   */
+  mend(slots: readonly OpenedListener[], { mayReplace }: PortMendOptions): Mended {
+    const told: string[] = [];
+    const mended = slots.map((listener) => {
+      const damage = this.damaged.get(listener.fd);
+      const isHopeless = damage === "lost" && !(mayReplace && this.mayReplace);
+      if (damage === undefined || isHopeless) return listener;
+      this.damaged.delete(listener.fd);
+      told.push(`was ${damage}`);
+      if (damage === "shut down") return listener;
+      const key = this.addresses.get(listener.fd)!;
+      this.addresses.delete(listener.fd);
+      return this.#openMore(key, 1)[0];
+    });
+    const isLost = mended.some(({ fd }) => this.damaged.has(fd));
+    return { slots: mended, told, ...(isLost && { problem: "is lost" }) };
   }
 
   /** Nobody else has any. */

@@ -49,7 +49,13 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
     pidFile: "/run/master.pid",
     logSocket: { path: "/run/log", dev: 1, ino: 2 },
     given: [
-      { kind: "inet", key: "inet:[::]:80", ipv4Key: "inet:0.0.0.0:80", name: "web" },
+      {
+        kind: "inet",
+        key: "inet:[::]:80",
+        ipv4Key: "inet:0.0.0.0:80",
+        name: "web",
+        admission: { filtered: false, options: [0, 0, 255] },
+      },
       { kind: "fifo", key: "fifo:/run/f" },
     ],
     listeners: [
@@ -314,6 +320,10 @@ Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners
     refused({ given: [{ key: "a", kind: "inet", name: 1 }] }),
     "given 0: name is 1, expected a text",
   );
+  for (const admission of [null, 7, {}, { filtered: 1, options: [] }, { filtered: true }]) {
+    const text = refused({ given: [{ key: "a", kind: "inet", admission }] });
+    assert(text.startsWith("given 0: admission is "), text);
+  }
 });
 
 Deno.test("decodeMessage() refuses a taken whose addresses are none", () => {

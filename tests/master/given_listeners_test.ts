@@ -140,3 +140,29 @@ Deno.test("GivenListeners.describe() tells what is served and warns of what is n
   assertEquals(rest, []);
   assertEquals(new Table().describe(), []);
 });
+
+Deno.test("GivenListeners.mend() replaces what was opened and not what was given, and says who can", () => {
+  const port = new FakeListeners();
+  const given = new GivenListeners(givenOf("- inet:0.0.0.0:80"), port);
+  const open = (address: string) => {
+    const { endpoints } = serviceOf("x", { addresses: address });
+    return { endpoint: endpoints[0].endpoint, wanted: endpoints };
+  };
+  const may = { mayReplace: true, mayRevive: true };
+  const one = open("0:80"), other = open("0:81");
+  const [taken] = given.open(one.endpoint, one), [opened] = given.open(other.endpoint, other);
+  for (const { fd } of [taken, opened]) port.damaged.set(fd, "lost");
+  const mended = given.mend([opened], { endpoint: other.endpoint, ...may });
+  assertEquals(mended.told, ["was lost"]);
+  assertEquals(given.mend([taken], { endpoint: one.endpoint, ...may }), {
+    slots: [taken],
+    told: [],
+    problem: "is lost; only its giver can open it anew",
+  });
+  assertEquals([taken, opened].map((listener) => given.isSound(listener)), [false, true]);
+  // It is known by its successor from now on.
+  const [successor] = mended.slots;
+  assertEquals(given.extend([successor], 1).length, 1);
+  given.close(successor);
+  assertEquals(port.addresses.has(successor.fd), false);
+});

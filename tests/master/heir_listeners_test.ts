@@ -110,3 +110,21 @@ Deno.test("heirListeners() leave mode and owner of a file to the old master, unt
   heirs.own("leave");
   assertEquals([...port.access.keys()], ["unix:/run/c", "unix:/run/a"]);
 });
+
+Deno.test("heirListeners() replace no listener before the takeover, and after it like any other", () => {
+  const { port, heirs } = inherit("0:80");
+  const listener = open(heirs, "0:80");
+  const options = { endpoint: endpoint("0:80"), mayReplace: true, mayRevive: false };
+  port.damaged.set(listener.fd, "lost");
+  assertEquals(heirs.isSound(listener), false);
+  assertEquals(heirs.mend([listener], options), {
+    slots: [listener],
+    told: [],
+    problem: "is lost",
+  });
+  heirs.own("leave");
+  const { slots: [successor], told } = heirs.mend([listener], options);
+  assertEquals(told, ["was lost"]);
+  assertEquals(port.keys, ["inet:0.0.0.0:80"]);
+  assertEquals(heirs.isHeldElsewhere(successor), false);
+});

@@ -29,13 +29,6 @@ function asleep(service: ServiceConfig): Scene {
   return scene;
 }
 
-/** Lets something wait in a queue that is watched. */
-function arrive(scene: Scene): void {
-  const [watch] = scene.watches;
-  scene.watches.delete(watch);
-  watch.onWaiting(watch.fds[0]);
-}
-
 Deno.test("Supervisor.scale() adds and removes a process of each service, until the next reload", async () => {
   const services = [serviceOf("x", { procCount: 2 }), serviceOf("y")];
   const scene = Scene.running(...services);
@@ -132,7 +125,7 @@ Deno.test("Supervisor ends workers that nobody uses, and keeps some", () => {
   assertEquals(scene.running, [used]);
   used.listener.onUsed(false);
   assertEquals(used.told, [], "the last one is kept");
-  assertEquals(scene.watches.size, 0, "it accepts by itself");
+  assertEquals(scene.expecting.length, 0, "it accepts by itself");
 });
 
 Deno.test("Supervisor starts another worker when all that run are in use", () => {
@@ -160,33 +153,32 @@ Deno.test("Supervisor starts one worker when something waits for a service that 
     addresses: "0:80 local:/run/s fifo:/run/f",
     settings: { "server-idle-exit": "60" },
   }));
-  const [{ fds }] = scene.watches;
-  assertEquals(fds.map((fd) => scene.listeners.addresses.get(fd)), [
+  assertEquals(scene.expecting.map((fd) => scene.listeners.addresses.get(fd)), [
     "inet:0.0.0.0:80",
     "unix:/run/s",
     "fifo:/run/f",
   ]);
   assertEquals(scene.clock.pending, 0);
-  arrive(scene);
+  scene.arrive();
   assertEquals(scene.fresh().length, 1);
-  assertEquals(scene.watches.size, 0, "while a process starts, nothing is watched");
+  assertEquals(scene.expecting.length, 0, "while a process starts, nothing is watched");
   areReady(...scene.running);
   becomeIdle(scene);
   assertEquals(scene.running, []);
-  arrive(scene);
+  scene.arrive();
   assertEquals(scene.fresh().length, 1);
 });
 
 Deno.test("Supervisor lets a worker that crashes on demand wait like any other", () => {
   const scene = asleep(sparing(1));
-  arrive(scene);
+  scene.arrive();
   let starts = 0;
   for (const end = scene.clock.nowMs() + 60_000; scene.clock.nowMs() < end;) {
     for (const worker of scene.fresh()) {
       starts++;
       worker.exit();
     }
-    assertEquals(scene.watches.size, 0);
+    assertEquals(scene.expecting.length, 0);
     scene.clock.advance(scene.clock.nextInMs!);
   }
   assert(starts < 15, `${starts} starts`);
@@ -196,7 +188,7 @@ Deno.test("Supervisor starts all workers of a service that was asleep at a reloa
   const service = sparing(2);
   const scene = asleep(service);
   const reload = scene.reload(service);
-  assertEquals(scene.watches.size, 0);
+  assertEquals(scene.expecting.length, 0);
   const fresh = scene.fresh();
   assertEquals(fresh.length, 2);
   areReady(...fresh);
@@ -209,7 +201,7 @@ Deno.test("Supervisor lets a service sleep on that a reload leaves alone", () =>
   const scene = asleep(service);
   scene.reload(service);
   assertEquals(scene.fresh(), []);
-  assertEquals(scene.watches.size, 1);
+  assertEquals(scene.expecting.length, 1);
 });
 
 Deno.test("Supervisor goes on sleeping when a reload is undone", async () => {
@@ -219,8 +211,8 @@ Deno.test("Supervisor goes on sleeping when a reload is undone", async () => {
   scene.fresh()[0].exit();
   assertEquals((await outcomeOf(reload)).length, 1);
   assertEquals(scene.running, []);
-  assertEquals(scene.watches.size, 1);
-  arrive(scene);
+  assertEquals(scene.expecting.length, 1);
+  scene.arrive();
   assertEquals(scene.fresh().length, 1);
 });
 
@@ -236,7 +228,7 @@ for (
     const { close, leave } = scene.listeners;
     let closed = 0;
     const check = () => {
-      assertEquals(scene.watches.size, 0);
+      assertEquals(scene.expecting.length, 0);
       closed++;
     };
     scene.listeners.close = (listener) => (check(), close.call(scene.listeners, listener));
@@ -253,5 +245,5 @@ Deno.test("Supervisor.scale() wakes a service that is asleep, and lets it sleep 
   areReady(...scene.running);
   becomeIdle(scene);
   assertEquals(scene.running, []);
-  assertEquals(scene.watches.size, 1);
+  assertEquals(scene.expecting.length, 1);
 });

@@ -24,17 +24,22 @@ export class Scene {
     log: (text) => this.log.push(text),
     maxGenerations: () => this.maxGenerations,
     random: () => this.random(),
-    watchQueues: (fds, onWaiting) => {
-      const watch = { fds, onWaiting };
-      this.watches.add(watch);
-      return () => this.watches.delete(watch);
+    watchListener: (fd, tell) => {
+      const watch = { tell, isExpected: false };
+      assert(!this.#watches.has(fd), `${fd} is watched already`);
+      this.#watches.set(fd, watch);
+      return {
+        expect: (wanted) => watch.isExpected = wanted,
+        stop: () => this.#watches.get(fd) === watch && this.#watches.delete(fd),
+      };
     },
     memoryOf: (pid) => this.memoryOf(pid),
   });
   maxGenerations = Infinity;
-  /** The listeners that are watched, and what to call once when something waits there. */
-  readonly watches = new Set<
-    { readonly fds: readonly number[]; readonly onWaiting: (fd: number) => void }
+  /** The listeners that are watched. */
+  readonly #watches = new Map<
+    number,
+    { readonly tell: (what: "waiting" | "deaf") => void; isExpected: boolean }
   >();
   /** What each process uses. */
   memoryOf: (pid: number) => number = () => 0;
@@ -48,6 +53,41 @@ export class Scene {
     for (const worker of scene.launcher.running) worker.listener.onReady();
     scene.clock.advance(A_WHILE_MS);
     return scene;
+  }
+
+  /** The listeners that are watched. */
+  get watched(): number[] {
+    return [...this.#watches.keys()];
+  }
+
+  /** The listeners in whose queues a connection is waited for. */
+  get expecting(): number[] {
+    return [...this.#watches].flatMap(([fd, { isExpected }]) => isExpected ? [fd] : []);
+  }
+
+  /**
+   * Has a connection wait in a queue.
+   *
+   * @param fd Which one; default the first in which one is waited for.
+   */
+  arrive(fd = this.expecting[0]): void {
+    const watch = this.#watches.get(fd)!;
+    assert(watch.isExpected, `nothing is waited for in ${fd}`);
+    watch.isExpected = false;
+    watch.tell("waiting");
+  }
+
+  /**
+   * Has a process damage a listener, which shows at once.
+   *
+   * @param fd Which one.
+   * @param how What can be done about it.
+   */
+  deafen(fd: number, how: "shut down" | "lost"): void {
+    this.listeners.damaged.set(fd, how);
+    const watch = this.#watches.get(fd)!;
+    this.#watches.delete(fd);
+    watch.tell("deaf");
   }
 
   get running(): readonly FakeWorker[] {

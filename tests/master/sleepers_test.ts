@@ -1,14 +1,9 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { queueWatcher, Sleepers } from "../../src/master/sleepers.ts";
+import { assertEquals } from "@std/assert";
+import { Sleepers } from "../../src/master/sleepers.ts";
 import { newService, type Service } from "../../src/master/tables.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { Poller } from "../../src/os/poller.ts";
-import { describeListener, openListener } from "../../src/os/socket.ts";
+import type { OpenedListener } from "../../src/os/socket.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
-import { within } from "../support/wait.ts";
 import { serviceOf } from "./service_configs.ts";
-
-const CLOSED_FD = 1_000_000;
 
 function sleeping(id: string): Service {
   return { ...newService(id), current: { config: serviceOf(id), generation: 1 } };
@@ -21,11 +16,11 @@ class Scene {
   readonly woken: [id: string, fd: number][] = [];
   refuses = false;
   /** Of each watch that there is, what tells that somebody waits. */
-  readonly watches: Set<(fd: number) => void> = new Set();
+  readonly watches: Set<(listener: OpenedListener) => void> = new Set();
   readonly sleepers: Sleepers = new Sleepers({
     clock: this.clock,
     log: (text) => this.log.push(text),
-    onWaiting: ({ id }, fd) => this.woken.push([id, fd]),
+    onWaiting: ({ id }, { fd }) => this.woken.push([id, fd]),
     watch: (_config, onWaiting) => {
       if (this.refuses) throw new Error("no room");
       this.watches.add(onWaiting);
@@ -46,7 +41,7 @@ Deno.test("Sleepers tries a watch again until there is one, and says so once", (
   scene.clock.advance(500);
   assertEquals(scene.clock.pending, 0);
   const [tell] = scene.watches;
-  tell(7);
+  tell({ fd: 7 });
   assertEquals(scene.woken, [["x", 7]]);
 });
 
@@ -59,24 +54,4 @@ Deno.test("Sleepers does not try a watch again that is not wanted any more", () 
   assertEquals(scene.clock.pending, 0);
   scene.sleepers.update(service, true);
   assertEquals(scene.watches.size, 1);
-});
-
-Deno.test("queueWatcher() watches nothing where it can't watch all", async () => {
-  const failed: unknown[] = [];
-  const poller = new Poller((error) => failed.push(error));
-  const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port: 0 });
-  try {
-    const watch = queueWatcher(poller);
-    assertThrows(() => watch([fd, CLOSED_FD], () => failed.push("woken")), Error, "EBADF");
-    // The watch of the first one would be here still, and keep this one from being made.
-    const { promise, resolve } = Promise.withResolvers<number>();
-    watch([fd], resolve);
-    const listener = describeListener(fd);
-    assert(listener.kind === "inet");
-    using _conn = await Deno.connect({ port: listener.port });
-    assertEquals(await within(promise, { what: "a connection that waits" }), fd);
-  } finally {
-    closeFd(fd);
-  }
-  assertEquals(failed, []);
 });

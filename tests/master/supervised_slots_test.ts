@@ -76,11 +76,9 @@ Deno.test("of a service that sleeps all sockets are watched, and the one in whic
   }
   assertEquals(scene.running, []);
   assertEquals(chosen(scene)?.length, 1, "who comes waits where the next process will be");
-  const [watch] = scene.watches;
-  assertEquals(watch.fds, sockets);
+  assertEquals(scene.expecting, sockets);
   scene.fresh();
-  scene.watches.delete(watch);
-  watch.onWaiting(sockets[1]);
+  scene.arrive(sockets[1]);
   const [woken] = scene.fresh();
   assertEquals(socketsOf([woken]), [sockets[1]]);
   assertEquals(chosen(scene), [sockets[1]]);

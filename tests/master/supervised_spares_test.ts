@@ -434,9 +434,7 @@ Deno.test("Supervisor keeps the spares of a service that sleeps, and one of them
   worker.listener.onUsed(false);
   worker.exit();
   assertEquals(toldTo([worker, spare]), ["softstop", ""]);
-  const [watch] = scene.watches;
-  scene.watches.delete(watch);
-  watch.onWaiting(watch.fds[0]);
+  scene.arrive();
   assertEquals(scene.fresh().length, 0);
   assertEquals(spare.fds, worker.fds);
   areCalm(scene, spare);

@@ -107,12 +107,10 @@ class Life {
 
   /** Something waits in a queue; only a service of which nothing runs is woken by it. */
   #arrive(): void {
-    const [watch] = this.scene.watches;
-    if (watch === undefined) return;
+    if (this.scene.expecting.length === 0) return;
     this.steps.push("arrive");
-    this.scene.watches.delete(watch);
     const before = this.scene.launcher.workers.length;
-    watch.onWaiting(watch.fds[0]);
+    this.scene.arrive();
     assert(this.scene.launcher.workers.length <= before + 1);
   }
 
@@ -148,7 +146,7 @@ class Life {
     assert(serving <= this.#most + 1, `${serving} of ${this.#most}`);
     const spares = this.#spares.length;
     assert(spares <= this.#service.supervision.spareCount, `${spares} spares`);
-    assert(this.scene.watches.size <= (serving === 0 ? 1 : 0), "watched though somebody serves");
+    assert(serving === 0 || this.scene.expecting.length === 0, "watched though somebody serves");
     assert(this.scene.clock.pending <= 1);
     assert(this.scene.clock.nextInMs !== 0, "a timer that is due is still there");
   }

@@ -17,7 +17,7 @@ export async function python(): Promise<string> {
 /**
  * The settings of a service whose servers attack.
  *
- * @param attack The name of the attack.
+ * @param attack The name of the attack, and the file that it leaves if it is to be made only once.
  * @param service Where it listens.
  * @param settings Further settings.
  */

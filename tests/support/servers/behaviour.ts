@@ -9,6 +9,8 @@
  * @module
  */
 import { existsSync } from "@std/fs/exists";
+import { openDescriptors } from "../../../src/os/descriptor.ts";
+import { listeningAt, shutdownSocket } from "../../../src/os/socket.ts";
 import { defaultConfig, type FdType, type ServerHooks, zinfo } from "../../../src/server/common.ts";
 import { eventually } from "../wait.ts";
 
@@ -56,6 +58,11 @@ export function obey(mode: Mode, line: string): Answer {
     case "exit":
       Deno.exit(Number(argument));
       break;
+    case "deafen":
+      for (const fd of openDescriptors().keys()) {
+        if (listeningAt(fd) !== undefined) shutdownSocket(fd);
+      }
+      return { text: "deafened\n" };
     case "block":
       for (;;);
     case "block-for":

@@ -1,11 +1,11 @@
 """A server that speaks the control protocol and attacks its master, or the listeners that it shares.
 
-The first argument names the attack, which is made when the server has said that it is ready. The
-server tells on standard error that the attack is over, and what came of it; then it does nothing
-until it is told to stop or its master is gone. Only what it needs of docs/protocol.md is here.
+The first argument names the attack, which is made when the server has said that it is ready. With a
+path as second argument the attack is left out where that file is there already, and the file is made.
+The server tells on standard error that the attack is over, and what came of it; then it greets its
+clients, until it is told to stop or its master is gone. Only what it needs of docs/protocol.md is here.
 """
 import ctypes
-import fcntl
 import json
 import os
 import select
@@ -15,8 +15,8 @@ import sys
 import time
 
 HEADER = struct.Struct(">HBBIHH")
-MAGIC, VERSION, START, SOFTSTOP, READY, HEARTBEAT = 0x5A43, 1, 1, 2, 65, 68
-SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_BINDTODEVICE, IP_MINTTL = 26, 44, 25, 21
+MAGIC, VERSION, START, SOFTSTOP, LIMITS, READY, HEARTBEAT, USED = 0x5A43, 1, 1, 2, 4, 65, 68, 70
+SO_ATTACH_FILTER, SO_LOCK_FILTER = 26, 44
 DESCRIPTORS_AT_ONCE = 250
 FLOOD_SECONDS = 1.0
 
@@ -70,39 +70,95 @@ def long_frame():
     return "the beginning of a long frame is sent"
 
 
+def lock_filter(listener):
+    """Drops all that comes to a listener of TCP, for good."""
+    drop_all = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))
+    program = struct.pack("=HxxxxxxQ", 1, ctypes.addressof(drop_all))
+    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+    listener.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 1)
+
+
+def to_listeners(attack):
+    """Makes an attack on each listener."""
+    def attack_all(listeners):
+        for listener in listeners:
+            attack(listener)
+        return f"{len(listeners)} listeners"
+    return attack_all
+
+
 ATTACKS = {
     "nothing": lambda listeners: "nothing",
     "descriptors": lambda listeners: send_descriptors(),
     "unknown": lambda listeners: flood(frame(120, b"{}")),
     "foreign": lambda listeners: flood(report(HEARTBEAT, pid=1)),
     "long-frame": lambda listeners: long_frame(),
+    "shutdown": to_listeners(lambda listener: listener.shutdown(socket.SHUT_RD)),
+    "filter": to_listeners(lock_filter),
+    "block": to_listeners(lambda listener: listener.setblocking(True)),
+    "remove": to_listeners(lambda listener: os.remove(listener.getsockname())),
 }
 
 
-def main():
-    """Speaks with the master until it says to stop, or is gone."""
+def attack(listeners):
+    """Makes the attack, unless it was made before."""
+    name, path = sys.argv[1], sys.argv[2]
+    if path != "MASTER":
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+    outcome = ATTACKS[name](listeners)
+    os.write(2, f"attack of {os.getpid()}: {outcome}\n".encode())
+
+
+def greet(listener):
+    """Accepts a client, if there is one, and greets it."""
+    try:
+        client, _address = listener.accept()
+    except OSError:
+        # A listener that was shut down always looks as if somebody waited.
+        time.sleep(0.01)
+        return
+    client.sendall(f"hostile {os.getpid()} - inet\n".encode())
+    client.close()
+
+
+def obey(kind, payload, listeners):
+    """Does what the master says; tells whether to go on."""
     global generation
+    if kind == SOFTSTOP:
+        return False
+    if kind == START:
+        generation = json.loads(payload)["generation"]
+        control.sendall(report(READY))
+        attack(listeners)
+    if kind == LIMITS and "idleMs" in json.loads(payload):
+        control.sendall(report(USED, used=False))
+    return True
+
+
+def main():
+    """Serves until the master says to stop, or is gone."""
     received, listeners = b"", []
     while True:
-        data, descriptors, _flags, _address = socket.recv_fds(control, 65536, 253)
-        if not data:
-            return
-        listeners += [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        received += data
-        while len(received) >= HEADER.size:
-            _magic, _version, kind, length, _count, _zero = HEADER.unpack_from(received)
-            if len(received) < HEADER.size + length:
-                break
-            payload = received[HEADER.size:HEADER.size + length]
-            received = received[HEADER.size + length:]
-            if kind == SOFTSTOP:
-                return
-            if kind != START:
+        for ready in select.select([control, *listeners], [], [])[0]:
+            if ready is not control:
+                greet(ready)
                 continue
-            generation = json.loads(payload)["generation"]
-            control.sendall(report(READY))
-            outcome = ATTACKS[sys.argv[1]](listeners)
-            os.write(2, f"attack of {os.getpid()}: {outcome}\n".encode())
+            data, descriptors, _flags, _address = socket.recv_fds(control, 65536, 253)
+            if not data:
+                return
+            listeners += [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            received += data
+            while len(received) >= HEADER.size:
+                _magic, _version, kind, length, _count, _zero = HEADER.unpack_from(received)
+                if len(received) < HEADER.size + length:
+                    break
+                payload = received[HEADER.size:HEADER.size + length]
+                received = received[HEADER.size + length:]
+                if not obey(kind, payload, listeners):
+                    return
 
 
 main()

@@ -1,0 +1,216 @@
+/**
+ * What a process can do to a listener that it shares with others, and how that is undone.
+ *
+ * A listener is one object of the kernel, however many processes hold it. Each of them can shut it down,
+ * have it block, and say whose connections it takes, and all of that outlives the process. What only
+ * concerns the connections that are accepted (buffers, keep-alive, a deferred accept) is no damage: a
+ * program may have its reasons, and the next one can set it anew.
+ *
+ * @module
+ */
+import type { Admission } from "./admission.ts";
+import { isNonblocking, setNonblocking } from "./descriptor.ts";
+import { EACCES, EPERM, SysError } from "./errors.ts";
+import { hasFilter, removeFilter } from "./filter.ts";
+import { isHungUp } from "./poller.ts";
+import {
+  addressText,
+  boundAddress,
+  connectedAt,
+  disconnectSocket,
+  listen,
+  type ListenAddress,
+  setReuseAddress,
+  shutdownSocket,
+} from "./socket.ts";
+import { getIntOption, setIntOption } from "./socket_options.ts";
+
+const SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN = 30, SOCK_STREAM = 1, SO_BINDTOIFINDEX = 62;
+const IPPROTO_IP = 0, IP_MINTTL = 21, IPPROTO_IPV6 = 41, IPV6_MINHOPCOUNT = 73;
+
+/** An option that decides whose connections a socket of TCP takes. */
+interface AdmissionOption {
+  readonly what: string;
+  readonly level: number;
+  readonly name: number;
+  /** Only for sockets of this family. */
+  readonly family?: "IPv4" | "IPv6";
+}
+
+const ADMISSION_OPTIONS: readonly AdmissionOption[] = [
+  { what: "bound to one interface", level: SOL_SOCKET, name: SO_BINDTOIFINDEX },
+  { what: "closed to distant hosts", level: IPPROTO_IP, name: IP_MINTTL, family: "IPv4" },
+  { what: "closed to distant hosts", level: IPPROTO_IPV6, name: IPV6_MINHOPCOUNT, family: "IPv6" },
+];
+
+/** Everybody: how a listener is opened. */
+const EVERYBODY: Admission = { filtered: false, options: ADMISSION_OPTIONS.map(() => 0) };
+
+/**
+ * Reads who can connect to a listener.
+ *
+ * @param fd The listener. Borrowed.
+ * @returns Undefined for one that is no socket of TCP, for which there is nothing of the kind.
+ */
+export function admissionOf(fd: number): Admission | undefined {
+  const address = boundAddress(fd);
+  if (address?.kind !== "inet") return undefined;
+  return {
+    filtered: hasFilter(fd),
+    options: ADMISSION_OPTIONS.map((option) =>
+      hasOption(option, address) ? read(fd, option) ?? 0 : 0
+    ),
+  };
+}
+
+/**
+ * Whether a listener takes no connections any more, since it was shut down, or is no listener now.
+ *
+ * @param fd The listener. Borrowed.
+ */
+export function isDeaf(fd: number): boolean {
+  // A socket of TCP that is shut down listens no more, one of unix hangs up; a named pipe does neither.
+  return isHungUp(fd) || listens(fd) === false;
+}
+
+/**
+ * Whether a listener is as it was: it takes connections, of whoever may connect, and does not block.
+ *
+ * @param fd The listener. Borrowed.
+ * @param admission Who may connect; default everybody.
+ */
+export function isUndamaged(fd: number, admission: Admission = EVERYBODY): boolean {
+  return !isDeaf(fd) && isNonblocking(fd) && differences(fd, admission).length === 0;
+}
+
+/**
+ * Undoes what can be undone without the loss of a connection.
+ *
+ * @param fd The listener. Borrowed.
+ * @param admission Who may connect; default everybody.
+ * @returns What was wrong, in words for the log, and what still is: then only another socket helps.
+ */
+export function undoDamage(
+  fd: number,
+  admission: Admission = EVERYBODY,
+): { readonly undone: readonly string[]; readonly left: readonly string[] } {
+  const undone: string[] = [];
+  if (!isNonblocking(fd)) {
+    setNonblocking(fd);
+    undone.push("blocking");
+  }
+  const found = differences(fd, admission);
+  for (const { undo } of found) {
+    try {
+      undo();
+    } catch (error) {
+      if (!(error instanceof SysError && [EPERM, EACCES].includes(error.errno))) throw error;
+    }
+  }
+  const left = differences(fd, admission).map(({ what }) => what);
+  undone.push(...found.map(({ what }) => what).filter((what) => !left.includes(what)));
+  return { undone, left };
+}
+
+/**
+ * Gives a listening socket its long queue back: how long it is can't be read, and a process may have made
+ * it so short that hardly anybody gets in. Programs that want a short one ask for it at their start.
+ *
+ * @param fd The listener. Borrowed.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function restoreQueue(fd: number): void {
+  const address = boundAddress(fd);
+  if (address !== undefined) listen(fd, addressText(address));
+}
+
+/**
+ * Has a socket of TCP that was shut down listen again. It is the very same socket, with the same options;
+ * what was in its queue is lost already.
+ *
+ * Only for one that no process accepts on: the runtime has taken note that it was shut down, and a process
+ * that tries to accept on it nevertheless does nothing else any more.
+ *
+ * @param fd The socket. Borrowed.
+ * @returns Whether it listens at its address; not so for a unix socket, whose end is for good.
+ * @throws {SysError} When the kernel refuses, as where another socket listens there by now.
+ */
+export function revive(fd: number): boolean {
+  const address = boundAddress(fd);
+  if (address?.kind !== "inet") return false;
+  setReuseAddress(fd);
+  // It may have been connected to somebody meanwhile.
+  disconnectSocket(fd);
+  listen(fd, addressText(address));
+  const found = boundAddress(fd);
+  // The kernel chooses another port for one that was bound to any.
+  return found !== undefined && addressText(found) === addressText(address) && !isDeaf(fd);
+}
+
+/**
+ * Has a socket listen again that this process was started with, if it is one of TCP that was shut down.
+ *
+ * @param fd Any descriptor. Borrowed.
+ * @returns Whether it is one, and listens again.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function reviveIfShutDown(fd: number): boolean {
+  const isStream = read(fd, { level: SOL_SOCKET, name: SO_TYPE }) === SOCK_STREAM;
+  return isStream && listens(fd) === false && connectedAt(fd) === undefined && revive(fd);
+}
+
+/**
+ * Gives up the address of a listener, so that another socket can listen there, though processes still
+ * hold this one.
+ *
+ * @param fd The listener. Borrowed.
+ */
+export function giveUpAddress(fd: number): void {
+  if (boundAddress(fd)?.kind !== "inet") return;
+  if (listens(fd)) shutdownSocket(fd);
+  else disconnectSocket(fd);
+  setReuseAddress(fd);
+}
+
+interface Difference {
+  readonly what: string;
+  undo(): void;
+}
+
+function differences(fd: number, wanted: Admission): Difference[] {
+  const found = admissionOf(fd);
+  if (found === undefined) return [];
+  const options = ADMISSION_OPTIONS.flatMap((option, index): Difference[] => {
+    const { what, level, name } = option, value = wanted.options[index];
+    if (found.options[index] === value) return [];
+    return [{ what, undo: () => setIntOption({ fd, level, name }, value) }];
+  });
+  if (!found.filtered || wanted.filtered) return options;
+  return [{ what: "filtered", undo: () => removeFilter(fd) }, ...options];
+}
+
+function hasOption(
+  { family }: AdmissionOption,
+  address: Extract<ListenAddress, { readonly kind: "inet" }>,
+): boolean {
+  return family === undefined || family === (address.hostname.includes(":") ? "IPv6" : "IPv4");
+}
+
+/** Whether a socket listens; undefined for what is no socket. */
+function listens(fd: number): boolean | undefined {
+  const value = read(fd, { level: SOL_SOCKET, name: SO_ACCEPTCONN });
+  return value === undefined ? undefined : value === 1;
+}
+
+/** Undefined where there is no such option. */
+function read(
+  fd: number,
+  { level, name }: { readonly level: number; readonly name: number },
+): number | undefined {
+  try {
+    return getIntOption({ fd, level, name });
+  } catch (error) {
+    if (error instanceof SysError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,290 @@
+import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
+import { closeFd } from "../../src/os/descriptor.ts";
+import { openListener } from "../../src/os/socket.ts";
+import { startGiven } from "../support/activation.ts";
+import { greeted, type Target } from "../support/client.ts";
+import { flagsOf } from "../support/descriptors.ts";
+import { attacked, hostile } from "../support/hostile.ts";
+import { ATTACKS } from "../support/listener_attacks.ts";
+import { type Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { peer } from "../support/peers.ts";
+import { descriptorsOf, listenerInode, tcpSockets } from "../support/proc.ts";
+import { eventually } from "../support/wait.ts";
+
+/** The descriptor by which a process has the listener of a port or path. */
+function listenerIn(pid: number, target: Target): number | undefined {
+  const socket = `socket:[${listenerInode(target)}]`;
+  return [...descriptorsOf(pid)].find(([, it]) => it === socket)?.[0];
+}
+
+/** Waits until clients of a port or path are greeted, however long its listener was of no use. */
+async function isServed(target: Target): Promise<number> {
+  return await eventually(async () => {
+    try {
+      using client = await greeted(target);
+      return pidIn(client);
+    } catch {
+      return undefined;
+    }
+  }, { what: `a greeting from ${target}` });
+}
+
+/** Kills a process, which may just have ended. */
+function end(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** A service whose first process attacks its listeners, on a port and on a path. */
+async function underAttack(
+  site: Site,
+  { attack, once = true, ...settings }:
+    & { attack: string; once?: boolean }
+    & Readonly<
+      Record<string, string | number | boolean>
+    >,
+) {
+  const port = site.port(), path = site.socket("u");
+  const name = once ? `${attack} ${site.dir.file("attacked")}` : attack;
+  const service = attack === "remove"
+    ? path
+    : attack === "filter"
+    ? `127.0.0.1:${port}`
+    : `127.0.0.1:${port},${path}`;
+  site.write("x.cf", await hostile(name, service, settings as Record<string, string | number>));
+  const targets: Target[] = attack === "remove"
+    ? [path]
+    : attack === "filter"
+    ? [port]
+    : [port, path];
+  const master = await site.start();
+  return { master, targets, port, path };
+}
+
+/** Fails unless the master goes on as if nothing had happened, up to an orderly end. */
+async function livesOn(master: Master, targets: readonly Target[]): Promise<void> {
+  for (const target of targets) await isServed(target);
+  await master.reload();
+  for (const target of targets) await isServed(target);
+  assertEquals(master.logged(/unexpected error|[Uu]ncaught/), 0, master.log);
+  await master.stop();
+}
+
+const LINES: Readonly<Record<string, readonly RegExp[]>> = {
+  shutdown: [
+    /warning: inet:\S+ was shut down, and was opened anew/,
+    /warning: unix:\S+ was shut down, and was opened anew/,
+  ],
+  filter: [/warning: inet:\S+ was filtered for good, and was opened anew/],
+  remove: [/warning: unix:\S+ had lost its file, and was opened anew/],
+  block: [
+    /warning: inet:\S+ was blocking, which is undone/,
+    /warning: unix:\S+ was blocking, which is undone/,
+  ],
+};
+
+for (const [attack, lines] of Object.entries(LINES)) {
+  Deno.test(`after the attack "${attack}" of a process its service is served, reloaded and stopped`, async () => {
+    await using site = new Site();
+    const { master, targets } = await underAttack(site, { attack });
+    await attacked(master);
+    // What does not show by itself shows when a process ends.
+    if (attack !== "shutdown") Deno.kill(master.servers("x.cf")[0].pid, "SIGKILL");
+    for (const line of lines) await master.logs(line);
+    for (const target of targets) {
+      await isServed(target);
+      assert(flagsOf(listenerIn(master.pid, target)!, master.pid).nonblocking);
+    }
+    await livesOn(master, targets);
+  });
+
+  Deno.test(`after the attack "${attack}" of a process a new master serves as before`, async () => {
+    await using site = new Site();
+    const { master, targets } = await underAttack(site, { attack });
+    await attacked(master);
+    await master.upgrade();
+    for (const line of lines) await master.logs(line);
+    await livesOn(master, targets);
+  });
+}
+
+Deno.test("a process that shuts its listeners down again and again keeps its master neither busy nor from ending", async () => {
+  await using site = new Site();
+  const { master, targets } = await underAttack(site, { attack: "shutdown", once: false });
+  const other = site.port();
+  await attacked(master, 3);
+  site.serve("good.cf", { mode: "coroutine", service: other });
+  await master.reload();
+  await isServed(other);
+  assertLess(master.logged(/was shut down/), 40);
+  assertEquals(master.logged(/unexpected error|[Uu]ncaught/), 0, master.log);
+  assert(targets.length === 2);
+  await master.stop();
+});
+
+for (const balance of ["shared", "reuseport"]) {
+  for (const mode of MODES) {
+    Deno.test(`${mode} mode, ${balance}: a service is served again after one process has shut its port down`, async () => {
+      await using site = new Site();
+      const port = site.port();
+      site.serve("x.cf", {
+        mode,
+        service: port,
+        "server-proc-count": 2,
+        "server-balance": balance,
+      });
+      const master = await site.start();
+      const old = await master.serving("x.cf", 2);
+      using client = await greeted(port);
+      assertEquals(await client.ask("deafen"), "deafened");
+      await master.logs(/inet:\S+ was shut down, and was opened anew/);
+      // It finishes what it has.
+      assertEquals(await client.ask("echo still here"), "still here");
+      client.close();
+      const isReplaced = (pid: number) => !master.servers("x.cf").some((one) => one.pid === pid);
+      const going = balance === "shared" ? old : [pidIn(client)];
+      await eventually(() => going.every(isReplaced), { what: "others in their place" });
+      const seen = new Set<number>();
+      await eventually(async () => {
+        seen.add(await isServed(port));
+        return seen.size > 1;
+      }, { what: "an answer of both" });
+      assert(going.every((pid) => !seen.has(pid)));
+      await livesOn(master, [port]);
+    });
+  }
+}
+
+Deno.test("servers that hang since their unix socket was shut down are ended, and others serve it", async () => {
+  await using site = new Site();
+  const path = site.socket("u"), port = site.port();
+  site.serve("x.cf", { mode: "coroutine", service: path, "server-proc-count": 2 });
+  site.serve("good.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const old = await master.serving("x.cf", 2);
+  using client = await greeted(path);
+  // There is no answer: the runtime does nothing else any more.
+  await client.write("deafen\n");
+  await master.logs(/unix:\S+ was shut down, and was opened anew/);
+  await isServed(path);
+  await isServed(port);
+  const isGone = () => !master.servers("x.cf").some(({ pid }) => old.includes(pid));
+  await eventually(isGone, { what: "the end of those that hang", withinMs: 30_000 });
+  await livesOn(master, [path, port]);
+});
+
+/** Programs of every kind that can be given a listener. */
+const PROGRAMS: Readonly<Record<string, Record<string, string | number>>> = {
+  coroutine: { "server-command": SERVERS.coroutine },
+  aio: { "server-command": SERVERS.aio },
+  "without FFI": {
+    "server-command": SERVERS.coroutine,
+    "server-permissions": "--allow-read --allow-env --allow-sys",
+  },
+  C: { "server-command": peer("server") },
+};
+
+for (const [name, command] of Object.entries(PROGRAMS)) {
+  Deno.test(`a given port that somebody has shut down listens again when no process of kind "${name}" has it`, async () => {
+    await using site = new Site();
+    const port = site.port(), other = site.port();
+    const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port });
+    let isHeld = true;
+    try {
+      site.write("x.cf", { ...command, "server-service": `127.0.0.1:${port}` });
+      site.serve("good.cf", { mode: "aio", service: other });
+      const master = await startGiven([{ fd }], (options) => site.start(options));
+      await isServed(port);
+      ATTACKS.shutDown(fd);
+      await master.logs(/warning: inet:\S+ was shut down(; only its giver|, and listens again)/);
+      await isServed(other);
+      // Some end of themselves, and some listen again themselves.
+      for (const { pid } of master.servers("x.cf")) end(pid);
+      await isServed(port);
+      closeFd(fd);
+      isHeld = false;
+      await livesOn(master, [port, other]);
+    } finally {
+      if (isHeld) closeFd(fd);
+    }
+  });
+}
+
+Deno.test("a master that is started with a port that was shut down has it listen again", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port });
+  ATTACKS.shutDown(fd);
+  site.serve("x.cf", { mode: "coroutine", service: port });
+  const master = await startGiven([{ fd }], (options) => site.start(options));
+  closeFd(fd);
+  await master.logs(/descriptor 3 was shut down, and listens again/);
+  await livesOn(master, [port]);
+});
+
+Deno.test("a unix socket that was given to the master and shut down is told, and starts nothing", async () => {
+  await using site = new Site();
+  const path = site.dir.file("given"), port = site.port();
+  const { fd } = openListener({ kind: "unix", path });
+  site.serve("x.cf", {
+    mode: "coroutine",
+    service: path,
+    "server-idle-exit": 1,
+  });
+  site.serve("good.cf", { mode: "coroutine", service: port });
+  const master = await startGiven([{ fd }], (options) => site.start(options));
+  (await greeted(path)).close();
+  await eventually(() => master.servers("x.cf").length === 0, { what: "the service to sleep" });
+  const starts = master.logged(/x\.cf: new process/);
+  ATTACKS.shutDown(fd);
+  await master.logs(/warning: unix:\S+ was shut down; only its giver can open it anew/);
+  await isServed(port);
+  assertEquals(master.logged(/x\.cf: new process/), starts);
+  assertEquals(master.logged(/only its giver/), 1);
+  assertEquals(await master.reloadUndone(), "x.cf");
+  await master.logs(/Cannot serve descriptor \d+: .*, which was shut down, expected a listening/);
+  closeFd(fd);
+  await isServed(port);
+  await master.stop();
+});
+
+Deno.test("a service that sleeps is woken by a client after its listeners were shut down", async () => {
+  await using site = new Site();
+  const settings = { attack: "shutdown", "server-idle-exit": 60 } as const;
+  const { master, targets } = await underAttack(site, settings);
+  await attacked(master);
+  await eventually(() => master.servers("x.cf").length === 0, { what: "the service to sleep" });
+  await master.logs(/was opened anew/);
+  for (const target of targets) {
+    await isServed(target);
+    await eventually(() => master.servers("x.cf").length === 0, { what: "the service to sleep" });
+  }
+  // The attacker, perhaps one that is to replace it, and one for each client.
+  assertLess(master.logged(/x\.cf: new process/), 5);
+  await livesOn(master, targets);
+});
+
+Deno.test("all sockets of a port get their connections again after one of them was locked up", async () => {
+  await using site = new Site();
+  const { master, port } = await underAttack(site, {
+    attack: "filter",
+    "server-proc-count": 3,
+    "server-balance": "reuseport",
+  });
+  await attacked(master);
+  const before = tcpSockets().filter(({ localPort, listens }) => listens && localPort === port);
+  await master.reload();
+  await master.logs(/was filtered for good, and was opened anew/);
+  const after = tcpSockets().filter(({ localPort, listens }) => listens && localPort === port);
+  assertEquals(after.length, 3);
+  assertNotEquals(after, before);
+  const seen = new Set<number>();
+  await eventually(async () => {
+    seen.add(await isServed(port));
+    return seen.size === 3;
+  }, { what: "an answer of all three" });
+  await livesOn(master, [port]);
+});
