@@ -40,7 +40,8 @@ class NodeConnection {
   /** How many of its bytes belong to requests that have come to the server. */
   #accounted = 0;
   #seen = 0;
-  #changedMs = -Infinity;
+  // Also one that is handed over after the stop has its second.
+  #changedMs = systemClock.nowMs();
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -73,8 +74,8 @@ export class NodeConnections {
   readonly #server: Server;
   readonly #isTls: boolean;
   readonly #speaking = new Map<Socket, NodeConnection>();
-  /** Connections in their TLS handshake. */
-  readonly #shaking = new Set<Socket>();
+  /** Connections in their TLS handshake, and since when. */
+  readonly #shaking = new Map<Socket, number>();
   readonly #sessions = new Set<ServerHttp2Session>();
   /** Connections that were taken over, and whether as WebSockets. */
   readonly #takenOver = new Map<Socket, boolean>();
@@ -109,7 +110,7 @@ export class NodeConnections {
 
   #add(socket: TlsSocket, isShaking: boolean): void {
     if (isShaking) {
-      this.#shaking.add(socket);
+      this.#shaking.set(socket, systemClock.nowMs());
       socket.once("close", () => this.#shaking.delete(socket));
       return;
     }
@@ -189,8 +190,9 @@ export class NodeConnections {
       if (connection.isIdle(nowMs)) socket.destroySoon();
     }
     const sinceMs = nowMs - this.#stoppedMs;
-    for (const socket of this.#shaking) {
-      if (sinceMs >= (socket.bytesRead === 0 ? QUIET_MS : UNSURE_MS)) socket.destroy();
+    for (const [socket, beganMs] of this.#shaking) {
+      const shakingMs = nowMs - Math.max(beganMs, this.#stoppedMs);
+      if (shakingMs >= (socket.bytesRead === 0 ? QUIET_MS : UNSURE_MS)) socket.destroy();
     }
     // What was on its way when the client was told is there by now.
     if (sinceMs >= QUIET_MS) { for (const session of this.#sessions) session.close(); }
