@@ -4,7 +4,14 @@
  *
  * @module
  */
-import { enter, prepareForAnotherRoot } from "../os/credentials.ts";
+import {
+  enter,
+  gainNothing,
+  gainsNothing as doesGainNothing,
+  prepareForAnotherRoot,
+} from "../os/credentials.ts";
+import { isWithoutCaches, withoutCaches, writableCaches } from "../os/deno_dir.ts";
+import { changeEnvironment, environmentOf } from "../os/environment.ts";
 import { SysError } from "../os/errors.ts";
 import {
   findUser,
@@ -13,11 +20,12 @@ import {
   isIdentity,
   UnknownIdentityError,
 } from "../os/identity.ts";
+import { startAgain } from "../os/exec.ts";
 import { limitCoreFile, limitMemory } from "../os/limits.ts";
 import { changeDirectory } from "../os/path.ts";
 import { systemReason } from "./cf.ts";
 import type { Config } from "./config.ts";
-import { readStrictly } from "./effective.ts";
+import { isAnySet, readStrictly } from "./effective.ts";
 import { cannot, ConfigError, gather, type Problem, problemAt } from "./errors.ts";
 import {
   CORE_FILE_SIZE,
@@ -43,18 +51,45 @@ const EXPECTED: Readonly<Record<string, string>> = {
   [SERVER_CHROOT.name]: "a directory, and a process of root",
 };
 
+const NO_CACHES = "a server-command that leaves DENO_DIR as the master sets it";
+
+/** By these a program has less afterwards than at its start. */
+const LOSING = [RUN_USER, RUN_CHROOT, SERVER_USER, SERVER_GROUP, SERVER_CHROOT];
+
+/**
+ * Begins this program once more where it is about to lose privileges and holds what would outlive
+ * that: caches of Deno that it may write to. To be called before anything is taken into use; what is
+ * inherited stays. Does nothing in a program that was started for this.
+ *
+ * @param config The settings.
+ * @param options `gainsNothing`: whether the program, and what it starts, is to gain nothing by what it
+ * executes from then on.
+ */
+export function startAgainIfPrivileged(
+  config: Config,
+  { gainsNothing }: { readonly gainsNothing: boolean },
+): void {
+  if (!isAnySet(config, LOSING) || isWithoutCaches()) return;
+  if (writableCaches().length === 0 && (!gainsNothing || doesGainNothing())) return;
+  startAgain(withoutCaches(), { gainsNothing });
+}
+
 /**
  * Applies `core-file-size`, `max-memory`, `run-user`, `run-chroot` and `run-chdir` to this process.
  * Without any of them nothing is done, and no permission needed.
  *
  * @param config The settings.
- * @param onRefusedLimit Told of a limit that is not permitted; without it that is an error.
+ * @param options `isServer`: whether the process serves strangers, who must find no way back.
+ * `onRefusedLimit`: told of a limit that is not permitted; without it that is an error.
  * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
  * may have changed in part.
  */
 export async function applyRunSettings(
   config: Config,
-  onRefusedLimit?: (problem: Problem) => void,
+  { isServer = false, onRefusedLimit }: {
+    readonly isServer?: boolean;
+    readonly onRefusedLimit?: (problem: Problem) => void;
+  } = {},
 ): Promise<void> {
   const problems: Problem[] = [];
   gather(problems, () => apply(config, CORE_FILE_SIZE, limitCoreFile));
@@ -62,12 +97,13 @@ export async function applyRunSettings(
   if (problems.length > 0 && onRefusedLimit === undefined) throw new ConfigError(problems);
   for (const problem of problems) onRefusedLimit!(problem);
   const root = readStrictly(config, RUN_CHROOT);
-  if (root !== undefined) await prepareForAnotherRoot();
+  if (root !== undefined) await prepareForAnotherRoot({ isConfined: isServer });
+  const change = isServer ? become : enter;
   if (readStrictly(config, RUN_USER) === undefined) {
-    apply(config, RUN_CHROOT, (path) => enter(undefined, path));
+    apply(config, RUN_CHROOT, (path) => change(undefined, path));
   } else {
     // One step, since the change of root comes between those of group and user.
-    apply(config, RUN_USER, (name) => enter(knownUser(name), root));
+    apply(config, RUN_USER, (name) => change(knownUser(name), root));
   }
   applyDirectory(config);
 }
@@ -110,9 +146,28 @@ export async function dropPrivileges(
     Object.entries(words).flatMap(([name, value]) => value === undefined ? [] : `${name} ${value}`)
       .join(", "),
   );
-  await prepareForAnotherRoot();
-  attempt(config, keyOf, () => enter(identity, root));
+  if (root !== undefined) await prepareForAnotherRoot({ isConfined: true });
+  attempt(config, keyOf, () => become(identity, root));
   return true;
+}
+
+/** Becomes another user, or goes into another root, with nothing in hand that leads back. */
+function become(identity: Identity | undefined, root: string | undefined): void {
+  const [cache] = writableCaches();
+  if (cache !== undefined) throw new CacheError(cache);
+  gainNothing(identity);
+  enter(identity, root);
+  if (identity !== undefined) changeEnvironment(environmentOf(identity));
+}
+
+/** What other programs run is still open for writing. */
+class CacheError extends Error {
+  readonly found: string;
+
+  constructor(path: string) {
+    super(path);
+    this.found = `the program has Deno's cache "${path}" open for writing`;
+  }
 }
 
 /** The setting that an error of {@linkcode identityOf} or of {@linkcode enter} is about. */
@@ -153,7 +208,10 @@ function apply<T>(config: Config, setting: Setting<T | undefined>, act: (value: 
 }
 
 function refused(config: Config, key: string, cause: unknown): ConfigError {
-  const found = cause instanceof SysError ? cause.found : systemReason(cause);
-  const message = cannot("apply", config.getStr(key), { found, expected: EXPECTED[key] });
+  const found = cause instanceof SysError || cause instanceof CacheError
+    ? cause.found
+    : systemReason(cause);
+  const expected = cause instanceof CacheError ? NO_CACHES : EXPECTED[key];
+  const message = cannot("apply", config.getStr(key), { found, expected });
   return new ConfigError([problemAt(config.origin(key), { key, message })], { cause });
 }

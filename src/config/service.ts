@@ -42,11 +42,13 @@ import {
   SERVER_SOAK,
   SERVER_SOCKET_MODE,
   SERVER_SOCKET_OWNER,
+  SERVER_START_USER,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   SERVER_USER,
   type ServerBalance,
   type ServerProtocol,
   type Setting,
+  type StartUser,
 } from "./settings.ts";
 import { endsInComment } from "./setting.ts";
 import type { SocketOwner } from "./socket_access.ts";
@@ -107,6 +109,8 @@ export interface ServiceConfig {
   readonly user?: string;
   /** The group that its processes become; a name or a number. */
   readonly group?: string;
+  /** As which user its processes are started. */
+  readonly startUser: StartUser;
   /** The directory that becomes the root of its processes once they run. */
   readonly chroot?: string;
   /** The directory that is the root of its processes from their start on. */
@@ -224,6 +228,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     balance: read(SERVER_BALANCE),
     protocol: read(SERVER_PROTOCOL),
     permissions: read(SERVER_PERMISSIONS),
+    startUser: read(SERVER_START_USER),
     ...(socketMode === undefined ? {} : { socketMode }),
     ...(socketOwner === undefined ? {} : { socketOwner }),
     ...(user === undefined ? {} : { user }),

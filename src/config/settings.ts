@@ -331,8 +331,8 @@ export const SERVER_USER: Setting<string | undefined> = define({
   scopes: ["service", "server"],
   kind: textKind({ placeholder: "USER", expected: "a user's name or number" }),
   inherited: true,
-  doc: "The user that a server becomes between beforeService and its first serviceRegister, with " +
-    "the user's groups. A program that can't do so itself is started as that user.",
+  doc: "The user that the server runs as, with the user's groups, from its start on; see " +
+    "server-start-user.",
 });
 
 /** `server-group`: the group that a server becomes. */
@@ -342,8 +342,22 @@ export const SERVER_GROUP: Setting<string | undefined> = define({
   kind: textKind({ placeholder: "GROUP", expected: "a group's name or number" }),
   inherited: true,
   doc:
-    "The first group of the server, from the moment of server-user on; without server-user its " +
-    "only group. Without it: the user's own.",
+    "The first group of the server; without server-user its only group. Without it: the user's own.",
+});
+
+/** As which user a server with `server-user` is started. */
+export type StartUser = "server-user" | "master";
+
+/** `server-start-user`: whether a server has the master's privileges until it serves. */
+export const SERVER_START_USER: Setting<StartUser> = define({
+  name: "server-start-user",
+  scopes: ["service"],
+  kind: oneOf(["server-user", "master"]),
+  fallback: "server-user",
+  inherited: true,
+  doc: "As which user the program is started: as server-user, or as the master's user, for a " +
+    "beforeService that needs it. Such a server becomes server-user between beforeService and its " +
+    "first serviceRegister, and does without Deno's caches. With server-chroot it is so in any case.",
 });
 
 /** `server-chroot`: the directory that becomes the root of a server. */
@@ -352,9 +366,8 @@ export const SERVER_CHROOT: Setting<string | undefined> = define({
   scopes: ["service", "server"],
   kind: DIR,
   inherited: true,
-  doc:
-    "The root directory of the server, from the moment of server-user on. What it imports later " +
-    "must be in it.",
+  doc: "The root directory of the server, from the moment between beforeService and its first " +
+    "serviceRegister on. What it imports later must be in it. Without server-user it confines nothing.",
 });
 
 /** `server-socket-mode`: who may connect to the unix sockets of a service. */

@@ -148,7 +148,7 @@ class DescriptorWorker implements RunningWorker {
   #start(theirs: number[]): ChildProcess {
     const { protocol } = this.#options;
     const start = protocol === "libzc" ? this.#libzcStart(theirs) : this.#systemdStart();
-    if (!needsShim(start)) {
+    if (!needsShim(start, this.#options)) {
       const child = startProgram(start, this.#options);
       this.#readySoon();
       return child;

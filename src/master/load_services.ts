@@ -14,12 +14,19 @@ import {
 } from "../config/directory.ts";
 import { cannot, type Problem, problemAt, refusal, warningAt } from "../config/errors.ts";
 import {
+  MASTER_CHROOT,
+  RUN_CHROOT,
+  RUN_USER,
+  SERVER_CHROOT,
   SERVER_IDLE_EXIT,
   SERVER_MAX_CONNECTIONS,
   SERVER_SPARE_COUNT,
+  SERVER_START_USER,
   SERVER_WATCHDOG,
+  type Setting,
 } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
+import { reachOf } from "./reach.ts";
 import { requireChroot, requireGroup, requirePermissions, requireUser } from "./privileges.ts";
 import {
   commandStamp,
@@ -107,11 +114,17 @@ export function nothingLeft(directory: string, serving: number): Problem {
 function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices {
   // With a problem nothing is put into force, and a program may be missing.
   if (loaded.problems.length > 0) return loaded;
+  const reach = reachOf(loaded.services, source);
+  if (reach.problems.length > 0) return { ...loaded, problems: reach.problems };
   const services = loaded.services.map((service) => ({
     ...service,
     fingerprint: JSON.stringify([service.fingerprint, commandStamp(service, source)]),
   }));
-  const warnings = [...loaded.warnings, ...services.flatMap((one) => deafTo(one, source))];
+  const warnings = [
+    ...loaded.warnings,
+    ...reach.warnings,
+    ...services.flatMap((one) => [...deafTo(one, source), ...confinedAsRoot(one, source)]),
+  ];
   return { ...loaded, services: services.map((one) => sparing(one, source)), warnings };
 }
 
@@ -132,6 +145,7 @@ function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
     ...(isForeign && maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
     ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
     ...(spareCount > 0 ? [SERVER_SPARE_COUNT] : []),
+    ...(service.startUser === "master" ? [SERVER_START_USER] : []),
   ];
   const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";
   return given.map(({ name: key }) => {
@@ -141,6 +155,28 @@ function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
       key,
       message,
     });
+  });
+}
+
+/** Warns of another root for a server that stays root's. */
+function confinedAsRoot(service: ServiceConfig, { lookup }: ServiceSource): Problem[] {
+  const { settings, shared, origins, user, chroot, masterChroot } = service;
+  const ownWord = ({ name }: Setting<unknown>) => settings.get(name) || shared.get(name);
+  // In another root the name means another user.
+  const isRoot = user === undefined
+    ? lookup.mayChangeRoot()
+    : masterChroot === undefined && lookup.identityOf(service).uid === 0;
+  if (!isRoot || ownWord(RUN_USER)) return [];
+  const roots = [
+    [MASTER_CHROOT.name, masterChroot],
+    [SERVER_CHROOT.name, chroot],
+    [RUN_CHROOT.name, ownWord(RUN_CHROOT)],
+  ] as const;
+  return roots.flatMap(([key, value]) => {
+    if (!value) return [];
+    const found = "a server that stays root's, and root can leave any root directory";
+    const message = cannot("confine to", value, { found, expected: "server-user beside it" });
+    return [problemAt(origins.get(key) ?? { file: service.file ?? service.id }, { key, message })];
   });
 }
 

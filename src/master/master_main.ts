@@ -12,11 +12,16 @@ import { commandLineSettings, readStrictly, replaceSettings } from "../config/ef
 import { ConfigError } from "../config/errors.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import { applyDirectory, applyRunSettings } from "../config/run_settings.ts";
+import {
+  applyDirectory,
+  applyRunSettings,
+  startAgainIfPrivileged,
+} from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
 import { closeLog } from "../log/log.ts";
 import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock.ts";
+import { withCachesAgain } from "../os/deno_dir.ts";
 import { keepInspectorClosed } from "../os/inspector_signal.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { ownArguments } from "../os/proc_self.ts";
@@ -105,7 +110,9 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     // Out of reach later.
     if (readStrictly(defaultConfig, RUN_CHROOT)) await import("../log/log_service.ts");
     // Before the shared settings: the user that they name is the servers', and not the master's.
-    await applyRunSettings(defaultConfig);
+    startAgainIfPrivileged(defaultConfig, { gainsNothing: false });
+    await applyRunSettings(defaultConfig, { isServer: false });
+    withCachesAgain();
   }
   const hasOwnRoot = readStrictly(defaultConfig, RUN_CHROOT) !== undefined;
   loadSettings(defaultConfig, parsed, CONFIG_DIR);

@@ -2,16 +2,18 @@
  * What a service's processes may do: their permissions, their user and groups, their root. What can't
  * be given to them is found before any of them is started.
  *
- * A server that speaks the control protocol and may use FFI changes itself, once it has all that it
- * needs; any other program is started as whom it is to be.
+ * A program is started as whom it is to be. A server that speaks the control protocol, and needs the
+ * master's privileges at first, changes itself once it has all that it needs.
  *
  * @module
  */
 import { cannot } from "../config/errors.ts";
 import { areAllPermissions, grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
+import { RUN_CHROOT, RUN_USER } from "../config/settings.ts";
 import { type Identity, UnknownIdentityError } from "../os/identity.ts";
 import {
+  isRestricted,
   isScript,
   type Program,
   programOf,
@@ -19,26 +21,61 @@ import {
   protocolOf,
   viewFrom,
 } from "./program.ts";
+import type { StartRights } from "./start_program.ts";
 
 const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as root" };
 
 /**
- * Finds the program of a service, and whom it is to run as.
+ * Finds the program of a service, and with which rights it is started.
  *
  * @param service The service.
  * @param place Where to look.
- * @returns The program; without an identity where it runs as the master does.
+ * @returns The program; without an identity where it is started as the master is.
  * @throws {TypeError} When there is no such program, user or group.
  */
-export function programToStart(
+export function programToStart(service: ServiceConfig, place: ProgramPlace): Program & StartRights {
+  const program = programOf(service, place), identity = startIdentity(service, place);
+  const losesLater = changesItself(service, place) &&
+    (service.chroot !== undefined || changesAtOnce(service) ||
+      isForOthers(service) && !startsAsUser(service, place));
+  // What holds more at first, or may do less than its user, must have nothing open that other programs
+  // run.
+  const hasNoCaches = losesLater || isRestricted(service, place);
+  return {
+    ...program,
+    ...(hasNoCaches && { env: place.lookup.withoutCaches(program.root) }),
+    ...(losesLater && { gainsNothing: true }),
+    ...(identity && { identity }),
+  };
+}
+
+/**
+ * As whom a service's program is started.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @returns The user and the groups; undefined where they are the master's.
+ * @throws {TypeError} When there is no such user or group.
+ */
+export function startIdentity(service: ServiceConfig, place: ProgramPlace): Identity | undefined {
+  return startsAsUser(service, place) ? otherIdentity(service, place) : undefined;
+}
+
+/**
+ * Whom a service's processes are to be.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @returns The user and the groups; undefined where they are the master's.
+ * @throws {TypeError} When there is no such user or group.
+ */
+export function otherIdentity(
   service: ServiceConfig,
-  place: ProgramPlace,
-): Program & { readonly identity?: Identity } {
-  const program = programOf(service, place);
-  const { user, group } = service;
-  if (user === undefined && group === undefined || changesItself(service, place)) return program;
-  const identity = place.lookup.identityOf({ user, group });
-  return place.lookup.isIdentity(identity) ? program : { ...program, identity };
+  { lookup }: ProgramPlace,
+): Identity | undefined {
+  if (!isForOthers(service)) return undefined;
+  const identity = lookup.identityOf(service);
+  return lookup.isIdentity(identity) ? undefined : identity;
 }
 
 /**
@@ -95,7 +132,7 @@ function requireIdentity(
   const { user, group, masterChroot } = service, { lookup } = place;
   let isPermitted = lookup.mayChangeUser() || key === "group" && user !== undefined;
   // In another root the names mean other users.
-  if (masterChroot === undefined || !changesItself(service, place)) {
+  if (masterChroot === undefined || startsAsUser(service, place)) {
     try {
       const identity = lookup.identityOf(key === "group" ? { group } : { user, group });
       isPermitted ||= lookup.isIdentity(identity);
@@ -133,7 +170,23 @@ export function requireChroot(service: ServiceConfig, place: ProgramPlace): void
   if (!place.lookup.mayChangeRoot()) refuse(ROOT_MASTER);
 }
 
-/** Whether a service's processes see to it that they lose privileges. */
-function changesItself(service: ServiceConfig, place: ProgramPlace): boolean {
+/** Whether a service's processes can see to it that they lose privileges once they run. */
+export function changesItself(service: ServiceConfig, place: ProgramPlace): boolean {
   return protocolOf(service, place) === "control";
+}
+
+/** Whether a service names a user or a group. */
+function isForOthers({ user, group }: ServiceConfig): boolean {
+  return user !== undefined || group !== undefined;
+}
+
+/** Whether they are started as whom they are to be: none but root could change the root later. */
+function startsAsUser(service: ServiceConfig, place: ProgramPlace): boolean {
+  return !changesItself(service, place) ||
+    service.startUser === "server-user" && service.chroot === undefined;
+}
+
+/** Whether they lose privileges at their start, by settings that the master has no part in. */
+function changesAtOnce({ settings, shared }: ServiceConfig): boolean {
+  return [RUN_USER, RUN_CHROOT].some(({ name }) => settings.has(name) || shared.has(name));
 }

@@ -11,7 +11,9 @@ import { grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { ServerProtocol } from "../config/settings.ts";
 import { encodeText } from "../os/byte_text.ts";
+import type { EnvironmentChange } from "../os/environment.ts";
 import type { Identity, Names, Owner } from "../os/identity.ts";
+import type { accessAs } from "../os/setpriv.ts";
 import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
 
 /** Files that are run by Deno rather than executed, by their names. */
@@ -49,6 +51,16 @@ export interface ProgramLookup {
   identityOf(names: Names): Identity;
   /** Whether the master is this user already. */
   isIdentity(identity: Identity): boolean;
+  /** See `src/os/setpriv.ts`. */
+  setprivCommand(identity?: Identity): readonly string[] | undefined;
+  /** See `src/os/setpriv.ts`. */
+  accessAs: typeof accessAs;
+  /** See `src/os/deno_dir.ts`. */
+  denoDir(home?: string): string;
+  /** See `src/os/deno_dir.ts`. */
+  cachePaths(): readonly string[];
+  /** See `src/os/deno_dir.ts`. */
+  withoutCaches(root?: string): EnvironmentChange;
   /** See `src/os/identity.ts`. */
   ownerOf(names: Names): Owner;
   /** Whether the master may give a file to an owner. */
@@ -160,7 +172,12 @@ function missingScript(
 
 /** Whether a service's program is a file that Deno runs. */
 export function isScript({ command }: ServiceConfig): boolean {
-  return SCRIPT.test(unwrapEnv(command, splitCommand).words[0]);
+  return isScriptFile(unwrapEnv(command, splitCommand).words[0]);
+}
+
+/** Whether a word of a command is the name of a file that Deno can run. */
+export function isScriptFile(word: string): boolean {
+  return SCRIPT.test(word);
 }
 
 /**
@@ -296,11 +313,32 @@ export function protocolOf(
   place: ProgramPlace,
 ): Exclude<ServerProtocol, "auto"> {
   if (service.protocol !== "auto") return service.protocol;
-  if (isScript(service)) return grantsFfi(service.permissions) ? "control" : "inherit";
-  const denoArgs = denoArguments(service, place);
-  if (denoArgs?.includes("run")) return grantsFfi(denoArgs) ? "control" : "inherit";
+  const hasFfi = mayUseFfi(service, place);
+  if (hasFfi !== undefined) return hasFfi ? "control" : "inherit";
   const isOwnProgram = innerProgram(service, place).path === place.lookup.selfPath;
-  return isOwnProgram || denoArgs !== undefined ? "control" : "libzc";
+  return isOwnProgram || isDeno(service, place) ? "control" : "libzc";
+}
+
+/**
+ * Whether Deno's permissions bound a service's program, so that it may do less than its user.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ */
+export function isRestricted(service: ServiceConfig, place: ProgramPlace): boolean {
+  return !(mayUseFfi(service, place) ?? service.protocol !== "inherit");
+}
+
+/** Whether Deno runs it, by whatever command. */
+export function isDeno(service: ServiceConfig, place: ProgramPlace): boolean {
+  return isScript(service) || denoArguments(service, place) !== undefined;
+}
+
+/** Whether Deno runs it with `--allow-ffi`; undefined where that can't be told from the command. */
+function mayUseFfi(service: ServiceConfig, place: ProgramPlace): boolean | undefined {
+  if (isScript(service)) return grantsFfi(service.permissions);
+  const args = denoArguments(service, place);
+  return args?.includes("run") ? grantsFfi(args) : undefined;
 }
 
 /**

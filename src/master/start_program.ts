@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type EnvironmentChange, environmentOf } from "../os/environment.ts";
 import type { ExecPlan } from "../os/exec.ts";
 import type { Identity } from "../os/identity.ts";
 import type { DeathSignal } from "../os/process.ts";
@@ -11,8 +12,18 @@ import type { Spawner } from "../os/spawn.ts";
 import { SHIM_ARGUMENT } from "./exec_shim.ts";
 import type { Program, ProgramLookup } from "./program.ts";
 
+/** What a program is started with beside its words. */
+export interface StartRights {
+  /** The user and the groups that it runs with, if not those of the master. */
+  readonly identity?: Identity;
+  /** Whether it gains nothing by what it executes; so it is with an identity in any case. */
+  readonly gainsNothing?: boolean;
+  /** What differs from the master's environment; `{pid}` stands for its pid. */
+  readonly env?: EnvironmentChange;
+}
+
 /** A program with all that it needs. */
-export interface ProgramStart extends Program {
+export interface ProgramStart extends Program, StartRights {
   /**
    * Its `argv[0]`.
    *
@@ -21,10 +32,6 @@ export interface ProgramStart extends Program {
   readonly name?: string;
   /** Its descriptors beside 0, 1 and 2, and those of this process that they are. Borrowed. */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
-  /** The user and the groups that it runs with, if not those of the master. */
-  readonly identity?: Identity;
-  /** What to add to its environment; `{pid}` stands for its pid. */
-  readonly env?: Readonly<Record<string, string>>;
   /**
    * What it gets when the master ends, unless it asks for something else; only with the shim.
    *
@@ -52,39 +59,58 @@ export interface ProgramStarter {
  * @throws {Error} When no process can be started, or the program can't be executed.
  */
 export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
-  const { path, args, name = path, fds, blocksInspectorSignal } = start;
-  if (needsShim(start)) return startByShim(start, starter);
-  // The runtime can pass on nothing but UTF-8.
-  const isText = [path, ...args].every((word) => word.isWellFormed());
-  if (!isText || name !== path || fds.some(({ from, to }) => from !== to)) {
-    return starter.spawner.spawnPlaced({ path, argv: [name, ...args], fds, blocksInspectorSignal });
+  const { path, args, name = path, fds, env, blocksInspectorSignal } = start;
+  const { spawner, lookup } = starter;
+  if (needsShim(start, starter)) return startByShim(start, starter);
+  if (!isPlain(start)) {
+    const argv = [name, ...args];
+    return spawner.spawnPlaced({ path, argv, fds, env, blocksInspectorSignal });
   }
-  const inherit = fds.map(({ from }) => from);
-  return starter.spawner.spawn({ argv: [path, ...args], inherit, blocksInspectorSignal });
+  const setpriv = changesRights(start) ? lookup.setprivCommand(start.identity)! : [];
+  return spawner.spawn({
+    argv: [...setpriv, path, ...args],
+    inherit: fds.map(({ from }) => from),
+    env: environmentFor(start),
+    // setpriv(1) hands the mask of signals on.
+    blocksInspectorSignal,
+  });
 }
 
 /**
  * Whether a program is started by way of the shim, so that its process is another program at first.
  *
  * @param start The program.
+ * @param starter The means.
  */
-export function needsShim({ root, directory, env, identity }: ProgramStart): boolean {
-  return [root, directory, env, identity].some((change) => change !== undefined);
+export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
+  const { root, directory, env = {}, identity } = start;
+  if (root !== undefined || directory !== undefined) return true;
+  if (Object.values(env).some((value) => value?.includes("{pid}"))) return true;
+  return changesRights(start) && !(isPlain(start) && lookup.setprivCommand(identity) !== undefined);
+}
+
+/** Whether the runtime can start it: by its path, in UTF-8, with its descriptors where they are. */
+function isPlain({ path, args, name = path, fds }: ProgramStart): boolean {
+  return name === path && [path, ...args].every((word) => word.isWellFormed()) &&
+    fds.every(({ from, to }) => from === to);
+}
+
+function changesRights({ identity, gainsNothing }: StartRights): boolean {
+  return identity !== undefined || gainsNothing === true;
+}
+
+/** With the variables that belong to its user. */
+function environmentFor({ identity, env }: StartRights): EnvironmentChange | undefined {
+  return identity === undefined ? env : { ...environmentOf(identity), ...env };
 }
 
 function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): ChildProcess {
   const { path, args, name = path, fds, env = {}, reportFd } = start;
-  const { root, directory, identity, deathSignal = "SIGHUP", blocksInspectorSignal } = start;
+  const { root, directory, identity, gainsNothing, deathSignal = "SIGHUP" } = start;
+  const { blocksInspectorSignal } = start;
+  const parent = Deno.pid, argv = [name, ...args];
   const plan: ExecPlan = {
-    path,
-    argv: [name, ...args],
-    fds,
-    env,
-    identity,
-    root,
-    directory,
-    deathSignal,
-    parent: Deno.pid,
+    ...{ path, argv, fds, env, identity, gainsNothing, root, directory, deathSignal, parent },
     blocksInspectorSignal,
   };
   return spawner.spawn({

@@ -7,6 +7,7 @@ import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
 import { isDebugLog, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../os/credentials.ts";
+import { cachePaths, denoDir, withoutCaches } from "../os/deno_dir.ts";
 import { SysError } from "../os/errors.ts";
 import { guardedSpawner, Guardian } from "../os/guardian.ts";
 import { identityOf, isIdentity, ownerOf } from "../os/identity.ts";
@@ -20,6 +21,7 @@ import {
   realPath,
   searchPath,
 } from "../os/program_lookup.ts";
+import { accessAs, setprivCommand } from "../os/setpriv.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import type { WorkingDirectory } from "../os/working_directory.ts";
 import { setting } from "./configuration.ts";
@@ -59,6 +61,11 @@ export function systemLookup({ program }: OwnCommand): ProgramLookup {
     isIdentity,
     ownerOf,
     mayGiveTo,
+    setprivCommand,
+    accessAs,
+    denoDir,
+    cachePaths,
+    withoutCaches,
   };
 }
 

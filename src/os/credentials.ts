@@ -8,9 +8,17 @@
  */
 import { type Identity, isOwnGroup, type Owner } from "./identity.ts";
 import { cString, libc, unwrap } from "./libc.ts";
-import { keepProcSelf, readTextProcSelf } from "./proc_self.ts";
+import { keepProcSelf, keepProcSelfFiles, readTextProcSelf } from "./proc_self.ts";
 
-const CAP_CHOWN = 0n, CAP_SETGID = 6n, CAP_SETUID = 7n, CAP_SYS_CHROOT = 18n;
+const CAP_CHOWN = 0n,
+  CAP_SETGID = 6n,
+  CAP_SETUID = 7n,
+  CAP_SETPCAP = 8n,
+  CAP_SYS_CHROOT = 18n;
+const PR_CAPBSET_DROP = 24, PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39;
+
+/** More than there are. */
+const CAPABILITIES = 64n;
 
 /** Whether this process may change its root directory (capabilities(7)). */
 export function mayChangeRoot(): boolean {
@@ -20,6 +28,11 @@ export function mayChangeRoot(): boolean {
 /** Whether this process may become any user, with any groups. */
 export function mayChangeUser(): boolean {
   return hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
+}
+
+/** Whether this process may take capabilities out of its bounding set. */
+export function mayDropCapabilities(): boolean {
+  return hasCapability(CAP_SETPCAP);
 }
 
 /**
@@ -42,14 +55,40 @@ function hasCapability(number: bigint): boolean {
  * runtime read what it needs there. To be called before {@linkcode enter} by whoever goes on as
  * a program of the runtime.
  *
+ * @param options `isConfined`: whether the process is to have no way out of the new root, so that it
+ * can read of no other process any more.
  * @throws {SysError} When there is no /proc now.
  */
-export async function prepareForAnotherRoot(): Promise<void> {
-  keepProcSelf();
+export async function prepareForAnotherRoot(
+  { isConfined }: { readonly isConfined: boolean },
+): Promise<void> {
+  if (isConfined) keepProcSelfFiles();
+  else keepProcSelf();
   // For the source map of a stack trace the runtime compiles TypeScript on this thread, and when it
   // does so for the first time it reads the bounds of the stack from /proc, or ends the process.
   const { stripTypeScriptTypes } = await import("node:module");
   stripTypeScriptTypes("if (0);");
+}
+
+/**
+ * Makes sure that this thread, and every program that it becomes or starts, gains nothing by what it
+ * executes: no bit and no capability of a file counts. The kernel changes no other thread, so that who
+ * goes on as a program of the runtime has to have been started like that.
+ *
+ * @param identity Whom the process becomes next; a user loses the bounding set of capabilities as well.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function gainNothing(identity: Identity | undefined): void {
+  const set = (option: number, value: bigint) => libc().prctl(option, value, 0n, 0n, 0n);
+  unwrap({ syscall: "prctl" }, () => set(PR_SET_NO_NEW_PRIVS, 1n));
+  if (!identity?.uid) return;
+  // Without the capability for it there is none to lose that counts.
+  for (let one = 0n; one < CAPABILITIES && set(PR_CAPBSET_DROP, one) === 0; one++);
+}
+
+/** Whether all of this process was started so that it gains nothing by what it executes. */
+export function gainsNothing(): boolean {
+  return libc().prctl(PR_GET_NO_NEW_PRIVS, 0n, 0n, 0n, 0n) === 1;
 }
 
 /**

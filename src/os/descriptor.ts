@@ -15,7 +15,7 @@ const F_GETFD = 1,
   F_SETFL = 4,
   F_DUPFD_CLOEXEC = 1030,
   F_GETPIPE_SZ = 1032;
-const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000;
+const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000, O_ACCMODE = 0o3;
 
 /** Flags of open(2) that are the same on x86-64 and arm64. */
 export const O_WRONLY = 0o1,
@@ -112,6 +112,16 @@ export function isNonblocking(fd: number): boolean {
  */
 export function isPipe(fd: number): boolean {
   return libc().fcntl(fd, F_GETPIPE_SZ, 0) >= 0;
+}
+
+/**
+ * Whether a descriptor was opened for writing.
+ *
+ * @param fd The descriptor.
+ */
+export function isWritable(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_ACCMODE) !== 0;
 }
 
 function isOpen(fd: number): boolean {

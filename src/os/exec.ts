@@ -6,14 +6,16 @@
  *
  * @module
  */
-import { enter } from "./credentials.ts";
+import { enter, gainNothing } from "./credentials.ts";
 import { duplicateFd, keepDescriptorsFromChildren } from "./descriptor.ts";
+import { type EnvironmentChange, environmentOf, environmentTexts } from "./environment.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
-import { unblockInspectorSignal } from "./inspector_signal.ts";
+import { unblockInspectorSignal, withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc, unwrap } from "./libc.ts";
 import { changeDirectory } from "./path.ts";
 import { asShellScript } from "./placed_spawn.ts";
+import { execPath, readTextProcSelf } from "./proc_self.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
 
 const SIGPIPE = 13;
@@ -26,14 +28,16 @@ export interface ExecPlan {
   readonly argv: readonly string[];
   /** Descriptors of this process, and the numbers that they get in the program. */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
-  /** What to add to the environment; `{pid}` stands for the pid. */
-  readonly env: Readonly<Record<string, string>>;
+  /** What differs from the environment of this process; `{pid}` stands for the pid. */
+  readonly env: EnvironmentChange;
   /** What it gets when the parent ends, unless it asks for something else. */
   readonly deathSignal: DeathSignal;
   /** The parent's pid. */
   readonly parent: number;
-  /** Whom to become before. */
+  /** Whom to become before, with HOME, USER and LOGNAME. */
   readonly identity?: Identity;
+  /** Whether it gains nothing by what it executes; so it is with an identity in any case. */
+  readonly gainsNothing?: boolean;
   /** The root directory to change to before. */
   readonly root?: string;
   /** The working directory to change to before, seen from the new root. */
@@ -54,9 +58,11 @@ export function exec(plan: ExecPlan): never {
   keepDescriptorsFromChildren();
   // The runtime ignores it, and an ignored signal stays ignored over exec.
   libc().signal(SIGPIPE, null);
-  const env = Object.entries({ ...Deno.env.toObject(), ...plan.env })
-    .map(([key, value]) => `${key}=${value.replace("{pid}", String(Deno.pid))}`);
-  enter(plan.identity, plan.root);
+  const { identity } = plan;
+  const env = { ...(identity && environmentOf(identity)), ...plan.env };
+  const texts = environmentTexts(env).map((text) => text.replace("{pid}", String(Deno.pid)));
+  if (identity !== undefined || plan.gainsNothing) gainNothing(identity);
+  enter(identity, plan.root);
   // A change of user would take it back.
   requestParentDeathSignal(plan.deathSignal);
   if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
@@ -64,11 +70,31 @@ export function exec(plan: ExecPlan): never {
   placeDescriptors(plan.fds);
   if (!plan.blocksInspectorSignal) unblockInspectorSignal();
   try {
-    replace(plan, env);
+    replace(plan, texts);
   } catch (error) {
     if (!(error instanceof SysError && error.errno === ENOEXEC)) throw error;
-    replace(asShellScript(plan), env);
+    replace(asShellScript(plan), texts);
   }
+}
+
+/**
+ * Becomes this program once more, with the same arguments, descriptors and pid. What the runtime has
+ * open is closed.
+ *
+ * @param change What to change in the environment.
+ * @param options `gainsNothing`: whether it gains nothing by what it executes from then on.
+ * @returns Never: it succeeds or throws.
+ * @throws {SysError} When a step fails.
+ */
+export function startAgain(
+  change: EnvironmentChange,
+  options: { readonly gainsNothing: boolean },
+): never {
+  const argv = readTextProcSelf("cmdline").split("\0").slice(0, -1);
+  if (options.gainsNothing) gainNothing(undefined);
+  // Neither is it to die of SIGUSR1 before it has seen to it, nor to listen for a debugger.
+  withInspectorSignalBlocked(() => replace({ path: execPath(), argv }, environmentTexts(change)));
+  throw new Error("execve returned without an error");
 }
 
 function replace({ path, argv }: Pick<ExecPlan, "path" | "argv">, env: readonly string[]): never {

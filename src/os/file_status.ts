@@ -9,7 +9,7 @@ const AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff;
 /** The size of `struct statx`, and what is where in it; the same on all architectures. */
 const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DEV_AT = 136;
 const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, REGULAR = 0o100000;
-const MODE_BITS = 0o7777;
+const SOCKET = 0o140000, FIFO = 0o010000, MODE_BITS = 0o7777;
 
 /** A file, as its inode describes it. */
 export interface FileStatus {
@@ -25,6 +25,9 @@ export interface FileStatus {
   readonly isDirectory: boolean;
   readonly isSymlink: boolean;
   readonly isRegular: boolean;
+  readonly isSocket: boolean;
+  /** Whether it is a pipe, with or without a name. */
+  readonly isFifo: boolean;
 }
 
 /**
@@ -52,6 +55,8 @@ export function fileStatus(fd: number, subject: string): FileStatus {
     isDirectory: type === DIRECTORY,
     isSymlink: type === SYMBOLIC_LINK,
     isRegular: type === REGULAR,
+    isSocket: type === SOCKET,
+    isFifo: type === FIFO,
   };
 }
 

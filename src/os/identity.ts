@@ -12,6 +12,8 @@ export interface User {
   readonly uid: number;
   /** The user's first group. */
   readonly gid: number;
+  /** The user's own directory, which need not be there. */
+  readonly home: string;
 }
 
 /** Whom a process can become. */
@@ -21,6 +23,10 @@ export interface Identity {
   readonly gid: number;
   /** The supplementary groups. */
   readonly groups: readonly number[];
+  /** The name of the user, if the number is one that the system knows. */
+  readonly name?: string;
+  /** See {@linkcode User.home}. */
+  readonly home?: string;
 }
 
 /** Whom to look for: a name, or a number. At least one of the two. */
@@ -53,8 +59,8 @@ export class UnknownIdentityError extends TypeError {
   }
 }
 
-/** Offsets in `struct passwd`: pw_name, pw_uid, pw_gid; and in `struct group`: gr_gid. */
-const PW_NAME = 0, PW_UID = 16, PW_GID = 20, GR_GID = 16;
+/** Offsets in `struct passwd`: pw_name, pw_uid, pw_gid, pw_dir; and in `struct group`: gr_gid. */
+const PW_NAME = 0, PW_UID = 16, PW_GID = 20, PW_DIR = 32, GR_GID = 16;
 
 /** One less than what stands for no number at all in setuid(2) and chown(2). */
 const LARGEST_ID = 2 ** 32 - 2;
@@ -90,7 +96,8 @@ export function identityOf({ user: userName, group }: Names): Identity {
     (number === undefined ? undefined : readUser(libc().getpwuid(number)));
   if (user !== undefined) {
     const gid = group === undefined ? user.gid : groupNumber(group);
-    return { uid: user.uid, gid, groups: groupsOf(user.name, gid) };
+    const { uid, name, home } = user;
+    return { uid, gid, groups: groupsOf(name, gid), name, home };
   }
   if (number === undefined) throw new UnknownIdentityError("user", "no such user");
   if (group === undefined) {
@@ -166,8 +173,9 @@ function idNumber(text: string): number | undefined {
 function readUser(entry: Deno.PointerValue): User | undefined {
   if (entry === null) return undefined;
   const view = new Deno.UnsafePointerView(entry);
-  const name = Deno.UnsafePointerView.getCString(view.getPointer(PW_NAME)!);
-  return { name, uid: view.getUint32(PW_UID), gid: view.getUint32(PW_GID) };
+  const text = (offset: number) => Deno.UnsafePointerView.getCString(view.getPointer(offset)!);
+  const name = text(PW_NAME), home = text(PW_DIR);
+  return { name, uid: view.getUint32(PW_UID), gid: view.getUint32(PW_GID), home };
 }
 
 function groupsOf(name: string, first: number): number[] {

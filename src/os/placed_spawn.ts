@@ -7,6 +7,7 @@
  * @module
  */
 import { closeFd, duplicateFd } from "./descriptor.ts";
+import { type EnvironmentChange, environmentTexts } from "./environment.ts";
 import { ENOEXEC, SysError } from "./errors.ts";
 import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc } from "./libc.ts";
@@ -25,6 +26,8 @@ export interface PlacedRequest {
    * has 0, which is empty, and 1 and 2, which it shares with this process.
    */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
+  /** What differs from the environment of this process. */
+  readonly env?: EnvironmentChange;
   /** As of `SpawnRequest`. */
   readonly blocksInspectorSignal?: boolean;
 }
@@ -86,12 +89,9 @@ export function asShellScript(
   return { path: SHELL, argv: [SHELL, path, ...argv.slice(1)] };
 }
 
-function spawnWith({ path, argv, fds }: PlacedRequest): number {
+function spawnWith({ path, argv, fds, env = {} }: PlacedRequest): number {
   const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
   const pid = new Int32Array(1);
-  const environment = Object.entries({ ...Deno.env.toObject(), ...NO_UPDATE_CHECK }).map((
-    [name, value],
-  ) => `${name}=${value}`);
   const lifted = lift(fds);
   try {
     libc().posix_spawn_file_actions_init(actions);
@@ -101,7 +101,8 @@ function spawnWith({ path, argv, fds }: PlacedRequest): number {
     const { posix_spawn_file_actions_adddup2: addDup2 } = libc();
     require0(path, libc().posix_spawn_file_actions_addopen(actions, 0, cString("/dev/null"), 0, 0));
     for (const { from, to } of lifted) require0(path, addDup2(actions, from, to));
-    const argvArray = cStringArray(argv), envArray = cStringArray(environment);
+    const argvArray = cStringArray(argv),
+      envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
     require0(
       path,
       libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray),

@@ -8,14 +8,21 @@
 import { decodeBytes } from "./byte_text.ts";
 import { entriesOf } from "./directory_entries.ts";
 import { ENOENT, SysError } from "./errors.ts";
+import { fileStatus } from "./file_status.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
 const PROC_SELF = "/proc/self";
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000, AT_FDCWD = -100;
 const PATH_BYTES = 4096;
+const SEEK_SET = 0, F_GETFD = 1;
+const EPOLL = "anon_inode:[eventpoll]";
+/** More than struct statfs, which begins with the type of the file system. */
+const STATFS_BYTES = 256, PIPEFS_MAGIC = 0x50495045n;
 
 /** The directory, once its name may not lead to it any more. */
 let kept: number | undefined;
+/** Files of it, for a process in another root that must have no directory outside. */
+let files: ReadonlyMap<string, number> | undefined;
 let isReadableByName: boolean | undefined;
 /** The program, which the runtime would then look for there, and end when it finds nothing. */
 let executable: string | undefined;
@@ -31,6 +38,25 @@ export function keepProcSelf(): void {
   kept ??= openIn(PROC_SELF, O_PATH);
 }
 
+/**
+ * Keeps no directory, which would lead out of the new root, but those files that are read later: the
+ * status of this process, and what its epoll instances watch. What else is asked of /proc/self is found
+ * out in other ways. To be called before the root of the process is changed.
+ *
+ * @throws {SysError} When there is no /proc, or at the limit of open files.
+ */
+export function keepProcSelfFiles(): void {
+  if (files !== undefined) return;
+  executable ??= Deno.execPath();
+  const isEpoll = (fd: string) => readLinkProcSelf(`fd/${fd}`) === EPOLL;
+  const watching = listProcSelf("fd").filter((fd) => isOpen(Number(fd)) && isEpoll(fd));
+  const paths = ["status", ...watching.map((fd) => `fdinfo/${fd}`)];
+  const opened = new Map(paths.map((path) => [path, openIn(`${PROC_SELF}/${path}`, 0)]));
+  if (kept !== undefined) libc().close(kept);
+  kept = undefined;
+  files = opened;
+}
+
 /** The path of the running program: Deno, or a compiled one. */
 export function execPath(): string {
   return executable ?? Deno.execPath();
@@ -44,6 +70,7 @@ export function execPath(): string {
  * @throws {Error} When it can't be read.
  */
 export function listProcSelf(path: string): string[] {
+  if (files !== undefined) return path === "fd" ? openNumbers() : missing(path);
   if (directoryInUse() === undefined) {
     return [...Deno.readDirSync(`${PROC_SELF}/${path}`)].map(({ name }) => name);
   }
@@ -58,6 +85,7 @@ export function listProcSelf(path: string): string[] {
  * @throws {Error} When there is no such link.
  */
 export function readLinkProcSelf(path: string): string {
+  if (files !== undefined) return describe(path);
   const directory = directoryInUse();
   if (directory === undefined) return Deno.readLinkSync(`${PROC_SELF}/${path}`);
   const room = new Uint8Array(PATH_BYTES);
@@ -80,21 +108,30 @@ export function readTextProcSelf(path: string): string {
 }
 
 function readBytesProcSelf(path: string): Uint8Array {
+  if (files !== undefined) {
+    const fd = files.get(path) ?? missing(path);
+    libc().lseek(fd, 0n, SEEK_SET);
+    return readAll(fd, path);
+  }
   if (directoryInUse() === undefined) return Deno.readFileSync(`${PROC_SELF}/${path}`);
   const fd = openIn(path, 0);
   try {
-    const pieces: Uint8Array[] = [];
-    for (;;) {
-      const room = new Uint8Array(PATH_BYTES);
-      const count = unwrap(
-        { syscall: "read", subject: `${PROC_SELF}/${path}` },
-        () => libc().read(fd, room, BigInt(room.length)),
-      );
-      if (count === 0) return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
-      pieces.push(room.subarray(0, count));
-    }
+    return readAll(fd, path);
   } finally {
     libc().close(fd);
+  }
+}
+
+function readAll(fd: number, path: string): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    const room = new Uint8Array(PATH_BYTES);
+    const count = unwrap(
+      { syscall: "read", subject: `${PROC_SELF}/${path}` },
+      () => libc().read(fd, room, BigInt(room.length)),
+    );
+    if (count === 0) return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
+    pieces.push(room.subarray(0, count));
   }
 }
 
@@ -114,8 +151,13 @@ export function procSelfLink(fd: number): [directory: number, path: string] {
  */
 export function ownArguments(): readonly string[] {
   if (!Deno.args.some((arg) => arg.includes("\ufffd"))) return Deno.args;
-  const argv = splitAtNul(readBytesProcSelf("cmdline")).map(decodeBytes);
+  const argv = ownCommandLine();
   return argv.slice(argv.length - Deno.args.length);
+}
+
+/** The command line of this process, byte for byte, with the program and what the runtime takes. */
+export function ownCommandLine(): string[] {
+  return splitAtNul(readBytesProcSelf("cmdline")).map(decodeBytes);
 }
 
 function splitAtNul(bytes: Uint8Array): Uint8Array[] {
@@ -138,8 +180,39 @@ export function isMissing(error: unknown): boolean {
     error instanceof SysError && error.errno === ENOENT;
 }
 
+/** The descriptors that are open, asked one by one: the kernel tells how many there may be. */
+function openNumbers(): string[] {
+  const [, size] = /^FDSize:\s*(\d+)/m.exec(readTextProcSelf("status")) ?? [];
+  return Array.from({ length: Number(size) }, (_, fd) => fd).filter(isOpen).map(String);
+}
+
+function isOpen(fd: number): boolean {
+  return libc().fcntl(fd, F_GETFD, 0) >= 0;
+}
+
+/** What a descriptor refers to, in the words of /proc; only the path of a named pipe is not known. */
+function describe(path: string): string {
+  const [, number] = /^fd\/(\d+)$/.exec(path) ?? missing(path), fd = Number(number);
+  if (files?.has(`fdinfo/${fd}`)) return EPOLL;
+  if (!isOpen(fd)) missing(path);
+  const { ino, isSocket, isFifo } = fileStatus(fd, `${PROC_SELF}/${path}`);
+  const kind = isSocket ? "socket" : !isFifo ? "file" : isUnnamed(fd) ? "pipe" : "fifo";
+  return `${kind}:[${ino}]`;
+}
+
+function isUnnamed(pipe: number): boolean {
+  const found = new Uint8Array(STATFS_BYTES);
+  libc().fstatfs(pipe, found);
+  return new DataView(found.buffer).getBigUint64(0, true) === PIPEFS_MAGIC;
+}
+
+function missing(path: string): never {
+  throw new SysError("open", ENOENT, `${PROC_SELF}/${path}`);
+}
+
 /** The directory that is kept, or undefined where names lead to it. */
 function directoryInUse(): number | undefined {
+  if (files !== undefined) return undefined;
   if (kept === undefined && !(isReadableByName ??= mayReadByName())) keepProcSelf();
   return kept;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { setCloseOnExec } from "./descriptor.ts";
+import { type EnvironmentChange, environmentWith } from "./environment.ts";
 import type { ChildProcess, ExitStatus } from "./child_process.ts";
 import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import {
@@ -26,8 +27,8 @@ export interface SpawnRequest {
    * @default {Deno.cwd()}
    */
   readonly cwd?: string;
-  /** Variables beside those of this process. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** What differs from the environment of this process. */
+  readonly env?: EnvironmentChange;
   /**
    * Whether it is a program of the runtime's, to which SIGUSR1 must not come unasked for; see
    * {@linkcode withInspectorSignalBlocked}.
@@ -59,7 +60,8 @@ export const systemSpawner: Spawner = {
     const command = new Deno.Command(program, {
       args,
       cwd,
-      env: { ...NO_UPDATE_CHECK, ...env },
+      clearEnv: true,
+      env: environmentWith({ ...NO_UPDATE_CHECK, ...env }),
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",

@@ -135,6 +135,12 @@ export const SYMBOLS = {
   getuid: { parameters: [], result: "u32" },
   // int setuid(uid_t uid);
   setuid: { parameters: ["u32"], result: "i32" },
+  // int setenv(const char *name, const char *value, int overwrite);
+  setenv: { parameters: ["buffer", "buffer", "i32"], result: "i32" },
+  // int unsetenv(const char *name);
+  unsetenv: { parameters: ["buffer"], result: "i32" },
+  // int fstatfs(int fd, struct statfs *buf);
+  fstatfs: { parameters: ["i32", "buffer"], result: "i32" },
   // int chroot(const char *path);
   chroot: { parameters: ["buffer"], result: "i32" },
   // int chdir(const char *path);

@@ -87,11 +87,8 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
-    if (mayUseFfi()) {
-      // One without FFI was started so that the signal does not reach it.
-      keepInspectorClosed();
-      keepDescriptorsFromChildren();
-    }
+    // One without FFI was started so that the signal does not reach it.
+    if (mayUseFfi()) keepInspectorClosed();
     if (["-h", "-help", "--help"].includes(args[0])) {
       const { renderHelp } = await import("../config/reference.ts");
       console.log(renderHelp("server"));
@@ -102,12 +99,17 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     const warnings = args.includes("MASTER") ? [] : await checkOwnArguments(args);
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
-    link = await connectToMaster(mode, parsed);
-    if (link === undefined) warnings.push(...await loadOwnSettings(parsed));
-    else replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
+    const controlFd = controlDescriptor(mode, parsed);
+    const isOwnReader = controlFd === undefined;
+    // First, since the program may begin once more, and needs what it has inherited then.
+    if (isOwnReader) warnings.push(...await loadOwnSettings(parsed));
+    if (mayUseFfi()) keepDescriptorsFromChildren();
+    if (controlFd !== undefined) {
+      link = await connectToMaster(controlFd);
+      replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
+    }
     // A master of this kind has told of them.
     const forgiven = forgive(defaultConfig, { isByHand: mode === "alone" });
-    const isOwnReader = link === undefined;
     if (isOwnReader) warnings.push(...forgiven);
     if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf(isOwnReader ? warnings : undefined);
     openServerLog(defaultConfig, { isServing: !isOwnReader });
@@ -137,16 +139,21 @@ async function checkOwnArguments(args: readonly string[]): Promise<Problem[]> {
 /** Of a server that nobody has handed its settings; most have no use for what reads them. */
 async function loadOwnSettings(args: ParsedArguments): Promise<readonly Problem[]> {
   const { loadSettings } = await import("../config/load_settings.ts");
-  return loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
+  const warnings = loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
+  if (mayUseFfi() && isAnySet(defaultConfig, [...RUN_SETTINGS, ...PRIVILEGE_SETTINGS])) {
+    const { startAgainIfPrivileged } = await import("../config/run_settings.ts");
+    startAgainIfPrivileged(defaultConfig, { gainsNothing: true });
+  }
+  return warnings;
 }
 
 /** @param warnings Where a limit that is not permitted is told; without it that is an error. */
 async function changeSelf(warnings?: Problem[]): Promise<void> {
   const { applyRunSettings } = await import("../config/run_settings.ts");
-  await applyRunSettings(
-    defaultConfig,
-    warnings && ((problem) => warnings.push(asWarning(problem))),
-  );
+  await applyRunSettings(defaultConfig, {
+    isServer: true,
+    onRefusedLimit: warnings && ((problem) => warnings.push(asWarning(problem))),
+  });
 }
 
 async function printSettings(): Promise<void> {
@@ -155,14 +162,14 @@ async function printSettings(): Promise<void> {
 }
 
 /** Finds the control socket that a master of this kind has given, if one has. */
-async function connectToMaster(
-  mode: Mode,
-  { settings }: ParsedArguments,
-): Promise<MasterLink | undefined> {
+function controlDescriptor(mode: Mode, { settings }: ParsedArguments): number | undefined {
+  if (mode !== "MASTER") return undefined;
   const config = new Config();
   for (const { key, value } of settings) config.set(key, value, "argument");
-  const controlFd = mode === "MASTER" ? readStrictly(config, SERVER_CONTROL) : undefined;
-  if (controlFd === undefined) return undefined;
+  return readStrictly(config, SERVER_CONTROL);
+}
+
+async function connectToMaster(controlFd: number): Promise<MasterLink> {
   const handlers = {
     onSoftstop: (closing: ReadonlySet<number>) => serverLifecycle.softstop(closing),
     onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),

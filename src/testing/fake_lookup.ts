@@ -31,6 +31,8 @@ export function fakeLookup(
       | "mayChangeUser"
       | "mayGiveTo"
       | "looseMode"
+      | "setprivCommand"
+      | "accessAs"
     >
   > = {},
 ): ProgramLookup {
@@ -69,6 +71,11 @@ export function fakeLookup(
       ...(group !== undefined && { gid: number("group", group) }),
     }),
     mayGiveTo: () => true,
+    setprivCommand: () => undefined,
+    accessAs: () => undefined,
+    denoDir: () => "/var/cache/deno",
+    cachePaths: () => ["/var", "/var/cache", "/var/cache/deno"],
+    withoutCaches: () => ({ DENO_DIR: "/var/cache/deno/none" }),
     ...options,
   };
 }

@@ -73,6 +73,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     permissions: ["--no-prompt", "--allow-net"],
     user: "www",
     group: "33",
+    startUser: "server-user",
     chroot: "pub",
     masterChroot: "/jail",
     masterChdir: "/data",

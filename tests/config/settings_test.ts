@@ -63,6 +63,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-permissions": ["-A"],
   "server-user": undefined,
   "server-group": undefined,
+  "server-start-user": "server-user",
   "server-chroot": undefined,
   "run-chroot": undefined,
   "run-user": undefined,

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { mayChangeRoot } from "../../src/os/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { groupNumber, id, statusLine } from "../support/credentials.ts";
+import { groupNumber, id, passwd, statusLine } from "../support/credentials.ts";
+import { installationFor } from "../support/installation.ts";
 import { MASTER_PROGRAM, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer } from "../support/peers.ts";
 
@@ -17,6 +18,8 @@ interface Expected {
   readonly uid: string;
   readonly gid: string;
   readonly groups: string;
+  /** What the server finds in its environment. */
+  readonly home?: string;
 }
 
 /** Fails unless each thread of a process runs as expected, with no way back. */
@@ -29,12 +32,15 @@ function assertRunsAs(pid: number, { uid, gid, groups }: Expected): void {
     assertEquals(statusLine(task, "Gid"), Array(4).fill(gid).join(" "));
     assertEquals(statusLine(task, "Groups"), groups);
     if (uid !== "0") assertEquals(BigInt(`0x${statusLine(task, "CapEff")}`), 0n);
+    assertEquals(statusLine(task, "NoNewPrivs"), "1");
   }
+  if (uid !== "0") assertEquals(BigInt(`0x${statusLine(pid, "CapBnd")}`), 0n);
 }
 
 /** What each setting comes to, on any Linux with its usual users. */
 function cases(): Record<string, { settings: Record<string, string>; expected: Expected }> {
-  const other = { uid: id("-u", USER), gid: id("-g", USER), groups: id("-G", USER) };
+  const [, , , , , home] = passwd(USER).split(":");
+  const other = { uid: id("-u", USER), gid: id("-g", USER), groups: id("-G", USER), home };
   const mail = groupNumber("mail");
   return {
     "a user": { settings: { "server-user": USER }, expected: other },
@@ -56,29 +62,44 @@ function cases(): Record<string, { settings: Record<string, string>; expected: E
     },
     "numbers that nobody has": {
       settings: { "server-user": "54321", "server-group": "54322" },
-      expected: { uid: "54321", gid: "54322", groups: "54322" },
+      expected: { uid: "54321", gid: "54322", groups: "54322", home: "/" },
     },
   };
 }
 
 for (const [name, { settings, expected }] of Object.entries(IS_ROOT ? cases() : {})) {
-  Deno.test(`server-user and server-group: a server becomes ${name} in all of its threads`, async () => {
-    await using site = new Site();
-    const port = site.port(), path = site.socket("u");
-    const service = `127.0.0.1:${port},${path}`;
-    site.serve("a.cf", { mode: "coroutine", service, ...settings });
-    const master = await site.start();
-    const client = await greeted(port);
-    assertEquals(await client.ask("echo hello"), "hello");
-    const onUnix = await greeted(path);
-    assertRunsAs(pidIn(client), expected);
-    // Its log works as before.
-    await master.logs(/changing to (user|group) \w+/);
-    assertEquals(master.logged(/node:net/), 0, "it serves its sockets the slow way");
-    client.close();
-    onUnix.close();
-    await master.stop();
-  });
+  for (const start of ["server-user", "master"]) {
+    Deno.test(`server-user and server-group, started as ${start}: a server is ${name} in all of its threads`, async () => {
+      await using site = new Site(installationFor(USER));
+      const port = site.port(), path = site.socket("u");
+      const service = `127.0.0.1:${port},${path}`;
+      site.serve("a.cf", {
+        ...{ mode: "coroutine", service, "server-start-user": start },
+        ...settings,
+      });
+      const master = await site.start({ env: { XDG_CACHE_HOME: "/nonexistent" } });
+      const client = await greeted(port);
+      assertEquals(await client.ask("echo hello"), "hello");
+      const onUnix = await greeted(path);
+      assertRunsAs(pidIn(client), expected);
+      const { home = Deno.env.get("HOME") } = expected;
+      assertEquals(await client.ask("env HOME"), home);
+      const user = expected.uid === "54321" ? undefined : expected.home && USER;
+      if (expected.home) {
+        for (const variable of ["USER", "LOGNAME", "XDG_CACHE_HOME"]) {
+          const value = variable === "XDG_CACHE_HOME" ? undefined : user;
+          assertEquals(await client.ask(`env ${variable}`), `${value}`);
+        }
+      }
+      // Its log works as before.
+      await master.logs(/serviceRegister/);
+      assertEquals(master.logged(/changing to (user|group) \w+/), start === "master" ? 1 : 0);
+      assertEquals(master.logged(/node:net/), 0, "it serves its sockets the slow way");
+      client.close();
+      onUnix.close();
+      await master.stop();
+    });
+  }
 }
 
 for (const mode of MODES) {
@@ -152,6 +173,34 @@ Deno.test("server-user, server-group and server-chroot are refused in their line
     `a.cf:3: server-user: Cannot run as "root": ${rest}`,
     `a.cf:5: server-chroot: Cannot change the root to "/tmp": ${rest}`,
   ]);
+});
+
+Deno.test("a script that its user can't read, and a cache that its user can change, are refused in their lines", async () => {
+  if (!IS_ROOT) return;
+  const installation = installationFor(USER);
+  await using site = new Site(installation);
+  const service = { "server-service": `127.0.0.1:${site.port()}`, "server-user": USER };
+  Deno.chmodSync(site.dir.write("closed.ts", ""), 0o600);
+  site.write("a.cf", { "server-command": site.dir.file("closed.ts"), ...service });
+  const refused = async (env: Record<string, string> = {}) => {
+    const args = ["-C", site.conf, "-pid-file", site.pidFile];
+    return (await site.run(args, { env }).ended()).stderr.replaceAll(`${site.conf}/`, "");
+  };
+  assertEquals(
+    await refused(),
+    `a.cf:3: server-user: Cannot read "${site.dir.file("closed.ts")}": not permitted for user ` +
+      `${USER}, expected a file that user ${USER} may read, or server-start-user = master\n`,
+  );
+  site.write("a.cf", { "server-command": site.server("aio"), ...service });
+  const own = site.dir.file("deno_dir");
+  Deno.mkdirSync(own);
+  Deno.symlinkSync(`${installation.denoDir}/gen`, `${own}/gen`);
+  Deno.chownSync(own, Number(id("-u", USER)), null);
+  assertMatch(
+    await refused({ DENO_DIR: own }),
+    new RegExp(`^a.cf:3: server-user: Cannot run as "${USER}": "${own}" can be written to by that`),
+  );
+  await site.isGone();
 });
 
 Deno.test("a user, a group and a root that are not there are refused at the start and at a reload", async () => {
@@ -266,12 +315,12 @@ Deno.test("a server that has become another user gets the signal of its master's
 });
 
 Deno.test("a shared server-user holds for every service, and not for the master", async () => {
-  await using site = new Site();
+  await using site = new Site(installationFor(USER));
   const port = site.port();
   site.write("all.gcf", { "server-user": USER });
   site.serve("a.cf", { mode: "aio", service: port });
   if (!IS_ROOT) return await assertRefused(site, /a\.cf: server-user: Cannot run as "\w+": not/);
-  const master = await site.start({ program: MASTER_PROGRAM });
+  const master = await site.start();
   const client = await greeted(port);
   assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
   assertEquals(statusLine(master.pid, "Uid"), "0 0 0 0");

@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { SHIM_ARGUMENT } from "../../src/master/exec_shim.ts";
+import { mayChangeUser } from "../../src/os/credentials.ts";
 import type { ExecPlan } from "../../src/os/exec.ts";
+import { identityOf } from "../../src/os/identity.ts";
 import { startDeno, type TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 
@@ -68,4 +70,32 @@ Deno.test("runShim() becomes nothing when its parent has ended already", async (
   const { code, stdout, stderr } = await process.ended();
   assertEquals([code, stdout], [127, ""]);
   assertMatch(stderr, /the parent, process 999999999, has ended/);
+});
+
+Deno.test("runShim() gives a program its user, with the user's home and name, and no way to gain more", async () => {
+  if (!mayChangeUser()) return;
+  const identity = identityOf({ user: "nobody" });
+  await using process = shim({
+    path: "/bin/sh",
+    argv: ["sh", "-c", 'echo "$HOME $USER $LOGNAME $XDG_DATA_HOME"; cat /proc/self/status'],
+    identity,
+    env: { XDG_DATA_HOME: "its own" },
+  });
+  const [first, ...status] = (await process.succeeds()).split("\n");
+  assertEquals(first, `${identity.home} nobody nobody its own`);
+  const line = (name: string) => status.find((text) => text.startsWith(`${name}:`))?.split(/\s+/);
+  assertEquals(line("Uid"), ["Uid:", ...Array(4).fill(`${identity.uid}`)]);
+  assertEquals(line("NoNewPrivs"), ["NoNewPrivs:", "1"]);
+  for (const name of ["CapPrm", "CapEff", "CapBnd"]) {
+    assertEquals(BigInt(`0x${line(name)?.[1]}`), 0n, name);
+  }
+});
+
+Deno.test("runShim() has a program gain nothing without a user, where it is asked to", async () => {
+  await using process = shim({
+    path: "/bin/cat",
+    argv: ["cat", "/proc/self/status"],
+    gainsNothing: true,
+  });
+  assertMatch(await process.succeeds(), /^NoNewPrivs:\s*1$/m);
 });

@@ -30,24 +30,57 @@ async function problemsOf(
   return problems.map((problem) => formatProblem(problem).replaceAll(`${dir.path}/`, ""));
 }
 
-Deno.test("programToStart() leaves a server with FFI the user that it becomes itself", () => {
-  const service = serviceOf("a", { command: "server.ts", settings: { "server-user": "www" } });
-  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity, undefined);
+Deno.test("programToStart() has every program started as its user and group", () => {
+  const settings = { "server-user": "www", "server-group": "mail" };
+  for (const command of ["./imapd", "server.ts"]) {
+    const service = serviceOf("a", { command, settings });
+    const { identity, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
+    assertEquals(identity, { uid: 33, gid: 8, groups: [8] });
+    assertEquals([env, gainsNothing], [undefined, undefined]);
+  }
 });
 
-Deno.test("programToStart() has a server without FFI, and one in C, started as its user and group", () => {
-  const settings = { "server-user": "www", "server-group": "mail" };
+Deno.test("programToStart() leaves a server its user for later, and no caches, where it has to start as the master", () => {
+  const user = { "server-user": "www" };
+  const all: readonly Record<string, string>[] = [
+    { ...user, "server-start-user": "master" },
+    { ...user, "server-chroot": "jail" },
+    { "server-group": "mail", "server-start-user": "master" },
+    { "server-chroot": "jail" },
+    { "run-user": "www" },
+    { "run-chroot": "jail" },
+  ];
+  for (const settings of all) {
+    const service = serviceOf("a", { command: "server.ts", settings });
+    const { identity, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
+    assertEquals(identity, undefined);
+    assertEquals([env, gainsNothing], [{ DENO_DIR: "/var/cache/deno/none" }, true]);
+  }
+});
+
+Deno.test("programToStart() starts a program that can't change itself as its user, whatever it is asked", () => {
+  const settings = { "server-user": "www", "server-start-user": "master" };
+  const service = serviceOf("a", { command: "./imapd", settings });
+  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity?.uid, 33);
+});
+
+Deno.test("programToStart() gives caches to none of Deno's programs without FFI", () => {
+  const withoutFfi = { "server-permissions": "--allow-net" };
   for (
-    const service of [
-      serviceOf("a", { command: "./imapd", settings }),
-      serviceOf("b", {
-        command: "server.ts",
-        settings: { ...settings, "server-permissions": "none" },
-      }),
-    ]
+    const [command, settings, isWithout] of [
+      ["server.ts", withoutFfi, true],
+      ["server.ts", { ...withoutFfi, "server-user": "www" }, true],
+      ["deno run --allow-read server.ts", {}, true],
+      ["deno run --allow-read server.ts", { "server-protocol": "systemd" }, true],
+      // What it may can't be told.
+      ["./imapd", { "server-protocol": "inherit" }, true],
+      ["./imapd", {}, false],
+      ["server.ts", {}, false],
+      ["deno run --allow-ffi server.ts", {}, false],
+    ] as const
   ) {
-    const { identity } = programToStart(service, { lookup: LOOKUP, cwd });
-    assertEquals(identity, { uid: 33, gid: 8, groups: [8] });
+    const { env } = programToStart(serviceOf("a", { command, settings }), { lookup: LOOKUP, cwd });
+    assertEquals(env !== undefined, isWithout, `${command} ${JSON.stringify(settings)}`);
   }
 });
 

@@ -7,7 +7,7 @@ import {
   ownerOf,
   UnknownIdentityError,
 } from "../../src/os/identity.ts";
-import { id } from "../support/credentials.ts";
+import { id, passwd } from "../support/credentials.ts";
 
 const numbers = (text: string) => text.split(" ").map(Number).sort((a, b) => a - b);
 
@@ -57,7 +57,12 @@ for (
 }
 
 Deno.test("findUser() knows a user by name only", () => {
-  assertEquals(findUser("root"), { name: "root", uid: 0, gid: 0 });
+  assertEquals(findUser("root"), {
+    name: "root",
+    uid: 0,
+    gid: 0,
+    home: passwd("root").split(":")[5],
+  });
   assertEquals(findUser("0"), undefined);
 });
 

@@ -43,3 +43,47 @@ Deno.test("the functions of /proc/self read the same once keepProcSelf() was cal
   });
   assertEquals(await child.succeeds(), "done\n");
 });
+
+Deno.test("the functions of /proc/self say what they did once keepProcSelfFiles() was called, and keep no directory", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { isMissing, keepProcSelf, keepProcSelfFiles, listProcSelf, ...own } = await import(
+      "../../src/os/proc_self.ts"
+    );
+    const { readLinkProcSelf, readTextProcSelf } = own;
+    const { assertEquals, assertThrows } = await import("@std/assert");
+    const { closeFd, duplicateFd } = await import("../../src/os/descriptor.ts");
+    const { libc, cString } = await import("../../src/os/libc.ts");
+    const { pipe, socketPair } = await import("../../src/os/socket.ts");
+    const fifo = await Deno.makeTempFile();
+    Deno.removeSync(fifo);
+    libc().mkfifo(cString(fifo), 0o600);
+    keepProcSelf();
+    keepProcSelfFiles();
+    keepProcSelfFiles();
+    const opened = [...pipe(), ...socketPair(), libc().open(cString(fifo), 2, 0)];
+    opened.push(duplicateFd(opened[0], 300));
+    const link = (fd: number) => Deno.readLinkSync(`/proc/self/fd/${fd}`);
+    for (const fd of opened.slice(0, 4)) assertEquals(readLinkProcSelf(`fd/${fd}`), link(fd));
+    assertEquals(readLinkProcSelf(`fd/${opened[4]}`).startsWith("fifo:"), true);
+    const all = () => [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
+    const there = all().filter((fd) => libc().fcntl(fd, 1, 0) >= 0).sort((a, b) => a - b);
+    assertEquals(listProcSelf("fd").map(Number), there);
+    const epolls = there.filter((fd) => link(fd) === "anon_inode:[eventpoll]");
+    for (const fd of epolls) {
+      assertEquals(readLinkProcSelf(`fd/${fd}`), link(fd));
+      const path = `fdinfo/${fd}`;
+      assertEquals(readTextProcSelf(path), Deno.readTextFileSync(`/proc/self/${path}`));
+    }
+    assertEquals(epolls.length > 0, true);
+    assertEquals(/^Pid:\s*(\d+)/m.exec(readTextProcSelf("status"))?.[1], `${Deno.pid}`);
+    for (const read of [listProcSelf, readLinkProcSelf, readTextProcSelf]) {
+      assertEquals(isMissing(assertThrows(() => read("fd/99999"))), true);
+    }
+    const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
+    assertEquals(there.filter((fd) => link(fd).startsWith("/") && isDirectory(fd)), []);
+    opened.forEach(closeFd);
+    Deno.removeSync(fifo);
+    console.log("done");
+  });
+  assertEquals(await child.succeeds(), "done\n");
+});

@@ -28,6 +28,15 @@ export function groupNumber(name: string): string {
 }
 
 /**
+ * A user's line of passwd(5).
+ *
+ * @param name The user.
+ */
+export function passwd(name: string): string {
+  return output("getent", ["passwd", name]);
+}
+
+/**
  * A line of /proc/PID/status, its fields parted by one space.
  *
  * @param process A pid, or a thread as `PID/task/TID`.

@@ -9,6 +9,7 @@ import { existsSync } from "@std/fs/exists";
 import { GUARDIAN_NAME } from "../../src/os/guardian.ts";
 import { PidFile } from "../../src/os/lock_file.ts";
 import type { Target } from "./client.ts";
+import { type Installation, OWN_INSTALLATION } from "./installation.ts";
 import { ReservedPort } from "./ports.ts";
 import { descriptorsOf, listenerInode, markedProcesses, type ProcessInfo } from "./proc.ts";
 import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
@@ -75,8 +76,25 @@ export class Site implements AsyncDisposable {
   readonly #listeners: Deno.Listener[] = [];
   readonly #processes: TestProcess[] = [];
 
-  constructor() {
+  readonly #installation: Installation;
+
+  /**
+   * @param installation What its programs are run with, where other users need it; all of it can be
+   * read by them then.
+   */
+  constructor(installation: Installation = OWN_INSTALLATION) {
+    this.#installation = installation;
     Deno.mkdirSync(this.conf);
+    if (installation !== OWN_INSTALLATION) Deno.chmodSync(this.dir.path, 0o755);
+  }
+
+  /**
+   * A test server, as `server-command`.
+   *
+   * @param name Its file, without the ending.
+   */
+  server(name: string): string {
+    return `${this.#installation.root}tests/support/servers/${name}.ts`;
   }
 
   /** What must be in the environment of each process of this installation. */
@@ -146,7 +164,7 @@ export class Site implements AsyncDisposable {
       & Readonly<Record<string, unknown>>,
   ): void {
     this.write(name, {
-      "server-command": [SERVERS[mode], ...args].join(" "),
+      "server-command": [this.server(mode), ...args].join(" "),
       "server-service": typeof service === "number" ? `127.0.0.1:${service}` : service,
       ...settings as Record<string, string | number>,
     });
@@ -168,8 +186,10 @@ export class Site implements AsyncDisposable {
    * @param options Another program, and how to start it.
    */
   run(args: readonly string[], options: Omit<MasterOptions, "args"> = {}): TestProcess {
-    const { program = MASTER_PROGRAM, ...rest } = options;
-    return this.execute([Deno.execPath(), "run", "-A", program, ...args], rest);
+    const { deno, root, denoDir } = this.#installation;
+    const { program = `${root}master.ts`, env, ...rest } = options;
+    const argv = [deno, "run", "-A", program, ...args];
+    return this.execute(argv, { ...rest, env: { DENO_DIR: denoDir, ...env } });
   }
 
   /**

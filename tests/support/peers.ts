@@ -148,10 +148,14 @@ export class CMaster extends Master {
    * Starts one, with `deno` in its `PATH`, and waits until its ports are open.
    *
    * @param site Where its settings are.
+   * @param env What to add to its environment.
    */
-  static async start(site: Site): Promise<CMaster> {
+  static async start(site: Site, env: Readonly<Record<string, string>> = {}): Promise<CMaster> {
     const argv = [peer("master"), "-C", site.conf, "-pid-file", site.pidFile];
-    const master = new CMaster(site, site.execute(argv, { env: withDenoInPath(site) }));
+    const master = new CMaster(
+      site,
+      site.execute(argv, { env: { ...withDenoInPath(site), ...env } }),
+    );
     await master.logs(/listening\n/);
     return master;
   }

@@ -47,6 +47,8 @@ export function obey(mode: Mode, line: string): Answer {
       return { text: "logged\n" };
     case "setting":
       return { text: `${defaultConfig.getStr(argument)}\n` };
+    case "env":
+      return { text: `${Deno.env.get(argument)}\n` };
     case "quit":
       return { text: "bye\n", close: true };
     case "stop":

@@ -1,0 +1,92 @@
+/**
+ * Starting a program with less than this process has, by way of setpriv(1): a program of util-linux that
+ * changes itself and then becomes the other one, so that it costs two milliseconds and the process is
+ * the same. See docs/design/16_no_way_back.md for what else was tried.
+ *
+ * @module
+ */
+import { mayDropCapabilities } from "./credentials.ts";
+import type { Identity } from "./identity.ts";
+import { isExecutable } from "./program_lookup.ts";
+
+/** Where it is; not in PATH, since root runs it. */
+const PLACES = ["/usr/bin/setpriv", "/bin/setpriv"];
+
+const SHELL = "/bin/sh";
+
+/**
+ * Says `y` or `n` for each `ACCESS PATH` among its arguments. Where a directory is sticky, nobody but
+ * the owners takes anything away that is in it.
+ */
+const TRY_ACCESS = `
+while [ $# -gt 0 ]; do
+  if [ "-$1" "$2" ] && { [ "$1" != w ] || [ ! -k "$2" ] || [ -O "$2" ]; }
+  then printf y
+  else printf n
+  fi
+  shift 2
+done
+`;
+
+/** What a user may want to do with a path: read it, write to it, execute it or search it. */
+export type Access = "r" | "w" | "x";
+
+/** Commands by what they were made for; undefined where that did not work. */
+const known = new Map<string, readonly string[] | undefined>();
+
+/**
+ * The words before a program's own ones that have it started with less.
+ *
+ * @param identity Whom it is started as, with no capability in its bounding set; without one it stays
+ * who it is. In both cases it gains nothing by what it executes (no_new_privs in prctl(2)).
+ * @returns The words; undefined where there is no setpriv(1), or one that does not know how.
+ */
+export function setprivCommand(identity?: Identity): readonly string[] | undefined {
+  const words = [...identityFlags(identity), "--no-new-privs", "--"];
+  const key = words.join(" ");
+  if (!known.has(key)) known.set(key, workingCommand(words));
+  return known.get(key);
+}
+
+function workingCommand(words: readonly string[]): readonly string[] | undefined {
+  return PLACES.filter(isExecutable).map((place) => [place, ...words]).find((command) =>
+    run([...command, SHELL, "-c", ":"]).success
+  );
+}
+
+function identityFlags(identity: Identity | undefined): string[] {
+  if (identity === undefined) return [];
+  const { uid, gid, groups } = identity;
+  const own = uid === undefined ? [] : [`--reuid=${uid}`];
+  const bounds = uid && mayDropCapabilities() ? ["--inh-caps=-all", "--bounding-set=-all"] : [];
+  return [...own, `--regid=${gid}`, `--groups=${groups.join()}`, ...bounds];
+}
+
+/**
+ * Asks the kernel what a user may do with paths. All of them are asked about in one process.
+ *
+ * @param identity The user.
+ * @param wanted What is wanted, with an absolute path each.
+ * @returns Whether each is permitted; undefined where that can't be found out.
+ */
+export function accessAs(
+  identity: Identity,
+  wanted: readonly (readonly [access: Access, path: string])[],
+): readonly boolean[] | undefined {
+  const command = setprivCommand(identity);
+  if (command === undefined) return undefined;
+  const { success, answer } = run([...command, SHELL, "-c", TRY_ACCESS, "sh", ...wanted.flat()]);
+  return success && answer.length === wanted.length
+    ? [...answer].map((letter) => letter === "y")
+    : undefined;
+}
+
+function run([program, ...args]: readonly string[]): {
+  readonly success: boolean;
+  readonly answer: string;
+} {
+  // The working directory may be out of the user's reach, of which a shell would complain.
+  const options = { args, cwd: "/", stdin: "null", stdout: "piped", stderr: "null" } as const;
+  const { success, stdout } = new Deno.Command(program, options).outputSync();
+  return { success, answer: new TextDecoder().decode(stdout) };
+}
