@@ -11,6 +11,7 @@
  */
 import { isWritable, openDescriptors } from "./descriptor.ts";
 import type { EnvironmentChange } from "./environment.ts";
+import { homeOf } from "./identity.ts";
 
 /** The view's name in the real directory. */
 const VIEW = "zc-without-caches";
@@ -39,7 +40,7 @@ const SILENT = "info,deno::cache=off";
  */
 export function denoDir(home?: string): string {
   const cache = home === undefined
-    ? Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? ""}/.cache`
+    ? Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? homeOf(Deno.uid()!)}/.cache`
     : `${home === "/" ? "" : home}/.cache`;
   const directory = Deno.env.get("DENO_DIR") || `${cache}/deno`;
   const path = directory.startsWith("/") ? directory : `${Deno.cwd()}/${directory}`;

@@ -79,6 +79,16 @@ export function findUser(name: string): User | undefined {
 }
 
 /**
+ * The own directory of a user.
+ *
+ * @param uid The user's number.
+ * @returns The directory, or undefined when there is no such user.
+ */
+export function homeOf(uid: number): string | undefined {
+  return readUser(libc().getpwuid(uid))?.home;
+}
+
+/**
  * Works out whom to become. A user has all groups that the system knows for the user; a group
  * without a user is the only one.
  *

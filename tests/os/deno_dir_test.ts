@@ -32,9 +32,25 @@ Deno.test("denoDir() is where the runtime looks, for this process and for a user
   assertEquals(withEnvironment({ DENO_DIR: "a" }, () => denoDir()), `${Deno.cwd()}/a`);
 });
 
-Deno.test("denoDir() is what the runtime itself says", () => {
-  const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).outputSync();
-  assertEquals(denoDir(), JSON.parse(new TextDecoder().decode(stdout)).denoDir);
+Deno.test("denoDir() is what the runtime itself says, with and without variables", () => {
+  const own = { DENO_DIR: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" };
+  for (
+    const names of [
+      ["HOME", "XDG_CACHE_HOME", "DENO_DIR"],
+      ["HOME", "XDG_CACHE_HOME"],
+      ["HOME"],
+      [],
+    ]
+  ) {
+    const env = Object.fromEntries(Object.entries(own).filter(([name]) => names.includes(name)));
+    const { stdout } = new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json"],
+      clearEnv: true,
+      env,
+    }).outputSync();
+    const { denoDir: expected } = JSON.parse(new TextDecoder().decode(stdout));
+    assertEquals(withEnvironment(env, () => denoDir()), expected, names.join());
+  }
 });
 
 Deno.test("cachePaths() names the directory, all above it, and what is in it", () => {
