@@ -31,8 +31,8 @@ done
 /** What a user may want to do with a path: read it, write to it, execute it or search it. */
 export type Access = "r" | "w" | "x";
 
-/** Commands by what they were made for; undefined where that did not work. */
-const known = new Map<string, readonly string[] | undefined>();
+/** Commands that have worked, by what they were made for. */
+const known = new Map<string, readonly string[]>();
 
 /**
  * The words before a program's own ones that have it started with less.
@@ -42,16 +42,15 @@ const known = new Map<string, readonly string[] | undefined>();
  * @returns The words; undefined where there is no setpriv(1), or one that does not know how.
  */
 export function setprivCommand(identity?: Identity): readonly string[] | undefined {
-  const words = [...identityFlags(identity), "--no-new-privs", "--"];
-  const key = words.join(" ");
-  if (!known.has(key)) known.set(key, workingCommand(words));
-  return known.get(key);
+  const words = [...identityFlags(identity), "--no-new-privs", "--"], key = words.join(" ");
+  const command = known.get(key) ?? workingCommand(words);
+  if (command !== undefined) known.set(key, command);
+  return command;
 }
 
 function workingCommand(words: readonly string[]): readonly string[] | undefined {
-  return PLACES.filter(isExecutable).map((place) => [place, ...words]).find((command) =>
-    run([...command, SHELL, "-c", ":"]).success
-  );
+  return PLACES.filter(isExecutable).map((place) => [place, ...words])
+    .find((command) => run([...command, SHELL, "-c", ":"]) !== undefined);
 }
 
 function identityFlags(identity: Identity | undefined): string[] {
@@ -75,18 +74,21 @@ export function accessAs(
 ): readonly boolean[] | undefined {
   const command = setprivCommand(identity);
   if (command === undefined) return undefined;
-  const { success, answer } = run([...command, SHELL, "-c", TRY_ACCESS, "sh", ...wanted.flat()]);
-  return success && answer.length === wanted.length
+  const answer = run([...command, SHELL, "-c", TRY_ACCESS, "sh", ...wanted.flat()]);
+  return answer?.length === wanted.length
     ? [...answer].map((letter) => letter === "y")
     : undefined;
 }
 
-function run([program, ...args]: readonly string[]): {
-  readonly success: boolean;
-  readonly answer: string;
-} {
+/** Runs a command to its end, and returns what it has printed; undefined where that fails. */
+function run([program, ...args]: readonly string[]): string | undefined {
   // The working directory may be out of the user's reach, of which a shell would complain.
   const options = { args, cwd: "/", stdin: "null", stdout: "piped", stderr: "null" } as const;
-  const { success, stdout } = new Deno.Command(program, options).outputSync();
-  return { success, answer: new TextDecoder().decode(stdout) };
+  try {
+    const { success, stdout } = new Deno.Command(program, options).outputSync();
+    return success ? new TextDecoder().decode(stdout) : undefined;
+  } catch {
+    // No process more, or no descriptor: what is not known is not held against anybody.
+    return undefined;
+  }
 }

@@ -3,7 +3,7 @@ import { mayChangeRoot } from "../../src/os/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { groupNumber, id, passwd, statusLine } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";
-import { MASTER_PROGRAM, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer } from "../support/peers.ts";
 
 /** Whoever may change the root is taken to be root; others are shown what they are told. */
