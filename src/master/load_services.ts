@@ -27,7 +27,13 @@ import {
 } from "../config/settings.ts";
 import { parseServiceConfig, type ServiceConfig, validateServices } from "../config/service.ts";
 import { reachOf } from "./reach.ts";
-import { requireChroot, requireGroup, requirePermissions, requireUser } from "./privileges.ts";
+import {
+  requireChroot,
+  requireGroup,
+  requireNoCaches,
+  requirePermissions,
+  requireUser,
+} from "./privileges.ts";
 import {
   commandStamp,
   type ProgramLookup,
@@ -255,6 +261,7 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
   const privileges = () => [
     ...check("server-command", () => requireProtocol(service, source)),
     ...check("server-command", () => requireTrustedCommand(service, source)),
+    ...check("server-command", () => requireNoCaches(service, source)),
     ...check("server-permissions", () => requirePermissions(service)),
     ...check("server-user", () => requireUser(service, source)),
     ...check("server-group", () => requireGroup(service, source)),

@@ -15,6 +15,7 @@ import { type Identity, UnknownIdentityError } from "../os/identity.ts";
 import {
   isRestricted,
   isScript,
+  prefixOf,
   type Program,
   programOf,
   type ProgramPlace,
@@ -22,6 +23,9 @@ import {
   viewFrom,
 } from "./program.ts";
 import type { StartRights } from "./start_program.ts";
+
+/** Words of env(1) that set DENO_DIR, or take it away. */
+const CHANGES_DENO_DIR = /^(DENO_DIR(=|$)|-uDENO_DIR$|--unset=DENO_DIR$|-i$|-$|--ignore-env)/;
 
 const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as root" };
 
@@ -35,18 +39,44 @@ const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as r
  */
 export function programToStart(service: ServiceConfig, place: ProgramPlace): Program & StartRights {
   const program = programOf(service, place), identity = startIdentity(service, place);
-  const losesLater = changesItself(service, place) &&
-    (service.chroot !== undefined || changesAtOnce(service) ||
-      isForOthers(service) && !startsAsUser(service, place));
-  // What holds more at first, or may do less than its user, must have nothing open that other programs
-  // run.
-  const hasNoCaches = losesLater || isRestricted(service, place);
+  const losesLater = losesPrivileges(service, place);
   return {
     ...program,
-    ...(hasNoCaches && { env: place.lookup.withoutCaches(program.root) }),
+    ...(runsWithoutCaches(service, place) && { env: place.lookup.withoutCaches(program.root) }),
     ...(losesLater && { gainsNothing: true }),
     ...(identity && { identity }),
   };
+}
+
+/** Whether its processes have more at their start than later. */
+function losesPrivileges(service: ServiceConfig, place: ProgramPlace): boolean {
+  return changesItself(service, place) &&
+    (service.chroot !== undefined || changesAtOnce(service) ||
+      isForOthers(service) && !startsAsUser(service, place));
+}
+
+/**
+ * What holds more at first, or may do less than its user, must have nothing open that other programs
+ * run.
+ */
+function runsWithoutCaches(service: ServiceConfig, place: ProgramPlace): boolean {
+  return losesPrivileges(service, place) || isRestricted(service, place);
+}
+
+/**
+ * Makes sure that a command brings no caches to a program of Deno that is to have none.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @throws {TypeError} When it does.
+ */
+export function requireNoCaches(service: ServiceConfig, place: ProgramPlace): void {
+  const word = prefixOf(service).find((part) => CHANGES_DENO_DIR.test(part));
+  if (word === undefined || !runsWithoutCaches(service, place)) return;
+  throw new TypeError(cannot("run", service.command.join(" "), {
+    found: `"${word}", by which it would open caches that other programs run`,
+    expected: "a server-command that leaves DENO_DIR to the master",
+  }));
 }
 
 /**

@@ -107,10 +107,15 @@ export function programOf(service: ServiceConfig, place: ProgramPlace): Program 
     ...(root && { root: resolvePath(place.cwd, root) }),
     ...(directory && { directory }),
   };
-  const { prefix: [env, ...given] } = unwrapEnv(service.command, splitCommand);
+  const [env, ...given] = prefixOf(service);
   const { path, args } = innerProgram(service, place);
   if (env === undefined) return { path, args, ...change };
   return { path: findExecutable(env, view), args: [...given, path, ...args], ...change };
+}
+
+/** The words of a command up to the program: `env` with its arguments, or none. */
+export function prefixOf({ command }: ServiceConfig): readonly string[] {
+  return unwrapEnv(command, splitCommand).prefix;
 }
 
 /** The program behind `env`, or the one of the command. */

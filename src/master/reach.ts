@@ -10,7 +10,14 @@ import type { ServiceConfig } from "../config/service.ts";
 import type { Identity } from "../os/identity.ts";
 import type { Access } from "../os/setpriv.ts";
 import { changesItself, otherIdentity, startIdentity } from "./privileges.ts";
-import { isDeno, isRestricted, isScriptFile, programOf, type ProgramPlace } from "./program.ts";
+import {
+  innerProgram,
+  isDeno,
+  isRestricted,
+  isScriptFile,
+  programOf,
+  type ProgramPlace,
+} from "./program.ts";
 
 /** What was found, by how much it matters. */
 export interface Reach {
@@ -80,13 +87,15 @@ function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
 function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
   const { user, command, masterChdir } = service, { lookup, cwd } = place;
   const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
-  const { path } = programOf(service, place);
+  const programs = new Set([programOf(service, place).path, innerProgram(service, place).path]);
   const wish = changesItself(service, place) ? ", or server-start-user = master" : "";
   const found = `not permitted for user ${user}`;
   const message = (action: string, what: string) =>
     cannot(action, what, { found, expected: `a file that user ${user} may ${action}${wish}` });
   return [
-    { access: "x", path: outside(path), message: message("execute", path) },
+    ...[...programs].map((path): Rule => {
+      return { access: "x", path: outside(path), message: message("execute", path) };
+    }),
     ...command.filter((word) => isScriptFile(word) && lookup.isFile(outside(word))).map((
       word,
     ): Rule => ({ access: "r", path: outside(word), message: message("read", word) })),

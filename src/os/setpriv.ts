@@ -75,9 +75,7 @@ export function accessAs(
   const command = setprivCommand(identity);
   if (command === undefined) return undefined;
   const answer = run([...command, SHELL, "-c", TRY_ACCESS, "sh", ...wanted.flat()]);
-  return answer?.length === wanted.length
-    ? [...answer].map((letter) => letter === "y")
-    : undefined;
+  return answer?.length === wanted.length ? [...answer].map((letter) => letter === "y") : undefined;
 }
 
 /** Runs a command to its end, and returns what it has printed; undefined where that fails. */

@@ -145,6 +145,27 @@ Deno.test("loadServices() refuses permissions for what is no script, and control
   ]);
 });
 
+Deno.test("loadServices() refuses a command that brings caches to a server that is to have none", async () => {
+  const lookup = fakeLookup({ ...FILES, "/usr/bin/env": { executable: "" } });
+  const none = { "server-permissions": "none" };
+  for (
+    const [words, word, settings] of [
+      ["DENO_DIR=/var/own", "DENO_DIR=/var/own", none],
+      ["A=b -u DENO_DIR", "DENO_DIR", none],
+      ["-i", "-i", { "server-user": "www", "server-start-user": "master" }],
+      ["-i", "-i", { "server-user": "www", "server-chroot": "jail" }],
+    ] as const
+  ) {
+    const command = `env ${words} server.ts`;
+    assertEquals(await problemsOf(settings, { command, lookup }), [
+      `a.cf:1: server-command: Cannot run "${command}": "${word}", by which it would open caches ` +
+      "that other programs run, expected a server-command that leaves DENO_DIR to the master",
+    ]);
+  }
+  assertEquals(await problemsOf(none, { command: "env A=b server.ts", lookup }), []);
+  assertEquals(await problemsOf({}, { command: "env DENO_DIR=/own server.ts", lookup }), []);
+});
+
 Deno.test("loadServices() refuses what only a master of root's can give a socket to", async () => {
   const lookup = fakeLookup(FILES, { mayGiveTo: ({ uid }) => uid === 1000 });
   assertEquals(await problemsOf({ "server-socket-owner": "self" }, { lookup }), []);
