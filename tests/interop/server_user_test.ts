@@ -270,7 +270,7 @@ Deno.test("a server in C, and one that inherits its sockets, are started as thei
   const user = { "server-user": USER, "server-group": "mail" };
   site.write("a.cf", { "server-command": server, "server-service": `127.0.0.1:${port}`, ...user });
   site.write("b.cf", {
-    "server-command": `/usr/bin/env python3 ${listing}`,
+    "server-command": `/usr/bin/python3 ${listing}`,
     "server-protocol": "inherit",
     "server-service": `127.0.0.1:${site.port()}`,
     ...user,
