@@ -93,8 +93,9 @@ export function startAgain(
   const argv = readTextProcSelf("cmdline").split("\0").slice(0, -1);
   if (options.gainsNothing) gainNothing(undefined);
   // Neither is it to die of SIGUSR1 before it has seen to it, nor to listen for a debugger.
-  withInspectorSignalBlocked(() => replace({ path: execPath(), argv }, environmentTexts(change)));
-  throw new Error("execve returned without an error");
+  return withInspectorSignalBlocked(() =>
+    replace({ path: execPath(), argv }, environmentTexts(change))
+  );
 }
 
 function replace({ path, argv }: Pick<ExecPlan, "path" | "argv">, env: readonly string[]): never {
