@@ -15,7 +15,7 @@ import { unblockInspectorSignal, withInspectorSignalBlocked } from "./inspector_
 import { cString, cStringArray, libc, unwrap } from "./libc.ts";
 import { changeDirectory } from "./path.ts";
 import { asShellScript } from "./placed_spawn.ts";
-import { execPath, readTextProcSelf } from "./proc_self.ts";
+import { execPath, ownCommandLine } from "./proc_self.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
 
 const SIGPIPE = 13;
@@ -90,7 +90,7 @@ export function startAgain(
   change: EnvironmentChange,
   options: { readonly gainsNothing: boolean },
 ): never {
-  const argv = readTextProcSelf("cmdline").split("\0").slice(0, -1);
+  const argv = ownCommandLine();
   if (options.gainsNothing) gainNothing(undefined);
   // Neither is it to die of SIGUSR1 before it has seen to it, nor to listen for a debugger.
   return withInspectorSignalBlocked(() =>
