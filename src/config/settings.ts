@@ -172,9 +172,10 @@ export const SERVER_READY_TIMEOUT: Setting<number> = define({
   kind: SECONDS,
   fallback: "30s",
   inherited: true,
-  doc: "How long each new process of a reload has to become ready. After it the reload of this " +
-    "service is undone. As long has a spare to load, and to become ready when it is needed; after " +
-    "it the spare is ended. 0 is without limit.",
+  doc: "How long each new process has to become ready, and a spare to load. After it the process " +
+    "is ended, and another one started; at a reload, the reload of this service is undone. The " +
+    "start of a master is over when all services are ready or have had this time. 0 is without " +
+    "limit (for the start of a master 30 s).",
 });
 
 /** `server-soak`: how long a new process has to live on once it is ready, in milliseconds. */
@@ -196,7 +197,8 @@ export const SERVER_HEALTHY_AFTER: Setting<number> = define({
   fallback: "10s",
   inherited: true,
   doc: "A process that ends sooner than this, or was never ready, has ended early, and the next " +
-    "one in its place waits the longer the more of them in a row have.",
+    "one in its place waits the longer the more of them in a row have. Not so one that ends by " +
+    "itself with exit code 0, or drains, after a first client or half a second of service.",
 });
 
 /** `server-backoff-max`: the longest wait between two starts, in milliseconds. */
@@ -219,7 +221,7 @@ export const SERVER_START_LIMIT: Setting<Rate | undefined> = define({
   doc:
     "How many processes may be started one after the other in the place of one, within a time. " +
     "Beyond that the service has failed, and nothing of it is started until the next reload. " +
-    "Without it: no limit.",
+    "Processes that have ended in order do not count. Without it: no limit.",
 });
 
 /** `server-watchdog`: how long a process may be silent, in milliseconds. */

@@ -58,6 +58,9 @@ export interface ChannelOptions {
   readonly sender: Sender;
 }
 
+/** How often {@linkcode Channel.receiveRest} reads at most. */
+const MOST_LAST_READS = 16;
+
 /** Received bytes land here first; one for all channels, since reads are synchronous. */
 const ROOM = new Uint8Array(64 * 1024);
 
@@ -176,20 +179,38 @@ export class Channel {
     this.#unsent.length = 0;
   }
 
-  #receive(): void {
+  /**
+   * Delivers what has come and was not read yet: the other end is known to be gone, and may have said
+   * something just before.
+   */
+  receiveRest(): void {
+    // Bounded, since a process that it has left behind may go on writing.
+    for (let reads = 0; reads < MOST_LAST_READS && this.isOpen; reads++) {
+      if (!this.#receive()) return;
+    }
+  }
+
+  /** Reads once, and says whether there was anything. */
+  #receive(): boolean {
     let received: Received | undefined;
     try {
       received = receiveWithFds(this.#fd, ROOM, { takesFds: this.#takesFds });
     } catch (error) {
       // A reset only says that the other end went without reading all.
-      return isPeerGone(error) ? this.#endOfFile() : this.#fail(error as Error);
+      if (isPeerGone(error)) this.#endOfFile();
+      else this.#fail(error as Error);
+      return false;
     }
-    if (received === undefined) return;
-    if (received.length === 0) return this.#endOfFile();
+    if (received === undefined) return false;
+    if (received.length === 0) {
+      this.#endOfFile();
+      return false;
+    }
     this.#reader.push(ROOM.subarray(0, received.length), received.fds);
     let more = true;
     // A handler may close the channel.
     while (more && this.isOpen) more = this.#deliverNext();
+    return true;
   }
 
   #endOfFile(): void {

@@ -139,7 +139,8 @@ export function zinfoFrom(callee: Callee | undefined, message: string, ...args: 
 }
 
 /**
- * Logs why this program ends, without a place, and on stderr too: the log may be what is wrong.
+ * Logs what the person who starts this program must not miss, such as why it ends: without a place,
+ * and on stderr too, since the log may be what is wrong.
  *
  * @param text The whole line.
  */

@@ -16,6 +16,12 @@ export const EX_CONFIG = 78;
 /** So much of a delay is left to chance: what has ended together is not to start together. */
 const JITTER = 1 / 4;
 
+/**
+ * A process that ends in order is not held for one that can't serve if it has been ready for so long:
+ * with less it has hardly begun, unless it says that it has worked.
+ */
+export const ORDERLY_MS = 500;
+
 /** A place in which nothing has happened yet. */
 export const NEW_PLACE: Place = { early: 0, delayMs: 0, startAtMs: 0, starts: [] };
 
@@ -30,13 +36,21 @@ export interface Chance {
  * The place of a worker that has ended, or gives its place up otherwise.
  *
  * @param worker The worker.
- * @param chance The time, and chance.
+ * @param chance The time, and chance; `inOrder`: whether it has ended as a program does that has done
+ * its work.
  */
-export function placeAfter(worker: Worker, chance: Chance): Place {
-  const { place, config, startedAtMs, readyAtMs } = worker;
+export function placeAfter(
+  worker: Worker,
+  { inOrder = false, ...chance }: Chance & { readonly inOrder?: boolean },
+): Place {
+  const { place, config, startedAtMs, readyAtMs, worked = false } = worker;
   const livedMs = chance.nowMs - startedAtMs;
-  if (readyAtMs !== undefined && livedMs >= config.supervision.healthyAfterMs) {
-    return { ...place, early: 0, delayMs: 0, startAtMs: chance.nowMs };
+  if (readyAtMs !== undefined) {
+    const isDone = inOrder && (worked || chance.nowMs - readyAtMs >= ORDERLY_MS);
+    const starts = isDone ? startsWithout(worker) : place.starts;
+    if (isDone || livedMs >= config.supervision.healthyAfterMs) {
+      return { early: 0, delayMs: 0, startAtMs: chance.nowMs, starts };
+    }
   }
   const atOnce = readyAtMs !== undefined && livedMs >= EARLY_DEATH_MS;
   return heldBack(place, { ...chance, config, startedAtMs, firstMs: atOnce ? 0 : EARLY_DEATH_MS });
@@ -48,8 +62,13 @@ export function placeAfter(worker: Worker, chance: Chance): Place {
  *
  * @param worker The worker.
  */
-export function placeGivenBack({ place, startedAtMs }: Worker): Place {
-  return { ...place, starts: place.starts.filter((atMs) => atMs !== startedAtMs) };
+export function placeGivenBack(worker: Worker): Place {
+  return { ...worker.place, starts: startsWithout(worker) };
+}
+
+/** The starts in the place of a worker that count for `server-start-limit`, but for its own, the last. */
+function startsWithout({ place: { starts } }: Worker): readonly number[] {
+  return starts.slice(0, -1);
 }
 
 /**

@@ -187,6 +187,8 @@ class ControlWorker implements RunningWorker {
    * is no hurry.
    */
   #onClose(error: Error | undefined): void {
+    // What it has sent at its end: only what is wrong with it is news.
+    if (this.#hasEnded) return error && this.#listener.onLost(error);
     const status = this.#isDismissed ? undefined : this.#child.status();
     if (status === undefined || error !== undefined) this.#listener.onLost(error);
     if (status !== undefined) this.#end(status);
@@ -195,6 +197,8 @@ class ControlWorker implements RunningWorker {
   #end(status: ExitStatus): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    // The news of its end may be sooner here than what it has said before.
+    this.#channel.receiveRest();
     this.#channel.close();
     this.#listener.onExit(status);
   }

@@ -23,7 +23,7 @@ import {
 } from "./policy.ts";
 import { connectionLimit } from "./recycling.ts";
 import { grow } from "./scaling.ts";
-import { readyByMs, spareLimitMs } from "./spares.ts";
+import { latenessOf, startLimitMs } from "./readiness.ts";
 import {
   advance,
   enlist,
@@ -120,6 +120,7 @@ export class Crew {
       else {
         // The others would fare no better.
         service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
+        service.trouble = message;
         this.#places.refuse(service, place, message);
       }
       return false;
@@ -161,7 +162,9 @@ export class Crew {
     const place = placeAtStart(this.#places.take(service), { config, nowMs });
     // What could load once can load again.
     if (spare.state === "waiting") service.sparePlace = undefined;
-    enlist(spare, { ...post, startedAtMs: nowMs, readyByMs: readyByMs(spare, nowMs), place });
+    // One that still loads has what is left of its time for both, and one that waits begins anew.
+    const readyByMs = spare.state === "loading" ? startLimitMs(spare) : undefined;
+    enlist(spare, { ...post, startedAtMs: nowMs, readyByMs, place });
     service.deserted.delete(post.slot);
     this.#options.debug(`${service.id}: process ${pid}, a spare, takes over`);
   }
@@ -229,11 +232,15 @@ export class Crew {
    * @param worker The worker.
    */
   terminate(service: Service, worker: Worker): void {
-    const isLate = spareLimitMs(worker) <= this.#clock.nowMs(), { state } = worker;
-    if (!this.#leave(service, worker, { event: "terminate", how: "is out of reach" })) return;
-    if (isLate) {
-      const what = state === "loading" ? "has not loaded in time" : "is not ready in time";
-      this.#options.log(`${service.id}: process ${worker.pid}, a spare, ${what}`);
+    const isLate = startLimitMs(worker) <= this.#clock.nowMs();
+    const isTried = worker.generation === service.trial?.generation;
+    const how = isLate ? latenessOf(worker) : "is out of reach";
+    if (!this.#leave(service, worker, { event: "terminate", how })) return;
+    // What becomes of a trial is told as a whole.
+    if (isLate && !isTried) {
+      const who = `process ${worker.pid}${worker.neverServed ? ", a spare," : ""}`;
+      const next = this.#places.nextStart(service, { ofSpare: worker.neverServed });
+      this.#options.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`);
     }
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
@@ -316,13 +323,14 @@ export class Crew {
         delete worker().neverServed;
         if (!advance(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
+        if (worker().generation === service.current?.generation) service.trouble = undefined;
         debug(`${id}: ready is process ${worker().pid}`);
         this.care.begin(worker());
         onChange(service);
       },
       onDraining: (seconds) => {
         // It may also have been its own idea: then it gives up its place now.
-        this.#leave(service, worker(), { event: "softstop", how: "drains" });
+        this.#leave(service, worker(), { event: "softstop", how: "drains", inOrder: true });
         if (worker().state === "draining") {
           const atMs = this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS;
           worker().deadlineMs = Math.min(atMs, this.#terminateAtMs);
@@ -340,6 +348,7 @@ export class Crew {
       onSpent: () => this.care.spend(worker()) && onChange(service),
       onUsed: (used) => {
         worker().used = used;
+        worker().worked ||= used;
         debug(`${id}: process ${worker().pid} is ${used ? "in use" : "idle"}`);
         if (used) grow(service);
         onChange(service);
@@ -367,7 +376,8 @@ export class Crew {
         `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
       );
     }
-    this.#leave(service, worker, { event: "exit", how });
+    const inOrder = status.signal === null && status.code === 0;
+    this.#leave(service, worker, { event: "exit", how, inOrder });
     this.#running.delete(worker);
     onChange(service);
   }
@@ -380,7 +390,12 @@ export class Crew {
   #leave(
     service: Service,
     worker: Worker,
-    { event, how }: { readonly event: Exclude<WorkerEvent, "ready">; readonly how: string },
+    { event, how, inOrder }: {
+      readonly event: Exclude<WorkerEvent, "ready">;
+      readonly how: string;
+      /** Whether it ends as a program does that has done its work; by default not. */
+      readonly inOrder?: boolean;
+    },
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const { trial } = service;
@@ -393,7 +408,8 @@ export class Crew {
       const startAtMs = nextStartMs(worker, nowMs);
       if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
-        this.#places.leave(service, worker);
+        service.trouble = `process ${worker.pid} ${how}`;
+        this.#places.leave(service, worker, inOrder);
         service.deserted.add(worker.slot);
       } else if (worker.generation === trial?.generation) {
         trial.startAtMs = Math.max(trial.startAtMs, startAtMs);

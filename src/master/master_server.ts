@@ -95,12 +95,7 @@ export class Master {
   readonly #predecessor?: Predecessor;
   /** The master that takes this one's place, once it is able to. */
   #successor?: Successor;
-  readonly #serviceManager = new ServiceManager({
-    env: Deno.env,
-    pid: Deno.pid,
-    clock: systemClock,
-    warn: (text) => zinfo("warning:", text),
-  });
+  readonly #serviceManager: ServiceManager;
   /** What this process was started with; a new master has that of the old one. */
   readonly #given: readonly GivenListener[] = [];
   #listeners!: GivenListeners;
@@ -120,6 +115,13 @@ export class Master {
   /** @param options What it is started with. */
   constructor(options: MasterOptions) {
     this.#options = options;
+    this.#serviceManager = new ServiceManager({
+      env: Deno.env,
+      pid: Deno.pid,
+      clock: systemClock,
+      hasBeenReady: options.upgradeFd !== undefined,
+      warn: (text) => zinfo("warning:", text),
+    });
     this.#directory = setting(CONFIG_DIR);
     this.#workingDirectory = new WorkingDirectory(options.directory, log);
     this.#lookup = systemLookup(options.command);
@@ -187,7 +189,7 @@ export class Master {
       listeners: this.#listeners,
       serviceManager: this.#serviceManager,
       workingDirectory: this.#workingDirectory,
-      isStopping: () => this.#stopping,
+      isStopping: () => this.#stopping || this.#successor !== undefined,
     });
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
     if (candidate.problems.length > 0) await this.#reloads.start(candidate);

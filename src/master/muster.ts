@@ -5,7 +5,8 @@
  * @module
  */
 import type { Action, Agenda } from "./decision.ts";
-import { spareLimitMs, sparesWanted } from "./spares.ts";
+import { startLimitMs } from "./readiness.ts";
+import { sparesWanted } from "./spares.ts";
 import { isServing, isSpare, type Service, type Version, type Worker } from "./tables.ts";
 import { isWatched } from "./watchdog.ts";
 
@@ -70,7 +71,7 @@ function lastSteps(
   agenda: Agenda,
 ): { readonly actions: readonly Action[]; readonly isLost: boolean } {
   const { state, silentUntilMs } = worker;
-  const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, spareLimitMs(worker));
+  const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, startLimitMs(worker));
   const isSilent = silentUntilMs !== undefined && isWatched(worker) && agenda.isDue(silentUntilMs);
   if (deadlineMs < Infinity && agenda.isDue(deadlineMs)) {
     const what = state === "stopping" ? "kill" : "terminate";

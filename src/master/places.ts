@@ -54,9 +54,10 @@ export class Places {
    *
    * @param service The service.
    * @param worker The worker.
+   * @param inOrder Whether it ends as a program does that has done its work.
    */
-  leave(service: Service, worker: Worker): void {
-    const place = placeAfter(worker, this.#chance());
+  leave(service: Service, worker: Worker, inOrder = false): void {
+    const place = placeAfter(worker, { ...this.#chance(), inOrder });
     this.#vacate(service, place, (ms) => `processes end early; the next start is in ${ms} ms`);
   }
 
@@ -125,6 +126,24 @@ export class Places {
     service.sparePlace = { ...next, startAtMs };
     const ms = Math.round(startAtMs - nowMs);
     if (ms > 0 && next.delayMs > toldMs) this.#options.log(`${service.id}: ${line(ms)}`);
+  }
+
+  /**
+   * When the next process is started in place of one that has left, for a log line.
+   *
+   * @param service The service.
+   * @param options `ofSpare`: whether that one was a spare.
+   */
+  nextStart(
+    { failure, startAtMs, vacancies, sparePlace = NEW_PLACE }: Service,
+    { ofSpare = false }: { readonly ofSpare?: boolean },
+  ): string {
+    if (failure !== undefined) return "none is started until the next reload";
+    const firstMs = ofSpare
+      ? sparePlace.startAtMs
+      : Math.max(startAtMs, Math.min(...vacancies.map((place) => place.startAtMs)));
+    const ms = Math.round(firstMs - this.#options.clock.nowMs());
+    return `the next one is started ${ms > 0 ? `in ${ms} ms` : "at once"}`;
   }
 
   /**

@@ -7,7 +7,7 @@ import { defaultConfig } from "../config/config.ts";
 import { replaceSettings } from "../config/effective.ts";
 import { ConfigError, formatProblem } from "../config/errors.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import { zinfo } from "../log/log.ts";
+import { logEnd, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
 import { isAddressInUse } from "../os/socket.ts";
 import type { WorkingDirectory } from "../os/working_directory.ts";
@@ -17,15 +17,19 @@ import {
   type MasterConfiguration,
   masterLogSettings,
 } from "./configuration.ts";
+import type { ColdStart } from "./cold_start.ts";
 import type { GivenListeners } from "./given_listeners.ts";
 import { AddressesInUseError } from "./listeners.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
 import type { ServiceManager } from "./service_manager.ts";
-import type { Reload, Supervisor } from "./supervisor.ts";
+import type { Reload, Start, Supervisor } from "./supervisor.ts";
 import type { UndoneReload } from "./trials.ts";
 
 /** How long a start waits for addresses in use, and how often it looks. */
 const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
+
+/** After how long a start that is not over is told of, and how often to look for something new. */
+const WAITING_MS = 1_000;
 
 /** What came of a reload. */
 export interface ReloadReport {
@@ -48,7 +52,7 @@ export interface ReloadsOptions {
   readonly listeners: GivenListeners;
   readonly serviceManager: ServiceManager;
   readonly workingDirectory: WorkingDirectory;
-  /** Whether the master is told to stop, so that nothing new is to begin. */
+  /** Whether the master stops, or another one has taken over: nothing new is to begin. */
   isStopping(): boolean;
 }
 
@@ -56,6 +60,8 @@ export interface ReloadsOptions {
 export class Reloads {
   readonly #options: ReloadsOptions;
   #last?: ReloadReport;
+  /** What came of the start, or of the last reload, on one line. */
+  #result = "";
   /** Whether the log of this master is what its settings say. */
   #logsAsSet = true;
 
@@ -90,13 +96,13 @@ export class Reloads {
    * @throws {ConfigError} With all that is wrong; then nothing is open.
    */
   async start(candidate: Candidate): Promise<void> {
-    const { supervisor, serviceManager, isStopping } = this.#options;
+    const { supervisor, isStopping } = this.#options;
     this.#warn(candidate);
     const endMs = systemClock.nowMs() + ADDRESS_WAIT_MS;
-    let plan: ReloadPlan | undefined;
-    for (let isFirst = true; plan === undefined; isFirst = false) {
+    let start: Start | undefined;
+    for (let isFirst = true; start === undefined; isFirst = false) {
       try {
-        plan = supervisor.start(candidate.services, candidate.problems);
+        start = supervisor.start(candidate.services, candidate.problems);
       } catch (error) {
         const isLate = systemClock.nowMs() >= endMs;
         if (!(error instanceof AddressesInUseError) || isLate) throw error;
@@ -108,8 +114,34 @@ export class Reloads {
       }
     }
     replaceSettings(defaultConfig, candidate.settings);
-    this.#tell(candidate, plan);
-    serviceManager.ready(describePlan(plan));
+    this.#tell(candidate, start.plan);
+    this.#result = describePlan(start.plan);
+    void this.#announce(start.coldStart);
+  }
+
+  /** Tells that the services serve, and of those that don't in their time. */
+  async #announce(coldStart: ColdStart): Promise<void> {
+    const { serviceManager, isStopping } = this.#options;
+    const unready = () => coldStart.unready.map(({ id, reason }) => `${id}: ${reason}`).join("; ");
+    const beginMs = systemClock.nowMs();
+    let leftMs: number, told = "";
+    while ((leftMs = coldStart.leftMs(systemClock.nowMs() - beginMs)) > 0) {
+      const pause = Promise.withResolvers<void>();
+      const timer = systemClock.setTimer(Math.min(leftMs, WAITING_MS), pause.resolve);
+      await Promise.race([coldStart.settled, pause.promise]);
+      timer.cancel();
+      const text = `waiting for ${unready()}`;
+      if (coldStart.leftMs(0) > 0 && text !== told) serviceManager.starting(told = text, leftMs);
+    }
+    if (isStopping()) return;
+    if (coldStart.unready.length === 0) return serviceManager.ready(this.#result);
+    const text = `not ready: ${unready()}`;
+    logEnd(`${text}; clients of these services wait until they serve`);
+    serviceManager.ready(text);
+    await coldStart.complete;
+    if (isStopping()) return;
+    zinfo("all services are ready now");
+    serviceManager.status(this.#result);
   }
 
   /**
@@ -138,7 +170,8 @@ export class Reloads {
       outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">,
     ) => {
       this.#last = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
-      serviceManager.ready(result);
+      this.#result = result;
+      serviceManager.reloaded(result);
     };
     serviceManager.reloading();
     this.#options.workingDirectory.follow();

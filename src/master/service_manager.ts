@@ -25,6 +25,12 @@ export interface ServiceManagerOptions {
   /** The id of this process. */
   readonly pid: number;
   readonly clock: Clock;
+  /**
+   * Whether it knows this unit as one that serves: another master has told it.
+   *
+   * @default {false}
+   */
+  readonly hasBeenReady?: boolean;
   /** Takes a line for the log. */
   warn(text: string): void;
 }
@@ -37,13 +43,15 @@ export class ServiceManager {
   readonly #clock: Clock;
   readonly #warn: (text: string) => void;
   #heartbeat?: Timer;
+  #hasBeenReady: boolean;
 
   /**
    * Takes its variables out of the environment: the word of a server would count for this process.
    *
    * @param options What it needs.
    */
-  constructor({ env, pid, clock, warn }: ServiceManagerOptions) {
+  constructor({ env, pid, clock, warn, hasBeenReady = false }: ServiceManagerOptions) {
+    this.#hasBeenReady = hasBeenReady;
     const [socket, watchdogUs, watched] = [NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID]
       .map((name) => {
         const value = env.get(name);
@@ -81,17 +89,51 @@ export class ServiceManager {
   }
 
   /**
-   * The ports are open: at the start, and when a reload is over.
+   * The services serve, or have had their time for that.
    *
    * @param status What it shows of this master: one line, of which it gets the first 1,000 bytes.
    */
   ready(status: string): void {
+    this.#hasBeenReady = true;
     this.#tell(() => ["READY=1", `STATUS=${excerpt(status)}`]);
+  }
+
+  /**
+   * The start takes its time.
+   *
+   * @param status As for {@linkcode ready}.
+   * @param withinMs How long it takes at most from now on, in milliseconds.
+   */
+  starting(status: string, withinMs: number): void {
+    const extension = `EXTEND_TIMEOUT_USEC=${Math.ceil(withinMs * 1000)}`;
+    this.#tell(() => [extension, `STATUS=${excerpt(status)}`]);
+  }
+
+  /**
+   * Something has changed in what it shows.
+   *
+   * @param status As for {@linkcode ready}.
+   */
+  status(status: string): void {
+    this.#tell(() => [`STATUS=${excerpt(status)}`]);
   }
 
   /** A reload has begun. */
   reloading(): void {
-    this.#tell(() => ["RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`]);
+    // To a unit that starts it would mean nothing.
+    if (this.#hasBeenReady) {
+      this.#tell(() => ["RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`]);
+    }
+  }
+
+  /**
+   * A reload is over.
+   *
+   * @param status As for {@linkcode ready}.
+   */
+  reloaded(status: string): void {
+    if (this.#hasBeenReady) this.ready(status);
+    else this.status(status);
   }
 
   /** The master stops. */
@@ -106,7 +148,9 @@ export class ServiceManager {
    */
   replacedBy(pid: number): void {
     this.close();
-    this.#tell(() => [`MAINPID=${pid}`]);
+    // All of its services serve; it may be this one's start that has not come so far.
+    const ready = this.#hasBeenReady ? [] : ["READY=1"];
+    this.#tell(() => [`MAINPID=${pid}`, ...ready]);
   }
 
   #tell(lines: () => readonly string[]): void {

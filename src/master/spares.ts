@@ -62,30 +62,3 @@ export function lacksSpare(
   const readyAtMs = ours.map(({ readyAtMs = 0 }) => readyAtMs + CALM_MS);
   return agenda.isDue(Math.max(service.sparePlace?.startAtMs ?? 0, ...readyAtMs));
 }
-
-/**
- * Until when a spare has to have loaded, and to be ready once it is enlisted. For both together it has
- * as long as a new process of a reload has to become ready; one that waits begins anew.
- *
- * @param worker The worker.
- * @returns The time; infinity where there is no limit, and for all that is no such process.
- */
-export function spareLimitMs(
-  { state, startedAtMs, readyByMs = Infinity, config: { readyTimeoutMs } }: Worker,
-): number {
-  if (state === "starting") return readyByMs;
-  return state === "loading" && readyTimeoutMs > 0 ? startedAtMs + readyTimeoutMs : Infinity;
-}
-
-/**
- * Until when a spare that is enlisted now has to be ready.
- *
- * @param spare The spare.
- * @param nowMs The time.
- * @returns The time; undefined where there is no limit.
- */
-export function readyByMs(spare: Worker, nowMs: number): number | undefined {
-  const { state, config: { readyTimeoutMs } } = spare;
-  if (readyTimeoutMs === 0) return undefined;
-  return state === "loading" ? spareLimitMs(spare) : nowMs + readyTimeoutMs;
-}

@@ -13,6 +13,7 @@ import type { Clock, Timer } from "../os/clock.ts";
 import { proportionalMemory } from "../os/memory.ts";
 import type { ChangedOutput } from "../os/output_files.ts";
 import type { OpenedListener } from "../os/socket.ts";
+import { ColdStart } from "./cold_start.ts";
 import { Crew, type Post } from "./crew.ts";
 import type { Action, Decision } from "./decision.ts";
 import { ListenerCare } from "./listener_care.ts";
@@ -36,6 +37,14 @@ export interface Reload {
   readonly outcome: Promise<readonly UndoneReload[]>;
 }
 
+/** A start that has begun. */
+export interface Start {
+  /** What there was to do. */
+  readonly plan: ReloadPlan;
+  /** Which services have come to serve. */
+  readonly coldStart: ColdStart;
+}
+
 /** Keeps the processes that the configuration asks for. */
 export class Supervisor {
   readonly #clock: Clock;
@@ -49,6 +58,7 @@ export class Supervisor {
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
+  #coldStart?: ColdStart;
   #generation: number;
   /** How it ends, once it does: another process goes on, or none. */
   #ending?: "retired" | "stopped";
@@ -122,17 +132,18 @@ export class Supervisor {
    * @param wanted All services. Their addresses are known to be different.
    * @param known What is wrong with the configuration as it is. If there is anything, this call only
    * finds what else is: listeners that can't be opened.
-   * @returns What there was to do.
+   * @returns The start.
    * @throws {ConfigError} With all that is wrong; then nothing has changed.
    */
-  start(wanted: readonly ServiceConfig[], known: readonly Problem[] = []): ReloadPlan {
+  start(wanted: readonly ServiceConfig[], known: readonly Problem[] = []): Start {
     const plan = this.#open(wanted, known);
     for (const config of wanted) {
       this.#serviceOf(config.id).current = { config, generation: this.#generation };
       this.#listeners.keep(config);
     }
-    for (const service of this.#services.values()) this.#settle(service);
-    return plan;
+    this.#settleAll();
+    this.#coldStart = new ColdStart(this.#services.values());
+    return { plan, coldStart: this.#coldStart };
   }
 
   /**
@@ -337,12 +348,17 @@ export class Supervisor {
     while ((decision = this.#decide(service)).actions.length > 0) {
       // First: who stops then accepts what has come to it before.
       this.#steer(service, decision.actions);
-      for (const action of decision.actions) this.#perform(service, action);
+      for (const action of decision.actions) {
+        this.#perform(service, action);
+        // The place of one that is lost may have to wait, which the other actions don't know yet.
+        if (action.do === "terminate" || action.do === "abort") break;
+      }
     }
     this.#steer(service);
     const { wakeAtMs, verdict } = decision;
     if (wakeAtMs !== undefined) this.#settleAt(service, wakeAtMs);
     this.#sleepers.update(service, isAsleep(service));
+    this.#coldStart?.look(service);
     const { id, current, trial, workers } = service;
     if (!current && !trial && workers.size === 0) this.#services.delete(id);
     this.#endIfDone();

@@ -61,7 +61,7 @@ export interface Worker {
   neverServed?: boolean;
   /** When it said, as a spare, that it has loaded. */
   loadedAtMs?: number;
-  /** Until when it has to be ready, if it was a spare; undefined where there is no limit. */
+  /** Until when it has to be ready, if not for as long from its start as any other process. */
   readyByMs?: number;
   /** When it said that it is ready. */
   readyAtMs?: number;
@@ -73,6 +73,8 @@ export interface Worker {
   doubted?: boolean;
   /** Whether anybody uses it; undefined while it has not said. */
   used?: boolean;
+  /** Whether it has said that a client has used it. */
+  worked?: boolean;
   /** Why another one is to take its place, if that is so. */
   spent?: string;
   /** Whether one of its listeners was closed, since it was of no use any more. */
@@ -105,6 +107,8 @@ export interface Service {
   toldDelayMs: number;
   /** Why it has failed: nothing of the version in force is started any more. */
   failure?: string;
+  /** How the last process of the version in force has ended or failed, while none has been ready since. */
+  trouble?: string;
   /** How many processes more there are to be than the configuration says; may be negative. */
   extra: number;
   /** How many of them somebody needs; undefined while nobody has found any to be idle. */
@@ -168,6 +172,7 @@ export function freshStart(
     sparePlace: undefined,
     toldDelayMs: 0,
     failure: undefined,
+    trouble: undefined,
     extra: 0,
     demand: undefined,
   };

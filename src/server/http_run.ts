@@ -129,6 +129,7 @@ export class HttpRun {
     return (request, info) => {
       // After an upgrade it can't be asked for any more.
       const { remoteAddr } = info;
+      serverUsage.noteWork();
       if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
       if (this.#retired) return this.#answerLast(() => handler(request, info), request, info);
       if (!WITHOUT_BODY.has(request.method)) this.#countUntil(info.completed);
@@ -144,7 +145,10 @@ export class HttpRun {
     return (
       request: Request | undefined = undefined,
       info: Deno.ServeHandlerInfo | undefined = undefined,
-    ) => this.#retired ? this.#answerLast(ask, request, info) : this.#answer(ask(), info);
+    ) => {
+      serverUsage.noteWork();
+      return this.#retired ? this.#answerLast(ask, request, info) : this.#answer(ask(), info);
+    };
   }
 
   /**

@@ -129,8 +129,8 @@ export class MasterLink {
 
   /** Says that this server serves. */
   ready(): void {
-    serverUsage.start();
     this.#channel.send({ type: "ready", ...this.#sender() });
+    serverUsage.start(() => this.#tellUsed(true));
   }
 
   /**
@@ -185,8 +185,12 @@ export class MasterLink {
     serverUsage.limit(limits, {
       underWay: () => serverLifecycle.underWay(),
       onSpent: () => this.#channel.send({ type: "spent", ...this.#sender() }),
-      onUsed: (used) => this.#channel.send({ type: "used", used, ...this.#sender() }),
+      onUsed: (used) => this.#tellUsed(used),
     });
+  }
+
+  #tellUsed(used: boolean): void {
+    this.#channel.send({ type: "used", used, ...this.#sender() });
   }
 
   /** Lets the event loop itself say that it goes round. */

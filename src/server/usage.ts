@@ -44,6 +44,9 @@ export class Usage {
   #idleMs = Infinity;
   #handlers?: UsageHandlers;
   #serving = false;
+  /** Whether anybody has used the process so far, and who is to hear of that. */
+  #hasWorked = false;
+  #onWork?: () => void;
   /** Connections whose end will be told here. */
   #open = 0;
   /** Where connections come whose end nobody tells. */
@@ -88,10 +91,16 @@ export class Usage {
     this.#watch();
   }
 
-  /** Says that the process serves, which may be before the limits are known. */
-  start(): void {
+  /**
+   * Says that the process serves, which may be before the limits are known.
+   *
+   * @param onWork Told once, when somebody uses the process for the first time, or has before.
+   */
+  start(onWork?: () => void): void {
     this.#serving = true;
     this.#lastUseMs = this.#clock.nowMs();
+    this.#onWork = onWork;
+    if (this.#hasWorked) onWork?.();
     this.#watch();
   }
 
@@ -140,8 +149,16 @@ export class Usage {
     };
   }
 
+  /** Somebody uses the process, which is told the first time; it costs next to nothing later. */
+  noteWork(): void {
+    if (this.#hasWorked) return;
+    this.#hasWorked = true;
+    if (this.#idleMs === Infinity) this.#onWork?.();
+  }
+
   /** The process is in use at this moment. */
   used(): void {
+    this.noteWork();
     if (this.#idleMs === Infinity) return;
     this.#lastUseMs = this.#clock.nowMs();
     if (this.#told === "used") return;

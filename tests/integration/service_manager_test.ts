@@ -19,7 +19,7 @@ Deno.test("a service manager is told of start, reloads, an upgrade and the end",
   site.serve("a.cf", { mode: "coroutine", service: port });
   const { master, manager } = await notified(site);
   using _ = manager;
-  const { READY, STATUS } = await manager.next();
+  const { READY, STATUS } = await manager.until("READY");
   assertEquals(READY, "1");
   assertMatch(STATUS, /^listeners: .*opened/);
   await master.serving("a.cf", 1);
@@ -62,7 +62,7 @@ Deno.test("an upgrade that fails leaves the service manager with the old master"
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
   const { master, manager } = await notified(site);
   using _ = manager;
-  await manager.next();
+  await manager.until("READY");
   site.write("b.cf", { "server-service": "nonsense:" });
   await master.upgradeFailed();
   site.remove("b.cf");

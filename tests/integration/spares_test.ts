@@ -190,7 +190,7 @@ Deno.test("a program whose spares can't load is started ever more rarely for the
   const [spare] = await sparesOf(master, "a.cf");
   Deno.removeSync(flag);
   Deno.kill(spare, "SIGKILL");
-  await master.logs(/a\.cf: process \d+, a spare, has not loaded in time/, 2);
+  await master.logs(/a\.cf: process \d+, a spare, has not loaded within/, 2);
   await master.logs(/a\.cf: spares end early; the next one is in \d+ ms/);
   assertEquals(await client.ask("echo still here"), "still here");
   assertEquals(master.logged(/FAILED/), 0);

@@ -61,6 +61,20 @@ Deno.test("Channel delivers messages in order, both ways", async () => {
   });
 });
 
+Deno.test("Channel.receiveRest() delivers at once what one that is gone has said before", async () => {
+  await leavesNothingOpen(async () => {
+    const [one, two] = connectTwo();
+    for (let index = 0; index < 3; index++) one.channel.send(numbered(index));
+    one.channel.close();
+    two.channel.receiveRest();
+    assertEquals(two.messages, [numbered(0), numbered(1), numbered(2)]);
+    assertEquals(two.told.at(-1), { closed: undefined });
+    // Harmless now.
+    two.channel.receiveRest();
+    await two.until(4);
+  });
+});
+
 Deno.test("Channel delivers a frame that comes in two pieces, wherever it is cut", async () => {
   using temp = new TempDir();
   await leavesNothingOpen(async () => {

@@ -3,6 +3,7 @@ import {
   type Chance,
   isBeyondLimit,
   NEW_PLACE,
+  ORDERLY_MS,
   placeAfter,
   placeAfterRefusal,
   placeAtStart,
@@ -10,6 +11,7 @@ import {
 import { EARLY_DEATH_MS } from "../../src/master/policy.ts";
 import type { Place, Worker } from "../../src/master/tables.ts";
 import { FakeClock } from "../../src/testing/fake_clock.ts";
+import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
 import { A_WHILE_MS, areReady, outcomeOf, Scene } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
 
@@ -82,6 +84,22 @@ Deno.test("placeAfter() forgets all after one that was healthy, and not before",
   assertEquals(placeAfter(neverReady, CHANCE).early, 6);
 });
 
+Deno.test("placeAfter() takes one that ends in order when it has worked for none that has ended early", () => {
+  const settings = { "server-start-limit": "3/10" };
+  const place = { early: 5, delayMs: 1_600, startAtMs: NOW, starts: [NOW - 7_000, NOW - 1_000] };
+  const after = (worker: Worker) => placeAfter(worker, { ...CHANCE, inOrder: true });
+  // It had its time, and nothing of it counts.
+  const done = { early: 0, delayMs: 0, startAtMs: NOW, starts: [NOW - 7_000] };
+  assertEquals(after(ending({ place, livedMs: ORDERLY_MS, settings })), done);
+  const hasWorked = { ...ending({ place, livedMs: 5, settings }), worked: true };
+  assertEquals(after(hasWorked), done);
+  // It was ready and ends again and again, before it has done anything.
+  assertEquals(after(ending({ place, livedMs: ORDERLY_MS - 1, settings })).early, 6);
+  assertEquals(after(ending({ place, livedMs: ORDERLY_MS, ready: false, settings })).early, 6);
+  // In disorder.
+  assertEquals(placeAfter(hasWorked, CHANCE).early, 6);
+});
+
 Deno.test("placeAfterRefusal() counts a process that can't be started as one that ends at once", () => {
   const config = serviceOf("x");
   const first = placeAfterRefusal(NEW_PLACE, { ...CHANCE, config });
@@ -131,6 +149,43 @@ Deno.test("Supervisor starts a service that crashes ever more rarely, and tells 
   assertEquals(steps.length, 10);
   assertEquals(steps[0], "x: processes end early; the next start is in 100 ms");
   assertEquals(steps.at(-1), "x: processes end early; the next start is in 30000 ms");
+});
+
+/** Has the only process of a service end again and again, and says how long nothing ran in between. */
+function gapsOf(end: (worker: FakeWorker) => void): number {
+  const settings = { "server-start-limit": "5/1h" };
+  const scene = Scene.running(serviceOf("x", { settings }));
+  let gapMs = 0;
+  for (let round = 0; round < 60; round++) {
+    end(scene.running[0]);
+    for (; scene.running.length === 0 && gapMs < 3_600_000; gapMs += 100) scene.clock.advance(100);
+    areReady(...scene.running);
+    scene.clock.advance(ORDERLY_MS);
+  }
+  return gapMs;
+}
+
+Deno.test("Supervisor never slows a server down that ends itself in order, by its end or by draining", () => {
+  assertEquals(gapsOf((worker) => worker.exit()), 0);
+  assertEquals(
+    gapsOf((worker) => {
+      worker.listener.onDraining(1);
+      worker.exit();
+    }),
+    0,
+  );
+});
+
+Deno.test("Supervisor never slows a server down that ends after each client, however soon", () => {
+  const scene = Scene.running(serviceOf("x"));
+  for (let round = 0; round < 60; round++) {
+    scene.running[0].listener.onUsed(true);
+    scene.running[0].exit();
+    // LIB-ZC's rule for what has lived for less than that.
+    scene.clock.advance(EARLY_DEATH_MS);
+    areReady(...scene.running);
+    assertEquals(scene.running.length, 1, `round ${round}`);
+  }
 });
 
 Deno.test("Supervisor brings a service back at once whose processes were all killed at one time", () => {
@@ -194,7 +249,7 @@ Deno.test("Supervisor goes on with what runs of a service that has failed", () =
   const settings = { "server-start-limit": "1/10" };
   const scene = Scene.running(serviceOf("x", { procCount: 2, settings }));
   const [first, second] = scene.running;
-  first.exit();
+  first.exit("SIGSEGV");
   scene.clock.advance(60_000);
   assertEquals(scene.running, [second]);
   assertEquals(second.told, []);

@@ -288,7 +288,7 @@ export class Life {
           loaded && this.#isIdleSpare(worker);
       });
     for (let round = 0; !isAtRest(); round++) {
-      assert(round < 100, "no rest");
+      assert(round < 200, "no rest");
       for (const worker of this.#it.launcher.running) {
         const { detached, lost } = this.#it.known.get(worker)!;
         if (detached) continue;
@@ -296,7 +296,8 @@ export class Life {
         if (lost || !isOfUse) await this.#step(() => this.#exit(worker));
         else await this.#step(() => this.#tellReady(worker));
       }
-      await this.#advance(this.#it.clock.nextInMs ?? 0);
+      // Those that were started just now are to be ready in time.
+      await this.#advance(Math.min(this.#it.clock.nextInMs ?? 0, 1_000));
     }
     for (const version of this.#it.inForce.values()) {
       const { id, procCount, supervision: { spareCount } } = version.config;

@@ -96,8 +96,15 @@ const PLACES: readonly Situation[] = [
     procCount: 3,
     workers: [READY, STARTING],
     actions: ["start 1"],
+    wakeInMs: 29_000,
   },
-  { name: "a full service is left alone", procCount: 2, workers: [READY, STARTING], actions: [] },
+  {
+    name: "a full service is left alone",
+    procCount: 2,
+    workers: [READY, STARTING],
+    actions: [],
+    wakeInMs: 29_000,
+  },
   {
     name: "who drains, is stopped, is killed or has detached holds no place",
     procCount: 2,
@@ -130,6 +137,7 @@ const PLACES: readonly Situation[] = [
     retired: true,
     workers: [READY, STARTING, OLD, UNDONE],
     actions: ["0 softstop", "1 softstop", "2 softstop", "3 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "a retired service waits for no start",
@@ -255,6 +263,7 @@ const TRIALS: readonly Situation[] = [
     trial: { procCount: 3, left: 2 },
     workers: [READY, NEW, NEW_STARTING],
     actions: ["try 1"],
+    wakeInMs: 29_000,
     verdict: "passed",
   },
   {
@@ -272,11 +281,11 @@ const TRIALS: readonly Situation[] = [
     verdict: "because",
   },
   {
-    name: "a new one that is not ready in time fails the trial, at that very time",
+    name:
+      "a new one that is not ready in time is ended at that very time, by which the trial fails",
     trial: { procCount: 2 },
     workers: [READY, NEW, { ...NEW_STARTING, ageMs: 30_000 }],
-    actions: [],
-    verdict: "process 102 was not ready within 30 s",
+    actions: ["2 terminate"],
   },
   {
     name: "a new one may take all of its time to become ready",
@@ -301,10 +310,10 @@ const TRIALS: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "those in force have no time-out for becoming ready",
+    name: "one in force that is not ready in time is ended as well, and replaced",
     trial: {},
-    workers: [{ ...STARTING, ageMs: 40_000 }, { ...NEW_STARTING, ageMs: 10_000 }],
-    actions: [],
+    workers: [{ ...STARTING, ageMs: 30_000 }, { ...NEW_STARTING, ageMs: 10_000 }],
+    actions: ["0 terminate", "start 1"],
     wakeInMs: 20_000,
   },
   {
@@ -370,6 +379,7 @@ const STEPS: readonly Situation[] = [
     step: 1,
     workers: [READY, STARTING, READY, NEW],
     actions: ["1 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "with a step nobody goes for one that has not soaked",
@@ -461,12 +471,14 @@ const AFTERWARDS: readonly Situation[] = [
     procCount: 2,
     workers: [OLD, OLD_STARTING, READY, READY],
     actions: ["1 softstop", "0 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "an old one stays for each new one that has ended again",
     procCount: 3,
     workers: [OLD, OLD, OLD, OLD_STARTING, READY, STARTING],
     actions: ["3 softstop", "start 1", "0 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "with a new count of 0 the old ones go at once",
@@ -489,6 +501,7 @@ const AFTERWARDS: readonly Situation[] = [
     procCount: 2,
     workers: [STARTING, UNDONE, { ...UNDONE, state: "starting" }],
     actions: ["1 softstop", "2 softstop", "start 1"],
+    wakeInMs: 29_000,
   },
   {
     name: "with a step those of an undone reload stay in the places that they have taken",
@@ -496,6 +509,7 @@ const AFTERWARDS: readonly Situation[] = [
     step: 1,
     workers: [READY, UNDONE, UNDONE, { ...UNDONE, state: "starting" }],
     actions: ["3 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "with a step the version in force comes back as there is room",
@@ -543,6 +557,7 @@ const AFTERWARDS: readonly Situation[] = [
     trial: { procCount: 2 },
     workers: [READY, STARTING, STARTING, UNDONE, UNDONE],
     actions: ["1 softstop", "2 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "those have left that room, or are about to: the trial begins",
@@ -559,6 +574,7 @@ const AFTERWARDS: readonly Situation[] = [
     trial: { procCount: 2 },
     workers: [READY, STARTING, UNDONE, UNDONE],
     actions: ["2 softstop", "1 softstop"],
+    wakeInMs: 29_000,
   },
   {
     name: "a trial takes no place from those that start while an old one stands in for them",
@@ -567,6 +583,7 @@ const AFTERWARDS: readonly Situation[] = [
     trial: { procCount: 2 },
     workers: [READY, STARTING, OLD],
     actions: ["try 1"],
+    wakeInMs: 29_000,
   },
   {
     name: "generations that still serve, that have detached or are stopped already don't count",
@@ -854,6 +871,9 @@ function perform(service: Service, action: Action): void {
       return;
     }
     assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
+    if (event === "terminate" && worker.generation === service.trial?.generation) {
+      service.trial.failure = "it was lost";
+    }
     assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
     return;

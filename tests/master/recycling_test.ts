@@ -129,7 +129,7 @@ Deno.test("Supervisor replaces a worker that uses too much memory for long, and 
   scene.memoryOf = () => (looks++, bytes);
   scene.supervisor.start([recycled(1, { "server-max-memory": "100m" }), serviceOf("y")]);
   const [worker, other] = scene.fresh();
-  scene.clock.advance(60_000);
+  scene.clock.advance(20_000);
   assertEquals(looks, 0, "it is not ready");
   areReady(worker, other);
   scene.clock.advance(60_000);

@@ -9,12 +9,12 @@ const PID = 4711;
 
 function managed(
   env: Record<string, string | undefined>,
-  { clock = new FakeClock(), warn = unexpected }: Partial<ServiceManagerOptions> = {},
+  { clock = new FakeClock(), warn = unexpected, hasBeenReady }: Partial<ServiceManagerOptions> = {},
 ): { manager: ServiceManager; left: string[] } {
   const variables = new Map(
     Object.entries(env).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]),
   );
-  const manager = new ServiceManager({ env: variables, pid: PID, clock, warn });
+  const manager = new ServiceManager({ env: variables, pid: PID, clock, warn, hasBeenReady });
   return { manager, left: [...variables.keys()] };
 }
 
@@ -37,6 +37,28 @@ Deno.test("ServiceManager tells each step by sd_notify(3)", async () => {
   assertEquals(await receiver.next(), { MAINPID: "4711" });
   manager.stopping();
   assertEquals(await receiver.next(), { STOPPING: "1" });
+});
+
+Deno.test("ServiceManager tells of a start that takes its time, and of no reload before its end", async () => {
+  using dir = new TempDir();
+  using receiver = new TestServiceManager(dir.file("notify"));
+  const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
+  manager.starting("waiting", 30_000);
+  const extended = { EXTEND_TIMEOUT_USEC: "30000000", STATUS: "waiting" };
+  assertEquals(await receiver.next(), extended);
+  manager.reloading();
+  manager.reloaded("reloaded");
+  assertEquals(await receiver.next(), { STATUS: "reloaded" });
+  // The services of the new master serve.
+  manager.replacedBy(4711);
+  assertEquals(await receiver.next(), { MAINPID: "4711", READY: "1" });
+  const { manager: next } = managed({ NOTIFY_SOCKET: receiver.address }, { hasBeenReady: true });
+  next.reloading();
+  assertEquals((await receiver.next()).RELOADING, "1");
+  next.reloaded("reloaded");
+  assertEquals(await receiver.next(), { READY: "1", STATUS: "reloaded" });
+  next.status("all is well");
+  assertEquals(await receiver.next(), { STATUS: "all is well" });
 });
 
 Deno.test("ServiceManager shows the beginning of a long status, so that the rest arrives", async () => {
@@ -74,7 +96,7 @@ Deno.test("ServiceManager sends two heartbeats in the time that is asked for, un
   for (const end of ["close", "replacedBy"] as const) {
     const clock = new FakeClock();
     const env = { NOTIFY_SOCKET: receiver.address, WATCHDOG_USEC: "3000000" };
-    const { manager } = managed(env, { clock });
+    const { manager } = managed(env, { clock, hasBeenReady: true });
     manager.beat();
     for (let count = 0; count < 3; count++) {
       assertEquals(await receiver.next(), { WATCHDOG: "1" });

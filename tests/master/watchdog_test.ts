@@ -79,7 +79,7 @@ Deno.test("Supervisor watches a worker that starts from its first heartbeat on",
   const scene = new Scene();
   scene.supervisor.start([watched()]);
   const [worker] = scene.fresh();
-  scene.clock.advance(10 * WATCHDOG_MS);
+  scene.clock.advance(4 * WATCHDOG_MS);
   assertEquals(worker.told, []);
   // From here on its time counts: what comes before is the loading of the program.
   worker.listener.onHeartbeat();

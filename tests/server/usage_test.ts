@@ -50,6 +50,19 @@ Deno.test("Usage asks for no requests while there is no limit", () => {
   assertEquals(usage.wantsRequests, false);
 });
 
+Deno.test("Usage tells once that somebody uses the process, or has before it serves", () => {
+  for (const before of [true, false]) {
+    const usage = new Usage(new FakeClock());
+    let told = 0;
+    if (before) usage.accepted();
+    usage.start(() => told++);
+    assertEquals(told, before ? 1 : 0);
+    usage.used();
+    usage.accepted();
+    assertEquals(told, 1);
+  }
+});
+
 const IDLE_MS = 60_000;
 
 /** One that is asked whether it is used. */

@@ -43,6 +43,20 @@ export class TestServiceManager implements Disposable {
     );
   }
 
+  /**
+   * Waits for the next message with an assignment, and passes over others: of a start on a busy machine
+   * there may be more.
+   *
+   * @param name Such as `READY`.
+   * @returns Its assignments.
+   */
+  async until(name: string): Promise<Record<string, string>> {
+    for (;;) {
+      const message = await this.next();
+      if (name in message) return message;
+    }
+  }
+
   /** Closes the socket. */
   [Symbol.dispose](): void {
     closeFd(this.#fd);
