@@ -172,6 +172,7 @@ class DescriptorWorker implements RunningWorker {
     return {
       ...program,
       blocksInspectorSignal: false,
+      inheritedState: { ignoresChildren: true, openFiles: this.#openFiles() },
       name: program.path.slice(program.path.lastIndexOf("/") + 1),
       // A command with arguments of its own is an interpreter and its script, or the like.
       args: [...args, ...serverArguments(service, this.#options), ...settingArguments(service)],
@@ -189,6 +190,7 @@ class DescriptorWorker implements RunningWorker {
     return {
       ...programToStart(service, this.#options),
       blocksInspectorSignal: false,
+      inheritedState: { ignoresChildren: false, openFiles: this.#openFiles() },
       fds: fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
       // SIGHUP is a reload to most of these.
       deathSignal: "SIGTERM",
@@ -198,6 +200,11 @@ class DescriptorWorker implements RunningWorker {
         LISTEN_FDNAMES: names.join(":"),
       },
     };
+  }
+
+  /** As in LIB-ZC, with which a server may use as many files as its master; its listeners it has in any case. */
+  #openFiles(): number {
+    return Math.max(this.#options.lookup.openFiles, FIRST_LISTENER_FD + this.#request.fds.length);
   }
 
   #readySoon(): void {

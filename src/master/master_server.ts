@@ -23,6 +23,7 @@ import type { BoundDatagram } from "../os/datagram.ts";
 import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { onInspectorSignal } from "../os/inspector_signal.ts";
 import { keepRunning } from "../os/keep_running.ts";
+import { openFilesVariable } from "../os/limits.ts";
 import type { PidFile } from "../os/lock_file.ts";
 import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { OutputFiles } from "../os/output_files.ts";
@@ -349,7 +350,7 @@ export class Master {
     this.#isUpgrading = true;
     this.#workingDirectory.follow();
     this.#supervisor.lookAfterListeners();
-    const { cwd } = this.#options.command;
+    const { cwd, openFiles } = this.#options.command;
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
       lock: this.#lock!,
@@ -361,7 +362,7 @@ export class Master {
       command: (fd) => successorCommand(this.#options.command, fd),
       // What is wrong with relative paths then, the new master says better.
       cwd: this.#lookup.isDirectory(cwd) ? cwd : "/",
-      env: this.#serviceManager.environment,
+      env: { ...this.#serviceManager.environment, ...openFilesVariable(openFiles) },
       spawner: systemSpawner,
       poller: this.#poller,
       log,

@@ -27,6 +27,8 @@ export interface ProgramLookup {
   readonly denoVersion: string;
   /** The path of the running program: Deno, or the compiled one. */
   readonly selfPath: string;
+  /** The soft limit of open files that programs of other kinds get. */
+  readonly openFiles: number;
   /** The directories of `PATH`. */
   readonly searchPath: readonly string[];
   /** Whether a path is a file that can be executed. */

@@ -6,6 +6,7 @@
 import { type EnvironmentChange, environmentOf } from "../os/environment.ts";
 import type { ExecPlan } from "../os/exec.ts";
 import type { Identity } from "../os/identity.ts";
+import type { InheritedState } from "../os/libzc_start.ts";
 import type { DeathSignal } from "../os/process.ts";
 import type { ChildProcess } from "../os/child_process.ts";
 import type { Spawner } from "../os/spawn.ts";
@@ -40,6 +41,8 @@ export interface ProgramStart extends Program, StartRights {
   readonly deathSignal?: DeathSignal;
   /** Whether it is a program of this framework: see `SpawnRequest`. */
   readonly blocksInspectorSignal: boolean;
+  /** See `InheritedState`. */
+  readonly inheritedState?: InheritedState;
   /** The write end of a pipe that the shim closes when it becomes the program. Borrowed. */
   readonly reportFd?: number;
 }
@@ -59,12 +62,12 @@ export interface ProgramStarter {
  * @throws {Error} When no process can be started, or the program can't be executed.
  */
 export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
-  const { path, args, name = path, fds, env, blocksInspectorSignal } = start;
+  const { path, args, name = path, fds, env, blocksInspectorSignal, inheritedState } = start;
   const { spawner, lookup } = starter;
   if (needsShim(start, starter)) return startByShim(start, starter);
   if (!isPlain(start)) {
     const argv = [name, ...args];
-    return spawner.spawnPlaced({ path, argv, fds, env, blocksInspectorSignal });
+    return spawner.spawnPlaced({ path, argv, fds, env, blocksInspectorSignal, inheritedState });
   }
   const setpriv = changesRights(start) ? lookup.setprivCommand(start.identity)! : [];
   return spawner.spawn({
@@ -112,6 +115,7 @@ function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): 
   const plan: ExecPlan = {
     ...{ path, argv, fds, env, identity, gainsNothing, root, directory, deathSignal, parent },
     blocksInspectorSignal,
+    inheritedState: start.inheritedState,
   };
   return spawner.spawn({
     argv: [...shimCommand(lookup), JSON.stringify(plan)],

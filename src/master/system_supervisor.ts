@@ -38,7 +38,7 @@ import type { LauncherOptions } from "./worker_process.ts";
  *
  * @param command How this process was started.
  */
-export function systemLookup({ program }: OwnCommand): ProgramLookup {
+export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup {
   return {
     get denoPath() {
       return Deno.build.standalone ? undefined : program("file");
@@ -47,6 +47,7 @@ export function systemLookup({ program }: OwnCommand): ProgramLookup {
       return program("file");
     },
     denoVersion: Deno.version.deno,
+    openFiles,
     searchPath: searchPath(),
     realPath,
     isExecutable,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { openFilesAtStart } from "../os/limits.ts";
 import { ownProgram } from "../os/program_lookup.ts";
 import { readTextProcSelf } from "../os/proc_self.ts";
 import { namedDirectory } from "../os/working_directory.ts";
@@ -17,6 +18,8 @@ export interface OwnCommand {
   readonly argv: readonly string[];
   /** The working directory by its name. */
   readonly cwd: string;
+  /** See {@linkcode openFilesAtStart}. */
+  readonly openFiles: number;
   /**
    * The program, where it can be started from now.
    *
@@ -34,7 +37,12 @@ export interface OwnCommand {
 export function ownCommand(): OwnCommand {
   const argv = readTextProcSelf("cmdline").split("\0").slice(0, -1);
   const [name = ""] = argv, cwd = namedDirectory();
-  return { argv, cwd, program: (first) => ownProgram(first, { name, cwd }) };
+  return {
+    argv,
+    cwd,
+    openFiles: openFilesAtStart(),
+    program: (first) => ownProgram(first, { name, cwd }),
+  };
 }
 
 /**

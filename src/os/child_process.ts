@@ -12,6 +12,9 @@ export interface ExitStatus {
   readonly signal: string | null;
 }
 
+/** Of a process that the kernel has reaped by itself. */
+export const UNKNOWN_EXIT: ExitStatus = { code: -1, signal: null };
+
 /**
  * The signals that end a process: by its leave, with a core where the limits allow one, at once; and
  * the one that lets a stopped process act upon the others.
@@ -46,5 +49,6 @@ export interface ChildProcess {
  * @returns Such as `exit code 1` or `signal SIGKILL`.
  */
 export function describeExit({ code, signal }: ExitStatus): string {
+  if (code === UNKNOWN_EXIT.code) return "an unknown exit code";
   return signal === null ? `exit code ${code}` : `signal ${signal}`;
 }

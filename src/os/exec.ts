@@ -14,6 +14,7 @@ import type { Identity } from "./identity.ts";
 import { unblockInspectorSignal, withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc, unwrap } from "./libc.ts";
 import { changeDirectory } from "./path.ts";
+import { type InheritedState, takeInheritedState } from "./libzc_start.ts";
 import { asShellScript } from "./placed_spawn.ts";
 import { execPath, ownCommandLine } from "./proc_self.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
@@ -42,6 +43,8 @@ export interface ExecPlan {
   readonly root?: string;
   /** The working directory to change to before, seen from the new root. */
   readonly directory?: string;
+  /** What the program finds that is another one in this process. */
+  readonly inheritedState?: InheritedState;
   /** Whether SIGUSR1, which does not reach this process, is not to reach the program either. */
   readonly blocksInspectorSignal: boolean;
 }
@@ -68,6 +71,7 @@ export function exec(plan: ExecPlan): never {
   if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
   if (plan.directory !== undefined) changeDirectory(plan.directory);
   placeDescriptors(plan.fds);
+  if (plan.inheritedState !== undefined) takeInheritedState(plan.inheritedState);
   if (!plan.blocksInspectorSignal) unblockInspectorSignal();
   try {
     replace(plan, texts);

@@ -6,7 +6,12 @@
 import { libc, unwrap } from "./libc.ts";
 import { readTextProcSelf } from "./proc_self.ts";
 
-const RLIMIT_DATA = 2, RLIMIT_CORE = 4;
+const RLIMIT_DATA = 2, RLIMIT_CORE = 4, RLIMIT_NOFILE = 7;
+
+/** The soft limit of open files that the kernel and systemd give, and above which select(2) fails. */
+const USUAL_OPEN_FILES = 1024;
+/** The variable by which a master hands on the limit that it was started with. */
+const OPEN_FILES_VARIABLE = "ZC_OPEN_FILES";
 
 /** RLIM_INFINITY. */
 const UNLIMITED = 2n ** 64n - 1n;
@@ -41,6 +46,74 @@ function mappedAndUnused(): number {
  */
 export function limitCoreFile(bytes: number): void {
   setLimit(RLIMIT_CORE, bytes);
+}
+
+/**
+ * The soft limit of open files with which this process was started. The runtime raises it to the hard
+ * one and keeps no record, so it is the parent's, where that has the same hard limit. To be called once,
+ * at the start.
+ */
+export function openFilesAtStart(): number {
+  const given = Deno.env.get(OPEN_FILES_VARIABLE);
+  Deno.env.delete(OPEN_FILES_VARIABLE);
+  if (given !== undefined) return Number(given);
+  const [, hard] = openFilesOf("self"), [soft, parentHard] = openFilesOf(Deno.ppid);
+  return parentHard === hard ? soft : Math.min(USUAL_OPEN_FILES, hard);
+}
+
+/**
+ * The variable for another master that is started in the place of this one.
+ *
+ * @param soft What {@linkcode openFilesAtStart} has told.
+ */
+export function openFilesVariable(soft: number): Record<string, string> {
+  return { [OPEN_FILES_VARIABLE]: String(soft) };
+}
+
+/** See proc_pid_limits(5); unknown where it can't be read. */
+function openFilesOf(process: number | "self"): [soft: number, hard: number] {
+  const path = process === "self" ? "limits" : `../${process}/limits`;
+  try {
+    const found = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readTextProcSelf(path));
+    return [Number(found?.[1]), Number(found?.[2])];
+  } catch {
+    // The parent is gone, or another user's.
+    return [NaN, NaN];
+  }
+}
+
+/**
+ * Lowers the soft limit of open files of this process while something is started, which inherits it.
+ *
+ * @param soft The limit; not above the hard one.
+ * @param start Starts it.
+ * @returns What that returns.
+ */
+export function withOpenFiles<T>(soft: number, start: () => T): T {
+  const before = limitOpenFiles(soft);
+  try {
+    return start();
+  } finally {
+    libc().prlimit(0, RLIMIT_NOFILE, before, null);
+  }
+}
+
+/**
+ * Lowers the soft limit of open files of this process.
+ *
+ * @param soft The limit; not above the hard one.
+ * @returns What it was, as a `struct rlimit`.
+ */
+export function limitOpenFiles(soft: number): Uint8Array<ArrayBuffer> {
+  const before = new BigUint64Array(2), bytes = new Uint8Array(before.buffer);
+  unwrap({ syscall: "prlimit" }, () => libc().prlimit(0, RLIMIT_NOFILE, null, bytes));
+  const wanted = BigInt(soft), [, hard] = before;
+  const limit = new BigUint64Array([wanted < hard ? wanted : hard, hard]);
+  unwrap(
+    { syscall: "prlimit", subject: soft },
+    () => libc().prlimit(0, RLIMIT_NOFILE, new Uint8Array(limit.buffer), null),
+  );
+  return bytes;
 }
 
 function setLimit(resource: number, bytes: number): void {

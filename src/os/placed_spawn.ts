@@ -13,7 +13,8 @@ import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc } from "./libc.ts";
 import { processSignals, SIGNALS } from "./signals.ts";
 import { findZombie } from "./waitid.ts";
-import type { ChildProcess, ExitStatus } from "./child_process.ts";
+import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_process.ts";
+import { type InheritedState, withInheritedState } from "./libzc_start.ts";
 
 /** What to start. */
 export interface PlacedRequest {
@@ -30,6 +31,8 @@ export interface PlacedRequest {
   readonly env?: EnvironmentChange;
   /** As of `SpawnRequest`. */
   readonly blocksInspectorSignal?: boolean;
+  /** What it finds that is another one in this process. */
+  readonly inheritedState?: InheritedState;
 }
 
 /** What runs a file that may be executed and yet is no program. */
@@ -89,7 +92,7 @@ export function asShellScript(
   return { path: SHELL, argv: [SHELL, path, ...argv.slice(1)] };
 }
 
-function spawnWith({ path, argv, fds, env = {} }: PlacedRequest): number {
+function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest): number {
   const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
   const pid = new Int32Array(1);
   const lifted = lift(fds);
@@ -103,10 +106,10 @@ function spawnWith({ path, argv, fds, env = {} }: PlacedRequest): number {
     for (const { from, to } of lifted) require0(path, addDup2(actions, from, to));
     const argvArray = cStringArray(argv),
       envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
-    require0(
-      path,
-      libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray),
-    );
+    const start = () =>
+      libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray);
+    // No descriptor may be made here meanwhile: its number could be above the program's limit.
+    require0(path, inheritedState ? withInheritedState(inheritedState, start) : start());
     return pid[0];
   } finally {
     libc().posix_spawn_file_actions_destroy(actions);
@@ -168,9 +171,10 @@ class Children {
   #reap(): void {
     const status = new Int32Array(1);
     for (const [pid, resolve] of this.#running) {
-      if (libc().waitpid(pid, status, WNOHANG) === 0) continue;
+      const found = libc().waitpid(pid, status, WNOHANG);
+      if (found === 0) continue;
       this.#running.delete(pid);
-      resolve(decodeStatus(status[0]));
+      resolve(found === pid ? decodeStatus(status[0]) : UNKNOWN_EXIT);
     }
     this.unwatchIfNone();
   }

@@ -5,7 +5,7 @@
  */
 import { setCloseOnExec } from "./descriptor.ts";
 import { type EnvironmentChange, environmentWith } from "./environment.ts";
-import type { ChildProcess, ExitStatus } from "./child_process.ts";
+import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_process.ts";
 import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import {
   killIfPermitted,
@@ -79,7 +79,10 @@ export const systemSpawner: Spawner = {
 
 function childProcess(child: Deno.ChildProcess): ChildProcess {
   let ended: ExitStatus | undefined;
-  const exited = child.status.then(({ code, signal }) => ended = { code, signal });
+  const exited = child.status.then(
+    ({ code, signal }) => ended = { code, signal },
+    () => ended = UNKNOWN_EXIT,
+  );
   return {
     pid: child.pid,
     exited,

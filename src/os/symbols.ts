@@ -145,6 +145,10 @@ export const SYMBOLS = {
   chroot: { parameters: ["buffer"], result: "i32" },
   // int chdir(const char *path);
   chdir: { parameters: ["buffer"], result: "i32" },
+  // int prlimit(pid_t pid, int resource, const struct rlimit *new_limit, struct rlimit *old_limit);
+  prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
+  // int sigaction(int signum, const struct sigaction *act, struct sigaction *oldact);
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   // int setrlimit(int resource, const struct rlimit *limit);
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int pipe2(int pipefd[2], int flags);

@@ -46,6 +46,7 @@ export function fakeLookup(
     denoPath: "/opt/deno",
     denoVersion: "2.9.6",
     selfPath: "/opt/deno",
+    openFiles: 1024,
     searchPath: ["/usr/local/bin", "/usr/bin"],
     isExecutable,
     isFile: (path) => at(path) === "file" || isExecutable(path),

@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { greeted } from "../support/client.ts";
-import { type Master, pidIn, Site } from "../support/master.ts";
+import { Master, pidIn, Site } from "../support/master.ts";
 import { gone, isRunning, peer, peerStart, successorOf } from "../support/peers.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
+
+/** The number of SIGCHLD. */
+const SIGCHLD = "17";
 
 function pidsOf(master: Master): number[] {
   return master.servers().map(({ pid }) => pid);
@@ -32,8 +35,47 @@ Deno.test("a server in C has the arguments and the descriptors of the protocol, 
     "7 listener both nonblocking",
     "8 pipe both nonblocking",
   ]);
-  assertEquals(ignored, [], "signals that the runtime ignores");
+  // As under LIB-ZC's master, and no signal that the runtime ignores.
+  assertEquals(ignored, [SIGCHLD]);
   assertEquals(master.servers("x.cf").map(({ pid }) => pid), [pidIn(client)]);
+  await master.stop();
+});
+
+Deno.test("a server in C may open as many files as the master at its start, also behind an upgrade", async () => {
+  await using site = new Site();
+  const ports = [site.port(), site.port()];
+  const settings = { "server-command": peer("server") };
+  site.write("x.cf", { ...settings, "server-service": `127.0.0.1:${ports[0]}` });
+  // By way of the shim.
+  site.write("y.cf", {
+    ...settings,
+    "server-service": `127.0.0.1:${ports[1]}`,
+    "master-chdir": site.dir.path,
+  });
+  // A shell that stays, since the limit of the parent is what the runtime leaves to be seen.
+  const prefix = [
+    "sh",
+    "-c",
+    'ulimit -S -n 300; "$@" & master=$!; trap "kill $master" TERM; wait; wait',
+    "sh",
+  ];
+  const hard = new TextDecoder().decode(
+    new Deno.Command("sh", { args: ["-c", "ulimit -H -n"] }).outputSync().stdout,
+  ).trim();
+  const process = site.run(["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"], { prefix });
+  await process.complains(/listeners: .*\n/);
+  const look = async () => {
+    for (const port of ports) {
+      using client = await greeted(port);
+      assertEquals(await client.ask("files"), `300 ${hard}`);
+      assertEquals((await peerStart(client)).ignored, [SIGCHLD]);
+    }
+  };
+  await look();
+  const master = new Master(site, process);
+  master.pid = Number(Deno.readTextFileSync(site.pidFile));
+  await master.upgrade();
+  await look();
   await master.stop();
 });
 

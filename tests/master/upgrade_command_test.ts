@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ownCommand, splitUpgrade, successorCommand } from "../../src/master/upgrade_command.ts";
 
-const OWN = { program: () => "/opt/deno", cwd: "/srv" };
+const OWN = { program: () => "/opt/deno", cwd: "/srv", openFiles: 1024 };
 
 Deno.test("successorCommand() is the same command line with one argument more", () => {
   const argv = ["deno", "run", "-A", "master.ts", "-C", "conf", "--DEBUG"];

@@ -2,7 +2,7 @@
  * A server as LIB-ZC's are, seen from outside: the wire protocol between master and server, on
  * poll(2). Written from the description of that protocol.
  *
- * Its clients speak in lines: echo TEXT, argv, fds, ignored, env NAME, setting NAME, cwd, watch, watched,
+ * Its clients speak in lines: echo TEXT, argv, fds, ignored, files, env NAME, setting NAME, cwd, watch, watched,
  * detach, exit CODE, quit. `watch` makes it look at the flags of its first listener without a pause,
  * `watched` tells how often it has looked, and how often the listener was blocking.
  * Settings of its own: peer-before-softstop (has that hook), peer-exit-at-start (an exit code),
@@ -10,6 +10,7 @@
  */
 #include "peer.h"
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #define MAX_SERVICES 64
 #define MAX_CLIENTS 256
@@ -161,6 +162,10 @@ static int obey(client_t *client, char *line)
         dprintf(client->fd, "%s\n", start_fds);
     } else if (strcmp(line, "ignored") == 0) {
         dprintf(client->fd, "%s\n", start_ignored);
+    } else if (strcmp(line, "files") == 0) {
+        struct rlimit limit;
+        getrlimit(RLIMIT_NOFILE, &limit);
+        dprintf(client->fd, "%lu %lu\n", (unsigned long)limit.rlim_cur, (unsigned long)limit.rlim_max);
     } else if (strcmp(line, "env") == 0) {
         const char *value = getenv(argument);
         dprintf(client->fd, "%s\n", value == NULL ? "-" : value);
