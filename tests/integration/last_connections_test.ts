@@ -71,8 +71,10 @@ for (const end of Object.keys(ENDS)) {
       "server-command": new URL("../../examples/http_server.ts", import.meta.url).pathname,
       "server-service": `127.0.0.1:${port}`,
     });
+    site.serve("b.cf", { mode: "aio", service: site.port() });
     const master = await site.start();
-    await master.logs(/ready is process/);
+    await master.serving("b.cf", 1);
+    await master.logs(/a\.cf: .*ready is process/);
     const clients: HttpClient[] = [];
     await gather({ site, master, end }, async () => clients.push(await HttpClient.connect(port)));
     for (const client of clients) {
