@@ -110,9 +110,9 @@ export function programOf(service: ServiceConfig, place: ProgramPlace): Program 
     ...(directory && { directory }),
   };
   const [env, ...given] = prefixOf(service);
-  const { path, args } = innerProgram(service, place);
+  const { path, name = path, args } = innerProgram(service, place);
   if (env === undefined) return { path, args, ...change };
-  return { path: findExecutable(env, view), args: [...given, path, ...args], ...change };
+  return { path: findExecutable(env, view), args: [...given, name, ...args], ...change };
 }
 
 /** The words of a command up to the program: `env` with its arguments, or none. */
@@ -120,11 +120,14 @@ export function prefixOf({ command }: ServiceConfig): readonly string[] {
   return unwrapEnv(command, splitCommand).prefix;
 }
 
-/** The program behind `env`, or the one of the command. */
+/**
+ * The program behind `env`, or the one of the command; `name` is what `env` looks for itself, which
+ * may run as another user, whose programs are others.
+ */
 export function innerProgram(
   service: ServiceConfig,
   place: ProgramPlace,
-): { readonly path: string; readonly args: readonly string[] } {
+): { readonly path: string; readonly name?: string; readonly args: readonly string[] } {
   const view = viewFrom(service, place);
   const { prefix, words } = unwrapEnv(service.command, splitCommand);
   const [word, ...args] = denoCommand(words, view) ?? words;
@@ -132,7 +135,7 @@ export function innerProgram(
   if (!isScript(service)) {
     // Found in another PATH or directory, which env will see.
     const isElsewhere = prefix.some((part) => /^(?:PATH=|-i$|-$|--ignore|-C|--chdir)/.test(part));
-    return { path: isElsewhere ? word : findExecutable(word, view), args };
+    return { path: isElsewhere ? word : findExecutable(word, view), name: word, args };
   }
   if (!view.isFile(word)) throw new TypeError(cannot("run", word, missingScript(service, view)));
   const script = word.isWellFormed() ? word : fileUrl(view.pathOf(word));

@@ -222,6 +222,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "/usr/bin/env bin/imapd -v": [ENV, "bin/imapd", "-v"],
   "env -S 'X=1 deno run -A' bin/server.ts": [ENV, "X=1", "/opt/deno", "run", "-A", "bin/server.ts"],
   "env -- X=1 bin/imapd": [ENV, "X=1", "bin/imapd"],
+  "env X=1 tool -v": [ENV, "X=1", "tool", "-v"],
   "env PATH=/opt/bin server": [ENV, "PATH=/opt/bin", "server"],
   "npx -y deno run -A bin/server.ts": ["/opt/deno", "run", "-A", "bin/server.ts"],
   "npx --yes deno@2.9.6 run -A bin/server.ts": ["/opt/deno", "run", "-A", "bin/server.ts"],
