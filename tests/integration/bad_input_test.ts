@@ -25,7 +25,8 @@ for (const { what, make } of FAULTS) {
     const problems = make(site);
     const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
     assertEquals(code, 1);
-    assertTells(stderr, site, problems);
+    // An address in use is waited for first.
+    assertTells(stderr.replace(/^.* waiting for up to 2 s: .*\n/, ""), site, problems);
     await site.isGone();
     if (what.includes("plain file")) {
       assertEquals(Deno.readTextFileSync(site.dir.file("file")), "precious");

@@ -197,7 +197,7 @@ Deno.test("an address that somebody listens on is refused, whatever options both
   await using other = new Site();
   serve(other, port, { count: 2 });
   const rival = other.run(["-C", other.conf, "-pid-file", other.pidFile]);
-  await rival.complains(/address in use \(bind: EADDRINUSE\)/);
+  await rival.complains(/address in use by process \d+ \("deno"\) \(bind: EADDRINUSE\)/);
   assertNotEquals((await rival.ended()).code, 0);
   (await greeted(port)).close();
   await master.stop();
