@@ -7,11 +7,13 @@
  *
  * @module
  */
-import { closeFd, duplicateFd } from "../os/descriptor.ts";
+import { systemClock, type Timer } from "../os/clock.ts";
+import { closeFd } from "../os/descriptor.ts";
 import { SysError } from "../os/errors.ts";
 import { type Received, receiveWithFds, sendWithFds } from "../os/fd_passing.ts";
 import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
 import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../os/poller.ts";
+import { type HeldDuplicate, holdDuplicate } from "../os/shared_duplicates.ts";
 import { shutdownSocket } from "../os/socket.ts";
 import { type Delivery, FrameReader } from "./frame_reader.ts";
 import { encodeFrame, type Message, ProtocolError, type Sender } from "./protocol.ts";
@@ -44,9 +46,12 @@ export interface ChannelHandlers {
 /** A frame, or what is left of it, that the kernel has not taken yet. */
 interface Pending {
   bytes: Uint8Array<ArrayBuffer>;
-  /** Duplicates, owned by the queue: the caller may close its own meanwhile. */
-  fds: number[];
+  /** Duplicates: the caller may close its own meanwhile. */
+  held: HeldDuplicate[];
 }
+
+/** How long to wait for descriptors that are in flight before the next try. */
+const IN_FLIGHT_MS = 5;
 
 /** What a channel is made of. */
 export interface ChannelOptions {
@@ -71,6 +76,7 @@ export class Channel {
   readonly #watch: Watch;
   readonly #handlers: ChannelHandlers;
   readonly #unsent: Pending[] = [];
+  #retry?: Timer;
   /** Why nothing more can be sent; told once all that came has been delivered. */
   #sendError: Error | undefined;
   readonly #reader: FrameReader;
@@ -96,7 +102,9 @@ export class Channel {
   }
 
   /**
-   * Sends a message, at once if the socket has room, else as soon as it has. It does not throw: when
+   * Sends a message, at once if the socket has room, else as soon as it has, and as soon as other
+   * processes have received enough of the descriptors that are on their way to them (unix(7),
+   * ETOOMANYREFS). It does not throw: when
    * a message can't be sent, the channel ends and its owner is told later. On a closed channel
    * nothing happens: its owner has been told, or has closed it.
    *
@@ -108,16 +116,15 @@ export class Channel {
     try {
       let rest = fds;
       for (; rest.length > MAX_FDS_PER_MESSAGE; rest = rest.slice(MAX_FDS_PER_MESSAGE)) {
-        this.#enqueue(
+        this.#sendOrKeep(
           encodeFrame(undefined, MAX_FDS_PER_MESSAGE),
           rest.slice(0, MAX_FDS_PER_MESSAGE),
         );
       }
-      this.#enqueue(encodeFrame(message, rest.length), rest);
+      this.#sendOrKeep(encodeFrame(message, rest.length), rest);
     } catch (error) {
-      return this.#giveUpSending(error as Error);
+      this.#giveUpSending(error as Error);
     }
-    this.#flush();
   }
 
   /** Closes this end; what has not been sent is dropped. Harmless the second time. */
@@ -130,11 +137,31 @@ export class Channel {
     this.#reader.takeFds().forEach(closeFd);
   }
 
-  #enqueue(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): void {
-    const frame: Pending = { bytes, fds: [] };
-    // Queued first: if a duplicate can't be made, those before it are closed with the queue.
+  #sendOrKeep(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): void {
+    // Most frames are taken whole at once, and need no duplicates.
+    const taken = this.#unsent.length === 0 ? this.#take(bytes, fds) : 0;
+    if (taken === bytes.length) return;
+    const frame: Pending = { bytes: bytes.subarray(taken), held: [] };
+    // Queued first: if a duplicate can't be made, those before it are let go with the queue.
     this.#unsent.push(frame);
-    for (const fd of fds) frame.fds.push(duplicateFd(fd));
+    if (taken === 0) { for (const fd of fds) frame.held.push(holdDuplicate(fd)); }
+    else this.#watch.modify(EPOLLIN | EPOLLOUT);
+  }
+
+  /** Sends what the kernel takes, and says how much that was; after 0, it is tried again when it may. */
+  #take(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): number {
+    try {
+      const taken = sendWithFds(this.#fd, bytes, fds);
+      if (taken === undefined) this.#watch.modify(EPOLLIN | EPOLLOUT);
+      return taken ?? 0;
+    } catch (error) {
+      if (!(error instanceof SysError && error.code === "ETOOMANYREFS")) throw error;
+      // The socket has room, so nothing but time tells when others have received theirs.
+      this.#watch.modify(EPOLLIN);
+      this.#retry?.cancel();
+      this.#retry = systemClock.setTimer(IN_FLIGHT_MS, () => this.#flush());
+      return 0;
+    }
   }
 
   #onEvents(events: number): void {
@@ -147,14 +174,11 @@ export class Channel {
     try {
       while (this.#unsent.length > 0) {
         const frame = this.#unsent[0];
-        const taken = sendWithFds(this.#fd, frame.bytes, frame.fds);
-        if (taken === undefined) {
-          this.#watch.modify(EPOLLIN | EPOLLOUT);
-          return;
-        }
+        const taken = this.#take(frame.bytes, frame.held.map(({ fd }) => fd));
+        if (taken === 0) return;
         // Descriptors travel with the first byte.
-        frame.fds.forEach(closeFd);
-        frame.fds = [];
+        for (const held of frame.held) held.release();
+        frame.held = [];
         frame.bytes = frame.bytes.subarray(taken);
         if (frame.bytes.length === 0) this.#unsent.shift();
       }
@@ -175,7 +199,8 @@ export class Channel {
   }
 
   #dropUnsent(): void {
-    for (const { fds } of this.#unsent) fds.forEach(closeFd);
+    this.#retry?.cancel();
+    for (const { held } of this.#unsent) for (const one of held) one.release();
     this.#unsent.length = 0;
   }
 
