@@ -86,6 +86,22 @@ Deno.test("withoutCaches() gives a program its modules and none of the caches, a
   assertNotEquals([...Deno.readDirSync(`${dir.path}/gen`)], []);
 });
 
+Deno.test("withoutCaches() gives a program the modules of the network that have been loaded, without loading them anew", async () => {
+  // Nothing answers there, so that nothing can be loaded.
+  const nowhere = "http://127.0.0.1:1";
+  await using program = startFunction(import.meta, async () => {
+    const { assertEquals } = await import("@std/assert");
+    assertEquals(1, 1);
+    console.log("loaded");
+  }, {
+    env: {
+      ...withoutCaches() as Record<string, string>,
+      ...{ HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, NO_PROXY: "" },
+    },
+  });
+  assertEquals(await program.succeeds(), "loaded\n");
+});
+
 Deno.test("withoutCaches() removes what a runtime has left there under a name that is not known", () => {
   using dir = new TempDir();
   const change = () => withEnvironment({ DENO_DIR: dir.path }, () => withoutCaches());
