@@ -246,9 +246,7 @@ export function encodeFrame(
   message: Message | undefined,
   fdCount: number,
 ): Uint8Array<ArrayBuffer> {
-  const payload = message === undefined
-    ? new Uint8Array()
-    : new TextEncoder().encode(JSON.stringify(message));
+  const payload = message === undefined ? new Uint8Array() : payloadOf(message);
   const most = maxPayloadBytes(message?.type);
   if (payload.length > most) {
     throw new ProtocolError(
@@ -264,6 +262,15 @@ export function encodeFrame(
   view.setUint16(8, fdCount);
   frame.set(payload, HEADER_BYTES);
   return frame;
+}
+
+/**
+ * The payload of a message, however long.
+ *
+ * @param message The message.
+ */
+export function payloadOf(message: Message): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(message));
 }
 
 function maxPayloadBytes(type: Message["type"] | undefined): number {

@@ -5,11 +5,8 @@
  *
  * @module
  */
-import type { GrantedSettings } from "../config/effective.ts";
-import type { ServiceConfig } from "../config/service.ts";
 import { Channel } from "../ipc/channel.ts";
 import { type Message, SERVER } from "../ipc/protocol.ts";
-import { readable } from "../os/byte_text.ts";
 import { closeFd } from "../os/descriptor.ts";
 import type { ChangedOutput } from "../os/output_files.ts";
 import { socketPair } from "../os/socket.ts";
@@ -23,8 +20,9 @@ import type {
 } from "./worker_process.ts";
 import { programToStart } from "./privileges.ts";
 import { HEARTBEAT_MS } from "./watchdog.ts";
-import { ownSettings, serverArguments } from "./server_argv.ts";
+import { serverArguments } from "./server_argv.ts";
 import { serverOutputs } from "./server_outputs.ts";
+import { settingsOf, startMessage } from "./start_message.ts";
 import { startProgram } from "./start_program.ts";
 
 /** How its listeners reach it. */
@@ -164,14 +162,8 @@ class ControlWorker implements RunningWorker {
 
   #start({ fds }: WorkerPost): void {
     const { generation, service } = this.#request;
-    const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
-      name: readable(name),
-      type: endpoint.kind,
-      address: readable(address),
-      ...(this.#inherits && { fd: fds[index] }),
-    }));
     this.#channel.send(
-      { type: "start", generation, services, settings: settingsOf(service) },
+      startMessage(service, { generation, ...(this.#inherits && { fds }) }),
       this.#inherits ? [] : fds,
     );
   }
@@ -202,14 +194,6 @@ class ControlWorker implements RunningWorker {
     this.#channel.close();
     this.#listener.onExit(status);
   }
-}
-
-function settingsOf(service: ServiceConfig): GrantedSettings {
-  const shared = [...service.shared];
-  // Never as arguments, which every user of the machine can read.
-  return service.file === undefined
-    ? { shared, own: ownSettings(service), isOfHook: true }
-    : { shared, own: [...service.settings] };
 }
 
 /** Whether a message is one that a server sends, and says that this very process sent it. */

@@ -45,6 +45,7 @@ import {
 import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments } from "./server_argv.ts";
 import { requireSocketOwner } from "./socket_owner.ts";
+import { sizeProblems } from "./start_size.ts";
 import { distrustOf, requireTrustedCommand } from "./trust.ts";
 
 /** What was found. */
@@ -242,20 +243,21 @@ function hookIds(configs: readonly Config[]): string[] {
 
 /** What would only be noticed when the first process is started. */
 function programProblems(service: ServiceConfig, source: ServiceSource): Problem[] {
+  const at = (problem: { readonly key: string; readonly message: string }) =>
+    // A shared setting has no place in the service's own file.
+    problemAt(service.origins.get(problem.key) ?? { file: service.file ?? service.id }, problem);
   const check = (key: string, attempt: () => unknown): Problem[] => {
     try {
       attempt();
       return [];
     } catch (error) {
-      // A shared setting has no place in the service's own file.
-      const origin = service.origins.get(key) ?? { file: service.file ?? service.id };
-      return [problemAt(origin, { key, message: refusal(error) })];
+      return [at({ key, message: refusal(error) })];
     }
   };
+  const place = { ...source, configPath: source.directory };
   const passOn = () => {
     // The only protocol without arguments.
-    if (service.protocol === "systemd") return;
-    serverArguments(service, { ...source, configPath: source.directory });
+    if (service.protocol !== "systemd") serverArguments(service, place);
   };
   const missing = check("server-command", () => programOf(service, source));
   const privileges = () => [
@@ -267,13 +269,15 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
     ...check("server-group", () => requireGroup(service, source)),
     ...check("server-chroot", () => requireChroot(service, source)),
   ];
+  const outside = check("master-chroot", passOn);
   return [
     ...missing,
     ...check("server-socket-owner", () => requireSocketOwner(service, source)),
     ...check("master-chroot", () => requireRoot(service, source)),
-    ...check("master-chroot", passOn),
+    ...outside,
     ...check("master-chdir", () => requireDirectory(service, source)),
     // These depend on what the program is.
     ...(missing.length > 0 ? [] : privileges()),
+    ...(missing.length + outside.length > 0 ? [] : sizeProblems(service, place).map(at)),
   ];
 }

@@ -1,5 +1,5 @@
 /** What a refused start and a refused reload say, and what they leave as it was. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { walkSync } from "@std/fs/walk";
 import { greeted } from "../support/client.ts";
 import { type MasterOptions, SERVERS, Site } from "../support/master.ts";
@@ -235,4 +235,26 @@ Deno.test("a refused reload leaves processes, listeners, files and descriptors a
   await master.reload();
   assert((await master.serving("good.cf", 1))[0] !== pid);
   await master.stop();
+});
+
+Deno.test("settings that no server could be handed are refused at the start and at a reload, with their place", async () => {
+  await using site = new Site();
+  const port = site.port(), settings = { mode: "aio", service: port } as const;
+  const long = { ...settings, long: "x".repeat(1 << 20) };
+  const problem = /^DIR\/conf\/a\.cf:3: long: Cannot hand its settings to "a\.cf": \d+ bytes/;
+  site.serve("a.cf", long);
+  const lines = await refusedStart(site);
+  assertEquals(lines.length, 1);
+  assertMatch(lines[0], problem);
+  // As long as it may be: it reaches a server.
+  site.serve("a.cf", { ...settings, long: "x".repeat((1 << 20) - 2_000) });
+  const master = await site.start();
+  using client = await greeted(port);
+  site.serve("a.cf", long);
+  const refused = await master.reloadRefused();
+  assertMatch(refused.replaceAll(site.dir.path, "DIR"), problem);
+  assertEquals(await client.ask("echo still here"), "still here");
+  client.close();
+  await master.stop();
+  await site.isGone();
 });
