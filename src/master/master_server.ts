@@ -30,6 +30,7 @@ import { OutputFiles } from "../os/output_files.ts";
 import { Poller } from "../os/poller.ts";
 import { processSignals } from "../os/signals.ts";
 import { removeSocketFile } from "../os/socket.ts";
+import { isStillThere } from "../os/socket_file.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import { WorkingDirectory } from "../os/working_directory.ts";
 import { type GivenListener, ownActivation, readActivation } from "./activation.ts";
@@ -237,6 +238,19 @@ export class Master {
     }
   }
 
+  /** A socket that has lost its file can be reached by nobody new. */
+  async #mendLogService(): Promise<void> {
+    const old = this.#logService, config = setting(LOG_SERVICE);
+    if (old === undefined || config === undefined || isStillThere(old.bound.socketFile)) return;
+    try {
+      this.#logService = await openLogService(config);
+      await old.close();
+      log(`warning: log-service ${config.socket} had lost its file, and was opened anew`);
+    } catch (error) {
+      log(`warning: log-service ${config.socket} had lost its file: ${(error as Error).message}`);
+    }
+  }
+
   async #live(candidate: Candidate, legacy?: Legacy): Promise<number> {
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
     const letEnd = keepRunning();
@@ -328,8 +342,10 @@ export class Master {
     this.#isChanging = true;
     while (this.#wanted.size > 0 && !this.#stopping && this.#successor === undefined) {
       try {
-        if (this.#wanted.delete("reload")) await this.#reloads.reload();
-        else if (this.#wanted.delete("upgrade")) await this.#upgrade();
+        if (this.#wanted.delete("reload")) {
+          await this.#mendLogService();
+          await this.#reloads.reload();
+        } else if (this.#wanted.delete("upgrade")) await this.#upgrade();
       } catch (error) {
         // A fault of this program; it is no reason to end, nor to refuse the next change.
         zinfo("unexpected error:", error);

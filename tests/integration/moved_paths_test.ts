@@ -2,7 +2,8 @@
 // updated.
 import { assertNotEquals, assertStringIncludes } from "@std/assert";
 import { greeted } from "../support/client.ts";
-import { Master, pidIn, SERVERS, Site } from "../support/master.ts";
+import { Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
 
 /** What resolves the imports of a script outside of this project. */
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
@@ -128,5 +129,53 @@ Deno.test("servers are started and upgraded when the runtime's file has gone", a
   (await greeted(port)).close();
   await master.upgrade();
   (await greeted(port)).close();
+  await master.stop();
+});
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a reload makes a socket file anew that was removed, also with its directory`, async () => {
+    await using site = new Site();
+    const folder = site.dir.file("run"), path = `${folder}/sock`, port = site.port();
+    Deno.mkdirSync(folder);
+    site.serve("a.cf", { mode, service: `${path},127.0.0.1:${port}` });
+    const master = await site.start();
+    (await greeted(path)).close();
+
+    Deno.removeSync(path);
+    await master.reload();
+    await master.logs(/warning: unix:\S+ had lost its file, and was opened anew/);
+    (await greeted(path)).close();
+
+    Deno.removeSync(folder, { recursive: true });
+    await master.reload();
+    await master.logs(/warning: unix:\S+ had lost its file: .*: no such file or directory/);
+    (await greeted(port)).close();
+    Deno.mkdirSync(folder);
+    await master.reload();
+    await master.logs(/warning: unix:\S+ had lost its file, and was opened anew/, 2);
+    (await greeted(path)).close();
+    await master.stop();
+  });
+}
+
+Deno.test("a reload makes the socket of the log service anew that was removed", async () => {
+  await using site = new Site();
+  const port = site.port(), socket = site.socket("log.socket"), logs = site.dir.file("logs");
+  Deno.mkdirSync(logs);
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-log": `masterlog,${socket}` });
+  const master = await site.start({ args: ["-log-service", `${socket},${logs}/,day`] });
+  const lines = () =>
+    [...Deno.readDirSync(logs)].map(({ name }) => Deno.readTextFileSync(`${logs}/${name}`)).join(
+      "",
+    );
+  const registered = (count: number) =>
+    eventually(() => lines().match(/serviceRegister/g)?.length === count, {
+      what: `the line of ${count} processes`,
+    });
+  await registered(1);
+  Deno.removeSync(socket);
+  await master.reload();
+  await master.logs(/warning: log-service \S+ had lost its file, and was opened anew/);
+  await registered(2);
   await master.stop();
 });
