@@ -13,6 +13,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { type Amounts, LONG, SHORT } from "./soak/amounts.ts";
 import { type FaultResult, runFault } from "./soak/fault.ts";
+import { renderAttacks } from "./soak/attacks.ts";
 import { renderFaultPart, renderFaultSummary, renderFigures } from "./soak/fault_page.ts";
 import { type Machine, renderPage, renderReports, renderSummary } from "./soak/page.ts";
 import { runScenario, type ScenarioResult } from "./soak/scenario.ts";
@@ -127,7 +128,7 @@ async function main(): Promise<number> {
     const command = ["deno task soak", ...args].join(" ");
     const { load } = amounts;
     const text = renderPage(results, { machine: machine(), command, load });
-    await writePage(page, `${text}\n${renderFaultPart(faultResults)}`);
+    await writePage(page, `${text}\n${renderFaultPart(faultResults)}\n${renderAttacks()}`);
   }
   return [...results, ...faultResults].every(({ faults }) => faults.length === 0) ? 0 : 1;
 }

@@ -1,0 +1,129 @@
+/**
+ * The attacks that a master and its servers were put to, as a part of docs/reliability.md. Each of them
+ * is a test of the suite, which runs it each time; none of them is a scenario of this tool.
+ *
+ * @module
+ */
+import { table } from "./page.ts";
+
+/** One attack. */
+export interface Attack {
+  /** What is done, and by whom. */
+  readonly attack: string;
+  /** What comes of it. */
+  readonly result: string;
+  /** The file of its test, from the root of the project. */
+  readonly file: string;
+  /** A part of the test's name as the file has it. */
+  readonly test: string;
+}
+
+/** All of them, by what they are aimed at. */
+export const ATTACKS: readonly Attack[] = [
+  {
+    attack: "a server with server-user writes to the runtime's caches that root runs",
+    result: "it is started as its user, and holds no such descriptor",
+    file: "tests/interop/no_way_back_test.ts",
+    test: "can't change what other programs run",
+  },
+  {
+    attack: "a server without any permission opens descriptors by process.binding",
+    result: "it has none but its own, and no cache",
+    file: "tests/interop/no_way_back_test.ts",
+    test: "can't change what other programs run",
+  },
+  {
+    attack: "a server leaves server-chroot by a descriptor that it kept",
+    result: "it keeps no directory",
+    file: "tests/interop/no_way_back_test.ts",
+    test: "has no way out",
+  },
+  {
+    attack: "SIGUSR1 and every other signal, from the first moment on",
+    result: "no process listens for a debugger, none ends that should not",
+    file: "tests/integration/signals_test.ts",
+    test: "no signal opens a port in a server, from its first moment on",
+  },
+  {
+    attack: "another user puts a link in the place of a named pipe",
+    result: "nothing but a pipe is opened",
+    file: "tests/os/swapped_paths_test.ts",
+    test: "opens nothing but a named pipe",
+  },
+  {
+    attack: "another user puts a link in the place of a log file",
+    result: "the link is not followed, and the log goes on",
+    file: "tests/log/log_files_test.ts",
+    test: "writes to no file that a link of another user leads to",
+  },
+  {
+    attack: "another user locks the pid file",
+    result: "the file can't be opened, and the lock of a reader is not waited for",
+    file: "tests/os/lock_file_test.ts",
+    test: "lock of a process that may only read the file",
+  },
+  {
+    attack: "a line break and control characters in a datagram to the log service",
+    result: "one line, with the characters escaped",
+    file: "tests/log/log_files_test.ts",
+    test: "LogFiles.append() makes no more than one line of",
+  },
+  {
+    attack: "a server shuts its listener down, connects, filters, binds or blocks it",
+    result: "the listener is put right or opened anew, and the log says so",
+    file: "tests/integration/hostile_listener_test.ts",
+    test: "of a process its service is served, reloaded and stopped",
+  },
+  {
+    attack: "a server shuts its listeners down again and again",
+    result: "the master neither keeps busy nor fails to end",
+    file: "tests/integration/hostile_listener_test.ts",
+    test: "keeps its master neither busy nor from ending",
+  },
+  {
+    attack: "a server sends descriptors in unfinished frames",
+    result: "none is made in the master; the connection ends with the first",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "a server that sends descriptors keeps none in its master",
+  },
+  {
+    attack: "a server floods its master with messages of an unknown type or of another process",
+    result: "one line in the log for each connection",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "messages causes one line in the log",
+  },
+  {
+    attack: "a server announces a message of 1 MiB",
+    result: "the connection ends at once",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "a server that announces a long message loses its connection at once",
+  },
+  {
+    attack: "the reader of the outputs goes away, stops reading, or its disk is full",
+    result: "no client loses an answer",
+    file: "tests/integration/lost_output_test.ts",
+    test: "for the outputs costs no client an answer",
+  },
+  {
+    attack: "the guardian is killed, and then the master",
+    result: "there is another guardian at once, and no server outlives the master",
+    file: "tests/integration/master_killed_test.ts",
+    test: "a master has one guardian, at once another one when it is killed",
+  },
+];
+
+/** Writes them as the last part of the page. */
+export function renderAttacks(): string {
+  const rows = ATTACKS.map(({ attack, result, file, test }) => [
+    attack,
+    result,
+    `${file}: "${test}"`,
+  ]);
+  return `# Attacks
+
+What was tried against the promises of [SECURITY.md](../SECURITY.md). Each attack is a test of the
+suite; what needs root is tried as root alone.
+
+${table(["attack", "what comes of it", "test"], rows)}
+`;
+}
