@@ -23,6 +23,7 @@ import {
 } from "./policy.ts";
 import { connectionLimit } from "./recycling.ts";
 import { grow } from "./scaling.ts";
+import { detachedOf, mostDetached } from "./staffing.ts";
 import { latenessOf, startLimitMs } from "./readiness.ts";
 import {
   advance,
@@ -341,6 +342,10 @@ export class Crew {
         if (!this.#leave(service, worker(), { event: "detach", how: "has detached" })) return;
         worker().deadlineMs = undefined;
         log(`${id}: process ${worker().pid} has detached`);
+        const count = detachedOf(service);
+        if (count === mostDetached(service)) {
+          log(`${id}: ${count} processes have detached; none is started until one of them ends`);
+        }
         onChange(service);
       },
       // Later ones change nothing before the next look.

@@ -12,7 +12,16 @@ import { type Muster, muster } from "./muster.ts";
 import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
 import { idleOne } from "./scaling.ts";
 import { inReserve, lacksSpare } from "./spares.ts";
-import { beyondBound, heldByUndone, isReady, placesOf, roomToReturn, surplus } from "./staffing.ts";
+import {
+  beyondBound,
+  detachedOf,
+  heldByUndone,
+  isReady,
+  mostDetached,
+  placesOf,
+  roomToReturn,
+  surplus,
+} from "./staffing.ts";
 import { isProven, type Place, type Service, type Worker } from "./tables.ts";
 import { type Progress, startsOfTrial, verdictOnTrial } from "./verdict.ts";
 
@@ -69,7 +78,8 @@ export function decide(
   if (trial === undefined) {
     const idle = actions.length === 0 ? idleOne(service, ours) : undefined;
     if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
-    const { current } = service, isCalm = actions.length === 0 && missing === 0;
+    const { current } = service;
+    const isCalm = actions.length === 0 && missing === 0 && mayStart(service);
     if (current !== undefined && isCalm && lacksSpare(service, { ours, spares, agenda })) {
       actions.push({ do: "prepare", version: current });
     }
@@ -119,11 +129,16 @@ function startsOf(
   if (current === undefined || allowed <= 0 || failure !== undefined) return [];
   const count = agenda.isDue(startAtMs) ? startable(allowed, vacancies, agenda) : 0;
   const enlisted = inReserve(spares).slice(0, count);
-  const left = count - enlisted.length;
+  const left = mayStart(service) ? count - enlisted.length : 0;
   return [
     ...enlisted.map((worker): Action => ({ do: "enlist", worker })),
     ...(left > 0 ? [{ do: "start", count: left, version: current } as const] : []),
   ];
+}
+
+/** Whether another process may be started beside those that have detached. */
+function mayStart(service: Service): boolean {
+  return detachedOf(service) < mostDetached(service);
 }
 
 /** How many of the missing processes may be started now: some of their places may have to wait. */

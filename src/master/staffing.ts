@@ -59,6 +59,28 @@ export function roomFor(trial: Trial, service: Service): number {
   return most + reloadStep - aliveSince(service.current ?? trial, service).length;
 }
 
+/** So many processes of a service may be detached at the same time, whatever its settings are. */
+const MOST_DETACHED = 64;
+
+/**
+ * How many processes of a service may be detached before no other one is started; for a large service
+ * more, all of whose processes may have a reason to detach at the same time.
+ *
+ * @param service The service.
+ */
+export function mostDetached(service: Service): number {
+  return Math.max(MOST_DETACHED, 2 * fullStrength(service));
+}
+
+/**
+ * How many processes of a service have detached and still run.
+ *
+ * @param service The service.
+ */
+export function detachedOf({ workers }: Service): number {
+  return workers.values().filter(({ state }) => state === "detached").toArray().length;
+}
+
 /**
  * How many processes of the version in force there is room for. After a failed trial with
  * `server-reload-step` they come back as gradually as they went.

@@ -10,8 +10,8 @@ import {
 } from "../../src/master/backoff.ts";
 import { EARLY_DEATH_MS } from "../../src/master/policy.ts";
 import type { Place, Worker } from "../../src/master/tables.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
 import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { FakeClock } from "../../src/testing/fake_clock.ts";
 import { A_WHILE_MS, areReady, outcomeOf, Scene } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
 
@@ -311,3 +311,72 @@ Deno.test("Supervisor forgets places that are no more, lest they take turns arou
   const { length } = scene.fresh();
   assert(length <= 6, `${length} starts of one process in two minutes`);
 });
+
+Deno.test("Supervisor starts a service whose processes detach early ever more rarely", () => {
+  const scene = new Scene();
+  scene.random = () => 0;
+  scene.supervisor.start([serviceOf("x")]);
+  const endMs = scene.clock.nowMs() + 10 * 60_000;
+  let starts = 0;
+  while (scene.clock.nowMs() < endMs) {
+    const [worker] = scene.fresh();
+    if (worker === undefined) {
+      scene.clock.advance(scene.clock.nextInMs!);
+      continue;
+    }
+    starts++;
+    worker.listener.onReady();
+    // It has lived for longer than LIB-ZC's rule asks for, and is not healthy.
+    scene.clock.advance(2 * EARLY_DEATH_MS);
+    worker.listener.onDetach();
+  }
+  assert(starts > 9 && starts < 9 + 22, `${starts} starts`);
+  assert(scene.running.every(({ told }) => told.length === 0));
+});
+
+for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, most: 100 }]) {
+  Deno.test(`Supervisor starts nothing beside ${most} processes that have detached, until one ends (${procCount})`, async () => {
+    // Without a spare a place would wait, with one another process would be started.
+    const settings = { "server-spare-count": "1", "server-ready-timeout": "0" };
+    const service = serviceOf("x", { procCount, settings });
+    const scene = Scene.running(service, serviceOf("y"));
+    const isX = ({ request }: FakeWorker) => request.service.id === "x";
+    const detached: FakeWorker[] = [];
+    for (let round = 0; round < 2 * most && detached.length < most; round++) {
+      scene.clock.advance(20_000);
+      for (const worker of scene.running.filter((one) => isX(one) && !detached.includes(one))) {
+        if (worker.isSpare) worker.listener.onLoaded();
+        else worker.listener.onReady();
+      }
+      scene.clock.advance(20_000);
+      const serving = scene.running.find((one) =>
+        isX(one) && !one.isSpare && !detached.includes(one)
+      )!;
+      detached.push(serving);
+      serving.listener.onDetach();
+    }
+    assertEquals(detached.length, most);
+    const line = `x: ${most} processes have detached; none is started until one of them ends`;
+    assertEquals(scene.log.filter((text) => text.includes("none is started")), [line]);
+    scene.fresh();
+    // The spare that was there may serve; none takes its place.
+    scene.clock.advance(3_600_000);
+    assertEquals(scene.fresh(), []);
+    // No other service is concerned.
+    scene.running.find((one) => !isX(one))!.exit();
+    assertEquals(scene.fresh().map(isX), [false]);
+    // A reload is somebody's wish: it may mend what is wrong.
+    const reload = scene.reload({ ...service, fingerprint: "mended" }, serviceOf("y"));
+    const tried = scene.fresh();
+    assertEquals(tried.filter(isX).length, procCount);
+    areReady(...tried);
+    assertEquals(await outcomeOf(reload), []);
+    for (const worker of tried.filter(isX)) worker.exit();
+    scene.clock.advance(3_600_000);
+    assertEquals(scene.fresh().filter(isX), []);
+    detached[0].exit();
+    scene.clock.advance(EARLY_DEATH_MS);
+    assert(scene.fresh().some(isX), "none is started again");
+    assert(detached.every(({ told }) => told.length === 0), "a detached one was told something");
+  });
+}
