@@ -18,14 +18,23 @@ import {
   SERVER_LOG,
   type Setting,
 } from "../config/settings.ts";
+import type { ServiceConfig } from "../config/service.ts";
 import { configureLog } from "../log/log.ts";
+import { lastChange, localModules } from "../os/module_files.ts";
+import { fileStamp } from "../os/program_lookup.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load_services.ts";
+import { ModuleVersions } from "./module_versions.ts";
 import { distrustedFiles } from "./trust.ts";
 
 /** A configuration as it was found. */
 export interface Candidate extends LoadedServices {
   /** The settings of the master itself. */
   readonly settings: Config;
+  /**
+   * Why it is not known of services with `server-reload = changed` whether their modules have changed,
+   * by their ids.
+   */
+  readonly unknownModules: ReadonlyMap<string, string>;
 }
 
 /** What the master reads on its command line. */
@@ -45,6 +54,12 @@ export class MasterConfiguration {
   readonly #args: ParsedArguments;
   readonly #source: ServiceSource;
   readonly #warnings: readonly Problem[];
+  readonly #modules = new ModuleVersions({
+    list: localModules,
+    stamp: fileStamp,
+    lastChange,
+    now: Date.now,
+  });
 
   /**
    * @param args The command line.
@@ -74,7 +89,24 @@ export class MasterConfiguration {
     const warnings = [...this.#warnings, ...this.#lintFiles(), ...loaded.warnings];
     problems.push(...checkSettings(own, MASTER_SETTINGS));
     const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
-    return { ...loaded, problems, warnings, settings };
+    if (problems.length > 0) {
+      return { ...loaded, problems, warnings, settings, unknownModules: new Map() };
+    }
+    return { ...loaded, problems, warnings, settings, ...await this.#withModules(loaded.services) };
+  }
+
+  /** Has the fingerprint of each service that is to be left alone tell of its modules as well. */
+  async #withModules(
+    services: readonly ServiceConfig[],
+  ): Promise<Pick<Candidate, "services" | "unknownModules">> {
+    const unknownModules = new Map<string, string>();
+    const told = services.map(async (service) => {
+      if (service.reload !== "changed") return service;
+      const { version, unknown } = await this.#modules.of(service, this.#source);
+      if (unknown !== undefined) unknownModules.set(service.id, unknown);
+      return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };
+    });
+    return { services: await Promise.all(told), unknownModules };
   }
 
   /** Looks for slips in the files of `-config`; what can't be read in them is told as a problem. */

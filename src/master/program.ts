@@ -259,7 +259,7 @@ export function viewFrom(
 
 /**
  * What tells whether the files of a service's command have changed: those of the program and of each
- * of its words that is a file, such as a script. Modules that a script imports are not looked at.
+ * of its words that is a file, such as a script. Its modules are looked at by `module_versions.ts`.
  *
  * @param service The service, whose program is there.
  * @param place Where to look.

@@ -204,12 +204,17 @@ export class Reloads {
     for (const line of new Set(warnings.map(formatProblem))) zinfo(`warning: ${line}`);
   }
 
-  #tell({ services }: Candidate, plan: ReloadPlan): void {
+  #tell({ services, unknownModules }: Candidate, plan: ReloadPlan): void {
     const { listeners } = this.#options;
     for (const line of listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
       zinfo(line);
     }
     zinfo(describePlan(plan));
+    for (const id of plan.left) {
+      const reason = unknownModules.get(id);
+      if (reason === undefined) continue;
+      zinfo(`${id}: left alone by the files of its command, without what these load: ${reason}`);
+    }
   }
 
   #accept({ settings }: Candidate): void {

@@ -22,7 +22,9 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
   const [port, other] = [site.port(), site.port()];
   const server = new URL("../support/servers/aio.ts", import.meta.url).href;
   const project = new URL("../../deno.json", import.meta.url).pathname;
-  const script = site.dir.write("serve.ts", `import "${server}";\n`);
+  const script = site.dir.write("serve.ts", `import "${server}";\nimport "./own.ts";\n`);
+  site.dir.write("own.ts", `import "./deep.ts";\n`);
+  site.dir.write("deep.ts", "export {};\n");
   const write = (own: string) =>
     site.write("a.cf", {
       "server-command": `deno run -A --config ${project} ${script}`,
@@ -34,6 +36,12 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
   write("first");
   site.write("all.gcf", { shared: "first" });
   site.serve("b.cf", { mode: "aio", service: other });
+  site.write("other.cf", {
+    "server-command": "sh -c 'exec sleep 47'",
+    "server-protocol": "libzc",
+    "server-service": site.socket("other"),
+    "server-reload": "changed",
+  });
   const master = await site.start();
   let pids = await master.serving("a.cf", 2);
   const [always] = await master.serving("b.cf", 1);
@@ -42,13 +50,17 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
   await master.reload();
   await replaced(master, { file: "b.cf", old: [always] });
   assertEquals(await master.serving("a.cf", 2), pids);
-  await master.logs(/services: 1 replaced, 1 left alone/);
+  await master.logs(/services: 1 replaced, 2 left alone/);
+  // Whatever else that program reads is not known.
+  await master.logs(/other\.cf: left alone by the files of its command, without what these load/);
+  assertEquals(master.logged(/a\.cf: left alone by/), 0);
   assertEquals(await kept.ask("echo kept"), "kept");
   kept.close();
 
   const changes: readonly [what: string, change: () => void][] = [
     ["a setting", () => write("second")],
     ["a shared setting", () => site.write("all.gcf", { shared: "second" })],
+    ["a module of a module", () => site.dir.write("deep.ts", "export {}; // Another one.\n")],
     ["the script", () => site.dir.write("serve.ts", `// Another one.\nimport "${server}";\n`)],
     ["the time of the script", () => Deno.utimeSync(script, 1_000_000_000, 1_000_000_000)],
   ];
