@@ -26,6 +26,7 @@ import { Sleepers } from "./sleepers.ts";
 import { nextSlot } from "./slots.ts";
 import { servedListeners } from "./steering.ts";
 import { freshStart, newService, type Service, type Version, type Worker } from "./tables.ts";
+import { StartPace } from "./start_pace.ts";
 import type { SupervisorPorts } from "./supervisor_ports.ts";
 import { type TrialGroup, Trials, type UndoneReload } from "./trials.ts";
 
@@ -55,6 +56,7 @@ export class Supervisor {
   readonly #services = new Map<string, Service>();
   readonly #care: ListenerCare;
   readonly #sleepers: Sleepers;
+  readonly #pace: StartPace;
   readonly #timers = new Map<Service, Timer>();
   readonly #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
@@ -81,6 +83,10 @@ export class Supervisor {
       table: this.#listeners,
       isHeld: (listener) => this.#isHeld(listener),
       onMended: (key, replaced) => this.#onMended(key, new Set(replaced)),
+    });
+    this.#pace = new StartPace({
+      afterTurn: ports.afterTurn,
+      onTurn: (service) => this.#settle(service),
     });
     this.#sleepers = new Sleepers({
       clock,
@@ -345,10 +351,13 @@ export class Supervisor {
     this.#timers.get(service)?.cancel();
     this.#timers.delete(service);
     let decision: Decision;
-    while ((decision = this.#decide(service)).actions.length > 0) {
+    for (;;) {
+      decision = this.#decide(service);
+      const actions = this.#pace.bound(service, decision.actions);
+      if (actions.length === 0) break;
       // First: who stops then accepts what has come to it before.
-      this.#steer(service, decision.actions);
-      for (const action of decision.actions) {
+      this.#steer(service, actions);
+      for (const action of actions) {
         this.#perform(service, action);
         // The place of one that is lost may have to wait, which the other actions don't know yet.
         if (action.do === "terminate" || action.do === "abort") break;

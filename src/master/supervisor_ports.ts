@@ -36,6 +36,12 @@ export interface SupervisorPorts {
    */
   readonly watchListener?: WatchListener;
   /**
+   * Calls back in a later turn of the event loop, after what is due in it by then.
+   *
+   * @default No number of starts is too many for one turn.
+   */
+  readonly afterTurn?: (callback: () => void) => void;
+  /**
    * How much memory a process uses.
    *
    * @default {proportionalMemory}

@@ -108,6 +108,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
     },
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
     watchListener: listenerWatcher(poller),
+    afterTurn: (callback) => systemClock.setTimer(0, callback),
     generation,
   });
 }

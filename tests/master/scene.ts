@@ -17,24 +17,9 @@ export class Scene {
   readonly launcher = new FakeLauncher();
   readonly listeners = new FakeListeners();
   readonly log: string[] = [];
-  readonly supervisor = new Supervisor({
-    clock: this.clock,
-    launcher: this.launcher,
-    listeners: this.listeners,
-    log: (text) => this.log.push(text),
-    maxGenerations: () => this.maxGenerations,
-    random: () => this.random(),
-    watchListener: (fd, tell) => {
-      const watch = { tell, isExpected: false };
-      assert(!this.#watches.has(fd), `${fd} is watched already`);
-      this.#watches.set(fd, watch);
-      return {
-        expect: (wanted) => watch.isExpected = wanted,
-        stop: () => this.#watches.get(fd) === watch && this.#watches.delete(fd),
-      };
-    },
-    memoryOf: (pid) => this.memoryOf(pid),
-  });
+  readonly supervisor: Supervisor;
+  /** What waits for the next turn of the event loop. */
+  readonly turns: (() => void)[] = [];
   maxGenerations = Infinity;
   /** The listeners that are watched. */
   readonly #watches = new Map<
@@ -45,6 +30,34 @@ export class Scene {
   memoryOf: (pid: number) => number = () => 0;
   /** Chance. */
   random: () => number = Math.random;
+
+  /** @param hasTurns Whether the starts of one turn of the event loop are bounded. */
+  constructor(hasTurns = false) {
+    this.supervisor = new Supervisor({
+      clock: this.clock,
+      launcher: this.launcher,
+      listeners: this.listeners,
+      log: (text) => this.log.push(text),
+      maxGenerations: () => this.maxGenerations,
+      random: () => this.random(),
+      watchListener: (fd, tell) => {
+        const watch = { tell, isExpected: false };
+        assert(!this.#watches.has(fd), `${fd} is watched already`);
+        this.#watches.set(fd, watch);
+        return {
+          expect: (wanted) => watch.isExpected = wanted,
+          stop: () => this.#watches.get(fd) === watch && this.#watches.delete(fd),
+        };
+      },
+      memoryOf: (pid) => this.memoryOf(pid),
+      ...(hasTurns && { afterTurn: (callback: () => void) => void this.turns.push(callback) }),
+    });
+  }
+
+  /** Begins the next turn of the event loop. */
+  turn(): void {
+    for (const callback of this.turns.splice(0)) callback();
+  }
 
   /** Puts services into force and makes all workers of them ready, a while ago. */
   static running(...services: ServiceConfig[]): Scene {
