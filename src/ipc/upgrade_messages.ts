@@ -92,6 +92,11 @@ export interface BoundMessage {
   readonly generations: number;
 }
 
+/** New master to old: a later configuration is in force, to which you can't be the way back. */
+export interface SettledMessage {
+  readonly type: "settled";
+}
+
 /** New master to old: log files were renamed, open them anew. */
 export interface ReopenMessage {
   readonly type: "reopen";
@@ -106,7 +111,8 @@ export type UpgradeMessage =
   | TakenMessage
   | StopMessage
   | BoundMessage
-  | ReopenMessage;
+  | ReopenMessage
+  | SettledMessage;
 
 /** Numbers of the message types in a frame. */
 export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], number>> = {
@@ -118,6 +124,7 @@ export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], numbe
   stop: 195,
   bound: 196,
   reopen: 197,
+  settled: 198,
 };
 
 /**
@@ -147,6 +154,7 @@ export function upgradeProblemIn(
     case "reload":
     case "proven":
     case "reopen":
+    case "settled":
       return undefined;
   }
 }

@@ -116,6 +116,11 @@ export class LogService {
     this.#files.flush();
   }
 
+  /** Leaves the path to another service, and goes on for those that are connected. */
+  withdraw(): void {
+    removeSocketFile(this.#socketFile);
+  }
+
   /** Receives no more for now: another process is to go on with the same socket. */
   pause(): void {
     this.#watch.modify(NOTHING);

@@ -83,6 +83,7 @@ interface Launched {
 
 class ControlWorker implements RunningWorker {
   readonly pid: number;
+  readonly keepsListeners = false;
   readonly #child: ChildProcess;
   readonly #request: LaunchRequest;
   readonly #listener: WorkerListener;

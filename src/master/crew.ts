@@ -102,6 +102,17 @@ export class Crew {
   }
 
   /**
+   * Whether a worker may have its listeners open.
+   *
+   * @param worker The worker.
+   */
+  holdsListeners(worker: Worker): boolean {
+    const running = this.#running.get(worker);
+    if (running === undefined || worker.state === "detached") return false;
+    return running.keepsListeners || !worker.saysDraining;
+  }
+
+  /**
    * Starts one process.
    *
    * @param service The service.
@@ -330,6 +341,7 @@ export class Crew {
         onChange(service);
       },
       onDraining: (seconds) => {
+        worker().saysDraining = true;
         // It may also have been its own idea: then it gives up its place now.
         this.#leave(service, worker(), { event: "softstop", how: "drains", inOrder: true });
         if (worker().state === "draining") {

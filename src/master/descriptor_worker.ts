@@ -73,6 +73,7 @@ export function launchDescriptorWorker(
 }
 
 class DescriptorWorker implements RunningWorker {
+  readonly keepsListeners = true;
   readonly #request: LaunchRequest;
   readonly #listener: WorkerListener;
   readonly #options: DescriptorWorkerOptions;

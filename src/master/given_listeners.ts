@@ -179,9 +179,31 @@ export class GivenListeners implements ListenerPort {
     if (!this.#takeBack(listener)) this.#port.leave(listener);
   }
 
+  /**
+   * See {@linkcode ListenerPort}; never of a given one, which {@linkcode refuse} is no use for.
+   *
+   * @param listener What `open` returned.
+   */
+  async surrender(listener: OpenedListener): Promise<void> {
+    await this.#port.surrender(listener);
+  }
+
   /** See {@linkcode ListenerPort}. */
   atHand(): Iterable<string> {
     return this.#port.atHand?.() ?? [];
+  }
+
+  /**
+   * Keeps, for the case that it is opened again, what another master serves by now.
+   *
+   * @param key The key of the address.
+   * @param slots Its listeners; owned by the port from now on.
+   */
+  keep(key: string, slots: readonly OpenedListener[]): void {
+    // A given one is alone, and this process has it in any case.
+    if (!slots.map((listener) => this.#takeBack(listener)).includes(true)) {
+      this.#port.keep?.(key, slots);
+    }
   }
 
   /**

@@ -15,6 +15,13 @@ export interface HeirListeners extends ListenerPort {
   /** The keys of the inherited addresses that nobody has asked for. */
   atHand(): string[];
   /**
+   * Adds to the inherited listeners those of an address that another master serves by now.
+   *
+   * @param key The key of the address.
+   * @param slots Its listeners in the order of their slots; owned by the port from now on.
+   */
+  keep(key: string, slots: readonly OpenedListener[]): void;
+  /**
    * Says that those that are used are this process's own from now on.
    *
    * @param others What becomes of the others: the old master closes them, or, if it is gone, this one.
@@ -94,8 +101,14 @@ export function heirListeners(
     },
     close: (listener) => returned(listener) || port.close(listener),
     discard: (listener) => returned(listener) || port.discard(listener),
+    surrender: (listener) => port.surrender(listener),
     leave: (listener) => port.leave(listener),
     atHand: () => [...unclaimed.keys()],
+    keep(key, slots) {
+      unclaimed.set(key, slots);
+      groups.set(key, slots);
+      for (const listener of slots) foreign.add(listener);
+    },
     own(others) {
       borrowed.clear();
       steered.values().forEach((steer) => steer());

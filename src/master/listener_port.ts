@@ -8,10 +8,15 @@ import type { ServiceEndpoint } from "../config/service.ts";
 import { zinfo } from "../log/log.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { ownerOf } from "../os/identity.ts";
-import { refuseConnections } from "../os/listen_queue.ts";
+import { queueEmpties, refuseConnections } from "../os/listen_queue.ts";
 import { isDeaf } from "../os/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../os/reuseport.ts";
-import { type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
+import {
+  type OpenedListener,
+  openListener,
+  removeSocketFile,
+  shutdownSocket,
+} from "../os/socket.ts";
 import { type FileAccess, setFileAccess } from "../os/socket_file.ts";
 import {
   isSoundListener,
@@ -20,6 +25,9 @@ import {
   type MendOptions,
 } from "./listener_mending.ts";
 import type { SocketAccess } from "./socket_owner.ts";
+
+/** How long those who serve a queue have to empty it, when somebody else wants its address. */
+const SURRENDER_MS = 500;
 
 /** What the listeners of an address are opened for. */
 export interface OpenOptions {
@@ -107,10 +115,19 @@ export interface ListenerPort {
   close(listener: OpenedListener): void;
   /** Closes a listener that nobody has used, and removes whatever it made. */
   discard(listener: OpenedListener): void;
+  /**
+   * Gives the address of a listener up, whoever else holds the listener: what is in its queue is left
+   * to those for a moment, and then nobody listens on it any more. It is for the caller to close.
+   *
+   * @param listener The listener, one to which {@linkcode refuse} has been applied.
+   */
+  surrender(listener: OpenedListener): Promise<void>;
   /** Closes this process's end of a listener that another process goes on with. */
   leave(listener: OpenedListener): void;
   /** The keys of the addresses that are open already, though nobody has asked for them yet. */
   atHand?(): Iterable<string>;
+  /** Has these listeners at hand from now on, which it owns. */
+  keep?(key: string, slots: readonly OpenedListener[]): void;
 }
 
 /** The real system calls. */
@@ -148,6 +165,12 @@ export const systemListeners: ListenerPort = {
   close({ fd, socketFile }) {
     if (socketFile !== undefined) orTold(() => removeSocketFile(socketFile));
     closeFd(fd);
+  },
+  async surrender({ fd, socketFile }) {
+    // The path of a unix socket is free already.
+    if (socketFile !== undefined) return;
+    await queueEmpties(fd, { settleMs: 0, withinMs: SURRENDER_MS });
+    shutdownSocket(fd);
   },
   discard(listener) {
     const { madeFifo } = listener;

@@ -410,10 +410,32 @@ export class ListenerTable {
     }
   }
 
-  /** Closes what was released. Of those that were on trial nothing is left behind. */
-  closeReleased(): void {
-    for (const { listener, onTrial } of this.#closing) this.#close(listener, onTrial);
+  /**
+   * Closes what was released. Of those that were on trial nothing is left behind.
+   *
+   * @param isHeld Whether a process may still have a listener open: such a one is kept for
+   * {@linkcode surrender}, until the next call. Default: none is.
+   */
+  closeReleased(isHeld: (listener: OpenedListener) => boolean = () => false): void {
+    for (const closing of this.#closing) {
+      if (isHeld(closing.listener)) continue;
+      this.#closing.delete(closing);
+      this.#close(closing.listener, closing.onTrial);
+    }
+  }
+
+  /** Gives the addresses up that {@linkcode closeReleased} has kept, whoever holds their listeners. */
+  async surrender(): Promise<void> {
+    const closing = [...this.#closing];
+    // First, so that none is closed meanwhile: its number could be another one's.
     this.#closing.clear();
+    await Promise.all(closing.map(async ({ listener, onTrial }) => {
+      try {
+        await this.port.surrender(listener);
+      } finally {
+        this.#close(listener, onTrial);
+      }
+    }));
   }
 
   #close(listener: OpenedListener, onTrial: boolean): void {
@@ -433,14 +455,20 @@ export class ListenerTable {
     }
   }
 
-  /** Leaves all to another process. */
-  leaveAll(): void {
+  /**
+   * Leaves all to another process.
+   *
+   * @returns What was open, by the keys of the addresses, in the order of {@linkcode entries}; the
+   * caller's from now on.
+   */
+  takeAll(): ReadonlyMap<string, readonly OpenedListener[]> {
+    const all = new Map([...this.#open].map(([key, { order }]) => [key, order]));
     for (const [, listener] of this.entries()) {
       this.watches.remove(listener);
       this.#idle.delete(listener);
-      this.port.leave(listener);
     }
     this.#open.clear();
+    return all;
   }
 }
 

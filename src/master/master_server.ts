@@ -11,28 +11,25 @@ import {
   CONFIG_DIR,
   DEBUG_CONFIG,
   EXIT_AFTER,
-  LOG_SERVICE,
   MASTER_MAX_GENERATIONS,
   MASTER_STOP_TIMEOUT,
   MASTER_UPGRADE_TIMEOUT,
 } from "../config/settings.ts";
 import { closeLog, flushLog, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
-import type { LogService } from "../log/log_service.ts";
+import type { ServiceConfig } from "../config/service.ts";
+import { describeExit, type ExitStatus } from "../os/child_process.ts";
 import { systemClock } from "../os/clock.ts";
-import type { BoundDatagram } from "../os/datagram.ts";
-import { closeFd, keepDescriptorsFromChildren } from "../os/descriptor.ts";
+import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { onInspectorSignal } from "../os/inspector_signal.ts";
 import { keepRunning } from "../os/keep_running.ts";
 import { openFilesVariable } from "../os/limits.ts";
-import type { PidFile } from "../os/lock_file.ts";
 import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { OutputFiles } from "../os/output_files.ts";
 import { Poller } from "../os/poller.ts";
 import { processSignals } from "../os/signals.ts";
-import { removeSocketFile } from "../os/socket.ts";
-import { isStillThere } from "../os/socket_file.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import { WorkingDirectory } from "../os/working_directory.ts";
+import { isUserError } from "../ipc/user_error.ts";
 import { type GivenListener, ownActivation, readActivation } from "./activation.ts";
 import {
   type Candidate,
@@ -40,15 +37,16 @@ import {
   MasterConfiguration,
   setting,
 } from "./configuration.ts";
+import { Duty } from "./duty.ts";
 import { GivenListeners } from "./given_listeners.ts";
 import { type HeirListeners, heirListeners } from "./heir_listeners.ts";
 import type { MasterServerHooks } from "./hooks.ts";
 import { systemListeners } from "./listener_port.ts";
+import { type MasterPhase, NEXT_PHASES } from "./phase.ts";
 import { TERMINATE_GRACE_MS } from "./policy.ts";
 import { type Inheritance, Predecessor } from "./predecessor.ts";
 import type { ReloadPlan } from "./reload_plan.ts";
 import { type ReloadReport, Reloads } from "./reloads.ts";
-import { lockPidFile, openLogService, requireSamePidFile } from "./resources.ts";
 import { takeLastOutput } from "./server_outputs.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
@@ -59,9 +57,17 @@ import { type OwnCommand, successorCommand } from "./upgrade_command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
 
-/** What a new master has from the old one, and the listeners among it as a port. */
-interface Legacy extends Inheritance {
-  readonly heirs: HeirListeners;
+/** How often a master that ends looks whether another one has started. */
+const LOOK_MS = 50;
+
+/** Another master, which has the duty. */
+interface Succession {
+  readonly successor: Successor;
+  /**
+   * What this master takes up again if the other one ends without a word; undefined once there is no
+   * way back.
+   */
+  fallback?: readonly ServiceConfig[];
 }
 
 /** What a master is started with. */
@@ -90,28 +96,28 @@ export class Master {
   readonly #lookup: ProgramLookup;
   readonly #configuration: MasterConfiguration;
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
-  readonly #end = Promise.withResolvers<"stop" | "retire">();
+  readonly #stopWanted = Promise.withResolvers<void>();
   readonly #hurry = Promise.withResolvers<void>();
   readonly #outputFiles = new OutputFiles();
   /** The master whose place this one takes, until it has ended. */
   readonly #predecessor?: Predecessor;
-  /** The master that takes this one's place, once it is able to. */
-  #successor?: Successor;
+  /** The master that has taken this one's place, while it has it. */
+  #succession?: Succession;
   readonly #serviceManager: ServiceManager;
   /** What this process was started with; a new master has that of the old one. */
   readonly #given: readonly GivenListener[] = [];
   #listeners!: GivenListeners;
   #supervisor!: Supervisor;
   #reloads!: Reloads;
-  #lock?: PidFile;
-  #logService?: LogService;
-  /** Whether lock, log service and socket files are this master's. */
-  #isInForce = false;
-  #stopping = false;
+  #heirs!: HeirListeners;
+  #duty?: Duty;
+  #phase: MasterPhase = "starting";
+  #phaseChanged = Promise.withResolvers<void>();
+  /** How often a stop was asked for. */
+  #stops = 0;
   readonly #wanted = new Set<"reload" | "upgrade">();
-  /** The start counts as a change: what is asked for meanwhile comes after it. */
-  #isChanging = true;
-  #isUpgrading = false;
+  /** What is under way; the start counts as a change, so that what is asked for meanwhile comes after it. */
+  #change: "start" | "reload" | "upgrade" | undefined = "start";
   #changes = Promise.resolve();
 
   /** @param options What it is started with. */
@@ -139,7 +145,6 @@ export class Master {
         ownActivation(options.directory, (text) => zinfo("warning:", text)),
       );
     } else {
-      this.#isUpgrading = true;
       this.#predecessor = new Predecessor(options.upgradeFd, this.#poller, {
         onReload: () => this.#request("reload"),
         log,
@@ -175,8 +180,8 @@ export class Master {
     await this.#options.hooks.beforeService?.();
     const inheritance = await this.#predecessor?.inherited;
     const candidate = await this.#configuration.load(inheritance?.serving);
-    const heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
-    this.#listeners = new GivenListeners(inheritance?.given ?? this.#given, heirs);
+    this.#heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
+    this.#listeners = new GivenListeners(inheritance?.given ?? this.#given, this.#heirs);
     this.#supervisor = systemSupervisor({
       listeners: this.#listeners,
       generation: inheritance?.generation,
@@ -191,97 +196,78 @@ export class Master {
       listeners: this.#listeners,
       serviceManager: this.#serviceManager,
       workingDirectory: this.#workingDirectory,
-      isStopping: () => this.#stopping || this.#successor !== undefined,
+      isStopping: () => this.#stops > 0 || this.#phase === "draining",
     });
     // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
     if (candidate.problems.length > 0) await this.#reloads.start(candidate);
     // Signals may come as soon as the pid can be read.
     const release = this.#takeSignals();
     try {
-      return await this.#runLocked(candidate, inheritance && { ...inheritance, heirs });
+      return await this.#runOnDuty(candidate, inheritance);
     } finally {
       release();
     }
   }
 
-  async #runLocked(candidate: Candidate, legacy?: Legacy): Promise<number> {
-    const lock = this.#lock = legacy?.lock ?? lockPidFile();
+  async #runOnDuty(candidate: Candidate, inheritance?: Inheritance): Promise<number> {
+    const duty = this.#duty = inheritance === undefined
+      ? Duty.take()
+      : Duty.share(inheritance.lock);
     try {
-      if (legacy === undefined) await this.#comeIntoForce();
-      else requireSamePidFile(lock);
-      try {
-        configureMasterLog();
-        return await this.#live(candidate, legacy);
-      } finally {
-        takeLastOutput();
-        // The lines of this master may go to its own log service, which needs a turn to take them.
-        await flushLog();
-        closeLog();
-        await this.#logService?.close();
-      }
+      if (inheritance === undefined) await duty.openLog();
+      configureMasterLog();
+      return await this.#live(candidate, inheritance);
     } finally {
-      if (this.#isInForce) lock.clear();
-      lock.release();
+      takeLastOutput();
+      // The lines of this master may go to its own log service, which needs a turn to take them.
+      await flushLog();
+      closeLog();
+      await duty.close();
     }
   }
 
-  async #comeIntoForce(bound?: BoundDatagram): Promise<void> {
-    this.#isInForce = true;
-    const config = setting(LOG_SERVICE);
-    const isSame = bound !== undefined && bound.socketFile.path === config?.socket;
-    if (bound !== undefined && !isSame) {
-      removeSocketFile(bound.socketFile);
-      closeFd(bound.fd);
-    }
-    if (config !== undefined) {
-      this.#logService = await openLogService(config, isSame ? bound : undefined);
-    }
-  }
-
-  /** A socket that has lost its file can be reached by nobody new. */
-  async #mendLogService(): Promise<void> {
-    const old = this.#logService, config = setting(LOG_SERVICE);
-    if (old === undefined || config === undefined || isStillThere(old.bound.socketFile)) return;
-    try {
-      this.#logService = await openLogService(config);
-      await old.close();
-      log(`warning: log-service ${config.socket} had lost its file, and was opened anew`);
-    } catch (error) {
-      log(`warning: log-service ${config.socket} had lost its file: ${(error as Error).message}`);
-    }
-  }
-
-  async #live(candidate: Candidate, legacy?: Legacy): Promise<number> {
+  async #live(candidate: Candidate, inheritance?: Inheritance): Promise<number> {
     // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
     const letEnd = keepRunning();
     this.#serviceManager.beat();
     const exitAfterMs = setting(EXIT_AFTER);
     const exitTimer = exitAfterMs > 0
-      ? systemClock.setTimer(exitAfterMs, () => this.#requestStop())
+      ? systemClock.setTimer(exitAfterMs, () => this.#phase !== "draining" && this.#requestStop())
       : undefined;
     try {
-      if (legacy === undefined) {
-        if (!this.#stopping) await this.#reloads.start(candidate);
-      } else if (!await this.#succeed(candidate, legacy)) {
+      if (inheritance === undefined) {
+        if (this.#stops === 0) await this.#reloads.start(candidate);
+      } else if (!await this.#succeed(candidate, inheritance)) {
         await this.#stop();
         return 1;
       }
-      this.#changes = this.#work();
-      if (await this.#end.promise === "stop") await this.#stop();
-      else {
-        // Its servers finish in their own time, and so do those of the masters before it.
-        exitTimer?.cancel();
-        await Promise.all([this.#supervisor.stopped, this.#predecessor?.gone]);
+      this.#enter("serving");
+      for (;;) {
+        this.#changes = this.#work();
+        while (this.#phase === "serving") await this.#phaseChanged.promise;
+        if (this.#phase === "stopping") {
+          await this.#stop();
+          return 0;
+        }
+        if (!await this.#drain()) return 0;
       }
-      return 0;
     } finally {
       exitTimer?.cancel();
       this.#serviceManager.close();
       letEnd();
       // A program around this one may have more to do, or just come to its end.
-      this.#successor?.leave();
+      this.#succession?.successor.leave();
       this.#predecessor?.close();
     }
+  }
+
+  /** Goes on to another phase, if the present one can lead there. */
+  #enter(phase: MasterPhase): void {
+    if (!NEXT_PHASES[this.#phase].includes(phase)) return;
+    zdebug(`phase ${phase}, after ${this.#phase}`);
+    this.#phase = phase;
+    this.#phaseChanged.resolve();
+    this.#phaseChanged = Promise.withResolvers();
   }
 
   #takeSignals(): () => void {
@@ -303,7 +289,7 @@ export class Master {
 
   /** For who has renamed log files, to begin new ones. */
   #reopenLogs(): void {
-    this.#logService?.flush();
+    this.#duty?.flushLog();
     const changed = this.#outputFiles.reopen((path, { found }) => {
       const expected = "a file that can be made and written; lines still go to the old one";
       zinfo(cannot("open the log file", path, { found, expected }));
@@ -316,14 +302,14 @@ export class Master {
 
   /** The first time it asks, the second time it hurries. */
   #requestStop(): void {
-    const again = this.#stopping;
-    this.#stopping = true;
-    this.#end.resolve("stop");
-    if (again) {
+    this.#stops++;
+    this.#stopWanted.resolve();
+    if (this.#stops > 1) {
       this.#hurry.resolve();
       this.#supervisor.hasten();
       this.#predecessor?.stop(TERMINATE_GRACE_MS);
-    } else if (this.#successor !== undefined) this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
+    } else if (this.#phase === "draining") this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
+    else this.#enter("stopping");
   }
 
   /**
@@ -331,46 +317,51 @@ export class Master {
    * master has taken over, reloads are its business.
    */
   #request(change: "reload" | "upgrade"): void {
-    if (this.#successor !== undefined && change === "reload") return this.#successor.reload();
+    const successor = this.#succession?.successor;
+    if (successor !== undefined && change === "reload") return successor.reload();
     const obstacle = change === "upgrade" ? this.#obstacleToUpgrade() : undefined;
     if (obstacle !== undefined) return zinfo(`ignored a SIGUSR2: ${obstacle}`);
     this.#wanted.add(change);
-    if (!this.#isChanging) this.#changes = this.#work();
+    if (this.#change === undefined) this.#changes = this.#work();
   }
 
   async #work(): Promise<void> {
-    this.#isChanging = true;
-    while (this.#wanted.size > 0 && !this.#stopping && this.#successor === undefined) {
+    while (this.#wanted.size > 0 && this.#phase === "serving") {
       try {
-        if (this.#wanted.delete("reload")) {
-          await this.#mendLogService();
-          await this.#reloads.reload();
-        } else if (this.#wanted.delete("upgrade")) await this.#upgrade();
+        this.#change = this.#wanted.has("reload") ? "reload" : "upgrade";
+        this.#wanted.delete(this.#change);
+        if (this.#change === "upgrade") await this.#upgrade();
+        else {
+          await this.#duty!.mendLog();
+          // From then on the old master would bring back what is not wanted any more.
+          if (await this.#reloads.reload()) this.#predecessor?.settled();
+        }
       } catch (error) {
         // A fault of this program; it is no reason to end, nor to refuse the next change.
         zinfo("unexpected error:", error);
       }
     }
-    this.#isChanging = false;
+    this.#change = undefined;
   }
 
   #obstacleToUpgrade(): string | undefined {
-    if (this.#successor !== undefined) return `process ${this.#successor.pid} has taken over`;
+    const successor = this.#succession?.successor;
+    if (successor !== undefined) return `process ${successor.pid} has taken over`;
     // The end of process 1 is the end of its container.
     if (Deno.pid === 1) return "process 1 can't be replaced";
-    return this.#isUpgrading ? "an upgrade is under way" : undefined;
+    const isNew = this.#predecessor !== undefined && this.#phase === "starting";
+    return isNew || this.#change === "upgrade" ? "an upgrade is under way" : undefined;
   }
 
   /** Starts another master, and leaves everything to it as soon as it can do it as well. */
   async #upgrade(): Promise<void> {
-    this.#isUpgrading = true;
     this.#workingDirectory.follow();
     this.#supervisor.lookAfterListeners();
-    const { cwd, openFiles } = this.#options.command;
+    const { cwd, openFiles } = this.#options.command, duty = this.#duty!;
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
-      lock: this.#lock!,
-      logSocket: this.#logService?.bound,
+      lock: duty.lock,
+      logSocket: duty.logSocket,
       given: this.#listeners.given,
       listeners: this.#supervisor.listeners.filter(([, one]) => !this.#listeners.isGiven(one)),
       services: this.#supervisor.serving,
@@ -385,29 +376,91 @@ export class Master {
       onStop: (timeoutMs) => this.#boundEnd(timeoutMs),
       onBound: (generations) => this.#boundGenerations(generations),
       onReopen: () => this.#reopenLogs(),
+      onSettled: () => this.#giveUpWayBack(),
       timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
       abortMs: setting(MASTER_STOP_TIMEOUT),
-      cancelled: this.#end.promise,
-      letGo: () => this.#logService?.pause(),
-      takeBack: () => {
-        this.#logService?.resume();
-        this.#lock!.write(Deno.pid);
-      },
+      cancelled: this.#stopWanted.promise,
+      letGo: () => duty.pause(),
+      takeBack: () => duty.resume(),
     });
-    this.#isUpgrading = false;
     if (upgrade !== undefined) this.#retire(upgrade);
   }
 
   #retire({ successor, dropped }: Upgrade): void {
-    this.#successor = successor;
-    this.#isInForce = false;
+    this.#duty!.leave();
     this.#serviceManager.replacedBy(successor.pid);
+    this.#succession = { successor };
     // A stop has said already what is to become of everything.
-    if (!this.#stopping) this.#supervisor.retire(dropped);
-    this.#logService?.handOver();
+    if (this.#stops === 0) {
+      // This one is the way back from now on.
+      this.#predecessor?.settled();
+      this.#succession.fallback = this.#supervisor.current;
+      for (const [key, slots] of this.#supervisor.retire(dropped)) this.#listeners.keep(key, slots);
+      this.#enter("draining");
+    }
     if (this.#wanted.delete("reload")) successor.reload();
     zinfo(`process ${successor.pid} has taken over, this one ends when its servers have finished`);
-    this.#end.resolve("retire");
+  }
+
+  /**
+   * Waits until its servers have finished, and those of the masters before it.
+   *
+   * @returns Whether it has come back: the other master has ended meanwhile.
+   */
+  async #drain(): Promise<boolean> {
+    const { successor } = this.#succession!;
+    const finished = Promise.all([this.#supervisor.stopped, this.#predecessor?.gone])
+      .then(() => undefined);
+    const status = await Promise.race([finished, successor.exited]);
+    if (status !== undefined && await this.#comeBack(status)) return true;
+    await finished;
+    this.#giveUpWayBack();
+    return false;
+  }
+
+  /**
+   * Takes everything up again that another master had, which has ended without a word.
+   *
+   * @param status How it has ended.
+   * @returns Whether it could be done.
+   */
+  async #comeBack(status: ExitStatus): Promise<boolean> {
+    const { successor, fallback } = this.#succession!;
+    if (fallback === undefined) return false;
+    this.#succession!.fallback = undefined;
+    this.#change = "start";
+    const how = `process ${successor.pid}, which had taken over, has ended: ${
+      describeExit(status)
+    }`;
+    try {
+      if (!await this.#duty!.takeBack()) {
+        zinfo(`${how}; another master has its place`);
+        this.#giveUpWayBack();
+        return false;
+      }
+      zinfo(`${how}; this one goes on as before the upgrade`);
+      this.#succession = undefined;
+      this.#enter("serving");
+      this.#serviceManager.resume();
+      await this.#reloads.resume(fallback);
+      this.#heirs.own("close");
+    } catch (error) {
+      zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
+      this.#duty!.giveUp();
+      this.#succession = { successor };
+      this.#enter("draining");
+      this.#giveUpWayBack();
+      return false;
+    }
+    if (this.#stops > 0) this.#enter("stopping");
+    return true;
+  }
+
+  /** Closes what was kept for the case that the other master ends. */
+  #giveUpWayBack(): void {
+    if (this.#succession !== undefined) this.#succession.fallback = undefined;
+    this.#heirs.own("leave");
+    this.#predecessor?.settled();
   }
 
   /**
@@ -415,11 +468,11 @@ export class Master {
    *
    * @returns Whether it could be done; if not, the predecessor goes on.
    */
-  async #succeed(candidate: Candidate, { lock, logSocket, heirs }: Legacy): Promise<boolean> {
+  async #succeed(candidate: Candidate, { logSocket }: Inheritance): Promise<boolean> {
     const predecessor = this.#predecessor!;
     const undone = await Promise.race([
       this.#reloads.succeed(candidate),
-      this.#end.promise.then(() => undefined),
+      this.#stopWanted.promise.then(() => undefined),
     ]);
     if (undone === undefined) return false;
     if (undone.length > 0) {
@@ -428,43 +481,65 @@ export class Master {
       await this.#reloads.start(candidate);
     }
     predecessor.proven();
-    await Promise.race([predecessor.takeover, this.#end.promise]);
-    if (this.#stopping && !predecessor.isGone) return false;
-    await this.#comeIntoForce(logSocket);
-    lock.write(Deno.pid);
-    const dropped = heirs.atHand();
+    await Promise.race([predecessor.takeover, this.#stopWanted.promise]);
+    if (this.#stops > 0 && !predecessor.isGone) return false;
+    await this.#duty!.assume(logSocket);
+    const dropped = this.#heirs.atHand();
     // First: who stops there accepts what has come to it before.
-    heirs.own(predecessor.isGone ? "close" : "leave");
+    this.#heirs.own(predecessor.isGone ? "close" : "leave");
     predecessor.taken(dropped);
     predecessor.bound(setting(MASTER_MAX_GENERATIONS));
     zinfo("this is the master now");
-    this.#isUpgrading = false;
     return true;
   }
 
   /** Stops everything, and whatever an old master still has. */
   async #stop(): Promise<void> {
-    const timeoutMs = setting(MASTER_STOP_TIMEOUT);
-    if (this.#isInForce) this.#serviceManager.stopping();
+    const timeoutMs = setting(MASTER_STOP_TIMEOUT), duty = this.#duty!;
+    const wasMaster = duty.isHeld;
+    if (wasMaster) this.#serviceManager.stopping();
     zinfo(
       `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
     );
+    const stopped = this.#supervisor.stop(timeoutMs);
+    if (wasMaster) {
+      // At once, so that another one can start while the servers of this one finish.
+      duty.giveUp();
+      this.#surrenderWhenTaken(stopped);
+    }
     await Promise.all([
-      this.#supervisor.stop(timeoutMs),
+      stopped,
       this.#changes,
-      this.#isInForce ? this.#predecessor?.end(timeoutMs, this.#hurry.promise) : undefined,
+      wasMaster ? this.#predecessor?.end(timeoutMs, this.#hurry.promise) : undefined,
     ]);
     zinfo("stopped");
   }
 
+  /** Gives up the addresses that some servers still have, once another master has started. */
+  async #surrenderWhenTaken(stopped: Promise<void>): Promise<void> {
+    let isOver = false;
+    stopped.then(() => isOver = true);
+    while (!isOver) {
+      if (this.#duty!.isTaken()) {
+        zinfo("another master has started, the addresses are its own");
+        return await this.#supervisor.surrender();
+      }
+      await new Promise<void>((resolve) => systemClock.setTimer(LOOK_MS, resolve));
+    }
+  }
+
   /** Bounds the time in which the processes of a master finish that has retired. */
   #boundEnd(timeoutMs: number): void {
+    this.#giveUpWayBack();
     this.#supervisor.stop(timeoutMs);
     this.#predecessor?.stop(timeoutMs);
   }
 
   #boundGenerations(generations: number): void {
-    if (generations < 1) this.#supervisor.stop(TERMINATE_GRACE_MS);
+    if (generations < 1) {
+      this.#giveUpWayBack();
+      this.#supervisor.stop(TERMINATE_GRACE_MS);
+    }
     this.#predecessor?.bound(Math.max(0, generations - 1));
   }
 }

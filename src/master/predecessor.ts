@@ -46,7 +46,7 @@ export class Predecessor {
   readonly #pid = Deno.ppid;
   readonly #channel: Channel;
   readonly #handlers: PredecessorHandlers;
-  readonly #inherited = Promise.withResolvers<Inheritance>();
+  readonly #inherited = Promise.withResolvers<Inheritance | undefined>();
   readonly #takeover = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
 
@@ -71,11 +71,11 @@ export class Predecessor {
   }
 
   /**
-   * What it hands over; the receiver owns all of it.
+   * What it hands over; the receiver owns all of it. Undefined where it has ended before that.
    *
-   * @throws {ProtocolError} When it ends, or sends something that breaks the protocol, before that.
+   * @throws {ProtocolError} When it sends something that breaks the protocol.
    */
-  get inherited(): Promise<Inheritance> {
+  get inherited(): Promise<Inheritance | undefined> {
     return this.#inherited.promise;
   }
 
@@ -120,6 +120,11 @@ export class Predecessor {
   /** Has it open its log files anew. */
   reopen(): void {
     this.#channel.send({ type: "reopen" });
+  }
+
+  /** Says that it is not to come back any more, whatever becomes of this master. */
+  settled(): void {
+    this.#channel.send({ type: "settled" });
   }
 
   /** Closes the connection; the old master drains on by itself. */
@@ -195,10 +200,8 @@ export class Predecessor {
     if (error !== undefined) {
       this.#handlers.log(`the connection to the old master is broken: ${error.message}`);
     }
-    this.#inherited.reject(
-      error ??
-        new ProtocolError("Cannot take over: the old master is gone, expected its listeners"),
-    );
+    if (error === undefined) this.#inherited.resolve(undefined);
+    else this.#inherited.reject(error);
     this.#takeover.resolve();
     this.#gone.resolve();
   }

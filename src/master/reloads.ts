@@ -6,6 +6,7 @@
 import { defaultConfig } from "../config/config.ts";
 import { replaceSettings } from "../config/effective.ts";
 import { ConfigError, formatProblem } from "../config/errors.ts";
+import type { ServiceConfig } from "../config/service.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock.ts";
@@ -96,27 +97,49 @@ export class Reloads {
    * @throws {ConfigError} With all that is wrong; then nothing is open.
    */
   async start(candidate: Candidate): Promise<void> {
-    const { supervisor, isStopping } = this.#options;
+    const { supervisor } = this.#options;
     this.#warn(candidate);
+    const start = await this.#whenFree(() =>
+      supervisor.start(candidate.services, candidate.problems)
+    );
+    if (start === undefined) return;
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, start.plan);
+    this.#result = describePlan(start.plan);
+    void this.#announce(start.coldStart);
+  }
+
+  /**
+   * Puts services into force again that another master has had meanwhile; else as {@linkcode start}.
+   *
+   * @param services What was in force.
+   * @throws {ConfigError} With all that is wrong; then nothing is open.
+   */
+  async resume(services: readonly ServiceConfig[]): Promise<void> {
+    const { supervisor } = this.#options;
+    const start = await this.#whenFree(() => supervisor.resume(services));
+    if (start === undefined) return;
+    zinfo(this.#result = describePlan(start.plan));
+    void this.#announce(start.coldStart);
+  }
+
+  /** Waits, and tries again, where nothing is wrong but that addresses are in use. */
+  async #whenFree(open: () => Start): Promise<Start | undefined> {
+    const { isStopping } = this.#options;
     const endMs = systemClock.nowMs() + ADDRESS_WAIT_MS;
-    let start: Start | undefined;
-    for (let isFirst = true; start === undefined; isFirst = false) {
+    for (let isFirst = true;; isFirst = false) {
       try {
-        start = supervisor.start(candidate.services, candidate.problems);
+        return open();
       } catch (error) {
         const isLate = systemClock.nowMs() >= endMs;
         if (!(error instanceof AddressesInUseError) || isLate) throw error;
         if (isFirst) zinfo(`waiting for up to ${ADDRESS_WAIT_MS / 1000} s: ${error.message}`);
         do {
           await new Promise<void>((resolve) => systemClock.setTimer(ADDRESS_LOOK_MS, resolve));
-          if (isStopping()) return;
+          if (isStopping()) return undefined;
         } while (error.addresses.some(isAddressInUse) && systemClock.nowMs() < endMs);
       }
     }
-    replaceSettings(defaultConfig, candidate.settings);
-    this.#tell(candidate, start.plan);
-    this.#result = describePlan(start.plan);
-    void this.#announce(start.coldStart);
   }
 
   /** Tells that the services serve, and of those that don't in their time. */
@@ -161,8 +184,12 @@ export class Reloads {
     return outcome;
   }
 
-  /** Reads the configuration and tries it. What comes of it is told in the log. */
-  async reload(): Promise<void> {
+  /**
+   * Reads the configuration and tries it. What comes of it is told in the log.
+   *
+   * @returns Whether any of it is in force.
+   */
+  async reload(): Promise<boolean> {
     const { configuration, supervisor, serviceManager, isStopping } = this.#options;
     const startedAt = Date.now(), startMs = systemClock.nowMs();
     const report = (
@@ -179,24 +206,27 @@ export class Reloads {
     try {
       candidate = await configuration.load(supervisor.serving);
       // The hook may have taken its time.
-      if (isStopping()) return;
+      if (isStopping()) return false;
       this.#warn(candidate);
       reload = supervisor.reload(candidate.services, candidate.problems);
     } catch (error) {
       const refusal = error instanceof Error ? error.message : String(error);
       report(`reload refused: ${refusal}`, { refusal, undone: [] });
       const text = isUserError(error) ? error.message : error;
-      return zinfo("reload refused, all goes on as before:", text);
+      zinfo("reload refused, all goes on as before:", text);
+      return false;
     }
     const { plan, outcome } = reload;
     this.#tell(candidate, plan);
     const undone = await outcome;
     // Where nothing of it has succeeded, the old configuration is in force as a whole.
-    if (undone.length < plan.groups.length || undone.length === 0) this.#accept(candidate);
+    const isAccepted = undone.length < plan.groups.length || undone.length === 0;
+    if (isAccepted) this.#accept(candidate);
     const names = undone.flatMap(({ services }) => services).join(" ");
     const result = names === "" ? "reloaded" : `reload over, without ${names}`;
     report(result, { plan, undone });
     zinfo(result);
+    return isAccepted;
   }
 
   /** Tells what looks odd, also of a configuration that is refused for other reasons. */

@@ -38,6 +38,7 @@ export interface ServiceManagerOptions {
 /** The service manager. Without one nothing is told; a failure is logged, and harms nobody. */
 export class ServiceManager {
   readonly #socket: string | undefined;
+  readonly #pid: number;
   /** As it came, in microseconds; undefined where no heartbeat is wanted. */
   readonly #watchdogUs: string | undefined;
   readonly #clock: Clock;
@@ -59,6 +60,7 @@ export class ServiceManager {
         return value || undefined;
       });
     this.#socket = socket;
+    this.#pid = pid;
     const isWatched = watched === undefined || watched === String(pid);
     this.#watchdogUs = isWatched && /^[1-9][0-9]*$/.test(watchdogUs ?? "") ? watchdogUs : undefined;
     this.#clock = clock;
@@ -151,6 +153,12 @@ export class ServiceManager {
     // All of its services serve; it may be this one's start that has not come so far.
     const ready = this.#hasBeenReady ? [] : ["READY=1"];
     this.#tell(() => [`MAINPID=${pid}`, ...ready]);
+  }
+
+  /** This process is the master again. */
+  resume(): void {
+    this.#tell(() => [`MAINPID=${this.#pid}`]);
+    this.beat();
   }
 
   #tell(lines: () => readonly string[]): void {

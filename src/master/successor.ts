@@ -48,6 +48,8 @@ export interface SuccessorOptions {
   onBound(generations: number): void;
   /** Log files are to be opened anew. */
   onReopen(): void;
+  /** A later configuration is in force. */
+  onSettled(): void;
 }
 
 /** The new master, as the old one sees it. */
@@ -183,6 +185,8 @@ export class Successor {
         return this.#options.onBound(message.generations);
       case "reopen":
         return this.#options.onReopen();
+      case "settled":
+        return this.#options.onSettled();
     }
   }
 

@@ -203,9 +203,16 @@ export class Supervisor {
     this.#listeners.releaseAll();
     this.#care.stop();
     this.#drop();
-    this.#listeners.closeReleased();
     this.#endIfDone();
     return this.#stopped.promise;
+  }
+
+  /**
+   * Gives up, after {@linkcode stop}, the addresses whose listeners some processes still have: another
+   * program is to listen there.
+   */
+  surrender(): Promise<void> {
+    return this.#listeners.surrender();
   }
 
   /** Shortens the wait of {@linkcode stop}, if it is under way: SIGTERM to all processes now. */
@@ -221,16 +228,42 @@ export class Supervisor {
    *
    * @param dropped The keys of the addresses that the other one does not serve: they are closed for
    * good.
+   * @returns The listeners of the others by the keys of their addresses; the caller's from now on.
    */
-  retire(dropped: readonly string[]): void {
+  retire(dropped: readonly string[]): ReadonlyMap<string, readonly OpenedListener[]> {
     this.#ending = "retired";
     for (const key of dropped) this.#listeners.releaseKey(key);
     this.#listeners.handOver();
     this.#care.stop();
     this.#drop();
     this.#listeners.closeReleased();
-    this.#listeners.leaveAll();
+    const left = this.#listeners.takeAll();
     this.#endIfDone();
+    return left;
+  }
+
+  /**
+   * Takes up again, after {@linkcode retire}, what it had: opens the listeners and starts the processes.
+   * Those that drain go on to do so.
+   *
+   * @param wanted What was {@linkcode current}.
+   * @returns The start.
+   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   */
+  resume(wanted: readonly ServiceConfig[]): Start {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    try {
+      return this.start(wanted);
+    } catch (error) {
+      this.#ending = ending;
+      throw error;
+    }
+  }
+
+  /** The services in force. */
+  get current(): readonly ServiceConfig[] {
+    return configsOf([...this.#services.values()], "current");
   }
 
   /**
@@ -489,7 +522,20 @@ export class Supervisor {
     this.#listeners.closeReleased();
   }
 
+  /** What it still has open at a stop is closed as soon as no process may have it open. */
+  #closeUnheld(): void {
+    let held: Set<OpenedListener> | undefined;
+    this.#listeners.closeReleased((listener) => (held ??= this.#heldListeners()).has(listener));
+  }
+
+  #heldListeners(): Set<OpenedListener> {
+    const workers = [...this.#services.values()].flatMap(({ workers }) => [...workers]);
+    const holding = workers.filter((worker) => this.#crew.holdsListeners(worker));
+    return new Set(holding.flatMap(({ listeners }) => listeners));
+  }
+
   #endIfDone(): void {
+    if (this.#ending === "stopped") this.#closeUnheld();
     // Those that have detached end with this process, which an upgrade is no reason for.
     const { isGone, isEmpty } = this.#crew;
     if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();

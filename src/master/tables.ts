@@ -85,6 +85,8 @@ export interface Worker {
   measureAtMs?: number;
   /** Since when it has used too much memory; undefined while it does not. */
   heavySinceMs?: number;
+  /** Whether it has said that it accepts no more. */
+  saysDraining?: boolean;
   /** When the next harsher step is due; undefined while the worker may take its time. */
   deadlineMs?: number;
 }

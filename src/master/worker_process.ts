@@ -35,6 +35,8 @@ export interface WorkerListener {
 /** A running worker. */
 export interface RunningWorker {
   readonly pid: number;
+  /** Whether it has its listeners open for as long as it runs, and not only until it drains. */
+  readonly keepsListeners: boolean;
   /**
    * Has a spare serve.
    *

@@ -113,6 +113,19 @@ export class PidFile {
     );
   }
 
+  /**
+   * The pid in the file at the path, whoever has its lock.
+   *
+   * @returns Undefined where there is none.
+   */
+  readPid(): number | undefined {
+    try {
+      return parseInt(Deno.readTextFileSync(this.path)) || undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Takes the pid out of the file: it will be another process's one day. */
   clear(): void {
     libc().ftruncate(this.#fd, 0n);

@@ -14,6 +14,7 @@ import type {
 
 /** A worker without a process. */
 export class FakeWorker implements RunningWorker {
+  readonly keepsListeners = false;
   /** What it was told, in order. */
   readonly told: ("softstop" | KillSignal)[] = [];
   /** Whether it is still there. */

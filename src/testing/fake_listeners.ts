@@ -21,6 +21,8 @@ export class FakeListeners implements ListenerPort {
   readonly chosen = new Map<string, readonly number[]>();
   /** The keys of those that were discarded rather than closed, in order. */
   readonly discarded: string[] = [];
+  /** The addresses that were given up, in their order. */
+  readonly surrendered: string[] = [];
   /** The mode and owner of the last time that an address was protected, by its key. */
   readonly access = new Map<string, SocketAccess>();
   #nextFd = 50;
@@ -152,6 +154,16 @@ export class FakeListeners implements ListenerPort {
   discard(listener: OpenedListener): void {
     this.discarded.push(this.addresses.get(listener.fd) ?? "not open");
     this.close(listener);
+  }
+
+  /**
+   * Takes note.
+   *
+   * @param listener What `open` returned.
+   */
+  surrender({ fd }: OpenedListener): Promise<void> {
+    this.surrendered.push(this.addresses.get(fd)!);
+    return Promise.resolve();
   }
 
   /**

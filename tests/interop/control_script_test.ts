@@ -5,6 +5,9 @@ import { MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { peer, successorOf } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
+const HTTP_SERVER = `${Deno.execPath()} run -A ${
+  new URL("../../examples/http_server.ts", import.meta.url).pathname
+}`;
 const SCRIPT = new URL("../peers/control.sh", import.meta.url).pathname;
 
 /** How a run of the script ended. */
@@ -84,6 +87,71 @@ Deno.test("the control script starts, reloads, restarts and stops the master", a
   assertMatch(log, /^\d\d:\d\d:\d\d master\[\d+\] listeners: /m);
   assertMatch(log, /^\d\d:\d\d:\d\d coroutine\[\d+\] serviceRegister - inet/m);
 });
+
+/** What keeps servers from ending within the five seconds that the script waits for. */
+const SLOW: Readonly<Record<string, (site: Site, port: number) => Promise<() => void>>> = {
+  "a server in C takes the 5 s of its setting": async (site, port) => {
+    site.write("a.cf", {
+      "server-command": peer("server"),
+      "server-service": `127.0.0.1:${port}`,
+      "server-stop-on-softstop-after": 5,
+    });
+    return await clientOf(site, port);
+  },
+  "a client stays connected": async (site, port) => {
+    site.serve("a.cf", { mode: "coroutine", service: port });
+    return await clientOf(site, port);
+  },
+  "a client of HTTP stays connected": async (site, port) => {
+    site.write("a.cf", {
+      "server-command": HTTP_SERVER,
+      "server-service": `127.0.0.1:${port}`,
+      "server-stop-on-softstop-after": 8,
+    });
+    assertEquals(await control(site, "start"), { code: 0, output: "" });
+    return await eventually(async () => {
+      const client = await Deno.connect({ port }).catch(() => undefined);
+      return client && (() => client.close());
+    }, { what: "a connection" });
+  },
+  "a server hangs": async (site, port) => {
+    site.serve("a.cf", { mode: "aio", service: port });
+    const close = await clientOf(site, port);
+    const server = site.processes().find(({ argv }) => argv.includes("MASTER"))!;
+    Deno.kill(server.pid, "SIGSTOP");
+    return close;
+  },
+};
+
+/** Starts the master, and connects. */
+async function clientOf(site: Site, port: number): Promise<() => void> {
+  assertEquals(await control(site, "start"), { code: 0, output: "" });
+  const client = await greeted(port);
+  return () => client.close();
+}
+
+for (const [why, begin] of Object.entries(SLOW)) {
+  Deno.test(`a restart by the control script ends with a running system though ${why}`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    Deno.mkdirSync(site.dir.file("logs"));
+    const close = await begin(site, port);
+    const before = parseInt(masterPid(site));
+    assertEquals(await control(site, "restart"), { code: 0, output: "" });
+    const after = parseInt(masterPid(site));
+    assert(after > 0 && after !== before, `${after} after ${before}`);
+    // The old one has gone on with what it had, and the new one has its address.
+    const servers = () =>
+      site.processes().filter(({ parent, argv }) => parent === after && argv.includes("MASTER"));
+    await eventually(() => servers().length === 1, { what: "the new server" });
+    (await Deno.connect({ port })).close();
+    close();
+    assertEquals(await control(site, "stop"), { code: 0, output: "" });
+    // The one that hangs is ended by force, in its time.
+    for (const { pid } of site.processes()) if (why.includes("hangs")) Deno.kill(pid, "SIGCONT");
+    await site.isGone(20_000);
+  });
+}
 
 Deno.test("a master has its lock soon after its start", async () => {
   await using site = new Site();

@@ -15,7 +15,7 @@ const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
 const WATCHDOG = 3, LIMITS = 4, OUTPUTS = 6, HEARTBEAT = 68, SPENT = 69, USED = 70;
 const STANDBY = 5, LOADED = 71;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
-const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196, REOPEN = 197;
+const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196, REOPEN = 197, SETTLED = 198;
 
 const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, {
@@ -71,6 +71,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [STOP, { type: "stop", timeoutMs: 35_000 }],
   [BOUND, { type: "bound", generations: 8 }],
   [REOPEN, { type: "reopen" }],
+  [SETTLED, { type: "settled" }],
   [OUTPUTS, { type: "outputs", before: [{ dev: 2, ino: 77 }, { dev: 2 ** 40, ino: 0 }] }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
   [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
@@ -447,6 +448,7 @@ function assertIsSound(message: Message): void {
     case "reload":
     case "proven":
     case "reopen":
+    case "settled":
       return;
     case "outputs":
       return assert(message.before.every(({ dev, ino }) => isCount(dev) && isCount(ino)));

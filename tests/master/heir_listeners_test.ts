@@ -128,3 +128,19 @@ Deno.test("heirListeners() replace no listener before the takeover, and after it
   assertEquals(port.keys, ["inet:0.0.0.0:80"]);
   assertEquals(heirs.isHeldElsewhere(successor), false);
 });
+
+Deno.test("heirListeners() have at hand again what was left to another master, and let go of it", () => {
+  const { port, heirs } = inherit("0:80");
+  const first = open(heirs, "0:80"), second = open(heirs, "0:81");
+  heirs.own("leave");
+  for (const [address, listener] of [["0:80", first], ["0:81", second]] as const) {
+    heirs.keep(endpoint(address).key, [listener]);
+  }
+  assertEquals(heirs.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
+  assertStrictEquals(open(heirs, "0:81"), second);
+  heirs.own("close");
+  assertEquals(port.keys, ["inet:0.0.0.0:81"]);
+  // It is its own as any other.
+  heirs.close(second);
+  assertEquals(port.keys, []);
+});

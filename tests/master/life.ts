@@ -324,6 +324,7 @@ export class Life {
     const tried = this.#it.tried;
     const whenStopped = this.#it.supervisor.stop(timeoutMs).then(() => stopped = true);
     if (this.#random(2) === 0) this.#it.supervisor.hasten();
+    this.#it.isStopping = true;
     this.#it.inForce = new Map();
     this.#it.tried = undefined;
     this.#it.open = [];

@@ -220,7 +220,10 @@ for (
   const [how, end] of [
     ["removed", (scene) => scene.reload()],
     ["stopped", (scene) => scene.supervisor.stop(1_000)],
-    ["left to another master", (scene) => scene.supervisor.retire([])],
+    ["left to another master", (scene) => {
+      const left = scene.supervisor.retire([]);
+      left.forEach((slots) => slots.forEach((listener) => scene.listeners.leave(listener)));
+    }],
   ] satisfies [string, (scene: Scene) => unknown][]
 ) {
   Deno.test(`Supervisor ends its watch before a listener is closed that is ${how}`, () => {

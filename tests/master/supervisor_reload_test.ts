@@ -528,9 +528,9 @@ Deno.test("Supervisor.stop() ends a reload that is under way, as undone", async 
     { services: ["y"], reason: "the master stops" },
   ]);
   assertEquals(toldTo(scene.running), ["softstop", "softstop", "softstop"]);
+  for (const worker of scene.running) worker.exit();
   assertEquals(scene.listeners.keys, []);
   assertEquals(scene.listeners.discarded, ["unix:/run/y"]);
-  for (const worker of scene.running) worker.exit();
   assert(await isSettled(stopped));
   assertEquals(scene.clock.pending, 0);
 });

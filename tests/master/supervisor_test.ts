@@ -229,12 +229,12 @@ Deno.test("Supervisor lets a worker go that detaches just when it is soft-stoppe
   assertEquals(worker.told, ["softstop"]);
 });
 
-Deno.test("Supervisor.stop() soft-stops all, closes the listeners and waits for every end", async () => {
+Deno.test("Supervisor.stop() soft-stops all, and waits for every end", async () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y"));
   const workers = [...scene.running];
   const stopped = scene.supervisor.stop(35_000);
   assertEquals(workers.map(({ told }) => told), [["softstop"], ["softstop"], ["softstop"]]);
-  assertEquals(scene.listeners.keys, []);
+  assertEquals([...scene.listeners.refused].sort(), ["unix:/run/x", "unix:/run/y"]);
   for (const worker of workers) {
     assert(!await isSettled(stopped));
     worker.exit();
@@ -242,6 +242,52 @@ Deno.test("Supervisor.stop() soft-stops all, closes the listeners and waits for 
   assert(await isSettled(stopped));
   assertEquals(scene.clock.pending, 0);
   assertEquals(scene.running.length, 0);
+});
+
+Deno.test("Supervisor.stop() closes each listener when no process has it open any more", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y"));
+  const [first, second, other] = scene.running;
+  scene.supervisor.stop(35_000);
+  first.listener.onDraining(30);
+  assertEquals(scene.listeners.keys, ["unix:/run/x", "unix:/run/y"]);
+  second.listener.onDraining(30);
+  assertEquals(scene.listeners.keys, ["unix:/run/y"]);
+  // A program of another kind has it open until its end, whatever it has said.
+  Object.assign(other, { keepsListeners: true });
+  other.listener.onDraining(30);
+  assertEquals(scene.listeners.keys, ["unix:/run/y"]);
+  other.exit();
+  assertEquals(scene.listeners.keys, []);
+  assertEquals(scene.listeners.surrendered, []);
+});
+
+Deno.test("Supervisor.surrender() gives up the addresses that processes still have at a stop", async () => {
+  const scene = Scene.running(serviceOf("x"), serviceOf("y"));
+  const [draining] = scene.running;
+  const stopped = scene.supervisor.stop(35_000);
+  draining.listener.onDraining(30);
+  await scene.supervisor.surrender();
+  assertEquals(scene.listeners.surrendered, ["unix:/run/y"]);
+  assertEquals(scene.listeners.keys, []);
+  assert(!await isSettled(stopped));
+  for (const worker of scene.running) worker.exit();
+  assert(await isSettled(stopped));
+});
+
+Deno.test("Supervisor.resume() starts anew what retire() has left, while the old ones drain", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const old = [...scene.running], { current } = scene.supervisor;
+  const left = scene.supervisor.retire([]);
+  assertEquals([...left.keys()], ["unix:/run/x"]);
+  assertEquals(old.map(({ told }) => told), [["softstop"], ["softstop"]]);
+  assertEquals(scene.supervisor.current, []);
+  left.forEach((slots) => slots.forEach((listener) => scene.listeners.leave(listener)));
+  scene.supervisor.resume(current);
+  assertEquals(scene.running.length, 4);
+  assertEquals(scene.listeners.keys, ["unix:/run/x"]);
+  for (const worker of old) worker.exit();
+  assertEquals(scene.running.length, 2);
+  assertEquals(scene.supervisor.current, current);
 });
 
 Deno.test("Supervisor.stop() settles at once where nothing runs", async () => {
