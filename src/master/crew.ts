@@ -437,7 +437,8 @@ export class Crew {
     const isNews = advance(worker, event);
     // One that has ended has no listeners any more.
     if (event === "exit") service.workers.delete(worker);
-    this.#options.onLeave(worker, { isExpected });
+    // What a process repeats is not looked after again.
+    if (isNews) this.#options.onLeave(worker, { isExpected });
     return isNews;
   }
 }

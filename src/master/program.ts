@@ -131,7 +131,7 @@ export function innerProgram(
   const view = viewFrom(service, place);
   const { prefix, words } = unwrapEnv(service.command, splitCommand);
   const [word, ...args] = denoCommand(words, view) ?? words;
-  if (word === "deno") return { path: denoProgram(view), args };
+  if (word === "deno") return { path: denoProgram(view), args: fetchingNothing(args) };
   if (!isScript(service)) {
     // Found in another PATH or directory, which env will see.
     const isElsewhere = prefix.some((part) => /^(?:PATH=|-i$|-$|--ignore|-C|--chdir)/.test(part));
@@ -139,7 +139,17 @@ export function innerProgram(
   }
   if (!view.isFile(word)) throw new TypeError(cannot("run", word, missingScript(service, view)));
   const script = word.isWellFormed() ? word : fileUrl(view.pathOf(word));
-  return { path: denoProgram(view), args: ["run", ...service.permissions, script, ...args] };
+  const run = ["run", ...service.permissions, script, ...args];
+  return { path: denoProgram(view), args: fetchingNothing(run) };
+}
+
+/**
+ * A program without FFI imports what is in the cache alone. The runtime would fetch and write further
+ * modules for any program, whatever its permissions, and let it write into them meanwhile.
+ */
+function fetchingNothing(args: readonly string[]): readonly string[] {
+  const [command, ...rest] = args;
+  return command === "run" && !grantsFfi(rest) ? [command, "--cached-only", ...rest] : args;
 }
 
 /** A URL names bytes that the runtime does not take in a path. */

@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from "./descriptor.ts";
+import { EINVAL, SysError } from "./errors.ts";
+import { clearDirect, closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from "./descriptor.ts";
 import { AF_UNIX, encodeUnixAddress } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { removePath } from "./path.ts";
@@ -277,10 +278,18 @@ export function writeWithoutWaiting(
 ): number | undefined {
   if (!waitWritable(fd, 0)) return undefined;
   const length = Math.min(data.length, PIPE_BUF);
-  return unwrapOrBlock(
-    { syscall: "write", subject: fd },
-    () => libc().write(fd, data, BigInt(length)),
-  );
+  const write = () =>
+    unwrapOrBlock(
+      { syscall: "write", subject: fd },
+      () => libc().write(fd, data, BigInt(length)),
+    );
+  try {
+    return write();
+  } catch (error) {
+    // A server that shares the file may have made it one that only takes whole blocks.
+    if (error instanceof SysError && error.errno === EINVAL && clearDirect(fd)) return write();
+    throw error;
+  }
 }
 
 /**

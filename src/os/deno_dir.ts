@@ -26,8 +26,14 @@ const CACHES = ["v8_code", "dep_analysis", "node_analysis", "check", "fast_check
 /** What is the same in the view: modules of the network, and what TypeScript was translated to. */
 const MODULES = ["remote", "npm", "gen"];
 
+/**
+ * What programs store (localStorage, Cache). In the view a file has the name, so that nothing can be
+ * stored there: each of these is a database that stays open for writing.
+ */
+const STORES = ["location_data", "web_cache"];
+
 /** The path of such a database, with what SQLite adds (-wal, -shm), of any version of Deno. */
-const CACHE_PATH = /\/\w+_cache_v\d+(-\w+)?$/;
+const CACHE_PATH = new RegExp(String.raw`/\w+_cache_v\d+(-\w+)?$|/(?:${STORES.join("|")})/`);
 
 /** The runtime tells a terminal that it can't open its caches, which is what is wanted here. */
 const SILENT = "info,deno::cache=off";
@@ -92,7 +98,12 @@ function makeView(view: string): void {
   // Caches of a newer runtime, by names that are not known here: no program may find what another
   // one has left in them.
   for (const { name, isFile } of Deno.readDirSync(view)) {
-    if (isFile) removeIfThere(`${view}/${name}`);
+    if (STORES.includes(name)) {
+      if (!isFile) Deno.removeSync(`${view}/${name}`, { recursive: true });
+    } else if (isFile) removeIfThere(`${view}/${name}`);
+  }
+  for (const name of STORES) {
+    unlessThere(() => Deno.openSync(`${view}/${name}`, { write: true, createNew: true }).close());
   }
   for (const name of CACHES) unlessThere(() => Deno.mkdirSync(`${view}/${name}`));
   for (const name of MODULES) {

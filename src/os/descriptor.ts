@@ -17,6 +17,8 @@ const F_GETFD = 1,
   F_GETPIPE_SZ = 1032;
 const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000, O_ACCMODE = 0o3;
 
+const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
+
 /** Flags of open(2) that are the same on x86-64 and arm64. */
 export const O_WRONLY = 0o1,
   O_RDWR = 0o2,
@@ -27,6 +29,18 @@ export const O_WRONLY = 0o1,
 /** A flag of open(2) that is not. */
 export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 export { O_NONBLOCK };
+
+/**
+ * Has a file take writes of any length again (O_DIRECT), which each process that shares it can change.
+ *
+ * @param fd The descriptor. Borrowed.
+ * @returns Whether it did not.
+ */
+export function clearDirect(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_DIRECT) !== 0 &&
+    libc().fcntl(fd, F_SETFL, flags & ~O_DIRECT) === 0;
+}
 
 /**
  * Closes a descriptor, which this call takes ownership of.

@@ -55,6 +55,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
 
 /** The errno values that code here branches on. */
 export const EPERM = 1,
+  EINVAL = 22,
   EINTR = 4,
   EAGAIN = 11,
   ENOENT = 2,

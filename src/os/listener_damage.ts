@@ -26,6 +26,7 @@ import {
 import { getIntOption, setIntOption } from "./socket_options.ts";
 
 const SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN = 30, SOCK_STREAM = 1, SO_BINDTOIFINDEX = 62;
+const SO_DONTROUTE = 5;
 const IPPROTO_IP = 0, IP_MINTTL = 21, IPPROTO_IPV6 = 41, IPV6_MINHOPCOUNT = 73;
 
 /** An option that decides whose connections a socket of TCP takes. */
@@ -39,6 +40,7 @@ interface AdmissionOption {
 
 const ADMISSION_OPTIONS: readonly AdmissionOption[] = [
   { what: "bound to one interface", level: SOL_SOCKET, name: SO_BINDTOIFINDEX },
+  { what: "closed to distant hosts", level: SOL_SOCKET, name: SO_DONTROUTE },
   { what: "closed to distant hosts", level: IPPROTO_IP, name: IP_MINTTL, family: "IPv4" },
   { what: "closed to distant hosts", level: IPPROTO_IPV6, name: IPV6_MINHOPCOUNT, family: "IPv6" },
 ];

@@ -69,7 +69,7 @@ for (const extension of ["ts", "js", "mts", "cjs", "tsx", "jsx"]) {
 }
 
 Deno.test("programOf() takes the word deno for the Deno that runs the master", () => {
-  assertEquals(resolve("deno run x.ts"), ["/opt/deno", "run", "x.ts"]);
+  assertEquals(resolve("deno run x.ts"), ["/opt/deno", "run", "--cached-only", "x.ts"]);
 });
 
 Deno.test("programOf() looks for Deno in PATH when the master is a compiled program", () => {
@@ -226,11 +226,23 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "env PATH=/opt/bin server": [ENV, "PATH=/opt/bin", "server"],
   "npx -y deno run -A bin/server.ts": ["/opt/deno", "run", "-A", "bin/server.ts"],
   "npx --yes deno@2.9.6 run -A bin/server.ts": ["/opt/deno", "run", "-A", "bin/server.ts"],
-  "npx deno@2 run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
-  "npx -p deno deno run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
-  "npm exec -y deno -- run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
-  "env X=1 npx -y deno run bin/server.ts": [ENV, "X=1", "/opt/deno", "run", "bin/server.ts"],
-  "node_modules/.bin/deno run bin/server.ts": ["/opt/deno", "run", "bin/server.ts"],
+  "npx deno@2 run bin/server.ts": ["/opt/deno", "run", "--cached-only", "bin/server.ts"],
+  "npx -p deno deno run bin/server.ts": ["/opt/deno", "run", "--cached-only", "bin/server.ts"],
+  "npm exec -y deno -- run bin/server.ts": ["/opt/deno", "run", "--cached-only", "bin/server.ts"],
+  "env X=1 npx -y deno run bin/server.ts": [
+    ENV,
+    "X=1",
+    "/opt/deno",
+    "run",
+    "--cached-only",
+    "bin/server.ts",
+  ],
+  "node_modules/.bin/deno run bin/server.ts": [
+    "/opt/deno",
+    "run",
+    "--cached-only",
+    "bin/server.ts",
+  ],
 };
 
 for (const [command, expected] of Object.entries(WRAPPED)) {
@@ -322,10 +334,14 @@ Deno.test("requireProtocol() takes programs of LIB-ZC and of Deno as they are", 
 for (
   const [permissions, protocol, flags] of [
     ["all", "control", ["-A"]],
-    ["none", "inherit", ["--no-prompt"]],
-    ["--allow-net", "inherit", ["--no-prompt", "--allow-net"]],
+    ["none", "inherit", ["--cached-only", "--no-prompt"]],
+    ["--allow-net", "inherit", ["--cached-only", "--no-prompt", "--allow-net"]],
     ["--allow-ffi --allow-read", "control", ["--no-prompt", "--allow-ffi", "--allow-read"]],
-    ["--allow-all --deny-ffi", "inherit", ["--no-prompt", "--allow-all", "--deny-ffi"]],
+    [
+      "--allow-all --deny-ffi",
+      "inherit",
+      ["--cached-only", "--no-prompt", "--allow-all", "--deny-ffi"],
+    ],
   ] as const
 ) {
   Deno.test(`programOf() and protocolOf() run a script with server-permissions ${permissions}`, () => {

@@ -107,10 +107,33 @@ Deno.test("withoutCaches() removes what a runtime has left there under a name th
   const change = () => withEnvironment({ DENO_DIR: dir.path }, () => withoutCaches());
   const view = change().DENO_DIR!;
   Deno.writeTextFileSync(`${view}/v8_code_cache_v9`, "planted");
-  Deno.mkdirSync(`${view}/location_data`);
+  Deno.removeSync(`${view}/location_data`);
+  Deno.mkdirSync(`${view}/location_data/x`, { recursive: true });
   change();
-  const names = [...Deno.readDirSync(view)].filter(({ isFile }) => isFile);
-  assertEquals([names, Deno.statSync(`${view}/location_data`).isDirectory], [[], true]);
+  const files = [...Deno.readDirSync(view)].flatMap(({ name, isFile }) => isFile ? [name] : []);
+  assertEquals(files.sort(), ["location_data", "web_cache"]);
+});
+
+Deno.test("withoutCaches() gives a program no place to store anything", async () => {
+  using dir = new TempDir();
+  const env = withEnvironment({ DENO_DIR: dir.path, HOME: "/nonexistent" }, () => withoutCaches());
+  await using program = startFunction(import.meta, async () => {
+    const stores = {
+      localStorage: () => localStorage.setItem("a", "b"),
+      caches: () => caches.open("a"),
+    };
+    for (const [name, store] of Object.entries(stores)) {
+      try {
+        await store();
+        console.log(name, "stored");
+      } catch (error) {
+        console.log(name, (error as Error).name);
+      }
+    }
+  }, { env: env as Record<string, string> });
+  const output = await program.succeeds();
+  assertEquals(output.match(/^\w+ /gm), ["localStorage ", "caches "]);
+  assertEquals(output.includes("stored"), false, output);
 });
 
 Deno.test("withoutCaches() keeps what the user wants to see of the runtime's log, and serves another root", () => {

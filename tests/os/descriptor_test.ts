@@ -8,7 +8,10 @@ import {
 } from "../../src/os/descriptor.ts";
 import { SysError } from "../../src/os/errors.ts";
 import { socketPair } from "../../src/os/socket.ts";
-import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
+import { writeWithoutWaiting } from "../../src/os/datagram.ts";
+import { libc } from "../../src/os/libc.ts";
+import { TempDir } from "../support/temp.ts";
+import { flagsOf, leavesNothingOpen, openFile } from "../support/descriptors.ts";
 import { startFunction, TestProcess } from "../support/processes.ts";
 
 const NOT_OPEN = 1_000_000;
@@ -118,4 +121,18 @@ Deno.test("keepDescriptorsFromChildren() keeps all above 2 from the programs sta
     console.log(before >= 7, await list());
   });
   assertEquals(await child.succeeds(), "true 4\n");
+});
+
+Deno.test("writeWithoutWaiting() writes to a file that another process has set to whole blocks", () => {
+  using dir = new TempDir();
+  const fd = openFile(dir.file("log"));
+  try {
+    const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
+    const flags = libc().fcntl(fd, 3, 0);
+    assertEquals(libc().fcntl(fd, 4, flags | O_DIRECT), 0);
+    assertEquals(writeWithoutWaiting(fd, new TextEncoder().encode("line\n")), 5);
+    assertEquals(Deno.readTextFileSync(dir.file("log")), "line\n");
+  } finally {
+    closeFd(fd);
+  }
 });
