@@ -27,6 +27,7 @@ import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { OutputFiles } from "../os/output_files.ts";
 import { Poller } from "../os/poller.ts";
 import { processSignals } from "../os/signals.ts";
+import { describeProcess, endsWithItsChild } from "../os/processes.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import { WorkingDirectory } from "../os/working_directory.ts";
 import { isUserError } from "../ipc/user_error.ts";
@@ -349,6 +350,12 @@ export class Master {
     if (successor !== undefined) return `process ${successor.pid} has taken over`;
     // The end of process 1 is the end of its container.
     if (Deno.pid === 1) return "process 1 can't be replaced";
+    if (endsWithItsChild(Deno.ppid)) {
+      return `${
+        describeProcess(Deno.ppid)
+      } takes the end of this process for the end of its service, ` +
+        "expected a reload (SIGHUP), or a restart";
+    }
     const isNew = this.#predecessor !== undefined && this.#phase === "starting";
     return isNew || this.#change === "upgrade" ? "an upgrade is under way" : undefined;
   }

@@ -75,6 +75,27 @@ export function describeProcess(pid: number): string {
   return `process ${pid}${name === "" ? "" : ` (${JSON.stringify(name)})`}`;
 }
 
+/** Programs that start one process, and end, or start it anew, when it ends. */
+const PARENTS_OF_ONE: ReadonlySet<string> = new Set([
+  ...["tini", "tini-static", "docker-init", "dumb-init", "catatonit"],
+  ...["supervisord", "runsv", "s6-supervise"],
+]);
+
+/**
+ * Whether a process takes the end of a child for the end of all that it has started.
+ *
+ * @param pid The process.
+ */
+export function endsWithItsChild(pid: number): boolean {
+  return programNames(pid).some((name) => PARENTS_OF_ONE.has(name));
+}
+
+/** By its first arguments: a script comes behind its interpreter. */
+function programNames(pid: number): string[] {
+  const words = readProc(`${pid}/cmdline`).split("\0").slice(0, 2);
+  return words.map((word) => word.slice(word.lastIndexOf("/") + 1));
+}
+
 /**
  * Reads a file of /proc.
  *

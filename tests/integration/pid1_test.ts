@@ -107,3 +107,25 @@ Deno.test("as a subreaper the master reaps orphans, and still learns how its own
   await using outer = site.run(args, { program });
   await reapsOrphans(site, { outer, master: () => outer.pid, port });
 });
+
+Deno.test("a master that was started by an init of a container refuses an upgrade, and says why", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  // It waits for its child and ends with it, as tini(1) does.
+  const init = `"$@" & wait "$!"`;
+  const process = site.run(["-C", site.conf, "-pid-file", site.pidFile], {
+    prefix: ["bash", "-c", `exec -a tini bash -c '${init}' sh "$@"`, "sh"],
+  });
+  (await eventually(() => greeted(port).catch(() => undefined), { what: "the server" })).close();
+  const pid = Number(Deno.readTextFileSync(site.pidFile));
+  Deno.kill(pid, "SIGUSR2");
+  await process.complains(
+    /ignored a SIGUSR2: process \d+ \("tini"\) takes the end of this process for the end of its service/,
+  );
+  (await greeted(port)).close();
+  assertEquals(Number(Deno.readTextFileSync(site.pidFile)), pid);
+  Deno.kill(pid, "SIGTERM");
+  await process.ended();
+  await site.isGone();
+});
