@@ -5,7 +5,8 @@
  * @module
  */
 import { libc } from "./libc.ts";
-import { limitOpenFiles, withOpenFiles } from "./limits.ts";
+import { limitOpenFiles } from "./limits.ts";
+import { isExecutable } from "./program_lookup.ts";
 import { SIGNALS } from "./signals.ts";
 
 const SIGCHLD = SIGNALS.indexOf("SIGCHLD");
@@ -23,18 +24,23 @@ export interface InheritedState {
   readonly openFiles: number;
 }
 
+/** A shell that can hand an ignored SIGCHLD on, and any `argv[0]`; others can do neither. */
+const BASH = "/bin/bash";
+
 /**
- * Starts a process that inherits such a state.
+ * Changes a command so that its program ignores SIGCHLD. There is no attribute of posix_spawn(3) for
+ * this; and if the signal were ignored here meanwhile, the end of a child would be lost.
  *
- * @param state The state.
- * @param start Starts it, on this thread.
- * @returns What that returns.
+ * @param command The path and the arguments, `argv[0]` included.
+ * @returns The command as it was, where there is no bash(1).
  */
-export function withInheritedState<T>(state: InheritedState, start: () => T): T {
-  return withOpenFiles(
-    state.openFiles,
-    () => state.ignoresChildren ? withChildrenIgnored(start) : start(),
-  );
+export function ignoringChildren<T extends { path: string; argv: readonly string[] }>(
+  command: T,
+): T {
+  if (!isExecutable(BASH)) return command;
+  const { path, argv: [name, ...args] } = command;
+  const script = 'trap "" CHLD; exec -a "$0" "$@"';
+  return { ...command, path: BASH, argv: [BASH, "-p", "-c", script, name, path, ...args] };
 }
 
 /**
@@ -45,20 +51,4 @@ export function withInheritedState<T>(state: InheritedState, start: () => T): T 
 export function takeInheritedState({ ignoresChildren, openFiles }: InheritedState): void {
   if (ignoresChildren) libc().sigaction(SIGCHLD, IGNORE, null);
   limitOpenFiles(openFiles);
-}
-
-/**
- * There is no attribute of posix_spawn(3) for this, and a handler is no more than the default in the
- * program. A child of this process that ends meanwhile is reaped by the kernel: its end is told by the
- * signal below, and how it ended stays unknown.
- */
-function withChildrenIgnored<T>(start: () => T): T {
-  const before = new Uint8Array(SIGACTION_BYTES);
-  libc().sigaction(SIGCHLD, IGNORE, before);
-  try {
-    return start();
-  } finally {
-    libc().sigaction(SIGCHLD, before, null);
-    Deno.kill(Deno.pid, "SIGCHLD");
-  }
 }

@@ -14,7 +14,8 @@ import { cString, cStringArray, libc } from "./libc.ts";
 import { processSignals, SIGNALS } from "./signals.ts";
 import { findZombie } from "./waitid.ts";
 import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_process.ts";
-import { type InheritedState, withInheritedState } from "./libzc_start.ts";
+import { ignoringChildren, type InheritedState } from "./libzc_start.ts";
+import { withOpenFiles } from "./limits.ts";
 
 /** What to start. */
 export interface PlacedRequest {
@@ -73,8 +74,9 @@ export function spawnPlaced(request: PlacedRequest): ChildProcess {
 }
 
 function spawn(request: PlacedRequest): number {
+  const isIgnoring = request.inheritedState?.ignoresChildren === true;
   try {
-    return spawnWith(request);
+    return spawnWith(isIgnoring ? ignoringChildren(request) : request);
   } catch (error) {
     if (!(error instanceof SysError && error.errno === ENOEXEC)) throw error;
     return spawnWith({ ...request, ...asShellScript(request) });
@@ -109,7 +111,7 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
     const start = () =>
       libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray);
     // No descriptor may be made here meanwhile: its number could be above the program's limit.
-    require0(path, inheritedState ? withInheritedState(inheritedState, start) : start());
+    require0(path, inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start());
     return pid[0];
   } finally {
     libc().posix_spawn_file_actions_destroy(actions);

@@ -47,6 +47,7 @@ function setUp(site: Site): { readonly port: number; readonly args: string[] } {
   site.write("b.cf", {
     "server-command": program,
     "server-service": `127.0.0.1:${site.port()}`,
+    "server-protocol": "libzc",
   });
   const args = ["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG", "--debug"];
   return { port, args: [...args, "-master-stop-timeout", "1"] };

@@ -152,10 +152,12 @@ Deno.test("no signal opens a port in a master, before an upgrade, behind it, and
 
   const old = await master.upgrade();
   await untilGrownUp([master.pid]);
-  const sockets = [old, master.pid].map(listeningSockets);
+  const pids = [old, master.pid], sockets = pids.flatMap(listeningSockets);
   await send(master.pid);
   await send(old);
-  assertEquals([old, master.pid].map(listeningSockets), sockets, master.log);
+  // The old one may have closed what it had.
+  const added = pids.flatMap(listeningSockets).filter((socket) => !sockets.includes(socket));
+  assertEquals(added, [], master.log);
   assertEquals(await client.ask("echo served"), "served");
   client.close();
   await master.stop();
