@@ -107,7 +107,7 @@ Deno.test("takeListener() tells what a listener is bound to, and keeps it from c
     ].map(({ fd }) => fd);
     const ports = opened.slice(0, 2).map((fd) => (describeListener(fd) as { port: number }).port);
     for (const fd of opened) setCloseOnExec(fd, false);
-    const admission = { filtered: false, options: [0, 0, 0] };
+    const admission = { filtered: false, options: [0, 0, 0, 0] };
     assertEquals(opened.map((fd) => takeListener(fd, "/")), [
       { kind: "inet", key: `inet:127.0.0.1:${ports[0]}`, admission },
       // It is for IPv6 alone.

@@ -96,6 +96,6 @@ export const SHORT: Amounts = {
   badVersions: 1,
   burst: 200,
   collisions: 1,
-  readyTimeoutSeconds: 1,
+  readyTimeoutSeconds: 5,
   soakSeconds: 1,
 };
