@@ -30,10 +30,10 @@ function muteProgram(site: Site): string {
   const program = site.dir.write("server", "#!/bin/sh\nexec sleep 100\n");
   Deno.chmodSync(program, 0o755);
   site.write("mute.cf", {
-    "server-protocol": "libzc",
     "server-command": program,
     "server-service": `127.0.0.1:${site.port()}`,
     "server-watchdog": "1",
+    "server-protocol": "libzc",
   });
   return "mute.cf";
 }

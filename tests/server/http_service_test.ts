@@ -262,7 +262,8 @@ test("goes on after a lack of descriptors, with the connections that it has", as
   const others = await Promise.all(Array.from({ length: 80 }, () => server.connect()));
   const since = await complained;
   await server.process.complains(line);
-  assertGreater(performance.now() - since, 900, "two lines in less than a second");
+  // The first line may be read late on a busy machine, and never early.
+  assertGreater(performance.now() - since, 500, "two lines in less than a second");
   assertEquals((await kept.get("/")).status, 200);
 
   for (const other of others) other[Symbol.dispose]();
