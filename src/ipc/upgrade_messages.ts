@@ -68,6 +68,11 @@ export interface ReloadMessage {
   readonly type: "reload";
 }
 
+/** Old master to new: all of my servers have ended, and I stay as your parent. */
+export interface DrainedMessage {
+  readonly type: "drained";
+}
+
 /** New master to old: all of my processes have proven themselves. */
 export interface ProvenMessage {
   readonly type: "proven";
@@ -107,6 +112,7 @@ export type UpgradeMessage =
   | InheritMessage
   | TakeoverMessage
   | ReloadMessage
+  | DrainedMessage
   | ProvenMessage
   | TakenMessage
   | StopMessage
@@ -119,6 +125,7 @@ export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], numbe
   inherit: 129,
   takeover: 130,
   reload: 131,
+  drained: 132,
   proven: 193,
   taken: 194,
   stop: 195,
@@ -155,6 +162,7 @@ export function upgradeProblemIn(
     case "proven":
     case "reopen":
     case "settled":
+    case "drained":
       return undefined;
   }
 }

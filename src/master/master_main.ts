@@ -23,6 +23,7 @@ import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock.ts";
 import { withCachesAgain } from "../os/deno_dir.ts";
 import { keepInspectorClosed } from "../os/inspector_signal.ts";
+import { leaveSession } from "../os/process.ts";
 import { requireSupportedPlatform } from "../os/libc.ts";
 import { ownArguments } from "../os/proc_self.ts";
 import { looseMode } from "../os/program_lookup.ts";
@@ -105,8 +106,11 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   if (distrusted.length > 0) throw new ConfigError(distrusted);
   replaceSettings(defaultConfig, commandLineSettings(parsed));
   // User, root and limits are the old master's already, and can't be changed twice.
-  if (upgradeFd !== undefined) applyDirectory(defaultConfig);
-  else {
+  if (upgradeFd !== undefined) {
+    applyDirectory(defaultConfig);
+    // The old master passes on what is meant for this one, and only that is to be heard.
+    leaveSession();
+  } else {
     // Out of reach later.
     if (readStrictly(defaultConfig, RUN_CHROOT)) await import("../log/log_service.ts");
     // Before the shared settings: the user that they name is the servers', and not the master's.

@@ -23,11 +23,10 @@ import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { onInspectorSignal } from "../os/inspector_signal.ts";
 import { keepRunning } from "../os/keep_running.ts";
 import { openFilesVariable } from "../os/limits.ts";
-import { adoptsOrphans, reapOrphans } from "../os/orphans.ts";
+import { adoptOrphans, adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { OutputFiles } from "../os/output_files.ts";
 import { Poller } from "../os/poller.ts";
 import { processSignals } from "../os/signals.ts";
-import { describeProcess, endsWithItsChild } from "../os/processes.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import { WorkingDirectory } from "../os/working_directory.ts";
 import { isUserError } from "../ipc/user_error.ts";
@@ -51,6 +50,7 @@ import { type ReloadReport, Reloads } from "./reloads.ts";
 import { takeLastOutput } from "./server_outputs.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { type Successor, tryUpgrade, type Upgrade } from "./successor.ts";
+import { StandingParent, Starter } from "./standing_parent.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { systemLookup, systemSupervisor } from "./system_supervisor.ts";
 import type { ProgramLookup } from "./program.ts";
@@ -58,17 +58,26 @@ import { type OwnCommand, successorCommand } from "./upgrade_command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
 
+/** How long an old master is the way back at least, however soon its servers have finished. */
+const WAY_BACK_MS = 2_000;
+
 /** How often a master that ends looks whether another one has started. */
 const LOOK_MS = 50;
+
+const STOP_SIGNALS: ReadonlySet<Deno.Signal> = new Set(["SIGTERM", "SIGINT", "SIGQUIT"]);
 
 /** Another master, which has the duty. */
 interface Succession {
   readonly successor: Successor;
+  /** Set where this process has to stay for as long as any master after it. */
+  readonly parent?: StandingParent;
   /**
    * What this master takes up again if the other one ends without a word; undefined once there is no
    * way back.
    */
   fallback?: readonly ServiceConfig[];
+  /** Fulfilled when there need not be a way back any more. */
+  readonly passed: PromiseWithResolvers<void>;
 }
 
 /** What a master is started with. */
@@ -102,6 +111,9 @@ export class Master {
   readonly #outputFiles = new OutputFiles();
   /** The master whose place this one takes, until it has ended. */
   readonly #predecessor?: Predecessor;
+  readonly #starter = new Starter();
+  /** Whether it reaps orphans. */
+  #reaps = adoptsOrphans();
   /** The master that has taken this one's place, while it has it. */
   #succession?: Succession;
   readonly #serviceManager: ServiceManager;
@@ -116,6 +128,7 @@ export class Master {
   #phaseChanged = Promise.withResolvers<void>();
   /** How often a stop was asked for. */
   #stops = 0;
+  readonly #releases: (() => void)[] = [];
   readonly #wanted = new Set<"reload" | "upgrade">();
   /** What is under way; the start counts as a change, so that what is asked for meanwhile comes after it. */
   #change: "start" | "reload" | "upgrade" | undefined = "start";
@@ -233,7 +246,10 @@ export class Master {
     this.#serviceManager.beat();
     const exitAfterMs = setting(EXIT_AFTER);
     const exitTimer = exitAfterMs > 0
-      ? systemClock.setTimer(exitAfterMs, () => this.#phase !== "draining" && this.#requestStop())
+      ? systemClock.setTimer(
+        exitAfterMs,
+        () => this.#succession === undefined && this.#requestStop(),
+      )
       : undefined;
     try {
       if (inheritance === undefined) {
@@ -250,7 +266,8 @@ export class Master {
           await this.#stop();
           return 0;
         }
-        if (!await this.#drain()) return 0;
+        const code = await this.#drain();
+        if (code !== undefined) return code;
       }
     } finally {
       exitTimer?.cancel();
@@ -272,20 +289,47 @@ export class Master {
   }
 
   #takeSignals(): () => void {
-    const releases = [
-      processSignals.on("SIGHUP", () => this.#request("reload")),
-      processSignals.on("SIGUSR2", () => this.#request("upgrade")),
-      processSignals.on("SIGTTIN", () => this.#supervisor.scale(+1)),
-      processSignals.on("SIGTTOU", () => this.#supervisor.scale(-1)),
-      processSignals.on("SIGTERM", () => this.#requestStop()),
-      processSignals.on("SIGINT", () => this.#requestStop()),
-      processSignals.on("SIGQUIT", () => this.#requestStop()),
-      onInspectorSignal(this.#poller, () => this.#reopenLogs()),
-      ...(adoptsOrphans()
-        ? [reapOrphans({ onReaped: (pid) => zdebug("reaped orphan", pid) })]
-        : []),
-    ];
-    return () => releases.forEach((release) => release());
+    const on = (signal: Deno.Signal, act: () => void) =>
+      processSignals.on(signal, () => this.#passOn(signal) || act());
+    const stop = () => this.#requestStop();
+    this.#releases.push(
+      on("SIGHUP", () => this.#request("reload")),
+      on("SIGUSR2", () => this.#request("upgrade")),
+      on("SIGTTIN", () => this.#supervisor.scale(+1)),
+      on("SIGTTOU", () => this.#supervisor.scale(-1)),
+      ...(["SIGTERM", "SIGINT", "SIGQUIT"] as const).map((signal) => on(signal, stop)),
+      // The new master says so in turn, as long as it knows this one.
+      onInspectorSignal(this.#poller, () => {
+        if (!this.#passOn("SIGUSR1") || this.#phase === "waiting") this.#reopenLogs();
+      }),
+    );
+    if (this.#reaps) this.#reapOrphans();
+    return () => this.#releases.splice(0).forEach((release) => release());
+  }
+
+  /**
+   * Passes a signal on to the master that has the duty, where this one stays as its parent: whoever has
+   * started this process knows no other one.
+   *
+   * @returns Whether it was passed on.
+   */
+  #passOn(signal: Deno.Signal): boolean {
+    const parent = this.#succession?.parent;
+    if (parent === undefined) return false;
+    // The end of that one is wanted then.
+    if (STOP_SIGNALS.has(signal)) this.#giveUpWayBack();
+    parent.passOn(signal);
+    return true;
+  }
+
+  #reapOrphans(): void {
+    this.#reaps = true;
+    this.#releases.push(reapOrphans({
+      onReaped: (pid, status) => {
+        zdebug("reaped orphan", pid);
+        this.#succession?.parent?.reaped(pid, status);
+      },
+    }));
   }
 
   /** For who has renamed log files, to begin new ones. */
@@ -348,14 +392,6 @@ export class Master {
   #obstacleToUpgrade(): string | undefined {
     const successor = this.#succession?.successor;
     if (successor !== undefined) return `process ${successor.pid} has taken over`;
-    // The end of process 1 is the end of its container.
-    if (Deno.pid === 1) return "process 1 can't be replaced";
-    if (endsWithItsChild(Deno.ppid)) {
-      return `${
-        describeProcess(Deno.ppid)
-      } takes the end of this process for the end of its service, ` +
-        "expected a reload (SIGHUP), or a restart";
-    }
     const isNew = this.#predecessor !== undefined && this.#phase === "starting";
     return isNew || this.#change === "upgrade" ? "an upgrade is under way" : undefined;
   }
@@ -365,6 +401,13 @@ export class Master {
     this.#workingDirectory.follow();
     this.#supervisor.lookAfterListeners();
     const { cwd, openFiles } = this.#options.command, duty = this.#duty!;
+    // A master that was started by another one has left that to it.
+    const stays = this.#predecessor === undefined &&
+      this.#starter.waits(this.#serviceManager.isTold);
+    if (stays && !this.#reaps) {
+      adoptOrphans();
+      this.#reapOrphans();
+    }
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
       lock: duty.lock,
@@ -390,39 +433,61 @@ export class Master {
       letGo: () => duty.pause(),
       takeBack: () => duty.resume(),
     });
-    if (upgrade !== undefined) this.#retire(upgrade);
+    if (upgrade !== undefined) this.#retire(upgrade, stays);
   }
 
-  #retire({ successor, dropped }: Upgrade): void {
-    this.#duty!.leave();
+  #retire({ successor, dropped }: Upgrade, stays: boolean): void {
+    const duty = this.#duty!;
+    duty.leave();
     this.#serviceManager.replacedBy(successor.pid);
-    this.#succession = { successor };
+    const parent = stays ? new StandingParent(successor.pid, duty.lock) : undefined;
+    const succession: Succession = { successor, parent, passed: Promise.withResolvers() };
+    this.#succession = succession;
     // A stop has said already what is to become of everything.
     if (this.#stops === 0) {
       // This one is the way back from now on.
       this.#predecessor?.settled();
-      this.#succession.fallback = this.#supervisor.current;
+      succession.fallback = this.#supervisor.current;
       for (const [key, slots] of this.#supervisor.retire(dropped)) this.#listeners.keep(key, slots);
       this.#enter("draining");
     }
     if (this.#wanted.delete("reload")) successor.reload();
-    zinfo(`process ${successor.pid} has taken over, this one ends when its servers have finished`);
+    const until = stays
+      ? "this one stays as its parent"
+      : "this one ends when its servers have finished";
+    zinfo(`process ${successor.pid} has taken over, ${until}`);
   }
 
   /**
-   * Waits until its servers have finished, and those of the masters before it.
+   * Waits until its servers have finished, and those of the masters before it; as a parent, until the
+   * last master has ended.
    *
-   * @returns Whether it has come back: the other master has ended meanwhile.
+   * @returns The exit code; undefined where it has come back: the other master has ended meanwhile.
    */
-  async #drain(): Promise<boolean> {
-    const { successor } = this.#succession!;
-    const finished = Promise.all([this.#supervisor.stopped, this.#predecessor?.gone])
+  async #drain(): Promise<number | undefined> {
+    const { successor, parent, passed } = this.#succession!;
+    const timer = systemClock.setTimer(WAY_BACK_MS, passed.resolve);
+    const finished = Promise.all([
+      passed.promise,
+      this.#supervisor.stopped,
+      this.#predecessor?.gone,
+    ])
       .then(() => undefined);
     const status = await Promise.race([finished, successor.exited]);
-    if (status !== undefined && await this.#comeBack(status)) return true;
+    if (status !== undefined) {
+      timer.cancel();
+      if (await this.#comeBack(status)) return undefined;
+      passed.resolve();
+      // Whoever waits for this process can start another one only then.
+      if (parent !== undefined && !parent.hasAdopted) this.#boundEnd(TERMINATE_GRACE_MS);
+    }
     await finished;
     this.#giveUpWayBack();
-    return false;
+    if (parent === undefined) return status === undefined ? 0 : exitCodeOf(status);
+    this.#enter("waiting");
+    successor.drained();
+    zinfo(`its servers have finished, it waits for process ${parent.pid}`);
+    return exitCodeOf(await parent.ended(successor.exited));
   }
 
   /**
@@ -432,9 +497,9 @@ export class Master {
    * @returns Whether it could be done.
    */
   async #comeBack(status: ExitStatus): Promise<boolean> {
-    const { successor, fallback } = this.#succession!;
+    const succession = this.#succession!, { successor, fallback } = succession;
     if (fallback === undefined) return false;
-    this.#succession!.fallback = undefined;
+    succession.fallback = undefined;
     this.#change = "start";
     const how = `process ${successor.pid}, which had taken over, has ended: ${
       describeExit(status)
@@ -454,7 +519,7 @@ export class Master {
     } catch (error) {
       zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
       this.#duty!.giveUp();
-      this.#succession = { successor };
+      this.#succession = succession;
       this.#enter("draining");
       this.#giveUpWayBack();
       return false;
@@ -466,6 +531,7 @@ export class Master {
   /** Closes what was kept for the case that the other master ends. */
   #giveUpWayBack(): void {
     if (this.#succession !== undefined) this.#succession.fallback = undefined;
+    this.#succession?.passed.resolve();
     this.#heirs.own("leave");
     this.#predecessor?.settled();
   }
@@ -549,4 +615,9 @@ export class Master {
     }
     this.#predecessor?.bound(Math.max(0, generations - 1));
   }
+}
+
+/** How a process that stands for another one is to end. */
+function exitCodeOf({ code }: ExitStatus): number {
+  return code < 0 ? 1 : code;
 }

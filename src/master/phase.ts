@@ -13,12 +13,12 @@
  */
 export type MasterPhase = "starting" | "serving" | "draining" | "waiting" | "stopping";
 
-/** Where each phase can lead; none leads back from `stopping`. */
+/** Where each phase can lead; `waiting` and `stopping` end with the process. */
 export const NEXT_PHASES: Readonly<Record<MasterPhase, readonly MasterPhase[]>> = {
   starting: ["serving", "stopping"],
   serving: ["draining", "stopping"],
   // Back to serving when the other master has ended without a word.
   draining: ["serving", "waiting", "stopping"],
-  waiting: ["stopping"],
+  waiting: [],
   stopping: [],
 };

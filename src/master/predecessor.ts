@@ -49,6 +49,7 @@ export class Predecessor {
   readonly #inherited = Promise.withResolvers<Inheritance | undefined>();
   readonly #takeover = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
+  #hasDrained = false;
 
   /**
    * @param fd The socket to the old master, which the connection takes ownership of.
@@ -89,7 +90,7 @@ export class Predecessor {
     return !this.#channel.isOpen;
   }
 
-  /** Fulfilled when it has ended. */
+  /** Fulfilled when all of its servers have ended; then it has ended too, or stays as a parent. */
   get gone(): Promise<void> {
     return this.#gone.promise;
   }
@@ -150,7 +151,7 @@ export class Predecessor {
    * @returns Fulfilled when it has ended.
    */
   async end(timeoutMs: number, hurry: Promise<void>): Promise<void> {
-    if (this.isGone) return;
+    if (this.isGone || this.#hasDrained) return;
     this.stop(timeoutMs);
     const late = Promise.withResolvers<void>();
     const graceMs = 2 * TERMINATE_GRACE_MS;
@@ -161,7 +162,7 @@ export class Predecessor {
     });
     await Promise.race([this.gone, late.promise]);
     timer.cancel();
-    if (this.isGone) return;
+    if (this.isGone || this.#hasDrained) return;
     this.#handlers.log(`the old master, process ${this.#pid}, is killed: it did not end in time`);
     killParent(this.#pid);
     await this.gone;
@@ -171,7 +172,10 @@ export class Predecessor {
     if (message.type === "inherit") return this.#inherit(message, fds);
     fds.forEach(closeFd);
     if (message.type === "reload") this.#handlers.onReload();
-    else if (message.type === "takeover") this.#takeover.resolve();
+    else if (message.type === "drained") {
+      this.#hasDrained = true;
+      this.#gone.resolve();
+    } else if (message.type === "takeover") this.#takeover.resolve();
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {

@@ -67,6 +67,11 @@ export class ServiceManager {
     this.#warn = warn;
   }
 
+  /** Whether there is one. */
+  get isTold(): boolean {
+    return this.#socket !== undefined;
+  }
+
   /** What a new master needs in its environment to reach it as well. */
   get environment(): Readonly<Record<string, string>> {
     if (this.#socket === undefined) return {};

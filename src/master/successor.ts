@@ -133,6 +133,11 @@ export class Successor {
     this.#channel.send({ type: "reload" });
   }
 
+  /** Says that all servers of this master have ended, and that it stays as the parent. */
+  drained(): void {
+    this.#channel.send({ type: "drained" });
+  }
+
   /** Asks it to stop, and all of its processes with it. */
   terminate(): void {
     this.#child.kill("SIGTERM");

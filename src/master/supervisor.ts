@@ -58,7 +58,7 @@ export class Supervisor {
   readonly #sleepers: Sleepers;
   readonly #pace: StartPace;
   readonly #timers = new Map<Service, Timer>();
-  readonly #stopped = Promise.withResolvers<void>();
+  #stopped = Promise.withResolvers<void>();
   #trials = new Trials([]);
   #coldStart?: ColdStart;
   #generation: number;
@@ -251,12 +251,14 @@ export class Supervisor {
    * @throws {ConfigError} With all that is wrong; then nothing has changed.
    */
   resume(wanted: readonly ServiceConfig[]): Start {
-    const ending = this.#ending;
+    const ending = this.#ending, stopped = this.#stopped;
     this.#ending = undefined;
+    this.#stopped = Promise.withResolvers();
     try {
       return this.start(wanted);
     } catch (error) {
       this.#ending = ending;
+      this.#stopped = stopped;
       throw error;
     }
   }

@@ -8,12 +8,13 @@
  *
  * @module
  */
+import type { ExitStatus } from "./child_process.ts";
 import { type Clock, systemClock, type Timer } from "./clock.ts";
 import { libc, unwrap } from "./libc.ts";
 import { processSignals, type Signals } from "./signals.ts";
 import { findZombie } from "./waitid.ts";
 
-const PR_GET_CHILD_SUBREAPER = 37;
+const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
 const WNOHANG = 1;
 
 /**
@@ -31,12 +32,21 @@ export function adoptsOrphans(): boolean {
   return answer[0] !== 0;
 }
 
+/**
+ * Has the orphans of all processes below this one become its children from now on, to be reaped here.
+ *
+ * @throws {SysError} When the kernel refuses.
+ */
+export function adoptOrphans(): void {
+  unwrap({ syscall: "prctl" }, () => libc().prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n));
+}
+
 /** What can be replaced in {@linkcode reapOrphans}. */
 export interface OrphanOptions {
   readonly clock?: Clock;
   readonly signals?: Signals;
   /** Told of each that was reaped. */
-  readonly onReaped?: (pid: number) => void;
+  readonly onReaped?: (pid: number, status: ExitStatus) => void;
 }
 
 /**
@@ -52,10 +62,10 @@ export function reapOrphans(
   let timer: Timer | undefined;
   const look = () => {
     timer = undefined;
-    const pid = findZombie()?.pid;
-    if (pid !== undefined && pid === suspect) {
-      reap(pid);
-      onReaped?.(pid);
+    const zombie = findZombie(), pid = zombie?.pid;
+    if (zombie !== undefined && pid === suspect) {
+      reap(zombie.pid);
+      onReaped?.(zombie.pid, zombie.status);
       suspect = findZombie()?.pid;
     } else suspect = pid;
     if (suspect !== undefined) wait();

@@ -26,6 +26,14 @@ export function requestParentDeathSignal(signal: DeathSignal): void {
 }
 
 /**
+ * Leaves the session and the process group that this process was started in (setsid(2)), so that what is
+ * sent to all of them does not reach it. Nothing happens where it leads a group of its own.
+ */
+export function leaveSession(): void {
+  libc().setsid();
+}
+
+/**
  * Kills the parent (SIGKILL), if it is still the one that is meant: the pid can't be another
  * process's as long as this one is its child.
  *

@@ -75,25 +75,74 @@ export function describeProcess(pid: number): string {
   return `process ${pid}${name === "" ? "" : ` (${JSON.stringify(name)})`}`;
 }
 
-/** Programs that start one process, and end, or start it anew, when it ends. */
-const PARENTS_OF_ONE: ReadonlySet<string> = new Set([
-  ...["tini", "tini-static", "docker-init", "dumb-init", "catatonit"],
-  ...["supervisord", "runsv", "s6-supervise"],
-]);
+/**
+ * The name of a program that runs, as the kernel has it: 15 bytes at most.
+ *
+ * @param pid The process.
+ * @returns Undefined where there is no such process.
+ */
+export function programOf(pid: number): string | undefined {
+  return readProc(`${pid}/comm`).trim() || undefined;
+}
 
 /**
- * Whether a process takes the end of a child for the end of all that it has started.
+ * The arguments of a process, its program included.
  *
  * @param pid The process.
  */
-export function endsWithItsChild(pid: number): boolean {
-  return programNames(pid).some((name) => PARENTS_OF_ONE.has(name));
+export function argumentsOf(pid: number): string[] {
+  return readProc(`${pid}/cmdline`).split("\0").slice(0, -1);
 }
 
-/** By its first arguments: a script comes behind its interpreter. */
-function programNames(pid: number): string[] {
-  const words = readProc(`${pid}/cmdline`).split("\0").slice(0, 2);
-  return words.map((word) => word.slice(word.lastIndexOf("/") + 1));
+/**
+ * The processes whose parent is a certain one.
+ *
+ * @param parent That one.
+ */
+export function childrenOf(parent: number): number[] {
+  return list(PROC).map(Number).filter((pid) => Number.isInteger(pid) && parentOf(pid) === parent);
+}
+
+/**
+ * Whether a process was started by another one, or by one that was, and so on.
+ *
+ * @param pid The process.
+ * @param ancestor The other one.
+ */
+export function isDescendant(pid: number, ancestor: number): boolean {
+  for (let at = parentOf(pid); at > 0; at = parentOf(at)) if (at === ancestor) return true;
+  return false;
+}
+
+/**
+ * The process group of a process.
+ *
+ * @param pid The process.
+ * @returns Undefined where there is no such process.
+ */
+export function groupOf(pid: number): number | undefined {
+  // The name before it may have spaces and brackets in it.
+  const group = /^.*\) \S+ \d+ (\d+)/s.exec(readProc(`${pid}/stat`))?.[1];
+  return group === undefined ? undefined : Number(group);
+}
+
+/** 0 where there is none. */
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s*(\d+)/m.exec(readProc(`${pid}/status`))?.[1] ?? 0);
+}
+
+/**
+ * Sends a signal; nothing happens where the process has ended.
+ *
+ * @param pid The process.
+ * @param signal Which one.
+ */
+export function signalProcess(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 /**

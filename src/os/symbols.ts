@@ -131,6 +131,8 @@ export const SYMBOLS = {
   setgid: { parameters: ["u32"], result: "i32" },
   // int setgroups(size_t size, const gid_t *list);
   setgroups: { parameters: ["usize", "buffer"], result: "i32" },
+  // pid_t setsid(void);
+  setsid: { parameters: [], result: "i32" },
   // uid_t getuid(void);
   getuid: { parameters: [], result: "u32" },
   // int setuid(uid_t uid);

@@ -1,6 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
-import { MASTER_PROGRAM, Site } from "../support/master.ts";
+import { MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import type { TestProcess } from "../support/processes.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -109,7 +109,7 @@ Deno.test("as a subreaper the master reaps orphans, and still learns how its own
   await reapsOrphans(site, { outer, master: () => outer.pid, port });
 });
 
-Deno.test("a master that was started by an init of a container refuses an upgrade, and says why", async () => {
+Deno.test("a master that was started by an init of a container stays at an upgrade, and so does the init", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
@@ -121,12 +121,46 @@ Deno.test("a master that was started by an init of a container refuses an upgrad
   (await eventually(() => greeted(port).catch(() => undefined), { what: "the server" })).close();
   const pid = Number(Deno.readTextFileSync(site.pidFile));
   Deno.kill(pid, "SIGUSR2");
-  await process.complains(
-    /ignored a SIGUSR2: process \d+ \("tini"\) takes the end of this process for the end of its service/,
-  );
+  await process.complains(/has taken over, this one stays as its parent/);
+  await process.complains(/its servers have finished, it waits for process \d+/);
   (await greeted(port)).close();
-  assertEquals(Number(Deno.readTextFileSync(site.pidFile)), pid);
+  assertNotEquals(Number(Deno.readTextFileSync(site.pidFile)), pid);
   Deno.kill(pid, "SIGTERM");
   await process.ended();
   await site.isGone();
+});
+
+Deno.test("as process 1 the master stays, while new ones take its place, and ends with the last", async () => {
+  const problem = await obstacle();
+  // A parent that exits with its child shows the same, in parent_test.ts.
+  if (problem !== undefined) {
+    return assert(/not permitted|denied|No space|Invalid/.test(problem), problem);
+  }
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"];
+  await using outer = site.execute(
+    [...UNSHARE, Deno.execPath(), "run", "-A", MASTER_PROGRAM, ...args],
+  );
+  await outer.complains(/listeners: .*\n/);
+  const [{ pid: first }] = childrenOf(outer.pid);
+  let before = 0;
+  for (let round = 1; round <= 2; round++) {
+    Deno.kill(first, "SIGUSR2");
+    await eventually(() => [...outer.stderr.matchAll(/has taken over/g)].length === round, {
+      what: "another master",
+    });
+    await eventually(async () => {
+      using client = await greeted(port);
+      const pid = pidIn(client);
+      return pid !== before && (before = pid);
+    }, { what: "another server" });
+  }
+  Deno.kill(first, "SIGHUP");
+  await outer.complains(/reloaded/);
+  Deno.kill(first, "SIGTERM");
+  const { code, stderr } = await outer.ended();
+  assertEquals(code, 0, stderr);
+  await site.isGone(5_000);
 });

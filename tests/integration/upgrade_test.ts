@@ -7,8 +7,10 @@ import {
 } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/lock_file.ts";
+import { argumentsOf, childrenOf } from "../../src/os/processes.ts";
 import { Client, greeted, isRefused } from "../support/client.ts";
 import { type MasterOptions, MODES, pidIn, pidText, Site } from "../support/master.ts";
+import { gone } from "../support/peers.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -17,8 +19,12 @@ const VERSIONED_MASTER = new URL("../support/masters/versioned.ts", import.meta.
 /** More listeners than one message can carry. */
 const MANY = 300;
 
+/** Waits until a master has no server any more: it has ended then, or stays as a parent alone. */
 async function ends(pid: number): Promise<void> {
-  await eventually(() => !existsSync(`/proc/${pid}`), { what: `the end of process ${pid}` });
+  const isServer = (child: number) => argumentsOf(child).includes("MASTER");
+  await eventually(() => !childrenOf(pid).some(isServer), {
+    what: `the end of the servers of process ${pid}`,
+  });
 }
 
 /** Whether a process that may have ended has one of some listeners. */
@@ -476,8 +482,12 @@ Deno.test("an old master ends though its program does nothing for it", async () 
   const master = await site.start({ program });
   const old = await master.upgrade();
   await ends(old);
+  const next = await master.upgrade();
+  // The first one stays as the parent, the second one has nothing to stay for.
+  await gone(next);
   await master.logs(/the master has ended with 0/);
   await master.stop();
+  await master.logs(/the master has ended with 0/, 3);
 });
 
 Deno.test("an upgrade fails where somebody has put another pid file in place", async () => {
@@ -493,18 +503,35 @@ Deno.test("an upgrade fails where somebody has put another pid file in place", a
   await master.stop();
 });
 
-Deno.test("an old master says who has taken over, and hands a SIGHUP on", async () => {
+Deno.test("an old master passes on what is meant for the new one", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
   const master = await site.start();
   using kept = await greeted(port);
   const old = await master.upgrade();
-  Deno.kill(old, "SIGUSR2");
-  await master.logs(new RegExp(`ignored a SIGUSR2: process ${master.pid} has taken over`));
   Deno.kill(old, "SIGHUP");
   await master.logs(new RegExp(`master\\[${master.pid}\\] reloaded`));
+  Deno.kill(old, "SIGUSR2");
+  await master.logs(new RegExp(`process \\d+ has taken over`), 2);
   kept.close();
-  await ends(old);
+  await gone(master.pid);
+  master.pid = Number(Deno.readTextFileSync(site.pidFile));
+  Deno.kill(old, "SIGTERM");
+  await master.stopped();
+});
+
+Deno.test("a master that was replaced by one of the first one's says who has taken over", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  await master.upgrade();
+  using kept = await greeted(port);
+  const second = await master.upgrade();
+  Deno.kill(second, "SIGUSR2");
+  await master.logs(new RegExp(`ignored a SIGUSR2: process ${master.pid} has taken over`));
+  kept.close();
+  await gone(second);
   await master.stop();
 });

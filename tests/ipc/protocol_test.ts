@@ -15,7 +15,13 @@ const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
 const WATCHDOG = 3, LIMITS = 4, OUTPUTS = 6, HEARTBEAT = 68, SPENT = 69, USED = 70;
 const STANDBY = 5, LOADED = 71;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
-const PROVEN = 193, TAKEN = 194, STOP = 195, BOUND = 196, REOPEN = 197, SETTLED = 198;
+const PROVEN = 193,
+  TAKEN = 194,
+  STOP = 195,
+  BOUND = 196,
+  REOPEN = 197,
+  SETTLED = 198,
+  DRAINED = 132;
 
 const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, {
@@ -72,6 +78,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [BOUND, { type: "bound", generations: 8 }],
   [REOPEN, { type: "reopen" }],
   [SETTLED, { type: "settled" }],
+  [DRAINED, { type: "drained" }],
   [OUTPUTS, { type: "outputs", before: [{ dev: 2, ino: 77 }, { dev: 2 ** 40, ino: 0 }] }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
   [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
@@ -449,6 +456,7 @@ function assertIsSound(message: Message): void {
     case "proven":
     case "reopen":
     case "settled":
+    case "drained":
       return;
     case "outputs":
       return assert(message.before.every(({ dev, ino }) => isCount(dev) && isCount(ino)));

@@ -248,10 +248,15 @@ export class Installation implements AsyncDisposable {
     }, { what: "the end of an upgrade", withinMs: CHANGE_MS });
   }
 
-  /** Waits until there is one master with one version of its servers, and what has gone is gone. */
+  /**
+   * Waits until there is one master with one version of its servers, and what has gone is gone; the first
+   * master stays as the parent of the others.
+   */
   async settles(): Promise<void> {
     const count = this.processCount + 1;
-    const pids = () => this.site.processes().map(({ pid }) => pid);
+    const pids = () =>
+      this.site.processes().map(({ pid }) => pid)
+        .filter((pid) => pid !== this.#process.pid || pid === this.namedPid);
     // All processes of the system are looked at for this; so that is not done all the time.
     const deadline = performance.now() + DRAIN_MS;
     for (;;) {

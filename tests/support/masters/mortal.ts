@@ -14,7 +14,7 @@ const { send } = Channel.prototype;
 /** The point is passed once: who comes back later lives. */
 function die(): void {
   try {
-    Deno.openSync(once, { createNew: true, write: true }).close();
+    Deno.writeTextFileSync(once, `${Deno.pid}\n`, { createNew: true });
   } catch {
     return;
   }
