@@ -114,6 +114,8 @@ export class Master {
   readonly #starter = new Starter();
   /** Whether it reaps orphans. */
   #reaps = adoptsOrphans();
+  /** Whether the new master has said, in an upgrade, that this one need not be the way back. */
+  #isSettled = false;
   /** The master that has taken this one's place, while it has it. */
   #succession?: Succession;
   readonly #serviceManager: ServiceManager;
@@ -408,6 +410,7 @@ export class Master {
       adoptOrphans();
       this.#reapOrphans();
     }
+    this.#isSettled = false;
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
       lock: duty.lock,
@@ -450,6 +453,7 @@ export class Master {
       succession.fallback = this.#supervisor.current;
       for (const [key, slots] of this.#supervisor.retire(dropped)) this.#listeners.keep(key, slots);
       this.#enter("draining");
+      if (this.#isSettled) this.#giveUpWayBack();
     }
     if (this.#wanted.delete("reload")) successor.reload();
     const until = stays
@@ -530,6 +534,7 @@ export class Master {
 
   /** Closes what was kept for the case that the other master ends. */
   #giveUpWayBack(): void {
+    this.#isSettled = true;
     if (this.#succession !== undefined) this.#succession.fallback = undefined;
     this.#succession?.passed.resolve();
     this.#heirs.own("leave");

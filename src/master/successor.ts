@@ -59,6 +59,7 @@ export class Successor {
   readonly #options: SuccessorOptions;
   readonly #proven = Promise.withResolvers<void>();
   readonly #taken = Promise.withResolvers<readonly string[]>();
+  #hasTaken = false;
 
   /**
    * Starts it, and sends it all that it is to have.
@@ -179,6 +180,9 @@ export class Successor {
   }
 
   #onMessage(message: Message): void {
+    if (message.type === "taken") this.#hasTaken = true;
+    // Before that it has nothing to say to a master that serves.
+    else if (!this.#hasTaken && message.type !== "proven") return;
     switch (message.type) {
       case "proven":
         return this.#proven.resolve();
