@@ -6,7 +6,7 @@
  */
 import { libc } from "./libc.ts";
 import { limitOpenFiles } from "./limits.ts";
-import { isExecutable } from "./program_lookup.ts";
+import { isExecutable, isStartedByKernel } from "./program_lookup.ts";
 import { SIGNALS } from "./signals.ts";
 
 const SIGCHLD = SIGNALS.indexOf("SIGCHLD");
@@ -32,12 +32,13 @@ const BASH = "/bin/bash";
  * this; and if the signal were ignored here meanwhile, the end of a child would be lost.
  *
  * @param command The path and the arguments, `argv[0]` included.
- * @returns The command as it was, where there is no bash(1).
+ * @returns The command as it was, where there is no bash(1), and where the kernel can't start the file:
+ * then posix_spawn(3) says what is wrong, or gives it to a shell, which sets SIGCHLD itself.
  */
 export function ignoringChildren<T extends { path: string; argv: readonly string[] }>(
   command: T,
 ): T {
-  if (!isExecutable(BASH)) return command;
+  if (!isExecutable(BASH) || !isStartedByKernel(command.path)) return command;
   const { path, argv: [name, ...args] } = command;
   const script = 'trap "" CHLD; exec -a "$0" "$@"';
   return { ...command, path: BASH, argv: [BASH, "-p", "-c", script, name, path, ...args] };

@@ -6,6 +6,9 @@
 import { openPath, statPath } from "./path.ts";
 import { execPath } from "./proc_self.ts";
 
+/** What a binary begins with. */
+const ELF_MAGIC = "\x7fELF";
+
 /**
  * Where the running program, Deno or a compiled one, can be started from now. Its file may have been
  * removed since, as a version manager does: then its name leads to another version, and without that
@@ -108,15 +111,33 @@ export function looseMode(path: string): number | undefined {
  * @returns The line from `#!` on; empty for any other file, and for one that can't be read.
  */
 export function interpreterLine(path: string): string {
+  const [line] = (beginning(path) ?? "").split("\n", 1);
+  return line.startsWith("#!") ? line : "";
+}
+
+/**
+ * Whether the kernel can start a file by itself. It can't if the file is a script that names no
+ * interpreter, which execvp(3) gives to a shell, or one whose interpreter is missing.
+ *
+ * @param path The path.
+ * @returns True for a file that can't be read, since nothing is known of it.
+ */
+export function isStartedByKernel(path: string): boolean {
+  const text = beginning(path);
+  if (text === undefined || text.startsWith(ELF_MAGIC)) return true;
+  const interpreter = /^#![ \t]*([^ \t\n]+)/.exec(text)?.[1];
+  return interpreter !== undefined && isExecutable(interpreter);
+}
+
+/** The first bytes of a file, as text; undefined if it can't be read. */
+function beginning(path: string): string | undefined {
   const room = new Uint8Array(256);
   try {
     using file = openPath(path);
-    const count = file.readSync(room) ?? 0;
-    const [line] = new TextDecoder().decode(room.subarray(0, count)).split("\n", 1);
-    return line.startsWith("#!") ? line : "";
+    return new TextDecoder().decode(room.subarray(0, file.readSync(room) ?? 0));
   } catch {
     // A program may be executable and yet not readable; then it is no script.
-    return "";
+    return undefined;
   }
 }
 
