@@ -294,12 +294,25 @@ export class HttpRun {
   }
 
   /**
-   * Ends it as soon as nobody misses it. Harmless the second time.
+   * Keeps it from taking the connections of the server that takes the listener over for its own.
    *
-   * @param own The connections that are its own, if not all that were accepted at its address.
+   * @param own Those that are its own.
    */
-  retire(own?: readonly OpenConnection[]): void {
-    if (own !== undefined) this.#own = new Set(own.map(({ fd }) => socketId(fd)));
+  keepOnly(own: readonly OpenConnection[]): void {
+    this.#own = new Set(own.map(({ fd }) => socketId(fd)));
+  }
+
+  /**
+   * Whether a connection at its address is its own.
+   *
+   * @param connection The connection.
+   */
+  owns({ fd }: OpenConnection): boolean {
+    return this.#own?.has(socketId(fd)) ?? true;
+  }
+
+  /** Ends it as soon as nobody misses it. Harmless the second time. */
+  retire(): void {
     this.answerLast();
     this.#ending = true;
   }
@@ -317,8 +330,7 @@ export class HttpRun {
   /** Looks at it, and returns whether it has come to its end. */
   #isOver(connections: Pick<OpenConnections, "at">): boolean {
     if (this.#isClosed) return true;
-    const open = connections.at(this.#address)
-      .filter(({ fd }) => this.#own?.has(socketId(fd)) ?? true);
+    const open = connections.at(this.#address).filter((one) => this.owns(one));
     const nowMs = systemClock.nowMs(), known = this.#connections.look(open, nowMs);
     if (nowMs - this.#downMs >= QUIET_MS) this.#cutHandshakes(known.values());
     else if (!this.#isDown && this.#isQuiet(known, nowMs)) this.#shutdown();

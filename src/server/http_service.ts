@@ -117,7 +117,10 @@ class HttpService {
   readonly #counts: AcceptCounts;
   readonly #shortage: Shortage;
   readonly #releaseSpare: () => void;
+  /** The one that accepts. */
   #run: HttpRun;
+  /** All that may have connections. */
+  readonly #runs = new Set<HttpRun>();
   #stopping = false;
 
   constructor(fd: number, serving: Serving) {
@@ -138,7 +141,7 @@ class HttpService {
     });
     serverLifecycle.onStopAccepting(
       (last) => {
-        this.#run.answerLast();
+        for (const run of this.#runs) run.answerLast();
         closeServed(() => this.#stop(), { last, fd });
       },
       fd,
@@ -147,13 +150,13 @@ class HttpService {
 
   #start(): HttpRun {
     const run = new HttpRun(this.#fd, this.#serving);
+    this.#runs.add(run);
     run.ended.then((error) => this.#replace(run, error));
     return run;
   }
 
   async #replace(run: HttpRun, error: Error): Promise<void> {
-    // What comes from now on is the next one's.
-    run.retire(new OpenConnections().at(this.#serving.address));
+    this.#keepConnections(run);
     while (!this.#stopping) {
       this.#counts.errors++;
       await this.#shortage.pause(error);
@@ -167,12 +170,24 @@ class HttpService {
     }
   }
 
+  /** One that accepts no more goes on with the connections that it has; one without any ends. */
+  #keepConnections(run: HttpRun): void {
+    const open = new OpenConnections().at(this.#serving.address);
+    const others = [...this.#runs].filter((one) => one !== run);
+    run.keepOnly(open.filter((one) => !others.some((other) => other.owns(one))));
+    for (const one of this.#runs) {
+      if (open.some((connection) => one.owns(connection))) continue;
+      this.#runs.delete(one);
+      one.retire();
+    }
+  }
+
   #open(): OpenWork {
-    const connections = new OpenConnections().at(this.#serving.address), run = this.#run;
+    const connections = new OpenConnections().at(this.#serving.address), runs = [...this.#runs];
     return {
       connections: connections.length,
-      webSockets: connections.filter((one) => run.isUpgraded(one)).length,
-      eventStreams: run.eventStreams,
+      webSockets: connections.filter((one) => runs.some((run) => run.isUpgraded(one))).length,
+      eventStreams: runs.reduce((sum, run) => sum + run.eventStreams, 0),
     };
   }
 
@@ -183,7 +198,7 @@ class HttpService {
     this.#shortage.stop();
     this.#releaseSpare();
     closeFd(this.#fd);
-    this.#run.retire();
+    for (const run of this.#runs) run.retire();
   }
 }
 

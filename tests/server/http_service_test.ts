@@ -264,7 +264,8 @@ test("goes on after a lack of descriptors, with the connections that it has", as
   await server.process.complains(line);
   // The first line may be read late on a busy machine, and never early.
   assertGreater(performance.now() - since, 500, "two lines in less than a second");
-  assertEquals((await kept.get("/")).status, 200);
+  const { status, headers } = await kept.get("/");
+  assertEquals([status, headers.get("connection")], [200, undefined]);
 
   for (const other of others) other[Symbol.dispose]();
   for (let i = 0; i < 20; i++) {
@@ -277,6 +278,8 @@ test("goes on after a lack of descriptors, with the connections that it has", as
   await server.process.prints(/holding 1\n/);
   await server.softstop();
   await assertRejects(() => server.connect(), Deno.errors.ConnectionRefused);
+  assertEquals((await kept.get("/")).headers.get("connection"), "close");
+  await kept.ended();
 }, { prefix: withOpenFileLimit(70) });
 
 Deno.test("serveHttp() keeps a WebSocket after the stop, until its server ends", async () => {
