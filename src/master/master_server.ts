@@ -26,7 +26,7 @@ import { openFilesVariable } from "../os/limits.ts";
 import { adoptOrphans, adoptsOrphans, reapOrphans } from "../os/orphans.ts";
 import { OutputFiles } from "../os/output_files.ts";
 import { Poller } from "../os/poller.ts";
-import { processSignals } from "../os/signals.ts";
+import { processSignals, releaseSignals } from "../os/signals.ts";
 import { systemSpawner } from "../os/spawn.ts";
 import { WorkingDirectory } from "../os/working_directory.ts";
 import { isUserError } from "../ipc/user_error.ts";
@@ -306,7 +306,7 @@ export class Master {
       }),
     );
     if (this.#reaps) this.#reapOrphans();
-    return () => this.#releases.splice(0).forEach((release) => release());
+    return () => releaseSignals(this.#releases.splice(0));
   }
 
   /**

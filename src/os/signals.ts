@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { systemClock } from "./clock.ts";
 
 /** Where signals come from. */
 export interface Signals {
@@ -23,6 +24,16 @@ export const processSignals: Signals = {
     return () => Deno.removeSignalListener(signal, callback);
   },
 };
+
+/**
+ * Stops listening in the next turn of the event loop, which a program that exits right away never
+ * comes to: a signal in its last moment would end it by the default action otherwise.
+ *
+ * @param releases What {@linkcode Signals.on} has returned.
+ */
+export function releaseSignals(releases: readonly (() => void)[]): void {
+  systemClock.setTimer(0, () => releases.forEach((release) => release()));
+}
 
 /** The signals by their numbers, the same on x86-64 and arm64 (signal(7)); there is none of number 0. */
 export const SIGNALS: readonly string[] = [

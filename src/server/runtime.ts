@@ -34,7 +34,7 @@ import { requireSupportedPlatform } from "../os/libc.ts";
 import { keepInspectorClosed } from "../os/inspector_signal.ts";
 import { mayUseFfi } from "../os/permissions.ts";
 import { requestParentDeathSignal } from "../os/process.ts";
-import { processSignals } from "../os/signals.ts";
+import { processSignals, releaseSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { type GrantedService, MasterLink } from "./master_link.ts";
@@ -382,6 +382,6 @@ class Server {
         else zdebug("ignored a SIGHUP: the master still runs, and reloads are its business");
       }));
     }
-    return () => releases.forEach((release) => release());
+    return () => releaseSignals(releases);
   }
 }

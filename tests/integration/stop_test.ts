@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { Client, greeted } from "../support/client.ts";
 import { MODES, Site } from "../support/master.ts";
+import { startFunction } from "../support/processes.ts";
 import { PidFile } from "../../src/os/lock_file.ts";
 
 /** Times in milliseconds, in seconds where the settings have them. */
@@ -143,6 +144,21 @@ Deno.test("-exit-after stops the master after that time", async () => {
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
   const master = await site.start({ args: ["-exit-after", "1"] });
   await master.stopped();
+});
+
+Deno.test("a signal between the end of a master and the exit of its program does not change the exit code", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  await using child = startFunction(import.meta, async (args) => {
+    const { masterServerMain } = await import("../../mod.ts");
+    const code = await masterServerMain({}, args);
+    // Delivered before the call returns, where nothing in the process handles it.
+    for (const signal of ["SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR2"] as const) {
+      Deno.kill(Deno.pid, signal);
+    }
+    Deno.exit(code);
+  }, { arg: ["-C", site.conf, "-pid-file", site.pidFile, "-exit-after", "1"] });
+  await child.succeeds();
 });
 
 Deno.test("a stop while a reload is under way ends all the same", async () => {

@@ -247,6 +247,41 @@ Deno.test("a server ends after -exit-after, whatever is under way", async () => 
   await child.succeeds();
 });
 
+Deno.test("a signal between the end of a server and the exit of its program does not change the exit code", async () => {
+  using dir = new TempDir();
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
+    await using child = startFunction(import.meta, async ({ path, signal }) => {
+      const { coroutineServerMain, coroutineServerStopNotify } = await import(
+        "../../coroutine_server.ts"
+      );
+      const code = await coroutineServerMain({
+        serviceRegister: () => coroutineServerStopNotify(0),
+      }, ["alone", "-server-service", path]);
+      // Delivered before the call returns, where nothing in the process handles it.
+      Deno.kill(Deno.pid, signal);
+      Deno.exit(code);
+    }, { arg: { path: dir.file("socket"), signal } });
+    await child.succeeds();
+  }
+});
+
+Deno.test("a program that goes on after its server has ended has the signals to itself", async () => {
+  using dir = new TempDir();
+  await using child = startFunction(import.meta, async (path) => {
+    const { coroutineServerMain, coroutineServerStopNotify } = await import(
+      "../../coroutine_server.ts"
+    );
+    await coroutineServerMain({
+      serviceRegister: () => coroutineServerStopNotify(0),
+    }, ["alone", "-server-service", path]);
+    // Timers of the runtime keep their order, so that this is after the next turn of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    Deno.kill(Deno.pid, "SIGTERM");
+    Deno.exit(0);
+  }, { arg: dir.file("socket") });
+  assertEquals((await child.ended()).code, 128 + 15);
+});
+
 for (const signals of [1, 2]) {
   Deno.test(`a server that starts slowly ends after ${signals} SIGTERM`, async () => {
     using dir = new TempDir();
