@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { statusLine } from "./credentials.ts";
 import { ageOf, listeningSockets } from "./proc.ts";
 import { startFunction, type TestProcess } from "./processes.ts";
 import { eventually } from "./wait.ts";
@@ -43,11 +44,16 @@ export async function untilGrownUp(
  * @param send Sends the signals.
  */
 export async function giveTimeToOpen(witness: TestProcess, send: () => void): Promise<void> {
-  await untilGrownUp([witness.pid]);
+  await eventually(() => catchesSigusr1(witness.pid), { what: "the witness to wait for SIGUSR1" });
   send();
   witness.signal("SIGUSR1");
   // Where another process has the port, the runtime complains at the same point.
   const hasOpened = () =>
     listeningSockets(witness.pid).length > 0 || /inspector server/.test(witness.stderr);
   await eventually(hasOpened, { what: "the inspector of the witness" });
+}
+
+/** Whether a process has a handler for SIGUSR1, without which the signal ends it. */
+function catchesSigusr1(pid: number): boolean {
+  return (BigInt(`0x${statusLine(pid, "SigCgt")}`) >> 9n & 1n) === 1n;
 }
