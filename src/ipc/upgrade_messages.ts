@@ -220,8 +220,9 @@ function giftProblem(gift: unknown): string | undefined {
 function admissionProblem(admission: unknown): string | undefined {
   if (admission === undefined) return undefined;
   const { filtered, options } = (admission ?? {}) as Fields;
-  const areNumbers = Array.isArray(options) && options.every(Number.isSafeInteger);
-  return typeof filtered === "boolean" && areNumbers
+  const areTexts = Array.isArray(options) &&
+    options.every((it: unknown) => typeof it === "string" && /^([0-9a-f]{2})*$/.test(it));
+  return typeof filtered === "boolean" && areTexts
     ? undefined
     : `admission is ${describe(admission)}, expected who may connect`;
 }

@@ -341,12 +341,16 @@ export class Crew {
         onChange(service);
       },
       onDraining: (seconds) => {
+        const isFirst = !worker().saysDraining;
         worker().saysDraining = true;
         // It may also have been its own idea: then it gives up its place now.
         this.#leave(service, worker(), { event: "softstop", how: "drains", inOrder: true });
         if (worker().state === "draining") {
           const atMs = this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS;
-          worker().deadlineMs = Math.min(atMs, this.#terminateAtMs);
+          // Its first word takes the place of the time for an answer; a later one brings its end no
+          // further away, else it would never come.
+          if (isFirst) worker().deadlineMs = Math.min(atMs, this.#terminateAtMs);
+          else limit(worker(), atMs);
         }
         onChange(service);
       },

@@ -68,7 +68,8 @@ export function mendListeners(slots: readonly OpenedListener[], options: MendOpt
     if (options.mayReplace) return replace(slots, { ...options, wrongs, told });
     const [{ fd }] = slots;
     if (!options.mayRevive || !isDeaf(fd) || !revive(fd)) return { slots, told, problem: first };
-    return { slots, told: [...told, `${first}, and listens again`] };
+    told.push(`${first}, and listens again`);
+    return { slots, told, problem: wrongWith(slots[0], told) };
   } catch (error) {
     return { slots, told, problem: `can't be put right: ${messageOf(error)}` };
   }

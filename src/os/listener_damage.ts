@@ -2,16 +2,21 @@
  * What a process can do to a listener that it shares with others, and how that is undone.
  *
  * A listener is one object of the kernel, however many processes hold it. Each of them can shut it down,
- * have it block, and say whose connections it takes, and all of that outlives the process. What only
- * concerns the connections that are accepted (buffers, keep-alive, a deferred accept) is no damage: a
- * program may have its reasons, and the next one can set it anew.
+ * have it block, and say whose connections it takes and what these are like, and all of that outlives
+ * the process.
  *
  * @module
  */
 import type { Admission } from "./admission.ts";
 import { isNonblocking, setNonblocking } from "./descriptor.ts";
-import { EACCES, EPERM, SysError } from "./errors.ts";
+import { SysError } from "./errors.ts";
 import { hasFilter, removeFilter } from "./filter.ts";
+import {
+  type ChangedOption,
+  changedOptions,
+  type InetListener,
+  optionsOf,
+} from "./listener_options.ts";
 import { isHungUp } from "./poller.ts";
 import {
   addressText,
@@ -19,34 +24,15 @@ import {
   connectedAt,
   disconnectSocket,
   listen,
-  type ListenAddress,
   setReuseAddress,
   shutdownSocket,
 } from "./socket.ts";
-import { getIntOption, setIntOption } from "./socket_options.ts";
+import { getIntOption } from "./socket_options.ts";
 
-const SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN = 30, SOCK_STREAM = 1, SO_BINDTOIFINDEX = 62;
-const SO_DONTROUTE = 5;
-const IPPROTO_IP = 0, IP_MINTTL = 21, IPPROTO_IPV6 = 41, IPV6_MINHOPCOUNT = 73;
-
-/** An option that decides whose connections a socket of TCP takes. */
-interface AdmissionOption {
-  readonly what: string;
-  readonly level: number;
-  readonly name: number;
-  /** Only for sockets of this family. */
-  readonly family?: "IPv4" | "IPv6";
-}
-
-const ADMISSION_OPTIONS: readonly AdmissionOption[] = [
-  { what: "bound to one interface", level: SOL_SOCKET, name: SO_BINDTOIFINDEX },
-  { what: "closed to distant hosts", level: SOL_SOCKET, name: SO_DONTROUTE },
-  { what: "closed to distant hosts", level: IPPROTO_IP, name: IP_MINTTL, family: "IPv4" },
-  { what: "closed to distant hosts", level: IPPROTO_IPV6, name: IPV6_MINHOPCOUNT, family: "IPv6" },
-];
+const SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN = 30, SOCK_STREAM = 1;
 
 /** Everybody: how a listener is opened. */
-const EVERYBODY: Admission = { filtered: false, options: ADMISSION_OPTIONS.map(() => 0) };
+const EVERYBODY: Admission = { filtered: false, options: [] };
 
 /**
  * Reads who can connect to a listener.
@@ -55,14 +41,8 @@ const EVERYBODY: Admission = { filtered: false, options: ADMISSION_OPTIONS.map((
  * @returns Undefined for one that is no socket of TCP, for which there is nothing of the kind.
  */
 export function admissionOf(fd: number): Admission | undefined {
-  const address = boundAddress(fd);
-  if (address?.kind !== "inet") return undefined;
-  return {
-    filtered: hasFilter(fd),
-    options: ADMISSION_OPTIONS.map((option) =>
-      hasOption(option, address) ? read(fd, option) ?? 0 : 0
-    ),
-  };
+  const listener = inetListenerOf(fd);
+  return listener && { filtered: hasFilter(fd), options: optionsOf(listener) };
 }
 
 /**
@@ -106,12 +86,12 @@ export function undoDamage(
     try {
       undo();
     } catch (error) {
-      if (!(error instanceof SysError && [EPERM, EACCES].includes(error.errno))) throw error;
+      if (!(error instanceof SysError)) throw error;
     }
   }
   const left = differences(fd, admission).map(({ what }) => what);
   undone.push(...found.map(({ what }) => what).filter((what) => !left.includes(what)));
-  return { undone, left };
+  return { undone: [...new Set(undone)], left: [...new Set(left)] };
 }
 
 /**
@@ -174,28 +154,18 @@ export function giveUpAddress(fd: number): void {
   setReuseAddress(fd);
 }
 
-interface Difference {
-  readonly what: string;
-  undo(): void;
+function differences(fd: number, { filtered, options }: Admission): ChangedOption[] {
+  const listener = inetListenerOf(fd);
+  if (listener === undefined) return [];
+  // What one has that is connected is no choice of anybody.
+  const found = listens(fd) ? changedOptions(listener, options) : [];
+  if (filtered || !hasFilter(fd)) return found;
+  return [{ what: "filtered", undo: () => removeFilter(fd) }, ...found];
 }
 
-function differences(fd: number, wanted: Admission): Difference[] {
-  const found = admissionOf(fd);
-  if (found === undefined) return [];
-  const options = ADMISSION_OPTIONS.flatMap((option, index): Difference[] => {
-    const { what, level, name } = option, value = wanted.options[index];
-    if (found.options[index] === value) return [];
-    return [{ what, undo: () => setIntOption({ fd, level, name }, value) }];
-  });
-  if (!found.filtered || wanted.filtered) return options;
-  return [{ what: "filtered", undo: () => removeFilter(fd) }, ...options];
-}
-
-function hasOption(
-  { family }: AdmissionOption,
-  address: Extract<ListenAddress, { readonly kind: "inet" }>,
-): boolean {
-  return family === undefined || family === (address.hostname.includes(":") ? "IPv6" : "IPv4");
+function inetListenerOf(fd: number): InetListener | undefined {
+  const address = boundAddress(fd);
+  return address?.kind === "inet" ? { fd, isIpv6: address.hostname.includes(":") } : undefined;
 }
 
 /** Whether a socket listens; undefined for what is no socket. */

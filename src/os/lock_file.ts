@@ -41,7 +41,10 @@ export class PidFile {
     const fd = openAlone(path);
     try {
       if (flock(fd, path)) return new PidFile(fd, path);
-      const replaced = isHeldByReaders(fd, path) ? replaceLocked(fd) : undefined;
+      const isOthers = isHeldByReaders(fd, path);
+      // Its holder may have just given it up, so that none was found.
+      if (isOthers && flock(fd, path)) return new PidFile(fd, path);
+      const replaced = isOthers ? replaceLocked(fd) : undefined;
       closeFd(fd);
       return replaced === undefined ? undefined : new PidFile(replaced, path);
     } catch (error) {

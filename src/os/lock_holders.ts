@@ -8,7 +8,14 @@
  */
 import { type FileStatus, fileStatus } from "./file_status.ts";
 import { libc } from "./libc.ts";
-import { descriptorInfo, openDescriptorsOf, readProc, userOf } from "./processes.ts";
+import {
+  descriptorInfo,
+  openDescriptorsOf,
+  processes,
+  readProc,
+  showsDescriptors,
+  userOf,
+} from "./processes.ts";
 
 const ROOT = 0;
 /** The access mode in the flags of a descriptor; 0 is for reading alone (open(2), O_ACCMODE). */
@@ -41,17 +48,29 @@ export function lockHolders(fd: number, path: string): LockHolder[] {
 }
 
 /**
- * The holders that this process may not look into. The list tells who has taken a lock, and not who has
- * it by now; another user's process can't have it from one of this user's.
+ * The holders that have no descriptor which this process may look at. The list tells who has taken a
+ * lock, and not who has it by now; another user's process can't have it from one of this user's.
+ *
+ * A lock lives as long as the file is open, be it by a mapping or in a message that is not received
+ * yet, long after the process that has taken it. So where all who may write to the file can be looked
+ * into, and none of them has it, it is not theirs, whoever has taken it.
  */
 function listedHolders(
   { device, ino, uid: owner }: Pick<FileStatus, "device" | "ino" | "uid">,
 ): LockHolder[] {
   const trusted = new Set([ROOT, owner, libc().getuid()]);
+  const isTheirs = !canLookInto(trusted);
   return readProc("locks").split("\n").flatMap((line) => {
     const [, kind, , , pid, place = ""] = line.trim().split(/\s+/);
     if (kind !== "FLOCK" || place !== `${device}:${ino}`) return [];
     const user = userOf(Number(pid));
-    return user === undefined ? [] : [{ pid: Number(pid), writes: trusted.has(user) }];
+    // Of one that has ended it is not known who it was.
+    if (isTheirs && user === undefined) return [];
+    return [{ pid: Number(pid), writes: isTheirs && trusted.has(user!) }];
   });
+}
+
+/** Whether this process may look at the descriptors of all processes of some users. */
+function canLookInto(users: ReadonlySet<number>): boolean {
+  return processes().every((pid) => !users.has(userOf(pid) ?? -1) || showsDescriptors(pid));
 }

@@ -17,11 +17,24 @@ export interface OpenDescriptor {
   readonly target: string;
 }
 
+/** All processes that the kernel shows to this one. */
+export function processes(): number[] {
+  return list(PROC).map(Number).filter(Number.isInteger);
+}
+
+/**
+ * Whether this process may look at the descriptors of another one, or that has ended by now.
+ *
+ * @param pid The process.
+ */
+export function showsDescriptors(pid: number): boolean {
+  const names = ifShown(() => Array.from(Deno.readDirSync(`${PROC}/${pid}/fd`)));
+  return names !== undefined || userOf(pid) === undefined;
+}
+
 /** All descriptors of all processes that this one may look into, its own included. */
 export function* openDescriptorsOfAll(): Generator<OpenDescriptor> {
-  for (const name of list(PROC)) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid)) continue;
+  for (const pid of processes()) {
     for (const number of list(`${PROC}/${pid}/fd`)) {
       const fd = Number(number);
       const target = ifShown(() => Deno.readLinkSync(descriptorPath({ pid, fd })));
@@ -100,7 +113,7 @@ export function argumentsOf(pid: number): string[] {
  * @param parent That one.
  */
 export function childrenOf(parent: number): number[] {
-  return list(PROC).map(Number).filter((pid) => Number.isInteger(pid) && parentOf(pid) === parent);
+  return processes().filter((pid) => parentOf(pid) === parent);
 }
 
 /**

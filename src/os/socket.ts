@@ -473,7 +473,14 @@ function inetText(binary: Uint8Array<ArrayBuffer>): string {
   return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
 }
 
-function newSocket(family: number): number {
+/**
+ * Makes a stream socket, non-blocking and close-on-exec (socket(2)).
+ *
+ * @param family Such as AF_INET.
+ * @returns Its descriptor, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function newSocket(family: number): number {
   return unwrap(
     { syscall: "socket" },
     () => libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),

@@ -1,5 +1,5 @@
 /**
- * Options of sockets that are one number (socket(7)).
+ * Options of sockets (socket(7)), most of which are one number.
  *
  * @module
  */
@@ -22,8 +22,21 @@ export interface SocketOption {
  * @param value Its value.
  * @throws {SysError} When the kernel refuses.
  */
-export function setIntOption({ fd, level, name }: SocketOption, value = 1): void {
-  const bytes = new Int32Array([value]);
+export function setIntOption(option: SocketOption, value = 1): void {
+  setBytesOption(option, new Uint8Array(new Int32Array([value]).buffer));
+}
+
+/**
+ * Sets an option to the bytes of its value.
+ *
+ * @param option Which one.
+ * @param bytes Its value, as the kernel has it.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function setBytesOption(
+  { fd, level, name }: SocketOption,
+  bytes: Uint8Array<ArrayBuffer>,
+): void {
   unwrap(
     { syscall: "setsockopt", subject: fd },
     () => libc().setsockopt(fd, level, name, bytes, bytes.byteLength),

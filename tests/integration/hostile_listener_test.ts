@@ -80,6 +80,9 @@ const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   filter: [/warning: inet:\S+ was filtered for good, and was opened anew/],
   remove: [/warning: unix:\S+ had lost its file, and was opened anew/],
+  spoil: [
+    /warning: inet:\S+ was closed to distant hosts and changed in SO_LINGER, which is undone/,
+  ],
   block: [
     /warning: inet:\S+ was blocking, which is undone/,
     /warning: unix:\S+ was blocking, which is undone/,

@@ -60,7 +60,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
         key: "inet:[::]:80",
         ipv4Key: "inet:0.0.0.0:80",
         name: "web",
-        admission: { filtered: false, options: [0, 0, 255] },
+        admission: { filtered: false, options: ["", "", "ff000000"] },
       },
       { kind: "fifo", key: "fifo:/run/f" },
     ],
@@ -328,7 +328,8 @@ Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners
     refused({ given: [{ key: "a", kind: "inet", name: 1 }] }),
     "given 0: name is 1, expected a text",
   );
-  for (const admission of [null, 7, {}, { filtered: 1, options: [] }, { filtered: true }]) {
+  const wrong = [null, 7, {}, { filtered: 1, options: [] }, { filtered: true }];
+  for (const admission of [...wrong, { filtered: true, options: [1] }]) {
     const text = refused({ given: [{ key: "a", kind: "inet", admission }] });
     assert(text.startsWith("given 0: admission is "), text);
   }

@@ -1,10 +1,11 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import {
   type ActivationSource,
   readActivation,
   takeListener,
 } from "../../src/master/activation.ts";
+import { admissionOf } from "../../src/os/listener_damage.ts";
 import { closeFd, setCloseOnExec } from "../../src/os/descriptor.ts";
 import { describeListener, openListener, pipe, socketPair } from "../../src/os/socket.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
@@ -107,11 +108,13 @@ Deno.test("takeListener() tells what a listener is bound to, and keeps it from c
     ].map(({ fd }) => fd);
     const ports = opened.slice(0, 2).map((fd) => (describeListener(fd) as { port: number }).port);
     for (const fd of opened) setCloseOnExec(fd, false);
-    const admission = { filtered: false, options: [0, 0, 0, 0] };
+    const admissions = opened.map((fd) => admissionOf(fd));
+    assert(admissions[0]!.options.every((value) => value === ""));
+    const [admission, ofIpv6] = admissions;
     assertEquals(opened.map((fd) => takeListener(fd, "/")), [
       { kind: "inet", key: `inet:127.0.0.1:${ports[0]}`, admission },
       // It is for IPv6 alone.
-      { kind: "inet", key: `inet:[::]:${ports[1]}`, admission },
+      { kind: "inet", key: `inet:[::]:${ports[1]}`, admission: ofIpv6 },
       { kind: "unix", key: `unix:${dir.file("u")}` },
       { kind: "fifo", key: `fifo:${dir.file("f")}` },
     ]);

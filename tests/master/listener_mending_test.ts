@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { type Endpoint, parseAddress } from "../../src/config/address.ts";
 import {
   isSoundListener,
@@ -10,10 +16,19 @@ import { systemListeners } from "../../src/master/listener_port.ts";
 import { ListenerTable } from "../../src/master/listeners.ts";
 import { closeFd, duplicateFd } from "../../src/os/descriptor.ts";
 import { admissionOf } from "../../src/os/listener_damage.ts";
+import { libc } from "../../src/os/libc.ts";
 import { acceptFd, type OpenedListener, openListener } from "../../src/os/socket.ts";
+import { setIntOption } from "../../src/os/socket_options.ts";
 import { isRefused, type Target } from "../support/client.ts";
 import { flagsOf, leavesNothingOpen, targetOf } from "../support/descriptors.ts";
-import { ATTACKS, INET_ATTACKS, shortenQueue } from "../support/listener_attacks.ts";
+import {
+  ATTACKS,
+  INET_ATTACKS,
+  shortenQueue,
+  spoil,
+  SPOILING_OPTIONS,
+  SPOILING_OPTIONS_OF_IPV6,
+} from "../support/listener_attacks.ts";
 import { ReservedPort } from "../support/ports.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually, within } from "../support/wait.ts";
@@ -110,6 +125,62 @@ for (const [name, attack] of Object.entries({ ...ATTACKS, ...INET_ATTACKS })) {
       assertEquals(shared.mend().told, [], "it is right now");
     }));
 }
+
+/** The value of an option, as bytes. */
+function optionOf(fd: number, [level, name]: readonly [level: number, name: number, ...unknown[]]) {
+  const bytes = new Uint8Array(64), length = new Uint32Array([bytes.length]);
+  assertEquals(libc().getsockopt(fd, level, name, bytes, length), 0);
+  return bytes.slice(0, length[0]).toHex();
+}
+
+for (
+  const [host, options] of [
+    ["127.0.0.1", SPOILING_OPTIONS],
+    ["[::1]", { ...SPOILING_OPTIONS, ...SPOILING_OPTIONS_OF_IPV6 }],
+  ] as const
+) {
+  Deno.test(`mendListeners() puts the options of a listener of ${host} right that spoil connections`, () =>
+    leavesNothingOpen(() => {
+      for (const [name, option] of Object.entries(options)) {
+        using reserved = new ReservedPort();
+        using shared = new Shared(`${host}:${reserved.port}`, reserved.port);
+        const before = optionOf(shared.servers, option);
+        spoil(shared.servers, option);
+        assertNotEquals(optionOf(shared.servers, option), before, name);
+        assert(!isSoundListener(shared.listener), name);
+        const mended = shared.mend();
+        assertEquals(
+          [mended.told.length, mended.problem],
+          [1, undefined],
+          `${name} ${mended.told}`,
+        );
+        // That one can't be set back.
+        const outcome = name === "TCP_WINDOW_CLAMP"
+          ? " for good, and was opened anew"
+          : ", which is undone";
+        const changes = new RegExp(
+          `^was (closed to distant hosts|(changed in \\w+( and )?)+)${outcome}$`,
+        );
+        assertMatch(mended.told[0], changes);
+        if (!mended.told[0].includes("distant")) {
+          assertStringIncludes(mended.told[0], `changed in ${name}`);
+        }
+        assertEquals(optionOf(shared.listener.fd, option), before, name);
+        assert(isSoundListener(shared.listener), name);
+      }
+    }));
+}
+
+Deno.test("mendListeners() leaves larger buffers, and what spoils no connection", () =>
+  leavesNothingOpen(() => {
+    using reserved = new ReservedPort();
+    using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
+    for (const [level, name, value] of [[1, 7, 1 << 16], [1, 8, 1 << 17], [1, 9, 1], [6, 1, 1]]) {
+      setIntOption({ fd: shared.servers, level, name }, value);
+    }
+    assert(isSoundListener(shared.listener));
+    assertEquals(shared.mend().told, []);
+  }));
 
 Deno.test("mendListeners() gives a listener of its own its long queue back", () =>
   leavesNothingOpen(async () => {
@@ -216,12 +287,19 @@ Deno.test("mendListeners() leaves who may connect as the one who opened a listen
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
     INET_ATTACKS.filter(shared.servers);
     INET_ATTACKS.closeToDistantHosts(shared.servers);
+    const own = [SPOILING_OPTIONS.SO_LINGER, SPOILING_OPTIONS.IP_TTL];
+    for (const option of own) spoil(shared.servers, option);
     const { fd } = shared.listener;
     shared.listener = { fd, admission: admissionOf(fd) };
     assertEquals(shared.mend().told, []);
     ATTACKS.shutDown(shared.servers);
     const { told } = shared.mend({ mayReplace: false, mayRevive: true });
     assertEquals(told, ["was shut down, and listens again"]);
+    assertEquals(admissionOf(fd), shared.listener.admission);
+    for (const [level, name] of own) spoil(shared.servers, [level, name, 2, 2]);
+    assertEquals(shared.mend().told, [
+      "was closed to distant hosts and changed in SO_LINGER, which is undone",
+    ]);
     assertEquals(admissionOf(fd), shared.listener.admission);
   }));
 

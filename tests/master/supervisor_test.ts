@@ -161,6 +161,23 @@ Deno.test("Supervisor ends a draining worker some seconds after its own word is 
   assertEquals(worker.told.length, 2);
 });
 
+Deno.test("Supervisor lets a draining worker shorten its time by saying so again, and not lengthen it", () => {
+  for (
+    const [isTold, again, endsAfter] of [[true, 60, 30], [false, 60, 30], [true, 1, 2]] as const
+  ) {
+    const scene = Scene.running(serviceOf("x"));
+    const [worker] = scene.running;
+    if (isTold) scene.supervisor.reload([]);
+    worker.listener.onDraining(30);
+    scene.clock.advance(1_000);
+    worker.listener.onDraining(again);
+    scene.clock.advance((endsAfter - 1) * 1_000 + DRAIN_GRACE_MS - 1);
+    assert(!worker.told.includes("SIGTERM"));
+    scene.clock.advance(1);
+    assert(worker.told.includes("SIGTERM"));
+  }
+});
+
 Deno.test("Supervisor ends a worker that does not answer to a soft stop, sooner one never ready", () => {
   const scene = new Scene();
   scene.supervisor.start([serviceOf("x"), serviceOf("y")]);

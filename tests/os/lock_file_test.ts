@@ -220,6 +220,30 @@ for (const [kind, option] of Object.entries(FLOCK)) {
   });
 }
 
+const KEEPER = new URL("../support/lock_keeper.py", import.meta.url).pathname;
+
+for (const kind of ["mapping", "message"]) {
+  for (const locker of ["lives", "ended"]) {
+    Deno.test(`PidFile.tryLock() is not kept by the lock of a reader that has it in a ${kind}: its locker ${locker}`, async () => {
+      using temp = new TempDir();
+      const path = temp.write("pid", "1\n");
+      Deno.chmodSync(path, 0o644);
+      Deno.chmodSync(temp.path, 0o755);
+      const isRoot = Deno.uid() === 0, user = isRoot ? NOBODY : Deno.uid();
+      await using reader = new TestProcess(["python3", KEEPER, path, kind, locker, `${user}`]);
+      assertEquals(await reader.nextLine(), "has");
+      const lock = PidFile.tryLock(path);
+      // An ordinary user can't look into processes of root, one of which might have it.
+      assertEquals(lock !== undefined, isRoot);
+      if (lock === undefined) return;
+      assert(lock.isAt(path));
+      assertEquals(PidFile.tryLock(path), undefined, "locked twice");
+      lock.release();
+      await reader.closeInput();
+    });
+  }
+}
+
 Deno.test("PidFile.tryLock() gives the lock that a reader has kept to one of many", async () => {
   using temp = new TempDir();
   const path = temp.write("pid", "1\n");

@@ -63,6 +63,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "lock of a process that may only read the file",
   },
   {
+    attack: "another user keeps that lock in a mapping or a message, without a descriptor",
+    result: "who may write to the file is looked into: none of them has it, so it does not count",
+    file: "tests/os/lock_file_test.ts",
+    test: "lock of a reader that has it in a",
+  },
+  {
     attack: "a line break and control characters in a datagram to the log service",
     result: "one line, with the characters escaped",
     file: "tests/log/log_files_test.ts",
@@ -73,6 +79,19 @@ export const ATTACKS: readonly Attack[] = [
     result: "the listener is put right or opened anew, and the log says so",
     file: "tests/integration/hostile_listener_test.ts",
     test: "of a process its service is served, reloaded and stopped",
+  },
+  {
+    attack:
+      "a server sets options of its listener that spoil every connection: IP_TTL, SO_LINGER, …",
+    result: "they are set back, also after its end, and the log says so",
+    file: "tests/master/listener_mending_test.ts",
+    test: "right that spoil connections",
+  },
+  {
+    attack: "a server repeats that it drains, each time for longer",
+    result: "its first word counts",
+    file: "tests/master/supervisor_test.ts",
+    test: "shorten its time by saying so again, and not lengthen it",
   },
   {
     attack: "a server shuts its listeners down again and again",

@@ -78,6 +78,13 @@ def lock_filter(listener):
     listener.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 1)
 
 
+def spoil(listener):
+    """Has each connection from a listener of TCP be reset, and reach nobody who is far away."""
+    if listener.family != socket.AF_UNIX:
+        listener.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 def to_listeners(attack):
     """Makes an attack on each listener."""
     def attack_all(listeners):
@@ -95,6 +102,7 @@ ATTACKS = {
     "long-frame": lambda listeners: long_frame(),
     "shutdown": to_listeners(lambda listener: listener.shutdown(socket.SHUT_RD)),
     "filter": to_listeners(lock_filter),
+    "spoil": to_listeners(spoil),
     "block": to_listeners(lambda listener: listener.setblocking(True)),
     "remove": to_listeners(lambda listener: os.remove(listener.getsockname())),
 }
