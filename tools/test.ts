@@ -8,6 +8,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { walkSync } from "@std/fs/walk";
 import { processesWith } from "./test_processes.ts";
 
 /** How long a check, or one test, may print nothing: the machine may be busy with something else. */
@@ -15,8 +16,8 @@ const SILENCE_MS = 5 * 60_000;
 /** How long a process may live on after the tests that started it. */
 const LINGER_MS = 5_000;
 
-/** The tests that take the longest together. */
-const SLOW = ["tests/integration/"];
+/** How many processes run the tests side by side: most of the time a test waits. */
+const LANES = 3;
 
 const ROOT = new URL("..", import.meta.url);
 const ENTRY_POINTS = ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts"];
@@ -38,6 +39,8 @@ interface Count {
   readonly name: string;
   readonly passed: number;
   readonly failed: number;
+  /** The failed tests, each with its place. */
+  readonly failures?: string;
 }
 
 /** Resolves to false if the promise has not been settled after that time. */
@@ -137,26 +140,37 @@ async function runTests({ name, paths, flags = [], show }: Lane): Promise<Count>
     console.error("no result of any test: there was none, or they did not come to an end");
     return { name, passed: 0, failed: 1 };
   }
-  return { name, passed: passed ?? 0, failed: failed || Number(!ok) };
+  const failures = /^ FAILURES \n\n(.+?)\n\nFAILED \|/ms.exec(output)?.[1];
+  return { name, passed: passed ?? 0, failed: failed || Number(!ok), failures };
+}
+
+/** Every file with tests, from the root. */
+function testFiles(): string[] {
+  const entries = walkSync(new URL("tests", ROOT), { match: [/_test\.ts$/], includeDirs: false });
+  return Array.from(entries, ({ path }) => path.slice(ROOT.pathname.length)).sort();
 }
 
 /**
- * Runs all tests in two processes side by side, since most of those of `SLOW` only wait: they are
- * shown as they go on, and the others when all are done.
+ * Runs all tests in processes side by side, each of which gets every third file, so that all take about
+ * as long. The first one's output is shown as it comes, that of the others when all are done.
  */
 async function runAllTests(): Promise<Count[]> {
-  const others = [...Deno.readDirSync(new URL("tests", ROOT))]
-    .filter(({ name, isDirectory }) => isDirectory || name.endsWith("_test.ts"))
-    .map(({ name, isDirectory }) => `tests/${name}${isDirectory ? "/" : ""}`)
-    .filter((path) => !SLOW.includes(path));
+  const files = testFiles();
   // The types are one of the checks, and a type error should not hide what the tests say.
   const flags = ["--no-check"];
   let later = "";
   console.log("--- tests");
-  const counts = await Promise.all([
-    runTests({ name: "tests with a master", paths: SLOW, flags }),
-    runTests({ name: "other tests", paths: others, flags, show: (text) => void (later += text) }),
-  ]);
+  const counts = await Promise.all(Array.from({ length: LANES }, (_, lane) => {
+    let output = "";
+    const show = (text: string) => void (output += text);
+    const paths = files.filter((_, index) => index % LANES === lane);
+    return runTests({
+      name: `tests, part ${lane + 1} of ${LANES}`,
+      paths,
+      flags,
+      ...(lane > 0 && { show }),
+    }).finally(() => later += output);
+  }));
   await showAtOnce(later);
   return counts;
 }
@@ -173,7 +187,10 @@ if (paths.length > 0) {
 }
 
 console.log("--- summary");
-for (const { name, failed } of counts) console.log(`${failed > 0 ? "FAILED" : "ok    "} ${name}`);
+for (const { name, failed, failures = "" } of counts) {
+  console.log(`${failed > 0 ? "FAILED" : "ok    "} ${name}`);
+  if (failures !== "") console.log(failures.replaceAll(/^/gm, "       "));
+}
 const total = (key: "passed" | "failed") => counts.reduce((sum, count) => sum + count[key], 0);
 console.log(`${total("passed")} passed, ${total("failed")} failed`);
 Deno.exit(total("failed") > 0 ? 1 : 0);

@@ -5,7 +5,10 @@
  */
 
 /** How long a test waits for anything before it fails. */
-export const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 30_000;
+
+/** How long {@linkcode eventually} pauses between two looks, at first and at most. */
+const FIRST_PAUSE_MS = 5, LONGEST_PAUSE_MS = 40;
 
 /** Settings of a wait. */
 export interface WaitOptions {
@@ -43,8 +46,8 @@ export async function within<T>(
 /**
  * Asks again and again, for what no event tells.
  *
- * @param probe Asked every few milliseconds until it gives something other than undefined or
- * false; what it throws ends the wait.
+ * @param probe Asked every few milliseconds, less often as time goes by, until it gives something
+ * other than undefined or false; what it throws ends the wait.
  * @param options What is waited for, and the bound.
  * @returns What the probe gave.
  * @throws {Error} When the time is over.
@@ -54,12 +57,12 @@ export async function eventually<T>(
   { what, withinMs = PATIENCE_MS }: WaitOptions,
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
-  for (;;) {
+  for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(1.1 * pauseMs, LONGEST_PAUSE_MS)) {
     const found = await probe();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > deadline) {
       throw new Error(`Cannot wait longer for ${what}: ${withinMs} ms have passed`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
