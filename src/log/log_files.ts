@@ -9,8 +9,8 @@
  * @module
  */
 import type { Clock, Timer } from "../os/clock.ts";
-import { closeFd, O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } from "../os/descriptor.ts";
-import { openTrusted, othersMayRedirect } from "../os/trusted_open.ts";
+import { closeFd } from "../os/descriptor.ts";
+import { openTrustedToAppend, othersMayRedirect } from "../os/trusted_open.ts";
 import {
   droppedText,
   escapeControls,
@@ -286,8 +286,8 @@ async function openForAppending(path: string): Promise<Deno.FsFile> {
     path.startsWith("/") ? path : `${Deno.cwd()}/${path}`,
   );
   if (!isRedirectable) return await Deno.open(path, { append: true, create: true });
-  // On this thread, but in no case for long: a pipe without a reader is an error.
-  const fd = openTrusted(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
+  // On this thread, but in no case for long.
+  const fd = openTrustedToAppend(path, 0o666);
   try {
     // The same file, by a descriptor of the runtime.
     return await Deno.open(`/proc/self/fd/${fd}`, { append: true });

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { closeFd, O_APPEND, O_CLOEXEC, O_CREAT, O_WRONLY, openDescriptors } from "./descriptor.ts";
+import { closeFd, O_CLOEXEC, openDescriptors } from "./descriptor.ts";
 import { EBADF, SysError } from "./errors.ts";
 import { type FileStatus, fileStatus } from "./file_status.ts";
 import { libc, unwrap } from "./libc.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
-import { openTrusted } from "./trusted_open.ts";
+import { openTrustedToAppend } from "./trusted_open.ts";
 
 const STANDARD_OUTPUTS = [1, 2];
 
@@ -62,7 +62,7 @@ export class OutputFiles {
   #reopen(fd: number, path: string): FileIdentity | undefined {
     const before = statusOf(fd);
     if (before === undefined) return undefined;
-    const opened = openTrusted(path, O_WRONLY | O_APPEND | O_CREAT, before.mode);
+    const opened = openTrustedToAppend(path, before.mode);
     try {
       if (isSame(fileStatus(opened, path), before)) return undefined;
       replaceFile(before, opened);

@@ -8,8 +8,17 @@
  * @module
  */
 import { decodeBytes } from "./byte_text.ts";
-import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "./descriptor.ts";
-import { ELOOP, ENOENT, SysError } from "./errors.ts";
+import {
+  closeFd,
+  O_APPEND,
+  O_CLOEXEC,
+  O_CREAT,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_WRONLY,
+} from "./descriptor.ts";
+import { EINVAL, ELOOP, ENOENT, SysError } from "./errors.ts";
 import { fileStatus } from "./file_status.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
@@ -60,6 +69,22 @@ export function openTrusted(path: string, flags: number, mode = 0): number {
   } finally {
     closeFd(directory);
   }
+}
+
+/**
+ * Opens a file to append to it, as {@linkcode openTrusted} does. It waits for nothing, and opens nothing
+ * else that another user may have put in the place of the file, such as a named pipe.
+ *
+ * @param path The path.
+ * @param mode The mode of a new file, less the umask.
+ * @returns The descriptor, close-on-exec and owned by the caller.
+ * @throws {SysError} `EINVAL` for anything but a regular file, and as {@linkcode openTrusted}.
+ */
+export function openTrustedToAppend(path: string, mode: number): number {
+  const fd = openTrusted(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, mode);
+  if (fileStatus(fd, path).isRegular) return fd;
+  closeFd(fd);
+  throw new SysError("open", EINVAL, path, "it is no regular file");
 }
 
 function partsOf(path: string): string[] {

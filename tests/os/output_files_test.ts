@@ -1,6 +1,7 @@
 /** Standard outputs whose files are renamed, in processes of their own. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { cString, libc } from "../../src/os/libc.ts";
 import { giveLinkAway } from "../support/privileges.ts";
 import { startFunction, type TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -83,4 +84,19 @@ Deno.test("OutputFiles.reopen() goes on with the old file where a new one can't 
   assertStringIncludes(text(dir, "log.1"), "two \nlogged two\n");
   assertStringIncludes(text(dir, "log.1"), Deno.uid() === 0 ? "is a link of user" : "directory");
   assertEquals(Deno.readTextFileSync(victim), "precious\n");
+});
+
+Deno.test("OutputFiles.reopen() neither waits for a named pipe in the place of a file nor writes to it", async () => {
+  using dir = new TempDir();
+  await using printer = startPrinter(dir, '>> "$0"/log 2>&1');
+  await say(printer, dir, "one");
+  Deno.renameSync(dir.file("log"), dir.file("log.1"));
+  assertEquals(libc().mkfifo(cString(dir.file("log")), 0o600), 0);
+  await say(printer, dir, "two");
+  assertStringIncludes(text(dir, "log.1"), "no reader (open: ENXIO)");
+  // Now it could be opened, and the output would be the reader's.
+  using _reader = Deno.openSync(dir.file("log"), { read: true, write: true });
+  await say(printer, dir, "three");
+  assertStringIncludes(text(dir, "log.1"), "no regular file");
+  assertStringIncludes(text(dir, "log.1"), "three \nlogged three\nchild three\n");
 });

@@ -57,6 +57,19 @@ export const ATTACKS: readonly Attack[] = [
     test: "writes to no file that a link of another user leads to",
   },
   {
+    attack:
+      "another user puts a named pipe in the place of the master's output file, before SIGUSR1",
+    result: "nothing waits for a reader, and no reader gets the output",
+    file: "tests/os/output_files_test.ts",
+    test: "neither waits for a named pipe in the place of a file nor writes to it",
+  },
+  {
+    attack: "another user puts a named pipe in the place of a log file",
+    result: "nothing waits for a reader, and no reader gets the lines",
+    file: "tests/log/log_files_test.ts",
+    test: "that another user has put in the place of its file",
+  },
+  {
     attack: "another user locks the pid file",
     result: "the file can't be opened, and the lock of a reader is not waited for",
     file: "tests/os/lock_file_test.ts",
@@ -116,6 +129,30 @@ export const ATTACKS: readonly Attack[] = [
     result: "the connection ends at once",
     file: "tests/integration/hostile_peer_test.ts",
     test: "a server that announces a long message loses its connection at once",
+  },
+  {
+    attack: "a program of LIB-ZC closes its status pipes, which detaches it, at each start",
+    result: "none is started while 64 are detached, or twice as many as there are processes",
+    file: "tests/integration/detaching_program_test.ts",
+    test: "processes that detach again and again are bounded, also without a back-off",
+  },
+  {
+    attack: "300 processes of a service crash at once, without a back-off",
+    result: "other services are replaced and reloaded as before",
+    file: "tests/integration/fair_starts_test.ts",
+    test: "beside a service of 300 processes that crash without a back-off",
+  },
+  {
+    attack: "a replacement hangs before it is ready, or is stopped",
+    result: "server-ready-timeout ends it, and another one is started",
+    file: "tests/integration/ready_timeout_test.ts",
+    test: "a replacement that hangs before it is ready is ended",
+  },
+  {
+    attack: "the old or the new master is killed at any point of an upgrade",
+    result: "the other one serves on",
+    file: "tests/integration/upgrade_deaths_test.ts",
+    test: "somebody serves when",
   },
   {
     attack: "the reader of the outputs goes away, stops reading, or its disk is full",
