@@ -2,30 +2,40 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { bindDatagram } from "../../src/os/datagram.ts";
-import { closeFd, isPipe } from "../../src/os/descriptor.ts";
+import { closeFd } from "../../src/os/descriptor.ts";
+import { fileStatus } from "../../src/os/file_status.ts";
+import { cString, libc } from "../../src/os/libc.ts";
 import { openListener } from "../../src/os/socket.ts";
 import { replaceSockets, swapPipeAndLink } from "../support/swapping.ts";
 import { TempDir } from "../support/temp.ts";
 
-Deno.test("openListener() opens nothing but a named pipe, whatever is put in its place meanwhile", async () => {
-  using dir = new TempDir();
-  const victim = dir.write("victim", "precious");
-  await using attacker = await swapPipeAndLink(dir.file("pipe"), victim);
-  const opened = { pipes: 0, others: 0, refused: 0 };
-  for (let round = 0; round < 3_000 || opened.pipes === 0; round++) {
-    try {
-      const { fd } = openListener({ kind: "fifo", path: dir.file("pipe") });
-      if (isPipe(fd)) opened.pipes++;
-      else opened.others++;
-      closeFd(fd);
-    } catch {
-      opened.refused++;
+for (const kind of ["file", "named pipe"] as const) {
+  Deno.test(`openListener() opens nothing but a named pipe, whatever is put in its place meanwhile: a link to a ${kind}`, async () => {
+    using dir = new TempDir();
+    const victim = dir.write("victim", "precious");
+    if (kind === "named pipe") {
+      Deno.removeSync(victim);
+      assertEquals(libc().mkfifo(cString(victim), 0o600), 0);
     }
-  }
-  await attacker.closeInput();
-  await attacker.succeeds();
-  assertEquals(opened.others, 0, JSON.stringify(opened));
-});
+    const { ino: precious } = Deno.statSync(victim);
+    await using attacker = await swapPipeAndLink(dir.file("pipe"), victim);
+    const opened = { pipes: 0, others: 0, refused: 0 };
+    for (let round = 0; round < 3_000 || opened.pipes === 0; round++) {
+      try {
+        const { fd } = openListener({ kind: "fifo", path: dir.file("pipe") });
+        const { isFifo, ino } = fileStatus(fd, "pipe");
+        if (isFifo && ino !== precious) opened.pipes++;
+        else opened.others++;
+        closeFd(fd);
+      } catch {
+        opened.refused++;
+      }
+    }
+    await attacker.closeInput();
+    await attacker.succeeds();
+    assertEquals(opened.others, 0, JSON.stringify(opened));
+  });
+}
 
 Deno.test("bindDatagram() changes the mode of its own socket alone", async () => {
   using dir = new TempDir();
