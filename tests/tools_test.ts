@@ -30,6 +30,21 @@ Deno.test("tools/test.ts counts a failure where no test ran to its end", async (
   }
 });
 
+Deno.test("tools/test.ts runs nothing for --help and for an argument that it does not know", async () => {
+  const told = async (argument: string) => {
+    const args = ["run", "-A", "tools/test.ts", argument];
+    const cwd = new URL("..", import.meta.url);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd })
+      .output();
+    return [code, ...[stdout, stderr].map((bytes) => new TextDecoder().decode(bytes))] as const;
+  };
+  const [code, usage] = await told("--help");
+  assertEquals(code, 0);
+  assertMatch(usage, /^Usage: deno task test .*\n.*deno task test PATH.*\n.*deno task check .*\n$/);
+  const refused = 'Cannot read argument "--check": no argument has this name, expected --help\n';
+  assertEquals(await told("--check"), [1, "", refused]);
+});
+
 Deno.test("processesWith() finds what carries the mark, until it has ended", async () => {
   const value = crypto.randomUUID();
   const child = new Deno.Command("sleep", { args: ["60"], env: { ZC_MARK: value } }).spawn();

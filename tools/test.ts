@@ -11,6 +11,10 @@ import { parseArgs } from "@std/cli/parse-args";
 import { walkSync } from "@std/fs/walk";
 import { processesWith } from "./test_processes.ts";
 
+const USAGE = `Usage: deno task test            every check and every test
+       deno task test PATH...    the tests in these files and folders
+       deno task check           the checks alone`;
+
 /** How long a check, or one test, may print nothing: the machine may be busy with something else. */
 const SILENCE_MS = 5 * 60_000;
 /** How long a process may live on after the tests that started it. */
@@ -175,7 +179,19 @@ async function runAllTests(): Promise<Count[]> {
   return counts;
 }
 
-const flags = parseArgs(Deno.args, { boolean: ["checks-only"], string: ["_"] });
+const flags = parseArgs(Deno.args, {
+  boolean: ["checks-only", "help"],
+  string: ["_"],
+  unknown(name, key) {
+    if (key === undefined) return true;
+    console.error(`Cannot read argument "${name}": no argument has this name, expected --help`);
+    Deno.exit(1);
+  },
+});
+if (flags.help) {
+  console.log(USAGE);
+  Deno.exit(0);
+}
 const paths = flags._.map(String);
 const counts: Count[] = [];
 if (paths.length > 0) {

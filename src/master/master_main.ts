@@ -6,10 +6,11 @@
 import { resolvePath } from "../config/address.ts";
 import { parseArguments } from "../config/args.ts";
 import { checkArguments } from "../config/check_arguments.ts";
+import { checkHooks } from "../config/check_hooks.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
 import { commandLineSettings, readStrictly, replaceSettings } from "../config/effective.ts";
-import { ConfigError } from "../config/errors.ts";
+import { cannot, ConfigError } from "../config/errors.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import {
@@ -66,7 +67,9 @@ export async function masterServerMain(
     return await runMaster(hooks, splitUpgrade(args).args);
   } catch (error) {
     if (!isUserError(error)) throw error;
-    console.error(error.message);
+    console.error(
+      error instanceof Deno.errors.NotCapable ? withoutPermission(error) : error.message,
+    );
     return 1;
   } finally {
     closeLog();
@@ -87,6 +90,12 @@ export function masterServerLoadConfigFromDirname(dir: string): Config[] {
   return loadServiceFiles(dir);
 }
 
+/** The runtime names one flag after the other, and a master needs all of them. */
+function withoutPermission({ message }: Error): string {
+  const found = message.replace(/^Requires (.*), run again with.*$/s, "no $1");
+  return cannot("run", "master", { found, expected: "all permissions: deno run -A" });
+}
+
 async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
   if (["-h", "-help", "--help"].includes(args[0])) {
     const { renderHelp } = await import("../config/reference.ts");
@@ -94,6 +103,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     return 0;
   }
   guardOutputs();
+  checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
   const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
   // A program around the master may have arguments of its own, which its hooks read.

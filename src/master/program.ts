@@ -37,6 +37,8 @@ export interface ProgramLookup {
   isFile(path: string): boolean;
   /** Whether a path is a directory. */
   isDirectory(path: string): boolean;
+  /** Whether a path is a link that leads nowhere. */
+  isDeadLink(path: string): boolean;
   /** The interpreter line of a script (`#!…`); empty for any other file. */
   interpreterLine(path: string): string;
   /** See `src/os/program_lookup.ts`. */
@@ -182,8 +184,9 @@ function missingScript(
   const path = view.pathOf(word);
   const beside = file === undefined ? undefined : file.replace(/[^/]*$/, word);
   const isBeside = !word.startsWith("/") && beside !== undefined && view.isFile(beside);
+  const missing = path === word ? "no such file" : `no such file ${path}`;
   return {
-    found: path === word ? "no such file" : `no such file ${path}`,
+    found: view.isDeadLink(word) ? "a link that leads nowhere" : missing,
     expected: isBeside
       ? `${beside}, since a path does not start from the settings file`
       : "a script",
@@ -258,6 +261,7 @@ export function viewFrom(
     ...lookup,
     isFile: (path) => lookup.isFile(outside(path)),
     isDirectory: (path) => lookup.isDirectory(outside(path)),
+    isDeadLink: (path) => lookup.isDeadLink(outside(path)),
     isExecutable: (path) => lookup.isExecutable(outside(path)),
     interpreterLine: (path) => lookup.interpreterLine(outside(path)),
     fileStamp: (path) => lookup.fileStamp(outside(path)),
@@ -310,6 +314,8 @@ function findExecutable(program: string, view: View): string {
     ? "a file that may not be executed"
     : isPath && view.isDirectory(program)
     ? "a directory"
+    : isPath && view.isDeadLink(program)
+    ? "a link that leads nowhere"
     : isPath && !program.startsWith("/")
     ? `no such program ${view.pathOf(program)}`
     : "no such program";

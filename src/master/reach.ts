@@ -5,7 +5,7 @@
  * @module
  */
 import { resolvePath } from "../config/address.ts";
-import { cannot, type Problem, problemAt } from "../config/errors.ts";
+import { cannot, type Origin, type Problem, problemAt } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { Identity } from "../os/identity.ts";
 import type { Access } from "../os/setpriv.ts";
@@ -15,9 +15,12 @@ import {
   isDeno,
   isRestricted,
   isScriptFile,
+  type ProgramLookup,
   programOf,
   type ProgramPlace,
 } from "./program.ts";
+
+const KEY = "server-user";
 
 /** What was found, by how much it matters. */
 export interface Reach {
@@ -30,8 +33,8 @@ interface Rule {
   readonly access: Access;
   readonly path: string;
   readonly isForbidden?: boolean;
-  /** What is said where it is not so. */
-  readonly message: string;
+  /** What is said where it is not so; `reason` begins with "not permitted". */
+  readonly message: (reason: string) => string;
   /** Whether it stops nothing. */
   readonly isWarning?: boolean;
 }
@@ -39,7 +42,8 @@ interface Rule {
 /** A rule for a service's user, and where the user is named. */
 interface PlacedRule extends Rule {
   readonly identity: Identity;
-  readonly problem: Problem;
+  readonly user: string;
+  readonly origin: Origin;
 }
 
 /**
@@ -59,8 +63,8 @@ export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace)
   });
   const [warnings = [], problems = []] = [true, false].map((isWarning) => {
     const some = broken.filter((rule) => (rule.isWarning ?? false) === isWarning);
-    const byPlace = Map.groupBy(some, ({ problem: { file, line } }) => `${file}:${line}`);
-    return [...byPlace.values()].map(([{ problem }]) => problem);
+    const byPlace = Map.groupBy(some, ({ origin }) => JSON.stringify(origin));
+    return [...byPlace.values()].map(([rule]) => problemOf(rule, place));
   });
   return { problems, warnings };
 }
@@ -71,16 +75,32 @@ function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
   const identity = otherIdentity(service, place);
   // Root without a user of its own reaches and changes everything.
   if (identity?.uid === undefined) return [];
-  const key = "server-user",
-    origin = service.origins.get(key) ?? { file: service.file ?? service.id };
+  const origin = service.origins.get(KEY) ?? { file: service.file ?? service.id };
   const rules = [
     ...(startIdentity(service, place) ? startRules(service, place) : []),
     ...cacheRules(service, place),
   ];
-  return rules.map((rule) => {
-    const problem = problemAt(origin, { key, message: rule.message });
-    return { ...rule, identity, problem };
-  });
+  return rules.map((rule) => ({ ...rule, identity, user: service.user ?? "", origin }));
+}
+
+function problemOf(rule: PlacedRule, { lookup }: ProgramPlace): Problem {
+  const { path, identity, user, origin, message } = rule;
+  const closed = closedDirectory(identity, lookup.realPath(path), lookup);
+  const reason = `not permitted for user ${user}` +
+    (closed === undefined ? "" : `, who may not enter "${closed}"`);
+  return problemAt(origin, { key: KEY, message: message(reason) });
+}
+
+/** The first directory on the way to a path that a user may not enter. */
+function closedDirectory(
+  identity: Identity,
+  path: string,
+  { accessAs }: ProgramLookup,
+): string | undefined {
+  const names = path.split("/").slice(1, -1);
+  const directories = names.map((_, index) => `/${names.slice(0, index + 1).join("/")}`);
+  const answers = accessAs(identity, directories.map((directory) => ["x", directory])) ?? [];
+  return directories[answers.indexOf(false)];
 }
 
 /** For a program that is started as the user. */
@@ -89,8 +109,7 @@ function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
   const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
   const programs = new Set([programOf(service, place).path, innerProgram(service, place).path]);
   const wish = changesItself(service, place) ? ", or server-start-user = master" : "";
-  const found = `not permitted for user ${user}`;
-  const message = (action: string, what: string) =>
+  const message = (action: string, what: string) => (found: string) =>
     cannot(action, what, { found, expected: `a file that user ${user} may ${action}${wish}` });
   return [
     ...[...programs].map((path): Rule => {
@@ -108,11 +127,12 @@ function moduleRule(service: ServiceConfig, place: ProgramPlace): Rule {
   const { user } = service, { lookup } = place;
   const { home = "/" } = otherIdentity(service, place) ?? {};
   const path = isRestricted(service, place) ? lookup.denoDir() : lookup.denoDir(home);
-  const message = cannot("use", path, {
-    found: `not permitted for user ${user}, so that modules of the network are missing and ` +
-      "TypeScript is translated at each start",
-    expected: `a DENO_DIR of the master that user ${user} may read`,
-  });
+  const message = (reason: string) =>
+    cannot("use", path, {
+      found: `${reason}, so that modules of the network are missing and ` +
+        "TypeScript is translated at each start",
+      expected: `a DENO_DIR of the master that user ${user} may read`,
+    });
   // What is not there yet, the program makes itself.
   return lookup.isDirectory(path)
     ? { access: "r", path, message, isWarning: true }
@@ -125,7 +145,7 @@ function cacheRules({ user = "" }: ServiceConfig, { lookup }: ProgramPlace): Rul
     const found =
       `"${path}" can be written to by that user, and what is cached there is run as root`;
     const expected = "a DENO_DIR of the master that no other user may write to";
-    const message = cannot("run as", user, { found, expected });
+    const message = () => cannot("run as", user, { found, expected });
     return { access: "w", path, isForbidden: true, message };
   });
 }

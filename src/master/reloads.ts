@@ -18,7 +18,6 @@ import {
   type MasterConfiguration,
   masterLogSettings,
 } from "./configuration.ts";
-import type { ColdStart } from "./cold_start.ts";
 import type { GivenListeners } from "./given_listeners.ts";
 import { AddressesInUseError } from "./listeners.ts";
 import { describePlan, type ReloadPlan } from "./reload_plan.ts";
@@ -106,7 +105,7 @@ export class Reloads {
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, start.plan);
     this.#result = describePlan(start.plan);
-    void this.#announce(start.coldStart);
+    void this.#announce(start);
   }
 
   /**
@@ -120,7 +119,7 @@ export class Reloads {
     const start = await this.#whenFree(() => supervisor.resume(services));
     if (start === undefined) return;
     zinfo(this.#result = describePlan(start.plan));
-    void this.#announce(start.coldStart);
+    void this.#announce(start);
   }
 
   /** Waits, and tries again, where nothing is wrong but that addresses are in use. */
@@ -143,7 +142,7 @@ export class Reloads {
   }
 
   /** Tells that the services serve, and of those that don't in their time. */
-  async #announce(coldStart: ColdStart): Promise<void> {
+  async #announce({ coldStart, plan }: Start): Promise<void> {
     const { serviceManager, isStopping } = this.#options;
     const unready = () => coldStart.unready.map(({ id, reason }) => `${id}: ${reason}`).join("; ");
     const beginMs = systemClock.nowMs();
@@ -157,7 +156,10 @@ export class Reloads {
       if (coldStart.leftMs(0) > 0 && text !== told) serviceManager.starting(told = text, leftMs);
     }
     if (isStopping()) return;
-    if (coldStart.unready.length === 0) return serviceManager.ready(this.#result);
+    if (coldStart.unready.length === 0) {
+      if (plan.added.length > 0) zinfo("all services are ready");
+      return serviceManager.ready(this.#result);
+    }
     const text = `not ready: ${unready()}`;
     logEnd(`${text}; clients of these services wait until they serve`);
     serviceManager.ready(text);

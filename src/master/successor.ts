@@ -55,6 +55,7 @@ export interface SuccessorOptions {
 /** The new master, as the old one sees it. */
 export class Successor {
   readonly #child: ChildProcess;
+  #hasExited = false;
   readonly #channel: Channel;
   readonly #options: SuccessorOptions;
   readonly #proven = Promise.withResolvers<void>();
@@ -93,7 +94,10 @@ export class Successor {
       closeFd(theirs);
     }
     this.#child = child;
-    child.exited.then((status) => this.#fail(`it has ended: ${describeExit(status)}`));
+    child.exited.then((status) => {
+      this.#hasExited = true;
+      this.#fail(`it has ended: ${describeExit(status)}`);
+    });
     // Nobody may be listening any more when it ends.
     this.#proven.promise.catch(() => {});
     this.#taken.promise.catch(() => {});
@@ -153,6 +157,11 @@ export class Successor {
   leave(): void {
     this.#channel.close();
     this.#child.unref();
+  }
+
+  /** Whether it has ended. */
+  get hasExited(): boolean {
+    return this.#hasExited;
   }
 
   /** Fulfilled when it has ended. */
@@ -268,7 +277,7 @@ export async function tryUpgrade(
     return { successor, dropped };
   } catch (error) {
     const { message } = error as Error;
-    log(`upgrade: ${who} is told to end: ${message}`);
+    if (!successor.hasExited) log(`upgrade: ${who} is told to end: ${message}`);
     const timer = systemClock.setTimer(options.abortMs, () => successor.kill());
     successor.terminate();
     await successor.exited;

@@ -14,6 +14,7 @@ import { identityOf, isIdentity, ownerOf } from "../os/identity.ts";
 import {
   fileStamp,
   interpreterLine,
+  isDeadLink,
   isDirectory,
   isExecutable,
   isFile,
@@ -52,6 +53,7 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
     realPath,
     isExecutable,
     isFile,
+    isDeadLink,
     isDirectory,
     interpreterLine,
     fileStamp,

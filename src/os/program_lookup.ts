@@ -68,6 +68,20 @@ export function isDirectory(path: string): boolean {
 }
 
 /**
+ * Whether a path is a link that leads nowhere.
+ *
+ * @param path The path.
+ */
+export function isDeadLink(path: string): boolean {
+  try {
+    return stat(path) === undefined && Deno.lstatSync(path).isSymlink;
+  } catch {
+    // Not even a link is there.
+    return false;
+  }
+}
+
+/**
  * Whether a path leads to a file that somebody may execute; whether this process may is known when
  * it tries.
  *

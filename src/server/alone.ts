@@ -4,6 +4,7 @@
  * @module
  */
 import type { Config } from "../config/config.ts";
+import type { Endpoint } from "../config/address.ts";
 import { cannot, ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
 import { checkAddresses, readServiceList, validateServices } from "../config/service.ts";
 import { SERVER_SERVICE } from "../config/settings.ts";
@@ -28,6 +29,20 @@ export interface AloneServices {
 const NO_ADDRESS = "no address to serve: neither -server-service LIST nor a server-service in a " +
   "-config FILE is given";
 
+/** Says why an address could not be opened, and what to do. */
+function refusal(endpoint: Endpoint, error: unknown): string {
+  const address = addressText(endpoint);
+  if (error instanceof SysError && error.errno === EADDRINUSE) {
+    const expected = "an address that no other program listens on";
+    return cannot("listen on", address, { found: describeInUse(endpoint), expected });
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    const expected = "deno run -A, or a start by a master, whose servers need no permission";
+    return cannot("listen on", address, { found: "no --allow-ffi", expected });
+  }
+  return (error as Error).message;
+}
+
 /**
  * Opens the addresses of `server-service`.
  *
@@ -51,14 +66,9 @@ export function openAloneServices(config: Config): AloneServices {
       opened.push(listener);
       services.push({ name: readable(service), type: endpoint.kind, fd: listener.fd });
     } catch (error) {
-      const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
-      const message = isInUse
-        ? cannot("listen on", addressText(endpoint), {
-          found: describeInUse(endpoint),
-          expected: "an address that no other program listens on",
-        })
-        : (error as Error).message;
-      failed.push(problemAt(origin, { key: SERVER_SERVICE.name, message }));
+      failed.push(
+        problemAt(origin, { key: SERVER_SERVICE.name, message: refusal(endpoint, error) }),
+      );
     }
   }
   const close = () => {

@@ -5,6 +5,7 @@
  * @module
  */
 import { parseArguments, type ParsedArguments } from "../config/args.ts";
+import { checkHooks } from "../config/check_hooks.ts";
 import { Config, defaultConfig } from "../config/config.ts";
 import {
   isAnySet,
@@ -73,6 +74,11 @@ export interface ServerHooks {
 // Here and now: the modules of a program run before its main function.
 advisePermissions();
 
+const HOOKS = {
+  known: ["serviceRegister", "beforeService", "beforeSoftstop"],
+  required: ["serviceRegister"],
+};
+
 /** What a server finishes in after its master is gone. */
 const ORPHAN_SECONDS = 1;
 
@@ -115,6 +121,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     openServerLog(defaultConfig, { isServing: !isOwnReader });
     for (const warning of warnings) zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
     if (setting(DEBUG_CONFIG)) await printSettings();
+    checkHooks(hooks, HOOKS);
     await new Server(hooks, link).run(mode);
     return 0;
   } catch (error) {

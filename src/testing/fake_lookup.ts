@@ -7,7 +7,7 @@ import type { ProgramLookup } from "../master/program.ts";
 import { UnknownIdentityError } from "../os/identity.ts";
 
 /** What there is at a path: the text of an executable, or something else. */
-export type FakeFile = { readonly executable: string } | "file" | "directory";
+export type FakeFile = { readonly executable: string } | "file" | "directory" | "dead link";
 
 /** The users, each with a group of the same name and number; `self` is the master. */
 const IDS: ReadonlyMap<string, number> = new Map([["self", 1000], ["www", 33], ["mail", 8]]);
@@ -51,13 +51,16 @@ export function fakeLookup(
     isExecutable,
     isFile: (path) => at(path) === "file" || isExecutable(path),
     isDirectory: (path) => at(path) === "directory",
+    isDeadLink: (path) => at(path) === "dead link",
     realPath: (path) => path,
     interpreterLine(path) {
       const file = at(path);
       return typeof file === "object" && file.executable.startsWith("#!") ? file.executable : "";
     },
     fileStamp: (path) =>
-      at(path) === "directory" ? undefined : at(path) && JSON.stringify(at(path)),
+      at(path) === "directory" || at(path) === "dead link"
+        ? undefined
+        : at(path) && JSON.stringify(at(path)),
     looseMode: () => undefined,
     mayChangeRoot: () => true,
     mayChangeUser: () => true,

@@ -189,3 +189,40 @@ for (const mode of MODES) {
     });
   }
 }
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a server without serviceRegister says which hook it needs`, async () => {
+    await using site = new Site();
+    const root = new URL("../../", import.meta.url).href;
+    const script = site.dir.write(
+      "slip.ts",
+      `import { ${mode}ServerMain } from "${root}${mode}_server.ts";\n` +
+        `Deno.exit(await ${mode}ServerMain({ serviceregister() {} }));\n`,
+    );
+    const config = new URL("deno.json", root).pathname;
+    const server = site.execute(
+      [Deno.execPath(), "run", "-A", "--no-check", "--config", config, script, "alone"],
+    );
+    const { code, stderr } = await server.ended();
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /Cannot use hook "serviceregister": no such hook, expected serviceRegister\n/,
+    );
+  });
+}
+
+Deno.test("a master with a misspelt hook does not start, and says what it is called", async () => {
+  const root = new URL("../../", import.meta.url).href;
+  await using site = new Site();
+  const program = site.dir.write(
+    "slip.ts",
+    `import { masterServerMain } from "${root}master.ts";\n` +
+      `Deno.exit(await masterServerMain({ loadconfig: () => [] }));\n`,
+  );
+  const config = new URL("deno.json", root).pathname;
+  const argv = [Deno.execPath(), "run", "-A", "--no-check", "--config", config, program];
+  const { code, stderr } = await site.execute([...argv, "-C", site.conf]).ended();
+  assertEquals(code, 1);
+  assertEquals(stderr, 'Cannot use hook "loadconfig": no such hook, expected loadConfig\n');
+});

@@ -36,6 +36,11 @@ Deno.test("a start that finds mistakes tells all of them, and touches nothing", 
   });
   site.write("b.cf", { "server-command": SERVERS.aio, "server-service": `${plain},${busy}` });
   site.write("c.cf", { "server-command": SERVERS.aio, "server-service": "fifo:./made" });
+  Deno.symlinkSync("nowhere.ts", site.dir.file("dead.ts"));
+  site.write("d.cf", {
+    "server-command": site.dir.file("dead.ts"),
+    "server-service": site.dir.file("unused"),
+  });
   site.write("z.gcf", { "server-log": "paper" });
   const before = filesOf(site);
   const args = ["-C", site.conf, "-pid-file", site.pidFile, "-exit-after", "never"];
@@ -54,6 +59,8 @@ Deno.test("a start that finds mistakes tells all of them, and touches nothing", 
     `DIR/conf/b.cf:2: server-service: Cannot listen on "${busy}": ` +
     `address in use by process ${Deno.pid} ("deno") (bind: EADDRINUSE), ` +
     "expected an address that no other program listens on",
+    'DIR/conf/d.cf:1: server-command: Cannot run "DIR/dead.ts": a link that leads nowhere, ' +
+    "expected a script",
     'DIR/conf/z.gcf:1: server-log: Cannot read "paper": none of the forms, ' +
     "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
   ]);
@@ -257,4 +264,18 @@ Deno.test("settings that no server could be handed are refused at the start and 
   client.close();
   await master.stop();
   await site.isGone();
+});
+
+Deno.test("a master without all permissions says which one was missing, and that it needs all", async () => {
+  await using site = new Site();
+  const program = new URL("../../master.ts", import.meta.url).pathname;
+  for (const flags of [[], ["--allow-ffi"]]) {
+    const argv = [Deno.execPath(), "run", "--no-prompt", ...flags, program, "-C", site.conf];
+    const { code, stderr } = await site.execute(argv).ended();
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /^Cannot run "master": no \w+ access to "[^"]+", expected all permissions: deno run -A\n$/,
+    );
+  }
 });

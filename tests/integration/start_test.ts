@@ -23,6 +23,7 @@ Deno.test("the master starts as many processes as each service asks for, and all
   const master = await site.start();
   await Promise.all([master.serving("a.cf", 2), master.serving("b.cf", 3)]);
   await master.serving("c.cf", 1);
+  await master.logs(/^master\[\d+\] all services are ready /m);
   assertEquals(master.servers().length, 6);
   assertEquals(await greetingAt(ports.aio), "aio - inet");
   assertEquals(await greetingAt(ports.coroutine), "coroutine - inet");

@@ -226,6 +226,7 @@ Deno.test("all goes on as before when the new program does not even start, or ne
   assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
   versions.installNonsense();
   assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
+  assertEquals(master.logged(/is told to end: it has ended/), 0, master.log);
   assertEquals(await master.serving("a.cf", 1), pids);
   // Only the one that never ends starting may meet this: on a busy machine all others take longer.
   site.write("all.gcf", { "master-upgrade-timeout": 1 });

@@ -14,6 +14,8 @@ const LOOKUP = fakeLookup({
   "/srv/dir": "directory",
   "/srv/bin/dir": "directory",
   "/srv/bin/dir.ts": "directory",
+  "/srv/dead.ts": "dead link",
+  "/srv/dead": "dead link",
   "/srv/run.sh": { executable: "#!/bin/sh" },
   "/srv/deno.sh": { executable: "#!/usr/bin/env -S deno run -A" },
   "/srv/limited.sh": { executable: "#!/usr/bin/env -S deno run --allow-net" },
@@ -138,6 +140,8 @@ for (
       'Cannot run "none": no such program, expected an executable file in PATH ' +
       "(/usr/local/bin:/usr/bin)",
     ],
+    ["dead.ts", 'Cannot run "dead.ts": a link that leads nowhere, expected a script'],
+    ["./dead", 'Cannot run "./dead": a link that leads nowhere, expected an executable file'],
     ["bin/dir.ts", 'Cannot run "bin/dir.ts": a directory, expected a script'],
   ]
 ) {

@@ -13,18 +13,24 @@ const FILES: Readonly<Record<string, FakeFile>> = {
   "/var/cache/deno": "directory",
 };
 
+/** What the user may enter. */
+const DIRECTORIES = ["/opt", "/srv", "/var", "/var/cache"];
+
 const DEFAULT = ["x /opt/deno", "r /srv/server.ts", "x /srv/imapd", "r /var/cache/deno"];
 
 /** What a master says of a service whose user may do what is listed, and nothing else. */
 async function told(
   settings: Readonly<Record<string, string>>,
-  { allowed = DEFAULT, command = "server.ts", files = FILES } = {},
+  { allowed = DEFAULT, command = "server.ts", files = FILES, closed = [] as string[] } = {},
 ): Promise<{ problems: string[]; warnings: string[] }> {
   using dir = new TempDir();
   const all = { "server-command": command, "server-service": "0:80", ...settings };
   dir.write("a.cf", Object.entries(all).map(([key, value]) => `${key} = ${value}\n`).join(""));
   const accessAs = (_: unknown, wanted: readonly (readonly [Access, string])[]) =>
-    wanted.map((want) => allowed.includes(want.join(" ")));
+    wanted.map(([access, path]) =>
+      allowed.includes(`${access} ${path}`) ||
+      (access === "x" && DIRECTORIES.includes(path) && !closed.includes(path))
+    );
   const lookup = fakeLookup(files, { accessAs });
   const { problems, warnings } = await loadServices({ directory: dir.path, cwd: "/srv", lookup });
   const [first, second] = [problems, warnings].map((list) =>
@@ -53,6 +59,13 @@ Deno.test("loadServices() refuses a runtime and a script that the user can't rea
   assertEquals((await told(USER, { command: "./imapd", allowed: [] })).problems, [
     'a.cf:3: server-user: Cannot execute "./imapd": not permitted for user www, ' +
     "expected a file that user www may execute",
+  ]);
+});
+
+Deno.test("loadServices() names the directory that the user can't enter on the way to a file", async () => {
+  assertEquals((await told(USER, { allowed: DEFAULT.slice(1), closed: ["/opt"] })).problems, [
+    'a.cf:3: server-user: Cannot execute "/opt/deno": not permitted for user www, who may not ' +
+    'enter "/opt", expected a file that user www may execute, or server-start-user = master',
   ]);
 });
 

@@ -371,7 +371,10 @@ for (
     ]);
     const { code, stdout, stderr } = await child.ended();
     assertEquals([code, stdout], [1, ""], stderr);
-    assertMatch(stderr, /: Requires .* access.*, run again with the --allow-.* flag\n$/);
+    assertMatch(
+      stderr,
+      /: Cannot listen on ".*": no --allow-ffi, expected deno run -A, or a start by a master, .*\n$/,
+    );
     assert(!/\n +at /.test(stderr), `a stack is of no use here: ${stderr}`);
   });
 }
