@@ -83,12 +83,15 @@ export function parseAddress(text: string, options: { readonly cwd: string }): E
 /** What a host looks like, a name or an IPv4 address. */
 const HOST = /^(?:[0-9.]+|\*|localhost|(?:[a-z0-9-]+\.)*[a-z0-9-]+)$/i;
 
+/** The colon of Chinese and Japanese texts, which is typed in place of the other one. */
+const WIDE_COLON = /\uff1a/g;
+
 /** What nobody takes for a host: the usual names of socket files. */
 const SOCKET_NAME = /sock|\.(?:s|ipc|ctl|unix)$/i;
 
 /**
  * Finds addresses that are paths of socket files, as in LIB-ZC, and look like a host or a port:
- * `8810`, `127.0.0.1`, `127.0.0.1/80`.
+ * `8810`, `127.0.0.1`, `127.0.0.1/80`, or one with a full-width colon.
  *
  * @param addresses The addresses of a list, each as written and without a service name.
  * @returns Those that do, and what was probably meant by them, which is one less where a host is
@@ -99,6 +102,11 @@ export function addressSlips(
 ): { readonly slips: readonly string[]; readonly meant: readonly string[] } {
   const slips: string[] = [], meant: string[] = [];
   for (const [index, address] of addresses.entries()) {
+    if (/^[^/]*\uff1a[0-9]+$/.test(address)) {
+      slips.push(address);
+      meant.push(address.replace(WIDE_COLON, ":"));
+      continue;
+    }
     const [host, port, ...rest] = address.split("/");
     const isPair = rest.length === 0 && /^[0-9][0-9.]*$/.test(host) && /^[0-9]+$/.test(port ?? "");
     const isWord = port === undefined && HOST.test(host) && !SOCKET_NAME.test(host);

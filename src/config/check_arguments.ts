@@ -91,12 +91,13 @@ class ArgumentCheck {
       return { problem: asWarning({ ...place, message: cannot("use", arg, about) }), takes };
     }
     const meant = this.#known.get(nearest(name, this.#known.keys()) ?? "");
-    const isOfFile = ALL_SETTINGS.some((setting) => setting.name === name);
+    const ofFile = ALL_SETTINGS.find((setting) => setting.name === name);
+    const isOfFile = ofFile !== undefined;
     // A program's own argument stays its own, also where its name is near a known one.
     if (this.#isOpen && (meant === undefined || isOfFile)) return { takes };
     const found = isOfFile ? "a setting for a file" : "no argument has this name";
     const expected = isOfFile
-      ? "it in the .cf of a service, or in a .gcf"
+      ? `it in the .cf of a service${ofFile.inherited ? ", or in a .gcf" : ""}`
       : meant === undefined
       ? "one that --help lists"
       : argumentForm(meant);

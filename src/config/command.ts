@@ -77,6 +77,18 @@ export function parseCommand(text: string): string[] {
   return words;
 }
 
+/**
+ * Finds the first word of a command that a shell would act upon: a redirection, or what parts two
+ * commands.
+ *
+ * @param text The command as it is written in a settings file.
+ * @returns The word; undefined where there is none, or it is quoted.
+ */
+export function shellOperator(text: string): string | undefined {
+  const unquoted = text.replace(/\\.|'[^']*'|"(?:\\.|[^"\\])*"/gs, "x");
+  return unquoted.split(/\s+/).find((word) => /^(?:[0-9]*[<>].*|&>.*|\|\|?|&&?|;)$/.test(word));
+}
+
 function refuse(text: string, found: string): SyntaxError {
   return new SyntaxError(cannot("split command", text, { found, expected: COMMAND_FORM }));
 }

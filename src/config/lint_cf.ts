@@ -33,12 +33,8 @@ const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
   ALL_SETTINGS.map((setting) => [setting.name, setting]),
 );
 
-/** The names that a misspelt one may have meant, by the kind of file. */
-const CANDIDATES: Readonly<Record<FileKind, readonly string[]>> = {
-  cf: ALLOWED.cf.filter(isTelling).map(({ name }) => name),
-  gcf: ALLOWED.gcf.filter(isTelling).map(({ name }) => name),
-  master: ALLOWED.master.filter(isTelling).map(({ name }) => name),
-};
+/** The names that a misspelt one may have meant. */
+const CANDIDATES: readonly string[] = ALL_SETTINGS.filter(isTelling).map(({ name }) => name);
 
 /**
  * Looks for slips in a settings file.
@@ -104,7 +100,8 @@ function withoutEquals(written: string): string {
 function slipIn(key: string, value: string, kind: FileKind): string | undefined {
   const setting = RECORDS.get(key);
   if (setting === undefined) return misspelt(key, kind);
-  if (!ALLOWED[kind].includes(setting)) return misplaced(setting, kind);
+  const told = misplaced(setting, kind);
+  if (told !== undefined || !ALLOWED[kind].includes(setting)) return told;
   if (!hasComment(setting, value)) return undefined;
   return cannot("read", value, COMMENT);
 }
@@ -122,15 +119,25 @@ function hasComment({ kind }: Setting<unknown>, value: string): boolean {
 }
 
 function misspelt(key: string, kind: FileKind): string | undefined {
-  const expected = nearest(key, CANDIDATES[kind]);
-  if (expected === undefined) return undefined;
+  const meant = nearest(key, CANDIDATES);
+  if (meant === undefined) return undefined;
   const found = "no setting has this name, so it can only be a server's own";
-  return cannot("find setting", key, { found, expected });
+  const { expected = meant } = misplacement(RECORDS.get(meant)!, kind) ?? {};
+  return cannot("find setting", key, { found, expected: expected.replace(/^it\b/, meant) });
 }
 
 function misplaced(setting: Setting<unknown>, kind: FileKind): string | undefined {
-  if (!isTelling(setting)) return undefined;
-  const { name, scopes, inherited, notInGcf = [] } = setting;
+  const where = isTelling(setting) ? misplacement(setting, kind) : undefined;
+  return where === undefined ? undefined : cannot("use", setting.name, where);
+}
+
+/** What is wrong with a setting in a kind of file, if it has no effect there. */
+function misplacement(
+  setting: Setting<unknown>,
+  kind: FileKind,
+): { readonly found: string; readonly expected: string } | undefined {
+  if (ALLOWED[kind].includes(setting)) return undefined;
+  const { scopes, inherited, notInGcf = [] } = setting;
   const onCommandLine = "on the command line of the master";
   const ofService = inherited
     ? "it in the .cf of each service, or in a .gcf"
@@ -147,5 +154,5 @@ function misplaced(setting: Setting<unknown>, kind: FileKind): string | undefine
     : scopes.includes("server")
     ? ["a setting that no .gcf gives", "it in the .cf of a server, or on a command line"]
     : ["a setting that no .gcf gives", `it ${onCommandLine}`];
-  return cannot("use", name, { found, expected });
+  return { found, expected };
 }

@@ -79,14 +79,30 @@ export function grantsFfi(args: readonly string[]): boolean {
  * @param args As for {@linkcode grantsFfi}.
  */
 export function flagsOf(args: readonly string[]): string[] {
+  return partsOf(args).flags;
+}
+
+/**
+ * The first word of Deno's arguments that is no flag, `run` left aside: the script, or another
+ * subcommand.
+ *
+ * @param args The arguments of Deno.
+ * @returns Undefined where there is none.
+ */
+export function firstWordOf(args: readonly string[]): string | undefined {
+  return partsOf(args).word;
+}
+
+function partsOf(args: readonly string[]): { readonly flags: string[]; readonly word?: string } {
   const flags: string[] = [];
   const subcommand = args.indexOf("run");
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     if (i === subcommand) continue;
-    if (!arg.startsWith("-") || arg === "--") break;
+    if (!arg.startsWith("-")) return { flags, word: arg };
+    if (arg === "--") return { flags, word: args[i + 1] };
     flags.push(arg);
     if (WITH_VALUE.has(arg)) i++;
   }
-  return flags;
+  return { flags };
 }

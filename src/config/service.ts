@@ -8,6 +8,7 @@
  */
 
 import { addressSlips, type Endpoint, parseAddress } from "./address.ts";
+import { shellOperator } from "./command.ts";
 import { Config } from "./config.ts";
 import {
   asWarning,
@@ -209,6 +210,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   if (file === undefined) problems.push(...checkAsArguments(config));
   const warnings = [
     ...checkSettings(config, SERVER_ONLY_SETTINGS).map(asWarning),
+    ...checkOperators(config),
     ...checkAddresses(config, endpoints),
     ...checkEncoding(config),
   ];
@@ -285,6 +287,16 @@ export function readServiceList(
     }
   }
   return { endpoints, problems };
+}
+
+/** Finds what only a shell would act upon, and the program gets as an argument. */
+function checkOperators(config: Config): Problem[] {
+  const key = SERVER_COMMAND.name, operator = shellOperator(config.getStr(key));
+  if (operator === undefined) return [];
+  const found = "an argument of the program, since no shell reads the command";
+  const expected = `a command without it, or '${operator}' if the program wants it`;
+  const message = cannot("do what a shell does for", operator, { found, expected });
+  return [warningAt(config.origin(key), { key, message })];
 }
 
 /**

@@ -195,7 +195,8 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
     serving: source.serving,
   });
   const warnings = [...found.warnings];
-  const isEmpty = found.services.length === 0 && found.problems.length === 0;
+  // Where others serve, it is a problem, which says so.
+  const isEmpty = found.services.length + found.problems.length + (source.serving?.size ?? 0) === 0;
   if (isEmpty) warnings.push(noService(directory, source));
   return { ...found, warnings, shared: new Config().load(globals) };
 }

@@ -174,12 +174,26 @@ function denoCommand(words: readonly string[], view: View): readonly string[] | 
   return isShim ? ["deno", ...args] : denoOfRunner(words, view.denoVersion);
 }
 
+/** What else a word is that stands where a program should. */
+function noProgram(
+  word: string,
+): { readonly found: string; readonly expected: string } | undefined {
+  if (/^[A-Za-z_]\w*=/.test(word)) {
+    const found = "a variable, which only a shell takes from there";
+    return { found, expected: `env ${word} and the program behind it` };
+  }
+  if (!/^(?:https?|file|data|jsr|npm|node):/.test(word)) return undefined;
+  return { found: "a URL, which is no program", expected: `deno run -A ${word}` };
+}
+
 /** Says where a script was looked for, and where it may be instead. */
 function missingScript(
   { command, file }: ServiceConfig,
   view: View,
 ): { readonly found: string; readonly expected: string } {
   const { words: [word] } = unwrapEnv(command, splitCommand);
+  const other = noProgram(word);
+  if (other !== undefined) return other;
   if (view.isDirectory(word)) return { found: "a directory", expected: "a script" };
   const path = view.pathOf(word);
   const beside = file === undefined ? undefined : file.replace(/[^/]*$/, word);
@@ -310,6 +324,8 @@ function findExecutable(program: string, view: View): string {
     : view.searchPath.map((directory) => `${directory || "."}/${program}`);
   const executable = candidates.find((path) => view.isExecutable(path));
   if (executable !== undefined) return executable;
+  const other = noProgram(program);
+  if (other !== undefined) throw new TypeError(cannot("run", program, other));
   const found = candidates.some((path) => view.isFile(path))
     ? "a file that may not be executed"
     : isPath && view.isDirectory(program)

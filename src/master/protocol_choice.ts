@@ -5,7 +5,7 @@
  * @module
  */
 import { cannot } from "../config/errors.ts";
-import { flagsOf } from "../config/permissions.ts";
+import { firstWordOf, flagsOf } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import {
   denoArguments,
@@ -38,17 +38,26 @@ export function requireProtocol(service: ServiceConfig, place: ProgramPlace): vo
 
 function doubtOf(service: ServiceConfig, place: ProgramPlace): Doubt | undefined {
   const isAuto = service.protocol === "auto";
-  const denoArgs = isScript(service) ? [] : denoArguments(service, place);
+  if (isScript(service)) return undefined;
+  const denoArgs = denoArguments(service, place);
+  const view = viewFrom(service, place);
+  const { path, args } = innerProgram(service, place);
   if (denoArgs !== undefined) {
     const isFramework = isAuto || ["control", "inherit"].includes(service.protocol);
-    return isFramework ? doubtOfDeno(denoArgs) : undefined;
+    if (!isFramework) return undefined;
+    const isInterpreter = interpreterWords(view, path).length > 0;
+    return doubtOfDeno(isInterpreter ? [...denoArgs, path] : denoArgs);
   }
-  const { path, args } = innerProgram(service, place);
   if (!isAuto || path === place.lookup.selfPath) return undefined;
-  const view = viewFrom(service, place);
-  const program = wrapperKind(path) === undefined ? interpreterOf(view, path) ?? path : path;
+  const program = candidatesFor(view, path).find(wrapperKind) ?? path;
   const behind = args.find((arg) => /^deno(?:@.*)?$/.test(baseName(arg)));
   return doubtOfWrapper(baseName(program), behind);
+}
+
+/** What a program may be: itself, what its path leads to as a link, what runs it as a script. */
+function candidatesFor(view: View, path: string): string[] {
+  const real = view.changesRoot ? path : view.realPath(view.pathOf(path));
+  return [path, real, interpreterOf(view, path) ?? path];
 }
 
 /** The program that runs a script. */
@@ -57,6 +66,14 @@ function interpreterOf(view: View, path: string): string | undefined {
   return words.length === 0 ? undefined : unwrapEnv(words, (text) => [text]).words[0];
 }
 
+/** Subcommands of Deno that run no program of a service. */
+const SERVES_NOTHING: ReadonlySet<string> = new Set([
+  ...["add", "audit", "bench", "bundle", "cache", "check", "clean", "compile", "completions"],
+  ...["coverage", "deploy", "doc", "fmt", "help", "info", "init", "install", "jupyter", "lint"],
+  ...["lsp", "outdated", "publish", "remove", "repl", "test", "types", "uninstall", "update"],
+  "upgrade",
+]);
+
 /** Deno that starts another process, or the same program again, leaves the sockets behind. */
 function doubtOfDeno(args: readonly string[]): Doubt | undefined {
   const watch = flagsOf(args).find((flag) => /^--watch(?:-hmr)?(?:=|$)/.test(flag));
@@ -64,8 +81,16 @@ function doubtOfDeno(args: readonly string[]): Doubt | undefined {
     const found = `${watch}, by which the program is run again without its sockets`;
     return { found, expected: "no such flag: a reload (SIGHUP) starts a new version" };
   }
-  if (args.find((arg) => !arg.startsWith("-")) !== "task") return undefined;
-  return { found: "a task, which is another process", expected: "the command of the task itself" };
+  const word = firstWordOf(args);
+  if (word === undefined) return { found: "no script in it", expected: "deno run -A SCRIPT" };
+  if (word === "task") {
+    return {
+      found: "a task, which is another process",
+      expected: "the command of the task itself",
+    };
+  }
+  if (!SERVES_NOTHING.has(word)) return undefined;
+  return { found: `deno ${word}, which runs no server`, expected: "deno run -A SCRIPT" };
 }
 
 function doubtOfWrapper(name: string, behind: string | undefined): Doubt | undefined {

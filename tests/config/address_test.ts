@@ -181,6 +181,8 @@ const SLIPS: Readonly<Record<string, readonly [slips: string, meant: string]>> =
   ],
   "127.0.0.1/8080 0/993": ["127.0.0.1/8080 0/993", "127.0.0.1:8080 0:993"],
   "web": ["web", "web:PORT"],
+  "0\uff1a993 ./a\uff1a1": ["0\uff1a993", "0:993"],
+  "\uff1a80 localhost\uff1a81": ["\uff1a80 localhost\uff1a81", ":80 localhost:81"],
   "./8810 local:8810 fifo:8810 /8810 0:8810 [::1]:80": ["", ""],
   "imapd.sock imapd.socket var/imapd mysql.ipc web/socket http_sock": ["", ""],
 };

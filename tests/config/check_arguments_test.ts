@@ -65,6 +65,10 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   ],
   "-server-proc-count 4": [
     'argument -server-proc-count: Cannot read argument "-server-proc-count": ' +
+    "a setting for a file, expected it in the .cf of a service",
+  ],
+  "-server-soak 4": [
+    'argument -server-soak: Cannot read argument "-server-soak": ' +
     "a setting for a file, expected it in the .cf of a service, or in a .gcf",
   ],
   "--log-output-disable -fork-concurrency 4 -C conf": [

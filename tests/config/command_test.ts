@@ -1,7 +1,7 @@
 /** Tests of the splitting of commands. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseCommand, splitCommand } from "../../src/config/command.ts";
+import { parseCommand, shellOperator, splitCommand } from "../../src/config/command.ts";
 
 const ROWS: readonly (readonly [text: string, words: readonly string[]])[] = [
   ["", []],
@@ -61,6 +61,21 @@ Deno.test("splitCommand() refuses what isn't finished", () => {
         "expected a program and its arguments, quoted as in a shell",
     );
   }
+});
+
+Deno.test("shellOperator() finds what only a shell would act upon", () => {
+  const cases: Readonly<Record<string, string | undefined>> = {
+    "x > /tmp/log 2>&1": ">",
+    "x 2>>/tmp/log": "2>>/tmp/log",
+    "x &>log": "&>log",
+    "x <in": "<in",
+    "x | tee log": "|",
+    "cd /srv && x": "&&",
+    "x ; y": ";",
+    "x &": "&",
+    "x '>' \"|\" \\& 'a > b' a>b --x=|y -": undefined,
+  };
+  for (const [text, found] of Object.entries(cases)) assertEquals(shellOperator(text), found, text);
 });
 
 Deno.test("parseCommand() wants a program", () => {

@@ -58,6 +58,25 @@ const ROWS: readonly Row[] = [
     says: ["a setting of one service in a file for all", "it in the .cf of each service"],
   },
   { kind: "gcf", line: "server-prot = 4" },
+  // A slip in a setting that belongs elsewhere.
+  {
+    kind: "gcf",
+    line: "server-proc-cuont = 4",
+    says: [UNKNOWN, "server-proc-count in the .cf of each service"],
+  },
+  {
+    line: "master-stop-timeot = 4",
+    says: [UNKNOWN, "master-stop-timeout in a .gcf, or on the command line of the master"],
+  },
+  {
+    line: "pid-fiel = x",
+    says: [UNKNOWN, "pid-file in a .gcf, or on the command line of the master"],
+  },
+  {
+    kind: "master",
+    line: "server-comand = x",
+    says: [UNKNOWN, "server-command in the .cf of each service"],
+  },
   { kind: "gcf", line: "master-stop-timout = 4", says: [UNKNOWN, "master-stop-timeout"] },
   { line: "[web]", says: ["a section, which settings files do not have", "a line NAME = VALUE"] },
   {

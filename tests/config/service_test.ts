@@ -326,6 +326,16 @@ Deno.test("parseServiceConfig() warns of addresses that look like a host or a po
   assertEquals(parse("server-command = x\nserver-service = :80 # web\n").warnings, []);
 });
 
+Deno.test("parseServiceConfig() warns of what only a shell would do for a command", () => {
+  const { warnings } = parse("server-command = x > /tmp/log 2>&1\nserver-service = :80\n");
+  assertEquals(lines(warnings), [
+    'conf/imapd.cf:1: server-command: Cannot do what a shell does for ">": an argument of the ' +
+    "program, since no shell reads the command, expected a command without it, or '>' if the " +
+    "program wants it",
+  ]);
+  assertEquals(parse("server-command = x '>'\nserver-service = :80\n").warnings, []);
+});
+
 Deno.test("parseServiceConfig() only warns of what the server itself reads", () => {
   const result = parse(`${MINIMAL}debug = 3\nmotd = caf\ufffd\n`);
   serviceOf(result);

@@ -132,6 +132,7 @@ Deno.test("loadServices() refuses to leave no service at all of those that serve
     'DIR: Cannot go on with "DIR": no service in it, while 2 are running, ' +
     "expected at least one; SIGTERM ends all of them",
   ]);
+  assertEquals(emptied.warnings, []);
   const hook = await loadServices({ ...SOURCE, hook: hooked(), serving: new Set(["hook:1"]) });
   assertEquals(told(hook.problems), [
     'loadConfig: Cannot go on with "loadConfig": no service in it, while 1 is running, ' +

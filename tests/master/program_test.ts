@@ -143,6 +143,21 @@ for (
     ["dead.ts", 'Cannot run "dead.ts": a link that leads nowhere, expected a script'],
     ["./dead", 'Cannot run "./dead": a link that leads nowhere, expected an executable file'],
     ["bin/dir.ts", 'Cannot run "bin/dir.ts": a directory, expected a script'],
+    [
+      "X=1 deno run -A bin/server.ts",
+      'Cannot run "X=1": a variable, which only a shell takes from there, ' +
+      "expected env X=1 and the program behind it",
+    ],
+    [
+      "jsr:@x/server",
+      'Cannot run "jsr:@x/server": a URL, which is no program, ' +
+      "expected deno run -A jsr:@x/server",
+    ],
+    [
+      "https://example.com/s.ts",
+      'Cannot run "https://example.com/s.ts": a URL, which is no program, ' +
+      "expected deno run -A https://example.com/s.ts",
+    ],
   ]
 ) {
   Deno.test(`programOf() refuses ${command} and says why`, () => {
@@ -303,6 +318,12 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   "nice -n 5 deno run -A bin/server.ts": `nice with deno behind it, ${BEHIND}`,
   "deno run --watch -A bin/server.ts": `--watch, ${NO_WATCH}`,
   "deno run -A --watch=src,lib bin/server.ts": `--watch=src,lib, ${NO_WATCH}`,
+  "deno -q": "no script in it, expected deno run -A SCRIPT",
+  "deno run -A": "no script in it, expected deno run -A SCRIPT",
+  "deno run --config deno.json -A": "no script in it, expected deno run -A SCRIPT",
+  "deno test bin/server.ts": "deno test, which runs no server, expected deno run -A SCRIPT",
+  "deno -q compile bin/server.ts":
+    "deno compile, which runs no server, expected deno run -A SCRIPT",
   "deno task serve": "a task, which is another process, expected the command of the task itself",
 };
 
@@ -319,6 +340,23 @@ for (const [command, message] of Object.entries(DOUBTFUL)) {
     else requireProtocol(control, place);
   });
 }
+
+Deno.test("requireProtocol() knows an interpreter behind a link of another name", () => {
+  const links: Record<string, string> = {
+    "/usr/bin/tool": "/usr/bin/python3.12",
+    "/srv/bin/imapd": "/srv/bin/imapd-2",
+  };
+  const lookup = { ...LOOKUP, realPath: (path: string) => links[path] ?? path };
+  const error = assertThrows(
+    () => requireProtocol(withCommand("tool server.py"), { lookup, cwd }),
+    TypeError,
+  );
+  assertEquals(
+    error.message,
+    `Cannot choose a protocol for "tool server.py": a program of python3.12, expected ${SYSTEMD}`,
+  );
+  requireProtocol(withCommand("bin/imapd"), { lookup, cwd });
+});
 
 Deno.test("requireProtocol() takes programs of LIB-ZC and of Deno as they are", () => {
   for (
