@@ -161,9 +161,8 @@ export const SERVER_RELOAD_STEP: Setting<number | undefined> = define({
   scopes: ["service"],
   kind: wholeNumber({ min: 1, max: 10_000, placeholder: "COUNT" }),
   inherited: true,
-  doc:
-    "How many processes there may be during a reload beyond the usual number, those included that " +
-    "it has told to stop and that still drain. Without it: as many as there are new ones.",
+  doc: "How many processes a reload may add to the usual number. Old processes that still drain " +
+    "count. Without it: as many as there are new ones.",
 });
 
 /** `server-ready-timeout`: how long a new process has to become ready, in milliseconds. */
@@ -173,10 +172,12 @@ export const SERVER_READY_TIMEOUT: Setting<number> = define({
   kind: SECONDS,
   fallback: "30s",
   inherited: true,
-  doc: "How long each new process has to become ready, and a spare to load. After it the process " +
-    "is ended, and another one started; at a reload, the reload of this service is undone. The " +
-    "start of a master is over when all services are ready or have had this time. 0 is without " +
-    "limit (for the start of a master 30 s).",
+  doc:
+    "How long each new process has to become ready, and a spare to load. A server is ready when " +
+    "its serviceRegister has been called for each service and has returned. A process that is late is ended, " +
+    "and another one started; at a reload, the reload of this service is undone. The start of a " +
+    "master is over when all services are ready or have had this time. 0 is without limit (for " +
+    "the start of a master 30 s).",
 });
 
 /** `server-soak`: how long a new process has to live on once it is ready, in milliseconds. */
@@ -197,9 +198,11 @@ export const SERVER_HEALTHY_AFTER: Setting<number> = define({
   kind: SECONDS,
   fallback: "10s",
   inherited: true,
-  doc: "A process that ends sooner than this, or was never ready, has ended early, and the next " +
-    "one in its place waits the longer the more of them in a row have. Not so one that ends by " +
-    "itself with exit code 0, or drains, after a first client or half a second of service.",
+  doc:
+    "A process that was never ready, or ends sooner than this, has ended early. The wait before " +
+    "the next start in its place grows with each early end in a row. A process that ends by " +
+    "itself with exit code 0, or drains, has not ended early if it has had a client or has served " +
+    "for half a second.",
 });
 
 /** `server-backoff-max`: the longest wait between two starts, in milliseconds. */
@@ -243,8 +246,8 @@ export const SERVER_MAX_CONNECTIONS: Setting<number | undefined> = define({
   scopes: ["service"],
   kind: wholeNumber({ min: 1, max: Number.MAX_SAFE_INTEGER, placeholder: "COUNT" }),
   inherited: true,
-  doc: "How many connections a process accepts, less up to a tenth by chance, until another one " +
-    "takes its place and it finishes. Without it: no limit.",
+  doc: "After how many connections a process is replaced: a new one starts, and this one stops " +
+    "accepting and finishes. A random part of up to a tenth is taken off. Without it: no limit.",
 });
 
 /** `server-max-age`: how old a process gets, in milliseconds. */
@@ -254,8 +257,8 @@ export const SERVER_MAX_AGE: Setting<number> = define({
   kind: SECONDS,
   fallback: "0",
   inherited: true,
-  doc: "How old a process gets, less up to a tenth by chance, until another one takes its place " +
-    "and it finishes. 0 is without limit.",
+  doc: "At which age a process is replaced: a new one starts, and this one stops accepting and " +
+    "finishes. A random part of up to a tenth is taken off. 0 is without limit.",
 });
 
 /** `server-max-memory`: how much memory a process may use, in bytes. */
@@ -277,9 +280,8 @@ export const SERVER_IDLE_EXIT: Setting<number> = define({
   kind: SECONDS,
   fallback: "0",
   inherited: true,
-  doc: "How long a process goes on without a connection. Then it ends, and others are started " +
-    "only when those that are left are all in use, or a connection waits and there is none. " +
-    "0 keeps all.",
+  doc: "How long a process goes on without a connection until it ends. Another one is started " +
+    "when all that are left are in use, or when none is left and a connection waits. 0 keeps all.",
 });
 
 /** `server-proc-min`: how many processes are kept though nobody uses them. */
