@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { EINVAL, SysError } from "./errors.ts";
-import { clearDirect, closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from "./descriptor.ts";
+import { EFBIG, EINVAL, SysError } from "./errors.ts";
+import { closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY, restoreWrites } from "./descriptor.ts";
 import { AF_UNIX, encodeUnixAddress } from "./layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { removePath } from "./path.ts";
@@ -286,8 +286,10 @@ export function writeWithoutWaiting(
   try {
     return write();
   } catch (error) {
-    // A server that shares the file may have made it one that only takes whole blocks.
-    if (error instanceof SysError && error.errno === EINVAL && clearDirect(fd)) return write();
+    // A server that shares the file may have made it one that only takes whole blocks, or may have gone
+    // to where no file ends.
+    const isSpoilt = error instanceof SysError && [EINVAL, EFBIG].includes(error.errno);
+    if (isSpoilt && restoreWrites(fd)) return write();
     throw error;
   }
 }

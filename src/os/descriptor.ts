@@ -31,15 +31,15 @@ export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o4
 export { O_NONBLOCK };
 
 /**
- * Has a file take writes of any length again (O_DIRECT), which each process that shares it can change.
+ * Has a file take writes of any length again, at its end (O_DIRECT, O_APPEND, and the position), which
+ * each process that shares it can change.
  *
  * @param fd The descriptor. Borrowed.
  * @returns Whether it did not.
  */
-export function clearDirect(fd: number): boolean {
-  const flags = libc().fcntl(fd, F_GETFL, 0);
-  return flags >= 0 && (flags & O_DIRECT) !== 0 &&
-    libc().fcntl(fd, F_SETFL, flags & ~O_DIRECT) === 0;
+export function restoreWrites(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0), wanted = flags & ~O_DIRECT | O_APPEND;
+  return flags >= 0 && flags !== wanted && libc().fcntl(fd, F_SETFL, wanted) === 0;
 }
 
 /**

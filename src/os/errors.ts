@@ -29,6 +29,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   23: ["ENFILE", "too many open files in the system"],
   24: ["EMFILE", "too many open files in this process"],
   26: ["ETXTBSY", "a program that is being written"],
+  27: ["EFBIG", "too large a file"],
   28: ["ENOSPC", "no space left on the device"],
   30: ["EROFS", "read-only file system"],
   32: ["EPIPE", "the other end is closed"],
@@ -56,6 +57,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
 /** The errno values that code here branches on. */
 export const EPERM = 1,
   EINVAL = 22,
+  EFBIG = 27,
   EINTR = 4,
   EAGAIN = 11,
   ENOENT = 2,

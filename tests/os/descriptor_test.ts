@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   closeFd,
   duplicateFd,
+  O_APPEND,
   openDescriptors,
   setCloseOnExec,
   setNonblocking,
@@ -132,6 +133,31 @@ Deno.test("writeWithoutWaiting() writes to a file that another process has set t
     assertEquals(libc().fcntl(fd, 4, flags | O_DIRECT), 0);
     assertEquals(writeWithoutWaiting(fd, new TextEncoder().encode("line\n")), 5);
     assertEquals(Deno.readTextFileSync(dir.file("log")), "line\n");
+  } finally {
+    closeFd(fd);
+  }
+});
+
+/** The last position in a file that the system knows, where nothing can be written. */
+function endOfFiles(fd: number): bigint {
+  let end = 0n;
+  for (let power = 62n; power >= 0n; power--) {
+    if (libc().lseek(fd, end + 2n ** power, 0) > 0n) end += 2n ** power;
+  }
+  return end;
+}
+
+Deno.test("writeWithoutWaiting() writes to a file that another process has gone too far in", () => {
+  using dir = new TempDir();
+  const fd = openFile(dir.file("log"));
+  try {
+    const flags = libc().fcntl(fd, 3, 0), line = new TextEncoder().encode("line\n");
+    const write = () => writeWithoutWaiting(fd, line);
+    assertEquals(write(), 5);
+    assertEquals(libc().fcntl(fd, 4, flags & ~O_APPEND), 0);
+    assert(libc().lseek(fd, endOfFiles(fd), 0) > 0n);
+    assertEquals(write(), 5);
+    assertEquals(Deno.readTextFileSync(dir.file("log")), "line\nline\n");
   } finally {
     closeFd(fd);
   }

@@ -70,6 +70,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "that another user has put in the place of its file",
   },
   {
+    attack: "a server goes to the last position of a log file that it shares with its master",
+    result: "the next line is appended",
+    file: "tests/os/descriptor_test.ts",
+    test: "that another process has gone too far in",
+  },
+  {
     attack: "another user locks the pid file",
     result: "the file can't be opened, and the lock of a reader is not waited for",
     file: "tests/os/lock_file_test.ts",
