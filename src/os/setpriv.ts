@@ -15,6 +15,13 @@ const PLACES = ["/usr/bin/setpriv", "/bin/setpriv"];
 const SHELL = "/bin/sh";
 
 /**
+ * timeout(1) of coreutils. This process waits for the answer and does nothing else meanwhile, and a
+ * process of the user can stop the one that is to give it (SIGSTOP).
+ */
+const BOUNDS = ["/usr/bin/timeout", "/bin/timeout"];
+const LONGEST_SECONDS = 3;
+
+/**
  * Says `y` or `n` for each `ACCESS PATH` among its arguments. Where a directory is sticky, nobody but
  * the owners takes anything away that is in it.
  */
@@ -28,11 +35,14 @@ while [ $# -gt 0 ]; do
 done
 `;
 
+/** The numbers of an identity. */
+type Ids = Pick<Identity, "uid" | "gid" | "groups">;
+
 /** What a user may want to do with a path: read it, write to it, execute it or search it. */
 export type Access = "r" | "w" | "x";
 
-/** Commands that have worked, by what they were made for. */
-const known = new Map<string, readonly string[]>();
+/** Which of the places works, by the words that it was tried with. */
+const known = new Map<string, string>();
 
 /**
  * The words before a program's own ones that have it started with less.
@@ -42,23 +52,35 @@ const known = new Map<string, readonly string[]>();
  * @returns The words; undefined where there is no setpriv(1), or one that does not know how.
  */
 export function setprivCommand(identity?: Identity): readonly string[] | undefined {
-  const words = [...identityFlags(identity), "--no-new-privs", "--"], key = words.join(" ");
-  const command = known.get(key) ?? workingCommand(words);
-  if (command !== undefined) known.set(key, command);
-  return command;
+  // As this process's own user, whose processes no other user can stop.
+  const words = wordsFor(identity, ownIds()), key = words.join(" ");
+  const place = known.get(key) ?? workingPlace(words);
+  if (place === undefined) return undefined;
+  known.set(key, place);
+  return [place, ...wordsFor(identity)];
 }
 
-function workingCommand(words: readonly string[]): readonly string[] | undefined {
-  return PLACES.filter(isExecutable).map((place) => [place, ...words])
-    .find((command) => run([...command, SHELL, "-c", ":"]) !== undefined);
+function workingPlace(words: readonly string[]): string | undefined {
+  return PLACES.filter(isExecutable)
+    .find((place) => run([place, ...words, SHELL, "-c", ":"]) !== undefined);
 }
 
-function identityFlags(identity: Identity | undefined): string[] {
-  if (identity === undefined) return [];
-  const { uid, gid, groups } = identity;
-  const own = uid === undefined ? [] : [`--reuid=${uid}`];
+function ownIds(): Ids {
+  const gid = Deno.gid()!;
+  return { uid: Deno.uid()!, gid, groups: [gid] };
+}
+
+/** @param ids What stands for the numbers of the identity. */
+function wordsFor(identity: Identity | undefined, ids: Ids | undefined = identity): string[] {
+  return [...identityFlags(identity, ids), "--no-new-privs", "--"];
+}
+
+function identityFlags(identity: Identity | undefined, ids: Ids | undefined): string[] {
+  if (identity === undefined || ids === undefined) return [];
+  const { uid } = identity;
+  const user = uid === undefined ? [] : [`--reuid=${ids.uid}`];
   const bounds = uid && mayDropCapabilities() ? ["--inh-caps=-all", "--bounding-set=-all"] : [];
-  return [...own, `--regid=${gid}`, `--groups=${groups.join()}`, ...bounds];
+  return [...user, `--regid=${ids.gid}`, `--groups=${ids.groups.join()}`, ...bounds];
 }
 
 /**
@@ -66,7 +88,8 @@ function identityFlags(identity: Identity | undefined): string[] {
  *
  * @param identity The user.
  * @param wanted What is wanted, with an absolute path each.
- * @returns Whether each is permitted; undefined where that can't be found out.
+ * @returns Whether each is permitted; undefined where that can't be found out, also because a process of
+ * the user keeps the answer from coming.
  */
 export function accessAs(
   identity: Identity,
@@ -78,12 +101,18 @@ export function accessAs(
   return answer?.length === wanted.length ? [...answer].map((letter) => letter === "y") : undefined;
 }
 
-/** Runs a command to its end, and returns what it has printed; undefined where that fails. */
-function run([program, ...args]: readonly string[]): string | undefined {
+/**
+ * Runs a command to its end, and returns what it has printed; undefined where that fails or takes too
+ * long.
+ */
+function run(command: readonly string[]): string | undefined {
+  const bound = BOUNDS.find(isExecutable);
+  if (bound === undefined) return undefined;
+  const args = ["-s", "KILL", String(LONGEST_SECONDS), ...command];
   // The working directory may be out of the user's reach, of which a shell would complain.
   const options = { args, cwd: "/", stdin: "null", stdout: "piped", stderr: "null" } as const;
   try {
-    const { success, stdout } = new Deno.Command(program, options).outputSync();
+    const { success, stdout } = new Deno.Command(bound, options).outputSync();
     return success ? new TextDecoder().decode(stdout) : undefined;
   } catch {
     // No process more, or no descriptor: what is not known is not held against anybody.

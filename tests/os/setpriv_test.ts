@@ -3,6 +3,7 @@ import { mayChangeUser } from "../../src/os/credentials.ts";
 import { identityOf } from "../../src/os/identity.ts";
 import { accessAs, setprivCommand } from "../../src/os/setpriv.ts";
 import { id } from "../support/credentials.ts";
+import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 
 const NOBODY = identityOf({ user: "nobody" });
@@ -80,4 +81,23 @@ Deno.test("accessAs() takes the owner of a sticky directory for one who changes 
   Deno.chmodSync(dir.path, 0o1777);
   Deno.chownSync(dir.path, NOBODY.uid!, NOBODY.gid);
   assertEquals(accessAs(NOBODY, [["w", dir.path]]), [true]);
+});
+
+Deno.test("accessAs() gives up where a process of the user stops every other one of that user", async () => {
+  // Nobody else's, so that nothing else is stopped.
+  const number = "61234", hostile = identityOf({ user: number, group: number });
+  if (!mayChangeUser()) return assertEquals(accessAs(hostile, [["r", "/"]]), undefined);
+  const loop = "i=0; while [ $i -lt 1000000 ]; do kill -s STOP -- -1; i=$((i + 1)); done";
+  await using attacker = startFunction(import.meta, () => {}, {
+    prefix: [...setprivCommand(hostile)!, "/bin/sh", "-c", `echo stopping; ${loop}`, "sh"],
+  });
+  assertEquals(await attacker.nextLine(), "stopping");
+  await using asker = startFunction(import.meta, async (identity) => {
+    const { accessAs } = await import("../../src/os/setpriv.ts");
+    // Now and then the answer is faster than the attacker.
+    while (accessAs(identity, [["r", "/"]]) !== undefined);
+    console.log("given up");
+    Deno.exit(0);
+  }, { arg: { ...hostile } });
+  assertEquals(await asker.succeeds(30_000), "given up\n");
 });

@@ -161,6 +161,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "somebody serves when",
   },
   {
+    attack: "a server with server-user stops all other processes of its user, all the time",
+    result: "the master waits for none of them for longer than three seconds",
+    file: "tests/os/setpriv_test.ts",
+    test: "gives up where a process of the user stops every other one",
+  },
+  {
     attack: "the reader of the outputs goes away, stops reading, or its disk is full",
     result: "no client loses an answer",
     file: "tests/integration/lost_output_test.ts",
