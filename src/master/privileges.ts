@@ -22,7 +22,17 @@ import {
   protocolOf,
   viewFrom,
 } from "./program.ts";
-import type { StartRights } from "./start_program.ts";
+import type { EnvironmentChange } from "../os/environment.ts";
+
+/** What a program is started with beside its words. */
+export interface StartRights {
+  /** The user and the groups that it runs with, if not those of the master. */
+  readonly identity?: Identity;
+  /** Whether it gains nothing by what it executes; so it is with an identity in any case. */
+  readonly gainsNothing?: boolean;
+  /** What differs from the master's environment; `{pid}` stands for its pid. */
+  readonly env?: EnvironmentChange;
+}
 
 /** Words of env(1) that set DENO_DIR, or take it away. */
 const CHANGES_DENO_DIR = /^(DENO_DIR(=|$)|-uDENO_DIR$|--unset=DENO_DIR$|-i$|-$|--ignore-env)/;

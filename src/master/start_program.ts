@@ -5,23 +5,13 @@
  */
 import { type EnvironmentChange, environmentOf } from "../os/environment.ts";
 import type { ExecPlan } from "../os/exec.ts";
-import type { Identity } from "../os/identity.ts";
 import type { InheritedState } from "../os/libzc_start.ts";
 import type { DeathSignal } from "../os/process.ts";
 import type { ChildProcess } from "../os/child_process.ts";
 import type { Spawner } from "../os/spawn.ts";
 import { SHIM_ARGUMENT } from "./exec_shim.ts";
+import type { StartRights } from "./privileges.ts";
 import type { Program, ProgramLookup } from "./program.ts";
-
-/** What a program is started with beside its words. */
-export interface StartRights {
-  /** The user and the groups that it runs with, if not those of the master. */
-  readonly identity?: Identity;
-  /** Whether it gains nothing by what it executes; so it is with an identity in any case. */
-  readonly gainsNothing?: boolean;
-  /** What differs from the master's environment; `{pid}` stands for its pid. */
-  readonly env?: EnvironmentChange;
-}
 
 /** A program with all that it needs. */
 export interface ProgramStart extends Program, StartRights {

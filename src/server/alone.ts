@@ -14,7 +14,7 @@ import { readable } from "../os/byte_text.ts";
 import { closeFd } from "../os/descriptor.ts";
 import { EADDRINUSE, SysError } from "../os/errors.ts";
 import { addressText, type OpenedListener, openListener, removeSocketFile } from "../os/socket.ts";
-import type { GrantedService } from "./master_link.ts";
+import type { GrantedService } from "./service_address.ts";
 
 /** Services that this process has opened itself. */
 export interface AloneServices {

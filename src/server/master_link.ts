@@ -19,6 +19,7 @@ import { setRepeated, systemClock, type Timer } from "../os/clock.ts";
 import { closeFd, setCloseOnExec } from "../os/descriptor.ts";
 import { replaceFile } from "../os/output_files.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import type { GrantedService } from "./service_address.ts";
 import { serverPoller } from "./server_poller.ts";
 import { serverUsage } from "./usage.ts";
 
@@ -32,16 +33,6 @@ export interface MasterLinkHandlers {
   onSoftstop(closing: ReadonlySet<number>): void;
   /** The master is gone. */
   onGone(): void;
-}
-
-/** A service and its descriptor. */
-export interface GrantedService {
-  readonly name: string;
-  readonly type: StartMessage["services"][number]["type"];
-  /** Owned by the receiver. */
-  readonly fd: number;
-  /** As the configuration gives it; missing where nobody has said it. */
-  readonly address?: string;
 }
 
 /** What a master has handed to a server. */

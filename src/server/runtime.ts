@@ -38,12 +38,12 @@ import { requestParentDeathSignal } from "../os/process.ts";
 import { processSignals, releaseSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
-import { type GrantedService, MasterLink } from "./master_link.ts";
+import { MasterLink } from "./master_link.ts";
 import { advisePermissions, permissionAdvice } from "./missing_permission.ts";
 import { ownCommand, programName } from "./own_program.ts";
 import { openServerLog } from "./server_log.ts";
 import type { Softstop } from "./open_work.ts";
-import { noteAddresses } from "./service_address.ts";
+import { type GrantedService, noteAddresses } from "./service_address.ts";
 import { logUnhandledErrors } from "./unhandled_errors.ts";
 
 /** What a server program adds to the framework. */

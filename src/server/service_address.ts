@@ -6,8 +6,17 @@
  */
 import { parseAddress } from "../config/address.ts";
 import { mayUseFfi } from "../os/permissions.ts";
-import { describeListener, type ListenAddress } from "../os/socket.ts";
-import type { GrantedService } from "./master_link.ts";
+import { describeListener, type FdType, type ListenAddress } from "../os/socket.ts";
+
+/** A service and its descriptor. */
+export interface GrantedService {
+  readonly name: string;
+  readonly type: FdType;
+  /** Owned by the receiver. */
+  readonly fd: number;
+  /** As the configuration gives it; missing where nobody has said it. */
+  readonly address?: string;
+}
 
 const told = new Map<number, ListenAddress>();
 
