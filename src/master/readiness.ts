@@ -27,5 +27,5 @@ export function startLimitMs(
  */
 export function latenessOf({ state, config: { readyTimeoutMs } }: Worker): string {
   const what = state === "loading" ? "has not loaded" : "was not ready";
-  return `${what} within ${readyTimeoutMs / 1000} s`;
+  return `${what} within ${readyTimeoutMs / 1000} s (server-ready-timeout)`;
 }

@@ -104,16 +104,19 @@ function groupsOf(
 export function describePlan(plan: ReloadPlan): string {
   const named = (names: readonly string[], what: string) =>
     names.length === 0 ? [] : [`${what} ${names.join(" ")}`];
+  const counted = (names: readonly string[], what: string) =>
+    names.length === 0 ? [] : [`${names.length} ${what}`];
   const listeners = [
-    `${plan.kept.length} kept`,
+    ...counted(plan.kept, "kept"),
     ...named(plan.opened, "opened"),
     ...named(plan.closed, "closed"),
   ];
   const services = [
-    `${plan.replaced.length} replaced`,
-    ...(plan.left.length === 0 ? [] : [`${plan.left.length} left alone`]),
+    ...counted(plan.replaced, "replaced"),
+    ...counted(plan.left, "left alone"),
     ...named(plan.added, "added"),
     ...named(plan.removed, "removed"),
   ];
-  return `listeners: ${listeners.join(", ")}; services: ${services.join(", ")}`;
+  const list = (parts: readonly string[]) => parts.join(", ") || "none";
+  return `listeners: ${list(listeners)}; services: ${list(services)}`;
 }

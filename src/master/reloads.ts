@@ -225,7 +225,7 @@ export class Reloads {
     const isAccepted = undone.length < plan.groups.length || undone.length === 0;
     if (isAccepted) this.#accept(candidate);
     const names = undone.flatMap(({ services }) => services).join(" ");
-    const result = names === "" ? "reloaded" : `reload over, without ${names}`;
+    const result = names === "" ? "reloaded" : `reload over, undone for ${names}`;
     report(result, { plan, undone });
     zinfo(result);
     return isAccepted;

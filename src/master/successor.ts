@@ -268,11 +268,16 @@ export async function tryUpgrade(
     throw new Error("this master is told to stop");
   });
   try {
-    await within(timeoutMs, [successor.proven, stopped]);
+    const late = `it was not ready within ${timeoutMs / 1000} s (master-upgrade-timeout)`;
+    await within(timeoutMs, [successor.proven, stopped], late);
     phase = "takeover";
     options.letGo();
     successor.takeover();
-    const dropped = await within(TAKE_MS, [successor.taken]);
+    const dropped = await within(
+      TAKE_MS,
+      [successor.taken],
+      `it has not taken over within ${TAKE_MS / 1000} s`,
+    );
     phase = "over";
     return { successor, dropped };
   } catch (error) {
@@ -288,13 +293,14 @@ export async function tryUpgrade(
   }
 }
 
-/** Waits for the first of some promises, for a time. */
-async function within<T>(ms: number, promises: readonly Promise<T>[]): Promise<T> {
+/** Waits for the first of some promises, for a time; `message` tells that it was too short. */
+async function within<T>(
+  ms: number,
+  promises: readonly Promise<T>[],
+  message: string,
+): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = systemClock.setTimer(
-    ms,
-    () => late.reject(new Error(`it was not ready within ${ms / 1000} s`)),
-  );
+  const timer = systemClock.setTimer(ms, () => late.reject(new Error(message)));
   try {
     return await Promise.race([...promises, late.promise]);
   } finally {

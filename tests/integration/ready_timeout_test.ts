@@ -6,7 +6,7 @@ import { TestServiceManager } from "../support/service_manager.ts";
 import { eventually } from "../support/wait.ts";
 
 const LATE =
-  /a\.cf: process (\d+) was not ready within 3 s: it is told to end, and the next one is started (in \d+ ms|at once)/;
+  /a\.cf: process (\d+) was not ready within 3 s \(server-ready-timeout\): it is told to end, and the next one is started (in \d+ ms|at once)/;
 
 for (const mode of MODES) {
   Deno.test(`${mode} mode: a replacement that hangs before it is ready is ended, and another one serves`, async () => {

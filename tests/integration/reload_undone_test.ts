@@ -188,6 +188,6 @@ Deno.test("a reload of which nothing succeeds leaves the master's own settings a
   // One service that succeeds is enough.
   site.serve("b.cf", { mode: "aio", service: site.port() });
   master.signal("SIGHUP");
-  await master.process.prints(/^master\[\d+\] reload over, without a\.cf/m);
+  await master.process.prints(/^master\[\d+\] reload over, undone for a\.cf/m);
   await master.stop();
 });

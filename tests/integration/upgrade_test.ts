@@ -233,7 +233,10 @@ Deno.test("all goes on as before when the new program does not even start, or ne
   await master.reload();
   const before = await master.serving("a.cf", 1);
   versions.install("slow", "await new Promise((resolve) => setTimeout(resolve, 60_000));");
-  assertMatch(await master.upgradeFailed(), /it was not ready within 1 s/);
+  assertMatch(
+    await master.upgradeFailed(),
+    /it was not ready within 1 s \(master-upgrade-timeout\)/,
+  );
   assertEquals(await master.serving("a.cf", 1), before);
   versions.install("good");
   site.write("all.gcf", {});

@@ -61,8 +61,8 @@ Deno.test("ColdStart tells why a service does not serve, and when it does at las
   scene.clock.advance(20_000);
   assertEquals(coldStart.leftMs(20_000), 0);
   assertEquals((await state()).unready, [
-    `bad: process ${bad.pid + 5} was not ready within 5 s`,
-    `slow: process ${slow.pid} was not ready within 20 s`,
+    `bad: process ${bad.pid + 5} was not ready within 5 s (server-ready-timeout)`,
+    `slow: process ${slow.pid} was not ready within 20 s (server-ready-timeout)`,
   ]);
   scene.clock.advance(100);
   areReady(...scene.running.filter(({ told }) => told.length === 0));

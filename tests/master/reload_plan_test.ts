@@ -154,7 +154,11 @@ Deno.test("planReload() has each service that changes in exactly one group", () 
 });
 
 Deno.test("describePlan() writes one line, and leaves out what there is none of", () => {
-  assertEquals(describePlan(NOTHING), "listeners: 0 kept; services: 0 replaced");
+  assertEquals(
+    describePlan({ ...NOTHING, opened: ["inet:0.0.0.0:80"], added: ["a.cf"] }),
+    "listeners: opened inet:0.0.0.0:80; services: added a.cf",
+  );
+  assertEquals(describePlan(NOTHING), "listeners: none; services: none");
   assertEquals(
     describePlan({
       ...NOTHING,

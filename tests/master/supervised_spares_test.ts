@@ -180,7 +180,8 @@ for (const state of ["loads", "waits"]) {
     assertEquals(toldTo([spare]), [""]);
     scene.clock.advance(1);
     assertEquals(toldTo([spare]), ["SIGTERM"]);
-    const line = `process ${spare.pid}, a spare, was not ready within 5 s: it is told to end, and`;
+    const line =
+      `process ${spare.pid}, a spare, was not ready within 5 s (server-ready-timeout): it is told to end, and`;
     assert(scene.log.some((it) => it.includes(line)), scene.log.join("\n"));
     // Its successor was there at once.
     areReady(...servingOf(scene).slice(-1));
@@ -311,7 +312,9 @@ Deno.test("Supervisor ends a spare that does not load in time, and one that does
   assertEquals(toldTo([spare]), ["SIGTERM"]);
   const next = "it is told to end, and the next one is started in 100 ms";
   assert(
-    scene.log.includes(`x: process ${spare.pid}, a spare, has not loaded within 5 s: ${next}`),
+    scene.log.includes(
+      `x: process ${spare.pid}, a spare, has not loaded within 5 s (server-ready-timeout): ${next}`,
+    ),
   );
   scene.clock.advance(TERMINATE_GRACE_MS);
   assertEquals(toldTo([spare]), ["SIGTERM,SIGKILL"]);

@@ -164,7 +164,7 @@ const FAILURES: readonly [
   [
     "is not ready in time",
     (scene) => scene.clock.advance(READY_TIMEOUT_MS),
-    "was not ready within 30 s",
+    "was not ready within 30 s (server-ready-timeout)",
   ],
 ];
 
