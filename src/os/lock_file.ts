@@ -13,6 +13,7 @@ import { closeFd, O_CREAT, O_RDWR } from "./descriptor.ts";
 import { fileStatus } from "./file_status.ts";
 import { libc, unwrap, unwrapOrBlock } from "./libc.ts";
 import { lockHolders } from "./lock_holders.ts";
+import { readBeginning } from "./path.ts";
 import { readLinkProcSelf } from "./proc_self.ts";
 import { describeProcess } from "./processes.ts";
 import { openTrusted } from "./trusted_open.ts";
@@ -123,7 +124,7 @@ export class PidFile {
    */
   readPid(): number | undefined {
     try {
-      return parseInt(Deno.readTextFileSync(this.path)) || undefined;
+      return parseInt(readBeginning(this.path, PID_WIDTH)) || undefined;
     } catch {
       return undefined;
     }

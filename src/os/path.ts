@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "./descriptor.ts";
+import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH } from "./descriptor.ts";
 import { entriesOf } from "./directory_entries.ts";
 import { EACCES, ENOENT, ENOTDIR, SysError } from "./errors.ts";
 import { cString, libc, unwrap } from "./libc.ts";
@@ -38,14 +38,28 @@ export function readPath(path: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * As `Deno.openSync`, for reading.
+ * Reads the beginning of a file, and waits for nothing: another user may have put a named pipe in its
+ * place, which nobody writes to.
  *
  * @param path The path.
+ * @param bytes How much at most.
+ * @throws {SysError} When it can't be read.
  */
-export function openPath(path: string): Deno.FsFile {
-  return path.isWellFormed()
-    ? Deno.openSync(path)
-    : byDescriptor(path, 0, (alias) => Deno.openSync(alias));
+export function readBeginning(path: string, bytes: number): string {
+  const room = new Uint8Array(bytes);
+  const fd = unwrap(
+    { syscall: "open", subject: path },
+    () => libc().open(cString(path), O_NONBLOCK | O_CLOEXEC, 0),
+  );
+  try {
+    const length = unwrap(
+      { syscall: "read", subject: path },
+      () => libc().read(fd, room, BigInt(room.length)),
+    );
+    return new TextDecoder().decode(room.subarray(0, length));
+  } finally {
+    closeFd(fd);
+  }
 }
 
 /**

@@ -3,11 +3,14 @@
  *
  * @module
  */
-import { openPath, statPath } from "./path.ts";
+import { readBeginning, statPath } from "./path.ts";
 import { execPath } from "./proc_self.ts";
 
 /** What a binary begins with. */
 const ELF_MAGIC = "\x7fELF";
+
+/** So many bytes of the first line of a script does the kernel read (execve(2)). */
+const LONGEST_LINE = 256;
 
 /**
  * Where the running program, Deno or a compiled one, can be started from now. Its file may have been
@@ -145,10 +148,8 @@ export function isStartedByKernel(path: string): boolean {
 
 /** The first bytes of a file, as text; undefined if it can't be read. */
 function beginning(path: string): string | undefined {
-  const room = new Uint8Array(256);
   try {
-    using file = openPath(path);
-    return new TextDecoder().decode(room.subarray(0, file.readSync(room) ?? 0));
+    return readBeginning(path, LONGEST_LINE);
   } catch {
     // A program may be executable and yet not readable; then it is no script.
     return undefined;

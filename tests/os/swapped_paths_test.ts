@@ -6,6 +6,7 @@ import { closeFd } from "../../src/os/descriptor.ts";
 import { fileStatus } from "../../src/os/file_status.ts";
 import { cString, libc } from "../../src/os/libc.ts";
 import { openListener } from "../../src/os/socket.ts";
+import { startFunction } from "../support/processes.ts";
 import { replaceSockets, swapPipeAndLink } from "../support/swapping.ts";
 import { TempDir } from "../support/temp.ts";
 
@@ -36,6 +37,25 @@ for (const kind of ["file", "named pipe"] as const) {
     assertEquals(opened.others, 0, JSON.stringify(opened));
   });
 }
+
+Deno.test("a named pipe in the place of a script, or of the pid file, is not waited for", async () => {
+  using dir = new TempDir();
+  await using child = startFunction(import.meta, async ([script, pidFile]) => {
+    const { cString, libc } = await import("../../src/os/libc.ts");
+    const { PidFile } = await import("../../src/os/lock_file.ts");
+    const { interpreterLine, isStartedByKernel } = await import("../../src/os/program_lookup.ts");
+    const lock = PidFile.tryLock(pidFile)!;
+    lock.write(Deno.pid);
+    console.log(lock.readPid() === Deno.pid, interpreterLine(script));
+    for (const path of [script, pidFile]) {
+      Deno.removeSync(path);
+      libc().mkfifo(cString(path), 0o600);
+    }
+    console.log(lock.readPid(), `${interpreterLine(script)}`, isStartedByKernel(script));
+    Deno.exit(0);
+  }, { arg: [dir.write("script", "#!/usr/bin/env deno\nmore\n"), dir.file("pid")] });
+  assertEquals(await child.succeeds(), "true #!/usr/bin/env deno\nundefined  false\n");
+});
 
 Deno.test("bindDatagram() changes the mode of its own socket alone", async () => {
   using dir = new TempDir();

@@ -76,6 +76,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "that another process has gone too far in",
   },
   {
+    attack: "another user puts a named pipe in the place of a script, or of the pid file",
+    result: "the master reads the beginning of a file without a wait",
+    file: "tests/os/swapped_paths_test.ts",
+    test: "a named pipe in the place of a script, or of the pid file, is not waited for",
+  },
+  {
     attack: "another user locks the pid file",
     result: "the file can't be opened, and the lock of a reader is not waited for",
     file: "tests/os/lock_file_test.ts",
