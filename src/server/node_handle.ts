@@ -50,13 +50,16 @@ export interface HandleOptions {
  * @param fd A listening socket, which the server takes ownership of, unless this returns undefined.
  * @param options The listener.
  * @returns Ends the accepting, without closing the server; undefined where this version of the runtime
- * lets no server listen so.
+ * lets no server listen so, and for a server of node:http2.
  */
 export function listenByHandle(
   server: Server,
   fd: number,
   options: HandleOptions,
 ): (() => void) | undefined {
+  // A session of node:http2 over a connection that node was given as a descriptor ends the process, some
+  // time after its client has left: the runtime frees memory that is not its own (seen in 2.9.6).
+  if (isHttp2(server)) return undefined;
   const inner = server as Server & Inner;
   if (typeof inner._listen2 !== "function" || inner._handle) return undefined;
   const handle = inner._handle = new NodeHandle(server, fd, options);
@@ -64,6 +67,15 @@ export function listenByHandle(
   if (options.address.kind === "unix") inner._pipeName = options.address.path;
   inner._listen2();
   return () => handle.close();
+}
+
+/**
+ * Whether a server is one of node:http2.
+ *
+ * @param server The server.
+ */
+export function isHttp2(server: Server): boolean {
+  return "updateSettings" in server;
 }
 
 /** The handle of one server, with the methods that node calls. */

@@ -14,7 +14,7 @@ import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { keepAccepting } from "./node_accepting.ts";
 import { NodeConnections } from "./node_connections.ts";
-import { listenByHandle } from "./node_handle.ts";
+import { isHttp2, listenByHandle } from "./node_handle.ts";
 import { serviceAddress } from "./service_address.ts";
 import { isShared } from "./service_listener.ts";
 import { Shortage } from "./shortage.ts";
@@ -76,9 +76,9 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
 }
 
-/** Servers of node:http and node:https have the first, those of node:http2 the second. */
+/** Servers of node:http and node:https have this method. */
 function speaksHttp(server: Server): boolean {
-  return "closeIdleConnections" in server || "updateSettings" in server;
+  return "closeIdleConnections" in server || isHttp2(server);
 }
 
 /**
@@ -96,7 +96,11 @@ function listen(server: Server, fd: number, address: ListenAddress): () => void 
     };
     const acceptNoMore = listenByHandle(server, fd, options);
     if (acceptNoMore !== undefined) return acceptNoMore;
-    zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
+    if (!isHttp2(server)) {
+      zinfo(
+        `Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`,
+      );
+    }
   }
   const counts = countAccepts(address), shortage = new Shortage(counts);
   server.on("connection", () => counts.accepted!++);

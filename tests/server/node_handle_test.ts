@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
+import {
+  createSecureServer as createSecureHttp2Server,
+  createServer as createHttp2Server,
+} from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer, type Server } from "node:net";
 import { closeFd } from "../../src/os/descriptor.ts";
@@ -94,6 +98,16 @@ Deno.test("listenByHandle() serves HTTP, and HTTP over TLS", async () => {
   assertEquals(await response.text(), "got /c");
   https.closeAllConnections();
   await Promise.all([closed(http), closed(https)]);
+});
+
+Deno.test("listenByHandle() leaves servers of node:http2 to the runtime, which their sessions would end", () => {
+  const socket = inetSocket();
+  const address = { kind: "inet", hostname: "127.0.0.1", port: 1 } as const;
+  for (const server of [createHttp2Server(), createSecureHttp2Server()]) {
+    assertEquals(listenByHandle(server, socket.fd, { address, shared: false }), undefined);
+    assertEquals(server.listening, false);
+  }
+  closeFd(socket.fd);
 });
 
 Deno.test("listenByHandle() leaves a server alone that listens already", async () => {
