@@ -141,7 +141,7 @@ Deno.test("a master takes a directory of settings and a pid file whose names are
   const program = new URL("../../master.ts", import.meta.url).pathname;
   const script = `exec deno run -A ${program} -C ${words[0]} -pid-file ${words[1]}`;
   const process = site.execute(["sh", "-c", script], { env: withDenoInPath(site) });
-  await process.complains(/listeners: none/);
+  await process.complains(/listeners: opened /);
   (await greeted(port)).close();
   assert(listPath(directory).includes(`${HERE}.pid`));
   process.signal("SIGTERM");
