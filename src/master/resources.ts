@@ -24,7 +24,8 @@ export function lockPidFile(): PidFile {
   const lock = tryPidFile();
   if (lock === undefined) {
     const path = pidFilePath(), holder = PidFile.holderOf(path) ?? "another process";
-    const about = { found: `${holder} holds the lock`, expected: "no running master" };
+    const expected = "no running master, or another -pid-file";
+    const about = { found: `${holder} holds the lock`, expected };
     throw unusable(PID_FILE, cannot("lock", path, about));
   }
   lock.write(Deno.pid);

@@ -185,7 +185,7 @@ Deno.test("a second master with the same pid file is refused, and leaves the fir
   const pid = Deno.readTextFileSync(site.pidFile);
   assertEquals(await refusedStart(site), [
     `argument -pid-file: Cannot lock "DIR/master.pid": process ${master.pid} ("deno") ` +
-    "holds the lock, expected no running master",
+    "holds the lock, expected no running master, or another -pid-file",
   ]);
   assertEquals(Deno.readTextFileSync(site.pidFile), pid);
   (await greeted(port)).close();
