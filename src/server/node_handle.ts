@@ -57,8 +57,8 @@ export function listenByHandle(
   fd: number,
   options: HandleOptions,
 ): (() => void) | undefined {
-  // A session of node:http2 over a connection that node was given as a descriptor ends the process, some
-  // time after its client has left: the runtime frees memory that is not its own (seen in 2.9.6).
+  // The runtime's node:http2 may end the process when a client has left (seen in 2.9.6), and does so far
+  // more often on connections that it was given as descriptors.
   if (isHttp2(server)) return undefined;
   const inner = server as Server & Inner;
   if (typeof inner._listen2 !== "function" || inner._handle) return undefined;

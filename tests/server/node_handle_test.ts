@@ -100,7 +100,7 @@ Deno.test("listenByHandle() serves HTTP, and HTTP over TLS", async () => {
   await Promise.all([closed(http), closed(https)]);
 });
 
-Deno.test("listenByHandle() leaves servers of node:http2 to the runtime, which their sessions would end", () => {
+Deno.test("listenByHandle() leaves servers of node:http2 to the runtime's own handle", () => {
   const socket = inetSocket();
   const address = { kind: "inet", hostname: "127.0.0.1", port: 1 } as const;
   for (const server of [createHttp2Server(), createSecureHttp2Server()]) {
