@@ -315,9 +315,17 @@ export class Crew {
     worker: Worker,
     event: "softstop" | "kill",
   ): RunningWorker | undefined {
-    if (!advance(worker, event)) return undefined;
+    if (!this.#enters(worker, event)) return undefined;
     this.#options.debug(`${worker.config.id}: ${event} of process ${worker.pid}`);
     return this.#running.get(worker);
+  }
+
+  /** Changes a worker's state; an event that means nothing in it is logged alone. */
+  #enters(worker: Worker, event: WorkerEvent): boolean {
+    const { state, pid, config: { id } } = worker;
+    if (advance(worker, event)) return true;
+    this.#options.debug(`${id}: ignored ${event} of process ${pid}, which is ${state}`);
+    return false;
   }
 
   #listenerFor(service: Service, worker: () => Worker): WorkerListener {
@@ -325,7 +333,7 @@ export class Crew {
     const { log, debug, onChange } = this.#options;
     return {
       onLoaded: () => {
-        if (!advance(worker(), "loaded")) return;
+        if (!this.#enters(worker(), "loaded")) return;
         worker().loadedAtMs = this.#clock.nowMs();
         debug(`${id}: loaded is process ${worker().pid}`);
         onChange(service);
@@ -333,7 +341,7 @@ export class Crew {
       onReady: () => {
         // Also where it was told to go meanwhile: then it has clients to finish.
         delete worker().neverServed;
-        if (!advance(worker(), "ready")) return;
+        if (!this.#enters(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
         if (worker().generation === service.current?.generation) service.trouble = undefined;
         debug(`${id}: ready is process ${worker().pid}`);
@@ -438,7 +446,7 @@ export class Crew {
         else trial.failure ??= `process ${worker.pid} ${how}`;
       }
     }
-    const isNews = advance(worker, event);
+    const isNews = this.#enters(worker, event);
     // One that has ended has no listeners any more.
     if (event === "exit") service.workers.delete(worker);
     // What a process repeats is not looked after again.

@@ -38,16 +38,17 @@ export type WorkerEvent =
   | "detach"
   | "exit";
 
-/** What an event leads to: the next state, or nothing. */
-export type Outcome = WorkerState | "ignored";
-
-/** Every state and every event. */
-export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, Outcome>>>> = {
+/**
+ * The state that an event leads to. An event that a state does not name changes nothing: messages and
+ * signals can cross on their way.
+ */
+export const TRANSITIONS: Readonly<
+  Record<WorkerState, Readonly<Partial<Record<WorkerEvent, WorkerState>>>>
+> = {
   loading: {
     loaded: "waiting",
     // It is further than any that would be started now.
     enlist: "starting",
-    ready: "ignored",
     softstop: "draining",
     terminate: "stopping",
     kill: "killing",
@@ -55,9 +56,7 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   waiting: {
-    loaded: "ignored",
     enlist: "starting",
-    ready: "ignored",
     softstop: "draining",
     terminate: "stopping",
     kill: "killing",
@@ -65,9 +64,6 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   starting: {
-    // It was enlisted before it had said so.
-    loaded: "ignored",
-    enlist: "ignored",
     ready: "ready",
     softstop: "draining",
     terminate: "stopping",
@@ -76,9 +72,6 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   ready: {
-    loaded: "ignored",
-    enlist: "ignored",
-    ready: "ignored",
     softstop: "draining",
     terminate: "stopping",
     kill: "killing",
@@ -86,55 +79,14 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
     exit: "exited",
   },
   draining: {
-    loaded: "ignored",
-    enlist: "ignored",
-    // Messages can cross on their way.
-    ready: "ignored",
-    softstop: "ignored",
     terminate: "stopping",
     kill: "killing",
-    // It detached before the word reached it, and a detached server heeds that word no more.
+    // It detached before it was told to drain.
     detach: "detached",
     exit: "exited",
   },
-  stopping: {
-    loaded: "ignored",
-    enlist: "ignored",
-    ready: "ignored",
-    softstop: "ignored",
-    terminate: "ignored",
-    kill: "killing",
-    detach: "ignored",
-    exit: "exited",
-  },
-  killing: {
-    loaded: "ignored",
-    enlist: "ignored",
-    ready: "ignored",
-    softstop: "ignored",
-    terminate: "ignored",
-    kill: "ignored",
-    detach: "ignored",
-    exit: "exited",
-  },
-  detached: {
-    loaded: "ignored",
-    enlist: "ignored",
-    ready: "ignored",
-    softstop: "ignored",
-    terminate: "ignored",
-    kill: "ignored",
-    detach: "ignored",
-    exit: "exited",
-  },
-  exited: {
-    loaded: "ignored",
-    enlist: "ignored",
-    ready: "ignored",
-    softstop: "ignored",
-    terminate: "ignored",
-    kill: "ignored",
-    detach: "ignored",
-    exit: "ignored",
-  },
+  stopping: { kill: "killing", exit: "exited" },
+  killing: { exit: "exited" },
+  detached: { exit: "exited" },
+  exited: {},
 };

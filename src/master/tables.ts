@@ -132,9 +132,9 @@ export interface Service {
  * @returns Whether the event meant something in the worker's state.
  */
 export function advance(worker: Worker, event: WorkerEvent): boolean {
-  const outcome = TRANSITIONS[worker.state][event];
-  if (outcome === "ignored") return false;
-  worker.state = outcome;
+  const next = TRANSITIONS[worker.state][event];
+  if (next === undefined) return false;
+  worker.state = next;
   return true;
 }
 

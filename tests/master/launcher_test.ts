@@ -108,10 +108,10 @@ class Launch implements AsyncDisposable {
     return [WORKER, this.report, ...words].join(" ");
   }
 
-  /** Waits until the worker has told so much. */
+  /** Waits until the worker has told so much; its end may come at any time after that. */
   async tells(count: number): Promise<readonly string[]> {
     await eventually(() => this.told.length >= count, { what: `${count} news, not ${this.told}` });
-    return this.told;
+    return this.told.filter((word, index) => index < count || !word.startsWith("exit"));
   }
 
   /** Waits for the worker's end, which is the last that is told of it. */
