@@ -148,6 +148,9 @@ function inetEndpoint(text: string, host: string, port: string): InetEndpoint {
   if (port.includes(":")) {
     throw malformed(text, "an address with several colons", "an IPv6 address as [IPV6]:PORT");
   }
+  if (host === "unix") {
+    throw malformed(text, "a scheme that no address has", `the path alone: ${port}`);
+  }
   const hostname = host === "" || host === "0" ? "0.0.0.0" : host;
   if (parseIpv4(hostname) === undefined) {
     throw malformed(text, /^[0-9.]+$/.test(host) ? "no IPv4 address" : "a host name", HOSTS);

@@ -7,7 +7,7 @@
 import { asWarning, cannot, type Problem } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { argumentForm, isFlag, type Setting, type SettingScope } from "./setting.ts";
-import { ALL_SETTINGS, SERVER_SERVICE, WITHOUT_EFFECT } from "./settings.ts";
+import { ALL_SETTINGS, CONFIG, SERVER_SERVICE, WITHOUT_EFFECT } from "./settings.ts";
 import { toBool } from "./units.ts";
 
 /** Whose command line it is. */
@@ -55,6 +55,7 @@ export function checkArguments(args: readonly string[], whose: CommandLineOf): A
 
 class ArgumentCheck {
   readonly #isOpen: boolean;
+  readonly #seen = new Set<Setting<unknown>>();
   readonly #known: ReadonlyMap<string, Setting<unknown>>;
 
   constructor({ scope, isOpen }: CommandLineOf) {
@@ -74,7 +75,18 @@ class ArgumentCheck {
       const found = 'a "=" in it, which parts no value from a name';
       return { problem: malformed(arg, found, setting), takes: 1 };
     }
-    return isFlag(setting) ? flag(arg, next, setting) : this.#valued(arg, next, setting);
+    const finding = isFlag(setting) ? flag(arg, next, setting) : this.#valued(arg, next, setting);
+    return { problem: this.#repeated(arg, setting), ...finding };
+  }
+
+  /** A second value in place of the first one; several files are read one after the other. */
+  #repeated(arg: string, setting: Setting<unknown>): Problem | undefined {
+    const isFirst = !this.#seen.has(setting);
+    this.#seen.add(setting);
+    if (this.#isOpen || isFirst || setting === CONFIG) return undefined;
+    const about = { found: "it was there before, and the last one counts", expected: "it once" };
+    const message = cannot("read argument", arg, about);
+    return asWarning({ argument: true, key: setting.name, message });
   }
 
   #plain(arg: string): Problem | undefined {

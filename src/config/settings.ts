@@ -151,8 +151,9 @@ export const SERVER_RELOAD: Setting<ReloadRule> = define({
   inherited: true,
   doc:
     "Which reloads replace the processes: always all of them, or only those that find a setting, " +
-    "an address, a file of the command, or a local module that its script imports changed. Of other " +
-    "programs than scripts of Deno only the files of the command are looked at, which the log tells.",
+    "an address, a file of the command, or a local module that its script imports changed. Imports " +
+    "whose names are made at run time, and files that are read, are not looked at; of other programs " +
+    "than scripts of Deno only the files of the command are, which the log tells.",
 });
 
 /** `server-reload-step`: how many processes a reload has more than there should be. */

@@ -82,6 +82,7 @@ const REFUSALS: Readonly<Record<string, readonly string[]>> = {
   [`nothing, ${FORMS}`]: [""],
   [`no path, ${FORMS}`]: ["local:", "fifo:"],
   [`a NUL character, ${FORMS}`]: ["a\0b", "local:/x\0", "0:80\0"],
+  ["a scheme that no address has, expected the path alone: /run/a"]: ["unix:/run/a"],
   [`a host name, ${HOSTS}`]: ["localhost:80", "example.com:80", "*:80", "0x7f.1:80", "LOCAL:/x"],
   [`no IPv4 address, ${HOSTS}`]: [
     "127.1:80",

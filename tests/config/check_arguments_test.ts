@@ -71,6 +71,10 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     'argument -server-soak: Cannot read argument "-server-soak": ' +
     "a setting for a file, expected it in the .cf of a service, or in a .gcf",
   ],
+  "-C conf -config a -config b -C other --debug": [
+    'warning: argument -C: Cannot read argument "-C": it was there before, and the last one counts, ' +
+    "expected it once",
+  ],
   "--log-output-disable -fork-concurrency 4 -C conf": [
     'warning: argument -log-output-disable: Cannot use "--log-output-disable": ' +
     "LIB-ZC's, and without effect here, expected no such argument",
