@@ -79,6 +79,23 @@ export class ListenerCare {
   }
 
   /**
+   * Looks at some addresses after the end of a process that was told to go. What only another listener
+   * helps against is done like what a watch tells: a program that removes the file of its socket at its
+   * end has all processes replaced each time.
+   *
+   * @param keys The keys of the addresses that it has served.
+   */
+  lookAfterEnd(keys: readonly string[]): void {
+    const { table } = this.#options;
+    const isDamaged = (key: string) =>
+      !table.listenersOf(key).every((listener) => table.isSound(listener));
+    for (const key of keys.filter(isDamaged)) {
+      this.#mend(key, { mayReplace: false });
+      if (isDamaged(key)) this.#mendInTime(key);
+    }
+  }
+
+  /**
    * Takes note that a listener takes no connections any more. It is put right at once, and where that
    * is soon to be done again, after a pause: a process must not keep the master busy.
    *

@@ -106,9 +106,10 @@ export class Supervisor {
       log,
       debug: (text) => ports.debug?.(text),
       onChange: (service) => this.#settle(service),
-      // One that was told to go has had its time; its successors must not be replaced for it.
-      onLeave: ({ listeners }, { isExpected }) =>
-        this.#care.lookAt(listeners, { mayReplace: !isExpected }),
+      onLeave: ({ listeners, config }, { isExpected }) =>
+        isExpected
+          ? this.#care.lookAfterEnd(keysOf(config))
+          : this.#care.lookAt(listeners, { mayReplace: true }),
       random: () => ports.random?.() ?? Math.random(),
       memoryOf: (pid) => (ports.memoryOf ?? proportionalMemory)(pid),
     });

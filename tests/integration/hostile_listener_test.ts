@@ -49,15 +49,15 @@ async function underAttack(
 ) {
   const port = site.port(), path = site.socket("u");
   const name = once ? `${attack} ${site.dir.file("attacked")}` : attack;
-  const service = attack === "remove"
+  const service = attack.endsWith("remove")
     ? path
-    : attack === "filter"
+    : attack.endsWith("filter")
     ? `127.0.0.1:${port}`
     : `127.0.0.1:${port},${path}`;
   site.write("x.cf", await hostile(name, service, settings as Record<string, string | number>));
-  const targets: Target[] = attack === "remove"
+  const targets: Target[] = attack.endsWith("remove")
     ? [path]
-    : attack === "filter"
+    : attack.endsWith("filter")
     ? [port]
     : [port, path];
   const master = await site.start();
@@ -295,3 +295,15 @@ Deno.test("all sockets of a port get their connections again after one of them w
   }, { what: "an answer of all three" });
   await livesOn(master, [port]);
 });
+
+for (const [attack, lines] of Object.entries(LINES)) {
+  Deno.test(`after the attack "${attack}" of a process that is told to stop its successor is served`, async () => {
+    await using site = new Site();
+    const { master, targets } = await underAttack(site, { attack: `last-${attack}` });
+    for (const target of targets) await isServed(target);
+    await master.reload();
+    await attacked(master);
+    for (const line of lines) await master.logs(line);
+    await livesOn(master, targets);
+  });
+}

@@ -119,6 +119,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "shorten its time by saying so again, and not lengthen it",
   },
   {
+    attack: "a server does any of that as its last act, when it is told to stop",
+    result: "it is put right as at any other time, ever more rarely",
+    file: "tests/integration/hostile_listener_test.ts",
+    test: "of a process that is told to stop its successor is served",
+  },
+  {
     attack: "a server shuts its listeners down again and again",
     result: "the master neither keeps busy nor fails to end",
     file: "tests/integration/hostile_listener_test.ts",
@@ -135,6 +141,12 @@ export const ATTACKS: readonly Attack[] = [
     result: "one line in the log for each connection",
     file: "tests/integration/hostile_peer_test.ts",
     test: "messages causes one line in the log",
+  },
+  {
+    attack: "a server floods its master with messages that it may send",
+    result: "the master reads as fast as it works them off; others are replaced and served",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "floods its master with messages that it may send",
   },
   {
     attack: "a server announces a message of 1 MiB",

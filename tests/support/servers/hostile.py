@@ -1,9 +1,9 @@
 """A server that speaks the control protocol and attacks its master, or the listeners that it shares.
 
-The first argument names the attack, which is made when the server has said that it is ready. With a
-path as second argument the attack is left out where that file is there already, and the file is made.
-The server tells on standard error that the attack is over, and what came of it; then it greets its
-clients, until it is told to stop or its master is gone. Only what it needs of docs/protocol.md is here.
+The first argument names the attack, which is made when the server has said that it is ready, or, with
+"last-" before the name, when it is told to stop. With a path as second argument the attack is left out
+where that file is there already, and the file is made. The server tells on standard error that the attack
+is over, and what came of it; then it greets its clients, until it is told to stop or its master is gone. Only what it needs of docs/protocol.md is here.
 """
 import ctypes
 import json
@@ -64,6 +64,12 @@ def flood(bytes_to_send):
     return f"{sent} frames are sent"
 
 
+def flood_own():
+    """Sends what a server may send, again and again."""
+    return flood(report(HEARTBEAT) + report(USED, used=True) + report(USED, used=False) +
+                 report(READY))
+
+
 def long_frame():
     """Announces more than a server has to say."""
     control.sendall(frame(HEARTBEAT, b"x" * 2000, length=1 << 20))
@@ -99,6 +105,7 @@ ATTACKS = {
     "descriptors": lambda listeners: send_descriptors(),
     "unknown": lambda listeners: flood(frame(120, b"{}")),
     "foreign": lambda listeners: flood(report(HEARTBEAT, pid=1)),
+    "own": lambda listeners: flood_own(),
     "long-frame": lambda listeners: long_frame(),
     "shutdown": to_listeners(lambda listener: listener.shutdown(socket.SHUT_RD)),
     "filter": to_listeners(lock_filter),
@@ -108,9 +115,14 @@ ATTACKS = {
 }
 
 
+def is_last_act():
+    """Tells whether the attack is made when the server is told to stop."""
+    return sys.argv[1].startswith("last-")
+
+
 def attack(listeners):
     """Makes the attack, unless it was made before."""
-    name, path = sys.argv[1], sys.argv[2]
+    name, path = sys.argv[1].removeprefix("last-"), sys.argv[2]
     if path != "MASTER":
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL))
@@ -136,11 +148,14 @@ def obey(kind, payload, listeners):
     """Does what the master says; tells whether to go on."""
     global generation
     if kind == SOFTSTOP:
+        if is_last_act():
+            attack(listeners)
         return False
     if kind == START:
         generation = json.loads(payload)["generation"]
         control.sendall(report(READY))
-        attack(listeners)
+        if not is_last_act():
+            attack(listeners)
     if kind == LIMITS and "idleMs" in json.loads(payload):
         control.sendall(report(USED, used=False))
     return True
