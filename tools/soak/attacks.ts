@@ -100,6 +100,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "LogFiles.append() makes no more than one line of",
   },
   {
+    attack: "another user floods the log service",
+    result: "others are replaced and served; lines beyond 16 MiB that wait are dropped",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "another user who floods the log service",
+  },
+  {
     attack: "a server shuts its listener down, connects, filters, binds or blocks it",
     result: "the listener is put right or opened anew, and the log says so",
     file: "tests/integration/hostile_listener_test.ts",
