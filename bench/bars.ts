@@ -35,7 +35,7 @@ export interface Verdict {
 /** The names of contenders in tables, by which the bars find them. */
 export const NAMES = {
   masterHttp: "@zc/master, HTTP",
-  masterSpare: "@zc/master, HTTP, a spare",
+  masterSpare: "@zc/master, HTTP, a standby",
   masterCoroutine: "@zc/master, coroutine",
   masterAio: "@zc/master, aio",
   denoServe: "Deno.serve",

@@ -74,7 +74,7 @@ const OFTEN_KILLED = { "server-healthy-after": 0 };
 export const WITH_SPARE: Contender = master(NAMES.masterSpare, {
   speaks: "http",
   file: "master_http.ts",
-  settings: { ...OFTEN_KILLED, "server-spare-count": 1 },
+  settings: { ...OFTEN_KILLED, "server-standby-count": 1 },
 });
 
 /** All others. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { settingName } from "./aliases.ts";
 import { asWarning, cannot, type Problem } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { argumentForm, isFlag, type Setting, type SettingScope } from "./setting.ts";
@@ -103,7 +104,7 @@ class ArgumentCheck {
       return { problem: asWarning({ ...place, message: cannot("use", arg, about) }), takes };
     }
     const meant = this.#known.get(nearest(name, this.#known.keys()) ?? "");
-    const ofFile = ALL_SETTINGS.find((setting) => setting.name === name);
+    const ofFile = ALL_SETTINGS.find((setting) => setting.name === settingName(name));
     const isOfFile = ofFile !== undefined;
     // A program's own argument stays its own, also where its name is near a known one.
     if (this.#isOpen && (meant === undefined || isOfFile)) return { takes };

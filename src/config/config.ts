@@ -7,6 +7,7 @@
  * @module
  */
 
+import { settingName } from "./aliases.ts";
 import { type CfEntry, readCfFile } from "./cf.ts";
 import { readable } from "../os/byte_text.ts";
 import type { Origin } from "./errors.ts";
@@ -22,7 +23,8 @@ interface Slot {
 
 /**
  * An ordered map of settings. A value that is set again wins over the earlier one and keeps its
- * place in the order.
+ * place in the order. An alias of a setting is the same key as its name, which {@linkcode Config.keys}
+ * gives.
  *
  * The typed readings forgive: a setting that is missing, empty or makes no sense reads as the
  * default, as in LIB-ZC.
@@ -52,7 +54,7 @@ export class Config {
    * @returns Its text, or `undefined` where it isn't set.
    */
   get(key: string): string | undefined {
-    return this.#slots.get(key)?.value;
+    return this.#slots.get(settingName(key))?.value;
   }
 
   /**
@@ -63,7 +65,7 @@ export class Config {
    * UTF-8 it is the same as {@linkcode Config.get}.
    */
   getRaw(key: string): string | undefined {
-    const slot = this.#slots.get(key);
+    const slot = this.#slots.get(settingName(key));
     return slot?.raw ?? slot?.value;
   }
 
@@ -77,7 +79,7 @@ export class Config {
    */
   set(key: string, value: string, origin?: Origin): this {
     const slot = value.isWellFormed() ? { value } : { value: readable(value), raw: value };
-    this.#slots.set(key, origin === undefined ? slot : { ...slot, origin });
+    this.#slots.set(settingName(key), origin === undefined ? slot : { ...slot, origin });
     return this;
   }
 
@@ -88,7 +90,7 @@ export class Config {
    * @returns Whether it is set.
    */
   has(key: string): boolean {
-    return this.#slots.has(key);
+    return this.#slots.has(settingName(key));
   }
 
   /**
@@ -98,7 +100,7 @@ export class Config {
    * @returns Whether it was set.
    */
   delete(key: string): boolean {
-    return this.#slots.delete(key);
+    return this.#slots.delete(settingName(key));
   }
 
   /**
@@ -135,7 +137,7 @@ export class Config {
    * @returns File and line, or `"argument"`; `undefined` where it isn't set or the program set it.
    */
   origin(key: string): Origin | undefined {
-    return this.#slots.get(key)?.origin;
+    return this.#slots.get(settingName(key))?.origin;
   }
 
   /**

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { ALIASES, settingName } from "./aliases.ts";
 import { forEachSetting, trimAscii } from "./cf.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
@@ -34,7 +35,10 @@ const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
 );
 
 /** The names that a misspelt one may have meant. */
-const CANDIDATES: readonly string[] = ALL_SETTINGS.filter(isTelling).map(({ name }) => name);
+const CANDIDATES: readonly string[] = [
+  ...ALL_SETTINGS.filter(isTelling).map(({ name }) => name),
+  ...ALIASES,
+];
 
 /**
  * Looks for slips in a settings file.
@@ -58,7 +62,8 @@ export function lintCf(text: string, file: string, kind: FileKind): Problem[] {
     }
     const equals = written.indexOf("=");
     if (equals < 0) return warn(withoutEquals(written));
-    const key = trimAscii(written.slice(0, equals)), value = trimAscii(written.slice(equals + 1));
+    const key = settingName(trimAscii(written.slice(0, equals)));
+    const value = trimAscii(written.slice(equals + 1));
     const before = seen.get(key);
     seen.set(key, line);
     if (before !== undefined) {
@@ -91,7 +96,7 @@ function withoutEquals(written: string): string {
     return cannot("read", written, { found, expected: "a line NAME = VALUE" });
   }
   const [, name, value] = /^([^\s:]+)[\s:]+(.*)$/.exec(written) ?? [];
-  const isKnown = name !== undefined && RECORDS.has(name);
+  const isKnown = name !== undefined && RECORDS.has(settingName(name));
   const expected = isKnown ? `${name} = ${value}` : "a line NAME = VALUE";
   return cannot("read", written, { found: 'no "=" in it, so it sets nothing', expected });
 }
@@ -119,8 +124,9 @@ function hasComment({ kind }: Setting<unknown>, value: string): boolean {
 }
 
 function misspelt(key: string, kind: FileKind): string | undefined {
-  const meant = nearest(key, CANDIDATES);
-  if (meant === undefined) return undefined;
+  const near = nearest(key, CANDIDATES);
+  if (near === undefined) return undefined;
+  const meant = settingName(near);
   const found = "no setting has this name, so it can only be a server's own";
   const { expected = meant } = misplacement(RECORDS.get(meant)!, kind) ?? {};
   return cannot("find setting", key, { found, expected: expected.replace(/^it\b/, meant) });

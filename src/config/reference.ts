@@ -5,6 +5,7 @@
  * @module
  */
 
+import { aliasesOf } from "./aliases.ts";
 import { argumentForm, isFlag, type Setting, type SettingScope } from "./setting.ts";
 import { ALL_SETTINGS } from "./settings.ts";
 
@@ -23,19 +24,20 @@ const HELP_WIDTH = 78;
 const HELP_INDENT = "      ";
 
 /**
- * Writes the table of all settings for the reference page.
+ * Writes a table of settings for the reference page.
  *
+ * @param settings The records of the settings.
  * @returns A Markdown table, sorted by name, as `deno fmt` would lay it out, with a line end at its
  * end.
  */
-export function renderSettingsReference(): string {
-  const rows = ALL_SETTINGS.toSorted((a, b) => a.name < b.name ? -1 : 1).map((setting) => [
+export function renderSettingsTable(settings: readonly Setting<unknown>[]): string {
+  const rows = settings.toSorted((a, b) => a.name < b.name ? -1 : 1).map((setting) => [
     `\`${setting.name}\``,
     setting.scopes.map((scope) => placeOf(scope, setting)).join(", ") +
     (setting.inherited ? ", `.gcf`" : ""),
     setting.kind.expected,
     setting.fallback === undefined ? "" : `\`${setting.fallback}\``,
-    setting.doc,
+    [setting.doc, ...aliasesOf(setting.name).map((alias) => `Alias: \`${alias}\`.`)].join(" "),
   ]);
   const table = [["Setting", "Read by", "Value", "Default", "Meaning"], ...rows];
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));

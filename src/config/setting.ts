@@ -16,10 +16,23 @@ import type { ValueKind } from "./values.ts";
  */
 export type SettingScope = "service" | "master" | "server";
 
+/** What a setting is for: the reference page has a section for each group. */
+export type SettingGroup =
+  | "processes"
+  | "sockets"
+  | "reload"
+  | "supervision"
+  | "logs"
+  | "privileges"
+  | "master"
+  | "process";
+
 /** All that is known of one setting. */
 export interface Setting<T> {
   /** Its name in files; `-name` on a command line. */
   readonly name: string;
+  /** What it is for. */
+  readonly group: SettingGroup;
   /** Who reads it. */
   readonly scopes: readonly SettingScope[];
   /** Its kind of value. */

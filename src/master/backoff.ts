@@ -57,8 +57,8 @@ export function placeAfter(
 }
 
 /**
- * The place of a spare that was enlisted and has ended before it was ready, as if it had never had it:
- * its end was that of a spare, which nobody had heard of yet.
+ * The place of a standby that was enlisted and has ended before it was ready, as if it had never had it:
+ * its end was that of a standby, which nobody had heard of yet.
  *
  * @param worker The worker.
  */

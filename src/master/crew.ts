@@ -58,7 +58,7 @@ export interface CrewOptions extends CareOptions {
 /** What a worker is to serve: its slot, and the listeners of that slot, which are borrowed. */
 export type Post = Pick<Worker, "slot" | "listeners">;
 
-/** Where a spare is before it is enlisted. */
+/** Where a standby is before it is enlisted. */
 const NO_POST: Post = { slot: 0, listeners: [] };
 
 /** The processes of all services. */
@@ -142,7 +142,7 @@ export class Crew {
   }
 
   /**
-   * Starts one spare. If it can't be started, the next one waits.
+   * Starts one standby. If it can't be started, the next one waits.
    *
    * @param service The service.
    * @param version Its version in force.
@@ -156,10 +156,10 @@ export class Crew {
   }
 
   /**
-   * Has a spare serve, unless it has ended: then another look at the service finds somebody else.
+   * Has a standby serve, unless it has ended: then another look at the service finds somebody else.
    *
    * @param service Its service.
-   * @param spare The spare, which is of the version in force.
+   * @param spare The standby, which is of the version in force.
    * @param post What it is to serve.
    */
   enlist(service: Service, spare: Worker, post: Post): void {
@@ -178,7 +178,7 @@ export class Crew {
     const readyByMs = spare.state === "loading" ? startLimitMs(spare) : undefined;
     enlist(spare, { ...post, startedAtMs: nowMs, readyByMs, place });
     service.deserted.delete(post.slot);
-    this.#options.debug(`${service.id}: process ${pid}, a spare, takes over`);
+    this.#options.debug(`${service.id}: process ${pid}, a standby, takes over`);
   }
 
   #launch(
@@ -212,7 +212,7 @@ export class Crew {
     };
     service.workers.add(worker);
     this.#running.set(worker, running);
-    const what = waits ? "spare process" : "process";
+    const what = waits ? "standby process" : "process";
     this.#options.debug(`${service.id}: new ${what} ${pid} of generation ${generation}`);
   }
 
@@ -250,7 +250,7 @@ export class Crew {
     if (!this.#leave(service, worker, { event: "terminate", how })) return;
     // What becomes of a trial is told as a whole.
     if (isLate && !isTried) {
-      const who = `process ${worker.pid}${worker.neverServed ? ", a spare," : ""}`;
+      const who = `process ${worker.pid}${worker.neverServed ? ", a standby," : ""}`;
       const next = this.#places.nextStart(service, { ofSpare: worker.neverServed });
       this.#options.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`);
     }
@@ -397,7 +397,7 @@ export class Crew {
     const age = Math.round(this.#clock.nowMs() - startedAtMs);
     const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
-    else if (isSpare(worker)) log(`${service.id}: process ${pid}, a spare, ${how}`);
+    else if (isSpare(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
       this.#places.fail(
@@ -455,7 +455,7 @@ export class Crew {
   }
 }
 
-/** Whether a worker is of the version in force, and fills a place or is a spare. */
+/** Whether a worker is of the version in force, and fills a place or is a standby. */
 function isOurs({ current }: Service, worker: Worker): boolean {
   return (isServing(worker) || isSpare(worker)) && worker.generation === current?.generation;
 }

@@ -22,7 +22,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const protocol = protocolOf(request.service, options);
       if (request.isSpare && protocol !== "control") {
         const about = { found: `the ${protocol} protocol`, expected: SPARE_PROTOCOL };
-        throw new TypeError(cannot("keep a spare of", request.service.id, about));
+        throw new TypeError(cannot("keep a standby of", request.service.id, about));
       }
       return protocol === "control" || protocol === "inherit"
         ? launchControlWorker(request, listener, { ...options, protocol })

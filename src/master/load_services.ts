@@ -135,7 +135,7 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
   return { ...loaded, services: services.map((one) => sparing(one, source)), warnings };
 }
 
-/** Has a service no spares whose processes can't be handed descriptors once they run. */
+/** Has a service no standbys whose processes can't be handed descriptors once they run. */
 function sparing(service: ServiceConfig, source: ServiceSource): ServiceConfig {
   if (protocolOf(service, source) === "control") return service;
   return { ...service, supervision: { ...service.supervision, spareCount: 0 } };

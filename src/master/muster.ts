@@ -18,9 +18,9 @@ export interface Muster {
   readonly theirs: Worker[];
   /** Those of another version that may fill a place until one of the version in force is ready. */
   readonly standIns: Worker[];
-  /** The spares of the version in force that can be reckoned with. */
+  /** The standbys of the version in force that can be reckoned with. */
   readonly spares: Worker[];
-  /** Those that finish what they have, of any version; a spare has nothing. */
+  /** Those that finish what they have, of any version; a standby has nothing. */
   readonly draining: Worker[];
   /** What their deadlines and limits ask for, and what is of no version any more. */
   readonly actions: Action[];

@@ -75,11 +75,11 @@ export class Places {
   }
 
   /**
-   * Takes note that a spare of the version in force has gone before anybody needed it, or before it
+   * Takes note that a standby of the version in force has gone before anybody needed it, or before it
    * was ready.
    *
    * @param service The service.
-   * @param spare The spare.
+   * @param spare The standby.
    */
   leaveSpare(service: Service, spare: Worker): void {
     if (isServing(spare)) this.#free(service, placeGivenBack(spare));
@@ -93,12 +93,12 @@ export class Places {
     this.#vacateSpare(
       service,
       { next, leastMs },
-      (ms) => `spares end early; the next one is in ${ms} ms`,
+      (ms) => `standbys end early; the next one is in ${ms} ms`,
     );
   }
 
   /**
-   * Takes note that no spare of the version in force could be started.
+   * Takes note that no standby of the version in force could be started.
    *
    * @param service The service.
    * @param reason Why.
@@ -110,7 +110,7 @@ export class Places {
     this.#vacateSpare(
       service,
       { next, leastMs },
-      (ms) => `no spare: ${reason}; it is tried again in ${ms} ms`,
+      (ms) => `no standby: ${reason}; it is tried again in ${ms} ms`,
     );
   }
 
@@ -121,7 +121,7 @@ export class Places {
   ): void {
     const { delayMs: toldMs } = service.sparePlace ?? NEW_PLACE;
     const nowMs = this.#options.clock.nowMs();
-    // However short the longest delay is to be: nothing else holds spares back.
+    // However short the longest delay is to be: nothing else holds standbys back.
     const startAtMs = Math.max(next.startAtMs, nowMs + leastMs);
     service.sparePlace = { ...next, startAtMs };
     const ms = Math.round(startAtMs - nowMs);
@@ -132,7 +132,7 @@ export class Places {
    * When the next process is started in place of one that has left, for a log line.
    *
    * @param service The service.
-   * @param options `ofSpare`: whether that one was a spare.
+   * @param options `ofSpare`: whether that one was a standby.
    */
   nextStart(
     { failure, startAtMs, vacancies, sparePlace = NEW_PLACE }: Service,

@@ -1,13 +1,13 @@
 /**
  * Until when a process has to have loaded, or to be ready: `server-ready-timeout` bounds every start,
- * that of a new service, a replacement, one more process, a spare, and each process of a reload. Pure.
+ * that of a new service, a replacement, one more process, a standby, and each process of a reload. Pure.
  *
  * @module
  */
 import type { Worker } from "./tables.ts";
 
 /**
- * Until when a process has to be ready, or, as a spare, to have loaded, if it has not yet.
+ * Until when a process has to be ready, or, as a standby, to have loaded, if it has not yet.
  *
  * @param worker The process.
  * @returns The time; infinity where there is no limit.

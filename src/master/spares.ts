@@ -1,5 +1,5 @@
 /**
- * Spares: processes that have loaded and wait, so that one of them takes over the moment another one
+ * Standbys: processes that have loaded and wait, so that one of them takes over the moment another one
  * dies. How many there are to be, which one is next, and when another one is started. Pure.
  *
  * docs/design/13_spares.md has the reasons.
@@ -11,13 +11,13 @@ import { fullStrength } from "./scaling.ts";
 import type { Service, Worker } from "./tables.ts";
 
 /**
- * How long the processes that serve have been ready when a spare is started: its start takes a processor
+ * How long the processes that serve have been ready when a standby is started: its start takes a processor
  * for itself, and those that have waited for a process that was missing are answered first.
  */
 export const CALM_MS = 20;
 
 /**
- * How many spares a service is to have.
+ * How many standbys a service is to have.
  *
  * @param service The service.
  */
@@ -29,7 +29,7 @@ export function sparesWanted(service: Service): number {
 }
 
 /**
- * The spares that can take a place now: first those that have loaded, then the oldest.
+ * The standbys that can take a place now: first those that have loaded, then the oldest.
  *
  * @param spares Those of the version in force.
  */
@@ -41,12 +41,12 @@ export function inReserve(spares: readonly Worker[]): Worker[] {
 }
 
 /**
- * Whether another spare is to be started now. In the background: when all that serve are ready, and
+ * Whether another standby is to be started now. In the background: when all that serve are ready, and
  * one after the other, since nobody waits for them; and after those that have ended early only when it
  * is time.
  *
  * @param service The service, to which nobody is missing.
- * @param options Those of the version in force that serve, its spares, and the time.
+ * @param options Those of the version in force that serve, its standbys, and the time.
  */
 export function lacksSpare(
   service: Service,

@@ -98,7 +98,7 @@ export function roomToReturn(service: Service): number {
   return fullStrength(service) + Math.max(...steps) - alive.length;
 }
 
-/** The processes of a version and of later ones; spares are not counted among them. */
+/** The processes of a version and of later ones; standbys are not counted among them. */
 function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
   return [...workers].filter((worker) =>
     worker.generation >= generation && worker.state !== "detached" && !isSpare(worker)

@@ -8,9 +8,9 @@
 
 /** Where a worker is in its life. */
 export type WorkerState =
-  /** A spare: its process runs; it has not said that it has loaded. */
+  /** A standby: its process runs; it has not said that it has loaded. */
   | "loading"
-  /** A spare: it has loaded, and waits until it is needed. */
+  /** A standby: it has loaded, and waits until it is needed. */
   | "waiting"
   /** Its process runs; it has not said that it is ready. */
   | "starting"

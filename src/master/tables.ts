@@ -39,7 +39,7 @@ export interface Place {
 }
 
 /**
- * One process, from its start to its end. A spare has no slot and no place before it is enlisted, which
+ * One process, from its start to its end. A standby has no slot and no place before it is enlisted, which
  * {@linkcode enlist} does.
  */
 export interface Worker {
@@ -53,13 +53,13 @@ export interface Worker {
   slot: number;
   /** The listeners that it was started with, in the order of its addresses. */
   listeners: readonly OpenedListener[];
-  /** When it was started; when it was enlisted, if it was a spare. */
+  /** When it was started; when it was enlisted, if it was a standby. */
   startedAtMs: number;
   /** The place that it fills. */
   place: Place;
-  /** Whether it was started as a spare, and has not been ready since. */
+  /** Whether it was started as a standby, and has not been ready since. */
   neverServed?: boolean;
-  /** When it said, as a spare, that it has loaded. */
+  /** When it said, as a standby, that it has loaded. */
   loadedAtMs?: number;
   /** Until when it has to be ready, if not for as long from its start as any other process. */
   readyByMs?: number;
@@ -103,7 +103,7 @@ export interface Service {
   startAtMs: number;
   /** The places of the version in force whose processes have ended. */
   vacancies: Place[];
-  /** How its spares have fared; undefined where there is nothing to say. */
+  /** How its standbys have fared; undefined where there is nothing to say. */
   sparePlace?: Place;
   /** The longest delay between two starts that was told, in milliseconds; 0 while all is well. */
   toldDelayMs: number;
@@ -139,9 +139,9 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
 }
 
 /**
- * Makes a spare one of those that serve; its life counts from here on.
+ * Makes a standby one of those that serve; its life counts from here on.
  *
- * @param worker The spare.
+ * @param worker The standby.
  * @param filled The time, until when it has to be ready, and what it is to fill.
  */
 export function enlist(
@@ -190,7 +190,7 @@ export function isServing(worker: Worker): boolean {
 }
 
 /**
- * Whether a worker is a spare: it serves nobody, and fills no place.
+ * Whether a worker is a standby: it serves nobody, and fills no place.
  *
  * @param worker The worker.
  */

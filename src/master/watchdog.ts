@@ -26,7 +26,7 @@ export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): numb
 
 /**
  * Whether a process is one whose heartbeat matters, once it has sent one: it starts, serves, waits as a
- * spare, or finishes what it has.
+ * standby, or finishes what it has.
  *
  * @param worker The process.
  */

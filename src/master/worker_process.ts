@@ -12,7 +12,7 @@ import type { ProgramLookup } from "./program.ts";
 
 /** What a worker tells. */
 export interface WorkerListener {
-  /** A spare has loaded, and waits. */
+  /** A standby has loaded, and waits. */
   onLoaded(): void;
   /** It serves. */
   onReady(): void;
@@ -38,7 +38,7 @@ export interface RunningWorker {
   /** Whether it has its listeners open for as long as it runs, and not only until it drains. */
   readonly keepsListeners: boolean;
   /**
-   * Has a spare serve.
+   * Has a standby serve.
    *
    * @param post What it serves.
    * @returns Whether it runs; one that has just ended is told nothing.

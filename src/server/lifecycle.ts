@@ -67,7 +67,7 @@ export class ServerLifecycle {
   /** Connections that were accepted and not closed yet. */
   readonly connections: ConnectionSet = new ConnectionSet();
   /**
-   * Whether the server is a spare that nobody has needed so far: there is nothing that it could finish,
+   * Whether the server is a standby that nobody has needed so far: there is nothing that it could finish,
    * and told to stop it ends at once.
    */
   isSpare = false;
@@ -205,7 +205,7 @@ export class ServerLifecycle {
   }
 
   /**
-   * The master's word, or a signal: accept no more, finish, end. Ignored once detached. A spare just
+   * The master's word, or a signal: accept no more, finish, end. Ignored once detached. A standby just
    * ends, without the hook.
    *
    * @param closing The descriptors, as `serviceRegister` was told them, of those listeners that nobody

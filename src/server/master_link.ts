@@ -102,13 +102,13 @@ export class MasterLink {
     return this.#settings.promise;
   }
 
-  /** Says, as a spare, that all is loaded; one that has been told to start has no need to. */
+  /** Says, as a standby, that all is loaded; one that has been told to start has no need to. */
   loaded(): void {
     if (serverLifecycle.isSpare) this.#channel.send({ type: "loaded", ...this.#sender() });
   }
 
   /**
-   * What this server is to serve: the master's first message, or, for a spare, a later one, if it is
+   * What this server is to serve: the master's first message, or, for a standby, a later one, if it is
    * needed.
    *
    * @throws {ProtocolError} When the master goes, or sends something that breaks the protocol,
@@ -229,7 +229,7 @@ export class MasterLink {
     const reason = error ??
       new ProtocolError("Cannot start: the master is gone, expected its first message");
     this.#settings.reject(reason);
-    // A spare has begun, and ends in order.
+    // A standby has begun, and ends in order.
     if (!serverLifecycle.isSpare) this.#started.reject(reason);
     this.#handlers.onGone();
   }

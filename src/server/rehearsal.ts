@@ -15,7 +15,7 @@ import { boundAddress, describeListener, listenInet } from "../os/socket.ts";
 
 const LOOPBACK = "127.0.0.1";
 
-/** No spare waits any longer for it; where a filter drops what is sent on loopback, it never ends. */
+/** No standby waits any longer for it; where a filter drops what is sent on loopback, it never ends. */
 const LONGEST_MS = 1_000;
 
 const REQUEST = `GET / HTTP/1.1\r\nHost: ${LOOPBACK}\r\nConnection: close\r\n\r\n`;

@@ -64,7 +64,7 @@ export interface ServerHooks {
   /**
    * Called once when the server is told to stop, after it has stopped accepting. With it, a
    * `server-stop-on-softstop-after` of less than a second counts as an hour. It is not called in a
-   * spare that nobody has needed.
+   * standby that nobody has needed.
    *
    * @param stop How long the server lives from now on, and what is open in it.
    */
@@ -286,7 +286,7 @@ class Server {
   }
 
   async #register(source: ServiceSource): Promise<void> {
-    // Ahead of hooks that may change the directory. A spare, which has no services yet, asks the system.
+    // Ahead of hooks that may change the directory. A standby, which has no services yet, asks the system.
     if (!mayUseFfi()) noteAddresses(await source.services());
     await this.#hooks.beforeService?.();
     await source.dropPrivileges();
@@ -332,7 +332,7 @@ class Server {
         close: () => libzc.close(),
       };
     }
-    // Only spares have time for it; and later it may be out of reach.
+    // Only standbys have time for it; and later it may be out of reach.
     const rehearsal = this.#lifecycle.isSpare ? import("./rehearsal.ts") : undefined;
     const rehearsed = async () => await (await rehearsal)?.rehearse();
     return {
@@ -341,7 +341,7 @@ class Server {
         link.loaded();
         return (await link.started).services;
       },
-      // One that inherits its sockets is started as whom it is to be; a spare never does.
+      // One that inherits its sockets is started as whom it is to be; a standby never does.
       dropPrivileges: async () => {
         if (this.#lifecycle.isSpare || !(await link.started).isInherited) await dropPrivileges();
       },

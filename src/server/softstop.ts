@@ -10,7 +10,7 @@ export type { OpenWork, Softstop } from "./open_work.ts";
 /**
  * A signal that is aborted when the server is told to stop, before `beforeSoftstop` is called: for what
  * would go on for as long as the server does, such as a stream of events, a WebSocket, a long poll, or a
- * request to another server. In a spare that is not needed it is aborted too.
+ * request to another server. In a standby that is not needed it is aborted too.
  *
  * @returns The signal; the same at each call.
  *

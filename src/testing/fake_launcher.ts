@@ -37,7 +37,7 @@ export class FakeWorker implements RunningWorker {
     readonly onEnlist?: (worker: FakeWorker) => void,
   ) {}
 
-  /** What it serves since it was enlisted; undefined for one that was no spare, or still is. */
+  /** What it serves since it was enlisted; undefined for one that was no standby, or still is. */
   post?: WorkerPost;
 
   /** The listeners that it has. */
@@ -45,7 +45,7 @@ export class FakeWorker implements RunningWorker {
     return (this.post ?? this.request).fds;
   }
 
-  /** Whether it is a spare. */
+  /** Whether it is a standby. */
   get isSpare(): boolean {
     return this.request.isSpare === true && this.post === undefined;
   }
@@ -110,7 +110,7 @@ export class FakeLauncher implements Launcher {
   refusal?: Error;
   /** Called with each worker that is started. */
   onLaunch?: (worker: FakeWorker) => void;
-  /** Called with each spare that is enlisted. */
+  /** Called with each standby that is enlisted. */
   onEnlist?: (worker: FakeWorker) => void;
   #nextPid = 100;
 

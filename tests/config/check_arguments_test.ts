@@ -57,6 +57,10 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     'argument -trylock: Cannot read argument "--trylock": no argument has this name, ' +
     "expected --try-lock",
   ],
+  "-server-spare-count 1": [
+    'argument -server-spare-count: Cannot read argument "-server-spare-count": ' +
+    "a setting for a file, expected it in the .cf of a service, or in a .gcf",
+  ],
   "-port 80 --verbose": [
     'argument -port: Cannot read argument "-port": no argument has this name, ' +
     "expected one that --help lists",

@@ -21,6 +21,11 @@ const NO_GCF = "a setting that no .gcf gives";
 const ROWS: readonly Row[] = [
   { line: "server-proc-cuont = 4", says: [UNKNOWN, "server-proc-count"] },
   { line: "server_proc_count = 4", says: [UNKNOWN, "server-proc-count"] },
+  { line: "server-standby-count = 1" },
+  { line: "server-spare-count = 1" },
+  { kind: "gcf", line: "server-spare-count = 1" },
+  { line: "server-standby-cuont = 1", says: [UNKNOWN, "server-standby-count"] },
+  { line: "server_spare_count = 1", says: [UNKNOWN, "server-standby-count"] },
   { line: "run-usr = www", says: [UNKNOWN, "run-user"] },
   { line: "server-port = 4" },
   { line: "port = 4" },
@@ -128,4 +133,12 @@ Deno.test("lintCf() takes linear time", () => {
   lintCf(lines.join(""), "x.cf", "cf");
   // Quadratic work would be a matter of minutes.
   assert(performance.now() - start < 30_000);
+});
+
+Deno.test("lintCf() tells of a setting that is given by its name and by its alias", () => {
+  const text = "server-standby-count = 1\nserver-spare-count = 2\n";
+  assertEquals(lintCf(text, "a.cf", "cf").map(formatProblem), [
+    'a.cf:2: server-standby-count: Cannot set twice "server-standby-count": line 1 sets it too, ' +
+    "and the last one counts, expected one line for it",
+  ]);
 });

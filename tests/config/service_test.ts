@@ -362,6 +362,17 @@ Deno.test("parseServiceConfig() takes server-protocol from the shared settings, 
   );
 });
 
+Deno.test("parseServiceConfig() takes server-standby-count by its name and by its alias", () => {
+  const names = ["server-standby-count", "server-spare-count"];
+  for (const shared of names) {
+    const globals = new Config().set(shared, "3");
+    const count = (text: string) =>
+      serviceOf(parse(`${MINIMAL}${text}`, { globals })).supervision.spareCount;
+    assertEquals(count(""), 3);
+    for (const own of names) assertEquals(count(`${own} = 2\n`), 2);
+  }
+});
+
 Deno.test("parseServiceConfig() makes the fingerprint of all settings, whatever their order", () => {
   const print = (text: string, globals?: Config) =>
     serviceOf(parse(text, globals && { globals })).fingerprint;

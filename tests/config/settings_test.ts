@@ -1,9 +1,10 @@
 /** Tests of the settings' records, of their strict reading and of the pages made from them. */
 
 import { assert, assertEquals } from "@std/assert";
+import { ALIASES, aliasesOf, settingName } from "../../src/config/aliases.ts";
 import { Config } from "../../src/config/config.ts";
 import { formatProblem } from "../../src/config/errors.ts";
-import { renderHelp, renderSettingsReference } from "../../src/config/reference.ts";
+import { renderHelp, renderSettingsTable } from "../../src/config/reference.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
@@ -58,7 +59,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "config": undefined,
   "debug": false,
   "debug-config": false,
-  "server-spare-count": 0,
+  "server-standby-count": 0,
   "exit-after": 0,
   "server-permissions": ["-A"],
   "server-user": undefined,
@@ -223,14 +224,38 @@ Deno.test("checkSettings() finds every problem of the given settings and of no o
   assertEquals(checkSettings(config, [settings.EXIT_AFTER]), []);
 });
 
-Deno.test("renderSettingsReference() has one row of five cells for each setting", () => {
-  const [head, rule, ...rows] = renderSettingsReference().trimEnd().split("\n");
+Deno.test("renderSettingsTable() has one row of five cells for each setting", () => {
+  const [head, rule, ...rows] = renderSettingsTable(ALL_SETTINGS).trimEnd().split("\n");
   for (const line of [head, rule, ...rows]) assertEquals(line.split("|").length, 7, line);
   const names = rows.map((row) => /^\| `([^`]+)` /.exec(row)?.[1]);
   assertEquals(names, ALL_SETTINGS.map(({ name }) => name).sort());
   const row = rows.find((row) => row.includes("`server-proc-count`")) ?? "";
   assert(row.includes("| a whole number from 0 to 10000 "), row);
   assert(row.includes("| `1` "), row);
+  const standby = rows.find((row) => row.includes("| `server-standby-count`")) ?? "";
+  assert(standby.includes("Alias: `server-spare-count`."), standby);
+});
+
+Deno.test("an alias is the same key as the name of its setting, and the later one wins", () => {
+  const { SERVER_SPARE_COUNT } = settings;
+  const [name, alias] = [SERVER_SPARE_COUNT.name, "server-spare-count"];
+  assertEquals([name, aliasesOf(name)], ["server-standby-count", [alias]]);
+  for (const [first, second] of [[name, alias], [alias, name]]) {
+    const config = new Config().set(first, "1").set(second, "2", { file: "a.cf", line: 4 });
+    assertEquals(readSetting(config, SERVER_SPARE_COUNT), { ok: true, value: 2 });
+    assertEquals([...config], [[name, "2"]]);
+    assertEquals([config.get(first), config.getRaw(second)], ["2", "2"]);
+    assertEquals(config.origin(first), { file: "a.cf", line: 4 });
+    assert(config.has(first) && config.delete(first) && !config.has(second));
+  }
+});
+
+Deno.test("no alias is the name of a setting", () => {
+  const names = ALL_SETTINGS.map(({ name }) => name);
+  for (const alias of ALIASES) {
+    assert(!names.includes(alias), alias);
+    assert(names.includes(settingName(alias)), alias);
+  }
 });
 
 Deno.test("renderHelp() lists what the program reads, within 80 columns", () => {

@@ -29,7 +29,7 @@ Deno.test("after a rename and SIGUSR1 nothing is written to the old log files an
   await using site = new Site();
   const log = site.dir.file("master.log"), socket = site.dir.file("log.sock");
   const ports = [site.port(), site.port(), site.port(), site.port()];
-  site.serve("a.cf", { mode: "coroutine", service: ports[0], "server-spare-count": 1 });
+  site.serve("a.cf", { mode: "coroutine", service: ports[0], "server-standby-count": 1 });
   site.serve("b.cf", { mode: "aio", service: ports[1] });
   site.serve("c.cf", { mode: "coroutine", service: ports[2], "server-permissions": "none" });
   const masterlog = { "server-log": `masterlog,${socket}` };
@@ -45,7 +45,7 @@ Deno.test("after a rename and SIGUSR1 nothing is written to the old log files an
   }
   for (const [index, client] of clients.entries()) await client.ask(`log before-${index}`);
   for (const index of [0, 1, 2]) await comes(log, `before-${index}`);
-  await eventually(() => site.processes().length === 6, { what: "the spare" });
+  await eventually(() => site.processes().length === 6, { what: "the standby" });
   const writers = () =>
     site.processes().filter(({ pid }) => [...descriptorsOf(pid).values()].includes(`${log}.1`));
 
@@ -63,17 +63,17 @@ Deno.test("after a rename and SIGUSR1 nothing is written to the old log files an
   for (const index of [0, 1, 2]) await comes(log, `after-${index}`);
   await comes(service, "after-3");
 
-  // A process that is started now, and the spare, which the master has started before.
+  // A process that is started now, and the standby, which the master has started before.
   const pid = Number(clients[0].greeting.split(" ")[1]);
   Deno.kill(pid, "SIGKILL");
   const again = await eventually(() => greeted(ports[0]).catch(() => undefined), { what: "it" });
-  await again.ask("log from-the-spare");
-  await comes(log, "from-the-spare");
+  await again.ask("log from-the-standby");
+  await comes(log, "from-the-standby");
   again.close();
   clients.forEach((client) => client.close());
   process.signal("SIGTERM");
   assertEquals((await process.ended()).code, 0);
-  const later = /after|from-the-spare|reopened|stopping/;
+  const later = /after|from-the-standby|reopened|stopping/;
   for (const old of [log, service]) assert(!later.test(Deno.readTextFileSync(`${old}.1`)), old);
   assertStringIncludes(Deno.readTextFileSync(log), "stopped");
 });

@@ -65,7 +65,7 @@ Deno.test("docs/signals.md has every signal of the system", () => {
 function serveAll(site: Site): Record<string, number> {
   const ports: Record<string, number> = {};
   const kinds: Record<string, Record<string, unknown>> = {
-    coroutine: { mode: "coroutine", "server-spare-count": 1 },
+    coroutine: { mode: "coroutine", "server-standby-count": 1 },
     aio: { mode: "aio" },
     "coroutine-none": { mode: "coroutine", "server-permissions": "none" },
     "aio-none": { mode: "aio", "server-permissions": "none" },

@@ -9,10 +9,10 @@ import { eventually } from "../support/wait.ts";
 /** How long servers may live on without their master, in milliseconds. */
 const OUTLIVE_MS = 2_000;
 
-/** An hour, which no spare is to wait for. */
+/** An hour, which no standby is to wait for. */
 const LONG = 3_600;
 
-/** Waits until a service has so many spares that have loaded, and no other process on its way. */
+/** Waits until a service has so many standbys that have loaded, and no other process on its way. */
 async function sparesOf(master: Master, file: string, count = 1): Promise<number[]> {
   return await eventually(() => {
     const pids = master.servers(file).map(({ pid }) => pid);
@@ -21,15 +21,15 @@ async function sparesOf(master: Master, file: string, count = 1): Promise<number
     const spares = pids.filter((pid) => has(pid, `${file}: loaded is process`) && !registered(pid));
     const isCalm = pids.every((pid) => spares.includes(pid) || registered(pid));
     return isCalm && spares.length === count && spares;
-  }, { what: `${count} spares of ${file}` });
+  }, { what: `${count} standbys of ${file}` });
 }
 
 for (const mode of MODES) {
-  Deno.test(`${mode} mode: a spare has loaded before it is needed, holds no listener, and follows a process that is killed`, async () => {
+  Deno.test(`${mode} mode: a standby has loaded before it is needed, holds no listener, and follows a process that is killed`, async () => {
     await using site = new Site();
     const port = site.port(), path = site.socket("s");
     const service = `127.0.0.1:${port},${path}`;
-    site.serve("a.cf", { mode, service, own: "value", "server-spare-count": 1 });
+    site.serve("a.cf", { mode, service, own: "value", "server-standby-count": 1 });
     const master = await site.start();
     let serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
     for (let round = 0; round < 3; round++) {
@@ -55,10 +55,10 @@ for (const mode of MODES) {
     await master.stop();
   });
 
-  Deno.test(`${mode} mode: a reload replaces spares by those of the new settings`, async () => {
+  Deno.test(`${mode} mode: a reload replaces standbys by those of the new settings`, async () => {
     await using site = new Site();
     const port = site.port();
-    const settings = { mode, service: port, "server-spare-count": 2 };
+    const settings = { mode, service: port, "server-standby-count": 2 };
     site.serve("a.cf", { ...settings, own: "old" });
     const master = await site.start();
     const old = await sparesOf(master, "a.cf", 2);
@@ -66,7 +66,7 @@ for (const mode of MODES) {
     await master.reload();
     await eventually(
       () => master.servers("a.cf").every(({ pid }) => !old.includes(pid)),
-      { what: "the end of the old spares" },
+      { what: "the end of the old standbys" },
     );
     const young = await sparesOf(master, "a.cf", 2);
     using before = await greeted(port);
@@ -78,20 +78,20 @@ for (const mode of MODES) {
     await master.stop();
   });
 
-  Deno.test(`${mode} mode: spares end at once and without beforeSoftstop, whoever tells them to`, async () => {
+  Deno.test(`${mode} mode: standbys end at once and without beforeSoftstop, whoever tells them to`, async () => {
     await using site = new Site();
     const settings = {
       mode,
       args: ["--before-softstop"],
       "server-stop-on-softstop-after": LONG,
-      "server-spare-count": 1,
+      "server-standby-count": 1,
     };
     site.serve("a.cf", { ...settings, service: site.port() });
     site.serve("b.cf", { ...settings, service: site.port() });
     const master = await site.start();
     const [first] = await sparesOf(master, "a.cf");
     Deno.kill(first, "SIGTERM");
-    await master.logs(new RegExp(`process ${first}, a spare, ended after \\d+ ms: exit code 0`));
+    await master.logs(new RegExp(`process ${first}, a standby, ended after \\d+ ms: exit code 0`));
     const [second] = await sparesOf(master, "a.cf");
     const [other] = await sparesOf(master, "b.cf");
     site.remove("b.cf");
@@ -111,9 +111,9 @@ for (const mode of MODES) {
     await master.stopped();
   });
 
-  Deno.test(`${mode} mode: no spare outlives a killed master`, async () => {
+  Deno.test(`${mode} mode: no standby outlives a killed master`, async () => {
     await using site = new Site();
-    site.serve("a.cf", { mode, service: site.port(), "server-spare-count": 2 });
+    site.serve("a.cf", { mode, service: site.port(), "server-standby-count": 2 });
     const master = await site.start();
     await sparesOf(master, "a.cf", 2);
     master.process.signal("SIGKILL");
@@ -121,28 +121,28 @@ for (const mode of MODES) {
   });
 }
 
-Deno.test("a spare that is killed is replaced, and the server goes on", async () => {
+Deno.test("a standby that is killed is replaced, and the server goes on", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port, "server-spare-count": 1 });
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
   const master = await site.start();
   using client = await greeted(port);
   const [spare] = await sparesOf(master, "a.cf");
   Deno.kill(spare, "SIGKILL");
-  await master.logs(new RegExp(`process ${spare}, a spare, ended after \\d+ ms: signal SIGKILL`));
+  await master.logs(new RegExp(`process ${spare}, a standby, ended after \\d+ ms: signal SIGKILL`));
   assert((await sparesOf(master, "a.cf"))[0] !== spare);
   assertEquals(await client.ask("echo still here"), "still here");
   client.close();
   await master.stop();
 });
 
-Deno.test("a spare that is killed along with the server makes nobody wait any longer", async () => {
+Deno.test("a standby that is killed along with the server makes nobody wait any longer", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", {
     mode: "coroutine",
     service: port,
-    "server-spare-count": 1,
+    "server-standby-count": 1,
     "server-healthy-after": "0",
   });
   const master = await site.start();
@@ -157,13 +157,13 @@ Deno.test("a spare that is killed along with the server makes nobody wait any lo
   await master.stop();
 });
 
-Deno.test("a spare that hangs is found and replaced", async () => {
+Deno.test("a standby that hangs is found and replaced", async () => {
   await using site = new Site();
   site.serve("a.cf", {
     mode: "coroutine",
     service: site.port(),
     "server-watchdog": "1",
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   const master = await site.start();
   const [spare] = await sparesOf(master, "a.cf");
@@ -174,7 +174,7 @@ Deno.test("a spare that hangs is found and replaced", async () => {
   await master.stop();
 });
 
-Deno.test("a program whose spares can't load is started ever more rarely for them, and serves", async () => {
+Deno.test("a program whose standbys can't load is started ever more rarely for them, and serves", async () => {
   await using site = new Site();
   const port = site.port(), flag = site.dir.file("flag");
   site.serve("a.cf", {
@@ -182,7 +182,7 @@ Deno.test("a program whose spares can't load is started ever more rarely for the
     service: port,
     "ready-when": flag,
     "server-ready-timeout": "1",
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   Deno.writeTextFileSync(flag, "");
   const master = await site.start();
@@ -190,8 +190,8 @@ Deno.test("a program whose spares can't load is started ever more rarely for the
   const [spare] = await sparesOf(master, "a.cf");
   Deno.removeSync(flag);
   Deno.kill(spare, "SIGKILL");
-  await master.logs(/a\.cf: process \d+, a spare, has not loaded within/, 2);
-  await master.logs(/a\.cf: spares end early; the next one is in \d+ ms/);
+  await master.logs(/a\.cf: process \d+, a standby, has not loaded within/, 2);
+  await master.logs(/a\.cf: standbys end early; the next one is in \d+ ms/);
   assertEquals(await client.ask("echo still here"), "still here");
   assertEquals(master.logged(/FAILED/), 0);
   Deno.writeTextFileSync(flag, "");
@@ -200,14 +200,14 @@ Deno.test("a program whose spares can't load is started ever more rarely for the
   await master.stop();
 });
 
-Deno.test("a service that sleeps is woken up by a spare", async () => {
+Deno.test("a service that sleeps is woken up by a standby", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", {
     mode: "aio",
     service: port,
     "server-idle-exit": "1",
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   const master = await site.start();
   const [spare] = await sparesOf(master, "a.cf");
@@ -218,7 +218,7 @@ Deno.test("a service that sleeps is woken up by a spare", async () => {
   await master.stop();
 });
 
-Deno.test("server-balance = reuseport: a spare takes over the queue of the process that is killed", async () => {
+Deno.test("server-balance = reuseport: a standby takes over the queue of the process that is killed", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", {
@@ -226,7 +226,7 @@ Deno.test("server-balance = reuseport: a spare takes over the queue of the proce
     service: port,
     "server-balance": "reuseport",
     "server-proc-count": 2,
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   const master = await site.start();
   const [spare] = await sparesOf(master, "a.cf");
@@ -239,10 +239,10 @@ Deno.test("server-balance = reuseport: a spare takes over the queue of the proce
   await master.stop();
 });
 
-Deno.test("an upgrade ends the spares of the old master, and the new one has its own", async () => {
+Deno.test("an upgrade ends the standbys of the old master, and the new one has its own", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port, "server-spare-count": 1 });
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
   const master = await site.start();
   const [old] = await sparesOf(master, "a.cf");
   await master.upgrade();
@@ -256,13 +256,13 @@ Deno.test("an upgrade ends the spares of the old master, and the new one has its
   await master.stop();
 });
 
-Deno.test("HTTP: after a kill the spare answers", async () => {
+Deno.test("HTTP: after a kill the standby answers", async () => {
   await using site = new Site();
   const port = site.port();
   site.write("http.cf", {
     "server-command": example("http_server.ts"),
     "server-service": `127.0.0.1:${port}`,
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   const master = await site.start();
   const spare = Number((await master.logs(/http\.cf: loaded is process (\d+)/))[1]);
@@ -275,7 +275,7 @@ Deno.test("HTTP: after a kill the spare answers", async () => {
   await master.stop();
 });
 
-Deno.test("server-user and server-chroot are in force while a spare waits", async () => {
+Deno.test("server-user and server-chroot are in force while a standby waits", async () => {
   await using site = new Site();
   const port = site.port(), jail = site.dir.file("jail"), user = "nobody";
   Deno.mkdirSync(jail);
@@ -284,7 +284,7 @@ Deno.test("server-user and server-chroot are in force while a spare waits", asyn
     service: port,
     "server-user": user,
     "server-chroot": jail,
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   if (!mayChangeRoot()) {
     const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
@@ -303,18 +303,18 @@ Deno.test("server-user and server-chroot are in force while a spare waits", asyn
   await master.stop();
 });
 
-Deno.test("server-spare-count is of no use to a server without --allow-ffi, which is told", async () => {
+Deno.test("server-standby-count is of no use to a server without --allow-ffi, which is told", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", {
     mode: "coroutine",
     service: port,
     "server-permissions": "none",
-    "server-spare-count": 1,
+    "server-standby-count": 1,
   });
   const master = await site.start();
   await master.logs(
-    /a\.cf:\d+: server-spare-count: Cannot use "server-spare-count": .*--allow-ffi/,
+    /a\.cf:\d+: server-standby-count: Cannot use "server-standby-count": .*--allow-ffi/,
   );
   using client = await greeted(port);
   client.close();

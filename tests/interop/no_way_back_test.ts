@@ -134,7 +134,7 @@ for (
     { "server-user": USER },
     { "server-user": USER, "server-start-user": "master" },
     { "server-user": USER, "server-chroot": "jail" },
-    { "server-user": USER, "server-spare-count": "1" },
+    { "server-user": USER, "server-standby-count": "1" },
     { "run-user": USER },
     { "server-permissions": "none" },
     { "server-permissions": "none", "server-user": USER },
@@ -163,7 +163,7 @@ for (
       ? (pid: number) => assertEquals(openFiles(pid), [])
       : assertIsConfined;
     const pid = await attack(victim, port, look);
-    if ("server-spare-count" in settings) {
+    if ("server-standby-count" in settings) {
       await master.logs(/loaded is process/);
       Deno.kill(pid, "SIGKILL");
       await attack(victim, port, assertIsConfined);

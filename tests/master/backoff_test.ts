@@ -336,8 +336,8 @@ Deno.test("Supervisor starts a service whose processes detach early ever more ra
 
 for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, most: 100 }]) {
   Deno.test(`Supervisor starts nothing beside ${most} processes that have detached, until one ends (${procCount})`, async () => {
-    // Without a spare a place would wait, with one another process would be started.
-    const settings = { "server-spare-count": "1", "server-ready-timeout": "0" };
+    // Without a standby a place would wait, with one another process would be started.
+    const settings = { "server-standby-count": "1", "server-ready-timeout": "0" };
     const service = serviceOf("x", { procCount, settings });
     const scene = Scene.running(service, serviceOf("y"));
     const isX = ({ request }: FakeWorker) => request.service.id === "x";
@@ -359,7 +359,7 @@ for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, 
     const line = `x: ${most} processes have detached; none is started until one of them ends`;
     assertEquals(scene.log.filter((text) => text.includes("none is started")), [line]);
     scene.fresh();
-    // The spare that was there may serve; none takes its place.
+    // The standby that was there may serve; none takes its place.
     scene.clock.advance(3_600_000);
     assertEquals(scene.fresh(), []);
     // No other service is concerned.

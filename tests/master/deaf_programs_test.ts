@@ -37,10 +37,10 @@ Deno.test("loadServices() warns of settings that a program without heartbeats ca
   assertEquals(await warningsOf({ "a.cf": service }), []);
 });
 
-Deno.test("loadServices() gives no spares to programs that can't be handed descriptors later, and warns", async () => {
+Deno.test("loadServices() gives no standbys to programs that can't be handed descriptors later, and warns", async () => {
   const spareCounts = async (text: string) => {
     using dir = new TempDir();
-    dir.write("a.cf", `server-service = 0:80\nserver-spare-count = 2\n${text}`);
+    dir.write("a.cf", `server-service = 0:80\nserver-standby-count = 2\n${text}`);
     const { services, warnings } = await loadServices({
       directory: dir.path,
       cwd: "/srv",

@@ -88,14 +88,14 @@ class Launch implements AsyncDisposable {
     return this;
   }
 
-  /** Starts a spare that says some words once it is enlisted. */
+  /** Starts a standby that says some words once it is enlisted. */
   startSpare(...words: string[]): this {
     const command = this.#command(words);
     const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
     return this.startService({ ...service, command: command.split(" ") }, { isSpare: true });
   }
 
-  /** Has the spare serve. */
+  /** Has the standby serve. */
   enlist(): void {
     this.worker.enlist({ fds: this.#fds });
   }
@@ -170,7 +170,7 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
     );
   }));
 
-Deno.test("launch() has a spare wait, and enlist() gives it what it serves", () =>
+Deno.test("launch() has a standby wait, and enlist() gives it what it serves", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     using port = new ReservedPort();
@@ -185,7 +185,7 @@ Deno.test("launch() has a spare wait, and enlist() gives it what it serves", () 
     assertEquals(listeners.map(({ port }: { port: number }) => port), [port.port]);
   }));
 
-Deno.test("launch() asks a spare for heartbeats at once, and tells its limits when it is enlisted", () =>
+Deno.test("launch() asks a standby for heartbeats at once, and tells its limits when it is enlisted", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     const command = [WORKER, launch.report].join(" ");
@@ -197,7 +197,7 @@ Deno.test("launch() asks a spare for heartbeats at once, and tells its limits wh
     assertEquals((await launch.tells(4)).slice(2), ["spent", "used true"]);
   }));
 
-Deno.test("launch() keeps no spare of a program that can't be handed descriptors later", () => {
+Deno.test("launch() keeps no standby of a program that can't be handed descriptors later", () => {
   for (const protocol of ["inherit", "libzc", "systemd"]) {
     const launch = new Launch();
     const settings = { "server-protocol": protocol };
@@ -205,7 +205,7 @@ Deno.test("launch() keeps no spare of a program that can't be handed descriptors
     assertThrows(
       () => launch.startService(service, { isSpare: true }),
       TypeError,
-      `Cannot keep a spare of "x": the ${protocol} protocol, expected`,
+      `Cannot keep a standby of "x": the ${protocol} protocol, expected`,
     );
     launch.dir[Symbol.dispose]();
   }

@@ -98,7 +98,7 @@ export class Life {
     tell(worker);
   }
 
-  /** Says that a worker is ready, or, of a spare, that it has loaded. */
+  /** Says that a worker is ready, or, of a standby, that it has loaded. */
   #tellReady(worker: FakeWorker): void {
     if (worker.isSpare) {
       this.#it.known.get(worker)!.loaded = true;
@@ -119,7 +119,7 @@ export class Life {
   /** Notes that a worker is about to give its place up, if it has one. */
   #leaves(worker: FakeWorker): void {
     if (!this.#it.isServing(worker)) return;
-    // The end of one that was a spare until just now costs its service nothing.
+    // The end of one that was a standby until just now costs its service nothing.
     if (worker.post !== undefined && !this.#it.known.get(worker)!.ready) return;
     const nowMs = this.#it.clock.nowMs();
     if (nowMs - this.#it.known.get(worker)!.startedAtMs >= EARLY_DEATH_MS) return;
@@ -199,7 +199,7 @@ export class Life {
       "server-soak": pick(this.#random, ["0", "0", "2", "10"]),
       "server-ready-timeout": pick(this.#random, ["30", "5"]),
       ...(this.#random(3) === 0 && { "server-reload-step": `${1 + this.#random(2)}` }),
-      "server-spare-count": pick(this.#random, ["0", "0", "1", "2"]),
+      "server-standby-count": pick(this.#random, ["0", "0", "1", "2"]),
       "server-balance": ["shared", "reuseport"][this.#configs % 2],
     };
     const config = serviceOf(id, { addresses, procCount: this.#random(5), settings });
@@ -303,7 +303,7 @@ export class Life {
       const { id, procCount, supervision: { spareCount } } = version.config;
       assertEquals(this.#it.serving(version).length, procCount, id);
       const spares = this.#it.spares(version).length;
-      assertEquals(spares, procCount === 0 ? 0 : spareCount, `spares of ${id}`);
+      assertEquals(spares, procCount === 0 ? 0 : spareCount, `standbys of ${id}`);
     }
     const inForce = (worker: FakeWorker) =>
       worker.request.generation === this.#it.inForce.get(worker.request.service.id)?.generation;

@@ -31,9 +31,9 @@ interface Some {
   readonly inMs?: number;
   /** Its slot, the first one by default. */
   readonly slot?: number;
-  /** It was started as a spare and has not been enlisted. */
+  /** It was started as a standby and has not been enlisted. */
   readonly neverServed?: boolean;
-  /** Until when it has to be ready that was a spare, from now. */
+  /** Until when it has to be ready that was a standby, from now. */
   readonly readyInMs?: number;
   /** Its last heartbeat was too long ago. */
   readonly silent?: boolean;
@@ -59,7 +59,7 @@ interface Situation {
   readonly soak?: number;
   readonly readyTimeout?: number;
   readonly spares?: number;
-  /** When the next spare may be started, from now. */
+  /** When the next standby may be started, from now. */
   readonly spareInMs?: number;
   /** Why the service has failed. */
   readonly failure?: string;
@@ -605,20 +605,20 @@ const AFTERWARDS: readonly Situation[] = [
 
 const SPARES: readonly Situation[] = [
   {
-    name: "no spare is started while somebody is missing or starts",
+    name: "no standby is started while somebody is missing or starts",
     procCount: 2,
     spares: 1,
     workers: [READY],
     actions: ["start 1"],
   },
   {
-    name: "a spare is started when all are ready",
+    name: "a standby is started when all are ready",
     spares: 1,
     workers: [READY],
     actions: ["prepare"],
   },
   {
-    name: "no spare is started before all have been ready for a moment",
+    name: "no standby is started before all have been ready for a moment",
     procCount: 2,
     spares: 1,
     workers: [READY, { ...READY, readyMs: 5 }],
@@ -626,26 +626,26 @@ const SPARES: readonly Situation[] = [
     wakeInMs: CALM_MS - 5,
   },
   {
-    name: "one spare loads at a time, and has as long as a new process of a reload",
+    name: "one standby loads at a time, and has as long as a new process of a reload",
     spares: 2,
     workers: [READY, { state: "loading", ageMs: 4_000 }],
     actions: [],
     wakeInMs: 26_000,
   },
   {
-    name: "the next spare is started when the one before has loaded",
+    name: "the next standby is started when the one before has loaded",
     spares: 2,
     workers: [READY, WAITING],
     actions: ["prepare"],
   },
   {
-    name: "as many spares as there are to be are left alone",
+    name: "as many standbys as there are to be are left alone",
     spares: 2,
     workers: [READY, WAITING, WAITING],
     actions: [],
   },
   {
-    name: "a spare that does not load in time is ended",
+    name: "a standby that does not load in time is ended",
     spares: 1,
     spareInMs: 70,
     readyTimeout: 5,
@@ -653,14 +653,14 @@ const SPARES: readonly Situation[] = [
     actions: ["1 terminate"],
   },
   {
-    name: "a spare without a time-out may load for ever",
+    name: "a standby without a time-out may load for ever",
     spares: 1,
     readyTimeout: 0,
     workers: [READY, { state: "loading", ageMs: 5_000_000 }],
     actions: [],
   },
   {
-    name: "the next spare waits for its time",
+    name: "the next standby waits for its time",
     spares: 1,
     spareInMs: 70,
     workers: [READY],
@@ -668,7 +668,7 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 70,
   },
   {
-    name: "who is missing is a spare first, and one that has loaded before one that has not",
+    name: "who is missing is a standby first, and one that has loaded before one that has not",
     procCount: 2,
     spares: 2,
     workers: [READY, { state: "loading" }, WAITING],
@@ -676,28 +676,28 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "a spare that still loads is further than one that would be started",
+    name: "a standby that still loads is further than one that would be started",
     spares: 1,
     workers: [{ state: "loading" }],
     actions: ["0 enlist"],
     wakeInMs: 29_000,
   },
   {
-    name: "what no spare is there for is started",
+    name: "what no standby is there for is started",
     procCount: 3,
     spares: 1,
     workers: [WAITING],
     actions: ["0 enlist", "start 2"],
   },
   {
-    name: "a spare that is out of reach takes no place",
+    name: "a standby that is out of reach takes no place",
     spares: 1,
     workers: [{ ...WAITING, inMs: 40 }],
     actions: ["start 1"],
     wakeInMs: 40,
   },
   {
-    name: "a service that may not start yet keeps its spares until then",
+    name: "a service that may not start yet keeps its standbys until then",
     spares: 1,
     startInMs: 60,
     workers: [WAITING],
@@ -705,28 +705,28 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 60,
   },
   {
-    name: "spares of a service that has failed go",
+    name: "standbys of a service that has failed go",
     spares: 1,
     failure: "because",
     workers: [READY, WAITING],
     actions: ["1 softstop"],
   },
   {
-    name: "a service without processes has no spares",
+    name: "a service without processes has no standbys",
     procCount: 0,
     spares: 1,
     workers: [],
     actions: [],
   },
   {
-    name: "spares of a version that is in force no more go",
+    name: "standbys of a version that is in force no more go",
     spares: 1,
     workers: [READY, { state: "waiting", of: "old" }, { state: "loading", of: "old" }, WAITING],
     actions: ["1 softstop", "2 softstop"],
     wakeInMs: 29_000,
   },
   {
-    name: "spares of a service that is gone go",
+    name: "standbys of a service that is gone go",
     retired: true,
     spares: 1,
     workers: [WAITING, { state: "loading" }],
@@ -734,7 +734,7 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "during a trial spares of the version in force stay and take over, and none is started",
+    name: "during a trial standbys of the version in force stay and take over, and none is started",
     procCount: 2,
     spares: 3,
     trial: { procCount: 1 },
@@ -742,24 +742,24 @@ const SPARES: readonly Situation[] = [
     actions: ["1 enlist", "try 1"],
   },
   {
-    name: "a spare that is doubted just now takes no place",
+    name: "a standby that is doubted just now takes no place",
     spares: 1,
     workers: [{ ...WAITING, silent: true }],
     actions: ["0 doubt", "start 1"],
   },
   {
-    name: "a spare that was enlisted has to be ready in time",
+    name: "a standby that was enlisted has to be ready in time",
     workers: [{ ...STARTING, readyInMs: 70 }],
     actions: [],
     wakeInMs: 70,
   },
   {
-    name: "a spare that was enlisted and is not ready in time is ended",
+    name: "a standby that was enlisted and is not ready in time is ended",
     workers: [{ ...STARTING, readyInMs: 0 }],
     actions: ["0 terminate", "start 1"],
   },
   {
-    name: "spares on their way out are no generation that drains",
+    name: "standbys on their way out are no generation that drains",
     maxGenerations: 1,
     workers: [
       READY,
@@ -769,7 +769,7 @@ const SPARES: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "with a step spares take no room",
+    name: "with a step standbys take no room",
     spares: 3,
     step: 1,
     trial: {},
@@ -787,7 +787,7 @@ function serviceIn(situation: Situation): Service {
     ...(step && { "server-reload-step": `${step}` }),
     ...(soak && { "server-soak": `${soak}` }),
     ...(readyTimeout !== undefined && { "server-ready-timeout": `${readyTimeout}` }),
-    ...(spares && { "server-spare-count": `${spares}` }),
+    ...(spares && { "server-standby-count": `${spares}` }),
   };
   const config = serviceOf("x", { procCount, settings });
   const tried = serviceOf("x", { procCount: trial?.procCount, settings });

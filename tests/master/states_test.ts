@@ -121,7 +121,7 @@ Deno.test("isSpare() counts loading and waiting workers, and no others", () => {
   assertEquals(STATES.filter((state) => isSpare(worker(state))), ["loading", "waiting"]);
 });
 
-Deno.test("enlist() gives a spare its post, and leaves any other worker alone", () => {
+Deno.test("enlist() gives a standby its post, and leaves any other worker alone", () => {
   const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, place: NEW_PLACE };
   for (const state of STATES) {
     const subject = worker(state), before = { ...subject };

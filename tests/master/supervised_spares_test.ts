@@ -20,17 +20,17 @@ interface Sparing {
   readonly [setting: string]: string | number | undefined;
 }
 
-/** A service with spares, and other settings without `server-`. */
+/** A service with standbys, and other settings without `server-`. */
 function sparing({ procCount, addresses, spares = 1, ...settings }: Sparing = {}): ServiceConfig {
   const named = Object.entries(settings).map(([name, value]) => [`server-${name}`, `${value}`]);
   return serviceOf("x", {
     procCount,
     addresses,
-    settings: { "server-spare-count": `${spares}`, ...Object.fromEntries(named) },
+    settings: { "server-standby-count": `${spares}`, ...Object.fromEntries(named) },
   });
 }
 
-/** Runs a service whose spares have loaded, for longer than any process lives that ends early. */
+/** Runs a service whose standbys have loaded, for longer than any process lives that ends early. */
 function reserved(service: ServiceConfig): Scene {
   const scene = Scene.running(service);
   for (const spare of sparesOf(scene)) load(scene, spare);
@@ -39,14 +39,14 @@ function reserved(service: ServiceConfig): Scene {
   return scene;
 }
 
-/** Lets a spare have loaded, and those that are started then. */
+/** Lets a standby have loaded, and those that are started then. */
 function load(scene: Scene, spare: FakeWorker): void {
   scene.fresh();
   spare.listener.onLoaded();
   for (const next of scene.fresh()) load(scene, next);
 }
 
-/** Lets workers be ready, and waits until a spare may be started. */
+/** Lets workers be ready, and waits until a standby may be started. */
 function areCalm(scene: Scene, ...workers: readonly FakeWorker[]): void {
   areReady(...workers);
   scene.clock.advance(CALM_MS);
@@ -60,7 +60,7 @@ function servingOf({ running }: Scene): FakeWorker[] {
   return running.filter(({ isSpare }) => !isSpare);
 }
 
-Deno.test("Supervisor prepares spares when all are ready, one after the other and without listeners", () => {
+Deno.test("Supervisor prepares standbys when all are ready, one after the other and without listeners", () => {
   const scene = new Scene();
   scene.supervisor.start([sparing({ procCount: 2, spares: 2 })]);
   const [first, second] = scene.fresh();
@@ -80,7 +80,7 @@ Deno.test("Supervisor prepares spares when all are ready, one after the other an
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor has a spare take the place of a worker that ends, at once, and replaces it", () => {
+Deno.test("Supervisor has a standby take the place of a worker that ends, at once, and replaces it", () => {
   const scene = reserved(sparing({ addresses: "0:80", "max-connections": 100 }));
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   worker.exit("SIGKILL");
@@ -90,14 +90,14 @@ Deno.test("Supervisor has a spare take the place of a worker that ends, at once,
   assertEquals(
     scene.fresh().length,
     0,
-    "the next spare is not to take the processor from this one",
+    "the next standby is not to take the processor from this one",
   );
   areCalm(scene, spare);
   const [next] = scene.fresh();
   assert(next.isSpare);
 });
 
-Deno.test("Supervisor starts a worker at once when it finds that the spare has died as well", () => {
+Deno.test("Supervisor starts a worker at once when it finds that the standby has died as well", () => {
   for (const news of ["before", "after"]) {
     const scene = reserved(sparing({ "start-limit": "2/1h" }));
     const [worker] = servingOf(scene), [spare] = sparesOf(scene);
@@ -114,7 +114,7 @@ Deno.test("Supervisor starts a worker at once when it finds that the spare has d
   }
 });
 
-Deno.test("Supervisor starts no spare at once after one that ended just after it had loaded", () => {
+Deno.test("Supervisor starts no standby at once after one that ended just after it had loaded", () => {
   const scene = Scene.running(sparing({ "healthy-after": 0 }));
   const [spare] = sparesOf(scene);
   load(scene, spare);
@@ -127,7 +127,7 @@ Deno.test("Supervisor starts no spare at once after one that ended just after it
   assertEquals(scene.fresh().length, 1);
 });
 
-Deno.test("Supervisor counts a spare that has become ready on its way out among those that drain", async () => {
+Deno.test("Supervisor counts a standby that has become ready on its way out among those that drain", async () => {
   const scene = reserved(sparing());
   scene.maxGenerations = 1;
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
@@ -147,7 +147,7 @@ Deno.test("Supervisor counts a spare that has become ready on its way out among 
   assertEquals(toldTo([spare]), ["softstop,SIGTERM"]);
 });
 
-Deno.test("Supervisor takes the end of a spare just after it was enlisted for that of a spare", () => {
+Deno.test("Supervisor takes the end of a standby just after it was enlisted for that of a standby", () => {
   const scene = reserved(sparing({ "start-limit": "2/1h" }));
   for (let count = 0; count < 3; count++) {
     const [worker] = servingOf(scene), [spare] = sparesOf(scene);
@@ -166,7 +166,7 @@ Deno.test("Supervisor takes the end of a spare just after it was enlisted for th
 });
 
 for (const state of ["loads", "waits"]) {
-  Deno.test(`Supervisor ends a spare that ${state} and does not get ready after it was enlisted`, () => {
+  Deno.test(`Supervisor ends a standby that ${state} and does not get ready after it was enlisted`, () => {
     const scene = Scene.running(sparing({ "ready-timeout": 5 }));
     const [worker] = servingOf(scene), [spare] = sparesOf(scene);
     // It was started a moment after the worker was ready.
@@ -181,7 +181,7 @@ for (const state of ["loads", "waits"]) {
     scene.clock.advance(1);
     assertEquals(toldTo([spare]), ["SIGTERM"]);
     const line =
-      `process ${spare.pid}, a spare, was not ready within 5 s (server-ready-timeout): it is told to end, and`;
+      `process ${spare.pid}, a standby, was not ready within 5 s (server-ready-timeout): it is told to end, and`;
     assert(scene.log.some((it) => it.includes(line)), scene.log.join("\n"));
     // Its successor was there at once.
     areReady(...servingOf(scene).slice(-1));
@@ -191,7 +191,7 @@ for (const state of ["loads", "waits"]) {
   });
 }
 
-Deno.test("Supervisor counts the life of a spare from the moment that it takes over", () => {
+Deno.test("Supervisor counts the life of a standby from the moment that it takes over", () => {
   const scene = reserved(sparing({ "max-age": 600 }));
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   scene.random = () => 0;
@@ -204,7 +204,7 @@ Deno.test("Supervisor counts the life of a spare from the moment that it takes o
   assert(scene.log.some((line) => line.includes(`process ${spare.pid} is to be replaced`)));
 });
 
-Deno.test("Supervisor waits before the next start when a spare ends as soon as it has taken over", () => {
+Deno.test("Supervisor waits before the next start when a standby ends as soon as it has taken over", () => {
   const scene = reserved(sparing({ spares: 2 }));
   const [worker] = servingOf(scene), [first] = sparesOf(scene);
   worker.exit();
@@ -215,7 +215,7 @@ Deno.test("Supervisor waits before the next start when a spare ends as soon as i
   assertEquals(servingOf(scene).length, 1);
 });
 
-Deno.test("Supervisor has a spare that still loads take over, where there is no other", () => {
+Deno.test("Supervisor has a standby that still loads take over, where there is no other", () => {
   const scene = Scene.running(sparing());
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   worker.exit();
@@ -226,7 +226,7 @@ Deno.test("Supervisor has a spare that still loads take over, where there is no 
   assertEquals(toldTo([spare]), [""]);
 });
 
-Deno.test("Supervisor starts spares that end at their start ever more rarely, and tells so", () => {
+Deno.test("Supervisor starts standbys that end at their start ever more rarely, and tells so", () => {
   const scene = Scene.running(sparing());
   scene.random = () => 0;
   const delays: number[] = [];
@@ -239,14 +239,14 @@ Deno.test("Supervisor starts spares that end at their start ever more rarely, an
   }
   assertEquals(delays, [100, 200, 400, 800, 1_600]);
   assertEquals(
-    scene.log.filter((line) => line.includes("spares end early")),
-    delays.map((ms) => `x: spares end early; the next one is in ${ms} ms`),
+    scene.log.filter((line) => line.includes("standbys end early")),
+    delays.map((ms) => `x: standbys end early; the next one is in ${ms} ms`),
   );
   assertEquals(servingOf(scene).length, 1);
   assertEquals(toldTo(servingOf(scene)), [""]);
 });
 
-Deno.test("Supervisor forgets how spares have fared when one has loaded and is needed, and at a reload", () => {
+Deno.test("Supervisor forgets how standbys have fared when one has loaded and is needed, and at a reload", () => {
   const scene = Scene.running(sparing());
   sparesOf(scene)[0].exit();
   scene.clock.advance(EARLY_DEATH_MS);
@@ -263,22 +263,22 @@ Deno.test("Supervisor forgets how spares have fared when one has loaded and is n
   assertEquals(sparesOf(scene).length, 1);
 });
 
-Deno.test("Supervisor replaces a spare that is killed at once the first time, and several as one", () => {
+Deno.test("Supervisor replaces a standby that is killed at once the first time, and several as one", () => {
   const scene = reserved(sparing({ spares: 3 }));
   for (const spare of sparesOf(scene)) spare.exit("SIGKILL");
   assertEquals(sparesOf(scene).length, 1, "at once, and one after the other");
-  assertEquals(scene.log.filter((line) => line.includes("a spare, ended after")).length, 3);
+  assertEquals(scene.log.filter((line) => line.includes("a standby, ended after")).length, 3);
   assert(!scene.log.some((line) => line.includes("early")));
 });
 
-Deno.test("Supervisor goes on without spares that can't be started, and says so once", () => {
+Deno.test("Supervisor goes on without standbys that can't be started, and says so once", () => {
   const scene = Scene.running(sparing());
   scene.launcher.refusal = new Error("no more processes");
   sparesOf(scene)[0].exit();
   scene.clock.advance(EARLY_DEATH_MS);
   assertEquals(
     scene.log.at(-1),
-    "x: no spare: no more processes; it is tried again in 200 ms".replace(
+    "x: no standby: no more processes; it is tried again in 200 ms".replace(
       "200",
       `${Math.round(scene.clock.nextInMs!)}`,
     ),
@@ -289,7 +289,7 @@ Deno.test("Supervisor goes on without spares that can't be started, and says so 
   assertEquals(toldTo(servingOf(scene)), [""]);
 });
 
-Deno.test("Supervisor gives a service up whose spare says that the settings are wrong", () => {
+Deno.test("Supervisor gives a service up whose standby says that the settings are wrong", () => {
   const scene = Scene.running(sparing());
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   spare.listener.onExit({ code: 78, signal: null });
@@ -298,14 +298,14 @@ Deno.test("Supervisor gives a service up whose spare says that the settings are 
   assertEquals(scene.launcher.workers, [worker, spare]);
 });
 
-Deno.test("Supervisor ends the spares of a service that has failed", () => {
+Deno.test("Supervisor ends the standbys of a service that has failed", () => {
   const scene = reserved(sparing({ procCount: 2 }));
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   worker.listener.onExit({ code: 78, signal: null });
   assertEquals(toldTo([spare]), ["softstop"]);
 });
 
-Deno.test("Supervisor ends a spare that does not load in time, and one that does not end then", () => {
+Deno.test("Supervisor ends a standby that does not load in time, and one that does not end then", () => {
   const scene = Scene.running(sparing({ "ready-timeout": 5 }));
   const [spare] = sparesOf(scene);
   scene.clock.advance(5_000);
@@ -313,7 +313,7 @@ Deno.test("Supervisor ends a spare that does not load in time, and one that does
   const next = "it is told to end, and the next one is started in 100 ms";
   assert(
     scene.log.includes(
-      `x: process ${spare.pid}, a spare, has not loaded within 5 s (server-ready-timeout): ${next}`,
+      `x: process ${spare.pid}, a standby, has not loaded within 5 s (server-ready-timeout): ${next}`,
     ),
   );
   scene.clock.advance(TERMINATE_GRACE_MS);
@@ -321,7 +321,7 @@ Deno.test("Supervisor ends a spare that does not load in time, and one that does
   assertEquals(sparesOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 
-Deno.test("Supervisor never enlists a spare that it can't reach", () => {
+Deno.test("Supervisor never enlists a standby that it can't reach", () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   spare.listener.onLost();
@@ -332,7 +332,7 @@ Deno.test("Supervisor never enlists a spare that it can't reach", () => {
   assertEquals(toldTo([spare]), ["SIGTERM"]);
 });
 
-Deno.test("Supervisor finds a spare that hangs, and replaces it", () => {
+Deno.test("Supervisor finds a standby that hangs, and replaces it", () => {
   const scene = reserved(sparing({ watchdog: 5 }));
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   spare.listener.onHeartbeat();
@@ -345,7 +345,7 @@ Deno.test("Supervisor finds a spare that hangs, and replaces it", () => {
   assertEquals(sparesOf(scene).length, 1);
 });
 
-Deno.test("Supervisor replaces a spare that drains or detaches by itself", () => {
+Deno.test("Supervisor replaces a standby that drains or detaches by itself", () => {
   for (const leave of ["onDraining", "onDetach"] as const) {
     const scene = reserved(sparing());
     const [spare] = sparesOf(scene);
@@ -355,7 +355,7 @@ Deno.test("Supervisor replaces a spare that drains or detaches by itself", () =>
   }
 });
 
-Deno.test("Supervisor keeps the spares of the old version until the verdict, then replaces them", async () => {
+Deno.test("Supervisor keeps the standbys of the old version until the verdict, then replaces them", async () => {
   const scene = reserved(sparing({ own: "old" }));
   const [old] = servingOf(scene), [spare] = sparesOf(scene);
   const reload = scene.reload(sparing({ own: "new" }));
@@ -372,7 +372,7 @@ Deno.test("Supervisor keeps the spares of the old version until the verdict, the
   assertEquals(toldTo([spare]), ["softstop,SIGTERM"]);
 });
 
-Deno.test("Supervisor leaves the spares alone where a reload is undone", async () => {
+Deno.test("Supervisor leaves the standbys alone where a reload is undone", async () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   const reload = scene.reload(sparing());
@@ -383,7 +383,7 @@ Deno.test("Supervisor leaves the spares alone where a reload is undone", async (
   assertEquals(toldTo([worker, spare]), ["", ""]);
 });
 
-Deno.test("Supervisor replaces one of the old version by its spare while a reload is under way", () => {
+Deno.test("Supervisor replaces one of the old version by its standby while a reload is under way", () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   scene.reload(sparing());
@@ -395,7 +395,7 @@ Deno.test("Supervisor replaces one of the old version by its spare while a reloa
   assertEquals(sparesOf(scene), [], "no further one before the verdict");
 });
 
-Deno.test("Supervisor.reload() that leaves a service alone leaves its spares alone", () => {
+Deno.test("Supervisor.reload() that leaves a service alone leaves its standbys alone", () => {
   const service = sparing({ reload: "changed" });
   const scene = reserved(service);
   const before = [...scene.running];
@@ -404,7 +404,7 @@ Deno.test("Supervisor.reload() that leaves a service alone leaves its spares alo
   assertEquals(toldTo(before), ["", ""]);
 });
 
-Deno.test("Supervisor.reload() with another number of spares starts more, or fewer", () => {
+Deno.test("Supervisor.reload() with another number of standbys starts more, or fewer", () => {
   for (const spares of [0, 2]) {
     const scene = reserved(sparing());
     scene.reload(sparing({ spares }));
@@ -415,7 +415,7 @@ Deno.test("Supervisor.reload() with another number of spares starts more, or few
   }
 });
 
-Deno.test("Supervisor.scale() takes a spare for one more process", () => {
+Deno.test("Supervisor.scale() takes a standby for one more process", () => {
   const scene = reserved(sparing());
   const [spare] = sparesOf(scene);
   scene.supervisor.scale(+1);
@@ -427,7 +427,7 @@ Deno.test("Supervisor.scale() takes a spare for one more process", () => {
   assertEquals(servingOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 
-Deno.test("Supervisor has a spare take the place of a spent process", () => {
+Deno.test("Supervisor has a standby take the place of a spent process", () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   worker.listener.onSpent();
@@ -436,7 +436,7 @@ Deno.test("Supervisor has a spare take the place of a spent process", () => {
   assertEquals(toldTo([worker]), ["softstop"]);
 });
 
-Deno.test("Supervisor keeps the spares of a service that sleeps, and one of them is woken up", () => {
+Deno.test("Supervisor keeps the standbys of a service that sleeps, and one of them is woken up", () => {
   const scene = reserved(sparing({ "idle-exit": 60 }));
   const [worker] = servingOf(scene), [spare] = sparesOf(scene);
   worker.listener.onUsed(false);
@@ -449,7 +449,7 @@ Deno.test("Supervisor keeps the spares of a service that sleeps, and one of them
   assertEquals(sparesOf(scene).length, 1);
 });
 
-Deno.test("Supervisor gives a spare the socket of the process that is gone", () => {
+Deno.test("Supervisor gives a standby the socket of the process that is gone", () => {
   const scene = reserved(sparing({ procCount: 3, addresses: "0:80", balance: "reuseport" }));
   const [, second] = servingOf(scene), [spare] = sparesOf(scene);
   second.exit();
@@ -461,7 +461,7 @@ Deno.test("Supervisor gives a spare the socket of the process that is gone", () 
 });
 
 for (const how of ["stop", "retire"] as const) {
-  Deno.test(`Supervisor.${how}() ends spares that load and spares that wait, and waits for them`, async () => {
+  Deno.test(`Supervisor.${how}() ends standbys that load and standbys that wait, and waits for them`, async () => {
     const scene = Scene.running(sparing({ spares: 2 }));
     const [first] = sparesOf(scene);
     first.listener.onLoaded();
@@ -479,7 +479,7 @@ for (const how of ["stop", "retire"] as const) {
   });
 }
 
-Deno.test("Supervisor ends the spares of a service that is gone", () => {
+Deno.test("Supervisor ends the standbys of a service that is gone", () => {
   const scene = reserved(sparing());
   const spares = sparesOf(scene);
   scene.supervisor.reload([]);

@@ -39,7 +39,7 @@ class Life {
         ...maybe({ "server-max-age": "600" }),
         ...maybe({ "server-max-memory": "1m" }),
         ...maybe({ "server-start-limit": "5/10" }),
-        ...maybe({ "server-spare-count": "2" }),
+        ...maybe({ "server-standby-count": "2" }),
       },
     });
     this.scene.random = () => random(1_000) / 1_000;
@@ -145,7 +145,7 @@ class Life {
     // One more while it takes the place of another.
     assert(serving <= this.#most + 1, `${serving} of ${this.#most}`);
     const spares = this.#spares.length;
-    assert(spares <= this.#service.supervision.spareCount, `${spares} spares`);
+    assert(spares <= this.#service.supervision.spareCount, `${spares} standbys`);
     assert(serving === 0 || this.scene.expecting.length === 0, "watched though somebody serves");
     assert(this.scene.clock.pending <= 1);
     assert(this.scene.clock.nextInMs !== 0, "a timer that is due is still there");
@@ -172,7 +172,7 @@ class Life {
     assert(this.#hasFailed || serving >= least, `${serving} of at least ${least}`);
     const { spareCount } = this.#service.supervision;
     const isCalm = most > 0 && !this.#hasFailed;
-    assertEquals(this.#spares.length, isCalm ? spareCount : 0, "spares at rest");
+    assertEquals(this.#spares.length, isCalm ? spareCount : 0, "standbys at rest");
   }
 }
 

@@ -16,9 +16,9 @@ const MAX_GENERATIONS = 3;
 
 /** What is known of a worker without asking the supervisor. */
 export interface Known {
-  /** For a spare, when it was enlisted. */
+  /** For a standby, when it was enlisted. */
   startedAtMs: number;
-  /** For a spare, that it has loaded. */
+  /** For a standby, that it has loaded. */
   loaded: boolean;
   ready: boolean;
   detached: boolean;
@@ -112,22 +112,25 @@ export class WatchedSupervisor {
     const known = this.known.get(worker)!;
     known.startedAtMs = this.clock.nowMs();
     const { lost, detached, draining } = known;
-    assert(!lost && !detached && !draining && worker.told.length === 0, "no spare to be enlisted");
+    assert(
+      !lost && !detached && !draining && worker.told.length === 0,
+      "no standby to be enlisted",
+    );
     this.look();
     const { service: { id }, generation } = worker.request;
-    assertEquals(generation, this.inForce.get(id)?.generation, "a spare of another version");
+    assertEquals(generation, this.inForce.get(id)?.generation, "a standby of another version");
     this.#checkStart(worker);
   }
 
-  /** Spares are started in the background: nobody is missing or on the way. */
+  /** Standbys are started in the background: nobody is missing or on the way. */
   #checkNewSpare({ request: { service, generation } }: FakeWorker): void {
     const version = this.inForce.get(service.id);
-    assertEquals(generation, version?.generation, "a spare of another version");
-    assert(!this.open.some(({ id }) => id === service.id), "a spare during a trial");
+    assertEquals(generation, version?.generation, "a standby of another version");
+    assert(!this.open.some(({ id }) => id === service.id), "a standby during a trial");
     const serving = this.serving(version!);
-    assert(serving.length >= service.procCount, "a spare before those that are missing");
-    assert(serving.every((it) => this.known.get(it)!.ready), "a spare before all are ready");
-    assert(this.spares(version!).length <= service.supervision.spareCount, "too many spares");
+    assert(serving.length >= service.procCount, "a standby before those that are missing");
+    assert(serving.every((it) => this.known.get(it)!.ready), "a standby before all are ready");
+    assert(this.spares(version!).length <= service.supervision.spareCount, "too many standbys");
   }
 
   #checkStart(worker: FakeWorker): void {
@@ -211,7 +214,7 @@ export class WatchedSupervisor {
     );
   }
 
-  /** Spares of a version that nobody has told to end. */
+  /** Standbys of a version that nobody has told to end. */
   isStopping = false;
 
   spares({ config: { id }, generation }: Accepted): FakeWorker[] {
@@ -311,12 +314,12 @@ export class WatchedSupervisor {
     assert(ready.length < version.config.procCount, `${worker.pid} is not needed`);
   }
 
-  /** A spare is of a version in force that wants it. */
+  /** A standby is of a version in force that wants it. */
   #checkSpare({ pid, request: { service: { id }, generation } }: FakeWorker): void {
     const version = this.inForce.get(id);
-    assertEquals(generation, version?.generation, `${pid} is a spare of another version`);
+    assertEquals(generation, version?.generation, `${pid} is a standby of another version`);
     const { spareCount } = version!.config.supervision;
-    assert(this.spares(version!).length <= spareCount, `too many spares of ${id}`);
+    assert(this.spares(version!).length <= spareCount, `too many standbys of ${id}`);
   }
 
   /** Not too many old generations drain. */

@@ -51,7 +51,7 @@ function busy({ lifecycle }: Setup): () => void {
   return lifecycle.activity.begin();
 }
 
-Deno.test("ServerLifecycle.softstop() of a spare ends at once, without a word and without the hook", async () => {
+Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a word and without the hook", async () => {
   const hooks: string[] = [];
   const server = setup({ softstopSeconds: 3_600, beforeSoftstop: () => void hooks.push("hook") });
   server.lifecycle.isSpare = true;
@@ -61,7 +61,7 @@ Deno.test("ServerLifecycle.softstop() of a spare ends at once, without a word an
   assertEquals([server.told, hooks, server.clock.pending], [[], [], 0]);
 });
 
-Deno.test("ServerLifecycle.softstop() of a server that was a spare is that of any other", async () => {
+Deno.test("ServerLifecycle.softstop() of a server that was a standby is that of any other", async () => {
   const server = setup({ softstopSeconds: 2 });
   server.lifecycle.isSpare = true;
   server.lifecycle.isSpare = false;
