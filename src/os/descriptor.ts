@@ -14,7 +14,10 @@ const F_GETFD = 1,
   F_GETFL = 3,
   F_SETFL = 4,
   F_DUPFD_CLOEXEC = 1030,
+  F_SETPIPE_SZ = 1031,
   F_GETPIPE_SZ = 1032;
+/** How much a new pipe takes (pipe(7)). */
+const PIPE_BYTES = 65_536;
 const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000, O_ACCMODE = 0o3;
 
 const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
@@ -126,6 +129,17 @@ export function isNonblocking(fd: number): boolean {
  */
 export function isPipe(fd: number): boolean {
   return libc().fcntl(fd, F_GETPIPE_SZ, 0) >= 0;
+}
+
+/**
+ * Has a pipe take as much as a new one again, which each process that shares it can change. Where the
+ * kernel refuses, as beyond the limit of a user's pipes, it stays as it is.
+ *
+ * @param fd The descriptor. Borrowed.
+ */
+export function restorePipeSize(fd: number): void {
+  const size = libc().fcntl(fd, F_GETPIPE_SZ, 0);
+  if (size >= 0 && size < PIPE_BYTES) libc().fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
 }
 
 /**

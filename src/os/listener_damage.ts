@@ -8,7 +8,7 @@
  * @module
  */
 import type { Admission } from "./admission.ts";
-import { isNonblocking, setNonblocking } from "./descriptor.ts";
+import { isNonblocking, restorePipeSize, setNonblocking } from "./descriptor.ts";
 import { SysError } from "./errors.ts";
 import { hasFilter, removeFilter } from "./filter.ts";
 import {
@@ -96,7 +96,8 @@ export function undoDamage(
 
 /**
  * Gives a listening socket its long queue back: how long it is can't be read, and a process may have made
- * it so short that hardly anybody gets in. Programs that want a short one ask for it at their start.
+ * it so short that hardly anybody gets in. Programs that want a short one ask for it at their start. A
+ * named pipe gets its size back in the same way.
  *
  * @param fd The listener. Borrowed.
  * @throws {SysError} When the kernel refuses.
@@ -104,6 +105,7 @@ export function undoDamage(
 export function restoreQueue(fd: number): void {
   const address = boundAddress(fd);
   if (address !== undefined) listen(fd, addressText(address));
+  else restorePipeSize(fd);
 }
 
 /**

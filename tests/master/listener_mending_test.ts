@@ -199,6 +199,21 @@ Deno.test("mendListeners() gives a listener of its own its long queue back", () 
     assert(shared.isSame);
   }));
 
+Deno.test("mendListeners() gives a named pipe its size back", () =>
+  leavesNothingOpen(() => {
+    using temp = new TempDir();
+    const path = temp.file("pipe"), F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032;
+    using shared = new Shared(`fifo:${path}`, path);
+    const size = () => libc().fcntl(shared.listener.fd, F_GETPIPE_SZ, 0), before = size();
+    assertEquals(libc().fcntl(shared.servers, F_SETPIPE_SZ, 4096), 4096);
+    assertEquals(shared.mend().told, []);
+    assertEquals(size(), before);
+    // A larger one may have its reasons.
+    const larger = libc().fcntl(shared.servers, F_SETPIPE_SZ, 2 * before);
+    shared.mend();
+    if (larger >= 0) assertEquals(size(), larger);
+  }));
+
 Deno.test("mendListeners() opens a unix socket anew that was shut down, and its path leads to it", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();

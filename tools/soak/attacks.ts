@@ -119,6 +119,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "right that spoil connections",
   },
   {
+    attack: "a server makes the named pipe that it shares as small as it can be",
+    result: "it has its size back before the next reload",
+    file: "tests/master/listener_mending_test.ts",
+    test: "gives a named pipe its size back",
+  },
+  {
     attack: "a server repeats that it drains, each time for longer",
     result: "its first word counts",
     file: "tests/master/supervisor_test.ts",
