@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { resolvePath } from "../config/address.ts";
 import { cannot } from "../config/errors.ts";
 import { areAllPermissions, grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
@@ -52,7 +53,7 @@ export function programToStart(service: ServiceConfig, place: ProgramPlace): Pro
   const losesLater = losesPrivileges(service, place);
   return {
     ...program,
-    ...(runsWithoutCaches(service, place) && { env: place.lookup.withoutCaches(program.root) }),
+    ...(runsWithoutCaches(service, place) && { env: environment(service, program, place) }),
     ...(losesLater && { gainsNothing: true }),
     ...(identity && { identity }),
   };
@@ -71,6 +72,22 @@ function losesPrivileges(service: ServiceConfig, place: ProgramPlace): boolean {
  */
 function runsWithoutCaches(service: ServiceConfig, place: ProgramPlace): boolean {
   return losesPrivileges(service, place) || isRestricted(service, place);
+}
+
+/**
+ * The environment of such a program. One that may write to the translated modules of the master, as
+ * its user, translates them for itself: others would run what it puts into their place.
+ */
+function environment(
+  service: ServiceConfig,
+  { root }: Program,
+  place: ProgramPlace,
+): EnvironmentChange {
+  const isWriter = isRestricted(service, place) && otherIdentity(service, place) === undefined;
+  return place.lookup.withoutCaches({
+    root,
+    ...(isWriter && { owner: resolvePath(place.cwd, service.file ?? service.id) }),
+  });
 }
 
 /**

@@ -11,7 +11,7 @@ import { grantsFfi } from "../config/permissions.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import type { ServerProtocol } from "../config/settings.ts";
 import { encodeText } from "../os/byte_text.ts";
-import type { EnvironmentChange } from "../os/environment.ts";
+import type { withoutCaches } from "../os/deno_dir.ts";
 import type { Identity, Names, Owner } from "../os/identity.ts";
 import type { accessAs } from "../os/setpriv.ts";
 import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
@@ -64,7 +64,7 @@ export interface ProgramLookup {
   /** See `src/os/deno_dir.ts`. */
   cachePaths(): readonly string[];
   /** See `src/os/deno_dir.ts`. */
-  withoutCaches(root?: string): EnvironmentChange;
+  withoutCaches: typeof withoutCaches;
   /** See `src/os/identity.ts`. */
   ownerOf(names: Names): Owner;
   /** Whether the master may give a file to an owner. */

@@ -13,8 +13,11 @@ import { isWritable, openDescriptors } from "./descriptor.ts";
 import type { EnvironmentChange } from "./environment.ts";
 import { homeOf } from "./identity.ts";
 
-/** The view's name in the real directory. */
+/** The name of a view in the real directory, or the beginning of that. */
 const VIEW = "zc-without-caches";
+
+/** The end of a path that is a view's. */
+const VIEW_PATH = new RegExp(`/${VIEW}[^/]*$`);
 
 /**
  * The caches, each an SQLite database. In the view a directory has the name, so that none can be opened
@@ -23,8 +26,14 @@ const VIEW = "zc-without-caches";
 const CACHES = ["v8_code", "dep_analysis", "node_analysis", "check", "fast_check"]
   .map((name) => `${name}_cache_v2`);
 
-/** What is the same in the view: modules of the network, and what TypeScript was translated to. */
-const MODULES = ["remote", "npm", "gen"];
+/** The modules of the network, which are the same in each view. */
+const MODULES = ["remote", "npm"];
+
+/** What TypeScript was translated to, which every later program runs. */
+const TRANSLATED = "gen";
+
+/** What a name in the real directory can have at most, in bytes. */
+const MAX_NAME = 255;
 
 /**
  * What programs store (localStorage, Cache). In the view a file has the name, so that nothing can be
@@ -50,30 +59,34 @@ export function denoDir(home?: string): string {
     : `${home === "/" ? "" : home}/.cache`;
   const directory = Deno.env.get("DENO_DIR") || `${cache}/deno`;
   const path = directory.startsWith("/") ? directory : `${Deno.cwd()}/${directory}`;
-  return path.endsWith(`/${VIEW}`) ? path.slice(0, -VIEW.length - 1) : path;
+  return path.replace(VIEW_PATH, "");
 }
 
 /** All that decides what a program of Deno runs: its directory, what is in it, and all above it. */
 export function cachePaths(): string[] {
   const directory = denoDir(), names = directory.split("/");
   const above = names.slice(1).map((_, index) => names.slice(0, index + 1).join("/") || "/");
-  const within = [...CACHES, ...MODULES].map((name) => `${directory}/${name}`);
+  const within = [...CACHES, ...MODULES, TRANSLATED].map((name) => `${directory}/${name}`);
   return [...above, directory, ...within];
 }
 
 /**
  * Makes the view, if it is not there yet, and says how a program of Deno is given it.
  *
- * @param root The root directory of the program, if it is another one.
+ * @param options `root`: the root directory of the program, if it is another one. `owner`: the program
+ * alone that reads what it translates, if it is not to be shared: a name.
  * @returns What to change in the program's environment.
  * @throws {Error} When it can't be made, for another reason than that nobody can write there.
  */
-export function withoutCaches(root = ""): EnvironmentChange {
+export function withoutCaches(
+  { root = "", owner }: { readonly root?: string; readonly owner?: string } = {},
+): EnvironmentChange {
   const directory = denoDir();
+  const view = `${VIEW}${owner === undefined ? "" : encodeURIComponent(owner)}`.slice(0, MAX_NAME);
   const silent = Deno.env.get("DENO_LOG") === undefined ? { DENO_LOG: SILENT } : {};
   try {
-    makeView(`${root}${directory}/${VIEW}`);
-    return { ...silent, DENO_DIR: `${directory}/${VIEW}` };
+    makeView(`${root}${directory}/${view}`, owner === undefined);
+    return { ...silent, DENO_DIR: `${directory}/${view}` };
   } catch (error) {
     // Then this process can't open a cache there for writing either, and neither can what it starts.
     if (!isReadOnly(error)) throw error;
@@ -83,7 +96,7 @@ export function withoutCaches(root = ""): EnvironmentChange {
 
 /** Whether this process was started with that. */
 export function isWithoutCaches(): boolean {
-  return Deno.env.get("DENO_DIR")?.endsWith(`/${VIEW}`) === true;
+  return VIEW_PATH.test(Deno.env.get("DENO_DIR") ?? "");
 }
 
 /** Gives the programs that this process starts its caches back. */
@@ -93,7 +106,7 @@ export function withCachesAgain(): void {
   if (env.get("DENO_LOG") === SILENT) env.delete("DENO_LOG");
 }
 
-function makeView(view: string): void {
+function makeView(view: string, sharesTranslated: boolean): void {
   Deno.mkdirSync(view, { recursive: true });
   // Caches of a newer runtime, by names that are not known here: no program may find what another
   // one has left in them.
@@ -106,7 +119,8 @@ function makeView(view: string): void {
     unlessThere(() => Deno.openSync(`${view}/${name}`, { write: true, createNew: true }).close());
   }
   for (const name of CACHES) unlessThere(() => Deno.mkdirSync(`${view}/${name}`));
-  for (const name of MODULES) {
+  if (!sharesTranslated) unlessThere(() => Deno.mkdirSync(`${view}/${TRANSLATED}`));
+  for (const name of sharesTranslated ? [...MODULES, TRANSLATED] : MODULES) {
     // The runtime makes no directory where a link leads to nothing.
     unlessThere(() => Deno.mkdirSync(`${view}/../${name}`));
     unlessThere(() => Deno.symlinkSync(`../${name}`, `${view}/${name}`));

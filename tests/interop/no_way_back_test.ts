@@ -119,6 +119,12 @@ async function attack(
   return pid;
 }
 
+/** The DENO_DIR that a process was started with. */
+function denoDirOf(pid: number): string | undefined {
+  const variables = Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
+  return variables.find((text) => text.startsWith("DENO_DIR="))?.slice("DENO_DIR=".length);
+}
+
 /** Fails unless a master refuses its settings, for a reason that matches. */
 async function refuses(site: Site, message: RegExp): Promise<void> {
   const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
@@ -163,6 +169,11 @@ for (
       ? (pid: number) => assertEquals(openFiles(pid), [])
       : assertIsConfined;
     const pid = await attack(victim, port, look);
+    if ("server-permissions" in settings) {
+      // What it could write to while a module is translated, no other program runs.
+      const isShared = Deno.lstatSync(`${denoDirOf(pid)}/gen`).isSymlink;
+      assertEquals(isShared, "server-user" in settings);
+    }
     if ("server-standby-count" in settings) {
       await master.logs(/loaded is process/);
       Deno.kill(pid, "SIGKILL");

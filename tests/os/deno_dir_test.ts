@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { cachePaths, denoDir, withoutCaches } from "../../src/os/deno_dir.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -86,6 +86,23 @@ Deno.test("withoutCaches() gives a program its modules and none of the caches, a
   assertNotEquals([...Deno.readDirSync(`${dir.path}/gen`)], []);
 });
 
+Deno.test("withoutCaches() with an owner gives a program what it translates for itself alone", async () => {
+  using dir = new TempDir();
+  const variables = { DENO_DIR: dir.path, HOME: "/nonexistent" };
+  const owner = `/etc/${"x".repeat(300)}`;
+  const change = withEnvironment(variables, () => withoutCaches({ owner }));
+  const view = change.DENO_DIR!;
+  assertEquals(withEnvironment({ ...variables, DENO_DIR: view }, denoDir), dir.path);
+  await using program = startFunction(import.meta, () => {
+    import("../../src/os/deno_dir.ts").then(({ isWithoutCaches }) =>
+      console.log(isWithoutCaches())
+    );
+  }, { env: change as Record<string, string> });
+  assertEquals(await program.succeeds(), "true\n");
+  assertNotEquals([...Deno.readDirSync(`${view}/gen`)], []);
+  assertThrows(() => Deno.readDirSync(`${dir.path}/gen`), Deno.errors.NotFound);
+});
+
 Deno.test("withoutCaches() gives a program the modules of the network that have been loaded, without loading them anew", async () => {
   // Nothing answers there, so that nothing can be loaded.
   const nowhere = "http://127.0.0.1:1";
@@ -139,7 +156,7 @@ Deno.test("withoutCaches() gives a program no place to store anything", async ()
 Deno.test("withoutCaches() keeps what the user wants to see of the runtime's log, and serves another root", () => {
   using dir = new TempDir();
   const env = { DENO_DIR: "/in/the/root", DENO_LOG: "debug" };
-  const change = withEnvironment(env, () => withoutCaches(dir.path));
+  const change = withEnvironment(env, () => withoutCaches({ root: dir.path }));
   assertEquals(Object.keys(change), ["DENO_DIR"]);
   assertEquals(Deno.statSync(`${dir.path}${change.DENO_DIR}/${CACHES[0]}`).isDirectory, true);
 });
