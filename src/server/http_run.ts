@@ -17,7 +17,6 @@ import { connectionLooks } from "./connection_looks.ts";
 import { type DrainingConnection, DrainingConnections } from "./draining_connections.ts";
 import { QUIET_MS } from "./drain_limits.ts";
 import { HeldAnswers } from "./held_answers.ts";
-import { takesNothing } from "./http_parameters.ts";
 import { isThenable, lastAnswer, statusOf } from "./http_answer.ts";
 import { serveInherited } from "./http_inherited.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
@@ -108,7 +107,8 @@ export class HttpRun {
     this.#upgraded = new UpgradedPeers(address);
     this.#connections = new DrainingConnections(address.kind, this.#isTls);
     this.#held = new HeldAnswers(() => this.#underWay, (all) => this.#shutdownBehindAnswers(all));
-    this.#isBlind = takesNothing(handler) && !isLimited();
+    // The runtime makes no request for such a handler, which saves a part of each answer.
+    this.#isBlind = handler.length === 0 && !isLimited();
     this.#server = serveInherited(fd, {
       address,
       tls,

@@ -57,8 +57,9 @@ export interface ServeHttpOptions {
  *
  * @param fd The descriptor; it is the service's from now on.
  * @param fdType What `serviceRegister` was told; not `fifo`.
- * @param handler Answers one request. One that takes nothing, such as `() => new Response("hello")`, is
- * called without a request being made for it, which is faster.
+ * @param handler Answers one request. One without parameters, such as `() => new Response("hello")`, is
+ * called with nothing, which is faster. As with Deno.serve its `length` decides: a rest parameter, or
+ * one with a default value, does not count.
  * @param options What else can be set.
  * @throws {TypeError} For a fifo, for TLS on a unix socket, or when `fd` is no listening socket.
  * @throws {ConfigError} When certificate or key are unusable; it names the file.
