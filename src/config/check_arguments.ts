@@ -69,7 +69,7 @@ class ArgumentCheck {
   at(arg: string, next: string | undefined): Finding {
     if (!arg.startsWith("-") || arg === "-") return { problem: this.#plain(arg), takes: 1 };
     const name = arg.replace(/^--?/, ""), [base] = name.split("=", 1);
-    const setting = this.#known.get(base);
+    const setting = this.#known.get(settingName(base));
     if (name === "") return { takes: 1 };
     if (setting === undefined) return this.#unknown(arg, base, next);
     if (name !== base) {
