@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
 import type { FdType } from "../os/socket.ts";
 import { Aio, type AioCallback } from "./aio.ts";
 import { AioBase, coreOf } from "./aio_base.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { logFault } from "./missing_permission.ts";
 import { openServiceListener, type ServiceListener } from "./service_listener.ts";
 import { TlsContext, type TlsOptions } from "./tls.ts";
 import { acceptTls, openTlsListener } from "./tls_listener.ts";
@@ -19,7 +19,7 @@ import { acceptTls, openTlsListener } from "./tls_listener.ts";
  * logged with its stack.
  */
 export const defaultAioBase: AioBase = new AioBase({
-  onError: (error) => zinfo("error in an aio callback:", error),
+  onError: (error) => logFault("error in an aio callback:", error),
 });
 
 /** The named pipes of each base. */

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { zdebug, zinfo } from "../log/log.ts";
+import { zdebug } from "../log/log.ts";
 import type { FdType } from "../os/socket.ts";
 import { FifoReader } from "./fifo.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { logFault } from "./missing_permission.ts";
 import { openServiceListener } from "./service_listener.ts";
 import { HandshakeError } from "./tls_errors.ts";
 
@@ -31,7 +32,7 @@ export type { FdType } from "../os/socket.ts";
  * ```
  */
 export function coroutineGo(task: () => unknown): void {
-  (async () => await task())().catch((error) => zinfo("error in a coroutine:", error));
+  (async () => await task())().catch((error) => logFault("error in a coroutine:", error));
 }
 
 /**
@@ -131,7 +132,7 @@ export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Pro
     await handler(conn);
   } catch (error) {
     if (isPeerGone(error)) zdebug("a client has gone:", error);
-    else zinfo("error while serving a connection:", error);
+    else logFault("error while serving a connection:", error);
   } finally {
     closeQuietly(conn);
     finished();

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
 import type { HttpServing } from "./http_serving.ts";
+import { logFault } from "./missing_permission.ts";
 import { isWhole } from "./streamed_answers.ts";
 
 const INTERNAL_SERVER_ERROR = new TextEncoder().encode("Internal Server Error");
@@ -34,7 +34,7 @@ export async function askHandler(
     try {
       return checked(await onError(error), "onError handler");
     } catch (fault) {
-      zinfo("error in onError, while it answered in place of a handler:", fault);
+      logFault("error in onError, while it answered in place of a handler:", fault);
       return internalServerError();
     }
   }

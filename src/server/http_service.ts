@@ -16,6 +16,7 @@ import { HttpRun, type Serving } from "./http_run.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http_serving.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { logFault, logSlowWay } from "./missing_permission.ts";
 import type { OpenWork } from "./open_work.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
@@ -82,7 +83,7 @@ export function serveHttp(
     new HttpService(fd, { ...serving, address, tls });
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
-    zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
+    logSlowWay(fd, error);
     serveByNode(fd, serving, tls);
   }
 }
@@ -205,6 +206,6 @@ class HttpService {
 
 /** As the runtime answers; its log line would not reach the log of this server. */
 function answerError(error: unknown): Response {
-  zinfo("error while answering a request:", error);
+  logFault("error while answering a request:", error);
   return internalServerError();
 }

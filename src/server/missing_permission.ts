@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { logEnd } from "../log/log.ts";
+import { logEnd, zinfo, zinfoFrom } from "../log/log.ts";
+import type { AdoptError } from "../os/adopt.ts";
 
 const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
 
@@ -33,6 +34,41 @@ function placeFor(args: readonly string[]): string {
   const place = args.lastIndexOf("-config");
   const file = place < 0 ? "the service" : args[place + 1];
   return `in the server-permissions of ${file}, or in its server-command if that says deno run`;
+}
+
+/**
+ * Logs an error of the program that the server survives: what to give it first, where a permission is
+ * missing.
+ *
+ * @param what What has failed.
+ * @param error The error.
+ */
+export function logFault(what: string, error: unknown): void {
+  const advice = permissionAdvice(error, Deno.args);
+  zinfoFrom(logFault, what, ...(advice === undefined ? [] : [`${advice}\n`]), error);
+}
+
+/** Descriptors of which it was said that they are served in a slower way. */
+const slow = new Set<number>();
+
+/**
+ * Says, once for each descriptor, that a listener is served in a slower way, and why.
+ *
+ * @param fd The descriptor.
+ * @param error Why the runtime can't serve it.
+ */
+export function logSlowWay(fd: number, { message, cause }: AdoptError): void {
+  if (slow.has(fd)) return;
+  slow.add(fd);
+  const what = `descriptor ${fd} is served through node:net, which is slower`;
+  if (!(cause instanceof Deno.errors.NotCapable)) return zinfo(`${message}; ${what}`);
+  // It is for a listener of the runtime, whose address is another one each time.
+  const host = cause.message.includes('"unix:') ? "" : "=127.0.0.1";
+  zinfo(
+    `Cannot adopt a listener: no net access, expected --allow-net${host} ${
+      placeFor(Deno.args)
+    }; ${what}`,
+  );
 }
 
 /**

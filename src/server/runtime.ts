@@ -27,7 +27,7 @@ import {
   type Setting,
 } from "../config/settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import { closeLog, logEnd, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
+import { closeLog, logEnd, zdebug, zinfoFrom } from "../log/log.ts";
 import { guardNodeOutputs, guardOutputs } from "../log/output_guard.ts";
 import { keepDescriptorsFromChildren } from "../os/descriptor.ts";
 import { keepRunning } from "../os/keep_running.ts";
@@ -39,7 +39,7 @@ import { processSignals, releaseSignals } from "../os/signals.ts";
 import type { FdType } from "../os/socket.ts";
 import { serverLifecycle } from "./lifecycle.ts";
 import { MasterLink } from "./master_link.ts";
-import { advisePermissions, permissionAdvice } from "./missing_permission.ts";
+import { advisePermissions, logFault, permissionAdvice } from "./missing_permission.ts";
 import { ownCommand, programName } from "./own_program.ts";
 import { openServerLog } from "./server_log.ts";
 import type { Softstop } from "./open_work.ts";
@@ -258,7 +258,7 @@ class Server {
         beforeSoftstop: this.#hooks.beforeSoftstop,
         onDraining: (seconds) => source.draining(seconds),
         onDetach: () => source.detach(),
-        onError: (error) => zinfo("error while stopping:", error),
+        onError: (error) => logFault("error while stopping:", error),
       });
       await this.#live({ mode, source, exitAfterMs });
     } finally {

@@ -10,7 +10,6 @@
 import { defaultConfig } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { SERVER_BALANCE, SERVER_PROC_COUNT } from "../config/settings.ts";
-import { zinfo } from "../log/log.ts";
 import { adoptedDescriptor, AdoptError, adoptListener, releaseAdopted } from "../os/adopt.ts";
 import { systemClock } from "../os/clock.ts";
 import { closeFd } from "../os/descriptor.ts";
@@ -22,6 +21,7 @@ import { concernsConnection } from "./accept_errors.ts";
 import { AcceptPace } from "./accept_pace.ts";
 import { closeServed } from "./last_connections.ts";
 import { serverLifecycle } from "./lifecycle.ts";
+import { logSlowWay } from "./missing_permission.ts";
 import { serviceAddress } from "./service_address.ts";
 import { Shortage } from "./shortage.ts";
 import { serverUsage } from "./usage.ts";
@@ -57,7 +57,7 @@ export function openServiceListener(
     inner = adopt(fd);
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
-    zinfo(`${error.message}; descriptor ${fd} is served through node:net, which is slower`);
+    logSlowWay(fd, error);
     const inner = import("./fd_listener.ts").then(({ FdListener }) => new FdListener(fd, addr));
     return new ServiceListener(inner, addr, {
       granted: fd,

@@ -405,3 +405,68 @@ for (const [where, [before, hooks]] of Object.entries(NEEDY)) {
     await master.stop();
   });
 }
+
+/** Handlers that need to read a file, each asked once, and what the error is told of as. */
+const NEEDY_HANDLERS: Readonly<Record<string, readonly [handler: string, found: string]>> = {
+  "coroutineServe()": [
+    `coroutineServe(...socket, () => ${READ})`,
+    "error while serving a connection",
+  ],
+  "aioServerGeneralAioRegister()": [
+    `aioServerGeneralAioRegister(defaultAioBase, ...socket, () => ${READ})`,
+    "error in an aio callback",
+  ],
+  "serveHttp()": [`serveHttp(...socket, () => ${READ})`, "error while answering a request"],
+};
+
+for (const permissions of ["", "--allow-ffi --allow-net"]) {
+  Deno.test(`a handler that lacks a permission, with ${permissions || "none"}, says where to write it`, async () => {
+    await using site = new Site();
+    const root = new URL("../..", import.meta.url);
+    const file = site.dir.write("a key.pem", "");
+    const ports = Object.keys(NEEDY_HANDLERS).map(() => site.port());
+    const command = `deno run --no-prompt ${permissions} --config ${root.pathname}deno.json`;
+    for (const [index, [handler]] of Object.values(NEEDY_HANDLERS).entries()) {
+      const hook = handler.replace("FILE", JSON.stringify(file));
+      const program = `import * as all from "${root.href}mod.ts";\n` +
+        "const { aioServerGeneralAioRegister, coroutineServe, defaultAioBase, serveHttp } = all;\n" +
+        `const hooks = { serviceRegister(_name, ...socket) { ${hook}; } };\n` +
+        "Deno.exit(await all.coroutineServerMain(hooks));\n";
+      site.write(`${index}.cf`, {
+        "server-command": `${command} ${site.dir.write(`${index}.ts`, program)}`,
+        "server-service": `127.0.0.1:${ports[index]}`,
+      });
+    }
+    const master = await site.start();
+    for (const [index, [, found]] of Object.values(NEEDY_HANDLERS).entries()) {
+      using client = await Deno.connect({ hostname: "127.0.0.1", port: ports[index] });
+      await client.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+      const told =
+        `${found}: Cannot go on without --allow-read: no read access to "${file}", expected ` +
+        `'--allow-read=${file}' in the server-permissions of ${site.conf}/${index}.cf`;
+      await master.logs(new RegExp(RegExp.escape(told)));
+    }
+    await master.stop();
+  });
+}
+
+Deno.test("a server with FFI that may not listen says once where to write it, whatever it serves", async () => {
+  await using site = new Site();
+  const port = site.port(), other = site.port();
+  site.write("a.cf", {
+    "server-command": CONFINED,
+    "server-service": `http://127.0.0.1:${port} 127.0.0.1:${other} http://${site.socket("h")}`,
+    "server-permissions": "--allow-ffi",
+  });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  assertEquals((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
+  const place = `in the server-permissions of ${site.conf}/a.cf`;
+  const told = master.log.split("\n").filter((line) => line.includes("Cannot adopt"));
+  assertEquals(
+    told.map((line) => /expected (\S+ .*), or in its/.exec(line)?.[1]).sort(),
+    [`--allow-net ${place}`, `--allow-net=127.0.0.1 ${place}`, `--allow-net=127.0.0.1 ${place}`],
+    master.log,
+  );
+  await master.stop();
+});
