@@ -90,7 +90,8 @@ export class TlsContext {
       if (mayUseFfi()) return await (this.#adopter ??= new TlsAdopter(this.identity)).adopt(conn);
     } catch (error) {
       if (!(error instanceof AdoptError)) throw error;
-      tellOnce(error);
+      // Its listener has told what is not permitted.
+      if (!(error.cause instanceof Deno.errors.NotCapable)) tellOnce(error);
     }
     const { nodeServerTls } = await import("./tls_node.ts");
     return nodeServerTls(conn, this.identity);

@@ -53,7 +53,10 @@ export function openTlsListener(
     return new TlsServiceListener(new ServiceListener(inner, addr, adoptedSocket(inner, fd)));
   } catch (error) {
     if (!(error instanceof AdoptError)) throw error;
-    zinfo(`${error.message}; TLS is put on the connections of descriptor ${fd} one by one`);
+    // What is missing is told where one without TLS is not permitted either.
+    if (!(error.cause instanceof Deno.errors.NotCapable)) {
+      zinfo(`${error.message}; TLS is put on the connections of descriptor ${fd} one by one`);
+    }
     return plain();
   }
 }

@@ -136,7 +136,10 @@ const PARTIAL: readonly (readonly [flags: string, log: RegExp | undefined])[] = 
   ["--allow-net", /without --allow-ffi: node:net serves its sockets/],
   ["--allow-run --allow-env", /without --allow-ffi: .*programs that it starts get its sockets too/],
   ["--allow-all --deny-ffi", /without --allow-ffi: node:net serves its sockets/],
-  ["--allow-ffi", /Cannot adopt a listener: Requires net access .*served through node:net/],
+  [
+    "--allow-ffi",
+    /Cannot adopt a listener: no net access, expected --allow-net.*served through node:net/,
+  ],
   ["--allow-ffi --allow-net", undefined],
   ["--allow-ffi --allow-net --allow-read", undefined],
 ];

@@ -100,6 +100,9 @@ for (const permissions of PERMISSIONS) {
     }
     client.close();
     assertEquals(master.logged(/Uncaught|NotCapable|error while/), 0, master.log);
+    // Of each of the three sockets.
+    const told = permissions === "--allow-read --allow-ffi" ? 3 : 0;
+    assertEquals(master.logged(/Cannot adopt|expected --allow-net/), told, master.log);
     await master.stop();
   });
 }

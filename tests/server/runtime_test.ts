@@ -15,6 +15,21 @@ async function run(...args: string[]): Promise<Ended> {
   return await child.ended();
 }
 
+Deno.test("a server without the hook serviceRegister is told which one it needs, exit code 1", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { coroutineServerMain } = await import("../../coroutine_server.ts");
+    // As from a program that is not type-checked.
+    const hooks = { serviceRegistr() {} } as never;
+    Deno.exit(await coroutineServerMain(hooks, ["alone", "-server-service", "127.0.0.1:1"]));
+  });
+  const { code, stderr } = await child.ended();
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^Cannot start "\S+": no function serviceRegister in its hooks, expected .*\n$/,
+  );
+});
+
 for (
   const { args, message } of [
     { args: [], message: /no mode, expected .* alone -server-service/ },
