@@ -25,7 +25,7 @@ import { memory } from "./measures/memory.ts";
 import { reload } from "./measures/reload.ts";
 import { connect, echo, http } from "./measures/throughput.ts";
 import { wakeups } from "./measures/wakeups.ts";
-import { renderReport } from "./report.ts";
+import { renderBars, renderReport } from "./report.ts";
 import type { Table } from "./table.ts";
 import { defaultCache, prepareTools } from "./tools.ts";
 
@@ -106,10 +106,12 @@ async function main(): Promise<void> {
     }
     console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s`);
   }
-  const report = renderReport({ facts, tables, verdicts: judge(BARS, tables), notes });
+  const verdicts = judge(BARS, tables);
+  const report = renderReport({ facts, tables, verdicts, notes });
   const page = args.output ?? (peers ? PAGE : undefined);
   if (page === undefined) console.log(report);
   else await Deno.writeTextFile(page, report);
+  console.error(renderBars(verdicts));
 }
 
 if (import.meta.main) await main();

@@ -1,5 +1,5 @@
 /**
- * The report as Markdown, from tables, bars and facts. It measures nothing.
+ * The report as Markdown, from tables, ratios and facts. It measures nothing.
  *
  * @module
  */
@@ -66,10 +66,10 @@ export function renderReport({ facts, tables, verdicts, notes }: Report): string
     "Written by `deno task bench:peers`, not by hand. All contenders do the same work for the same " +
     "client on one machine, in turns, round after round; a figure is the median of the rounds, with the least " +
     "and the greatest in brackets. Absolute figures say something about the machine, ratios about the " +
-    "contenders. Where a bar is not reached, docs/design/14 and 15 say what the time and the memory go to.\n",
+    "contenders. docs/design/14 and 15 say what the time and the memory go to.\n",
     Object.entries(facts).map(([name, value]) => `- ${name}: ${value}\n`).join(""),
   ];
-  if (verdicts.length > 0) parts.push("## Bars\n", renderVerdicts(verdicts));
+  if (verdicts.length > 0) parts.push("## Ratios\n", renderRatios(verdicts));
   for (const table of tables) parts.push(renderSection(table));
   if (notes.length > 0) {
     parts.push("## Left out\n", notes.map((note) => `- ${note}\n`).join(""));
@@ -92,15 +92,30 @@ function renderSection(table: Table): string {
     (notes === "" ? "" : `\n${notes}`);
 }
 
-function renderVerdicts(verdicts: readonly Verdict[]): string {
-  const rows = verdicts.map(({ bar, than, found, verdict }) => [
+function renderRatios(verdicts: readonly Verdict[]): string {
+  return renderTable(["figure", "compared", "ratio"], verdicts.map(comparisonCells));
+}
+
+/**
+ * What came of each bar, for the developers of the project.
+ *
+ * @param verdicts All of them.
+ */
+export function renderBars(verdicts: readonly Verdict[]): string {
+  const rows = verdicts.map((one) => [
+    ...comparisonCells(one),
+    limit(one.bar),
+    one.verdict === "fail" ? "**fail**" : one.verdict,
+  ]);
+  return renderTable(["figure", "compared", "ratio", "bar", ""], rows);
+}
+
+function comparisonCells({ bar, than, found }: Verdict): string[] {
+  return [
     `${bar.table}: ${bar.column}`,
     comparison(bar, than),
     found === undefined ? "" : formatSummary(found, bar.than.length > 0 ? ratio : formatNumber),
-    limit(bar),
-    verdict === "fail" ? "**fail**" : verdict,
-  ]);
-  return renderTable(["figure", "compared", "ratio", "bar", ""], rows);
+  ];
 }
 
 const ratio = (value: number): string => value.toFixed(2);

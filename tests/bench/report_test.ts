@@ -1,6 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { judge } from "../../bench/bars.ts";
-import { formatNumber, formatSummary, renderReport, renderTable } from "../../bench/report.ts";
+import {
+  formatNumber,
+  formatSummary,
+  renderBars,
+  renderReport,
+  renderTable,
+} from "../../bench/report.ts";
 import { Table } from "../../bench/table.ts";
 
 Deno.test("formatNumber() keeps what a reader needs", () => {
@@ -31,7 +37,7 @@ Deno.test("renderTable() aligns the numbers to the right", () => {
   );
 });
 
-Deno.test("renderReport() shows facts, bars, tables with gaps, and what was left out", () => {
+Deno.test("renderReport() shows facts, ratios, tables with gaps, and what was left out", () => {
   const table = new Table("echo", "Echo", "How it was done.");
   table.add({ who: "ours", scale: "1 process" }, { "lines/s": 90 });
   table.add({ who: "theirs", scale: "1 process" }, { "lines/s": 100, "ms": 7 });
@@ -43,22 +49,27 @@ Deno.test("renderReport() shows facts, bars, tables with gaps, and what was left
     than: [{ who: "theirs", scale: "1 process" }],
     atLeast: 0.95,
   }];
+  const verdicts = judge(bars, [table]);
   const report = renderReport({
     facts: { "Deno": "1.2.3" },
     tables: [table],
-    verdicts: judge(bars, [table]),
+    verdicts,
     notes: ["PM2: no npm"],
   });
   for (
     const part of [
       "- Deno: 1.2.3\n",
-      "| echo: lines/s | ours (1 process) / theirs (1 process) | 0.90 | ≥ 0.95 | **fail** |\n",
+      "| echo: lines/s | ours (1 process) / theirs (1 process) | 0.90 |\n",
       "## Echo\n\nHow it was done.\n\n|  |  | lines/s | ms |\n",
       "| ours | 1 process | 90 |  |\n",
       "\n- A note.\n",
       "## Left out\n\n- PM2: no npm\n",
     ]
   ) assertStringIncludes(report, part);
+  assertStringIncludes(
+    renderBars(verdicts),
+    "| echo: lines/s | ours (1 process) / theirs (1 process) | 0.90 | ≥ 0.95 | **fail** |\n",
+  );
 });
 
 Deno.test("Table keeps the samples of a row together, and notes once", () => {
