@@ -37,18 +37,18 @@
  *
  * @module
  */
-import { serverLifecycle } from "./src/server/lifecycle.ts";
-import { ownArguments } from "./src/os/proc_self.ts";
-import { runServer, type ServerHooks } from "./src/server/runtime.ts";
+import { serverLifecycle } from "./src/server/lifecycle/lifecycle.ts";
+import { ownArguments } from "./src/os/ffi/proc_self.ts";
+import { runServer, type ServerHooks } from "./src/server/runtime/runtime.ts";
 
-export * from "./src/server/aio.ts";
-export { AioBase, aioBaseCreate, type AioBaseOptions } from "./src/server/aio_base.ts";
+export * from "./src/server/aio/aio.ts";
+export { AioBase, aioBaseCreate, type AioBaseOptions } from "./src/server/aio/base.ts";
 export {
   aioServerGeneralAioRegister,
   type AioService,
   type AioServiceOptions,
   defaultAioBase,
-} from "./src/server/aio_service.ts";
+} from "./src/server/aio/service.ts";
 export * from "./src/server/common.ts";
 
 /**

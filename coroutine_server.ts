@@ -21,9 +21,9 @@
  *
  * @module
  */
-import { serverLifecycle } from "./src/server/lifecycle.ts";
-import { ownArguments } from "./src/os/proc_self.ts";
-import { runServer, type ServerHooks } from "./src/server/runtime.ts";
+import { serverLifecycle } from "./src/server/lifecycle/lifecycle.ts";
+import { ownArguments } from "./src/os/ffi/proc_self.ts";
+import { runServer, type ServerHooks } from "./src/server/runtime/runtime.ts";
 
 export {
   type ConnectionHandler,
@@ -32,7 +32,7 @@ export {
   coroutineListen,
   coroutineServe,
   FifoReader,
-} from "./src/server/coroutine.ts";
+} from "./src/server/coroutine/serve.ts";
 export {
   coroutineListenTls,
   coroutineServeTls,
@@ -40,7 +40,7 @@ export {
   type ServeTlsOptions,
   type StartTlsOptions,
   type TlsConnectionHandler,
-} from "./src/server/tls_coroutine.ts";
+} from "./src/server/coroutine/serve_tls.ts";
 export * from "./src/server/common.ts";
 
 /**

@@ -6,11 +6,11 @@
  *
  * @module
  */
-import { masterServerMain } from "./src/master/master_main.ts";
+import { masterServerMain } from "./src/master/main.ts";
 
-export { masterServerLoadConfigFromDirname, masterServerMain } from "./src/master/master_main.ts";
-export type { MasterServerHooks } from "./src/master/hooks.ts";
-export type { LoadConfigHook } from "./src/master/load_services.ts";
+export { masterServerLoadConfigFromDirname, masterServerMain } from "./src/master/main.ts";
+export type { MasterServerHooks } from "./src/master/services/hooks.ts";
+export type { LoadConfigHook } from "./src/master/services/load.ts";
 export { Config } from "./src/config/config.ts";
 
 if (import.meta.main) Deno.exit(await masterServerMain());

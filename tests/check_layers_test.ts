@@ -20,7 +20,7 @@ const CLEAN = {
   "mod.ts": `export * from "./master.ts";\n`,
   "master.ts": `import { a } from "./src/master/a.ts";\nexport { b } from "./src/server/b.ts";\n`,
   "src/master/a.ts": `import type { S } from "./states.ts";\nimport * as p from "../ipc/p.ts";\n`,
-  "src/master/states.ts": "export type S = 1;\n",
+  "src/master/policy/states.ts": "export type S = 1;\n",
   "src/server/b.ts": `import { l } from "../log/l.ts";\n`,
   "src/ipc/p.ts": `import "../os/k.ts";\n`,
   "src/log/l.ts": `import { c } from "../config/c.ts";\n`,
@@ -87,8 +87,8 @@ Deno.test("checkLayers() finds the system's calls outside of src/os, with their 
 Deno.test("checkLayers() finds timers that are not the clock's, in src alone", () => {
   const text = `const t = setTimeout(f, 1);\nclock.setTimer(1, f);\nsetInterval(f, 1);\n`;
   assertEquals(violationsOf({ ...CLEAN, "src/os/t.ts": text, "examples/t.ts": text }), [
-    "src/os/t.ts:1: uses setTimeout, expected the clock of src/os/clock.ts",
-    "src/os/t.ts:3: uses setInterval, expected the clock of src/os/clock.ts",
+    "src/os/t.ts:1: uses setTimeout, expected the clock of src/os/clock/clock.ts",
+    "src/os/t.ts:3: uses setInterval, expected the clock of src/os/clock/clock.ts",
   ]);
 });
 
@@ -108,10 +108,10 @@ Deno.test("checkLayers() takes comments and template literals for no code", () =
   ]);
 });
 
-Deno.test("checkLayers() allows src/master/states.ts no import at all", () => {
+Deno.test("checkLayers() allows src/master/policy/states.ts no import at all", () => {
   const text = `import { assert } from "@std/assert";\n`;
-  assertEquals(violationsOf({ ...CLEAN, "src/master/states.ts": text }), [
-    `src/master/states.ts:1: imports "@std/assert", expected no import: it is pure data`,
+  assertEquals(violationsOf({ ...CLEAN, "src/master/policy/states.ts": text }), [
+    `src/master/policy/states.ts:1: imports "@std/assert", expected no import: it is pure data`,
   ]);
 });
 

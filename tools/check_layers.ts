@@ -47,14 +47,14 @@ const TESTING = "src/testing";
 /** Built on the entry points, so above all layers. */
 const EXAMPLES = "examples";
 /** The file that is pure data: the table of states. */
-const STATES = "src/master/states.ts";
+const STATES = "src/master/policy/states.ts";
 
 const IMPORT =
   /\b(?:import|export)\b[^;"'()]*?\bfrom\s*(["'])(.+?)\1|\bimport\b\s*\(?\s*(["'])(.+?)\3/g;
 const SYSTEM = /\bDeno\s*\.\s*(?:dlopen|kill|Unsafe\w+)\b|\bprocess\s*\.\s*kill\b/g;
 const NOT_CODE = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/.*|\/\*[^]*?\*\//g;
 
-/** What loads node's timers into a process, which most have no use for; see src/os/alarm.ts. */
+/** What loads node's timers into a process, which most have no use for; see src/os/clock/alarm.ts. */
 const NODE_TIMERS = /\bset(?:Timeout|Interval)\b/g;
 
 /** Blanks out comments and template literals, so that every line keeps its number. */
@@ -189,7 +189,11 @@ export function checkLayers(root: string): Violation[] {
     if (layer?.startsWith("src/")) {
       for (const { 0: call, index } of code.matchAll(NODE_TIMERS)) {
         const line = lineAt(code, index);
-        violations.push({ file, line, why: `uses ${call}, expected the clock of src/os/clock.ts` });
+        violations.push({
+          file,
+          line,
+          why: `uses ${call}, expected the clock of src/os/clock/clock.ts`,
+        });
       }
     }
     if (layer === "src/os") continue;

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { encodeText } from "../os/byte_text.ts";
+import { encodeText } from "../os/ffi/byte_text.ts";
 import { cannot } from "./errors.ts";
 
 /** A TCP address. */

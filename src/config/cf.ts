@@ -7,8 +7,8 @@
  * @module
  */
 
-import { decodeBytes, readable } from "../os/byte_text.ts";
-import { lstatPath, readPath, statPath } from "../os/path.ts";
+import { decodeBytes, readable } from "../os/ffi/byte_text.ts";
+import { lstatPath, readPath, statPath } from "../os/fs/path.ts";
 import { cannot, ConfigError } from "./errors.ts";
 
 /** One `key = value` line of a settings file. */
@@ -111,7 +111,7 @@ export function forEachSetting(text: string, visit: (written: string, line: numb
  * Reads a settings file and gives its text.
  *
  * A line that is not UTF-8 (a comment in an older encoding, say) stands for its bytes: see
- * `src/os/byte_text.ts`.
+ * `src/os/ffi/byte_text.ts`.
  *
  * Needs the permission to read the file.
  *

@@ -9,7 +9,7 @@
 
 import { settingName } from "./aliases.ts";
 import { type CfEntry, readCfFile } from "./cf.ts";
-import { readable } from "../os/byte_text.ts";
+import { readable } from "../os/ffi/byte_text.ts";
 import type { Origin } from "./errors.ts";
 import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
 

@@ -8,7 +8,7 @@
  */
 
 import { walkSync } from "@std/fs/walk";
-import { listPath, statPath } from "../os/path.ts";
+import { listPath, statPath } from "../os/fs/path.ts";
 import { type CfEntry, parseCf, readCfText, systemReason } from "./cf.ts";
 import { Config } from "./config.ts";
 import { cannot, ConfigError, gather, type Problem, warningAt } from "./errors.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { readable } from "../os/byte_text.ts";
+import { readable } from "../os/ffi/byte_text.ts";
 
 /**
  * Where a setting was written: a line of a file (counted from 1), a hook (its name as `file`, without

@@ -7,7 +7,7 @@
  */
 
 import { UNIX_PATH_MAX } from "./address.ts";
-import { encodeText } from "../os/byte_text.ts";
+import { encodeText } from "../os/ffi/byte_text.ts";
 import { cannot } from "./errors.ts";
 
 /** Facility numbers of RFC 3164, section 4.1.1, for the names that LIB-ZC knows. */

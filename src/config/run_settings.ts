@@ -9,20 +9,20 @@ import {
   gainNothing,
   gainsNothing as doesGainNothing,
   prepareForAnotherRoot,
-} from "../os/credentials.ts";
-import { isWithoutCaches, withoutCaches, writableCaches } from "../os/deno_dir.ts";
-import { changeEnvironment, environmentOf } from "../os/environment.ts";
-import { SysError } from "../os/errors.ts";
+} from "../os/user/credentials.ts";
+import { isWithoutCaches, withoutCaches, writableCaches } from "../os/process/deno_dir.ts";
+import { changeEnvironment, environmentOf } from "../os/process/environment.ts";
+import { SysError } from "../os/ffi/errors.ts";
 import {
   findUser,
   type Identity,
   identityOf,
   isIdentity,
   UnknownIdentityError,
-} from "../os/identity.ts";
-import { startAgain } from "../os/exec.ts";
-import { limitCoreFile, limitMemory } from "../os/limits.ts";
-import { changeDirectory } from "../os/path.ts";
+} from "../os/user/identity.ts";
+import { startAgain } from "../os/process/exec.ts";
+import { limitCoreFile, limitMemory } from "../os/process/limits.ts";
+import { changeDirectory } from "../os/fs/path.ts";
 import { systemReason } from "./cf.ts";
 import type { Config } from "./config.ts";
 import { isAnySet, readStrictly } from "./effective.ts";

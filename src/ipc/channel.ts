@@ -7,14 +7,14 @@
  *
  * @module
  */
-import { systemClock, type Timer } from "../os/clock.ts";
-import { closeFd } from "../os/descriptor.ts";
-import { SysError } from "../os/errors.ts";
-import { type Received, receiveWithFds, sendWithFds } from "../os/fd_passing.ts";
-import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
-import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../os/poller.ts";
-import { type HeldDuplicate, holdDuplicate } from "../os/shared_duplicates.ts";
-import { shutdownSocket } from "../os/socket.ts";
+import { systemClock, type Timer } from "../os/clock/clock.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { SysError } from "../os/ffi/errors.ts";
+import { type Received, receiveWithFds, sendWithFds } from "../os/net/fd_passing.ts";
+import { MAX_FDS_PER_MESSAGE } from "../os/ffi/layout.ts";
+import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../os/fd/poller.ts";
+import { type HeldDuplicate, holdDuplicate } from "../os/fd/shared_duplicates.ts";
+import { shutdownSocket } from "../os/net/socket.ts";
 import { type Delivery, FrameReader } from "./frame_reader.ts";
 import { encodeFrame, type Message, ProtocolError, type Sender } from "./protocol.ts";
 

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
+import { MAX_FDS_PER_MESSAGE } from "../os/ffi/layout.ts";
 import {
   decodeHeader,
   decodeMessage,

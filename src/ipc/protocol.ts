@@ -8,9 +8,9 @@
  * @module
  */
 import type { GrantedSettings } from "../config/effective.ts";
-import { MAX_FDS_PER_MESSAGE } from "../os/layout.ts";
-import type { FileIdentity } from "../os/output_files.ts";
-import type { FdType } from "../os/socket.ts";
+import { MAX_FDS_PER_MESSAGE } from "../os/ffi/layout.ts";
+import type { FileIdentity } from "../os/fs/output_files.ts";
+import type { FdType } from "../os/net/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { cannot } from "../config/errors.ts";
-import type { FdType } from "../os/socket.ts";
+import type { FdType } from "../os/net/socket.ts";
 
 /** LIB-ZC's fixed descriptors: the master's status, the child's status, the first listener. */
 export const MASTER_STATUS_FD = 3, CHILD_STATUS_FD = 4, FIRST_LISTENER_FD = 5;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { closeFd } from "../os/descriptor.ts";
-import { ownUid, peerUid } from "../os/peer.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { ownUid, peerUid } from "../os/net/peer.ts";
 import { ProtocolError } from "./protocol.ts";
 
 const ROOT = 0;

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { Admission } from "../os/admission.ts";
-import type { FdType } from "../os/socket.ts";
+import type { Admission } from "../os/net/connect_permission.ts";
+import type { FdType } from "../os/net/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 
 /** A file that a descriptor has made in the file system, as the one who removes it must know it. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { ConfigError } from "../config/errors.ts";
-import { SysError } from "../os/errors.ts";
+import { SysError } from "../os/ffi/errors.ts";
 import { ProtocolError } from "./protocol.ts";
 
 /**

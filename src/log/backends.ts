@@ -4,8 +4,8 @@
  * @module
  */
 import type { LogTarget } from "../config/log_target.ts";
-import { type Clock, systemClock } from "../os/clock.ts";
-import { DatagramSender, waitWritable } from "../os/datagram.ts";
+import { type Clock, systemClock } from "../os/clock/clock.ts";
+import { DatagramSender, waitWritable } from "../os/net/datagram.ts";
 import {
   droppedText,
   type LineEncoder,

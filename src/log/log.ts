@@ -11,7 +11,7 @@ import { BaseHandler } from "@std/log/base-handler";
 import { LogLevels } from "@std/log/levels";
 import { Logger } from "@std/log/logger";
 import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
-import { readable } from "../os/byte_text.ts";
+import { readable } from "../os/ffi/byte_text.ts";
 import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
 import { droppedText, type LogSource } from "./lines.ts";

@@ -8,9 +8,9 @@
  *
  * @module
  */
-import type { Clock, Timer } from "../os/clock.ts";
-import { closeFd } from "../os/descriptor.ts";
-import { openTrustedToAppend, othersMayRedirect } from "../os/trusted_open.ts";
+import type { Clock, Timer } from "../os/clock/clock.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { openTrustedToAppend, othersMayRedirect } from "../os/fs/trusted_open.ts";
 import {
   droppedText,
   escapeControls,

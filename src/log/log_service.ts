@@ -7,16 +7,16 @@
  * @module
  */
 import type { LogServiceConfig } from "../config/log_target.ts";
-import { type Clock, systemClock } from "../os/clock.ts";
+import { type Clock, systemClock } from "../os/clock/clock.ts";
 import {
   bindDatagram,
   type BoundDatagram,
   DatagramReceiver,
   refuseDatagrams,
-} from "../os/datagram.ts";
-import { closeFd } from "../os/descriptor.ts";
-import { EPOLLIN, Poller, type Watch } from "../os/poller.ts";
-import { removeSocketFile, type SocketFile } from "../os/socket.ts";
+} from "../os/net/datagram.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { EPOLLIN, Poller, type Watch } from "../os/fd/poller.ts";
+import { removeSocketFile, type SocketFile } from "../os/net/socket.ts";
 import { RECORD_BYTES_MAX } from "./lines.ts";
 import { LogFiles } from "./log_files.ts";
 import { tellStderr } from "./outputs.ts";

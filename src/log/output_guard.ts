@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { processSignals } from "../os/signals.ts";
+import { processSignals } from "../os/process/signals.ts";
 import { type OutputName, writeOutput } from "./outputs.ts";
 
 /** What of the runtime is used here that its types know nothing of. */

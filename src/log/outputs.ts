@@ -3,15 +3,15 @@
  * nothing waits for a reader that takes nothing, and nothing overtakes what waits.
  *
  * Without FFI a full pipe can be told from the others only where it was opened non-blocking, as a
- * master does for its servers (src/master/server_outputs.ts); any other makes the process wait.
+ * master does for its servers (src/master/workers/outputs.ts); any other makes the process wait.
  *
  * @module
  */
-import { type Clock, systemClock } from "../os/clock.ts";
-import { reopenOutput, waitWritable, writeWithoutWaiting } from "../os/datagram.ts";
-import { closeFd } from "../os/descriptor.ts";
-import { mayUseFfi } from "../os/permissions.ts";
-import { EPOLLOUT, Poller } from "../os/poller.ts";
+import { type Clock, systemClock } from "../os/clock/clock.ts";
+import { reopenOutput, waitWritable, writeWithoutWaiting } from "../os/net/datagram.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { mayUseFfi } from "../os/ffi/permissions.ts";
+import { EPOLLOUT, Poller } from "../os/fd/poller.ts";
 import { droppedText, type LineEncoder, type LogSource, outputLines } from "./lines.ts";
 import { type Outlet, Spool } from "./spool.ts";
 

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Clock } from "../os/clock.ts";
+import type { Clock } from "../os/clock/clock.ts";
 
 /** Where lines go to. */
 export interface Outlet {

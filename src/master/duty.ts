@@ -7,13 +7,13 @@
 import { LOG_SERVICE } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
-import type { BoundDatagram } from "../os/datagram.ts";
-import { closeFd } from "../os/descriptor.ts";
-import type { PidFile } from "../os/lock_file.ts";
-import { removeSocketFile } from "../os/socket.ts";
-import { isStillThere } from "../os/socket_file.ts";
-import { setting } from "./configuration.ts";
-import { lockPidFile, openLogService, requireSamePidFile, tryPidFile } from "./resources.ts";
+import type { BoundDatagram } from "../os/net/datagram.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import type { PidFile } from "../os/process/lock_file.ts";
+import { removeSocketFile } from "../os/net/socket.ts";
+import { isStillThere } from "../os/net/socket_file.ts";
+import { setting } from "./services/configuration.ts";
+import { lockPidFile, openLogService, requireSamePidFile, tryPidFile } from "./pid_file.ts";
 
 /** The duty of a master, which it has, or shares the lock of. */
 export class Duty {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { openListener } from "../../src/os/socket.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { openListener } from "../../src/os/net/socket.ts";
 import { startGiven } from "../support/activation.ts";
 import { greeted, type Target } from "../support/client.ts";
 import { flagsOf } from "../support/descriptors.ts";

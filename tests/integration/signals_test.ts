@@ -4,7 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { SIGNALS } from "../../src/os/signals.ts";
+import { SIGNALS } from "../../src/os/process/signals.ts";
 import { type Client, greeted } from "../support/client.ts";
 import { statusLine } from "../support/credentials.ts";
 import { giveTimeToOpen, startWitness, untilGrownUp } from "../support/inspector.ts";

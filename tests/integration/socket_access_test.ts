@@ -1,7 +1,7 @@
 /** `server-socket-mode` and `server-socket-owner`: who may connect to the unix sockets of a service. */
 import { assert, assertEquals } from "@std/assert";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { openListener, removeSocketFile } from "../../src/os/socket.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { openListener, removeSocketFile } from "../../src/os/net/socket.ts";
 import { startGiven } from "../support/activation.ts";
 import { greeted } from "../support/client.ts";
 import { groupNumber, id } from "../support/credentials.ts";

@@ -3,7 +3,7 @@ import { existsSync } from "@std/fs/exists";
 import { Client, greeted } from "../support/client.ts";
 import { MODES, Site } from "../support/master.ts";
 import { startFunction } from "../support/processes.ts";
-import { PidFile } from "../../src/os/lock_file.ts";
+import { PidFile } from "../../src/os/process/lock_file.ts";
 
 /** Times in milliseconds, in seconds where the settings have them. */
 const SECOND = 1_000;

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { PidFile } from "../../src/os/lock_file.ts";
+import { PidFile } from "../../src/os/process/lock_file.ts";
 import { Client, greeted } from "../support/client.ts";
 import { type Master, pidText, Site } from "../support/master.ts";
 import { gone, isRunning } from "../support/peers.ts";

@@ -6,8 +6,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { PidFile } from "../../src/os/lock_file.ts";
-import { argumentsOf, childrenOf } from "../../src/os/processes.ts";
+import { PidFile } from "../../src/os/process/lock_file.ts";
+import { argumentsOf, childrenOf } from "../../src/os/process/processes.ts";
 import { Client, greeted, isRefused } from "../support/client.ts";
 import { type MasterOptions, MODES, pidIn, pidText, Site } from "../support/master.ts";
 import { gone } from "../support/peers.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { closeFd, openDescriptors } from "../../src/os/descriptor.ts";
-import { type ListenAddress, openListener, socketPair } from "../../src/os/socket.ts";
+import { closeFd, openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { type ListenAddress, openListener, socketPair } from "../../src/os/net/socket.ts";
 import { type GivenDescriptor, startGiven } from "../support/activation.ts";
 import { Client, greeted } from "../support/client.ts";
 import { targetOf } from "../support/descriptors.ts";

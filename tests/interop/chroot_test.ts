@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { mayChangeRoot } from "../../src/os/credentials.ts";
+import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { Master, pidIn, SERVERS, Site } from "../support/master.ts";
 import { gone, peer, peerStart, successorOf } from "../support/peers.ts";

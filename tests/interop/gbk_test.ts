@@ -1,7 +1,7 @@
 /** Installations in GBK: their bytes reach the system and C programs as they are, and Deno programs as text. */
 import { assert, assertEquals } from "@std/assert";
-import { encodeText } from "../../src/os/byte_text.ts";
-import { listPath } from "../../src/os/path.ts";
+import { encodeText } from "../../src/os/ffi/byte_text.ts";
+import { listPath } from "../../src/os/fs/path.ts";
 import { greeted } from "../support/client.ts";
 import { pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer, withDenoInPath } from "../support/peers.ts";

@@ -4,7 +4,7 @@
  */
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { mayChangeRoot } from "../../src/os/credentials.ts";
+import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { id, statusLine } from "../support/credentials.ts";
 import { type Installation, installationFor } from "../support/installation.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { mayChangeRoot } from "../../src/os/credentials.ts";
+import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer } from "../support/peers.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { mayChangeRoot } from "../../src/os/credentials.ts";
+import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { groupNumber, id, passwd, statusLine } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";

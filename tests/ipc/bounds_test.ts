@@ -19,8 +19,8 @@ import {
   type Sender,
   SERVER,
 } from "../../src/ipc/protocol.ts";
-import { openDescriptors } from "../../src/os/descriptor.ts";
-import { sendWithFds } from "../../src/os/fd_passing.ts";
+import { openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { sendWithFds } from "../../src/os/net/fd_passing.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { eventually } from "../support/wait.ts";
 import { ANY_FD, Connection, frameOf, join, numbered } from "./channel_support.ts";

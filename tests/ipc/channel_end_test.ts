@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { encodeFrame, type Message, ProtocolError } from "../../src/ipc/protocol.ts";
-import { setCloseOnExec } from "../../src/os/descriptor.ts";
-import { SysError } from "../../src/os/errors.ts";
-import { sendWithFds } from "../../src/os/fd_passing.ts";
+import { setCloseOnExec } from "../../src/os/fd/descriptor.ts";
+import { SysError } from "../../src/os/ffi/errors.ts";
+import { sendWithFds } from "../../src/os/net/fd_passing.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction, withOpenFileLimit } from "../support/processes.ts";
 import { ANY_FD, Connection, frameOf, join, numbered } from "./channel_support.ts";
@@ -214,7 +214,7 @@ Deno.test("Channel.close() before the owner was told of a failed send: it is not
 
 Deno.test("Channel ends when descriptors were cut short at the limit of open files, and leaves none open", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { closeFd, duplicateFd, openDescriptors } = await import("../../src/os/descriptor.ts");
+    const { closeFd, duplicateFd, openDescriptors } = await import("../../src/os/fd/descriptor.ts");
     const { Connection, frameOf, numbered } = await import("./channel_support.ts");
     const { eventually } = await import("../support/wait.ts");
     const connection = new Connection();

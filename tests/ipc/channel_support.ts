@@ -7,10 +7,10 @@
 import { assertEquals } from "@std/assert";
 import { Channel, type ChannelHandlers } from "../../src/ipc/channel.ts";
 import { encodeFrame, type Message, type Sender } from "../../src/ipc/protocol.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { receiveWithFds, sendWithFds } from "../../src/os/fd_passing.ts";
-import { Poller } from "../../src/os/poller.ts";
-import { socketPair } from "../../src/os/socket.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { receiveWithFds, sendWithFds } from "../../src/os/net/fd_passing.ts";
+import { Poller } from "../../src/os/fd/poller.ts";
+import { socketPair } from "../../src/os/net/socket.ts";
 import { turn } from "../support/polling.ts";
 import { eventually } from "../support/wait.ts";
 

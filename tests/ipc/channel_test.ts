@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { Channel } from "../../src/ipc/channel.ts";
 import { encodeFrame, type Message } from "../../src/ipc/protocol.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { SysError } from "../../src/os/errors.ts";
-import { receiveWithFds } from "../../src/os/fd_passing.ts";
-import { EPOLLOUT } from "../../src/os/poller.ts";
-import { socketPair } from "../../src/os/socket.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { SysError } from "../../src/os/ffi/errors.ts";
+import { receiveWithFds } from "../../src/os/net/fd_passing.ts";
+import { EPOLLOUT } from "../../src/os/fd/poller.ts";
+import { socketPair } from "../../src/os/net/socket.ts";
 import { flagsOf, leavesNothingOpen, openFile, targetOf } from "../support/descriptors.ts";
 import { TempDir } from "../support/temp.ts";
 import { turn } from "../support/polling.ts";

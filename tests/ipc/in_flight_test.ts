@@ -4,9 +4,9 @@ import { startFunction, withOpenFileLimit } from "../support/processes.ts";
 Deno.test("Channel waits where more descriptors are in flight than an ordinary user may have open", async () => {
   await using child = startFunction(import.meta, async () => {
     const { Channel } = await import("../../src/ipc/channel.ts");
-    const { closeFd, openDescriptors } = await import("../../src/os/descriptor.ts");
-    const { Poller } = await import("../../src/os/poller.ts");
-    const { socketPair } = await import("../../src/os/socket.ts");
+    const { closeFd, openDescriptors } = await import("../../src/os/fd/descriptor.ts");
+    const { Poller } = await import("../../src/os/fd/poller.ts");
+    const { socketPair } = await import("../../src/os/net/socket.ts");
     const { openFile } = await import("../support/descriptors.ts");
     const { becomeOrdinaryUser } = await import("../support/privileges.ts");
     const { eventually } = await import("../support/wait.ts");

@@ -1,15 +1,15 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../src/ipc/protocol.ts";
 import { requireTrustedPeer } from "../../src/ipc/trusted_peer.ts";
-import { closeFd, openDescriptors } from "../../src/os/descriptor.ts";
-import { SysError } from "../../src/os/errors.ts";
-import { encodeUnixAddress } from "../../src/os/layout.ts";
-import { libc, unwrap } from "../../src/os/libc.ts";
-import { peerUid } from "../../src/os/peer.ts";
-import { acceptFd, openListener, pipe, socketPair } from "../../src/os/socket.ts";
-import { Poller } from "../../src/os/poller.ts";
-import { Predecessor } from "../../src/master/predecessor.ts";
-import { MasterLink } from "../../src/server/master_link.ts";
+import { closeFd, openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { SysError } from "../../src/os/ffi/errors.ts";
+import { encodeUnixAddress } from "../../src/os/ffi/layout.ts";
+import { libc, unwrap } from "../../src/os/ffi/libc.ts";
+import { peerUid } from "../../src/os/net/peer.ts";
+import { acceptFd, openListener, pipe, socketPair } from "../../src/os/net/socket.ts";
+import { Poller } from "../../src/os/fd/poller.ts";
+import { Predecessor } from "../../src/master/upgrade/old_master.ts";
+import { MasterLink } from "../../src/server/runtime/master_link.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -28,7 +28,7 @@ async function withOrdinaryPeer(use: (connect: () => number) => void | Promise<v
   Deno.chmodSync(dir.path, 0o777);
   const path = dir.file("s");
   await using other = startFunction(import.meta, async (path) => {
-    const { openListener } = await import("../../src/os/socket.ts");
+    const { openListener } = await import("../../src/os/net/socket.ts");
     const { becomeOrdinaryUser } = await import("../support/privileges.ts");
     const { untilInputCloses } = await import("../support/processes.ts");
     becomeOrdinaryUser();
@@ -101,8 +101,8 @@ Deno.test("requireTrustedPeer() of an ordinary user obeys root, who starts serve
   await using child = startFunction(import.meta, async (path) => {
     const { becomeOrdinaryUser } = await import("../support/privileges.ts");
     const { requireTrustedPeer } = await import("../../src/ipc/trusted_peer.ts");
-    const { encodeUnixAddress } = await import("../../src/os/layout.ts");
-    const { libc } = await import("../../src/os/libc.ts");
+    const { encodeUnixAddress } = await import("../../src/os/ffi/layout.ts");
+    const { libc } = await import("../../src/os/ffi/libc.ts");
     becomeOrdinaryUser();
     const address = encodeUnixAddress(path), client = libc().socket(1, 1, 0);
     console.log(libc().connect(client, address, address.length));

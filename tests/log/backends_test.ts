@@ -2,8 +2,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { parseLogTarget, SYSLOG_FACILITIES } from "../../src/config/log_target.ts";
 import { openBackend } from "../../src/log/backends.ts";
 import { RECORD_BYTES_MAX } from "../../src/log/lines.ts";
-import { openDescriptors } from "../../src/os/descriptor.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";

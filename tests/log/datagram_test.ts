@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { bindDatagram, DatagramSender } from "../../src/os/datagram.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { SysError } from "../../src/os/errors.ts";
+import { bindDatagram, DatagramSender } from "../../src/os/net/datagram.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { SysError } from "../../src/os/ffi/errors.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { TempDir } from "../support/temp.ts";
 import { within } from "../support/wait.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { LogFiles } from "../../src/log/log_files.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { giveLinkAway } from "../support/privileges.ts";
 import { TempDir } from "../support/temp.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { bindDatagram, type BoundDatagram, DatagramReceiver } from "../../src/os/datagram.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
+import { bindDatagram, type BoundDatagram, DatagramReceiver } from "../../src/os/net/datagram.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { PATIENCE_MS } from "../support/wait.ts";
 
 /** Receives datagrams and keeps them until they are asked for. */

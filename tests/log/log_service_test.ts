@@ -2,11 +2,11 @@ import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "
 import { parseLogService } from "../../src/config/log_target.ts";
 import { closeLog, configureLog, flushLog, zinfoFrom } from "../../src/log/log.ts";
 import { LogService } from "../../src/log/log_service.ts";
-import { DatagramSender } from "../../src/os/datagram.ts";
-import { openDescriptors } from "../../src/os/descriptor.ts";
-import { SysError } from "../../src/os/errors.ts";
-import { sendWithFds } from "../../src/os/fd_passing.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { DatagramSender } from "../../src/os/net/datagram.ts";
+import { openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { SysError } from "../../src/os/ffi/errors.ts";
+import { sendWithFds } from "../../src/os/net/fd_passing.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction, TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Outlet, Spool, type SpoolOptions } from "../../src/log/spool.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

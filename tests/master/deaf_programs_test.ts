@@ -1,8 +1,8 @@
 /** What the master says of settings that a program of another kind can't heed. */
 import { assertEquals } from "@std/assert";
 import { formatProblem } from "../../src/config/errors.ts";
-import { loadServices } from "../../src/master/load_services.ts";
-import { fakeLookup } from "../../src/testing/fake_lookup.ts";
+import { loadServices } from "../../src/master/services/load.ts";
+import { fakeLookup } from "../fakes/fake_lookup.ts";
 import { TempDir } from "../support/temp.ts";
 
 const LOOKUP = fakeLookup({

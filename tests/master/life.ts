@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
-import { EARLY_DEATH_MS } from "../../src/master/policy.ts";
-import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
+import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { pick, type Random } from "../support/random.ts";
 import { serviceOf } from "./service_configs.ts";
 import { type Tried, WatchedSupervisor } from "./watched_supervisor.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { ListenerTable } from "../../src/master/listeners.ts";
-import { FakeListeners } from "../../src/testing/fake_listeners.ts";
-import type { OpenedListener } from "../../src/os/socket.ts";
+import { ListenerTable } from "../../src/master/listeners/table.ts";
+import { FakeListeners } from "../fakes/fake_listeners.ts";
+import type { OpenedListener } from "../../src/os/net/socket.ts";
 import { serviceOf } from "./service_configs.ts";
 
 const KEY = "inet:0.0.0.0:80";

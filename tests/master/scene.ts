@@ -1,12 +1,12 @@
 /** A supervisor between fakes, for its tests. */
 import { assert } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
-import { EARLY_DEATH_MS } from "../../src/master/policy.ts";
-import { type Reload, Supervisor } from "../../src/master/supervisor.ts";
-import type { UndoneReload } from "../../src/master/trials.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
-import { FakeLauncher, type FakeWorker } from "../../src/testing/fake_launcher.ts";
-import { FakeListeners } from "../../src/testing/fake_listeners.ts";
+import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
+import { type Reload, Supervisor } from "../../src/master/supervisor/supervisor.ts";
+import type { UndoneReload } from "../../src/master/supervisor/rollout.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
+import { FakeLauncher, type FakeWorker } from "../fakes/fake_launcher.ts";
+import { FakeListeners } from "../fakes/fake_listeners.ts";
 
 /** Longer than any process lives that counts as having died early. */
 export const A_WHILE_MS = 10 * EARLY_DEATH_MS;

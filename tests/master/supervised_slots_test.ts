@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
+import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { A_WHILE_MS, areReady, Scene, toldTo } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
 

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
-import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
+import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 import { Scene } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";

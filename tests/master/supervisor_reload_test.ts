@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import type { ServiceConfig } from "../../src/config/service.ts";
-import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../../src/master/policy.ts";
-import type { FakeWorker } from "../../src/testing/fake_launcher.ts";
+import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../../src/master/policy/decide.ts";
+import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { A_WHILE_MS, areReady, isSettled, outcomeOf, Scene, toldTo } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";
 

@@ -5,12 +5,12 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
-import { slotsOf } from "../../src/master/slots.ts";
-import { Supervisor } from "../../src/master/supervisor.ts";
-import type { UndoneReload } from "../../src/master/trials.ts";
-import { FakeClock } from "../../src/testing/fake_clock.ts";
-import { FakeLauncher, type FakeWorker } from "../../src/testing/fake_launcher.ts";
-import { FakeListeners } from "../../src/testing/fake_listeners.ts";
+import { slotsOf } from "../../src/master/policy/slots.ts";
+import { Supervisor } from "../../src/master/supervisor/supervisor.ts";
+import type { UndoneReload } from "../../src/master/supervisor/rollout.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
+import { FakeLauncher, type FakeWorker } from "../fakes/fake_launcher.ts";
+import { FakeListeners } from "../fakes/fake_listeners.ts";
 
 const MAX_GENERATIONS = 3;
 

@@ -1,15 +1,15 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createServer } from "node:net";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { SysError } from "../../src/os/errors.ts";
-import { encodeUnixAddress } from "../../src/os/layout.ts";
-import { libc, unwrap } from "../../src/os/libc.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { SysError } from "../../src/os/ffi/errors.ts";
+import { encodeUnixAddress } from "../../src/os/ffi/layout.ts";
+import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import {
   describeListener,
   openListener,
   removeSocketFile,
   type SocketFile,
-} from "../../src/os/socket.ts";
+} from "../../src/os/net/socket.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -58,7 +58,7 @@ Deno.test("openListener() takes the place of the socket of a killed process", as
   using temp = new TempDir();
   const path = temp.file("s");
   await using other = startFunction(import.meta, async (path) => {
-    const { openListener } = await import("../../src/os/socket.ts");
+    const { openListener } = await import("../../src/os/net/socket.ts");
     const { untilInputCloses } = await import("../support/processes.ts");
     openListener({ kind: "unix", path });
     console.log("listening");
@@ -166,7 +166,7 @@ Deno.test("openListener() tells an ordinary user that a directory is closed to t
   using temp = new TempDir();
   const attempt = (path: string) =>
     startFunction(import.meta, async (path) => {
-      const { openListener } = await import("../../src/os/socket.ts");
+      const { openListener } = await import("../../src/os/net/socket.ts");
       const { becomeOrdinaryUser } = await import("../support/privileges.ts");
       becomeOrdinaryUser();
       try {

@@ -1,11 +1,11 @@
 /** Paths beside which another user may write, and who swaps what is there at the worst moment. */
 
 import { assert, assertEquals } from "@std/assert";
-import { bindDatagram } from "../../src/os/datagram.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { fileStatus } from "../../src/os/file_status.ts";
-import { cString, libc } from "../../src/os/libc.ts";
-import { openListener } from "../../src/os/socket.ts";
+import { bindDatagram } from "../../src/os/net/datagram.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { fileStatus } from "../../src/os/ffi/file_status.ts";
+import { cString, libc } from "../../src/os/ffi/libc.ts";
+import { openListener } from "../../src/os/net/socket.ts";
 import { startFunction } from "../support/processes.ts";
 import { replaceSockets, swapPipeAndLink } from "../support/swapping.ts";
 import { TempDir } from "../support/temp.ts";
@@ -41,9 +41,11 @@ for (const kind of ["file", "named pipe"] as const) {
 Deno.test("a named pipe in the place of a script, or of the pid file, is not waited for", async () => {
   using dir = new TempDir();
   await using child = startFunction(import.meta, async ([script, pidFile]) => {
-    const { cString, libc } = await import("../../src/os/libc.ts");
-    const { PidFile } = await import("../../src/os/lock_file.ts");
-    const { interpreterLine, isStartedByKernel } = await import("../../src/os/program_lookup.ts");
+    const { cString, libc } = await import("../../src/os/ffi/libc.ts");
+    const { PidFile } = await import("../../src/os/process/lock_file.ts");
+    const { interpreterLine, isStartedByKernel } = await import(
+      "../../src/os/process/program_lookup.ts"
+    );
     const lock = PidFile.tryLock(pidFile)!;
     lock.write(Deno.pid);
     console.log(lock.readPid() === Deno.pid, interpreterLine(script));

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type Aio, type AioCallback, aioCreate } from "../../src/server/aio.ts";
-import { AioBase, type AioBaseOptions } from "../../src/server/aio_base.ts";
+import { type Aio, type AioCallback, aioCreate } from "../../src/server/aio/aio.ts";
+import { AioBase, type AioBaseOptions } from "../../src/server/aio/base.ts";
 import { TempDir } from "../support/temp.ts";
 import { within } from "../support/wait.ts";
 

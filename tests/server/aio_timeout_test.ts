@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import { type Aio, aioCreate } from "../../src/server/aio.ts";
-import { AioBase } from "../../src/server/aio_base.ts";
+import { type Aio, aioCreate } from "../../src/server/aio/aio.ts";
+import { AioBase } from "../../src/server/aio/base.ts";
 import { within } from "../support/wait.ts";
 import { outcome, pattern, receive, receiveText, send, tcpPair } from "./aio_support.ts";
 

@@ -7,7 +7,7 @@ import { type HttpTestServer, startHttpServer } from "./http_server.ts";
 
 Deno.test("serveHttp() goes by a handler's number of parameters, as Deno.serve does", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { serveHttp } = await import("../../src/server/http_service.ts");
+    const { serveHttp } = await import("../../src/server/serve_http.ts");
     const { inetSocket } = await import("./service_sockets.ts");
     type Handler = Parameters<typeof serveHttp>[2];
     const answer = (...given: unknown[]) =>

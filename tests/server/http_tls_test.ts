@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { connect as connectTls } from "node:tls";
 import { ConfigError } from "../../src/config/errors.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { serveHttp } from "../../src/server/http_service.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { serveHttp } from "../../src/server/serve_http.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 import { TEST_CERT, testCertificate } from "../support/tls.ts";

@@ -1,6 +1,6 @@
 /** What a server's connections do, whichever way the listener came to them. */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { ConnectionSet } from "../../src/server/connection_set.ts";
+import { ConnectionSet } from "../../src/server/lifecycle/connection_set.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { eventually, within } from "../support/wait.ts";
 import { pattern, receive, receiveText, send } from "./aio_support.ts";

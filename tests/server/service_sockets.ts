@@ -8,10 +8,10 @@ import {
   type FdType,
   type ListenAddress,
   openListener,
-} from "../../src/os/socket.ts";
-import { FdListener } from "../../src/server/fd_listener.ts";
-import { listenNode } from "../../src/server/node_listener.ts";
-import { openServiceListener, ServiceListener } from "../../src/server/service_listener.ts";
+} from "../../src/os/net/socket.ts";
+import { FdListener } from "../../src/server/listen/fd_accept.ts";
+import { listenNode } from "../../src/server/listen/node_net.ts";
+import { openServiceListener, ServiceListener } from "../../src/server/listen/service_listener.ts";
 import { TempDir } from "../support/temp.ts";
 
 /** A listening descriptor and how to connect to it. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { PidFile } from "../../src/os/lock_file.ts";
+import { PidFile } from "../../src/os/process/lock_file.ts";
 import { Watch } from "../../tools/soak/watch.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually } from "../support/wait.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { setCloseOnExec } from "../../src/os/descriptor.ts";
-import { exec } from "../../src/os/exec.ts";
+import { setCloseOnExec } from "../../src/os/fd/descriptor.ts";
+import { exec } from "../../src/os/process/exec.ts";
 import type { StartOptions } from "./processes.ts";
 
 /** What a program is given at its start. */

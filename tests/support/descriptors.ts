@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { O_CLOEXEC, O_CREAT, O_RDWR, openDescriptors } from "../../src/os/descriptor.ts";
-import { cString, libc, unwrap } from "../../src/os/libc.ts";
+import { O_CLOEXEC, O_CREAT, O_RDWR, openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { cString, libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { eventually } from "./wait.ts";
 
 /**

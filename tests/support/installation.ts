@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { identityOf } from "../../src/os/identity.ts";
-import { denoDir } from "../../src/os/deno_dir.ts";
-import { accessAs } from "../../src/os/setpriv.ts";
+import { identityOf } from "../../src/os/user/identity.ts";
+import { denoDir } from "../../src/os/process/deno_dir.ts";
+import { accessAs } from "../../src/os/process/setpriv.ts";
 import { TempDir } from "./temp.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -45,7 +45,7 @@ function install(user: string): Installation {
   const { deno, root, denoDir } = OWN_INSTALLATION, identity = identityOf({ user });
   const [runs = true, reads, caches] = accessAs(identity, [
     ["x", deno],
-    ["r", `${root}src/os/libc.ts`],
+    ["r", `${root}src/os/ffi/libc.ts`],
     ["r", denoDir],
   ]) ?? [true, true, true];
   const dir = new TempDir();

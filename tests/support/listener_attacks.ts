@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { O_NONBLOCK } from "../../src/os/descriptor.ts";
-import { attachFilter } from "../../src/os/filter.ts";
-import { encodeInetAddress } from "../../src/os/layout.ts";
-import { libc, unwrap } from "../../src/os/libc.ts";
-import { disconnectSocket, shutdownSocket } from "../../src/os/socket.ts";
-import { setBytesOption, setIntOption } from "../../src/os/socket_options.ts";
+import { O_NONBLOCK } from "../../src/os/fd/descriptor.ts";
+import { attachFilter } from "../../src/os/net/bpf.ts";
+import { encodeInetAddress } from "../../src/os/ffi/layout.ts";
+import { libc, unwrap } from "../../src/os/ffi/libc.ts";
+import { disconnectSocket, shutdownSocket } from "../../src/os/net/socket.ts";
+import { setBytesOption, setIntOption } from "../../src/os/net/socket_options.ts";
 
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ATTACH_FILTER = 26, SO_LOCK_FILTER = 44;
 const SO_BINDTOIFINDEX = 62, IPPROTO_IP = 0, IP_MINTTL = 21, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;

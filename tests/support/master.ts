@@ -6,8 +6,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { GUARDIAN_NAME } from "../../src/os/guardian.ts";
-import { PidFile } from "../../src/os/lock_file.ts";
+import { GUARDIAN_NAME } from "../../src/os/process/guardian.ts";
+import { PidFile } from "../../src/os/process/lock_file.ts";
 import type { Target } from "./client.ts";
 import { type Installation, OWN_INSTALLATION } from "./installation.ts";
 import { ReservedPort } from "./ports.ts";

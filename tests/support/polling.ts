@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { closeFd } from "../../src/os/descriptor.ts";
-import { EPOLLOUT, type Poller } from "../../src/os/poller.ts";
-import { socketPair } from "../../src/os/socket.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { EPOLLOUT, type Poller } from "../../src/os/fd/poller.ts";
+import { socketPair } from "../../src/os/net/socket.ts";
 import { within } from "./wait.ts";
 
 /**

@@ -275,7 +275,7 @@ export type Json = string | number | boolean | null | readonly Json[] | {
  * @example
  * ```ts ignore
  * await using child = startFunction(import.meta, async (path) => {
- *   const { PidFile } = await import("../../src/os/lock_file.ts");
+ *   const { PidFile } = await import("../../src/os/process/lock_file.ts");
  *   console.log(PidFile.tryLock(path) !== undefined);
  * }, { arg: "/tmp/pid" });
  * await child.succeeds();

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { bindDatagram, DatagramReceiver } from "../../src/os/datagram.ts";
-import { closeFd } from "../../src/os/descriptor.ts";
-import { AF_UNIX, encodeUnixAddress } from "../../src/os/layout.ts";
-import { libc, unwrap } from "../../src/os/libc.ts";
+import { bindDatagram, DatagramReceiver } from "../../src/os/net/datagram.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { AF_UNIX, encodeUnixAddress } from "../../src/os/ffi/layout.ts";
+import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { eventually } from "./wait.ts";
 
 const SOCK_DGRAM = 2;

@@ -15,7 +15,7 @@ import { startFunction, type TestProcess } from "./processes.ts";
  */
 export async function swapPipeAndLink(path: string, victim: string): Promise<TestProcess> {
   const attacker = startFunction(import.meta, async ({ path, victim }) => {
-    const { libc, cString } = await import("../../src/os/libc.ts");
+    const { libc, cString } = await import("../../src/os/ffi/libc.ts");
     const { untilInputCloses } = await import("./processes.ts");
     let isOver = false;
     untilInputCloses().then(() => isOver = true);

@@ -60,7 +60,7 @@ export const ATTACKS: readonly Attack[] = [
     attack:
       "another user puts a named pipe in the place of the master's output file, before SIGUSR1",
     result: "nothing waits for a reader, and no reader gets the output",
-    file: "tests/os/output_files_test.ts",
+    file: "tests/os/fs/output_files_test.ts",
     test: "neither waits for a named pipe in the place of a file nor writes to it",
   },
   {
@@ -72,7 +72,7 @@ export const ATTACKS: readonly Attack[] = [
   {
     attack: "a server goes to the last position of a log file that it shares with its master",
     result: "the next line is appended",
-    file: "tests/os/descriptor_test.ts",
+    file: "tests/os/fd/descriptor_test.ts",
     test: "that another process has gone too far in",
   },
   {
@@ -84,13 +84,13 @@ export const ATTACKS: readonly Attack[] = [
   {
     attack: "another user locks the pid file",
     result: "the file can't be opened, and the lock of a reader is not waited for",
-    file: "tests/os/lock_file_test.ts",
+    file: "tests/os/process/lock_file_test.ts",
     test: "lock of a process that may only read the file",
   },
   {
     attack: "another user keeps that lock in a mapping or a message, without a descriptor",
     result: "who may write to the file is looked into: none of them has it, so it does not count",
-    file: "tests/os/lock_file_test.ts",
+    file: "tests/os/process/lock_file_test.ts",
     test: "lock of a reader that has it in a",
   },
   {
@@ -115,19 +115,19 @@ export const ATTACKS: readonly Attack[] = [
     attack:
       "a server sets options of its listener that spoil every connection: IP_TTL, SO_LINGER, …",
     result: "they are set back, also after its end, and the log says so",
-    file: "tests/master/listener_mending_test.ts",
+    file: "tests/master/listeners/system_repair_test.ts",
     test: "right that spoil connections",
   },
   {
     attack: "a server makes the named pipe that it shares as small as it can be",
     result: "it has its size back before the next reload",
-    file: "tests/master/listener_mending_test.ts",
+    file: "tests/master/listeners/system_repair_test.ts",
     test: "gives a named pipe its size back",
   },
   {
     attack: "a server repeats that it drains, each time for longer",
     result: "its first word counts",
-    file: "tests/master/supervisor_test.ts",
+    file: "tests/master/supervisor/supervisor_test.ts",
     test: "shorten its time by saying so again, and not lengthen it",
   },
   {
@@ -193,7 +193,7 @@ export const ATTACKS: readonly Attack[] = [
   {
     attack: "a server with server-user stops all other processes of its user, all the time",
     result: "the master waits for none of them for longer than three seconds",
-    file: "tests/os/setpriv_test.ts",
+    file: "tests/os/process/setpriv_test.ts",
     test: "gives up where a process of the user stops every other one",
   },
   {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { PidFile } from "../../src/os/lock_file.ts";
+import { PidFile } from "../../src/os/process/lock_file.ts";
 
 /** Between two looks. */
 const LOOK_MS = 1;

@@ -8,8 +8,8 @@ import { parseArguments } from "../../../src/config/args.ts";
 import { defaultConfig } from "../../../src/config/config.ts";
 import { loadSettings } from "../../../src/config/load_settings.ts";
 import { CONFIG_DIR } from "../../../src/config/settings.ts";
-import { Master } from "../../../src/master/master_server.ts";
-import { ownCommand } from "../../../src/master/upgrade_command.ts";
+import { Master } from "../../../src/master/master.ts";
+import { ownCommand } from "../../../src/master/upgrade/command.ts";
 
 const args = parseArguments(Deno.args);
 loadSettings(defaultConfig, args, CONFIG_DIR);

@@ -12,7 +12,7 @@ import {
   masterServerMain,
 } from "../../../master.ts";
 import { defaultConfig } from "../../../src/config/config.ts";
-import { PidFile } from "../../../src/os/lock_file.ts";
+import { PidFile } from "../../../src/os/process/lock_file.ts";
 
 function failIn(hook: string): void {
   if (Deno.args.includes(`--fail-in=${hook}`)) throw new Error(`a fault in ${hook}`);

@@ -4,7 +4,7 @@
  * @module
  */
 import { masterServerMain } from "../../../master.ts";
-import { libc } from "../../../src/os/libc.ts";
+import { libc } from "../../../src/os/ffi/libc.ts";
 
 const PR_SET_CHILD_SUBREAPER = 36;
 

@@ -9,8 +9,8 @@
  * @module
  */
 import { existsSync } from "@std/fs/exists";
-import { openDescriptors } from "../../../src/os/descriptor.ts";
-import { listeningAt, shutdownSocket } from "../../../src/os/socket.ts";
+import { openDescriptors } from "../../../src/os/fd/descriptor.ts";
+import { listeningAt, shutdownSocket } from "../../../src/os/net/socket.ts";
 import { defaultConfig, type FdType, type ServerHooks, zinfo } from "../../../src/server/common.ts";
 import { eventually } from "../wait.ts";
 

@@ -15,7 +15,7 @@ import {
   serveNode,
   softstopSignal,
 } from "../../../coroutine_server.ts";
-import { NodeHttpService } from "../../../src/server/node_http.ts";
+import { NodeHttpService } from "../../../src/server/http1/node_http.ts";
 
 const [how, certFile, keyFile, ...args] = Deno.args;
 const hasTls = certFile !== "-";

@@ -1,0 +1,73 @@
+/**
+ * Why an address could not be opened, in the words of a configuration's problem.
+ *
+ * @module
+ */
+import type { Endpoint } from "../../config/address.ts";
+import { systemReason } from "../../config/cf.ts";
+import { cannot } from "../../config/errors.ts";
+import type { ServiceEndpoint } from "../../config/service.ts";
+import { describeInUse } from "../../os/process/address_holders.ts";
+import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
+
+/** Why an address could not be opened. */
+export interface Refusal {
+  /** The message, which says what would help. */
+  readonly message: string;
+  /** Whether another program listens there, which may end. */
+  readonly isInUse?: boolean;
+}
+
+/**
+ * Says why an address could not be opened, and what would help.
+ *
+ * @param named The address.
+ * @param error What came of opening it.
+ * @param own The keys of all addresses that this master listens on itself.
+ */
+export function refusalOf(
+  { endpoint, address }: ServiceEndpoint,
+  error: Error,
+  own: Iterable<string>,
+): Refusal {
+  // An error of the system, from libc or from the runtime's calls for files.
+  if (!("code" in error)) return { message: error.message };
+  const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
+  const rival = endpoint.kind === "inet" && isInUse
+    ? [...own].find((key) => key.endsWith(`:${endpoint.port}`))
+    : undefined;
+  if (rival !== undefined) {
+    const found = `this master itself listens on ${rival}`;
+    const expected =
+      "that address to be closed by one reload, and this one to be opened by the next";
+    return { message: cannot("listen on", address, { found, expected }) };
+  }
+  const found = isInUse
+    ? `${describeInUse(endpoint)} (${error.syscall}: ${error.code})`
+    : error instanceof SysError
+    ? error.found
+    : `${systemReason(error)} (${error.code})`;
+  const expected = remedyFor(String(error.code), endpoint.kind);
+  // A relative path alone would not tell where it was looked for.
+  const place = endpoint.kind === "inet" ? address : endpoint.path;
+  return { message: cannot("listen on", place, { found, expected }), isInUse };
+}
+
+function remedyFor(code: string, kind: Endpoint["kind"]): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return "an address that no other program listens on";
+    case "EADDRNOTAVAIL":
+      return "an address of this machine";
+    case "EACCES":
+    case "EPERM":
+      return kind === "inet"
+        ? "a port that this user may listen on"
+        : "a path that this user may make and use";
+    case "ENOENT":
+    case "ENOTDIR":
+      return "a path in a directory that exists";
+    default:
+      return "a listener that the system can open";
+  }
+}

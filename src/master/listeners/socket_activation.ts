@@ -1,0 +1,153 @@
+/**
+ * The listeners that this process was started with, by systemd or by another master: what the
+ * environment tells of them (sd_listen_fds(3)), and what they really are.
+ *
+ * @module
+ */
+import { parseAddress, resolvePath } from "../../config/address.ts";
+import { cannot, ConfigError } from "../../config/errors.ts";
+import { setCloseOnExec, setNonblocking } from "../../os/fd/descriptor.ts";
+import type { Admission } from "../../os/net/connect_permission.ts";
+import { admissionOf, reviveIfShutDown } from "../../os/net/listener_damage.ts";
+import { isMissing } from "../../os/ffi/proc_self.ts";
+import { describeListener, type FdType, servesBothFamilies } from "../../os/net/socket.ts";
+
+/** The first descriptor of the protocol. */
+const LISTEN_FDS_START = 3;
+
+/** How the protocol writes that a descriptor has no name. */
+const NO_NAME = "unknown";
+
+/** A listener that this process was started with. */
+export interface GivenListener {
+  /** Non-blocking and close-on-exec. */
+  readonly fd: number;
+  /** Its name, if it has one. */
+  readonly name?: string;
+  /** Its sort. */
+  readonly kind: FdType;
+  /** What it is bound to, as the key of an `Endpoint`. */
+  readonly key: string;
+  /** The same for IPv4, where a socket of IPv6 takes the connections of both. */
+  readonly ipv4Key?: string;
+  /** Who may connect, as far as its giver has said. */
+  readonly admission?: Admission;
+}
+
+/** Where to read. */
+export interface ActivationSource {
+  /** The environment of this process. */
+  readonly env: Pick<Deno.Env, "get" | "delete">;
+  /** The id of this process. */
+  readonly pid: number;
+  /**
+   * Looks at a descriptor, and makes it non-blocking and close-on-exec.
+   *
+   * @param fd The descriptor.
+   * @throws {TypeError} When it is no listener.
+   */
+  take(fd: number): Omit<GivenListener, "fd" | "name">;
+  /** Takes a line for the log. */
+  warn(text: string): void;
+}
+
+/**
+ * Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and removes them from the environment: they are
+ * not for the processes that this one starts.
+ *
+ * @param source Where to read.
+ * @returns The listeners; none where the variables are missing or meant for another process.
+ * @throws {ConfigError} When the variables are wrong, or do not fit the descriptors.
+ */
+export function readActivation(source: ActivationSource): GivenListener[] {
+  const { env, pid } = source;
+  const [forPid, fds, fdNames] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map((name) => {
+    const value = env.get(name);
+    env.delete(name);
+    return value;
+  });
+  if (fds === undefined || forPid === undefined) return [];
+  if (forPid !== String(pid)) {
+    source.warn(
+      `LISTEN_FDS is for process ${forPid} and this is ${pid}: no listener is taken from it`,
+    );
+    return [];
+  }
+  if (!/^[0-9]{1,7}$/.test(fds)) {
+    throw unusable("LISTEN_FDS", fds, { found: "no number", expected: "a number of descriptors" });
+  }
+  const count = Number(fds), names = fdNames ? fdNames.split(":") : undefined;
+  if (fdNames && names && names.length !== count) {
+    const about = { found: `${names.length} names`, expected: `${count}, as LISTEN_FDS says` };
+    throw unusable("LISTEN_FDNAMES", fdNames, about);
+  }
+  return Array.from({ length: count }, (_, index) => {
+    const fd = LISTEN_FDS_START + index, name = names?.[index];
+    return { fd, ...(name && name !== NO_NAME ? { name } : {}), ...takeOrRefuse(fd, source) };
+  });
+}
+
+function takeOrRefuse(
+  fd: number,
+  source: ActivationSource,
+): ReturnType<ActivationSource["take"]> {
+  try {
+    return source.take(fd);
+  } catch (error) {
+    if (isMissing(error)) {
+      const expected = "a listening stream socket or a named pipe";
+      throw unusable("LISTEN_FDS", `descriptor ${fd}`, { found: "it is not open", expected });
+    }
+    if (!(error instanceof TypeError)) throw error;
+    throw new ConfigError([{ key: "LISTEN_FDS", message: error.message }], { cause: error });
+  }
+}
+
+function unusable(key: string, value: string, about: Parameters<typeof cannot>[2]): ConfigError {
+  return new ConfigError([{ key, message: cannot("take", value, about) }]);
+}
+
+/**
+ * The environment and the descriptors of this process.
+ *
+ * @param cwd The absolute directory that relative paths start from.
+ * @param warn Takes a line for the log.
+ */
+export function ownActivation(cwd: string, warn: (text: string) => void): ActivationSource {
+  return {
+    env: Deno.env,
+    pid: Deno.pid,
+    take(fd) {
+      if (reviveIfShutDown(fd)) warn(`descriptor ${fd} was shut down, and listens again`);
+      return takeListener(fd, cwd);
+    },
+    warn,
+  };
+}
+
+/**
+ * Looks at a descriptor of this process, as {@linkcode ActivationSource} wants it.
+ *
+ * @param fd The descriptor.
+ * @param cwd The absolute directory that a relative path starts from.
+ * @throws {TypeError} When it is no listener.
+ * @throws {Deno.errors.NotFound} When it is not open.
+ */
+export function takeListener(fd: number, cwd: string): Omit<GivenListener, "fd" | "name"> {
+  const listener = describeListener(fd);
+  setCloseOnExec(fd, true);
+  setNonblocking(fd);
+  if (listener.kind !== "inet") {
+    return { kind: listener.kind, key: `${listener.kind}:${resolvePath(cwd, listener.path)}` };
+  }
+  const { kind, hostname, port } = listener;
+  const keyOf = (host: string) => parseAddress(`${host}:${port}`, { cwd }).key;
+  const admission = admissionOf(fd);
+  if (!hostname.includes(":")) return { kind, key: keyOf(hostname), admission };
+  return {
+    kind,
+    key: keyOf(`[${hostname}]`),
+    admission,
+    ...(hostname === "::" && servesBothFamilies(fd) ? { ipv4Key: keyOf("") } : {}),
+  };
+}

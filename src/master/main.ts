@@ -1,0 +1,156 @@
+/**
+ * The master's main function: what a command line asks for, which is mostly to run a master.
+ *
+ * @module
+ */
+import { resolvePath } from "../config/address.ts";
+import { parseArguments } from "../config/args.ts";
+import { checkArguments } from "../config/check_arguments.ts";
+import { checkHooks } from "../config/check_hooks.ts";
+import { type Config, defaultConfig } from "../config/config.ts";
+import { loadServiceFiles } from "../config/directory.ts";
+import { commandLineSettings, readStrictly, replaceSettings } from "../config/effective.ts";
+import { cannot, ConfigError } from "../config/errors.ts";
+import { loadSettings } from "../config/load_settings.ts";
+import { isUserError } from "../ipc/user_error.ts";
+import {
+  applyDirectory,
+  applyRunSettings,
+  startAgainIfPrivileged,
+} from "../config/run_settings.ts";
+import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
+import { closeLog } from "../log/log.ts";
+import { guardOutputs } from "../log/output_guard.ts";
+import { systemClock } from "../os/clock/clock.ts";
+import { withCachesAgain } from "../os/process/deno_dir.ts";
+import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
+import { leaveSession } from "../os/process/process.ts";
+import { requireSupportedPlatform } from "../os/ffi/libc.ts";
+import { ownArguments } from "../os/ffi/proc_self.ts";
+import { looseMode } from "../os/process/program_lookup.ts";
+import { runShim, SHIM_ARGUMENT } from "./workers/exec_shim.ts";
+import type { MasterServerHooks } from "./services/hooks.ts";
+import { Master } from "./master.ts";
+import { tryPidFile } from "./pid_file.ts";
+import { distrustedFiles } from "./services/file_permissions.ts";
+import { ownCommand, splitUpgrade } from "./upgrade/command.ts";
+
+/**
+ * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
+ *
+ * SIGHUP reloads; SIGTTIN and SIGTTOU add a process to each service and take one away; SIGUSR2
+ * starts a new master that takes this one's place; SIGUSR1 opens the log files anew; SIGTERM, SIGINT and
+ * SIGQUIT stop, and any of these a second time shortens the wait for the servers. What is wrong at the start is told on standard
+ * error, and what is wrong at a reload in the log.
+ *
+ * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
+ *
+ * @param hooks What to add.
+ * @param args The command line; `--help` lists what it takes.
+ * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
+ *
+ * @example
+ * ```ts
+ * import { masterServerMain } from "jsr:@zc/master";
+ *
+ * Deno.exit(await masterServerMain());
+ * ```
+ */
+export async function masterServerMain(
+  hooks: MasterServerHooks = {},
+  args: readonly string[] = ownArguments(),
+): Promise<number> {
+  try {
+    requireSupportedPlatform();
+    keepInspectorClosed();
+    if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
+    return await runMaster(hooks, splitUpgrade(args).args);
+  } catch (error) {
+    if (!isUserError(error)) throw error;
+    console.error(
+      error instanceof Deno.errors.NotCapable ? withoutPermission(error) : error.message,
+    );
+    return 1;
+  } finally {
+    closeLog();
+  }
+}
+
+/**
+ * Reads all service files of a directory, for a `loadConfig` hook that adds to them or changes them
+ * (LIB-ZC's `zmaster_server_load_config_from_dirname`).
+ *
+ * Needs `--allow-read`.
+ *
+ * @param dir The directory; each `*.cf` in it is a service.
+ * @returns The settings of each service, sorted by file name.
+ * @throws {ConfigError} When the directory or a file can't be read.
+ */
+export function masterServerLoadConfigFromDirname(dir: string): Config[] {
+  return loadServiceFiles(dir);
+}
+
+/** The runtime names one flag after the other, and a master needs all of them. */
+function withoutPermission({ message }: Error): string {
+  const found = message.replace(/^Requires (.*), run again with.*$/s, "no $1");
+  return cannot("run", "master", { found, expected: "all permissions: deno run -A" });
+}
+
+async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
+  if (["-h", "-help", "--help"].includes(args[0])) {
+    const { renderHelp } = await import("../config/reference.ts");
+    console.log(renderHelp("master"));
+    return 0;
+  }
+  guardOutputs();
+  checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
+  const command = ownCommand();
+  const { fd: upgradeFd } = splitUpgrade(Deno.args);
+  // A program around the master may have arguments of its own, which its hooks read.
+  const isOpen = Object.keys(hooks).length > 0;
+  const { problems, warnings } = checkArguments(args, { scope: "master", isOpen });
+  if (problems.length > 0) throw new ConfigError(problems);
+  const parsed = parseArguments(args);
+  // They may say as whom the master is to run.
+  const distrusted = distrustedFiles(parsed, { looseMode });
+  if (distrusted.length > 0) throw new ConfigError(distrusted);
+  replaceSettings(defaultConfig, commandLineSettings(parsed));
+  // User, root and limits are the old master's already, and can't be changed twice.
+  if (upgradeFd !== undefined) {
+    applyDirectory(defaultConfig);
+    // The old master passes on what is meant for this one, and only that is to be heard.
+    leaveSession();
+  } else {
+    // Out of reach later.
+    if (readStrictly(defaultConfig, RUN_CHROOT)) await import("../log/log_service.ts");
+    // Before the shared settings: the user that they name is the servers', and not the master's.
+    startAgainIfPrivileged(defaultConfig, { gainsNothing: false });
+    await applyRunSettings(defaultConfig, { isServer: false });
+    withCachesAgain();
+  }
+  const hasOwnRoot = readStrictly(defaultConfig, RUN_CHROOT) !== undefined;
+  loadSettings(defaultConfig, parsed, CONFIG_DIR);
+  const sleepMs = readStrictly(defaultConfig, SLEEP);
+  if (sleepMs !== undefined) {
+    await new Promise((resolve) => systemClock.setTimer(sleepMs, () => resolve(undefined)));
+    return 0;
+  }
+  if (readStrictly(defaultConfig, TRY_LOCK)) return tryLockOnly();
+  // The directory in which this process was started is out of reach in another root.
+  const cwd = hasOwnRoot ? "/" : command.cwd;
+  return await new Master({
+    hooks,
+    args: parsed,
+    warnings,
+    command: { ...command, cwd },
+    directory: resolvePath(cwd, readStrictly(defaultConfig, RUN_CHDIR) ?? "."),
+    upgradeFd,
+  }).run();
+}
+
+/** `--try-lock`: tells by its exit code whether a master runs. */
+function tryLockOnly(): number {
+  const lock = tryPidFile();
+  lock?.release();
+  return lock === undefined ? 1 : 0;
+}

@@ -1,0 +1,99 @@
+/**
+ * What a master has for itself alone: the lock of its pid file, and its log service. Errors name the
+ * setting that leads to them.
+ *
+ * @module
+ */
+import { defaultConfig } from "../config/config.ts";
+import { readStrictly } from "../config/effective.ts";
+import { cannot, ConfigError, problemAt } from "../config/errors.ts";
+import type { LogServiceConfig } from "../config/log_target.ts";
+import { LOG_SERVICE, PID_FILE, type Setting } from "../config/settings.ts";
+import type { LogService } from "../log/log_service.ts";
+import type { BoundDatagram } from "../os/net/datagram.ts";
+import { SysError } from "../os/ffi/errors.ts";
+import { PidFile } from "../os/process/lock_file.ts";
+
+/**
+ * Takes the lock of the pid file, and writes the pid.
+ *
+ * @returns The lock.
+ * @throws {ConfigError} When another process has it, or the file can't be made or written.
+ */
+export function lockPidFile(): PidFile {
+  const lock = tryPidFile();
+  if (lock === undefined) {
+    const path = pidFilePath(), holder = PidFile.holderOf(path) ?? "another process";
+    const expected = "no running master, or another -pid-file";
+    const about = { found: `${holder} holds the lock`, expected };
+    throw unusable(PID_FILE, cannot("lock", path, about));
+  }
+  lock.write(Deno.pid);
+  return lock;
+}
+
+/**
+ * Takes the lock of the pid file, if nobody else has it.
+ *
+ * @returns The lock, if it could be had.
+ * @throws {ConfigError} When the file can't be made or written.
+ */
+export function tryPidFile(): PidFile | undefined {
+  const path = pidFilePath();
+  try {
+    return PidFile.tryLock(path);
+  } catch (cause) {
+    if (!(cause instanceof SysError)) throw cause;
+    const expected = "a file that can be made and written, in a directory that exists";
+    const about = { found: cause.found, expected };
+    throw unusable(PID_FILE, cannot("lock", path, about), cause);
+  }
+}
+
+/**
+ * Makes sure that a lock that was inherited is that of this process's own pid file.
+ *
+ * @param lock The lock.
+ * @throws {ConfigError} When the settings name another file, or there is another one by now: whoever
+ * looks there would find it free.
+ */
+export function requireSamePidFile(lock: PidFile): void {
+  const path = pidFilePath();
+  if (lock.isAt(path)) return;
+  const about = {
+    found: `the lock on another ${lock.path}`,
+    expected: "the same file all the time",
+  };
+  throw unusable(PID_FILE, cannot("take over", path, about));
+}
+
+const pidFilePath = (): string => readStrictly(defaultConfig, PID_FILE);
+
+/**
+ * Opens the log service. It is loaded only then: most masters leave logging to others.
+ *
+ * @param config Where it receives, and what it writes.
+ * @param bound Its socket, if another master has handed it over.
+ * @returns The service.
+ * @throws {ConfigError} When its socket can't be bound.
+ */
+export async function openLogService(
+  config: LogServiceConfig,
+  bound?: BoundDatagram,
+): Promise<LogService> {
+  const { LogService } = await import("../log/log_service.ts");
+  try {
+    return LogService.open({ ...config, bound });
+  } catch (cause) {
+    // A file of another kind is in the way.
+    if (cause instanceof TypeError) throw unusable(LOG_SERVICE, cause.message, cause);
+    if (!(cause instanceof SysError)) throw cause;
+    const about = { found: cause.found, expected: "a free path in a directory that exists" };
+    throw unusable(LOG_SERVICE, cannot("receive log lines at", config.socket, about), cause);
+  }
+}
+
+/** The error for a setting that is well written, but that the system refuses. */
+function unusable({ name: key }: Setting<unknown>, message: string, cause?: unknown): ConfigError {
+  return new ConfigError([problemAt(defaultConfig.origin(key), { key, message })], { cause });
+}

@@ -1,0 +1,266 @@
+/**
+ * Putting configurations into force: the first one, and those that reloads bring.
+ *
+ * @module
+ */
+import { defaultConfig } from "../config/config.ts";
+import { replaceSettings } from "../config/effective.ts";
+import { ConfigError, formatProblem } from "../config/errors.ts";
+import type { ServiceConfig } from "../config/service.ts";
+import { isUserError } from "../ipc/user_error.ts";
+import { logEnd, zinfo } from "../log/log.ts";
+import { systemClock } from "../os/clock/clock.ts";
+import { isAddressInUse } from "../os/net/socket.ts";
+import type { WorkingDirectory } from "../os/process/working_directory.ts";
+import {
+  type Candidate,
+  configureMasterLog,
+  type MasterConfiguration,
+  masterLogSettings,
+} from "./services/configuration.ts";
+import type { GivenListeners } from "./listeners/activated.ts";
+import { AddressesInUseError } from "./listeners/table.ts";
+import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
+import type { ServiceManager } from "./systemd_notify.ts";
+import type { Reload, Start, Supervisor } from "./supervisor/supervisor.ts";
+import type { UndoneReload } from "./supervisor/rollout.ts";
+
+/** How long a start waits for addresses in use, and how often it looks. */
+const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
+
+/** After how long a start that is not over is told of, and how often to look for something new. */
+const WAITING_MS = 1_000;
+
+/** What came of a reload. */
+export interface ReloadReport {
+  /** When it began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** How long it took until its outcome was known. */
+  readonly durationMs: number;
+  /** Why it was refused as a whole, in which case nothing was begun. */
+  readonly refusal?: string;
+  /** What it was to do. */
+  readonly plan?: ReloadPlan;
+  /** The services that go on as before, and why. */
+  readonly undone: readonly UndoneReload[];
+}
+
+/** What is needed for that. */
+export interface ReloadsOptions {
+  readonly configuration: MasterConfiguration;
+  readonly supervisor: Supervisor;
+  readonly listeners: GivenListeners;
+  readonly serviceManager: ServiceManager;
+  readonly workingDirectory: WorkingDirectory;
+  /** Whether the master stops, or another one has taken over: nothing new is to begin. */
+  isStopping(): boolean;
+}
+
+/** Puts configurations into force, one at a time. */
+export class Reloads {
+  readonly #options: ReloadsOptions;
+  #last?: ReloadReport;
+  /** What came of the start, or of the last reload, on one line. */
+  #result = "";
+  /** Whether the log of this master is what its settings say. */
+  #logsAsSet = true;
+
+  /** @param options What is needed. */
+  constructor(options: ReloadsOptions) {
+    this.#options = options;
+  }
+
+  /** What came of the last reload, if there was one. */
+  get last(): ReloadReport | undefined {
+    return this.#last;
+  }
+
+  /**
+   * What a reload would do now; nothing is done.
+   *
+   * @throws {ConfigError} With all that is wrong with the configuration.
+   */
+  async plan(): Promise<ReloadPlan> {
+    const { configuration, supervisor } = this.#options;
+    const { services, problems } = await configuration.load(supervisor.serving);
+    if (problems.length > 0) throw new ConfigError(problems);
+    return supervisor.plan(services);
+  }
+
+  /**
+   * Puts the first configuration into force. The servers of a master that was killed are there for up to
+   * two seconds more, so for that time an address in use is waited for.
+   *
+   * @param candidate The configuration.
+   * @returns Fulfilled also when the master is told to stop meanwhile; then nothing is open.
+   * @throws {ConfigError} With all that is wrong; then nothing is open.
+   */
+  async start(candidate: Candidate): Promise<void> {
+    const { supervisor } = this.#options;
+    this.#warn(candidate);
+    const start = await this.#whenFree(() =>
+      supervisor.start(candidate.services, candidate.problems)
+    );
+    if (start === undefined) return;
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, start.plan);
+    this.#result = describePlan(start.plan);
+    void this.#announce(start);
+  }
+
+  /**
+   * Puts services into force again that another master has had meanwhile; else as {@linkcode start}.
+   *
+   * @param services What was in force.
+   * @throws {ConfigError} With all that is wrong; then nothing is open.
+   */
+  async resume(services: readonly ServiceConfig[]): Promise<void> {
+    const { supervisor } = this.#options;
+    const start = await this.#whenFree(() => supervisor.resume(services));
+    if (start === undefined) return;
+    zinfo(this.#result = describePlan(start.plan));
+    void this.#announce(start);
+  }
+
+  /** Waits, and tries again, where nothing is wrong but that addresses are in use. */
+  async #whenFree(open: () => Start): Promise<Start | undefined> {
+    const { isStopping } = this.#options;
+    const endMs = systemClock.nowMs() + ADDRESS_WAIT_MS;
+    for (let isFirst = true;; isFirst = false) {
+      try {
+        return open();
+      } catch (error) {
+        const isLate = systemClock.nowMs() >= endMs;
+        if (!(error instanceof AddressesInUseError) || isLate) throw error;
+        if (isFirst) zinfo(`waiting for up to ${ADDRESS_WAIT_MS / 1000} s: ${error.message}`);
+        do {
+          await new Promise<void>((resolve) => systemClock.setTimer(ADDRESS_LOOK_MS, resolve));
+          if (isStopping()) return undefined;
+        } while (error.addresses.some(isAddressInUse) && systemClock.nowMs() < endMs);
+      }
+    }
+  }
+
+  /** Tells that the services serve, and of those that don't in their time. */
+  async #announce({ coldStart, plan }: Start): Promise<void> {
+    const { serviceManager, isStopping } = this.#options;
+    const unready = () => coldStart.unready.map(({ id, reason }) => `${id}: ${reason}`).join("; ");
+    const beginMs = systemClock.nowMs();
+    let leftMs: number, told = "";
+    while ((leftMs = coldStart.leftMs(systemClock.nowMs() - beginMs)) > 0) {
+      const pause = Promise.withResolvers<void>();
+      const timer = systemClock.setTimer(Math.min(leftMs, WAITING_MS), pause.resolve);
+      await Promise.race([coldStart.settled, pause.promise]);
+      timer.cancel();
+      const text = `waiting for ${unready()}`;
+      if (coldStart.leftMs(0) > 0 && text !== told) serviceManager.starting(told = text, leftMs);
+    }
+    if (isStopping()) return;
+    if (coldStart.unready.length === 0) {
+      if (plan.added.length > 0) zinfo("all services are ready");
+      return serviceManager.ready(this.#result);
+    }
+    const text = `not ready: ${unready()}`;
+    logEnd(`${text}; clients of these services wait until they serve`);
+    serviceManager.ready(text);
+    await coldStart.complete;
+    if (isStopping()) return;
+    zinfo("all services are ready now");
+    serviceManager.status(this.#result);
+  }
+
+  /**
+   * Tries the first configuration of a master that takes another one's place: all or nothing.
+   *
+   * @param candidate The configuration.
+   * @returns The services whose processes have not proven themselves.
+   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   */
+  succeed(candidate: Candidate): Promise<readonly UndoneReload[]> {
+    this.#warn(candidate);
+    const { plan, outcome } = this.#options.supervisor.reload(candidate.services, [], {
+      together: true,
+    });
+    replaceSettings(defaultConfig, candidate.settings);
+    this.#tell(candidate, plan);
+    return outcome;
+  }
+
+  /**
+   * Reads the configuration and tries it. What comes of it is told in the log.
+   *
+   * @returns Whether any of it is in force.
+   */
+  async reload(): Promise<boolean> {
+    const { configuration, supervisor, serviceManager, isStopping } = this.#options;
+    const startedAt = Date.now(), startMs = systemClock.nowMs();
+    const report = (
+      result: string,
+      outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">,
+    ) => {
+      this.#last = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
+      this.#result = result;
+      serviceManager.reloaded(result);
+    };
+    serviceManager.reloading();
+    this.#options.workingDirectory.follow();
+    let candidate: Candidate, reload: Reload;
+    try {
+      candidate = await configuration.load(supervisor.serving);
+      // The hook may have taken its time.
+      if (isStopping()) return false;
+      this.#warn(candidate);
+      reload = supervisor.reload(candidate.services, candidate.problems);
+    } catch (error) {
+      const refusal = error instanceof Error ? error.message : String(error);
+      report(`reload refused: ${refusal}`, { refusal, undone: [] });
+      const text = isUserError(error) ? error.message : error;
+      zinfo("reload refused, all goes on as before:", text);
+      return false;
+    }
+    const { plan, outcome } = reload;
+    this.#tell(candidate, plan);
+    const undone = await outcome;
+    // Where nothing of it has succeeded, the old configuration is in force as a whole.
+    const isAccepted = undone.length < plan.groups.length || undone.length === 0;
+    if (isAccepted) this.#accept(candidate);
+    const names = undone.flatMap(({ services }) => services).join(" ");
+    const result = names === "" ? "reloaded" : `reload over, undone for ${names}`;
+    report(result, { plan, undone });
+    zinfo(result);
+    return isAccepted;
+  }
+
+  /** Tells what looks odd, also of a configuration that is refused for other reasons. */
+  #warn({ warnings }: Candidate): void {
+    for (const line of new Set(warnings.map(formatProblem))) zinfo(`warning: ${line}`);
+  }
+
+  #tell({ services, unknownModules }: Candidate, plan: ReloadPlan): void {
+    const { listeners } = this.#options;
+    for (const line of listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
+      zinfo(line);
+    }
+    zinfo(describePlan(plan));
+    for (const id of plan.left) {
+      const reason = unknownModules.get(id);
+      if (reason === undefined) continue;
+      zinfo(`${id}: left alone by the files of its command, without what these load: ${reason}`);
+    }
+  }
+
+  #accept({ settings }: Candidate): void {
+    const logBefore = masterLogSettings();
+    replaceSettings(defaultConfig, settings);
+    // Only then: closing a log that is full waits, and drops what it holds.
+    if (masterLogSettings() === logBefore && this.#logsAsSet) return;
+    try {
+      configureMasterLog();
+      this.#logsAsSet = true;
+    } catch (error) {
+      // The services are in force, whatever becomes of the log; the next reload tries it again.
+      this.#logsAsSet = false;
+      zinfo("the log can't be opened as its settings say:", error);
+    }
+  }
+}

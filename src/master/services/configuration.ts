@@ -1,0 +1,128 @@
+/**
+ * The configuration of a master: its own settings and its services, read as a whole at the start and
+ * at every reload.
+ *
+ * @module
+ */
+import type { ParsedArguments } from "../../config/args.ts";
+import { readCfText } from "../../config/cf.ts";
+import { Config, defaultConfig } from "../../config/config.ts";
+import { commandLineSettings, readStrictly, sharedFor } from "../../config/effective.ts";
+import { gather, type Problem } from "../../config/errors.ts";
+import { lintCf } from "../../config/lint_cf.ts";
+import {
+  ALL_SETTINGS,
+  checkSettings,
+  DEBUG,
+  MASTER_DEBUG,
+  SERVER_LOG,
+  type Setting,
+} from "../../config/settings.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import { configureLog } from "../../log/log.ts";
+import { lastChange, localModules } from "../../os/process/module_files.ts";
+import { fileStamp } from "../../os/process/program_lookup.ts";
+import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts";
+import { ModuleVersions } from "./module_versions.ts";
+import { distrustedFiles } from "./file_permissions.ts";
+
+/** A configuration as it was found. */
+export interface Candidate extends LoadedServices {
+  /** The settings of the master itself. */
+  readonly settings: Config;
+  /**
+   * Why it is not known of services with `server-reload = changed` whether their modules have changed,
+   * by their ids.
+   */
+  readonly unknownModules: ReadonlyMap<string, string>;
+}
+
+/** What the master reads on its command line. */
+const MASTER_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
+
+/**
+ * A setting of the master that is in force.
+ *
+ * @param record The setting.
+ */
+export function setting<T>(record: Setting<T>): T {
+  return readStrictly(defaultConfig, record);
+}
+
+/** Where a master's configuration comes from. */
+export class MasterConfiguration {
+  readonly #args: ParsedArguments;
+  readonly #source: ServiceSource;
+  readonly #warnings: readonly Problem[];
+  readonly #modules = new ModuleVersions({
+    list: localModules,
+    stamp: fileStamp,
+    lastChange,
+    now: Date.now,
+  });
+
+  /**
+   * @param args The command line.
+   * @param source Where the services come from.
+   * @param warnings What looks odd in the command line.
+   */
+  constructor(
+    args: ParsedArguments,
+    source: ServiceSource,
+    warnings: readonly Problem[] = [],
+  ) {
+    this.#args = args;
+    this.#source = source;
+    this.#warnings = warnings;
+  }
+
+  /**
+   * Reads everything, and finds everything that is wrong in it.
+   *
+   * @param serving The ids of the services that serve now.
+   */
+  async load(serving?: ReadonlySet<string>): Promise<Candidate> {
+    const loaded = await loadServices({ ...this.#source, serving });
+    const problems = [...loaded.problems];
+    problems.push(...distrustedFiles(this.#args, this.#source.lookup));
+    const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
+    const warnings = [...this.#warnings, ...this.#lintFiles(), ...loaded.warnings];
+    problems.push(...checkSettings(own, MASTER_SETTINGS));
+    const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
+    if (problems.length > 0) {
+      return { ...loaded, problems, warnings, settings, unknownModules: new Map() };
+    }
+    return { ...loaded, problems, warnings, settings, ...await this.#withModules(loaded.services) };
+  }
+
+  /** Has the fingerprint of each service that is to be left alone tell of its modules as well. */
+  async #withModules(
+    services: readonly ServiceConfig[],
+  ): Promise<Pick<Candidate, "services" | "unknownModules">> {
+    const unknownModules = new Map<string, string>();
+    const told = services.map(async (service) => {
+      if (service.reload !== "changed") return service;
+      const { version, unknown } = await this.#modules.of(service, this.#source);
+      if (unknown !== undefined) unknownModules.set(service.id, unknown);
+      return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };
+    });
+    return { services: await Promise.all(told), unknownModules };
+  }
+
+  /** Looks for slips in the files of `-config`; what can't be read in them is told as a problem. */
+  #lintFiles(): Problem[] {
+    const lint = (file: string) => lintCf(readCfText(file), file, "master");
+    return this.#args.configFiles.flatMap((file) => gather([], () => lint(file)) ?? []);
+  }
+}
+
+/** What the master's own log depends on, as a text: equal exactly when it is the same. */
+export function masterLogSettings(): string {
+  return JSON.stringify([setting(SERVER_LOG), setting(DEBUG), setting(MASTER_DEBUG)]);
+}
+
+/** Has the master log as its settings say. */
+export function configureMasterLog(): void {
+  const debug = setting(DEBUG) || setting(MASTER_DEBUG);
+  configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
+}

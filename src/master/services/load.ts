@@ -1,0 +1,284 @@
+/**
+ * Where the master's services come from: the directory of settings files, or a hook. Everything
+ * that is wrong is found before anything is touched.
+ *
+ * @module
+ */
+import { resolvePath } from "../../config/address.ts";
+import { Config } from "../../config/config.ts";
+import {
+  checkSharedSettings,
+  loadConfigDirectory,
+  readGlobalSettings,
+  settingsFileOf,
+} from "../../config/directory.ts";
+import { cannot, type Problem, problemAt, refusal, warningAt } from "../../config/errors.ts";
+import {
+  MASTER_CHROOT,
+  RUN_CHROOT,
+  RUN_USER,
+  SERVER_CHROOT,
+  SERVER_IDLE_EXIT,
+  SERVER_MAX_CONNECTIONS,
+  SERVER_SPARE_COUNT,
+  SERVER_START_USER,
+  SERVER_WATCHDOG,
+  type Setting,
+} from "../../config/settings.ts";
+import { parseServiceConfig, type ServiceConfig, validateServices } from "../../config/service.ts";
+import { reachOf } from "./user_access.ts";
+import {
+  requireChroot,
+  requireGroup,
+  requireNoCaches,
+  requirePermissions,
+  requireUser,
+} from "./privileges.ts";
+import {
+  commandStamp,
+  type ProgramLookup,
+  programOf,
+  protocolOf,
+  requireDirectory,
+  requireRoot,
+} from "./command.ts";
+import { requireProtocol } from "./protocol_choice.ts";
+import { serverArguments } from "./server_argv.ts";
+import { requireSocketOwner } from "./socket_owner.ts";
+import { sizeProblems } from "./start_size.ts";
+import { distrustOf, requireTrustedCommand } from "./file_permissions.ts";
+
+/** What was found. */
+export interface LoadedServices {
+  /** The services with which nothing is wrong. */
+  readonly services: readonly ServiceConfig[];
+  /** What the `*.gcf` give; these are settings of the master as well. */
+  readonly shared: Config;
+  /** What is wrong; any of these makes the whole configuration unfit. */
+  readonly problems: readonly Problem[];
+  /** What looks odd but stops nothing. */
+  readonly warnings: readonly Problem[];
+}
+
+/** Supplies the services in place of a directory: at start and at every reload. */
+export type LoadConfigHook = () => readonly Config[] | Promise<readonly Config[]>;
+
+/** Where to look. */
+export interface ServiceSource {
+  /** The directory of `-C`; with a hook only its `*.gcf` count. */
+  readonly directory?: string;
+  readonly hook?: LoadConfigHook;
+  /** What relative paths start from. */
+  readonly cwd: string;
+  readonly lookup: ProgramLookup;
+  /**
+   * The ids of the services that serve now, which a mistake must not remove.
+   *
+   * @default None.
+   */
+  readonly serving?: ReadonlySet<string>;
+}
+
+/**
+ * Reads all services, and looks for everything that can be wrong with them.
+ *
+ * @param source Where to look.
+ * @returns The services, and what is wrong.
+ */
+export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
+  const { hook, directory } = source;
+  if (hook !== undefined) return finished(await fromHook(source, hook), source);
+  if (directory !== undefined) return finished(fromDirectory(source, directory), source);
+  const about = { found: "it is missing", expected: "-C DIR, the directory of settings files" };
+  const message = cannot("read argument", "-C", about);
+  const problems = [{ argument: true, key: "C", message }];
+  return { services: [], shared: new Config(), problems, warnings: [] };
+}
+
+/** Looks at all services together, once each of them is known. */
+function finished(loaded: LoadedServices, source: ServiceSource): LoadedServices {
+  const { directory = "loadConfig", serving } = source;
+  if (serving === undefined || serving.size === 0 || loaded.services.length > 0) {
+    return stamped(loaded, source);
+  }
+  const left = loaded.problems.length > 0 ? [] : [nothingLeft(directory, serving.size)];
+  return { ...loaded, problems: [...loaded.problems, ...left] };
+}
+
+/**
+ * The problem of a configuration without a service, where services are running.
+ *
+ * @param directory Where the services should be, as the command line has it.
+ * @param serving How many services are running.
+ */
+export function nothingLeft(directory: string, serving: number): Problem {
+  const found = `no service in it, while ${serving} ${serving === 1 ? "is" : "are"} running`;
+  const expected = "at least one; SIGTERM ends all of them";
+  return { file: directory, message: cannot("go on with", directory, { found, expected }) };
+}
+
+/** Has the fingerprint of each service tell of its command's files as well. */
+function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices {
+  // With a problem nothing is put into force, and a program may be missing.
+  if (loaded.problems.length > 0) return loaded;
+  const reach = reachOf(loaded.services, source);
+  if (reach.problems.length > 0) return { ...loaded, problems: reach.problems };
+  const services = loaded.services.map((service) => ({
+    ...service,
+    fingerprint: JSON.stringify([service.fingerprint, commandStamp(service, source)]),
+  }));
+  const warnings = [
+    ...loaded.warnings,
+    ...reach.warnings,
+    ...services.flatMap((one) => [...deafTo(one, source), ...confinedAsRoot(one, source)]),
+  ];
+  return { ...loaded, services: services.map((one) => sparing(one, source)), warnings };
+}
+
+/** Has a service no standbys whose processes can't be handed descriptors once they run. */
+function sparing(service: ServiceConfig, source: ServiceSource): ServiceConfig {
+  if (protocolOf(service, source) === "control") return service;
+  return { ...service, supervision: { ...service.supervision, spareCount: 0 } };
+}
+
+/** Warns of settings that only a server of this framework could heed, or only one with FFI. */
+function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
+  const protocol = protocolOf(service, source);
+  if (protocol === "control") return [];
+  const isForeign = protocol !== "inherit";
+  const { watchdogMs, maxConnections, idleExitMs, spareCount } = service.supervision;
+  const given = [
+    ...(isForeign && watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
+    ...(isForeign && maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
+    ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
+    ...(spareCount > 0 ? [SERVER_SPARE_COUNT] : []),
+    ...(service.startUser === "master" ? [SERVER_START_USER] : []),
+  ];
+  const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";
+  return given.map(({ name: key }) => {
+    const found = `a program with the ${protocol} protocol, which can't heed it`;
+    const message = cannot("use", key, { found, expected });
+    return warningAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
+      key,
+      message,
+    });
+  });
+}
+
+/** Warns of another root for a server that stays root's. */
+function confinedAsRoot(service: ServiceConfig, { lookup }: ServiceSource): Problem[] {
+  const { settings, shared, origins, user, chroot, masterChroot } = service;
+  const ownWord = ({ name }: Setting<unknown>) => settings.get(name) || shared.get(name);
+  // In another root the name means another user.
+  const isRoot = user === undefined
+    ? lookup.mayChangeRoot()
+    : masterChroot === undefined && lookup.identityOf(service).uid === 0;
+  if (!isRoot || ownWord(RUN_USER)) return [];
+  const roots = [
+    [MASTER_CHROOT.name, masterChroot],
+    [SERVER_CHROOT.name, chroot],
+    [RUN_CHROOT.name, ownWord(RUN_CHROOT)],
+  ] as const;
+  return roots.flatMap(([key, value]) => {
+    if (!value) return [];
+    const found = "a server that stays root's, and root can leave any root directory";
+    const message = cannot("confine to", value, { found, expected: "server-user beside it" });
+    return [problemAt(origins.get(key) ?? { file: service.file ?? service.id }, { key, message })];
+  });
+}
+
+function fromDirectory(source: ServiceSource, directory: string): LoadedServices {
+  const { globals, ...found } = loadConfigDirectory(directory, {
+    cwd: source.cwd,
+    check: (service) => programProblems(service, source),
+    distrust: (path) => distrustOf(path, source.lookup),
+    serving: source.serving,
+  });
+  const warnings = [...found.warnings];
+  // Where others serve, it is a problem, which says so.
+  const isEmpty = found.services.length + found.problems.length + (source.serving?.size ?? 0) === 0;
+  if (isEmpty) warnings.push(noService(directory, source));
+  return { ...found, warnings, shared: new Config().load(globals) };
+}
+
+/** A master without a service waits for a reload that brings one. */
+function noService(directory: string, { cwd }: ServiceSource): Problem {
+  const path = resolvePath(cwd, directory);
+  const found = "no service in it, so nothing is served until a reload (SIGHUP) finds one";
+  const expected = `a file ${path}/NAME.cf with server-command and server-service`;
+  return warningAt({ file: directory }, { message: cannot("serve", path, { found, expected }) });
+}
+
+async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<LoadedServices> {
+  const { directory, cwd } = source;
+  const problems: Problem[] = [], warnings: Problem[] = [];
+  const distrust = (path: string) => distrustOf(path, source.lookup);
+  const shared = directory === undefined
+    ? new Config()
+    : readGlobalSettings(directory, { problems, warnings, distrust });
+  problems.push(...checkSharedSettings(shared));
+  const check = (service: ServiceConfig) => programProblems(service, source);
+  const configs = await hook();
+  const ids = hookIds(configs);
+  const results = configs.map((config, index) => {
+    const id = ids[index], isServing = source.serving?.has(id), file = settingsFileOf(config);
+    return parseServiceConfig(config, { id, file, cwd, globals: shared, check, isServing });
+  });
+  problems.push(...results.flatMap((result) => result.problems), ...validateServices(results));
+  return {
+    services: results.flatMap(({ service }) => service ?? []),
+    shared,
+    problems,
+    warnings: [...warnings, ...results.flatMap((result) => result.warnings)],
+  };
+}
+
+/** The ids of a hook's services: the base names of those that have a file, where these differ. */
+function hookIds(configs: readonly Config[]): string[] {
+  const names = configs.map((config) => settingsFileOf(config)?.replace(/^.*\//, ""));
+  return names.map((name, index) => {
+    const isOne = name !== undefined && names.indexOf(name) === names.lastIndexOf(name);
+    return isOne ? name : `hook:${index + 1}`;
+  });
+}
+
+/** What would only be noticed when the first process is started. */
+function programProblems(service: ServiceConfig, source: ServiceSource): Problem[] {
+  const at = (problem: { readonly key: string; readonly message: string }) =>
+    // A shared setting has no place in the service's own file.
+    problemAt(service.origins.get(problem.key) ?? { file: service.file ?? service.id }, problem);
+  const check = (key: string, attempt: () => unknown): Problem[] => {
+    try {
+      attempt();
+      return [];
+    } catch (error) {
+      return [at({ key, message: refusal(error) })];
+    }
+  };
+  const place = { ...source, configPath: source.directory };
+  const passOn = () => {
+    // The only protocol without arguments.
+    if (service.protocol !== "systemd") serverArguments(service, place);
+  };
+  const missing = check("server-command", () => programOf(service, source));
+  const privileges = () => [
+    ...check("server-command", () => requireProtocol(service, source)),
+    ...check("server-command", () => requireTrustedCommand(service, source)),
+    ...check("server-command", () => requireNoCaches(service, source)),
+    ...check("server-permissions", () => requirePermissions(service)),
+    ...check("server-user", () => requireUser(service, source)),
+    ...check("server-group", () => requireGroup(service, source)),
+    ...check("server-chroot", () => requireChroot(service, source)),
+  ];
+  const outside = check("master-chroot", passOn);
+  return [
+    ...missing,
+    ...check("server-socket-owner", () => requireSocketOwner(service, source)),
+    ...check("master-chroot", () => requireRoot(service, source)),
+    ...outside,
+    ...check("master-chdir", () => requireDirectory(service, source)),
+    // These depend on what the program is.
+    ...(missing.length > 0 ? [] : privileges()),
+    ...(missing.length + outside.length > 0 ? [] : sizeProblems(service, place).map(at)),
+  ];
+}

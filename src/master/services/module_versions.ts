@@ -1,0 +1,127 @@
+/**
+ * Whether the modules of services have changed since the last reload, for `server-reload = changed`.
+ * docs/design/03_worker_states.md has the reasons.
+ *
+ * @module
+ */
+import type { ServiceConfig } from "../../config/service.ts";
+import type { ScriptRun } from "../../os/process/module_files.ts";
+import { innerProgram, isScriptFile, prefixOf, type ProgramPlace, viewFrom } from "./command.ts";
+
+/** The ways to the system. */
+export interface ModulePorts {
+  /** See {@linkcode localModules} of `src/os/process/module_files.ts`. */
+  list(run: ScriptRun): Promise<readonly string[]>;
+  /** What tells one version of a file from another; undefined where there is no file. */
+  stamp(path: string): string | undefined;
+  /** When a file has changed last, in milliseconds since 1970. */
+  lastChange(path: string): number | undefined;
+  /** The time of day, in milliseconds since 1970. */
+  now(): number;
+}
+
+/** The version of a service's modules. */
+export interface ModuleVersion {
+  /** Another one as soon as a module has changed; the same where nothing is known of that. */
+  readonly version: number;
+  /** Why nothing is known. */
+  readonly unknown?: string;
+}
+
+/** Flags of `deno run` that decide where imports lead, and are followed by a word of their own. */
+const WITH_WORD = new Set(["-c", "--config", "--import-map"]);
+
+/** Other such flags. */
+const ALONE =
+  /^(?:--(?:config|import-map|lock|node-modules-dir|vendor|unstable-[a-z-]+)(?:=.*)?|--no-config|--no-lock)$/;
+
+/** Files that decide it as well, in the directory of a script and above. */
+const PROJECT_FILES = ["deno.json", "deno.jsonc", "package.json", "deno.lock"];
+
+/** The files of one script, once they are known. */
+interface Known {
+  readonly version: number;
+  /** Each with its stamp. */
+  readonly files: Promise<ReadonlyMap<string, string | undefined> | Error>;
+}
+
+/** Tells when modules have changed. */
+export class ModuleVersions {
+  readonly #ports: ModulePorts;
+  readonly #known = new Map<string, Known>();
+  #lastVersion = 0;
+  /** One script after the other: what serves comes first. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** @param ports The ways to the system. */
+  constructor(ports: ModulePorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * The version of a service's modules. The first time, and after a change, it is known at once, and
+   * the files are looked for in the background.
+   *
+   * @param service The service, whose program is there.
+   * @param place Where to look.
+   */
+  async of(service: ServiceConfig, place: ProgramPlace): Promise<ModuleVersion> {
+    const run = scriptRunOf(service, place);
+    if (run === undefined) return { version: 0, unknown: "its command is no local script of Deno" };
+    const key = JSON.stringify(run);
+    const known = this.#known.get(key);
+    if (known === undefined) return this.#begin(key, run);
+    const files = await known.files;
+    if (files instanceof Error) {
+      // The next time it may be known.
+      return { ...this.#begin(key, run, known.version), unknown: files.message };
+    }
+    const isSame = files.entries().every(([path, stamp]) => this.#ports.stamp(path) === stamp);
+    return isSame ? { version: known.version } : this.#begin(key, run);
+  }
+
+  #begin(key: string, run: ScriptRun, version = ++this.#lastVersion): ModuleVersion {
+    const sinceMs = this.#ports.now();
+    const files = this.#queue.then(() => this.#look(run, sinceMs));
+    this.#queue = files;
+    this.#known.set(key, { version, files });
+    return { version };
+  }
+
+  async #look(run: ScriptRun, sinceMs: number): Promise<Map<string, string | undefined> | Error> {
+    const { stamp, lastChange, list } = this.#ports;
+    try {
+      const paths = [...await list(run), ...projectFilesOf(run.script)];
+      // Processes may have loaded what was there before: then no stamp is the right one.
+      const isLate = (path: string) => (lastChange(path) ?? 0) >= sinceMs;
+      return new Map(paths.map((path) => [path, isLate(path) ? "too late" : stamp(path)]));
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+}
+
+/** How the script of a service is run; undefined where its modules can't be found from here. */
+function scriptRunOf(service: ServiceConfig, place: ProgramPlace): ScriptRun | undefined {
+  const view = viewFrom(service, place);
+  const { path, args: [command, ...args] } = innerProgram(service, place);
+  const isElsewhere = prefixOf(service).some((word) => /^(?:-C|--chdir)/.test(word));
+  if (command !== "run" || view.changesRoot || isElsewhere) return undefined;
+  const at = args.findIndex((word, index) =>
+    isScriptFile(word) && view.isFile(word) && !WITH_WORD.has(args[index - 1])
+  );
+  if (at < 0) return undefined;
+  const flags = args.slice(0, at).filter((word, index) =>
+    ALONE.test(word) || WITH_WORD.has(word) || WITH_WORD.has(args[index - 1])
+  );
+  return { deno: path, flags, script: view.pathOf(args[at]), cwd: view.pathOf(".") };
+}
+
+function projectFilesOf(script: string): string[] {
+  const files: string[] = [];
+  for (let end = script.lastIndexOf("/"); end >= 0; end = script.lastIndexOf("/", end - 1)) {
+    files.push(...PROJECT_FILES.map((name) => `${script.slice(0, end)}/${name}`));
+    if (end === 0) break;
+  }
+  return files;
+}

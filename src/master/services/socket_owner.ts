@@ -1,0 +1,52 @@
+/**
+ * To whom the socket files of a service belong: whether the master can give them to that owner.
+ *
+ * @module
+ */
+import { cannot } from "../../config/errors.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import type { SocketOwner } from "../../config/socket_access.ts";
+import { UnknownIdentityError } from "../../os/user/identity.ts";
+import type { ProgramPlace } from "./command.ts";
+
+/** Mode and owner of a service's socket files, as the settings say it. */
+export interface SocketAccess {
+  readonly mode?: number;
+  readonly owner?: SocketOwner;
+}
+
+/**
+ * What a service asks for.
+ *
+ * @param service The service.
+ * @returns Mode and owner; undefined where it asks for neither.
+ */
+export function socketAccessOf(
+  { socketMode: mode, socketOwner: owner }: ServiceConfig,
+): SocketAccess | undefined {
+  if (mode === undefined && owner === undefined) return undefined;
+  return { ...(mode !== undefined && { mode }), ...(owner && { owner }) };
+}
+
+/**
+ * Makes sure that the socket files of a service can be given to the owner that is asked for.
+ *
+ * @param service The service.
+ * @param place Where to look.
+ * @throws {TypeError} When there is no such user or group, or the master may not do it.
+ */
+export function requireSocketOwner({ socketOwner }: ServiceConfig, { lookup }: ProgramPlace): void {
+  if (socketOwner === undefined) return;
+  const { user = "", group } = socketOwner;
+  const refuse = (found: string, expected: string): never => {
+    const text = group === undefined ? user : `${user}:${group}`;
+    throw new TypeError(cannot("give a socket to", text, { found, expected }));
+  };
+  try {
+    if (lookup.mayGiveTo(lookup.ownerOf(socketOwner))) return;
+  } catch (error) {
+    if (!(error instanceof UnknownIdentityError)) throw error;
+    refuse(error.found, `a ${error.which} of this system, or a number`);
+  }
+  refuse("not permitted", "a master that runs as root, or the master's own user and groups");
+}

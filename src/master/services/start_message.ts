@@ -1,0 +1,43 @@
+/**
+ * The first message to a server of this framework.
+ *
+ * @module
+ */
+import type { GrantedSettings } from "../../config/effective.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import type { StartMessage } from "../../ipc/protocol.ts";
+import { readable } from "../../os/ffi/byte_text.ts";
+import { ownSettings } from "./server_argv.ts";
+
+/**
+ * The message that tells a server what it serves.
+ *
+ * @param service Its service.
+ * @param options `generation`: the one that it belongs to. `fds`: its listeners, where they are
+ * inherited.
+ */
+export function startMessage(
+  service: ServiceConfig,
+  { generation, fds }: { readonly generation: number; readonly fds?: readonly number[] },
+): StartMessage {
+  const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
+    name: readable(name),
+    type: endpoint.kind,
+    address: readable(address),
+    ...(fds && { fd: fds[index] }),
+  }));
+  return { type: "start", generation, services, settings: settingsOf(service) };
+}
+
+/**
+ * The settings that a server is handed.
+ *
+ * @param service Its service.
+ */
+export function settingsOf(service: ServiceConfig): GrantedSettings {
+  const shared = [...service.shared];
+  // Never as arguments, which every user of the machine can read.
+  return service.file === undefined
+    ? { shared, own: ownSettings(service), isOfHook: true }
+    : { shared, own: [...service.settings] };
+}

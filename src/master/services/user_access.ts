@@ -1,0 +1,151 @@
+/**
+ * What the user of a service can reach: what its processes need from their start on, and what they
+ * must not be able to change. Asked of the kernel, as that user, before anything is started.
+ *
+ * @module
+ */
+import { resolvePath } from "../../config/address.ts";
+import { cannot, type Origin, type Problem, problemAt } from "../../config/errors.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import type { Identity } from "../../os/user/identity.ts";
+import type { Access } from "../../os/process/setpriv.ts";
+import { changesItself, otherIdentity, startIdentity } from "./privileges.ts";
+import {
+  innerProgram,
+  isDeno,
+  isRestricted,
+  isScriptFile,
+  type ProgramLookup,
+  programOf,
+  type ProgramPlace,
+} from "./command.ts";
+
+const KEY = "server-user";
+
+/** What was found, by how much it matters. */
+export interface Reach {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** What a user should be able to do with a path, or should not. */
+interface Rule {
+  readonly access: Access;
+  readonly path: string;
+  readonly isForbidden?: boolean;
+  /** What is said where it is not so; `reason` begins with "not permitted". */
+  readonly message: (reason: string) => string;
+  /** Whether it stops nothing. */
+  readonly isWarning?: boolean;
+}
+
+/** A rule for a service's user, and where the user is named. */
+interface PlacedRule extends Rule {
+  readonly identity: Identity;
+  readonly user: string;
+  readonly origin: Origin;
+}
+
+/**
+ * Finds what the processes of services can't reach, and what they could change.
+ *
+ * @param services The services, whose programs are there.
+ * @param place Where to look.
+ * @returns The first problem and the first warning of each; none where the kernel can't be asked.
+ */
+export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace): Reach {
+  const rules = services.flatMap((service) => rulesOf(service, place));
+  const byUser = Map.groupBy(rules, ({ identity }) => JSON.stringify(identity));
+  const broken = [...byUser.values()].flatMap((ofUser) => {
+    const wanted = ofUser.map(({ access, path }) => [access, path] as const);
+    const answers = place.lookup.accessAs(ofUser[0].identity, wanted) ?? [];
+    return ofUser.filter((rule, index) => answers[index] === (rule.isForbidden ?? false));
+  });
+  const [warnings = [], problems = []] = [true, false].map((isWarning) => {
+    const some = broken.filter((rule) => (rule.isWarning ?? false) === isWarning);
+    const byPlace = Map.groupBy(some, ({ origin }) => JSON.stringify(origin));
+    return [...byPlace.values()].map(([rule]) => problemOf(rule, place));
+  });
+  return { problems, warnings };
+}
+
+function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
+  // In another root the names mean other users, and the files are others.
+  if (service.masterChroot !== undefined) return [];
+  const identity = otherIdentity(service, place);
+  // Root without a user of its own reaches and changes everything.
+  if (identity?.uid === undefined) return [];
+  const origin = service.origins.get(KEY) ?? { file: service.file ?? service.id };
+  const rules = [
+    ...(startIdentity(service, place) ? startRules(service, place) : []),
+    ...cacheRules(service, place),
+  ];
+  return rules.map((rule) => ({ ...rule, identity, user: service.user ?? "", origin }));
+}
+
+function problemOf(rule: PlacedRule, { lookup }: ProgramPlace): Problem {
+  const { path, identity, user, origin, message } = rule;
+  const closed = closedDirectory(identity, lookup.realPath(path), lookup);
+  const reason = `not permitted for user ${user}` +
+    (closed === undefined ? "" : `, who may not enter "${closed}"`);
+  return problemAt(origin, { key: KEY, message: message(reason) });
+}
+
+/** The first directory on the way to a path that a user may not enter. */
+function closedDirectory(
+  identity: Identity,
+  path: string,
+  { accessAs }: ProgramLookup,
+): string | undefined {
+  const names = path.split("/").slice(1, -1);
+  const directories = names.map((_, index) => `/${names.slice(0, index + 1).join("/")}`);
+  const answers = accessAs(identity, directories.map((directory) => ["x", directory])) ?? [];
+  return directories[answers.indexOf(false)];
+}
+
+/** For a program that is started as the user. */
+function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
+  const { user, command, masterChdir } = service, { lookup, cwd } = place;
+  const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
+  const programs = new Set([programOf(service, place).path, innerProgram(service, place).path]);
+  const wish = changesItself(service, place) ? ", or server-start-user = master" : "";
+  const message = (action: string, what: string) => (found: string) =>
+    cannot(action, what, { found, expected: `a file that user ${user} may ${action}${wish}` });
+  return [
+    ...[...programs].map((path): Rule => {
+      return { access: "x", path: outside(path), message: message("execute", path) };
+    }),
+    ...command.filter((word) => isScriptFile(word) && lookup.isFile(outside(word))).map((
+      word,
+    ): Rule => ({ access: "r", path: outside(word), message: message("read", word) })),
+    ...(isDeno(service, place) ? [moduleRule(service, place)] : []),
+  ];
+}
+
+/** Deno starts without its directory, too, but slowly, and without what is only there. */
+function moduleRule(service: ServiceConfig, place: ProgramPlace): Rule {
+  const { user } = service, { lookup } = place;
+  const { home = "/" } = otherIdentity(service, place) ?? {};
+  const path = isRestricted(service, place) ? lookup.denoDir() : lookup.denoDir(home);
+  const message = (reason: string) =>
+    cannot("use", path, {
+      found: `${reason}, so that modules of the network are missing and ` +
+        "TypeScript is translated at each start",
+      expected: `a DENO_DIR of the master that user ${user} may read`,
+    });
+  // What is not there yet, the program makes itself.
+  return lookup.isDirectory(path)
+    ? { access: "r", path, message, isWarning: true }
+    : { access: "w", path: home, message, isWarning: true };
+}
+
+/** What is in there runs with the master's privileges at its next start. */
+function cacheRules({ user = "" }: ServiceConfig, { lookup }: ProgramPlace): Rule[] {
+  return lookup.cachePaths().map((path) => {
+    const found =
+      `"${path}" can be written to by that user, and what is cached there is run as root`;
+    const expected = "a DENO_DIR of the master that no other user may write to";
+    const message = () => cannot("run as", user, { found, expected });
+    return { access: "w", path, isForbidden: true, message };
+  });
+}

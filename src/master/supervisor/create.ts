@@ -1,0 +1,116 @@
+/**
+ * The supervisor with its real ways to the system: clock, processes, guardian, log.
+ *
+ * @module
+ */
+import { MASTER_MAX_GENERATIONS } from "../../config/settings.ts";
+import { isDebugLog, zinfo, zinfoFrom } from "../../log/log.ts";
+import { systemClock } from "../../os/clock/clock.ts";
+import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../../os/user/credentials.ts";
+import { cachePaths, denoDir, withoutCaches } from "../../os/process/deno_dir.ts";
+import { SysError } from "../../os/ffi/errors.ts";
+import { guardedSpawner, Guardian } from "../../os/process/guardian.ts";
+import { identityOf, isIdentity, ownerOf } from "../../os/user/identity.ts";
+import {
+  fileStamp,
+  interpreterLine,
+  isDeadLink,
+  isDirectory,
+  isExecutable,
+  isFile,
+  looseMode,
+  realPath,
+  searchPath,
+} from "../../os/process/program_lookup.ts";
+import { accessAs, setprivCommand } from "../../os/process/setpriv.ts";
+import { systemSpawner } from "../../os/process/spawn.ts";
+import type { WorkingDirectory } from "../../os/process/working_directory.ts";
+import { setting } from "../services/configuration.ts";
+import { createLauncher } from "../workers/launcher.ts";
+import { listenerWatcher } from "../listeners/watches.ts";
+import type { ProgramLookup } from "../services/command.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { SupervisorPorts } from "./ports.ts";
+import type { OwnCommand } from "../upgrade/command.ts";
+import type { LauncherOptions } from "../workers/worker.ts";
+
+/**
+ * The programs of this machine.
+ *
+ * @param command How this process was started.
+ */
+export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup {
+  return {
+    get denoPath() {
+      return Deno.build.standalone ? undefined : program("file");
+    },
+    get selfPath() {
+      return program("file");
+    },
+    denoVersion: Deno.version.deno,
+    openFiles,
+    searchPath: searchPath(),
+    realPath,
+    isExecutable,
+    isFile,
+    isDeadLink,
+    isDirectory,
+    interpreterLine,
+    fileStamp,
+    looseMode,
+    mayChangeRoot,
+    mayChangeUser,
+    identityOf,
+    isIdentity,
+    ownerOf,
+    mayGiveTo,
+    setprivCommand,
+    accessAs,
+    denoDir,
+    cachePaths,
+    withoutCaches,
+  };
+}
+
+/** What differs from one master to another. */
+export type SystemSupervisorOptions =
+  & Pick<SupervisorPorts, "listeners" | "generation">
+  & Pick<LauncherOptions, "poller" | "lookup" | "configPath">
+  & { readonly workingDirectory: WorkingDirectory };
+
+/**
+ * Makes the supervisor of a master.
+ *
+ * @param options What it needs.
+ */
+export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
+  const { listeners, generation, poller, lookup, configPath, workingDirectory } = options;
+  const guardian = new Guardian((error) =>
+    zinfo(
+      "no guardian, servers may outlive a killed master:",
+      error instanceof SysError ? error.message : error,
+    )
+  );
+  const spawner = guardedSpawner(systemSpawner, guardian);
+  const log = (text: string) => zinfoFrom(undefined, text);
+  const cwd = workingDirectory.path;
+  const launcher = createLauncher({ spawner, poller, lookup, configPath, cwd, log });
+  return new Supervisor({
+    clock: systemClock,
+    listeners,
+    launcher: {
+      launch(request, listener) {
+        workingDirectory.ensure();
+        return launcher.launch(request, listener);
+      },
+    },
+    log,
+    debug: (text) => {
+      if (isDebugLog()) log(text);
+    },
+    maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
+    watchListener: listenerWatcher(poller),
+    afterTurn: (callback) => systemClock.setTimer(0, callback),
+    generation,
+  });
+}

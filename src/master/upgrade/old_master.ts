@@ -1,0 +1,225 @@
+/**
+ * The master whose place this one takes: what it hands over, and how it is told that it can go.
+ *
+ * @module
+ */
+import { Channel } from "../../ipc/channel.ts";
+import { type Message, OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
+import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
+import type { InheritedListener, InheritMessage } from "../../ipc/upgrade_messages.ts";
+import { systemClock } from "../../os/clock/clock.ts";
+import type { BoundDatagram } from "../../os/net/datagram.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
+import { PidFile } from "../../os/process/lock_file.ts";
+import type { Poller } from "../../os/fd/poller.ts";
+import { killParent } from "../../os/process/process.ts";
+import type { OpenedListener } from "../../os/net/socket.ts";
+import type { GivenListener } from "../listeners/socket_activation.ts";
+import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
+
+/** What a master hands over. */
+export interface Inheritance {
+  readonly generation: number;
+  /** The lock, which both hold until the old master has ended. */
+  readonly lock: PidFile;
+  /** The socket of its log service, if it has one. */
+  readonly logSocket?: BoundDatagram;
+  /** The listeners that it was started with. */
+  readonly given: readonly GivenListener[];
+  /** Its other listeners by the keys of their addresses, in the order of their slots. */
+  readonly listeners: ReadonlyMap<string, readonly OpenedListener[]>;
+  /** The ids of the services that are in force. */
+  readonly serving: ReadonlySet<string>;
+}
+
+/** What the old master tells. */
+export interface PredecessorHandlers {
+  /** A reload was asked for. */
+  onReload(): void;
+  /** Takes lines for the log. */
+  log(text: string): void;
+}
+
+/** The connection of a new master with the old one. */
+export class Predecessor {
+  /** It has started this process. */
+  readonly #pid = Deno.ppid;
+  readonly #channel: Channel;
+  readonly #handlers: PredecessorHandlers;
+  readonly #inherited = Promise.withResolvers<Inheritance | undefined>();
+  readonly #takeover = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
+  #hasDrained = false;
+
+  /**
+   * @param fd The socket to the old master, which the connection takes ownership of.
+   * @param poller Watches it.
+   * @param handlers Told of what the old master says.
+   * @throws {SysError} When `fd` is no socket.
+   * @throws {ProtocolError} When its other end is neither this user's nor root's.
+   */
+  constructor(fd: number, poller: Poller, handlers: PredecessorHandlers) {
+    requireTrustedPeer(fd);
+    this.#handlers = handlers;
+    // It may end before anybody waits for it.
+    this.#inherited.promise.catch(() => {});
+    this.#channel = new Channel({ fd, poller, sender: OLD_MASTER }, {
+      onMessage: (message, fds) => this.#onMessage(message, fds),
+      onUnknown: (type) =>
+        handlers.log(`ignored a message of the unknown type ${type}; further ones are not told`),
+      onClose: (error) => this.#onClose(error),
+    });
+  }
+
+  /**
+   * What it hands over; the receiver owns all of it. Undefined where it has ended before that.
+   *
+   * @throws {ProtocolError} When it sends something that breaks the protocol.
+   */
+  get inherited(): Promise<Inheritance | undefined> {
+    return this.#inherited.promise;
+  }
+
+  /** Fulfilled when this master is to take over: the old one says so, or is gone. */
+  get takeover(): Promise<void> {
+    return this.#takeover.promise;
+  }
+
+  /** Whether it has ended. */
+  get isGone(): boolean {
+    return !this.#channel.isOpen;
+  }
+
+  /** Fulfilled when all of its servers have ended; then it has ended too, or stays as a parent. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Says that all processes of this master have proven themselves. */
+  proven(): void {
+    this.#channel.send({ type: "proven" });
+  }
+
+  /**
+   * Says that everything is this master's.
+   *
+   * @param dropped The keys of the addresses that it does not serve.
+   */
+  taken(dropped: readonly string[]): void {
+    this.#channel.send({ type: "taken", dropped });
+  }
+
+  /**
+   * Bounds how many old masters may drain.
+   *
+   * @param generations So many, from this one on.
+   */
+  bound(generations: number): void {
+    this.#channel.send({ type: "bound", generations });
+  }
+
+  /** Has it open its log files anew. */
+  reopen(): void {
+    this.#channel.send({ type: "reopen" });
+  }
+
+  /** Says that it is not to come back any more, whatever becomes of this master. */
+  settled(): void {
+    this.#channel.send({ type: "settled" });
+  }
+
+  /** Closes the connection; the old master drains on by itself. */
+  close(): void {
+    this.#channel.close();
+    this.#onClose();
+  }
+
+  /**
+   * Bounds how long it may drain.
+   *
+   * @param timeoutMs The time.
+   */
+  stop(timeoutMs: number): void {
+    this.#channel.send({ type: "stop", timeoutMs });
+  }
+
+  /**
+   * Has it end what it still has, and kills it if it does not.
+   *
+   * @param timeoutMs How long it has for that.
+   * @param hurry Fulfilled when that is not to be waited for any more.
+   * @returns Fulfilled when it has ended.
+   */
+  async end(timeoutMs: number, hurry: Promise<void>): Promise<void> {
+    if (this.isGone || this.#hasDrained) return;
+    this.stop(timeoutMs);
+    const late = Promise.withResolvers<void>();
+    const graceMs = 2 * TERMINATE_GRACE_MS;
+    let timer = systemClock.setTimer(timeoutMs + graceMs, late.resolve);
+    hurry.then(() => {
+      timer.cancel();
+      if (!this.isGone) timer = systemClock.setTimer(graceMs, late.resolve);
+    });
+    await Promise.race([this.gone, late.promise]);
+    timer.cancel();
+    if (this.isGone || this.#hasDrained) return;
+    this.#handlers.log(`the old master, process ${this.#pid}, is killed: it did not end in time`);
+    killParent(this.#pid);
+    await this.gone;
+  }
+
+  #onMessage(message: Message, fds: number[]): void {
+    if (message.type === "inherit") return this.#inherit(message, fds);
+    fds.forEach(closeFd);
+    if (message.type === "reload") this.#handlers.onReload();
+    else if (message.type === "drained") {
+      this.#hasDrained = true;
+      this.#gone.resolve();
+    } else if (message.type === "takeover") this.#takeover.resolve();
+  }
+
+  #inherit(message: InheritMessage, fds: number[]): void {
+    const { generation, pidFile, logSocket, given, listeners, services = [] } = message;
+    const expected = 1 + (logSocket === undefined ? 0 : 1) + given.length + listeners.length;
+    if (fds.length !== expected) {
+      fds.forEach(closeFd);
+      this.#channel.close();
+      return this.#onClose(
+        new ProtocolError(`Cannot take over: ${fds.length} descriptors came, expected ${expected}`),
+      );
+    }
+    const [lockFd, ...rest] = fds;
+    const log = logSocket && { fd: rest.shift()!, socketFile: logSocket };
+    this.#inherited.resolve({
+      generation,
+      lock: PidFile.inherit(lockFd, pidFile),
+      ...(log === undefined ? {} : { logSocket: log }),
+      given: given.map((described) => ({ ...described, fd: rest.shift()! })),
+      listeners: listenersByKey(listeners, rest),
+      serving: new Set(services),
+    });
+  }
+
+  #onClose(error?: Error): void {
+    if (error !== undefined) {
+      this.#handlers.log(`the connection to the old master is broken: ${error.message}`);
+    }
+    if (error === undefined) this.#inherited.resolve(undefined);
+    else this.#inherited.reject(error);
+    this.#takeover.resolve();
+    this.#gone.resolve();
+  }
+}
+
+/** Puts listeners and their descriptors together; an address with several slots is there as often. */
+function listenersByKey(
+  listeners: readonly InheritedListener[],
+  fds: readonly number[],
+): Map<string, OpenedListener[]> {
+  const byKey = new Map<string, OpenedListener[]>();
+  for (const [index, { key, file }] of listeners.entries()) {
+    const listener = { fd: fds[index], ...(file && { socketFile: file }) };
+    byKey.set(key, [...byKey.get(key) ?? [], listener]);
+  }
+  return byKey;
+}

@@ -1,0 +1,223 @@
+/**
+ * A worker that speaks the control protocol: every program that is built with this framework. It
+ * gets its listeners over the control socket, or, without the permission to receive them there,
+ * inherits them.
+ *
+ * @module
+ */
+import { Channel } from "../../ipc/channel.ts";
+import { type Message, SERVER } from "../../ipc/protocol.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
+import type { ChangedOutput } from "../../os/fs/output_files.ts";
+import { socketPair } from "../../os/net/socket.ts";
+import type { ChildProcess, ExitStatus, KillSignal } from "../../os/process/child_process.ts";
+import type {
+  LauncherOptions,
+  LaunchRequest,
+  RunningWorker,
+  WorkerListener,
+  WorkerPost,
+} from "./worker.ts";
+import { programToStart } from "../services/privileges.ts";
+import { HEARTBEAT_MS } from "../policy/watchdog.ts";
+import { serverArguments } from "../services/server_argv.ts";
+import { serverOutputs } from "./outputs.ts";
+import { settingsOf, startMessage } from "../services/start_message.ts";
+import { startProgram } from "./start.ts";
+
+/** How its listeners reach it. */
+export interface ControlWorkerOptions extends LauncherOptions {
+  readonly protocol: "control" | "inherit";
+}
+
+/**
+ * Starts one, as {@linkcode Launcher.launch} does.
+ *
+ * @param request What to start.
+ * @param listener Told of what it does.
+ * @param options The launcher's, and the protocol.
+ */
+export function launchControlWorker(
+  request: LaunchRequest,
+  listener: WorkerListener,
+  options: ControlWorkerOptions,
+): RunningWorker {
+  const { service } = request;
+  const inherited = options.protocol === "inherit" ? request.fds : [];
+  const [ours, theirs] = socketPair();
+  let child: ChildProcess;
+  try {
+    const program = programToStart(service, options);
+    child = startProgram({
+      ...program,
+      args: [...program.args, ...serverArguments(service, options), "-server-control", `${theirs}`],
+      fds: [
+        ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
+        ...(options.protocol === "inherit" ? serverOutputs(options.poller) : []),
+      ],
+      blocksInspectorSignal: true,
+    }, options);
+  } catch (error) {
+    closeFd(ours);
+    throw error;
+  } finally {
+    closeFd(theirs);
+  }
+  try {
+    return new ControlWorker({ child, fd: ours, request, listener }, options);
+  } catch (error) {
+    // Nobody would ever tell it what to do, nor that this end is gone.
+    child.kill("SIGKILL");
+    closeFd(ours);
+    throw error;
+  }
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  /** Our end of the control socket. */
+  readonly fd: number;
+  readonly request: LaunchRequest;
+  readonly listener: WorkerListener;
+}
+
+class ControlWorker implements RunningWorker {
+  readonly pid: number;
+  readonly keepsListeners = false;
+  readonly #child: ChildProcess;
+  readonly #request: LaunchRequest;
+  readonly #listener: WorkerListener;
+  readonly #channel: Channel;
+  /** Whether its listeners were inherited. */
+  readonly #inherits: boolean;
+  /** Whether it was told to end. */
+  #isDismissed = false;
+  #hasEnded = false;
+
+  constructor({ child, fd, request, listener }: Launched, options: ControlWorkerOptions) {
+    this.pid = child.pid;
+    this.#child = child;
+    this.#request = request;
+    this.#listener = listener;
+    this.#inherits = options.protocol === "inherit";
+    this.#channel = this.#connect(fd, options);
+    const { generation, service, isSpare } = request;
+    if (isSpare) {
+      this.#channel.send({ type: "standby", generation, settings: settingsOf(service) });
+    } else this.#start(request);
+    if (service.supervision.watchdogMs > 0) {
+      this.#channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
+    }
+    if (!isSpare) this.#limit(request);
+    child.exited.then((status) => this.#end(status));
+  }
+
+  enlist(post: WorkerPost): boolean {
+    if (this.#hasEnded || this.#child.status() !== undefined) return false;
+    this.#start(post);
+    this.#limit(post);
+    return true;
+  }
+
+  softstop(closing: readonly number[]): void {
+    this.#isDismissed = true;
+    this.#channel.send({ type: "softstop", closing });
+  }
+
+  changeOutputs(outputs: readonly ChangedOutput[]): void {
+    // One that inherits prints by way of this process.
+    if (this.#inherits) return;
+    const before = outputs.map(({ before }) => before);
+    this.#channel.send({ type: "outputs", before }, outputs.map(({ fd }) => fd));
+  }
+
+  // It ends with its last connection, or says how long it takes.
+  notReplaced(): void {}
+
+  kill(signal: KillSignal): void {
+    this.#isDismissed = true;
+    this.#child.kill(signal);
+    // One that is stopped would only act upon it when it goes on.
+    if (signal === "SIGABRT") this.#child.kill("SIGCONT");
+  }
+
+  #connect(fd: number, { poller, log }: ControlWorkerOptions): Channel {
+    const { generation, service } = this.#request;
+    const who = `${service.id}: process ${this.pid}`;
+    let hasToldForeign = false;
+    return new Channel({ fd, poller, sender: SERVER }, {
+      onMessage: (message) => {
+        if (isFrom(message, { pid: this.pid, generation })) return tell(this.#listener, message);
+        // Else it could fill the log.
+        if (hasToldForeign) return;
+        hasToldForeign = true;
+        log(
+          `${who}: dropped a "${message.type}" message that is not its own; further ones are not told`,
+        );
+      },
+      onUnknown: (type) =>
+        log(`${who}: ignored a message of the unknown type ${type}; further ones are not told`),
+      onClose: (error) => this.#onClose(error),
+    });
+  }
+
+  #start({ fds }: WorkerPost): void {
+    const { generation, service } = this.#request;
+    this.#channel.send(
+      startMessage(service, { generation, ...(this.#inherits && { fds }) }),
+      this.#inherits ? [] : fds,
+    );
+  }
+
+  #limit({ maxConnections: connections }: WorkerPost): void {
+    const idleMs = this.#request.service.supervision.idleExitMs || undefined;
+    if (connections ?? idleMs) this.#channel.send({ type: "limits", connections, idleMs });
+  }
+
+  /**
+   * The kernel closes the sockets of a process just before it tells of its end, and the poller hears of
+   * that sooner than the runtime, which tells in its own time. Where nobody is to take the place there
+   * is no hurry.
+   */
+  #onClose(error: Error | undefined): void {
+    // What it has sent at its end: only what is wrong with it is news.
+    if (this.#hasEnded) return error && this.#listener.onLost(error);
+    const status = this.#isDismissed ? undefined : this.#child.status();
+    if (status === undefined || error !== undefined) this.#listener.onLost(error);
+    if (status !== undefined) this.#end(status);
+  }
+
+  #end(status: ExitStatus): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    // The news of its end may be sooner here than what it has said before.
+    this.#channel.receiveRest();
+    this.#channel.close();
+    this.#listener.onExit(status);
+  }
+}
+
+/** Whether a message is one that a server sends, and says that this very process sent it. */
+function isFrom(message: Message, expected: { pid: number; generation: number }): boolean {
+  return "pid" in message && message.pid === expected.pid &&
+    message.generation === expected.generation;
+}
+
+function tell(listener: WorkerListener, message: Message): void {
+  switch (message.type) {
+    case "loaded":
+      return listener.onLoaded();
+    case "ready":
+      return listener.onReady();
+    case "draining":
+      return listener.onDraining(message.seconds);
+    case "detach":
+      return listener.onDetach();
+    case "heartbeat":
+      return listener.onHeartbeat();
+    case "spent":
+      return listener.onSpent();
+    case "used":
+      return listener.onUsed(message.used);
+  }
+}

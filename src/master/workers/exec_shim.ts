@@ -1,0 +1,33 @@
+/**
+ * The shim: a process that becomes a server program once it has arranged what can only be arranged
+ * from within: user, root, working directory, an environment with its own pid, and a signal for the case
+ * that the master ends.
+ *
+ * @module
+ */
+import { readable } from "../../os/ffi/byte_text.ts";
+import { exec, type ExecPlan } from "../../os/process/exec.ts";
+
+/** The argument before the plan; by it a compiled master knows that it is to be the shim. */
+export const SHIM_ARGUMENT = "--exec";
+
+/** The exit code of a shell for a command that can't be executed. */
+const CANNOT_EXECUTE = 127;
+
+/**
+ * Becomes the program of a plan.
+ *
+ * @param args The command line: {@linkcode SHIM_ARGUMENT} and the plan, an `ExecPlan` as JSON.
+ * @returns Never; the process ends with 127 when it can't become the program.
+ */
+export function runShim(args: readonly string[]): never {
+  const plan: ExecPlan = JSON.parse(args[1]);
+  try {
+    exec(plan);
+  } catch (error) {
+    console.error(readable(`Cannot run "${plan.path}": ${(error as Error).message}`));
+    Deno.exit(CANNOT_EXECUTE);
+  }
+}
+
+if (import.meta.main) runShim(Deno.args);

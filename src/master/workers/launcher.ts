@@ -1,0 +1,32 @@
+/**
+ * Starting workers: real processes, each by the protocol that its service's program understands.
+ *
+ * @module
+ */
+import { cannot } from "../../config/errors.ts";
+import { launchControlWorker } from "./control.ts";
+import { launchDescriptorWorker } from "./fixed_fds.ts";
+import { protocolOf } from "../services/command.ts";
+import type { Launcher, LauncherOptions } from "./worker.ts";
+
+const SPARE_PROTOCOL = "a server of this framework that can be handed descriptors";
+
+/**
+ * Makes the launcher of real processes.
+ *
+ * @param options What it needs.
+ */
+export function createLauncher(options: LauncherOptions): Launcher {
+  return {
+    launch(request, listener) {
+      const protocol = protocolOf(request.service, options);
+      if (request.isSpare && protocol !== "control") {
+        const about = { found: `the ${protocol} protocol`, expected: SPARE_PROTOCOL };
+        throw new TypeError(cannot("keep a standby of", request.service.id, about));
+      }
+      return protocol === "control" || protocol === "inherit"
+        ? launchControlWorker(request, listener, { ...options, protocol })
+        : launchDescriptorWorker(request, listener, { ...options, protocol });
+    },
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * Starting a program in the simplest way that gives it all that it needs.
+ *
+ * @module
+ */
+import { type EnvironmentChange, environmentOf } from "../../os/process/environment.ts";
+import type { ExecPlan } from "../../os/process/exec.ts";
+import type { InheritedState } from "../../os/process/libzc_start.ts";
+import type { DeathSignal } from "../../os/process/process.ts";
+import type { ChildProcess } from "../../os/process/child_process.ts";
+import type { Spawner } from "../../os/process/spawn.ts";
+import { SHIM_ARGUMENT } from "./exec_shim.ts";
+import type { StartRights } from "../services/privileges.ts";
+import type { Program, ProgramLookup } from "../services/command.ts";
+
+/** A program with all that it needs. */
+export interface ProgramStart extends Program, StartRights {
+  /**
+   * Its `argv[0]`.
+   *
+   * @default {path}
+   */
+  readonly name?: string;
+  /** Its descriptors beside 0, 1 and 2, and those of this process that they are. Borrowed. */
+  readonly fds: readonly { readonly from: number; readonly to: number }[];
+  /**
+   * What it gets when the master ends, unless it asks for something else; only with the shim.
+   *
+   * @default {"SIGHUP"}
+   */
+  readonly deathSignal?: DeathSignal;
+  /** Whether it is a program of this framework: see `SpawnRequest`. */
+  readonly blocksInspectorSignal: boolean;
+  /** See `InheritedState`. */
+  readonly inheritedState?: InheritedState;
+  /** The write end of a pipe that the shim closes when it becomes the program. Borrowed. */
+  readonly reportFd?: number;
+}
+
+/** How to start processes, and where the shim is. */
+export interface ProgramStarter {
+  readonly spawner: Spawner;
+  readonly lookup: ProgramLookup;
+}
+
+/**
+ * Starts a program.
+ *
+ * @param start The program.
+ * @param starter The means.
+ * @returns Its process.
+ * @throws {Error} When no process can be started, or the program can't be executed.
+ */
+export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
+  const { path, args, name = path, fds, env, blocksInspectorSignal, inheritedState } = start;
+  const { spawner, lookup } = starter;
+  if (needsShim(start, starter)) return startByShim(start, starter);
+  if (!isPlain(start)) {
+    const argv = [name, ...args];
+    return spawner.spawnPlaced({ path, argv, fds, env, blocksInspectorSignal, inheritedState });
+  }
+  const setpriv = changesRights(start) ? lookup.setprivCommand(start.identity)! : [];
+  return spawner.spawn({
+    argv: [...setpriv, path, ...args],
+    inherit: fds.map(({ from }) => from),
+    env: environmentFor(start),
+    // setpriv(1) hands the mask of signals on.
+    blocksInspectorSignal,
+  });
+}
+
+/**
+ * Whether a program is started by way of the shim, so that its process is another program at first.
+ *
+ * @param start The program.
+ * @param starter The means.
+ */
+export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
+  const { root, directory, env = {}, identity } = start;
+  if (root !== undefined || directory !== undefined) return true;
+  if (Object.values(env).some((value) => value?.includes("{pid}"))) return true;
+  return changesRights(start) && !(isPlain(start) && lookup.setprivCommand(identity) !== undefined);
+}
+
+/** Whether the runtime can start it: by its path, in UTF-8, with its descriptors where they are. */
+function isPlain({ path, args, name = path, fds }: ProgramStart): boolean {
+  return name === path && [path, ...args].every((word) => word.isWellFormed()) &&
+    fds.every(({ from, to }) => from === to);
+}
+
+function changesRights({ identity, gainsNothing }: StartRights): boolean {
+  return identity !== undefined || gainsNothing === true;
+}
+
+/** With the variables that belong to its user. */
+function environmentFor({ identity, env }: StartRights): EnvironmentChange | undefined {
+  return identity === undefined ? env : { ...environmentOf(identity), ...env };
+}
+
+function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): ChildProcess {
+  const { path, args, name = path, fds, env = {}, reportFd } = start;
+  const { root, directory, identity, gainsNothing, deathSignal = "SIGHUP" } = start;
+  const { blocksInspectorSignal } = start;
+  const parent = Deno.pid, argv = [name, ...args];
+  const plan: ExecPlan = {
+    ...{ path, argv, fds, env, identity, gainsNothing, root, directory, deathSignal, parent },
+    blocksInspectorSignal,
+    inheritedState: start.inheritedState,
+  };
+  return spawner.spawn({
+    argv: [...shimCommand(lookup), JSON.stringify(plan)],
+    inherit: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])],
+    // The shim is one itself, whatever it becomes.
+    blocksInspectorSignal: true,
+  });
+}
+
+/** The shim is a script of its own, or, in a compiled program, that program by another argument. */
+function shimCommand({ denoPath, selfPath }: ProgramLookup): string[] {
+  return denoPath === undefined
+    ? [selfPath, SHIM_ARGUMENT]
+    : [denoPath, "run", "-A", "--no-config", import.meta.resolve("./exec_shim.ts"), SHIM_ARGUMENT];
+}

@@ -1,0 +1,298 @@
+/**
+ * TLS from the server's side over a connection that is open, which the runtime offers to clients
+ * alone.
+ *
+ * The runtime makes such a stream only when it accepts on a TLS listener, and does not wait for the
+ * handshake then. So it is given a throw-away connection of this process to itself, and before
+ * anything has come over it, the real connection is put in its place: same descriptor number, same
+ * registration with the runtime's epoll instance, as `adopt.ts` does for listeners. The plain
+ * connection gets the other end of the throw-away one, and is closed. Every step is checked, and
+ * {@linkcode AdoptError} tells the caller to go another way. See docs/design/09_tls.md.
+ *
+ * @module
+ */
+import {
+  AdoptError,
+  createIfPermitted,
+  findRegistration,
+  type Registration,
+  type Registrations,
+  registrationsIn,
+} from "./listener.ts";
+import { type Clock, systemClock } from "../clock/clock.ts";
+import { connectLoopback, endOf, resetConnection, sendAtOnce } from "../net/connections.ts";
+import { closeFd, duplicateFd, O_CLOEXEC } from "../fd/descriptor.ts";
+import { encodeEpollEvent } from "../ffi/layout.ts";
+import { libc, unwrap } from "../ffi/libc.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";
+import { listProcSelf } from "../ffi/proc_self.ts";
+
+/** What the runtime calls the property of an accepted connection that holds its descriptor. */
+const FD_PROPERTY = "Deno.internal.fd";
+
+/** How long a connection of this process to itself may take. */
+const ACCEPT_MS = 2_000;
+
+/** So many numbers are looked at before all that are open. */
+const NEARBY = 64;
+
+/**
+ * With many connections it takes milliseconds to read how the runtime has registered one: from this
+ * length of the text on, as for a thousand of them, it is done once for many.
+ */
+const LONG_TEXT = 80_000, LARGE_BATCH = 16;
+
+const NOTHING = { events: 0, data: 0n };
+
+/** A throw-away connection. */
+interface Opened {
+  /** Its one end, a raw descriptor. */
+  readonly client: number;
+  /** Its other end, which the runtime takes for that of a client. */
+  readonly made: Deno.TlsConn;
+  /** The descriptor of that end. */
+  readonly target: number;
+}
+
+/** Such a one, with how the runtime has registered `target`. */
+type Throwaway = Opened & Registration;
+
+/** What a server identifies itself with. */
+export interface TlsIdentity {
+  /** The certificate and those above it, in PEM form. */
+  readonly cert: string;
+  /** Its private key, in PEM form. */
+  readonly key: string;
+  /** Protocols on offer, the best first (ALPN). */
+  readonly alpnProtocols?: readonly string[];
+}
+
+/** Puts TLS on connections, one after the other, all with the same certificate. */
+export class TlsAdopter {
+  readonly #listener: Deno.TlsListener;
+  readonly #clock: Clock;
+  /** Fulfilled when the listener accepts for nobody. */
+  #free: Promise<unknown> = Promise.resolve();
+  #closed = false;
+  #spares: Throwaway[] = [];
+  #batch = 1;
+  /** The runtime's epoll instance, once it was found. */
+  #epoll: number | undefined;
+
+  /**
+   * Opens the listener of the throw-away connections, on a port of 127.0.0.1 that the system chooses.
+   *
+   * @param identity What to identify with.
+   * @param clock Where time comes from.
+   * @throws {Error} When certificate and key are unusable.
+   * @throws {AdoptError} Without the permission to listen there.
+   */
+  constructor(identity: TlsIdentity, clock: Clock = systemClock) {
+    this.#listener = listenThrowaway(identity);
+    this.#clock = clock;
+  }
+
+  /**
+   * Puts TLS on a connection. The handshake begins as soon as the client does.
+   *
+   * @param conn A TCP connection that was accepted, with no read or write under way. It is closed from
+   * now on, without a word to the client.
+   * @returns The same connection over TLS, with the addresses of `conn`.
+   * @throws {AdoptError} When a step does not match; `conn` is as it was.
+   * @throws {Deno.errors.NotConnected} When it is closed, or the client has gone.
+   */
+  async adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
+    const before = this.#free;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#free = promise;
+    await before;
+    try {
+      return await this.#adopt(conn);
+    } finally {
+      resolve();
+    }
+  }
+
+  async #adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
+    // Asked first, since it is the likeliest to fail, and costs least.
+    descriptorOf(conn);
+    const throwaway = await this.#throwaway();
+    try {
+      exchange(conn, throwaway);
+    } catch (cause) {
+      discard(throwaway);
+      throw asAdoptError(cause as Error);
+    }
+    const { remoteAddr, localAddr } = conn;
+    conn.close();
+    resetConnection(throwaway.client);
+    return Object.defineProperties(throwaway.made, {
+      remoteAddr: { value: remoteAddr },
+      localAddr: { value: localAddr },
+    });
+  }
+
+  async #throwaway(): Promise<Throwaway> {
+    if (this.#closed) throw new AdoptError("Cannot put TLS on a connection: closed");
+    const spare = this.#spares.pop();
+    if (spare !== undefined) return spare;
+    const opened: Opened[] = [];
+    try {
+      while (opened.length < this.#batch) opened.push(await this.#open());
+      this.#epoll ??= findRegistration(opened[0].target).epoll;
+      const registrations = registrationsIn(this.#epoll);
+      this.#batch = registrations.length > LONG_TEXT ? LARGE_BATCH : 1;
+      this.#spares = opened.map((one) => ({ ...one, ...required(registrations, one.target) }));
+    } catch (cause) {
+      opened.forEach(discard);
+      throw asAdoptError(cause as Error);
+    }
+    return this.#spares.pop()!;
+  }
+
+  async #open(): Promise<Opened> {
+    const client = connectLoopback(this.#listener.addr.port);
+    let made: Deno.TlsConn | undefined;
+    try {
+      const lowest = lowestFree(client);
+      made = await this.#accept(client);
+      return { client, made, target: findAccepted(client, lowest) };
+    } catch (error) {
+      made?.close();
+      resetConnection(client);
+      throw error;
+    }
+  }
+
+  /** Accepts the own connection; anybody on this machine may have come before it. */
+  async #accept(client: number): Promise<Deno.TlsConn> {
+    const own = endOf(client, "local");
+    // An accept can't be taken back. Where no connection of its own arrives, none ever will.
+    const timer = this.#clock.setTimer(ACCEPT_MS, () => this.close());
+    try {
+      for (;;) {
+        const conn = await this.#listener.accept();
+        const { hostname, port } = conn.remoteAddr;
+        if (`${hostname}:${port}` === own) return conn;
+        conn.close();
+      }
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Closes the listener; connections that TLS was put on stay. Harmless the second time. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listener.close();
+    this.#spares.forEach(discard);
+    this.#spares = [];
+  }
+}
+
+/** Puts a connection in the place of a throw-away one, and the other end of that in its own. */
+function exchange(conn: Deno.Conn, { client, target, ...registration }: Throwaway): void {
+  // Asked again: it may have been closed while the throw-away one was made.
+  const plain = descriptorOf(conn);
+  sendAtOnce(plain);
+  move(plain, target);
+  control(EPOLL_CTL_ADD, target, registration);
+  // The open file lives on under the other number, so its registration would, too.
+  const { epoll } = registration;
+  control(EPOLL_CTL_DEL, plain, { epoll, ...NOTHING });
+  // A close of the runtime ends the sending as well (shutdown(2)): that must not be the client's.
+  move(client, plain);
+  // The runtime wants to find a registration when it closes. 0 is what it wakes itself up with.
+  control(EPOLL_CTL_ADD, plain, { epoll, ...NOTHING });
+}
+
+/** Ends a throw-away connection at both ends. */
+function discard({ client, made }: Opened): void {
+  made.close();
+  resetConnection(client);
+}
+
+function asAdoptError(cause: Error): Error {
+  if (cause instanceof AdoptError || cause instanceof Deno.errors.NotConnected) return cause;
+  return new AdoptError(`Cannot put TLS on a connection: ${cause.message}`, { cause });
+}
+
+/**
+ * Opens a TLS listener on a port of 127.0.0.1 that the system chooses, to be replaced by another one.
+ *
+ * @param identity What to identify with.
+ * @throws {Error} When certificate and key are unusable.
+ * @throws {AdoptError} Without the permission to listen there.
+ */
+export function listenThrowaway({ cert, key, alpnProtocols }: TlsIdentity): Deno.TlsListener {
+  const protocols = alpnProtocols && [...alpnProtocols];
+  const options = { hostname: "127.0.0.1", port: 0, cert, key, alpnProtocols: protocols };
+  return createIfPermitted(() => Deno.listenTls(options));
+}
+
+/** The descriptor of a connection, if it is still that of this connection. */
+function descriptorOf(conn: Deno.Conn): number {
+  const property = Object.getOwnPropertySymbols(conn)
+    .find(({ description }) => description === FD_PROPERTY);
+  const fd = property && (conn as unknown as Record<symbol, unknown>)[property];
+  if (typeof fd !== "number") {
+    throw new AdoptError("Cannot put TLS on a connection: its descriptor is not known");
+  }
+  const found = [endOf(fd, "local"), endOf(fd, "peer")];
+  const expected = [textOf(conn.localAddr), textOf(conn.remoteAddr)];
+  // The number of a closed connection may be taken again.
+  if (found.some((end, index) => portOf(end) !== portOf(expected[index]))) {
+    throw new Deno.errors.NotConnected("Cannot put TLS on a connection: it is closed");
+  }
+  if (found.join() !== expected.join()) {
+    throw new AdoptError(
+      `Cannot put TLS on a connection: its ends are ${found}, expected ${expected}`,
+    );
+  }
+  return fd;
+}
+
+function portOf(end: string | undefined): string | undefined {
+  return end?.slice(end.lastIndexOf(":"));
+}
+
+function textOf(addr: Deno.Addr): string | undefined {
+  return addr.transport === "tcp" ? `${addr.hostname}:${addr.port}` : undefined;
+}
+
+/** The number that the next descriptor gets, if nobody is faster. */
+function lowestFree(open: number): number {
+  const fd = duplicateFd(open);
+  closeFd(fd);
+  return fd;
+}
+
+/** Finds the accepted end of a connection of this process to itself. */
+function findAccepted(client: number, lowest: number): number {
+  const own = endOf(client, "local");
+  for (let fd = lowest; fd < lowest + NEARBY; fd++) if (endOf(fd, "peer") === own) return fd;
+  const found = listProcSelf("fd").find((name) => endOf(Number(name), "peer") === own);
+  if (found !== undefined) return Number(found);
+  throw new AdoptError("Cannot put TLS on a connection: the throw-away one is not open");
+}
+
+function required(registrations: Registrations, fd: number): Registration {
+  const found = registrations.find(fd);
+  if (found !== undefined) return found;
+  throw new AdoptError(
+    `Cannot put TLS on a connection: descriptor ${fd} is not in the runtime's epoll instance`,
+  );
+}
+
+/** dup3(2): closes `to`, and makes it a duplicate of `from`. */
+function move(from: number, to: number): void {
+  unwrap({ syscall: "dup3", subject: to }, () => libc().dup3(from, to, O_CLOEXEC));
+}
+
+function control(operation: number, fd: number, { epoll, events, data }: Registration): void {
+  unwrap(
+    { syscall: "epoll_ctl", subject: fd },
+    () => libc().epoll_ctl(epoll, operation, fd, encodeEpollEvent(events, data)),
+  );
+}

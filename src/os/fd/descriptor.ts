@@ -1,0 +1,195 @@
+/**
+ * What can be done with any raw descriptor: close, flags, the list of those that are open.
+ *
+ * A function that takes a descriptor borrows it unless its doc says that it takes ownership.
+ *
+ * @module
+ */
+import { EBADF, SysError } from "../ffi/errors.ts";
+import { libc, unwrap } from "../ffi/libc.ts";
+import { isMissing, listProcSelf, readLinkProcSelf } from "../ffi/proc_self.ts";
+
+const F_GETFD = 1,
+  F_SETFD = 2,
+  F_GETFL = 3,
+  F_SETFL = 4,
+  F_DUPFD_CLOEXEC = 1030,
+  F_SETPIPE_SZ = 1031,
+  F_GETPIPE_SZ = 1032;
+/** How much a new pipe takes (pipe(7)). */
+const PIPE_BYTES = 65_536;
+const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000, O_ACCMODE = 0o3;
+
+const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
+
+/** Flags of open(2) that are the same on x86-64 and arm64. */
+export const O_WRONLY = 0o1,
+  O_RDWR = 0o2,
+  O_CREAT = 0o100,
+  O_APPEND = 0o2000,
+  O_CLOEXEC = 0o2000000,
+  O_PATH = 0o10000000;
+/** A flag of open(2) that is not. */
+export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+export { O_NONBLOCK };
+
+/**
+ * Has a file take writes of any length again, at its end (O_DIRECT, O_APPEND, and the position), which
+ * each process that shares it can change.
+ *
+ * @param fd The descriptor. Borrowed.
+ * @returns Whether it did not.
+ */
+export function restoreWrites(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0), wanted = flags & ~O_DIRECT | O_APPEND;
+  return flags >= 0 && flags !== wanted && libc().fcntl(fd, F_SETFL, wanted) === 0;
+}
+
+/**
+ * Closes a descriptor, which this call takes ownership of.
+ *
+ * EINTR is not retried: on Linux the descriptor is gone even then (close(2)).
+ *
+ * @param fd The descriptor.
+ */
+export function closeFd(fd: number): void {
+  libc().close(fd);
+}
+
+/**
+ * Sets or clears FD_CLOEXEC.
+ *
+ * @param fd The descriptor.
+ * @param on Whether exec(2) closes it.
+ * @throws {SysError} When `fd` is not open.
+ */
+export function setCloseOnExec(fd: number, on: boolean): void {
+  const context = { syscall: "fcntl", subject: fd };
+  const flags = unwrap(context, () => libc().fcntl(fd, F_GETFD, 0));
+  const wanted = on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC;
+  if (wanted !== flags) unwrap(context, () => libc().fcntl(fd, F_SETFD, wanted));
+}
+
+/**
+ * Duplicates a descriptor; the new one is close-on-exec and owned by the caller.
+ *
+ * @param fd The descriptor.
+ * @param lowest The lowest number that the duplicate may have.
+ * @throws {SysError} When `fd` is not open, or at the limit of open files.
+ */
+export function duplicateFd(fd: number, lowest = 3): number {
+  return unwrap(
+    { syscall: "fcntl", subject: fd },
+    () => libc().fcntl(fd, F_DUPFD_CLOEXEC, lowest),
+  );
+}
+
+/**
+ * The number that the next descriptor of this process gets, unless another thread opens or closes
+ * one before.
+ *
+ * @param fd Any open descriptor. Borrowed.
+ * @returns The lowest number that is free; -1 when there is none.
+ */
+export function lowestFreeFd(fd: number): number {
+  const lowest = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (lowest >= 0) closeFd(lowest);
+  return lowest;
+}
+
+/**
+ * Makes a descriptor non-blocking. It can't be undone here: O_NONBLOCK belongs to the open file
+ * description, so clearing it would block every process that shares a listener.
+ *
+ * @param fd The descriptor.
+ * @throws {SysError} When `fd` is not open.
+ */
+export function setNonblocking(fd: number): void {
+  const context = { syscall: "fcntl", subject: fd };
+  const flags = unwrap(context, () => libc().fcntl(fd, F_GETFL, 0));
+  if ((flags & O_NONBLOCK) === 0) {
+    unwrap(context, () => libc().fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+  }
+}
+
+/**
+ * Whether a descriptor is non-blocking, for all processes that share it.
+ *
+ * @param fd The descriptor.
+ */
+export function isNonblocking(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_NONBLOCK) !== 0;
+}
+
+/**
+ * Whether a descriptor is a pipe, with or without a name.
+ *
+ * @param fd The descriptor.
+ */
+export function isPipe(fd: number): boolean {
+  return libc().fcntl(fd, F_GETPIPE_SZ, 0) >= 0;
+}
+
+/**
+ * Has a pipe take as much as a new one again, which each process that shares it can change. Where the
+ * kernel refuses, as beyond the limit of a user's pipes, it stays as it is.
+ *
+ * @param fd The descriptor. Borrowed.
+ */
+export function restorePipeSize(fd: number): void {
+  const size = libc().fcntl(fd, F_GETPIPE_SZ, 0);
+  if (size >= 0 && size < PIPE_BYTES) libc().fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+}
+
+/**
+ * Whether a descriptor was opened for writing.
+ *
+ * @param fd The descriptor.
+ */
+export function isWritable(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_ACCMODE) !== 0;
+}
+
+function isOpen(fd: number): boolean {
+  return libc().fcntl(fd, F_GETFD, 0) >= 0;
+}
+
+/**
+ * Lists the open descriptors of this process with what they refer to.
+ *
+ * @returns Number → target, such as `socket:[4600]` or a path.
+ */
+export function openDescriptors(): Map<number, string> {
+  const found = new Map<number, string>();
+  // Without the descriptor that read the directory, which is closed by now: to find that out by an
+  // error would take 2 ms, since the first error of a process reads the source maps of its files.
+  for (const fd of listProcSelf("fd").map(Number).filter(isOpen)) {
+    try {
+      found.set(fd, readLinkProcSelf(`fd/${fd}`));
+    } catch (error) {
+      // Another thread has closed it since.
+      if (!isMissing(error)) throw error;
+    }
+  }
+  return found;
+}
+
+/**
+ * Sets FD_CLOEXEC on every descriptor above 2, so that nothing which this process was given by
+ * accident reaches the programs that it starts.
+ *
+ * @throws {SysError} When a flag can't be set.
+ */
+export function keepDescriptorsFromChildren(): void {
+  for (const fd of openDescriptors().keys()) {
+    if (fd <= 2) continue;
+    try {
+      setCloseOnExec(fd, true);
+    } catch (error) {
+      // A thread of the runtime may have closed one of its own since the list was made.
+      if (!(error instanceof SysError && error.errno === EBADF)) throw error;
+    }
+  }
+}

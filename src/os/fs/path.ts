@@ -1,0 +1,125 @@
+/**
+ * What the runtime offers for paths, also for those that are not UTF-8 (see `byte_text.ts`), which it
+ * can't take: these are reached by a descriptor. That needs FFI, and /proc.
+ *
+ * @module
+ */
+import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH } from "../fd/descriptor.ts";
+import { entriesOf } from "../ffi/directory_entries.ts";
+import { EACCES, ENOENT, ENOTDIR, SysError } from "../ffi/errors.ts";
+import { cString, libc, unwrap } from "../ffi/libc.ts";
+
+/**
+ * As `Deno.statSync`.
+ *
+ * @param path The path.
+ */
+export function statPath(path: string): Deno.FileInfo {
+  return path.isWellFormed() ? Deno.statSync(path) : byDescriptor(path, 0, Deno.statSync);
+}
+
+/**
+ * As `Deno.lstatSync`.
+ *
+ * @param path The path.
+ */
+export function lstatPath(path: string): Deno.FileInfo {
+  // Of a link that was not followed, the descriptor is the link itself.
+  return path.isWellFormed() ? Deno.lstatSync(path) : byDescriptor(path, O_NOFOLLOW, Deno.statSync);
+}
+
+/**
+ * As `Deno.readFileSync`.
+ *
+ * @param path The path.
+ */
+export function readPath(path: string): Uint8Array<ArrayBuffer> {
+  return path.isWellFormed() ? Deno.readFileSync(path) : byDescriptor(path, 0, Deno.readFileSync);
+}
+
+/**
+ * Reads the beginning of a file, and waits for nothing: another user may have put a named pipe in its
+ * place, which nobody writes to.
+ *
+ * @param path The path.
+ * @param bytes How much at most.
+ * @throws {SysError} When it can't be read.
+ */
+export function readBeginning(path: string, bytes: number): string {
+  const room = new Uint8Array(bytes);
+  const fd = unwrap(
+    { syscall: "open", subject: path },
+    () => libc().open(cString(path), O_NONBLOCK | O_CLOEXEC, 0),
+  );
+  try {
+    const length = unwrap(
+      { syscall: "read", subject: path },
+      () => libc().read(fd, room, BigInt(room.length)),
+    );
+    return new TextDecoder().decode(room.subarray(0, length));
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/**
+ * As `Deno.removeSync`, for what is no directory.
+ *
+ * @param path The path.
+ */
+export function removePath(path: string): void {
+  if (path.isWellFormed()) return Deno.removeSync(path);
+  unwrap({ syscall: "unlink", subject: path }, () => libc().unlink(cString(path)));
+}
+
+/**
+ * Changes the working directory.
+ *
+ * @param path The directory.
+ */
+export function changeDirectory(path: string): void {
+  if (path.isWellFormed()) return Deno.chdir(path);
+  unwrap({ syscall: "chdir", subject: path }, () => libc().chdir(cString(path)));
+}
+
+/**
+ * The names in a directory, as they are.
+ *
+ * @param path The directory.
+ */
+export function listPath(path: string): string[] {
+  return entriesOf(open(path, O_RDONLY));
+}
+
+const O_RDONLY = 0;
+
+function byDescriptor<T>(path: string, flags: number, use: (alias: string) => T): T {
+  const fd = open(path, O_PATH | flags);
+  try {
+    return use(`/proc/self/fd/${fd}`);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Opens a path; errors are those of the runtime. */
+function open(path: string, flags: number): number {
+  try {
+    return unwrap(
+      { syscall: "open", subject: path },
+      () => libc().open(cString(path), flags | O_CLOEXEC, 0),
+    );
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    const options = { cause: error };
+    switch (error.errno) {
+      case ENOENT:
+        throw new Deno.errors.NotFound(error.message, options);
+      case EACCES:
+        throw new Deno.errors.PermissionDenied(error.message, options);
+      case ENOTDIR:
+        throw new Deno.errors.NotADirectory(error.message, options);
+    }
+    throw error;
+  }
+}

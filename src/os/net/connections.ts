@@ -1,0 +1,186 @@
+/**
+ * Connections as raw descriptors, for what the runtime does not tell of them and can't do with them.
+ *
+ * @module
+ */
+import { closeFd } from "../fd/descriptor.ts";
+import { SysError } from "../ffi/errors.ts";
+import { AF_INET, encodeInetAddress } from "../ffi/layout.ts";
+import { libc, unwrap } from "../ffi/libc.ts";
+import { listProcSelf } from "../ffi/proc_self.ts";
+import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
+import { spareDescriptor } from "../fd/reserve_fd.ts";
+
+const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+const SHUT_RD = 0, SHUT_RDWR = 2;
+const SOL_SOCKET = 1, SO_LINGER = 13;
+const IPPROTO_TCP = 6, TCP_NODELAY = 1;
+const FIONREAD = 0x541B, TIOCOUTQ = 0x5411;
+const EINPROGRESS = 115;
+const LOOPBACK = new Uint8Array([127, 0, 0, 1]);
+
+/** One connection. */
+export interface OpenConnection {
+  /** Its descriptor, which belongs to the runtime. */
+  readonly fd: number;
+  /** Where the client is, as `host:port`; empty for a unix socket without a name. */
+  readonly peer: string;
+}
+
+/** The connections of this process at one moment, those that only the client has closed among them. */
+export class OpenConnections {
+  readonly #byPlace = new Map<string | number, { local: ListenAddress; found: OpenConnection }[]>();
+
+  /** Looks at all descriptors of the process once; afterwards each address is found by a lookup. */
+  constructor() {
+    // The number alone is enough: for what is no connected socket the kernel says so at once.
+    for (const fd of spareDescriptor.lend(() => listProcSelf("fd")).map(Number)) {
+      const ends = connectedAt(fd);
+      if (ends === undefined) continue;
+      const { local, peer } = ends, place = placeOf(local);
+      const found = { local, found: { fd, peer: addressText(peer) } };
+      const others = this.#byPlace.get(place);
+      if (others === undefined) this.#byPlace.set(place, [found]);
+      else others.push(found);
+    }
+  }
+
+  /**
+   * The connections that were accepted at an address.
+   *
+   * @param address What the listener is bound to.
+   */
+  at(address: ListenAddress): OpenConnection[] {
+    const all = this.#byPlace.get(placeOf(address)) ?? [];
+    return all.filter(({ local }) => isAt(local, address)).map(({ found }) => found);
+  }
+}
+
+/** What connections are found by: the port, or the path of the socket. */
+function placeOf(address: ListenAddress): string | number {
+  return address.kind === "inet" ? address.port : address.path;
+}
+
+function isAt(local: ListenAddress, listening: ListenAddress): boolean {
+  if (local.kind !== "inet" || listening.kind !== "inet") return local.kind === listening.kind;
+  const isAny = listening.hostname === "0.0.0.0" || listening.hostname === "::";
+  return isAny || local.hostname === listening.hostname;
+}
+
+/**
+ * How many bytes have arrived on a connection that its owner has not read yet.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function unreadBytes(fd: number): number {
+  return queuedBytes(fd, FIONREAD);
+}
+
+/**
+ * How many bytes the other end of a connection has not taken yet: the kernel of a TCP peer has not
+ * acknowledged them, the peer of a unix socket has not read them.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function untakenBytes(fd: number): number {
+  return queuedBytes(fd, TIOCOUTQ);
+}
+
+function queuedBytes(fd: number, request: number): number {
+  const count = new Int32Array(1);
+  // The connection may just have been closed, which leaves nothing.
+  return libc().ioctl(fd, BigInt(request), count) < 0 ? 0 : count[0];
+}
+
+/**
+ * Makes the owner of a connection read an end of file behind what has arrived, and close it when it
+ * has written what it was writing.
+ *
+ * @param fd A connected socket. Borrowed.
+ */
+export function endReceiving(fd: number): void {
+  libc().shutdown(fd, SHUT_RD);
+}
+
+/**
+ * The address of one end of a TCP connection, or of a listening socket.
+ *
+ * @param fd Any number. Borrowed.
+ * @param end Which end: this one, or the peer.
+ * @returns `HOST:PORT`; undefined when the number is no TCP socket, or has no such end.
+ */
+export function endOf(fd: number, end: "local" | "peer"): string | undefined {
+  const address = end === "local" ? boundAddress(fd) : connectedAt(fd)?.peer;
+  return address?.kind === "inet" ? addressText(address) : undefined;
+}
+
+/**
+ * Begins a connection to a port of 127.0.0.1, without waiting for it.
+ *
+ * @param port The port.
+ * @returns The descriptor, non-blocking, close-on-exec, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function connectLoopback(port: number): number {
+  const fd = unwrap(
+    { syscall: "socket" },
+    () => libc().socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+  );
+  const address = encodeInetAddress(LOOPBACK, port);
+  try {
+    unwrap(
+      { syscall: "connect", subject: port },
+      () => libc().connect(fd, address, address.length),
+    );
+  } catch (error) {
+    if (error instanceof SysError && error.errno === EINPROGRESS) return fd;
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/**
+ * Ends a connection by a reset, so that neither end keeps its port busy (TIME_WAIT, tcp(7)).
+ *
+ * @param fd The connection, which this call takes ownership of.
+ */
+export function resetConnection(fd: number): void {
+  // Lingering for 0 seconds makes close(2) send a reset (socket(7)).
+  const linger = new Int32Array([1, 0]);
+  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.byteLength);
+  closeFd(fd);
+}
+
+/**
+ * Makes a TCP connection send at once what is written, or a listener's connections (TCP_NODELAY,
+ * tcp(7)). With TLS each side writes several times in a row before the other one may answer, and each
+ * time the kernel would wait for 40 ms for more.
+ *
+ * @param fd A connection, or a listening socket, which hands it on to those that it accepts. Borrowed.
+ */
+export function sendAtOnce(fd: number): void {
+  // Nothing but speed depends on it, and a unix socket knows no such thing.
+  libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
+}
+
+/** The two ends of a connection, each as `HOST:PORT`. */
+export interface Ends {
+  readonly local: string;
+  readonly peer: string;
+}
+
+/**
+ * Ends connections of which the descriptors are not known: the next read finds an end of file.
+ *
+ * @param all Which; those that are not open any more are passed over.
+ */
+export function cutConnections(all: Iterable<Ends>): void {
+  const wanted = new Set(Array.from(all, ({ local, peer }) => `${local} ${peer}`));
+  for (const name of listProcSelf("fd")) {
+    const fd = Number(name), peer = endOf(fd, "peer");
+    if (peer === undefined || !wanted.has(`${endOf(fd, "local")} ${peer}`)) continue;
+    // It may just have ended by itself, which is as good.
+    libc().shutdown(fd, SHUT_RDWR);
+  }
+}

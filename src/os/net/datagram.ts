@@ -1,0 +1,394 @@
+/**
+ * Input and output that never waits, as a log needs it: unix datagram sockets in both roles, and the
+ * standard outputs without touching their shared flags (unix(7), pipe(7)).
+ *
+ * Everything opened here is close-on-exec. Whoever calls a function that returns a descriptor owns that
+ * descriptor.
+ *
+ * @module
+ */
+import { EFBIG, EINVAL, SysError } from "../ffi/errors.ts";
+import { closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY, restoreWrites } from "../fd/descriptor.ts";
+import { AF_UNIX, encodeUnixAddress } from "../ffi/layout.ts";
+import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
+import { removePath } from "../fs/path.ts";
+import { lstatIfThere, setFileAccess, type SocketFile, socketFileAt } from "./socket_file.ts";
+
+const SOCK_DGRAM = 2, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1, SO_SNDTIMEO = 21, SHUT_RD = 0, SHUT_WR = 1;
+const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
+const O_NOCTTY = 0o400, SEEK_CUR = 1, POLLOUT = 0x4;
+
+/** `sizeof(struct iovec)` and `sizeof(struct mmsghdr)`, and what is where in the latter. */
+const IOVEC_BYTES = 16, MMSGHDR_BYTES = 64;
+const MSG_IOV_AT = 16, MSG_IOVLEN_AT = 24, MSG_LEN_AT = 56;
+
+/** What one call of {@linkcode DatagramSender.sendWaiting} takes at most. */
+const BATCH_COUNT = 256, BATCH_BYTES = 262_144;
+const SEND_WAIT_SECONDS = 1n;
+
+/** A write of so much into a pipe with a free page neither waits nor is mixed with another's. */
+const PIPE_BUF = 4_096;
+
+/**
+ * Sends datagrams to one receiver: those which it has room for at once, and others from a thread of
+ * the runtime that waits for room.
+ *
+ * The kernel wakes the threads that wait one by one, each with the room that it needs. Of ten
+ * processes that poll for writability instead, all are woken for each free place and nine in vain.
+ */
+export class DatagramSender {
+  readonly #fd: number;
+  #batch?: Batch;
+  #closed = false;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /**
+   * Connects to the socket that is bound to a path, and stays with it, even if another is bound there.
+   *
+   * @param path The receiver's socket.
+   * @returns The sender.
+   * @throws {SysError} `ENOENT` or `ECONNREFUSED` when nobody receives there.
+   * @throws {RangeError} When the path is too long.
+   */
+  static connect(path: string): DatagramSender {
+    const address = encodeUnixAddress(path);
+    // Blocking for the thread's sake; the calls that must not wait say so.
+    return withSocket(0, (fd) => {
+      unwrap(
+        { syscall: "connect", subject: path },
+        () => libc().connect(fd, address, address.length),
+      );
+      const timeout = new BigInt64Array([SEND_WAIT_SECONDS, 0n]);
+      unwrap(
+        { syscall: "setsockopt", subject: fd },
+        () => libc().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, timeout.byteLength),
+      );
+      return new DatagramSender(fd);
+    });
+  }
+
+  /** The socket, to be waited for with {@linkcode waitWritable}. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /**
+   * Sends one datagram without waiting. Not while {@linkcode sendWaiting} is under way: it would
+   * overtake.
+   *
+   * @param data The datagram.
+   * @returns Its length, or undefined when the receiver's queue is full.
+   * @throws {SysError} `ECONNREFUSED`, `ENOTCONN` or `EPIPE` when the receiver is gone.
+   */
+  send(data: Uint8Array<ArrayBuffer>): number | undefined {
+    return unwrapOrBlock(
+      { syscall: "send", subject: this.#fd },
+      () => libc().send(this.#fd, data, BigInt(data.length), MSG_DONTWAIT | MSG_NOSIGNAL),
+    );
+  }
+
+  /**
+   * Sends datagrams from a thread, in their order, waiting for room.
+   *
+   * @param datagrams At least one, none of them empty; copied as far as they are taken at a time.
+   * @returns How many were sent: fewer when there was no room for a second, and when the receiver is
+   * gone, which the next {@linkcode send} tells. Never rejects.
+   * @throws {Error} When one is under way.
+   */
+  sendWaiting(datagrams: readonly Uint8Array[]): Promise<number> {
+    if (this.#batch !== undefined) {
+      throw new Error("Cannot send from a thread: one is sending, expected one at a time");
+    }
+    return this.#send(this.#batch = new Batch(datagrams));
+  }
+
+  async #send({ headers, count }: Batch): Promise<number> {
+    const sent = await libc().sendmmsg_on_thread(this.#fd, headers, count, MSG_NOSIGNAL);
+    // Until here the field has kept the memory alive that the thread reads.
+    this.#batch = undefined;
+    // Had it been closed before, the thread might have sent to whatever took the number.
+    if (this.#closed) closeFd(this.#fd);
+    return Math.max(sent, 0);
+  }
+
+  /**
+   * Waits, blocking, for a {@linkcode sendWaiting} that is under way: for the end of a process.
+   *
+   * @param timeoutMs For how long at most.
+   * @returns How many of its datagrams were sent by then, and whether those were all.
+   */
+  finish(timeoutMs: number): { readonly sent: number; readonly isOver: boolean } {
+    const batch = this.#batch;
+    if (batch === undefined) return { sent: 0, isOver: true };
+    const end = performance.now() + timeoutMs;
+    const sleeper = new Int32Array(new SharedArrayBuffer(4));
+    let { sent } = batch;
+    while (sent < batch.count && performance.now() < end) {
+      Atomics.wait(sleeper, 0, 0, 1);
+      sent = batch.sent;
+    }
+    return { sent, isOver: sent === batch.count };
+  }
+
+  /**
+   * Closes the socket, as soon as its thread has come back. Of what that had still to send, it sends
+   * one datagram at most.
+   */
+  close(): void {
+    this.#closed = true;
+    if (this.#batch === undefined) closeFd(this.#fd);
+    else libc().shutdown(this.#fd, SHUT_WR);
+  }
+}
+
+/** A socket that receives datagrams. */
+export interface BoundDatagram {
+  /** The socket. */
+  readonly fd: number;
+  /** The path that it made. */
+  readonly socketFile: SocketFile;
+}
+
+/**
+ * Opens a datagram socket that receives at a path. An old socket there is removed first, whether
+ * somebody still receives on it or not; a file of any other kind is left alone and is an error.
+ *
+ * The socket's mode is 0666, whatever the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as
+ * that is now; SO_RCVBUF has no say in it.
+ *
+ * @param path Where to bind.
+ * @returns The socket.
+ * @throws {SysError} When a system call refuses.
+ * @throws {RangeError} When the path is too long.
+ * @throws {Error} When another file is in the way, or takes the path in this very moment.
+ */
+export function bindDatagram(path: string): BoundDatagram {
+  const address = encodeUnixAddress(path);
+  const found = lstatIfThere(path);
+  if (found !== undefined) {
+    if (!found.isSocket) {
+      throw new TypeError(
+        `Cannot bind "${path}": found a file of another kind, expected a free path or an old socket`,
+      );
+    }
+    removePath(path);
+  }
+  return withSocket(SOCK_NONBLOCK, (fd) => {
+    unwrap({ syscall: "bind", subject: path }, () => libc().bind(fd, address, address.length));
+    const socketFile = socketFileAt(path);
+    // As with /dev/log, whoever reaches the path may log: servers run as other users.
+    setFileAccess(socketFile, { mode: 0o666 });
+    return { fd, socketFile };
+  });
+}
+
+/**
+ * Refuses all further datagrams: their senders get `EPIPE`. Those that were taken can still be read.
+ *
+ * @param fd A bound datagram socket.
+ * @throws {SysError} When it is none.
+ */
+export function refuseDatagrams(fd: number): void {
+  unwrap({ syscall: "shutdown", subject: fd }, () => libc().shutdown(fd, SHUT_RD));
+}
+
+/** Receives datagrams, many in one system call (recvmmsg(2)). */
+export class DatagramReceiver {
+  readonly #fd: number;
+  readonly #bytes: number;
+  readonly #data: Uint8Array<ArrayBuffer>;
+  readonly #messages: MessageVector;
+
+  /**
+   * Makes the room, which is used again and again.
+   *
+   * @param fd A bound datagram socket, borrowed.
+   * @param room `count`: how many datagrams at a time; `bytes`: what is kept of each.
+   */
+  constructor(fd: number, room: { readonly count: number; readonly bytes: number }) {
+    this.#fd = fd;
+    this.#bytes = room.bytes;
+    this.#data = new Uint8Array(room.count * room.bytes);
+    this.#messages = new MessageVector(room.count);
+    for (let index = 0; index < room.count; index++) {
+      this.#messages.place(
+        index,
+        this.#data.subarray(index * room.bytes, (index + 1) * room.bytes),
+      );
+    }
+  }
+
+  /**
+   * Takes what waits.
+   *
+   * @returns How many datagrams; 0 when none waits.
+   * @throws {SysError} When the socket can't be read.
+   */
+  receive(): number {
+    const { headers, count } = this.#messages;
+    return unwrapOrBlock(
+      { syscall: "recvmmsg", subject: this.#fd },
+      () => libc().recvmmsg(this.#fd, headers, count, MSG_DONTWAIT, null),
+    ) ?? 0;
+  }
+
+  /**
+   * One datagram of the last {@linkcode receive}.
+   *
+   * @param index From 0.
+   * @returns Its bytes, which the next call of `receive` overwrites.
+   */
+  datagram(index: number): Uint8Array<ArrayBuffer> {
+    const start = index * this.#bytes;
+    return this.#data.subarray(start, start + this.#messages.lengthOf(index));
+  }
+}
+
+/**
+ * Opens a standard output once more, to write to it without waiting: O_NONBLOCK belongs to an open
+ * file description, and the one that this process was given is shared with others.
+ *
+ * @param fd 1 or 2.
+ * @returns The new descriptor; undefined where there can't be one, or need not: a plain file, whose
+ * position would not be shared, a socket, and a pipe of another user.
+ */
+export function reopenOutput(fd: number): number | undefined {
+  if (libc().lseek(fd, 0n, SEEK_CUR) >= 0n) return undefined;
+  const path = cString(`/proc/self/fd/${fd}`);
+  const opened = libc().open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  return opened < 0 ? undefined : opened;
+}
+
+/**
+ * Writes as much as can be written without waiting.
+ *
+ * @param fd Any descriptor; where it isn't non-blocking, another process that writes to the same pipe
+ * at the same moment can still make this wait.
+ * @param data At least one byte.
+ * @returns How many bytes were taken, or undefined when there is no room.
+ * @throws {SysError} `EPIPE` when the reader is gone, `ENOSPC` when the disk is full.
+ */
+export function writeWithoutWaiting(
+  fd: number,
+  data: Uint8Array<ArrayBuffer>,
+): number | undefined {
+  if (!waitWritable(fd, 0)) return undefined;
+  const length = Math.min(data.length, PIPE_BUF);
+  const write = () =>
+    unwrapOrBlock(
+      { syscall: "write", subject: fd },
+      () => libc().write(fd, data, BigInt(length)),
+    );
+  try {
+    return write();
+  } catch (error) {
+    // A server that shares the file may have made it one that only takes whole blocks, or may have gone
+    // to where no file ends.
+    const isSpoilt = error instanceof SysError && [EINVAL, EFBIG].includes(error.errno);
+    if (isSpoilt && restoreWrites(fd)) return write();
+    throw error;
+  }
+}
+
+/**
+ * Waits until a descriptor takes data, or has an error to tell (poll(2)). Blocks the thread, so this
+ * is for the end of a process.
+ *
+ * @param fd The descriptor.
+ * @param timeoutMs For how long, in whole milliseconds; 0 only looks.
+ * @returns Whether it is ready.
+ */
+export function waitWritable(fd: number, timeoutMs: number): boolean {
+  const pollfd = new Int32Array([fd, POLLOUT]);
+  return unwrap({ syscall: "poll", subject: fd }, () => libc().poll(pollfd, 1n, timeoutMs)) > 0;
+}
+
+/** An array of `struct mmsghdr`, each with one buffer (recvmmsg(2), sendmmsg(2)). */
+class MessageVector {
+  readonly headers: Uint8Array<ArrayBuffer>;
+  // The kernel finds this by its raw address, so it must live as long as the headers.
+  readonly #iovecs: BigUint64Array<ArrayBuffer>;
+  readonly #view: DataView;
+
+  constructor(readonly count: number) {
+    this.headers = new Uint8Array(count * MMSGHDR_BYTES);
+    this.#view = new DataView(this.headers.buffer);
+    this.#iovecs = new BigUint64Array(count * IOVEC_BYTES / 8);
+    const iovecs = addressOf(this.#iovecs);
+    for (let index = 0; index < count; index++) {
+      const at = index * MMSGHDR_BYTES;
+      this.#view.setBigUint64(at + MSG_IOV_AT, iovecs + BigInt(index * IOVEC_BYTES), true);
+      this.#view.setBigUint64(at + MSG_IOVLEN_AT, 1n, true);
+    }
+  }
+
+  /** Gives a message its buffer, which the caller keeps alive. */
+  place(index: number, buffer: Uint8Array<ArrayBuffer>): void {
+    this.#iovecs[index * 2] = addressOf(buffer);
+    this.#iovecs[index * 2 + 1] = BigInt(buffer.length);
+  }
+
+  /** How much the kernel received or sent. */
+  lengthOf(index: number): number {
+    return this.#view.getUint32(index * MMSGHDR_BYTES + MSG_LEN_AT, true);
+  }
+}
+
+/** Datagrams that a thread sends, in memory which nobody else touches meanwhile. */
+class Batch {
+  readonly #messages: MessageVector;
+  readonly #data: Uint8Array<ArrayBuffer>;
+
+  constructor(datagrams: readonly Uint8Array[]) {
+    let count = 0, bytes = 0;
+    while (count < Math.min(datagrams.length, BATCH_COUNT)) {
+      if (count > 0 && bytes + datagrams[count].length > BATCH_BYTES) break;
+      bytes += datagrams[count++].length;
+    }
+    this.#data = new Uint8Array(bytes);
+    this.#messages = new MessageVector(count);
+    let at = 0;
+    for (let index = 0; index < count; index++) {
+      const { length } = datagrams[index];
+      this.#data.set(datagrams[index], at);
+      this.#messages.place(index, this.#data.subarray(at, at + length));
+      at += length;
+    }
+  }
+
+  get headers(): Uint8Array<ArrayBuffer> {
+    return this.#messages.headers;
+  }
+
+  get count(): number {
+    return this.#messages.count;
+  }
+
+  /** The kernel notes the length of each as it is sent. */
+  get sent(): number {
+    let sent = 0;
+    while (sent < this.count && this.#messages.lengthOf(sent) > 0) sent++;
+    return sent;
+  }
+}
+
+function withSocket<T>(flags: number, use: (fd: number) => T): T {
+  const fd = unwrap(
+    { syscall: "socket" },
+    () => libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0),
+  );
+  try {
+    return use(fd);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
+function addressOf(bytes: BufferSource): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)) as bigint;
+}

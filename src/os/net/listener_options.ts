@@ -1,0 +1,225 @@
+/**
+ * The options of a listener of TCP that every connection from it has too (socket(7), ip(7), ipv6(7),
+ * tcp(7)).
+ *
+ * What a new socket of the same family has is what a listener is to have: many defaults are settings
+ * of the system, and change with them. Its values are compared as the bytes that the kernel tells.
+ *
+ * @module
+ */
+import { closeFd } from "../fd/descriptor.ts";
+import { SysError } from "../ffi/errors.ts";
+import { AF_INET, AF_INET6 } from "../ffi/layout.ts";
+import { libc } from "../ffi/libc.ts";
+import { setBytesOption, setIntOption } from "./socket_options.ts";
+import { newSocket } from "./socket.ts";
+
+const SOL_SOCKET = 1, IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
+const SO_BUF_LOCK = 72;
+
+/** How long the values of a new socket are believed: a look takes in all listeners of a service. */
+const NEW_FOR_MS = 1_000;
+
+/** One option. */
+interface ListenerOption {
+  /** What is wrong with a listener that has another value, in words for the log. */
+  readonly what: string;
+  readonly level: number;
+  readonly name: number;
+  /** What sets it back to the system's default, where that is not what a new socket tells. */
+  readonly reset?: number;
+  /** For a size of which a larger one harms nobody. */
+  readonly isSize?: boolean;
+  /** For the size of a buffer, which the system doubles when it is set. */
+  readonly isBuffer?: boolean;
+}
+
+const INTERFACE = "bound to one interface", DISTANT = "closed to distant hosts";
+
+function changed(name: string): string {
+  return `changed in ${name}`;
+}
+
+function option(
+  [level, name]: readonly [level: number, name: number],
+  what: string,
+  more: Pick<ListenerOption, "reset" | "isSize" | "isBuffer"> = {},
+): ListenerOption {
+  return { level, name, what, ...more };
+}
+
+/**
+ * All that can do harm to a client. TCP_NODELAY and SO_KEEPALIVE can't, and programs set them on their
+ * listeners. The keys of TCP_MD5SIG and the like can't be read, and TCP_FASTOPEN is a part of listen(2)
+ * on some systems.
+ */
+const OPTIONS: readonly ListenerOption[] = [
+  option([SOL_SOCKET, 62], INTERFACE), // SO_BINDTOIFINDEX
+  option([SOL_SOCKET, 5], DISTANT), // SO_DONTROUTE
+  option([IPPROTO_IP, 21], DISTANT), // IP_MINTTL
+  option([IPPROTO_IP, 2], DISTANT, { reset: -1 }), // IP_TTL
+  option([SOL_SOCKET, 7], changed("SO_SNDBUF"), { isSize: true, isBuffer: true }),
+  option([SOL_SOCKET, 8], changed("SO_RCVBUF"), { isSize: true, isBuffer: true }),
+  option([SOL_SOCKET, 10], changed("SO_OOBINLINE")),
+  option([SOL_SOCKET, 13], changed("SO_LINGER")),
+  option([SOL_SOCKET, 18], changed("SO_RCVLOWAT")),
+  option([SOL_SOCKET, 20], changed("SO_RCVTIMEO")),
+  option([SOL_SOCKET, 21], changed("SO_SNDTIMEO")),
+  option([SOL_SOCKET, 36], changed("SO_MARK")),
+  option([SOL_SOCKET, 37], changed("SO_TIMESTAMPING")),
+  option([SOL_SOCKET, 42], changed("SO_PEEK_OFF")),
+  option([SOL_SOCKET, 47], changed("SO_MAX_PACING_RATE")),
+  option([IPPROTO_IP, 10], changed("IP_MTU_DISCOVER")),
+  option([IPPROTO_IP, 11], changed("IP_RECVERR")),
+  option([IPPROTO_IP, 1], changed("IP_TOS")),
+  // After that, which sets it as well.
+  option([SOL_SOCKET, 12], changed("SO_PRIORITY")),
+  // One that was connected tells the size that it had then.
+  option([IPPROTO_TCP, 2], changed("TCP_MAXSEG"), { isSize: true, reset: 0 }),
+  option([IPPROTO_TCP, 3], changed("TCP_CORK")),
+  option([IPPROTO_TCP, 4], changed("TCP_KEEPIDLE")),
+  option([IPPROTO_TCP, 5], changed("TCP_KEEPINTVL")),
+  option([IPPROTO_TCP, 6], changed("TCP_KEEPCNT")),
+  option([IPPROTO_TCP, 7], changed("TCP_SYNCNT")),
+  option([IPPROTO_TCP, 8], changed("TCP_LINGER2"), { reset: 0 }),
+  option([IPPROTO_TCP, 9], changed("TCP_DEFER_ACCEPT")),
+  option([IPPROTO_TCP, 10], changed("TCP_WINDOW_CLAMP")),
+  option([IPPROTO_TCP, 13], changed("TCP_CONGESTION")),
+  option([IPPROTO_TCP, 18], changed("TCP_USER_TIMEOUT")),
+  option([IPPROTO_TCP, 25], changed("TCP_NOTSENT_LOWAT")),
+  option([IPPROTO_TCP, 37], changed("TCP_TX_DELAY")),
+  option([IPPROTO_TCP, 44], changed("TCP_RTO_MAX_MS")),
+  option([IPPROTO_TCP, 45], changed("TCP_RTO_MIN_US")),
+  option([IPPROTO_TCP, 46], changed("TCP_DELACK_MAX_US")),
+  // Those of IPv6 come last: other sockets have none of them.
+  option([IPPROTO_IPV6, 73], DISTANT), // IPV6_MINHOPCOUNT
+  option([IPPROTO_IPV6, 16], DISTANT, { reset: -1 }), // IPV6_UNICAST_HOPS
+  option([IPPROTO_IPV6, 23], changed("IPV6_MTU_DISCOVER")),
+  option([IPPROTO_IPV6, 25], changed("IPV6_RECVERR")),
+  option([IPPROTO_IPV6, 67], changed("IPV6_TCLASS")),
+  option([IPPROTO_IPV6, 54], changed("IPV6_HOPOPTS")),
+  option([IPPROTO_IPV6, 55], changed("IPV6_RTHDRDSTOPTS")),
+  option([IPPROTO_IPV6, 57], changed("IPV6_RTHDR")),
+  option([IPPROTO_IPV6, 59], changed("IPV6_DSTOPTS")),
+];
+
+const OPTIONS_OF_IPV4 = OPTIONS.filter(({ level }) => level !== IPPROTO_IPV6);
+
+/** What options have that are not as those of a new socket, by the places of a table; "" for the others. */
+export type OptionValues = readonly string[];
+
+/** A listener of TCP. */
+export interface InetListener {
+  /** The listener. Borrowed. */
+  readonly fd: number;
+  /** Whether it is one of IPv6. */
+  readonly isIpv6: boolean;
+}
+
+/** An option of a listener that is not as it is to be. */
+export interface ChangedOption {
+  /** What is wrong, in words for the log. */
+  readonly what: string;
+  /**
+   * Sets it back.
+   *
+   * @throws {SysError} When the kernel refuses.
+   */
+  undo(): void;
+}
+
+/**
+ * Reads in what a listener differs from a new socket.
+ *
+ * @param listener The listener.
+ */
+export function optionsOf({ fd, isIpv6 }: InetListener): OptionValues {
+  const fresh = valuesOfNew(isIpv6);
+  return optionsFor(isIpv6).map((option, index) => {
+    const value = read(fd, option);
+    return value === fresh[index] ? "" : value;
+  });
+}
+
+/**
+ * Finds what has become of the options of a listener.
+ *
+ * @param listener The listener.
+ * @param wanted What it has had of its own; by default nothing.
+ */
+export function changedOptions(
+  { fd, isIpv6 }: InetListener,
+  wanted: OptionValues = [],
+): ChangedOption[] {
+  const fresh = valuesOfNewIfAny(isIpv6);
+  if (fresh === undefined) return [];
+  return optionsFor(isIpv6).flatMap((option, index): ChangedOption[] => {
+    const { what, isSize } = option, own = wanted[index] || undefined;
+    const value = own ?? fresh[index], found = read(fd, option);
+    if (found === value || isSize && sizeIn(found) > sizeIn(value)) return [];
+    return [{
+      what,
+      undo: () => set(fd, { option, value, isOwn: own !== undefined }),
+    }];
+  });
+}
+
+function optionsFor(isIpv6: boolean): readonly ListenerOption[] {
+  return isIpv6 ? OPTIONS : OPTIONS_OF_IPV4;
+}
+
+function set(
+  fd: number,
+  { option, value, isOwn }: {
+    readonly option: ListenerOption;
+    readonly value: string;
+    readonly isOwn: boolean;
+  },
+): void {
+  const { level, name, reset, isBuffer } = option;
+  if (isBuffer) {
+    setIntOption({ fd, level, name }, sizeIn(value) / 2);
+    // The system may make it larger again.
+    if (!isOwn) setIntOption({ fd, level: SOL_SOCKET, name: SO_BUF_LOCK }, 0);
+  } else if (reset !== undefined && !isOwn) setIntOption({ fd, level, name }, reset);
+  else setBytesOption({ fd, level, name }, Uint8Array.fromHex(value));
+}
+
+function sizeIn(value: string): number {
+  return new DataView(Uint8Array.fromHex(value).buffer).getInt32(0, true);
+}
+
+const newOnes = new Map<boolean, { readonly values: readonly string[]; readonly atMs: number }>();
+
+/** What a new socket has. */
+function valuesOfNew(isIpv6: boolean): readonly string[] {
+  const known = newOnes.get(isIpv6), nowMs = performance.now();
+  if (known !== undefined && nowMs - known.atMs < NEW_FOR_MS) return known.values;
+  const fd = newSocket(isIpv6 ? AF_INET6 : AF_INET);
+  try {
+    const values = optionsFor(isIpv6).map((option) => read(fd, option));
+    newOnes.set(isIpv6, { values, atMs: nowMs });
+    return values;
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** The same; undefined where there can be no new socket just now, so that the next look has to do. */
+function valuesOfNewIfAny(isIpv6: boolean): readonly string[] | undefined {
+  try {
+    return valuesOfNew(isIpv6);
+  } catch (error) {
+    if (error instanceof SysError) return undefined;
+    throw error;
+  }
+}
+
+const ROOM = new Uint8Array(256), LENGTH = new Uint32Array(1);
+
+/** The value as hexadecimal digits; none where the kernel knows no such option. */
+function read(fd: number, { level, name }: ListenerOption): string {
+  LENGTH[0] = ROOM.length;
+  if (libc().getsockopt(fd, level, name, ROOM, LENGTH) !== 0) return "";
+  return ROOM.subarray(0, LENGTH[0]).toHex();
+}

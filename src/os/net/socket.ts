@@ -1,0 +1,515 @@
+/**
+ * Sockets and named pipes as raw descriptors: the listening ends that a master owns, and the pairs
+ * that connect it to its children.
+ *
+ * Everything is close-on-exec from its creation on. Whoever calls a function that returns a
+ * descriptor owns that descriptor.
+ *
+ * @module
+ */
+import { closeFd, isPipe, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "../fd/descriptor.ts";
+import { EADDRINUSE, ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "../ffi/errors.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  decodeAddress,
+  encodeInetAddress,
+  encodeUnixAddress,
+  SOCKADDR_BYTES,
+} from "../ffi/layout.ts";
+import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
+import { removePath } from "../fs/path.ts";
+import type { Admission } from "./connect_permission.ts";
+import { isHungUp } from "../fd/poller.ts";
+import { readLinkProcSelf } from "../ffi/proc_self.ts";
+import { getIntOption, setIntOption } from "./socket_options.ts";
+import {
+  type FileAccess,
+  lstatIfThere,
+  removeSocketFile,
+  setFileAccess,
+  type SocketFile,
+  socketFileAt,
+} from "./socket_file.ts";
+
+export { removeSocketFile, type SocketFile };
+
+const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEPTCONN = 30;
+const IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
+const SHUT_RDWR = 2;
+
+/** What open(2) says of a directory, a socket and a link that are no named pipe. */
+const NO_FIFO: readonly number[] = [EISDIR, ENXIO, ELOOP];
+
+/** More than any kernel grants: listen(2) cuts it down to net.core.somaxconn. */
+const LARGEST_BACKLOG = 65_535;
+
+/** The three sorts of service endpoint, as LIB-ZC names them. */
+export type FdType = "inet" | "unix" | "fifo";
+
+/** Where to listen. */
+export type ListenAddress =
+  | { readonly kind: "inet"; readonly hostname: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "fifo"; readonly path: string };
+
+/** A listening descriptor, and the file that it made, if it made one. */
+export interface OpenedListener {
+  /** Non-blocking, close-on-exec, owned by the caller. */
+  readonly fd: number;
+  /** Only for unix sockets. */
+  readonly socketFile?: SocketFile;
+  /** Only for a named pipe that was not there. It outlives the listener, for those who write to it. */
+  readonly madeFifo?: SocketFile;
+  /** Who may connect, where another process has opened it; without it everybody. */
+  readonly admission?: Admission;
+}
+
+/**
+ * Opens a listener: binds and listens for sockets, opens read-write for named pipes.
+ *
+ * A socket file on which nobody answers is removed first; one that is served, and a file of any
+ * other kind, is left alone and is an error.
+ *
+ * @param address Where to listen.
+ * @param access Mode and owner of the file that is made for it, before anybody can connect. A named
+ * pipe that is there already is left as it is. Without it: the umask decides.
+ * @returns The descriptor.
+ * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
+ * @throws {Deno.errors.PermissionDenied} When a directory on the way to a path can't be searched.
+ * @throws {TypeError} When the host is not a numeric IP address.
+ * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
+ * @throws {Error} When the path is a file of another kind.
+ */
+export function openListener(address: ListenAddress, access?: FileAccess): OpenedListener {
+  switch (address.kind) {
+    case "inet":
+      return { fd: listenInet(address) };
+    case "unix":
+      return listenUnix(address.path, access);
+    case "fifo":
+      return openFifo(address.path, access);
+  }
+}
+
+/**
+ * Opens a listener of TCP.
+ *
+ * @param address Where to listen.
+ * @param options `group`: whether the socket founds a group of SO_REUSEPORT, which fails where anybody
+ * listens already, or joins one; without it the socket is alone.
+ * @returns The descriptor, owned by the caller.
+ * @throws {SysError} When a system call refuses.
+ * @throws {TypeError} When the host is not a numeric IP address.
+ */
+export function listenInet(
+  { hostname, port }: { readonly hostname: string; readonly port: number },
+  { group }: { readonly group?: "found" | "join" } = {},
+): number {
+  const subject = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return closingOnError(bindInet({ hostname, port, subject, joins: group === "join" }), (fd) => {
+    // Between the two: so bind(2) finds whoever is there, and listen(2) makes the group.
+    if (group === "found") setReusePort(fd);
+    listen(fd, subject);
+    return fd;
+  });
+}
+
+function bindInet({ hostname, port, subject, joins = false }: {
+  readonly hostname: string;
+  readonly port: number;
+  readonly subject?: string;
+  readonly joins?: boolean;
+}): number {
+  const binary = inetBytes(hostname), family = binary.length === 16 ? AF_INET6 : AF_INET;
+  return closingOnError(newSocket(family), (fd) => {
+    setReuseAddress(fd);
+    // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
+    if (family === AF_INET6) setIntOption({ fd, level: IPPROTO_IPV6, name: IPV6_V6ONLY });
+    if (joins) setReusePort(fd);
+    bind(fd, { address: encodeInetAddress(binary, port), subject });
+    return fd;
+  });
+}
+
+/**
+ * The bytes of an IP address, in their order on the wire (inet_pton(3)).
+ *
+ * @param hostname The address as text.
+ * @returns 4 bytes, or 16.
+ * @throws {TypeError} When it is none.
+ */
+export function inetBytes(hostname: string): Uint8Array<ArrayBuffer> {
+  const family = hostname.includes(":") ? AF_INET6 : AF_INET;
+  const bytes = new Uint8Array(family === AF_INET6 ? 16 : 4);
+  if (libc().inet_pton(family, cString(hostname), bytes) === 1) return bytes;
+  throw new TypeError(`Cannot listen on "${hostname}": expected a numeric IP address`);
+}
+
+/**
+ * Whether somebody listens on an address, so that nobody else can.
+ *
+ * @param address The address.
+ */
+export function isAddressInUse(address: ListenAddress): boolean {
+  try {
+    if (address.kind === "unix") removeStaleSocket(address.path, encodeUnixAddress(address.path));
+    // Without listen(2), so that no client finds it.
+    else if (address.kind === "inet") closeFd(bindInet(address));
+    return false;
+  } catch (error) {
+    return error instanceof SysError && error.errno === EADDRINUSE;
+  }
+}
+
+/**
+ * Lets another socket be bound to the address of one that does not listen (socket(7), SO_REUSEADDR).
+ *
+ * @param fd A socket of TCP. Borrowed.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function setReuseAddress(fd: number): void {
+  setIntOption({ fd, level: SOL_SOCKET, name: SO_REUSEADDR });
+}
+
+/**
+ * Lets further sockets of this user listen on the same address (socket(7), SO_REUSEPORT).
+ *
+ * @param fd A socket of TCP. Borrowed.
+ * @throws {SysError} When the kernel refuses.
+ */
+export function setReusePort(fd: number): void {
+  setIntOption({ fd, level: SOL_SOCKET, name: SO_REUSEPORT });
+}
+
+function listenUnix(path: string, access?: FileAccess): OpenedListener {
+  const address = encodeUnixAddress(path);
+  removeStaleSocket(path, address);
+  return closingOnError(newSocket(AF_UNIX), (fd) => {
+    // The file that bind(2) makes gets no more than the socket has. Whoever could pass a wider mode
+    // here would connect if listen(2) came between the look at the mode and the one at the socket.
+    if (access?.mode !== undefined) {
+      unwrap({ syscall: "fchmod", subject: path }, () => libc().fchmod(fd, 0));
+    }
+    bind(fd, { address, subject: path });
+    const socketFile = socketFileAt(path);
+    return removingOnError(socketFile, () => {
+      if (access !== undefined) setFileAccess(socketFile, access);
+      listen(fd, path);
+      return { fd, socketFile };
+    });
+  });
+}
+
+function removingOnError<T>(file: SocketFile, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    removeSocketFile(file);
+    throw error;
+  }
+}
+
+/** Makes way for bind(2), which fails on any existing path. */
+function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void {
+  const found = lstatIfThere(path);
+  if (found === undefined) return;
+  if (!found.isSocket) {
+    throw new Error(
+      `Cannot listen on "${path}": found a file of another kind, expected a free path or an old socket`,
+    );
+  }
+  const probe = newSocket(AF_UNIX);
+  try {
+    // A full queue (EAGAIN) is an answer too: somebody listens.
+    unwrapOrBlock(
+      { syscall: "connect", subject: path },
+      () => libc().connect(probe, address, address.length),
+    );
+  } catch (error) {
+    if (error instanceof SysError && error.errno === ECONNREFUSED) {
+      removePath(path);
+      return;
+    }
+    if (error instanceof SysError && error.errno === ENOENT) return;
+    throw error;
+  } finally {
+    closeFd(probe);
+  }
+  throw new SysError("connect", EADDRINUSE, path);
+}
+
+function openFifo(path: string, access?: FileAccess): OpenedListener {
+  const isNew = lstatIfThere(path) === undefined;
+  if (isNew) {
+    // Nobody else opens it before it has its mode.
+    const mode = access === undefined ? 0o666 : 0o600;
+    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), mode));
+  }
+  return closingOnError(openNoLink(path), (fd) => {
+    // What was opened counts: somebody may have put another file in its place meanwhile.
+    if (!isPipe(fd)) throw noFifo(path);
+    if (!isNew) return { fd };
+    const madeFifo = socketFileAt(path);
+    return removingOnError(madeFifo, () => {
+      if (access !== undefined) setFileAccess(madeFifo, access);
+      return { fd, madeFifo };
+    });
+  });
+}
+
+/** Opens a named pipe read-write, so that it stays open when its last writer goes (fifo(7)). */
+function openNoLink(path: string): number {
+  try {
+    const flags = O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
+    return unwrap({ syscall: "open", subject: path }, () => libc().open(cString(path), flags, 0));
+  } catch (error) {
+    const isOther = error instanceof SysError && NO_FIFO.includes(error.errno);
+    throw isOther ? noFifo(path) : error;
+  }
+}
+
+function noFifo(path: string): Error {
+  return new Error(
+    `Cannot open "${path}": found a file of another kind, expected a named pipe or a free path`,
+  );
+}
+
+/**
+ * Takes the next connection from the queue of a listener (accept(2)).
+ *
+ * @param fd The listening socket, non-blocking. Borrowed.
+ * @returns The connection, non-blocking, close-on-exec and owned by the caller; undefined when nobody
+ * waits.
+ * @throws {SysError} When there is no descriptor free, or the connection is gone already.
+ */
+export function acceptFd(fd: number): number | undefined {
+  return unwrapOrBlock(
+    { syscall: "accept4", subject: fd },
+    () => libc().accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC),
+  );
+}
+
+/**
+ * A connected pair of stream sockets, both close-on-exec (socketpair(2)).
+ *
+ * @returns The two descriptors, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function socketPair(): [number, number] {
+  const pair = new Int32Array(2);
+  unwrap(
+    { syscall: "socketpair" },
+    () => libc().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
+  );
+  return [pair[0], pair[1]];
+}
+
+/**
+ * Ends a connection in both directions; the descriptor stays open, and what has arrived can still
+ * be read, up to an end of file (shutdown(2)).
+ *
+ * @param fd A connected socket. Borrowed.
+ * @throws {SysError} When it is not connected.
+ */
+export function shutdownSocket(fd: number): void {
+  unwrap({ syscall: "shutdown", subject: fd }, () => libc().shutdown(fd, SHUT_RDWR));
+}
+
+/**
+ * Takes a socket of TCP back to what it was before it listened or was connected; its address stays
+ * (connect(2), AF_UNSPEC).
+ *
+ * @param fd The socket. Borrowed.
+ * @throws {SysError} When it is none of TCP.
+ */
+export function disconnectSocket(fd: number): void {
+  const nowhere = new Uint8Array(SOCKADDR_BYTES);
+  unwrap(
+    { syscall: "connect", subject: fd },
+    () => libc().connect(fd, nowhere, nowhere.length),
+  );
+}
+
+/**
+ * A pipe, both ends close-on-exec (pipe2(2)).
+ *
+ * @returns The read end and the write end, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function pipe(): [read: number, write: number] {
+  const pair = new Int32Array(2);
+  unwrap({ syscall: "pipe2" }, () => libc().pipe2(pair, O_CLOEXEC));
+  return [pair[0], pair[1]];
+}
+
+/**
+ * Finds out of what sort an inherited descriptor is, trusting nothing that was said about it.
+ *
+ * @param fd The descriptor.
+ * @returns Its address as text and its sort.
+ * @throws {TypeError} When it is neither a listening stream socket nor a named pipe.
+ * @throws {Deno.errors.NotFound} When it is not open.
+ */
+export function describeListener(fd: number): ListenerDescription {
+  const target = readLinkProcSelf(`fd/${fd}`);
+  // A pipe without a name is of no use here.
+  if (isPipe(fd) && !target.startsWith("pipe:")) return { kind: "fifo", path: target };
+  if (
+    !target.startsWith("socket:") ||
+    getIntOption({ fd, level: SOL_SOCKET, name: SO_TYPE }) !== SOCK_STREAM ||
+    getIntOption({ fd, level: SOL_SOCKET, name: SO_ACCEPTCONN }) !== 1
+  ) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: ${target}, expected a listening stream socket or a named pipe`,
+    );
+  }
+  if (isHungUp(fd)) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: ${target}, which was shut down, expected a listening stream socket`,
+    );
+  }
+  const address = boundAddress(fd);
+  if (address === undefined) {
+    throw new TypeError(
+      `Cannot serve descriptor ${fd}: a socket of another family, expected inet or unix`,
+    );
+  }
+  return address;
+}
+
+/**
+ * What a descriptor listens on, for one that may be anything, and may be closed at any moment by
+ * another thread.
+ *
+ * @param fd The descriptor.
+ * @returns The address; undefined when it is no listening inet or unix socket.
+ */
+export function listeningAt(fd: number): ListenAddress | undefined {
+  const value = new Int32Array(1), length = new Uint32Array([value.byteLength]);
+  const answer = libc().getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length);
+  return answer === 0 && value[0] === 1 ? boundAddress(fd) : undefined;
+}
+
+/**
+ * The two ends of a connection, of a descriptor that may be anything, as for {@linkcode listeningAt}.
+ *
+ * @param fd The descriptor.
+ * @returns Its addresses; undefined when it is no connected inet or unix socket.
+ */
+export function connectedAt(
+  fd: number,
+): { readonly local: ListenAddress; readonly peer: ListenAddress } | undefined {
+  const peer = readAddress((bytes, length) => libc().getpeername(fd, bytes, length));
+  const local = peer && boundAddress(fd);
+  return local && { local, peer };
+}
+
+/**
+ * What a socket is bound to, whether it listens or is connected.
+ *
+ * @param fd Any number. Borrowed.
+ * @returns The address; undefined when it is of another family, or no socket any more.
+ */
+export function boundAddress(fd: number): ListenAddress | undefined {
+  return readAddress((bytes, length) => libc().getsockname(fd, bytes, length));
+}
+
+function readAddress(
+  call: (bytes: Uint8Array<ArrayBuffer>, length: Uint32Array<ArrayBuffer>) => number,
+): ListenAddress | undefined {
+  const bytes = new Uint8Array(SOCKADDR_BYTES), length = new Uint32Array([bytes.length]);
+  if (call(bytes, length) !== 0) return undefined;
+  const raw = decodeAddress(bytes.subarray(0, length[0]));
+  switch (raw.family) {
+    case "inet":
+      return { kind: "inet", hostname: inetText(raw.address), port: raw.port };
+    case "unix":
+      return { kind: "unix", path: raw.path };
+    case "other":
+      return undefined;
+  }
+}
+
+/**
+ * Whether a listener takes the connections of IPv4 as well as those of IPv6 (ipv6(7), IPV6_V6ONLY).
+ *
+ * @param fd A listening socket of IPv6. Borrowed.
+ */
+export function servesBothFamilies(fd: number): boolean {
+  return getIntOption({ fd, level: IPPROTO_IPV6, name: IPV6_V6ONLY }) === 0;
+}
+
+/** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
+export type ListenerDescription = ListenAddress;
+
+/**
+ * The address that a listener of the runtime tells.
+ *
+ * @param addr The address, as the runtime has it.
+ */
+export function listenAddressOf(addr: Deno.Addr): ListenAddress {
+  if ("path" in addr) return { kind: "unix", path: addr.path };
+  const { hostname, port } = addr as Deno.NetAddr;
+  return { kind: "inet", hostname, port };
+}
+
+/**
+ * An address as one text: equal for equal addresses, and readable.
+ *
+ * @param address The address.
+ */
+export function addressText(address: ListenAddress): string {
+  return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
+}
+
+/** Writes an IP address as text (inet_ntop(3)). */
+function inetText(binary: Uint8Array<ArrayBuffer>): string {
+  const text = new Uint8Array(46);
+  const family = binary.length === 16 ? AF_INET6 : AF_INET;
+  libc().inet_ntop(family, binary, text, text.length);
+  return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+}
+
+/**
+ * Makes a stream socket, non-blocking and close-on-exec (socket(2)).
+ *
+ * @param family Such as AF_INET.
+ * @returns Its descriptor, owned by the caller.
+ * @throws {SysError} At the limit of open files.
+ */
+export function newSocket(family: number): number {
+  return unwrap(
+    { syscall: "socket" },
+    () => libc().socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+  );
+}
+
+function bind(
+  fd: number,
+  { address, subject }: { address: Uint8Array<ArrayBuffer>; subject?: string },
+): void {
+  unwrap({ syscall: "bind", subject }, () => libc().bind(fd, address, address.length));
+}
+
+/**
+ * Has a socket listen, with the longest queue that the system grants (listen(2)).
+ *
+ * @param fd A bound socket. Borrowed.
+ * @param subject Its address, for the error.
+ * @throws {SysError} `EADDRINUSE` when another one listens there.
+ */
+export function listen(fd: number, subject: string): void {
+  unwrap({ syscall: "listen", subject }, () => libc().listen(fd, LARGEST_BACKLOG));
+}
+
+function closingOnError<T>(fd: number, use: (fd: number) => T): T {
+  try {
+    return use(fd);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}

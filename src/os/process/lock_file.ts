@@ -1,0 +1,203 @@
+/**
+ * The pid file: who holds its lock is the master (LIB-ZC section 4, flock(2)).
+ *
+ * Whoever may read a file may lock it, so the file is its owner's alone, and a lock that was taken
+ * before that does not count where its holder can't write to the file: a master can.
+ *
+ * The file is never removed: between an unlink and the next open two masters could hold a lock on
+ * two files of the same name.
+ *
+ * @module
+ */
+import { closeFd, O_CREAT, O_RDWR } from "../fd/descriptor.ts";
+import { fileStatus } from "../ffi/file_status.ts";
+import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
+import { lockHolders } from "./lock_holders.ts";
+import { readBeginning } from "../fs/path.ts";
+import { readLinkProcSelf } from "../ffi/proc_self.ts";
+import { describeProcess } from "./processes.ts";
+import { openTrusted } from "../fs/trusted_open.ts";
+
+const LOCK_EX = 2, LOCK_NB = 4;
+const OWNER_ALONE = 0o600, NOT_FOR_OTHERS = 0o177;
+const PID_WIDTH = 10;
+
+/** A lock that is held for as long as its descriptor is open. */
+export class PidFile {
+  #fd: number;
+
+  private constructor(fd: number, readonly path: string) {
+    this.#fd = fd;
+  }
+
+  /**
+   * Opens the file, creating it with mode 0600, and tries to lock it. One that is there gets this mode,
+   * if its owner or root asks.
+   *
+   * @param path The pid file.
+   * @returns The lock, or undefined when another process holds it.
+   * @throws {SysError} When the file can't be opened, or a link of another user leads to it.
+   */
+  static tryLock(path: string): PidFile | undefined {
+    const fd = openAlone(path);
+    try {
+      if (flock(fd, path)) return new PidFile(fd, path);
+      const isOthers = isHeldByReaders(fd, path);
+      // Its holder may have just given it up, so that none was found.
+      if (isOthers && flock(fd, path)) return new PidFile(fd, path);
+      const replaced = isOthers ? replaceLocked(fd) : undefined;
+      closeFd(fd);
+      return replaced === undefined ? undefined : new PidFile(replaced, path);
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Names the process that holds the lock of a pid file.
+   *
+   * @param path The pid file.
+   * @returns The process, as for a message; undefined where the kernel does not show it.
+   * @throws {SysError} See {@linkcode tryLock}.
+   */
+  static holderOf(path: string): string | undefined {
+    const fd = openAlone(path);
+    try {
+      const [holder] = lockHolders(fd, path);
+      return holder && describeProcess(holder.pid);
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  /**
+   * Takes a lock over that another process holds on the same open file. Who has the descriptor has
+   * the lock, and it is free when the last of them has closed it.
+   *
+   * @param fd The descriptor, owned by the lock from now on.
+   * @param path The pid file.
+   */
+  static inherit(fd: number, path: string): PidFile {
+    return new PidFile(fd, path);
+  }
+
+  /** The descriptor, which stays the lock's. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /**
+   * Whether the file that is locked is the one at a path.
+   *
+   * @param path The path.
+   */
+  isAt(path: string): boolean {
+    return isFileAt(this.#fd, path);
+  }
+
+  /**
+   * Writes a pid; only the holder of the lock may. It is ten bytes as in LIB-ZC, so that there is one
+   * pid in the file at every moment; but they are filled up with line ends, which a shell drops from
+   * `$(cat FILE)`.
+   *
+   * @param pid The pid.
+   * @throws {SysError} When the disk is full or the file system is read-only.
+   */
+  write(pid: number): void {
+    const text = new TextEncoder().encode(String(pid).padEnd(PID_WIDTH, "\n"));
+    const subject = this.path;
+    unwrap(
+      { syscall: "pwrite", subject },
+      () => libc().pwrite(this.#fd, text, BigInt(text.length), 0n),
+    );
+    unwrap(
+      { syscall: "ftruncate", subject },
+      () => libc().ftruncate(this.#fd, BigInt(text.length)),
+    );
+  }
+
+  /**
+   * The pid in the file at the path, whoever has its lock.
+   *
+   * @returns Undefined where there is none.
+   */
+  readPid(): number | undefined {
+    try {
+      return parseInt(readBeginning(this.path, PID_WIDTH)) || undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Takes the pid out of the file: it will be another process's one day. */
+  clear(): void {
+    libc().ftruncate(this.#fd, 0n);
+  }
+
+  /** Gives the lock up; harmless when it is given up already. */
+  release(): void {
+    if (this.#fd < 0) return;
+    closeFd(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+function openAlone(path: string): number {
+  const fd = openTrusted(path, O_RDWR | O_CREAT, OWNER_ALONE);
+  const { isRegular, mode, uid } = fileStatus(fd, path), self = libc().getuid();
+  // Before the lock: who has opened it by then is all who can lock it later.
+  if (isRegular && (mode & NOT_FOR_OTHERS) !== 0 && (uid === self || self === 0)) {
+    libc().fchmod(fd, OWNER_ALONE);
+  }
+  return fd;
+}
+
+function flock(fd: number, subject: string): boolean {
+  return unwrapOrBlock(
+    { syscall: "flock", subject },
+    () => libc().flock(fd, LOCK_EX | LOCK_NB),
+  ) !== undefined;
+}
+
+function isHeldByReaders(fd: number, path: string): boolean {
+  const holders = lockHolders(fd, path);
+  return holders.length > 0 && holders.every(({ writes }) => !writes);
+}
+
+/**
+ * Puts a new file in the place of one whose lock its holders have no right to. The name stands for a
+ * file at every moment, and of several processes that try this at once one succeeds: the lock of the
+ * new file is its permission to rename it.
+ *
+ * @returns The new file, locked; undefined where this user can't do it, or another process was faster.
+ */
+function replaceLocked(fd: number): number | undefined {
+  // Where links lead to.
+  const path = readLinkProcSelf(`fd/${fd}`), next = `${path}.new`;
+  let made: number | undefined;
+  try {
+    made = openAlone(next);
+    if (flock(made, next) && isFileAt(made, next)) {
+      if (isFileAt(fd, path)) {
+        Deno.renameSync(next, path);
+        return made;
+      }
+      Deno.removeSync(next);
+    }
+  } catch (error) {
+    if (!("code" in (error as Error))) throw error;
+  }
+  if (made !== undefined) closeFd(made);
+  return undefined;
+}
+
+function isFileAt(fd: number, path: string): boolean {
+  try {
+    const { dev, ino } = fileStatus(fd, path), found = Deno.statSync(path);
+    return dev === found.dev && ino === found.ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Starting a program with descriptors at numbers of the caller's choice, and with any `argv[0]`
+ * (posix_spawn(3)): what `Deno.Command` can't do.
+ *
+ * The runtime knows nothing of such a process, so it is waited for here.
+ *
+ * @module
+ */
+import { closeFd, duplicateFd } from "../fd/descriptor.ts";
+import { type EnvironmentChange, environmentTexts } from "./environment.ts";
+import { ENOEXEC, SysError } from "../ffi/errors.ts";
+import { withInspectorSignalBlocked } from "./inspector_signal.ts";
+import { cString, cStringArray, libc } from "../ffi/libc.ts";
+import { processSignals, SIGNALS } from "./signals.ts";
+import { findZombie } from "./waitid.ts";
+import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_process.ts";
+import { ignoringChildren, type InheritedState } from "./libzc_start.ts";
+import { withOpenFiles } from "./limits.ts";
+
+/** What to start. */
+export interface PlacedRequest {
+  /** The program, found already. */
+  readonly path: string;
+  /** All arguments, `argv[0]` included. */
+  readonly argv: readonly string[];
+  /**
+   * Descriptors of this process, borrowed, and the numbers that they get. Beside them the program
+   * has 0, which is empty, and 1 and 2, which it shares with this process.
+   */
+  readonly fds: readonly { readonly from: number; readonly to: number }[];
+  /** What differs from the environment of this process. */
+  readonly env?: EnvironmentChange;
+  /** As of `SpawnRequest`. */
+  readonly blocksInspectorSignal?: boolean;
+  /** What it finds that is another one in this process. */
+  readonly inheritedState?: InheritedState;
+}
+
+/** What runs a file that may be executed and yet is no program. */
+const SHELL = "/bin/sh";
+
+/** Else each program of Deno would ask its home for a newer version. */
+export const NO_UPDATE_CHECK = { DENO_NO_UPDATE_CHECK: "1" };
+
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const WNOHANG = 1;
+
+/** More than their sizes in glibc on x86-64 and arm64: 80 and 336 bytes. */
+const FILE_ACTIONS_BYTES = 512, ATTRIBUTES_BYTES = 512;
+
+/** A sigset_t with SIGPIPE alone: the runtime ignores it, and would hand that on. */
+const SIGPIPE_ONLY = new BigUint64Array(16);
+SIGPIPE_ONLY[0] = 1n << BigInt(SIGNALS.indexOf("SIGPIPE") - 1);
+
+/**
+ * Starts a program. The open file descriptions of its descriptors stay as they are, O_NONBLOCK
+ * included, which all who share a listener have in common.
+ *
+ * @param request What to start.
+ * @returns The running process.
+ * @throws {SysError} When it can't be executed, or at the limit of open files or processes.
+ */
+export function spawnPlaced(request: PlacedRequest): ChildProcess {
+  // Before the start: the process may end before this function does.
+  children.watch();
+  try {
+    const start = () => spawn(request);
+    return children.add(
+      request.blocksInspectorSignal ? withInspectorSignalBlocked(start) : start(),
+    );
+  } finally {
+    children.unwatchIfNone();
+  }
+}
+
+function spawn(request: PlacedRequest): number {
+  const isIgnoring = request.inheritedState?.ignoresChildren === true;
+  try {
+    return spawnWith(isIgnoring ? ignoringChildren(request) : request);
+  } catch (error) {
+    if (!(error instanceof SysError && error.errno === ENOEXEC)) throw error;
+    return spawnWith({ ...request, ...asShellScript(request) });
+  }
+}
+
+/**
+ * How a script without an interpreter line is run: by the shell, as execvp(3) does.
+ *
+ * @param program What the kernel has refused to execute (ENOEXEC).
+ */
+export function asShellScript(
+  { path, argv }: Pick<PlacedRequest, "path" | "argv">,
+): Pick<PlacedRequest, "path" | "argv"> {
+  return { path: SHELL, argv: [SHELL, path, ...argv.slice(1)] };
+}
+
+function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest): number {
+  const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
+  const pid = new Int32Array(1);
+  const lifted = lift(fds);
+  try {
+    libc().posix_spawn_file_actions_init(actions);
+    libc().posix_spawnattr_init(attributes);
+    libc().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF);
+    libc().posix_spawnattr_setsigdefault(attributes, SIGPIPE_ONLY);
+    const { posix_spawn_file_actions_adddup2: addDup2 } = libc();
+    require0(path, libc().posix_spawn_file_actions_addopen(actions, 0, cString("/dev/null"), 0, 0));
+    for (const { from, to } of lifted) require0(path, addDup2(actions, from, to));
+    const argvArray = cStringArray(argv),
+      envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
+    const start = () =>
+      libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray);
+    // No descriptor may be made here meanwhile: its number could be above the program's limit.
+    require0(path, inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start());
+    return pid[0];
+  } finally {
+    libc().posix_spawn_file_actions_destroy(actions);
+    libc().posix_spawnattr_destroy(attributes);
+    for (const { from } of lifted) closeFd(from);
+  }
+}
+
+/** A source may have the number of another one's target, so all are lifted above the targets first. */
+function lift(fds: PlacedRequest["fds"]): PlacedRequest["fds"] {
+  const above = Math.max(0, ...fds.map(({ to }) => to)) + 1;
+  const lifted: { from: number; to: number }[] = [];
+  try {
+    for (const { from, to } of fds) lifted.push({ from: duplicateFd(from, above), to });
+    return lifted;
+  } catch (error) {
+    for (const { from } of lifted) closeFd(from);
+    throw error;
+  }
+}
+
+/** These functions return an errno value rather than setting errno. */
+function require0(path: string, code: number): void {
+  if (code !== 0) throw new SysError("posix_spawn", code, path);
+}
+
+/** The processes that were started here and not reaped yet. */
+class Children {
+  readonly #running = new Map<number, (status: ExitStatus) => void>();
+  #unwatch?: () => void;
+
+  add(pid: number): ChildProcess {
+    const { promise: exited, resolve } = Promise.withResolvers<ExitStatus>();
+    this.#running.set(pid, resolve);
+    return {
+      pid,
+      exited,
+      status: () => findZombie(pid)?.status,
+      // It is waited for by a signal, which keeps no process going.
+      unref: () => {},
+      kill: (signal) => {
+        // Until it is reaped, no other process can have its pid.
+        if (this.#running.has(pid)) killIfPermitted(() => Deno.kill(pid, signal));
+      },
+    };
+  }
+
+  watch(): void {
+    this.#unwatch ??= processSignals.on("SIGCHLD", () => this.#reap());
+  }
+
+  unwatchIfNone(): void {
+    if (this.#running.size > 0) return;
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+  }
+
+  /** One signal can stand for many processes, and for those of the runtime, which are left alone. */
+  #reap(): void {
+    const status = new Int32Array(1);
+    for (const [pid, resolve] of this.#running) {
+      const found = libc().waitpid(pid, status, WNOHANG);
+      if (found === 0) continue;
+      this.#running.delete(pid);
+      resolve(found === pid ? decodeStatus(status[0]) : UNKNOWN_EXIT);
+    }
+    this.unwatchIfNone();
+  }
+}
+
+const children = new Children();
+
+/**
+ * Sends a signal, if the process has not become one that may not be signalled: a program with the
+ * set-user-ID bit ends when it will.
+ *
+ * @param send Sends it.
+ */
+export function killIfPermitted(send: () => void): void {
+  try {
+    send();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+  }
+}
+
+/** See wait(2), WIFEXITED and the like. */
+function decodeStatus(status: number): ExitStatus {
+  const signal = status & 0x7f;
+  return signal === 0
+    ? { code: status >> 8 & 0xff, signal: null }
+    : { code: 128 + signal, signal: SIGNALS[signal] ?? `SIG${signal}` };
+}

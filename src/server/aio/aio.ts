@@ -1,0 +1,493 @@
+/**
+ * Callback I/O of the aio mode (LIB-ZC's `zaio_t`): ask for a line, for bytes, for a flush or for
+ * a time, and be called back. No promise is in the interface.
+ *
+ * What is asked for here is asked of the connection only then: without an operation nothing is
+ * read, so a peer that sends too fast is held back by TCP.
+ *
+ * This file is the interface: it checks what it is given and hands it on, input to `aio_input.ts`,
+ * output to `aio_output.ts`, callbacks to `aio_operation.ts`.
+ *
+ * @module
+ */
+import { type AioBase, type AioBaseCore, type AioHandle, coreOf } from "./base.ts";
+import type { AioConn } from "./conn.ts";
+import { AioInput } from "./input.ts";
+import { AioOperation } from "./operation.ts";
+import { AioOutput } from "./output.ts";
+import type { AioReadCache } from "./read_cache.ts";
+import { startAioTls } from "./tls.ts";
+import { handshakeOf, type TlsContext, type TlsOptions } from "../tls/context.ts";
+
+export type { AioConn, AioHandle };
+
+/**
+ * What is called when an operation is over. It may be an `async` function: when its promise is
+ * rejected, that counts as an exception in the callback. Nothing waits for the promise.
+ */
+export type AioCallback = (aio: Aio) => void;
+
+const NEW_LINE = 0x0a;
+
+/**
+ * An asynchronous I/O object over a connection, or a timer.
+ *
+ * One operation at a time: `gets`, `readDelimiter`, `readn`, `read`, `readable`, `cacheFlush`,
+ * `startTls` or `sleep`. Its callback runs from the event loop, never inside the call that asks for it, and finds
+ * the outcome in {@linkcode result}. Operations that read leave the bytes in the read cache, to be
+ * taken with {@linkcode getReadCache} or {@linkcode getReadCacheString}.
+ *
+ * What a callback throws closes its `Aio` and goes to {@linkcode AioBase.onError}.
+ *
+ * @example A line echo
+ * ```ts
+ * import { type Aio, AioBase, aioCreate } from "@zc/master/aio-server";
+ *
+ * function afterRead(aio: Aio): void {
+ *   const length = aio.getResult();
+ *   if (length < 1) return aio.close();
+ *   aio.cachePuts("your input:   ");
+ *   aio.cacheWrite(aio.getReadCache(length));
+ *   aio.cacheFlush(afterWrite);
+ * }
+ *
+ * function afterWrite(aio: Aio): void {
+ *   if (aio.getResult() < 1) return aio.close();
+ *   aio.gets(10240, afterRead);
+ * }
+ *
+ * const base = new AioBase();
+ * const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ * listener.accept().then((conn) => aioCreate(conn, base).gets(10240, afterRead));
+ * ```
+ */
+export class Aio implements AioHandle {
+  /** The base that owns this object (`zaio_get_aio_base`). */
+  readonly base: AioBase;
+  /** The peer's address; a timer has none. */
+  readonly remoteAddr: Deno.Addr | undefined;
+  /** This end's address; a timer has none. */
+  readonly localAddr: Deno.Addr | undefined;
+  /** Anything; for the user (`zaio_set_context`). */
+  context: unknown = undefined;
+
+  readonly #core: AioBaseCore;
+  readonly #operation: AioOperation<Aio>;
+  #conn: AioConn | undefined;
+  // A timer has neither, nor has anything that is closed.
+  #input: AioInput<Aio> | undefined;
+  #output: AioOutput<Aio> | undefined;
+  #closed = false;
+
+  /**
+   * Makes an object over a connection, which it then owns, or a timer.
+   *
+   * @param conn The connection, or -1 for a timer, which can only `sleep`.
+   * @param base The base that owns the object.
+   */
+  constructor(conn: AioConn | -1, base: AioBase) {
+    const core = coreOf(base);
+    this.base = base;
+    this.#core = core;
+    this.#operation = new AioOperation<Aio>(this, core);
+    if (conn !== -1) {
+      this.remoteAddr = conn.remoteAddr;
+      this.localAddr = conn.localAddr;
+      this.#open(conn);
+    }
+    core.add(this, conn !== -1);
+  }
+
+  /**
+   * The outcome of the last operation:
+   *
+   * - above 0: it is done. For an operation that reads: how many bytes to take from the read
+   *   cache; for `readable`, `cacheFlush`, `startTls` and `sleep`: 1.
+   * - 0: the peer ended its stream before the operation had what it asked for. What it sent last
+   *   is still in the read cache. (LIB-ZC gives -1; both are `< 1`.) Also the result of asking
+   *   for 0 bytes.
+   * - -1: it failed, {@linkcode error} says why.
+   * - -2: it timed out. Nothing is lost: what arrived, and what was not written, stays cached.
+   *   (LIB-ZC gives -1 when anything was transferred before.)
+   *
+   * 1 before the first operation.
+   */
+  get result(): number {
+    return this.#operation.result;
+  }
+
+  /** Why the last operation has the result -1 or -2; else `undefined`. */
+  get error(): Error | undefined {
+    return this.#operation.error;
+  }
+
+  /**
+   * The outcome of the last operation (`zaio_get_result`).
+   *
+   * @returns The same as {@linkcode result}.
+   */
+  getResult(): number {
+    return this.#operation.result;
+  }
+
+  /**
+   * Limits how long an operation waits for input (`zaio_set_read_wait_timeout`). As in LIB-ZC the
+   * wait starts anew whenever something arrives.
+   *
+   * @param seconds How long, from the next operation on; below 0, as at the start: for ever.
+   * @throws {RangeError} When `seconds` is not a number.
+   */
+  setReadWaitTimeout(seconds: number): void {
+    this.#inputFor("setReadWaitTimeout").timeoutMs = milliseconds("setReadWaitTimeout", seconds);
+  }
+
+  /**
+   * Limits how long a flush waits for the peer (`zaio_set_write_wait_timeout`). As in LIB-ZC the
+   * wait starts anew whenever something was accepted.
+   *
+   * @param seconds How long, from the next operation on; below 0, as at the start: for ever.
+   * @throws {RangeError} When `seconds` is not a number.
+   */
+  setWriteWaitTimeout(seconds: number): void {
+    this.#outputFor("setWriteWaitTimeout").timeoutMs = milliseconds("setWriteWaitTimeout", seconds);
+  }
+
+  /**
+   * Reads a line (`zaio_gets`): up to and including the first line feed.
+   *
+   * A line longer than `maxLength` is an error: result -1, {@linkcode error} a `RangeError`. (LIB-ZC
+   * hands out its first part as if it were a line.) Its beginning stays in the read cache.
+   *
+   * @param maxLength The most bytes, line feed included.
+   * @param callback Called with the length of the line as result.
+   * @throws {RangeError} When `maxLength` is not a whole number from 0.
+   */
+  gets(maxLength: number, callback: AioCallback): void {
+    const input = this.#inputFor("gets");
+    input.delimiter = NEW_LINE;
+    input.start("gets", maxLength, callback);
+  }
+
+  /**
+   * Reads up to and including a byte (`zaio_read_delimiter`); else like {@linkcode gets}.
+   *
+   * @param delimiter The byte: 0 to 255, or a character of ASCII.
+   * @param maxLength The most bytes, delimiter included.
+   * @param callback Called with the number of bytes as result.
+   * @throws {RangeError} When `delimiter` or `maxLength` is out of range.
+   */
+  readDelimiter(delimiter: number | string, maxLength: number, callback: AioCallback): void {
+    const byte = typeof delimiter === "number"
+      ? delimiter
+      : delimiter.length === 1 && delimiter < "\x80"
+      ? delimiter.charCodeAt(0)
+      : NaN;
+    if (!(Number.isInteger(byte) && byte >= 0 && byte <= 255)) {
+      throw new RangeError(
+        `Cannot start "readDelimiter": delimiter ${JSON.stringify(delimiter)}, expected one byte`,
+      );
+    }
+    const input = this.#inputFor("readDelimiter");
+    input.delimiter = byte;
+    input.start("readDelimiter", maxLength, callback);
+  }
+
+  /**
+   * Reads an exact number of bytes (`zaio_readn`). Memory grows with what arrives, not with what is
+   * asked for.
+   *
+   * @param length How many bytes.
+   * @param callback Called with `length` as result.
+   * @throws {RangeError} When `length` is not a whole number from 0.
+   */
+  readn(length: number, callback: AioCallback): void {
+    this.#inputFor("readn").start("readn", length, callback);
+  }
+
+  /**
+   * Reads what is there, as soon as there is something (`zaio_read`).
+   *
+   * @param maxLength The most bytes.
+   * @param callback Called with the number of bytes as result.
+   * @throws {RangeError} When `maxLength` is not a whole number from 0.
+   */
+  read(maxLength: number, callback: AioCallback): void {
+    this.#inputFor("read").start("read", maxLength, callback);
+  }
+
+  /**
+   * Waits until a read would not wait (`zaio_readable`): something is there, or the stream ended or
+   * failed. The result is 1 in each case, as in LIB-ZC; the read that follows tells which.
+   *
+   * @param callback Called with 1 as result.
+   */
+  readable(callback: AioCallback): void {
+    this.#inputFor("readable").start("readable", 1, callback);
+  }
+
+  /** How many bytes are in the read cache (`zaio_get_read_cache_size`). */
+  get readCacheSize(): number {
+    return this.#input?.cache.size ?? 0;
+  }
+
+  /**
+   * Takes bytes out of the read cache (`zaio_get_read_cache`).
+   *
+   * @param length How many.
+   * @returns A copy. Short ones share an ArrayBuffer with others: `byteOffset` matters.
+   * @throws {RangeError} When there are fewer in the cache.
+   */
+  getReadCache(length: number): Uint8Array<ArrayBuffer> {
+    return this.#cacheWith(length).take(length);
+  }
+
+  /**
+   * Takes bytes out of the read cache without copying them; else like {@linkcode getReadCache}. For
+   * what is used at once, as in `aio.cacheWriteDirect(aio.getReadCacheDirect(length))` with a flush
+   * behind it.
+   *
+   * @param length How many.
+   * @returns The bytes. They are these until the next operation that reads, or the end of the `Aio`;
+   * from then on there is anything in their place.
+   * @throws {RangeError} When there are fewer in the cache.
+   */
+  getReadCacheDirect(length: number): Uint8Array<ArrayBuffer> {
+    return this.#cacheWith(length).takeDirect(length);
+  }
+
+  /**
+   * Takes bytes out of the read cache as text.
+   *
+   * @param length How many bytes; by default all.
+   * @returns The text; U+FFFD stands for what is no UTF-8.
+   * @throws {RangeError} When there are fewer in the cache.
+   */
+  getReadCacheString(length: number = this.readCacheSize): string {
+    return this.#cacheWith(length).takeText(length);
+  }
+
+  /**
+   * Caches a copy for the next flush (`zaio_cache_write`).
+   *
+   * Nothing is sent before {@linkcode cacheFlush}. More than the base's `writeCacheLimit` in the cache
+   * is an error that the next flush, or the one under way, reports: what is beyond is not kept, and
+   * nothing can be written any more, since the stream would have a hole.
+   *
+   * @param data Bytes, or text that becomes UTF-8.
+   */
+  cacheWrite(data: Uint8Array | string): void {
+    if (typeof data === "string") return this.cachePuts(data);
+    const output = this.#outputFor("cacheWrite");
+    if (output.accepts(data.length)) output.cache.append(data);
+  }
+
+  /**
+   * Caches text for the next flush (`zaio_cache_puts`); else like {@linkcode cacheWrite}.
+   *
+   * @param text What becomes UTF-8; no line feed is added.
+   */
+  cachePuts(text: string): void {
+    const output = this.#outputFor("cachePuts");
+    if (output.accepts(text.length)) output.cache.appendText(text);
+  }
+
+  /**
+   * Caches bytes without copying them (`zaio_cache_write_direct`); else like {@linkcode cacheWrite}.
+   *
+   * @param data The bytes; not to be changed before they are flushed.
+   */
+  cacheWriteDirect(data: Uint8Array): void {
+    const output = this.#outputFor("cacheWriteDirect");
+    if (output.accepts(data.length)) output.cache.appendDirect(data);
+  }
+
+  /** How many bytes are in the write cache (`zaio_get_write_cache_size`). */
+  get writeCacheSize(): number {
+    return this.#output?.cache.size ?? 0;
+  }
+
+  /**
+   * Writes everything that is cached, gathered (`zaio_cache_flush`).
+   *
+   * @param callback Called when the kernel accepted everything, with 1 as result. A peer that does
+   * not read delays it: this is the back-pressure.
+   */
+  cacheFlush(callback: AioCallback): void {
+    this.#outputFor("cacheFlush").flush(callback);
+  }
+
+  /**
+   * Puts TLS on the connection, from the server's side, and waits for the handshake: what a server does
+   * after it has answered STARTTLS and flushed the answer. Nothing else can be asked of the connection
+   * meanwhile; the time-outs that were set hold on.
+   *
+   * What is in the read cache came behind the request without TLS, maybe not from the client, and
+   * must not be taken for anything that comes after the handshake (CVE-2011-0411). It is an error:
+   * result -1, {@linkcode error} a `HandshakeError`, and there is no TLS.
+   *
+   * @param tls Certificate and key; a `TlsContext` saves reading them each time.
+   * @param callback Called with 1 as result when the handshake is done; with -2 when the client took
+   * longer than `handshakeSeconds`, and with -1 when it failed: the connection is closed then.
+   * @throws {ConfigError} When certificate or key are unusable; it names the file.
+   * @throws {Deno.errors.Busy} When a read or write is under way, or something is not flushed.
+   */
+  startTls(tls: TlsOptions | TlsContext, callback: AioCallback): void {
+    const input = this.#inputFor("startTls"), output = this.#outputFor("startTls");
+    startAioTls<Aio>({
+      conn: this.#conn!,
+      operation: this.#operation,
+      input,
+      output,
+      tls,
+      callback,
+      suspend: () => this.#input = this.#output = undefined,
+      resume: (conn) => this.#reopen(conn, { input, output }),
+    });
+  }
+
+  /** What was agreed on in the TLS handshake; `undefined` without TLS. */
+  get tls(): Deno.TlsHandshakeInfo | undefined {
+    return this.#conn && handshakeOf(this.#conn);
+  }
+
+  /**
+   * Waits (`zaio_sleep`).
+   *
+   * @param callback Called with 1 as result.
+   * @param seconds How long; fractions count. 0 or less: as soon as others had their turn.
+   * @throws {RangeError} When `seconds` is not a number.
+   */
+  sleep(callback: AioCallback, seconds: number): void {
+    const waitMs = milliseconds("sleep", seconds);
+    if (this.#closed) this.#refuse("sleep");
+    this.#operation.begin("sleep", callback);
+    if (waitMs > 0) this.#operation.arm(waitMs);
+    else this.#operation.finishAfterOthers();
+  }
+
+  /**
+   * Gives up the operation under way without calling back (`zaio_disable`). Nothing is lost: what
+   * arrives for it stays for the next one. Harmless without an operation.
+   */
+  disable(): void {
+    this.#operation.cancel();
+  }
+
+  /**
+   * Closes the connection or ends the timer (`zaio_free(aio, 1)`). The callback of an operation under
+   * way is not called. Harmless the second time.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#free();
+    try {
+      this.#conn?.close();
+    } catch {
+      // Somebody else closed it before: it is closed, which is what was asked for.
+    }
+  }
+
+  /**
+   * Lets go of the connection without closing it (`zaio_free(aio, 0)`). As with {@linkcode close} the
+   * callback of an operation under way is not called, and what is cached is dropped.
+   *
+   * @returns The connection, the caller's now.
+   * @throws {Deno.errors.Busy} When a read or write that timed out or was disabled is still under
+   * way: its bytes would be lost.
+   * @throws {TypeError} When this is a timer.
+   * @throws {Deno.errors.BadResource} When this is closed.
+   */
+  release(): AioConn {
+    const { isReading } = this.#inputFor("release"), { isWriting } = this.#outputFor("release");
+    if (isReading || isWriting) {
+      throw new Deno.errors.Busy(
+        `Cannot release "${isReading ? "read" : "write"}": still under way, expected none`,
+      );
+    }
+    this.#free();
+    return this.#conn!;
+  }
+
+  #open(conn: AioConn): void {
+    const { buffers, writeCacheLimit } = this.#core;
+    this.#conn = conn;
+    this.#input = new AioInput(conn, buffers, this.#operation);
+    this.#output = new AioOutput(conn, buffers, this.#operation, writeCacheLimit);
+  }
+
+  #reopen(conn: AioConn, before: { input: AioInput<Aio>; output: AioOutput<Aio> }): void {
+    before.input.discard();
+    before.output.discard();
+    if (this.#closed) return;
+    this.#open(conn);
+    this.#input!.timeoutMs = before.input.timeoutMs;
+    this.#output!.timeoutMs = before.output.timeoutMs;
+  }
+
+  #free(): void {
+    this.#closed = true;
+    this.#operation.discard();
+    this.#input?.discard();
+    this.#output?.discard();
+    this.#input = this.#output = undefined;
+    this.#core.remove(this, this.#conn !== undefined);
+  }
+
+  #inputFor(action: string): AioInput<Aio> {
+    return this.#input ?? this.#refuse(action);
+  }
+
+  #outputFor(action: string): AioOutput<Aio> {
+    return this.#output ?? this.#refuse(action);
+  }
+
+  #refuse(action: string): never {
+    if (this.#closed) {
+      throw new Deno.errors.BadResource(`Cannot start "${action}": closed, expected an open Aio`);
+    }
+    if (this.#conn !== undefined) {
+      throw new Deno.errors.Busy(`Cannot start "${action}": a TLS handshake is under way`);
+    }
+    throw new TypeError(`Cannot start "${action}": a timer, expected an Aio with a connection`);
+  }
+
+  #cacheWith(length: number): AioReadCache {
+    const cache = this.#inputFor("getReadCache").cache;
+    if (!(Number.isInteger(length) && length >= 0 && length <= cache.size)) {
+      refuseLength(length, cache.size);
+    }
+    return cache;
+  }
+}
+
+/**
+ * Makes an `Aio` (`zaio_create`).
+ *
+ * @param conn The connection, which the `Aio` then owns; -1: none, it is a timer.
+ * @param base The base that owns the `Aio`.
+ * @returns The `Aio`.
+ *
+ * @example A timer
+ * ```ts
+ * import { AioBase, aioCreate } from "@zc/master/aio-server";
+ *
+ * aioCreate(-1, new AioBase()).sleep((timer) => {
+ *   console.log("a tenth of a second later");
+ *   timer.close();
+ * }, 0.1);
+ * ```
+ */
+export function aioCreate(conn: AioConn | -1, base: AioBase): Aio {
+  return new Aio(conn, base);
+}
+
+function refuseLength(length: number, size: number): never {
+  throw new RangeError(
+    `Cannot take "${length}" bytes of the read cache: ${size} there, expected no more`,
+  );
+}
+
+function milliseconds(action: string, seconds: number): number {
+  if (!Number.isNaN(seconds)) return seconds * 1000;
+  throw new RangeError(`Cannot start "${action}": ${seconds} seconds, expected a number`);
+}

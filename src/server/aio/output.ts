@@ -1,0 +1,123 @@
+/**
+ * The writing side of an `Aio`: gathers what is cached, writes it while a flush is pending, and finds
+ * out when all of it is accepted.
+ *
+ * Nothing is written without a flush. A write can't be taken back, so it may outlive a flush that
+ * timed out; the next one joins it.
+ *
+ * @module
+ */
+import type { AioHandle } from "./base.ts";
+import type { AioBuffers } from "./buffers.ts";
+import type { AioConn } from "./conn.ts";
+import { type AioOperation, DONE, FAILED } from "./operation.ts";
+import { AioWriteCache } from "./write_cache.ts";
+
+/** The writing side of one connection. */
+export class AioOutput<Owner extends AioHandle> {
+  /** What waits to be written. */
+  readonly cache: AioWriteCache;
+  /** How long a flush waits for the peer, in milliseconds; below 0: for ever. */
+  timeoutMs: number = -1;
+
+  readonly #conn: AioConn;
+  readonly #operation: AioOperation<Owner>;
+  readonly #limit: number;
+  #writing = false;
+  #discarded = false;
+  #error: Error | undefined = undefined;
+
+  /**
+   * Makes the writing side.
+   *
+   * @param conn Where bytes go.
+   * @param buffers Where memory is borrowed.
+   * @param operation What waits for the flush.
+   * @param limit How many bytes may be cached.
+   */
+  constructor(conn: AioConn, buffers: AioBuffers, operation: AioOperation<Owner>, limit: number) {
+    this.#conn = conn;
+    this.#operation = operation;
+    this.#limit = limit;
+    this.cache = new AioWriteCache(buffers);
+  }
+
+  /** Whether a write is under way. */
+  get isWriting(): boolean {
+    return this.#writing;
+  }
+
+  /**
+   * Asks whether so much more may be cached. When not, nothing can be written any more: the flush
+   * that is pending, or the next one, fails.
+   *
+   * @param length How many bytes.
+   * @returns Whether to cache them.
+   */
+  accepts(length: number): boolean {
+    return this.#error === undefined &&
+      (this.cache.size + length <= this.#limit || this.#refuse(length));
+  }
+
+  /**
+   * Writes everything that is cached.
+   *
+   * @param callback What to call when it is accepted.
+   * @throws {Deno.errors.Busy} When an operation is pending.
+   */
+  flush(callback: (owner: Owner) => void): void {
+    this.#operation.begin("cacheFlush", callback);
+    if (this.#error !== undefined) {
+      this.#operation.finishLater(FAILED, this.#error);
+    } else if (this.cache.size === 0) {
+      this.#operation.finishLater(DONE);
+    } else {
+      if (!this.#writing) this.#write();
+      this.#operation.arm(this.timeoutMs);
+    }
+  }
+
+  /** Gives memory back; what was not written is dropped. */
+  discard(): void {
+    this.#discarded = true;
+    this.cache.discard();
+  }
+
+  #refuse(length: number): false {
+    const size = this.cache.size + length;
+    this.#error = new RangeError(
+      `Cannot cache "${length}" bytes: ${size} in the write cache, expected at most ${this.#limit}`,
+    );
+    if (this.#isFlushing) this.#operation.finishLater(FAILED, this.#error);
+    return false;
+  }
+
+  get #isFlushing(): boolean {
+    return this.#operation.name === "cacheFlush" && this.#operation.isWaiting;
+  }
+
+  #write(): void {
+    this.#writing = true;
+    this.#conn.write(this.cache.lend()).then(this.#onWritten, this.#onError);
+  }
+
+  readonly #onWritten = (bytes: number): void => {
+    this.#writing = false;
+    if (this.#discarded) return;
+    this.cache.written(bytes);
+    if (!this.#isFlushing) return;
+    if (this.cache.size === 0) {
+      this.#operation.finish(DONE);
+    } else {
+      this.#write();
+      this.#operation.arm(this.timeoutMs);
+    }
+  };
+
+  readonly #onError = (error: unknown): void => {
+    this.#writing = false;
+    if (this.#discarded) return;
+    this.#error ??= error instanceof Error ? error : new Error(String(error), { cause: error });
+    if (this.#isFlushing) this.#operation.finish(FAILED, this.#error);
+  };
+}

@@ -1,0 +1,168 @@
+/**
+ * What authors of coroutine servers use: tasks, and listeners over the descriptors of
+ * `serviceRegister`.
+ *
+ * @module
+ */
+import { zdebug } from "../../log/log.ts";
+import type { FdType } from "../../os/net/socket.ts";
+import { FifoReader } from "../fifo/fifo.ts";
+import { serverLifecycle } from "../lifecycle/lifecycle.ts";
+import { logFault } from "../lifecycle/missing_permission.ts";
+import { openServiceListener } from "../listen/service_listener.ts";
+import { HandshakeError } from "../tls/errors.ts";
+
+export { FifoReader } from "../fifo/fifo.ts";
+export type { FdType } from "../../os/net/socket.ts";
+
+/**
+ * Starts a task (LIB-ZC's `zcoroutine_go`). An error in it is logged with its stack and ends only
+ * that task.
+ *
+ * @param task What to run; it begins at once.
+ *
+ * @example
+ * ```ts
+ * import { coroutineGo } from "@zc/master/coroutine-server";
+ *
+ * coroutineGo(async () => {
+ *   const answer = await fetch("http://127.0.0.1:8080/");
+ *   console.log(answer.status);
+ * });
+ * ```
+ */
+export function coroutineGo(task: () => unknown): void {
+  (async () => await task())().catch((error) => logFault("error in a coroutine:", error));
+}
+
+/**
+ * A native listener over a descriptor of `serviceRegister`. Its `accept` survives every error that
+ * accept(2) can have: a client that is gone again, a lack of descriptors. It is closed when the
+ * server is told to stop or detaches, which ends a `for await` over it.
+ *
+ * A server that drains waits until `close` was called on each connection, or its streams are
+ * closed.
+ *
+ * Needs no permission; it is fastest with `--allow-ffi` and `--allow-net`.
+ *
+ * @param fd The descriptor; it is the listener's from now on.
+ * @param fdType What `serviceRegister` was told.
+ * @returns The listener.
+ * @throws {TypeError} For a fifo, which has nothing to accept: see {@linkcode coroutineFifo}.
+ *
+ * @example
+ * ```ts
+ * import { coroutineGo, coroutineListen, coroutineServerMain } from "@zc/master/coroutine-server";
+ *
+ * if (import.meta.main) {
+ *   Deno.exit(
+ *     await coroutineServerMain({
+ *       serviceRegister(_service, fd, fdType) {
+ *         coroutineGo(async () => {
+ *           for await (const conn of coroutineListen(fd, fdType)) {
+ *             coroutineGo(() => conn.readable.pipeTo(conn.writable));
+ *           }
+ *         });
+ *       },
+ *     }),
+ *   );
+ * }
+ * ```
+ */
+export function coroutineListen(fd: number, fdType: FdType): Deno.Listener {
+  return openServiceListener(fd, fdType);
+}
+
+/**
+ * The named pipe of a `fifo` service, to read from.
+ *
+ * @param fd The descriptor; it is the reader's from now on.
+ * @returns The reader; it is closed when the server is told to stop.
+ */
+export function coroutineFifo(fd: number): FifoReader {
+  return new FifoReader(fd);
+}
+
+/** Serves one connection; it is closed when the promise settles, if it is still open. */
+export type ConnectionHandler = (conn: Deno.Conn) => void | Promise<void>;
+
+/**
+ * Accepts connections and serves each in a task of its own, until the server is told to stop: the
+ * loop that everybody would write. A server that drains waits until the last handler has returned.
+ *
+ * Needs the permissions of {@linkcode coroutineListen}.
+ *
+ * @param fd The descriptor; it is the loop's from now on.
+ * @param fdType What `serviceRegister` was told; not `fifo`.
+ * @param handler Serves one connection.
+ *
+ * @example
+ * ```ts
+ * import { coroutineServe, coroutineServerMain } from "@zc/master/coroutine-server";
+ *
+ * if (import.meta.main) {
+ *   Deno.exit(
+ *     await coroutineServerMain({
+ *       serviceRegister(_service, fd, fdType) {
+ *         coroutineServe(fd, fdType, async (conn) => {
+ *           await conn.write(new TextEncoder().encode("hello\n"));
+ *         });
+ *       },
+ *     }),
+ *   );
+ * }
+ * ```
+ */
+export function coroutineServe(fd: number, fdType: FdType, handler: ConnectionHandler): void {
+  const listener = openServiceListener(fd, fdType);
+  coroutineGo(async () => {
+    for (let conn; (conn = await listener.next()) !== undefined;) serveOne(conn, handler);
+  });
+}
+
+/**
+ * Serves one connection, and closes it.
+ *
+ * @param conn The connection; a server that drains waits until it is served.
+ * @param handler Serves it. What it throws is logged.
+ */
+export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
+  const finished = serverLifecycle.activity.begin();
+  try {
+    await handler(conn);
+  } catch (error) {
+    if (isPeerGone(error)) zdebug("a client has gone:", error);
+    else logFault("error while serving a connection:", error);
+  } finally {
+    closeQuietly(conn);
+    finished();
+  }
+}
+
+/** What node:net says when a client is gone, whose errors are of no class of their own. */
+const GONE_CODES: ReadonlySet<unknown> = new Set([
+  "EPIPE",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "ENOTCONN",
+]);
+
+/** Clients may go at any time; that is no fault of the server that anybody could mend. */
+function isPeerGone(error: unknown): boolean {
+  if (error instanceof Error && "code" in error && GONE_CODES.has(error.code)) return true;
+  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
+    Deno.errors;
+  // The last two: in a TLS handshake, and from then on without the end that TLS has.
+  const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
+  return [...gone, HandshakeError, UnexpectedEof]
+    .some((gone) => error instanceof gone);
+}
+
+function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    // The handler has closed it, or its streams have.
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The reading end of an inherited named pipe. There is nothing to accept: the descriptor itself is
+ * the stream, shared with the other processes of the service.
+ *
+ * @module
+ */
+import { systemClock } from "../../os/clock/clock.ts";
+import { mayUseFfi } from "../../os/ffi/permissions.ts";
+import { serverLifecycle } from "../lifecycle/lifecycle.ts";
+import { NodePipe } from "./node_pipe.ts";
+import { type PipeInput, SystemPipe } from "./pipe_input.ts";
+import { serviceAddress } from "../listen/service_address.ts";
+import { serverUsage } from "../lifecycle/usage.ts";
+
+/** A named pipe to read from; it ends only when it is closed, since the pipe is open read-write. */
+export class FifoReader {
+  /** The path, for messages. */
+  readonly path: string;
+  /** The path, in the shape of a connection's address. */
+  readonly localAddr: Deno.UnixAddr;
+  /** The same: nobody knows who writes. */
+  readonly remoteAddr: Deno.UnixAddr;
+  /** Set by the constructor, and not needed by a `close` from within it. */
+  readonly #forget: () => void = () => {};
+  readonly #pipe: PipeInput;
+  #open = true;
+  #stopWaiting?: () => void;
+  #used = false;
+  #finished?: () => void;
+
+  /**
+   * Reads until the server is told to stop.
+   *
+   * @param fd The descriptor, which the reader takes ownership of.
+   * @throws {TypeError} When it is no named pipe.
+   */
+  constructor(fd: number) {
+    const address = serviceAddress(fd);
+    if (address.kind !== "fifo") {
+      throw new TypeError(`Cannot read descriptor ${fd}: a socket, expected a named pipe`);
+    }
+    this.path = address.path;
+    this.#pipe = mayUseFfi() ? new SystemPipe(fd, this.path) : new NodePipe(fd);
+    this.localAddr = this.remoteAddr = { transport: "unix", path: this.path };
+    this.#forget = serverLifecycle.onStopAccepting(() => this.#stop());
+  }
+
+  /** Whether it has not been closed. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /**
+   * Reads what is there, waiting until something is.
+   *
+   * @param room Where the bytes go.
+   * @returns How many bytes, or null when the reader is closed.
+   * @throws {Deno.errors.Busy} When an earlier call still waits.
+   */
+  async read(room: Uint8Array): Promise<number | null> {
+    if (this.#stopWaiting) throw new Deno.errors.Busy("Another read is under way");
+    if (room.length === 0) return 0;
+    this.#used = true;
+    for (;;) {
+      const count = this.#pipe.readNow(room);
+      if (count !== undefined) {
+        serverUsage.used();
+        return count;
+      }
+      if (!this.#open) break;
+      await this.#readable();
+    }
+    this.#learnEnd();
+    return null;
+  }
+
+  #readable(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const stop = this.#pipe.wait(() => this.#stopWaiting?.());
+    this.#stopWaiting = () => {
+      this.#stopWaiting = undefined;
+      stop();
+      resolve();
+    };
+    return promise;
+  }
+
+  /** Refuses: what a server wrote here, it or one of its siblings would read. */
+  write(_data: Uint8Array): Promise<number> {
+    return Promise.reject(
+      new TypeError(`Cannot write to "${this.path}": a service's fifo, expected to be read only`),
+    );
+  }
+
+  /**
+   * The server is told to stop. Whoever reads has something under way until it has learnt of the end:
+   * it may be busy with what it has read last.
+   */
+  #stop(): void {
+    const finished = this.#used ? serverLifecycle.activity.begin() : undefined;
+    this.close();
+    this.#finished = finished;
+  }
+
+  #learnEnd(): void {
+    if (this.#finished) systemClock.setTimer(0, this.#finished);
+    this.#finished = undefined;
+  }
+
+  /** Ends reading. Harmless the second time. */
+  close(): void {
+    this.#learnEnd();
+    if (!this.#open) return;
+    this.#open = false;
+    this.#forget();
+    this.#stopWaiting?.();
+    this.#pipe.close();
+  }
+
+  /** As {@linkcode close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Reading a named pipe that this process was given, by the system's calls.
+ *
+ * @module
+ */
+import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
+import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
+import { EPOLLIN } from "../../os/fd/poller.ts";
+import { serverPoller } from "../lifecycle/poller.ts";
+
+/** The reading end of a pipe, as a port with two adapters. */
+export interface PipeInput {
+  /**
+   * Reads what is there.
+   *
+   * @param room Where the bytes go.
+   * @returns How many, or undefined when nothing is there.
+   */
+  readNow(room: Uint8Array): number | undefined;
+  /**
+   * Calls back once, when there is something to read.
+   *
+   * @returns Ends the wait; harmless once it is over.
+   */
+  wait(callback: () => void): () => void;
+  /** Closes it; bytes that have been taken out of the pipe by then can still be read. */
+  close(): void;
+}
+
+const READ_BYTES = 64 * 1024;
+
+/** Reads by read(2), and waits by epoll(7): it takes nothing out of the pipe before it is asked. */
+export class SystemPipe implements PipeInput {
+  readonly #fd: number;
+  readonly #path: string;
+  readonly #room = new Uint8Array(READ_BYTES);
+  #open = true;
+
+  /**
+   * @param fd The descriptor, which the pipe takes ownership of.
+   * @param path Its path, for messages.
+   * @throws {SysError} When it is not open.
+   */
+  constructor(fd: number, path: string) {
+    setNonblocking(fd);
+    this.#fd = fd;
+    this.#path = path;
+  }
+
+  readNow(room: Uint8Array): number | undefined {
+    if (!this.#open) return undefined;
+    const length = Math.min(room.length, READ_BYTES);
+    const count = unwrapOrBlock(
+      { syscall: "read", subject: this.#path },
+      () => libc().read(this.#fd, this.#room, BigInt(length)),
+    );
+    if (count !== undefined) room.set(this.#room.subarray(0, count));
+    return count;
+  }
+
+  wait(callback: () => void): () => void {
+    // Level-triggered, hence for one wait only.
+    const watch = serverPoller.watch(this.#fd, EPOLLIN, () => {
+      watch.stop();
+      callback();
+    });
+    return () => watch.stop();
+  }
+
+  close(): void {
+    this.#open = false;
+    closeFd(this.#fd);
+  }
+}

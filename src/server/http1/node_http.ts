@@ -1,0 +1,97 @@
+/**
+ * HTTP on an inherited descriptor where the runtime's own server can't be put on one: slower, over
+ * HTTP/1 alone, without WebSockets, and with the same requests and answers. docs/design/23_without_ffi.md
+ * says why it is not left to node:http.
+ *
+ * @module
+ */
+import { zdebug, zinfo } from "../../log/log.ts";
+import { Http1Connection } from "./connection.ts";
+import type { Http1Service } from "./exchange.ts";
+import type { HttpServing, HttpTls } from "../http/handler.ts";
+import { serverLifecycle } from "../lifecycle/lifecycle.ts";
+import { serviceAddress } from "../listen/service_address.ts";
+import { openServiceListener, type ServiceListener } from "../listen/service_listener.ts";
+import { EventStreams } from "../http/streamed_answers.ts";
+import { closingGently, handshake } from "../tls/context.ts";
+import { nodeServerTls } from "../tls/node.ts";
+
+/** How long a client has for its TLS handshake where nothing else is said, in seconds. */
+const HANDSHAKE_SECONDS = 10;
+
+const ALPN_PROTOCOLS = ["http/1.1"];
+
+/**
+ * Serves HTTP until the server is told to stop: then it accepts no more, finishes what is under way,
+ * and closes each connection behind its last answer, or when nothing comes over it.
+ */
+export class NodeHttpService {
+  readonly #listener: ServiceListener;
+  readonly #service: Http1Service;
+  readonly #tls: HttpTls | undefined;
+  readonly #connections = new Set<Http1Connection>();
+  readonly #events = new EventStreams();
+  #isDraining = false;
+
+  /**
+   * @param fd A listening socket, which the service takes ownership of.
+   * @param serving What answers.
+   * @param tls Certificate and key, for HTTP over TLS.
+   */
+  constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
+    const address = serviceAddress(fd);
+    this.#tls = tls;
+    this.#service = {
+      ...serving,
+      place: { address, isTls: tls !== undefined },
+      events: this.#events,
+    };
+    this.#listener = openServiceListener(fd, address.kind);
+    serverLifecycle.countOpen(() => ({ eventStreams: this.#events.count }));
+    serverLifecycle.onStopAccepting(() => this.#drain());
+    this.#accept().catch((error) => zinfo("error while accepting:", error));
+  }
+
+  async #accept(): Promise<void> {
+    for (let conn; (conn = await this.#listener.next()) !== undefined;) this.#serve(conn);
+  }
+
+  async #serve(plain: Deno.Conn): Promise<void> {
+    const finished = serverLifecycle.activity.begin();
+    // An answer that is written in pieces must not wait until the client has acknowledged the first.
+    if ("setNoDelay" in plain) (plain as Deno.TcpConn).setNoDelay();
+    try {
+      const conn = this.#tls === undefined ? plain : await shakenHands(plain, this.#tls);
+      await this.#serveHttp(conn);
+    } catch (error) {
+      zdebug("a client has gone before its first request:", error);
+    } finally {
+      finished();
+    }
+  }
+
+  async #serveHttp(conn: Deno.Conn): Promise<void> {
+    const connection = new Http1Connection(conn, this.#service);
+    this.#connections.add(connection);
+    if (this.#isDraining) connection.drain();
+    await connection.serve();
+    this.#connections.delete(connection);
+  }
+
+  #drain(): void {
+    this.#isDraining = true;
+    for (const connection of this.#connections) connection.drain();
+    serverLifecycle.onEnding(() => this.#events.endAll());
+  }
+}
+
+/** Puts TLS on a connection, and waits for the handshake. */
+async function shakenHands(
+  conn: Deno.Conn,
+  { cert, key, handshakeSeconds = HANDSHAKE_SECONDS }: HttpTls,
+): Promise<Deno.TlsConn> {
+  const identity = { cert, key, alpnProtocols: ALPN_PROTOCOLS };
+  const secure = closingGently(nodeServerTls(conn, identity));
+  await handshake(secure, handshakeSeconds);
+  return secure;
+}

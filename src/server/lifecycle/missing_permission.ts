@@ -1,0 +1,85 @@
+/**
+ * What to write where a server lacks a permission: the runtime names the flag, and not the place.
+ *
+ * @module
+ */
+import { logEnd, zinfo, zinfoFrom } from "../../log/log.ts";
+import type { AdoptError } from "../../os/adopt/listener.ts";
+
+const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
+
+/** Words that need no quotes where words are quoted as in a shell. */
+const PLAIN = /^[\w@%+=:,./-]+$/;
+
+/**
+ * Says what a server that ends by an error may be given.
+ *
+ * @param error The error.
+ * @param args The command line of the server, which names its file.
+ * @returns One line; undefined where the error is another one.
+ */
+export function permissionAdvice(error: unknown, args: readonly string[]): string | undefined {
+  if (!(error instanceof Deno.errors.NotCapable)) return undefined;
+  const [, access, subject, name] = REFUSAL.exec(error.message) ?? [];
+  if (access === undefined) return undefined;
+  const isNamed = subject !== undefined && !subject.startsWith("<");
+  const flag = isNamed ? `${name}=${subject}` : name;
+  const word = PLAIN.test(flag) ? flag : `'${flag.replaceAll("'", "'\\''")}'`;
+  const found = isNamed ? `no ${access} access to "${subject}"` : `no ${access} access`;
+  return `Cannot go on without ${name}: ${found}, expected ${word} ${placeFor(args)}`;
+}
+
+function placeFor(args: readonly string[]): string {
+  if (!args.includes("MASTER")) return "behind deno run";
+  const place = args.lastIndexOf("-config");
+  const file = place < 0 ? "the service" : args[place + 1];
+  return `in the server-permissions of ${file}, or in its server-command if that says deno run`;
+}
+
+/**
+ * Logs an error of the program that the server survives: what to give it first, where a permission is
+ * missing.
+ *
+ * @param what What has failed.
+ * @param error The error.
+ */
+export function logFault(what: string, error: unknown): void {
+  const advice = permissionAdvice(error, Deno.args);
+  zinfoFrom(logFault, what, ...(advice === undefined ? [] : [`${advice}\n`]), error);
+}
+
+/** Descriptors of which it was said that they are served in a slower way. */
+const slow = new Set<number>();
+
+/**
+ * Says, once for each descriptor, that a listener is served in a slower way, and why.
+ *
+ * @param fd The descriptor.
+ * @param error Why the runtime can't serve it.
+ */
+export function logSlowWay(fd: number, { message, cause }: AdoptError): void {
+  if (slow.has(fd)) return;
+  slow.add(fd);
+  const what = `descriptor ${fd} is served through node:net, which is slower`;
+  if (!(cause instanceof Deno.errors.NotCapable)) return zinfo(`${message}; ${what}`);
+  // It is for a listener of the runtime, whose address is another one each time.
+  const host = cause.message.includes('"unix:') ? "" : "=127.0.0.1";
+  zinfo(
+    `Cannot adopt a listener: no net access, expected --allow-net${host} ${
+      placeFor(Deno.args)
+    }; ${what}`,
+  );
+}
+
+/**
+ * Has each error that ends this process for lack of a permission tell what to write, also one outside
+ * of all hooks, such as in the program's own modules.
+ */
+export function advisePermissions(): void {
+  const advise = (error: unknown) => {
+    const advice = permissionAdvice(error, Deno.args);
+    if (advice !== undefined) logEnd(advice);
+  };
+  addEventListener("error", ({ error }) => advise(error));
+  addEventListener("unhandledrejection", ({ reason }) => advise(reason));
+}

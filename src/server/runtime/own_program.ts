@@ -1,0 +1,34 @@
+/**
+ * What this program is called, in the log and by a person who starts it.
+ *
+ * @module
+ */
+import { execPath } from "../../os/ffi/proc_self.ts";
+
+/** The name that LIB-ZC would take from `argv[0]`. */
+export function programName(): string {
+  const path = Deno.build.standalone ? execPath() : new URL(Deno.mainModule).pathname;
+  return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
+}
+
+/** How a person starts this program, as a command to copy. */
+export function ownCommand(): string {
+  if (Deno.build.standalone) return quoteForShell(execPath());
+  const { href, pathname, protocol } = new URL(Deno.mainModule);
+  const isPlain = protocol === "file:" && !/%[89a-f]/i.test(pathname);
+  const path = isPlain ? decodeURIComponent(pathname) : href, here = `${directory()}/`;
+  return `deno run -A ${quoteForShell(path.startsWith(here) ? path.slice(here.length) : path)}`;
+}
+
+/** The working directory; without the permission to know it, one that no path begins with. */
+function directory(): string {
+  try {
+    return Deno.cwd();
+  } catch {
+    return "//";
+  }
+}
+
+function quoteForShell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

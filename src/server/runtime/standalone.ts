@@ -1,0 +1,96 @@
+/**
+ * A server without a master (`alone`): it opens its addresses itself, for debugging and tests.
+ *
+ * @module
+ */
+import type { Config } from "../../config/config.ts";
+import type { Endpoint } from "../../config/address.ts";
+import {
+  cannot,
+  ConfigError,
+  formatProblem,
+  type Problem,
+  problemAt,
+} from "../../config/errors.ts";
+import { checkAddresses, readServiceList, validateServices } from "../../config/service.ts";
+import { SERVER_SERVICE } from "../../config/settings.ts";
+import { zinfoFrom } from "../../log/log.ts";
+import { describeInUse } from "../../os/process/address_holders.ts";
+import { readable } from "../../os/ffi/byte_text.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
+import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
+import {
+  addressText,
+  type OpenedListener,
+  openListener,
+  removeSocketFile,
+} from "../../os/net/socket.ts";
+import type { GrantedService } from "../listen/service_address.ts";
+
+/** Services that this process has opened itself. */
+export interface AloneServices {
+  readonly services: readonly GrantedService[];
+  /**
+   * Removes the socket files that were made; to be called while the listeners are still open, as
+   * {@linkcode removeSocketFile} is. Harmless the second time.
+   */
+  close(): void;
+}
+
+const NO_ADDRESS = "no address to serve: neither -server-service LIST nor a server-service in a " +
+  "-config FILE is given";
+
+/** Says why an address could not be opened, and what to do. */
+function refusal(endpoint: Endpoint, error: unknown): string {
+  const address = addressText(endpoint);
+  if (error instanceof SysError && error.errno === EADDRINUSE) {
+    const expected = "an address that no other program listens on";
+    return cannot("listen on", address, { found: describeInUse(endpoint), expected });
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    const expected = "deno run -A, or a start by a master, whose servers need no permission";
+    return cannot("listen on", address, { found: "no --allow-ffi", expected });
+  }
+  return (error as Error).message;
+}
+
+/**
+ * Opens the addresses of `server-service`.
+ *
+ * @param config The server's settings.
+ * @returns The services.
+ * @throws {ConfigError} With every address that is wrong or can't be opened; none is left open.
+ */
+export function openAloneServices(config: Config): AloneServices {
+  const { endpoints, problems } = readServiceList(config, { cwd: Deno.cwd() });
+  const failed: Problem[] = [...problems, ...validateServices([{ endpoints }])];
+  for (const warning of checkAddresses(config, endpoints)) {
+    zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
+  }
+  // As in LIB-ZC: such a program may have other work to do.
+  if (endpoints.length === 0 && failed.length === 0) zinfoFrom(undefined, `warning: ${NO_ADDRESS}`);
+  const opened: OpenedListener[] = [];
+  const services: GrantedService[] = [];
+  for (const { service, endpoint, origin } of failed.length > 0 ? [] : endpoints) {
+    try {
+      const listener = openListener(endpoint);
+      opened.push(listener);
+      services.push({ name: readable(service), type: endpoint.kind, fd: listener.fd });
+    } catch (error) {
+      failed.push(
+        problemAt(origin, { key: SERVER_SERVICE.name, message: refusal(endpoint, error) }),
+      );
+    }
+  }
+  const close = () => {
+    // Later on the paths may be a successor's.
+    for (const { socketFile } of opened.splice(0)) if (socketFile) removeSocketFile(socketFile);
+  };
+  if (failed.length > 0) {
+    const fds = opened.map(({ fd }) => fd);
+    close();
+    fds.forEach(closeFd);
+    throw new ConfigError(failed);
+  }
+  return { services, close };
+}

@@ -1,0 +1,106 @@
+/**
+ * A rehearsal: a server that has time before its first client does once what it will do then. The
+ * runtime compiles code when it is called for the first time, and loads some of its own as late; that
+ * takes three times as long as the rest of the way to the first answer.
+ *
+ * Nothing of it is seen outside: it serves itself, on loopback, for some milliseconds.
+ *
+ * @module
+ */
+import { zdebug } from "../../log/log.ts";
+import { adoptInto, adoptListener } from "../../os/adopt/listener.ts";
+import { systemClock } from "../../os/clock/clock.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
+import { boundAddress, describeListener, listenInet } from "../../os/net/socket.ts";
+
+const LOOPBACK = "127.0.0.1";
+
+/** No standby waits any longer for it; where a filter drops what is sent on loopback, it never ends. */
+const LONGEST_MS = 1_000;
+
+const REQUEST = `GET / HTTP/1.1\r\nHost: ${LOOPBACK}\r\nConnection: close\r\n\r\n`;
+
+/**
+ * Adopts a listening socket, accepts a connection and exchanges some bytes, and does so once more with
+ * the runtime's HTTP server. Never rejects: without the permission to listen or to connect there is
+ * less to gain. Takes a second at most; a connection that is not made by then is left to the kernel.
+ */
+export async function rehearse(): Promise<void> {
+  const late = new AbortController(), over = Promise.withResolvers<void>();
+  late.signal.addEventListener("abort", () => over.resolve());
+  const timer = systemClock.setTimer(LONGEST_MS, () => late.abort());
+  await Promise.race([rehearseAll(late.signal), over.promise]);
+  timer.cancel();
+}
+
+/** A part of it, over a listening socket; ended by the signal. */
+type Part = (
+  socket: { readonly fd: number; readonly port: number },
+  end: AbortSignal,
+) => Promise<void>;
+
+async function rehearseAll(end: AbortSignal): Promise<void> {
+  for (const part of [rehearseConnection, rehearseHttp]) {
+    if (end.aborted) return;
+    try {
+      await withListener(part, end);
+    } catch (error) {
+      zdebug("no rehearsal:", error);
+    }
+  }
+}
+
+/** Gives a part its own listening socket. */
+async function withListener(part: Part, end: AbortSignal): Promise<void> {
+  const fd = listenInet({ hostname: LOOPBACK, port: 0 });
+  try {
+    const address = boundAddress(fd);
+    if (address?.kind === "inet") await part({ fd, port: address.port }, end);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Has a signal close something, which ends whatever waits for it. */
+function closedBy<T extends Disposable>(end: AbortSignal, what: T): T {
+  if (end.aborted) what[Symbol.dispose]();
+  else end.addEventListener("abort", () => what[Symbol.dispose](), { once: true });
+  return what;
+}
+
+const rehearseConnection: Part = async ({ fd, port }, end) => {
+  describeListener(fd);
+  using listener = closedBy(end, adoptListener(fd));
+  using client = closedBy(end, await Deno.connect({ hostname: LOOPBACK, port }));
+  using conn = closedBy(end, await acceptFrom(listener, client.localAddr as Deno.NetAddr));
+  await conn.write(new Uint8Array(1));
+  await client.read(new Uint8Array(1));
+};
+
+/** Accepts a client, and turns away whoever else has found the port. */
+async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Promise<Deno.Conn> {
+  for (;;) {
+    const conn = await listener.accept();
+    if ((conn.remoteAddr as Deno.NetAddr).port === port) return conn;
+    conn.close();
+  }
+}
+
+const rehearseHttp: Part = async ({ fd, port }, end) => {
+  const server = adoptInto(fd, () =>
+    Deno.serve({
+      hostname: LOOPBACK,
+      port: 0,
+      onListen: () => {
+        // Nobody wants to know.
+      },
+    }, () => new Response("rehearsed")));
+  try {
+    using client = closedBy(end, await Deno.connect({ hostname: LOOPBACK, port }));
+    await client.write(new TextEncoder().encode(REQUEST));
+    const room = new Uint8Array(1024);
+    while (await client.read(room) !== null);
+  } finally {
+    await server.shutdown();
+  }
+};

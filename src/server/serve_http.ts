@@ -1,0 +1,213 @@
+/**
+ * HTTP on an inherited descriptor, by the runtime's own server: Deno.serve at native speed.
+ *
+ * @module
+ */
+import { zinfo } from "../log/log.ts";
+import { AdoptError } from "../os/adopt/listener.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { OpenConnections, sendAtOnce } from "../os/net/connections.ts";
+import { mayUseFfi } from "../os/ffi/permissions.ts";
+import type { FdType } from "../os/net/socket.ts";
+import { spareDescriptor } from "../os/fd/reserve_fd.ts";
+import { type AcceptCounts, countAccepts } from "./listen/accept_counts.ts";
+import { internalServerError } from "./http/ask.ts";
+import { HttpRun, type Serving } from "./http/native.ts";
+import type { HttpHandler, HttpServing, HttpTls } from "./http/handler.ts";
+import { closeServed } from "./listen/drain_queue.ts";
+import { serverLifecycle } from "./lifecycle/lifecycle.ts";
+import { logFault, logSlowWay } from "./lifecycle/missing_permission.ts";
+import type { OpenWork } from "./lifecycle/open_work.ts";
+import { serviceAddress } from "./listen/service_address.ts";
+import { Shortage } from "./listen/fd_exhaustion.ts";
+import { TlsContext, type TlsOptions } from "./tls/context.ts";
+import { unavailable } from "./http/unavailable.ts";
+import { serverUsage } from "./lifecycle/usage.ts";
+
+export type { HttpHandler } from "./http/handler.ts";
+
+/** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
+export interface ServeHttpOptions {
+  /**
+   * Answers in place of a handler that has thrown.
+   *
+   * @default Logs the error and answers 500.
+   */
+  readonly onError?: (error: unknown) => Response | Promise<Response>;
+  /**
+   * Certificate and key: HTTP/2 and HTTP/1.1 over TLS. Only for `inet`.
+   *
+   * @default No TLS.
+   */
+  readonly tls?: TlsOptions | TlsContext;
+}
+
+/**
+ * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. It
+ * then accepts no more, finishes what is under way, and answers with `Connection: close`, behind which
+ * it closes the connection. A server that drains waits until the last connection is closed: idle ones are
+ * closed within 1 to 5 s, and upgraded ones, such as WebSockets, are kept for as long as it drains. A
+ * second before its end WebSockets get a close frame (1001), and answers of the type `text/event-stream`
+ * end: `softstopSignal` lets a program do so earlier.
+ *
+ * A client that finds no descriptor free is answered 503, unless it speaks TLS.
+ *
+ * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an
+ * inherited descriptor, it is served through node:net: slower, over HTTP/1 alone, and without WebSockets. TLS needs `--allow-read`
+ * for its two files in any case.
+ *
+ * @param fd The descriptor; it is the service's from now on.
+ * @param fdType What `serviceRegister` was told; not `fifo`.
+ * @param handler Answers one request. One without parameters, such as `() => new Response("hello")`, is
+ * called with nothing, which is faster. As with Deno.serve its `length` decides: a rest parameter, or
+ * one with a default value, does not count.
+ * @param options What else can be set.
+ * @throws {TypeError} For a fifo, for TLS on a unix socket, or when `fd` is no listening socket.
+ * @throws {ConfigError} When certificate or key are unusable; it names the file.
+ */
+export function serveHttp(
+  fd: number,
+  fdType: FdType,
+  handler: HttpHandler,
+  options: ServeHttpOptions = {},
+): void {
+  if (fdType === "fifo") {
+    throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
+  }
+  const address = serviceAddress(fd);
+  const { kind } = address;
+  const tls = options.tls && httpTls(fd, { kind, tls: options.tls });
+  const serving = { handler, onError: options.onError ?? answerError };
+  if (!mayUseFfi()) return serveByNode(fd, serving, tls);
+  try {
+    new HttpService(fd, { ...serving, address, tls });
+  } catch (error) {
+    if (!(error instanceof AdoptError)) throw error;
+    logSlowWay(fd, error);
+    serveByNode(fd, serving, tls);
+  }
+}
+
+function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): void {
+  // What comes meanwhile waits in the queue.
+  const loaded = serverLifecycle.activity.begin();
+  import("./http1/node_http.ts").then(({ NodeHttpService }) =>
+    new NodeHttpService(fd, serving, tls)
+  )
+    .catch((error) => zinfo(`Cannot serve HTTP on descriptor ${fd}:`, error)).finally(loaded);
+}
+
+function httpTls(
+  fd: number,
+  { kind, tls }: { kind: FdType; tls: TlsOptions | TlsContext },
+): HttpTls {
+  if (kind === "unix") {
+    throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
+  }
+  const { identity: { cert, key }, handshakeSeconds } = TlsContext.of(tls);
+  if (mayUseFfi()) sendAtOnce(fd);
+  return { cert, key, handshakeSeconds };
+}
+
+/**
+ * Keeps a server of the runtime going on an inherited descriptor.
+ *
+ * The runtime's own ends its accepting at the first error of accept(2), such as a lack of
+ * descriptors; then the next one takes over what waits in the queue.
+ */
+class HttpService {
+  readonly #fd: number;
+  readonly #serving: Serving;
+  readonly #counts: AcceptCounts;
+  readonly #shortage: Shortage;
+  readonly #releaseSpare: () => void;
+  /** The one that accepts. */
+  #run: HttpRun;
+  /** All that may have connections. */
+  readonly #runs = new Set<HttpRun>();
+  #stopping = false;
+
+  constructor(fd: number, serving: Serving) {
+    this.#fd = fd;
+    this.#serving = serving;
+    // First of all: where it throws, the descriptor stays the caller's, and nothing is left behind.
+    this.#run = this.#start();
+    this.#releaseSpare = spareDescriptor.hold();
+    this.#counts = countAccepts(serving.address);
+    this.#counts.accepted = undefined;
+    serverUsage.count(serving.address);
+    serverLifecycle.countOpen(() => this.#open());
+    this.#shortage = new Shortage(this.#counts, {
+      fd,
+      // To start again takes two, and gives one back.
+      needed: 2,
+      answer: unavailable,
+    });
+    serverLifecycle.onStopAccepting(
+      (last) => {
+        for (const run of this.#runs) run.answerLast();
+        closeServed(() => this.#stop(), { last, fd });
+      },
+      fd,
+    );
+  }
+
+  #start(): HttpRun {
+    const run = new HttpRun(this.#fd, this.#serving);
+    this.#runs.add(run);
+    run.ended.then((error) => this.#replace(run, error));
+    return run;
+  }
+
+  async #replace(run: HttpRun, error: Error): Promise<void> {
+    this.#keepConnections(run);
+    while (!this.#stopping) {
+      this.#counts.errors++;
+      await this.#shortage.pause(error);
+      if (this.#stopping) return;
+      try {
+        this.#run = this.#start();
+        return;
+      } catch (startError) {
+        error = startError as Error;
+      }
+    }
+  }
+
+  /** One that accepts no more goes on with the connections that it has; one without any ends. */
+  #keepConnections(run: HttpRun): void {
+    const open = new OpenConnections().at(this.#serving.address);
+    const others = [...this.#runs].filter((one) => one !== run);
+    run.keepOnly(open.filter((one) => !others.some((other) => other.owns(one))));
+    for (const one of this.#runs) {
+      if (open.some((connection) => one.owns(connection))) continue;
+      this.#runs.delete(one);
+      one.retire();
+    }
+  }
+
+  #open(): OpenWork {
+    const connections = new OpenConnections().at(this.#serving.address), runs = [...this.#runs];
+    return {
+      connections: connections.length,
+      webSockets: connections.filter((one) => runs.some((run) => run.isUpgraded(one))).length,
+      eventStreams: runs.reduce((sum, run) => sum + run.eventStreams, 0),
+    };
+  }
+
+  #stop(): void {
+    this.#stopping = true;
+    this.#run.stopAccepting();
+    this.#counts.log();
+    this.#shortage.stop();
+    this.#releaseSpare();
+    closeFd(this.#fd);
+    for (const run of this.#runs) run.retire();
+  }
+}
+
+/** As the runtime answers; its log line would not reach the log of this server. */
+function answerError(error: unknown): Response {
+  logFault("error while answering a request:", error);
+  return internalServerError();
+}

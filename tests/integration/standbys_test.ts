@@ -1,0 +1,323 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { mayChangeRoot } from "../../src/os/user/credentials.ts";
+import { greeted } from "../support/client.ts";
+import { id, statusLine } from "../support/credentials.ts";
+import { example, type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { descriptorsOf, listenerInode, tcpSockets } from "../support/proc.ts";
+import { eventually } from "../support/wait.ts";
+
+/** How long servers may live on without their master, in milliseconds. */
+const OUTLIVE_MS = 2_000;
+
+/** An hour, which no standby is to wait for. */
+const LONG = 3_600;
+
+/** Waits until a service has so many standbys that have loaded, and no other process on its way. */
+async function sparesOf(master: Master, file: string, count = 1): Promise<number[]> {
+  return await eventually(() => {
+    const pids = master.servers(file).map(({ pid }) => pid);
+    const has = (pid: number, what: string) => master.log.includes(`${what} ${pid}\n`);
+    const registered = (pid: number) => master.log.includes(`[${pid}] serviceRegister`);
+    const spares = pids.filter((pid) => has(pid, `${file}: loaded is process`) && !registered(pid));
+    const isCalm = pids.every((pid) => spares.includes(pid) || registered(pid));
+    return isCalm && spares.length === count && spares;
+  }, { what: `${count} standbys of ${file}` });
+}
+
+for (const mode of MODES) {
+  Deno.test(`${mode} mode: a standby has loaded before it is needed, holds no listener, and follows a process that is killed`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("s");
+    const service = `127.0.0.1:${port},${path}`;
+    site.serve("a.cf", { mode, service, own: "value", "server-standby-count": 1 });
+    const master = await site.start();
+    let serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
+    for (let round = 0; round < 3; round++) {
+      const [spare] = await sparesOf(master, "a.cf");
+      assert(master.log.includes(`[${spare}] beforeService with value`), master.log);
+      const held = [...descriptorsOf(spare).values()];
+      const listeners = [port, path].map((target) => `socket:[${listenerInode(target)}]`);
+      listeners.push(
+        ...tcpSockets().flatMap(({ inode, listens }) => listens ? [`socket:[${inode}]`] : []),
+      );
+      assertEquals(held.filter((target) => listeners.includes(target)), []);
+      Deno.kill(serving, "SIGKILL");
+      const clients = await Promise.all([port, path, port, port].map(greeted));
+      assertEquals(clients.map(pidIn), clients.map(() => spare));
+      for (const client of clients) {
+        assertEquals(await client.ask("echo served"), "served");
+        client.close();
+      }
+      serving = spare;
+    }
+    await sparesOf(master, "a.cf");
+    assertEquals(master.logged(/beforeService/), 5, "each process loads once");
+    await master.stop();
+  });
+
+  Deno.test(`${mode} mode: a reload replaces standbys by those of the new settings`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    const settings = { mode, service: port, "server-standby-count": 2 };
+    site.serve("a.cf", { ...settings, own: "old" });
+    const master = await site.start();
+    const old = await sparesOf(master, "a.cf", 2);
+    site.serve("a.cf", { ...settings, own: "new" });
+    await master.reload();
+    await eventually(
+      () => master.servers("a.cf").every(({ pid }) => !old.includes(pid)),
+      { what: "the end of the old standbys" },
+    );
+    const young = await sparesOf(master, "a.cf", 2);
+    using before = await greeted(port);
+    Deno.kill(pidIn(before), "SIGKILL");
+    using after = await greeted(port);
+    assert(young.includes(pidIn(after)));
+    assertEquals(await after.ask("setting own"), "new");
+    after.close();
+    await master.stop();
+  });
+
+  Deno.test(`${mode} mode: standbys end at once and without beforeSoftstop, whoever tells them to`, async () => {
+    await using site = new Site();
+    const settings = {
+      mode,
+      args: ["--before-softstop"],
+      "server-stop-on-softstop-after": LONG,
+      "server-standby-count": 1,
+    };
+    site.serve("a.cf", { ...settings, service: site.port() });
+    site.serve("b.cf", { ...settings, service: site.port() });
+    const master = await site.start();
+    const [first] = await sparesOf(master, "a.cf");
+    Deno.kill(first, "SIGTERM");
+    await master.logs(new RegExp(`process ${first}, a standby, ended after \\d+ ms: exit code 0`));
+    const [second] = await sparesOf(master, "a.cf");
+    const [other] = await sparesOf(master, "b.cf");
+    site.remove("b.cf");
+    await master.reload();
+    // Those of the old version go with it, be there a new one or not.
+    for (const old of [second, other]) {
+      await master.logs(new RegExp(`reaped process ${old}, which was draining`));
+    }
+    const [third] = await sparesOf(master, "a.cf");
+    // Servers would take their hour.
+    master.signal("SIGTERM");
+    await master.logs(new RegExp(`reaped process ${third}, which was draining`));
+    for (const pid of [first, second, third, other]) {
+      assert(!master.log.includes(`[${pid}] beforeSoftstop`), master.log);
+    }
+    master.signal("SIGTERM");
+    await master.stopped();
+  });
+
+  Deno.test(`${mode} mode: no standby outlives a killed master`, async () => {
+    await using site = new Site();
+    site.serve("a.cf", { mode, service: site.port(), "server-standby-count": 2 });
+    const master = await site.start();
+    await sparesOf(master, "a.cf", 2);
+    master.process.signal("SIGKILL");
+    await site.isGone(OUTLIVE_MS);
+  });
+}
+
+Deno.test("a standby that is killed is replaced, and the server goes on", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
+  const master = await site.start();
+  using client = await greeted(port);
+  const [spare] = await sparesOf(master, "a.cf");
+  Deno.kill(spare, "SIGKILL");
+  await master.logs(new RegExp(`process ${spare}, a standby, ended after \\d+ ms: signal SIGKILL`));
+  assert((await sparesOf(master, "a.cf"))[0] !== spare);
+  assertEquals(await client.ask("echo still here"), "still here");
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a standby that is killed along with the server makes nobody wait any longer", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-standby-count": 1,
+    "server-healthy-after": "0",
+  });
+  const master = await site.start();
+  for (let round = 0; round < 5; round++) {
+    const [spare] = await sparesOf(master, "a.cf");
+    using client = await greeted(port);
+    for (const pid of [pidIn(client), spare]) Deno.kill(pid, "SIGKILL");
+    using next = await greeted(port);
+    assert(![spare, pidIn(client)].includes(pidIn(next)));
+  }
+  assertEquals(master.logged(/a\.cf: processes end early/), 0, master.log);
+  await master.stop();
+});
+
+Deno.test("a standby that hangs is found and replaced", async () => {
+  await using site = new Site();
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: site.port(),
+    "server-watchdog": "1",
+    "server-standby-count": 1,
+  });
+  const master = await site.start();
+  const [spare] = await sparesOf(master, "a.cf");
+  Deno.kill(spare, "SIGSTOP");
+  await master.logs(new RegExp(`process ${spare} hangs`));
+  await eventually(() => master.servers().every(({ pid }) => pid !== spare), { what: "its end" });
+  await sparesOf(master, "a.cf");
+  await master.stop();
+});
+
+Deno.test("a program whose standbys can't load is started ever more rarely for them, and serves", async () => {
+  await using site = new Site();
+  const port = site.port(), flag = site.dir.file("flag");
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "ready-when": flag,
+    "server-ready-timeout": "1",
+    "server-standby-count": 1,
+  });
+  Deno.writeTextFileSync(flag, "");
+  const master = await site.start();
+  using client = await greeted(port);
+  const [spare] = await sparesOf(master, "a.cf");
+  Deno.removeSync(flag);
+  Deno.kill(spare, "SIGKILL");
+  await master.logs(/a\.cf: process \d+, a standby, has not loaded within/, 2);
+  await master.logs(/a\.cf: standbys end early; the next one is in \d+ ms/);
+  assertEquals(await client.ask("echo still here"), "still here");
+  assertEquals(master.logged(/FAILED/), 0);
+  Deno.writeTextFileSync(flag, "");
+  await sparesOf(master, "a.cf");
+  client.close();
+  await master.stop();
+});
+
+Deno.test("a service that sleeps is woken up by a standby", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "aio",
+    service: port,
+    "server-idle-exit": "1",
+    "server-standby-count": 1,
+  });
+  const master = await site.start();
+  const [spare] = await sparesOf(master, "a.cf");
+  await eventually(() => master.servers("a.cf").length === 1, { what: "the sleep of a.cf" });
+  using client = await greeted(port);
+  assertEquals(pidIn(client), spare);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("server-balance = reuseport: a standby takes over the queue of the process that is killed", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-balance": "reuseport",
+    "server-proc-count": 2,
+    "server-standby-count": 1,
+  });
+  const master = await site.start();
+  const [spare] = await sparesOf(master, "a.cf");
+  const [killed] = master.servers("a.cf").map(({ pid }) => pid).filter((pid) => pid !== spare);
+  Deno.kill(killed, "SIGKILL");
+  const clients = await Promise.all(Array.from({ length: 32 }, () => greeted(port)));
+  const pids = new Set(clients.map(pidIn));
+  assert(!pids.has(killed) && pids.has(spare) && pids.size === 2, `${[...pids]}`);
+  clients.forEach((client) => client.close());
+  await master.stop();
+});
+
+Deno.test("an upgrade ends the standbys of the old master, and the new one has its own", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
+  const master = await site.start();
+  const [old] = await sparesOf(master, "a.cf");
+  await master.upgrade();
+  await eventually(() => site.processes().every(({ pid }) => pid !== old), { what: "its end" });
+  const [spare] = await sparesOf(master, "a.cf");
+  using before = await greeted(port);
+  Deno.kill(pidIn(before), "SIGKILL");
+  using after = await greeted(port);
+  assertEquals(pidIn(after), spare);
+  after.close();
+  await master.stop();
+});
+
+Deno.test("HTTP: after a kill the standby answers", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("http.cf", {
+    "server-command": example("http_server.ts"),
+    "server-service": `127.0.0.1:${port}`,
+    "server-standby-count": 1,
+  });
+  const master = await site.start();
+  const spare = Number((await master.logs(/http\.cf: loaded is process (\d+)/))[1]);
+  const [serving] = master.servers("http.cf").map(({ pid }) => pid).filter((pid) => pid !== spare);
+  Deno.kill(serving, "SIGKILL");
+  const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
+  assertEquals(response.status, 200);
+  await response.body?.cancel();
+  await master.logs(new RegExp(`ready is process ${spare}`));
+  await master.stop();
+});
+
+Deno.test("server-user and server-chroot are in force while a standby waits", async () => {
+  await using site = new Site();
+  const port = site.port(), jail = site.dir.file("jail"), user = "nobody";
+  Deno.mkdirSync(jail);
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-user": user,
+    "server-chroot": jail,
+    "server-standby-count": 1,
+  });
+  if (!mayChangeRoot()) {
+    const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
+    assertEquals(code, 1, stderr);
+    return assertMatch(stderr, /server-user: .*as root/);
+  }
+  const master = await site.start();
+  const serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
+  const [spare] = await sparesOf(master, "a.cf");
+  assertEquals(statusLine(spare, "Uid"), Array(4).fill(id("-u", user)).join(" "));
+  assertEquals(Deno.readLinkSync(`/proc/${spare}/root`), jail);
+  Deno.kill(serving, "SIGKILL");
+  using client = await greeted(port);
+  assertEquals(pidIn(client), spare);
+  client.close();
+  await master.stop();
+});
+
+Deno.test("server-standby-count is of no use to a server without --allow-ffi, which is told", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-permissions": "none",
+    "server-standby-count": 1,
+  });
+  const master = await site.start();
+  await master.logs(
+    /a\.cf:\d+: server-standby-count: Cannot use "server-standby-count": .*--allow-ffi/,
+  );
+  using client = await greeted(port);
+  client.close();
+  assertEquals(await master.serving("a.cf", 1), [pidIn(client)]);
+  await master.stop();
+});

@@ -1,0 +1,168 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import type { ServiceConfig } from "../../../src/config/service.ts";
+import type { GivenListener } from "../../../src/master/listeners/socket_activation.ts";
+import { GivenListeners } from "../../../src/master/listeners/activated.ts";
+import { ListenerTable } from "../../../src/master/listeners/table.ts";
+import { FakeListeners } from "../../fakes/fake_listeners.ts";
+import { serviceOf } from "../service_configs.ts";
+
+/** The given listeners of a test: `NAME KEY`, with `-` for no name, from descriptor 3 on. */
+function givenOf(...texts: string[]): GivenListener[] {
+  return texts.map((text, index) => {
+    const [name, key] = text.split(" ");
+    const kind = key.split(":")[0] as GivenListener["kind"];
+    return {
+      fd: 3 + index,
+      kind,
+      key,
+      ...(name === "-" ? {} : { name }),
+      ...(key.startsWith("inet:[::]") ? { ipv4Key: key.replace("[::]", "0.0.0.0") } : {}),
+    };
+  });
+}
+
+/** A table over given listeners, and what it opens itself. */
+class Table {
+  readonly port = new FakeListeners();
+  readonly given: GivenListeners;
+  readonly #table: ListenerTable;
+  #service?: ServiceConfig;
+
+  constructor(...given: string[]) {
+    this.given = new GivenListeners(givenOf(...given), this.port);
+    this.#table = new ListenerTable(this.given);
+  }
+
+  /** Puts a `server-service` in force, and returns the descriptors of its addresses. */
+  apply(addresses: string): (number | "opened")[] {
+    const service = serviceOf("x", { addresses });
+    const change = this.#table.prepare([service]);
+    assertEquals(change.problems, []);
+    change.commit();
+    this.#table.keep(service);
+    if (this.#service !== undefined) this.#table.release([this.#service], [service]);
+    this.#table.closeReleased();
+    this.#service = service;
+    return this.#table.listeners(service, 0).map(({ fd }) =>
+      this.port.addresses.has(fd) ? "opened" : fd
+    );
+  }
+
+  /** Prepares a `server-service` and takes it back. */
+  refuse(addresses: string): void {
+    this.#table.prepare([serviceOf("x", { addresses })]).undo();
+  }
+
+  /** What the log says of the `server-service` in force. */
+  describe(): string[] {
+    return this.given.describe(this.#service?.endpoints ?? []);
+  }
+
+  closeAll(): void {
+    this.#table.releaseAll();
+    this.#table.closeReleased();
+  }
+}
+
+for (
+  const [what, given, addresses, fds] of [
+    ["the same address", ["- inet:127.0.0.1:80"], "127.0.0.1:80", [3]],
+    ["the same path", ["- unix:/run/s"], "a:///run/s", [3]],
+    ["the same pipe", ["- fifo:/run/f"], "fifo:/run/f", [3]],
+    ["no other port", ["- inet:127.0.0.1:80"], "127.0.0.1:81", ["opened"]],
+    ["no other kind", ["- fifo:/run/s"], "/run/s", ["opened"]],
+    ["no wider address", ["- inet:0.0.0.0:80"], "127.0.0.1:80", ["opened"]],
+    ["any address of IPv4 by one of both families", ["- inet:[::]:80"], "0:80", [3]],
+    [
+      "each family by its own, if there are both",
+      ["- inet:[::]:80", "- inet:0.0.0.0:80"],
+      "0:80 [::]:80",
+      [4, 3],
+    ],
+    ["both families by one, once", ["- inet:[::]:80"], "0:80 [::]:80", ["opened", 3]],
+    ["a name", ["web inet:0.0.0.0:80"], "web://127.0.0.1:8080", [3]],
+    ["a name of the same kind", ["web inet:0.0.0.0:80"], "web:///run/web", ["opened"]],
+    ["no name at all", ["- inet:0.0.0.0:80"], "127.0.0.1:8080", ["opened"]],
+    ["each of a name in their order", ["w inet:0.0.0.0:1", "w inet:0.0.0.0:2"], "w://0:8 w://0:9", [
+      3,
+      4,
+    ]],
+    ["an address before a name", ["w inet:0.0.0.0:1"], "w://0:8 w://0:1", ["opened", 3]],
+    ["one that a name has once", ["w inet:0.0.0.0:1"], "w://0:8 w://0:9", [3, "opened"]],
+  ] satisfies [string, string[], string, (number | "opened")[]][]
+) {
+  Deno.test(`GivenListeners.open() matches ${what}`, () => {
+    assertEquals(new Table(...given).apply(addresses), fds);
+  });
+}
+
+Deno.test("GivenListeners keep what is not named any more for when it is", () => {
+  const table = new Table("- inet:0.0.0.0:80", "web unix:/run/web");
+  assertEquals(table.apply("0:80 web:///srv/web 0:81"), [3, 4, "opened"]);
+  assertEquals(table.apply("0:81"), ["opened"]);
+  assertEquals(table.port.keys, ["inet:0.0.0.0:81"]);
+  assertEquals(table.apply("0:80 web:///srv/web"), [3, 4]);
+  table.closeAll();
+  assertEquals(table.port.keys, [], "closes only what it has opened");
+});
+
+Deno.test("GivenListeners pass on to the next address what the last one gives up in the same reload", () => {
+  const table = new Table("web inet:[::]:80");
+  assertEquals(table.apply("0:80"), [3]);
+  assertEquals(table.apply("[::]:80"), [3]);
+  assertEquals(table.apply("web://0:8080"), [3]);
+  assertEquals(table.apply("web://0:8080 web://0:8081"), [3, "opened"]);
+  // An address that is open stays as it is, though a given listener would fit it now.
+  assertEquals(table.apply("web://0:8081 web://0:8082"), ["opened", 3]);
+});
+
+Deno.test("GivenListeners take back what a refused change was given", () => {
+  const table = new Table("web inet:[::]:80");
+  assertEquals(table.apply("0:80"), [3]);
+  table.refuse("[::]:80 0:81");
+  assertEquals(table.port.keys, []);
+  assertEquals(table.describe().length, 1, "it is still served");
+  assertEquals(table.apply("0:80"), [3]);
+  table.refuse("0:81");
+  assertEquals(table.apply("0:80"), [3]);
+});
+
+Deno.test("GivenListeners.describe() tells what is served and warns of what is not", () => {
+  const table = new Table("- inet:0.0.0.0:80", "web inet:[::]:443", "old unix:/run/old");
+  table.apply("0:80 web://0:8443 0:81");
+  const [served, warning, ...rest] = table.describe();
+  assertEquals(
+    served,
+    "not opened but given at the start: inet:0.0.0.0:80 inet:[::]:443 as inet:0.0.0.0:8443",
+  );
+  assertStringIncludes(warning, "warning: nobody serves unix:/run/old");
+  assertStringIncludes(warning, "descriptor 5 with the name old: no server-service fits it");
+  assertEquals(rest, []);
+  assertEquals(new Table().describe(), []);
+});
+
+Deno.test("GivenListeners.mend() replaces what was opened and not what was given, and says who can", () => {
+  const port = new FakeListeners();
+  const given = new GivenListeners(givenOf("- inet:0.0.0.0:80"), port);
+  const open = (address: string) => {
+    const { endpoints } = serviceOf("x", { addresses: address });
+    return { endpoint: endpoints[0].endpoint, wanted: endpoints };
+  };
+  const may = { mayReplace: true, mayRevive: true };
+  const one = open("0:80"), other = open("0:81");
+  const [taken] = given.open(one.endpoint, one), [opened] = given.open(other.endpoint, other);
+  for (const { fd } of [taken, opened]) port.damaged.set(fd, "lost");
+  const mended = given.mend([opened], { endpoint: other.endpoint, ...may });
+  assertEquals(mended.told, ["was lost"]);
+  assertEquals(given.mend([taken], { endpoint: one.endpoint, ...may }), {
+    slots: [taken],
+    told: [],
+    problem: "is lost; only its giver can open it anew",
+  });
+  assertEquals([taken, opened].map((listener) => given.isSound(listener)), [false, true]);
+  // It is known by its successor from now on.
+  const [successor] = mended.slots;
+  assertEquals(given.extend([successor], 1).length, 1);
+  given.close(successor);
+  assertEquals(port.addresses.has(successor.fd), false);
+});

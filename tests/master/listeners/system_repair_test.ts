@@ -1,0 +1,426 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import { type Endpoint, parseAddress } from "../../../src/config/address.ts";
+import {
+  isSoundListener,
+  type Mended,
+  mendListeners,
+  type MendOptions,
+} from "../../../src/master/listeners/system_repair.ts";
+import { systemListeners } from "../../../src/master/listeners/system.ts";
+import { ListenerTable } from "../../../src/master/listeners/table.ts";
+import { closeFd, duplicateFd } from "../../../src/os/fd/descriptor.ts";
+import { admissionOf } from "../../../src/os/net/listener_damage.ts";
+import { libc } from "../../../src/os/ffi/libc.ts";
+import { acceptFd, type OpenedListener, openListener } from "../../../src/os/net/socket.ts";
+import { setIntOption } from "../../../src/os/net/socket_options.ts";
+import { isRefused, type Target } from "../../support/client.ts";
+import { flagsOf, leavesNothingOpen, targetOf } from "../../support/descriptors.ts";
+import {
+  ATTACKS,
+  INET_ATTACKS,
+  shortenQueue,
+  spoil,
+  SPOILING_OPTIONS,
+  SPOILING_OPTIONS_OF_IPV6,
+} from "../../support/listener_attacks.ts";
+import { ReservedPort } from "../../support/ports.ts";
+import { TempDir } from "../../support/temp.ts";
+import { eventually, within } from "../../support/wait.ts";
+import { serviceOf } from "../service_configs.ts";
+
+/** A listener of a master that a server has as well. */
+class Shared implements Disposable {
+  readonly endpoint: Endpoint;
+  listener: OpenedListener;
+  /** The server's descriptor of the very same listener. */
+  readonly servers: number;
+  readonly inode: string;
+
+  constructor(address: string, readonly target: Target) {
+    this.endpoint = parseAddress(address, { cwd: "/" });
+    this.listener = openListener(this.endpoint);
+    this.servers = duplicateFd(this.listener.fd);
+    this.inode = targetOf(this.servers)!;
+  }
+
+  mend(options: Partial<MendOptions> = {}): Mended {
+    const { endpoint } = this;
+    const mended = mendListeners([this.listener], {
+      endpoint,
+      mayReplace: true,
+      mayRevive: false,
+      ...options,
+    });
+    this.listener = mended.slots[0];
+    return mended;
+  }
+
+  /** Whether it is still the very same listener that the server has. */
+  get isSame(): boolean {
+    return targetOf(this.listener.fd) === this.inode;
+  }
+
+  /** Fails unless a client gets into the queue of the master's listener. */
+  async isReached(): Promise<void> {
+    assert(isSoundListener(this.listener));
+    const connecting = typeof this.target === "number"
+      ? Deno.connect({ hostname: "127.0.0.1", port: this.target })
+      : Deno.connect({ transport: "unix", path: this.target });
+    using _client = await connecting;
+    const accepted = await eventually(() => acceptFd(this.listener.fd), { what: "a client" });
+    closeFd(accepted);
+  }
+
+  [Symbol.dispose](): void {
+    closeFd(this.listener.fd);
+    closeFd(this.servers);
+  }
+}
+
+/** What an attack looks like in the log, and whether the socket can stay the same. */
+const INET_CASES: Readonly<
+  Record<
+    keyof typeof ATTACKS | keyof typeof INET_ATTACKS,
+    readonly [told: RegExp, stays: boolean | string]
+  >
+> = {
+  shutDown: [/^was shut down, and was opened anew$/, false],
+  block: [/^was blocking, which is undone$/, true],
+  disconnect: [/^was shut down, and was opened anew$/, false],
+  connect: [/^was shut down, and was opened anew$/, false],
+  filter: [/^was filtered, which is undone$/, true],
+  lockedFilter: [/^was filtered for good, and was opened anew$/, false],
+  lockedAndShutDown: [/^was filtered for good, and was opened anew$/, false],
+  // Who may not undo that (CAP_NET_RAW) opens another one.
+  bindToInterface: [
+    /^was bound to one interface(, which is undone| for good, and was opened anew)$/,
+    "where it is undone",
+  ],
+  closeToDistantHosts: [/^was closed to distant hosts, which is undone$/, true],
+};
+
+for (const [name, attack] of Object.entries({ ...ATTACKS, ...INET_ATTACKS })) {
+  const [told, stays] = INET_CASES[name as keyof typeof INET_CASES];
+  Deno.test(`mendListeners() puts a listener of TCP right after the attack ${name}`, () =>
+    leavesNothingOpen(async () => {
+      using reserved = new ReservedPort();
+      const { port } = reserved;
+      using shared = new Shared(`127.0.0.1:${port}`, port);
+      assertEquals(shared.mend().told, [], "nothing is wrong at first");
+      attack(shared.servers);
+      assert(!isSoundListener(shared.listener));
+      const mended = shared.mend();
+      assertEquals([mended.told.length, mended.problem], [1, undefined], `${mended.told}`);
+      assertMatch(mended.told[0], told);
+      const isUndone = mended.told[0].endsWith("undone");
+      assertEquals(shared.isSame, typeof stays === "string" ? isUndone : stays);
+      assertEquals(flagsOf(shared.listener.fd), { closeOnExec: true, nonblocking: true });
+      await shared.isReached();
+      assertEquals(shared.mend().told, [], "it is right now");
+    }));
+}
+
+/** The value of an option, as bytes. */
+function optionOf(fd: number, [level, name]: readonly [level: number, name: number, ...unknown[]]) {
+  const bytes = new Uint8Array(64), length = new Uint32Array([bytes.length]);
+  assertEquals(libc().getsockopt(fd, level, name, bytes, length), 0);
+  return bytes.slice(0, length[0]).toHex();
+}
+
+for (
+  const [host, options] of [
+    ["127.0.0.1", SPOILING_OPTIONS],
+    ["[::1]", { ...SPOILING_OPTIONS, ...SPOILING_OPTIONS_OF_IPV6 }],
+  ] as const
+) {
+  Deno.test(`mendListeners() puts the options of a listener of ${host} right that spoil connections`, () =>
+    leavesNothingOpen(() => {
+      for (const [name, option] of Object.entries(options)) {
+        using reserved = new ReservedPort();
+        using shared = new Shared(`${host}:${reserved.port}`, reserved.port);
+        const before = optionOf(shared.servers, option);
+        spoil(shared.servers, option);
+        assertNotEquals(optionOf(shared.servers, option), before, name);
+        assert(!isSoundListener(shared.listener), name);
+        const mended = shared.mend();
+        assertEquals(
+          [mended.told.length, mended.problem],
+          [1, undefined],
+          `${name} ${mended.told}`,
+        );
+        // That one can't be set back.
+        const outcome = name === "TCP_WINDOW_CLAMP"
+          ? " for good, and was opened anew"
+          : ", which is undone";
+        const changes = new RegExp(
+          `^was (closed to distant hosts|(changed in \\w+( and )?)+)${outcome}$`,
+        );
+        assertMatch(mended.told[0], changes);
+        if (!mended.told[0].includes("distant")) {
+          assertStringIncludes(mended.told[0], `changed in ${name}`);
+        }
+        assertEquals(optionOf(shared.listener.fd, option), before, name);
+        assert(isSoundListener(shared.listener), name);
+      }
+    }));
+}
+
+Deno.test("mendListeners() leaves larger buffers, and what spoils no connection", () =>
+  leavesNothingOpen(() => {
+    using reserved = new ReservedPort();
+    using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
+    for (const [level, name, value] of [[1, 7, 1 << 16], [1, 8, 1 << 17], [1, 9, 1], [6, 1, 1]]) {
+      setIntOption({ fd: shared.servers, level, name }, value);
+    }
+    assert(isSoundListener(shared.listener));
+    assertEquals(shared.mend().told, []);
+  }));
+
+Deno.test("mendListeners() gives a listener of its own its long queue back", () =>
+  leavesNothingOpen(async () => {
+    using temp = new TempDir();
+    const path = temp.file("socket");
+    using shared = new Shared(path, path);
+    shortenQueue(shared.servers);
+    const clients: Deno.Conn[] = [];
+    const connect = async () => {
+      clients.push(await within(Deno.connect({ transport: "unix", path }), { what: "room" }));
+    };
+    await connect();
+    assertEquals(shared.mend().told, []);
+    for (let count = 0; count < 20; count++) await connect();
+    clients.forEach((client) => client.close());
+    assert(shared.isSame);
+  }));
+
+Deno.test("mendListeners() gives a named pipe its size back", () =>
+  leavesNothingOpen(() => {
+    using temp = new TempDir();
+    const path = temp.file("pipe"), F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032;
+    using shared = new Shared(`fifo:${path}`, path);
+    const size = () => libc().fcntl(shared.listener.fd, F_GETPIPE_SZ, 0), before = size();
+    assertEquals(libc().fcntl(shared.servers, F_SETPIPE_SZ, 4096), 4096);
+    assertEquals(shared.mend().told, []);
+    assertEquals(size(), before);
+    // A larger one may have its reasons.
+    const larger = libc().fcntl(shared.servers, F_SETPIPE_SZ, 2 * before);
+    shared.mend();
+    if (larger >= 0) assertEquals(size(), larger);
+  }));
+
+Deno.test("mendListeners() opens a unix socket anew that was shut down, and its path leads to it", () =>
+  leavesNothingOpen(async () => {
+    using temp = new TempDir();
+    const path = temp.file("socket");
+    using shared = new Shared(path, path);
+    ATTACKS.shutDown(shared.servers);
+    assert(await isRefused(path));
+    const mended = shared.mend({ access: { mode: 0o640 } });
+    assertEquals(mended.told, ["was shut down, and was opened anew"]);
+    assertEquals(shared.isSame, false);
+    assertEquals(Deno.lstatSync(path).mode! & 0o777, 0o640);
+    await shared.isReached();
+  }));
+
+for (const address of ["local:socket", "fifo:pipe"]) {
+  Deno.test(`mendListeners() makes the file of ${address} anew when it was removed`, () =>
+    leavesNothingOpen(() => {
+      using temp = new TempDir();
+      const path = temp.file(address.split(":")[1]);
+      using shared = new Shared(address.replace(":", `:${temp.path}/`), path);
+      ATTACKS.block(shared.servers);
+      Deno.removeSync(path);
+      const mended = shared.mend();
+      assertEquals(mended.told, [
+        "was blocking, which is undone",
+        "had lost its file, and was opened anew",
+      ]);
+      assertNotEquals(targetOf(shared.listener.fd), targetOf(shared.servers));
+      assert(isSoundListener(shared.listener));
+      assertEquals(shared.mend(), { slots: [shared.listener], told: [] });
+    }));
+}
+
+Deno.test("mendListeners() leaves the path of a socket to another program that answers there", () =>
+  leavesNothingOpen(() => {
+    using temp = new TempDir();
+    const path = temp.file("socket");
+    using shared = new Shared(path, path);
+    Deno.removeSync(path);
+    using _other = Deno.listen({ transport: "unix", path });
+    const { ino } = Deno.lstatSync(path);
+    const { told, problem } = shared.mend();
+    assertEquals(told, []);
+    assertMatch(problem!, /^had lost its file: .*(another process answers|address in use)/);
+    assert(shared.isSame);
+    assertEquals(Deno.lstatSync(path).ino, ino);
+  }));
+
+Deno.test("mendListeners() tells who has taken the port of a listener that was shut down", () =>
+  leavesNothingOpen(() => {
+    using reserved = new ReservedPort();
+    using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
+    ATTACKS.shutDown(shared.servers);
+    using _rival = Deno.listen({ hostname: "127.0.0.1", port: reserved.port });
+    const { told, problem } = shared.mend();
+    assertEquals(told, []);
+    assertMatch(problem!, /^was shut down: bind "127.0.0.1:\d+": address in use/);
+  }));
+
+Deno.test("mendListeners() has a listener of TCP listen again that may not be replaced, and that no process has", () =>
+  leavesNothingOpen(async () => {
+    using temp = new TempDir();
+    const path = temp.file("socket");
+    using reserved = new ReservedPort();
+    using tcp = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
+    using unix = new Shared(path, path);
+    const given = { mayReplace: false, mayRevive: true } as const;
+    for (const { servers } of [tcp, unix]) ATTACKS.shutDown(servers);
+    for (const shared of [tcp, unix]) {
+      const { told, problem } = shared.mend({ ...given, mayRevive: false });
+      assertEquals([told, problem], [[], "was shut down"], "a process has it");
+    }
+    assertEquals(tcp.mend(given).told, ["was shut down, and listens again"]);
+    await tcp.isReached();
+    assertEquals(unix.mend(given).problem, "was shut down");
+    INET_ATTACKS.connect(tcp.servers);
+    assertEquals(tcp.mend(given).told, ["was shut down, and listens again"]);
+    INET_ATTACKS.lockedFilter(tcp.servers);
+    assertEquals(tcp.mend(given).problem, "was filtered for good");
+    assert(tcp.isSame && unix.isSame);
+  }));
+
+Deno.test("mendListeners() leaves who may connect as the one who opened a listener has said", () =>
+  leavesNothingOpen(() => {
+    using reserved = new ReservedPort();
+    using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
+    INET_ATTACKS.filter(shared.servers);
+    INET_ATTACKS.closeToDistantHosts(shared.servers);
+    const own = [SPOILING_OPTIONS.SO_LINGER, SPOILING_OPTIONS.IP_TTL];
+    for (const option of own) spoil(shared.servers, option);
+    const { fd } = shared.listener;
+    shared.listener = { fd, admission: admissionOf(fd) };
+    assertEquals(shared.mend().told, []);
+    ATTACKS.shutDown(shared.servers);
+    const { told } = shared.mend({ mayReplace: false, mayRevive: true });
+    assertEquals(told, ["was shut down, and listens again"]);
+    assertEquals(admissionOf(fd), shared.listener.admission);
+    for (const [level, name] of own) spoil(shared.servers, [level, name, 2, 2]);
+    assertEquals(shared.mend().told, [
+      "was closed to distant hosts and changed in SO_LINGER, which is undone",
+    ]);
+    assertEquals(admissionOf(fd), shared.listener.admission);
+  }));
+
+Deno.test("mendListeners() never throws, whatever a descriptor is by now", () => {
+  const endpoint = parseAddress("127.0.0.1:1", { cwd: "/" });
+  for (const fd of [1_000_000, 0]) {
+    const { slots, problem } = mendListeners([{ fd }], {
+      endpoint,
+      mayReplace: false,
+      mayRevive: true,
+    });
+    assertEquals(slots, [{ fd }]);
+    assertEquals(typeof problem, fd === 0 ? "undefined" : "string");
+  }
+});
+
+Deno.test("systemListeners has no exception for what was done to a listener or its file", () => {
+  using temp = new TempDir();
+  using reserved = new ReservedPort();
+  for (const [address, target] of [[`127.0.0.1:${reserved.port}`, reserved.port], ["", ""]]) {
+    const path = temp.file("directory/socket");
+    Deno.mkdirSync(temp.file("directory"));
+    using shared = new Shared(`${address}` || path, target || path);
+    const { listener, endpoint } = shared;
+    ATTACKS.shutDown(shared.servers);
+    // Neither the path nor the directory on the way to it is there any more.
+    Deno.removeSync(temp.file("directory"), { recursive: true });
+    temp.write("directory", "");
+    systemListeners.steer([listener, listener], [0, 1]);
+    systemListeners.protect(listener, { mode: 0o600 });
+    assertEquals(systemListeners.refuse(listener, endpoint.kind), false);
+    systemListeners.close({ ...listener, fd: duplicateFd(listener.fd) });
+    systemListeners.discard({ ...listener, fd: duplicateFd(listener.fd) });
+    Deno.removeSync(temp.file("directory"));
+  }
+});
+
+/** A group in a table, as the supervisor has it. */
+class Group implements Disposable {
+  readonly #reserved = new ReservedPort();
+  readonly table = new ListenerTable(systemListeners);
+  readonly service = serviceOf("x", {
+    addresses: `127.0.0.1:${this.#reserved.port}`,
+    procCount: 3,
+    settings: { "server-balance": "reuseport" },
+  });
+  readonly key = this.service.endpoints[0].endpoint.key;
+  readonly servers: readonly number[];
+
+  constructor() {
+    this.table.prepare([this.service]).commit();
+    this.table.keep(this.service);
+    this.servers = this.slots.map(({ fd }) => duplicateFd(fd));
+  }
+
+  get slots(): readonly OpenedListener[] {
+    return this.table.listenersOf(this.key);
+  }
+
+  /** Which slot gets a client when one alone is served. */
+  async reached(slot: number): Promise<number> {
+    this.table.steer(this.service, new Set([this.slots[slot]]));
+    using _client = await Deno.connect({ hostname: "127.0.0.1", port: this.#reserved.port });
+    return await eventually(() => {
+      const found = this.slots.findIndex(({ fd }) => {
+        const accepted = acceptFd(fd);
+        if (accepted !== undefined) closeFd(accepted);
+        return accepted !== undefined;
+      });
+      return found >= 0 && [found];
+    }, { what: "a client" }).then(([found]) => found);
+  }
+
+  [Symbol.dispose](): void {
+    this.table.releaseAll();
+    this.table.closeReleased();
+    this.servers.forEach(closeFd);
+    this.#reserved[Symbol.dispose]();
+  }
+}
+
+for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] as const) {
+  for (const attack of ["shutDown", "lockedFilter"] as const) {
+    Deno.test(`ListenerTable.mend() knows the places of a group of which the ${name} fell to the attack ${attack}`, () =>
+      leavesNothingOpen(async () => {
+        using group = new Group();
+        const { table, key } = group, before = [...group.slots];
+        for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
+        for (const victim of victims) {
+          ({ ...ATTACKS, ...INET_ATTACKS })[attack](group.servers[victim]);
+        }
+        const mended = table.mend(key, { mayReplace: true, mayRevive: false });
+        // Of several it is not known in which order they have left.
+        const going = victims.length > 1 ? before : [before[victims[0]]];
+        assertEquals(mended.replaced, going);
+        assertEquals(mended.problem, undefined);
+        for (const [slot, listener] of before.entries()) {
+          assertEquals(group.slots[slot] === listener, !going.includes(listener));
+        }
+        for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
+        // And once more, from the order that it has now.
+        ATTACKS.shutDown(group.slots[1].fd);
+        table.mend(key, { mayReplace: true, mayRevive: false });
+        for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
+        const handedOver = table.entries().map(([, listener]) => listener);
+        assertEquals(new Set(handedOver), new Set(group.slots));
+      }));
+  }
+}

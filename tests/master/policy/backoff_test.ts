@@ -1,0 +1,382 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  type Chance,
+  isBeyondLimit,
+  NEW_PLACE,
+  ORDERLY_MS,
+  placeAfter,
+  placeAfterRefusal,
+  placeAtStart,
+} from "../../../src/master/policy/backoff.ts";
+import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
+import type { Place, Worker } from "../../../src/master/policy/model.ts";
+import type { FakeWorker } from "../../fakes/fake_launcher.ts";
+import { FakeClock } from "../../fakes/fake_clock.ts";
+import { A_WHILE_MS, areReady, outcomeOf, Scene } from "../scene.ts";
+import { serviceOf } from "../service_configs.ts";
+
+const NOW = new FakeClock().nowMs();
+const CHANCE: Chance = { nowMs: NOW, random: 0 };
+const HEALTHY_MS = 10_000, LONGEST_MS = 30_000;
+
+/** One that ends now. */
+function ending(
+  { place = NEW_PLACE, livedMs, ready = true, settings = {} }: {
+    readonly place?: Place;
+    readonly livedMs: number;
+    readonly ready?: boolean;
+    readonly settings?: Readonly<Record<string, string>>;
+  },
+): Worker {
+  return {
+    id: 1,
+    pid: 100,
+    generation: 1,
+    config: serviceOf("x", { settings }),
+    slot: 0,
+    listeners: [],
+    startedAtMs: NOW - livedMs,
+    place,
+    state: "ready",
+    ...(ready && { readyAtMs: NOW - livedMs }),
+  };
+}
+
+Deno.test("placeAfter() lets the first early end wait by LIB-ZC's rule, if it came within 100 ms", () => {
+  const waitOf = (livedMs: number, ready: boolean) =>
+    placeAfter(ending({ livedMs, ready }), CHANCE).startAtMs - NOW;
+  assertEquals(waitOf(EARLY_DEATH_MS - 1, true), EARLY_DEATH_MS);
+  assertEquals(waitOf(EARLY_DEATH_MS, true), 0);
+  assertEquals(waitOf(5_000, true), 0);
+  // It has never served.
+  assertEquals(waitOf(5_000, false), EARLY_DEATH_MS);
+});
+
+Deno.test("placeAfter() doubles the time from start to start, up to the bound", () => {
+  let place = NEW_PLACE;
+  const delays = Array.from({ length: 11 }, () => {
+    place = placeAfter(ending({ place, livedMs: 20, ready: false }), CHANCE);
+    return place.startAtMs - (NOW - 20);
+  });
+  const doubled = [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600];
+  assertEquals(delays, [120, ...doubled, LONGEST_MS, LONGEST_MS]);
+});
+
+Deno.test("placeAfter() replaces one at once that has served for longer than the delay", () => {
+  const place = { ...NEW_PLACE, early: 3, delayMs: 400 };
+  assertEquals(placeAfter(ending({ place, livedMs: 1_000 }), CHANCE).startAtMs, NOW);
+  assertEquals(placeAfter(ending({ place, livedMs: 500 }), CHANCE).startAtMs, NOW + 300);
+});
+
+Deno.test("placeAfter() leaves a part of a doubled delay to chance, and never exceeds it", () => {
+  const place = { ...NEW_PLACE, early: 3, delayMs: 400 };
+  const startOf = (random: number) =>
+    placeAfter(ending({ place, livedMs: 0 }), { nowMs: NOW, random }).startAtMs - NOW;
+  assertEquals([startOf(0), startOf(0.5), startOf(1)], [800, 700, 600]);
+});
+
+Deno.test("placeAfter() forgets all after one that was healthy, and not before", () => {
+  const place = { ...NEW_PLACE, early: 5, delayMs: 1_600 };
+  const healthy = placeAfter(ending({ place, livedMs: HEALTHY_MS }), CHANCE);
+  assertEquals(healthy, { ...NEW_PLACE, startAtMs: NOW });
+  assertEquals(placeAfter(ending({ place, livedMs: HEALTHY_MS - 1 }), CHANCE).early, 6);
+  const neverReady = ending({ place, livedMs: HEALTHY_MS, ready: false });
+  assertEquals(placeAfter(neverReady, CHANCE).early, 6);
+});
+
+Deno.test("placeAfter() takes one that ends in order when it has worked for none that has ended early", () => {
+  const settings = { "server-start-limit": "3/10" };
+  const place = { early: 5, delayMs: 1_600, startAtMs: NOW, starts: [NOW - 7_000, NOW - 1_000] };
+  const after = (worker: Worker) => placeAfter(worker, { ...CHANCE, inOrder: true });
+  // It had its time, and nothing of it counts.
+  const done = { early: 0, delayMs: 0, startAtMs: NOW, starts: [NOW - 7_000] };
+  assertEquals(after(ending({ place, livedMs: ORDERLY_MS, settings })), done);
+  const hasWorked = { ...ending({ place, livedMs: 5, settings }), worked: true };
+  assertEquals(after(hasWorked), done);
+  // It was ready and ends again and again, before it has done anything.
+  assertEquals(after(ending({ place, livedMs: ORDERLY_MS - 1, settings })).early, 6);
+  assertEquals(after(ending({ place, livedMs: ORDERLY_MS, ready: false, settings })).early, 6);
+  // In disorder.
+  assertEquals(placeAfter(hasWorked, CHANCE).early, 6);
+});
+
+Deno.test("placeAfterRefusal() counts a process that can't be started as one that ends at once", () => {
+  const config = serviceOf("x");
+  const first = placeAfterRefusal(NEW_PLACE, { ...CHANCE, config });
+  assertEquals(first.startAtMs, NOW + 100);
+  assertEquals(placeAfterRefusal(first, { ...CHANCE, config }).startAtMs, NOW + 200);
+});
+
+Deno.test("isBeyondLimit() counts the starts of one place within the time", () => {
+  const config = serviceOf("x", { settings: { "server-start-limit": "3/10" } });
+  let place: Place = { ...NEW_PLACE, startAtMs: NOW };
+  for (const ageMs of [20_000, 9_000, 8_000]) {
+    place = placeAtStart(place, { config, nowMs: NOW - ageMs });
+  }
+  assertEquals(place.starts, [NOW - 9_000, NOW - 8_000]);
+  assert(!isBeyondLimit(place, config));
+  place = placeAtStart(place, { config, nowMs: NOW - 1_000 });
+  assert(isBeyondLimit(place, config));
+  // By then the oldest is out of the count.
+  assert(!isBeyondLimit({ ...place, startAtMs: NOW + 1_000 }, config));
+  assert(!isBeyondLimit(place, serviceOf("x")));
+});
+
+/** Ends whatever is started, as soon as it is, for a while. */
+function crash(scene: Scene, { forMs }: { readonly forMs: number }): number[] {
+  const startedAt: number[] = [];
+  const endMs = scene.clock.nowMs() + forMs;
+  scene.fresh();
+  for (const worker of scene.running) worker.exit();
+  while (scene.clock.nowMs() < endMs) {
+    for (const worker of scene.fresh()) {
+      startedAt.push(scene.clock.nowMs());
+      worker.exit();
+    }
+    scene.clock.advance(scene.clock.nextInMs ?? endMs - scene.clock.nowMs());
+  }
+  return startedAt;
+}
+
+Deno.test("Supervisor starts a service that crashes ever more rarely, and tells each step once", () => {
+  const scene = new Scene();
+  scene.random = () => 0;
+  scene.supervisor.start([serviceOf("x", { procCount: 4 })]);
+  const starts = crash(scene, { forMs: 10 * 60_000 });
+  // In ten minutes: nine steps and then one in 30 s, in each of four places.
+  assert(starts.length < 4 * (9 + 20), `${starts.length} starts`);
+  const steps = scene.log.filter((line) => line.includes("processes end early"));
+  assertEquals(steps.length, 10);
+  assertEquals(steps[0], "x: processes end early; the next start is in 100 ms");
+  assertEquals(steps.at(-1), "x: processes end early; the next start is in 30000 ms");
+});
+
+/** Has the only process of a service end again and again, and says how long nothing ran in between. */
+function gapsOf(end: (worker: FakeWorker) => void): number {
+  const settings = { "server-start-limit": "5/1h" };
+  const scene = Scene.running(serviceOf("x", { settings }));
+  let gapMs = 0;
+  for (let round = 0; round < 60; round++) {
+    end(scene.running[0]);
+    for (; scene.running.length === 0 && gapMs < 3_600_000; gapMs += 100) scene.clock.advance(100);
+    areReady(...scene.running);
+    scene.clock.advance(ORDERLY_MS);
+  }
+  return gapMs;
+}
+
+Deno.test("Supervisor never slows a server down that ends itself in order, by its end or by draining", () => {
+  assertEquals(gapsOf((worker) => worker.exit()), 0);
+  assertEquals(
+    gapsOf((worker) => {
+      worker.listener.onDraining(1);
+      worker.exit();
+    }),
+    0,
+  );
+});
+
+Deno.test("Supervisor never slows a server down that ends after each client, however soon", () => {
+  const scene = Scene.running(serviceOf("x"));
+  for (let round = 0; round < 60; round++) {
+    scene.running[0].listener.onUsed(true);
+    scene.running[0].exit();
+    // LIB-ZC's rule for what has lived for less than that.
+    scene.clock.advance(EARLY_DEATH_MS);
+    areReady(...scene.running);
+    assertEquals(scene.running.length, 1, `round ${round}`);
+  }
+});
+
+Deno.test("Supervisor brings a service back at once whose processes were all killed at one time", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 16 }));
+  for (let round = 0; round < 3; round++) {
+    scene.fresh();
+    for (const worker of [...scene.running]) worker.exit("SIGKILL");
+    assertEquals(scene.fresh().length, 16, `round ${round}`);
+    areReady(...scene.running);
+    scene.clock.advance(A_WHILE_MS);
+  }
+  assertEquals(scene.log.filter((line) => !line.includes("SIGKILL")), []);
+});
+
+Deno.test("Supervisor lets the crashes in one place hold back no other", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const [steady] = scene.running;
+  for (let count = 0; count < 6; count++) {
+    while (scene.running.length < 2) scene.clock.advance(scene.clock.nextInMs!);
+    scene.running.find((worker) => worker !== steady)!.exit();
+  }
+  // What it died early of also holds others back, but for LIB-ZC's 100 ms only.
+  scene.clock.advance(EARLY_DEATH_MS);
+  scene.fresh();
+  steady.exit();
+  assertEquals(scene.fresh().length, 1);
+});
+
+Deno.test("Supervisor gives a service up beyond its start limit, until a reload", async () => {
+  const service = serviceOf("x", {
+    settings: { "server-start-limit": "3/10", "server-reload": "changed" },
+  });
+  const scene = new Scene();
+  scene.supervisor.start([service, serviceOf("y")]);
+  const y = scene.running[1];
+  y.listener.onReady();
+  for (let count = 0; count < 3; count++) {
+    scene.running.find((worker) => worker !== y)!.exit();
+    scene.clock.advance(1_000);
+  }
+  assertEquals(scene.running, [y]);
+  assertEquals(scene.clock.pending, 0);
+  const failed = "x: FAILED: 3 starts in the same place within 10 s; " +
+    "nothing of it is started until the next reload";
+  assertEquals(scene.log.filter((line) => line.includes("FAILED")), [failed]);
+  y.exit();
+  assertEquals(scene.running.length, 1, "y is replaced");
+
+  // Nothing has changed in it; all the same it is tried again.
+  const reload = scene.reload(service, serviceOf("y"));
+  const [x, newY] = scene.fresh();
+  assertEquals(x.request.service.id, "x");
+  areReady(x, newY);
+  assertEquals(await outcomeOf(reload), []);
+  x.exit();
+  scene.clock.advance(EARLY_DEATH_MS);
+  assertEquals(scene.fresh().map(({ request }) => request.service.id), ["x"]);
+});
+
+Deno.test("Supervisor goes on with what runs of a service that has failed", () => {
+  const settings = { "server-start-limit": "1/10" };
+  const scene = Scene.running(serviceOf("x", { procCount: 2, settings }));
+  const [first, second] = scene.running;
+  first.exit("SIGSEGV");
+  scene.clock.advance(60_000);
+  assertEquals(scene.running, [second]);
+  assertEquals(second.told, []);
+});
+
+Deno.test("Supervisor doesn't start a program again that says that its settings are wrong", async () => {
+  const service = serviceOf("x");
+  const scene = Scene.running(service);
+  scene.running[0].listener.onExit({ code: 78, signal: null });
+  scene.running[0].running = false;
+  scene.clock.advance(3_600_000);
+  assertEquals(scene.running.length, 0);
+  assert(scene.log.some((line) => /FAILED: process \d+ .*exit code 78/.test(line)), `${scene.log}`);
+  // The settings are still wrong: it stays as it is.
+  const undone = scene.reload(service);
+  scene.fresh()[0].listener.onExit({ code: 78, signal: null });
+  assertEquals((await outcomeOf(undone)).length, 1);
+  scene.clock.advance(3_600_000);
+  assertEquals(scene.fresh().length, 0);
+  const reload = scene.reload(service);
+  areReady(...scene.fresh());
+  assertEquals(await outcomeOf(reload), []);
+});
+
+Deno.test("Supervisor.reload() waits for no old delay, and forgets those of a service that it leaves alone", () => {
+  const services = ["always", "changed"].map((reload) =>
+    serviceOf(reload, { settings: { "server-reload": reload } })
+  );
+  const scene = new Scene();
+  scene.supervisor.start(services);
+  crash(scene, { forMs: 60_000 });
+  for (const worker of scene.running) worker.exit();
+  assertEquals(scene.running, []);
+  scene.reload(...services);
+  const ids = scene.fresh().map(({ request }) => request.service.id).sort();
+  assertEquals(ids, ["always", "changed"]);
+});
+
+Deno.test("Supervisor forgets places that are no more, lest they take turns around the back-off", () => {
+  const scene = new Scene();
+  scene.supervisor.start([serviceOf("x", { procCount: 8 })]);
+  const crash = () => {
+    for (const worker of scene.running) worker.exit();
+  };
+  for (let ms = 0; ms < 60_000; ms += 100) {
+    crash();
+    scene.clock.advance(100);
+  }
+  scene.supervisor.scale(-7);
+  for (let ms = 0; ms < 60_000; ms += 100) {
+    crash();
+    scene.clock.advance(100);
+  }
+  scene.fresh();
+  for (let ms = 0; ms < 120_000; ms += 100) {
+    crash();
+    scene.clock.advance(100);
+  }
+  const { length } = scene.fresh();
+  assert(length <= 6, `${length} starts of one process in two minutes`);
+});
+
+Deno.test("Supervisor starts a service whose processes detach early ever more rarely", () => {
+  const scene = new Scene();
+  scene.random = () => 0;
+  scene.supervisor.start([serviceOf("x")]);
+  const endMs = scene.clock.nowMs() + 10 * 60_000;
+  let starts = 0;
+  while (scene.clock.nowMs() < endMs) {
+    const [worker] = scene.fresh();
+    if (worker === undefined) {
+      scene.clock.advance(scene.clock.nextInMs!);
+      continue;
+    }
+    starts++;
+    worker.listener.onReady();
+    // It has lived for longer than LIB-ZC's rule asks for, and is not healthy.
+    scene.clock.advance(2 * EARLY_DEATH_MS);
+    worker.listener.onDetach();
+  }
+  assert(starts > 9 && starts < 9 + 22, `${starts} starts`);
+  assert(scene.running.every(({ told }) => told.length === 0));
+});
+
+for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, most: 100 }]) {
+  Deno.test(`Supervisor starts nothing beside ${most} processes that have detached, until one ends (${procCount})`, async () => {
+    // Without a standby a place would wait, with one another process would be started.
+    const settings = { "server-standby-count": "1", "server-ready-timeout": "0" };
+    const service = serviceOf("x", { procCount, settings });
+    const scene = Scene.running(service, serviceOf("y"));
+    const isX = ({ request }: FakeWorker) => request.service.id === "x";
+    const detached: FakeWorker[] = [];
+    for (let round = 0; round < 2 * most && detached.length < most; round++) {
+      scene.clock.advance(20_000);
+      for (const worker of scene.running.filter((one) => isX(one) && !detached.includes(one))) {
+        if (worker.isSpare) worker.listener.onLoaded();
+        else worker.listener.onReady();
+      }
+      scene.clock.advance(20_000);
+      const serving = scene.running.find((one) =>
+        isX(one) && !one.isSpare && !detached.includes(one)
+      )!;
+      detached.push(serving);
+      serving.listener.onDetach();
+    }
+    assertEquals(detached.length, most);
+    const line = `x: ${most} processes have detached; none is started until one of them ends`;
+    assertEquals(scene.log.filter((text) => text.includes("none is started")), [line]);
+    scene.fresh();
+    // The standby that was there may serve; none takes its place.
+    scene.clock.advance(3_600_000);
+    assertEquals(scene.fresh(), []);
+    // No other service is concerned.
+    scene.running.find((one) => !isX(one))!.exit();
+    assertEquals(scene.fresh().map(isX), [false]);
+    // A reload is somebody's wish: it may mend what is wrong.
+    const reload = scene.reload({ ...service, fingerprint: "mended" }, serviceOf("y"));
+    const tried = scene.fresh();
+    assertEquals(tried.filter(isX).length, procCount);
+    areReady(...tried);
+    assertEquals(await outcomeOf(reload), []);
+    for (const worker of tried.filter(isX)) worker.exit();
+    scene.clock.advance(3_600_000);
+    assertEquals(scene.fresh().filter(isX), []);
+    detached[0].exit();
+    scene.clock.advance(EARLY_DEATH_MS);
+    assert(scene.fresh().some(isX), "none is started again");
+    assert(detached.every(({ told }) => told.length === 0), "a detached one was told something");
+  });
+}

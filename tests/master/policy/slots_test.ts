@@ -1,0 +1,71 @@
+import { assertEquals } from "@std/assert";
+import { leastMissed, nextSlot, slotsOf } from "../../../src/master/policy/slots.ts";
+import { NEW_PLACE } from "../../../src/master/policy/backoff.ts";
+import type { WorkerState } from "../../../src/master/policy/states.ts";
+import type { Worker } from "../../../src/master/policy/model.ts";
+import { serviceOf } from "../service_configs.ts";
+
+const GENERATION = 7;
+const config = serviceOf("x", { procCount: 3 });
+
+function worker(slot: number, state: WorkerState = "ready", generation = GENERATION): Worker {
+  const about = { id: slot, pid: 100, generation, config, slot, listeners: [], place: NEW_PLACE };
+  return { ...about, startedAtMs: 0, state };
+}
+
+for (
+  const [what, workers, slot] of [
+    ["the first of an empty service", [], 0],
+    ["the lowest free one", [worker(0), worker(2, "starting")], 1],
+    ["that of one that drains", [worker(0), worker(1, "draining"), worker(2)], 1],
+    ["that of one that has detached", [worker(0, "detached"), worker(1), worker(2)], 0],
+    ["that of an old process", [worker(0, "ready", 6), worker(1, "ready", 6)], 0],
+    ["one that fewer have", [worker(0), worker(1), worker(2), worker(0)], 1],
+  ] satisfies [string, Worker[], number][]
+) {
+  Deno.test(`nextSlot() is ${what}`, () => {
+    const service = { workers: new Set(workers), deserted: new Set<number>() };
+    assertEquals(nextSlot(service, { config, generation: GENERATION }), slot);
+  });
+}
+
+const spent = (slot: number): Worker => ({ ...worker(slot), spent: "is old" });
+
+for (
+  const [what, workers, deserted, slot] of [
+    ["that of one that has ended of itself before a free one", [worker(0)], [2], 2],
+    ["the one that has been deserted the longest", [worker(0)], [2, 1], 2],
+    ["no deserted one that another has", [worker(0), worker(1)], [1], 2],
+    ["that of a spent process", [worker(0), spent(1), worker(2)], [], 1],
+    ["a deserted one before that of a spent process", [worker(0), spent(1)], [2], 2],
+    [
+      "that of a spent one that has no successor",
+      [spent(0), spent(1), worker(0), worker(2)],
+      [],
+      1,
+    ],
+  ] satisfies [string, Worker[], number[], number][]
+) {
+  Deno.test(`nextSlot() is ${what}`, () => {
+    const service = { workers: new Set(workers), deserted: new Set(deserted) };
+    assertEquals(nextSlot(service, { config, generation: GENERATION }), slot);
+  });
+}
+
+Deno.test("leastMissed() is one whose slot another one serves that stays", () => {
+  const [first, second, third] = [spent(0), spent(1), worker(1)];
+  assertEquals(leastMissed([first, second], [first, second, third]), second);
+  assertEquals(leastMissed([first, second], [first, second, worker(1, "starting")]), first);
+  assertEquals(leastMissed([], [first]), undefined);
+});
+
+Deno.test("slotsOf() is one for each process at an address of TCP, and at least one", () => {
+  const settings = { "server-balance": "reuseport" }, addresses = "0:80 local:/run/s fifo:/run/f";
+  const slots = (procCount: number, balance = settings) => {
+    const service = serviceOf("x", { addresses, procCount, settings: balance });
+    return service.endpoints.map(({ endpoint }) => slotsOf(service, endpoint));
+  };
+  assertEquals(slots(4), [4, undefined, undefined]);
+  assertEquals(slots(0), [1, undefined, undefined]);
+  assertEquals(slots(4, { "server-balance": "shared" }), [undefined, undefined, undefined]);
+});

@@ -1,0 +1,259 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Config } from "../../../src/config/config.ts";
+import { ConfigError, formatProblem, type Problem } from "../../../src/config/errors.ts";
+import { loadServices, type ServiceSource } from "../../../src/master/services/load.ts";
+import { type FakeFile, fakeLookup } from "../../fakes/fake_lookup.ts";
+import { TempDir } from "../../support/temp.ts";
+
+const SOURCE: ServiceSource = {
+  cwd: "/srv",
+  lookup: fakeLookup({ "/srv/good": { executable: "" }, "/srv/notes": "file" }),
+};
+
+const GOOD = "server-command = ./good\n";
+
+/** What is told, sorted as users see it, with `DIR` for the directory. */
+function told(problems: readonly Problem[], dir = ""): string[] {
+  const sorted = problems.length === 0 ? [] : new ConfigError(problems).problems;
+  return sorted.map((problem) => formatProblem(problem).replaceAll(dir || "\0", "DIR"));
+}
+
+/** The services of a hook. */
+function hooked(...settings: Readonly<Record<string, string>>[]): () => Config[] {
+  return () =>
+    settings.map((given) => {
+      const config = new Config();
+      for (const [key, value] of Object.entries(given)) config.set(key, value);
+      return config;
+    });
+}
+
+Deno.test("loadServices() reads a directory: its services, its shared settings, its warnings", async () => {
+  using dir = new TempDir();
+  dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+  dir.write("b.cf", "just = notes\n");
+  dir.write("z.gcf", "debug = yes\nserver-protocol = libzc\n");
+  const loaded = await loadServices({ ...SOURCE, directory: dir.path });
+  assertEquals(told(loaded.problems), []);
+  assertEquals(loaded.services.map(({ id, protocol }) => [id, protocol]), [["a.cf", "libzc"]]);
+  assertEquals([...loaded.shared], [["debug", "yes"], ["server-protocol", "libzc"]]);
+  assertEquals(loaded.warnings.map(({ file }) => file), [dir.file("b.cf")]);
+});
+
+Deno.test("loadServices() tells everything that is wrong in a directory at once", async () => {
+  using dir = new TempDir();
+  dir.write(
+    "a.cf",
+    "server-proc-count = -1\nserver-command = bin/none -x\nserver-service = 0:80\n",
+  );
+  dir.write("b.cf", "server-command = ./notes\nserver-service = 0:80 0:0\n");
+  dir.write("c.cf", `${GOOD}server-service = 0:81\n`);
+  dir.write("d.cf", `server-servics = 0:82\n${GOOD}`);
+  dir.write("z.gcf", "server-log = paper\n");
+  const { problems, services } = await loadServices({ ...SOURCE, directory: dir.path });
+  assertEquals(told(problems, dir.path), [
+    'DIR/a.cf:1: server-proc-count: Cannot read "-1": below 0, ' +
+    "expected a whole number from 0 to 10000",
+    'DIR/a.cf:2: server-command: Cannot run "bin/none": no such program /srv/bin/none, ' +
+    "expected an executable file",
+    'DIR/b.cf:1: server-command: Cannot run "./notes": a file that may not be executed, ' +
+    "expected an executable file",
+    'DIR/b.cf:2: server-service: Cannot listen on "0:0": a port out of range, ' +
+    "expected a port from 1 to 65535",
+    'DIR/b.cf:2: server-service: Cannot listen on "0:80": already named in DIR/a.cf:3 as "0:80", ' +
+    "expected each address once",
+    'DIR/d.cf:1: server-servics: Cannot use as a service "d.cf": no server-service, ' +
+    'but "server-servics", expected server-command and server-service',
+    'DIR/z.gcf:1: server-log: Cannot read "paper": none of the forms, ' +
+    "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
+  ]);
+  assertEquals(services.map(({ id }) => id), ["c.cf"]);
+});
+
+Deno.test("loadServices() refuses a settings file outside of the new root of its servers", async () => {
+  using dir = new TempDir();
+  dir.write(
+    "a.cf",
+    `server-command = /good\nserver-service = 0:80\nmaster-chroot = ${dir.path}/jail\n`,
+  );
+  const lookup = fakeLookup({
+    [dir.file("jail")]: "directory",
+    [dir.file("jail/good")]: { executable: "" },
+  });
+  const { problems } = await loadServices({ ...SOURCE, lookup, directory: dir.path });
+  assertEquals(told(problems, dir.path), [
+    'DIR/a.cf:3: master-chroot: Cannot pass on "DIR": a path outside, ' +
+    "expected one inside of DIR/jail",
+  ]);
+});
+
+Deno.test("loadServices() refuses another root or directory that its servers can't have", async () => {
+  using dir = new TempDir();
+  dir.write(
+    "a.cf",
+    "server-command = /good\nserver-service = 0:80\nmaster-chroot = none\nmaster-chdir = /tmp\n",
+  );
+  dir.write("b.cf", `server-command = /good\nserver-service = 0:81\nmaster-chroot = ${dir.path}\n`);
+  const lookup = fakeLookup(
+    {
+      ...{ "/srv/none/good": { executable: "" }, [dir.path]: "directory" },
+      [dir.file("good")]: { executable: "" },
+    },
+    { mayChangeRoot: () => false },
+  );
+  const { problems } = await loadServices({ ...SOURCE, lookup, directory: dir.path });
+  assertEquals(told(problems, dir.path), [
+    'DIR/a.cf:3: master-chroot: Cannot change the root to "none": no such directory, ' +
+    "expected a directory",
+    'DIR/a.cf:3: master-chroot: Cannot pass on "DIR": a path outside, ' +
+    "expected one inside of /srv/none",
+    'DIR/a.cf:4: master-chdir: Cannot change the directory to "/tmp": no such directory, ' +
+    "expected a directory, seen from the new root",
+    'DIR/b.cf:3: master-chroot: Cannot change the root to "DIR": not permitted, ' +
+    "expected a master that runs as root",
+  ]);
+});
+
+Deno.test("loadServices() warns of a directory without any service", async () => {
+  using dir = new TempDir();
+  const { problems, warnings } = await loadServices({ ...SOURCE, directory: dir.path });
+  assertEquals(problems, []);
+  assertEquals(told(warnings, dir.path), [
+    'DIR: Cannot serve "DIR": no service in it, so nothing is served until a reload (SIGHUP) ' +
+    "finds one, expected a file DIR/NAME.cf with server-command and server-service",
+  ]);
+});
+
+Deno.test("loadServices() refuses to leave no service at all of those that serve", async () => {
+  using dir = new TempDir();
+  const serving = new Set(["a.cf", "b.cf"]);
+  const emptied = await loadServices({ ...SOURCE, directory: dir.path, serving });
+  assertEquals(told(emptied.problems, dir.path), [
+    'DIR: Cannot go on with "DIR": no service in it, while 2 are running, ' +
+    "expected at least one; SIGTERM ends all of them",
+  ]);
+  assertEquals(emptied.warnings, []);
+  const hook = await loadServices({ ...SOURCE, hook: hooked(), serving: new Set(["hook:1"]) });
+  assertEquals(told(hook.problems), [
+    'loadConfig: Cannot go on with "loadConfig": no service in it, while 1 is running, ' +
+    "expected at least one; SIGTERM ends all of them",
+  ]);
+  const one = hooked({ "server-command": "./good", "server-service": "0:81" }, {});
+  const left = await loadServices({ ...SOURCE, hook: one, serving: new Set(["hook:1", "hook:2"]) });
+  assertEquals(told(left.problems), [
+    'hook:2: Cannot use as a service "hook:2": no setting in it, but it serves now, ' +
+    "expected server-command and server-service, or no such file",
+  ]);
+});
+
+Deno.test("loadServices() tells a directory that is not there, once", async () => {
+  using dir = new TempDir();
+  const { problems } = await loadServices({ ...SOURCE, directory: dir.file("none") });
+  assertEquals(told(problems, dir.path), [
+    'DIR/none: Cannot read settings directory "DIR/none": no such file or directory, ' +
+    "expected a directory that may be read",
+  ]);
+});
+
+Deno.test("loadServices() wants a directory where there is no hook", async () => {
+  assertEquals(told((await loadServices(SOURCE)).problems), [
+    'argument -C: Cannot read argument "-C": it is missing, ' +
+    "expected -C DIR, the directory of settings files",
+  ]);
+});
+
+Deno.test("loadServices() asks a hook in place of the directory, whose *.gcf still count", async () => {
+  using dir = new TempDir();
+  dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+  dir.write("z.gcf", "server-protocol = systemd\n");
+  const hook = hooked(
+    { "server-command": "./good", "server-service": "0:81", "colour": "red" },
+    { "server-command": "./good", "server-service": "0:82" },
+  );
+  const loaded = await loadServices({ ...SOURCE, directory: dir.path, hook });
+  assertEquals(told(loaded.problems), []);
+  assertEquals(
+    loaded.services.map(({ id, file, protocol }) => [id, file, protocol]),
+    [["hook:1", undefined, "systemd"], ["hook:2", undefined, "systemd"]],
+  );
+  assertEquals(loaded.services[0].settings.get("colour"), "red");
+  assertEquals([...loaded.shared.keys()], ["server-protocol"]);
+});
+
+Deno.test("loadServices() needs no directory for a hook, which may take its time", async () => {
+  const hook = () => Promise.resolve([]);
+  const loaded = await loadServices({ ...SOURCE, hook });
+  assertEquals([loaded.services, loaded.problems, loaded.warnings], [[], [], []]);
+});
+
+Deno.test("loadServices() tells everything that is wrong with a hook's services at once", async () => {
+  using dir = new TempDir();
+  dir.write("z.gcf", "server-protocol = none\n");
+  const hook = hooked(
+    { "server-command": "./none", "server-service": "0:80", "server-proc-count": "x" },
+    { "server-command": "./good", "server-service": "0:80" },
+    { "server-service": "0:82" },
+    { "server-command": "./good", "server-service": "0:81", "-x": "1" },
+  );
+  const { problems, services } = await loadServices({ ...SOURCE, directory: dir.path, hook });
+  assertEquals(told(problems, dir.path), [
+    'DIR/z.gcf:1: server-protocol: Cannot read "none": an unknown word, ' +
+    "expected one of auto, control, inherit, libzc, systemd",
+    'hook:1: server-proc-count: Cannot read "x": not a whole number, ' +
+    "expected a whole number from 0 to 10000",
+    'hook:1: server-command: Cannot run "./none": no such program /srv/none, ' +
+    "expected an executable file",
+    'hook:2: server-service: Cannot listen on "0:80": already named in hook:1 as "0:80", ' +
+    "expected each address once",
+    'hook:3: server-command: Cannot use as a service "hook:3": no server-command, ' +
+    "expected server-command and server-service",
+    'hook:4: -x: Cannot hand on setting "-x": a name that is no argument, ' +
+    "expected a name and a value that fit into -name value",
+  ]);
+  assertEquals(services.map(({ id }) => id), ["hook:2"]);
+});
+
+Deno.test("loadServices() passes on what a hook throws", async () => {
+  const hook = () => Promise.reject(new Error("the database is down"));
+  await assertRejects(() => loadServices({ ...SOURCE, hook }), Error, "the database is down");
+});
+
+Deno.test("loadServices() has a fingerprint change with settings and with the command's files alone", async () => {
+  using dir = new TempDir();
+  const files: Record<string, FakeFile> = {
+    "/srv/good": { executable: "" },
+    "/srv/serve.ts": { executable: "one" },
+    "/srv/data": { executable: "one" },
+  };
+  const fingerprint = async () => {
+    const source = { cwd: "/srv", lookup: fakeLookup(files), directory: dir.path };
+    const { services: [service], problems } = await loadServices(source);
+    assertEquals(told(problems), []);
+    return service.fingerprint;
+  };
+  const write = (own: string) =>
+    dir.write("a.cf", `server-command = ./good serve.ts -x\nserver-service = 0:80\n${own}`);
+  write("");
+  const known = [await fingerprint()];
+  const isNew = async () => {
+    const next = await fingerprint();
+    const isKnown = known.includes(next);
+    known.push(next);
+    return !isKnown;
+  };
+  assert(!await isNew(), "nothing has changed");
+  files["/srv/data"] = { executable: "two" };
+  assert(!await isNew(), "a file that is not in the command");
+  dir.write("b.gcf", "");
+  assert(!await isNew(), "a file without a setting");
+  write("# a remark\n");
+  assert(!await isNew(), "a remark");
+  files["/srv/serve.ts"] = { executable: "two" };
+  assert(await isNew(), "a script among the words of the command");
+  files["/srv/good"] = { executable: "two" };
+  assert(await isNew(), "the program");
+  write("own = 1\n");
+  assert(await isNew(), "a setting of its own");
+  dir.write("b.gcf", "shared = 1\n");
+  assert(await isNew(), "a shared setting");
+});

@@ -1,0 +1,97 @@
+import { assertEquals, assertNotEquals } from "@std/assert";
+import type { ScriptRun } from "../../../src/os/process/module_files.ts";
+import { ModuleVersions } from "../../../src/master/services/module_versions.ts";
+import { fakeLookup } from "../../fakes/fake_lookup.ts";
+import { serviceOf } from "../service_configs.ts";
+
+const LOOKUP = fakeLookup({ "/srv/app/main.ts": "file", "/bin/tool": { executable: "" } });
+const PLACE = { lookup: LOOKUP, cwd: "/srv" };
+const STARTED = 1_000;
+
+/** Files that a test changes, and what is asked of them. */
+function scene(command = "app/main.ts") {
+  const files = new Map([["/srv/app/main.ts", "1"], ["/srv/app/part.ts", "1"]]);
+  const state = { runs: [] as ScriptRun[], failure: undefined as Error | undefined, lateMs: 0 };
+  const versions = new ModuleVersions({
+    list(run) {
+      state.runs.push(run);
+      if (state.failure) throw state.failure;
+      return Promise.resolve(["/srv/app/main.ts", "/srv/app/part.ts", "/srv/app/missing.ts"]);
+    },
+    stamp: (path) => files.get(path),
+    lastChange: (path) => files.has(path) ? STARTED - 1 + state.lateMs : undefined,
+    now: () => STARTED,
+  });
+  const service = serviceOf("x", { command });
+  return { files, state, of: () => versions.of(service, PLACE) };
+}
+
+Deno.test("ModuleVersions tells of another version when any module has changed, and only then", async () => {
+  const { files, state, of } = scene();
+  let { version } = await of();
+  for (
+    const [path, stamp] of [
+      ["/srv/app/part.ts", "2"],
+      ["/srv/app/missing.ts", "1"],
+      ["/srv/app/deno.json", "1"],
+      ["/srv/package.json", "1"],
+      ["/srv/app/main.ts", "2"],
+    ]
+  ) {
+    assertEquals(await of(), { version });
+    assertEquals(await of(), { version });
+    files.set(path, stamp);
+    const next = await of();
+    assertNotEquals(next.version, version, path);
+    version = next.version;
+  }
+  files.set("/srv/app/other.ts", "1");
+  assertEquals(await of(), { version });
+  // Nothing is asked of the runtime as long as nothing has changed.
+  assertEquals(state.runs.length, 6);
+});
+
+Deno.test("ModuleVersions takes a module for changed that may have changed while processes loaded it", async () => {
+  const { state, of } = scene();
+  state.lateMs = 1;
+  const { version } = await of();
+  const next = await of();
+  assertNotEquals(next.version, version);
+  state.lateMs = 0;
+});
+
+Deno.test("ModuleVersions says why it knows nothing, and goes on with the same version", async () => {
+  const { files, state, of } = scene();
+  state.failure = new Error("no such flag");
+  const { version } = await of();
+  assertEquals(await of(), { version, unknown: "no such flag" });
+  state.failure = undefined;
+  assertEquals(await of(), { version, unknown: "no such flag" });
+  assertEquals(await of(), { version });
+  files.set("/srv/app/part.ts", "2");
+  assertNotEquals((await of()).version, version);
+});
+
+Deno.test("ModuleVersions passes on what decides where imports lead, and nothing else", async () => {
+  const flags = "--config a.json --import-map=b.json --no-lock -c c.json";
+  const { state, of } = scene(`deno run -A --allow-read=/x ${flags} app/main.ts --config d.json`);
+  await of();
+  await of();
+  assertEquals(state.runs, [{
+    deno: "/opt/deno",
+    flags: ["--config", "a.json", "--import-map=b.json", "--no-lock", "-c", "c.json"],
+    script: "/srv/app/main.ts",
+    cwd: "/srv",
+  }]);
+});
+
+for (
+  const command of ["/bin/tool app/main.ts", "deno run -A https://host/main.ts", "deno task x"]
+) {
+  Deno.test(`ModuleVersions knows of no modules of "${command}"`, async () => {
+    const { state, of } = scene(command);
+    const nothing = { version: 0, unknown: "its command is no local script of Deno" };
+    assertEquals([await of(), await of()], [nothing, nothing]);
+    assertEquals(state.runs, []);
+  });
+}

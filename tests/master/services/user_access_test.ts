@@ -1,0 +1,126 @@
+/** What a service's user can reach, as far as it stops a start. */
+import { assertEquals } from "@std/assert";
+import { formatProblem } from "../../../src/config/errors.ts";
+import { loadServices } from "../../../src/master/services/load.ts";
+import type { Access } from "../../../src/os/process/setpriv.ts";
+import { type FakeFile, fakeLookup } from "../../fakes/fake_lookup.ts";
+import { TempDir } from "../../support/temp.ts";
+
+const FILES: Readonly<Record<string, FakeFile>> = {
+  "/srv/server.ts": "file",
+  "/srv/imapd": { executable: "\x7fELF" },
+  "/srv/jail": "directory",
+  "/var/cache/deno": "directory",
+};
+
+/** What the user may enter. */
+const DIRECTORIES = ["/opt", "/srv", "/var", "/var/cache"];
+
+const DEFAULT = ["x /opt/deno", "r /srv/server.ts", "x /srv/imapd", "r /var/cache/deno"];
+
+/** What a master says of a service whose user may do what is listed, and nothing else. */
+async function told(
+  settings: Readonly<Record<string, string>>,
+  { allowed = DEFAULT, command = "server.ts", files = FILES, closed = [] as string[] } = {},
+): Promise<{ problems: string[]; warnings: string[] }> {
+  using dir = new TempDir();
+  const all = { "server-command": command, "server-service": "0:80", ...settings };
+  dir.write("a.cf", Object.entries(all).map(([key, value]) => `${key} = ${value}\n`).join(""));
+  const accessAs = (_: unknown, wanted: readonly (readonly [Access, string])[]) =>
+    wanted.map(([access, path]) =>
+      allowed.includes(`${access} ${path}`) ||
+      (access === "x" && DIRECTORIES.includes(path) && !closed.includes(path))
+    );
+  const lookup = fakeLookup(files, { accessAs });
+  const { problems, warnings } = await loadServices({ directory: dir.path, cwd: "/srv", lookup });
+  const [first, second] = [problems, warnings].map((list) =>
+    list.map((one) => formatProblem(one).replaceAll(`${dir.path}/`, ""))
+  );
+  return { problems: first, warnings: second };
+}
+
+const NOTHING = { problems: [], warnings: [] };
+const USER = { "server-user": "www" };
+
+Deno.test("loadServices() takes a program, a script and a cache that the user can reach", async () => {
+  assertEquals(await told(USER), NOTHING);
+  assertEquals(await told(USER, { command: "./imapd" }), NOTHING);
+});
+
+Deno.test("loadServices() refuses a runtime and a script that the user can't reach, in the user's line", async () => {
+  assertEquals((await told(USER, { allowed: DEFAULT.slice(1) })).problems, [
+    'a.cf:3: server-user: Cannot execute "/opt/deno": not permitted for user www, ' +
+    "expected a file that user www may execute, or server-start-user = master",
+  ]);
+  assertEquals((await told(USER, { allowed: ["x /opt/deno"] })).problems, [
+    'a.cf:3: server-user: Cannot read "server.ts": not permitted for user www, ' +
+    "expected a file that user www may read, or server-start-user = master",
+  ]);
+  assertEquals((await told(USER, { command: "./imapd", allowed: [] })).problems, [
+    'a.cf:3: server-user: Cannot execute "./imapd": not permitted for user www, ' +
+    "expected a file that user www may execute",
+  ]);
+});
+
+Deno.test("loadServices() names the directory that the user can't enter on the way to a file", async () => {
+  assertEquals((await told(USER, { allowed: DEFAULT.slice(1), closed: ["/opt"] })).problems, [
+    'a.cf:3: server-user: Cannot execute "/opt/deno": not permitted for user www, who may not ' +
+    'enter "/opt", expected a file that user www may execute, or server-start-user = master',
+  ]);
+});
+
+Deno.test("loadServices() warns where the user can't read what the runtime has cached", async () => {
+  const expected = {
+    problems: [],
+    warnings: [
+      'a.cf:3: server-user: Cannot use "/var/cache/deno": not permitted for user www, so that ' +
+      "modules of the network are missing and TypeScript is translated at each start, expected a " +
+      "DENO_DIR of the master that user www may read",
+    ],
+  };
+  assertEquals(await told(USER, { allowed: DEFAULT.slice(0, 3) }), expected);
+  const { "/var/cache/deno": _, ...files } = FILES;
+  assertEquals(await told(USER, { files }), expected);
+});
+
+Deno.test("loadServices() asks for nothing where a server is started as its master is", async () => {
+  const all: readonly Record<string, string>[] = [
+    { "server-start-user": "master" },
+    { "server-chroot": "jail" },
+    { "server-user": "self" },
+    { "server-user": "", "server-group": "mail" },
+  ];
+  for (const settings of all) {
+    assertEquals(await told({ ...USER, ...settings }, { allowed: [] }), NOTHING);
+  }
+});
+
+Deno.test("loadServices() refuses a user who may write to what the runtime runs, however the server starts", async () => {
+  for (const path of ["/var", "/var/cache/deno"]) {
+    for (const settings of [USER, { ...USER, "server-start-user": "master" }]) {
+      assertEquals((await told(settings, { allowed: [...DEFAULT, `w ${path}`] })).problems, [
+        `a.cf:3: server-user: Cannot run as "www": "${path}" can be written to by that user, and ` +
+        "what is cached there is run as root, expected a DENO_DIR of the master that no other " +
+        "user may write to",
+      ]);
+    }
+  }
+});
+
+Deno.test("loadServices() warns of a root directory for a server that stays root's", async () => {
+  const rest = "a server that stays root's, and root can leave any root directory, expected " +
+    "server-user beside it";
+  const warnings = async (settings: Record<string, string>, command?: string) =>
+    (await told(settings, { command })).warnings;
+  assertEquals(await warnings({ "server-chroot": "jail" }), [
+    `a.cf:3: server-chroot: Cannot confine to "jail": ${rest}`,
+  ]);
+  assertEquals(await warnings({ "server-chroot": "jail", "server-group": "mail" }), [
+    `a.cf:3: server-chroot: Cannot confine to "jail": ${rest}`,
+  ]);
+  assertEquals(await warnings({ "run-chroot": "jail" }), [
+    `a.cf:3: run-chroot: Cannot confine to "jail": ${rest}`,
+  ]);
+  assertEquals(await warnings({ "server-chroot": "jail", ...USER }), []);
+  assertEquals(await warnings({ "run-chroot": "jail", "run-user": "www" }), []);
+});

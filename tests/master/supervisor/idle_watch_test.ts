@@ -1,0 +1,57 @@
+import { assertEquals } from "@std/assert";
+import { Sleepers } from "../../../src/master/supervisor/idle_watch.ts";
+import { newService, type Service } from "../../../src/master/policy/model.ts";
+import type { OpenedListener } from "../../../src/os/net/socket.ts";
+import { FakeClock } from "../../fakes/fake_clock.ts";
+import { serviceOf } from "../service_configs.ts";
+
+function sleeping(id: string): Service {
+  return { ...newService(id), current: { config: serviceOf(id), generation: 1 } };
+}
+
+/** Services that are asleep, on a system that refuses watches at times. */
+class Scene {
+  readonly clock: FakeClock = new FakeClock();
+  readonly log: string[] = [];
+  readonly woken: [id: string, fd: number][] = [];
+  refuses = false;
+  /** Of each watch that there is, what tells that somebody waits. */
+  readonly watches: Set<(listener: OpenedListener) => void> = new Set();
+  readonly sleepers: Sleepers = new Sleepers({
+    clock: this.clock,
+    log: (text) => this.log.push(text),
+    onWaiting: ({ id }, { fd }) => this.woken.push([id, fd]),
+    watch: (_config, onWaiting) => {
+      if (this.refuses) throw new Error("no room");
+      this.watches.add(onWaiting);
+      return () => this.watches.delete(onWaiting);
+    },
+  });
+}
+
+Deno.test("Sleepers tries a watch again until there is one, and says so once", () => {
+  const scene = new Scene(), service = sleeping("x");
+  scene.refuses = true;
+  scene.sleepers.update(service, true);
+  scene.sleepers.update(service, true);
+  scene.clock.advance(2_500);
+  assertEquals(scene.watches.size, 0);
+  assertEquals(scene.log, ["x: can't see who connects, and tries again every second: no room"]);
+  scene.refuses = false;
+  scene.clock.advance(500);
+  assertEquals(scene.clock.pending, 0);
+  const [tell] = scene.watches;
+  tell({ fd: 7 });
+  assertEquals(scene.woken, [["x", 7]]);
+});
+
+Deno.test("Sleepers does not try a watch again that is not wanted any more", () => {
+  const scene = new Scene(), service = sleeping("x");
+  scene.refuses = true;
+  scene.sleepers.update(service, true);
+  scene.sleepers.update(service, false);
+  scene.refuses = false;
+  assertEquals(scene.clock.pending, 0);
+  scene.sleepers.update(service, true);
+  assertEquals(scene.watches.size, 1);
+});

@@ -1,0 +1,101 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { SHIM_ARGUMENT } from "../../../src/master/workers/exec_shim.ts";
+import { mayChangeUser } from "../../../src/os/user/credentials.ts";
+import type { ExecPlan } from "../../../src/os/process/exec.ts";
+import { identityOf } from "../../../src/os/user/identity.ts";
+import { startDeno, type TestProcess } from "../../support/processes.ts";
+import { TempDir } from "../../support/temp.ts";
+
+const SHIM = new URL("../../../src/master/workers/exec_shim.ts", import.meta.url).pathname;
+
+/** Starts the shim with a plan. */
+function shim(plan: Partial<ExecPlan> & Pick<ExecPlan, "path" | "argv">): TestProcess {
+  const whole = { fds: [], env: {}, deathSignal: "SIGHUP", parent: Deno.pid, ...plan };
+  return startDeno(["run", "-A", "--no-config", SHIM, SHIM_ARGUMENT, JSON.stringify(whole)]);
+}
+
+Deno.test("runShim() becomes the program, with its own pid where the environment asks for it", async () => {
+  await using process = shim({
+    path: "/bin/sh",
+    argv: ["a name", "-c", 'echo "$0 $OWN $$"'],
+    env: { OWN: "{pid}" },
+  });
+  assertEquals(await process.succeeds(), `a name ${process.pid} ${process.pid}\n`);
+});
+
+Deno.test("runShim() hands on 0, 1, 2 and the descriptors of the plan, no others", async () => {
+  await using process = shim({
+    path: "/bin/ls",
+    argv: ["ls", "/proc/self/fd"],
+    fds: [{ from: 2, to: 9 }],
+  });
+  // 3 is the directory that is being listed.
+  assertEquals((await process.succeeds()).trim().split("\n"), ["0", "1", "2", "3", "9"]);
+});
+
+Deno.test("runShim() hands on no signal that the runtime ignores", async () => {
+  await using process = shim({ path: "/bin/cat", argv: ["cat", "/proc/self/status"] });
+  const [, ignored] = /SigIgn:\s*([0-9a-f]+)/.exec(await process.succeeds()) ?? [];
+  const SIGPIPE = 13n;
+  assertEquals(BigInt(`0x${ignored}`) >> SIGPIPE - 1n & 1n, 0n);
+});
+
+Deno.test("runShim() changes the working directory, and then looks for the program", async () => {
+  using dir = new TempDir();
+  Deno.chmodSync(dir.write("script", "#!/bin/sh\npwd\n"), 0o755);
+  await using process = shim({ path: "./script", argv: ["script"], directory: dir.path });
+  assertEquals(await process.succeeds(), `${dir.path}\n`);
+});
+
+Deno.test("runShim() runs a script without an interpreter line by the shell", async () => {
+  using dir = new TempDir();
+  Deno.chmodSync(dir.write("script", "echo $1\n"), 0o755);
+  await using process = shim({ path: dir.file("script"), argv: ["script", "one"] });
+  assertEquals(await process.succeeds(), "one\n");
+});
+
+Deno.test("runShim() says why it can't become a program, and ends with 127", async () => {
+  await using process = shim({ path: "/nonexistent/program", argv: ["x"] });
+  const { code, stderr } = await process.ended();
+  assertEquals(code, 127);
+  assertEquals(
+    stderr,
+    'Cannot run "/nonexistent/program": execve "/nonexistent/program": ' +
+      "no such file or directory (ENOENT)\n",
+  );
+});
+
+Deno.test("runShim() becomes nothing when its parent has ended already", async () => {
+  await using process = shim({ path: "/bin/echo", argv: ["echo"], parent: 999_999_999 });
+  const { code, stdout, stderr } = await process.ended();
+  assertEquals([code, stdout], [127, ""]);
+  assertMatch(stderr, /the parent, process 999999999, has ended/);
+});
+
+Deno.test("runShim() gives a program its user, with the user's home and name, and no way to gain more", async () => {
+  if (!mayChangeUser()) return;
+  const identity = identityOf({ user: "nobody" });
+  await using process = shim({
+    path: "/bin/sh",
+    argv: ["sh", "-c", 'echo "$HOME $USER $LOGNAME $XDG_DATA_HOME"; cat /proc/self/status'],
+    identity,
+    env: { XDG_DATA_HOME: "its own" },
+  });
+  const [first, ...status] = (await process.succeeds()).split("\n");
+  assertEquals(first, `${identity.home} nobody nobody its own`);
+  const line = (name: string) => status.find((text) => text.startsWith(`${name}:`))?.split(/\s+/);
+  assertEquals(line("Uid"), ["Uid:", ...Array(4).fill(`${identity.uid}`)]);
+  assertEquals(line("NoNewPrivs"), ["NoNewPrivs:", "1"]);
+  for (const name of ["CapPrm", "CapEff", "CapBnd"]) {
+    assertEquals(BigInt(`0x${line(name)?.[1]}`), 0n, name);
+  }
+});
+
+Deno.test("runShim() has a program gain nothing without a user, where it is asked to", async () => {
+  await using process = shim({
+    path: "/bin/cat",
+    argv: ["cat", "/proc/self/status"],
+    gainsNothing: true,
+  });
+  assertMatch(await process.succeeds(), /^NoNewPrivs:\s*1$/m);
+});

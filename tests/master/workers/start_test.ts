@@ -1,0 +1,77 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { type ProgramStart, startProgram } from "../../../src/master/workers/start.ts";
+import { mayChangeUser } from "../../../src/os/user/credentials.ts";
+import { identityOf } from "../../../src/os/user/identity.ts";
+import { setprivCommand } from "../../../src/os/process/setpriv.ts";
+import { type SpawnRequest, systemSpawner } from "../../../src/os/process/spawn.ts";
+import { fakeLookup } from "../../fakes/fake_lookup.ts";
+import { TempDir } from "../../support/temp.ts";
+import { within } from "../../support/wait.ts";
+
+/** Starts a shell that writes down who it is, and says with which program it was begun. */
+async function started(
+  rights: Partial<ProgramStart>,
+  { hasSetpriv }: { readonly hasSetpriv: boolean },
+): Promise<{ first: string; status: string; home: string }> {
+  using dir = new TempDir();
+  Deno.chmodSync(dir.path, 0o777);
+  const requests: SpawnRequest[] = [];
+  const child = startProgram({
+    path: "/bin/sh",
+    args: ["-c", 'cat /proc/self/status >"$0/status"; echo "$HOME" >"$0/home"', dir.path],
+    fds: [],
+    blocksInspectorSignal: false,
+    ...rights,
+  }, {
+    spawner: {
+      ...systemSpawner,
+      spawn(request) {
+        requests.push(request);
+        return systemSpawner.spawn(request);
+      },
+    },
+    lookup: fakeLookup({}, {
+      denoPath: Deno.execPath(),
+      selfPath: Deno.execPath(),
+      ...(hasSetpriv && { setprivCommand }),
+    }),
+  });
+  assertEquals((await within(child.exited, { what: "the end of the program" })).code, 0);
+  const [status, home] = ["status", "home"].map((name) => Deno.readTextFileSync(dir.file(name)));
+  return { first: requests[0].argv[0], status, home: home.trim() };
+}
+
+for (const hasSetpriv of [true, false]) {
+  const way = hasSetpriv ? "setpriv(1)" : "the shim, where there is no setpriv(1)";
+
+  Deno.test(`startProgram() gives a program its user by ${way}`, async () => {
+    // For others there is nothing to give.
+    if (!mayChangeUser()) {
+      return assertEquals(setprivCommand(identityOf({ user: "nobody" })), undefined);
+    }
+    const identity = identityOf({ user: "nobody" });
+    const { first, status, home } = await started({ identity }, { hasSetpriv });
+    assertEquals(first === Deno.execPath(), !hasSetpriv);
+    assertMatch(status, new RegExp(`^Uid:\\s+${Array(4).fill(identity.uid).join("\\s+")}$`, "m"));
+    assertMatch(status, new RegExp(`^Gid:\\s+${Array(4).fill(identity.gid).join("\\s+")}$`, "m"));
+    assertMatch(status, /^NoNewPrivs:\s+1$/m);
+    for (const set of ["CapPrm", "CapEff", "CapBnd"]) {
+      assertMatch(status, new RegExp(`^${set}:\\s+0+$`, "m"));
+    }
+    assertEquals(home, identity.home);
+  });
+
+  Deno.test(`startProgram() has a program gain nothing by ${way}`, async () => {
+    const { first, status, home } = await started({ gainsNothing: true }, { hasSetpriv });
+    assertEquals(first === Deno.execPath(), !hasSetpriv);
+    assertMatch(status, /^NoNewPrivs:\s+1$/m);
+    assertMatch(status, new RegExp(`^Uid:\\s+${Deno.uid()}\\s`, "m"));
+    assertEquals(home, Deno.env.get("HOME") ?? "");
+  });
+}
+
+Deno.test("startProgram() starts a program that changes nothing as it is", async () => {
+  const { first, status } = await started({}, { hasSetpriv: true });
+  assertEquals(first, "/bin/sh");
+  assertMatch(status, /^NoNewPrivs:\s+0$/m);
+});

@@ -1,0 +1,64 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { openDescriptors } from "../../../src/os/fd/descriptor.ts";
+import { isOutOfDescriptors, SpareDescriptor } from "../../../src/os/fd/reserve_fd.ts";
+import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { startFunction, withOpenFileLimit } from "../../support/processes.ts";
+
+Deno.test("SpareDescriptor is one, from the first holder to the last", () =>
+  leavesNothingOpen(() => {
+    const before = openDescriptors().size;
+    const spare = new SpareDescriptor();
+    const releases = [spare.hold(), spare.hold()];
+    assertEquals(openDescriptors().size, before + 1);
+    assertEquals(spare.lend(() => openDescriptors().size), before);
+    releases[0]();
+    releases[0]();
+    assertEquals(openDescriptors().size, before + 1);
+    releases[1]();
+    assertEquals(openDescriptors().size, before);
+    assertEquals(spare.lend(() => 7), 7);
+  }));
+
+Deno.test("SpareDescriptor is kept when its borrower fails", () =>
+  leavesNothingOpen(() => {
+    const spare = new SpareDescriptor();
+    const release = spare.hold();
+    const during = openDescriptors().size;
+    const fail = () => {
+      throw new RangeError("a fault");
+    };
+    assertThrows(() => spare.lend(fail), RangeError, "a fault");
+    assertEquals(openDescriptors().size, during);
+    release();
+  }));
+
+Deno.test("isOutOfDescriptors() tells a lack of descriptors from other errors", () => {
+  assert(isOutOfDescriptors(Object.assign(new Error(), { code: "EMFILE" })));
+  assert(isOutOfDescriptors(Object.assign(new Error(), { code: "ENFILE" })));
+  assert(!isOutOfDescriptors(Object.assign(new Error(), { code: "ENOMEM" })));
+  assert(!isOutOfDescriptors(new Error()));
+});
+
+Deno.test("SpareDescriptor is there when no other descriptor is", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { areDescriptorsFree, SpareDescriptor } = await import(
+      "../../../src/os/fd/reserve_fd.ts"
+    );
+    const { takeAllDescriptors } = await import("../../server/fd_exhaustion_support.ts");
+    const spare = new SpareDescriptor();
+    spare.hold();
+    const free = takeAllDescriptors();
+    const full = [areDescriptorsFree(1), spare.lend(() => areDescriptorsFree(1))];
+    // What was lent and is kept by somebody else comes back when it can.
+    const freeLater = spare.lend(() => takeAllDescriptors());
+    const lost = spare.lend(() => areDescriptorsFree(1));
+    freeLater();
+    spare.lend(() => {});
+    const back = takeAllDescriptors();
+    const found = spare.lend(() => areDescriptorsFree(1));
+    back();
+    free();
+    console.log(JSON.stringify([...full, lost, found, areDescriptorsFree(2)]));
+  }, { prefix: withOpenFileLimit(60) });
+  assertEquals(JSON.parse(await child.succeeds()), [false, true, false, true, true]);
+});

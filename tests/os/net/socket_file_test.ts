@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import { SysError } from "../../../src/os/ffi/errors.ts";
+import { openListener, removeSocketFile } from "../../../src/os/net/socket.ts";
+import { setFileAccess } from "../../../src/os/net/socket_file.ts";
+import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { startFunction } from "../../support/processes.ts";
+import { TempDir } from "../../support/temp.ts";
+
+const IS_ROOT = Deno.uid() === 0;
+const OTHER = { uid: 54321, gid: 54322 };
+
+function modeOf(path: string): string {
+  return (Deno.lstatSync(path).mode! & 0o7777).toString(8);
+}
+
+for (const kind of ["unix", "fifo"] as const) {
+  Deno.test(`openListener() gives a new ${kind} path the mode that is asked for, whatever the umask`, () =>
+    leavesNothingOpen(() => {
+      using dir = new TempDir();
+      for (const [index, mode] of [0o600, 0o660, 0o666, 0o777, 0o040].entries()) {
+        const path = dir.file(String(index));
+        closeFd(openListener({ kind, path }, { mode }).fd);
+        assertEquals(modeOf(path), mode.toString(8));
+      }
+    }));
+
+  Deno.test(`openListener() gives a new ${kind} path to an owner, or leaves nothing of it behind`, () =>
+    leavesNothingOpen(() => {
+      using dir = new TempDir();
+      const path = dir.file("s");
+      const open = () => openListener({ kind, path }, { mode: 0o660, ...OTHER });
+      if (IS_ROOT) {
+        closeFd(open().fd);
+        const { uid, gid } = Deno.lstatSync(path);
+        assertEquals([uid, gid, modeOf(path)], [OTHER.uid, OTHER.gid, "660"]);
+      } else {
+        const error = assertThrows(open, SysError, path);
+        assertEquals([error.syscall, error.code], ["chown", "EPERM"]);
+        assertEquals([...Deno.readDirSync(dir.path)], []);
+      }
+    }));
+}
+
+Deno.test("openListener() lets nobody connect before the file has its mode", async () => {
+  using dir = new TempDir();
+  Deno.chmodSync(dir.path, 0o777);
+  const path = dir.file("s");
+  await using other = startFunction(import.meta, async (path) => {
+    const { becomeOrdinaryUser } = await import("../../support/privileges.ts");
+    const { untilInputCloses } = await import("../../support/processes.ts");
+    becomeOrdinaryUser();
+    let isOver = false;
+    const answers = new Map<string, number>();
+    untilInputCloses().then(() => isOver = true);
+    console.log("trying");
+    for (let attempt = 0; !isOver; attempt++) {
+      // Refusals come without a turn of the event loop, in which the end of the input would be seen.
+      if (attempt % 50 === 0) await new Promise((resolve) => setTimeout(resolve));
+      const answer = await Deno.connect({ transport: "unix", path }).then(
+        (conn) => (conn.close(), "connected"),
+        (error) => error.name,
+      );
+      answers.set(answer, (answers.get(answer) ?? 0) + 1);
+    }
+    console.log(answers.has("PermissionDenied"), answers.get("connected"));
+  }, { arg: path });
+  assertEquals(await other.nextLine(), "trying");
+  const umask = Deno.umask(0);
+  try {
+    // Enough for a window of some microseconds to be hit, where there is one.
+    for (let round = 0; round < 500; round++) {
+      const { fd, socketFile } = openListener({ kind: "unix", path }, { mode: 0 });
+      await new Promise((resolve) => setTimeout(resolve, round % 3));
+      removeSocketFile(socketFile!);
+      closeFd(fd);
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+  await other.closeInput();
+  assertEquals(await other.succeeds(), "trying\ntrue undefined\n");
+});
+
+Deno.test("openListener() leaves a named pipe as it is that was there before", () =>
+  leavesNothingOpen(() => {
+    using dir = new TempDir();
+    const path = dir.file("pipe");
+    closeFd(openListener({ kind: "fifo", path }, { mode: 0o600 }).fd);
+    closeFd(openListener({ kind: "fifo", path }, { mode: 0o666 }).fd);
+    assertEquals(modeOf(path), "600");
+  }));
+
+Deno.test("setFileAccess() leaves another file alone that has taken the path, a link included", () =>
+  leavesNothingOpen(() => {
+    using dir = new TempDir();
+    const path = dir.file("s"), victim = dir.write("victim", "precious");
+    const { fd, socketFile } = openListener({ kind: "unix", path });
+    assert(socketFile !== undefined);
+    Deno.chmodSync(victim, 0o600);
+    const change = () => setFileAccess(socketFile, { mode: 0o666 });
+    Deno.removeSync(path);
+    assertEquals(assertThrows(change, SysError).code, "ENOENT");
+    Deno.symlinkSync(victim, path);
+    assertThrows(change, Error, "another file is there by now");
+    Deno.removeSync(path);
+    Deno.linkSync(victim, path);
+    assertThrows(change, Error, "another file is there by now");
+    assertEquals(modeOf(victim), "600");
+    closeFd(fd);
+  }));
+
+Deno.test("setFileAccess() as an ordinary user gives a socket to nobody else", async () => {
+  using dir = new TempDir();
+  Deno.chmodSync(dir.path, 0o777);
+  await using child = startFunction(import.meta, async (path) => {
+    const { openListener } = await import("../../../src/os/net/socket.ts");
+    const { becomeOrdinaryUser } = await import("../../support/privileges.ts");
+    becomeOrdinaryUser();
+    try {
+      openListener({ kind: "unix", path }, { uid: 0 });
+    } catch (error) {
+      console.log((error as Error).message);
+    }
+  }, { arg: dir.file("s") });
+  assertEquals(
+    await child.succeeds(),
+    `chown "${dir.file("s")}": operation not permitted (EPERM)\n`,
+  );
+  assertEquals([...Deno.readDirSync(dir.path)], []);
+});

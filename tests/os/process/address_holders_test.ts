@@ -1,0 +1,50 @@
+import { assertEquals } from "@std/assert";
+import { describeInUse } from "../../../src/os/process/address_holders.ts";
+import type { ListenAddress } from "../../../src/os/net/socket.ts";
+import { TempDir } from "../../support/temp.ts";
+
+const OWN = `address in use by process ${Deno.pid} ("deno")`;
+
+/** Where somebody listens, and an address that can't be opened for it. */
+const CONFLICTS: readonly [listening: string, wanted: string][] = [
+  ["127.0.0.1", "127.0.0.1"],
+  ["0.0.0.0", "127.0.0.1"],
+  ["127.0.0.1", "0.0.0.0"],
+  ["::", "127.0.0.1"],
+  ["::1", "::"],
+];
+
+for (const [listening, hostname] of CONFLICTS) {
+  Deno.test(`describeInUse() names who listens on ${listening} for ${hostname}`, () => {
+    let listener: Deno.TcpListener;
+    try {
+      listener = Deno.listen({ hostname: listening, port: 0 });
+    } catch (error) {
+      // A system without IPv6 has nobody to name.
+      assertEquals(listening.includes(":"), true, `${error}`);
+      return;
+    }
+    const { port } = listener.addr;
+    assertEquals(describeInUse({ kind: "inet", hostname, port }), OWN);
+    listener.close();
+    assertEquals(describeInUse({ kind: "inet", hostname, port }), "address in use");
+  });
+}
+
+Deno.test("describeInUse() does not name who listens on another address with the same port", () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address: ListenAddress = { kind: "inet", hostname: "127.0.0.2", port: listener.addr.port };
+  assertEquals(describeInUse(address), "address in use");
+});
+
+Deno.test("describeInUse() names who listens on a unix socket, and not its clients", async () => {
+  using temp = new TempDir();
+  const path = temp.file("socket");
+  const listener = Deno.listen({ transport: "unix", path });
+  assertEquals(describeInUse({ kind: "unix", path }), OWN);
+  using client = await Deno.connect({ transport: "unix", path });
+  using server = await listener.accept();
+  listener.close();
+  assertEquals(describeInUse({ kind: "unix", path }), "address in use");
+  assertEquals([client.localAddr.transport, server.localAddr.transport], ["unix", "unix"]);
+});

@@ -1,0 +1,167 @@
+import { assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
+import { cachePaths, denoDir, withoutCaches } from "../../../src/os/process/deno_dir.ts";
+import { startFunction } from "../../support/processes.ts";
+import { TempDir } from "../../support/temp.ts";
+
+const CACHES = ["v8_code_cache_v2", "dep_analysis_cache_v2", "node_analysis_cache_v2"];
+
+/** Calls a function with other variables than those of this process. */
+function withEnvironment<T>(variables: Readonly<Record<string, string>>, act: () => T): T {
+  const names = ["DENO_DIR", "XDG_CACHE_HOME", "HOME", "DENO_LOG"];
+  const before = names.map((name) => [name, Deno.env.get(name)] as const);
+  names.forEach((name) => Deno.env.delete(name));
+  Object.entries(variables).forEach(([name, value]) => Deno.env.set(name, value));
+  try {
+    return act();
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+  }
+}
+
+Deno.test("denoDir() is where the runtime looks, for this process and for a user", () => {
+  const all = { DENO_DIR: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" };
+  const { DENO_DIR: _, ...withoutOwn } = all, { XDG_CACHE_HOME: __, ...home } = withoutOwn;
+  assertEquals(withEnvironment(all, () => [denoDir(), denoDir("/d")]), ["/a", "/a"]);
+  const directories = ["/b/deno", "/d/.cache/deno"];
+  assertEquals(withEnvironment(withoutOwn, () => [denoDir(), denoDir("/d")]), directories);
+  assertEquals(withEnvironment(home, () => denoDir()), "/c/.cache/deno");
+  assertEquals(withEnvironment(home, () => denoDir("/")), "/.cache/deno");
+  assertEquals(withEnvironment({ DENO_DIR: "a" }, () => denoDir()), `${Deno.cwd()}/a`);
+});
+
+Deno.test("denoDir() is what the runtime itself says, with and without variables", () => {
+  const own = { DENO_DIR: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" };
+  for (
+    const names of [
+      ["HOME", "XDG_CACHE_HOME", "DENO_DIR"],
+      ["HOME", "XDG_CACHE_HOME"],
+      ["HOME"],
+      [],
+    ]
+  ) {
+    const env = Object.fromEntries(Object.entries(own).filter(([name]) => names.includes(name)));
+    const { stdout } = new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json"],
+      clearEnv: true,
+      env,
+    }).outputSync();
+    const { denoDir: expected } = JSON.parse(new TextDecoder().decode(stdout));
+    assertEquals(withEnvironment(env, () => denoDir()), expected, names.join());
+  }
+});
+
+Deno.test("cachePaths() names the directory, all above it, and what is in it", () => {
+  const paths = withEnvironment({ DENO_DIR: "/a/b" }, cachePaths);
+  assertEquals(paths.slice(0, 3), ["/", "/a", "/a/b"]);
+  for (const name of [...CACHES, "npm", "remote", "gen"]) {
+    assertEquals(paths.includes(`/a/b/${name}`), true, name);
+  }
+});
+
+Deno.test("withoutCaches() gives a program its modules and none of the caches, and says nothing of it", async () => {
+  using dir = new TempDir();
+  const env = { DENO_DIR: dir.path, HOME: "/nonexistent" };
+  const change = withEnvironment(env, () => withoutCaches());
+  // What is in use by now does not change.
+  assertEquals(withEnvironment(env, () => withoutCaches()), change);
+  await using program = startFunction(import.meta, async () => {
+    const { readLinkProcSelf, listProcSelf } = await import("../../../src/os/ffi/proc_self.ts");
+    await import("node:fs");
+    for (const fd of listProcSelf("fd")) {
+      try {
+        console.log(readLinkProcSelf(`fd/${fd}`));
+      } catch {
+        // That of the list.
+      }
+    }
+  }, { env: change as Record<string, string> });
+  const output = await program.succeeds();
+  assertMatch(output, /eventpoll/);
+  assertEquals(output.includes("cache"), false, output);
+  assertEquals(program.stderr, "");
+  // TypeScript was translated into the real directory.
+  assertNotEquals([...Deno.readDirSync(`${dir.path}/gen`)], []);
+});
+
+Deno.test("withoutCaches() with an owner gives a program what it translates for itself alone", async () => {
+  using dir = new TempDir();
+  const variables = { DENO_DIR: dir.path, HOME: "/nonexistent" };
+  const owner = `/etc/${"x".repeat(300)}`;
+  const change = withEnvironment(variables, () => withoutCaches({ owner }));
+  const view = change.DENO_DIR!;
+  assertEquals(withEnvironment({ ...variables, DENO_DIR: view }, denoDir), dir.path);
+  await using program = startFunction(import.meta, () => {
+    import("../../../src/os/process/deno_dir.ts").then(({ isWithoutCaches }) =>
+      console.log(isWithoutCaches())
+    );
+  }, { env: change as Record<string, string> });
+  assertEquals(await program.succeeds(), "true\n");
+  assertNotEquals([...Deno.readDirSync(`${view}/gen`)], []);
+  assertThrows(() => Deno.readDirSync(`${dir.path}/gen`), Deno.errors.NotFound);
+});
+
+Deno.test("withoutCaches() gives a program the modules of the network that have been loaded, without loading them anew", async () => {
+  // Nothing answers there, so that nothing can be loaded.
+  const nowhere = "http://127.0.0.1:1";
+  await using program = startFunction(import.meta, async () => {
+    const { assertEquals } = await import("@std/assert");
+    assertEquals(1, 1);
+    console.log("loaded");
+  }, {
+    env: {
+      ...withoutCaches() as Record<string, string>,
+      ...{ HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, NO_PROXY: "" },
+    },
+  });
+  assertEquals(await program.succeeds(), "loaded\n");
+});
+
+Deno.test("withoutCaches() removes what a runtime has left there under a name that is not known", () => {
+  using dir = new TempDir();
+  const change = () => withEnvironment({ DENO_DIR: dir.path }, () => withoutCaches());
+  const view = change().DENO_DIR!;
+  Deno.writeTextFileSync(`${view}/v8_code_cache_v9`, "planted");
+  Deno.removeSync(`${view}/location_data`);
+  Deno.mkdirSync(`${view}/location_data/x`, { recursive: true });
+  change();
+  const files = [...Deno.readDirSync(view)].flatMap(({ name, isFile }) => isFile ? [name] : []);
+  assertEquals(files.sort(), ["location_data", "web_cache"]);
+});
+
+Deno.test("withoutCaches() gives a program no place to store anything", async () => {
+  using dir = new TempDir();
+  const env = withEnvironment({ DENO_DIR: dir.path, HOME: "/nonexistent" }, () => withoutCaches());
+  await using program = startFunction(import.meta, async () => {
+    const stores = {
+      localStorage: () => localStorage.setItem("a", "b"),
+      caches: () => caches.open("a"),
+    };
+    for (const [name, store] of Object.entries(stores)) {
+      try {
+        await store();
+        console.log(name, "stored");
+      } catch (error) {
+        console.log(name, (error as Error).name);
+      }
+    }
+  }, { env: env as Record<string, string> });
+  const output = await program.succeeds();
+  assertEquals(output.match(/^\w+ /gm), ["localStorage ", "caches "]);
+  assertEquals(output.includes("stored"), false, output);
+});
+
+Deno.test("withoutCaches() keeps what the user wants to see of the runtime's log, and serves another root", () => {
+  using dir = new TempDir();
+  const env = { DENO_DIR: "/in/the/root", DENO_LOG: "debug" };
+  const change = withEnvironment(env, () => withoutCaches({ root: dir.path }));
+  assertEquals(Object.keys(change), ["DENO_DIR"]);
+  assertEquals(Deno.statSync(`${dir.path}${change.DENO_DIR}/${CACHES[0]}`).isDirectory, true);
+});
+
+Deno.test("withoutCaches() leaves a directory that nobody can write to as it is", () => {
+  const change = withEnvironment({ DENO_DIR: "/sys" }, () => withoutCaches());
+  assertEquals(change, { DENO_DIR: "/sys" });
+});

@@ -1,0 +1,91 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  findUser,
+  identityOf,
+  isIdentity,
+  isOwnGroup,
+  ownerOf,
+  UnknownIdentityError,
+} from "../../../src/os/user/identity.ts";
+import { id, passwd } from "../../support/credentials.ts";
+
+const numbers = (text: string) => text.split(" ").map(Number).sort((a, b) => a - b);
+
+Deno.test("identityOf() gives a user the groups that the system knows for the user", () => {
+  for (const user of ["root", "daemon", "nobody"]) {
+    const { uid, gid, groups } = identityOf({ user });
+    assertEquals([uid, gid], [Number(id("-u", user)), Number(id("-g", user))]);
+    assertEquals(groups.toSorted((a, b) => a - b), numbers(id("-G", user)));
+  }
+});
+
+Deno.test("identityOf() takes a number for a user that the system knows, groups included", () => {
+  assertEquals(identityOf({ user: id("-u", "daemon") }), identityOf({ user: "daemon" }));
+});
+
+Deno.test("identityOf() puts a group in the place of the user's first one", () => {
+  const { gid, groups } = identityOf({ user: "daemon", group: "0" });
+  assertEquals([gid, groups.includes(0)], [0, true]);
+});
+
+Deno.test("identityOf() knows a group alone, and numbers that nobody has", () => {
+  const { gid } = identityOf({ user: "daemon" });
+  assertEquals(identityOf({ group: "daemon" }), { gid, groups: [gid] });
+  assertEquals(identityOf({ group: "54321" }), { gid: 54321, groups: [54321] });
+  assertEquals(identityOf({ user: "54321", group: "54322" }), {
+    uid: 54321,
+    gid: 54322,
+    groups: [54322],
+  });
+});
+
+for (
+  const [names, which, found] of [
+    [{ user: "no-such-user" }, "user", "no such user"],
+    [{ user: "no-such-user", group: "no-such-group" }, "user", "no such user"],
+    [{ user: "root", group: "no-such-group" }, "group", "no such group"],
+    [{ group: "-1" }, "group", "no such group"],
+    // What stands for no number in setuid(2).
+    [{ group: "4294967295" }, "group", "no such group"],
+    [{ user: "54321" }, "user", "a number that is no user's, and no server-group"],
+  ] as const
+) {
+  Deno.test(`identityOf() refuses ${JSON.stringify(names)}`, () => {
+    const error = assertThrows(() => identityOf(names), UnknownIdentityError);
+    assertEquals([error.which, error.found], [which, found]);
+  });
+}
+
+Deno.test("findUser() knows a user by name only", () => {
+  assertEquals(findUser("root"), {
+    name: "root",
+    uid: 0,
+    gid: 0,
+    home: passwd("root").split(":")[5],
+  });
+  assertEquals(findUser("0"), undefined);
+});
+
+Deno.test("isIdentity() is true for this process, and for no other groups or user", () => {
+  const own = { uid: Number(id("-u")), gid: Number(id("-g")), groups: numbers(id("-G")) };
+  assert(isIdentity(own));
+  assert(isIdentity({ gid: own.gid, groups: own.groups }));
+  assert(!isIdentity({ ...own, uid: own.uid + 1 }));
+  assert(!isIdentity({ ...own, gid: own.gid + 1 }));
+  assert(!isIdentity({ ...own, groups: [...own.groups, 54321] }));
+});
+
+Deno.test("ownerOf() gives the numbers of names, and numbers as they are, and no group with a user", () => {
+  const { uid, gid } = identityOf({ user: "daemon" });
+  assertEquals(ownerOf({ user: "daemon" }), { uid });
+  assertEquals(ownerOf({ group: "daemon" }), { gid });
+  assertEquals(ownerOf({ user: "54321", group: "54322" }), { uid: 54321, gid: 54322 });
+  for (const names of [{ user: "no-such-user" }, { group: "no-such-group" }, { user: "-1" }]) {
+    assertThrows(() => ownerOf(names), UnknownIdentityError);
+  }
+});
+
+Deno.test("isOwnGroup() is true for the groups of this process", () => {
+  for (const gid of numbers(id("-G"))) assert(isOwnGroup(gid));
+  assert(!isOwnGroup(54321));
+});
