@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ensureDirSync } from "@std/fs/ensure-dir";
-import { checkLayers } from "../tools/check_layers.ts";
+import { checkLayers, FOLDERS } from "../tools/check_layers.ts";
 
 /** Writes a tree of files, checks it, and gives each violation as a line of text. */
 function violationsOf(files: Readonly<Record<string, string>>): string[] {
@@ -19,14 +19,14 @@ function violationsOf(files: Readonly<Record<string, string>>): string[] {
 const CLEAN = {
   "mod.ts": `export * from "./master.ts";\n`,
   "master.ts": `import { a } from "./src/master/a.ts";\nexport { b } from "./src/server/b.ts";\n`,
-  "src/master/a.ts": `import type { S } from "./states.ts";\nimport * as p from "../ipc/p.ts";\n`,
+  "src/master/a.ts":
+    `import type { S } from "./policy/states.ts";\nimport * as p from "../ipc/p.ts";\n`,
   "src/master/policy/states.ts": "export type S = 1;\n",
   "src/server/b.ts": `import { l } from "../log/l.ts";\n`,
-  "src/ipc/p.ts": `import "../os/k.ts";\n`,
+  "src/ipc/p.ts": `import "../os/ffi/k.ts";\n`,
   "src/log/l.ts": `import { c } from "../config/c.ts";\n`,
-  "src/config/c.ts": `import { k } from "../os/k.ts";\nimport { join } from "@std/fs";\n`,
-  "src/os/k.ts": `Deno.kill(1, "SIGHUP");\nDeno.dlopen("libc.so.6", {});\n`,
-  "src/testing/f.ts": `import { a } from "../master/a.ts";\n`,
+  "src/config/c.ts": `import { k } from "../os/ffi/k.ts";\nimport { join } from "@std/fs";\n`,
+  "src/os/ffi/k.ts": `Deno.kill(1, "SIGHUP");\nDeno.dlopen("libc.so.6", {});\n`,
   "examples/e.ts": `import { m } from "../mod.ts";\n`,
 };
 
@@ -35,9 +35,9 @@ Deno.test("checkLayers() finds nothing wrong in a tree that keeps all rules", ()
 });
 
 Deno.test("checkLayers() names file, line and layer of an import that goes up", () => {
-  const text = `/** Doc. */\n\nimport {\n  a,\n} from "../log/l.ts";\n`;
-  assertEquals(violationsOf({ ...CLEAN, "src/os/up.ts": text }), [
-    "src/os/up.ts:3: imports src/log/l.ts, expected only layers below src/os",
+  const text = `/** Doc. */\n\nimport {\n  a,\n} from "../../log/l.ts";\n`;
+  assertEquals(violationsOf({ ...CLEAN, "src/os/ffi/up.ts": text }), [
+    "src/os/ffi/up.ts:3: imports src/log/l.ts, expected only layers below src/os",
   ]);
   assertEquals(violationsOf({ ...CLEAN, "src/ipc/up.ts": `export * from "../../mod.ts";\n` }), [
     "src/ipc/up.ts:1: imports mod.ts, expected only layers below src/ipc",
@@ -47,15 +47,15 @@ Deno.test("checkLayers() names file, line and layer of an import that goes up", 
 Deno.test("checkLayers() sees dynamic imports, type imports and imports for effect", () => {
   for (
     const text of [
-      `const l = await import("../log/l.ts");\n`,
-      `import type { L } from "../log/l.ts";\n`,
-      `import "../log/l.ts";\n`,
-      `export { l } from '../log/l.ts';\n`,
-      `type L = import("../log/l.ts").L;\n`,
+      `const l = await import("../../log/l.ts");\n`,
+      `import type { L } from "../../log/l.ts";\n`,
+      `import "../../log/l.ts";\n`,
+      `export { l } from '../../log/l.ts';\n`,
+      `type L = import("../../log/l.ts").L;\n`,
     ]
   ) {
-    assertEquals(violationsOf({ "src/log/l.ts": "", "src/os/up.ts": text }), [
-      "src/os/up.ts:1: imports src/log/l.ts, expected only layers below src/os",
+    assertEquals(violationsOf({ "src/log/l.ts": "", "src/os/ffi/up.ts": text }), [
+      "src/os/ffi/up.ts:1: imports src/log/l.ts, expected only layers below src/os",
     ]);
   }
 });
@@ -86,9 +86,9 @@ Deno.test("checkLayers() finds the system's calls outside of src/os, with their 
 
 Deno.test("checkLayers() finds timers that are not the clock's, in src alone", () => {
   const text = `const t = setTimeout(f, 1);\nclock.setTimer(1, f);\nsetInterval(f, 1);\n`;
-  assertEquals(violationsOf({ ...CLEAN, "src/os/t.ts": text, "examples/t.ts": text }), [
-    "src/os/t.ts:1: uses setTimeout, expected the clock of src/os/clock/clock.ts",
-    "src/os/t.ts:3: uses setInterval, expected the clock of src/os/clock/clock.ts",
+  assertEquals(violationsOf({ ...CLEAN, "src/os/clock/t.ts": text, "examples/t.ts": text }), [
+    "src/os/clock/t.ts:1: uses setTimeout, expected the clock of src/os/clock/clock.ts",
+    "src/os/clock/t.ts:3: uses setInterval, expected the clock of src/os/clock/clock.ts",
   ]);
 });
 
@@ -117,29 +117,30 @@ Deno.test("checkLayers() allows src/master/policy/states.ts no import at all", (
 
 Deno.test("checkLayers() tells a cycle once, at the import that closes it", () => {
   const files = {
-    "src/os/a.ts": `import "./b.ts";\n`,
-    "src/os/b.ts": `\nimport "./c.ts";\n`,
-    "src/os/c.ts": `\n\nimport type { A } from "./a.ts";\n`,
+    "src/os/fd/a.ts": `import "./b.ts";\n`,
+    "src/os/fd/b.ts": `\nimport "./c.ts";\n`,
+    "src/os/fd/c.ts": `\n\nimport type { A } from "./a.ts";\n`,
   };
   assertEquals(violationsOf(files), [
-    "src/os/c.ts:3: closes the cycle src/os/a.ts → src/os/b.ts → src/os/c.ts → src/os/a.ts",
+    "src/os/fd/c.ts:3: closes the cycle " +
+    "src/os/fd/a.ts → src/os/fd/b.ts → src/os/fd/c.ts → src/os/fd/a.ts",
   ]);
 });
 
-Deno.test("checkLayers() lets published files import no test, no stand-in, no fake and no example", () => {
+Deno.test("checkLayers() lets published files import no test, no stand-in and no example", () => {
   const files = {
     "master.ts": [
       `import "./tests/help.ts";`,
       `import "./links/std_log/mod.ts";`,
-      `import "./src/testing/f.ts";`,
+      `import "./tests/fakes/f.ts";`,
       `import "./examples/e.ts";`,
       `import config from "./deno.json" with { type: "json" };`,
     ].join("\n"),
   };
-  assertEquals(violationsOf({ "src/testing/f.ts": "", "examples/e.ts": "", ...files }), [
+  assertEquals(violationsOf({ "examples/e.ts": "", ...files }), [
     "master.ts:1: imports tests/help.ts, which is not published",
     "master.ts:2: imports links/std_log/mod.ts, which is not published",
-    "master.ts:3: imports src/testing/f.ts, expected no import of src/testing",
+    "master.ts:3: imports tests/fakes/f.ts, which is not published",
     "master.ts:4: imports examples/e.ts, expected no import of examples",
   ]);
 });
@@ -156,4 +157,35 @@ Deno.test("checkLayers() names a file of src that is in no layer", () => {
     "src/util.ts:1: is in no layer, expected one of " +
     "src/os, src/config, src/log, src/ipc, src/master, src/server",
   ]);
+});
+
+Deno.test("checkLayers() keeps the folders of a layer to what the table allows", () => {
+  const files = {
+    "src/os/fd/d.ts": "",
+    "src/os/ffi/l.ts": `import { d } from "../fd/d.ts";\n`,
+    "src/os/user/u.ts": `import { d } from "../fd/d.ts";\nimport { l } from "../ffi/l.ts";\n`,
+    "src/master/policy/p.ts":
+      `import { m } from "../m.ts";\nimport { d } from "../../os/fd/d.ts";\n`,
+    "src/master/m.ts": "",
+  };
+  assertEquals(violationsOf(files), [
+    "src/master/policy/p.ts:1: imports src/master/m.ts, expected of src/master only files of its own folder",
+    "src/os/ffi/l.ts:1: imports src/os/fd/d.ts, expected of src/os only files of its own folder",
+    "src/os/user/u.ts:1: imports src/os/fd/d.ts, expected of src/os only files from src/os/ffi",
+  ]);
+});
+
+Deno.test("checkLayers() names a file in a folder that the table does not have", () => {
+  assertEquals(violationsOf({ "src/os/new/n.ts": "" }), [
+    "src/os/new/n.ts:1: is in src/os/new, expected a folder that FOLDERS of tools/check_layers.ts names",
+  ]);
+});
+
+Deno.test("the table of folders allows no cycle", () => {
+  const layerOf = (folder: string) => folder.split("/").slice(0, 2).join("/");
+  const ways = (folder: string, path: readonly string[] = []): string[] => {
+    if (path.includes(folder)) return [[...path, folder].join(" → ")];
+    return FOLDERS[folder].flatMap((name) => ways(`${layerOf(folder)}/${name}`, [...path, folder]));
+  };
+  assertEquals(Object.keys(FOLDERS).flatMap((folder) => ways(folder)), []);
 });

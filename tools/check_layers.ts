@@ -40,14 +40,47 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/master", "src/server"],
   ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts"],
 ];
+/**
+ * The folders of each layer, and which folders of the same layer each one may import. Each may import
+ * all layers below its own.
+ */
+export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  "src/os/ffi": [],
+  "src/os/user": ["ffi"],
+  "src/os/fd": ["ffi"],
+  "src/os/clock": ["ffi"],
+  "src/os/fs": ["fd", "ffi"],
+  "src/os/net": ["clock", "fd", "ffi", "fs"],
+  "src/os/adopt": ["clock", "fd", "ffi", "net"],
+  "src/os/process": ["clock", "fd", "ffi", "fs", "net", "user"],
+  "src/config": [],
+  "src/log": [],
+  "src/ipc": [],
+  "src/master/policy": [],
+  "src/master/services": [],
+  "src/master/workers": ["policy", "services"],
+  "src/master/listeners": ["policy", "services"],
+  "src/master/upgrade": ["listeners", "policy"],
+  "src/master/supervisor": ["listeners", "policy", "services", "upgrade", "workers"],
+  "src/master": ["listeners", "policy", "services", "supervisor", "upgrade", "workers"],
+  "src/server/lifecycle": [],
+  "src/server/listen": ["lifecycle"],
+  "src/server/tls": ["lifecycle", "listen"],
+  "src/server/fifo": ["lifecycle", "listen"],
+  "src/server/aio": ["fifo", "lifecycle", "listen", "tls"],
+  "src/server/coroutine": ["fifo", "lifecycle", "listen", "tls"],
+  "src/server/http": ["lifecycle", "listen"],
+  "src/server/http1": ["http", "lifecycle", "listen", "tls"],
+  "src/server/runtime": ["http1", "lifecycle", "listen", "tls"],
+  "src/server": ["http", "http1", "lifecycle", "listen", "runtime", "tls"],
+};
+
 /** What publishes each public name again may import its neighbours. */
 const ENTRY_POINTS = LAYERS.at(-1) as readonly string[];
-/** Fakes for the tests: they may import any layer of `src`, and no layer imports them. */
-const TESTING = "src/testing";
 /** Built on the entry points, so above all layers. */
 const EXAMPLES = "examples";
-/** The file that is pure data: the table of states. */
-const STATES = "src/master/policy/states.ts";
+/** The files that are pure data: the states of workers and of a master. */
+const STATES: readonly string[] = ["src/master/policy/states.ts", "src/master/phase.ts"];
 
 const IMPORT =
   /\b(?:import|export)\b[^;"'()]*?\bfrom\s*(["'])(.+?)\1|\bimport\b\s*\(?\s*(["'])(.+?)\3/g;
@@ -72,7 +105,7 @@ function lineAt(text: string, index: number): number {
 /** The layer of a file: the name of a folder or of an entry point; undefined if it has none. */
 function layerOf(file: string): string | undefined {
   if (ENTRY_POINTS.includes(file)) return file;
-  return [TESTING, EXAMPLES, ...LAYERS.flat()].find((name) => file.startsWith(`${name}/`));
+  return [EXAMPLES, ...LAYERS.flat()].find((name) => file.startsWith(`${name}/`));
 }
 
 /** How high a layer is; the higher imports the lower. */
@@ -95,7 +128,7 @@ function importsOf(file: string, code: string): Import[] {
 /** Why this import is wrong, or undefined. */
 function faultOf(file: string, { target, isFile }: Import): string | undefined {
   const from = layerOf(file);
-  if (file === STATES) return `imports "${target}", expected no import: it is pure data`;
+  if (STATES.includes(file)) return `imports "${target}", expected no import: it is pure data`;
   if (!isFile || from === undefined) return undefined;
   const to = layerOf(target);
   const imports = `imports ${target}`;
@@ -106,16 +139,46 @@ function faultOf(file: string, { target, isFile }: Import): string | undefined {
   // The package's own name and version.
   if (target === "deno.json") return undefined;
   if (to === undefined) return `${imports}, which is not published`;
-  if (to === from) return undefined;
-  if (to === TESTING || to === EXAMPLES) return `${imports}, expected no import of ${to}`;
-  if (from === TESTING) {
-    return ENTRY_POINTS.includes(to) ? `${imports}, expected only imports of src` : undefined;
-  }
+  if (to === from) return folderFault(file, target);
+  if (to === EXAMPLES) return `${imports}, expected no import of ${to}`;
   if (heightOf(to) > heightOf(from)) return `${imports}, expected only layers below ${from}`;
   if (heightOf(to) === heightOf(from) && !ENTRY_POINTS.includes(from)) {
     return `${imports}, expected ${from} and ${to} to know nothing of each other`;
   }
   return undefined;
+}
+
+/** Why a file may not import another one of its own layer, or undefined. */
+function folderFault(file: string, target: string): string | undefined {
+  const from = folderOf(file), to = folderOf(target);
+  const layer = layerOf(file) as string;
+  const allowed = FOLDERS[from]?.map((name) => `${layer}/${name}`);
+  if (from === to || allowed === undefined || allowed.includes(to)) return undefined;
+  const wanted = allowed.length === 0 ? "of its own folder" : `from ${allowed.join(", ")}`;
+  return `imports ${target}, expected of ${layer} only files ${wanted}`;
+}
+
+function folderOf(file: string): string {
+  return file.slice(0, Math.max(file.lastIndexOf("/"), 0));
+}
+
+/**
+ * The table of what each folder may import, as text.
+ *
+ * @returns The lines, each with its end.
+ */
+export function renderFolders(): string {
+  const lines = LAYERS.map((row) => {
+    const folders = Object.entries(FOLDERS).filter(([folder]) =>
+      row.some((layer) => folder === layer || folder.startsWith(`${layer}/`))
+    );
+    if (folders.length === 0) return row.map((name) => `${name}\n`).join("");
+    return folders.map(([folder, allowed]) =>
+      `${folder.padEnd(24)}${allowed.join(" ")}`.trimEnd() + "\n"
+    )
+      .join("");
+  });
+  return lines.join("\n");
 }
 
 /** Each cycle once, at the import that closes it. */
@@ -180,6 +243,10 @@ export function checkLayers(root: string): Violation[] {
       const folders = LAYERS.slice(0, -1).flat().join(", ");
       violations.push({ file, line: 1, why: `is in no layer, expected one of ${folders}` });
     }
+    if (layer?.startsWith("src/") && FOLDERS[folderOf(file)] === undefined) {
+      const wanted = "a folder that FOLDERS of tools/check_layers.ts names";
+      violations.push({ file, line: 1, why: `is in ${folderOf(file)}, expected ${wanted}` });
+    }
     const imports = importsOf(file, code);
     graph.set(file, imports);
     for (const found of imports) {
@@ -210,6 +277,10 @@ export function checkLayers(root: string): Violation[] {
 }
 
 if (import.meta.main) {
+  if (Deno.args.includes("--table")) {
+    console.log(renderFolders());
+    Deno.exit();
+  }
   const violations = checkLayers(new URL("..", import.meta.url).pathname.slice(0, -1));
   for (const { file, line, why } of violations) console.error(`${file}:${line}: ${why}`);
   if (violations.length > 0) Deno.exit(1);
