@@ -38,7 +38,7 @@ export interface DirectoryResult {
  * Tells whether the settings of a path can be trusted: the directory, and each settings file that is
  * read.
  */
-export type Distrust = (path: string) => readonly Problem[];
+export type WorldWritableCheck = (path: string) => readonly Problem[];
 
 /** What a `.gcf` may give, be it for every service, for the master, or for every server. */
 const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
@@ -52,7 +52,7 @@ export interface DirectoryOptions {
   /** What else to look at in each service. */
   readonly check?: ServiceCheck;
   /** Finds paths that must not be trusted. */
-  readonly distrust?: Distrust;
+  readonly worldWritable?: WorldWritableCheck;
   /**
    * The ids of the services that serve now. A file that is still there never removes one of them.
    *
@@ -74,10 +74,10 @@ export interface DirectoryOptions {
  * @returns The services, the shared settings, and what is wrong.
  */
 export function loadConfigDirectory(dir: string, options: DirectoryOptions): DirectoryResult {
-  const { distrust, serving, ...rest } = options;
+  const { worldWritable, serving, ...rest } = options;
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
-  const files = listFiles(dir, { problems, warnings, distrust, serving });
+  const files = listFiles(dir, { problems, warnings, worldWritable, serving });
 
   const globals = files.gcf.flatMap(({ path }) => {
     const text = gather(problems, () => readCfText(path));
@@ -116,14 +116,14 @@ function isTold({ line, key }: Problem, problems: readonly Problem[]): boolean {
  * Needs the permission to read the directory and its files.
  *
  * @param dir The directory.
- * @param distrust Finds paths that must not be trusted.
+ * @param worldWritable Finds paths that must not be trusted.
  * @returns The settings.
  * @throws {ConfigError} When the directory or one of the files can't be read or trusted; it names
  * them all.
  */
-export function loadGlobalSettings(dir: string, distrust?: Distrust): Config {
+export function loadGlobalSettings(dir: string, worldWritable?: WorldWritableCheck): Config {
   const problems: Problem[] = [];
-  const config = readGlobalSettings(dir, { problems, distrust });
+  const config = readGlobalSettings(dir, { problems, worldWritable });
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
@@ -133,19 +133,21 @@ export function loadGlobalSettings(dir: string, distrust?: Distrust): Config {
  *
  * @param dir The directory.
  * @param found `problems`: where it is added what can't be read or trusted. `warnings`: where it is
- * added what looks odd, if that is wanted. `distrust`: finds paths that must not be trusted.
+ * added what looks odd, if that is wanted. `worldWritable`: finds paths that must not be trusted.
  * @returns The settings.
  */
 export function readGlobalSettings(
   dir: string,
-  { problems, warnings, distrust }: {
+  { problems, warnings, worldWritable }: {
     readonly problems: Problem[];
     readonly warnings?: Problem[];
-    readonly distrust?: Distrust;
+    readonly worldWritable?: WorldWritableCheck;
   },
 ): Config {
   const config = new Config();
-  for (const { path } of listFiles(dir, { problems, warnings: warnings ?? [], distrust }).gcf) {
+  for (
+    const { path } of listFiles(dir, { problems, warnings: warnings ?? [], worldWritable }).gcf
+  ) {
     const text = gather(problems, () => readCfText(path)) ?? "";
     config.load(parseCf(text, path));
     warnings?.push(...lintCf(text, path, "gcf"));
@@ -209,13 +211,13 @@ function listFiles(
   found: {
     readonly problems: Problem[];
     readonly warnings: Problem[];
-    readonly distrust?: Distrust;
+    readonly worldWritable?: WorldWritableCheck;
     readonly serving?: ReadonlySet<string>;
   },
 ): { readonly cf: readonly ListedFile[]; readonly gcf: readonly ListedFile[] } {
   const lists: Record<string, ListedFile[]> = { cf: [], gcf: [] };
-  const { distrust = () => [] } = found;
-  found.problems.push(...distrust(dir));
+  const { worldWritable = () => [] } = found;
+  found.problems.push(...worldWritable(dir));
   const base = dir.length > 1 && dir.endsWith("/") ? dir.slice(0, -1) : dir;
   try {
     if (!statPath(dir).isDirectory) throw new Deno.errors.NotADirectory();
@@ -236,7 +238,7 @@ function listFiles(
         }
       } else {
         lists[extension].push({ name, path });
-        found.problems.push(...distrust(path));
+        found.problems.push(...worldWritable(path));
       }
     }
   } catch (error) {

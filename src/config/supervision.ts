@@ -40,7 +40,7 @@ export interface Supervision {
   /** How many processes are kept though nobody uses them. */
   readonly procMin: number;
   /** How many processes have loaded and wait. */
-  readonly spareCount: number;
+  readonly standbyCount: number;
 }
 
 /**
@@ -59,6 +59,6 @@ export function readSupervision(read: <T>(setting: Setting<T>) => T): Supervisio
     maxMemoryBytes: read(SERVER_MAX_MEMORY),
     idleExitMs: read(SERVER_IDLE_EXIT),
     procMin: read(SERVER_PROC_MIN),
-    spareCount: read(SERVER_SPARE_COUNT),
+    standbyCount: read(SERVER_SPARE_COUNT),
   };
 }

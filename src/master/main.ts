@@ -32,7 +32,7 @@ import { runShim, SHIM_ARGUMENT } from "./workers/exec_shim.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { Master } from "./master.ts";
 import { tryPidFile } from "./pid_file.ts";
-import { distrustedFiles } from "./services/file_permissions.ts";
+import { worldWritableFiles } from "./services/file_permissions.ts";
 import { ownCommand, splitUpgrade } from "./upgrade/command.ts";
 
 /**
@@ -112,8 +112,8 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   if (problems.length > 0) throw new ConfigError(problems);
   const parsed = parseArguments(args);
   // They may say as whom the master is to run.
-  const distrusted = distrustedFiles(parsed, { looseMode });
-  if (distrusted.length > 0) throw new ConfigError(distrusted);
+  const worldWritable = worldWritableFiles(parsed, { looseMode });
+  if (worldWritable.length > 0) throw new ConfigError(worldWritable);
   replaceSettings(defaultConfig, commandLineSettings(parsed));
   // User, root and limits are the old master's already, and can't be changed twice.
   if (upgradeFd !== undefined) {

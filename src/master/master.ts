@@ -31,7 +31,7 @@ import { systemSpawner } from "../os/process/spawn.ts";
 import { WorkingDirectory } from "../os/process/working_directory.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import {
-  type GivenListener,
+  type ActivatedListener,
   ownActivation,
   readActivation,
 } from "./listeners/socket_activation.ts";
@@ -42,18 +42,18 @@ import {
   setting,
 } from "./services/configuration.ts";
 import { Duty } from "./duty.ts";
-import { GivenListeners } from "./listeners/activated.ts";
-import { type HeirListeners, heirListeners } from "./listeners/inherited.ts";
+import { ActivatedListeners } from "./listeners/activated.ts";
+import { type InheritedListeners, inheritedListeners } from "./listeners/inherited.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { systemListeners } from "./listeners/system.ts";
 import { type MasterPhase, NEXT_PHASES } from "./phase.ts";
 import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
-import { type Inheritance, Predecessor } from "./upgrade/old_master.ts";
+import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import type { ReloadPlan } from "./policy/reload_plan.ts";
 import { type ReloadReport, Reloads } from "./reload.ts";
 import { takeLastOutput } from "./workers/outputs.ts";
-import { ServiceManager } from "./systemd_notify.ts";
-import { type Successor, tryUpgrade, type Upgrade } from "./upgrade/new_master.ts";
+import { SystemdNotify } from "./systemd_notify.ts";
+import { type NewMaster, tryUpgrade, type Upgrade } from "./upgrade/new_master.ts";
 import { StandingParent, Starter } from "./upgrade/standing_parent.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import { systemLookup, systemSupervisor } from "./supervisor/create.ts";
@@ -72,7 +72,7 @@ const STOP_SIGNALS: ReadonlySet<Deno.Signal> = new Set(["SIGTERM", "SIGINT", "SI
 
 /** Another master, which has the duty. */
 interface Succession {
-  readonly successor: Successor;
+  readonly newMaster: NewMaster;
   /** Set where this process has to stay for as long as any master after it. */
   readonly parent?: StandingParent;
   /**
@@ -114,7 +114,7 @@ export class Master {
   readonly #hurry = Promise.withResolvers<void>();
   readonly #outputFiles = new OutputFiles();
   /** The master whose place this one takes, until it has ended. */
-  readonly #predecessor?: Predecessor;
+  readonly #oldMaster?: OldMaster;
   readonly #starter = new Starter();
   /** Whether it reaps orphans. */
   #reaps = adoptsOrphans();
@@ -122,13 +122,13 @@ export class Master {
   #isSettled = false;
   /** The master that has taken this one's place, while it has it. */
   #succession?: Succession;
-  readonly #serviceManager: ServiceManager;
+  readonly #serviceManager: SystemdNotify;
   /** What this process was started with; a new master has that of the old one. */
-  readonly #given: readonly GivenListener[] = [];
-  #listeners!: GivenListeners;
+  readonly #given: readonly ActivatedListener[] = [];
+  #listeners!: ActivatedListeners;
   #supervisor!: Supervisor;
   #reloads!: Reloads;
-  #heirs!: HeirListeners;
+  #inherited!: InheritedListeners;
   #duty?: Duty;
   #phase: MasterPhase = "starting";
   #phaseChanged = Promise.withResolvers<void>();
@@ -143,7 +143,7 @@ export class Master {
   /** @param options What it is started with. */
   constructor(options: MasterOptions) {
     this.#options = options;
-    this.#serviceManager = new ServiceManager({
+    this.#serviceManager = new SystemdNotify({
       env: Deno.env,
       pid: Deno.pid,
       clock: systemClock,
@@ -165,7 +165,7 @@ export class Master {
         ownActivation(options.directory, (text) => zinfo("warning:", text)),
       );
     } else {
-      this.#predecessor = new Predecessor(options.upgradeFd, this.#poller, {
+      this.#oldMaster = new OldMaster(options.upgradeFd, this.#poller, {
         onReload: () => this.#request("reload"),
         log,
       });
@@ -198,10 +198,10 @@ export class Master {
       console.log(renderSettings(defaultConfig));
     }
     await this.#options.hooks.beforeService?.();
-    const inheritance = await this.#predecessor?.inherited;
+    const inheritance = await this.#oldMaster?.inherited;
     const candidate = await this.#configuration.load(inheritance?.serving);
-    this.#heirs = heirListeners(systemListeners, inheritance?.listeners ?? new Map());
-    this.#listeners = new GivenListeners(inheritance?.given ?? this.#given, this.#heirs);
+    this.#inherited = inheritedListeners(systemListeners, inheritance?.listeners ?? new Map());
+    this.#listeners = new ActivatedListeners(inheritance?.given ?? this.#given, this.#inherited);
     this.#supervisor = systemSupervisor({
       listeners: this.#listeners,
       generation: inheritance?.generation,
@@ -280,8 +280,8 @@ export class Master {
       this.#serviceManager.close();
       letEnd();
       // A program around this one may have more to do, or just come to its end.
-      this.#succession?.successor.leave();
-      this.#predecessor?.close();
+      this.#succession?.newMaster.leave();
+      this.#oldMaster?.close();
     }
   }
 
@@ -347,7 +347,7 @@ export class Master {
     });
     if (changed.length > 0) this.#supervisor.changeOutputs(changed);
     // It writes to the same files for as long as its servers finish.
-    this.#predecessor?.reopen();
+    this.#oldMaster?.reopen();
     zinfo("reopened the log files");
   }
 
@@ -357,8 +357,8 @@ export class Master {
     this.#stopWanted.resolve();
     if (this.#stops > 1) {
       this.#hurry.resolve();
-      this.#supervisor.hasten();
-      this.#predecessor?.stop(TERMINATE_GRACE_MS);
+      this.#supervisor.shortenStop();
+      this.#oldMaster?.stop(TERMINATE_GRACE_MS);
     } else if (this.#phase === "draining") this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
     else this.#enter("stopping");
   }
@@ -368,8 +368,8 @@ export class Master {
    * master has taken over, reloads are its business.
    */
   #request(change: "reload" | "upgrade"): void {
-    const successor = this.#succession?.successor;
-    if (successor !== undefined && change === "reload") return successor.reload();
+    const newMaster = this.#succession?.newMaster;
+    if (newMaster !== undefined && change === "reload") return newMaster.reload();
     const obstacle = change === "upgrade" ? this.#obstacleToUpgrade() : undefined;
     if (obstacle !== undefined) return zinfo(`ignored a SIGUSR2: ${obstacle}`);
     this.#wanted.add(change);
@@ -385,7 +385,7 @@ export class Master {
         else {
           await this.#duty!.mendLog();
           // From then on the old master would bring back what is not wanted any more.
-          if (await this.#reloads.reload()) this.#predecessor?.settled();
+          if (await this.#reloads.reload()) this.#oldMaster?.settled();
         }
       } catch (error) {
         // A fault of this program; it is no reason to end, nor to refuse the next change.
@@ -396,9 +396,9 @@ export class Master {
   }
 
   #obstacleToUpgrade(): string | undefined {
-    const successor = this.#succession?.successor;
-    if (successor !== undefined) return `process ${successor.pid} has taken over`;
-    const isNew = this.#predecessor !== undefined && this.#phase === "starting";
+    const newMaster = this.#succession?.newMaster;
+    if (newMaster !== undefined) return `process ${newMaster.pid} has taken over`;
+    const isNew = this.#oldMaster !== undefined && this.#phase === "starting";
     return isNew || this.#change === "upgrade" ? "an upgrade is under way" : undefined;
   }
 
@@ -408,7 +408,7 @@ export class Master {
     this.#supervisor.lookAfterListeners();
     const { cwd, openFiles } = this.#options.command, duty = this.#duty!;
     // A master that was started by another one has left that to it.
-    const stays = this.#predecessor === undefined &&
+    const stays = this.#oldMaster === undefined &&
       this.#starter.waits(this.#serviceManager.isTold);
     if (stays && !this.#reaps) {
       adoptOrphans();
@@ -443,27 +443,27 @@ export class Master {
     if (upgrade !== undefined) this.#retire(upgrade, stays);
   }
 
-  #retire({ successor, dropped }: Upgrade, stays: boolean): void {
+  #retire({ newMaster, dropped }: Upgrade, stays: boolean): void {
     const duty = this.#duty!;
     duty.leave();
-    this.#serviceManager.replacedBy(successor.pid);
-    const parent = stays ? new StandingParent(successor.pid, duty.lock) : undefined;
-    const succession: Succession = { successor, parent, passed: Promise.withResolvers() };
+    this.#serviceManager.replacedBy(newMaster.pid);
+    const parent = stays ? new StandingParent(newMaster.pid, duty.lock) : undefined;
+    const succession: Succession = { newMaster, parent, passed: Promise.withResolvers() };
     this.#succession = succession;
     // A stop has said already what is to become of everything.
     if (this.#stops === 0) {
       // This one is the way back from now on.
-      this.#predecessor?.settled();
+      this.#oldMaster?.settled();
       succession.fallback = this.#supervisor.current;
       for (const [key, slots] of this.#supervisor.retire(dropped)) this.#listeners.keep(key, slots);
       this.#enter("draining");
       if (this.#isSettled) this.#giveUpWayBack();
     }
-    if (this.#wanted.delete("reload")) successor.reload();
+    if (this.#wanted.delete("reload")) newMaster.reload();
     const until = stays
       ? "this one stays as its parent"
       : "this one ends when its servers have finished";
-    zinfo(`process ${successor.pid} has taken over, ${until}`);
+    zinfo(`process ${newMaster.pid} has taken over, ${until}`);
   }
 
   /**
@@ -473,15 +473,15 @@ export class Master {
    * @returns The exit code; undefined where it has come back: the other master has ended meanwhile.
    */
   async #drain(): Promise<number | undefined> {
-    const { successor, parent, passed } = this.#succession!;
+    const { newMaster, parent, passed } = this.#succession!;
     const timer = systemClock.setTimer(WAY_BACK_MS, passed.resolve);
     const finished = Promise.all([
       passed.promise,
       this.#supervisor.stopped,
-      this.#predecessor?.gone,
+      this.#oldMaster?.gone,
     ])
       .then(() => undefined);
-    const status = await Promise.race([finished, successor.exited]);
+    const status = await Promise.race([finished, newMaster.exited]);
     if (status !== undefined) {
       timer.cancel();
       if (await this.#comeBack(status)) return undefined;
@@ -493,9 +493,9 @@ export class Master {
     this.#giveUpWayBack();
     if (parent === undefined) return status === undefined ? 0 : exitCodeOf(status);
     this.#enter("waiting");
-    successor.drained();
+    newMaster.drained();
     zinfo(`its servers have finished, it waits for process ${parent.pid}`);
-    return exitCodeOf(await parent.ended(successor.exited));
+    return exitCodeOf(await parent.ended(newMaster.exited));
   }
 
   /**
@@ -505,11 +505,11 @@ export class Master {
    * @returns Whether it could be done.
    */
   async #comeBack(status: ExitStatus): Promise<boolean> {
-    const succession = this.#succession!, { successor, fallback } = succession;
+    const succession = this.#succession!, { newMaster, fallback } = succession;
     if (fallback === undefined) return false;
     succession.fallback = undefined;
     this.#change = "start";
-    const how = `process ${successor.pid}, which had taken over, has ended: ${
+    const how = `process ${newMaster.pid}, which had taken over, has ended: ${
       describeExit(status)
     }`;
     try {
@@ -523,7 +523,7 @@ export class Master {
       this.#enter("serving");
       this.#serviceManager.resume();
       await this.#reloads.resume(fallback);
-      this.#heirs.own("close");
+      this.#inherited.own("close");
     } catch (error) {
       zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
       this.#duty!.giveUp();
@@ -541,8 +541,8 @@ export class Master {
     this.#isSettled = true;
     if (this.#succession !== undefined) this.#succession.fallback = undefined;
     this.#succession?.passed.resolve();
-    this.#heirs.own("leave");
-    this.#predecessor?.settled();
+    this.#inherited.own("leave");
+    this.#oldMaster?.settled();
   }
 
   /**
@@ -551,26 +551,26 @@ export class Master {
    * @returns Whether it could be done; if not, the predecessor goes on.
    */
   async #succeed(candidate: Candidate, { logSocket }: Inheritance): Promise<boolean> {
-    const predecessor = this.#predecessor!;
+    const oldMaster = this.#oldMaster!;
     const undone = await Promise.race([
       this.#reloads.succeed(candidate),
       this.#stopWanted.promise.then(() => undefined),
     ]);
     if (undone === undefined) return false;
     if (undone.length > 0) {
-      if (!predecessor.isGone) return false;
+      if (!oldMaster.isGone) return false;
       zinfo("the old master is gone, so this one goes on all the same");
       await this.#reloads.start(candidate);
     }
-    predecessor.proven();
-    await Promise.race([predecessor.takeover, this.#stopWanted.promise]);
-    if (this.#stops > 0 && !predecessor.isGone) return false;
+    oldMaster.proven();
+    await Promise.race([oldMaster.takeover, this.#stopWanted.promise]);
+    if (this.#stops > 0 && !oldMaster.isGone) return false;
     await this.#duty!.assume(logSocket);
-    const dropped = this.#heirs.atHand();
+    const dropped = this.#inherited.atHand();
     // First: who stops there accepts what has come to it before.
-    this.#heirs.own(predecessor.isGone ? "close" : "leave");
-    predecessor.taken(dropped);
-    predecessor.bound(setting(MASTER_MAX_GENERATIONS));
+    this.#inherited.own(oldMaster.isGone ? "close" : "leave");
+    oldMaster.taken(dropped);
+    oldMaster.bound(setting(MASTER_MAX_GENERATIONS));
     zinfo("this is the master now");
     return true;
   }
@@ -592,7 +592,7 @@ export class Master {
     await Promise.all([
       stopped,
       this.#changes,
-      wasMaster ? this.#predecessor?.end(timeoutMs, this.#hurry.promise) : undefined,
+      wasMaster ? this.#oldMaster?.end(timeoutMs, this.#hurry.promise) : undefined,
     ]);
     zinfo("stopped");
   }
@@ -614,7 +614,7 @@ export class Master {
   #boundEnd(timeoutMs: number): void {
     this.#giveUpWayBack();
     this.#supervisor.stop(timeoutMs);
-    this.#predecessor?.stop(timeoutMs);
+    this.#oldMaster?.stop(timeoutMs);
   }
 
   #boundGenerations(generations: number): void {
@@ -622,7 +622,7 @@ export class Master {
       this.#giveUpWayBack();
       this.#supervisor.stop(TERMINATE_GRACE_MS);
     }
-    this.#predecessor?.bound(Math.max(0, generations - 1));
+    this.#oldMaster?.bound(Math.max(0, generations - 1));
   }
 }
 

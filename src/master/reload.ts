@@ -18,10 +18,10 @@ import {
   type MasterConfiguration,
   masterLogSettings,
 } from "./services/configuration.ts";
-import type { GivenListeners } from "./listeners/activated.ts";
+import type { ActivatedListeners } from "./listeners/activated.ts";
 import { AddressesInUseError } from "./listeners/table.ts";
 import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
-import type { ServiceManager } from "./systemd_notify.ts";
+import type { SystemdNotify } from "./systemd_notify.ts";
 import type { Reload, Start, Supervisor } from "./supervisor/supervisor.ts";
 import type { UndoneReload } from "./supervisor/rollout.ts";
 
@@ -49,8 +49,8 @@ export interface ReloadReport {
 export interface ReloadsOptions {
   readonly configuration: MasterConfiguration;
   readonly supervisor: Supervisor;
-  readonly listeners: GivenListeners;
-  readonly serviceManager: ServiceManager;
+  readonly listeners: ActivatedListeners;
+  readonly serviceManager: SystemdNotify;
   readonly workingDirectory: WorkingDirectory;
   /** Whether the master stops, or another one has taken over: nothing new is to begin. */
   isStopping(): boolean;

@@ -19,7 +19,7 @@ const BEATS = 2;
 const STATUS_BYTES = 1_000;
 
 /** What is needed to reach one. */
-export interface ServiceManagerOptions {
+export interface SystemdNotifyOptions {
   /** The environment of this process. */
   readonly env: Pick<Deno.Env, "get" | "delete">;
   /** The id of this process. */
@@ -36,7 +36,7 @@ export interface ServiceManagerOptions {
 }
 
 /** The service manager. Without one nothing is told; a failure is logged, and harms nobody. */
-export class ServiceManager {
+export class SystemdNotify {
   readonly #socket: string | undefined;
   readonly #pid: number;
   /** As it came, in microseconds; undefined where no heartbeat is wanted. */
@@ -51,7 +51,7 @@ export class ServiceManager {
    *
    * @param options What it needs.
    */
-  constructor({ env, pid, clock, warn, hasBeenReady = false }: ServiceManagerOptions) {
+  constructor({ env, pid, clock, warn, hasBeenReady = false }: SystemdNotifyOptions) {
     this.#hasBeenReady = hasBeenReady;
     const [socket, watchdogUs, watched] = [NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID]
       .map((name) => {

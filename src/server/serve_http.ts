@@ -9,7 +9,7 @@ import { closeFd } from "../os/fd/descriptor.ts";
 import { OpenConnections, sendAtOnce } from "../os/net/connections.ts";
 import { mayUseFfi } from "../os/ffi/permissions.ts";
 import type { FdType } from "../os/net/socket.ts";
-import { spareDescriptor } from "../os/fd/reserve_fd.ts";
+import { reserveDescriptor } from "../os/fd/reserve_fd.ts";
 import { type AcceptCounts, countAccepts } from "./listen/accept_counts.ts";
 import { internalServerError } from "./http/ask.ts";
 import { HttpRun, type Serving } from "./http/native.ts";
@@ -19,7 +19,7 @@ import { serverLifecycle } from "./lifecycle/lifecycle.ts";
 import { logFault, logSlowWay } from "./lifecycle/missing_permission.ts";
 import type { OpenWork } from "./lifecycle/open_work.ts";
 import { serviceAddress } from "./listen/service_address.ts";
-import { Shortage } from "./listen/fd_exhaustion.ts";
+import { FdExhaustion } from "./listen/fd_exhaustion.ts";
 import { TlsContext, type TlsOptions } from "./tls/context.ts";
 import { unavailable } from "./http/unavailable.ts";
 import { serverUsage } from "./lifecycle/usage.ts";
@@ -119,8 +119,8 @@ class HttpService {
   readonly #fd: number;
   readonly #serving: Serving;
   readonly #counts: AcceptCounts;
-  readonly #shortage: Shortage;
-  readonly #releaseSpare: () => void;
+  readonly #fdExhaustion: FdExhaustion;
+  readonly #releaseReserve: () => void;
   /** The one that accepts. */
   #run: HttpRun;
   /** All that may have connections. */
@@ -132,12 +132,12 @@ class HttpService {
     this.#serving = serving;
     // First of all: where it throws, the descriptor stays the caller's, and nothing is left behind.
     this.#run = this.#start();
-    this.#releaseSpare = spareDescriptor.hold();
+    this.#releaseReserve = reserveDescriptor.hold();
     this.#counts = countAccepts(serving.address);
     this.#counts.accepted = undefined;
     serverUsage.count(serving.address);
     serverLifecycle.countOpen(() => this.#open());
-    this.#shortage = new Shortage(this.#counts, {
+    this.#fdExhaustion = new FdExhaustion(this.#counts, {
       fd,
       // To start again takes two, and gives one back.
       needed: 2,
@@ -163,7 +163,7 @@ class HttpService {
     this.#keepConnections(run);
     while (!this.#stopping) {
       this.#counts.errors++;
-      await this.#shortage.pause(error);
+      await this.#fdExhaustion.pause(error);
       if (this.#stopping) return;
       try {
         this.#run = this.#start();
@@ -199,8 +199,8 @@ class HttpService {
     this.#stopping = true;
     this.#run.stopAccepting();
     this.#counts.log();
-    this.#shortage.stop();
-    this.#releaseSpare();
+    this.#fdExhaustion.stop();
+    this.#releaseReserve();
     closeFd(this.#fd);
     for (const run of this.#runs) run.retire();
   }

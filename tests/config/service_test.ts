@@ -367,7 +367,7 @@ Deno.test("parseServiceConfig() takes server-standby-count by its name and by it
   for (const shared of names) {
     const globals = new Config().set(shared, "3");
     const count = (text: string) =>
-      serviceOf(parse(`${MINIMAL}${text}`, { globals })).supervision.spareCount;
+      serviceOf(parse(`${MINIMAL}${text}`, { globals })).supervision.standbyCount;
     assertEquals(count(""), 3);
     for (const own of names) assertEquals(count(`${own} = 2\n`), 2);
   }

@@ -8,7 +8,7 @@ import type {
   Launcher,
   LaunchRequest,
   RunningWorker,
-  WorkerListener,
+  WorkerEvents,
   WorkerPost,
 } from "../../src/master/workers/worker.ts";
 
@@ -33,32 +33,32 @@ export class FakeWorker implements RunningWorker {
   constructor(
     readonly pid: number,
     readonly request: LaunchRequest,
-    readonly listener: WorkerListener,
+    readonly listener: WorkerEvents,
     readonly onEnlist?: (worker: FakeWorker) => void,
   ) {}
 
   /** What it serves since it was enlisted; undefined for one that was no standby, or still is. */
-  post?: WorkerPost;
+  assignment?: WorkerPost;
 
   /** The listeners that it has. */
   get fds(): readonly number[] {
-    return (this.post ?? this.request).fds;
+    return (this.assignment ?? this.request).fds;
   }
 
   /** Whether it is a standby. */
-  get isSpare(): boolean {
-    return this.request.isSpare === true && this.post === undefined;
+  get isStandby(): boolean {
+    return this.request.isStandby === true && this.assignment === undefined;
   }
 
   /**
    * Takes note.
    *
-   * @param post What it serves from now on.
+   * @param assignment What it serves from now on.
    * @returns Whether it runs.
    */
-  enlist(post: WorkerPost): boolean {
+  activate(assignment: WorkerPost): boolean {
     if (this.isDead) return false;
-    this.post = post;
+    this.assignment = assignment;
     this.onEnlist?.(this);
     return true;
   }
@@ -126,7 +126,7 @@ export class FakeLauncher implements Launcher {
    * @param listener Told by the test.
    * @returns The worker.
    */
-  launch(request: LaunchRequest, listener: WorkerListener): FakeWorker {
+  launch(request: LaunchRequest, listener: WorkerEvents): FakeWorker {
     if (this.refusal !== undefined) throw this.refusal;
     const worker = new FakeWorker(this.#nextPid++, request, listener, this.onEnlist);
     this.workers.push(worker);

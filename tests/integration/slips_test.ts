@@ -5,7 +5,7 @@ import { type Master, SERVERS, Site } from "../support/master.ts";
 
 /** The warnings so far, without time, place in the code and the site's own path. */
 function warnings({ log }: Master, { dir }: Site): string[] {
-  return [...log.matchAll(/warning: (.*) \[reloads\.ts:\d+\]/g)]
+  return [...log.matchAll(/warning: (.*) \[reload\.ts:\d+\]/g)]
     .map(([, text]) => text.replaceAll(dir.path, "DIR"));
 }
 

@@ -8,7 +8,7 @@ import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { peerUid } from "../../src/os/net/peer.ts";
 import { acceptFd, openListener, pipe, socketPair } from "../../src/os/net/socket.ts";
 import { Poller } from "../../src/os/fd/poller.ts";
-import { Predecessor } from "../../src/master/upgrade/old_master.ts";
+import { OldMaster } from "../../src/master/upgrade/old_master.ts";
 import { MasterLink } from "../../src/server/runtime/master_link.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
@@ -77,11 +77,11 @@ Deno.test("requireTrustedPeer() refuses another user's end, and closes the conne
   });
 });
 
-Deno.test("MasterLink and Predecessor obey nobody but their own user and root", async () => {
+Deno.test("MasterLink and OldMaster obey nobody but their own user and root", async () => {
   await withOrdinaryPeer(async (connect) => {
     const poller = new Poller(() => {});
     const link = () => new MasterLink(connect(), { onSoftstop() {}, onGone() {} });
-    const predecessor = () => new Predecessor(connect(), poller, { onReload() {}, log() {} });
+    const predecessor = () => new OldMaster(connect(), poller, { onReload() {}, log() {} });
     if (Deno.uid() === 0) {
       assertThrows(link, ProtocolError, "its other end is user 65534's");
       assertThrows(predecessor, ProtocolError, "its other end is user 65534's");

@@ -47,7 +47,7 @@ Deno.test("loadServices() gives no standbys to programs that can't be handed des
       lookup: LOOKUP,
     });
     const told = warnings.map(({ message }) => message.replace(/^.*: /, ""));
-    return [services.map(({ supervision }) => supervision.spareCount), told];
+    return [services.map(({ supervision }) => supervision.standbyCount), told];
   };
   const heed = (protocol: string) => `a program with the ${protocol} protocol, which can't heed it`;
   assertEquals(await spareCounts("server-command = ./server.ts\n"), [[2], []]);

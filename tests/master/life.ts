@@ -16,7 +16,7 @@ export class Life {
   /** What was done, to be read when something is wrong. */
   readonly steps: string[] = [];
   /** How often services went which way in a reload. */
-  readonly seen = { passed: 0, undone: 0, left: 0, enlisted: 0 };
+  readonly seen = { passed: 0, undone: 0, left: 0, activated: 0 };
   readonly #random: Random;
   readonly #it = new WatchedSupervisor();
   #generation = 1;
@@ -100,7 +100,7 @@ export class Life {
 
   /** Says that a worker is ready, or, of a standby, that it has loaded. */
   #tellReady(worker: FakeWorker): void {
-    if (worker.isSpare) {
+    if (worker.isStandby) {
       this.#it.known.get(worker)!.loaded = true;
       return worker.listener.onLoaded();
     }
@@ -120,7 +120,7 @@ export class Life {
   #leaves(worker: FakeWorker): void {
     if (!this.#it.isServing(worker)) return;
     // The end of one that was a standby until just now costs its service nothing.
-    if (worker.post !== undefined && !this.#it.known.get(worker)!.ready) return;
+    if (worker.assignment !== undefined && !this.#it.known.get(worker)!.ready) return;
     const nowMs = this.#it.clock.nowMs();
     if (nowMs - this.#it.known.get(worker)!.startedAtMs >= EARLY_DEATH_MS) return;
     const { service: { id }, generation } = worker.request;
@@ -300,10 +300,10 @@ export class Life {
       await this.#advance(Math.min(this.#it.clock.nextInMs ?? 0, 1_000));
     }
     for (const version of this.#it.inForce.values()) {
-      const { id, procCount, supervision: { spareCount } } = version.config;
+      const { id, procCount, supervision: { standbyCount } } = version.config;
       assertEquals(this.#it.serving(version).length, procCount, id);
-      const spares = this.#it.spares(version).length;
-      assertEquals(spares, procCount === 0 ? 0 : spareCount, `standbys of ${id}`);
+      const standbys = this.#it.standbys(version).length;
+      assertEquals(standbys, procCount === 0 ? 0 : standbyCount, `standbys of ${id}`);
     }
     const inForce = (worker: FakeWorker) =>
       worker.request.generation === this.#it.inForce.get(worker.request.service.id)?.generation;
@@ -313,7 +313,7 @@ export class Life {
   }
 
   #isIdleSpare(worker: FakeWorker): boolean {
-    return worker.isSpare && worker.running && worker.told.length === 0 &&
+    return worker.isStandby && worker.running && worker.told.length === 0 &&
       !this.#it.known.get(worker)!.draining;
   }
 
@@ -323,7 +323,7 @@ export class Life {
     let stopped = false;
     const tried = this.#it.tried;
     const whenStopped = this.#it.supervisor.stop(timeoutMs).then(() => stopped = true);
-    if (this.#random(2) === 0) this.#it.supervisor.hasten();
+    if (this.#random(2) === 0) this.#it.supervisor.shortenStop();
     this.#it.isStopping = true;
     this.#it.inForce = new Map();
     this.#it.tried = undefined;
@@ -344,7 +344,8 @@ export class Life {
       this.#exit(worker);
     }
     await whenStopped;
-    this.seen.enlisted += this.#it.launcher.workers.filter(({ post }) => post !== undefined).length;
+    this.seen.activated +=
+      this.#it.launcher.workers.filter(({ assignment }) => assignment !== undefined).length;
     assertEquals(this.#it.clock.pending, 0, "timers are left");
     assertEquals(this.#it.listeners.keys, []);
     for (const worker of this.#it.launcher.running) this.#exit(worker);

@@ -40,9 +40,9 @@ class Scene {
   }
 
   /** Says which slots somebody serves; all without a number. Returns where connections come then. */
-  serve(...places: number[]): number[] {
+  serve(...restarts: number[]): number[] {
     const { slots } = this;
-    const served = places.length === 0 ? slots : places.map((place) => slots[place]);
+    const served = restarts.length === 0 ? slots : restarts.map((history) => slots[history]);
     this.table.steer(this.service, new Set(served));
     const chosen = this.port.chosen.get(KEY) ?? [];
     return chosen.map((fd) => slots.findIndex((listener) => listener.fd === fd));
@@ -50,7 +50,7 @@ class Scene {
 
   /** The places of the slots that get no new connections. */
   get idle(): number[] {
-    return this.slots.flatMap((listener, place) => this.table.isIdle(listener) ? [place] : []);
+    return this.slots.flatMap((listener, history) => this.table.isIdle(listener) ? [history] : []);
   }
 }
 

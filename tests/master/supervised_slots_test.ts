@@ -32,22 +32,22 @@ Deno.test("a successor has the socket of the process that is gone, though anothe
   scene.fresh();
   third.exit();
   assertEquals(chosen(scene), [sockets[1]]);
-  const [successor] = scene.fresh();
-  assertEquals(socketsOf([successor]), [sockets[2]]);
-  areReady(successor);
+  const [newMaster] = scene.fresh();
+  assertEquals(socketsOf([newMaster]), [sockets[2]]);
+  areReady(newMaster);
   assertEquals(chosen(scene), [sockets[1], sockets[2]]);
   assertEquals(toldTo([second]), [""]);
 });
 
 Deno.test("the successor of a spent process has its socket", () => {
   const scene = Scene.running(balanced(3));
-  const [, spent] = scene.running;
+  const [, recycleReason] = scene.running;
   scene.fresh();
-  spent.listener.onSpent();
-  const [successor] = scene.fresh();
-  assertEquals(socketsOf([successor]), socketsOf([spent]));
-  areReady(successor);
-  assertEquals(toldTo([spent]), ["softstop"]);
+  recycleReason.listener.onSpent();
+  const [newMaster] = scene.fresh();
+  assertEquals(socketsOf([newMaster]), socketsOf([recycleReason]));
+  areReady(newMaster);
+  assertEquals(toldTo([recycleReason]), ["softstop"]);
   assertEquals(chosen(scene)?.length, 3);
 });
 

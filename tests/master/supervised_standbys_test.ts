@@ -16,33 +16,33 @@ const MINUTE_MS = 60_000;
 interface Sparing {
   readonly procCount?: number;
   readonly addresses?: string;
-  readonly spares?: number;
+  readonly standbys?: number;
   readonly [setting: string]: string | number | undefined;
 }
 
 /** A service with standbys, and other settings without `server-`. */
-function sparing({ procCount, addresses, spares = 1, ...settings }: Sparing = {}): ServiceConfig {
+function sparing({ procCount, addresses, standbys = 1, ...settings }: Sparing = {}): ServiceConfig {
   const named = Object.entries(settings).map(([name, value]) => [`server-${name}`, `${value}`]);
   return serviceOf("x", {
     procCount,
     addresses,
-    settings: { "server-standby-count": `${spares}`, ...Object.fromEntries(named) },
+    settings: { "server-standby-count": `${standbys}`, ...Object.fromEntries(named) },
   });
 }
 
 /** Runs a service whose standbys have loaded, for longer than any process lives that ends early. */
 function reserved(service: ServiceConfig): Scene {
   const scene = Scene.running(service);
-  for (const spare of sparesOf(scene)) load(scene, spare);
+  for (const standby of standbysOf(scene)) load(scene, standby);
   scene.clock.advance(MINUTE_MS);
   scene.fresh();
   return scene;
 }
 
 /** Lets a standby have loaded, and those that are started then. */
-function load(scene: Scene, spare: FakeWorker): void {
+function load(scene: Scene, standby: FakeWorker): void {
   scene.fresh();
-  spare.listener.onLoaded();
+  standby.listener.onLoaded();
   for (const next of scene.fresh()) load(scene, next);
 }
 
@@ -52,17 +52,17 @@ function areCalm(scene: Scene, ...workers: readonly FakeWorker[]): void {
   scene.clock.advance(CALM_MS);
 }
 
-function sparesOf({ running }: Scene): FakeWorker[] {
-  return running.filter(({ isSpare }) => isSpare);
+function standbysOf({ running }: Scene): FakeWorker[] {
+  return running.filter(({ isStandby }) => isStandby);
 }
 
 function servingOf({ running }: Scene): FakeWorker[] {
-  return running.filter(({ isSpare }) => !isSpare);
+  return running.filter(({ isStandby }) => !isStandby);
 }
 
 Deno.test("Supervisor prepares standbys when all are ready, one after the other and without listeners", () => {
   const scene = new Scene();
-  scene.supervisor.start([sparing({ procCount: 2, spares: 2 })]);
+  scene.supervisor.start([sparing({ procCount: 2, standbys: 2 })]);
   const [first, second] = scene.fresh();
   areReady(first);
   assertEquals(scene.fresh().length, 0);
@@ -70,9 +70,9 @@ Deno.test("Supervisor prepares standbys when all are ready, one after the other 
   scene.clock.advance(CALM_MS - 1);
   assertEquals(scene.fresh().length, 0, "those that have waited are answered first");
   scene.clock.advance(1);
-  const [spare, ...rest] = scene.fresh();
-  assertEquals([spare.isSpare, spare.fds, rest.length], [true, [], 0]);
-  spare.listener.onLoaded();
+  const [standby, ...rest] = scene.fresh();
+  assertEquals([standby.isStandby, standby.fds, rest.length], [true, [], 0]);
+  standby.listener.onLoaded();
   const [other] = scene.fresh();
   other.listener.onLoaded();
   assertEquals(scene.fresh().length, 0);
@@ -82,32 +82,32 @@ Deno.test("Supervisor prepares standbys when all are ready, one after the other 
 
 Deno.test("Supervisor has a standby take the place of a worker that ends, at once, and replaces it", () => {
   const scene = reserved(sparing({ addresses: "0:80", "max-connections": 100 }));
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.exit("SIGKILL");
-  assertEquals(scene.running, [spare]);
-  assertEquals(spare.fds, worker.fds);
-  assert(spare.post!.maxConnections! >= 90);
+  assertEquals(scene.running, [standby]);
+  assertEquals(standby.fds, worker.fds);
+  assert(standby.assignment!.maxConnections! >= 90);
   assertEquals(
     scene.fresh().length,
     0,
     "the next standby is not to take the processor from this one",
   );
-  areCalm(scene, spare);
+  areCalm(scene, standby);
   const [next] = scene.fresh();
-  assert(next.isSpare);
+  assert(next.isStandby);
 });
 
 Deno.test("Supervisor starts a worker at once when it finds that the standby has died as well", () => {
   for (const news of ["before", "after"]) {
     const scene = reserved(sparing({ "start-limit": "2/1h" }));
-    const [worker] = servingOf(scene), [spare] = sparesOf(scene);
-    spare.isDead = true;
+    const [worker] = servingOf(scene), [standby] = standbysOf(scene);
+    standby.isDead = true;
     worker.exit("SIGKILL");
     const [next] = scene.fresh();
-    assertEquals([next.isSpare, spare.post], [false, undefined]);
-    if (news === "before") spare.exit("SIGKILL");
+    assertEquals([next.isStandby, standby.assignment], [false, undefined]);
+    if (news === "before") standby.exit("SIGKILL");
     areCalm(scene, next);
-    if (news === "after") spare.exit("SIGKILL");
+    if (news === "after") standby.exit("SIGKILL");
     assertEquals(servingOf(scene).filter(({ isDead }) => !isDead), [next]);
     // It has cost the service nothing: neither a delay nor one of its starts.
     assertEquals(scene.log.filter((line) => /early|FAILED/.test(line)), []);
@@ -116,10 +116,10 @@ Deno.test("Supervisor starts a worker at once when it finds that the standby has
 
 Deno.test("Supervisor starts no standby at once after one that ended just after it had loaded", () => {
   const scene = Scene.running(sparing({ "healthy-after": 0 }));
-  const [spare] = sparesOf(scene);
-  load(scene, spare);
+  const [standby] = standbysOf(scene);
+  load(scene, standby);
   scene.clock.advance(EARLY_DEATH_MS - 1);
-  spare.exit();
+  standby.exit();
   assertEquals(scene.fresh().length, 0);
   scene.clock.advance(EARLY_DEATH_MS - 1);
   assertEquals(scene.fresh().length, 0);
@@ -130,7 +130,7 @@ Deno.test("Supervisor starts no standby at once after one that ended just after 
 Deno.test("Supervisor counts a standby that has become ready on its way out among those that drain", async () => {
   const scene = reserved(sparing());
   scene.maxGenerations = 1;
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.exit();
   // It has clients by now, and the word to go crosses its own.
   for (let count = 0; count < 2; count++) {
@@ -138,28 +138,28 @@ Deno.test("Supervisor counts a standby that has become ready on its way out amon
     areReady(...scene.fresh());
     assertEquals(await outcomeOf(reload), []);
     if (count === 0) {
-      assertEquals(toldTo([spare]), ["softstop"]);
-      spare.listener.onReady();
-      spare.listener.onDraining(30);
+      assertEquals(toldTo([standby]), ["softstop"]);
+      standby.listener.onReady();
+      standby.listener.onDraining(30);
     }
     scene.fresh();
   }
-  assertEquals(toldTo([spare]), ["softstop,SIGTERM"]);
+  assertEquals(toldTo([standby]), ["softstop,SIGTERM"]);
 });
 
 Deno.test("Supervisor takes the end of a standby just after it was enlisted for that of a standby", () => {
   const scene = reserved(sparing({ "start-limit": "2/1h" }));
   for (let count = 0; count < 3; count++) {
-    const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+    const [worker] = servingOf(scene), [standby] = standbysOf(scene);
     scene.fresh();
     worker.exit("SIGKILL");
-    assertEquals(spare.fds, worker.fds);
-    spare.exit("SIGKILL");
+    assertEquals(standby.fds, worker.fds);
+    standby.exit("SIGKILL");
     const [next] = scene.fresh();
-    assertEquals([next.isSpare, next.fds], [false, worker.fds]);
+    assertEquals([next.isStandby, next.fds], [false, worker.fds]);
     areReady(next);
     scene.clock.advance(A_WHILE_MS);
-    for (const another of sparesOf(scene)) load(scene, another);
+    for (const another of standbysOf(scene)) load(scene, another);
     scene.clock.advance(60 * MINUTE_MS);
   }
   assertEquals(scene.log.filter((line) => /x: processes|FAILED/.test(line)), []);
@@ -168,24 +168,24 @@ Deno.test("Supervisor takes the end of a standby just after it was enlisted for 
 for (const state of ["loads", "waits"]) {
   Deno.test(`Supervisor ends a standby that ${state} and does not get ready after it was enlisted`, () => {
     const scene = Scene.running(sparing({ "ready-timeout": 5 }));
-    const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+    const [worker] = servingOf(scene), [standby] = standbysOf(scene);
     // It was started a moment after the worker was ready.
     const ageMs = A_WHILE_MS - CALM_MS;
-    if (state === "waits") spare.listener.onLoaded();
+    if (state === "waits") standby.listener.onLoaded();
     scene.fresh();
     worker.exit();
-    assert(!spare.isSpare);
+    assert(!standby.isStandby);
     // One that had loaded has all of the time from here on.
     scene.clock.advance((state === "waits" ? 5_000 : 5_000 - ageMs) - 1);
-    assertEquals(toldTo([spare]), [""]);
+    assertEquals(toldTo([standby]), [""]);
     scene.clock.advance(1);
-    assertEquals(toldTo([spare]), ["SIGTERM"]);
+    assertEquals(toldTo([standby]), ["SIGTERM"]);
     const line =
-      `process ${spare.pid}, a standby, was not ready within 5 s (server-ready-timeout): it is told to end, and`;
+      `process ${standby.pid}, a standby, was not ready within 5 s (server-ready-timeout): it is told to end, and`;
     assert(scene.log.some((it) => it.includes(line)), scene.log.join("\n"));
     // Its successor was there at once.
     areReady(...servingOf(scene).slice(-1));
-    spare.exit("SIGTERM");
+    standby.exit("SIGTERM");
     scene.clock.advance(MINUTE_MS);
     assertEquals(servingOf(scene).length, 1);
   });
@@ -193,20 +193,20 @@ for (const state of ["loads", "waits"]) {
 
 Deno.test("Supervisor counts the life of a standby from the moment that it takes over", () => {
   const scene = reserved(sparing({ "max-age": 600 }));
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   scene.random = () => 0;
   worker.exit();
-  areReady(spare);
-  assertEquals(toldTo([spare]), [""]);
+  areReady(standby);
+  assertEquals(toldTo([standby]), [""]);
   scene.clock.advance(599_999);
-  assert(!scene.log.some((line) => line.includes(`process ${spare.pid} is to be replaced`)));
+  assert(!scene.log.some((line) => line.includes(`process ${standby.pid} is to be replaced`)));
   scene.clock.advance(1);
-  assert(scene.log.some((line) => line.includes(`process ${spare.pid} is to be replaced`)));
+  assert(scene.log.some((line) => line.includes(`process ${standby.pid} is to be replaced`)));
 });
 
 Deno.test("Supervisor waits before the next start when a standby ends as soon as it has taken over", () => {
-  const scene = reserved(sparing({ spares: 2 }));
-  const [worker] = servingOf(scene), [first] = sparesOf(scene);
+  const scene = reserved(sparing({ standbys: 2 }));
+  const [worker] = servingOf(scene), [first] = standbysOf(scene);
   worker.exit();
   areReady(first);
   first.exit();
@@ -217,13 +217,13 @@ Deno.test("Supervisor waits before the next start when a standby ends as soon as
 
 Deno.test("Supervisor has a standby that still loads take over, where there is no other", () => {
   const scene = Scene.running(sparing());
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.exit();
-  assertEquals(scene.running, [spare]);
-  spare.listener.onLoaded();
-  areReady(spare);
+  assertEquals(scene.running, [standby]);
+  standby.listener.onLoaded();
+  areReady(standby);
   scene.clock.advance(MINUTE_MS);
-  assertEquals(toldTo([spare]), [""]);
+  assertEquals(toldTo([standby]), [""]);
 });
 
 Deno.test("Supervisor starts standbys that end at their start ever more rarely, and tells so", () => {
@@ -231,9 +231,9 @@ Deno.test("Supervisor starts standbys that end at their start ever more rarely, 
   scene.random = () => 0;
   const delays: number[] = [];
   for (let count = 0; count < 5; count++) {
-    const [spare] = sparesOf(scene);
-    spare.exit();
-    assertEquals(sparesOf(scene), []);
+    const [standby] = standbysOf(scene);
+    standby.exit();
+    assertEquals(standbysOf(scene), []);
     delays.push(scene.clock.nextInMs!);
     scene.clock.advance(scene.clock.nextInMs!);
   }
@@ -248,25 +248,25 @@ Deno.test("Supervisor starts standbys that end at their start ever more rarely, 
 
 Deno.test("Supervisor forgets how standbys have fared when one has loaded and is needed, and at a reload", () => {
   const scene = Scene.running(sparing());
-  sparesOf(scene)[0].exit();
+  standbysOf(scene)[0].exit();
   scene.clock.advance(EARLY_DEATH_MS);
-  sparesOf(scene)[0].exit();
+  standbysOf(scene)[0].exit();
   scene.clock.advance(2 * EARLY_DEATH_MS);
-  const [spare] = sparesOf(scene);
-  spare.listener.onLoaded();
+  const [standby] = standbysOf(scene);
+  standby.listener.onLoaded();
   servingOf(scene)[0].exit();
-  areCalm(scene, spare);
-  sparesOf(scene)[0].exit();
+  areCalm(scene, standby);
+  standbysOf(scene)[0].exit();
   assertEquals(scene.clock.nextInMs, EARLY_DEATH_MS);
   scene.reload(sparing());
   areCalm(scene, ...scene.fresh());
-  assertEquals(sparesOf(scene).length, 1);
+  assertEquals(standbysOf(scene).length, 1);
 });
 
 Deno.test("Supervisor replaces a standby that is killed at once the first time, and several as one", () => {
-  const scene = reserved(sparing({ spares: 3 }));
-  for (const spare of sparesOf(scene)) spare.exit("SIGKILL");
-  assertEquals(sparesOf(scene).length, 1, "at once, and one after the other");
+  const scene = reserved(sparing({ standbys: 3 }));
+  for (const standby of standbysOf(scene)) standby.exit("SIGKILL");
+  assertEquals(standbysOf(scene).length, 1, "at once, and one after the other");
   assertEquals(scene.log.filter((line) => line.includes("a standby, ended after")).length, 3);
   assert(!scene.log.some((line) => line.includes("early")));
 });
@@ -274,7 +274,7 @@ Deno.test("Supervisor replaces a standby that is killed at once the first time, 
 Deno.test("Supervisor goes on without standbys that can't be started, and says so once", () => {
   const scene = Scene.running(sparing());
   scene.launcher.refusal = new Error("no more processes");
-  sparesOf(scene)[0].exit();
+  standbysOf(scene)[0].exit();
   scene.clock.advance(EARLY_DEATH_MS);
   assertEquals(
     scene.log.at(-1),
@@ -285,114 +285,114 @@ Deno.test("Supervisor goes on without standbys that can't be started, and says s
   );
   scene.launcher.refusal = undefined;
   scene.clock.advance(200);
-  assertEquals(sparesOf(scene).length, 1);
+  assertEquals(standbysOf(scene).length, 1);
   assertEquals(toldTo(servingOf(scene)), [""]);
 });
 
 Deno.test("Supervisor gives a service up whose standby says that the settings are wrong", () => {
   const scene = Scene.running(sparing());
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
-  spare.listener.onExit({ code: 78, signal: null });
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
+  standby.listener.onExit({ code: 78, signal: null });
   assert(scene.log.some((line) => line.includes("FAILED")));
   scene.clock.advance(MINUTE_MS);
-  assertEquals(scene.launcher.workers, [worker, spare]);
+  assertEquals(scene.launcher.workers, [worker, standby]);
 });
 
 Deno.test("Supervisor ends the standbys of a service that has failed", () => {
   const scene = reserved(sparing({ procCount: 2 }));
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.listener.onExit({ code: 78, signal: null });
-  assertEquals(toldTo([spare]), ["softstop"]);
+  assertEquals(toldTo([standby]), ["softstop"]);
 });
 
 Deno.test("Supervisor ends a standby that does not load in time, and one that does not end then", () => {
   const scene = Scene.running(sparing({ "ready-timeout": 5 }));
-  const [spare] = sparesOf(scene);
+  const [standby] = standbysOf(scene);
   scene.clock.advance(5_000);
-  assertEquals(toldTo([spare]), ["SIGTERM"]);
+  assertEquals(toldTo([standby]), ["SIGTERM"]);
   const next = "it is told to end, and the next one is started in 100 ms";
   assert(
     scene.log.includes(
-      `x: process ${spare.pid}, a standby, has not loaded within 5 s (server-ready-timeout): ${next}`,
+      `x: process ${standby.pid}, a standby, has not loaded within 5 s (server-ready-timeout): ${next}`,
     ),
   );
   scene.clock.advance(TERMINATE_GRACE_MS);
-  assertEquals(toldTo([spare]), ["SIGTERM,SIGKILL"]);
-  assertEquals(sparesOf(scene).filter(({ told }) => told.length === 0).length, 1);
+  assertEquals(toldTo([standby]), ["SIGTERM,SIGKILL"]);
+  assertEquals(standbysOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 
 Deno.test("Supervisor never enlists a standby that it can't reach", () => {
   const scene = reserved(sparing());
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
-  spare.listener.onLost();
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
+  standby.listener.onLost();
   worker.exit();
   const [started] = scene.fresh();
-  assertEquals([started.isSpare, spare.isSpare], [false, true]);
+  assertEquals([started.isStandby, standby.isStandby], [false, true]);
   scene.clock.advance(LOST_GRACE_MS);
-  assertEquals(toldTo([spare]), ["SIGTERM"]);
+  assertEquals(toldTo([standby]), ["SIGTERM"]);
 });
 
 Deno.test("Supervisor finds a standby that hangs, and replaces it", () => {
   const scene = reserved(sparing({ watchdog: 5 }));
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
-  spare.listener.onHeartbeat();
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
+  standby.listener.onHeartbeat();
   for (let second = 0; second < 10; second++) {
     worker.listener.onHeartbeat();
     scene.clock.advance(1_000);
   }
-  assertEquals(toldTo([worker, spare]), ["", "SIGABRT,SIGKILL"]);
-  spare.exit("SIGKILL");
-  assertEquals(sparesOf(scene).length, 1);
+  assertEquals(toldTo([worker, standby]), ["", "SIGABRT,SIGKILL"]);
+  standby.exit("SIGKILL");
+  assertEquals(standbysOf(scene).length, 1);
 });
 
 Deno.test("Supervisor replaces a standby that drains or detaches by itself", () => {
   for (const leave of ["onDraining", "onDetach"] as const) {
     const scene = reserved(sparing());
-    const [spare] = sparesOf(scene);
-    spare.listener[leave](1);
-    assertEquals(sparesOf(scene).length, 2, leave);
+    const [standby] = standbysOf(scene);
+    standby.listener[leave](1);
+    assertEquals(standbysOf(scene).length, 2, leave);
     assertEquals(servingOf(scene).length, 1);
   }
 });
 
 Deno.test("Supervisor keeps the standbys of the old version until the verdict, then replaces them", async () => {
   const scene = reserved(sparing({ own: "old" }));
-  const [old] = servingOf(scene), [spare] = sparesOf(scene);
+  const [old] = servingOf(scene), [standby] = standbysOf(scene);
   const reload = scene.reload(sparing({ own: "new" }));
   const [tried, ...more] = scene.fresh();
-  assertEquals([tried.isSpare, more.length], [false, 0], "each new process has to prove itself");
-  assertEquals(toldTo([spare]), [""]);
+  assertEquals([tried.isStandby, more.length], [false, 0], "each new process has to prove itself");
+  assertEquals(toldTo([standby]), [""]);
   areReady(tried);
-  assertEquals(toldTo([old, spare]), ["softstop", "softstop"]);
+  assertEquals(toldTo([old, standby]), ["softstop", "softstop"]);
   assertEquals(await outcomeOf(reload), []);
   scene.clock.advance(CALM_MS);
   const [next] = scene.fresh();
-  assertEquals([next.isSpare, next.request.generation], [true, tried.request.generation]);
+  assertEquals([next.isStandby, next.request.generation], [true, tried.request.generation]);
   scene.clock.advance(UNREADY_ANSWER_MS - CALM_MS);
-  assertEquals(toldTo([spare]), ["softstop,SIGTERM"]);
+  assertEquals(toldTo([standby]), ["softstop,SIGTERM"]);
 });
 
 Deno.test("Supervisor leaves the standbys alone where a reload is undone", async () => {
   const scene = reserved(sparing());
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   const reload = scene.reload(sparing());
   const [tried] = scene.fresh();
   tried.exit();
   assertEquals((await outcomeOf(reload)).length, 1);
-  assertEquals(scene.running, [worker, spare]);
-  assertEquals(toldTo([worker, spare]), ["", ""]);
+  assertEquals(scene.running, [worker, standby]);
+  assertEquals(toldTo([worker, standby]), ["", ""]);
 });
 
 Deno.test("Supervisor replaces one of the old version by its standby while a reload is under way", () => {
   const scene = reserved(sparing());
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   scene.reload(sparing());
   scene.fresh();
   worker.exit();
   assertEquals(scene.fresh().length, 0);
-  assert(!spare.isSpare);
-  areCalm(scene, spare);
-  assertEquals(sparesOf(scene), [], "no further one before the verdict");
+  assert(!standby.isStandby);
+  areCalm(scene, standby);
+  assertEquals(standbysOf(scene), [], "no further one before the verdict");
 });
 
 Deno.test("Supervisor.reload() that leaves a service alone leaves its standbys alone", () => {
@@ -405,75 +405,75 @@ Deno.test("Supervisor.reload() that leaves a service alone leaves its standbys a
 });
 
 Deno.test("Supervisor.reload() with another number of standbys starts more, or fewer", () => {
-  for (const spares of [0, 2]) {
+  for (const standbys of [0, 2]) {
     const scene = reserved(sparing());
-    scene.reload(sparing({ spares }));
+    scene.reload(sparing({ standbys }));
     areCalm(scene, ...scene.fresh());
-    for (const spare of scene.fresh()) load(scene, spare);
-    const kept = sparesOf(scene).filter(({ told }) => told.length === 0);
-    assertEquals(kept.length, spares);
+    for (const standby of scene.fresh()) load(scene, standby);
+    const kept = standbysOf(scene).filter(({ told }) => told.length === 0);
+    assertEquals(kept.length, standbys);
   }
 });
 
 Deno.test("Supervisor.scale() takes a standby for one more process", () => {
   const scene = reserved(sparing());
-  const [spare] = sparesOf(scene);
+  const [standby] = standbysOf(scene);
   scene.supervisor.scale(+1);
   assertEquals(scene.fresh().length, 0);
-  assert(!spare.isSpare);
-  areCalm(scene, spare);
-  assertEquals(sparesOf(scene).length, 1);
+  assert(!standby.isStandby);
+  areCalm(scene, standby);
+  assertEquals(standbysOf(scene).length, 1);
   scene.supervisor.scale(-1);
   assertEquals(servingOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 
 Deno.test("Supervisor has a standby take the place of a spent process", () => {
   const scene = reserved(sparing());
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.listener.onSpent();
-  assertEquals([spare.isSpare, worker.told], [false, []]);
-  areReady(spare);
+  assertEquals([standby.isStandby, worker.told], [false, []]);
+  areReady(standby);
   assertEquals(toldTo([worker]), ["softstop"]);
 });
 
 Deno.test("Supervisor keeps the standbys of a service that sleeps, and one of them is woken up", () => {
   const scene = reserved(sparing({ "idle-exit": 60 }));
-  const [worker] = servingOf(scene), [spare] = sparesOf(scene);
+  const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.listener.onUsed(false);
   worker.exit();
-  assertEquals(toldTo([worker, spare]), ["softstop", ""]);
+  assertEquals(toldTo([worker, standby]), ["softstop", ""]);
   scene.arrive();
   assertEquals(scene.fresh().length, 0);
-  assertEquals(spare.fds, worker.fds);
-  areCalm(scene, spare);
-  assertEquals(sparesOf(scene).length, 1);
+  assertEquals(standby.fds, worker.fds);
+  areCalm(scene, standby);
+  assertEquals(standbysOf(scene).length, 1);
 });
 
 Deno.test("Supervisor gives a standby the socket of the process that is gone", () => {
   const scene = reserved(sparing({ procCount: 3, addresses: "0:80", balance: "reuseport" }));
-  const [, second] = servingOf(scene), [spare] = sparesOf(scene);
+  const [, second] = servingOf(scene), [standby] = standbysOf(scene);
   second.exit();
-  assertEquals(spare.fds, second.fds);
+  assertEquals(standby.fds, second.fds);
   const chosen = () => scene.listeners.chosen.get("inet:0.0.0.0:80");
   assertEquals(chosen()?.length, 2);
-  areReady(spare);
+  areReady(standby);
   assertEquals(chosen()?.length, 3);
 });
 
 for (const how of ["stop", "retire"] as const) {
   Deno.test(`Supervisor.${how}() ends standbys that load and standbys that wait, and waits for them`, async () => {
-    const scene = Scene.running(sparing({ spares: 2 }));
-    const [first] = sparesOf(scene);
+    const scene = Scene.running(sparing({ standbys: 2 }));
+    const [first] = standbysOf(scene);
     first.listener.onLoaded();
-    const [worker] = servingOf(scene), spares = sparesOf(scene);
-    assertEquals(spares.length, 2);
+    const [worker] = servingOf(scene), standbys = standbysOf(scene);
+    assertEquals(standbys.length, 2);
     if (how === "stop") scene.supervisor.stop(35_000);
     else scene.supervisor.retire([]);
-    assertEquals(toldTo(spares), ["softstop", "softstop"]);
+    assertEquals(toldTo(standbys), ["softstop", "softstop"]);
     worker.exit();
-    spares[0].exit();
+    standbys[0].exit();
     assert(!await isSettled(scene.supervisor.stopped));
-    spares[1].exit();
+    standbys[1].exit();
     assert(await isSettled(scene.supervisor.stopped));
     assertEquals([scene.running, scene.clock.pending], [[], 0]);
   });
@@ -481,9 +481,9 @@ for (const how of ["stop", "retire"] as const) {
 
 Deno.test("Supervisor ends the standbys of a service that is gone", () => {
   const scene = reserved(sparing());
-  const spares = sparesOf(scene);
+  const standbys = standbysOf(scene);
   scene.supervisor.reload([]);
-  assertEquals(toldTo(spares), ["softstop"]);
+  assertEquals(toldTo(standbys), ["softstop"]);
   scene.clock.advance(A_WHILE_MS);
   assertEquals(scene.fresh().length, 0);
 });

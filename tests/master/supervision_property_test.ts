@@ -88,7 +88,7 @@ class Life {
   }
 
   #beReady(worker: FakeWorker): void {
-    if (worker.isSpare) return worker.listener.onLoaded();
+    if (worker.isStandby) return worker.listener.onLoaded();
     this.#ready.add(worker);
     worker.listener.onReady();
   }
@@ -117,13 +117,13 @@ class Life {
   /** Those that fill a place, as far as anybody outside can tell. */
   get #serving(): FakeWorker[] {
     return this.scene.running.filter((worker) =>
-      !worker.isSpare && worker.told.length === 0 && !this.#strays.has(worker)
+      !worker.isStandby && worker.told.length === 0 && !this.#strays.has(worker)
     );
   }
 
-  get #spares(): FakeWorker[] {
+  get #standbys(): FakeWorker[] {
     return this.scene.running.filter((worker) =>
-      worker.isSpare && worker.told.length === 0 && !this.#strays.has(worker)
+      worker.isStandby && worker.told.length === 0 && !this.#strays.has(worker)
     );
   }
 
@@ -138,14 +138,14 @@ class Life {
   #check(): void {
     for (const { told } of this.scene.launcher.workers) {
       const order = ["softstop", "SIGTERM", "SIGABRT", "SIGKILL"];
-      const places = told.map((word) => order.indexOf(word));
-      assertEquals(places, [...new Set(places)].sort(), `${told}`);
+      const restarts = told.map((word) => order.indexOf(word));
+      assertEquals(restarts, [...new Set(restarts)].sort(), `${told}`);
     }
     const serving = this.#serving.length;
     // One more while it takes the place of another.
     assert(serving <= this.#most + 1, `${serving} of ${this.#most}`);
-    const spares = this.#spares.length;
-    assert(spares <= this.#service.supervision.spareCount, `${spares} standbys`);
+    const standbys = this.#standbys.length;
+    assert(standbys <= this.#service.supervision.standbyCount, `${standbys} standbys`);
     assert(serving === 0 || this.scene.expecting.length === 0, "watched though somebody serves");
     assert(this.scene.clock.pending <= 1);
     assert(this.scene.clock.nextInMs !== 0, "a timer that is due is still there");
@@ -170,9 +170,9 @@ class Life {
     const serving = this.#serving.length, most = this.#most;
     const least = this.#service.supervision.idleExitMs > 0 ? Math.min(this.#procMin, most) : most;
     assert(this.#hasFailed || serving >= least, `${serving} of at least ${least}`);
-    const { spareCount } = this.#service.supervision;
+    const { standbyCount } = this.#service.supervision;
     const isCalm = most > 0 && !this.#hasFailed;
-    assertEquals(this.#spares.length, isCalm ? spareCount : 0, "standbys at rest");
+    assertEquals(this.#standbys.length, isCalm ? standbyCount : 0, "standbys at rest");
   }
 }
 

@@ -10,7 +10,7 @@ const LIVES = Number(Deno.env.get("ZC_TEST_LIVES") ?? 150);
 const STEPS = 150;
 
 Deno.test("Supervisor keeps its promises in random lives", async () => {
-  const seen = { passed: 0, undone: 0, left: 0, enlisted: 0 };
+  const seen = { passed: 0, undone: 0, left: 0, activated: 0 };
   for (let seed = FUZZ_SEED; seed < FUZZ_SEED + LIVES; seed++) {
     const life = new Life(seededRandom(seed));
     try {
@@ -18,7 +18,7 @@ Deno.test("Supervisor keeps its promises in random lives", async () => {
     } catch (cause) {
       throw new Error(`Cannot live with seed ${seed}:\n${life.steps.join("\n")}`, { cause });
     }
-    for (const what of ["passed", "undone", "left", "enlisted"] as const) {
+    for (const what of ["passed", "undone", "left", "activated"] as const) {
       seen[what] += life.seen[what];
     }
   }

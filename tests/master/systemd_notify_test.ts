@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { monotonicMicroseconds } from "../../src/os/net/notify_socket.ts";
-import { ServiceManager, type ServiceManagerOptions } from "../../src/master/systemd_notify.ts";
+import { SystemdNotify, type SystemdNotifyOptions } from "../../src/master/systemd_notify.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
 import { TestServiceManager } from "../support/service_manager.ts";
 import { TempDir } from "../support/temp.ts";
@@ -9,12 +9,12 @@ const PID = 4711;
 
 function managed(
   env: Record<string, string | undefined>,
-  { clock = new FakeClock(), warn = unexpected, hasBeenReady }: Partial<ServiceManagerOptions> = {},
-): { manager: ServiceManager; left: string[] } {
+  { clock = new FakeClock(), warn = unexpected, hasBeenReady }: Partial<SystemdNotifyOptions> = {},
+): { manager: SystemdNotify; left: string[] } {
   const variables = new Map(
     Object.entries(env).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]),
   );
-  const manager = new ServiceManager({ env: variables, pid: PID, clock, warn, hasBeenReady });
+  const manager = new SystemdNotify({ env: variables, pid: PID, clock, warn, hasBeenReady });
   return { manager, left: [...variables.keys()] };
 }
 
@@ -22,7 +22,7 @@ function unexpected(text: string): void {
   throw new Error(`Cannot go on: warned of "${text}", expected no warning`);
 }
 
-Deno.test("ServiceManager tells each step by sd_notify(3)", async () => {
+Deno.test("SystemdNotify tells each step by sd_notify(3)", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
@@ -39,7 +39,7 @@ Deno.test("ServiceManager tells each step by sd_notify(3)", async () => {
   assertEquals(await receiver.next(), { STOPPING: "1" });
 });
 
-Deno.test("ServiceManager tells of a start that takes its time, and of no reload before its end", async () => {
+Deno.test("SystemdNotify tells of a start that takes its time, and of no reload before its end", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
@@ -61,7 +61,7 @@ Deno.test("ServiceManager tells of a start that takes its time, and of no reload
   assertEquals(await receiver.next(), { STATUS: "all is well" });
 });
 
-Deno.test("ServiceManager shows the beginning of a long status, so that the rest arrives", async () => {
+Deno.test("SystemdNotify shows the beginning of a long status, so that the rest arrives", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
@@ -71,14 +71,14 @@ Deno.test("ServiceManager shows the beginning of a long status, so that the rest
   assertEquals([READY, STATUS], ["1", `${"ä".repeat(500)}…`]);
 });
 
-Deno.test("ServiceManager reaches a socket in the abstract namespace", async () => {
+Deno.test("SystemdNotify reaches a socket in the abstract namespace", async () => {
   using receiver = new TestServiceManager(`@zc-${crypto.randomUUID()}`);
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
   manager.stopping();
   assertEquals(await receiver.next(), { STOPPING: "1" });
 });
 
-Deno.test("ServiceManager takes its variables out of the environment, and has them for a new master", () => {
+Deno.test("SystemdNotify takes its variables out of the environment, and has them for a new master", () => {
   const env = {
     NOTIFY_SOCKET: "/run/notify",
     WATCHDOG_USEC: "4178336",
@@ -90,7 +90,7 @@ Deno.test("ServiceManager takes its variables out of the environment, and has th
   assertEquals(manager.environment, { NOTIFY_SOCKET: "/run/notify", WATCHDOG_USEC: "4178336" });
 });
 
-Deno.test("ServiceManager sends two heartbeats in the time that is asked for, until it is closed", async () => {
+Deno.test("SystemdNotify sends two heartbeats in the time that is asked for, until it is closed", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   for (const end of ["close", "replacedBy"] as const) {
@@ -110,7 +110,7 @@ Deno.test("ServiceManager sends two heartbeats in the time that is asked for, un
   }
 });
 
-Deno.test("ServiceManager sends no heartbeat that is not asked for, or of another process", () => {
+Deno.test("SystemdNotify sends no heartbeat that is not asked for, or of another process", () => {
   for (
     const env of [
       { NOTIFY_SOCKET: "/run/notify" },
@@ -125,7 +125,7 @@ Deno.test("ServiceManager sends no heartbeat that is not asked for, or of anothe
   }
 });
 
-Deno.test("ServiceManager tells nothing where there is none", () => {
+Deno.test("SystemdNotify tells nothing where there is none", () => {
   for (const address of [undefined, ""]) {
     const { manager } = managed({ NOTIFY_SOCKET: address });
     manager.ready("listening");
@@ -133,7 +133,7 @@ Deno.test("ServiceManager tells nothing where there is none", () => {
   }
 });
 
-Deno.test("ServiceManager warns of one that can't be reached", () => {
+Deno.test("SystemdNotify warns of one that can't be reached", () => {
   using dir = new TempDir();
   const found: string[] = [];
   for (const address of [dir.file("nobody"), "vsock:2:1234", `/${"x".repeat(200)}`]) {

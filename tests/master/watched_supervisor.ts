@@ -104,7 +104,7 @@ export class WatchedSupervisor {
     const nothing = { ready: false, loaded: false, detached: false, draining: false, lost: false };
     this.known.set(worker, { startedAtMs, ...nothing });
     this.look();
-    if (worker.isSpare) this.#checkNewSpare(worker);
+    if (worker.isStandby) this.#checkNewSpare(worker);
     else this.#checkStart(worker);
   }
 
@@ -130,7 +130,7 @@ export class WatchedSupervisor {
     const serving = this.serving(version!);
     assert(serving.length >= service.procCount, "a standby before those that are missing");
     assert(serving.every((it) => this.known.get(it)!.ready), "a standby before all are ready");
-    assert(this.spares(version!).length <= service.supervision.spareCount, "too many standbys");
+    assert(this.standbys(version!).length <= service.supervision.standbyCount, "too many standbys");
   }
 
   #checkStart(worker: FakeWorker): void {
@@ -151,7 +151,7 @@ export class WatchedSupervisor {
   /** A reload with a step never has more processes, on its way there nor on its way back. */
   #checkRoom({ request: { service, generation } }: FakeWorker, version?: Accepted): void {
     const alive = this.launcher.running.filter((other) =>
-      other.request.service.id === service.id && !other.isSpare &&
+      other.request.service.id === service.id && !other.isStandby &&
       !this.known.get(other)!.detached &&
       other.request.generation >= (version?.generation ?? generation)
     );
@@ -217,15 +217,15 @@ export class WatchedSupervisor {
   /** Standbys of a version that nobody has told to end. */
   isStopping = false;
 
-  spares({ config: { id }, generation }: Accepted): FakeWorker[] {
+  standbys({ config: { id }, generation }: Accepted): FakeWorker[] {
     return this.launcher.running.filter((worker) =>
       worker.request.service.id === id && worker.request.generation === generation &&
-      worker.isSpare && this.#isUntold(worker)
+      worker.isStandby && this.#isUntold(worker)
     );
   }
 
   isServing(worker: FakeWorker): boolean {
-    return !worker.isSpare && this.#isUntold(worker);
+    return !worker.isStandby && this.#isUntold(worker);
   }
 
   #isUntold(worker: FakeWorker): boolean {
@@ -262,7 +262,7 @@ export class WatchedSupervisor {
     for (const worker of this.launcher.running) {
       this.checkTold(worker);
       if (this.isServing(worker)) this.#checkServing(worker);
-      else if (worker.isSpare && this.#isUntold(worker)) this.#checkSpare(worker);
+      else if (worker.isStandby && this.#isUntold(worker)) this.#checkSpare(worker);
     }
     this.#checkGenerations();
     const services = new Set(this.launcher.running.map(({ request }) => request.service.id));
@@ -294,8 +294,11 @@ export class WatchedSupervisor {
       assertEquals(worker.told.length, toldAtEnd, `${worker.pid} was told something after its end`);
     }
     const order = ["softstop", "SIGTERM", "SIGKILL"];
-    const places = worker.told.map((told) => order.indexOf(told));
-    assert(places.every((place, index) => index === 0 || place > places[index - 1]), `${places}`);
+    const restarts = worker.told.map((told) => order.indexOf(told));
+    assert(
+      restarts.every((history, index) => index === 0 || history > restarts[index - 1]),
+      `${restarts}`,
+    );
     if (worker.told.includes("SIGKILL")) assert(worker.told.includes("SIGTERM"));
   }
 
@@ -318,8 +321,8 @@ export class WatchedSupervisor {
   #checkSpare({ pid, request: { service: { id }, generation } }: FakeWorker): void {
     const version = this.inForce.get(id);
     assertEquals(generation, version?.generation, `${pid} is a standby of another version`);
-    const { spareCount } = version!.config.supervision;
-    assert(this.spares(version!).length <= spareCount, `too many standbys of ${id}`);
+    const { standbyCount } = version!.config.supervision;
+    assert(this.standbys(version!).length <= standbyCount, `too many standbys of ${id}`);
   }
 
   /** Not too many old generations drain. */

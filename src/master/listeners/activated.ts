@@ -11,13 +11,13 @@
 import type { Endpoint } from "../../config/address.ts";
 import type { ServiceEndpoint } from "../../config/service.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
-import type { GivenListener } from "./socket_activation.ts";
+import type { ActivatedListener } from "./socket_activation.ts";
 import type { Mended } from "./system_repair.ts";
 import type { ListenerPort, OpenOptions, PortMendOptions } from "./system.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
 
 /** Whether a given listener fits an address. */
-type Fit = (given: GivenListener, wanted: ServiceEndpoint) => boolean;
+type Fit = (given: ActivatedListener, wanted: ServiceEndpoint) => boolean;
 
 /** The best comes first: a name counts only for what no address tells. */
 const FITS: readonly Fit[] = [
@@ -31,13 +31,13 @@ interface Holding {
   /** The key of its address. */
   readonly key: string;
   /** What has been given out; undefined for one that was opened here. */
-  readonly given?: GivenListener;
+  readonly given?: ActivatedListener;
 }
 
 /** The listeners that this process was started with, before those of another port. */
-export class GivenListeners implements ListenerPort {
+export class ActivatedListeners implements ListenerPort {
   /** All that this process was started with. */
-  readonly given: readonly GivenListener[];
+  readonly given: readonly ActivatedListener[];
   readonly #port: ListenerPort;
   readonly #holdings = new Map<OpenedListener, Holding>();
 
@@ -45,7 +45,7 @@ export class GivenListeners implements ListenerPort {
    * @param given What this process was started with. It stays open as long as the process runs.
    * @param port Opens everything else.
    */
-  constructor(given: readonly GivenListener[], port: ListenerPort) {
+  constructor(given: readonly ActivatedListener[], port: ListenerPort) {
     this.given = given;
     this.#port = port;
   }
@@ -223,7 +223,7 @@ export class GivenListeners implements ListenerPort {
    */
   describe(wanted: readonly ServiceEndpoint[]): string[] {
     const keys = new Set(wanted.map(({ endpoint }) => endpoint.key));
-    const served = new Map<GivenListener, string>();
+    const served = new Map<ActivatedListener, string>();
     for (const { key, given } of this.#holdings.values()) {
       if (given && keys.has(key)) served.set(given, key);
     }
@@ -250,9 +250,9 @@ export class GivenListeners implements ListenerPort {
    * Finds out which given listener is for which address. What an address has already stays with it,
    * and what only a closing one has is free.
    */
-  #assign(wanted: readonly ServiceEndpoint[]): Map<string, GivenListener | undefined> {
+  #assign(wanted: readonly ServiceEndpoint[]): Map<string, ActivatedListener | undefined> {
     const keys = new Set(wanted.map(({ endpoint }) => endpoint.key));
-    const assigned = new Map<string, GivenListener | undefined>();
+    const assigned = new Map<string, ActivatedListener | undefined>();
     for (const { key, given } of this.#holdings.values()) {
       if (keys.has(key)) assigned.set(key, given);
     }

@@ -11,7 +11,7 @@ import type { OpenedListener } from "../../os/net/socket.ts";
 import type { ListenerPort } from "./system.ts";
 
 /** A port that hands inherited listeners out before it opens others. */
-export interface HeirListeners extends ListenerPort {
+export interface InheritedListeners extends ListenerPort {
   /** The keys of the inherited addresses that nobody has asked for. */
   atHand(): string[];
   /**
@@ -36,10 +36,10 @@ export interface HeirListeners extends ListenerPort {
  * @param inherited The listeners by the keys of their addresses, those of one address in the order of
  * their slots; owned by the port from now on.
  */
-export function heirListeners(
+export function inheritedListeners(
   port: ListenerPort,
   inherited: ReadonlyMap<string, readonly OpenedListener[]>,
-): HeirListeners {
+): InheritedListeners {
   const unclaimed = new Map(inherited);
   const foreign = new Set([...inherited.values()].flat());
   /** The inherited groups, and what was opened beside them meanwhile, by their keys. */

@@ -19,7 +19,7 @@ const LISTEN_FDS_START = 3;
 const NO_NAME = "unknown";
 
 /** A listener that this process was started with. */
-export interface GivenListener {
+export interface ActivatedListener {
   /** Non-blocking and close-on-exec. */
   readonly fd: number;
   /** Its name, if it has one. */
@@ -46,7 +46,7 @@ export interface ActivationSource {
    * @param fd The descriptor.
    * @throws {TypeError} When it is no listener.
    */
-  take(fd: number): Omit<GivenListener, "fd" | "name">;
+  take(fd: number): Omit<ActivatedListener, "fd" | "name">;
   /** Takes a line for the log. */
   warn(text: string): void;
 }
@@ -59,7 +59,7 @@ export interface ActivationSource {
  * @returns The listeners; none where the variables are missing or meant for another process.
  * @throws {ConfigError} When the variables are wrong, or do not fit the descriptors.
  */
-export function readActivation(source: ActivationSource): GivenListener[] {
+export function readActivation(source: ActivationSource): ActivatedListener[] {
   const { env, pid } = source;
   const [forPid, fds, fdNames] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map((name) => {
     const value = env.get(name);
@@ -133,7 +133,7 @@ export function ownActivation(cwd: string, warn: (text: string) => void): Activa
  * @throws {TypeError} When it is no listener.
  * @throws {Deno.errors.NotFound} When it is not open.
  */
-export function takeListener(fd: number, cwd: string): Omit<GivenListener, "fd" | "name"> {
+export function takeListener(fd: number, cwd: string): Omit<ActivatedListener, "fd" | "name"> {
   const listener = describeListener(fd);
   setCloseOnExec(fd, true);
   setNonblocking(fd);

@@ -76,7 +76,7 @@ export class ListenerTable {
   /** The address of each listener that was ever open. */
   readonly #keys = new WeakMap<OpenedListener, string>();
   /** Those that are to be closed for good, and whose queues take no more connections. */
-  readonly #closing = new Set<{ readonly listener: OpenedListener; readonly onTrial: boolean }>();
+  readonly #closing = new Set<{ readonly listener: OpenedListener; readonly inRollout: boolean }>();
   /** The slots of open addresses and of closed ones to which no new connection comes. */
   readonly #idle = new WeakSet<OpenedListener>();
 
@@ -400,13 +400,13 @@ export class ListenerTable {
     if (entry === undefined) return;
     const { slots, endpoint, inForce } = entry;
     this.#open.delete(key);
-    const onTrial = inForce === undefined;
+    const inRollout = inForce === undefined;
     for (const listener of slots) {
       this.watches.remove(listener);
       if (this.port.refuse(listener, endpoint.kind)) {
-        this.#closing.add({ listener, onTrial });
+        this.#closing.add({ listener, inRollout });
         this.#idle.add(listener);
-      } else this.#close(listener, onTrial);
+      } else this.#close(listener, inRollout);
     }
   }
 
@@ -420,7 +420,7 @@ export class ListenerTable {
     for (const closing of this.#closing) {
       if (isHeld(closing.listener)) continue;
       this.#closing.delete(closing);
-      this.#close(closing.listener, closing.onTrial);
+      this.#close(closing.listener, closing.inRollout);
     }
   }
 
@@ -429,19 +429,19 @@ export class ListenerTable {
     const closing = [...this.#closing];
     // First, so that none is closed meanwhile: its number could be another one's.
     this.#closing.clear();
-    await Promise.all(closing.map(async ({ listener, onTrial }) => {
+    await Promise.all(closing.map(async ({ listener, inRollout }) => {
       try {
         await this.port.surrender(listener);
       } finally {
-        this.#close(listener, onTrial);
+        this.#close(listener, inRollout);
       }
     }));
   }
 
-  #close(listener: OpenedListener, onTrial: boolean): void {
+  #close(listener: OpenedListener, inRollout: boolean): void {
     this.#idle.delete(listener);
     this.watches.remove(listener);
-    if (onTrial) this.port.discard(listener);
+    if (inRollout) this.port.discard(listener);
     else this.port.close(listener);
   }
 

@@ -8,7 +8,7 @@
  */
 import type { ServiceConfig } from "../../config/service.ts";
 import { EARLY_DEATH_MS } from "./decide.ts";
-import type { Place, Worker } from "./model.ts";
+import type { RestartHistory, Worker } from "./model.ts";
 
 /** What a program ends with that finds its settings wrong (sysexits.h). */
 export const EX_CONFIG = 78;
@@ -23,7 +23,7 @@ const JITTER = 1 / 4;
 export const ORDERLY_MS = 500;
 
 /** A place in which nothing has happened yet. */
-export const NEW_PLACE: Place = { early: 0, delayMs: 0, startAtMs: 0, starts: [] };
+export const NO_HISTORY: RestartHistory = { early: 0, delayMs: 0, startAtMs: 0, starts: [] };
 
 /** What the next start depends on, beside the process. */
 export interface Chance {
@@ -39,21 +39,26 @@ export interface Chance {
  * @param chance The time, and chance; `inOrder`: whether it has ended as a program does that has done
  * its work.
  */
-export function placeAfter(
+export function historyAfter(
   worker: Worker,
   { inOrder = false, ...chance }: Chance & { readonly inOrder?: boolean },
-): Place {
-  const { place, config, startedAtMs, readyAtMs, worked = false } = worker;
+): RestartHistory {
+  const { history, config, startedAtMs, readyAtMs, worked = false } = worker;
   const livedMs = chance.nowMs - startedAtMs;
   if (readyAtMs !== undefined) {
     const isDone = inOrder && (worked || chance.nowMs - readyAtMs >= ORDERLY_MS);
-    const starts = isDone ? startsWithout(worker) : place.starts;
+    const starts = isDone ? startsWithout(worker) : history.starts;
     if (isDone || livedMs >= config.supervision.healthyAfterMs) {
       return { early: 0, delayMs: 0, startAtMs: chance.nowMs, starts };
     }
   }
   const atOnce = readyAtMs !== undefined && livedMs >= EARLY_DEATH_MS;
-  return heldBack(place, { ...chance, config, startedAtMs, firstMs: atOnce ? 0 : EARLY_DEATH_MS });
+  return heldBack(history, {
+    ...chance,
+    config,
+    startedAtMs,
+    firstMs: atOnce ? 0 : EARLY_DEATH_MS,
+  });
 }
 
 /**
@@ -62,26 +67,26 @@ export function placeAfter(
  *
  * @param worker The worker.
  */
-export function placeGivenBack(worker: Worker): Place {
-  return { ...worker.place, starts: startsWithout(worker) };
+export function historyGivenBack(worker: Worker): RestartHistory {
+  return { ...worker.history, starts: startsWithout(worker) };
 }
 
 /** The starts in the place of a worker that count for `server-start-limit`, but for its own, the last. */
-function startsWithout({ place: { starts } }: Worker): readonly number[] {
+function startsWithout({ history: { starts } }: Worker): readonly number[] {
   return starts.slice(0, -1);
 }
 
 /**
  * A place in which a process could not even be started.
  *
- * @param place The place.
+ * @param history The place.
  * @param chance The service's settings, the time, and chance.
  */
-export function placeAfterRefusal(
-  place: Place,
+export function historyAfterRefusal(
+  history: RestartHistory,
   chance: Chance & { readonly config: ServiceConfig },
-): Place {
-  return heldBack(place, { ...chance, startedAtMs: chance.nowMs, firstMs: EARLY_DEATH_MS });
+): RestartHistory {
+  return heldBack(history, { ...chance, startedAtMs: chance.nowMs, firstMs: EARLY_DEATH_MS });
 }
 
 /**
@@ -89,13 +94,13 @@ export function placeAfterRefusal(
  * start to start, so that one that has served for longer is replaced at once.
  */
 function heldBack(
-  { early, delayMs, starts }: Place,
+  { early, delayMs, starts }: RestartHistory,
   { config, nowMs, random, startedAtMs, firstMs }: Chance & {
     readonly config: ServiceConfig;
     readonly startedAtMs: number;
     readonly firstMs: number;
   },
-): Place {
+): RestartHistory {
   if (early === 0) return { early: 1, delayMs: firstMs, startAtMs: nowMs + firstMs, starts };
   const nextMs = Math.min(Math.max(2 * delayMs, EARLY_DEATH_MS), config.supervision.backoffMaxMs);
   const startAtMs = startedAtMs + nextMs * (1 - JITTER * random);
@@ -105,29 +110,29 @@ function heldBack(
 /**
  * Takes note of a start.
  *
- * @param place The place.
+ * @param history The place.
  * @param start The service's settings and the time.
  */
 export function placeAtStart(
-  place: Place,
+  history: RestartHistory,
   { config: { supervision: { startLimit } }, nowMs }: {
     readonly config: ServiceConfig;
     readonly nowMs: number;
   },
-): Place {
-  if (startLimit === undefined) return place;
-  const starts = place.starts.filter((atMs) => atMs > nowMs - startLimit.withinMs);
-  return { ...place, starts: [...starts, nowMs] };
+): RestartHistory {
+  if (startLimit === undefined) return history;
+  const starts = history.starts.filter((atMs) => atMs > nowMs - startLimit.withinMs);
+  return { ...history, starts: [...starts, nowMs] };
 }
 
 /**
  * Whether the next start in a place would be one too many.
  *
- * @param place The place.
+ * @param history The place.
  * @param config The service's settings.
  */
 export function isBeyondLimit(
-  { starts, startAtMs }: Place,
+  { starts, startAtMs }: RestartHistory,
   { supervision: { startLimit } }: ServiceConfig,
 ): boolean {
   if (startLimit === undefined) return false;

@@ -5,7 +5,7 @@
  * @module
  */
 import { fullStrength, strengthOf } from "./scaling.ts";
-import { isSpare, type Service, type Trial, type Version, type Worker } from "./model.ts";
+import { type Candidate, isStandby, type Service, type Version, type Worker } from "./model.ts";
 
 /**
  * How many processes the version in force is to have. All of them, while another one is on trial
@@ -13,13 +13,13 @@ import { isSpare, type Service, type Trial, type Version, type Worker } from "./
  * but for the last: the new version may lack an address that is served until the verdict.
  *
  * @param service The service.
- * @param proven How many of the version on trial have proven themselves.
+ * @param passed How many of the version on trial have proven themselves.
  */
-export function placesOf(service: Service, proven: number): number {
+export function placesOf(service: Service, passed: number): number {
   if (service.current === undefined) return 0;
   const strength = strengthOf(service);
-  if (service.trial?.config.reloadStep === undefined) return strength;
-  return Math.max(strength - proven, Math.min(strength, 1));
+  if (service.candidate?.config.reloadStep === undefined) return strength;
+  return Math.max(strength - passed, Math.min(strength, 1));
 }
 
 /**
@@ -27,21 +27,21 @@ export function placesOf(service: Service, proven: number): number {
  * long as another trial with `server-reload-step` is under way. One that starts in such a place
  * serves nobody and may never do so; the two would take the room for good that the trial needs.
  *
- * @param trial The trial that is under way.
+ * @param candidate The trial that is under way.
  * @param options Who fills places of another version, the version in force, and how many of its
  * places nobody of it serves.
  */
 export function heldByUndone(
-  trial: Trial,
-  { standIns, current, unfilled }: {
-    readonly standIns: readonly Worker[];
+  candidate: Candidate,
+  { fallbacks, current, unfilled }: {
+    readonly fallbacks: readonly Worker[];
     readonly current: Version | undefined;
     readonly unfilled: number;
   },
 ): number {
-  if (trial.config.reloadStep === undefined || current === undefined) return 0;
+  if (candidate.config.reloadStep === undefined || current === undefined) return 0;
   // Older ones don't count for the room.
-  const undone = standIns.filter(({ generation }) => generation > current.generation);
+  const undone = fallbacks.filter(({ generation }) => generation > current.generation);
   return Math.min(undone.length, unfilled);
 }
 
@@ -49,14 +49,14 @@ export function heldByUndone(
  * How many processes more the memory has room for: those that still drain, of the version in force
  * or of one whose trial has failed, take some as well.
  *
- * @param trial The trial that is under way.
+ * @param candidate The trial that is under way.
  * @param service Its service.
  */
-export function roomFor(trial: Trial, service: Service): number {
-  const { procCount, reloadStep } = trial.config;
+export function roomFor(candidate: Candidate, service: Service): number {
+  const { procCount, reloadStep } = candidate.config;
   if (reloadStep === undefined) return Infinity;
   const most = Math.max(procCount, fullStrength(service));
-  return most + reloadStep - aliveSince(service.current ?? trial, service).length;
+  return most + reloadStep - aliveSince(service.current ?? candidate, service).length;
 }
 
 /** So many processes of a service may be detached at the same time, whatever its settings are. */
@@ -88,10 +88,10 @@ export function detachedOf({ workers }: Service): number {
  * @param service The service.
  */
 export function roomToReturn(service: Service): number {
-  const { current, trial } = service;
+  const { current, candidate } = service;
   if (current === undefined) return 0;
   const alive = aliveSince(current, service)
-    .filter(({ generation }) => generation !== trial?.generation);
+    .filter(({ generation }) => generation !== candidate?.generation);
   const steps = alive.filter(({ generation }) => generation !== current.generation)
     .flatMap(({ config }) => config.reloadStep ?? []);
   if (steps.length === 0) return Infinity;
@@ -101,7 +101,7 @@ export function roomToReturn(service: Service): number {
 /** The processes of a version and of later ones; standbys are not counted among them. */
 function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
   return [...workers].filter((worker) =>
-    worker.generation >= generation && worker.state !== "detached" && !isSpare(worker)
+    worker.generation >= generation && worker.state !== "detached" && !isStandby(worker)
   );
 }
 
@@ -138,13 +138,13 @@ export function surplus(
  */
 export function beyondBound(
   draining: readonly Worker[],
-  { service: { current, trial }, maxGenerations }: {
+  { service: { current, candidate }, maxGenerations }: {
     readonly service: Service;
     readonly maxGenerations: number;
   },
 ): Worker[] {
   const old = draining.filter(({ generation }) =>
-    generation !== current?.generation && generation !== trial?.generation
+    generation !== current?.generation && generation !== candidate?.generation
   );
   const generations = [...new Set(old.map(({ generation }) => generation))].sort((a, b) => b - a);
   const bounded = new Set(generations.slice(maxGenerations));

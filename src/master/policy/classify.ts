@@ -4,22 +4,22 @@
  *
  * @module
  */
-import type { Action, Agenda } from "./decision.ts";
+import type { Action, WakeTime } from "./decision.ts";
 import { startLimitMs } from "./readiness.ts";
-import { sparesWanted } from "./standby.ts";
-import { isServing, isSpare, type Service, type Version, type Worker } from "./model.ts";
+import { standbysWanted } from "./standby.ts";
+import { isServing, isStandby, type Service, type Version, type Worker } from "./model.ts";
 import { isWatched } from "./watchdog.ts";
 
 /** The workers of a service by what they are to it, those left out whose time is over. */
-export interface Muster {
+export interface WorkerClasses {
   /** Those of the version in force that fill a place. */
-  readonly ours: Worker[];
+  readonly currentWorkers: Worker[];
   /** Those of the version on trial that do. */
-  readonly theirs: Worker[];
+  readonly candidateWorkers: Worker[];
   /** Those of another version that may fill a place until one of the version in force is ready. */
-  readonly standIns: Worker[];
+  readonly fallbacks: Worker[];
   /** The standbys of the version in force that can be reckoned with. */
-  readonly spares: Worker[];
+  readonly standbys: Worker[];
   /** Those that finish what they have, of any version; a standby has nothing. */
   readonly draining: Worker[];
   /** What their deadlines and limits ask for, and what is of no version any more. */
@@ -30,35 +30,35 @@ export interface Muster {
  * Sorts the workers of a service.
  *
  * @param service The service.
- * @param agenda The time; takes note of each deadline.
+ * @param wakeTime The time; takes note of each deadline.
  */
-export function muster(service: Service, agenda: Agenda): Muster {
-  const { current, trial } = service;
-  const sorted: Muster = {
-    ours: [],
-    theirs: [],
-    standIns: [],
-    spares: [],
+export function classify(service: Service, wakeTime: WakeTime): WorkerClasses {
+  const { current, candidate } = service;
+  const sorted: WorkerClasses = {
+    currentWorkers: [],
+    candidateWorkers: [],
+    fallbacks: [],
+    standbys: [],
     draining: [],
     actions: [],
   };
-  const keepsSpares = sparesWanted(service) > 0;
+  const keepsStandbys = standbysWanted(service) > 0;
   for (const worker of service.workers) {
-    const last = lastSteps(worker, agenda);
+    const last = lastSteps(worker, wakeTime);
     sorted.actions.push(...last.actions);
     if (last.isLost) continue;
-    sorted.actions.push(...limitsReached(worker, agenda));
+    sorted.actions.push(...limitsReached(worker, wakeTime));
     const { state, generation } = worker;
     if (state === "draining") {
       if (!worker.neverServed) sorted.draining.push(worker);
-    } else if (isSpare(worker) && keepsSpares && generation === current?.generation) {
+    } else if (isStandby(worker) && keepsStandbys && generation === current?.generation) {
       // One that is doubted just now may hang.
-      if (last.actions.length === 0) sorted.spares.push(worker);
-    } else if (isSpare(worker)) sorted.actions.push({ do: "softstop", worker });
+      if (last.actions.length === 0) sorted.standbys.push(worker);
+    } else if (isStandby(worker)) sorted.actions.push({ do: "softstop", worker });
     else if (!isServing(worker)) continue;
-    else if (generation === current?.generation) sorted.ours.push(worker);
-    else if (generation === trial?.generation) sorted.theirs.push(worker);
-    else if (mayStandIn(worker, current)) sorted.standIns.push(worker);
+    else if (generation === current?.generation) sorted.currentWorkers.push(worker);
+    else if (generation === candidate?.generation) sorted.candidateWorkers.push(worker);
+    else if (mayFallBack(worker, current)) sorted.fallbacks.push(worker);
     // A later version is in force, its own trial has failed, or the service is gone.
     else sorted.actions.push({ do: "softstop", worker });
   }
@@ -68,27 +68,28 @@ export function muster(service: Service, agenda: Agenda): Muster {
 /** What is to be done about a worker whose deadline is over, or that is silent; is it lost by that? */
 function lastSteps(
   worker: Worker,
-  agenda: Agenda,
+  wakeTime: WakeTime,
 ): { readonly actions: readonly Action[]; readonly isLost: boolean } {
   const { state, silentUntilMs } = worker;
   const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, startLimitMs(worker));
-  const isSilent = silentUntilMs !== undefined && isWatched(worker) && agenda.isDue(silentUntilMs);
-  if (deadlineMs < Infinity && agenda.isDue(deadlineMs)) {
+  const isSilent = silentUntilMs !== undefined && isWatched(worker) &&
+    wakeTime.isDue(silentUntilMs);
+  if (deadlineMs < Infinity && wakeTime.isDue(deadlineMs)) {
     const what = state === "stopping" ? "kill" : "terminate";
     return { actions: [{ do: what, worker }], isLost: true };
   }
   if (!isSilent) return { actions: [], isLost: false };
-  const hangs = worker.doubted === true;
-  return { actions: [{ do: hangs ? "abort" : "doubt", worker }], isLost: hangs };
+  const hangs = worker.suspected === true;
+  return { actions: [{ do: hangs ? "abort" : "suspect", worker }], isLost: hangs };
 }
 
 /** What the limits of a worker that serves ask for: it may be old, or use too much memory. */
-function limitsReached(worker: Worker, agenda: Agenda): Action[] {
-  const { state, spent, oldAtMs, measureAtMs } = worker;
-  if (state !== "ready" || spent !== undefined) return [];
+function limitsReached(worker: Worker, wakeTime: WakeTime): Action[] {
+  const { state, recycleReason, oldAtMs, measureAtMs } = worker;
+  if (state !== "ready" || recycleReason !== undefined) return [];
   const actions: Action[] = [];
-  if (oldAtMs !== undefined && agenda.isDue(oldAtMs)) actions.push({ do: "expire", worker });
-  if (measureAtMs !== undefined && agenda.isDue(measureAtMs)) {
+  if (oldAtMs !== undefined && wakeTime.isDue(oldAtMs)) actions.push({ do: "recycle", worker });
+  if (measureAtMs !== undefined && wakeTime.isDue(measureAtMs)) {
     actions.push({ do: "measure", worker });
   }
   return actions;
@@ -99,7 +100,7 @@ function limitsReached(worker: Worker, agenda: Agenda): Action[] {
  * an old one whose successor has ended again, or one of a failed trial with `server-reload-step`, for
  * which one of the version in force was stopped.
  */
-function mayStandIn(worker: Worker, current: Version | undefined): boolean {
+function mayFallBack(worker: Worker, current: Version | undefined): boolean {
   return current !== undefined && worker.state === "ready" &&
     (worker.generation < current.generation || worker.config.reloadStep !== undefined);
 }

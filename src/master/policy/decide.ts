@@ -7,11 +7,11 @@
  *
  * @module
  */
-import { type Action, Agenda, type Decision, type Verdict } from "./decision.ts";
-import { type Muster, muster } from "./classify.ts";
+import { type Action, type Decision, type RolloutOutcome, WakeTime } from "./decision.ts";
+import { classify, type WorkerClasses } from "./classify.ts";
 import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
 import { idleOne } from "./scaling.ts";
-import { inReserve, lacksSpare } from "./standby.ts";
+import { inReserve, lacksStandby } from "./standby.ts";
 import {
   beyondBound,
   detachedOf,
@@ -22,8 +22,8 @@ import {
   roomToReturn,
   surplus,
 } from "./capacity.ts";
-import { isProven, type Place, type Service, type Worker } from "./model.ts";
-import { type Progress, startsOfTrial, verdictOnTrial } from "./outcome.ts";
+import { hasPassed, type RestartHistory, type Service, type Worker } from "./model.ts";
+import { outcomeOfCandidate, type Progress, startsOfCandidate } from "./outcome.ts";
 
 /** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
 export const EARLY_DEATH_MS = 100;
@@ -61,32 +61,42 @@ export function decide(
   service: Service,
   { nowMs, maxGenerations }: Circumstances,
 ): Decision {
-  const { trial } = service;
-  const agenda = new Agenda(nowMs);
-  const sorted = muster(service, agenda);
-  const { ours, theirs, spares, draining, actions } = sorted;
+  const { candidate } = service;
+  const wakeTime = new WakeTime(nowMs);
+  const sorted = classify(service, wakeTime);
+  const { currentWorkers, candidateWorkers, standbys, draining, actions } = sorted;
   for (const worker of beyondBound(draining, { service, maxGenerations })) {
     actions.push({ do: "terminate", worker });
   }
-  const proven = theirs.filter((worker) => isProven(worker, nowMs)).length;
-  const need = needOf(service, { ...sorted, proven });
-  const missing = Math.max(0, need.most - ours.length);
-  actions.push(...startsOf(service, { missing, spares, agenda }));
+  const passed = candidateWorkers.filter((worker) => hasPassed(worker, nowMs)).length;
+  const need = needOf(service, { ...sorted, passed });
+  const missing = Math.max(0, need.most - currentWorkers.length);
+  actions.push(...startsOf(service, { missing, standbys, wakeTime }));
   for (const worker of dispensable(service, { ...sorted, ...need })) {
     actions.push({ do: "softstop", worker });
   }
-  if (trial === undefined) {
-    const idle = actions.length === 0 ? idleOne(service, ours) : undefined;
-    if (idle !== undefined) actions.push({ do: "dismiss", worker: idle });
+  if (candidate === undefined) {
+    const idle = actions.length === 0 ? idleOne(service, currentWorkers) : undefined;
+    if (idle !== undefined) actions.push({ do: "scaleDown", worker: idle });
     const { current } = service;
     const isCalm = actions.length === 0 && missing === 0 && mayStart(service);
-    if (current !== undefined && isCalm && lacksSpare(service, { ours, spares, agenda })) {
-      actions.push({ do: "prepare", version: current });
+    if (
+      current !== undefined && isCalm &&
+      lacksStandby(service, { currentWorkers, standbys, wakeTime })
+    ) {
+      actions.push({ do: "startStandby", version: current });
     }
-    return { actions, wakeAtMs: agenda.wakeAtMs };
+    return { actions, wakeAtMs: wakeTime.wakeAtMs };
   }
-  const verdict = judge(service, { trial, theirs, proven, missing, actions, agenda });
-  return { actions, wakeAtMs: agenda.wakeAtMs, verdict };
+  const outcome = judge(service, {
+    candidate,
+    candidateWorkers,
+    passed,
+    missing,
+    actions,
+    wakeTime,
+  });
+  return { actions, wakeAtMs: wakeTime.wakeAtMs, outcome };
 }
 
 /** How many processes the version in force is to have. */
@@ -101,37 +111,37 @@ interface Need {
 
 function needOf(
   service: Service,
-  { ours, standIns, draining, proven }: Muster & { readonly proven: number },
+  { currentWorkers, fallbacks, draining, passed }: WorkerClasses & { readonly passed: number },
 ): Need {
-  const { current, trial } = service;
-  const wanted = placesOf(service, proven);
-  const unfilled = Math.max(0, wanted - ours.filter(isReady).length);
-  if (trial !== undefined) {
+  const { current, candidate } = service;
+  const wanted = placesOf(service, passed);
+  const unfilled = Math.max(0, wanted - currentWorkers.filter(isReady).length);
+  if (candidate !== undefined) {
     // A reload that is under way replaces all of them.
-    const held = heldByUndone(trial, { standIns, current, unfilled });
+    const held = heldByUndone(candidate, { fallbacks, current, unfilled });
     return { wanted, unfilled, most: wanted - held };
   }
   const leaving = draining.filter(({ generation }) => generation === current?.generation).length;
-  return { wanted, unfilled, most: strengthWhileReplacing({ ours, leaving, wanted }) };
+  return { wanted, unfilled, most: strengthWhileReplacing({ currentWorkers, leaving, wanted }) };
 }
 
 /** Which processes of the version in force are to be enlisted, or else started. */
 function startsOf(
   service: Service,
-  { missing, spares, agenda }: {
+  { missing, standbys, wakeTime }: {
     readonly missing: number;
-    readonly spares: readonly Worker[];
-    readonly agenda: Agenda;
+    readonly standbys: readonly Worker[];
+    readonly wakeTime: WakeTime;
   },
 ): Action[] {
   const { current, failure, startAtMs, vacancies } = service;
   const allowed = Math.min(missing, roomToReturn(service));
   if (current === undefined || allowed <= 0 || failure !== undefined) return [];
-  const count = agenda.isDue(startAtMs) ? startable(allowed, vacancies, agenda) : 0;
-  const enlisted = inReserve(spares).slice(0, count);
-  const left = mayStart(service) ? count - enlisted.length : 0;
+  const count = wakeTime.isDue(startAtMs) ? startable(allowed, vacancies, wakeTime) : 0;
+  const activated = inReserve(standbys).slice(0, count);
+  const left = mayStart(service) ? count - activated.length : 0;
   return [
-    ...enlisted.map((worker): Action => ({ do: "enlist", worker })),
+    ...activated.map((worker): Action => ({ do: "activate", worker })),
     ...(left > 0 ? [{ do: "start", count: left, version: current } as const] : []),
   ];
 }
@@ -142,20 +152,24 @@ function mayStart(service: Service): boolean {
 }
 
 /** How many of the missing processes may be started now: some of their places may have to wait. */
-function startable(missing: number, vacancies: readonly Place[], agenda: Agenda): number {
-  const free = vacancies.filter(({ startAtMs }) => agenda.isDue(startAtMs)).length;
+function startable(
+  missing: number,
+  vacancies: readonly RestartHistory[],
+  wakeTime: WakeTime,
+): number {
+  const free = vacancies.filter(({ startAtMs }) => wakeTime.isDue(startAtMs)).length;
   return Math.min(missing, free + Math.max(0, missing - vacancies.length));
 }
 
 /** Those that are too many, and the one whose successor is ready. */
 function dispensable(
-  { trial }: Service,
-  { ours, theirs, standIns, wanted, unfilled, most }: Muster & Need,
+  { candidate }: Service,
+  { currentWorkers, candidateWorkers, fallbacks, wanted, unfilled, most }: WorkerClasses & Need,
 ): ReadonlySet<Worker> {
-  const replaced = trial === undefined ? replacedOne({ ours, wanted }) : undefined;
+  const replaced = candidate === undefined ? replacedOne({ currentWorkers, wanted }) : undefined;
   return new Set([
-    ...surplus(standIns, { wanted: unfilled, beside: ours }),
-    ...surplus(ours, { wanted: most, beside: theirs }),
+    ...surplus(fallbacks, { wanted: unfilled, beside: currentWorkers }),
+    ...surplus(currentWorkers, { wanted: most, beside: candidateWorkers }),
     ...(replaced === undefined ? [] : [replaced]),
   ]);
 }
@@ -163,19 +177,19 @@ function dispensable(
 /** How the trial stands; what it needs is added to what is to be done. */
 function judge(
   service: Service,
-  { actions, agenda, ...progress }: Progress & {
+  { actions, wakeTime, ...progress }: Progress & {
     readonly actions: Action[];
-    readonly agenda: Agenda;
+    readonly wakeTime: WakeTime;
   },
-): Verdict {
-  const { failure } = progress.trial;
+): RolloutOutcome {
+  const { failure } = progress.candidate;
   if (failure !== undefined) return { is: "failed", reason: failure };
   // One that is out of reach may be just what fails the trial.
   if (actions.some(({ do: what }) => what === "terminate" || what === "abort")) {
     return { is: "open" };
   }
-  actions.push(...startsOfTrial(service, { ...progress, agenda }));
-  return verdictOnTrial(progress, agenda);
+  actions.push(...startsOfCandidate(service, { ...progress, wakeTime }));
+  return outcomeOfCandidate(progress, wakeTime);
 }
 
 /**

@@ -9,23 +9,23 @@ import type { Version, Worker } from "./model.ts";
 /** Something to be done. */
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
-  | { readonly do: "prepare"; readonly version: Version }
+  | { readonly do: "startStandby"; readonly version: Version }
   | {
     readonly do:
-      | "enlist"
+      | "activate"
       | "softstop"
       | "terminate"
       | "kill"
-      | "doubt"
+      | "suspect"
       | "abort"
-      | "expire"
+      | "recycle"
       | "measure"
-      | "dismiss";
+      | "scaleDown";
     readonly worker: Worker;
   };
 
 /** How a trial stands. */
-export type Verdict =
+export type RolloutOutcome =
   | { readonly is: "open" }
   | { readonly is: "passed" }
   | { readonly is: "failed"; readonly reason: string };
@@ -36,11 +36,11 @@ export interface Decision {
   /** On the monotonic clock; undefined when only an event can change anything. */
   readonly wakeAtMs?: number;
   /** How the trial stands, where there is one. */
-  readonly verdict?: Verdict;
+  readonly outcome?: RolloutOutcome;
 }
 
 /** The time, and the next one at which there is something to look at. */
-export class Agenda {
+export class WakeTime {
   #wakeAtMs?: number;
 
   /** @param nowMs The time. */

@@ -15,7 +15,7 @@ export interface Version {
 }
 
 /** A version that has yet to prove itself beside the one in force. */
-export interface Trial extends Version {
+export interface Candidate extends Version {
   /** None of its processes is started before this. */
   startAtMs: number;
   /** How many of its processes have proven themselves and are gone again. */
@@ -27,7 +27,7 @@ export interface Trial extends Version {
 }
 
 /** One of the places that a service has for its processes: each is followed by the next one. */
-export interface Place {
+export interface RestartHistory {
   /** How many of its processes in a row have ended early. */
   readonly early: number;
   /** How long it is from one start in it to the next; 0 where nothing is to be waited for. */
@@ -40,7 +40,7 @@ export interface Place {
 
 /**
  * One process, from its start to its end. A standby has no slot and no place before it is enlisted, which
- * {@linkcode enlist} does.
+ * {@linkcode activate} does.
  */
 export interface Worker {
   /** Unique in this master's life; unlike a pid never used again. */
@@ -56,7 +56,7 @@ export interface Worker {
   /** When it was started; when it was enlisted, if it was a standby. */
   startedAtMs: number;
   /** The place that it fills. */
-  place: Place;
+  history: RestartHistory;
   /** Whether it was started as a standby, and has not been ready since. */
   neverServed?: boolean;
   /** When it said, as a standby, that it has loaded. */
@@ -70,13 +70,13 @@ export interface Worker {
   /** Until when it may be silent; undefined where it sends no heartbeats. */
   silentUntilMs?: number;
   /** Whether it has been silent for too long at the last look. */
-  doubted?: boolean;
+  suspected?: boolean;
   /** Whether anybody uses it; undefined while it has not said. */
   used?: boolean;
   /** Whether it has said that a client has used it. */
   worked?: boolean;
   /** Why another one is to take its place, if that is so. */
-  spent?: string;
+  recycleReason?: string;
   /** Whether one of its listeners was closed, since it was of no use any more. */
   lostListener?: boolean;
   /** When it is old enough for that; undefined where no age is. */
@@ -84,7 +84,7 @@ export interface Worker {
   /** When its memory is looked at next; undefined where it is not looked at. */
   measureAtMs?: number;
   /** Since when it has used too much memory; undefined while it does not. */
-  heavySinceMs?: number;
+  overMemorySinceMs?: number;
   /** Whether it has said that it accepts no more. */
   saysDraining?: boolean;
   /** When the next harsher step is due; undefined while the worker may take its time. */
@@ -98,13 +98,13 @@ export interface Service {
   /** The version in force; undefined for a service that is on trial itself, or on its way out. */
   current?: Version;
   /** The version that a reload tries. */
-  trial?: Trial;
+  candidate?: Candidate;
   /** No process of the version in force is started before this. */
   startAtMs: number;
   /** The places of the version in force whose processes have ended. */
-  vacancies: Place[];
+  vacancies: RestartHistory[];
   /** How its standbys have fared; undefined where there is nothing to say. */
-  sparePlace?: Place;
+  standbyHistory?: RestartHistory;
   /** The longest delay between two starts that was told, in milliseconds; 0 while all is well. */
   toldDelayMs: number;
   /** Why it has failed: nothing of the version in force is started any more. */
@@ -119,7 +119,7 @@ export interface Service {
    * The slots in whose queues somebody may wait, since their processes have ended of themselves; the
    * one that has waited the longest comes first.
    */
-  readonly deserted: Set<number>;
+  readonly unservedSlots: Set<number>;
   /** All that have not exited. */
   readonly workers: Set<Worker>;
 }
@@ -144,11 +144,11 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
  * @param worker The standby.
  * @param filled The time, until when it has to be ready, and what it is to fill.
  */
-export function enlist(
+export function activate(
   worker: Worker,
-  filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "readyByMs" | "place">,
+  filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "readyByMs" | "history">,
 ): void {
-  if (advance(worker, "enlist")) Object.assign(worker, filled);
+  if (advance(worker, "activate")) Object.assign(worker, filled);
 }
 
 /**
@@ -157,7 +157,7 @@ export function enlist(
  * @param id The settings file's name, or `hook:N`.
  */
 export function newService(id: string): Service {
-  return { id, workers: new Set(), deserted: new Set(), ...freshStart(0) };
+  return { id, workers: new Set(), unservedSlots: new Set(), ...freshStart(0) };
 }
 
 /**
@@ -167,11 +167,11 @@ export function newService(id: string): Service {
  */
 export function freshStart(
   startAtMs: number,
-): Omit<Service, "id" | "current" | "trial" | "workers" | "deserted"> {
+): Omit<Service, "id" | "current" | "candidate" | "workers" | "unservedSlots"> {
   return {
     startAtMs,
     vacancies: [],
-    sparePlace: undefined,
+    standbyHistory: undefined,
     toldDelayMs: 0,
     failure: undefined,
     trouble: undefined,
@@ -194,7 +194,7 @@ export function isServing(worker: Worker): boolean {
  *
  * @param worker The worker.
  */
-export function isSpare(worker: Worker): boolean {
+export function isStandby(worker: Worker): boolean {
   return worker.state === "loading" || worker.state === "waiting";
 }
 
@@ -205,7 +205,7 @@ export function isSpare(worker: Worker): boolean {
  * @param worker The worker.
  * @param nowMs The time.
  */
-export function isProven({ readyAtMs, config }: Worker, nowMs: number): boolean {
+export function hasPassed({ readyAtMs, config }: Worker, nowMs: number): boolean {
   return readyAtMs !== undefined && readyAtMs + config.soakMs <= nowMs;
 }
 

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import type { Action, Agenda, Verdict } from "./decision.ts";
+import type { Action, RolloutOutcome, WakeTime } from "./decision.ts";
 import { roomFor } from "./capacity.ts";
-import type { Service, Trial, Worker } from "./model.ts";
+import type { Candidate, Service, Worker } from "./model.ts";
 
 /** How far a trial is. */
 export interface Progress {
-  readonly trial: Trial;
+  readonly candidate: Candidate;
   /** Its processes. */
-  readonly theirs: readonly Worker[];
+  readonly candidateWorkers: readonly Worker[];
   /** How many of them have proven themselves. */
-  readonly proven: number;
+  readonly passed: number;
   /** How many of the version in force are missing, which have the first claim to a place. */
   readonly missing: number;
 }
@@ -24,29 +24,34 @@ export interface Progress {
  * @param service The service.
  * @param options How far the trial is, and the time.
  */
-export function startsOfTrial(
+export function startsOfCandidate(
   service: Service,
-  { trial, theirs, missing, agenda }: Progress & { readonly agenda: Agenda },
+  { candidate, candidateWorkers, missing, wakeTime }: Progress & { readonly wakeTime: WakeTime },
 ): Action[] {
-  const room = roomFor(trial, service) - missing;
-  const count = Math.min(trial.config.procCount - theirs.length, room);
-  return count > 0 && agenda.isDue(trial.startAtMs) ? [{ do: "start", count, version: trial }] : [];
+  const room = roomFor(candidate, service) - missing;
+  const count = Math.min(candidate.config.procCount - candidateWorkers.length, room);
+  return count > 0 && wakeTime.isDue(candidate.startAtMs)
+    ? [{ do: "start", count, version: candidate }]
+    : [];
 }
 
 /**
  * How a trial stands whose processes are all within reach.
  *
  * @param progress How far it is.
- * @param agenda The time; takes note of when it is to be looked at again.
+ * @param wakeTime The time; takes note of when it is to be looked at again.
  */
-export function verdictOnTrial({ trial, theirs, proven }: Progress, agenda: Agenda): Verdict {
-  const { procCount } = trial.config;
+export function outcomeOfCandidate(
+  { candidate, candidateWorkers, passed }: Progress,
+  wakeTime: WakeTime,
+): RolloutOutcome {
+  const { procCount } = candidate.config;
   // However many have been proven, the old ones go only when somebody is there.
-  if (proven + trial.left >= procCount && proven >= Math.min(procCount, 1)) {
+  if (passed + candidate.left >= procCount && passed >= Math.min(procCount, 1)) {
     return { is: "passed" };
   }
-  for (const { readyAtMs, config: { soakMs } } of theirs) {
-    if (readyAtMs !== undefined) agenda.isDue(readyAtMs + soakMs);
+  for (const { readyAtMs, config: { soakMs } } of candidateWorkers) {
+    if (readyAtMs !== undefined) wakeTime.isDue(readyAtMs + soakMs);
   }
   return { is: "open" };
 }

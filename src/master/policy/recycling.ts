@@ -60,14 +60,14 @@ export function weigh(
   { nowMs, bytes }: { readonly nowMs: number; readonly bytes: number },
 ): boolean {
   worker.measureAtMs = nowMs + MEASURE_MS;
-  if (bytes <= worker.config.supervision.maxMemoryBytes) worker.heavySinceMs = undefined;
-  else worker.heavySinceMs ??= nowMs;
-  return worker.heavySinceMs !== undefined && nowMs - worker.heavySinceMs >= HEAVY_MS;
+  if (bytes <= worker.config.supervision.maxMemoryBytes) worker.overMemorySinceMs = undefined;
+  else worker.overMemorySinceMs ??= nowMs;
+  return worker.overMemorySinceMs !== undefined && nowMs - worker.overMemorySinceMs >= HEAVY_MS;
 }
 
 /** The processes of the version in force, and how many there are to be. */
 export interface Staff {
-  readonly ours: readonly Worker[];
+  readonly currentWorkers: readonly Worker[];
   /** Those of them that finish what they have. */
   readonly leaving: number;
   readonly wanted: number;
@@ -80,9 +80,9 @@ export interface Staff {
  *
  * @param staff The processes.
  */
-export function strengthWhileReplacing({ ours, leaving, wanted }: Staff): number {
-  if (!ours.some(isSpent)) return wanted;
-  const hasBegun = ours.length > wanted;
+export function strengthWhileReplacing({ currentWorkers, leaving, wanted }: Staff): number {
+  if (!currentWorkers.some(isSpent)) return wanted;
+  const hasBegun = currentWorkers.length > wanted;
   return hasBegun || leaving < Math.max(1, wanted) ? wanted + 1 : wanted;
 }
 
@@ -93,12 +93,12 @@ export function strengthWhileReplacing({ ours, leaving, wanted }: Staff): number
  * @returns It, or undefined.
  */
 export function replacedOne(
-  { ours, wanted }: Pick<Staff, "ours" | "wanted">,
+  { currentWorkers, wanted }: Pick<Staff, "currentWorkers" | "wanted">,
 ): Worker | undefined {
-  const ready = ours.filter(({ state }) => state === "ready");
+  const ready = currentWorkers.filter(({ state }) => state === "ready");
   return ready.length > wanted ? leastMissed(ready.filter(isSpent), ready) : undefined;
 }
 
 function isSpent(worker: Worker): boolean {
-  return worker.spent !== undefined && isServing(worker);
+  return worker.recycleReason !== undefined && isServing(worker);
 }

@@ -53,11 +53,11 @@ export function strengthOf(service: Service): number {
  */
 export function scale(service: Service, by: number): void {
   const before = service.demand === undefined ? undefined : strengthOf(service);
-  const { current, trial } = service;
+  const { current, candidate } = service;
   // What has no effect must not have to be taken back first.
   service.extra = current === undefined ? 0 : effective(service.extra + by, current);
   // A reload that began before it does not forget it.
-  if (trial !== undefined) trial.extra = effective((trial.extra ?? 0) + by, trial);
+  if (candidate !== undefined) candidate.extra = effective((candidate.extra ?? 0) + by, candidate);
   if (before !== undefined) service.demand = before + by;
   service.demand = service.demand === undefined ? undefined : strengthOf(service);
 }
@@ -66,12 +66,15 @@ export function scale(service: Service, by: number): void {
  * The process that nobody uses and that may go.
  *
  * @param service The service.
- * @param ours Its processes of the version in force.
+ * @param currentWorkers Its processes of the version in force.
  * @returns It, or undefined.
  */
-export function idleOne(service: Service, ours: readonly Worker[]): Worker | undefined {
+export function idleOne(service: Service, currentWorkers: readonly Worker[]): Worker | undefined {
   if (strengthOf(service) <= leastStrength(service)) return undefined;
-  return leastMissed(ours.filter(({ state, used }) => state === "ready" && used === false), ours);
+  return leastMissed(
+    currentWorkers.filter(({ state, used }) => state === "ready" && used === false),
+    currentWorkers,
+  );
 }
 
 /**
@@ -95,8 +98,8 @@ export function grow(service: Service): void {
  * @param service The service.
  */
 export function isAsleep(service: Service): boolean {
-  const { current, trial, failure, workers } = service;
-  return current !== undefined && trial === undefined && failure === undefined &&
+  const { current, candidate, failure, workers } = service;
+  return current !== undefined && candidate === undefined && failure === undefined &&
     strengthOf(service) === 0 && fullStrength(service) > 0 && ![...workers].some(isServing);
 }
 

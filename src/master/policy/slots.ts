@@ -38,7 +38,7 @@ interface Candidate {
   /** How many processes have it that go on. */
   lasting: number;
   /** How many have it that are to be replaced. */
-  spent: number;
+  recycleReason: number;
 }
 
 /**
@@ -50,22 +50,23 @@ interface Candidate {
  * @param version The version of the process.
  */
 export function nextSlot(
-  { workers, deserted }: Pick<Service, "workers" | "deserted">,
+  { workers, unservedSlots }: Pick<Service, "workers" | "unservedSlots">,
   { generation, config }: Version,
 ): number {
   const slots = Array.from(
     { length: slotCount(config) },
-    (_, slot): Candidate => ({ slot, lasting: 0, spent: 0 }),
+    (_, slot): Candidate => ({ slot, lasting: 0, recycleReason: 0 }),
   );
   for (const worker of workers) {
     if (worker.generation !== generation || !isServing(worker)) continue;
-    slots[worker.slot][worker.spent === undefined ? "lasting" : "spent"]++;
+    slots[worker.slot][worker.recycleReason === undefined ? "lasting" : "recycleReason"]++;
   }
   const least = slots.reduce((so, { lasting }) => Math.min(so, lasting), Infinity);
   const candidates = slots.filter(({ lasting }) => lasting === least);
   const bySlot = new Map(candidates.map((one) => [one.slot, one]));
-  const lonely = [...deserted].find((slot) => bySlot.get(slot)?.spent === 0);
-  return lonely ?? (candidates.find(({ spent }) => spent > 0) ?? candidates[0]).slot;
+  const lonely = [...unservedSlots].find((slot) => bySlot.get(slot)?.recycleReason === 0);
+  return lonely ??
+    (candidates.find(({ recycleReason }) => recycleReason > 0) ?? candidates[0]).slot;
 }
 
 /**
@@ -80,7 +81,9 @@ export function leastMissed(
   candidates: readonly Worker[],
   staff: readonly Worker[],
 ): Worker | undefined {
-  const lasting = staff.filter(({ state, spent }) => state === "ready" && spent === undefined);
+  const lasting = staff.filter(({ state, recycleReason }) =>
+    state === "ready" && recycleReason === undefined
+  );
   const isCovered = (worker: Worker) =>
     lasting.some((other) => other !== worker && other.slot === worker.slot);
   return candidates.find(isCovered) ?? candidates[0];

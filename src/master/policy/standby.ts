@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Agenda } from "./decision.ts";
+import type { WakeTime } from "./decision.ts";
 import { fullStrength } from "./scaling.ts";
 import type { Service, Worker } from "./model.ts";
 
@@ -21,21 +21,23 @@ export const CALM_MS = 20;
  *
  * @param service The service.
  */
-export function sparesWanted(service: Service): number {
+export function standbysWanted(service: Service): number {
   const { current, failure } = service;
   // Nothing of a failed one is started any more, nor of one that has no place for any.
   if (current === undefined || failure !== undefined || fullStrength(service) === 0) return 0;
-  return current.config.supervision.spareCount;
+  return current.config.supervision.standbyCount;
 }
 
 /**
  * The standbys that can take a place now: first those that have loaded, then the oldest.
  *
- * @param spares Those of the version in force.
+ * @param standbys Those of the version in force.
  */
-export function inReserve(spares: readonly Worker[]): Worker[] {
+export function inReserve(standbys: readonly Worker[]): Worker[] {
   // One with a deadline can't be told anything any more, and one in doubt may hang.
-  const able = spares.filter(({ deadlineMs, doubted }) => deadlineMs === undefined && !doubted);
+  const able = standbys.filter(({ deadlineMs, suspected }) =>
+    deadlineMs === undefined && !suspected
+  );
   const rank = ({ state }: Worker) => state === "waiting" ? 0 : 1;
   return able.toSorted((a, b) => rank(a) - rank(b) || a.id - b.id);
 }
@@ -48,17 +50,17 @@ export function inReserve(spares: readonly Worker[]): Worker[] {
  * @param service The service, to which nobody is missing.
  * @param options Those of the version in force that serve, its standbys, and the time.
  */
-export function lacksSpare(
+export function lacksStandby(
   service: Service,
-  { ours, spares, agenda }: {
-    readonly ours: readonly Worker[];
-    readonly spares: readonly Worker[];
-    readonly agenda: Agenda;
+  { currentWorkers, standbys, wakeTime }: {
+    readonly currentWorkers: readonly Worker[];
+    readonly standbys: readonly Worker[];
+    readonly wakeTime: WakeTime;
   },
 ): boolean {
-  if (ours.some(({ state }) => state !== "ready")) return false;
-  if (spares.length >= sparesWanted(service)) return false;
-  if (spares.some(({ state }) => state === "loading")) return false;
-  const readyAtMs = ours.map(({ readyAtMs = 0 }) => readyAtMs + CALM_MS);
-  return agenda.isDue(Math.max(service.sparePlace?.startAtMs ?? 0, ...readyAtMs));
+  if (currentWorkers.some(({ state }) => state !== "ready")) return false;
+  if (standbys.length >= standbysWanted(service)) return false;
+  if (standbys.some(({ state }) => state === "loading")) return false;
+  const readyAtMs = currentWorkers.map(({ readyAtMs = 0 }) => readyAtMs + CALM_MS);
+  return wakeTime.isDue(Math.max(service.standbyHistory?.startAtMs ?? 0, ...readyAtMs));
 }

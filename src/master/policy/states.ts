@@ -30,7 +30,7 @@ export type WorkerState =
 /** What can happen to a worker. */
 export type WorkerEvent =
   | "loaded"
-  | "enlist"
+  | "activate"
   | "ready"
   | "softstop"
   | "terminate"
@@ -48,7 +48,7 @@ export const TRANSITIONS: Readonly<
   loading: {
     loaded: "waiting",
     // It is further than any that would be started now.
-    enlist: "starting",
+    activate: "starting",
     softstop: "draining",
     terminate: "stopping",
     kill: "killing",
@@ -56,7 +56,7 @@ export const TRANSITIONS: Readonly<
     exit: "exited",
   },
   waiting: {
-    enlist: "starting",
+    activate: "starting",
     softstop: "draining",
     terminate: "stopping",
     kill: "killing",

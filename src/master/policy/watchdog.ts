@@ -6,7 +6,7 @@
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
-import { isServing, isSpare, type Worker } from "./model.ts";
+import { isServing, isStandby, type Worker } from "./model.ts";
 
 /** How long it is from one heartbeat to the next. */
 export const HEARTBEAT_MS = 1_000;
@@ -31,5 +31,5 @@ export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): numb
  * @param worker The process.
  */
 export function isWatched(worker: Worker): boolean {
-  return isServing(worker) || isSpare(worker) || worker.state === "draining";
+  return isServing(worker) || isStandby(worker) || worker.state === "draining";
 }

@@ -24,7 +24,7 @@ import { lastChange, localModules } from "../../os/process/module_files.ts";
 import { fileStamp } from "../../os/process/program_lookup.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts";
 import { ModuleVersions } from "./module_versions.ts";
-import { distrustedFiles } from "./file_permissions.ts";
+import { worldWritableFiles } from "./file_permissions.ts";
 
 /** A configuration as it was found. */
 export interface Candidate extends LoadedServices {
@@ -84,7 +84,7 @@ export class MasterConfiguration {
   async load(serving?: ReadonlySet<string>): Promise<Candidate> {
     const loaded = await loadServices({ ...this.#source, serving });
     const problems = [...loaded.problems];
-    problems.push(...distrustedFiles(this.#args, this.#source.lookup));
+    problems.push(...worldWritableFiles(this.#args, this.#source.lookup));
     const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
     const warnings = [...this.#warnings, ...this.#lintFiles(), ...loaded.warnings];
     problems.push(...checkSettings(own, MASTER_SETTINGS));

@@ -19,8 +19,8 @@ type Looks = Pick<ProgramLookup, "looseMode">;
  * @param lookup Tells its mode.
  * @returns What is wrong; nothing where the master is not root's.
  */
-export function distrustOf(path: string, lookup: Looks): Problem[] {
-  const message = distrust("read settings from", path, lookup);
+export function worldWritableProblems(path: string, lookup: Looks): Problem[] {
+  const message = worldWritable("read settings from", path, lookup);
   return message === undefined ? [] : [{ file: path, message }];
 }
 
@@ -30,8 +30,8 @@ export function distrustOf(path: string, lookup: Looks): Problem[] {
  * @param args The command line.
  * @param lookup Tells their modes.
  */
-export function distrustedFiles({ configFiles }: ParsedArguments, lookup: Looks): Problem[] {
-  return configFiles.flatMap((file) => distrustOf(file, lookup));
+export function worldWritableFiles({ configFiles }: ParsedArguments, lookup: Looks): Problem[] {
+  return configFiles.flatMap((file) => worldWritableProblems(file, lookup));
 }
 
 /**
@@ -45,12 +45,12 @@ export function distrustedFiles({ configFiles }: ParsedArguments, lookup: Looks)
 export function requireTrustedCommand(service: ServiceConfig, place: ProgramPlace): void {
   const view = viewFrom(service, place);
   for (const path of commandFiles(service, place)) {
-    const message = distrust("run", path, view);
+    const message = worldWritable("run", path, view);
     if (message !== undefined) throw new TypeError(message);
   }
 }
 
-function distrust(action: string, path: string, { looseMode }: Looks): string | undefined {
+function worldWritable(action: string, path: string, { looseMode }: Looks): string | undefined {
   const mode = looseMode(path);
   if (mode === undefined) return undefined;
   return cannot(action, path, {

@@ -46,7 +46,7 @@ import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments } from "./server_argv.ts";
 import { requireSocketOwner } from "./socket_owner.ts";
 import { sizeProblems } from "./start_size.ts";
-import { distrustOf, requireTrustedCommand } from "./file_permissions.ts";
+import { requireTrustedCommand, worldWritableProblems } from "./file_permissions.ts";
 
 /** What was found. */
 export interface LoadedServices {
@@ -130,7 +130,9 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
   const warnings = [
     ...loaded.warnings,
     ...reach.warnings,
-    ...services.flatMap((one) => [...deafTo(one, source), ...confinedAsRoot(one, source)]),
+    ...services.flatMap((
+      one,
+    ) => [...unsupportedSettings(one, source), ...confinedAsRoot(one, source)]),
   ];
   return { ...loaded, services: services.map((one) => sparing(one, source)), warnings };
 }
@@ -138,20 +140,20 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
 /** Has a service no standbys whose processes can't be handed descriptors once they run. */
 function sparing(service: ServiceConfig, source: ServiceSource): ServiceConfig {
   if (protocolOf(service, source) === "control") return service;
-  return { ...service, supervision: { ...service.supervision, spareCount: 0 } };
+  return { ...service, supervision: { ...service.supervision, standbyCount: 0 } };
 }
 
 /** Warns of settings that only a server of this framework could heed, or only one with FFI. */
-function deafTo(service: ServiceConfig, source: ServiceSource): Problem[] {
+function unsupportedSettings(service: ServiceConfig, source: ServiceSource): Problem[] {
   const protocol = protocolOf(service, source);
   if (protocol === "control") return [];
   const isForeign = protocol !== "inherit";
-  const { watchdogMs, maxConnections, idleExitMs, spareCount } = service.supervision;
+  const { watchdogMs, maxConnections, idleExitMs, standbyCount } = service.supervision;
   const given = [
     ...(isForeign && watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
     ...(isForeign && maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
     ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
-    ...(spareCount > 0 ? [SERVER_SPARE_COUNT] : []),
+    ...(standbyCount > 0 ? [SERVER_SPARE_COUNT] : []),
     ...(service.startUser === "master" ? [SERVER_START_USER] : []),
   ];
   const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";
@@ -191,7 +193,7 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
   const { globals, ...found } = loadConfigDirectory(directory, {
     cwd: source.cwd,
     check: (service) => programProblems(service, source),
-    distrust: (path) => distrustOf(path, source.lookup),
+    worldWritable: (path) => worldWritableProblems(path, source.lookup),
     serving: source.serving,
   });
   const warnings = [...found.warnings];
@@ -212,10 +214,10 @@ function noService(directory: string, { cwd }: ServiceSource): Problem {
 async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<LoadedServices> {
   const { directory, cwd } = source;
   const problems: Problem[] = [], warnings: Problem[] = [];
-  const distrust = (path: string) => distrustOf(path, source.lookup);
+  const worldWritable = (path: string) => worldWritableProblems(path, source.lookup);
   const shared = directory === undefined
     ? new Config()
-    : readGlobalSettings(directory, { problems, warnings, distrust });
+    : readGlobalSettings(directory, { problems, warnings, worldWritable });
   problems.push(...checkSharedSettings(shared));
   const check = (service: ServiceConfig) => programProblems(service, source);
   const configs = await hook();

@@ -10,7 +10,7 @@ import { isServing, type Worker } from "../policy/model.ts";
 import { DOUBT_MS, HEARTBEAT_MS, patienceMs } from "../policy/watchdog.ts";
 
 /** What is needed for that. */
-export interface CareOptions {
+export interface HealthMonitorOptions {
   readonly clock: Clock;
   /** Takes lines for the log. */
   log(text: string): void;
@@ -21,13 +21,13 @@ export interface CareOptions {
 }
 
 /** Enters into the tables how workers are. */
-export class Care {
-  readonly #options: CareOptions;
+export class HealthMonitor {
+  readonly #options: HealthMonitorOptions;
   /** Those whose memory could not be read: it is said once of each. */
   readonly #unread = new WeakSet<Worker>();
 
   /** @param options What it needs. */
-  constructor(options: CareOptions) {
+  constructor(options: HealthMonitorOptions) {
     this.#options = options;
   }
 
@@ -58,7 +58,7 @@ export class Care {
 
   #hear(worker: Worker): void {
     worker.silentUntilMs = this.#nowMs + patienceMs(worker.config);
-    worker.doubted = false;
+    worker.suspected = false;
   }
 
   /**
@@ -67,10 +67,10 @@ export class Care {
    *
    * @param worker The worker.
    */
-  doubt(worker: Worker): void {
+  suspect(worker: Worker): void {
     const backMs = this.#options.clock.awayAtMs + HEARTBEAT_MS;
-    worker.doubted = backMs <= this.#nowMs;
-    worker.silentUntilMs = worker.doubted ? this.#nowMs + DOUBT_MS : backMs;
+    worker.suspected = backMs <= this.#nowMs;
+    worker.silentUntilMs = worker.suspected ? this.#nowMs + DOUBT_MS : backMs;
   }
 
   /**
@@ -78,7 +78,7 @@ export class Care {
    *
    * @param worker The worker.
    */
-  expire(worker: Worker): void {
+  recycle(worker: Worker): void {
     const seconds = Math.round((this.#nowMs - worker.startedAtMs) / 1000);
     this.#spend(worker, `it is ${seconds} s old`);
   }
@@ -91,7 +91,7 @@ export class Care {
    * @returns Whether that is new.
    */
   spend(worker: Worker, reason = "it has accepted all of its connections"): boolean {
-    if (!isServing(worker) || worker.spent !== undefined) return false;
+    if (!isServing(worker) || worker.recycleReason !== undefined) return false;
     this.#spend(worker, reason);
     return true;
   }
@@ -119,7 +119,7 @@ export class Care {
   }
 
   #spend(worker: Worker, reason: string): void {
-    worker.spent = reason;
+    worker.recycleReason = reason;
     this.#options.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
   }
 

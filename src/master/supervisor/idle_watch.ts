@@ -12,7 +12,7 @@ import type { Service } from "../policy/model.ts";
 const RETRY_MS = 1_000;
 
 /** What is needed for that. */
-export interface SleepersOptions {
+export interface IdleWatchOptions {
   readonly clock: Clock;
   /** Takes lines for the log. */
   log(text: string): void;
@@ -30,12 +30,12 @@ export interface SleepersOptions {
 }
 
 /** The services that are asleep. */
-export class Sleepers {
-  readonly #options: SleepersOptions;
+export class IdleWatch {
+  readonly #options: IdleWatchOptions;
   readonly #watches = new Map<Service, () => void>();
 
   /** @param options What it needs. */
-  constructor(options: SleepersOptions) {
+  constructor(options: IdleWatchOptions) {
     this.#options = options;
   }
 

@@ -6,18 +6,18 @@
 import type { Clock } from "../../os/clock/clock.ts";
 import {
   type Chance,
+  historyAfter,
+  historyAfterRefusal,
+  historyGivenBack,
   isBeyondLimit,
-  NEW_PLACE,
-  placeAfter,
-  placeAfterRefusal,
-  placeGivenBack,
+  NO_HISTORY,
 } from "../policy/backoff.ts";
 import { EARLY_DEATH_MS } from "../policy/decide.ts";
 import { fullStrength } from "../policy/scaling.ts";
-import { isServing, type Place, type Service, type Worker } from "../policy/model.ts";
+import { isServing, type RestartHistory, type Service, type Worker } from "../policy/model.ts";
 
 /** What is needed for that. */
-export interface PlacesOptions {
+export interface RestartsOptions {
   readonly clock: Clock;
   /** Takes lines for the log. */
   log(text: string): void;
@@ -26,11 +26,11 @@ export interface PlacesOptions {
 }
 
 /** Enters into the tables of services which places are free, and from when on. */
-export class Places {
-  readonly #options: PlacesOptions;
+export class Restarts {
+  readonly #options: RestartsOptions;
 
   /** @param options What it needs. */
-  constructor(options: PlacesOptions) {
+  constructor(options: RestartsOptions) {
     this.#options = options;
   }
 
@@ -40,13 +40,13 @@ export class Places {
    *
    * @param service The service.
    */
-  take({ vacancies }: Service): Place {
+  take({ vacancies }: Service): RestartHistory {
     const nowMs = this.#options.clock.nowMs();
     const free = vacancies.filter(({ startAtMs }) => startAtMs <= nowMs);
-    const place = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
-    if (place === undefined) return NEW_PLACE;
-    vacancies.splice(vacancies.indexOf(place), 1);
-    return place;
+    const history = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
+    if (history === undefined) return NO_HISTORY;
+    vacancies.splice(vacancies.indexOf(history), 1);
+    return history;
   }
 
   /**
@@ -57,20 +57,20 @@ export class Places {
    * @param inOrder Whether it ends as a program does that has done its work.
    */
   leave(service: Service, worker: Worker, inOrder = false): void {
-    const place = placeAfter(worker, { ...this.#chance(), inOrder });
-    this.#vacate(service, place, (ms) => `processes end early; the next start is in ${ms} ms`);
+    const history = historyAfter(worker, { ...this.#chance(), inOrder });
+    this.#vacate(service, history, (ms) => `processes end early; the next start is in ${ms} ms`);
   }
 
   /**
    * Takes note that no process of the version in force could be started.
    *
    * @param service The service.
-   * @param place The place that it was to have.
+   * @param history The place that it was to have.
    * @param reason Why.
    */
-  refuse(service: Service, place: Place, reason: string): void {
+  refuse(service: Service, history: RestartHistory, reason: string): void {
     const { config } = service.current!;
-    const refused = placeAfterRefusal(place, { config, ...this.#chance() });
+    const refused = historyAfterRefusal(history, { config, ...this.#chance() });
     this.#vacate(service, refused, (ms) => `${reason}; it is tried again in ${ms} ms`);
   }
 
@@ -79,18 +79,18 @@ export class Places {
    * was ready.
    *
    * @param service The service.
-   * @param spare The standby.
+   * @param standby The standby.
    */
-  leaveSpare(service: Service, spare: Worker): void {
-    if (isServing(spare)) this.#free(service, placeGivenBack(spare));
-    const { sparePlace: place = NEW_PLACE } = service;
+  leaveStandby(service: Service, standby: Worker): void {
+    if (isServing(standby)) this.#free(service, historyGivenBack(standby));
+    const { standbyHistory: history = NO_HISTORY } = service;
     // It says nothing new: it is older than what is known.
-    if (spare.startedAtMs < place.startAtMs) return;
+    if (standby.startedAtMs < history.startAtMs) return;
     const chance = this.#chance();
-    const next = placeAfter({ ...spare, place, readyAtMs: spare.loadedAtMs }, chance);
-    const waitedMs = chance.nowMs - (spare.loadedAtMs ?? chance.nowMs);
+    const next = historyAfter({ ...standby, history, readyAtMs: standby.loadedAtMs }, chance);
+    const waitedMs = chance.nowMs - (standby.loadedAtMs ?? chance.nowMs);
     const leastMs = waitedMs < EARLY_DEATH_MS ? EARLY_DEATH_MS : 0;
-    this.#vacateSpare(
+    this.#vacateStandby(
       service,
       { next, leastMs },
       (ms) => `standbys end early; the next one is in ${ms} ms`,
@@ -103,27 +103,27 @@ export class Places {
    * @param service The service.
    * @param reason Why.
    */
-  refuseSpare(service: Service, reason: string): void {
-    const { sparePlace = NEW_PLACE } = service, { config } = service.current!;
-    const next = placeAfterRefusal(sparePlace, { config, ...this.#chance() });
+  refuseStandby(service: Service, reason: string): void {
+    const { standbyHistory = NO_HISTORY } = service, { config } = service.current!;
+    const next = historyAfterRefusal(standbyHistory, { config, ...this.#chance() });
     const leastMs = EARLY_DEATH_MS;
-    this.#vacateSpare(
+    this.#vacateStandby(
       service,
       { next, leastMs },
       (ms) => `no standby: ${reason}; it is tried again in ${ms} ms`,
     );
   }
 
-  #vacateSpare(
+  #vacateStandby(
     service: Service,
-    { next, leastMs }: { readonly next: Place; readonly leastMs: number },
+    { next, leastMs }: { readonly next: RestartHistory; readonly leastMs: number },
     line: (ms: number) => string,
   ): void {
-    const { delayMs: toldMs } = service.sparePlace ?? NEW_PLACE;
+    const { delayMs: toldMs } = service.standbyHistory ?? NO_HISTORY;
     const nowMs = this.#options.clock.nowMs();
     // However short the longest delay is to be: nothing else holds standbys back.
     const startAtMs = Math.max(next.startAtMs, nowMs + leastMs);
-    service.sparePlace = { ...next, startAtMs };
+    service.standbyHistory = { ...next, startAtMs };
     const ms = Math.round(startAtMs - nowMs);
     if (ms > 0 && next.delayMs > toldMs) this.#options.log(`${service.id}: ${line(ms)}`);
   }
@@ -132,16 +132,16 @@ export class Places {
    * When the next process is started in place of one that has left, for a log line.
    *
    * @param service The service.
-   * @param options `ofSpare`: whether that one was a standby.
+   * @param options `ofStandby`: whether that one was a standby.
    */
   nextStart(
-    { failure, startAtMs, vacancies, sparePlace = NEW_PLACE }: Service,
-    { ofSpare = false }: { readonly ofSpare?: boolean },
+    { failure, startAtMs, vacancies, standbyHistory = NO_HISTORY }: Service,
+    { ofStandby = false }: { readonly ofStandby?: boolean },
   ): string {
     if (failure !== undefined) return "none is started until the next reload";
-    const firstMs = ofSpare
-      ? sparePlace.startAtMs
-      : Math.max(startAtMs, Math.min(...vacancies.map((place) => place.startAtMs)));
+    const firstMs = ofStandby
+      ? standbyHistory.startAtMs
+      : Math.max(startAtMs, Math.min(...vacancies.map((history) => history.startAtMs)));
     const ms = Math.round(firstMs - this.#options.clock.nowMs());
     return `the next one is started ${ms > 0 ? `in ${ms} ms` : "at once"}`;
   }
@@ -164,23 +164,23 @@ export class Places {
    * Tells of a place's delay if it is longer than what was told last: a storm of ends must not be one
    * of lines, too.
    */
-  #vacate(service: Service, place: Place, line: (ms: number) => string): void {
-    this.#free(service, place);
+  #vacate(service: Service, history: RestartHistory, line: (ms: number) => string): void {
+    this.#free(service, history);
     if (service.failure !== undefined) return;
-    if (place.early === 0) service.toldDelayMs = 0;
+    if (history.early === 0) service.toldDelayMs = 0;
     const { config } = service.current!;
-    if (isBeyondLimit(place, config)) {
+    if (isBeyondLimit(history, config)) {
       const { count, withinMs } = config.supervision.startLimit!;
       return this.fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
     }
-    const ms = Math.round(place.startAtMs - this.#options.clock.nowMs());
-    if (ms <= 0 || place.delayMs <= service.toldDelayMs) return;
-    service.toldDelayMs = place.delayMs;
+    const ms = Math.round(history.startAtMs - this.#options.clock.nowMs());
+    if (ms <= 0 || history.delayMs <= service.toldDelayMs) return;
+    service.toldDelayMs = history.delayMs;
     this.#options.log(`${service.id}: ${line(ms)}`);
   }
 
-  #free(service: Service, place: Place): void {
-    service.vacancies.push(place);
+  #free(service: Service, history: RestartHistory): void {
+    service.vacancies.push(history);
     // With less strength than before some places are no more: the most patient ones stay.
     service.vacancies.sort((a, b) => b.startAtMs - a.startAtMs);
     service.vacancies.length = Math.min(

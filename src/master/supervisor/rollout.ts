@@ -12,7 +12,7 @@ export interface UndoneReload {
 }
 
 /** Services that succeed or fail together. */
-export interface TrialGroup {
+export interface RolloutGroup {
   readonly ids: readonly string[];
   /** Those with a version on trial. */
   readonly members: readonly Service[];
@@ -21,14 +21,14 @@ export interface TrialGroup {
 }
 
 /** The trials of a reload that is under way. */
-export class Trials {
-  readonly #open: Set<TrialGroup>;
-  readonly #groups = new Map<Service, TrialGroup>();
+export class Rollout {
+  readonly #open: Set<RolloutGroup>;
+  readonly #groups = new Map<Service, RolloutGroup>();
   readonly #undone: UndoneReload[] = [];
   readonly #outcome = Promise.withResolvers<readonly UndoneReload[]>();
 
   /** @param groups All trials. */
-  constructor(groups: readonly TrialGroup[]) {
+  constructor(groups: readonly RolloutGroup[]) {
     this.#open = new Set(groups);
     for (const group of groups) {
       for (const member of group.members) this.#groups.set(member, group);
@@ -42,7 +42,7 @@ export class Trials {
   }
 
   /** Those that have neither passed nor failed. */
-  get open(): ReadonlySet<TrialGroup> {
+  get open(): ReadonlySet<RolloutGroup> {
     return this.#open;
   }
 
@@ -51,7 +51,7 @@ export class Trials {
    *
    * @param service The service.
    */
-  groupOf(service: Service): TrialGroup | undefined {
+  groupOf(service: Service): RolloutGroup | undefined {
     const group = this.#groups.get(service);
     return group && this.#open.has(group) ? group : undefined;
   }
@@ -61,13 +61,13 @@ export class Trials {
    *
    * @param group The group, all of whose members have passed.
    */
-  pass(group: TrialGroup): void {
+  pass(group: RolloutGroup): void {
     for (const member of group.members) {
-      const { config, generation, startAtMs, extra = 0 } = member.trial!;
+      const { config, generation, startAtMs, extra = 0 } = member.candidate!;
       // New settings may have mended what made the old processes die early.
       Object.assign(member, {
         current: { config, generation },
-        trial: undefined,
+        candidate: undefined,
         ...freshStart(startAtMs),
         extra,
       });
@@ -82,13 +82,13 @@ export class Trials {
    * @param group The group.
    * @param reason Why.
    */
-  fail(group: TrialGroup, reason: string): void {
-    for (const member of group.members) member.trial = undefined;
+  fail(group: RolloutGroup, reason: string): void {
+    for (const member of group.members) member.candidate = undefined;
     this.#undone.push({ services: group.ids, reason });
     this.#end(group);
   }
 
-  #end(group: TrialGroup): void {
+  #end(group: RolloutGroup): void {
     this.#open.delete(group);
     this.#resolveIfOver();
   }

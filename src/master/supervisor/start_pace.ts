@@ -45,7 +45,7 @@ export class StartPace {
   bound(service: Service, actions: readonly Action[]): readonly Action[] {
     if (this.#options.afterTurn === undefined) return actions;
     return actions.flatMap((action): Action[] => {
-      if (action.do === "prepare") return this.#grant(service, 1) === 1 ? [action] : [];
+      if (action.do === "startStandby") return this.#grant(service, 1) === 1 ? [action] : [];
       if (action.do !== "start") return [action];
       const count = this.#grant(service, action.count);
       return count > 0 ? [{ ...action, count }] : [];

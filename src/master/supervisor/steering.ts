@@ -50,7 +50,7 @@ function leaverOf(action: Action): Worker[] {
     case "terminate":
     case "kill":
     case "abort":
-    case "dismiss":
+    case "scaleDown":
       return [action.worker];
     default:
       return [];

@@ -14,7 +14,7 @@ import { proportionalMemory } from "../../os/process/memory.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
 import { ColdStart } from "./cold_start.ts";
-import { Crew, type Post } from "./worker_pool.ts";
+import { type Assignment, WorkerPool } from "./worker_pool.ts";
 import type { Action, Decision } from "../policy/decision.ts";
 import { ListenerCare } from "../listeners/repair.ts";
 import { ListenerWatches } from "../listeners/watches.ts";
@@ -22,7 +22,7 @@ import { AddressesInUseError, ListenerTable } from "../listeners/table.ts";
 import { decide, TERMINATE_GRACE_MS } from "../policy/decide.ts";
 import { planReload, type ReloadPlan } from "../policy/reload_plan.ts";
 import { fullStrength, isAsleep, scale, strengthOf } from "../policy/scaling.ts";
-import { Sleepers } from "./idle_watch.ts";
+import { IdleWatch } from "./idle_watch.ts";
 import { nextSlot } from "../policy/slots.ts";
 import { servedListeners } from "./steering.ts";
 import {
@@ -34,7 +34,7 @@ import {
 } from "../policy/model.ts";
 import { StartPace } from "./start_pace.ts";
 import type { SupervisorPorts } from "./ports.ts";
-import { type TrialGroup, Trials, type UndoneReload } from "./rollout.ts";
+import { Rollout, type RolloutGroup, type UndoneReload } from "./rollout.ts";
 
 /** A reload that has begun. */
 export interface Reload {
@@ -58,14 +58,14 @@ export class Supervisor {
   readonly #log: (text: string) => void;
   readonly #maxGenerations: () => number;
   readonly #listeners: ListenerTable;
-  readonly #crew: Crew;
+  readonly #pool: WorkerPool;
   readonly #services = new Map<string, Service>();
   readonly #care: ListenerCare;
-  readonly #sleepers: Sleepers;
+  readonly #idleWatch: IdleWatch;
   readonly #pace: StartPace;
   readonly #timers = new Map<Service, Timer>();
   #stopped = Promise.withResolvers<void>();
-  #trials = new Trials([]);
+  #rollout = new Rollout([]);
   #coldStart?: ColdStart;
   #generation: number;
   /** How it ends, once it does: another process goes on, or none. */
@@ -92,9 +92,9 @@ export class Supervisor {
     });
     this.#pace = new StartPace({
       afterTurn: ports.afterTurn,
-      onTurn: (service) => this.#settle(service),
+      onTurn: (service) => this.#reconcile(service),
     });
-    this.#sleepers = new Sleepers({
+    this.#idleWatch = new IdleWatch({
       clock,
       log,
       watch: (config, onWaiting) => watches.expect(this.#listeners.allListeners(config), onWaiting),
@@ -102,16 +102,16 @@ export class Supervisor {
         ports.debug?.(`${service.id}: a connection waits, and no process runs`);
         service.demand = 1;
         // The process that is started is to be one that has just that queue.
-        service.deserted.add(this.#listeners.slotOf(service.current!.config, listener));
-        this.#settle(service);
+        service.unservedSlots.add(this.#listeners.slotOf(service.current!.config, listener));
+        this.#reconcile(service);
       },
     });
-    this.#crew = new Crew({
+    this.#pool = new WorkerPool({
       clock,
       launcher,
       log,
       debug: (text) => ports.debug?.(text),
-      onChange: (service) => this.#settle(service),
+      onChange: (service) => this.#reconcile(service),
       onLeave: ({ listeners, config }, { isExpected }) =>
         isExpected
           ? this.#care.lookAfterEnd(keysOf(config))
@@ -154,7 +154,7 @@ export class Supervisor {
       this.#serviceOf(config.id).current = { config, generation: this.#generation };
       this.#listeners.keep(config);
     }
-    this.#settleAll();
+    this.#reconcileAll();
     this.#coldStart = new ColdStart(this.#services.values());
     return { plan, coldStart: this.#coldStart };
   }
@@ -175,23 +175,23 @@ export class Supervisor {
     known: readonly Problem[] = [],
     { together = false }: { readonly together?: boolean } = {},
   ): Reload {
-    if (this.#trials.open.size > 0) throw new Error("Cannot reload: another reload is under way");
+    if (this.#rollout.open.size > 0) throw new Error("Cannot reload: another reload is under way");
     const plan = this.#open(wanted, known);
     const configs = new Map(wanted.map((config) => [config.id, config]));
     const groups = (together ? [plan.groups.flat()] : plan.groups)
       .map((ids) => this.#tryOut(ids, configs));
-    const trials = this.#trials = new Trials(groups);
+    const rollout = this.#rollout = new Rollout(groups);
     for (const id of plan.left) {
       const service = this.#serviceOf(id), { demand } = service;
       // What is forgotten is how its processes fared, and not whether anybody needs them.
-      this.#settle(Object.assign(service, freshStart(this.#clock.nowMs()), { demand }));
+      this.#reconcile(Object.assign(service, freshStart(this.#clock.nowMs()), { demand }));
     }
     for (const group of groups) {
-      for (const member of group.members) this.#settle(member);
+      for (const member of group.members) this.#reconcile(member);
       // Without members there is nothing that could fail.
-      if (group.members.length === 0) this.#passIfProven(group);
+      if (group.members.length === 0) this.#commitIfPassed(group);
     }
-    return { plan, outcome: trials.outcome };
+    return { plan, outcome: rollout.outcome };
   }
 
   /**
@@ -204,9 +204,9 @@ export class Supervisor {
    */
   stop(timeoutMs: number): Promise<void> {
     this.#ending = "stopped";
-    this.#crew.hurryDraining();
+    this.#pool.hurryDraining();
     const killAtMs = this.#clock.nowMs() + timeoutMs;
-    this.#crew.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
+    this.#pool.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
     this.#listeners.releaseAll();
     this.#care.stop();
     this.#drop();
@@ -223,10 +223,10 @@ export class Supervisor {
   }
 
   /** Shortens the wait of {@linkcode stop}, if it is under way: SIGTERM to all processes now. */
-  hasten(): void {
+  shortenStop(): void {
     if (this.#ending !== "stopped") return;
-    this.#crew.limitAll({ terminateAtMs: this.#clock.nowMs() });
-    this.#settleAll();
+    this.#pool.limitAll({ terminateAtMs: this.#clock.nowMs() });
+    this.#reconcileAll();
   }
 
   /**
@@ -288,7 +288,7 @@ export class Supervisor {
       scale(service, by);
       const now = fullStrength(service);
       if (now !== before) this.#log(`${service.id}: ${now} processes from now on`);
-      this.#settle(service);
+      this.#reconcile(service);
     }
   }
 
@@ -298,7 +298,7 @@ export class Supervisor {
    * @param outputs Which they are.
    */
   changeOutputs(outputs: readonly ChangedOutput[]): void {
-    this.#crew.changeOutputs(outputs);
+    this.#pool.changeOutputs(outputs);
   }
 
   /** Fulfilled when every process has ended after {@linkcode stop} or {@linkcode retire}. */
@@ -330,24 +330,24 @@ export class Supervisor {
       );
       for (const worker of stale) {
         worker.lostListener = true;
-        this.#crew.care.spend(worker, "one of its listeners was opened anew");
+        this.#pool.care.spend(worker, "one of its listeners was opened anew");
       }
       // Not at once: it may be in the middle of an event of this very service.
-      if (isIts || stale.length > 0) this.#settleAt(service, this.#clock.nowMs());
+      if (isIts || stale.length > 0) this.#reconcileAt(service, this.#clock.nowMs());
     }
   }
 
-  #settleAt(service: Service, atMs: number): void {
+  #reconcileAt(service: Service, atMs: number): void {
     this.#timers.get(service)?.cancel();
     const delayMs = atMs - this.#clock.nowMs();
-    this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#settle(service)));
+    this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#reconcile(service)));
   }
 
   /** Wants no process any more. */
   #drop(): void {
-    for (const group of this.#trials.open) this.#trials.fail(group, "the master stops");
+    for (const group of this.#rollout.open) this.#rollout.fail(group, "the master stops");
     for (const service of this.#services.values()) service.current = undefined;
-    this.#settleAll();
+    this.#reconcileAll();
   }
 
   /** Opens what a configuration needs, or throws with all that is wrong and changes nothing. */
@@ -377,19 +377,19 @@ export class Supervisor {
   }
 
   /** Gives each service of a group that is still wanted a version on trial. */
-  #tryOut(ids: readonly string[], configs: ReadonlyMap<string, ServiceConfig>): TrialGroup {
+  #tryOut(ids: readonly string[], configs: ReadonlyMap<string, ServiceConfig>): RolloutGroup {
     const members: Service[] = [], removed: Service[] = [];
     for (const id of ids) {
       const service = this.#serviceOf(id), config = configs.get(id);
       (config === undefined ? removed : members).push(service);
       if (config === undefined) continue;
-      service.trial = { config, generation: this.#generation, startAtMs: 0, left: 0 };
+      service.candidate = { config, generation: this.#generation, startAtMs: 0, left: 0 };
     }
     return { ids, members, removed };
   }
 
   /** Does what there is to do for a service, until nothing is left but to wait. */
-  #settle(service: Service): void {
+  #reconcile(service: Service): void {
     this.#timers.get(service)?.cancel();
     this.#timers.delete(service);
     let decision: Decision;
@@ -406,21 +406,21 @@ export class Supervisor {
       }
     }
     this.#steer(service);
-    const { wakeAtMs, verdict } = decision;
-    if (wakeAtMs !== undefined) this.#settleAt(service, wakeAtMs);
-    this.#sleepers.update(service, isAsleep(service));
+    const { wakeAtMs, outcome } = decision;
+    if (wakeAtMs !== undefined) this.#reconcileAt(service, wakeAtMs);
+    this.#idleWatch.update(service, isAsleep(service));
     this.#coldStart?.look(service);
-    const { id, current, trial, workers } = service;
-    if (!current && !trial && workers.size === 0) this.#services.delete(id);
+    const { id, current, candidate, workers } = service;
+    if (!current && !candidate && workers.size === 0) this.#services.delete(id);
     this.#endIfDone();
-    const group = verdict && this.#trials.groupOf(service);
-    if (group === undefined || verdict === undefined) return;
-    if (verdict.is === "passed") this.#passIfProven(group);
-    if (verdict.is === "failed") this.#undo(group, verdict.reason);
+    const group = outcome && this.#rollout.groupOf(service);
+    if (group === undefined || outcome === undefined) return;
+    if (outcome.is === "passed") this.#commitIfPassed(group);
+    if (outcome.is === "failed") this.#undo(group, outcome.reason);
   }
 
-  #settleAll(): void {
-    for (const service of [...this.#services.values()]) this.#settle(service);
+  #reconcileAll(): void {
+    for (const service of [...this.#services.values()]) this.#reconcile(service);
   }
 
   #decide(service: Service): Decision {
@@ -435,39 +435,39 @@ export class Supervisor {
       case "start":
         for (let left = action.count; left > 0 && this.#start(service, action.version);) left--;
         return;
-      case "enlist":
-        return this.#crew.enlist(
+      case "activate":
+        return this.#pool.activate(
           service,
           action.worker,
           this.#nextPost(service, service.current!),
         );
-      case "prepare":
-        return this.#crew.prepare(service, action.version);
+      case "startStandby":
+        return this.#pool.startStandby(service, action.version);
       case "softstop":
         return this.#softstop(action.worker);
       case "terminate":
-        return this.#crew.terminate(service, action.worker);
+        return this.#pool.terminate(service, action.worker);
       case "kill":
-        return this.#crew.kill(action.worker);
-      case "doubt":
-        return this.#crew.care.doubt(action.worker);
+        return this.#pool.kill(action.worker);
+      case "suspect":
+        return this.#pool.care.suspect(action.worker);
       case "abort":
-        return this.#crew.abort(service, action.worker);
-      case "expire":
-        return this.#crew.care.expire(action.worker);
+        return this.#pool.abort(service, action.worker);
+      case "recycle":
+        return this.#pool.care.recycle(action.worker);
       case "measure":
-        return this.#crew.care.measure(action.worker);
-      case "dismiss":
+        return this.#pool.care.measure(action.worker);
+      case "scaleDown":
         service.demand = strengthOf(service) - 1;
         return this.#softstop(action.worker);
     }
   }
 
   #start(service: Service, version: Version): boolean {
-    return this.#crew.start(service, version, this.#nextPost(service, version));
+    return this.#pool.start(service, version, this.#nextPost(service, version));
   }
 
-  #nextPost(service: Service, version: Version): Post {
+  #nextPost(service: Service, version: Version): Assignment {
     const slot = nextSlot(service, version);
     const listeners = this.#listeners.listeners(version.config, slot);
     // Others may go on with them, so that none is replaced.
@@ -479,7 +479,7 @@ export class Supervisor {
     const closing = worker.listeners.flatMap((listener, index) =>
       this.#listeners.isIdle(listener) ? [index] : []
     );
-    this.#crew.softstop(worker, { replaced: this.#isHeard(worker), closing });
+    this.#pool.softstop(worker, { replaced: this.#isHeard(worker), closing });
   }
 
   /** Keeps connections away from the slots that nobody serves, or will when some actions are done. */
@@ -507,27 +507,27 @@ export class Supervisor {
   }
 
   /** Puts the versions of a group into force once all of them have passed. */
-  #passIfProven(group: TrialGroup): void {
+  #commitIfPassed(group: RolloutGroup): void {
     const { members, removed } = group;
-    if (members.some((member) => this.#decide(member).verdict?.is !== "passed")) return;
+    if (members.some((member) => this.#decide(member).outcome?.is !== "passed")) return;
     const before = configsOf([...members, ...removed], "current");
-    this.#trials.pass(group);
+    this.#rollout.pass(group);
     const after = configsOf(members, "current");
     for (const config of after) this.#listeners.keep(config);
-    for (const member of members) member.deserted.clear();
+    for (const member of members) member.unservedSlots.clear();
     this.#listeners.release(before, after);
-    for (const service of [...members, ...removed]) this.#settle(service);
+    for (const service of [...members, ...removed]) this.#reconcile(service);
     this.#listeners.closeReleased();
   }
 
   /** Goes on as before a reload with the services of a group. */
-  #undo(group: TrialGroup, reason: string): void {
+  #undo(group: RolloutGroup, reason: string): void {
     const { ids, members, removed } = group;
     this.#log(`reload undone for ${ids.join(" ")}: ${reason}`);
-    const tried = configsOf(members, "trial");
-    this.#trials.fail(group, reason);
+    const tried = configsOf(members, "candidate");
+    this.#rollout.fail(group, reason);
     this.#listeners.release(tried, configsOf([...members, ...removed], "current"));
-    for (const member of members) this.#settle(member);
+    for (const member of members) this.#reconcile(member);
     this.#listeners.closeReleased();
   }
 
@@ -539,18 +539,18 @@ export class Supervisor {
 
   #heldListeners(): Set<OpenedListener> {
     const workers = [...this.#services.values()].flatMap(({ workers }) => [...workers]);
-    const holding = workers.filter((worker) => this.#crew.holdsListeners(worker));
+    const holding = workers.filter((worker) => this.#pool.holdsListeners(worker));
     return new Set(holding.flatMap(({ listeners }) => listeners));
   }
 
   #endIfDone(): void {
     if (this.#ending === "stopped") this.#closeUnheld();
     // Those that have detached end with this process, which an upgrade is no reason for.
-    const { isGone, isEmpty } = this.#crew;
+    const { isGone, isEmpty } = this.#pool;
     if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
 }
 
-function configsOf(services: readonly Service[], which: "current" | "trial"): ServiceConfig[] {
+function configsOf(services: readonly Service[], which: "current" | "candidate"): ServiceConfig[] {
   return services.flatMap((service) => service[which]?.config ?? []);
 }

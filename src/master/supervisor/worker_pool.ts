@@ -9,9 +9,9 @@
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
-import { EX_CONFIG, NEW_PLACE, placeAtStart } from "../policy/backoff.ts";
-import { Care, type CareOptions } from "./health_monitor.ts";
-import { Places } from "./restarts.ts";
+import { EX_CONFIG, NO_HISTORY, placeAtStart } from "../policy/backoff.ts";
+import { HealthMonitor, type HealthMonitorOptions } from "./health_monitor.ts";
+import { Restarts } from "./restarts.ts";
 import {
   DRAIN_GRACE_MS,
   EARLY_DEATH_MS,
@@ -26,21 +26,21 @@ import { grow } from "../policy/scaling.ts";
 import { detachedOf, mostDetached } from "../policy/capacity.ts";
 import { latenessOf, startLimitMs } from "../policy/readiness.ts";
 import {
+  activate,
   advance,
-  enlist,
-  isProven,
+  hasPassed,
   isServing,
-  isSpare,
+  isStandby,
   limit,
   type Service,
   type Version,
   type Worker,
 } from "../policy/model.ts";
 import type { WorkerEvent } from "../policy/states.ts";
-import type { Launcher, RunningWorker, WorkerListener } from "../workers/worker.ts";
+import type { Launcher, RunningWorker, WorkerEvents } from "../workers/worker.ts";
 
 /** What a crew needs. */
-export interface CrewOptions extends CareOptions {
+export interface WorkerPoolOptions extends HealthMonitorOptions {
   readonly launcher: Launcher;
   /** Takes lines for the log that are only wanted in detail. */
   debug(text: string): void;
@@ -56,18 +56,18 @@ export interface CrewOptions extends CareOptions {
 }
 
 /** What a worker is to serve: its slot, and the listeners of that slot, which are borrowed. */
-export type Post = Pick<Worker, "slot" | "listeners">;
+export type Assignment = Pick<Worker, "slot" | "listeners">;
 
 /** Where a standby is before it is enlisted. */
-const NO_POST: Post = { slot: 0, listeners: [] };
+const NO_POST: Assignment = { slot: 0, listeners: [] };
 
 /** The processes of all services. */
-export class Crew {
+export class WorkerPool {
   /** The care for those that serve. */
-  readonly care: Care;
-  readonly #options: CrewOptions;
+  readonly care: HealthMonitor;
+  readonly #options: WorkerPoolOptions;
   readonly #clock: Clock;
-  readonly #places: Places;
+  readonly #restarts: Restarts;
   readonly #running = new Map<Worker, RunningWorker>();
   #nextWorkerId = 1;
   /** When every process is sent SIGTERM and SIGKILL, however it stands. */
@@ -75,11 +75,11 @@ export class Crew {
   #killAtMs = Infinity;
 
   /** @param options What it needs. */
-  constructor(options: CrewOptions) {
+  constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.#places = new Places(options);
-    this.care = new Care(options);
+    this.#restarts = new Restarts(options);
+    this.care = new HealthMonitor(options);
   }
 
   /**
@@ -117,27 +117,27 @@ export class Crew {
    *
    * @param service The service.
    * @param version Its version.
-   * @param post What it is to serve.
+   * @param assignment What it is to serve.
    * @returns Whether it could be started. If not, the service waits, or its trial has failed.
    */
-  start(service: Service, version: Version, post: Post): boolean {
+  start(service: Service, version: Version, assignment: Assignment): boolean {
     const { config } = version;
-    const vacant = version === service.trial ? NEW_PLACE : this.#places.take(service);
-    const place = placeAtStart(vacant, { config, nowMs: this.#clock.nowMs() });
+    const vacant = version === service.candidate ? NO_HISTORY : this.#restarts.take(service);
+    const history = placeAtStart(vacant, { config, nowMs: this.#clock.nowMs() });
     try {
-      this.#launch(service, version, { ...post, place, state: "starting" });
+      this.#launch(service, version, { ...assignment, history, state: "starting" });
     } catch (error) {
       const message = messageOf(error);
-      if (version === service.trial) service.trial.failure = message;
+      if (version === service.candidate) service.candidate.failure = message;
       else {
         // The others would fare no better.
         service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
         service.trouble = message;
-        this.#places.refuse(service, place, message);
+        this.#restarts.refuse(service, history, message);
       }
       return false;
     }
-    if (version !== service.trial) service.deserted.delete(post.slot);
+    if (version !== service.candidate) service.unservedSlots.delete(assignment.slot);
     return true;
   }
 
@@ -147,11 +147,11 @@ export class Crew {
    * @param service The service.
    * @param version Its version in force.
    */
-  prepare(service: Service, version: Version): void {
+  startStandby(service: Service, version: Version): void {
     try {
-      this.#launch(service, version, { ...NO_POST, place: NEW_PLACE, state: "loading" });
+      this.#launch(service, version, { ...NO_POST, history: NO_HISTORY, state: "loading" });
     } catch (error) {
-      this.#places.refuseSpare(service, messageOf(error));
+      this.#restarts.refuseStandby(service, messageOf(error));
     }
   }
 
@@ -159,32 +159,32 @@ export class Crew {
    * Has a standby serve, unless it has ended: then another look at the service finds somebody else.
    *
    * @param service Its service.
-   * @param spare The standby, which is of the version in force.
-   * @param post What it is to serve.
+   * @param standby The standby, which is of the version in force.
+   * @param assignment What it is to serve.
    */
-  enlist(service: Service, spare: Worker, post: Post): void {
-    const { config, pid } = spare;
+  activate(service: Service, standby: Worker, assignment: Assignment): void {
+    const { config, pid } = standby;
     const nowMs = this.#clock.nowMs();
-    const lives = this.#running.get(spare)?.enlist({
-      fds: post.listeners.map(({ fd }) => fd),
+    const lives = this.#running.get(standby)?.activate({
+      fds: assignment.listeners.map(({ fd }) => fd),
       maxConnections: connectionLimit(config, this.#options.random()),
     });
     // The news of its end is on its way; it takes no place.
-    if (!lives) return limit(spare, nowMs + LOST_GRACE_MS);
-    const place = placeAtStart(this.#places.take(service), { config, nowMs });
+    if (!lives) return limit(standby, nowMs + LOST_GRACE_MS);
+    const history = placeAtStart(this.#restarts.take(service), { config, nowMs });
     // What could load once can load again.
-    if (spare.state === "waiting") service.sparePlace = undefined;
+    if (standby.state === "waiting") service.standbyHistory = undefined;
     // One that still loads has what is left of its time for both, and one that waits begins anew.
-    const readyByMs = spare.state === "loading" ? startLimitMs(spare) : undefined;
-    enlist(spare, { ...post, startedAtMs: nowMs, readyByMs, place });
-    service.deserted.delete(post.slot);
+    const readyByMs = standby.state === "loading" ? startLimitMs(standby) : undefined;
+    activate(standby, { ...assignment, startedAtMs: nowMs, readyByMs, history });
+    service.unservedSlots.delete(assignment.slot);
     this.#options.debug(`${service.id}: process ${pid}, a standby, takes over`);
   }
 
   #launch(
     service: Service,
     { config, generation }: Version,
-    about: Pick<Worker, "slot" | "listeners" | "place" | "state">,
+    about: Pick<Worker, "slot" | "listeners" | "history" | "state">,
   ): void {
     const waits = about.state === "loading";
     const request = {
@@ -192,7 +192,7 @@ export class Crew {
       generation,
       fds: about.listeners.map(({ fd }) => fd),
       ...(waits
-        ? { isSpare: true }
+        ? { isStandby: true }
         : { maxConnections: connectionLimit(config, this.#options.random()) }),
     };
     const startedAtMs = this.#clock.nowMs();
@@ -245,13 +245,13 @@ export class Crew {
    */
   terminate(service: Service, worker: Worker): void {
     const isLate = startLimitMs(worker) <= this.#clock.nowMs();
-    const isTried = worker.generation === service.trial?.generation;
+    const isTried = worker.generation === service.candidate?.generation;
     const how = isLate ? latenessOf(worker) : "is out of reach";
     if (!this.#leave(service, worker, { event: "terminate", how })) return;
     // What becomes of a trial is told as a whole.
     if (isLate && !isTried) {
       const who = `process ${worker.pid}${worker.neverServed ? ", a standby," : ""}`;
-      const next = this.#places.nextStart(service, { ofSpare: worker.neverServed });
+      const next = this.#restarts.nextStart(service, { ofStandby: worker.neverServed });
       this.#options.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`);
     }
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
@@ -328,7 +328,7 @@ export class Crew {
     return false;
   }
 
-  #listenerFor(service: Service, worker: () => Worker): WorkerListener {
+  #listenerFor(service: Service, worker: () => Worker): WorkerEvents {
     const { id } = service;
     const { log, debug, onChange } = this.#options;
     return {
@@ -397,10 +397,10 @@ export class Crew {
     const age = Math.round(this.#clock.nowMs() - startedAtMs);
     const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
-    else if (isSpare(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
+    else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
-      this.#places.fail(
+      this.#restarts.fail(
         service,
         `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
       );
@@ -427,23 +427,23 @@ export class Crew {
     },
   ): boolean {
     const nowMs = this.#clock.nowMs();
-    const { trial } = service;
+    const { candidate } = service;
     const isExpected = !isServing(worker);
     if (worker.neverServed && isOurs(service, worker)) {
-      this.#places.leaveSpare(service, worker);
+      this.#restarts.leaveStandby(service, worker);
       // Whatever waits in its queue is still there.
-      if (isServing(worker)) service.deserted.add(worker.slot);
+      if (isServing(worker)) service.unservedSlots.add(worker.slot);
     } else if (isServing(worker)) {
       const startAtMs = nextStartMs(worker, nowMs);
       if (isOurs(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
         service.trouble = `process ${worker.pid} ${how}`;
-        this.#places.leave(service, worker, inOrder);
-        service.deserted.add(worker.slot);
-      } else if (worker.generation === trial?.generation) {
-        trial.startAtMs = Math.max(trial.startAtMs, startAtMs);
-        if (isProven(worker, nowMs)) trial.left++;
-        else trial.failure ??= `process ${worker.pid} ${how}`;
+        this.#restarts.leave(service, worker, inOrder);
+        service.unservedSlots.add(worker.slot);
+      } else if (worker.generation === candidate?.generation) {
+        candidate.startAtMs = Math.max(candidate.startAtMs, startAtMs);
+        if (hasPassed(worker, nowMs)) candidate.left++;
+        else candidate.failure ??= `process ${worker.pid} ${how}`;
       }
     }
     const isNews = this.#enters(worker, event);
@@ -457,7 +457,7 @@ export class Crew {
 
 /** Whether a worker is of the version in force, and fills a place or is a standby. */
 function isOurs({ current }: Service, worker: Worker): boolean {
-  return (isServing(worker) || isSpare(worker)) && worker.generation === current?.generation;
+  return (isServing(worker) || isStandby(worker)) && worker.generation === current?.generation;
 }
 
 function messageOf(error: unknown): string {

@@ -18,16 +18,16 @@ import type { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { type OpenedListener, socketPair } from "../../os/net/socket.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
-import type { GivenListener } from "../listeners/socket_activation.ts";
+import type { ActivatedListener } from "../listeners/socket_activation.ts";
 
 /** What is handed over. All of it stays this master's as well. */
-export interface Estate {
+export interface Handover {
   readonly generation: number;
   readonly lock: PidFile;
   /** The socket of the log service, if there is one. */
   readonly logSocket?: BoundDatagram;
   /** The listeners that this process was started with. */
-  readonly given: readonly GivenListener[];
+  readonly given: readonly ActivatedListener[];
   /** All others by the keys of their addresses. */
   readonly listeners: readonly (readonly [key: string, listener: OpenedListener])[];
   /** The ids of the services that are in force. */
@@ -35,7 +35,7 @@ export interface Estate {
 }
 
 /** What a successor needs, and who hears of it. */
-export interface SuccessorOptions {
+export interface NewMasterOptions {
   /** Makes its command line, given the descriptor of its socket. */
   command(fd: number): readonly string[];
   /** The directory that it starts in. */
@@ -57,11 +57,11 @@ export interface SuccessorOptions {
 }
 
 /** The new master, as the old one sees it. */
-export class Successor {
+export class NewMaster {
   readonly #child: ChildProcess;
   #hasExited = false;
   readonly #channel: Channel;
-  readonly #options: SuccessorOptions;
+  readonly #options: NewMasterOptions;
   readonly #proven = Promise.withResolvers<void>();
   readonly #taken = Promise.withResolvers<readonly string[]>();
   #hasTaken = false;
@@ -69,11 +69,11 @@ export class Successor {
   /**
    * Starts it, and sends it all that it is to have.
    *
-   * @param estate What it gets.
+   * @param handover What it gets.
    * @param options What it needs.
    * @throws {Error} When it can't be started; nothing is left behind then.
    */
-  constructor(estate: Estate, options: SuccessorOptions) {
+  constructor(handover: Handover, options: NewMasterOptions) {
     this.#options = options;
     const { spawner, poller } = options;
     const [ours, theirs] = socketPair();
@@ -105,7 +105,7 @@ export class Successor {
     // Nobody may be listening any more when it ends.
     this.#proven.promise.catch(() => {});
     this.#taken.promise.catch(() => {});
-    this.#send(estate);
+    this.#send(handover);
   }
 
   /** Its process id. */
@@ -173,7 +173,7 @@ export class Successor {
     return this.#child.exited;
   }
 
-  #send({ generation, lock, logSocket, given, listeners, services }: Estate): void {
+  #send({ generation, lock, logSocket, given, listeners, services }: Handover): void {
     this.#channel.send({
       type: "inherit",
       generation,
@@ -223,7 +223,7 @@ export class Successor {
 const TAKE_MS = 10_000;
 
 /** How an upgrade is bounded, and what it does to this master. */
-export interface UpgradeOptions extends SuccessorOptions {
+export interface UpgradeOptions extends NewMasterOptions {
   /** How long the new master has until its processes have proven themselves. */
   readonly timeoutMs: number;
   /** How long it has to stop, if it has failed. */
@@ -238,7 +238,7 @@ export interface UpgradeOptions extends SuccessorOptions {
 
 /** An upgrade that has succeeded. */
 export interface Upgrade {
-  readonly successor: Successor;
+  readonly newMaster: NewMaster;
   /** The keys of the addresses that the new master does not serve. */
   readonly dropped: readonly string[];
 }
@@ -247,49 +247,49 @@ export interface Upgrade {
  * Starts a new master, and waits until it has taken over. If it can't, it is gone when this call
  * returns, all is as before, and the log tells why.
  *
- * @param estate What it gets.
+ * @param handover What it gets.
  * @param options What it needs.
  * @returns What came of it; undefined when it has failed.
  */
 export async function tryUpgrade(
-  estate: Estate,
+  handover: Handover,
   options: UpgradeOptions,
 ): Promise<Upgrade | undefined> {
   const { log, timeoutMs, cancelled } = options;
-  let successor: Successor;
+  let newMaster: NewMaster;
   try {
-    successor = new Successor(estate, options);
+    newMaster = new NewMaster(handover, options);
   } catch (error) {
     log(`upgrade failed: ${(error as Error).message}`);
     return undefined;
   }
-  const who = `process ${successor.pid}`;
+  const who = `process ${newMaster.pid}`;
   log(`upgrade: ${who} is to take over`);
-  let phase: "trial" | "takeover" | "over" = "trial";
+  let phase: "candidate" | "takeover" | "over" = "candidate";
   const stopped = cancelled.then(() => {
     // Once the takeover has begun, it is for the new master to tell whether it was in time.
-    if (phase === "takeover") successor.terminate();
+    if (phase === "takeover") newMaster.terminate();
     throw new Error("this master is told to stop");
   });
   try {
     const late = `it was not ready within ${timeoutMs / 1000} s (master-upgrade-timeout)`;
-    await within(timeoutMs, [successor.proven, stopped], late);
+    await within(timeoutMs, [newMaster.proven, stopped], late);
     phase = "takeover";
     options.letGo();
-    successor.takeover();
+    newMaster.takeover();
     const dropped = await within(
       TAKE_MS,
-      [successor.taken],
+      [newMaster.taken],
       `it has not taken over within ${TAKE_MS / 1000} s`,
     );
     phase = "over";
-    return { successor, dropped };
+    return { newMaster, dropped };
   } catch (error) {
     const { message } = error as Error;
-    if (!successor.hasExited) log(`upgrade: ${who} is told to end: ${message}`);
-    const timer = systemClock.setTimer(options.abortMs, () => successor.kill());
-    successor.terminate();
-    await successor.exited;
+    if (!newMaster.hasExited) log(`upgrade: ${who} is told to end: ${message}`);
+    const timer = systemClock.setTimer(options.abortMs, () => newMaster.kill());
+    newMaster.terminate();
+    await newMaster.exited;
     timer.cancel();
     if (phase === "takeover") options.takeBack();
     // Only now the next one may begin.

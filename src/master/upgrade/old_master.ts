@@ -14,7 +14,7 @@ import { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { killParent } from "../../os/process/process.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
-import type { GivenListener } from "../listeners/socket_activation.ts";
+import type { ActivatedListener } from "../listeners/socket_activation.ts";
 import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
 
 /** What a master hands over. */
@@ -25,7 +25,7 @@ export interface Inheritance {
   /** The socket of its log service, if it has one. */
   readonly logSocket?: BoundDatagram;
   /** The listeners that it was started with. */
-  readonly given: readonly GivenListener[];
+  readonly given: readonly ActivatedListener[];
   /** Its other listeners by the keys of their addresses, in the order of their slots. */
   readonly listeners: ReadonlyMap<string, readonly OpenedListener[]>;
   /** The ids of the services that are in force. */
@@ -33,7 +33,7 @@ export interface Inheritance {
 }
 
 /** What the old master tells. */
-export interface PredecessorHandlers {
+export interface OldMasterHandlers {
   /** A reload was asked for. */
   onReload(): void;
   /** Takes lines for the log. */
@@ -41,11 +41,11 @@ export interface PredecessorHandlers {
 }
 
 /** The connection of a new master with the old one. */
-export class Predecessor {
+export class OldMaster {
   /** It has started this process. */
   readonly #pid = Deno.ppid;
   readonly #channel: Channel;
-  readonly #handlers: PredecessorHandlers;
+  readonly #handlers: OldMasterHandlers;
   readonly #inherited = Promise.withResolvers<Inheritance | undefined>();
   readonly #takeover = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
@@ -58,7 +58,7 @@ export class Predecessor {
    * @throws {SysError} When `fd` is no socket.
    * @throws {ProtocolError} When its other end is neither this user's nor root's.
    */
-  constructor(fd: number, poller: Poller, handlers: PredecessorHandlers) {
+  constructor(fd: number, poller: Poller, handlers: OldMasterHandlers) {
     requireTrustedPeer(fd);
     this.#handlers = handlers;
     // It may end before anybody waits for it.

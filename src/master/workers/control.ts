@@ -15,7 +15,7 @@ import type {
   LauncherOptions,
   LaunchRequest,
   RunningWorker,
-  WorkerListener,
+  WorkerEvents,
   WorkerPost,
 } from "./worker.ts";
 import { programToStart } from "../services/privileges.ts";
@@ -39,7 +39,7 @@ export interface ControlWorkerOptions extends LauncherOptions {
  */
 export function launchControlWorker(
   request: LaunchRequest,
-  listener: WorkerListener,
+  listener: WorkerEvents,
   options: ControlWorkerOptions,
 ): RunningWorker {
   const { service } = request;
@@ -78,7 +78,7 @@ interface Launched {
   /** Our end of the control socket. */
   readonly fd: number;
   readonly request: LaunchRequest;
-  readonly listener: WorkerListener;
+  readonly listener: WorkerEvents;
 }
 
 class ControlWorker implements RunningWorker {
@@ -86,7 +86,7 @@ class ControlWorker implements RunningWorker {
   readonly keepsListeners = false;
   readonly #child: ChildProcess;
   readonly #request: LaunchRequest;
-  readonly #listener: WorkerListener;
+  readonly #listener: WorkerEvents;
   readonly #channel: Channel;
   /** Whether its listeners were inherited. */
   readonly #inherits: boolean;
@@ -101,18 +101,18 @@ class ControlWorker implements RunningWorker {
     this.#listener = listener;
     this.#inherits = options.protocol === "inherit";
     this.#channel = this.#connect(fd, options);
-    const { generation, service, isSpare } = request;
-    if (isSpare) {
+    const { generation, service, isStandby } = request;
+    if (isStandby) {
       this.#channel.send({ type: "standby", generation, settings: settingsOf(service) });
     } else this.#start(request);
     if (service.supervision.watchdogMs > 0) {
       this.#channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
     }
-    if (!isSpare) this.#limit(request);
+    if (!isStandby) this.#limit(request);
     child.exited.then((status) => this.#end(status));
   }
 
-  enlist(post: WorkerPost): boolean {
+  activate(post: WorkerPost): boolean {
     if (this.#hasEnded || this.#child.status() !== undefined) return false;
     this.#start(post);
     this.#limit(post);
@@ -203,7 +203,7 @@ function isFrom(message: Message, expected: { pid: number; generation: number })
     message.generation === expected.generation;
 }
 
-function tell(listener: WorkerListener, message: Message): void {
+function tell(listener: WorkerEvents, message: Message): void {
   switch (message.type) {
     case "loaded":
       return listener.onLoaded();

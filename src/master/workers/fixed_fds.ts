@@ -12,7 +12,7 @@ import { closeFd } from "../../os/fd/descriptor.ts";
 import type { Watch } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
 import type { ChildProcess, KillSignal } from "../../os/process/child_process.ts";
-import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerListener } from "./worker.ts";
+import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from "./worker.ts";
 import { EARLY_DEATH_MS } from "../policy/decide.ts";
 import { programToStart } from "../services/privileges.ts";
 import { serverArguments, settingArguments } from "../services/server_argv.ts";
@@ -61,7 +61,7 @@ export interface DescriptorWorkerOptions extends LauncherOptions {
  */
 export function launchDescriptorWorker(
   request: LaunchRequest,
-  listener: WorkerListener,
+  listener: WorkerEvents,
   options: DescriptorWorkerOptions,
 ): RunningWorker {
   return new DescriptorWorker(request, listener, options);
@@ -70,7 +70,7 @@ export function launchDescriptorWorker(
 class DescriptorWorker implements RunningWorker {
   readonly keepsListeners = true;
   readonly #request: LaunchRequest;
-  readonly #listener: WorkerListener;
+  readonly #listener: WorkerEvents;
   readonly #options: DescriptorWorkerOptions;
   readonly #child: ChildProcess;
   /** This process's ends of the pipes, with what ends the watching of each. */
@@ -81,7 +81,7 @@ class DescriptorWorker implements RunningWorker {
 
   constructor(
     request: LaunchRequest,
-    listener: WorkerListener,
+    listener: WorkerEvents,
     options: DescriptorWorkerOptions,
   ) {
     this.#request = request;
@@ -108,7 +108,7 @@ class DescriptorWorker implements RunningWorker {
   }
 
   /** Never asked for: such a program can't be handed anything once it runs. */
-  enlist(): boolean {
+  activate(): boolean {
     return false;
   }
 

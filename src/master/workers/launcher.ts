@@ -20,7 +20,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
   return {
     launch(request, listener) {
       const protocol = protocolOf(request.service, options);
-      if (request.isSpare && protocol !== "control") {
+      if (request.isStandby && protocol !== "control") {
         const about = { found: `the ${protocol} protocol`, expected: SPARE_PROTOCOL };
         throw new TypeError(cannot("keep a standby of", request.service.id, about));
       }

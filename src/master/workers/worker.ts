@@ -11,7 +11,7 @@ import type { Spawner } from "../../os/process/spawn.ts";
 import type { ProgramLookup } from "../services/command.ts";
 
 /** What a worker tells. */
-export interface WorkerListener {
+export interface WorkerEvents {
   /** A standby has loaded, and waits. */
   onLoaded(): void;
   /** It serves. */
@@ -43,7 +43,7 @@ export interface RunningWorker {
    * @param post What it serves.
    * @returns Whether it runs; one that has just ended is told nothing.
    */
-  enlist(post: WorkerPost): boolean;
+  activate(post: WorkerPost): boolean;
   /**
    * Tells it to accept no more, finish, and end.
    *
@@ -81,7 +81,7 @@ export interface LaunchRequest extends WorkerPost {
    *
    * @default {false}
    */
-  readonly isSpare?: boolean;
+  readonly isStandby?: boolean;
 }
 
 /** Starts workers, as a port that tests replace. */
@@ -94,7 +94,7 @@ export interface Launcher {
    * @returns The worker.
    * @throws {Error} When it can't be started; nothing is left behind then.
    */
-  launch(request: LaunchRequest, listener: WorkerListener): RunningWorker;
+  launch(request: LaunchRequest, listener: WorkerEvents): RunningWorker;
 }
 
 /** What the real launcher needs. */

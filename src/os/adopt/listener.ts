@@ -21,7 +21,7 @@ import { AF_UNIX, encodeEpollEvent } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";
 import { isMissing, readLinkProcSelf, readTextProcSelf } from "../ffi/proc_self.ts";
-import { spareDescriptor } from "../fd/reserve_fd.ts";
+import { reserveDescriptor } from "../fd/reserve_fd.ts";
 import {
   addressText,
   describeListener,
@@ -185,7 +185,7 @@ function discard(made: Deno.Listener | Deno.HttpServer): void {
 export function releaseAdopted(made: Deno.Listener | Deno.HttpServer): boolean {
   const adoption = adopted.get(made);
   adopted.delete(made);
-  return adoption !== undefined && spareDescriptor.lend(() => release(adoption));
+  return adoption !== undefined && reserveDescriptor.lend(() => release(adoption));
 }
 
 function release({ target, socket, epoll }: Adoption): boolean {

@@ -5,7 +5,7 @@
  * The runtime makes such a stream only when it accepts on a TLS listener, and does not wait for the
  * handshake then. So it is given a throw-away connection of this process to itself, and before
  * anything has come over it, the real connection is put in its place: same descriptor number, same
- * registration with the runtime's epoll instance, as `adopt.ts` does for listeners. The plain
+ * registration with the runtime's epoll instance, as `listener.ts` does for listeners. The plain
  * connection gets the other end of the throw-away one, and is closed. Every step is checked, and
  * {@linkcode AdoptError} tells the caller to go another way. See docs/design/09_tls.md.
  *

@@ -15,7 +15,7 @@ function openAny(): number {
 }
 
 /** One descriptor that is kept open while somebody may need it: of no use but its number. */
-export class SpareDescriptor {
+export class ReserveDescriptor {
   #fd: number | undefined;
   #holders = 0;
 
@@ -66,7 +66,7 @@ export class SpareDescriptor {
 }
 
 /** That of this process. */
-export const spareDescriptor: SpareDescriptor = new SpareDescriptor();
+export const reserveDescriptor: ReserveDescriptor = new ReserveDescriptor();
 
 /**
  * Whether an error says that there is no descriptor free, in the process or in the system.

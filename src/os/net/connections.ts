@@ -9,7 +9,7 @@ import { AF_INET, encodeInetAddress } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { listProcSelf } from "../ffi/proc_self.ts";
 import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
-import { spareDescriptor } from "../fd/reserve_fd.ts";
+import { reserveDescriptor } from "../fd/reserve_fd.ts";
 
 const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 const SHUT_RD = 0, SHUT_RDWR = 2;
@@ -34,7 +34,7 @@ export class OpenConnections {
   /** Looks at all descriptors of the process once; afterwards each address is found by a lookup. */
   constructor() {
     // The number alone is enough: for what is no connected socket the kernel says so at once.
-    for (const fd of spareDescriptor.lend(() => listProcSelf("fd")).map(Number)) {
+    for (const fd of reserveDescriptor.lend(() => listProcSelf("fd")).map(Number)) {
       const ends = connectedAt(fd);
       if (ends === undefined) continue;
       const { local, peer } = ends, place = placeOf(local);

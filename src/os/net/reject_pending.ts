@@ -7,7 +7,7 @@
 import { closeFd } from "../fd/descriptor.ts";
 import { libc } from "../ffi/libc.ts";
 import { acceptFd } from "./socket.ts";
-import { isOutOfDescriptors, spareDescriptor } from "../fd/reserve_fd.ts";
+import { isOutOfDescriptors, reserveDescriptor } from "../fd/reserve_fd.ts";
 
 const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
@@ -16,7 +16,7 @@ const SHUT_WR = 1;
 const PIECE_BYTES = 64 * 1024, MOST_PIECES = 16;
 
 /** How to turn clients away. */
-export interface TurnAwayOptions {
+export interface RejectPendingOptions {
   /** How many at most. */
   readonly most: number;
   /** Gets what the client has sent so far, and returns what to tell it, if anything. */
@@ -31,8 +31,8 @@ export interface TurnAwayOptions {
  * @returns How many it were.
  * @throws {SysError} When accept(2) fails for another reason than a lack of descriptors.
  */
-export function turnAway(fd: number, { most, answer }: TurnAwayOptions): number {
-  return spareDescriptor.lend(() => {
+export function rejectPending(fd: number, { most, answer }: RejectPendingOptions): number {
+  return reserveDescriptor.lend(() => {
     const room = new Uint8Array(PIECE_BYTES);
     for (let count = 0; count < most; count++) {
       const peer = acceptWithSpare(fd);
@@ -60,7 +60,7 @@ function acceptWithSpare(fd: number): number | undefined {
 function dismiss(
   peer: number,
   room: Uint8Array<ArrayBuffer>,
-  answer: TurnAwayOptions["answer"],
+  answer: RejectPendingOptions["answer"],
 ): void {
   const length = receive(peer, room);
   const words = length > 0 ? answer?.(room.subarray(0, length)) : undefined;

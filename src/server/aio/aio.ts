@@ -5,8 +5,8 @@
  * What is asked for here is asked of the connection only then: without an operation nothing is
  * read, so a peer that sends too fast is held back by TCP.
  *
- * This file is the interface: it checks what it is given and hands it on, input to `aio_input.ts`,
- * output to `aio_output.ts`, callbacks to `aio_operation.ts`.
+ * This file is the interface: it checks what it is given and hands it on, input to `input.ts`,
+ * output to `output.ts`, callbacks to `operation.ts`.
  *
  * @module
  */

@@ -17,7 +17,7 @@ import { NodeConnections } from "./node_connections.ts";
 import { isHttp2, listenByHandle } from "../listen/node_handle.ts";
 import { serviceAddress } from "../listen/service_address.ts";
 import { isShared } from "../listen/service_listener.ts";
-import { Shortage } from "../listen/fd_exhaustion.ts";
+import { FdExhaustion } from "../listen/fd_exhaustion.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
 /**
@@ -102,11 +102,11 @@ function listen(server: Server, fd: number, address: ListenAddress): () => void 
       );
     }
   }
-  const counts = countAccepts(address), shortage = new Shortage(counts);
+  const counts = countAccepts(address), fdExhaustion = new FdExhaustion(counts);
   server.on("connection", () => counts.accepted!++);
   server.listen({ fd });
   return keepAccepting(server, (error) => {
     counts.errors++;
-    shortage.pause(error);
+    fdExhaustion.pause(error);
   });
 }

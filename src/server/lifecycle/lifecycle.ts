@@ -70,7 +70,7 @@ export class ServerLifecycle {
    * Whether the server is a standby that nobody has needed so far: there is nothing that it could finish,
    * and told to stop it ends at once.
    */
-  isSpare = false;
+  isStandby = false;
   /** Called when some of the work under way has come to its end. */
   onQuiet?: () => void;
   readonly #clock: Clock;
@@ -212,7 +212,7 @@ export class ServerLifecycle {
    * serves after this; by default none.
    */
   softstop(closing: ReadonlySet<number> = NONE): void {
-    if (this.isSpare) return this.stopNotify(0);
+    if (this.isStandby) return this.stopNotify(0);
     const owner = this.#owner;
     // The word may come before the settings by which it is to be done.
     this.#softstopEarly = owner === undefined ? closing : undefined;

@@ -17,7 +17,7 @@ export interface AcceptStatistics {
   /** Connections that are open; undefined without `--allow-ffi`. */
   readonly open: number | undefined;
   /** Clients that have waited in vain for a descriptor, and whose connection was closed. */
-  readonly turnedAway: number;
+  readonly rejected: number;
   /** Times that accepting has failed. */
   readonly errors: number;
 }
@@ -27,7 +27,7 @@ export class AcceptCounts {
   /** See {@linkcode AcceptStatistics}. */
   accepted: number | undefined = 0;
   /** See {@linkcode AcceptStatistics}. */
-  turnedAway = 0;
+  rejected = 0;
   /** See {@linkcode AcceptStatistics}. */
   errors = 0;
 
@@ -40,17 +40,17 @@ export class AcceptCounts {
    * @param connections The open connections of the process, if they are known.
    */
   read(connections: OpenConnections | undefined): AcceptStatistics {
-    const { accepted, turnedAway, errors } = this;
+    const { accepted, rejected, errors } = this;
     const open = connections?.at(this.address).length;
-    return { address: addressText(this.address), accepted, open, turnedAway, errors };
+    return { address: addressText(this.address), accepted, open, rejected, errors };
   }
 
   /** Writes them to the debug log: accepting has ended. */
   log(): void {
     if (!isDebugLog()) return;
     // Those that are open are not counted: the process may end its accepting on a thousand addresses.
-    const { address, accepted, turnedAway, errors } = this.read(undefined);
-    const known = Object.entries({ accepted, "turned away": turnedAway, errors })
+    const { address, accepted, rejected, errors } = this.read(undefined);
+    const known = Object.entries({ accepted, "turned away": rejected, errors })
       .flatMap(([what, count]) => count === undefined ? [] : [`${count} ${what}`]);
     zdebug(`accepting has ended on ${address}: ${known.join(", ")}`);
   }

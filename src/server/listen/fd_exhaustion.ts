@@ -8,7 +8,7 @@ import { zinfoFrom } from "../../log/log.ts";
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
 import { isReadable } from "../../os/fd/poller.ts";
 import { areDescriptorsFree, isOutOfDescriptors } from "../../os/fd/reserve_fd.ts";
-import { turnAway, type TurnAwayOptions } from "../../os/net/reject_pending.ts";
+import { rejectPending, type RejectPendingOptions } from "../../os/net/reject_pending.ts";
 import type { AcceptCounts } from "./accept_counts.ts";
 
 /** How long to wait with the next accept, and how often to look meanwhile whether somebody waits. */
@@ -21,10 +21,10 @@ const MOST_TURNED_AWAY = 256;
 const LOG_MS = 1000;
 
 /** What shortages are told with: one line a second for the whole process, and none of them lost. */
-class ShortageLog {
+class FdExhaustionLog {
   readonly #clock: Clock;
   #loggedAtMs = -Infinity;
-  #turnedAway = 0;
+  #rejected = 0;
   #error = "";
   #pending = false;
 
@@ -32,9 +32,9 @@ class ShortageLog {
     this.#clock = clock;
   }
 
-  tell({ message }: Error, turnedAway: number): void {
+  tell({ message }: Error, rejected: number): void {
     this.#error = message;
-    this.#turnedAway += turnedAway;
+    this.#rejected += rejected;
     if (this.#pending) return;
     const waitMs = this.#loggedAtMs + LOG_MS - this.#clock.nowMs();
     if (waitMs <= 0) return this.#write();
@@ -47,29 +47,29 @@ class ShortageLog {
 
   #write(): void {
     this.#loggedAtMs = this.#clock.nowMs();
-    const turnedAway = this.#turnedAway === 0
+    const rejected = this.#rejected === 0
       ? ""
-      : `; clients turned away since the last line: ${this.#turnedAway}`;
-    this.#turnedAway = 0;
+      : `; clients turned away since the last line: ${this.#rejected}`;
+    this.#rejected = 0;
     // Without a place in the source: to find it the runtime reads a file, and without a descriptor
     // for that it panics.
     zinfoFrom(
       undefined,
-      `Cannot accept a connection: ${this.#error}; accepting goes on after a pause${turnedAway}`,
+      `Cannot accept a connection: ${this.#error}; accepting goes on after a pause${rejected}`,
     );
   }
 }
 
-const processLog = new ShortageLog(systemClock);
+const processLog = new FdExhaustionLog(systemClock);
 
 /** What belongs to the listener that there is a shortage for. */
-export interface ShortageOptions {
+export interface FdExhaustionOptions {
   /** The listening socket; undefined where nobody can be turned away. Borrowed until `stop`. */
   readonly fd?: number;
   /** How many descriptors must be free for accepting to go on; default 1. */
   readonly needed?: number;
   /** What to tell clients that are turned away; default nothing. */
-  readonly answer?: TurnAwayOptions["answer"];
+  readonly answer?: RejectPendingOptions["answer"];
 }
 
 /**
@@ -79,16 +79,16 @@ export interface ShortageOptions {
  * same socket has some. Clients are turned away when the queue was not empty all the time: then
  * nobody else takes them either.
  */
-export class Shortage {
+export class FdExhaustion {
   readonly #counts: AcceptCounts;
-  readonly #options: ShortageOptions;
+  readonly #options: FdExhaustionOptions;
   #stopped = false;
 
   /**
    * @param counts Where clients that are turned away are counted.
    * @param options The listener.
    */
-  constructor(counts: AcceptCounts, options: ShortageOptions = {}) {
+  constructor(counts: AcceptCounts, options: FdExhaustionOptions = {}) {
     this.#counts = counts;
     this.#options = options;
   }
@@ -105,9 +105,9 @@ export class Shortage {
       const somebodyWaited = await this.#wait();
       if (this.#stopped || !somebodyWaited || fd === undefined) return;
       if (!isOutOfDescriptors(error) || areDescriptorsFree(needed)) return;
-      const turnedAway = this.#turnAway(fd);
-      this.#counts.turnedAway += turnedAway;
-      processLog.tell(error, turnedAway);
+      const rejected = this.#rejectPending(fd);
+      this.#counts.rejected += rejected;
+      processLog.tell(error, rejected);
     }
   }
 
@@ -127,9 +127,9 @@ export class Shortage {
     return somebodyWaited;
   }
 
-  #turnAway(fd: number): number {
+  #rejectPending(fd: number): number {
     try {
-      return turnAway(fd, { most: MOST_TURNED_AWAY, answer: this.#options.answer });
+      return rejectPending(fd, { most: MOST_TURNED_AWAY, answer: this.#options.answer });
     } catch (error) {
       processLog.tell(error as Error, 0);
       return 0;

@@ -12,13 +12,13 @@ import { systemClock } from "../../os/clock/clock.ts";
 import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, type Watch } from "../../os/fd/poller.ts";
 import { acceptFd, type ListenAddress } from "../../os/net/socket.ts";
-import { spareDescriptor } from "../../os/fd/reserve_fd.ts";
-import type { TurnAwayOptions } from "../../os/net/reject_pending.ts";
+import { reserveDescriptor } from "../../os/fd/reserve_fd.ts";
+import type { RejectPendingOptions } from "../../os/net/reject_pending.ts";
 import { concernsConnection } from "./accept_errors.ts";
 import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
 import { AcceptPace } from "./accept_pace.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
-import { Shortage } from "./fd_exhaustion.ts";
+import { FdExhaustion } from "./fd_exhaustion.ts";
 
 /** How many connections to accept before everybody else has a turn. */
 const MOST_IN_ONE_GO = 64;
@@ -40,7 +40,7 @@ export interface HandleOptions {
   /** Whether other processes accept on it, too. */
   readonly shared: boolean;
   /** What to tell clients that find no descriptor free; default nothing. */
-  readonly answer?: TurnAwayOptions["answer"];
+  readonly answer?: RejectPendingOptions["answer"];
 }
 
 /**
@@ -87,10 +87,10 @@ class NodeHandle {
   readonly #server: Server;
   readonly #fd: number;
   readonly #counts: AcceptCounts;
-  readonly #shortage: Shortage;
+  readonly #fdExhaustion: FdExhaustion;
   readonly #pace: AcceptPace | undefined;
   readonly #watch: Watch;
-  readonly #releaseSpare = spareDescriptor.hold();
+  readonly #releaseReserve = reserveDescriptor.hold();
   /** Set while the next connection is waited for. */
   #wake?: () => void;
   #closed = false;
@@ -100,7 +100,7 @@ class NodeHandle {
     this.#server = server;
     this.#fd = fd;
     this.#counts = countAccepts(address);
-    this.#shortage = new Shortage(this.#counts, { fd, answer });
+    this.#fdExhaustion = new FdExhaustion(this.#counts, { fd, answer });
     if (shared) this.#pace = new AcceptPace();
     this.#watch = serverPoller.watch(fd, 0, () => this.#awaken());
     if (address.kind === "inet") {
@@ -123,9 +123,9 @@ class NodeHandle {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#shortage.stop();
+    this.#fdExhaustion.stop();
     this.#counts.log();
-    this.#releaseSpare();
+    this.#releaseReserve();
     this.#watch.stop();
     closeFd(this.#fd);
     this.#awaken();
@@ -158,7 +158,7 @@ class NodeHandle {
         }
       } catch (error) {
         this.#counts.errors++;
-        if (!concernsConnection(error as Error)) await this.#shortage.pause(error as Error);
+        if (!concernsConnection(error as Error)) await this.#fdExhaustion.pause(error as Error);
       }
     }
   }

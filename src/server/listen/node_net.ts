@@ -1,7 +1,7 @@
 /**
  * A listener over an inherited descriptor by way of node:net alone: slower to load and to run than a
  * native one, and of use where no system call can be made. Its server can't be held back: it accepts
- * all that come, served or not; and after a lack of descriptors it must be helped on. {@link file://./fd_listener.ts} is better wherever it works.
+ * all that come, served or not; and after a lack of descriptors it must be helped on. {@link file://./fd_accept.ts} is better wherever it works.
  *
  * @module
  */

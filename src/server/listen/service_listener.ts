@@ -20,7 +20,7 @@ import { systemClock } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import { type FdType, type ListenAddress, listenAddressOf } from "../../os/net/socket.ts";
-import { spareDescriptor } from "../../os/fd/reserve_fd.ts";
+import { reserveDescriptor } from "../../os/fd/reserve_fd.ts";
 import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
 import { concernsConnection } from "./accept_errors.ts";
 import { AcceptPace } from "./accept_pace.ts";
@@ -28,7 +28,7 @@ import { closeServed } from "./drain_queue.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { logSlowWay } from "../lifecycle/missing_permission.ts";
 import { serviceAddress } from "./service_address.ts";
-import { Shortage } from "./fd_exhaustion.ts";
+import { FdExhaustion } from "./fd_exhaustion.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
 /** What can be replaced in {@linkcode openServiceListener}. */
@@ -117,7 +117,7 @@ export interface SharedSocket {
 export class ServiceListener implements Deno.Listener {
   readonly #inner: Deno.Listener | Promise<Deno.Listener>;
   readonly #counts: AcceptCounts;
-  readonly #shortage: Shortage;
+  readonly #fdExhaustion: FdExhaustion;
   readonly #pace: AcceptPace | undefined;
   readonly #releases: (() => void)[] = [];
   #closed = false;
@@ -136,9 +136,9 @@ export class ServiceListener implements Deno.Listener {
   ) {
     this.#inner = inner;
     this.#counts = countAccepts(listenAddressOf(addr));
-    this.#shortage = new Shortage(this.#counts, { fd });
+    this.#fdExhaustion = new FdExhaustion(this.#counts, { fd });
     if (shared) this.#pace = new AcceptPace();
-    if (fd !== undefined) this.#releases.push(spareDescriptor.hold());
+    if (fd !== undefined) this.#releases.push(reserveDescriptor.hold());
     // When the stop has been, this closes it at once.
     const forget = serverLifecycle.onStopAccepting(
       (last) => closeServed(() => this.close(), { last, fd }),
@@ -195,7 +195,7 @@ export class ServiceListener implements Deno.Listener {
   async #survive(error: Error): Promise<void> {
     this.#counts.errors++;
     if (concernsConnection(error)) return;
-    await this.#shortage.pause(error);
+    await this.#fdExhaustion.pause(error);
   }
 
   /** Stops listening. Harmless the second time. */
@@ -205,7 +205,7 @@ export class ServiceListener implements Deno.Listener {
     // First, since somebody may wait for the address.
     if (!(this.#inner instanceof Promise)) releaseAdopted(this.#inner);
     this.#awaitAccepted();
-    this.#shortage.stop();
+    this.#fdExhaustion.stop();
     this.#withInner((inner) => inner.close());
     this.#counts.log();
     for (const release of this.#releases) release();

@@ -104,7 +104,7 @@ export class MasterLink {
 
   /** Says, as a standby, that all is loaded; one that has been told to start has no need to. */
   loaded(): void {
-    if (serverLifecycle.isSpare) this.#channel.send({ type: "loaded", ...this.#sender() });
+    if (serverLifecycle.isStandby) this.#channel.send({ type: "loaded", ...this.#sender() });
   }
 
   /**
@@ -151,7 +151,7 @@ export class MasterLink {
 
   #onMessage(message: Message, fds: number[]): void {
     const isFirst = this.#generation === undefined;
-    if (message.type === "start" && (isFirst || serverLifecycle.isSpare)) {
+    if (message.type === "start" && (isFirst || serverLifecycle.isStandby)) {
       return this.#start(message, fds);
     }
     if (message.type === "outputs") this.#changeOutputs(message, fds);
@@ -195,7 +195,7 @@ export class MasterLink {
 
   #standBy({ generation, settings }: StandbyMessage): void {
     this.#generation = generation;
-    serverLifecycle.isSpare = true;
+    serverLifecycle.isStandby = true;
     this.#settings.resolve(settings);
   }
 
@@ -209,7 +209,7 @@ export class MasterLink {
       );
     }
     this.#generation = generation;
-    serverLifecycle.isSpare = false;
+    serverLifecycle.isStandby = false;
     const waiting = [...fds];
     const granted = services.map(({ name, type, address, fd }) => {
       return { name, type, address, fd: fd ?? waiting.shift()! };
@@ -230,7 +230,7 @@ export class MasterLink {
       new ProtocolError("Cannot start: the master is gone, expected its first message");
     this.#settings.reject(reason);
     // A standby has begun, and ends in order.
-    if (!serverLifecycle.isSpare) this.#started.reject(reason);
+    if (!serverLifecycle.isStandby) this.#started.reject(reason);
     this.#handlers.onGone();
   }
 }

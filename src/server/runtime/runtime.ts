@@ -351,17 +351,17 @@ class Server {
       };
     }
     // Only standbys have time for it; and later it may be out of reach.
-    const rehearsal = this.#lifecycle.isSpare ? import("./warm_up.ts") : undefined;
-    const rehearsed = async () => await (await rehearsal)?.rehearse();
+    const warmUp = this.#lifecycle.isStandby ? import("./warm_up.ts") : undefined;
+    const warmedUp = async () => await (await warmUp)?.warmUp();
     return {
       services: async () => {
-        if (this.#lifecycle.isSpare) await Promise.race([rehearsed(), link.started]);
+        if (this.#lifecycle.isStandby) await Promise.race([warmedUp(), link.started]);
         link.loaded();
         return (await link.started).services;
       },
       // One that inherits its sockets is started as whom it is to be; a standby never does.
       dropPrivileges: async () => {
-        if (this.#lifecycle.isSpare || !(await link.started).isInherited) await dropPrivileges();
+        if (this.#lifecycle.isStandby || !(await link.started).isInherited) await dropPrivileges();
       },
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),

@@ -25,11 +25,11 @@ const REQUEST = `GET / HTTP/1.1\r\nHost: ${LOOPBACK}\r\nConnection: close\r\n\r\
  * the runtime's HTTP server. Never rejects: without the permission to listen or to connect there is
  * less to gain. Takes a second at most; a connection that is not made by then is left to the kernel.
  */
-export async function rehearse(): Promise<void> {
+export async function warmUp(): Promise<void> {
   const late = new AbortController(), over = Promise.withResolvers<void>();
   late.signal.addEventListener("abort", () => over.resolve());
   const timer = systemClock.setTimer(LONGEST_MS, () => late.abort());
-  await Promise.race([rehearseAll(late.signal), over.promise]);
+  await Promise.race([warmUpAll(late.signal), over.promise]);
   timer.cancel();
 }
 
@@ -39,8 +39,8 @@ type Part = (
   end: AbortSignal,
 ) => Promise<void>;
 
-async function rehearseAll(end: AbortSignal): Promise<void> {
-  for (const part of [rehearseConnection, rehearseHttp]) {
+async function warmUpAll(end: AbortSignal): Promise<void> {
+  for (const part of [warmUpConnection, warmUpHttp]) {
     if (end.aborted) return;
     try {
       await withListener(part, end);
@@ -68,7 +68,7 @@ function closedBy<T extends Disposable>(end: AbortSignal, what: T): T {
   return what;
 }
 
-const rehearseConnection: Part = async ({ fd, port }, end) => {
+const warmUpConnection: Part = async ({ fd, port }, end) => {
   describeListener(fd);
   using listener = closedBy(end, adoptListener(fd));
   using client = closedBy(end, await Deno.connect({ hostname: LOOPBACK, port }));
@@ -86,7 +86,7 @@ async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Prom
   }
 }
 
-const rehearseHttp: Part = async ({ fd, port }, end) => {
+const warmUpHttp: Part = async ({ fd, port }, end) => {
   const server = adoptInto(fd, () =>
     Deno.serve({
       hostname: LOOPBACK,

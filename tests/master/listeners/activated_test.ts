@@ -1,16 +1,16 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { ServiceConfig } from "../../../src/config/service.ts";
-import type { GivenListener } from "../../../src/master/listeners/socket_activation.ts";
-import { GivenListeners } from "../../../src/master/listeners/activated.ts";
+import type { ActivatedListener } from "../../../src/master/listeners/socket_activation.ts";
+import { ActivatedListeners } from "../../../src/master/listeners/activated.ts";
 import { ListenerTable } from "../../../src/master/listeners/table.ts";
 import { FakeListeners } from "../../fakes/fake_listeners.ts";
 import { serviceOf } from "../service_configs.ts";
 
 /** The given listeners of a test: `NAME KEY`, with `-` for no name, from descriptor 3 on. */
-function givenOf(...texts: string[]): GivenListener[] {
+function givenOf(...texts: string[]): ActivatedListener[] {
   return texts.map((text, index) => {
     const [name, key] = text.split(" ");
-    const kind = key.split(":")[0] as GivenListener["kind"];
+    const kind = key.split(":")[0] as ActivatedListener["kind"];
     return {
       fd: 3 + index,
       kind,
@@ -24,12 +24,12 @@ function givenOf(...texts: string[]): GivenListener[] {
 /** A table over given listeners, and what it opens itself. */
 class Table {
   readonly port = new FakeListeners();
-  readonly given: GivenListeners;
+  readonly given: ActivatedListeners;
   readonly #table: ListenerTable;
   #service?: ServiceConfig;
 
   constructor(...given: string[]) {
-    this.given = new GivenListeners(givenOf(...given), this.port);
+    this.given = new ActivatedListeners(givenOf(...given), this.port);
     this.#table = new ListenerTable(this.given);
   }
 
@@ -91,12 +91,12 @@ for (
     ["one that a name has once", ["w inet:0.0.0.0:1"], "w://0:8 w://0:9", [3, "opened"]],
   ] satisfies [string, string[], string, (number | "opened")[]][]
 ) {
-  Deno.test(`GivenListeners.open() matches ${what}`, () => {
+  Deno.test(`ActivatedListeners.open() matches ${what}`, () => {
     assertEquals(new Table(...given).apply(addresses), fds);
   });
 }
 
-Deno.test("GivenListeners keep what is not named any more for when it is", () => {
+Deno.test("ActivatedListeners keep what is not named any more for when it is", () => {
   const table = new Table("- inet:0.0.0.0:80", "web unix:/run/web");
   assertEquals(table.apply("0:80 web:///srv/web 0:81"), [3, 4, "opened"]);
   assertEquals(table.apply("0:81"), ["opened"]);
@@ -106,7 +106,7 @@ Deno.test("GivenListeners keep what is not named any more for when it is", () =>
   assertEquals(table.port.keys, [], "closes only what it has opened");
 });
 
-Deno.test("GivenListeners pass on to the next address what the last one gives up in the same reload", () => {
+Deno.test("ActivatedListeners pass on to the next address what the last one gives up in the same reload", () => {
   const table = new Table("web inet:[::]:80");
   assertEquals(table.apply("0:80"), [3]);
   assertEquals(table.apply("[::]:80"), [3]);
@@ -116,7 +116,7 @@ Deno.test("GivenListeners pass on to the next address what the last one gives up
   assertEquals(table.apply("web://0:8081 web://0:8082"), ["opened", 3]);
 });
 
-Deno.test("GivenListeners take back what a refused change was given", () => {
+Deno.test("ActivatedListeners take back what a refused change was given", () => {
   const table = new Table("web inet:[::]:80");
   assertEquals(table.apply("0:80"), [3]);
   table.refuse("[::]:80 0:81");
@@ -127,7 +127,7 @@ Deno.test("GivenListeners take back what a refused change was given", () => {
   assertEquals(table.apply("0:80"), [3]);
 });
 
-Deno.test("GivenListeners.describe() tells what is served and warns of what is not", () => {
+Deno.test("ActivatedListeners.describe() tells what is served and warns of what is not", () => {
   const table = new Table("- inet:0.0.0.0:80", "web inet:[::]:443", "old unix:/run/old");
   table.apply("0:80 web://0:8443 0:81");
   const [served, warning, ...rest] = table.describe();
@@ -141,9 +141,9 @@ Deno.test("GivenListeners.describe() tells what is served and warns of what is n
   assertEquals(new Table().describe(), []);
 });
 
-Deno.test("GivenListeners.mend() replaces what was opened and not what was given, and says who can", () => {
+Deno.test("ActivatedListeners.mend() replaces what was opened and not what was given, and says who can", () => {
   const port = new FakeListeners();
-  const given = new GivenListeners(givenOf("- inet:0.0.0.0:80"), port);
+  const given = new ActivatedListeners(givenOf("- inet:0.0.0.0:80"), port);
   const open = (address: string) => {
     const { endpoints } = serviceOf("x", { addresses: address });
     return { endpoint: endpoints[0].endpoint, wanted: endpoints };
@@ -161,8 +161,8 @@ Deno.test("GivenListeners.mend() replaces what was opened and not what was given
   });
   assertEquals([taken, opened].map((listener) => given.isSound(listener)), [false, true]);
   // It is known by its successor from now on.
-  const [successor] = mended.slots;
-  assertEquals(given.extend([successor], 1).length, 1);
-  given.close(successor);
-  assertEquals(port.addresses.has(successor.fd), false);
+  const [newMaster] = mended.slots;
+  assertEquals(given.extend([newMaster], 1).length, 1);
+  given.close(newMaster);
+  assertEquals(port.addresses.has(newMaster.fd), false);
 });

@@ -13,7 +13,7 @@ function warnings({ log }: Scene): string[] {
 }
 
 /** Lets the next look at the services come. */
-function settle(scene: Scene): void {
+function reconcile(scene: Scene): void {
   scene.clock.advance(0);
 }
 
@@ -21,7 +21,7 @@ Deno.test("Supervisor has a listener that was shut down listen again, and leaves
   const scene = Scene.running(inet("x", { procCount: 2 }));
   const before = [...scene.running], [fd] = before[0].fds;
   scene.deafen(fd, "shut down");
-  settle(scene);
+  reconcile(scene);
   assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 was shut down"]);
   assertEquals(scene.running, before);
   assertEquals(scene.clock.pending, 0);
@@ -36,7 +36,7 @@ Deno.test("Supervisor replaces the processes of a listener that was opened anew,
   const [fd] = old[0].fds;
   scene.fresh();
   scene.deafen(fd, "lost");
-  settle(scene);
+  reconcile(scene);
   for (const worker of old) {
     const [next, ...others] = scene.fresh();
     assertEquals(others, []);
@@ -66,13 +66,13 @@ Deno.test("Supervisor puts a listener right at once the first time, and ever mor
     scene.deafen(fd, "shut down");
     while (warnings(scene).length === before) scene.clock.advance(scene.clock.nextInMs ?? 0);
     times.push(scene.clock.nowMs() - startMs);
-    settle(scene);
+    reconcile(scene);
   }
   assertEquals(times, [0, 100, 300, 700, 1_500, 3_100, 6_300, 12_700]);
   scene.clock.advance(200_000);
   scene.deafen(fd, "shut down");
   assertEquals(warnings(scene).length, 9, "all is forgotten");
-  settle(scene);
+  reconcile(scene);
   assertEquals(scene.clock.pending, 0);
 });
 
@@ -123,7 +123,7 @@ Deno.test("Supervisor puts right what processes that were told to go have done, 
       scene.clock.advance(1);
     }
     assertEquals(warnings(scene), Array(++told).fill(lost));
-    settle(scene);
+    reconcile(scene);
     old = next;
   }
 });
@@ -150,12 +150,12 @@ Deno.test("Supervisor goes on to wait for a connection where the listener of a s
   assertEquals(scene.expecting, [fd]);
   scene.fresh();
   scene.deafen(fd, "lost");
-  settle(scene);
+  reconcile(scene);
   assertEquals(scene.fresh(), [], "nobody is there to be served");
-  const [successor] = scene.expecting;
-  assert(successor !== fd && scene.expecting.length === 1);
+  const [newMaster] = scene.expecting;
+  assert(newMaster !== fd && scene.expecting.length === 1);
   scene.arrive();
-  assertEquals(scene.fresh()[0].fds, [successor]);
+  assertEquals(scene.fresh()[0].fds, [newMaster]);
 });
 
 Deno.test("Supervisor starts nothing for a sleeping service whose listener is of no use", () => {
@@ -180,7 +180,7 @@ Deno.test("Supervisor steers the connections of a group anew after one of it was
   const fds = scene.running.map(({ fds: [fd] }) => fd);
   scene.listeners.chosen.clear();
   scene.deafen(fds[1], "shut down");
-  settle(scene);
+  reconcile(scene);
   assertEquals(scene.listeners.chosen.get("inet:0.0.0.0:80"), fds);
 });
 

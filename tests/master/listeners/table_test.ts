@@ -167,9 +167,9 @@ for (
     port.refusals.set(service.endpoints[0].endpoint.key, new SysError("bind", errno, "somewhere"));
     const [{ message }] = new ListenerTable(port).prepare([service]).problems;
     const { found } = new SysError("bind", errno);
-    const place = address.replace(/^(local|fifo):/, "");
+    const history = address.replace(/^(local|fifo):/, "");
     assertStringIncludes(found, `(bind: ${code})`);
-    assertEquals(message, `Cannot listen on "${place}": ${found}, expected ${expected}`);
+    assertEquals(message, `Cannot listen on "${history}": ${found}, expected ${expected}`);
   });
 }
 

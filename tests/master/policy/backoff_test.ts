@@ -1,15 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   type Chance,
+  historyAfter,
+  historyAfterRefusal,
   isBeyondLimit,
-  NEW_PLACE,
+  NO_HISTORY,
   ORDERLY_MS,
-  placeAfter,
-  placeAfterRefusal,
   placeAtStart,
 } from "../../../src/master/policy/backoff.ts";
 import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
-import type { Place, Worker } from "../../../src/master/policy/model.ts";
+import type { RestartHistory, Worker } from "../../../src/master/policy/model.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { A_WHILE_MS, areReady, outcomeOf, Scene } from "../scene.ts";
@@ -21,8 +21,8 @@ const HEALTHY_MS = 10_000, LONGEST_MS = 30_000;
 
 /** One that ends now. */
 function ending(
-  { place = NEW_PLACE, livedMs, ready = true, settings = {} }: {
-    readonly place?: Place;
+  { history = NO_HISTORY, livedMs, ready = true, settings = {} }: {
+    readonly history?: RestartHistory;
     readonly livedMs: number;
     readonly ready?: boolean;
     readonly settings?: Readonly<Record<string, string>>;
@@ -36,15 +36,15 @@ function ending(
     slot: 0,
     listeners: [],
     startedAtMs: NOW - livedMs,
-    place,
+    history,
     state: "ready",
     ...(ready && { readyAtMs: NOW - livedMs }),
   };
 }
 
-Deno.test("placeAfter() lets the first early end wait by LIB-ZC's rule, if it came within 100 ms", () => {
+Deno.test("historyAfter() lets the first early end wait by LIB-ZC's rule, if it came within 100 ms", () => {
   const waitOf = (livedMs: number, ready: boolean) =>
-    placeAfter(ending({ livedMs, ready }), CHANCE).startAtMs - NOW;
+    historyAfter(ending({ livedMs, ready }), CHANCE).startAtMs - NOW;
   assertEquals(waitOf(EARLY_DEATH_MS - 1, true), EARLY_DEATH_MS);
   assertEquals(waitOf(EARLY_DEATH_MS, true), 0);
   assertEquals(waitOf(5_000, true), 0);
@@ -52,74 +52,74 @@ Deno.test("placeAfter() lets the first early end wait by LIB-ZC's rule, if it ca
   assertEquals(waitOf(5_000, false), EARLY_DEATH_MS);
 });
 
-Deno.test("placeAfter() doubles the time from start to start, up to the bound", () => {
-  let place = NEW_PLACE;
+Deno.test("historyAfter() doubles the time from start to start, up to the bound", () => {
+  let history = NO_HISTORY;
   const delays = Array.from({ length: 11 }, () => {
-    place = placeAfter(ending({ place, livedMs: 20, ready: false }), CHANCE);
-    return place.startAtMs - (NOW - 20);
+    history = historyAfter(ending({ history, livedMs: 20, ready: false }), CHANCE);
+    return history.startAtMs - (NOW - 20);
   });
   const doubled = [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600];
   assertEquals(delays, [120, ...doubled, LONGEST_MS, LONGEST_MS]);
 });
 
-Deno.test("placeAfter() replaces one at once that has served for longer than the delay", () => {
-  const place = { ...NEW_PLACE, early: 3, delayMs: 400 };
-  assertEquals(placeAfter(ending({ place, livedMs: 1_000 }), CHANCE).startAtMs, NOW);
-  assertEquals(placeAfter(ending({ place, livedMs: 500 }), CHANCE).startAtMs, NOW + 300);
+Deno.test("historyAfter() replaces one at once that has served for longer than the delay", () => {
+  const history = { ...NO_HISTORY, early: 3, delayMs: 400 };
+  assertEquals(historyAfter(ending({ history, livedMs: 1_000 }), CHANCE).startAtMs, NOW);
+  assertEquals(historyAfter(ending({ history, livedMs: 500 }), CHANCE).startAtMs, NOW + 300);
 });
 
-Deno.test("placeAfter() leaves a part of a doubled delay to chance, and never exceeds it", () => {
-  const place = { ...NEW_PLACE, early: 3, delayMs: 400 };
+Deno.test("historyAfter() leaves a part of a doubled delay to chance, and never exceeds it", () => {
+  const history = { ...NO_HISTORY, early: 3, delayMs: 400 };
   const startOf = (random: number) =>
-    placeAfter(ending({ place, livedMs: 0 }), { nowMs: NOW, random }).startAtMs - NOW;
+    historyAfter(ending({ history, livedMs: 0 }), { nowMs: NOW, random }).startAtMs - NOW;
   assertEquals([startOf(0), startOf(0.5), startOf(1)], [800, 700, 600]);
 });
 
-Deno.test("placeAfter() forgets all after one that was healthy, and not before", () => {
-  const place = { ...NEW_PLACE, early: 5, delayMs: 1_600 };
-  const healthy = placeAfter(ending({ place, livedMs: HEALTHY_MS }), CHANCE);
-  assertEquals(healthy, { ...NEW_PLACE, startAtMs: NOW });
-  assertEquals(placeAfter(ending({ place, livedMs: HEALTHY_MS - 1 }), CHANCE).early, 6);
-  const neverReady = ending({ place, livedMs: HEALTHY_MS, ready: false });
-  assertEquals(placeAfter(neverReady, CHANCE).early, 6);
+Deno.test("historyAfter() forgets all after one that was healthy, and not before", () => {
+  const history = { ...NO_HISTORY, early: 5, delayMs: 1_600 };
+  const healthy = historyAfter(ending({ history, livedMs: HEALTHY_MS }), CHANCE);
+  assertEquals(healthy, { ...NO_HISTORY, startAtMs: NOW });
+  assertEquals(historyAfter(ending({ history, livedMs: HEALTHY_MS - 1 }), CHANCE).early, 6);
+  const neverReady = ending({ history, livedMs: HEALTHY_MS, ready: false });
+  assertEquals(historyAfter(neverReady, CHANCE).early, 6);
 });
 
-Deno.test("placeAfter() takes one that ends in order when it has worked for none that has ended early", () => {
+Deno.test("historyAfter() takes one that ends in order when it has worked for none that has ended early", () => {
   const settings = { "server-start-limit": "3/10" };
-  const place = { early: 5, delayMs: 1_600, startAtMs: NOW, starts: [NOW - 7_000, NOW - 1_000] };
-  const after = (worker: Worker) => placeAfter(worker, { ...CHANCE, inOrder: true });
+  const history = { early: 5, delayMs: 1_600, startAtMs: NOW, starts: [NOW - 7_000, NOW - 1_000] };
+  const after = (worker: Worker) => historyAfter(worker, { ...CHANCE, inOrder: true });
   // It had its time, and nothing of it counts.
   const done = { early: 0, delayMs: 0, startAtMs: NOW, starts: [NOW - 7_000] };
-  assertEquals(after(ending({ place, livedMs: ORDERLY_MS, settings })), done);
-  const hasWorked = { ...ending({ place, livedMs: 5, settings }), worked: true };
+  assertEquals(after(ending({ history, livedMs: ORDERLY_MS, settings })), done);
+  const hasWorked = { ...ending({ history, livedMs: 5, settings }), worked: true };
   assertEquals(after(hasWorked), done);
   // It was ready and ends again and again, before it has done anything.
-  assertEquals(after(ending({ place, livedMs: ORDERLY_MS - 1, settings })).early, 6);
-  assertEquals(after(ending({ place, livedMs: ORDERLY_MS, ready: false, settings })).early, 6);
+  assertEquals(after(ending({ history, livedMs: ORDERLY_MS - 1, settings })).early, 6);
+  assertEquals(after(ending({ history, livedMs: ORDERLY_MS, ready: false, settings })).early, 6);
   // In disorder.
-  assertEquals(placeAfter(hasWorked, CHANCE).early, 6);
+  assertEquals(historyAfter(hasWorked, CHANCE).early, 6);
 });
 
-Deno.test("placeAfterRefusal() counts a process that can't be started as one that ends at once", () => {
+Deno.test("historyAfterRefusal() counts a process that can't be started as one that ends at once", () => {
   const config = serviceOf("x");
-  const first = placeAfterRefusal(NEW_PLACE, { ...CHANCE, config });
+  const first = historyAfterRefusal(NO_HISTORY, { ...CHANCE, config });
   assertEquals(first.startAtMs, NOW + 100);
-  assertEquals(placeAfterRefusal(first, { ...CHANCE, config }).startAtMs, NOW + 200);
+  assertEquals(historyAfterRefusal(first, { ...CHANCE, config }).startAtMs, NOW + 200);
 });
 
 Deno.test("isBeyondLimit() counts the starts of one place within the time", () => {
   const config = serviceOf("x", { settings: { "server-start-limit": "3/10" } });
-  let place: Place = { ...NEW_PLACE, startAtMs: NOW };
+  let history: RestartHistory = { ...NO_HISTORY, startAtMs: NOW };
   for (const ageMs of [20_000, 9_000, 8_000]) {
-    place = placeAtStart(place, { config, nowMs: NOW - ageMs });
+    history = placeAtStart(history, { config, nowMs: NOW - ageMs });
   }
-  assertEquals(place.starts, [NOW - 9_000, NOW - 8_000]);
-  assert(!isBeyondLimit(place, config));
-  place = placeAtStart(place, { config, nowMs: NOW - 1_000 });
-  assert(isBeyondLimit(place, config));
+  assertEquals(history.starts, [NOW - 9_000, NOW - 8_000]);
+  assert(!isBeyondLimit(history, config));
+  history = placeAtStart(history, { config, nowMs: NOW - 1_000 });
+  assert(isBeyondLimit(history, config));
   // By then the oldest is out of the count.
-  assert(!isBeyondLimit({ ...place, startAtMs: NOW + 1_000 }, config));
-  assert(!isBeyondLimit(place, serviceOf("x")));
+  assert(!isBeyondLimit({ ...history, startAtMs: NOW + 1_000 }, config));
+  assert(!isBeyondLimit(history, serviceOf("x")));
 });
 
 /** Ends whatever is started, as soon as it is, for a while. */
@@ -345,12 +345,12 @@ for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, 
     for (let round = 0; round < 2 * most && detached.length < most; round++) {
       scene.clock.advance(20_000);
       for (const worker of scene.running.filter((one) => isX(one) && !detached.includes(one))) {
-        if (worker.isSpare) worker.listener.onLoaded();
+        if (worker.isStandby) worker.listener.onLoaded();
         else worker.listener.onReady();
       }
       scene.clock.advance(20_000);
       const serving = scene.running.find((one) =>
-        isX(one) && !one.isSpare && !detached.includes(one)
+        isX(one) && !one.isStandby && !detached.includes(one)
       )!;
       detached.push(serving);
       serving.listener.onDetach();

@@ -7,13 +7,13 @@ import {
   nextStartMs,
   TERMINATE_GRACE_MS,
 } from "../../../src/master/policy/decide.ts";
-import { NEW_PLACE } from "../../../src/master/policy/backoff.ts";
+import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { CALM_MS } from "../../../src/master/policy/standby.ts";
 import { DOUBT_MS } from "../../../src/master/policy/watchdog.ts";
 import type { WorkerState } from "../../../src/master/policy/states.ts";
 import {
+  activate,
   advance,
-  enlist,
   newService,
   type Service,
   type Worker,
@@ -23,7 +23,7 @@ import { serviceOf } from "../service_configs.ts";
 const NOW = 1_000_000;
 
 /** The generations: two that were in force before, the one in force, one undone, one on trial. */
-const GENERATIONS = { ancient: 5, old: 6, current: 7, undone: 8, trial: 9 } as const;
+const GENERATIONS = { ancient: 5, old: 6, current: 7, undone: 8, candidate: 9 } as const;
 
 interface Some {
   readonly state: WorkerState;
@@ -59,12 +59,12 @@ interface Situation {
   /** No version is in force. */
   readonly retired?: boolean;
   /** What is on trial, if anything. */
-  readonly trial?: OnTrial;
+  readonly candidate?: OnTrial;
   /** Settings of all versions but the ready time-out of 30 s, without `server-`. */
   readonly step?: number;
   readonly soak?: number;
   readonly readyTimeout?: number;
-  readonly spares?: number;
+  readonly standbys?: number;
   /** When the next standby may be started, from now. */
   readonly spareInMs?: number;
   /** Why the service has failed. */
@@ -81,7 +81,7 @@ interface Situation {
   /** When to look again, from now. */
   readonly wakeInMs?: number;
   /** How the trial stands; default `open`, where there is one. */
-  readonly verdict?: string;
+  readonly outcome?: string;
 }
 
 const READY: Some = { state: "ready" };
@@ -89,8 +89,8 @@ const STARTING: Some = { state: "starting" };
 const DRAINING: Some = { state: "draining" };
 const OLD: Some = { state: "ready", of: "old" };
 const OLD_STARTING: Some = { state: "starting", of: "old" };
-const NEW: Some = { state: "ready", of: "trial" };
-const NEW_STARTING: Some = { state: "starting", of: "trial" };
+const NEW: Some = { state: "ready", of: "candidate" };
+const NEW_STARTING: Some = { state: "starting", of: "candidate" };
 const WAITING: Some = { state: "waiting" };
 const UNDONE: Some = { state: "ready", of: "undone" };
 
@@ -200,21 +200,21 @@ const TRIALS: readonly Situation[] = [
   {
     name: "a version on trial is started beside the one in force, all of it at once",
     procCount: 2,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     workers: [READY, READY],
     actions: ["try 3"],
   },
   {
     name: "a version on trial is started where nothing is in force",
     retired: true,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [],
     actions: ["try 2"],
   },
   {
     name: "the version in force is kept whole during a trial",
     procCount: 2,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, NEW, NEW_STARTING],
     actions: ["start 1"],
     wakeInMs: 29_000,
@@ -222,36 +222,36 @@ const TRIALS: readonly Situation[] = [
   {
     name: "nobody is stopped while a new one is not ready",
     procCount: 2,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, READY, NEW, NEW_STARTING],
     actions: [],
     wakeInMs: 29_000,
   },
   {
     name: "a trial has passed when all new ones are ready",
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, NEW, NEW],
     actions: [],
-    verdict: "passed",
+    outcome: "passed",
   },
   {
     name: "a trial of 0 processes has passed from the beginning",
-    trial: { procCount: 0 },
+    candidate: { procCount: 0 },
     workers: [READY],
     actions: [],
-    verdict: "passed",
+    outcome: "passed",
   },
   {
     name: "a trial may have to wait with its starts, which those in force don't",
     procCount: 2,
-    trial: { startInMs: 50 },
+    candidate: { startInMs: 50 },
     workers: [READY],
     actions: ["start 1"],
     wakeInMs: 50,
   },
   {
     name: "those in force may have to wait, which a trial doesn't",
-    trial: {},
+    candidate: {},
     startInMs: 50,
     workers: [],
     actions: ["try 1"],
@@ -259,50 +259,50 @@ const TRIALS: readonly Situation[] = [
   },
   {
     name: "a proven one that has left counts, and is replaced",
-    trial: { procCount: 3, left: 1 },
+    candidate: { procCount: 3, left: 1 },
     workers: [READY, NEW, NEW_STARTING],
     actions: ["try 1"],
     wakeInMs: 29_000,
   },
   {
     name: "a trial passes with those that have left, where at least one is there",
-    trial: { procCount: 3, left: 2 },
+    candidate: { procCount: 3, left: 2 },
     workers: [READY, NEW, NEW_STARTING],
     actions: ["try 1"],
     wakeInMs: 29_000,
-    verdict: "passed",
+    outcome: "passed",
   },
   {
     name: "a trial does not pass with those alone that have left",
-    trial: { procCount: 2, left: 2 },
+    candidate: { procCount: 2, left: 2 },
     workers: [READY, NEW_STARTING, NEW_STARTING],
     actions: [],
     wakeInMs: 29_000,
   },
   {
     name: "a trial that has failed starts nothing any more, and those in force do",
-    trial: { procCount: 2, failure: "because" },
+    candidate: { procCount: 2, failure: "because" },
     workers: [NEW],
     actions: ["start 1"],
-    verdict: "because",
+    outcome: "because",
   },
   {
     name:
       "a new one that is not ready in time is ended at that very time, by which the trial fails",
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, NEW, { ...NEW_STARTING, ageMs: 30_000 }],
     actions: ["2 terminate"],
   },
   {
     name: "a new one may take all of its time to become ready",
-    trial: {},
+    candidate: {},
     workers: [READY, { ...NEW_STARTING, ageMs: 29_999 }],
     actions: [],
     wakeInMs: 1,
   },
   {
     name: "each new one has its own time to become ready",
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     readyTimeout: 5,
     workers: [READY, { ...NEW_STARTING, ageMs: 100 }, { ...NEW_STARTING, ageMs: 4_000 }],
     actions: [],
@@ -310,21 +310,21 @@ const TRIALS: readonly Situation[] = [
   },
   {
     name: "a ready time-out of 0 is without limit",
-    trial: {},
+    candidate: {},
     readyTimeout: 0,
     workers: [READY, { ...NEW_STARTING, ageMs: 1_000_000 }],
     actions: [],
   },
   {
     name: "one in force that is not ready in time is ended as well, and replaced",
-    trial: {},
+    candidate: {},
     workers: [{ ...STARTING, ageMs: 30_000 }, { ...NEW_STARTING, ageMs: 10_000 }],
     actions: ["0 terminate", "start 1"],
     wakeInMs: 20_000,
   },
   {
     name: "a trial waits for the end of the soak of each new one",
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     soak: 10,
     workers: [READY, { ...NEW, readyMs: 9_000 }, { ...NEW, readyMs: 4_000 }],
     actions: [],
@@ -332,11 +332,11 @@ const TRIALS: readonly Situation[] = [
   },
   {
     name: "a trial has passed at the very end of the last soak",
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     soak: 10,
     workers: [READY, { ...NEW, readyMs: 12_000 }, { ...NEW, readyMs: 10_000 }],
     actions: [],
-    verdict: "passed",
+    outcome: "passed",
   },
 ];
 
@@ -344,14 +344,14 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step only so many new ones are started",
     procCount: 4,
-    trial: { procCount: 4 },
+    candidate: { procCount: 4 },
     step: 2,
     workers: [READY, READY, READY, READY],
     actions: ["try 2"],
   },
   {
     name: "with a step greater than needed no more are started than are wanted",
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     step: 9,
     workers: [READY],
     actions: ["try 2"],
@@ -359,7 +359,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step an old one goes for each new one that is ready, the oldest first",
     procCount: 3,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [READY, READY, READY, NEW],
     actions: ["0 softstop"],
@@ -367,7 +367,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step one goes whose slot a new one serves, and no older one",
     procCount: 3,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [READY, { ...READY, slot: 2 }, { ...READY, slot: 1 }, { ...NEW, slot: 2 }],
     actions: ["1 softstop"],
@@ -381,7 +381,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step old ones that don't serve go first",
     procCount: 3,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [READY, STARTING, READY, NEW],
     actions: ["1 softstop"],
@@ -390,7 +390,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step nobody goes for one that has not soaked",
     procCount: 2,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     step: 1,
     soak: 3,
     workers: [READY, READY, NEW],
@@ -400,7 +400,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step old ones that still drain take room",
     procCount: 3,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [DRAINING, READY, READY, NEW],
     actions: [],
@@ -408,7 +408,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step the next is started when an old one has ended",
     procCount: 3,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [READY, READY, NEW],
     actions: ["try 1"],
@@ -416,7 +416,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step detached ones, and those of earlier reloads, take no room",
     procCount: 2,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     step: 1,
     workers: [READY, READY, { state: "detached" }, { state: "draining", of: "old" }],
     actions: ["try 1"],
@@ -424,7 +424,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step those of a failed reload that still drain take room",
     procCount: 2,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     step: 1,
     workers: [READY, READY, { state: "draining", of: "undone" }],
     actions: [],
@@ -432,7 +432,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step the last old one stays until the verdict, with room for all new ones",
     procCount: 2,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [READY, NEW, NEW],
     actions: ["try 1"],
@@ -440,7 +440,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step the missing ones of the version in force come first",
     procCount: 2,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     step: 1,
     workers: [READY],
     actions: ["start 1", "try 1"],
@@ -448,7 +448,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step the greater of both counts is the usual number",
     procCount: 1,
-    trial: { procCount: 4 },
+    candidate: { procCount: 4 },
     step: 1,
     workers: [READY],
     actions: ["try 4"],
@@ -456,7 +456,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step a service shrinks without more processes than before and the step",
     procCount: 4,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     step: 1,
     workers: [READY, READY, READY, READY],
     actions: ["try 1"],
@@ -464,7 +464,7 @@ const STEPS: readonly Situation[] = [
   {
     name: "with a step a new service starts at once",
     retired: true,
-    trial: { procCount: 3 },
+    candidate: { procCount: 3 },
     step: 1,
     workers: [],
     actions: ["try 3"],
@@ -560,7 +560,7 @@ const AFTERWARDS: readonly Situation[] = [
     name: "a trial needs the room of those that are not ready where another stands in for them",
     procCount: 3,
     step: 1,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, STARTING, STARTING, UNDONE, UNDONE],
     actions: ["1 softstop", "2 softstop"],
     wakeInMs: 29_000,
@@ -569,7 +569,7 @@ const AFTERWARDS: readonly Situation[] = [
     name: "those have left that room, or are about to: the trial begins",
     procCount: 3,
     step: 1,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, UNDONE, UNDONE],
     actions: ["try 1"],
   },
@@ -577,7 +577,7 @@ const AFTERWARDS: readonly Situation[] = [
     name: "one that is ready gives no room up for a trial, and who stands in for it goes",
     procCount: 2,
     step: 1,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, STARTING, UNDONE, UNDONE],
     actions: ["2 softstop", "1 softstop"],
     wakeInMs: 29_000,
@@ -586,7 +586,7 @@ const AFTERWARDS: readonly Situation[] = [
     name: "a trial takes no place from those that start while an old one stands in for them",
     procCount: 2,
     step: 1,
-    trial: { procCount: 2 },
+    candidate: { procCount: 2 },
     workers: [READY, STARTING, OLD],
     actions: ["try 1"],
     wakeInMs: 29_000,
@@ -594,13 +594,13 @@ const AFTERWARDS: readonly Situation[] = [
   {
     name: "generations that still serve, that have detached or are stopped already don't count",
     maxGenerations: 1,
-    trial: {},
+    candidate: {},
     workers: [
       DRAINING,
       { state: "detached", of: "old" },
       { state: "stopping", of: "old", inMs: 9 },
       { state: "draining", of: "ancient" },
-      { state: "draining", of: "trial" },
+      { state: "draining", of: "candidate" },
       READY,
       NEW_STARTING,
     ],
@@ -613,46 +613,46 @@ const SPARES: readonly Situation[] = [
   {
     name: "no standby is started while somebody is missing or starts",
     procCount: 2,
-    spares: 1,
+    standbys: 1,
     workers: [READY],
     actions: ["start 1"],
   },
   {
     name: "a standby is started when all are ready",
-    spares: 1,
+    standbys: 1,
     workers: [READY],
-    actions: ["prepare"],
+    actions: ["startStandby"],
   },
   {
     name: "no standby is started before all have been ready for a moment",
     procCount: 2,
-    spares: 1,
+    standbys: 1,
     workers: [READY, { ...READY, readyMs: 5 }],
     actions: [],
     wakeInMs: CALM_MS - 5,
   },
   {
     name: "one standby loads at a time, and has as long as a new process of a reload",
-    spares: 2,
+    standbys: 2,
     workers: [READY, { state: "loading", ageMs: 4_000 }],
     actions: [],
     wakeInMs: 26_000,
   },
   {
     name: "the next standby is started when the one before has loaded",
-    spares: 2,
+    standbys: 2,
     workers: [READY, WAITING],
-    actions: ["prepare"],
+    actions: ["startStandby"],
   },
   {
     name: "as many standbys as there are to be are left alone",
-    spares: 2,
+    standbys: 2,
     workers: [READY, WAITING, WAITING],
     actions: [],
   },
   {
     name: "a standby that does not load in time is ended",
-    spares: 1,
+    standbys: 1,
     spareInMs: 70,
     readyTimeout: 5,
     workers: [READY, { state: "loading", ageMs: 5_000 }],
@@ -660,14 +660,14 @@ const SPARES: readonly Situation[] = [
   },
   {
     name: "a standby without a time-out may load for ever",
-    spares: 1,
+    standbys: 1,
     readyTimeout: 0,
     workers: [READY, { state: "loading", ageMs: 5_000_000 }],
     actions: [],
   },
   {
     name: "the next standby waits for its time",
-    spares: 1,
+    standbys: 1,
     spareInMs: 70,
     workers: [READY],
     actions: [],
@@ -676,35 +676,35 @@ const SPARES: readonly Situation[] = [
   {
     name: "who is missing is a standby first, and one that has loaded before one that has not",
     procCount: 2,
-    spares: 2,
+    standbys: 2,
     workers: [READY, { state: "loading" }, WAITING],
-    actions: ["2 enlist"],
+    actions: ["2 activate"],
     wakeInMs: 29_000,
   },
   {
     name: "a standby that still loads is further than one that would be started",
-    spares: 1,
+    standbys: 1,
     workers: [{ state: "loading" }],
-    actions: ["0 enlist"],
+    actions: ["0 activate"],
     wakeInMs: 29_000,
   },
   {
     name: "what no standby is there for is started",
     procCount: 3,
-    spares: 1,
+    standbys: 1,
     workers: [WAITING],
-    actions: ["0 enlist", "start 2"],
+    actions: ["0 activate", "start 2"],
   },
   {
     name: "a standby that is out of reach takes no place",
-    spares: 1,
+    standbys: 1,
     workers: [{ ...WAITING, inMs: 40 }],
     actions: ["start 1"],
     wakeInMs: 40,
   },
   {
     name: "a service that may not start yet keeps its standbys until then",
-    spares: 1,
+    standbys: 1,
     startInMs: 60,
     workers: [WAITING],
     actions: [],
@@ -712,7 +712,7 @@ const SPARES: readonly Situation[] = [
   },
   {
     name: "standbys of a service that has failed go",
-    spares: 1,
+    standbys: 1,
     failure: "because",
     workers: [READY, WAITING],
     actions: ["1 softstop"],
@@ -720,13 +720,13 @@ const SPARES: readonly Situation[] = [
   {
     name: "a service without processes has no standbys",
     procCount: 0,
-    spares: 1,
+    standbys: 1,
     workers: [],
     actions: [],
   },
   {
     name: "standbys of a version that is in force no more go",
-    spares: 1,
+    standbys: 1,
     workers: [READY, { state: "waiting", of: "old" }, { state: "loading", of: "old" }, WAITING],
     actions: ["1 softstop", "2 softstop"],
     wakeInMs: 29_000,
@@ -734,7 +734,7 @@ const SPARES: readonly Situation[] = [
   {
     name: "standbys of a service that is gone go",
     retired: true,
-    spares: 1,
+    standbys: 1,
     workers: [WAITING, { state: "loading" }],
     actions: ["0 softstop", "1 softstop"],
     wakeInMs: 29_000,
@@ -742,16 +742,16 @@ const SPARES: readonly Situation[] = [
   {
     name: "during a trial standbys of the version in force stay and take over, and none is started",
     procCount: 2,
-    spares: 3,
-    trial: { procCount: 1 },
+    standbys: 3,
+    candidate: { procCount: 1 },
     workers: [READY, WAITING, WAITING],
-    actions: ["1 enlist", "try 1"],
+    actions: ["1 activate", "try 1"],
   },
   {
     name: "a standby that is doubted just now takes no place",
-    spares: 1,
+    standbys: 1,
     workers: [{ ...WAITING, silent: true }],
-    actions: ["0 doubt", "start 1"],
+    actions: ["0 suspect", "start 1"],
   },
   {
     name: "a standby that was enlisted has to be ready in time",
@@ -776,9 +776,9 @@ const SPARES: readonly Situation[] = [
   },
   {
     name: "with a step standbys take no room",
-    spares: 3,
+    standbys: 3,
     step: 1,
-    trial: {},
+    candidate: {},
     workers: [READY, WAITING, WAITING, WAITING],
     actions: ["try 1"],
   },
@@ -787,30 +787,30 @@ const SPARES: readonly Situation[] = [
 const SITUATIONS = [...PLACES, ...DEADLINES, ...TRIALS, ...STEPS, ...AFTERWARDS, ...SPARES];
 
 function serviceIn(situation: Situation): Service {
-  const { procCount = 1, retired, trial, startInMs = 0, step, soak, readyTimeout } = situation;
-  const { spares, spareInMs, failure } = situation;
+  const { procCount = 1, retired, candidate, startInMs = 0, step, soak, readyTimeout } = situation;
+  const { standbys, spareInMs, failure } = situation;
   const settings = {
     ...(step && { "server-reload-step": `${step}` }),
     ...(soak && { "server-soak": `${soak}` }),
     ...(readyTimeout !== undefined && { "server-ready-timeout": `${readyTimeout}` }),
-    ...(spares && { "server-standby-count": `${spares}` }),
+    ...(standbys && { "server-standby-count": `${standbys}` }),
   };
   const config = serviceOf("x", { procCount, settings });
-  const tried = serviceOf("x", { procCount: trial?.procCount, settings });
+  const tried = serviceOf("x", { procCount: candidate?.procCount, settings });
   return {
     ...newService("x"),
     ...(!retired && { current: { config, generation: GENERATIONS.current } }),
-    ...(trial && {
-      trial: {
+    ...(candidate && {
+      candidate: {
         config: tried,
-        generation: GENERATIONS.trial,
-        startAtMs: NOW + (trial.startInMs ?? 0),
-        left: trial.left ?? 0,
-        ...(trial.failure && { failure: trial.failure }),
+        generation: GENERATIONS.candidate,
+        startAtMs: NOW + (candidate.startInMs ?? 0),
+        left: candidate.left ?? 0,
+        ...(candidate.failure && { failure: candidate.failure }),
       },
     }),
     startAtMs: NOW + startInMs,
-    ...(spareInMs && { sparePlace: { ...NEW_PLACE, startAtMs: NOW + spareInMs } }),
+    ...(spareInMs && { standbyHistory: { ...NO_HISTORY, startAtMs: NOW + spareInMs } }),
     ...(failure && { failure }),
     workers: new Set(situation.workers.map((some, id) => workerIn(some, { id, config }))),
   };
@@ -838,7 +838,7 @@ function workerIn(
     slot,
     listeners: [],
     startedAtMs: NOW - ageMs,
-    place: NEW_PLACE,
+    history: NO_HISTORY,
     state,
     ...(state === "ready" && { readyAtMs: NOW - readyMs }),
     ...(inMs !== undefined && { deadlineMs: NOW + inMs }),
@@ -852,15 +852,15 @@ const decideNow = (service: Service, { maxGenerations = Infinity }: Situation) =
   decide(service, { nowMs: NOW, maxGenerations });
 
 function show(action: Action): string {
-  if (action.do === "prepare") return "prepare";
+  if (action.do === "startStandby") return "startStandby";
   if (action.do !== "start") return `${action.worker.id} ${action.do}`;
-  const isTrial = action.version.generation === GENERATIONS.trial;
+  const isTrial = action.version.generation === GENERATIONS.candidate;
   return `${isTrial ? "try" : "start"} ${action.count}`;
 }
 
 /** What the supervisor does about an action, as far as the tables tell. */
 function perform(service: Service, action: Action): void {
-  if (action.do === "prepare") {
+  if (action.do === "startStandby") {
     const { config, generation } = action.version;
     service.workers.add(workerIn({ state: "loading", ageMs: 0 }, { id: 2_000, config }));
     assertEquals(generation, GENERATIONS.current);
@@ -868,17 +868,17 @@ function perform(service: Service, action: Action): void {
   }
   if (action.do !== "start") {
     const { worker, do: event } = action;
-    if (event === "enlist") {
-      return enlist(worker, { slot: 0, listeners: [], startedAtMs: NOW, place: NEW_PLACE });
+    if (event === "activate") {
+      return activate(worker, { slot: 0, listeners: [], startedAtMs: NOW, history: NO_HISTORY });
     }
-    if (event === "doubt") {
+    if (event === "suspect") {
       worker.silentUntilMs = NOW + DOUBT_MS;
-      worker.doubted = true;
+      worker.suspected = true;
       return;
     }
     assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
-    if (event === "terminate" && worker.generation === service.trial?.generation) {
-      service.trial.failure = "it was lost";
+    if (event === "terminate" && worker.generation === service.candidate?.generation) {
+      service.candidate.failure = "it was lost";
     }
     assert(advance(worker, event), `${show(action)} means nothing to its worker`);
     action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
@@ -887,18 +887,18 @@ function perform(service: Service, action: Action): void {
   const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
-    const about = { id, pid: id, generation, config, slot: 0, listeners: [], place: NEW_PLACE };
+    const about = { id, pid: id, generation, config, slot: 0, listeners: [], history: NO_HISTORY };
     service.workers.add({ ...about, startedAtMs: NOW, state: "starting" });
   }
 }
 
 for (const situation of SITUATIONS) {
   Deno.test(`decide(): ${situation.name}`, () => {
-    const { actions, wakeAtMs, verdict } = decideNow(serviceIn(situation), situation);
+    const { actions, wakeAtMs, outcome } = decideNow(serviceIn(situation), situation);
     assertEquals(actions.map(show), situation.actions);
     assertEquals(wakeAtMs === undefined ? undefined : wakeAtMs - NOW, situation.wakeInMs);
-    const told = verdict?.is === "failed" ? verdict.reason : verdict?.is;
-    assertEquals(told, situation.verdict ?? (situation.trial && "open"));
+    const told = outcome?.is === "failed" ? outcome.reason : outcome?.is;
+    assertEquals(told, situation.outcome ?? (situation.candidate && "open"));
   });
 
   Deno.test(`decide() asks for nothing more when this is done: ${situation.name}`, () => {

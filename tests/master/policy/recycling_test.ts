@@ -16,11 +16,11 @@ Deno.test("Supervisor replaces a worker that is spent, its successor being ready
   assertEquals(scene.log, [
     `x: process ${first.pid} is to be replaced: it has accepted all of its connections`,
   ]);
-  const [successor, ...others] = scene.fresh();
+  const [newMaster, ...others] = scene.fresh();
   assertEquals(others, []);
   assertEquals(toldTo([first, second]), ["", ""]);
-  areReady(successor);
-  assertEquals(toldTo([first, second, successor]), ["softstop", "", ""]);
+  areReady(newMaster);
+  assertEquals(toldTo([first, second, newMaster]), ["softstop", "", ""]);
   first.exit();
   assertEquals(scene.fresh(), []);
 });
@@ -34,7 +34,7 @@ Deno.test("Supervisor replaces workers that are spent at the same time one after
     const fresh = scene.fresh();
     assertEquals(fresh.length, 1, `${index}`);
     areReady(...fresh);
-    assertEquals(toldTo(old), old.map((_, place) => place <= index ? "softstop" : ""));
+    assertEquals(toldTo(old), old.map((_, history) => history <= index ? "softstop" : ""));
     worker.exit();
   }
   assertEquals(scene.fresh(), []);
@@ -100,8 +100,8 @@ Deno.test("Supervisor replaces each worker at its age, which chance spreads over
   scene.clock.advance(89_999);
   assertEquals(scene.fresh(), []);
   scene.clock.advance(1);
-  const [successor] = scene.fresh();
-  areReady(successor);
+  const [newMaster] = scene.fresh();
+  areReady(newMaster);
   assertEquals(toldTo([first, second]), ["", "softstop"]);
   scene.clock.advance(10_000);
   areReady(...scene.fresh());

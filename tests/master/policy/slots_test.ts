@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { leastMissed, nextSlot, slotsOf } from "../../../src/master/policy/slots.ts";
-import { NEW_PLACE } from "../../../src/master/policy/backoff.ts";
+import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import type { WorkerState } from "../../../src/master/policy/states.ts";
 import type { Worker } from "../../../src/master/policy/model.ts";
 import { serviceOf } from "../service_configs.ts";
@@ -9,7 +9,15 @@ const GENERATION = 7;
 const config = serviceOf("x", { procCount: 3 });
 
 function worker(slot: number, state: WorkerState = "ready", generation = GENERATION): Worker {
-  const about = { id: slot, pid: 100, generation, config, slot, listeners: [], place: NEW_PLACE };
+  const about = {
+    id: slot,
+    pid: 100,
+    generation,
+    config,
+    slot,
+    listeners: [],
+    history: NO_HISTORY,
+  };
   return { ...about, startedAtMs: 0, state };
 }
 
@@ -24,36 +32,36 @@ for (
   ] satisfies [string, Worker[], number][]
 ) {
   Deno.test(`nextSlot() is ${what}`, () => {
-    const service = { workers: new Set(workers), deserted: new Set<number>() };
+    const service = { workers: new Set(workers), unservedSlots: new Set<number>() };
     assertEquals(nextSlot(service, { config, generation: GENERATION }), slot);
   });
 }
 
-const spent = (slot: number): Worker => ({ ...worker(slot), spent: "is old" });
+const recycleReason = (slot: number): Worker => ({ ...worker(slot), recycleReason: "is old" });
 
 for (
-  const [what, workers, deserted, slot] of [
+  const [what, workers, unservedSlots, slot] of [
     ["that of one that has ended of itself before a free one", [worker(0)], [2], 2],
     ["the one that has been deserted the longest", [worker(0)], [2, 1], 2],
     ["no deserted one that another has", [worker(0), worker(1)], [1], 2],
-    ["that of a spent process", [worker(0), spent(1), worker(2)], [], 1],
-    ["a deserted one before that of a spent process", [worker(0), spent(1)], [2], 2],
+    ["that of a spent process", [worker(0), recycleReason(1), worker(2)], [], 1],
+    ["a deserted one before that of a spent process", [worker(0), recycleReason(1)], [2], 2],
     [
       "that of a spent one that has no successor",
-      [spent(0), spent(1), worker(0), worker(2)],
+      [recycleReason(0), recycleReason(1), worker(0), worker(2)],
       [],
       1,
     ],
   ] satisfies [string, Worker[], number[], number][]
 ) {
   Deno.test(`nextSlot() is ${what}`, () => {
-    const service = { workers: new Set(workers), deserted: new Set(deserted) };
+    const service = { workers: new Set(workers), unservedSlots: new Set(unservedSlots) };
     assertEquals(nextSlot(service, { config, generation: GENERATION }), slot);
   });
 }
 
 Deno.test("leastMissed() is one whose slot another one serves that stays", () => {
-  const [first, second, third] = [spent(0), spent(1), worker(1)];
+  const [first, second, third] = [recycleReason(0), recycleReason(1), worker(1)];
   assertEquals(leastMissed([first, second], [first, second, third]), second);
   assertEquals(leastMissed([first, second], [first, second, worker(1, "starting")]), first);
   assertEquals(leastMissed([], [first]), undefined);

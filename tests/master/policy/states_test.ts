@@ -1,19 +1,19 @@
 import { assert, assertEquals } from "@std/assert";
-import { NEW_PLACE } from "../../../src/master/policy/backoff.ts";
+import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { TRANSITIONS, type WorkerState } from "../../../src/master/policy/states.ts";
 import {
+  activate,
   advance,
-  enlist,
-  isProven,
+  hasPassed,
   isServing,
-  isSpare,
+  isStandby,
   type Worker,
 } from "../../../src/master/policy/model.ts";
 import { serviceOf } from "../service_configs.ts";
 
 const EVENTS = [
   "loaded",
-  "enlist",
+  "activate",
   "ready",
   "softstop",
   "terminate",
@@ -38,7 +38,7 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [], place: NEW_PLACE };
+  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [], history: NO_HISTORY };
   return { ...about, config: serviceOf("x"), startedAtMs: 0, state };
 }
 
@@ -117,26 +117,26 @@ Deno.test("isServing() counts starting and ready workers, and no others", () => 
   assertEquals(STATES.filter((state) => isServing(worker(state))), ["starting", "ready"]);
 });
 
-Deno.test("isSpare() counts loading and waiting workers, and no others", () => {
-  assertEquals(STATES.filter((state) => isSpare(worker(state))), ["loading", "waiting"]);
+Deno.test("isStandby() counts loading and waiting workers, and no others", () => {
+  assertEquals(STATES.filter((state) => isStandby(worker(state))), ["loading", "waiting"]);
 });
 
-Deno.test("enlist() gives a standby its post, and leaves any other worker alone", () => {
-  const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, place: NEW_PLACE };
+Deno.test("activate() gives a standby its post, and leaves any other worker alone", () => {
+  const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, history: NO_HISTORY };
   for (const state of STATES) {
     const subject = worker(state), before = { ...subject };
-    enlist(subject, filled);
-    const expected = isSpare(before) ? { ...before, ...filled, state: "starting" } : before;
+    activate(subject, filled);
+    const expected = isStandby(before) ? { ...before, ...filled, state: "starting" } : before;
     assertEquals(subject, expected as Worker, state);
   }
 });
 
-Deno.test("isProven() wants a worker to be ready, and to have lived for its soak since", () => {
+Deno.test("hasPassed() wants a worker to be ready, and to have lived for its soak since", () => {
   const config = serviceOf("x", { settings: { "server-soak": "5" } });
   const starting: Worker = { ...worker("starting"), config };
-  assert(!isProven(starting, 1_000_000));
+  assert(!hasPassed(starting, 1_000_000));
   const ready: Worker = { ...worker("ready"), config, readyAtMs: 1_000 };
-  assert(!isProven(ready, 5_999));
-  assert(isProven(ready, 6_000));
-  assert(isProven({ ...ready, config: serviceOf("x") }, 1_000), "without a soak, at once");
+  assert(!hasPassed(ready, 5_999));
+  assert(hasPassed(ready, 6_000));
+  assert(hasPassed({ ...ready, config: serviceOf("x") }, 1_000), "without a soak, at once");
 });

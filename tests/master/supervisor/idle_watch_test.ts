@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Sleepers } from "../../../src/master/supervisor/idle_watch.ts";
+import { IdleWatch } from "../../../src/master/supervisor/idle_watch.ts";
 import { newService, type Service } from "../../../src/master/policy/model.ts";
 import type { OpenedListener } from "../../../src/os/net/socket.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
@@ -17,7 +17,7 @@ class Scene {
   refuses = false;
   /** Of each watch that there is, what tells that somebody waits. */
   readonly watches: Set<(listener: OpenedListener) => void> = new Set();
-  readonly sleepers: Sleepers = new Sleepers({
+  readonly idleWatch: IdleWatch = new IdleWatch({
     clock: this.clock,
     log: (text) => this.log.push(text),
     onWaiting: ({ id }, { fd }) => this.woken.push([id, fd]),
@@ -29,11 +29,11 @@ class Scene {
   });
 }
 
-Deno.test("Sleepers tries a watch again until there is one, and says so once", () => {
+Deno.test("IdleWatch tries a watch again until there is one, and says so once", () => {
   const scene = new Scene(), service = sleeping("x");
   scene.refuses = true;
-  scene.sleepers.update(service, true);
-  scene.sleepers.update(service, true);
+  scene.idleWatch.update(service, true);
+  scene.idleWatch.update(service, true);
   scene.clock.advance(2_500);
   assertEquals(scene.watches.size, 0);
   assertEquals(scene.log, ["x: can't see who connects, and tries again every second: no room"]);
@@ -45,13 +45,13 @@ Deno.test("Sleepers tries a watch again until there is one, and says so once", (
   assertEquals(scene.woken, [["x", 7]]);
 });
 
-Deno.test("Sleepers does not try a watch again that is not wanted any more", () => {
+Deno.test("IdleWatch does not try a watch again that is not wanted any more", () => {
   const scene = new Scene(), service = sleeping("x");
   scene.refuses = true;
-  scene.sleepers.update(service, true);
-  scene.sleepers.update(service, false);
+  scene.idleWatch.update(service, true);
+  scene.idleWatch.update(service, false);
   scene.refuses = false;
   assertEquals(scene.clock.pending, 0);
-  scene.sleepers.update(service, true);
+  scene.idleWatch.update(service, true);
   assertEquals(scene.watches.size, 1);
 });

@@ -228,7 +228,7 @@ Deno.test("Supervisor never signals a worker that has detached", async () => {
   for (const other of scene.running) other.listener.onReady();
   scene.clock.advance(3_600_000);
   const stopped = scene.supervisor.stop(5_000);
-  scene.supervisor.hasten();
+  scene.supervisor.shortenStop();
   for (const other of scene.running.filter((other) => other !== worker)) other.exit();
   assert(await isSettled(stopped));
   assertEquals(worker.told, []);
@@ -354,26 +354,26 @@ Deno.test("Supervisor.stop() bounds those too that are on their way out already"
   assertEquals(stopping.told, ["SIGTERM", "SIGKILL"]);
 });
 
-Deno.test("Supervisor.hasten() shortens the wait of a stop, and once is enough", () => {
+Deno.test("Supervisor.shortenStop() shortens the wait of a stop, and once is enough", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [worker, killed] = scene.running;
   killed.listener.onLost();
   scene.clock.advance(LOST_GRACE_MS + TERMINATE_GRACE_MS);
   scene.supervisor.stop(35_000);
-  scene.supervisor.hasten();
+  scene.supervisor.shortenStop();
   assertEquals(worker.told, ["softstop", "SIGTERM"]);
   scene.clock.advance(TERMINATE_GRACE_MS - 1);
-  scene.supervisor.hasten();
+  scene.supervisor.shortenStop();
   assertEquals(worker.told, ["softstop", "SIGTERM"]);
   scene.clock.advance(1);
   assertEquals(worker.told, ["softstop", "SIGTERM", "SIGKILL"]);
   assertEquals(killed.told, ["SIGTERM", "SIGKILL"]);
 });
 
-Deno.test("Supervisor.hasten() does nothing where no stop is under way", () => {
+Deno.test("Supervisor.shortenStop() does nothing where no stop is under way", () => {
   const scene = Scene.running(serviceOf("x"));
   scene.fresh();
-  scene.supervisor.hasten();
+  scene.supervisor.shortenStop();
   scene.clock.advance(A_WHILE_MS);
   assertEquals(scene.running[0].told, []);
   assertEquals(scene.fresh().length, 0);

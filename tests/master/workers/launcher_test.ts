@@ -63,7 +63,7 @@ class Launch implements AsyncDisposable {
     return this.startService({ ...service, command: command.split(" ") });
   }
 
-  startService(service: ServiceConfig, { isSpare = false } = {}): this {
+  startService(service: ServiceConfig, { isStandby = false } = {}): this {
     const launcher = createLauncher({
       spawner: this.spawner,
       poller: this.poller,
@@ -72,8 +72,8 @@ class Launch implements AsyncDisposable {
       cwd: Deno.cwd(),
       log: (text) => this.log.push(text),
     });
-    const fds = isSpare ? [] : this.#fds;
-    this.worker = launcher.launch({ service, generation: GENERATION, fds, isSpare }, {
+    const fds = isStandby ? [] : this.#fds;
+    this.worker = launcher.launch({ service, generation: GENERATION, fds, isStandby }, {
       onLoaded: () => this.told.push("loaded"),
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
@@ -92,12 +92,12 @@ class Launch implements AsyncDisposable {
   startSpare(...words: string[]): this {
     const command = this.#command(words);
     const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
-    return this.startService({ ...service, command: command.split(" ") }, { isSpare: true });
+    return this.startService({ ...service, command: command.split(" ") }, { isStandby: true });
   }
 
   /** Has the standby serve. */
-  enlist(): void {
-    this.worker.enlist({ fds: this.#fds });
+  activate(): void {
+    this.worker.activate({ fds: this.#fds });
   }
 
   get #fds(): number[] {
@@ -170,7 +170,7 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
     );
   }));
 
-Deno.test("launch() has a standby wait, and enlist() gives it what it serves", () =>
+Deno.test("launch() has a standby wait, and activate() gives it what it serves", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     using port = new ReservedPort();
@@ -178,7 +178,7 @@ Deno.test("launch() has a standby wait, and enlist() gives it what it serves", (
     launch.startSpare("ready");
     assertEquals(await launch.tells(1), ["loaded"]);
     assertThrows(() => Deno.statSync(launch.report), Deno.errors.NotFound);
-    launch.enlist();
+    launch.activate();
     assertEquals(await launch.tells(2), ["loaded", "ready"]);
     const { message, listeners } = JSON.parse(Deno.readTextFileSync(launch.report));
     assertEquals(message.services, [{ name: "", type: "inet", address: `127.0.0.1:${port.port}` }]);
@@ -191,9 +191,9 @@ Deno.test("launch() asks a standby for heartbeats at once, and tells its limits 
     const command = [WORKER, launch.report].join(" ");
     const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
     const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
-    launch.startService({ ...service, command: command.split(" ") }, { isSpare: true });
+    launch.startService({ ...service, command: command.split(" ") }, { isStandby: true });
     assertEquals(await launch.tells(2), ["loaded", "heartbeat"]);
-    launch.enlist();
+    launch.activate();
     assertEquals((await launch.tells(4)).slice(2), ["spent", "used true"]);
   }));
 
@@ -203,7 +203,7 @@ Deno.test("launch() keeps no standby of a program that can't be handed descripto
     const settings = { "server-protocol": protocol };
     const service = serviceOf("x", { command: "/bin/true", settings });
     assertThrows(
-      () => launch.startService(service, { isSpare: true }),
+      () => launch.startService(service, { isStandby: true }),
       TypeError,
       `Cannot keep a standby of "x": the ${protocol} protocol, expected`,
     );

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { openDescriptors } from "../../../src/os/fd/descriptor.ts";
-import { isOutOfDescriptors, SpareDescriptor } from "../../../src/os/fd/reserve_fd.ts";
+import { isOutOfDescriptors, ReserveDescriptor } from "../../../src/os/fd/reserve_fd.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction, withOpenFileLimit } from "../../support/processes.ts";
 
-Deno.test("SpareDescriptor is one, from the first holder to the last", () =>
+Deno.test("ReserveDescriptor is one, from the first holder to the last", () =>
   leavesNothingOpen(() => {
     const before = openDescriptors().size;
-    const spare = new SpareDescriptor();
+    const spare = new ReserveDescriptor();
     const releases = [spare.hold(), spare.hold()];
     assertEquals(openDescriptors().size, before + 1);
     assertEquals(spare.lend(() => openDescriptors().size), before);
@@ -19,9 +19,9 @@ Deno.test("SpareDescriptor is one, from the first holder to the last", () =>
     assertEquals(spare.lend(() => 7), 7);
   }));
 
-Deno.test("SpareDescriptor is kept when its borrower fails", () =>
+Deno.test("ReserveDescriptor is kept when its borrower fails", () =>
   leavesNothingOpen(() => {
-    const spare = new SpareDescriptor();
+    const spare = new ReserveDescriptor();
     const release = spare.hold();
     const during = openDescriptors().size;
     const fail = () => {
@@ -39,13 +39,13 @@ Deno.test("isOutOfDescriptors() tells a lack of descriptors from other errors", 
   assert(!isOutOfDescriptors(new Error()));
 });
 
-Deno.test("SpareDescriptor is there when no other descriptor is", async () => {
+Deno.test("ReserveDescriptor is there when no other descriptor is", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { areDescriptorsFree, SpareDescriptor } = await import(
+    const { areDescriptorsFree, ReserveDescriptor } = await import(
       "../../../src/os/fd/reserve_fd.ts"
     );
     const { takeAllDescriptors } = await import("../../server/fd_exhaustion_support.ts");
-    const spare = new SpareDescriptor();
+    const spare = new ReserveDescriptor();
     spare.hold();
     const free = takeAllDescriptors();
     const full = [areDescriptorsFree(1), spare.lend(() => areDescriptorsFree(1))];

@@ -1,3 +1,4 @@
+import { walkSync } from "@std/fs/walk";
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { SysError } from "../../../src/os/ffi/errors.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../../../src/os/ffi/libc.ts";
@@ -63,8 +64,8 @@ Deno.test("libc() gives the same symbols each time", () => {
 
 Deno.test("importing src/os opens nothing: no permission is asked for", async () => {
   const folder = new URL("../../../src/os/", import.meta.url);
-  const names = Array.from(Deno.readDirSync(folder), ({ name }) => new URL(name, folder).href);
-  const code = names.map((name) => `import ${JSON.stringify(name)};`).join("\n");
+  const files = Array.from(walkSync(folder, { exts: [".ts"], includeDirs: false }));
+  const code = files.map(({ path }) => `import ${JSON.stringify(`file://${path}`)};`).join("\n");
   const main = `data:application/typescript,${encodeURIComponent(code)}`;
   await using child = startDeno(["run", "--no-prompt", main]);
   await child.succeeds();

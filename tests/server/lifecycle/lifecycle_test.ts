@@ -54,7 +54,7 @@ function busy({ lifecycle }: Setup): () => void {
 Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a word and without the hook", async () => {
   const hooks: string[] = [];
   const server = setup({ softstopSeconds: 3_600, beforeSoftstop: () => void hooks.push("hook") });
-  server.lifecycle.isSpare = true;
+  server.lifecycle.isStandby = true;
   busy(server);
   server.lifecycle.softstop();
   assertEquals(await server.ended(), true);
@@ -63,8 +63,8 @@ Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a word 
 
 Deno.test("ServerLifecycle.softstop() of a server that was a standby is that of any other", async () => {
   const server = setup({ softstopSeconds: 2 });
-  server.lifecycle.isSpare = true;
-  server.lifecycle.isSpare = false;
+  server.lifecycle.isStandby = true;
+  server.lifecycle.isStandby = false;
   server.lifecycle.softstop();
   assertEquals(server.told, [["draining", 2]]);
   await endsAfter(server, 2);

@@ -13,13 +13,13 @@ for (const kind of LISTENER_KINDS) {
       using open = testListener(kind);
       const address = addressText(listenAddressOf(open.socket.addr));
       const counts = () => acceptStatistics().findLast((counts) => counts.address === address);
-      assertEquals(counts(), { address, accepted: 0, open: 0, turnedAway: 0, errors: 0 });
+      assertEquals(counts(), { address, accepted: 0, open: 0, rejected: 0, errors: 0 });
       const clients = [], conns = [];
       for (let i = 0; i < 3; i++) {
         clients.push(await connectTo(open.socket));
         conns.push(await open.listener.accept());
       }
-      assertEquals(counts(), { address, accepted: 3, open: 3, turnedAway: 0, errors: 0 });
+      assertEquals(counts(), { address, accepted: 3, open: 3, rejected: 0, errors: 0 });
       conns.pop()!.close();
       await eventually(() => counts()?.open === 2, { what: "the end of one" });
       assertEquals(counts()?.accepted, 3);

@@ -98,7 +98,7 @@ async function ask(mode: Mode, port: number): Promise<string> {
 }
 
 for (const mode of MODES) {
-  const turnedAway = HTTP_MODES.has(mode) ? "503 close" : "the end";
+  const rejected = HTTP_MODES.has(mode) ? "503 close" : "the end";
 
   Deno.test(`a server (${mode}) without descriptors turns clients away cleanly, and serves again`, async () => {
     const socket = inetSocket();
@@ -110,10 +110,10 @@ for (const mode of MODES) {
     process.signal("SIGUSR2");
     await process.prints(/full\n/);
     const all = await Promise.all(Array.from({ length: 60 }, () => ask(mode, port)));
-    assertEquals(new Set(all), new Set([turnedAway]));
+    assertEquals(new Set(all), new Set([rejected]));
     const line = /too many open files.*; clients turned away since the last line: \d+/i;
     await process.complains(line);
-    assertEquals((await server.statistics()).turnedAway, 60);
+    assertEquals((await server.statistics()).rejected, 60);
 
     process.signal("SIGIO");
     await process.prints(/free\n/);
@@ -121,7 +121,7 @@ for (const mode of MODES) {
     assertEquals(await ask(mode, port), pid);
     assertLess(performance.now() - since, 1_000);
     for (let i = 0; i < 20; i++) assertEquals(await ask(mode, port), pid);
-    assertEquals((await server.statistics()).turnedAway, 60);
+    assertEquals((await server.statistics()).rejected, 60);
   });
 }
 
@@ -138,7 +138,7 @@ for (const mode of ["coroutine", "aio", "http", "serveNode"] as const) {
       assertEquals(new Set(all), new Set([`${other.process.pid}`]));
     }
     await eventually(async () => (await full.statistics()).errors > 0, { what: "a shortage" });
-    assertEquals((await full.statistics()).turnedAway, 0);
+    assertEquals((await full.statistics()).rejected, 0);
   });
 }
 

@@ -81,14 +81,14 @@ test("has the settings of a standby, and waits for its start", async (ends) => {
   const { link, master } = ends;
   master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
   assertEquals(await link.settings, SETTINGS);
-  assert(serverLifecycle.isSpare);
+  assert(serverLifecycle.isStandby);
   link.loaded();
   await master.until(1);
   assertEquals(master.messages, [{ type: "loaded", pid: Deno.pid, generation: 7 }]);
   start(ends, [GRANT]);
   const { services } = await link.started;
   assertEquals(services.map(({ name }) => name), ["imapd"]);
-  assert(!serverLifecycle.isSpare);
+  assert(!serverLifecycle.isStandby);
   services.forEach(({ fd }) => closeFd(fd));
   link.loaded();
   link.ready();
@@ -100,7 +100,7 @@ test("takes a start that comes before a standby has loaded", async (ends) => {
   ends.master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
   start(ends, []);
   assertEquals((await ends.link.started).settings, SETTINGS);
-  assertEquals(serverLifecycle.isSpare, false);
+  assertEquals(serverLifecycle.isStandby, false);
 });
 
 test("of a standby only tells that the master is gone", async (ends) => {
@@ -111,7 +111,7 @@ test("of a standby only tells that the master is gone", async (ends) => {
   ends.master.channel.close();
   await called(ends, "gone");
   assertEquals(rejected, false);
-  serverLifecycle.isSpare = false;
+  serverLifecycle.isStandby = false;
 });
 
 test("says its pid and its generation in all that it sends", async (ends) => {
