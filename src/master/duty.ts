@@ -1,6 +1,6 @@
 /**
- * What only one of several masters can have: the lock of the pid file with the pid in it, and the log
- * service. All of it changes hands at one point.
+ * The duty of a master: what only one of several masters can hold, the lock of the pid file, the
+ * pid in it, and the log service. All of it is transferred at once.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { isStillThere } from "../os/net/socket_file.ts";
 import { setting } from "./services/configuration.ts";
 import { lockPidFile, openLogService, requireSamePidFile, tryPidFile } from "./pid_file.ts";
 
-/** The duty of a master, which it has, or shares the lock of. */
+/** The duty of a master, which it holds; a new master only shares the lock at first. */
 export class Duty {
   #lock: PidFile;
   #logService?: LogService;
@@ -26,7 +26,7 @@ export class Duty {
   }
 
   /**
-   * Takes the lock, which nobody else may have.
+   * Takes the lock, which no other process may hold.
    *
    * @throws {ConfigError} See {@linkcode lockPidFile}.
    */
@@ -37,7 +37,7 @@ export class Duty {
   }
 
   /**
-   * Shares the lock of the master whose place this one is to take, until {@linkcode assume}.
+   * Shares the lock of the old master until {@linkcode assume}.
    *
    * @param lock The lock, owned by the duty from now on.
    * @throws {ConfigError} See {@linkcode requireSamePidFile}.
@@ -52,17 +52,17 @@ export class Duty {
     return new Duty(lock);
   }
 
-  /** Whether this is the master that has it. */
+  /** Whether this master holds it. */
   get isHeld(): boolean {
     return this.#isHeld;
   }
 
-  /** The lock, which stays the duty's. */
+  /** The lock. Borrowed. */
   get lock(): PidFile {
     return this.#lock;
   }
 
-  /** The socket of the log service, which stays the duty's; undefined where there is none. */
+  /** The socket of the log service, borrowed; undefined without a log service. */
   get logSocket(): BoundDatagram | undefined {
     return this.#logService?.bound;
   }
@@ -70,7 +70,7 @@ export class Duty {
   /**
    * Opens the log service.
    *
-   * @param bound The socket of the old master's, if it had one.
+   * @param bound The socket of the old master's log service, if it had one.
    * @throws {ConfigError} When it can't be opened.
    */
   async openLog(bound?: BoundDatagram): Promise<void> {
@@ -86,7 +86,7 @@ export class Duty {
   }
 
   /**
-   * Takes it over from the old master.
+   * Takes the duty over from the old master.
    *
    * @param bound The socket of the old master's log service, if it had one.
    * @throws {ConfigError} When the log service can't be opened.
@@ -97,7 +97,7 @@ export class Duty {
     this.#isHeld = true;
   }
 
-  /** Opens the log service anew where its socket has lost its file: it can be reached by nobody new. */
+  /** Reopens a log service whose socket file was removed: new processes could not reach it. */
   async mendLog(): Promise<void> {
     const old = this.#logService, config = setting(LOG_SERVICE);
     if (old === undefined || config === undefined || isStillThere(old.bound.socketFile)) return;
@@ -110,25 +110,25 @@ export class Duty {
     }
   }
 
-  /** Writes what the log service holds back, to the files that are at their paths now. */
+  /** Writes the buffered lines of the log service to the files that are at their paths now. */
   flushLog(): void {
     this.#logService?.flush();
   }
 
-  /** Lets go, for a new master that is about to take over, of what both can't use at once. */
+  /** Pauses what two masters can't use at once, before a new master takes over. */
   pause(): void {
     this.#logService?.pause();
   }
 
-  /** Goes on as before: the new master has failed. */
+  /** Resumes after the new master has failed. */
   resume(): void {
-    // Given up by now, where this master stops.
+    // A master that stops has already given the duty up.
     if (!this.#isHeld) return;
     this.#logService?.resume();
     this.#lock.write(Deno.pid);
   }
 
-  /** Leaves it to another master, which has taken it over. */
+  /** Leaves the duty to the master that has taken it over. */
   leave(): void {
     this.#isHeld = false;
     this.#logService?.handOver();
@@ -136,9 +136,9 @@ export class Duty {
   }
 
   /**
-   * Takes it back from a master that has ended.
+   * Takes the duty back from a master that has ended.
    *
-   * @returns Whether it could be had; not so where another one was faster.
+   * @returns Whether that was possible; false if another master was faster.
    * @throws {ConfigError} When the pid file or the log service can't be opened any more.
    */
   async takeBack(): Promise<boolean> {
@@ -156,8 +156,8 @@ export class Duty {
   }
 
   /**
-   * Gives it up for whoever starts next, while servers of this master finish. Lines for its log service
-   * are still taken from those that are connected with it.
+   * Gives the duty up for the next master, while servers of this one drain. The log service still
+   * accepts lines from connected processes.
    */
   giveUp(): void {
     if (!this.#isHeld) return;
@@ -172,7 +172,7 @@ export class Duty {
     return this.#lock.readPid() !== undefined;
   }
 
-  /** Ends it, and waits until the log is on disk. */
+  /** Gives the duty up, and waits until the log is on disk. */
   async close(): Promise<void> {
     await this.#logService?.close();
     if (this.#isHeld) this.#lock.clear();

@@ -1,5 +1,6 @@
 /**
- * The master's main function: what a command line asks for, which is mostly to run a master.
+ * The entry point of a master: parses the command line, and runs the master or one of the short
+ * commands.
  *
  * @module
  */
@@ -38,15 +39,15 @@ import { ownCommand, splitUpgrade } from "./upgrade/command.ts";
 /**
  * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
  *
- * SIGHUP reloads; SIGTTIN and SIGTTOU add a process to each service and take one away; SIGUSR2
- * starts a new master that takes this one's place; SIGUSR1 opens the log files anew; SIGTERM, SIGINT and
- * SIGQUIT stop, and any of these a second time shortens the wait for the servers. What is wrong at the start is told on standard
- * error, and what is wrong at a reload in the log.
+ * SIGHUP reloads. SIGTTIN and SIGTTOU add a process to each service, or remove one. SIGUSR2 starts
+ * a new master that replaces this one. SIGUSR1 reopens the log files. SIGTERM, SIGINT and SIGQUIT
+ * stop the master; a second one of them shortens the wait for the servers. Problems at the start
+ * are written to standard error, problems of a reload to the log.
  *
  * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
  *
- * @param hooks What to add.
- * @param args The command line; `--help` lists what it takes.
+ * @param hooks Hooks of the embedding program.
+ * @param args The command line; `--help` lists the arguments.
  * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
  *
  * @example
@@ -90,7 +91,7 @@ export function masterServerLoadConfigFromDirname(dir: string): Config[] {
   return loadServiceFiles(dir);
 }
 
-/** The runtime names one flag after the other, and a master needs all of them. */
+/** The runtime's message names a single permission, but a master needs all of them. */
 function withoutPermission({ message }: Error): string {
   const found = message.replace(/^Requires (.*), run again with.*$/s, "no $1");
   return cannot("run", "master", { found, expected: "all permissions: deno run -A" });
@@ -106,24 +107,24 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
   const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
-  // A program around the master may have arguments of its own, which its hooks read.
+  // An embedding program may have arguments of its own, which its hooks read.
   const isOpen = Object.keys(hooks).length > 0;
   const { problems, warnings } = checkArguments(args, { scope: "master", isOpen });
   if (problems.length > 0) throw new ConfigError(problems);
   const parsed = parseArguments(args);
-  // They may say as whom the master is to run.
+  // These files may name the user of the master.
   const worldWritable = worldWritableFiles(parsed, { looseMode });
   if (worldWritable.length > 0) throw new ConfigError(worldWritable);
   replaceSettings(defaultConfig, commandLineSettings(parsed));
-  // User, root and limits are the old master's already, and can't be changed twice.
+  // User, root and limits are already those of the old master, and can't be changed twice.
   if (upgradeFd !== undefined) {
     applyDirectory(defaultConfig);
-    // The old master passes on what is meant for this one, and only that is to be heard.
+    // The old master passes signals on, so the terminal's must not arrive here directly.
     leaveSession();
   } else {
-    // Out of reach later.
+    // The module is out of reach in another root.
     if (readStrictly(defaultConfig, RUN_CHROOT)) await import("../log/log_service.ts");
-    // Before the shared settings: the user that they name is the servers', and not the master's.
+    // Before the shared settings, whose user is that of the servers and not of the master.
     startAgainIfPrivileged(defaultConfig, { gainsNothing: false });
     await applyRunSettings(defaultConfig, { isServer: false });
     withCachesAgain();
@@ -148,7 +149,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   }).run();
 }
 
-/** `--try-lock`: tells by its exit code whether a master runs. */
+/** `--try-lock`: the exit code tells whether a master runs. */
 function tryLockOnly(): number {
   const lock = tryPidFile();
   lock?.release();

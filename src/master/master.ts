@@ -1,6 +1,6 @@
 /**
- * One master between its start and its end: signals, reloads, the upgrade to a new master, and the
- * supervisor between start and stop (LIB-ZC section 4).
+ * The run of one master: signals, reloads, upgrades, and the supervisor from start to stop (LIB-ZC
+ * section 4).
  *
  * @module
  */
@@ -62,34 +62,36 @@ import { type OwnCommand, successorCommand } from "./upgrade/command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
 
-/** How long an old master is the way back at least, however soon its servers have finished. */
-const WAY_BACK_MS = 2_000;
+/**
+ * The minimum time for which an old master remains the fallback, even if its servers end earlier.
+ */
+const FALLBACK_MS = 2_000;
 
-/** How often a master that ends looks whether another one has started. */
+/** How often a stopping master checks whether another one has started. */
 const LOOK_MS = 50;
 
 const STOP_SIGNALS: ReadonlySet<Deno.Signal> = new Set(["SIGTERM", "SIGINT", "SIGQUIT"]);
 
-/** Another master, which has the duty. */
-interface Succession {
+/** The new master that has taken over from this one. */
+interface Takeover {
   readonly newMaster: NewMaster;
-  /** Set where this process has to stay for as long as any master after it. */
+  /** Set if this process stays as the parent of all later masters. */
   readonly parent?: StandingParent;
   /**
-   * What this master takes up again if the other one ends without a word; undefined once there is no
-   * way back.
+   * The services that this master resumes if the new one ends unexpectedly; undefined once it is no
+   * longer the fallback.
    */
   fallback?: readonly ServiceConfig[];
-  /** Fulfilled when there need not be a way back any more. */
+  /** Fulfilled when this master is no longer needed as the fallback. */
   readonly passed: PromiseWithResolvers<void>;
 }
 
-/** What a master is started with. */
+/** The options of a master. */
 export interface MasterOptions {
   readonly hooks: MasterServerHooks;
   readonly args: ParsedArguments;
   /**
-   * What looks odd in the arguments.
+   * Warnings about the arguments.
    *
    * @default {[]}
    */
@@ -98,7 +100,7 @@ export interface MasterOptions {
   readonly command: OwnCommand;
   /** The working directory by its name. */
   readonly directory: string;
-  /** The socket to the master whose place this one is to take, if there is one. */
+  /** The socket to the old master, if there is one. */
   readonly upgradeFd?: number;
 }
 
@@ -113,18 +115,18 @@ export class Master {
   readonly #stopWanted = Promise.withResolvers<void>();
   readonly #hurry = Promise.withResolvers<void>();
   readonly #outputFiles = new OutputFiles();
-  /** The master whose place this one takes, until it has ended. */
+  /** The old master, until it has ended. */
   readonly #oldMaster?: OldMaster;
   readonly #starter = new Starter();
   /** Whether it reaps orphans. */
   #reaps = adoptsOrphans();
-  /** Whether the new master has said, in an upgrade, that this one need not be the way back. */
-  #isSettled = false;
-  /** The master that has taken this one's place, while it has it. */
-  #succession?: Succession;
+  /** Whether the new master of an upgrade has said that this one is not needed as the fallback. */
+  #needsNoFallback = false;
+  /** The new master that has taken over, while it runs. */
+  #takeover?: Takeover;
   readonly #serviceManager: SystemdNotify;
-  /** What this process was started with; a new master has that of the old one. */
-  readonly #given: readonly ActivatedListener[] = [];
+  /** The activated listeners of this process; a new master gets those of the old one. */
+  readonly #activated: readonly ActivatedListener[] = [];
   #listeners!: ActivatedListeners;
   #supervisor!: Supervisor;
   #reloads!: Reloads;
@@ -132,15 +134,15 @@ export class Master {
   #duty?: Duty;
   #phase: MasterPhase = "starting";
   #phaseChanged = Promise.withResolvers<void>();
-  /** How often a stop was asked for. */
+  /** How often a stop was requested. */
   #stops = 0;
   readonly #releases: (() => void)[] = [];
   readonly #wanted = new Set<"reload" | "upgrade">();
-  /** What is under way; the start counts as a change, so that what is asked for meanwhile comes after it. */
+  /** The change that is under way. The start counts as one, so that later requests wait for it. */
   #change: "start" | "reload" | "upgrade" | undefined = "start";
   #changes = Promise.resolve();
 
-  /** @param options What it is started with. */
+  /** @param options The options. */
   constructor(options: MasterOptions) {
     this.#options = options;
     this.#serviceManager = new SystemdNotify({
@@ -160,8 +162,8 @@ export class Master {
       lookup: this.#lookup,
     }, options.warnings);
     if (options.upgradeFd === undefined) {
-      // Here and now: no process that is started may see what is read.
-      this.#given = readActivation(
+      // Before any process is started, which must not see these variables.
+      this.#activated = readActivation(
         ownActivation(options.directory, (text) => zinfo("warning:", text)),
       );
     } else {
@@ -172,22 +174,22 @@ export class Master {
     }
   }
 
-  /** What came of the last reload, if there was one. */
+  /** The result of the last reload, if there was one. */
   get lastReload(): ReloadReport | undefined {
     return this.#reloads.last;
   }
 
   /**
-   * What a reload would do now; nothing is done.
+   * The plan of a reload; changes nothing.
    *
-   * @throws {ConfigError} With all that is wrong with the configuration.
+   * @throws {ConfigError} With all problems of the configuration.
    */
   plan(): Promise<ReloadPlan> {
     return this.#reloads.plan();
   }
 
   /**
-   * Runs it until it is stopped, or another one has taken its place.
+   * Runs the master until it is stopped, or a new master has replaced it.
    *
    * @returns The exit code.
    */
@@ -201,7 +203,10 @@ export class Master {
     const inheritance = await this.#oldMaster?.inherited;
     const candidate = await this.#configuration.load(inheritance?.serving);
     this.#inherited = inheritedListeners(systemListeners, inheritance?.listeners ?? new Map());
-    this.#listeners = new ActivatedListeners(inheritance?.given ?? this.#given, this.#inherited);
+    this.#listeners = new ActivatedListeners(
+      inheritance?.given ?? this.#activated,
+      this.#inherited,
+    );
     this.#supervisor = systemSupervisor({
       listeners: this.#listeners,
       generation: inheritance?.generation,
@@ -218,9 +223,9 @@ export class Master {
       workingDirectory: this.#workingDirectory,
       isStopping: () => this.#stops > 0 || this.#phase === "draining",
     });
-    // A mistake ends it here, before the lock: that leaves not even an empty pid file behind.
+    // A wrong configuration ends the master before the lock, without an empty pid file.
     if (candidate.problems.length > 0) await this.#reloads.start(candidate);
-    // Signals may come as soon as the pid can be read.
+    // Signals may arrive as soon as the pid can be read.
     const release = this.#takeSignals();
     try {
       return await this.#runOnDuty(candidate, inheritance);
@@ -239,7 +244,8 @@ export class Master {
       return await this.#live(candidate, inheritance);
     } finally {
       takeLastOutput();
-      // The lines of this master may go to its own log service, which needs a turn to take them.
+      // The log lines of this master may go to its own log service, which needs a turn to receive
+      // them.
       await flushLog();
       closeLog();
       await duty.close();
@@ -247,20 +253,20 @@ export class Master {
   }
 
   async #live(candidate: Candidate, inheritance?: Inheritance): Promise<number> {
-    // Signals alone don't keep the runtime from ending, and there may be no process to wait for.
+    // Signal handlers do not keep the runtime running, and there may be no process to wait for.
     const letEnd = keepRunning();
     this.#serviceManager.beat();
     const exitAfterMs = setting(EXIT_AFTER);
     const exitTimer = exitAfterMs > 0
       ? systemClock.setTimer(
         exitAfterMs,
-        () => this.#succession === undefined && this.#requestStop(),
+        () => this.#takeover === undefined && this.#requestStop(),
       )
       : undefined;
     try {
       if (inheritance === undefined) {
         if (this.#stops === 0) await this.#reloads.start(candidate);
-      } else if (!await this.#succeed(candidate, inheritance)) {
+      } else if (!await this.#takeOver(candidate, inheritance)) {
         await this.#stop();
         return 1;
       }
@@ -279,13 +285,13 @@ export class Master {
       exitTimer?.cancel();
       this.#serviceManager.close();
       letEnd();
-      // A program around this one may have more to do, or just come to its end.
-      this.#succession?.newMaster.leave();
+      // An embedding program may continue to run.
+      this.#takeover?.newMaster.leave();
       this.#oldMaster?.close();
     }
   }
 
-  /** Goes on to another phase, if the present one can lead there. */
+  /** Enters another phase, if the current one can lead there. */
   #enter(phase: MasterPhase): void {
     if (!NEXT_PHASES[this.#phase].includes(phase)) return;
     zdebug(`phase ${phase}, after ${this.#phase}`);
@@ -304,7 +310,7 @@ export class Master {
       on("SIGTTIN", () => this.#supervisor.scale(+1)),
       on("SIGTTOU", () => this.#supervisor.scale(-1)),
       ...(["SIGTERM", "SIGINT", "SIGQUIT"] as const).map((signal) => on(signal, stop)),
-      // The new master says so in turn, as long as it knows this one.
+      // The new master reports the signal too, as long as it is connected with this one.
       onInspectorSignal(this.#poller, () => {
         if (!this.#passOn("SIGUSR1") || this.#phase === "waiting") this.#reopenLogs();
       }),
@@ -314,16 +320,16 @@ export class Master {
   }
 
   /**
-   * Passes a signal on to the master that has the duty, where this one stays as its parent: whoever has
-   * started this process knows no other one.
+   * Passes a signal on to the current master, if this one stays as its parent: the starter of this
+   * process knows only this one.
    *
    * @returns Whether it was passed on.
    */
   #passOn(signal: Deno.Signal): boolean {
-    const parent = this.#succession?.parent;
+    const parent = this.#takeover?.parent;
     if (parent === undefined) return false;
-    // The end of that one is wanted then.
-    if (STOP_SIGNALS.has(signal)) this.#giveUpWayBack();
+    // A requested stop must not make this master resume.
+    if (STOP_SIGNALS.has(signal)) this.#dropFallback();
     parent.passOn(signal);
     return true;
   }
@@ -333,12 +339,12 @@ export class Master {
     this.#releases.push(reapOrphans({
       onReaped: (pid, status) => {
         zdebug("reaped orphan", pid);
-        this.#succession?.parent?.reaped(pid, status);
+        this.#takeover?.parent?.reaped(pid, status);
       },
     }));
   }
 
-  /** For who has renamed log files, to begin new ones. */
+  /** Reopens the log files after a rotation. */
   #reopenLogs(): void {
     this.#duty?.flushLog();
     const changed = this.#outputFiles.reopen((path, { found }) => {
@@ -346,12 +352,12 @@ export class Master {
       zinfo(cannot("open the log file", path, { found, expected }));
     });
     if (changed.length > 0) this.#supervisor.changeOutputs(changed);
-    // It writes to the same files for as long as its servers finish.
+    // The old master writes to the same files until its servers have ended.
     this.#oldMaster?.reopen();
     zinfo("reopened the log files");
   }
 
-  /** The first time it asks, the second time it hurries. */
+  /** The first request stops the servers, the second shortens their time. */
   #requestStop(): void {
     this.#stops++;
     this.#stopWanted.resolve();
@@ -359,16 +365,16 @@ export class Master {
       this.#hurry.resolve();
       this.#supervisor.shortenStop();
       this.#oldMaster?.stop(TERMINATE_GRACE_MS);
-    } else if (this.#phase === "draining") this.#boundEnd(setting(MASTER_STOP_TIMEOUT));
+    } else if (this.#phase === "draining") this.#limitDrain(setting(MASTER_STOP_TIMEOUT));
     else this.#enter("stopping");
   }
 
   /**
-   * However many signals come: one change runs, and at most one of each kind waits. Once another
-   * master has taken over, reloads are its business.
+   * Runs one change at a time, and queues at most one of each kind. After a takeover, reloads are
+   * left to the new master.
    */
   #request(change: "reload" | "upgrade"): void {
-    const newMaster = this.#succession?.newMaster;
+    const newMaster = this.#takeover?.newMaster;
     if (newMaster !== undefined && change === "reload") return newMaster.reload();
     const obstacle = change === "upgrade" ? this.#obstacleToUpgrade() : undefined;
     if (obstacle !== undefined) return zinfo(`ignored a SIGUSR2: ${obstacle}`);
@@ -384,11 +390,11 @@ export class Master {
         if (this.#change === "upgrade") await this.#upgrade();
         else {
           await this.#duty!.mendLog();
-          // From then on the old master would bring back what is not wanted any more.
+          // The old master would restore an outdated configuration from now on.
           if (await this.#reloads.reload()) this.#oldMaster?.settled();
         }
       } catch (error) {
-        // A fault of this program; it is no reason to end, nor to refuse the next change.
+        // A bug in this program; the master continues, and accepts further changes.
         zinfo("unexpected error:", error);
       }
     }
@@ -396,25 +402,25 @@ export class Master {
   }
 
   #obstacleToUpgrade(): string | undefined {
-    const newMaster = this.#succession?.newMaster;
+    const newMaster = this.#takeover?.newMaster;
     if (newMaster !== undefined) return `process ${newMaster.pid} has taken over`;
     const isNew = this.#oldMaster !== undefined && this.#phase === "starting";
     return isNew || this.#change === "upgrade" ? "an upgrade is under way" : undefined;
   }
 
-  /** Starts another master, and leaves everything to it as soon as it can do it as well. */
+  /** Starts a new master, and hands over to it once it is ready. */
   async #upgrade(): Promise<void> {
     this.#workingDirectory.follow();
     this.#supervisor.lookAfterListeners();
     const { cwd, openFiles } = this.#options.command, duty = this.#duty!;
-    // A master that was started by another one has left that to it.
+    // A master with an old master relies on that one to stay as the parent.
     const stays = this.#oldMaster === undefined &&
       this.#starter.waits(this.#serviceManager.isTold);
     if (stays && !this.#reaps) {
       adoptOrphans();
       this.#reapOrphans();
     }
-    this.#isSettled = false;
+    this.#needsNoFallback = false;
     const upgrade = await tryUpgrade({
       generation: this.#supervisor.generation,
       lock: duty.lock,
@@ -424,16 +430,16 @@ export class Master {
       services: this.#supervisor.serving,
     }, {
       command: (fd) => successorCommand(this.#options.command, fd),
-      // What is wrong with relative paths then, the new master says better.
+      // The new master reports errors about relative paths better.
       cwd: this.#lookup.isDirectory(cwd) ? cwd : "/",
       env: { ...this.#serviceManager.environment, ...openFilesVariable(openFiles) },
       spawner: systemSpawner,
       poller: this.#poller,
       log,
-      onStop: (timeoutMs) => this.#boundEnd(timeoutMs),
-      onBound: (generations) => this.#boundGenerations(generations),
+      onStop: (timeoutMs) => this.#limitDrain(timeoutMs),
+      onBound: (generations) => this.#limitGenerations(generations),
       onReopen: () => this.#reopenLogs(),
-      onSettled: () => this.#giveUpWayBack(),
+      onSettled: () => this.#dropFallback(),
       timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
       abortMs: setting(MASTER_STOP_TIMEOUT),
       cancelled: this.#stopWanted.promise,
@@ -448,16 +454,16 @@ export class Master {
     duty.leave();
     this.#serviceManager.replacedBy(newMaster.pid);
     const parent = stays ? new StandingParent(newMaster.pid, duty.lock) : undefined;
-    const succession: Succession = { newMaster, parent, passed: Promise.withResolvers() };
-    this.#succession = succession;
-    // A stop has said already what is to become of everything.
+    const takeover: Takeover = { newMaster, parent, passed: Promise.withResolvers() };
+    this.#takeover = takeover;
+    // A stop has already decided what happens to the processes.
     if (this.#stops === 0) {
-      // This one is the way back from now on.
+      // This master is the fallback from now on.
       this.#oldMaster?.settled();
-      succession.fallback = this.#supervisor.current;
+      takeover.fallback = this.#supervisor.current;
       for (const [key, slots] of this.#supervisor.retire(dropped)) this.#listeners.keep(key, slots);
       this.#enter("draining");
-      if (this.#isSettled) this.#giveUpWayBack();
+      if (this.#needsNoFallback) this.#dropFallback();
     }
     if (this.#wanted.delete("reload")) newMaster.reload();
     const until = stays
@@ -467,14 +473,14 @@ export class Master {
   }
 
   /**
-   * Waits until its servers have finished, and those of the masters before it; as a parent, until the
+   * Waits until the servers of this master and of older masters have ended; as a parent, until the
    * last master has ended.
    *
-   * @returns The exit code; undefined where it has come back: the other master has ended meanwhile.
+   * @returns The exit code; undefined if this master has resumed, because the new master has ended.
    */
   async #drain(): Promise<number | undefined> {
-    const { newMaster, parent, passed } = this.#succession!;
-    const timer = systemClock.setTimer(WAY_BACK_MS, passed.resolve);
+    const { newMaster, parent, passed } = this.#takeover!;
+    const timer = systemClock.setTimer(FALLBACK_MS, passed.resolve);
     const finished = Promise.all([
       passed.promise,
       this.#supervisor.stopped,
@@ -484,13 +490,13 @@ export class Master {
     const status = await Promise.race([finished, newMaster.exited]);
     if (status !== undefined) {
       timer.cancel();
-      if (await this.#comeBack(status)) return undefined;
+      if (await this.#resume(status)) return undefined;
       passed.resolve();
-      // Whoever waits for this process can start another one only then.
-      if (parent !== undefined && !parent.hasAdopted) this.#boundEnd(TERMINATE_GRACE_MS);
+      // The starter waits for this process before it can start another one.
+      if (parent !== undefined && !parent.hasAdopted) this.#limitDrain(TERMINATE_GRACE_MS);
     }
     await finished;
-    this.#giveUpWayBack();
+    this.#dropFallback();
     if (parent === undefined) return status === undefined ? 0 : exitCodeOf(status);
     this.#enter("waiting");
     newMaster.drained();
@@ -499,15 +505,15 @@ export class Master {
   }
 
   /**
-   * Takes everything up again that another master had, which has ended without a word.
+   * Resumes the services after the new master has ended unexpectedly.
    *
-   * @param status How it has ended.
-   * @returns Whether it could be done.
+   * @param status The exit status of the new master.
+   * @returns Whether that was possible.
    */
-  async #comeBack(status: ExitStatus): Promise<boolean> {
-    const succession = this.#succession!, { newMaster, fallback } = succession;
+  async #resume(status: ExitStatus): Promise<boolean> {
+    const takeover = this.#takeover!, { newMaster, fallback } = takeover;
     if (fallback === undefined) return false;
-    succession.fallback = undefined;
+    takeover.fallback = undefined;
     this.#change = "start";
     const how = `process ${newMaster.pid}, which had taken over, has ended: ${
       describeExit(status)
@@ -515,11 +521,11 @@ export class Master {
     try {
       if (!await this.#duty!.takeBack()) {
         zinfo(`${how}; another master has its place`);
-        this.#giveUpWayBack();
+        this.#dropFallback();
         return false;
       }
       zinfo(`${how}; this one goes on as before the upgrade`);
-      this.#succession = undefined;
+      this.#takeover = undefined;
       this.#enter("serving");
       this.#serviceManager.resume();
       await this.#reloads.resume(fallback);
@@ -527,30 +533,30 @@ export class Master {
     } catch (error) {
       zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
       this.#duty!.giveUp();
-      this.#succession = succession;
+      this.#takeover = takeover;
       this.#enter("draining");
-      this.#giveUpWayBack();
+      this.#dropFallback();
       return false;
     }
     if (this.#stops > 0) this.#enter("stopping");
     return true;
   }
 
-  /** Closes what was kept for the case that the other master ends. */
-  #giveUpWayBack(): void {
-    this.#isSettled = true;
-    if (this.#succession !== undefined) this.#succession.fallback = undefined;
-    this.#succession?.passed.resolve();
+  /** Closes what was kept in case that the new master ends. */
+  #dropFallback(): void {
+    this.#needsNoFallback = true;
+    if (this.#takeover !== undefined) this.#takeover.fallback = undefined;
+    this.#takeover?.passed.resolve();
     this.#inherited.own("leave");
     this.#oldMaster?.settled();
   }
 
   /**
-   * Takes the place of the predecessor.
+   * Takes over from the old master.
    *
-   * @returns Whether it could be done; if not, the predecessor goes on.
+   * @returns Whether that was possible; if not, the old master continues.
    */
-  async #succeed(candidate: Candidate, { logSocket }: Inheritance): Promise<boolean> {
+  async #takeOver(candidate: Candidate, { logSocket }: Inheritance): Promise<boolean> {
     const oldMaster = this.#oldMaster!;
     const undone = await Promise.race([
       this.#reloads.succeed(candidate),
@@ -567,7 +573,8 @@ export class Master {
     if (this.#stops > 0 && !oldMaster.isGone) return false;
     await this.#duty!.assume(logSocket);
     const dropped = this.#inherited.atHand();
-    // First: who stops there accepts what has come to it before.
+    // Before the old master is told, so that its servers still accept the connections in their
+    // queues.
     this.#inherited.own(oldMaster.isGone ? "close" : "leave");
     oldMaster.taken(dropped);
     oldMaster.bound(setting(MASTER_MAX_GENERATIONS));
@@ -575,7 +582,7 @@ export class Master {
     return true;
   }
 
-  /** Stops everything, and whatever an old master still has. */
+  /** Stops everything, including what an old master still runs. */
   async #stop(): Promise<void> {
     const timeoutMs = setting(MASTER_STOP_TIMEOUT), duty = this.#duty!;
     const wasMaster = duty.isHeld;
@@ -585,7 +592,7 @@ export class Master {
     );
     const stopped = this.#supervisor.stop(timeoutMs);
     if (wasMaster) {
-      // At once, so that another one can start while the servers of this one finish.
+      // Before the servers end, so that another master can start meanwhile.
       duty.giveUp();
       this.#surrenderWhenTaken(stopped);
     }
@@ -597,7 +604,7 @@ export class Master {
     zinfo("stopped");
   }
 
-  /** Gives up the addresses that some servers still have, once another master has started. */
+  /** Gives up the addresses that some servers still hold, once another master has started. */
   async #surrenderWhenTaken(stopped: Promise<void>): Promise<void> {
     let isOver = false;
     stopped.then(() => isOver = true);
@@ -610,23 +617,23 @@ export class Master {
     }
   }
 
-  /** Bounds the time in which the processes of a master finish that has retired. */
-  #boundEnd(timeoutMs: number): void {
-    this.#giveUpWayBack();
+  /** Limits the drain time of the processes of a retired master. */
+  #limitDrain(timeoutMs: number): void {
+    this.#dropFallback();
     this.#supervisor.stop(timeoutMs);
     this.#oldMaster?.stop(timeoutMs);
   }
 
-  #boundGenerations(generations: number): void {
+  #limitGenerations(generations: number): void {
     if (generations < 1) {
-      this.#giveUpWayBack();
+      this.#dropFallback();
       this.#supervisor.stop(TERMINATE_GRACE_MS);
     }
     this.#oldMaster?.bound(Math.max(0, generations - 1));
   }
 }
 
-/** How a process that stands for another one is to end. */
+/** The exit code of a process that waits for another one. */
 function exitCodeOf({ code }: ExitStatus): number {
   return code < 0 ? 1 : code;
 }

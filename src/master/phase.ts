@@ -1,23 +1,23 @@
 /**
- * The states of a master. Pure data: this file imports nothing.
+ * The phases of a master. Pure data: this file imports nothing.
  *
  * @module
  */
 
 /**
- * - `starting`: it reads its settings and opens what it serves, or is on trial beside an old master;
+ * - `starting`: it reads its settings and opens its listeners, possibly beside an old master;
  * - `serving`: it has the duty, and its servers serve;
- * - `draining`: another master has the duty, and its own servers finish;
- * - `waiting`: another master has the duty, and it waits for that one's end as its parent;
- * - `stopping`: all of its servers end, and then it ends.
+ * - `draining`: a new master has the duty, and its own servers drain;
+ * - `waiting`: a new master has the duty, and this one waits for its end as its parent;
+ * - `stopping`: its servers end, then it ends itself.
  */
 export type MasterPhase = "starting" | "serving" | "draining" | "waiting" | "stopping";
 
-/** Where each phase can lead; `waiting` and `stopping` end with the process. */
+/** The phases that can follow each phase; `waiting` and `stopping` end with the process. */
 export const NEXT_PHASES: Readonly<Record<MasterPhase, readonly MasterPhase[]>> = {
   starting: ["serving", "stopping"],
   serving: ["draining", "stopping"],
-  // Back to serving when the other master has ended without a word.
+  // It serves again if the new master has ended unexpectedly.
   draining: ["serving", "waiting", "stopping"],
   waiting: [],
   stopping: [],

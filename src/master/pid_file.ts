@@ -1,6 +1,5 @@
 /**
- * What a master has for itself alone: the lock of its pid file, and its log service. Errors name the
- * setting that leads to them.
+ * Opens the pid file's lock and the log service of a master. Errors name the responsible setting.
  *
  * @module
  */
@@ -18,7 +17,7 @@ import { PidFile } from "../os/process/lock_file.ts";
  * Takes the lock of the pid file, and writes the pid.
  *
  * @returns The lock.
- * @throws {ConfigError} When another process has it, or the file can't be made or written.
+ * @throws {ConfigError} When another process holds it, or the file can't be created or written.
  */
 export function lockPidFile(): PidFile {
   const lock = tryPidFile();
@@ -33,10 +32,10 @@ export function lockPidFile(): PidFile {
 }
 
 /**
- * Takes the lock of the pid file, if nobody else has it.
+ * Takes the lock of the pid file, unless another process holds it.
  *
- * @returns The lock, if it could be had.
- * @throws {ConfigError} When the file can't be made or written.
+ * @returns The lock; undefined if another process holds it.
+ * @throws {ConfigError} When the file can't be created or written.
  */
 export function tryPidFile(): PidFile | undefined {
   const path = pidFilePath();
@@ -51,11 +50,11 @@ export function tryPidFile(): PidFile | undefined {
 }
 
 /**
- * Makes sure that a lock that was inherited is that of this process's own pid file.
+ * Checks that an inherited lock is that of this process's own pid file.
  *
  * @param lock The lock.
- * @throws {ConfigError} When the settings name another file, or there is another one by now: whoever
- * looks there would find it free.
+ * @throws {ConfigError} When the settings name another file, or the file was replaced: other
+ * processes would find it unlocked.
  */
 export function requireSamePidFile(lock: PidFile): void {
   const path = pidFilePath();
@@ -70,10 +69,10 @@ export function requireSamePidFile(lock: PidFile): void {
 const pidFilePath = (): string => readStrictly(defaultConfig, PID_FILE);
 
 /**
- * Opens the log service. It is loaded only then: most masters leave logging to others.
+ * Opens the log service. Its module is loaded only then, since most masters have no log service.
  *
- * @param config Where it receives, and what it writes.
- * @param bound Its socket, if another master has handed it over.
+ * @param config Its socket and files.
+ * @param bound Its open socket, if an old master has handed it over.
  * @returns The service.
  * @throws {ConfigError} When its socket can't be bound.
  */
@@ -85,7 +84,7 @@ export async function openLogService(
   try {
     return LogService.open({ ...config, bound });
   } catch (cause) {
-    // A file of another kind is in the way.
+    // A file of another kind is at its path.
     if (cause instanceof TypeError) throw unusable(LOG_SERVICE, cause.message, cause);
     if (!(cause instanceof SysError)) throw cause;
     const about = { found: cause.found, expected: "a free path in a directory that exists" };
@@ -93,7 +92,7 @@ export async function openLogService(
   }
 }
 
-/** The error for a setting that is well written, but that the system refuses. */
+/** The error for a valid setting that the system refuses. */
 function unusable({ name: key }: Setting<unknown>, message: string, cause?: unknown): ConfigError {
   return new ConfigError([problemAt(defaultConfig.origin(key), { key, message })], { cause });
 }

@@ -1,5 +1,5 @@
 /**
- * Putting configurations into force: the first one, and those that reloads bring.
+ * Applies configurations: the first one, and those of reloads.
  *
  * @module
  */
@@ -25,60 +25,60 @@ import type { SystemdNotify } from "./systemd_notify.ts";
 import type { Reload, Start, Supervisor } from "./supervisor/supervisor.ts";
 import type { UndoneReload } from "./supervisor/rollout.ts";
 
-/** How long a start waits for addresses in use, and how often it looks. */
+/** How long a start waits for addresses in use, and how often it tries again. */
 const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
 
-/** After how long a start that is not over is told of, and how often to look for something new. */
+/** The time after which a long start is reported, and the interval of further checks. */
 const WAITING_MS = 1_000;
 
-/** What came of a reload. */
+/** The result of a reload. */
 export interface ReloadReport {
   /** When it began, in milliseconds since 1970. */
   readonly startedAt: number;
-  /** How long it took until its outcome was known. */
+  /** The time until its outcome was known. */
   readonly durationMs: number;
-  /** Why it was refused as a whole, in which case nothing was begun. */
+  /** Why the whole configuration was refused; nothing was begun then. */
   readonly refusal?: string;
-  /** What it was to do. */
+  /** The plan of the reload. */
   readonly plan?: ReloadPlan;
-  /** The services that go on as before, and why. */
+  /** The services whose reload was undone, and why. */
   readonly undone: readonly UndoneReload[];
 }
 
-/** What is needed for that. */
+/** The ports of {@linkcode Reloads}. */
 export interface ReloadsOptions {
   readonly configuration: MasterConfiguration;
   readonly supervisor: Supervisor;
   readonly listeners: ActivatedListeners;
   readonly serviceManager: SystemdNotify;
   readonly workingDirectory: WorkingDirectory;
-  /** Whether the master stops, or another one has taken over: nothing new is to begin. */
+  /** Whether the master stops, or a new one has taken over: no change may begin then. */
   isStopping(): boolean;
 }
 
-/** Puts configurations into force, one at a time. */
+/** Applies configurations, one at a time. */
 export class Reloads {
   readonly #options: ReloadsOptions;
   #last?: ReloadReport;
-  /** What came of the start, or of the last reload, on one line. */
+  /** The result of the start or of the last reload, on one line. */
   #result = "";
-  /** Whether the log of this master is what its settings say. */
+  /** Whether the log of this master follows its settings. */
   #logsAsSet = true;
 
-  /** @param options What is needed. */
+  /** @param options The ports. */
   constructor(options: ReloadsOptions) {
     this.#options = options;
   }
 
-  /** What came of the last reload, if there was one. */
+  /** The result of the last reload, if there was one. */
   get last(): ReloadReport | undefined {
     return this.#last;
   }
 
   /**
-   * What a reload would do now; nothing is done.
+   * The plan of a reload; changes nothing.
    *
-   * @throws {ConfigError} With all that is wrong with the configuration.
+   * @throws {ConfigError} With all problems of the configuration.
    */
   async plan(): Promise<ReloadPlan> {
     const { configuration, supervisor } = this.#options;
@@ -88,12 +88,12 @@ export class Reloads {
   }
 
   /**
-   * Puts the first configuration into force. The servers of a master that was killed are there for up to
-   * two seconds more, so for that time an address in use is waited for.
+   * Applies the first configuration. The servers of a killed master may live for up to two seconds
+   * more, so the start waits that long for addresses in use.
    *
    * @param candidate The configuration.
-   * @returns Fulfilled also when the master is told to stop meanwhile; then nothing is open.
-   * @throws {ConfigError} With all that is wrong; then nothing is open.
+   * @returns Also fulfilled when the master is told to stop meanwhile; nothing is open then.
+   * @throws {ConfigError} With all problems; nothing is open then.
    */
   async start(candidate: Candidate): Promise<void> {
     const { supervisor } = this.#options;
@@ -109,10 +109,10 @@ export class Reloads {
   }
 
   /**
-   * Puts services into force again that another master has had meanwhile; else as {@linkcode start}.
+   * Applies services again after another master has served them; otherwise as {@linkcode start}.
    *
-   * @param services What was in force.
-   * @throws {ConfigError} With all that is wrong; then nothing is open.
+   * @param services The former services.
+   * @throws {ConfigError} With all problems; nothing is open then.
    */
   async resume(services: readonly ServiceConfig[]): Promise<void> {
     const { supervisor } = this.#options;
@@ -122,7 +122,7 @@ export class Reloads {
     void this.#announce(start);
   }
 
-  /** Waits, and tries again, where nothing is wrong but that addresses are in use. */
+  /** Tries again for a while if addresses in use are the only problem. */
   async #whenFree(open: () => Start): Promise<Start | undefined> {
     const { isStopping } = this.#options;
     const endMs = systemClock.nowMs() + ADDRESS_WAIT_MS;
@@ -141,7 +141,7 @@ export class Reloads {
     }
   }
 
-  /** Tells that the services serve, and of those that don't in their time. */
+  /** Reports that the services are ready, and which ones are not ready in time. */
   async #announce({ coldStart, plan }: Start): Promise<void> {
     const { serviceManager, isStopping } = this.#options;
     const unready = () => coldStart.unready.map(({ id, reason }) => `${id}: ${reason}`).join("; ");
@@ -170,11 +170,11 @@ export class Reloads {
   }
 
   /**
-   * Tries the first configuration of a master that takes another one's place: all or nothing.
+   * Rolls the first configuration of a new master out beside the old one: all services or none.
    *
    * @param candidate The configuration.
-   * @returns The services whose processes have not proven themselves.
-   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   * @returns The services whose processes have not passed.
+   * @throws {ConfigError} With all problems; nothing has changed then.
    */
   succeed(candidate: Candidate): Promise<readonly UndoneReload[]> {
     this.#warn(candidate);
@@ -187,9 +187,9 @@ export class Reloads {
   }
 
   /**
-   * Reads the configuration and tries it. What comes of it is told in the log.
+   * Reads the configuration and rolls it out. The log tells the result.
    *
-   * @returns Whether any of it is in force.
+   * @returns Whether any part of it is in use.
    */
   async reload(): Promise<boolean> {
     const { configuration, supervisor, serviceManager, isStopping } = this.#options;
@@ -207,7 +207,7 @@ export class Reloads {
     let candidate: Candidate, reload: Reload;
     try {
       candidate = await configuration.load(supervisor.serving);
-      // The hook may have taken its time.
+      // The hook may have taken a long time.
       if (isStopping()) return false;
       this.#warn(candidate);
       reload = supervisor.reload(candidate.services, candidate.problems);
@@ -221,7 +221,7 @@ export class Reloads {
     const { plan, outcome } = reload;
     this.#tell(candidate, plan);
     const undone = await outcome;
-    // Where nothing of it has succeeded, the old configuration is in force as a whole.
+    // If no group has passed, the old configuration remains as a whole.
     const isAccepted = undone.length < plan.groups.length || undone.length === 0;
     if (isAccepted) this.#accept(candidate);
     const names = undone.flatMap(({ services }) => services).join(" ");
@@ -231,7 +231,7 @@ export class Reloads {
     return isAccepted;
   }
 
-  /** Tells what looks odd, also of a configuration that is refused for other reasons. */
+  /** Logs the warnings, also of a configuration that is refused. */
   #warn({ warnings }: Candidate): void {
     for (const line of new Set(warnings.map(formatProblem))) zinfo(`warning: ${line}`);
   }
@@ -252,13 +252,13 @@ export class Reloads {
   #accept({ settings }: Candidate): void {
     const logBefore = masterLogSettings();
     replaceSettings(defaultConfig, settings);
-    // Only then: closing a log that is full waits, and drops what it holds.
+    // Only after a change, since closing a full log waits and drops its buffer.
     if (masterLogSettings() === logBefore && this.#logsAsSet) return;
     try {
       configureMasterLog();
       this.#logsAsSet = true;
     } catch (error) {
-      // The services are in force, whatever becomes of the log; the next reload tries it again.
+      // The services are applied regardless of the log; the next reload tries the log again.
       this.#logsAsSet = false;
       zinfo("the log can't be opened as its settings say:", error);
     }

@@ -1,24 +1,26 @@
 /**
- * What a service manager is told of this master, if one has started it (sd_notify(3)).
+ * Notifies a service manager, if one has started this master (sd_notify(3)).
  *
  * @module
  */
 import type { Clock, Timer } from "../os/clock/clock.ts";
 import { monotonicMicroseconds, sendNotification } from "../os/net/notify_socket.ts";
 
-/** Names the socket of the service manager. */
+/** The variable that names the socket of the service manager. */
 const NOTIFY_SOCKET = "NOTIFY_SOCKET";
 
-/** Within how many microseconds the service manager wants a heartbeat, and of which process. */
+/**
+ * The variables for the watchdog's time in microseconds, and for the pid of the watched process.
+ */
 const WATCHDOG_USEC = "WATCHDOG_USEC", WATCHDOG_PID = "WATCHDOG_PID";
 
-/** How many heartbeats are sent in that time. */
+/** How many heartbeats are sent within that time. */
 const BEATS = 2;
 
-/** What is shown of a status: a service manager drops a message whole that is longer than 4 KiB. */
+/** The size limit of a status: a service manager drops messages of more than 4 KiB. */
 const STATUS_BYTES = 1_000;
 
-/** What is needed to reach one. */
+/** The options of a {@linkcode SystemdNotify}. */
 export interface SystemdNotifyOptions {
   /** The environment of this process. */
   readonly env: Pick<Deno.Env, "get" | "delete">;
@@ -26,20 +28,20 @@ export interface SystemdNotifyOptions {
   readonly pid: number;
   readonly clock: Clock;
   /**
-   * Whether it knows this unit as one that serves: another master has told it.
+   * Whether the service manager has been told by another master that this unit is ready.
    *
    * @default {false}
    */
   readonly hasBeenReady?: boolean;
-  /** Takes a line for the log. */
+  /** Writes a line to the log. */
   warn(text: string): void;
 }
 
-/** The service manager. Without one nothing is told; a failure is logged, and harms nobody. */
+/** The connection to the service manager. Without one nothing is sent; a failure is only logged. */
 export class SystemdNotify {
   readonly #socket: string | undefined;
   readonly #pid: number;
-  /** As it came, in microseconds; undefined where no heartbeat is wanted. */
+  /** The value of the variable, in microseconds; undefined without a watchdog. */
   readonly #watchdogUs: string | undefined;
   readonly #clock: Clock;
   readonly #warn: (text: string) => void;
@@ -47,9 +49,8 @@ export class SystemdNotify {
   #hasBeenReady: boolean;
 
   /**
-   * Takes its variables out of the environment: the word of a server would count for this process.
-   *
-   * @param options What it needs.
+   * Reads the variables and removes them from the environment: a server could speak for this
+   * process otherwise.
    */
   constructor({ env, pid, clock, warn, hasBeenReady = false }: SystemdNotifyOptions) {
     this.#hasBeenReady = hasBeenReady;
@@ -67,22 +68,22 @@ export class SystemdNotify {
     this.#warn = warn;
   }
 
-  /** Whether there is one. */
+  /** Whether there is a service manager. */
   get isTold(): boolean {
     return this.#socket !== undefined;
   }
 
-  /** What a new master needs in its environment to reach it as well. */
+  /** The environment variables with which a new master reaches the service manager. */
   get environment(): Readonly<Record<string, string>> {
     if (this.#socket === undefined) return {};
     return {
       [NOTIFY_SOCKET]: this.#socket,
-      // Without WATCHDOG_PID, since nobody can know the pid of the new one before it runs.
+      // Without WATCHDOG_PID, since the pid of the new master is not known before it runs.
       ...(this.#watchdogUs !== undefined && { [WATCHDOG_USEC]: this.#watchdogUs }),
     };
   }
 
-  /** Sends heartbeats until {@linkcode close}, if it wants any. */
+  /** Sends heartbeats until {@linkcode close}, if there is a watchdog. */
   beat(): void {
     if (this.#socket === undefined || this.#watchdogUs === undefined) return;
     this.#tell(() => ["WATCHDOG=1"]);
@@ -90,15 +91,15 @@ export class SystemdNotify {
     this.#heartbeat = this.#clock.setTimer(delayMs, () => this.beat());
   }
 
-  /** Sends no heartbeat any more. */
+  /** Stops the heartbeats. */
   close(): void {
     this.#heartbeat?.cancel();
   }
 
   /**
-   * The services serve, or have had their time for that.
+   * Reports that the services are ready, or that their time is over.
    *
-   * @param status What it shows of this master: one line, of which it gets the first 1,000 bytes.
+   * @param status The status of this master: one line, of which the first 1,000 bytes are sent.
    */
   ready(status: string): void {
     this.#hasBeenReady = true;
@@ -106,10 +107,10 @@ export class SystemdNotify {
   }
 
   /**
-   * The start takes its time.
+   * Reports that the start takes longer.
    *
    * @param status As for {@linkcode ready}.
-   * @param withinMs How long it takes at most from now on, in milliseconds.
+   * @param withinMs The maximum remaining time, in milliseconds.
    */
   starting(status: string, withinMs: number): void {
     const extension = `EXTEND_TIMEOUT_USEC=${Math.ceil(withinMs * 1000)}`;
@@ -117,7 +118,7 @@ export class SystemdNotify {
   }
 
   /**
-   * Something has changed in what it shows.
+   * Reports a changed status.
    *
    * @param status As for {@linkcode ready}.
    */
@@ -125,16 +126,16 @@ export class SystemdNotify {
     this.#tell(() => [`STATUS=${excerpt(status)}`]);
   }
 
-  /** A reload has begun. */
+  /** Reports the begin of a reload. */
   reloading(): void {
-    // To a unit that starts it would mean nothing.
+    // A unit that is still starting can't reload.
     if (this.#hasBeenReady) {
       this.#tell(() => ["RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`]);
     }
   }
 
   /**
-   * A reload is over.
+   * Reports the end of a reload.
    *
    * @param status As for {@linkcode ready}.
    */
@@ -143,24 +144,25 @@ export class SystemdNotify {
     else this.status(status);
   }
 
-  /** The master stops. */
+  /** Reports that the master stops. */
   stopping(): void {
     this.#tell(() => ["STOPPING=1"]);
   }
 
   /**
-   * Another process is the master from now on, and this one's end means nothing.
+   * Reports another process as the main one; the end of this process is not the end of the unit
+   * then.
    *
    * @param pid That process.
    */
   replacedBy(pid: number): void {
     this.close();
-    // All of its services serve; it may be this one's start that has not come so far.
+    // All of the new master's services are ready, even if this one's start was not complete.
     const ready = this.#hasBeenReady ? [] : ["READY=1"];
     this.#tell(() => [`MAINPID=${pid}`, ...ready]);
   }
 
-  /** This process is the master again. */
+  /** Reports this process as the main one again. */
   resume(): void {
     this.#tell(() => [`MAINPID=${this.#pid}`]);
     this.beat();

@@ -1,4 +1,4 @@
-/** What the master says of settings that a program of another kind can't heed. */
+/** The master's warnings about settings that a program without the control protocol ignores. */
 import { assertEquals } from "@std/assert";
 import { formatProblem } from "../../src/config/errors.ts";
 import { loadServices } from "../../src/master/services/load.ts";
@@ -20,7 +20,7 @@ async function warningsOf(files: Readonly<Record<string, string>>): Promise<stri
   return loaded.warnings.map((warning) => formatProblem(warning).replaceAll(dir.path, "DIR"));
 }
 
-Deno.test("loadServices() warns of settings that a program without heartbeats can't heed", async () => {
+Deno.test("loadServices() warns of settings that a program without heartbeats ignores", async () => {
   const service = "server-command = ./server\nserver-service = 0:80\n";
   const cannotHeed = (key: string) =>
     `${key}: Cannot use "${key}": a program with the libzc protocol, which can't heed it, ` +
@@ -37,8 +37,8 @@ Deno.test("loadServices() warns of settings that a program without heartbeats ca
   assertEquals(await warningsOf({ "a.cf": service }), []);
 });
 
-Deno.test("loadServices() gives no standbys to programs that can't be handed descriptors later, and warns", async () => {
-  const spareCounts = async (text: string) => {
+Deno.test("loadServices() turns standbys off for programs that can't receive descriptors later, and warns", async () => {
+  const standbyCounts = async (text: string) => {
     using dir = new TempDir();
     dir.write("a.cf", `server-service = 0:80\nserver-standby-count = 2\n${text}`);
     const { services, warnings } = await loadServices({
@@ -50,19 +50,19 @@ Deno.test("loadServices() gives no standbys to programs that can't be handed des
     return [services.map(({ supervision }) => supervision.standbyCount), told];
   };
   const heed = (protocol: string) => `a program with the ${protocol} protocol, which can't heed it`;
-  assertEquals(await spareCounts("server-command = ./server.ts\n"), [[2], []]);
-  assertEquals(await spareCounts("server-command = ./server\n"), [
+  assertEquals(await standbyCounts("server-command = ./server.ts\n"), [[2], []]);
+  assertEquals(await standbyCounts("server-command = ./server\n"), [
     [0],
     [`${heed("libzc")}, expected a server of this framework`],
   ]);
   const script = "server-command = ./server.ts\n";
-  assertEquals(await spareCounts(`${script}server-permissions = none\n`), [
+  assertEquals(await standbyCounts(`${script}server-permissions = none\n`), [
     [0],
     [`${heed("inherit")}, expected a server with --allow-ffi`],
   ]);
 });
 
-Deno.test("loadServices() has nothing to say of them for a server of the framework", async () => {
+Deno.test("loadServices() does not warn of them for a server of the framework", async () => {
   const service = "server-command = ./server.ts\nserver-service = 0:80\n";
   assertEquals(await warningsOf({ "a.cf": service + CARE }), []);
 });

@@ -1,4 +1,7 @@
-/** One random life of a supervisor, from its start to its stop: whatever can happen to it, in any order. */
+/**
+ * One random life of a supervisor, from its start to its stop, with every kind of event in any
+ * order.
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
@@ -6,16 +9,16 @@ import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { pick, type Random } from "../support/random.ts";
 import { serviceOf } from "./service_configs.ts";
-import { type Tried, WatchedSupervisor } from "./watched_supervisor.ts";
+import { type RolloutUnderWay, WatchedSupervisor } from "./watched_supervisor.ts";
 
 const IDS = ["a", "b", "c", "d"];
 const ADDRESSES = ["0:80", "0:81", "[::1]:82", "local:/run/s", "fifo:/run/f", "0:83", "0:84"];
 
 /** One life, from an empty supervisor to a stopped one. */
 export class Life {
-  /** What was done, to be read when something is wrong. */
+  /** The moves so far, for a failure's message. */
   readonly steps: string[] = [];
-  /** How often services went which way in a reload. */
+  /** How often the reloads of services had each outcome. */
   readonly seen = { passed: 0, undone: 0, left: 0, activated: 0 };
   readonly #random: Random;
   readonly #it = new WatchedSupervisor();
@@ -27,7 +30,7 @@ export class Life {
   }
 
   /**
-   * Lives.
+   * Runs the life.
    *
    * @param steps How many moves it makes before it is stopped.
    */
@@ -62,7 +65,7 @@ export class Life {
     () => this.#waitForVerdict(),
   ];
 
-  /** Makes a move, and looks at what it made the supervisor do. */
+  /** Makes a move, and checks what the supervisor has done. */
   async #step(move: () => void): Promise<void> {
     const told = new Map(this.#it.launcher.running.map((worker) => [worker, worker.told.length]));
     const before = this.#it.inForce;
@@ -75,17 +78,17 @@ export class Life {
     this.#it.check();
   }
 
-  /** Takes note of the versions that have come into force, and of a reload that is over. */
+  /** Records new current versions, and the end of a reload. */
   #follow(): void {
     this.#it.look();
-    const { outcome } = this.#it.tried ?? {};
+    const { outcome } = this.#it.rollout ?? {};
     if (outcome === undefined) return;
     assertEquals(this.#it.open, [], "a reload is over before all of it has a verdict");
     const told = outcome.flatMap(({ services }) => services);
     assertEquals(told.toSorted(), this.#it.undone().toSorted());
     this.seen.undone += told.length;
-    this.seen.passed += this.#it.tried!.configs.size - told.length;
-    this.#it.tried = undefined;
+    this.seen.passed += this.#it.rollout!.configs.size - told.length;
+    this.#it.rollout = undefined;
   }
 
   #worker(what: string, tell: (worker: FakeWorker) => void): void {
@@ -98,13 +101,13 @@ export class Life {
     tell(worker);
   }
 
-  /** Says that a worker is ready, or, of a standby, that it has loaded. */
+  /** Reports that a worker is ready, or that a standby has loaded. */
   #tellReady(worker: FakeWorker): void {
     if (worker.isStandby) {
       this.#it.known.get(worker)!.loaded = true;
       return worker.listener.onLoaded();
     }
-    // Noted first: it may be just what the supervisor waits for.
+    // Recorded first, since the supervisor may wait for just this.
     this.#it.known.get(worker)!.ready = true;
     worker.listener.onReady();
   }
@@ -116,10 +119,10 @@ export class Life {
     }
   }
 
-  /** Notes that a worker is about to give its place up, if it has one. */
+  /** Records that a serving worker is about to leave its slot. */
   #leaves(worker: FakeWorker): void {
     if (!this.#it.isServing(worker)) return;
-    // The end of one that was a standby until just now costs its service nothing.
+    // The end of a standby that was just activated costs its service nothing.
     if (worker.assignment !== undefined && !this.#it.known.get(worker)!.ready) return;
     const nowMs = this.#it.clock.nowMs();
     if (nowMs - this.#it.known.get(worker)!.startedAtMs >= EARLY_DEATH_MS) return;
@@ -130,7 +133,7 @@ export class Life {
   #tellDetach(worker: FakeWorker): void {
     this.#leaves(worker);
     const known = this.#it.known.get(worker)!;
-    // A server that was sent SIGTERM ends, whatever it said in between.
+    // A server that was sent SIGTERM ends, whatever messages came in between.
     if (!worker.told.some((told) => told !== "softstop")) {
       known.detached = true;
       known.toldAtEnd ??= worker.told.length;
@@ -155,7 +158,7 @@ export class Life {
     worker.exit(worker.told.includes("SIGKILL") ? "SIGKILL" : null);
   }
 
-  /** Lets time go by, one timer after the other. */
+  /** Advances the time, one timer after the other. */
   async #advance(ms: number): Promise<void> {
     this.steps.push(`advance ${ms}`);
     const endMs = this.#it.clock.nowMs() + ms;
@@ -173,13 +176,13 @@ export class Life {
     this.#it.launcher.refusal = fail ? new Error("no more processes") : undefined;
   }
 
-  /** Services with different addresses, each of which somebody has at most. */
+  /** Services with distinct addresses. */
   #randomServices(): ServiceConfig[] {
     const left = [...ADDRESSES];
     const take = () => left.splice(this.#random(left.length), 1)[0];
     return IDS.filter(() => this.#random(4) > 0).flatMap((id) => {
       const before = this.#it.inForce.get(id)?.config;
-      // The very same, if nobody has taken its addresses yet.
+      // The same service as before, unless another one has taken its addresses.
       if (before !== undefined && this.#random(4) === 0) {
         const addresses = before.endpoints.map(({ address }) => address);
         if (addresses.every((address) => left.includes(address))) {
@@ -194,7 +197,7 @@ export class Life {
 
   #randomService(id: string, addresses: string): ServiceConfig {
     const settings = {
-      // Without a wait that grows, all places are filled soon.
+      // Without a growing back-off, all processes are started soon.
       "server-backoff-max": "0",
       "server-soak": pick(this.#random, ["0", "0", "2", "10"]),
       "server-ready-timeout": pick(this.#random, ["30", "5"]),
@@ -207,7 +210,7 @@ export class Life {
   }
 
   #reload(): void {
-    if (this.#it.tried !== undefined) return;
+    if (this.#it.rollout !== undefined) return;
     const wanted = this.#randomServices();
     const together = this.#random(5) === 0;
     const text = wanted.map(({ id, procCount, reloadStep, reload, endpoints }) =>
@@ -223,19 +226,19 @@ export class Life {
     const { left, kept } = this.#it.supervisor.plan(wanted);
     const configs = wanted.filter(({ id }) => !left.includes(id)).map((it) => [it.id, it] as const);
     this.seen.left += left.length;
-    // A reload forgets how processes have fared, also those that it leaves alone.
+    // A reload resets the restart histories, even of services that it leaves alone.
     for (const id of left) {
       this.#it.startAtMs.delete(`${id} ${this.#it.inForce.get(id)!.generation}`);
     }
     const generation = ++this.#generation;
-    const tried: Tried = {
+    const rollout: RolloutUnderWay = {
       generation,
       configs: new Map(configs),
       logBefore: this.#it.log.length,
     };
-    this.#it.tried = tried;
+    this.#it.rollout = rollout;
     const reload = this.#it.supervisor.reload(wanted, [], { together });
-    void reload.outcome.then((outcome) => tried.outcome = outcome);
+    void reload.outcome.then((outcome) => rollout.outcome = outcome);
     for (const key of kept) {
       const now = this.#it.listeners.addresses.get(before.get(key)!);
       assert(now === key || !this.#it.listeners.keys.includes(key), "not the same socket");
@@ -243,7 +246,7 @@ export class Life {
   }
 
   #refusedReload(): void {
-    if (this.#it.tried !== undefined) return;
+    if (this.#it.rollout !== undefined) return;
     const wanted = this.#randomServices();
     const keys = wanted.flatMap(keysOf).filter((key) => !this.#it.listeners.keys.includes(key));
     if (keys.length === 0) return;
@@ -263,11 +266,11 @@ export class Life {
     assertEquals(after, before, "a refused reload has changed something");
   }
 
-  /** However the workers fare, time alone brings a verdict, if what was killed is gone. */
+  /** Time alone brings an outcome, whatever the workers do, once killed processes have ended. */
   async #waitForVerdict(): Promise<void> {
     this.#it.launcher.refusal = undefined;
     this.steps.push("wait for the verdict");
-    for (let second = 0; this.#it.tried !== undefined; second++) {
+    for (let second = 0; this.#it.rollout !== undefined; second++) {
       assert(second < 600, "a reload without a verdict");
       await this.#advance(1_000);
       for (const worker of this.#it.launcher.running) {
@@ -276,12 +279,14 @@ export class Life {
     }
   }
 
-  /** Once nothing hinders it, every place is filled, and there is nothing else and no timer. */
+  /**
+   * Once nothing fails any more, all processes serve, and there is no other process and no timer.
+   */
   async #comeToRest(): Promise<void> {
     this.#it.launcher.refusal = undefined;
     this.steps.push("come to rest");
     const isAtRest = () =>
-      this.#it.tried === undefined && this.#it.clock.pending === 0 &&
+      this.#it.rollout === undefined && this.#it.clock.pending === 0 &&
       this.#it.launcher.running.every((worker) => {
         const { ready, loaded, detached } = this.#it.known.get(worker)!;
         return detached || ready && this.#it.isServing(worker) ||
@@ -296,7 +301,7 @@ export class Life {
         if (lost || !isOfUse) await this.#step(() => this.#exit(worker));
         else await this.#step(() => this.#tellReady(worker));
       }
-      // Those that were started just now are to be ready in time.
+      // Processes that have just started must be ready in time.
       await this.#advance(Math.min(this.#it.clock.nextInMs ?? 0, 1_000));
     }
     for (const version of this.#it.inForce.values()) {
@@ -321,16 +326,16 @@ export class Life {
     const timeoutMs = this.#random(10_000);
     this.steps.push(`stop ${timeoutMs}`);
     let stopped = false;
-    const tried = this.#it.tried;
+    const rollout = this.#it.rollout;
     const whenStopped = this.#it.supervisor.stop(timeoutMs).then(() => stopped = true);
     if (this.#random(2) === 0) this.#it.supervisor.shortenStop();
     this.#it.isStopping = true;
     this.#it.inForce = new Map();
-    this.#it.tried = undefined;
+    this.#it.rollout = undefined;
     this.#it.open = [];
     await Promise.resolve();
     await Promise.resolve();
-    if (tried !== undefined) assert(tried.outcome !== undefined, "a reload goes on");
+    if (rollout !== undefined) assert(rollout.outcome !== undefined, "a reload goes on");
     this.#it.check();
     const count = this.#it.launcher.workers.length;
     this.#it.clock.advance(timeoutMs);

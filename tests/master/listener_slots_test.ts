@@ -10,7 +10,7 @@ function serviceWith(procCount: number, balance = "reuseport") {
   return serviceOf("x", { addresses: "0:80", procCount, settings: { "server-balance": balance } });
 }
 
-/** A table with one address, whose slots are served as a test says. */
+/** A table with one address, whose served slots a test chooses. */
 class Scene {
   readonly port = new FakeListeners();
   readonly table = new ListenerTable(this.port);
@@ -28,7 +28,7 @@ class Scene {
     return this.table.prepare([this.service]);
   }
 
-  /** Puts what was prepared into force. */
+  /** Makes the prepared number of processes current. */
   keep(): void {
     this.table.keep(this.service);
     this.table.release([this.service], [this.service]);
@@ -39,7 +39,7 @@ class Scene {
     return this.table.entries().map(([, listener]) => listener);
   }
 
-  /** Says which slots somebody serves; all without a number. Returns where connections come then. */
+  /** Sets which slots are served, by default all. Returns the slots that receive connections. */
   serve(...restarts: number[]): number[] {
     const { slots } = this;
     const served = restarts.length === 0 ? slots : restarts.map((history) => slots[history]);
@@ -48,7 +48,7 @@ class Scene {
     return chosen.map((fd) => slots.findIndex((listener) => listener.fd === fd));
   }
 
-  /** The places of the slots that get no new connections. */
+  /** The slots that receive no new connections. */
   get idle(): number[] {
     return this.slots.flatMap((listener, history) => this.table.isIdle(listener) ? [history] : []);
   }
@@ -60,7 +60,7 @@ Deno.test("ListenerTable opens a slot for each process, and gives each its own",
   assertEquals([0, 1, 2].map((slot) => table.listeners(service, slot)[0]), slots);
 });
 
-Deno.test("ListenerTable.steer() has connections come to those slots that are served", () => {
+Deno.test("ListenerTable.steer() steers connections to the served slots", () => {
   const scene = new Scene(3);
   assertEquals(scene.serve(0, 2), [0, 2]);
   assertEquals(scene.idle, [1]);
@@ -69,14 +69,14 @@ Deno.test("ListenerTable.steer() has connections come to those slots that are se
   assertEquals(scene.idle, []);
 });
 
-Deno.test("ListenerTable.steer() has connections come to all slots when none is served", () => {
+Deno.test("ListenerTable.steer() steers connections to all slots when none is served", () => {
   const scene = new Scene(3);
   scene.serve(1);
   scene.table.steer(scene.service, new Set());
   assertEquals(scene.port.chosen.get(KEY), scene.slots.map(({ fd }) => fd));
 });
 
-Deno.test("ListenerTable keeps new slots idle until their version is in force", () => {
+Deno.test("ListenerTable keeps new slots idle until their version is current", () => {
   const scene = new Scene(2);
   scene.prepare(4).commit();
   assertEquals(scene.slots.length, 4);
@@ -94,7 +94,7 @@ Deno.test("ListenerTable closes new slots of a change that is undone", () => {
   assertEquals(scene.slots, before);
 });
 
-Deno.test("ListenerTable.closeUnused() closes slots of a trial only when it has failed", () => {
+Deno.test("ListenerTable.closeUnused() closes the slots of a candidate only when it has failed", () => {
   const scene = new Scene(2);
   const { service } = scene;
   scene.prepare(4).commit();
@@ -105,7 +105,7 @@ Deno.test("ListenerTable.closeUnused() closes slots of a trial only when it has 
   assertEquals(scene.slots.length, 2);
 });
 
-Deno.test("ListenerTable.closeUnused() closes from the end, and waits for those who hold a slot", () => {
+Deno.test("ListenerTable.closeUnused() closes from the end, and waits while a process holds a slot", () => {
   const scene = new Scene(4);
   scene.prepare(1).commit();
   scene.keep();
@@ -118,7 +118,7 @@ Deno.test("ListenerTable.closeUnused() closes from the end, and waits for those 
   assertEquals([...scene.port.addresses.keys()], scene.slots.map(({ fd }) => fd));
 });
 
-Deno.test("ListenerTable uses slots again that are not closed yet", () => {
+Deno.test("ListenerTable reuses slots that are not closed yet", () => {
   const scene = new Scene(4);
   const before = scene.slots;
   scene.prepare(2).commit();
@@ -129,7 +129,7 @@ Deno.test("ListenerTable uses slots again that are not closed yet", () => {
   assertEquals(scene.slots.length, 5);
 });
 
-Deno.test("ListenerTable changes from one queue to many and back around the same first socket", () => {
+Deno.test("ListenerTable changes from one queue to many and back, and keeps the first socket", () => {
   const scene = new Scene(3, "shared");
   const [first] = scene.slots;
   assertEquals(scene.slots, [first]);
@@ -144,7 +144,7 @@ Deno.test("ListenerTable changes from one queue to many and back around the same
   assertEquals(scene.slots, [first]);
 });
 
-Deno.test("ListenerTable.release() closes the queues of all slots of an address that goes", () => {
+Deno.test("ListenerTable.release() closes the queues of all slots of a removed address", () => {
   const scene = new Scene(2);
   const { slots, table } = scene;
   table.release([scene.service], []);
@@ -153,7 +153,7 @@ Deno.test("ListenerTable.release() closes the queues of all slots of an address 
   assertEquals(scene.port.keys, []);
 });
 
-Deno.test("ListenerTable.handOver() lets whoever stops empty its slot, and nobody its only socket", () => {
+Deno.test("ListenerTable.handOver() has stopping processes empty their slots, but not an address's only socket", () => {
   const many = new Scene(2), one = new Scene(2, "shared");
   for (const { table } of [many, one]) table.handOver();
   assertEquals(many.idle, [0, 1]);

@@ -1,4 +1,4 @@
-/** A supervisor between fakes, for its tests. */
+/** A supervisor with fake ports, for its tests. */
 import { assert } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
 import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
@@ -8,17 +8,17 @@ import { FakeClock } from "../fakes/fake_clock.ts";
 import { FakeLauncher, type FakeWorker } from "../fakes/fake_launcher.ts";
 import { FakeListeners } from "../fakes/fake_listeners.ts";
 
-/** Longer than any process lives that counts as having died early. */
+/** Longer than the life of any process that counts as ended early. */
 export const A_WHILE_MS = 10 * EARLY_DEATH_MS;
 
-/** A supervisor between fakes. */
+/** A supervisor with fake ports. */
 export class Scene {
   readonly clock = new FakeClock();
   readonly launcher = new FakeLauncher();
   readonly listeners = new FakeListeners();
   readonly log: string[] = [];
   readonly supervisor: Supervisor;
-  /** What waits for the next turn of the event loop. */
+  /** The callbacks of the next turn of the event loop. */
   readonly turns: (() => void)[] = [];
   maxGenerations = Infinity;
   /** The listeners that are watched. */
@@ -26,12 +26,12 @@ export class Scene {
     number,
     { readonly tell: (what: "waiting" | "deaf") => void; isExpected: boolean }
   >();
-  /** What each process uses. */
+  /** The memory of each process. */
   memoryOf: (pid: number) => number = () => 0;
-  /** Chance. */
+  /** The random number. */
   random: () => number = Math.random;
 
-  /** @param hasTurns Whether the starts of one turn of the event loop are bounded. */
+  /** @param hasTurns Whether the number of starts in one turn of the event loop is limited. */
   constructor(hasTurns = false) {
     this.supervisor = new Supervisor({
       clock: this.clock,
@@ -59,7 +59,7 @@ export class Scene {
     for (const callback of this.turns.splice(0)) callback();
   }
 
-  /** Puts services into force and makes all workers of them ready, a while ago. */
+  /** Starts services and makes all of their workers ready, a while ago. */
   static running(...services: ServiceConfig[]): Scene {
     const scene = new Scene();
     scene.supervisor.start(services);
@@ -73,15 +73,15 @@ export class Scene {
     return [...this.#watches.keys()];
   }
 
-  /** The listeners in whose queues a connection is waited for. */
+  /** The listeners on which a service waits for a connection. */
   get expecting(): number[] {
     return [...this.#watches].flatMap(([fd, { isExpected }]) => isExpected ? [fd] : []);
   }
 
   /**
-   * Has a connection wait in a queue.
+   * Puts a connection into a queue.
    *
-   * @param fd Which one; default the first in which one is waited for.
+   * @param fd The listener; by default the first one on which a service waits.
    */
   arrive(fd = this.expecting[0]): void {
     const watch = this.#watches.get(fd)!;
@@ -91,10 +91,10 @@ export class Scene {
   }
 
   /**
-   * Has a process damage a listener, which shows at once.
+   * Has a process damage a listener, which is noticed at once.
    *
-   * @param fd Which one.
-   * @param how What can be done about it.
+   * @param fd The listener.
+   * @param how How it can be repaired.
    */
   deafen(fd: number, how: "shut down" | "lost"): void {
     this.listeners.damaged.set(fd, how);
@@ -114,9 +114,9 @@ export class Scene {
   #seen = 0;
 
   /**
-   * Begins a reload, whose fresh workers are ready for {@linkcode Scene.fresh}.
+   * Begins a reload, whose new workers {@linkcode Scene.fresh} returns.
    *
-   * @param services What is wanted.
+   * @param services The new configuration.
    */
   reload(...services: ServiceConfig[]): Reload {
     this.fresh();
@@ -124,23 +124,23 @@ export class Scene {
   }
 }
 
-/** Lets workers be ready. */
+/** Makes workers ready. */
 export function areReady(...workers: readonly FakeWorker[]): void {
   for (const worker of workers) worker.listener.onReady();
 }
 
-/** What each was told. */
+/** The commands that each worker has received. */
 export function toldTo(workers: readonly FakeWorker[]): string[] {
   return workers.map(({ told }) => told.join());
 }
 
-/** What came of a reload, which must be over. */
+/** The outcome of a reload, which must be over. */
 export async function outcomeOf(reload: Reload): Promise<readonly UndoneReload[]> {
   assert(await isSettled(reload.outcome), "the reload is still under way");
   return await reload.outcome;
 }
 
-/** Whether a promise is settled by now. */
+/** Whether a promise is settled. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   const pending = Symbol();
   await Promise.resolve();

@@ -1,22 +1,22 @@
-/** Services for the tests of the master, made as those of a hook or of a file are. */
+/** Services for the tests of the master, created as from a hook or from a file. */
 import { Config } from "../../src/config/config.ts";
 import { parseServiceConfig, type ServiceConfig } from "../../src/config/service.ts";
 
-/** What a test wants to differ from the defaults. */
+/** The differences from the defaults. */
 interface ServiceOptions {
-  /** Its `server-service`; the default is an address made of the id. */
+  /** Its `server-service`; by default an address that contains the id. */
   readonly addresses?: string;
   /** Its `server-proc-count`. */
   readonly procCount?: number;
   /** Its `server-command`. */
   readonly command?: string;
-  /** The file that it is from; without one it is a hook's. */
+  /** Its file; without one it comes from a hook. */
   readonly file?: string;
-  /** Settings of its own. */
+  /** Its own settings. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Makes a service; fails where its settings are wrong. */
+/** Creates a service; fails if its settings are wrong. */
 export function serviceOf(id: string, options: ServiceOptions = {}): ServiceConfig {
   const { addresses = `local:/run/${id}`, procCount = 1, command = "bin/server" } = options;
   const { file, settings = {} } = options;

@@ -19,12 +19,12 @@ function socketsOf(workers: readonly FakeWorker[]): number[] {
   return workers.map(({ request: { fds: [fd] } }) => fd);
 }
 
-/** Where new connections come. */
+/** The slots that receive new connections. */
 function chosen(scene: Scene): readonly number[] | undefined {
   return scene.listeners.chosen.get(KEY);
 }
 
-Deno.test("a successor has the socket of the process that is gone, though another one is free", () => {
+Deno.test("a replacement gets the socket of the ended process, though another one is free", () => {
   const scene = Scene.running(balanced(3, { "server-idle-exit": "60" }));
   const [first, second, third] = scene.running, sockets = socketsOf(scene.running);
   first.listener.onUsed(false);
@@ -39,7 +39,7 @@ Deno.test("a successor has the socket of the process that is gone, though anothe
   assertEquals(toldTo([second]), [""]);
 });
 
-Deno.test("the successor of a spent process has its socket", () => {
+Deno.test("the replacement of a recycled process gets its socket", () => {
   const scene = Scene.running(balanced(3));
   const [, recycleReason] = scene.running;
   scene.fresh();
@@ -51,7 +51,7 @@ Deno.test("the successor of a spent process has its socket", () => {
   assertEquals(chosen(scene)?.length, 3);
 });
 
-Deno.test("processes beyond server-proc-count share slots, and those go first whose slot is shared", () => {
+Deno.test("processes beyond server-proc-count share slots, and stop first", () => {
   const scene = Scene.running(balanced(2));
   const sockets = socketsOf(scene.running);
   scene.fresh();
@@ -67,7 +67,7 @@ Deno.test("processes beyond server-proc-count share slots, and those go first wh
   assertEquals(socketsOf(left).toSorted(), sockets);
 });
 
-Deno.test("of a service that sleeps all sockets are watched, and the one in which somebody waits is served", () => {
+Deno.test("all sockets of an idle service are watched, and the one with a waiting connection is served", () => {
   const scene = Scene.running(balanced(3, { "server-idle-exit": "60" }));
   const sockets = socketsOf(scene.running);
   for (const worker of scene.running) {

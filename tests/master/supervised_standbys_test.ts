@@ -30,7 +30,10 @@ function sparing({ procCount, addresses, standbys = 1, ...settings }: Sparing = 
   });
 }
 
-/** Runs a service whose standbys have loaded, for longer than any process lives that ends early. */
+/**
+ * Starts a service, and waits until its standbys have loaded and its processes no longer count as
+ * ended early.
+ */
 function reserved(service: ServiceConfig): Scene {
   const scene = Scene.running(service);
   for (const standby of standbysOf(scene)) load(scene, standby);
@@ -39,14 +42,14 @@ function reserved(service: ServiceConfig): Scene {
   return scene;
 }
 
-/** Lets a standby have loaded, and those that are started then. */
+/** Reports the standbys as loaded, including those that are started then. */
 function load(scene: Scene, standby: FakeWorker): void {
   scene.fresh();
   standby.listener.onLoaded();
   for (const next of scene.fresh()) load(scene, next);
 }
 
-/** Lets workers be ready, and waits until a standby may be started. */
+/** Makes workers ready, and waits until a standby may be started. */
 function areCalm(scene: Scene, ...workers: readonly FakeWorker[]): void {
   areReady(...workers);
   scene.clock.advance(CALM_MS);
@@ -60,7 +63,7 @@ function servingOf({ running }: Scene): FakeWorker[] {
   return running.filter(({ isStandby }) => !isStandby);
 }
 
-Deno.test("Supervisor prepares standbys when all are ready, one after the other and without listeners", () => {
+Deno.test("Supervisor starts standbys when all workers are ready, one after the other and without listeners", () => {
   const scene = new Scene();
   scene.supervisor.start([sparing({ procCount: 2, standbys: 2 })]);
   const [first, second] = scene.fresh();
@@ -80,7 +83,7 @@ Deno.test("Supervisor prepares standbys when all are ready, one after the other 
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor has a standby take the place of a worker that ends, at once, and replaces it", () => {
+Deno.test("Supervisor activates a standby at once when a worker ends, and starts another standby", () => {
   const scene = reserved(sparing({ addresses: "0:80", "max-connections": 100 }));
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.exit("SIGKILL");
@@ -97,7 +100,7 @@ Deno.test("Supervisor has a standby take the place of a worker that ends, at onc
   assert(next.isStandby);
 });
 
-Deno.test("Supervisor starts a worker at once when it finds that the standby has died as well", () => {
+Deno.test("Supervisor starts a worker at once when the standby has ended as well", () => {
   for (const news of ["before", "after"]) {
     const scene = reserved(sparing({ "start-limit": "2/1h" }));
     const [worker] = servingOf(scene), [standby] = standbysOf(scene);
@@ -114,7 +117,7 @@ Deno.test("Supervisor starts a worker at once when it finds that the standby has
   }
 });
 
-Deno.test("Supervisor starts no standby at once after one that ended just after it had loaded", () => {
+Deno.test("Supervisor delays the next standby after one that ended just after it had loaded", () => {
   const scene = Scene.running(sparing({ "healthy-after": 0 }));
   const [standby] = standbysOf(scene);
   load(scene, standby);
@@ -127,12 +130,12 @@ Deno.test("Supervisor starts no standby at once after one that ended just after 
   assertEquals(scene.fresh().length, 1);
 });
 
-Deno.test("Supervisor counts a standby that has become ready on its way out among those that drain", async () => {
+Deno.test("Supervisor counts a stopping standby that has become ready as draining", async () => {
   const scene = reserved(sparing());
   scene.maxGenerations = 1;
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.exit();
-  // It has clients by now, and the word to go crosses its own.
+  // It has clients by now; its message and the soft stop have crossed.
   for (let count = 0; count < 2; count++) {
     const reload = scene.reload(sparing());
     areReady(...scene.fresh());
@@ -147,7 +150,7 @@ Deno.test("Supervisor counts a standby that has become ready on its way out amon
   assertEquals(toldTo([standby]), ["softstop,SIGTERM"]);
 });
 
-Deno.test("Supervisor takes the end of a standby just after it was enlisted for that of a standby", () => {
+Deno.test("Supervisor counts the end of a just activated standby as that of a standby", () => {
   const scene = reserved(sparing({ "start-limit": "2/1h" }));
   for (let count = 0; count < 3; count++) {
     const [worker] = servingOf(scene), [standby] = standbysOf(scene);
@@ -166,7 +169,7 @@ Deno.test("Supervisor takes the end of a standby just after it was enlisted for 
 });
 
 for (const state of ["loads", "waits"]) {
-  Deno.test(`Supervisor ends a standby that ${state} and does not get ready after it was enlisted`, () => {
+  Deno.test(`Supervisor terminates a standby that ${state} and is not ready in time after its activation`, () => {
     const scene = Scene.running(sparing({ "ready-timeout": 5 }));
     const [worker] = servingOf(scene), [standby] = standbysOf(scene);
     // It was started a moment after the worker was ready.
@@ -175,7 +178,7 @@ for (const state of ["loads", "waits"]) {
     scene.fresh();
     worker.exit();
     assert(!standby.isStandby);
-    // One that had loaded has all of the time from here on.
+    // A loaded standby has the whole time limit from here on.
     scene.clock.advance((state === "waits" ? 5_000 : 5_000 - ageMs) - 1);
     assertEquals(toldTo([standby]), [""]);
     scene.clock.advance(1);
@@ -183,7 +186,7 @@ for (const state of ["loads", "waits"]) {
     const line =
       `process ${standby.pid}, a standby, was not ready within 5 s (server-ready-timeout): it is told to end, and`;
     assert(scene.log.some((it) => it.includes(line)), scene.log.join("\n"));
-    // Its successor was there at once.
+    // Its replacement was started at once.
     areReady(...servingOf(scene).slice(-1));
     standby.exit("SIGTERM");
     scene.clock.advance(MINUTE_MS);
@@ -191,7 +194,7 @@ for (const state of ["loads", "waits"]) {
   });
 }
 
-Deno.test("Supervisor counts the life of a standby from the moment that it takes over", () => {
+Deno.test("Supervisor counts the life of a standby from its activation", () => {
   const scene = reserved(sparing({ "max-age": 600 }));
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   scene.random = () => 0;
@@ -204,7 +207,7 @@ Deno.test("Supervisor counts the life of a standby from the moment that it takes
   assert(scene.log.some((line) => line.includes(`process ${standby.pid} is to be replaced`)));
 });
 
-Deno.test("Supervisor waits before the next start when a standby ends as soon as it has taken over", () => {
+Deno.test("Supervisor delays the next start when an activated standby ends early", () => {
   const scene = reserved(sparing({ standbys: 2 }));
   const [worker] = servingOf(scene), [first] = standbysOf(scene);
   worker.exit();
@@ -215,7 +218,7 @@ Deno.test("Supervisor waits before the next start when a standby ends as soon as
   assertEquals(servingOf(scene).length, 1);
 });
 
-Deno.test("Supervisor has a standby that still loads take over, where there is no other", () => {
+Deno.test("Supervisor activates a standby that still loads, if there is no other", () => {
   const scene = Scene.running(sparing());
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.exit();
@@ -226,7 +229,7 @@ Deno.test("Supervisor has a standby that still loads take over, where there is n
   assertEquals(toldTo([standby]), [""]);
 });
 
-Deno.test("Supervisor starts standbys that end at their start ever more rarely, and tells so", () => {
+Deno.test("Supervisor starts standbys that end early with growing delays, and logs it", () => {
   const scene = Scene.running(sparing());
   scene.random = () => 0;
   const delays: number[] = [];
@@ -246,7 +249,7 @@ Deno.test("Supervisor starts standbys that end at their start ever more rarely, 
   assertEquals(toldTo(servingOf(scene)), [""]);
 });
 
-Deno.test("Supervisor forgets how standbys have fared when one has loaded and is needed, and at a reload", () => {
+Deno.test("Supervisor resets the back-off of standbys when a loaded one is activated, and at a reload", () => {
   const scene = Scene.running(sparing());
   standbysOf(scene)[0].exit();
   scene.clock.advance(EARLY_DEATH_MS);
@@ -263,7 +266,7 @@ Deno.test("Supervisor forgets how standbys have fared when one has loaded and is
   assertEquals(standbysOf(scene).length, 1);
 });
 
-Deno.test("Supervisor replaces a standby that is killed at once the first time, and several as one", () => {
+Deno.test("Supervisor replaces a killed standby at once the first time, and counts several as one", () => {
   const scene = reserved(sparing({ standbys: 3 }));
   for (const standby of standbysOf(scene)) standby.exit("SIGKILL");
   assertEquals(standbysOf(scene).length, 1, "at once, and one after the other");
@@ -271,7 +274,7 @@ Deno.test("Supervisor replaces a standby that is killed at once the first time, 
   assert(!scene.log.some((line) => line.includes("early")));
 });
 
-Deno.test("Supervisor goes on without standbys that can't be started, and says so once", () => {
+Deno.test("Supervisor continues without standbys that can't be started, and logs it once", () => {
   const scene = Scene.running(sparing());
   scene.launcher.refusal = new Error("no more processes");
   standbysOf(scene)[0].exit();
@@ -289,7 +292,7 @@ Deno.test("Supervisor goes on without standbys that can't be started, and says s
   assertEquals(toldTo(servingOf(scene)), [""]);
 });
 
-Deno.test("Supervisor gives a service up whose standby says that the settings are wrong", () => {
+Deno.test("Supervisor fails a service whose standby reports wrong settings", () => {
   const scene = Scene.running(sparing());
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   standby.listener.onExit({ code: 78, signal: null });
@@ -298,14 +301,14 @@ Deno.test("Supervisor gives a service up whose standby says that the settings ar
   assertEquals(scene.launcher.workers, [worker, standby]);
 });
 
-Deno.test("Supervisor ends the standbys of a service that has failed", () => {
+Deno.test("Supervisor stops the standbys of a failed service", () => {
   const scene = reserved(sparing({ procCount: 2 }));
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.listener.onExit({ code: 78, signal: null });
   assertEquals(toldTo([standby]), ["softstop"]);
 });
 
-Deno.test("Supervisor ends a standby that does not load in time, and one that does not end then", () => {
+Deno.test("Supervisor terminates a standby that does not load in time, and kills it if it does not end", () => {
   const scene = Scene.running(sparing({ "ready-timeout": 5 }));
   const [standby] = standbysOf(scene);
   scene.clock.advance(5_000);
@@ -321,7 +324,7 @@ Deno.test("Supervisor ends a standby that does not load in time, and one that do
   assertEquals(standbysOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 
-Deno.test("Supervisor never enlists a standby that it can't reach", () => {
+Deno.test("Supervisor never activates a standby that is out of reach", () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   standby.listener.onLost();
@@ -332,7 +335,7 @@ Deno.test("Supervisor never enlists a standby that it can't reach", () => {
   assertEquals(toldTo([standby]), ["SIGTERM"]);
 });
 
-Deno.test("Supervisor finds a standby that hangs, and replaces it", () => {
+Deno.test("Supervisor finds a hanging standby, and replaces it", () => {
   const scene = reserved(sparing({ watchdog: 5 }));
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   standby.listener.onHeartbeat();
@@ -355,35 +358,39 @@ Deno.test("Supervisor replaces a standby that drains or detaches by itself", () 
   }
 });
 
-Deno.test("Supervisor keeps the standbys of the old version until the verdict, then replaces them", async () => {
+Deno.test("Supervisor keeps the standbys of the old version until the outcome, then replaces them", async () => {
   const scene = reserved(sparing({ own: "old" }));
   const [old] = servingOf(scene), [standby] = standbysOf(scene);
   const reload = scene.reload(sparing({ own: "new" }));
-  const [tried, ...more] = scene.fresh();
-  assertEquals([tried.isStandby, more.length], [false, 0], "each new process has to prove itself");
+  const [candidate, ...more] = scene.fresh();
+  assertEquals(
+    [candidate.isStandby, more.length],
+    [false, 0],
+    "each new process has to prove itself",
+  );
   assertEquals(toldTo([standby]), [""]);
-  areReady(tried);
+  areReady(candidate);
   assertEquals(toldTo([old, standby]), ["softstop", "softstop"]);
   assertEquals(await outcomeOf(reload), []);
   scene.clock.advance(CALM_MS);
   const [next] = scene.fresh();
-  assertEquals([next.isStandby, next.request.generation], [true, tried.request.generation]);
+  assertEquals([next.isStandby, next.request.generation], [true, candidate.request.generation]);
   scene.clock.advance(UNREADY_ANSWER_MS - CALM_MS);
   assertEquals(toldTo([standby]), ["softstop,SIGTERM"]);
 });
 
-Deno.test("Supervisor leaves the standbys alone where a reload is undone", async () => {
+Deno.test("Supervisor leaves the standbys alone when a reload is undone", async () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   const reload = scene.reload(sparing());
-  const [tried] = scene.fresh();
-  tried.exit();
+  const [candidate] = scene.fresh();
+  candidate.exit();
   assertEquals((await outcomeOf(reload)).length, 1);
   assertEquals(scene.running, [worker, standby]);
   assertEquals(toldTo([worker, standby]), ["", ""]);
 });
 
-Deno.test("Supervisor replaces one of the old version by its standby while a reload is under way", () => {
+Deno.test("Supervisor replaces a worker of the old version by its standby during a reload", () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   scene.reload(sparing());
@@ -395,7 +402,7 @@ Deno.test("Supervisor replaces one of the old version by its standby while a rel
   assertEquals(standbysOf(scene), [], "no further one before the verdict");
 });
 
-Deno.test("Supervisor.reload() that leaves a service alone leaves its standbys alone", () => {
+Deno.test("Supervisor.reload() leaves the standbys alone of a service that it leaves alone", () => {
   const service = sparing({ reload: "changed" });
   const scene = reserved(service);
   const before = [...scene.running];
@@ -404,7 +411,7 @@ Deno.test("Supervisor.reload() that leaves a service alone leaves its standbys a
   assertEquals(toldTo(before), ["", ""]);
 });
 
-Deno.test("Supervisor.reload() with another number of standbys starts more, or fewer", () => {
+Deno.test("Supervisor.reload() with another number of standbys starts or stops some", () => {
   for (const standbys of [0, 2]) {
     const scene = reserved(sparing());
     scene.reload(sparing({ standbys }));
@@ -415,7 +422,7 @@ Deno.test("Supervisor.reload() with another number of standbys starts more, or f
   }
 });
 
-Deno.test("Supervisor.scale() takes a standby for one more process", () => {
+Deno.test("Supervisor.scale() activates a standby as an additional process", () => {
   const scene = reserved(sparing());
   const [standby] = standbysOf(scene);
   scene.supervisor.scale(+1);
@@ -427,7 +434,7 @@ Deno.test("Supervisor.scale() takes a standby for one more process", () => {
   assertEquals(servingOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 
-Deno.test("Supervisor has a standby take the place of a spent process", () => {
+Deno.test("Supervisor activates a standby as the replacement of a recycled process", () => {
   const scene = reserved(sparing());
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.listener.onSpent();
@@ -436,7 +443,7 @@ Deno.test("Supervisor has a standby take the place of a spent process", () => {
   assertEquals(toldTo([worker]), ["softstop"]);
 });
 
-Deno.test("Supervisor keeps the standbys of a service that sleeps, and one of them is woken up", () => {
+Deno.test("Supervisor keeps the standbys of an idle service, and activates one when it wakes", () => {
   const scene = reserved(sparing({ "idle-exit": 60 }));
   const [worker] = servingOf(scene), [standby] = standbysOf(scene);
   worker.listener.onUsed(false);
@@ -449,7 +456,7 @@ Deno.test("Supervisor keeps the standbys of a service that sleeps, and one of th
   assertEquals(standbysOf(scene).length, 1);
 });
 
-Deno.test("Supervisor gives a standby the socket of the process that is gone", () => {
+Deno.test("Supervisor gives a standby the socket of the ended process", () => {
   const scene = reserved(sparing({ procCount: 3, addresses: "0:80", balance: "reuseport" }));
   const [, second] = servingOf(scene), [standby] = standbysOf(scene);
   second.exit();
@@ -461,7 +468,7 @@ Deno.test("Supervisor gives a standby the socket of the process that is gone", (
 });
 
 for (const how of ["stop", "retire"] as const) {
-  Deno.test(`Supervisor.${how}() ends standbys that load and standbys that wait, and waits for them`, async () => {
+  Deno.test(`Supervisor.${how}() stops loading and waiting standbys, and waits for them`, async () => {
     const scene = Scene.running(sparing({ standbys: 2 }));
     const [first] = standbysOf(scene);
     first.listener.onLoaded();
@@ -479,7 +486,7 @@ for (const how of ["stop", "retire"] as const) {
   });
 }
 
-Deno.test("Supervisor ends the standbys of a service that is gone", () => {
+Deno.test("Supervisor stops the standbys of a removed service", () => {
   const scene = reserved(sparing());
   const standbys = standbysOf(scene);
   scene.supervisor.reload([]);

@@ -1,6 +1,6 @@
 /**
- * Random lives of a service that is watched, recycled and scaled all at once: whatever happens, there
- * are never too many processes, nothing is told to one that is gone, and it comes to rest.
+ * Random lives of a service that is watched, recycled and scaled at the same time: there are never
+ * too many processes, an ended process receives no command, and the service becomes stable.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
@@ -20,7 +20,7 @@ class Life {
   readonly #procCount: number;
   readonly #procMin: number;
   readonly #ready = new Set<FakeWorker>();
-  /** Those that have given their place up by themselves. */
+  /** The workers that have left their slots by themselves. */
   readonly #strays = new Set<FakeWorker>();
   #heavy = new Set<number>();
   #extra = 0;
@@ -105,7 +105,7 @@ class Life {
     this.scene.clock.advance(ms);
   }
 
-  /** Something waits in a queue; only a service of which nothing runs is woken by it. */
+  /** A connection waits in a queue; it wakes only an idle service. */
   #arrive(): void {
     if (this.scene.expecting.length === 0) return;
     this.steps.push("arrive");
@@ -114,7 +114,7 @@ class Life {
     assert(this.scene.launcher.workers.length <= before + 1);
   }
 
-  /** Those that fill a place, as far as anybody outside can tell. */
+  /** The serving workers, as far as they are visible from outside. */
   get #serving(): FakeWorker[] {
     return this.scene.running.filter((worker) =>
       !worker.isStandby && worker.told.length === 0 && !this.#strays.has(worker)
@@ -142,7 +142,7 @@ class Life {
       assertEquals(restarts, [...new Set(restarts)].sort(), `${told}`);
     }
     const serving = this.#serving.length;
-    // One more while it takes the place of another.
+    // One more during a replacement.
     assert(serving <= this.#most + 1, `${serving} of ${this.#most}`);
     const standbys = this.#standbys.length;
     assert(standbys <= this.#service.supervision.standbyCount, `${standbys} standbys`);
@@ -151,7 +151,7 @@ class Life {
     assert(this.scene.clock.nextInMs !== 0, "a timer that is due is still there");
   }
 
-  /** When all workers do well, the service has what it needs, and no more. */
+  /** When all workers are healthy, the service has the wanted number of processes. */
   #comeToRest(): void {
     this.steps.push("come to rest");
     this.#heavy = new Set();
@@ -176,7 +176,7 @@ class Life {
   }
 }
 
-Deno.test("Supervisor comes to rest in random lives of a service that is watched, recycled and scaled", () => {
+Deno.test("Supervisor becomes stable in random lives of a service that is watched, recycled and scaled", () => {
   for (let seed = FUZZ_SEED; seed < FUZZ_SEED + LIVES; seed++) {
     const life = new Life(seededRandom(seed));
     try {

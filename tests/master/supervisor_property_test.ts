@@ -1,6 +1,6 @@
 /**
- * Random lives of a supervisor: whatever its workers do, its users ask and time brings, what must
- * always hold does hold after every step. The generator is seeded, so a failure comes back.
+ * Random lives of a supervisor: its invariants hold after every step, for any sequence of events,
+ * requests and timers. The generator is seeded, so a failure can be repeated.
  */
 import { assert } from "@std/assert";
 import { FUZZ_SEED, seededRandom } from "../support/random.ts";
@@ -9,7 +9,7 @@ import { Life } from "./life.ts";
 const LIVES = Number(Deno.env.get("ZC_TEST_LIVES") ?? 150);
 const STEPS = 150;
 
-Deno.test("Supervisor keeps its promises in random lives", async () => {
+Deno.test("Supervisor keeps its invariants in random lives", async () => {
   const seen = { passed: 0, undone: 0, left: 0, activated: 0 };
   for (let seed = FUZZ_SEED; seed < FUZZ_SEED + LIVES; seed++) {
     const life = new Life(seededRandom(seed));
@@ -22,6 +22,6 @@ Deno.test("Supervisor keeps its promises in random lives", async () => {
       seen[what] += life.seen[what];
     }
   }
-  // Lives in which nothing happens would prove nothing.
+  // The test would prove nothing if the lives had too few events.
   for (const [what, count] of Object.entries(seen)) assert(count > LIVES, `${what}: ${count}`);
 });

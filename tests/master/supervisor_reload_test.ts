@@ -23,7 +23,7 @@ function withSettings(
 
 const idsOf = (workers: readonly FakeWorker[]) => workers.map(({ request }) => request.service.id);
 
-Deno.test("Supervisor.start() tries nothing: who dies at once is started again and again", () => {
+Deno.test("Supervisor.start() has no rollout: a process that ends at once is started again and again", () => {
   const scene = new Scene();
   scene.supervisor.start([serviceOf("x", { settings: { "server-backoff-max": "0" } })]);
   for (let count = 0; count < 5; count++) {
@@ -48,30 +48,30 @@ Deno.test("Supervisor.reload() soft-stops the old workers when the last of the n
   assertEquals(await outcomeOf(reload), []);
 });
 
-Deno.test("Supervisor.reload() replaces an old worker that ends while the new ones start, as it was", () => {
+Deno.test("Supervisor.reload() replaces an old worker that ends during the rollout by one of the old version", () => {
   const scene = Scene.running(serviceOf("x", { settings: { own: "old" } }));
   const [old] = scene.running;
   scene.reload(serviceOf("x", { settings: { own: "new" } }));
-  const [tried] = scene.fresh();
+  const [candidate] = scene.fresh();
   old.exit("SIGKILL");
   const [instead] = scene.fresh();
   assertEquals(instead.request.service.settings.get("own"), "old");
   assertEquals(instead.request.generation, old.request.generation);
-  areReady(instead, tried);
-  assertEquals(toldTo([instead, tried]), ["softstop", ""]);
+  areReady(instead, candidate);
+  assertEquals(toldTo([instead, candidate]), ["softstop", ""]);
 });
 
-Deno.test("Supervisor.reload() starts a service at once, however its old processes fared", () => {
+Deno.test("Supervisor.reload() starts a service at once, whatever its restart history is", () => {
   const service = serviceOf("x");
   const scene = new Scene();
   scene.supervisor.start([service]);
   scene.running[0].exit();
   scene.reload(service);
-  const [tried] = scene.fresh();
-  areReady(tried);
-  // What was to be started for the old version is forgotten.
+  const [candidate] = scene.fresh();
+  areReady(candidate);
+  // The pending start of the old version is dropped.
   scene.clock.advance(A_WHILE_MS);
-  assertEquals(scene.running, [tried]);
+  assertEquals(scene.running, [candidate]);
 });
 
 Deno.test("Supervisor.reload() keeps a listener that is named again, opens new ones, closes the others", () => {
@@ -94,7 +94,7 @@ Deno.test("Supervisor.reload() keeps a listener that is named again, opens new o
   });
 });
 
-Deno.test("Supervisor.reload() takes a listener for its own once its service has proven itself", () => {
+Deno.test("Supervisor.reload() keeps a listener once its service has passed", () => {
   const scene = Scene.running(serviceOf("x", { addresses: "fifo:/run/first" }));
   scene.reload(serviceOf("x", { addresses: "fifo:/run/second" }));
   areReady(...scene.fresh());
@@ -103,7 +103,7 @@ Deno.test("Supervisor.reload() takes a listener for its own once its service has
   assertEquals(scene.listeners.discarded, [], "a named pipe stays for those who write to it");
 });
 
-Deno.test("Supervisor.plan() tells what a reload would do, and does nothing", () => {
+Deno.test("Supervisor.plan() returns what a reload would do, and changes nothing", () => {
   const scene = Scene.running(serviceOf("x", { addresses: "0:80" }));
   const wanted = [serviceOf("x", { addresses: "0:81" })];
   scene.fresh();
@@ -113,7 +113,7 @@ Deno.test("Supervisor.plan() tells what a reload would do, and does nothing", ()
   assertEquals(scene.reload(...wanted).plan, told);
 });
 
-Deno.test("Supervisor.reload() soft-stops the workers of a service that is gone, and starts none", async () => {
+Deno.test("Supervisor.reload() soft-stops the workers of a removed service, and starts none", async () => {
   const scene = Scene.running(serviceOf("x"), serviceOf("y"));
   const [x, y] = scene.running;
   const reload = scene.reload(serviceOf("y"));
@@ -126,7 +126,7 @@ Deno.test("Supervisor.reload() soft-stops the workers of a service that is gone,
   assertEquals(await outcomeOf(reload), []);
 });
 
-Deno.test("Supervisor.reload() takes a service back that was gone while its old workers still drain", () => {
+Deno.test("Supervisor.reload() adds a removed service again while its old workers still drain", () => {
   const scene = Scene.running(serviceOf("x"));
   const [old] = scene.running;
   scene.reload();
@@ -136,7 +136,7 @@ Deno.test("Supervisor.reload() takes a service back that was gone while its old 
   assertEquals(old.told, ["softstop"]);
 });
 
-/** The ways in which a new worker fails a trial, and how the log has it. */
+/** The ways in which a candidate worker fails a rollout, and their log lines. */
 const FAILURES: readonly [
   how: string,
   fail: (scene: Scene, it: FakeWorker) => void,
@@ -154,7 +154,7 @@ const FAILURES: readonly [
   ["drains", (_, it) => it.listener.onDraining(3), "drains"],
   ["detaches", (_, it) => it.listener.onDetach(), "has detached"],
   [
-    "can't be reached any more",
+    "is out of reach",
     (scene, it) => {
       it.listener.onLost();
       scene.clock.advance(LOST_GRACE_MS);
@@ -190,12 +190,12 @@ for (const [how, fail, told] of FAILURES) {
     assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
     assertEquals(scene.listeners.discarded, ["inet:0.0.0.0:82"]);
     assertEquals(scene.fresh(), []);
-    // The old configuration is in force.
+    // The old configuration is current.
     old[0].exit();
     const [replaced] = scene.fresh();
     assertEquals(replaced.request.service, before);
     assertEquals(replaced.request.generation, old[0].request.generation);
-    // And the next reload goes on from there.
+    // The next reload starts from there.
     const next = scene.reload(serviceOf("x", { addresses: "0:82", procCount: 1 }));
     areReady(...scene.fresh());
     assertEquals(await outcomeOf(next), []);
@@ -216,7 +216,7 @@ Deno.test("Supervisor.reload() is undone when a new worker can't be started", as
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor.reload() leaves nothing of a new service that fails", async () => {
+Deno.test("Supervisor.reload() removes a new service that fails completely", async () => {
   const scene = Scene.running(serviceOf("x"));
   const reload = scene.reload(serviceOf("x"), serviceOf("y"));
   const [x, y] = scene.fresh();
@@ -230,7 +230,7 @@ Deno.test("Supervisor.reload() leaves nothing of a new service that fails", asyn
   assertEquals(idsOf(scene.fresh()), []);
 });
 
-Deno.test("Supervisor.reload() lets no service wait for another, and none go down with it", async () => {
+Deno.test("Supervisor.reload() makes no service wait for another, nor fail with it", async () => {
   const services = ["x", "y", "z"].map((id) => serviceOf(id));
   const scene = Scene.running(...services);
   const [oldX, oldY, oldZ] = scene.running;
@@ -244,16 +244,16 @@ Deno.test("Supervisor.reload() lets no service wait for another, and none go dow
   assertEquals((await outcomeOf(reload)).map(({ services }) => services), [["y"]]);
 });
 
-Deno.test("Supervisor.reload() puts a renamed service into force as one: make before break", async () => {
+Deno.test("Supervisor.reload() treats a renamed service as one: it starts the new one before it stops the old one", async () => {
   const scene = Scene.running(serviceOf("old", { addresses: "0:80" }));
   const [old] = scene.running;
   const fd = old.request.fds[0];
   const reload = scene.reload(serviceOf("new", { addresses: "0:80" }));
-  const [tried] = scene.fresh();
+  const [candidate] = scene.fresh();
   assertEquals(old.told, []);
-  assertEquals(tried.request.fds, [fd]);
-  areReady(tried);
-  assertEquals(toldTo([old, tried]), ["softstop", ""]);
+  assertEquals(candidate.request.fds, [fd]);
+  areReady(candidate);
+  assertEquals(toldTo([old, candidate]), ["softstop", ""]);
   assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80"]);
   assertEquals(await outcomeOf(reload), []);
 });
@@ -292,7 +292,7 @@ Deno.test("Supervisor.reload() undoes all services that exchange addresses when 
   assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
 });
 
-Deno.test("Supervisor.reload() has all succeed or fail together where it is asked to", async () => {
+Deno.test("Supervisor.reload() makes all services succeed or fail together if requested", async () => {
   const scene = Scene.running(serviceOf("x"), serviceOf("y"));
   const old = [...scene.running];
   scene.fresh();
@@ -327,16 +327,16 @@ Deno.test("Supervisor.reload() is undone when a new worker ends within its soak"
   const scene = Scene.running(service);
   const [old] = scene.running;
   const reload = scene.reload(service);
-  const [tried] = scene.fresh();
-  areReady(tried);
+  const [candidate] = scene.fresh();
+  areReady(candidate);
   scene.clock.advance(4_999);
-  tried.exit("SIGABRT");
-  const reason = `process ${tried.pid} ended after 4999 ms: signal SIGABRT`;
+  candidate.exit("SIGABRT");
+  const reason = `process ${candidate.pid} ended after 4999 ms: signal SIGABRT`;
   assertEquals(await outcomeOf(reload), [{ services: ["x"], reason }]);
   assertEquals(old.told, []);
 });
 
-Deno.test("Supervisor.reload() counts and replaces a new worker that leaves when it has proven itself", async () => {
+Deno.test("Supervisor.reload() counts and replaces a candidate worker that leaves after it has passed", async () => {
   const service = serviceOf("x", { procCount: 2 });
   const scene = Scene.running(service);
   const old = [...scene.running];
@@ -348,22 +348,22 @@ Deno.test("Supervisor.reload() counts and replaces a new worker that leaves when
   const [instead] = scene.fresh();
   areReady(slow);
   assertEquals(await outcomeOf(reload), []);
-  // One old one stays in the place of the one that has left, until its successor is ready.
+  // One old worker stays for the one that has left, until the replacement of that one is ready.
   assertEquals(toldTo(old).toSorted(), ["", "softstop"]);
   areReady(instead);
   assertEquals(toldTo(old), ["softstop", "softstop"]);
 });
 
-Deno.test("Supervisor.reload() with a step has never more processes, and always all places filled", async () => {
+Deno.test("Supervisor.reload() with a step never exceeds its number of processes, and never serves with fewer", async () => {
   const service = withSettings("x", { procCount: 3, "reload-step": 1 });
   const scene = Scene.running(service);
   const old = new Set(scene.running);
   const reload = scene.reload(service);
   for (let round = 0; round < 3; round++) {
-    const [tried, ...more] = scene.fresh();
+    const [candidate, ...more] = scene.fresh();
     assertEquals(more, []);
     assertEquals(scene.running.length, 4);
-    areReady(tried);
+    areReady(candidate);
     const leaving = [...old].find(({ told }) => told.length > 0)!;
     assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 3);
     assertEquals(scene.fresh(), [], "one that drains still takes its room");
@@ -375,7 +375,7 @@ Deno.test("Supervisor.reload() with a step has never more processes, and always 
   assertEquals(scene.running.length, 3);
 });
 
-Deno.test("Supervisor.reload() with a step is undone step by step, with all places filled", async () => {
+Deno.test("Supervisor.reload() with a step is undone step by step, and never serves with fewer processes", async () => {
   const service = withSettings("x", { procCount: 4, "reload-step": 1 });
   const scene = Scene.running(service);
   const old = scene.running[0].request.generation;
@@ -400,7 +400,7 @@ Deno.test("Supervisor.reload() with a step is undone step by step, with all plac
   assertEquals([scene.running.length, scene.clock.pending], [4, 0]);
 });
 
-Deno.test("Supervisor.reload() with a step needs nobody to come back who is stood in for", async () => {
+Deno.test("Supervisor.reload() with a step does not wait for a current worker that has a fallback", async () => {
   const service = withSettings("x", { procCount: 3, "reload-step": 1 });
   const scene = Scene.running(service);
   const undone = scene.reload(service);
@@ -410,7 +410,8 @@ Deno.test("Supervisor.reload() with a step needs nobody to come back who is stoo
   }
   scene.fresh()[0].exit();
   assertEquals((await outcomeOf(undone)).length, 1);
-  // The one in force comes back, and is never ready: two of the version that has failed stand in.
+  // The current worker returns, and is never ready: two workers of the failed version are the
+  // fallback.
   const [hangs, ...more] = scene.fresh();
   assertEquals(more, []);
   const next = scene.reload(service);
@@ -451,7 +452,7 @@ Deno.test("Supervisor.reload() with a step is undone with all the processes that
   assertEquals(scene.running.map(({ request }) => request.generation), [1, 1, 1, 1]);
 });
 
-Deno.test("Supervisor.reload() leaves a service alone that asks for it and has not changed", async () => {
+Deno.test("Supervisor.reload() leaves an unchanged service alone that asks for it", async () => {
   const unchanged = withSettings("x", { reload: "changed" });
   const scene = Scene.running(unchanged, serviceOf("y"));
   const [x] = scene.running;
@@ -510,7 +511,7 @@ Deno.test("Supervisor.reload() refuses to begin while another one is under way",
   scene.supervisor.reload([]);
 });
 
-Deno.test("Supervisor.reload() tells of an address named twice, whatever is left alone", () => {
+Deno.test("Supervisor.reload() reports an address that is named twice, even if a service is left alone", () => {
   const unchanged = withSettings("x", { addresses: "0:80", reload: "changed" });
   const scene = Scene.running(unchanged);
   const known = [{ file: "y", message: "Cannot listen twice" }];

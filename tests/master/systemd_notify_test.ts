@@ -22,7 +22,7 @@ function unexpected(text: string): void {
   throw new Error(`Cannot go on: warned of "${text}", expected no warning`);
 }
 
-Deno.test("SystemdNotify tells each step by sd_notify(3)", async () => {
+Deno.test("SystemdNotify reports each step by sd_notify(3)", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
@@ -39,7 +39,7 @@ Deno.test("SystemdNotify tells each step by sd_notify(3)", async () => {
   assertEquals(await receiver.next(), { STOPPING: "1" });
 });
 
-Deno.test("SystemdNotify tells of a start that takes its time, and of no reload before its end", async () => {
+Deno.test("SystemdNotify reports a long start, and no reload before its end", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
@@ -49,7 +49,7 @@ Deno.test("SystemdNotify tells of a start that takes its time, and of no reload 
   manager.reloading();
   manager.reloaded("reloaded");
   assertEquals(await receiver.next(), { STATUS: "reloaded" });
-  // The services of the new master serve.
+  // The services of the new master are ready.
   manager.replacedBy(4711);
   assertEquals(await receiver.next(), { MAINPID: "4711", READY: "1" });
   const { manager: next } = managed({ NOTIFY_SOCKET: receiver.address }, { hasBeenReady: true });
@@ -61,11 +61,11 @@ Deno.test("SystemdNotify tells of a start that takes its time, and of no reload 
   assertEquals(await receiver.next(), { STATUS: "all is well" });
 });
 
-Deno.test("SystemdNotify shows the beginning of a long status, so that the rest arrives", async () => {
+Deno.test("SystemdNotify truncates a long status, so that the message arrives", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   const { manager } = managed({ NOTIFY_SOCKET: receiver.address });
-  // What a master with a thousand services would say, in letters of two bytes.
+  // The status of a master with a thousand services, in characters of two bytes.
   manager.ready("ä".repeat(40_000));
   const { READY, STATUS } = await receiver.next();
   assertEquals([READY, STATUS], ["1", `${"ä".repeat(500)}…`]);
@@ -78,7 +78,7 @@ Deno.test("SystemdNotify reaches a socket in the abstract namespace", async () =
   assertEquals(await receiver.next(), { STOPPING: "1" });
 });
 
-Deno.test("SystemdNotify takes its variables out of the environment, and has them for a new master", () => {
+Deno.test("SystemdNotify removes its variables from the environment, and keeps them for a new master", () => {
   const env = {
     NOTIFY_SOCKET: "/run/notify",
     WATCHDOG_USEC: "4178336",
@@ -90,7 +90,7 @@ Deno.test("SystemdNotify takes its variables out of the environment, and has the
   assertEquals(manager.environment, { NOTIFY_SOCKET: "/run/notify", WATCHDOG_USEC: "4178336" });
 });
 
-Deno.test("SystemdNotify sends two heartbeats in the time that is asked for, until it is closed", async () => {
+Deno.test("SystemdNotify sends two heartbeats in the watchdog time, until it is closed", async () => {
   using dir = new TempDir();
   using receiver = new TestServiceManager(dir.file("notify"));
   for (const end of ["close", "replacedBy"] as const) {
@@ -110,7 +110,7 @@ Deno.test("SystemdNotify sends two heartbeats in the time that is asked for, unt
   }
 });
 
-Deno.test("SystemdNotify sends no heartbeat that is not asked for, or of another process", () => {
+Deno.test("SystemdNotify sends no heartbeats without a watchdog, or for another process", () => {
   for (
     const env of [
       { NOTIFY_SOCKET: "/run/notify" },
@@ -125,7 +125,7 @@ Deno.test("SystemdNotify sends no heartbeat that is not asked for, or of another
   }
 });
 
-Deno.test("SystemdNotify tells nothing where there is none", () => {
+Deno.test("SystemdNotify sends nothing without a service manager", () => {
   for (const address of [undefined, ""]) {
     const { manager } = managed({ NOTIFY_SOCKET: address });
     manager.ready("listening");
@@ -133,7 +133,7 @@ Deno.test("SystemdNotify tells nothing where there is none", () => {
   }
 });
 
-Deno.test("SystemdNotify warns of one that can't be reached", () => {
+Deno.test("SystemdNotify warns of a service manager that can't be reached", () => {
   using dir = new TempDir();
   const found: string[] = [];
   for (const address of [dir.file("nobody"), "vsock:2:1234", `/${"x".repeat(200)}`]) {

@@ -1,7 +1,6 @@
 /**
- * A supervisor whose every step is looked at: what must hold at any time, whatever its workers do, its
- * users ask and time brings. Which version of a service is in force is found out from a plan that is
- * asked for and not carried out.
+ * A supervisor whose invariants are checked after every step. The current version of a service is
+ * derived from a plan that is computed and not carried out.
  */
 import { assert, assertEquals } from "@std/assert";
 import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
@@ -14,37 +13,37 @@ import { FakeListeners } from "../fakes/fake_listeners.ts";
 
 const MAX_GENERATIONS = 3;
 
-/** What is known of a worker without asking the supervisor. */
+/** What the test records of a worker. */
 export interface Known {
-  /** For a standby, when it was enlisted. */
+  /** When it was activated, if it was a standby. */
   startedAtMs: number;
-  /** For a standby, that it has loaded. */
+  /** Whether it has loaded, as a standby. */
   loaded: boolean;
   ready: boolean;
   detached: boolean;
   draining: boolean;
-  /** It can tell nothing any more but its end. */
+  /** It can send nothing any more; only its exit is reported. */
   lost: boolean;
-  /** What it had been told when it could be told nothing more. */
+  /** The commands that it had received when it was lost. */
   toldAtEnd?: number;
 }
 
-/** A configuration that was accepted for a service, and in which reload. */
+/** A configuration that was accepted for a service, and its reload. */
 export interface Accepted {
   readonly config: ServiceConfig;
   readonly generation: number;
 }
 
 /** A reload that is under way. */
-export interface Tried {
+export interface RolloutUnderWay {
   readonly generation: number;
-  /** Those whose processes are to be replaced, and new ones. */
+  /** The ids of the services that are replaced or added. */
   readonly configs: ReadonlyMap<string, ServiceConfig>;
   readonly logBefore: number;
   outcome?: readonly UndoneReload[];
 }
 
-/** A supervisor between fakes, and what is known of it without asking how it works. */
+/** A supervisor with fake ports, and what the test records of it. */
 export class WatchedSupervisor {
   readonly clock = new FakeClock();
   readonly launcher = new FakeLauncher();
@@ -58,11 +57,13 @@ export class WatchedSupervisor {
     maxGenerations: () => MAX_GENERATIONS,
   });
   readonly known = new Map<FakeWorker, Known>();
-  /** When each version of a service may start something, for those that lost a worker too early. */
+  /**
+   * When each version of a service may start processes, for versions that lost a worker too early.
+   */
   readonly startAtMs = new Map<string, number>();
   inForce = new Map<string, Accepted>();
-  tried: Tried | undefined;
-  /** The configurations of it that are still on trial. */
+  rollout: RolloutUnderWay | undefined;
+  /** Its configurations that are still candidates. */
   open: readonly ServiceConfig[] = [];
 
   constructor() {
@@ -70,11 +71,11 @@ export class WatchedSupervisor {
     this.launcher.onEnlist = (worker) => this.#onEnlist(worker);
   }
 
-  /** Which version of each service is in force: that which a reload would find unchanged. */
+  /** The current version of each service: the one that a reload would find unchanged. */
   #versions(): Map<string, Accepted> {
     const candidates = [...this.inForce.values()];
-    for (const config of this.tried?.configs.values() ?? []) {
-      candidates.push({ config, generation: this.tried!.generation });
+    for (const config of this.rollout?.configs.values() ?? []) {
+      candidates.push({ config, generation: this.rollout!.generation });
     }
     const found = candidates.filter(({ config }) =>
       this.supervisor.plan([{ ...config, reload: "changed" }]).left.length > 0
@@ -84,17 +85,17 @@ export class WatchedSupervisor {
 
   /** The services whose reload was undone, by the log. */
   undone(): string[] {
-    if (this.tried === undefined) return [];
-    return this.log.slice(this.tried.logBefore)
+    if (this.rollout === undefined) return [];
+    return this.log.slice(this.rollout.logBefore)
       .flatMap((line) => /^reload undone for (.*?):/.exec(line)?.[1].split(" ") ?? []);
   }
 
-  /** Finds out what is in force, and what is still on trial. */
+  /** Derives which versions are current, and which are still candidates. */
   look(): void {
-    if (this.tried === undefined) return;
+    if (this.rollout === undefined) return;
     this.inForce = this.#versions();
     const undone = this.undone();
-    this.open = [...this.tried.configs.values()].filter((config) =>
+    this.open = [...this.rollout.configs.values()].filter((config) =>
       this.inForce.get(config.id)?.config !== config && !undone.includes(config.id)
     );
   }
@@ -122,7 +123,7 @@ export class WatchedSupervisor {
     this.#checkStart(worker);
   }
 
-  /** Standbys are started in the background: nobody is missing or on the way. */
+  /** Standbys are started in the background: no process is missing or starting. */
   #checkNewSpare({ request: { service, generation } }: FakeWorker): void {
     const version = this.inForce.get(service.id);
     assertEquals(generation, version?.generation, "a standby of another version");
@@ -137,10 +138,10 @@ export class WatchedSupervisor {
     const { startedAtMs } = this.known.get(worker)!;
     const { fds, request: { service, generation } } = worker;
     const version = this.inForce.get(service.id);
-    const isTrial = generation !== version?.generation;
-    const expected = isTrial ? this.tried?.configs.get(service.id) : version?.config;
+    const isCandidate = generation !== version?.generation;
+    const expected = isCandidate ? this.rollout?.configs.get(service.id) : version?.config;
     assertEquals(service.fingerprint, expected?.fingerprint, "a version that is not wanted");
-    if (isTrial) assertEquals(generation, this.tried?.generation);
+    if (isCandidate) assertEquals(generation, this.rollout?.generation);
     const startAtMs = this.startAtMs.get(`${service.id} ${generation}`) ?? 0;
     assert(startedAtMs >= startAtMs, "started too early");
     const keys = fds.map((fd) => this.listeners.addresses.get(fd));
@@ -148,7 +149,7 @@ export class WatchedSupervisor {
     this.#checkRoom(worker, version);
   }
 
-  /** A reload with a step never has more processes, on its way there nor on its way back. */
+  /** A reload with a step never exceeds the number of processes, neither forwards nor backwards. */
   #checkRoom({ request: { service, generation } }: FakeWorker, version?: Accepted): void {
     const alive = this.launcher.running.filter((other) =>
       other.request.service.id === service.id && !other.isStandby &&
@@ -161,9 +162,9 @@ export class WatchedSupervisor {
       assert(alive.length <= bound, `${alive.length} of ${bound} processes of ${service.id}`);
       return;
     }
-    const tried = this.open.some(({ id }) => id === service.id);
+    const hasCandidate = this.open.some(({ id }) => id === service.id);
     const older = alive.filter((other) =>
-      !tried || other.request.generation !== this.tried?.generation
+      !hasCandidate || other.request.generation !== this.rollout?.generation
     );
     const steps = older.filter((other) => other.request.generation !== generation)
       .flatMap((other) => other.request.service.reloadStep ?? []);
@@ -172,8 +173,8 @@ export class WatchedSupervisor {
   }
 
   /**
-   * However many were ready to serve a service or an address: the supervisor itself leaves no fewer
-   * of them than there should be.
+   * The supervisor itself does not reduce the ready processes of a service or an address below the
+   * wanted number.
    */
   checkStops(told: ReadonlyMap<FakeWorker, number>, before: ReadonlyMap<string, Accepted>): void {
     const counts = (worker: FakeWorker, toldSoFar: number) => {
@@ -206,7 +207,7 @@ export class WatchedSupervisor {
     }
   }
 
-  /** Running workers of a version that fill a place. */
+  /** The serving workers of a version. */
   serving({ config: { id }, generation }: Accepted): FakeWorker[] {
     return this.launcher.running.filter((worker) =>
       worker.request.service.id === id && worker.request.generation === generation &&
@@ -214,7 +215,7 @@ export class WatchedSupervisor {
     );
   }
 
-  /** Standbys of a version that nobody has told to end. */
+  /** The standbys of a version that were not told to stop. */
   isStopping = false;
 
   standbys({ config: { id }, generation }: Accepted): FakeWorker[] {
@@ -233,7 +234,10 @@ export class WatchedSupervisor {
     return worker.running && worker.told.length === 0 && !detached && !draining;
   }
 
-  /** At a stop nothing stays open but what a process may have open that has not said it drains. */
+  /**
+   * During a stop only those listeners stay open that a process may hold that has not reported
+   * draining.
+   */
   #checkHeld(): void {
     const holding = this.launcher.running.filter((worker) => {
       const { detached, draining } = this.known.get(worker)!;
@@ -243,12 +247,12 @@ export class WatchedSupervisor {
     assertEquals(this.listeners.keys.filter((key) => !held.has(key)), []);
   }
 
-  /** What holds at any time. */
+  /** The invariants. */
   check(): void {
     const open = [...this.inForce.values()].map(({ config }) => config).concat(this.open);
     if (this.isStopping) this.#checkHeld();
     else assertEquals(this.listeners.keys, [...new Set(open.flatMap(keysOf))].sort());
-    const generation = this.tried?.generation ?? 0;
+    const generation = this.rollout?.generation ?? 0;
     const versions = [
       ...this.inForce.values(),
       ...this.open.map((config) => ({ config, generation })),
@@ -271,7 +275,7 @@ export class WatchedSupervisor {
     assert(this.clock.nextInMs !== 0, "a timer that is due is still there");
   }
 
-  /** New connections come to those slots of a service that it serves, if it serves any. */
+  /** New connections go to the served slots of a service, if there are any. */
   #checkSlots(config: ServiceConfig): void {
     const ready = this.launcher.running.filter((worker) =>
       worker.request.service.id === config.id && this.isServing(worker) &&
@@ -302,12 +306,15 @@ export class WatchedSupervisor {
     if (worker.told.includes("SIGKILL")) assert(worker.told.includes("SIGTERM"));
   }
 
-  /** Who serves is of a version in force or on trial, or stands in until its successor is ready. */
+  /**
+   * A serving worker is of a current version or a candidate, or is a fallback until its replacement
+   * is ready.
+   */
   #checkServing(worker: FakeWorker): void {
     const { service: { id, reloadStep }, generation } = worker.request;
     const version = this.inForce.get(id);
     if (version?.generation === generation) return;
-    if (generation === this.tried?.generation && this.open.some((it) => it.id === id)) {
+    if (generation === this.rollout?.generation && this.open.some((it) => it.id === id)) {
       return;
     }
     assert(version !== undefined, `${worker.pid} serves for a service that is gone`);
@@ -317,7 +324,7 @@ export class WatchedSupervisor {
     assert(ready.length < version.config.procCount, `${worker.pid} is not needed`);
   }
 
-  /** A standby is of a version in force that wants it. */
+  /** A standby is of a current version that is configured to have standbys. */
   #checkSpare({ pid, request: { service: { id }, generation } }: FakeWorker): void {
     const version = this.inForce.get(id);
     assertEquals(generation, version?.generation, `${pid} is a standby of another version`);
@@ -325,16 +332,16 @@ export class WatchedSupervisor {
     assert(this.standbys(version!).length <= standbyCount, `too many standbys of ${id}`);
   }
 
-  /** Not too many old generations drain. */
+  /** The number of old generations that drain is limited. */
   #checkGenerations(): void {
     for (const id of new Set(this.launcher.running.map(({ request }) => request.service.id))) {
       const draining = this.launcher.running.filter((worker) => {
         const { detached, draining } = this.known.get(worker)!;
         const { service, generation } = worker.request;
-        const isOnTrial = generation === this.tried?.generation &&
+        const isCandidate = generation === this.rollout?.generation &&
           this.open.some((config) => config.id === id);
         return service.id === id && !detached && !worker.told.includes("SIGTERM") &&
-          (draining || worker.told.length > 0) && !isOnTrial &&
+          (draining || worker.told.length > 0) && !isCandidate &&
           generation !== this.inForce.get(id)?.generation;
       });
       const { size } = new Set(draining.map(({ request }) => request.generation));

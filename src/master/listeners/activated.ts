@@ -1,10 +1,9 @@
 /**
- * A {@linkcode ListenerPort} that gives out the listeners that this process was started with, and
- * opens those that it was not.
+ * A {@linkcode ListenerPort} that returns activated listeners, which this process was started with,
+ * and opens all others.
  *
- * Whoever started this process holds the same sockets. So their addresses can't be bound here, a
- * listener that nobody wants any more is kept for a reload that names it again, and no socket file of
- * theirs is removed.
+ * The process that started this one holds the same sockets. So their addresses can't be bound here,
+ * an unused activated listener is kept for a later reload, and its socket file is never removed.
  *
  * @module
  */
@@ -16,34 +15,35 @@ import type { Mended } from "./system_repair.ts";
 import type { ListenerPort, OpenOptions, PortMendOptions } from "./system.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
 
-/** Whether a given listener fits an address. */
-type Fit = (given: ActivatedListener, wanted: ServiceEndpoint) => boolean;
+/** Whether an activated listener fits an address. */
+type Fit = (activated: ActivatedListener, wanted: ServiceEndpoint) => boolean;
 
-/** The best comes first: a name counts only for what no address tells. */
+/** Best fit first: the name counts only for listeners that match no address. */
 const FITS: readonly Fit[] = [
-  (given, { endpoint }) => given.key === endpoint.key,
-  (given, { endpoint }) => given.ipv4Key === endpoint.key,
-  (given, { endpoint, service }) => given.name === service && given.kind === endpoint.kind,
+  (activated, { endpoint }) => activated.key === endpoint.key,
+  (activated, { endpoint }) => activated.ipv4Key === endpoint.key,
+  (activated, { endpoint, service }) =>
+    activated.name === service && activated.kind === endpoint.kind,
 ];
 
-/** A listener that has been given out or opened. */
+/** A listener that is in use. */
 interface Holding {
   /** The key of its address. */
   readonly key: string;
-  /** What has been given out; undefined for one that was opened here. */
-  readonly given?: ActivatedListener;
+  /** The activated listener; undefined for one that was opened here. */
+  readonly activated?: ActivatedListener;
 }
 
-/** The listeners that this process was started with, before those of another port. */
+/** Returns activated listeners before those of another port. */
 export class ActivatedListeners implements ListenerPort {
-  /** All that this process was started with. */
+  /** All activated listeners. */
   readonly given: readonly ActivatedListener[];
   readonly #port: ListenerPort;
   readonly #holdings = new Map<OpenedListener, Holding>();
 
   /**
-   * @param given What this process was started with. It stays open as long as the process runs.
-   * @param port Opens everything else.
+   * @param given The activated listeners. They stay open as long as the process runs.
+   * @param port Opens all others.
    */
   constructor(given: readonly ActivatedListener[], port: ListenerPort) {
     this.given = given;
@@ -51,25 +51,26 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * Gives out the listener that fits an address best, or opens it.
+   * Returns the activated listener that fits an address best, or opens the address.
    *
    * @param endpoint The address.
    * @param options What it is opened for.
-   * @returns Its listeners; one that was given is alone, and has no file of its own.
+   * @returns Its listeners; an activated listener is the only one of its address, and has no file
+   * of its own.
    */
   open(endpoint: Endpoint, options: OpenOptions): readonly OpenedListener[] {
     const { key } = endpoint;
-    const given = this.given.length > 0 ? this.#assign(options.wanted).get(key) : undefined;
-    const listeners = given === undefined
+    const activated = this.given.length > 0 ? this.#assign(options.wanted).get(key) : undefined;
+    const listeners = activated === undefined
       ? this.#port.open(endpoint, options)
-      : [{ fd: given.fd, admission: given.admission }];
-    for (const one of listeners) this.#holdings.set(one, { key, ...(given && { given }) });
+      : [{ fd: activated.fd, admission: activated.admission }];
+    for (const one of listeners) this.#holdings.set(one, { key, ...(activated && { activated }) });
     return listeners;
   }
 
   /**
-   * Opens further slots beside those that were opened here. A given one stays alone: how many there are
-   * is for its giver to say.
+   * Opens further slots of an address that was opened here. An activated address keeps its single
+   * listener, since only its activator could add more.
    *
    * @param slots What `open` returned.
    * @param count How many more.
@@ -83,10 +84,10 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * See {@linkcode ListenerPort}; there are several only of those that were opened here.
+   * See {@linkcode ListenerPort}; only addresses that were opened here have several slots.
    *
    * @param slots What `open` returned.
-   * @param chosen The places to which connections come.
+   * @param chosen The indexes of the slots that receive connections.
    */
   steer(slots: readonly OpenedListener[], chosen: readonly number[]): void {
     this.#port.steer(slots, chosen);
@@ -102,11 +103,11 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * See {@linkcode ListenerPort}. A given one is not replaced: its giver would go on with the old one, and
-   * whatever that one has said of it would be lost.
+   * See {@linkcode ListenerPort}. An activated listener is not replaced: its activator would go on
+   * with the old one, and the names and modes that it has set would be lost.
    *
    * @param slots What `open` returned.
-   * @param options What they are put right for.
+   * @param options What to repair.
    */
   mend(slots: readonly OpenedListener[], options: PortMendOptions): Mended {
     if (this.isGiven(slots[0])) {
@@ -133,27 +134,28 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * See {@linkcode ListenerPort}. To a given one connections come as long as its giver wants.
+   * See {@linkcode ListenerPort}. An activated listener keeps receiving connections as long as its
+   * activator wants.
    *
    * @param listener What `open` returned.
-   * @param kind Its sort.
+   * @param kind Its kind of address.
    */
   refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean {
     return !this.isGiven(listener) && this.#port.refuse(listener, kind);
   }
 
   /**
-   * See {@linkcode ListenerPort}. The file of a given one is its giver's.
+   * See {@linkcode ListenerPort}. The file of an activated listener belongs to its activator.
    *
    * @param listener What `open` returned.
-   * @param access What its file is to have.
+   * @param access Mode and owner of its file.
    */
   protect(listener: OpenedListener, access: SocketAccess): void {
     if (!this.isGiven(listener)) this.#port.protect(listener, access);
   }
 
   /**
-   * Closes a listener, or takes it back if it was given.
+   * Closes a listener, or returns an activated one to the pool.
    *
    * @param listener What `open` returned.
    */
@@ -162,7 +164,7 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * As {@linkcode close}, for one that nobody has used.
+   * The same as {@linkcode close}, for a listener that was never used.
    *
    * @param listener What `open` returned.
    */
@@ -171,7 +173,8 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * Closes a listener that another process goes on with; a given one is closed with this process.
+   * Closes a listener that another process keeps; an activated one is closed when this process
+   * ends.
    *
    * @param listener What `open` returned.
    */
@@ -180,7 +183,8 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * See {@linkcode ListenerPort}; never of a given one, which {@linkcode refuse} is no use for.
+   * See {@linkcode ListenerPort}; never called for an activated listener, whose {@linkcode refuse}
+   * returns false.
    *
    * @param listener What `open` returned.
    */
@@ -194,43 +198,43 @@ export class ActivatedListeners implements ListenerPort {
   }
 
   /**
-   * Keeps, for the case that it is opened again, what another master serves by now.
+   * Keeps listeners that another master serves now, in case that they are opened here again.
    *
    * @param key The key of the address.
    * @param slots Its listeners; owned by the port from now on.
    */
   keep(key: string, slots: readonly OpenedListener[]): void {
-    // A given one is alone, and this process has it in any case.
+    // An activated listener is the only one of its address, and stays open in any case.
     if (!slots.map((listener) => this.#takeBack(listener)).includes(true)) {
       this.#port.keep?.(key, slots);
     }
   }
 
   /**
-   * Whether a listener is one of those that this process was started with.
+   * Whether a listener is an activated one.
    *
    * @param listener What `open` returned.
    */
   isGiven(listener: OpenedListener): boolean {
-    return this.#holdings.get(listener)?.given !== undefined;
+    return this.#holdings.get(listener)?.activated !== undefined;
   }
 
   /**
-   * What has become of the given listeners, as lines for the log; none if there is none.
+   * Log lines about the use of the activated listeners; none if there are no such listeners.
    *
    * @param wanted All addresses of the configuration.
-   * @returns One line of those that are served, and a warning for each that is not.
+   * @returns One line for those that are used, and a warning for each unused one.
    */
   describe(wanted: readonly ServiceEndpoint[]): string[] {
     const keys = new Set(wanted.map(({ endpoint }) => endpoint.key));
     const served = new Map<ActivatedListener, string>();
-    for (const { key, given } of this.#holdings.values()) {
-      if (given && keys.has(key)) served.set(given, key);
+    for (const { key, activated } of this.#holdings.values()) {
+      if (activated && keys.has(key)) served.set(activated, key);
     }
-    const names = [...served].map(([given, key]) =>
-      given.key === key ? key : `${given.key} as ${key}`
+    const names = [...served].map(([activated, key]) =>
+      activated.key === key ? key : `${activated.key} as ${key}`
     );
-    const idle = this.given.filter((given) => !served.has(given));
+    const idle = this.given.filter((activated) => !served.has(activated));
     return [
       ...(names.length === 0 ? [] : [`not opened but given at the start: ${names.join(" ")}`]),
       ...idle.map(({ fd, name, key }) =>
@@ -243,27 +247,29 @@ export class ActivatedListeners implements ListenerPort {
   #takeBack(listener: OpenedListener): boolean {
     const holding = this.#holdings.get(listener);
     this.#holdings.delete(listener);
-    return holding?.given !== undefined;
+    return holding?.activated !== undefined;
   }
 
   /**
-   * Finds out which given listener is for which address. What an address has already stays with it,
-   * and what only a closing one has is free.
+   * Assigns activated listeners to addresses. An address keeps the listener that it has; the
+   * listener of an address that is being closed is free.
    */
   #assign(wanted: readonly ServiceEndpoint[]): Map<string, ActivatedListener | undefined> {
     const keys = new Set(wanted.map(({ endpoint }) => endpoint.key));
     const assigned = new Map<string, ActivatedListener | undefined>();
-    for (const { key, given } of this.#holdings.values()) {
-      if (keys.has(key)) assigned.set(key, given);
+    for (const { key, activated } of this.#holdings.values()) {
+      if (keys.has(key)) assigned.set(key, activated);
     }
     const free = new Set(this.given).difference(new Set(assigned.values()));
     for (const fits of FITS) {
       for (const named of wanted) {
         const { key } = named.endpoint;
-        const given = assigned.has(key) ? undefined : free.values().find((one) => fits(one, named));
-        if (given === undefined) continue;
-        assigned.set(key, given);
-        free.delete(given);
+        const activated = assigned.has(key)
+          ? undefined
+          : free.values().find((one) => fits(one, named));
+        if (activated === undefined) continue;
+        assigned.set(key, activated);
+        free.delete(activated);
       }
     }
     return assigned;

@@ -1,40 +1,41 @@
 /**
- * Listeners that another master has opened: the one that takes its place finds its addresses open
- * already, each with its queue.
+ * A {@linkcode ListenerPort} that returns the listeners of an old master, with their queues, before
+ * it opens others.
  *
- * Until that other master has let go of them, they are only borrowed: whatever goes wrong, nothing is
- * closed and no socket file is removed.
+ * Until the takeover these listeners are only borrowed: nothing is closed and no socket file is
+ * removed.
  *
  * @module
  */
 import type { OpenedListener } from "../../os/net/socket.ts";
 import type { ListenerPort } from "./system.ts";
 
-/** A port that hands inherited listeners out before it opens others. */
+/** A port that returns inherited listeners before it opens others. */
 export interface InheritedListeners extends ListenerPort {
-  /** The keys of the inherited addresses that nobody has asked for. */
+  /** The keys of the inherited addresses that are not in use. */
   atHand(): string[];
   /**
-   * Adds to the inherited listeners those of an address that another master serves by now.
+   * Adds the listeners of an address that another master serves now.
    *
    * @param key The key of the address.
    * @param slots Its listeners in the order of their slots; owned by the port from now on.
    */
   keep(key: string, slots: readonly OpenedListener[]): void;
   /**
-   * Says that those that are used are this process's own from now on.
+   * Makes the used listeners this process's own.
    *
-   * @param others What becomes of the others: the old master closes them, or, if it is gone, this one.
+   * @param others What happens to the unused ones: `leave` lets the old master close them, `close`
+   * closes them here, if the old master is gone.
    */
   own(others: "leave" | "close"): void;
 }
 
 /**
- * Makes the port.
+ * Creates the port.
  *
- * @param port Opens what was not inherited.
- * @param inherited The listeners by the keys of their addresses, those of one address in the order of
- * their slots; owned by the port from now on.
+ * @param port Opens all other addresses.
+ * @param inherited The listeners by the keys of their addresses, those of one address in the order
+ * of their slots; owned by the port from now on.
  */
 export function inheritedListeners(
   port: ListenerPort,
@@ -42,19 +43,19 @@ export function inheritedListeners(
 ): InheritedListeners {
   const unclaimed = new Map(inherited);
   const foreign = new Set([...inherited.values()].flat());
-  /** The inherited groups, and what was opened beside them meanwhile, by their keys. */
+  /** The inherited groups, with the slots that were opened beside them, by their keys. */
   const groups = new Map(inherited);
-  /** Those that are given out, by which they are known when they come back. */
+  /** The borrowed listeners that are in use, with their keys. */
   const borrowed = new Map<OpenedListener, string>();
-  /** To which slots connections are to come; until the takeover the old master decides that. */
+  /** The deferred choice of slots: until the takeover the old master makes this choice. */
   const steered = new Map<string, () => void>();
-  /** What the files of borrowed ones are to have; until the takeover the old master decides that. */
+  /** The deferred file modes and owners: until the takeover the old master sets them. */
   const protectedFiles = new Map<OpenedListener, () => void>();
   const lend = (key: string, slots: readonly OpenedListener[]): void => {
     groups.set(key, slots);
     for (const listener of slots) borrowed.set(listener, key);
   };
-  /** Takes a borrowed one back, for whoever asks for its address next: they come back together. */
+  /** Returns a borrowed listener to its group, for the next use of its address. */
   const returned = (listener: OpenedListener): boolean => {
     const key = borrowed.get(listener);
     if (key === undefined) return false;

@@ -1,5 +1,5 @@
 /**
- * Why an address could not be opened, in the words of a configuration's problem.
+ * Turns an error of opening an address into a problem of the configuration.
  *
  * @module
  */
@@ -12,25 +12,25 @@ import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
 
 /** Why an address could not be opened. */
 export interface Refusal {
-  /** The message, which says what would help. */
+  /** The message, with a hint for the user. */
   readonly message: string;
-  /** Whether another program listens there, which may end. */
+  /** Whether another program listens on the address; it may end. */
   readonly isInUse?: boolean;
 }
 
 /**
- * Says why an address could not be opened, and what would help.
+ * Describes why an address could not be opened, with a hint for the user.
  *
  * @param named The address.
- * @param error What came of opening it.
- * @param own The keys of all addresses that this master listens on itself.
+ * @param error The error.
+ * @param own The keys of all addresses of this master.
  */
 export function refusalOf(
   { endpoint, address }: ServiceEndpoint,
   error: Error,
   own: Iterable<string>,
 ): Refusal {
-  // An error of the system, from libc or from the runtime's calls for files.
+  // A system error, from libc or from the runtime's file calls.
   if (!("code" in error)) return { message: error.message };
   const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
   const rival = endpoint.kind === "inet" && isInUse
@@ -48,7 +48,7 @@ export function refusalOf(
     ? error.found
     : `${systemReason(error)} (${error.code})`;
   const expected = remedyFor(String(error.code), endpoint.kind);
-  // A relative path alone would not tell where it was looked for.
+  // A relative path alone would not show where it was looked for.
   const place = endpoint.kind === "inet" ? address : endpoint.path;
   return { message: cannot("listen on", place, { found, expected }), isInUse };
 }

@@ -1,6 +1,6 @@
 /**
- * The care for open listeners, which all processes of a service share: one that a process has shut
- * down or damaged otherwise is put right, and the log tells it.
+ * Repairs open listeners: all processes of a service share them, so one process can shut a listener
+ * down or change it. Each repair is logged.
  *
  * docs/design/19_hostile_servers.md has the reasons.
  *
@@ -10,61 +10,61 @@ import type { Clock, Timer } from "../../os/clock/clock.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
 import type { ListenerTable } from "./table.ts";
 
-/** How long it is from one time that a listener is put right at once to the next; doubled each time. */
+/** The pause between two immediate repairs of an address; it doubles each time. */
 const FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 30_000;
 
-/** After so long without trouble the first pause is next again. */
+/** After this time without damage the pause starts anew. */
 const FORGOTTEN_AFTER_MS = 60_000;
 
-/** What is needed for that. */
+/** The ports of a {@linkcode ListenerCare}. */
 export interface ListenerCareOptions {
   readonly clock: Clock;
   readonly table: ListenerTable;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
-  /** Whether a process has a listener. */
+  /** Whether a process holds a listener. */
   isHeld(listener: OpenedListener): boolean;
   /**
-   * Something was put right.
+   * Called after a repair.
    *
    * @param key The key of the address.
-   * @param replaced Those of its listeners that are closed; others have taken their places.
+   * @param replaced The listeners that were closed and replaced by others.
    */
   onMended(key: string, replaced: readonly OpenedListener[]): void;
 }
 
-/** What is known of an address whose listeners were of no use. */
-interface Trouble {
+/** The state of an address whose listeners were damaged. */
+interface Damage {
   pauseMs: number;
-  /** Nothing is done at once before this. */
+  /** No immediate repair before this. */
   untilMs: number;
   timer?: Timer;
-  /** What was told last of what can't be put right. */
+  /** The last logged problem that could not be repaired. */
   problem?: string;
 }
 
-/** Looks at listeners and has them put right. */
+/** Checks listeners and has them repaired. */
 export class ListenerCare {
   readonly #options: ListenerCareOptions;
-  readonly #troubles = new Map<string, Trouble>();
+  readonly #damages = new Map<string, Damage>();
 
-  /** @param options What it needs. */
+  /** @param options The ports. */
   constructor(options: ListenerCareOptions) {
     this.#options = options;
   }
 
-  /** Looks at all, and replaces those that can't be put right. */
+  /** Checks all listeners, and replaces those that can't be repaired. */
   lookAtAll(): void {
     const keys = this.#options.table.openKeys();
-    for (const key of this.#troubles.keys()) if (!keys.includes(key)) this.#forget(key);
+    for (const key of this.#damages.keys()) if (!keys.includes(key)) this.#forget(key);
     for (const key of keys) this.#mend(key, { mayReplace: true });
   }
 
   /**
-   * Looks at the listeners of a process.
+   * Checks the listeners of a process.
    *
-   * @param listeners The listeners, of which some may be closed by now.
-   * @param options `mayReplace`: whether one that can't be put right is replaced.
+   * @param listeners The listeners, some of which may be closed.
+   * @param options `mayReplace`: whether a listener that can't be repaired is replaced.
    */
   lookAt(
     listeners: readonly OpenedListener[],
@@ -79,11 +79,11 @@ export class ListenerCare {
   }
 
   /**
-   * Looks at some addresses after the end of a process that was told to go. What only another listener
-   * helps against is done like what a watch tells: a program that removes the file of its socket at its
-   * end has all processes replaced each time.
+   * Checks addresses after the end of a process that was told to stop. A listener that has to be replaced
+   * is handled like one that accepts no more: a program that removes its socket file at each end has
+   * all processes replaced each time, with growing pauses.
    *
-   * @param keys The keys of the addresses that it has served.
+   * @param keys The keys of the addresses that the process has served.
    */
   lookAfterEnd(keys: readonly string[]): void {
     const { table } = this.#options;
@@ -96,8 +96,8 @@ export class ListenerCare {
   }
 
   /**
-   * Takes note that a listener takes no connections any more. It is put right at once, and where that
-   * is soon to be done again, after a pause: a process must not keep the master busy.
+   * Handles a listener that accepts no more connections. It is repaired at once, or after a pause
+   * if it was repaired recently, so that a process can't keep the master busy.
    *
    * @param listener The listener, whose watch has ended.
    */
@@ -106,27 +106,27 @@ export class ListenerCare {
     if (key !== undefined) this.#mendInTime(key);
   }
 
-  /** Ends the care: nothing is looked at any more. */
+  /** Ends all repairs. */
   stop(): void {
-    for (const key of [...this.#troubles.keys()]) this.#forget(key);
+    for (const key of [...this.#damages.keys()]) this.#forget(key);
   }
 
   #mendInTime(key: string): void {
     const { clock } = this.#options, nowMs = clock.nowMs();
-    const trouble = this.#troubles.get(key) ?? { pauseMs: 0, untilMs: -Infinity };
-    this.#troubles.set(key, trouble);
-    if (nowMs < trouble.untilMs) {
-      trouble.timer ??= clock.setTimer(trouble.untilMs - nowMs, () => {
-        trouble.timer = undefined;
+    const damage = this.#damages.get(key) ?? { pauseMs: 0, untilMs: -Infinity };
+    this.#damages.set(key, damage);
+    if (nowMs < damage.untilMs) {
+      damage.timer ??= clock.setTimer(damage.untilMs - nowMs, () => {
+        damage.timer = undefined;
         this.#mendInTime(key);
       });
       return;
     }
-    const isForgotten = nowMs >= trouble.untilMs + FORGOTTEN_AFTER_MS;
-    trouble.pauseMs = isForgotten
+    const isForgotten = nowMs >= damage.untilMs + FORGOTTEN_AFTER_MS;
+    damage.pauseMs = isForgotten
       ? FIRST_PAUSE_MS
-      : Math.min(Math.max(2 * trouble.pauseMs, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
-    trouble.untilMs = nowMs + trouble.pauseMs;
+      : Math.min(Math.max(2 * damage.pauseMs, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+    damage.untilMs = nowMs + damage.pauseMs;
     this.#mend(key, { mayReplace: true });
   }
 
@@ -135,16 +135,16 @@ export class ListenerCare {
     const mayRevive = !table.listenersOf(key).some(isHeld);
     const { told, problem, replaced } = table.mend(key, { ...options, mayRevive });
     for (const text of told) log(`warning: ${key} ${text}`);
-    const trouble = this.#troubles.get(key);
-    const isNews = problem !== undefined && problem !== trouble?.problem;
-    // What may not be replaced now is told when it may, and can't.
-    if (isNews && options.mayReplace) log(`warning: ${key} ${problem}`);
-    if (trouble !== undefined) trouble.problem = problem;
+    const damage = this.#damages.get(key);
+    const isNew = problem !== undefined && problem !== damage?.problem;
+    // A problem is logged only once a replacement is allowed and fails.
+    if (isNew && options.mayReplace) log(`warning: ${key} ${problem}`);
+    if (damage !== undefined) damage.problem = problem;
     if (told.length > 0) onMended(key, replaced);
   }
 
   #forget(key: string): void {
-    this.#troubles.get(key)?.timer?.cancel();
-    this.#troubles.delete(key);
+    this.#damages.get(key)?.timer?.cancel();
+    this.#damages.delete(key);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The listeners that this process was started with, by systemd or by another master: what the
- * environment tells of them (sd_listen_fds(3)), and what they really are.
+ * Socket activation: reads the listeners that systemd or another master has passed to this process
+ * (sd_listen_fds(3)), and checks them.
  *
  * @module
  */
@@ -15,22 +15,22 @@ import { describeListener, type FdType, servesBothFamilies } from "../../os/net/
 /** The first descriptor of the protocol. */
 const LISTEN_FDS_START = 3;
 
-/** How the protocol writes that a descriptor has no name. */
+/** The protocol's name for a descriptor without a name. */
 const NO_NAME = "unknown";
 
-/** A listener that this process was started with. */
+/** An activated listener: one that this process was started with. */
 export interface ActivatedListener {
   /** Non-blocking and close-on-exec. */
   readonly fd: number;
   /** Its name, if it has one. */
   readonly name?: string;
-  /** Its sort. */
+  /** The kind of its address. */
   readonly kind: FdType;
-  /** What it is bound to, as the key of an `Endpoint`. */
+  /** The key of the `Endpoint` that it is bound to. */
   readonly key: string;
-  /** The same for IPv4, where a socket of IPv6 takes the connections of both. */
+  /** The same for IPv4, if an IPv6 socket accepts IPv4 connections too. */
   readonly ipv4Key?: string;
-  /** Who may connect, as far as its giver has said. */
+  /** Who may connect, if its activator has said so. */
   readonly admission?: Admission;
 }
 
@@ -41,19 +41,19 @@ export interface ActivationSource {
   /** The id of this process. */
   readonly pid: number;
   /**
-   * Looks at a descriptor, and makes it non-blocking and close-on-exec.
+   * Checks a descriptor, and makes it non-blocking and close-on-exec.
    *
    * @param fd The descriptor.
    * @throws {TypeError} When it is no listener.
    */
   take(fd: number): Omit<ActivatedListener, "fd" | "name">;
-  /** Takes a line for the log. */
+  /** Writes a line to the log. */
   warn(text: string): void;
 }
 
 /**
- * Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and removes them from the environment: they are
- * not for the processes that this one starts.
+ * Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and removes them from the environment, so that
+ * child processes do not inherit them.
  *
  * @param source Where to read.
  * @returns The listeners; none where the variables are missing or meant for another process.
@@ -111,7 +111,7 @@ function unusable(key: string, value: string, about: Parameters<typeof cannot>[2
  * The environment and the descriptors of this process.
  *
  * @param cwd The absolute directory that relative paths start from.
- * @param warn Takes a line for the log.
+ * @param warn Writes a line to the log.
  */
 export function ownActivation(cwd: string, warn: (text: string) => void): ActivationSource {
   return {
@@ -126,7 +126,7 @@ export function ownActivation(cwd: string, warn: (text: string) => void): Activa
 }
 
 /**
- * Looks at a descriptor of this process, as {@linkcode ActivationSource} wants it.
+ * Checks a descriptor of this process; see {@linkcode ActivationSource}.
  *
  * @param fd The descriptor.
  * @param cwd The absolute directory that a relative path starts from.

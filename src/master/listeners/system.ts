@@ -1,5 +1,5 @@
 /**
- * What the table of listeners needs of the system, as a port that tests replace.
+ * The port of the listener table: the system calls that it makes, and their real implementation.
  *
  * @module
  */
@@ -21,23 +21,23 @@ import { type FileAccess, setFileAccess } from "../../os/net/socket_file.ts";
 import { isSoundListener, type Mended, mendListeners, type MendOptions } from "./system_repair.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
 
-/** How long those who serve a queue have to empty it, when somebody else wants its address. */
+/** How long other processes may accept from a queue before its address is given up. */
 const SURRENDER_MS = 500;
 
-/** What the listeners of an address are opened for. */
+/** The options of an open address. */
 export interface OpenOptions {
   /**
-   * All addresses of the next configuration, this one among them: what this process was given goes to
-   * the one that it fits best.
+   * All addresses of the next configuration, including this one: each activated listener goes to
+   * the address that it fits best.
    */
   readonly wanted: readonly ServiceEndpoint[];
-  /** How many sockets, each with a queue of its own; without it one, whose queue all share. */
+  /** The number of sockets, each with its own queue; without it a single socket. */
   readonly slots?: number;
-  /** Mode and owner of the file that is made for it; without it as the umask says. */
+  /** Mode and owner of the socket file; without it the umask decides. */
   readonly access?: SocketAccess;
 }
 
-/** What the listeners of an address are put right for. */
+/** The options of a repair. */
 export type PortMendOptions = Omit<MendOptions, "access"> & Pick<OpenOptions, "access">;
 
 /** The system calls that the table of listeners makes. */
@@ -47,81 +47,78 @@ export interface ListenerPort {
    *
    * @param endpoint The address.
    * @param options What it is opened for.
-   * @returns The listeners in the order of their slots. There may be more than were asked for, where
-   * somebody has opened them before; or only one, where whoever gave it decides that.
+   * @returns The listeners in the order of their slots. There may be more than requested if they
+   * were inherited, or only one if it was activated.
    * @throws {Error} See {@linkcode openListener}; nothing is open then.
    */
   open(endpoint: Endpoint, options: OpenOptions): readonly OpenedListener[];
   /**
-   * Opens further slots of an address, to which no connection comes until {@linkcode steer} says so.
+   * Opens further slots of an address, which receive no connections before {@linkcode steer}.
    *
-   * @param slots Those that are open, in their order.
+   * @param slots The open slots, in their order.
    * @param count How many more.
-   * @returns The new ones; none where there can be no more.
+   * @returns The new ones; none where no more are possible.
    * @throws {Error} When one can't be opened; then no new one is open.
    */
   extend(slots: readonly OpenedListener[], count: number): readonly OpenedListener[];
   /**
-   * Says to which slots of an address new connections come.
+   * Chooses the slots of an address that receive new connections.
    *
-   * @param slots All that are open, in their order.
-   * @param chosen The places of those, ascending; at least one.
+   * @param slots All open slots, in their order.
+   * @param chosen Their indexes, ascending; at least one.
    */
   steer(slots: readonly OpenedListener[], chosen: readonly number[]): void;
   /**
-   * Whether a listener is as it was opened, whatever the processes that share it have done. Never throws.
-   *
-   * @param listener The listener.
+   * Whether a listener is unchanged since it was opened, whatever the processes that share it have
+   * done. Never throws.
    */
   isSound(listener: OpenedListener): boolean;
   /**
-   * Puts right what processes have done to the listeners of an address. Never throws.
+   * Repairs what processes have done to the listeners of an address. Never throws.
    *
-   * @param slots All that are open, in their order.
-   * @param options The address, and whether one that is of no use any more may be replaced.
-   * @returns What has become of them.
+   * @param slots All open slots, in their order.
+   * @param options The address, and whether a useless listener may be replaced.
+   * @returns The listeners after the repair.
    */
   mend(slots: readonly OpenedListener[], options: PortMendOptions): Mended;
   /**
-   * Whether processes that this master does not know may hold a listener: then closing it here would
-   * not take it out of its group.
-   *
-   * @param listener The listener.
+   * Whether processes that are unknown to this master may hold a listener: then closing it here
+   * would not remove it from its group.
    */
   isHeldElsewhere(listener: OpenedListener): boolean;
   /**
-   * Keeps new connections out of the queue of a listener that is about to be closed for good, so that
-   * those who serve it can accept what is in it.
+   * Keeps new connections out of the queue of a listener that is about to be closed, so that its
+   * processes can accept those that are in the queue.
    *
    * @param listener The listener.
-   * @param kind Its sort.
-   * @returns Whether that makes sense; not so where somebody else goes on with it.
+   * @param kind Its kind of address.
+   * @returns Whether it was done; false if another process keeps the listener open for its own use.
    */
   refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean;
   /**
-   * Changes mode and owner of the file that a listener made, if it made one. What can't be changed is
-   * told in the log.
+   * Changes mode and owner of the socket file that a listener has made, if any. Failures are
+   * logged.
    *
    * @param listener The listener.
-   * @param access What they are to be.
+   * @param access The new mode and owner.
    */
   protect(listener: OpenedListener, access: SocketAccess): void;
   /** Closes a listener and removes the socket file that it made. */
   close(listener: OpenedListener): void;
-  /** Closes a listener that nobody has used, and removes whatever it made. */
+  /** Closes a listener that was never used, and removes whatever it made. */
   discard(listener: OpenedListener): void;
   /**
-   * Gives the address of a listener up, whoever else holds the listener: what is in its queue is left
-   * to those for a moment, and then nobody listens on it any more. It is for the caller to close.
+   * Gives up the address of a listener that other processes still hold: they may accept from its
+   * queue for a moment, then the socket stops listening. The caller closes it.
    *
-   * @param listener The listener, one to which {@linkcode refuse} has been applied.
+   * @param listener The listener, after {@linkcode refuse}.
    */
   surrender(listener: OpenedListener): Promise<void>;
-  /** Closes this process's end of a listener that another process goes on with. */
+  /** Closes this process's descriptor of a listener that another process keeps. */
   leave(listener: OpenedListener): void;
-  /** The keys of the addresses that are open already, though nobody has asked for them yet. */
+  /** The keys of open addresses that are not in use yet. */
   atHand?(): Iterable<string>;
-  /** Has these listeners at hand from now on, which it owns. */
+  /** Keeps these listeners for later use; the port owns them. */
   keep?(key: string, slots: readonly OpenedListener[]): void;
 }
 
@@ -136,9 +133,9 @@ export const systemListeners: ListenerPort = {
     return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ({ fd }));
   },
   steer(slots, chosen) {
-    // By any of them: the first one may be locked. One that the kernel has no memory for is as good as
-    // it was; the next one tells all of it.
-    orTold(() => slots.some(({ fd }) => steerGroup(fd, chosen)));
+    // Any of them will do: the first one may be locked. If the kernel lacks the memory for it, the
+    // old state remains, and the next call sets everything.
+    orLogged(() => slots.some(({ fd }) => steerGroup(fd, chosen)));
   },
   isSound: isSoundListener,
   mend(slots, { access, ...options }) {
@@ -147,18 +144,18 @@ export const systemListeners: ListenerPort = {
   isHeldElsewhere: () => false,
   refuse({ fd, socketFile }, kind) {
     if (kind === "fifo") return false;
-    if (socketFile !== undefined) orTold(() => removeSocketFile(socketFile));
+    if (socketFile !== undefined) orLogged(() => removeSocketFile(socketFile));
     if (isDeaf(fd)) return false;
-    orTold(() => refuseConnections(fd));
+    orLogged(() => refuseConnections(fd));
     return true;
   },
   protect({ socketFile, madeFifo }, access) {
     const file = socketFile ?? madeFifo;
-    // Somebody may have removed the file, or the user that it is to belong to.
-    if (file !== undefined) orTold(() => setFileAccess(file, fileAccessOf(access)));
+    // The file, or its intended owner, may have been removed.
+    if (file !== undefined) orLogged(() => setFileAccess(file, fileAccessOf(access)));
   },
   close({ fd, socketFile }) {
-    if (socketFile !== undefined) orTold(() => removeSocketFile(socketFile));
+    if (socketFile !== undefined) orLogged(() => removeSocketFile(socketFile));
     closeFd(fd);
   },
   async surrender({ fd, socketFile }) {
@@ -169,14 +166,17 @@ export const systemListeners: ListenerPort = {
   },
   discard(listener) {
     const { madeFifo } = listener;
-    if (madeFifo !== undefined) orTold(() => removeSocketFile(madeFifo));
+    if (madeFifo !== undefined) orLogged(() => removeSocketFile(madeFifo));
     systemListeners.close(listener);
   },
   leave: ({ fd }) => closeFd(fd),
 };
 
-/** Does what can fail by what others have done to a listener or its file, and is no reason to end. */
-function orTold(action: () => unknown): void {
+/**
+ * Runs an action on a listener or its file that may fail because of other processes; logs the
+ * failure.
+ */
+function orLogged(action: () => unknown): void {
   try {
     action();
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Putting right what processes have done to the listeners of an address, with the real system calls.
+ * Repairs the listeners of an address with the real system calls.
  *
  * @module
  */
@@ -16,42 +16,43 @@ import {
 import { listenInet, type OpenedListener, openListener } from "../../os/net/socket.ts";
 import { type FileAccess, isStillThere } from "../../os/net/socket_file.ts";
 
-/** What the listeners of an address are put right for. */
+/** The options of a repair. */
 export interface MendOptions {
   /** The address. */
   readonly endpoint: Endpoint;
-  /** Mode and owner of a file that is made anew. */
+  /** Mode and owner of a new socket file. */
   readonly access?: FileAccess;
-  /** Whether a listener that is of no use any more may be replaced by another one. */
+  /** Whether a useless listener may be replaced. */
   readonly mayReplace: boolean;
-  /** Whether one that may not be replaced may listen again, since no process accepts on it. */
+  /**
+   * Whether a useless listener that may not be replaced may listen again; no process accepts on it.
+   */
   readonly mayRevive: boolean;
 }
 
-/** What has become of the listeners of an address. */
+/** The listeners of an address after a repair. */
 export interface Mended {
-  /** The listeners in the order of their slots; those that were replaced are others now, and closed. */
+  /** The listeners in the order of their slots; replaced ones are closed. */
   readonly slots: readonly OpenedListener[];
   /** What was wrong and what was done, as sentences that follow the address. */
   readonly told: readonly string[];
-  /** Whether all have left their group, so that only those that were replaced are in it, in their order. */
+  /**
+   * Whether all old listeners have left their group, so that it contains only the new ones, in
+   * their order.
+   */
   readonly haveAllLeft?: boolean;
-  /** What is wrong with one that is still of no use. */
+  /** What is wrong with a listener that could not be repaired. */
   readonly problem?: string;
 }
 
-/**
- * Whether a listener is as it was opened, and its file leads to it.
- *
- * @param listener The listener.
- */
+/** Whether a listener is unchanged since it was opened, and its file leads to it. */
 export function isSoundListener(listener: OpenedListener): boolean {
   return isUndamaged(listener.fd, listener.admission) && !hasLostFile(listener);
 }
 
 /**
- * Puts the listeners of an address right: what can be undone is undone, and one that is of no use any
- * more is replaced. Nothing that a descriptor does is an exception here.
+ * Repairs the listeners of an address: changes are undone, and useless listeners are replaced.
+ * Errors of single descriptors are reported, not thrown.
  *
  * @param slots The listeners, in the order in which they were opened.
  * @param options The address, and what may be done.
@@ -75,7 +76,7 @@ export function mendListeners(slots: readonly OpenedListener[], options: MendOpt
   }
 }
 
-/** What is wrong with a listener so that only another one helps. */
+/** The damage of a listener that only a replacement repairs. */
 function wrongWith(listener: OpenedListener, told: string[]): string | undefined {
   const { fd, admission } = listener;
   const { undone, left } = undoDamage(fd, admission);
@@ -92,19 +93,20 @@ function replace(
     readonly told: string[];
   },
 ): Mended {
-  // Of a group it is known which place of it each has after one has left; after several have, it is not.
+  // The kernel's order of a group is known after one listener has left it, but not after several
+  // have.
   const all = wrongs.filter((what) => what !== undefined).length > 1;
-  const going = wrongs.map((what) => what ?? (all ? "was in an unknown place" : undefined));
-  slots.forEach(({ fd }, index) => going[index] && giveUpAddress(fd));
+  const wrong = wrongs.map((what) => what ?? (all ? "was in an unknown place" : undefined));
+  slots.forEach(({ fd }, index) => wrong[index] && giveUpAddress(fd));
   const isGrouped = slots.length > 1;
   let problem: string | undefined;
   const mended = slots.map((listener, index) => {
-    const what = going[index];
+    const what = wrong[index];
     if (what === undefined) return listener;
     try {
-      const successor = successorOf(listener, { endpoint, access, isGrouped });
+      const replacement = replacementFor(listener, { endpoint, access, isGrouped });
       told.push(`${what}, and was opened anew`);
-      return successor;
+      return replacement;
     } catch (error) {
       problem = `${what}: ${messageOf(error)}`;
       return listener;
@@ -113,19 +115,19 @@ function replace(
   return { slots: mended, told, problem, haveAllLeft: all };
 }
 
-/** Opens another listener in the place of one, which is closed then. */
-function successorOf(
+/** Opens a replacement for a listener, and closes the old one. */
+function replacementFor(
   { fd }: OpenedListener,
   { endpoint, access, isGrouped }: Pick<MendOptions, "endpoint" | "access"> & {
     readonly isGrouped: boolean;
   },
 ): OpenedListener {
-  const successor = endpoint.kind === "inet"
+  const replacement = endpoint.kind === "inet"
     ? { fd: listenInet(endpoint, isGrouped ? { group: "join" } : {}) }
     : openListener(endpoint, access);
-  // Its file is not removed: it is gone, or another one's by now.
+  // The file is not removed: it is gone, or belongs to another listener.
   closeFd(fd);
-  return successor;
+  return replacement;
 }
 
 function hasLostFile({ socketFile, madeFifo }: OpenedListener): boolean {

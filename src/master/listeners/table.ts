@@ -1,13 +1,13 @@
 /**
- * The table of open listeners. An address is the identity of a listener: one that the next
- * configuration names again stays the very same socket, its queue included.
+ * The table of open listeners. An address identifies a listener: if the next configuration names
+ * the address again, the socket stays open with its queue.
  *
- * An address has one socket, or several slots: sockets with a queue each, of which a process has one.
- * They are kept in the order in which they were opened, which is their order for the kernel, and only
- * the last one is ever closed while others stay (docs/design/12_balance.md).
+ * An address has one socket, or several slots: sockets with a queue each, one per process. They are
+ * kept in the kernel's order, in which they were opened, and only the last one is closed while
+ * others stay (docs/design/12_balance.md).
  *
- * What a configuration needs is prepared first, which opens what is new and can fail without a
- * trace, and then committed, which can't fail. What nobody needs any more is closed by itself.
+ * A configuration is prepared first, which opens new listeners and can be undone, and then
+ * committed, which can't fail. Listeners that are no longer needed are closed separately.
  *
  * @module
  */
@@ -22,25 +22,32 @@ import { refusalOf } from "./open_error.ts";
 import { slotsOf } from "../policy/slots.ts";
 import { type SocketAccess, socketAccessOf } from "../services/socket_owner.ts";
 
-/** A change of the table that has been prepared. Exactly one of its functions is to be called. */
+/** A prepared change of the table. Exactly one of its functions must be called. */
 export interface ListenerChange {
-  /** What could not be opened; if there is any, only {@linkcode undo} makes sense. */
+  /**
+   * The addresses that could not be opened; if there are any, only {@linkcode undo} makes sense.
+   */
   readonly problems: readonly Problem[];
-  /** Those addresses of them on which another program listens. */
+  /** Those of them on which another program listens. */
   readonly inUse: readonly Endpoint[];
-  /** Adds what was opened to the table, on trial until {@linkcode ListenerTable.keep}. */
+  /**
+   * Adds the opened listeners to the table; they are provisional until {@linkcode
+   * ListenerTable.keep}.
+   */
   commit(): void;
-  /** Closes what was opened for it. */
+  /** Closes the opened listeners. */
   undo(): void;
 }
 
-/** Nothing is wrong with a configuration, but that other programs listen on some of its addresses. */
+/**
+ * A valid configuration can't be applied because other programs listen on some of its addresses.
+ */
 export class AddressesInUseError extends ConfigError {
   override readonly name = "AddressesInUseError";
 
   /**
    * @param problems As for {@linkcode ConfigError}.
-   * @param addresses These addresses.
+   * @param addresses The addresses in use.
    */
   constructor(problems: readonly Problem[], readonly addresses: readonly Endpoint[]) {
     super(problems);
@@ -52,32 +59,35 @@ interface Entry {
   readonly endpoint: Endpoint;
   /** Its listeners, by their slots. */
   readonly slots: OpenedListener[];
-  /** The same in their order for the kernel, which is that of their slots until one is replaced. */
+  /** The same in the kernel's order, which is that of the slots until one is replaced. */
   order: OpenedListener[];
-  /** Mode and owner of its file, as the version in force has them. */
+  /** Mode and owner of its file, as the current version sets them. */
   access?: SocketAccess;
-  /** How many of them the version in force has; undefined as long as it is only on trial. */
+  /** How many slots the current version has; undefined while only a candidate has the address. */
   inForce?: number;
-  /** How many the version has that was prepared last. */
+  /** How many slots the last prepared version has. */
   wanted: number;
-  /** Whether it is known to which of several slots connections come: else another master has chosen. */
+  /**
+   * Whether this master has chosen the slots that receive connections; another master may have done
+   * so before.
+   */
   isSteered?: boolean;
 }
 
-/** What was wrong with the listeners of an address, and which of them were replaced. */
+/** The result of a repair, and which listeners were replaced. */
 export interface MendedAddress extends Pick<Mended, "told" | "problem"> {
-  /** Those that are closed: whoever has one has to be replaced, too. */
+  /** The closed listeners: the processes that hold one must be replaced, too. */
   readonly replaced: readonly OpenedListener[];
 }
 
-/** All open listeners, by the key of their address. */
+/** All open listeners, by the keys of their addresses. */
 export class ListenerTable {
   readonly #open = new Map<string, Entry>();
   /** The address of each listener that was ever open. */
   readonly #keys = new WeakMap<OpenedListener, string>();
-  /** Those that are to be closed for good, and whose queues take no more connections. */
+  /** The listeners that are about to be closed, and whose queues receive no more connections. */
   readonly #closing = new Set<{ readonly listener: OpenedListener; readonly inRollout: boolean }>();
-  /** The slots of open addresses and of closed ones to which no new connection comes. */
+  /** The slots, of open and of closed addresses, that receive no new connections. */
   readonly #idle = new WeakSet<OpenedListener>();
 
   /**
@@ -89,11 +99,7 @@ export class ListenerTable {
     private readonly watches: ListenerWatches = new ListenerWatches(),
   ) {}
 
-  /**
-   * Whether an address is open.
-   *
-   * @param key Its key.
-   */
+  /** Whether an address is open. */
   has(key: string): boolean {
     return this.#open.has(key);
   }
@@ -103,37 +109,24 @@ export class ListenerTable {
     return [...this.#open.keys()];
   }
 
-  /**
-   * The key of the address of a listener.
-   *
-   * @param listener The listener.
-   * @returns Undefined where it is not open any more.
-   */
+  /** The key of the address of a listener; undefined if it is not open any more. */
   keyOf(listener: OpenedListener): string | undefined {
     const key = this.#keys.get(listener);
     return key !== undefined && this.#open.get(key)?.slots.includes(listener) ? key : undefined;
   }
 
-  /**
-   * The listeners of an address.
-   *
-   * @param key Its key.
-   */
+  /** The listeners of an address. */
   listenersOf(key: string): readonly OpenedListener[] {
     return this.#open.get(key)?.slots ?? [];
   }
 
-  /**
-   * Whether a listener is as it was opened.
-   *
-   * @param listener The listener.
-   */
+  /** Whether a listener is unchanged since it was opened. */
   isSound(listener: OpenedListener): boolean {
     return this.port.isSound(listener);
   }
 
   /**
-   * Puts right what processes have done to the listeners of an address.
+   * Repairs what processes have done to the listeners of an address.
    *
    * @param key Its key.
    * @param options What may be done.
@@ -142,7 +135,7 @@ export class ListenerTable {
     const entry = this.#open.get(key);
     if (entry === undefined) return { told: [], replaced: [] };
     const { endpoint, access } = entry, before = [...entry.slots];
-    // Once a listener is closed here, its watch could not be ended any more.
+    // The watch of a listener could not be ended after the listener is closed.
     for (const listener of before) this.watches.pause(listener);
     const { slots, told, problem, haveAllLeft } = this.port.mend(before, {
       ...options,
@@ -156,38 +149,36 @@ export class ListenerTable {
       leave(entry.order, listener);
     }
     const added = slots.filter((listener) => !before.includes(listener));
-    // What has left and could not join again has no place: it comes last.
+    // A listener that has left and could not join again has no position: it comes last.
     entry.order = haveAllLeft ? [...new Set([...added, ...slots])] : [...entry.order, ...added];
     for (const listener of slots) this.#watch(listener, key);
-    // Whatever else was done, connections are to come where the master says.
+    // The repair may have changed which slots receive connections.
     entry.isSteered = false;
     return { told, replaced, ...(problem !== undefined && { problem }) };
   }
 
   /**
-   * Whether a listener gets no new connections, so that whoever stops serving it should accept what is
-   * in its queue first.
-   *
-   * @param listener The listener.
+   * Whether a listener receives no new connections. Then a process that stops serving it should
+   * first accept those in its queue.
    */
   isIdle(listener: OpenedListener): boolean {
     return this.#idle.has(listener);
   }
 
-  /** All of them, which stay the table's; those of one address in their order for the kernel. */
+  /** All listeners, borrowed; those of one address in the kernel's order. */
   entries(): [key: string, listener: OpenedListener][] {
     return [...this.#open].flatMap(([key, { order }]) =>
       order.map((listener): [string, OpenedListener] => [key, listener])
     );
   }
 
-  /** The keys of all open listeners, those that the port has at hand included. */
+  /** The keys of all open addresses, including those that the port keeps for later use. */
   keys(): ReadonlySet<string> {
     return new Set([...this.#open.keys(), ...this.port.atHand?.() ?? []]);
   }
 
   /**
-   * The listeners of a process, in the order of its service's addresses; they stay the table's.
+   * The listeners of a process, in the order of its service's addresses. Borrowed.
    *
    * @param service The service.
    * @param slot The slot of the process.
@@ -203,10 +194,8 @@ export class ListenerTable {
   }
 
   /**
-   * The listeners of all slots that the version in force of a service has; they stay the table's, which
-   * closes none of them before the version is replaced or gone.
-   *
-   * @param service The service.
+   * The listeners of all slots of a service's current version. Borrowed; the table closes none of
+   * them before the version is replaced or removed.
    */
   allListeners(service: ServiceConfig): OpenedListener[] {
     return keysOf(service).flatMap((key) => {
@@ -216,7 +205,7 @@ export class ListenerTable {
   }
 
   /**
-   * Which slot of a service a listener is.
+   * The slot of a listener in a service.
    *
    * @param service The service.
    * @param listener The listener, one of {@linkcode allListeners}.
@@ -226,7 +215,7 @@ export class ListenerTable {
   }
 
   /**
-   * Opens what the services name and is not open yet.
+   * Opens the addresses of services that are not open yet.
    *
    * @param services All services of the next configuration.
    * @returns The prepared change.
@@ -240,7 +229,7 @@ export class ListenerTable {
       const access = socketAccessOf(service);
       for (const named of service.endpoints) {
         const { endpoint: { key }, endpoint, origin } = named;
-        // One that is named twice is a problem of the configuration, and told as such.
+        // An address that is named twice is reported as a problem of the configuration.
         if (prepared.has(key)) continue;
         const entry: Entry = this.#open.get(key) ??
           { endpoint, slots: [], order: [], wanted: 0, ...(access && { access }) };
@@ -282,10 +271,10 @@ export class ListenerTable {
     };
   }
 
-  #replace(old: OpenedListener, successor: OpenedListener): void {
-    this.watches.replace(old, successor);
-    if (this.#idle.has(old)) this.#idle.add(successor);
-    // Whoever stops serving it accepts what is in its queue first.
+  #replace(old: OpenedListener, replacement: OpenedListener): void {
+    this.watches.replace(old, replacement);
+    if (this.#idle.has(old)) this.#idle.add(replacement);
+    // Processes that stop serving it should first accept the connections in its queue.
     this.#idle.add(old);
   }
 
@@ -300,10 +289,9 @@ export class ListenerTable {
   }
 
   /**
-   * Says that a service is in force: its listeners are no longer on trial, and their files have the
-   * mode and owner that it asks for.
+   * Makes the listeners of a service permanent, and applies mode and owner of their files.
    *
-   * @param service The service.
+   * @param service The service, which is current now.
    */
   keep(service: ServiceConfig): void {
     const access = socketAccessOf(service);
@@ -316,21 +304,17 @@ export class ListenerTable {
     }
   }
 
-  /**
-   * Whether a service has an address with several sockets.
-   *
-   * @param service The service.
-   */
+  /** Whether a service has an address with several sockets. */
   hasSlots(service: ServiceConfig): boolean {
     return keysOf(service).some((key) => (this.#open.get(key)?.slots.length ?? 0) > 1);
   }
 
   /**
-   * Has new connections come where somebody accepts them: to those slots of a service in force that
-   * are served, or to all of them where none is.
+   * Steers new connections to the slots that are served, or to all slots of the current version if
+   * none is.
    *
-   * @param service The service, which is in force.
-   * @param served The listeners on which its processes accept and go on to do so.
+   * @param service The service, which is current.
+   * @param served The listeners on which its processes continue to accept.
    */
   steer(service: ServiceConfig, served: ReadonlySet<OpenedListener>): void {
     for (const key of keysOf(service)) {
@@ -338,23 +322,23 @@ export class ListenerTable {
       if (entry === undefined || entry.slots.length < 2) continue;
       const { slots, order, inForce = 0, isSteered } = entry;
       const own = [...slots.keys()].slice(0, inForce);
-      const ready = own.filter((place) => served.has(slots[place]));
+      const ready = own.filter((index) => served.has(slots[index]));
       const chosen = ready.length > 0 ? ready : own;
-      const before = [...slots.keys()].filter((place) => !this.#idle.has(slots[place]));
+      const before = [...slots.keys()].filter((index) => !this.#idle.has(slots[index]));
       if (isSteered && chosen.join() === before.join()) continue;
       entry.isSteered = true;
-      const places = chosen.map((slot) => order.indexOf(slots[slot])).sort((a, b) => a - b);
-      this.port.steer(order, places);
+      const indexes = chosen.map((slot) => order.indexOf(slots[slot])).sort((a, b) => a - b);
+      this.port.steer(order, indexes);
       for (const listener of slots) this.#idle.add(listener);
-      for (const place of chosen) this.#idle.delete(slots[place]);
+      for (const index of chosen) this.#idle.delete(slots[index]);
     }
   }
 
   /**
-   * Closes the slots that neither a version in force nor one on trial has, as far as nobody holds them
-   * any more.
+   * Closes the slots beyond those of the current version and the candidate, unless a process holds
+   * them.
    *
-   * @param isHeld Whether a process may have a listener open; asked for these alone.
+   * @param isHeld Whether a process may hold a listener; asked only for these slots.
    */
   closeUnused(isHeld: (listener: OpenedListener) => boolean): void {
     for (const { slots, order, inForce = 0, wanted } of this.#open.values()) {
@@ -369,9 +353,9 @@ export class ListenerTable {
   }
 
   /**
-   * Takes the listeners of services that are gone out of the table. No new connection gets into their
-   * queues; {@linkcode closeReleased} closes them, once those that serve them know it. Of an address
-   * that stays, the slots beyond those of the version in force are {@linkcode closeUnused}'s.
+   * Removes the listeners of gone services from the table. Their queues receive no more
+   * connections; {@linkcode closeReleased} closes them once their processes have been told. The
+   * surplus slots of an address that stays are left to {@linkcode closeUnused}.
    *
    * @param gone These services.
    * @param needed Services that may have the same addresses, and keep them.
@@ -385,15 +369,15 @@ export class ListenerTable {
     }
   }
 
-  /** As {@linkcode release}, for all. */
+  /** The same as {@linkcode release}, for all addresses. */
   releaseAll(): void {
     for (const key of [...this.#open.keys()]) this.releaseKey(key);
   }
 
   /**
-   * As {@linkcode release}, for one address.
+   * The same as {@linkcode release}, for one address.
    *
-   * @param key Its key; nothing is done where it is not open.
+   * @param key Its key; nothing is done if it is not open.
    */
   releaseKey(key: string): void {
     const entry = this.#open.get(key);
@@ -411,10 +395,10 @@ export class ListenerTable {
   }
 
   /**
-   * Closes what was released. Of those that were on trial nothing is left behind.
+   * Closes the released listeners. Provisional ones are closed without a trace.
    *
-   * @param isHeld Whether a process may still have a listener open: such a one is kept for
-   * {@linkcode surrender}, until the next call. Default: none is.
+   * @param isHeld Whether a process may still hold a listener: such a listener is kept for
+   * {@linkcode surrender}, until the next call. By default none is held.
    */
   closeReleased(isHeld: (listener: OpenedListener) => boolean = () => false): void {
     for (const closing of this.#closing) {
@@ -424,10 +408,13 @@ export class ListenerTable {
     }
   }
 
-  /** Gives the addresses up that {@linkcode closeReleased} has kept, whoever holds their listeners. */
+  /**
+   * Gives up the addresses that {@linkcode closeReleased} has kept, although processes hold their
+   * listeners.
+   */
   async surrender(): Promise<void> {
     const closing = [...this.#closing];
-    // First, so that none is closed meanwhile: its number could be another one's.
+    // First, so that no listener is closed meanwhile: its descriptor number could be reused.
     this.#closing.clear();
     await Promise.all(closing.map(async ({ listener, inRollout }) => {
       try {
@@ -446,8 +433,8 @@ export class ListenerTable {
   }
 
   /**
-   * Says that another process has all listeners, and has connections come to the slots as it thinks
-   * best: whoever stops serving one here should accept what is in its queue first.
+   * Records that another process has all listeners and chooses the slots that receive connections:
+   * processes that stop here should first accept what is in their queues.
    */
   handOver(): void {
     for (const { slots } of this.#open.values()) {
@@ -456,10 +443,10 @@ export class ListenerTable {
   }
 
   /**
-   * Leaves all to another process.
+   * Leaves all listeners to another process.
    *
-   * @returns What was open, by the keys of the addresses, in the order of {@linkcode entries}; the
-   * caller's from now on.
+   * @returns The listeners by the keys of their addresses, in the order of {@linkcode entries}; the
+   * caller owns them.
    */
   takeAll(): ReadonlyMap<string, readonly OpenedListener[]> {
     const all = new Map([...this.#open].map(([key, { order }]) => [key, order]));
@@ -472,8 +459,10 @@ export class ListenerTable {
   }
 }
 
-/** Takes a listener out of the order of a group, as the kernel does: the last one has its place then. */
+/**
+ * Removes a listener from the order of a group as the kernel does: the last one takes its position.
+ */
 function leave(order: OpenedListener[], listener: OpenedListener): void {
-  const place = order.indexOf(listener), last = order.pop()!;
-  if (last !== listener) order[place] = last;
+  const index = order.indexOf(listener), last = order.pop()!;
+  if (last !== listener) order[index] = last;
 }

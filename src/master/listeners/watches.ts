@@ -1,6 +1,6 @@
 /**
- * The watch of open listeners: always for their end, and for connections where a service waits for one.
- * Nothing is accepted or read.
+ * The epoll watches of open listeners: always for a shutdown, and for connections if a service
+ * waits for one. Nothing is accepted or read.
  *
  * @module
  */
@@ -10,27 +10,27 @@ import type { OpenedListener } from "../../os/net/socket.ts";
 /** The watch of one listener. */
 export interface ListenerWatch {
   /**
-   * Says whether connections are waited for.
+   * Starts or stops waiting for a connection.
    *
-   * @param wanted Whether the next one is told; it is told once.
+   * @param wanted Whether the next waiting connection is reported; it is reported once.
    */
   expect(wanted: boolean): void;
-  /** Ends the watch; to be called before the listener is closed. Harmless the second time. */
+  /** Ends the watch; to be called before the listener is closed. Can be called twice. */
   stop(): void;
 }
 
 /**
- * Watches a listener, as a port that tests replace.
+ * Watches a listener; a port that tests replace.
  *
  * @param fd The listener. Borrowed.
- * @param tell Told that something waits in its queue, or, once, that it is of no use any more.
+ * @param tell Called when a connection waits in its queue, or, once, when it has become useless.
  * @returns The watch.
- * @throws {Error} When there can't be one.
+ * @throws {Error} When the watch can't be set up.
  */
 export type WatchListener = (fd: number, tell: (what: "waiting" | "deaf") => void) => ListenerWatch;
 
 /**
- * Makes the watch of real listeners.
+ * Creates the watch of real listeners.
  *
  * @param poller Watches the descriptors.
  */
@@ -38,7 +38,7 @@ export function listenerWatcher(poller: Poller): WatchListener {
   return (fd, tell) => {
     const watch = poller.watch(fd, EPOLLRDHUP, (events) => {
       if (events & ~EPOLLIN) {
-        // A hang-up can't be passed over: it would be told again and again.
+        // A hang-up can't be ignored: epoll would report it again and again.
         watch.stop();
         return tell("deaf");
       }
@@ -52,7 +52,7 @@ export function listenerWatcher(poller: Poller): WatchListener {
   };
 }
 
-/** A listener, how it is watched, and whether anybody waits for a connection there. */
+/** A listener, its watch, and whether a service waits for a connection on it. */
 interface Watched {
   listener: OpenedListener;
   watch?: ListenerWatch;
@@ -66,8 +66,8 @@ export class ListenerWatches {
   readonly #watched = new Map<OpenedListener, Watched>();
 
   /**
-   * @param watch Makes a watch; without it nothing is ever told.
-   * @param onDeaf Told of a listener that takes no connections any more; its watch has ended.
+   * @param watch Creates a watch; without it nothing is reported.
+   * @param onDeaf Called with a listener that accepts no more connections; its watch has ended.
    */
   constructor(watch?: WatchListener, onDeaf: (listener: OpenedListener) => void = () => {}) {
     this.#watch = watch;
@@ -75,33 +75,26 @@ export class ListenerWatches {
   }
 
   /**
-   * Watches a listener, or goes on to. Where that can't be, its end shows at the next look at it.
-   *
-   * @param listener The listener.
+   * Watches a listener, if it is not watched yet. If that fails, its damage is found by the next
+   * check.
    */
   add(listener: OpenedListener): void {
     try {
       this.#begin(this.#of(listener));
     } catch {
-      // A lack of memory for watches is told where connections are waited for.
+      // A failure is reported when a service waits for connections.
     }
   }
 
-  /**
-   * Watches a listener no more; to be called before it is closed.
-   *
-   * @param listener The listener.
-   */
+  /** Ends the watch of a listener; to be called before it is closed. */
   remove(listener: OpenedListener): void {
     this.pause(listener);
     this.#watched.delete(listener);
   }
 
   /**
-   * Watches a listener no more until {@linkcode add} or {@linkcode replace}, since it may be closed
-   * meanwhile.
-   *
-   * @param listener The listener.
+   * Suspends the watch of a listener until {@linkcode add} or {@linkcode replace}, since it may be
+   * closed meanwhile.
    */
   pause(listener: OpenedListener): void {
     const watched = this.#watched.get(listener);
@@ -110,26 +103,26 @@ export class ListenerWatches {
   }
 
   /**
-   * Watches a listener in the place of one that is closed by now and was {@linkcode pause}d, as soon as it
-   * is {@linkcode add}ed.
+   * Transfers the watch of a closed listener that was {@linkcode pause}d to its replacement; it
+   * resumes with {@linkcode add}.
    *
-   * @param old That one.
-   * @param successor The listener.
+   * @param old The closed listener.
+   * @param replacement Its replacement.
    */
-  replace(old: OpenedListener, successor: OpenedListener): void {
+  replace(old: OpenedListener, replacement: OpenedListener): void {
     const watched = this.#of(old);
     this.#watched.delete(old);
-    watched.listener = successor;
-    this.#watched.set(successor, watched);
+    watched.listener = replacement;
+    this.#watched.set(replacement, watched);
   }
 
   /**
-   * Waits for a connection in the queue of one of some listeners, and calls back once.
+   * Waits for a connection in the queue of one of several listeners, and calls back once.
    *
    * @param listeners The listeners.
-   * @param onWaiting Called with the one in whose queue something waits.
+   * @param onWaiting Called with the listener in whose queue a connection waits.
    * @returns Ends the wait.
-   * @throws {Error} When one of them can't be watched; then none is waited for.
+   * @throws {Error} When one of them can't be watched; none is waited for then.
    */
   expect(
     listeners: readonly OpenedListener[],

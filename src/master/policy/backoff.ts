@@ -1,6 +1,5 @@
 /**
- * The pace at which processes are started that don't live long: what the end of one means for the
- * next one in its place. Pure.
+ * The restart back-off: how the end of a process delays the start of the next one. Pure.
  *
  * docs/design/07_supervision.md has the reasons.
  *
@@ -10,22 +9,22 @@ import type { ServiceConfig } from "../../config/service.ts";
 import { EARLY_DEATH_MS } from "./decide.ts";
 import type { RestartHistory, Worker } from "./model.ts";
 
-/** What a program ends with that finds its settings wrong (sysexits.h). */
+/** The exit code of a program that finds its settings wrong (sysexits.h). */
 export const EX_CONFIG = 78;
 
-/** So much of a delay is left to chance: what has ended together is not to start together. */
+/** The random share of a delay: processes that ended together must not start together. */
 const JITTER = 1 / 4;
 
 /**
- * A process that ends in order is not held for one that can't serve if it has been ready for so long:
- * with less it has hardly begun, unless it says that it has worked.
+ * A process that was ready for this long and then exits in order counts as healthy. A shorter life
+ * counts as a failure, unless the process has reported that a client used it.
  */
 export const ORDERLY_MS = 500;
 
-/** A place in which nothing has happened yet. */
+/** The restart history of a slot in which no process has run yet. */
 export const NO_HISTORY: RestartHistory = { early: 0, delayMs: 0, startAtMs: 0, starts: [] };
 
-/** What the next start depends on, beside the process. */
+/** The time and a random number. */
 export interface Chance {
   readonly nowMs: number;
   /** From 0 up to 1. */
@@ -33,11 +32,10 @@ export interface Chance {
 }
 
 /**
- * The place of a worker that has ended, or gives its place up otherwise.
+ * The restart history after a worker has ended, or has left its slot in another way.
  *
  * @param worker The worker.
- * @param chance The time, and chance; `inOrder`: whether it has ended as a program does that has done
- * its work.
+ * @param chance The time and a random number; `inOrder`: whether the worker exited with success.
  */
 export function historyAfter(
   worker: Worker,
@@ -62,26 +60,21 @@ export function historyAfter(
 }
 
 /**
- * The place of a standby that was enlisted and has ended before it was ready, as if it had never had it:
- * its end was that of a standby, which nobody had heard of yet.
- *
- * @param worker The worker.
+ * The restart history after an activated standby has ended before it was ready: the history as it
+ * was before the activation, because the failure counts as that of a standby.
  */
 export function historyGivenBack(worker: Worker): RestartHistory {
   return { ...worker.history, starts: startsWithout(worker) };
 }
 
-/** The starts in the place of a worker that count for `server-start-limit`, but for its own, the last. */
+/**
+ * The starts that count for `server-start-limit`, without the last one, which is the worker's own.
+ */
 function startsWithout({ history: { starts } }: Worker): readonly number[] {
   return starts.slice(0, -1);
 }
 
-/**
- * A place in which a process could not even be started.
- *
- * @param history The place.
- * @param chance The service's settings, the time, and chance.
- */
+/** The restart history after a process could not be started. */
 export function historyAfterRefusal(
   history: RestartHistory,
   chance: Chance & { readonly config: ServiceConfig },
@@ -90,8 +83,8 @@ export function historyAfterRefusal(
 }
 
 /**
- * The first time it is LIB-ZC's rule, from the end of the process. From then on it is a time from
- * start to start, so that one that has served for longer is replaced at once.
+ * The first delay counts from the end of the process (as in LIB-ZC). Later delays count from start
+ * to start, so that a process that has served for longer than the delay is replaced at once.
  */
 function heldBack(
   { early, delayMs, starts }: RestartHistory,
@@ -107,12 +100,7 @@ function heldBack(
   return { early: early + 1, delayMs: nextMs, startAtMs: Math.max(nowMs, startAtMs), starts };
 }
 
-/**
- * Takes note of a start.
- *
- * @param history The place.
- * @param start The service's settings and the time.
- */
+/** Adds a start to a restart history. */
 export function placeAtStart(
   history: RestartHistory,
   { config: { supervision: { startLimit } }, nowMs }: {
@@ -125,12 +113,7 @@ export function placeAtStart(
   return { ...history, starts: [...starts, nowMs] };
 }
 
-/**
- * Whether the next start in a place would be one too many.
- *
- * @param history The place.
- * @param config The service's settings.
- */
+/** Whether the next start would exceed `server-start-limit`. */
 export function isBeyondLimit(
   { starts, startAtMs }: RestartHistory,
   { supervision: { startLimit } }: ServiceConfig,

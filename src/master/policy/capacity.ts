@@ -1,6 +1,6 @@
 /**
- * How many processes a service is to have while versions replace each other, and which of them are
- * too many. Pure.
+ * How many processes each version of a service may have during a reload, and which processes are
+ * surplus. Pure.
  *
  * @module
  */
@@ -8,12 +8,13 @@ import { fullStrength, strengthOf } from "./scaling.ts";
 import { type Candidate, isStandby, type Service, type Version, type Worker } from "./model.ts";
 
 /**
- * How many processes the version in force is to have. All of them, while another one is on trial
- * beside it; with `server-reload-step` each new one that has proven itself takes an old one's place,
- * but for the last: the new version may lack an address that is served until the verdict.
+ * How many processes the current version is to have. During a reload it keeps all of them; with
+ * `server-reload-step` each candidate worker that has passed replaces one. The current version
+ * always keeps one process, because the candidate may lack an address that must be served until the
+ * outcome is known.
  *
  * @param service The service.
- * @param passed How many of the version on trial have proven themselves.
+ * @param passed How many candidate workers have passed.
  */
 export function placesOf(service: Service, passed: number): number {
   if (service.current === undefined) return 0;
@@ -23,13 +24,13 @@ export function placesOf(service: Service, passed: number): number {
 }
 
 /**
- * How many places of the version in force are left to those of a failed trial that fill them, for as
- * long as another trial with `server-reload-step` is under way. One that starts in such a place
- * serves nobody and may never do so; the two would take the room for good that the trial needs.
+ * How many processes of the current version are not started while a reload with
+ * `server-reload-step` is under way, because workers of an earlier, undone reload serve in their
+ * stead. Starting them would use up the room that the candidate needs.
  *
- * @param candidate The trial that is under way.
- * @param options Who fills places of another version, the version in force, and how many of its
- * places nobody of it serves.
+ * @param candidate The candidate of the reload that is under way.
+ * @param options The fallback workers, the current version, and how many of its processes are
+ * missing.
  */
 export function heldByUndone(
   candidate: Candidate,
@@ -40,17 +41,14 @@ export function heldByUndone(
   },
 ): number {
   if (candidate.config.reloadStep === undefined || current === undefined) return 0;
-  // Older ones don't count for the room.
+  // Workers older than the current version do not count for the room.
   const undone = fallbacks.filter(({ generation }) => generation > current.generation);
   return Math.min(undone.length, unfilled);
 }
 
 /**
- * How many processes more the memory has room for: those that still drain, of the version in force
- * or of one whose trial has failed, take some as well.
- *
- * @param candidate The trial that is under way.
- * @param service Its service.
+ * How many more processes `server-reload-step` allows. Draining processes of the current version
+ * and of undone reloads count as well.
  */
 export function roomFor(candidate: Candidate, service: Service): number {
   const { procCount, reloadStep } = candidate.config;
@@ -59,33 +57,25 @@ export function roomFor(candidate: Candidate, service: Service): number {
   return most + reloadStep - aliveSince(service.current ?? candidate, service).length;
 }
 
-/** So many processes of a service may be detached at the same time, whatever its settings are. */
+/** The limit of detached processes per service, whatever its settings are. */
 const MOST_DETACHED = 64;
 
 /**
- * How many processes of a service may be detached before no other one is started; for a large service
- * more, all of whose processes may have a reason to detach at the same time.
- *
- * @param service The service.
+ * How many processes of a service may be detached before starts are held back. A large service gets
+ * a higher limit, since all of its processes may detach at the same time.
  */
 export function mostDetached(service: Service): number {
   return Math.max(MOST_DETACHED, 2 * fullStrength(service));
 }
 
-/**
- * How many processes of a service have detached and still run.
- *
- * @param service The service.
- */
+/** How many detached processes of a service still run. */
 export function detachedOf({ workers }: Service): number {
   return workers.values().filter(({ state }) => state === "detached").toArray().length;
 }
 
 /**
- * How many processes of the version in force there is room for. After a failed trial with
- * `server-reload-step` they come back as gradually as they went.
- *
- * @param service The service.
+ * How many processes of the current version may be started now. After an undone reload with
+ * `server-reload-step` they return as gradually as they were replaced.
  */
 export function roomToReturn(service: Service): number {
   const { current, candidate } = service;
@@ -98,7 +88,7 @@ export function roomToReturn(service: Service): number {
   return fullStrength(service) + Math.max(...steps) - alive.length;
 }
 
-/** The processes of a version and of later ones; standbys are not counted among them. */
+/** The processes of a version and of later ones, without standbys. */
 function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
   return [...workers].filter((worker) =>
     worker.generation >= generation && worker.state !== "detached" && !isStandby(worker)
@@ -106,11 +96,11 @@ function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
 }
 
 /**
- * Those that are too many: first the ones that don't serve yet, then those whose slot somebody else
- * serves as well, be it one of them or one beside them, then the oldest.
+ * The workers to stop: first those that are not ready, then those whose slot has another ready
+ * worker, then the oldest.
  *
- * @param workers Those of which some may go.
- * @param options How many are to stay, and who serves beside them.
+ * @param workers The workers to choose from.
+ * @param options How many of them are to stay, and the workers that serve beside them.
  */
 export function surplus(
   workers: readonly Worker[],
@@ -131,10 +121,10 @@ export function surplus(
 }
 
 /**
- * The draining workers of those old generations that are too many, the oldest ones.
+ * The draining workers of old generations that exceed `maxGenerations`, oldest generations first.
  *
- * @param draining All that drain.
- * @param options Their service, and how many old generations may.
+ * @param draining All draining workers.
+ * @param options The service, and how many old generations may drain.
  */
 export function beyondBound(
   draining: readonly Worker[],
@@ -151,11 +141,7 @@ export function beyondBound(
   return old.filter(({ generation }) => bounded.has(generation));
 }
 
-/**
- * Whether a worker serves.
- *
- * @param worker The worker.
- */
+/** Whether a worker is ready. */
 export function isReady({ state }: Worker): boolean {
   return state === "ready";
 }

@@ -1,6 +1,6 @@
 /**
- * The muster of a service: which of its workers can be reckoned with, and as what; and what is to be
- * done about those whose time is over. Pure.
+ * Sorts the workers of a service by their role, and lists the actions that their deadlines require.
+ * Pure.
  *
  * @module
  */
@@ -10,19 +10,22 @@ import { standbysWanted } from "./standby.ts";
 import { isServing, isStandby, type Service, type Version, type Worker } from "./model.ts";
 import { isWatched } from "./watchdog.ts";
 
-/** The workers of a service by what they are to it, those left out whose time is over. */
+/** The workers of a service by role, without lost ones. */
 export interface WorkerClasses {
-  /** Those of the version in force that fill a place. */
+  /** The serving workers of the current version. */
   readonly currentWorkers: Worker[];
-  /** Those of the version on trial that do. */
+  /** The serving workers of the candidate. */
   readonly candidateWorkers: Worker[];
-  /** Those of another version that may fill a place until one of the version in force is ready. */
+  /**
+   * Workers of another version that may serve until enough workers of the current version are
+   * ready.
+   */
   readonly fallbacks: Worker[];
-  /** The standbys of the version in force that can be reckoned with. */
+  /** The usable standbys of the current version. */
   readonly standbys: Worker[];
-  /** Those that finish what they have, of any version; a standby has nothing. */
+  /** The draining workers of all versions, without standbys, which have no clients. */
   readonly draining: Worker[];
-  /** What their deadlines and limits ask for, and what is of no version any more. */
+  /** What deadlines and limits require, and the soft stop of workers whose version is gone. */
   readonly actions: Action[];
 }
 
@@ -30,7 +33,7 @@ export interface WorkerClasses {
  * Sorts the workers of a service.
  *
  * @param service The service.
- * @param wakeTime The time; takes note of each deadline.
+ * @param wakeTime The time; records each deadline.
  */
 export function classify(service: Service, wakeTime: WakeTime): WorkerClasses {
   const { current, candidate } = service;
@@ -52,20 +55,20 @@ export function classify(service: Service, wakeTime: WakeTime): WorkerClasses {
     if (state === "draining") {
       if (!worker.neverServed) sorted.draining.push(worker);
     } else if (isStandby(worker) && keepsStandbys && generation === current?.generation) {
-      // One that is doubted just now may hang.
+      // A suspected standby may hang: it is not counted.
       if (last.actions.length === 0) sorted.standbys.push(worker);
     } else if (isStandby(worker)) sorted.actions.push({ do: "softstop", worker });
     else if (!isServing(worker)) continue;
     else if (generation === current?.generation) sorted.currentWorkers.push(worker);
     else if (generation === candidate?.generation) sorted.candidateWorkers.push(worker);
     else if (mayFallBack(worker, current)) sorted.fallbacks.push(worker);
-    // A later version is in force, its own trial has failed, or the service is gone.
+    // Its version was replaced or rolled back, or the service was removed.
     else sorted.actions.push({ do: "softstop", worker });
   }
   return sorted;
 }
 
-/** What is to be done about a worker whose deadline is over, or that is silent; is it lost by that? */
+/** The actions for a worker whose deadline has passed or that is silent, and whether it is lost. */
 function lastSteps(
   worker: Worker,
   wakeTime: WakeTime,
@@ -83,7 +86,7 @@ function lastSteps(
   return { actions: [{ do: hangs ? "abort" : "suspect", worker }], isLost: hangs };
 }
 
-/** What the limits of a worker that serves ask for: it may be old, or use too much memory. */
+/** The actions that the age and memory limits of a ready worker require. */
 function limitsReached(worker: Worker, wakeTime: WakeTime): Action[] {
   const { state, recycleReason, oldAtMs, measureAtMs } = worker;
   if (state !== "ready" || recycleReason !== undefined) return [];
@@ -96,9 +99,9 @@ function limitsReached(worker: Worker, wakeTime: WakeTime): Action[] {
 }
 
 /**
- * Whether a worker of another version may fill a place until one of the version in force is ready:
- * an old one whose successor has ended again, or one of a failed trial with `server-reload-step`, for
- * which one of the version in force was stopped.
+ * Whether a worker of another version may serve until one of the current version is ready: an old
+ * worker whose replacement has ended, or a worker of an undone reload with `server-reload-step`,
+ * which had replaced a worker of the current version.
  */
 function mayFallBack(worker: Worker, current: Version | undefined): boolean {
   return current !== undefined && worker.state === "ready" &&

@@ -1,9 +1,8 @@
 /**
- * What is to be done for a service, given what is known of it: pure functions from the tables and
- * the time to actions.
+ * Decides what to do for a service: pure functions from the model and the time to actions.
  *
- * They compare what is with what should be, so that the answer does not depend on how many events
- * came before or in which order.
+ * They compare the actual state with the wanted one, so that the result does not depend on the
+ * number or the order of events.
  *
  * @module
  */
@@ -25,22 +24,26 @@ import {
 import { hasPassed, type RestartHistory, type Service, type Worker } from "./model.ts";
 import { outcomeOfCandidate, type Progress, startsOfCandidate } from "./outcome.ts";
 
-/** A worker that lived less than this delays its service's next start by as much (LIB-ZC). */
+/**
+ * A worker that lived less than this delays the next start of its service by this time (LIB-ZC).
+ */
 export const EARLY_DEATH_MS = 100;
 
-/** From SIGTERM to SIGKILL. */
+/** The time from SIGTERM to SIGKILL. */
 export const TERMINATE_GRACE_MS = 2_000;
 
-/** How long past its own word a draining worker is let be. */
+/** How long a worker may drain beyond the time that it announced. */
 export const DRAIN_GRACE_MS = 5_000;
 
-/** How long a worker that serves may take to answer to a soft stop, its event loop being busy. */
+/** How long a ready worker may take to answer a soft stop; its event loop may be busy. */
 export const SOFTSTOP_ANSWER_MS = 30_000;
 
-/** The same for one that may hang: it was never ready, or one of its listeners was shut down. */
+/**
+ * The same for a worker that may hang: it was never ready, or one of its listeners was shut down.
+ */
 export const UNREADY_ANSWER_MS = 5_000;
 
-/** From the end of a control socket to SIGTERM for a process that has not ended along with it. */
+/** The time from the end of a control socket to SIGTERM, for a process that has not exited. */
 export const LOST_GRACE_MS = 1_000;
 
 /** What a decision depends on beside the service. */
@@ -51,11 +54,10 @@ export interface Circumstances {
 }
 
 /**
- * Decides for one service.
+ * Decides what to do for one service.
  *
- * @param service What is known of it.
- * @param circumstances The time, and the bounds of the master.
- * @returns What to do.
+ * @param service The state of the service.
+ * @param circumstances The time, and the limits of the master.
  */
 export function decide(
   service: Service,
@@ -99,13 +101,16 @@ export function decide(
   return { actions, wakeAtMs: wakeTime.wakeAtMs, outcome };
 }
 
-/** How many processes the version in force is to have. */
+/** How many processes the current version is to have. */
 interface Need {
-  /** How many are to serve. */
+  /** How many processes are to be ready. */
   readonly wanted: number;
-  /** How many of these don't. */
+  /** How many of these are not ready. */
   readonly unfilled: number;
-  /** How many there may be: one more while one is replaced, fewer while others hold their places. */
+  /**
+   * How many processes may exist: one more during a replacement, fewer while fallback workers
+   * serve.
+   */
   readonly most: number;
 }
 
@@ -117,7 +122,7 @@ function needOf(
   const wanted = placesOf(service, passed);
   const unfilled = Math.max(0, wanted - currentWorkers.filter(isReady).length);
   if (candidate !== undefined) {
-    // A reload that is under way replaces all of them.
+    // A reload replaces all of these processes, so none of them is recycled meanwhile.
     const held = heldByUndone(candidate, { fallbacks, current, unfilled });
     return { wanted, unfilled, most: wanted - held };
   }
@@ -125,7 +130,7 @@ function needOf(
   return { wanted, unfilled, most: strengthWhileReplacing({ currentWorkers, leaving, wanted }) };
 }
 
-/** Which processes of the version in force are to be enlisted, or else started. */
+/** The standbys to activate and the processes to start for the current version. */
 function startsOf(
   service: Service,
   { missing, standbys, wakeTime }: {
@@ -146,12 +151,14 @@ function startsOf(
   ];
 }
 
-/** Whether another process may be started beside those that have detached. */
+/** Whether the limit of detached processes allows another start. */
 function mayStart(service: Service): boolean {
   return detachedOf(service) < mostDetached(service);
 }
 
-/** How many of the missing processes may be started now: some of their places may have to wait. */
+/**
+ * How many of the missing processes may start now; the restart histories of some may delay them.
+ */
 function startable(
   missing: number,
   vacancies: readonly RestartHistory[],
@@ -161,7 +168,7 @@ function startable(
   return Math.min(missing, free + Math.max(0, missing - vacancies.length));
 }
 
-/** Those that are too many, and the one whose successor is ready. */
+/** The surplus workers, and the worker whose replacement is ready. */
 function dispensable(
   { candidate }: Service,
   { currentWorkers, candidateWorkers, fallbacks, wanted, unfilled, most }: WorkerClasses & Need,
@@ -174,7 +181,7 @@ function dispensable(
   ]);
 }
 
-/** How the trial stands; what it needs is added to what is to be done. */
+/** The outcome of the rollout so far; adds the starts of candidate workers to the actions. */
 function judge(
   service: Service,
   { actions, wakeTime, ...progress }: Progress & {
@@ -184,7 +191,7 @@ function judge(
 ): RolloutOutcome {
   const { failure } = progress.candidate;
   if (failure !== undefined) return { is: "failed", reason: failure };
-  // One that is out of reach may be just what fails the trial.
+  // The worker to be terminated may be the one that fails the rollout.
   if (actions.some(({ do: what }) => what === "terminate" || what === "abort")) {
     return { is: "open" };
   }
@@ -192,13 +199,7 @@ function judge(
   return outcomeOfCandidate(progress, wakeTime);
 }
 
-/**
- * When a service may start again after one of its workers has ended.
- *
- * @param worker The worker that has ended.
- * @param nowMs The time.
- * @returns The earliest time of the next start.
- */
+/** The earliest time of the next start after a worker has ended. */
 export function nextStartMs(worker: Worker, nowMs: number): number {
   return nowMs - worker.startedAtMs < EARLY_DEATH_MS ? nowMs + EARLY_DEATH_MS : nowMs;
 }

@@ -1,12 +1,12 @@
 /**
- * What the policy says: what is to be done for a service, when to look at it again, and how its trial
- * stands.
+ * The result of the policy: the actions for a service, the next wake time, and the outcome of its
+ * rollout.
  *
  * @module
  */
 import type { Version, Worker } from "./model.ts";
 
-/** Something to be done. */
+/** One action of the supervisor. */
 export type Action =
   | { readonly do: "start"; readonly count: number; readonly version: Version }
   | { readonly do: "startStandby"; readonly version: Version }
@@ -24,38 +24,34 @@ export type Action =
     readonly worker: Worker;
   };
 
-/** How a trial stands. */
+/** The outcome of a service's rollout. */
 export type RolloutOutcome =
   | { readonly is: "open" }
   | { readonly is: "passed" }
   | { readonly is: "failed"; readonly reason: string };
 
-/** What to do now, and when to look again if nothing happens before. */
+/** The actions to do now, and when to decide again if no event happens before. */
 export interface Decision {
   readonly actions: readonly Action[];
-  /** On the monotonic clock; undefined when only an event can change anything. */
+  /** On the monotonic clock; undefined when only an event can change the decision. */
   readonly wakeAtMs?: number;
-  /** How the trial stands, where there is one. */
+  /** The outcome of the rollout, if one is under way. */
   readonly outcome?: RolloutOutcome;
 }
 
-/** The time, and the next one at which there is something to look at. */
+/** The current time, and the earliest later time at which a decision is due. */
 export class WakeTime {
   #wakeAtMs?: number;
 
-  /** @param nowMs The time. */
+  /** @param nowMs The current time. */
   constructor(readonly nowMs: number) {}
 
-  /** When to look again; undefined where nothing is waited for. */
+  /** When to decide again; undefined when nothing is due later. */
   get wakeAtMs(): number | undefined {
     return this.#wakeAtMs;
   }
 
-  /**
-   * Whether the time for something has come. If not, it is a time to look again.
-   *
-   * @param atMs The time for it.
-   */
+  /** Whether a time has come. If not, it becomes a candidate for the next wake time. */
   isDue(atMs: number): boolean {
     if (atMs <= this.nowMs) return true;
     this.#wakeAtMs = Math.min(this.#wakeAtMs ?? Infinity, atMs);

@@ -1,5 +1,5 @@
 /**
- * What the master knows: its services and their workers. Plain data, without sockets or processes.
+ * The master's model: services, versions and workers as plain data, without sockets or processes.
  *
  * @module
  */
@@ -7,87 +7,87 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
 import { TRANSITIONS, type WorkerEvent, type WorkerState } from "./states.ts";
 
-/** The settings of a service as one reload has brought them. */
+/** The settings of a service from one reload. */
 export interface Version {
   readonly config: ServiceConfig;
-  /** The number of that reload; a later one has a higher number. */
+  /** The number of that reload; later reloads have higher numbers. */
   readonly generation: number;
 }
 
-/** A version that has yet to prove itself beside the one in force. */
+/** The new version of a reload, until the outcome of the rollout is known. */
 export interface Candidate extends Version {
-  /** None of its processes is started before this. */
+  /** No candidate worker is started before this. */
   startAtMs: number;
-  /** How many of its processes have proven themselves and are gone again. */
+  /** How many candidate workers have passed and have ended since. */
   left: number;
-  /** Why it has failed, as soon as it has. */
+  /** Why the rollout has failed; undefined while it has not. */
   failure?: string;
-  /** How many processes more somebody has asked for since it began; may be negative. */
+  /** By how many processes the service was scaled since the reload began; may be negative. */
   extra?: number;
 }
 
-/** One of the places that a service has for its processes: each is followed by the next one. */
+/** The recent failures and starts of a slot; a worker's history goes on to its replacement. */
 export interface RestartHistory {
-  /** How many of its processes in a row have ended early. */
+  /** How many processes in a row have ended early. */
   readonly early: number;
-  /** How long it is from one start in it to the next; 0 where nothing is to be waited for. */
+  /** The delay from one start to the next; 0 without one. */
   readonly delayMs: number;
-  /** None is started in it before this. */
+  /** The next start is not before this. */
   readonly startAtMs: number;
-  /** When its processes were started, as far back as `server-start-limit` counts. */
+  /** The times of the starts that count for `server-start-limit`. */
   readonly starts: readonly number[];
 }
 
 /**
- * One process, from its start to its end. A standby has no slot and no place before it is enlisted, which
- * {@linkcode activate} does.
+ * One process, from its start to its end. A standby gets its slot and restart history in {@linkcode
+ * activate}.
  */
 export interface Worker {
-  /** Unique in this master's life; unlike a pid never used again. */
+  /** Unique in the life of this master; unlike a pid never used again. */
   readonly id: number;
   readonly pid: number;
-  /** That of its version. */
+  /** The generation of its version. */
   readonly generation: number;
   readonly config: ServiceConfig;
   /** Its slot among the processes of its version. */
   slot: number;
-  /** The listeners that it was started with, in the order of its addresses. */
+  /** The listeners that it was started with, in the order of the service's addresses. */
   listeners: readonly OpenedListener[];
-  /** When it was started; when it was enlisted, if it was a standby. */
+  /** When it was started, or when it was activated as a standby. */
   startedAtMs: number;
-  /** The place that it fills. */
+  /** The restart history that it has taken over. */
   history: RestartHistory;
   /** Whether it was started as a standby, and has not been ready since. */
   neverServed?: boolean;
-  /** When it said, as a standby, that it has loaded. */
+  /** When it reported, as a standby, that it has loaded. */
   loadedAtMs?: number;
-  /** Until when it has to be ready, if not for as long from its start as any other process. */
+  /** Until when it has to be ready, if that differs from the start time plus the ready time-out. */
   readyByMs?: number;
-  /** When it said that it is ready. */
+  /** When it reported that it is ready. */
   readyAtMs?: number;
   /** Changed by {@linkcode advance} only. */
   state: WorkerState;
-  /** Until when it may be silent; undefined where it sends no heartbeats. */
+  /** Until when it may be silent; undefined if it sends no heartbeats. */
   silentUntilMs?: number;
-  /** Whether it has been silent for too long at the last look. */
+  /** Whether it was silent for too long at the last check. */
   suspected?: boolean;
-  /** Whether anybody uses it; undefined while it has not said. */
+  /** Whether a client uses it; undefined while it has not reported. */
   used?: boolean;
-  /** Whether it has said that a client has used it. */
+  /** Whether it has ever reported that a client uses it. */
   worked?: boolean;
-  /** Why another one is to take its place, if that is so. */
+  /** Why it is to be recycled; undefined while it is not. */
   recycleReason?: string;
-  /** Whether one of its listeners was closed, since it was of no use any more. */
+  /** Whether one of its listeners was closed because it had become useless. */
   lostListener?: boolean;
-  /** When it is old enough for that; undefined where no age is. */
+  /** When it reaches its maximum age; undefined without one. */
   oldAtMs?: number;
-  /** When its memory is looked at next; undefined where it is not looked at. */
+  /** When its memory is measured next; undefined if it is not measured. */
   measureAtMs?: number;
   /** Since when it has used too much memory; undefined while it does not. */
   overMemorySinceMs?: number;
-  /** Whether it has said that it accepts no more. */
+  /** Whether it has reported that it accepts no more connections. */
   saysDraining?: boolean;
-  /** When the next harsher step is due; undefined while the worker may take its time. */
+  /** When the next harsher step of its stop is due; undefined without one. */
   deadlineMs?: number;
 }
 
@@ -95,41 +95,45 @@ export interface Worker {
 export interface Service {
   /** The settings file's name, or `hook:N`. */
   readonly id: string;
-  /** The version in force; undefined for a service that is on trial itself, or on its way out. */
+  /** The current version; undefined for a service that a reload adds, or that is being removed. */
   current?: Version;
   /** The version that a reload tries. */
   candidate?: Candidate;
-  /** No process of the version in force is started before this. */
+  /** No process of the current version is started before this. */
   startAtMs: number;
-  /** The places of the version in force whose processes have ended. */
+  /**
+   * The restart histories of ended workers of the current version, until their replacements start.
+   */
   vacancies: RestartHistory[];
-  /** How its standbys have fared; undefined where there is nothing to say. */
+  /** The restart history of its standbys; undefined while none of them has failed. */
   standbyHistory?: RestartHistory;
-  /** The longest delay between two starts that was told, in milliseconds; 0 while all is well. */
+  /** The longest restart delay that was logged, in milliseconds; 0 while no process fails. */
   toldDelayMs: number;
-  /** Why it has failed: nothing of the version in force is started any more. */
+  /** Why the service has failed; no process of the current version is started then. */
   failure?: string;
-  /** How the last process of the version in force has ended or failed, while none has been ready since. */
+  /** How the last process of the current version has failed, until one is ready again. */
   trouble?: string;
-  /** How many processes more there are to be than the configuration says; may be negative. */
+  /** How many processes were added to the configured number by scaling; may be negative. */
   extra: number;
-  /** How many of them somebody needs; undefined while nobody has found any to be idle. */
+  /**
+   * How many processes are needed for the present use; undefined until a process was found idle.
+   */
   demand?: number;
   /**
-   * The slots in whose queues somebody may wait, since their processes have ended of themselves; the
-   * one that has waited the longest comes first.
+   * The slots in whose queues connections may wait, since their processes have ended unexpectedly;
+   * the longest unserved one comes first.
    */
   readonly unservedSlots: Set<number>;
-  /** All that have not exited. */
+  /** All workers that have not exited. */
   readonly workers: Set<Worker>;
 }
 
 /**
- * Changes a worker's state by the table.
+ * Changes a worker's state by the table of transitions.
  *
  * @param worker The worker.
  * @param event What happened.
- * @returns Whether the event meant something in the worker's state.
+ * @returns Whether the state names the event.
  */
 export function advance(worker: Worker, event: WorkerEvent): boolean {
   const next = TRANSITIONS[worker.state][event];
@@ -139,10 +143,11 @@ export function advance(worker: Worker, event: WorkerEvent): boolean {
 }
 
 /**
- * Makes a standby one of those that serve; its life counts from here on.
+ * Makes a standby a serving worker; its life counts from here on.
  *
  * @param worker The standby.
- * @param filled The time, until when it has to be ready, and what it is to fill.
+ * @param filled The time, until when it has to be ready, its slot, its listeners and its restart
+ * history.
  */
 export function activate(
   worker: Worker,
@@ -151,20 +156,12 @@ export function activate(
   if (advance(worker, "activate")) Object.assign(worker, filled);
 }
 
-/**
- * A service of which nothing runs.
- *
- * @param id The settings file's name, or `hook:N`.
- */
+/** A service without workers. */
 export function newService(id: string): Service {
   return { id, workers: new Set(), unservedSlots: new Set(), ...freshStart(0) };
 }
 
-/**
- * What a service knows of the past of its processes, where there is none, or it is to be forgotten.
- *
- * @param startAtMs When the next process may be started at the earliest.
- */
+/** The supervision state of a service without a past. */
 export function freshStart(
   startAtMs: number,
 ): Omit<Service, "id" | "current" | "candidate" | "workers" | "unservedSlots"> {
@@ -180,41 +177,25 @@ export function freshStart(
   };
 }
 
-/**
- * Whether a worker fills one of the places that the configuration asks for.
- *
- * @param worker The worker.
- */
+/** Whether a worker counts for the configured number of processes. */
 export function isServing(worker: Worker): boolean {
   return worker.state === "starting" || worker.state === "ready";
 }
 
 /**
- * Whether a worker is a standby: it serves nobody, and fills no place.
- *
- * @param worker The worker.
+ * Whether a worker is a standby: it serves no clients, and does not count for the number of
+ * processes.
  */
 export function isStandby(worker: Worker): boolean {
   return worker.state === "loading" || worker.state === "waiting";
 }
 
-/**
- * Whether a worker of a version on trial has done what the trial asks of it: it is ready, and has
- * lived on for `server-soak`.
- *
- * @param worker The worker.
- * @param nowMs The time.
- */
+/** Whether a candidate worker has passed: it is ready, and has been for `server-soak`. */
 export function hasPassed({ readyAtMs, config }: Worker, nowMs: number): boolean {
   return readyAtMs !== undefined && readyAtMs + config.soakMs <= nowMs;
 }
 
-/**
- * Sets a worker's deadline, unless it has an earlier one, or nothing more can be done about it.
- *
- * @param worker The worker.
- * @param deadlineMs When the next harsher step is due at the latest.
- */
+/** Sets a worker's deadline, unless it has an earlier one, or its state allows no further step. */
 export function limit(worker: Worker, deadlineMs: number): void {
   if (worker.state === "detached" || worker.state === "killing") return;
   const earliest = Math.min(worker.deadlineMs ?? Infinity, deadlineMs);

@@ -1,5 +1,5 @@
 /**
- * What a version on trial still needs, and how it stands. Pure.
+ * Which candidate workers a rollout has yet to start, and what its outcome is. Pure.
  *
  * @module
  */
@@ -7,23 +7,21 @@ import type { Action, RolloutOutcome, WakeTime } from "./decision.ts";
 import { roomFor } from "./capacity.ts";
 import type { Candidate, Service, Worker } from "./model.ts";
 
-/** How far a trial is. */
+/** The progress of a rollout. */
 export interface Progress {
   readonly candidate: Candidate;
-  /** Its processes. */
+  /** The serving workers of the candidate. */
   readonly candidateWorkers: readonly Worker[];
-  /** How many of them have proven themselves. */
+  /** How many of them have passed. */
   readonly passed: number;
-  /** How many of the version in force are missing, which have the first claim to a place. */
+  /**
+   * How many processes of the current version are missing; they take precedence over candidate
+   * workers.
+   */
   readonly missing: number;
 }
 
-/**
- * Which processes of a version on trial are to be started.
- *
- * @param service The service.
- * @param options How far the trial is, and the time.
- */
+/** The candidate workers to start. */
 export function startsOfCandidate(
   service: Service,
   { candidate, candidateWorkers, missing, wakeTime }: Progress & { readonly wakeTime: WakeTime },
@@ -36,17 +34,18 @@ export function startsOfCandidate(
 }
 
 /**
- * How a trial stands whose processes are all within reach.
+ * The outcome of a rollout of which no worker is lost.
  *
- * @param progress How far it is.
- * @param wakeTime The time; takes note of when it is to be looked at again.
+ * @param progress The progress of the rollout.
+ * @param wakeTime The time; records when the outcome may change.
  */
 export function outcomeOfCandidate(
   { candidate, candidateWorkers, passed }: Progress,
   wakeTime: WakeTime,
 ): RolloutOutcome {
   const { procCount } = candidate.config;
-  // However many have been proven, the old ones go only when somebody is there.
+  // The old workers are stopped only once a candidate worker is ready, however many have passed
+  // before.
   if (passed + candidate.left >= procCount && passed >= Math.min(procCount, 1)) {
     return { is: "passed" };
   }

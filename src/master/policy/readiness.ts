@@ -1,16 +1,14 @@
 /**
- * Until when a process has to have loaded, or to be ready: `server-ready-timeout` bounds every start,
- * that of a new service, a replacement, one more process, a standby, and each process of a reload. Pure.
+ * The time limit of a start: `server-ready-timeout` bounds how long each process may take to load
+ * or to become ready. Pure.
  *
  * @module
  */
 import type { Worker } from "./model.ts";
 
 /**
- * Until when a process has to be ready, or, as a standby, to have loaded, if it has not yet.
- *
- * @param worker The process.
- * @returns The time; infinity where there is no limit.
+ * Until when a starting process has to be ready, or a loading standby has to have loaded; infinity
+ * where there is no limit.
  */
 export function startLimitMs(
   { state, startedAtMs, readyByMs, config: { readyTimeoutMs } }: Worker,
@@ -20,11 +18,7 @@ export function startLimitMs(
   return readyByMs ?? startedAtMs + readyTimeoutMs;
 }
 
-/**
- * How a process has failed whose time for that is over.
- *
- * @param worker The process.
- */
+/** Describes a process that has exceeded its start limit. */
 export function latenessOf({ state, config: { readyTimeoutMs } }: Worker): string {
   const what = state === "loading" ? "has not loaded" : "was not ready";
   return `${what} within ${readyTimeoutMs / 1000} s (server-ready-timeout)`;

@@ -1,6 +1,6 @@
 /**
- * When a process is to be replaced that serves well: it is old, has had its connections, or uses too
- * much memory. Pure.
+ * Recycling: a healthy process is replaced when it is old, has reached its number of connections,
+ * or uses too much memory. Pure.
  *
  * docs/design/07_supervision.md has the reasons.
  *
@@ -10,22 +10,16 @@ import type { ServiceConfig } from "../../config/service.ts";
 import { leastMissed } from "./slots.ts";
 import { isServing, type Worker } from "./model.ts";
 
-/** How long it is from one look at the memory of a process to the next. */
+/** The time between two measurements of a process's memory. */
 export const MEASURE_MS = 2_000;
 
-/** How long a process may use too much memory: a spike is no reason. */
+/** How long a process may exceed its memory limit, so that a spike does not count. */
 export const HEAVY_MS = 10_000;
 
-/** So much of a limit is left to chance: what was started together is not to be spent together. */
+/** The random share of a limit: processes that started together must not be recycled together. */
 const JITTER = 1 / 10;
 
-/**
- * How many connections a new process may accept.
- *
- * @param config The service's settings.
- * @param random Chance, from 0 up to 1.
- * @returns The number, or undefined where there is no limit.
- */
+/** How many connections a new process may accept; undefined without a limit. */
 export function connectionLimit(
   { supervision: { maxConnections } }: ServiceConfig,
   random: number,
@@ -33,12 +27,7 @@ export function connectionLimit(
   return maxConnections && Math.max(1, Math.round(maxConnections * (1 - JITTER * random)));
 }
 
-/**
- * Begins to count the days of a process that has just become ready.
- *
- * @param worker The process.
- * @param chance The time, and chance from 0 up to 1.
- */
+/** Sets the times at which the age and the memory of a newly ready process are checked. */
 export function beginLife(
   worker: Worker,
   { nowMs, random }: { readonly nowMs: number; readonly random: number },
@@ -49,11 +38,11 @@ export function beginLife(
 }
 
 /**
- * Takes note of how much memory a process uses.
+ * Records how much memory a process uses.
  *
  * @param worker The process.
  * @param measured The time and the memory.
- * @returns Whether it has been too much for too long.
+ * @returns Whether it has used too much for too long.
  */
 export function weigh(
   worker: Worker,
@@ -65,40 +54,33 @@ export function weigh(
   return worker.overMemorySinceMs !== undefined && nowMs - worker.overMemorySinceMs >= HEAVY_MS;
 }
 
-/** The processes of the version in force, and how many there are to be. */
+/** The processes of the current version, and how many are wanted. */
 export interface Staff {
   readonly currentWorkers: readonly Worker[];
-  /** Those of them that finish what they have. */
+  /** How many processes of the version drain. */
   readonly leaving: number;
   readonly wanted: number;
 }
 
 /**
- * How many processes there are to be while some are spent: one more, until it is ready and takes the
- * place of the first. The next one has to wait until then; and while as many finish their work as
- * there are places.
- *
- * @param staff The processes.
+ * How many processes may exist while some are to be recycled: one more, until it is ready and
+ * replaces the first. The next replacement waits until then, and while as many processes drain as
+ * are wanted.
  */
 export function strengthWhileReplacing({ currentWorkers, leaving, wanted }: Staff): number {
-  if (!currentWorkers.some(isSpent)) return wanted;
+  if (!currentWorkers.some(isToBeRecycled)) return wanted;
   const hasBegun = currentWorkers.length > wanted;
   return hasBegun || leaving < Math.max(1, wanted) ? wanted + 1 : wanted;
 }
 
-/**
- * The process whose successor is ready.
- *
- * @param staff The processes.
- * @returns It, or undefined.
- */
+/** The process whose replacement is ready, if there is one. */
 export function replacedOne(
   { currentWorkers, wanted }: Pick<Staff, "currentWorkers" | "wanted">,
 ): Worker | undefined {
   const ready = currentWorkers.filter(({ state }) => state === "ready");
-  return ready.length > wanted ? leastMissed(ready.filter(isSpent), ready) : undefined;
+  return ready.length > wanted ? leastMissed(ready.filter(isToBeRecycled), ready) : undefined;
 }
 
-function isSpent(worker: Worker): boolean {
+function isToBeRecycled(worker: Worker): boolean {
   return worker.recycleReason !== undefined && isServing(worker);
 }

@@ -1,46 +1,49 @@
 /**
- * What a reload will do, as a value: worked out from what runs and what is wanted, and done
- * nowhere in this file.
+ * The plan of a reload as a value: the differences between the running and the wanted
+ * configuration.
  *
  * @module
  */
 import { keysOf, type ServiceConfig } from "../../config/service.ts";
 
-/** The differences between the configuration in force and the next one. */
+/** The differences between the running configuration and the next one. */
 export interface ReloadPlan {
-  /** Keys of the listeners that stay the very same sockets. */
+  /** Keys of the listeners whose sockets are kept. */
   readonly kept: readonly string[];
   /** Keys of the listeners to open. */
   readonly opened: readonly string[];
   /** Keys of the listeners to close. */
   readonly closed: readonly string[];
-  /** Ids of the services that are new. */
+  /** Ids of the new services. */
   readonly added: readonly string[];
-  /** Ids of the services that are gone. */
+  /** Ids of the removed services. */
   readonly removed: readonly string[];
   /** Ids of the services whose processes are replaced. */
   readonly replaced: readonly string[];
-  /** Ids of the services that are left alone: they ask for it, and nothing of theirs has changed. */
+  /**
+   * Ids of the services that are left alone: `server-reload` says so, and their settings are
+   * unchanged.
+   */
   readonly left: readonly string[];
   /**
-   * The services that are added, removed or replaced, those together that succeed or fail together:
-   * where an address moves from one to another, it would else be served by neither, or by both.
+   * The services that are added, removed or replaced, in groups that succeed or fail together.
+   * Services between which an address moves form a group: else neither or both would serve the
+   * address.
    */
   readonly groups: readonly (readonly string[])[];
 }
 
 /**
- * Works out what a reload will do.
+ * Computes the plan of a reload.
  *
- * @param running The listeners and services that there are.
+ * @param running The running listeners and services.
  * @param wanted All services of the next configuration.
- * @returns The plan.
  */
 export function planReload(
   running: {
     readonly listeners: ReadonlySet<string>;
     readonly services: readonly ServiceConfig[];
-    /** Ids of the services that have failed, and are to be tried again in any case. */
+    /** Ids of the failed services, which are replaced in any case. */
     readonly failed?: ReadonlySet<string>;
   },
   wanted: readonly ServiceConfig[],
@@ -65,7 +68,7 @@ export function planReload(
   };
 }
 
-/** The pairs of services of which one takes an address over from the other. */
+/** The pairs of services between which an address moves. */
 function movesBetween(
   before: readonly ServiceConfig[],
   after: readonly ServiceConfig[],
@@ -79,7 +82,7 @@ function movesBetween(
   );
 }
 
-/** Puts together what is connected by pairs, directly or by way of others. */
+/** Groups ids that are connected by pairs, directly or through others. */
 function groupsOf(
   ids: ReadonlySet<string>,
   pairs: readonly (readonly [string, string])[],
@@ -87,7 +90,8 @@ function groupsOf(
   const groupOf = new Map([...ids].map((id) => [id, [id]]));
   for (const [one, other] of pairs) {
     const first = groupOf.get(one), second = groupOf.get(other);
-    // One that is left alone gives nothing away: then both name the address, which is refused.
+    // A service that is left alone keeps its addresses. If another one names one of them too, the
+    // reload is refused for it.
     if (first === undefined || second === undefined || first === second) continue;
     first.push(...second);
     for (const id of second) groupOf.set(id, first);
@@ -98,7 +102,6 @@ function groupsOf(
 /**
  * Writes a plan on one line.
  *
- * @param plan The plan.
  * @returns Such as `listeners: 2 kept, opened 0.0.0.0:80; services: added web.cf`.
  */
 export function describePlan(plan: ReloadPlan): string {

@@ -1,6 +1,6 @@
 /**
- * How many processes a service is to have: the number of the configuration, more or fewer where
- * somebody has asked for it, and only as many as are needed where that is asked for. Pure.
+ * How many processes a service is to have: the configured number, changed by the scale signals, and
+ * reduced to the present use where `server-idle-exit` is set. Pure.
  *
  * docs/design/07_supervision.md has the reasons.
  *
@@ -9,66 +9,52 @@
 import { leastMissed } from "./slots.ts";
 import { isServing, type Service, type Version, type Worker } from "./model.ts";
 
-/** As many as `server-proc-count` may say. */
+/** The maximum of `server-proc-count`. */
 const MOST = 10_000;
 
-/**
- * How many processes the version in force has when all of them are needed.
- *
- * @param service The service.
- */
+/** How many processes the current version has under full use. */
 export function fullStrength({ current, extra }: Service): number {
   return current === undefined ? 0 : current.config.procCount + effective(extra, current);
 }
 
-/** So much of what somebody has asked for has an effect. */
+/** The part of the scaling that has an effect within the limits. */
 function effective(extra: number, { config: { procCount } }: Version): number {
-  // Somebody who takes processes away does not mean to silence the service.
+  // Scaling down does not stop the last process of a service.
   const least = Math.min(procCount, 1);
   return within(procCount + extra, { least, most: MOST }) - procCount;
 }
 
-/** How many of them stay though nobody uses them. */
+/** How many processes stay when all are idle. */
 function leastStrength(service: Service): number {
   const { idleExitMs = 0, procMin = 0 } = service.current?.config.supervision ?? {};
   const full = fullStrength(service);
   return idleExitMs > 0 ? Math.min(procMin, full) : full;
 }
 
-/**
- * How many processes the version in force is to have now.
- *
- * @param service The service.
- */
+/** How many processes the current version is to have now. */
 export function strengthOf(service: Service): number {
   const most = fullStrength(service);
   return within(service.demand ?? most, { least: leastStrength(service), most });
 }
 
 /**
- * Takes note that somebody wants so many processes more, or fewer.
+ * Scales a service.
  *
  * @param service The service.
- * @param by How many.
+ * @param by How many processes to add; negative to remove.
  */
 export function scale(service: Service, by: number): void {
   const before = service.demand === undefined ? undefined : strengthOf(service);
   const { current, candidate } = service;
-  // What has no effect must not have to be taken back first.
+  // Scaling beyond the limits is dropped, so that it need not be undone first.
   service.extra = current === undefined ? 0 : effective(service.extra + by, current);
-  // A reload that began before it does not forget it.
+  // The candidate keeps the scaling that happens during its reload.
   if (candidate !== undefined) candidate.extra = effective((candidate.extra ?? 0) + by, candidate);
   if (before !== undefined) service.demand = before + by;
   service.demand = service.demand === undefined ? undefined : strengthOf(service);
 }
 
-/**
- * The process that nobody uses and that may go.
- *
- * @param service The service.
- * @param currentWorkers Its processes of the version in force.
- * @returns It, or undefined.
- */
+/** An idle process that may be stopped, if there is one. */
 export function idleOne(service: Service, currentWorkers: readonly Worker[]): Worker | undefined {
   if (strengthOf(service) <= leastStrength(service)) return undefined;
   return leastMissed(
@@ -77,11 +63,7 @@ export function idleOne(service: Service, currentWorkers: readonly Worker[]): Wo
   );
 }
 
-/**
- * Takes note that a process is in use, which may have been the last one that was free.
- *
- * @param service The service.
- */
+/** Raises the demand by one when all processes are in use. */
 export function grow(service: Service): void {
   const serving = [...service.workers].filter((worker) =>
     isServing(worker) && worker.generation === service.current?.generation
@@ -91,12 +73,7 @@ export function grow(service: Service): void {
   service.demand = strengthOf(service);
 }
 
-/**
- * Whether nothing runs of a service because nobody needs it: then a connection that waits is what
- * starts the next process.
- *
- * @param service The service.
- */
+/** Whether a service is idle: no process runs, and the next connection starts one. */
 export function isAsleep(service: Service): boolean {
   const { current, candidate, failure, workers } = service;
   return current !== undefined && candidate === undefined && failure === undefined &&

@@ -1,7 +1,7 @@
 /**
- * The slots of a service: as many as `server-proc-count` says. A process that takes the place of
- * another gets its slot, and with it the same sockets; where there are more processes, some share a
- * slot (docs/design/12_balance.md).
+ * The slots of a service: `server-proc-count` of them, each with its own sockets. A replacement
+ * gets the slot of the process that it replaces; surplus processes share slots
+ * (docs/design/12_balance.md).
  *
  * @module
  */
@@ -10,11 +10,8 @@ import type { ServiceConfig } from "../../config/service.ts";
 import { isServing, type Service, type Version, type Worker } from "./model.ts";
 
 /**
- * How many sockets a service has for one of its addresses.
- *
- * @param service The service.
- * @param endpoint The address. Only TCP knows sockets with a queue each.
- * @returns The number, at least 1; undefined where all of its processes share one.
+ * How many sockets a service has for one of its addresses; undefined where its processes share one.
+ * Only TCP has sockets with separate queues.
  */
 export function slotsOf(
   { balance, procCount }: Pick<ServiceConfig, "balance" | "procCount">,
@@ -23,31 +20,24 @@ export function slotsOf(
   return balance === "reuseport" && kind === "inet" ? slotCount({ procCount }) : undefined;
 }
 
-/**
- * How many slots the processes of a service have.
- *
- * @param config The service.
- */
+/** How many slots the processes of a service have. */
 export function slotCount({ procCount }: Pick<ServiceConfig, "procCount">): number {
   return Math.max(1, procCount);
 }
 
-/** A slot, and what speaks for it. */
-interface Candidate {
+/** A slot, and how many processes use it. */
+interface SlotUse {
   readonly slot: number;
-  /** How many processes have it that go on. */
+  /** How many processes stay in it. */
   lasting: number;
-  /** How many have it that are to be replaced. */
-  recycleReason: number;
+  /** How many of its processes are to be recycled. */
+  recycling: number;
 }
 
 /**
- * The slot for the next process: one that the fewest processes of the version have. Of these the one
- * whose queue has been deserted for the longest time, so that a successor gets the slot of the process
- * that is gone; then one whose process is spent, which the next one is to replace; then the lowest.
- *
- * @param service The service.
- * @param version The version of the process.
+ * The slot for the next process: one with the fewest processes of the version that stay. Among
+ * these the longest unserved slot comes first, so that a replacement gets the slot of the ended
+ * process; then a slot whose process is to be recycled; then the lowest.
  */
 export function nextSlot(
   { workers, unservedSlots }: Pick<Service, "workers" | "unservedSlots">,
@@ -55,27 +45,27 @@ export function nextSlot(
 ): number {
   const slots = Array.from(
     { length: slotCount(config) },
-    (_, slot): Candidate => ({ slot, lasting: 0, recycleReason: 0 }),
+    (_, slot): SlotUse => ({ slot, lasting: 0, recycling: 0 }),
   );
   for (const worker of workers) {
     if (worker.generation !== generation || !isServing(worker)) continue;
-    slots[worker.slot][worker.recycleReason === undefined ? "lasting" : "recycleReason"]++;
+    slots[worker.slot][worker.recycleReason === undefined ? "lasting" : "recycling"]++;
   }
   const least = slots.reduce((so, { lasting }) => Math.min(so, lasting), Infinity);
   const candidates = slots.filter(({ lasting }) => lasting === least);
   const bySlot = new Map(candidates.map((one) => [one.slot, one]));
-  const lonely = [...unservedSlots].find((slot) => bySlot.get(slot)?.recycleReason === 0);
-  return lonely ??
-    (candidates.find(({ recycleReason }) => recycleReason > 0) ?? candidates[0]).slot;
+  const unserved = [...unservedSlots].find((slot) => bySlot.get(slot)?.recycling === 0);
+  return unserved ??
+    (candidates.find(({ recycling }) => recycling > 0) ?? candidates[0]).slot;
 }
 
 /**
- * Of processes that may go, the one that is missed the least: the first whose slot another one serves
- * that stays, or else the first.
+ * Chooses the process to stop: the first one whose slot has another ready process, or else the
+ * first.
  *
- * @param candidates Those that may go.
+ * @param candidates The processes to choose from.
  * @param staff All processes of the version.
- * @returns It; undefined when there is none.
+ * @returns The process; undefined when there is none.
  */
 export function leastMissed(
   candidates: readonly Worker[],

@@ -1,6 +1,6 @@
 /**
- * Standbys: processes that have loaded and wait, so that one of them takes over the moment another one
- * dies. How many there are to be, which one is next, and when another one is started. Pure.
+ * Standbys: loaded processes that wait to replace a serving process at once. This file says how
+ * many there are, which one is activated next, and when another one is started. Pure.
  *
  * docs/design/13_standbys.md has the reasons.
  *
@@ -11,30 +11,26 @@ import { fullStrength } from "./scaling.ts";
 import type { Service, Worker } from "./model.ts";
 
 /**
- * How long the processes that serve have been ready when a standby is started: its start takes a processor
- * for itself, and those that have waited for a process that was missing are answered first.
+ * How long the serving processes must have been ready before a standby is started. Its start needs
+ * a processor, and waiting connections are answered first.
  */
 export const CALM_MS = 20;
 
-/**
- * How many standbys a service is to have.
- *
- * @param service The service.
- */
+/** How many standbys a service is to have. */
 export function standbysWanted(service: Service): number {
   const { current, failure } = service;
-  // Nothing of a failed one is started any more, nor of one that has no place for any.
+  // A failed service and a service without processes have no standbys.
   if (current === undefined || failure !== undefined || fullStrength(service) === 0) return 0;
   return current.config.supervision.standbyCount;
 }
 
 /**
- * The standbys that can take a place now: first those that have loaded, then the oldest.
+ * The standbys that can be activated now: first the loaded ones, then the oldest.
  *
- * @param standbys Those of the version in force.
+ * @param standbys The standbys of the current version.
  */
 export function inReserve(standbys: readonly Worker[]): Worker[] {
-  // One with a deadline can't be told anything any more, and one in doubt may hang.
+  // A standby with a deadline is about to end, and a suspected one may hang.
   const able = standbys.filter(({ deadlineMs, suspected }) =>
     deadlineMs === undefined && !suspected
   );
@@ -43,12 +39,11 @@ export function inReserve(standbys: readonly Worker[]): Worker[] {
 }
 
 /**
- * Whether another standby is to be started now. In the background: when all that serve are ready, and
- * one after the other, since nobody waits for them; and after those that have ended early only when it
- * is time.
+ * Whether to start another standby now. Standbys start in the background, one at a time, while all
+ * serving processes are ready, and not before the back-off of standbys allows it.
  *
- * @param service The service, to which nobody is missing.
- * @param options Those of the version in force that serve, its standbys, and the time.
+ * @param service The service, of which no serving process is missing.
+ * @param options The serving workers and the standbys of the current version, and the time.
  */
 export function lacksStandby(
   service: Service,

@@ -1,28 +1,28 @@
 /**
- * The life of a worker process as the master sees it: states, events, and one table.
+ * The states of a worker process, its events, and the table of transitions.
  *
  * This file imports nothing. docs/design/03_worker_states.md explains it.
  *
  * @module
  */
 
-/** Where a worker is in its life. */
+/** The state of a worker. */
 export type WorkerState =
-  /** A standby: its process runs; it has not said that it has loaded. */
+  /** A standby that has not reported that it has loaded. */
   | "loading"
-  /** A standby: it has loaded, and waits until it is needed. */
+  /** A standby that has loaded and waits for its activation. */
   | "waiting"
-  /** Its process runs; it has not said that it is ready. */
+  /** Its process runs, and has not reported that it is ready. */
   | "starting"
   /** It serves. */
   | "ready"
-  /** It was told to accept no more, and finishes what it has. */
+  /** It was told to accept no more connections, and finishes those that it has. */
   | "draining"
-  /** It was sent SIGTERM, or SIGABRT where it hung. */
+  /** It was sent SIGTERM, or SIGABRT if it hung. */
   | "stopping"
   /** It was sent SIGKILL. */
   | "killing"
-  /** It went its own way: never signalled again, only reaped. */
+  /** It has left supervision: it is never signalled again, only reaped. */
   | "detached"
   /** Its process has ended. */
   | "exited";
@@ -39,15 +39,15 @@ export type WorkerEvent =
   | "exit";
 
 /**
- * The state that an event leads to. An event that a state does not name changes nothing: messages and
- * signals can cross on their way.
+ * The state that an event leads to. An event that a state does not name is ignored, since messages
+ * and signals can cross.
  */
 export const TRANSITIONS: Readonly<
   Record<WorkerState, Readonly<Partial<Record<WorkerEvent, WorkerState>>>>
 > = {
   loading: {
     loaded: "waiting",
-    // It is further than any that would be started now.
+    // A loading standby is closer to ready than a process that would start now.
     activate: "starting",
     softstop: "draining",
     terminate: "stopping",
@@ -81,7 +81,7 @@ export const TRANSITIONS: Readonly<
   draining: {
     terminate: "stopping",
     kill: "killing",
-    // It detached before it was told to drain.
+    // It detached before it received the soft stop.
     detach: "detached",
     exit: "exited",
   },

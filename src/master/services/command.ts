@@ -1,6 +1,5 @@
 /**
- * The program that a `server-command` means: where it is, how it is run, and which protocol it
- * speaks.
+ * Resolves a `server-command`: the program's path, how it is run, and which protocol it speaks.
  *
  * @module
  */
@@ -16,10 +15,10 @@ import type { Identity, Names, Owner } from "../../os/user/identity.ts";
 import type { accessAs } from "../../os/process/setpriv.ts";
 import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
 
-/** Files that are run by Deno rather than executed, by their names. */
+/** The names of files that are run by Deno rather than executed. */
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 
-/** What is asked of the system, replaced in tests. */
+/** Looks up programs, files and users on the system; replaced in tests. */
 export interface ProgramLookup {
   /** The path of the running Deno, or undefined when this is a compiled program. */
   readonly denoPath: string | undefined;
@@ -37,13 +36,13 @@ export interface ProgramLookup {
   isFile(path: string): boolean;
   /** Whether a path is a directory. */
   isDirectory(path: string): boolean;
-  /** Whether a path is a link that leads nowhere. */
+  /** Whether a path is a dangling link. */
   isDeadLink(path: string): boolean;
   /** The interpreter line of a script (`#!…`); empty for any other file. */
   interpreterLine(path: string): string;
   /** See `src/os/process/program_lookup.ts`. */
   realPath(path: string): string;
-  /** What tells one version of a file from another; undefined where there is no file. */
+  /** A text that changes with the file; undefined where there is no file. */
   fileStamp(path: string): string | undefined;
   /** See `src/os/process/program_lookup.ts`. */
   looseMode(path: string): number | undefined;
@@ -53,7 +52,7 @@ export interface ProgramLookup {
   mayChangeUser(): boolean;
   /** See `src/os/user/identity.ts`. */
   identityOf(names: Names): Identity;
-  /** Whether the master is this user already. */
+  /** Whether the master already runs as this user. */
   isIdentity(identity: Identity): boolean;
   /** See `src/os/process/setpriv.ts`. */
   setprivCommand(identity?: Identity): readonly string[] | undefined;
@@ -67,11 +66,11 @@ export interface ProgramLookup {
   withoutCaches: typeof withoutCaches;
   /** See `src/os/user/identity.ts`. */
   ownerOf(names: Names): Owner;
-  /** Whether the master may give a file to an owner. */
+  /** Whether the master may change the owner of a file to this one. */
   mayGiveTo(owner: Owner): boolean;
 }
 
-/** Where to look. */
+/** Where to look for a program. */
 export interface ProgramPlace {
   readonly lookup: ProgramLookup;
   /** The working directory of the master. */
@@ -80,24 +79,23 @@ export interface ProgramPlace {
 
 /** A program to start. */
 export interface Program {
-  /** Its path, as the process that becomes it sees it. */
+  /** Its path, as the started process sees it. */
   readonly path: string;
   /** Its own arguments, without `argv[0]`. */
   readonly args: readonly string[];
-  /** The root directory to change to before, if the service has one. */
+  /** The root directory to change to first, if the service has one. */
   readonly root?: string;
-  /** The working directory to change to before, if the service has one. */
+  /** The working directory to change to first, if the service has one. */
   readonly directory?: string;
 }
 
 /**
  * Finds the program of a service.
  *
- * A script (`.ts`, `.js` and the like) is run by Deno with the permissions that it has been given,
- * which is all without a `server-permissions`; the word `deno`, be it behind `npx` or not, means the
- * Deno that runs the master, which need not be in `PATH`. Both hold behind `env` as well. Any other
- * program is looked up as execvp(3) does, after the change of root and directory if the service asks
- * for these.
+ * A script (`.ts`, `.js` and the like) is run by Deno with the permissions of `server-permissions`,
+ * or with all of them without that setting. The word `deno`, also after `npx`, means the Deno that
+ * runs the master; it need not be in `PATH`. Both hold after `env` as well. Any other program is
+ * looked up as execvp(3) does, after the change of root and directory if the service sets them.
  *
  * @param service The service.
  * @param place Where to look.
@@ -117,14 +115,14 @@ export function programOf(service: ServiceConfig, place: ProgramPlace): Program 
   return { path: findExecutable(env, view), args: [...given, name, ...args], ...change };
 }
 
-/** The words of a command up to the program: `env` with its arguments, or none. */
+/** The words of a command before the program: `env` with its arguments, or none. */
 export function prefixOf({ command }: ServiceConfig): readonly string[] {
   return unwrapEnv(command, splitCommand).prefix;
 }
 
 /**
- * The program behind `env`, or the one of the command; `name` is what `env` looks for itself, which
- * may run as another user, whose programs are others.
+ * The program after `env`, or the program of the command; `name` is the word that `env` looks up
+ * itself, possibly as another user with another `PATH`.
  */
 export function innerProgram(
   service: ServiceConfig,
@@ -135,7 +133,7 @@ export function innerProgram(
   const [word, ...args] = denoCommand(words, view) ?? words;
   if (word === "deno") return { path: denoProgram(view), args: fetchingNothing(args) };
   if (!isScript(service)) {
-    // Found in another PATH or directory, which env will see.
+    // It is found in another PATH or directory, which only env sees.
     const isElsewhere = prefix.some((part) => /^(?:PATH=|-i$|-$|--ignore|-C|--chdir)/.test(part));
     return { path: isElsewhere ? word : findExecutable(word, view), name: word, args };
   }
@@ -146,15 +144,16 @@ export function innerProgram(
 }
 
 /**
- * A program without FFI imports what is in the cache alone. The runtime would fetch and write further
- * modules for any program, whatever its permissions, and let it write into them meanwhile.
+ * Limits the imports of a program without FFI to the cache. Otherwise the runtime would fetch
+ * further modules for it, whatever its permissions are, and the program could change them in the
+ * meantime.
  */
 function fetchingNothing(args: readonly string[]): readonly string[] {
   const [command, ...rest] = args;
   return command === "run" && !grantsFfi(rest) ? [command, "--cached-only", ...rest] : args;
 }
 
-/** A URL names bytes that the runtime does not take in a path. */
+/** A URL for bytes that the runtime does not accept in a path. */
 function fileUrl(path: string): string {
   const isPlain = (byte: number) => /[\w./~-]/.test(String.fromCharCode(byte)) && byte < 0x80;
   const encoded = Array.from(
@@ -167,14 +166,14 @@ function fileUrl(path: string): string {
   return `file://${encoded.join("")}`;
 }
 
-/** The command from `deno` on, where npm's package of that name would run. */
+/** The command from `deno` on, if it would run npm's package of that name. */
 function denoCommand(words: readonly string[], view: View): readonly string[] | undefined {
   const [word, ...args] = words;
   const isShim = baseName(word) === "deno" && /\bnode\b/.test(view.interpreterLine(word));
   return isShim ? ["deno", ...args] : denoOfRunner(words, view.denoVersion);
 }
 
-/** What else a word is that stands where a program should. */
+/** Describes a word that is not a program. */
 function noProgram(
   word: string,
 ): { readonly found: string; readonly expected: string } | undefined {
@@ -218,10 +217,8 @@ export function isScriptFile(word: string): boolean {
 }
 
 /**
- * Makes sure that a service's processes can be given the root directory that it asks for.
+ * Checks that a service's processes can change to the root directory that the settings name.
  *
- * @param service The service.
- * @param place Where to look.
  * @throws {TypeError} When they can't.
  */
 export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: ProgramPlace): void {
@@ -237,10 +234,8 @@ export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: Pr
 }
 
 /**
- * Makes sure that a service's processes can be given the working directory that it asks for.
+ * Checks that a service's processes can change to the working directory that the settings name.
  *
- * @param service The service.
- * @param place Where to look.
  * @throws {TypeError} When they can't.
  */
 export function requireDirectory(service: ServiceConfig, place: ProgramPlace): void {
@@ -250,20 +245,15 @@ export function requireDirectory(service: ServiceConfig, place: ProgramPlace): v
   throw new TypeError(cannot("change the directory to", masterChdir, about));
 }
 
-/** The lookup as a process will see the file system. */
+/** The lookup, with the file system as a service's process sees it. */
 export interface View extends ProgramLookup {
-  /** Whether it is another one than the master's. */
+  /** Whether its root differs from the master's. */
   readonly changesRoot: boolean;
-  /** The path that a path of the service's processes leads to, as they see it. */
+  /** Resolves a path of the service's processes, as they see it. */
   pathOf(path: string): string;
 }
 
-/**
- * Looks at the file system as a service's processes will at their start.
- *
- * @param service The service.
- * @param place Where to look.
- */
+/** The file system as a service's processes will see it when they start. */
 export function viewFrom(
   { masterChroot, masterChdir }: ServiceConfig,
   { lookup, cwd }: ProgramPlace,
@@ -286,10 +276,10 @@ export function viewFrom(
 }
 
 /**
- * What tells whether the files of a service's command have changed: those of the program and of each
- * of its words that is a file, such as a script. Its modules are looked at by `module_versions.ts`.
+ * A text that changes with the files of a service's command: the program, and each word that is a
+ * file, such as a script. `module_versions.ts` covers the modules.
  *
- * @param service The service, whose program is there.
+ * @param service The service, whose program exists.
  * @param place Where to look.
  */
 export function commandStamp(service: ServiceConfig, place: ProgramPlace): string {
@@ -298,11 +288,11 @@ export function commandStamp(service: ServiceConfig, place: ProgramPlace): strin
 }
 
 /**
- * The files of a service's command: its program, and each of its words that is a file.
+ * The files of a service's command: its program, and each word that is a file.
  *
- * @param service The service, whose program is there.
+ * @param service The service, whose program exists.
  * @param place Where to look.
- * @returns Their paths as the service's processes see them.
+ * @returns The paths as the service's processes see them.
  */
 export function commandFiles(service: ServiceConfig, place: ProgramPlace): string[] {
   const view = viewFrom(service, place);
@@ -342,13 +332,10 @@ function findExecutable(program: string, view: View): string {
 }
 
 /**
- * The protocol of a service's program. With `auto` it is the control protocol for what is
- * recognisably Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's own
- * program) and LIB-ZC's for all else. A Deno without `--allow-ffi` can't receive descriptors in
- * messages: it inherits them.
- *
- * @param service The service.
- * @param place Where to look.
+ * The protocol of a service's program. `auto` means the control protocol for programs that are
+ * known to be Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's own
+ * program), and LIB-ZC's for all others. A Deno without `--allow-ffi` can't receive descriptors in
+ * messages and inherits them.
  */
 export function protocolOf(
   service: ServiceConfig,
@@ -361,35 +348,24 @@ export function protocolOf(
   return isOwnProgram || isDeno(service, place) ? "control" : "libzc";
 }
 
-/**
- * Whether Deno's permissions bound a service's program, so that it may do less than its user.
- *
- * @param service The service.
- * @param place Where to look.
- */
+/** Whether Deno's permissions restrict a service's program to less than what its user may do. */
 export function isRestricted(service: ServiceConfig, place: ProgramPlace): boolean {
   return !(mayUseFfi(service, place) ?? service.protocol !== "inherit");
 }
 
-/** Whether Deno runs it, by whatever command. */
+/** Whether Deno runs the program, by any form of command. */
 export function isDeno(service: ServiceConfig, place: ProgramPlace): boolean {
   return isScript(service) || denoArguments(service, place) !== undefined;
 }
 
-/** Whether Deno runs it with `--allow-ffi`; undefined where that can't be told from the command. */
+/** Whether Deno runs it with `--allow-ffi`; undefined where the command does not tell. */
 function mayUseFfi(service: ServiceConfig, place: ProgramPlace): boolean | undefined {
   if (isScript(service)) return grantsFfi(service.permissions);
   const args = denoArguments(service, place);
   return args?.includes("run") ? grantsFfi(args) : undefined;
 }
 
-/**
- * The arguments of Deno, if it is Deno that runs.
- *
- * @param service The service.
- * @param place Where to look.
- * @returns The arguments without those of the script; undefined for another program.
- */
+/** The arguments of Deno without those of the script; undefined for another program. */
 export function denoArguments(
   service: ServiceConfig,
   place: ProgramPlace,
@@ -402,7 +378,7 @@ export function denoArguments(
 }
 
 /**
- * The interpreter of a script with its arguments; without words for any other program.
+ * The interpreter of a script with its arguments; empty for any other program.
  *
  * @param view Where to look.
  * @param path The script.

@@ -1,6 +1,6 @@
 /**
- * The configuration of a master: its own settings and its services, read as a whole at the start and
- * at every reload.
+ * The configuration of a master: reads its own settings and its services, at the start and at every
+ * reload.
  *
  * @module
  */
@@ -26,30 +26,26 @@ import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts
 import { ModuleVersions } from "./module_versions.ts";
 import { worldWritableFiles } from "./file_permissions.ts";
 
-/** A configuration as it was found. */
+/** A configuration that was read. */
 export interface Candidate extends LoadedServices {
   /** The settings of the master itself. */
   readonly settings: Config;
   /**
-   * Why it is not known of services with `server-reload = changed` whether their modules have changed,
-   * by their ids.
+   * The services with `server-reload = changed` whose module files are unknown, by id, with the
+   * reason.
    */
   readonly unknownModules: ReadonlyMap<string, string>;
 }
 
-/** What the master reads on its command line. */
+/** The settings that the master reads on its command line. */
 const MASTER_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
 
-/**
- * A setting of the master that is in force.
- *
- * @param record The setting.
- */
+/** The current value of a setting of the master. */
 export function setting<T>(record: Setting<T>): T {
   return readStrictly(defaultConfig, record);
 }
 
-/** Where a master's configuration comes from. */
+/** Reads a master's configuration. */
 export class MasterConfiguration {
   readonly #args: ParsedArguments;
   readonly #source: ServiceSource;
@@ -64,7 +60,7 @@ export class MasterConfiguration {
   /**
    * @param args The command line.
    * @param source Where the services come from.
-   * @param warnings What looks odd in the command line.
+   * @param warnings Warnings about the command line.
    */
   constructor(
     args: ParsedArguments,
@@ -77,9 +73,9 @@ export class MasterConfiguration {
   }
 
   /**
-   * Reads everything, and finds everything that is wrong in it.
+   * Reads everything, and finds all problems.
    *
-   * @param serving The ids of the services that serve now.
+   * @param serving The ids of the current services.
    */
   async load(serving?: ReadonlySet<string>): Promise<Candidate> {
     const loaded = await loadServices({ ...this.#source, serving });
@@ -95,7 +91,7 @@ export class MasterConfiguration {
     return { ...loaded, problems, warnings, settings, ...await this.#withModules(loaded.services) };
   }
 
-  /** Has the fingerprint of each service that is to be left alone tell of its modules as well. */
+  /** Adds the version of the modules to the fingerprint of each service that may be left alone. */
   async #withModules(
     services: readonly ServiceConfig[],
   ): Promise<Pick<Candidate, "services" | "unknownModules">> {
@@ -109,19 +105,19 @@ export class MasterConfiguration {
     return { services: await Promise.all(told), unknownModules };
   }
 
-  /** Looks for slips in the files of `-config`; what can't be read in them is told as a problem. */
+  /** Lints the files of `-config`; an unreadable file is reported as a problem. */
   #lintFiles(): Problem[] {
     const lint = (file: string) => lintCf(readCfText(file), file, "master");
     return this.#args.configFiles.flatMap((file) => gather([], () => lint(file)) ?? []);
   }
 }
 
-/** What the master's own log depends on, as a text: equal exactly when it is the same. */
+/** The settings of the master's own log as a text, for comparison. */
 export function masterLogSettings(): string {
   return JSON.stringify([setting(SERVER_LOG), setting(DEBUG), setting(MASTER_DEBUG)]);
 }
 
-/** Has the master log as its settings say. */
+/** Configures the master's log from its settings. */
 export function configureMasterLog(): void {
   const debug = setting(DEBUG) || setting(MASTER_DEBUG);
   configureLog({ program: "master", debug, target: setting(SERVER_LOG) });

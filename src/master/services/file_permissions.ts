@@ -1,6 +1,6 @@
 /**
- * What a master that runs as root does not trust: files that everybody may write to. Whoever can
- * change its settings or its programs would be root with them.
+ * Checks that no file that a root master uses is world-writable: anyone who can change its settings
+ * or programs could become root.
  *
  * @module
  */
@@ -9,38 +9,33 @@ import { cannot, type Problem } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { commandFiles, type ProgramLookup, type ProgramPlace, viewFrom } from "./command.ts";
 
-/** Asks whether everybody may write to a path. */
+/** Asks whether a path is world-writable. */
 type Looks = Pick<ProgramLookup, "looseMode">;
 
 /**
- * Looks at a settings file, or at the directory of them.
+ * Checks a settings file, or the directory of the settings files.
  *
  * @param path The path.
  * @param lookup Tells its mode.
- * @returns What is wrong; nothing where the master is not root's.
+ * @returns The problems; none where the master does not run as root.
  */
 export function worldWritableProblems(path: string, lookup: Looks): Problem[] {
   const message = worldWritable("read settings from", path, lookup);
   return message === undefined ? [] : [{ file: path, message }];
 }
 
-/**
- * Looks at the files of a master's command line (`-config`).
- *
- * @param args The command line.
- * @param lookup Tells their modes.
- */
+/** Checks the files of a master's command line (`-config`). */
 export function worldWritableFiles({ configFiles }: ParsedArguments, lookup: Looks): Problem[] {
   return configFiles.flatMap((file) => worldWritableProblems(file, lookup));
 }
 
 /**
- * Looks at the files that a service's command names: its program, and each of its words that is a
- * file, such as a script.
+ * Checks the files of a service's command: its program, and each word that is a file, such as a
+ * script.
  *
- * @param service The service, whose program is there.
+ * @param service The service, whose program exists.
  * @param place Where to look.
- * @throws {TypeError} When everybody may write to one of them, and the master is root's.
+ * @throws {TypeError} When one of them is world-writable, and the master runs as root.
  */
 export function requireTrustedCommand(service: ServiceConfig, place: ProgramPlace): void {
   const view = viewFrom(service, place);

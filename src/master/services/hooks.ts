@@ -1,18 +1,19 @@
 /**
- * What a program of its own around the master can add: types only.
+ * The hooks of a program that embeds the master: types only.
  *
  * @module
  */
 import type { LoadConfigHook } from "./load.ts";
 
-/** What a program of its own around the master can add. */
+/** The hooks of a program that embeds the master. */
 export interface MasterServerHooks {
-  /** Called once, when the settings are read and before the pid file is locked. */
+  /** Called once, after the settings are read and before the pid file is locked. */
   readonly beforeService?: () => void | Promise<void>;
   /**
-   * Supplies the services in place of the directory of `-C`, at start and at every reload. A server
-   * of this framework gets their settings from the master. A program of LIB-ZC gets the file of those
-   * from `masterServerLoadConfigFromDirname`, as it stands, and those without a file as arguments.
+   * Supplies the services instead of the directory of `-C`, at start and at every reload. A server
+   * of this framework receives these settings from the master. A LIB-ZC program receives the
+   * unchanged file for a service from `masterServerLoadConfigFromDirname`, and arguments for a
+   * service without a file.
    */
   readonly loadConfig?: LoadConfigHook;
 }

@@ -1,6 +1,6 @@
 /**
- * Where the master's services come from: the directory of settings files, or a hook. Everything
- * that is wrong is found before anything is touched.
+ * Loads the services from the directory of settings files, or from a hook. All problems are found
+ * before anything is changed.
  *
  * @module
  */
@@ -48,31 +48,31 @@ import { requireSocketOwner } from "./socket_owner.ts";
 import { sizeProblems } from "./start_size.ts";
 import { requireTrustedCommand, worldWritableProblems } from "./file_permissions.ts";
 
-/** What was found. */
+/** The loaded services, and what is wrong with them. */
 export interface LoadedServices {
-  /** The services with which nothing is wrong. */
+  /** The services without problems. */
   readonly services: readonly ServiceConfig[];
-  /** What the `*.gcf` give; these are settings of the master as well. */
+  /** The settings of the `*.gcf` files; the master reads them as well. */
   readonly shared: Config;
-  /** What is wrong; any of these makes the whole configuration unfit. */
+  /** The problems; any of them makes the whole configuration invalid. */
   readonly problems: readonly Problem[];
-  /** What looks odd but stops nothing. */
+  /** Warnings, which do not prevent the start. */
   readonly warnings: readonly Problem[];
 }
 
-/** Supplies the services in place of a directory: at start and at every reload. */
+/** Supplies the services instead of a directory: at start and at every reload. */
 export type LoadConfigHook = () => readonly Config[] | Promise<readonly Config[]>;
 
-/** Where to look. */
+/** Where to look for services. */
 export interface ServiceSource {
-  /** The directory of `-C`; with a hook only its `*.gcf` count. */
+  /** The directory of `-C`; with a hook only its `*.gcf` files are read. */
   readonly directory?: string;
   readonly hook?: LoadConfigHook;
-  /** What relative paths start from. */
+  /** The base of relative paths. */
   readonly cwd: string;
   readonly lookup: ProgramLookup;
   /**
-   * The ids of the services that serve now, which a mistake must not remove.
+   * The ids of the current services, which a mistake must not remove.
    *
    * @default None.
    */
@@ -80,10 +80,10 @@ export interface ServiceSource {
 }
 
 /**
- * Reads all services, and looks for everything that can be wrong with them.
+ * Reads all services, and checks them.
  *
  * @param source Where to look.
- * @returns The services, and what is wrong.
+ * @returns The services, and their problems.
  */
 export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
   const { hook, directory } = source;
@@ -95,7 +95,7 @@ export async function loadServices(source: ServiceSource): Promise<LoadedService
   return { services: [], shared: new Config(), problems, warnings: [] };
 }
 
-/** Looks at all services together, once each of them is known. */
+/** Checks all services together, once each of them is loaded. */
 function finished(loaded: LoadedServices, source: ServiceSource): LoadedServices {
   const { directory = "loadConfig", serving } = source;
   if (serving === undefined || serving.size === 0 || loaded.services.length > 0) {
@@ -106,9 +106,9 @@ function finished(loaded: LoadedServices, source: ServiceSource): LoadedServices
 }
 
 /**
- * The problem of a configuration without a service, where services are running.
+ * The problem of an empty configuration while services are running.
  *
- * @param directory Where the services should be, as the command line has it.
+ * @param directory The directory of the services, as the command line names it.
  * @param serving How many services are running.
  */
 export function nothingLeft(directory: string, serving: number): Problem {
@@ -117,9 +117,9 @@ export function nothingLeft(directory: string, serving: number): Problem {
   return { file: directory, message: cannot("go on with", directory, { found, expected }) };
 }
 
-/** Has the fingerprint of each service tell of its command's files as well. */
+/** Adds the files of each service's command to its fingerprint. */
 function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices {
-  // With a problem nothing is put into force, and a program may be missing.
+  // A configuration with problems is not used, and a program may be missing.
   if (loaded.problems.length > 0) return loaded;
   const reach = reachOf(loaded.services, source);
   if (reach.problems.length > 0) return { ...loaded, problems: reach.problems };
@@ -137,13 +137,13 @@ function stamped(loaded: LoadedServices, source: ServiceSource): LoadedServices 
   return { ...loaded, services: services.map((one) => sparing(one, source)), warnings };
 }
 
-/** Has a service no standbys whose processes can't be handed descriptors once they run. */
+/** Turns standbys off for a service whose running processes can't receive descriptors. */
 function sparing(service: ServiceConfig, source: ServiceSource): ServiceConfig {
   if (protocolOf(service, source) === "control") return service;
   return { ...service, supervision: { ...service.supervision, standbyCount: 0 } };
 }
 
-/** Warns of settings that only a server of this framework could heed, or only one with FFI. */
+/** Warns of settings that need a server of this framework, or one with FFI. */
 function unsupportedSettings(service: ServiceConfig, source: ServiceSource): Problem[] {
   const protocol = protocolOf(service, source);
   if (protocol === "control") return [];
@@ -167,7 +167,7 @@ function unsupportedSettings(service: ServiceConfig, source: ServiceSource): Pro
   });
 }
 
-/** Warns of another root for a server that stays root's. */
+/** Warns of a changed root for a server that remains root. */
 function confinedAsRoot(service: ServiceConfig, { lookup }: ServiceSource): Problem[] {
   const { settings, shared, origins, user, chroot, masterChroot } = service;
   const ownWord = ({ name }: Setting<unknown>) => settings.get(name) || shared.get(name);
@@ -197,13 +197,13 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
     serving: source.serving,
   });
   const warnings = [...found.warnings];
-  // Where others serve, it is a problem, which says so.
+  // While services are running this is a problem, which is reported elsewhere.
   const isEmpty = found.services.length + found.problems.length + (source.serving?.size ?? 0) === 0;
   if (isEmpty) warnings.push(noService(directory, source));
   return { ...found, warnings, shared: new Config().load(globals) };
 }
 
-/** A master without a service waits for a reload that brings one. */
+/** A master without a service waits for a reload that adds one. */
 function noService(directory: string, { cwd }: ServiceSource): Problem {
   const path = resolvePath(cwd, directory);
   const found = "no service in it, so nothing is served until a reload (SIGHUP) finds one";
@@ -235,7 +235,7 @@ async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<Lo
   };
 }
 
-/** The ids of a hook's services: the base names of those that have a file, where these differ. */
+/** The ids of a hook's services: the base names of their files, where these differ. */
 function hookIds(configs: readonly Config[]): string[] {
   const names = configs.map((config) => settingsFileOf(config)?.replace(/^.*\//, ""));
   return names.map((name, index) => {
@@ -244,10 +244,10 @@ function hookIds(configs: readonly Config[]): string[] {
   });
 }
 
-/** What would only be noticed when the first process is started. */
+/** The problems that would otherwise appear only when the first process is started. */
 function programProblems(service: ServiceConfig, source: ServiceSource): Problem[] {
   const at = (problem: { readonly key: string; readonly message: string }) =>
-    // A shared setting has no place in the service's own file.
+    // A shared setting is not in the service's own file.
     problemAt(service.origins.get(problem.key) ?? { file: service.file ?? service.id }, problem);
   const check = (key: string, attempt: () => unknown): Problem[] => {
     try {
@@ -279,7 +279,7 @@ function programProblems(service: ServiceConfig, source: ServiceSource): Problem
     ...check("master-chroot", () => requireRoot(service, source)),
     ...outside,
     ...check("master-chdir", () => requireDirectory(service, source)),
-    // These depend on what the program is.
+    // These checks depend on the kind of program.
     ...(missing.length > 0 ? [] : privileges()),
     ...(missing.length + outside.length > 0 ? [] : sizeProblems(service, place).map(at)),
   ];

@@ -1,6 +1,6 @@
 /**
- * Whether the modules of services have changed since the last reload, for `server-reload = changed`.
- * docs/design/03_worker_states.md has the reasons.
+ * Whether the modules of services have changed since the last reload, for `server-reload =
+ * changed`. docs/design/03_worker_states.md has the reasons.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { ScriptRun } from "../../os/process/module_files.ts";
 import { innerProgram, isScriptFile, prefixOf, type ProgramPlace, viewFrom } from "./command.ts";
 
-/** The ways to the system. */
+/** The access to the system. */
 export interface ModulePorts {
   /** See {@linkcode localModules} of `src/os/process/module_files.ts`. */
   list(run: ScriptRun): Promise<readonly string[]>;
-  /** What tells one version of a file from another; undefined where there is no file. */
+  /** A text that changes with the file; undefined where there is no file. */
   stamp(path: string): string | undefined;
-  /** When a file has changed last, in milliseconds since 1970. */
+  /** When a file was last changed, in milliseconds since 1970. */
   lastChange(path: string): number | undefined;
   /** The time of day, in milliseconds since 1970. */
   now(): number;
@@ -22,47 +22,47 @@ export interface ModulePorts {
 
 /** The version of a service's modules. */
 export interface ModuleVersion {
-  /** Another one as soon as a module has changed; the same where nothing is known of that. */
+  /** Differs as soon as a module has changed; stays the same while the modules are unknown. */
   readonly version: number;
-  /** Why nothing is known. */
+  /** Why the modules are unknown. */
   readonly unknown?: string;
 }
 
-/** Flags of `deno run` that decide where imports lead, and are followed by a word of their own. */
-const WITH_WORD = new Set(["-c", "--config", "--import-map"]);
+/** Flags of `deno run` that decide where imports lead, and that take a separate value. */
+const WITH_VALUE = new Set(["-c", "--config", "--import-map"]);
 
-/** Other such flags. */
-const ALONE =
+/** Such flags without a separate value. */
+const WITHOUT_VALUE =
   /^(?:--(?:config|import-map|lock|node-modules-dir|vendor|unstable-[a-z-]+)(?:=.*)?|--no-config|--no-lock)$/;
 
 /** Files that decide it as well, in the directory of a script and above. */
 const PROJECT_FILES = ["deno.json", "deno.jsonc", "package.json", "deno.lock"];
 
-/** The files of one script, once they are known. */
+/** The module files of one script, once they are known. */
 interface Known {
   readonly version: number;
-  /** Each with its stamp. */
+  /** Each file with its stamp. */
   readonly files: Promise<ReadonlyMap<string, string | undefined> | Error>;
 }
 
-/** Tells when modules have changed. */
+/** Detects changed modules. */
 export class ModuleVersions {
   readonly #ports: ModulePorts;
   readonly #known = new Map<string, Known>();
   #lastVersion = 0;
-  /** One script after the other: what serves comes first. */
+  /** Lists one script at a time, so that servers come first. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** @param ports The ways to the system. */
+  /** @param ports The access to the system. */
   constructor(ports: ModulePorts) {
     this.#ports = ports;
   }
 
   /**
-   * The version of a service's modules. The first time, and after a change, it is known at once, and
-   * the files are looked for in the background.
+   * The version of a service's modules. The first call, and a call after a change, returns at once
+   * and lists the files in the background.
    *
-   * @param service The service, whose program is there.
+   * @param service The service, whose program exists.
    * @param place Where to look.
    */
   async of(service: ServiceConfig, place: ProgramPlace): Promise<ModuleVersion> {
@@ -73,7 +73,7 @@ export class ModuleVersions {
     if (known === undefined) return this.#begin(key, run);
     const files = await known.files;
     if (files instanceof Error) {
-      // The next time it may be known.
+      // The next call may know it.
       return { ...this.#begin(key, run, known.version), unknown: files.message };
     }
     const isSame = files.entries().every(([path, stamp]) => this.#ports.stamp(path) === stamp);
@@ -92,7 +92,7 @@ export class ModuleVersions {
     const { stamp, lastChange, list } = this.#ports;
     try {
       const paths = [...await list(run), ...projectFilesOf(run.script)];
-      // Processes may have loaded what was there before: then no stamp is the right one.
+      // Processes may have loaded the previous content, so no stamp is valid for this file.
       const isLate = (path: string) => (lastChange(path) ?? 0) >= sinceMs;
       return new Map(paths.map((path) => [path, isLate(path) ? "too late" : stamp(path)]));
     } catch (error) {
@@ -101,18 +101,18 @@ export class ModuleVersions {
   }
 }
 
-/** How the script of a service is run; undefined where its modules can't be found from here. */
+/** How the script of a service is run; undefined where the master can't find its modules. */
 function scriptRunOf(service: ServiceConfig, place: ProgramPlace): ScriptRun | undefined {
   const view = viewFrom(service, place);
   const { path, args: [command, ...args] } = innerProgram(service, place);
   const isElsewhere = prefixOf(service).some((word) => /^(?:-C|--chdir)/.test(word));
   if (command !== "run" || view.changesRoot || isElsewhere) return undefined;
   const at = args.findIndex((word, index) =>
-    isScriptFile(word) && view.isFile(word) && !WITH_WORD.has(args[index - 1])
+    isScriptFile(word) && view.isFile(word) && !WITH_VALUE.has(args[index - 1])
   );
   if (at < 0) return undefined;
   const flags = args.slice(0, at).filter((word, index) =>
-    ALONE.test(word) || WITH_WORD.has(word) || WITH_WORD.has(args[index - 1])
+    WITHOUT_VALUE.test(word) || WITH_VALUE.has(word) || WITH_VALUE.has(args[index - 1])
   );
   return { deno: path, flags, script: view.pathOf(args[at]), cwd: view.pathOf(".") };
 }

@@ -1,9 +1,9 @@
 /**
- * What a service's processes may do: their permissions, their user and groups, their root. What can't
- * be given to them is found before any of them is started.
+ * The privileges of a service's processes: permissions, user and groups, root. Settings that can't
+ * be granted are found before any process is started.
  *
- * A program is started as whom it is to be. A server that speaks the control protocol, and needs the
- * master's privileges at first, changes itself once it has all that it needs.
+ * A program is started as its final user. A server that speaks the control protocol, and needs the
+ * master's privileges at first, drops them itself once it has its resources.
  *
  * @module
  */
@@ -25,27 +25,27 @@ import {
 } from "./command.ts";
 import type { EnvironmentChange } from "../../os/process/environment.ts";
 
-/** What a program is started with beside its words. */
+/** The rights with which a program is started. */
 export interface StartRights {
   /** The user and the groups that it runs with, if not those of the master. */
   readonly identity?: Identity;
-  /** Whether it gains nothing by what it executes; so it is with an identity in any case. */
+  /** Whether it runs with no_new_privs; always so with an identity. */
   readonly gainsNothing?: boolean;
-  /** What differs from the master's environment; `{pid}` stands for its pid. */
+  /** The changes to the master's environment; `{pid}` stands for the pid of the program. */
   readonly env?: EnvironmentChange;
 }
 
-/** Words of env(1) that set DENO_DIR, or take it away. */
+/** Words of env(1) that set or remove DENO_DIR. */
 const CHANGES_DENO_DIR = /^(DENO_DIR(=|$)|-uDENO_DIR$|--unset=DENO_DIR$|-i$|-$|--ignore-env)/;
 
 const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as root" };
 
 /**
- * Finds the program of a service, and with which rights it is started.
+ * Finds the program of a service, and the rights with which it is started.
  *
  * @param service The service.
  * @param place Where to look.
- * @returns The program; without an identity where it is started as the master is.
+ * @returns The program; without an identity where it starts with the master's user and groups.
  * @throws {TypeError} When there is no such program, user or group.
  */
 export function programToStart(service: ServiceConfig, place: ProgramPlace): Program & StartRights {
@@ -59,7 +59,7 @@ export function programToStart(service: ServiceConfig, place: ProgramPlace): Pro
   };
 }
 
-/** Whether its processes have more at their start than later. */
+/** Whether its processes have more privileges at their start than later. */
 function losesPrivileges(service: ServiceConfig, place: ProgramPlace): boolean {
   return changesItself(service, place) &&
     (service.chroot !== undefined || changesAtOnce(service) ||
@@ -67,16 +67,16 @@ function losesPrivileges(service: ServiceConfig, place: ProgramPlace): boolean {
 }
 
 /**
- * What holds more at first, or may do less than its user, must have nothing open that other programs
- * run.
+ * A program that drops privileges later, or is restricted by permissions, must not have files open
+ * that other programs execute.
  */
 function runsWithoutCaches(service: ServiceConfig, place: ProgramPlace): boolean {
   return losesPrivileges(service, place) || isRestricted(service, place);
 }
 
 /**
- * The environment of such a program. One that may write to the translated modules of the master, as
- * its user, translates them for itself: others would run what it puts into their place.
+ * The environment of a program without caches. A restricted script of the master's own user could write
+ * to the translated modules of the master, so it gets a directory of its own for them.
  */
 function environment(
   service: ServiceConfig,
@@ -91,7 +91,7 @@ function environment(
 }
 
 /**
- * Makes sure that a command brings no caches to a program of Deno that is to have none.
+ * Checks that a command does not set up caches for a Deno program that must run without them.
  *
  * @param service The service.
  * @param place Where to look.
@@ -107,7 +107,7 @@ export function requireNoCaches(service: ServiceConfig, place: ProgramPlace): vo
 }
 
 /**
- * As whom a service's program is started.
+ * The user with which a service's program is started.
  *
  * @param service The service.
  * @param place Where to look.
@@ -119,7 +119,7 @@ export function startIdentity(service: ServiceConfig, place: ProgramPlace): Iden
 }
 
 /**
- * Whom a service's processes are to be.
+ * The final user of a service's processes.
  *
  * @param service The service.
  * @param place Where to look.
@@ -136,9 +136,8 @@ export function otherIdentity(
 }
 
 /**
- * Makes sure that a service's processes can have the permissions that are asked for.
+ * Checks that a service's processes can have the permissions of its settings.
  *
- * @param service The service.
  * @throws {TypeError} When they can't.
  */
 export function requirePermissions(service: ServiceConfig): void {
@@ -160,10 +159,8 @@ export function requirePermissions(service: ServiceConfig): void {
 }
 
 /**
- * Makes sure that a service's processes can become the user that is asked for.
+ * Checks that a service's processes can become the user of its settings.
  *
- * @param service The service.
- * @param place Where to look.
  * @throws {TypeError} When they can't.
  */
 export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
@@ -171,11 +168,9 @@ export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
 }
 
 /**
- * Makes sure that a service's processes can become the group that is asked for. With a user, whether
- * that is permitted is told of the user.
+ * Checks that a service's processes can become the group of its settings. With a user, a missing
+ * privilege is reported for the user.
  *
- * @param service The service.
- * @param place Where to look.
  * @throws {TypeError} When they can't.
  */
 export function requireGroup(service: ServiceConfig, place: ProgramPlace): void {
@@ -195,7 +190,7 @@ function requireIdentity(
       isPermitted ||= lookup.isIdentity(identity);
     } catch (error) {
       if (!(error instanceof UnknownIdentityError)) throw error;
-      // The other one is told of by itself.
+      // The problem of the other setting is reported separately.
       if (error.which !== key) return;
       const about = { found: error.found, expected: `a ${key} of this system` };
       throw new TypeError(cannot("run as", service[key]!, about));
@@ -205,10 +200,8 @@ function requireIdentity(
 }
 
 /**
- * Makes sure that a service's processes can change to the root directory that is asked for.
+ * Checks that a service's processes can change to the root directory of its settings.
  *
- * @param service The service.
- * @param place Where to look.
  * @throws {TypeError} When they can't.
  */
 export function requireChroot(service: ServiceConfig, place: ProgramPlace): void {
@@ -227,7 +220,7 @@ export function requireChroot(service: ServiceConfig, place: ProgramPlace): void
   if (!place.lookup.mayChangeRoot()) refuse(ROOT_MASTER);
 }
 
-/** Whether a service's processes can see to it that they lose privileges once they run. */
+/** Whether a service's processes can drop privileges themselves. */
 export function changesItself(service: ServiceConfig, place: ProgramPlace): boolean {
   return protocolOf(service, place) === "control";
 }
@@ -237,13 +230,13 @@ function isForOthers({ user, group }: ServiceConfig): boolean {
   return user !== undefined || group !== undefined;
 }
 
-/** Whether they are started as whom they are to be: none but root could change the root later. */
+/** Whether they start as their final user: only root could change the root directory later. */
 function startsAsUser(service: ServiceConfig, place: ProgramPlace): boolean {
   return !changesItself(service, place) ||
     service.startUser === "server-user" && service.chroot === undefined;
 }
 
-/** Whether they lose privileges at their start, by settings that the master has no part in. */
+/** Whether they drop privileges at their start, by settings that the master does not apply. */
 function changesAtOnce({ settings, shared }: ServiceConfig): boolean {
   return [RUN_USER, RUN_CHROOT].some(({ name }) => settings.has(name) || shared.has(name));
 }

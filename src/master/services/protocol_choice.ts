@@ -1,6 +1,6 @@
 /**
- * Commands for which `server-protocol = auto` has no answer: what starts any program may be started
- * by LIB-ZC's protocol, by systemd's, or by the control socket, and only its author knows.
+ * Commands for which `server-protocol = auto` is ambiguous: a wrapper may start a program of
+ * LIB-ZC's protocol, systemd's, or the control protocol.
  *
  * @module
  */
@@ -18,25 +18,25 @@ import {
 } from "./command.ts";
 import { baseName, unwrapEnv, wrapperKind } from "./wrappers.ts";
 
-interface Doubt {
+interface Ambiguity {
   readonly found: string;
   readonly expected: string;
 }
 
 /**
- * Makes sure that it is known how a service's program takes its sockets.
+ * Checks that the protocol of a service's program is known.
  *
- * @param service The service, whose program is there.
+ * @param service The service, whose program exists.
  * @param place Where to look.
- * @throws {TypeError} When only a setting could tell.
+ * @throws {TypeError} When the setting is required.
  */
 export function requireProtocol(service: ServiceConfig, place: ProgramPlace): void {
-  const doubt = doubtOf(service, place);
-  if (doubt === undefined) return;
-  throw new TypeError(cannot("choose a protocol for", service.command.join(" "), doubt));
+  const ambiguity = ambiguityOf(service, place);
+  if (ambiguity === undefined) return;
+  throw new TypeError(cannot("choose a protocol for", service.command.join(" "), ambiguity));
 }
 
-function doubtOf(service: ServiceConfig, place: ProgramPlace): Doubt | undefined {
+function ambiguityOf(service: ServiceConfig, place: ProgramPlace): Ambiguity | undefined {
   const isAuto = service.protocol === "auto";
   if (isScript(service)) return undefined;
   const denoArgs = denoArguments(service, place);
@@ -46,15 +46,15 @@ function doubtOf(service: ServiceConfig, place: ProgramPlace): Doubt | undefined
     const isFramework = isAuto || ["control", "inherit"].includes(service.protocol);
     if (!isFramework) return undefined;
     const isInterpreter = interpreterWords(view, path).length > 0;
-    return doubtOfDeno(isInterpreter ? [...denoArgs, path] : denoArgs);
+    return ambiguityOfDeno(isInterpreter ? [...denoArgs, path] : denoArgs);
   }
   if (!isAuto || path === place.lookup.selfPath) return undefined;
   const program = candidatesFor(view, path).find(wrapperKind) ?? path;
   const behind = args.find((arg) => /^deno(?:@.*)?$/.test(baseName(arg)));
-  return doubtOfWrapper(baseName(program), behind);
+  return ambiguityOfWrapper(baseName(program), behind);
 }
 
-/** What a program may be: itself, what its path leads to as a link, what runs it as a script. */
+/** What a program may be: itself, the target of its link, the interpreter of its script. */
 function candidatesFor(view: View, path: string): string[] {
   const real = view.changesRoot ? path : view.realPath(view.pathOf(path));
   return [path, real, interpreterOf(view, path) ?? path];
@@ -66,7 +66,7 @@ function interpreterOf(view: View, path: string): string | undefined {
   return words.length === 0 ? undefined : unwrapEnv(words, (text) => [text]).words[0];
 }
 
-/** Subcommands of Deno that run no program of a service. */
+/** Subcommands of Deno that run no server. */
 const SERVES_NOTHING: ReadonlySet<string> = new Set([
   ...["add", "audit", "bench", "bundle", "cache", "check", "clean", "compile", "completions"],
   ...["coverage", "deploy", "doc", "fmt", "help", "info", "init", "install", "jupyter", "lint"],
@@ -74,8 +74,8 @@ const SERVES_NOTHING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Deno that starts another process, or the same program again, leaves the sockets behind. */
-function doubtOfDeno(args: readonly string[]): Doubt | undefined {
+/** A Deno that starts another process, or itself again, loses the sockets. */
+function ambiguityOfDeno(args: readonly string[]): Ambiguity | undefined {
   const watch = flagsOf(args).find((flag) => /^--watch(?:-hmr)?(?:=|$)/.test(flag));
   if (watch !== undefined) {
     const found = `${watch}, by which the program is run again without its sockets`;
@@ -93,7 +93,7 @@ function doubtOfDeno(args: readonly string[]): Doubt | undefined {
   return { found: `deno ${word}, which runs no server`, expected: "deno run -A SCRIPT" };
 }
 
-function doubtOfWrapper(name: string, behind: string | undefined): Doubt | undefined {
+function ambiguityOfWrapper(name: string, behind: string | undefined): Ambiguity | undefined {
   switch (wrapperKind(name)) {
     case "shell":
       return {

@@ -1,5 +1,5 @@
 /**
- * The arguments that a master gives a server (LIB-ZC section 5).
+ * The arguments that a master passes to a server (LIB-ZC section 5).
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { ProgramPlace } from "./command.ts";
 import { formatServiceList } from "../../ipc/service_list.ts";
 
-/** What is not passed on to a server: the master reads it. The same as with LIB-ZC. */
+/** The settings that are for the master and not passed to a server. The same as with LIB-ZC. */
 const MASTER_KEYS: ReadonlySet<string> = new Set([
   "server-command",
   "server-service",
@@ -17,21 +17,14 @@ const MASTER_KEYS: ReadonlySet<string> = new Set([
   "master-chroot",
 ]);
 
-/**
- * The settings of a service without a file that its servers are given.
- *
- * @param service The service.
- */
+/** The settings of a service without a file that are passed to its servers. */
 export function ownSettings({ settings }: ServiceConfig): [key: string, value: string][] {
   return [...settings].filter(([key]) => !MASTER_KEYS.has(key));
 }
 
 /**
- * The settings of a service without a file as arguments, for a program that can be told in no other
- * way.
- *
- * @param service The service.
- * @returns None for a service with a file, which the program reads itself.
+ * The settings of a service without a file as arguments, for a program that can't receive them in
+ * another way. None for a service with a file, which the program reads itself.
  */
 export function settingArguments(service: ServiceConfig): string[] {
   if (service.file !== undefined) return [];
@@ -39,13 +32,13 @@ export function settingArguments(service: ServiceConfig): string[] {
 }
 
 /**
- * The arguments that a server gets in addition to those of its own command, but for settings.
+ * The arguments that a server gets after those of its own command, without the settings.
  *
  * @param service The service.
  * @param options `configPath`: the directory of the settings files, if there is one. `cwd`: the
  * working directory of the master. `lookup`: resolves links.
  * @returns The arguments, from `MASTER` on.
- * @throws {TypeError} When a path that the server is given is outside of its root.
+ * @throws {TypeError} When a path for the server is outside of its root.
  */
 export function serverArguments(
   service: ServiceConfig,
@@ -60,7 +53,7 @@ export function serverArguments(
   return args;
 }
 
-/** A path of the master as the server sees it, which may have another root or directory. */
+/** A path of the master as the server sees it, possibly with another root or directory. */
 function pathSeenBy(
   { masterChroot, masterChdir }: ServiceConfig,
   path: string,
@@ -68,7 +61,7 @@ function pathSeenBy(
 ): string {
   if (masterChroot === undefined) return masterChdir === undefined ? path : resolvePath(cwd, path);
   if (resolvePath(cwd, masterChroot) === "/") return resolvePath(cwd, path);
-  // Seen from the new root, a link to a path outside leads elsewhere.
+  // From the new root, a link to a path outside leads elsewhere.
   const [root, absolute] = [masterChroot, path].map((one) =>
     lookup.realPath(resolvePath(cwd, one))
   );

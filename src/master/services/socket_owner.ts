@@ -1,5 +1,5 @@
 /**
- * To whom the socket files of a service belong: whether the master can give them to that owner.
+ * The owner of a service's socket files, and whether the master can set it.
  *
  * @module
  */
@@ -9,18 +9,13 @@ import type { SocketOwner } from "../../config/socket_access.ts";
 import { UnknownIdentityError } from "../../os/user/identity.ts";
 import type { ProgramPlace } from "./command.ts";
 
-/** Mode and owner of a service's socket files, as the settings say it. */
+/** Mode and owner of a service's socket files, as the settings name them. */
 export interface SocketAccess {
   readonly mode?: number;
   readonly owner?: SocketOwner;
 }
 
-/**
- * What a service asks for.
- *
- * @param service The service.
- * @returns Mode and owner; undefined where it asks for neither.
- */
+/** Mode and owner of a service's socket files; undefined without such settings. */
 export function socketAccessOf(
   { socketMode: mode, socketOwner: owner }: ServiceConfig,
 ): SocketAccess | undefined {
@@ -29,11 +24,9 @@ export function socketAccessOf(
 }
 
 /**
- * Makes sure that the socket files of a service can be given to the owner that is asked for.
+ * Checks that the socket files of a service can be given to the owner of its settings.
  *
- * @param service The service.
- * @param place Where to look.
- * @throws {TypeError} When there is no such user or group, or the master may not do it.
+ * @throws {TypeError} When there is no such user or group, or the master lacks the privilege.
  */
 export function requireSocketOwner({ socketOwner }: ServiceConfig, { lookup }: ProgramPlace): void {
   if (socketOwner === undefined) return;

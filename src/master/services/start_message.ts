@@ -1,5 +1,5 @@
 /**
- * The first message to a server of this framework.
+ * The start message to a server of this framework.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { readable } from "../../os/ffi/byte_text.ts";
 import { ownSettings } from "./server_argv.ts";
 
 /**
- * The message that tells a server what it serves.
+ * The message that tells a server its generation, settings and listeners.
  *
  * @param service Its service.
- * @param options `generation`: the one that it belongs to. `fds`: its listeners, where they are
+ * @param options `generation`: the generation of the server. `fds`: its listeners, if they are
  * inherited.
  */
 export function startMessage(
@@ -29,11 +29,7 @@ export function startMessage(
   return { type: "start", generation, services, settings: settingsOf(service) };
 }
 
-/**
- * The settings that a server is handed.
- *
- * @param service Its service.
- */
+/** The settings that are passed to a server. */
 export function settingsOf(service: ServiceConfig): GrantedSettings {
   const shared = [...service.shared];
   // Never as arguments, which every user of the machine can read.

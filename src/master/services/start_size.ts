@@ -1,9 +1,9 @@
 /**
- * Whether what a service's processes are started with is short enough to reach them: the start
- * message of the control protocol, and the arguments that the kernel takes. Both are refused only
- * when a process is started, which is too late to tell a mistake in the settings.
+ * Whether the start data of a service's processes is within the size limits of the start message
+ * and of the kernel's arguments. Without this check, a setting that is too long would fail only
+ * when a process is started.
  *
- * docs/protocol.md has the bounds.
+ * docs/protocol.md has the limits.
  *
  * @module
  */
@@ -18,25 +18,25 @@ import { startMessage } from "./start_message.ts";
 /** MAX_ARG_STRLEN of execve(2): one argument, with the 0 at its end. */
 export const MAX_ARGUMENT_BYTES = 128 << 10;
 
-/** All arguments. The kernel takes 2 MiB with the usual limits, the environment included. */
+/** All arguments. The kernel accepts 2 MiB with the usual limits, including the environment. */
 export const MAX_ARGUMENTS_BYTES = 1 << 20;
 
-/** What the plan of the shim has beside the arguments: paths, user, groups, descriptors. */
+/** The size of the shim's plan without the arguments: paths, user, groups, descriptors. */
 const PLAN_BYTES = 16 << 10;
 
 /** The longest numbers, which are not known before the start. */
 const LARGEST = { generation: Number.MAX_SAFE_INTEGER, fd: 0x7fff_ffff };
 
-/** A setting that makes the start too large. */
+/** A setting that makes the start data too large. */
 export interface SizeProblem {
   readonly key: string;
   readonly message: string;
 }
 
 /**
- * Finds what makes the start of a service's processes too large.
+ * Finds the settings that make the start data of a service's processes too large.
  *
- * @param service The service, whose program is there.
+ * @param service The service, whose program exists.
  * @param place Where to look, and the directory of the settings files.
  */
 export function sizeProblems(
@@ -82,7 +82,7 @@ function wordProblems(service: ServiceConfig, words: readonly string[]): SizePro
     return refuse(`an argument or variable of ${longest} bytes`, MAX_ARGUMENT_BYTES);
   }
   if (all > MAX_ARGUMENTS_BYTES) return refuse(`arguments of ${all} bytes`, MAX_ARGUMENTS_BYTES);
-  // The shim is told all of them in one argument of its own.
+  // The shim gets all of them in a single argument.
   const plan = encodeText(JSON.stringify(words)).length + PLAN_BYTES;
   return mayNeedShim(service) && plan > MAX_ARGUMENT_BYTES
     ? refuse(
@@ -92,7 +92,7 @@ function wordProblems(service: ServiceConfig, words: readonly string[]): SizePro
     : [];
 }
 
-/** The variable for socket activation: the same bound holds for it. */
+/** The variable for socket activation, which has the same limit. */
 function namesOf({ endpoints }: ServiceConfig): string {
   return `LISTEN_FDNAMES=${endpoints.map(({ service: name }) => name || "unknown").join(":")}`;
 }
@@ -119,7 +119,7 @@ function messageProblems(service: ServiceConfig, inherits: boolean): SizeProblem
   }];
 }
 
-/** The one to be made shorter. */
+/** The setting to shorten. */
 function longestSetting({ settings, shared }: ServiceConfig): string {
   const all = [...shared, ...settings];
   return all.reduce((a, b) => b[1].length > a[1].length ? b : a)[0];

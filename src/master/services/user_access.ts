@@ -1,6 +1,6 @@
 /**
- * What the user of a service can reach: what its processes need from their start on, and what they
- * must not be able to change. Asked of the kernel, as that user, before anything is started.
+ * Checks the file access of a service's user: which files its processes need, and which they must
+ * not be able to change. The kernel is asked, as that user, before anything is started.
  *
  * @module
  */
@@ -22,24 +22,24 @@ import {
 
 const KEY = "server-user";
 
-/** What was found, by how much it matters. */
+/** The problems and the warnings. */
 export interface Reach {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
 
-/** What a user should be able to do with a path, or should not. */
+/** An access to a path that a user should have, or should not have. */
 interface Rule {
   readonly access: Access;
   readonly path: string;
   readonly isForbidden?: boolean;
-  /** What is said where it is not so; `reason` begins with "not permitted". */
+  /** The message if the rule is broken; `reason` begins with "not permitted". */
   readonly message: (reason: string) => string;
-  /** Whether it stops nothing. */
+  /** Whether a broken rule is only a warning. */
   readonly isWarning?: boolean;
 }
 
-/** A rule for a service's user, and where the user is named. */
+/** A rule for a service's user, and the origin of the user's name. */
 interface PlacedRule extends Rule {
   readonly identity: Identity;
   readonly user: string;
@@ -47,11 +47,12 @@ interface PlacedRule extends Rule {
 }
 
 /**
- * Finds what the processes of services can't reach, and what they could change.
+ * Finds which files the processes of services can't reach, and which they could change.
  *
- * @param services The services, whose programs are there.
+ * @param services The services, whose programs exist.
  * @param place Where to look.
- * @returns The first problem and the first warning of each; none where the kernel can't be asked.
+ * @returns The first problem and the first warning of each service; none where the kernel can't be
+ * asked.
  */
 export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace): Reach {
   const rules = services.flatMap((service) => rulesOf(service, place));
@@ -73,7 +74,7 @@ function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
   // In another root the names mean other users, and the files are others.
   if (service.masterChroot !== undefined) return [];
   const identity = otherIdentity(service, place);
-  // Root without a user of its own reaches and changes everything.
+  // Without a user of its own the service runs as root, which can access everything.
   if (identity?.uid === undefined) return [];
   const origin = service.origins.get(KEY) ?? { file: service.file ?? service.id };
   const rules = [
@@ -103,7 +104,7 @@ function closedDirectory(
   return directories[answers.indexOf(false)];
 }
 
-/** For a program that is started as the user. */
+/** The rules for a program that is started as the user. */
 function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
   const { user, command, masterChdir } = service, { lookup, cwd } = place;
   const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
@@ -122,7 +123,10 @@ function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
   ];
 }
 
-/** Deno starts without its directory, too, but slowly, and without what is only there. */
+/**
+ * Deno also starts without its directory, but slowly, and without the modules that only it
+ * contains.
+ */
 function moduleRule(service: ServiceConfig, place: ProgramPlace): Rule {
   const { user } = service, { lookup } = place;
   const { home = "/" } = otherIdentity(service, place) ?? {};
@@ -133,13 +137,13 @@ function moduleRule(service: ServiceConfig, place: ProgramPlace): Rule {
         "TypeScript is translated at each start",
       expected: `a DENO_DIR of the master that user ${user} may read`,
     });
-  // What is not there yet, the program makes itself.
+  // A missing directory is created by the program itself.
   return lookup.isDirectory(path)
     ? { access: "r", path, message, isWarning: true }
     : { access: "w", path: home, message, isWarning: true };
 }
 
-/** What is in there runs with the master's privileges at its next start. */
+/** The content of this directory runs with the master's privileges at its next start. */
 function cacheRules({ user = "" }: ServiceConfig, { lookup }: ProgramPlace): Rule[] {
   return lookup.cachePaths().map((path) => {
     const found =

@@ -1,11 +1,11 @@
 /**
- * Commands whose first word is not the program that serves: `env`, runners of npm packages,
- * interpreters. Pure: it looks at words alone.
+ * Recognises commands whose first word is not the server program: `env`, runners of npm packages,
+ * interpreters. Pure: it looks at the words only.
  *
  * @module
  */
 
-/** A command without what only comes before it. */
+/** A command without its `env` prefix. */
 export interface Unwrapped {
   /** `env` with its own arguments; empty without it. */
   readonly prefix: readonly string[];
@@ -22,8 +22,8 @@ export function baseName(path: string): string {
 const ENV_WITH_VALUE: ReadonlySet<string> = new Set(["-u", "--unset", "-C", "--chdir"]);
 
 /**
- * Takes `env` off a command. The process becomes the command behind it, so that everything reaches
- * that.
+ * Removes `env` from a command. The process becomes the command after it, so signals and
+ * descriptors reach that.
  *
  * @param words The command.
  * @param split Splits a text into words, as `env -S` does.
@@ -52,14 +52,14 @@ export function unwrapEnv(
   return whole;
 }
 
-/** The words behind `env`, of which the first may be further variables. */
+/** The words after `env`; further variables may come first. */
 function inner(prefix: readonly string[], words: readonly string[]): Unwrapped | undefined {
   const start = words.findIndex((word) => !/^[^=/]+=/.test(word));
   if (start < 0) return undefined;
   return { prefix: [...prefix, ...words.slice(0, start)], words: words.slice(start) };
 }
 
-/** Runners of npm packages, with the words that ask them to run one. */
+/** Runners of npm packages, with the words that run a package. */
 const RUNNERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["npx", []],
   ["bunx", []],
@@ -69,17 +69,17 @@ const RUNNERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["yarn", ["dlx", "exec", "run"]],
 ]);
 
-/** Options of these whose value is the next word. */
+/** Options of the runners whose value is the next word. */
 const RUNNER_WITH_VALUE: ReadonlySet<string> = new Set(["-p", "--package"]);
 
 /**
- * Takes the runner off a command such as `npx -y deno run server.ts`: Deno from npm is the word
- * `deno`, for a runner passes no socket on.
+ * Removes the runner from a command such as `npx -y deno run server.ts`. Deno from npm is replaced
+ * by the word `deno`, since a runner does not pass sockets on.
  *
  * @param words The command.
  * @param version The version of the Deno that `deno` means.
- * @returns The command from the word `deno` on; undefined where it is no such command, or asks for
- * another version.
+ * @returns The command from the word `deno` on; undefined for other commands, or for another
+ * version.
  */
 export function denoOfRunner(
   words: readonly string[],
@@ -95,7 +95,7 @@ export function denoOfRunner(
   return ["deno", ...rest[0] === "--" ? rest.slice(1) : rest];
 }
 
-/** What a program is that may run anything. */
+/** The kind of a program that can run any other program. */
 export type WrapperKind = "shell" | "interpreter" | "runner" | "user";
 
 const KINDS: readonly (readonly [WrapperKind, RegExp])[] = [
@@ -112,10 +112,9 @@ const KINDS: readonly (readonly [WrapperKind, RegExp])[] = [
 ];
 
 /**
- * Says what a program is that may run any other.
+ * The kind of a wrapper; undefined for any other program.
  *
  * @param path Its path or name.
- * @returns Undefined for any other program.
  */
 export function wrapperKind(path: string): WrapperKind | undefined {
   const name = baseName(path);

@@ -1,27 +1,29 @@
 /**
- * The start of a master: which services have come to serve, and which have not in their time.
+ * The start of a master: which services have become ready, and which have not in time.
  *
- * A cold start is no trial, since there is nothing to go back to: what fails is tried again and again.
- * But whoever has started the master is to hear of it.
+ * A cold start has no rollout, since there is no old version to fall back to: a failed service is
+ * tried again. The caller of the start still gets to know about it.
  *
  * @module
  */
 import { strengthOf } from "../policy/scaling.ts";
 import type { Service } from "../policy/model.ts";
 
-/** How long a service is waited for whose processes have no ready time-out. */
+/** How long to wait for a service without a ready time-out. */
 const LONGEST_MS = 30_000;
 
-/** A service that does not serve. */
+/** A service that is not ready. */
 export interface UnreadyService {
   readonly id: string;
-  /** Why, as far as it is known. */
+  /** Why, if it is known. */
   readonly reason: string;
 }
 
-/** Watches services from their start on, until each has been ready once. */
+/** Watches services from their start until each has been ready once. */
 export class ColdStart {
-  /** The services that are not ready yet, each with the ids of its processes that have been. */
+  /**
+   * The services that are not ready yet, each with the ids of its processes that have been ready.
+   */
   readonly #waiting: Map<Service, Set<number>>;
   readonly #settled = Promise.withResolvers<void>();
   readonly #complete = Promise.withResolvers<void>();
@@ -44,10 +46,9 @@ export class ColdStart {
   }
 
   /**
-   * How much longer to wait.
+   * How much longer to wait for services that may still become ready; 0 if there are none.
    *
-   * @param passedMs How long it has been since the start, in milliseconds.
-   * @returns Until the time is over of each service that may still become ready; 0 where there is none.
+   * @param passedMs The time since the start, in milliseconds.
    */
   leftMs(passedMs: number): number {
     const leftMs = this.#waiting.keys()
@@ -64,7 +65,7 @@ export class ColdStart {
   }
 
   /**
-   * Takes note of how a service stands.
+   * Records which processes of a service have been ready.
    *
    * @param service The service, after each change.
    */
@@ -72,14 +73,14 @@ export class ColdStart {
     const beenReady = this.#waiting.get(service);
     if (beenReady === undefined) return;
     for (const { id, readyAtMs } of service.workers) if (readyAtMs !== undefined) beenReady.add(id);
-    // One after the other will do: they may be such that live for a short time.
+    // Processes that were ready one after the other count as well: they may be short-lived.
     if (beenReady.size >= strengthOf(service)) this.#waiting.delete(service);
     this.#resolve();
   }
 
   #resolve(): void {
     if (this.#waiting.size === 0) this.#complete.resolve();
-    // A failed one is not tried any more.
+    // A failed service is not started again.
     if (this.#waiting.keys().every(({ failure }) => failure !== undefined)) this.#settled.resolve();
   }
 }

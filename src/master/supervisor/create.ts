@@ -1,5 +1,5 @@
 /**
- * The supervisor with its real ways to the system: clock, processes, guardian, log.
+ * Creates the supervisor with its real ports: clock, processes, guardian, log.
  *
  * @module
  */
@@ -35,7 +35,7 @@ import type { OwnCommand } from "../upgrade/command.ts";
 import type { LauncherOptions } from "../workers/worker.ts";
 
 /**
- * The programs of this machine.
+ * Looks up programs on this machine.
  *
  * @param command How this process was started.
  */
@@ -72,17 +72,13 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
   };
 }
 
-/** What differs from one master to another. */
+/** What differs between masters. */
 export type SystemSupervisorOptions =
   & Pick<SupervisorPorts, "listeners" | "generation">
   & Pick<LauncherOptions, "poller" | "lookup" | "configPath">
   & { readonly workingDirectory: WorkingDirectory };
 
-/**
- * Makes the supervisor of a master.
- *
- * @param options What it needs.
- */
+/** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   const { listeners, generation, poller, lookup, configPath, workingDirectory } = options;
   const guardian = new Guardian((error) =>

@@ -1,5 +1,5 @@
 /**
- * Services of which nothing runs because nobody needs it, and the watch for the first one who does.
+ * Idle services, and the epoll watch that wakes them.
  *
  * @module
  */
@@ -8,46 +8,46 @@ import type { Clock } from "../../os/clock/clock.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
 import type { Service } from "../policy/model.ts";
 
-/** How long it takes until a watch that could not be made is tried again. */
+/** The delay before a failed watch is tried again. */
 const RETRY_MS = 1_000;
 
-/** What is needed for that. */
+/** The ports of an idle watch. */
 export interface IdleWatchOptions {
   readonly clock: Clock;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
   /**
    * Watches the queues of a service's listeners, and calls back once.
    *
    * @param config The service.
-   * @param onWaiting Called with the one in which something waits.
+   * @param onWaiting Called with a listener that has a waiting connection.
    * @returns Ends the watch.
-   * @throws {Error} When there can't be one; nothing is watched then.
+   * @throws {Error} When the watch can't be set up; nothing is watched then.
    */
   watch(config: ServiceConfig, onWaiting: (listener: OpenedListener) => void): () => void;
-  /** Somebody waits for a service, in the queue of one of its listeners. */
+  /** Called when a connection waits in the queue of one of an idle service's listeners. */
   onWaiting(service: Service, listener: OpenedListener): void;
 }
 
-/** The services that are asleep. */
+/** Watches the listeners of idle services. */
 export class IdleWatch {
   readonly #options: IdleWatchOptions;
   readonly #watches = new Map<Service, () => void>();
 
-  /** @param options What it needs. */
+  /** @param options The ports. */
   constructor(options: IdleWatchOptions) {
     this.#options = options;
   }
 
   /**
-   * Begins or ends the watch for a service; to be called before its listeners are closed.
+   * Starts or ends the watch for a service; to be called before its listeners are closed.
    *
-   * @param service The service, which has a version in force if it is asleep.
-   * @param asleep Whether it is.
+   * @param service The service, which has a current version if it is idle.
+   * @param idle Whether it is idle.
    */
-  update(service: Service, asleep: boolean): void {
+  update(service: Service, idle: boolean): void {
     const end = this.#watches.get(service);
-    if (asleep === (end !== undefined)) return;
+    if (idle === (end !== undefined)) return;
     if (end === undefined) this.#begin(service);
     else {
       this.#watches.delete(service);

@@ -1,5 +1,5 @@
 /**
- * The supervisor's only ways to the system.
+ * The supervisor's ports: every access that it has to the system.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { ListenerPort } from "../listeners/system.ts";
 import type { WatchListener } from "../listeners/watches.ts";
 import type { Launcher } from "../workers/worker.ts";
 
-/** The supervisor's only ways to the system. */
+/** Every access that the supervisor has to the system. */
 export interface SupervisorPorts {
   readonly clock: Clock;
   readonly launcher: Launcher;
   readonly listeners: ListenerPort;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
-  /** Takes lines for the log that are only wanted in detail. */
+  /** Writes a line to the log at debug level. */
   debug?(text: string): void;
   /**
-   * How many old generations of a service may drain at the same time; asked anew each time.
+   * How many old generations of a service may drain at the same time; read at each decision.
    *
    * @default {() => Infinity}
    */
   maxGenerations?(): number;
   /**
-   * Chance: a number from 0 up to 1.
+   * A random number from 0 up to 1.
    *
    * @default {Math.random}
    */
@@ -32,23 +32,23 @@ export interface SupervisorPorts {
   /**
    * Watches a listener.
    *
-   * @default Nothing is ever told of any.
+   * @default Nothing is watched.
    */
   readonly watchListener?: WatchListener;
   /**
-   * Calls back in a later turn of the event loop, after what is due in it by then.
+   * Calls back in a later turn of the event loop, after what is already due.
    *
-   * @default No number of starts is too many for one turn.
+   * @default The number of starts in one turn is not limited.
    */
   readonly afterTurn?: (callback: () => void) => void;
   /**
-   * How much memory a process uses.
+   * The memory of a process, in bytes.
    *
    * @default {proportionalMemory}
    */
   memoryOf?(pid: number): number;
   /**
-   * The generation of the master that this one takes the place of.
+   * The generation of the old master that this one replaces.
    *
    * @default {0}
    */

@@ -1,5 +1,5 @@
 /**
- * The places of services in which nothing runs: what they wait for, and what the log tells of it.
+ * The restart histories of services: when a replacement may start, and what the log says about it.
  *
  * @module
  */
@@ -16,29 +16,27 @@ import { EARLY_DEATH_MS } from "../policy/decide.ts";
 import { fullStrength } from "../policy/scaling.ts";
 import { isServing, type RestartHistory, type Service, type Worker } from "../policy/model.ts";
 
-/** What is needed for that. */
+/** The ports of {@linkcode Restarts}. */
 export interface RestartsOptions {
   readonly clock: Clock;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
-  /** Chance: a number from 0 up to 1. */
+  /** A random number from 0 up to 1. */
   random(): number;
 }
 
-/** Enters into the tables of services which places are free, and from when on. */
+/** Records in the model when the replacements of ended processes may start. */
 export class Restarts {
   readonly #options: RestartsOptions;
 
-  /** @param options What it needs. */
+  /** @param options The ports. */
   constructor(options: RestartsOptions) {
     this.#options = options;
   }
 
   /**
-   * Takes a place for the next start: the one that has waited the longest of those that need not
-   * wait any more, or a new one.
-   *
-   * @param service The service.
+   * Takes the restart history for the next start: the longest waiting one that is due, or a new
+   * one.
    */
   take({ vacancies }: Service): RestartHistory {
     const nowMs = this.#options.clock.nowMs();
@@ -50,11 +48,11 @@ export class Restarts {
   }
 
   /**
-   * Takes note that a worker of the version in force gives its place up.
+   * Records that a worker of the current version has left.
    *
    * @param service The service.
    * @param worker The worker.
-   * @param inOrder Whether it ends as a program does that has done its work.
+   * @param inOrder Whether it exited with success, or drains.
    */
   leave(service: Service, worker: Worker, inOrder = false): void {
     const history = historyAfter(worker, { ...this.#chance(), inOrder });
@@ -62,10 +60,10 @@ export class Restarts {
   }
 
   /**
-   * Takes note that no process of the version in force could be started.
+   * Records that a process of the current version could not be started.
    *
    * @param service The service.
-   * @param history The place that it was to have.
+   * @param history The restart history that it would have taken over.
    * @param reason Why.
    */
   refuse(service: Service, history: RestartHistory, reason: string): void {
@@ -75,16 +73,13 @@ export class Restarts {
   }
 
   /**
-   * Takes note that a standby of the version in force has gone before anybody needed it, or before it
-   * was ready.
-   *
-   * @param service The service.
-   * @param standby The standby.
+   * Records that a standby of the current version has left before its activation, or before it was
+   * ready.
    */
   leaveStandby(service: Service, standby: Worker): void {
     if (isServing(standby)) this.#free(service, historyGivenBack(standby));
     const { standbyHistory: history = NO_HISTORY } = service;
-    // It says nothing new: it is older than what is known.
+    // The standby was started before the last failure, so its end says nothing new.
     if (standby.startedAtMs < history.startAtMs) return;
     const chance = this.#chance();
     const next = historyAfter({ ...standby, history, readyAtMs: standby.loadedAtMs }, chance);
@@ -97,12 +92,7 @@ export class Restarts {
     );
   }
 
-  /**
-   * Takes note that no standby of the version in force could be started.
-   *
-   * @param service The service.
-   * @param reason Why.
-   */
+  /** Records that a standby of the current version could not be started. */
   refuseStandby(service: Service, reason: string): void {
     const { standbyHistory = NO_HISTORY } = service, { config } = service.current!;
     const next = historyAfterRefusal(standbyHistory, { config, ...this.#chance() });
@@ -121,7 +111,8 @@ export class Restarts {
   ): void {
     const { delayMs: toldMs } = service.standbyHistory ?? NO_HISTORY;
     const nowMs = this.#options.clock.nowMs();
-    // However short the longest delay is to be: nothing else holds standbys back.
+    // This minimum holds even for a shorter `server-backoff-max`, since nothing else delays
+    // standbys.
     const startAtMs = Math.max(next.startAtMs, nowMs + leastMs);
     service.standbyHistory = { ...next, startAtMs };
     const ms = Math.round(startAtMs - nowMs);
@@ -129,10 +120,10 @@ export class Restarts {
   }
 
   /**
-   * When the next process is started in place of one that has left, for a log line.
+   * Describes when the next process is started in place of one that has left, for a log line.
    *
    * @param service The service.
-   * @param options `ofStandby`: whether that one was a standby.
+   * @param options `ofStandby`: whether the process was a standby.
    */
   nextStart(
     { failure, startAtMs, vacancies, standbyHistory = NO_HISTORY }: Service,
@@ -147,10 +138,7 @@ export class Restarts {
   }
 
   /**
-   * Gives a service up until the next reload; those of its processes that run go on.
-   *
-   * @param service The service.
-   * @param reason Why.
+   * Stops starting processes of a service until the next reload; its running processes continue.
    */
   fail(service: Service, reason: string): void {
     if (service.failure !== undefined) return;
@@ -161,8 +149,8 @@ export class Restarts {
   }
 
   /**
-   * Tells of a place's delay if it is longer than what was told last: a storm of ends must not be one
-   * of lines, too.
+   * Adds a restart history, and logs its delay if it is longer than the last one that was logged:
+   * many failures must not cause as many log lines.
    */
   #vacate(service: Service, history: RestartHistory, line: (ms: number) => string): void {
     this.#free(service, history);
@@ -181,7 +169,7 @@ export class Restarts {
 
   #free(service: Service, history: RestartHistory): void {
     service.vacancies.push(history);
-    // With less strength than before some places are no more: the most patient ones stay.
+    // After scaling down, some restart histories are surplus: those with the longest delays stay.
     service.vacancies.sort((a, b) => b.startAtMs - a.startAtMs);
     service.vacancies.length = Math.min(
       service.vacancies.length,

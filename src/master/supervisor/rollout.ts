@@ -1,11 +1,11 @@
 /**
- * The trials of one reload: which services succeed or fail together, and what has come of them.
+ * The rollout of one reload: which services succeed or fail together, and their outcome.
  *
  * @module
  */
 import { freshStart, type Service } from "../policy/model.ts";
 
-/** Services whose reload was undone, together, and why. */
+/** Services whose reload was undone together, and why. */
 export interface UndoneReload {
   readonly services: readonly string[];
   readonly reason: string;
@@ -14,20 +14,20 @@ export interface UndoneReload {
 /** Services that succeed or fail together. */
 export interface RolloutGroup {
   readonly ids: readonly string[];
-  /** Those with a version on trial. */
+  /** The services with a candidate. */
   readonly members: readonly Service[];
-  /** Those that go if the trials of the others succeed. */
+  /** The services that are removed if the candidates of the others pass. */
   readonly removed: readonly Service[];
 }
 
-/** The trials of a reload that is under way. */
+/** The rollout of the reload that is under way. */
 export class Rollout {
   readonly #open: Set<RolloutGroup>;
   readonly #groups = new Map<Service, RolloutGroup>();
   readonly #undone: UndoneReload[] = [];
   readonly #outcome = Promise.withResolvers<readonly UndoneReload[]>();
 
-  /** @param groups All trials. */
+  /** @param groups All groups of the reload. */
   constructor(groups: readonly RolloutGroup[]) {
     this.#open = new Set(groups);
     for (const group of groups) {
@@ -36,35 +36,31 @@ export class Rollout {
     this.#resolveIfOver();
   }
 
-  /** What came of them: all that were undone. Never rejects. */
+  /** All undone reloads, once every group has an outcome. Never rejects. */
   get outcome(): Promise<readonly UndoneReload[]> {
     return this.#outcome.promise;
   }
 
-  /** Those that have neither passed nor failed. */
+  /** The groups without an outcome. */
   get open(): ReadonlySet<RolloutGroup> {
     return this.#open;
   }
 
-  /**
-   * The group of a service that is still on trial.
-   *
-   * @param service The service.
-   */
+  /** The open group of a service. */
   groupOf(service: Service): RolloutGroup | undefined {
     const group = this.#groups.get(service);
     return group && this.#open.has(group) ? group : undefined;
   }
 
   /**
-   * Puts the versions of a group into force.
+   * Makes the candidates of a group the current versions.
    *
    * @param group The group, all of whose members have passed.
    */
   pass(group: RolloutGroup): void {
     for (const member of group.members) {
       const { config, generation, startAtMs, extra = 0 } = member.candidate!;
-      // New settings may have mended what made the old processes die early.
+      // New settings may have fixed the cause of earlier failures.
       Object.assign(member, {
         current: { config, generation },
         candidate: undefined,
@@ -77,7 +73,7 @@ export class Rollout {
   }
 
   /**
-   * Drops the trials of a group, whose processes are then of no version any more.
+   * Drops the candidates of a group; their workers belong to no version then.
    *
    * @param group The group.
    * @param reason Why.

@@ -1,46 +1,46 @@
 /**
- * The pace of starts: a bounded number in one turn of the event loop, shared fairly among services.
+ * The pace of starts: a limited number per turn of the event loop, shared fairly among services.
  *
- * A start takes a millisecond or more in which the master does nothing else. A large service that
- * crashes all the time would otherwise keep it from its signals and from other services.
+ * A start blocks the master for a millisecond or more. Without a limit, a large service that
+ * crashes all the time would keep the master from its signals and from other services.
  *
  * @module
  */
 import type { Action } from "../policy/decision.ts";
 import type { Service } from "../policy/model.ts";
 
-/** So many starts take some tens of milliseconds. */
+/** This number of starts takes some tens of milliseconds. */
 export const STARTS_PER_TURN = 16;
 
-/** What a pace needs. */
+/** The ports of a start pace. */
 export interface StartPaceOptions {
-  /** Calls back in a later turn of the event loop; without it nothing is bounded. */
+  /** Calls back in a later turn of the event loop; without it nothing is limited. */
   readonly afterTurn?: (callback: () => void) => void;
-  /** Looks at a service whose turn it is. */
+  /** Reconciles a service whose turn it is. */
   readonly onTurn: (service: Service) => void;
 }
 
-/** Decides how many of the starts that services ask for are made now; the others wait. */
+/** Decides how many of the requested starts are made now; the others wait. */
 export class StartPace {
   readonly #options: StartPaceOptions;
-  /** Those that have had less than they asked for; the one that has waited the longest is first. */
+  /** The services with waiting starts; the longest waiting one is first. */
   readonly #waiting = new Set<Service>();
   #left = STARTS_PER_TURN;
-  /** How many of them the service may have that is looked at. */
+  /** How many starts the service that is being reconciled may have. */
   #share = Infinity;
   #isTurnAwaited = false;
 
-  /** @param options What it needs. */
+  /** @param options The ports. */
   constructor(options: StartPaceOptions) {
     this.#options = options;
   }
 
   /**
-   * Leaves out the starts that have to wait: the service is looked at again for them.
+   * Removes the starts that have to wait; the service is reconciled again for them.
    *
    * @param service The service.
-   * @param actions What is to be done for it.
-   * @returns What is to be done for it now.
+   * @param actions The wanted actions.
+   * @returns The actions to do now.
    */
   bound(service: Service, actions: readonly Action[]): readonly Action[] {
     if (this.#options.afterTurn === undefined) return actions;
@@ -67,14 +67,15 @@ export class StartPace {
     this.#options.afterTurn!(() => this.#takeTurn());
   }
 
-  /** The services that wait get one start after the other, in turns. */
+  /** Gives the waiting services one start each, in turns. */
   #takeTurn(): void {
     this.#isTurnAwaited = false;
     this.#left = STARTS_PER_TURN;
     for (const service of this.#waiting) {
       if (this.#left === 0) break;
       this.#share = this.#waiting.size === 1 ? this.#left : 1;
-      // One that wants more comes last again, and in the same turn once the others have had theirs.
+      // A service that wants more is added again at the end, and is served in the same turn if any
+      // starts are left.
       this.#waiting.delete(service);
       this.#options.onTurn(service);
     }

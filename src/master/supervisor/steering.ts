@@ -1,5 +1,5 @@
 /**
- * Where the new connections of a service are to come that has several slots
+ * Which listeners receive the new connections of a service with several slots
  * (docs/design/12_balance.md).
  *
  * @module
@@ -11,22 +11,22 @@ import { strengthOf } from "../policy/scaling.ts";
 import { nextSlot, slotCount } from "../policy/slots.ts";
 import type { Service, Version, Worker } from "../policy/model.ts";
 
-/** What that depends on beside the service. */
+/** What the choice depends on beside the service. */
 export interface SteeringOptions {
-  /** Its version in force. */
+  /** The current version. */
   readonly current: Version;
-  /** What is to be done for it next. */
+  /** The actions that are to be done next. */
   readonly actions: readonly Action[];
   /** The open listeners. */
   readonly table: ListenerTable;
 }
 
 /**
- * The listeners on which somebody accepts once some actions are done. While nobody does, those of the
- * next processes, where fewer will come than there are slots.
+ * The listeners that have an accepting worker after the given actions. If there are none, the
+ * listeners of the processes that start, provided that fewer processes than slots will start.
  *
  * @param service The service.
- * @param options Its version in force, the actions, and the listeners.
+ * @param options The current version, the actions, and the listeners.
  * @returns The listeners; none when each slot will soon have a process again.
  */
 export function servedListeners(
@@ -34,17 +34,19 @@ export function servedListeners(
   { current, actions, table }: SteeringOptions,
 ): ReadonlySet<OpenedListener> {
   const { config, generation } = current;
-  const leaving = new Set(actions.flatMap(leaverOf));
+  const leaving = new Set(actions.flatMap(leavingWorker));
   const staying = [...service.workers].filter((worker) => !leaving.has(worker));
   const ready = staying.filter(({ state }) => state === "ready");
   if (ready.length > 0 || strengthOf(service) >= slotCount(config)) return listenersOf(ready);
-  const coming = staying.filter((one) => one.state === "starting" && one.generation === generation);
-  if (coming.length > 0) return listenersOf(coming);
+  const starting = staying.filter((one) =>
+    one.state === "starting" && one.generation === generation
+  );
+  if (starting.length > 0) return listenersOf(starting);
   return new Set(table.listeners(config, nextSlot(service, current)));
 }
 
-/** The process that accepts no more after an action, if there is one. */
-function leaverOf(action: Action): Worker[] {
+/** The process that accepts no more connections after an action, if there is one. */
+function leavingWorker(action: Action): Worker[] {
   switch (action.do) {
     case "softstop":
     case "terminate":

@@ -1,9 +1,9 @@
 /**
  * The supervisor: keeps the processes that the configuration asks for.
  *
- * All state is here and in the tables; each event ends in {@linkcode Supervisor.#settle}, which
- * asks the policy what to do for the one service that the event concerns, and does it. Nothing is
- * awaited in between, so that no event ever meets a state half changed.
+ * All state is here and in the model. Each event ends in {@linkcode Supervisor.#reconcile}, which
+ * asks the policy for the actions of the affected service, and performs them. Nothing is awaited in
+ * between, so that no event meets a half-changed state.
  *
  * @module
  */
@@ -38,17 +38,17 @@ import { Rollout, type RolloutGroup, type UndoneReload } from "./rollout.ts";
 
 /** A reload that has begun. */
 export interface Reload {
-  /** What it is to do. */
+  /** The plan of the reload. */
   readonly plan: ReloadPlan;
-  /** What came of it: the services that go on as before, none when all went well. Never rejects. */
+  /** The undone reloads, none when all services have passed. Never rejects. */
   readonly outcome: Promise<readonly UndoneReload[]>;
 }
 
 /** A start that has begun. */
 export interface Start {
-  /** What there was to do. */
+  /** The plan of the start. */
   readonly plan: ReloadPlan;
-  /** Which services have come to serve. */
+  /** Which services have become ready. */
   readonly coldStart: ColdStart;
 }
 
@@ -60,7 +60,7 @@ export class Supervisor {
   readonly #listeners: ListenerTable;
   readonly #pool: WorkerPool;
   readonly #services = new Map<string, Service>();
-  readonly #care: ListenerCare;
+  readonly #repair: ListenerCare;
   readonly #idleWatch: IdleWatch;
   readonly #pace: StartPace;
   readonly #timers = new Map<Service, Timer>();
@@ -68,10 +68,10 @@ export class Supervisor {
   #rollout = new Rollout([]);
   #coldStart?: ColdStart;
   #generation: number;
-  /** How it ends, once it does: another process goes on, or none. */
+  /** How the supervisor ends, if it does: another master takes over, or none. */
   #ending?: "retired" | "stopped";
 
-  /** @param ports The ways to the system. */
+  /** @param ports The access to the system. */
   constructor(ports: SupervisorPorts) {
     const { clock, launcher, log } = ports;
     this.#clock = clock;
@@ -80,10 +80,10 @@ export class Supervisor {
     this.#generation = ports.generation ?? 0;
     const watches = new ListenerWatches(
       ports.watchListener,
-      (listener) => this.#care.onDeaf(listener),
+      (listener) => this.#repair.onDeaf(listener),
     );
     this.#listeners = new ListenerTable(ports.listeners, watches);
-    this.#care = new ListenerCare({
+    this.#repair = new ListenerCare({
       clock,
       log,
       table: this.#listeners,
@@ -101,7 +101,7 @@ export class Supervisor {
       onWaiting: (service, listener) => {
         ports.debug?.(`${service.id}: a connection waits, and no process runs`);
         service.demand = 1;
-        // The process that is started is to be one that has just that queue.
+        // The new process must use the queue in which the connection waits.
         service.unservedSlots.add(this.#listeners.slotOf(service.current!.config, listener));
         this.#reconcile(service);
       },
@@ -114,20 +114,20 @@ export class Supervisor {
       onChange: (service) => this.#reconcile(service),
       onLeave: ({ listeners, config }, { isExpected }) =>
         isExpected
-          ? this.#care.lookAfterEnd(keysOf(config))
-          : this.#care.lookAt(listeners, { mayReplace: true }),
+          ? this.#repair.lookAfterEnd(keysOf(config))
+          : this.#repair.lookAt(listeners, { mayReplace: true }),
       random: () => ports.random?.() ?? Math.random(),
       memoryOf: (pid) => (ports.memoryOf ?? proportionalMemory)(pid),
     });
   }
 
-  /** The ids of the services that are in force. */
+  /** The ids of the current services. */
   get serving(): ReadonlySet<string> {
     return new Set(configsOf([...this.#services.values()], "current").map(({ id }) => id));
   }
 
   /**
-   * What a reload would do; nothing is done.
+   * What a reload would do; changes nothing.
    *
    * @param wanted All services of the next configuration.
    */
@@ -140,13 +140,13 @@ export class Supervisor {
   }
 
   /**
-   * Puts the first configuration into force: opens the listeners and starts all processes.
+   * Applies the first configuration: opens the listeners and starts all processes.
    *
-   * @param wanted All services. Their addresses are known to be different.
-   * @param known What is wrong with the configuration as it is. If there is anything, this call only
-   * finds what else is: listeners that can't be opened.
+   * @param wanted All services; their addresses are known to be distinct.
+   * @param known The problems found so far. If there are any, this call only looks for more
+   * problems: listeners that can't be opened.
    * @returns The start.
-   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   * @throws {ConfigError} With all problems; nothing has changed then.
    */
   start(wanted: readonly ServiceConfig[], known: readonly Problem[] = []): Start {
     const plan = this.#open(wanted, known);
@@ -160,15 +160,15 @@ export class Supervisor {
   }
 
   /**
-   * Tries a configuration: opens its listeners and starts its processes beside those that run. Each
-   * service whose new processes prove themselves is in force then, and its old ones are soft-stopped;
-   * if one of them does not, all of that service goes on as before.
+   * Rolls a configuration out: opens its listeners and starts candidate workers beside the current
+   * ones. A service whose candidate passes switches to it, and its old workers are soft-stopped. A
+   * service whose candidate fails keeps its current version.
    *
    * @param wanted As for {@linkcode start}.
    * @param known As for {@linkcode start}.
    * @param options `together`: whether all services succeed or fail together.
    * @returns The reload; the next one may begin when its outcome is known.
-   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   * @throws {ConfigError} With all problems; nothing has changed then.
    */
   reload(
     wanted: readonly ServiceConfig[],
@@ -179,16 +179,16 @@ export class Supervisor {
     const plan = this.#open(wanted, known);
     const configs = new Map(wanted.map((config) => [config.id, config]));
     const groups = (together ? [plan.groups.flat()] : plan.groups)
-      .map((ids) => this.#tryOut(ids, configs));
+      .map((ids) => this.#addCandidates(ids, configs));
     const rollout = this.#rollout = new Rollout(groups);
     for (const id of plan.left) {
       const service = this.#serviceOf(id), { demand } = service;
-      // What is forgotten is how its processes fared, and not whether anybody needs them.
+      // A reload resets the restart history, but not the demand.
       this.#reconcile(Object.assign(service, freshStart(this.#clock.nowMs()), { demand }));
     }
     for (const group of groups) {
       for (const member of group.members) this.#reconcile(member);
-      // Without members there is nothing that could fail.
+      // A group without members can't fail.
       if (group.members.length === 0) this.#commitIfPassed(group);
     }
     return { plan, outcome: rollout.outcome };
@@ -197,9 +197,9 @@ export class Supervisor {
   /**
    * Stops everything: soft-stops all processes and waits for them.
    *
-   * @param timeoutMs What is still there after this is sent SIGKILL, and SIGTERM
-   * {@linkcode TERMINATE_GRACE_MS} before, or at once where that is longer.
-   * @returns Fulfilled when every process has ended, but for detached ones, and every listener is
+   * @param timeoutMs The remaining processes are sent SIGKILL after this time, and SIGTERM
+   * {@linkcode TERMINATE_GRACE_MS} earlier, or at once if the time is shorter than that.
+   * @returns Fulfilled when all processes but detached ones have ended, and every listener is
    * closed.
    */
   stop(timeoutMs: number): Promise<void> {
@@ -208,21 +208,21 @@ export class Supervisor {
     const killAtMs = this.#clock.nowMs() + timeoutMs;
     this.#pool.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
     this.#listeners.releaseAll();
-    this.#care.stop();
+    this.#repair.stop();
     this.#drop();
     this.#endIfDone();
     return this.#stopped.promise;
   }
 
   /**
-   * Gives up, after {@linkcode stop}, the addresses whose listeners some processes still have: another
-   * program is to listen there.
+   * Gives up, after {@linkcode stop}, the addresses whose listeners some processes still hold, so
+   * that another program can listen there.
    */
   surrender(): Promise<void> {
     return this.#listeners.surrender();
   }
 
-  /** Shortens the wait of {@linkcode stop}, if it is under way: SIGTERM to all processes now. */
+  /** Shortens a {@linkcode stop} that is under way: sends SIGTERM to all processes now. */
   shortenStop(): void {
     if (this.#ending !== "stopped") return;
     this.#pool.limitAll({ terminateAtMs: this.#clock.nowMs() });
@@ -230,18 +230,17 @@ export class Supervisor {
   }
 
   /**
-   * Leaves everything to another master: soft-stops all processes, which may take their time, and
-   * those that have detached as well. {@linkcode stop} can still be called, and bounds that.
+   * Hands over to another master: soft-stops all processes, which may drain as long as they need,
+   * and waits for detached ones too. {@linkcode stop} can still be called, and limits that.
    *
-   * @param dropped The keys of the addresses that the other one does not serve: they are closed for
-   * good.
-   * @returns The listeners of the others by the keys of their addresses; the caller's from now on.
+   * @param dropped The keys of the addresses that the other master does not serve; they are closed.
+   * @returns The other listeners by the keys of their addresses; the caller owns them.
    */
   retire(dropped: readonly string[]): ReadonlyMap<string, readonly OpenedListener[]> {
     this.#ending = "retired";
     for (const key of dropped) this.#listeners.releaseKey(key);
     this.#listeners.handOver();
-    this.#care.stop();
+    this.#repair.stop();
     this.#drop();
     this.#listeners.closeReleased();
     const left = this.#listeners.takeAll();
@@ -250,12 +249,12 @@ export class Supervisor {
   }
 
   /**
-   * Takes up again, after {@linkcode retire}, what it had: opens the listeners and starts the processes.
-   * Those that drain go on to do so.
+   * Resumes after {@linkcode retire}: opens the listeners and starts the processes. Draining
+   * processes continue to drain.
    *
-   * @param wanted What was {@linkcode current}.
+   * @param wanted The value of {@linkcode current} before.
    * @returns The start.
-   * @throws {ConfigError} With all that is wrong; then nothing has changed.
+   * @throws {ConfigError} With all problems; nothing has changed then.
    */
   resume(wanted: readonly ServiceConfig[]): Start {
     const ending = this.#ending, stopped = this.#stopped;
@@ -270,15 +269,15 @@ export class Supervisor {
     }
   }
 
-  /** The services in force. */
+  /** The current services. */
   get current(): readonly ServiceConfig[] {
     return configsOf([...this.#services.values()], "current");
   }
 
   /**
-   * Adds processes to each service, or takes some away, until the next reload.
+   * Adds processes to each service, or removes some, until the next reload.
    *
-   * @param by How many.
+   * @param by How many to add; negative to remove.
    */
   scale(by: number): void {
     if (this.#ending !== undefined) return;
@@ -293,9 +292,9 @@ export class Supervisor {
   }
 
   /**
-   * Hands every process the files of standard outputs that were opened anew.
+   * Sends every process the reopened files of its standard outputs.
    *
-   * @param outputs Which they are.
+   * @param outputs The reopened outputs.
    */
   changeOutputs(outputs: readonly ChangedOutput[]): void {
     this.#pool.changeOutputs(outputs);
@@ -316,24 +315,24 @@ export class Supervisor {
     return this.#listeners.entries();
   }
 
-  /** Puts right what processes have done to the listeners that they share. */
+  /** Repairs the shared listeners that processes have changed. */
   lookAfterListeners(): void {
-    this.#care.lookAtAll();
+    this.#repair.lookAtAll();
   }
 
-  /** Has processes replaced that have listeners which are closed by now, and steers connections anew. */
+  /** Recycles processes whose listeners were replaced, and steers connections anew. */
   #onMended(key: string, closed: ReadonlySet<OpenedListener>): void {
     for (const service of this.#services.values()) {
-      const isIts = service.current !== undefined && keysOf(service.current.config).includes(key);
+      const usesKey = service.current !== undefined && keysOf(service.current.config).includes(key);
       const stale = [...service.workers].filter(({ listeners }) =>
         listeners.some((listener) => closed.has(listener))
       );
       for (const worker of stale) {
         worker.lostListener = true;
-        this.#pool.care.spend(worker, "one of its listeners was opened anew");
+        this.#pool.health.spend(worker, "one of its listeners was opened anew");
       }
-      // Not at once: it may be in the middle of an event of this very service.
-      if (isIts || stale.length > 0) this.#reconcileAt(service, this.#clock.nowMs());
+      // Not at once: this may run in the middle of an event of the same service.
+      if (usesKey || stale.length > 0) this.#reconcileAt(service, this.#clock.nowMs());
     }
   }
 
@@ -343,14 +342,14 @@ export class Supervisor {
     this.#timers.set(service, this.#clock.setTimer(delayMs, () => this.#reconcile(service)));
   }
 
-  /** Wants no process any more. */
+  /** Removes all versions, so that every process stops. */
   #drop(): void {
     for (const group of this.#rollout.open) this.#rollout.fail(group, "the master stops");
     for (const service of this.#services.values()) service.current = undefined;
     this.#reconcileAll();
   }
 
-  /** Opens what a configuration needs, or throws with all that is wrong and changes nothing. */
+  /** Opens the listeners of a configuration, or throws with all problems and changes nothing. */
   #open(wanted: readonly ServiceConfig[], known: readonly Problem[]): ReloadPlan {
     this.lookAfterListeners();
     const plan = this.plan(wanted);
@@ -376,8 +375,11 @@ export class Supervisor {
     return service;
   }
 
-  /** Gives each service of a group that is still wanted a version on trial. */
-  #tryOut(ids: readonly string[], configs: ReadonlyMap<string, ServiceConfig>): RolloutGroup {
+  /** Gives each service of a group that is still configured a candidate. */
+  #addCandidates(
+    ids: readonly string[],
+    configs: ReadonlyMap<string, ServiceConfig>,
+  ): RolloutGroup {
     const members: Service[] = [], removed: Service[] = [];
     for (const id of ids) {
       const service = this.#serviceOf(id), config = configs.get(id);
@@ -388,7 +390,7 @@ export class Supervisor {
     return { ids, members, removed };
   }
 
-  /** Does what there is to do for a service, until nothing is left but to wait. */
+  /** Performs the actions for a service until the policy has none left. */
   #reconcile(service: Service): void {
     this.#timers.get(service)?.cancel();
     this.#timers.delete(service);
@@ -397,11 +399,11 @@ export class Supervisor {
       decision = this.#decide(service);
       const actions = this.#pace.bound(service, decision.actions);
       if (actions.length === 0) break;
-      // First: who stops then accepts what has come to it before.
+      // Steering comes first, so that a stopping worker still accepts the connections in its queue.
       this.#steer(service, actions);
       for (const action of actions) {
         this.#perform(service, action);
-        // The place of one that is lost may have to wait, which the other actions don't know yet.
+        // The replacement of a lost worker may have to wait; the other actions were decided before.
         if (action.do === "terminate" || action.do === "abort") break;
       }
     }
@@ -439,7 +441,7 @@ export class Supervisor {
         return this.#pool.activate(
           service,
           action.worker,
-          this.#nextPost(service, service.current!),
+          this.#nextAssignment(service, service.current!),
         );
       case "startStandby":
         return this.#pool.startStandby(service, action.version);
@@ -450,13 +452,13 @@ export class Supervisor {
       case "kill":
         return this.#pool.kill(action.worker);
       case "suspect":
-        return this.#pool.care.suspect(action.worker);
+        return this.#pool.health.suspect(action.worker);
       case "abort":
         return this.#pool.abort(service, action.worker);
       case "recycle":
-        return this.#pool.care.recycle(action.worker);
+        return this.#pool.health.recycle(action.worker);
       case "measure":
-        return this.#pool.care.measure(action.worker);
+        return this.#pool.health.measure(action.worker);
       case "scaleDown":
         service.demand = strengthOf(service) - 1;
         return this.#softstop(action.worker);
@@ -464,14 +466,14 @@ export class Supervisor {
   }
 
   #start(service: Service, version: Version): boolean {
-    return this.#pool.start(service, version, this.#nextPost(service, version));
+    return this.#pool.start(service, version, this.#nextAssignment(service, version));
   }
 
-  #nextPost(service: Service, version: Version): Assignment {
+  #nextAssignment(service: Service, version: Version): Assignment {
     const slot = nextSlot(service, version);
     const listeners = this.#listeners.listeners(version.config, slot);
-    // Others may go on with them, so that none is replaced.
-    this.#care.lookAt(listeners, { mayReplace: false });
+    // Other processes may go on with these listeners, so none is replaced.
+    this.#repair.lookAt(listeners, { mayReplace: false });
     return { slot, listeners };
   }
 
@@ -479,10 +481,12 @@ export class Supervisor {
     const closing = worker.listeners.flatMap((listener, index) =>
       this.#listeners.isIdle(listener) ? [index] : []
     );
-    this.#pool.softstop(worker, { replaced: this.#isHeard(worker), closing });
+    this.#pool.softstop(worker, { replaced: this.#isServed(worker), closing });
   }
 
-  /** Keeps connections away from the slots that nobody serves, or will when some actions are done. */
+  /**
+   * Keeps connections away from the slots that no worker serves, now or after the given actions.
+   */
   #steer(service: Service, actions: readonly Action[] = []): void {
     const { current } = service;
     if (current !== undefined && this.#listeners.hasSlots(current.config)) {
@@ -500,13 +504,13 @@ export class Supervisor {
     );
   }
 
-  /** Whether somebody still listens on an address of a worker. */
-  #isHeard({ config }: Worker): boolean {
+  /** Whether an address of a worker is still served. */
+  #isServed({ config }: Worker): boolean {
     if (this.#ending !== undefined) return this.#ending === "retired";
     return keysOf(config).some((key) => this.#listeners.has(key));
   }
 
-  /** Puts the versions of a group into force once all of them have passed. */
+  /** Makes the candidates of a group the current versions once all of them have passed. */
   #commitIfPassed(group: RolloutGroup): void {
     const { members, removed } = group;
     if (members.some((member) => this.#decide(member).outcome?.is !== "passed")) return;
@@ -520,18 +524,18 @@ export class Supervisor {
     this.#listeners.closeReleased();
   }
 
-  /** Goes on as before a reload with the services of a group. */
+  /** Returns the services of a group to their state before the reload. */
   #undo(group: RolloutGroup, reason: string): void {
     const { ids, members, removed } = group;
     this.#log(`reload undone for ${ids.join(" ")}: ${reason}`);
-    const tried = configsOf(members, "candidate");
+    const candidates = configsOf(members, "candidate");
     this.#rollout.fail(group, reason);
-    this.#listeners.release(tried, configsOf([...members, ...removed], "current"));
+    this.#listeners.release(candidates, configsOf([...members, ...removed], "current"));
     for (const member of members) this.#reconcile(member);
     this.#listeners.closeReleased();
   }
 
-  /** What it still has open at a stop is closed as soon as no process may have it open. */
+  /** Closes, during a stop, the listeners that no process holds any more. */
   #closeUnheld(): void {
     let held: Set<OpenedListener> | undefined;
     this.#listeners.closeReleased((listener) => (held ??= this.#heldListeners()).has(listener));
@@ -545,7 +549,7 @@ export class Supervisor {
 
   #endIfDone(): void {
     if (this.#ending === "stopped") this.#closeUnheld();
-    // Those that have detached end with this process, which an upgrade is no reason for.
+    // Detached processes end with this process, so an upgrade waits for them.
     const { isGone, isEmpty } = this.#pool;
     if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }

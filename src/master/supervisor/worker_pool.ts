@@ -1,8 +1,8 @@
 /**
- * The crew: the processes of all services, from their start to their end. It does to them what it is
- * told, and enters into the tables what they do of themselves.
+ * The worker pool: starts, signals and reaps the processes of all services.
  *
- * It decides nothing: after each event the one who runs it looks at the service anew.
+ * It performs actions and records events in the model. It decides nothing: after each event the
+ * supervisor reconciles the service.
  *
  * @module
  */
@@ -39,53 +39,53 @@ import {
 import type { WorkerEvent } from "../policy/states.ts";
 import type { Launcher, RunningWorker, WorkerEvents } from "../workers/worker.ts";
 
-/** What a crew needs. */
+/** The ports of a worker pool. */
 export interface WorkerPoolOptions extends HealthMonitorOptions {
   readonly launcher: Launcher;
-  /** Takes lines for the log that are only wanted in detail. */
+  /** Writes a line to the log at debug level. */
   debug(text: string): void;
-  /** A worker of the service has done something; never called from within a call of the crew. */
+  /** Called after an event of a worker; never from within a call of the pool. */
   onChange(service: Service): void;
   /**
    * A worker serves no more, or has ended.
    *
    * @param worker The worker.
-   * @param how `isExpected`: whether it was told to go.
+   * @param how `isExpected`: whether it was told to stop.
    */
   onLeave(worker: Worker, how: { readonly isExpected: boolean }): void;
 }
 
-/** What a worker is to serve: its slot, and the listeners of that slot, which are borrowed. */
+/** The slot of a worker, and the listeners of that slot, which are borrowed. */
 export type Assignment = Pick<Worker, "slot" | "listeners">;
 
-/** Where a standby is before it is enlisted. */
-const NO_POST: Assignment = { slot: 0, listeners: [] };
+/** The assignment of a standby before its activation. */
+const NO_ASSIGNMENT: Assignment = { slot: 0, listeners: [] };
 
 /** The processes of all services. */
 export class WorkerPool {
-  /** The care for those that serve. */
-  readonly care: HealthMonitor;
+  /** The health monitor of serving workers. */
+  readonly health: HealthMonitor;
   readonly #options: WorkerPoolOptions;
   readonly #clock: Clock;
   readonly #restarts: Restarts;
   readonly #running = new Map<Worker, RunningWorker>();
   #nextWorkerId = 1;
-  /** When every process is sent SIGTERM and SIGKILL, however it stands. */
+  /** When every process is sent SIGTERM and SIGKILL, whatever its state is. */
   #terminateAtMs = Infinity;
   #killAtMs = Infinity;
 
-  /** @param options What it needs. */
+  /** @param options The ports. */
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#clock = options.clock;
     this.#restarts = new Restarts(options);
-    this.care = new HealthMonitor(options);
+    this.health = new HealthMonitor(options);
   }
 
   /**
-   * Hands every process the files of standard outputs that were opened anew.
+   * Sends every process the reopened files of its standard outputs.
    *
-   * @param outputs Which they are.
+   * @param outputs The reopened outputs.
    */
   changeOutputs(outputs: readonly ChangedOutput[]): void {
     for (const worker of this.#running.values()) worker.changeOutputs(outputs);
@@ -96,16 +96,12 @@ export class WorkerPool {
     return this.#running.size === 0;
   }
 
-  /** Whether every process has ended, but for those that have detached. */
+  /** Whether every process but detached ones has ended. */
   get isGone(): boolean {
     return this.#running.keys().every(({ state }) => state === "detached");
   }
 
-  /**
-   * Whether a worker may have its listeners open.
-   *
-   * @param worker The worker.
-   */
+  /** Whether a worker may still hold its listeners open. */
   holdsListeners(worker: Worker): boolean {
     const running = this.#running.get(worker);
     if (running === undefined || worker.state === "detached") return false;
@@ -116,21 +112,21 @@ export class WorkerPool {
    * Starts one process.
    *
    * @param service The service.
-   * @param version Its version.
-   * @param assignment What it is to serve.
-   * @returns Whether it could be started. If not, the service waits, or its trial has failed.
+   * @param version The version of the process.
+   * @param assignment Its slot and listeners.
+   * @returns Whether it was started. If not, the next start is delayed, or the rollout has failed.
    */
   start(service: Service, version: Version, assignment: Assignment): boolean {
     const { config } = version;
-    const vacant = version === service.candidate ? NO_HISTORY : this.#restarts.take(service);
-    const history = placeAtStart(vacant, { config, nowMs: this.#clock.nowMs() });
+    const previous = version === service.candidate ? NO_HISTORY : this.#restarts.take(service);
+    const history = placeAtStart(previous, { config, nowMs: this.#clock.nowMs() });
     try {
       this.#launch(service, version, { ...assignment, history, state: "starting" });
     } catch (error) {
       const message = messageOf(error);
       if (version === service.candidate) service.candidate.failure = message;
       else {
-        // The others would fare no better.
+        // Further starts would fail for the same reason.
         service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
         service.trouble = message;
         this.#restarts.refuse(service, history, message);
@@ -141,26 +137,21 @@ export class WorkerPool {
     return true;
   }
 
-  /**
-   * Starts one standby. If it can't be started, the next one waits.
-   *
-   * @param service The service.
-   * @param version Its version in force.
-   */
+  /** Starts one standby. If that fails, the next one is delayed. */
   startStandby(service: Service, version: Version): void {
     try {
-      this.#launch(service, version, { ...NO_POST, history: NO_HISTORY, state: "loading" });
+      this.#launch(service, version, { ...NO_ASSIGNMENT, history: NO_HISTORY, state: "loading" });
     } catch (error) {
       this.#restarts.refuseStandby(service, messageOf(error));
     }
   }
 
   /**
-   * Has a standby serve, unless it has ended: then another look at the service finds somebody else.
+   * Activates a standby, unless it has ended: then the next reconciliation finds another process.
    *
    * @param service Its service.
-   * @param standby The standby, which is of the version in force.
-   * @param assignment What it is to serve.
+   * @param standby The standby, of the current version.
+   * @param assignment Its slot and listeners.
    */
   activate(service: Service, standby: Worker, assignment: Assignment): void {
     const { config, pid } = standby;
@@ -169,12 +160,12 @@ export class WorkerPool {
       fds: assignment.listeners.map(({ fd }) => fd),
       maxConnections: connectionLimit(config, this.#options.random()),
     });
-    // The news of its end is on its way; it takes no place.
+    // Its exit will be reported soon; it gets no slot.
     if (!lives) return limit(standby, nowMs + LOST_GRACE_MS);
     const history = placeAtStart(this.#restarts.take(service), { config, nowMs });
-    // What could load once can load again.
+    // A loaded standby shows that the program can load, so the back-off of standbys ends.
     if (standby.state === "waiting") service.standbyHistory = undefined;
-    // One that still loads has what is left of its time for both, and one that waits begins anew.
+    // A standby that still loads keeps its time limit; a loaded one gets a new one.
     const readyByMs = standby.state === "loading" ? startLimitMs(standby) : undefined;
     activate(standby, { ...assignment, startedAtMs: nowMs, readyByMs, history });
     service.unservedSlots.delete(assignment.slot);
@@ -186,19 +177,19 @@ export class WorkerPool {
     { config, generation }: Version,
     about: Pick<Worker, "slot" | "listeners" | "history" | "state">,
   ): void {
-    const waits = about.state === "loading";
+    const asStandby = about.state === "loading";
     const request = {
       service: config,
       generation,
       fds: about.listeners.map(({ fd }) => fd),
-      ...(waits
+      ...(asStandby
         ? { isStandby: true }
         : { maxConnections: connectionLimit(config, this.#options.random()) }),
     };
     const startedAtMs = this.#clock.nowMs();
     const running = this.#options.launcher.launch(
       request,
-      this.#listenerFor(service, () => worker),
+      this.#eventsOf(service, () => worker),
     );
     const { pid } = running;
     const worker: Worker = {
@@ -207,21 +198,21 @@ export class WorkerPool {
       generation,
       config,
       startedAtMs,
-      ...(waits && { neverServed: true }),
+      ...(asStandby && { neverServed: true }),
       ...about,
     };
     service.workers.add(worker);
     this.#running.set(worker, running);
-    const what = waits ? "standby process" : "process";
+    const what = asStandby ? "standby process" : "process";
     this.#options.debug(`${service.id}: new ${what} ${pid} of generation ${generation}`);
   }
 
   /**
-   * Tells a worker to accept no more, finish, and end.
+   * Soft-stops a worker: it accepts no more connections, finishes those that it has, and ends.
    *
    * @param worker The worker.
-   * @param options `replaced`: whether somebody serves its addresses after it. `closing`: the places
-   * of those that are closed for good.
+   * @param options `replaced`: whether its addresses are served after it. `closing`: the indexes of
+   * its listeners that are closed for good.
    */
   softstop(
     worker: Worker,
@@ -237,19 +228,16 @@ export class WorkerPool {
   }
 
   /**
-   * Ends a worker: SIGTERM, and SIGKILL if that does not help. One that still serves has been lost,
-   * and leaves its place like one that ends.
-   *
-   * @param service Its service.
-   * @param worker The worker.
+   * Terminates a worker: SIGTERM, then SIGKILL after a time. A worker that still serves counts as
+   * lost, and its replacement is started like that of an ended one.
    */
   terminate(service: Service, worker: Worker): void {
     const isLate = startLimitMs(worker) <= this.#clock.nowMs();
-    const isTried = worker.generation === service.candidate?.generation;
+    const isCandidate = worker.generation === service.candidate?.generation;
     const how = isLate ? latenessOf(worker) : "is out of reach";
     if (!this.#leave(service, worker, { event: "terminate", how })) return;
-    // What becomes of a trial is told as a whole.
-    if (isLate && !isTried) {
+    // The outcome of a rollout is logged as a whole.
+    if (isLate && !isCandidate) {
       const who = `process ${worker.pid}${worker.neverServed ? ", a standby," : ""}`;
       const next = this.#restarts.nextStart(service, { ofStandby: worker.neverServed });
       this.#options.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`);
@@ -260,11 +248,8 @@ export class WorkerPool {
   }
 
   /**
-   * Ends a worker that hangs: SIGABRT, which leaves a core where the limits allow one, and SIGKILL
-   * if that does not help.
-   *
-   * @param service Its service.
-   * @param worker The worker.
+   * Aborts a hanging worker: SIGABRT, which writes a core file where the limits allow it, then
+   * SIGKILL after a time.
    */
   abort(service: Service, worker: Worker): void {
     const { pid, config: { supervision: { watchdogMs } } } = worker;
@@ -276,11 +261,7 @@ export class WorkerPool {
     this.#running.get(worker)?.kill("SIGABRT");
   }
 
-  /**
-   * Kills a worker that did not end in time.
-   *
-   * @param worker The worker.
-   */
+  /** Kills a worker that has not ended in time. */
   kill(worker: Worker): void {
     const running = this.#advance(worker, "kill");
     if (running === undefined) return;
@@ -292,9 +273,9 @@ export class WorkerPool {
   }
 
   /**
-   * Bounds the life of all: to be followed by a look at each service.
+   * Sets the time limits of all workers; to be followed by a reconciliation of each service.
    *
-   * @param limits When each process is sent SIGTERM and SIGKILL, unless that is to come sooner.
+   * @param limits When each process is sent SIGTERM and SIGKILL, unless that is due earlier.
    */
   limitAll(limits: { readonly terminateAtMs?: number; readonly killAtMs?: number }): void {
     this.#terminateAtMs = Math.min(this.#terminateAtMs, limits.terminateAtMs ?? Infinity);
@@ -304,7 +285,7 @@ export class WorkerPool {
     }
   }
 
-  /** Takes note that nobody takes the place of those that drain. */
+  /** Tells all draining workers that they are not replaced. */
   hurryDraining(): void {
     for (const [{ state }, running] of this.#running) {
       if (state === "draining") running.notReplaced();
@@ -320,7 +301,7 @@ export class WorkerPool {
     return this.#running.get(worker);
   }
 
-  /** Changes a worker's state; an event that means nothing in it is logged alone. */
+  /** Changes a worker's state; an event that its state does not name is only logged. */
   #enters(worker: Worker, event: WorkerEvent): boolean {
     const { state, pid, config: { id } } = worker;
     if (advance(worker, event)) return true;
@@ -328,7 +309,7 @@ export class WorkerPool {
     return false;
   }
 
-  #listenerFor(service: Service, worker: () => Worker): WorkerEvents {
+  #eventsOf(service: Service, worker: () => Worker): WorkerEvents {
     const { id } = service;
     const { log, debug, onChange } = this.#options;
     return {
@@ -339,24 +320,24 @@ export class WorkerPool {
         onChange(service);
       },
       onReady: () => {
-        // Also where it was told to go meanwhile: then it has clients to finish.
+        // A worker that was told to stop may report this late: it has clients to finish.
         delete worker().neverServed;
         if (!this.#enters(worker(), "ready")) return;
         worker().readyAtMs = this.#clock.nowMs();
         if (worker().generation === service.current?.generation) service.trouble = undefined;
         debug(`${id}: ready is process ${worker().pid}`);
-        this.care.begin(worker());
+        this.health.begin(worker());
         onChange(service);
       },
       onDraining: (seconds) => {
         const isFirst = !worker().saysDraining;
         worker().saysDraining = true;
-        // It may also have been its own idea: then it gives up its place now.
+        // The worker may drain of its own accord: then it leaves its slot now.
         this.#leave(service, worker(), { event: "softstop", how: "drains", inOrder: true });
         if (worker().state === "draining") {
           const atMs = this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS;
-          // Its first word takes the place of the time for an answer; a later one brings its end no
-          // further away, else it would never come.
+          // The first announcement replaces the time to answer. Later ones can only shorten the
+          // deadline, since a worker could postpone its end for ever otherwise.
           if (isFirst) worker().deadlineMs = Math.min(atMs, this.#terminateAtMs);
           else limit(worker(), atMs);
         }
@@ -372,9 +353,9 @@ export class WorkerPool {
         }
         onChange(service);
       },
-      // Later ones change nothing before the next look.
-      onHeartbeat: () => this.care.heartbeat(worker()) && onChange(service),
-      onSpent: () => this.care.spend(worker()) && onChange(service),
+      // Later heartbeats change nothing before the next check.
+      onHeartbeat: () => this.health.heartbeat(worker()) && onChange(service),
+      onSpent: () => this.health.spend(worker()) && onChange(service),
       onUsed: (used) => {
         worker().used = used;
         worker().worked ||= used;
@@ -399,7 +380,7 @@ export class WorkerPool {
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
     else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
-    if (isOurs(service, worker) && status.signal === null && status.code === EX_CONFIG) {
+    if (isCurrent(service, worker) && status.signal === null && status.code === EX_CONFIG) {
       this.#restarts.fail(
         service,
         `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
@@ -412,9 +393,9 @@ export class WorkerPool {
   }
 
   /**
-   * Advances a worker by something that it did of itself. If it gives its place up so soon, its
-   * successor waits: else one that detaches or drains at its start would fill the machine. If it was
-   * to prove its version, it has not.
+   * Advances a worker after an event that it has caused. If it has left early, its replacement is
+   * delayed: a program that detaches or drains at its start would fill the machine otherwise. A
+   * candidate worker that leaves before it has passed fails the rollout.
    */
   #leave(
     service: Service,
@@ -422,20 +403,20 @@ export class WorkerPool {
     { event, how, inOrder }: {
       readonly event: Exclude<WorkerEvent, "ready">;
       readonly how: string;
-      /** Whether it ends as a program does that has done its work; by default not. */
+      /** Whether it ends with success or drains; false by default. */
       readonly inOrder?: boolean;
     },
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const { candidate } = service;
     const isExpected = !isServing(worker);
-    if (worker.neverServed && isOurs(service, worker)) {
+    if (worker.neverServed && isCurrent(service, worker)) {
       this.#restarts.leaveStandby(service, worker);
-      // Whatever waits in its queue is still there.
+      // Connections in its queue still wait.
       if (isServing(worker)) service.unservedSlots.add(worker.slot);
     } else if (isServing(worker)) {
       const startAtMs = nextStartMs(worker, nowMs);
-      if (isOurs(service, worker)) {
+      if (isCurrent(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
         service.trouble = `process ${worker.pid} ${how}`;
         this.#restarts.leave(service, worker, inOrder);
@@ -446,17 +427,17 @@ export class WorkerPool {
         else candidate.failure ??= `process ${worker.pid} ${how}`;
       }
     }
-    const isNews = this.#enters(worker, event);
-    // One that has ended has no listeners any more.
+    const hasChanged = this.#enters(worker, event);
+    // An exited worker holds no listeners.
     if (event === "exit") service.workers.delete(worker);
-    // What a process repeats is not looked after again.
-    if (isNews) this.#options.onLeave(worker, { isExpected });
-    return isNews;
+    // Repeated messages of a process cause no further check.
+    if (hasChanged) this.#options.onLeave(worker, { isExpected });
+    return hasChanged;
   }
 }
 
-/** Whether a worker is of the version in force, and fills a place or is a standby. */
-function isOurs({ current }: Service, worker: Worker): boolean {
+/** Whether a worker is of the current version, and serves or is a standby. */
+function isCurrent({ current }: Service, worker: Worker): boolean {
   return (isServing(worker) || isStandby(worker)) && worker.generation === current?.generation;
 }
 

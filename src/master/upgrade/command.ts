@@ -1,6 +1,6 @@
 /**
- * The command line of the master that takes this one's place: the same as this one's, with one more
- * argument that tells the new master where the old one is.
+ * The command line of a new master: the same as this master's, with one more argument that names
+ * the socket to the old master.
  *
  * @module
  */
@@ -14,14 +14,14 @@ export const UPGRADE_ARGUMENT = "-master-upgrade";
 
 /** How this process was started. */
 export interface OwnCommand {
-  /** All arguments of the process, the program and what the runtime takes included. */
+  /** All arguments of the process, including the program and the runtime's flags. */
   readonly argv: readonly string[];
   /** The working directory by its name. */
   readonly cwd: string;
   /** See {@linkcode openFilesAtStart}. */
   readonly openFiles: number;
   /**
-   * The program, where it can be started from now.
+   * The path from which the program can be started now.
    *
    * @param first See {@linkcode ownProgram}.
    */
@@ -29,8 +29,8 @@ export interface OwnCommand {
 }
 
 /**
- * Finds out how this process was started. To be called at the start: later on relative paths may lead
- * elsewhere.
+ * Finds out how this process was started. To be called at the start, since relative paths may lead
+ * elsewhere later.
  *
  * @throws {TypeError} When the working directory has been removed.
  */
@@ -46,21 +46,21 @@ export function ownCommand(): OwnCommand {
 }
 
 /**
- * Makes the command line of a successor.
+ * Creates the command line of a new master.
  *
  * @param own How this process was started.
  * @param fd The descriptor of the socket to this process.
  */
 export function successorCommand({ argv, program }: OwnCommand, fd: number): string[] {
-  // By name rather than by what runs, so that a link can lead to a new version.
+  // By name, so that a changed link leads to the new version of the program.
   return [program("name"), ...splitUpgrade(argv.slice(1)).args, UPGRADE_ARGUMENT, String(fd)];
 }
 
 /**
- * Takes the argument that {@linkcode successorCommand} has added off a command line.
+ * Removes the argument of {@linkcode successorCommand} from a command line.
  *
  * @param args The command line.
- * @returns The rest, and the descriptor, if there is one.
+ * @returns The other arguments, and the descriptor, if there is one.
  */
 export function splitUpgrade(
   args: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * The master that is to take this one's place: starting it, handing everything over, and hearing
- * whether it can.
+ * The old master's side of an upgrade: starts the new master, hands everything over, and waits for
+ * its takeover.
  *
  * @module
  */
@@ -20,39 +20,39 @@ import { type OpenedListener, socketPair } from "../../os/net/socket.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
 import type { ActivatedListener } from "../listeners/socket_activation.ts";
 
-/** What is handed over. All of it stays this master's as well. */
+/** What the new master receives. This master keeps it as well until the takeover. */
 export interface Handover {
   readonly generation: number;
   readonly lock: PidFile;
   /** The socket of the log service, if there is one. */
   readonly logSocket?: BoundDatagram;
-  /** The listeners that this process was started with. */
+  /** The activated listeners, which this process was started with. */
   readonly given: readonly ActivatedListener[];
-  /** All others by the keys of their addresses. */
+  /** All other listeners by the keys of their addresses. */
   readonly listeners: readonly (readonly [key: string, listener: OpenedListener])[];
-  /** The ids of the services that are in force. */
+  /** The ids of the current services. */
   readonly services: ReadonlySet<string>;
 }
 
-/** What a successor needs, and who hears of it. */
+/** The options of a new master, and the handlers of its messages. */
 export interface NewMasterOptions {
-  /** Makes its command line, given the descriptor of its socket. */
+  /** Creates its command line from the descriptor of its socket. */
   command(fd: number): readonly string[];
   /** The directory that it starts in. */
   readonly cwd: string;
-  /** Variables that it gets beside those of this process. */
+  /** Its environment variables beside those of this process. */
   readonly env: Readonly<Record<string, string>>;
   readonly spawner: Spawner;
   readonly poller: Poller;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
-  /** What still drains is to end within this time. */
+  /** Draining servers must end within this time. */
   onStop(timeoutMs: number): void;
-  /** So many old masters may drain, from this one on. */
+  /** How many old masters may drain, including this one. */
   onBound(generations: number): void;
-  /** Log files are to be opened anew. */
+  /** Log files must be reopened. */
   onReopen(): void;
-  /** A later configuration is in force. */
+  /** A later configuration is in use, so this master is no longer the fallback. */
   onSettled(): void;
 }
 
@@ -67,10 +67,10 @@ export class NewMaster {
   #hasTaken = false;
 
   /**
-   * Starts it, and sends it all that it is to have.
+   * Starts the new master, and sends it the handover.
    *
-   * @param handover What it gets.
-   * @param options What it needs.
+   * @param handover What it receives.
+   * @param options Its options.
    * @throws {Error} When it can't be started; nothing is left behind then.
    */
   constructor(handover: Handover, options: NewMasterOptions) {
@@ -86,11 +86,11 @@ export class NewMaster {
         onMessage: (message) => this.#onMessage(message),
         onUnknown: (type) =>
           options.log(`ignored a message of the unknown type ${type}; further ones are not told`),
-        // A clean end of file comes with its end, which tells more.
+        // A clean end of file is followed by the exit, which tells more.
         onClose: (error) => error && this.#fail(error.message),
       });
     } catch (error) {
-      // Nobody would ever tell it anything.
+      // It would never receive a message.
       child?.kill("SIGKILL");
       closeFd(ours);
       throw error;
@@ -102,7 +102,7 @@ export class NewMaster {
       this.#hasExited = true;
       this.#fail(`it has ended: ${describeExit(status)}`);
     });
-    // Nobody may be listening any more when it ends.
+    // Nothing may await these promises when it ends.
     this.#proven.promise.catch(() => {});
     this.#taken.promise.catch(() => {});
     this.#send(handover);
@@ -114,7 +114,7 @@ export class NewMaster {
   }
 
   /**
-   * Fulfilled when all of its processes have proven themselves.
+   * Fulfilled when all of its processes have passed.
    *
    * @throws {Error} When it ends before that.
    */
@@ -123,7 +123,7 @@ export class NewMaster {
   }
 
   /**
-   * Fulfilled when everything is its own.
+   * Fulfilled when it has taken over.
    *
    * @returns The keys of the addresses that it does not serve.
    * @throws {Error} When it ends before that.
@@ -137,27 +137,29 @@ export class NewMaster {
     this.#channel.send({ type: "takeover" });
   }
 
-  /** Tells it that a reload was asked for. */
+  /** Tells it that a reload was requested. */
   reload(): void {
     this.#channel.send({ type: "reload" });
   }
 
-  /** Says that all servers of this master have ended, and that it stays as the parent. */
+  /**
+   * Tells it that all servers of this master have ended, and that this process stays as its parent.
+   */
   drained(): void {
     this.#channel.send({ type: "drained" });
   }
 
-  /** Asks it to stop, and all of its processes with it. */
+  /** Tells it to stop with all of its processes. */
   terminate(): void {
     this.#child.kill("SIGTERM");
   }
 
-  /** Ends it at once; its processes end with it. */
+  /** Kills it; its processes end with it. */
   kill(): void {
     this.#child.kill("SIGKILL");
   }
 
-  /** Leaves it to itself: what becomes of it is not heard of any more. */
+  /** Stops observing it. */
   leave(): void {
     this.#channel.close();
     this.#child.unref();
@@ -194,7 +196,7 @@ export class NewMaster {
 
   #onMessage(message: Message): void {
     if (message.type === "taken") this.#hasTaken = true;
-    // Before that it has nothing to say to a master that serves.
+    // Before the takeover, all other messages are ignored.
     else if (!this.#hasTaken && message.type !== "proven") return;
     switch (message.type) {
       case "proven":
@@ -219,24 +221,24 @@ export class NewMaster {
   }
 }
 
-/** How long a new master has for the takeover itself, once its processes have proven themselves. */
+/** The time limit of the takeover itself, after the new master's processes have passed. */
 const TAKE_MS = 10_000;
 
-/** How an upgrade is bounded, and what it does to this master. */
+/** The time limits of an upgrade, and its effects on this master. */
 export interface UpgradeOptions extends NewMasterOptions {
-  /** How long the new master has until its processes have proven themselves. */
+  /** The time until the new master's processes must have passed. */
   readonly timeoutMs: number;
-  /** How long it has to stop, if it has failed. */
+  /** The time that a failed new master has to stop. */
   readonly abortMs: number;
-  /** Fulfilled when the upgrade is not wanted any more. */
+  /** Fulfilled when the upgrade is cancelled. */
   readonly cancelled: Promise<unknown>;
-  /** Lets go of what only one of the two can have, before the new one takes over. */
+  /** Releases what only one master can hold, before the new master takes over. */
   letGo(): void;
-  /** Takes it back, when the new one has failed all the same. */
+  /** Takes it back if the takeover fails. */
   takeBack(): void;
 }
 
-/** An upgrade that has succeeded. */
+/** A successful upgrade. */
 export interface Upgrade {
   readonly newMaster: NewMaster;
   /** The keys of the addresses that the new master does not serve. */
@@ -244,12 +246,12 @@ export interface Upgrade {
 }
 
 /**
- * Starts a new master, and waits until it has taken over. If it can't, it is gone when this call
- * returns, all is as before, and the log tells why.
+ * Starts a new master, and waits until it has taken over. If that fails, the new master has ended
+ * when this call returns, this master continues as before, and the log says why.
  *
- * @param handover What it gets.
- * @param options What it needs.
- * @returns What came of it; undefined when it has failed.
+ * @param handover What the new master receives.
+ * @param options The options of the upgrade.
+ * @returns The upgrade; undefined when it has failed.
  */
 export async function tryUpgrade(
   handover: Handover,
@@ -267,7 +269,7 @@ export async function tryUpgrade(
   log(`upgrade: ${who} is to take over`);
   let phase: "candidate" | "takeover" | "over" = "candidate";
   const stopped = cancelled.then(() => {
-    // Once the takeover has begun, it is for the new master to tell whether it was in time.
+    // During the takeover only the new master knows whether it is complete.
     if (phase === "takeover") newMaster.terminate();
     throw new Error("this master is told to stop");
   });
@@ -292,12 +294,12 @@ export async function tryUpgrade(
     await newMaster.exited;
     timer.cancel();
     if (phase === "takeover") options.takeBack();
-    // Only now the next one may begin.
+    // The line comes last, since it allows the next attempt.
     log(`upgrade failed, all goes on as before: ${who}: ${message}`);
   }
 }
 
-/** Waits for the first of some promises, for a time; `message` tells that it was too short. */
+/** Awaits the first of several promises within a time limit; `message` is that of the error. */
 async function within<T>(
   ms: number,
   promises: readonly Promise<T>[],

@@ -1,5 +1,6 @@
 /**
- * The master whose place this one takes: what it hands over, and how it is told that it can go.
+ * The new master's side of an upgrade: receives the handover from the old master, and tells it when
+ * it can retire.
  *
  * @module
  */
@@ -17,32 +18,32 @@ import type { OpenedListener } from "../../os/net/socket.ts";
 import type { ActivatedListener } from "../listeners/socket_activation.ts";
 import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
 
-/** What a master hands over. */
+/** What an old master hands over. */
 export interface Inheritance {
   readonly generation: number;
-  /** The lock, which both hold until the old master has ended. */
+  /** The lock, which both masters hold until the old one has ended. */
   readonly lock: PidFile;
   /** The socket of its log service, if it has one. */
   readonly logSocket?: BoundDatagram;
-  /** The listeners that it was started with. */
+  /** The activated listeners, which it was started with. */
   readonly given: readonly ActivatedListener[];
   /** Its other listeners by the keys of their addresses, in the order of their slots. */
   readonly listeners: ReadonlyMap<string, readonly OpenedListener[]>;
-  /** The ids of the services that are in force. */
+  /** The ids of its current services. */
   readonly serving: ReadonlySet<string>;
 }
 
-/** What the old master tells. */
+/** The handlers of the old master's messages. */
 export interface OldMasterHandlers {
-  /** A reload was asked for. */
+  /** A reload was requested. */
   onReload(): void;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
 }
 
-/** The connection of a new master with the old one. */
+/** The connection of a new master to the old one. */
 export class OldMaster {
-  /** It has started this process. */
+  /** The old master has started this process. */
   readonly #pid = Deno.ppid;
   readonly #channel: Channel;
   readonly #handlers: OldMasterHandlers;
@@ -54,14 +55,14 @@ export class OldMaster {
   /**
    * @param fd The socket to the old master, which the connection takes ownership of.
    * @param poller Watches it.
-   * @param handlers Told of what the old master says.
+   * @param handlers Receive its messages.
    * @throws {SysError} When `fd` is no socket.
    * @throws {ProtocolError} When its other end is neither this user's nor root's.
    */
   constructor(fd: number, poller: Poller, handlers: OldMasterHandlers) {
     requireTrustedPeer(fd);
     this.#handlers = handlers;
-    // It may end before anybody waits for it.
+    // The old master may end before anything awaits this promise.
     this.#inherited.promise.catch(() => {});
     this.#channel = new Channel({ fd, poller, sender: OLD_MASTER }, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
@@ -72,36 +73,39 @@ export class OldMaster {
   }
 
   /**
-   * What it hands over; the receiver owns all of it. Undefined where it has ended before that.
+   * The handover, owned by the receiver; undefined if the old master has ended before it.
    *
-   * @throws {ProtocolError} When it sends something that breaks the protocol.
+   * @throws {ProtocolError} When the old master breaks the protocol.
    */
   get inherited(): Promise<Inheritance | undefined> {
     return this.#inherited.promise;
   }
 
-  /** Fulfilled when this master is to take over: the old one says so, or is gone. */
+  /** Fulfilled when this master must take over: the old master says so, or has ended. */
   get takeover(): Promise<void> {
     return this.#takeover.promise;
   }
 
-  /** Whether it has ended. */
+  /** Whether the old master has ended. */
   get isGone(): boolean {
     return !this.#channel.isOpen;
   }
 
-  /** Fulfilled when all of its servers have ended; then it has ended too, or stays as a parent. */
+  /**
+   * Fulfilled when all servers of the old master have ended; it then ends too, or stays as a
+   * parent.
+   */
   get gone(): Promise<void> {
     return this.#gone.promise;
   }
 
-  /** Says that all processes of this master have proven themselves. */
+  /** Reports that all processes of this master have passed. */
   proven(): void {
     this.#channel.send({ type: "proven" });
   }
 
   /**
-   * Says that everything is this master's.
+   * Reports that this master has taken over.
    *
    * @param dropped The keys of the addresses that it does not serve.
    */
@@ -110,44 +114,40 @@ export class OldMaster {
   }
 
   /**
-   * Bounds how many old masters may drain.
+   * Limits how many old masters may drain.
    *
-   * @param generations So many, from this one on.
+   * @param generations Their number, including this old master.
    */
   bound(generations: number): void {
     this.#channel.send({ type: "bound", generations });
   }
 
-  /** Has it open its log files anew. */
+  /** Tells it to reopen its log files. */
   reopen(): void {
     this.#channel.send({ type: "reopen" });
   }
 
-  /** Says that it is not to come back any more, whatever becomes of this master. */
+  /** Tells it that it is no longer the fallback of this master. */
   settled(): void {
     this.#channel.send({ type: "settled" });
   }
 
-  /** Closes the connection; the old master drains on by itself. */
+  /** Closes the connection; the old master continues to drain. */
   close(): void {
     this.#channel.close();
     this.#onClose();
   }
 
-  /**
-   * Bounds how long it may drain.
-   *
-   * @param timeoutMs The time.
-   */
+  /** Limits how long it may drain. */
   stop(timeoutMs: number): void {
     this.#channel.send({ type: "stop", timeoutMs });
   }
 
   /**
-   * Has it end what it still has, and kills it if it does not.
+   * Tells it to end its servers, and kills it if it does not.
    *
-   * @param timeoutMs How long it has for that.
-   * @param hurry Fulfilled when that is not to be waited for any more.
+   * @param timeoutMs The time that it has.
+   * @param hurry Fulfilled when it is to be killed earlier.
    * @returns Fulfilled when it has ended.
    */
   async end(timeoutMs: number, hurry: Promise<void>): Promise<void> {
@@ -211,7 +211,10 @@ export class OldMaster {
   }
 }
 
-/** Puts listeners and their descriptors together; an address with several slots is there as often. */
+/**
+ * Groups descriptors by the keys of their addresses; the key of an address with several slots
+ * occurs once per slot.
+ */
 function listenersByKey(
   listeners: readonly InheritedListener[],
   fds: readonly number[],

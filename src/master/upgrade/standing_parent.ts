@@ -1,7 +1,7 @@
 /**
- * What a master stays for after another one has taken its place, and its own servers have finished:
- * whoever has started it may take its end for the end of everything, as the init of a container does.
- * It passes on signals, and in the end the exit code.
+ * An old master that stays as the parent of the new master after its own servers have ended, since
+ * its starter may take its end for the end of everything, as a container's init does. It passes
+ * signals on, and returns the last master's exit code.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import {
 } from "../../os/process/processes.ts";
 import { UPGRADE_ARGUMENT } from "./command.ts";
 
-/** How often it looks after a master of whose end it may not be told. */
+/** How often it checks a master whose end may not be reported to it. */
 const LOOK_MS = 1_000;
 
-/** The one starter that can be told that another process is the main one (`MAINPID=`). */
+/** The only starter that can be told another main process (`MAINPID=`). */
 const SYSTEMD = "systemd";
 
 /** The process that has started this one. */
@@ -29,9 +29,9 @@ export class Starter {
   readonly #pid = Deno.ppid;
 
   /**
-   * Whether the end of this process may mean something to it; not so once it is gone itself.
+   * Whether the starter still runs and may react to the end of this process.
    *
-   * @param isTold Whether a service manager is told which process is the main one.
+   * @param isTold Whether a service manager is told the main process.
    */
   waits(isTold: boolean): boolean {
     if (Deno.ppid !== this.#pid || isAdopted()) return false;
@@ -40,58 +40,54 @@ export class Starter {
 }
 
 /**
- * Whether the parent is another one than the starter, which may have been gone before this process could
- * look: a starter has its child in its own process group, or makes it the leader of one.
+ * Whether the parent is not the starter, which may have ended before this process could look: a
+ * starter puts its child into its own process group, or makes it a group leader.
  */
 function isAdopted(): boolean {
   const own = groupOf(Deno.pid), parents = groupOf(Deno.ppid);
-  // One outside of this process's namespace is the one that has entered it.
+  // A parent outside of this process's namespace has entered the namespace.
   return own !== undefined && parents !== undefined && own !== Deno.pid && own !== parents;
 }
 
-/** The parent of all masters after it: each becomes its child when the one that has started it ends. */
+/** The parent of all later masters: each becomes its child when the master that started it ends. */
 export class StandingParent {
   readonly #lock: PidFile;
-  /** The last master that is known. */
+  /** The last known master. */
   #pid: number;
   readonly #ends = new Map<number, (status: ExitStatus) => void>();
 
   /**
    * @param pid The master that has taken over; a child of this process.
-   * @param lock The pid file, which tells of those after it.
+   * @param lock The pid file, which names the later masters.
    */
   constructor(pid: number, lock: PidFile) {
     this.#pid = pid;
     this.#lock = lock;
   }
 
-  /** The master that has the duty now. */
+  /** The current master. */
   get pid(): number {
     const found = this.#lock.readPid();
-    // Once a stop has given the lock up, it may be that of a master which somebody else has started.
+    // After a stop, the pid file may name a master that was started independently.
     if (found !== undefined && isDescendant(found, Deno.pid)) this.#pid = found;
     return this.#pid;
   }
 
-  /** Whether a master after the first one has become its child. */
+  /** Whether a later master has become its child. */
   get hasAdopted(): boolean {
     return this.#adopted() !== undefined;
   }
 
-  /**
-   * Passes a signal on.
-   *
-   * @param signal Which one.
-   */
+  /** Passes a signal on to the current master. */
   passOn(signal: Deno.Signal): void {
     signalProcess(this.pid, signal);
   }
 
   /**
-   * Takes note of the end of a process that this one has adopted.
+   * Records the exit of an adopted process.
    *
-   * @param pid Which one.
-   * @param status How it has ended.
+   * @param pid The process.
+   * @param status Its exit status.
    */
   reaped(pid: number, status: ExitStatus): void {
     this.#ends.get(pid)?.(status);
@@ -100,8 +96,8 @@ export class StandingParent {
   /**
    * Waits for the end of the last master.
    *
-   * @param first The end of the one that has taken over.
-   * @returns How the last one has ended.
+   * @param first The end of the master that has taken over.
+   * @returns The exit status of the last master.
    */
   async ended(first: Promise<ExitStatus>): Promise<ExitStatus> {
     let status = await first;
@@ -111,10 +107,10 @@ export class StandingParent {
     return status;
   }
 
-  /** A master after the first one that is a child of this process by now. */
+  /** A later master that is a child of this process now. */
   #adopted(): number | undefined {
     const { pid: last } = this;
-    // One that has just ended has no arguments any more.
+    // An ended process has no arguments any more.
     return childrenOf(Deno.pid)
       .find((pid) => pid === last || argumentsOf(pid).includes(UPGRADE_ARGUMENT));
   }

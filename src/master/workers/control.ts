@@ -1,7 +1,7 @@
 /**
- * A worker that speaks the control protocol: every program that is built with this framework. It
- * gets its listeners over the control socket, or, without the permission to receive them there,
- * inherits them.
+ * A worker that speaks the control protocol: a program that is built with this framework. It
+ * receives its listeners over the control socket, or inherits them if it lacks the permission for
+ * that.
  *
  * @module
  */
@@ -25,17 +25,17 @@ import { serverOutputs } from "./outputs.ts";
 import { settingsOf, startMessage } from "../services/start_message.ts";
 import { startProgram } from "./start.ts";
 
-/** How its listeners reach it. */
+/** The launcher's options, and how the listeners reach the worker. */
 export interface ControlWorkerOptions extends LauncherOptions {
   readonly protocol: "control" | "inherit";
 }
 
 /**
- * Starts one, as {@linkcode Launcher.launch} does.
+ * Starts a worker; see {@linkcode Launcher.launch}.
  *
  * @param request What to start.
- * @param listener Told of what it does.
- * @param options The launcher's, and the protocol.
+ * @param listener Receives its events.
+ * @param options The launcher's options, and the protocol.
  */
 export function launchControlWorker(
   request: LaunchRequest,
@@ -66,7 +66,7 @@ export function launchControlWorker(
   try {
     return new ControlWorker({ child, fd: ours, request, listener }, options);
   } catch (error) {
-    // Nobody would ever tell it what to do, nor that this end is gone.
+    // Without a connection it would neither receive messages nor notice the end of this process.
     child.kill("SIGKILL");
     closeFd(ours);
     throw error;
@@ -75,7 +75,7 @@ export function launchControlWorker(
 
 interface Launched {
   readonly child: ChildProcess;
-  /** Our end of the control socket. */
+  /** This process's end of the control socket. */
   readonly fd: number;
   readonly request: LaunchRequest;
   readonly listener: WorkerEvents;
@@ -90,8 +90,8 @@ class ControlWorker implements RunningWorker {
   readonly #channel: Channel;
   /** Whether its listeners were inherited. */
   readonly #inherits: boolean;
-  /** Whether it was told to end. */
-  #isDismissed = false;
+  /** Whether it was told to stop. */
+  #isStopping = false;
   #hasEnded = false;
 
   constructor({ child, fd, request, listener }: Launched, options: ControlWorkerOptions) {
@@ -112,32 +112,32 @@ class ControlWorker implements RunningWorker {
     child.exited.then((status) => this.#end(status));
   }
 
-  activate(post: WorkerPost): boolean {
+  activate(assignment: WorkerPost): boolean {
     if (this.#hasEnded || this.#child.status() !== undefined) return false;
-    this.#start(post);
-    this.#limit(post);
+    this.#start(assignment);
+    this.#limit(assignment);
     return true;
   }
 
   softstop(closing: readonly number[]): void {
-    this.#isDismissed = true;
+    this.#isStopping = true;
     this.#channel.send({ type: "softstop", closing });
   }
 
   changeOutputs(outputs: readonly ChangedOutput[]): void {
-    // One that inherits prints by way of this process.
+    // A worker that inherits writes to pipes of this process.
     if (this.#inherits) return;
     const before = outputs.map(({ before }) => before);
     this.#channel.send({ type: "outputs", before }, outputs.map(({ fd }) => fd));
   }
 
-  // It ends with its last connection, or says how long it takes.
+  // The worker ends with its last connection, or announces how long it takes.
   notReplaced(): void {}
 
   kill(signal: KillSignal): void {
-    this.#isDismissed = true;
+    this.#isStopping = true;
     this.#child.kill(signal);
-    // One that is stopped would only act upon it when it goes on.
+    // A stopped process would handle the signal only once it continues.
     if (signal === "SIGABRT") this.#child.kill("SIGCONT");
   }
 
@@ -148,7 +148,7 @@ class ControlWorker implements RunningWorker {
     return new Channel({ fd, poller, sender: SERVER }, {
       onMessage: (message) => {
         if (isFrom(message, { pid: this.pid, generation })) return tell(this.#listener, message);
-        // Else it could fill the log.
+        // Further ones would fill the log.
         if (hasToldForeign) return;
         hasToldForeign = true;
         log(
@@ -175,14 +175,14 @@ class ControlWorker implements RunningWorker {
   }
 
   /**
-   * The kernel closes the sockets of a process just before it tells of its end, and the poller hears of
-   * that sooner than the runtime, which tells in its own time. Where nobody is to take the place there
-   * is no hurry.
+   * The kernel closes the sockets of a process just before it reports its exit, and the poller sees
+   * the close before the runtime reports the exit. So the exit status is read here, unless the
+   * worker was told to stop: then no replacement depends on it.
    */
   #onClose(error: Error | undefined): void {
-    // What it has sent at its end: only what is wrong with it is news.
+    // Its last messages are read after its exit; only an error is reported.
     if (this.#hasEnded) return error && this.#listener.onLost(error);
-    const status = this.#isDismissed ? undefined : this.#child.status();
+    const status = this.#isStopping ? undefined : this.#child.status();
     if (status === undefined || error !== undefined) this.#listener.onLost(error);
     if (status !== undefined) this.#end(status);
   }
@@ -190,14 +190,14 @@ class ControlWorker implements RunningWorker {
   #end(status: ExitStatus): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    // The news of its end may be sooner here than what it has said before.
+    // The exit may be reported before the last messages are read.
     this.#channel.receiveRest();
     this.#channel.close();
     this.#listener.onExit(status);
   }
 }
 
-/** Whether a message is one that a server sends, and says that this very process sent it. */
+/** Whether a message is one of a server, and names this very process as its sender. */
 function isFrom(message: Message, expected: { pid: number; generation: number }): boolean {
   return "pid" in message && message.pid === expected.pid &&
     message.generation === expected.generation;

@@ -1,14 +1,13 @@
 /**
- * The shim: a process that becomes a server program once it has arranged what can only be arranged
- * from within: user, root, working directory, an environment with its own pid, and a signal for the case
- * that the master ends.
+ * The shim: a process that sets up what can only be set from within (user, root, working directory,
+ * an environment with its own pid, the death signal), and then becomes a server program.
  *
  * @module
  */
 import { readable } from "../../os/ffi/byte_text.ts";
 import { exec, type ExecPlan } from "../../os/process/exec.ts";
 
-/** The argument before the plan; by it a compiled master knows that it is to be the shim. */
+/** The argument before the plan; a compiled master that gets it runs as the shim. */
 export const SHIM_ARGUMENT = "--exec";
 
 /** The exit code of a shell for a command that can't be executed. */
@@ -18,7 +17,7 @@ const CANNOT_EXECUTE = 127;
  * Becomes the program of a plan.
  *
  * @param args The command line: {@linkcode SHIM_ARGUMENT} and the plan, an `ExecPlan` as JSON.
- * @returns Never; the process ends with 127 when it can't become the program.
+ * @returns Never; the process exits with 127 when it can't become the program.
  */
 export function runShim(args: readonly string[]): never {
   const plan: ExecPlan = JSON.parse(args[1]);

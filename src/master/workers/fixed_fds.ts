@@ -1,8 +1,8 @@
 /**
- * A worker that finds its listeners at fixed descriptors: a program of LIB-ZC, or one that knows
+ * A worker that finds its listeners at fixed descriptors: a program of LIB-ZC, or one that supports
  * systemd's socket activation.
  *
- * Such a program can't say that it is ready: it counts as ready when it has lived for a while.
+ * Such a program can't report that it is ready: it counts as ready once it has lived for a while.
  *
  * @module
  */
@@ -25,39 +25,37 @@ const LISTEN_FDS_START = 3;
 const ERRORS_ONLY = 0;
 
 /**
- * A program that can't be run at all, for lack of a library or for a wrong setting, ends sooner; one
- * that is still there is taken to serve, so that a reload ends its predecessors only then.
+ * A program that can't run, because of a missing library or a wrong setting, ends within this time.
+ * A program that still runs is taken to be ready, so that a reload stops the old workers only then.
  */
 const READY_AFTER_MS = EARLY_DEATH_MS;
 
 /**
- * How long the closing of the child status may be ahead of the news that the process has ended: only
- * after that it means that the process lives on, detached.
+ * How long the closing of the child status may precede the report of the exit; if no exit is
+ * reported within this time, the process has detached.
  */
 const EXIT_NEWS_MS = 100;
 
-/**
- * How long a server that would take its hour, and in whose place nobody comes, has before SIGTERM.
- */
+/** The time before SIGTERM for a server that would drain for an hour and is not replaced. */
 const NOT_REPLACED_MS = 1_000;
 
-/** What systemd's programs have to finish in, without `server-stop-on-softstop-after`. */
+/** The drain time of systemd's programs without `server-stop-on-softstop-after`. */
 const STOP_SECONDS = 30;
 
-/** How long a program of LIB-ZC may take that has its own ideas about it (section 5). */
+/** The drain time of a LIB-ZC program that decides it itself (section 5). */
 const LONGEST_SECONDS = 3600;
 
-/** Which of the two it is. */
+/** The launcher's options, and which of the two protocols it is. */
 export interface DescriptorWorkerOptions extends LauncherOptions {
   readonly protocol: "libzc" | "systemd";
 }
 
 /**
- * Starts one, as {@linkcode Launcher.launch} does.
+ * Starts a worker; see {@linkcode Launcher.launch}.
  *
  * @param request What to start.
- * @param listener Told of what it does.
- * @param options The launcher's, and the protocol.
+ * @param listener Receives its events.
+ * @param options The launcher's options, and the protocol.
  */
 export function launchDescriptorWorker(
   request: LaunchRequest,
@@ -73,10 +71,10 @@ class DescriptorWorker implements RunningWorker {
   readonly #listener: WorkerEvents;
   readonly #options: DescriptorWorkerOptions;
   readonly #child: ChildProcess;
-  /** This process's ends of the pipes, with what ends the watching of each. */
+  /** This process's ends of the pipes, each with its watch. */
   readonly #ends = new Map<number, Watch | undefined>();
   readonly #timers = new Set<Timer>();
-  /** The read end of the master status; only LIB-ZC's programs have one. */
+  /** The read end of the master status pipe; only LIB-ZC programs have one. */
   #masterStatus?: number;
 
   constructor(
@@ -88,14 +86,14 @@ class DescriptorWorker implements RunningWorker {
     this.#listener = listener;
     this.#options = options;
     /** The child's ends of the pipes. */
-    const theirs: number[] = [];
+    const childEnds: number[] = [];
     try {
-      this.#child = this.#start(theirs);
+      this.#child = this.#start(childEnds);
     } catch (error) {
       this.#release();
       throw error;
     } finally {
-      theirs.forEach(closeFd);
+      childEnds.forEach(closeFd);
     }
     this.#child.exited.then((status) => {
       this.#release();
@@ -107,7 +105,7 @@ class DescriptorWorker implements RunningWorker {
     return this.#child.pid;
   }
 
-  /** Never asked for: such a program can't be handed anything once it runs. */
+  /** Never called: such a program can't receive descriptors once it runs. */
   activate(): boolean {
     return false;
   }
@@ -116,17 +114,17 @@ class DescriptorWorker implements RunningWorker {
     const seconds = this.#softstopSeconds();
     if (this.#masterStatus === undefined) this.kill("SIGTERM");
     else this.#close(this.#masterStatus);
-    // Not from within the call; and it never says itself how long it will take.
+    // Not from within the call. The program never announces its drain time itself.
     this.#after(0, () => this.#listener.onDraining(seconds));
   }
 
   notReplaced(): void {
-    // LIB-ZC sends one at once to a server that is left without listeners.
+    // LIB-ZC sends SIGTERM at once to a server that is left without listeners.
     const takesAnHour = this.#softstopSeconds() === LONGEST_SECONDS;
     if (takesAnHour) this.#after(NOT_REPLACED_MS, () => this.kill("SIGTERM"));
   }
 
-  /** Such a program can't be told. */
+  /** Such a program receives no messages. */
   changeOutputs(): void {}
 
   kill(signal: KillSignal): void {
@@ -136,21 +134,21 @@ class DescriptorWorker implements RunningWorker {
   #softstopSeconds(): number {
     const { softstopAfterMs } = this.#request.service;
     if (this.#masterStatus === undefined) return (softstopAfterMs ?? STOP_SECONDS * 1000) / 1000;
-    // With a before-softstop hook less than a second counts as an hour.
+    // With a before-softstop hook, less than a second counts as an hour.
     const seconds = (softstopAfterMs ?? 0) / 1000;
     return seconds < 1 ? LONGEST_SECONDS : seconds;
   }
 
-  #start(theirs: number[]): ChildProcess {
+  #start(childEnds: number[]): ChildProcess {
     const { protocol } = this.#options;
-    const start = protocol === "libzc" ? this.#libzcStart(theirs) : this.#systemdStart();
+    const start = protocol === "libzc" ? this.#libzcStart(childEnds) : this.#systemdStart();
     if (!needsShim(start, this.#options)) {
       const child = startProgram(start, this.#options);
       this.#readySoon();
       return child;
     }
-    // The shim's end is closed when it becomes the program, or ends.
-    const [report, reportFd] = this.#pipe(theirs, "read");
+    // The shim's end is closed when the shim becomes the program, or ends.
+    const [report, reportFd] = this.#pipe(childEnds, "read");
     this.#watch(report, () => {
       this.#close(report);
       this.#readySoon();
@@ -158,10 +156,10 @@ class DescriptorWorker implements RunningWorker {
     return startProgram({ ...start, reportFd }, this.#options);
   }
 
-  #libzcStart(theirs: number[]): ProgramStart {
+  #libzcStart(childEnds: number[]): ProgramStart {
     const { service, fds } = this.#request;
-    const [masterStatus, masterStatusOfChild] = this.#pipe(theirs, "read");
-    const [childStatus, childStatusOfChild] = this.#pipe(theirs, "write");
+    const [masterStatus, masterStatusOfChild] = this.#pipe(childEnds, "read");
+    const [childStatus, childStatusOfChild] = this.#pipe(childEnds, "write");
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
     const { args, ...program } = programToStart(service, this.#options);
@@ -170,7 +168,7 @@ class DescriptorWorker implements RunningWorker {
       blocksInspectorSignal: false,
       inheritedState: { ignoresChildren: true, openFiles: this.#openFiles() },
       name: program.path.slice(program.path.lastIndexOf("/") + 1),
-      // A command with arguments of its own is an interpreter and its script, or the like.
+      // A command with its own arguments is usually an interpreter with its script.
       args: [...args, ...serverArguments(service, this.#options), ...settingArguments(service)],
       fds: [
         { from: masterStatusOfChild, to: MASTER_STATUS_FD },
@@ -188,7 +186,7 @@ class DescriptorWorker implements RunningWorker {
       blocksInspectorSignal: false,
       inheritedState: { ignoresChildren: false, openFiles: this.#openFiles() },
       fds: fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
-      // SIGHUP is a reload to most of these.
+      // Most of these programs reload on SIGHUP.
       deathSignal: "SIGTERM",
       env: {
         LISTEN_PID: "{pid}",
@@ -198,7 +196,10 @@ class DescriptorWorker implements RunningWorker {
     };
   }
 
-  /** As in LIB-ZC, with which a server may use as many files as its master; its listeners it has in any case. */
+  /**
+   * The limit of open files, as in LIB-ZC: the same as for the master, and at least enough for the
+   * listeners.
+   */
   #openFiles(): number {
     return Math.max(this.#options.lookup.openFiles, FIRST_LISTENER_FD + this.#request.fds.length);
   }
@@ -207,7 +208,7 @@ class DescriptorWorker implements RunningWorker {
     this.#after(READY_AFTER_MS, () => this.#listener.onReady());
   }
 
-  /** Nobody is left to read: the process has ended, or has closed its end to detach. */
+  /** The child status is closed: the process has ended, or has closed its end to detach. */
   #onChildStatus(childStatus: number): void {
     this.#close(childStatus);
     this.#after(EXIT_NEWS_MS, () => this.#listener.onDetach());
@@ -223,11 +224,11 @@ class DescriptorWorker implements RunningWorker {
   }
 
   /** A pipe of which this process keeps one end. */
-  #pipe(theirs: number[], keep: "read" | "write"): [ours: number, theirs: number] {
+  #pipe(childEnds: number[], keep: "read" | "write"): [masterEnd: number, childEnd: number] {
     const [read, write] = pipe();
     const [ours, their] = keep === "read" ? [read, write] : [write, read];
     this.#ends.set(ours, undefined);
-    theirs.push(their);
+    childEnds.push(their);
     return [ours, their];
   }
 

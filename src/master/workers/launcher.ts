@@ -1,5 +1,5 @@
 /**
- * Starting workers: real processes, each by the protocol that its service's program understands.
+ * Launches workers as real processes, each by the protocol of its service's program.
  *
  * @module
  */
@@ -11,11 +11,7 @@ import type { Launcher, LauncherOptions } from "./worker.ts";
 
 const SPARE_PROTOCOL = "a server of this framework that can be handed descriptors";
 
-/**
- * Makes the launcher of real processes.
- *
- * @param options What it needs.
- */
+/** Creates the launcher of real processes. */
 export function createLauncher(options: LauncherOptions): Launcher {
   return {
     launch(request, listener) {

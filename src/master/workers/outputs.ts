@@ -1,9 +1,9 @@
 /**
- * The standard outputs of servers without FFI: two pipes, which the master reads and passes on to its
+ * The standard outputs of servers without FFI: two pipes, which the master reads and copies to its
  * own outputs.
  *
- * Such a server can't find out whether an output has room, and one that waits answers nobody. These
- * pipes are non-blocking at both ends, which an output that is shared with others must not be.
+ * Such a server can't tell whether an output has room, and would block while it writes. These pipes
+ * are non-blocking at both ends; a shared output must not be set so.
  *
  * @module
  */
@@ -13,26 +13,26 @@ import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
 import { EPOLLIN, type Poller } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
 
-/** A descriptor of this process, and what it is in a server. */
+/** A descriptor of this process, and its number in a server. */
 interface Placed {
   readonly from: number;
   readonly to: number;
 }
 
 const READ_BYTES = 65_536;
-/** So often a pipe is read before others get their turn. */
+/** How often a pipe is read before other events are handled. */
 const READS_PER_WAKE = 16;
 
 const OUTPUTS: readonly (readonly [OutputName, number])[] = [["stdout", 1], ["stderr", 2]];
 
-/** Opened with the first such server, for the rest of the life of this process. */
+/** Opened for the first such server, and kept open until this process ends. */
 let pipes: { readonly outputs: readonly Placed[]; readonly pumps: readonly Pump[] } | undefined;
 
 /**
- * What such a server gets in place of this process's outputs.
+ * The descriptors that such a server gets instead of this process's outputs.
  *
  * @param poller Watches the pipes.
- * @returns The descriptors, which stay this process's.
+ * @returns The descriptors. Borrowed.
  * @throws {SysError} At the limit of open files.
  */
 export function serverOutputs(poller: Poller): readonly Placed[] {
@@ -52,7 +52,7 @@ export function serverOutputs(poller: Poller): readonly Placed[] {
   return pipes.outputs;
 }
 
-/** Passes on what servers have written last: for the end of this process. */
+/** Copies the last output of the servers, when this process ends. */
 export function takeLastOutput(): void {
   for (const pump of pipes?.pumps ?? []) while (pump.passOn());
 }
@@ -74,7 +74,7 @@ class Pump {
     });
   }
 
-  /** Returns whether there was anything. */
+  /** Returns whether there was any output. */
   passOn(): boolean {
     const count = unwrapOrBlock(
       { syscall: "read", subject: `the ${this.#name} of servers` },

@@ -1,5 +1,5 @@
 /**
- * Starting a program in the simplest way that gives it all that it needs.
+ * Starts a program in the simplest way that sets up everything it needs.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { SHIM_ARGUMENT } from "./exec_shim.ts";
 import type { StartRights } from "../services/privileges.ts";
 import type { Program, ProgramLookup } from "../services/command.ts";
 
-/** A program with all that it needs. */
+/** A program, and everything that it is started with. */
 export interface ProgramStart extends Program, StartRights {
   /**
    * Its `argv[0]`.
@@ -21,15 +21,19 @@ export interface ProgramStart extends Program, StartRights {
    * @default {path}
    */
   readonly name?: string;
-  /** Its descriptors beside 0, 1 and 2, and those of this process that they are. Borrowed. */
+  /**
+   * Its descriptors beside 0, 1 and 2, with the descriptors of this process to take them from.
+   * Borrowed.
+   */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
   /**
-   * What it gets when the master ends, unless it asks for something else; only with the shim.
+   * The signal that it gets when the master ends, unless it asks for another one; only with the
+   * shim.
    *
    * @default {"SIGHUP"}
    */
   readonly deathSignal?: DeathSignal;
-  /** Whether it is a program of this framework: see `SpawnRequest`. */
+  /** Whether it is a program of this framework; see `SpawnRequest`. */
   readonly blocksInspectorSignal: boolean;
   /** See `InheritedState`. */
   readonly inheritedState?: InheritedState;
@@ -37,7 +41,7 @@ export interface ProgramStart extends Program, StartRights {
   readonly reportFd?: number;
 }
 
-/** How to start processes, and where the shim is. */
+/** How to start processes, and how to find the shim. */
 export interface ProgramStarter {
   readonly spawner: Spawner;
   readonly lookup: ProgramLookup;
@@ -47,7 +51,7 @@ export interface ProgramStarter {
  * Starts a program.
  *
  * @param start The program.
- * @param starter The means.
+ * @param starter How to start it.
  * @returns Its process.
  * @throws {Error} When no process can be started, or the program can't be executed.
  */
@@ -64,16 +68,13 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
     argv: [...setpriv, path, ...args],
     inherit: fds.map(({ from }) => from),
     env: environmentFor(start),
-    // setpriv(1) hands the mask of signals on.
+    // setpriv(1) keeps the signal mask.
     blocksInspectorSignal,
   });
 }
 
 /**
- * Whether a program is started by way of the shim, so that its process is another program at first.
- *
- * @param start The program.
- * @param starter The means.
+ * Whether a program is started through the shim, so that its process runs another program at first.
  */
 export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
   const { root, directory, env = {}, identity } = start;
@@ -82,7 +83,7 @@ export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): bool
   return changesRights(start) && !(isPlain(start) && lookup.setprivCommand(identity) !== undefined);
 }
 
-/** Whether the runtime can start it: by its path, in UTF-8, with its descriptors where they are. */
+/** Whether the runtime can start it: with a path, in UTF-8, and with unmoved descriptors. */
 function isPlain({ path, args, name = path, fds }: ProgramStart): boolean {
   return name === path && [path, ...args].every((word) => word.isWellFormed()) &&
     fds.every(({ from, to }) => from === to);
@@ -92,7 +93,7 @@ function changesRights({ identity, gainsNothing }: StartRights): boolean {
   return identity !== undefined || gainsNothing === true;
 }
 
-/** With the variables that belong to its user. */
+/** Adds the variables of its user. */
 function environmentFor({ identity, env }: StartRights): EnvironmentChange | undefined {
   return identity === undefined ? env : { ...environmentOf(identity), ...env };
 }
@@ -110,12 +111,12 @@ function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): 
   return spawner.spawn({
     argv: [...shimCommand(lookup), JSON.stringify(plan)],
     inherit: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])],
-    // The shim is one itself, whatever it becomes.
+    // The shim is a program of this framework itself.
     blocksInspectorSignal: true,
   });
 }
 
-/** The shim is a script of its own, or, in a compiled program, that program by another argument. */
+/** The shim is a script, or in a compiled program the program itself with another argument. */
 function shimCommand({ denoPath, selfPath }: ProgramLookup): string[] {
   return denoPath === undefined
     ? [selfPath, SHIM_ARGUMENT]

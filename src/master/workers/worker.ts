@@ -1,5 +1,5 @@
 /**
- * A worker process as the supervisor sees it: a port. It never sees a socket, a pipe or a message.
+ * A worker process as the supervisor sees it: a port without sockets, pipes or messages.
  *
  * @module
  */
@@ -10,53 +10,53 @@ import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
 import type { ProgramLookup } from "../services/command.ts";
 
-/** What a worker tells. */
+/** The events of a worker. */
 export interface WorkerEvents {
   /** A standby has loaded, and waits. */
   onLoaded(): void;
-  /** It serves. */
+  /** It is ready. */
   onReady(): void;
-  /** It accepts no more, and ends within that many seconds. */
+  /** It accepts no more connections, and ends within this number of seconds. */
   onDraining(seconds: number): void;
-  /** It goes its own way. */
+  /** It has left supervision. */
   onDetach(): void;
-  /** Its event loop goes round. */
+  /** Its event loop runs. */
   onHeartbeat(): void;
-  /** It has accepted as many connections as it may. */
+  /** It has reached its number of connections. */
   onSpent(): void;
   /** It is in use from now on, or has been idle for `server-idle-exit`. */
   onUsed(used: boolean): void;
-  /** It can't be told anything any more; it may still run. */
+  /** It receives no more messages; its process may still run. */
   onLost(error?: Error): void;
-  /** It has ended. Nothing is told after this. */
+  /** It has ended. No event follows. */
   onExit(status: ExitStatus): void;
 }
 
 /** A running worker. */
 export interface RunningWorker {
   readonly pid: number;
-  /** Whether it has its listeners open for as long as it runs, and not only until it drains. */
+  /** Whether it holds its listeners until it ends, and not only until it drains. */
   readonly keepsListeners: boolean;
   /**
-   * Has a standby serve.
+   * Activates a standby.
    *
-   * @param post What it serves.
-   * @returns Whether it runs; one that has just ended is told nothing.
+   * @param assignment What it serves.
+   * @returns Whether it still runs.
    */
-  activate(post: WorkerPost): boolean;
+  activate(assignment: WorkerPost): boolean;
   /**
-   * Tells it to accept no more, finish, and end.
+   * Tells it to accept no more connections, finish those that it has, and end.
    *
-   * @param closing The places of those of its addresses that are closed for good: what waits there
-   * is still to be accepted.
+   * @param closing The indexes of its addresses that are closed for good; connections in their
+   * queues are still accepted.
    */
   softstop(closing: readonly number[]): void;
-  /** Takes note that nobody takes its place: one that would take an hour to finish is hurried. */
+  /** Tells it that no other worker replaces it, which shortens a drain time of an hour. */
   notReplaced(): void;
   /**
-   * Hands it the files of standard outputs that were opened anew, if it is one that can take them.
+   * Sends it the reopened files of its standard outputs, if it can receive them.
    *
-   * @param outputs Which they are.
+   * @param outputs The reopened outputs.
    */
   changeOutputs(outputs: readonly ChangedOutput[]): void;
   /** Sends it a signal. */
@@ -76,7 +76,7 @@ export interface LaunchRequest extends WorkerPost {
   readonly service: ServiceConfig;
   readonly generation: number;
   /**
-   * Whether it is to load everything and wait until it is enlisted; it gets its post only then, and
+   * Whether it is to load and then wait for its activation. It gets its listeners only then, and
    * `fds` is empty here.
    *
    * @default {false}
@@ -84,20 +84,20 @@ export interface LaunchRequest extends WorkerPost {
   readonly isStandby?: boolean;
 }
 
-/** Starts workers, as a port that tests replace. */
+/** Starts workers; a port that tests replace. */
 export interface Launcher {
   /**
    * Starts a worker.
    *
    * @param request What to start.
-   * @param listener Told of what it does; never before this call returns.
+   * @param listener Receives its events; never before this call returns.
    * @returns The worker.
    * @throws {Error} When it can't be started; nothing is left behind then.
    */
   launch(request: LaunchRequest, listener: WorkerEvents): RunningWorker;
 }
 
-/** What the real launcher needs. */
+/** The options of the real launcher. */
 export interface LauncherOptions {
   readonly spawner: Spawner;
   readonly poller: Poller;
@@ -106,6 +106,6 @@ export interface LauncherOptions {
   readonly configPath?: string;
   /** The working directory of the master. */
   readonly cwd: string;
-  /** Takes lines for the log. */
+  /** Writes a line to the log. */
   log(text: string): void;
 }

@@ -6,7 +6,7 @@ import { ListenerTable } from "../../../src/master/listeners/table.ts";
 import { FakeListeners } from "../../fakes/fake_listeners.ts";
 import { serviceOf } from "../service_configs.ts";
 
-/** The given listeners of a test: `NAME KEY`, with `-` for no name, from descriptor 3 on. */
+/** The activated listeners of a test: `NAME KEY`, with `-` for no name, from descriptor 3 on. */
 function givenOf(...texts: string[]): ActivatedListener[] {
   return texts.map((text, index) => {
     const [name, key] = text.split(" ");
@@ -21,7 +21,7 @@ function givenOf(...texts: string[]): ActivatedListener[] {
   });
 }
 
-/** A table over given listeners, and what it opens itself. */
+/** A table over activated listeners, and the listeners that it opens itself. */
 class Table {
   readonly port = new FakeListeners();
   readonly given: ActivatedListeners;
@@ -33,7 +33,7 @@ class Table {
     this.#table = new ListenerTable(this.given);
   }
 
-  /** Puts a `server-service` in force, and returns the descriptors of its addresses. */
+  /** Makes a `server-service` current, and returns the descriptors of its addresses. */
   apply(addresses: string): (number | "opened")[] {
     const service = serviceOf("x", { addresses });
     const change = this.#table.prepare([service]);
@@ -48,12 +48,12 @@ class Table {
     );
   }
 
-  /** Prepares a `server-service` and takes it back. */
+  /** Prepares a `server-service` and undoes it. */
   refuse(addresses: string): void {
     this.#table.prepare([serviceOf("x", { addresses })]).undo();
   }
 
-  /** What the log says of the `server-service` in force. */
+  /** The log lines about the current `server-service`. */
   describe(): string[] {
     return this.given.describe(this.#service?.endpoints ?? []);
   }
@@ -72,23 +72,28 @@ for (
     ["no other port", ["- inet:127.0.0.1:80"], "127.0.0.1:81", ["opened"]],
     ["no other kind", ["- fifo:/run/s"], "/run/s", ["opened"]],
     ["no wider address", ["- inet:0.0.0.0:80"], "127.0.0.1:80", ["opened"]],
-    ["any address of IPv4 by one of both families", ["- inet:[::]:80"], "0:80", [3]],
+    ["any IPv4 address by a listener of both families", ["- inet:[::]:80"], "0:80", [3]],
     [
-      "each family by its own, if there are both",
+      "each family by its own listener, if both exist",
       ["- inet:[::]:80", "- inet:0.0.0.0:80"],
       "0:80 [::]:80",
       [4, 3],
     ],
-    ["both families by one, once", ["- inet:[::]:80"], "0:80 [::]:80", ["opened", 3]],
+    ["both families by one listener, once", ["- inet:[::]:80"], "0:80 [::]:80", ["opened", 3]],
     ["a name", ["web inet:0.0.0.0:80"], "web://127.0.0.1:8080", [3]],
     ["a name of the same kind", ["web inet:0.0.0.0:80"], "web:///run/web", ["opened"]],
     ["no name at all", ["- inet:0.0.0.0:80"], "127.0.0.1:8080", ["opened"]],
-    ["each of a name in their order", ["w inet:0.0.0.0:1", "w inet:0.0.0.0:2"], "w://0:8 w://0:9", [
-      3,
-      4,
-    ]],
+    [
+      "listeners of one name in their order",
+      ["w inet:0.0.0.0:1", "w inet:0.0.0.0:2"],
+      "w://0:8 w://0:9",
+      [
+        3,
+        4,
+      ],
+    ],
     ["an address before a name", ["w inet:0.0.0.0:1"], "w://0:8 w://0:1", ["opened", 3]],
-    ["one that a name has once", ["w inet:0.0.0.0:1"], "w://0:8 w://0:9", [3, "opened"]],
+    ["the only listener of a name once", ["w inet:0.0.0.0:1"], "w://0:8 w://0:9", [3, "opened"]],
   ] satisfies [string, string[], string, (number | "opened")[]][]
 ) {
   Deno.test(`ActivatedListeners.open() matches ${what}`, () => {
@@ -96,7 +101,7 @@ for (
   });
 }
 
-Deno.test("ActivatedListeners keep what is not named any more for when it is", () => {
+Deno.test("ActivatedListeners keep an unused listener for a later configuration", () => {
   const table = new Table("- inet:0.0.0.0:80", "web unix:/run/web");
   assertEquals(table.apply("0:80 web:///srv/web 0:81"), [3, 4, "opened"]);
   assertEquals(table.apply("0:81"), ["opened"]);
@@ -106,17 +111,17 @@ Deno.test("ActivatedListeners keep what is not named any more for when it is", (
   assertEquals(table.port.keys, [], "closes only what it has opened");
 });
 
-Deno.test("ActivatedListeners pass on to the next address what the last one gives up in the same reload", () => {
+Deno.test("ActivatedListeners pass a listener from a removed address to a new one in the same reload", () => {
   const table = new Table("web inet:[::]:80");
   assertEquals(table.apply("0:80"), [3]);
   assertEquals(table.apply("[::]:80"), [3]);
   assertEquals(table.apply("web://0:8080"), [3]);
   assertEquals(table.apply("web://0:8080 web://0:8081"), [3, "opened"]);
-  // An address that is open stays as it is, though a given listener would fit it now.
+  // An open address keeps its listener, although an activated one would fit it now.
   assertEquals(table.apply("web://0:8081 web://0:8082"), ["opened", 3]);
 });
 
-Deno.test("ActivatedListeners take back what a refused change was given", () => {
+Deno.test("ActivatedListeners take back the listeners of a refused change", () => {
   const table = new Table("web inet:[::]:80");
   assertEquals(table.apply("0:80"), [3]);
   table.refuse("[::]:80 0:81");
@@ -127,7 +132,7 @@ Deno.test("ActivatedListeners take back what a refused change was given", () => 
   assertEquals(table.apply("0:80"), [3]);
 });
 
-Deno.test("ActivatedListeners.describe() tells what is served and warns of what is not", () => {
+Deno.test("ActivatedListeners.describe() lists the used listeners and warns of unused ones", () => {
   const table = new Table("- inet:0.0.0.0:80", "web inet:[::]:443", "old unix:/run/old");
   table.apply("0:80 web://0:8443 0:81");
   const [served, warning, ...rest] = table.describe();
@@ -141,7 +146,7 @@ Deno.test("ActivatedListeners.describe() tells what is served and warns of what 
   assertEquals(new Table().describe(), []);
 });
 
-Deno.test("ActivatedListeners.mend() replaces what was opened and not what was given, and says who can", () => {
+Deno.test("ActivatedListeners.mend() replaces opened listeners but not activated ones, and says who can", () => {
   const port = new FakeListeners();
   const given = new ActivatedListeners(givenOf("- inet:0.0.0.0:80"), port);
   const open = (address: string) => {
@@ -160,7 +165,7 @@ Deno.test("ActivatedListeners.mend() replaces what was opened and not what was g
     problem: "is lost; only its giver can open it anew",
   });
   assertEquals([taken, opened].map((listener) => given.isSound(listener)), [false, true]);
-  // It is known by its successor from now on.
+  // The table knows it by its replacement from now on.
   const [newMaster] = mended.slots;
   assertEquals(given.extend([newMaster], 1).length, 1);
   given.close(newMaster);

@@ -14,7 +14,7 @@ function open(listeners: InheritedListeners, address: string): OpenedListener {
   return listeners.open(endpoint(address), { wanted: [] })[0];
 }
 
-/** What an old master has opened, and the port of the new one. */
+/** The listeners of an old master, and the port of the new one. */
 function inherit(...addresses: string[]) {
   const port = new FakeListeners();
   const inherited = new Map(addresses.map((address) => {
@@ -24,7 +24,7 @@ function inherit(...addresses: string[]) {
   return { port, inherited, listeners: inheritedListeners(port, inherited) };
 }
 
-Deno.test("inheritedListeners() gives out what was inherited, once, and opens the rest", () => {
+Deno.test("inheritedListeners() returns each inherited listener once, and opens the others", () => {
   const { port, inherited, listeners } = inherit("0:80", "0:81");
   assertEquals(listeners.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
   assertStrictEquals(open(listeners, "0:80"), inherited.get("inet:0.0.0.0:80")![0]);
@@ -33,7 +33,7 @@ Deno.test("inheritedListeners() gives out what was inherited, once, and opens th
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
 });
 
-Deno.test("inheritedListeners() keep what is still the old master's, for whoever asks next", () => {
+Deno.test("inheritedListeners() keep borrowed listeners for the next use of their address", () => {
   const { port, inherited, listeners } = inherit("0:80", "0:81", "0:82");
   const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => open(listeners, at));
   listeners.close(first);
@@ -46,7 +46,7 @@ Deno.test("inheritedListeners() keep what is still the old master's, for whoever
 });
 
 for (const others of ["leave", "close"] as const) {
-  Deno.test(`inheritedListeners() own what is used from the takeover on, and ${others} what is not`, () => {
+  Deno.test(`inheritedListeners() own the used listeners from the takeover on, and ${others} the others`, () => {
     const { port, listeners } = inherit("0:80", "0:81");
     const did: string[] = [];
     port.leave = ({ fd }) => did.push(`leave ${port.addresses.get(fd)}`);
@@ -61,14 +61,14 @@ for (const others of ["leave", "close"] as const) {
   });
 }
 
-Deno.test("inheritedListeners() close what they have opened themselves like any other", () => {
+Deno.test("inheritedListeners() close the listeners that they have opened themselves", () => {
   const { port, listeners } = inherit();
   listeners.discard(open(listeners, "0:80"));
   listeners.close(open(listeners, "0:81"));
   assertEquals(port.keys, []);
 });
 
-Deno.test("inheritedListeners() give out all slots of an address in their order, and open more", () => {
+Deno.test("inheritedListeners() return all slots of an address in their order, and open more", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
   const listeners = inheritedListeners(port, new Map([[at.key, slots]]));
@@ -80,7 +80,7 @@ Deno.test("inheritedListeners() give out all slots of an address in their order,
   assertEquals(found.map((one) => listeners.isHeldElsewhere(one)), [true, true, true, false]);
 });
 
-Deno.test("inheritedListeners() keep all slots of an address together that comes back before the takeover", () => {
+Deno.test("inheritedListeners() keep the slots of an address together that is returned before the takeover", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 2 });
   const listeners = inheritedListeners(port, new Map([[at.key, slots]]));
@@ -91,7 +91,7 @@ Deno.test("inheritedListeners() keep all slots of an address together that comes
   assertEquals(port.addresses.size, 3);
 });
 
-Deno.test("inheritedListeners() let the old master say to which slots connections come, until the takeover", () => {
+Deno.test("inheritedListeners() let the old master choose the slots of new connections, until the takeover", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
   const listeners = inheritedListeners(port, new Map([[at.key, slots]]));
@@ -103,7 +103,7 @@ Deno.test("inheritedListeners() let the old master say to which slots connection
   assertEquals(port.chosen.get(at.key), slots.slice(0, 2).map(({ fd }) => fd));
 });
 
-Deno.test("inheritedListeners() leave mode and owner of a file to the old master, until the takeover", () => {
+Deno.test("inheritedListeners() leave mode and owner of a file to the old master until the takeover", () => {
   const { port, listeners } = inherit("local:/run/a", "local:/run/b");
   const [used, returned] = ["local:/run/a", "local:/run/b"].map((at) => open(listeners, at));
   const own = open(listeners, "local:/run/c");
@@ -132,7 +132,7 @@ Deno.test("inheritedListeners() replace no listener before the takeover, and aft
   assertEquals(listeners.isHeldElsewhere(newMaster), false);
 });
 
-Deno.test("inheritedListeners() have at hand again what was left to another master, and let go of it", () => {
+Deno.test("inheritedListeners() keep the listeners that were left to another master, and release them", () => {
   const { port, listeners } = inherit("0:80");
   const first = open(listeners, "0:80"), second = open(listeners, "0:81");
   listeners.own("leave");
@@ -143,7 +143,7 @@ Deno.test("inheritedListeners() have at hand again what was left to another mast
   assertStrictEquals(open(listeners, "0:81"), second);
   listeners.own("close");
   assertEquals(port.keys, ["inet:0.0.0.0:81"]);
-  // It is its own as any other.
+  // The new master owns it like any other.
   listeners.close(second);
   assertEquals(port.keys, []);
 });

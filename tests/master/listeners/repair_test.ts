@@ -12,12 +12,12 @@ function warnings({ log }: Scene): string[] {
   return log.filter((line) => line.startsWith("warning:"));
 }
 
-/** Lets the next look at the services come. */
+/** Lets the services be reconciled. */
 function reconcile(scene: Scene): void {
   scene.clock.advance(0);
 }
 
-Deno.test("Supervisor has a listener that was shut down listen again, and leaves its processes alone", () => {
+Deno.test("Supervisor makes a listener that was shut down listen again, and leaves its processes alone", () => {
   const scene = Scene.running(inet("x", { procCount: 2 }));
   const before = [...scene.running], [fd] = before[0].fds;
   scene.deafen(fd, "shut down");
@@ -56,7 +56,7 @@ Deno.test("Supervisor replaces the processes of a listener that was opened anew,
   );
 });
 
-Deno.test("Supervisor puts a listener right at once the first time, and ever more rarely if it happens again", () => {
+Deno.test("Supervisor repairs a listener at once the first time, and with growing pauses if it happens again", () => {
   const scene = Scene.running(inet("x"));
   const [fd] = scene.running[0].fds;
   const times: number[] = [];
@@ -76,10 +76,10 @@ Deno.test("Supervisor puts a listener right at once the first time, and ever mor
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor tells once of a listener that can't be put right, and tries it again and again", () => {
+Deno.test("Supervisor logs once that a listener can't be repaired, and tries it again and again", () => {
   const scene = Scene.running(inet("x"));
   const [fd] = scene.running[0].fds;
-  // Its giver alone could do it.
+  // Only its activator could repair it.
   scene.listeners.mayReplace = false;
   for (let count = 0; count < 5; count++) {
     scene.deafen(fd, "lost");
@@ -92,7 +92,7 @@ Deno.test("Supervisor tells once of a listener that can't be put right, and trie
   assertEquals(warnings(scene).length, 2);
 });
 
-Deno.test("Supervisor looks at the listeners of a process that leaves, and starts none with a damaged one", () => {
+Deno.test("Supervisor checks the listeners of a process that leaves, and starts none with a damaged one", () => {
   const scene = Scene.running(inet("x"));
   const [worker] = scene.running, [fd] = worker.fds;
   scene.listeners.damaged.set(fd, "lost");
@@ -103,7 +103,7 @@ Deno.test("Supervisor looks at the listeners of a process that leaves, and start
   assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 was lost"]);
 });
 
-Deno.test("Supervisor puts right what processes that were told to go have done, ever more rarely", () => {
+Deno.test("Supervisor repairs what a process that was told to stop has damaged, with growing pauses", () => {
   const service = inet("x");
   const scene = Scene.running(service);
   scene.fresh();
@@ -128,7 +128,7 @@ Deno.test("Supervisor puts right what processes that were told to go have done, 
   }
 });
 
-Deno.test("Supervisor puts listeners right before a reload starts processes with them", () => {
+Deno.test("Supervisor repairs listeners before a reload starts processes with them", () => {
   const service = inet("x", { addresses: "0:80 local:/run/s" });
   const scene = Scene.running(service);
   for (const fd of scene.running[0].fds) scene.listeners.damaged.set(fd, "lost");
@@ -142,7 +142,7 @@ Deno.test("Supervisor puts listeners right before a reload starts processes with
   assertEquals(scene.running.filter(({ told }) => told.length === 0), [next]);
 });
 
-Deno.test("Supervisor goes on to wait for a connection where the listener of a sleeping service was opened anew", () => {
+Deno.test("Supervisor still waits for a connection after the listener of an idle service was replaced", () => {
   const scene = Scene.running(inet("x", { settings: { "server-idle-exit": "60" } }));
   const [worker] = scene.running, [fd] = worker.fds;
   worker.listener.onUsed(false);
@@ -158,7 +158,7 @@ Deno.test("Supervisor goes on to wait for a connection where the listener of a s
   assertEquals(scene.fresh()[0].fds, [newMaster]);
 });
 
-Deno.test("Supervisor starts nothing for a sleeping service whose listener is of no use", () => {
+Deno.test("Supervisor starts no process for an idle service whose listener is useless", () => {
   const scene = Scene.running(inet("x", { settings: { "server-idle-exit": "60" } }));
   const [worker] = scene.running, [fd] = worker.fds;
   worker.listener.onUsed(false);
@@ -173,7 +173,7 @@ Deno.test("Supervisor starts nothing for a sleeping service whose listener is of
   assertEquals(warnings(scene).length, 1);
 });
 
-Deno.test("Supervisor steers the connections of a group anew after one of it was put right", () => {
+Deno.test("Supervisor steers the connections of a group anew after one of its listeners was repaired", () => {
   const scene = Scene.running(
     inet("x", { procCount: 3, settings: { "server-balance": "reuseport" } }),
   );

@@ -13,7 +13,7 @@ import { TempDir } from "../../support/temp.ts";
 
 const PID = 4711;
 
-/** An environment of numbers and names alone; each descriptor is a port of its own number. */
+/** An environment of numbers and names; each descriptor is a port of its own number. */
 class FakeSource implements ActivationSource {
   readonly variables: Map<string, string>;
   readonly pid = PID;
@@ -54,7 +54,7 @@ Deno.test("readActivation() takes the descriptors from 3 on, with their names", 
   assertEquals(source.warnings, []);
 });
 
-Deno.test("readActivation() does without names", () => {
+Deno.test("readActivation() accepts descriptors without names", () => {
   const source = new FakeSource({ LISTEN_PID: `${PID}`, LISTEN_FDS: "1" });
   assertEquals(readActivation(source), [given(3)]);
 });
@@ -97,7 +97,7 @@ Deno.test("readActivation() names a descriptor that is not open", () => {
   );
 });
 
-Deno.test("takeListener() tells what a listener is bound to, and keeps it from children", () =>
+Deno.test("takeListener() finds the address of a listener, and makes it close-on-exec", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const opened = [
@@ -113,7 +113,7 @@ Deno.test("takeListener() tells what a listener is bound to, and keeps it from c
     const [admission, ofIpv6] = admissions;
     assertEquals(opened.map((fd) => takeListener(fd, "/")), [
       { kind: "inet", key: `inet:127.0.0.1:${ports[0]}`, admission },
-      // It is for IPv6 alone.
+      // It accepts IPv6 connections only.
       { kind: "inet", key: `inet:[::]:${ports[1]}`, admission: ofIpv6 },
       { kind: "unix", key: `unix:${dir.file("u")}` },
       { kind: "fifo", key: `fifo:${dir.file("f")}` },
@@ -138,7 +138,7 @@ Deno.test("takeListener() resolves the relative path of a socket", () =>
     }
   }));
 
-Deno.test("takeListener() refuses what is no listener", () =>
+Deno.test("takeListener() refuses a descriptor that is no listener", () =>
   leavesNothingOpen(() => {
     const fds = [...socketPair(), ...pipe()];
     for (const fd of fds) {

@@ -34,11 +34,11 @@ import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
 import { serviceOf } from "../service_configs.ts";
 
-/** A listener of a master that a server has as well. */
+/** A listener of a master that a server holds as well. */
 class Shared implements Disposable {
   readonly endpoint: Endpoint;
   listener: OpenedListener;
-  /** The server's descriptor of the very same listener. */
+  /** The server's descriptor of the same listener. */
   readonly servers: number;
   readonly inode: string;
 
@@ -61,7 +61,7 @@ class Shared implements Disposable {
     return mended;
   }
 
-  /** Whether it is still the very same listener that the server has. */
+  /** Whether it is still the listener that the server holds. */
   get isSame(): boolean {
     return targetOf(this.listener.fd) === this.inode;
   }
@@ -83,7 +83,7 @@ class Shared implements Disposable {
   }
 }
 
-/** What an attack looks like in the log, and whether the socket can stay the same. */
+/** The log line of an attack, and whether the socket can stay the same. */
 const INET_CASES: Readonly<
   Record<
     keyof typeof ATTACKS | keyof typeof INET_ATTACKS,
@@ -97,7 +97,7 @@ const INET_CASES: Readonly<
   filter: [/^was filtered, which is undone$/, true],
   lockedFilter: [/^was filtered for good, and was opened anew$/, false],
   lockedAndShutDown: [/^was filtered for good, and was opened anew$/, false],
-  // Who may not undo that (CAP_NET_RAW) opens another one.
+  // Without CAP_NET_RAW the change can't be undone, so another listener is opened.
   bindToInterface: [
     /^was bound to one interface(, which is undone| for good, and was opened anew)$/,
     "where it is undone",
@@ -107,7 +107,7 @@ const INET_CASES: Readonly<
 
 for (const [name, attack] of Object.entries({ ...ATTACKS, ...INET_ATTACKS })) {
   const [told, stays] = INET_CASES[name as keyof typeof INET_CASES];
-  Deno.test(`mendListeners() puts a listener of TCP right after the attack ${name}`, () =>
+  Deno.test(`mendListeners() repairs a TCP listener after the attack ${name}`, () =>
     leavesNothingOpen(async () => {
       using reserved = new ReservedPort();
       const { port } = reserved;
@@ -139,7 +139,7 @@ for (
     ["[::1]", { ...SPOILING_OPTIONS, ...SPOILING_OPTIONS_OF_IPV6 }],
   ] as const
 ) {
-  Deno.test(`mendListeners() puts the options of a listener of ${host} right that spoil connections`, () =>
+  Deno.test(`mendListeners() resets the options of a listener of ${host} that harm connections`, () =>
     leavesNothingOpen(() => {
       for (const [name, option] of Object.entries(options)) {
         using reserved = new ReservedPort();
@@ -154,7 +154,7 @@ for (
           [1, undefined],
           `${name} ${mended.told}`,
         );
-        // That one can't be set back.
+        // This option can't be reset.
         const outcome = name === "TCP_WINDOW_CLAMP"
           ? " for good, and was opened anew"
           : ", which is undone";
@@ -171,7 +171,7 @@ for (
     }));
 }
 
-Deno.test("mendListeners() leaves larger buffers, and what spoils no connection", () =>
+Deno.test("mendListeners() leaves larger buffers and other harmless options", () =>
   leavesNothingOpen(() => {
     using reserved = new ReservedPort();
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
@@ -182,7 +182,7 @@ Deno.test("mendListeners() leaves larger buffers, and what spoils no connection"
     assertEquals(shared.mend().told, []);
   }));
 
-Deno.test("mendListeners() gives a listener of its own its long queue back", () =>
+Deno.test("mendListeners() restores the queue length of a listener of its own", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -199,22 +199,7 @@ Deno.test("mendListeners() gives a listener of its own its long queue back", () 
     assert(shared.isSame);
   }));
 
-Deno.test("mendListeners() gives a named pipe its size back", () =>
-  leavesNothingOpen(() => {
-    using temp = new TempDir();
-    const path = temp.file("pipe"), F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032;
-    using shared = new Shared(`fifo:${path}`, path);
-    const size = () => libc().fcntl(shared.listener.fd, F_GETPIPE_SZ, 0), before = size();
-    assertEquals(libc().fcntl(shared.servers, F_SETPIPE_SZ, 4096), 4096);
-    assertEquals(shared.mend().told, []);
-    assertEquals(size(), before);
-    // A larger one may have its reasons.
-    const larger = libc().fcntl(shared.servers, F_SETPIPE_SZ, 2 * before);
-    shared.mend();
-    if (larger >= 0) assertEquals(size(), larger);
-  }));
-
-Deno.test("mendListeners() opens a unix socket anew that was shut down, and its path leads to it", () =>
+Deno.test("mendListeners() reopens a unix socket that was shut down, and its path leads to it", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -229,7 +214,7 @@ Deno.test("mendListeners() opens a unix socket anew that was shut down, and its 
   }));
 
 for (const address of ["local:socket", "fifo:pipe"]) {
-  Deno.test(`mendListeners() makes the file of ${address} anew when it was removed`, () =>
+  Deno.test(`mendListeners() recreates the file of ${address} when it was removed`, () =>
     leavesNothingOpen(() => {
       using temp = new TempDir();
       const path = temp.file(address.split(":")[1]);
@@ -247,7 +232,7 @@ for (const address of ["local:socket", "fifo:pipe"]) {
     }));
 }
 
-Deno.test("mendListeners() leaves the path of a socket to another program that answers there", () =>
+Deno.test("mendListeners() leaves the path of a socket to another program that listens there", () =>
   leavesNothingOpen(() => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -262,7 +247,7 @@ Deno.test("mendListeners() leaves the path of a socket to another program that a
     assertEquals(Deno.lstatSync(path).ino, ino);
   }));
 
-Deno.test("mendListeners() tells who has taken the port of a listener that was shut down", () =>
+Deno.test("mendListeners() names the program that has taken the port of a listener that was shut down", () =>
   leavesNothingOpen(() => {
     using reserved = new ReservedPort();
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
@@ -273,7 +258,7 @@ Deno.test("mendListeners() tells who has taken the port of a listener that was s
     assertMatch(problem!, /^was shut down: bind "127.0.0.1:\d+": address in use/);
   }));
 
-Deno.test("mendListeners() has a listener of TCP listen again that may not be replaced, and that no process has", () =>
+Deno.test("mendListeners() makes a TCP listener listen again that may not be replaced and that no process holds", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -296,7 +281,7 @@ Deno.test("mendListeners() has a listener of TCP listen again that may not be re
     assert(tcp.isSame && unix.isSame);
   }));
 
-Deno.test("mendListeners() leaves who may connect as the one who opened a listener has said", () =>
+Deno.test("mendListeners() keeps the access mode that the opener of a listener has set", () =>
   leavesNothingOpen(() => {
     using reserved = new ReservedPort();
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
@@ -318,7 +303,7 @@ Deno.test("mendListeners() leaves who may connect as the one who opened a listen
     assertEquals(admissionOf(fd), shared.listener.admission);
   }));
 
-Deno.test("mendListeners() never throws, whatever a descriptor is by now", () => {
+Deno.test("mendListeners() never throws, whatever a descriptor has become", () => {
   const endpoint = parseAddress("127.0.0.1:1", { cwd: "/" });
   for (const fd of [1_000_000, 0]) {
     const { slots, problem } = mendListeners([{ fd }], {
@@ -331,7 +316,7 @@ Deno.test("mendListeners() never throws, whatever a descriptor is by now", () =>
   }
 });
 
-Deno.test("systemListeners has no exception for what was done to a listener or its file", () => {
+Deno.test("systemListeners never throws for changes to a listener or its file", () => {
   using temp = new TempDir();
   using reserved = new ReservedPort();
   for (const [address, target] of [[`127.0.0.1:${reserved.port}`, reserved.port], ["", ""]]) {
@@ -340,7 +325,7 @@ Deno.test("systemListeners has no exception for what was done to a listener or i
     using shared = new Shared(`${address}` || path, target || path);
     const { listener, endpoint } = shared;
     ATTACKS.shutDown(shared.servers);
-    // Neither the path nor the directory on the way to it is there any more.
+    // Neither the path nor its directory exists any more.
     Deno.removeSync(temp.file("directory"), { recursive: true });
     temp.write("directory", "");
     systemListeners.steer([listener, listener], [0, 1]);
@@ -352,7 +337,7 @@ Deno.test("systemListeners has no exception for what was done to a listener or i
   }
 });
 
-/** A group in a table, as the supervisor has it. */
+/** A group in a table, as in the supervisor. */
 class Group implements Disposable {
   readonly #reserved = new ReservedPort();
   readonly table = new ListenerTable(systemListeners);
@@ -374,7 +359,7 @@ class Group implements Disposable {
     return this.table.listenersOf(this.key);
   }
 
-  /** Which slot gets a client when one alone is served. */
+  /** Which slot gets a client when only one is served. */
   async reached(slot: number): Promise<number> {
     this.table.steer(this.service, new Set([this.slots[slot]]));
     using _client = await Deno.connect({ hostname: "127.0.0.1", port: this.#reserved.port });
@@ -398,7 +383,7 @@ class Group implements Disposable {
 
 for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] as const) {
   for (const attack of ["shutDown", "lockedFilter"] as const) {
-    Deno.test(`ListenerTable.mend() knows the places of a group of which the ${name} fell to the attack ${attack}`, () =>
+    Deno.test(`ListenerTable.mend() keeps the order of a group after the attack ${attack} on the ${name}`, () =>
       leavesNothingOpen(async () => {
         using group = new Group();
         const { table, key } = group, before = [...group.slots];
@@ -407,7 +392,7 @@ for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] a
           ({ ...ATTACKS, ...INET_ATTACKS })[attack](group.servers[victim]);
         }
         const mended = table.mend(key, { mayReplace: true, mayRevive: false });
-        // Of several it is not known in which order they have left.
+        // The order in which several have left is unknown.
         const going = victims.length > 1 ? before : [before[victims[0]]];
         assertEquals(mended.replaced, going);
         assertEquals(mended.problem, undefined);
@@ -415,7 +400,7 @@ for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] a
           assertEquals(group.slots[slot] === listener, !going.includes(listener));
         }
         for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
-        // And once more, from the order that it has now.
+        // Once more, from the current order.
         ATTACKS.shutDown(group.slots[1].fd);
         table.mend(key, { mayReplace: true, mayRevive: false });
         for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
@@ -424,3 +409,18 @@ for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] a
       }));
   }
 }
+
+Deno.test("mendListeners() gives a named pipe its size back", () =>
+  leavesNothingOpen(() => {
+    using temp = new TempDir();
+    const path = temp.file("pipe"), F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032;
+    using shared = new Shared(`fifo:${path}`, path);
+    const size = () => libc().fcntl(shared.listener.fd, F_GETPIPE_SZ, 0), before = size();
+    assertEquals(libc().fcntl(shared.servers, F_SETPIPE_SZ, 4096), 4096);
+    assertEquals(shared.mend().told, []);
+    assertEquals(size(), before);
+    // A larger one may have its reasons.
+    const larger = libc().fcntl(shared.servers, F_SETPIPE_SZ, 2 * before);
+    shared.mend();
+    if (larger >= 0) assertEquals(size(), larger);
+  }));

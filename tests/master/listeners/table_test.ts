@@ -30,7 +30,7 @@ function putIntoForce(table: ListenerTable, addresses: string): void {
   table.keep(service);
 }
 
-Deno.test("ListenerTable opens what is new when a change is prepared, and gives it when committed", () => {
+Deno.test("ListenerTable opens new listeners when a change is prepared, and adds them when it is committed", () => {
   const port = new FakeListeners();
   const table = new ListenerTable(port);
   const service = serviceOf("x", { addresses: "0:81 0:80" });
@@ -58,15 +58,15 @@ Deno.test("ListenerTable.listeners() refuses a service with an address that is n
   );
 });
 
-Deno.test("ListenerTable keeps the very same listener for an address that is named again", () => {
+Deno.test("ListenerTable keeps the listener of an address that is named again", () => {
   const { table, port } = tableWith("0:80 0:81");
   const before = new Map(port.addresses);
-  // By another service, under another name, in another spelling.
+  // By another service, with another name and another spelling.
   table.prepare([serviceOf("y", { addresses: "mail://0.0.0.0:81, :80" })]).commit();
   assertEquals(port.addresses, before);
 });
 
-Deno.test("ListenerTable closes what is released in two steps, its queue first", () => {
+Deno.test("ListenerTable closes released listeners in two steps, the queue first", () => {
   const { table, port } = tableWith("0:80 0:81");
   const [before, after] = ["0:80 0:81", "0:81 0:82"].map((addresses) =>
     serviceOf("x", { addresses })
@@ -84,15 +84,15 @@ Deno.test("ListenerTable closes what is released in two steps, its queue first",
   assertEquals([...table.keys()], port.keys);
 });
 
-Deno.test("ListenerTable.release() discards what was on trial, and closes what was kept", () => {
+Deno.test("ListenerTable.release() discards the listeners of a candidate, and closes permanent ones", () => {
   const { table, port } = tableWith("0:80");
-  const [kept, tried] = ["0:80", "0:80 0:81 0:82"].map((addresses) =>
+  const [kept, candidate] = ["0:80", "0:80 0:81 0:82"].map((addresses) =>
     serviceOf("x", { addresses })
   );
-  table.prepare([tried]).commit();
-  // Another service of the same reload has proven itself.
+  table.prepare([candidate]).commit();
+  // Another service of the same reload has passed.
   table.keep(serviceOf("y", { addresses: "0:82" }));
-  table.release([tried], [kept]);
+  table.release([candidate], [kept]);
   table.closeReleased();
   assertEquals(port.discarded, ["inet:0.0.0.0:81"]);
   assertEquals(port.keys, ["inet:0.0.0.0:80"]);
@@ -102,7 +102,7 @@ Deno.test("ListenerTable.release() discards what was on trial, and closes what w
   assertEquals(port.keys, []);
 });
 
-Deno.test("ListenerTable.release() takes no notice of what is closed already", () => {
+Deno.test("ListenerTable.release() ignores listeners that are closed already", () => {
   const { table, port } = tableWith("0:80");
   const service = serviceOf("x", { addresses: "0:80" });
   table.release([service], []);
@@ -113,7 +113,7 @@ Deno.test("ListenerTable.release() takes no notice of what is closed already", (
   assertEquals(port.keys, []);
 });
 
-Deno.test("ListenerTable.prepare() can be undone, which closes just what it opened", () => {
+Deno.test("ListenerTable.prepare() can be undone, which closes only the new listeners", () => {
   const { table, port } = tableWith("0:80 0:81");
   const before = new Map(port.addresses);
   table.prepare([serviceOf("x", { addresses: "0:81 0:82 0:83" })]).undo();
@@ -121,7 +121,7 @@ Deno.test("ListenerTable.prepare() can be undone, which closes just what it open
   assertEquals([...table.keys()], ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
 });
 
-Deno.test("ListenerTable.prepare() opens an address once that is named twice", () => {
+Deno.test("ListenerTable.prepare() opens an address only once that is named twice", () => {
   const port = new FakeListeners();
   const named = [serviceOf("x", { addresses: "0:80" }), serviceOf("y", { addresses: ":80" })];
   const change = new ListenerTable(port).prepare(named);
@@ -130,7 +130,7 @@ Deno.test("ListenerTable.prepare() opens an address once that is named twice", (
   assertEquals(port.keys, []);
 });
 
-Deno.test("ListenerTable.prepare() tells file, line and key of each address that can't be opened", () => {
+Deno.test("ListenerTable.prepare() reports file, line and key of each address that can't be opened", () => {
   const port = new FakeListeners();
   for (const key of ["inet:0.0.0.0:80", "inet:0.0.0.0:82", "unix:/run/s"]) {
     port.refusals.set(key, new Error(`Cannot listen on "${key}"`));
@@ -183,7 +183,7 @@ Deno.test("ListenerTable.closeAll() closes everything", () => {
   assertEquals(port.discarded, ["inet:0.0.0.0:82"]);
 });
 
-Deno.test("systemListeners leave a named pipe to those who write to it", () =>
+Deno.test("systemListeners leave a named pipe to its writers", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const table = new ListenerTable(systemListeners);
@@ -196,7 +196,7 @@ Deno.test("systemListeners leave a named pipe to those who write to it", () =>
     assert(Deno.lstatSync(dir.file("fifo")).isFifo, "it was there before");
   }));
 
-Deno.test("systemListeners open and close real listeners, and take their socket files away", () =>
+Deno.test("systemListeners open and close real listeners, and remove their socket files", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const table = new ListenerTable(systemListeners);
@@ -214,19 +214,21 @@ Deno.test("systemListeners open and close real listeners, and take their socket 
     assertEquals([...Deno.readDirSync(dir.path)], []);
   }));
 
-Deno.test("systemListeners leave nothing of what was on trial: no socket file, no named pipe", () =>
+Deno.test("systemListeners leave nothing of a failed candidate: no socket file, no named pipe", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const table = new ListenerTable(systemListeners);
-    const tried = serviceOf("x", { addresses: `local:${dir.file("s")} fifo:${dir.file("fifo")}` });
-    table.prepare([tried]).commit();
+    const candidate = serviceOf("x", {
+      addresses: `local:${dir.file("s")} fifo:${dir.file("fifo")}`,
+    });
+    table.prepare([candidate]).commit();
     assertEquals([...Deno.readDirSync(dir.path)].length, 2);
-    table.release([tried], []);
+    table.release([candidate], []);
     table.closeReleased();
     assertEquals([...Deno.readDirSync(dir.path)], []);
   }));
 
-Deno.test("systemListeners refuse what is in the way and what leads nowhere, each with its reason", () =>
+Deno.test("systemListeners refuse existing files and dangling paths, each with its reason", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const file = dir.write("file", "kept");
@@ -247,13 +249,13 @@ Deno.test("systemListeners refuse what is in the way and what leads nowhere, eac
     assertEquals(Deno.readTextFileSync(file), "kept");
   }));
 
-Deno.test("ListenerTable.keep() protects the files of a service in force, and of no other", () => {
+Deno.test("ListenerTable.keep() protects the files of a current service, and of no other", () => {
   const { table, port } = tableWith("local:/run/a");
   const settings = { "server-socket-mode": "0640", "server-socket-owner": "www:mail" };
-  const tried = serviceOf("x", { addresses: "local:/run/a local:/run/b", settings });
-  table.prepare([tried]).commit();
+  const candidate = serviceOf("x", { addresses: "local:/run/a local:/run/b", settings });
+  table.prepare([candidate]).commit();
   assertEquals(port.access.size, 0);
-  table.keep(tried);
+  table.keep(candidate);
   const access = { mode: 0o640, owner: { user: "www", group: "mail" } };
   assertEquals([...port.access], [["unix:/run/a", access], ["unix:/run/b", access]]);
 });

@@ -14,7 +14,7 @@ import { eventually } from "../../support/wait.ts";
 
 const CLOSED = { fd: 1_000_000 };
 
-/** Real listeners, and what their watches tell. */
+/** Real listeners, and the reports of their watches. */
 class Scene implements Disposable {
   readonly #temp = new TempDir();
   readonly poller = new Poller((error) => this.told.push(error));
@@ -47,7 +47,7 @@ class Scene implements Disposable {
   }
 }
 
-Deno.test("ListenerWatches tells a connection once, and only where one is waited for", async () => {
+Deno.test("ListenerWatches reports a connection once, and only where one is expected", async () => {
   using scene = new Scene();
   const { watches, inet, unix, fifo, told } = scene;
   for (const listener of [inet, unix, fifo]) watches.add(listener);
@@ -69,7 +69,7 @@ Deno.test("ListenerWatches tells a connection once, and only where one is waited
   assertEquals(told, [["waiting", unix.fd]]);
 });
 
-Deno.test("ListenerWatches waits for nothing where it can't watch all", async () => {
+Deno.test("ListenerWatches waits for no connection if it can't watch all listeners", async () => {
   using scene = new Scene();
   assertThrows(() => scene.expect(scene.inet, CLOSED), Error, "EBADF");
   using _conn = await scene.connect(scene.inet);
@@ -82,7 +82,7 @@ Deno.test("ListenerWatches waits for nothing where it can't watch all", async ()
   scene.watches.remove(CLOSED);
 });
 
-Deno.test("ListenerWatches tells once that a listener was shut down, whether anybody waits or not", async () => {
+Deno.test("ListenerWatches reports once that a listener was shut down, whether a connection is expected or not", async () => {
   using scene = new Scene();
   const { watches, inet, unix, told } = scene;
   for (const listener of [inet, unix]) watches.add(listener);
@@ -95,7 +95,7 @@ Deno.test("ListenerWatches tells once that a listener was shut down, whether any
   assertEquals(told, [["deaf", inet.fd], ["deaf", unix.fd]]);
 });
 
-Deno.test("ListenerWatches goes on to wait for a connection on what has taken a listener's place", async () => {
+Deno.test("ListenerWatches still waits for a connection on the replacement of a listener", async () => {
   using scene = new Scene();
   const { watches, inet, unix, told } = scene;
   watches.add(inet);

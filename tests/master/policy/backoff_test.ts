@@ -19,7 +19,7 @@ const NOW = new FakeClock().nowMs();
 const CHANCE: Chance = { nowMs: NOW, random: 0 };
 const HEALTHY_MS = 10_000, LONGEST_MS = 30_000;
 
-/** One that ends now. */
+/** The restart history after a worker that ends now. */
 function ending(
   { history = NO_HISTORY, livedMs, ready = true, settings = {} }: {
     readonly history?: RestartHistory;
@@ -42,13 +42,13 @@ function ending(
   };
 }
 
-Deno.test("historyAfter() lets the first early end wait by LIB-ZC's rule, if it came within 100 ms", () => {
+Deno.test("historyAfter() delays the start after the first early end by LIB-ZC's rule, if it came within 100 ms", () => {
   const waitOf = (livedMs: number, ready: boolean) =>
     historyAfter(ending({ livedMs, ready }), CHANCE).startAtMs - NOW;
   assertEquals(waitOf(EARLY_DEATH_MS - 1, true), EARLY_DEATH_MS);
   assertEquals(waitOf(EARLY_DEATH_MS, true), 0);
   assertEquals(waitOf(5_000, true), 0);
-  // It has never served.
+  // It was never ready.
   assertEquals(waitOf(5_000, false), EARLY_DEATH_MS);
 });
 
@@ -62,20 +62,20 @@ Deno.test("historyAfter() doubles the time from start to start, up to the bound"
   assertEquals(delays, [120, ...doubled, LONGEST_MS, LONGEST_MS]);
 });
 
-Deno.test("historyAfter() replaces one at once that has served for longer than the delay", () => {
+Deno.test("historyAfter() replaces a process at once that has served for longer than the delay", () => {
   const history = { ...NO_HISTORY, early: 3, delayMs: 400 };
   assertEquals(historyAfter(ending({ history, livedMs: 1_000 }), CHANCE).startAtMs, NOW);
   assertEquals(historyAfter(ending({ history, livedMs: 500 }), CHANCE).startAtMs, NOW + 300);
 });
 
-Deno.test("historyAfter() leaves a part of a doubled delay to chance, and never exceeds it", () => {
+Deno.test("historyAfter() shortens a doubled delay by a random part, and never exceeds it", () => {
   const history = { ...NO_HISTORY, early: 3, delayMs: 400 };
   const startOf = (random: number) =>
     historyAfter(ending({ history, livedMs: 0 }), { nowMs: NOW, random }).startAtMs - NOW;
   assertEquals([startOf(0), startOf(0.5), startOf(1)], [800, 700, 600]);
 });
 
-Deno.test("historyAfter() forgets all after one that was healthy, and not before", () => {
+Deno.test("historyAfter() resets the history after a healthy process, and not before", () => {
   const history = { ...NO_HISTORY, early: 5, delayMs: 1_600 };
   const healthy = historyAfter(ending({ history, livedMs: HEALTHY_MS }), CHANCE);
   assertEquals(healthy, { ...NO_HISTORY, startAtMs: NOW });
@@ -84,30 +84,30 @@ Deno.test("historyAfter() forgets all after one that was healthy, and not before
   assertEquals(historyAfter(neverReady, CHANCE).early, 6);
 });
 
-Deno.test("historyAfter() takes one that ends in order when it has worked for none that has ended early", () => {
+Deno.test("historyAfter() does not count an orderly exit after work as an early end", () => {
   const settings = { "server-start-limit": "3/10" };
   const history = { early: 5, delayMs: 1_600, startAtMs: NOW, starts: [NOW - 7_000, NOW - 1_000] };
   const after = (worker: Worker) => historyAfter(worker, { ...CHANCE, inOrder: true });
-  // It had its time, and nothing of it counts.
+  // It has served, and its failures are reset.
   const done = { early: 0, delayMs: 0, startAtMs: NOW, starts: [NOW - 7_000] };
   assertEquals(after(ending({ history, livedMs: ORDERLY_MS, settings })), done);
   const hasWorked = { ...ending({ history, livedMs: 5, settings }), worked: true };
   assertEquals(after(hasWorked), done);
-  // It was ready and ends again and again, before it has done anything.
+  // It was ready, and ends again and again without having served a client.
   assertEquals(after(ending({ history, livedMs: ORDERLY_MS - 1, settings })).early, 6);
   assertEquals(after(ending({ history, livedMs: ORDERLY_MS, ready: false, settings })).early, 6);
-  // In disorder.
+  // With an error.
   assertEquals(historyAfter(hasWorked, CHANCE).early, 6);
 });
 
-Deno.test("historyAfterRefusal() counts a process that can't be started as one that ends at once", () => {
+Deno.test("historyAfterRefusal() counts a process that can't be started as an early end", () => {
   const config = serviceOf("x");
   const first = historyAfterRefusal(NO_HISTORY, { ...CHANCE, config });
   assertEquals(first.startAtMs, NOW + 100);
   assertEquals(historyAfterRefusal(first, { ...CHANCE, config }).startAtMs, NOW + 200);
 });
 
-Deno.test("isBeyondLimit() counts the starts of one place within the time", () => {
+Deno.test("isBeyondLimit() counts the starts of one slot within the time", () => {
   const config = serviceOf("x", { settings: { "server-start-limit": "3/10" } });
   let history: RestartHistory = { ...NO_HISTORY, startAtMs: NOW };
   for (const ageMs of [20_000, 9_000, 8_000]) {
@@ -117,12 +117,12 @@ Deno.test("isBeyondLimit() counts the starts of one place within the time", () =
   assert(!isBeyondLimit(history, config));
   history = placeAtStart(history, { config, nowMs: NOW - 1_000 });
   assert(isBeyondLimit(history, config));
-  // By then the oldest is out of the count.
+  // By then the oldest start no longer counts.
   assert(!isBeyondLimit({ ...history, startAtMs: NOW + 1_000 }, config));
   assert(!isBeyondLimit(history, serviceOf("x")));
 });
 
-/** Ends whatever is started, as soon as it is, for a while. */
+/** Ends each process as soon as it is started, for a while. */
 function crash(scene: Scene, { forMs }: { readonly forMs: number }): number[] {
   const startedAt: number[] = [];
   const endMs = scene.clock.nowMs() + forMs;
@@ -138,12 +138,12 @@ function crash(scene: Scene, { forMs }: { readonly forMs: number }): number[] {
   return startedAt;
 }
 
-Deno.test("Supervisor starts a service that crashes ever more rarely, and tells each step once", () => {
+Deno.test("Supervisor restarts a crashing service with growing delays, and logs each step once", () => {
   const scene = new Scene();
   scene.random = () => 0;
   scene.supervisor.start([serviceOf("x", { procCount: 4 })]);
   const starts = crash(scene, { forMs: 10 * 60_000 });
-  // In ten minutes: nine steps and then one in 30 s, in each of four places.
+  // In ten minutes: nine steps and then one in 30 s, in each of four slots.
   assert(starts.length < 4 * (9 + 20), `${starts.length} starts`);
   const steps = scene.log.filter((line) => line.includes("processes end early"));
   assertEquals(steps.length, 10);
@@ -151,7 +151,9 @@ Deno.test("Supervisor starts a service that crashes ever more rarely, and tells 
   assertEquals(steps.at(-1), "x: processes end early; the next start is in 30000 ms");
 });
 
-/** Has the only process of a service end again and again, and says how long nothing ran in between. */
+/**
+ * Has the only process of a service end again and again, and returns the gaps between processes.
+ */
 function gapsOf(end: (worker: FakeWorker) => void): number {
   const settings = { "server-start-limit": "5/1h" };
   const scene = Scene.running(serviceOf("x", { settings }));
@@ -165,7 +167,7 @@ function gapsOf(end: (worker: FakeWorker) => void): number {
   return gapMs;
 }
 
-Deno.test("Supervisor never slows a server down that ends itself in order, by its end or by draining", () => {
+Deno.test("Supervisor never delays the restart of a server that ends in order, by its exit or by draining", () => {
   assertEquals(gapsOf((worker) => worker.exit()), 0);
   assertEquals(
     gapsOf((worker) => {
@@ -176,19 +178,19 @@ Deno.test("Supervisor never slows a server down that ends itself in order, by it
   );
 });
 
-Deno.test("Supervisor never slows a server down that ends after each client, however soon", () => {
+Deno.test("Supervisor never delays the restart of a server that ends after each client, however soon", () => {
   const scene = Scene.running(serviceOf("x"));
   for (let round = 0; round < 60; round++) {
     scene.running[0].listener.onUsed(true);
     scene.running[0].exit();
-    // LIB-ZC's rule for what has lived for less than that.
+    // LIB-ZC's delay after a life of less than that.
     scene.clock.advance(EARLY_DEATH_MS);
     areReady(...scene.running);
     assertEquals(scene.running.length, 1, `round ${round}`);
   }
 });
 
-Deno.test("Supervisor brings a service back at once whose processes were all killed at one time", () => {
+Deno.test("Supervisor restarts a service at once whose processes were all killed at the same time", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 16 }));
   for (let round = 0; round < 3; round++) {
     scene.fresh();
@@ -200,21 +202,21 @@ Deno.test("Supervisor brings a service back at once whose processes were all kil
   assertEquals(scene.log.filter((line) => !line.includes("SIGKILL")), []);
 });
 
-Deno.test("Supervisor lets the crashes in one place hold back no other", () => {
+Deno.test("Supervisor does not delay a slot because of the crashes in another one", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [steady] = scene.running;
   for (let count = 0; count < 6; count++) {
     while (scene.running.length < 2) scene.clock.advance(scene.clock.nextInMs!);
     scene.running.find((worker) => worker !== steady)!.exit();
   }
-  // What it died early of also holds others back, but for LIB-ZC's 100 ms only.
+  // The early end also delays the other slots, but only for LIB-ZC's 100 ms.
   scene.clock.advance(EARLY_DEATH_MS);
   scene.fresh();
   steady.exit();
   assertEquals(scene.fresh().length, 1);
 });
 
-Deno.test("Supervisor gives a service up beyond its start limit, until a reload", async () => {
+Deno.test("Supervisor starts no process beyond the start limit of a service, until a reload", async () => {
   const service = serviceOf("x", {
     settings: { "server-start-limit": "3/10", "server-reload": "changed" },
   });
@@ -234,7 +236,7 @@ Deno.test("Supervisor gives a service up beyond its start limit, until a reload"
   y.exit();
   assertEquals(scene.running.length, 1, "y is replaced");
 
-  // Nothing has changed in it; all the same it is tried again.
+  // Nothing has changed in it; it is tried again nevertheless.
   const reload = scene.reload(service, serviceOf("y"));
   const [x, newY] = scene.fresh();
   assertEquals(x.request.service.id, "x");
@@ -245,7 +247,7 @@ Deno.test("Supervisor gives a service up beyond its start limit, until a reload"
   assertEquals(scene.fresh().map(({ request }) => request.service.id), ["x"]);
 });
 
-Deno.test("Supervisor goes on with what runs of a service that has failed", () => {
+Deno.test("Supervisor keeps the running processes of a failed service", () => {
   const settings = { "server-start-limit": "1/10" };
   const scene = Scene.running(serviceOf("x", { procCount: 2, settings }));
   const [first, second] = scene.running;
@@ -255,7 +257,7 @@ Deno.test("Supervisor goes on with what runs of a service that has failed", () =
   assertEquals(second.told, []);
 });
 
-Deno.test("Supervisor doesn't start a program again that says that its settings are wrong", async () => {
+Deno.test("Supervisor does not restart a program that reports wrong settings", async () => {
   const service = serviceOf("x");
   const scene = Scene.running(service);
   scene.running[0].listener.onExit({ code: 78, signal: null });
@@ -263,7 +265,7 @@ Deno.test("Supervisor doesn't start a program again that says that its settings 
   scene.clock.advance(3_600_000);
   assertEquals(scene.running.length, 0);
   assert(scene.log.some((line) => /FAILED: process \d+ .*exit code 78/.test(line)), `${scene.log}`);
-  // The settings are still wrong: it stays as it is.
+  // The settings are still wrong, so the service stays failed.
   const undone = scene.reload(service);
   scene.fresh()[0].listener.onExit({ code: 78, signal: null });
   assertEquals((await outcomeOf(undone)).length, 1);
@@ -274,7 +276,7 @@ Deno.test("Supervisor doesn't start a program again that says that its settings 
   assertEquals(await outcomeOf(reload), []);
 });
 
-Deno.test("Supervisor.reload() waits for no old delay, and forgets those of a service that it leaves alone", () => {
+Deno.test("Supervisor.reload() ignores old delays, and resets those of a service that it leaves alone", () => {
   const services = ["always", "changed"].map((reload) =>
     serviceOf(reload, { settings: { "server-reload": reload } })
   );
@@ -288,7 +290,7 @@ Deno.test("Supervisor.reload() waits for no old delay, and forgets those of a se
   assertEquals(ids, ["always", "changed"]);
 });
 
-Deno.test("Supervisor forgets places that are no more, lest they take turns around the back-off", () => {
+Deno.test("Supervisor drops the restart histories of removed slots, so that they can't be used to avoid the back-off", () => {
   const scene = new Scene();
   scene.supervisor.start([serviceOf("x", { procCount: 8 })]);
   const crash = () => {
@@ -312,7 +314,7 @@ Deno.test("Supervisor forgets places that are no more, lest they take turns arou
   assert(length <= 6, `${length} starts of one process in two minutes`);
 });
 
-Deno.test("Supervisor starts a service whose processes detach early ever more rarely", () => {
+Deno.test("Supervisor restarts a service whose processes detach early with growing delays", () => {
   const scene = new Scene();
   scene.random = () => 0;
   scene.supervisor.start([serviceOf("x")]);
@@ -326,7 +328,7 @@ Deno.test("Supervisor starts a service whose processes detach early ever more ra
     }
     starts++;
     worker.listener.onReady();
-    // It has lived for longer than LIB-ZC's rule asks for, and is not healthy.
+    // It has lived longer than LIB-ZC's rule asks for, but is not healthy.
     scene.clock.advance(2 * EARLY_DEATH_MS);
     worker.listener.onDetach();
   }
@@ -335,8 +337,8 @@ Deno.test("Supervisor starts a service whose processes detach early ever more ra
 });
 
 for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, most: 100 }]) {
-  Deno.test(`Supervisor starts nothing beside ${most} processes that have detached, until one ends (${procCount})`, async () => {
-    // Without a standby a place would wait, with one another process would be started.
+  Deno.test(`Supervisor starts no process beside ${most} detached ones, until one of them ends (${procCount})`, async () => {
+    // Without a standby a start would have to wait; with one another process would be started.
     const settings = { "server-standby-count": "1", "server-ready-timeout": "0" };
     const service = serviceOf("x", { procCount, settings });
     const scene = Scene.running(service, serviceOf("y"));
@@ -359,19 +361,19 @@ for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, 
     const line = `x: ${most} processes have detached; none is started until one of them ends`;
     assertEquals(scene.log.filter((text) => text.includes("none is started")), [line]);
     scene.fresh();
-    // The standby that was there may serve; none takes its place.
+    // The standby that was there may serve; it is not replaced.
     scene.clock.advance(3_600_000);
     assertEquals(scene.fresh(), []);
-    // No other service is concerned.
+    // Other services are not affected.
     scene.running.find((one) => !isX(one))!.exit();
     assertEquals(scene.fresh().map(isX), [false]);
-    // A reload is somebody's wish: it may mend what is wrong.
+    // A reload was requested by the operator; it may fix the cause.
     const reload = scene.reload({ ...service, fingerprint: "mended" }, serviceOf("y"));
-    const tried = scene.fresh();
-    assertEquals(tried.filter(isX).length, procCount);
-    areReady(...tried);
+    const candidates = scene.fresh();
+    assertEquals(candidates.filter(isX).length, procCount);
+    areReady(...candidates);
     assertEquals(await outcomeOf(reload), []);
-    for (const worker of tried.filter(isX)) worker.exit();
+    for (const worker of candidates.filter(isX)) worker.exit();
     scene.clock.advance(3_600_000);
     assertEquals(scene.fresh().filter(isX), []);
     detached[0].exit();

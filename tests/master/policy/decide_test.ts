@@ -22,14 +22,14 @@ import { serviceOf } from "../service_configs.ts";
 
 const NOW = 1_000_000;
 
-/** The generations: two that were in force before, the one in force, one undone, one on trial. */
+/** The generations: two old ones, the current one, an undone one, the candidate. */
 const GENERATIONS = { ancient: 5, old: 6, current: 7, undone: 8, candidate: 9 } as const;
 
 interface Some {
   readonly state: WorkerState;
-  /** Its version; default the one in force. */
+  /** Its version; the current one by default. */
   readonly of?: keyof typeof GENERATIONS;
-  /** How long it has been ready; one that is `ready` has been for a second by default. */
+  /** How long it has been ready; a second by default if it is `ready`. */
   readonly readyMs?: number;
   /** How long ago it was started; a second by default. */
   readonly ageMs?: number;
@@ -37,17 +37,17 @@ interface Some {
   readonly inMs?: number;
   /** Its slot, the first one by default. */
   readonly slot?: number;
-  /** It was started as a standby and has not been enlisted. */
+  /** It was started as a standby and has not been ready since. */
   readonly neverServed?: boolean;
-  /** Until when it has to be ready that was a standby, from now. */
+  /** Until when an activated standby has to be ready, from now. */
   readonly readyInMs?: number;
-  /** Its last heartbeat was too long ago. */
+  /** It was silent for too long at the last check. */
   readonly silent?: boolean;
 }
 
-interface OnTrial {
+interface CandidateState {
   readonly procCount?: number;
-  /** When it may start something, from now. */
+  /** When it may start processes, from now. */
   readonly startInMs?: number;
   readonly left?: number;
   readonly failure?: string;
@@ -56,31 +56,31 @@ interface OnTrial {
 interface Situation {
   readonly name: string;
   readonly procCount?: number;
-  /** No version is in force. */
+  /** There is no current version. */
   readonly retired?: boolean;
-  /** What is on trial, if anything. */
-  readonly candidate?: OnTrial;
-  /** Settings of all versions but the ready time-out of 30 s, without `server-`. */
+  /** The candidate, if there is one. */
+  readonly candidate?: CandidateState;
+  /** Settings of all versions beside the ready time-out of 30 s, without `server-`. */
   readonly step?: number;
   readonly soak?: number;
   readonly readyTimeout?: number;
   readonly standbys?: number;
   /** When the next standby may be started, from now. */
-  readonly spareInMs?: number;
+  readonly standbyInMs?: number;
   /** Why the service has failed. */
   readonly failure?: string;
   readonly maxGenerations?: number;
-  /** When the service may start something, from now. */
+  /** When the service may start processes, from now. */
   readonly startInMs?: number;
   readonly workers: readonly Some[];
   /**
-   * What is to be done: `start 2`, or `try 2` for the version on trial, or a worker's place in the list
-   * and what to do with it.
+   * The expected actions: `start 2`, `try 2` for the candidate, or a worker's index in the list
+   * with an action.
    */
   readonly actions: readonly string[];
-  /** When to look again, from now. */
+  /** When to decide again, from now. */
   readonly wakeInMs?: number;
-  /** How the trial stands; default `open`, where there is one. */
+  /** The outcome; `open` by default, if there is a candidate. */
   readonly outcome?: string;
 }
 
@@ -98,21 +98,21 @@ const PLACES: readonly Situation[] = [
   { name: "a new service starts all at once", procCount: 3, workers: [], actions: ["start 3"] },
   { name: "a service of 0 processes starts none", procCount: 0, workers: [], actions: [] },
   {
-    name: "what is missing is started, and no more",
+    name: "missing processes are started, and no more",
     procCount: 3,
     workers: [READY, STARTING],
     actions: ["start 1"],
     wakeInMs: 29_000,
   },
   {
-    name: "a full service is left alone",
+    name: "a complete service is left alone",
     procCount: 2,
     workers: [READY, STARTING],
     actions: [],
     wakeInMs: 29_000,
   },
   {
-    name: "who drains, is stopped, is killed or has detached holds no place",
+    name: "draining, stopping, killed and detached processes do not count",
     procCount: 2,
     workers: [
       DRAINING,
@@ -125,7 +125,7 @@ const PLACES: readonly Situation[] = [
     wakeInMs: 5,
   },
   {
-    name: "a service that may not start yet waits for that",
+    name: "a service waits until it may start processes",
     procCount: 2,
     startInMs: 60,
     workers: [READY],
@@ -133,7 +133,7 @@ const PLACES: readonly Situation[] = [
     wakeInMs: 60,
   },
   {
-    name: "a full service waits for no start",
+    name: "a complete service waits for no start",
     startInMs: 60,
     workers: [READY],
     actions: [],
@@ -156,38 +156,38 @@ const PLACES: readonly Situation[] = [
 
 const DEADLINES: readonly Situation[] = [
   {
-    name: "a deadline that is over is SIGTERM first",
+    name: "a passed deadline leads to SIGTERM first",
     workers: [{ state: "draining", inMs: -1 }, READY],
     actions: ["0 terminate"],
   },
   {
-    name: "a deadline counts as over at its very time",
+    name: "a deadline has passed at exactly its time",
     workers: [{ state: "draining", inMs: 0 }, READY],
     actions: ["0 terminate"],
   },
   {
-    name: "a second deadline that is over is SIGKILL",
+    name: "a second passed deadline leads to SIGKILL",
     workers: [{ state: "stopping", inMs: -1 }, READY],
     actions: ["0 kill"],
   },
   {
-    name: "a worker whose time is over holds no place any more",
+    name: "a worker whose deadline has passed does not count",
     workers: [{ state: "ready", inMs: -1 }],
     actions: ["0 terminate", "start 1"],
   },
   {
-    name: "an old worker whose time is over is not soft-stopped as well",
+    name: "an old worker whose deadline has passed is not soft-stopped as well",
     workers: [{ ...OLD, inMs: -1 }, READY],
     actions: ["0 terminate"],
   },
   {
-    name: "a worker whose time is not over holds its place until then",
+    name: "a worker counts until its deadline has passed",
     workers: [{ state: "ready", inMs: 40 }],
     actions: [],
     wakeInMs: 40,
   },
   {
-    name: "the earliest of all times counts",
+    name: "the earliest time is the wake time",
     procCount: 2,
     startInMs: 70,
     workers: [{ state: "draining", inMs: 90 }, { state: "stopping", inMs: 80 }, READY],
@@ -198,21 +198,21 @@ const DEADLINES: readonly Situation[] = [
 
 const TRIALS: readonly Situation[] = [
   {
-    name: "a version on trial is started beside the one in force, all of it at once",
+    name: "a candidate is started beside the current version, all workers at once",
     procCount: 2,
     candidate: { procCount: 3 },
     workers: [READY, READY],
     actions: ["try 3"],
   },
   {
-    name: "a version on trial is started where nothing is in force",
+    name: "a candidate is started where there is no current version",
     retired: true,
     candidate: { procCount: 2 },
     workers: [],
     actions: ["try 2"],
   },
   {
-    name: "the version in force is kept whole during a trial",
+    name: "the current version is kept complete during a rollout",
     procCount: 2,
     candidate: { procCount: 2 },
     workers: [READY, NEW, NEW_STARTING],
@@ -220,7 +220,7 @@ const TRIALS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "nobody is stopped while a new one is not ready",
+    name: "no worker is stopped while a candidate worker is not ready",
     procCount: 2,
     candidate: { procCount: 2 },
     workers: [READY, READY, NEW, NEW_STARTING],
@@ -228,21 +228,21 @@ const TRIALS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "a trial has passed when all new ones are ready",
+    name: "a rollout has passed when all candidate workers are ready",
     candidate: { procCount: 2 },
     workers: [READY, NEW, NEW],
     actions: [],
     outcome: "passed",
   },
   {
-    name: "a trial of 0 processes has passed from the beginning",
+    name: "a rollout of 0 processes has passed from the beginning",
     candidate: { procCount: 0 },
     workers: [READY],
     actions: [],
     outcome: "passed",
   },
   {
-    name: "a trial may have to wait with its starts, which those in force don't",
+    name: "a delay of the candidate's starts does not delay the current version",
     procCount: 2,
     candidate: { startInMs: 50 },
     workers: [READY],
@@ -250,7 +250,7 @@ const TRIALS: readonly Situation[] = [
     wakeInMs: 50,
   },
   {
-    name: "those in force may have to wait, which a trial doesn't",
+    name: "a delay of the current version does not delay the candidate",
     candidate: {},
     startInMs: 50,
     workers: [],
@@ -258,14 +258,14 @@ const TRIALS: readonly Situation[] = [
     wakeInMs: 50,
   },
   {
-    name: "a proven one that has left counts, and is replaced",
+    name: "a passed worker that has left counts, and is replaced",
     candidate: { procCount: 3, left: 1 },
     workers: [READY, NEW, NEW_STARTING],
     actions: ["try 1"],
     wakeInMs: 29_000,
   },
   {
-    name: "a trial passes with those that have left, where at least one is there",
+    name: "a rollout passes with workers that have left, if at least one is ready",
     candidate: { procCount: 3, left: 2 },
     workers: [READY, NEW, NEW_STARTING],
     actions: ["try 1"],
@@ -273,35 +273,34 @@ const TRIALS: readonly Situation[] = [
     outcome: "passed",
   },
   {
-    name: "a trial does not pass with those alone that have left",
+    name: "a rollout does not pass with only workers that have left",
     candidate: { procCount: 2, left: 2 },
     workers: [READY, NEW_STARTING, NEW_STARTING],
     actions: [],
     wakeInMs: 29_000,
   },
   {
-    name: "a trial that has failed starts nothing any more, and those in force do",
+    name: "a failed rollout starts no process any more, and the current version does",
     candidate: { procCount: 2, failure: "because" },
     workers: [NEW],
     actions: ["start 1"],
     outcome: "because",
   },
   {
-    name:
-      "a new one that is not ready in time is ended at that very time, by which the trial fails",
+    name: "a candidate worker that is not ready in time is terminated, and the rollout fails",
     candidate: { procCount: 2 },
     workers: [READY, NEW, { ...NEW_STARTING, ageMs: 30_000 }],
     actions: ["2 terminate"],
   },
   {
-    name: "a new one may take all of its time to become ready",
+    name: "a candidate worker may take all of its time to become ready",
     candidate: {},
     workers: [READY, { ...NEW_STARTING, ageMs: 29_999 }],
     actions: [],
     wakeInMs: 1,
   },
   {
-    name: "each new one has its own time to become ready",
+    name: "each candidate worker has its own time to become ready",
     candidate: { procCount: 2 },
     readyTimeout: 5,
     workers: [READY, { ...NEW_STARTING, ageMs: 100 }, { ...NEW_STARTING, ageMs: 4_000 }],
@@ -309,21 +308,21 @@ const TRIALS: readonly Situation[] = [
     wakeInMs: 1_000,
   },
   {
-    name: "a ready time-out of 0 is without limit",
+    name: "a ready time-out of 0 sets no limit",
     candidate: {},
     readyTimeout: 0,
     workers: [READY, { ...NEW_STARTING, ageMs: 1_000_000 }],
     actions: [],
   },
   {
-    name: "one in force that is not ready in time is ended as well, and replaced",
+    name: "a current worker that is not ready in time is terminated as well, and replaced",
     candidate: {},
     workers: [{ ...STARTING, ageMs: 30_000 }, { ...NEW_STARTING, ageMs: 10_000 }],
     actions: ["0 terminate", "start 1"],
     wakeInMs: 20_000,
   },
   {
-    name: "a trial waits for the end of the soak of each new one",
+    name: "a rollout waits for the end of the soak of each candidate worker",
     candidate: { procCount: 2 },
     soak: 10,
     workers: [READY, { ...NEW, readyMs: 9_000 }, { ...NEW, readyMs: 4_000 }],
@@ -331,7 +330,7 @@ const TRIALS: readonly Situation[] = [
     wakeInMs: 1_000,
   },
   {
-    name: "a trial has passed at the very end of the last soak",
+    name: "a rollout has passed exactly at the end of the last soak",
     candidate: { procCount: 2 },
     soak: 10,
     workers: [READY, { ...NEW, readyMs: 12_000 }, { ...NEW, readyMs: 10_000 }],
@@ -342,7 +341,7 @@ const TRIALS: readonly Situation[] = [
 
 const STEPS: readonly Situation[] = [
   {
-    name: "with a step only so many new ones are started",
+    name: "with a step only that many candidate workers are started",
     procCount: 4,
     candidate: { procCount: 4 },
     step: 2,
@@ -350,14 +349,14 @@ const STEPS: readonly Situation[] = [
     actions: ["try 2"],
   },
   {
-    name: "with a step greater than needed no more are started than are wanted",
+    name: "with a larger step than needed no surplus workers are started",
     candidate: { procCount: 2 },
     step: 9,
     workers: [READY],
     actions: ["try 2"],
   },
   {
-    name: "with a step an old one goes for each new one that is ready, the oldest first",
+    name: "with a step an old worker stops for each ready candidate worker, the oldest first",
     procCount: 3,
     candidate: { procCount: 3 },
     step: 1,
@@ -365,7 +364,7 @@ const STEPS: readonly Situation[] = [
     actions: ["0 softstop"],
   },
   {
-    name: "with a step one goes whose slot a new one serves, and no older one",
+    name: "with a step the old worker stops whose slot a candidate worker serves, not an older one",
     procCount: 3,
     candidate: { procCount: 3 },
     step: 1,
@@ -373,13 +372,13 @@ const STEPS: readonly Situation[] = [
     actions: ["1 softstop"],
   },
   {
-    name: "of too many one goes whose slot another one serves, and no older one",
+    name: "of surplus workers one stops whose slot another one serves, not an older one",
     procCount: 2,
     workers: [READY, { ...READY, slot: 1 }, { ...READY, slot: 1 }],
     actions: ["1 softstop"],
   },
   {
-    name: "with a step old ones that don't serve go first",
+    name: "with a step old workers that are not ready stop first",
     procCount: 3,
     candidate: { procCount: 3 },
     step: 1,
@@ -388,7 +387,7 @@ const STEPS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "with a step nobody goes for one that has not soaked",
+    name: "with a step no worker stops for a candidate worker that still soaks",
     procCount: 2,
     candidate: { procCount: 2 },
     step: 1,
@@ -398,7 +397,7 @@ const STEPS: readonly Situation[] = [
     wakeInMs: 2_000,
   },
   {
-    name: "with a step old ones that still drain take room",
+    name: "with a step old workers that still drain take room",
     procCount: 3,
     candidate: { procCount: 3 },
     step: 1,
@@ -406,7 +405,7 @@ const STEPS: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "with a step the next is started when an old one has ended",
+    name: "with a step the next worker starts when an old one has ended",
     procCount: 3,
     candidate: { procCount: 3 },
     step: 1,
@@ -414,7 +413,7 @@ const STEPS: readonly Situation[] = [
     actions: ["try 1"],
   },
   {
-    name: "with a step detached ones, and those of earlier reloads, take no room",
+    name: "with a step detached workers and workers of earlier reloads take no room",
     procCount: 2,
     candidate: { procCount: 2 },
     step: 1,
@@ -422,7 +421,7 @@ const STEPS: readonly Situation[] = [
     actions: ["try 1"],
   },
   {
-    name: "with a step those of a failed reload that still drain take room",
+    name: "with a step draining workers of a failed reload take room",
     procCount: 2,
     candidate: { procCount: 2 },
     step: 1,
@@ -430,7 +429,8 @@ const STEPS: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "with a step the last old one stays until the verdict, with room for all new ones",
+    name:
+      "with a step the last old worker stays until the outcome, with room for all candidate workers",
     procCount: 2,
     candidate: { procCount: 3 },
     step: 1,
@@ -438,7 +438,7 @@ const STEPS: readonly Situation[] = [
     actions: ["try 1"],
   },
   {
-    name: "with a step the missing ones of the version in force come first",
+    name: "with a step the missing workers of the current version come first",
     procCount: 2,
     candidate: { procCount: 2 },
     step: 1,
@@ -446,7 +446,7 @@ const STEPS: readonly Situation[] = [
     actions: ["start 1", "try 1"],
   },
   {
-    name: "with a step the greater of both counts is the usual number",
+    name: "with a step the greater of both counts is the limit",
     procCount: 1,
     candidate: { procCount: 4 },
     step: 1,
@@ -454,7 +454,7 @@ const STEPS: readonly Situation[] = [
     actions: ["try 4"],
   },
   {
-    name: "with a step a service shrinks without more processes than before and the step",
+    name: "with a step a service shrinks without exceeding its old number plus the step",
     procCount: 4,
     candidate: { procCount: 2 },
     step: 1,
@@ -473,27 +473,27 @@ const STEPS: readonly Situation[] = [
 
 const AFTERWARDS: readonly Situation[] = [
   {
-    name: "the old ones go when all new ones are ready",
+    name: "the old workers stop when all new ones are ready",
     procCount: 2,
     workers: [OLD, OLD_STARTING, READY, READY],
     actions: ["1 softstop", "0 softstop"],
     wakeInMs: 29_000,
   },
   {
-    name: "an old one stays for each new one that has ended again",
+    name: "an old worker stays for each new one that has ended again",
     procCount: 3,
     workers: [OLD, OLD, OLD, OLD_STARTING, READY, STARTING],
     actions: ["3 softstop", "start 1", "0 softstop"],
     wakeInMs: 29_000,
   },
   {
-    name: "with a new count of 0 the old ones go at once",
+    name: "with a new count of 0 the old workers stop at once",
     procCount: 0,
     workers: [OLD],
     actions: ["0 softstop"],
   },
   {
-    name: "old ones that are on their way already are told nothing twice",
+    name: "old workers that stop already are not told again",
     workers: [
       { state: "draining", of: "old" },
       { state: "detached", of: "old" },
@@ -503,14 +503,15 @@ const AFTERWARDS: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "those of an undone reload go at once, however few there are of the version in force",
+    name: "workers of an undone reload stop at once, however few current workers there are",
     procCount: 2,
     workers: [STARTING, UNDONE, { ...UNDONE, state: "starting" }],
     actions: ["1 softstop", "2 softstop", "start 1"],
     wakeInMs: 29_000,
   },
   {
-    name: "with a step those of an undone reload stay in the places that they have taken",
+    name:
+      "with a step workers of an undone reload stay as fallback for the missing current workers",
     procCount: 3,
     step: 1,
     workers: [READY, UNDONE, UNDONE, { ...UNDONE, state: "starting" }],
@@ -518,34 +519,34 @@ const AFTERWARDS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "with a step the version in force comes back as there is room",
+    name: "with a step the current version returns as room allows",
     procCount: 3,
     step: 1,
     workers: [READY, UNDONE, UNDONE],
     actions: ["start 1"],
   },
   {
-    name: "with a step one of an undone reload goes when one in force is back",
+    name: "with a step a worker of an undone reload stops when a current worker is ready again",
     procCount: 3,
     step: 1,
     workers: [READY, READY, UNDONE, UNDONE],
     actions: ["2 softstop"],
   },
   {
-    name: "with a step and all in force back, those of an undone reload go",
+    name: "with a step and a complete current version, workers of an undone reload stop",
     procCount: 2,
     step: 1,
     workers: [READY, READY, UNDONE],
     actions: ["2 softstop"],
   },
   {
-    name: "old generations up to the bound may drain",
+    name: "old generations up to the limit may drain",
     maxGenerations: 2,
     workers: [{ state: "draining", of: "ancient" }, { state: "draining", of: "old" }, READY],
     actions: [],
   },
   {
-    name: "the oldest generation beyond the bound is ended, all of it",
+    name: "all workers of the oldest generation beyond the limit are terminated",
     maxGenerations: 1,
     workers: [
       { state: "draining", of: "old" },
@@ -557,7 +558,7 @@ const AFTERWARDS: readonly Situation[] = [
     wakeInMs: 50,
   },
   {
-    name: "a trial needs the room of those that are not ready where another stands in for them",
+    name: "a candidate takes the room of current workers that are not ready and have a fallback",
     procCount: 3,
     step: 1,
     candidate: { procCount: 2 },
@@ -566,7 +567,7 @@ const AFTERWARDS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "those have left that room, or are about to: the trial begins",
+    name: "when they have left that room, or are about to, the candidate's workers start",
     procCount: 3,
     step: 1,
     candidate: { procCount: 2 },
@@ -574,7 +575,7 @@ const AFTERWARDS: readonly Situation[] = [
     actions: ["try 1"],
   },
   {
-    name: "one that is ready gives no room up for a trial, and who stands in for it goes",
+    name: "a ready current worker keeps its room, and its fallback stops",
     procCount: 2,
     step: 1,
     candidate: { procCount: 2 },
@@ -583,7 +584,7 @@ const AFTERWARDS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "a trial takes no place from those that start while an old one stands in for them",
+    name: "a candidate takes no room from starting current workers with an old worker as fallback",
     procCount: 2,
     step: 1,
     candidate: { procCount: 2 },
@@ -592,7 +593,7 @@ const AFTERWARDS: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "generations that still serve, that have detached or are stopped already don't count",
+    name: "generations that serve, have detached or are being stopped do not count",
     maxGenerations: 1,
     candidate: {},
     workers: [
@@ -611,20 +612,20 @@ const AFTERWARDS: readonly Situation[] = [
 
 const SPARES: readonly Situation[] = [
   {
-    name: "no standby is started while somebody is missing or starts",
+    name: "no standby is started while a worker is missing or starts",
     procCount: 2,
     standbys: 1,
     workers: [READY],
     actions: ["start 1"],
   },
   {
-    name: "a standby is started when all are ready",
+    name: "a standby is started when all workers are ready",
     standbys: 1,
     workers: [READY],
     actions: ["startStandby"],
   },
   {
-    name: "no standby is started before all have been ready for a moment",
+    name: "no standby is started before all workers have been ready for a moment",
     procCount: 2,
     standbys: 1,
     workers: [READY, { ...READY, readyMs: 5 }],
@@ -632,28 +633,28 @@ const SPARES: readonly Situation[] = [
     wakeInMs: CALM_MS - 5,
   },
   {
-    name: "one standby loads at a time, and has as long as a new process of a reload",
+    name: "one standby loads at a time, within the ready time-out",
     standbys: 2,
     workers: [READY, { state: "loading", ageMs: 4_000 }],
     actions: [],
     wakeInMs: 26_000,
   },
   {
-    name: "the next standby is started when the one before has loaded",
+    name: "the next standby is started when the previous one has loaded",
     standbys: 2,
     workers: [READY, WAITING],
     actions: ["startStandby"],
   },
   {
-    name: "as many standbys as there are to be are left alone",
+    name: "the wanted number of standbys is left alone",
     standbys: 2,
     workers: [READY, WAITING, WAITING],
     actions: [],
   },
   {
-    name: "a standby that does not load in time is ended",
+    name: "a standby that does not load in time is terminated",
     standbys: 1,
-    spareInMs: 70,
+    standbyInMs: 70,
     readyTimeout: 5,
     workers: [READY, { state: "loading", ageMs: 5_000 }],
     actions: ["1 terminate"],
@@ -666,15 +667,15 @@ const SPARES: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "the next standby waits for its time",
+    name: "the next standby waits for its start time",
     standbys: 1,
-    spareInMs: 70,
+    standbyInMs: 70,
     workers: [READY],
     actions: [],
     wakeInMs: 70,
   },
   {
-    name: "who is missing is a standby first, and one that has loaded before one that has not",
+    name: "a missing worker is replaced by a standby, a loaded one before a loading one",
     procCount: 2,
     standbys: 2,
     workers: [READY, { state: "loading" }, WAITING],
@@ -682,28 +683,28 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "a standby that still loads is further than one that would be started",
+    name: "a loading standby is preferred to a new process",
     standbys: 1,
     workers: [{ state: "loading" }],
     actions: ["0 activate"],
     wakeInMs: 29_000,
   },
   {
-    name: "what no standby is there for is started",
+    name: "missing workers beyond the standbys are started",
     procCount: 3,
     standbys: 1,
     workers: [WAITING],
     actions: ["0 activate", "start 2"],
   },
   {
-    name: "a standby that is out of reach takes no place",
+    name: "a standby that is out of reach is not activated",
     standbys: 1,
     workers: [{ ...WAITING, inMs: 40 }],
     actions: ["start 1"],
     wakeInMs: 40,
   },
   {
-    name: "a service that may not start yet keeps its standbys until then",
+    name: "a service that may not start processes yet does not activate its standbys",
     standbys: 1,
     startInMs: 60,
     workers: [WAITING],
@@ -711,7 +712,7 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 60,
   },
   {
-    name: "standbys of a service that has failed go",
+    name: "standbys of a failed service stop",
     standbys: 1,
     failure: "because",
     workers: [READY, WAITING],
@@ -725,14 +726,14 @@ const SPARES: readonly Situation[] = [
     actions: [],
   },
   {
-    name: "standbys of a version that is in force no more go",
+    name: "standbys of a version that is no longer current stop",
     standbys: 1,
     workers: [READY, { state: "waiting", of: "old" }, { state: "loading", of: "old" }, WAITING],
     actions: ["1 softstop", "2 softstop"],
     wakeInMs: 29_000,
   },
   {
-    name: "standbys of a service that is gone go",
+    name: "standbys of a removed service stop",
     retired: true,
     standbys: 1,
     workers: [WAITING, { state: "loading" }],
@@ -740,7 +741,8 @@ const SPARES: readonly Situation[] = [
     wakeInMs: 29_000,
   },
   {
-    name: "during a trial standbys of the version in force stay and take over, and none is started",
+    name:
+      "during a rollout standbys of the current version stay and are activated, and none is started",
     procCount: 2,
     standbys: 3,
     candidate: { procCount: 1 },
@@ -748,24 +750,24 @@ const SPARES: readonly Situation[] = [
     actions: ["1 activate", "try 1"],
   },
   {
-    name: "a standby that is doubted just now takes no place",
+    name: "a standby that has just become suspect is not activated",
     standbys: 1,
     workers: [{ ...WAITING, silent: true }],
     actions: ["0 suspect", "start 1"],
   },
   {
-    name: "a standby that was enlisted has to be ready in time",
+    name: "an activated standby has to be ready in time",
     workers: [{ ...STARTING, readyInMs: 70 }],
     actions: [],
     wakeInMs: 70,
   },
   {
-    name: "a standby that was enlisted and is not ready in time is ended",
+    name: "an activated standby that is not ready in time is terminated",
     workers: [{ ...STARTING, readyInMs: 0 }],
     actions: ["0 terminate", "start 1"],
   },
   {
-    name: "standbys on their way out are no generation that drains",
+    name: "stopping standbys do not count as a draining generation",
     maxGenerations: 1,
     workers: [
       READY,
@@ -788,7 +790,7 @@ const SITUATIONS = [...PLACES, ...DEADLINES, ...TRIALS, ...STEPS, ...AFTERWARDS,
 
 function serviceIn(situation: Situation): Service {
   const { procCount = 1, retired, candidate, startInMs = 0, step, soak, readyTimeout } = situation;
-  const { standbys, spareInMs, failure } = situation;
+  const { standbys, standbyInMs, failure } = situation;
   const settings = {
     ...(step && { "server-reload-step": `${step}` }),
     ...(soak && { "server-soak": `${soak}` }),
@@ -796,13 +798,13 @@ function serviceIn(situation: Situation): Service {
     ...(standbys && { "server-standby-count": `${standbys}` }),
   };
   const config = serviceOf("x", { procCount, settings });
-  const tried = serviceOf("x", { procCount: candidate?.procCount, settings });
+  const candidateConfig = serviceOf("x", { procCount: candidate?.procCount, settings });
   return {
     ...newService("x"),
     ...(!retired && { current: { config, generation: GENERATIONS.current } }),
     ...(candidate && {
       candidate: {
-        config: tried,
+        config: candidateConfig,
         generation: GENERATIONS.candidate,
         startAtMs: NOW + (candidate.startInMs ?? 0),
         left: candidate.left ?? 0,
@@ -810,7 +812,7 @@ function serviceIn(situation: Situation): Service {
       },
     }),
     startAtMs: NOW + startInMs,
-    ...(spareInMs && { standbyHistory: { ...NO_HISTORY, startAtMs: NOW + spareInMs } }),
+    ...(standbyInMs && { standbyHistory: { ...NO_HISTORY, startAtMs: NOW + standbyInMs } }),
     ...(failure && { failure }),
     workers: new Set(situation.workers.map((some, id) => workerIn(some, { id, config }))),
   };
@@ -854,11 +856,11 @@ const decideNow = (service: Service, { maxGenerations = Infinity }: Situation) =
 function show(action: Action): string {
   if (action.do === "startStandby") return "startStandby";
   if (action.do !== "start") return `${action.worker.id} ${action.do}`;
-  const isTrial = action.version.generation === GENERATIONS.candidate;
-  return `${isTrial ? "try" : "start"} ${action.count}`;
+  const isCandidate = action.version.generation === GENERATIONS.candidate;
+  return `${isCandidate ? "try" : "start"} ${action.count}`;
 }
 
-/** What the supervisor does about an action, as far as the tables tell. */
+/** Applies an action to the model, as the supervisor would. */
 function perform(service: Service, action: Action): void {
   if (action.do === "startStandby") {
     const { config, generation } = action.version;
@@ -901,14 +903,14 @@ for (const situation of SITUATIONS) {
     assertEquals(told, situation.outcome ?? (situation.candidate && "open"));
   });
 
-  Deno.test(`decide() asks for nothing more when this is done: ${situation.name}`, () => {
+  Deno.test(`decide() has no further actions after these: ${situation.name}`, () => {
     const service = serviceIn(situation);
     for (const action of decideNow(service, situation).actions) perform(service, action);
     assertEquals(decideNow(service, situation).actions.map(show), []);
   });
 }
 
-Deno.test("decide() changes nothing by itself", () => {
+Deno.test("decide() does not change the model", () => {
   for (const situation of SITUATIONS) {
     const service = serviceIn(situation);
     const before = structuredClone({ ...service, workers: [...service.workers] });
@@ -917,7 +919,7 @@ Deno.test("decide() changes nothing by itself", () => {
   }
 });
 
-Deno.test("nextStartMs() delays the next start only after a life that was too short", () => {
+Deno.test("nextStartMs() delays the next start only after an early end", () => {
   const [worker] = serviceIn({ name: "", workers: [READY], actions: [] }).workers;
   const bornAgo = (ms: number) => nextStartMs({ ...worker, startedAtMs: NOW - ms }, NOW) - NOW;
   assertEquals(bornAgo(0), EARLY_DEATH_MS);

@@ -11,32 +11,32 @@ const timed = (settings: Readonly<Record<string, string>> = {}, procCount = 1) =
 const LINE =
   /^x: process \d+ was not ready within 5 s \(server-ready-timeout\): it is told to end, and the next one is started (in 100 ms|at once)$/;
 
-/** What starts a process, which then hangs; its service may have others. */
+/** An event that starts a process, which then hangs; its service may have others. */
 const STARTS: Readonly<Record<string, () => { scene: Scene; started: FakeWorker }>> = {
   "the start of the service"() {
     const scene = new Scene();
     scene.supervisor.start([timed()]);
     return { scene, started: scene.running[0] };
   },
-  "the end of another one"() {
+  "the end of another process"() {
     const scene = Scene.running(timed());
     scene.fresh();
     scene.running[0].exit("SIGKILL");
     return { scene, started: scene.fresh()[0] };
   },
-  "somebody who asks for one more"() {
+  "a scale signal"() {
     const scene = Scene.running(timed());
     scene.fresh();
     scene.supervisor.scale(1);
     return { scene, started: scene.fresh()[0] };
   },
-  "the replacement of an old one"() {
+  "the recycling of a process"() {
     const scene = Scene.running(timed({ "server-max-connections": "5" }));
     scene.fresh();
     scene.running[0].listener.onSpent();
     return { scene, started: scene.fresh()[0] };
   },
-  "a connection that waits"() {
+  "a waiting connection"() {
     const scene = Scene.running(timed({ "server-idle-exit": "1" }));
     const [idle] = scene.fresh();
     idle.listener.onUsed(false);
@@ -69,7 +69,7 @@ for (const [why, start] of Object.entries(STARTS)) {
   });
 }
 
-Deno.test("Supervisor slows a service down whose processes are never ready in time, up to its start limit", () => {
+Deno.test("Supervisor delays the restarts of a service that is never ready in time, up to its start limit", () => {
   const scene = new Scene();
   scene.supervisor.start([timed({ "server-start-limit": "3/1m" })]);
   scene.clock.advance(3_600_000);
@@ -78,7 +78,7 @@ Deno.test("Supervisor slows a service down whose processes are never ready in ti
   assert(last.endsWith("it is told to end, and none is started until the next reload"), last);
 });
 
-Deno.test("Supervisor waits for a process without end where there is no ready time-out", () => {
+Deno.test("Supervisor waits for a process for ever where there is no ready time-out", () => {
   const scene = new Scene();
   scene.supervisor.start([timed({ "server-ready-timeout": "0" })]);
   scene.clock.advance(24 * 3_600_000);

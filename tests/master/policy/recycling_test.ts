@@ -7,7 +7,7 @@ const recycled = (procCount: number, settings: Readonly<Record<string, string>>)
   serviceOf("x", { procCount, settings });
 const MAX_MEMORY = 100 * 2 ** 20;
 
-Deno.test("Supervisor replaces a worker that is spent, its successor being ready first", () => {
+Deno.test("Supervisor recycles a worker, and stops it once its replacement is ready", () => {
   const scene = Scene.running(recycled(2, {}));
   const [first, second] = scene.running;
   scene.fresh();
@@ -25,7 +25,7 @@ Deno.test("Supervisor replaces a worker that is spent, its successor being ready
   assertEquals(scene.fresh(), []);
 });
 
-Deno.test("Supervisor replaces workers that are spent at the same time one after the other", () => {
+Deno.test("Supervisor recycles workers one after the other that reach a limit at the same time", () => {
   const scene = Scene.running(recycled(4, {}));
   const old = [...scene.running];
   scene.fresh();
@@ -40,7 +40,7 @@ Deno.test("Supervisor replaces workers that are spent at the same time one after
   assertEquals(scene.fresh(), []);
 });
 
-Deno.test("Supervisor lets no more workers finish at the same time than there are places", () => {
+Deno.test("Supervisor lets no more recycled workers drain at the same time than there are processes", () => {
   const scene = Scene.running(recycled(1, {}));
   const [first] = scene.running;
   scene.fresh();
@@ -56,7 +56,7 @@ Deno.test("Supervisor lets no more workers finish at the same time than there ar
   assertEquals(scene.fresh().length, 1);
 });
 
-Deno.test("Supervisor keeps a worker whose successors fail, and tries again ever more rarely", () => {
+Deno.test("Supervisor keeps a worker whose replacements fail, and tries again with growing delays", () => {
   const scene = Scene.running(recycled(1, {}));
   const [old] = scene.running;
   scene.fresh();
@@ -76,7 +76,7 @@ Deno.test("Supervisor keeps a worker whose successors fail, and tries again ever
   assertEquals(old.told, ["softstop"]);
 });
 
-Deno.test("Supervisor replaces a worker that is spent and dies first like any other", () => {
+Deno.test("Supervisor replaces a worker that ends before it is recycled like any other", () => {
   const scene = Scene.running(recycled(1, {}));
   const [old] = scene.running;
   scene.fresh();
@@ -88,7 +88,7 @@ Deno.test("Supervisor replaces a worker that is spent and dies first like any ot
   assertEquals(scene.running.length, 1);
 });
 
-Deno.test("Supervisor replaces each worker at its age, which chance spreads over a tenth", () => {
+Deno.test("Supervisor recycles each worker at its maximum age, spread at random over a tenth", () => {
   const scene = new Scene();
   const chances = [0, 1];
   scene.random = () => chances[0];
@@ -109,7 +109,7 @@ Deno.test("Supervisor replaces each worker at its age, which chance spreads over
   assert(scene.log.includes(`x: process ${first.pid} is to be replaced: it is 100 s old`));
 });
 
-Deno.test("Supervisor tells each new worker a limit of connections of its own", () => {
+Deno.test("Supervisor gives each new worker its own limit of connections", () => {
   const scene = new Scene();
   let chance = -0.5;
   scene.random = () => chance += 0.5;
@@ -123,7 +123,7 @@ Deno.test("Supervisor tells each new worker a limit of connections of its own", 
   assertEquals(tiny.running[0].request.maxConnections, 1);
 });
 
-Deno.test("Supervisor replaces a worker that uses too much memory for long, and no spike", () => {
+Deno.test("Supervisor recycles a worker that uses too much memory for long, and ignores a spike", () => {
   const scene = new Scene();
   let bytes = 0, looks = 0;
   scene.memoryOf = () => (looks++, bytes);
@@ -149,7 +149,7 @@ Deno.test("Supervisor replaces a worker that uses too much memory for long, and 
   );
 });
 
-Deno.test("Supervisor says so when the memory of a worker can't be read, and goes on without", () => {
+Deno.test("Supervisor logs that the memory of a worker can't be read, and continues without it", () => {
   const scene = new Scene();
   scene.memoryOf = () => {
     throw new Deno.errors.PermissionDenied("another user's");
@@ -164,7 +164,7 @@ Deno.test("Supervisor says so when the memory of a worker can't be read, and goe
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor goes on reading the memory of a worker after a lack of descriptors", () => {
+Deno.test("Supervisor continues to read the memory of a worker after a lack of descriptors", () => {
   const scene = new Scene();
   scene.memoryOf = () => {
     throw new Error("too many open files");
@@ -182,7 +182,7 @@ Deno.test("Supervisor goes on reading the memory of a worker after a lack of des
   );
 });
 
-Deno.test("Supervisor.reload() replaces those that are spent with all others, and only once", async () => {
+Deno.test("Supervisor.reload() replaces workers that are to be recycled with all others, and only once", async () => {
   const service = recycled(2, {});
   const scene = Scene.running(service);
   const old = [...scene.running];

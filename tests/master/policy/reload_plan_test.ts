@@ -19,7 +19,7 @@ const NOTHING: ReloadPlan = {
   groups: [],
 };
 
-/** What runs, with a listener open for each address. */
+/** The running services, with a listener for each address. */
 function running(...services: ServiceConfig[]) {
   return { listeners: new Set(services.flatMap(keysOf)), services };
 }
@@ -37,7 +37,7 @@ Deno.test("planReload() opens and adds everything at the start", () => {
   });
 });
 
-Deno.test("planReload() tells what stays, what comes and what goes", () => {
+Deno.test("planReload() lists kept, added and removed listeners and services", () => {
   const before = running(
     serviceOf("a.cf", { addresses: "local:/run/s" }),
     serviceOf("b.cf", { addresses: "0:80" }),
@@ -70,7 +70,7 @@ Deno.test("planReload() keeps an address that has moved to another service", () 
   });
 });
 
-Deno.test("planReload() closes and removes everything where nothing is wanted", () => {
+Deno.test("planReload() closes and removes everything for an empty configuration", () => {
   assertEquals(planReload(running(serviceOf("a.cf", { addresses: "0:80" })), []), {
     ...NOTHING,
     closed: ["inet:0.0.0.0:80"],
@@ -79,7 +79,7 @@ Deno.test("planReload() closes and removes everything where nothing is wanted", 
   });
 });
 
-Deno.test("planReload() leaves alone what asks for it and has not changed, and nothing else", () => {
+Deno.test("planReload() leaves unchanged services alone that ask for it, and no others", () => {
   const reload = (rule: string, more = {}) => ({ "server-reload": rule, ...more });
   const before = running(
     serviceOf("same.cf", { settings: reload("changed") }),
@@ -103,7 +103,7 @@ Deno.test("planReload() leaves alone what asks for it and has not changed, and n
   assert(plan.kept.includes("unix:/run/same.cf"));
 });
 
-Deno.test("planReload() puts those together that exchange addresses, by whatever way", () => {
+Deno.test("planReload() groups services that exchange addresses, directly or through others", () => {
   const before = running(
     serviceOf("a", { addresses: "0:80" }),
     serviceOf("b", { addresses: "0:81" }),
@@ -112,7 +112,7 @@ Deno.test("planReload() puts those together that exchange addresses, by whatever
     serviceOf("e", { addresses: "0:84" }),
   );
   const { groups } = planReload(before, [
-    // A ring of two, a chain of three, and one that has nothing to do with any other.
+    // A ring of two, a chain of three, and a service without any move.
     serviceOf("a", { addresses: "0:81" }),
     serviceOf("b", { addresses: "0:80" }),
     serviceOf("c", { addresses: "0:83 0:85" }),
@@ -126,13 +126,13 @@ Deno.test("planReload() puts those together that exchange addresses, by whatever
   ]);
 });
 
-Deno.test("planReload() plans for a wrong configuration too, in which an address is named twice", () => {
+Deno.test("planReload() also plans for a wrong configuration that names an address twice", () => {
   const same = serviceOf("a", { addresses: "0:80", settings: { "server-reload": "changed" } });
   const plan = planReload(running(same), [same, serviceOf("b", { addresses: "0:80" })]);
   assertEquals([plan.left, plan.groups], [["a"], [["b"]]]);
 });
 
-Deno.test("planReload() has each service that changes in exactly one group", () => {
+Deno.test("planReload() puts each changed service into exactly one group", () => {
   const random = seededRandom(FUZZ_SEED);
   const services = () => {
     const ports = [0, 1, 2, 3, 4, 5].toSorted(() => random(3) - 1);
@@ -157,7 +157,7 @@ Deno.test("planReload() has each service that changes in exactly one group", () 
   }
 });
 
-Deno.test("describePlan() writes one line, and leaves out what there is none of", () => {
+Deno.test("describePlan() writes one line without empty parts", () => {
   assertEquals(
     describePlan({ ...NOTHING, opened: ["inet:0.0.0.0:80"], added: ["a.cf"] }),
     "listeners: opened inet:0.0.0.0:80; services: added a.cf",

@@ -3,7 +3,7 @@ import type { ServiceConfig } from "../../../src/config/service.ts";
 import { A_WHILE_MS, areReady, outcomeOf, Scene, toldTo } from "../scene.ts";
 import { serviceOf } from "../service_configs.ts";
 
-/** A service whose processes end when nobody uses them. */
+/** A service whose processes end when they are idle. */
 const sparing = (procCount: number, { procMin = 0, ...settings }: Record<string, unknown> = {}) =>
   serviceOf("x", {
     procCount,
@@ -14,14 +14,14 @@ const sparing = (procCount: number, { procMin = 0, ...settings }: Record<string,
     },
   });
 
-/** Lets all workers be idle, and those end that are told to stop. */
+/** Makes all workers idle, and ends those that are told to stop. */
 function becomeIdle(scene: Scene): void {
   for (const worker of scene.running) worker.listener.onUsed(false);
   for (const worker of scene.running) if (worker.told.includes("softstop")) worker.exit();
 }
 
-/** A scene in which nothing runs because nobody needs it. */
-function asleep(service: ServiceConfig): Scene {
+/** A scene with an idle service, of which no process runs. */
+function idleScene(service: ServiceConfig): Scene {
   const scene = Scene.running(service);
   becomeIdle(scene);
   assertEquals(scene.running, []);
@@ -51,7 +51,7 @@ Deno.test("Supervisor.scale() adds and removes a process of each service, until 
     "x: 3 processes from now on",
     "y: 2 processes from now on",
   ]);
-  // One that ends is replaced, as long as that holds.
+  // An ended process is replaced, as long as the scaling holds.
   scene.fresh();
   scene.clock.advance(A_WHILE_MS);
   added[0].exit();
@@ -65,26 +65,26 @@ Deno.test("Supervisor.scale() adds and removes a process of each service, until 
   assertEquals(serving.map(({ request }) => request.service.id), ["x", "x", "y"]);
 });
 
-Deno.test("Supervisor.scale() during a reload holds for the version that it brings as well", async () => {
+Deno.test("Supervisor.scale() during a reload also applies to the candidate", async () => {
   for (const outcome of ["passes", "fails"]) {
     const scene = Scene.running(serviceOf("x", { procCount: 2 }));
     scene.supervisor.scale(+1);
     areReady(...scene.fresh().slice(-1));
     const reload = scene.reload(serviceOf("x", { procCount: 4 }));
-    const [tried, ...others] = scene.fresh();
+    const [candidate, ...others] = scene.fresh();
     scene.supervisor.scale(+1);
     areReady(...scene.fresh(), ...others);
-    if (outcome === "passes") areReady(tried);
-    else tried.exit();
+    if (outcome === "passes") areReady(candidate);
+    else candidate.exit();
     assertEquals((await outcomeOf(reload)).length, outcome === "passes" ? 0 : 1);
     areReady(...scene.fresh());
     const serving = scene.running.filter(({ told }) => told.length === 0);
-    // 4 and the one that was asked for since; or 2 and both of those.
+    // 4 and the one that was added since; or 2 and both of those.
     assertEquals(serving.length, outcome === "passes" ? 5 : 4);
   }
 });
 
-Deno.test("Supervisor.scale() during a reload has to be taken back no further than it went", async () => {
+Deno.test("Supervisor.scale() during a reload need not be undone further than it had an effect", async () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const reload = scene.reload(serviceOf("x", { procCount: 2 }));
   for (let count = 0; count < 5; count++) scene.supervisor.scale(-1);
@@ -94,17 +94,17 @@ Deno.test("Supervisor.scale() during a reload has to be taken back no further th
   assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 2);
 });
 
-Deno.test("Supervisor.scale() leaves each service that has any at least one process", () => {
+Deno.test("Supervisor.scale() leaves at least one process to each service that has any", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y", { procCount: 0 }));
   for (let count = 0; count < 5; count++) scene.supervisor.scale(-1);
   assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 1);
-  // What had no effect need not be taken back.
+  // Scaling without an effect need not be undone.
   scene.fresh();
   scene.supervisor.scale(+1);
   assertEquals(scene.fresh().map(({ request }) => request.service.id), ["x", "y"]);
 });
 
-Deno.test("Supervisor.scale() is forgotten for a service too that a reload leaves alone", () => {
+Deno.test("Supervisor.scale() is also reset for a service that a reload leaves alone", () => {
   const service = serviceOf("x", { settings: { "server-reload": "changed" } });
   const scene = Scene.running(service);
   scene.supervisor.scale(+1);
@@ -114,7 +114,7 @@ Deno.test("Supervisor.scale() is forgotten for a service too that a reload leave
   assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 1);
 });
 
-Deno.test("Supervisor ends workers that nobody uses, and keeps some", () => {
+Deno.test("Supervisor stops idle workers, and keeps some", () => {
   const scene = Scene.running(sparing(4, { procMin: 1 }));
   const [used, ...others] = scene.running;
   used.listener.onUsed(true);
@@ -147,8 +147,8 @@ Deno.test("Supervisor starts another worker when all that run are in use", () =>
   assertEquals(toldTo([kept, second, third]), ["", "", "softstop"]);
 });
 
-Deno.test("Supervisor starts one worker when something waits for a service that is asleep", () => {
-  const scene = asleep(serviceOf("x", {
+Deno.test("Supervisor starts one worker when a connection waits for an idle service", () => {
+  const scene = idleScene(serviceOf("x", {
     procCount: 4,
     addresses: "0:80 local:/run/s fifo:/run/f",
     settings: { "server-idle-exit": "60" },
@@ -169,8 +169,8 @@ Deno.test("Supervisor starts one worker when something waits for a service that 
   assertEquals(scene.fresh().length, 1);
 });
 
-Deno.test("Supervisor lets a worker that crashes on demand wait like any other", () => {
-  const scene = asleep(sparing(1));
+Deno.test("Supervisor delays the restart of a worker that was started on demand like any other", () => {
+  const scene = idleScene(sparing(1));
   scene.arrive();
   let starts = 0;
   for (const end = scene.clock.nowMs() + 60_000; scene.clock.nowMs() < end;) {
@@ -184,9 +184,9 @@ Deno.test("Supervisor lets a worker that crashes on demand wait like any other",
   assert(starts < 15, `${starts} starts`);
 });
 
-Deno.test("Supervisor starts all workers of a service that was asleep at a reload, and watches nothing", async () => {
+Deno.test("Supervisor starts all workers of an idle service at a reload, and watches no listener", async () => {
   const service = sparing(2);
-  const scene = asleep(service);
+  const scene = idleScene(service);
   const reload = scene.reload(service);
   assertEquals(scene.expecting.length, 0);
   const fresh = scene.fresh();
@@ -196,17 +196,17 @@ Deno.test("Supervisor starts all workers of a service that was asleep at a reloa
   assertEquals(toldTo(fresh), ["", ""]);
 });
 
-Deno.test("Supervisor lets a service sleep on that a reload leaves alone", () => {
+Deno.test("Supervisor keeps a service idle that a reload leaves alone", () => {
   const service = sparing(2, { "server-reload": "changed" });
-  const scene = asleep(service);
+  const scene = idleScene(service);
   scene.reload(service);
   assertEquals(scene.fresh(), []);
   assertEquals(scene.expecting.length, 1);
 });
 
-Deno.test("Supervisor goes on sleeping when a reload is undone", async () => {
+Deno.test("Supervisor keeps a service idle when a reload is undone", async () => {
   const service = sparing(1);
-  const scene = asleep(service);
+  const scene = idleScene(service);
   const reload = scene.reload(service);
   scene.fresh()[0].exit();
   assertEquals((await outcomeOf(reload)).length, 1);
@@ -226,8 +226,8 @@ for (
     }],
   ] satisfies [string, (scene: Scene) => unknown][]
 ) {
-  Deno.test(`Supervisor ends its watch before a listener is closed that is ${how}`, () => {
-    const scene = asleep(sparing(1));
+  Deno.test(`Supervisor ends the idle watch before it closes a listener that is ${how}`, () => {
+    const scene = idleScene(sparing(1));
     const { close, leave } = scene.listeners;
     let closed = 0;
     const check = () => {
@@ -241,8 +241,8 @@ for (
   });
 }
 
-Deno.test("Supervisor.scale() wakes a service that is asleep, and lets it sleep again", () => {
-  const scene = asleep(sparing(1));
+Deno.test("Supervisor.scale() wakes an idle service, and makes it idle again", () => {
+  const scene = idleScene(sparing(1));
   scene.supervisor.scale(+1);
   assertEquals(scene.fresh().length, 1);
   areReady(...scene.running);

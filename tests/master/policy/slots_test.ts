@@ -25,10 +25,10 @@ for (
   const [what, workers, slot] of [
     ["the first of an empty service", [], 0],
     ["the lowest free one", [worker(0), worker(2, "starting")], 1],
-    ["that of one that drains", [worker(0), worker(1, "draining"), worker(2)], 1],
-    ["that of one that has detached", [worker(0, "detached"), worker(1), worker(2)], 0],
+    ["that of a draining process", [worker(0), worker(1, "draining"), worker(2)], 1],
+    ["that of a detached process", [worker(0, "detached"), worker(1), worker(2)], 0],
     ["that of an old process", [worker(0, "ready", 6), worker(1, "ready", 6)], 0],
-    ["one that fewer have", [worker(0), worker(1), worker(2), worker(0)], 1],
+    ["the one with the fewest processes", [worker(0), worker(1), worker(2), worker(0)], 1],
   ] satisfies [string, Worker[], number][]
 ) {
   Deno.test(`nextSlot() is ${what}`, () => {
@@ -37,18 +37,18 @@ for (
   });
 }
 
-const recycleReason = (slot: number): Worker => ({ ...worker(slot), recycleReason: "is old" });
+const recycled = (slot: number): Worker => ({ ...worker(slot), recycleReason: "is old" });
 
 for (
   const [what, workers, unservedSlots, slot] of [
-    ["that of one that has ended of itself before a free one", [worker(0)], [2], 2],
-    ["the one that has been deserted the longest", [worker(0)], [2, 1], 2],
-    ["no deserted one that another has", [worker(0), worker(1)], [1], 2],
-    ["that of a spent process", [worker(0), recycleReason(1), worker(2)], [], 1],
-    ["a deserted one before that of a spent process", [worker(0), recycleReason(1)], [2], 2],
+    ["that of an ended process before a free one", [worker(0)], [2], 2],
+    ["the longest unserved one", [worker(0)], [2, 1], 2],
+    ["not an unserved one that another process has", [worker(0), worker(1)], [1], 2],
+    ["that of a process to be recycled", [worker(0), recycled(1), worker(2)], [], 1],
+    ["an unserved one before that of a process to be recycled", [worker(0), recycled(1)], [2], 2],
     [
-      "that of a spent one that has no successor",
-      [recycleReason(0), recycleReason(1), worker(0), worker(2)],
+      "that of a process to be recycled without a replacement",
+      [recycled(0), recycled(1), worker(0), worker(2)],
       [],
       1,
     ],
@@ -60,14 +60,14 @@ for (
   });
 }
 
-Deno.test("leastMissed() is one whose slot another one serves that stays", () => {
-  const [first, second, third] = [recycleReason(0), recycleReason(1), worker(1)];
+Deno.test("leastMissed() is a process whose slot another ready process serves", () => {
+  const [first, second, third] = [recycled(0), recycled(1), worker(1)];
   assertEquals(leastMissed([first, second], [first, second, third]), second);
   assertEquals(leastMissed([first, second], [first, second, worker(1, "starting")]), first);
   assertEquals(leastMissed([], [first]), undefined);
 });
 
-Deno.test("slotsOf() is one for each process at an address of TCP, and at least one", () => {
+Deno.test("slotsOf() is one for each process at a TCP address, and at least one", () => {
   const settings = { "server-balance": "reuseport" }, addresses = "0:80 local:/run/s fifo:/run/f";
   const slots = (procCount: number, balance = settings) => {
     const service = serviceOf("x", { addresses, procCount, settings: balance });

@@ -22,7 +22,10 @@ const EVENTS = [
   "exit",
 ] as const;
 
-/** The table once more, as docs tell it, in the order of EVENTS: a dash for an event that changes nothing. */
+/**
+ * The table once more, as in the docs, in the order of EVENTS: a dash for an event that changes
+ * nothing.
+ */
 const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = {
   loading: ["waiting", "starting", "-", "draining", "stopping", "killing", "detached", "exited"],
   waiting: ["-", "starting", "-", "draining", "stopping", "killing", "detached", "exited"],
@@ -49,7 +52,7 @@ for (const state of STATES) {
   });
 }
 
-Deno.test("TRANSITIONS knows no state and no event beside those", () => {
+Deno.test("TRANSITIONS has no other states and events", () => {
   assertEquals(Object.keys(TRANSITIONS).sort(), [...STATES].sort());
   for (const row of Object.values(TRANSITIONS)) {
     assert(Object.keys(row).every((event) => (EVENTS as readonly string[]).includes(event)));
@@ -81,7 +84,7 @@ Deno.test("TRANSITIONS leads from every state but the last to exited when the pr
   }
 });
 
-/** The states that a worker can come to from one state, whatever happens. */
+/** All states that are reachable from one state. */
 function reachable(from: WorkerState): WorkerState[] {
   const found = new Set([from]);
   for (const state of found) {
@@ -97,13 +100,13 @@ Deno.test("TRANSITIONS leaves killing and detached only by exit, and exited not 
   assertEquals(reachable("exited"), []);
 });
 
-Deno.test("TRANSITIONS never leads back to a place that was given up", () => {
+Deno.test("TRANSITIONS never leads back to a slot that was left", () => {
   for (const state of ["draining", "stopping"] as const) {
     assert(!reachable(state).some((next) => isServing(worker(next))), state);
   }
 });
 
-Deno.test("advance() changes the state and says so, or leaves it and says that", () => {
+Deno.test("advance() returns whether it has changed the state", () => {
   for (const state of STATES) {
     for (const event of EVENTS) {
       const subject = worker(state), next = TRANSITIONS[state][event];
@@ -121,7 +124,7 @@ Deno.test("isStandby() counts loading and waiting workers, and no others", () =>
   assertEquals(STATES.filter((state) => isStandby(worker(state))), ["loading", "waiting"]);
 });
 
-Deno.test("activate() gives a standby its post, and leaves any other worker alone", () => {
+Deno.test("activate() gives a standby its assignment, and leaves any other worker alone", () => {
   const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, history: NO_HISTORY };
   for (const state of STATES) {
     const subject = worker(state), before = { ...subject };
@@ -131,7 +134,7 @@ Deno.test("activate() gives a standby its post, and leaves any other worker alon
   }
 });
 
-Deno.test("hasPassed() wants a worker to be ready, and to have lived for its soak since", () => {
+Deno.test("hasPassed() requires a worker to be ready, and to have lived for its soak since", () => {
   const config = serviceOf("x", { settings: { "server-soak": "5" } });
   const starting: Worker = { ...worker("starting"), config };
   assert(!hasPassed(starting, 1_000_000));

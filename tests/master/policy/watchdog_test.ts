@@ -10,7 +10,7 @@ const WATCHDOG_MS = 5_000;
 const watched = (settings: Readonly<Record<string, string>> = {}) =>
   serviceOf("x", { settings: { "server-watchdog": "5", ...settings } });
 
-/** A scene whose worker has sent its first heartbeat and is ready. */
+/** A scene with a worker that is ready and has sent its first heartbeat. */
 function serving(): { scene: Scene; worker: FakeWorker } {
   const scene = new Scene();
   scene.supervisor.start([watched()]);
@@ -20,7 +20,7 @@ function serving(): { scene: Scene; worker: FakeWorker } {
   return { scene, worker };
 }
 
-/** Lets time go by, and the workers live. */
+/** Advances the time while the workers send heartbeats. */
 function live(scene: Scene, { forMs, workers }: { forMs: number; workers: FakeWorker[] }): void {
   for (let ms = 0; ms < forMs; ms += HEARTBEAT_MS) {
     scene.clock.advance(HEARTBEAT_MS);
@@ -38,21 +38,21 @@ Deno.test("Supervisor leaves a worker alone that sends its heartbeats", () => {
 Deno.test("Supervisor finds a silent worker within its time and a second, and not within its time", () => {
   const { scene, worker } = serving();
   live(scene, { forMs: 20_000, workers: [worker] });
-  // Just after a heartbeat: it has stood still for all of that time.
+  // Just after a heartbeat: it has been blocked for the whole time.
   scene.clock.advance(WATCHDOG_MS);
   assertEquals(worker.told, []);
   scene.clock.advance(HEARTBEAT_MS);
   assertEquals(worker.told, ["SIGABRT"]);
   assertEquals(scene.log, [`x: process ${worker.pid} hangs: it was silent for more than 5 s`]);
-  // Another one is there at once; the old one is killed if it does not end.
+  // A replacement starts at once; the old worker is killed if it does not end.
   assertEquals(scene.fresh().length, 1);
   scene.clock.advance(TERMINATE_GRACE_MS);
   assertEquals(worker.told, ["SIGABRT", "SIGKILL"]);
 });
 
-Deno.test("Supervisor spares a worker that has stood still for less than its time", () => {
+Deno.test("Supervisor does not end a worker that was blocked for less than its watchdog time", () => {
   const { scene, worker } = serving();
-  // The next heartbeat was due when it stopped; a tenth of a second is what a look takes.
+  // The next heartbeat was due when it was blocked; a check takes a tenth of a second.
   scene.clock.advance(HEARTBEAT_MS + WATCHDOG_MS - 2 * DOUBT_MS);
   worker.listener.onHeartbeat();
   scene.clock.advance(DOUBT_MS);
@@ -61,27 +61,27 @@ Deno.test("Supervisor spares a worker that has stood still for less than its tim
   assertEquals(worker.told, []);
 });
 
-Deno.test("Supervisor blames no worker for the time in which the master itself was away", () => {
+Deno.test("Supervisor does not count the time in which the master itself was suspended", () => {
   const { scene, worker } = serving();
   for (let round = 0; round < 3; round++) {
     scene.clock.sleep(60_000);
-    // Its heartbeats wait in the socket, or it has slept as well.
+    // Its heartbeats wait in the socket, or it was suspended as well.
     scene.clock.advance(DOUBT_MS + LATE_MS);
     assertEquals(worker.told, []);
     worker.listener.onHeartbeat();
   }
-  // One that hangs is found all the same.
+  // A hanging worker is found nevertheless.
   scene.clock.advance(WATCHDOG_MS + HEARTBEAT_MS);
   assertEquals(worker.told, ["SIGABRT"]);
 });
 
-Deno.test("Supervisor watches a worker that starts from its first heartbeat on", () => {
+Deno.test("Supervisor watches a starting worker from its first heartbeat on", () => {
   const scene = new Scene();
   scene.supervisor.start([watched()]);
   const [worker] = scene.fresh();
   scene.clock.advance(4 * WATCHDOG_MS);
   assertEquals(worker.told, []);
-  // From here on its time counts: what comes before is the loading of the program.
+  // Its watchdog time starts here, and does not include the loading of the program.
   worker.listener.onHeartbeat();
   scene.clock.advance(WATCHDOG_MS);
   assertEquals(worker.told, []);
@@ -89,7 +89,7 @@ Deno.test("Supervisor watches a worker that starts from its first heartbeat on",
   assertEquals(worker.told, ["SIGABRT"]);
 });
 
-Deno.test("Supervisor watches no worker that knows no heartbeat", () => {
+Deno.test("Supervisor does not watch a worker that sends no heartbeats", () => {
   const scene = new Scene();
   scene.supervisor.start([watched()]);
   const [mute] = scene.fresh();
@@ -98,13 +98,13 @@ Deno.test("Supervisor watches no worker that knows no heartbeat", () => {
   assertEquals(mute.told, []);
 });
 
-Deno.test("Supervisor gives a worker a second after a time in which the master was away, and no more", () => {
+Deno.test("Supervisor gives a worker a second after the master was suspended, and no more", () => {
   const scene = new Scene();
   scene.supervisor.start([watched({ "server-watchdog": "60" })]);
   const [worker] = scene.fresh();
   worker.listener.onHeartbeat();
   worker.listener.onReady();
-  // The worker is silent from now on, and the first look comes late.
+  // The worker is silent from now on, and the first check comes late.
   scene.clock.advance(60_000);
   scene.clock.sleep(HEARTBEAT_MS + LATE_MS);
   assertEquals(worker.told, []);
@@ -112,7 +112,7 @@ Deno.test("Supervisor gives a worker a second after a time in which the master w
   assertEquals(worker.told, ["SIGABRT"]);
 });
 
-Deno.test("Supervisor goes on watching a worker that drains, and watches no detached one", () => {
+Deno.test("Supervisor continues to watch a draining worker, and does not watch a detached one", () => {
   const { scene, worker } = serving();
   worker.listener.onDraining(3_600);
   live(scene, { forMs: 60_000, workers: [worker] });
@@ -126,16 +126,16 @@ Deno.test("Supervisor goes on watching a worker that drains, and watches no deta
   assertEquals(detached.told, []);
 });
 
-Deno.test("Supervisor undoes a reload whose process hangs before it has proven itself", async () => {
+Deno.test("Supervisor undoes a reload whose process hangs before it has passed", async () => {
   const { scene, worker: old } = serving();
   const reload = scene.reload(watched({ "server-soak": "1m" }));
-  const [tried] = scene.fresh();
-  tried.listener.onHeartbeat();
-  tried.listener.onReady();
+  const [candidate] = scene.fresh();
+  candidate.listener.onHeartbeat();
+  candidate.listener.onReady();
   live(scene, { forMs: 10_000, workers: [old] });
-  assertEquals(tried.told, ["SIGABRT", "SIGKILL"]);
+  assertEquals(candidate.told, ["SIGABRT", "SIGKILL"]);
   assertEquals((await outcomeOf(reload)).map(({ reason }) => reason), [
-    `process ${tried.pid} hangs`,
+    `process ${candidate.pid} hangs`,
   ]);
   assertEquals(old.told, []);
 });

@@ -70,7 +70,7 @@ for (const extension of ["ts", "js", "mts", "cjs", "tsx", "jsx"]) {
   });
 }
 
-Deno.test("programOf() takes the word deno for the Deno that runs the master", () => {
+Deno.test("programOf() resolves the word deno to the Deno that runs the master", () => {
   assertEquals(resolve("deno run x.ts"), ["/opt/deno", "run", "--cached-only", "x.ts"]);
 });
 
@@ -90,13 +90,13 @@ Deno.test("programOf() looks for Deno in PATH when the master is a compiled prog
   );
 });
 
-Deno.test("programOf() leaves a path as it is written, and looks a name up in PATH", () => {
+Deno.test("programOf() keeps a path as it is written, and looks a name up in PATH", () => {
   assertEquals(resolve("bin/imapd -v"), ["bin/imapd", "-v"]);
   assertEquals(resolve("./run.sh"), ["./run.sh"]);
   assertEquals(resolve("node server.js"), ["/usr/bin/node", "server.js"]);
 });
 
-Deno.test("programOf() passes over a file in PATH that can't be executed, as execvp(3) does", () => {
+Deno.test("programOf() skips a file in PATH that can't be executed, as execvp(3) does", () => {
   assertEquals(resolve("tool"), ["/usr/bin/tool"]);
 });
 
@@ -217,14 +217,14 @@ for (
     ["node server.js", "libzc"],
   ]
 ) {
-  Deno.test(`protocolOf() takes ${command} for a program that speaks ${protocol}`, () => {
+  Deno.test(`protocolOf() of ${command} is ${protocol}`, () => {
     assertEquals(protocolOf(withCommand(command), { lookup: LOOKUP, cwd }), protocol);
   });
 }
 
 const ENV = "/usr/bin/env";
 
-/** Commands with something before the program, and what is run in the end. */
+/** Commands with a prefix, and the program that is run in the end. */
 const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "env X=1 deno run -A bin/server.ts": [ENV, "X=1", "/opt/deno", "run", "-A", "bin/server.ts"],
   "env -u Y X=1 bin/server.ts a": [
@@ -275,7 +275,7 @@ for (const [command, expected] of Object.entries(WRAPPED)) {
   });
 }
 
-Deno.test("programOf() says where a script is that is not where it is looked for", () => {
+Deno.test("programOf() says where a missing script may be", () => {
   const lookup = fakeLookup({ "/srv/etc/server.ts": "file" });
   const service = serviceOf("x.cf", { file: "etc/x.cf", command: "server.ts" });
   assertEquals(
@@ -299,7 +299,7 @@ const BEHIND = "expected server-protocol = control where it becomes that program
 const NO_WATCH = "by which the program is run again without its sockets, " +
   "expected no such flag: a reload (SIGHUP) starts a new version";
 
-/** Commands of which nobody knows how they take their sockets, and what is said of each. */
+/** Commands with an ambiguous protocol, and the error for each. */
 const DOUBTFUL: Readonly<Record<string, string>> = {
   "./run.sh": `a script of sh, which may become any program, expected ${SHELL}`,
   "sh -c 'exec bin/imapd'": `a script of sh, which may become any program, expected ${SHELL}`,
@@ -333,7 +333,7 @@ for (const [command, message] of Object.entries(DOUBTFUL)) {
     const text = JSON.stringify(service.command.join(" "));
     const error = assertThrows(() => requireProtocol(service, place), TypeError);
     assertEquals(error.message, `Cannot choose a protocol for ${text}: ${message}`);
-    // Who says it knows.
+    // An explicit setting resolves the ambiguity.
     requireProtocol(withCommand(command, { "server-protocol": "systemd" }), place);
     const control = withCommand(command, { "server-protocol": "control" });
     if (command.startsWith("deno ")) assertThrows(() => requireProtocol(control, place), TypeError);
@@ -341,7 +341,7 @@ for (const [command, message] of Object.entries(DOUBTFUL)) {
   });
 }
 
-Deno.test("requireProtocol() knows an interpreter behind a link of another name", () => {
+Deno.test("requireProtocol() recognises an interpreter behind a link of another name", () => {
   const links: Record<string, string> = {
     "/usr/bin/tool": "/usr/bin/python3.12",
     "/srv/bin/imapd": "/srv/bin/imapd-2",
@@ -358,7 +358,7 @@ Deno.test("requireProtocol() knows an interpreter behind a link of another name"
   requireProtocol(withCommand("bin/imapd"), { lookup, cwd });
 });
 
-Deno.test("requireProtocol() takes programs of LIB-ZC and of Deno as they are", () => {
+Deno.test("requireProtocol() accepts programs of LIB-ZC and of Deno", () => {
   for (
     const command of [
       ...[
@@ -394,7 +394,7 @@ for (
   });
 }
 
-Deno.test("protocolOf() takes the compiled master's own program for one that speaks control", () => {
+Deno.test("protocolOf() is control for the compiled master's own program", () => {
   const lookup = fakeLookup({ "/opt/master": { executable: "\x7fELF" } }, {
     denoPath: undefined,
     selfPath: "/opt/master",
@@ -402,7 +402,7 @@ Deno.test("protocolOf() takes the compiled master's own program for one that spe
   assertEquals(protocolOf(withCommand("/opt/master server"), { lookup, cwd }), "control");
 });
 
-Deno.test("protocolOf() does what the setting says, whatever the program is", () => {
+Deno.test("protocolOf() follows the setting, whatever the program is", () => {
   for (const protocol of ["control", "libzc", "systemd"]) {
     const service = withCommand("bin/server.ts", { "server-protocol": protocol });
     assertEquals(protocolOf(service, { lookup: LOOKUP, cwd }), protocol);

@@ -12,7 +12,7 @@ const SOURCE: ServiceSource = {
 
 const GOOD = "server-command = ./good\n";
 
-/** What is told, sorted as users see it, with `DIR` for the directory. */
+/** The problems, sorted as users see them, with `DIR` for the directory. */
 function told(problems: readonly Problem[], dir = ""): string[] {
   const sorted = problems.length === 0 ? [] : new ConfigError(problems).problems;
   return sorted.map((problem) => formatProblem(problem).replaceAll(dir || "\0", "DIR"));
@@ -40,7 +40,7 @@ Deno.test("loadServices() reads a directory: its services, its shared settings, 
   assertEquals(loaded.warnings.map(({ file }) => file), [dir.file("b.cf")]);
 });
 
-Deno.test("loadServices() tells everything that is wrong in a directory at once", async () => {
+Deno.test("loadServices() reports all problems of a directory at once", async () => {
   using dir = new TempDir();
   dir.write(
     "a.cf",
@@ -87,7 +87,7 @@ Deno.test("loadServices() refuses a settings file outside of the new root of its
   ]);
 });
 
-Deno.test("loadServices() refuses another root or directory that its servers can't have", async () => {
+Deno.test("loadServices() refuses a root or directory that its servers can't change to", async () => {
   using dir = new TempDir();
   dir.write(
     "a.cf",
@@ -124,7 +124,7 @@ Deno.test("loadServices() warns of a directory without any service", async () =>
   ]);
 });
 
-Deno.test("loadServices() refuses to leave no service at all of those that serve", async () => {
+Deno.test("loadServices() refuses to remove all current services", async () => {
   using dir = new TempDir();
   const serving = new Set(["a.cf", "b.cf"]);
   const emptied = await loadServices({ ...SOURCE, directory: dir.path, serving });
@@ -146,7 +146,7 @@ Deno.test("loadServices() refuses to leave no service at all of those that serve
   ]);
 });
 
-Deno.test("loadServices() tells a directory that is not there, once", async () => {
+Deno.test("loadServices() reports a missing directory once", async () => {
   using dir = new TempDir();
   const { problems } = await loadServices({ ...SOURCE, directory: dir.file("none") });
   assertEquals(told(problems, dir.path), [
@@ -155,14 +155,14 @@ Deno.test("loadServices() tells a directory that is not there, once", async () =
   ]);
 });
 
-Deno.test("loadServices() wants a directory where there is no hook", async () => {
+Deno.test("loadServices() requires a directory where there is no hook", async () => {
   assertEquals(told((await loadServices(SOURCE)).problems), [
     'argument -C: Cannot read argument "-C": it is missing, ' +
     "expected -C DIR, the directory of settings files",
   ]);
 });
 
-Deno.test("loadServices() asks a hook in place of the directory, whose *.gcf still count", async () => {
+Deno.test("loadServices() calls a hook instead of reading the directory, whose *.gcf are still read", async () => {
   using dir = new TempDir();
   dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
   dir.write("z.gcf", "server-protocol = systemd\n");
@@ -180,13 +180,13 @@ Deno.test("loadServices() asks a hook in place of the directory, whose *.gcf sti
   assertEquals([...loaded.shared.keys()], ["server-protocol"]);
 });
 
-Deno.test("loadServices() needs no directory for a hook, which may take its time", async () => {
+Deno.test("loadServices() needs no directory for a hook, which may be asynchronous", async () => {
   const hook = () => Promise.resolve([]);
   const loaded = await loadServices({ ...SOURCE, hook });
   assertEquals([loaded.services, loaded.problems, loaded.warnings], [[], [], []]);
 });
 
-Deno.test("loadServices() tells everything that is wrong with a hook's services at once", async () => {
+Deno.test("loadServices() reports all problems of a hook's services at once", async () => {
   using dir = new TempDir();
   dir.write("z.gcf", "server-protocol = none\n");
   const hook = hooked(
@@ -213,12 +213,12 @@ Deno.test("loadServices() tells everything that is wrong with a hook's services 
   assertEquals(services.map(({ id }) => id), ["hook:2"]);
 });
 
-Deno.test("loadServices() passes on what a hook throws", async () => {
+Deno.test("loadServices() rethrows the error of a hook", async () => {
   const hook = () => Promise.reject(new Error("the database is down"));
   await assertRejects(() => loadServices({ ...SOURCE, hook }), Error, "the database is down");
 });
 
-Deno.test("loadServices() has a fingerprint change with settings and with the command's files alone", async () => {
+Deno.test("loadServices() changes a fingerprint only with the settings and with the command's files", async () => {
   using dir = new TempDir();
   const files: Record<string, FakeFile> = {
     "/srv/good": { executable: "" },

@@ -8,7 +8,7 @@ const LOOKUP = fakeLookup({ "/srv/app/main.ts": "file", "/bin/tool": { executabl
 const PLACE = { lookup: LOOKUP, cwd: "/srv" };
 const STARTED = 1_000;
 
-/** Files that a test changes, and what is asked of them. */
+/** Files that a test changes, and the calls for them. */
 function scene(command = "app/main.ts") {
   const files = new Map([["/srv/app/main.ts", "1"], ["/srv/app/part.ts", "1"]]);
   const state = { runs: [] as ScriptRun[], failure: undefined as Error | undefined, lateMs: 0 };
@@ -26,7 +26,7 @@ function scene(command = "app/main.ts") {
   return { files, state, of: () => versions.of(service, PLACE) };
 }
 
-Deno.test("ModuleVersions tells of another version when any module has changed, and only then", async () => {
+Deno.test("ModuleVersions returns another version when a module has changed, and only then", async () => {
   const { files, state, of } = scene();
   let { version } = await of();
   for (
@@ -47,11 +47,11 @@ Deno.test("ModuleVersions tells of another version when any module has changed, 
   }
   files.set("/srv/app/other.ts", "1");
   assertEquals(await of(), { version });
-  // Nothing is asked of the runtime as long as nothing has changed.
+  // The runtime is not asked again while nothing has changed.
   assertEquals(state.runs.length, 6);
 });
 
-Deno.test("ModuleVersions takes a module for changed that may have changed while processes loaded it", async () => {
+Deno.test("ModuleVersions treats a module as changed that may have changed while processes loaded it", async () => {
   const { state, of } = scene();
   state.lateMs = 1;
   const { version } = await of();
@@ -60,7 +60,7 @@ Deno.test("ModuleVersions takes a module for changed that may have changed while
   state.lateMs = 0;
 });
 
-Deno.test("ModuleVersions says why it knows nothing, and goes on with the same version", async () => {
+Deno.test("ModuleVersions says why the modules are unknown, and keeps the same version", async () => {
   const { files, state, of } = scene();
   state.failure = new Error("no such flag");
   const { version } = await of();
@@ -72,7 +72,7 @@ Deno.test("ModuleVersions says why it knows nothing, and goes on with the same v
   assertNotEquals((await of()).version, version);
 });
 
-Deno.test("ModuleVersions passes on what decides where imports lead, and nothing else", async () => {
+Deno.test("ModuleVersions passes on the flags that decide where imports lead, and no others", async () => {
   const flags = "--config a.json --import-map=b.json --no-lock -c c.json";
   const { state, of } = scene(`deno run -A --allow-read=/x ${flags} app/main.ts --config d.json`);
   await of();
@@ -88,7 +88,7 @@ Deno.test("ModuleVersions passes on what decides where imports lead, and nothing
 for (
   const command of ["/bin/tool app/main.ts", "deno run -A https://host/main.ts", "deno task x"]
 ) {
-  Deno.test(`ModuleVersions knows of no modules of "${command}"`, async () => {
+  Deno.test(`ModuleVersions finds no modules for "${command}"`, async () => {
     const { state, of } = scene(command);
     const nothing = { version: 0, unknown: "its command is no local script of Deno" };
     assertEquals([await of(), await of()], [nothing, nothing]);

@@ -14,7 +14,7 @@ const FILES = {
 } as const;
 const LOOKUP = fakeLookup(FILES);
 
-/** What a master says of a service with these settings, each on its line from 3 on. */
+/** The problems of a service with these settings, each on its line from 3 on. */
 async function problemsOf(
   settings: Readonly<Record<string, string>>,
   { command = "server.ts", lookup = LOOKUP } = {},
@@ -30,7 +30,7 @@ async function problemsOf(
   return problems.map((problem) => formatProblem(problem).replaceAll(`${dir.path}/`, ""));
 }
 
-Deno.test("programToStart() has every program started as its user and group", () => {
+Deno.test("programToStart() starts every program as its user and group", () => {
   const settings = { "server-user": "www", "server-group": "mail" };
   for (const command of ["./imapd", "server.ts"]) {
     const service = serviceOf("a", { command, settings });
@@ -40,7 +40,7 @@ Deno.test("programToStart() has every program started as its user and group", ()
   }
 });
 
-Deno.test("programToStart() leaves a server its user for later, and no caches, where it has to start as the master", () => {
+Deno.test("programToStart() leaves the change of user to a server that has to start as the master, and gives it no caches", () => {
   const user = { "server-user": "www" };
   const all: readonly Record<string, string>[] = [
     { ...user, "server-start-user": "master" },
@@ -58,7 +58,7 @@ Deno.test("programToStart() leaves a server its user for later, and no caches, w
   }
 });
 
-Deno.test("programToStart() starts a program that can't change itself as its user, whatever it is asked", () => {
+Deno.test("programToStart() starts a program that can't drop privileges as its user, whatever the settings are", () => {
   const settings = { "server-user": "www", "server-start-user": "master" };
   const service = serviceOf("a", { command: "./imapd", settings });
   assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity?.uid, 33);
@@ -72,7 +72,7 @@ Deno.test("programToStart() gives caches to none of Deno's programs without FFI"
       ["server.ts", { ...withoutFfi, "server-user": "www" }, true],
       ["deno run --allow-read server.ts", {}, true],
       ["deno run --allow-read server.ts", { "server-protocol": "systemd" }, true],
-      // What it may can't be told.
+      // Its permissions are not known.
       ["./imapd", { "server-protocol": "inherit" }, true],
       ["./imapd", {}, false],
       ["server.ts", {}, false],
@@ -84,22 +84,22 @@ Deno.test("programToStart() gives caches to none of Deno's programs without FFI"
   }
 });
 
-Deno.test("programToStart() has nothing to change for the user that the master is", () => {
+Deno.test("programToStart() changes nothing for the master's own user", () => {
   const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "self" } });
   assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity, undefined);
 });
 
-Deno.test("programToStart() refuses a user who is gone since the settings were read", () => {
+Deno.test("programToStart() refuses a user that was removed after the settings were read", () => {
   const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "gone" } });
   assertThrows(() => programToStart(service, { lookup: LOOKUP, cwd }), TypeError, "no such user");
 });
 
-Deno.test("loadServices() takes a user, a group and a root that are there", async () => {
+Deno.test("loadServices() accepts a user, a group and a root that exist", async () => {
   const settings = { "server-user": "www", "server-group": "mail", "server-chroot": "jail" };
   assertEquals(await problemsOf(settings), []);
 });
 
-Deno.test("loadServices() refuses a user, a group and a root that are not there, each in its line", async () => {
+Deno.test("loadServices() refuses a user, a group and a root that do not exist, each at its line", async () => {
   const settings = { "server-user": "nosuch", "server-group": "none", "server-chroot": "gone" };
   assertEquals(await problemsOf(settings), [
     'a.cf:3: server-user: Cannot run as "nosuch": no such user, expected a user of this system',
@@ -109,7 +109,7 @@ Deno.test("loadServices() refuses a user, a group and a root that are not there,
   ]);
 });
 
-Deno.test("loadServices() refuses what only a master of root's can do, once for user and group", async () => {
+Deno.test("loadServices() refuses settings that need a root master, once for user and group", async () => {
   const lookup = fakeLookup(FILES, { mayChangeRoot: () => false, mayChangeUser: () => false });
   const settings = { "server-user": "www", "server-group": "mail", "server-chroot": "jail" };
   const rest = "not permitted, expected a master that runs as root";
@@ -123,7 +123,7 @@ Deno.test("loadServices() refuses what only a master of root's can do, once for 
   assertEquals(await problemsOf({ "server-user": "self" }, { lookup }), []);
 });
 
-Deno.test("loadServices() refuses server-chroot for a program that can't do it itself", async () => {
+Deno.test("loadServices() refuses server-chroot for a program that can't change its root itself", async () => {
   const message =
     'server-chroot: Cannot change the root to "jail": a program that can\'t do that ' +
     "itself, expected a server with --allow-ffi, or master-chroot";
@@ -133,7 +133,7 @@ Deno.test("loadServices() refuses server-chroot for a program that can't do it i
   assertEquals(await problemsOf(limited), [`a.cf:3: ${message}`]);
 });
 
-Deno.test("loadServices() refuses permissions for what is no script, and control without FFI", async () => {
+Deno.test("loadServices() refuses permissions for a program that is no script, and control without FFI", async () => {
   assertEquals(await problemsOf({ "server-permissions": "none" }, { command: "./imapd" }), [
     'a.cf:3: server-permissions: Cannot grant "none": a server-command that is no script, ' +
     "expected all, or a script such as server.ts",
@@ -145,7 +145,7 @@ Deno.test("loadServices() refuses permissions for what is no script, and control
   ]);
 });
 
-Deno.test("loadServices() refuses a command that brings caches to a server that is to have none", async () => {
+Deno.test("loadServices() refuses a command that sets up caches for a server that must have none", async () => {
   const lookup = fakeLookup({ ...FILES, "/usr/bin/env": { executable: "" } });
   const none = { "server-permissions": "none" };
   for (
@@ -166,7 +166,7 @@ Deno.test("loadServices() refuses a command that brings caches to a server that 
   assertEquals(await problemsOf({}, { command: "env DENO_DIR=/own server.ts", lookup }), []);
 });
 
-Deno.test("loadServices() refuses what only a master of root's can give a socket to", async () => {
+Deno.test("loadServices() refuses a socket owner that only a root master can set", async () => {
   const lookup = fakeLookup(FILES, { mayGiveTo: ({ uid }) => uid === 1000 });
   assertEquals(await problemsOf({ "server-socket-owner": "self" }, { lookup }), []);
   assertEquals(await problemsOf({ "server-socket-owner": "www:mail" }, { lookup }), [
@@ -179,7 +179,7 @@ Deno.test("loadServices() refuses what only a master of root's can give a socket
   ]);
 });
 
-Deno.test("loadServices() refuses a program and a script that everybody may write to", async () => {
+Deno.test("loadServices() refuses a world-writable program and a world-writable script", async () => {
   const lookup = fakeLookup(FILES, {
     looseMode: (path) => ["/srv/server.ts", "/srv/imapd"].includes(path) ? 0o666 : undefined,
   });

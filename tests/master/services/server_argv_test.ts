@@ -17,7 +17,7 @@ Deno.test("serverArguments() of a service of a file are LIB-ZC's, byte for byte"
   );
 });
 
-Deno.test("serverArguments() name each listener by service, type and place", () => {
+Deno.test("serverArguments() name each listener by service, type and address", () => {
   const service = serviceOf("x", { addresses: "a://0:1 b://fifo:/f c://local:/u [::1]:2" });
   assertEquals(serverArguments(service, place).slice(0, 3), [
     "MASTER",

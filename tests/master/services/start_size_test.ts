@@ -16,7 +16,7 @@ const PLACE = {
   lookup: fakeLookup({ "/srv/bin/server": { executable: "" } }),
 };
 
-/** A service with one setting of that many letters. */
+/** A service with one setting of this length. */
 function withSetting(
   bytes: number,
   { file, settings = {} }: Parameters<typeof serviceOf>[1] = {},
@@ -28,10 +28,10 @@ const told = (service: ServiceConfig) =>
   sizeProblems(service, PLACE).map(({ key, message }) => `${key}: ${message}`);
 
 for (const protocol of ["control", "inherit"]) {
-  Deno.test(`sizeProblems() lets no start message pass that is too long to be sent (${protocol})`, () => {
+  Deno.test(`sizeProblems() refuses a start message that is too long to be sent (${protocol})`, () => {
     const options = { file: "/srv/conf/a.cf", settings: { "server-protocol": protocol } };
     const most = MAX_PAYLOAD_BYTES.start;
-    // The longest that passes, found by halves.
+    // The longest that passes, found by bisection.
     let passes = 0, fails = 2 * most;
     while (fails - passes > 1) {
       const middle = (passes + fails) >> 1;
@@ -51,14 +51,14 @@ for (const protocol of ["control", "inherit"]) {
   });
 }
 
-Deno.test("sizeProblems() counts the bytes that are sent, and not the letters", () => {
+Deno.test("sizeProblems() counts bytes, not characters", () => {
   const options = { file: "/srv/conf/a.cf", "server-protocol": "control" };
   const settings = { "server-protocol": "control", long: "\u{1}".repeat(200_000) };
-  // Each is six bytes in JSON.
+  // Each character takes six bytes in JSON.
   assertEquals(told(serviceOf("a.cf", { ...options, settings })).length, 1);
 });
 
-Deno.test("sizeProblems() refuses a setting that the kernel takes in no argument", () => {
+Deno.test("sizeProblems() refuses a setting that is too long for an argument", () => {
   const settings = { "server-protocol": "libzc" };
   assertEquals(told(withSetting(MAX_ARGUMENT_BYTES - 1, { settings })), []);
   assertEquals(told(withSetting(MAX_ARGUMENT_BYTES, { settings })), [
@@ -69,7 +69,7 @@ Deno.test("sizeProblems() refuses a setting that the kernel takes in no argument
   assertEquals(told(withSetting(2 * MAX_PAYLOAD_BYTES.start, { file: "/a.cf", settings })), []);
 });
 
-Deno.test("sizeProblems() refuses more arguments than the kernel takes at once", () => {
+Deno.test("sizeProblems() refuses more arguments than the kernel accepts", () => {
   const parts = Array.from({ length: 11 }, (_, at) => [`part-${at}`, "x".repeat(100_000)]);
   const settings = { "server-protocol": "libzc", ...Object.fromEntries(parts) };
   const [problem, ...others] = told(serviceOf("a.cf", { settings }));
@@ -78,14 +78,14 @@ Deno.test("sizeProblems() refuses more arguments than the kernel takes at once",
   assertEquals(others, []);
 });
 
-Deno.test("sizeProblems() knows that another user, root or directory takes one argument for all", () => {
+Deno.test("sizeProblems() counts all arguments as one with another user, root or directory", () => {
   const settings = { "server-protocol": "libzc", "master-chdir": "/srv" };
   assertEquals(told(withSetting(100_000, { settings })), []);
   const [problem] = told(withSetting(120_000, { settings }));
   assert(problem.includes("with another user, root or directory"), problem);
 });
 
-Deno.test("sizeProblems() refuses names of addresses that no argument or variable has room for", () => {
+Deno.test("sizeProblems() refuses names of addresses that are too long for an argument or variable", () => {
   const addresses = Array.from(
     { length: 1_500 },
     (_, at) => `${"n".repeat(90)}${at}://0:${at + 1}`,
@@ -98,7 +98,7 @@ Deno.test("sizeProblems() refuses names of addresses that no argument or variabl
   }
 });
 
-Deno.test("the kernel takes an argument of the bytes that sizeProblems() lets pass, and no longer one", () => {
+Deno.test("the kernel accepts an argument of the size that sizeProblems() accepts, and no longer one", () => {
   const run = (bytes: number) =>
     new Deno.Command("/bin/true", { args: ["x".repeat(bytes)] }).outputSync();
   assert(run(MAX_ARGUMENT_BYTES - 1).success);

@@ -1,4 +1,4 @@
-/** What a service's user can reach, as far as it stops a start. */
+/** The file access of a service's user, as far as it prevents a start. */
 import { assertEquals } from "@std/assert";
 import { formatProblem } from "../../../src/config/errors.ts";
 import { loadServices } from "../../../src/master/services/load.ts";
@@ -13,12 +13,12 @@ const FILES: Readonly<Record<string, FakeFile>> = {
   "/var/cache/deno": "directory",
 };
 
-/** What the user may enter. */
+/** The directories that the user may enter. */
 const DIRECTORIES = ["/opt", "/srv", "/var", "/var/cache"];
 
 const DEFAULT = ["x /opt/deno", "r /srv/server.ts", "x /srv/imapd", "r /var/cache/deno"];
 
-/** What a master says of a service whose user may do what is listed, and nothing else. */
+/** The problems of a service whose user may do what is listed, and nothing else. */
 async function told(
   settings: Readonly<Record<string, string>>,
   { allowed = DEFAULT, command = "server.ts", files = FILES, closed = [] as string[] } = {},
@@ -42,12 +42,12 @@ async function told(
 const NOTHING = { problems: [], warnings: [] };
 const USER = { "server-user": "www" };
 
-Deno.test("loadServices() takes a program, a script and a cache that the user can reach", async () => {
+Deno.test("loadServices() accepts a program, a script and a cache that the user can reach", async () => {
   assertEquals(await told(USER), NOTHING);
   assertEquals(await told(USER, { command: "./imapd" }), NOTHING);
 });
 
-Deno.test("loadServices() refuses a runtime and a script that the user can't reach, in the user's line", async () => {
+Deno.test("loadServices() refuses a runtime and a script that the user can't reach, at the user's line", async () => {
   assertEquals((await told(USER, { allowed: DEFAULT.slice(1) })).problems, [
     'a.cf:3: server-user: Cannot execute "/opt/deno": not permitted for user www, ' +
     "expected a file that user www may execute, or server-start-user = master",
@@ -69,7 +69,7 @@ Deno.test("loadServices() names the directory that the user can't enter on the w
   ]);
 });
 
-Deno.test("loadServices() warns where the user can't read what the runtime has cached", async () => {
+Deno.test("loadServices() warns if the user can't read the runtime's cache", async () => {
   const expected = {
     problems: [],
     warnings: [
@@ -83,7 +83,7 @@ Deno.test("loadServices() warns where the user can't read what the runtime has c
   assertEquals(await told(USER, { files }), expected);
 });
 
-Deno.test("loadServices() asks for nothing where a server is started as its master is", async () => {
+Deno.test("loadServices() checks nothing if a server is started as the master's user", async () => {
   const all: readonly Record<string, string>[] = [
     { "server-start-user": "master" },
     { "server-chroot": "jail" },
@@ -95,7 +95,7 @@ Deno.test("loadServices() asks for nothing where a server is started as its mast
   }
 });
 
-Deno.test("loadServices() refuses a user who may write to what the runtime runs, however the server starts", async () => {
+Deno.test("loadServices() refuses a user that may write to the runtime's files, however the server starts", async () => {
   for (const path of ["/var", "/var/cache/deno"]) {
     for (const settings of [USER, { ...USER, "server-start-user": "master" }]) {
       assertEquals((await told(settings, { allowed: [...DEFAULT, `w ${path}`] })).problems, [
@@ -107,7 +107,7 @@ Deno.test("loadServices() refuses a user who may write to what the runtime runs,
   }
 });
 
-Deno.test("loadServices() warns of a root directory for a server that stays root's", async () => {
+Deno.test("loadServices() warns of a changed root for a server that remains root", async () => {
   const rest = "a server that stays root's, and root can leave any root directory, expected " +
     "server-user beside it";
   const warnings = async (settings: Record<string, string>, command?: string) =>

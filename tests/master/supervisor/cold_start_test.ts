@@ -3,7 +3,7 @@ import type { ColdStart } from "../../../src/master/supervisor/cold_start.ts";
 import { areReady, isSettled, Scene } from "../scene.ts";
 import { serviceOf } from "../service_configs.ts";
 
-/** A start of some services, and how far it is. */
+/** The start of some services, and its progress. */
 function started(scene: Scene, ...services: ReturnType<typeof serviceOf>[]) {
   const { coldStart } = scene.supervisor.start(services);
   return { coldStart, state: () => stateOf(coldStart) };
@@ -19,7 +19,7 @@ async function stateOf({ settled, complete, unready }: ColdStart) {
 
 const OVER = { settled: true, complete: true, unready: [] };
 
-Deno.test("ColdStart is over when each service has had as many ready processes as it has", async () => {
+Deno.test("ColdStart is over when each service has had its number of ready processes", async () => {
   const scene = new Scene();
   const { state } = started(scene, serviceOf("x", { procCount: 2 }), serviceOf("y"));
   const [first, second, other] = scene.running;
@@ -33,7 +33,7 @@ Deno.test("ColdStart is over when each service has had as many ready processes a
   assertEquals(await state(), OVER);
 });
 
-Deno.test("ColdStart counts processes that have been ready, also where they live for a short time", async () => {
+Deno.test("ColdStart counts processes that have been ready, even if they are short-lived", async () => {
   const scene = new Scene();
   const { state } = started(scene, serviceOf("x", { procCount: 3 }));
   for (let count = 0; count < 3; count++) {
@@ -45,7 +45,7 @@ Deno.test("ColdStart counts processes that have been ready, also where they live
   assertEquals(await state(), OVER);
 });
 
-Deno.test("ColdStart tells why a service does not serve, and when it does at last", async () => {
+Deno.test("ColdStart reports why a service is not ready, and when it finally is", async () => {
   const scene = new Scene();
   const { coldStart, state } = started(
     scene,
@@ -69,7 +69,7 @@ Deno.test("ColdStart tells why a service does not serve, and when it does at las
   assertEquals(await state(), OVER);
 });
 
-Deno.test("ColdStart does not wait for a service that has failed, and knows when a reload has mended it", async () => {
+Deno.test("ColdStart does not wait for a failed service, and notices when a reload has fixed it", async () => {
   const scene = new Scene();
   const { state } = started(scene, serviceOf("bad"), serviceOf("good"));
   const [bad, good] = scene.running;
@@ -93,7 +93,7 @@ Deno.test("ColdStart says why a program can't be started", async () => {
   assertEquals((await state()).unready, ["x: Cannot run it"]);
 });
 
-Deno.test("ColdStart waits for no process where none is wanted, and for nothing once all is over", async () => {
+Deno.test("ColdStart does not wait for a service of 0 processes, nor after its end", async () => {
   const scene = new Scene();
   assertEquals(await started(scene, serviceOf("x", { procCount: 0 })).state(), OVER);
   const other = new Scene();

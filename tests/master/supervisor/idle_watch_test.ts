@@ -5,17 +5,17 @@ import type { OpenedListener } from "../../../src/os/net/socket.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { serviceOf } from "../service_configs.ts";
 
-function sleeping(id: string): Service {
+function idleService(id: string): Service {
   return { ...newService(id), current: { config: serviceOf(id), generation: 1 } };
 }
 
-/** Services that are asleep, on a system that refuses watches at times. */
+/** Idle services, on a system that refuses watches at times. */
 class Scene {
   readonly clock: FakeClock = new FakeClock();
   readonly log: string[] = [];
   readonly woken: [id: string, fd: number][] = [];
   refuses = false;
-  /** Of each watch that there is, what tells that somebody waits. */
+  /** The callback of each watch, for a waiting connection. */
   readonly watches: Set<(listener: OpenedListener) => void> = new Set();
   readonly idleWatch: IdleWatch = new IdleWatch({
     clock: this.clock,
@@ -29,8 +29,8 @@ class Scene {
   });
 }
 
-Deno.test("IdleWatch tries a watch again until there is one, and says so once", () => {
-  const scene = new Scene(), service = sleeping("x");
+Deno.test("IdleWatch tries a failed watch again until it succeeds, and logs it once", () => {
+  const scene = new Scene(), service = idleService("x");
   scene.refuses = true;
   scene.idleWatch.update(service, true);
   scene.idleWatch.update(service, true);
@@ -45,8 +45,8 @@ Deno.test("IdleWatch tries a watch again until there is one, and says so once", 
   assertEquals(scene.woken, [["x", 7]]);
 });
 
-Deno.test("IdleWatch does not try a watch again that is not wanted any more", () => {
-  const scene = new Scene(), service = sleeping("x");
+Deno.test("IdleWatch does not retry a watch that is no longer needed", () => {
+  const scene = new Scene(), service = idleService("x");
   scene.refuses = true;
   scene.idleWatch.update(service, true);
   scene.idleWatch.update(service, false);

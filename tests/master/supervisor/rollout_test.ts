@@ -6,8 +6,8 @@ import { serviceOf } from "../service_configs.ts";
 
 const OLD = 1, NEW = 2;
 
-/** A service with a version in force and another one on trial. */
-function serviceOnTrial(id: string): Service {
+/** A service with a current version and a candidate. */
+function serviceWithCandidate(id: string): Service {
   return {
     ...newService(id),
     current: { config: serviceOf(id, { procCount: 1 }), generation: OLD },
@@ -21,19 +21,19 @@ function groupOf(...members: Service[]): RolloutGroup {
   return { ids: members.map(({ id }) => id), members, removed: [] };
 }
 
-Deno.test("Rollout.pass() puts the versions into force, and those that are gone out of it", () => {
-  const member = serviceOnTrial("x"), gone = serviceOnTrial("y");
-  const tried = member.candidate!.config;
+Deno.test("Rollout.pass() makes the candidates current, and removes the removed services", () => {
+  const member = serviceWithCandidate("x"), gone = serviceWithCandidate("y");
+  const config = member.candidate!.config;
   const group = { ids: ["x", "y"], members: [member], removed: [gone] };
   new Rollout([group]).pass(group);
-  assertEquals(member.current, { config: tried, generation: NEW });
+  assertEquals(member.current, { config, generation: NEW });
   assertStrictEquals(member.candidate, undefined);
   assertEquals(member.startAtMs, 70);
   assertStrictEquals(gone.current, undefined);
 });
 
-Deno.test("Rollout.fail() drops the versions on trial, and touches nothing else", () => {
-  const member = serviceOnTrial("x"), gone = serviceOnTrial("y");
+Deno.test("Rollout.fail() drops the candidates, and changes nothing else", () => {
+  const member = serviceWithCandidate("x"), gone = serviceWithCandidate("y");
   const before = [member.current, gone.current];
   const group = { ids: ["x", "y"], members: [member], removed: [gone] };
   new Rollout([group]).fail(group, "because");
@@ -42,8 +42,8 @@ Deno.test("Rollout.fail() drops the versions on trial, and touches nothing else"
   assertEquals(member.startAtMs, 50);
 });
 
-Deno.test("Rollout.outcome tells of all that were undone, when the last trial is over", async () => {
-  const groups = ["x", "y", "z"].map((id) => groupOf(serviceOnTrial(id)));
+Deno.test("Rollout.outcome lists all undone reloads when the last group has an outcome", async () => {
+  const groups = ["x", "y", "z"].map((id) => groupOf(serviceWithCandidate(id)));
   const rollout = new Rollout(groups);
   const [x, y, z] = groups;
   rollout.fail(z, "not ready");
@@ -57,12 +57,12 @@ Deno.test("Rollout.outcome tells of all that were undone, when the last trial is
   ]);
 });
 
-Deno.test("Rollout.outcome is known at once where nothing is tried", async () => {
+Deno.test("Rollout.outcome is known at once without groups", async () => {
   assertEquals(await new Rollout([]).outcome, []);
 });
 
-Deno.test("Rollout.groupOf() knows the members of the groups that are still on trial", () => {
-  const [x, y, other] = ["x", "y", "other"].map(serviceOnTrial);
+Deno.test("Rollout.groupOf() finds the members of open groups", () => {
+  const [x, y, other] = ["x", "y", "other"].map(serviceWithCandidate);
   const groups = [groupOf(x), groupOf(y)];
   const rollout = new Rollout(groups);
   rollout.pass(groups[0]);

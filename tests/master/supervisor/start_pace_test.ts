@@ -4,14 +4,14 @@ import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
 import { areReady, outcomeOf, Scene } from "../scene.ts";
 import { serviceOf } from "../service_configs.ts";
 
-/** How many were started of each service since the last look. */
+/** How many processes of each service were started since the last call. */
 function started(scene: Scene): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { request: { service: { id } } } of scene.fresh()) counts[id] = (counts[id] ?? 0) + 1;
   return counts;
 }
 
-Deno.test("Supervisor starts a bounded number of processes in a turn of the event loop, all in the end", () => {
+Deno.test("Supervisor starts a limited number of processes per turn of the event loop, and all in the end", () => {
   const scene = new Scene(true);
   scene.supervisor.start([serviceOf("x", { procCount: 3 * STARTS_PER_TURN + 1 })]);
   const turns = [started(scene).x];
@@ -19,12 +19,12 @@ Deno.test("Supervisor starts a bounded number of processes in a turn of the even
     scene.turn();
     turns.push(started(scene).x ?? 0);
   }
-  // The last turn finds nothing to do, and waits for no other.
+  // The last turn finds nothing to do, and requests no other one.
   const full = STARTS_PER_TURN;
   assertEquals(turns, [full, full, full, 1, 0]);
 });
 
-Deno.test("Supervisor shares the starts of a turn among the services that wait, and leaves none unused", () => {
+Deno.test("Supervisor shares the starts of a turn among the waiting services, and uses all of them", () => {
   const scene = new Scene(true);
   const large = ["a", "b"].map((id) => serviceOf(id, { procCount: 300 }));
   scene.supervisor.start([...large, serviceOf("c"), serviceOf("d", { procCount: 2 })]);
@@ -49,7 +49,7 @@ Deno.test("Supervisor replaces a process in the next turn, however many others c
   for (let round = 0; round < 20; round++) {
     const small = scene.running.find(({ request }) => request.service.id === "small")!;
     small.listener.onReady();
-    // Late enough for both rules that hold starts back, and all at the same time.
+    // Late enough for both rules that delay starts, and all at the same time.
     scene.clock.advance(EARLY_DEATH_MS);
     for (const worker of [...scene.running]) if (worker !== small) worker.exit();
     scene.fresh();
@@ -63,7 +63,7 @@ Deno.test("Supervisor replaces a process in the next turn, however many others c
   }
 });
 
-Deno.test("Supervisor bounds the starts of a reload as well, which succeeds all the same", async () => {
+Deno.test("Supervisor limits the starts of a reload as well, and the reload succeeds", async () => {
   const scene = new Scene(true);
   const service = serviceOf("x", { procCount: 40 });
   scene.supervisor.start([service]);
@@ -76,7 +76,7 @@ Deno.test("Supervisor bounds the starts of a reload as well, which succeeds all 
   assertEquals(await outcomeOf(reload), []);
 });
 
-Deno.test("Supervisor.stop() starts nothing that waits for its turn", async () => {
+Deno.test("Supervisor.stop() drops the starts that wait for their turn", async () => {
   const scene = new Scene(true);
   scene.supervisor.start([serviceOf("x", { procCount: 300 })]);
   const stopped = scene.supervisor.stop(1_000);

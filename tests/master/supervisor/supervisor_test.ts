@@ -25,7 +25,7 @@ Deno.test("Supervisor starts all processes at once, each with its service's list
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor replaces a worker at once when it ends, and says how it ended", () => {
+Deno.test("Supervisor replaces a worker at once when it ends, and logs how it ended", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [first, second] = scene.running;
   first.exit("SIGSEGV");
@@ -50,7 +50,7 @@ Deno.test("Supervisor waits before it replaces a worker that ended too early", (
   assertEquals(scene.running.length, 1);
 });
 
-Deno.test("Supervisor does not cut a wait short when another worker ends meanwhile", () => {
+Deno.test("Supervisor does not shorten a delay when another worker ends meanwhile", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [old, other] = scene.running;
   other.exit();
@@ -63,7 +63,7 @@ Deno.test("Supervisor does not cut a wait short when another worker ends meanwhi
   assertEquals(scene.running.length, 2);
 });
 
-Deno.test("Supervisor lets the early end of one service delay no other", () => {
+Deno.test("Supervisor does not delay a service because of the early end of another", () => {
   const scene = Scene.running(serviceOf("x"), serviceOf("y"));
   const [x, y] = scene.running;
   x.exit();
@@ -78,7 +78,7 @@ for (
     ["drains", (worker) => worker.listener.onDraining(30)],
   ] satisfies [string, (worker: FakeWorker) => void][]
 ) {
-  Deno.test(`Supervisor fills the place of a worker that ${how} at once`, () => {
+  Deno.test(`Supervisor replaces a worker that ${how} at once`, () => {
     const scene = Scene.running(serviceOf("x"));
     scene.fresh();
     leave(scene.running[0]);
@@ -86,7 +86,7 @@ for (
     assertEquals(scene.running.length, 2);
   });
 
-  Deno.test(`Supervisor waits before it fills the place of a worker that ${how} too early`, () => {
+  Deno.test(`Supervisor waits before it replaces a worker that ${how} too early`, () => {
     const scene = new Scene();
     scene.supervisor.start([serviceOf("x")]);
     scene.fresh()[0].listener.onReady();
@@ -97,7 +97,7 @@ for (
   });
 }
 
-Deno.test("Supervisor tries a start that failed again, and says so each time", () => {
+Deno.test("Supervisor tries a failed start again, and logs it each time", () => {
   const scene = new Scene();
   scene.launcher.refusal = new Error("Cannot run it");
   scene.supervisor.start([serviceOf("x", { procCount: 3 })]);
@@ -109,7 +109,7 @@ Deno.test("Supervisor tries a start that failed again, and says so each time", (
   assertEquals(scene.running.length, 3);
 });
 
-Deno.test("Supervisor changes nothing when a listener can't be opened, and tells of every one", () => {
+Deno.test("Supervisor changes nothing when a listener can't be opened, and reports each one", () => {
   const scene = Scene.running(serviceOf("x", { addresses: "0:80" }));
   const [worker] = scene.running;
   scene.listeners.refusals.set("inet:0.0.0.0:81", new Error("taken"));
@@ -127,7 +127,7 @@ Deno.test("Supervisor changes nothing when a listener can't be opened, and tells
   assertEquals(scene.running[0].request.service.endpoints[0].address, "0:80");
 });
 
-Deno.test("Supervisor puts no configuration into force of which something is known to be wrong", () => {
+Deno.test("Supervisor applies no configuration with known problems", () => {
   const scene = Scene.running(serviceOf("x", { addresses: "0:80" }));
   scene.fresh();
   scene.listeners.refusals.set("inet:0.0.0.0:82", new Error("Cannot listen: taken"));
@@ -146,7 +146,7 @@ Deno.test("Supervisor puts no configuration into force of which something is kno
   assertEquals(scene.fresh().length, 0);
 });
 
-Deno.test("Supervisor ends a draining worker some seconds after its own word is over", () => {
+Deno.test("Supervisor terminates a draining worker some seconds after its announced time", () => {
   const scene = Scene.running(serviceOf("x"));
   const [worker] = scene.running;
   worker.listener.onDraining(30);
@@ -161,7 +161,7 @@ Deno.test("Supervisor ends a draining worker some seconds after its own word is 
   assertEquals(worker.told.length, 2);
 });
 
-Deno.test("Supervisor lets a draining worker shorten its time by saying so again, and not lengthen it", () => {
+Deno.test("Supervisor lets a draining worker shorten its announced time, and not lengthen it", () => {
   for (
     const [isTold, again, endsAfter] of [[true, 60, 30], [false, 60, 30], [true, 1, 2]] as const
   ) {
@@ -178,7 +178,7 @@ Deno.test("Supervisor lets a draining worker shorten its time by saying so again
   }
 });
 
-Deno.test("Supervisor ends a worker that does not answer to a soft stop, sooner one never ready", () => {
+Deno.test("Supervisor terminates a worker that does not answer a soft stop, earlier if it was never ready", () => {
   const scene = new Scene();
   scene.supervisor.start([serviceOf("x"), serviceOf("y")]);
   const [ready, unready] = scene.running;
@@ -195,7 +195,7 @@ Deno.test("Supervisor ends a worker that does not answer to a soft stop, sooner 
   assertEquals(ready.told, ["softstop", "SIGTERM"]);
 });
 
-Deno.test("Supervisor trusts the word of a worker that answers to a soft stop", () => {
+Deno.test("Supervisor accepts the announced time of a worker that answers a soft stop", () => {
   const scene = Scene.running(serviceOf("x"));
   const [worker] = scene.running;
   scene.supervisor.reload([]);
@@ -235,7 +235,7 @@ Deno.test("Supervisor never signals a worker that has detached", async () => {
   assertEquals(scene.clock.pending, 0);
 });
 
-Deno.test("Supervisor lets a worker go that detaches just when it is soft-stopped", async () => {
+Deno.test("Supervisor accepts that a worker detaches just when it is soft-stopped", async () => {
   const scene = Scene.running(serviceOf("x"));
   const [worker] = scene.running;
   const stopped = scene.supervisor.stop(5_000);
@@ -261,7 +261,7 @@ Deno.test("Supervisor.stop() soft-stops all, and waits for every end", async () 
   assertEquals(scene.running.length, 0);
 });
 
-Deno.test("Supervisor.stop() closes each listener when no process has it open any more", () => {
+Deno.test("Supervisor.stop() closes each listener when no process holds it any more", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y"));
   const [first, second, other] = scene.running;
   scene.supervisor.stop(35_000);
@@ -269,7 +269,7 @@ Deno.test("Supervisor.stop() closes each listener when no process has it open an
   assertEquals(scene.listeners.keys, ["unix:/run/x", "unix:/run/y"]);
   second.listener.onDraining(30);
   assertEquals(scene.listeners.keys, ["unix:/run/y"]);
-  // A program of another kind has it open until its end, whatever it has said.
+  // A program without the control protocol holds it until its end.
   Object.assign(other, { keepsListeners: true });
   other.listener.onDraining(30);
   assertEquals(scene.listeners.keys, ["unix:/run/y"]);
@@ -278,7 +278,7 @@ Deno.test("Supervisor.stop() closes each listener when no process has it open an
   assertEquals(scene.listeners.surrendered, []);
 });
 
-Deno.test("Supervisor.surrender() gives up the addresses that processes still have at a stop", async () => {
+Deno.test("Supervisor.surrender() gives up the addresses that processes still hold during a stop", async () => {
   const scene = Scene.running(serviceOf("x"), serviceOf("y"));
   const [draining] = scene.running;
   const stopped = scene.supervisor.stop(35_000);
@@ -291,7 +291,7 @@ Deno.test("Supervisor.surrender() gives up the addresses that processes still ha
   assert(await isSettled(stopped));
 });
 
-Deno.test("Supervisor.resume() starts anew what retire() has left, while the old ones drain", () => {
+Deno.test("Supervisor.resume() restarts the services after retire(), while the old processes drain", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const old = [...scene.running], { current } = scene.supervisor;
   const left = scene.supervisor.retire([]);
@@ -307,12 +307,12 @@ Deno.test("Supervisor.resume() starts anew what retire() has left, while the old
   assertEquals(scene.supervisor.current, current);
 });
 
-Deno.test("Supervisor.stop() settles at once where nothing runs", async () => {
+Deno.test("Supervisor.stop() is fulfilled at once where nothing runs", async () => {
   assert(await isSettled(Scene.running(serviceOf("x", { procCount: 0 })).supervisor.stop(1_000)));
   assert(await isSettled(new Scene().supervisor.stop(1_000)));
 });
 
-Deno.test("Supervisor.stop() starts nothing that was still to be started", () => {
+Deno.test("Supervisor.stop() drops pending starts", () => {
   const scene = new Scene();
   scene.launcher.refusal = new Error("not now");
   scene.supervisor.start([serviceOf("x")]);
@@ -324,7 +324,7 @@ Deno.test("Supervisor.stop() starts nothing that was still to be started", () =>
 });
 
 for (const timeoutMs of [35_000, TERMINATE_GRACE_MS, 500, 0]) {
-  Deno.test(`Supervisor.stop() kills what is left after ${timeoutMs} ms, and not before`, () => {
+  Deno.test(`Supervisor.stop() kills the remaining processes after ${timeoutMs} ms, and not before`, () => {
     const scene = Scene.running(serviceOf("x"));
     const [worker] = scene.running;
     scene.supervisor.stop(timeoutMs);
@@ -342,7 +342,7 @@ for (const timeoutMs of [35_000, TERMINATE_GRACE_MS, 500, 0]) {
   });
 }
 
-Deno.test("Supervisor.stop() bounds those too that are on their way out already", () => {
+Deno.test("Supervisor.stop() also limits the time of processes that are already stopping", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [draining, stopping] = scene.running;
   draining.listener.onDraining(3_600);

@@ -11,7 +11,7 @@ Deno.test("successorCommand() is the same command line with one argument more", 
   ]);
 });
 
-Deno.test("successorCommand() has that argument once, however often masters were replaced", () => {
+Deno.test("successorCommand() has that argument only once, however often masters were replaced", () => {
   const argv = ["./master", "-C", "conf", "-master-upgrade", "5"];
   assertEquals(successorCommand({ ...OWN, argv }, 9), [
     ...["/opt/deno", "-C", "conf", "-master-upgrade", "9"],
@@ -21,7 +21,7 @@ Deno.test("successorCommand() has that argument once, however often masters were
   ]);
 });
 
-Deno.test("splitUpgrade() takes the argument off the end, and nothing else", () => {
+Deno.test("splitUpgrade() removes the argument at the end, and nothing else", () => {
   assertEquals(splitUpgrade(["-C", "conf", "-master-upgrade", "12"]), {
     args: ["-C", "conf"],
     fd: 12,

@@ -14,7 +14,7 @@ function shim(plan: Partial<ExecPlan> & Pick<ExecPlan, "path" | "argv">): TestPr
   return startDeno(["run", "-A", "--no-config", SHIM, SHIM_ARGUMENT, JSON.stringify(whole)]);
 }
 
-Deno.test("runShim() becomes the program, with its own pid where the environment asks for it", async () => {
+Deno.test("runShim() becomes the program, with its own pid in the environment where requested", async () => {
   await using process = shim({
     path: "/bin/sh",
     argv: ["a name", "-c", 'echo "$0 $OWN $$"'],
@@ -23,7 +23,7 @@ Deno.test("runShim() becomes the program, with its own pid where the environment
   assertEquals(await process.succeeds(), `a name ${process.pid} ${process.pid}\n`);
 });
 
-Deno.test("runShim() hands on 0, 1, 2 and the descriptors of the plan, no others", async () => {
+Deno.test("runShim() passes on 0, 1, 2 and the descriptors of the plan, no others", async () => {
   await using process = shim({
     path: "/bin/ls",
     argv: ["ls", "/proc/self/fd"],
@@ -33,7 +33,7 @@ Deno.test("runShim() hands on 0, 1, 2 and the descriptors of the plan, no others
   assertEquals((await process.succeeds()).trim().split("\n"), ["0", "1", "2", "3", "9"]);
 });
 
-Deno.test("runShim() hands on no signal that the runtime ignores", async () => {
+Deno.test("runShim() resets the signals that the runtime ignores", async () => {
   await using process = shim({ path: "/bin/cat", argv: ["cat", "/proc/self/status"] });
   const [, ignored] = /SigIgn:\s*([0-9a-f]+)/.exec(await process.succeeds()) ?? [];
   const SIGPIPE = 13n;
@@ -72,7 +72,7 @@ Deno.test("runShim() becomes nothing when its parent has ended already", async (
   assertMatch(stderr, /the parent, process 999999999, has ended/);
 });
 
-Deno.test("runShim() gives a program its user, with the user's home and name, and no way to gain more", async () => {
+Deno.test("runShim() gives a program its user, with the user's home and name, and no_new_privs", async () => {
   if (!mayChangeUser()) return;
   const identity = identityOf({ user: "nobody" });
   await using process = shim({
@@ -91,7 +91,7 @@ Deno.test("runShim() gives a program its user, with the user's home and name, an
   }
 });
 
-Deno.test("runShim() has a program gain nothing without a user, where it is asked to", async () => {
+Deno.test("runShim() sets no_new_privs without a user where requested", async () => {
   await using process = shim({
     path: "/bin/cat",
     argv: ["cat", "/proc/self/status"],

@@ -36,7 +36,7 @@ class WatchedSpawner implements Spawner {
   }
 }
 
-/** One launch, with all that the worker tells. */
+/** One launch, with all events of its worker. */
 class Launch implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly report = this.dir.file("report");
@@ -56,7 +56,7 @@ class Launch implements AsyncDisposable {
     return this;
   }
 
-  /** Starts a worker that says some words. */
+  /** Starts a worker that sends some messages. */
   start(...words: string[]): this {
     const command = this.#command(words);
     const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
@@ -88,14 +88,14 @@ class Launch implements AsyncDisposable {
     return this;
   }
 
-  /** Starts a standby that says some words once it is enlisted. */
+  /** Starts a standby that sends some messages once it is activated. */
   startSpare(...words: string[]): this {
     const command = this.#command(words);
     const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
     return this.startService({ ...service, command: command.split(" ") }, { isStandby: true });
   }
 
-  /** Has the standby serve. */
+  /** Activates the standby. */
   activate(): void {
     this.worker.activate({ fds: this.#fds });
   }
@@ -108,13 +108,15 @@ class Launch implements AsyncDisposable {
     return [WORKER, this.report, ...words].join(" ");
   }
 
-  /** Waits until the worker has told so much; its end may come at any time after that. */
+  /**
+   * Waits until the worker has had this number of events; its exit may come at any time after that.
+   */
   async tells(count: number): Promise<readonly string[]> {
     await eventually(() => this.told.length >= count, { what: `${count} news, not ${this.told}` });
     return this.told.filter((word, index) => index < count || !word.startsWith("exit"));
   }
 
-  /** Waits for the worker's end, which is the last that is told of it. */
+  /** Waits for the worker's exit, which is its last event. */
   ends(): Promise<string> {
     const isEnd = (word?: string) => word?.startsWith("exit") && word;
     return eventually(() => isEnd(this.told.at(-1)), { what: `an end, not ${this.told}` });
@@ -170,7 +172,7 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
     );
   }));
 
-Deno.test("launch() has a standby wait, and activate() gives it what it serves", () =>
+Deno.test("launch() makes a standby wait, and activate() gives it its assignment", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     using port = new ReservedPort();
@@ -185,7 +187,7 @@ Deno.test("launch() has a standby wait, and activate() gives it what it serves",
     assertEquals(listeners.map(({ port }: { port: number }) => port), [port.port]);
   }));
 
-Deno.test("launch() asks a standby for heartbeats at once, and tells its limits when it is enlisted", () =>
+Deno.test("launch() requests heartbeats of a standby at once, and sends its limits at its activation", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     const command = [WORKER, launch.report].join(" ");
@@ -197,7 +199,7 @@ Deno.test("launch() asks a standby for heartbeats at once, and tells its limits 
     assertEquals((await launch.tells(4)).slice(2), ["spent", "used true"]);
   }));
 
-Deno.test("launch() keeps no standby of a program that can't be handed descriptors later", () => {
+Deno.test("launch() has no standby of a program that can't receive descriptors later", () => {
   for (const protocol of ["inherit", "libzc", "systemd"]) {
     const launch = new Launch();
     const settings = { "server-protocol": protocol };
@@ -211,7 +213,7 @@ Deno.test("launch() keeps no standby of a program that can't be handed descripto
   }
 });
 
-Deno.test("launch() asks a worker for heartbeats and tells its limits where the settings say so", () =>
+Deno.test("launch() requests heartbeats of a worker and sends its limits where the settings say so", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     const command = [WORKER, launch.report].join(" ");
@@ -221,7 +223,7 @@ Deno.test("launch() asks a worker for heartbeats and tells its limits where the 
     assertEquals(await launch.tells(3), ["heartbeat", "spent", "used true"]);
   }));
 
-Deno.test("launch() tells what the worker says, and at last how it ended", () =>
+Deno.test("launch() reports the messages of the worker, and finally how it ended", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("ready", "draining", "detach");
@@ -233,7 +235,7 @@ Deno.test("launch() tells what the worker says, and at last how it ended", () =>
     assertEquals(launch.log, []);
   }));
 
-Deno.test("launch() tells of a worker's end, and of nothing that comes after it", () =>
+Deno.test("launch() reports a worker's exit, and no event after it", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("exit");
@@ -243,7 +245,7 @@ Deno.test("launch() tells of a worker's end, and of nothing that comes after it"
     assertEquals(launch.told.at(-1), "exit 7");
   }));
 
-Deno.test("launch() closes the control socket of a worker that has ended, whoever else still has it", async () => {
+Deno.test("launch() closes the control socket of an ended worker, even if another process holds it", async () => {
   await using launch = new Launch();
   await leavesNothingOpen(async () => {
     launch.start("leave-child");
@@ -253,7 +255,7 @@ Deno.test("launch() closes the control socket of a worker that has ended, whoeve
   assertEquals(launch.told, ["exit 7"]);
 });
 
-Deno.test("launch() drops what does not come from this very process and generation, and says so", () =>
+Deno.test("launch() drops messages of another process or generation, and logs it", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("stale-pid", "stale-generation", "wrong-way", "unknown", "ready");
@@ -264,7 +266,7 @@ Deno.test("launch() drops what does not come from this very process and generati
     ]);
   }));
 
-Deno.test("launch() tells that a worker is lost which sends descriptors, and keeps none", () =>
+Deno.test("launch() reports a worker as lost that sends descriptors, and keeps none", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("descriptors");
@@ -272,7 +274,7 @@ Deno.test("launch() tells that a worker is lost which sends descriptors, and kee
     assertEquals(await launch.ends(), "exit 9");
   }));
 
-Deno.test("launch() tells that a worker is lost which closes its control socket and lives on", () =>
+Deno.test("launch() reports a worker as lost that closes its control socket and continues to run", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("ready", "close");
@@ -282,12 +284,12 @@ Deno.test("launch() tells that a worker is lost which closes its control socket 
     assertEquals(await launch.ends(), "exit SIGTERM");
   }));
 
-Deno.test("launch() tells that a worker is lost which breaks the protocol", () =>
+Deno.test("launch() reports a worker as lost that breaks the protocol", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("garbage");
     assertEquals((await launch.tells(1))[0], "lost ProtocolError");
-    // The master's end is closed, so the worker knows too.
+    // The master's end is closed, so the worker notices it too.
     assertEquals(await launch.ends(), "exit 9");
   }));
 

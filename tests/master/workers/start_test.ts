@@ -8,7 +8,7 @@ import { fakeLookup } from "../../fakes/fake_lookup.ts";
 import { TempDir } from "../../support/temp.ts";
 import { within } from "../../support/wait.ts";
 
-/** Starts a shell that writes down who it is, and says with which program it was begun. */
+/** Starts a shell that writes its user and the program that it was started with. */
 async function started(
   rights: Partial<ProgramStart>,
   { hasSetpriv }: { readonly hasSetpriv: boolean },
@@ -45,7 +45,7 @@ for (const hasSetpriv of [true, false]) {
   const way = hasSetpriv ? "setpriv(1)" : "the shim, where there is no setpriv(1)";
 
   Deno.test(`startProgram() gives a program its user by ${way}`, async () => {
-    // For others there is nothing to give.
+    // Other users can't start a program as another user.
     if (!mayChangeUser()) {
       return assertEquals(setprivCommand(identityOf({ user: "nobody" })), undefined);
     }
@@ -61,7 +61,7 @@ for (const hasSetpriv of [true, false]) {
     assertEquals(home, identity.home);
   });
 
-  Deno.test(`startProgram() has a program gain nothing by ${way}`, async () => {
+  Deno.test(`startProgram() sets no_new_privs by ${way}`, async () => {
     const { first, status, home } = await started({ gainsNothing: true }, { hasSetpriv });
     assertEquals(first === Deno.execPath(), !hasSetpriv);
     assertMatch(status, /^NoNewPrivs:\s+1$/m);
@@ -70,7 +70,7 @@ for (const hasSetpriv of [true, false]) {
   });
 }
 
-Deno.test("startProgram() starts a program that changes nothing as it is", async () => {
+Deno.test("startProgram() starts a program directly that needs no changes", async () => {
   const { first, status } = await started({}, { hasSetpriv: true });
   assertEquals(first, "/bin/sh");
   assertMatch(status, /^NoNewPrivs:\s+0$/m);

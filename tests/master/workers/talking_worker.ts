@@ -1,6 +1,6 @@
 /**
- * A server process of few words, for the tests of the launcher: `REPORT WORD…` as arguments of its
- * command. When it is started it writes down what it was given, and says the words.
+ * A server process for the tests of the launcher: `REPORT WORD…` as arguments of its command. When
+ * it is started it writes down what it has received, and sends the named messages.
  *
  * @module
  */
@@ -76,11 +76,11 @@ function say(word: string, generation: number): void {
       return sendAltered(LENGTH_AT, 0xff);
     case "close":
       channel.close();
-      // It lives on.
+      // The process continues to run.
       setInterval(() => {}, 1_000);
       return;
     case "leave-child": {
-      // It inherits the control socket, which so stays open when this process ends.
+      // The child inherits the control socket, which stays open when this process ends.
       const quiet = { stdin: "null", stdout: "null", stderr: "null" } as const;
       const child = new Deno.Command("sleep", { args: ["60"], ...quiet }).spawn();
       Deno.writeTextFileSync(report, String(child.pid));
