@@ -1,6 +1,6 @@
 /**
- * The addresses of `server-service`: text to an {@linkcode Endpoint} with a canonical key, by which a
- * listener is known over reloads.
+ * The addresses of `server-service`: conversion of text to an {@linkcode Endpoint} with a canonical key, which
+ * identifies a listener across reloads.
  *
  * Purely lexical: no name is looked up, no socket opened, no path touched.
  *
@@ -37,7 +37,7 @@ export interface PathEndpoint {
   readonly key: string;
 }
 
-/** Where a service listens. */
+/** The address of a service. */
 export type Endpoint = InetEndpoint | PathEndpoint;
 
 /** Longest path of a unix socket in bytes: `sun_path` less its final NUL (unix(7)). */
@@ -80,22 +80,22 @@ export function parseAddress(text: string, options: { readonly cwd: string }): E
   return inetEndpoint(text, scheme, text.slice(colon + 1));
 }
 
-/** What a host looks like, a name or an IPv4 address. */
+/** A name or an IPv4 address. */
 const HOST = /^(?:[0-9.]+|\*|localhost|(?:[a-z0-9-]+\.)*[a-z0-9-]+)$/i;
 
-/** The colon of Chinese and Japanese texts, which is typed in place of the other one. */
+/** The full-width colon of Chinese and Japanese texts, which may be typed by mistake. */
 const WIDE_COLON = /\uff1a/g;
 
-/** What nobody takes for a host: the usual names of socket files. */
+/** The usual names of socket files, which are not taken for hosts. */
 const SOCKET_NAME = /sock|\.(?:s|ipc|ctl|unix)$/i;
 
 /**
- * Finds addresses that are paths of socket files, as in LIB-ZC, and look like a host or a port:
- * `8810`, `127.0.0.1`, `127.0.0.1/80`, or one with a full-width colon.
+ * Finds addresses that are read as paths of socket files, as in LIB-ZC, but look like a host or a port: `8810`,
+ * `127.0.0.1`, `127.0.0.1/80`, or one with a full-width colon.
  *
  * @param addresses The addresses of a list, each as written and without a service name.
- * @returns Those that do, and what was probably meant by them, which is one less where a host is
- * followed by its port.
+ * @returns The suspect ones, and the addresses that were probably intended: one less where a host and its port
+ * were separated.
  */
 export function addressSlips(
   addresses: readonly string[],
@@ -186,7 +186,7 @@ function parsePort(text: string, digits: string): number {
 function unixEndpoint(text: string, path: string, cwd: string): PathEndpoint {
   const absolute = resolveFile(text, path, cwd);
   const bytes = byteLength(absolute);
-  // LIB-ZC binds a relative path as it stands, so an installation deep in the tree may rely on that.
+  // LIB-ZC binds a relative path as written, which an installation deep in the tree may need.
   const bound = bytes > UNIX_PATH_MAX && byteLength(path) <= UNIX_PATH_MAX ? path : absolute;
   if (byteLength(bound) > UNIX_PATH_MAX) {
     throw new RangeError(cannot("listen on", text, {

@@ -1,7 +1,7 @@
 /**
- * LIB-ZC's command line: `cmd -name value arg1 --flag arg2`.
+ * The parser of LIB-ZC's command line: `cmd -name value arg1 --flag arg2`.
  *
- * It neither knows the settings by name (but for `-config`) nor ends the process.
+ * It knows no setting by name (except `-config`) and never ends the process.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface ArgumentSetting {
   readonly value: string;
 }
 
-/** A command line, taken apart. */
+/** A parsed command line. */
 export interface ParsedArguments {
   /** The settings in their order, without `-config`. */
   readonly settings: readonly ArgumentSetting[];
@@ -76,15 +76,14 @@ function withoutValue(arg: string): ConfigError {
 }
 
 /**
- * Applies a command line: first the files of `-config` in their order, then every other setting, so
- * that the command line wins over files and a later file over an earlier one.
+ * Applies a command line: first the files of `-config` in order, then every other setting, so that the command
+ * line wins over files and a later file over an earlier one.
  *
  * Needs the permission to read the files.
  *
- * @param config Where the settings go.
- * @param parsed What {@linkcode parseArguments} returned.
- * @throws {ConfigError} When a file can't be read: it names every such file, and `config` is
- * unchanged.
+ * @param config Receives the settings.
+ * @param parsed The result of {@linkcode parseArguments}.
+ * @throws {ConfigError} When files can't be read: it names all of them, and `config` is unchanged.
  */
 export function applyArguments(config: Config, parsed: ParsedArguments): void {
   const problems: Problem[] = [];

@@ -1,8 +1,8 @@
 /**
- * The grammar of LIB-ZC's settings files, `*.cf` and `*.gcf`: text to entries with file and line.
+ * The parser of LIB-ZC's settings files, `*.cf` and `*.gcf`: text to entries with file and line.
  *
- * It knows no setting by name and changes no value: no quotes, no escapes, no sections, no comment
- * behind a value. Its time is linear in the size of the text, whatever the text is.
+ * It knows no setting by name and changes no value: no quotes, no escapes, no sections, no comment after a
+ * value. Its time is linear in the size of the text.
  *
  * @module
  */
@@ -22,8 +22,8 @@ export interface CfEntry {
   /** The line, counted from 1. */
   readonly line: number;
   /**
-   * The value with its bytes as they are, where these are not UTF-8: each is one code unit, U+DC00 +
-   * byte. `value` has what they mean in GB18030.
+   * The value with its original bytes, if they are not UTF-8: each is one code unit, U+DC00 + byte. `value` has
+   * them decoded as GB18030.
    */
   readonly raw?: string;
 }
@@ -39,12 +39,7 @@ function isTrimmed(code: number): boolean {
   return code <= SPACE || code === DELETE;
 }
 
-/**
- * Takes ASCII white space and control characters off both ends.
- *
- * @param text Any text.
- * @returns The text without them; what is inside stays as it is.
- */
+/** Removes ASCII white space and control characters from both ends of a text. */
 export function trimAscii(text: string): string {
   let start = 0;
   let end = text.length;
@@ -90,16 +85,16 @@ export function parseCf(text: string, file: string): CfEntry[] {
 }
 
 /**
- * Goes through the lines of a settings file that hold settings, as {@linkcode parseCf} reads them.
+ * Visits the lines of a settings file that hold settings, as {@linkcode parseCf} reads them.
  *
  * @param text The file's text.
- * @param visit Called with each line, without white space at its ends, and its number, counted from 1.
+ * @param visit Called with each trimmed line and its number, counted from 1.
  */
 export function forEachSetting(text: string, visit: (written: string, line: number) => void): void {
   for (let start = 0, line = 1; start < text.length; line++) {
     let end = text.indexOf("\n", start);
     if (end < 0) end = text.length;
-    // Every search stays inside this one line, or a file of many lines would cost their square.
+    // Every search stays inside this line, or the time would be quadratic in the number of lines.
     const whole = text.slice(start, end), nul = whole.indexOf("\0");
     const written = trimAscii(nul < 0 ? whole : whole.slice(0, nul));
     if (written !== "" && !written.startsWith("#")) visit(written, line);
@@ -162,9 +157,9 @@ function isLink(path: string): boolean {
 }
 
 /**
- * Words why the system refused a path.
+ * Describes an error of the system for a path.
  *
- * @param error What a `Deno` file call has thrown.
+ * @param error The error of a `Deno` file call.
  * @returns A few words for the FOUND part of a message.
  */
 export function systemReason(error: unknown): string {

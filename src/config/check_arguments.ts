@@ -1,6 +1,5 @@
 /**
- * What a command line says in another way than it is read: LIB-ZC takes any `-name value` and any
- * `--flag`, known or not.
+ * Warnings about mistakes in a command line, since LIB-ZC accepts any `-name value` and any `--flag`.
  *
  * @module
  */
@@ -11,34 +10,33 @@ import { argumentForm, isFlag, type Setting, type SettingScope } from "./setting
 import { ALL_SETTINGS, CONFIG, SERVER_SERVICE, WITHOUT_EFFECT } from "./settings.ts";
 import { toBool } from "./units.ts";
 
-/** Whose command line it is. */
+/** The program that a command line belongs to. */
 export interface CommandLineOf {
   /** The program that reads it. */
   readonly scope: SettingScope;
-  /** Whether the program may have arguments of its own, which then are nobody's mistake. */
+  /** Whether the program may have its own arguments, which then are no mistake. */
   readonly isOpen: boolean;
 }
 
-/** What was found in a command line. */
+/** The findings in a command line. */
 export interface ArgumentFindings {
-  /** What makes it unfit. */
+  /** Findings that make it invalid. */
   readonly problems: readonly Problem[];
-  /** What looks odd. */
+  /** Findings that are only suspicious. */
   readonly warnings: readonly Problem[];
 }
 
-/** A piece of a command line that is odd, and how many arguments it takes. */
+/** A suspicious part of a command line, and the number of its arguments. */
 interface Finding {
   readonly problem?: Problem;
   readonly takes: 1 | 2;
 }
 
 /**
- * Looks for slips in a command line.
+ * Looks for mistakes in a command line.
  *
- * @param args The arguments as they are, before LIB-ZC's reading of them.
- * @param whose Whose command line it is.
- * @returns What was found.
+ * @param args The arguments before they are parsed.
+ * @param whose The program.
  */
 export function checkArguments(args: readonly string[], whose: CommandLineOf): ArgumentFindings {
   const check = new ArgumentCheck(whose);
@@ -65,7 +63,7 @@ class ArgumentCheck {
     this.#known = new Map(known.map((setting) => [setting.name, setting]));
   }
 
-  /** Looks at one argument, and at the one behind it, which may be its value. */
+  /** Checks one argument, and the next one, which may be its value. */
   at(arg: string, next: string | undefined): Finding {
     if (!arg.startsWith("-") || arg === "-") return { problem: this.#plain(arg), takes: 1 };
     const name = arg.replace(/^--?/, ""), [base] = name.split("=", 1);
@@ -106,7 +104,7 @@ class ArgumentCheck {
     const meant = this.#known.get(nearest(name, this.#known.keys()) ?? "");
     const ofFile = ALL_SETTINGS.find((setting) => setting.name === settingName(name));
     const isOfFile = ofFile !== undefined;
-    // A program's own argument stays its own, also where its name is near a known one.
+    // A program's own argument is accepted, also if its name is similar to a known one.
     if (this.#isOpen && (meant === undefined || isOfFile)) return { takes };
     const found = isOfFile ? "a setting for a file" : "no argument has this name";
     const expected = isOfFile
@@ -125,7 +123,7 @@ class ArgumentCheck {
       const takes = next === undefined || isDashed ? 1 : 2;
       return { problem: malformed(arg, "no value, which -- says", setting), takes };
     }
-    // LIB-ZC takes anything for a value; but no value looks like the name of another argument.
+    // LIB-ZC accepts any value; but no value looks like the name of another argument.
     if (!isDashed || !this.#known.has(next.replace(/^--?/, ""))) return { takes: 2 };
     const found = `${next} after it, which is no value`;
     return { problem: malformed(arg, found, setting), takes: 1 };

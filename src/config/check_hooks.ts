@@ -1,5 +1,5 @@
 /**
- * Mistakes in the hooks of a program, which the runtime runs without checking types.
+ * Checks of a program's hooks, since the runtime does not check types.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import { cannot, ConfigError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
 /**
- * Checks the names and the types of hooks. A name that is not near that of a hook is the program's own.
+ * Checks the names and the types of hooks. A name that is not similar to a hook's is the program's own.
  *
- * @param hooks What the program gives.
- * @param about `known`: the names of all hooks; `required`: those that have to be there.
+ * @param hooks The program's hooks.
+ * @param about `known`: the names of all hooks; `required`: the mandatory ones.
  * @throws {ConfigError} With every mistake.
  */
 export function checkHooks(

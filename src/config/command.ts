@@ -7,7 +7,7 @@
 
 import { cannot } from "./errors.ts";
 
-/** What a backslash may take its meaning from between double quotes (sh(1), "Double Quotes"). */
+/** The characters that a backslash escapes between double quotes (sh(1), "Double Quotes"). */
 const ESCAPED_IN_DOUBLE_QUOTES = '"\\$`';
 
 /** How a command is written. */
@@ -78,11 +78,10 @@ export function parseCommand(text: string): string[] {
 }
 
 /**
- * Finds the first word of a command that a shell would act upon: a redirection, or what parts two
- * commands.
+ * Finds the first word of a command that a shell would interpret: a redirection, or a separator of commands.
  *
- * @param text The command as it is written in a settings file.
- * @returns The word; undefined where there is none, or it is quoted.
+ * @param text The command as written in a settings file.
+ * @returns The word; undefined if there is none, or it is quoted.
  */
 export function shellOperator(text: string): string | undefined {
   const unquoted = text.replace(/\\.|'[^']*'|"(?:\\.|[^"\\])*"/gs, "x");

@@ -1,8 +1,8 @@
 /**
- * Settings as a program holds them: an ordered map of strings that knows where each value was
- * written, with LIB-ZC's typed readings (its `zconfig_t`), and the instance of the process.
+ * The settings of a program: an ordered map of strings with the origin of each value and LIB-ZC's typed
+ * getters (its `zconfig_t`), and the instance of the process.
  *
- * What a setting means, and whether its value is right, is for `settings.ts`.
+ * The meaning and the validity of a setting are defined in `settings.ts`.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
 /** A setting as it is held. */
 interface Slot {
   readonly value: string;
-  /** The value with its bytes as they are, where these are not UTF-8. */
+  /** The value with its original bytes, if they are not UTF-8. */
   readonly raw?: string;
   readonly origin?: Origin;
 }

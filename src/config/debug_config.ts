@@ -1,5 +1,5 @@
 /**
- * What `--debug-config` prints.
+ * The output of `--debug-config`.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * A directory of settings files: each `*.cf` is a service, the `*.gcf` are shared by all.
+ * The reader of a directory of settings files: each `*.cf` is a service, the `*.gcf` are shared by all.
  *
- * Reads files and nothing else. What a hook supplies instead of a directory doesn't come through
- * here; `parseServiceConfig` and `validateServices` serve both.
+ * It only reads files. Services from a hook do not come through here; `parseServiceConfig` and
+ * `validateServices` handle both.
  *
  * @module
  */
@@ -22,39 +22,36 @@ import {
 } from "./service.ts";
 import { ALL_SETTINGS, checkSettings } from "./settings.ts";
 
-/** What a directory holds. */
+/** The content of a directory. */
 export interface DirectoryResult {
-  /** The services, sorted by file name. Not to be used where there is a problem. */
+  /** The services, sorted by file name. Must not be used if there is a problem. */
   readonly services: readonly ServiceConfig[];
   /** The entries of the `*.gcf`, sorted by file name: the last one of a key wins. */
   readonly globals: readonly CfEntry[];
-  /** What is wrong; any of these makes the whole configuration unfit. */
+  /** The problems; each of them makes the whole configuration invalid. */
   readonly problems: readonly Problem[];
-  /** What looks odd but stops nothing, a file that was passed over included. */
+  /** The warnings, those about skipped files included. */
   readonly warnings: readonly Problem[];
 }
 
-/**
- * Tells whether the settings of a path can be trusted: the directory, and each settings file that is
- * read.
- */
+/** Finds world-writable paths among the directory and its settings files, which must not be trusted. */
 export type WorldWritableCheck = (path: string) => readonly Problem[];
 
-/** What a `.gcf` may give, be it for every service, for the master, or for every server. */
+/** The settings that are allowed in a `.gcf`: those of services, of the master and of servers. */
 const SHARED_SETTINGS = ALL_SETTINGS.filter(({ inherited, scopes }) =>
   inherited === true || scopes.includes("master") || scopes.includes("server")
 );
 
-/** How a directory is read. */
+/** The options for reading a directory. */
 export interface DirectoryOptions {
   /** The absolute directory that relative addresses start from. */
   readonly cwd: string;
-  /** What else to look at in each service. */
+  /** A further check of each service. */
   readonly check?: ServiceCheck;
   /** Finds paths that must not be trusted. */
   readonly worldWritable?: WorldWritableCheck;
   /**
-   * The ids of the services that serve now. A file that is still there never removes one of them.
+   * The ids of the services in force, which an existing file never removes.
    *
    * @default None.
    */
@@ -64,14 +61,13 @@ export interface DirectoryOptions {
 /**
  * Reads all settings of a directory and finds every problem in them.
  *
- * A name that begins with a dot is skipped, capitals in the extension don't matter, and a link to a
- * file counts as a file.
+ * A name that begins with a dot is skipped, the extension is case-insensitive, and a link to a file counts as a
+ * file.
  *
  * Needs the permission to read the directory and its files.
  *
- * @param dir The directory, as it was given: file names in messages and in services begin with it.
- * @param options How.
- * @returns The services, the shared settings, and what is wrong.
+ * @param dir The directory as given: file names in messages and in services begin with it.
+ * @param options The options.
  */
 export function loadConfigDirectory(dir: string, options: DirectoryOptions): DirectoryResult {
   const { worldWritable, serving, ...rest } = options;
@@ -105,7 +101,7 @@ export function loadConfigDirectory(dir: string, options: DirectoryOptions): Dir
   return { services, globals, problems, warnings };
 }
 
-/** Whether a line's slip is what a problem tells of already. */
+/** Whether a problem reports the mistake of a line already. */
 function isTold({ line, key }: Problem, problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.line === line && problem.key === key);
 }
@@ -129,12 +125,11 @@ export function loadGlobalSettings(dir: string, worldWritable?: WorldWritableChe
 }
 
 /**
- * Reads those shared settings of a directory that can be read.
+ * Reads the readable shared settings of a directory.
  *
  * @param dir The directory.
- * @param found `problems`: where it is added what can't be read or trusted. `warnings`: where it is
- * added what looks odd, if that is wanted. `worldWritable`: finds paths that must not be trusted.
- * @returns The settings.
+ * @param found `problems`: receives unreadable and untrusted files. `warnings`: receives suspicious lines, if
+ * given. `worldWritable`: finds paths that must not be trusted.
  */
 export function readGlobalSettings(
   dir: string,
@@ -155,24 +150,19 @@ export function readGlobalSettings(
   return config;
 }
 
-/**
- * Finds what is wrong in the shared settings. A wrong one would end every server that reads it.
- *
- * @param shared The settings of the `*.gcf`.
- * @returns The problems.
- */
+/** Finds the problems of the shared settings. Each would end every server that reads it. */
 export function checkSharedSettings(shared: Config): Problem[] {
   return checkSettings(shared, SHARED_SETTINGS);
 }
 
 /**
- * Reads each `*.cf` of a directory, as it stands.
+ * Reads each `*.cf` of a directory, without an interpretation.
  *
  * Needs the permission to read the directory and its files.
  *
  * @param dir The directory.
  * @returns The settings of each file, sorted by file name.
- * @throws {ConfigError} When the directory or one of the files can't be read; it names them all.
+ * @throws {ConfigError} When the directory or files can't be read; it names all of them.
  */
 export function loadServiceFiles(dir: string): Config[] {
   const problems: Problem[] = [];
@@ -186,14 +176,14 @@ export function loadServiceFiles(dir: string): Config[] {
   return configs;
 }
 
-/** The files that settings were read from by {@linkcode loadServiceFiles}. */
+/** The file of each result of {@linkcode loadServiceFiles}. */
 const FILES = new WeakMap<Config, string>();
 
 /**
- * The file of a service, for settings that a hook has from {@linkcode loadServiceFiles}.
+ * The file of settings that a hook has from {@linkcode loadServiceFiles}.
  *
- * @param config The settings; those that the hook has copied have none.
- * @returns Its path; undefined where the settings come from elsewhere.
+ * @param config The settings; a copy has no file.
+ * @returns Its path; undefined for settings from elsewhere.
  */
 export function settingsFileOf(config: Config): string | undefined {
   return FILES.get(config);
@@ -225,7 +215,7 @@ function listFiles(
       const path = base === "/" ? `/${name}` : `${base}/${name}`;
       const extension = /^[^.].*\.(g?cf)$/is.exec(name)?.[1].toLowerCase();
       if (extension === undefined) continue;
-      // A link may lead anywhere, and opening a pipe would wait for its writer.
+      // A link may lead to any file, and opening a pipe would wait for its writer.
       if (isOther(path)) {
         const reading = (what: string) =>
           cannot("read settings file", path, { found: what, expected: "a regular file" });
@@ -249,16 +239,16 @@ function listFiles(
   return { cf: lists.cf.sort(byName), gcf: lists.gcf.sort(byName) };
 }
 
-/** The names in a directory; where they are not UTF-8, as a text that stands for their bytes. */
+/** The names in a directory; one that is not UTF-8 as text that stands for its bytes. */
 function namesIn(dir: string): string[] {
   if (!dir.isWellFormed()) return listPath(dir);
   // The first one is the directory itself.
   const names = [...walkSync(dir, { maxDepth: 1 })].slice(1).map(({ name }) => name);
-  // What the runtime has in place of other bytes.
+  // The runtime's replacement for invalid bytes.
   return names.some((name) => name.includes("\ufffd")) ? listPath(dir) : names;
 }
 
-/** Tells whether a path leads to something that isn't a regular file; a dead link leads nowhere. */
+/** Whether a path leads to something other than a regular file; a dangling link leads nowhere. */
 function isOther(path: string): boolean {
   try {
     return !statPath(path).isFile;

@@ -1,8 +1,8 @@
 /**
- * The settings of a process, put together from its command line and what its master has handed it.
+ * The settings of a process, combined from its command line and its master's message.
  *
- * This file does not know how directories of settings are read: a server under a master has no use
- * for that. See {@link file://./load_settings.ts}.
+ * Directories of settings are read elsewhere, in {@link file://./load_settings.ts}: a server under a master does
+ * not need that.
  *
  * @module
  */
@@ -25,22 +25,17 @@ export function commandLineSettings(args: ParsedArguments): Config {
   return config;
 }
 
-/**
- * Gives a process other settings in place. What was set before is forgotten.
- *
- * @param config The settings to replace, such as `defaultConfig`.
- * @param next The settings to put there.
- */
+/** Replaces the content of `config`, such as `defaultConfig`, by other settings. */
 export function replaceSettings(config: Config, next: Config): void {
   for (const key of [...config.keys()]) config.delete(key);
   config.merge(next);
 }
 
 /**
- * Takes those of the shared settings away that a program does not take from there.
+ * Removes the shared settings that a program does not take from a `.gcf`.
  *
  * @param shared The settings of the `*.gcf`; it is changed.
- * @param scope Which program reads them.
+ * @param scope The program that reads them.
  * @returns The same object.
  */
 export function sharedFor(shared: Config, scope: SettingScope): Config {
@@ -48,15 +43,15 @@ export function sharedFor(shared: Config, scope: SettingScope): Config {
   return shared;
 }
 
-/** Settings in the form in which a master hands them to a server. */
+/** Settings in the form in which a master sends them to a server. */
 export interface GrantedSettings {
-  /** Those of the `*.gcf`. */
+  /** The settings of the `*.gcf`. */
   readonly shared: readonly (readonly [key: string, value: string])[];
-  /** Those of the service itself; missing where they are all in the arguments. */
+  /** The settings of the service itself; missing if the arguments hold all of them. */
   readonly own?: readonly (readonly [key: string, value: string])[];
   /**
-   * Whether those of the service are from a hook rather than from a file, so that they win over the
-   * arguments of its command, and no argument names a file.
+   * Whether the service's settings are from a hook rather than from a file: then they win over the arguments of its
+   * command, and no argument names a file.
    *
    * @default {false}
    */
@@ -64,21 +59,18 @@ export interface GrantedSettings {
 }
 
 /**
- * The settings of a server whose master has handed it the contents of the files: those that the
- * master has accepted, whatever is in the files by now.
+ * Combines the settings of a server under a master: the master's accepted ones, even if the files have changed.
  *
- * @param args The command line. Its last `-config` is the service's own file, if it has one, which is
- * not read.
- * @param granted What the master has handed over.
- * @returns The settings: the shared ones, those of the service's file, and the command line, each
- * winning over the one before. Those of a hook win over all of them, as the arguments that they are
- * for a program of LIB-ZC.
+ * @param args The command line. Its last `-config` is the service's own file, if any, which is not read.
+ * @param granted The settings from the master.
+ * @returns The settings: the shared ones, those of the service's file, and the command line, each winning over
+ * the one before. Those of a hook win over all, like the arguments that a program of LIB-ZC gets.
  * @throws {ConfigError} When another file of `-config` can't be read.
  */
 export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettings): Config {
   const { shared, own = [], isOfHook = granted.own === undefined } = granted;
   const config = new Config();
-  // The lines don't travel: the master has told what is wrong in them.
+  // Line numbers are not sent: the master has reported the problems.
   for (const [key, value] of shared) config.set(key, value, { file: "*.gcf" });
   sharedFor(config, "server");
   const configFiles = isOfHook ? args.configFiles : args.configFiles.slice(0, -1);
@@ -95,12 +87,7 @@ export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettin
   return config;
 }
 
-/**
- * Whether any of some settings is there, be it right or wrong.
- *
- * @param config The settings of a process.
- * @param settings The records of those that are asked for.
- */
+/** Whether any of `settings` is set, valid or not. */
 export function isAnySet(config: Config, settings: readonly Setting<unknown>[]): boolean {
   return settings.some(({ name }) => config.getStr(name) !== "");
 }

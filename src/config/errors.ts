@@ -1,8 +1,6 @@
 /**
- * What can be wrong with settings, and how it is told: one {@linkcode Problem} for each fault, with
- * its place, and {@linkcode ConfigError} for a whole list of them.
- *
- * Nothing here reads a file or ends the process; it only words what others have found.
+ * Problems of settings and their texts: one {@linkcode Problem} for each mistake, with its place, and
+ * {@linkcode ConfigError} for a list of them.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The settings without which there is no service, and what it means that one of them is missing.
+ * The check of the settings that every service needs.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const WANTED = ESSENTIAL.join(" and ");
 
 const KNOWN_NAMES: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ name }) => name));
 
-/** What a service's settings came from. */
+/** The source of a service's settings. */
 interface Source {
   /** The file's base name, or `hook:N`. */
   readonly id: string;
@@ -21,25 +21,19 @@ interface Source {
   readonly file?: string;
   /** The file's text, if there is one. */
   readonly text?: string;
-  /** Whether a service of this id serves now. */
+  /** Whether a service of this id is in force. */
   readonly isServing?: boolean;
 }
 
-/** What {@linkcode checkEssentials} found. */
+/** The result of {@linkcode checkEssentials}. */
 export interface Essentials {
-  /** Whether these settings are no service, be that a problem or not. */
+  /** Whether these settings define no service, with or without a problem. */
   readonly isPassedOver: boolean;
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
 
-/**
- * Looks whether the settings that a service can't do without are there.
- *
- * @param config The settings of the file or the hook.
- * @param source What they came from.
- * @returns What is missing.
- */
+/** Checks that the required settings are present. */
 export function checkEssentials(config: Config, source: Source): Essentials {
   const { id, file = id, text = "", isServing = false } = source;
   const place = { file };
@@ -72,8 +66,8 @@ export function checkEssentials(config: Config, source: Source): Essentials {
 }
 
 /**
- * The setting that was probably meant to be another one. Beside the other essential setting a name
- * without its `server-` is one as well; alone it may be anything.
+ * Returns the required setting that a similar name was probably meant to be. With the other required setting
+ * present, the name without its `server-` counts too; otherwise it may be anything.
  */
 function slipFor(key: string, config: Config, isHalf: boolean): string | undefined {
   return [...config.keys()].filter((name) => !KNOWN_NAMES.has(name)).find((written) => {

@@ -1,6 +1,6 @@
 /**
- * What LIB-ZC's own servers make of values that are wrong. A server of this kind must serve under a
- * C master wherever one in C does: nobody has checked the settings there.
+ * LIB-ZC's readings of invalid values. Under a C master, which checks nothing, a server of this kind must start
+ * wherever one in C does.
  *
  * @module
  */
@@ -18,12 +18,12 @@ import {
 } from "./settings.ts";
 import { toSecond } from "./units.ts";
 
-/** Another value in place of a wrong one: empty for the default, undefined where LIB-ZC ends too. */
+/** Replaces an invalid value: "" for the default, undefined where LIB-ZC's server exits too. */
 type Reading = (text: string) => string | undefined;
 
 const toDefault: Reading = () => "";
 
-/** A number with one letter behind it counts as seconds, one below 0 as 0. */
+/** A number with any one letter after it counts as seconds, a negative one as 0. */
 const time: Reading = (text) => {
   const seconds = toSecond(text, NaN);
   return Number.isNaN(seconds) ? "" : String(seconds);
@@ -50,11 +50,11 @@ const READINGS: readonly (readonly [Setting<unknown>, Reading])[] = [
 ];
 
 /**
- * Puts values that can be read in place of wrong ones, where LIB-ZC's servers go on as well.
+ * Replaces invalid values as LIB-ZC's servers do.
  *
  * @param config The settings of a server; they are changed.
- * @param options `isByHand`: whether a person has typed its arguments, which then must be right.
- * @returns What was wrong, as warnings.
+ * @param options `isByHand`: whether a person has typed its arguments, which then must be valid.
+ * @returns The invalid values, as warnings.
  */
 export function forgive(
   config: Config,

@@ -1,5 +1,5 @@
 /**
- * The settings of a process that reads them itself: the master, and a server without one of this kind.
+ * The settings of a process that reads the files itself: the master, and a server without a master of this kind.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import { asWarning, ConfigError, type Problem } from "./errors.ts";
 import type { Setting } from "./setting.ts";
 
 /**
- * Gives a process its settings in place: the shared ones first, then those of its command line,
- * which also names the directory of the shared ones, itself or in a file.
+ * Loads the settings of a process: the shared ones first, then those of its command line, which also names the
+ * directory of the shared ones, directly or in a file.
  *
  * @param config The settings to replace.
  * @param args The command line.
  * @param directory The record of the directory's setting; its scope is the program that reads it.
- * @returns The shared files that a server could not read and has passed over, as LIB-ZC's servers do:
- * under a C master nobody else would serve.
- * @throws {ConfigError} When a file of the command line can't be read, or one that a master reads.
+ * @returns The unreadable shared files that a server has skipped, as LIB-ZC's servers do: under a C master there
+ * would be no server otherwise.
+ * @throws {ConfigError} When a file of the command line can't be read, or any file in the master.
  */
 export function loadSettings(
   config: Config,

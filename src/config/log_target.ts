@@ -1,7 +1,5 @@
 /**
- * The grammar of `server-log` and of the master's `-log-service`: where log lines go.
- *
- * Only text to values; writing a log is for `src/log/`.
+ * The parser of `server-log` and of the master's `-log-service`. Logs are written in `src/log/`.
  *
  * @module
  */
@@ -34,7 +32,7 @@ export const SYSLOG_FACILITIES: ReadonlyMap<string, number> = new Map([
   ["local7", 23],
 ]);
 
-/** Where a process sends its log lines. Without a `server-log` they go to stderr. */
+/** The destination of a process's log lines. Without a `server-log` it is stderr. */
 export type LogTarget =
   | {
     /** The system's log. */
@@ -55,20 +53,20 @@ export type LogTarget =
     readonly kind: "stdout";
   };
 
-/** What the master's log service needs to know. */
+/** The settings of the master's log service. */
 export interface LogServiceConfig {
   /** The path of the datagram socket that it binds. */
   readonly socket: string;
   /** The start of each log file's path; a directory needs its trailing `/`. */
   readonly prefix: string;
-  /** How much time goes into one file. */
+  /** The period of one file. */
   readonly period: "day" | "hour";
 }
 
-/** How a `server-log` is written. */
+/** The form of a `server-log`. */
 export const LOG_TARGET_FORM = "syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout";
 
-/** How a `log-service` is written. */
+/** The form of a `log-service`. */
 export const LOG_SERVICE_FORM = "SOCKET,PREFIX,day or SOCKET,PREFIX,hour";
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What a person has probably meant by a word that nobody knows: the known word that is nearest to it.
+ * The search for the known word that is most similar to an unknown one.
  *
  * @module
  */
@@ -8,13 +8,13 @@
 const LONGEST_WORD = 64;
 
 /**
- * Finds the known word that a word is most likely a slip of: another case, `_` for `-`, or a few
- * letters that are wrong, missing, too many or swapped. The beginning that both share counts less:
- * `server-lang` is not near `server-log`, though only two letters differ.
+ * Finds the known word that a misspelt word was probably meant to be: another case, `_` for `-`, or a few letters
+ * that are wrong, missing, added or swapped. The common beginning counts less: `server-lang` is not similar to
+ * `server-log`, although only two letters differ.
  *
  * @param word The word as written.
  * @param known The known words.
- * @returns The nearest of them; undefined where none is near.
+ * @returns The nearest of them; undefined if none is similar.
  *
  * @example
  * ```ts
@@ -44,7 +44,7 @@ function normalize(word: string): string {
 
 const MOST_EDITS = 3;
 
-/** How many letters may differ, by the length of what comes after the parts that both begin with. */
+/** The number of letters that may differ, by the length of the words after their common beginning. */
 function limitFor(written: string, candidate: string): number {
   const parts = candidate.split("-"), given = written.split("-");
   const same = parts.findIndex((part, index) => part !== given[index]);

@@ -6,13 +6,13 @@
 import { splitCommand } from "./command.ts";
 import { cannot } from "./errors.ts";
 
-/** How a `server-permissions` is written. */
+/** The form of a `server-permissions`. */
 export const PERMISSIONS_FORM =
   "all, none, or flags of deno run such as --allow-read=/srv/www --allow-net=127.0.0.1:5432";
 
 const ALL = "-A";
 
-/** Whoever starts a server can't answer a question of it. */
+/** A server has no terminal for the answer to a prompt. */
 const NO_PROMPT = "--no-prompt";
 
 const FLAG = /^--(allow|deny|ignore)-(all|read|write|net|env|sys|run|ffi|import)(=[^]+)?$/;
@@ -58,16 +58,15 @@ export function areAllPermissions(flags: readonly string[]): boolean {
 }
 
 /**
- * Whether a program that Deno runs may use FFI. What is not sure is a no: a server that may use it
- * all the same works without its master knowing.
+ * Whether a program that Deno runs may use FFI. In doubt the result is false: a server that may use it nevertheless
+ * works without its master knowing.
  *
- * @param args The arguments of Deno, the subcommand included or not; those of the script are not
- * looked at.
+ * @param args The arguments of Deno, with or without the subcommand; those of the script are ignored.
  */
 export function grantsFfi(args: readonly string[]): boolean {
   const flags = flagsOf(args);
   if (flags.some((flag) => /^--deny-ffi(=|$)/.test(flag))) return false;
-  // A part of it, --allow-ffi=PATH, is not enough to look at memory.
+  // A restricted permission, --allow-ffi=PATH, is not enough to access memory.
   return flags.some((flag) =>
     flag === "--allow-ffi" || flag === "--allow-all" || /^-[A-Za-z]*A/.test(flag)
   );
@@ -82,13 +81,7 @@ export function flagsOf(args: readonly string[]): string[] {
   return partsOf(args).flags;
 }
 
-/**
- * The first word of Deno's arguments that is no flag, `run` left aside: the script, or another
- * subcommand.
- *
- * @param args The arguments of Deno.
- * @returns Undefined where there is none.
- */
+/** The first of Deno's arguments that is no flag and not `run`: the script, or another subcommand, if any. */
 export function firstWordOf(args: readonly string[]): string | undefined {
   return partsOf(args).word;
 }

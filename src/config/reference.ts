@@ -1,6 +1,5 @@
 /**
- * What users read about the settings, written from their records: the reference page and `-help`.
- * Pure text; nothing is printed here.
+ * The texts about the settings for users, from their records: the reference page and `-help`.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * The run settings: what every program does to its own process once, at its start (LIB-ZC
- * section 1).
+ * The run settings, which every program applies to its own process once, at its start (LIB-ZC section 1).
  *
  * @module
  */
@@ -39,7 +38,7 @@ import {
 } from "./settings.ts";
 import type { Setting } from "./setting.ts";
 
-/** What each of them takes. */
+/** The expected value of each. */
 const EXPECTED: Readonly<Record<string, string>> = {
   [CORE_FILE_SIZE.name]: "a limit that this process may set",
   [MAX_MEMORY.name]: "a limit that this process may set",
@@ -53,17 +52,16 @@ const EXPECTED: Readonly<Record<string, string>> = {
 
 const NO_CACHES = "a server-command that leaves DENO_DIR as the master sets it";
 
-/** By these a program has less afterwards than at its start. */
+/** The settings that reduce a program's privileges. */
 const LOSING = [RUN_USER, RUN_CHROOT, SERVER_USER, SERVER_GROUP, SERVER_CHROOT];
 
 /**
- * Begins this program once more where it is about to lose privileges and holds what would outlive
- * that: caches of Deno that it may write to. To be called before anything is taken into use; what is
- * inherited stays. Does nothing in a program that was started for this.
+ * Re-executes this program if it is about to drop privileges and has files open that would outlive that: caches
+ * of Deno that it may write to. Must be called before any resource is in use; inherited descriptors stay. Does
+ * nothing in a program that was re-executed already.
  *
  * @param config The settings.
- * @param options `gainsNothing`: whether the program, and what it starts, is to gain nothing by what it
- * executes from then on.
+ * @param options `gainsNothing`: whether to set no_new_privs.
  */
 export function startAgainIfPrivileged(
   config: Config,
@@ -75,14 +73,14 @@ export function startAgainIfPrivileged(
 }
 
 /**
- * Applies `core-file-size`, `max-memory`, `run-user`, `run-chroot` and `run-chdir` to this process.
- * Without any of them nothing is done, and no permission needed.
+ * Applies `core-file-size`, `max-memory`, `run-user`, `run-chroot` and `run-chdir` to this process. Without any
+ * of them it does nothing, and needs no permission.
  *
  * @param config The settings.
- * @param options `isServer`: whether the process serves strangers, who must find no way back.
- * `onRefusedLimit`: told of a limit that is not permitted; without it that is an error.
- * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
- * may have changed in part.
+ * @param options `isServer`: whether the process serves clients, and must not be able to regain privileges.
+ * `onRefusedLimit`: receives a limit that is not permitted; without it that is an error.
+ * @throws {ConfigError} When one of them is invalid or not permitted. The process should then end: it may have
+ * changed in part.
  */
 export async function applyRunSettings(
   config: Config,
@@ -109,24 +107,24 @@ export async function applyRunSettings(
 }
 
 /**
- * Applies `run-chdir` alone, for a process that has all else from the one that started it.
+ * Applies only `run-chdir`, for a process whose starter has applied the rest.
  *
  * @param config The settings.
- * @throws {ConfigError} When it is wrong or not permitted.
+ * @throws {ConfigError} When it is invalid or not permitted.
  */
 export function applyDirectory(config: Config): void {
   apply(config, RUN_CHDIR, changeDirectory);
 }
 
 /**
- * Applies `server-user`, `server-group` and `server-chroot` to this process, for good. Without any of
- * them, and for who is that user already, nothing is done.
+ * Applies `server-user`, `server-group` and `server-chroot` to this process, permanently. Without any of them, and
+ * for a process that has these credentials already, it does nothing.
  *
  * @param config The settings.
- * @param beforehand Does what can't be done afterwards; it is told what will change.
- * @returns Whether anything has changed. The death signal of the parent is lost then.
- * @throws {ConfigError} When one of them is wrong or not permitted. The process should then end: it
- * may have changed in part.
+ * @param beforehand Called before the change, with its description.
+ * @returns Whether anything has changed. The parent death signal is cleared then.
+ * @throws {ConfigError} When one of them is invalid or not permitted. The process should then end: it may have
+ * changed in part.
  */
 export async function dropPrivileges(
   config: Config,
@@ -151,7 +149,7 @@ export async function dropPrivileges(
   return true;
 }
 
-/** Becomes another user, or goes into another root, with nothing in hand that leads back. */
+/** Changes credentials and root, with no open file that leads back. */
 function become(identity: Identity | undefined, root: string | undefined): void {
   const [cache] = writableCaches();
   if (cache !== undefined) throw new CacheError(cache);
@@ -160,7 +158,7 @@ function become(identity: Identity | undefined, root: string | undefined): void 
   if (identity !== undefined) changeEnvironment(environmentOf(identity));
 }
 
-/** What other programs run is still open for writing. */
+/** A cache whose content other programs run is still open for writing. */
 class CacheError extends Error {
   readonly found: string;
 
@@ -189,13 +187,13 @@ function attempt<T>(config: Config, keyOf: (error: unknown) => string, act: () =
   }
 }
 
-/** LIB-ZC takes a name here, and no number. */
+/** LIB-ZC accepts a name here, and no number. */
 function knownUser(user: string): Identity {
   if (findUser(user) === undefined) throw new TypeError("no such user");
   return identityOf({ user });
 }
 
-/** Does what a setting asks for, if it is set; an error names the place where it was set. */
+/** Applies a setting, if it is set; an error names its place. */
 function apply<T>(config: Config, setting: Setting<T | undefined>, act: (value: T) => void): void {
   const value = readStrictly(config, setting);
   if (value === undefined) return;

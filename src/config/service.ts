@@ -1,6 +1,6 @@
 /**
- * A service's settings to a {@linkcode ServiceConfig}: every key read strictly, every problem of a
- * file found in one pass, and addresses that are named twice.
+ * The conversion of a service's settings to a {@linkcode ServiceConfig}: strict reading of every key, all problems
+ * of a file in one pass, and a check for duplicate addresses.
  *
  * Pure: nothing is opened, bound or started, and no path is looked at.
  *
@@ -57,13 +57,13 @@ import { readSupervision, type Supervision } from "./supervision.ts";
 
 /** One address of a service. */
 export interface ServiceEndpoint {
-  /** The service's name as it was written, byte for byte; empty where the list gives none. */
+  /** The service's name byte for byte; empty where the list gives none. */
   readonly service: string;
-  /** Where it listens. */
+  /** The address. */
   readonly endpoint: Endpoint;
   /** The address as written, without the name. */
   readonly address: string;
-  /** Where it was written, for messages about it; `undefined` where the program itself set it. */
+  /** Its place in the settings, for messages; `undefined` if the program itself has set it. */
   readonly origin: Origin | undefined;
 }
 
@@ -76,15 +76,15 @@ export function keysOf({ endpoints }: Pick<ServiceConfig, "endpoints">): string[
   return endpoints.map(({ endpoint }) => endpoint.key);
 }
 
-/** A `server-service`, read. */
+/** A parsed `server-service`. */
 export interface ServiceList {
-  /** The addresses that could be read. */
+  /** The valid addresses. */
   readonly endpoints: readonly ServiceEndpoint[];
-  /** What is wrong with the others. */
+  /** The problems of the others. */
   readonly problems: readonly Problem[];
 }
 
-/** One service: a program, where it listens, and how many processes it has. */
+/** A service: its program, its addresses and the settings of its processes. */
 export interface ServiceConfig {
   /** The file's base name, or `hook:N` for a service that a hook supplied. */
   readonly id: string;
@@ -92,11 +92,11 @@ export interface ServiceConfig {
   readonly file?: string;
   /** The program and its arguments; at least one word. */
   readonly command: readonly string[];
-  /** Where it listens; at least one address. */
+  /** Its addresses; at least one. */
   readonly endpoints: readonly ServiceEndpoint[];
-  /** How many processes; 0 opens the addresses and starts nothing. */
+  /** The number of processes; with 0 the addresses are opened and no process is started. */
   readonly procCount: number;
-  /** Whether they share the queue of an address, or have one each. */
+  /** Whether the processes share the queue of an address, or have one each. */
   readonly balance: ServerBalance;
   /** How descriptors reach its processes. */
   readonly protocol: ServerProtocol;
@@ -104,31 +104,31 @@ export interface ServiceConfig {
   readonly permissions: readonly string[];
   /** The mode of its socket files. */
   readonly socketMode?: number;
-  /** To whom its socket files belong. */
+  /** The owner of its socket files. */
   readonly socketOwner?: SocketOwner;
-  /** The user that its processes become; a name or a number. */
+  /** The user of its processes; a name or a number. */
   readonly user?: string;
-  /** The group that its processes become; a name or a number. */
+  /** The group of its processes; a name or a number. */
   readonly group?: string;
-  /** As which user its processes are started. */
+  /** The user as which its processes are started. */
   readonly startUser: StartUser;
-  /** The directory that becomes the root of its processes once they run. */
+  /** The root directory of its processes once they run. */
   readonly chroot?: string;
-  /** The directory that is the root of its processes from their start on. */
+  /** The root directory of its processes from their start on. */
   readonly masterChroot?: string;
   /** The working directory of its processes. */
   readonly masterChdir?: string;
-  /** How long a process goes on after a soft stop, in milliseconds. */
+  /** The time limit of a process after a soft stop, in milliseconds. */
   readonly softstopAfterMs?: number;
   /** Whether a reload replaces its processes when nothing has changed. */
   readonly reload: ReloadRule;
-  /** How many processes a reload may have beyond the usual number; without it as many as it wants. */
+  /** The most processes of a reload beyond the usual number; without it there is no limit. */
   readonly reloadStep?: number;
-  /** How long a new process has to become ready, in milliseconds; 0 is without limit. */
+  /** The time limit for a new process to become ready, in milliseconds; 0 is without limit. */
   readonly readyTimeoutMs: number;
-  /** How long a new process has to live once it is ready, in milliseconds. */
+  /** The time that a new process must live once it is ready, in milliseconds. */
   readonly soakMs: number;
-  /** How its processes are kept going. */
+  /** The settings of its supervision. */
   readonly supervision: Supervision;
   /** Every setting of the file or the hook as text, byte for byte, the server's own ones included. */
   readonly settings: ReadonlyMap<string, string>;
@@ -141,20 +141,20 @@ export interface ServiceConfig {
 }
 
 /**
- * Finds what can't be read off the settings: a program that isn't there, say. It gets each service
- * that names a program, even when other settings of it are wrong: these have their defaults then.
+ * Finds problems that the settings themselves do not show, such as a missing program. It is called for each service
+ * with a program, also if other settings are invalid and have their defaults.
  */
 export type ServiceCheck = (service: ServiceConfig) => readonly Problem[];
 
-/** What {@linkcode parseServiceConfig} found. A problem makes the whole configuration unfit. */
+/** The result of {@linkcode parseServiceConfig}. A problem makes the whole configuration invalid. */
 export interface ServiceResult extends ServiceList {
-  /** The service; missing where there is a problem or nothing to run. */
+  /** The service; missing if there is a problem or no program. */
   readonly service?: ServiceConfig;
-  /** What looks odd but stops nothing. */
+  /** The warnings. */
   readonly warnings: readonly Problem[];
 }
 
-/** What is known of a service's settings beside the settings themselves. */
+/** The options of {@linkcode parseServiceConfig}. */
 export interface ServiceOptions {
   /** The file's base name, or `hook:N`. */
   readonly id: string;
@@ -166,10 +166,10 @@ export interface ServiceOptions {
   readonly cwd: string;
   /** The shared settings. */
   readonly globals?: Config;
-  /** What else to look at. */
+  /** A further check. */
   readonly check?: ServiceCheck;
   /**
-   * Whether a service of this id serves now.
+   * Whether a service of this id is in force.
    *
    * @default {false}
    */
@@ -289,7 +289,7 @@ export function readServiceList(
   return { endpoints, problems };
 }
 
-/** Finds what only a shell would act upon, and the program gets as an argument. */
+/** Finds shell operators, which the program would get as arguments. */
 function checkOperators(config: Config): Problem[] {
   const key = SERVER_COMMAND.name, operator = shellOperator(config.getStr(key));
   if (operator === undefined) return [];
@@ -311,7 +311,7 @@ export function checkAddresses(
   endpoints: readonly ServiceEndpoint[],
 ): Problem[] {
   const key = SERVER_SERVICE.name;
-  // What a comment behind the list makes of it is told as such.
+  // A comment after the list is reported as such.
   if (endsInComment(config.getStr(key))) return [];
   const { slips, meant } = addressSlips(endpoints.map(({ address }) => address));
   if (slips.length === 0) return [];
@@ -326,10 +326,10 @@ export function checkAddresses(
 }
 
 /**
- * Finds addresses that are named twice, within one service or in two.
+ * Finds duplicate addresses, within one service or in two.
  *
- * @param services All services of a configuration, whether they come from files or from a hook.
- * @returns A problem for each second naming; it tells the place of the first one.
+ * @param services All services of a configuration, from files or from a hook.
+ * @returns A problem for each duplicate, with the place of the first one.
  */
 export function validateServices(
   services: readonly Pick<ServiceConfig, "endpoints">[],
@@ -353,10 +353,10 @@ export function validateServices(
   return problems;
 }
 
-/** What the master itself uses; a wrong one makes the configuration unfit. */
+/** The settings that the master itself uses; an invalid one makes the configuration invalid. */
 const SERVICE_SETTINGS = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("service"));
 
-/** What only the server reads. It may be a program that means something else by the name. */
+/** The settings that only the server reads. Its program may use the name for something else. */
 const SERVER_ONLY_SETTINGS = ALL_SETTINGS.filter(({ scopes }) =>
   scopes.includes("server") && !scopes.includes("service")
 );
@@ -369,7 +369,7 @@ function byLine(a: Problem, b: Problem): number {
   return (a.line ?? 0) - (b.line ?? 0);
 }
 
-/** Reads a setting; one that is wrong, which `checkSettings` tells, reads as its default. */
+/** Reads a setting; an invalid one, which `checkSettings` reports, as its default. */
 function readChecked<T>(
   setting: Setting<T>,
   from: { readonly config: Config; readonly globals: Config },
@@ -392,7 +392,7 @@ function parseItem(item: string, cwd: string): Omit<ServiceEndpoint, "origin"> {
   return { service, endpoint: parseAddress(address, { cwd }), address };
 }
 
-/** A service without a file gets its settings as `-key value`; not every text survives that. */
+/** A service without a file gets its settings as `-key value`, which not every text survives. */
 function checkAsArguments(config: Config): Problem[] {
   const problems: Problem[] = [];
   for (const [key, value] of config) {
@@ -420,12 +420,12 @@ function checkEncoding(config: Config): Problem[] {
   return warnings;
 }
 
-/** Two kinds of endpoint can't share one path either, so a path counts without its kind. */
+/** The key without its kind, since two kinds of endpoint can't share a path. */
 function placeOf({ kind, key }: Endpoint): string {
   return kind === "inet" ? key : key.slice(kind.length + 1);
 }
 
-/** Copies the settings and says of each that nobody placed (a hook's) where it comes from. */
+/** Copies the settings and adds the place to each that has none (a hook's). */
 function placed(given: Config, place: { readonly file: string }): Config {
   const config = new Config();
   for (const [key, value] of rawEntries(given)) config.set(key, value, given.origin(key) ?? place);

@@ -1,6 +1,6 @@
 /**
- * Every setting that the master and the servers know, one record each; the reference page and
- * `-help` are written from these records. A new setting is one more record here.
+ * The records of all settings of the master and the servers, from which the reference page and `-help` are
+ * generated. A new setting is one more record here.
  *
  * A server's own settings aren't listed: they are read with the getters of `Config`.
  *
@@ -42,7 +42,7 @@ export {
   type SettingScope,
 } from "./setting.ts";
 
-/** How the master hands descriptors to a server. */
+/** The way in which the master passes descriptors to a server. */
 export type ServerProtocol = "auto" | "control" | "inherit" | "libzc" | "systemd";
 
 const records: Setting<unknown>[] = [];
@@ -147,7 +147,7 @@ export const SERVER_STOP_ON_SOFTSTOP_AFTER: Setting<number | undefined> = define
     "at most.",
 });
 
-/** Which services a reload starts anew. */
+/** The services whose processes a reload replaces. */
 export type ReloadRule = "always" | "changed";
 
 /** `server-reload`: whether a reload replaces processes of a service in which nothing has changed. */
@@ -165,7 +165,7 @@ export const SERVER_RELOAD: Setting<ReloadRule> = define({
     "only the files named in server-command are compared, and the log says so.",
 });
 
-/** `server-reload-step`: how many processes a reload has more than there should be. */
+/** `server-reload-step`: the most processes of a reload beyond the usual number. */
 export const SERVER_RELOAD_STEP: Setting<number | undefined> = define({
   name: "server-reload-step",
   group: "reload",
@@ -192,7 +192,7 @@ export const SERVER_READY_TIMEOUT: Setting<number> = define({
     "0 is without limit (30 s for the start of the master).",
 });
 
-/** `server-soak`: how long a new process has to live on once it is ready, in milliseconds. */
+/** `server-soak`: the time that a new process must live once it is ready, in milliseconds. */
 export const SERVER_SOAK: Setting<number> = define({
   name: "server-soak",
   group: "reload",
@@ -205,7 +205,7 @@ export const SERVER_SOAK: Setting<number> = define({
     "is undone.",
 });
 
-/** `server-healthy-after`: how long a process lives that has not ended early, in milliseconds. */
+/** `server-healthy-after`: the least life of a process that has not ended early, in milliseconds. */
 export const SERVER_HEALTHY_AFTER: Setting<number> = define({
   name: "server-healthy-after",
   group: "supervision",
@@ -243,7 +243,7 @@ export const SERVER_START_LIMIT: Setting<Rate | undefined> = define({
     "ended normally do not count. Without it: no limit.",
 });
 
-/** `server-watchdog`: how long a process may be silent, in milliseconds. */
+/** `server-watchdog`: the longest time between two heartbeats of a process, in milliseconds. */
 export const SERVER_WATCHDOG: Setting<number> = define({
   name: "server-watchdog",
   group: "supervision",
@@ -255,7 +255,7 @@ export const SERVER_WATCHDOG: Setting<number> = define({
     "longer is sent SIGABRT, then SIGKILL. 0 turns the watchdog off.",
 });
 
-/** `server-max-connections`: how many connections a process accepts. */
+/** `server-max-connections`: the number of connections after which a process is replaced. */
 export const SERVER_MAX_CONNECTIONS: Setting<number | undefined> = define({
   name: "server-max-connections",
   group: "supervision",
@@ -267,7 +267,7 @@ export const SERVER_MAX_CONNECTIONS: Setting<number | undefined> = define({
     "tenth, so that not all are replaced at once. Without it: no limit.",
 });
 
-/** `server-max-age`: how old a process gets, in milliseconds. */
+/** `server-max-age`: the age at which a process is replaced, in milliseconds. */
 export const SERVER_MAX_AGE: Setting<number> = define({
   name: "server-max-age",
   group: "supervision",
@@ -280,7 +280,7 @@ export const SERVER_MAX_AGE: Setting<number> = define({
     "all are replaced at once. 0 is without limit.",
 });
 
-/** `server-max-memory`: how much memory a process may use, in bytes. */
+/** `server-max-memory`: the memory use at which a process is replaced, in bytes. */
 export const SERVER_MAX_MEMORY: Setting<number> = define({
   name: "server-max-memory",
   group: "supervision",
@@ -293,7 +293,7 @@ export const SERVER_MAX_MEMORY: Setting<number> = define({
     "more for 10 s drains and is replaced. 0 and -1 are without limit.",
 });
 
-/** `server-idle-exit`: how long a process goes on that nobody uses, in milliseconds. */
+/** `server-idle-exit`: the idle time after which a process ends, in milliseconds. */
 export const SERVER_IDLE_EXIT: Setting<number> = define({
   name: "server-idle-exit",
   group: "processes",
@@ -306,7 +306,7 @@ export const SERVER_IDLE_EXIT: Setting<number> = define({
     "waits. 0 keeps all processes.",
 });
 
-/** `server-proc-min`: how many processes are kept though nobody uses them. */
+/** `server-proc-min`: the number of idle processes to keep. */
 export const SERVER_PROC_MIN: Setting<number> = define({
   name: "server-proc-min",
   group: "processes",
@@ -318,7 +318,7 @@ export const SERVER_PROC_MIN: Setting<number> = define({
     "process.",
 });
 
-/** `server-standby-count`: how many processes wait until one of the others dies. */
+/** `server-spare-count`: the number of standby processes. */
 export const SERVER_SPARE_COUNT: Setting<number> = define({
   name: "server-standby-count",
   group: "processes",
@@ -358,7 +358,7 @@ export const SERVER_PERMISSIONS: Setting<readonly string[]> = define({
     "none as well.",
 });
 
-/** `server-user`: the user that a server becomes. */
+/** `server-user`: the user that a server changes to. */
 export const SERVER_USER: Setting<string | undefined> = define({
   name: "server-user",
   group: "privileges",
@@ -369,7 +369,7 @@ export const SERVER_USER: Setting<string | undefined> = define({
     "server-start-user.",
 });
 
-/** `server-group`: the group that a server becomes. */
+/** `server-group`: the group that a server changes to. */
 export const SERVER_GROUP: Setting<string | undefined> = define({
   name: "server-group",
   group: "privileges",
@@ -380,7 +380,7 @@ export const SERVER_GROUP: Setting<string | undefined> = define({
     "server-user, the server has this group only.",
 });
 
-/** As which user a server with `server-user` is started. */
+/** The user as which a server with `server-user` is started. */
 export type StartUser = "server-user" | "master";
 
 /** `server-start-user`: whether a server has the master's privileges until it serves. */
@@ -397,7 +397,7 @@ export const SERVER_START_USER: Setting<StartUser> = define({
     "caches. With server-chroot a server is always started as the master's user.",
 });
 
-/** `server-chroot`: the directory that becomes the root of a server. */
+/** `server-chroot`: the root directory that a server changes to. */
 export const SERVER_CHROOT: Setting<string | undefined> = define({
   name: "server-chroot",
   group: "privileges",
@@ -409,7 +409,7 @@ export const SERVER_CHROOT: Setting<string | undefined> = define({
     "it does not confine the server.",
 });
 
-/** `server-socket-mode`: who may connect to the unix sockets of a service. */
+/** `server-socket-mode`: the mode of the unix sockets of a service. */
 export const SERVER_SOCKET_MODE: Setting<number | undefined> = define({
   name: "server-socket-mode",
   group: "sockets",
@@ -421,7 +421,7 @@ export const SERVER_SOCKET_MODE: Setting<number | undefined> = define({
     "were passed to the master keep their mode.",
 });
 
-/** `server-socket-owner`: to whom the unix sockets of a service belong. */
+/** `server-socket-owner`: the owner of the unix sockets of a service. */
 export const SERVER_SOCKET_OWNER: Setting<SocketOwner | undefined> = define({
   name: "server-socket-owner",
   group: "sockets",
@@ -494,7 +494,7 @@ export const LOG_SERVICE: Setting<LogServiceConfig | undefined> = define({
     "hour, whose path begins with PREFIX.",
 });
 
-/** `master-stop-timeout`: the bound of a stop, in milliseconds. */
+/** `master-stop-timeout`: the time limit of a stop, in milliseconds. */
 export const MASTER_STOP_TIMEOUT: Setting<number> = define({
   name: "master-stop-timeout",
   group: "master",
@@ -504,7 +504,7 @@ export const MASTER_STOP_TIMEOUT: Setting<number> = define({
   doc: "How long the master waits for its servers when it stops, before it kills them.",
 });
 
-/** `master-max-generations`: how many old generations may drain. */
+/** `master-max-generations`: the most old generations that drain. */
 export const MASTER_MAX_GENERATIONS: Setting<number> = define({
   name: "master-max-generations",
   group: "reload",
@@ -515,7 +515,7 @@ export const MASTER_MAX_GENERATIONS: Setting<number> = define({
     "Older generations are told to end at once.",
 });
 
-/** `master-upgrade-timeout`: how long a new master may take, in milliseconds. */
+/** `master-upgrade-timeout`: the time limit of a new master, in milliseconds. */
 export const MASTER_UPGRADE_TIMEOUT: Setting<number> = define({
   name: "master-upgrade-timeout",
   group: "reload",
@@ -526,7 +526,7 @@ export const MASTER_UPGRADE_TIMEOUT: Setting<number> = define({
     "this time the upgrade is undone.",
 });
 
-/** `sleep`: do nothing but wait, in milliseconds. */
+/** `sleep`: only wait, in milliseconds. */
 export const SLEEP: Setting<number | undefined> = define({
   name: "sleep",
   group: "master",
@@ -660,7 +660,7 @@ export const CORE_FILE_SIZE: Setting<number | undefined> = define({
   doc: "The largest core file that the process may write (RLIMIT_CORE).",
 });
 
-/** What a process does to itself at its start; see `run_settings.ts`. */
+/** The settings that a process applies to itself at its start; see `run_settings.ts`. */
 export const RUN_SETTINGS: readonly Setting<unknown>[] = [
   CORE_FILE_SIZE,
   MAX_MEMORY,
@@ -669,14 +669,14 @@ export const RUN_SETTINGS: readonly Setting<unknown>[] = [
   RUN_CHDIR,
 ];
 
-/** What takes privileges from a server before it serves; see `run_settings.ts`. */
+/** The settings that drop privileges of a server before it serves; see `run_settings.ts`. */
 export const PRIVILEGE_SETTINGS: readonly Setting<unknown>[] = [
   SERVER_USER,
   SERVER_GROUP,
   SERVER_CHROOT,
 ];
 
-/** Settings that LIB-ZC's programs know, and that mean nothing here. */
+/** Settings of LIB-ZC's programs that have no effect here. */
 export const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "cgroup-name",
   "fatal-catch",

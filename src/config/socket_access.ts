@@ -1,7 +1,7 @@
 /**
- * Who may use the socket files of a service, as its settings say it.
+ * The mode and owner of a service's socket files, as settings.
  *
- * Pure: whether there is such a user or group is for others to find out.
+ * Pure: users and groups are looked up elsewhere.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface SocketOwner {
   readonly group?: string;
 }
 
-/** The bits of a mode that say who may read, write and search. */
+/** The mode bits of a socket file. */
 export const SOCKET_MODE: ValueKind<number> = parsedKind(parseSocketMode, {
   placeholder: "MODE",
   expected: MODE_FORM,

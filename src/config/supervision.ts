@@ -1,6 +1,5 @@
 /**
- * The settings by which the processes of a service are kept going: how they are started again,
- * watched and replaced.
+ * The settings of a service's supervision: restarts, limits and scaling of its processes.
  *
  * @module
  */
@@ -19,35 +18,31 @@ import {
 } from "./settings.ts";
 import type { Rate } from "./values.ts";
 
-/** How the processes of a service are kept going. */
+/** The supervision of a service's processes. */
 export interface Supervision {
-  /** How long a process lives that has not ended early, in milliseconds. */
+  /** The least life of a process that has not ended early, in milliseconds. */
   readonly healthyAfterMs: number;
-  /** The longest time between two starts where processes end early, in milliseconds. */
+  /** The longest delay between two starts of processes that end early, in milliseconds. */
   readonly backoffMaxMs: number;
-  /** How often a process may be started in the same place; without it as often as need be. */
+  /** The most starts of a process in one slot; without it there is no limit. */
   readonly startLimit: Rate | undefined;
-  /** How long the event loop of a process may stand still, in milliseconds; 0 is without limit. */
+  /** The longest time that the event loop of a process may stand still, in milliseconds; 0 is without limit. */
   readonly watchdogMs: number;
-  /** How many connections a process accepts until it is replaced; without it as many as come. */
+  /** The number of connections after which a process is replaced; without it there is no limit. */
   readonly maxConnections: number | undefined;
-  /** How old a process gets until it is replaced, in milliseconds; 0 is without limit. */
+  /** The age at which a process is replaced, in milliseconds; 0 is without limit. */
   readonly maxAgeMs: number;
-  /** How much memory a process may use, in bytes; 0 and infinity are without limit. */
+  /** The memory use at which a process is replaced, in bytes; 0 and infinity are without limit. */
   readonly maxMemoryBytes: number;
-  /** How long a process goes on that nobody uses, in milliseconds; 0 is without limit. */
+  /** The idle time after which a process ends, in milliseconds; 0 is without limit. */
   readonly idleExitMs: number;
-  /** How many processes are kept though nobody uses them. */
+  /** The number of idle processes to keep. */
   readonly procMin: number;
-  /** How many processes have loaded and wait. */
+  /** The number of standby processes. */
   readonly standbyCount: number;
 }
 
-/**
- * Reads these settings.
- *
- * @param read Reads one of a service, or its default.
- */
+/** Reads these settings; `read` returns one of a service, or its default. */
 export function readSupervision(read: <T>(setting: Setting<T>) => T): Supervision {
   return {
     healthyAfterMs: read(SERVER_HEALTHY_AFTER),

@@ -1,8 +1,8 @@
 /**
- * LIB-ZC's forgiving readings of a value: a whole number, a truth value, a time, a size. Where a
- * text makes no sense the caller's default is the answer, and nothing is ever refused.
+ * LIB-ZC's lenient parsers of a value: a whole number, a truth value, a time, a size. An invalid text reads as the
+ * caller's default.
  *
- * The strict readings, which explain what is wrong, are in `values.ts`.
+ * The strict parsers, with error messages, are in `values.ts`.
  *
  * @module
  */
@@ -102,7 +102,7 @@ export function toSize(text: string, fallback: number): number {
   return scan(text, BYTES_PER_UNIT) ?? fallback;
 }
 
-/** Follows sscanf(3) with `%ld%c%c`, of which no more than the number and one byte may be there. */
+/** Like sscanf(3) with `%ld%c%c`, where only the number and one byte may match. */
 function scan(text: string, units: ReadonlyMap<string, number>): number | undefined {
   const match = /^[\t-\r ]*([+-]?[0-9]+)([\0-\x7f]?)$/.exec(text);
   if (match === null) return undefined;

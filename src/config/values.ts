@@ -1,6 +1,6 @@
 /**
- * The kinds of value that a setting can have: each with its strict parser, and with the words that
- * error messages, `-help` and the reference page use for it.
+ * The kinds of value of settings: each with its strict parser, and with its words in error messages, `-help` and
+ * the reference page.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { BYTES_PER_UNIT, SECONDS_PER_UNIT, toBool } from "./units.ts";
 
 /** A kind of value. */
 export interface ValueKind<T> {
-  /** What stands for the value in `-help`, such as `SECONDS`. */
+  /** The placeholder in `-help`, such as `SECONDS`. */
   readonly placeholder: string;
-  /** What a right value looks like, for messages and the reference page. */
+  /** The form of a valid value, for messages and the reference page. */
   readonly expected: string;
   /**
    * Reads a value that isn't empty.
@@ -28,7 +28,7 @@ export const FLAG: ValueKind<boolean> = {
   expected: "yes or no",
   parse(text) {
     const value = toBool(text, true);
-    // A text that means something reads the same whatever the default is.
+    // A valid text reads the same with any default.
     if (value !== toBool(text, false)) throw refuse(text, "neither", FLAG.expected);
     return value;
   },
@@ -41,15 +41,15 @@ export const SECONDS: ValueKind<number> = {
   parse: (text) => parseWithUnit(text, SECONDS_PER_UNIT, SECONDS.expected) * 1_000,
 };
 
-/** A count within a time. */
+/** A count within a period. */
 export interface Rate {
-  /** How often. */
+  /** The count. */
   readonly count: number;
-  /** Within how many milliseconds. */
+  /** The period in milliseconds. */
   readonly withinMs: number;
 }
 
-/** How often something may happen within a time. */
+/** The most events within a period. */
 export const RATE: ValueKind<Rate> = {
   placeholder: "COUNT/SECONDS",
   expected: "a count and a time such as 5/60 or 5/1m, neither of them 0",
@@ -99,11 +99,9 @@ export function parsedKind<T>(
 }
 
 /**
- * A whole number within bounds. A comment behind it is passed over, as by atoi(3); it is told of as a
- * warning.
+ * A whole number within bounds. A comment after it is ignored, as by atoi(3); it is reported as a warning.
  *
- * @param range `min` and `max`, both included; `placeholder`: what stands for it in `-help`.
- * @returns The kind.
+ * @param range `min` and `max`, both included; `placeholder`: its name in `-help`.
  */
 export function wholeNumber(
   range: { readonly min: number; readonly max: number; readonly placeholder: string },
@@ -124,12 +122,7 @@ export function wholeNumber(
   };
 }
 
-/**
- * One word of a few.
- *
- * @param words The words that are right.
- * @returns The kind.
- */
+/** One of a few words. */
 export function oneOf<const T extends string>(words: readonly T[]): ValueKind<T> {
   const expected = words.join(", ");
   return {
@@ -147,7 +140,7 @@ function refuse(text: string, found: string, expected: string): TypeError {
   return new TypeError(cannot("read", text, { found, expected }));
 }
 
-/** Reads a number with at most one of the units' letters behind it. */
+/** Reads a number with at most one unit letter after it. */
 function parseWithUnit(text: string, units: ReadonlyMap<string, number>, expected: string): number {
   const match = /^([0-9]+)([A-Za-z]?)$/.exec(text);
   if (match === null) throw refuse(text, "not a number with a unit", expected);

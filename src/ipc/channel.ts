@@ -1,9 +1,8 @@
 /**
- * One end of a control socket: whole messages and their descriptors, in order.
+ * One end of a control socket: whole messages with their descriptors, in order.
  *
- * It does not know what the messages mean. Nothing is lost or left open: all that came before the
- * first broken frame is delivered, that frame ends the channel, and descriptors that belong to no
- * message are closed.
+ * It does not interpret the messages. It delivers every message before the first broken frame, which ends
+ * the channel, and closes descriptors that belong to no message.
  *
  * @module
  */
@@ -18,55 +17,54 @@ import { shutdownSocket } from "../os/net/socket.ts";
 import { type Delivery, FrameReader } from "./frame_reader.ts";
 import { encodeFrame, type Message, ProtocolError, type Sender } from "./protocol.ts";
 
-/** What a channel tells its owner, always from the event loop, never from within a call. */
+/** The events of a channel, always from the event loop, never from within a call. */
 export interface ChannelHandlers {
   /**
-   * A message has come.
+   * A message has arrived.
    *
    * @param message The message.
    * @param fds Its descriptors, close-on-exec, owned by the handler from now on.
    */
   onMessage(message: Message, fds: number[]): void;
   /**
-   * A message of a type that this version does not know was ignored, for the first time: of later ones
-   * nothing is told, so that a peer can't fill a log with them.
+   * A message of an unknown type was ignored. Called for the first one only, so that a peer can't fill a log.
    *
    * @param typeNumber The type in its header.
    */
   onUnknown(typeNumber: number): void;
   /**
-   * The other end is gone, or what it sent broke the protocol, or something could not be sent. The
-   * channel is closed by now. Called once, and not after {@linkcode Channel.close}.
+   * The other end is closed, has broken the protocol, or a message could not be sent. The channel is closed by
+   * now. Called once, and not after {@linkcode Channel.close}.
    *
-   * @param error What was wrong; undefined for a clean end of file.
+   * @param error The error; undefined for a clean end of file.
    */
   onClose(error?: Error): void;
 }
 
-/** A frame, or what is left of it, that the kernel has not taken yet. */
+/** A frame that the kernel has not accepted yet, or only in part. */
 interface Pending {
   bytes: Uint8Array<ArrayBuffer>;
-  /** Duplicates: the caller may close its own meanwhile. */
+  /** Duplicates, since the caller may close its own descriptors. */
   held: HeldDuplicate[];
 }
 
-/** How long to wait for descriptors that are in flight before the next try. */
+/** The delay before the next attempt while too many descriptors are in flight. */
 const IN_FLIGHT_MS = 5;
 
-/** What a channel is made of. */
+/** The parts of a channel. */
 export interface ChannelOptions {
-  /** A connected unix stream socket, which the channel takes ownership of. */
+  /** A connected unix stream socket, owned by the channel. */
   readonly fd: number;
-  /** Watches it, and takes what a handler throws. */
+  /** Watches the socket, and receives the exceptions of handlers. */
   readonly poller: Poller;
-  /** Who is at the other end: nothing beyond its bounds is kept. */
+  /** The role of the other end, whose limits bound what is kept. */
   readonly sender: Sender;
 }
 
-/** How often {@linkcode Channel.receiveRest} reads at most. */
+/** The most reads of {@linkcode Channel.receiveRest}. */
 const MOST_LAST_READS = 16;
 
-/** Received bytes land here first; one for all channels, since reads are synchronous. */
+/** The buffer of received bytes; one for all channels, since reads are synchronous. */
 const ROOM = new Uint8Array(64 * 1024);
 
 /** A connected control socket. */
@@ -77,15 +75,15 @@ export class Channel {
   readonly #handlers: ChannelHandlers;
   readonly #unsent: Pending[] = [];
   #retry?: Timer;
-  /** Why nothing more can be sent; told once all that came has been delivered. */
+  /** The error of a failed send; reported once all received messages are delivered. */
   #sendError: Error | undefined;
   readonly #reader: FrameReader;
   readonly #takesFds: boolean;
 
   /**
-   * @param options What it is made of.
-   * @param handlers Told of what comes.
-   * @throws {SysError} When the socket can't be watched; it is then still the caller's.
+   * @param options The parts.
+   * @param handlers The receiver of the events.
+   * @throws {SysError} When the socket can't be watched; the caller then still owns it.
    */
   constructor({ fd, poller, sender }: ChannelOptions, handlers: ChannelHandlers) {
     this.#fd = fd;
@@ -96,20 +94,18 @@ export class Channel {
     this.#watch = poller.watch(fd, EPOLLIN, (events) => this.#onEvents(events));
   }
 
-  /** Whether the channel is still open at this end. */
+  /** Whether this end is open. */
   get isOpen(): boolean {
     return this.#fd >= 0;
   }
 
   /**
-   * Sends a message, at once if the socket has room, else as soon as it has, and as soon as other
-   * processes have received enough of the descriptors that are on their way to them (unix(7),
-   * ETOOMANYREFS). It does not throw: when
-   * a message can't be sent, the channel ends and its owner is told later. On a closed channel
-   * nothing happens: its owner has been told, or has closed it.
+   * Sends a message, at once or as soon as the socket has room and few enough descriptors are in flight
+   * (unix(7), ETOOMANYREFS). It does not throw: on failure the channel ends, which is reported later. On a
+   * closed channel it does nothing.
    *
-   * @param message What to say.
-   * @param fds Descriptors that go along, borrowed until this call returns.
+   * @param message The message.
+   * @param fds Its descriptors, borrowed until this call returns.
    */
   send(message: Message, fds: readonly number[] = []): void {
     if (!this.isOpen) return;
@@ -127,7 +123,7 @@ export class Channel {
     }
   }
 
-  /** Closes this end; what has not been sent is dropped. Harmless the second time. */
+  /** Closes this end and discards unsent messages. A second call does nothing. */
   close(): void {
     if (!this.isOpen) return;
     this.#watch.stop();
@@ -138,17 +134,17 @@ export class Channel {
   }
 
   #sendOrKeep(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): void {
-    // Most frames are taken whole at once, and need no duplicates.
+    // The kernel accepts most frames whole at once, and these need no duplicates.
     const taken = this.#unsent.length === 0 ? this.#take(bytes, fds) : 0;
     if (taken === bytes.length) return;
     const frame: Pending = { bytes: bytes.subarray(taken), held: [] };
-    // Queued first: if a duplicate can't be made, those before it are let go with the queue.
+    // Queued first: if a duplicate can't be made, the earlier ones are released with the queue.
     this.#unsent.push(frame);
     if (taken === 0) { for (const fd of fds) frame.held.push(holdDuplicate(fd)); }
     else this.#watch.modify(EPOLLIN | EPOLLOUT);
   }
 
-  /** Sends what the kernel takes, and says how much that was; after 0, it is tried again when it may. */
+  /** Sends what the kernel accepts, and returns its length; after 0, the next attempt is scheduled. */
   #take(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): number {
     try {
       const taken = sendWithFds(this.#fd, bytes, fds);
@@ -156,7 +152,7 @@ export class Channel {
       return taken ?? 0;
     } catch (error) {
       if (!(error instanceof SysError && error.code === "ETOOMANYREFS")) throw error;
-      // The socket has room, so nothing but time tells when others have received theirs.
+      // The socket has room, so only time tells when the descriptors in flight were received.
       this.#watch.modify(EPOLLIN);
       this.#retry?.cancel();
       this.#retry = systemClock.setTimer(IN_FLIGHT_MS, () => this.#flush());
@@ -166,7 +162,7 @@ export class Channel {
 
   #onEvents(events: number): void {
     if (events & EPOLLOUT) this.#flush();
-    // An error or a hang-up shows when reading, after what is still to be read.
+    // An error or a hang-up is found by reading, after the remaining data.
     if (events & ~EPOLLOUT) this.#receive();
   }
 
@@ -188,12 +184,12 @@ export class Channel {
     }
   }
 
-  /** What the other end has sent is still to be read: the reading side tells the owner then. */
+  /** Ends sending. The data of the other end still has to be read; then the error is reported. */
   #giveUpSending(error: Error): void {
     this.#dropUnsent();
     this.#watch.modify(EPOLLIN);
     if (isPeerGone(error)) return;
-    // The other end is there and has missed something, so this is the end for both.
+    // The other end is open but has missed a message, so the channel ends for both.
     this.#sendError ??= error;
     shutdownSocket(this.#fd);
   }
@@ -204,24 +200,21 @@ export class Channel {
     this.#unsent.length = 0;
   }
 
-  /**
-   * Delivers what has come and was not read yet: the other end is known to be gone, and may have said
-   * something just before.
-   */
+  /** Delivers the remaining messages of a process that has ended. */
   receiveRest(): void {
-    // Bounded, since a process that it has left behind may go on writing.
+    // Bounded, since a child process of the other end may go on writing.
     for (let reads = 0; reads < MOST_LAST_READS && this.isOpen; reads++) {
       if (!this.#receive()) return;
     }
   }
 
-  /** Reads once, and says whether there was anything. */
+  /** Reads once, and returns whether there was any data. */
   #receive(): boolean {
     let received: Received | undefined;
     try {
       received = receiveWithFds(this.#fd, ROOM, { takesFds: this.#takesFds });
     } catch (error) {
-      // A reset only says that the other end went without reading all.
+      // A reset only means that the other end has closed with unread data.
       if (isPeerGone(error)) this.#endOfFile();
       else this.#fail(error as Error);
       return false;
@@ -243,7 +236,7 @@ export class Channel {
     this.#fail(this.#sendError ?? (this.#reader.isCut ? new ProtocolError(problem) : undefined));
   }
 
-  /** Delivers the next message, and says whether there was a whole one. */
+  /** Delivers the next message, and returns whether there was a whole one. */
   #deliverNext(): boolean {
     let delivery: Delivery | undefined;
     try {
@@ -260,7 +253,7 @@ export class Channel {
         if (unknown !== undefined) this.#handlers.onUnknown(unknown);
       }
     } catch (error) {
-      // Not an error of the channel: what comes next is delivered all the same.
+      // No error of the channel: the next messages are delivered all the same.
       this.#poller.onError(error);
     }
     return true;
@@ -272,7 +265,7 @@ export class Channel {
   }
 }
 
-/** Whether that is how sendmsg(2) and recvmsg(2) say that the other end has closed. */
+/** Whether an error of sendmsg(2) or recvmsg(2) means that the other end is closed. */
 function isPeerGone(error: unknown): boolean {
   return error instanceof SysError && (error.code === "EPIPE" || error.code === "ECONNRESET");
 }

@@ -1,18 +1,13 @@
 /**
- * What can be wrong with the fields of a message, whatever the other end has sent.
+ * Checks of the fields of a message from an untrusted peer.
  *
  * @module
  */
 
-/** The payload of a message, about which nothing is known. */
+/** The unchecked payload of a message. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * Says what is wrong with a field that should be a whole number from 0 on.
- *
- * @param fields The payload.
- * @param name The field's name.
- */
+/** Returns the problem of a field that must be a whole number from 0 on, if there is one. */
 export function countProblem(fields: Fields, name: string): string | undefined {
   const value = fields[name];
   return Number.isSafeInteger(value) && (value as number) >= 0
@@ -20,11 +15,7 @@ export function countProblem(fields: Fields, name: string): string | undefined {
     : `${name} is ${describe(value)}, expected a whole number from 0 on`;
 }
 
-/**
- * A value for an error message, which stays short whatever it is.
- *
- * @param value The value.
- */
+/** Describes any value for an error message, in a short form. */
 export function describe(value: unknown): string {
   if (typeof value === "object" && value !== null) {
     return Array.isArray(value) ? "a list" : "an object";

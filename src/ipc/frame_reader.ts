@@ -1,9 +1,9 @@
 /**
- * Messages put together from the bytes and descriptors of a control socket, within the bounds of the
- * sender: what a peer can make this process keep is one unfinished frame.
+ * A parser of control socket frames, within the limits of the sender: a peer can make this process keep one
+ * unfinished frame at most.
  *
- * Pure: it closes no descriptor. The owner of the socket closes what {@linkcode FrameReader.takeFds}
- * gives back.
+ * Pure: it closes no descriptor. The owner of the socket closes the result of
+ * {@linkcode FrameReader.takeFds}.
  *
  * @module
  */
@@ -21,9 +21,9 @@ import {
 
 /** A message with its descriptors. */
 export interface Delivery {
-  /** Undefined for a type that this version does not know, or that is not one of the sender's. */
+  /** Undefined for an unknown type, or one that the sender may not send. */
   readonly message?: Message;
-  /** The number of such a type, the first time that there is one: a peer must not fill a log. */
+  /** The number of such a type, for the first one only, so that a peer can't fill a log. */
   readonly unknown?: number;
   /** Owned by the receiver. */
   readonly fds: number[];
@@ -39,31 +39,31 @@ export class FrameReader {
   #start = 0;
   #end = 0;
   #fds: number[] = [];
-  /** Descriptors of frames that belong to the next message. */
+  /** The descriptors of frames that belong to the next message. */
   #ahead: number[] = [];
   #hasToldUnknown = false;
 
-  /** @param sender Who is at the other end. */
+  /** @param sender The role of the other end. */
   constructor(sender: Sender) {
     this.#sender = sender;
   }
 
-  /** Whether an end of file would come in the middle of a message. */
+  /** Whether an end of file would be in the middle of a message. */
   get isCut(): boolean {
     return this.#end > this.#start || this.#ahead.length > 0;
   }
 
   /**
-   * Takes what has come.
+   * Adds received data.
    *
    * @param bytes The bytes, copied.
-   * @param fds The descriptors that came with them, owned by the reader from now on.
+   * @param fds Their descriptors, owned by the reader from now on.
    */
   push(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[] = []): void {
     this.#fds.push(...fds);
     const length = this.#end - this.#start + bytes.length;
     if (this.#end + bytes.length > this.#buffer.length) {
-      // Twice as much as is needed, so that a long frame is not copied for each piece of it.
+      // Twice the required size, so that a long frame is not copied for each of its pieces.
       const buffer = new Uint8Array(2 * length);
       buffer.set(this.#unread);
       this.#buffer = buffer;
@@ -75,10 +75,10 @@ export class FrameReader {
   }
 
   /**
-   * The next message, taken out of what has come.
+   * Removes the next message from the received data.
    *
-   * @returns The message; undefined while it is not complete.
-   * @throws {ProtocolError} When the next frame breaks the protocol, or the bounds of its sender.
+   * @returns The message; undefined while it is incomplete.
+   * @throws {ProtocolError} When the next frame breaks the protocol, or the limits of its sender.
    */
   next(): Delivery | undefined {
     while (this.#unread.length >= HEADER_BYTES) {
@@ -105,11 +105,11 @@ export class FrameReader {
       this.#buffer = NOTHING;
       this.#start = this.#end = 0;
     }
-    // Descriptors come with the first byte of their frame, so others would go to a wrong one.
+    // Descriptors arrive with the first byte of their frame; others would go to a wrong one.
     this.#requireAtMost(isBetween ? 0 : MAX_FDS_PER_MESSAGE);
   }
 
-  /** Takes all descriptors that belong to no message yet; they are the caller's then. */
+  /** Removes all descriptors that belong to no message yet; the caller owns them. */
   takeFds(): number[] {
     const fds = [...this.#ahead, ...this.#fds];
     this.#ahead = [];

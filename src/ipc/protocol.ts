@@ -1,9 +1,8 @@
 /**
- * The control protocol between a master and its servers, and between two masters: messages, frames,
- * version.
+ * The control protocol between a master and its servers, and between two masters: messages, frames, version.
  *
- * Pure: from values to bytes and back. What each message means, and when it is sent, is told in
- * docs/protocol.md.
+ * Pure: conversion of values to bytes and back. docs/protocol.md describes the meaning and the order of the
+ * messages.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import type { FdType } from "../os/net/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
 
-/** The protocol's version, in each frame. Raised when an old reader could misunderstand a frame. */
+/** The protocol's version, in each frame. Raised when an old reader could misread a frame. */
 export const PROTOCOL_VERSION = 1;
 
 /** Bytes before the payload: magic (2), version, type, payload length (4), descriptors (2), 0 (2). */
@@ -22,86 +21,86 @@ export const HEADER_BYTES = 12;
 
 const MAGIC = 0x5a43; // "ZC"
 
-/** A listener as the master names it to a server. */
+/** A listener in a message to a server. */
 export interface ServiceGrant {
   /** The service's name, which may be empty. */
   readonly name: string;
-  /** Its sort. */
+  /** Its type. */
   readonly type: FdType;
-  /** Its address as the configuration gives it, for messages to people. */
+  /** Its address as configured, for log lines. */
   readonly address: string;
-  /** Its descriptor, where the server has inherited it; without it, it travels beside the message. */
+  /** Its inherited descriptor; without it, the descriptor travels with the message. */
   readonly fd?: number;
 }
 
 /**
- * Master to server, first: what the server serves. One descriptor for each service goes along,
- * unless it was inherited.
+ * Master to server, first: the services to serve. One descriptor for each service travels with it, unless it
+ * was inherited.
  */
 export interface StartMessage {
   readonly type: "start";
-  /** The generation that the server belongs to. */
+  /** The server's generation. */
   readonly generation: number;
   readonly services: readonly ServiceGrant[];
-  /** The settings that the master has accepted: the files may have others by now. */
+  /** The settings that the master has accepted; the files may have changed since. */
   readonly settings: GrantedSettings;
 }
 
 /**
- * Master to server, first, in place of the start: load everything and wait. The start comes when the
- * server is needed, if it ever is.
+ * Master to server, first, instead of the start: load everything and wait. The start follows when the server
+ * is needed, if ever.
  */
 export interface StandbyMessage {
   readonly type: "standby";
-  /** The generation that the server belongs to. */
+  /** The server's generation. */
   readonly generation: number;
-  /** As in the start, which has the same once more. */
+  /** The settings, which the start repeats. */
   readonly settings: GrantedSettings;
 }
 
-/** Master to server: stop accepting, finish, end. */
+/** Master to server: stop accepting, drain, exit. */
 export interface SoftstopMessage {
   readonly type: "softstop";
   /**
-   * The places in `services` of those that are closed for good, since nobody serves them after this
-   * server: what waits there is to be accepted before. A master may leave it out.
+   * The indexes in `services` of the listeners that no process serves after this server: their pending
+   * connections must be accepted first. Optional.
    */
   readonly closing?: readonly number[];
 }
 
-/** Master to server, after the start: send a heartbeat from now on. */
+/** Master to server, after the start: send heartbeats from now on. */
 export interface WatchdogMessage {
   readonly type: "watchdog";
-  /** How long it is from one to the next, in milliseconds; at least a second. */
+  /** The interval in milliseconds; at least a second. */
   readonly intervalMs: number;
 }
 
-/** Master to server, after the start: say when it is so. */
+/** Master to server, after the start: report when a limit is reached. */
 export interface LimitsMessage {
   readonly type: "limits";
-  /** How many connections it may accept until it is spent; without it there is no limit. */
+  /** The most connections to accept; without it there is no limit. */
   readonly connections?: number;
-  /** After how many milliseconds without a connection it is idle; without it nobody asks. */
+  /** The time without connections after which it is idle, in milliseconds; without it, no report. */
   readonly idleMs?: number;
 }
 
 /**
- * Master to server: files of the standard outputs have been opened anew, and their descriptors go along
- * in this order.
+ * Master to server: files of the standard outputs were reopened; their descriptors travel with the message in
+ * this order.
  */
 export interface OutputsMessage {
   readonly type: "outputs";
-  /** For each of them, the file in whose place it comes: what tells it from others. */
+  /** For each descriptor, the identity of the file that it replaces. */
   readonly before: readonly FileIdentity[];
 }
 
-/** What every message of a server carries, so that a stale one is known as such. */
+/** The field of every message from a server, by which a stale message is recognized. */
 interface FromServer {
   readonly pid: number;
   readonly generation: number;
 }
 
-/** Server to master, after a standby: it has loaded everything, and waits for its start. */
+/** Server to master, as a standby: it has loaded everything, and waits for its start. */
 export interface LoadedMessage extends FromServer {
   readonly type: "loaded";
 }
@@ -111,28 +110,28 @@ export interface ReadyMessage extends FromServer {
   readonly type: "ready";
 }
 
-/** Server to master: it accepts no more, and ends by itself within that many seconds. */
+/** Server to master: it has stopped accepting, and exits within this number of seconds. */
 export interface DrainingMessage extends FromServer {
   readonly type: "draining";
   readonly seconds: number;
 }
 
-/** Server to master: put another one in my place, and don't signal me any more. */
+/** Server to master: it detaches; start a replacement, and send no more signals. */
 export interface DetachMessage extends FromServer {
   readonly type: "detach";
 }
 
-/** Server to master: its event loop goes round. */
+/** Server to master: its event loop turns. */
 export interface HeartbeatMessage extends FromServer {
   readonly type: "heartbeat";
 }
 
-/** Server to master: it has accepted as many connections as it may. */
+/** Server to master: it has accepted the most connections that it may. */
 export interface SpentMessage extends FromServer {
   readonly type: "spent";
 }
 
-/** Server to master: from now on it is in use, or has been idle for as long as was asked. */
+/** Server to master: it is in use from now on, or has been idle for the set time. */
 export interface UsedMessage extends FromServer {
   readonly type: "used";
   readonly used: boolean;
@@ -155,7 +154,7 @@ export type Message =
   | LoadedMessage
   | UpgradeMessage;
 
-/** Descriptors only, ahead of a message that has more of them than one frame can carry. */
+/** A frame with descriptors only, before a message with more of them than one frame can carry. */
 export const DESCRIPTORS_FRAME = 0;
 
 /** Numbers of the message types in a frame. */
@@ -176,60 +175,60 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   ...UPGRADE_TYPE_NUMBERS,
 };
 
-/** The most bytes that the payload of a message has, for whoever sends it. */
+/** The most bytes of a message's payload, by type. */
 export const MAX_PAYLOAD_BYTES = {
-  /** Of a message that names listeners or settings. */
+  // Messages with listeners or settings.
   start: 1 << 20,
   standby: 1 << 20,
   softstop: 1 << 20,
-  // Those of all services.
+  // The listeners of all services.
   inherit: 1 << 24,
   taken: 1 << 24,
 } as const satisfies Partial<Record<Message["type"], number>>;
 
-/** The same for all others, which have a few numbers. */
+/** The limit of all other messages, which have a few numbers. */
 export const MAX_SMALL_PAYLOAD_BYTES = 1 << 10;
 
-/** The bounds of the one who sends: nothing beyond them is kept. */
+/** The limits of a sender, which bound what a receiver keeps. */
 export interface Sender {
-  /** The numbers of its message types. All others are unknown, as those of a later version are. */
+  /** The numbers of its message types. All others are unknown, like those of a later version. */
   readonly types: { readonly first: number; readonly last: number };
   /** The most bytes of a payload of unknown type. */
   readonly unknownBytes: number;
-  /** The most descriptors that come with one message; with 0 the first one ends the connection. */
+  /** The most descriptors of one message; with 0 the first descriptor ends the connection. */
   readonly descriptors: number;
-  /** What is expected where there can be none, for the error. */
+  /** The expected data instead of descriptors, for the error message. */
   readonly insteadOfDescriptors?: string;
 }
 
-/** More listeners than this nobody has: a process has as many ports. */
+/** The most listeners possible: a process has as many ports. */
 const MAX_DESCRIPTORS = 65_536;
 
-/** A master, for its servers. */
+/** The limits of a master, for its servers. */
 export const MASTER: Sender = {
   types: { first: 1, last: 64 },
   unknownBytes: 1 << 20,
   descriptors: MAX_DESCRIPTORS,
 };
 
-/** A server, for its master. */
+/** The limits of a server, for its master. */
 export const SERVER: Sender = {
   types: { first: 65, last: 128 },
   unknownBytes: MAX_SMALL_PAYLOAD_BYTES,
   descriptors: 0,
 };
 
-/** A master, for the one that is to take its place. */
+/** The limits of the old master of an upgrade, for the new one. */
 export const OLD_MASTER: Sender = { ...MASTER, types: { first: 129, last: 192 } };
 
-/** A master that is to take another one's place, for that one. */
+/** The limits of the new master of an upgrade, for the old one. */
 export const NEW_MASTER: Sender = { ...SERVER, types: { first: 193, last: 255 } };
 
 const TYPE_NAMES: ReadonlyMap<number, Message["type"]> = new Map(
   Object.entries(TYPE_NUMBERS).map(([name, number]) => [number, name as Message["type"]]),
 );
 
-/** A frame that breaks the protocol: the connection can't be trusted any more. */
+/** A frame that breaks the protocol: the rest of the connection is unusable. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
@@ -237,9 +236,8 @@ export class ProtocolError extends Error {
 /**
  * Makes a frame.
  *
- * @param message What to say; undefined for descriptors only.
- * @param fdCount How many descriptors travel with the frame.
- * @returns The frame's bytes.
+ * @param message The message; undefined for descriptors only.
+ * @param fdCount The number of descriptors that travel with the frame.
  * @throws {ProtocolError} When the message is too large.
  */
 export function encodeFrame(
@@ -264,11 +262,7 @@ export function encodeFrame(
   return frame;
 }
 
-/**
- * The payload of a message, however long.
- *
- * @param message The message.
- */
+/** Encodes the payload of a message of any length. */
 export function payloadOf(message: Message): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(message));
 }
@@ -278,7 +272,7 @@ function maxPayloadBytes(type: Message["type"] | undefined): number {
   return type === undefined ? 0 : bytes[type] ?? MAX_SMALL_PAYLOAD_BYTES;
 }
 
-/** The name of a type, if it is one of the sender's that this version knows. */
+/** The name of a type, if it is a known one of the sender. */
 function typeOf(
   typeNumber: number,
   { types: { first, last } }: Sender,
@@ -297,10 +291,8 @@ export interface Header {
  * Reads a frame's header.
  *
  * @param bytes Bytes that begin with a whole header.
- * @param sender Who has sent it.
- * @returns The header.
- * @throws {ProtocolError} When they don't begin with a header of this version, or it announces more
- * than its sender may send.
+ * @param sender The role of the sender.
+ * @throws {ProtocolError} When the header is not one of this version, or exceeds the limits of its sender.
  */
 export function decodeHeader(bytes: Uint8Array<ArrayBuffer>, sender: Sender): Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
@@ -334,8 +326,8 @@ export function decodeHeader(bytes: Uint8Array<ArrayBuffer>, sender: Sender): He
  *
  * @param typeNumber The type in the header.
  * @param payload The payload's bytes.
- * @param sender Who has sent it.
- * @returns The message, or undefined for a type that this version does not know of the sender.
+ * @param sender The role of the sender.
+ * @returns The message, or undefined for a type that is not a known one of the sender.
  * @throws {ProtocolError} When the payload does not fit the type.
  */
 export function decodeMessage(
@@ -368,7 +360,7 @@ function parsePayload(type: string, payload: Uint8Array<ArrayBuffer>): Fields {
   return value as Fields;
 }
 
-/** Says what is wrong with the fields of a message, if anything is. */
+/** Returns the problem of a message's fields, if there is one. */
 function problemIn(type: Message["type"], fields: Fields): string | undefined {
   switch (type) {
     case "start":

@@ -1,6 +1,6 @@
 /**
- * The value of `-server-service` under a master: names, types and descriptor numbers of a server's
- * listeners (LIB-ZC section 5). Pure.
+ * The value of `-server-service` under a master (LIB-ZC section 5): names, types and descriptor numbers of a
+ * server's listeners.
  *
  * @module
  */
@@ -21,10 +21,9 @@ const LETTERS: Readonly<Record<FdType, string>> = { inet: "i", unix: "u", fifo: 
 const TYPES: Readonly<Record<string, FdType>> = { i: "inet", u: "unix", f: "fifo" };
 
 /**
- * Writes a list; the descriptors are numbered from {@linkcode FIRST_LISTENER_FD} on.
+ * Formats a list, such as `:i5,ssl:i6,:u7`; the descriptors are numbered from {@linkcode FIRST_LISTENER_FD} on.
  *
- * @param services Name and type of each listener, in their order.
- * @returns Such as `:i5,ssl:i6,:u7`.
+ * @param services Name and type of each listener, in order.
  */
 export function formatServiceList(
   services: readonly { readonly name: string; readonly type: FdType }[],
@@ -35,9 +34,9 @@ export function formatServiceList(
 }
 
 /**
- * Reads a list.
+ * Parses a list.
  *
- * @param text Such as `:i5,ssl:i6,:u7`; LIB-ZC also takes an entry without a colon.
+ * @param text Such as `:i5,ssl:i6,:u7`; as in LIB-ZC, an entry may have no colon.
  * @returns The listeners; none for an empty text.
  * @throws {TypeError} When an entry has another form.
  */

@@ -1,7 +1,6 @@
 /**
- * One end of a control socket for a program that may not call the system itself: read and written
- * by way of node:net, which needs no permission for a descriptor that was inherited, and which can't
- * receive any over the socket.
+ * One end of a control socket by node:net, for a program that may not make system calls: node:net needs no
+ * permission for an inherited descriptor, but can't receive descriptors.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { ChannelHandlers } from "./channel.ts";
 import { FrameReader } from "./frame_reader.ts";
 import { encodeFrame, MASTER, type Message, ProtocolError, type Sender } from "./protocol.ts";
 
-/** A master that can pass no descriptors. */
+/** The limits of a master that passes no descriptors. */
 const MASTER_BY_INHERITANCE: Sender = {
   ...MASTER,
   descriptors: 0,
@@ -18,7 +17,7 @@ const MASTER_BY_INHERITANCE: Sender = {
     "--allow-ffi receives none",
 };
 
-/** A connected control socket over which no descriptors come. */
+/** A connected control socket without descriptor passing. */
 export class StreamChannel {
   readonly #socket: Socket;
   readonly #handlers: ChannelHandlers;
@@ -26,28 +25,24 @@ export class StreamChannel {
   #open = true;
 
   /**
-   * @param fd A connected unix stream socket, which the channel takes ownership of.
-   * @param handlers Told of what comes; what they throw is an error of the program.
+   * @param fd A connected unix stream socket, owned by the channel.
+   * @param handlers The receiver of the events; their exceptions are errors of the program.
    */
   constructor(fd: number, handlers: ChannelHandlers) {
     this.#handlers = handlers;
     this.#socket = new Socket({ fd, readable: true, writable: true });
     this.#socket.on("data", (data: Uint8Array<ArrayBuffer>) => this.#receive(data));
     this.#socket.on("end", () => this.#endOfFile());
-    // A reset, or a write to one that is gone: what it has said before is read, and so is its end.
+    // A reset, or a write to a closed socket: the received data was read, and so was its end.
     this.#socket.on("error", () => this.#endOfFile());
   }
 
-  /**
-   * Sends a message. On a closed channel nothing happens: its owner has been told, or has closed it.
-   *
-   * @param message What to say.
-   */
+  /** Sends a message. On a closed channel it does nothing. */
   send(message: Message): void {
     if (this.#open) this.#socket.write(encodeFrame(message, 0));
   }
 
-  /** Closes this end, as soon as what was sent is on its way. Harmless the second time. */
+  /** Closes this end once the sent messages are on their way. A second call does nothing. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
@@ -65,7 +60,7 @@ export class StreamChannel {
     }
   }
 
-  /** Delivers the next message, and says whether there was a whole one. */
+  /** Delivers the next message, and returns whether there was a whole one. */
   #deliverNext(): boolean {
     const delivery = this.#reader.next();
     if (delivery === undefined) return false;

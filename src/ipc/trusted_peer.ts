@@ -1,5 +1,5 @@
 /**
- * Whom a process obeys that has inherited a control socket.
+ * The check of the credentials at the other end of an inherited control socket.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import { ProtocolError } from "./protocol.ts";
 const ROOT = 0;
 
 /**
- * Makes sure that the other end of a control socket was made by this process's own user, or by root,
- * as whom a master starts servers of other users.
+ * Requires that the other end of a control socket was made by this process's user, or by root, as which a
+ * master starts the servers of other users.
  *
- * @param fd The socket. Borrowed, but closed where it is refused.
- * @throws {ProtocolError} When it was made by anybody else.
+ * @param fd The socket. Borrowed, but closed if it is refused.
+ * @throws {ProtocolError} When another user has made it.
  * @throws {SysError} When it is no socket.
  */
 export function requireTrustedPeer(fd: number): void {

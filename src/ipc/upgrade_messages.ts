@@ -1,8 +1,8 @@
 /**
- * The messages between a master and the one that takes its place, in the frames of the control
- * protocol. docs/protocol.md tells when each is sent.
+ * The messages between the old and the new master of an upgrade, in the frames of the control protocol.
+ * docs/protocol.md describes their order.
  *
- * Pure: types, and what can be wrong with a payload.
+ * Pure: types, and checks of payloads.
  *
  * @module
  */
@@ -10,37 +10,37 @@ import type { Admission } from "../os/net/connect_permission.ts";
 import type { FdType } from "../os/net/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 
-/** A file that a descriptor has made in the file system, as the one who removes it must know it. */
+/** A file that belongs to a descriptor, with the identity that its removal needs. */
 export interface NamedFile {
   readonly path: string;
   readonly dev: number;
   readonly ino: number;
 }
 
-/** A listener that changes hands; its descriptor travels beside the message. */
+/** A listener that is handed over; its descriptor travels with the message. */
 export interface InheritedListener {
   /** The key of its address. */
   readonly key: string;
-  /** The socket file that it made, if it made one. */
+  /** The socket file that it has created, if any. */
   readonly file?: NamedFile;
 }
 
-/** A listener that the old master was started with; its descriptor travels beside the message. */
+/** A listener that the old master has inherited at its start; its descriptor travels with the message. */
 export interface InheritedGift {
   readonly kind: FdType;
   /** The key of its address. */
   readonly key: string;
-  /** The same for IPv4, where it takes these connections too. */
+  /** The key of the IPv4 address, if it accepts IPv4 connections too. */
   readonly ipv4Key?: string;
-  /** The name that it was given. */
+  /** The name from its activator. */
   readonly name?: string;
-  /** Who may connect, as far as its giver has said. */
+  /** Its intended filter and options, from its activator. */
   readonly admission?: Admission;
 }
 
 /**
- * Old master to new, first. The descriptors are the lock's, the log service's if there is one, those
- * of `given`, and those of `listeners`.
+ * Old master to new, first. The descriptors are that of the lock, that of the log service if there is one,
+ * those of `given`, and those of `listeners`.
  */
 export interface InheritMessage {
   readonly type: "inherit";
@@ -50,15 +50,15 @@ export interface InheritMessage {
   readonly pidFile: string;
   /** The socket of the log service, if its descriptor is the second one. */
   readonly logSocket?: NamedFile;
-  /** The listeners that the old master was started with itself. */
+  /** The listeners that the old master has inherited at its own start. */
   readonly given: readonly InheritedGift[];
-  /** Those that it has opened. */
+  /** The listeners that it has opened. */
   readonly listeners: readonly InheritedListener[];
-  /** The ids of the services that are in force; an older master does not tell. */
+  /** The ids of the services in force; missing from an older master. */
   readonly services?: readonly string[];
 }
 
-/** Old master to new: take over. It reads its log service's socket no more, and serves on until `taken`. */
+/** Old master to new: take over. It stops reading its log service's socket, and serves until `taken`. */
 export interface TakeoverMessage {
   readonly type: "takeover";
 }
@@ -68,46 +68,46 @@ export interface ReloadMessage {
   readonly type: "reload";
 }
 
-/** Old master to new: all of my servers have ended, and I stay as your parent. */
+/** Old master to new: all of its servers have ended, and it stays as the parent process. */
 export interface DrainedMessage {
   readonly type: "drained";
 }
 
-/** New master to old: all of my processes have proven themselves. */
+/** New master to old: all of its processes have passed their probation. */
 export interface ProvenMessage {
   readonly type: "proven";
 }
 
-/** New master to old: lock, pid file, log service and listeners are mine. */
+/** New master to old: it has taken over the lock, pid file, log service and listeners. */
 export interface TakenMessage {
   readonly type: "taken";
   /** The keys of the addresses that the new master does not serve: the old one closes them. */
   readonly dropped: readonly string[];
 }
 
-/** New master to old: end what still drains within this time. */
+/** New master to old: end all draining servers within this time. */
 export interface StopMessage {
   readonly type: "stop";
   readonly timeoutMs: number;
 }
 
-/** New master to old: so many old masters may drain, from you on. */
+/** New master to old: the number of old masters that may drain, this one included. */
 export interface BoundMessage {
   readonly type: "bound";
   readonly generations: number;
 }
 
-/** New master to old: a later configuration is in force, to which you can't be the way back. */
+/** New master to old: a later configuration is in force, so a fallback to the old master is impossible. */
 export interface SettledMessage {
   readonly type: "settled";
 }
 
-/** New master to old: log files were renamed, open them anew. */
+/** New master to old: log files were renamed; reopen them. */
 export interface ReopenMessage {
   readonly type: "reopen";
 }
 
-/** Any of them. */
+/** Any upgrade message. */
 export type UpgradeMessage =
   | InheritMessage
   | TakeoverMessage
@@ -134,12 +134,7 @@ export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], numbe
   settled: 198,
 };
 
-/**
- * Says what is wrong with the fields of a message, if anything is.
- *
- * @param type The message's type.
- * @param fields Its payload.
- */
+/** Returns the problem of a message's fields, if there is one. */
 export function upgradeProblemIn(
   type: UpgradeMessage["type"],
   fields: Fields,
@@ -176,7 +171,7 @@ function textProblem(fields: Fields, name: string): string | undefined {
   return typeof value === "string" ? undefined : `${name} is ${describe(value)}, expected a text`;
 }
 
-/** A file may be missing, but not be another thing. */
+/** Returns the problem of an optional file. */
 function fileProblem(file: unknown, name: string): string | undefined {
   if (file === undefined) return undefined;
   if (typeof file !== "object" || file === null) {
@@ -186,7 +181,7 @@ function fileProblem(file: unknown, name: string): string | undefined {
   return textProblem(fields, "path") ?? countProblem(fields, "dev") ?? countProblem(fields, "ino");
 }
 
-/** Says what is wrong with the first item of a list with which something is. */
+/** Returns the problem of the first invalid item of a list. */
 function listProblem(
   fields: Fields,
   name: string,

@@ -1,5 +1,5 @@
 /**
- * The places that a process can log to: its standard outputs, the system's log, a log service.
+ * The destinations of a process's log: its standard outputs, the system's log, a log service.
  *
  * @module
  */
@@ -17,36 +17,35 @@ import {
 import { outputSpool, tellStderr } from "./outputs.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
-/** Where a process logs; `stderr` is for the one without a `server-log`. */
+/** A log destination; `stderr` is for a process without a `server-log`. */
 export type BackendTarget = LogTarget | { readonly kind: "stderr" };
 
-/** What a test can put in place of the real surroundings. */
+/** The parts that tests replace. */
 export interface BackendPorts {
   /** The socket of the system's log; the default is `/dev/log`. */
   readonly syslogPath?: string;
   /** The default is the real clock. */
   readonly clock?: Clock;
-  /** Says what can't be logged, since it is about the log; the default writes to stderr. */
+  /** Reports problems of the log itself; the default writes to stderr. */
   readonly tell?: (text: string) => void;
 }
 
-/** A place to log to. */
+/** A log destination. */
 export interface Backend {
-  /** Takes the bytes of {@linkcode Backend.encode}. */
+  /** The queue of the bytes from {@linkcode Backend.encode}. */
   readonly spool: Spool;
-  /** Makes the bytes of a line. */
+  /** Encodes a line. */
   readonly encode: LineEncoder;
 }
 
 /**
- * Makes a place to log to. Nothing is opened before the first line.
+ * Makes a log destination. Nothing is opened before the first line.
  *
  * A log socket needs `--allow-ffi`, the standard outputs need nothing.
  *
- * @param target Where.
- * @param source Who logs.
+ * @param target The destination.
+ * @param source The program's name and pid.
  * @param ports Only for tests.
- * @returns The backend.
  */
 export function openBackend(
   target: BackendTarget,

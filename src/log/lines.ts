@@ -1,6 +1,5 @@
 /**
- * What a log line looks like in each of the places that it can go to (LIB-ZC section 6). Pure text
- * and bytes; nothing is sent from here.
+ * The formats of log lines for each destination (LIB-ZC section 6), as text and bytes.
  *
  * @module
  */
@@ -8,15 +7,15 @@
 /** The longest record that is sent, in bytes; LIB-ZC's service reads no more of one. */
 export const RECORD_BYTES_MAX = 10_240;
 
-/** Who writes: the two parts of each line that are the same for the whole process. */
+/** The parts of a line that are the same for the whole process. */
 export interface LogSource {
-  /** The program's base name, or what stands for it; empty to write lines without ident and pid. */
+  /** The program's base name, or a replacement; empty for lines without ident and pid. */
   readonly ident: string;
-  /** The process. */
+  /** The process id. */
   readonly pid: number;
 }
 
-/** Turns the text of a record into the bytes that are sent. */
+/** Encodes the text of a record. */
 export type LineEncoder = (text: string) => Uint8Array<ArrayBuffer>;
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -26,11 +25,8 @@ const SEVERITY_INFO = 6;
 const encoder = new TextEncoder();
 
 /**
- * Lines for a terminal or a file: `IDENT[PID] TEXT`. Line breaks in the text stay, so that a stack
- * trace can be read, but a further line is indented: no text can look like a line of another one.
- *
- * @param source Who writes.
- * @returns The encoder.
+ * Lines for a terminal or a file: `IDENT[PID] TEXT`. Line breaks in the text stay, so that a stack trace is
+ * readable, but continuation lines are indented: no text can imitate another line.
  */
 export function outputLines({ ident, pid }: LogSource): LineEncoder {
   const head = ident === "" ? "" : `${ident}[${pid}] `;
@@ -38,11 +34,8 @@ export function outputLines({ ident, pid }: LogSource): LineEncoder {
 }
 
 /**
- * Datagrams for a log service: `IDENT,PID,TEXT`, cut to {@linkcode RECORD_BYTES_MAX}. A comma in the
- * ident would end it, so that it becomes `_`.
- *
- * @param source Who writes.
- * @returns The encoder.
+ * Datagrams for a log service: `IDENT,PID,TEXT`, cut to {@linkcode RECORD_BYTES_MAX}. A comma in the ident
+ * would end it, so it becomes `_`.
  */
 export function masterlogRecords({ ident, pid }: LogSource): LineEncoder {
   const head = `${ident.replaceAll(",", "_")},${pid},`;
@@ -53,9 +46,8 @@ export function masterlogRecords({ ident, pid }: LogSource): LineEncoder {
  * Datagrams for the system's log: `<PRI>Mmm dd hh:mm:ss IDENT[PID]: TEXT` (RFC 3164, section 4.1, as
  * syslog(3) writes it: without the host's name), cut to {@linkcode RECORD_BYTES_MAX}.
  *
- * @param source Who writes.
+ * @param source The program's name and pid.
  * @param options `facility`: its number; `now`: the time in milliseconds since 1970.
- * @returns The encoder.
  */
 export function syslogRecords(
   { ident, pid }: LogSource,
@@ -69,33 +61,17 @@ export function syslogRecords(
   return (text) => cutUtf8(encoder.encode(stamp() + tail + oneLine(text)), RECORD_BYTES_MAX);
 }
 
-/**
- * The text of a line that owns up to lost lines.
- *
- * @param count How many.
- * @returns Such as `3 log lines dropped`.
- */
+/** The text of a line that reports dropped lines, such as `3 log lines dropped`. */
 export function droppedText(count: number): string {
   return `${count} log line${count === 1 ? "" : "s"} dropped`;
 }
 
-/**
- * A time as `HH:MM:SS`, local.
- *
- * @param date The time.
- * @returns The text.
- */
+/** Formats a local time as `HH:MM:SS`. */
 export function timeOfDay(date: Date): string {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
 }
 
-/**
- * A day as `YYYYMMDD` or an hour as `YYYYMMDDHH`, local.
- *
- * @param date The time.
- * @param period Which.
- * @returns The text.
- */
+/** Formats a local day as `YYYYMMDD` or an hour as `YYYYMMDDHH`. */
 export function periodName(date: Date, period: "day" | "hour"): string {
   const parts = [date.getFullYear(), date.getMonth() + 1, date.getDate()];
   if (period === "hour") parts.push(date.getHours());
@@ -103,11 +79,11 @@ export function periodName(date: Date, period: "day" | "hour"): string {
 }
 
 /**
- * Something made of the time of day, made anew only when the second changes.
+ * Caches a value that depends on the time of day, for one second.
  *
- * @param now The time in milliseconds since 1970.
- * @param make Makes it of the local time.
- * @returns Gives it for the present second.
+ * @param now Returns the time in milliseconds since 1970.
+ * @param make Computes the value from the local time.
+ * @returns Returns the value for the present second.
  */
 export function perSecond<T>(now: () => number, make: (date: Date) => T): () => T {
   let second = NaN;
@@ -126,21 +102,21 @@ function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }
 
-/** Any control character but the tab, those beyond ASCII included, which terminals obey as well. */
+/** Any control character but the tab, including those beyond ASCII, which terminals obey as well. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\0-\x08\n-\x1f\x7f-\x9f]/g;
 
 /**
- * One record is one line: a line break, with the white space around it, becomes one space, and any
- * other control character but the tab a space. (C sends them as they are, which lets a text that came
- * from outside forge lines and steer terminals; a NUL would end the record in C's service.)
+ * Makes one line of a record: a line break, with the white space around it, becomes one space, and any other
+ * control character but the tab a space. (C sends them unchanged, so a text from outside can forge lines and
+ * control terminals; a NUL ends the record in C's service.)
  */
 function oneLine(text: string): string {
   if (text.search(CONTROLS) < 0) return text;
   return text.trimEnd().replace(/\s*[\r\n]\s*/g, " ").replace(CONTROLS, " ");
 }
 
-/** The same, with line breaks that stay and an indentation of what follows them. */
+/** The same, but line breaks stay, with an indentation after them. */
 function indented(text: string): string {
   if (text.search(CONTROLS) < 0) return text;
   return text.split(/\r\n?|\n/).map((line, index) => {
@@ -151,7 +127,7 @@ function indented(text: string): string {
 
 const TAB = 0x09, NEWLINE = 0x0a, RETURN = 0x0d, SPACE = 0x20, DELETE = 0x7f;
 
-/** Made once, since a sender may send nothing else. */
+/** Computed once, since a sender may send nothing but control characters. */
 const ESCAPES = Array.from({ length: DELETE + 1 }, (_, byte) => {
   if (byte === NEWLINE) return encoder.encode("\\n");
   if (byte === RETURN) return encoder.encode("\\r");
@@ -160,12 +136,12 @@ const ESCAPES = Array.from({ length: DELETE + 1 }, (_, byte) => {
 const LONGEST_ESCAPE = 4;
 
 /**
- * Makes one line of bytes whose encoding is not known: each control character of ASCII but the tab
- * becomes an escape sequence, such as `\n` or `\x1b`. All other bytes stay, those of UTF-8 and
- * of GBK among them, and so does a line break at the very end, which C programs send.
+ * Makes one line of bytes of unknown encoding: each ASCII control character but the tab becomes an escape
+ * sequence, such as `\n` or `\x1b`. All other bytes stay, in UTF-8 and in GBK, and so does a line break at the
+ * end, which C programs send.
  *
  * @param bytes The bytes, borrowed.
- * @returns The same bytes where nothing is to be escaped.
+ * @returns The same array if there is nothing to escape.
  */
 export function escapeControls(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const end = bytes.at(-1) === NEWLINE ? bytes.length - 1 : bytes.length;

@@ -1,9 +1,9 @@
 /**
- * The log calls of a server program: `zinfo`, `zdebug`, `zfatal`, and where their lines go
- * (LIB-ZC section 6), on top of `@std/log`.
+ * The log calls of a server program, `zinfo`, `zdebug` and `zfatal`, and their destination (LIB-ZC section 6),
+ * based on `@std/log`.
  *
- * A log call never waits, and no state of the log makes it throw; see {@link file://./spool.ts} for what happens to lines
- * that nobody takes.
+ * A log call never blocks, and no state of the log makes it throw; {@link file://./spool.ts} handles lines that
+ * the destination does not accept.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { type Callee, callerOf } from "./caller.ts";
 import { droppedText, type LogSource } from "./lines.ts";
 import { closeOutputs, tellStderr } from "./outputs.ts";
 
-/** For how long the end of a process waits for a log that is full. */
+/** The time limit for a full log at the end of a process. */
 const CLOSE_WAIT_MS = 200;
 
-/** How a process logs. */
+/** The log settings of a process. */
 export interface LogOptions extends BackendPorts {
   /** The program's name; its base name is the ident of each line. */
   readonly program: string;
@@ -28,11 +28,11 @@ export interface LogOptions extends BackendPorts {
   readonly pid?: number;
   /** Whether {@linkcode zdebug} prints; the default is false. */
   readonly debug?: boolean;
-  /** A `server-log`, as text or taken apart; without one (or an empty one), stderr. */
+  /** A `server-log`, as text or parsed; without one (or an empty one), stderr. */
   readonly target?: LogTarget | string;
 }
 
-/** What @std/log hands its records to. */
+/** The handler that receives @std/log's records. */
 class BackendHandler extends BaseHandler {
   constructor(readonly backend: Backend, readonly kind: BackendTarget["kind"]) {
     super("DEBUG", { formatter: ({ msg }) => msg });
@@ -44,17 +44,17 @@ class BackendHandler extends BaseHandler {
 }
 
 const logger = new Logger("zc", "INFO");
-/** Nobody in particular, until {@linkcode configureLog} is called. */
+/** No name, until {@linkcode configureLog} is called. */
 let source: LogSource = { ident: "", pid: Deno.pid };
 let handler: BackendHandler | undefined;
 
 /**
- * Says how this process logs. Until it is called, and after {@linkcode closeLog}, lines go to stderr.
+ * Configures the log of this process. Before this call, and after {@linkcode closeLog}, lines go to stderr.
  *
  * `syslog` and `masterlog` need `--allow-ffi`.
  *
- * @param options How.
- * @throws {TypeError} When `target` is none of the forms.
+ * @param options The settings.
+ * @throws {TypeError} When `target` has none of the forms.
  * @throws {RangeError} When the socket's path is too long.
  *
  * @example
@@ -84,33 +84,33 @@ export function isDebugLog(): boolean {
 }
 
 /**
- * Logs a line: the message, the further arguments as `console.log` writes them, and the caller's file
- * and line (`zinfo` of LIB-ZC).
+ * Logs a line: the message, the further arguments as `console.log` writes them, and the caller's file and line
+ * (`zinfo` of LIB-ZC).
  *
- * @param message The message. `%` has no meaning in it.
- * @param args What to append, each after a space; errors with their stack.
+ * @param message The message. `%` has no special meaning in it.
+ * @param args The values to append, each after a space; errors with their stack.
  */
 export function zinfo(message: string, ...args: unknown[]): void {
   zinfoFrom(zinfo, message, ...args);
 }
 
 /**
- * Logs a line as {@linkcode zinfo} does, if debug logging is on; else it costs next to nothing
- * (`zdebug` of LIB-ZC).
+ * Logs a line as {@linkcode zinfo} does, if debug logging is on; otherwise it costs next to nothing (`zdebug` of
+ * LIB-ZC).
  *
  * @param message The message.
- * @param args What to append.
+ * @param args The values to append.
  */
 export function zdebug(message: string, ...args: unknown[]): void {
   if (isDebugLog()) zinfoFrom(zdebug, message, ...args);
 }
 
 /**
- * Logs a line, on stderr too, and ends the process with exit code 1 (`zfatal` of LIB-ZC). What waits
- * to be logged gets 200 ms.
+ * Logs a line, also on stderr, and ends the process with exit code 1 (`zfatal` of LIB-ZC). Pending lines get
+ * 200 ms.
  *
  * @param message The message.
- * @param args What to append.
+ * @param args The values to append.
  */
 export function zfatal(message: string, ...args: unknown[]): never {
   logEnd(textOf(zfatal, message, args));
@@ -119,11 +119,11 @@ export function zfatal(message: string, ...args: unknown[]): never {
 }
 
 /**
- * Logs a line in the name of a function: for code that logs what its own caller is to blame for.
+ * Logs a line with the position of a function's caller: for code that logs mistakes of its caller.
  *
- * @param callee The function whose caller the line names; undefined for a line without a place.
+ * @param callee The function whose caller the line names; undefined for a line without a position.
  * @param message The message.
- * @param args What to append.
+ * @param args The values to append.
  *
  * @example
  * ```ts
@@ -139,8 +139,8 @@ export function zinfoFrom(callee: Callee | undefined, message: string, ...args: 
 }
 
 /**
- * Logs what the person who starts this program must not miss, such as why it ends: without a place,
- * and on stderr too, since the log may be what is wrong.
+ * Logs an important line for the person who has started this program, such as the reason of its end: without
+ * a position, and also on stderr, since the log may be the problem.
  *
  * @param text The whole line.
  */
@@ -150,10 +150,10 @@ export function logEnd(text: string): void {
 }
 
 /**
- * Waits until each line so far was taken or dropped, without blocking: the master needs it, whose
- * lines are received in the same process.
+ * Waits, without blocking, until each line so far was sent or dropped: for the master, which receives its own
+ * lines in the same process.
  *
- * @param timeoutMs For how long at most.
+ * @param timeoutMs The time limit.
  * @returns Settles then; never rejects.
  */
 export async function flushLog(timeoutMs = 1_000): Promise<void> {
@@ -161,15 +161,15 @@ export async function flushLog(timeoutMs = 1_000): Promise<void> {
 }
 
 /**
- * Sends what can be sent, waiting 200 ms at most for each place that takes nothing, and closes the log.
- * Later lines go to stderr.
+ * Sends pending lines, with 200 ms at most for each full destination, and closes the log. Later lines go to
+ * stderr.
  */
 export function closeLog(): void {
   closeBackend();
   closeOutputs(CLOSE_WAIT_MS);
 }
 
-/** The standard outputs are not the log's alone, and stay. */
+/** The standard outputs are not only the log's, and stay open. */
 function closeBackend(): void {
   const closing = handler;
   handler = undefined;

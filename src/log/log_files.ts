@@ -1,10 +1,10 @@
 /**
- * The files of the log service: lines collected for about a second, then appended to the file of
- * their day or hour (LIB-ZC section 6).
+ * The files of the log service: lines are collected for about a second, then appended to the file of their
+ * day or hour (LIB-ZC section 6).
  *
- * One write is under way at a time and never on this thread, so that a slow disk holds nobody up; what
- * waits is bounded. A file is opened for each write and closed after it: one that was rotated away,
- * removed or replaced is simply a new one the next time. Directories are never made.
+ * One write is under way at a time and never on this thread, so that a slow disk blocks nothing; the queue is
+ * bounded. A file is opened for each write and closed after it, so after a rotation or a removal the next
+ * write creates a new one. Directories are never created.
  *
  * @module
  */
@@ -22,23 +22,23 @@ import {
   timeOfDay,
 } from "./lines.ts";
 
-/** What the files of a log service need. */
+/** The options of {@linkcode LogFiles}. */
 export interface LogFilesOptions {
-  /** The start of each file's path. */
+  /** The prefix of each file's path. */
   readonly prefix: string;
-  /** How much time goes into one file. */
+  /** The period of one file. */
   readonly period: "day" | "hour";
-  /** Who says in the file that lines were dropped. */
+  /** The name in lines about dropped lines. */
   readonly source: LogSource;
-  /** For the timer of the buffer. */
+  /** The timer of the buffer. */
   readonly clock: Clock;
   /** The time of day, in milliseconds since 1970. */
   readonly now: () => number;
-  /** Told once for each time that the files can't be written. */
+  /** Called once for each period in which the files can't be written. */
   readonly onError: (message: string) => void;
 }
 
-/** Lines for one file. */
+/** The lines of one file. */
 interface Block {
   readonly path: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -46,7 +46,7 @@ interface Block {
   written: number;
 }
 
-/** The present second, as the lines need it. */
+/** The parts of a line for the present second. */
 interface Present {
   /** `HH:MM:SS `. */
   readonly stamp: Uint8Array<ArrayBuffer>;
@@ -58,34 +58,30 @@ const BLOCKS_MAX = 64;
 const FLUSH_AFTER_MS = 1_000;
 const CLOSE_WAIT_MS = 5_000;
 const COMMA = 0x2c, LEFT = 0x5b, RIGHT = 0x5d, SPACE = 0x20, NEWLINE = 0x0a;
-/** Room that is left in each block for the line of dropped ones. */
+/** The room in each block for the line about dropped lines. */
 const NOTICE_BYTES_MAX = 128;
 const STAMP_BYTES = "HH:MM:SS ".length;
 
 const encoder = new TextEncoder();
 
-/** Takes records and appends them to their files. */
+/** Appends records to their files. */
 export class LogFiles {
   readonly #options: LogFilesOptions;
   readonly #present: () => Present;
   readonly #encodeNotice: LineEncoder;
-  /** The first is the one being written, the last the one being filled; they can be the same. */
+  /** The first block is being written, the last one is being filled; they can be the same. */
   #blocks: Block[] = [];
   #timer?: Timer;
   #writing?: Promise<void>;
-  /** Whether the last block is to be written before it is full. */
+  /** Whether the last block has to be written before it is full. */
   #due = false;
   #failed = false;
   #closing = false;
   #dropping = false;
-  /** Lines lost and not yet owned up to in a file. */
+  /** The number of dropped lines that were not reported in a file yet. */
   #dropped = 0;
 
-  /**
-   * Opens nothing.
-   *
-   * @param options What it needs.
-   */
+  /** Opens nothing. */
   constructor(options: LogFilesOptions) {
     this.#options = options;
     this.#encodeNotice = outputLines(options.source);
@@ -96,11 +92,11 @@ export class LogFiles {
   }
 
   /**
-   * Takes a record `IDENT,PID,TEXT`, which ends at a NUL as in C, and makes one line of it:
-   * `HH:MM:SS IDENT[PID] TEXT`. Control characters are escaped, so that no sender can forge a line.
+   * Converts a record `IDENT,PID,TEXT`, which ends at a NUL as in C, to a line `HH:MM:SS IDENT[PID] TEXT`.
+   * Control characters are escaped, so that no sender can forge a line.
    *
-   * @param record The bytes, which may be used again afterwards.
-   * @returns False for a record of another form, which C passes over too.
+   * @param record The bytes, which may be reused afterwards.
+   * @returns False for a record of another form, which C ignores too.
    */
   append(record: Uint8Array<ArrayBuffer>): boolean {
     const nul = record.indexOf(0);
@@ -125,16 +121,16 @@ export class LogFiles {
     return true;
   }
 
-  /** Writes what waits without the usual delay: the files may have been renamed, to begin new ones. */
+  /** Writes pending lines without the usual delay: the files may have been renamed for a rotation. */
   flush(): void {
     this.#due = true;
     this.#write();
   }
 
   /**
-   * Writes what waits. A disk that hangs is waited for 5 s at most.
+   * Writes pending lines, and waits 5 s at most for a disk that hangs.
    *
-   * @returns Settles when all is written, or is told to be lost; never rejects.
+   * @returns Settles when all is written or reported as lost; never rejects.
    */
   async close(): Promise<void> {
     this.#closing = true;
@@ -154,11 +150,11 @@ export class LogFiles {
     await this.#writing;
   }
 
-  /** A block with so much room; undefined when nothing more can be kept, which is counted. */
+  /** Returns a block with enough room; undefined when the queue is full, which is counted. */
   #blockFor(size: number, { path, stamp }: Present): Block | undefined {
     const last = this.#blocks.at(-1);
     const fits = last?.path === path && last.length + size + NOTICE_BYTES_MAX <= BLOCK_BYTES;
-    // As in the spool: one notice for each flood, not one for each gap in it.
+    // As in the spool: one notice for each burst, not one for each gap in it.
     const limit = this.#dropping ? BLOCKS_MAX / 2 : BLOCKS_MAX;
     if ((this.#dropping || !fits) && this.#blocks.length >= limit) {
       this.#dropping = true;
@@ -175,7 +171,7 @@ export class LogFiles {
   #newBlock(path: string): Block {
     const block = { path, bytes: new Uint8Array(BLOCK_BYTES), length: 0, written: 0 };
     this.#blocks.push(block);
-    // While the disk refuses, once a second is often enough.
+    // While the disk fails, one attempt a second is enough.
     if (this.#blocks.length > 1 && !this.#failed) this.#write();
     return block;
   }
@@ -232,8 +228,8 @@ export class LogFiles {
   }
 
   /**
-   * A file that can't be written must not hold up the next day's, which perhaps can: if so, its lines
-   * are given up. On a full disk both fail, and nothing is lost.
+   * Discards the lines of a file that can't be written if the next day's file can, so that they do not block it.
+   * On a full disk both fail, and nothing is discarded.
    */
   async #skip(path: string): Promise<boolean> {
     const next = this.#blocks.find((block) => block.path !== path);
@@ -260,20 +256,20 @@ export class LogFiles {
   }
 }
 
-/** How many lines of a block are not written. */
+/** The number of unwritten lines of a block. */
 function linesIn({ bytes, written, length }: Block): number {
   let count = 0;
   for (let at = written; at < length; at++) if (bytes[at] === NEWLINE) count++;
   return count;
 }
 
-/** Writes what is in a block now; more can come into it meanwhile. */
+/** Writes the present content of a block, which may grow meanwhile. */
 async function appendBlock(block: Block): Promise<void> {
   const end = block.length;
   const file = await openForAppending(block.path);
   try {
     while (block.written < end) {
-      // A write that is cut short, by a disk that gets full, has been counted when the next one fails.
+      // A short write, on a disk that gets full, is counted before the next write fails.
       block.written += await file.write(block.bytes.subarray(block.written, end));
     }
   } finally {
@@ -286,7 +282,7 @@ async function openForAppending(path: string): Promise<Deno.FsFile> {
     path.startsWith("/") ? path : `${Deno.cwd()}/${path}`,
   );
   if (!isRedirectable) return await Deno.open(path, { append: true, create: true });
-  // On this thread, but in no case for long.
+  // On this thread, but never for long.
   const fd = openTrustedToAppend(path, 0o666);
   try {
     // The same file, by a descriptor of the runtime.

@@ -1,6 +1,6 @@
 /**
- * The log service of a master: receives the log lines of all its servers, C programs of LIB-ZC among
- * them, on a datagram socket and writes them to one set of files (LIB-ZC section 6).
+ * The log service of a master: receives the log lines of all its servers, C programs of LIB-ZC included, on a
+ * datagram socket and writes them to one set of files (LIB-ZC section 6).
  *
  * A datagram is `IDENT,PID,TEXT`, of which 10,240 bytes count; a line is `HH:MM:SS IDENT[PID] TEXT`.
  *
@@ -21,28 +21,28 @@ import { RECORD_BYTES_MAX } from "./lines.ts";
 import { LogFiles } from "./log_files.ts";
 import { tellStderr } from "./outputs.ts";
 
-/** What a log service needs. */
+/** The options of a log service. */
 export interface LogServiceOptions extends LogServiceConfig {
-  /** Waits for the socket; the default is a poller of its own. */
+  /** Watches the socket; the default is a poller of its own. */
   readonly poller?: Poller;
-  /** For the timer of the buffer; the default is the real clock. */
+  /** The timer of the buffer; the default is the real clock. */
   readonly clock?: Clock;
   /** The time of day in milliseconds since 1970; the default is the real one. */
   readonly now?: () => number;
   /**
-   * Told in one line what is wrong, once for each time that the files can't be written; the default
-   * writes to stderr. It must not log to this service.
+   * Receives one line for each period in which the files can't be written; the default writes to stderr. It must
+   * not log to this service.
    */
   readonly onError?: (message: string) => void;
-  /** The socket, if it is bound already: another process has handed it over. */
+  /** The bound socket, if another process has handed it over. */
   readonly bound?: BoundDatagram;
 }
 
-/** To be told of nothing by the poller. */
+/** An event mask without events. */
 const NOTHING = 0;
 
 const DATAGRAMS_PER_CALL = 64;
-/** So many calls are made before signals and the servers get their turn again. */
+/** The number of receive calls before signals and servers get a turn. */
 const CALLS_PER_WAKE = 16;
 
 /** A log service that receives. */
@@ -73,16 +73,14 @@ export class LogService {
   }
 
   /**
-   * Binds the socket and begins to receive. An old socket at its path is removed, a file of any other
-   * kind is an error. Socket and files get the modes 0777 and 0666 less the umask, and no program
-   * that this process starts inherits them.
+   * Binds the socket and starts to receive. An old socket at its path is removed, a file of any other kind is an
+   * error. Socket and files get the modes 0777 and 0666 less the umask, and no child program inherits them.
    *
-   * The kernel holds `net.unix.max_dgram_qlen` datagrams for the service (10, or 512 under systemd);
-   * our servers keep more for themselves, C programs wait. Needs `--allow-ffi`, and `--allow-read` and
+   * The kernel queues `net.unix.max_dgram_qlen` datagrams for the service (10, or 512 under systemd); our
+   * servers queue more themselves, C programs block. Needs `--allow-ffi`, and `--allow-read` and
    * `--allow-write` for the socket and the files.
    *
-   * @param options What it needs.
-   * @returns The service.
+   * @param options The options.
    * @throws {TypeError} When a file of another kind is in the way.
    * @throws {SysError} When the socket can't be bound.
    */
@@ -90,19 +88,19 @@ export class LogService {
     return new LogService(options);
   }
 
-  /** The socket, which stays the service's, to be handed over to another process. */
+  /** The socket, owned by the service, for a handover to another process. */
   get bound(): BoundDatagram {
     return { fd: this.#fd, socketFile: this.#socketFile };
   }
 
-  /** How many datagrams were passed over, since they were not `IDENT,PID,TEXT`. */
+  /** The number of ignored datagrams, which were not `IDENT,PID,TEXT`. */
   get malformed(): number {
     return this.#malformed;
   }
 
   /**
-   * Ends the service: removes its socket if it is still its own, refuses further datagrams, and writes
-   * all that was accepted.
+   * Ends the service: removes its socket if it is still its own, refuses further datagrams, and writes all
+   * accepted lines.
    *
    * @returns Settles when all is on disk, or after 5 s with a disk that hangs; never rejects.
    */
@@ -110,18 +108,18 @@ export class LogService {
     return this.#closed ??= this.#close();
   }
 
-  /** Writes what waits without the usual delay, to the files that are at their paths now. */
+  /** Writes pending lines without the usual delay, to the files that are at their paths now. */
   flush(): void {
     this.#receive(CALLS_PER_WAKE);
     this.#files.flush();
   }
 
-  /** Leaves the path to another service, and goes on for those that are connected. */
+  /** Leaves the path to another service, and continues for connected senders. */
   withdraw(): void {
     removeSocketFile(this.#socketFile);
   }
 
-  /** Receives no more for now: another process is to go on with the same socket. */
+  /** Stops receiving for now, since another process may continue with the same socket. */
   pause(): void {
     this.#watch.modify(NOTHING);
   }
@@ -132,10 +130,10 @@ export class LogService {
   }
 
   /**
-   * Ends the service in this process, while another one goes on with the same socket: what waits in
-   * it is the other's. All that was accepted here is written.
+   * Ends the service in this process, while another one continues with the same socket and its queue. All lines
+   * accepted here are written.
    *
-   * @returns As of {@linkcode close}.
+   * @returns As for {@linkcode close}.
    */
   handOver(): Promise<void> {
     return this.#closed ??= this.#handOver();
@@ -150,7 +148,7 @@ export class LogService {
   #close(): Promise<void> {
     this.#watch.stop();
     removeSocketFile(this.#socketFile);
-    // From here on nothing is accepted any more that could be lost between the last look and close(2).
+    // From here on no datagram is accepted that could be lost between the last test and close(2).
     refuseDatagrams(this.#fd);
     this.#receive(Infinity);
     closeFd(this.#fd);

@@ -1,24 +1,24 @@
 /**
- * `console`, `Deno.stdout` and `process.stdout` in a process that serves clients or supervises
- * others: a terminal that is closed, a pipe that nobody reads and a full disk must neither make them
- * throw nor make them wait, since that would cost a client its answer.
+ * Protection of `console`, `Deno.stdout` and `process.stdout` in masters and servers: a closed terminal, a pipe
+ * without a reader and a full disk must neither make them throw nor block, since that would cost a client its
+ * response.
  *
- * docs/design/17_signals_and_output.md says what of it leans on the runtime.
+ * docs/design/17_signals_and_output.md lists the internals of the runtime that it depends on.
  *
  * @module
  */
 import { processSignals } from "../os/process/signals.ts";
 import { type OutputName, writeOutput } from "./outputs.ts";
 
-/** What of the runtime is used here that its types know nothing of. */
+/** The internals of the runtime that its types do not declare. */
 interface Internals {
-  /** The class of `console`: it formats, and hands text and level (above 1: an error) to a function. */
+  /** The class of `console`: it formats, and passes text and level (above 1: an error) to a function. */
   readonly Console?: new (print: (text: string, level: number) => void) => Console;
   /** Whether node's `process` is in use. */
   readonly __nodeProcessBootstrapped?: boolean;
 }
 
-/** An output of node, as far as it is used here. */
+/** The part of a node output that is used here. */
 interface NodeStream {
   on(event: "error", listener: () => void): void;
 }
@@ -26,29 +26,29 @@ interface NodeStream {
 const NAMES: readonly OutputName[] = ["stdout", "stderr"];
 const encoder = new TextEncoder();
 
-/** `console` as this process has found it: what a program has replaced since is left alone. */
+/** `console` at the start of this process: methods that a program has replaced since stay replaced. */
 const found: Readonly<Record<string, unknown>> = { ...console };
 
 let isGuarded = false;
 let isNodeGuarded = false;
 
 /**
- * Takes over what prints, for the rest of the life of this process. What nobody takes is kept up to
- * 1 MiB for each output, and dropped beyond that.
+ * Redirects all output functions, for the rest of the process. Up to 1 MiB for each output is queued, and the
+ * rest is dropped.
  */
 export function guardOutputs(): void {
   guardNodeOutputs();
   if (isGuarded) return;
   isGuarded = true;
-  // A write beyond a limit of file sizes fails then, as on a full disk.
+  // A write beyond the file size limit fails then, as on a full disk.
   processSignals.on("SIGXFSZ", () => {});
   guardConsole();
   for (const name of NAMES) guardWriter(name);
 }
 
 /**
- * The same for `process.stdout` and `process.stderr`, which is to be done again when more of the
- * program has been loaded: they are not looked at where nothing uses node, since that would load it.
+ * The same for `process.stdout` and `process.stderr`, to be repeated when more of the program has been loaded:
+ * if node is not in use, they are not touched, since that would load it.
  */
 export function guardNodeOutputs(): void {
   if (isNodeGuarded || internals().__nodeProcessBootstrapped !== true) return;
@@ -63,7 +63,7 @@ export function guardNodeOutputs(): void {
       enumerable: true,
       get() {
         const stream: NodeStream = get.call(process);
-        // Without a listener an error of it ends the process.
+        // Without a listener an error on it ends the process.
         if (stream !== guarded) (guarded = stream).on("error", () => {});
         return stream;
       },
@@ -84,13 +84,13 @@ function print(text: string, level: number): void {
   writeOutput(level > 1 ? "stderr" : "stdout", encoder.encode(text));
 }
 
-/** For a runtime without that class: what can't be printed is lost, and a full pipe waited for. */
+/** For a runtime without that class: failed output is lost, and a full pipe blocks. */
 function catching(methods: Console): Record<string, unknown> {
   const entries = Object.entries(methods).map(([name, method]) => [name, (...args: unknown[]) => {
     try {
       return method(...args);
     } catch {
-      // There is no place to say it.
+      // There is no other output for the error.
     }
   }]);
   return Object.fromEntries(entries);

@@ -1,9 +1,9 @@
 /**
- * The standard outputs of this process: each has one spool, for log lines and all else, so that
- * nothing waits for a reader that takes nothing, and nothing overtakes what waits.
+ * The standard outputs of this process: each has one spool for log lines and all other output, so that a slow
+ * reader blocks nothing, and the order is kept.
  *
- * Without FFI a full pipe can be told from the others only where it was opened non-blocking, as a
- * master does for its servers (src/master/workers/outputs.ts); any other makes the process wait.
+ * Without FFI a full pipe is recognized only if it was opened non-blocking, as a master does for its servers
+ * (src/master/workers/outputs.ts); any other blocks the process.
  *
  * @module
  */
@@ -15,17 +15,17 @@ import { EPOLLOUT, Poller } from "../os/fd/poller.ts";
 import { droppedText, type LineEncoder, type LogSource, outputLines } from "./lines.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
-/** One of the two. */
+/** A standard output. */
 export type OutputName = "stdout" | "stderr";
 
 const DESCRIPTORS: Readonly<Record<OutputName, number>> = { stdout: 1, stderr: 2 };
 const NOTHING_SENT = { sent: 0, isOver: true };
-/** How soon a full pipe is tried again that can't be waited for. */
+/** The interval of attempts on a full pipe that can't be polled. */
 const RETRY_MS = 50;
-/** What is taken at once: a part of what a spool holds. */
+/** The size of one write: a part of a spool's capacity. */
 const PIECE_BYTES = 65_536;
 
-/** As the runtime has them, whatever is put in their place later. */
+/** The runtime's own functions, before they are replaced. */
 const WRITERS = {
   stdout: Deno.stdout.writeSync.bind(Deno.stdout),
   stderr: Deno.stderr.writeSync.bind(Deno.stderr),
@@ -34,17 +34,17 @@ const WRITERS = {
 /** An output in use. */
 interface Output {
   readonly spool: Spool;
-  /** Makes the line that says what was dropped. */
+  /** Encodes the line about dropped lines. */
   encodeNotice: LineEncoder;
 }
 
 const outputs = new Map<OutputName, Output>();
 
 /**
- * The spool of an output. Nothing is opened before the first line.
+ * Returns the spool of an output. Nothing is opened before the first line.
  *
- * @param name Which output.
- * @param encodeNotice Makes the line that says what was dropped; that of the last caller counts.
+ * @param name The output.
+ * @param encodeNotice Encodes the line about dropped lines; the last caller's applies.
  */
 export function outputSpool(name: OutputName, encodeNotice?: LineEncoder): Spool {
   let output = outputs.get(name);
@@ -53,12 +53,7 @@ export function outputSpool(name: OutputName, encodeNotice?: LineEncoder): Spool
   return output.spool;
 }
 
-/**
- * Writes to an output, without waiting. More than a spool holds is dropped where nobody takes it.
- *
- * @param name Which output.
- * @param data The bytes, copied.
- */
+/** Writes a copy of bytes to an output without blocking. Beyond the spool's capacity it drops data. */
 export function writeOutput(name: OutputName, data: Uint8Array): void {
   const spool = outputSpool(name);
   for (let at = 0; at < data.length; at += PIECE_BYTES) {
@@ -66,20 +61,15 @@ export function writeOutput(name: OutputName, data: Uint8Array): void {
   }
 }
 
-/**
- * Says something on stderr that can't be logged, since it is about the log.
- *
- * @param text What to say.
- * @param source Who says it.
- */
+/** Reports a problem of the log on stderr. */
 export function tellStderr(text: string, source: LogSource): void {
   outputSpool("stderr").push(outputLines(source)(text));
 }
 
 /**
- * Sends what waits for the outputs, for the end of a process, and gives the rest up.
+ * Sends pending output at the end of a process, and discards the rest.
  *
- * @param timeoutMs For how long at most each of them is waited for, blocking.
+ * @param timeoutMs The time limit for each output, blocking.
  */
 export function closeOutputs(timeoutMs: number): void {
   for (const { spool } of outputs.values()) spool.close(timeoutMs);
@@ -90,7 +80,7 @@ function newOutput(name: OutputName): Output {
     spool: new Spool({
       connect: () => mayUseFfi() ? rawOutlet(DESCRIPTORS[name]) : plainOutlet(name, systemClock),
       notice: (dropped) => output.encodeNotice(droppedText(dropped)),
-      // There is no other place to say it.
+      // There is no other place to report it.
       onGone: () => {},
       clock: systemClock,
     }),

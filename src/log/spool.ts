@@ -1,72 +1,70 @@
 /**
- * A queue in front of something that takes log lines, or doesn't: it never waits, holds a bounded
- * number of bytes, and owns up to what it had to drop.
+ * A queue before a log destination: it never blocks, holds a bounded number of bytes, and reports the number
+ * of dropped lines.
  *
- * A receiver that is full is waited for on the event loop; one that is gone is looked for again when
- * a line comes, at most once a second. It knows nothing of what lines look like.
+ * A full receiver is waited for on the event loop; a missing one is looked for when a line comes, at most once
+ * a second. The spool does not know the format of lines.
  *
  * @module
  */
 import type { Clock } from "../os/clock/clock.ts";
 
-/** Where lines go to. */
+/** A connected log destination. */
 export interface Outlet {
   /**
-   * Takes a line, or the beginning of it.
+   * Sends a line, or the beginning of it.
    *
-   * @param data What is left of the line.
-   * @returns How many bytes were taken, or undefined when it is full.
+   * @param data The rest of the line.
+   * @returns The number of bytes sent, or undefined when it is full.
    * @throws When the receiver is gone.
    */
   send(data: Uint8Array<ArrayBuffer>): number | undefined;
   /**
-   * Waits for room on the event loop; only for an outlet that can be full. It may send lines by itself
-   * then.
+   * Waits for room on the event loop; only for an outlet that can be full. It may send lines by itself meanwhile.
    *
-   * @param lines What waits, in its order.
+   * @param lines The pending lines, in order.
    * @param done Called once, with the number of lines that were sent meanwhile.
-   * @returns The wait.
    */
   waitForRoom(lines: readonly Uint8Array[], done: (sent: number) => void): Wait;
   /**
-   * Waits for room here, blocking.
+   * Waits for room, blocking.
    *
-   * @param timeoutMs For how long at most, in whole milliseconds.
-   * @returns Whether there is room, or an error to tell.
+   * @param timeoutMs The time limit in whole milliseconds.
+   * @returns Whether there is room, or an error to report.
    */
   blockForRoom(timeoutMs: number): boolean;
-  /** Gives up what it holds. */
+  /** Releases its resources. */
   close(): void;
 }
 
-/** An {@linkcode Outlet} that waits for room. */
+/** A wait of an {@linkcode Outlet} for room. */
 export interface Wait {
-  /** Whether it sends lines by itself, which nobody must overtake. */
+  /** Whether it sends lines by itself, which no other send may overtake. */
   readonly isSending: boolean;
   /**
-   * Ends the wait without calling back. Lines that are on their way are waited for, blocking.
+   * Ends the wait without calling back. Lines that are being sent are waited for, blocking.
    *
-   * @param timeoutMs For how long at most, in whole milliseconds.
-   * @returns `sent`: how many were sent; `isOver`: whether no more can follow.
+   * @param timeoutMs The time limit in whole milliseconds.
+   * @returns `sent`: the number of sent lines; `isOver`: whether no more can follow.
    */
   end(timeoutMs: number): { readonly sent: number; readonly isOver: boolean };
 }
 
-/** What a spool needs. */
+/** The options of a spool. */
 export interface SpoolOptions {
-  /** Finds the receiver; throws when it isn't there. */
+  /** Connects to the receiver; throws when there is none. */
   readonly connect: () => Outlet;
-  /** Makes the line that says how many were dropped. */
+  /** Encodes the line about dropped lines. */
   readonly notice: (dropped: number) => Uint8Array<ArrayBuffer>;
-  /** Told once for each time that the receiver is gone and lines are dropped. */
+  /** Called once for each period in which the receiver is gone and lines are dropped. */
   readonly onGone: (error: unknown) => void;
-  /** For the time between two attempts to find the receiver. */
+  /** Measures the time between two attempts to connect. */
   readonly clock: Clock;
-  /** How many bytes may wait; the default is 1 MiB. */
+  /** The capacity in bytes; default 1 MiB. */
   readonly limitBytes?: number;
 }
 
-/** Bytes that wait; `lines` is how many are lost with them: more than 1 for a notice. */
+/** Pending bytes; `lines` is the number of lines that are lost with them: more than 1 for a notice. */
 interface Item {
   readonly data: Uint8Array<ArrayBuffer>;
   readonly lines: number;
@@ -84,37 +82,33 @@ export class Spool {
   #outlet?: Outlet;
   #wait?: Wait;
   #queue: Item[] = [];
-  /** How much of the first item was taken. */
+  /** The number of sent bytes of the first item. */
   #offset = 0;
   #queuedBytes = 0;
-  /** Lines lost and not yet in a notice. */
+  /** The number of dropped lines that are not in a notice yet. */
   #dropped = 0;
-  /** Why the receiver is gone, if it is. */
+  /** The error of a missing receiver. */
   #loss: unknown;
   #told = false;
   #connectAtMs = -Infinity;
   #onIdle: (() => void)[] = [];
 
-  /**
-   * Opens nothing before the first line.
-   *
-   * @param options What it needs.
-   */
+  /** Opens nothing before the first line. */
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#limitBytes = options.limitBytes ?? DEFAULT_LIMIT_BYTES;
   }
 
   /**
-   * Sends a line now, or keeps it, or drops and counts it. Never waits, never throws.
+   * Sends a line, queues it, or drops and counts it. Never blocks, never throws.
    *
-   * @param line The line, in the form that the outlet takes; not to be changed afterwards.
+   * @param line The encoded line; must not be changed afterwards.
    */
   push(line: Uint8Array<ArrayBuffer>): void {
-    // A loop that logs without a pause gives the event loop no turn: make room from here.
+    // A loop that logs without a pause gives the event loop no turn, so the queue is drained here.
     if (this.#queue.length > 0) this.#drain();
-    // Once it overflows, half of it gets free before it takes lines again. Else each line that a slow
-    // reader makes room for would come with a notice of its own.
+    // After an overflow, half of the queue has to be free before it takes lines again. Otherwise each line that a
+    // slow reader makes room for would come with its own notice.
     const limit = this.#dropped > 0 ? this.#limitBytes / 2 : this.#limitBytes;
     if (this.#queuedBytes + costOf(line) > limit) {
       this.#dropped++;
@@ -126,9 +120,9 @@ export class Spool {
   }
 
   /**
-   * Waits, on the event loop, until no line is waiting any more.
+   * Waits, on the event loop, until no line is pending.
    *
-   * @param timeoutMs For how long at most.
+   * @param timeoutMs The time limit.
    * @returns Settles then; never rejects.
    */
   idle(timeoutMs: number): Promise<void> {
@@ -143,16 +137,16 @@ export class Spool {
   }
 
   /**
-   * Sends what can be sent and gives everything up.
+   * Sends pending lines and discards the rest.
    *
-   * @param timeoutMs For how long at most a full receiver is waited for, blocking.
-   * @returns How many lines were dropped without a word about it.
+   * @param timeoutMs The time limit for a full receiver, blocking.
+   * @returns The number of dropped lines that no notice reports.
    */
   close(timeoutMs: number): number {
     const deadline = this.#options.clock.nowMs() + timeoutMs;
     const leftMs = () => Math.max(Math.ceil(deadline - this.#options.clock.nowMs()), 0);
     this.#connectAtMs = -Infinity;
-    // What is still on its way after that time must not be overtaken.
+    // Lines that are being sent after that time must not be overtaken.
     while (this.#endWait(leftMs())) {
       this.#drain();
       if (this.#queue.length === 0 || !this.#outlet?.blockForRoom(leftMs())) break;
@@ -167,7 +161,7 @@ export class Spool {
     this.#queuedBytes += costOf(item.data);
   }
 
-  /** The notice comes where the lines are missing: before the first one that is kept again. */
+  /** Queues the notice in the place of the dropped lines: before the first line that is kept again. */
   #ownUp(): void {
     if (this.#dropped === 0) return;
     this.#add({ data: this.#options.notice(this.#dropped), lines: this.#dropped });
@@ -196,7 +190,7 @@ export class Spool {
     } catch (error) {
       this.#disconnect();
       this.#loss = error;
-      // Its successor gets the line from the start.
+      // The next outlet gets the line from the start.
       this.#offset = 0;
       return true;
     }
@@ -207,7 +201,7 @@ export class Spool {
     return true;
   }
 
-  /** Takes lines from the queue that were sent. */
+  /** Removes sent lines from the queue. */
   #remove(count: number): void {
     for (; count > 0; count--) {
       this.#queuedBytes -= costOf(this.#queue.shift()!.data);
@@ -243,7 +237,7 @@ export class Spool {
         this.#drain();
       });
     } catch {
-      // At the limit of open files, of which there may be much to log: the next line tries again.
+      // At the limit of open files, a state with many log lines: the next line tries again.
     }
   }
 
@@ -267,7 +261,7 @@ export class Spool {
     this.#settle();
   }
 
-  /** Nothing waits any more. */
+  /** Resolves `idle`: no line is pending any more. */
   #settle(): void {
     this.#endWait(0);
     if (this.#onIdle.length === 0) return;
@@ -275,7 +269,7 @@ export class Spool {
   }
 }
 
-/** What a waiting line takes, the objects around it included. */
+/** The memory of a pending line, including its objects. */
 function costOf({ length }: Uint8Array): number {
   return length + ITEM_BYTES;
 }

@@ -1,5 +1,5 @@
 /**
- * What authors of servers use in both modes: re-exports only.
+ * The exports for authors of servers in both modes.
  *
  * @module
  */

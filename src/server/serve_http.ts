@@ -26,10 +26,10 @@ import { serverUsage } from "./lifecycle/usage.ts";
 
 export type { HttpHandler } from "./http/handler.ts";
 
-/** What can be set for {@linkcode serveHttp}: what Deno.serve takes, but for where to listen. */
+/** The options of {@linkcode serveHttp}: those of Deno.serve, without its address. */
 export interface ServeHttpOptions {
   /**
-   * Answers in place of a handler that has thrown.
+   * Answers a request whose handler has thrown.
    *
    * @default Logs the error and answers 500.
    */
@@ -43,25 +43,24 @@ export interface ServeHttpOptions {
 }
 
 /**
- * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. It
- * then accepts no more, finishes what is under way, and answers with `Connection: close`, behind which
- * it closes the connection. A server that drains waits until the last connection is closed: idle ones are
- * closed within 1 to 5 s, and upgraded ones, such as WebSockets, are kept for as long as it drains. A
- * second before its end WebSockets get a close frame (1001), and answers of the type `text/event-stream`
- * end: `softstopSignal` lets a program do so earlier.
+ * Answers HTTP requests on a descriptor of `serviceRegister`, until the server is told to stop. Then it stops
+ * accepting, finishes the requests under way, answers with `Connection: close`, and closes each connection after
+ * that response. A draining server waits until the last connection is closed: idle ones are closed within 1 to
+ * 5 s, and upgraded ones, such as WebSockets, are kept while it drains. A second before its end WebSockets get a
+ * close frame (1001), and event streams (`text/event-stream`) end: `softstopSignal` lets a program end them
+ * earlier.
  *
- * A client that finds no descriptor free is answered 503, unless it speaks TLS.
+ * Without a free descriptor, pending connections are rejected with 503, or without a response if they speak TLS.
  *
- * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an
- * inherited descriptor, it is served through node:net: slower, over HTTP/1 alone, and without WebSockets. TLS needs `--allow-read`
- * for its two files in any case.
+ * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an inherited
+ * descriptor, it is served through node:net: slower, over HTTP/1 only, and without WebSockets. TLS needs
+ * `--allow-read` for its two files in any case.
  *
- * @param fd The descriptor; it is the service's from now on.
- * @param fdType What `serviceRegister` was told; not `fifo`.
- * @param handler Answers one request. One without parameters, such as `() => new Response("hello")`, is
- * called with nothing, which is faster. As with Deno.serve its `length` decides: a rest parameter, or
- * one with a default value, does not count.
- * @param options What else can be set.
+ * @param fd The descriptor, owned by the service from now on.
+ * @param fdType The type that `serviceRegister` received; not `fifo`.
+ * @param handler Answers one request. For a handler without parameters, such as `() => new Response("hello")`, no
+ * request object is created, which is faster.
+ * @param options The options.
  * @throws {TypeError} For a fifo, for TLS on a unix socket, or when `fd` is no listening socket.
  * @throws {ConfigError} When certificate or key are unusable; it names the file.
  */
@@ -89,7 +88,7 @@ export function serveHttp(
 }
 
 function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): void {
-  // What comes meanwhile waits in the queue.
+  // Connections that arrive meanwhile wait in the queue.
   const loaded = serverLifecycle.activity.begin();
   import("./http1/node_http.ts").then(({ NodeHttpService }) =>
     new NodeHttpService(fd, serving, tls)
@@ -110,10 +109,10 @@ function httpTls(
 }
 
 /**
- * Keeps a server of the runtime going on an inherited descriptor.
+ * A succession of the runtime's servers on an inherited descriptor.
  *
- * The runtime's own ends its accepting at the first error of accept(2), such as a lack of
- * descriptors; then the next one takes over what waits in the queue.
+ * Each stops accepting at the first error of accept(2), such as a lack of descriptors; then the next one takes
+ * over the pending connections.
  */
 class HttpService {
   readonly #fd: number;
@@ -121,16 +120,16 @@ class HttpService {
   readonly #counts: AcceptCounts;
   readonly #fdExhaustion: FdExhaustion;
   readonly #releaseReserve: () => void;
-  /** The one that accepts. */
+  /** The server that accepts. */
   #run: HttpRun;
-  /** All that may have connections. */
+  /** All servers that may have connections. */
   readonly #runs = new Set<HttpRun>();
   #stopping = false;
 
   constructor(fd: number, serving: Serving) {
     this.#fd = fd;
     this.#serving = serving;
-    // First of all: where it throws, the descriptor stays the caller's, and nothing is left behind.
+    // First of all: if it throws, the caller still owns the descriptor, and nothing is left behind.
     this.#run = this.#start();
     this.#releaseReserve = reserveDescriptor.hold();
     this.#counts = countAccepts(serving.address);
@@ -139,7 +138,7 @@ class HttpService {
     serverLifecycle.countOpen(() => this.#open());
     this.#fdExhaustion = new FdExhaustion(this.#counts, {
       fd,
-      // To start again takes two, and gives one back.
+      // A restart needs two descriptors, and frees one.
       needed: 2,
       answer: unavailable,
     });
@@ -174,7 +173,7 @@ class HttpService {
     }
   }
 
-  /** One that accepts no more goes on with the connections that it has; one without any ends. */
+  /** Keeps a server that has stopped accepting for its connections; without connections it ends. */
   #keepConnections(run: HttpRun): void {
     const open = new OpenConnections().at(this.#serving.address);
     const others = [...this.#runs].filter((one) => one !== run);
@@ -206,7 +205,7 @@ class HttpService {
   }
 }
 
-/** As the runtime answers; its log line would not reach the log of this server. */
+/** The runtime's response; its log line would not reach the log of this server. */
 function answerError(error: unknown): Response {
   logFault("error while answering a request:", error);
   return internalServerError();

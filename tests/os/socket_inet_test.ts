@@ -14,7 +14,7 @@ function openInet(hostname: string, port = 0): { fd: number; port: number } {
   return { fd, port: found.port };
 }
 
-/** Whether both can be open; some ports are tried, since somebody else may have the second. */
+/** Whether both can be open; some ports are tried, since another process may have the second. */
 function opensOnOnePort(first: string, second: string): boolean {
   for (let attempt = 0; attempt < 10; attempt++) {
     const { fd, port } = openInet(first);
@@ -77,7 +77,7 @@ Deno.test("openListener() tells EADDRINUSE with the address, and leaves nothing 
 
 Deno.test("openListener() tells EADDRNOTAVAIL for an address of another machine", async () => {
   await leavesNothingOpen(() => {
-    // From the block for documentation (RFC 5737): nobody has it.
+    // From the block for documentation (RFC 5737): it is never assigned.
     const error = assertThrows(() => openInet("192.0.2.1"), SysError, '"192.0.2.1:0"');
     assertEquals(error.code, "EADDRNOTAVAIL");
   });
@@ -96,7 +96,7 @@ Deno.test("openListener() takes a port again at once, with old connections in TI
     const server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = server.addr as Deno.NetAddr;
     const client = await Deno.connect({ hostname: "127.0.0.1", port });
-    // The end that closes first is the one that waits.
+    // The end that closes first is in TIME_WAIT.
     (await server.accept()).close();
     await client.read(new Uint8Array(1));
     client.close();
@@ -105,7 +105,7 @@ Deno.test("openListener() takes a port again at once, with old connections in TI
   });
 });
 
-Deno.test("openListener() asks for a long queue: nobody waits where nobody accepts", async () => {
+Deno.test("openListener() asks for a long queue: clients connect without an accept", async () => {
   await leavesNothingOpen(async () => {
     const { fd, port } = openInet("127.0.0.1");
     const connecting = Array.from({ length: 64 }, () => Deno.connect({ port }));

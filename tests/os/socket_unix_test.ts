@@ -43,7 +43,7 @@ Deno.test("openListener() makes a unix socket, close-on-exec and non-blocking", 
   });
 });
 
-Deno.test("openListener() takes the place of a socket on which nobody answers", async () => {
+Deno.test("openListener() replaces a socket file without a listener", async () => {
   using temp = new TempDir();
   await leavesNothingOpen(async () => {
     const path = temp.file("s");
@@ -120,7 +120,7 @@ Deno.test("openListener() refuses a socket of another type that is served, and l
   });
 });
 
-Deno.test("openListener() refuses a path that is no socket, and leaves what is there", async () => {
+Deno.test("openListener() refuses a path that is no socket, and leaves the file in place", async () => {
   using temp = new TempDir();
   const file = temp.write("file", "precious");
   const link = temp.file("link");
@@ -205,19 +205,19 @@ Deno.test("removeSocketFile() does nothing when the file is gone", () => {
   closeFd(fd);
 });
 
-Deno.test("removeSocketFile() leaves a file that somebody else has put in the same place", async () => {
+Deno.test("removeSocketFile() leaves a file that another process has put in the same place", async () => {
   using temp = new TempDir();
   const path = temp.file("s");
   const old = openUnix(path);
   Deno.removeSync(path);
-  const successor = openUnix(path);
+  const next = openUnix(path);
   removeSocketFile(old.socketFile);
   await canConnect(path);
 
-  removeSocketFile(successor.socketFile);
+  removeSocketFile(next.socketFile);
   Deno.writeTextFileSync(path, "precious");
   removeSocketFile(old.socketFile);
   assertEquals(Deno.readTextFileSync(path), "precious");
   closeFd(old.fd);
-  closeFd(successor.fd);
+  closeFd(next.fd);
 });

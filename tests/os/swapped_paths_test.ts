@@ -1,4 +1,4 @@
-/** Paths beside which another user may write, and who swaps what is there at the worst moment. */
+/** Paths in directories of another user, who swaps files at the worst moment. */
 
 import { assert, assertEquals } from "@std/assert";
 import { bindDatagram } from "../../src/os/net/datagram.ts";
@@ -59,7 +59,7 @@ Deno.test("a named pipe in the place of a script, or of the pid file, is not wai
   assertEquals(await child.succeeds(), "true #!/usr/bin/env deno\nundefined  false\n");
 });
 
-Deno.test("bindDatagram() changes the mode of its own socket alone", async () => {
+Deno.test("bindDatagram() changes only the mode of its own socket", async () => {
   using dir = new TempDir();
   const victim = dir.write("victim", "precious"), path = dir.file("log.sock");
   Deno.chmodSync(victim, 0o600);

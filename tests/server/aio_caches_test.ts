@@ -225,7 +225,7 @@ Deno.test("AioWriteCache copies what is appended directly only to gather small p
   assertEquals(cache.lend(), new Uint8Array([...small.subarray(4), ...small, 109, 111, 114, 101]));
 });
 
-Deno.test("AioWriteCache leaves alone what a write holds", () => {
+Deno.test("AioWriteCache does not change a piece that a write holds", () => {
   const buffers = new AioBuffers();
   const cache = new AioWriteCache(buffers);
   cache.append(new Uint8Array(4000).fill(1));

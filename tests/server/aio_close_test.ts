@@ -100,7 +100,7 @@ Deno.test("Aio close() of one Aio in the callback of another is fine", async () 
   assertEquals(two.errors, []);
 });
 
-Deno.test("Aio disable() calls nothing back and keeps what comes for the next operation", async () => {
+Deno.test("Aio disable() calls no callback and keeps the data for the next operation", async () => {
   using pair = await tcpPair();
   pair.aio.gets(100, never);
   pair.aio.disable();
@@ -219,7 +219,7 @@ Deno.test("AioBase closeAll() closes connections and timers without calling back
   assertEquals(pair.errors, []);
 });
 
-Deno.test("AioBase onError gets what a callback throws, and only that Aio is closed", async () => {
+Deno.test("AioBase onError receives the exception of a callback, and only that Aio is closed", async () => {
   const failures: [unknown, AioHandle][] = [];
   using pair = await tcpPair({ onError: (error, aio) => failures.push([error, aio]) });
   using other = await tcpPair();

@@ -142,7 +142,7 @@ Deno.test("Aio keeps a late error for the next operation on that side", async ()
   aio.close();
 });
 
-Deno.test("Aio makes an Error of what a connection rejects with", async () => {
+Deno.test("Aio makes an Error of any rejection of a connection", async () => {
   const { conn, aio } = setUp();
   const result = outcome((cb) => aio.gets(100, cb));
   conn.reads.shift()!.reject("no Error" as unknown as Error);
@@ -152,7 +152,7 @@ Deno.test("Aio makes an Error of what a connection rejects with", async () => {
   aio.close();
 });
 
-Deno.test("Aio drops what reads and writes bring after close()", async () => {
+Deno.test("Aio drops the results of reads and writes after close()", async () => {
   const { conn, aio, errors } = setUp();
   aio.gets(100_000, never);
   aio.disable();

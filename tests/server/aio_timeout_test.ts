@@ -24,7 +24,7 @@ Deno.test("Aio gives -2 when nothing comes in time, and can be used again", asyn
   assertEquals(pair.aio.getReadCacheString(), "late\n");
 });
 
-Deno.test("Aio keeps what came before and after a timeout for the next operation", async () => {
+Deno.test("Aio keeps the data from before and after a timeout for the next operation", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0.05);
   await send(pair.client, "be");
@@ -44,7 +44,7 @@ Deno.test("Aio keeps what came before and after a timeout for the next operation
   assertEquals(pair.aio.getReadCacheString(), "before\n");
 });
 
-Deno.test("Aio with a timeout of 0 gives what is there and never waits", async () => {
+Deno.test("Aio with a timeout of 0 returns the available bytes and never waits", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0);
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), -2);
@@ -162,7 +162,7 @@ Deno.test("Aio sleep() of 0 lets others have their turn", async () => {
   timer.close();
 });
 
-Deno.test("Aio sleep() and timeouts refuse what is no number", async () => {
+Deno.test("Aio sleep() and timeouts refuse a value that is no number", async () => {
   using pair = await tcpPair();
   for (
     const action of [

@@ -1,5 +1,5 @@
 /**
- * Servers that run out of descriptors when they are told to.
+ * Signal handlers that take all descriptors of a test server, and free them.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { libc } from "../../src/os/ffi/libc.ts";
 /**
  * Opens descriptors until none is left.
  *
- * @param spared How many to leave.
+ * @param left The number of descriptors to leave free.
  * @returns Closes them.
  */
-export function takeAllDescriptors(spared = 0): () => void {
+export function takeAllDescriptors(left = 0): () => void {
   const taken: number[] = [];
   for (let fd; (fd = libc().eventfd(0, 0)) >= 0;) taken.push(fd);
-  taken.splice(taken.length - spared).forEach(closeFd);
+  taken.splice(taken.length - left).forEach(closeFd);
   return () => taken.splice(0).forEach(closeFd);
 }
 
@@ -23,9 +23,9 @@ export function takeAllDescriptors(spared = 0): () => void {
  * Takes all descriptors at each SIGUSR2 and frees them at each SIGIO, and prints that it has. (At
  * SIGUSR1 the runtime would start its inspector, and panic for lack of a descriptor.)
  */
-export function obeyShortageSignals(): void {
+export function obeyFdExhaustionSignals(): void {
   let free = () => {};
-  // Loaded by now, as nothing can be when there is no descriptor.
+  // Loads the code now, since nothing can be loaded without a free descriptor.
   takeAllDescriptors()();
   Deno.addSignalListener("SIGUSR2", () => {
     free = takeAllDescriptors();

@@ -17,7 +17,7 @@ Deno.test("MasterLink sends heartbeats when the master asks for them, the first 
       const settings = { shared: [] };
       master.channel.send({ type: "start", generation: 7, services: [], settings });
       await link.started;
-      // Nobody has asked.
+      // No heartbeats were requested.
       link.ready();
       await master.until(1);
       const askedAt = performance.now();

@@ -242,7 +242,7 @@ for (const tls of [false, true]) {
   });
 }
 
-Deno.test("a server of node:http2 answers after the stop what is under way, and tells its clients to go", async () => {
+Deno.test("a server of node:http2 answers the requests under way after the stop, and sends GOAWAY", async () => {
   await using server = await start({ how: "http2", tls: true });
   const session = await connectHttp2(Number(server.target));
   const gone = new Promise((resolve) => session.once("goaway", resolve));

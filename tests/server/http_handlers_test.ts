@@ -128,13 +128,13 @@ Deno.test("serveHttp() with a handler without parameters takes requests with a b
   await using server = await start({});
   using client = await HttpClient.connect(server.target);
   for (let i = 0; i < 3; i++) {
-    // In one piece: what comes after the answer ends the connection, since nobody reads it.
+    // In one piece: data after the response ends the connection, since it is not read.
     await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n12345");
     assertEquals((await client.answer()).body, "at once");
   }
 });
 
-Deno.test("serveHttp() with a handler without parameters answers at the stop what is under way", async () => {
+Deno.test("serveHttp() with a handler without parameters answers the requests under way at the stop", async () => {
   await using server = await start({ holds: true });
   using asking = await HttpClient.connect(server.target);
   await asking.request("/");

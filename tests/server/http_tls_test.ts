@@ -98,7 +98,7 @@ Deno.test("serveHttp() over TLS survives clients that speak no TLS or reset", as
   assertEquals(server.process.stderr, "");
 });
 
-Deno.test("serveHttp() over TLS answers what is under way at the stop, over HTTP/2 too", async () => {
+Deno.test("serveHttp() over TLS answers the requests under way at the stop, over HTTP/2 too", async () => {
   await using server = await start();
   const session = await connectHttp2(server.port);
   const holding = askHttp2(session, "/hold");

@@ -176,7 +176,7 @@ test("answers 500 for a handler that fails, logs its stack, and goes on", async 
   assertEquals((await client.get("/")).status, 200);
 });
 
-test("answers at the stop what is under way, and then ends", async (server) => {
+test("answers the requests under way at the stop, and then ends", async (server) => {
   using client = await server.connect();
   using other = await server.connect();
   assertEquals((await other.get("/")).status, 200);
@@ -345,7 +345,7 @@ test("ends at the stop at once when no client is there", async (server) => {
   assertLess(performance.now() - since, 900);
 });
 
-test("answers at the stop what has arrived while it was busy", async (server) => {
+test("answers the requests at the stop that arrived while it was busy", async (server) => {
   using client = await server.connect();
   assertEquals((await client.get("/")).status, 200);
   await server.softstop();
@@ -369,7 +369,7 @@ Deno.test("serveHttp() after the stop accepts nothing, and its server ends", asy
   await child.succeeds();
 });
 
-Deno.test("serveHttp() refuses what is no listening socket, and leaves it open", () =>
+Deno.test("serveHttp() refuses a descriptor that is no listening socket, and leaves it open", () =>
   leavesNothingOpen(() => {
     const [one, two] = socketPair();
     const handler = () => new Response();

@@ -52,7 +52,7 @@ for (const how of ["aio", "serve", "listen"]) {
       Array.from({ length: 2 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
     );
     await clients[1].write(new Uint8Array([0x16, 0x03, 0x01]));
-    // The server has accepted them when it has served one that has come later.
+    // The server has accepted them once it has served a later connection.
     const served = await Deno.connectTls({ hostname: "localhost", port, caCerts: [TEST_CERT] });
     await served.write(new TextEncoder().encode("hello\n"));
     while (await served.read(new Uint8Array(100)) !== null);

@@ -1,12 +1,11 @@
 /**
- * Turns an inherited listening descriptor into a native listener of the runtime.
+ * Adoption of an inherited listening descriptor as a native listener of the runtime.
  *
- * The runtime has no call for it. So a throw-away listener of the same kind is made, and the
- * inherited socket is put in its place: same descriptor number, same registration with the
- * runtime's epoll instance. From then on accept, close, TLS and Deno.serve work on it at full
- * speed. This leans on how the runtime registers descriptors, hence every step is checked, and
- * {@linkcode AdoptError} tells the caller to serve the descriptor in another way. See
- * docs/design/02_adopting_a_listener.md.
+ * The runtime has no call for it. So a throw-away listener of the same kind is opened, and the inherited
+ * socket replaces its socket: same descriptor number, same registration with the runtime's epoll instance.
+ * From then on accept, close, TLS and Deno.serve work on it at full speed. This depends on the way the
+ * runtime registers descriptors, so every step is checked, and {@linkcode AdoptError} tells the caller to
+ * serve the descriptor in another way. See docs/design/02_adopting_a_listener.md.
  *
  * @module
  */
@@ -32,34 +31,29 @@ import {
 
 const SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000;
 
-/** A step of the adoption did not go as expected; the inherited descriptor is as it was. */
+/** A step of the adoption has failed; the inherited descriptor is unchanged. */
 export class AdoptError extends Error {
   /** The error class's name. */
   override readonly name = "AdoptError";
 }
 
-/** Where an inherited socket was put. */
+/** The place of an adopted socket. */
 interface Adoption {
-  /** The number that the runtime knows it by. */
+  /** The number by which the runtime knows it. */
   readonly target: number;
-  /** The socket, as `/proc/self/fd` names it: the number may be another one's by now. */
+  /** The socket's name in `/proc/self/fd`: the number may belong to another file by now. */
   readonly socket: string;
   /** The epoll instance that watches it. */
   readonly epoll: number;
 }
 
-/** What was made here. */
+/** The adopted listeners. */
 const adopted = new WeakMap<Deno.Listener | Deno.HttpServer, Adoption>();
 
-/** The epoll instance in which the last registration was found: the runtime has one for all. */
+/** The epoll instance of the last registration: the runtime has one for all. */
 let lastEpoll: number | undefined;
 
-/**
- * The descriptor of an adopted listener, which is the runtime's, and open until the listener is closed.
- *
- * @param made What {@linkcode adoptListener} or {@linkcode adoptInto} returned.
- * @returns The descriptor; undefined for anything else.
- */
+/** The descriptor of an adopted listener, owned by the runtime; undefined for any other listener. */
 export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number | undefined {
   return adopted.get(made)?.target;
 }
@@ -67,29 +61,28 @@ export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number
 /**
  * Makes a native listener for an inherited socket.
  *
- * @param fd A listening TCP or unix stream socket. Borrowed: the listener gets a duplicate, so the
- * caller still owns `fd` and closes it when it will.
+ * @param fd A listening TCP or unix stream socket. Borrowed: the listener gets a duplicate, and the caller
+ * may close `fd` at any time.
  * @returns The listener. Its own `addr` is that of the throw-away one.
- * @throws {AdoptError} When the runtime registers listeners in a way that is not known here.
+ * @throws {AdoptError} When this version of the runtime registers listeners in an unknown way.
  * @throws {TypeError} When `fd` is no listening stream socket.
  */
 export function adoptListener(fd: number): Deno.Listener {
   return describeListener(fd).kind === "unix"
-    // An abstract name needs no directory, and closing the listener has no path to remove.
+    // An abstract name needs no directory, and leaves no path to remove.
     ? adoptInto(fd, () => Deno.listen({ transport: "unix", path: `\0${crypto.randomUUID()}` }))
     : adoptInto(fd, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
 }
 
 /**
- * Puts an inherited socket in the place of the listener that a function of the runtime makes.
+ * Replaces the socket of a listener that a function of the runtime opens by an inherited one.
  *
  * @param fd As for {@linkcode adoptListener}.
- * @param create Makes a listener of the same kind as `fd`, with an address of its own, before it
- * returns; an example is `Deno.serve` with port 0. It may call its argument with that address as soon as
- * there is the listener: what it does from then on finds the inherited socket. Without that call the
- * socket is put in place when `create` has returned.
- * @returns What `create` returned.
- * @throws {AdoptError} When a step does not match; what `create` made is closed then.
+ * @param create Opens a listener of the same kind as `fd` at another address, such as `Deno.serve` with port
+ * 0. It may call its argument with that address once the listener is open, which replaces the socket at
+ * once. Otherwise the socket is replaced when `create` has returned.
+ * @returns The result of `create`.
+ * @throws {AdoptError} When a step fails; the result of `create` is closed then.
  * @throws {TypeError} When `fd` is no listening stream socket; `create` is not called then.
  */
 export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
@@ -102,7 +95,7 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   }
   // The runtime calls accept(2) on its event loop and relies on EAGAIN.
   setNonblocking(fd);
-  // The kernel gives the lowest number, so this is that of the first socket that is made next.
+  // The kernel assigns the lowest free number, so the next socket gets this one.
   const guess = lowestFreeFd(fd);
   let adoption: Adoption | undefined, failure: Error | undefined;
   const adoptAt = (address: ListenAddress) => {
@@ -110,7 +103,7 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
     try {
       adoption = putInPlace({ fd, wanted, guess, address });
     } catch (error) {
-      // Not thrown into the runtime, which would leave a listener behind that nobody can close.
+      // Not thrown into the runtime, which would leak a listener that can't be closed.
       failure = error as Error;
     }
   };
@@ -126,19 +119,19 @@ export function adoptInto<T extends Deno.Listener | Deno.HttpServer>(
   return made;
 }
 
-/** Where an inherited socket is to be put. */
+/** The addresses and descriptors of a replacement. */
 interface Place {
   /** The inherited socket. */
   readonly fd: number;
-  /** What it is bound to. */
+  /** The address of the inherited socket. */
   readonly wanted: ListenAddress;
-  /** What the throw-away listener is bound to. */
+  /** The address of the throw-away listener. */
   readonly address: ListenAddress;
-  /** The number that the throw-away listener most often has. */
+  /** The likely number of the throw-away listener. */
   readonly guess: number;
 }
 
-/** Puts a duplicate of it there. */
+/** Replaces the throw-away socket by a duplicate of the inherited one. */
 function putInPlace({ fd, wanted, address, guess }: Place): Adoption {
   const target = descriptorAt(address, { kind: wanted.kind, guess });
   const { epoll, events, data } = findRegistration(target);
@@ -150,13 +143,7 @@ function putInPlace({ fd, wanted, address, guess }: Place): Adoption {
   return { target, epoll, socket: readLinkProcSelf(`fd/${target}`) };
 }
 
-/**
- * Opens a throw-away listener, for which a program needs the permission to listen.
- *
- * @param create Opens it.
- * @returns What `create` returned.
- * @throws {AdoptError} Without the permission.
- */
+/** Opens a throw-away listener; without the permission to listen, throws {@linkcode AdoptError}. */
 export function createIfPermitted<T>(create: () => T): T {
   try {
     return create();
@@ -168,18 +155,18 @@ export function createIfPermitted<T>(create: () => T): T {
 
 function discard(made: Deno.Listener | Deno.HttpServer): void {
   if ("close" in made) made.close();
-  // It has no connection yet, so there is nothing to wait for.
+  // It has no connection yet, so the end is not awaited.
   else made.shutdown();
 }
 
 /**
- * Closes the inherited socket under a listener of the runtime, which stays open itself: it hears of no
- * connection any more, and its number stands for a socket that does nothing.
+ * Closes the inherited socket under a listener of the runtime. The listener itself stays open on a socket
+ * that does nothing, and receives no more connections.
  *
- * The runtime closes a listener in a later turn of its event loop, and that of Deno.serve only with the
- * last connection. As long as a process has the socket open, nobody else can listen on its address.
+ * The runtime closes a listener in a later turn of its event loop, and that of Deno.serve only with the last
+ * connection. While a process has the socket open, no other process can listen on its address.
  *
- * @param made What {@linkcode adoptListener} or {@linkcode adoptInto} returned.
+ * @param made A result of {@linkcode adoptListener} or {@linkcode adoptInto}.
  * @returns Whether it was open; false as well for a listener of the runtime's own.
  */
 export function releaseAdopted(made: Deno.Listener | Deno.HttpServer): boolean {
@@ -195,7 +182,7 @@ function release({ target, socket, epoll }: Adoption): boolean {
     () => libc().socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
   );
   try {
-    // First: a socket that others hold as well would go on to be watched under this number.
+    // First: a socket that other processes hold would stay registered under this number.
     unwrap(
       { syscall: "epoll_ctl", subject: target },
       () => libc().epoll_ctl(epoll, EPOLL_CTL_DEL, target, encodeEpollEvent(0, 0n)),
@@ -210,7 +197,7 @@ function release({ target, socket, epoll }: Adoption): boolean {
   return true;
 }
 
-/** What a descriptor refers to; undefined where it is closed. */
+/** The file behind a descriptor; undefined if it is closed. */
 function targetOf(fd: number): string | undefined {
   try {
     return readLinkProcSelf(`fd/${fd}`);
@@ -221,10 +208,9 @@ function targetOf(fd: number): string | undefined {
 }
 
 /**
- * Finds the descriptor of a listener by what it is bound to. That a number was free before tells
- * nothing for certain: other threads of the process open and close sockets at any moment. So the
- * guess is only where the search begins; it saves to look at all descriptors, which would make the
- * time for many listeners grow with the square of their number.
+ * Finds the descriptor of a listener by its address. A number that was free before proves nothing: other
+ * threads open and close sockets at any moment. So the guess is only tried first; it saves a scan of all
+ * descriptors, which would make the time for many listeners quadratic.
  */
 function descriptorAt(
   address: ListenAddress,
@@ -248,23 +234,17 @@ function descriptorAt(
   );
 }
 
-/** How a descriptor is registered with an epoll instance. */
+/** The registration of a descriptor with an epoll instance. */
 export interface Registration {
   /** The epoll instance. */
   readonly epoll: number;
   /** The event mask. */
   readonly events: number;
-  /** What comes with each event. */
+  /** The user data of each event. */
   readonly data: bigint;
 }
 
-/**
- * Finds how the runtime registered a descriptor.
- *
- * @param target The descriptor.
- * @returns The registration.
- * @throws {AdoptError} When there is none.
- */
+/** Finds the runtime's registration of a descriptor; throws {@linkcode AdoptError} without one. */
 export function findRegistration(target: number): Registration {
   const found = lastEpoll === undefined ? undefined : registrationsIn(lastEpoll).find(target);
   if (found !== undefined) return found;
@@ -281,19 +261,15 @@ export function findRegistration(target: number): Registration {
   );
 }
 
-/** What an epoll instance watches, at one moment. */
+/** The registrations of an epoll instance at one moment. */
 export interface Registrations {
-  /** How much there was to read, which takes its time. */
+  /** The length of the kernel's text, which takes time to read. */
   readonly length: number;
   /** Finds the registration of a descriptor, if there was one. */
   find(target: number): Registration | undefined;
 }
 
-/**
- * Reads how descriptors are registered with one epoll instance (proc(5), `/proc/self/fdinfo`).
- *
- * @param epoll The epoll instance.
- */
+/** Reads the registrations of an epoll instance (proc(5), `/proc/self/fdinfo`). */
 export function registrationsIn(epoll: number): Registrations {
   const text = readTextProcSelf(`fdinfo/${epoll}`);
   return {

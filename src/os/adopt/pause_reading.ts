@@ -1,6 +1,6 @@
 /**
- * Keeps the runtime from reading a connection for a while, which it has no call for: what arrives
- * meanwhile waits in the kernel.
+ * A pause in the runtime's reading of a connection, for which it has no call: arriving data waits in the
+ * kernel.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { EPOLL_CTL_MOD, EPOLLIN, EPOLLPRI, EPOLLRDHUP } from "../fd/poller.ts";
 import { socketId } from "../net/traffic.ts";
 
 /**
- * Has the runtime told no more of what arrives on a connection. What it knows of already it reads.
+ * Stops events for arriving data on a connection. The runtime still reads data that it knows of already.
  *
  * @param fd A connection of the runtime. Borrowed.
- * @returns Has it told again, of what has arrived meanwhile too; undefined where the runtime waits in a
- * way that is not known here, or the connection is closed.
+ * @returns Restarts the events, for data that arrived meanwhile too; undefined if the connection is closed, or
+ * this version of the runtime waits in an unknown way.
  */
 export function pauseReading(fd: number): (() => void) | undefined {
   const id = socketId(fd);

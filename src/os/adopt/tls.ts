@@ -1,13 +1,12 @@
 /**
- * TLS from the server's side over a connection that is open, which the runtime offers to clients
- * alone.
+ * Server-side TLS over an open connection, which the runtime offers only to clients.
  *
- * The runtime makes such a stream only when it accepts on a TLS listener, and does not wait for the
- * handshake then. So it is given a throw-away connection of this process to itself, and before
- * anything has come over it, the real connection is put in its place: same descriptor number, same
- * registration with the runtime's epoll instance, as `listener.ts` does for listeners. The plain
- * connection gets the other end of the throw-away one, and is closed. Every step is checked, and
- * {@linkcode AdoptError} tells the caller to go another way. See docs/design/09_tls.md.
+ * The runtime creates such a stream only when it accepts on a TLS listener, and then does not wait for the
+ * handshake. So it accepts a throw-away connection of this process to itself, and before any data the real
+ * connection replaces its socket: same descriptor number, same registration with the runtime's epoll
+ * instance, as `listener.ts` does for listeners. The plain connection gets the other end of the throw-away
+ * one, and is closed. Every step is checked, and {@linkcode AdoptError} tells the caller to use another way.
+ * See docs/design/09_tls.md.
  *
  * @module
  */
@@ -27,18 +26,18 @@ import { libc, unwrap } from "../ffi/libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";
 import { listProcSelf } from "../ffi/proc_self.ts";
 
-/** What the runtime calls the property of an accepted connection that holds its descriptor. */
+/** The runtime's property of an accepted connection that holds its descriptor. */
 const FD_PROPERTY = "Deno.internal.fd";
 
-/** How long a connection of this process to itself may take. */
+/** The time limit of a connection of this process to itself. */
 const ACCEPT_MS = 2_000;
 
-/** So many numbers are looked at before all that are open. */
+/** The number of descriptor numbers to test before a scan of all open ones. */
 const NEARBY = 64;
 
 /**
- * With many connections it takes milliseconds to read how the runtime has registered one: from this
- * length of the text on, as for a thousand of them, it is done once for many.
+ * With many connections it takes milliseconds to read one registration. From this length of the kernel's
+ * text on, as for a thousand connections, one read serves a batch.
  */
 const LONG_TEXT = 80_000, LARGE_BATCH = 16;
 
@@ -46,44 +45,44 @@ const NOTHING = { events: 0, data: 0n };
 
 /** A throw-away connection. */
 interface Opened {
-  /** Its one end, a raw descriptor. */
+  /** One end, a raw descriptor. */
   readonly client: number;
-  /** Its other end, which the runtime takes for that of a client. */
+  /** The other end, as accepted by the runtime. */
   readonly made: Deno.TlsConn;
   /** The descriptor of that end. */
   readonly target: number;
 }
 
-/** Such a one, with how the runtime has registered `target`. */
+/** A throw-away connection with the runtime's registration of `target`. */
 type Throwaway = Opened & Registration;
 
-/** What a server identifies itself with. */
+/** The certificate and the key of a server. */
 export interface TlsIdentity {
-  /** The certificate and those above it, in PEM form. */
+  /** The certificate and its intermediate certificates, in PEM form. */
   readonly cert: string;
   /** Its private key, in PEM form. */
   readonly key: string;
-  /** Protocols on offer, the best first (ALPN). */
+  /** The protocols on offer, in order of preference (ALPN). */
   readonly alpnProtocols?: readonly string[];
 }
 
-/** Puts TLS on connections, one after the other, all with the same certificate. */
+/** Starts TLS on connections, one after the other, all with the same certificate. */
 export class TlsAdopter {
   readonly #listener: Deno.TlsListener;
   readonly #clock: Clock;
-  /** Fulfilled when the listener accepts for nobody. */
+  /** Fulfilled when no accept is under way on the listener. */
   #free: Promise<unknown> = Promise.resolve();
   #closed = false;
-  #spares: Throwaway[] = [];
+  #reserve: Throwaway[] = [];
   #batch = 1;
-  /** The runtime's epoll instance, once it was found. */
+  /** The runtime's epoll instance, once it is known. */
   #epoll: number | undefined;
 
   /**
    * Opens the listener of the throw-away connections, on a port of 127.0.0.1 that the system chooses.
    *
-   * @param identity What to identify with.
-   * @param clock Where time comes from.
+   * @param identity Certificate and key.
+   * @param clock The source of time.
    * @throws {Error} When certificate and key are unusable.
    * @throws {AdoptError} Without the permission to listen there.
    */
@@ -93,13 +92,13 @@ export class TlsAdopter {
   }
 
   /**
-   * Puts TLS on a connection. The handshake begins as soon as the client does.
+   * Starts TLS on a connection. The handshake begins with the client's first message.
    *
-   * @param conn A TCP connection that was accepted, with no read or write under way. It is closed from
-   * now on, without a word to the client.
+   * @param conn An accepted TCP connection, with no read or write under way. It is closed from now on,
+   * invisibly to the client.
    * @returns The same connection over TLS, with the addresses of `conn`.
-   * @throws {AdoptError} When a step does not match; `conn` is as it was.
-   * @throws {Deno.errors.NotConnected} When it is closed, or the client has gone.
+   * @throws {AdoptError} When a step fails; `conn` is unchanged.
+   * @throws {Deno.errors.NotConnected} When it is closed, or the client has disconnected.
    */
   async adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
     const before = this.#free;
@@ -114,7 +113,7 @@ export class TlsAdopter {
   }
 
   async #adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
-    // Asked first, since it is the likeliest to fail, and costs least.
+    // First, since it is the likeliest to fail, and the cheapest.
     descriptorOf(conn);
     const throwaway = await this.#throwaway();
     try {
@@ -134,20 +133,20 @@ export class TlsAdopter {
 
   async #throwaway(): Promise<Throwaway> {
     if (this.#closed) throw new AdoptError("Cannot put TLS on a connection: closed");
-    const spare = this.#spares.pop();
-    if (spare !== undefined) return spare;
+    const reserved = this.#reserve.pop();
+    if (reserved !== undefined) return reserved;
     const opened: Opened[] = [];
     try {
       while (opened.length < this.#batch) opened.push(await this.#open());
       this.#epoll ??= findRegistration(opened[0].target).epoll;
       const registrations = registrationsIn(this.#epoll);
       this.#batch = registrations.length > LONG_TEXT ? LARGE_BATCH : 1;
-      this.#spares = opened.map((one) => ({ ...one, ...required(registrations, one.target) }));
+      this.#reserve = opened.map((one) => ({ ...one, ...required(registrations, one.target) }));
     } catch (cause) {
       opened.forEach(discard);
       throw asAdoptError(cause as Error);
     }
-    return this.#spares.pop()!;
+    return this.#reserve.pop()!;
   }
 
   async #open(): Promise<Opened> {
@@ -164,10 +163,10 @@ export class TlsAdopter {
     }
   }
 
-  /** Accepts the own connection; anybody on this machine may have come before it. */
+  /** Accepts the own connection; any process on this machine may have connected before it. */
   async #accept(client: number): Promise<Deno.TlsConn> {
     const own = endOf(client, "local");
-    // An accept can't be taken back. Where no connection of its own arrives, none ever will.
+    // An accept can't be cancelled. If the own connection does not arrive now, none ever will.
     const timer = this.#clock.setTimer(ACCEPT_MS, () => this.close());
     try {
       for (;;) {
@@ -181,33 +180,33 @@ export class TlsAdopter {
     }
   }
 
-  /** Closes the listener; connections that TLS was put on stay. Harmless the second time. */
+  /** Closes the listener; connections over TLS stay open. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
-    this.#spares.forEach(discard);
-    this.#spares = [];
+    this.#reserve.forEach(discard);
+    this.#reserve = [];
   }
 }
 
-/** Puts a connection in the place of a throw-away one, and the other end of that in its own. */
+/** Replaces a throw-away connection by a real one, and the real one by the other end of the throw-away one. */
 function exchange(conn: Deno.Conn, { client, target, ...registration }: Throwaway): void {
-  // Asked again: it may have been closed while the throw-away one was made.
+  // Read again: it may have been closed while the throw-away connection was opened.
   const plain = descriptorOf(conn);
   sendAtOnce(plain);
   move(plain, target);
   control(EPOLL_CTL_ADD, target, registration);
-  // The open file lives on under the other number, so its registration would, too.
+  // The open file lives on under the other number, and would keep its registration.
   const { epoll } = registration;
   control(EPOLL_CTL_DEL, plain, { epoll, ...NOTHING });
-  // A close of the runtime ends the sending as well (shutdown(2)): that must not be the client's.
+  // A close of the runtime also shuts down the output (shutdown(2)), which must not be the client's.
   move(client, plain);
-  // The runtime wants to find a registration when it closes. 0 is what it wakes itself up with.
+  // The runtime expects a registration when it closes. User data 0 is that of its own wake-ups.
   control(EPOLL_CTL_ADD, plain, { epoll, ...NOTHING });
 }
 
-/** Ends a throw-away connection at both ends. */
+/** Closes both ends of a throw-away connection. */
 function discard({ client, made }: Opened): void {
   made.close();
   resetConnection(client);
@@ -219,9 +218,8 @@ function asAdoptError(cause: Error): Error {
 }
 
 /**
- * Opens a TLS listener on a port of 127.0.0.1 that the system chooses, to be replaced by another one.
+ * Opens a TLS listener on a port of 127.0.0.1 that the system chooses, whose socket is replaced later.
  *
- * @param identity What to identify with.
  * @throws {Error} When certificate and key are unusable.
  * @throws {AdoptError} Without the permission to listen there.
  */
@@ -231,7 +229,7 @@ export function listenThrowaway({ cert, key, alpnProtocols }: TlsIdentity): Deno
   return createIfPermitted(() => Deno.listenTls(options));
 }
 
-/** The descriptor of a connection, if it is still that of this connection. */
+/** The descriptor of a connection, if it still belongs to this connection. */
 function descriptorOf(conn: Deno.Conn): number {
   const property = Object.getOwnPropertySymbols(conn)
     .find(({ description }) => description === FD_PROPERTY);
@@ -241,7 +239,7 @@ function descriptorOf(conn: Deno.Conn): number {
   }
   const found = [endOf(fd, "local"), endOf(fd, "peer")];
   const expected = [textOf(conn.localAddr), textOf(conn.remoteAddr)];
-  // The number of a closed connection may be taken again.
+  // The number of a closed connection may be in use again.
   if (found.some((end, index) => portOf(end) !== portOf(expected[index]))) {
     throw new Deno.errors.NotConnected("Cannot put TLS on a connection: it is closed");
   }
@@ -261,7 +259,7 @@ function textOf(addr: Deno.Addr): string | undefined {
   return addr.transport === "tcp" ? `${addr.hostname}:${addr.port}` : undefined;
 }
 
-/** The number that the next descriptor gets, if nobody is faster. */
+/** The number of the next descriptor, unless another thread is faster. */
 function lowestFree(open: number): number {
   const fd = duplicateFd(open);
   closeFd(fd);

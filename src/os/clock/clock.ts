@@ -9,30 +9,27 @@ import { TimerQueue } from "./timer_queue.ts";
 
 /** A timer that was set. */
 export interface Timer {
-  /** Takes it back; harmless once it has fired. */
+  /** Cancels it; does nothing once it has fired. */
   cancel(): void;
 }
 
-/** Where time comes from. */
+/** A source of time. */
 export interface Clock {
-  /**
-   * Milliseconds on a clock that only goes forward, whatever happens to the time of day, and stands
-   * still while this process does not run.
-   */
+  /** Milliseconds on a clock that never goes backwards, and stops while this process does not run. */
   nowMs(): number;
-  /** When this process was seen to be back from a time in which it did not run; -Infinity: never. */
+  /** The time of the last return from a suspension of this process; -Infinity: never. */
   readonly awayAtMs: number;
   /**
-   * Calls back once. What is due at the same moment is called in the order of setting, one right after
-   * the other: what one of them has only promised to do comes after all of them.
+   * Calls back once. Callbacks that are due at the same moment run in the order of setting, one right after
+   * the other, before their promise reactions.
    *
-   * @param delayMs After so many milliseconds, and no sooner; less than 1 counts as 1.
-   * @param callback What to call.
+   * @param delayMs The least delay in milliseconds; less than 1 counts as 1.
+   * @param callback The callback.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/** As short as a timer is: whoever sets one waits for a turn of the event loop at least. */
+/** The shortest delay, so that every timer waits for a turn of the event loop. */
 const SHORTEST_MS = 1;
 
 /** The real clock: any number of timers on one {@linkcode Alarm}. */
@@ -50,7 +47,7 @@ class SystemClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    // Not Math.max: NaN, too, is to fire soon.
+    // Not Math.max: NaN, too, must fire soon.
     const atMs = this.nowMs() + (delayMs > SHORTEST_MS ? delayMs : SHORTEST_MS);
     const firstMs = this.#timers.firstMs;
     const timer = this.#timers.add(atMs, callback);
@@ -63,7 +60,7 @@ class SystemClock implements Clock {
     };
   }
 
-  /** Sets the alarm for the first timer, if it is not the one that was the first. */
+  /** Sets the alarm to the first timer, if that has changed. */
   #setAlarm(beforeMs?: number): void {
     const { firstMs } = this.#timers;
     if (firstMs !== beforeMs) this.#alarm.set(this.#time.alarmMs(firstMs));
@@ -76,7 +73,7 @@ class SystemClock implements Clock {
       try {
         due.callback();
       } catch (error) {
-        // As from a timer of the runtime: it ends the process, unless somebody has asked to be told.
+        // As for a timer of the runtime: it ends the process, unless an error listener prevents it.
         reportError(error);
       }
     }
@@ -88,10 +85,10 @@ class SystemClock implements Clock {
 export const systemClock: Clock = new SystemClock();
 
 /**
- * Calls back again and again, each time so long after the last call.
+ * Calls back repeatedly, each time after an interval from the last call.
  *
- * @param clock Where time comes from.
- * @param options How often, and what to call.
+ * @param clock The source of time.
+ * @param options The interval and the callback.
  * @returns Ends it.
  */
 export function setRepeated(

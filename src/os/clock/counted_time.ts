@@ -1,31 +1,30 @@
 /**
- * Time that counts for deadlines: monotonic time without that in which this process did not run, because
- * it was stopped (SIGSTOP, a frozen container) or its machine was paused.
+ * The clock of deadlines: monotonic time without the suspensions of this process, by SIGSTOP, a frozen
+ * container, or a paused machine.
  *
- * Such a time shows by an alarm that rings late. What was due long after it has waited for nothing that
- * others could have done meanwhile: they were mostly away as well. docs/design/20_time_that_counts.md
- * has the reasons.
+ * A suspension shows as an alarm that rings late. Deadlines that pass during it do not count, since the other
+ * processes were mostly suspended as well. docs/design/20_time_that_counts.md has the reasons.
  *
  * @module
  */
 
-/** An alarm that is later than this tells of a time in which the process did not run. */
+/** An alarm that is later than this indicates a suspension. */
 export const LATE_MS = 250;
 
 /**
- * How exactly the begin of such a time is known: what is due later than this has one look at half of the
- * way, and again at half of the rest.
+ * The precision of a suspension's begin: a timer that is due later than this gets an extra test halfway, and
+ * another one halfway through the rest.
  */
 export const LOOK_MS = 1_000;
 
 /** Counts the time in which this process runs. */
 export class CountedTime {
   readonly #monotonicMs: () => number;
-  /** How much was not counted so far. */
+  /** The sum of suspensions so far. */
   #lostMs = 0;
-  /** When the time was looked at last. */
+  /** The time of the last test. */
   #seenMs: number;
-  /** When the alarm is to ring. */
+  /** The time at which the alarm should ring. */
   #ringMs = Infinity;
   #awayAtMs = -Infinity;
 
@@ -35,31 +34,27 @@ export class CountedTime {
     this.#seenMs = monotonicMs();
   }
 
-  /** When the process was seen to be back from a time that does not count; -Infinity: never. */
+  /** The time of the last return from a suspension; -Infinity: never. */
   get awayAtMs(): number {
     return this.#awayAtMs;
   }
 
-  /** Milliseconds that count; they never go backwards. */
+  /** The counted milliseconds, which never go backwards. */
   nowMs(): number {
     const nowMs = this.#monotonicMs() - this.#lostMs;
     return this.#seenMs = nowMs - this.#ringMs > LATE_MS ? this.#backFrom(nowMs) : nowMs;
   }
 
-  /** It may have been away from the last look on. Up to LOOK_MS that may have counted is given back. */
+  /** Records a suspension since the last test, less up to LOOK_MS in which the process may have run. */
   #backFrom(nowMs: number): number {
-    // Where one alarm after the other is late, the machine is busy, and time has to go on.
+    // If one alarm after the other is late, the machine is busy, and time has to advance.
     const isAgain = this.#seenMs - this.#awayAtMs < LOOK_MS;
     this.#awayAtMs = Math.max(this.#seenMs, this.#ringMs - (isAgain ? 0 : LOOK_MS));
     this.#lostMs += nowMs - this.#awayAtMs;
     return this.#awayAtMs;
   }
 
-  /**
-   * Takes note that the alarm has rung, which it may do before its time as well.
-   *
-   * @returns The time.
-   */
+  /** Records that the alarm has rung, possibly early, and returns the time. */
   rung(): number {
     const nowMs = this.nowMs();
     this.#ringMs = Infinity;
@@ -67,10 +62,10 @@ export class CountedTime {
   }
 
   /**
-   * Says when the alarm is to ring, which is expected to happen then.
+   * Plans the alarm.
    *
-   * @param firstMs When something is due next; Infinity: nothing is.
-   * @returns When to ring, on the monotonic clock: then, or before, to look at the time.
+   * @param firstMs The time of the next timer; Infinity without one.
+   * @returns The monotonic time at which to ring: that of the timer, or earlier for a test.
    */
   alarmMs(firstMs: number): number {
     const nowMs = this.nowMs(), leftMs = firstMs - nowMs;

@@ -1,16 +1,15 @@
 /**
- * Keeping the runtime going while there is nothing that it waits for.
+ * A pending operation that keeps the runtime running.
  *
  * @module
  */
 
 /**
- * Keeps the runtime from ending, though no client, no timer and no process is there to wait for:
- * signals alone don't.
+ * Keeps the runtime running without a client, a timer or a child process; signal listeners do not.
  *
- * It waits for a message that nobody sends, which costs no timer and never wakes the process up.
+ * It waits for a message that is never sent, which needs no timer and never wakes the process up.
  *
- * @returns Lets the runtime end. Harmless the second time.
+ * @returns Lets the runtime end. A second call does nothing.
  */
 export function keepRunning(): () => void {
   const { port1 } = new MessageChannel();

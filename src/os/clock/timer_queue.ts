@@ -1,39 +1,33 @@
 /**
- * Timers that wait, the next one first: a binary heap, so that setting one and taking one back cost
- * little however many there are. It knows no clock and calls nobody.
+ * A queue of timers as a binary heap, in which adding and removing stay fast with many timers. It knows no
+ * clock and calls no callbacks.
  *
  * @module
  */
 
-/** A timer that waits in a {@linkcode TimerQueue}, or did. */
+/** A timer of a {@linkcode TimerQueue}. */
 export interface WaitingTimer {
-  /** When it is due. */
+  /** The time at which it is due. */
   readonly atMs: number;
   /** What is to be called then. */
   readonly callback: () => void;
   /** Its number in the order of setting. */
   readonly serial: number;
-  /** Where it is in the heap; -1 when it is not in it any more. The queue's alone. */
+  /** Its index in the heap; -1 when it has been removed. Only the queue changes it. */
   place: number;
 }
 
-/** Timers in the order in which they are due; those for the same time in the order of setting. */
+/** Timers in the order of their due times; equal times in the order of setting. */
 export class TimerQueue {
   readonly #heap: WaitingTimer[] = [];
   #nextSerial = 0;
 
-  /** When the first one is due; Infinity when none waits. */
+  /** The time of the first timer; Infinity without one. */
   get firstMs(): number {
     return this.#heap[0]?.atMs ?? Infinity;
   }
 
-  /**
-   * Adds a timer.
-   *
-   * @param atMs When it is due.
-   * @param callback What is to be called.
-   * @returns The timer.
-   */
+  /** Adds a timer. */
   add(atMs: number, callback: () => void): WaitingTimer {
     const timer = { atMs, callback, serial: this.#nextSerial++, place: this.#heap.length };
     this.#heap.push(timer);
@@ -41,12 +35,7 @@ export class TimerQueue {
     return timer;
   }
 
-  /**
-   * Takes a timer out.
-   *
-   * @param timer The timer.
-   * @returns Whether it was still in.
-   */
+  /** Removes a timer, and returns whether it was in the queue. */
   remove(timer: WaitingTimer): boolean {
     const { place } = timer;
     if (place < 0) return false;
@@ -60,11 +49,7 @@ export class TimerQueue {
     return true;
   }
 
-  /**
-   * The timer that is due first, if it is due by now; it stays in.
-   *
-   * @param nowMs The time.
-   */
+  /** Returns the first timer if it is due, without removing it. */
   firstDue(nowMs: number): WaitingTimer | undefined {
     return this.firstMs <= nowMs ? this.#heap[0] : undefined;
   }

@@ -1,7 +1,7 @@
 /**
- * What can be done with any raw descriptor: close, flags, the list of those that are open.
+ * Operations on any raw descriptor: close, flags, duplicates, the list of open ones.
  *
- * A function that takes a descriptor borrows it unless its doc says that it takes ownership.
+ * A function borrows its descriptor unless its doc says that it takes ownership.
  *
  * @module
  */
@@ -29,16 +29,13 @@ export const O_WRONLY = 0o1,
   O_APPEND = 0o2000,
   O_CLOEXEC = 0o2000000,
   O_PATH = 0o10000000;
-/** A flag of open(2) that is not. */
+/** A flag of open(2) that differs between them. */
 export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 export { O_NONBLOCK };
 
 /**
- * Has a file take writes of any length again, at its end (O_DIRECT, O_APPEND, and the position), which
- * each process that shares it can change.
- *
- * @param fd The descriptor. Borrowed.
- * @returns Whether it did not.
+ * Restores appending writes of any length to a file (O_DIRECT, O_APPEND, and the position), which every
+ * process that shares the file can change; returns whether they were changed.
  */
 export function restoreWrites(fd: number): boolean {
   const flags = libc().fcntl(fd, F_GETFL, 0), wanted = flags & ~O_DIRECT | O_APPEND;
@@ -46,11 +43,9 @@ export function restoreWrites(fd: number): boolean {
 }
 
 /**
- * Closes a descriptor, which this call takes ownership of.
+ * Closes a descriptor, owned by this call.
  *
- * EINTR is not retried: on Linux the descriptor is gone even then (close(2)).
- *
- * @param fd The descriptor.
+ * EINTR is not retried: on Linux the descriptor is closed even then (close(2)).
  */
 export function closeFd(fd: number): void {
   libc().close(fd);
@@ -85,11 +80,10 @@ export function duplicateFd(fd: number, lowest = 3): number {
 }
 
 /**
- * The number that the next descriptor of this process gets, unless another thread opens or closes
- * one before.
+ * The number of the next descriptor of this process, unless another thread opens or closes one before.
  *
  * @param fd Any open descriptor. Borrowed.
- * @returns The lowest number that is free; -1 when there is none.
+ * @returns The lowest free number; -1 when there is none.
  */
 export function lowestFreeFd(fd: number): number {
   const lowest = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -98,10 +92,9 @@ export function lowestFreeFd(fd: number): number {
 }
 
 /**
- * Makes a descriptor non-blocking. It can't be undone here: O_NONBLOCK belongs to the open file
- * description, so clearing it would block every process that shares a listener.
+ * Makes a descriptor non-blocking. There is no reverse: O_NONBLOCK belongs to the open file description, so
+ * clearing it would block every process that shares a listener.
  *
- * @param fd The descriptor.
  * @throws {SysError} When `fd` is not open.
  */
 export function setNonblocking(fd: number): void {
@@ -156,15 +149,11 @@ function isOpen(fd: number): boolean {
   return libc().fcntl(fd, F_GETFD, 0) >= 0;
 }
 
-/**
- * Lists the open descriptors of this process with what they refer to.
- *
- * @returns Number → target, such as `socket:[4600]` or a path.
- */
+/** The open descriptors of this process, each with its target, such as `socket:[4600]` or a path. */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
-  // Without the descriptor that read the directory, which is closed by now: to find that out by an
-  // error would take 2 ms, since the first error of a process reads the source maps of its files.
+  // Without the descriptor that read the directory, which is closed by now. Detecting that by an error would
+  // take 2 ms, since the first error of a process reads the source maps of its files.
   for (const fd of listProcSelf("fd").map(Number).filter(isOpen)) {
     try {
       found.set(fd, readLinkProcSelf(`fd/${fd}`));
@@ -177,8 +166,8 @@ export function openDescriptors(): Map<number, string> {
 }
 
 /**
- * Sets FD_CLOEXEC on every descriptor above 2, so that nothing which this process was given by
- * accident reaches the programs that it starts.
+ * Sets FD_CLOEXEC on every descriptor above 2, so that descriptors that were inherited by accident do not
+ * reach child programs.
  *
  * @throws {SysError} When a flag can't be set.
  */
@@ -188,7 +177,7 @@ export function keepDescriptorsFromChildren(): void {
     try {
       setCloseOnExec(fd, true);
     } catch (error) {
-      // A thread of the runtime may have closed one of its own since the list was made.
+      // A thread of the runtime may have closed one since the list was read.
       if (!(error instanceof SysError && error.errno === EBADF)) throw error;
     }
   }

@@ -1,8 +1,8 @@
 /**
- * Readiness of raw descriptors, on the event loop: one epoll instance, waited for on one thread of
- * the runtime however many descriptors are watched (epoll(7)).
+ * Readiness of raw descriptors on the event loop: one epoll instance, which one thread of the runtime waits
+ * for, for any number of descriptors (epoll(7)).
  *
- * No promise and no timer per descriptor; nothing runs while nothing is watched.
+ * There is no promise and no timer per descriptor; nothing runs while no descriptor is watched.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { libc, unwrap } from "../ffi/libc.ts";
 
 /** Bits of an epoll event mask (epoll_ctl(2)). */
 export const EPOLLIN = 0x1, EPOLLPRI = 0x2, EPOLLOUT = 0x4, EPOLLERR = 0x8, EPOLLHUP = 0x10;
-/** The other end sends no more. */
+/** The other end has shut down its output. */
 export const EPOLLRDHUP = 0x2000;
 
 /** Operations of epoll_ctl(2). */
@@ -24,25 +24,17 @@ const WAIT_FOREVER = -1, WAIT_NOT = 0;
 
 const POLL_NOT = 0;
 
-/**
- * Whether something can be read, or accepted, without waiting (poll(2)).
- *
- * @param fd The descriptor. Borrowed.
- */
+/** Whether a read or an accept would not block (poll(2)). */
 export function isReadable(fd: number): boolean {
   return (readiness(fd, EPOLLIN) & EPOLLIN) !== 0;
 }
 
-/**
- * Whether the other end is gone, or a listening socket was shut down.
- *
- * @param fd The descriptor. Borrowed.
- */
+/** Whether the other end is closed, or a listening socket was shut down. */
 export function isHungUp(fd: number): boolean {
   return (readiness(fd, EPOLLRDHUP) & (EPOLLHUP | EPOLLRDHUP)) !== 0;
 }
 
-/** What poll(2) tells, whose bits are those of epoll; 0 where it can't tell anything. */
+/** The result of poll(2), whose bits are those of epoll; 0 on failure. */
 function readiness(fd: number, events: number): number {
   // struct pollfd: int fd, short events, short revents.
   const pollfd = new Uint8Array(8), view = new DataView(pollfd.buffer);
@@ -54,12 +46,12 @@ function readiness(fd: number, events: number): number {
 /** A descriptor being watched. */
 export interface Watch {
   /**
-   * Changes what is watched for.
+   * Changes the watched events.
    *
    * @param events A mask of `EPOLLIN` and `EPOLLOUT`; 0 leaves errors and hang-ups only.
    */
   modify(events: number): void;
-  /** Ends the watch; to be called before the descriptor is closed. Harmless the second time. */
+  /** Ends the watch; must be called before the descriptor is closed. A second call does nothing. */
   stop(): void;
 }
 
@@ -72,28 +64,27 @@ export class Poller {
   readonly #buffer = new Uint8Array(EPOLL_EVENT_BYTES * EVENTS_PER_WAIT);
   readonly #view = new DataView(this.#buffer.buffer);
 
-  /** @param onError Takes what a callback throws: one watch must not end the others. */
+  /** @param onError Receives the exceptions of callbacks, so that one watch does not end the others. */
   constructor(readonly onError: (error: unknown) => void) {}
 
   /**
-   * Watches a descriptor, which stays the caller's.
+   * Watches a borrowed descriptor.
    *
    * @param fd The descriptor.
-   * @param events What to watch for.
-   * @param callback Gets the event mask each time the descriptor is ready.
+   * @param events The events to watch.
+   * @param callback Receives the event mask each time the descriptor is ready.
    * @returns The watch.
    * @throws {SysError} When `fd` can't be watched.
    */
   watch(fd: number, events: number, callback: (events: number) => void): Watch {
     const running = this.#epoll >= 0;
-    // A token and not the descriptor: its number may be taken again while an old event is still
-    // in the buffer.
+    // A token instead of the descriptor: its number may be reused while an old event is still in the buffer.
     const token = this.#nextToken++;
     try {
       if (!running) this.#open();
       this.#control(EPOLL_CTL_ADD, fd, encodeEpollEvent(events, token));
     } catch (error) {
-      // Nobody would close it: the loop that does has not begun.
+      // The loop, which closes the instance otherwise, has not begun.
       if (!running) this.#close();
       throw error;
     }
@@ -108,7 +99,7 @@ export class Poller {
       stop: () => {
         if (!this.#callbacks.delete(token)) return;
         this.#control(EPOLL_CTL_DEL, fd, encodeEpollEvent(0, 0n));
-        // The thread still waits: an event ends that wait, and with it the loop.
+        // The thread still waits: an event ends its wait, and with it the loop.
         if (this.#callbacks.size === 0) this.#interrupt();
       },
     };
@@ -138,8 +129,8 @@ export class Poller {
           EVENTS_PER_WAIT,
           WAIT_FOREVER,
         );
-        // errno of another thread can't be read: ask again on this one, which tells, or finds what
-        // is ready.
+        // errno of another thread can't be read: the call is repeated on this thread, which reports the error or
+        // the ready descriptors.
         this.#dispatch(count >= 0 ? count : this.#waitHere());
       }
     } finally {

@@ -1,6 +1,5 @@
 /**
- * A descriptor that is kept open for the moment when there is none free: what must be done then, and
- * needs one, can have it.
+ * The reserve descriptor: it is kept open for operations that need a descriptor when none is free.
  *
  * @module
  */
@@ -9,12 +8,12 @@ import { libc, unwrap } from "../ffi/libc.ts";
 
 const EFD_CLOEXEC = 0o2000000;
 
-/** Opens something that is of no use but its descriptor. */
+/** Opens a file only to occupy a descriptor. */
 function openAny(): number {
   return unwrap({ syscall: "eventfd" }, () => libc().eventfd(0, EFD_CLOEXEC));
 }
 
-/** One descriptor that is kept open while somebody may need it: of no use but its number. */
+/** A descriptor that is kept open while it has a holder. */
 export class ReserveDescriptor {
   #fd: number | undefined;
   #holders = 0;
@@ -22,7 +21,7 @@ export class ReserveDescriptor {
   /**
    * Keeps it open.
    *
-   * @returns Lets go of it; it is closed when the last holder has. Harmless the second time.
+   * @returns Releases it; the last release closes it. A second call does nothing.
    */
   hold(): () => void {
     this.#holders++;
@@ -35,11 +34,7 @@ export class ReserveDescriptor {
     };
   }
 
-  /**
-   * Gives its number up for the time of a call.
-   *
-   * @param use What needs a descriptor.
-   */
+  /** Frees its number during a call of `use`, which needs a descriptor. */
   lend<T>(use: () => T): T {
     this.#close();
     try {
@@ -54,7 +49,7 @@ export class ReserveDescriptor {
     try {
       this.#fd = openAny();
     } catch (error) {
-      // Somebody was faster. It is tried again when it is needed again.
+      // Another thread was faster. The next use tries again.
       if (!isOutOfDescriptors(error)) throw error;
     }
   }
@@ -65,24 +60,16 @@ export class ReserveDescriptor {
   }
 }
 
-/** That of this process. */
+/** The reserve descriptor of this process. */
 export const reserveDescriptor: ReserveDescriptor = new ReserveDescriptor();
 
-/**
- * Whether an error says that there is no descriptor free, in the process or in the system.
- *
- * @param error An error of this layer or of the runtime.
- */
+/** Whether an error, of this layer or of the runtime, means that no descriptor is free. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const { code } = error as { code?: string };
   return code === "EMFILE" || code === "ENFILE";
 }
 
-/**
- * Whether descriptors are free now.
- *
- * @param count How many.
- */
+/** Whether `count` descriptors are free now. */
 export function areDescriptorsFree(count: number): boolean {
   const opened: number[] = [];
   try {

@@ -1,23 +1,23 @@
 /**
- * Duplicates of descriptors that are to be sent later, one for each, however many messages wait with
- * it: a master that starts many processes at a time would reach its limit of open files with more.
+ * Shared duplicates of descriptors that are sent later, one for all pending messages: with one for each, a
+ * master that starts many processes would reach its limit of open files.
  *
  * @module
  */
 import { closeFd, duplicateFd } from "./descriptor.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
 
-/** A duplicate that is held. */
+/** A duplicate with a holder. */
 export interface HeldDuplicate {
   /** Close-on-exec, and open until {@linkcode release}. Borrowed. */
   readonly fd: number;
-  /** Lets go of it; it is closed when the last holder has. */
+  /** Releases it; the last release closes it. */
   release(): void;
 }
 
 interface Shared {
   readonly fd: number;
-  /** What it refers to: the number that it was made of may be that of another one by now. */
+  /** Its target: the original number may belong to another file by now. */
   readonly target: string;
   holders: number;
 }

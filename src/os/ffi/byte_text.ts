@@ -1,14 +1,14 @@
 /**
- * Text that stands for bytes which are not UTF-8: paths, names and values of installations that use
- * GBK, or of any other. JavaScript's strings can't hold bytes, but they can hold lone surrogates,
- * which no UTF-8 text has: each byte of such a piece is one code unit, U+DC00 + byte. So it survives
- * comparison, splitting, joining and JSON, and reaches the system as the very bytes that it was.
+ * Text with bytes that are not UTF-8: paths, names and values of installations with GBK or another encoding.
+ * JavaScript's strings can't hold bytes, but they can hold lone surrogates, which no UTF-8 text has: each
+ * such byte is one code unit, U+DC00 + byte. So it survives comparison, splitting, joining and JSON, and
+ * reaches the system as the same bytes.
  *
  * @module
  */
 
 const FIRST = 0xdc00, LAST = 0xdcff;
-/** With the flag, a surrogate that is one half of a pair does not match. */
+/** With the flag, a surrogate of a pair does not match. */
 const LONE = /[\udc00-\udcff]+/gu;
 const LINE_END = 0x0a;
 
@@ -16,13 +16,13 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /**
- * Reads bytes as text, line by line: UTF-8 where a line is that, and else a text that stands for its
- * bytes. Only what a program looks for in ASCII has to be right then, and in GB18030 (GBK) bytes below
- * 128 are no sure sign of ASCII: the second byte of a character may be a backslash. So the structure of
- * GB18030 is looked at, which costs other encodings nothing.
+ * Decodes bytes line by line: a line in UTF-8 as such, any other byte by byte. Only the ASCII characters that
+ * a program looks for have to be right then, and in GB18030 (GBK) a byte below 128 may be the second one of a
+ * character, for example a backslash. So characters of GB18030 are kept together, which does not affect
+ * other encodings.
  *
  * @param bytes The bytes.
- * @returns The text; {@linkcode encodeText} gives the bytes back.
+ * @returns The text; {@linkcode encodeText} returns the bytes.
  */
 export function decodeBytes(bytes: Uint8Array): string {
   const whole = decodeUtf8(bytes);
@@ -37,7 +37,7 @@ export function decodeBytes(bytes: Uint8Array): string {
 }
 
 /**
- * A line of a text that is not UTF-8 as a whole. A short one in GBK may happen to be UTF-8, with two
+ * Decodes a line of a text that is not UTF-8 as a whole. A short line in GBK may be valid UTF-8, with two
  * bytes for a character; Chinese in UTF-8 has three.
  */
 function decodeLine(bytes: Uint8Array): string {
@@ -64,7 +64,7 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** How many bytes the character of GB18030 has that begins there; 1 for what is none. */
+/** The length of the GB18030 character at an index; 1 if there is none. */
 function gbLength(bytes: Uint8Array, at: number): 1 | 2 | 4 {
   const [first, second = 0, third = 0, fourth = 0] = bytes.subarray(at, at + 4);
   const isLead = (byte: number) => byte >= 0x81 && byte <= 0xfe;
@@ -74,11 +74,7 @@ function gbLength(bytes: Uint8Array, at: number): 1 | 2 | 4 {
   return isDigit(second) && isLead(third) && isDigit(fourth) ? 4 : 1;
 }
 
-/**
- * The bytes of a text: UTF-8, and those that it stands for.
- *
- * @param text The text.
- */
+/** Encodes a text: UTF-8, and the bytes that its lone surrogates stand for. */
 export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   if (text.isWellFormed()) return encoder.encode(text);
   const bytes: number[] = [];
@@ -91,10 +87,8 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * A text as a person reads it: what stands for bytes is decoded as GB18030, which GBK and GB 2312 are
- * parts of. What is none of it becomes U+FFFD.
- *
- * @param text The text.
+ * Returns a text for display: its bytes are decoded as GB18030, a superset of GBK and GB 2312, and invalid
+ * ones become U+FFFD.
  */
 export function readable(text: string): string {
   if (text.isWellFormed()) return text;

@@ -6,14 +6,13 @@
 import { decodeBytes } from "./byte_text.ts";
 import { libc } from "./libc.ts";
 
-/** Where d_reclen and d_name are in glibc's struct dirent. */
+/** The offsets of d_reclen and d_name in glibc's struct dirent. */
 const RECORD_LENGTH_AT = 16, NAME_AT = 19;
 
 /**
- * Lists a directory, and closes its descriptor.
+ * Lists a directory without `.` and `..`, and closes its descriptor.
  *
  * @param fd The directory, opened for reading. Owned by this function.
- * @returns The names in it, but for `.` and `..`.
  */
 export function entriesOf(fd: number): string[] {
   const directory = libc().fdopendir(fd);

@@ -1,7 +1,5 @@
 /**
- * The error class of failed system calls, and the names of the errno values that can be met here.
- *
- * Pure data and one class: this file calls nothing.
+ * The error class of failed system calls, and the names of their errno values.
  *
  * @module
  */
@@ -54,7 +52,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   111: ["ECONNREFUSED", "connection refused"],
 };
 
-/** The errno values that code here branches on. */
+/** The errno values that the code branches on. */
 export const EPERM = 1,
   EINVAL = 22,
   EFBIG = 27,
@@ -84,8 +82,8 @@ export class SysError extends Error {
   /**
    * @param syscall The function that failed, such as `bind`.
    * @param errno Its errno.
-   * @param subject What it was called on, for the message: a path, an address, a descriptor.
-   * @param why The meaning of the errno in this case, where more is known than the kernel tells.
+   * @param subject Its object, for the message: a path, an address, a descriptor.
+   * @param why The meaning of the errno in this case, if it is more specific than the kernel's.
    */
   constructor(readonly syscall: string, readonly errno: number, subject?: string, why?: string) {
     const [code, general] = ERRNO[errno] ?? [`E${errno}`, "see errno(3)"];

@@ -1,12 +1,12 @@
 /**
- * What a descriptor refers to, of any sort, also one that was opened with O_PATH (statx(2)).
+ * The status of the file behind any descriptor, also one that was opened with O_PATH (statx(2)).
  *
  * @module
  */
 import { cString, libc, unwrap } from "./libc.ts";
 
 const AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff;
-/** The size of `struct statx`, and what is where in it; the same on all architectures. */
+/** The size of `struct statx`, and the offsets in it; the same on all architectures. */
 const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DEV_AT = 136;
 const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, REGULAR = 0o100000;
 const SOCKET = 0o140000, FIFO = 0o010000, MODE_BITS = 0o7777;
@@ -15,7 +15,7 @@ const SOCKET = 0o140000, FIFO = 0o010000, MODE_BITS = 0o7777;
 export interface FileStatus {
   /** The device, in the form of {@linkcode Deno.FileInfo}. */
   readonly dev: number;
-  /** The same as proc(5) writes it, `MAJOR:MINOR`. */
+  /** The device in the form of proc(5), `MAJOR:MINOR`. */
   readonly device: string;
   readonly ino: number;
   /** The permission bits. */
@@ -60,7 +60,7 @@ export function fileStatus(fd: number, subject: string): FileStatus {
   };
 }
 
-/** As makedev(3): parts of the two numbers by turns. */
+/** Like makedev(3), which interleaves parts of the two numbers. */
 function deviceNumber(major: number, minor: number): number {
   const high = (major & ~0xfff) >>> 0, low = (minor & ~0xff) >>> 0;
   return high * 2 ** 32 + low * 2 ** 12 + (major & 0xfff) * 2 ** 8 + (minor & 0xff);

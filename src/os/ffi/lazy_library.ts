@@ -1,26 +1,25 @@
 /**
- * Functions of a library that cost little until they are used much.
+ * Functions of a library that are compiled only after many calls.
  *
- * For each function that it opens, the runtime compiles code to call it: 0.1 to 0.5 ms, and the
- * compiler is 2.5 MB of the runtime that is not in memory otherwise. A call through the address alone
- * takes 1.5 µs in place of 0.3 and needs none of that. Most functions are called a few times in the
- * life of a process, so each is called through its address first, and compiled when it has been called
- * often. docs/design/14_what_a_process_costs.md has the figures.
+ * For each function that it opens, the runtime compiles code to call it: 0.1 to 0.5 ms, and 2.5 MB of memory
+ * for the compiler. A call by the function's address takes 1.5 µs instead of 0.3 and needs neither. Most
+ * functions are called a few times in the life of a process, so each is called by address first, and compiled
+ * after a number of calls. docs/design/14_what_a_process_costs.md has the figures.
  *
  * @module
  */
 
-/** How many calls are made through the address: compiling one takes as long as some 200 of them. */
+/** The number of calls by address: compiling takes as long as some 200 of them. */
 export const CALLS_BY_ADDRESS = 200;
 
 /**
- * Opens the functions of a library, each when it is first asked for.
+ * Opens the functions of a library, each at its first use.
  *
  * @param library The library, as dlopen(3) finds it.
  * @param definitions Its functions.
- * @returns The functions. Who calls one often should ask for it each time, rather than keep it.
- * @throws {Error} When a function is asked for that the library does not have.
- * @throws {Deno.errors.NotCapable} When one is asked for without `--allow-ffi`.
+ * @returns The functions. Read the property at each call rather than keep the function.
+ * @throws {Error} When the library does not have a function.
+ * @throws {Deno.errors.NotCapable} At a first use without `--allow-ffi`.
  */
 export function openLazily<T extends Record<string, Deno.ForeignFunction>>(
   library: string,
@@ -43,7 +42,7 @@ export function openLazily<T extends Record<string, Deno.ForeignFunction>>(
   return functions as Deno.DynamicLibrary<T>["symbols"];
 }
 
-/** Compiled by the runtime, unless it is to run on a thread. */
+/** Opens a function: compiled by the runtime if it runs on a thread, by address otherwise. */
 function open(library: string, name: string, definition: Deno.ForeignFunction): unknown {
   return Deno.dlopen(library, { [name]: definition }).symbols[name];
 }
@@ -56,7 +55,7 @@ function openByAddress(
     readonly replaceBy: (value: unknown) => void;
   },
 ): (...args: unknown[]) => unknown {
-  // What it says of a variable of type pointer is where the symbol is, be it a variable or a function.
+  // For a variable of type pointer the runtime returns the address of the symbol, also that of a function.
   const { [name]: address } = Deno.dlopen(library, {
     [name]: { name: definition.name ?? name, type: "pointer" },
   }).symbols;
@@ -67,7 +66,7 @@ function openByAddress(
   const call = pointer.call.bind(pointer) as (...args: unknown[]) => unknown;
   let calls = 0;
   return (...args) => {
-    // Before the call, whose errno is to be read right after it.
+    // Before the call, whose errno is read directly after it.
     if (++calls === CALLS_BY_ADDRESS) replaceBy(open(library, name, definition));
     return call(...args);
   };

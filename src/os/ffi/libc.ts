@@ -1,8 +1,7 @@
 /**
- * libc, opened on first use, and the one gate that turns results into errors.
+ * libc, opened at first use, and the conversion of its results to errors.
  *
- * Importing this file opens nothing, so a program that never touches a descriptor needs no
- * `--allow-ffi`.
+ * Importing this file opens nothing, so a program that never uses a descriptor needs no `--allow-ffi`.
  *
  * @module
  */
@@ -35,18 +34,14 @@ export function libc(): Symbols {
   return symbols;
 }
 
-/**
- * Where a function of libc is, to be handed to another one.
- *
- * @param name The function.
- */
+/** The address of a libc function, to be passed to another one. */
 export function symbolAddress(name: string): Deno.PointerValue {
-  // What the runtime says of a variable of type pointer is where the symbol is.
+  // For a variable of type pointer the runtime returns the address of the symbol.
   return Deno.dlopen(LIBRARY, { [name]: { type: "pointer" } }).symbols[name] as Deno.PointerValue;
 }
 
 /**
- * Refuses to go on where the layouts and calls of this layer do not hold.
+ * Throws on a platform with other layouts and calls.
  *
  * @throws {Deno.errors.NotSupported} On anything but Linux on x86-64 or arm64.
  */
@@ -59,21 +54,21 @@ export function requireSupportedPlatform(): void {
   }
 }
 
-/** errno of the last synchronous call; to be read before any other call is made. */
+/** errno of the last synchronous call; must be read before any other call. */
 export function errno(): number {
   return errnoView.getInt32();
 }
 
-/** What a system call was doing, for its error message. */
+/** A system call and its object, for its error message. */
 export interface CallContext {
   /** The function's name. */
   readonly syscall: string;
-  /** What it was called on: a path, an address, a descriptor. */
+  /** The object of the call: a path, an address, a descriptor. */
   readonly subject?: string | number;
 }
 
 /**
- * Runs a system call, again after EINTR, and turns a negative result into an error.
+ * Makes a system call, repeats it after EINTR, and converts a negative result to an error.
  *
  * @param context Names the call in the error.
  * @param invoke Makes the call, and nothing after it: errno is read next.
@@ -116,16 +111,11 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
   return encodeText(`${text}\0`);
 }
 
-/**
- * A `char *const []` with its final NULL: pointers and strings in one piece of memory, so that they
- * live and die together.
- *
- * @param strings The strings.
- */
+/** A `char *const []` with its final NULL: pointers and strings in one piece of memory. */
 export function cStringArray(strings: readonly string[]): Uint8Array<ArrayBuffer> {
   const encoded = strings.map(cString);
   const tableBytes = 8 * (strings.length + 1);
-  // Not the small kind of typed array, which the garbage collector may move.
+  // Not a small typed array, which the garbage collector may move.
   const memory = new ArrayBuffer(encoded.reduce((sum, { length }) => sum + length, tableBytes));
   const bytes = new Uint8Array(memory), table = new BigUint64Array(memory, 0, strings.length + 1);
   const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));

@@ -1,18 +1,18 @@
 /**
- * What the runtime lets this program do, asked without the prompt that the attempt would bring up.
+ * Tests of this program's permissions without a prompt.
  *
  * @module
  */
 
 /**
- * Whether this program may call the system itself. Without that it has what the runtime gives to
- * programs without any permission: `node:net` on descriptors that it has inherited.
+ * Whether this program may make system calls. Without that it is limited to the runtime's functions that
+ * need no permission: `node:net` on inherited descriptors.
  */
 export function mayUseFfi(): boolean {
   return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 }
 
-/** Whether this program may start any others. */
+/** Whether this program may start other programs. */
 export function mayStartPrograms(): boolean {
   const { state, partial } = Deno.permissions.querySync({ name: "run" });
   return state === "granted" || partial === true;

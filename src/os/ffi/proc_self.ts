@@ -1,7 +1,7 @@
 /**
- * What the kernel tells of this process (proc(5), /proc/self), also where it is out of reach by
- * name: after a change of the root directory, and for a program that has the permission for FFI and
- * not all others, which the runtime wants for what is in /proc.
+ * The entries of /proc/self (proc(5)), also where the name does not reach them: after a change of the root
+ * directory, and for a program with the FFI permission only, since the runtime wants all permissions for
+ * /proc.
  *
  * @module
  */
@@ -16,20 +16,19 @@ const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000, AT_FDCWD = -100;
 const PATH_BYTES = 4096;
 const SEEK_SET = 0, F_GETFD = 1;
 const EPOLL = "anon_inode:[eventpoll]";
-/** More than struct statfs, which begins with the type of the file system. */
+/** More than the size of struct statfs, which begins with the type of the file system. */
 const STATFS_BYTES = 256, PIPEFS_MAGIC = 0x50495045n;
 
-/** The directory, once its name may not lead to it any more. */
+/** The directory, kept open for a time when its name may not lead to it. */
 let kept: number | undefined;
-/** Files of it, for a process in another root that must have no directory outside. */
+/** Open files of it, for a process in another root that must hold no directory outside. */
 let files: ReadonlyMap<string, number> | undefined;
 let isReadableByName: boolean | undefined;
-/** The program, which the runtime would then look for there, and end when it finds nothing. */
+/** The path of the program, which the runtime would look for there later, and abort if it is missing. */
 let executable: string | undefined;
 
 /**
- * Keeps /proc/self open, for the rest of the life of the process; to be called before its root is
- * changed.
+ * Keeps /proc/self open for the rest of the process; must be called before a change of its root.
  *
  * @throws {SysError} When there is no /proc, or at the limit of open files.
  */
@@ -39,9 +38,9 @@ export function keepProcSelf(): void {
 }
 
 /**
- * Keeps no directory, which would lead out of the new root, but those files that are read later: the
- * status of this process, and what its epoll instances watch. What else is asked of /proc/self is found
- * out in other ways. To be called before the root of the process is changed.
+ * Keeps only the files that are read later open, and no directory, which would be a way out of the new root:
+ * the status of this process, and the registrations of its epoll instances. All other entries are determined
+ * in other ways. Must be called before a change of the root.
  *
  * @throws {SysError} When there is no /proc, or at the limit of open files.
  */
@@ -62,13 +61,7 @@ export function execPath(): string {
   return executable ?? Deno.execPath();
 }
 
-/**
- * Lists a directory.
- *
- * @param path Relative to /proc/self.
- * @returns The names in it.
- * @throws {Error} When it can't be read.
- */
+/** Lists a directory, by its path relative to /proc/self. */
 export function listProcSelf(path: string): string[] {
   if (files !== undefined) return path === "fd" ? openNumbers() : missing(path);
   if (directoryInUse() === undefined) {
@@ -77,13 +70,7 @@ export function listProcSelf(path: string): string[] {
   return entriesOf(openIn(path, 0));
 }
 
-/**
- * Reads a link.
- *
- * @param path Relative to /proc/self.
- * @returns What it leads to.
- * @throws {Error} When there is no such link.
- */
+/** Reads a link, by its path relative to /proc/self. */
 export function readLinkProcSelf(path: string): string {
   if (files !== undefined) return describe(path);
   const directory = directoryInUse();
@@ -96,13 +83,7 @@ export function readLinkProcSelf(path: string): string {
   return new TextDecoder().decode(room.subarray(0, length));
 }
 
-/**
- * Reads a file.
- *
- * @param path Relative to /proc/self.
- * @returns Its text.
- * @throws {Error} When it can't be read.
- */
+/** Reads a text file, by its path relative to /proc/self. */
 export function readTextProcSelf(path: string): string {
   return new TextDecoder().decode(readBytesProcSelf(path));
 }
@@ -135,27 +116,20 @@ function readAll(fd: number, path: string): Uint8Array {
   }
 }
 
-/**
- * Where the link of a descriptor is, for system calls that take a directory and a path in it.
- *
- * @param fd The descriptor.
- * @returns The directory and the path.
- */
+/** The link of a descriptor, as directory and path for system calls of the `at` family. */
 export function procSelfLink(fd: number): [directory: number, path: string] {
   const directory = directoryInUse();
   return directory === undefined ? [AT_FDCWD, `${PROC_SELF}/fd/${fd}`] : [directory, `fd/${fd}`];
 }
 
-/**
- * The arguments of this program, byte for byte: the runtime puts U+FFFD in place of what is not UTF-8.
- */
+/** The arguments of this program, byte for byte: the runtime replaces bytes that are not UTF-8 by U+FFFD. */
 export function ownArguments(): readonly string[] {
   if (!Deno.args.some((arg) => arg.includes("\ufffd"))) return Deno.args;
   const argv = ownCommandLine();
   return argv.slice(argv.length - Deno.args.length);
 }
 
-/** The command line of this process, byte for byte, with the program and what the runtime takes. */
+/** The command line of this process, byte for byte, with the program and the runtime's arguments. */
 export function ownCommandLine(): string[] {
   return splitAtNul(readBytesProcSelf("cmdline")).map(decodeBytes);
 }
@@ -170,17 +144,13 @@ function splitAtNul(bytes: Uint8Array): Uint8Array[] {
   return parts;
 }
 
-/**
- * Whether an error of these functions means that there is no such thing.
- *
- * @param error What was caught.
- */
+/** Whether an error of these functions means that the entry does not exist. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     error instanceof SysError && error.errno === ENOENT;
 }
 
-/** The descriptors that are open, asked one by one: the kernel tells how many there may be. */
+/** The open descriptors, tested one by one up to the kernel's limit. */
 function openNumbers(): string[] {
   const [, size] = /^FDSize:\s*(\d+)/m.exec(readTextProcSelf("status")) ?? [];
   return Array.from({ length: Number(size) }, (_, fd) => fd).filter(isOpen).map(String);
@@ -190,7 +160,7 @@ function isOpen(fd: number): boolean {
   return libc().fcntl(fd, F_GETFD, 0) >= 0;
 }
 
-/** What a descriptor refers to, in the words of /proc; only the path of a named pipe is not known. */
+/** The target of a descriptor in the form of /proc; only the path of a named pipe is unknown. */
 function describe(path: string): string {
   const [, number] = /^fd\/(\d+)$/.exec(path) ?? missing(path), fd = Number(number);
   if (files?.has(`fdinfo/${fd}`)) return EPOLL;
@@ -210,7 +180,7 @@ function missing(path: string): never {
   throw new SysError("open", ENOENT, `${PROC_SELF}/${path}`);
 }
 
-/** The directory that is kept, or undefined where names lead to it. */
+/** The directory that is kept open, or undefined where the name still reaches it. */
 function directoryInUse(): number | undefined {
   if (files !== undefined) return undefined;
   if (kept === undefined && !(isReadableByName ??= mayReadByName())) keepProcSelf();
@@ -226,7 +196,7 @@ function mayReadByName(): boolean {
   return true;
 }
 
-/** Opens a path for reading, relative to the directory that is kept, if there is one. */
+/** Opens a path for reading, relative to the directory that is kept open, if there is one. */
 function openIn(path: string, flags: number): number {
   return unwrap(
     { syscall: "open", subject: path },

@@ -1,8 +1,8 @@
 /**
- * libc as data: each function this project calls, with its C prototype beside it.
+ * The C prototypes of the libc functions in use, as data.
  *
- * Nothing is opened here; see {@link file://./libc.ts} for the lazy dlopen and the errno gate. All
- * prototypes are the same on Linux x86-64 and arm64 (LP64).
+ * Nothing is opened here; see {@link file://./libc.ts}. All prototypes are the same on Linux x86-64 and arm64
+ * (LP64).
  *
  * @module
  */
@@ -83,7 +83,7 @@ export const SYMBOLS = {
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   // int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout);
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
-  // The same on a thread of the runtime, for a wait without end.
+  // The same on a thread of the runtime, for a wait without a time limit.
   epoll_wait_on_thread: {
     name: "epoll_wait",
     parameters: ["i32", "buffer", "i32", "i32"],

@@ -1,6 +1,5 @@
 /**
- * Standard outputs that are files, and what becomes of them when somebody has renamed those files to
- * begin new ones (log rotation).
+ * Standard outputs that are files, and their reopening after a log rotation has renamed them.
  *
  * @module
  */
@@ -13,26 +12,26 @@ import { openTrustedToAppend } from "./trusted_open.ts";
 
 const STANDARD_OUTPUTS = [1, 2];
 
-/** A file, by which the descriptors of it are known. */
+/** The identity of a file, for a comparison with descriptors. */
 export interface FileIdentity {
   readonly dev: number;
   readonly ino: number;
 }
 
-/** A standard output that leads to another file now. */
+/** A standard output that refers to another file now. */
 export interface ChangedOutput {
   /** 1 or 2. */
   readonly fd: number;
-  /** The file that it has led to. */
+  /** The previous file. */
   readonly before: FileIdentity;
 }
 
 /** The files of this process's standard outputs. */
 export class OutputFiles {
-  /** Their paths at the start, by descriptor: later on, the kernel tells the new name of a renamed file. */
+  /** Their paths at the start, by descriptor: later the kernel reports the new name of a renamed file. */
   readonly #paths: ReadonlyMap<number, string>;
 
-  /** Looks where the outputs lead to. */
+  /** Reads the targets of the outputs. */
   constructor() {
     this.#paths = new Map(
       STANDARD_OUTPUTS.filter((fd) => statusOf(fd)?.isRegular)
@@ -41,10 +40,10 @@ export class OutputFiles {
   }
 
   /**
-   * Opens each of the files anew that is not at its path any more, and makes it if it is not there.
+   * Reopens each file that is not at its path any more, and creates it if missing.
    *
-   * @param report Told why one can't be opened: it stays as it was.
-   * @returns Those that were opened.
+   * @param report Receives the error of a file that can't be opened; its output stays unchanged.
+   * @returns The reopened outputs.
    */
   reopen(report: (path: string, error: SysError) => void): ChangedOutput[] {
     return [...this.#paths].flatMap(([fd, path]) => {
@@ -74,8 +73,8 @@ export class OutputFiles {
 }
 
 /**
- * Lets every descriptor of this process that leads to a file lead to another one: the standard outputs,
- * and what the runtime has made of them.
+ * Redirects every descriptor of this process from one file to another: the standard outputs and the runtime's
+ * duplicates of them.
  *
  * @param file The file.
  * @param by A descriptor of the other one. Borrowed.
@@ -89,7 +88,7 @@ export function replaceFile(file: FileIdentity, by: number): void {
   }
 }
 
-/** What a descriptor leads to; undefined for one that is not open. */
+/** The file behind a descriptor; undefined if it is not open. */
 function statusOf(fd: number): FileStatus | undefined {
   try {
     return fileStatus(fd, `descriptor ${fd}`);

@@ -1,6 +1,6 @@
 /**
- * What the runtime offers for paths, also for those that are not UTF-8 (see `byte_text.ts`), which it
- * can't take: these are reached by a descriptor. That needs FFI, and /proc.
+ * File functions of the runtime for any path, also for one that is not UTF-8 (see `byte_text.ts`), which the
+ * runtime does not support: it is reached by a descriptor. That needs FFI, and /proc.
  *
  * @module
  */
@@ -9,40 +9,26 @@ import { entriesOf } from "../ffi/directory_entries.ts";
 import { EACCES, ENOENT, ENOTDIR, SysError } from "../ffi/errors.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 
-/**
- * As `Deno.statSync`.
- *
- * @param path The path.
- */
+/** Like `Deno.statSync`. */
 export function statPath(path: string): Deno.FileInfo {
   return path.isWellFormed() ? Deno.statSync(path) : byDescriptor(path, 0, Deno.statSync);
 }
 
-/**
- * As `Deno.lstatSync`.
- *
- * @param path The path.
- */
+/** Like `Deno.lstatSync`. */
 export function lstatPath(path: string): Deno.FileInfo {
-  // Of a link that was not followed, the descriptor is the link itself.
+  // For a link that was not followed, the descriptor refers to the link itself.
   return path.isWellFormed() ? Deno.lstatSync(path) : byDescriptor(path, O_NOFOLLOW, Deno.statSync);
 }
 
-/**
- * As `Deno.readFileSync`.
- *
- * @param path The path.
- */
+/** Like `Deno.readFileSync`. */
 export function readPath(path: string): Uint8Array<ArrayBuffer> {
   return path.isWellFormed() ? Deno.readFileSync(path) : byDescriptor(path, 0, Deno.readFileSync);
 }
 
 /**
- * Reads the beginning of a file, and waits for nothing: another user may have put a named pipe in its
- * place, which nobody writes to.
+ * Reads at most `bytes` from the beginning of a file without blocking: another user may have put a named pipe
+ * without a writer in its place.
  *
- * @param path The path.
- * @param bytes How much at most.
  * @throws {SysError} When it can't be read.
  */
 export function readBeginning(path: string, bytes: number): string {
@@ -62,31 +48,19 @@ export function readBeginning(path: string, bytes: number): string {
   }
 }
 
-/**
- * As `Deno.removeSync`, for what is no directory.
- *
- * @param path The path.
- */
+/** Like `Deno.removeSync`, but not for directories. */
 export function removePath(path: string): void {
   if (path.isWellFormed()) return Deno.removeSync(path);
   unwrap({ syscall: "unlink", subject: path }, () => libc().unlink(cString(path)));
 }
 
-/**
- * Changes the working directory.
- *
- * @param path The directory.
- */
+/** Changes the working directory. */
 export function changeDirectory(path: string): void {
   if (path.isWellFormed()) return Deno.chdir(path);
   unwrap({ syscall: "chdir", subject: path }, () => libc().chdir(cString(path)));
 }
 
-/**
- * The names in a directory, as they are.
- *
- * @param path The directory.
- */
+/** The names in a directory, unchanged. */
 export function listPath(path: string): string[] {
   return entriesOf(open(path, O_RDONLY));
 }

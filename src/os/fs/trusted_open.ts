@@ -1,9 +1,8 @@
 /**
- * Opening files to write to them, where other users may write to a directory on the way: a link that
- * one of them has put there must not lead this process to a file that it alone may write to.
+ * Opening of files for writing in directories that other users may write to: a link of another user must not
+ * lead this process to a file that only this process may write to.
  *
- * A link counts if it belongs to root or to this process's user, so that `/var/log` may lead to
- * `/data/log`.
+ * Links of root and of this process's user are followed, so that `/var/log` may lead to `/data/log`.
  *
  * @module
  */
@@ -24,11 +23,11 @@ import { cString, libc, unwrap } from "../ffi/libc.ts";
 
 const AT_FDCWD = -100, O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const PATH_BYTES = 4096;
-/** As many as the kernel follows (path_resolution(7)). */
+/** The kernel's limit (path_resolution(7)). */
 const LINKS_MAX = 40;
 const ROOT = 0, OTHERS_MAY_WRITE = 0o022, STICKY = 0o1000;
 
-/** A part of a path, in the directory that the parts before it lead to. */
+/** A component of a path, in the directory that the components before it lead to. */
 interface Part {
   readonly directory: number;
   readonly name: string;
@@ -37,14 +36,14 @@ interface Part {
 }
 
 /**
- * Opens a file, following links of root and of this process's user alone. What others do with the
- * directories meanwhile changes nothing: each part of the path is opened in the directory before it.
+ * Opens a file, following only links of root and of this process's user. Concurrent changes of the
+ * directories have no effect: each component is opened relative to the directory before it.
  *
  * @param path The path.
- * @param flags As of open(2). A link at the end is followed, also where the file is to be made.
+ * @param flags As in open(2). A link at the end is followed, also to create the file.
  * @param mode The mode of a new file, less the umask.
  * @returns The descriptor, close-on-exec and owned by the caller.
- * @throws {SysError} `ELOOP` for a link of another user, and whatever open(2) says.
+ * @throws {SysError} `ELOOP` for a link of another user, and any error of open(2).
  */
 export function openTrusted(path: string, flags: number, mode = 0): number {
   const left = partsOf(path);
@@ -72,8 +71,8 @@ export function openTrusted(path: string, flags: number, mode = 0): number {
 }
 
 /**
- * Opens a file to append to it, as {@linkcode openTrusted} does. It waits for nothing, and opens nothing
- * else that another user may have put in the place of the file, such as a named pipe.
+ * Opens a file for appending, as {@linkcode openTrusted} does. It never blocks, and opens only a regular file:
+ * another user may have put a named pipe in its place.
  *
  * @param path The path.
  * @param mode The mode of a new file, less the umask.
@@ -91,12 +90,12 @@ function partsOf(path: string): string[] {
   return path.split("/").filter((part) => part !== "");
 }
 
-/** The directory that a path starts from. */
+/** Opens the directory that a path starts from. */
 function openStart(path: string): number {
   return openPart({ directory: AT_FDCWD, name: path.startsWith("/") ? "/" : ".", path }, O_PATH);
 }
 
-/** Opens what is there, if it is no link: one that is put there in this moment is an error. */
+/** Opens a component that is no link; a link that is created at this moment is an error. */
 function openPart({ directory, name, path }: Part, flags: number, mode = 0): number {
   return unwrap(
     { syscall: "open", subject: path },
@@ -105,9 +104,8 @@ function openPart({ directory, name, path }: Part, flags: number, mode = 0): num
 }
 
 /**
- * Where a link leads to.
+ * The target of a link; undefined for any other file, or none.
  *
- * @returns Undefined where there is something else, or nothing.
  * @throws {SysError} When it is another user's.
  */
 function readTrustedLink(part: Part): string | undefined {
@@ -142,11 +140,11 @@ function isTrusted(uid: number): boolean {
 }
 
 /**
- * Whether another user could make a path lead elsewhere: by a link, or by another file in place of
- * one that is there. It looks from threads, so that a file system that hangs holds nobody up.
+ * Whether another user could redirect a path, by a link or by replacing a file in it. The tests run on
+ * threads, so that a hanging file system does not block this one.
  *
- * @param path An absolute path. Nothing needs to be at its end.
- * @throws {Deno.errors.NotFound} When a directory on the way is not there.
+ * @param path An absolute path. Its last component need not exist.
+ * @throws {Deno.errors.NotFound} When a directory in it does not exist.
  */
 export async function othersMayRedirect(path: string): Promise<boolean> {
   const left = partsOf(path);
@@ -177,11 +175,11 @@ async function lstatAtEnd(path: string, isEnd: boolean): Promise<Deno.FileInfo |
   }
 }
 
-/** Whether nobody but root and this user can put anything in the place of an entry of a directory. */
+/** Whether only root and this user can replace an entry of a directory. */
 function isClosedToOthers(directory: Deno.FileInfo, entry: Deno.FileInfo | undefined): boolean {
   if (!isTrusted(directory.uid ?? -1)) return false;
   const mode = directory.mode ?? OTHERS_MAY_WRITE;
   if ((mode & OTHERS_MAY_WRITE) === 0) return true;
-  // There only its owner can move or remove an entry.
+  // In a sticky directory only the owner can move or remove an entry.
   return (mode & STICKY) !== 0 && entry !== undefined && isTrusted(entry.uid ?? -1);
 }

@@ -1,9 +1,9 @@
 /**
- * The queue of a listening socket: connections that the kernel has made and nobody has accepted.
+ * The queue of pending connections of a listening socket: closing it to new ones, and waiting until it is
+ * empty.
  *
- * When the last process closes a listener, the kernel resets all that are in its queue. So one that
- * is closed for good is first closed to new connections, then accepted from until the queue is
- * empty, and only then closed.
+ * When the last process closes a listener, the kernel resets the connections in its queue. So before a
+ * final close, the listener is closed to new connections and accepted from until the queue is empty.
  *
  * @module
  */
@@ -16,16 +16,16 @@ import { describeListener } from "./socket.ts";
 
 const SO_ATTACH_FILTER = 26;
 
-/** With it a queue takes a connection when it is empty, and no other. */
+/** With this backlog a queue takes one connection at most. */
 const SMALLEST_BACKLOG = 0;
 
-/** How often {@linkcode queueEmpties} looks. */
+/** The interval of the tests in {@linkcode queueEmpties}. */
 const LOOK_MS = 5;
 
 /**
- * Drops a segment with SYN and without ACK, and takes all others: what belongs to a handshake under
- * way must come through. A segment begins with its TCP header, whose flags are in its byte 13. An
- * accepted connection inherits the filter, and no such segment is for it.
+ * Drops segments with SYN and without ACK, and accepts all others, so that handshakes under way can finish.
+ * A segment begins with its TCP header, whose flags are in byte 13. An accepted connection inherits the
+ * filter, but receives no such segment.
  */
 const DROP_SYN: readonly FilterInstruction[] = [
   [0x30, 0, 0, 13], // load the flags
@@ -36,18 +36,17 @@ const DROP_SYN: readonly FilterInstruction[] = [
 ];
 
 /**
- * Closes the queue of a listener to new connections, for every process that holds it; what is in it,
- * and every handshake under way, is left alone.
+ * Closes the queue of a listener to new connections, for every process that holds it. Pending connections
+ * and handshakes under way stay.
  *
- * A client of TCP that comes after that gets no answer. It asks again after a second, and then it is
- * refused, or served by whoever listens there by then. Nothing is done for a unix socket: the removal
- * of its path keeps clients away.
+ * A later TCP client gets no answer. It retries after a second, and is then refused, or served by the next
+ * listener of the address. Nothing is done for a unix socket: the removal of its path keeps clients away.
  *
- * Some kernels want CAP_NET_ADMIN for it. Without that the queue is made as short as it can be: one
- * connection may still come into it whenever it is empty.
+ * Some kernels need CAP_NET_ADMIN for it. Without that the queue is made as short as possible: it still takes
+ * one connection whenever it is empty.
  *
- * @param fd A listening stream socket that is about to be closed for good. Borrowed.
- * @returns Whether no connection of TCP can come any more; always false for a unix socket.
+ * @param fd A listening stream socket before its final close. Borrowed.
+ * @returns Whether no TCP connection can arrive any more; always false for a unix socket.
  * @throws {TypeError} When `fd` is no listening stream socket.
  * @throws {SysError} When the kernel refuses for another reason.
  */
@@ -64,22 +63,18 @@ export function refuseConnections(fd: number): boolean {
   return false;
 }
 
-/**
- * Whether no connection waits to be accepted.
- *
- * @param fd A listening stream socket, or one that was shut down. Borrowed.
- */
+/** Whether no connection is pending; `fd` is a listener or was one before its shutdown. Borrowed. */
 export function isQueueEmpty(fd: number): boolean {
   return !isReadable(fd);
 }
 
 /**
- * Waits until the queue of a listener is empty, while somebody else accepts from it.
+ * Waits until the queue of a listener is empty, while another part of the process accepts from it.
  *
- * @param fd The listener, to be kept open until this is fulfilled. Borrowed.
- * @param options `settleMs`: how long to wait at least, for handshakes that were under way.
- * `withinMs`: how long at most. `clock`: where time comes from.
- * @returns Whether it is empty; false when the time is over.
+ * @param fd The listener, which must stay open until this is fulfilled. Borrowed.
+ * @param options `settleMs`: the least time to wait, for handshakes under way. `withinMs`: the time limit.
+ * `clock`: the source of time.
+ * @returns Whether it is empty; false at the time limit.
  */
 export async function queueEmpties(
   fd: number,

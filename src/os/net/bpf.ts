@@ -1,5 +1,5 @@
 /**
- * Programs of the kernel's classic packet filter on sockets.
+ * Classic BPF programs on sockets: attach, test, remove.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { setIntOption } from "./socket_options.ts";
 const SOL_SOCKET = 1, SO_GET_FILTER = 26, SO_DETACH_FILTER = 27;
 
 /**
- * Attaches a program to a socket, in the place of the one that it has.
+ * Attaches a program to a socket, in place of its present one.
  *
  * @param fd The socket. Borrowed.
  * @param program `option`: SO_ATTACH_FILTER or one of its kind (socket(7)). `instructions`: the program.
- * @returns Whether the kernel has taken it; not so without the privilege, with a filter that is locked,
- * or at the limit of memory for filters.
+ * @returns Whether the kernel has accepted it; false without the privilege, with a locked filter, or at the
+ * limit of memory for filters.
  * @throws {SysError} When it refuses for another reason.
  */
 export function attachFilter(
@@ -42,13 +42,12 @@ export function attachFilter(
 }
 
 /**
- * Whether a socket has a filter, whoever has attached it.
+ * Whether a socket has a filter, attached by any process.
  *
- * @param fd The socket. Borrowed.
  * @throws {SysError} When it is no socket.
  */
 export function hasFilter(fd: number): boolean {
-  // Without room the kernel only tells how many instructions there are.
+  // Without a buffer the kernel returns only the number of instructions.
   const length = new Uint32Array(1);
   try {
     unwrap(
@@ -56,7 +55,7 @@ export function hasFilter(fd: number): boolean {
       () => libc().getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, null, length),
     );
   } catch (error) {
-    // One that can't be shown: a program of eBPF.
+    // A filter that can't be read: an eBPF program.
     if (error instanceof SysError && error.errno === EACCES) return true;
     throw error;
   }
@@ -66,7 +65,6 @@ export function hasFilter(fd: number): boolean {
 /**
  * Removes the filter of a socket.
  *
- * @param fd The socket. Borrowed.
  * @throws {SysError} `EPERM` when it is locked (socket(7), SO_LOCK_FILTER).
  */
 export function removeFilter(fd: number): void {

@@ -1,13 +1,13 @@
 /**
- * Who can connect to a listener, and what the connections are like.
+ * The type of a listener's filter and options, which decide which clients can connect and how.
  *
  * @module
  */
 
-/** Who can connect to a listener, as far as the listener itself decides it, and what with. */
+/** The filter and the options of a listener. */
 export interface Admission {
   /** Whether it has a filter. */
   readonly filtered: boolean;
-  /** The options in which it differs from a new socket, as `listener_options.ts` has them. */
+  /** The options that differ from a new socket, in the form of `listener_options.ts`. */
   readonly options: readonly string[];
 }

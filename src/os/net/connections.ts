@@ -1,5 +1,5 @@
 /**
- * Connections as raw descriptors, for what the runtime does not tell of them and can't do with them.
+ * Connections as raw descriptors, for information and actions that the runtime does not offer.
  *
  * @module
  */
@@ -21,19 +21,19 @@ const LOOPBACK = new Uint8Array([127, 0, 0, 1]);
 
 /** One connection. */
 export interface OpenConnection {
-  /** Its descriptor, which belongs to the runtime. */
+  /** Its descriptor, owned by the runtime. */
   readonly fd: number;
-  /** Where the client is, as `host:port`; empty for a unix socket without a name. */
+  /** The client's address as `host:port`; empty for a unix socket without a name. */
   readonly peer: string;
 }
 
-/** The connections of this process at one moment, those that only the client has closed among them. */
+/** The connections of this process at one moment, half-closed ones included. */
 export class OpenConnections {
   readonly #byPlace = new Map<string | number, { local: ListenAddress; found: OpenConnection }[]>();
 
-  /** Looks at all descriptors of the process once; afterwards each address is found by a lookup. */
+  /** Reads all descriptors of the process once; afterwards each address is found by a lookup. */
   constructor() {
-    // The number alone is enough: for what is no connected socket the kernel says so at once.
+    // Only the numbers are needed: for any other descriptor the kernel fails at once.
     for (const fd of reserveDescriptor.lend(() => listProcSelf("fd")).map(Number)) {
       const ends = connectedAt(fd);
       if (ends === undefined) continue;
@@ -45,18 +45,14 @@ export class OpenConnections {
     }
   }
 
-  /**
-   * The connections that were accepted at an address.
-   *
-   * @param address What the listener is bound to.
-   */
+  /** The connections that were accepted at an address. */
   at(address: ListenAddress): OpenConnection[] {
     const all = this.#byPlace.get(placeOf(address)) ?? [];
     return all.filter(({ local }) => isAt(local, address)).map(({ found }) => found);
   }
 }
 
-/** What connections are found by: the port, or the path of the socket. */
+/** The key of an address: the port, or the path of the socket. */
 function placeOf(address: ListenAddress): string | number {
   return address.kind === "inet" ? address.port : address.path;
 }
@@ -67,20 +63,14 @@ function isAt(local: ListenAddress, listening: ListenAddress): boolean {
   return isAny || local.hostname === listening.hostname;
 }
 
-/**
- * How many bytes have arrived on a connection that its owner has not read yet.
- *
- * @param fd A connected socket. Borrowed.
- */
+/** The number of bytes that have arrived on a connected socket and were not read yet. */
 export function unreadBytes(fd: number): number {
   return queuedBytes(fd, FIONREAD);
 }
 
 /**
- * How many bytes the other end of a connection has not taken yet: the kernel of a TCP peer has not
- * acknowledged them, the peer of a unix socket has not read them.
- *
- * @param fd A connected socket. Borrowed.
+ * The number of sent bytes that the other end has not received yet: the kernel of a TCP peer has not
+ * acknowledged them, or the peer of a unix socket has not read them.
  */
 export function untakenBytes(fd: number): number {
   return queuedBytes(fd, TIOCOUTQ);
@@ -93,10 +83,8 @@ function queuedBytes(fd: number, request: number): number {
 }
 
 /**
- * Makes the owner of a connection read an end of file behind what has arrived, and close it when it
- * has written what it was writing.
- *
- * @param fd A connected socket. Borrowed.
+ * Makes the owner of a connection read an end of file after the arrived data, and close it once its
+ * pending output is written.
  */
 export function endReceiving(fd: number): void {
   libc().shutdown(fd, SHUT_RD);
@@ -106,7 +94,7 @@ export function endReceiving(fd: number): void {
  * The address of one end of a TCP connection, or of a listening socket.
  *
  * @param fd Any number. Borrowed.
- * @param end Which end: this one, or the peer.
+ * @param end This end, or the peer.
  * @returns `HOST:PORT`; undefined when the number is no TCP socket, or has no such end.
  */
 export function endOf(fd: number, end: "local" | "peer"): string | undefined {
@@ -115,9 +103,8 @@ export function endOf(fd: number, end: "local" | "peer"): string | undefined {
 }
 
 /**
- * Begins a connection to a port of 127.0.0.1, without waiting for it.
+ * Starts a connection to a port of 127.0.0.1, without waiting for it.
  *
- * @param port The port.
  * @returns The descriptor, non-blocking, close-on-exec, owned by the caller.
  * @throws {SysError} At the limit of open files.
  */
@@ -140,11 +127,7 @@ export function connectLoopback(port: number): number {
   return fd;
 }
 
-/**
- * Ends a connection by a reset, so that neither end keeps its port busy (TIME_WAIT, tcp(7)).
- *
- * @param fd The connection, which this call takes ownership of.
- */
+/** Closes a connection with a reset, so that neither end keeps its port busy (TIME_WAIT, tcp(7)). */
 export function resetConnection(fd: number): void {
   // Lingering for 0 seconds makes close(2) send a reset (socket(7)).
   const linger = new Int32Array([1, 0]);
@@ -153,14 +136,12 @@ export function resetConnection(fd: number): void {
 }
 
 /**
- * Makes a TCP connection send at once what is written, or a listener's connections (TCP_NODELAY,
- * tcp(7)). With TLS each side writes several times in a row before the other one may answer, and each
- * time the kernel would wait for 40 ms for more.
- *
- * @param fd A connection, or a listening socket, which hands it on to those that it accepts. Borrowed.
+ * Sets TCP_NODELAY on a connection, or on a listener for its future connections (tcp(7)). In TLS each side
+ * writes several times before the other one may answer, and each time the kernel would wait up to 40 ms for
+ * more data.
  */
 export function sendAtOnce(fd: number): void {
-  // Nothing but speed depends on it, and a unix socket knows no such thing.
+  // Only speed depends on it, and a unix socket does not have the option.
   libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
 }
 
@@ -170,17 +151,13 @@ export interface Ends {
   readonly peer: string;
 }
 
-/**
- * Ends connections of which the descriptors are not known: the next read finds an end of file.
- *
- * @param all Which; those that are not open any more are passed over.
- */
+/** Shuts down connections by their addresses: the next read finds an end of file. Closed ones are skipped. */
 export function cutConnections(all: Iterable<Ends>): void {
   const wanted = new Set(Array.from(all, ({ local, peer }) => `${local} ${peer}`));
   for (const name of listProcSelf("fd")) {
     const fd = Number(name), peer = endOf(fd, "peer");
     if (peer === undefined || !wanted.has(`${endOf(fd, "local")} ${peer}`)) continue;
-    // It may just have ended by itself, which is as good.
+    // It may just have been closed, which is fine.
     libc().shutdown(fd, SHUT_RDWR);
   }
 }

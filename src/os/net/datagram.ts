@@ -1,9 +1,8 @@
 /**
- * Input and output that never waits, as a log needs it: unix datagram sockets in both roles, and the
- * standard outputs without touching their shared flags (unix(7), pipe(7)).
+ * Non-blocking input and output for logs: unix datagram sockets in both roles, and the standard outputs
+ * without changes of their shared flags (unix(7), pipe(7)).
  *
- * Everything opened here is close-on-exec. Whoever calls a function that returns a descriptor owns that
- * descriptor.
+ * Every descriptor is close-on-exec, and owned by the caller of the function that returns it.
  *
  * @module
  */
@@ -19,23 +18,23 @@ const SOL_SOCKET = 1, SO_SNDTIMEO = 21, SHUT_RD = 0, SHUT_WR = 1;
 const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
 const O_NOCTTY = 0o400, SEEK_CUR = 1, POLLOUT = 0x4;
 
-/** `sizeof(struct iovec)` and `sizeof(struct mmsghdr)`, and what is where in the latter. */
+/** `sizeof(struct iovec)` and `sizeof(struct mmsghdr)`, and the offsets in the latter. */
 const IOVEC_BYTES = 16, MMSGHDR_BYTES = 64;
 const MSG_IOV_AT = 16, MSG_IOVLEN_AT = 24, MSG_LEN_AT = 56;
 
-/** What one call of {@linkcode DatagramSender.sendWaiting} takes at most. */
+/** The limits of one call of {@linkcode DatagramSender.sendWaiting}. */
 const BATCH_COUNT = 256, BATCH_BYTES = 262_144;
 const SEND_WAIT_SECONDS = 1n;
 
-/** A write of so much into a pipe with a free page neither waits nor is mixed with another's. */
+/** A write of this size into a pipe with a free page neither blocks nor mixes with another one. */
 const PIPE_BUF = 4_096;
 
 /**
- * Sends datagrams to one receiver: those which it has room for at once, and others from a thread of
- * the runtime that waits for room.
+ * Sends datagrams to one receiver: at once while its queue has room, otherwise from a thread of the runtime
+ * that waits for room.
  *
- * The kernel wakes the threads that wait one by one, each with the room that it needs. Of ten
- * processes that poll for writability instead, all are woken for each free place and nine in vain.
+ * The kernel wakes the waiting threads one by one, each when there is room for it. With poll(2) in ten
+ * processes, each free place would wake all of them, nine in vain.
  */
 export class DatagramSender {
   readonly #fd: number;
@@ -47,16 +46,16 @@ export class DatagramSender {
   }
 
   /**
-   * Connects to the socket that is bound to a path, and stays with it, even if another is bound there.
+   * Connects to the socket that is bound to a path, and stays with it, even if another is bound there later.
    *
    * @param path The receiver's socket.
    * @returns The sender.
-   * @throws {SysError} `ENOENT` or `ECONNREFUSED` when nobody receives there.
+   * @throws {SysError} `ENOENT` or `ECONNREFUSED` without a receiver.
    * @throws {RangeError} When the path is too long.
    */
   static connect(path: string): DatagramSender {
     const address = encodeUnixAddress(path);
-    // Blocking for the thread's sake; the calls that must not wait say so.
+    // Blocking, for the thread; the calls that must not wait use a flag.
     return withSocket(0, (fd) => {
       unwrap(
         { syscall: "connect", subject: path },
@@ -71,13 +70,13 @@ export class DatagramSender {
     });
   }
 
-  /** The socket, to be waited for with {@linkcode waitWritable}. */
+  /** The socket, for {@linkcode waitWritable}. */
   get fd(): number {
     return this.#fd;
   }
 
   /**
-   * Sends one datagram without waiting. Not while {@linkcode sendWaiting} is under way: it would
+   * Sends one datagram without waiting. Must not be called during {@linkcode sendWaiting}, which it would
    * overtake.
    *
    * @param data The datagram.
@@ -92,12 +91,12 @@ export class DatagramSender {
   }
 
   /**
-   * Sends datagrams from a thread, in their order, waiting for room.
+   * Sends datagrams in order from a thread that waits for room.
    *
-   * @param datagrams At least one, none of them empty; copied as far as they are taken at a time.
-   * @returns How many were sent: fewer when there was no room for a second, and when the receiver is
-   * gone, which the next {@linkcode send} tells. Never rejects.
-   * @throws {Error} When one is under way.
+   * @param datagrams At least one, none of them empty; copied up to the limits of one call.
+   * @returns The number of sent ones: fewer when there was no room for a second, or when the receiver is
+   * gone, which the next {@linkcode send} reports. Never rejects.
+   * @throws {Error} When another call is under way.
    */
   sendWaiting(datagrams: readonly Uint8Array[]): Promise<number> {
     if (this.#batch !== undefined) {
@@ -108,9 +107,9 @@ export class DatagramSender {
 
   async #send({ headers, count }: Batch): Promise<number> {
     const sent = await libc().sendmmsg_on_thread(this.#fd, headers, count, MSG_NOSIGNAL);
-    // Until here the field has kept the memory alive that the thread reads.
+    // Until here the field has kept the memory of the thread alive.
     this.#batch = undefined;
-    // Had it been closed before, the thread might have sent to whatever took the number.
+    // An earlier close would have let the thread send to another file with the same number.
     if (this.#closed) closeFd(this.#fd);
     return Math.max(sent, 0);
   }
@@ -118,8 +117,8 @@ export class DatagramSender {
   /**
    * Waits, blocking, for a {@linkcode sendWaiting} that is under way: for the end of a process.
    *
-   * @param timeoutMs For how long at most.
-   * @returns How many of its datagrams were sent by then, and whether those were all.
+   * @param timeoutMs The time limit.
+   * @returns The number of datagrams sent by then, and whether all were sent.
    */
   finish(timeoutMs: number): { readonly sent: number; readonly isOver: boolean } {
     const batch = this.#batch;
@@ -134,10 +133,7 @@ export class DatagramSender {
     return { sent, isOver: sent === batch.count };
   }
 
-  /**
-   * Closes the socket, as soon as its thread has come back. Of what that had still to send, it sends
-   * one datagram at most.
-   */
+  /** Closes the socket once its thread has returned, which sends one more datagram at most. */
   close(): void {
     this.#closed = true;
     if (this.#batch === undefined) closeFd(this.#fd);
@@ -149,22 +145,22 @@ export class DatagramSender {
 export interface BoundDatagram {
   /** The socket. */
   readonly fd: number;
-  /** The path that it made. */
+  /** The socket file that was created. */
   readonly socketFile: SocketFile;
 }
 
 /**
- * Opens a datagram socket that receives at a path. An old socket there is removed first, whether
- * somebody still receives on it or not; a file of any other kind is left alone and is an error.
+ * Opens a datagram socket that receives at a path. An old socket there is removed first, with or without a
+ * receiver; a file of any other kind is left in place and is an error.
  *
- * The socket's mode is 0666, whatever the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as
- * that is now; SO_RCVBUF has no say in it.
+ * The socket's mode is 0666, whatever the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as set
+ * at this moment; SO_RCVBUF has no effect.
  *
- * @param path Where to bind.
+ * @param path The path.
  * @returns The socket.
  * @throws {SysError} When a system call refuses.
  * @throws {RangeError} When the path is too long.
- * @throws {Error} When another file is in the way, or takes the path in this very moment.
+ * @throws {Error} When another file is in the way, or takes the path at this moment.
  */
 export function bindDatagram(path: string): BoundDatagram {
   const address = encodeUnixAddress(path);
@@ -180,18 +176,13 @@ export function bindDatagram(path: string): BoundDatagram {
   return withSocket(SOCK_NONBLOCK, (fd) => {
     unwrap({ syscall: "bind", subject: path }, () => libc().bind(fd, address, address.length));
     const socketFile = socketFileAt(path);
-    // As with /dev/log, whoever reaches the path may log: servers run as other users.
+    // As with /dev/log, every user that can reach the path may log: servers run as other users.
     setFileAccess(socketFile, { mode: 0o666 });
     return { fd, socketFile };
   });
 }
 
-/**
- * Refuses all further datagrams: their senders get `EPIPE`. Those that were taken can still be read.
- *
- * @param fd A bound datagram socket.
- * @throws {SysError} When it is none.
- */
+/** Refuses all further datagrams: their senders get `EPIPE`. Queued ones can still be read. */
 export function refuseDatagrams(fd: number): void {
   unwrap({ syscall: "shutdown", subject: fd }, () => libc().shutdown(fd, SHUT_RD));
 }
@@ -204,10 +195,8 @@ export class DatagramReceiver {
   readonly #messages: MessageVector;
 
   /**
-   * Makes the room, which is used again and again.
-   *
    * @param fd A bound datagram socket, borrowed.
-   * @param room `count`: how many datagrams at a time; `bytes`: what is kept of each.
+   * @param room `count`: the most datagrams of one call; `bytes`: the number of bytes kept of each.
    */
   constructor(fd: number, room: { readonly count: number; readonly bytes: number }) {
     this.#fd = fd;
@@ -223,9 +212,9 @@ export class DatagramReceiver {
   }
 
   /**
-   * Takes what waits.
+   * Receives the queued datagrams.
    *
-   * @returns How many datagrams; 0 when none waits.
+   * @returns Their number; 0 for an empty queue.
    * @throws {SysError} When the socket can't be read.
    */
   receive(): number {
@@ -236,12 +225,7 @@ export class DatagramReceiver {
     ) ?? 0;
   }
 
-  /**
-   * One datagram of the last {@linkcode receive}.
-   *
-   * @param index From 0.
-   * @returns Its bytes, which the next call of `receive` overwrites.
-   */
+  /** Returns one datagram of the last {@linkcode receive}, valid until the next call of `receive`. */
   datagram(index: number): Uint8Array<ArrayBuffer> {
     const start = index * this.#bytes;
     return this.#data.subarray(start, start + this.#messages.lengthOf(index));
@@ -249,12 +233,12 @@ export class DatagramReceiver {
 }
 
 /**
- * Opens a standard output once more, to write to it without waiting: O_NONBLOCK belongs to an open
- * file description, and the one that this process was given is shared with others.
+ * Opens a standard output a second time, for non-blocking writes: O_NONBLOCK belongs to an open file
+ * description, and the inherited one is shared with other processes.
  *
  * @param fd 1 or 2.
- * @returns The new descriptor; undefined where there can't be one, or need not: a plain file, whose
- * position would not be shared, a socket, and a pipe of another user.
+ * @returns The new descriptor; undefined where it is impossible or unnecessary: a plain file, whose position
+ * would not be shared, a socket, and a pipe of another user.
  */
 export function reopenOutput(fd: number): number | undefined {
   if (libc().lseek(fd, 0n, SEEK_CUR) >= 0n) return undefined;
@@ -264,12 +248,12 @@ export function reopenOutput(fd: number): number | undefined {
 }
 
 /**
- * Writes as much as can be written without waiting.
+ * Writes as much as possible without waiting.
  *
- * @param fd Any descriptor; where it isn't non-blocking, another process that writes to the same pipe
- * at the same moment can still make this wait.
+ * @param fd Any descriptor; if it is blocking, a simultaneous write of another process to the same pipe can
+ * still block this one.
  * @param data At least one byte.
- * @returns How many bytes were taken, or undefined when there is no room.
+ * @returns The number of bytes written, or undefined when there is no room.
  * @throws {SysError} `EPIPE` when the reader is gone, `ENOSPC` when the disk is full.
  */
 export function writeWithoutWaiting(
@@ -286,8 +270,8 @@ export function writeWithoutWaiting(
   try {
     return write();
   } catch (error) {
-    // A server that shares the file may have made it one that only takes whole blocks, or may have gone
-    // to where no file ends.
+    // A server that shares the file may have set it to whole-block writes, or moved its position beyond the
+    // largest file size.
     const isSpoilt = error instanceof SysError && [EINVAL, EFBIG].includes(error.errno);
     if (isSpoilt && restoreWrites(fd)) return write();
     throw error;
@@ -295,11 +279,10 @@ export function writeWithoutWaiting(
 }
 
 /**
- * Waits until a descriptor takes data, or has an error to tell (poll(2)). Blocks the thread, so this
- * is for the end of a process.
+ * Waits, blocking, until a descriptor is writable or has an error (poll(2)): for the end of a process.
  *
  * @param fd The descriptor.
- * @param timeoutMs For how long, in whole milliseconds; 0 only looks.
+ * @param timeoutMs The time limit in whole milliseconds; 0 only tests.
  * @returns Whether it is ready.
  */
 export function waitWritable(fd: number, timeoutMs: number): boolean {
@@ -310,7 +293,7 @@ export function waitWritable(fd: number, timeoutMs: number): boolean {
 /** An array of `struct mmsghdr`, each with one buffer (recvmmsg(2), sendmmsg(2)). */
 class MessageVector {
   readonly headers: Uint8Array<ArrayBuffer>;
-  // The kernel finds this by its raw address, so it must live as long as the headers.
+  // The kernel reads this by its raw address, so it must live as long as the headers.
   readonly #iovecs: BigUint64Array<ArrayBuffer>;
   readonly #view: DataView;
 
@@ -326,19 +309,19 @@ class MessageVector {
     }
   }
 
-  /** Gives a message its buffer, which the caller keeps alive. */
+  /** Sets the buffer of a message, which the caller keeps alive. */
   place(index: number, buffer: Uint8Array<ArrayBuffer>): void {
     this.#iovecs[index * 2] = addressOf(buffer);
     this.#iovecs[index * 2 + 1] = BigInt(buffer.length);
   }
 
-  /** How much the kernel received or sent. */
+  /** The number of bytes that the kernel received or sent. */
   lengthOf(index: number): number {
     return this.#view.getUint32(index * MMSGHDR_BYTES + MSG_LEN_AT, true);
   }
 }
 
-/** Datagrams that a thread sends, in memory which nobody else touches meanwhile. */
+/** Datagrams that a thread sends, in memory that is not used otherwise meanwhile. */
 class Batch {
   readonly #messages: MessageVector;
   readonly #data: Uint8Array<ArrayBuffer>;
@@ -368,7 +351,7 @@ class Batch {
     return this.#messages.count;
   }
 
-  /** The kernel notes the length of each as it is sent. */
+  /** The number of sent datagrams, by the lengths that the kernel has stored. */
   get sent(): number {
     let sent = 0;
     while (sent < this.count && this.#messages.lengthOf(sent) > 0) sent++;

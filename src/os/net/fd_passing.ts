@@ -1,7 +1,7 @@
 /**
- * Bytes and descriptors over a connected unix stream socket, by SCM_RIGHTS (unix(7)).
+ * Passing of bytes and descriptors over a connected unix stream socket, by SCM_RIGHTS (unix(7)).
  *
- * All calls are non-blocking. This file knows nothing of frames; see `src/ipc`.
+ * All calls are non-blocking. Frames are handled in `src/ipc`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const MSG_CTRUNC = 0x8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLO
 
 let sharedMessage: SocketMessage | undefined;
 
-/** One message for all calls: they are synchronous, so that no two are ever under way. */
+/** One message structure for all calls, which are synchronous and never overlap. */
 function message(): SocketMessage {
   return sharedMessage ??= new SocketMessage((bytes) =>
     Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)) as bigint
@@ -26,8 +26,8 @@ function message(): SocketMessage {
  * @param socket A connected unix stream socket.
  * @param data At least one byte.
  * @param fds Descriptors to pass, borrowed: the receiver gets duplicates. At most 253.
- * @returns How many bytes were taken (the descriptors went along if it is more than 0), or
- * undefined when the socket is full.
+ * @returns The number of bytes sent (with the descriptors, if it is more than 0), or undefined when the
+ * socket is full.
  * @throws {SysError} `EPIPE` or `ECONNRESET` when the other end is gone.
  */
 export function sendWithFds(
@@ -43,11 +43,11 @@ export function sendWithFds(
   );
 }
 
-/** What one call of {@linkcode receiveWithFds} brought. */
+/** The result of one call of {@linkcode receiveWithFds}. */
 export interface Received {
-  /** How many bytes; 0 at end of file. */
+  /** The number of bytes; 0 at end of file. */
   readonly length: number;
-  /** Descriptors that came along, close-on-exec, owned by the caller. */
+  /** The received descriptors, close-on-exec, owned by the caller. */
   readonly fds: readonly number[];
 }
 
@@ -55,11 +55,12 @@ export interface Received {
  * Receives bytes and the descriptors that came with them.
  *
  * @param socket A connected unix stream socket.
- * @param room Where the bytes go.
- * @param options `takesFds`: false where none may come; the kernel makes none then. Default true.
- * @returns What came, or undefined when nothing is there yet.
- * @throws {RangeError} When descriptors came and none may; or when the kernel cut them short
- * (MSG_CTRUNC), as it does at the limit of open files. Those that did arrive are closed.
+ * @param room The buffer.
+ * @param options `takesFds`: false if descriptors are not allowed; the kernel creates none then. Default
+ * true.
+ * @returns The result, or undefined when nothing has arrived yet.
+ * @throws {RangeError} When descriptors came but are not allowed, or when the kernel has dropped some
+ * (MSG_CTRUNC), as it does at the limit of open files. The received ones are closed.
  * @throws {SysError} When the socket is broken.
  */
 export function receiveWithFds(

@@ -1,9 +1,8 @@
 /**
- * What a process can do to a listener that it shares with others, and how that is undone.
+ * Detection and repair of damage to a shared listener.
  *
- * A listener is one object of the kernel, however many processes hold it. Each of them can shut it down,
- * have it block, and say whose connections it takes and what these are like, and all of that outlives
- * the process.
+ * A listener is one kernel object that many processes hold. Each of them can shut it down, make it blocking,
+ * or change its filter and options, and the change outlives the process.
  *
  * @module
  */
@@ -31,46 +30,32 @@ import { getIntOption } from "./socket_options.ts";
 
 const SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN = 30, SOCK_STREAM = 1;
 
-/** Everybody: how a listener is opened. */
+/** A listener without filter and with default options, as it is opened. */
 const EVERYBODY: Admission = { filtered: false, options: [] };
 
-/**
- * Reads who can connect to a listener.
- *
- * @param fd The listener. Borrowed.
- * @returns Undefined for one that is no socket of TCP, for which there is nothing of the kind.
- */
+/** Reads the filter and options of a listener; undefined if it is no TCP socket. */
 export function admissionOf(fd: number): Admission | undefined {
   const listener = inetListenerOf(fd);
   return listener && { filtered: hasFilter(fd), options: optionsOf(listener) };
 }
 
-/**
- * Whether a listener takes no connections any more, since it was shut down, or is no listener now.
- *
- * @param fd The listener. Borrowed.
- */
+/** Whether a listener accepts no connections any more: it was shut down, or listens no more. */
 export function isDeaf(fd: number): boolean {
-  // A socket of TCP that is shut down listens no more, one of unix hangs up; a named pipe does neither.
+  // A TCP socket that was shut down listens no more, a unix socket hangs up; a named pipe does neither.
   return isHungUp(fd) || listens(fd) === false;
 }
 
-/**
- * Whether a listener is as it was: it takes connections, of whoever may connect, and does not block.
- *
- * @param fd The listener. Borrowed.
- * @param admission Who may connect; default everybody.
- */
+/** Whether a listener is unchanged: accepting, with its filter and options, and non-blocking. */
 export function isUndamaged(fd: number, admission: Admission = EVERYBODY): boolean {
   return !isDeaf(fd) && isNonblocking(fd) && differences(fd, admission).length === 0;
 }
 
 /**
- * Undoes what can be undone without the loss of a connection.
+ * Repairs all damage that can be repaired without the loss of a connection.
  *
  * @param fd The listener. Borrowed.
- * @param admission Who may connect; default everybody.
- * @returns What was wrong, in words for the log, and what still is: then only another socket helps.
+ * @param admission Its intended filter and options; default none.
+ * @returns The damage in words for the log, and the damage that remains: it needs a new socket.
  */
 export function undoDamage(
   fd: number,
@@ -95,11 +80,9 @@ export function undoDamage(
 }
 
 /**
- * Gives a listening socket its long queue back: how long it is can't be read, and a process may have made
- * it so short that hardly anybody gets in. Programs that want a short one ask for it at their start. A
- * named pipe gets its size back in the same way.
+ * Restores the long queue of a listener: its length can't be read, and a process may have made it so short
+ * that hardly any client can connect. Programs that want a short one set it at their start.
  *
- * @param fd The listener. Borrowed.
  * @throws {SysError} When the kernel refuses.
  */
 export function restoreQueue(fd: number): void {
@@ -109,30 +92,30 @@ export function restoreQueue(fd: number): void {
 }
 
 /**
- * Has a socket of TCP that was shut down listen again. It is the very same socket, with the same options;
- * what was in its queue is lost already.
+ * Makes a TCP socket that was shut down listen again: the same socket, with the same options. The
+ * connections in its queue are lost already.
  *
- * Only for one that no process accepts on: the runtime has taken note that it was shut down, and a process
- * that tries to accept on it nevertheless does nothing else any more.
+ * Only for a socket that no process accepts on: the runtime has recorded the shutdown, and a process that
+ * accepts on it nevertheless does nothing else any more.
  *
  * @param fd The socket. Borrowed.
- * @returns Whether it listens at its address; not so for a unix socket, whose end is for good.
+ * @returns Whether it listens at its address; never for a unix socket, whose shutdown is permanent.
  * @throws {SysError} When the kernel refuses, as where another socket listens there by now.
  */
 export function revive(fd: number): boolean {
   const address = boundAddress(fd);
   if (address?.kind !== "inet") return false;
   setReuseAddress(fd);
-  // It may have been connected to somebody meanwhile.
+  // It may have been connected meanwhile.
   disconnectSocket(fd);
   listen(fd, addressText(address));
   const found = boundAddress(fd);
-  // The kernel chooses another port for one that was bound to any.
+  // The kernel chooses another port for a socket that was bound to any port.
   return found !== undefined && addressText(found) === addressText(address) && !isDeaf(fd);
 }
 
 /**
- * Has a socket listen again that this process was started with, if it is one of TCP that was shut down.
+ * Makes an inherited TCP socket that was shut down listen again.
  *
  * @param fd Any descriptor. Borrowed.
  * @returns Whether it is one, and listens again.
@@ -143,12 +126,7 @@ export function reviveIfShutDown(fd: number): boolean {
   return isStream && listens(fd) === false && connectedAt(fd) === undefined && revive(fd);
 }
 
-/**
- * Gives up the address of a listener, so that another socket can listen there, though processes still
- * hold this one.
- *
- * @param fd The listener. Borrowed.
- */
+/** Releases the address of a listener, so that another socket can listen there while this one is open. */
 export function giveUpAddress(fd: number): void {
   if (boundAddress(fd)?.kind !== "inet") return;
   if (listens(fd)) shutdownSocket(fd);
@@ -159,7 +137,7 @@ export function giveUpAddress(fd: number): void {
 function differences(fd: number, { filtered, options }: Admission): ChangedOption[] {
   const listener = inetListenerOf(fd);
   if (listener === undefined) return [];
-  // What one has that is connected is no choice of anybody.
+  // The options of a connected socket were not set by a process.
   const found = listens(fd) ? changedOptions(listener, options) : [];
   if (filtered || !hasFilter(fd)) return found;
   return [{ what: "filtered", undo: () => removeFilter(fd) }, ...found];
@@ -170,13 +148,13 @@ function inetListenerOf(fd: number): InetListener | undefined {
   return address?.kind === "inet" ? { fd, isIpv6: address.hostname.includes(":") } : undefined;
 }
 
-/** Whether a socket listens; undefined for what is no socket. */
+/** Whether a socket listens; undefined if it is no socket. */
 function listens(fd: number): boolean | undefined {
   const value = read(fd, { level: SOL_SOCKET, name: SO_ACCEPTCONN });
   return value === undefined ? undefined : value === 1;
 }
 
-/** Undefined where there is no such option. */
+/** Undefined where the option does not exist. */
 function read(
   fd: number,
   { level, name }: { readonly level: number; readonly name: number },

@@ -1,9 +1,8 @@
 /**
- * The options of a listener of TCP that every connection from it has too (socket(7), ip(7), ipv6(7),
- * tcp(7)).
+ * The options of a TCP listener that its connections inherit (socket(7), ip(7), ipv6(7), tcp(7)).
  *
- * What a new socket of the same family has is what a listener is to have: many defaults are settings
- * of the system, and change with them. Its values are compared as the bytes that the kernel tells.
+ * A listener should have the values of a new socket of the same family, since many defaults are system
+ * settings and change with them. Values are compared as the kernel's bytes.
  *
  * @module
  */
@@ -17,20 +16,20 @@ import { newSocket } from "./socket.ts";
 const SOL_SOCKET = 1, IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
 const SO_BUF_LOCK = 72;
 
-/** How long the values of a new socket are believed: a look takes in all listeners of a service. */
+/** How long the values of a new socket are cached: a check covers all listeners of a service. */
 const NEW_FOR_MS = 1_000;
 
 /** One option. */
 interface ListenerOption {
-  /** What is wrong with a listener that has another value, in words for the log. */
+  /** The damage by another value, in words for the log. */
   readonly what: string;
   readonly level: number;
   readonly name: number;
-  /** What sets it back to the system's default, where that is not what a new socket tells. */
+  /** The value that restores the system's default, where that is not the value of a new socket. */
   readonly reset?: number;
-  /** For a size of which a larger one harms nobody. */
+  /** Whether it is a size, of which a larger value does no harm. */
   readonly isSize?: boolean;
-  /** For the size of a buffer, which the system doubles when it is set. */
+  /** Whether it is the size of a buffer, which the system doubles when it is set. */
   readonly isBuffer?: boolean;
 }
 
@@ -49,9 +48,9 @@ function option(
 }
 
 /**
- * All that can do harm to a client. TCP_NODELAY and SO_KEEPALIVE can't, and programs set them on their
- * listeners. The keys of TCP_MD5SIG and the like can't be read, and TCP_FASTOPEN is a part of listen(2)
- * on some systems.
+ * All options that can harm a client. TCP_NODELAY and SO_KEEPALIVE can't, and programs set them on their
+ * listeners. The keys of TCP_MD5SIG and the like can't be read, and TCP_FASTOPEN is a part of listen(2) on
+ * some systems.
  */
 const OPTIONS: readonly ListenerOption[] = [
   option([SOL_SOCKET, 62], INTERFACE), // SO_BINDTOIFINDEX
@@ -72,9 +71,9 @@ const OPTIONS: readonly ListenerOption[] = [
   option([IPPROTO_IP, 10], changed("IP_MTU_DISCOVER")),
   option([IPPROTO_IP, 11], changed("IP_RECVERR")),
   option([IPPROTO_IP, 1], changed("IP_TOS")),
-  // After that, which sets it as well.
+  // After IP_TOS, which sets it as well.
   option([SOL_SOCKET, 12], changed("SO_PRIORITY")),
-  // One that was connected tells the size that it had then.
+  // A socket that was connected reports the size of that time.
   option([IPPROTO_TCP, 2], changed("TCP_MAXSEG"), { isSize: true, reset: 0 }),
   option([IPPROTO_TCP, 3], changed("TCP_CORK")),
   option([IPPROTO_TCP, 4], changed("TCP_KEEPIDLE")),
@@ -105,7 +104,7 @@ const OPTIONS: readonly ListenerOption[] = [
 
 const OPTIONS_OF_IPV4 = OPTIONS.filter(({ level }) => level !== IPPROTO_IPV6);
 
-/** What options have that are not as those of a new socket, by the places of a table; "" for the others. */
+/** The values that differ from a new socket, by table index; "" for the others. */
 export type OptionValues = readonly string[];
 
 /** A listener of TCP. */
@@ -116,23 +115,19 @@ export interface InetListener {
   readonly isIpv6: boolean;
 }
 
-/** An option of a listener that is not as it is to be. */
+/** An option of a listener with a wrong value. */
 export interface ChangedOption {
-  /** What is wrong, in words for the log. */
+  /** The damage, in words for the log. */
   readonly what: string;
   /**
-   * Sets it back.
+   * Restores it.
    *
    * @throws {SysError} When the kernel refuses.
    */
   undo(): void;
 }
 
-/**
- * Reads in what a listener differs from a new socket.
- *
- * @param listener The listener.
- */
+/** Reads the values in which a listener differs from a new socket. */
 export function optionsOf({ fd, isIpv6 }: InetListener): OptionValues {
   const fresh = valuesOfNew(isIpv6);
   return optionsFor(isIpv6).map((option, index) => {
@@ -141,12 +136,7 @@ export function optionsOf({ fd, isIpv6 }: InetListener): OptionValues {
   });
 }
 
-/**
- * Finds what has become of the options of a listener.
- *
- * @param listener The listener.
- * @param wanted What it has had of its own; by default nothing.
- */
+/** Finds the options of a listener that have changed, against its intended values (default none). */
 export function changedOptions(
   { fd, isIpv6 }: InetListener,
   wanted: OptionValues = [],
@@ -179,7 +169,7 @@ function set(
   const { level, name, reset, isBuffer } = option;
   if (isBuffer) {
     setIntOption({ fd, level, name }, sizeIn(value) / 2);
-    // The system may make it larger again.
+    // Lets the system grow the buffer again.
     if (!isOwn) setIntOption({ fd, level: SOL_SOCKET, name: SO_BUF_LOCK }, 0);
   } else if (reset !== undefined && !isOwn) setIntOption({ fd, level, name }, reset);
   else setBytesOption({ fd, level, name }, Uint8Array.fromHex(value));
@@ -191,7 +181,7 @@ function sizeIn(value: string): number {
 
 const newOnes = new Map<boolean, { readonly values: readonly string[]; readonly atMs: number }>();
 
-/** What a new socket has. */
+/** The values of a new socket. */
 function valuesOfNew(isIpv6: boolean): readonly string[] {
   const known = newOnes.get(isIpv6), nowMs = performance.now();
   if (known !== undefined && nowMs - known.atMs < NEW_FOR_MS) return known.values;
@@ -205,7 +195,7 @@ function valuesOfNew(isIpv6: boolean): readonly string[] {
   }
 }
 
-/** The same; undefined where there can be no new socket just now, so that the next look has to do. */
+/** The same; undefined if no socket can be opened now, which leaves the test to the next check. */
 function valuesOfNewIfAny(isIpv6: boolean): readonly string[] | undefined {
   try {
     return valuesOfNew(isIpv6);
@@ -217,7 +207,7 @@ function valuesOfNewIfAny(isIpv6: boolean): readonly string[] | undefined {
 
 const ROOM = new Uint8Array(256), LENGTH = new Uint32Array(1);
 
-/** The value as hexadecimal digits; none where the kernel knows no such option. */
+/** The value as hexadecimal digits; empty where the kernel does not know the option. */
 function read(fd: number, { level, name }: ListenerOption): string {
   LENGTH[0] = ROOM.length;
   if (libc().getsockopt(fd, level, name, ROOM, LENGTH) !== 0) return "";

@@ -1,6 +1,5 @@
 /**
- * The way to the service manager that has started this process: systemd's notification socket
- * (sd_notify(3)).
+ * Messages to systemd's notification socket (sd_notify(3)).
  *
  * @module
  */
@@ -14,9 +13,9 @@ const CLOCK_MONOTONIC = 1;
  *
  * @param address Its path, or `@` and a name in the abstract namespace.
  * @param lines The assignments of the message, such as `READY=1`.
- * @throws {SysError} When nobody receives there, or the queue is full.
+ * @throws {SysError} Without a receiver, or when the queue is full.
  * @throws {RangeError} When the path is too long.
- * @throws {TypeError} When it is the address of something else than a unix socket.
+ * @throws {TypeError} When it is the address of another kind of socket.
  */
 export function sendNotification(address: string, lines: readonly string[]): void {
   if (!/^[/@]./.test(address)) {
@@ -35,7 +34,7 @@ export function sendNotification(address: string, lines: readonly string[]): voi
   }
 }
 
-/** The time that service managers compare with theirs: CLOCK_MONOTONIC, in microseconds. */
+/** The clock that service managers compare: CLOCK_MONOTONIC, in microseconds. */
 export function monotonicMicroseconds(): bigint {
   // struct timespec: seconds and nanoseconds.
   const time = new BigInt64Array(2);

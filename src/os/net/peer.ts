@@ -1,5 +1,5 @@
 /**
- * Who is at the other end of a unix socket, by the word of the kernel.
+ * The credentials of the peer of a unix socket, from the kernel.
  *
  * @module
  */
@@ -10,11 +10,9 @@ const SOL_SOCKET = 1, SO_PEERCRED = 17;
 const UCRED_WORDS = 3, UCRED_UID = 1;
 
 /**
- * The user who has made the other end of a unix stream socket: with socketpair(2) whoever made the
- * pair, else whoever called connect(2) or listen(2) (unix(7), SO_PEERCRED).
+ * The user id of the peer of a unix stream socket: for socketpair(2) the user that made the pair, otherwise
+ * the user that called connect(2) or listen(2) (unix(7), SO_PEERCRED).
  *
- * @param fd A connected unix socket. Borrowed.
- * @returns The user's number.
  * @throws {SysError} When it is no socket.
  */
 export function peerUid(fd: number): number {
@@ -28,7 +26,7 @@ export function peerUid(fd: number): number {
   return credentials[UCRED_UID];
 }
 
-/** The user of this process; unlike the runtime's own call it wants no permission beside FFI. */
+/** The user id of this process; unlike the runtime's own call it needs no permission but FFI. */
 export function ownUid(): number {
   return libc().getuid();
 }

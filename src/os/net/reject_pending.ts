@@ -1,6 +1,6 @@
 /**
- * What is left to do for clients when accept(2) finds no descriptor free: with one that was kept for
- * this, each is accepted and its connection closed in an orderly way, so that it knows.
+ * Rejection of pending connections when accept(2) finds no descriptor free: each is accepted with the
+ * reserve descriptor and closed in order, so that its client learns of it.
  *
  * @module
  */
@@ -12,39 +12,39 @@ import { isOutOfDescriptors, reserveDescriptor } from "../fd/reserve_fd.ts";
 const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
 
-/** How much of what a client has sent is read at most, in pieces of this size. */
+/** The size of one read, and the most reads of a client's data. */
 const PIECE_BYTES = 64 * 1024, MOST_PIECES = 16;
 
-/** How to turn clients away. */
+/** The options of a rejection. */
 export interface RejectPendingOptions {
-  /** How many at most. */
+  /** The most connections to reject. */
   readonly most: number;
-  /** Gets what the client has sent so far, and returns what to tell it, if anything. */
+  /** Returns the response to the data that the client has sent so far, if any. */
   readonly answer?: (sent: Uint8Array) => Uint8Array<ArrayBuffer> | undefined;
 }
 
 /**
- * Closes the connections that wait in the queue of a listener.
+ * Closes the pending connections of a listener.
  *
  * @param fd The listening socket, non-blocking. Borrowed.
- * @param options How many, and with which words.
- * @returns How many it were.
+ * @param options The options.
+ * @returns The number of rejected connections.
  * @throws {SysError} When accept(2) fails for another reason than a lack of descriptors.
  */
 export function rejectPending(fd: number, { most, answer }: RejectPendingOptions): number {
   return reserveDescriptor.lend(() => {
     const room = new Uint8Array(PIECE_BYTES);
     for (let count = 0; count < most; count++) {
-      const peer = acceptWithSpare(fd);
+      const peer = acceptWithReserve(fd);
       if (peer === undefined) return count;
-      dismiss(peer, room, answer);
+      closeInOrder(peer, room, answer);
     }
     return most;
   });
 }
 
-/** Undefined when nobody waits, and when another thread has taken the descriptor meanwhile. */
-function acceptWithSpare(fd: number): number | undefined {
+/** Undefined when no connection is pending, or another thread has taken the descriptor meanwhile. */
+function acceptWithReserve(fd: number): number | undefined {
   try {
     return acceptFd(fd);
   } catch (error) {
@@ -54,10 +54,10 @@ function acceptWithSpare(fd: number): number | undefined {
 }
 
 /**
- * Closes a connection so that the client finds an end of file: close(2) with something unread would
- * reset it, and what was sent before might never be read.
+ * Closes a connection so that the client finds an end of file: close(2) with unread data would reset it, and
+ * the client might never read the response.
  */
-function dismiss(
+function closeInOrder(
   peer: number,
   room: Uint8Array<ArrayBuffer>,
   answer: RejectPendingOptions["answer"],
@@ -65,7 +65,7 @@ function dismiss(
   const length = receive(peer, room);
   const words = length > 0 ? answer?.(room.subarray(0, length)) : undefined;
   if (words !== undefined) {
-    // As much as the kernel takes: the buffer of a new connection is empty.
+    // One write is enough: the buffer of a new connection is empty.
     libc().send(peer, words, BigInt(words.length), MSG_DONTWAIT | MSG_NOSIGNAL);
   }
   libc().shutdown(peer, SHUT_WR);
@@ -73,7 +73,7 @@ function dismiss(
   closeFd(peer);
 }
 
-/** What has arrived; 0 or less when that is nothing, the end, or an error. */
+/** Returns the length of the arrived data; 0 or less for none, the end, or an error. */
 function receive(peer: number, room: Uint8Array<ArrayBuffer>): number {
   return Number(libc().recv(peer, room, BigInt(room.length), MSG_DONTWAIT));
 }

@@ -1,12 +1,12 @@
 /**
- * Groups of listening sockets with one address (socket(7), SO_REUSEPORT): each has a queue of its
- * own, and the kernel draws lots for every new connection.
+ * Groups of listening sockets with one address (socket(7), SO_REUSEPORT): each has its own queue, and the
+ * kernel distributes new connections at random.
  *
- * Between which sockets it does is said by a program that the group has. A program knows a socket by
- * its place: the first one to listen has place 0, and one that leaves gives its place to the last. So
- * whoever closes one closes the last one, or the places are not what they were.
+ * A BPF program of the group selects the sockets that take part. It identifies a socket by its place: the
+ * first one to listen has place 0, and the last one takes the place of a closed one. So only the last socket
+ * may be closed, or the places change.
  *
- * A connection belongs to its socket from its SYN on: the rest of a handshake asks no program.
+ * A connection belongs to its socket from its SYN on: the rest of the handshake does not run the program.
  *
  * @module
  */
@@ -17,17 +17,17 @@ import { boundAddress, listenInet, setReusePort } from "./socket.ts";
 
 const SO_ATTACH_REUSEPORT_CBPF = 51;
 
-/** Where a filter finds a random number (`SKF_AD_OFF + SKF_AD_RANDOM`, `linux/filter.h`). */
+/** The offset at which a filter reads a random number (`SKF_AD_OFF + SKF_AD_RANDOM`, `linux/filter.h`). */
 const RANDOM = 0xffff_f000 + 56;
 
-/** A kernel takes programs of 4096 instructions at most, and may have little memory for them. */
+/** The kernel's limit is 4096 instructions, and it may have little memory for them. */
 const MOST_GAPS = 1_000;
 
 /**
- * Opens a group. An address on which anybody listens is refused, even by a socket of a group.
+ * Opens a group. An address with any other listener is refused, even one of a group.
  *
- * @param address Where to listen.
- * @param size How many sockets.
+ * @param address The address.
+ * @param size The number of sockets.
  * @returns Their descriptors in the order of their places, owned by the caller.
  * @throws {SysError} When a system call refuses; then nothing is open.
  * @throws {TypeError} When the host is not a numeric IP address.
@@ -48,11 +48,11 @@ export function openGroup(
 }
 
 /**
- * Opens further sockets of a group, or makes a socket that is alone the first one of a group. No
- * connection comes to them until {@linkcode steerGroup} says so.
+ * Opens further sockets of a group, or makes a single socket the first one of a group. They receive no
+ * connections until {@linkcode steerGroup} selects them.
  *
  * @param group The descriptors of the group in the order of their places. Borrowed.
- * @param count How many more.
+ * @param count The number of new sockets.
  * @returns The descriptors of the new ones in the order of their places, owned by the caller.
  * @throws {SysError} When a system call refuses; then no new one is open.
  */
@@ -62,13 +62,13 @@ export function joinGroup(group: readonly number[], count: number): number[] {
   if (address?.kind !== "inet") {
     throw new TypeError(`Cannot open a group for descriptor ${first}: expected a socket of TCP`);
   }
-  // A process that has one of them may have taken it back.
+  // A process that holds one of them may have cleared the option.
   group.forEach(setReusePort);
   const opened: number[] = [];
   try {
     while (opened.length < count) {
       opened.push(listenInet(address, { group: "join" }));
-      // A group of several has its program; a socket that was alone has no group to give one to before.
+      // A larger group has its program; a single socket had no group to attach one to before.
       if (group.length === 1 && opened.length === 1) steerGroup(first, [0]);
     }
     return opened;
@@ -79,12 +79,12 @@ export function joinGroup(group: readonly number[], count: number): number[] {
 }
 
 /**
- * Says to which sockets of a group new connections come. What is in the queues of the others, and
- * every handshake that has begun there, stays.
+ * Selects the sockets of a group that receive new connections. Pending connections and handshakes under way
+ * on the other sockets stay.
  *
  * @param fd Any socket of the group. Borrowed.
- * @param places The places of those that take part, in ascending order; at least one.
- * @returns Whether the kernel has taken it; if not, all is as before.
+ * @param places The selected places, in ascending order; at least one.
+ * @returns Whether the kernel has accepted it; if not, nothing has changed.
  * @throws {SysError} When it refuses for another reason than a lack of memory or privilege.
  */
 export function steerGroup(fd: number, places: readonly number[]): boolean {
@@ -94,7 +94,7 @@ export function steerGroup(fd: number, places: readonly number[]): boolean {
 }
 
 /**
- * The program that draws one of some places, all with the same chance.
+ * Returns the program that selects one of some places at random.
  *
  * @param places The places, in ascending order; at least one.
  * @returns The program, which returns the place; undefined when it would be too long.

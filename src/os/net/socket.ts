@@ -1,9 +1,9 @@
 /**
- * Sockets and named pipes as raw descriptors: the listening ends that a master owns, and the pairs
- * that connect it to its children.
+ * Sockets and named pipes as raw descriptors: a master's listeners, and the socket pairs and pipes that
+ * connect it to its children.
  *
- * Everything is close-on-exec from its creation on. Whoever calls a function that returns a
- * descriptor owns that descriptor.
+ * Every descriptor is close-on-exec from its creation on, and owned by the caller of the function that
+ * returns it.
  *
  * @module
  */
@@ -40,45 +40,45 @@ const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEP
 const IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
 const SHUT_RDWR = 2;
 
-/** What open(2) says of a directory, a socket and a link that are no named pipe. */
+/** The errors of open(2) for a directory, a socket and a link, instead of a named pipe. */
 const NO_FIFO: readonly number[] = [EISDIR, ENXIO, ELOOP];
 
-/** More than any kernel grants: listen(2) cuts it down to net.core.somaxconn. */
+/** More than any kernel grants: listen(2) lowers it to net.core.somaxconn. */
 const LARGEST_BACKLOG = 65_535;
 
-/** The three sorts of service endpoint, as LIB-ZC names them. */
+/** The three types of service endpoint, as LIB-ZC names them. */
 export type FdType = "inet" | "unix" | "fifo";
 
-/** Where to listen. */
+/** The address of a listener. */
 export type ListenAddress =
   | { readonly kind: "inet"; readonly hostname: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string }
   | { readonly kind: "fifo"; readonly path: string };
 
-/** A listening descriptor, and the file that it made, if it made one. */
+/** A listening descriptor, and the file that was created for it, if any. */
 export interface OpenedListener {
   /** Non-blocking, close-on-exec, owned by the caller. */
   readonly fd: number;
   /** Only for unix sockets. */
   readonly socketFile?: SocketFile;
-  /** Only for a named pipe that was not there. It outlives the listener, for those who write to it. */
+  /** Only for a named pipe that did not exist. It outlives the listener, for its writers. */
   readonly madeFifo?: SocketFile;
-  /** Who may connect, where another process has opened it; without it everybody. */
+  /** Its intended filter and options, if another process has opened it; without it the defaults. */
   readonly admission?: Admission;
 }
 
 /**
  * Opens a listener: binds and listens for sockets, opens read-write for named pipes.
  *
- * A socket file on which nobody answers is removed first; one that is served, and a file of any
- * other kind, is left alone and is an error.
+ * A socket file without a listener is removed first; one with a listener, and a file of any other kind, is
+ * left in place and is an error.
  *
- * @param address Where to listen.
- * @param access Mode and owner of the file that is made for it, before anybody can connect. A named
- * pipe that is there already is left as it is. Without it: the umask decides.
+ * @param address The address.
+ * @param access Mode and owner of the created file, set before any client can connect. An existing named
+ * pipe stays unchanged. Without it, the umask applies.
  * @returns The descriptor.
  * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
- * @throws {Deno.errors.PermissionDenied} When a directory on the way to a path can't be searched.
+ * @throws {Deno.errors.PermissionDenied} When a directory in the path can't be searched.
  * @throws {TypeError} When the host is not a numeric IP address.
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
  * @throws {Error} When the path is a file of another kind.
@@ -95,11 +95,11 @@ export function openListener(address: ListenAddress, access?: FileAccess): Opene
 }
 
 /**
- * Opens a listener of TCP.
+ * Opens a TCP listener.
  *
- * @param address Where to listen.
- * @param options `group`: whether the socket founds a group of SO_REUSEPORT, which fails where anybody
- * listens already, or joins one; without it the socket is alone.
+ * @param address The address.
+ * @param options `group`: whether the socket founds a SO_REUSEPORT group, which fails on an address in use,
+ * or joins one; without it the socket has no group.
  * @returns The descriptor, owned by the caller.
  * @throws {SysError} When a system call refuses.
  * @throws {TypeError} When the host is not a numeric IP address.
@@ -110,7 +110,7 @@ export function listenInet(
 ): number {
   const subject = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
   return closingOnError(bindInet({ hostname, port, subject, joins: group === "join" }), (fd) => {
-    // Between the two: so bind(2) finds whoever is there, and listen(2) makes the group.
+    // Between the two calls: so bind(2) detects any other listener, and listen(2) makes the group.
     if (group === "found") setReusePort(fd);
     listen(fd, subject);
     return fd;
@@ -126,7 +126,7 @@ function bindInet({ hostname, port, subject, joins = false }: {
   const binary = inetBytes(hostname), family = binary.length === 16 ? AF_INET6 : AF_INET;
   return closingOnError(newSocket(family), (fd) => {
     setReuseAddress(fd);
-    // Else `[::]:80` would take `0.0.0.0:80` as well, and the two are separate listeners here.
+    // Otherwise `[::]:80` would include `0.0.0.0:80`, and the two are separate listeners here.
     if (family === AF_INET6) setIntOption({ fd, level: IPPROTO_IPV6, name: IPV6_V6ONLY });
     if (joins) setReusePort(fd);
     bind(fd, { address: encodeInetAddress(binary, port), subject });
@@ -135,10 +135,8 @@ function bindInet({ hostname, port, subject, joins = false }: {
 }
 
 /**
- * The bytes of an IP address, in their order on the wire (inet_pton(3)).
+ * The bytes of an IP address in network byte order (inet_pton(3)): 4 or 16.
  *
- * @param hostname The address as text.
- * @returns 4 bytes, or 16.
  * @throws {TypeError} When it is none.
  */
 export function inetBytes(hostname: string): Uint8Array<ArrayBuffer> {
@@ -148,15 +146,11 @@ export function inetBytes(hostname: string): Uint8Array<ArrayBuffer> {
   throw new TypeError(`Cannot listen on "${hostname}": expected a numeric IP address`);
 }
 
-/**
- * Whether somebody listens on an address, so that nobody else can.
- *
- * @param address The address.
- */
+/** Whether an address has a listener, so that no other can be opened. */
 export function isAddressInUse(address: ListenAddress): boolean {
   try {
     if (address.kind === "unix") removeStaleSocket(address.path, encodeUnixAddress(address.path));
-    // Without listen(2), so that no client finds it.
+    // Without listen(2), so that no client can connect.
     else if (address.kind === "inet") closeFd(bindInet(address));
     return false;
   } catch (error) {
@@ -165,9 +159,8 @@ export function isAddressInUse(address: ListenAddress): boolean {
 }
 
 /**
- * Lets another socket be bound to the address of one that does not listen (socket(7), SO_REUSEADDR).
+ * Lets another socket bind to the address of one that does not listen (socket(7), SO_REUSEADDR).
  *
- * @param fd A socket of TCP. Borrowed.
  * @throws {SysError} When the kernel refuses.
  */
 export function setReuseAddress(fd: number): void {
@@ -177,7 +170,6 @@ export function setReuseAddress(fd: number): void {
 /**
  * Lets further sockets of this user listen on the same address (socket(7), SO_REUSEPORT).
  *
- * @param fd A socket of TCP. Borrowed.
  * @throws {SysError} When the kernel refuses.
  */
 export function setReusePort(fd: number): void {
@@ -188,8 +180,8 @@ function listenUnix(path: string, access?: FileAccess): OpenedListener {
   const address = encodeUnixAddress(path);
   removeStaleSocket(path, address);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
-    // The file that bind(2) makes gets no more than the socket has. Whoever could pass a wider mode
-    // here would connect if listen(2) came between the look at the mode and the one at the socket.
+    // The file that bind(2) creates gets no more than the mode of the socket. With a wider mode, a client could
+    // connect if listen(2) came between the kernel's tests of the mode and of the socket.
     if (access?.mode !== undefined) {
       unwrap({ syscall: "fchmod", subject: path }, () => libc().fchmod(fd, 0));
     }
@@ -212,7 +204,7 @@ function removingOnError<T>(file: SocketFile, use: () => T): T {
   }
 }
 
-/** Makes way for bind(2), which fails on any existing path. */
+/** Removes a socket without a listener, since bind(2) fails on any existing path. */
 function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void {
   const found = lstatIfThere(path);
   if (found === undefined) return;
@@ -223,7 +215,7 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
   }
   const probe = newSocket(AF_UNIX);
   try {
-    // A full queue (EAGAIN) is an answer too: somebody listens.
+    // A full queue (EAGAIN) is proof of a listener, too.
     unwrapOrBlock(
       { syscall: "connect", subject: path },
       () => libc().connect(probe, address, address.length),
@@ -244,12 +236,12 @@ function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void
 function openFifo(path: string, access?: FileAccess): OpenedListener {
   const isNew = lstatIfThere(path) === undefined;
   if (isNew) {
-    // Nobody else opens it before it has its mode.
+    // No other process can open it before it has its mode.
     const mode = access === undefined ? 0o666 : 0o600;
     unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), mode));
   }
   return closingOnError(openNoLink(path), (fd) => {
-    // What was opened counts: somebody may have put another file in its place meanwhile.
+    // The opened file is tested: another process may have replaced it meanwhile.
     if (!isPipe(fd)) throw noFifo(path);
     if (!isNew) return { fd };
     const madeFifo = socketFileAt(path);
@@ -260,7 +252,7 @@ function openFifo(path: string, access?: FileAccess): OpenedListener {
   });
 }
 
-/** Opens a named pipe read-write, so that it stays open when its last writer goes (fifo(7)). */
+/** Opens a named pipe read-write, so that it stays open when its last writer closes it (fifo(7)). */
 function openNoLink(path: string): number {
   try {
     const flags = O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
@@ -278,12 +270,12 @@ function noFifo(path: string): Error {
 }
 
 /**
- * Takes the next connection from the queue of a listener (accept(2)).
+ * Accepts the next connection of a listener (accept(2)).
  *
  * @param fd The listening socket, non-blocking. Borrowed.
- * @returns The connection, non-blocking, close-on-exec and owned by the caller; undefined when nobody
- * waits.
- * @throws {SysError} When there is no descriptor free, or the connection is gone already.
+ * @returns The connection, non-blocking, close-on-exec and owned by the caller; undefined when none is
+ * pending.
+ * @throws {SysError} When no descriptor is free, or the connection is gone already.
  */
 export function acceptFd(fd: number): number | undefined {
   return unwrapOrBlock(
@@ -308,10 +300,9 @@ export function socketPair(): [number, number] {
 }
 
 /**
- * Ends a connection in both directions; the descriptor stays open, and what has arrived can still
- * be read, up to an end of file (shutdown(2)).
+ * Shuts down a connection in both directions; the descriptor stays open, and the arrived data can still be
+ * read, up to an end of file (shutdown(2)).
  *
- * @param fd A connected socket. Borrowed.
  * @throws {SysError} When it is not connected.
  */
 export function shutdownSocket(fd: number): void {
@@ -319,11 +310,10 @@ export function shutdownSocket(fd: number): void {
 }
 
 /**
- * Takes a socket of TCP back to what it was before it listened or was connected; its address stays
- * (connect(2), AF_UNSPEC).
+ * Returns a TCP socket to its state before it listened or was connected; its address stays (connect(2),
+ * AF_UNSPEC).
  *
- * @param fd The socket. Borrowed.
- * @throws {SysError} When it is none of TCP.
+ * @throws {SysError} When it is no TCP socket.
  */
 export function disconnectSocket(fd: number): void {
   const nowhere = new Uint8Array(SOCKADDR_BYTES);
@@ -346,10 +336,10 @@ export function pipe(): [read: number, write: number] {
 }
 
 /**
- * Finds out of what sort an inherited descriptor is, trusting nothing that was said about it.
+ * Finds out the type and address of an inherited descriptor from the kernel.
  *
  * @param fd The descriptor.
- * @returns Its address as text and its sort.
+ * @returns Its address and type.
  * @throws {TypeError} When it is neither a listening stream socket nor a named pipe.
  * @throws {Deno.errors.NotFound} When it is not open.
  */
@@ -381,11 +371,8 @@ export function describeListener(fd: number): ListenerDescription {
 }
 
 /**
- * What a descriptor listens on, for one that may be anything, and may be closed at any moment by
- * another thread.
- *
- * @param fd The descriptor.
- * @returns The address; undefined when it is no listening inet or unix socket.
+ * The address of a listening descriptor, for any number, which another thread may close at any moment;
+ * undefined when it is no listening inet or unix socket.
  */
 export function listeningAt(fd: number): ListenAddress | undefined {
   const value = new Int32Array(1), length = new Uint32Array([value.byteLength]);
@@ -393,12 +380,7 @@ export function listeningAt(fd: number): ListenAddress | undefined {
   return answer === 0 && value[0] === 1 ? boundAddress(fd) : undefined;
 }
 
-/**
- * The two ends of a connection, of a descriptor that may be anything, as for {@linkcode listeningAt}.
- *
- * @param fd The descriptor.
- * @returns Its addresses; undefined when it is no connected inet or unix socket.
- */
+/** The two ends of a connection, for any number as in {@linkcode listeningAt}; undefined if it is none. */
 export function connectedAt(
   fd: number,
 ): { readonly local: ListenAddress; readonly peer: ListenAddress } | undefined {
@@ -407,12 +389,7 @@ export function connectedAt(
   return local && { local, peer };
 }
 
-/**
- * What a socket is bound to, whether it listens or is connected.
- *
- * @param fd Any number. Borrowed.
- * @returns The address; undefined when it is of another family, or no socket any more.
- */
+/** The address of a listening or connected socket, for any number; undefined if it has none. */
 export function boundAddress(fd: number): ListenAddress | undefined {
   return readAddress((bytes, length) => libc().getsockname(fd, bytes, length));
 }
@@ -433,39 +410,27 @@ function readAddress(
   }
 }
 
-/**
- * Whether a listener takes the connections of IPv4 as well as those of IPv6 (ipv6(7), IPV6_V6ONLY).
- *
- * @param fd A listening socket of IPv6. Borrowed.
- */
+/** Whether an IPv6 listener accepts IPv4 connections as well (ipv6(7), IPV6_V6ONLY). */
 export function servesBothFamilies(fd: number): boolean {
   return getIntOption({ fd, level: IPPROTO_IPV6, name: IPV6_V6ONLY }) === 0;
 }
 
-/** What a listening descriptor is bound to: the same shape as a {@linkcode ListenAddress}. */
+/** The address of a listening descriptor: the same shape as a {@linkcode ListenAddress}. */
 export type ListenerDescription = ListenAddress;
 
-/**
- * The address that a listener of the runtime tells.
- *
- * @param addr The address, as the runtime has it.
- */
+/** Converts the address of a listener of the runtime. */
 export function listenAddressOf(addr: Deno.Addr): ListenAddress {
   if ("path" in addr) return { kind: "unix", path: addr.path };
   const { hostname, port } = addr as Deno.NetAddr;
   return { kind: "inet", hostname, port };
 }
 
-/**
- * An address as one text: equal for equal addresses, and readable.
- *
- * @param address The address.
- */
+/** An address as readable text, equal for equal addresses. */
 export function addressText(address: ListenAddress): string {
   return address.kind === "inet" ? `${address.hostname}:${address.port}` : address.path;
 }
 
-/** Writes an IP address as text (inet_ntop(3)). */
+/** Converts an IP address to text (inet_ntop(3)). */
 function inetText(binary: Uint8Array<ArrayBuffer>): string {
   const text = new Uint8Array(46);
   const family = binary.length === 16 ? AF_INET6 : AF_INET;
@@ -495,7 +460,7 @@ function bind(
 }
 
 /**
- * Has a socket listen, with the longest queue that the system grants (listen(2)).
+ * Makes a bound socket listen, with the longest queue that the system grants (listen(2)).
  *
  * @param fd A bound socket. Borrowed.
  * @param subject Its address, for the error.

@@ -1,6 +1,5 @@
 /**
- * The socket files and named pipes that listeners make: how each is known again, who may use it, and
- * its end.
+ * The socket files and named pipes of listeners: identification, mode and owner, removal.
  *
  * @module
  */
@@ -10,11 +9,11 @@ import { cString, libc, unwrap } from "../ffi/libc.ts";
 import { lstatPath, removePath } from "../fs/path.ts";
 import { procSelfLink } from "../ffi/proc_self.ts";
 
-/** What leaves an owner as it is (chown(2)). */
+/** The number that leaves an owner unchanged (chown(2)). */
 const UNCHANGED = 2 ** 32 - 1;
 const AT_EMPTY_PATH = 0x1000;
 
-/** A path that a listener made, by which it is known again before it is changed or removed. */
+/** A path that a listener has created, with the identity of its file for later changes. */
 export interface SocketFile {
   /** The path as it was bound. */
   readonly path: string;
@@ -24,26 +23,26 @@ export interface SocketFile {
   readonly ino: number;
 }
 
-/** What is to be changed; all else stays as it is. */
+/** The attributes to change. */
 export interface FileAccess {
-  /** The bits of the mode. */
+  /** The mode bits. */
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
 }
 
 /**
- * Gives a file that a listener made its mode and owner. Nothing else can be changed by it: where
- * another file has taken the path meanwhile, a link included, that one is left alone.
+ * Sets mode and owner of a file that a listener has created. If another file has taken the path meanwhile,
+ * a link included, that file stays unchanged.
  *
  * @param file The file.
- * @param access What to change.
+ * @param access The attributes to change.
  * @throws {SysError} When it is not permitted, or the file is gone.
- * @throws {Error} When another file is there by now.
+ * @throws {Error} When another file has taken the path.
  */
 export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess): void {
   const subject = file.path;
-  // The descriptor stands for the file itself, whatever becomes of the path between two calls.
+  // The descriptor refers to the file itself, even if the path changes between two calls.
   const fd = unwrap(
     { syscall: "open", subject },
     () => libc().open(cString(file.path), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0),
@@ -56,7 +55,7 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
       );
     }
     const isOwned = (uid ?? found.uid) === found.uid && (gid ?? found.gid) === found.gid;
-    // The owner first: a mode is meant for the owner and group beside it.
+    // The owner first: the mode is meant for the new owner and group.
     if (!isOwned) {
       unwrap(
         { syscall: "chown", subject },
@@ -64,7 +63,7 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
       );
     }
     if (mode !== undefined && (!isOwned || mode !== found.mode)) {
-      // By its link, since the kernel changes no mode through a descriptor of this sort.
+      // By its link, since the kernel changes no mode through an O_PATH descriptor.
       const [directory, link] = procSelfLink(fd);
       unwrap(
         { syscall: "chmod", subject },
@@ -77,10 +76,9 @@ export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess):
 }
 
 /**
- * The socket or named pipe at a path, to be known again.
+ * Identifies the socket or named pipe that this process has just created at a path.
  *
- * @param path The path, at which this process has just made one.
- * @throws {Deno.errors.NotFound} When there is none any more.
+ * @throws {Deno.errors.NotFound} When it is gone.
  * @throws {Error} When another file has taken its place already.
  */
 export function socketFileAt(path: string): SocketFile {
@@ -94,11 +92,9 @@ export function socketFileAt(path: string): SocketFile {
 }
 
 /**
- * What there is at a path, a link being a link.
+ * Describes the file at a path without following a link; undefined if there is none.
  *
- * @param path The path.
- * @returns Undefined where there is nothing.
- * @throws {Deno.errors.PermissionDenied} When a directory on the way can't be searched.
+ * @throws {Deno.errors.PermissionDenied} When a directory in the path can't be searched.
  */
 export function lstatIfThere(path: string): Deno.FileInfo | undefined {
   try {
@@ -109,12 +105,7 @@ export function lstatIfThere(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/**
- * Whether a path still leads to the file that was made there.
- *
- * @param file The file.
- * @returns Also true where that can't be found out.
- */
+/** Whether a path still leads to the created file; also true if that can't be determined. */
 export function isStillThere(file: SocketFile): boolean {
   try {
     const found = lstatIfThere(file.path);
@@ -125,11 +116,11 @@ export function isStillThere(file: SocketFile): boolean {
 }
 
 /**
- * Removes a socket file or a named pipe, if it is still the one that was made: by now another process may have
- * put its own in the same place. To be called before the listener is closed: as long as it is open,
- * no other file can get its inode number.
+ * Removes a socket file or a named pipe if it is still the created one, since another process may have put
+ * its own in the same place. Must be called before the listener is closed: while it is open, no other file
+ * can get its inode number.
  *
- * @param file What `openListener` returned.
+ * @param file The result of `openListener`.
  */
 export function removeSocketFile(file: SocketFile): void {
   const found = lstatIfThere(file.path);

@@ -1,6 +1,5 @@
 /**
- * How much has gone over a connection in each direction, as the kernel has counted it: what tells an
- * idle connection from one on which something has begun, whatever its owner knows.
+ * The kernel's byte counters of a connection, which tell an idle connection from a busy one.
  *
  * @module
  */
@@ -11,7 +10,7 @@ import type { ListenAddress } from "./socket.ts";
 const IPPROTO_TCP = 6, TCP_INFO = 11;
 const SOL_SOCKET = 1, SO_PEEK_OFF = 42, SO_COOKIE = 57;
 
-/** Where `struct tcp_info` has what is asked for (linux/tcp.h). */
+/** The offsets in `struct tcp_info` (linux/tcp.h). */
 const LAST_DATA_SENT = 44, LAST_DATA_RECEIVED = 52, BYTES_RECEIVED = 128, BYTES_SENT = 200;
 const TCP_INFO_BYTES = 208;
 
@@ -19,55 +18,43 @@ const TCP_INFO_BYTES = 208;
 const PEEK_OFFSET = 0x7fff_ffff;
 
 /**
- * What tells a socket from all others, also from a later one with the same descriptor (SO_COOKIE).
- *
- * @param fd Any number. Borrowed.
- * @returns Undefined when it is no open socket.
+ * The id of a socket, which no other socket ever has, not even a later one with the same descriptor
+ * (SO_COOKIE); undefined when the number is no open socket.
  */
 export function socketId(fd: number): bigint | undefined {
   const cookie = new BigUint64Array(1), length = new Uint32Array([cookie.byteLength]);
   return libc().getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, length) === 0 ? cookie[0] : undefined;
 }
 
-/** What has gone over a connection so far. */
+/** The counters of a connection. */
 export interface Traffic {
-  /** Bytes that have arrived, read or not; of a unix socket since {@linkcode startCounting}. */
+  /** Received bytes, read or not; for a unix socket since {@linkcode startCounting}. */
   readonly received: number;
-  /** Bytes that were sent; undefined for a unix socket, whose kernel does not count them. */
+  /** Sent bytes; undefined for a unix socket, for which the kernel does not count them. */
   readonly sent: number | undefined;
-  /** Bytes that have arrived and were not read yet. */
+  /** Received bytes that were not read yet. */
   readonly unread: number;
   /**
-   * What was last: data that came or data that went. `unknown` when both were within one tick of the
-   * kernel, which is up to 10 ms, and for unix sockets.
+   * The direction of the last data. `unknown` when both directions were within one kernel tick, which is up to
+   * 10 ms, and for unix sockets.
    */
   readonly last: "received" | "sent" | "unknown";
-  /** How long ago the last data came or went, in milliseconds; undefined for a unix socket. */
+  /** The time since the last data in either direction, in milliseconds; undefined for a unix socket. */
   readonly quietMs: number | undefined;
 }
 
 /**
- * Has the kernel count what is read from a unix socket. It counts a connection of TCP from the
- * beginning by itself.
+ * Makes the kernel count the bytes read from a unix socket; TCP connections are counted from the beginning.
  *
- * The counter is where a peek would begin (SO_PEEK_OFF, socket(7)): each read of the owner moves it
- * towards 0. It changes nothing for an owner that does not peek, and the runtime does not.
- *
- * @param fd A connected socket. Borrowed.
- * @param kind Of which kind it is.
+ * The counter is the peek offset (SO_PEEK_OFF, socket(7)): each read of the owner moves it towards 0. It
+ * has no effect on an owner that does not peek, and the runtime does not.
  */
 export function startCounting(fd: number, kind: ListenAddress["kind"]): void {
   if (kind !== "unix") return;
   libc().setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, new Int32Array([PEEK_OFFSET]), 4);
 }
 
-/**
- * Reads the counters of a connection.
- *
- * @param fd A connected socket. Borrowed.
- * @param kind Of which kind it is.
- * @returns The counters; undefined when it is closed.
- */
+/** Reads the counters of a connection; undefined when it is closed. */
 export function trafficOf(fd: number, kind: ListenAddress["kind"]): Traffic | undefined {
   return kind === "unix" ? unixTraffic(fd) : tcpTraffic(fd);
 }

@@ -1,19 +1,18 @@
 /**
- * Who listens on an address (proc(5), `/proc/net`).
+ * The processes that listen on an address (proc(5), `/proc/net`).
  *
  * @module
  */
 import { describeProcess, openDescriptorsOfAll, readProc } from "./processes.ts";
 import { inetBytes, type ListenAddress } from "../net/socket.ts";
 
-/** What the tables of the kernel say of a listening socket (TCP_LISTEN, __SO_ACCEPTCON). */
+/** The state and the flag of a listening socket in the kernel's tables (TCP_LISTEN, __SO_ACCEPTCON). */
 const TCP_LISTEN = "0A", ACCEPTS = 0x10000;
 const MAPPED_PREFIX = "00000000000000000000ffff";
 
 /**
- * Says that an address is in use, and by whom where the kernel shows it.
+ * Describes an address in use, with its process where the kernel shows it.
  *
- * @param address The address.
  * @returns Such as `address in use by process 4711 ("nginx")`.
  */
 export function describeInUse(address: ListenAddress): string {
@@ -25,7 +24,7 @@ export function describeInUse(address: ListenAddress): string {
   return "address in use";
 }
 
-/** The listening sockets that keep an address from being bound, by their inodes. */
+/** Returns the inodes of the listening sockets that prevent a bind to an address. */
 function inetListeners({ hostname, port }: { hostname: string; port: number }): string[] {
   const wanted = comparable(toHex(inetBytes(hostname)));
   return ["net/tcp", "net/tcp6"].flatMap((table) => rowsOf(table)).flatMap((columns) => {
@@ -47,7 +46,7 @@ function rowsOf(table: string): string[][] {
   return readProc(table).split("\n").slice(1).map((line) => line.trim().split(/\s+/));
 }
 
-/** The kernel writes each four bytes as one number of the machine, which is little-endian. */
+/** Converts the kernel's notation, which writes each four bytes as a little-endian number. */
 function inNetworkOrder(hex: string): string {
   return hex.toLowerCase().replace(/(..)(..)(..)(..)/g, "$4$3$2$1");
 }
@@ -56,7 +55,7 @@ function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** An address of IPv4 as IPv6 has it, so that both can be compared. */
+/** Maps an IPv4 address to its IPv6 form for a comparison. */
 function comparable(hex: string): string {
   return hex.length === 8 ? MAPPED_PREFIX + hex : hex;
 }

@@ -1,10 +1,10 @@
 /**
- * A process that was started, however that was done.
+ * The interface of a started process, for every way of starting one.
  *
  * @module
  */
 
-/** How a process ended. */
+/** The exit status of a process. */
 export interface ExitStatus {
   /** The exit code; 128 + signal number when a signal ended it. */
   readonly code: number;
@@ -12,42 +12,29 @@ export interface ExitStatus {
   readonly signal: string | null;
 }
 
-/** Of a process that the kernel has reaped by itself. */
+/** The status of a process that the kernel has reaped by itself. */
 export const UNKNOWN_EXIT: ExitStatus = { code: -1, signal: null };
 
 /**
- * The signals that end a process: by its leave, with a core where the limits allow one, at once; and
- * the one that lets a stopped process act upon the others.
+ * The signals for a child: a request to end, an abort with a core file, a kill, and the continuation that
+ * lets a stopped process act on the others.
  */
 export type KillSignal = "SIGTERM" | "SIGABRT" | "SIGKILL" | "SIGCONT";
 
-/** A process that was started. */
+/** A started process. */
 export interface ChildProcess {
   readonly pid: number;
-  /** Fulfilled once it has ended and has been reaped. */
+  /** Fulfilled once the process has ended and was reaped. */
   readonly exited: Promise<ExitStatus>;
-  /**
-   * How it has ended, as soon as the kernel knows, which is before {@linkcode ChildProcess.exited} tells.
-   *
-   * @returns Undefined while it runs.
-   */
+  /** The exit status as soon as the kernel knows it, before `exited` is fulfilled; undefined until then. */
   status(): ExitStatus | undefined;
-  /**
-   * Sends a signal, unless the process has ended: its pid may be another process's by then.
-   *
-   * @param signal Which one.
-   */
+  /** Sends a signal, unless the process has ended: another process may have its pid by then. */
   kill(signal: KillSignal): void;
-  /** Lets this process end before it. */
+  /** Lets this process end while the child is running. */
   unref(): void;
 }
 
-/**
- * Says how a process ended.
- *
- * @param status What the system tells of it.
- * @returns Such as `exit code 1` or `signal SIGKILL`.
- */
+/** Describes an exit status, such as `exit code 1` or `signal SIGKILL`. */
 export function describeExit({ code, signal }: ExitStatus): string {
   if (code === UNKNOWN_EXIT.code) return "an unknown exit code";
   return signal === null ? `exit code ${code}` : `signal ${signal}`;

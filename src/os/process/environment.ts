@@ -1,23 +1,19 @@
 /**
- * The environment of a program that this process starts, or becomes.
+ * The environment of a program that this process starts or executes.
  *
  * @module
  */
 import type { Identity } from "../user/identity.ts";
 import { cString, libc } from "../ffi/libc.ts";
 
-/** Variables to set; one that is undefined is removed. */
+/** Variables to set; an undefined value removes the variable. */
 export type EnvironmentChange = Readonly<Record<string, string | undefined>>;
 
-/** Directories of one user (XDG Base Directory Specification), of no use to another. */
+/** Directories of one user (XDG Base Directory Specification), which another user can't use. */
 const OF_ONE_USER = ["CACHE_HOME", "CONFIG_HOME", "DATA_HOME", "STATE_HOME", "RUNTIME_DIR"]
   .map((name) => `XDG_${name}`);
 
-/**
- * The environment of this process with a change.
- *
- * @param change The change.
- */
+/** Returns the environment of this process with a change applied. */
 export function environmentWith(change: EnvironmentChange): Record<string, string> {
   const all = Object.entries({ ...Deno.env.toObject(), ...change });
   return Object.fromEntries(
@@ -26,10 +22,10 @@ export function environmentWith(change: EnvironmentChange): Record<string, strin
 }
 
 /**
- * What another user than that of this process finds in the environment: HOME, USER and LOGNAME. A user
- * that the system does not know has `/` for a home, as with login(1), and no name.
+ * Returns the variables of another user: HOME, USER and LOGNAME. A user without a passwd entry gets the
+ * home `/`, as with login(1), and no name.
  *
- * @param identity Whom the program is to run as; with a group alone nothing changes.
+ * @param identity The credentials of the program; with only a group nothing changes.
  */
 export function environmentOf({ uid, name, home = "/" }: Identity): EnvironmentChange {
   if (uid === undefined) return {};
@@ -37,21 +33,12 @@ export function environmentOf({ uid, name, home = "/" }: Identity): EnvironmentC
   return { ...removed, HOME: home, USER: name, LOGNAME: name };
 }
 
-/**
- * The environment of this process with a change, in the form of execve(2).
- *
- * @param change The change.
- */
+/** Returns the environment of this process with a change applied, in the form of execve(2). */
 export function environmentTexts(change: EnvironmentChange): string[] {
   return Object.entries(environmentWith(change)).map(([name, value]) => `${name}=${value}`);
 }
 
-/**
- * Changes the environment of this process. Unlike the runtime's own calls it wants no permission beside
- * FFI.
- *
- * @param change The change.
- */
+/** Changes the environment of this process. Unlike the runtime's calls, it needs no permission but FFI. */
 export function changeEnvironment(change: EnvironmentChange): void {
   for (const [name, value] of Object.entries(change)) {
     if (value === undefined) libc().unsetenv(cString(name));

@@ -1,8 +1,7 @@
 /**
- * Becoming another program, with descriptors at given numbers (execve(2)).
+ * Execution of another program in this process, with descriptors at given numbers (execve(2)).
  *
- * For a process that was started for nothing else: from the first step on its runtime can't be
- * used any more.
+ * For a process that was started only for this: after the first step its runtime can't be used any more.
  *
  * @module
  */
@@ -21,38 +20,37 @@ import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
 
 const SIGPIPE = 13;
 
-/** What to become. */
+/** The program to execute, and its surroundings. */
 export interface ExecPlan {
-  /** The program, found already. */
+  /** The resolved path of the program. */
   readonly path: string;
   /** All arguments, `argv[0]` included. */
   readonly argv: readonly string[];
-  /** Descriptors of this process, and the numbers that they get in the program. */
+  /** Descriptors of this process, and their numbers in the program. */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
-  /** What differs from the environment of this process; `{pid}` stands for the pid. */
+  /** Changes to the environment of this process; `{pid}` stands for the pid. */
   readonly env: EnvironmentChange;
-  /** What it gets when the parent ends, unless it asks for something else. */
+  /** The signal at the end of the parent, unless the program asks for another one. */
   readonly deathSignal: DeathSignal;
   /** The parent's pid. */
   readonly parent: number;
-  /** Whom to become before, with HOME, USER and LOGNAME. */
+  /** The credentials to change to first, with HOME, USER and LOGNAME. */
   readonly identity?: Identity;
-  /** Whether it gains nothing by what it executes; so it is with an identity in any case. */
+  /** Whether to set no_new_privs; it is always set with an `identity`. */
   readonly gainsNothing?: boolean;
-  /** The root directory to change to before. */
+  /** The root directory to change to first. */
   readonly root?: string;
-  /** The working directory to change to before, seen from the new root. */
+  /** The working directory to change to first, relative to the new root. */
   readonly directory?: string;
-  /** What the program finds that is another one in this process. */
+  /** Inherited state that differs from this process's. */
   readonly inheritedState?: InheritedState;
-  /** Whether SIGUSR1, which does not reach this process, is not to reach the program either. */
+  /** Whether SIGUSR1, which this process has blocked, stays blocked in the program. */
   readonly blocksInspectorSignal: boolean;
 }
 
 /**
- * Becomes another program. Descriptors above 2 that the plan does not name are closed.
+ * Executes another program. Descriptors above 2 that the plan does not name are closed.
  *
- * @param plan What to become.
  * @returns Never: it succeeds or throws.
  * @throws {SysError} When a step fails.
  * @throws {Error} When the parent has ended already.
@@ -66,7 +64,7 @@ export function exec(plan: ExecPlan): never {
   const texts = environmentTexts(env).map((text) => text.replace("{pid}", String(Deno.pid)));
   if (identity !== undefined || plan.gainsNothing) gainNothing(identity);
   enter(identity, plan.root);
-  // A change of user would take it back.
+  // After the change of user, which would clear it.
   requestParentDeathSignal(plan.deathSignal);
   if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);
   if (plan.directory !== undefined) changeDirectory(plan.directory);
@@ -82,11 +80,11 @@ export function exec(plan: ExecPlan): never {
 }
 
 /**
- * Becomes this program once more, with the same arguments, descriptors and pid. What the runtime has
- * open is closed.
+ * Re-executes this program with the same arguments, descriptors and pid. The runtime's own descriptors are
+ * closed.
  *
- * @param change What to change in the environment.
- * @param options `gainsNothing`: whether it gains nothing by what it executes from then on.
+ * @param change The change of the environment.
+ * @param options `gainsNothing`: whether to set no_new_privs.
  * @returns Never: it succeeds or throws.
  * @throws {SysError} When a step fails.
  */
@@ -96,7 +94,7 @@ export function startAgain(
 ): never {
   const argv = ownCommandLine();
   if (options.gainsNothing) gainNothing(undefined);
-  // Neither is it to die of SIGUSR1 before it has seen to it, nor to listen for a debugger.
+  // Until the new run handles SIGUSR1, the signal must neither end it nor open the inspector.
   return withInspectorSignalBlocked(() =>
     replace({ path: execPath(), argv }, environmentTexts(change))
   );
@@ -111,7 +109,7 @@ function replace({ path, argv }: Pick<ExecPlan, "path" | "argv">, env: readonly 
   throw new Error("execve returned without an error");
 }
 
-/** A source may have the number of another one's target, so all are lifted above the targets first. */
+/** A source may have the number of another one's target, so all are first duplicated above the targets. */
 function placeDescriptors(fds: ExecPlan["fds"]): void {
   const above = Math.max(0, ...fds.map(({ to }) => to)) + 1;
   const lifted = fds.map(({ from, to }) => ({ from: duplicateFd(from, above), to }));

@@ -1,10 +1,10 @@
 /**
- * The guardian: a process beside the master whose one task is that no server outlives a master that
- * was killed, whatever the server does: programs that never ask who their parent is, event loops
- * that are blocked, processes that are stopped.
+ * The guardian: a process beside the master that kills the servers of a master that was killed. It needs
+ * no cooperation of the servers, which may ignore the end of their parent, block their event loop, or be
+ * stopped.
  *
- * It is a shell that reads a pipe from the master. No setting reaches it, and it must never end a
- * process that the master has not named to it. docs/design/06_no_orphans.md tells why it is there.
+ * It is a shell that reads a pipe from the master. It has no settings, and must never end a process that
+ * the master has not named to it. docs/design/06_no_orphans.md has the reasons.
  *
  * @module
  */
@@ -17,18 +17,18 @@ import { readTextProcSelf } from "../ffi/proc_self.ts";
 import { pipe } from "../net/socket.ts";
 import type { Spawner } from "./spawn.ts";
 
-/** Its `$0`, by which it is found in a list of processes. */
+/** Its `$0`, as shown in process lists. */
 export const GUARDIAN_NAME = "zc-guardian";
 
 const SHELL = "/bin/sh";
 
 /**
- * Reads `+ PID STARTTIME` and `- PID STARTTIME`; the end of the input is the end of the master.
- * The arguments are what a guardian before this one had read.
+ * Reads `+ PID STARTTIME` and `- PID STARTTIME`; the end of the input is the end of the master. The
+ * arguments are the list of the previous guardian.
  *
- * 1.2 s leave servers the second in which they finish what is under way. What follows the last `)`
- * of a stat file begins with its third field, so that the 22nd is the 20th there; a process's name
- * may contain anything, line ends included.
+ * 1.2 s leave servers the second in which they finish work under way. The text after the last `)` of a
+ * stat file begins with the third field, so the 22nd field is the 20th there; a process name may contain
+ * any character, line ends included.
  */
 const SCRIPT = `
 trap '' HUP INT QUIT TERM TSTP USR1 USR2 TTIN TTOU
@@ -54,22 +54,17 @@ for process in $list; do
 done
 `;
 
-/** A process, and not another one that has got its pid later. */
+/** The identification of a process, which a later process with the same pid does not share. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** When it was started, in the clock ticks of field 22 of proc_pid_stat(5). */
+  /** The start time in clock ticks, field 22 of proc_pid_stat(5). */
   readonly startTime: string;
 }
 
-/**
- * Identifies a process.
- *
- * @param pid Its id.
- * @returns Its identity, or undefined when it is gone or /proc is out of reach.
- */
+/** Identifies a process; undefined when it has ended or /proc is out of reach. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
   try {
-    // Beside /proc/self, which stays within reach after a change of the root directory.
+    // Relative to /proc/self, which stays within reach after a change of the root directory.
     const stat = readTextProcSelf(`../${pid}/stat`);
     const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
     return { pid, startTime };
@@ -81,18 +76,18 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
 /** A running guardian. */
 interface Running {
   readonly child: ChildProcess;
-  /** The write end of its pipe, owned; nobody else may have it. */
+  /** The write end of its pipe, owned; no other process may have it. */
   readonly input: number;
 }
 
-/** A guardian that has lived for so long is replaced at once when it ends. */
+/** A guardian that has run for this long is restarted at once when it ends. */
 const STEADY_MS = 1_000;
 
-/** Otherwise the next one waits: this time at first, and twice as long each time, up to {@linkcode STEADY_MS}. */
+/** The first restart delay otherwise, doubled each time up to {@linkcode STEADY_MS}. */
 const RESTART_MS = 10;
 
 /**
- * Kills the processes that are named to it if they outlive this process by more than 1.2 s.
+ * Kills the listed processes if they outlive this process by more than 1.2 s.
  *
  * @example
  * ```ts ignore
@@ -107,28 +102,26 @@ export class Guardian {
   #running?: Running;
   #reported = false;
   #startedAtMs = -Infinity;
-  /** How long the next start waits if this one fails, or its process ends soon. */
+  /** The delay of the next restart if this start fails, or its process ends soon. */
   #restartMs = 0;
   #restart?: Timer;
 
   /**
-   * Starts nothing yet.
-   *
-   * @param report Told when the process can't be started, once until it can be again. All works
-   * without it, but processes may then outlive this one.
-   * @param clock Where time comes from.
+   * @param report Called when the process can't be started, once per series of failures. Without a guardian,
+   * servers may outlive this process.
+   * @param clock The source of time.
    */
   constructor(report: (error: unknown) => void, clock: Clock = systemClock) {
     this.#report = report;
     this.#clock = clock;
   }
 
-  /** The process's id, while it runs. */
+  /** The pid, while it runs. */
   get pid(): number | undefined {
     return this.#running?.child.pid;
   }
 
-  /** Starts the process, unless it runs; from then on it is started again whenever it ends. */
+  /** Starts the process, unless it runs, and restarts it from then on whenever it ends. */
   start(): void {
     if (this.#running !== undefined) return;
     this.#restart?.cancel();
@@ -145,7 +138,7 @@ export class Guardian {
     }
   }
 
-  /** Starts the next process: at once, or after a while where one after the other ends or none can be started. */
+  /** Restarts the process: at once, or after a delay if it ends repeatedly or can't be started. */
   #startAgain(): void {
     const wasSteady = this.#clock.nowMs() - this.#startedAtMs >= STEADY_MS;
     const delayMs = wasSteady ? 0 : this.#restartMs;
@@ -153,27 +146,19 @@ export class Guardian {
     if (delayMs === 0) this.start();
     else {
       this.#restart = this.#clock.setTimer(delayMs, () => {
-        // Without a process to guard, the next one is early enough.
+        // Without a listed process, it is started with the next one.
         if (this.#listed.size > 0) this.start();
       });
     }
   }
 
-  /**
-   * Has a process killed if it outlives this one.
-   *
-   * @param process The process.
-   */
+  /** Adds a process to the list. */
   add(process: ProcessIdentity): void {
     this.#listed.set(process.pid, process);
     this.#tell("+", process);
   }
 
-  /**
-   * Forgets a process, since it has ended. Harmless the second time.
-   *
-   * @param process The process.
-   */
+  /** Removes a process that has ended. A second call does nothing. */
   remove(process: ProcessIdentity): void {
     if (this.#listed.get(process.pid) !== process) return;
     this.#listed.delete(process.pid);
@@ -182,9 +167,8 @@ export class Guardian {
   }
 
   /**
-   * Ends it as the end of this process would: at once if no process is listed, and otherwise when
-   * those that are have been killed, which is not waited for. The wait for it does not keep the
-   * runtime from ending.
+   * Closes the pipe, with the same effect as the end of this process: an empty guardian ends at once, any
+   * other after it has killed the listed processes. Waiting for it does not keep the runtime running.
    */
   async close(): Promise<void> {
     this.#restart?.cancel();
@@ -205,26 +189,26 @@ export class Guardian {
     const line = new TextEncoder().encode(`${sign} ${pid} ${startTime}\n`);
     try {
       const context = { syscall: "write", subject: GUARDIAN_NAME };
-      // All or nothing: it is shorter than PIPE_BUF. What has no room stands for all that follows.
+      // All or nothing, since it is shorter than PIPE_BUF. A full pipe counts as failed from then on.
       const written = unwrapOrBlock(
         context,
         () => libc().write(running.input, line, BigInt(line.length)),
       );
       if (written === undefined) this.#replace(running);
     } catch {
-      // It was killed, and this process would hear of that in a moment.
+      // The guardian was killed, which this process would learn of in a moment.
       this.#replace(running);
     }
   }
 
-  /** Puts another process in the place of one that has ended or is of no use; it gets the whole list. */
+  /** Replaces a process that has ended or failed; the new one gets the whole list. */
   #replace(running: Running): void {
     if (this.#running !== running) return;
     this.#discard(running);
     this.#startAgain();
   }
 
-  /** Ends the process without a successor. */
+  /** Ends the process without a replacement. */
   #discard(running: Running): void {
     if (this.#running !== running) return;
     this.#running = undefined;
@@ -244,7 +228,7 @@ function startProcess(listed: readonly ProcessIdentity[]): Running {
     const child = spawnPlaced({
       path: SHELL,
       argv: ["sh", "-c", SCRIPT, GUARDIAN_NAME, ...processes],
-      // Whoever waits for the end of the master's output must not wait for the guardian.
+      // A reader that waits for the end of the master's output must not wait for the guardian.
       fds: [{ from: output, to: 0 }, { from: nowhere, to: 1 }, { from: nowhere, to: 2 }],
     });
     return { child, input };
@@ -266,15 +250,12 @@ function openNowhere(): number {
 }
 
 /**
- * Puts all processes that a spawner starts under the eyes of a guardian, which is started with the
- * first of them.
- *
- * @param spawner Starts the processes.
- * @param guardian Guards them until they have ended.
+ * Adds all processes that a spawner starts to a guardian, which is started with the first of them, and
+ * removes them when they have ended.
  */
 export function guardedSpawner(spawner: Spawner, guardian: Guardian): Spawner {
   const guarded = (start: () => ChildProcess): ChildProcess => {
-    // First, so that the process is alone for no longer than it takes to write a line.
+    // First, so that the process is unguarded only for the time of one write.
     guardian.start();
     const child = start();
     const identity = identityOf(child.pid);
@@ -285,7 +266,7 @@ export function guardedSpawner(spawner: Spawner, guardian: Guardian): Spawner {
       ...child,
       status() {
         const status = child.status();
-        // Whoever is told may be the last whom this process has waited for.
+        // The callback may be for the last process that this one waits for.
         if (status !== undefined) guardian.remove(identity);
         return status;
       },

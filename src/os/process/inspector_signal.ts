@@ -1,10 +1,10 @@
 /**
- * SIGUSR1, which the runtime takes for itself: from half a second after its start on, that signal makes
- * it listen on 127.0.0.1:9229 for a debugger, through which any local user can run code in this process.
+ * Protection against the runtime's use of SIGUSR1: from half a second after its start, the signal makes it
+ * listen on 127.0.0.1:9229 for a debugger, through which any local user can run code in this process.
  *
- * Neither an ignored signal nor a listener of `Deno.addSignalListener` changes that. What does is a
- * handler beneath the runtime, which has to be a function that may run at any point of any thread.
- * docs/design/17_signals_and_output.md has what was tried.
+ * Neither an ignored signal nor a listener of `Deno.addSignalListener` prevents that. A handler below the
+ * runtime does, which must be a function that may run at any point of any thread.
+ * docs/design/17_signals_and_output.md lists the alternatives that were tried.
  *
  * @module
  */
@@ -19,18 +19,18 @@ const EFD_CLOEXEC = 0o2000000, EFD_NONBLOCK = 0o4000;
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
 const MAP_FAILED = 2n ** 64n - 1n, COUNTER_BYTES = 8n;
 
-/** A sigset_t with SIGUSR1 alone. */
+/** A sigset_t with only SIGUSR1. */
 const USR1_ONLY = new BigUint64Array(16);
 USR1_ONLY[0] = 1n << BigInt(SIGUSR1 - 1);
 
-/** A signal handler as machine code that adds 1 to an eventfd, and does nothing else. */
+/** A signal handler in machine code that adds 1 to an eventfd. */
 interface HandlerCode {
   readonly words: readonly number[];
-  /** Where the descriptor's number belongs. */
+  /** The offset of the descriptor's number. */
   readonly fdAt: number;
 }
 
-/** write(FD, &one, 8), where `one` stands at the end. */
+/** write(FD, &one, 8), where `one` is at the end. */
 const HANDLERS: Readonly<Record<string, HandlerCode>> = {
   // mov x8, #64; ldr w0, fd; adr x1, one; mov x2, #8; svc #0; ret; fd: .word 0, 0; one: .quad 1
   aarch64: {
@@ -67,11 +67,11 @@ const HANDLERS: Readonly<Record<string, HandlerCode>> = {
 };
 
 /**
- * Makes SIGUSR1 do nothing in this process, for good: to be called first of all. Programs that this
- * process starts have the signal's default again.
+ * Makes SIGUSR1 do nothing in this process, permanently; must be called first. Programs that this process
+ * starts have the signal's default action.
  */
 export function keepInspectorClosed(): void {
-  // The runtime installs a handler for the first listener alone, and none for its own, later one.
+  // The runtime installs a handler for the first listener only, and none for its own, later one.
   const listener = () => {};
   Deno.addSignalListener("SIGUSR1", listener);
   Deno.removeSignalListener("SIGUSR1", listener);
@@ -80,11 +80,11 @@ export function keepInspectorClosed(): void {
 }
 
 /**
- * Calls back when SIGUSR1 has come, in place of doing nothing.
+ * Calls back on SIGUSR1.
  *
  * @param poller Watches for it.
- * @param callback Called from the event loop, once for all signals that have come since the last call.
- * @returns Stops that.
+ * @param callback Called from the event loop, once for all signals since the last call.
+ * @returns Removes the callback.
  */
 export function onInspectorSignal(poller: Poller, callback: () => void): () => void {
   const fd = unwrap({ syscall: "eventfd" }, () => libc().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -101,17 +101,17 @@ export function onInspectorSignal(poller: Poller, callback: () => void): () => v
   };
 }
 
-/** Lets SIGUSR1 reach this thread, which a process may have been started without. */
+/** Unblocks SIGUSR1 on this thread, since a process may be started with it blocked. */
 export function unblockInspectorSignal(): void {
   libc().pthread_sigmask(SIG_UNBLOCK, USR1_ONLY, null);
 }
 
 /**
- * Starts a process that SIGUSR1 reaches only when it asks for it: from its first moment on it neither
- * dies of the signal nor listens for a debugger.
+ * Starts a process with SIGUSR1 blocked until it unblocks it: from its first moment the signal neither
+ * ends it nor opens the inspector.
  *
  * @param start Starts the process, on this thread.
- * @returns What that returns.
+ * @returns The result of `start`.
  */
 export function withInspectorSignalBlocked<T>(start: () => T): T {
   libc().pthread_sigmask(SIG_BLOCK, USR1_ONLY, null);
@@ -126,12 +126,12 @@ function setHandler(handler: Deno.PointerValue): void {
   libc().signal(SIGUSR1, handler);
 }
 
-/** abs(3) of the signal's number. An ignored signal would be so in programs that are started, too. */
+/** Returns abs(3), which does nothing as a handler. An ignored signal would stay so in child programs. */
 function nothing(): Deno.PointerValue {
   return symbolAddress("abs");
 }
 
-/** The page stays for the life of the process: a thread may be in it at any time. */
+/** The page stays mapped for the life of the process: a thread may execute it at any time. */
 function handlerFor(fd: number): Deno.PointerValue {
   const { words, fdAt } = HANDLERS[Deno.build.arch];
   const code = new Uint32Array(words);

@@ -1,5 +1,5 @@
 /**
- * Limits of this process and of those that it starts (setrlimit(2)).
+ * Resource limits of this process and its children (setrlimit(2)).
  *
  * @module
  */
@@ -8,23 +8,23 @@ import { readTextProcSelf } from "../ffi/proc_self.ts";
 
 const RLIMIT_DATA = 2, RLIMIT_CORE = 4, RLIMIT_NOFILE = 7;
 
-/** The soft limit of open files that the kernel and systemd give, and above which select(2) fails. */
+/** The usual soft limit of open files of the kernel and systemd, above which select(2) fails. */
 const USUAL_OPEN_FILES = 1024;
-/** The variable by which a master hands on the limit that it was started with. */
+/** The variable in which a master passes on its initial limit. */
 const OPEN_FILES_VARIABLE = "ZC_OPEN_FILES";
 
 /** RLIM_INFINITY. */
 const UNLIMITED = 2n ** 64n - 1n;
 
 /**
- * Limits how much memory this process, and each that it starts, may use for data (RLIMIT_DATA).
+ * Limits the memory for data of this process and of each child (RLIMIT_DATA).
  *
- * What is mapped by now and not in use comes on top: the runtime maps half a gigabyte for code that
- * it never fills, and with a limit below that it could not start another of its kind. The limit of
- * the address space (RLIMIT_AS) is no help: the runtime reserves tens of gigabytes of it.
+ * Memory that is mapped but unused now is added: the runtime maps half a gigabyte for code that it never
+ * fills, and could not start another process of its kind under a lower limit. The limit of the address
+ * space (RLIMIT_AS) does not fit: the runtime reserves tens of gigabytes of it.
  *
  * @param bytes The limit; Infinity for none.
- * @throws {SysError} When it is above what this process may ask for.
+ * @throws {SysError} When it exceeds the permitted maximum.
  */
 export function limitMemory(bytes: number): void {
   setLimit(RLIMIT_DATA, bytes + mappedAndUnused());
@@ -42,16 +42,16 @@ function mappedAndUnused(): number {
  * Limits the size of a core file.
  *
  * @param bytes The limit; Infinity for none.
- * @throws {SysError} When it is above what this process may ask for.
+ * @throws {SysError} When it exceeds the permitted maximum.
  */
 export function limitCoreFile(bytes: number): void {
   setLimit(RLIMIT_CORE, bytes);
 }
 
 /**
- * The soft limit of open files with which this process was started. The runtime raises it to the hard
- * one and keeps no record, so it is the parent's, where that has the same hard limit. To be called once,
- * at the start.
+ * Returns the initial soft limit of open files of this process. The runtime raises the limit to the hard
+ * one without a record, so the result is the parent's limit, if the hard limits are equal. Must be called
+ * once, at the start.
  */
 export function openFilesAtStart(): number {
   const given = Deno.env.get(OPEN_FILES_VARIABLE);
@@ -61,34 +61,24 @@ export function openFilesAtStart(): number {
   return parentHard === hard ? soft : Math.min(USUAL_OPEN_FILES, hard);
 }
 
-/**
- * The variable for another master that is started in the place of this one.
- *
- * @param soft What {@linkcode openFilesAtStart} has told.
- */
+/** Returns the variable that passes the limit to the new master of an upgrade. */
 export function openFilesVariable(soft: number): Record<string, string> {
   return { [OPEN_FILES_VARIABLE]: String(soft) };
 }
 
-/** See proc_pid_limits(5); unknown where it can't be read. */
+/** See proc_pid_limits(5); NaN where it can't be read. */
 function openFilesOf(process: number | "self"): [soft: number, hard: number] {
   const path = process === "self" ? "limits" : `../${process}/limits`;
   try {
     const found = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readTextProcSelf(path));
     return [Number(found?.[1]), Number(found?.[2])];
   } catch {
-    // The parent is gone, or another user's.
+    // The parent has ended, or belongs to another user.
     return [NaN, NaN];
   }
 }
 
-/**
- * Lowers the soft limit of open files of this process while something is started, which inherits it.
- *
- * @param soft The limit; not above the hard one.
- * @param start Starts it.
- * @returns What that returns.
- */
+/** Lowers the soft limit of open files of this process during `start`, whose children inherit it. */
 export function withOpenFiles<T>(soft: number, start: () => T): T {
   const before = limitOpenFiles(soft);
   try {
@@ -102,7 +92,7 @@ export function withOpenFiles<T>(soft: number, start: () => T): T {
  * Lowers the soft limit of open files of this process.
  *
  * @param soft The limit; not above the hard one.
- * @returns What it was, as a `struct rlimit`.
+ * @returns The previous limit, as a `struct rlimit`.
  */
 export function limitOpenFiles(soft: number): Uint8Array<ArrayBuffer> {
   const before = new BigUint64Array(2), bytes = new Uint8Array(before.buffer);

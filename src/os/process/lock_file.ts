@@ -1,11 +1,11 @@
 /**
- * The pid file: who holds its lock is the master (LIB-ZC section 4, flock(2)).
+ * The pid file, whose lock marks the running master (LIB-ZC section 4, flock(2)).
  *
- * Whoever may read a file may lock it, so the file is its owner's alone, and a lock that was taken
- * before that does not count where its holder can't write to the file: a master can.
+ * Every process that may read a file may lock it. So the file is readable only by its owner, and an older
+ * lock counts only if its holder can write to the file, as a master can.
  *
- * The file is never removed: between an unlink and the next open two masters could hold a lock on
- * two files of the same name.
+ * The file is never removed: between an unlink and the next open, two masters could lock two files of the
+ * same name.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const LOCK_EX = 2, LOCK_NB = 4;
 const OWNER_ALONE = 0o600, NOT_FOR_OTHERS = 0o177;
 const PID_WIDTH = 10;
 
-/** A lock that is held for as long as its descriptor is open. */
+/** A lock that is held while its descriptor is open. */
 export class PidFile {
   #fd: number;
 
@@ -31,19 +31,19 @@ export class PidFile {
   }
 
   /**
-   * Opens the file, creating it with mode 0600, and tries to lock it. One that is there gets this mode,
-   * if its owner or root asks.
+   * Opens the file, creating it with mode 0600, and tries to lock it. An existing file gets this mode if
+   * this process runs as its owner or root.
    *
    * @param path The pid file.
    * @returns The lock, or undefined when another process holds it.
-   * @throws {SysError} When the file can't be opened, or a link of another user leads to it.
+   * @throws {SysError} When the file can't be opened, or another user's link leads to it.
    */
   static tryLock(path: string): PidFile | undefined {
     const fd = openAlone(path);
     try {
       if (flock(fd, path)) return new PidFile(fd, path);
       const isOthers = isHeldByReaders(fd, path);
-      // Its holder may have just given it up, so that none was found.
+      // The holder may have released it meanwhile, so that none was found.
       if (isOthers && flock(fd, path)) return new PidFile(fd, path);
       const replaced = isOthers ? replaceLocked(fd) : undefined;
       closeFd(fd);
@@ -55,10 +55,10 @@ export class PidFile {
   }
 
   /**
-   * Names the process that holds the lock of a pid file.
+   * Describes the process that holds the lock of a pid file.
    *
    * @param path The pid file.
-   * @returns The process, as for a message; undefined where the kernel does not show it.
+   * @returns The process, for a message; undefined where the kernel does not show it.
    * @throws {SysError} See {@linkcode tryLock}.
    */
   static holderOf(path: string): string | undefined {
@@ -72,8 +72,8 @@ export class PidFile {
   }
 
   /**
-   * Takes a lock over that another process holds on the same open file. Who has the descriptor has
-   * the lock, and it is free when the last of them has closed it.
+   * Takes over a lock on an inherited open file description. Every process with the descriptor holds the
+   * lock, and the last close releases it.
    *
    * @param fd The descriptor, owned by the lock from now on.
    * @param path The pid file.
@@ -82,24 +82,19 @@ export class PidFile {
     return new PidFile(fd, path);
   }
 
-  /** The descriptor, which stays the lock's. */
+  /** The descriptor, owned by the lock. */
   get fd(): number {
     return this.#fd;
   }
 
-  /**
-   * Whether the file that is locked is the one at a path.
-   *
-   * @param path The path.
-   */
+  /** Whether the locked file is the one at a path. */
   isAt(path: string): boolean {
     return isFileAt(this.#fd, path);
   }
 
   /**
-   * Writes a pid; only the holder of the lock may. It is ten bytes as in LIB-ZC, so that there is one
-   * pid in the file at every moment; but they are filled up with line ends, which a shell drops from
-   * `$(cat FILE)`.
+   * Writes a pid. It is ten bytes long as in LIB-ZC, so that the file holds one pid at every moment; but it
+   * is padded with line ends, which a shell drops from `$(cat FILE)`.
    *
    * @param pid The pid.
    * @throws {SysError} When the disk is full or the file system is read-only.
@@ -117,11 +112,7 @@ export class PidFile {
     );
   }
 
-  /**
-   * The pid in the file at the path, whoever has its lock.
-   *
-   * @returns Undefined where there is none.
-   */
+  /** Reads the pid from the file at the path, with or without the lock; undefined if there is none. */
   readPid(): number | undefined {
     try {
       return parseInt(readBeginning(this.path, PID_WIDTH)) || undefined;
@@ -130,12 +121,12 @@ export class PidFile {
     }
   }
 
-  /** Takes the pid out of the file: it will be another process's one day. */
+  /** Removes the pid from the file, since another process will get it one day. */
   clear(): void {
     libc().ftruncate(this.#fd, 0n);
   }
 
-  /** Gives the lock up; harmless when it is given up already. */
+  /** Releases the lock. A second call does nothing. */
   release(): void {
     if (this.#fd < 0) return;
     closeFd(this.#fd);
@@ -146,7 +137,7 @@ export class PidFile {
 function openAlone(path: string): number {
   const fd = openTrusted(path, O_RDWR | O_CREAT, OWNER_ALONE);
   const { isRegular, mode, uid } = fileStatus(fd, path), self = libc().getuid();
-  // Before the lock: who has opened it by then is all who can lock it later.
+  // Before the lock: after this only processes that have the file open already can lock it.
   if (isRegular && (mode & NOT_FOR_OTHERS) !== 0 && (uid === self || self === 0)) {
     libc().fchmod(fd, OWNER_ALONE);
   }
@@ -166,14 +157,13 @@ function isHeldByReaders(fd: number, path: string): boolean {
 }
 
 /**
- * Puts a new file in the place of one whose lock its holders have no right to. The name stands for a
- * file at every moment, and of several processes that try this at once one succeeds: the lock of the
- * new file is its permission to rename it.
+ * Replaces a file whose lock is held without the right to write. The name refers to a file at every moment,
+ * and one of several concurrent attempts succeeds: the lock of the new file permits its rename.
  *
  * @returns The new file, locked; undefined where this user can't do it, or another process was faster.
  */
 function replaceLocked(fd: number): number | undefined {
-  // Where links lead to.
+  // With all links resolved.
   const path = readLinkProcSelf(`fd/${fd}`), next = `${path}.new`;
   let made: number | undefined;
   try {

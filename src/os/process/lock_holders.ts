@@ -1,8 +1,8 @@
 /**
- * Who holds the lock of a file (flock(2)).
+ * The processes that hold the lock of a file (flock(2)).
  *
- * flock(2) asks for no right to write: whoever may read a file can lock it, exclusively too. So a lock
- * alone does not tell that a process may write to the file.
+ * flock(2) needs no right to write: every process that may read a file can lock it, even exclusively. So a
+ * lock does not prove that its holder may write to the file.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import {
 } from "./processes.ts";
 
 const ROOT = 0;
-/** The access mode in the flags of a descriptor; 0 is for reading alone (open(2), O_ACCMODE). */
+/** The access mode in the flags of a descriptor; 0 is read-only (open(2), O_ACCMODE). */
 const ACCESS_MODE = 3;
 
-/** A process with a lock. */
+/** A process that holds a lock. */
 export interface LockHolder {
   readonly pid: number;
   /** Whether it has the file open for writing. */
@@ -29,11 +29,10 @@ export interface LockHolder {
 }
 
 /**
- * Finds the processes that hold a lock of a file.
+ * Finds the processes that hold a lock of a file, as far as the kernel shows them.
  *
  * @param fd The file. Borrowed.
  * @param path Its path, for errors.
- * @returns Those that the kernel shows; none where it shows none.
  */
 export function lockHolders(fd: number, path: string): LockHolder[] {
   const file = fileStatus(fd, path);
@@ -48,12 +47,13 @@ export function lockHolders(fd: number, path: string): LockHolder[] {
 }
 
 /**
- * The holders that have no descriptor which this process may look at. The list tells who has taken a
- * lock, and not who has it by now; another user's process can't have it from one of this user's.
+ * Returns the holders whose descriptors this process may not read. The kernel's list names the process that
+ * has taken a lock, not its present holder; a process of another user can't get a lock from one of this
+ * user.
  *
- * A lock lives as long as the file is open, be it by a mapping or in a message that is not received
- * yet, long after the process that has taken it. So where all who may write to the file can be looked
- * into, and none of them has it, it is not theirs, whoever has taken it.
+ * A lock lives as long as the file is open, also in a mapping or an unreceived message, after the end of
+ * the process that has taken it. So if the descriptors of all permitted writers are readable and none of
+ * them has the lock, none of them holds it, whichever process has taken it.
  */
 function listedHolders(
   { device, ino, uid: owner }: Pick<FileStatus, "device" | "ino" | "uid">,
@@ -64,13 +64,13 @@ function listedHolders(
     const [, kind, , , pid, place = ""] = line.trim().split(/\s+/);
     if (kind !== "FLOCK" || place !== `${device}:${ino}`) return [];
     const user = userOf(Number(pid));
-    // Of one that has ended it is not known who it was.
+    // The user of a process that has ended is unknown.
     if (isTheirs && user === undefined) return [];
     return [{ pid: Number(pid), writes: isTheirs && trusted.has(user!) }];
   });
 }
 
-/** Whether this process may look at the descriptors of all processes of some users. */
+/** Whether this process may read the descriptors of all processes of these users. */
 function canLookInto(users: ReadonlySet<number>): boolean {
   return processes().every((pid) => !users.has(userOf(pid) ?? -1) || showsDescriptors(pid));
 }

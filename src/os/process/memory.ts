@@ -1,17 +1,15 @@
 /**
- * How much memory another process uses (proc(5), smaps_rollup).
+ * The memory use of another process (proc(5), smaps_rollup).
  *
  * @module
  */
 
 /**
- * The proportional set size of a process: what it has for itself, and its share of what it has in
- * common with others, such as the program's text.
+ * Returns the proportional set size of a process in bytes: its private memory and its share of memory that
+ * it has in common with others, such as the program's text.
  *
- * Needs the right to look into the process: the same user, or root.
+ * Needs the right to inspect the process: the same user, or root.
  *
- * @param pid Its id.
- * @returns Bytes.
  * @throws {Error} When it can't be read.
  */
 export function proportionalMemory(pid: number): number {

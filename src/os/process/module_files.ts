@@ -1,31 +1,29 @@
 /**
- * The files of a script's modules, as the runtime itself finds them.
+ * The module files of a script, as the runtime resolves them.
  *
  * @module
  */
 
-/** A script, and how it is run. */
+/** A script, and the way it is run. */
 export interface ScriptRun {
-  /** The Deno that runs it. */
+  /** The Deno executable. */
   readonly deno: string;
-  /** The flags that decide where its imports lead. */
+  /** The flags that affect the resolution of imports. */
   readonly flags: readonly string[];
   readonly script: string;
   /** The working directory. */
   readonly cwd: string;
 }
 
-/** How long the runtime may take. */
+/** The time limit for the runtime. */
 const LONGEST_MS = 30_000;
 
 /**
- * Lists the local modules of a script: itself, all that it imports by a name that stands in the source,
- * and so on; files that are missing or can't be read as a module included. Nothing is run, and nothing
- * is asked of a registry.
+ * Lists the local modules of a script: the script, its static imports, their imports and so on, missing and
+ * unreadable files included. Nothing is run or downloaded.
  *
- * @param run The script.
  * @returns Their paths.
- * @throws {Error} When the runtime can't tell.
+ * @throws {Error} When the runtime fails.
  */
 export async function localModules(run: ScriptRun): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(run.deno, {
@@ -49,12 +47,7 @@ export async function localModules(run: ScriptRun): Promise<string[]> {
   return files.map(({ pathname }) => decodeURIComponent(pathname));
 }
 
-/**
- * When a file has changed last, be it its content or its name, in milliseconds since 1970.
- *
- * @param path The file.
- * @returns The time; undefined where there is no file.
- */
+/** Returns the time of a file's last change of content or name, in milliseconds since 1970, if it exists. */
 export function lastChange(path: string): number | undefined {
   try {
     return Deno.statSync(path).ctime?.getTime();

@@ -1,8 +1,8 @@
 /**
- * Starting a program with descriptors at numbers of the caller's choice, and with any `argv[0]`
- * (posix_spawn(3)): what `Deno.Command` can't do.
+ * Start of a program with descriptors at given numbers and any `argv[0]` (posix_spawn(3)), which
+ * `Deno.Command` does not support.
  *
- * The runtime knows nothing of such a process, so it is waited for here.
+ * The runtime does not know of such a process, so it is reaped here.
  *
  * @module
  */
@@ -17,29 +17,29 @@ import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_proces
 import { ignoringChildren, type InheritedState } from "./libzc_start.ts";
 import { withOpenFiles } from "./limits.ts";
 
-/** What to start. */
+/** The program to start. */
 export interface PlacedRequest {
-  /** The program, found already. */
+  /** The resolved path of the program. */
   readonly path: string;
   /** All arguments, `argv[0]` included. */
   readonly argv: readonly string[];
   /**
-   * Descriptors of this process, borrowed, and the numbers that they get. Beside them the program
-   * has 0, which is empty, and 1 and 2, which it shares with this process.
+   * Descriptors of this process, borrowed, and their numbers in the program. Beside them the program has an
+   * empty standard input, and shares 1 and 2 with this process.
    */
   readonly fds: readonly { readonly from: number; readonly to: number }[];
-  /** What differs from the environment of this process. */
+  /** Changes to the environment of this process. */
   readonly env?: EnvironmentChange;
-  /** As of `SpawnRequest`. */
+  /** As in `SpawnRequest`. */
   readonly blocksInspectorSignal?: boolean;
-  /** What it finds that is another one in this process. */
+  /** Inherited state that differs from this process's. */
   readonly inheritedState?: InheritedState;
 }
 
-/** What runs a file that may be executed and yet is no program. */
+/** Runs executable files that are no program for the kernel. */
 const SHELL = "/bin/sh";
 
-/** Else each program of Deno would ask its home for a newer version. */
+/** Without it each Deno program would look for a newer version on the network. */
 export const NO_UPDATE_CHECK = { DENO_NO_UPDATE_CHECK: "1" };
 
 const POSIX_SPAWN_SETSIGDEF = 0x04;
@@ -48,20 +48,20 @@ const WNOHANG = 1;
 /** More than their sizes in glibc on x86-64 and arm64: 80 and 336 bytes. */
 const FILE_ACTIONS_BYTES = 512, ATTRIBUTES_BYTES = 512;
 
-/** A sigset_t with SIGPIPE alone: the runtime ignores it, and would hand that on. */
+/** A sigset_t with only SIGPIPE: the runtime ignores it, which a child would inherit. */
 const SIGPIPE_ONLY = new BigUint64Array(16);
 SIGPIPE_ONLY[0] = 1n << BigInt(SIGNALS.indexOf("SIGPIPE") - 1);
 
 /**
- * Starts a program. The open file descriptions of its descriptors stay as they are, O_NONBLOCK
- * included, which all who share a listener have in common.
+ * Starts a program. The open file descriptions of its descriptors stay unchanged, O_NONBLOCK included,
+ * since all processes that share a listener have it in common.
  *
- * @param request What to start.
+ * @param request The program.
  * @returns The running process.
  * @throws {SysError} When it can't be executed, or at the limit of open files or processes.
  */
 export function spawnPlaced(request: PlacedRequest): ChildProcess {
-  // Before the start: the process may end before this function does.
+  // Before the start: the process may end before this function returns.
   children.watch();
   try {
     const start = () => spawn(request);
@@ -83,11 +83,7 @@ function spawn(request: PlacedRequest): number {
   }
 }
 
-/**
- * How a script without an interpreter line is run: by the shell, as execvp(3) does.
- *
- * @param program What the kernel has refused to execute (ENOEXEC).
- */
+/** Returns the command for a script without an interpreter line: a shell runs it, as in execvp(3). */
 export function asShellScript(
   { path, argv }: Pick<PlacedRequest, "path" | "argv">,
 ): Pick<PlacedRequest, "path" | "argv"> {
@@ -110,7 +106,7 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
       envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
     const start = () =>
       libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray);
-    // No descriptor may be made here meanwhile: its number could be above the program's limit.
+    // No descriptor may be opened here meanwhile: its number could be above the program's limit.
     require0(path, inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start());
     return pid[0];
   } finally {
@@ -120,7 +116,7 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
   }
 }
 
-/** A source may have the number of another one's target, so all are lifted above the targets first. */
+/** A source may have the number of another one's target, so all are first duplicated above the targets. */
 function lift(fds: PlacedRequest["fds"]): PlacedRequest["fds"] {
   const above = Math.max(0, ...fds.map(({ to }) => to)) + 1;
   const lifted: { from: number; to: number }[] = [];
@@ -133,7 +129,7 @@ function lift(fds: PlacedRequest["fds"]): PlacedRequest["fds"] {
   }
 }
 
-/** These functions return an errno value rather than setting errno. */
+/** Throws for an error code: these functions return an errno value rather than setting errno. */
 function require0(path: string, code: number): void {
   if (code !== 0) throw new SysError("posix_spawn", code, path);
 }
@@ -150,7 +146,7 @@ class Children {
       pid,
       exited,
       status: () => findZombie(pid)?.status,
-      // It is waited for by a signal, which keeps no process going.
+      // Nothing to do: the process is waited for by a signal, which does not keep the runtime running.
       unref: () => {},
       kill: (signal) => {
         // Until it is reaped, no other process can have its pid.
@@ -169,7 +165,7 @@ class Children {
     this.#unwatch = undefined;
   }
 
-  /** One signal can stand for many processes, and for those of the runtime, which are left alone. */
+  /** One signal can stand for many processes; those of the runtime are not reaped. */
   #reap(): void {
     const status = new Int32Array(1);
     for (const [pid, resolve] of this.#running) {
@@ -185,10 +181,8 @@ class Children {
 const children = new Children();
 
 /**
- * Sends a signal, if the process has not become one that may not be signalled: a program with the
- * set-user-ID bit ends when it will.
- *
- * @param send Sends it.
+ * Sends a signal, unless the process may not be signalled any more: a program with the set-user-ID bit
+ * can't be stopped.
  */
 export function killIfPermitted(send: () => void): void {
   try {

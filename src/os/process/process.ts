@@ -1,5 +1,5 @@
 /**
- * This process and its parent.
+ * This process and its parent: death signal, session, kill.
  *
  * @module
  */
@@ -8,16 +8,16 @@ import { libc, unwrap } from "../ffi/libc.ts";
 const PR_SET_PDEATHSIG = 1;
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGTERM: 15 } as const;
 
-/** The signals that can be asked for. */
+/** The available signals. */
 export type DeathSignal = keyof typeof SIGNAL_NUMBERS;
 
 /**
- * Asks the kernel for a signal when the parent ends (PR_SET_PDEATHSIG in prctl(2)).
+ * Requests a signal at the end of the parent (PR_SET_PDEATHSIG in prctl(2)).
  *
- * A parent that ended before this call goes unnoticed: look at `Deno.ppid` afterwards, or rely on
- * end of file of a socket that the parent holds.
+ * The end of the parent before this call goes unnoticed: test `Deno.ppid` afterwards, or rely on the end
+ * of file on a socket that the parent holds.
  *
- * @param signal Which one; LIB-ZC's servers ask for SIGHUP.
+ * @param signal The signal; LIB-ZC's servers use SIGHUP.
  * @throws {SysError} When the kernel refuses.
  */
 export function requestParentDeathSignal(signal: DeathSignal): void {
@@ -26,19 +26,14 @@ export function requestParentDeathSignal(signal: DeathSignal): void {
 }
 
 /**
- * Leaves the session and the process group that this process was started in (setsid(2)), so that what is
- * sent to all of them does not reach it. Nothing happens where it leads a group of its own.
+ * Leaves the session and the process group of this process (setsid(2)), so that signals to the group do not
+ * reach it. Does nothing in a group leader.
  */
 export function leaveSession(): void {
   libc().setsid();
 }
 
-/**
- * Kills the parent (SIGKILL), if it is still the one that is meant: the pid can't be another
- * process's as long as this one is its child.
- *
- * @param pid Its id.
- */
+/** Kills the parent (SIGKILL) if it still has this pid, which can't be reused before this process ends. */
 export function killParent(pid: number): void {
   if (Deno.ppid === pid) Deno.kill(pid, "SIGKILL");
 }

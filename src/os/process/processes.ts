@@ -1,38 +1,34 @@
 /**
- * The other processes of the system, as far as the kernel shows them to this one (proc(5)). What it
- * does not show, to another user or in another root, is passed over without a word.
+ * The other processes of the system, as far as the kernel shows them (proc(5)). Hidden ones, of another user
+ * or in another root, are skipped.
  *
  * @module
  */
 
 const PROC = "/proc";
-/** What no file of a file system is named. */
+/** A link target that is not the path of a file. */
 const NO_PATH = /^[a-z_]+:/;
 
 /** A descriptor of a process. */
 export interface OpenDescriptor {
   readonly pid: number;
   readonly fd: number;
-  /** What it refers to, such as `socket:[4600]` or a path. */
+  /** The target, such as `socket:[4600]` or a path. */
   readonly target: string;
 }
 
-/** All processes that the kernel shows to this one. */
+/** All visible processes. */
 export function processes(): number[] {
   return list(PROC).map(Number).filter(Number.isInteger);
 }
 
-/**
- * Whether this process may look at the descriptors of another one, or that has ended by now.
- *
- * @param pid The process.
- */
+/** Whether this process may read the descriptors of another one, or that one has ended. */
 export function showsDescriptors(pid: number): boolean {
   const names = ifShown(() => Array.from(Deno.readDirSync(`${PROC}/${pid}/fd`)));
   return names !== undefined || userOf(pid) === undefined;
 }
 
-/** All descriptors of all processes that this one may look into, its own included. */
+/** All descriptors of all readable processes, this one included. */
 export function* openDescriptorsOfAll(): Generator<OpenDescriptor> {
   for (const pid of processes()) {
     for (const number of list(`${PROC}/${pid}/fd`)) {
@@ -43,11 +39,7 @@ export function* openDescriptorsOfAll(): Generator<OpenDescriptor> {
   }
 }
 
-/**
- * The descriptors of all processes that refer to one file.
- *
- * @param file Device and inode of the file.
- */
+/** The descriptors of all readable processes that refer to one file, given by its device and inode. */
 export function* openDescriptorsOf(
   { dev, ino }: { readonly dev: number; readonly ino: number },
 ): Generator<OpenDescriptor> {
@@ -58,98 +50,57 @@ export function* openDescriptorsOf(
   }
 }
 
-/**
- * What the kernel tells of a descriptor: flags, and the locks that it has.
- *
- * @param descriptor The descriptor.
- */
+/** The kernel's information about a descriptor: its flags and its locks. */
 export function descriptorInfo({ pid, fd }: Pick<OpenDescriptor, "pid" | "fd">): string {
   return ifShown(() => Deno.readTextFileSync(`${PROC}/${pid}/fdinfo/${fd}`)) ?? "";
 }
 
-/**
- * The user of a process; root for one that has changed its user.
- *
- * @param pid The process.
- */
+/** The user of a process; root for one that has changed its user. */
 export function userOf(pid: number): number | undefined {
   return ifShown(() => Deno.statSync(`${PROC}/${pid}`))?.uid ?? undefined;
 }
 
-/**
- * Names a process for a message.
- *
- * @param pid The process.
- * @returns Such as `process 4711 ("nginx")`; without the program where the kernel does not tell it.
- */
+/** Describes a process, such as `process 4711 ("nginx")`; without the program where it is unknown. */
 export function describeProcess(pid: number): string {
   const [program = ""] = readProc(`${pid}/cmdline`).split("\0");
   const name = program.slice(program.lastIndexOf("/") + 1) || readProc(`${pid}/comm`).trim();
   return `process ${pid}${name === "" ? "" : ` (${JSON.stringify(name)})`}`;
 }
 
-/**
- * The name of a program that runs, as the kernel has it: 15 bytes at most.
- *
- * @param pid The process.
- * @returns Undefined where there is no such process.
- */
+/** The name of a running program, at most 15 bytes; undefined without such a process. */
 export function programOf(pid: number): string | undefined {
   return readProc(`${pid}/comm`).trim() || undefined;
 }
 
-/**
- * The arguments of a process, its program included.
- *
- * @param pid The process.
- */
+/** The arguments of a process, its program included. */
 export function argumentsOf(pid: number): string[] {
   return readProc(`${pid}/cmdline`).split("\0").slice(0, -1);
 }
 
-/**
- * The processes whose parent is a certain one.
- *
- * @param parent That one.
- */
+/** The child processes of a process. */
 export function childrenOf(parent: number): number[] {
   return processes().filter((pid) => parentOf(pid) === parent);
 }
 
-/**
- * Whether a process was started by another one, or by one that was, and so on.
- *
- * @param pid The process.
- * @param ancestor The other one.
- */
+/** Whether a process is a child of another one, directly or indirectly. */
 export function isDescendant(pid: number, ancestor: number): boolean {
   for (let at = parentOf(pid); at > 0; at = parentOf(at)) if (at === ancestor) return true;
   return false;
 }
 
-/**
- * The process group of a process.
- *
- * @param pid The process.
- * @returns Undefined where there is no such process.
- */
+/** The process group of a process; undefined without such a process. */
 export function groupOf(pid: number): number | undefined {
-  // The name before it may have spaces and brackets in it.
+  // The name before it may contain spaces and brackets.
   const group = /^.*\) \S+ \d+ (\d+)/s.exec(readProc(`${pid}/stat`))?.[1];
   return group === undefined ? undefined : Number(group);
 }
 
-/** 0 where there is none. */
+/** The parent of a process; 0 if there is none. */
 function parentOf(pid: number): number {
   return Number(/^PPid:\s*(\d+)/m.exec(readProc(`${pid}/status`))?.[1] ?? 0);
 }
 
-/**
- * Sends a signal; nothing happens where the process has ended.
- *
- * @param pid The process.
- * @param signal Which one.
- */
+/** Sends a signal; does nothing if the process has ended. */
 export function signalProcess(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
@@ -158,12 +109,7 @@ export function signalProcess(pid: number, signal: Deno.Signal): void {
   }
 }
 
-/**
- * Reads a file of /proc.
- *
- * @param path Relative to /proc.
- * @returns Its text; empty where it is not shown.
- */
+/** Reads a file of /proc, by a relative path; empty where it is not readable. */
 export function readProc(path: string): string {
   return ifShown(() => Deno.readTextFileSync(`${PROC}/${path}`)) ?? "";
 }
@@ -176,10 +122,10 @@ function list(path: string): string[] {
   return ifShown(() => Array.from(Deno.readDirSync(path), ({ name }) => name)) ?? [];
 }
 
-/** Whether this process may look; without a person being asked for it. */
+/** Whether this process may read /proc; tested without a permission prompt. */
 let mayLook: boolean | undefined;
 
-/** Undefined for what is not shown, or has ended by now. */
+/** Undefined for an entry that is hidden or has ended. */
 function ifShown<T>(read: () => T): T | undefined {
   mayLook ??= Deno.permissions.querySync({ name: "read", path: PROC }).state === "granted";
   try {

@@ -1,24 +1,24 @@
 /**
- * What can be executed on this machine.
+ * Lookup of programs and files: PATH, links, modes and script interpreters.
  *
  * @module
  */
 import { readBeginning, statPath } from "../fs/path.ts";
 import { execPath } from "../ffi/proc_self.ts";
 
-/** What a binary begins with. */
+/** The first bytes of a binary. */
 const ELF_MAGIC = "\x7fELF";
 
-/** So many bytes of the first line of a script does the kernel read (execve(2)). */
+/** The number of bytes that the kernel reads of a script's first line (execve(2)). */
 const LONGEST_LINE = 256;
 
 /**
- * Where the running program, Deno or a compiled one, can be started from now. Its file may have been
- * removed since, as a version manager does: then its name leads to another version, and without that
- * the kernel still has the old one.
+ * Returns the path from which the running program, Deno or a compiled one, can be started again. A version
+ * manager may have replaced its file: then its name leads to another version, and the kernel still has the
+ * old file.
  *
- * @param first Which comes first: the file that runs, or the file that its name leads to by now.
- * @param start The name by which it was started, and the directory in which it was.
+ * @param first The preferred one: the running file, or the file that its name leads to now.
+ * @param start The name by which it was started, and the working directory at that time.
  */
 export function ownProgram(
   first: "file" | "name",
@@ -37,70 +37,43 @@ export function searchPath(): string[] {
   return (Deno.env.get("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(":");
 }
 
-/**
- * A path with every link in it resolved.
- *
- * @param path The path.
- * @returns The path as it is where it leads to nothing.
- */
+/** Resolves every link in a path; returns the path unchanged where it does not exist. */
 export function realPath(path: string): string {
   try {
     return Deno.realPathSync(path);
   } catch {
-    // What makes use of the path says what is wrong with it.
+    // The user of the path reports the error.
     return path;
   }
 }
 
-/**
- * Whether a path leads to a file.
- *
- * @param path The path.
- */
+/** Whether a path leads to a file. */
 export function isFile(path: string): boolean {
   return stat(path)?.isFile === true;
 }
 
-/**
- * Whether a path leads to a directory.
- *
- * @param path The path.
- */
+/** Whether a path leads to a directory. */
 export function isDirectory(path: string): boolean {
   return stat(path)?.isDirectory === true;
 }
 
-/**
- * Whether a path is a link that leads nowhere.
- *
- * @param path The path.
- */
+/** Whether a path is a dangling link. */
 export function isDeadLink(path: string): boolean {
   try {
     return stat(path) === undefined && Deno.lstatSync(path).isSymlink;
   } catch {
-    // Not even a link is there.
+    // Not even the link exists.
     return false;
   }
 }
 
-/**
- * Whether a path leads to a file that somebody may execute; whether this process may is known when
- * it tries.
- *
- * @param path The path.
- */
+/** Whether a path leads to a file with any execute bit; only an attempt shows whether this user may. */
 export function isExecutable(path: string): boolean {
   const found = stat(path);
   return found?.isFile === true && ((found.mode ?? 0) & 0o111) !== 0;
 }
 
-/**
- * What tells one version of a file from another without reading it.
- *
- * @param path The path.
- * @returns Device, inode, size and time of the last change; undefined where there is no file.
- */
+/** Device, inode, size and change time of a file, which identify its version; undefined without a file. */
 export function fileStamp(path: string): string | undefined {
   const found = stat(path);
   if (found?.isFile !== true) return undefined;
@@ -108,12 +81,12 @@ export function fileStamp(path: string): string | undefined {
 }
 
 /**
- * Tells of a file or directory that everybody may write to, where that matters: whoever changes what
- * root runs or reads is root.
+ * Tests for a file or directory that is world-writable, in a process of root: whoever can change the files
+ * of root's programs can become root.
  *
- * @param path The path; a link stands for what it leads to.
- * @returns The bits of its mode; undefined where not everybody may write to it, where there is nothing,
- * and in every process that is not root's.
+ * @param path The path; links are followed.
+ * @returns The bits of its mode; undefined if it is not world-writable or does not exist, and in processes
+ * of other users.
  */
 export function looseMode(path: string): number | undefined {
   if (Deno.uid() !== 0) return undefined;
@@ -121,23 +94,17 @@ export function looseMode(path: string): number | undefined {
   return (mode & 0o002) === 0 ? undefined : mode;
 }
 
-/**
- * The first line of a script, which names its interpreter.
- *
- * @param path The path.
- * @returns The line from `#!` on; empty for any other file, and for one that can't be read.
- */
+/** The first line of a script, from `#!` on; empty for any other or unreadable file. */
 export function interpreterLine(path: string): string {
   const [line] = (beginning(path) ?? "").split("\n", 1);
   return line.startsWith("#!") ? line : "";
 }
 
 /**
- * Whether the kernel can start a file by itself. It can't if the file is a script that names no
- * interpreter, which execvp(3) gives to a shell, or one whose interpreter is missing.
+ * Whether the kernel can start a file by itself. It can't start a script without an interpreter line, which
+ * execvp(3) gives to a shell, or with a missing interpreter.
  *
- * @param path The path.
- * @returns True for a file that can't be read, since nothing is known of it.
+ * @returns True for an unreadable file, of which nothing is known.
  */
 export function isStartedByKernel(path: string): boolean {
   const text = beginning(path);
@@ -151,7 +118,7 @@ function beginning(path: string): string | undefined {
   try {
     return readBeginning(path, LONGEST_LINE);
   } catch {
-    // A program may be executable and yet not readable; then it is no script.
+    // A program may be executable but not readable; then it is no script.
     return undefined;
   }
 }
@@ -160,7 +127,7 @@ function stat(path: string): Deno.FileInfo | undefined {
   try {
     return statPath(path);
   } catch {
-    // Not there, not reachable, not readable: not a program in any case.
+    // Missing, out of reach or unreadable: no program in any case.
     return undefined;
   }
 }

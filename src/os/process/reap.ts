@@ -1,10 +1,10 @@
 /**
- * The duty of process 1, as in a container: processes whose parent has ended become its children, and
- * stay as zombies until it has asked for how they ended (waitid(2)).
+ * The duty of process 1, for example in a container: orphans become its children, and stay zombies until
+ * it waits for them (waitid(2)).
  *
- * Whoever has started a process asks for its end itself, at once: the runtime, and this project's own
- * ways to start one. What is still a zombie some time later is an orphan, and only that is reaped
- * here; a wait for any child would steal the ends that others wait for.
+ * Every starter of a process reaps its own children at once: the runtime, and this project's spawners. A
+ * process that is still a zombie some time later is an orphan, and only those are reaped here; a wait for
+ * any child would steal exit statuses from the other waits.
  *
  * @module
  */
@@ -17,13 +17,10 @@ import { findZombie } from "./waitid.ts";
 const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
 const WNOHANG = 1;
 
-/**
- * How long a zombie is left to whoever may have started it. The event loop goes round in it, and with
- * it everybody who waits for a process.
- */
+/** The time for a possible parent to reap a zombie, with at least one turn of the event loop. */
 const LEAVE_MS = 100;
 
-/** Whether the orphans of others become children of this process. */
+/** Whether orphans become children of this process. */
 export function adoptsOrphans(): boolean {
   if (Deno.pid === 1) return true;
   const answer = new Int32Array(1);
@@ -33,7 +30,7 @@ export function adoptsOrphans(): boolean {
 }
 
 /**
- * Has the orphans of all processes below this one become its children from now on, to be reaped here.
+ * Makes the orphans of all descendants children of this process from now on, to be reaped here.
  *
  * @throws {SysError} When the kernel refuses.
  */
@@ -41,18 +38,18 @@ export function adoptOrphans(): void {
   unwrap({ syscall: "prctl" }, () => libc().prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n));
 }
 
-/** What can be replaced in {@linkcode reapOrphans}. */
+/** The replaceable parts of {@linkcode reapOrphans}. */
 export interface OrphanOptions {
   readonly clock?: Clock;
   readonly signals?: Signals;
-  /** Told of each that was reaped. */
+  /** Called for each reaped process. */
   readonly onReaped?: (pid: number, status: ExitStatus) => void;
 }
 
 /**
- * Reaps orphans from now on; those included that are there already.
+ * Reaps orphans from now on, existing ones included.
  *
- * @param options What can be replaced.
+ * @param options The replaceable parts.
  * @returns Ends it.
  */
 export function reapOrphans(

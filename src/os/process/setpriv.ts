@@ -1,7 +1,7 @@
 /**
- * Starting a program with less than this process has, by way of setpriv(1): a program of util-linux that
- * changes itself and then becomes the other one, so that it costs two milliseconds and the process is
- * the same. See docs/design/16_no_way_back.md for what else was tried.
+ * Start of a program with fewer privileges by setpriv(1) of util-linux, which changes its own credentials
+ * and then executes the program: it takes two milliseconds and keeps the pid.
+ * docs/design/16_no_way_back.md lists the alternatives that were tried.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import { mayDropCapabilities } from "../user/credentials.ts";
 import type { Identity } from "../user/identity.ts";
 import { isExecutable } from "./program_lookup.ts";
 
-/** Where it is; not in PATH, since root runs it. */
+/** The paths of setpriv(1); not from PATH, since root runs it. */
 const PLACES = ["/usr/bin/setpriv", "/bin/setpriv"];
 
 const SHELL = "/bin/sh";
 
 /**
- * timeout(1) of coreutils. This process waits for the answer and does nothing else meanwhile, and a
- * process of the user can stop the one that is to give it (SIGSTOP).
+ * The paths of timeout(1). This process blocks until the answer arrives, and a process of the user can stop
+ * the one that is to give it (SIGSTOP).
  */
 const BOUNDS = ["/usr/bin/timeout", "/bin/timeout"];
 const LONGEST_SECONDS = 3;
 
 /**
- * Says `y` or `n` for each `ACCESS PATH` among its arguments. Where a directory is sticky, nobody but
- * the owners takes anything away that is in it.
+ * Prints `y` or `n` for each `ACCESS PATH` among its arguments. In a sticky directory, only owners can
+ * remove entries.
  */
 const TRY_ACCESS = `
 while [ $# -gt 0 ]; do
@@ -35,21 +35,21 @@ while [ $# -gt 0 ]; do
 done
 `;
 
-/** The numbers of an identity. */
+/** The numbers of credentials. */
 type Ids = Pick<Identity, "uid" | "gid" | "groups">;
 
-/** What a user may want to do with a path: read it, write to it, execute it or search it. */
+/** A kind of access to a path: read, write, or execute and search. */
 export type Access = "r" | "w" | "x";
 
-/** Which of the places works, by the words that it was tried with. */
+/** The path that works, by the arguments that it was tried with. */
 const known = new Map<string, string>();
 
 /**
- * The words before a program's own ones that have it started with less.
+ * Returns the command words that start a program with fewer privileges, to be put before its own words.
  *
- * @param identity Whom it is started as, with no capability in its bounding set; without one it stays
- * who it is. In both cases it gains nothing by what it executes (no_new_privs in prctl(2)).
- * @returns The words; undefined where there is no setpriv(1), or one that does not know how.
+ * @param identity The credentials to change to, with an empty capability bounding set; without it the
+ * credentials stay. In both cases no_new_privs is set (prctl(2)).
+ * @returns The words; undefined where setpriv(1) is missing or too old.
  */
 export function setprivCommand(identity?: Identity): readonly string[] | undefined {
   // As this process's own user, whose processes no other user can stop.
@@ -70,7 +70,7 @@ function ownIds(): Ids {
   return { uid: Deno.uid()!, gid, groups: [gid] };
 }
 
-/** @param ids What stands for the numbers of the identity. */
+/** @param ids Replacements for the numbers of the credentials. */
 function wordsFor(identity: Identity | undefined, ids: Ids | undefined = identity): string[] {
   return [...identityFlags(identity, ids), "--no-new-privs", "--"];
 }
@@ -84,12 +84,12 @@ function identityFlags(identity: Identity | undefined, ids: Ids | undefined): st
 }
 
 /**
- * Asks the kernel what a user may do with paths. All of them are asked about in one process.
+ * Asks the kernel, in one process for all paths, which access a user has.
  *
  * @param identity The user.
- * @param wanted What is wanted, with an absolute path each.
- * @returns Whether each is permitted; undefined where that can't be found out, also because a process of
- * the user keeps the answer from coming.
+ * @param wanted The kinds of access, with an absolute path each.
+ * @returns Whether each is permitted; undefined where that can't be determined, also if a process of the
+ * user prevents the answer.
  */
 export function accessAs(
   identity: Identity,
@@ -101,21 +101,18 @@ export function accessAs(
   return answer?.length === wanted.length ? [...answer].map((letter) => letter === "y") : undefined;
 }
 
-/**
- * Runs a command to its end, and returns what it has printed; undefined where that fails or takes too
- * long.
- */
+/** Runs a command and returns its output; undefined if it fails or takes too long. */
 function run(command: readonly string[]): string | undefined {
   const bound = BOUNDS.find(isExecutable);
   if (bound === undefined) return undefined;
   const args = ["-s", "KILL", String(LONGEST_SECONDS), ...command];
-  // The working directory may be out of the user's reach, of which a shell would complain.
+  // The working directory may be inaccessible to the user, which a shell would report.
   const options = { args, cwd: "/", stdin: "null", stdout: "piped", stderr: "null" } as const;
   try {
     const { success, stdout } = new Deno.Command(bound, options).outputSync();
     return success ? new TextDecoder().decode(stdout) : undefined;
   } catch {
-    // No process more, or no descriptor: what is not known is not held against anybody.
+    // No free process or descriptor: an unknown result counts as no finding.
     return undefined;
   }
 }

@@ -5,14 +5,14 @@
  */
 import { systemClock } from "../clock/clock.ts";
 
-/** Where signals come from. */
+/** A source of signals. */
 export interface Signals {
   /**
    * Calls back at each arrival of a signal, in place of its default action.
    *
-   * @param signal Which one.
-   * @param callback Must only take note: signals can come at any time.
-   * @returns Stops listening, which brings the default action back.
+   * @param signal The signal.
+   * @param callback Must only record the signal, which can arrive at any time.
+   * @returns Stops listening, which restores the default action.
    */
   on(signal: Deno.Signal, callback: () => void): () => void;
 }
@@ -26,16 +26,16 @@ export const processSignals: Signals = {
 };
 
 /**
- * Stops listening in the next turn of the event loop, which a program that exits right away never
- * comes to: a signal in its last moment would end it by the default action otherwise.
+ * Stops listening in the next turn of the event loop, which a program that exits at once never reaches:
+ * otherwise the default action of a signal would end it in its last moment.
  *
- * @param releases What {@linkcode Signals.on} has returned.
+ * @param releases The results of {@linkcode Signals.on}.
  */
 export function releaseSignals(releases: readonly (() => void)[]): void {
   systemClock.setTimer(0, () => releases.forEach((release) => release()));
 }
 
-/** The signals by their numbers, the same on x86-64 and arm64 (signal(7)); there is none of number 0. */
+/** The signal names by number, the same on x86-64 and arm64 (signal(7)); number 0 has none. */
 export const SIGNALS: readonly string[] = [
   "",
   "SIGHUP",

@@ -15,11 +15,11 @@ import {
 } from "./posix_spawn.ts";
 import { findZombie } from "./waitid.ts";
 
-/** What to start. */
+/** The program to start. */
 export interface SpawnRequest {
   /** The program and its arguments. */
   readonly argv: readonly string[];
-  /** The descriptors beside 0, 1 and 2 that the process inherits, at the same numbers. Borrowed. */
+  /** The descriptors beside 0, 1 and 2 that the process inherits at the same numbers. Borrowed. */
   readonly inherit: readonly number[];
   /**
    * Its working directory.
@@ -27,10 +27,10 @@ export interface SpawnRequest {
    * @default {Deno.cwd()}
    */
   readonly cwd?: string;
-  /** What differs from the environment of this process. */
+  /** Changes to the environment of this process. */
   readonly env?: EnvironmentChange;
   /**
-   * Whether it is a program of the runtime's, to which SIGUSR1 must not come unasked for; see
+   * Whether it is a program of the runtime, in which SIGUSR1 must stay blocked until it handles it; see
    * {@linkcode withInspectorSignalBlocked}.
    *
    * @default {false}
@@ -43,9 +43,9 @@ export interface Spawner {
   /**
    * Starts a process with Deno.Command.
    *
-   * @param request What to start.
+   * @param request The program.
    * @returns The running process.
-   * @throws {Error} When it can't be started: no such program, not allowed, no more processes.
+   * @throws {Error} When it can't be started: no such program, not permitted, no more processes.
    */
   spawn(request: SpawnRequest): ChildProcess;
   /** See {@linkcode spawnPlaced}. */
@@ -66,7 +66,7 @@ export const systemSpawner: Spawner = {
       stdout: "inherit",
       stderr: "inherit",
     });
-    // spawn() is synchronous, so that this child and no other is started while the flags are off.
+    // spawn() is synchronous, so that only this child starts while the flags are off.
     try {
       for (const fd of inherit) setCloseOnExec(fd, false);
       const start = () => command.spawn();
@@ -93,7 +93,7 @@ function childProcess(child: Deno.ChildProcess): ChildProcess {
       try {
         killIfPermitted(() => child.kill(signal));
       } catch (error) {
-        // The runtime has reaped it, and tells so in the next turn of the event loop.
+        // The runtime has reaped it, and reports that in the next turn of the event loop.
         if (!(error instanceof TypeError)) throw error;
       }
     },

@@ -1,6 +1,5 @@
 /**
- * A look at children that have ended and were not reaped yet, which leaves them so (waitid(2),
- * WNOWAIT): whoever has started one learns of its end all the same.
+ * A look at children that have ended and were not reaped yet, without reaping them (waitid(2), WNOWAIT).
  *
  * @module
  */
@@ -12,7 +11,7 @@ import { SIGNALS } from "./signals.ts";
 const P_ALL = 0, P_PID = 1;
 const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x01000000;
 const CLD_EXITED = 1;
-/** The size of a siginfo_t, and where its fields are, on x86-64 and arm64. */
+/** The size of a siginfo_t, and the offsets of its fields, on x86-64 and arm64. */
 const SIGINFO_BYTES = 128, SI_CODE = 8, SI_PID = 16, SI_STATUS = 24;
 
 /** A child that has ended. */
@@ -25,7 +24,7 @@ export interface Zombie {
  * Looks for a child that has ended.
  *
  * @param pid Only this one; default any child.
- * @returns It; undefined where there is none, or it was reaped.
+ * @returns The child; undefined if there is none, or it was reaped.
  * @throws {SysError} When the kernel refuses.
  */
 export function findZombie(pid?: number): Zombie | undefined {

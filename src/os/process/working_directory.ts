@@ -1,13 +1,13 @@
 /**
- * The working directory of this process by its name. The kernel only knows which directory it is: when
- * that is removed and made again, or was reached by a link that leads to another one by now, a process
- * stays in a directory that nobody else can reach.
+ * The working directory of this process, tracked by its name. The kernel tracks the directory itself: after
+ * a removal and re-creation, or a change of a link in its path, a process stays in a directory that no name
+ * leads to.
  *
  * @module
  */
 
 /**
- * The name of the working directory: `$PWD`, with its links, where that leads to it, as a shell has it.
+ * The name of the working directory: `$PWD` with its links, if it leads to the directory, as in a shell.
  *
  * @throws {TypeError} When the directory has been removed.
  */
@@ -21,23 +21,21 @@ export function namedDirectory(): string {
   );
 }
 
-/** The working directory of a process that runs for a long time. */
+/** The working directory of a long-running process. */
 export class WorkingDirectory {
   readonly #tell: (text: string) => void;
-  /** Whether the directory was removed, and this process is in another one for as long. */
+  /** Whether the directory was removed, and this process is in another one meanwhile. */
   #isLost = false;
 
   /**
-   * Changes nothing yet.
-   *
    * @param path Its name, an absolute path.
-   * @param tell Told where it leads from now on, when that changes.
+   * @param tell Called with a message when the name leads to another directory.
    */
   constructor(readonly path: string, tell: (text: string) => void) {
     this.#tell = tell;
   }
 
-  /** Goes to where the name leads by now. */
+  /** Changes to the directory that the name leads to now. */
   follow(): void {
     if (isHere(this.path)) return;
     try {
@@ -54,13 +52,13 @@ export class WorkingDirectory {
           "expected the working directory, from which relative paths start",
       );
       if (pathOfHere() !== undefined) return;
-      // A program of Deno can't start in a directory that was removed.
+      // A Deno program can't start in a directory that was removed.
       Deno.chdir("/");
       this.#isLost = true;
     }
   }
 
-  /** Goes to another directory only if this one was removed. To be called before a process starts. */
+  /** Changes to another directory only if this one was removed. Must be called before a process starts. */
   ensure(): void {
     if (this.#isLost || pathOfHere() === undefined) this.follow();
   }
@@ -72,12 +70,12 @@ function isHere(name: string): boolean {
     const here = Deno.statSync("."), there = Deno.statSync(name);
     return here.dev === there.dev && here.ino === there.ino;
   } catch {
-    // Not there, or out of reach.
+    // Missing, or out of reach.
     return false;
   }
 }
 
-/** The path of the working directory, unless it was removed. */
+/** The path of the working directory; undefined if it was removed. */
 function pathOfHere(): string | undefined {
   try {
     return Deno.cwd();

@@ -1,8 +1,7 @@
 /**
- * Who this process is, and where its root is. All of it needs the privileges of root.
+ * Changes of the credentials and the root directory of this process, which need the privileges of root.
  *
- * glibc changes the credentials of every thread of the process (nptl(7)), so that the runtime's own
- * threads follow.
+ * glibc changes the credentials of every thread of the process (nptl(7)), those of the runtime included.
  *
  * @module
  */
@@ -17,7 +16,7 @@ const CAP_CHOWN = 0n,
   CAP_SYS_CHROOT = 18n;
 const PR_CAPBSET_DROP = 24, PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39;
 
-/** More than there are. */
+/** More than the kernel has. */
 const CAPABILITIES = 64n;
 
 /** Whether this process may change its root directory (capabilities(7)). */
@@ -25,21 +24,17 @@ export function mayChangeRoot(): boolean {
   return hasCapability(CAP_SYS_CHROOT);
 }
 
-/** Whether this process may become any user, with any groups. */
+/** Whether this process may change to any user, with any groups. */
 export function mayChangeUser(): boolean {
   return hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
 }
 
-/** Whether this process may take capabilities out of its bounding set. */
+/** Whether this process may drop capabilities from its bounding set. */
 export function mayDropCapabilities(): boolean {
   return hasCapability(CAP_SETPCAP);
 }
 
-/**
- * Whether this process may give a file of its own to an owner (chown(2)).
- *
- * @param owner The owner.
- */
+/** Whether this process may change the owner of its own file to `owner` (chown(2)). */
 export function mayGiveTo({ uid, gid }: Owner): boolean {
   return hasCapability(CAP_CHOWN) ||
     (uid === undefined || uid === Deno.uid()) && (gid === undefined || isOwnGroup(gid));
@@ -51,12 +46,12 @@ function hasCapability(number: bigint): boolean {
 }
 
 /**
- * Prepares this process for a root directory without /proc: keeps what is read there, and makes the
- * runtime read what it needs there. To be called before {@linkcode enter} by whoever goes on as
- * a program of the runtime.
+ * Prepares this process for a root directory without /proc: caches the entries that are needed, and makes
+ * the runtime read the ones that it needs. Must be called before {@linkcode enter} in a process that goes
+ * on as a program of the runtime.
  *
- * @param options `isConfined`: whether the process is to have no way out of the new root, so that it
- * can read of no other process any more.
+ * @param options `isConfined`: whether the process is to have no way out of the new root, so that it can't
+ * read the entries of other processes any more.
  * @throws {SysError} When there is no /proc now.
  */
 export async function prepareForAnotherRoot(
@@ -64,41 +59,42 @@ export async function prepareForAnotherRoot(
 ): Promise<void> {
   if (isConfined) keepProcSelfFiles();
   else keepProcSelf();
-  // For the source map of a stack trace the runtime compiles TypeScript on this thread, and when it
-  // does so for the first time it reads the bounds of the stack from /proc, or ends the process.
+  // The runtime compiles TypeScript on this thread for the source map of a stack trace. The first time it
+  // reads the bounds of the stack from /proc, and aborts the process if it can't.
   const { stripTypeScriptTypes } = await import("node:module");
   stripTypeScriptTypes("if (0);");
 }
 
 /**
- * Makes sure that this thread, and every program that it becomes or starts, gains nothing by what it
- * executes: no bit and no capability of a file counts. The kernel changes no other thread, so that who
- * goes on as a program of the runtime has to have been started like that.
+ * Sets no_new_privs on this thread, so that neither set-user-ID bits nor file capabilities count in any
+ * program that it executes or starts. The kernel changes no other thread, so a process that goes on as a
+ * program of the runtime has to be started with it.
  *
- * @param identity Whom the process becomes next; a user loses the bounding set of capabilities as well.
+ * @param identity The credentials that the process changes to next; with a user, the capability bounding
+ * set is dropped as well.
  * @throws {SysError} When the kernel refuses.
  */
 export function gainNothing(identity: Identity | undefined): void {
   const set = (option: number, value: bigint) => libc().prctl(option, value, 0n, 0n, 0n);
   unwrap({ syscall: "prctl" }, () => set(PR_SET_NO_NEW_PRIVS, 1n));
   if (!identity?.uid) return;
-  // Without the capability for it there is none to lose that counts.
+  // Without the capability to drop capabilities, there is none to drop that matters.
   for (let one = 0n; one < CAPABILITIES && set(PR_CAPBSET_DROP, one) === 0; one++);
 }
 
-/** Whether all of this process was started so that it gains nothing by what it executes. */
+/** Whether this process was started with no_new_privs on all threads. */
 export function gainsNothing(): boolean {
   return libc().prctl(PR_GET_NO_NEW_PRIVS, 0n, 0n, 0n, 0n) === 1;
 }
 
 /**
- * Becomes another user or group, in LIB-ZC's order: the first group, all groups, chroot, chdir to
- * the new root, the user.
+ * Changes the credentials in LIB-ZC's order: the first group, all groups, chroot, chdir to the new root,
+ * the user.
  *
- * The death signal of a parent is lost by this (prctl(2)).
+ * This clears the parent death signal (prctl(2)).
  *
- * @param identity Whom to become; undefined for a change of the root alone.
- * @param root The new root directory, if there is to be one.
+ * @param identity The new credentials; undefined to change only the root.
+ * @param root The new root directory, if any.
  * @throws {SysError} When a step is not permitted.
  */
 export function enter(identity: Identity | undefined, root: string | undefined): void {

@@ -1,5 +1,5 @@
 /**
- * Users and groups of the system, wherever it keeps them (getpwnam(3), getgrnam(3)).
+ * Users and groups of the system, from any of its databases (getpwnam(3), getgrnam(3)).
  *
  * @module
  */
@@ -12,24 +12,24 @@ export interface User {
   readonly uid: number;
   /** The user's first group. */
   readonly gid: number;
-  /** The user's own directory, which need not be there. */
+  /** The user's home directory, which may not exist. */
   readonly home: string;
 }
 
-/** Whom a process can become. */
+/** The credentials of a process: user, group and supplementary groups. */
 export interface Identity {
   /** The user; undefined where only the groups change. */
   readonly uid?: number;
   readonly gid: number;
   /** The supplementary groups. */
   readonly groups: readonly number[];
-  /** The name of the user, if the number is one that the system knows. */
+  /** The name of the user, if the number has one. */
   readonly name?: string;
   /** See {@linkcode User.home}. */
   readonly home?: string;
 }
 
-/** Whom to look for: a name, or a number. At least one of the two. */
+/** A user and a group to look up, each as a name or a number. At least one of the two. */
 export interface Names {
   readonly user?: string;
   /**
@@ -40,7 +40,7 @@ export interface Names {
   readonly group?: string;
 }
 
-/** To whom a file is to belong; a part that is undefined stays as it is. */
+/** The owner of a file; an undefined part stays unchanged. */
 export interface Owner {
   readonly uid?: number;
   readonly gid?: number;
@@ -51,7 +51,7 @@ export class UnknownIdentityError extends TypeError {
   override readonly name = "UnknownIdentityError";
 
   /**
-   * @param which Which of the {@linkcode Names} is to blame.
+   * @param which The invalid part of the {@linkcode Names}.
    * @param found The FOUND part of a message.
    */
   constructor(readonly which: keyof Names, readonly found: string) {
@@ -62,38 +62,26 @@ export class UnknownIdentityError extends TypeError {
 /** Offsets in `struct passwd`: pw_name, pw_uid, pw_gid, pw_dir; and in `struct group`: gr_gid. */
 const PW_NAME = 0, PW_UID = 16, PW_GID = 20, PW_DIR = 32, GR_GID = 16;
 
-/** One less than what stands for no number at all in setuid(2) and chown(2). */
+/** One less than the number that stands for "unchanged" in setuid(2) and chown(2). */
 const LARGEST_ID = 2 ** 32 - 2;
 
 /** NGROUPS_MAX of Linux. */
 const MOST_GROUPS = 65_536;
 
-/**
- * Looks a user up.
- *
- * @param name The user's name.
- * @returns The user, or undefined when there is none of that name.
- */
+/** Looks up a user by name; undefined if there is none. */
 export function findUser(name: string): User | undefined {
   return readUser(libc().getpwnam(cString(name)));
 }
 
-/**
- * The own directory of a user.
- *
- * @param uid The user's number.
- * @returns The directory, or undefined when there is no such user.
- */
+/** Looks up the home directory of a user by number; undefined if there is no such user. */
 export function homeOf(uid: number): string | undefined {
   return readUser(libc().getpwuid(uid))?.home;
 }
 
 /**
- * Works out whom to become. A user has all groups that the system knows for the user; a group
- * without a user is the only one.
+ * Resolves names to credentials. A user gets all groups that the system lists for the user; a group without
+ * a user is the only one.
  *
- * @param names Whom.
- * @returns The numbers.
  * @throws {UnknownIdentityError} When there is no such user or group.
  */
 export function identityOf({ user: userName, group }: Names): Identity {
@@ -118,10 +106,8 @@ export function identityOf({ user: userName, group }: Names): Identity {
 }
 
 /**
- * Works out to whom a file is to belong. A user alone says nothing of the group.
+ * Resolves names to the owner of a file. A user without a group leaves the group unchanged.
  *
- * @param names Whom.
- * @returns The numbers.
  * @throws {UnknownIdentityError} When there is no such user or group.
  */
 export function ownerOf({ user, group }: Names): Owner {
@@ -131,11 +117,7 @@ export function ownerOf({ user, group }: Names): Owner {
   };
 }
 
-/**
- * Whether this process is the one asked for already, with these groups and no others.
- *
- * @param identity Whom it should be.
- */
+/** Whether this process has these credentials already, with these groups and no others. */
 export function isIdentity({ uid, gid, groups }: Identity): boolean {
   const numbers = ownNumbers();
   const others = new Set([...numbers("Groups"), gid]);
@@ -144,17 +126,13 @@ export function isIdentity({ uid, gid, groups }: Identity): boolean {
     others.symmetricDifference(new Set([...groups, gid])).size === 0;
 }
 
-/**
- * Whether this process has a group, as its first one or another.
- *
- * @param gid The group.
- */
+/** Whether this process has a group, as its first one or as a supplementary one. */
 export function isOwnGroup(gid: number): boolean {
   const numbers = ownNumbers();
   return numbers("Gid").includes(gid) || numbers("Groups").includes(gid);
 }
 
-/** What this process is, by the names of proc_pid_status(5). */
+/** The credentials of this process, by the names of proc_pid_status(5). */
 function ownNumbers(): (name: "Uid" | "Gid" | "Groups") => number[] {
   const status = readTextProcSelf("status");
   return (name) => {

@@ -1,12 +1,11 @@
 /**
- * Callback I/O of the aio mode (LIB-ZC's `zaio_t`): ask for a line, for bytes, for a flush or for
- * a time, and be called back. No promise is in the interface.
+ * Callback I/O of the aio mode (LIB-ZC's `zaio_t`): request a line, bytes, a flush or a delay, and receive a
+ * callback. There are no promises in the interface.
  *
- * What is asked for here is asked of the connection only then: without an operation nothing is
- * read, so a peer that sends too fast is held back by TCP.
+ * The connection is read only while an operation is pending, so TCP slows down a peer that sends too fast.
  *
- * This file is the interface: it checks what it is given and hands it on, input to `input.ts`,
- * output to `output.ts`, callbacks to `operation.ts`.
+ * This file is the interface: it checks arguments and passes calls on, input to `input.ts`, output to
+ * `output.ts`, callbacks to `operation.ts`.
  *
  * @module
  */
@@ -22,8 +21,8 @@ import { handshakeOf, type TlsContext, type TlsOptions } from "../tls/context.ts
 export type { AioConn, AioHandle };
 
 /**
- * What is called when an operation is over. It may be an `async` function: when its promise is
- * rejected, that counts as an exception in the callback. Nothing waits for the promise.
+ * The callback at the end of an operation. It may be an `async` function: a rejection of its promise counts
+ * as an exception in the callback. The promise is not awaited.
  */
 export type AioCallback = (aio: Aio) => void;
 
@@ -68,13 +67,13 @@ export class Aio implements AioHandle {
   readonly remoteAddr: Deno.Addr | undefined;
   /** This end's address; a timer has none. */
   readonly localAddr: Deno.Addr | undefined;
-  /** Anything; for the user (`zaio_set_context`). */
+  /** Any value, for the user (`zaio_set_context`). */
   context: unknown = undefined;
 
   readonly #core: AioBaseCore;
   readonly #operation: AioOperation<Aio>;
   #conn: AioConn | undefined;
-  // A timer has neither, nor has anything that is closed.
+  // Undefined in a timer and after close.
   #input: AioInput<Aio> | undefined;
   #output: AioOutput<Aio> | undefined;
   #closed = false;
@@ -116,7 +115,7 @@ export class Aio implements AioHandle {
     return this.#operation.result;
   }
 
-  /** Why the last operation has the result -1 or -2; else `undefined`. */
+  /** The error of the last operation with the result -1 or -2; otherwise `undefined`. */
   get error(): Error | undefined {
     return this.#operation.error;
   }
@@ -131,10 +130,10 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Limits how long an operation waits for input (`zaio_set_read_wait_timeout`). As in LIB-ZC the
-   * wait starts anew whenever something arrives.
+   * Limits the time that an operation waits for input (`zaio_set_read_wait_timeout`). As in LIB-ZC the time starts
+   * again whenever data arrives.
    *
-   * @param seconds How long, from the next operation on; below 0, as at the start: for ever.
+   * @param seconds The limit, from the next operation on; below 0, as at the start, there is none.
    * @throws {RangeError} When `seconds` is not a number.
    */
   setReadWaitTimeout(seconds: number): void {
@@ -142,10 +141,10 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Limits how long a flush waits for the peer (`zaio_set_write_wait_timeout`). As in LIB-ZC the
-   * wait starts anew whenever something was accepted.
+   * Limits the time that a flush waits for the peer (`zaio_set_write_wait_timeout`). As in LIB-ZC the time starts
+   * again whenever data was accepted.
    *
-   * @param seconds How long, from the next operation on; below 0, as at the start: for ever.
+   * @param seconds The limit, from the next operation on; below 0, as at the start, there is none.
    * @throws {RangeError} When `seconds` is not a number.
    */
   setWriteWaitTimeout(seconds: number): void {
@@ -193,10 +192,9 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Reads an exact number of bytes (`zaio_readn`). Memory grows with what arrives, not with what is
-   * asked for.
+   * Reads an exact number of bytes (`zaio_readn`). Memory grows with the received bytes, not with `length`.
    *
-   * @param length How many bytes.
+   * @param length The number of bytes.
    * @param callback Called with `length` as result.
    * @throws {RangeError} When `length` is not a whole number from 0.
    */
@@ -205,7 +203,7 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Reads what is there, as soon as there is something (`zaio_read`).
+   * Reads the available bytes, as soon as there are any (`zaio_read`).
    *
    * @param maxLength The most bytes.
    * @param callback Called with the number of bytes as result.
@@ -216,8 +214,8 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Waits until a read would not wait (`zaio_readable`): something is there, or the stream ended or
-   * failed. The result is 1 in each case, as in LIB-ZC; the read that follows tells which.
+   * Waits until a read would not wait (`zaio_readable`): data is available, or the stream has ended or failed. The
+   * result is 1 in each case, as in LIB-ZC; the next read distinguishes them.
    *
    * @param callback Called with 1 as result.
    */
@@ -242,13 +240,11 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Takes bytes out of the read cache without copying them; else like {@linkcode getReadCache}. For
-   * what is used at once, as in `aio.cacheWriteDirect(aio.getReadCacheDirect(length))` with a flush
-   * behind it.
+   * Takes bytes out of the read cache without copying them; otherwise like {@linkcode getReadCache}. For
+   * immediate use, as in `aio.cacheWriteDirect(aio.getReadCacheDirect(length))` followed by a flush.
    *
-   * @param length How many.
-   * @returns The bytes. They are these until the next operation that reads, or the end of the `Aio`;
-   * from then on there is anything in their place.
+   * @param length The number of bytes.
+   * @returns The bytes, valid until the next operation that reads, or the end of the `Aio`.
    * @throws {RangeError} When there are fewer in the cache.
    */
   getReadCacheDirect(length: number): Uint8Array<ArrayBuffer> {
@@ -258,8 +254,8 @@ export class Aio implements AioHandle {
   /**
    * Takes bytes out of the read cache as text.
    *
-   * @param length How many bytes; by default all.
-   * @returns The text; U+FFFD stands for what is no UTF-8.
+   * @param length The number of bytes; by default all.
+   * @returns The text; U+FFFD replaces invalid UTF-8.
    * @throws {RangeError} When there are fewer in the cache.
    */
   getReadCacheString(length: number = this.readCacheSize): string {
@@ -269,11 +265,11 @@ export class Aio implements AioHandle {
   /**
    * Caches a copy for the next flush (`zaio_cache_write`).
    *
-   * Nothing is sent before {@linkcode cacheFlush}. More than the base's `writeCacheLimit` in the cache
-   * is an error that the next flush, or the one under way, reports: what is beyond is not kept, and
-   * nothing can be written any more, since the stream would have a hole.
+   * Nothing is sent before {@linkcode cacheFlush}. If the cache would exceed the base's `writeCacheLimit`, the
+   * data is dropped, the pending or next flush fails, and nothing can be written any more, since the stream
+   * would have a gap.
    *
-   * @param data Bytes, or text that becomes UTF-8.
+   * @param data Bytes, or text that is encoded as UTF-8.
    */
   cacheWrite(data: Uint8Array | string): void {
     if (typeof data === "string") return this.cachePuts(data);
@@ -317,19 +313,17 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Puts TLS on the connection, from the server's side, and waits for the handshake: what a server does
-   * after it has answered STARTTLS and flushed the answer. Nothing else can be asked of the connection
-   * meanwhile; the time-outs that were set hold on.
+   * Starts TLS on the connection, as the server, and waits for the handshake: a server calls this after it has
+   * answered STARTTLS and flushed the answer. No other operation is possible meanwhile; the time limits stay.
    *
-   * What is in the read cache came behind the request without TLS, maybe not from the client, and
-   * must not be taken for anything that comes after the handshake (CVE-2011-0411). It is an error:
-   * result -1, {@linkcode error} a `HandshakeError`, and there is no TLS.
+   * Bytes in the read cache arrived without TLS, maybe not from the client, and must not count as data of the TLS
+   * connection (CVE-2011-0411). They are an error: result -1, {@linkcode error} a `HandshakeError`, no TLS.
    *
    * @param tls Certificate and key; a `TlsContext` saves reading them each time.
-   * @param callback Called with 1 as result when the handshake is done; with -2 when the client took
-   * longer than `handshakeSeconds`, and with -1 when it failed: the connection is closed then.
+   * @param callback Called with 1 as result after the handshake; with -2 when the client took longer than
+   * `handshakeSeconds`, and with -1 when it failed: the connection is closed then.
    * @throws {ConfigError} When certificate or key are unusable; it names the file.
-   * @throws {Deno.errors.Busy} When a read or write is under way, or something is not flushed.
+   * @throws {Deno.errors.Busy} When a read or write is under way, or cached data is not flushed.
    */
   startTls(tls: TlsOptions | TlsContext, callback: AioCallback): void {
     const input = this.#inputFor("startTls"), output = this.#outputFor("startTls");
@@ -345,7 +339,7 @@ export class Aio implements AioHandle {
     });
   }
 
-  /** What was agreed on in the TLS handshake; `undefined` without TLS. */
+  /** The negotiated parameters of TLS; `undefined` without TLS. */
   get tls(): Deno.TlsHandshakeInfo | undefined {
     return this.#conn && handshakeOf(this.#conn);
   }
@@ -366,16 +360,16 @@ export class Aio implements AioHandle {
   }
 
   /**
-   * Gives up the operation under way without calling back (`zaio_disable`). Nothing is lost: what
-   * arrives for it stays for the next one. Harmless without an operation.
+   * Cancels the pending operation without a callback (`zaio_disable`). No data is lost: it stays for the next
+   * operation. Does nothing without an operation.
    */
   disable(): void {
     this.#operation.cancel();
   }
 
   /**
-   * Closes the connection or ends the timer (`zaio_free(aio, 1)`). The callback of an operation under
-   * way is not called. Harmless the second time.
+   * Closes the connection or ends the timer (`zaio_free(aio, 1)`). The callback of a pending operation is not
+   * called. A second call does nothing.
    */
   close(): void {
     if (this.#closed) return;
@@ -383,7 +377,7 @@ export class Aio implements AioHandle {
     try {
       this.#conn?.close();
     } catch {
-      // Somebody else closed it before: it is closed, which is what was asked for.
+      // The connection was closed already.
     }
   }
 

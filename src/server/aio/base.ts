@@ -1,8 +1,8 @@
 /**
- * The event base of the aio mode (LIB-ZC's `zaio_base_t`): the owner of a set of `Aio` objects
- * and of what they share, that is buffers, the one timer, limits and hooks.
+ * The event base of the aio mode (LIB-ZC's `zaio_base_t`), which owns a set of `Aio` objects and their shared
+ * buffers, timer, limits and hooks.
  *
- * The event loop itself is the runtime's: there is nothing to run and nothing to stop here.
+ * The event loop is the runtime's: it needs neither start nor stop here.
  *
  * @module
  */
@@ -12,11 +12,11 @@ import { AioDeadlines } from "./deadlines.ts";
 
 const DEFAULT_WRITE_CACHE_LIMIT = 64 * 1024 * 1024;
 
-/** What a base knows of each `Aio` that it owns. */
+/** The part of an `Aio` that its base uses. */
 export interface AioHandle {
   /** The peer's address; a timer has none. */
   readonly remoteAddr: Deno.Addr | undefined;
-  /** Anything; for the user. */
+  /** Any value, for the user. */
   context: unknown;
   /** Closes it. */
   close(): void;
@@ -25,7 +25,7 @@ export interface AioHandle {
 /** Settings and hooks of an {@linkcode AioBase}. */
 export interface AioBaseOptions {
   /**
-   * The most bytes that one `Aio` caches for writing; one that gets more fails at its next flush.
+   * The most bytes in the write cache of one `Aio`; beyond it, the next flush fails.
    *
    * @default {67108864}
    */
@@ -36,7 +36,7 @@ export interface AioBaseOptions {
   onIdle?: () => void;
 }
 
-/** What an `Aio` needs of its base, and nobody else. */
+/** The internal part of a base that an `Aio` uses. */
 export interface AioBaseCore {
   /** Lends memory. */
   readonly buffers: AioBuffers;
@@ -46,20 +46,15 @@ export interface AioBaseCore {
   readonly writeCacheLimit: number;
   /** Called like {@linkcode AioBase.onIdle}, for the framework itself. */
   onLastClosed?: () => void;
-  /** Takes up a new `Aio`. */
+  /** Adds a new `Aio`. */
   add(aio: AioHandle, isConnection: boolean): void;
-  /** Lets go of one that was closed or released. */
+  /** Removes an `Aio` that was closed or released. */
   remove(aio: AioHandle, isConnection: boolean): void;
-  /** Tells of an exception in a callback. */
+  /** Reports an exception in a callback. */
   fail(error: unknown, aio: AioHandle): void;
 }
 
-/**
- * Gives an `Aio` the inside of its base. Not for users of the aio mode.
- *
- * @param base The base.
- * @returns Its inside.
- */
+/** Gives an `Aio` the internal part of its base. Not for users of the aio mode. */
 export let coreOf: (base: AioBase) => AioBaseCore;
 
 /**
@@ -74,19 +69,18 @@ export let coreOf: (base: AioBase) => AioBaseCore;
  * ```
  */
 export class AioBase {
-  /** Anything; for the user (`zaio_base_set_context`). */
+  /** Any value, for the user (`zaio_base_set_context`). */
   context: unknown = undefined;
   /**
-   * Takes what a callback threw, or what the promise of an `async` callback was rejected with. The
-   * `Aio` that it happened on is closed already; no other one is touched.
+   * Receives the exceptions of callbacks, and the rejections of `async` callbacks. The `Aio` of the callback is
+   * closed already; no other one is affected.
    *
    * @default Prints the stack to standard error.
    */
   onError: (error: unknown, aio: AioHandle) => void;
   /**
-   * Called when the last open connection was closed or released, so that a server that drains
-   * knows when it is done. Called from the event loop, not from inside `close()`; not called when
-   * another connection was opened in between.
+   * Called when the last open connection was closed or released, so that a draining server can exit. Called from
+   * the event loop, not from within `close()`; not called if another connection was opened in between.
    */
   onIdle: (() => void) | undefined;
 
@@ -124,14 +118,14 @@ export class AioBase {
         try {
           this.onError(error, aio);
         } catch (hookError) {
-          // Nobody else is there to take it, and one connection must not end the process.
+          // The error of the error hook must not end the process.
           console.error(error, hookError);
         }
       },
     };
   }
 
-  /** How many connections are open. Timers, and connections that were released, don't count. */
+  /** The number of open connections, without timers and released connections. */
   get connectionCount(): number {
     return this.#connectionCount;
   }

@@ -59,7 +59,7 @@ export class AioBuffers {
   /**
    * Takes a buffer back.
    *
-   * @param buffer One that {@linkcode take} lent and that nobody reads or writes any more; the
+   * @param buffer One that {@linkcode take} lent and that is not read or written any more; the
    * kernel neither.
    */
   give(buffer: Uint8Array<ArrayBuffer>): void {

@@ -1,6 +1,5 @@
 /**
- * The search for one byte, four bytes at a time: `indexOf` of the runtime looks at each by itself, and
- * takes twice as long for a line.
+ * The search for one byte, four bytes at a time: for a line it takes half the time of the runtime's `indexOf`.
  *
  * @module
  */

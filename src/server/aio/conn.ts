@@ -1,5 +1,5 @@
 /**
- * What is under an `Aio`: the least that a connection must be able to do.
+ * The connection interface that an `Aio` needs.
  *
  * @module
  */
@@ -7,17 +7,17 @@
 /** The connection under an `Aio`: any `Deno.Conn` is one. */
 export interface AioConn {
   /**
-   * Reads what is there, or waits for something.
+   * Reads the available bytes, or waits for some.
    *
-   * @param p Where the bytes go.
-   * @returns How many bytes came, or `null` at the end of the stream.
+   * @param p The buffer.
+   * @returns The number of bytes, or `null` at the end of the stream.
    */
   read(p: Uint8Array): Promise<number | null>;
   /**
-   * Writes what the kernel takes, or waits until it takes something.
+   * Writes as many bytes as the kernel accepts, or waits until it accepts some.
    *
    * @param p The bytes.
-   * @returns How many of them were taken.
+   * @returns The number of accepted bytes.
    */
   write(p: Uint8Array): Promise<number>;
   /** Closes the connection; a read or write under way is rejected. */

@@ -1,9 +1,9 @@
 /**
- * The reading side of an `Aio`: asks the connection for bytes while an operation wants some, and
- * finds out when the operation has what it wants.
+ * The reading side of an `Aio`: reads from the connection while an operation needs bytes, and ends the operation
+ * when it has them.
  *
- * Nothing is read without an operation. A read can't be taken back, so it may outlive the operation
- * that it was made for; the next one joins it.
+ * Nothing is read without an operation. A read can't be cancelled, so it may outlive its operation; the next
+ * operation joins it.
  *
  * @module
  */
@@ -24,7 +24,7 @@ const NOT_YET = -3;
 
 /** The reading side of one connection. */
 export class AioInput<Owner extends AioHandle> {
-  /** What arrived and was not taken. */
+  /** The received bytes that were not taken yet. */
   readonly cache: AioReadCache;
   /** How long to wait for input, in milliseconds; below 0: for ever. */
   timeoutMs: number = -1;
@@ -82,13 +82,13 @@ export class AioInput<Owner extends AioHandle> {
     }
   }
 
-  /** Gives memory back; what a read under way brings is dropped. */
+  /** Releases the memory; the result of a read under way is dropped. */
   discard(): void {
     this.#discarded = true;
     this.cache.discard();
   }
 
-  /** What the pending operation comes to with what is cached. */
+  /** The result of the pending operation for the present cache. */
   #evaluate(): number {
     const size = this.cache.size, want = this.#want;
     switch (this.#operation.name) {

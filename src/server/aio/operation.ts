@@ -1,9 +1,9 @@
 /**
- * The one operation of an `Aio`: what is pending, how it ended, and when its callback runs.
+ * The one operation of an `Aio`: its state, its result, and the call of its callback.
  *
- * A callback never runs inside the call that asks for it. It runs when a read, a write or a timer
- * is over, or in the loop below when what was asked for is there already: a bounded number of those,
- * then other connections get their turn. This file does no I/O.
+ * A callback never runs inside the call that requests it. It runs after a read, a write or a timer, or in the
+ * loop below if its data is available already: a bounded number of times, then other connections get a turn.
+ * This file does no I/O.
  *
  * @module
  */
@@ -22,8 +22,8 @@ export const DONE: number = 1,
   TIMED_OUT: number = -2;
 
 /**
- * So many callbacks may run without a look at the other connections. What the runtime reads and
- * writes without waiting is bounded in the same way, by the runtime itself.
+ * The most callbacks before other connections get a turn. The runtime itself limits its reads and writes that
+ * do not wait in the same way.
  */
 const CALLBACKS_PER_TURN = 128;
 
@@ -153,7 +153,7 @@ export class AioOperation<Owner extends AioHandle> {
   }
 
   #resume(): void {
-    // It may have been given up; and the next one may be over, and run, before its own call here.
+    // It may have been cancelled; and the next one may have ended, and run, before this call.
     if (this.#due && !this.#running) this.#run();
   }
 

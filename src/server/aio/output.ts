@@ -1,9 +1,9 @@
 /**
- * The writing side of an `Aio`: gathers what is cached, writes it while a flush is pending, and finds
- * out when all of it is accepted.
+ * The writing side of an `Aio`: caches data, writes it while a flush is pending, and ends the flush when the kernel
+ * has accepted all of it.
  *
- * Nothing is written without a flush. A write can't be taken back, so it may outlive a flush that
- * timed out; the next one joins it.
+ * Nothing is written without a flush. A write can't be cancelled, so it may outlive a flush that timed out; the
+ * next flush joins it.
  *
  * @module
  */
@@ -48,11 +48,9 @@ export class AioOutput<Owner extends AioHandle> {
   }
 
   /**
-   * Asks whether so much more may be cached. When not, nothing can be written any more: the flush
-   * that is pending, or the next one, fails.
+   * Whether more bytes may be cached. If not, nothing can be written any more: the pending or next flush fails.
    *
-   * @param length How many bytes.
-   * @returns Whether to cache them.
+   * @param length The number of bytes.
    */
   accepts(length: number): boolean {
     return this.#error === undefined &&

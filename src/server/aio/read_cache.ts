@@ -1,17 +1,17 @@
 /**
- * What arrived on a connection and was not taken yet: one window of bytes in a borrowed buffer.
+ * The read cache of a connection: one window of bytes in a borrowed buffer.
  *
- * The buffer follows the traffic: small while the peer sends less than fits, larger after each read
- * that filled it, as large as asked for when somebody waits for more than 64 KiB. Bytes are moved
- * only when less than a quarter of the buffer is free behind them, so that each byte is moved about
- * twice at most. This file does no I/O.
+ * The size of the buffer follows the traffic: small while the peer's data fits, larger after each read that
+ * filled it, as large as requested when an operation needs more than 64 KiB. Bytes are moved only when less than
+ * a quarter of the buffer is free behind them, so that each byte is moved about twice at most. This file does
+ * no I/O.
  *
  * @module
  */
 import { type AioBuffers, bufferSize, LARGE_BUFFER, SMALL_BUFFER } from "./buffers.ts";
 import { ByteSearch } from "./byte_search.ts";
 
-// A byte order mark is text like any other here: taking it away would lose bytes of the stream.
+// A byte order mark is ordinary text: removing it would lose bytes of the stream.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The read cache of one connection. */
@@ -46,10 +46,8 @@ export class AioReadCache {
   }
 
   /**
-   * Lends the room behind the cached bytes to one read. Until {@linkcode filled} says what came,
-   * cached bytes may be taken, but no other room may be asked for.
-   *
-   * @returns Where the read puts its bytes.
+   * Lends the free room to one read. Until {@linkcode filled} is called, cached bytes may be taken, but no other
+   * room may be lent.
    */
   lend(): Uint8Array<ArrayBuffer> {
     this.#direct = false;
@@ -76,10 +74,9 @@ export class AioReadCache {
   }
 
   /**
-   * Says how the read ended.
+   * Reports the end of the read.
    *
-   * @param bytes How many bytes came into the room that was lent; 0 at the end of the stream or
-   * after an error.
+   * @param bytes The number of bytes read; 0 at the end of the stream or after an error.
    */
   filled(bytes: number): void {
     const full = bytes === this.#lent;
@@ -168,8 +165,7 @@ export class AioReadCache {
   #giveBackWhenEmpty(): void {
     if (this.#start < this.#end || this.#lent > 0) return;
     this.#start = this.#end = 0;
-    // While the connection writes or sleeps it needs none. A small one stays: it is what the next
-    // read most likely asks for.
+    // Without a read it needs no buffer. A small one stays, since the next read most likely needs it.
     if (this.#buffer !== undefined && this.#buffer.length > SMALL_BUFFER && !this.#direct) {
       this.#buffers.give(this.#buffer);
       this.#hold(undefined);

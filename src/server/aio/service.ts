@@ -1,6 +1,5 @@
 /**
- * The bridge between services and the aio mode: connections of an inherited descriptor become
- * `Aio` objects.
+ * The accept loop of the aio mode: connections of an inherited descriptor become `Aio` objects.
  *
  * @module
  */
@@ -15,8 +14,8 @@ import { TlsContext, type TlsOptions } from "../tls/context.ts";
 import { acceptTls, openTlsListener } from "../tls/listener.ts";
 
 /**
- * The event base of the process (LIB-ZC's `zvar_default_aio_base`). What a callback throws on it is
- * logged with its stack.
+ * The event base of the process (LIB-ZC's `zvar_default_aio_base`). Exceptions of callbacks are logged with their
+ * stack.
  */
 export const defaultAioBase: AioBase = new AioBase({
   onError: (error) => logFault("error in an aio callback:", error),
@@ -25,7 +24,7 @@ export const defaultAioBase: AioBase = new AioBase({
 /** The named pipes of each base. */
 const pipesOf = new WeakMap<AioBase, FifoReader[]>();
 
-/** Makes the end of a draining server wait for the connections of a base. */
+/** Makes a draining server wait for the connections of a base. */
 function waitFor(base: AioBase): FifoReader[] {
   const known = pipesOf.get(base);
   if (known !== undefined) return known;
@@ -46,15 +45,15 @@ function waitFor(base: AioBase): FifoReader[] {
 
 /** A service that was registered. */
 export interface AioService {
-  /** Takes no more connections; those that are open stay. */
+  /** Stops accepting; open connections stay. */
   close(): void;
 }
 
-/** What can be set for {@linkcode aioServerGeneralAioRegister}. */
+/** The options of {@linkcode aioServerGeneralAioRegister}. */
 export interface AioServiceOptions {
   /**
-   * Certificate and key: the connections speak TLS, and are given out when the handshake is done. A
-   * client that takes longer for it than `handshakeSeconds` is closed.
+   * Certificate and key: the callback receives TLS connections after their handshake. A connection whose
+   * handshake takes longer than `handshakeSeconds` is closed.
    *
    * @default No TLS.
    */

@@ -1,5 +1,5 @@
 /**
- * STARTTLS of the aio mode: how the connection under an `Aio` comes to speak TLS.
+ * STARTTLS of the aio mode.
  *
  * @module
  */

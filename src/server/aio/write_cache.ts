@@ -1,8 +1,7 @@
 /**
- * What is to be written to a connection: everything that was cached since the last flush, gathered
- * into as few pieces as possible.
+ * The write cache of a connection: all data since the last flush, gathered into as few pieces as possible.
  *
- * Memory is borrowed with the first byte and given back with the last. This file does no I/O.
+ * Memory is borrowed with the first byte and returned with the last. This file does no I/O.
  *
  * @module
  */
@@ -25,7 +24,7 @@ interface Sealed {
 /** The write cache of one connection. */
 export class AioWriteCache {
   readonly #buffers: AioBuffers;
-  /** A piece that came directly and is all there is, as an answer often is: it costs nothing more. */
+  /** A direct piece that is the only one, as a response often is: it needs no copy. */
   #only: Uint8Array | undefined;
   /** Pieces before the open one, in order. */
   #sealed: Sealed[] = [];
@@ -112,10 +111,8 @@ export class AioWriteCache {
   }
 
   /**
-   * Lends the first piece to one write. Until {@linkcode written} says what became of it, more may
-   * be appended, but no piece may be asked for.
-   *
-   * @returns The bytes to write; there must be some.
+   * Lends the first piece to one write. Until {@linkcode written} is called, data may be appended, but no other
+   * piece may be lent.
    */
   lend(): Uint8Array {
     this.#lent = true;
@@ -130,9 +127,9 @@ export class AioWriteCache {
   }
 
   /**
-   * Says how the write ended. After an error nothing is written any more, so there is nothing to say.
+   * Reports the end of the write; not called after an error, since nothing is written any more then.
    *
-   * @param bytes How many of the bytes that were lent are written.
+   * @param bytes The number of written bytes.
    */
   written(bytes: number): void {
     this.#lent = false;
@@ -195,7 +192,7 @@ export class AioWriteCache {
     const isFree = last !== undefined && last.borrowed === undefined &&
       last.bytes.length <= SMALL_BUFFER;
     if (!isFree) return this.#buffer = this.#buffers.take(bufferSize(length));
-    // A small piece that came directly is not alone any more: a copy saves it a write of its own.
+    // A small direct piece is not the only one any more: a copy saves its own write.
     this.#sealed.pop();
     const bytes = last.bytes.subarray(last.start);
     const buffer = this.#buffers.take(bufferSize(length + bytes.length));
@@ -211,7 +208,7 @@ export class AioWriteCache {
     this.#size += bytes.length;
   }
 
-  /** Puts what is not the only piece any more in its place. */
+  /** Moves the only piece to the list of pieces. */
   #sealOnly(): void {
     const bytes = this.#only;
     if (bytes === undefined) return;

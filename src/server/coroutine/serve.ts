@@ -1,6 +1,5 @@
 /**
- * What authors of coroutine servers use: tasks, and listeners over the descriptors of
- * `serviceRegister`.
+ * Tasks, listeners and pipes for authors of coroutine servers.
  *
  * @module
  */
@@ -121,10 +120,10 @@ export function coroutineServe(fd: number, fdType: FdType, handler: ConnectionHa
 }
 
 /**
- * Serves one connection, and closes it.
+ * Serves one connection, and closes it; a draining server waits for it.
  *
- * @param conn The connection; a server that drains waits until it is served.
- * @param handler Serves it. What it throws is logged.
+ * @param conn The connection.
+ * @param handler Serves it. Its exceptions are logged.
  */
 export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
   const finished = serverLifecycle.activity.begin();
@@ -139,7 +138,7 @@ export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Pro
   }
 }
 
-/** What node:net says when a client is gone, whose errors are of no class of their own. */
+/** The codes of node:net's errors for a disconnected client, which have no class of their own. */
 const GONE_CODES: ReadonlySet<unknown> = new Set([
   "EPIPE",
   "ECONNRESET",
@@ -147,12 +146,12 @@ const GONE_CODES: ReadonlySet<unknown> = new Set([
   "ENOTCONN",
 ]);
 
-/** Clients may go at any time; that is no fault of the server that anybody could mend. */
+/** Whether an error means that the client has disconnected, which is no fault of the server. */
 function isPeerGone(error: unknown): boolean {
   if (error instanceof Error && "code" in error && GONE_CODES.has(error.code)) return true;
   const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
     Deno.errors;
-  // The last two: in a TLS handshake, and from then on without the end that TLS has.
+  // The last two: during a TLS handshake, and after it without close_notify.
   const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
   return [...gone, HandshakeError, UnexpectedEof]
     .some((gone) => error instanceof gone);
@@ -162,7 +161,7 @@ function closeQuietly(conn: Deno.Conn): void {
   try {
     conn.close();
   } catch (error) {
-    // The handler has closed it, or its streams have.
+    // The handler or the streams have closed it.
     if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }

@@ -11,7 +11,7 @@ import { acceptTls, openTlsListener } from "../tls/listener.ts";
 
 /**
  * A listener of TLS connections over a descriptor of `serviceRegister`; else like `coroutineListen`. It
- * gives out connections before their handshake, so that a slow client holds up nobody else: a
+ * gives out connections before their handshake, so that a slow client does not delay the next one: a
  * handshake that fails shows at the first read or write. There is no limit of its own on the time;
  * {@linkcode coroutineServeTls} has one.
  *
@@ -49,7 +49,7 @@ export function coroutineListenTls(
 /** Serves one connection over TLS; it is closed when the promise settles, if it is still open. */
 export type TlsConnectionHandler = (conn: Deno.TlsConn) => void | Promise<void>;
 
-/** What `coroutineServeTls` needs beside a handler. */
+/** The options of `coroutineServeTls`. */
 export interface ServeTlsOptions {
   /** Certificate and key. */
   readonly tls: TlsOptions | TlsContext;
@@ -97,31 +97,30 @@ export function coroutineServeTls(
   coroutineGo(() => acceptTls({ listener, context, serve }));
 }
 
-/** How to put TLS on a connection. */
+/** The options of `coroutineStartTls`. */
 export interface StartTlsOptions {
   /** Certificate and key. */
   readonly tls: TlsOptions | TlsContext;
   /**
-   * What was read behind the request for TLS and is not used yet. It came without TLS, maybe not from
-   * the client, and must not be taken for anything that comes after the handshake (CVE-2011-0411):
-   * anything but nothing is an error.
+   * The bytes that were read after the request for TLS and are unused. They arrived without TLS, maybe not from the
+   * client, and must not count as data of the TLS connection (CVE-2011-0411): unless empty, they are an error.
    */
   readonly unread: Uint8Array;
 }
 
 /**
- * Puts TLS on an open connection, from the server's side, and waits for the handshake: what a server
- * does after it has answered STARTTLS. A client that takes longer than `handshakeSeconds` is closed.
+ * Starts TLS on an open connection, as the server, and waits for the handshake: a server calls this after it has
+ * answered STARTTLS. A client that takes longer than `handshakeSeconds` is closed.
  *
  * Needs `--allow-read` for the two files; it is fastest with `--allow-ffi` and `--allow-net`.
  *
- * @param conn The connection, with no read or write under way. When the promise is fulfilled its
- * place is taken: `close` of either closes the connection.
- * @param options Certificate and key, and what was read too far.
+ * @param conn The connection, with no read or write under way. Once the promise is fulfilled, `close` of either
+ * object closes the connection.
+ * @param options Certificate and key, and the unread bytes.
  * @returns The same connection over TLS.
  * @throws {ConfigError} When certificate or key are unusable; it names the file.
- * @throws {HandshakeError} When something is `unread`, and the connection is as it was; or when the
- * client took too long or failed, and the connection is closed.
+ * @throws {HandshakeError} When there are `unread` bytes, and the connection is unchanged; or when the client
+ * took too long or failed, and the connection is closed.
  */
 export async function coroutineStartTls(
   conn: Deno.Conn,
@@ -129,7 +128,7 @@ export async function coroutineStartTls(
 ): Promise<Deno.TlsConn> {
   const context = TlsContext.of(tls);
   if (unread.length > 0) throw injected(unread.length);
-  // From one connection to the other there is a moment with neither.
+  // For a moment neither of the two connections counts.
   const finished = serverLifecycle.activity.begin();
   try {
     const secure = serverLifecycle.connections.add(await context.upgrade(conn));

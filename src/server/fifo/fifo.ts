@@ -1,6 +1,6 @@
 /**
- * The reading end of an inherited named pipe. There is nothing to accept: the descriptor itself is
- * the stream, shared with the other processes of the service.
+ * The reader of an inherited named pipe. There is nothing to accept: the descriptor itself is the stream, shared
+ * with the other processes of the service.
  *
  * @module
  */
@@ -18,9 +18,9 @@ export class FifoReader {
   readonly path: string;
   /** The path, in the shape of a connection's address. */
   readonly localAddr: Deno.UnixAddr;
-  /** The same: nobody knows who writes. */
+  /** The same path: the writer is unknown. */
   readonly remoteAddr: Deno.UnixAddr;
-  /** Set by the constructor, and not needed by a `close` from within it. */
+  /** Set by the constructor; a `close` from within it needs none. */
   readonly #forget: () => void = () => {};
   readonly #pipe: PipeInput;
   #open = true;
@@ -31,7 +31,7 @@ export class FifoReader {
   /**
    * Reads until the server is told to stop.
    *
-   * @param fd The descriptor, which the reader takes ownership of.
+   * @param fd The descriptor, owned by the reader.
    * @throws {TypeError} When it is no named pipe.
    */
   constructor(fd: number) {
@@ -51,10 +51,10 @@ export class FifoReader {
   }
 
   /**
-   * Reads what is there, waiting until something is.
+   * Reads the available bytes, or waits for some.
    *
-   * @param room Where the bytes go.
-   * @returns How many bytes, or null when the reader is closed.
+   * @param room The buffer.
+   * @returns The number of bytes, or null when the reader is closed.
    * @throws {Deno.errors.Busy} When an earlier call still waits.
    */
   async read(room: Uint8Array): Promise<number | null> {
@@ -85,17 +85,14 @@ export class FifoReader {
     return promise;
   }
 
-  /** Refuses: what a server wrote here, it or one of its siblings would read. */
+  /** Throws: the server or another process of its service would read the data. */
   write(_data: Uint8Array): Promise<number> {
     return Promise.reject(
       new TypeError(`Cannot write to "${this.path}": a service's fifo, expected to be read only`),
     );
   }
 
-  /**
-   * The server is told to stop. Whoever reads has something under way until it has learnt of the end:
-   * it may be busy with what it has read last.
-   */
+  /** Starts the soft stop. A reader has work under way until it has seen the end, since it may still process data. */
   #stop(): void {
     const finished = this.#used ? serverLifecycle.activity.begin() : undefined;
     this.close();
@@ -107,7 +104,7 @@ export class FifoReader {
     this.#finished = undefined;
   }
 
-  /** Ends reading. Harmless the second time. */
+  /** Ends reading. A second call does nothing. */
   close(): void {
     this.#learnEnd();
     if (!this.#open) return;

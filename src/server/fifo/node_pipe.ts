@@ -1,6 +1,5 @@
 /**
- * Reading a named pipe that this process was given, by way of node:net: for a program that may not
- * call the system.
+ * Reading of an inherited named pipe by node:net, for a program that may not make system calls.
  *
  * @module
  */
@@ -8,8 +7,8 @@ import type { Socket } from "node:net";
 import type { PipeInput } from "./pipe_input.ts";
 
 /**
- * Reads ahead as a stream does: what has been taken out of the pipe is still read after the close,
- * since no other process will see it.
+ * Reads ahead as a stream does: data that was taken out of the pipe is readable after the close, since no other
+ * process will see it.
  */
 export class NodePipe implements PipeInput {
   readonly #loaded: Promise<Socket>;
@@ -37,7 +36,7 @@ export class NodePipe implements PipeInput {
 
   #take(most: number): Uint8Array {
     if (this.#open && this.#socket !== undefined) {
-      // More than there is would be nothing at all.
+      // For more than the available length, the socket would return nothing.
       const length = Math.min(most, this.#socket.readableLength);
       return length > 0 ? this.#socket.read(length) : new Uint8Array();
     }

@@ -1,5 +1,5 @@
 /**
- * Reading a named pipe that this process was given, by the system's calls.
+ * Reading of an inherited named pipe by system calls.
  *
  * @module
  */
@@ -8,14 +8,9 @@ import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
 import { EPOLLIN } from "../../os/fd/poller.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 
-/** The reading end of a pipe, as a port with two adapters. */
+/** The reading end of a pipe, with two implementations. */
 export interface PipeInput {
-  /**
-   * Reads what is there.
-   *
-   * @param room Where the bytes go.
-   * @returns How many, or undefined when nothing is there.
-   */
+  /** Reads the available bytes, and returns their number, or undefined if there are none. */
   readNow(room: Uint8Array): number | undefined;
   /**
    * Calls back once, when there is something to read.
@@ -23,13 +18,13 @@ export interface PipeInput {
    * @returns Ends the wait; harmless once it is over.
    */
   wait(callback: () => void): () => void;
-  /** Closes it; bytes that have been taken out of the pipe by then can still be read. */
+  /** Closes it; bytes that were taken out of the pipe before can still be read. */
   close(): void;
 }
 
 const READ_BYTES = 64 * 1024;
 
-/** Reads by read(2), and waits by epoll(7): it takes nothing out of the pipe before it is asked. */
+/** Reads by read(2), and waits by epoll(7): it takes nothing out of the pipe before a read. */
 export class SystemPipe implements PipeInput {
   readonly #fd: number;
   readonly #path: string;

@@ -1,37 +1,34 @@
 /**
- * What a handler of HTTP returns: an answer, or something that the runtime will refuse.
+ * Tests and changes of a handler's response.
  *
  * @module
  */
 
-/** Whether something is a promise, also one of another making, which counts as one. */
+/** Whether a value is a promise or any other thenable. */
 export function isThenable(answer: unknown): boolean {
   return typeof (answer as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
-/** The status of an answer that can be sent; 0 for whatever the runtime will refuse. */
+/** Returns the status of a valid response; 0 for any value that the runtime refuses. */
 export function statusOf(answer: unknown): number {
   if (!(answer instanceof Response)) return 0;
   try {
     return answer.bodyUsed ? 0 : answer.status;
   } catch {
-    // Of that class, and not made by its constructor.
+    // An object of the class that its constructor has not created.
     return 0;
   }
 }
 
-/** What is to be known of a request for its last answer; undefined where nothing is known of it. */
+/** The parts of a request that its last response depends on; undefined if they are unknown. */
 export type LastRequest = Pick<Request, "method" | "headers"> | undefined;
 
 /**
- * An answer that tells the client to close the connection (RFC 9112, section 9.6).
+ * Makes a response tell the client to close the connection (RFC 9112, section 9.6).
  *
- * The runtime says `keep-alive` to a client of HTTP/1.0 that has asked for it, whatever the answer says,
- * unless it can't tell the length of the body: so such a client, or one that may be of that kind, gets a
- * stream. Behind that the runtime closes the connection by itself.
- *
- * @param response The answer.
- * @param request What it answers.
+ * The runtime sends `keep-alive` to an HTTP/1.0 client that has asked for it, whatever the response says,
+ * unless the length of the body is unknown. So a client that is or may be of that kind gets a stream, after
+ * which the runtime closes the connection.
  */
 export function lastAnswer(response: Response, request: LastRequest): Response {
   if (statusOf(response) === 0) return response;
@@ -47,7 +44,7 @@ export function lastAnswer(response: Response, request: LastRequest): Response {
     response.headers.set("connection", "close");
     return response;
   } catch {
-    // A redirection, and what `fetch` has got: their headers can't be changed.
+    // The headers of a redirection or of a response from `fetch` are immutable.
     const last = new Response(response.body, response);
     last.headers.set("connection", "close");
     return last;

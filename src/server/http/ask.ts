@@ -1,6 +1,6 @@
 /**
- * What a handler returns for a request, and what is done where that is no answer: the same as under
- * Deno.serve, for servers that it can't serve.
+ * Calls of an HTTP handler with Deno.serve's treatment of errors and invalid responses, for the servers
+ * that Deno.serve can't run.
  *
  * @module
  */
@@ -10,18 +10,18 @@ import { isWhole } from "./streamed_answers.ts";
 
 const INTERNAL_SERVER_ERROR = new TextEncoder().encode("Internal Server Error");
 
-/** The answer of last resort. */
+/** The response if the error handler fails too. */
 export function internalServerError(): Response {
   return new Response(INTERNAL_SERVER_ERROR, { status: 500 });
 }
 
 /**
- * Has a request answered.
+ * Calls the handler, and the error handler if it throws.
  *
- * @param serving What answers, also in place of a handler that has thrown.
+ * @param serving The handlers.
  * @param request The request.
- * @param info What is told beside it.
- * @returns An answer that can be sent.
+ * @param info The second argument of the handler.
+ * @returns A response that can be sent.
  */
 export async function askHandler(
   { handler, onError }: HttpServing,
@@ -53,7 +53,7 @@ function checked(answer: unknown, whose: string): Response {
   if (typeOf(answer) === "error") {
     throw new TypeError(`${value} must not be an error response (like Response.error())`);
   }
-  // A body that is all there is not asked for: that would make a stream of it.
+  // `body` is not read if the body is complete: reading it would create a stream.
   if (answer.bodyUsed || (!isWhole(answer) && answer.body?.locked)) {
     throw new TypeError(
       `The body of the Response returned from the ${whose} has already been consumed`,
@@ -67,7 +67,7 @@ function checked(answer: unknown, whose: string): Response {
   return answer;
 }
 
-/** Undefined for an object of that class which was not made by its constructor. */
+/** Undefined for an object of the class that its constructor has not created. */
 function typeOf(answer: Response): ResponseType | undefined {
   try {
     return answer.type;

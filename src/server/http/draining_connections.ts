@@ -1,6 +1,5 @@
 /**
- * The connections of a listener while its server drains: which ones are idle, which ones have something
- * under way, and which ones have had their last answer.
+ * The connections of a listener while its server drains: idle, busy, or after their last response.
  *
  * @module
  */
@@ -16,46 +15,46 @@ import { QUIET_MS, UNSURE_MS } from "../lifecycle/drain_limits.ts";
 import { socketId, startCounting, type Traffic, trafficOf } from "../../os/net/traffic.ts";
 
 /**
- * As `UNSURE_MS`, for TCP without TLS, where it is unlikely that a request has begun: it has come in the
- * tick of the kernel in which the last answer went.
+ * Like `UNSURE_MS`, for TCP without TLS, where a request can only be hidden if it arrived in the same
+ * kernel tick as the last response.
  */
 const TIE_MS = 2_000;
 
-/** One that was quiet for this long before the stop has no request that has just begun. */
+/** A connection that was idle for this long before the stop has no request that has just begun. */
 const LONG_QUIET_MS = 2_000;
 
-/** With more connections than that, it is not looked for the one that a request has come over. */
+/** With more connections, the one that carried a request is not searched for. */
 const MOST_SEARCHED = 256;
 
 /** One connection. */
 export class DrainingConnection {
-  /** Whether an answer has told the client to close it, and is complete. */
+  /** Whether a complete response has told the client to close the connection. */
   told = false;
-  /** Whether it is known to speak HTTP/2, by which requests are counted, and not bytes. */
+  /** Whether it is known to speak HTTP/2, where requests are counted instead of bytes. */
   isHttp2 = false;
   readonly #fd: number;
   readonly #id: bigint;
   readonly #kind: ListenAddress["kind"];
   readonly #isTls: boolean;
   readonly #sinceMs: number;
-  /** Requests on it that are not answered. */
+  /** The number of pending requests. */
   #underWay = 0;
   #traffic: Traffic;
   #changedMs: number;
-  /** How many of the bytes that were received belong to requests that have come to the server. */
+  /** The number of received bytes that belong to requests the server has seen. */
   #accounted: number;
-  /** How many bytes were sent when that was found. */
+  /** The number of bytes sent at that time. */
   #sentBefore: number;
   #isUnsure: boolean;
-  /** Whether it has had an answer to a request of which the version is not known. */
+  /** Whether a request of unknown version has been answered on it. */
   #isToldMaybe = false;
-  /** Has the runtime read it again. */
+  /** Makes the runtime read from it again. */
   #resume?: () => void;
 
   /**
    * @param fd Its descriptor. Borrowed.
-   * @param options `id`: that of its socket. `kind`: of which kind it is. `isTls`: whether it speaks TLS.
-   * `traffic`: what has gone over it. `nowMs`: when.
+   * @param options `id`: the id of its socket. `kind`: the kind of its address. `isTls`: whether it speaks
+   * TLS. `traffic`: its counters. `nowMs`: the time of the counters.
    */
   constructor(
     fd: number,
@@ -81,7 +80,7 @@ export class DrainingConnection {
         (isTls || traffic.last === "unknown");
   }
 
-  /** Whether the server has read from it since the last time that its counters were looked at. */
+  /** Whether the server has read from it since the counters were last taken. */
   hasRead(): boolean {
     const traffic = trafficOf(this.#fd, this.#kind);
     if (traffic === undefined) return false;
@@ -90,40 +89,35 @@ export class DrainingConnection {
     return traffic.received - traffic.unread > before;
   }
 
-  /**
-   * Takes new counters.
-   *
-   * @param traffic The counters.
-   * @param nowMs The time.
-   */
+  /** Stores new counters. */
   update(traffic: Traffic, nowMs: number): void {
     const { received, sent = 0, last } = traffic;
     const before = this.#traffic;
     if (received !== before.received || sent !== (before.sent ?? 0)) this.#changedMs = nowMs;
     this.#traffic = traffic;
     if (received > this.#accounted && this.#isTls) {
-      // It may be anything, such as a ping of HTTP/2.
+      // The data may be anything, such as an HTTP/2 ping.
       this.#isUnsure = true;
       this.#accounted = received;
     }
-    // What was sent behind what has come is its answer, or a part of that.
+    // Data sent after the received data is the response, or a part of it.
     if (this.hasAnswered && last !== "received") this.#accounted = received;
   }
 
-  /** Whether anything was sent on it since the stop. */
+  /** Whether data was sent on it since the stop. */
   get hasAnswered(): boolean {
     return (this.#traffic.sent ?? 0) > this.#sentBefore;
   }
 
-  /** Whether the last data was the server's. */
+  /** Whether the last data was sent by the server. */
   get sentLast(): boolean {
     return this.#traffic.last !== "received" && this.#traffic.unread === 0;
   }
 
   /**
-   * A request has come over it.
+   * Counts a request on it.
    *
-   * @param overHttp2 Whether over HTTP/2, if that is known.
+   * @param overHttp2 Whether it came over HTTP/2; undefined if unknown.
    */
   begin(overHttp2: boolean | undefined): void {
     this.#underWay++;
@@ -131,11 +125,7 @@ export class DrainingConnection {
     this.#account();
   }
 
-  /**
-   * A request is answered, with the word that the connection is to be closed.
-   *
-   * @param overHttp2 As for {@linkcode begin}.
-   */
+  /** Counts a response that tells the client to close the connection. */
   answered(overHttp2: boolean | undefined): void {
     this.#underWay--;
     this.#account();
@@ -145,12 +135,12 @@ export class DrainingConnection {
     this.closeIfTold();
   }
 
-  /** Reads nothing more from it until every request on it is answered. */
+  /** Stops reading from it until every request on it is answered. */
   readNoMore(): void {
     if (this.#underWay > 0) this.#resume ??= pauseReading(this.#fd);
   }
 
-  /** Reads it again. */
+  /** Reads from it again. */
   readOn(): void {
     this.#resume?.();
     this.#resume = undefined;
@@ -164,18 +154,14 @@ export class DrainingConnection {
     this.#isUnsure = false;
   }
 
-  /** A request has come, it is not known over which connection: maybe over this one. */
+  /** Marks that a request has arrived on an unknown connection, maybe on this one. */
   doubt(): void {
     if (this.#traffic.received <= this.#accounted) return;
     this.#accounted = this.#traffic.received;
     this.#isUnsure = true;
   }
 
-  /**
-   * Whether nothing is lost when it is closed; with HTTP/2 when every request is answered, too.
-   *
-   * @param nowMs The time.
-   */
+  /** Whether closing it loses nothing; an HTTP/2 connection also needs every request answered. */
   isIdle(nowMs: number): boolean {
     const { received, sent, unread } = this.#traffic;
     if (this.isHttp2) return true;
@@ -190,10 +176,10 @@ export class DrainingConnection {
   }
 
   /**
-   * Closes it behind its last answer, when the client has that. The runtime does it, as if the client
-   * had closed: nothing that it still has to write is lost, and TLS comes to its proper end.
+   * Closes it after its last response, once the client has received that. The runtime closes it as if the
+   * client had closed: pending output is written, and TLS ends in order.
    *
-   * @param nowMs The time; undefined right behind an answer.
+   * @param nowMs The time; undefined directly after a response.
    */
   closeIfTold(nowMs?: number): void {
     const isTold = this.told || this.#isToldMaybe && nowMs !== undefined && this.isIdle(nowMs);
@@ -201,9 +187,9 @@ export class DrainingConnection {
     if (unreadBytes(this.#fd) === 0 && untakenBytes(this.#fd) === 0) this.endReceiving();
   }
 
-  /** Has the runtime find an end of file behind what it is doing with it. */
+  /** Makes the runtime find an end of file after its current work on the connection. */
   endReceiving(): void {
-    // The runtime may have closed it, and its number is then another one's.
+    // The runtime may have closed it, and its number may be in use by another connection.
     if (socketId(this.#fd) === this.#id) endReceiving(this.#fd);
   }
 }
@@ -214,25 +200,15 @@ export class DrainingConnections {
   readonly #isTls: boolean;
   readonly #byId = new Map<bigint, DrainingConnection>();
   readonly #byPeer = new Map<string, DrainingConnection>();
-  /** Whether a request has come since the last look, it is not known over which connection. */
+  /** Whether a request has arrived on an unknown connection since the last scan. */
   #isInDoubt = false;
 
-  /**
-   * @param kind Of which kind the listener is.
-   * @param isTls Whether it speaks TLS.
-   */
   constructor(kind: ListenAddress["kind"], isTls: boolean) {
     this.#kind = kind;
     this.#isTls = isTls;
   }
 
-  /**
-   * Looks at all.
-   *
-   * @param all Those that are open.
-   * @param nowMs The time.
-   * @returns What is known of each.
-   */
+  /** Updates the records from a scan of the open connections, and returns the record of each. */
   look(all: readonly OpenConnection[], nowMs: number): Map<OpenConnection, DrainingConnection> {
     const found = new Map<OpenConnection, DrainingConnection>();
     this.#byPeer.clear();
@@ -264,17 +240,17 @@ export class DrainingConnections {
     return known;
   }
 
-  /** All that were open at the last look. */
+  /** The records of all connections that were open at the last scan. */
   values(): Iterable<DrainingConnection> {
     return this.#byId.values();
   }
 
   /**
-   * Finds the connection over which a request has just come.
+   * Finds the connection on which a request has just arrived.
    *
-   * @param peer The address of the client, as `addressText` has it; undefined where clients have none, or
-   * it is not known. Then it is the only one that was read from, if that is so.
-   * @returns The connection; undefined when it can't be told.
+   * @param peer The client's address in the form of `addressText`; undefined if clients have none or it is
+   * unknown. Then the result is the only connection that was read from, if there is just one.
+   * @returns The connection; undefined if it can't be determined.
    */
   of(peer: string | undefined): DrainingConnection | undefined {
     if (peer !== undefined) return this.#byPeer.get(peer);

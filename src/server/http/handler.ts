@@ -1,5 +1,5 @@
 /**
- * What answers HTTP requests, whichever server takes them: types only.
+ * The types of HTTP handlers, for every kind of server.
  *
  * @module
  */
@@ -10,19 +10,19 @@ export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
   info: Deno.ServeHandlerInfo<A>,
 ) => Response | Promise<Response>;
 
-/** Answers in place of a handler that has thrown. */
+/** Answers a request whose handler has thrown. */
 export type HttpErrorHandler = (error: unknown) => Response | Promise<Response>;
 
-/** Both. */
+/** Both handlers. */
 export interface HttpServing {
   readonly handler: HttpHandler;
   readonly onError: HttpErrorHandler;
 }
 
-/** Certificate and key of HTTP over TLS, in PEM. */
+/** The certificate and key of HTTP over TLS, in PEM. */
 export interface HttpTls {
   readonly cert: string;
   readonly key: string;
-  /** How long a client may take for its handshake, where that is not the runtime's own. */
+  /** The time limit of a handshake, where it is not the runtime's own. */
   readonly handshakeSeconds?: number;
 }

@@ -1,22 +1,21 @@
 /**
- * Answers over HTTP/2 that are held back for a moment, so that all are there at once and go out together
- * with the word that the server accepts no more (GOAWAY).
+ * HTTP/2 responses that are held back for a moment, so that all of them go out together with GOAWAY.
  *
- * A client of node answers that word with its own, and the runtime then closes the connection, with
- * whatever is not answered on it. A client that asks again and again, on several streams, leaves no
- * moment without such a request; but it asks only when it has an answer.
+ * A client of node answers a GOAWAY with its own, and the runtime then closes the connection with all
+ * requests that are pending on it. A client that sends requests without a pause on several streams always
+ * has a pending one; but it sends the next only after a response.
  *
  * @module
  */
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
 
-/** For how long answers are held at least: other clients' next requests are on their way. */
+/** The shortest time to hold responses, in which other clients' next requests arrive. */
 const SHORTEST_MS = 100;
 
-/** For how long at most: at first, and later on, when it was not enough. */
+/** The longest time to hold responses: at first, and in a later attempt. */
 const FIRST_LIMIT_MS = 250, LAST_LIMIT_MS = 1_000;
 
-/** Answers that are held. */
+/** The responses that are held. */
 export class HeldAnswers {
   readonly #underWay: () => number;
   readonly #onReleased: (all: boolean) => boolean;
@@ -28,10 +27,10 @@ export class HeldAnswers {
   #notBeforeMs = -Infinity;
 
   /**
-   * @param underWay How many requests are not answered, those included whose answers are held.
-   * @param onReleased Called right behind a release, and told whether all answers that were missing
-   * were held; it returns whether no answers need to be held again.
-   * @param clock Where time comes from.
+   * @param underWay Returns the number of pending requests, those with a held response included.
+   * @param onReleased Called directly after a release with whether all missing responses were held; returns
+   * whether no responses need to be held again.
+   * @param clock The source of time.
    */
   constructor(
     underWay: () => number,
@@ -43,12 +42,12 @@ export class HeldAnswers {
     this.#clock = clock;
   }
 
-  /** Whether answers are to be held. */
+  /** Whether responses are being held. */
   get isHolding(): boolean {
     return this.#gate !== undefined;
   }
 
-  /** Holds answers from now on, unless it does or has done so just before. */
+  /** Starts to hold responses, unless it does already or has done so a short time ago. */
   begin(): void {
     const nowMs = this.#clock.nowMs();
     if (this.isHolding || nowMs < this.#notBeforeMs) return;
@@ -59,13 +58,13 @@ export class HeldAnswers {
       if (this.#gate !== gate) return;
       this.release();
       if (this.#onReleased(false)) return;
-      // The others have waited in vain: let some time pass before the next try.
+      // The other requests have waited for nothing: wait some time before the next attempt.
       this.#notBeforeMs = this.#clock.nowMs() + 2 * this.#limitMs;
       this.#limitMs = Math.min(2 * this.#limitMs, LAST_LIMIT_MS);
     });
   }
 
-  /** Gives an answer back when it is released. */
+  /** Returns the response once it is released. */
   async hold(answer: Response): Promise<Response> {
     const gate = this.#gate;
     if (gate === undefined) return answer;
@@ -82,7 +81,7 @@ export class HeldAnswers {
     this.#onReleased(true);
   }
 
-  /** Holds no more. */
+  /** Releases all responses. */
   release(): void {
     this.#held = 0;
     this.#gate?.resolve();

@@ -1,12 +1,12 @@
 /**
- * Deno.serve on an inherited descriptor, in such a way that its handler is told what it would be told
- * by a server that has opened the address itself.
+ * Deno.serve on an inherited descriptor, with the same information for the handler as from a server that
+ * has opened the address itself.
  *
- * The inherited socket is put in the place of a throw-away one, whose address the runtime would tell in
- * two places: a request without a Host gets its `url` from the address that the socket has when the
- * server starts, and `remoteAddr` on a unix socket is the path that was asked for. So the socket is put
- * in place before the server starts: between the two the runtime reads how many parameters the handler
- * has, which is a property like any other. The path is replaced afterwards.
+ * The inherited socket replaces the socket of a throw-away listener, whose address the runtime would show
+ * in two places: the `url` of a request without a Host comes from the socket's address at the start of the
+ * server, and `remoteAddr` on a unix socket is the path that was passed to `Deno.serve`. So the socket is
+ * replaced before the server starts: between listening and starting, the runtime reads the handler's
+ * `length`, which can be a property with a getter. The path is replaced afterwards.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import { adoptInto } from "../../os/adopt/listener.ts";
 import { type ListenAddress, listenAddressOf } from "../../os/net/socket.ts";
 import type { HttpErrorHandler, HttpHandler, HttpTls } from "./handler.ts";
 
-/** Ports that the kernel too would choose from, by its default. */
+/** The range of ports, which is the kernel's default for ephemeral ports. */
 const FIRST_PORT = 32_768, PORTS = 28_232;
 
-/** How often to try another port when one is in use. */
+/** The number of attempts to find a free port. */
 const MOST_PORTS = 20;
 
-/** What {@linkcode serveInherited} needs beside the descriptor. */
+/** The options of {@linkcode serveInherited}. */
 export interface InheritedServing {
-  /** What the descriptor is bound to. */
+  /** The address of the descriptor. */
   readonly address: ListenAddress;
   readonly handler: HttpHandler;
   readonly onError: HttpErrorHandler;
@@ -34,9 +34,9 @@ export interface InheritedServing {
  * Starts a server of the runtime.
  *
  * @param fd A listening socket. Borrowed: the server gets a duplicate.
- * @param serving What is served, and by what. The handler's `length` is changed for a moment.
- * @returns The server. Its own `addr` is the throw-away one, but for the path of a unix socket.
- * @throws {AdoptError} When the runtime registers listeners in a way that is not known here, or this
+ * @param serving The address and handlers. The handler's `length` is replaced for a moment.
+ * @returns The server. Its own `addr` is the throw-away one, except the path of a unix socket.
+ * @throws {AdoptError} When this version of the runtime registers listeners in an unknown way, or the
  * program may not listen.
  */
 export function serveInherited(fd: number, serving: InheritedServing): Deno.HttpServer {
@@ -50,7 +50,7 @@ export function serveInherited(fd: number, serving: InheritedServing): Deno.Http
         whenLengthIsRead(handler, { length, callback });
         return serveAt(addr, serving);
       });
-      // It is the very object that the runtime takes the path of `remoteAddr` from.
+      // The runtime takes the path of `remoteAddr` from this very object.
       if (address.kind === "unix") (server.addr as Deno.Addr as Deno.UnixAddr).path = address.path;
       return server;
     } catch (error) {
@@ -63,7 +63,7 @@ type ThrowawayAddr =
   | (Deno.NetAddr & { transport: "tcp" })
   | (Deno.UnixAddr & { transport: "unix" });
 
-/** An address that is known before a listener is bound to it. */
+/** Returns an address that is known before a listener is bound to it. */
 function throwawayAddr({ kind }: ListenAddress): ThrowawayAddr {
   if (kind === "unix") return { transport: "unix", path: `\0${crypto.randomUUID()}` };
   const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
@@ -86,7 +86,7 @@ function serveAt(
     : Deno.serve({ hostname: addr.hostname, port: addr.port, ...identity, ...common }, handler);
 }
 
-/** Calls back at the first look at how many parameters a function has. */
+/** Calls back at the first read of a function's `length`. */
 function whenLengthIsRead(
   handler: HttpHandler,
   { length, callback }: { readonly length: number; readonly callback: () => void },

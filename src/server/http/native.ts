@@ -1,6 +1,6 @@
 /**
- * One server of the runtime on an inherited descriptor: what it calls for each request, and how it
- * comes to its end without losing one.
+ * A server of the runtime on an inherited descriptor: its request callback, and an end that loses no
+ * request.
  *
  * @module
  */
@@ -26,44 +26,44 @@ import { EventStreams, isEventStream, isStreamed } from "./streamed_answers.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
-/** Requests that have no body for the runtime. */
+/** Methods whose requests have no body in the runtime. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
 
-/** How long streams of events have to reach their clients' ends before connections are closed. */
+/** The time for the last events of event streams to reach their clients before connections are closed. */
 const LAST_WORDS_MS = 100;
 
-/** So many turns of the microtasks let all answers that were released reach the runtime. */
+/** The number of microtask turns after which all released responses have reached the runtime. */
 const RELEASE_TURNS = 32;
 
-/** What is served, and by what. */
+/** The address and the handlers of a server. */
 export interface Serving extends HttpServing {
-  /** What the descriptor is bound to. */
+  /** The address of the descriptor. */
   readonly address: ListenAddress;
   /** Certificate and key, for HTTP over TLS. */
   readonly tls?: HttpTls;
 }
 
-/** What tells one request from others. */
+/** The details that identify a request. */
 interface Exchange {
   readonly info?: Deno.ServeHandlerInfo;
-  /** Where the client is; after an upgrade it can't be asked for any more. */
+  /** The address of the client, which can't be read any more after an upgrade. */
   readonly remoteAddr?: Deno.Addr;
-  /** Whether it has come over HTTP/2, where that is known. */
+  /** Whether it has come over HTTP/2; undefined if unknown. */
   readonly overHttp2?: boolean;
 }
 
 /**
- * One server of the runtime, until its last connection is closed.
+ * A server of the runtime, until its last connection is closed.
  *
- * The runtime's own `shutdown` closes each connection between two requests, and a request that is on
- * its way just then is lost; and it makes the bodies of requests unreadable. So it is the last step:
- * before it nothing is accepted any more, every answer tells its client to close the connection, which
- * is closed behind it, every request is answered, and every other connection is idle, which is judged
- * by the bytes that have gone over it. Near the end of the time for all that it is the last step too:
- * it tells WebSockets that the server goes. See docs/design/22_draining.md.
+ * The runtime's own `shutdown` closes each connection between two requests, which loses a request that is
+ * on its way at that moment, and it makes request bodies unreadable. So it is the last step. Before it the
+ * server stops accepting, every response tells its client to close the connection, which is closed after
+ * it, every request is answered, and every other connection is idle, by its byte counters. Near the end of
+ * the time limit, `shutdown` is the last step too: it tells WebSockets that the server goes away. See
+ * docs/design/22_draining.md.
  */
 export class HttpRun {
-  /** Fulfilled with the reason when it accepts no more and nobody has told it to. */
+  /** Fulfilled with the reason when the server has stopped accepting by itself. */
   readonly ended: Promise<Error>;
   readonly #server: Deno.HttpServer;
   readonly #finished: () => void;
@@ -73,33 +73,31 @@ export class HttpRun {
   readonly #events = new EventStreams();
   readonly #connections: DrainingConnections;
   readonly #held: HeldAnswers;
-  /** Clients that have had their last answer, of connections that were not looked at yet. */
+  /** The clients that have had their last response, on connections that were not scanned yet. */
   readonly #told = new Set<string>();
-  /** Whether requests tell nothing of the connection that they have come over. */
+  /** Whether a request does not identify its connection. */
   readonly #isBlind: boolean;
-  /** Whether the answers of such requests may be streams, of which nothing is known later. */
+  /** Whether the responses to such requests may be streams, whose end is not reported. */
   #hasStreamed = false;
-  /** Whether every answer is the last one of its connection. */
+  /** Whether every response is the last one of its connection. */
   #retired = false;
   #ending = false;
-  /** Whether the runtime's server is told to end, and whether it has. */
+  /** Whether the runtime's server was told to end, and whether it has ended. */
   #isDown = false;
   #downMs = Infinity;
   #isClosed = false;
   #forgetEnding?: () => void;
-  /** The connections that are its own, where another server has taken the listener over. */
+  /** The server's own connections, once another server has taken the listener over. */
   #own?: ReadonlySet<bigint | undefined>;
-  /** Requests that are not answered yet; until it is retired, only those that take their time. */
+  /** The pending requests; before `retire`, only those that take their time. */
   #underWay = 0;
-  /** Those of them for which nothing more has to be read from their connection. */
+  /** The pending requests whose connections need no more reading. */
   #readFully = 0;
 
   /**
-   * Starts it.
-   *
    * @param fd The inherited descriptor. Borrowed.
-   * @param serving What is served, and by what.
-   * @throws {AdoptError} When the runtime registers listeners in a way that is not known here.
+   * @param serving The address and the handlers.
+   * @throws {AdoptError} When this version of the runtime registers listeners in an unknown way.
    */
   constructor(fd: number, { address, handler, onError, tls }: Serving) {
     this.#address = address;
@@ -124,10 +122,10 @@ export class HttpRun {
     );
   }
 
-  /** What the runtime calls for each request. */
+  /** Returns the request callback of the runtime's server. */
   #answering(handler: HttpHandler): HttpHandler {
     return (request, info) => {
-      // After an upgrade it can't be asked for any more.
+      // Read now: it can't be read any more after an upgrade.
       const { remoteAddr } = info;
       serverUsage.noteWork();
       if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
@@ -137,11 +135,11 @@ export class HttpRun {
     };
   }
 
-  /** The runtime makes no request for a function without parameters, which saves a part of an answer. */
+  /** Returns a callback without parameters, for which the runtime creates no request and responds faster. */
   #answeringBlindly(handler: HttpHandler): HttpHandler {
     const ask = handler as () => Response | Promise<Response>;
-    // With its default value a parameter does not count; over HTTP/2 there is a request even so. It
-    // can be neither upgraded nor asked for its body.
+    // A parameter with a default value does not count in `length`; over HTTP/2 there is a request even so,
+    // without an upgrade or a body.
     return (
       request: Request | undefined = undefined,
       info: Deno.ServeHandlerInfo | undefined = undefined,
@@ -152,8 +150,8 @@ export class HttpRun {
   }
 
   /**
-   * A synchronous answer stays synchronous: that is the fast way. What a handler returns is passed on
-   * unseen where it is no answer: the runtime has its own checks, which tell `onError`.
+   * Keeps a synchronous response synchronous, which is the fast path. An invalid response is passed on
+   * unchanged: the runtime checks it and calls `onError`.
    */
   #answer(
     answer: Response | Promise<Response>,
@@ -177,7 +175,7 @@ export class HttpRun {
 
   #settle(info?: Deno.ServeHandlerInfo, remoteAddr?: Deno.Addr): void {
     this.#underWay--;
-    // It has come before the stop, and its answer says that it is the last one.
+    // The request came before the stop, and its response says that it is the last one.
     if (this.#retired && info !== undefined) this.#follow({ info, remoteAddr });
   }
 
@@ -190,7 +188,7 @@ export class HttpRun {
     const status = statusOf(response);
     if (status === 0) return response;
     if (status === 101 && remoteAddr !== undefined) {
-      // An upgraded connection, such as a WebSocket, is not HTTP any more.
+      // An upgraded connection, such as a WebSocket, is no HTTP connection any more.
       this.#upgraded.add(remoteAddr);
       return response;
     }
@@ -232,7 +230,7 @@ export class HttpRun {
       this.#readFully++;
       const answered = () => this.#readFully--;
       info?.completed.then(answered, answered);
-      // Behind it may come the client's word that it goes, which would end the connection.
+      // The client's GOAWAY may follow, which would end the connection.
       if (this.#isDown) connection.readNoMore();
     } else connection?.readOn();
     return this.#answerOverHttp2(ask, { request, info, remoteAddr, connection });
@@ -249,24 +247,24 @@ export class HttpRun {
     const isLong = statusOf(response) === 0 || isStreamed(response);
     const last = this.#passOn(response, info, remoteAddr, request);
     if (!isLong) return await this.#held.hold(last);
-    // The client says for how much of it there is room.
+    // The client's window updates have to be read.
     connection?.readOn();
     return last;
   }
 
-  /** Takes note of a request until it is answered, and of its connection for what comes then. */
+  /** Tracks a request until it is answered, and its connection beyond that. */
   #follow({ info, remoteAddr, overHttp2 }: Exchange): DrainingConnection | undefined {
     const peer = remoteAddr?.transport === "tcp" ? textOf(remoteAddr) : undefined;
-    // Nothing is known of it but that it has come; of TCP the next look sees that it is answered.
+    // Nothing identifies the connection; on TCP the next scan sees that the request is answered.
     if (peer === undefined && this.#address.kind === "inet") return undefined;
     const connection = this.#connections.of(peer);
     connection?.begin(overHttp2);
     const answered = () => {
       if (connection !== undefined) connection.answered(overHttp2);
-      // It was accepted since the last look.
+      // The connection was accepted since the last scan.
       else if (peer !== undefined && overHttp2 === false) this.#told.add(peer);
     };
-    // The runtime writes the last of an answer in this turn of the event loop.
+    // The runtime writes the end of a response in this turn of the event loop.
     const completed = () => systemClock.setTimer(0, answered);
     if (info === undefined) completed();
     else {
@@ -276,7 +274,7 @@ export class HttpRun {
     return connection;
   }
 
-  /** Has every answer from now on tell its client to close the connection. */
+  /** Makes every response from now on tell its client to close the connection. */
   answerLast(): void {
     if (this.#retired) return;
     this.#retired = true;
@@ -284,50 +282,38 @@ export class HttpRun {
     this.#forgetEnding = serverLifecycle.onEnding(() => this.#lastWords());
   }
 
-  /**
-   * Accepts no more, and closes the socket.
-   *
-   * @returns Whether it was open; it may just have ended by itself.
-   */
+  /** Stops accepting and closes the socket; returns whether it was open. */
   stopAccepting(): boolean {
     return releaseAdopted(this.#server);
   }
 
-  /**
-   * Keeps it from taking the connections of the server that takes the listener over for its own.
-   *
-   * @param own Those that are its own.
-   */
+  /** Limits this server to its own connections when another server takes the listener over. */
   keepOnly(own: readonly OpenConnection[]): void {
     this.#own = new Set(own.map(({ fd }) => socketId(fd)));
   }
 
-  /**
-   * Whether a connection at its address is its own.
-   *
-   * @param connection The connection.
-   */
+  /** Whether a connection at its address is its own. */
   owns({ fd }: OpenConnection): boolean {
     return this.#own?.has(socketId(fd)) ?? true;
   }
 
-  /** Ends it as soon as nobody misses it. Harmless the second time. */
+  /** Ends the server as soon as this loses nothing. A second call does nothing. */
   retire(): void {
     this.answerLast();
     this.#ending = true;
   }
 
-  /** How many streams of events are under way. */
+  /** The number of open event streams. */
   get eventStreams(): number {
     return this.#events.count;
   }
 
-  /** Whether a connection was upgraded, to a WebSocket for example. */
+  /** Whether a connection was upgraded, for example to a WebSocket. */
   isUpgraded(connection: OpenConnection): boolean {
     return this.#upgraded.has(connection);
   }
 
-  /** Looks at it, and returns whether it has come to its end. */
+  /** Scans the connections, and returns whether the server has ended. */
   #isOver(connections: Pick<OpenConnections, "at">): boolean {
     if (this.#isClosed) return true;
     const open = connections.at(this.#address).filter((one) => this.owns(one));
@@ -337,7 +323,7 @@ export class HttpRun {
     return this.#isClosed;
   }
 
-  /** Whether nothing is lost by the last step. */
+  /** Whether the last step would lose nothing. */
   #isQuiet(known: Map<OpenConnection, DrainingConnection>, nowMs: number): boolean {
     let isIdle = true, isHttp2 = false;
     for (const [one, connection] of known) {
@@ -358,21 +344,21 @@ export class HttpRun {
     return false;
   }
 
-  /** The runtime waits for the end of a handshake even then, and for as long as the client likes. */
+  /** Closes connections in their handshake, for which the runtime would wait without a limit. */
   #cutHandshakes(known: Iterable<DrainingConnection>): void {
     if (!this.#isTls || this.#underWay > 0) return;
     for (const connection of known) if (!connection.isHttp2) connection.endReceiving();
   }
 
-  /** Whether a connection has had an answer since the stop, which is known only by what has gone over it. */
+  /** Whether a connection has had a response since the stop, by its byte counters. */
   #isAnswered({ hasAnswered, sentLast }: DrainingConnection): boolean {
     return this.#isBlind && !this.#hasStreamed && this.#underWay === 0 && hasAnswered && sentLast;
   }
 
   /**
-   * Takes the last step behind answers that have just been released, if it may be taken: when none is
-   * missing, or those that are need nothing more to be read. What clients say to it is not read until they
-   * are there, since the runtime ends a connection whose client says that it goes.
+   * Takes the last step directly after a release of responses, if it is safe: no response is missing, or
+   * the missing ones need no more input. Input is then not read until they are sent, since the runtime ends
+   * a connection on a GOAWAY of its client.
    */
   #shutdownBehindAnswers(all: boolean): boolean {
     if (!all && this.#readFully < this.#underWay) return false;
@@ -384,7 +370,7 @@ export class HttpRun {
     return true;
   }
 
-  /** In a moment the server ends, whatever is under way. */
+  /** Called shortly before the server ends, whatever is under way. */
   #lastWords(): void {
     this.#held.release();
     this.#events.endAll();
@@ -409,7 +395,7 @@ function textOf(addr: Deno.Addr): string {
   return addressText(listenAddressOf(addr));
 }
 
-/** Whether the master wants to know of requests, which it may say only in a moment. */
+/** Whether the master wants reports of requests, which it may ask for a moment later. */
 function isLimited(): boolean {
   return readStrictly(defaultConfig, SERVER_MAX_CONNECTIONS) !== undefined ||
     readStrictly(defaultConfig, SERVER_IDLE_EXIT) > 0 || serverUsage.wantsRequests;

@@ -1,6 +1,6 @@
 /**
- * The connections of a server of node, from its first one to its end: which ones are idle, which ones
- * have something under way, and what is told to their clients when the server stops.
+ * The connections of a node server: which are idle, which are busy, and what their clients are told at
+ * the stop.
  *
  * @module
  */
@@ -13,46 +13,46 @@ import { QUIET_MS, UNSURE_MS } from "../lifecycle/drain_limits.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import type { OpenWork } from "../lifecycle/open_work.ts";
 
-/** When a look comes so much later than it should, what has arrived meanwhile is not read yet. */
+/** When a scan is late by this much, data that arrived meanwhile has not been read yet. */
 const LATE_MS = 500;
 
-/** The largest number of a stream: all that a client has begun are served (RFC 9113, section 6.8). */
+/** The largest stream number: every stream that a client has begun is served (RFC 9113, section 6.8). */
 const LAST_STREAM = 2 ** 31 - 1;
 
-/** The last frame of a WebSocket: the server goes away (RFC 6455, section 7.4.1, 1001). */
+/** The close frame of a WebSocket for "going away" (RFC 6455, section 7.4.1, 1001). */
 const CLOSE_FRAME = new Uint8Array([0x88, 0x02, 0x03, 0xe9]);
 
-/** Events of a server with a request and its answer. */
+/** Server events that carry a request and its response. */
 const ANSWERED: ReadonlySet<unknown> = new Set(["request", "checkContinue", "checkExpectation"]);
 
-/** Events with a connection that is not HTTP any more. */
+/** Server events that carry a connection that is no HTTP connection any more. */
 const TAKEN_OVER: ReadonlySet<unknown> = new Set(["upgrade", "connect"]);
 
-/** What node keeps to itself of an answer and of a connection: checked before it is used. */
+/** Internal fields of node's response and connection: checked before use. */
 type Answer = ServerResponse & { readonly _header?: unknown };
 type TlsSocket = Socket & { readonly _parent?: Socket };
 
-/** What is known of one connection that speaks HTTP/1. */
+/** The record of one HTTP/1 connection. */
 class NodeConnection {
-  /** Answers under way on it. */
+  /** The responses under way on it. */
   readonly answers = new Set<Answer>();
   readonly #socket: Socket;
-  /** How many of its bytes belong to requests that have come to the server. */
+  /** The number of its bytes that belong to requests the server has seen. */
   #accounted = 0;
   #seen = 0;
-  // Also one that is handed over after the stop has its second.
+  // A connection that is accepted after the stop has its second, too.
   #changedMs = systemClock.nowMs();
 
   constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** A request has come over it, or is answered. */
+  /** Counts a request on it, or its response. */
   account(): void {
     this.#accounted = this.#socket.bytesRead;
   }
 
-  /** Whether nothing has gone over it for a while, and nothing is under way. */
+  /** Whether nothing is under way and its bytes have not changed for a while. */
   isIdle(nowMs: number): boolean {
     const { bytesRead, bytesWritten } = this.#socket, seen = bytesRead + bytesWritten;
     if (seen !== this.#seen) {
@@ -63,7 +63,7 @@ class NodeConnection {
     return nowMs - this.#changedMs >= QUIET_MS;
   }
 
-  /** Begins to wait anew. */
+  /** Restarts the waiting time. */
   renew(nowMs: number): void {
     this.#changedMs = nowMs;
   }
@@ -74,25 +74,21 @@ export class NodeConnections {
   readonly #server: Server;
   readonly #isTls: boolean;
   readonly #speaking = new Map<Socket, NodeConnection>();
-  /** Connections in their TLS handshake, and since when. */
+  /** The connections in their TLS handshake, and when it began. */
   readonly #shaking = new Map<Socket, number>();
   readonly #sessions = new Set<ServerHttp2Session>();
-  /** Connections that were taken over, and whether as WebSockets. */
+  /** The upgraded connections, and whether each is a WebSocket. */
   readonly #takenOver = new Map<Socket, boolean>();
   #isStopping = false;
   #stoppedMs = Infinity;
   #lookedMs = Infinity;
 
-  /**
-   * Takes note of all connections of a server from now on.
-   *
-   * @param server A server of node:http, node:https or node:http2.
-   */
+  /** Tracks all connections of a server of node:http, node:https or node:http2 from now on. */
   constructor(server: Server) {
     this.#server = server;
     this.#isTls = "setSecureContext" in server;
     const emit = server.emit;
-    // Not as a listener: with one for `checkContinue` the server would leave the word to it.
+    // Not a listener: with one for `checkContinue` the server would leave the response to it.
     server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
       this.#note(event, args);
       return Reflect.apply(emit, server, [event, ...args]);
@@ -125,7 +121,7 @@ export class NodeConnections {
   #addSession(session: ServerHttp2Session): void {
     this.#sessions.add(session);
     session.once("close", () => this.#sessions.delete(session));
-    // Its requests are counted by itself.
+    // The session counts its own requests.
     const { remoteAddress, remotePort } = (session as { readonly socket?: Socket }).socket ?? {};
     if (remotePort !== undefined) {
       for (const one of this.#speaking.keys()) {
@@ -163,10 +159,10 @@ export class NodeConnections {
   }
 
   /**
-   * Has each connection come to its end: behind its last answer, which says so, or when it is idle. The
-   * server accepts no more, and is not closed yet: one that is closes each connection behind any answer.
+   * Closes each connection after its last response, which says so, or when it is idle. The server has stopped
+   * accepting but is not closed: a closed one closes each connection after any response.
    *
-   * @returns Fulfilled when there is none left.
+   * @returns Fulfilled when no connection is left.
    */
   async drain(): Promise<void> {
     this.#isStopping = true;
@@ -181,7 +177,7 @@ export class NodeConnections {
     forget();
   }
 
-  /** Closes what is idle, and returns whether there is nothing left. */
+  /** Closes idle connections, and returns whether none is left. */
   #closeIdle(): boolean {
     const nowMs = systemClock.nowMs(), isLate = nowMs - this.#lookedMs > LATE_MS;
     this.#lookedMs = nowMs;
@@ -194,13 +190,13 @@ export class NodeConnections {
       const shakingMs = nowMs - Math.max(beganMs, this.#stoppedMs);
       if (shakingMs >= (socket.bytesRead === 0 ? QUIET_MS : UNSURE_MS)) socket.destroy();
     }
-    // What was on its way when the client was told is there by now.
+    // Requests that were on their way when the client was told have arrived by now.
     if (sinceMs >= QUIET_MS) { for (const session of this.#sessions) session.close(); }
     const left = [this.#speaking, this.#shaking, this.#sessions, this.#takenOver];
     return left.every(({ size }) => size === 0);
   }
 
-  /** In a moment the server ends, whatever is under way. */
+  /** Called shortly before the server ends, whatever is under way. */
   #closeOpen(): void {
     for (const [socket, isWebSocket] of this.#takenOver) {
       if (!socket.writable) continue;
@@ -213,12 +209,12 @@ export class NodeConnections {
   }
 }
 
-/** Has an answer tell the client to close the connection, if it has not begun yet. */
+/** Makes a response tell the client to close the connection, if it has not begun yet. */
 function tellLast(answer: Answer): void {
   if (!answer.headersSent) answer.shouldKeepAlive = false;
 }
 
-/** Whether an answer has begun that tells of events, by the head that was made for it. */
+/** Whether an event stream has begun, by the head of the response. */
 function isEventStream({ _header: head }: Answer): boolean {
   return typeof head === "string" && /^content-type:[ \t]*text\/event-stream\b/im.test(head);
 }

@@ -1,6 +1,5 @@
 /**
- * Servers of node:http, node:https and node:net on an inherited descriptor, Express and Fastify among
- * them: they get their connections from there, and are told when to stop.
+ * Servers of node:http, node:https and node:net on an inherited descriptor, including Express and Fastify.
  *
  * @module
  */
@@ -21,22 +20,21 @@ import { FdExhaustion } from "../listen/fd_exhaustion.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
 /**
- * Lets a server of node listen on a descriptor of `serviceRegister`, until the server is told to stop.
- * It then accepts no more, answers with `Connection: close`, and closes what has been idle for a
- * second; a server that drains waits for its last connection. Clients of HTTP/2 are told to go
- * (GOAWAY). What is still open when the time is over is closed in good order: WebSockets get a close frame
- * (1001), and streams of events (`text/event-stream`) end.
+ * Makes a node server listen on a descriptor of `serviceRegister` until the server is told to stop. It
+ * then stops accepting, responds with `Connection: close`, and closes connections that have been idle for
+ * a second; a draining server waits for its last connection. HTTP/2 clients receive GOAWAY. Connections
+ * that are open near the time limit are closed in order: WebSockets get a close frame (1001), and event
+ * streams (`text/event-stream`) end.
  *
- * A client that finds no descriptor free is turned away: with 503 by a server of node:http, else with
- * the end of its connection. Without `--allow-ffi` it waits until there is one.
+ * Without a free descriptor, pending connections are rejected: with 503 by a server of node:http, by any
+ * other with a close. Without `--allow-ffi` they wait until a descriptor is free.
  *
  * Needs no permission.
  *
- * @param fd The descriptor; it is the service's from now on.
- * @param fdType What `serviceRegister` was told; not `fifo`.
- * @param server The server, which does not listen yet: what `createServer` of node:http, node:https
- * or node:net returns, such as `createServer(app)` with an `app` of Express, or the `server` of Fastify
- * after `ready()`.
+ * @param fd The descriptor, owned by the service from now on.
+ * @param fdType The type that `serviceRegister` received; not `fifo`.
+ * @param server The server, which does not listen yet: the result of `createServer` of node:http, node:https
+ * or node:net, such as `createServer(app)` with an Express `app`, or Fastify's `server` after `ready()`.
  * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
  *
  * @example
@@ -59,7 +57,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  // One that it can't serve is told of now.
+  // Throws now for a descriptor that can't be served.
   const address = serviceAddress(fd);
   const connections = speaksHttp(server) ? new NodeConnections(server) : undefined;
   server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
@@ -76,16 +74,12 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
 }
 
-/** Servers of node:http and node:https have this method. */
+/** Whether it is a server of node:http or node:https, which have this method. */
 function speaksHttp(server: Server): boolean {
   return "closeIdleConnections" in server || isHttp2(server);
 }
 
-/**
- * Lets a server listen in the best way that there is.
- *
- * @returns Ends the accepting; the server is not closed by it.
- */
+/** Makes a server listen in the best available way; the result ends the accepting without closing it. */
 function listen(server: Server, fd: number, address: ListenAddress): () => void {
   if (mayUseFfi()) {
     const speaksPlainHttp = "closeIdleConnections" in server && !("setSecureContext" in server);

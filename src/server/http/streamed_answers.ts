@@ -1,24 +1,22 @@
 /**
- * Answers whose body is a stream: the runtime tells of no body what it is, and a stream may be under way
- * for as long as the server lives.
+ * Responses with a streamed body, which may last as long as the server: how to recognize them, and how to
+ * end event streams.
  *
  * @module
  */
 
-/** What the runtime keeps of an answer: checked before it is used. */
+/** The runtime's internal response: checked before use. */
 interface InnerResponse {
   readonly body?: { readonly streamOrStatic?: unknown } | null;
 }
 
-/** Where it keeps that; undefined in a version that does it in another way. */
+/** The key of the internal response; undefined in a version without it. */
 const innerKey = Object.getOwnPropertySymbols(new Response())
   .find(({ description }) => description === "response") as keyof Response | undefined;
 
 /**
- * Whether the body of an answer is a stream. `response.body` would make one of any body, which takes
- * longer than all the rest of an answer. Where the runtime keeps it in another way, no answer has one.
- *
- * @param response The answer.
+ * Whether the body of a response is a stream. Reading `response.body` would create a stream for any body,
+ * which takes longer than the rest of a response. In a runtime with other internals, the result is false.
  */
 export function isStreamed(response: Response): boolean {
   if (innerKey === undefined) return false;
@@ -27,51 +25,37 @@ export function isStreamed(response: Response): boolean {
 }
 
 /**
- * Whether the body of an answer is all there, for certain. What is no stream for {@linkcode isStreamed}
- * may be one in a runtime that keeps answers in another way.
- *
- * @param response The answer.
+ * Whether the body of a response is certainly complete. In a runtime with other internals, a body may be a
+ * stream although {@linkcode isStreamed} is false.
  */
 export function isWhole(response: Response): boolean {
   return innerKey !== undefined && !isStreamed(response);
 }
 
 /**
- * Whether an answer tells of events for as long as client and server are there (Server-Sent Events).
- * The end of such a stream is no loss: the client connects again. Any other stream has an end of its
- * own, and one that comes before it must not look like it.
- *
- * @param headers Its header fields.
+ * Whether a response is an event stream (Server-Sent Events). Ending such a stream early is no loss, since
+ * the client reconnects. Any other stream must not be ended early, as its client would take the part for
+ * the whole.
  */
 export function isEventStream(headers: Headers): boolean {
   return /^text\/event-stream\b/i.test(headers.get("content-type") ?? "");
 }
 
-/** Streams of events that are under way. */
+/** The event streams that are under way. */
 export class EventStreams {
   readonly #ends = new Set<() => void>();
 
-  /** How many there are. */
+  /** The number of event streams. */
   get count(): number {
     return this.#ends.size;
   }
 
-  /**
-   * Takes one up.
-   *
-   * @param answer An answer whose body tells of events.
-   * @returns The same answer, whose body {@linkcode endAll} can end.
-   */
+  /** Returns an event stream response whose body {@linkcode endAll} can end. */
   add(answer: Response): Response {
     return new Response(this.endable(answer.body!), answer);
   }
 
-  /**
-   * Takes up a body.
-   *
-   * @param body The body.
-   * @returns The same, which {@linkcode endAll} can end.
-   */
+  /** Returns a body that {@linkcode endAll} can end. */
   endable(body: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<Uint8Array<ArrayBuffer>> {
     const reader = body.getReader();
     let end: () => void;
@@ -82,7 +66,7 @@ export class EventStreams {
           forget();
           controller.close();
           reader.cancel("the server ends").catch(() => {
-            // What it throws in its own end concerns no client.
+            // An error in its cancellation concerns no client.
           });
         };
         this.#ends.add(end);
@@ -105,7 +89,7 @@ export class EventStreams {
     }, { highWaterMark: 0 });
   }
 
-  /** Ends all, behind what they have told so far. */
+  /** Ends all event streams after the events sent so far. */
   endAll(): void {
     for (const end of this.#ends) end();
   }

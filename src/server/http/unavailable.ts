@@ -1,21 +1,16 @@
 /**
- * What a server of HTTP tells clients that it has no descriptor for.
+ * The 503 response to clients that are rejected for lack of descriptors.
  *
  * @module
  */
 
-/** What a client is told that has sent a request and finds no descriptor free. */
+/** The response to a request that finds no free descriptor. */
 const UNAVAILABLE = new TextEncoder().encode(
   "HTTP/1.1 503 Service Unavailable\r\n" +
     "Connection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
 );
 
-/**
- * The answer to a client that is turned away.
- *
- * @param sent What it has sent so far.
- * @returns The answer; undefined where that is no request of HTTP/1.
- */
+/** Returns the response to a rejected client; undefined if `sent` is no HTTP/1 request. */
 export function unavailable(sent: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
   const isRequest = /^[A-Z]+ [^\r\n]+ HTTP\/1\.[01]\r\n/.test(new TextDecoder().decode(sent));
   return isRequest ? UNAVAILABLE : undefined;

@@ -1,24 +1,22 @@
 /**
- * Over which version of HTTP a request has come, of which the runtime tells a handler nothing.
+ * The HTTP version of a request, which the runtime does not tell a handler.
  *
  * @module
  */
 
-/** How the runtime calls what calls a handler: the first for HTTP/1 alone, the second for the rest. */
+/** The runtime's callers of a handler in a stack trace: the first for HTTP/1 only, the second for the rest. */
 const HTTP1_CALLER = /\bnativeDispatch\b/, OTHER_CALLER = /\bdispatch \(ext:deno_http\b/;
 
-/** So many callers are looked through. */
+/** The number of stack frames to search. */
 const DEPTH = 12;
 
 /**
- * Whether a request has come over HTTP/2. To be asked in the call of the handler itself, before
- * anything is awaited; it takes a few microseconds.
+ * Whether a request has come over HTTP/2. Must be called within the call of the handler, before anything is
+ * awaited; it takes a few microseconds.
  *
- * The runtime has one way to call handlers for HTTP/1 and another one for HTTP/2 and for upgrades, which
- * HTTP/2 does not have. Header fields tell nothing for certain: `host` may be there in both (RFC 9113,
- * section 8.3.1). Where the callers are others than those known here, `host` is what is left.
- *
- * @param request The request.
+ * The runtime calls handlers from one function for HTTP/1, and from another for HTTP/2 and for upgrades,
+ * which HTTP/2 does not have. Header fields prove nothing: `host` may be in both (RFC 9113, section 8.3.1).
+ * If the callers are unknown, `host` decides.
  */
 export function isHttp2(request: Request): boolean {
   const callers = callersOf();
@@ -31,6 +29,6 @@ function callersOf(): string {
   Error.stackTraceLimit = DEPTH;
   const { stack } = new Error();
   Error.stackTraceLimit = stackTraceLimit;
-  // The program may have its own way to write stacks.
+  // The program may format stacks in its own way.
   return typeof stack === "string" ? stack : "";
 }

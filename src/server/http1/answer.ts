@@ -1,5 +1,5 @@
 /**
- * Answers of HTTP/1: head and body of a `Response` as bytes, framed as Deno.serve does.
+ * HTTP/1 responses: head and body of a `Response` as bytes, framed as Deno.serve does.
  *
  * @module
  */
@@ -8,48 +8,48 @@ import type { RequestHead } from "./head.ts";
 import { reasonOf } from "./reasons.ts";
 import { isWhole } from "../http/streamed_answers.ts";
 
-/** Fields that say how long the body is, which is told by what it is. */
+/** The header fields of the body's length, which the body itself determines. */
 const FRAMING: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
-/** Statuses whose answers have no body. */
+/** Statuses whose responses have no body. */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 
 const LAST_CHUNK = latin1("0\r\n\r\n");
 
-/** What {@linkcode sendAnswer} has to know beside the answer. */
+/** The options of {@linkcode sendAnswer}. */
 export interface AnswerOptions {
   /** The request. */
   readonly head: Pick<RequestHead, "method" | "isHttp11">;
   /** Whether the connection may be used again. */
   readonly keepAlive: boolean;
-  /** Aborted when the client has gone: nothing is asked of the body any more. */
+  /** Aborted when the client has disconnected: the body is not read any more. */
   readonly signal: AbortSignal;
 }
 
-/** The body of an answer has failed, which its client can only be told by the end of the connection. */
+/** The body of a response has failed; only the end of the connection can tell its client. */
 export class BodyError extends Error {
   /** The error class's name. */
   override readonly name = "BodyError";
 }
 
-/** How an answer is framed. */
+/** The framing of a response. */
 interface Framing {
   readonly hasBody: boolean;
-  /** How long the body is, where that is known. */
+  /** The length of the body, if known. */
   readonly length?: number;
   readonly isChunked: boolean;
 }
 
 /**
- * Sends an answer, as fast as the client takes it.
+ * Sends a response as fast as the client reads it.
  *
- * @param conn Where to.
- * @param response The answer, whose body nobody has used.
+ * @param conn The connection.
+ * @param response The response, whose body is unused.
  * @param options The request and its connection.
  * @returns Whether the connection can be used again.
  * @throws {BodyError} When the body fails; `cause` is its error. The connection must be closed then, so
  * that the client does not take the beginning for the whole.
- * @throws {Error} When the client has gone.
+ * @throws {Error} When the client has disconnected.
  */
 export async function sendAnswer(
   conn: Pick<Deno.Conn, "write">,
@@ -90,7 +90,7 @@ function framingOf(
   return { hasBody: true, length, isChunked: isChunked || (isHttp11 && length === undefined) };
 }
 
-/** What a handler says of the length of a stream, or of the answer to a HEAD. */
+/** Returns the length that a handler declares for a stream or for the response to a HEAD. */
 function declaredLength(headers: Headers): number | undefined {
   const text = headers.get("content-length");
   return text !== null && /^[0-9]+$/.test(text) ? Number(text) : undefined;
@@ -125,7 +125,7 @@ function headOf(
 
 let dateSecond = 0, dateText = "";
 
-/** The date of an answer, made once a second. */
+/** The `date` of a response, formatted once a second. */
 function dateOf(nowMs: number): string {
   const second = Math.floor(nowMs / 1000);
   if (second !== dateSecond) {
@@ -161,7 +161,7 @@ async function sendStream(
     else if (length !== undefined && left > 0) throw new BodyError("a body below its length");
   } finally {
     signal.removeEventListener("abort", stop);
-    // Harmless for one that has ended; another one is not asked for more.
+    // Does nothing to a stream that has ended; any other is not read any further.
     stop();
   }
 }
@@ -186,26 +186,16 @@ async function cancel(body: ReadableStream | null): Promise<void> {
   try {
     await body?.cancel();
   } catch {
-    // What it throws in its own end concerns no client.
+    // An error in its cancellation concerns no client.
   }
 }
 
-/**
- * Writes all.
- *
- * @param conn Where to.
- * @param bytes What.
- * @throws {Error} When the client has gone.
- */
+/** Writes all bytes; throws when the client has disconnected. */
 export async function writeAll(conn: Pick<Deno.Conn, "write">, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
 }
 
-/**
- * Text as bytes, one for each character.
- *
- * @param text The text.
- */
+/** Converts text to bytes, one for each character. */
 export function latin1(text: string): Uint8Array<ArrayBuffer> {
   return Buffer.from(text, "latin1");
 }

@@ -1,6 +1,6 @@
 /**
- * One connection of HTTP/1, from its first request to its end: one request after the other, each
- * answered before the next one is looked at (RFC 9112).
+ * An HTTP/1 connection from its first request to its close: one request after the other, each answered
+ * before the next one is read (RFC 9112).
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { Http1Exchange, type Http1Service } from "./exchange.ts";
 import { BadRequest, HeadReader, MOST_HEAD_BYTES, type RequestHead } from "./head.ts";
 import { BodyInput, Http1Input } from "./input.ts";
 
-/** How long a client may be silent that has had its last answer and has not closed its side. */
+/** The longest silence of a client that has had its last response and has not closed its side. */
 const LINGER_MS = 1_000;
 
-/** What an answer is framed by where there is no request. */
+/** The head that frames a response to no request. */
 const NO_REQUEST = {
   head: { method: "GET", isHttp11: true },
   keepAlive: false,
@@ -24,33 +24,30 @@ const NO_REQUEST = {
 
 const CONTINUE = latin1("HTTP/1.1 100 Continue\r\n\r\n");
 
-/** See the head of this file. */
+/** One HTTP/1 connection. */
 export class Http1Connection {
   readonly #conn: Deno.Conn;
   readonly #service: Http1Service;
   readonly #remoteAddr: Deno.Addr;
   readonly #input: Http1Input;
-  /** Whether the next answer is the last one. */
+  /** Whether the next response is the last one. */
   #isDraining = false;
-  /** Whether the next request is waited for, and nothing of it has come. */
+  /** Whether it waits for a request of which no byte has arrived. */
   #isIdle = false;
 
-  /**
-   * @param conn The connection, which belongs to this object.
-   * @param service What serves it.
-   */
+  /** Takes ownership of the connection. */
   constructor(conn: Deno.Conn, service: Http1Service) {
     this.#conn = conn;
     this.#service = service;
     this.#input = new Http1Input(conn);
     const { address } = service.place;
-    // On a unix socket the runtime tells where it listens.
+    // On a unix socket the runtime reports the address of the listener.
     this.#remoteAddr = address.kind === "inet"
       ? conn.remoteAddr
       : { transport: "unix", path: address.path };
   }
 
-  /** Serves it to its end, and closes it. */
+  /** Serves the connection to its end, and closes it. */
   async serve(): Promise<void> {
     try {
       while (await this.#serveNext());
@@ -62,7 +59,7 @@ export class Http1Connection {
     }
   }
 
-  /** The server is told to stop: the next answer is the last one, and one that is idle is closed soon. */
+  /** Starts the drain: the next response is the last one, and an idle connection is closed soon. */
   drain(): void {
     this.#isDraining = true;
     if (this.#isIdle) this.#closeIfIdle();
@@ -78,7 +75,7 @@ export class Http1Connection {
     this.#conn[Symbol.dispose]();
   }
 
-  /** Returns whether another request may come. */
+  /** Serves one request, and returns whether another one may follow. */
   async #serveNext(): Promise<boolean> {
     const conn = this.#conn, input = this.#input, remoteAddr = this.#remoteAddr;
     const head = await this.#head();
@@ -89,7 +86,7 @@ export class Http1Connection {
     return await exchange.run(this.#service, () => this.#isDraining);
   }
 
-  /** The next head; undefined when the client has gone, or has broken the protocol and is told so. */
+  /** Reads the next head; undefined when the client has disconnected or was told of a protocol error. */
   async #head(): Promise<RequestHead | undefined> {
     try {
       return await this.#readHead();
@@ -101,7 +98,7 @@ export class Http1Connection {
     }
   }
 
-  /** Says that it has been the last answer, and takes what the client still sends. */
+  /** Ends the output after the last response, and discards what the client still sends. */
   async #linger(): Promise<void> {
     if (this.#input.hasEnded) return;
     await this.#conn.closeWrite();

@@ -1,6 +1,6 @@
 /**
- * One request of HTTP/1 and its answer: what the handler is told meanwhile, and what is left of the body
- * when it has answered.
+ * An HTTP/1 request and its response: the information for the handler, and the rest of the body once it
+ * has responded.
  *
  * @module
  */
@@ -14,60 +14,59 @@ import { askHandler } from "../http/ask.ts";
 import type { HttpServing } from "../http/handler.ts";
 import { type EventStreams, isEventStream, isWhole } from "../http/streamed_answers.ts";
 
-/** How much is read ahead of what is answered, to learn that the client has gone. */
+/** The number of bytes to read ahead, which detects that the client has disconnected. */
 const MOST_AHEAD = 64 * 1024;
 
-/** How long the rest of a body that nobody reads may be for the connection to be used again. */
+/** The longest unread rest of a body that is discarded to keep the connection. */
 const MOST_DROPPED = 8 * 1024 * 1024;
 
-/** How long after its answer a handler may take between two looks at the body, and how often to look. */
+/** The time a handler may take between two reads of the body after its response, and the test interval. */
 const READING_MS = 1_000, LOOK_MS = 50;
 
-/** One for all requests: to make it takes longer than most of an answer. */
+/** Shared by all requests: creating it takes longer than most of a response. */
 const CANCELLED = new DOMException("The request has been cancelled.", "AbortError");
 
-/** What serves requests. */
+/** The server's handlers and address. */
 export interface Http1Service extends HttpServing {
-  /** Where they come to. */
+  /** The address at which requests arrive. */
   readonly place: Http1Place;
-  /** The streams of events of all connections. */
+  /** The event streams of all connections. */
   readonly events: EventStreams;
 }
 
-/** The connection, and what has come over it. */
+/** The connection, and the request received on it. */
 export interface ExchangeParts {
   readonly conn: Pick<Deno.Conn, "write">;
   readonly input: Http1Input;
   readonly head: RequestHead;
   readonly body: BodyInput;
-  /** Where the client is. */
+  /** The address of the client. */
   readonly remoteAddr: Deno.Addr;
 }
 
-/** See the head of this file. */
+/** One request and its response. */
 export class Http1Exchange {
   readonly #parts: ExchangeParts;
   readonly #aborted = new AbortController();
   #isOver = false;
-  /** The body, where it was not all there at once. */
+  /** The body, if it was not complete at the start. */
   #stream?: ReadableStream<Uint8Array<ArrayBuffer>>;
   #isReading = false;
   #readMs = 0;
   /** Whether the body has broken off, so that nothing more of it can be read. */
   #hasFailed = false;
 
-  /** @param parts The connection, and what has come over it. */
   constructor(parts: ExchangeParts) {
     this.#parts = parts;
   }
 
   /**
-   * Has the request answered, and sends the answer.
+   * Calls the handler and sends the response.
    *
-   * @param service What answers.
-   * @param isLast Asked when there is an answer: whether it is to be the last one.
+   * @param service The server's handlers.
+   * @param isLast Called when there is a response: whether it is the connection's last one.
    * @returns Whether the connection can be used again.
-   * @throws {Error} When the client has gone, or the body of the answer has failed.
+   * @throws {Error} When the client has disconnected, or the body of the response has failed.
    */
   async run(service: Http1Service, isLast: () => boolean): Promise<boolean> {
     const { conn, head, body, remoteAddr } = this.#parts;
@@ -82,7 +81,7 @@ export class Http1Exchange {
     try {
       const sent = endable(answer, service.events);
       const isKept = await sendAnswer(conn, sent, { head, keepAlive, signal });
-      // A client that has ended its output before may well have gone.
+      // A client that has ended its output before may have disconnected.
       isSent = !signal.aborted;
       this.#isOver = true;
       if (isKept) return await this.#dropBody();
@@ -94,7 +93,7 @@ export class Http1Exchange {
     } finally {
       this.#isOver = true;
       info.settle(isSent);
-      // As the runtime does, whatever the answer.
+      // As the runtime does, whatever the response.
       this.#abort();
     }
   }
@@ -108,7 +107,7 @@ export class Http1Exchange {
         this.#isReading = true;
         try {
           const piece = await body.next();
-          // A copy: the stream takes the memory away, in which more has come.
+          // A copy: the stream detaches the memory, which holds later data too.
           if (piece !== undefined) controller.enqueue(piece.slice());
         } catch (cause) {
           this.#hasFailed = true;
@@ -126,8 +125,8 @@ export class Http1Exchange {
   }
 
   /**
-   * Whether what is left of the body can be read and dropped, so that the connection can be used again:
-   * nobody reads it, no stream may be made of it, and it is not too long.
+   * Whether the rest of the body can be read and discarded to keep the connection: it has no reader, can't
+   * become a stream any more, and is not too long.
    */
   #canDropBody(answer: Response): boolean {
     const { body } = this.#parts;
@@ -136,7 +135,7 @@ export class Http1Exchange {
     return isLeft && body.left <= MOST_DROPPED;
   }
 
-  /** Returns whether it has come to its end. */
+  /** Discards the body, and returns whether it has ended. */
   async #dropBody(): Promise<boolean> {
     const { body, input } = this.#parts;
     for (let dropped = 0; !body.isDone && dropped <= MOST_DROPPED;) {
@@ -150,7 +149,7 @@ export class Http1Exchange {
     return this.#stream?.locked === true && !this.#hasFailed && !this.#parts.body.isDone;
   }
 
-  /** A handler may go on reading behind its answer; one that has stopped is not waited for. */
+  /** Waits for a handler that still reads the body after its response, as long as it does. */
   async #finishBody(): Promise<void> {
     this.#readMs = systemClock.nowMs();
     while (this.#isBeingRead()) {
@@ -159,7 +158,7 @@ export class Http1Exchange {
     }
   }
 
-  /** Reads what comes behind the request, up to a limit, until it is answered or the client has gone. */
+  /** Reads ahead, up to a limit, until the request is answered or the client has disconnected. */
   async #watch(): Promise<void> {
     const { input } = this.#parts;
     while (!this.#isOver && input.length < MOST_AHEAD) {
@@ -174,14 +173,14 @@ export class Http1Exchange {
   }
 }
 
-/** An answer that tells of events comes to its end with the server. */
+/** Makes an event stream end with the server. */
 function endable(answer: Response, events: EventStreams): Response {
   return !isWhole(answer) && isEventStream(answer.headers) && answer.body !== null
     ? events.add(answer)
     : answer;
 }
 
-/** A body that fails can't be answered for any more: `onError` is told all the same. */
+/** Calls `onError` for a body that has failed; its result can't be sent any more. */
 async function tell({ onError }: HttpServing, { cause }: BodyError): Promise<void> {
   if (cause === undefined) return;
   try {

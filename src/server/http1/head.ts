@@ -1,34 +1,34 @@
 /**
- * The head of a request of HTTP/1, line by line (RFC 9112). It takes and refuses what Deno.serve takes
- * and refuses, where that is no risk: what is read here otherwise than by a proxy in front of it would
- * let one request hide in another.
+ * A line-by-line parser of HTTP/1 request heads (RFC 9112). It accepts and refuses what Deno.serve does,
+ * except where that is a risk: a head that is read in another way than by a proxy in front of the server
+ * would let one request hide in another.
  *
  * @module
  */
 
-/** The head of a request. Characters are bytes, but in the target. */
+/** The head of a request. A character is a byte, except in the target. */
 export interface RequestHead {
   readonly method: string;
   readonly target: string;
-  /** Whether it is of HTTP/1.1, and not of HTTP/1.0. */
+  /** Whether it is HTTP/1.1, and not HTTP/1.0. */
   readonly isHttp11: boolean;
-  /** Its fields in their order. */
+  /** Its header fields in their order. */
   readonly fields: readonly (readonly [name: string, value: string])[];
   /** Whether the client wants to use the connection again. */
   readonly keepAlive: boolean;
-  /** Whether the client waits for an answer in between before it sends the body. */
+  /** Whether the client waits for "100 Continue" before it sends the body. */
   readonly expectsContinue: boolean;
-  /** How long its body is. */
+  /** The length of its body. */
   readonly body: number | "chunks";
 }
 
-/** Something is no request of HTTP/1, and what comes behind it can't be one either. */
+/** The input is no HTTP/1 request, and neither is anything after it. */
 export class BadRequest extends Error {
   /** The error class's name. */
   override readonly name = "BadRequest";
 }
 
-/** So many bytes may a head have, and so many fields. */
+/** The limits of a head. */
 export const MOST_HEAD_BYTES = 64 * 1024, MOST_FIELDS = 128;
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
@@ -38,7 +38,7 @@ const BEGINNING = new RegExp(`^(?:${TOKEN})?(?: |$)`);
 const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/./;
 const BEYOND_ASCII = /[\x80-\xff]/;
 
-/** What an unsigned number of 64 bits can hold. */
+/** The largest unsigned number of 64 bits. */
 const MOST_BODY_BYTES = 2n ** 64n - 1n;
 
 /** Reads one head. */
@@ -46,17 +46,12 @@ export class HeadReader {
   #line?: { readonly method: string; readonly target: string; readonly isHttp11: boolean };
   readonly #fields: [string, string][] = [];
 
-  /** Whether nothing of it has come yet; empty lines before it are nothing. */
+  /** Whether no byte of it has arrived; empty lines before it do not count. */
   get isEmpty(): boolean {
     return this.#line === undefined;
   }
 
-  /**
-   * Refuses what can't become a head any more.
-   *
-   * @param text What has come behind the last whole line.
-   * @throws {BadRequest} For that.
-   */
+  /** Throws {@linkcode BadRequest} if an incomplete line can't become part of a head any more. */
   foresee(text: string): void {
     if (this.isEmpty && text !== "\r" && !BEGINNING.test(text)) {
       throw new BadRequest("no method at the beginning");
@@ -64,10 +59,10 @@ export class HeadReader {
   }
 
   /**
-   * Takes the next line.
+   * Reads the next line.
    *
    * @param line The line, without its end.
-   * @returns The head, when this was the last line of it.
+   * @returns The head, after its last line.
    * @throws {BadRequest} When it is no line of a head.
    */
   take(line: string): RequestHead | undefined {
@@ -92,19 +87,14 @@ function requestLine(line: string): { method: string; target: string; isHttp11: 
   return { method, target, isHttp11: minor === "1" };
 }
 
-/** A host alone for CONNECT, `*` for OPTIONS, else a path or an absolute URL. */
+/** Whether a target is valid: host and port for CONNECT, `*` for OPTIONS, else a path or an absolute URL. */
 function isTargetOf(method: string, target: string): boolean {
   if (method === "CONNECT") return !/^[/*]/.test(target) && !ABSOLUTE.test(target);
   if (target === "*") return method === "OPTIONS";
   return target.startsWith("/") || ABSOLUTE.test(target);
 }
 
-/**
- * What bytes say in UTF-8.
- *
- * @param bytes The bytes, each a character.
- * @returns The text; undefined when it is no UTF-8.
- */
+/** Decodes bytes, each a character, as UTF-8; undefined when they are no UTF-8. */
 export function textOf(bytes: string): string | undefined {
   if (!BEYOND_ASCII.test(bytes)) return bytes;
   try {
@@ -154,7 +144,7 @@ interface BodyFields {
   readonly isHttp11: boolean;
 }
 
-/** The length of a body (RFC 9112, section 6.3): anything ambiguous is refused. */
+/** Returns the length of a body (RFC 9112, section 6.3); throws for anything ambiguous. */
 function bodyOf({ lengths, codings, mayHaveBody, isHttp11 }: BodyFields): number | "chunks" {
   if (codings !== undefined) {
     if (lengths.length > 0) throw new BadRequest("a length and a transfer coding");

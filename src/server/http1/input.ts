@@ -1,15 +1,15 @@
 /**
- * What comes over a connection of HTTP/1: lines, and the bodies of requests.
+ * The input of an HTTP/1 connection: lines and request bodies.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import { BadRequest } from "./head.ts";
 
-/** How much is read at once: in a head, and in a body. */
+/** The size of one read: in a head, and in a body. */
 const HEAD_ROOM = 4 * 1024, BODY_ROOM = 64 * 1024;
 
-/** How long the lines between chunks may be, and all lines behind the last one. */
+/** The longest line between chunks, and the limit of all lines after the last chunk. */
 const MOST_CHUNK_LINE = 4 * 1024, MOST_TRAILER_BYTES = 64 * 1024;
 
 const LINE_FEED = 0x0a, CARRIAGE_RETURN = 0x0d;
@@ -17,42 +17,37 @@ const LINE_FEED = 0x0a, CARRIAGE_RETURN = 0x0d;
 const TRAILER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 const CHUNK_SIZE = /^[ \t]*([0-9A-Fa-f]+)[ \t]*(?:;[\x20-\x7e\x80-\xff]*)?$/;
 
-/** What has come over a connection and was not used yet. */
+/** The received bytes of a connection that were not used yet. */
 export class Http1Input {
   readonly #conn: Pick<Deno.Conn, "read">;
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array();
-  /** So many of them are no line feed. */
+  /** The number of bytes that are known to hold no line feed. */
   #searched = 0;
   #filling?: Promise<boolean>;
   #hasEnded = false;
-  /** How much to read at once. */
+  /** The size of the next read. */
   #room = HEAD_ROOM;
 
-  /** @param conn The connection. */
   constructor(conn: Pick<Deno.Conn, "read">) {
     this.#conn = conn;
   }
 
-  /** How many bytes are there. */
+  /** The number of available bytes. */
   get length(): number {
     return this.#bytes.length;
   }
 
-  /** Whether no more will come. */
+  /** Whether the input has ended. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
 
-  /** Whether a body is read, which comes in larger pieces. */
+  /** Whether a body is read, in larger pieces. */
   set isInBody(isInBody: boolean) {
     this.#room = isInBody ? BODY_ROOM : HEAD_ROOM;
   }
 
-  /**
-   * Waits for more. Several may wait at the same time.
-   *
-   * @returns Whether more has come; else the connection has ended, or is broken.
-   */
+  /** Waits for more bytes; false when the connection has ended or failed. Calls may overlap. */
   fill(): Promise<boolean> {
     return this.#filling ??= this.#fill();
   }
@@ -65,7 +60,7 @@ export class Http1Input {
       if (count === null) this.#hasEnded = true;
       else this.#append(room.subarray(0, count));
     } catch {
-      // Whatever it is, nothing will come any more; who writes is told more.
+      // Any error ends the input; a write reports the details.
       this.#hasEnded = true;
     } finally {
       this.#filling = undefined;
@@ -84,12 +79,7 @@ export class Http1Input {
     this.#bytes = all;
   }
 
-  /**
-   * Takes bytes.
-   *
-   * @param most How many at most.
-   * @returns Those that are there.
-   */
+  /** Takes at most `most` of the available bytes. */
   take(most: number): Uint8Array<ArrayBuffer> {
     const taken = this.#bytes.subarray(0, most);
     this.#bytes = this.#bytes.subarray(taken.length);
@@ -97,7 +87,7 @@ export class Http1Input {
     return taken;
   }
 
-  /** Takes a line with its end, each byte a character; undefined where there is no whole one. */
+  /** Takes a line with its end, each byte a character; undefined if no whole line is available. */
   takeLine(): string | undefined {
     const end = this.#bytes.indexOf(LINE_FEED, this.#searched);
     if (end < 0) {
@@ -107,12 +97,12 @@ export class Http1Input {
     return charactersOf(this.take(end + 1));
   }
 
-  /** The bytes that are there, each a character, without taking them. */
+  /** Returns available bytes without taking them, each byte a character. */
   peek(most: number): string {
     return charactersOf(this.#bytes.subarray(0, most));
   }
 
-  /** Drops line ends. */
+  /** Discards line ends. */
   skipEmptyLines(): void {
     let count = 0;
     while (this.#bytes[count] === LINE_FEED || this.#bytes[count] === CARRIAGE_RETURN) count++;
@@ -124,7 +114,7 @@ function charactersOf({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): 
   return Buffer.from(buffer, byteOffset, length).toString("latin1");
 }
 
-/** What a step in a body has found: a piece, its end, or that more must come. */
+/** The result of one step in a body: a piece, its end, or a need for more input. */
 type Step = Uint8Array<ArrayBuffer> | "the end" | "more";
 
 /** The body of one request. */
@@ -133,17 +123,13 @@ export class BodyInput {
   onDone?: () => void;
   readonly #input: Http1Input;
   readonly #isChunked: boolean;
-  /** What is left of the body, or of the chunk. */
+  /** The remaining length of the body, or of the chunk. */
   #left: number;
-  /** Where in a body of chunks it is, when nothing is left of a chunk. */
+  /** The position between chunks, in a chunked body. */
   #place: "size" | "end of chunk" | "trailers" = "size";
   #trailerBytes = 0;
   #isDone = false;
 
-  /**
-   * @param input Where it comes from.
-   * @param length How long it is.
-   */
   constructor(input: Http1Input, length: number | "chunks") {
     this.#input = input;
     this.#isChunked = length === "chunks";
@@ -162,7 +148,7 @@ export class BodyInput {
    *
    * @returns The piece; undefined at the end.
    * @throws {BadRequest} When it breaks the protocol.
-   * @throws {Deno.errors.BadResource} When the client has gone before its end.
+   * @throws {Deno.errors.BadResource} When the client has disconnected before the end.
    */
   async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     for (;;) {
@@ -175,24 +161,20 @@ export class BodyInput {
     }
   }
 
-  /** Takes the whole body, if it is there and has a length. */
+  /** Takes the whole body, if it is available and has a length. */
   takeWhole(): Uint8Array<ArrayBuffer> | undefined {
     if (this.#isChunked || this.#isDone || this.#input.length < this.#left) return undefined;
     const step = this.#step();
-    // A copy: it is the handler's, and what follows it in memory is not.
+    // A copy for the handler, since later input shares the memory.
     return (step as Uint8Array<ArrayBuffer>).slice();
   }
 
-  /** How much of it will come at least. */
+  /** The least number of bytes still to come. */
   get left(): number {
     return this.#left;
   }
 
-  /**
-   * Drops what is there of it.
-   *
-   * @returns How much it was, without what is between chunks.
-   */
+  /** Discards the available part, and returns its length without the lines between chunks. */
   skip(): number {
     for (let count = 0;;) {
       const step = this.#step();
@@ -228,7 +210,7 @@ export class BodyInput {
     return piece;
   }
 
-  /** Takes a line between chunks, and returns whether a chunk or the end is behind it. */
+  /** Reads a line between chunks, and returns whether a chunk or the end follows it. */
   #takeLine(line: string): boolean {
     if (this.#place === "end of chunk") {
       if (line !== "") throw new BadRequest("more in a chunk than its size");

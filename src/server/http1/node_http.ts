@@ -1,7 +1,7 @@
 /**
- * HTTP on an inherited descriptor where the runtime's own server can't be put on one: slower, over
- * HTTP/1 alone, without WebSockets, and with the same requests and answers. docs/design/23_without_ffi.md
- * says why it is not left to node:http.
+ * HTTP on an inherited descriptor where the runtime's own server can't use it: slower, over HTTP/1 only,
+ * without WebSockets, and with the same requests and responses. docs/design/23_without_ffi.md says why it
+ * does not use node:http.
  *
  * @module
  */
@@ -16,14 +16,14 @@ import { EventStreams } from "../http/streamed_answers.ts";
 import { closingGently, handshake } from "../tls/context.ts";
 import { nodeServerTls } from "../tls/node.ts";
 
-/** How long a client has for its TLS handshake where nothing else is said, in seconds. */
+/** The default time limit of a TLS handshake, in seconds. */
 const HANDSHAKE_SECONDS = 10;
 
 const ALPN_PROTOCOLS = ["http/1.1"];
 
 /**
- * Serves HTTP until the server is told to stop: then it accepts no more, finishes what is under way,
- * and closes each connection behind its last answer, or when nothing comes over it.
+ * Serves HTTP until the server is told to stop. Then it stops accepting, finishes the work under way, and
+ * closes each connection after its last response, or when it is idle.
  */
 export class NodeHttpService {
   readonly #listener: ServiceListener;
@@ -34,8 +34,8 @@ export class NodeHttpService {
   #isDraining = false;
 
   /**
-   * @param fd A listening socket, which the service takes ownership of.
-   * @param serving What answers.
+   * @param fd A listening socket, owned by the service.
+   * @param serving The handlers.
    * @param tls Certificate and key, for HTTP over TLS.
    */
   constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
@@ -58,7 +58,7 @@ export class NodeHttpService {
 
   async #serve(plain: Deno.Conn): Promise<void> {
     const finished = serverLifecycle.activity.begin();
-    // An answer that is written in pieces must not wait until the client has acknowledged the first.
+    // A response that is written in pieces must not wait for the acknowledgement of the first one.
     if ("setNoDelay" in plain) (plain as Deno.TcpConn).setNoDelay();
     try {
       const conn = this.#tls === undefined ? plain : await shakenHands(plain, this.#tls);
@@ -85,7 +85,7 @@ export class NodeHttpService {
   }
 }
 
-/** Puts TLS on a connection, and waits for the handshake. */
+/** Starts TLS on a connection, and waits for the handshake. */
 async function shakenHands(
   conn: Deno.Conn,
   { cert, key, handshakeSeconds = HANDSHAKE_SECONDS }: HttpTls,

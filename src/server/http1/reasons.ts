@@ -1,5 +1,5 @@
 /**
- * The words that belong to a status of HTTP, as the registry has them (RFC 9110, section 15).
+ * The reason phrases of HTTP statuses, from the registry (RFC 9110, section 15).
  *
  * @module
  */
@@ -69,12 +69,7 @@ const REASONS: Readonly<Record<number, string>> = {
   511: "Network Authentication Required",
 };
 
-/**
- * The reason of a status. As the runtime does, an answer has this one, whatever its `statusText` says.
- *
- * @param status The status.
- * @returns The words; nothing for one that is not registered.
- */
+/** Returns the phrase of a status, or "" if none is registered; as in the runtime, `statusText` is ignored. */
 export function reasonOf(status: number): string {
   return REASONS[status] ?? "";
 }

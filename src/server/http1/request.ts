@@ -1,30 +1,25 @@
 /**
- * What a handler gets for a request of HTTP/1: the same `Request` and the same information as from
- * Deno.serve, also where the web's own `Request` would have another address or method in it.
+ * The `Request` and the information that an HTTP/1 handler receives: the same as from Deno.serve, also
+ * where the `Request` constructor would change the address or the method.
  *
  * @module
  */
 import { type RequestHead, textOf } from "./head.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
 
-/** Where connections come to. */
+/** The address at which requests arrive. */
 export interface Http1Place {
   readonly address: ListenAddress;
   readonly isTls: boolean;
 }
 
-/** Methods whose requests have no body for the runtime. */
+/** Methods whose requests have no body in the runtime. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
 
-/** The address of a request that the web has no address for: it is not seen. */
+/** A placeholder for an address that `Request` refuses; the handler never sees it. */
 const NOWHERE = "http://localhost/";
 
-/**
- * The address of a request, as the runtime puts it together: it is not made regular.
- *
- * @param head The request.
- * @param place Where it has come to.
- */
+/** Returns the address of a request in the runtime's form, without normalization. */
 export function urlOf({ method, target, fields }: RequestHead, place: Http1Place): string {
   const scheme = place.isTls
     ? "https://"
@@ -41,7 +36,7 @@ export function urlOf({ method, target, fields }: RequestHead, place: Http1Place
   return scheme + authority + (target === "*" ? "/*" : target);
 }
 
-/** What stands for the host where a request has none: where the server listens. */
+/** Returns the listener's address, as the host of a request without one. */
 function fallbackHost({ address, isTls }: Http1Place): string {
   if (address.kind !== "inet") {
     return Array.from(new TextEncoder().encode(address.path), (byte) => {
@@ -56,7 +51,7 @@ function fallbackHost({ address, isTls }: Http1Place): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** What a request is made of. */
+/** The parts of a request. */
 export interface RequestParts {
   readonly head: RequestHead;
   readonly place: Http1Place;
@@ -64,11 +59,7 @@ export interface RequestParts {
   readonly signal: AbortSignal;
 }
 
-/**
- * Makes the request.
- *
- * @param parts What of.
- */
+/** Makes the request. */
 export function requestOf({ head, place, body, signal }: RequestParts): Request {
   const { method } = head, url = urlOf(head, place), hasBody = !WITHOUT_BODY.has(method);
   const init = { headers: headersOf(head), signal, body: hasBody ? body : undefined };
@@ -76,7 +67,7 @@ export function requestOf({ head, place, body, signal }: RequestParts): Request 
   try {
     request = new Request(url, { ...init, method });
   } catch {
-    // The web refuses the method, or the address.
+    // `Request` refuses the method or the address.
     request = new Request(NOWHERE, { ...init, method: hasBody ? "POST" : "GET" });
   }
   Object.defineProperties(request.headers, IMMUTABLE_HEADERS);
@@ -86,7 +77,7 @@ export function requestOf({ head, place, body, signal }: RequestParts): Request 
 
 function headersOf({ fields }: RequestHead): [string, string][] {
   const headers = fields.map(([name, value]): [string, string] => [name, value]);
-  // Of all fields that are repeated this one alone is not joined by commas (RFC 9113, section 8.2.3).
+  // The only repeated header field that is not joined by commas (RFC 9113, section 8.2.3).
   const cookies = headers.filter(([name]) => name.toLowerCase() === "cookie");
   if (cookies.length < 2) return headers;
   const rest = headers.filter((field) => !cookies.includes(field));
@@ -100,7 +91,7 @@ const IMMUTABLE = {
 };
 const IMMUTABLE_HEADERS = { append: IMMUTABLE, delete: IMMUTABLE, set: IMMUTABLE };
 
-/** Has a request, and each clone of it, tell another address and method than it was made with. */
+/** Makes a request, and each clone of it, show another address and method than it was created with. */
 function disguise(
   request: Request,
   told: { readonly url: string; readonly method: string },
@@ -112,38 +103,33 @@ function disguise(
   });
 }
 
-/** What a handler is told beside the request. */
+/** The second argument of a handler. */
 export class HandlerInfo implements Deno.ServeHandlerInfo {
   readonly #remoteAddr: Deno.Addr;
   #completed?: PromiseWithResolvers<void>;
   #isSent?: boolean;
 
-  /** @param remoteAddr Where the client is. */
   constructor(remoteAddr: Deno.Addr) {
     this.#remoteAddr = remoteAddr;
   }
 
-  /** Where the client is; on a unix socket, where it has connected to. */
+  /** The address of the client; on a unix socket, the address of the listener. */
   get remoteAddr(): Deno.Addr {
     return { ...this.#remoteAddr };
   }
 
-  /** Fulfilled when the answer was sent, rejected when it was not. */
+  /** Fulfilled when the response was sent, rejected when it was not. */
   get completed(): Promise<void> {
     if (this.#completed === undefined) {
       this.#completed = Promise.withResolvers();
-      // Nobody need look at it.
+      // Without a reader, the rejection is not an error.
       this.#completed.promise.catch(() => {});
       this.#tell();
     }
     return this.#completed.promise;
   }
 
-  /**
-   * Says what has become of the answer.
-   *
-   * @param isSent Whether all of it was sent.
-   */
+  /** Settles `completed`: `isSent` tells whether the whole response was sent. */
   settle(isSent: boolean): void {
     this.#isSent = isSent;
     this.#tell();

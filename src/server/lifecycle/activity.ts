@@ -1,32 +1,31 @@
 /**
- * What a draining server still has to finish: everything that serves a client is counted here, and
- * the one who waits is told when there is nothing left.
+ * A counter of the work that is under way in a server.
  *
  * @module
  */
 
-/** Counts what is under way. */
+/** Counts the work under way. */
 export class Activity {
-  /** Called each time the count has come down to 0. */
+  /** Called each time the count drops to 0. */
   onIdle: (() => void) | undefined;
   #count = 0;
   #standing = 0;
 
-  /** How much is under way. */
+  /** The number of items under way. */
   get count(): number {
     return this.#count;
   }
 
-  /** How much of that is there all the time, whether anybody uses it or not. */
+  /** The number of those items that are permanent, such as a listener: they are no sign of use. */
   get standing(): number {
     return this.#standing;
   }
 
   /**
-   * Counts one thing more.
+   * Counts one item.
    *
-   * @param options `standing`: whether it is there all the time, and only its end is work.
-   * @returns Counts it off; harmless the second time.
+   * @param options `standing`: whether the item is permanent.
+   * @returns Ends the item; a second call does nothing.
    */
   begin({ standing = false }: { readonly standing?: boolean } = {}): () => void {
     this.#count++;

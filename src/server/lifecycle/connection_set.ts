@@ -1,45 +1,40 @@
 /**
- * The connections that a coroutine server has accepted and not closed yet.
+ * The open connections of a coroutine server.
  *
- * A connection tells of its closing when `close` is called on it. One that is used through its
- * streams is closed by them, without a word; {@linkcode ConnectionSet.sweep} finds these out.
+ * A call of `close` removes a connection from the set. A connection that is used through its streams is
+ * closed by them without a call of `close`; {@linkcode ConnectionSet.sweep} finds such connections.
  *
- * Every connection is held until it is known to be closed: its streams work without the object
- * itself, so that it being collected would prove nothing.
+ * The set holds each connection until it is known to be closed: the streams work without the connection
+ * object, so garbage collection of the object does not prove that the connection is closed.
  *
  * @module
  */
 
 const NOTHING = new Uint8Array();
 
-/** So many uses as streams are let pass, at least, before the next look at them. */
+/** The least number of connections that start to use streams between two sweeps. */
 const SWEEP_AFTER = 64;
 
 /** Open connections. */
 export class ConnectionSet {
-  /** Called when a connection was found closed. */
+  /** Called when a sweep has found a closed connection. */
   onChange: (() => void) | undefined;
   readonly #open = new Set<Deno.Conn>();
-  /** Those of them that are used as streams. */
+  /** The connections that are used through their streams. */
   readonly #streamed = new Set<Deno.Conn>();
   #streamedSinceSweep = 0;
 
-  /** How many there are; some of those that are used as streams may be closed already. */
+  /** The number of connections; some of those with streams may be closed already. */
   get count(): number {
     return this.#open.size;
   }
 
-  /** All of them. */
+  /** All connections. */
   values(): Iterable<Deno.Conn> {
     return this.#open.values();
   }
 
-  /**
-   * Takes up a connection, whose ways to be closed are replaced by such that tell.
-   *
-   * @param conn The connection, just accepted.
-   * @returns The same object.
-   */
+  /** Adds a connection and replaces its closing methods by ones that also remove it from the set. */
   add<C extends Deno.Conn>(conn: C): C {
     this.#open.add(conn);
     for (const name of ["close", Symbol.dispose] as const) {
@@ -48,7 +43,7 @@ export class ConnectionSet {
         try {
           close.call(conn);
         } finally {
-          // If it throws, the streams have closed the connection before.
+          // `close` throws if the streams have closed the connection already.
           this.#remove(conn);
         }
       };
@@ -66,25 +61,25 @@ export class ConnectionSet {
     return conn;
   }
 
-  /** Looks for connections that their streams have closed; {@linkcode onChange} tells of them. */
+  /** Looks for connections that their streams have closed, and calls {@linkcode onChange} for them. */
   sweep(): void {
     this.#streamedSinceSweep = 0;
     for (const conn of this.#streamed) {
-      // A write of nothing fails on a closed connection, and does nothing to an open one. A real
-      // write may be under way, and then this one waits behind it: hence no await.
+      // An empty write fails on a closed connection and does nothing on an open one. It queues behind a
+      // write that is under way, so it is not awaited.
       conn.write(NOTHING).catch((error) => {
         if (error instanceof Deno.errors.BadResource) this.#remove(conn);
       });
     }
   }
 
-  /** Closes all. */
+  /** Closes all connections. */
   closeAll(): void {
     for (const conn of this.#open) {
       try {
         conn.close();
       } catch (error) {
-        // One that its streams have closed.
+        // The streams have closed this connection already.
         if (!(error instanceof Deno.errors.BadResource)) throw error;
       }
     }
@@ -93,7 +88,7 @@ export class ConnectionSet {
   #watchStreams(conn: Deno.Conn): void {
     if (!this.#open.has(conn) || this.#streamed.has(conn)) return;
     this.#streamed.add(conn);
-    // Now and then, so that those that are closed never make up the larger part.
+    // Sweeps often enough that closed connections never make up the larger part of the set.
     if (++this.#streamedSinceSweep > Math.max(SWEEP_AFTER, this.#streamed.size / 2)) this.sweep();
   }
 

@@ -1,14 +1,14 @@
 /**
- * How long a connection is kept while its server drains.
+ * Time limits for idle connections while a server drains.
  *
  * @module
  */
 
-/** A connection over which nothing has gone for this long, in either direction, is idle. */
+/** A connection without traffic in either direction for this long is idle. */
 export const QUIET_MS = 1_000;
 
 /**
- * Where it can't be told whether a request has begun on a connection, it is idle after this time only. It
- * is also what a TLS handshake may take that had not ended at the stop.
+ * The same limit for a connection on which a request may have begun, and the limit for a TLS handshake
+ * that was under way at the stop.
  */
 export const UNSURE_MS = 5_000;

@@ -1,9 +1,9 @@
 /**
- * The life of a server process between its registration and its end: soft stop, draining,
- * stop-notify, detach (LIB-ZC section 5).
+ * The states of a server process from its registration to its exit: soft stop, draining, stop-notify,
+ * detach (LIB-ZC section 5).
  *
- * There is one of it in a process, as in LIB-ZC: what serves clients reports to it, whoever made
- * it. It knows neither the control socket nor any mode.
+ * A process has one lifecycle, as in LIB-ZC; every part that serves clients reports to it. It knows
+ * neither the control socket nor the mode of the server.
  *
  * @module
  */
@@ -12,81 +12,78 @@ import { Activity } from "./activity.ts";
 import { ConnectionSet } from "./connection_set.ts";
 import { type OpenWork, type OpenWorkCounter, type Softstop, sumOpenWork } from "./open_work.ts";
 
-/** Something that has work under way. */
+/** A part of the server that has work under way. */
 export interface IdleSource {
-  /** How much. */
+  /** The number of items under way. */
   readonly count: number;
   /**
-   * How much of that is there all the time, whether anybody uses it or not.
+   * The number of those items that are permanent, such as a listener.
    *
    * @default {0}
    */
   readonly standing?: number;
-  /** Ends it all, whether it is finished or not. */
+  /** Ends all items, finished or not. */
   closeAll?(): void;
 }
 
-/** How long a server without `server-stop-on-softstop-after` drains at most. */
+/** The longest drain of a server without `server-stop-on-softstop-after`. */
 export const DRAIN_LIMIT_SECONDS = 30;
 
-/** What a setting of 0 amounts to where there is something to wait for. */
+/** The time limit that a setting of 0 stands for while work is under way. */
 const LONGEST_SECONDS = 3600;
 
 /**
- * Connections that are used as streams are looked at while the server drains: soon at first, then
- * ever more rarely, so that a client that takes its time does not keep the server awake.
+ * The first and the longest interval between two sweeps of streamed connections during a drain. The
+ * interval grows, so that a slow client does not keep the server awake.
  */
 const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 8_000;
 
-/** How long before its end a server closes in good order what is still open then. */
+/** How long before the exit the server starts to close the remaining connections in order. */
 const ENDING_MS = 1_000;
 
-/** How long a server that ends at once takes for that. */
+/** The time for this when the server exits at once. */
 const LAST_MOMENT_MS = 250;
 
 const NONE: ReadonlySet<number> = new Set();
 
-/** What the lifecycle tells the one who runs the server. */
+/** The events that the lifecycle reports to the server's runtime. */
 export interface LifecycleOwner {
   /** M: `server-stop-on-softstop-after`, in seconds; undefined where it is not set. */
   readonly softstopSeconds: number | undefined;
   /** The user's hook. */
   readonly beforeSoftstop?: (stop: Softstop) => void | Promise<void>;
-  /** The server accepts no more, and ends within that many seconds. */
+  /** The server has stopped accepting and exits within `seconds`. */
   onDraining(seconds: number): void;
-  /** The server goes its own way. */
+  /** The server has detached from its master. */
   onDetach(): void;
-  /** Takes what the hook or a closing listener throws. */
+  /** Receives the errors of the hook and of closing listeners. */
   onError(error: unknown): void;
 }
 
-/** A server's life. Until {@linkcode own} is called it only counts. */
+/** The lifecycle of a server. It only counts until {@linkcode own} is called. */
 export class ServerLifecycle {
-  /** What is under way, other than the connections of `connections`. */
+  /** The work under way, except the connections in `connections`. */
   readonly activity: Activity = new Activity();
-  /** Connections that were accepted and not closed yet. */
+  /** The accepted connections that are still open. */
   readonly connections: ConnectionSet = new ConnectionSet();
-  /**
-   * Whether the server is a standby that nobody has needed so far: there is nothing that it could finish,
-   * and told to stop it ends at once.
-   */
+  /** Whether the server is a standby that has not been started: a soft stop then ends it at once. */
   isStandby = false;
-  /** Called when some of the work under way has come to its end. */
+  /** Called when some of the work under way has ended. */
   onQuiet?: () => void;
   readonly #clock: Clock;
   readonly #stopped = Promise.withResolvers<void>();
-  /** What stops accepting, and the descriptor that it had from the master. */
+  /** The functions that stop accepting, each with the descriptor that the master has passed. */
   readonly #closers = new Map<(last: boolean) => void, number | undefined>();
   readonly #sources = new Set<IdleSource>([this.activity, this.connections]);
   readonly #openCounters = new Set<OpenWorkCounter>();
   readonly #softstop = new AbortController();
-  /** What closes in good order what is open near the end. */
+  /** The functions that close open connections in order shortly before the exit. */
   readonly #endings = new Set<() => void>();
   #owner?: LifecycleOwner;
   #accepting = true;
   #detached = false;
   #softstopEarly?: ReadonlySet<number>;
-  /** Whether the end comes as soon as nothing is under way. */
+  /** Whether the server exits as soon as no work is under way. */
   #draining = false;
   #ended = false;
   #stopAtMs = Infinity;
@@ -94,34 +91,27 @@ export class ServerLifecycle {
   #endingTimer?: Timer;
   #sweepTimer?: Timer;
 
-  /** @param clock Where time comes from. */
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
     this.activity.onIdle = this.connections.onChange = () => this.reportIdle();
   }
 
-  /** Fulfilled when the server is to end. */
+  /** Fulfilled when the server is to exit. */
   get stopped(): Promise<void> {
     return this.#stopped.promise;
   }
 
-  /** Whether the server still takes new connections. */
+  /** Whether the server still accepts connections. */
   get accepting(): boolean {
     return this.#accepting;
   }
 
-  /**
-   * Makes the end of a draining server wait for something more.
-   *
-   * @param source What to wait for; it calls {@linkcode reportIdle} when its count comes to 0.
-   */
+  /** Makes a drain wait for another source, which calls {@linkcode reportIdle} when its count is 0. */
   waitFor(source: IdleSource): void {
     this.#sources.add(source);
   }
 
-  /**
-   * How much is under way. What was closed without a word is looked for, and missing the next time.
-   */
+  /** Returns the number of items under way, and starts a sweep for connections closed by their streams. */
   underWay(): number {
     const count = this.#sources.values()
       .reduce((sum, { count, standing = 0 }) => sum + count - standing, 0);
@@ -129,7 +119,7 @@ export class ServerLifecycle {
     return count;
   }
 
-  /** Says that a source has nothing under way any more. */
+  /** Called by a source that has no work under way any more. */
   reportIdle(): void {
     this.onQuiet?.();
     if (!this.#draining && !this.#ended) return;
@@ -138,21 +128,17 @@ export class ServerLifecycle {
     else this.#end();
   }
 
-  /** Aborted when the server is told to stop. */
+  /** Aborted at the soft stop. */
   get softstopSignal(): AbortSignal {
     return this.#softstop.signal;
   }
 
-  /**
-   * Has more counted as open work than connections that are accepted by listeners.
-   *
-   * @param counter Counts it.
-   */
+  /** Adds a counter of open work that the listeners do not know of. */
   countOpen(counter: OpenWorkCounter): void {
     this.#openCounters.add(counter);
   }
 
-  /** How much is open at this moment. */
+  /** Returns the open work of this moment. */
   openWork(): OpenWork {
     const accepted = this.connections.count + this.activity.count - this.activity.standing;
     return sumOpenWork([
@@ -162,10 +148,10 @@ export class ServerLifecycle {
   }
 
   /**
-   * Registers something that can close in good order what it has open.
+   * Registers a function that closes open connections in order. It is called once, shortly before the
+   * server exits with work under way.
    *
-   * @param close Does so. Called once, shortly before the server ends with something under way.
-   * @returns Takes it back.
+   * @returns Unregisters it.
    */
   onEnding(close: () => void): () => void {
     this.#endings.add(close);
@@ -173,10 +159,9 @@ export class ServerLifecycle {
   }
 
   /**
-   * Says whose server it is.
+   * Sets the runtime that receives the events.
    *
-   * @param owner Told of what happens.
-   * @throws {Error} The second time: a process is one server.
+   * @throws {Error} On a second call: a process is one server.
    */
   own(owner: LifecycleOwner): void {
     if (this.#owner !== undefined) {
@@ -187,13 +172,13 @@ export class ServerLifecycle {
   }
 
   /**
-   * Registers something that takes new connections.
+   * Registers a function that stops accepting on a listener.
    *
-   * @param close Stops it; called once, at the soft stop or when the server detaches. Called at
-   * once when that has been. Its argument tells whether nobody serves that listener any more, and so
-   * what waits in its queue is to be accepted first, in the time that this takes.
-   * @param fd The descriptor that `serviceRegister` was told.
-   * @returns Takes it back.
+   * @param close Called once, at the soft stop or on detach, or at once if that has happened already.
+   * `last`: no other process serves the listener after this, so the pending connections in its queue are
+   * accepted before it is closed.
+   * @param fd The descriptor as `serviceRegister` received it.
+   * @returns Unregisters it.
    */
   onStopAccepting(close: (last: boolean) => void, fd?: number): () => void {
     if (!this.#accepting) {
@@ -205,16 +190,16 @@ export class ServerLifecycle {
   }
 
   /**
-   * The master's word, or a signal: accept no more, finish, end. Ignored once detached. A standby just
-   * ends, without the hook.
+   * Starts the soft stop, on a message from the master or a signal: stop accepting, drain, exit. Ignored
+   * after a detach. A standby exits at once, without the hook.
    *
-   * @param closing The descriptors, as `serviceRegister` was told them, of those listeners that nobody
-   * serves after this; by default none.
+   * @param closing The descriptors, as `serviceRegister` received them, of the listeners that no process
+   * serves after this; default none.
    */
   softstop(closing: ReadonlySet<number> = NONE): void {
     if (this.isStandby) return this.stopNotify(0);
     const owner = this.#owner;
-    // The word may come before the settings by which it is to be done.
+    // The stop may arrive before the settings that it depends on.
     this.#softstopEarly = owner === undefined ? closing : undefined;
     if (owner === undefined || this.#detached || !this.#accepting) return;
     this.#stopAccepting(closing);
@@ -227,7 +212,7 @@ export class ServerLifecycle {
     });
   }
 
-  /** The rules of LIB-ZC; without the setting: until idle, within a bound. */
+  /** Applies LIB-ZC's rules for the time limit; without the setting, the server drains within a limit. */
   #softstopSeconds({ softstopSeconds, beforeSoftstop }: LifecycleOwner): number {
     if (softstopSeconds === undefined) return DRAIN_LIMIT_SECONDS;
     return beforeSoftstop === undefined ? softstopSeconds : atLeastOne(softstopSeconds);
@@ -243,10 +228,9 @@ export class ServerLifecycle {
   }
 
   /**
-   * Ends the server after a time, whatever is under way then. The earliest call counts.
+   * Ends the server after a time, even if work is under way. The earliest deadline applies.
    *
-   * @param seconds The time; 0 is now.
-   * @throws {RangeError} When it is no number.
+   * @throws {RangeError} When `seconds` is no number.
    */
   stopNotify(seconds: number): void {
     if (Number.isNaN(seconds)) {
@@ -268,7 +252,7 @@ export class ServerLifecycle {
   }
 
   #closeOpen(): void {
-    // What is registered later has nothing open by then.
+    // A function that is registered later has nothing open by then.
     for (const close of this.#endings) {
       this.#endings.delete(close);
       close();
@@ -281,11 +265,7 @@ export class ServerLifecycle {
     }
   }
 
-  /**
-   * Accepts no more and ends as soon as nothing is under way, within a time.
-   *
-   * @param seconds The time.
-   */
+  /** Stops accepting and ends the server as soon as no work is under way, at the latest after `seconds`. */
   finishWithin(seconds: number): void {
     this.#stopAccepting();
     this.stopNotify(seconds);
@@ -293,7 +273,7 @@ export class ServerLifecycle {
     this.#drain();
   }
 
-  /** Leaves the master, which puts another process in this one's place. */
+  /** Leaves the master, which starts a replacement. */
   detach(): void {
     const owner = this.#owner;
     if (owner === undefined || this.#detached || !this.#accepting) return;
@@ -306,7 +286,7 @@ export class ServerLifecycle {
   #stopAccepting(closing: ReadonlySet<number> = NONE): void {
     this.#accepting = false;
     for (const [close, fd] of this.#closers) {
-      // Before the call, which may lead back here.
+      // Deleted before the call, which may re-enter this method.
       this.#closers.delete(close);
       try {
         close(fd !== undefined && closing.has(fd));
@@ -327,19 +307,19 @@ export class ServerLifecycle {
     this.#sweepTimer?.cancel();
     this.connections.sweep();
     this.#sweepTimer = this.#clock.setTimer(pauseMs, () => {
-      // Not asked before: the last accept may still have been on its way.
+      // Tested after the pause: the last accept may have been under way before it.
       if (this.connections.count > 0) this.#sweep(Math.min(2 * pauseMs, LONGEST_SWEEP_MS));
     });
   }
 
-  /** Closes every connection that is still open: the server has ended. */
+  /** Closes every open connection: the server has ended. */
   close(): void {
     this.#end();
     this.#leave();
     for (const source of this.#sources) source.closeAll?.();
   }
 
-  /** Ends now, or in a moment where something is open that can be closed in good order. */
+  /** Ends the server now, or after a moment if open connections can be closed in order. */
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -360,10 +340,10 @@ export class ServerLifecycle {
   }
 }
 
-/** M, where less than a second counts as the longest time (LIB-ZC). */
+/** Replaces a time limit of less than a second by the longest one (LIB-ZC). */
 function atLeastOne(seconds: number): number {
   return seconds < 1 ? LONGEST_SECONDS : seconds;
 }
 
-/** The life of this process. */
+/** The lifecycle of this process. */
 export const serverLifecycle: ServerLifecycle = new ServerLifecycle();

@@ -1,37 +1,33 @@
 /**
- * What is still open in a server, by kind.
+ * The number of open connections and streams of a server, by kind.
  *
  * @module
  */
 
-/** How much is open in a server at one moment. */
+/** The work that is open in a server at one moment. */
 export interface OpenWork {
   /** Connections, WebSockets included. */
   readonly connections: number;
   /** WebSockets and other connections that were upgraded from HTTP. */
   readonly webSockets: number;
-  /** Answers of HTTP that are streams of events (`text/event-stream`). */
+  /** HTTP responses that are event streams (`text/event-stream`). */
   readonly eventStreams: number;
 }
 
-/** What a server is told of its stop. */
+/** The details of a soft stop, for the `beforeSoftstop` hook. */
 export interface Softstop {
-  /** How long the server lives at most from now on, in seconds. */
+  /** The time limit for the server from now on, in seconds. */
   readonly seconds: number;
-  /** Aborted from now on: see `softstopSignal`. */
+  /** Aborted at the soft stop: see `softstopSignal`. */
   readonly signal: AbortSignal;
-  /** Counts what is open now. */
+  /** Counts the work that is open now. */
   open(): OpenWork;
 }
 
-/** Counts a part of it. */
+/** Counts a part of the open work. */
 export type OpenWorkCounter = () => Partial<OpenWork>;
 
-/**
- * Adds parts up.
- *
- * @param parts The parts.
- */
+/** Adds partial counts up. */
 export function sumOpenWork(parts: Iterable<Partial<OpenWork>>): OpenWork {
   let connections = 0, webSockets = 0, eventStreams = 0;
   for (const part of parts) {

@@ -1,10 +1,10 @@
 /**
- * The one poller of a server process: for its control socket and its named pipes.
+ * The poller of a server process, which watches its control socket and its named pipes.
  *
  * @module
  */
 import { zinfo } from "../../log/log.ts";
 import { Poller } from "../../os/fd/poller.ts";
 
-/** See {@linkcode Poller}; it runs only while something is watched. */
+/** The poller of this process; it runs only while a descriptor is watched. */
 export const serverPoller: Poller = new Poller((error) => zinfo("unexpected error:", error));

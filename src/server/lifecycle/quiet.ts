@@ -1,23 +1,23 @@
 /**
- * Looks at the open connections of this process, for all that wait until some of them are closed or
- * quiet. One look at all descriptors answers for every listener: with a look for each of a thousand
- * listeners, the process would do nothing else for many seconds.
+ * A periodic scan of the open connections of this process, which answers every caller that waits for
+ * connections to close or to become idle. All callers share one scan: with a scan for each of a thousand
+ * listeners, the process would be busy for many seconds.
  *
  * @module
  */
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
 import { OpenConnections } from "../../os/net/connections.ts";
 
-/** When to look for the first time, and how often from then on. */
+/** The delay before the first scan, and the interval of the next ones. */
 const FIRST_LOOK_MS = 1, LOOK_MS = 100;
 
-/** With many connections a look takes its time: it is let rest so many times as long. */
+/** The least pause after a scan, as a multiple of the scan's duration, which grows with the connections. */
 const LOOK_REST = 20;
 
-/** What is asked at each look. */
+/** A condition that is tested at each scan. */
 type Question = (open: Pick<OpenConnections, "at">) => boolean;
 
-/** Looks again and again for as long as a question is open. */
+/** Scans repeatedly while a condition is pending. */
 export class ConnectionLooks {
   readonly #clock: Clock;
   readonly #look: () => Pick<OpenConnections, "at">;
@@ -25,8 +25,8 @@ export class ConnectionLooks {
   #isWaiting = false;
 
   /**
-   * @param clock Where time comes from.
-   * @param look Finds the connections that are open.
+   * @param clock The source of time.
+   * @param look Finds the open connections.
    */
   constructor(
     clock: Clock = systemClock,
@@ -37,11 +37,10 @@ export class ConnectionLooks {
   }
 
   /**
-   * Asks a question at each look, the first of which is in the next turn of the event loop. The
-   * connections are looked for only when it asks for them: without FFI there is no way to.
+   * Tests a condition at each scan, for the first time in the next turn of the event loop. The open
+   * connections are looked up only if the condition reads them, which needs FFI.
    *
-   * @param question Whether what is waited for has come, given the connections that are open.
-   * @returns Fulfilled when it has.
+   * @returns Fulfilled when the condition is true.
    */
   until(question: Question): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -70,5 +69,5 @@ export class ConnectionLooks {
   }
 }
 
-/** Those of this process. */
+/** The scans of this process. */
 export const connectionLooks: ConnectionLooks = new ConnectionLooks();

@@ -1,5 +1,5 @@
 /**
- * What a program is told of the stop of its server: types, and the signal.
+ * The signal and the types by which a program learns of the soft stop.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { serverLifecycle } from "./lifecycle.ts";
 export type { OpenWork, Softstop } from "./open_work.ts";
 
 /**
- * A signal that is aborted when the server is told to stop, before `beforeSoftstop` is called: for what
- * would go on for as long as the server does, such as a stream of events, a WebSocket, a long poll, or a
- * request to another server. In a standby that is not needed it is aborted too.
+ * Returns a signal that is aborted when the server is told to stop, before `beforeSoftstop` is called.
+ * It ends work that would otherwise last as long as the server: an event stream, a WebSocket, a long
+ * poll, a request to another server. In a standby that was never started it is aborted too.
  *
  * @returns The signal; the same at each call.
  *

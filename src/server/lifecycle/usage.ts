@@ -1,5 +1,5 @@
 /**
- * How much a server process is used, for a master that has set it limits.
+ * The use of a server process: accepted connections and idle time, against the master's limits.
  *
  * @module
  */
@@ -7,35 +7,35 @@ import { type Clock, systemClock, type Timer } from "../../os/clock/clock.ts";
 import { OpenConnections } from "../../os/net/connections.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
 
-/** What a master wants to know. */
+/** The limits that the master has set. */
 export interface UsageLimits {
   /**
-   * How many connections may be accepted, those included that were before.
+   * The most connections to accept, those before the limit was known included.
    *
    * @default {Infinity}
    */
   readonly connections?: number;
   /**
-   * After how many milliseconds without use the process is idle.
+   * The time without use, in milliseconds, after which the process is idle.
    *
    * @default {Infinity}
    */
   readonly idleMs?: number;
 }
 
-/** Who knows of the rest, and is told. */
+/** Supplies the number of open connections and receives the events. */
 export interface UsageHandlers {
-  /** How many connections are open, of those whose end is told. */
+  /** Returns the number of open connections whose close is reported. */
   underWay(): number;
-  /** As many connections have been accepted as may be. Told once. */
+  /** The limit of accepted connections is reached. Called once. */
   onSpent(): void;
-  /** The process is in use from now on, or has been idle for long enough. */
+  /** The process is in use from now on (`true`), or has been idle for the set time. */
   onUsed(used: boolean): void;
 }
 
 const nothing = (): void => {};
 
-/** Counts what a process accepts, and looks whether it is used. */
+/** Counts the accepted connections of a process and finds out whether it is idle. */
 export class Usage {
   readonly #clock: Clock;
   readonly #look: () => Pick<OpenConnections, "at">;
@@ -44,25 +44,25 @@ export class Usage {
   #idleMs = Infinity;
   #handlers?: UsageHandlers;
   #serving = false;
-  /** Whether anybody has used the process so far, and who is to hear of that. */
+  /** Whether the process has been used so far, and the callback for its first use. */
   #hasWorked = false;
   #onWork?: () => void;
-  /** Connections whose end will be told here. */
+  /** The number of open connections whose close will be reported here. */
   #open = 0;
-  /** Where connections come whose end nobody tells. */
+  /** The addresses of listeners whose connections are closed without a report. */
   readonly #addresses = new Set<ListenAddress>();
-  /** Whether one of these was open at the last look. */
+  /** Whether the last scan found an open connection of such a listener. */
   #foundLately = false;
   #lastUseMs = -Infinity;
-  /** What was told last. */
+  /** The state that was reported last. */
   #told?: "used" | "idle";
   #timer?: Timer;
-  /** Where the clients are whose connections HTTP requests have come on. */
+  /** The client addresses of the connections on which HTTP requests have arrived. */
   readonly #peers = new Set<string>();
 
   /**
-   * @param clock Where time comes from.
-   * @param look Finds the connections that are open.
+   * @param clock The source of time.
+   * @param look Finds the open connections.
    */
   constructor(
     clock: Clock = systemClock,
@@ -72,17 +72,12 @@ export class Usage {
     this.#look = look;
   }
 
-  /** Whether anybody wants to know of requests, on connections that the runtime accepts by itself. */
+  /** Whether requests on connections that the runtime accepts itself must be reported. */
   get wantsRequests(): boolean {
     return this.#limit < Infinity || this.#idleMs < Infinity;
   }
 
-  /**
-   * Sets the limits.
-   *
-   * @param limits The limits.
-   * @param handlers Told of it.
-   */
+  /** Sets the limits and the receiver of the events. */
   limit({ connections, idleMs }: UsageLimits, handlers: UsageHandlers): void {
     this.#limit = connections ?? Infinity;
     this.#idleMs = idleMs ?? Infinity;
@@ -92,9 +87,9 @@ export class Usage {
   }
 
   /**
-   * Says that the process serves, which may be before the limits are known.
+   * Marks the process as serving, possibly before the limits are known.
    *
-   * @param onWork Told once, when somebody uses the process for the first time, or has before.
+   * @param onWork Called once, at the first use of the process, or at once if it has been used already.
    */
   start(onWork?: () => void): void {
     this.#serving = true;
@@ -109,17 +104,13 @@ export class Usage {
     this.#wait(this.#idleMs);
   }
 
-  /** Ends it. */
+  /** Stops the timers. */
   stop(): void {
     this.#timer?.cancel();
     this.#idleMs = Infinity;
   }
 
-  /**
-   * Has the connections counted that come to an address, since nobody tells of their end.
-   *
-   * @param address What the listener is bound to.
-   */
+  /** Counts the connections on an address by scans, since their close is not reported. */
   count(address: ListenAddress): void {
     this.#addresses.add(address);
   }
@@ -131,11 +122,11 @@ export class Usage {
   }
 
   /**
-   * A connection was accepted.
+   * Counts an accepted connection.
    *
-   * @param options `tellsEnd`: whether what this returns is called when it is closed; else it is one
-   * of those that `underWay` knows or that are looked for.
-   * @returns Takes note of its end; once.
+   * @param options `tellsEnd`: whether the caller reports the close by calling the returned function. If
+   * not, `underWay` or a scan counts the connection.
+   * @returns Counts the close of the connection; once.
    */
   accepted({ tellsEnd = false }: { readonly tellsEnd?: boolean } = {}): () => void {
     this.#accepted++;
@@ -149,14 +140,14 @@ export class Usage {
     };
   }
 
-  /** Somebody uses the process, which is told the first time; it costs next to nothing later. */
+  /** Reports the first use of the process; later calls cost next to nothing. */
   noteWork(): void {
     if (this.#hasWorked) return;
     this.#hasWorked = true;
     if (this.#idleMs === Infinity) this.#onWork?.();
   }
 
-  /** The process is in use at this moment. */
+  /** Marks the process as in use at this moment. */
   used(): void {
     this.noteWork();
     if (this.#idleMs === Infinity) return;
@@ -167,16 +158,16 @@ export class Usage {
     this.#wait(this.#idleMs);
   }
 
-  /** The last connection was closed. */
+  /** Called when the last connection was closed. */
   unused(): void {
     this.#lastUseMs = this.#clock.nowMs();
   }
 
   /**
-   * A request has come on a connection of which nobody knew: it was accepted, unless another one has
-   * come from there before.
+   * Counts a request on a connection that the runtime has accepted itself: the first request from a client
+   * address counts as an accepted connection.
    *
-   * @param peer The address of the client; on a unix socket all have the same.
+   * @param peer The address of the client; all clients of a unix socket have the same one.
    */
   requested(peer: Deno.Addr): void {
     if (this.#isKnown(peer)) this.used();
@@ -184,7 +175,7 @@ export class Usage {
   }
 
   #isKnown(peer: Deno.Addr): boolean {
-    // Without a limit there is nothing to count.
+    // Without a limit nothing is counted.
     if (peer.transport !== "tcp" || this.#limit === Infinity) return false;
     const key = `${peer.hostname} ${peer.port}`;
     if (this.#peers.has(key)) return true;
@@ -192,7 +183,7 @@ export class Usage {
     return false;
   }
 
-  /** Tells when the limit is reached. */
+  /** Reports when the limit is reached. */
   #checkLimit(): void {
     if (this.#accepted < this.#limit) return;
     this.#limit = Infinity;
@@ -206,8 +197,8 @@ export class Usage {
   }
 
   /**
-   * Looks whether it is idle, never more often than once in the time after which it would be. When a
-   * connection has ended that was found by a look, nobody knows: it may have been just now.
+   * Tests whether the process is idle, at most once per idle time. The close of a connection that a scan
+   * found has no known time, so it counts as recent.
    */
   #ask(): void {
     const found = this.#found();

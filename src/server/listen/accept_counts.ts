@@ -1,5 +1,5 @@
 /**
- * What each listener of this process has accepted: the share that this process has of its service.
+ * Counters of accepted connections for each listener of this process.
  *
  * @module
  */
@@ -8,21 +8,21 @@ import { OpenConnections } from "../../os/net/connections.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import { addressText, type ListenAddress } from "../../os/net/socket.ts";
 
-/** The counts of one listener at one moment. */
+/** The counters of one listener at one moment. */
 export interface AcceptStatistics {
-  /** Where it listens. */
+  /** The address of the listener. */
   readonly address: string;
-  /** Connections that were accepted; undefined under Deno.serve, which does not tell of them. */
+  /** The accepted connections; undefined under Deno.serve, which does not report them. */
   readonly accepted: number | undefined;
-  /** Connections that are open; undefined without `--allow-ffi`. */
+  /** The open connections; undefined without `--allow-ffi`. */
   readonly open: number | undefined;
-  /** Clients that have waited in vain for a descriptor, and whose connection was closed. */
+  /** The pending connections that were closed because no descriptor was free. */
   readonly rejected: number;
-  /** Times that accepting has failed. */
+  /** The failed calls of accept. */
   readonly errors: number;
 }
 
-/** Counts for one listener, as it goes along. */
+/** The counters of one listener. */
 export class AcceptCounts {
   /** See {@linkcode AcceptStatistics}. */
   accepted: number | undefined = 0;
@@ -31,24 +31,19 @@ export class AcceptCounts {
   /** See {@linkcode AcceptStatistics}. */
   errors = 0;
 
-  /** @param address Where it listens. */
   constructor(readonly address: ListenAddress) {}
 
-  /**
-   * The counts as they are now.
-   *
-   * @param connections The open connections of the process, if they are known.
-   */
+  /** Returns the counters as they are now; `connections` are the process's open ones, if known. */
   read(connections: OpenConnections | undefined): AcceptStatistics {
     const { accepted, rejected, errors } = this;
     const open = connections?.at(this.address).length;
     return { address: addressText(this.address), accepted, open, rejected, errors };
   }
 
-  /** Writes them to the debug log: accepting has ended. */
+  /** Writes the counters to the debug log when accepting has ended. */
   log(): void {
     if (!isDebugLog()) return;
-    // Those that are open are not counted: the process may end its accepting on a thousand addresses.
+    // Open connections are not counted: a process may close a thousand listeners at once.
     const { address, accepted, rejected, errors } = this.read(undefined);
     const known = Object.entries({ accepted, "turned away": rejected, errors })
       .flatMap(([what, count]) => count === undefined ? [] : [`${count} ${what}`]);
@@ -58,18 +53,14 @@ export class AcceptCounts {
 
 const counted: AcceptCounts[] = [];
 
-/**
- * Begins to count for a listener; the counts stay when it is closed.
- *
- * @param address Where it listens.
- */
+/** Creates the counters of a listener; they remain after it is closed. */
 export function countAccepts(address: ListenAddress): AcceptCounts {
   const counts = new AcceptCounts(address);
   counted.push(counts);
   return counts;
 }
 
-/** The counts of every listener that this process has or had, in the order of their making. */
+/** Returns the counters of every listener that this process has or had, oldest first. */
 export function acceptStatistics(): AcceptStatistics[] {
   const connections = mayUseFfi() ? new OpenConnections() : undefined;
   return counted.map((counts) => counts.read(connections));

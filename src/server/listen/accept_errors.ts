@@ -1,10 +1,10 @@
 /**
- * Errors of accept(2) that say nothing about the listener.
+ * The errors of accept(2) that concern one connection and not the listener.
  *
  * @module
  */
 
-/** Errors that concern only the connection that was to be accepted (accept(2)). */
+/** The codes of these errors (accept(2)). */
 const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "ENOTCONN",
   "ECONNABORTED",
@@ -22,12 +22,7 @@ const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "ENETUNREACH",
 ]);
 
-/**
- * Whether an error concerns only the connection that was to be accepted: the next one may be tried at
- * once.
- *
- * @param error What accept has failed with.
- */
+/** Whether an error of accept concerns only that connection: the next accept may follow at once. */
 export function concernsConnection({ code }: Error & { readonly code?: string }): boolean {
   return code !== undefined && CONNECTION_ERRORS.has(code);
 }

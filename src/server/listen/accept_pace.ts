@@ -1,22 +1,22 @@
 /**
- * How a process leaves connections to the others that accept on the same socket.
+ * Short pauses after an accept, which share out new connections among processes on one socket.
  *
- * A new connection wakes them all, and whoever is first takes it; one that has just taken one is
- * awake, and would be the first for all that come at the same time. So it pauses after an accept,
- * for as long as it takes the others to wake up. One that accepts at a high rate takes more between
- * two pauses, and loses nothing by them: it has its connections to serve meanwhile.
+ * A new connection wakes all processes, and the first one takes it. A process that has just accepted is
+ * awake and would take all connections that arrive at the same time. The pause gives the other processes
+ * time to wake up. At a high rate a process accepts more connections between two pauses, and serves its
+ * connections during them.
  *
  * @module
  */
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
 
-/** As short as a timer can be, which is 1 to 2 ms. */
+/** The shortest timer, which takes 1 to 2 ms. */
 const PAUSE_MS = 0;
 
-/** What is taken between two pauses, as a part of what was taken lately. */
+/** The number of accepts between two pauses, as a part of the recent accepts. */
 const SHARE = 1 / 8;
 
-/** How long something was lately, in milliseconds: its weight has come down to a third by then. */
+/** The time constant of "recent", in milliseconds: an accept's weight has dropped to 1/e by then. */
 const LATELY_MS = 50;
 
 /** The pauses of one listener. */
@@ -26,7 +26,6 @@ export class AcceptPace {
   #lastMs = 0;
   #sincePause = 0;
 
-  /** @param clock Where time comes from. */
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
   }
@@ -39,11 +38,7 @@ export class AcceptPace {
     this.#sincePause++;
   }
 
-  /**
-   * To be awaited before an accept.
-   *
-   * @returns Fulfilled when it is this process's turn; undefined when it is by now.
-   */
+  /** Returns the pause to await before the next accept; undefined when there is none. */
   pause(): Promise<void> | undefined {
     if (this.#sincePause < 1 + this.#lately * SHARE) return undefined;
     this.#sincePause = 0;

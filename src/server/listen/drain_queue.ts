@@ -1,6 +1,6 @@
 /**
- * The queue of a listener that nobody serves any more after this server: what waits in it is accepted
- * before the listener is closed, since the kernel resets it then.
+ * Closing a listener that no process serves afterwards: the pending connections in its queue are
+ * accepted first, since the kernel resets them on close.
  *
  * @module
  */
@@ -10,18 +10,18 @@ import { queueEmpties } from "../../os/net/accept_queue.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 
-/** How long a handshake may take that was under way when the queue was closed to new ones. */
+/** The time limit for handshakes that were under way when the queue was closed to new ones. */
 const SETTLE_MS = 100;
 
-/** When to give up, with a program that does not accept. */
+/** The time limit for a program that does not accept. */
 const LONGEST_MS = 2_000;
 
 /**
- * Closes a listener, now or when its queue has been served; a server that drains waits for that.
+ * Closes a listener, at once or when its queue is empty; a draining server waits for that.
  *
  * @param close Closes it.
- * @param options `last`: whether nobody serves it any more. `fd`: a descriptor of it, open until
- * `close` is called; borrowed, and undefined where it is not known.
+ * @param options `last`: whether no other process serves it. `fd`: a borrowed descriptor of it, open
+ * until `close` is called; undefined if not known.
  */
 export function closeServed(
   close: () => void,
@@ -30,7 +30,7 @@ export function closeServed(
   if (!last) return close();
   const finished = serverLifecycle.activity.begin({ standing: true });
   served(fd).catch((error) => {
-    // Somebody has closed it meanwhile.
+    // The descriptor was closed meanwhile.
     zdebug("a queue can't be looked at any more:", error);
   }).finally(() => {
     close();

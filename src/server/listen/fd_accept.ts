@@ -1,9 +1,9 @@
 /**
- * A listener over an inherited descriptor that accepts by itself: where the runtime can't be given the
+ * A listener that accepts on an inherited descriptor by accept(2), for runtimes that can't adopt the
  * socket. Its connections are those of node:net.
  *
- * node:net's own server is no help: it accepts all that come, served or not, and at a lack of
- * descriptors its accepting ends, without a word.
+ * node:net's own server does not fit: it accepts without limit, and stops accepting without an error
+ * when no descriptor is free.
  *
  * @module
  */
@@ -14,19 +14,16 @@ import { acceptFd } from "../../os/net/socket.ts";
 import { nodeConn } from "./node_conn.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 
-/** Accepts one connection for each call of `accept`, in the order in which they came. */
+/** Accepts one connection per call of `accept`, in the order of the queue. */
 export class FdListener implements Deno.Listener {
   readonly #fd: number;
   readonly #watch: Watch;
-  /** Set while an accept waits for the next connection. */
+  /** Set while `accept` waits for a connection. */
   #wake?: () => void;
   #accepting = false;
   #closed = false;
 
-  /**
-   * @param fd A listening socket, which the listener takes ownership of.
-   * @param addr What it is bound to.
-   */
+  /** Takes ownership of `fd`, a listening socket that is bound to `addr`. */
   constructor(fd: number, readonly addr: Deno.Addr) {
     setNonblocking(fd);
     this.#fd = fd;
@@ -64,7 +61,7 @@ export class FdListener implements Deno.Listener {
     }
   }
 
-  /** Stops listening. Harmless the second time. */
+  /** Stops listening. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -73,7 +70,7 @@ export class FdListener implements Deno.Listener {
     this.#awaken();
   }
 
-  /** See `Deno.Listener`. The thread that watches keeps the process running in any case. */
+  /** See `Deno.Listener`. The watching thread keeps the process running in any case. */
   ref(): void {}
 
   /** See {@linkcode ref}. */
@@ -89,7 +86,7 @@ export class FdListener implements Deno.Listener {
   }
 }
 
-/** As node:net's own server makes them, for one that reads when it is asked to. */
+/** The options with which node:net creates an accepted socket that reads on demand. */
 function asAccepted(fd: number): SocketConstructorOpts {
   const options = { fd, allowHalfOpen: true, readable: true, writable: true, pauseOnCreate: true };
   return options;

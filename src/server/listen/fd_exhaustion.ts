@@ -1,6 +1,6 @@
 /**
- * What to do when accept(2) fails for a lack of descriptors or memory: to try again at once would
- * only take the processor from those who could free some.
+ * Handling of FD exhaustion: pauses and rejected connections when accept(2) fails for lack of
+ * descriptors or memory. An immediate retry would only take CPU time from the work that frees some.
  *
  * @module
  */
@@ -11,16 +11,16 @@ import { areDescriptorsFree, isOutOfDescriptors } from "../../os/fd/reserve_fd.t
 import { rejectPending, type RejectPendingOptions } from "../../os/net/reject_pending.ts";
 import type { AcceptCounts } from "./accept_counts.ts";
 
-/** How long to wait with the next accept, and how often to look meanwhile whether somebody waits. */
+/** The pause before the next accept, and how often the queue is tested during it. */
 const PAUSE_MS = 100, LOOKS = 5;
 
-/** How many clients to turn away in one go, which takes some 5 ms. */
-const MOST_TURNED_AWAY = 256;
+/** The most pending connections to reject in one go, which takes some 5 ms. */
+const MOST_REJECTED = 256;
 
-/** How often to tell of it at most. */
+/** The least time between two log lines. */
 const LOG_MS = 1000;
 
-/** What shortages are told with: one line a second for the whole process, and none of them lost. */
+/** Logs FD exhaustion: at most one line a second per process, with all rejections counted. */
 class FdExhaustionLog {
   readonly #clock: Clock;
   #loggedAtMs = -Infinity;
@@ -51,8 +51,8 @@ class FdExhaustionLog {
       ? ""
       : `; clients turned away since the last line: ${this.#rejected}`;
     this.#rejected = 0;
-    // Without a place in the source: to find it the runtime reads a file, and without a descriptor
-    // for that it panics.
+    // Without a source position: the runtime reads a file to find it, and panics when no descriptor is
+    // free for that.
     zinfoFrom(
       undefined,
       `Cannot accept a connection: ${this.#error}; accepting goes on after a pause${rejected}`,
@@ -62,42 +62,35 @@ class FdExhaustionLog {
 
 const processLog = new FdExhaustionLog(systemClock);
 
-/** What belongs to the listener that there is a shortage for. */
+/** The listener whose accept fails. */
 export interface FdExhaustionOptions {
-  /** The listening socket; undefined where nobody can be turned away. Borrowed until `stop`. */
+  /** The listening socket; undefined where pending connections can't be rejected. Borrowed until `stop`. */
   readonly fd?: number;
-  /** How many descriptors must be free for accepting to go on; default 1. */
+  /** The number of free descriptors that accepting needs; default 1. */
   readonly needed?: number;
-  /** What to tell clients that are turned away; default nothing. */
+  /** The answer to rejected connections; default none. */
   readonly answer?: RejectPendingOptions["answer"];
 }
 
 /**
- * The shortages of one listener.
+ * The FD exhaustion of one listener.
  *
- * At first it waits: a descriptor may become free meanwhile, or another process that accepts on the
- * same socket has some. Clients are turned away when the queue was not empty all the time: then
- * nobody else takes them either.
+ * It waits first: a descriptor may become free, or another process may accept on the same socket. It
+ * rejects pending connections if the queue was never empty during the pause: then no other process
+ * accepts them.
  */
 export class FdExhaustion {
   readonly #counts: AcceptCounts;
   readonly #options: FdExhaustionOptions;
   #stopped = false;
 
-  /**
-   * @param counts Where clients that are turned away are counted.
-   * @param options The listener.
-   */
+  /** Counts rejected connections in `counts`. */
   constructor(counts: AcceptCounts, options: FdExhaustionOptions = {}) {
     this.#counts = counts;
     this.#options = options;
   }
 
-  /**
-   * Waits a little, or for as long as it is hopeless, and tells of it in the log, but not each time.
-   *
-   * @param error What accept has failed with.
-   */
+  /** Pauses, for as long as no descriptor is free, and logs `error` at a limited rate. */
   async pause(error: Error): Promise<void> {
     const { fd, needed = 1 } = this.#options;
     processLog.tell(error, 0);
@@ -111,12 +104,12 @@ export class FdExhaustion {
     }
   }
 
-  /** Ends it: the listener is closed, and its descriptor not used any more. */
+  /** Stops: the listener is closed, and its descriptor is not used any more. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Returns whether somebody was in the queue all the time, as far as was looked. */
+  /** Waits, and returns whether the queue was never empty meanwhile. */
   async #wait(): Promise<boolean> {
     const { fd } = this.#options;
     let somebodyWaited = true;
@@ -129,7 +122,7 @@ export class FdExhaustion {
 
   #rejectPending(fd: number): number {
     try {
-      return rejectPending(fd, { most: MOST_TURNED_AWAY, answer: this.#options.answer });
+      return rejectPending(fd, { most: MOST_REJECTED, answer: this.#options.answer });
     } catch (error) {
       processLog.tell(error as Error, 0);
       return 0;

@@ -1,27 +1,27 @@
 /**
- * Keeps a server of node:net accepting where no system call can be made. At the first lack of
- * descriptors the runtime ends its accepting for good, without a word. But its handles can be asked for
- * a second descriptor of what they have, and need no permission for it: another handle over that one
- * begins anew. When there is no descriptor free for it, there is none for a connection either.
+ * Restarts the accepting of a node:net server after FD exhaustion, without system calls. The runtime ends
+ * a server's accepting for good, without an error, when no descriptor is free. Its handles can duplicate
+ * their descriptor without a permission, and a new handle over the duplicate accepts again. If no
+ * descriptor is free for the duplicate, none is free for a connection either.
  *
  * @module
  */
 import type { Server, Socket } from "node:net";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
 
-/** How long connections wait in the queue at most, once there are descriptors again. */
+/** The longest wait of pending connections once descriptors are free again. */
 const AGAIN_MS = 1000;
 
-/** How long after the end of a connection, whose descriptor is free by then. */
+/** The delay after the close of a connection, whose descriptor is free by then. */
 const SOON_MS = 20;
 
-/** The runtime listens on the descriptor that it was given already, and changes nothing of its queue. */
+/** Ignored by the runtime: the descriptor listens already, and its backlog stays. */
 const BACKLOG = 65_535;
 
-/** What node calls a handle that listens. */
+/** Node's constant for a listening handle. */
 const LISTENS = 1;
 
-/** A handle of the runtime: its methods return 0, or a negative error. */
+/** A handle of the runtime: its methods return 0 or a negative error. */
 interface Handle {
   onconnection?: unknown;
   /** Takes over the next connection. */
@@ -30,11 +30,11 @@ interface Handle {
   listen(backlog: number): number;
   close(): void;
   unref(): void;
-  /** Another descriptor of the same, or a negative error; missing in other versions. */
+  /** Returns a duplicate of the descriptor, or a negative error; missing in other versions. */
   readonly fdForIpc?: () => number;
 }
 
-/** In the place of a handle: it listens to nothing. */
+/** A placeholder for a handle, which listens to nothing. */
 const NOTHING: Handle = {
   accept: () => -1,
   open: () => -1,
@@ -43,18 +43,18 @@ const NOTHING: Handle = {
   unref() {},
 };
 
-/** What a server keeps to itself: checked before it is used. */
+/** The internal fields of a server, checked before use. */
 interface Inner {
   _handle?: Handle | null;
   readonly _unref?: boolean;
 }
 
 /**
- * Looks after a server.
+ * Watches a server's accepting.
  *
- * @param server One that listens, or is about to.
- * @param onLack Told of a lack of descriptors, at most once a second.
- * @returns Ends the accepting; the server is not closed by it, and knows its connections.
+ * @param server A server that listens or is about to.
+ * @param onLack Called on FD exhaustion, at most once a second.
+ * @returns Ends the accepting without closing the server, which keeps its connections.
  */
 export function keepAccepting(server: Server, onLack: (error: Error) => void): () => void {
   const accepting = new Accepting(server as Server & Inner);
@@ -82,10 +82,10 @@ export function keepAccepting(server: Server, onLack: (error: Error) => void): (
   };
 }
 
-/** The accepting of one server, which may have one handle after the other. */
+/** The accepting of one server, over a succession of handles. */
 class Accepting {
   readonly #server: Inner;
-  /** The first one: what node calls for a connection takes it from there. */
+  /** The first handle, from which node's callback takes each connection. */
   #front?: Handle;
   #stopped = false;
 
@@ -97,16 +97,16 @@ class Accepting {
     this.#stopped = true;
     const handle = this.#server._handle;
     if (!handle) return;
-    // A server without one is taken for closed, and closes each connection behind any answer.
+    // Node treats a server without a handle as closed, and closes each connection after its response.
     this.#server._handle = NOTHING;
     handle.close();
   }
 
-  /** Begins anew, whether it has ended or not; returns false when there is no descriptor for it. */
+  /** Restarts the accepting, ended or not; returns false when no descriptor is free. */
   again(): boolean {
     const handle = this.#server._handle;
     if (!handle || this.#stopped) return true;
-    // On a socket of TCP that is enough, in any version.
+    // On a TCP socket this is enough, in any version.
     if (handle.fdForIpc === undefined) {
       handle.listen(BACKLOG);
       return true;

@@ -1,27 +1,22 @@
 /**
- * A socket of node:net in the shape of the runtime's connections, down to the errors and to what
- * becomes of it when its streams end. docs/design/23_without_ffi.md tells what differs.
+ * A `Deno.Conn` over a node:net socket, with the runtime's errors and closing behaviour. The differences
+ * are in docs/design/23_without_ffi.md.
  *
  * @module
  */
 import type { Socket } from "node:net";
 import { brokenPipe, interrupted, runtimeError } from "./node_errors.ts";
 
-/** How much a stream reads at once, as that of the runtime does. */
+/** The size of one read of a stream, as in the runtime. */
 const STREAM_BYTES = 64 * 1024;
 
-/** What a peer has whose address is not known any more: it had gone before it was asked for. */
+/** The peer address of a connection that was closed before the address was read. */
 const GONE: Deno.NetAddr = { transport: "tcp", hostname: "0.0.0.0", port: 0 };
 
-/** The peers of unix sockets have no path; the runtime says so in this way, whatever its type says. */
+/** The address of a unix socket's peer, without a path, as the runtime returns it against its type. */
 const UNNAMED = { transport: "unix", path: null } as unknown as Deno.UnixAddr;
 
-/**
- * Makes a connection of a socket.
- *
- * @param socket The socket, accepted and paused, which the connection then owns.
- * @param listening Where it was accepted.
- */
+/** Makes a connection of an accepted and paused socket, and takes ownership of the socket. */
 export function nodeConn(socket: Socket, listening: Deno.Addr): Deno.Conn {
   return listening.transport === "tcp"
     ? new NodeTcpConn(socket, listening)
@@ -36,22 +31,18 @@ export class NodeConn implements Deno.Conn {
   #readable?: ReadableStream<Uint8Array<ArrayBuffer>>;
   #writable?: WritableStream<Uint8Array>;
   #closed = false;
-  /** What has gone wrong: the runtime tells it once. */
+  /** An error that has not been reported yet; the runtime reports it once. */
   #untold?: Error;
 
-  /**
-   * @param socket As for {@linkcode nodeConn}.
-   * @param listening As for {@linkcode nodeConn}.
-   */
   constructor(socket: Socket, listening: Deno.Addr) {
     this.#socket = socket;
     const { localAddress, localPort, remoteAddress, remotePort } = socket;
     const isInet = listening.transport === "tcp";
     this.localAddr = inetAddr(localAddress, localPort) ?? listening;
     this.remoteAddr = inetAddr(remoteAddress, remotePort) ?? (isInet ? GONE : UNNAMED);
-    // Without a listener it would end the process.
+    // An error without a listener would end the process.
     socket.on("error", (error: Error & { readonly syscall?: string }) => {
-      // The one who has written is told by then.
+      // A failed write has reported the error to its caller.
       if (error.syscall !== "write") this.#untold = runtimeError(error);
     });
   }
@@ -73,7 +64,7 @@ export class NodeConn implements Deno.Conn {
     }
   }
 
-  /** Waits until there is something to read, or never again will be. */
+  /** Waits until data or the end of the input has arrived. */
   #change(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const events = ["readable", "end", "close", "error"];
@@ -93,12 +84,12 @@ export class NodeConn implements Deno.Conn {
     if (error !== undefined) throw error;
   }
 
-  /** Throws for a call on a connection that is closed. */
+  /** Throws if the connection is closed. */
   protected checkOpen(): void {
     if (this.#closed) throw new Deno.errors.BadResource("Bad resource ID");
   }
 
-  /** Throws for a call that was under way when the connection was closed. */
+  /** Throws if the connection was closed during a call. */
   protected checkStillOpen(): void {
     if (this.#closed) throw interrupted();
   }
@@ -106,11 +97,10 @@ export class NodeConn implements Deno.Conn {
   async write(data: Uint8Array): Promise<number> {
     this.checkOpen();
     this.#tell();
-    // node:net would end the connection for it.
+    // node:net would end the connection on such a write.
     if (this.#socket.writableEnded || this.#socket.destroyed) throw brokenPipe();
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    // The caller may use its buffer again as soon as the promise is fulfilled, and that is when
-    // the data is with the kernel.
+    // The caller may reuse its buffer once the promise is fulfilled, which is when the kernel has the data.
     this.#socket.write(
       data,
       (error) => error ? reject(runtimeError(error)) : resolve(data.length),
@@ -122,7 +112,7 @@ export class NodeConn implements Deno.Conn {
     this.checkOpen();
     if (this.#socket.writableEnded || this.#socket.destroyed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    // It may not come to its end.
+    // A close may come before the end.
     this.#socket.once("close", () => resolve());
     this.#socket.end(() => resolve());
     await promise;
@@ -137,29 +127,29 @@ export class NodeConn implements Deno.Conn {
     this.#close();
   }
 
-  /** Not the methods of that name, which the connection's users may replace. */
+  /** Called in place of the public methods, which users of the connection may replace. */
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.shut();
   }
 
-  /** Ends the socket: at once where something was not written yet, as the runtime does. */
+  /** Ends the socket: at once if unwritten data remains, as the runtime does. */
   protected shut(): void {
     if (this.#socket.writableLength > 0) return void this.#socket.destroy();
-    // Ends the output first (shutdown(2)): with something unread the close is a reset, which may take
-    // away from the peer what it has not read yet.
+    // Shuts the output down first (shutdown(2)): closing a socket with unread data sends a reset, which
+    // may discard data that the peer has not read yet.
     this.#socket.destroySoon();
   }
 
-  /** A stream has ended, and with it the connection, as soon as what was written is on its way. */
+  /** Closes the connection after a stream has ended, once pending output is sent. */
   #closeByStream(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.finish();
   }
 
-  /** Ends the socket when all is written. */
+  /** Ends the socket when all output is written. */
   protected finish(): void {
     this.#socket.destroySoon();
   }
@@ -190,7 +180,7 @@ export class NodeConn implements Deno.Conn {
     });
   }
 
-  /** An error ends a stream, and with it the connection. */
+  /** Closes the connection if `act` fails: an error ends a stream and its connection. */
   async #orClose<T>(act: () => Promise<T>): Promise<T> {
     try {
       return await act();
@@ -209,7 +199,7 @@ export class NodeConn implements Deno.Conn {
   }
 }
 
-/** A connection of TCP. */
+/** A TCP connection. */
 class NodeTcpConn extends NodeConn implements Deno.TcpConn {
   declare readonly localAddr: Deno.NetAddr;
   declare readonly remoteAddr: Deno.NetAddr;

@@ -1,5 +1,5 @@
 /**
- * The errors of node:net as the runtime has them for its own connections: by their classes.
+ * Conversion of node:net errors to the runtime's error classes.
  *
  * @module
  */
@@ -9,7 +9,7 @@ type SystemError = Error & { code?: string };
 
 interface Kind {
   readonly make: (message: string) => SystemError;
-  /** What the runtime says. */
+  /** The runtime's message. */
   readonly message: string;
 }
 
@@ -42,12 +42,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-/**
- * Makes the runtime's error of one of node:net.
- *
- * @param error The error.
- * @returns The runtime's; the same error where it has no class of its own for it.
- */
+/** Converts an error of node:net; returns it unchanged if the runtime has no class for it. */
 export function runtimeError(error: SystemError): SystemError {
   if (error.code === "ECANCELED") return interrupted();
   const kind = KINDS[error.code ?? ""];
@@ -55,12 +50,12 @@ export function runtimeError(error: SystemError): SystemError {
   return Object.assign(kind.make(kind.message), { code: error.code, cause: error });
 }
 
-/** What a write gets whose peer, or whose output, has ended. */
+/** The error of a write after the peer or the output has ended. */
 export function brokenPipe(): Error {
   return runtimeError(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
 }
 
-/** What is told to a read or a write whose connection is closed meanwhile. */
+/** The error of a read or write whose connection is closed meanwhile. */
 export function interrupted(): Error {
   return Object.assign(new errors.Interrupted("operation canceled"), { code: "EINTR" });
 }

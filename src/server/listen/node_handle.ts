@@ -1,9 +1,9 @@
 /**
- * What a server of node listens with in place of the runtime's own handle, which accepts all that come
- * and ends its accepting for good at the first lack of descriptors, on a unix socket beyond repair.
- * This one accepts by itself, and lets the server do the rest as with any other connection.
+ * A listening handle for node servers in place of the runtime's own, which accepts without limit and stops
+ * accepting for good when no descriptor is free. It calls accept(2) itself and passes each connection to
+ * the server.
  *
- * node:net is loaded only with the first connection: whoever has a server of node has it by then.
+ * node:net is loaded with the first connection: a program with a node server has loaded it by then.
  *
  * @module
  */
@@ -20,45 +20,45 @@ import { AcceptPace } from "./accept_pace.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import { FdExhaustion } from "./fd_exhaustion.ts";
 
-/** How many connections to accept before everybody else has a turn. */
+/** The number of connections to accept before other work gets a turn. */
 const MOST_IN_ONE_GO = 64;
 
-/** What node keeps to itself of a server: checked before it is used. */
+/** The internal fields of a node server, checked before use. */
 interface Inner {
   _handle?: unknown;
   _pipeName?: string;
-  /** Listens with the `_handle` that is there. */
+  /** Listens with the current `_handle`. */
   readonly _listen2?: () => void;
 }
 
-/** How node is given a connection, or an error. */
+/** The callback by which node receives a connection or an error. */
 type OnConnection = (this: NodeHandle, error: number, client: unknown) => void;
 
-/** What {@linkcode listenByHandle} has to know of a listener. */
+/** The listener of {@linkcode listenByHandle}. */
 export interface HandleOptions {
   readonly address: ListenAddress;
-  /** Whether other processes accept on it, too. */
+  /** Whether other processes accept on the same socket. */
   readonly shared: boolean;
-  /** What to tell clients that find no descriptor free; default nothing. */
+  /** The answer to connections that are rejected for lack of descriptors; default none. */
   readonly answer?: RejectPendingOptions["answer"];
 }
 
 /**
- * Lets a server of node listen.
+ * Makes a node server listen.
  *
  * @param server The server, which does not listen yet.
- * @param fd A listening socket, which the server takes ownership of, unless this returns undefined.
+ * @param fd A listening socket, owned by the server unless the result is undefined.
  * @param options The listener.
- * @returns Ends the accepting, without closing the server; undefined where this version of the runtime
- * lets no server listen so, and for a server of node:http2.
+ * @returns Ends the accepting without closing the server; undefined where this version of the runtime does
+ * not support it, and for a node:http2 server.
  */
 export function listenByHandle(
   server: Server,
   fd: number,
   options: HandleOptions,
 ): (() => void) | undefined {
-  // The runtime's node:http2 may end the process when a client has left (seen in 2.9.6), and does so far
-  // more often on connections that it was given as descriptors.
+  // The runtime's node:http2 may end the process when a client disconnects (seen in 2.9.6), and more often
+  // so on connections that it received as descriptors.
   if (isHttp2(server)) return undefined;
   const inner = server as Server & Inner;
   if (typeof inner._listen2 !== "function" || inner._handle) return undefined;
@@ -69,11 +69,7 @@ export function listenByHandle(
   return () => handle.close();
 }
 
-/**
- * Whether a server is one of node:http2.
- *
- * @param server The server.
- */
+/** Whether a server is one of node:http2. */
 export function isHttp2(server: Server): boolean {
   return "updateSettings" in server;
 }
@@ -82,7 +78,7 @@ export function isHttp2(server: Server): boolean {
 class NodeHandle {
   /** Set by node before it listens. */
   onconnection?: OnConnection;
-  /** The address, as `server.address()` has it; missing for a unix socket, as with node's own. */
+  /** Fills in the address for `server.address()`; missing for a unix socket, as in node's own handle. */
   readonly getsockname?: (name: object) => number;
   readonly #server: Server;
   readonly #fd: number;
@@ -91,7 +87,7 @@ class NodeHandle {
   readonly #pace: AcceptPace | undefined;
   readonly #watch: Watch;
   readonly #releaseReserve = reserveDescriptor.hold();
-  /** Set while the next connection is waited for. */
+  /** Set while the next connection is awaited. */
   #wake?: () => void;
   #closed = false;
 
@@ -113,13 +109,13 @@ class NodeHandle {
     }
   }
 
-  /** The socket listens already. Those of a server expect its event before the first connection. */
+  /** Does nothing: the socket listens already. Servers expect the event before the first connection. */
   listen(): number {
     this.#server.once("listening", () => this.#serve());
     return 0;
   }
 
-  /** Accepts no more. */
+  /** Stops accepting. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -131,7 +127,7 @@ class NodeHandle {
     this.#awaken();
   }
 
-  /** The thread that watches keeps the process running in any case. */
+  /** Does nothing: the watching thread keeps the process running in any case. */
   ref(): void {}
 
   /** See {@linkcode ref}. */
@@ -172,12 +168,12 @@ class NodeHandle {
 
   #handOver(fd: number, SocketClass: typeof Socket): void {
     const client = clientHandle(fd, SocketClass);
-    // What a listener of the server throws is an uncaught error, as with node's own handle.
+    // An error thrown by a listener of the server is an uncaught error, as with node's own handle.
     queueMicrotask(() => this.onconnection?.(0, client));
   }
 }
 
-/** The handle of a connection, of the class that node has for its kind: a socket is made for it. */
+/** Creates the handle of a connection, of node's class for its kind, on which a socket is built. */
 function clientHandle(fd: number, SocketClass: typeof Socket): unknown {
   const options: SocketConstructorOpts & { manualStart: boolean } = { fd, manualStart: true };
   let socket: Socket & Inner;
@@ -192,7 +188,7 @@ function clientHandle(fd: number, SocketClass: typeof Socket): unknown {
   return client;
 }
 
-/** Lets everybody else have a turn. */
+/** Gives other work a turn. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => systemClock.setTimer(0, resolve));
 }

@@ -1,7 +1,7 @@
 /**
- * A listener over an inherited descriptor by way of node:net alone: slower to load and to run than a
- * native one, and of use where no system call can be made. Its server can't be held back: it accepts
- * all that come, served or not; and after a lack of descriptors it must be helped on. {@link file://./fd_accept.ts} is better wherever it works.
+ * A listener over an inherited descriptor by node:net, for servers that can't make system calls. It is
+ * slower to load and to run than a native one, accepts without limit, and has to be restarted after FD
+ * exhaustion. {@link file://./fd_accept.ts} is better wherever it works.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { nodeConn } from "./node_conn.ts";
 /**
  * Listens on an inherited descriptor.
  *
- * @param fd A listening socket, which the listener takes ownership of.
- * @param addr What it is bound to: node:net does not know the path of one that it did not bind.
+ * @param fd A listening socket, owned by the listener.
+ * @param addr Its address: node:net does not know the path of a socket that it did not bind.
  * @returns The listener, once it listens.
  */
 export function listenNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> {
@@ -30,7 +30,7 @@ export function listenNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> 
 class NodeListener implements Deno.Listener {
   readonly #server: Server;
   readonly #accepted: Deno.Conn[] = [];
-  /** One is enough to know that there is a shortage. */
+  /** The first error of FD exhaustion that is not reported yet; one is enough. */
   #failed?: Error;
   #waiting?: PromiseWithResolvers<Deno.Conn>;
   #closed = false;
@@ -58,7 +58,7 @@ class NodeListener implements Deno.Listener {
     return await promise;
   }
 
-  /** Also when it is closed: node:net accepts on its own, and these wait to be served. */
+  /** Runs after close too: node:net accepts on its own, and accepted connections must be served. */
   #deliver(): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * What the descriptors of this server's services are bound to: the system knows, and a program that
- * may not ask it relies on what its master has said.
+ * The addresses of this server's service descriptors, from the system, or from the master's message for a
+ * program that may not make system calls.
  *
  * @module
  */
@@ -14,17 +14,13 @@ export interface GrantedService {
   readonly type: FdType;
   /** Owned by the receiver. */
   readonly fd: number;
-  /** As the configuration gives it; missing where nobody has said it. */
+  /** The address as configured; missing if the master has not sent it. */
   readonly address?: string;
 }
 
 const told = new Map<number, ListenAddress>();
 
-/**
- * Takes note of the addresses that came with services.
- *
- * @param services The services.
- */
+/** Stores the addresses that came with services. */
 export function noteAddresses(services: readonly GrantedService[]): void {
   for (const { fd, address } of services) {
     if (address !== undefined) told.set(fd, parseAddress(address, { cwd: Deno.cwd() }));
@@ -32,12 +28,10 @@ export function noteAddresses(services: readonly GrantedService[]): void {
 }
 
 /**
- * Finds out what a descriptor of `serviceRegister` is bound to.
+ * Returns the address of a descriptor that `serviceRegister` received.
  *
- * @param fd The descriptor.
- * @returns Its address.
- * @throws {TypeError} When it is no listening stream socket and no named pipe, or, for a program
- * that may not ask, none that the master has named.
+ * @throws {TypeError} When it is neither a listening stream socket nor a named pipe, or, without FFI, when
+ * the master has not sent its address.
  */
 export function serviceAddress(fd: number): ListenAddress {
   if (mayUseFfi()) return describeListener(fd);

@@ -1,9 +1,9 @@
 /**
- * A listener over an inherited descriptor that no client and no shortage can end.
+ * A listener over an inherited descriptor that survives accept errors and FD exhaustion.
  *
- * accept(2) passes on errors of a connection that is already gone, and fails while there is no
- * descriptor left; a loop over the runtime's listener would end at the first of these, and the
- * server would be deaf from then on.
+ * accept(2) reports errors of connections that are gone already, and fails while no descriptor is free. A
+ * loop over the runtime's listener would end at the first of these errors, and the server would never
+ * accept again.
  *
  * @module
  */
@@ -31,19 +31,18 @@ import { serviceAddress } from "./service_address.ts";
 import { FdExhaustion } from "./fd_exhaustion.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
-/** What can be replaced in {@linkcode openServiceListener}. */
+/** The replaceable parts of {@linkcode openServiceListener}. */
 export interface ServiceListenerOptions {
-  /** Makes a native listener for the descriptor, which it borrows, or throws `AdoptError`. */
+  /** Makes a native listener on a borrowed descriptor, or throws `AdoptError`. */
   readonly adopt?: (fd: number) => Deno.Listener;
 }
 
 /**
- * Makes a listener over an inherited descriptor. It stops accepting when the server is told to
- * stop.
+ * Makes a listener over an inherited descriptor. It stops accepting at the soft stop.
  *
- * @param fd The descriptor; the listener takes ownership of it.
- * @param fdType What `serviceRegister` was told.
- * @param options What can be replaced.
+ * @param fd The descriptor, owned by the listener.
+ * @param fdType The type that `serviceRegister` received.
+ * @param options The replaceable parts.
  * @returns The listener.
  * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
  */
@@ -74,12 +73,7 @@ export function openServiceListener(
   return new ServiceListener(inner, addr, adoptedSocket(inner, fd));
 }
 
-/**
- * What is known of the socket of a listener that was adopted.
- *
- * @param inner The listener.
- * @param granted The descriptor that it was made for.
- */
+/** Describes the socket of an adopted listener; `granted` is the descriptor from the master. */
 export function adoptedSocket(inner: Deno.Listener, granted: number): SharedSocket {
   const shared = isShared(listenAddressOf(inner.addr));
   return { granted, fd: adoptedDescriptor(inner), shared };
@@ -96,20 +90,20 @@ async function listenByNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener>
   return await listenNode(fd, addr);
 }
 
-/** What the runtime calls an address. */
+/** Converts an address to the runtime's form. */
 export function runtimeAddr(address: ListenAddress): Deno.Addr {
   return address.kind === "inet"
     ? { transport: "tcp", hostname: address.hostname, port: address.port }
     : { transport: "unix", path: address.path };
 }
 
-/** What a {@linkcode ServiceListener} knows of the socket that it accepts on. */
+/** The socket of a {@linkcode ServiceListener}. */
 export interface SharedSocket {
-  /** The descriptor that `serviceRegister` was told, by which the master means this listener. */
+  /** The descriptor as `serviceRegister` received it, which names this listener in the master's messages. */
   readonly granted?: number;
-  /** A descriptor of it, valid until the listener is closed. Borrowed. */
+  /** A borrowed descriptor of the socket, valid until the listener is closed. */
   readonly fd?: number;
-  /** Whether other processes accept on it, too; default false. */
+  /** Whether other processes accept on it; default false. */
   readonly shared?: boolean;
 }
 
@@ -124,11 +118,7 @@ export class ServiceListener implements Deno.Listener {
   #accepting = false;
   #onAccepted?: () => void;
 
-  /**
-   * @param inner The listener of the runtime, or of node:net.
-   * @param addr What it is bound to.
-   * @param socket Its socket.
-   */
+  /** Wraps `inner`, a listener of the runtime or of node:net that is bound to `addr`. */
   constructor(
     inner: Deno.Listener | Promise<Deno.Listener>,
     readonly addr: Deno.Addr,
@@ -139,7 +129,7 @@ export class ServiceListener implements Deno.Listener {
     this.#fdExhaustion = new FdExhaustion(this.#counts, { fd });
     if (shared) this.#pace = new AcceptPace();
     if (fd !== undefined) this.#releases.push(reserveDescriptor.hold());
-    // When the stop has been, this closes it at once.
+    // After a stop this closes the listener at once.
     const forget = serverLifecycle.onStopAccepting(
       (last) => closeServed(() => this.close(), { last, fd }),
       granted,
@@ -148,7 +138,7 @@ export class ServiceListener implements Deno.Listener {
   }
 
   /**
-   * Waits for the next connection, which counts as open until its `close` is called.
+   * Accepts the next connection, which counts as open until its `close` is called.
    *
    * @throws {Deno.errors.BadResource} When the listener is closed.
    * @throws {Deno.errors.Busy} When an earlier call still waits.
@@ -159,11 +149,7 @@ export class ServiceListener implements Deno.Listener {
     return serverLifecycle.connections.add(conn);
   }
 
-  /**
-   * As {@linkcode accept}, for one who reports its connections in another way.
-   *
-   * @returns The connection; undefined when the listener is closed.
-   */
+  /** Accepts like {@linkcode accept}, without counting the connection; undefined when closed. */
   async next(): Promise<Deno.Conn | undefined> {
     if (this.#accepting) throw new Deno.errors.Busy("Another accept task is ongoing");
     this.#accepting = true;
@@ -174,7 +160,7 @@ export class ServiceListener implements Deno.Listener {
         let conn: Deno.Conn;
         try {
           const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
-          // Asked even when it is closed: it may have accepted one before.
+          // Called even after close: the inner listener may have accepted a connection before.
           conn = await inner.accept();
         } catch (error) {
           if (this.#closed) return undefined;
@@ -198,11 +184,11 @@ export class ServiceListener implements Deno.Listener {
     await this.#fdExhaustion.pause(error);
   }
 
-  /** Stops listening. Harmless the second time. */
+  /** Stops listening. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // First, since somebody may wait for the address.
+    // First, since another listener may wait for the address.
     if (!(this.#inner instanceof Promise)) releaseAdopted(this.#inner);
     this.#awaitAccepted();
     this.#fdExhaustion.stop();
@@ -212,12 +198,11 @@ export class ServiceListener implements Deno.Listener {
   }
 
   /**
-   * A connection may have been accepted and be on its way to the caller, to whom it is only there
-   * in a moment, also when {@linkcode next} has just returned: until then a server that drains has
-   * something under way.
+   * Keeps a drain waiting for a moment: a connection may be accepted but not delivered to the caller yet,
+   * also right after {@linkcode next} has returned.
    */
   #awaitAccepted(): void {
-    // Standing: there may be none.
+    // Standing, since there may be no such connection.
     const finished = serverLifecycle.activity.begin({ standing: true });
     const afterThisTurn = () => systemClock.setTimer(0, finished);
     if (this.#accepting) this.#onAccepted = afterThisTurn;

@@ -16,20 +16,20 @@ import { closeFd, isPipe } from "../../os/fd/descriptor.ts";
 import type { Watch } from "../../os/fd/poller.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 
-/** Errors and hang-ups, which epoll always reports, and nothing else. */
+/** Watches only errors and hang-ups, which epoll always reports. */
 const ERRORS_ONLY = 0;
 
-/** What the pipes tell. */
+/** The events that the pipes report. */
 export interface LibzcLinkHandlers {
-  /** The master reads the configuration again, or ends: accept no more, finish, end. */
+  /** The master reloads or ends: stop accepting, drain, exit. */
   onSoftstop(): void;
   /** The master is gone. */
   onGone(): void;
 }
 
-/** The connection of a server with a C master. */
+/** A server's connection to a C master. */
 export class LibzcLink {
-  /** What this server is to serve. */
+  /** The services that this server serves. */
   readonly services: readonly ListedService[];
   readonly #masterStatus: Watch;
   readonly #childStatus: Watch;
@@ -37,20 +37,20 @@ export class LibzcLink {
 
   /**
    * @param list The value of `-server-service`.
-   * @param handlers Told of what the pipes tell, each at most once.
-   * @throws {ConfigError} When no master has started this process, or it is gone already.
+   * @param handlers The receiver of the events, each reported at most once.
+   * @throws {ConfigError} When no master has started this process, or the master is gone already.
    * @throws {TypeError} When the list is malformed.
    */
   constructor(list: string, handlers: LibzcLinkHandlers) {
     requireMaster();
     this.services = parseServiceList(list).map((one) => ({ ...one, name: readable(one.name) }));
-    // The write end of a pipe reports an error when nobody is left to read, the read end a hang-up
-    // when nobody is left to write.
+    // The write end of a pipe reports an error when its last reader closes, the read end a hang-up when its
+    // last writer closes.
     this.#masterStatus = watchOnce(MASTER_STATUS_FD, () => handlers.onSoftstop());
     this.#childStatus = watchOnce(CHILD_STATUS_FD, () => handlers.onGone());
   }
 
-  /** Makes the master think that this server has ended. */
+  /** Makes the master treat this server as ended. */
   detach(): void {
     if (!this.#attached) return;
     this.#attached = false;
@@ -58,7 +58,7 @@ export class LibzcLink {
     closeFd(CHILD_STATUS_FD);
   }
 
-  /** Ends the connection, which tells the master the same as the end of the process. */
+  /** Closes the connection, which looks like the end of the process to the master. */
   close(): void {
     this.#masterStatus.stop();
     this.detach();
@@ -73,7 +73,7 @@ function watchOnce(fd: number, callback: () => void): Watch {
   return watch;
 }
 
-/** The runtime has descriptors of its own at 3 and 4 when a person starts it with these arguments. */
+/** The runtime has its own descriptors at 3 and 4 when a person starts it with these arguments. */
 function requireMaster(): void {
   const found = Deno.ppid === 1
     ? "the parent is process 1"

@@ -23,57 +23,58 @@ import type { GrantedService } from "../listen/service_address.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
-/** What the master tells. */
+/** The messages from the master, and its end. */
 export interface MasterLinkHandlers {
   /**
-   * Accept no more, finish, end.
+   * Stop accepting, drain, exit.
    *
-   * @param closing The descriptors of those listeners, as they came, that nobody serves after this.
+   * @param closing The descriptors, as they were received, of the listeners that no process serves after
+   * this.
    */
   onSoftstop(closing: ReadonlySet<number>): void;
   /** The master is gone. */
   onGone(): void;
 }
 
-/** What a master has handed to a server. */
+/** The services that a master has passed to a server. */
 export interface Grant {
   readonly services: readonly GrantedService[];
   readonly settings: StartMessage["settings"];
   /**
-   * Whether the descriptors were inherited. Such a server may not be able to change its user, so
-   * its master has started it as that user.
+   * Whether the descriptors were inherited. Such a server may not be able to change its user, so its
+   * master has started it as that user.
    */
   readonly isInherited: boolean;
 }
 
-/** What can be replaced in a {@linkcode MasterLink}. */
+/** The replaceable parts of a {@linkcode MasterLink}. */
 export interface MasterLinkOptions {
   /**
-   * Opens the control descriptor, which it takes ownership of.
+   * Opens the control descriptor and takes ownership of it.
    *
    * @default A {@linkcode Channel}, which needs FFI.
    */
   readonly open?: (fd: number, handlers: ChannelHandlers) => Pick<Channel, "send" | "close">;
 }
 
-/** The connection of a server with its master. */
+/** A server's connection to its master. */
 export class MasterLink {
   readonly #channel: Pick<Channel, "send" | "close">;
   readonly #handlers: MasterLinkHandlers;
   readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
   #heartbeat?: Timer;
-  /** That of the first message, once it has come. */
+  /** The generation in the first message, once it has arrived. */
   #generation?: number;
-  /** The descriptors as they came; by now they are in use, or closed. */
+  /** The descriptor numbers as received; they are in use by now, or closed. */
   #fds: readonly number[] = [];
 
   /**
-   * @param fd The control descriptor, which the link takes ownership of.
-   * @param handlers Told of what the master says.
-   * @param options What can be replaced.
+   * @param fd The control descriptor, owned by the link.
+   * @param handlers The receiver of the master's messages.
+   * @param options The replaceable parts.
    * @throws {SysError} When `fd` is no socket.
-   * @throws {ProtocolError} When its other end is neither this user's nor root's.
+   * @throws {ProtocolError} When the process at the other end runs neither as this user nor as root.
    */
   constructor(
     fd: number,
@@ -81,7 +82,7 @@ export class MasterLink {
     { open = openChannel }: MasterLinkOptions = {},
   ) {
     this.#handlers = handlers;
-    // Whoever waits for the settings may not come to wait for the rest.
+    // A caller that fails on the settings never awaits the start.
     for (const { promise } of [this.#settings, this.#started]) promise.catch(() => {});
     this.#channel = open(fd, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
@@ -94,7 +95,7 @@ export class MasterLink {
   }
 
   /**
-   * The settings that come with the master's first message.
+   * The settings from the master's first message.
    *
    * @throws {ProtocolError} As {@linkcode started}.
    */
@@ -102,43 +103,38 @@ export class MasterLink {
     return this.#settings.promise;
   }
 
-  /** Says, as a standby, that all is loaded; one that has been told to start has no need to. */
+  /** Reports that a standby has loaded; does nothing once the server has been told to start. */
   loaded(): void {
     if (serverLifecycle.isStandby) this.#channel.send({ type: "loaded", ...this.#sender() });
   }
 
   /**
-   * What this server is to serve: the master's first message, or, for a standby, a later one, if it is
-   * needed.
+   * The services to serve, from the master's first message, or for a standby from the message that starts
+   * it.
    *
-   * @throws {ProtocolError} When the master goes, or sends something that breaks the protocol,
-   * before that.
+   * @throws {ProtocolError} When the master ends or breaks the protocol before that.
    */
   get started(): Promise<Grant> {
     return this.#started.promise;
   }
 
-  /** Says that this server serves. */
+  /** Reports that this server is ready. */
   ready(): void {
     this.#channel.send({ type: "ready", ...this.#sender() });
     serverUsage.start(() => this.#tellUsed(true));
   }
 
-  /**
-   * Says that this server accepts no more.
-   *
-   * @param seconds When it ends at the latest.
-   */
+  /** Reports that this server has stopped accepting and exits within `seconds`. */
   draining(seconds: number): void {
     this.#channel.send({ type: "draining", seconds: Math.ceil(seconds), ...this.#sender() });
   }
 
-  /** Says that this server goes its own way. */
+  /** Reports that this server detaches. */
   detach(): void {
     this.#channel.send({ type: "detach", ...this.#sender() });
   }
 
-  /** Closes the connection; {@linkcode MasterLinkHandlers.onGone} is not called for it. */
+  /** Closes the connection, without a call of {@linkcode MasterLinkHandlers.onGone}. */
   close(): void {
     this.#heartbeat?.cancel();
     serverUsage.stop();
@@ -184,11 +180,11 @@ export class MasterLink {
     this.#channel.send({ type: "used", used, ...this.#sender() });
   }
 
-  /** Lets the event loop itself say that it goes round. */
+  /** Sends heartbeats from the event loop, as proof that it turns. */
   #beat(intervalMs: number): void {
     this.#heartbeat?.cancel();
     const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
-    // At once, which says that this server knows how to.
+    // The first one at once, which tells the master that this server sends heartbeats.
     beat();
     this.#heartbeat = setRepeated(systemClock, { everyMs: intervalMs, callback: beat });
   }
@@ -229,7 +225,7 @@ export class MasterLink {
     const reason = error ??
       new ProtocolError("Cannot start: the master is gone, expected its first message");
     this.#settings.reject(reason);
-    // A standby has begun, and ends in order.
+    // A standby has started its lifecycle, and exits in order.
     if (!serverLifecycle.isStandby) this.#started.reject(reason);
     this.#handlers.onGone();
   }

@@ -1,17 +1,17 @@
 /**
- * What this program is called, in the log and by a person who starts it.
+ * The name and the command line of this program, for log lines and messages.
  *
  * @module
  */
 import { execPath } from "../../os/ffi/proc_self.ts";
 
-/** The name that LIB-ZC would take from `argv[0]`. */
+/** The name that LIB-ZC takes from `argv[0]`. */
 export function programName(): string {
   const path = Deno.build.standalone ? execPath() : new URL(Deno.mainModule).pathname;
   return path.slice(path.lastIndexOf("/") + 1).replace(/\.[cm]?[jt]sx?$/, "");
 }
 
-/** How a person starts this program, as a command to copy. */
+/** The command that starts this program, ready to copy. */
 export function ownCommand(): string {
   if (Deno.build.standalone) return quoteForShell(execPath());
   const { href, pathname, protocol } = new URL(Deno.mainModule);
@@ -20,7 +20,7 @@ export function ownCommand(): string {
   return `deno run -A ${quoteForShell(path.startsWith(here) ? path.slice(here.length) : path)}`;
 }
 
-/** The working directory; without the permission to know it, one that no path begins with. */
+/** The working directory; without the permission to read it, a string that no path begins with. */
 function directory(): string {
   try {
     return Deno.cwd();

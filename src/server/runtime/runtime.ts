@@ -1,6 +1,6 @@
 /**
- * A server program from its command line to its exit code, as both modes share it (LIB-ZC
- * section 5): settings, log, control socket, hooks, services, and then the wait for the end.
+ * The run of a server program in either mode, from its command line to its exit code (LIB-ZC section 5):
+ * settings, log, control socket, hooks, services, and the wait for the end.
  *
  * @module
  */
@@ -52,32 +52,33 @@ import type { Softstop } from "../lifecycle/open_work.ts";
 import { type GrantedService, noteAddresses } from "../listen/service_address.ts";
 import { logUnhandledErrors } from "./unhandled_errors.ts";
 
-/** What a server program adds to the framework. */
+/** The hooks of a server program. */
 export interface ServerHooks {
   /**
-   * Called once for each service, when all else is ready: takes the service's descriptor into use.
+   * Called once for each service, after all other preparations: starts to serve the service's
+   * descriptor.
    *
    * @param service The service's name in `server-service`; may be empty.
-   * @param fd The listening socket, or the named pipe itself. It is the hook's from now on.
-   * @param fdType Of which sort it is.
+   * @param fd The listening socket, or the named pipe itself. The hook owns it from now on.
+   * @param fdType The type of the descriptor.
    */
   readonly serviceRegister: (service: string, fd: number, fdType: FdType) => void | Promise<void>;
   /**
-   * Called once, after settings and log are ready and before the first `serviceRegister`: the place
-   * to open what `server-user` may not, and to import what is not in `server-chroot`.
+   * Called once, after settings and log are ready and before the first `serviceRegister`. Open here the
+   * files that `server-user` may not open, and import the modules that are outside `server-chroot`.
    */
   readonly beforeService?: () => void | Promise<void>;
   /**
-   * Called once when the server is told to stop, after it has stopped accepting. With it, a
+   * Called once when the server is told to stop, after it has stopped accepting. With this hook, a
    * `server-stop-on-softstop-after` of less than a second counts as an hour. It is not called in a
-   * standby that nobody has needed.
+   * standby that was never started.
    *
-   * @param stop How long the server lives from now on, and what is open in it.
+   * @param stop The time limit from now on, and the open work.
    */
   readonly beforeSoftstop?: (stop: Softstop) => void | Promise<void>;
 }
 
-// Here and now: the modules of a program run before its main function.
+// At import: the modules of a program run before its main function.
 advisePermissions();
 
 const HOOKS = {
@@ -85,13 +86,13 @@ const HOOKS = {
   required: ["serviceRegister"],
 };
 
-/** What a server finishes in after its master is gone. */
+/** The time in which a server finishes its work after its master is gone. */
 const ORPHAN_SECONDS = 1;
 
 /**
  * Runs a server program.
  *
- * @param hooks What the program adds.
+ * @param hooks The program's hooks.
  * @param args Its command line.
  * @returns The exit code: 0 after an orderly end, 1 when it can't start.
  */
@@ -99,7 +100,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
-    // One without FFI was started so that the signal does not reach it.
+    // A server without FFI was started in a way that keeps the signal from it.
     if (mayUseFfi()) keepInspectorClosed();
     if (["-h", "-help", "--help"].includes(args[0])) {
       const { renderHelp } = await import("../../config/reference.ts");
@@ -107,21 +108,21 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
       return 0;
     }
     guardOutputs();
-    // A master knows what it gives, and a command's own arguments are its own.
+    // A master passes valid settings, and the arguments of a command belong to the command.
     const warnings = args.includes("MASTER") ? [] : await checkOwnArguments(args);
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
     requireHook(hooks);
     const controlFd = controlDescriptor(mode, parsed);
     const isOwnReader = controlFd === undefined;
-    // First, since the program may begin once more, and needs what it has inherited then.
+    // First, since the program may re-execute itself and then needs its inherited descriptors.
     if (isOwnReader) warnings.push(...await loadOwnSettings(parsed));
     if (mayUseFfi()) keepDescriptorsFromChildren();
     if (controlFd !== undefined) {
       link = await connectToMaster(controlFd);
       replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
     }
-    // A master of this kind has told of them.
+    // A master of this kind has reported these errors already.
     const forgiven = forgive(defaultConfig, { isByHand: mode === "alone" });
     if (isOwnReader) warnings.push(...forgiven);
     if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf(isOwnReader ? warnings : undefined);
@@ -142,7 +143,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   }
 }
 
-/** Looks for slips of a person who starts a server by hand. */
+/** Looks for mistakes in a command line that a person has typed. */
 async function checkOwnArguments(args: readonly string[]): Promise<Problem[]> {
   const { checkArguments } = await import("../../config/check_arguments.ts");
   const { problems, warnings } = checkArguments(args, { scope: "server", isOpen: true });
@@ -150,7 +151,7 @@ async function checkOwnArguments(args: readonly string[]): Promise<Problem[]> {
   return [...warnings];
 }
 
-/** Of a server that nobody has handed its settings; most have no use for what reads them. */
+/** Reads the settings of a server that received none; loaded only here, as most servers need no reader. */
 async function loadOwnSettings(args: ParsedArguments): Promise<readonly Problem[]> {
   const { loadSettings } = await import("../../config/load_settings.ts");
   const warnings = loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
@@ -161,7 +162,7 @@ async function loadOwnSettings(args: ParsedArguments): Promise<readonly Problem[
   return warnings;
 }
 
-/** @param warnings Where a limit that is not permitted is told; without it that is an error. */
+/** @param warnings Receives a limit that is not permitted; without it that is an error. */
 async function changeSelf(warnings?: Problem[]): Promise<void> {
   const { applyRunSettings } = await import("../../config/run_settings.ts");
   await applyRunSettings(defaultConfig, {
@@ -175,7 +176,7 @@ async function printSettings(): Promise<void> {
   console.log(renderSettings(defaultConfig));
 }
 
-/** Finds the control socket that a master of this kind has given, if one has. */
+/** Returns the control socket that a master of this kind has passed, if there is one. */
 function controlDescriptor(mode: Mode, { settings }: ParsedArguments): number | undefined {
   if (mode !== "MASTER") return undefined;
   const config = new Config();
@@ -195,7 +196,7 @@ async function connectToMaster(controlFd: number): Promise<MasterLink> {
   });
 }
 
-/** Loads what is imported only where it is needed, and may be out of reach when it is. */
+/** Loads the modules that are imported late and may be out of reach by then. */
 async function loadAll(): Promise<void> {
   await Promise.all([
     import("../listen/node_net.ts"),
@@ -218,7 +219,7 @@ function requireHook({ serviceRegister }: ServerHooks): void {
 }
 
 function modeOf({ rest, settings }: ParsedArguments): Mode {
-  // Plain arguments of the command itself stand before those of the master.
+  // Plain arguments of the command itself precede those of the master.
   if (settings.some(({ key }) => key === SERVER_CONTROL.name)) return "MASTER";
   const [mode] = rest;
   if (mode === "MASTER" || mode === "alone") return mode;
@@ -233,11 +234,11 @@ function modeOf({ rest, settings }: ParsedArguments): Mode {
 
 const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record);
 
-/** Where the services of a server come from, and who is told how it fares. */
+/** The source of a server's services, and the receiver of its reports. */
 interface ServiceSource {
-  /** What to register, as soon as it is known. */
+  /** The services to register, as soon as they are known. */
   services(): Promise<readonly GrantedService[]>;
-  /** Takes the privileges that the settings don't leave to this process. */
+  /** Drops the privileges that the settings do not leave to this process. */
   dropPrivileges(): Promise<void>;
   ready(): void;
   draining(seconds: number): void;
@@ -252,8 +253,8 @@ class Server {
   readonly #hooks: ServerHooks;
   readonly #lifecycle = serverLifecycle;
   /**
-   * Whether the next SIGTERM says nothing new: to a server whose addresses are all gone a C master
-   * sends one beside closing the status pipe, and which comes first is a matter of chance.
+   * Whether the next SIGTERM is redundant: a C master sends one and closes the status pipe to a server
+   * whose addresses are all removed, in either order.
    */
   #saidTwice = false;
   #letGoOfErrors?: () => void;
@@ -266,10 +267,10 @@ class Server {
   }
 
   async run(mode: Mode): Promise<void> {
-    // First of all, so that a wrong one leaves nothing behind.
+    // First of all, so that a wrong setting has no side effects.
     const softstopMs = setting(SERVER_STOP_ON_SOFTSTOP_AFTER);
     const exitAfterMs = setting(EXIT_AFTER);
-    const source = await (mode === "MASTER" ? this.#master() : this.#alone());
+    const source = await (mode === "MASTER" ? this.#master() : this.#standalone());
     try {
       this.#lifecycle.own({
         softstopSeconds: softstopMs === undefined ? undefined : softstopMs / 1000,
@@ -288,10 +289,10 @@ class Server {
     { mode, source, exitAfterMs }: { mode: Mode; source: ServiceSource; exitAfterMs: number },
   ): Promise<void> {
     const release = this.#takeSignals(mode);
-    // Nothing else may keep the runtime going: no client, no service that listens.
+    // Nothing else may keep the runtime running: no client, no listening service.
     const letEnd = keepRunning();
     try {
-      // One that is stopped before it serves does not wait until its hooks are done.
+      // A server that is stopped before it serves does not wait for its hooks.
       await Promise.race([this.#register(source), this.#lifecycle.stopped]);
       if (exitAfterMs > 0) this.#lifecycle.stopNotify(exitAfterMs / 1000);
       await this.#lifecycle.stopped;
@@ -304,7 +305,7 @@ class Server {
   }
 
   async #register(source: ServiceSource): Promise<void> {
-    // Ahead of hooks that may change the directory. A standby, which has no services yet, asks the system.
+    // Before hooks that may change the directory. A standby has no services yet and asks the system later.
     if (!mayUseFfi()) noteAddresses(await source.services());
     await this.#hooks.beforeService?.();
     await source.dropPrivileges();
@@ -319,14 +320,14 @@ class Server {
     if (!isAnySet(defaultConfig, PRIVILEGE_SETTINGS)) return false;
     const { dropPrivileges } = await import("../../config/run_settings.ts");
     return await dropPrivileges(defaultConfig, async (change) => {
-      // The line opens the log as well, which may be out of reach later.
+      // The line also opens the log, which may be out of reach later.
       zinfoFrom(undefined, `changing to ${change}`);
       await loadAll();
     });
   }
 
   async #master(): Promise<ServiceSource> {
-    // After run-user, since the signal is lost on a change of user.
+    // After run-user, since a change of user clears the signal.
     if (mayUseFfi()) requestParentDeathSignal("SIGHUP");
     const dropPrivileges = async () => {
       if (await this.#dropPrivileges()) requestParentDeathSignal("SIGHUP");
@@ -350,7 +351,7 @@ class Server {
         close: () => libzc.close(),
       };
     }
-    // Only standbys have time for it; and later it may be out of reach.
+    // Only a standby has time for it, and the module may be out of reach later.
     const warmUp = this.#lifecycle.isStandby ? import("./warm_up.ts") : undefined;
     const warmedUp = async () => await (await warmUp)?.warmUp();
     return {
@@ -359,7 +360,7 @@ class Server {
         link.loaded();
         return (await link.started).services;
       },
-      // One that inherits its sockets is started as whom it is to be; a standby never does.
+      // A server that inherits its sockets was started with its final user; a standby never inherits them.
       dropPrivileges: async () => {
         if (this.#lifecycle.isStandby || !(await link.started).isInherited) await dropPrivileges();
       },
@@ -370,10 +371,10 @@ class Server {
     };
   }
 
-  async #alone(): Promise<ServiceSource> {
-    const { openAloneServices } = await import("./standalone.ts");
-    const { services, close } = openAloneServices(defaultConfig);
-    // Ahead of the listeners, which are registered later.
+  async #standalone(): Promise<ServiceSource> {
+    const { openStandaloneServices } = await import("./standalone.ts");
+    const { services, close } = openStandaloneServices(defaultConfig);
+    // Before the listeners, which are registered later.
     this.#lifecycle.onStopAccepting(close);
     return {
       services: () => Promise.resolve(services),
@@ -388,7 +389,7 @@ class Server {
   }
 
   #takeSignals(mode: Mode): () => void {
-    // The first one asks, the second one does not ask again.
+    // The first signal starts the soft stop, the second one ends the server at once.
     const stop = () => {
       if (this.#saidTwice) this.#saidTwice = false;
       else if (this.#lifecycle.accepting) this.#lifecycle.softstop();
@@ -397,7 +398,7 @@ class Server {
     const parent = Deno.ppid;
     const releases = [
       processSignals.on("SIGTERM", stop),
-      // What a terminal sends reaches the master as well, which says what is to be done.
+      // A terminal sends these to the master as well, which tells its servers to stop.
       processSignals.on("SIGINT", () => mode === "alone" && stop()),
       processSignals.on("SIGQUIT", () => mode === "alone" && stop()),
     ];

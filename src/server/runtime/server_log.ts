@@ -1,5 +1,5 @@
 /**
- * How a server logs, and what it says at its start when it has to do without something.
+ * The log of a server, and the start-up line about missing permissions.
  *
  * @module
  */
@@ -11,12 +11,11 @@ import { mayStartPrograms, mayUseFfi } from "../../os/ffi/permissions.ts";
 import { programName } from "./own_program.ts";
 
 /**
- * Opens the log of this server. Without FFI there is no other than the standard outputs, and one line
- * that says what else is different then.
+ * Opens the log of this server. Without FFI the log goes to the standard outputs, and one line says what
+ * else is different.
  *
  * @param config The server's settings.
- * @param options `isServing`: whether the server can serve without FFI, for which it needs a master of
- * this kind.
+ * @param options `isServing`: whether the server can serve without FFI, which needs a master of this kind.
  * @throws {ConfigError} When a setting is wrong.
  */
 export function openServerLog(

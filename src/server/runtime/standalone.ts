@@ -1,5 +1,6 @@
 /**
- * A server without a master (`alone`): it opens its addresses itself, for debugging and tests.
+ * The standalone mode (`alone`): a server without a master opens its addresses itself, for debugging and
+ * tests.
  *
  * @module
  */
@@ -27,12 +28,12 @@ import {
 } from "../../os/net/socket.ts";
 import type { GrantedService } from "../listen/service_address.ts";
 
-/** Services that this process has opened itself. */
-export interface AloneServices {
+/** The services that this process has opened itself. */
+export interface StandaloneServices {
   readonly services: readonly GrantedService[];
   /**
-   * Removes the socket files that were made; to be called while the listeners are still open, as
-   * {@linkcode removeSocketFile} is. Harmless the second time.
+   * Removes the socket files, while the listeners are still open, as {@linkcode removeSocketFile}
+   * requires. A second call does nothing.
    */
   close(): void;
 }
@@ -40,7 +41,7 @@ export interface AloneServices {
 const NO_ADDRESS = "no address to serve: neither -server-service LIST nor a server-service in a " +
   "-config FILE is given";
 
-/** Says why an address could not be opened, and what to do. */
+/** Describes why an address could not be opened, and the remedy. */
 function refusal(endpoint: Endpoint, error: unknown): string {
   const address = addressText(endpoint);
   if (error instanceof SysError && error.errno === EADDRINUSE) {
@@ -57,11 +58,9 @@ function refusal(endpoint: Endpoint, error: unknown): string {
 /**
  * Opens the addresses of `server-service`.
  *
- * @param config The server's settings.
- * @returns The services.
  * @throws {ConfigError} With every address that is wrong or can't be opened; none is left open.
  */
-export function openAloneServices(config: Config): AloneServices {
+export function openStandaloneServices(config: Config): StandaloneServices {
   const { endpoints, problems } = readServiceList(config, { cwd: Deno.cwd() });
   const failed: Problem[] = [...problems, ...validateServices([{ endpoints }])];
   for (const warning of checkAddresses(config, endpoints)) {
@@ -83,7 +82,7 @@ export function openAloneServices(config: Config): AloneServices {
     }
   }
   const close = () => {
-    // Later on the paths may be a successor's.
+    // Later the paths may belong to another server.
     for (const { socketFile } of opened.splice(0)) if (socketFile) removeSocketFile(socketFile);
   };
   if (failed.length > 0) {

@@ -1,16 +1,16 @@
 /**
- * Errors without a handler: of a promise that a handler has not waited for, or thrown in a callback. By
- * itself the runtime ends the process for them, and with it every connection of every client.
+ * Logging of unhandled errors: rejected promises that a handler has not awaited, and exceptions in
+ * callbacks. By default the runtime ends the process for them, and with it every connection.
  *
  * @module
  */
 import { zinfoFrom } from "../../log/log.ts";
 
 /**
- * Logs such errors from now on, and lets the process go on.
+ * Logs such errors from now on and lets the process continue.
  *
- * @param services What the server serves, for the log.
- * @returns Leaves them to the runtime again.
+ * @param services The names of the services, for the log.
+ * @returns Restores the runtime's behaviour.
  */
 export function logUnhandledErrors(services: readonly string[]): () => void {
   const where = services.length === 0 ? "" : ` (service ${services.join(", ")})`;

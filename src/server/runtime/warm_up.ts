@@ -1,9 +1,7 @@
 /**
- * A rehearsal: a server that has time before its first client does once what it will do then. The
- * runtime compiles code when it is called for the first time, and loads some of its own as late; that
- * takes three times as long as the rest of the way to the first answer.
- *
- * Nothing of it is seen outside: it serves itself, on loopback, for some milliseconds.
+ * The warm-up of a standby: before its first client it serves itself once, on loopback, for some
+ * milliseconds. The runtime compiles code at the first call, and loads some of its own code as late; that
+ * takes three times as long as the rest of the way to the first response.
  *
  * @module
  */
@@ -15,15 +13,15 @@ import { boundAddress, describeListener, listenInet } from "../../os/net/socket.
 
 const LOOPBACK = "127.0.0.1";
 
-/** No standby waits any longer for it; where a filter drops what is sent on loopback, it never ends. */
+/** The time limit of a warm-up: where a filter drops packets on loopback, it would never end. */
 const LONGEST_MS = 1_000;
 
 const REQUEST = `GET / HTTP/1.1\r\nHost: ${LOOPBACK}\r\nConnection: close\r\n\r\n`;
 
 /**
- * Adopts a listening socket, accepts a connection and exchanges some bytes, and does so once more with
- * the runtime's HTTP server. Never rejects: without the permission to listen or to connect there is
- * less to gain. Takes a second at most; a connection that is not made by then is left to the kernel.
+ * Adopts a listening socket, accepts a connection and exchanges some bytes, then does the same with the
+ * runtime's HTTP server. Never rejects: without the permission to listen or to connect it does less. Takes
+ * a second at most; a connection that is not established by then is left to the kernel.
  */
 export async function warmUp(): Promise<void> {
   const late = new AbortController(), over = Promise.withResolvers<void>();
@@ -33,7 +31,7 @@ export async function warmUp(): Promise<void> {
   timer.cancel();
 }
 
-/** A part of it, over a listening socket; ended by the signal. */
+/** A part of the warm-up over a listening socket; the signal ends it. */
 type Part = (
   socket: { readonly fd: number; readonly port: number },
   end: AbortSignal,
@@ -50,7 +48,7 @@ async function warmUpAll(end: AbortSignal): Promise<void> {
   }
 }
 
-/** Gives a part its own listening socket. */
+/** Runs a part with its own listening socket. */
 async function withListener(part: Part, end: AbortSignal): Promise<void> {
   const fd = listenInet({ hostname: LOOPBACK, port: 0 });
   try {
@@ -61,7 +59,7 @@ async function withListener(part: Part, end: AbortSignal): Promise<void> {
   }
 }
 
-/** Has a signal close something, which ends whatever waits for it. */
+/** Closes `what` when the signal is aborted, which ends every wait on it. */
 function closedBy<T extends Disposable>(end: AbortSignal, what: T): T {
   if (end.aborted) what[Symbol.dispose]();
   else end.addEventListener("abort", () => what[Symbol.dispose](), { once: true });
@@ -77,7 +75,7 @@ const warmUpConnection: Part = async ({ fd, port }, end) => {
   await client.read(new Uint8Array(1));
 };
 
-/** Accepts a client, and turns away whoever else has found the port. */
+/** Accepts the own client and closes any other connection to the port. */
 async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Promise<Deno.Conn> {
   for (;;) {
     const conn = await listener.accept();
@@ -92,7 +90,7 @@ const warmUpHttp: Part = async ({ fd, port }, end) => {
       hostname: LOOPBACK,
       port: 0,
       onListen: () => {
-        // Nobody wants to know.
+        // The outcome does not matter.
       },
     }, () => new Response("rehearsed")));
   try {

@@ -1,6 +1,5 @@
 /**
- * How TLS comes to a connection, from the server's side: the context that holds certificate and key,
- * the handshake with its limit, and the end.
+ * Server-side TLS: the context with certificate and key, the handshake with its time limit, and the close.
  *
  * @module
  */
@@ -17,12 +16,12 @@ import { cutSoon } from "./leftovers.ts";
 
 export type { TlsOptions };
 
-/** How long a client has for its handshake where nothing else is said, in seconds. */
+/** The default time limit of a handshake, in seconds. */
 const HANDSHAKE_SECONDS = 10;
 
 /**
- * Certificate and key, ready for use. They are read when it is made, and never again: one for all
- * connections of a service saves reading them each time, and lets clients resume their sessions.
+ * A certificate and its key, ready for use. The files are read once, by the constructor. One context for
+ * all connections of a service saves reading them each time, and lets clients resume their sessions.
  *
  * @example
  * ```ts
@@ -36,18 +35,18 @@ const HANDSHAKE_SECONDS = 10;
  * ```
  */
 export class TlsContext {
-  /** How long a client may take for its handshake, in seconds. */
+  /** The time limit of a handshake, in seconds. */
   readonly handshakeSeconds: number;
-  /** What was read. */
+  /** The certificate and the key. */
   readonly identity: TlsIdentity;
   #adopter: TlsAdopter | undefined;
 
   /**
    * Reads and checks the files.
    *
-   * @param options Which files, and what else can be set.
-   * @throws {ConfigError} When a file can't be read or is of another kind, or when the two don't
-   * belong together; it names the file.
+   * @param options The paths of the files and the other options.
+   * @throws {ConfigError} When a file can't be read or is of another kind, or when certificate and key do
+   * not match; it names the file.
    */
   constructor(options: TlsOptions) {
     this.identity = readIdentity(options);
@@ -55,7 +54,7 @@ export class TlsContext {
   }
 
   /**
-   * Makes one of options, or takes one as it is.
+   * Makes a context of options, or returns a context as it is.
    *
    * @param tls Either.
    * @throws {ConfigError} As the constructor.
@@ -65,12 +64,12 @@ export class TlsContext {
   }
 
   /**
-   * Puts TLS on a connection that was accepted without it; the handshake is still to come.
+   * Starts TLS on a connection that was accepted without it, before the handshake.
    *
-   * @param conn The connection, with no read or write under way. From now on its `close` closes the
-   * one over TLS.
+   * @param conn The connection, with no read or write under way. From now on its `close` closes the TLS
+   * connection.
    * @returns The same connection over TLS.
-   * @throws {HandshakeError} When the client has gone; the connection is closed then.
+   * @throws {HandshakeError} When the client has disconnected; the connection is closed then.
    */
   async upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
     let secure: Deno.TlsConn;
@@ -86,7 +85,7 @@ export class TlsContext {
 
   async #upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
     try {
-      // A server without FFI has told what that means.
+      // A server without FFI has logged the consequences at its start.
       if (mayUseFfi()) return await (this.#adopter ??= new TlsAdopter(this.identity)).adopt(conn);
     } catch (error) {
       if (!(error instanceof AdoptError)) throw error;
@@ -100,7 +99,7 @@ export class TlsContext {
 
 let told = false;
 
-/** Of unix sockets and of a runtime that works in another way; neither changes from one to the next. */
+/** Logs a limit of unix sockets or of this runtime once, since it never changes. */
 function tellOnce({ message }: Error): void {
   if (told) return;
   told = true;
@@ -108,14 +107,14 @@ function tellOnce({ message }: Error): void {
 }
 
 /**
- * Waits for the handshake of a connection, and closes the connection when it fails. Clients that
- * fail are no fault of the server, and no news: they are told of at the level of `zdebug`. A server that
- * is told to stop waits less.
+ * Waits for the handshake of a connection, and closes the connection when it fails. A failed handshake is
+ * no fault of the server, so it is logged at the level of `zdebug`. A server that is told to stop waits
+ * for a shorter time.
  *
  * @param conn The connection over TLS.
- * @param seconds How long to wait.
- * @returns What was agreed on.
- * @throws {HandshakeError} When the client took too long, speaks no TLS, or has gone.
+ * @param seconds The time limit.
+ * @returns The negotiated parameters.
+ * @throws {HandshakeError} When the client took too long, speaks no TLS, or has disconnected.
  */
 export async function handshake(
   conn: Deno.TlsConn,
@@ -153,16 +152,12 @@ export async function handshake(
   }
 }
 
-/**
- * Lets no connection hold a server that is told to stop whose handshake does not come to its end.
- *
- * @param connections All connections, those among them that speak no TLS.
- */
+/** Limits the handshakes under way when the server is told to stop; ignores connections without TLS. */
 export function boundHandshakes(connections: Iterable<Deno.Conn>): void {
   for (const conn of connections) {
     if (!("handshake" in conn) || handshakes.has(conn)) continue;
     handshake(conn as Deno.TlsConn, UNSURE_MS / 1000).catch(() => {
-      // It is closed, which its user finds out.
+      // The connection is closed, which its user finds out.
     });
   }
 }
@@ -171,29 +166,23 @@ function closeQuietly(conn: Deno.Conn): void {
   try {
     conn.close();
   } catch (error) {
-    // Somebody has given it up meanwhile, which is what made the handshake fail.
+    // The connection was closed meanwhile, which made the handshake fail.
     if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 
 const handshakes = new WeakMap<object, Deno.TlsHandshakeInfo>();
 
-/**
- * What was agreed on in a handshake.
- *
- * @param conn A connection.
- * @returns The outcome; undefined when there was none.
- */
+/** Returns the negotiated parameters of a connection; undefined without a handshake. */
 export function handshakeOf(conn: object): Deno.TlsHandshakeInfo | undefined {
   return handshakes.get(conn);
 }
 
 /**
- * Makes the end of the server wait until the closing of a connection is told to the client: the
- * runtime sends the last message of TLS (close_notify) a moment after `close` has returned. One that
- * is closed before its handshake is cut, if need be.
+ * Makes the end of the server wait until the close of a connection is sent: the runtime sends the last
+ * message of TLS (close_notify) a moment after `close` has returned. A connection that is closed before its
+ * handshake has ended is cut if necessary.
  *
- * @param conn A connection over TLS.
  * @returns The same object.
  */
 export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
@@ -207,11 +196,7 @@ export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
   return conn;
 }
 
-/**
- * The error for what came behind a request for TLS, without TLS.
- *
- * @param bytes How much.
- */
+/** Returns the error for plain text after a STARTTLS request. */
 export function injected(bytes: number): HandshakeError {
   const message =
     `Cannot start TLS: ${bytes} bytes came in plain text behind the request, expected none`;

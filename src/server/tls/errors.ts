@@ -1,16 +1,16 @@
 /**
- * How a client can fail to come to TLS.
+ * The error of a failed TLS handshake.
  *
  * @module
  */
 
 /**
- * Why there is no TLS on a connection: the client took too long (`late`), spoke no TLS, wanted what this
- * end can't do or went (`failed`), or sent `plain text` behind its request for TLS.
+ * The reason of a failed handshake: the client took too long (`late`), spoke no TLS, found no common
+ * parameters or disconnected (`failed`), or sent `plain text` after its request for TLS.
  */
 export type HandshakeFailure = "late" | "failed" | "plain text";
 
-/** A client has failed to come to TLS, which is no fault of the server. */
+/** A client has failed to establish TLS, which is no fault of the server. */
 export class HandshakeError extends Error {
   /** The error class's name. */
   override readonly name = "HandshakeError";
@@ -18,9 +18,9 @@ export class HandshakeError extends Error {
   /**
    * Makes the error.
    *
-   * @param reason What happened.
-   * @param message The same at length.
-   * @param options `cause`: what the runtime said.
+   * @param reason The reason.
+   * @param message The reason in words.
+   * @param options `cause`: the runtime's error.
    */
   constructor(readonly reason: HandshakeFailure, message: string, options?: ErrorOptions) {
     super(message, options);

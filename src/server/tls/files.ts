@@ -1,25 +1,25 @@
 /**
- * Certificate and key of a server, read from files and checked.
+ * The files of a server's certificate and key: reading and checking.
  *
  * @module
  */
 import { cannot, ConfigError } from "../../config/errors.ts";
 import type { TlsIdentity } from "../../os/adopt/tls.ts";
 
-/** What TLS needs. */
+/** The files and options of TLS. */
 export interface TlsOptions {
-  /** The path of the certificate, in PEM form, and of those that vouch for it behind it. */
+  /** The path of the certificate in PEM form, followed by its intermediate certificates. */
   readonly certFile: string;
-  /** The path of its private key, in PEM form, without a passphrase. */
+  /** The path of its private key in PEM form, without a passphrase. */
   readonly keyFile: string;
   /**
-   * Protocols on offer, the best first (ALPN).
+   * The protocols on offer, in order of preference (ALPN).
    *
    * @default None. HTTP always has h2 and http/1.1.
    */
   readonly alpnProtocols?: readonly string[];
   /**
-   * How long a client may take for its handshake, in seconds; then its connection is closed.
+   * The time limit of a handshake, in seconds; then the connection is closed.
    *
    * @default {10}
    */
@@ -29,10 +29,8 @@ export interface TlsOptions {
 /**
  * Reads and checks the files.
  *
- * @param options Which files.
- * @returns What is in them.
- * @throws {ConfigError} When a file can't be read or is of another kind, or when the two don't belong
- * together; it names the file.
+ * @throws {ConfigError} When a file can't be read or is of another kind, or when certificate and key do
+ * not match; it names the file.
  */
 export function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): TlsIdentity {
   const cert = readPem(certFile, { label: "CERTIFICATE", what: "a certificate" });
@@ -45,18 +43,18 @@ export function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): 
   return { cert, key, alpnProtocols };
 }
 
-/** Throws what is wrong with a certificate and its key. */
+/** Throws if a certificate or its key is invalid. */
 function checkPair(cert: string, key: string): void {
   try {
     Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
   } catch (cause) {
-    // A listener is a matter of permission; node:crypto needs none, and 40 ms to load.
+    // Creating a listener needs a permission; node:crypto needs none, but 40 ms to load.
     if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
     checkPairByNode(cert, key);
   }
 }
 
-/** The part of node:crypto that is needed here. */
+/** The part of node:crypto that is used here. */
 interface NodeCrypto {
   readonly X509Certificate: new (pem: string) => { checkPrivateKey(key: unknown): boolean };
   createPrivateKey(pem: string): unknown;
@@ -110,7 +108,7 @@ function readPem(path: string, { label, what }: { label: string; what: string })
   throw problem(cannot("use", path, { found, expected: `${what} in PEM form` }));
 }
 
-/** For a file that exists, as far as the program may know. */
+/** The error for a file that exists as far as the program may know. */
 function notPermitted(path: string, cause: Error): ConfigError {
   const found = "the permissions of this server do not include it";
   const expected = `server-permissions (or the server's command) with --allow-read=${path}`;

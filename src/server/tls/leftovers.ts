@@ -1,7 +1,7 @@
 /**
- * Connections over TLS that were closed before their handshake was done. The runtime keeps such a one
- * until its client speaks or goes, so that one which does neither would hold its descriptor for
- * ever.
+ * Removal of TLS connections that were closed before their handshake had ended. The runtime keeps such a
+ * connection until its client sends data or disconnects, and a client that does neither would hold the
+ * descriptor for ever.
  *
  * @module
  */
@@ -9,18 +9,14 @@ import { systemClock } from "../../os/clock/clock.ts";
 import { cutConnections, type Ends } from "../../os/net/connections.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 
-/** How long the runtime has to close a connection itself. All that come meanwhile are cut at once. */
+/** The time for the runtime to close a connection itself. All that are added meanwhile are cut together. */
 const CUT_MS = 1_000;
 
 let leftovers: Ends[] = [];
 
-/**
- * Sees to it that a connection ends soon.
- *
- * @param conn The connection, which was closed or is closed now.
- */
+/** Cuts a connection soon that was closed or is being closed. */
 export function cutSoon({ localAddr, remoteAddr }: Deno.TlsConn): void {
-  // On a unix socket it is node:tls that closes, and it needs no help.
+  // On a unix socket node:tls closes the connection without help.
   if (remoteAddr.transport !== "tcp") return;
   if (leftovers.length === 0) systemClock.setTimer(CUT_MS, cut);
   leftovers.push({ local: textOf(localAddr), peer: textOf(remoteAddr) });
@@ -29,8 +25,7 @@ export function cutSoon({ localAddr, remoteAddr }: Deno.TlsConn): void {
 function cut(): void {
   const all = leftovers;
   leftovers = [];
-  // Without FFI node:tls does it all, and closes what it is told to close. Asked now: the program may
-  // have given FFI up since.
+  // Without FFI node:tls closes every connection. Tested now: the program may have given up FFI since.
   if (mayUseFfi()) cutConnections(all);
 }
 

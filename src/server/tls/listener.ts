@@ -1,5 +1,5 @@
 /**
- * A listener over an inherited descriptor whose connections speak TLS.
+ * A listener over an inherited descriptor for TLS connections.
  *
  * @module
  */
@@ -20,20 +20,20 @@ import {
 } from "../listen/service_listener.ts";
 import { boundHandshakes, closingGently, handshake, type TlsContext } from "./context.ts";
 
-/** What can be replaced in {@linkcode openTlsListener}. */
+/** The replaceable parts of {@linkcode openTlsListener}. */
 export interface TlsListenerOptions {
-  /** Makes a native TLS listener for the descriptor, which it borrows, or throws `AdoptError`. */
+  /** Makes a native TLS listener on a borrowed descriptor, or throws `AdoptError`. */
   readonly adopt?: (fd: number, context: TlsContext) => Deno.Listener;
 }
 
 /**
- * Makes a listener over an inherited descriptor. It stops accepting when the server is told to stop,
- * and accepts before the handshake, which a client may take its time for.
+ * Makes a TLS listener over an inherited descriptor. It stops accepting at the soft stop, and returns
+ * connections before their handshake, so that a slow client does not delay the next one.
  *
- * @param fd The descriptor; the listener takes ownership of it.
- * @param fdType What `serviceRegister` was told.
+ * @param fd The descriptor, owned by the listener.
+ * @param fdType The type that `serviceRegister` received.
  * @param context Certificate and key.
- * @param options What can be replaced.
+ * @param options The replaceable parts.
  * @returns The listener.
  * @throws {TypeError} For a fifo, or when `fd` is no listening socket.
  */
@@ -44,7 +44,7 @@ export function openTlsListener(
   { adopt = adoptTls }: TlsListenerOptions = {},
 ): TlsServiceListener {
   const plain = () => new TlsServiceListener(openServiceListener(fd, fdType), context);
-  // The runtime's own TLS listeners are of TCP alone.
+  // The runtime's own TLS listeners are for TCP only.
   if (fdType !== "inet" || !mayUseFfi()) return plain();
   const addr = runtimeAddr(describeListener(fd));
   try {
@@ -69,12 +69,12 @@ function adoptTls(fd: number, { identity }: TlsContext): Deno.Listener {
 /** See {@linkcode openTlsListener}. */
 export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
   readonly #inner: ServiceListener;
-  /** Set where `inner` accepts connections without TLS. */
+  /** Set if `inner` accepts connections without TLS. */
   readonly #context: TlsContext | undefined;
 
   /**
-   * @param inner What accepts.
-   * @param context What to put TLS on its connections with, if they have none.
+   * @param inner The accepting listener.
+   * @param context Starts TLS on its connections, if they have none.
    */
   constructor(inner: ServiceListener, context?: TlsContext) {
     this.#inner = inner;
@@ -86,19 +86,19 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
     );
   }
 
-  /** What it is bound to. */
+  /** The address of the listener. */
   get addr(): Deno.Addr {
     return this.#inner.addr;
   }
 
-  /** As `ServiceListener.accept`. */
+  /** Like `ServiceListener.accept`. */
   async accept(): Promise<Deno.TlsConn> {
     const conn = await this.next();
     if (conn === undefined) throw new Deno.errors.BadResource("Listener has been closed");
     return serverLifecycle.connections.add(conn);
   }
 
-  /** As `ServiceListener.next`. */
+  /** Like `ServiceListener.next`. */
   async next(): Promise<Deno.TlsConn | undefined> {
     for (let conn; (conn = await this.#inner.next()) !== undefined;) {
       if (this.#context === undefined) return closingGently(conn as Deno.TlsConn);
@@ -108,14 +108,14 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
       } catch (error) {
         zdebug("a client has gone before its TLS handshake:", (error as Error).message);
       } finally {
-        // The caller has it in a moment.
+        // The caller receives it in a moment.
         systemClock.setTimer(0, finished);
       }
     }
     return undefined;
   }
 
-  /** Stops listening. Harmless the second time. */
+  /** Stops listening. A second call does nothing. */
   close(): void {
     this.#inner.close();
   }
@@ -130,7 +130,7 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
     this.#inner.unref();
   }
 
-  /** Accepts until the listener is closed, which the end of a loop over it does too. */
+  /** Accepts until the listener is closed; the end of a loop over it closes it, too. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Deno.TlsConn> {
     try {
       for (let conn; (conn = await this.next()) !== undefined;) {
@@ -146,19 +146,17 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
   }
 }
 
-/** One service over TLS, whose connections are served after their handshakes. */
+/** A TLS service, whose connections are served after their handshakes. */
 export interface TlsService {
   readonly listener: TlsServiceListener;
   readonly context: TlsContext;
-  /** Serves one connection, whose handshake is done. */
+  /** Serves one connection after its handshake. */
   readonly serve: (conn: Deno.TlsConn) => unknown;
 }
 
 /**
- * Accepts until the listener is closed. Handshakes run side by side, each with its limit; a server
- * that drains waits for those that have begun.
- *
- * @param service What to accept, and for whom.
+ * Accepts until the listener is closed. Handshakes run concurrently, each with its time limit; a draining
+ * server waits for the ones that have begun.
  */
 export async function acceptTls({ listener, context, serve }: TlsService): Promise<void> {
   for (let conn; (conn = await listener.next()) !== undefined;) {
@@ -166,7 +164,7 @@ export async function acceptTls({ listener, context, serve }: TlsService): Promi
     const finished = serverLifecycle.activity.begin();
     handshake(secure, context.handshakeSeconds)
       .then(() => serve(secure), () => {
-        // It was told of, and the connection is closed.
+        // The failure was logged, and the connection is closed.
       })
       .finally(finished);
   }

@@ -1,6 +1,6 @@
 /**
- * TLS from the server's side by way of node:tls: slower than the runtime's own, and right wherever
- * a connection can't be adopted, such as one of a unix socket.
+ * Server-side TLS by node:tls: slower than the runtime's own, for connections that can't be adopted, such
+ * as those of a unix socket.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { NodeConn } from "../listen/node_conn.ts";
 import { brokenPipe } from "../listen/node_errors.ts";
 
 const READ_BYTES = 64 * 1024;
-/** How long a client that is left may take for what was still to be written. */
+/** The time limit for pending output when a connection is closed. */
 const SHUT_MS = 1_000;
 
 /**
- * Puts TLS on a connection.
+ * Starts TLS on a connection.
  *
  * @param conn The connection, with no read or write under way.
- * @param identity What to identify with.
+ * @param identity Certificate and key.
  * @returns The same connection over TLS. Closing it closes `conn`.
  */
 export function nodeServerTls(conn: Deno.Conn, identity: TlsIdentity): Deno.TlsConn {
@@ -31,16 +31,16 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
   override readonly remoteAddr: Deno.NetAddr;
   readonly #shaken: Promise<Deno.TlsHandshakeInfo>;
   readonly #socket: TLSSocket;
-  /** What is under TLS. */
+  /** The stream below TLS. */
   readonly #stream: Duplex;
-  /** Whether the last message of TLS has come: without it the end may be the work of an attacker. */
+  /** Whether close_notify has arrived: without it the end may be the work of an attacker. */
   #isEndProven = false;
 
   constructor(conn: Deno.Conn, { cert, key, alpnProtocols }: TlsIdentity) {
     const shaken = Promise.withResolvers<Deno.TlsHandshakeInfo>();
     const fail = () => shaken.reject(unexpectedEof("in its TLS handshake"));
     const stream = streamOf(conn, fail);
-    // Its type asks for a socket of node; it takes any stream.
+    // The type asks for a socket of node; any stream works.
     const socket = new TLSSocket(stream as never, {
       isServer: true,
       cert,
@@ -57,11 +57,11 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
     socket.once("secure", () => shaken.resolve({ alpnProtocol: socket.alpnProtocol || null }));
     socket.once("error", shaken.reject);
     socket.once("close", fail);
-    // Who does not ask finds out at the next read or write.
+    // Without a caller of `handshake`, the next read or write reports the error.
     this.#shaken.catch(() => {});
   }
 
-  /** node:tls tells of an end in one way, whichever it was: a proven one comes before that below. */
+  /** node:tls reports any end in the same way: a proven one comes before that of the stream below. */
   #watchEnd(): void {
     const socket = this.#socket;
     let endedBelow = false;
@@ -83,7 +83,7 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
     return count;
   }
 
-  /** Waits for what is below as well: node:tls would take any amount for a client that reads nothing. */
+  /** Waits for the stream below as well: node:tls would buffer any amount for a client that reads nothing. */
   override async write(data: Uint8Array): Promise<number> {
     const count = await super.write(data);
     const stream = this.#stream;
@@ -98,12 +98,12 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
     return count;
   }
 
-  /** Sends what is still to be written and the last message of TLS, if the client takes them. */
+  /** Sends pending output and close_notify, if the client takes them. */
   protected override finish(): void {
     const socket = this.#socket, stream = this.#stream;
     const timer = systemClock.setTimer(SHUT_MS, () => socket.destroy());
     socket.once("close", () => timer.cancel());
-    // node:tls says that it has ended before it has written its last message.
+    // node:tls reports its end before it has written close_notify.
     const destroyWhenWritten = () => {
       systemClock.setTimer(0, () => {
         if (stream.writableLength === 0) socket.destroy();
@@ -122,9 +122,9 @@ function unexpectedEof(how: string): Error {
   return new Deno.errors.UnexpectedEof(`the connection has ended ${how}`);
 }
 
-/** A connection as a stream of node, which tells `onEnd` of the end of what comes. */
+/** Wraps a connection as a node stream; `onEnd` is called at the end of the input. */
 function streamOf(conn: Deno.Conn, onEnd: () => void): Duplex {
-  // Later on its `close` may lead to that of the stream.
+  // Later, its `close` may lead to that of the stream.
   const close = conn.close.bind(conn);
   return new Duplex({
     allowHalfOpen: true,
@@ -148,7 +148,7 @@ function streamOf(conn: Deno.Conn, onEnd: () => void): Duplex {
       try {
         close();
       } catch {
-        // Somebody else closed it before.
+        // The connection was closed already.
       }
       callback(error);
     },

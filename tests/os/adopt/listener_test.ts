@@ -281,7 +281,7 @@ Deno.test("adoptInto() puts the socket in place as soon as it is told where the 
       const made = listenThrowaway();
       const { hostname, port: throwaway } = made.addr as Deno.NetAddr;
       adoptAt({ kind: "inet", hostname, port: throwaway });
-      // Nobody listens there any more.
+      // The address has no listener any more.
       connected = Deno.connect({ hostname, port: throwaway });
       return made;
     });
@@ -385,7 +385,7 @@ Deno.test("releaseAdopted() closes the socket at once, and does not look at all 
     assertEquals(adoptedDescriptor(listener), undefined);
     assertEquals(releaseAdopted(listener), false, "closed twice");
     const client = await Deno.connect({ port });
-    // The connection waits in the queue for the next one who adopts the socket.
+    // The connection stays pending until the socket is adopted again.
     const second = adoptListener(fd);
     await exchange(second, Promise.resolve(client));
     closeFd(fd);
@@ -417,16 +417,16 @@ Deno.test("releaseAdopted() closes the socket under Deno.serve, whose connection
   });
 });
 
-Deno.test("releaseAdopted() leaves alone who has the number of a listener that was closed", async () => {
+Deno.test("releaseAdopted() does not affect a listener that has the number of a closed one", async () => {
   await leavesNothingOpen(async () => {
     const { fd } = openInet();
     const closed = adoptListener(fd);
     closed.close();
     const other = openInet();
-    const successor = adoptListener(other.fd);
+    const next = adoptListener(other.fd);
     assertEquals(releaseAdopted(closed), false);
-    await exchange(successor, Deno.connect({ port: other.port }));
-    successor.close();
+    await exchange(next, Deno.connect({ port: other.port }));
+    next.close();
     closeFd(other.fd);
     closeFd(fd);
   });

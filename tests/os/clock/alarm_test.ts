@@ -84,7 +84,7 @@ Deno.test("Alarm takes a new signal of the runtime only for a time before all ot
   });
 });
 
-Deno.test("Alarm does not wait for a signal that has come while nobody listened", () => {
+Deno.test("Alarm does not wait for a signal that has fired without a listener", () => {
   withFakeSignals((signals, ring) => {
     const alarm = new Alarm(() => {});
     const atMs = performance.now() + 1_000;
@@ -125,7 +125,7 @@ Deno.test("Alarm lets the runtime end while it is not set, and no sooner", async
   assertEquals(await child.succeeds(), "rung\n");
 });
 
-Deno.test("Alarm does not load what setTimeout() loads", async () => {
+Deno.test("Alarm does not load the modules of setTimeout()", async () => {
   await using child = startFunction(import.meta, async () => {
     const { Alarm } = await import("../../../src/os/clock/alarm.ts");
     const resident = () =>

@@ -21,7 +21,7 @@ Deno.test("CountedTime is the monotonic clock while alarms come in time", () => 
   pass(100 + LATE_MS);
   assertEquals(time.rung(), 5_100 + LATE_MS);
   assertEquals([time.nowMs(), time.awayAtMs], [5_100 + LATE_MS, -Infinity]);
-  // Nothing is due: nobody can tell, and nothing is to be forgiven.
+  // Without a timer a suspension does not show, and does not matter.
   time.alarmMs(Infinity);
   pass(1e9);
   assertEquals(time.nowMs(), 5_100 + LATE_MS + 1e9);
@@ -43,7 +43,7 @@ Deno.test("CountedTime gives back all of the last second before an alarm that co
   assertEquals(ringsIn(7_900), 800);
 });
 
-Deno.test("CountedTime looks at half of the way to what is due in more than a second", () => {
+Deno.test("CountedTime tests the time halfway to a timer that is due in more than a second", () => {
   const { time, pass, ringsIn } = scene();
   const dueMs = time.nowMs() + 30_000;
   let looks = 0;

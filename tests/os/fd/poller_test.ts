@@ -149,7 +149,7 @@ Deno.test("Poller.watch() tells a descriptor from an earlier one of the same num
       poller.watch(one, 0, () => {
         told.push("right");
         watches.forEach((watch) => watch.stop());
-        // The other's event is in the same batch: it must not reach who has its number now.
+        // The other's event is in the same batch: it must not reach the descriptor with its number.
         const [other] = pairs[1 - index];
         closeFd(other);
         const [taken, end] = socketPair();

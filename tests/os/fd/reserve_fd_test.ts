@@ -7,27 +7,27 @@ import { startFunction, withOpenFileLimit } from "../../support/processes.ts";
 Deno.test("ReserveDescriptor is one, from the first holder to the last", () =>
   leavesNothingOpen(() => {
     const before = openDescriptors().size;
-    const spare = new ReserveDescriptor();
-    const releases = [spare.hold(), spare.hold()];
+    const reserve = new ReserveDescriptor();
+    const releases = [reserve.hold(), reserve.hold()];
     assertEquals(openDescriptors().size, before + 1);
-    assertEquals(spare.lend(() => openDescriptors().size), before);
+    assertEquals(reserve.lend(() => openDescriptors().size), before);
     releases[0]();
     releases[0]();
     assertEquals(openDescriptors().size, before + 1);
     releases[1]();
     assertEquals(openDescriptors().size, before);
-    assertEquals(spare.lend(() => 7), 7);
+    assertEquals(reserve.lend(() => 7), 7);
   }));
 
 Deno.test("ReserveDescriptor is kept when its borrower fails", () =>
   leavesNothingOpen(() => {
-    const spare = new ReserveDescriptor();
-    const release = spare.hold();
+    const reserve = new ReserveDescriptor();
+    const release = reserve.hold();
     const during = openDescriptors().size;
     const fail = () => {
       throw new RangeError("a fault");
     };
-    assertThrows(() => spare.lend(fail), RangeError, "a fault");
+    assertThrows(() => reserve.lend(fail), RangeError, "a fault");
     assertEquals(openDescriptors().size, during);
     release();
   }));
@@ -45,17 +45,17 @@ Deno.test("ReserveDescriptor is there when no other descriptor is", async () => 
       "../../../src/os/fd/reserve_fd.ts"
     );
     const { takeAllDescriptors } = await import("../../server/fd_exhaustion_support.ts");
-    const spare = new ReserveDescriptor();
-    spare.hold();
+    const reserve = new ReserveDescriptor();
+    reserve.hold();
     const free = takeAllDescriptors();
-    const full = [areDescriptorsFree(1), spare.lend(() => areDescriptorsFree(1))];
-    // What was lent and is kept by somebody else comes back when it can.
-    const freeLater = spare.lend(() => takeAllDescriptors());
-    const lost = spare.lend(() => areDescriptorsFree(1));
+    const full = [areDescriptorsFree(1), reserve.lend(() => areDescriptorsFree(1))];
+    // A descriptor that was lent and not returned is replaced when one is free.
+    const freeLater = reserve.lend(() => takeAllDescriptors());
+    const lost = reserve.lend(() => areDescriptorsFree(1));
     freeLater();
-    spare.lend(() => {});
+    reserve.lend(() => {});
     const back = takeAllDescriptors();
-    const found = spare.lend(() => areDescriptorsFree(1));
+    const found = reserve.lend(() => areDescriptorsFree(1));
     back();
     free();
     console.log(JSON.stringify([...full, lost, found, areDescriptorsFree(2)]));

@@ -20,7 +20,7 @@ const FUNCTIONS = {
   no_such_function: { parameters: [], result: "void" },
 } as const satisfies Record<string, Deno.ForeignFunction>;
 
-/** Notes what is opened meanwhile: `name` for a function, `&name` for an address. */
+/** Records the symbols that are opened meanwhile: `name` for a function, `&name` for an address. */
 function opened(body: () => void): string[] {
   const { dlopen } = Deno;
   const names: string[] = [];

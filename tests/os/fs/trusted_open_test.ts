@@ -50,7 +50,7 @@ Deno.test("openTrusted() makes a file with the mode that is asked for, and appen
     assertEquals(Deno.lstatSync(dir.file("new")).mode! & 0o777, 0o640);
   }));
 
-Deno.test("openTrusted() tells what open(2) tells, and leaves nothing open", () =>
+Deno.test("openTrusted() reports the errors of open(2), and leaves nothing open", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     dir.write("file", "");
@@ -87,7 +87,7 @@ Deno.test("openTrusted() follows no link of another user, wherever it stands", (
     assertEquals(Deno.readTextFileSync(victim), "precious");
   }));
 
-Deno.test("othersMayRedirect() tells a path that is this user's alone from one that is not", async () => {
+Deno.test("othersMayRedirect() distinguishes a path that only this user can change from any other", async () => {
   using dir = new TempDir();
   for (const name of ["own", "open", "sticky"]) Deno.mkdirSync(dir.file(name));
   Deno.chmodSync(dir.file("open"), 0o777);

@@ -128,7 +128,7 @@ Deno.test("queueEmpties() waits for the queue, for the least time, and no longer
   client.close(), listener.close(), closeFd(fd);
 });
 
-Deno.test("a listener that is closed after queueEmpties() has answered all who could connect", () =>
+Deno.test("a listener that is closed after queueEmpties() has answered every client that could connect", () =>
   leavesNothingOpen(async () => {
     const { fd, port } = openInet();
     const counts = { answered: 0, refused: 0, reset: 0 };

@@ -19,7 +19,7 @@ function openFiles(directory: string, count: number): { fds: number[]; paths: st
   return { fds: paths.map(openFile), paths };
 }
 
-Deno.test("sendWithFds() passes bytes alone", async () => {
+Deno.test("sendWithFds() passes bytes without descriptors", async () => {
   await leavesNothingOpen(() => {
     const [one, two] = socketPair();
     assertEquals(sendWithFds(one, new TextEncoder().encode("hello")), 5);

@@ -37,7 +37,7 @@ async function crowdTo(group: readonly number[]): Promise<number[]> {
   return counts;
 }
 
-/** Which sockets of a group get somebody. */
+/** The sockets of a group that get a connection. */
 async function reached(group: readonly number[]): Promise<number[]> {
   return (await crowdTo(group)).flatMap((count, place) => count > 0 ? [place] : []);
 }
@@ -71,7 +71,7 @@ for (
   });
 }
 
-Deno.test("steeringProgram() refuses what the kernel would: a program that is too long", () => {
+Deno.test("steeringProgram() refuses a program that is too long for the kernel", () => {
   assert(steeringProgram([1_000]) !== undefined);
   assertEquals(steeringProgram([1_001]), undefined);
 });
@@ -84,7 +84,7 @@ Deno.test("openGroup() opens sockets to all of which connections come", () =>
     group.toReversed().forEach(closeFd);
   }));
 
-Deno.test("steerGroup() leaves nobody to those that are not chosen", () =>
+Deno.test("steerGroup() sends no connections to the sockets that are not selected", () =>
   leavesNothingOpen(async () => {
     const group = openGroup(LOOPBACK, 5);
     for (const chosen of [[0, 1], [1, 4], [3], [0, 1, 2, 3, 4]]) {
@@ -94,7 +94,7 @@ Deno.test("steerGroup() leaves nobody to those that are not chosen", () =>
     group.toReversed().forEach(closeFd);
   }));
 
-Deno.test("joinGroup() opens more, to which nobody comes until they are chosen", () =>
+Deno.test("joinGroup() opens more sockets, which get no connections until they are selected", () =>
   leavesNothingOpen(async () => {
     const group = openGroup(LOOPBACK, 2);
     group.push(...joinGroup(group, 2));
@@ -104,7 +104,7 @@ Deno.test("joinGroup() opens more, to which nobody comes until they are chosen",
     group.toReversed().forEach(closeFd);
   }));
 
-Deno.test("joinGroup() makes a group of a socket that listens alone, and nobody notices", () =>
+Deno.test("joinGroup() makes a group of a single socket without an effect on its clients", () =>
   leavesNothingOpen(async () => {
     const { fd } = openListener({ kind: "inet", ...LOOPBACK });
     const group = [fd, ...joinGroup([fd], 2)];

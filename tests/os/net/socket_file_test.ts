@@ -42,7 +42,7 @@ for (const kind of ["unix", "fifo"] as const) {
     }));
 }
 
-Deno.test("openListener() lets nobody connect before the file has its mode", async () => {
+Deno.test("openListener() accepts no client before the file has its mode", async () => {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
   const path = dir.file("s");
@@ -91,7 +91,7 @@ Deno.test("openListener() leaves a named pipe as it is that was there before", (
     assertEquals(modeOf(path), "600");
   }));
 
-Deno.test("setFileAccess() leaves another file alone that has taken the path, a link included", () =>
+Deno.test("setFileAccess() does not change another file that has taken the path, a link included", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
     const path = dir.file("s"), victim = dir.write("victim", "precious");
@@ -110,7 +110,7 @@ Deno.test("setFileAccess() leaves another file alone that has taken the path, a 
     closeFd(fd);
   }));
 
-Deno.test("setFileAccess() as an ordinary user gives a socket to nobody else", async () => {
+Deno.test("setFileAccess() as an ordinary user gives a socket to no other user", async () => {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
   await using child = startFunction(import.meta, async (path) => {

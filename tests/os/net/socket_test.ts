@@ -129,7 +129,7 @@ Deno.test("socketPair() connects two descriptors that are close-on-exec", async 
   });
 });
 
-Deno.test("shutdownSocket() ends both directions after what has been sent", () => {
+Deno.test("shutdownSocket() ends both directions after the sent data", () => {
   const [one, two] = socketPair();
   const room = new Uint8Array(10);
   sendWithFds(two, new Uint8Array(3));
@@ -155,7 +155,7 @@ Deno.test("describeListener() reads an abstract unix address", async () => {
   });
 });
 
-Deno.test("describeListener() refuses what is no listening stream socket", async () => {
+Deno.test("describeListener() refuses a descriptor that is no listening stream socket", async () => {
   using temp = new TempDir();
   await leavesNothingOpen(() => {
     const newSocket = (family: number, type: number) =>

@@ -20,7 +20,7 @@ function acceptedFd(conn: Deno.Conn): number {
 const counts = ({ received, sent, unread }: Traffic) => ({ received, sent, unread });
 
 for (const kind of ["inet", "unix"] as const) {
-  Deno.test(`trafficOf() counts what has come over a connection, and what of it is not read (${kind})`, async () => {
+  Deno.test(`trafficOf() counts the received and the unread bytes of a connection (${kind})`, async () => {
     using pair = await (kind === "inet" ? tcpPair() : unixPair());
     const { conn, peer } = pair, fd = acceptedFd(conn);
     startCounting(fd, kind);
@@ -42,7 +42,7 @@ for (const kind of ["inet", "unix"] as const) {
     if (kind === "inet") assertEquals(trafficOf(fd, kind)!.sent, 7);
   });
 
-  Deno.test(`endReceiving() lets the owner write on, and read to the end of what has come (${kind})`, async () => {
+  Deno.test(`endReceiving() lets the owner write on, and read to the end of the received data (${kind})`, async () => {
     using pair = await (kind === "inet" ? tcpPair() : unixPair());
     const { conn, peer } = pair, fd = acceptedFd(conn);
     await peer.write(new Uint8Array(3));
@@ -54,7 +54,7 @@ for (const kind of ["inet", "unix"] as const) {
     assertEquals(await peer.read(new Uint8Array(8)), 2);
   });
 
-  Deno.test(`pauseReading() keeps from the runtime what arrives, until it is to read on (${kind})`, async () => {
+  Deno.test(`pauseReading() hides arriving data from the runtime until reading continues (${kind})`, async () => {
     using pair = await (kind === "inet" ? tcpPair() : unixPair());
     const { conn, peer } = pair, fd = acceptedFd(conn);
     // As a server does: it waits before anything comes.
@@ -72,7 +72,7 @@ for (const kind of ["inet", "unix"] as const) {
   });
 }
 
-Deno.test("trafficOf() tells what was last, and nothing of what is closed", async () => {
+Deno.test("trafficOf() returns the direction of the last data, and undefined for a closed connection", async () => {
   using pair = await tcpPair();
   const { conn, peer } = pair, fd = acceptedFd(conn);
   await peer.write(new Uint8Array(1));

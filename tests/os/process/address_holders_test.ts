@@ -5,7 +5,7 @@ import { TempDir } from "../../support/temp.ts";
 
 const OWN = `address in use by process ${Deno.pid} ("deno")`;
 
-/** Where somebody listens, and an address that can't be opened for it. */
+/** The address of a listener, and one that it keeps from being opened. */
 const CONFLICTS: readonly [listening: string, wanted: string][] = [
   ["127.0.0.1", "127.0.0.1"],
   ["0.0.0.0", "127.0.0.1"],
@@ -15,12 +15,12 @@ const CONFLICTS: readonly [listening: string, wanted: string][] = [
 ];
 
 for (const [listening, hostname] of CONFLICTS) {
-  Deno.test(`describeInUse() names who listens on ${listening} for ${hostname}`, () => {
+  Deno.test(`describeInUse() names the process that listens on ${listening} for ${hostname}`, () => {
     let listener: Deno.TcpListener;
     try {
       listener = Deno.listen({ hostname: listening, port: 0 });
     } catch (error) {
-      // A system without IPv6 has nobody to name.
+      // A system without IPv6 has no process to name.
       assertEquals(listening.includes(":"), true, `${error}`);
       return;
     }
@@ -31,13 +31,13 @@ for (const [listening, hostname] of CONFLICTS) {
   });
 }
 
-Deno.test("describeInUse() does not name who listens on another address with the same port", () => {
+Deno.test("describeInUse() does not name a process that listens on another address with the same port", () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address: ListenAddress = { kind: "inet", hostname: "127.0.0.2", port: listener.addr.port };
   assertEquals(describeInUse(address), "address in use");
 });
 
-Deno.test("describeInUse() names who listens on a unix socket, and not its clients", async () => {
+Deno.test("describeInUse() names the process that listens on a unix socket, and not its clients", async () => {
   using temp = new TempDir();
   const path = temp.file("socket");
   const listener = Deno.listen({ transport: "unix", path });

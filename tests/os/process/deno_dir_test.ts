@@ -32,7 +32,7 @@ Deno.test("denoDir() is where the runtime looks, for this process and for a user
   assertEquals(withEnvironment({ DENO_DIR: "a" }, () => denoDir()), `${Deno.cwd()}/a`);
 });
 
-Deno.test("denoDir() is what the runtime itself says, with and without variables", () => {
+Deno.test("denoDir() is the directory that the runtime reports, with and without variables", () => {
   const own = { DENO_DIR: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" };
   for (
     const names of [
@@ -53,7 +53,7 @@ Deno.test("denoDir() is what the runtime itself says, with and without variables
   }
 });
 
-Deno.test("cachePaths() names the directory, all above it, and what is in it", () => {
+Deno.test("cachePaths() names the directory, its parents and its entries", () => {
   const paths = withEnvironment({ DENO_DIR: "/a/b" }, cachePaths);
   assertEquals(paths.slice(0, 3), ["/", "/a", "/a/b"]);
   for (const name of [...CACHES, "npm", "remote", "gen"]) {
@@ -65,7 +65,7 @@ Deno.test("withoutCaches() gives a program its modules and none of the caches, a
   using dir = new TempDir();
   const env = { DENO_DIR: dir.path, HOME: "/nonexistent" };
   const change = withEnvironment(env, () => withoutCaches());
-  // What is in use by now does not change.
+  // Files in use do not change.
   assertEquals(withEnvironment(env, () => withoutCaches()), change);
   await using program = startFunction(import.meta, async () => {
     const { readLinkProcSelf, listProcSelf } = await import("../../../src/os/ffi/proc_self.ts");
@@ -119,7 +119,7 @@ Deno.test("withoutCaches() gives a program the modules of the network that have 
   assertEquals(await program.succeeds(), "loaded\n");
 });
 
-Deno.test("withoutCaches() removes what a runtime has left there under a name that is not known", () => {
+Deno.test("withoutCaches() removes files that a runtime has left there under unknown names", () => {
   using dir = new TempDir();
   const change = () => withEnvironment({ DENO_DIR: dir.path }, () => withoutCaches());
   const view = change().DENO_DIR!;
@@ -153,7 +153,7 @@ Deno.test("withoutCaches() gives a program no place to store anything", async ()
   assertEquals(output.includes("stored"), false, output);
 });
 
-Deno.test("withoutCaches() keeps what the user wants to see of the runtime's log, and serves another root", () => {
+Deno.test("withoutCaches() keeps the user's log level of the runtime, and serves another root", () => {
   using dir = new TempDir();
   const env = { DENO_DIR: "/in/the/root", DENO_LOG: "debug" };
   const change = withEnvironment(env, () => withoutCaches({ root: dir.path }));
@@ -161,7 +161,7 @@ Deno.test("withoutCaches() keeps what the user wants to see of the runtime's log
   assertEquals(Deno.statSync(`${dir.path}${change.DENO_DIR}/${CACHES[0]}`).isDirectory, true);
 });
 
-Deno.test("withoutCaches() leaves a directory that nobody can write to as it is", () => {
+Deno.test("withoutCaches() does not change a read-only directory", () => {
   const change = withEnvironment({ DENO_DIR: "/sys" }, () => withoutCaches());
   assertEquals(change, { DENO_DIR: "/sys" });
 });

@@ -14,7 +14,7 @@ import { startFunction, type TestProcess } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
 
-/** How long a process may outlive the one that has started it, in milliseconds. */
+/** The longest time that a process may outlive its starter, in milliseconds. */
 const OUTLIVE_MS = 2_000;
 /** What it has to finish by itself. */
 const GRACE_MS = 1_000;
@@ -45,7 +45,7 @@ async function startedBy(master: TestProcess): Promise<ProcessIdentity[]> {
   return pids.split(" ").map((pid) => identityOf(Number(pid))!);
 }
 
-/** Whether a process is there; one that has ended and waits for its parent is not. */
+/** Whether a process is running; a zombie is not. */
 function isRunning({ pid, startTime }: ProcessIdentity): boolean {
   try {
     return !/^State:\s*Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`)) &&
@@ -93,7 +93,7 @@ async function withGuardian(body: (guardian: Guardian) => Promise<void>): Promis
   });
 }
 
-Deno.test("Guardian kills what outlives its killed parent, whatever that does, and ends", async () => {
+Deno.test("Guardian kills processes that outlive its killed parent, whatever they do, and ends", async () => {
   const stubborn = "trap '' HUP TERM INT; exec sleep 60";
   await using master = startMaster([
     ["/bin/sleep", "60"],
@@ -122,7 +122,7 @@ Deno.test("Guardian kills processes whose names look like a part of their stat f
   await outlived(master, processes);
 });
 
-Deno.test("Guardian spares a process that has got the pid of another one", async () => {
+Deno.test("Guardian does not kill a process that has got the pid of another one", async () => {
   await using master = startFunction(import.meta, async () => {
     const { Guardian, identityOf } = await import("../../../src/os/process/guardian.ts");
     const { systemSpawner } = await import("../../../src/os/process/spawn.ts");
@@ -190,14 +190,14 @@ Deno.test("guardedSpawner() forgets a process that has ended, and starts one gua
   });
 });
 
-/** Waits until another process has taken the place of one that was killed. */
+/** Waits until a killed process was replaced. */
 async function successorOf(guardian: Guardian, pid: number): Promise<number> {
   return await eventually(() => guardian.pid !== pid && guardian.pid, {
     what: "the next guardian",
   });
 }
 
-Deno.test("Guardian that is killed has a successor at once, without a start, with the whole list", async () => {
+Deno.test("a killed Guardian is replaced at once, without a start, with the whole list", async () => {
   await using master = startFunction(import.meta, async () => {
     const { Guardian, guardedSpawner } = await import("../../../src/os/process/guardian.ts");
     const { systemSpawner } = await import("../../../src/os/process/spawn.ts");
@@ -265,7 +265,7 @@ Deno.test("Guardian that takes no more lines is replaced, and kills nothing at i
   });
 });
 
-Deno.test("Guardian.close() has what is listed killed, such as a process that was detached", async () => {
+Deno.test("Guardian.close() kills the listed processes, such as a process that was detached", async () => {
   await withGuardian(async (guardian) => {
     const child = guardedSpawner(systemSpawner, guardian).spawn(SLEEP);
     const process = identityOf(guardian.pid!)!;
@@ -324,7 +324,7 @@ Deno.test("Guardian that can't be started is told of once, and processes are sta
   assertEquals(rest, ["true", "true", "true", "number"]);
 });
 
-Deno.test("guardedSpawner() forgets a process as soon as anybody knows that it has ended", async () => {
+Deno.test("guardedSpawner() removes a process as soon as its end is known", async () => {
   await using process = startFunction(import.meta, async () => {
     const { Guardian, guardedSpawner } = await import("../../../src/os/process/guardian.ts");
     const { systemSpawner } = await import("../../../src/os/process/spawn.ts");
@@ -340,7 +340,7 @@ Deno.test("guardedSpawner() forgets a process as soon as anybody knows that it h
     const child = spawner.spawn({ argv: [], inherit: [] });
     const { pid } = guardian;
     console.log(child.status());
-    // With nobody on its list it ends at once, and is waited for.
+    // With an empty list it ends at once, and is waited for.
     await guardian.close();
     try {
       console.log(Deno.readTextFileSync(`/proc/${pid}/stat`));

@@ -29,7 +29,7 @@ function isFree(path: string): boolean {
   return lock !== undefined;
 }
 
-Deno.test("PidFile.tryLock() makes the file its owner's alone, close-on-exec", async () => {
+Deno.test("PidFile.tryLock() makes the file accessible only to its owner, close-on-exec", async () => {
   using temp = new TempDir();
   await leavesNothingOpen(() => {
     const path = temp.file("pid");
@@ -117,7 +117,7 @@ Deno.test("PidFile.tryLock() and Deno.FsFile.lock() exclude each other", async (
   assert(isFree(path));
 });
 
-Deno.test("PidFile.write() leaves nothing older, and what a shell and LIB-ZC read as a number", () => {
+Deno.test("PidFile.write() overwrites older content, and writes a number that a shell and LIB-ZC can read", () => {
   using temp = new TempDir();
   const path = temp.write("pid", "1234567890\nfrom another program\n");
   const lock = PidFile.tryLock(path);
@@ -181,7 +181,7 @@ Deno.test("PidFile.tryLock() writes to no file that a link of another user leads
 });
 
 for (const mode of [0o666, 0o644, 0o664]) {
-  Deno.test(`PidFile.tryLock() makes a file of mode 0${mode.toString(8)} its owner's alone`, () => {
+  Deno.test(`PidFile.tryLock() makes a file of mode 0${mode.toString(8)} accessible only to its owner`, () => {
     using temp = new TempDir();
     const path = temp.write("pid", "1\n");
     Deno.chmodSync(path, mode);
@@ -198,7 +198,7 @@ for (const [kind, option] of Object.entries(FLOCK)) {
   Deno.test(`PidFile.tryLock() is not kept by ${kind} lock of a process that may only read the file`, async () => {
     using temp = new TempDir();
     const path = temp.write("pid", "1\n");
-    // Where it can be, as another user, who may read this file and not write to it.
+    // If possible, as another user that may read this file but not write to it.
     Deno.chmodSync(path, 0o644);
     Deno.chmodSync(temp.path, 0o755);
     const user = Deno.uid() === 0 ? ["setpriv", `--reuid=${NOBODY}`, "--clear-groups"] : [];
@@ -261,7 +261,7 @@ Deno.test("PidFile.tryLock() gives the lock that a reader has kept to one of man
   }
 });
 
-Deno.test("PidFile.holderOf() names who has the lock, and nobody where it is free", async () => {
+Deno.test("PidFile.holderOf() names the process with the lock, and none if it is free", async () => {
   using temp = new TempDir();
   const path = temp.file("pid");
   assertEquals(PidFile.holderOf(path), undefined);

@@ -1,7 +1,7 @@
 import { assert, assertThrows } from "@std/assert";
 import { proportionalMemory } from "../../../src/os/process/memory.ts";
 
-Deno.test("proportionalMemory() grows with what a process uses", () => {
+Deno.test("proportionalMemory() grows with the memory that a process uses", () => {
   const before = proportionalMemory(Deno.pid);
   const room = new Uint8Array(64 * 2 ** 20).fill(1);
   const grown = proportionalMemory(Deno.pid) - before;

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { lastChange, localModules } from "../../../src/os/process/module_files.ts";
 import { TempDir } from "../../support/temp.ts";
 
-Deno.test("localModules() lists what a script imports, broken and missing modules included, and runs nothing", async () => {
+Deno.test("localModules() lists the imports of a script, broken and missing modules included, and runs nothing", async () => {
   using dir = new TempDir();
   const script = dir.write(
     "main.ts",

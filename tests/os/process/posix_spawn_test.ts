@@ -61,7 +61,7 @@ Deno.test("spawnPlaced() gives a process 0, 1, 2 and the named descriptors, no o
   assertEquals((await parent.succeeds()).trim().split("\n"), ["0", "1", "2", "3", "9"]);
 });
 
-Deno.test("spawnPlaced() puts descriptors at numbers that are those of others", async () => {
+Deno.test("spawnPlaced() puts descriptors at numbers that other descriptors have", async () => {
   await leavesNothingOpen(async () => {
     const [read, write] = pipe();
     const [other, otherEnd] = pipe();

@@ -50,7 +50,7 @@ Deno.test("requestParentDeathSignal() ends a process that does not listen for it
   await eventually(() => !isRunning(Number(pid)), { what: "the end of the child" });
 });
 
-/** Whether there is such a process; one that has ended and waits for its parent is none. */
+/** Whether a process is running; a zombie is not. */
 function isRunning(pid: number): boolean {
   try {
     return !/^State:\s*Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));

@@ -42,14 +42,14 @@ Deno.test("setprivCommand() has a program run as a user with its groups, and wit
   }
 });
 
-Deno.test("setprivCommand() leaves root with another group what root may", () => {
+Deno.test("setprivCommand() keeps root's privileges for root with another group", () => {
   if (!mayChangeUser()) return;
   const status = statusOf(setprivCommand(identityOf({ group: "mail" }))!);
   assertEquals(line(status, "Uid"), "0 0 0 0");
   assertEquals(line(status, "CapEff"), line(Deno.readTextFileSync("/proc/self/status"), "CapEff"));
 });
 
-Deno.test("accessAs() says what a user may do, by all that decides about it", () => {
+Deno.test("accessAs() tests a user's access by mode, owner, group and directories", () => {
   using dir = new TempDir();
   const open = dir.write("open", ""), closed = dir.write("closed", "");
   const sticky = dir.file("sticky"), loose = dir.file("loose"), hidden = dir.file("hidden");
@@ -67,7 +67,7 @@ Deno.test("accessAs() says what a user may do, by all that decides about it", ()
     ["r", `${hidden}/file`],
     ["x", "/bin/sh"],
     ["w", loose],
-    // What is in it can't be taken away.
+    // Its entries can't be removed.
     ["w", sticky],
     ["r", dir.file("a name with\nits own line")],
   ]);
@@ -75,7 +75,7 @@ Deno.test("accessAs() says what a user may do, by all that decides about it", ()
   assertEquals(answers, mayChangeUser() ? expected : undefined);
 });
 
-Deno.test("accessAs() takes the owner of a sticky directory for one who changes what is in it", () => {
+Deno.test("accessAs() treats the owner of a sticky directory as able to change its entries", () => {
   if (!mayChangeUser()) return;
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o1777);
@@ -84,7 +84,7 @@ Deno.test("accessAs() takes the owner of a sticky directory for one who changes 
 });
 
 Deno.test("accessAs() gives up where a process of the user stops every other one of that user", async () => {
-  // Nobody else's, so that nothing else is stopped.
+  // A user without other processes, so that nothing else is stopped.
   const number = "61234", hostile = identityOf({ user: number, group: number });
   if (!mayChangeUser()) return assertEquals(accessAs(hostile, [["r", "/"]]), undefined);
   const loop = "i=0; while [ $i -lt 1000000 ]; do kill -s STOP -- -1; i=$((i + 1)); done";

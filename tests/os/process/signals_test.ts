@@ -38,7 +38,7 @@ Deno.test("processSignals.on() gives a function that brings the default action b
   assertEquals((await child.ended()).signal, "SIGUSR2");
 });
 
-Deno.test("processSignals.on() tells all who listen, and stopping one leaves the others", async () => {
+Deno.test("processSignals.on() calls every listener, and stopping one leaves the others", async () => {
   await using child = startFunction(import.meta, async () => {
     const { processSignals } = await import("../../../src/os/process/signals.ts");
     const heard: string[] = [];

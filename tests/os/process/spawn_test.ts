@@ -30,7 +30,7 @@ Deno.test("systemSpawner.spawn() gives a process 0, 1, 2 and the named descripto
     const list = async (inherit: number[]) => {
       await systemSpawner.spawn({ argv: ["sh", "-c", script], inherit }).exited;
     };
-    // Whoever runs the tests may have left some open.
+    // The starter of the tests may have left some open.
     keepDescriptorsFromChildren();
     console.log(one, two);
     await list([two]);

@@ -28,7 +28,7 @@ Deno.test("identityOf() puts a group in the place of the user's first one", () =
   assertEquals([gid, groups.includes(0)], [0, true]);
 });
 
-Deno.test("identityOf() knows a group alone, and numbers that nobody has", () => {
+Deno.test("identityOf() accepts a group without a user, and unassigned numbers", () => {
   const { gid } = identityOf({ user: "daemon" });
   assertEquals(identityOf({ group: "daemon" }), { gid, groups: [gid] });
   assertEquals(identityOf({ group: "54321" }), { gid: 54321, groups: [54321] });

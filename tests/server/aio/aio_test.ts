@@ -142,7 +142,7 @@ Deno.test("Aio readDelimiter() searches anew when the delimiter changes", async 
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 6);
 });
 
-Deno.test("Aio readDelimiter() and gets() refuse what is no byte and no length", async () => {
+Deno.test("Aio readDelimiter() and gets() refuse invalid bytes and lengths", async () => {
   using pair = await tcpPair();
   const nothing = () => {};
   for (const delimiter of [-1, 256, 1.5, NaN, "", "ab", "é"]) {
@@ -169,7 +169,7 @@ Deno.test("Aio readn() waits for the exact number of bytes, binary and larger th
   await sent;
 });
 
-Deno.test("Aio read() gives what is there, at most what is asked for", async () => {
+Deno.test("Aio read() returns the available bytes, at most the requested number", async () => {
   using pair = await tcpPair();
   await send(pair.client, "abcdef");
   assertEquals(await outcome((cb) => pair.aio.readable(cb)), 1);
@@ -215,7 +215,7 @@ Deno.test("Aio result is 0 at the end of the stream, and a line without its end 
   assertEquals(pair.aio.error, undefined);
   assertEquals(pair.aio.readCacheSize, 3);
   assertEquals(await outcome((cb) => pair.aio.readn(4, cb)), 0);
-  // What is there can still be had.
+  // The cached bytes are still available.
   assertEquals(await outcome((cb) => pair.aio.read(100, cb)), 3);
   assertEquals(pair.aio.getReadCacheString(), "abc");
   assertEquals(await outcome((cb) => pair.aio.read(100, cb)), 0);
@@ -323,19 +323,19 @@ Deno.test("Aio getReadCache() refuses more than is cached", async () => {
   assertEquals(pair.aio.getReadCacheString(), "abc");
 });
 
-Deno.test("Aio getReadCacheString() keeps a byte order mark and replaces what is no UTF-8", async () => {
+Deno.test("Aio getReadCacheString() keeps a byte order mark and replaces invalid UTF-8", async () => {
   using pair = await tcpPair();
   await send(pair.client, new Uint8Array([0xef, 0xbb, 0xbf, 0x61, 0xff]));
   await outcome((cb) => pair.aio.readn(5, cb));
   assertEquals(pair.aio.getReadCacheString(), "\ufeffa\ufffd");
 });
 
-Deno.test("Aio reads nothing that nobody asked for", async () => {
+Deno.test("Aio reads nothing without an operation", async () => {
   using pair = await tcpPair();
   await send(pair.client, "first\n");
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 6);
   pair.aio.getReadCache(6);
-  // A client that sends and sends is stopped by TCP: what is accepted stays far below what is sent.
+  // TCP stops a client that sends without a pause: far fewer bytes are accepted than sent.
   let accepted = 0;
   const chunk = new Uint8Array(1 << 20);
   const pushing = (async () => {

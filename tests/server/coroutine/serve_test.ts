@@ -153,7 +153,7 @@ Deno.test("coroutineServe() accepts no more at the stop, and the server waits fo
   assertEquals(await one.ask("ask"), "what?");
   assertEquals(await two.ask("ask"), "what?");
   server.process.signal("SIGTERM");
-  // One that waits in the queue when the listener is closed is not refused, but reset.
+  // A connection that is pending when the listener is closed is not refused, but reset.
   const refused = () =>
     server.connect().then(
       (client) => client.close(),

@@ -43,7 +43,7 @@ test("knows its path", async ({ path, reader }) => {
   await Promise.resolve();
 });
 
-test("reads what was written before and what is written later", async ({ path, reader }) => {
+test("reads data that was written before and after its start", async ({ path, reader }) => {
   await writeTo(path, encoder.encode("before"));
   assertEquals(await receiveText(asConn(reader), 6), "before");
   const reading = receiveText(asConn(reader), 5);

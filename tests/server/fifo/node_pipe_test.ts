@@ -4,7 +4,7 @@ import { NodePipe } from "../../../src/server/fifo/node_pipe.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
 
-/** A named pipe with somebody to read it. */
+/** A named pipe with a reader. */
 function openPipe(dir: TempDir): { readonly path: string; readonly pipe: NodePipe } {
   const path = dir.file("pipe");
   return { path, pipe: new NodePipe(openListener({ kind: "fifo", path }).fd) };
@@ -22,7 +22,7 @@ function readText(pipe: NodePipe, length: number): string | undefined {
   return count === undefined ? undefined : new TextDecoder().decode(room.subarray(0, count));
 }
 
-Deno.test("NodePipe reads what is there in pieces of any length, and then says that nothing is", async () => {
+Deno.test("NodePipe reads the available bytes in pieces of any length, and then reports that there are none", async () => {
   using dir = new TempDir();
   const { path, pipe } = openPipe(dir);
   assertEquals(readText(pipe, 10), undefined);
@@ -39,7 +39,7 @@ Deno.test("NodePipe reads what is there in pieces of any length, and then says t
   pipe.close();
 });
 
-Deno.test("NodePipe.close() leaves to be read what was taken out of the pipe before", async () => {
+Deno.test("NodePipe.close() keeps bytes readable that were taken out of the pipe before", async () => {
   using dir = new TempDir();
   const { path, pipe } = openPipe(dir);
   Deno.writeTextFileSync(path, "one two", { create: false });

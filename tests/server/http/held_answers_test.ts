@@ -42,7 +42,7 @@ Deno.test("HeldAnswers releases at the last answer that was missing", async () =
   assertEquals([state.given, state.released], [2, [true]]);
 });
 
-Deno.test("HeldAnswers gives up what waits too long, and begins again later, for longer", async () => {
+Deno.test("HeldAnswers releases responses at the time limit, and begins again later, for longer", async () => {
   const { clock, state, held, hold, settled } = scene(2, false);
   held.begin();
   hold();

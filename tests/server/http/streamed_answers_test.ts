@@ -46,7 +46,7 @@ function written() {
   return { answer: new Response(body, { status: 201, headers }), controller, state };
 }
 
-Deno.test("EventStreams ends a stream behind what it has told, and tells its source", async () => {
+Deno.test("EventStreams ends a stream after its events so far, and cancels its source", async () => {
   const events = new EventStreams(), { answer, controller, state } = written();
   const passed = events.add(answer);
   assertEquals([passed.status, passed.headers.get("x-a"), events.count], [201, "b", 1]);

@@ -103,7 +103,7 @@ Deno.test("Http1Connection answers the same, wherever a conversation is split", 
   assertEquals(whole.match(/HTTP\/1\.1 200 OK/g)?.length, 4);
   assertMatch(whole, /POST http:\/\/a\/three abcde/);
   for (let at = 1; at < bytes.length; at++) {
-    // What is there of a body when it is asked for decides of nothing but the connection.
+    // The available part of a body only decides whether the connection is kept.
     const split = await answersTo([bytes.subarray(0, at), bytes.subarray(at)]);
     assertEquals(split, whole, `split at ${at}`);
   }
@@ -122,7 +122,7 @@ Deno.test("Http1Connection answers anything, and throws nothing but what is no r
   }
 });
 
-Deno.test("HeadReader refuses what could hide one request in another", () => {
+Deno.test("HeadReader refuses a head that could hide one request in another", () => {
   for (
     const lines of [
       ["Content-Length: 5", "Transfer-Encoding: chunked"],
@@ -245,7 +245,7 @@ Deno.test("Http1Connection says at once that an answer has begun, before its bod
   assertMatch(await receive(server.pair.peer, /\r\n\r\n/), /^HTTP\/1\.1 200 OK\r\n/);
 });
 
-Deno.test("Http1Connection closes what is idle when it drains, and no head that has begun", async () => {
+Deno.test("Http1Connection closes an idle connection when it drains, but not one with a head that has begun", async () => {
   await using idle = await served(echo);
   await using begun = await served(echo);
   await begun.send("GET / HTTP/1.1\r\nHo");

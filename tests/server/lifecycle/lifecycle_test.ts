@@ -51,7 +51,7 @@ function busy({ lifecycle }: Setup): () => void {
   return lifecycle.activity.begin();
 }
 
-Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a word and without the hook", async () => {
+Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a report and without the hook", async () => {
   const hooks: string[] = [];
   const server = setup({ softstopSeconds: 3_600, beforeSoftstop: () => void hooks.push("hook") });
   server.lifecycle.isStandby = true;
@@ -61,7 +61,7 @@ Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a word 
   assertEquals([server.told, hooks, server.clock.pending], [[], [], 0]);
 });
 
-Deno.test("ServerLifecycle.softstop() of a server that was a standby is that of any other", async () => {
+Deno.test("ServerLifecycle.softstop() of a started standby is that of any other server", async () => {
   const server = setup({ softstopSeconds: 2 });
   server.lifecycle.isStandby = true;
   server.lifecycle.isStandby = false;
@@ -98,7 +98,7 @@ Deno.test("ServerLifecycle.softstop() without M ends after 30 s at the latest", 
   await endsAfter(server, 30);
 });
 
-Deno.test("ServerLifecycle.softstop() waits for what comes under way while it drains", async () => {
+Deno.test("ServerLifecycle.softstop() waits for work that begins while it drains", async () => {
   const server = setup();
   const one = busy(server);
   server.lifecycle.softstop();
@@ -411,7 +411,7 @@ Deno.test("ServerLifecycle without an owner ignores detach(), and heeds stopNoti
   await lifecycle.stopped;
 });
 
-Deno.test("ServerLifecycle.stopNotify() refuses what is no number, and goes on", async () => {
+Deno.test("ServerLifecycle.stopNotify() refuses a value that is no number, and goes on", async () => {
   const server = setup();
   assertThrows(() => server.lifecycle.stopNotify(NaN), RangeError, 'Cannot stop after "NaN"');
   server.lifecycle.stopNotify(Infinity);

@@ -50,7 +50,7 @@ Deno.test("Usage asks for no requests while there is no limit", () => {
   assertEquals(usage.wantsRequests, false);
 });
 
-Deno.test("Usage tells once that somebody uses the process, or has before it serves", () => {
+Deno.test("Usage reports once that the process is used, or was before it serves", () => {
   for (const before of [true, false]) {
     const usage = new Usage(new FakeClock());
     let told = 0;
@@ -65,14 +65,14 @@ Deno.test("Usage tells once that somebody uses the process, or has before it ser
 
 const IDLE_MS = 60_000;
 
-/** One that is asked whether it is used. */
+/** A usage with an idle limit. */
 class Watched {
   readonly clock = new FakeClock();
   readonly usage = new Usage(this.clock, () => {
     this.looks++;
     return { at: () => Array.from({ length: this.found }, () => ({ fd: 0, peer: "" })) };
   });
-  /** How often it has looked for connections whose end nobody tells. */
+  /** The number of scans for connections whose close is not reported. */
   looks = 0;
   /** How many of these are open at each address. */
   found = 0;
@@ -88,7 +88,7 @@ class Watched {
     });
   }
 
-  /** One that serves. */
+  /** A usage that serves. */
   static serving(): Watched {
     const it = new Watched();
     it.limit();
@@ -106,7 +106,7 @@ class Watched {
   }
 }
 
-Deno.test("Usage says that a process is idle that nobody has used since it serves, and only once", () => {
+Deno.test("Usage reports once that a process is idle that was never used since it serves", () => {
   for (const order of ["limits first", "start first"]) {
     const it = new Watched();
     if (order === "limits first") it.limit();
@@ -159,7 +159,7 @@ Deno.test("Usage finds a connection that was closed without a word", () => {
   assertEquals(it.told, [true, false]);
 });
 
-Deno.test("Usage counts connections whose end is told to itself", () => {
+Deno.test("Usage counts connections whose close is reported to it", () => {
   const it = Watched.serving();
   const ends = [it.usage.accepted({ tellsEnd: true }), it.usage.accepted({ tellsEnd: true })];
   it.clock.advance(10 * IDLE_MS);
@@ -173,7 +173,7 @@ Deno.test("Usage counts connections whose end is told to itself", () => {
   assertEquals(it.told, [true, false]);
 });
 
-Deno.test("Usage asks for connections whose end nobody tells, and gives the last one its time", () => {
+Deno.test("Usage scans for connections whose close is not reported, and counts the idle time from the last one", () => {
   const it = Watched.serving();
   // One look does for both.
   for (const port of [1, 2]) it.usage.count({ kind: "inet", hostname: "::1", port });

@@ -20,7 +20,7 @@ interface Served extends Pick<ServiceSocket, "fd" | "fdType"> {
 
 /** A server that greets, or answers, with its pid, and holds each connection until the client goes. */
 async function serve({ mode, fd, fdType }: Served): Promise<void> {
-  const { obeyShortageSignals } = await import("../fd_exhaustion_support.ts");
+  const { obeyFdExhaustionSignals } = await import("../fd_exhaustion_support.ts");
   const { acceptStatistics } = await import("../../../src/server/listen/accept_counts.ts");
   const greeting = new TextEncoder().encode(`${Deno.pid}\n`);
   if (mode === "http") {
@@ -50,7 +50,7 @@ async function serve({ mode, fd, fdType }: Served): Promise<void> {
       }
     })();
   }
-  obeyShortageSignals();
+  obeyFdExhaustionSignals();
   // Loads what it needs; there may be no descriptor for that later.
   acceptStatistics();
   Deno.addSignalListener("SIGWINCH", () => console.log(JSON.stringify(acceptStatistics()[0])));
@@ -81,7 +81,7 @@ async function start(mode: Mode, { fd, fdType }: ServiceSocket): Promise<Server>
   };
 }
 
-/** What a client gets: the pid of a server, or how it was turned away. */
+/** What a client gets: the pid of a server, or how it was rejected. */
 async function ask(mode: Mode, port: number): Promise<string> {
   if (HTTP_MODES.has(mode)) {
     using client = await HttpClient.connect(port);
@@ -126,7 +126,7 @@ for (const mode of MODES) {
 }
 
 for (const mode of ["coroutine", "aio", "http", "serveNode"] as const) {
-  Deno.test(`a server (${mode}) without descriptors leaves clients to another one that has some`, async () => {
+  Deno.test(`a server (${mode}) without free descriptors leaves clients to another server that has some`, async () => {
     const socket = inetSocket();
     await using full = await start(mode, socket);
     await using other = await start(mode, socket);
@@ -137,12 +137,12 @@ for (const mode of ["coroutine", "aio", "http", "serveNode"] as const) {
       const all = await Promise.all(Array.from({ length: 5 }, () => ask(mode, socket.port)));
       assertEquals(new Set(all), new Set([`${other.process.pid}`]));
     }
-    await eventually(async () => (await full.statistics()).errors > 0, { what: "a shortage" });
+    await eventually(async () => (await full.statistics()).errors > 0, { what: "FD exhaustion" });
     assertEquals((await full.statistics()).rejected, 0);
   });
 }
 
-Deno.test("serveHttp() survives shortage after shortage, without a leak and with its connections", async () => {
+Deno.test("serveHttp() survives repeated FD exhaustion, without a leak and with its connections", async () => {
   const socket = inetSocket();
   await using server = await start("http", socket);
   closeFd(socket.fd);

@@ -110,7 +110,7 @@ Deno.test("listenByHandle() leaves servers of node:http2 to the runtime's own ha
   closeFd(socket.fd);
 });
 
-Deno.test("listenByHandle() leaves a server alone that listens already", async () => {
+Deno.test("listenByHandle() does not change a server that listens already", async () => {
   const socket = inetSocket(), other = inetSocket();
   const server = createServer();
   await listening(server, socket);

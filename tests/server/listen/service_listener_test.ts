@@ -162,7 +162,7 @@ for (const kind of ["inet", "inet by node:net", "inet by descriptor"] as const) 
       using open = testListener(kind);
       assert("port" in open.socket.addr);
       const { port } = open.socket.addr;
-      // Nobody accepts between these calls, which do not go through the event loop.
+      // No accept runs between these calls, which do not go through the event loop.
       for (let i = 0; i < 300; i++) connectRaw(port).reset();
       using client = await connectTo(open.socket);
       await client.write(new Uint8Array(1));
@@ -190,7 +190,7 @@ Deno.test({
     }),
 });
 
-Deno.test("openServiceListener() refuses what is no listening socket, and leaves it open", () =>
+Deno.test("openServiceListener() refuses a descriptor that is no listening socket, and leaves it open", () =>
   leavesNothingOpen(() => {
     const [one, two] = socketPair();
     assertThrows(() => openServiceListener(one, "fifo"), TypeError, "a fifo, expected");
@@ -199,7 +199,7 @@ Deno.test("openServiceListener() refuses what is no listening socket, and leaves
     closeFd(two);
   }));
 
-Deno.test("openServiceListener() trusts the socket more than what it was told of it", () =>
+Deno.test("openServiceListener() takes the type from the socket and not from its argument", () =>
   leavesNothingOpen(async () => {
     using dir = new TempDir();
     const socket = unixSocket(dir.file("socket"));

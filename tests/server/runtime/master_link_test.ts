@@ -96,14 +96,14 @@ test("has the settings of a standby, and waits for its start", async (ends) => {
   assertEquals(master.messages[1], { type: "ready", pid: Deno.pid, generation: 7 });
 });
 
-test("takes a start that comes before a standby has loaded", async (ends) => {
+test("takes a start that arrives before a standby has loaded", async (ends) => {
   ends.master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
   start(ends, []);
   assertEquals((await ends.link.started).settings, SETTINGS);
   assertEquals(serverLifecycle.isStandby, false);
 });
 
-test("of a standby only tells that the master is gone", async (ends) => {
+test("of a standby only reports that the master is gone", async (ends) => {
   ends.master.channel.send({ type: "standby", generation: 7, settings: SETTINGS });
   await ends.link.settings;
   let rejected = false;

@@ -41,7 +41,7 @@ Deno.test("warmUp() waits no longer than a second for a connection that is not m
       return made.promise;
     }) as unknown as typeof Deno.connect;
     try {
-      await within(warmUp(), { what: "the end of the rehearsal" });
+      await within(warmUp(), { what: "the end of the warm-up" });
       made.reject(new Deno.errors.TimedOut());
       // What it has begun is closed, and nothing more is begun.
       await new Promise((resolve) => setTimeout(resolve));

@@ -23,7 +23,7 @@ function context(dir: TempDir, handshakeSeconds?: number): TlsContext {
   return new TlsContext({ ...testCertificate(dir), alpnProtocols: ["test"], handshakeSeconds });
 }
 
-/** What is wrong with files, as the user is told of it. */
+/** Invalid files, and the error message for the user. */
 function complaint(certFile: string, keyFile: string): string {
   const error = assertThrows(() => new TlsContext({ certFile, keyFile }), ConfigError);
   return error.message;
@@ -152,7 +152,7 @@ ${script}
 }
 
 for (const kind of ["runtime", "node:tls"]) {
-  Deno.test(`a connection over TLS tells an end that is proven from one that is not (${kind})`, async () => {
+  Deno.test(`a connection over TLS distinguishes an end with close_notify from one without (${kind})`, async () => {
     const proven = "client.sendall(b'hello'); client.unwrap()";
     const cut = "client.sendall(b'hello'); client.shutdown(socket.SHUT_WR); client.recv(1)";
     for (const script of [proven, cut]) {

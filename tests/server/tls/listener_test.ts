@@ -99,7 +99,7 @@ Deno.test("openTlsListener() ends a loop over it when it is closed", async () =>
   (await client).close();
 });
 
-Deno.test("openTlsListener() and serveNode() refuse what is no listening socket", () => {
+Deno.test("openTlsListener() and serveNode() refuse a descriptor that is no listening socket", () => {
   using dir = new TempDir();
   const [one, two] = socketPair();
   const tls = context(dir), server = createServer();
