@@ -36,9 +36,9 @@ import {
   readActivation,
 } from "./listeners/socket_activation.ts";
 import {
-  type Candidate,
   configureMasterLog,
   MasterConfiguration,
+  type NewConfiguration,
   setting,
 } from "./services/configuration.ts";
 import { Duty } from "./duty.ts";
@@ -58,7 +58,7 @@ import { StandingParent, Starter } from "./upgrade/standing_parent.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import { systemLookup, systemSupervisor } from "./supervisor/create.ts";
 import type { ProgramLookup } from "./services/command.ts";
-import { type OwnCommand, successorCommand } from "./upgrade/command.ts";
+import { newMasterCommand, type OwnCommand } from "./upgrade/command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
 
@@ -234,7 +234,7 @@ export class Master {
     }
   }
 
-  async #runOnDuty(candidate: Candidate, inheritance?: Inheritance): Promise<number> {
+  async #runOnDuty(candidate: NewConfiguration, inheritance?: Inheritance): Promise<number> {
     const duty = this.#duty = inheritance === undefined
       ? Duty.take()
       : Duty.share(inheritance.lock);
@@ -252,7 +252,7 @@ export class Master {
     }
   }
 
-  async #live(candidate: Candidate, inheritance?: Inheritance): Promise<number> {
+  async #live(candidate: NewConfiguration, inheritance?: Inheritance): Promise<number> {
     // Signal handlers do not keep the runtime running, and there may be no process to wait for.
     const letEnd = keepRunning();
     this.#serviceManager.beat();
@@ -429,7 +429,7 @@ export class Master {
       listeners: this.#supervisor.listeners.filter(([, one]) => !this.#listeners.isGiven(one)),
       services: this.#supervisor.serving,
     }, {
-      command: (fd) => successorCommand(this.#options.command, fd),
+      command: (fd) => newMasterCommand(this.#options.command, fd),
       // The new master reports errors about relative paths better.
       cwd: this.#lookup.isDirectory(cwd) ? cwd : "/",
       env: { ...this.#serviceManager.environment, ...openFilesVariable(openFiles) },
@@ -556,7 +556,7 @@ export class Master {
    *
    * @returns Whether that was possible; if not, the old master continues.
    */
-  async #takeOver(candidate: Candidate, { logSocket }: Inheritance): Promise<boolean> {
+  async #takeOver(candidate: NewConfiguration, { logSocket }: Inheritance): Promise<boolean> {
     const oldMaster = this.#oldMaster!;
     const undone = await Promise.race([
       this.#reloads.succeed(candidate),

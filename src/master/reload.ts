@@ -13,10 +13,10 @@ import { systemClock } from "../os/clock/clock.ts";
 import { isAddressInUse } from "../os/net/socket.ts";
 import type { WorkingDirectory } from "../os/process/working_directory.ts";
 import {
-  type Candidate,
   configureMasterLog,
   type MasterConfiguration,
   masterLogSettings,
+  type NewConfiguration,
 } from "./services/configuration.ts";
 import type { ActivatedListeners } from "./listeners/activated.ts";
 import { AddressesInUseError } from "./listeners/table.ts";
@@ -95,7 +95,7 @@ export class Reloads {
    * @returns Also fulfilled when the master is told to stop meanwhile; nothing is open then.
    * @throws {ConfigError} With all problems; nothing is open then.
    */
-  async start(candidate: Candidate): Promise<void> {
+  async start(candidate: NewConfiguration): Promise<void> {
     const { supervisor } = this.#options;
     this.#warn(candidate);
     const start = await this.#whenFree(() =>
@@ -176,7 +176,7 @@ export class Reloads {
    * @returns The services whose processes have not passed.
    * @throws {ConfigError} With all problems; nothing has changed then.
    */
-  succeed(candidate: Candidate): Promise<readonly UndoneReload[]> {
+  succeed(candidate: NewConfiguration): Promise<readonly UndoneReload[]> {
     this.#warn(candidate);
     const { plan, outcome } = this.#options.supervisor.reload(candidate.services, [], {
       together: true,
@@ -204,7 +204,7 @@ export class Reloads {
     };
     serviceManager.reloading();
     this.#options.workingDirectory.follow();
-    let candidate: Candidate, reload: Reload;
+    let candidate: NewConfiguration, reload: Reload;
     try {
       candidate = await configuration.load(supervisor.serving);
       // The hook may have taken a long time.
@@ -232,11 +232,11 @@ export class Reloads {
   }
 
   /** Logs the warnings, also of a configuration that is refused. */
-  #warn({ warnings }: Candidate): void {
+  #warn({ warnings }: NewConfiguration): void {
     for (const line of new Set(warnings.map(formatProblem))) zinfo(`warning: ${line}`);
   }
 
-  #tell({ services, unknownModules }: Candidate, plan: ReloadPlan): void {
+  #tell({ services, unknownModules }: NewConfiguration, plan: ReloadPlan): void {
     const { listeners } = this.#options;
     for (const line of listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
       zinfo(line);
@@ -249,7 +249,7 @@ export class Reloads {
     }
   }
 
-  #accept({ settings }: Candidate): void {
+  #accept({ settings }: NewConfiguration): void {
     const logBefore = masterLogSettings();
     replaceSettings(defaultConfig, settings);
     // Only after a change, since closing a full log waits and drops its buffer.

@@ -122,7 +122,7 @@ for (const mode of MODES) {
 
     // Undone, when some are already replaced: those come back, step by step.
     const ready = site.dir.write("ready", "");
-    const hanging = { "ready-when": ready, "server-ready-timeout": 1 };
+    const hanging = { "ready-when": ready, "server-ready-timeout": 3 };
     site.serve("a.cf", { ...settings, own: "third", ...hanging });
     const undone = master.reloadUndone();
     await master.logs(/a\.cf: softstop of process/, 4);

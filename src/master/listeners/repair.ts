@@ -16,8 +16,8 @@ const FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 30_000;
 /** After this time without damage the pause starts anew. */
 const FORGOTTEN_AFTER_MS = 60_000;
 
-/** The ports of a {@linkcode ListenerCare}. */
-export interface ListenerCareOptions {
+/** The ports of a {@linkcode ListenerRepair}. */
+export interface ListenerRepairOptions {
   readonly clock: Clock;
   readonly table: ListenerTable;
   /** Writes a line to the log. */
@@ -44,12 +44,12 @@ interface Damage {
 }
 
 /** Checks listeners and has them repaired. */
-export class ListenerCare {
-  readonly #options: ListenerCareOptions;
+export class ListenerRepair {
+  readonly #options: ListenerRepairOptions;
   readonly #damages = new Map<string, Damage>();
 
   /** @param options The ports. */
-  constructor(options: ListenerCareOptions) {
+  constructor(options: ListenerRepairOptions) {
     this.#options = options;
   }
 

@@ -101,7 +101,7 @@ function heldBack(
 }
 
 /** Adds a start to a restart history. */
-export function placeAtStart(
+export function historyAtStart(
   history: RestartHistory,
   { config: { supervision: { startLimit } }, nowMs }: {
     readonly config: ServiceConfig;

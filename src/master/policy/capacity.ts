@@ -16,7 +16,7 @@ import { type Candidate, isStandby, type Service, type Version, type Worker } fr
  * @param service The service.
  * @param passed How many candidate workers have passed.
  */
-export function placesOf(service: Service, passed: number): number {
+export function capacityOf(service: Service, passed: number): number {
   if (service.current === undefined) return 0;
   const strength = strengthOf(service);
   if (service.candidate?.config.reloadStep === undefined) return strength;

@@ -13,11 +13,11 @@ import { idleOne } from "./scaling.ts";
 import { inReserve, lacksStandby } from "./standby.ts";
 import {
   beyondBound,
+  capacityOf,
   detachedOf,
   heldByUndone,
   isReady,
   mostDetached,
-  placesOf,
   roomToReturn,
   surplus,
 } from "./capacity.ts";
@@ -119,7 +119,7 @@ function needOf(
   { currentWorkers, fallbacks, draining, passed }: WorkerClasses & { readonly passed: number },
 ): Need {
   const { current, candidate } = service;
-  const wanted = placesOf(service, passed);
+  const wanted = capacityOf(service, passed);
   const unfilled = Math.max(0, wanted - currentWorkers.filter(isReady).length);
   if (candidate !== undefined) {
     // A reload replaces all of these processes, so none of them is recycled meanwhile.

@@ -74,7 +74,7 @@ export function grow(service: Service): void {
 }
 
 /** Whether a service is idle: no process runs, and the next connection starts one. */
-export function isAsleep(service: Service): boolean {
+export function isServiceIdle(service: Service): boolean {
   const { current, candidate, failure, workers } = service;
   return current !== undefined && candidate === undefined && failure === undefined &&
     strengthOf(service) === 0 && fullStrength(service) > 0 && ![...workers].some(isServing);

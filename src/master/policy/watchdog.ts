@@ -16,7 +16,7 @@ export const HEARTBEAT_MS = 1_000;
  * The time from the first suspicion to the decision; the master reads what waits in the socket
  * meanwhile.
  */
-export const DOUBT_MS = 100;
+export const SUSPECT_MS = 100;
 
 /**
  * How long after a heartbeat a process is suspected. A process that was blocked for the allowed
@@ -24,7 +24,7 @@ export const DOUBT_MS = 100;
  * allowed time.
  */
 export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): number {
-  return watchdogMs + HEARTBEAT_MS - 2 * DOUBT_MS;
+  return watchdogMs + HEARTBEAT_MS - 2 * SUSPECT_MS;
 }
 
 /**

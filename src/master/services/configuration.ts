@@ -27,7 +27,7 @@ import { ModuleVersions } from "./module_versions.ts";
 import { worldWritableFiles } from "./file_permissions.ts";
 
 /** A configuration that was read. */
-export interface Candidate extends LoadedServices {
+export interface NewConfiguration extends LoadedServices {
   /** The settings of the master itself. */
   readonly settings: Config;
   /**
@@ -77,7 +77,7 @@ export class MasterConfiguration {
    *
    * @param serving The ids of the current services.
    */
-  async load(serving?: ReadonlySet<string>): Promise<Candidate> {
+  async load(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
     const loaded = await loadServices({ ...this.#source, serving });
     const problems = [...loaded.problems];
     problems.push(...worldWritableFiles(this.#args, this.#source.lookup));
@@ -94,7 +94,7 @@ export class MasterConfiguration {
   /** Adds the version of the modules to the fingerprint of each service that may be left alone. */
   async #withModules(
     services: readonly ServiceConfig[],
-  ): Promise<Pick<Candidate, "services" | "unknownModules">> {
+  ): Promise<Pick<NewConfiguration, "services" | "unknownModules">> {
     const unknownModules = new Map<string, string>();
     const told = services.map(async (service) => {
       if (service.reload !== "changed") return service;

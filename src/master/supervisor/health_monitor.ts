@@ -7,7 +7,7 @@
 import type { Clock } from "../../os/clock/clock.ts";
 import { beginLife, MEASURE_MS, weigh } from "../policy/recycling.ts";
 import { isServing, type Worker } from "../policy/model.ts";
-import { DOUBT_MS, HEARTBEAT_MS, patienceMs } from "../policy/watchdog.ts";
+import { HEARTBEAT_MS, patienceMs, SUSPECT_MS } from "../policy/watchdog.ts";
 
 /** The ports of a health monitor. */
 export interface HealthMonitorOptions {
@@ -64,7 +64,7 @@ export class HealthMonitor {
   suspect(worker: Worker): void {
     const backMs = this.#options.clock.awayAtMs + HEARTBEAT_MS;
     worker.suspected = backMs <= this.#nowMs;
-    worker.silentUntilMs = worker.suspected ? this.#nowMs + DOUBT_MS : backMs;
+    worker.silentUntilMs = worker.suspected ? this.#nowMs + SUSPECT_MS : backMs;
   }
 
   /** Marks a worker for recycling because of its age. */

@@ -16,12 +16,12 @@ import type { OpenedListener } from "../../os/net/socket.ts";
 import { ColdStart } from "./cold_start.ts";
 import { type Assignment, WorkerPool } from "./worker_pool.ts";
 import type { Action, Decision } from "../policy/decision.ts";
-import { ListenerCare } from "../listeners/repair.ts";
+import { ListenerRepair } from "../listeners/repair.ts";
 import { ListenerWatches } from "../listeners/watches.ts";
 import { AddressesInUseError, ListenerTable } from "../listeners/table.ts";
 import { decide, TERMINATE_GRACE_MS } from "../policy/decide.ts";
 import { planReload, type ReloadPlan } from "../policy/reload_plan.ts";
-import { fullStrength, isAsleep, scale, strengthOf } from "../policy/scaling.ts";
+import { fullStrength, isServiceIdle, scale, strengthOf } from "../policy/scaling.ts";
 import { IdleWatch } from "./idle_watch.ts";
 import { nextSlot } from "../policy/slots.ts";
 import { servedListeners } from "./steering.ts";
@@ -60,7 +60,7 @@ export class Supervisor {
   readonly #listeners: ListenerTable;
   readonly #pool: WorkerPool;
   readonly #services = new Map<string, Service>();
-  readonly #repair: ListenerCare;
+  readonly #repair: ListenerRepair;
   readonly #idleWatch: IdleWatch;
   readonly #pace: StartPace;
   readonly #timers = new Map<Service, Timer>();
@@ -83,7 +83,7 @@ export class Supervisor {
       (listener) => this.#repair.onDeaf(listener),
     );
     this.#listeners = new ListenerTable(ports.listeners, watches);
-    this.#repair = new ListenerCare({
+    this.#repair = new ListenerRepair({
       clock,
       log,
       table: this.#listeners,
@@ -410,7 +410,7 @@ export class Supervisor {
     this.#steer(service);
     const { wakeAtMs, outcome } = decision;
     if (wakeAtMs !== undefined) this.#reconcileAt(service, wakeAtMs);
-    this.#idleWatch.update(service, isAsleep(service));
+    this.#idleWatch.update(service, isServiceIdle(service));
     this.#coldStart?.look(service);
     const { id, current, candidate, workers } = service;
     if (!current && !candidate && workers.size === 0) this.#services.delete(id);

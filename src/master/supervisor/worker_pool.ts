@@ -9,7 +9,7 @@
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
-import { EX_CONFIG, NO_HISTORY, placeAtStart } from "../policy/backoff.ts";
+import { EX_CONFIG, historyAtStart, NO_HISTORY } from "../policy/backoff.ts";
 import { HealthMonitor, type HealthMonitorOptions } from "./health_monitor.ts";
 import { Restarts } from "./restarts.ts";
 import {
@@ -119,7 +119,7 @@ export class WorkerPool {
   start(service: Service, version: Version, assignment: Assignment): boolean {
     const { config } = version;
     const previous = version === service.candidate ? NO_HISTORY : this.#restarts.take(service);
-    const history = placeAtStart(previous, { config, nowMs: this.#clock.nowMs() });
+    const history = historyAtStart(previous, { config, nowMs: this.#clock.nowMs() });
     try {
       this.#launch(service, version, { ...assignment, history, state: "starting" });
     } catch (error) {
@@ -162,7 +162,7 @@ export class WorkerPool {
     });
     // Its exit will be reported soon; it gets no slot.
     if (!lives) return limit(standby, nowMs + LOST_GRACE_MS);
-    const history = placeAtStart(this.#restarts.take(service), { config, nowMs });
+    const history = historyAtStart(this.#restarts.take(service), { config, nowMs });
     // A loaded standby shows that the program can load, so the back-off of standbys ends.
     if (standby.state === "waiting") service.standbyHistory = undefined;
     // A standby that still loads keeps its time limit; a loaded one gets a new one.
@@ -305,7 +305,7 @@ export class WorkerPool {
   #enters(worker: Worker, event: WorkerEvent): boolean {
     const { state, pid, config: { id } } = worker;
     if (advance(worker, event)) return true;
-    this.#options.debug(`${id}: ignored ${event} of process ${pid}, which is ${state}`);
+    this.#options.debug(`${id}: process ${pid} is ${state}: ${event} changes nothing`);
     return false;
   }
 

@@ -51,13 +51,13 @@ export function ownCommand(): OwnCommand {
  * @param own How this process was started.
  * @param fd The descriptor of the socket to this process.
  */
-export function successorCommand({ argv, program }: OwnCommand, fd: number): string[] {
+export function newMasterCommand({ argv, program }: OwnCommand, fd: number): string[] {
   // By name, so that a changed link leads to the new version of the program.
   return [program("name"), ...splitUpgrade(argv.slice(1)).args, UPGRADE_ARGUMENT, String(fd)];
 }
 
 /**
- * Removes the argument of {@linkcode successorCommand} from a command line.
+ * Removes the argument of {@linkcode newMasterCommand} from a command line.
  *
  * @param args The command line.
  * @returns The other arguments, and the descriptor, if there is one.

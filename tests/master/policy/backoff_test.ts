@@ -3,10 +3,10 @@ import {
   type Chance,
   historyAfter,
   historyAfterRefusal,
+  historyAtStart,
   isBeyondLimit,
   NO_HISTORY,
   ORDERLY_MS,
-  placeAtStart,
 } from "../../../src/master/policy/backoff.ts";
 import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
 import type { RestartHistory, Worker } from "../../../src/master/policy/model.ts";
@@ -111,11 +111,11 @@ Deno.test("isBeyondLimit() counts the starts of one slot within the time", () =>
   const config = serviceOf("x", { settings: { "server-start-limit": "3/10" } });
   let history: RestartHistory = { ...NO_HISTORY, startAtMs: NOW };
   for (const ageMs of [20_000, 9_000, 8_000]) {
-    history = placeAtStart(history, { config, nowMs: NOW - ageMs });
+    history = historyAtStart(history, { config, nowMs: NOW - ageMs });
   }
   assertEquals(history.starts, [NOW - 9_000, NOW - 8_000]);
   assert(!isBeyondLimit(history, config));
-  history = placeAtStart(history, { config, nowMs: NOW - 1_000 });
+  history = historyAtStart(history, { config, nowMs: NOW - 1_000 });
   assert(isBeyondLimit(history, config));
   // By then the oldest start no longer counts.
   assert(!isBeyondLimit({ ...history, startAtMs: NOW + 1_000 }, config));

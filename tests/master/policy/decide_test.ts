@@ -9,7 +9,7 @@ import {
 } from "../../../src/master/policy/decide.ts";
 import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { CALM_MS } from "../../../src/master/policy/standby.ts";
-import { DOUBT_MS } from "../../../src/master/policy/watchdog.ts";
+import { SUSPECT_MS } from "../../../src/master/policy/watchdog.ts";
 import type { WorkerState } from "../../../src/master/policy/states.ts";
 import {
   activate,
@@ -874,7 +874,7 @@ function perform(service: Service, action: Action): void {
       return activate(worker, { slot: 0, listeners: [], startedAtMs: NOW, history: NO_HISTORY });
     }
     if (event === "suspect") {
-      worker.silentUntilMs = NOW + DOUBT_MS;
+      worker.silentUntilMs = NOW + SUSPECT_MS;
       worker.suspected = true;
       return;
     }

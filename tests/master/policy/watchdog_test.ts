@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { TERMINATE_GRACE_MS } from "../../../src/master/policy/decide.ts";
-import { DOUBT_MS, HEARTBEAT_MS } from "../../../src/master/policy/watchdog.ts";
+import { HEARTBEAT_MS, SUSPECT_MS } from "../../../src/master/policy/watchdog.ts";
 import { LATE_MS } from "../../../src/os/clock/counted_time.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { outcomeOf, Scene } from "../scene.ts";
@@ -53,9 +53,9 @@ Deno.test("Supervisor finds a silent worker within its time and a second, and no
 Deno.test("Supervisor does not end a worker that was blocked for less than its watchdog time", () => {
   const { scene, worker } = serving();
   // The next heartbeat was due when it was blocked; a check takes a tenth of a second.
-  scene.clock.advance(HEARTBEAT_MS + WATCHDOG_MS - 2 * DOUBT_MS);
+  scene.clock.advance(HEARTBEAT_MS + WATCHDOG_MS - 2 * SUSPECT_MS);
   worker.listener.onHeartbeat();
-  scene.clock.advance(DOUBT_MS);
+  scene.clock.advance(SUSPECT_MS);
   assertEquals(worker.told, []);
   live(scene, { forMs: 10_000, workers: [worker] });
   assertEquals(worker.told, []);
@@ -66,7 +66,7 @@ Deno.test("Supervisor does not count the time in which the master itself was sus
   for (let round = 0; round < 3; round++) {
     scene.clock.sleep(60_000);
     // Its heartbeats wait in the socket, or it was suspended as well.
-    scene.clock.advance(DOUBT_MS + LATE_MS);
+    scene.clock.advance(SUSPECT_MS + LATE_MS);
     assertEquals(worker.told, []);
     worker.listener.onHeartbeat();
   }
@@ -108,7 +108,7 @@ Deno.test("Supervisor gives a worker a second after the master was suspended, an
   scene.clock.advance(60_000);
   scene.clock.sleep(HEARTBEAT_MS + LATE_MS);
   assertEquals(worker.told, []);
-  scene.clock.advance(HEARTBEAT_MS + DOUBT_MS);
+  scene.clock.advance(HEARTBEAT_MS + SUSPECT_MS);
   assertEquals(worker.told, ["SIGABRT"]);
 });
 

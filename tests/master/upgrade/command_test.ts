@@ -1,22 +1,22 @@
 import { assert, assertEquals } from "@std/assert";
-import { ownCommand, splitUpgrade, successorCommand } from "../../../src/master/upgrade/command.ts";
+import { newMasterCommand, ownCommand, splitUpgrade } from "../../../src/master/upgrade/command.ts";
 
 const OWN = { program: () => "/opt/deno", cwd: "/srv", openFiles: 1024 };
 
-Deno.test("successorCommand() is the same command line with one argument more", () => {
+Deno.test("newMasterCommand() is the same command line with one argument more", () => {
   const argv = ["deno", "run", "-A", "master.ts", "-C", "conf", "--DEBUG"];
-  assertEquals(successorCommand({ ...OWN, argv }, 7), [
+  assertEquals(newMasterCommand({ ...OWN, argv }, 7), [
     ...["/opt/deno", "run", "-A", "master.ts", "-C", "conf", "--DEBUG"],
     ...["-master-upgrade", "7"],
   ]);
 });
 
-Deno.test("successorCommand() has that argument only once, however often masters were replaced", () => {
+Deno.test("newMasterCommand() has that argument only once, however often masters were replaced", () => {
   const argv = ["./master", "-C", "conf", "-master-upgrade", "5"];
-  assertEquals(successorCommand({ ...OWN, argv }, 9), [
+  assertEquals(newMasterCommand({ ...OWN, argv }, 9), [
     ...["/opt/deno", "-C", "conf", "-master-upgrade", "9"],
   ]);
-  assertEquals(successorCommand({ ...OWN, argv: ["./master"] }, 9), [
+  assertEquals(newMasterCommand({ ...OWN, argv: ["./master"] }, 9), [
     ...["/opt/deno", "-master-upgrade", "9"],
   ]);
 });
