@@ -116,7 +116,7 @@ export const ATTACKS: readonly Attack[] = [
       "a server sets options of its listener that spoil every connection: IP_TTL, SO_LINGER, …",
     result: "they are set back, also after its end, and the log says so",
     file: "tests/master/listeners/system_repair_test.ts",
-    test: "right that spoil connections",
+    test: "resets the options of a listener of",
   },
   {
     attack: "a server makes the named pipe that it shares as small as it can be",
@@ -128,7 +128,7 @@ export const ATTACKS: readonly Attack[] = [
     attack: "a server repeats that it drains, each time for longer",
     result: "its first word counts",
     file: "tests/master/supervisor/supervisor_test.ts",
-    test: "shorten its time by saying so again, and not lengthen it",
+    test: "shorten its announced time, and not lengthen it",
   },
   {
     attack: "a server does any of that as its last act, when it is told to stop",
