@@ -5,12 +5,20 @@ import { eventually } from "../support/wait.ts";
 
 const SERVER = new URL("../support/servers/node_http.ts", import.meta.url).pathname;
 
-for (const [name, args] of [["node:http", ""], ["Express", " --express"]]) {
+/** The packages of Express are in no lock file. */
+const WITHOUT_LOCK = `${Deno.execPath()} run -A --no-lock`;
+
+for (
+  const [name, command] of [
+    ["node:http", SERVER],
+    ["Express", `${WITHOUT_LOCK} ${SERVER} --express`],
+  ]
+) {
   Deno.test(`serveNode() with ${name}: a reload loses no request, and the old process ends`, async () => {
     await using site = new Site();
     const port = site.port(), until = site.dir.file("until");
     site.write("node.cf", {
-      "server-command": SERVER + args,
+      "server-command": command,
       "server-service": `127.0.0.1:${port}`,
       until,
     });
@@ -167,7 +175,7 @@ for (
     await using site = new Site();
     const port = site.port();
     site.write("draining.cf", {
-      "server-command": `${DRAINING} ${how} - -`,
+      "server-command": `${how === "express" ? `${WITHOUT_LOCK} ` : ""}${DRAINING} ${how} - -`,
       "server-service": `127.0.0.1:${port}`,
       "server-permissions": permissions,
     });

@@ -15,6 +15,7 @@ import {
   serveNode,
   softstopSignal,
 } from "../../../coroutine_server.ts";
+import { expressApplication } from "./express.ts";
 import { NodeHttpService } from "../../../src/server/http1/node_http.ts";
 
 const [how, certFile, keyFile, ...args] = Deno.args;
@@ -86,13 +87,11 @@ const listener: RequestListener = async (request: IncomingMessage, answer) => {
 
 /** The same by Express, which answers a path after 20 ms. */
 async function expressServer(): Promise<Server> {
-  const { default: express } = await import("npm:express@5.1.0");
-  const app = express();
-  app.use("/", async (_: unknown, answer: { send(text: string): void }) => {
+  const application = await expressApplication(async () => {
     await pause(20);
-    answer.send("/");
+    return "/";
   });
-  return createServer(app);
+  return createServer(application);
 }
 
 function nodeServer(): Server {

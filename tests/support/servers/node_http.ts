@@ -14,6 +14,7 @@ import {
   serveNode,
   zinfo,
 } from "../../../aio_server.ts";
+import { expressApplication } from "./express.ts";
 import { eventually } from "../wait.ts";
 
 async function text(path: string): Promise<string> {
@@ -29,12 +30,7 @@ async function listener(): Promise<RequestListener> {
   if (!Deno.args.includes("--express")) {
     return async (request, answer) => void answer.end(await text(request.url ?? ""));
   }
-  const { default: express } = await import("npm:express@5.1.0");
-  const app = express();
-  app.use("/", async (request: { path: string }, answer: { send(text: string): void }) => {
-    answer.send(await text(request.path));
-  });
-  return app;
+  return await expressApplication(text);
 }
 
 const listensByItself = Deno.args.includes("--by-itself");
