@@ -8,7 +8,7 @@ import type { Action, WakeTime } from "./decision.ts";
 import { startLimitMs } from "./readiness.ts";
 import { standbysWanted } from "./standby.ts";
 import { isServing, isStandby, type Service, type Version, type Worker } from "./model.ts";
-import { isWatched } from "./watchdog.ts";
+import { actionOnSilence } from "./watchdog.ts";
 
 /** The workers of a service by role, without lost ones. */
 export interface WorkerClasses {
@@ -73,17 +73,14 @@ function lastSteps(
   worker: Worker,
   wakeTime: WakeTime,
 ): { readonly actions: readonly Action[]; readonly isLost: boolean } {
-  const { state, silentUntilMs } = worker;
   const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, startLimitMs(worker));
-  const isSilent = silentUntilMs !== undefined && isWatched(worker) &&
-    wakeTime.isDue(silentUntilMs);
+  const onSilence = actionOnSilence(worker, wakeTime);
   if (deadlineMs < Infinity && wakeTime.isDue(deadlineMs)) {
-    const what = state === "stopping" ? "kill" : "terminate";
+    const what = worker.state === "stopping" ? "kill" : "terminate";
     return { actions: [{ do: what, worker }], isLost: true };
   }
-  if (!isSilent) return { actions: [], isLost: false };
-  const hangs = worker.suspected === true;
-  return { actions: [{ do: hangs ? "abort" : "suspect", worker }], isLost: hangs };
+  if (onSilence === undefined) return { actions: [], isLost: false };
+  return { actions: [onSilence], isLost: onSilence.do === "abort" };
 }
 
 /** The actions that the age and memory limits of a ready worker require. */

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Action, type Decision, type RolloutOutcome, WakeTime } from "./decision.ts";
+import { type Action, type Decision, WakeTime } from "./decision.ts";
 import { classify, type WorkerClasses } from "./classify.ts";
 import { replacedOne, strengthWhileReplacing } from "./recycling.ts";
 import { idleOne } from "./scaling.ts";
@@ -22,7 +22,7 @@ import {
   surplus,
 } from "./capacity.ts";
 import { hasPassed, type RestartHistory, type Service, type Worker } from "./model.ts";
-import { outcomeOfCandidate, type Progress, startsOfCandidate } from "./outcome.ts";
+import { outcomeOfRollout, startsOfCandidate } from "./outcome.ts";
 
 /**
  * A worker that lived less than this delays the next start of its service by this time (LIB-ZC).
@@ -90,14 +90,9 @@ export function decide(
     }
     return { actions, wakeAtMs: wakeTime.wakeAtMs };
   }
-  const outcome = judge(service, {
-    candidate,
-    candidateWorkers,
-    passed,
-    missing,
-    actions,
-    wakeTime,
-  });
+  const progress = { candidate, candidateWorkers, passed, missing };
+  const outcome = outcomeOfRollout(progress, { actions, wakeTime });
+  actions.push(...startsOfCandidate(service, progress, { actions, wakeTime }));
   return { actions, wakeAtMs: wakeTime.wakeAtMs, outcome };
 }
 
@@ -179,24 +174,6 @@ function dispensable(
     ...surplus(currentWorkers, { wanted: most, beside: candidateWorkers }),
     ...(replaced === undefined ? [] : [replaced]),
   ]);
-}
-
-/** The outcome of the rollout so far; adds the starts of candidate workers to the actions. */
-function judge(
-  service: Service,
-  { actions, wakeTime, ...progress }: Progress & {
-    readonly actions: Action[];
-    readonly wakeTime: WakeTime;
-  },
-): RolloutOutcome {
-  const { failure } = progress.candidate;
-  if (failure !== undefined) return { is: "failed", reason: failure };
-  // The worker to be terminated may be the one that fails the rollout.
-  if (actions.some(({ do: what }) => what === "terminate" || what === "abort")) {
-    return { is: "open" };
-  }
-  actions.push(...startsOfCandidate(service, { ...progress, wakeTime }));
-  return outcomeOfCandidate(progress, wakeTime);
 }
 
 /** The earliest time of the next start after a worker has ended. */

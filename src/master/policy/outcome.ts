@@ -21,11 +21,21 @@ export interface Progress {
   readonly missing: number;
 }
 
+/** What both depend on beside the progress. */
+interface Circumstances {
+  /** The actions of this decision so far. */
+  readonly actions: readonly Action[];
+  /** The time; records when the outcome may change. */
+  readonly wakeTime: WakeTime;
+}
+
 /** The candidate workers to start. */
 export function startsOfCandidate(
   service: Service,
-  { candidate, candidateWorkers, missing, wakeTime }: Progress & { readonly wakeTime: WakeTime },
+  { candidate, candidateWorkers, missing }: Progress,
+  { actions, wakeTime }: Circumstances,
 ): Action[] {
+  if (candidate.failure !== undefined || losesWorker(actions)) return [];
   const room = roomFor(candidate, service) - missing;
   const count = Math.min(candidate.config.procCount - candidateWorkers.length, room);
   return count > 0 && wakeTime.isDue(candidate.startAtMs)
@@ -33,24 +43,24 @@ export function startsOfCandidate(
     : [];
 }
 
-/**
- * The outcome of a rollout of which no worker is lost.
- *
- * @param progress The progress of the rollout.
- * @param wakeTime The time; records when the outcome may change.
- */
-export function outcomeOfCandidate(
+/** Decides whether a rollout has failed and is rolled back, has passed, or is still open. */
+export function outcomeOfRollout(
   { candidate, candidateWorkers, passed }: Progress,
-  wakeTime: WakeTime,
+  { actions, wakeTime }: Circumstances,
 ): RolloutOutcome {
-  const { procCount } = candidate.config;
+  const { config: { procCount }, failure, left } = candidate;
+  if (failure !== undefined) return { is: "failed", reason: failure };
+  if (losesWorker(actions)) return { is: "open" };
   // The old workers are stopped only once a candidate worker is ready, however many have passed
   // before.
-  if (passed + candidate.left >= procCount && passed >= Math.min(procCount, 1)) {
-    return { is: "passed" };
-  }
+  if (passed + left >= procCount && passed >= Math.min(procCount, 1)) return { is: "passed" };
   for (const { readyAtMs, config: { soakMs } } of candidateWorkers) {
     if (readyAtMs !== undefined) wakeTime.isDue(readyAtMs + soakMs);
   }
   return { is: "open" };
+}
+
+/** Whether a worker is about to be ended, which may be the one that fails the rollout. */
+function losesWorker(actions: readonly Action[]): boolean {
+  return actions.some(({ do: what }) => what === "terminate" || what === "abort");
 }

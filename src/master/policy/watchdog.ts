@@ -7,6 +7,7 @@
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
+import type { Action, WakeTime } from "./decision.ts";
 import { isServing, isStandby, type Worker } from "./model.ts";
 
 /** The time between two heartbeats. */
@@ -33,4 +34,18 @@ export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): numb
  */
 export function isWatched(worker: Worker): boolean {
   return isServing(worker) || isStandby(worker) || worker.state === "draining";
+}
+
+/**
+ * Finds a worker that hangs: silence for too long makes it suspected, and silence after that ends it.
+ *
+ * @param worker The worker.
+ * @param wakeTime The time; records when the silence is too long.
+ */
+export function actionOnSilence(worker: Worker, wakeTime: WakeTime): Action | undefined {
+  const { silentUntilMs, suspected } = worker;
+  if (silentUntilMs === undefined || !isWatched(worker) || !wakeTime.isDue(silentUntilMs)) {
+    return undefined;
+  }
+  return { do: suspected === true ? "abort" : "suspect", worker };
 }
