@@ -112,7 +112,6 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     const warnings = args.includes("MASTER") ? [] : await checkOwnArguments(args);
     const parsed = parseArguments(args);
     const mode = modeOf(parsed);
-    requireHook(hooks);
     const controlFd = controlDescriptor(mode, parsed);
     const isOwnReader = controlFd === undefined;
     // First, since the program may re-execute itself and then needs its inherited descriptors.
@@ -206,17 +205,6 @@ async function loadAll(): Promise<void> {
 }
 
 type Mode = "MASTER" | "alone";
-
-/** A program that is not type-checked may lack it, which would be seen only when it is called. */
-function requireHook({ serviceRegister }: ServerHooks): void {
-  if (typeof serviceRegister === "function") return;
-  throw new ConfigError([{
-    message: cannot("start", programName(), {
-      found: "no function serviceRegister in its hooks",
-      expected: "{ serviceRegister(service, fd, fdType) { … } }",
-    }),
-  }]);
-}
 
 function modeOf({ rest, settings }: ParsedArguments): Mode {
   // Plain arguments of the command itself precede those of the master.

@@ -26,7 +26,7 @@ Deno.test("a server without the hook serviceRegister is told which one it needs,
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^Cannot start "\S+": no function serviceRegister in its hooks, expected .*\n$/,
+    /^\S+ Cannot use hook "serviceRegistr": no such hook, expected serviceRegister\n$/,
   );
 });
 
