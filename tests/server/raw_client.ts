@@ -4,7 +4,8 @@
  * @module
  */
 import { closeFd } from "../../src/os/fd/descriptor.ts";
-import { AF_INET, encodeInetAddress } from "../../src/os/ffi/layout.ts";
+import { AF_INET } from "../../src/os/ffi/constants.ts";
+import { encodeInetAddress } from "../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 
 const SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000, SOL_SOCKET = 1, SO_LINGER = 13;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { O_CLOEXEC, O_CREAT, O_RDWR, openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { O_CLOEXEC } from "../../src/os/ffi/constants.ts";
+import { O_CREAT, O_RDWR, openDescriptors } from "../../src/os/fd/descriptor.ts";
 import { cString, libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { eventually } from "./wait.ts";
 

@@ -5,7 +5,8 @@
  */
 import { bindDatagram, DatagramReceiver } from "../../src/os/net/datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
-import { AF_UNIX, encodeUnixAddress } from "../../src/os/ffi/layout.ts";
+import { AF_UNIX } from "../../src/os/ffi/constants.ts";
+import { encodeUnixAddress } from "../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { eventually } from "./wait.ts";
 

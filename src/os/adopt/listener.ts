@@ -9,14 +9,9 @@
  *
  * @module
  */
-import {
-  closeFd,
-  lowestFreeFd,
-  O_CLOEXEC,
-  openDescriptors,
-  setNonblocking,
-} from "../fd/descriptor.ts";
-import { AF_UNIX, encodeEpollEvent } from "../ffi/layout.ts";
+import { AF_UNIX, O_CLOEXEC, SOCK_CLOEXEC, SOCK_STREAM } from "../ffi/constants.ts";
+import { closeFd, lowestFreeFd, openDescriptors, setNonblocking } from "../fd/descriptor.ts";
+import { encodeEpollEvent } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";
 import { isMissing, readLinkProcSelf, readTextProcSelf } from "../ffi/proc_self.ts";
@@ -28,8 +23,6 @@ import {
   listenAddressOf,
   listeningAt,
 } from "../net/socket.ts";
-
-const SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000;
 
 /** A step of the adoption has failed; the inherited descriptor is unchanged. */
 export class AdoptError extends Error {

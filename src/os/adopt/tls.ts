@@ -20,7 +20,8 @@ import {
 } from "./listener.ts";
 import { type Clock, systemClock } from "../clock/clock.ts";
 import { connectLoopback, endOf, resetConnection, sendAtOnce } from "../net/connections.ts";
-import { closeFd, duplicateFd, O_CLOEXEC } from "../fd/descriptor.ts";
+import { O_CLOEXEC } from "../ffi/constants.ts";
+import { closeFd, duplicateFd } from "../fd/descriptor.ts";
 import { encodeEpollEvent } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";

@@ -5,12 +5,12 @@
  *
  * @module
  */
+import { F_GETFD } from "../ffi/constants.ts";
 import { EBADF, SysError } from "../ffi/errors.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { isMissing, listProcSelf, readLinkProcSelf } from "../ffi/proc_self.ts";
 
-const F_GETFD = 1,
-  F_SETFD = 2,
+const F_SETFD = 2,
   F_GETFL = 3,
   F_SETFL = 4,
   F_DUPFD_CLOEXEC = 1030,
@@ -23,12 +23,7 @@ const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000, O_ACCMODE = 0o3;
 const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
 
 /** Flags of open(2) that are the same on x86-64 and arm64. */
-export const O_WRONLY = 0o1,
-  O_RDWR = 0o2,
-  O_CREAT = 0o100,
-  O_APPEND = 0o2000,
-  O_CLOEXEC = 0o2000000,
-  O_PATH = 0o10000000;
+export const O_WRONLY = 0o1, O_RDWR = 0o2, O_CREAT = 0o100, O_APPEND = 0o2000;
 /** A flag of open(2) that differs between them. */
 export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 export { O_NONBLOCK };

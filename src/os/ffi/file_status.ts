@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { AT_EMPTY_PATH } from "./constants.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
-const AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff;
+const STATX_BASIC_STATS = 0x7ff;
 /** The size of `struct statx`, and the offsets in it; the same on all architectures. */
 const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DEV_AT = 136;
 const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, REGULAR = 0o100000;

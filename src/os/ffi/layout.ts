@@ -7,10 +7,8 @@
  * @module
  */
 
+import { AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET } from "./constants.ts";
 import { decodeBytes, encodeText } from "./byte_text.ts";
-
-/** Address families (socket(2)). */
-export const AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
 
 /** Room for any socket address: `sizeof(struct sockaddr_storage)`. */
 export const SOCKADDR_BYTES = 128;
@@ -86,7 +84,7 @@ export function decodeAddress(bytes: Uint8Array<ArrayBuffer>): RawAddress {
 }
 
 const MSGHDR_BYTES = 56, IOVEC_BYTES = 16, CMSG_HEADER_BYTES = 16;
-const SOL_SOCKET = 1, SCM_RIGHTS = 1;
+const SCM_RIGHTS = 1;
 
 /** Most descriptors in one message: SCM_MAX_FD of the kernel (unix(7)). */
 export const MAX_FDS_PER_MESSAGE = 253;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { AT_FDCWD, F_GETFD, O_CLOEXEC, O_PATH } from "./constants.ts";
 import { decodeBytes } from "./byte_text.ts";
 import { entriesOf } from "./directory_entries.ts";
 import { ENOENT, SysError } from "./errors.ts";
@@ -12,9 +13,8 @@ import { fileStatus } from "./file_status.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
 const PROC_SELF = "/proc/self";
-const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000, AT_FDCWD = -100;
 const PATH_BYTES = 4096;
-const SEEK_SET = 0, F_GETFD = 1;
+const SEEK_SET = 0;
 const EPOLL = "anon_inode:[eventpoll]";
 /** More than the size of struct statfs, which begins with the type of the file system. */
 const STATFS_BYTES = 256, PIPEFS_MAGIC = 0x50495045n;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, openDescriptors } from "../fd/descriptor.ts";
+import { O_CLOEXEC } from "../ffi/constants.ts";
+import { closeFd, openDescriptors } from "../fd/descriptor.ts";
 import { EBADF, SysError } from "../ffi/errors.ts";
 import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
 import { libc, unwrap } from "../ffi/libc.ts";

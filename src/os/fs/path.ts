@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH } from "../fd/descriptor.ts";
+import { O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
+import { closeFd, O_NOFOLLOW, O_NONBLOCK } from "../fd/descriptor.ts";
 import { entriesOf } from "../ffi/directory_entries.ts";
 import { EACCES, ENOENT, ENOTDIR, SysError } from "../ffi/errors.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";

@@ -6,22 +6,14 @@
  *
  * @module
  */
+import { AT_FDCWD, O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
 import { decodeBytes } from "../ffi/byte_text.ts";
-import {
-  closeFd,
-  O_APPEND,
-  O_CLOEXEC,
-  O_CREAT,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_PATH,
-  O_WRONLY,
-} from "../fd/descriptor.ts";
+import { closeFd, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } from "../fd/descriptor.ts";
 import { EINVAL, ELOOP, ENOENT, SysError } from "../ffi/errors.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 
-const AT_FDCWD = -100, O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
+const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const PATH_BYTES = 4096;
 /** The kernel's limit (path_resolution(7)). */
 const LINKS_MAX = 40;

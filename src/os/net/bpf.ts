@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { SOL_SOCKET } from "../ffi/constants.ts";
 import { EACCES, ENOMEM, EPERM, SysError } from "../ffi/errors.ts";
 import { encodeFilter, encodeFilterProgram, type FilterInstruction } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { setIntOption } from "./socket_options.ts";
 
-const SOL_SOCKET = 1, SO_GET_FILTER = 26, SO_DETACH_FILTER = 27;
+const SO_GET_FILTER = 26, SO_DETACH_FILTER = 27;
 
 /**
  * Attaches a program to a socket, in place of its present one.

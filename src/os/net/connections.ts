@@ -3,18 +3,25 @@
  *
  * @module
  */
+import {
+  AF_INET,
+  IPPROTO_TCP,
+  SHUT_RD,
+  SHUT_RDWR,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
-import { AF_INET, encodeInetAddress } from "../ffi/layout.ts";
+import { encodeInetAddress } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { listProcSelf } from "../ffi/proc_self.ts";
 import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
 import { reserveDescriptor } from "../fd/reserve_fd.ts";
-
-const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
-const SHUT_RD = 0, SHUT_RDWR = 2;
-const SOL_SOCKET = 1, SO_LINGER = 13;
-const IPPROTO_TCP = 6, TCP_NODELAY = 1;
+const SO_LINGER = 13;
+const TCP_NODELAY = 1;
 const FIONREAD = 0x541B, TIOCOUTQ = 0x5411;
 const EINPROGRESS = 115;
 const LOOPBACK = new Uint8Array([127, 0, 0, 1]);

@@ -6,16 +6,26 @@
  *
  * @module
  */
+import {
+  AF_UNIX,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  O_CLOEXEC,
+  SHUT_RD,
+  SHUT_WR,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+} from "../ffi/constants.ts";
 import { EFBIG, EINVAL, SysError } from "../ffi/errors.ts";
-import { closeFd, O_CLOEXEC, O_NONBLOCK, O_WRONLY, restoreWrites } from "../fd/descriptor.ts";
-import { AF_UNIX, encodeUnixAddress } from "../ffi/layout.ts";
+import { closeFd, O_NONBLOCK, O_WRONLY, restoreWrites } from "../fd/descriptor.ts";
+import { encodeUnixAddress } from "../ffi/layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { removePath } from "../fs/path.ts";
 import { lstatIfThere, setFileAccess, type SocketFile, socketFileAt } from "./socket_file.ts";
 
-const SOCK_DGRAM = 2, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1, SO_SNDTIMEO = 21, SHUT_RD = 0, SHUT_WR = 1;
-const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
+const SOCK_DGRAM = 2;
+const SO_SNDTIMEO = 21;
 const O_NOCTTY = 0o400, SEEK_CUR = 1, POLLOUT = 0x4;
 
 /** `sizeof(struct iovec)` and `sizeof(struct mmsghdr)`, and the offsets in the latter. */

@@ -5,11 +5,12 @@
  *
  * @module
  */
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
 import { SocketMessage } from "../ffi/layout.ts";
 import { libc, unwrapOrBlock } from "../ffi/libc.ts";
 
-const MSG_CTRUNC = 0x8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
+const MSG_CTRUNC = 0x8, MSG_CMSG_CLOEXEC = 0x40000000;
 
 let sharedMessage: SocketMessage | undefined;
 

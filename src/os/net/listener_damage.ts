@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { SO_ACCEPTCONN, SO_TYPE, SOCK_STREAM, SOL_SOCKET } from "../ffi/constants.ts";
 import type { Admission } from "./connect_permission.ts";
 import { isNonblocking, restorePipeSize, setNonblocking } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
@@ -27,8 +28,6 @@ import {
   shutdownSocket,
 } from "./socket.ts";
 import { getIntOption } from "./socket_options.ts";
-
-const SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN = 30, SOCK_STREAM = 1;
 
 /** A listener without filter and with default options, as it is opened. */
 const EVERYBODY: Admission = { filtered: false, options: [] };

@@ -6,14 +6,14 @@
  *
  * @module
  */
+import { AF_INET, AF_INET6, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET } from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
-import { AF_INET, AF_INET6 } from "../ffi/layout.ts";
 import { libc } from "../ffi/libc.ts";
 import { setBytesOption, setIntOption } from "./socket_options.ts";
 import { newSocket } from "./socket.ts";
 
-const SOL_SOCKET = 1, IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
+const IPPROTO_IP = 0;
 const SO_BUF_LOCK = 72;
 
 /** How long the values of a new socket are cached: a check covers all listeners of a service. */

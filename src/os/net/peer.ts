@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { SOL_SOCKET } from "../ffi/constants.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 
-const SOL_SOCKET = 1, SO_PEERCRED = 17;
+const SO_PEERCRED = 17;
 /** `struct ucred`: pid, uid, gid. */
 const UCRED_WORDS = 3, UCRED_UID = 1;
 

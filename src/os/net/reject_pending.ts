@@ -4,13 +4,11 @@
  *
  * @module
  */
+import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
 import { libc } from "../ffi/libc.ts";
 import { acceptFd } from "./socket.ts";
 import { isOutOfDescriptors, reserveDescriptor } from "../fd/reserve_fd.ts";
-
-const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
-const SHUT_WR = 1;
 
 /** The size of one read, and the most reads of a client's data. */
 const PIECE_BYTES = 64 * 1024, MOST_PIECES = 16;

@@ -7,12 +7,23 @@
  *
  * @module
  */
-import { closeFd, isPipe, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "../fd/descriptor.ts";
-import { EADDRINUSE, ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "../ffi/errors.ts";
 import {
   AF_INET,
   AF_INET6,
   AF_UNIX,
+  IPPROTO_IPV6,
+  O_CLOEXEC,
+  SHUT_RDWR,
+  SO_ACCEPTCONN,
+  SO_TYPE,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../ffi/constants.ts";
+import { closeFd, isPipe, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "../fd/descriptor.ts";
+import { EADDRINUSE, ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "../ffi/errors.ts";
+import {
   decodeAddress,
   encodeInetAddress,
   encodeUnixAddress,
@@ -34,11 +45,8 @@ import {
 } from "./socket_file.ts";
 
 export { removeSocketFile, type SocketFile };
-
-const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_REUSEPORT = 15, SO_ACCEPTCONN = 30;
-const IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
-const SHUT_RDWR = 2;
+const SO_REUSEADDR = 2, SO_REUSEPORT = 15;
+const IPV6_V6ONLY = 26;
 
 /** The errors of open(2) for a directory, a socket and a link, instead of a named pipe. */
 const NO_FIFO: readonly number[] = [EISDIR, ENXIO, ELOOP];

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { closeFd, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "../fd/descriptor.ts";
+import { AT_EMPTY_PATH, O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
+import { closeFd, O_NOFOLLOW } from "../fd/descriptor.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 import { lstatPath, removePath } from "../fs/path.ts";
@@ -11,7 +12,6 @@ import { procSelfLink } from "../ffi/proc_self.ts";
 
 /** The number that leaves an owner unchanged (chown(2)). */
 const UNCHANGED = 2 ** 32 - 1;
-const AT_EMPTY_PATH = 0x1000;
 
 /** A path that a listener has created, with the identity of its file for later changes. */
 export interface SocketFile {

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { IPPROTO_TCP, SOL_SOCKET } from "../ffi/constants.ts";
 import { unreadBytes } from "./connections.ts";
 import { libc } from "../ffi/libc.ts";
 import type { ListenAddress } from "./socket.ts";
 
-const IPPROTO_TCP = 6, TCP_INFO = 11;
-const SOL_SOCKET = 1, SO_PEEK_OFF = 42, SO_COOKIE = 57;
+const TCP_INFO = 11;
+const SO_PEEK_OFF = 42, SO_COOKIE = 57;
 
 /** The offsets in `struct tcp_info` (linux/tcp.h). */
 const LAST_DATA_SENT = 44, LAST_DATA_RECEIVED = 52, BYTES_RECEIVED = 128, BYTES_SENT = 200;

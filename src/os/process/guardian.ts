@@ -10,7 +10,8 @@
  */
 import type { ChildProcess } from "./child_process.ts";
 import { type Clock, systemClock, type Timer } from "../clock/clock.ts";
-import { closeFd, O_CLOEXEC, O_RDWR, setNonblocking } from "../fd/descriptor.ts";
+import { O_CLOEXEC } from "../ffi/constants.ts";
+import { closeFd, O_RDWR, setNonblocking } from "../fd/descriptor.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { spawnPlaced } from "./posix_spawn.ts";
 import { readTextProcSelf } from "../ffi/proc_self.ts";
