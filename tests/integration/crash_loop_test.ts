@@ -82,7 +82,9 @@ Deno.test("beyond its start limit a service has failed until a reload, which alw
     Deno.kill(pid, "SIGKILL");
     await master.logs(/bad\.cf: process \d+ ended .*SIGKILL/, count);
   }
-  await master.logs(/bad\.cf: FAILED: 2 starts in the same place within 60 s; .*next reload/);
+  await master.logs(
+    /bad\.cf: FAILED: 2 starts of one slot within 60 s \(server-start-limit\); .*next reload/,
+  );
   assertEquals(master.servers("bad.cf"), []);
   assertEquals(await client.ask("echo unmoved"), "unmoved");
   // Not a setting has changed.

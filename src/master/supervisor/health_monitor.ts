@@ -70,7 +70,7 @@ export class HealthMonitor {
   /** Marks a worker for recycling because of its age. */
   recycle(worker: Worker): void {
     const seconds = Math.round((this.#nowMs - worker.startedAtMs) / 1000);
-    this.#mark(worker, `it is ${seconds} s old`);
+    this.#mark(worker, `reached server-max-age at ${seconds} s`);
   }
 
   /**
@@ -80,7 +80,7 @@ export class HealthMonitor {
    * @param reason Why; by default it has reached its number of connections.
    * @returns Whether the worker was not marked yet.
    */
-  spend(worker: Worker, reason = "it has accepted all of its connections"): boolean {
+  spend(worker: Worker, reason = "reached server-max-connections"): boolean {
     if (!isServing(worker) || worker.recycleReason !== undefined) return false;
     this.#mark(worker, reason);
     return true;
@@ -95,7 +95,9 @@ export class HealthMonitor {
     try {
       const bytes = this.#options.memoryOf(pid);
       const isTooMuch = weigh(worker, { nowMs: this.#nowMs, bytes });
-      if (isTooMuch) this.#mark(worker, `it uses ${Math.round(bytes / 2 ** 20)} MB of memory`);
+      if (isTooMuch) {
+        this.#mark(worker, `exceeded server-max-memory with ${Math.round(bytes / 2 ** 20)} MB`);
+      }
     } catch (error) {
       // It has just ended, or belongs to another user; or this process lacks a resource for a
       // while.

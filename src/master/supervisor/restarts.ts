@@ -159,7 +159,10 @@ export class Restarts {
     const { config } = service.current!;
     if (isBeyondLimit(history, config)) {
       const { count, withinMs } = config.supervision.startLimit!;
-      return this.fail(service, `${count} starts in the same place within ${withinMs / 1000} s`);
+      return this.fail(
+        service,
+        `${count} starts of one slot within ${withinMs / 1000} s (server-start-limit)`,
+      );
     }
     const ms = Math.round(history.startAtMs - this.#options.clock.nowMs());
     if (ms <= 0 || history.delayMs <= service.toldDelayMs) return;

@@ -252,10 +252,10 @@ export class WorkerPool {
    * SIGKILL after a time.
    */
   abort(service: Service, worker: Worker): void {
-    const { pid, config: { supervision: { watchdogMs } } } = worker;
+    const { pid, config: { supervision: { watchdogMs } } } = worker, seconds = watchdogMs / 1000;
     if (!this.#leave(service, worker, { event: "terminate", how: "hangs" })) return;
     this.#options.log(
-      `${service.id}: process ${pid} hangs: it was silent for more than ${watchdogMs / 1000} s`,
+      `${service.id}: process ${pid} hangs: no heartbeat for ${seconds} s (server-watchdog)`,
     );
     worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGABRT");

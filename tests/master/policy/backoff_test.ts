@@ -230,7 +230,7 @@ Deno.test("Supervisor starts no process beyond the start limit of a service, unt
   }
   assertEquals(scene.running, [y]);
   assertEquals(scene.clock.pending, 0);
-  const failed = "x: FAILED: 3 starts in the same place within 10 s; " +
+  const failed = "x: FAILED: 3 starts of one slot within 10 s (server-start-limit); " +
     "nothing of it is started until the next reload";
   assertEquals(scene.log.filter((line) => line.includes("FAILED")), [failed]);
   y.exit();

@@ -14,7 +14,7 @@ Deno.test("Supervisor recycles a worker, and stops it once its replacement is re
   first.listener.onSpent();
   first.listener.onSpent();
   assertEquals(scene.log, [
-    `x: process ${first.pid} is to be replaced: it has accepted all of its connections`,
+    `x: process ${first.pid} is to be replaced: reached server-max-connections`,
   ]);
   const [newMaster, ...others] = scene.fresh();
   assertEquals(others, []);
@@ -106,7 +106,11 @@ Deno.test("Supervisor recycles each worker at its maximum age, spread at random 
   scene.clock.advance(10_000);
   areReady(...scene.fresh());
   assertEquals(toldTo([first, second]), ["softstop", "softstop"]);
-  assert(scene.log.includes(`x: process ${first.pid} is to be replaced: it is 100 s old`));
+  assert(
+    scene.log.includes(
+      `x: process ${first.pid} is to be replaced: reached server-max-age at 100 s`,
+    ),
+  );
 });
 
 Deno.test("Supervisor gives each new worker its own limit of connections", () => {
@@ -145,7 +149,9 @@ Deno.test("Supervisor recycles a worker that uses too much memory for long, and 
   areReady(...scene.fresh());
   assertEquals(toldTo([worker, other]), ["softstop", ""]);
   assert(
-    scene.log.includes(`x: process ${worker.pid} is to be replaced: it uses 100 MB of memory`),
+    scene.log.includes(
+      `x: process ${worker.pid} is to be replaced: exceeded server-max-memory with 100 MB`,
+    ),
   );
 });
 
@@ -177,7 +183,9 @@ Deno.test("Supervisor continues to read the memory of a worker after a lack of d
   scene.memoryOf = () => 200 * 2 ** 20;
   scene.clock.advance(60_000);
   assert(
-    scene.log.includes(`x: process ${worker.pid} is to be replaced: it uses 200 MB of memory`),
+    scene.log.includes(
+      `x: process ${worker.pid} is to be replaced: exceeded server-max-memory with 200 MB`,
+    ),
     scene.log.join("\n"),
   );
 });

@@ -43,7 +43,9 @@ Deno.test("Supervisor finds a silent worker within its time and a second, and no
   assertEquals(worker.told, []);
   scene.clock.advance(HEARTBEAT_MS);
   assertEquals(worker.told, ["SIGABRT"]);
-  assertEquals(scene.log, [`x: process ${worker.pid} hangs: it was silent for more than 5 s`]);
+  assertEquals(scene.log, [
+    `x: process ${worker.pid} hangs: no heartbeat for 5 s (server-watchdog)`,
+  ]);
   // A replacement starts at once; the old worker is killed if it does not end.
   assertEquals(scene.fresh().length, 1);
   scene.clock.advance(TERMINATE_GRACE_MS);
