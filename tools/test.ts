@@ -20,7 +20,7 @@ const SILENCE_MS = 5 * 60_000;
 /** How long a process may live on after the tests that started it. */
 const LINGER_MS = 5_000;
 
-/** How many processes run the tests side by side: most of the time a test waits. */
+/** How many processes run tests side by side: most of the time a test waits. */
 const LANES = 3;
 
 const ROOT = new URL("..", import.meta.url);
@@ -148,35 +148,49 @@ async function runTests({ name, paths, flags = [], show }: Lane): Promise<Count>
   return { name, passed: passed ?? 0, failed: failed || Number(!ok), failures };
 }
 
-/** Every file with tests, from the root. */
-function testFiles(): string[] {
+/**
+ * What each test process gets: a file of the folders in which most tests start processes and wait, and
+ * a whole folder of the others. The longest come first, so that no process is the last for long.
+ */
+function testGroups(): string[] {
+  const slow = ["tests/soak", "tests/integration", "tests/interop", "tests/server"];
   const entries = walkSync(new URL("tests", ROOT), { match: [/_test\.ts$/], includeDirs: false });
-  return Array.from(entries, ({ path }) => path.slice(ROOT.pathname.length)).sort();
+  const files = Array.from(entries, ({ path }) => path.slice(ROOT.pathname.length)).sort();
+  const rank = (file: string) => slow.findIndex((folder) => file.startsWith(`${folder}/`));
+  const others = files.filter((file) => rank(file) < 0)
+    .map((file) => file.split("/").length > 2 ? `${file.split("/").slice(0, 2).join("/")}/` : file);
+  return [
+    ...slow.flatMap((_, index) => files.filter((file) => rank(file) === index)),
+    ...new Set(others),
+  ];
 }
 
-/**
- * Runs all tests in processes side by side, each of which gets every third file, so that all take about
- * as long. The first one's output is shown as it comes, that of the others when all are done.
- */
-async function runAllTests(): Promise<Count[]> {
-  const files = testFiles();
+/** Runs all tests in a few processes at a time, and shows the output of each when it has ended. */
+async function runAllTests(): Promise<Count> {
+  const groups = testGroups(), counts: Count[] = [];
   // The types are one of the checks, and a type error should not hide what the tests say.
   const flags = ["--no-check"];
-  let later = "";
+  let shown = Promise.resolve();
   console.log("--- tests");
-  const counts = await Promise.all(Array.from({ length: LANES }, (_, lane) => {
-    let output = "";
-    const show = (text: string) => void (output += text);
-    const paths = files.filter((_, index) => index % LANES === lane);
-    return runTests({
-      name: `tests, part ${lane + 1} of ${LANES}`,
-      paths,
-      flags,
-      ...(lane > 0 && { show }),
-    }).finally(() => later += output);
-  }));
-  await showAtOnce(later);
-  return counts;
+  const lane = async () => {
+    for (let path = groups.shift(); path !== undefined; path = groups.shift()) {
+      let output = "";
+      const show = (text: string) => void (output += text);
+      counts.push(await runTests({ name: path, paths: [path], flags, show }));
+      shown = shown.then(() => showAtOnce(output));
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  await shown;
+  const sum = (key: "passed" | "failed") => counts.reduce((all, count) => all + count[key], 0);
+  const failures = counts.filter(({ failed }) => failed > 0)
+    .map(({ name, failures = "no test" }) => `${name}\n${failures.replaceAll(/^/gm, "  ")}`);
+  return {
+    name: "tests",
+    passed: sum("passed"),
+    failed: sum("failed"),
+    failures: failures.join("\n"),
+  };
 }
 
 const flags = parseArgs(Deno.args, {
@@ -199,7 +213,7 @@ if (paths.length > 0) {
   counts.push(await runTests({ name: "tests", paths }));
 } else {
   for (const [name, args] of Object.entries(CHECKS)) counts.push(await runCheck(name, args));
-  if (!flags["checks-only"]) counts.push(...await runAllTests());
+  if (!flags["checks-only"]) counts.push(await runAllTests());
 }
 
 console.log("--- summary");

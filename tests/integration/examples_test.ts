@@ -280,7 +280,7 @@ Deno.test("deno compile makes programs of the master and of a server, with all t
   for (
     const [source, late] of [
       ["master.ts", "log_service.ts"],
-      ["examples/coroutine_server.ts", "node_listener.ts"],
+      ["examples/coroutine_server.ts", "node_net.ts"],
     ]
   ) {
     await using process = compile(source);
