@@ -43,7 +43,7 @@ async function warmUpAll(end: AbortSignal): Promise<void> {
     try {
       await withListener(part, end);
     } catch (error) {
-      zdebug("no rehearsal:", error);
+      zdebug("no warm-up:", error);
     }
   }
 }
@@ -92,7 +92,7 @@ const warmUpHttp: Part = async ({ fd, port }, end) => {
       onListen: () => {
         // The outcome does not matter.
       },
-    }, () => new Response("rehearsed")));
+    }, () => new Response("warmed up")));
   try {
     using client = closedBy(end, await Deno.connect({ hostname: LOOPBACK, port }));
     await client.write(new TextEncoder().encode(REQUEST));
