@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { processesWith } from "../tools/test_processes.ts";
+import { PROGRAMS, programsOf } from "../tools/test_programs.ts";
 
 /** Runs the project's test runner on one file with this text; gives the last line and the code. */
 async function runOn(text: string): Promise<[string | undefined, number]> {
@@ -58,4 +59,19 @@ Deno.test("processesWith() finds what carries the mark, until it has ended", asy
     await child.status;
   }
   assertEquals(processesWith(`ZC_MARK=${value}`), []);
+});
+
+Deno.test("programsOf() finds the programs of a test, those of what it imports among them", () => {
+  const of = (file: string) => [...programsOf(`${import.meta.dirname}/${file}`)].sort();
+  assertEquals(of("interop/c_server_test.ts").includes("gcc"), true);
+  assertEquals(of("integration/parent_test.ts"), ["dumb-init", "gcc", "python3", "tini"]);
+  assertEquals(of("config/cf_test.ts"), []);
+});
+
+Deno.test(".ci/run installs every program that a test starts", () => {
+  const script = Deno.readTextFileSync(new URL("../.ci/run", import.meta.url));
+  for (const [name, { packages }] of Object.entries(PROGRAMS)) {
+    assertEquals(script.includes(`command -v ${name} `), true, name);
+    assertEquals(script.includes(`missing+=(${packages})`), true, packages);
+  }
 });

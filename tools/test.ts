@@ -10,6 +10,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { walkSync } from "@std/fs/walk";
 import { processesWith } from "./test_processes.ts";
+import { missingPrograms, PROGRAMS, programsOf } from "./test_programs.ts";
 
 const USAGE = `Usage: deno task test            every check and every test
        deno task test PATH...    the tests in these files and folders
@@ -45,6 +46,8 @@ interface Count {
   readonly failed: number;
   /** The failed tests, each with its place. */
   readonly failures?: string;
+  /** What was not run, and why. */
+  readonly leftOut?: readonly string[];
 }
 
 /** Resolves to false if the promise has not been settled after that time. */
@@ -148,35 +151,58 @@ async function runTests({ name, paths, flags = [], show }: Lane): Promise<Count>
   return { name, passed: passed ?? 0, failed: failed || Number(!ok), failures };
 }
 
+/** The test files, and what is left out for lack of a program. */
+interface Selection {
+  readonly files: readonly string[];
+  readonly leftOut: readonly string[];
+}
+
+/** Every file with tests, without those that start a program which is not there. */
+function selectFiles(): Selection {
+  const missing = missingPrograms(), files: string[] = [], leftOut: string[] = [];
+  const entries = walkSync(new URL("tests", ROOT), { match: [/_test\.ts$/], includeDirs: false });
+  for (const { path } of entries) {
+    const file = path.slice(ROOT.pathname.length);
+    const lacks = missing.filter((name) => programsOf(path).has(name));
+    if (lacks.every((name) => PROGRAMS[name].isOptional)) files.push(file);
+    if (lacks.length > 0) leftOut.push(`${file}: without ${lacks.join(", ")}`);
+  }
+  if (leftOut.length > 0) {
+    const packages = missing.map((name) => PROGRAMS[name].packages).join(" ");
+    leftOut.push(`to have all of them: apt-get install ${packages}`);
+  }
+  return { files: files.sort(), leftOut };
+}
+
 /**
  * What each test process gets: a file of the folders in which most tests start processes and wait, and
  * a whole folder of the others. The longest come first, so that no process is the last for long.
  */
-function testGroups(): string[] {
+function groupsOf(files: readonly string[]): (readonly string[])[] {
   const slow = ["tests/soak", "tests/integration", "tests/interop", "tests/server"];
-  const entries = walkSync(new URL("tests", ROOT), { match: [/_test\.ts$/], includeDirs: false });
-  const files = Array.from(entries, ({ path }) => path.slice(ROOT.pathname.length)).sort();
   const rank = (file: string) => slow.findIndex((folder) => file.startsWith(`${folder}/`));
-  const others = files.filter((file) => rank(file) < 0)
-    .map((file) => file.split("/").length > 2 ? `${file.split("/").slice(0, 2).join("/")}/` : file);
+  const folderOf = (file: string) => file.split("/").slice(0, 2).join("/");
+  const others = Map.groupBy(files.filter((file) => rank(file) < 0), folderOf);
   return [
-    ...slow.flatMap((_, index) => files.filter((file) => rank(file) === index)),
-    ...new Set(others),
+    ...slow.flatMap((_, index) => files.filter((file) => rank(file) === index)).map((
+      file,
+    ) => [file]),
+    ...others.values(),
   ];
 }
 
 /** Runs all tests in a few processes at a time, and shows the output of each when it has ended. */
 async function runAllTests(): Promise<Count> {
-  const groups = testGroups(), counts: Count[] = [];
+  const { files, leftOut } = selectFiles(), groups = groupsOf(files), counts: Count[] = [];
   // The types are one of the checks, and a type error should not hide what the tests say.
   const flags = ["--no-check"];
   let shown = Promise.resolve();
   console.log("--- tests");
   const lane = async () => {
-    for (let path = groups.shift(); path !== undefined; path = groups.shift()) {
+    for (let paths = groups.shift(); paths !== undefined; paths = groups.shift()) {
       let output = "";
       const show = (text: string) => void (output += text);
-      counts.push(await runTests({ name: path, paths: [path], flags, show }));
+      counts.push(await runTests({ name: paths[0], paths, flags, show }));
       shown = shown.then(() => showAtOnce(output));
     }
   };
@@ -190,6 +216,7 @@ async function runAllTests(): Promise<Count> {
     passed: sum("passed"),
     failed: sum("failed"),
     failures: failures.join("\n"),
+    leftOut,
   };
 }
 
@@ -217,7 +244,8 @@ if (paths.length > 0) {
 }
 
 console.log("--- summary");
-for (const { name, failed, failures = "" } of counts) {
+for (const { name, failed, failures = "", leftOut = [] } of counts) {
+  for (const line of leftOut) console.log(`left out: ${line}`);
   console.log(`${failed > 0 ? "FAILED" : "ok    "} ${name}`);
   if (failures !== "") console.log(failures.replaceAll(/^/gm, "       "));
 }
