@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { example, MODES, pidIn, Site } from "../support/master.ts";
 import { eventually, within } from "../support/wait.ts";

@@ -1,5 +1,5 @@
 /** What a master that runs as root refuses to trust: what everybody may write to. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 
@@ -83,4 +83,33 @@ Deno.test("root's master refuses a file of -config that everybody may write to b
   const master = await site.start();
   (await greeted(port)).close();
   await master.stop();
+});
+
+Deno.test("root's master refuses a program that everybody may write to, also where env finds it", async () => {
+  await using site = new Site();
+  const directory = site.dir.file("bin"), program = `${directory}/program`;
+  Deno.mkdirSync(directory);
+  Deno.writeTextFileSync(program, "#!/bin/sh\nexec sleep 100\n");
+  Deno.chmodSync(program, 0o777);
+  const commands = [
+    `env A=1 ${program}`,
+    `env -C ${directory} ./program`,
+    `env --chdir=${directory} ./program`,
+    `env PATH=/usr/bin:${directory} program`,
+  ];
+  for (const command of commands) {
+    site.write("a.cf", {
+      "server-command": command,
+      "server-service": `127.0.0.1:${site.port()}`,
+      "server-protocol": "systemd",
+    });
+    if (!IS_ROOT) {
+      const master = await site.start();
+      await master.stop();
+      continue;
+    }
+    const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
+    assertEquals(code, 1, command);
+    assertStringIncludes(stderr, "everybody may write to it (mode 0777)", command);
+  }
 });

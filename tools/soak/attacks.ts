@@ -208,6 +208,18 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/integration/master_killed_test.ts",
     test: "a master has one guardian, at once another one when it is killed",
   },
+  {
+    attack: "a master with capabilities that is not root's gives servers another user",
+    result: "it is refused, since the kernel would leave the capabilities to them",
+    file: "tests/os/user/credentials_test.ts",
+    test: "changes to no other user: it would keep them",
+  },
+  {
+    attack: "root's master is to run a program behind env that everybody may write to",
+    result: "it is refused",
+    file: "tests/integration/trust_test.ts",
+    test: "also where env finds it",
+  },
 ];
 
 /** Writes them as the last part of the page. */

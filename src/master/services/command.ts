@@ -297,8 +297,24 @@ export function commandStamp(service: ServiceConfig, place: ProgramPlace): strin
 export function commandFiles(service: ServiceConfig, place: ProgramPlace): string[] {
   const view = viewFrom(service, place);
   const { path, args } = programOf(service, place);
-  const words = new Set([path, ...args, ...service.command]);
+  const words = new Set([path, ...args, ...service.command, ...innerPaths(service, place)]);
   return [...words].filter((path) => view.isFile(path));
+}
+
+/** The paths that the program behind `env` may have, as `env` looks it up. */
+function innerPaths(service: ServiceConfig, place: ProgramPlace): string[] {
+  const prefix = prefixOf(service), { path, name = path } = innerProgram(service, place);
+  const directory = prefix.flatMap((word, index) => {
+    const value = /^(?:-C|--chdir=?)(.*)$/.exec(word)?.[1];
+    return value === undefined ? [] : [value || prefix[index + 1]];
+  }).at(-1);
+  const searched = prefix.flatMap((word) => word.startsWith("PATH=") ? [word.slice(5)] : []).at(-1);
+  const names = name.includes("/") || searched === undefined
+    ? [name]
+    : searched.split(":").map((one) => `${one || "."}/${name}`);
+  const seen = (one: string) =>
+    one.startsWith("/") || directory === undefined ? one : `${directory}/${one}`;
+  return [path, ...names.map(seen)];
 }
 
 function denoProgram(view: View): string {

@@ -6,6 +6,7 @@
  * @module
  */
 import { type Identity, isOwnGroup, type Owner } from "./identity.ts";
+import { EPERM, SysError } from "../ffi/errors.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 import { keepProcSelf, keepProcSelfFiles, readTextProcSelf } from "../ffi/proc_self.ts";
 
@@ -24,9 +25,12 @@ export function mayChangeRoot(): boolean {
   return hasCapability(CAP_SYS_CHROOT);
 }
 
-/** Whether this process may change to any user, with any groups. */
+/**
+ * Whether this process may change to any user, with any groups. It has to be root's: the kernel clears
+ * the capabilities of a process only when it leaves user 0.
+ */
 export function mayChangeUser(): boolean {
-  return hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
+  return Deno.uid() === 0 && hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
 }
 
 /** Whether this process may drop capabilities from its bounding set. */
@@ -112,7 +116,11 @@ export function enter(identity: Identity | undefined, root: string | undefined):
     unwrap({ syscall: "chdir", subject: "/" }, () => libc().chdir(cString("/")));
   }
   if (identity?.uid !== undefined) {
-    const { uid } = identity;
+    const { uid } = identity, own = Deno.uid();
+    if (own !== 0 && own !== uid) {
+      const why = "not permitted to a user other than root, whose capabilities would stay";
+      throw new SysError("setuid", EPERM, `${uid}`, why);
+    }
     unwrap({ syscall: "setuid", subject: uid }, () => libc().setuid(uid));
   }
 }
