@@ -179,7 +179,7 @@ function selectFiles(): Selection {
  * a whole folder of the others. The longest come first, so that no process is the last for long.
  */
 function groupsOf(files: readonly string[]): (readonly string[])[] {
-  const slow = ["tests/soak", "tests/integration", "tests/interop", "tests/server"];
+  const slow = ["tests/integration", "tests/interop", "tests/server", "tests/soak"];
   const rank = (file: string) => slow.findIndex((folder) => file.startsWith(`${folder}/`));
   const folderOf = (file: string) => file.split("/").slice(0, 2).join("/");
   const others = Map.groupBy(files.filter((file) => rank(file) < 0), folderOf);
