@@ -15,6 +15,7 @@ import {
   droppedText,
   escapeControls,
   type LineEncoder,
+  linesReportedBy,
   type LogSource,
   outputLines,
   periodName,
@@ -107,7 +108,11 @@ export class LogFiles {
     if (second < 0) return false;
     const present = this.#present();
     const block = this.#blockFor(STAMP_BYTES + end + 2, present);
-    if (block === undefined) return true;
+    if (block === undefined) {
+      // The sender has dropped lines as well, and nobody else will report them.
+      this.#dropped += linesReportedBy(line) - 1;
+      return true;
+    }
     const { bytes } = block;
     const at = block.length + STAMP_BYTES;
     bytes.set(present.stamp, block.length);
