@@ -61,20 +61,21 @@ export function syslogRecords(
   return (text) => cutUtf8(encoder.encode(stamp() + tail + oneLine(text)), RECORD_BYTES_MAX);
 }
 
-/** More than a record with a report of dropped lines has. */
-const MAX_NOTICE_BYTES = 200;
-
 /** The text of a line that reports dropped lines, such as `3 log lines dropped`. */
 export function droppedText(count: number): string {
   return `${count} log line${count === 1 ? "" : "s"} dropped`;
 }
 
-/** The number of lines that a line stands for: more than one where it reports dropped lines. */
+/** No report of dropped lines is longer, whatever its sender is called. */
+const REPORT_BYTES_MAX = 200;
+
+/** What ends a report of dropped lines. A count that no process reaches is no report. */
+const REPORT = /(?:^|[ ,])(\d{1,9}) log lines? dropped$/;
+
+/** The number of lines that a line stands for: those that it reports as dropped, else itself. */
 export function linesReportedBy(line: Uint8Array<ArrayBuffer>): number {
-  if (line.length > MAX_NOTICE_BYTES) return 1;
-  const [, count] = /(?:^|[ ,])(\d+) log lines? dropped$/.exec(new TextDecoder().decode(line)) ??
-    [];
-  return Number(count ?? 1);
+  if (line.length > REPORT_BYTES_MAX) return 1;
+  return Number(REPORT.exec(new TextDecoder().decode(line))?.[1] ?? 1);
 }
 
 /** Formats a local time as `HH:MM:SS`. */

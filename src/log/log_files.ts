@@ -109,7 +109,7 @@ export class LogFiles {
     const present = this.#present();
     const block = this.#blockFor(STAMP_BYTES + end + 2, present);
     if (block === undefined) {
-      // The sender has dropped lines as well, and nobody else will report them.
+      // A report of the sender is not repeated, so its lines are counted here.
       this.#dropped += linesReportedBy(line) - 1;
       return true;
     }
@@ -261,10 +261,13 @@ export class LogFiles {
   }
 }
 
-/** The number of unwritten lines of a block. */
+/** The number of lines that the unwritten part of a block stands for. */
 function linesIn({ bytes, written, length }: Block): number {
   let count = 0;
-  for (let at = written; at < length; at++) if (bytes[at] === NEWLINE) count++;
+  for (let start = written, end; start < length; start = end + 1) {
+    end = bytes.indexOf(NEWLINE, start);
+    count += linesReportedBy(bytes.subarray(start, end));
+  }
   return count;
 }
 

@@ -287,7 +287,7 @@ Deno.test("LogFiles goes on trying when its directory is removed, and never make
 Deno.test("LogFiles gives up a day whose file can't be written when the next day's can", async () => {
   await using fixture = new Fixture();
   Deno.mkdirSync(fixture.dir.file("log.20261123.log"));
-  fixture.append("a,1,one", "a,1,two");
+  fixture.append("a,1,one", "a,1,5 log lines dropped");
   fixture.clock.advance(1_000);
   await eventually(() => fixture.told.length > 0, { what: "the complaint" });
   await eventually(() => fixture.clock.pending === 1, { what: "the timer of the next attempt" });
@@ -295,7 +295,7 @@ Deno.test("LogFiles gives up a day whose file can't be written when the next day
   fixture.append("a,1,three");
   fixture.clock.advance(1_000);
   const text = await fixture.read("log.20261124.log", (text) => lineCount(text) === 2);
-  assertEquals(text, "08:59:58 a[1] three\n08:59:58 log-service[1] 2 log lines dropped\n");
+  assertEquals(text, "08:59:58 a[1] three\n08:59:58 log-service[1] 6 log lines dropped\n");
 });
 
 Deno.test("LogFiles writes to no file that a link of another user leads to, and goes on without it", async () => {

@@ -283,10 +283,10 @@ Deno.test("programOf() says where a missing script may be", () => {
     'Cannot run "server.ts": no such file /srv/server.ts, ' +
       "expected etc/server.ts, since a path does not start from the settings file",
   );
-  const inWork = serviceOf("x", { command: "server.ts", settings: { "master-chdir": "/work" } });
+  const inWork = serviceOf("x", { command: "server.ts", settings: { "master-chdir": "/data" } });
   assertEquals(
     assertThrows(() => programOf(inWork, { lookup, cwd }), TypeError).message,
-    'Cannot run "server.ts": no such file /work/server.ts, expected a script',
+    'Cannot run "server.ts": no such file /data/server.ts, expected a script',
   );
 });
 
