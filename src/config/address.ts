@@ -8,37 +8,33 @@
  */
 
 import { encodeText } from "../os/ffi/byte_text.ts";
-import { cannot } from "./errors.ts";
+import type { ListenAddress } from "../os/net/socket.ts";
+import { cannot, type Origin } from "./errors.ts";
 
-/** A TCP address. */
-export interface InetEndpoint {
-  /** Tells the kinds apart. */
-  readonly kind: "inet";
-  /** The address in its canonical spelling; IPv6 without brackets. */
-  readonly hostname: string;
-  /** The port, 1 to 65535. */
-  readonly port: number;
-  /** Whether `hostname` is an IPv6 address. */
-  readonly ipv6: boolean;
-  /** Equal for two spellings of one address: `inet:0.0.0.0:80`, `inet:[::1]:80`. */
+/** An address as configured: what is opened, and the words of the settings behind it. */
+export type Endpoint = ListenAddress & {
+  /** Equal for two spellings of one address: `inet:0.0.0.0:80`, `inet:[::1]:80`, `unix:/run/imapd`. */
   readonly key: string;
-}
+  /** The name of the service byte for byte; empty where the list gives none. */
+  readonly service: string;
+  /** The address as written, without the name. */
+  readonly text: string;
+  /** Its place in the settings, for messages; `undefined` if the program itself has set it. */
+  readonly origin: Origin | undefined;
+};
 
-/** A path in the file system: a unix stream socket or a named pipe. */
-export interface PathEndpoint {
-  /** Tells the kinds apart. */
-  readonly kind: "unix" | "fifo";
-  /**
-   * The path to bind or open. It is absolute, except for a unix socket whose absolute path would be
-   * too long for the kernel while the path as written isn't.
-   */
-  readonly path: string;
-  /** Equal for two spellings of one path: `unix:/var/socket/imapd`, `fifo:/var/spool/in`. */
-  readonly key: string;
-}
+/** What of an {@linkcode Endpoint} the text of an address alone says. */
+type Parsed = ListenAddress & Pick<Endpoint, "key">;
 
-/** The address of a service. */
-export type Endpoint = InetEndpoint | PathEndpoint;
+/** Where an address comes from. */
+export interface AddressSource {
+  /** The absolute directory that relative paths start from. */
+  readonly cwd: string;
+  /** The name of the service. */
+  readonly service?: string;
+  /** Its place in the settings. */
+  readonly origin?: Origin;
+}
 
 /** Longest path of a unix socket in bytes: `sun_path` less its final NUL (unix(7)). */
 export const UNIX_PATH_MAX = 107;
@@ -50,8 +46,9 @@ const HOSTS = 'an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IP
  * Reads an address: `host:port`, `[v6]:port`, `local:PATH`, `fifo:PATH`, or a path without a colon.
  *
  * @param text The address as written, without a service name.
- * @param options `cwd`: the absolute directory that relative paths start from.
- * @returns The endpoint.
+ * @param source Where it comes from.
+ * @returns The endpoint. The path of a unix socket is absolute, unless only the path as written is short
+ * enough for the kernel.
  * @throws {TypeError} When the text isn't an address.
  * @throws {RangeError} When a port or the length of a path is out of range.
  *
@@ -64,17 +61,24 @@ const HOSTS = 'an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IP
  * console.assert(parseAddress("./imapd", { cwd }).key === "unix:/srv/mail/imapd");
  * ```
  */
-export function parseAddress(text: string, options: { readonly cwd: string }): Endpoint {
+export function parseAddress(
+  text: string,
+  { cwd, service = "", origin }: AddressSource,
+): Endpoint {
+  return { ...parse(text, cwd), service, text, origin };
+}
+
+function parse(text: string, cwd: string): Parsed {
   if (text === "") throw malformed(text, "nothing", FORMS);
   if (text.includes("\0")) throw malformed(text, "a NUL character", FORMS);
   if (text.startsWith("[")) return parseBracketed(text);
   const colon = text.indexOf(":");
   const scheme = text.slice(0, Math.max(colon, 0));
   if (colon < 0 || scheme === "local") {
-    return unixEndpoint(text, text.slice(colon + 1), options.cwd);
+    return unixEndpoint(text, text.slice(colon + 1), cwd);
   }
   if (scheme === "fifo") {
-    const absolute = resolveFile(text, text.slice(colon + 1), options.cwd);
+    const absolute = resolveFile(text, text.slice(colon + 1), cwd);
     return { kind: "fifo", path: absolute, key: `fifo:${absolute}` };
   }
   return inetEndpoint(text, scheme, text.slice(colon + 1));
@@ -144,7 +148,7 @@ function malformed(text: string, found: string, expected: string): TypeError {
   return new TypeError(cannot("listen on", text, { found, expected }));
 }
 
-function inetEndpoint(text: string, host: string, port: string): InetEndpoint {
+function inetEndpoint(text: string, host: string, port: string): Parsed {
   if (port.includes(":")) {
     throw malformed(text, "an address with several colons", "an IPv6 address as [IPV6]:PORT");
   }
@@ -156,10 +160,10 @@ function inetEndpoint(text: string, host: string, port: string): InetEndpoint {
     throw malformed(text, /^[0-9.]+$/.test(host) ? "no IPv4 address" : "a host name", HOSTS);
   }
   const number = parsePort(text, port);
-  return { kind: "inet", hostname, port: number, ipv6: false, key: `inet:${hostname}:${number}` };
+  return { kind: "inet", hostname, port: number, key: `inet:${hostname}:${number}` };
 }
 
-function parseBracketed(text: string): InetEndpoint {
+function parseBracketed(text: string): Parsed {
   const close = text.indexOf("]");
   const groups = close < 0 ? undefined : parseIpv6(text.slice(1, close));
   if (groups === undefined) {
@@ -168,7 +172,7 @@ function parseBracketed(text: string): InetEndpoint {
   if (text[close + 1] !== ":") throw malformed(text, "no port", "[IPV6]:PORT such as [::1]:80");
   const port = parsePort(text, text.slice(close + 2));
   const hostname = formatIpv6(groups);
-  return { kind: "inet", hostname, port, ipv6: true, key: `inet:[${hostname}]:${port}` };
+  return { kind: "inet", hostname, port, key: `inet:[${hostname}]:${port}` };
 }
 
 function parsePort(text: string, digits: string): number {
@@ -183,7 +187,7 @@ function parsePort(text: string, digits: string): number {
   return port;
 }
 
-function unixEndpoint(text: string, path: string, cwd: string): PathEndpoint {
+function unixEndpoint(text: string, path: string, cwd: string): Parsed {
   const absolute = resolveFile(text, path, cwd);
   const bytes = byteLength(absolute);
   // LIB-ZC binds a relative path as written, which an installation deep in the tree may need.

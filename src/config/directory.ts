@@ -11,6 +11,7 @@ import { walkSync } from "@std/fs/walk";
 import { listPath, statPath } from "../os/fs/path.ts";
 import { type CfEntry, parseCf, readCfText, systemReason } from "./cf.ts";
 import { Config } from "./config.ts";
+import { validateServices } from "./endpoints.ts";
 import { cannot, ConfigError, gather, type Problem, warningAt } from "./errors.ts";
 import { lintCf } from "./lint_cf.ts";
 import {
@@ -18,7 +19,6 @@ import {
   type ServiceCheck,
   type ServiceConfig,
   type ServiceResult,
-  validateServices,
 } from "./service.ts";
 import { ALL_SETTINGS, checkSettings } from "./settings.ts";
 

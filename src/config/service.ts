@@ -1,26 +1,17 @@
 /**
- * The conversion of a service's settings to a {@linkcode ServiceConfig}: strict reading of every key, all problems
- * of a file in one pass, and a check for duplicate addresses.
+ * The conversion of a service's settings to a {@linkcode ServiceConfig}: strict reading of every key, and all
+ * problems of a file in one pass.
  *
  * Pure: nothing is opened, bound or started, and no path is looked at.
  *
  * @module
  */
 
-import { addressSlips, type Endpoint, parseAddress } from "./address.ts";
+import type { Endpoint } from "./address.ts";
 import { shellOperator } from "./command.ts";
 import { Config } from "./config.ts";
-import {
-  asWarning,
-  cannot,
-  formatPlace,
-  type Origin,
-  type Problem,
-  problemAt,
-  quote,
-  refusal,
-  warningAt,
-} from "./errors.ts";
+import { asWarning, cannot, type Origin, type Problem, problemAt, warningAt } from "./errors.ts";
+import { checkAddresses, type EndpointList, readServiceList } from "./endpoints.ts";
 import { checkEssentials } from "./essentials.ts";
 import {
   ALL_SETTINGS,
@@ -51,38 +42,8 @@ import {
   type Setting,
   type StartUser,
 } from "./settings.ts";
-import { endsInComment } from "./setting.ts";
 import type { SocketOwner } from "./socket_access.ts";
 import { readSupervision, type Supervision } from "./supervision.ts";
-
-/** One address of a service. */
-export interface ServiceEndpoint {
-  /** The service's name byte for byte; empty where the list gives none. */
-  readonly service: string;
-  /** The address. */
-  readonly endpoint: Endpoint;
-  /** The address as written, without the name. */
-  readonly address: string;
-  /** Its place in the settings, for messages; `undefined` if the program itself has set it. */
-  readonly origin: Origin | undefined;
-}
-
-/**
- * The keys of a service's addresses, in their order.
- *
- * @param service The service.
- */
-export function keysOf({ endpoints }: Pick<ServiceConfig, "endpoints">): string[] {
-  return endpoints.map(({ endpoint }) => endpoint.key);
-}
-
-/** A parsed `server-service`. */
-export interface ServiceList {
-  /** The valid addresses. */
-  readonly endpoints: readonly ServiceEndpoint[];
-  /** The problems of the others. */
-  readonly problems: readonly Problem[];
-}
 
 /** A service: its program, its addresses and the settings of its processes. */
 export interface ServiceConfig {
@@ -93,7 +54,7 @@ export interface ServiceConfig {
   /** The program and its arguments; at least one word. */
   readonly command: readonly string[];
   /** Its addresses; at least one. */
-  readonly endpoints: readonly ServiceEndpoint[];
+  readonly endpoints: readonly Endpoint[];
   /** The number of processes; with 0 the addresses are opened and no process is started. */
   readonly procCount: number;
   /** Whether the processes share the queue of an address, or have one each. */
@@ -147,7 +108,7 @@ export interface ServiceConfig {
 export type ServiceCheck = (service: ServiceConfig) => readonly Problem[];
 
 /** The result of {@linkcode parseServiceConfig}. A problem makes the whole configuration invalid. */
-export interface ServiceResult extends ServiceList {
+export interface ServiceResult extends EndpointList {
   /** The service; missing if there is a problem or no program. */
   readonly service?: ServiceConfig;
   /** The warnings. */
@@ -194,7 +155,7 @@ export interface ServiceOptions {
  *
  * const config = new Config().set("server-command", "bin/imapd").set("server-service", "0:143");
  * const { service } = parseServiceConfig(config, { id: "hook:1", cwd: "/srv/mail" });
- * console.assert(service?.endpoints[0].endpoint.key === "inet:0.0.0.0:143");
+ * console.assert(service?.endpoints[0].key === "inet:0.0.0.0:143");
  * ```
  */
 export function parseServiceConfig(given: Config, options: ServiceOptions): ServiceResult {
@@ -254,41 +215,6 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   return { service, endpoints, problems, warnings };
 }
 
-/**
- * Reads a `server-service`: `[name://]address`, parted by any of `;`, `,`, tab and space.
- *
- * An address that is named twice isn't looked for; that is for {@linkcode validateServices}.
- *
- * @param config The settings.
- * @param options `cwd`: the absolute directory that relative paths start from.
- * @returns The addresses, none where the setting is missing or empty, and what is wrong.
- */
-export function readServiceList(
-  config: Config,
-  options: { readonly cwd: string },
-): ServiceList {
-  const key = SERVER_SERVICE.name;
-  const list = readSetting(config, SERVER_SERVICE);
-  if (!list.ok) return { endpoints: [], problems: [list.problem] };
-  if (list.value === undefined) return { endpoints: [], problems: [] };
-  const origin = config.origin(key);
-  const endpoints: ServiceEndpoint[] = [];
-  const problems: Problem[] = [];
-  const items = list.value.split(/[;, \t]+/).filter((item) => item !== "");
-  if (items.length === 0) {
-    const about = { found: "no address", expected: SERVER_SERVICE.kind.expected };
-    problems.push(problemAt(origin, { key, message: cannot("read", list.value, about) }));
-  }
-  for (const item of items) {
-    try {
-      endpoints.push({ ...parseItem(item, options.cwd), origin });
-    } catch (error) {
-      problems.push(problemAt(origin, { key, message: refusal(error) }));
-    }
-  }
-  return { endpoints, problems };
-}
-
 /** Finds shell operators, which the program would get as arguments. */
 function checkOperators(config: Config): Problem[] {
   const key = SERVER_COMMAND.name, operator = shellOperator(config.getStr(key));
@@ -297,60 +223,6 @@ function checkOperators(config: Config): Problem[] {
   const expected = `a command without it, or '${operator}' if the program wants it`;
   const message = cannot("do what a shell does for", operator, { found, expected });
   return [warningAt(config.origin(key), { key, message })];
-}
-
-/**
- * Finds addresses that are read as socket files, as in LIB-ZC, and look like a host or a port.
- *
- * @param config The settings.
- * @param endpoints The addresses that {@linkcode readServiceList} has read in them.
- * @returns One warning for all of them, if there are any.
- */
-export function checkAddresses(
-  config: Config,
-  endpoints: readonly ServiceEndpoint[],
-): Problem[] {
-  const key = SERVER_SERVICE.name;
-  // A comment after the list is reported as such.
-  if (endsInComment(config.getStr(key))) return [];
-  const { slips, meant } = addressSlips(endpoints.map(({ address }) => address));
-  if (slips.length === 0) return [];
-  const files = slips.map((address) => `./${address}`).join(" ");
-  const message = cannot("take for host:port", slips.join(" "), {
-    found: `no colon in ${
-      slips.length === 1 ? "it, so it is a socket file" : "these, so each is a socket file"
-    }`,
-    expected: `${meant.join(" ")}, or ${files} if that is meant`,
-  });
-  return [warningAt(config.origin(key), { key, message })];
-}
-
-/**
- * Finds duplicate addresses, within one service or in two.
- *
- * @param services All services of a configuration, from files or from a hook.
- * @returns A problem for each duplicate, with the place of the first one.
- */
-export function validateServices(
-  services: readonly Pick<ServiceConfig, "endpoints">[],
-): Problem[] {
-  const problems: Problem[] = [];
-  const firsts = new Map<string, ServiceEndpoint>();
-  for (const named of services.flatMap((service) => service.endpoints)) {
-    const place = placeOf(named.endpoint);
-    const first = firsts.get(place);
-    if (first === undefined) {
-      firsts.set(place, named);
-      continue;
-    }
-    const where = typeof first.origin === "object" ? ` in ${formatPlace(first.origin)}` : "";
-    const message = cannot("listen on", named.address, {
-      found: `already named${where} as ${quote(first.address)}`,
-      expected: "each address once",
-    });
-    problems.push(problemAt(named.origin, { key: SERVER_SERVICE.name, message }));
-  }
-  return problems;
 }
 
 /** The settings that the master itself uses; an invalid one makes the configuration invalid. */
@@ -379,19 +251,6 @@ function readChecked<T>(
   return result.ok ? result.value : setting.defaultValue;
 }
 
-/** Reads one `[name://]address` of a list. */
-function parseItem(item: string, cwd: string): Omit<ServiceEndpoint, "origin"> {
-  const mark = item.indexOf("://");
-  const service = item.slice(0, Math.max(mark, 0));
-  if (service.includes(":")) {
-    // The name travels to the server as `name:i5`, where a colon of its own would end it.
-    const about = { found: "a colon in it", expected: "a name without one" };
-    throw new TypeError(cannot("name a service", service, about));
-  }
-  const address = mark < 0 ? item : item.slice(mark + 3);
-  return { service, endpoint: parseAddress(address, { cwd }), address };
-}
-
 /** A service without a file gets its settings as `-key value`, which not every text survives. */
 function checkAsArguments(config: Config): Problem[] {
   const problems: Problem[] = [];
@@ -418,11 +277,6 @@ function checkEncoding(config: Config): Problem[] {
     warnings.push(warningAt(config.origin(key), { key, message }));
   }
   return warnings;
-}
-
-/** The key without its kind, since two kinds of endpoint can't share a path. */
-function placeOf({ kind, key }: Endpoint): string {
-  return kind === "inet" ? key : key.slice(kind.length + 1);
 }
 
 /** Copies the settings and adds the place to each that has none (a hook's). */

@@ -46,25 +46,27 @@ Deno.test("parseAddress() gives all spellings of an address one key", () => {
 
 Deno.test("parseAddress() gives what is bound", () => {
   assertEquals(parseAddress("0:143", { cwd }), {
+    ...{ service: "", text: "0:143", origin: undefined },
     kind: "inet",
     hostname: "0.0.0.0",
     port: 143,
-    ipv6: false,
     key: "inet:0.0.0.0:143",
   });
   assertEquals(parseAddress("[0::1]:143", { cwd }), {
+    ...{ service: "", text: "[0::1]:143", origin: undefined },
     kind: "inet",
     hostname: "::1",
     port: 143,
-    ipv6: true,
     key: "inet:[::1]:143",
   });
   assertEquals(parseAddress("./imapd", { cwd }), {
+    ...{ service: "", text: "./imapd", origin: undefined },
     kind: "unix",
     path: "/srv/mail/imapd",
     key: "unix:/srv/mail/imapd",
   });
   assertEquals(parseAddress("fifo:in", { cwd }), {
+    ...{ service: "", text: "fifo:in", origin: undefined },
     kind: "fifo",
     path: "/srv/mail/in",
     key: "fifo:/srv/mail/in",
@@ -148,6 +150,7 @@ Deno.test("parseAddress() counts the bytes of a unix path, not its characters", 
 Deno.test("parseAddress() binds a relative path as it stands where the absolute one is too long", () => {
   const deep = `/${"d".repeat(150)}`;
   assertEquals(parseAddress("./run/imapd", { cwd: deep }), {
+    ...{ service: "", text: "./run/imapd", origin: undefined },
     kind: "unix",
     path: "./run/imapd",
     key: `unix:${deep}/run/imapd`,

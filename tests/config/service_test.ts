@@ -3,13 +3,12 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { parseCf } from "../../src/config/cf.ts";
 import { Config } from "../../src/config/config.ts";
+import { readServiceList, validateServices } from "../../src/config/endpoints.ts";
 import { formatProblem, type Problem } from "../../src/config/errors.ts";
 import {
   parseServiceConfig,
-  readServiceList,
   type ServiceConfig,
   type ServiceResult,
-  validateServices,
 } from "../../src/config/service.ts";
 import { readSupervision } from "../../src/config/supervision.ts";
 
@@ -86,7 +85,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   });
   assertEquals(supervision, readSupervision((setting) => setting.defaultValue));
   assertEquals(
-    endpoints.map(({ service, address, endpoint }) => [service, address, endpoint.key]),
+    endpoints.map(({ service, text, key }) => [service, text, key]),
     [
       ["imapd", "0:143", "inet:0.0.0.0:143"],
       ["imapd-ssl", "0:993", "inet:0.0.0.0:993"],
@@ -122,14 +121,14 @@ Deno.test("parseServiceConfig() keeps 0 processes and a soft stop of 0 s", () =>
 Deno.test("parseServiceConfig() splits a list at each of ; , space and tab, and at several", () => {
   for (const list of ["0:1;0:2", "0:1,0:2", "0:1 0:2", "0:1\t0:2", ",;0:1 ;, \t0:2;;"]) {
     const { endpoints } = serviceOf(parse(`server-command = x\nserver-service = ${list}\n`));
-    assertEquals(endpoints.map(({ address }) => address), ["0:1", "0:2"], list);
+    assertEquals(endpoints.map(({ text }) => text), ["0:1", "0:2"], list);
   }
 });
 
 Deno.test("parseServiceConfig() takes a name that is empty, and paths behind a name", () => {
   const list = "://0:1 a:///run/x a://local:y a://fifo:z a-b_1.é://0:2";
   const { endpoints } = serviceOf(parse(`server-command = x\nserver-service = ${list}\n`));
-  assertEquals(endpoints.map(({ service, endpoint }) => `${service} ${endpoint.key}`), [
+  assertEquals(endpoints.map(({ service, key }) => `${service} ${key}`), [
     " inet:0.0.0.0:1",
     "a unix:/run/x",
     "a unix:/srv/y",
@@ -271,7 +270,7 @@ Deno.test("parseServiceConfig() tells what a check finds along with all else, in
     check: ({ command, procCount, endpoints, origins }) => {
       assertEquals(command, ["x"]);
       assertEquals(procCount, 1);
-      assertEquals(endpoints.map(({ address }) => address), ["0:80"]);
+      assertEquals(endpoints.map(({ text }) => text), ["0:80"]);
       return [{ ...origins.get("server-command") as object, message: "Cannot find it" }];
     },
   });
@@ -308,7 +307,7 @@ Deno.test("parseServiceConfig() passes over settings of no service, unless it se
 
 Deno.test("parseServiceConfig() warns of addresses that look like a host or a port", () => {
   const slip = parse("server-command = x\nserver-service = imapd://0:143, imapd-ssl://0;993\n");
-  assertEquals(serviceOf(slip).endpoints.map(({ endpoint }) => endpoint.key), [
+  assertEquals(serviceOf(slip).endpoints.map(({ key }) => key), [
     "inet:0.0.0.0:143",
     "unix:/srv/0",
     "unix:/srv/993",

@@ -4,7 +4,8 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
-import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
+import { keysOf } from "../../src/config/endpoints.ts";
+import type { ServiceConfig } from "../../src/config/service.ts";
 import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { pick, type Random } from "../support/random.ts";
@@ -184,7 +185,7 @@ export class Life {
       const before = this.#it.inForce.get(id)?.config;
       // The same service as before, unless another one has taken its addresses.
       if (before !== undefined && this.#random(4) === 0) {
-        const addresses = before.endpoints.map(({ address }) => address);
+        const addresses = before.endpoints.map(({ text }) => text);
         if (addresses.every((address) => left.includes(address))) {
           for (const address of addresses) left.splice(left.indexOf(address), 1);
           return [{ ...before, reload: "changed" as const }];
@@ -215,7 +216,7 @@ export class Life {
     const together = this.#random(5) === 0;
     const text = wanted.map(({ id, procCount, reloadStep, reload, endpoints }) =>
       `${id}×${procCount}${reloadStep === undefined ? "" : `+${reloadStep}`}(${
-        endpoints.map(({ address }) => address)
+        endpoints.map(({ text }) => text)
       })${reload}`
     );
     this.steps.push(`reload ${text.join(" ")}${together ? " together" : ""}`);

@@ -3,7 +3,8 @@
  * derived from a plan that is computed and not carried out.
  */
 import { assert, assertEquals } from "@std/assert";
-import { keysOf, type ServiceConfig } from "../../src/config/service.ts";
+import { keysOf } from "../../src/config/endpoints.ts";
+import type { ServiceConfig } from "../../src/config/service.ts";
 import { slotsOf } from "../../src/master/policy/slots.ts";
 import { Supervisor } from "../../src/master/supervisor/supervisor.ts";
 import type { UndoneReload } from "../../src/master/supervisor/rollout.ts";
@@ -281,7 +282,7 @@ export class WatchedSupervisor {
       worker.request.service.id === config.id && this.isServing(worker) &&
       this.known.get(worker)!.ready
     );
-    for (const { endpoint } of config.endpoints) {
+    for (const endpoint of config.endpoints) {
       const { key } = endpoint;
       const slots = [...this.listeners.addresses].flatMap(([fd, at]) => at === key ? [fd] : []);
       const chosen = this.listeners.chosen.get(key);

@@ -8,7 +8,6 @@
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import type { ServiceEndpoint } from "../../config/service.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
 import type { ActivatedListener } from "./socket_activation.ts";
 import type { Mended } from "./system_repair.ts";
@@ -16,14 +15,13 @@ import type { ListenerPort, OpenOptions, PortMendOptions } from "./system.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
 
 /** Whether an activated listener fits an address. */
-type Fit = (activated: ActivatedListener, wanted: ServiceEndpoint) => boolean;
+type Fit = (activated: ActivatedListener, wanted: Endpoint) => boolean;
 
 /** Best fit first: the name counts only for listeners that match no address. */
 const FITS: readonly Fit[] = [
-  (activated, { endpoint }) => activated.key === endpoint.key,
-  (activated, { endpoint }) => activated.ipv4Key === endpoint.key,
-  (activated, { endpoint, service }) =>
-    activated.name === service && activated.kind === endpoint.kind,
+  (activated, { key }) => activated.key === key,
+  (activated, { key }) => activated.ipv4Key === key,
+  (activated, { kind, service }) => activated.name === service && activated.kind === kind,
 ];
 
 /** A listener that is in use. */
@@ -225,8 +223,8 @@ export class ActivatedListeners implements ListenerPort {
    * @param wanted All addresses of the configuration.
    * @returns One line for those that are used, and a warning for each unused one.
    */
-  describe(wanted: readonly ServiceEndpoint[]): string[] {
-    const keys = new Set(wanted.map(({ endpoint }) => endpoint.key));
+  describe(wanted: readonly Endpoint[]): string[] {
+    const keys = new Set(wanted.map(({ key }) => key));
     const served = new Map<ActivatedListener, string>();
     for (const { key, activated } of this.#holdings.values()) {
       if (activated && keys.has(key)) served.set(activated, key);
@@ -254,8 +252,8 @@ export class ActivatedListeners implements ListenerPort {
    * Assigns activated listeners to addresses. An address keeps the listener that it has; the
    * listener of an address that is being closed is free.
    */
-  #assign(wanted: readonly ServiceEndpoint[]): Map<string, ActivatedListener | undefined> {
-    const keys = new Set(wanted.map(({ endpoint }) => endpoint.key));
+  #assign(wanted: readonly Endpoint[]): Map<string, ActivatedListener | undefined> {
+    const keys = new Set(wanted.map(({ key }) => key));
     const assigned = new Map<string, ActivatedListener | undefined>();
     for (const { key, activated } of this.#holdings.values()) {
       if (keys.has(key)) assigned.set(key, activated);
@@ -263,7 +261,7 @@ export class ActivatedListeners implements ListenerPort {
     const free = new Set(this.given).difference(new Set(assigned.values()));
     for (const fits of FITS) {
       for (const named of wanted) {
-        const { key } = named.endpoint;
+        const { key } = named;
         const activated = assigned.has(key)
           ? undefined
           : free.values().find((one) => fits(one, named));

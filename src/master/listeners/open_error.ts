@@ -6,7 +6,6 @@
 import type { Endpoint } from "../../config/address.ts";
 import { systemReason } from "../../config/cf.ts";
 import { cannot } from "../../config/errors.ts";
-import type { ServiceEndpoint } from "../../config/service.ts";
 import { describeInUse } from "../../os/process/address_holders.ts";
 import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
 
@@ -21,12 +20,12 @@ export interface Refusal {
 /**
  * Describes why an address could not be opened, with a hint for the user.
  *
- * @param named The address.
+ * @param endpoint The address.
  * @param error The error.
  * @param own The keys of all addresses of this master.
  */
 export function refusalOf(
-  { endpoint, address }: ServiceEndpoint,
+  endpoint: Endpoint,
   error: Error,
   own: Iterable<string>,
 ): Refusal {
@@ -40,7 +39,7 @@ export function refusalOf(
     const found = `this master itself listens on ${rival}`;
     const expected =
       "that address to be closed by one reload, and this one to be opened by the next";
-    return { message: cannot("listen on", address, { found, expected }) };
+    return { message: cannot("listen on", endpoint.text, { found, expected }) };
   }
   const found = isInUse
     ? `${describeInUse(endpoint)} (${error.syscall}: ${error.code})`
@@ -49,7 +48,7 @@ export function refusalOf(
     : `${systemReason(error)} (${error.code})`;
   const expected = remedyFor(String(error.code), endpoint.kind);
   // A relative path alone would not show where it was looked for.
-  const place = endpoint.kind === "inet" ? address : endpoint.path;
+  const place = endpoint.kind === "inet" ? endpoint.text : endpoint.path;
   return { message: cannot("listen on", place, { found, expected }), isInUse };
 }
 

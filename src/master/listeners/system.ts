@@ -4,7 +4,6 @@
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import type { ServiceEndpoint } from "../../config/service.ts";
 import { zinfo } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { ownerOf } from "../../os/user/identity.ts";
@@ -30,7 +29,7 @@ export interface OpenOptions {
    * All addresses of the next configuration, including this one: each activated listener goes to
    * the address that it fits best.
    */
-  readonly wanted: readonly ServiceEndpoint[];
+  readonly wanted: readonly Endpoint[];
   /** The number of sockets, each with its own queue; without it a single socket. */
   readonly slots?: number;
   /** Mode and owner of the socket file; without it the umask decides. */

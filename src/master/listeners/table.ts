@@ -13,7 +13,8 @@
  */
 import type { Endpoint } from "../../config/address.ts";
 import { ConfigError, type Problem, problemAt } from "../../config/errors.ts";
-import { keysOf, type ServiceConfig } from "../../config/service.ts";
+import { keysOf } from "../../config/endpoints.ts";
+import type { ServiceConfig } from "../../config/service.ts";
 import type { OpenedListener } from "../../os/net/socket.ts";
 import type { Mended, MendOptions } from "./system_repair.ts";
 import type { ListenerPort } from "./system.ts";
@@ -185,7 +186,7 @@ export class ListenerTable {
    * @throws {Error} When one of the addresses is not open.
    */
   listeners(service: ServiceConfig, slot: number): OpenedListener[] {
-    return service.endpoints.map(({ endpoint }) => {
+    return service.endpoints.map((endpoint) => {
       const entry = this.#open.get(endpoint.key);
       if (entry === undefined) throw new Error(`Cannot pass "${endpoint.key}": it is not open`);
       const { slots } = entry;
@@ -227,8 +228,8 @@ export class ListenerTable {
     const all = services.flatMap((service) => service.endpoints);
     for (const service of services) {
       const access = socketAccessOf(service);
-      for (const named of service.endpoints) {
-        const { endpoint: { key }, endpoint, origin } = named;
+      for (const endpoint of service.endpoints) {
+        const { key, origin } = endpoint;
         // An address that is named twice is reported as a problem of the configuration.
         if (prepared.has(key)) continue;
         const entry: Entry = this.#open.get(key) ??
@@ -244,7 +245,7 @@ export class ListenerTable {
           prepared.set(key, { ...entry, wanted });
         } catch (error) {
           const own = [...this.#open.keys(), ...prepared.keys()];
-          const { message, isInUse = false } = refusalOf(named, error as Error, own);
+          const { message, isInUse = false } = refusalOf(endpoint, error as Error, own);
           problems.push(problemAt(origin, { key: "server-service", message }));
           if (isInUse) inUse.push(endpoint);
         }
@@ -295,7 +296,7 @@ export class ListenerTable {
    */
   keep(service: ServiceConfig): void {
     const access = socketAccessOf(service);
-    for (const { endpoint } of service.endpoints) {
+    for (const endpoint of service.endpoints) {
       const entry = this.#open.get(endpoint.key);
       if (entry === undefined) continue;
       entry.inForce = entry.wanted = slotsOf(service, endpoint) ?? 1;

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { keysOf, type ServiceConfig } from "../../config/service.ts";
+import { keysOf } from "../../config/endpoints.ts";
+import type { ServiceConfig } from "../../config/service.ts";
 
 /** The differences between the running configuration and the next one. */
 export interface ReloadPlan {

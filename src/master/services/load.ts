@@ -25,7 +25,8 @@ import {
   SERVER_WATCHDOG,
   type Setting,
 } from "../../config/settings.ts";
-import { parseServiceConfig, type ServiceConfig, validateServices } from "../../config/service.ts";
+import { validateServices } from "../../config/endpoints.ts";
+import { parseServiceConfig, type ServiceConfig } from "../../config/service.ts";
 import { reachOf } from "./user_access.ts";
 import {
   requireChroot,

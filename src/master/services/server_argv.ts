@@ -73,6 +73,6 @@ function pathSeenBy(
 
 function serviceList({ endpoints }: ServiceConfig): string {
   return formatServiceList(
-    endpoints.map(({ service: name, endpoint }) => ({ name, type: endpoint.kind })),
+    endpoints.map(({ service: name, kind }) => ({ name, type: kind })),
   );
 }

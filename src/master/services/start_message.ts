@@ -20,10 +20,10 @@ export function startMessage(
   service: ServiceConfig,
   { generation, fds }: { readonly generation: number; readonly fds?: readonly number[] },
 ): StartMessage {
-  const services = service.endpoints.map(({ service: name, endpoint, address }, index) => ({
+  const services = service.endpoints.map(({ service: name, kind, text }, index) => ({
     name: readable(name),
-    type: endpoint.kind,
-    address: readable(address),
+    type: kind,
+    address: readable(text),
     ...(fds && { fd: fds[index] }),
   }));
   return { type: "start", generation, services, settings: settingsOf(service) };

@@ -8,7 +8,8 @@
  * @module
  */
 import { ConfigError, type Problem } from "../../config/errors.ts";
-import { keysOf, type ServiceConfig } from "../../config/service.ts";
+import { keysOf } from "../../config/endpoints.ts";
+import type { ServiceConfig } from "../../config/service.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
 import { proportionalMemory } from "../../os/process/memory.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";

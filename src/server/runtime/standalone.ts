@@ -13,7 +13,7 @@ import {
   type Problem,
   problemAt,
 } from "../../config/errors.ts";
-import { checkAddresses, readServiceList, validateServices } from "../../config/service.ts";
+import { checkAddresses, readServiceList, validateServices } from "../../config/endpoints.ts";
 import { SERVER_SERVICE } from "../../config/settings.ts";
 import { zinfoFrom } from "../../log/log.ts";
 import { describeInUse } from "../../os/process/address_holders.ts";
@@ -70,14 +70,14 @@ export function openStandaloneServices(config: Config): StandaloneServices {
   if (endpoints.length === 0 && failed.length === 0) zinfoFrom(undefined, `warning: ${NO_ADDRESS}`);
   const opened: OpenedListener[] = [];
   const services: GrantedService[] = [];
-  for (const { service, endpoint, origin } of failed.length > 0 ? [] : endpoints) {
+  for (const endpoint of failed.length > 0 ? [] : endpoints) {
     try {
       const listener = openListener(endpoint);
       opened.push(listener);
-      services.push({ name: readable(service), type: endpoint.kind, fd: listener.fd });
+      services.push({ name: readable(endpoint.service), type: endpoint.kind, fd: listener.fd });
     } catch (error) {
       failed.push(
-        problemAt(origin, { key: SERVER_SERVICE.name, message: refusal(endpoint, error) }),
+        problemAt(endpoint.origin, { key: SERVER_SERVICE.name, message: refusal(endpoint, error) }),
       );
     }
   }

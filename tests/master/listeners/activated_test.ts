@@ -151,7 +151,7 @@ Deno.test("ActivatedListeners.mend() replaces opened listeners but not activated
   const given = new ActivatedListeners(givenOf("- inet:0.0.0.0:80"), port);
   const open = (address: string) => {
     const { endpoints } = serviceOf("x", { addresses: address });
-    return { endpoint: endpoints[0].endpoint, wanted: endpoints };
+    return { endpoint: endpoints[0], wanted: endpoints };
   };
   const may = { mayReplace: true, mayRevive: true };
   const one = open("0:80"), other = open("0:81");

@@ -346,7 +346,7 @@ class Group implements Disposable {
     procCount: 3,
     settings: { "server-balance": "reuseport" },
   });
-  readonly key = this.service.endpoints[0].endpoint.key;
+  readonly key = this.service.endpoints[0].key;
   readonly servers: readonly number[];
 
   constructor() {

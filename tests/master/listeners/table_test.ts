@@ -164,7 +164,7 @@ for (
   Deno.test(`ListenerTable.prepare() says what to do about ${code} on ${address}`, () => {
     const port = new FakeListeners();
     const service = serviceOf("x", { addresses: address });
-    port.refusals.set(service.endpoints[0].endpoint.key, new SysError("bind", errno, "somewhere"));
+    port.refusals.set(service.endpoints[0].key, new SysError("bind", errno, "somewhere"));
     const [{ message }] = new ListenerTable(port).prepare([service]).problems;
     const { found } = new SysError("bind", errno);
     const history = address.replace(/^(local|fifo):/, "");

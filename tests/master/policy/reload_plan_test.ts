@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { keysOf, type ServiceConfig } from "../../../src/config/service.ts";
+import { keysOf } from "../../../src/config/endpoints.ts";
+import type { ServiceConfig } from "../../../src/config/service.ts";
 import {
   describePlan,
   planReload,

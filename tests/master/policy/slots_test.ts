@@ -71,7 +71,7 @@ Deno.test("slotsOf() is one for each process at a TCP address, and at least one"
   const settings = { "server-balance": "reuseport" }, addresses = "0:80 local:/run/s fifo:/run/f";
   const slots = (procCount: number, balance = settings) => {
     const service = serviceOf("x", { addresses, procCount, settings: balance });
-    return service.endpoints.map(({ endpoint }) => slotsOf(service, endpoint));
+    return service.endpoints.map((endpoint) => slotsOf(service, endpoint));
   };
   assertEquals(slots(4), [4, undefined, undefined]);
   assertEquals(slots(0), [1, undefined, undefined]);

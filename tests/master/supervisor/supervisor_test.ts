@@ -124,7 +124,7 @@ Deno.test("Supervisor changes nothing when a listener can't be opened, and repor
   assertEquals(scene.running, [worker]);
   assertEquals(worker.told, []);
   worker.exit();
-  assertEquals(scene.running[0].request.service.endpoints[0].address, "0:80");
+  assertEquals(scene.running[0].request.service.endpoints[0].text, "0:80");
 });
 
 Deno.test("Supervisor applies no configuration with known problems", () => {

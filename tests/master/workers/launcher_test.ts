@@ -51,7 +51,7 @@ class Launch implements AsyncDisposable {
   /** Opens addresses for the service. */
   listensOn(addresses: string): this {
     const service = serviceOf("x.cf", { addresses, file: "etc/x.cf", command: this.#command([]) });
-    for (const { endpoint } of service.endpoints) this.#opened.push(openListener(endpoint));
+    for (const endpoint of service.endpoints) this.#opened.push(openListener(endpoint));
     this.#service = service;
     return this;
   }

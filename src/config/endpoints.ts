@@ -1,0 +1,149 @@
+/**
+ * The addresses of a service: conversion of `server-service` to endpoints, and checks of them.
+ *
+ * Pure: nothing is opened, bound or started, and no path is looked at.
+ *
+ * @module
+ */
+
+import { addressSlips, type AddressSource, type Endpoint, parseAddress } from "./address.ts";
+import type { Config } from "./config.ts";
+import {
+  cannot,
+  formatPlace,
+  type Problem,
+  problemAt,
+  quote,
+  refusal,
+  warningAt,
+} from "./errors.ts";
+import { endsInComment } from "./setting.ts";
+import { readSetting, SERVER_SERVICE } from "./settings.ts";
+
+/** The addresses of a service. */
+interface HasEndpoints {
+  readonly endpoints: readonly Endpoint[];
+}
+
+/**
+ * The keys of a service's addresses, in their order.
+ *
+ * @param service The service.
+ */
+export function keysOf({ endpoints }: HasEndpoints): string[] {
+  return endpoints.map(({ key }) => key);
+}
+
+/** A parsed `server-service`. */
+export interface EndpointList {
+  /** The valid addresses. */
+  readonly endpoints: readonly Endpoint[];
+  /** The problems of the others. */
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Reads a `server-service`: `[name://]address`, parted by any of `;`, `,`, tab and space.
+ *
+ * An address that is named twice isn't looked for; that is for {@linkcode validateServices}.
+ *
+ * @param config The settings.
+ * @param options `cwd`: the absolute directory that relative paths start from.
+ * @returns The addresses, none where the setting is missing or empty, and what is wrong.
+ */
+export function readServiceList(
+  config: Config,
+  options: { readonly cwd: string },
+): EndpointList {
+  const key = SERVER_SERVICE.name;
+  const list = readSetting(config, SERVER_SERVICE);
+  if (!list.ok) return { endpoints: [], problems: [list.problem] };
+  if (list.value === undefined) return { endpoints: [], problems: [] };
+  const origin = config.origin(key);
+  const endpoints: Endpoint[] = [];
+  const problems: Problem[] = [];
+  const items = list.value.split(/[;, \t]+/).filter((item) => item !== "");
+  if (items.length === 0) {
+    const about = { found: "no address", expected: SERVER_SERVICE.kind.expected };
+    problems.push(problemAt(origin, { key, message: cannot("read", list.value, about) }));
+  }
+  for (const item of items) {
+    try {
+      endpoints.push(parseItem(item, { ...options, origin }));
+    } catch (error) {
+      problems.push(problemAt(origin, { key, message: refusal(error) }));
+    }
+  }
+  return { endpoints, problems };
+}
+
+/**
+ * Finds addresses that are read as socket files, as in LIB-ZC, and look like a host or a port.
+ *
+ * @param config The settings.
+ * @param endpoints The addresses that {@linkcode readServiceList} has read in them.
+ * @returns One warning for all of them, if there are any.
+ */
+export function checkAddresses(
+  config: Config,
+  endpoints: readonly Endpoint[],
+): Problem[] {
+  const key = SERVER_SERVICE.name;
+  // A comment after the list is reported as such.
+  if (endsInComment(config.getStr(key))) return [];
+  const { slips, meant } = addressSlips(endpoints.map(({ text }) => text));
+  if (slips.length === 0) return [];
+  const files = slips.map((address) => `./${address}`).join(" ");
+  const message = cannot("take for host:port", slips.join(" "), {
+    found: `no colon in ${
+      slips.length === 1 ? "it, so it is a socket file" : "these, so each is a socket file"
+    }`,
+    expected: `${meant.join(" ")}, or ${files} if that is meant`,
+  });
+  return [warningAt(config.origin(key), { key, message })];
+}
+
+/**
+ * Finds duplicate addresses, within one service or in two.
+ *
+ * @param services All services of a configuration, from files or from a hook.
+ * @returns A problem for each duplicate, with the place of the first one.
+ */
+export function validateServices(
+  services: readonly HasEndpoints[],
+): Problem[] {
+  const problems: Problem[] = [];
+  const firsts = new Map<string, Endpoint>();
+  for (const named of services.flatMap((service) => service.endpoints)) {
+    const place = placeOf(named);
+    const first = firsts.get(place);
+    if (first === undefined) {
+      firsts.set(place, named);
+      continue;
+    }
+    const where = typeof first.origin === "object" ? ` in ${formatPlace(first.origin)}` : "";
+    const message = cannot("listen on", named.text, {
+      found: `already named${where} as ${quote(first.text)}`,
+      expected: "each address once",
+    });
+    problems.push(problemAt(named.origin, { key: SERVER_SERVICE.name, message }));
+  }
+  return problems;
+}
+
+/** Reads one `[name://]address` of a list. */
+function parseItem(item: string, source: AddressSource): Endpoint {
+  const mark = item.indexOf("://");
+  const service = item.slice(0, Math.max(mark, 0));
+  if (service.includes(":")) {
+    // The name travels to the server as `name:i5`, where a colon of its own would end it.
+    const about = { found: "a colon in it", expected: "a name without one" };
+    throw new TypeError(cannot("name a service", service, about));
+  }
+  return parseAddress(mark < 0 ? item : item.slice(mark + 3), { ...source, service });
+}
+
+/** The key without its kind, since two kinds of endpoint can't share a path. */
+function placeOf({ kind, key }: Endpoint): string {
+  return kind === "inet" ? key : key.slice(kind.length + 1);
+}
