@@ -76,7 +76,7 @@ export function fakeLookup(
     }),
     mayGiveTo: () => true,
     setprivCommand: () => undefined,
-    accessAs: () => undefined,
+    accessAs: (_, wanted) => wanted.map(([access]) => access !== "w"),
     denoDir: () => "/var/cache/deno",
     cachePaths: () => ["/var", "/var/cache", "/var/cache/deno"],
     withoutCaches: () => ({ DENO_DIR: "/var/cache/deno/none" }),

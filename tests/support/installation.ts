@@ -6,7 +6,7 @@
  */
 import { identityOf } from "../../src/os/user/identity.ts";
 import { denoDir } from "../../src/os/process/deno_dir.ts";
-import { accessAs } from "../../src/os/process/setpriv.ts";
+import { accessAs } from "../../src/os/process/file_access.ts";
 import { TempDir } from "./temp.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;

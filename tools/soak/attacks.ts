@@ -191,10 +191,10 @@ export const ATTACKS: readonly Attack[] = [
     test: "somebody serves when",
   },
   {
-    attack: "a server with server-user stops all other processes of its user, all the time",
-    result: "the master waits for none of them for longer than three seconds",
-    file: "tests/os/process/setpriv_test.ts",
-    test: "gives up where a process of the user stops every other one",
+    attack: "a server with server-user stops or kills all other processes of its user, all the time",
+    result: "the master asks what the user can reach without one of them, and gets its answer",
+    file: "tests/os/process/file_access_test.ts",
+    test: "to all processes that it can reach",
   },
   {
     attack: "the reader of the outputs goes away, stops reading, or its disk is full",

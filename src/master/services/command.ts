@@ -12,7 +12,7 @@ import type { ServerProtocol } from "../../config/settings.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
 import type { Identity, Names, Owner } from "../../os/user/identity.ts";
-import type { accessAs } from "../../os/process/setpriv.ts";
+import type { accessAs } from "../../os/process/file_access.ts";
 import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
 
 /** The names of files that are run by Deno rather than executed. */
@@ -56,7 +56,7 @@ export interface ProgramLookup {
   isIdentity(identity: Identity): boolean;
   /** See `src/os/process/setpriv.ts`. */
   setprivCommand(identity?: Identity): readonly string[] | undefined;
-  /** See `src/os/process/setpriv.ts`. */
+  /** See `src/os/process/file_access.ts`. */
   accessAs: typeof accessAs;
   /** See `src/os/process/deno_dir.ts`. */
   denoDir(home?: string): string;

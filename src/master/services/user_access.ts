@@ -8,7 +8,7 @@ import { resolvePath } from "../../config/address.ts";
 import { cannot, type Origin, type Problem, problemAt } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { Identity } from "../../os/user/identity.ts";
-import type { Access } from "../../os/process/setpriv.ts";
+import type { Access } from "../../os/process/file_access.ts";
 import { changesItself, otherIdentity, startIdentity } from "./privileges.ts";
 import {
   innerProgram,
@@ -51,15 +51,16 @@ interface PlacedRule extends Rule {
  *
  * @param services The services, whose programs exist.
  * @param place Where to look.
- * @returns The first problem and the first warning of each service; none where the kernel can't be
- * asked.
+ * @returns The first problem and the first warning of each service; a warning where the kernel can't
+ * be asked.
  */
 export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace): Reach {
   const rules = services.flatMap((service) => rulesOf(service, place));
   const byUser = Map.groupBy(rules, ({ identity }) => JSON.stringify(identity));
-  const broken = [...byUser.values()].flatMap((ofUser) => {
+  const broken = [...byUser.values()].flatMap((ofUser): PlacedRule[] => {
     const wanted = ofUser.map(({ access, path }) => [access, path] as const);
-    const answers = place.lookup.accessAs(ofUser[0].identity, wanted) ?? [];
+    const answers = place.lookup.accessAs(ofUser[0].identity, wanted);
+    if (answers === undefined) return ofUser.map(unanswered);
     return ofUser.filter((rule, index) => answers[index] === (rule.isForbidden ?? false));
   });
   const [warnings = [], problems = []] = [true, false].map((isWarning) => {
@@ -70,12 +71,21 @@ export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace)
   return { problems, warnings };
 }
 
+/** A rule of which nothing is known. */
+function unanswered(rule: PlacedRule): PlacedRule {
+  const found = "the kernel does not answer (faccessat2(2)), so that neither its programs nor " +
+    "DENO_DIR are checked";
+  const message = () =>
+    cannot("check access of user", rule.user, { found, expected: "Linux 5.8 or newer" });
+  return { ...rule, message, isWarning: true };
+}
+
 function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
   // In another root the names mean other users, and the files are others.
   if (service.masterChroot !== undefined) return [];
   const identity = otherIdentity(service, place);
-  // Without a user of its own the service runs as root, which can access everything.
-  if (identity?.uid === undefined) return [];
+  // As root the service can access everything.
+  if (!identity?.uid) return [];
   const origin = service.origins.get(KEY) ?? { file: service.file ?? service.id };
   const rules = [
     ...(startIdentity(service, place) ? startRules(service, place) : []),

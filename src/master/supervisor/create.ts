@@ -22,7 +22,8 @@ import {
   realPath,
   searchPath,
 } from "../../os/process/program_lookup.ts";
-import { accessAs, setprivCommand } from "../../os/process/setpriv.ts";
+import { accessAs } from "../../os/process/file_access.ts";
+import { setprivCommand } from "../../os/process/setpriv.ts";
 import { systemSpawner } from "../../os/process/spawn.ts";
 import type { WorkingDirectory } from "../../os/process/working_directory.ts";
 import { setting } from "../services/configuration.ts";

@@ -131,6 +131,18 @@ export const SYMBOLS = {
   setgid: { parameters: ["u32"], result: "i32" },
   // int setgroups(size_t size, const gid_t *list);
   setgroups: { parameters: ["usize", "buffer"], result: "i32" },
+  // long syscall(long SYS_setgroups, size_t size, const gid_t *list);
+  setgroups_of_thread: { name: "syscall", parameters: ["i64", "usize", "buffer"], result: "i64" },
+  // long syscall(long SYS_faccessat2, int dirfd, const char *path, int mode, int flags);
+  faccessat2: {
+    name: "syscall",
+    parameters: ["i64", "i32", "buffer", "i32", "i32"],
+    result: "i64",
+  },
+  // int setfsuid(uid_t fsuid);
+  setfsuid: { parameters: ["u32"], result: "u32" },
+  // int setfsgid(gid_t fsgid);
+  setfsgid: { parameters: ["u32"], result: "u32" },
   // pid_t setsid(void);
   setsid: { parameters: [], result: "i32" },
   // uid_t getuid(void);

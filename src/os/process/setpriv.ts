@@ -14,32 +14,8 @@ const PLACES = ["/usr/bin/setpriv", "/bin/setpriv"];
 
 const SHELL = "/bin/sh";
 
-/**
- * The paths of timeout(1). This process blocks until the answer arrives, and a process of the user can stop
- * the one that is to give it (SIGSTOP).
- */
-const BOUNDS = ["/usr/bin/timeout", "/bin/timeout"];
-const LONGEST_SECONDS = 3;
-
-/**
- * Prints `y` or `n` for each `ACCESS PATH` among its arguments. In a sticky directory, only owners can
- * remove entries.
- */
-const TRY_ACCESS = `
-while [ $# -gt 0 ]; do
-  if [ "-$1" "$2" ] && { [ "$1" != w ] || [ ! -k "$2" ] || [ -O "$2" ]; }
-  then printf y
-  else printf n
-  fi
-  shift 2
-done
-`;
-
 /** The numbers of credentials. */
 type Ids = Pick<Identity, "uid" | "gid" | "groups">;
-
-/** A kind of access to a path: read, write, or execute and search. */
-export type Access = "r" | "w" | "x";
 
 /** The path that works, by the arguments that it was tried with. */
 const known = new Map<string, string>();
@@ -62,7 +38,7 @@ export function setprivCommand(identity?: Identity): readonly string[] | undefin
 
 function workingPlace(words: readonly string[]): string | undefined {
   return PLACES.filter(isExecutable)
-    .find((place) => run([place, ...words, SHELL, "-c", ":"]) !== undefined);
+    .find((place) => runs([place, ...words, SHELL, "-c", ":"]));
 }
 
 function ownIds(): Ids {
@@ -83,36 +59,14 @@ function identityFlags(identity: Identity | undefined, ids: Ids | undefined): st
   return [...user, `--regid=${ids.gid}`, `--groups=${ids.groups.join()}`, ...bounds];
 }
 
-/**
- * Asks the kernel, in one process for all paths, which access a user has.
- *
- * @param identity The user.
- * @param wanted The kinds of access, with an absolute path each.
- * @returns Whether each is permitted; undefined where that can't be determined, also if a process of the
- * user prevents the answer.
- */
-export function accessAs(
-  identity: Identity,
-  wanted: readonly (readonly [access: Access, path: string])[],
-): readonly boolean[] | undefined {
-  const command = setprivCommand(identity);
-  if (command === undefined) return undefined;
-  const answer = run([...command, SHELL, "-c", TRY_ACCESS, "sh", ...wanted.flat()]);
-  return answer?.length === wanted.length ? [...answer].map((letter) => letter === "y") : undefined;
-}
-
-/** Runs a command and returns its output; undefined if it fails or takes too long. */
-function run(command: readonly string[]): string | undefined {
-  const bound = BOUNDS.find(isExecutable);
-  if (bound === undefined) return undefined;
-  const args = ["-s", "KILL", String(LONGEST_SECONDS), ...command];
-  // The working directory may be inaccessible to the user, which a shell would report.
-  const options = { args, cwd: "/", stdin: "null", stdout: "piped", stderr: "null" } as const;
+/** Whether a command, which does nothing, can be run. */
+function runs(command: readonly string[]): boolean {
+  const [program, ...args] = command;
+  const options = { args, cwd: "/", stdin: "null", stdout: "null", stderr: "null" } as const;
   try {
-    const { success, stdout } = new Deno.Command(bound, options).outputSync();
-    return success ? new TextDecoder().decode(stdout) : undefined;
+    return new Deno.Command(program, options).outputSync().success;
   } catch {
-    // No free process or descriptor: an unknown result counts as no finding.
-    return undefined;
+    // No free process or descriptor.
+    return false;
   }
 }

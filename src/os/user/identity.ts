@@ -132,6 +132,11 @@ export function isOwnGroup(gid: number): boolean {
   return numbers("Gid").includes(gid) || numbers("Groups").includes(gid);
 }
 
+/** The supplementary groups of this process. */
+export function ownGroups(): number[] {
+  return ownNumbers()("Groups");
+}
+
 /** The credentials of this process, by the names of proc_pid_status(5). */
 function ownNumbers(): (name: "Uid" | "Gid" | "Groups") => number[] {
   const status = readTextProcSelf("status");

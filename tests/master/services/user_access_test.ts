@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { formatProblem } from "../../../src/config/errors.ts";
 import { loadServices } from "../../../src/master/services/load.ts";
-import type { Access } from "../../../src/os/process/setpriv.ts";
+import type { Access } from "../../../src/os/process/file_access.ts";
 import { type FakeFile, fakeLookup } from "../../fakes/fake_lookup.ts";
 import { TempDir } from "../../support/temp.ts";
 
@@ -81,6 +81,19 @@ Deno.test("loadServices() warns if the user can't read the runtime's cache", asy
   assertEquals(await told(USER, { allowed: DEFAULT.slice(0, 3) }), expected);
   const { "/var/cache/deno": _, ...files } = FILES;
   assertEquals(await told(USER, { files }), expected);
+});
+
+Deno.test("loadServices() warns if the kernel does not say what the user can reach", async () => {
+  using dir = new TempDir();
+  dir.write("a.cf", "server-command = server.ts\nserver-service = 0:80\nserver-user = www\n");
+  const lookup = fakeLookup(FILES, { accessAs: () => undefined });
+  const { problems, warnings } = await loadServices({ directory: dir.path, cwd: "/srv", lookup });
+  const lines = warnings.map((one) => formatProblem(one).replaceAll(`${dir.path}/`, ""));
+  assertEquals([problems, lines], [[], [
+    'a.cf:3: server-user: Cannot check access of user "www": the kernel does not answer ' +
+    "(faccessat2(2)), so that neither its programs nor DENO_DIR are checked, expected Linux 5.8 " +
+    "or newer",
+  ]]);
 });
 
 Deno.test("loadServices() checks nothing if a server is started as the master's user", async () => {
