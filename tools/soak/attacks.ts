@@ -191,7 +191,8 @@ export const ATTACKS: readonly Attack[] = [
     test: "somebody serves when",
   },
   {
-    attack: "a server with server-user stops or kills all other processes of its user, all the time",
+    attack:
+      "a server with server-user stops or kills all other processes of its user, all the time",
     result: "the master asks what the user can reach without one of them, and gets its answer",
     file: "tests/os/process/file_access_test.ts",
     test: "to all processes that it can reach",
