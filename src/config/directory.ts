@@ -161,17 +161,20 @@ export function checkSharedSettings(shared: Config): Problem[] {
  * Needs the permission to read the directory and its files.
  *
  * @param dir The directory.
+ * @param worldWritable Finds paths that must not be trusted.
  * @returns The settings of each file, sorted by file name.
- * @throws {ConfigError} When the directory or files can't be read; it names all of them.
+ * @throws {ConfigError} When the directory or files can't be read or trusted; it names all of them.
  */
-export function loadServiceFiles(dir: string): Config[] {
+export function loadServiceFiles(dir: string, worldWritable: WorldWritableCheck): Config[] {
   const problems: Problem[] = [];
-  const configs = listFiles(dir, { problems, warnings: [] }).cf.flatMap(({ path }) => {
-    const config = gather(problems, () => new Config().loadFile(path));
-    if (config === undefined) return [];
-    FILES.set(config, path);
-    return [config];
-  });
+  const configs = listFiles(dir, { problems, warnings: [], worldWritable }).cf.flatMap(
+    ({ path }) => {
+      const config = gather(problems, () => new Config().loadFile(path));
+      if (config === undefined) return [];
+      FILES.set(config, path);
+      return [config];
+    },
+  );
   if (problems.length > 0) throw new ConfigError(problems);
   return configs;
 }

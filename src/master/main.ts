@@ -28,12 +28,16 @@ import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
 import { leaveSession } from "../os/process/process.ts";
 import { requireSupportedPlatform } from "../os/ffi/libc.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
-import { looseMode } from "../os/process/program_lookup.ts";
+import { looseMode, mainFile } from "../os/process/program_lookup.ts";
 import { runShim, SHIM_ARGUMENT } from "./workers/exec_shim.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { Master } from "./master.ts";
 import { tryPidFile } from "./pid_file.ts";
-import { worldWritableFiles } from "./services/file_permissions.ts";
+import {
+  worldWritableFiles,
+  worldWritableProblems,
+  worldWritableProgram,
+} from "./services/file_permissions.ts";
 import { ownCommand, splitUpgrade } from "./upgrade/command.ts";
 
 /**
@@ -85,10 +89,11 @@ export async function masterServerMain(
  *
  * @param dir The directory; each `*.cf` in it is a service.
  * @returns The settings of each service, sorted by file name.
- * @throws {ConfigError} When the directory or a file can't be read.
+ * @throws {ConfigError} When the directory or a file can't be read, or when every user may write to
+ * it and the master runs as root.
  */
 export function masterServerLoadConfigFromDirname(dir: string): Config[] {
-  return loadServiceFiles(dir);
+  return loadServiceFiles(dir, (path) => worldWritableProblems(path, { looseMode }));
 }
 
 /** The runtime's message names a single permission, but a master needs all of them. */
@@ -112,8 +117,11 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   const { problems, warnings } = checkArguments(args, { scope: "master", isOpen });
   if (problems.length > 0) throw new ConfigError(problems);
   const parsed = parseArguments(args);
-  // These files may name the user of the master.
-  const worldWritable = worldWritableFiles(parsed, { looseMode });
+  // The files may name the user of the master.
+  const worldWritable = [
+    ...worldWritableProgram(mainFile(), { looseMode }),
+    ...worldWritableFiles(parsed, { looseMode }),
+  ];
   if (worldWritable.length > 0) throw new ConfigError(worldWritable);
   replaceSettings(defaultConfig, commandLineSettings(parsed));
   // User, root and limits are already those of the old master, and can't be changed twice.

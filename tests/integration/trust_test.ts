@@ -6,6 +6,7 @@ import { Site } from "../support/master.ts";
 const IS_ROOT = Deno.uid() === 0;
 const REST = "expected a mode without write permission for others, since the master runs as root";
 const CONFIG = `${import.meta.dirname}/../../deno.json`;
+const HOOKED = new URL("../support/masters/hooked.ts", import.meta.url).pathname;
 const SERVER = `${import.meta.dirname}/../support/servers/coroutine.ts`;
 
 /** A site whose server is a script of its own, and all that everybody may be let write to. */
@@ -83,6 +84,47 @@ Deno.test("root's master refuses a file of -config that everybody may write to b
   const master = await site.start();
   (await greeted(port)).close();
   await master.stop();
+});
+
+for (const name of ["services", "services/a.cf"]) {
+  Deno.test(`root's master refuses ${name} of a loadConfig hook that everybody may write to, at a start and at a reload`, async () => {
+    await using site = new Site();
+    const directory = site.dir.file("services"), loose = site.dir.file(name), port = site.port();
+    Deno.mkdirSync(directory);
+    const words = `server-command = ${SERVER}\nserver-service = 127.0.0.1:${port}\n`;
+    site.dir.write("services/a.cf", words);
+    const args = ["--mark-services", "-services-in", directory];
+    const found =
+      `Cannot read settings from "${loose}": everybody may write to it (mode 0777), ${REST}`;
+    const master = await site.start({ program: HOOKED, args });
+    (await greeted(port)).close();
+    Deno.chmodSync(loose, 0o777);
+    if (IS_ROOT) assertStringIncludes(await master.reloadRefused(), `${loose}: ${found}`);
+    else await master.reload();
+    (await greeted(port)).close();
+    await master.stop();
+    if (!IS_ROOT) return;
+    const all = ["-C", site.conf, "-pid-file", site.pidFile, ...args];
+    const { code, stderr } = await site.run(all, { program: HOOKED }).ended();
+    assertEquals([code, stderr], [
+      1,
+      `master hook: beforeService, not locked\n${loose}: ${found}\n`,
+    ]);
+  });
+}
+
+Deno.test("root's master refuses to go on if everybody may write to its main module, with its hooks", async () => {
+  await using site = new Site();
+  const program = site.dir.write("master.ts", `await import(${JSON.stringify(HOOKED)});\n`);
+  const argv = [Deno.execPath(), "run", "-A", "--config", CONFIG, program, "--try-lock"];
+  const tried = async (mode: number) => {
+    Deno.chmodSync(program, mode);
+    const { code, stderr } = await site.execute([...argv, "-pid-file", site.pidFile]).ended();
+    return [code, stderr];
+  };
+  assertEquals(await tried(0o664), [0, ""]);
+  const found = `Cannot run "${program}": everybody may write to it (mode 0666), ${REST}`;
+  assertEquals(await tried(0o666), IS_ROOT ? [1, `${program}: ${found}\n`] : [0, ""]);
 });
 
 Deno.test("root's master refuses a program that everybody may write to, also where env finds it", async () => {

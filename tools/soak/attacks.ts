@@ -216,6 +216,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "changes to no other user: it would keep them",
   },
   {
+    attack: "another user adds a service to a directory that a loadConfig hook reads",
+    result: "a directory that everybody may write to is refused, at a start and at a reload",
+    file: "tests/integration/trust_test.ts",
+    test: "of a loadConfig hook that everybody may write to",
+  },
+  {
     attack: "root's master is to run a program behind env that everybody may write to",
     result: "it is refused",
     file: "tests/integration/trust_test.ts",

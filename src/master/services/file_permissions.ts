@@ -5,6 +5,7 @@
  * @module
  */
 import type { ParsedArguments } from "../../config/args.ts";
+import type { Config } from "../../config/config.ts";
 import { cannot, type Problem } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { commandFiles, type ProgramLookup, type ProgramPlace, viewFrom } from "./command.ts";
@@ -22,6 +23,28 @@ type Looks = Pick<ProgramLookup, "looseMode">;
 export function worldWritableProblems(path: string, lookup: Looks): Problem[] {
   const message = worldWritable("read settings from", path, lookup);
   return message === undefined ? [] : [{ file: path, message }];
+}
+
+/** Checks the main module of a master, with its hooks, or its compiled program. */
+export function worldWritableProgram(path: string | undefined, lookup: Looks): Problem[] {
+  const message = path && worldWritable("run", path, lookup);
+  return message ? [{ file: path, message }] : [];
+}
+
+/**
+ * Checks the settings files that a `loadConfig` hook has read, as far as its settings name them.
+ *
+ * @param configs The settings of the hook's services.
+ * @param lookup Tells the mode of a file.
+ */
+export function worldWritableSources(configs: readonly Config[], lookup: Looks): Problem[] {
+  const files = configs.flatMap((config) =>
+    [...config.keys()].flatMap((key) => {
+      const origin = config.origin(key);
+      return typeof origin === "object" ? origin.file : [];
+    })
+  );
+  return [...new Set(files)].flatMap((file) => worldWritableProblems(file, lookup));
 }
 
 /** Checks the files of a master's command line (`-config`). */

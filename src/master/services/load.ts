@@ -47,7 +47,11 @@ import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments } from "./server_argv.ts";
 import { requireSocketOwner } from "./socket_owner.ts";
 import { sizeProblems } from "./start_size.ts";
-import { requireTrustedCommand, worldWritableProblems } from "./file_permissions.ts";
+import {
+  requireTrustedCommand,
+  worldWritableProblems,
+  worldWritableSources,
+} from "./file_permissions.ts";
 
 /** The loaded services, and what is wrong with them. */
 export interface LoadedServices {
@@ -222,6 +226,7 @@ async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<Lo
   problems.push(...checkSharedSettings(shared));
   const check = (service: ServiceConfig) => programProblems(service, source);
   const configs = await hook();
+  problems.push(...worldWritableSources(configs, source.lookup));
   const ids = hookIds(configs);
   const results = configs.map((config, index) => {
     const id = ids[index], isServing = source.serving?.has(id), file = settingsFileOf(config);

@@ -4,6 +4,7 @@
  * @module
  */
 import { readBeginning, statPath } from "../fs/path.ts";
+import { decodeBytes } from "../ffi/byte_text.ts";
 import { execPath } from "../ffi/proc_self.ts";
 
 /** The first bytes of a binary. */
@@ -30,6 +31,21 @@ export function ownProgram(
     : searchPath().map((directory) => `${directory}/${name}`);
   const candidates = first === "file" ? [file, ...named] : [...named, file];
   return candidates.find(isExecutable) ?? `/proc/${Deno.pid}/exe`;
+}
+
+/**
+ * The file from which this process runs: the main module, or the compiled program; undefined for a module
+ * of the network.
+ */
+export function mainFile(): string | undefined {
+  if (Deno.build.standalone) return execPath();
+  const { protocol, pathname } = new URL(Deno.mainModule);
+  if (protocol !== "file:") return undefined;
+  const plain = pathname.replace(
+    /%([0-9A-F]{2})/gi,
+    (_, hex) => String.fromCharCode(parseInt(hex, 16)),
+  );
+  return decodeBytes(Uint8Array.from(plain, (byte) => byte.charCodeAt(0)));
 }
 
 /** The directories of `PATH`. */

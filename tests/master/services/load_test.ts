@@ -213,6 +213,20 @@ Deno.test("loadServices() reports all problems of a hook's services at once", as
   assertEquals(services.map(({ id }) => id), ["hook:2"]);
 });
 
+Deno.test("loadServices() refuses a world-writable file that a hook has read", async () => {
+  using dir = new TempDir();
+  const path = dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+  const lookup = fakeLookup({ "/srv/good": { executable: "" } }, {
+    looseMode: (one) => one === path ? 0o666 : undefined,
+  });
+  const hook = () => [new Config().loadFile(path), new Config().loadFile(path)];
+  const { problems } = await loadServices({ ...SOURCE, lookup, hook });
+  assertEquals(told(problems, dir.path).filter((line) => line.includes("everybody")), [
+    'DIR/a.cf: Cannot read settings from "DIR/a.cf": everybody may write to it (mode 0666), ' +
+    "expected a mode without write permission for others, since the master runs as root",
+  ]);
+});
+
 Deno.test("loadServices() rethrows the error of a hook", async () => {
   const hook = () => Promise.reject(new Error("the database is down"));
   await assertRejects(() => loadServices({ ...SOURCE, hook }), Error, "the database is down");

@@ -1,7 +1,7 @@
 /**
  * A master with hooks that do what its settings say: `services-from FILE` is a JSON list of settings
- * for the loadConfig hook; with `--mark-services` that hook takes the services of the directory, and
- * adds a setting to each; with `--fail-in=HOOK` that hook throws.
+ * for the loadConfig hook; with `--mark-services` that hook takes the services of the directory, or of
+ * `services-in DIR`, and adds a setting to each; with `--fail-in=HOOK` that hook throws.
  *
  * @module
  */
@@ -37,7 +37,8 @@ async function servicesFromFile(): Promise<Config[]> {
 }
 
 function markedServices(): Config[] {
-  return masterServerLoadConfigFromDirname(defaultConfig.getStr("C")).map((config) =>
+  const directory = defaultConfig.getStr("services-in", defaultConfig.getStr("C"));
+  return masterServerLoadConfigFromDirname(directory).map((config) =>
     config.set("marked", "by the hook")
   );
 }
