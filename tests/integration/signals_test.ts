@@ -130,6 +130,30 @@ Deno.test("no signal opens a port in a server, from its first moment on, whateve
   await master.stop();
 });
 
+Deno.test("SIGUSR1 opens no port in a Deno program of another kind behind env --block-signal=USR1", async () => {
+  await using site = new Site();
+  const script = site.dir.write("app.ts", "setInterval(() => {}, 60_000);\n");
+  const protocols = ["systemd", "libzc"];
+  for (const protocol of protocols) {
+    site.write(`${protocol}.cf`, {
+      "server-command": `env --block-signal=USR1 deno run -A ${script}`,
+      "server-service": `127.0.0.1:${site.port()}`,
+      "server-protocol": protocol,
+    });
+  }
+  const master = await site.start();
+  const pids = () => master.servers().map(({ pid }) => pid);
+  // Neither the shim nor env any more.
+  const running = () => master.servers().filter(({ argv }) => argv[3] === script);
+  await eventually(() => running().length === protocols.length, { what: "the programs" });
+  const seen = pids(), before = seen.map(listeningSockets);
+  await untilGrownUp(seen, () => seen.forEach((pid) => Deno.kill(pid, "SIGUSR1")));
+  await using witness = startWitness();
+  await giveTimeToOpen(witness, () => seen.forEach((pid) => Deno.kill(pid, "SIGUSR1")));
+  assertEquals([pids(), seen.map(listeningSockets)], [seen, before], master.log);
+  await master.stop();
+});
+
 Deno.test("no signal opens a port in a master, before an upgrade, behind it, and while it drains", async () => {
   await using site = new Site();
   const port = site.port();

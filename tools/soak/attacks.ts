@@ -45,6 +45,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "no signal opens a port in a server, from its first moment on",
   },
   {
+    attack: "SIGUSR1 to a Deno program that does not use this framework, behind env --block-signal",
+    result: "it does not listen for a debugger, and goes on",
+    file: "tests/integration/signals_test.ts",
+    test: "SIGUSR1 opens no port in a Deno program of another kind",
+  },
+  {
     attack: "another user puts a link in the place of a named pipe",
     result: "nothing but a pipe is opened",
     file: "tests/os/swapped_paths_test.ts",
