@@ -249,6 +249,18 @@ Deno.test("Supervisor starts standbys that end early with growing delays, and lo
   assertEquals(toldTo(servingOf(scene)), [""]);
 });
 
+Deno.test("Supervisor starts standbys with growing delays also if they say that they are ready", () => {
+  const scene = Scene.running(sparing());
+  scene.random = () => 0;
+  for (const expectedMs of [100, 200, 400]) {
+    const [standby] = standbysOf(scene);
+    standby.listener.onReady();
+    standby.exit();
+    assertEquals(scene.clock.nextInMs, expectedMs);
+    scene.clock.advance(expectedMs);
+  }
+});
+
 Deno.test("Supervisor resets the back-off of standbys when a loaded one is activated, and at a reload", () => {
   const scene = Scene.running(sparing());
   standbysOf(scene)[0].exit();

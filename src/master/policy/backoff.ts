@@ -7,7 +7,7 @@
  */
 import type { ServiceConfig } from "../../config/service.ts";
 import { EARLY_DEATH_MS } from "./decide.ts";
-import type { RestartHistory, Worker } from "./model.ts";
+import type { RestartHistory, Worker, WorkerIn } from "./life.ts";
 
 /** The exit code of a program that finds its settings wrong (sysexits.h). */
 export const EX_CONFIG = 78;
@@ -31,21 +31,36 @@ export interface Chance {
   readonly random: number;
 }
 
+/** One run of a process in a slot, or among the standbys, which is over. */
+export interface Run extends Pick<Worker, "config" | "startedAtMs" | "history"> {
+  /** When it was ready, or had loaded as a standby; undefined if that never happened. */
+  readonly readyAtMs?: number;
+  /** Whether a client has used it. */
+  readonly worked: boolean;
+}
+
+/** The run of a serving worker that leaves its slot. */
+export function runOf(worker: WorkerIn<"starting" | "ready">): Run {
+  const { config, startedAtMs, history, life } = worker;
+  const readyAtMs = life.state === "ready" ? life.readyAtMs : undefined;
+  return { config, startedAtMs, history, readyAtMs, worked: life.worked };
+}
+
 /**
- * The restart history after a worker has ended, or has left its slot in another way.
+ * The restart history after a run.
  *
- * @param worker The worker.
- * @param chance The time and a random number; `inOrder`: whether the worker exited with success.
+ * @param run The run.
+ * @param chance The time and a random number; `inOrder`: whether the process exited with success.
  */
 export function historyAfter(
-  worker: Worker,
+  run: Run,
   { inOrder = false, ...chance }: Chance & { readonly inOrder?: boolean },
 ): RestartHistory {
-  const { history, config, startedAtMs, readyAtMs, worked = false } = worker;
+  const { history, config, startedAtMs, readyAtMs, worked } = run;
   const livedMs = chance.nowMs - startedAtMs;
   if (readyAtMs !== undefined) {
     const isDone = inOrder && (worked || chance.nowMs - readyAtMs >= ORDERLY_MS);
-    const starts = isDone ? startsWithout(worker) : history.starts;
+    const starts = isDone ? startsWithout(run) : history.starts;
     if (isDone || livedMs >= config.supervision.healthyAfterMs) {
       return { early: 0, delayMs: 0, startAtMs: chance.nowMs, starts };
     }
@@ -70,7 +85,7 @@ export function historyGivenBack(worker: Worker): RestartHistory {
 /**
  * The starts that count for `server-start-limit`, without the last one, which is the worker's own.
  */
-function startsWithout({ history: { starts } }: Worker): readonly number[] {
+function startsWithout({ history: { starts } }: Pick<Worker, "history">): readonly number[] {
   return starts.slice(0, -1);
 }
 

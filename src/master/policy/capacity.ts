@@ -5,7 +5,8 @@
  * @module
  */
 import { fullStrength, strengthOf } from "./scaling.ts";
-import { type Candidate, isStandby, type Service, type Version, type Worker } from "./model.ts";
+import { isReady, isStandby, type Worker } from "./life.ts";
+import type { Candidate, Service, Version } from "./model.ts";
 
 /**
  * How many processes the current version is to have. During a reload it keeps all of them; with
@@ -70,7 +71,7 @@ export function mostDetached(service: Service): number {
 
 /** How many detached processes of a service still run. */
 export function detachedOf({ workers }: Service): number {
-  return workers.values().filter(({ state }) => state === "detached").toArray().length;
+  return workers.values().filter(({ life }) => life.state === "detached").toArray().length;
 }
 
 /**
@@ -91,7 +92,7 @@ export function roomToReturn(service: Service): number {
 /** The processes of a version and of later ones, without standbys. */
 function aliveSince({ generation }: Version, { workers }: Service): Worker[] {
   return [...workers].filter((worker) =>
-    worker.generation >= generation && worker.state !== "detached" && !isStandby(worker)
+    worker.generation >= generation && worker.life.state !== "detached" && !isStandby(worker)
   );
 }
 
@@ -139,9 +140,4 @@ export function beyondBound(
   const generations = [...new Set(old.map(({ generation }) => generation))].sort((a, b) => b - a);
   const bounded = new Set(generations.slice(maxGenerations));
   return old.filter(({ generation }) => bounded.has(generation));
-}
-
-/** Whether a worker is ready. */
-export function isReady({ state }: Worker): boolean {
-  return state === "ready";
 }

@@ -5,9 +5,10 @@
  * @module
  */
 import type { Action, WakeTime } from "./decision.ts";
+import { isReady, isServing, isStandby, type Worker } from "./life.ts";
 import { startLimitMs } from "./readiness.ts";
 import { standbysWanted } from "./standby.ts";
-import { isServing, isStandby, type Service, type Version, type Worker } from "./model.ts";
+import type { Service, Version } from "./model.ts";
 import { actionOnSilence } from "./watchdog.ts";
 
 /** The workers of a service by role, without lost ones. */
@@ -51,9 +52,9 @@ export function classify(service: Service, wakeTime: WakeTime): WorkerClasses {
     sorted.actions.push(...last.actions);
     if (last.isLost) continue;
     sorted.actions.push(...limitsReached(worker, wakeTime));
-    const { state, generation } = worker;
-    if (state === "draining") {
-      if (!worker.neverServed) sorted.draining.push(worker);
+    const { life, generation } = worker;
+    if (life.state === "draining") {
+      if (!life.neverServed) sorted.draining.push(worker);
     } else if (isStandby(worker) && keepsStandbys && generation === current?.generation) {
       // A suspected standby may hang: it is not counted.
       if (last.actions.length === 0) sorted.standbys.push(worker);
@@ -73,10 +74,14 @@ function lastSteps(
   worker: Worker,
   wakeTime: WakeTime,
 ): { readonly actions: readonly Action[]; readonly isLost: boolean } {
-  const deadlineMs = Math.min(worker.deadlineMs ?? Infinity, startLimitMs(worker));
+  const { life } = worker;
+  const deadlineMs = Math.min(
+    "deadlineMs" in life ? life.deadlineMs : Infinity,
+    startLimitMs(life),
+  );
   const onSilence = actionOnSilence(worker, wakeTime);
   if (deadlineMs < Infinity && wakeTime.isDue(deadlineMs)) {
-    const what = worker.state === "stopping" ? "kill" : "terminate";
+    const what = life.state === "stopping" ? "kill" : "terminate";
     return { actions: [{ do: what, worker }], isLost: true };
   }
   if (onSilence === undefined) return { actions: [], isLost: false };
@@ -85,11 +90,11 @@ function lastSteps(
 
 /** The actions that the age and memory limits of a ready worker require. */
 function limitsReached(worker: Worker, wakeTime: WakeTime): Action[] {
-  const { state, recycleReason, oldAtMs, measureAtMs } = worker;
-  if (state !== "ready" || recycleReason !== undefined) return [];
+  if (!isReady(worker) || worker.life.recycleReason !== undefined) return [];
+  const { oldAtMs, memory } = worker.life;
   const actions: Action[] = [];
-  if (oldAtMs !== undefined && wakeTime.isDue(oldAtMs)) actions.push({ do: "recycle", worker });
-  if (measureAtMs !== undefined && wakeTime.isDue(measureAtMs)) {
+  if (oldAtMs < Infinity && wakeTime.isDue(oldAtMs)) actions.push({ do: "recycle", worker });
+  if (memory !== undefined && wakeTime.isDue(memory.measureAtMs)) {
     actions.push({ do: "measure", worker });
   }
   return actions;
@@ -101,6 +106,6 @@ function limitsReached(worker: Worker, wakeTime: WakeTime): Action[] {
  * which had replaced a worker of the current version.
  */
 function mayFallBack(worker: Worker, current: Version | undefined): boolean {
-  return current !== undefined && worker.state === "ready" &&
+  return current !== undefined && isReady(worker) &&
     (worker.generation < current.generation || worker.config.reloadStep !== undefined);
 }

@@ -16,12 +16,12 @@ import {
   capacityOf,
   detachedOf,
   heldByUndone,
-  isReady,
   mostDetached,
   roomToReturn,
   surplus,
 } from "./capacity.ts";
-import { hasPassed, type RestartHistory, type Service, type Worker } from "./model.ts";
+import { hasPassed, isReady, type RestartHistory, type Worker } from "./life.ts";
+import type { Service } from "./model.ts";
 import { outcomeOfRollout, startsOfCandidate } from "./outcome.ts";
 
 /**

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { Version, Worker } from "./model.ts";
+import type { Worker } from "./life.ts";
+import type { Version } from "./model.ts";
 
 /** One action of the supervisor. */
 export type Action =

@@ -1,11 +1,10 @@
 /**
- * The master's model: services, versions and workers as plain data, without sockets or processes.
+ * The master's model: services and versions as plain data, without sockets or processes.
  *
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
-import { TRANSITIONS, type WorkerEvent, type WorkerState } from "./states.ts";
+import type { RestartHistory, Worker } from "./life.ts";
 
 /** The settings of a service from one reload. */
 export interface Version {
@@ -24,71 +23,6 @@ export interface Candidate extends Version {
   failure?: string;
   /** By how many processes the service was scaled since the reload began; may be negative. */
   extra?: number;
-}
-
-/** The recent failures and starts of a slot; a worker's history goes on to its replacement. */
-export interface RestartHistory {
-  /** How many processes in a row have ended early. */
-  readonly early: number;
-  /** The delay from one start to the next; 0 without one. */
-  readonly delayMs: number;
-  /** The next start is not before this. */
-  readonly startAtMs: number;
-  /** The times of the starts that count for `server-start-limit`. */
-  readonly starts: readonly number[];
-}
-
-/**
- * One process, from its start to its end. A standby gets its slot and restart history in {@linkcode
- * activate}.
- */
-export interface Worker {
-  /** Unique in the life of this master; unlike a pid never used again. */
-  readonly id: number;
-  readonly pid: number;
-  /** The generation of its version. */
-  readonly generation: number;
-  readonly config: ServiceConfig;
-  /** Its slot among the processes of its version. */
-  slot: number;
-  /** The listeners that it was started with, in the order of the service's addresses. */
-  listeners: readonly OpenedListener[];
-  /** When it was started, or when it was activated as a standby. */
-  startedAtMs: number;
-  /** The restart history that it has taken over. */
-  history: RestartHistory;
-  /** Whether it was started as a standby, and has not been ready since. */
-  neverServed?: boolean;
-  /** When it reported, as a standby, that it has loaded. */
-  loadedAtMs?: number;
-  /** Until when it has to be ready, if that differs from the start time plus the ready time-out. */
-  readyByMs?: number;
-  /** When it reported that it is ready. */
-  readyAtMs?: number;
-  /** Changed by {@linkcode advance} only. */
-  state: WorkerState;
-  /** Until when it may be silent; undefined if it sends no heartbeats. */
-  silentUntilMs?: number;
-  /** Whether it was silent for too long at the last check. */
-  suspected?: boolean;
-  /** Whether a client uses it; undefined while it has not reported. */
-  used?: boolean;
-  /** Whether it has ever reported that a client uses it. */
-  worked?: boolean;
-  /** Why it is to be recycled; undefined while it is not. */
-  recycleReason?: string;
-  /** Whether one of its listeners was closed because it had become useless. */
-  lostListener?: boolean;
-  /** When it reaches its maximum age; undefined without one. */
-  oldAtMs?: number;
-  /** When its memory is measured next; undefined if it is not measured. */
-  measureAtMs?: number;
-  /** Since when it has used too much memory; undefined while it does not. */
-  overMemorySinceMs?: number;
-  /** Whether it has reported that it accepts no more connections. */
-  saysDraining?: boolean;
-  /** When the next harsher step of its stop is due; undefined without one. */
-  deadlineMs?: number;
 }
 
 /** A service and its workers of all versions. */
@@ -128,34 +62,6 @@ export interface Service {
   readonly workers: Set<Worker>;
 }
 
-/**
- * Changes a worker's state by the table of transitions.
- *
- * @param worker The worker.
- * @param event What happened.
- * @returns Whether the state names the event.
- */
-export function advance(worker: Worker, event: WorkerEvent): boolean {
-  const next = TRANSITIONS[worker.state][event];
-  if (next === undefined) return false;
-  worker.state = next;
-  return true;
-}
-
-/**
- * Makes a standby a serving worker; its life counts from here on.
- *
- * @param worker The standby.
- * @param filled The time, until when it has to be ready, its slot, its listeners and its restart
- * history.
- */
-export function activate(
-  worker: Worker,
-  filled: Pick<Worker, "slot" | "listeners" | "startedAtMs" | "readyByMs" | "history">,
-): void {
-  if (advance(worker, "activate")) Object.assign(worker, filled);
-}
-
 /** A service without workers. */
 export function newService(id: string): Service {
   return { id, workers: new Set(), unservedSlots: new Set(), ...freshStart(0) };
@@ -175,29 +81,4 @@ export function freshStart(
     extra: 0,
     demand: undefined,
   };
-}
-
-/** Whether a worker counts for the configured number of processes. */
-export function isServing(worker: Worker): boolean {
-  return worker.state === "starting" || worker.state === "ready";
-}
-
-/**
- * Whether a worker is a standby: it serves no clients, and does not count for the number of
- * processes.
- */
-export function isStandby(worker: Worker): boolean {
-  return worker.state === "loading" || worker.state === "waiting";
-}
-
-/** Whether a candidate worker has passed: it is ready, and has been for `server-soak`. */
-export function hasPassed({ readyAtMs, config }: Worker, nowMs: number): boolean {
-  return readyAtMs !== undefined && readyAtMs + config.soakMs <= nowMs;
-}
-
-/** Sets a worker's deadline, unless it has an earlier one, or its state allows no further step. */
-export function limit(worker: Worker, deadlineMs: number): void {
-  if (worker.state === "detached" || worker.state === "killing") return;
-  const earliest = Math.min(worker.deadlineMs ?? Infinity, deadlineMs);
-  if (earliest < Infinity) worker.deadlineMs = earliest;
 }

@@ -5,7 +5,8 @@
  */
 import type { Action, RolloutOutcome, WakeTime } from "./decision.ts";
 import { roomFor } from "./capacity.ts";
-import type { Candidate, Service, Worker } from "./model.ts";
+import type { Worker } from "./life.ts";
+import type { Candidate, Service } from "./model.ts";
 
 /** The progress of a rollout. */
 export interface Progress {
@@ -54,8 +55,8 @@ export function outcomeOfRollout(
   // The old workers are stopped only once a candidate worker is ready, however many have passed
   // before.
   if (passed + left >= procCount && passed >= Math.min(procCount, 1)) return { is: "passed" };
-  for (const { readyAtMs, config: { soakMs } } of candidateWorkers) {
-    if (readyAtMs !== undefined) wakeTime.isDue(readyAtMs + soakMs);
+  for (const { life, config: { soakMs } } of candidateWorkers) {
+    if (life.state === "ready") wakeTime.isDue(life.readyAtMs + soakMs);
   }
   return { is: "open" };
 }

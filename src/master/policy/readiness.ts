@@ -4,22 +4,21 @@
  *
  * @module
  */
-import type { Worker } from "./model.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import type { Life, Worker } from "./life.ts";
 
-/**
- * Until when a starting process has to be ready, or a loading standby has to have loaded; infinity
- * where there is no limit.
- */
-export function startLimitMs(
-  { state, startedAtMs, readyByMs, config: { readyTimeoutMs } }: Worker,
-): number {
-  const isStarting = state === "loading" || state === "starting";
-  if (!isStarting || readyTimeoutMs === 0) return Infinity;
-  return readyByMs ?? startedAtMs + readyTimeoutMs;
+/** Until when a process that starts now has to be ready, or to have loaded as a standby. */
+export function readyByMs({ readyTimeoutMs }: ServiceConfig, nowMs: number): number {
+  return readyTimeoutMs === 0 ? Infinity : nowMs + readyTimeoutMs;
+}
+
+/** The time limit of a start; infinity where there is none. */
+export function startLimitMs(life: Life): number {
+  return life.state === "loading" || life.state === "starting" ? life.readyByMs : Infinity;
 }
 
 /** Describes a process that has exceeded its start limit. */
-export function latenessOf({ state, config: { readyTimeoutMs } }: Worker): string {
-  const what = state === "loading" ? "has not loaded" : "was not ready";
+export function latenessOf({ life, config: { readyTimeoutMs } }: Worker): string {
+  const what = life.state === "loading" ? "has not loaded" : "was not ready";
   return `${what} within ${readyTimeoutMs / 1000} s (server-ready-timeout)`;
 }

@@ -8,7 +8,7 @@
  */
 import type { ServiceConfig } from "../../config/service.ts";
 import { leastMissed } from "./slots.ts";
-import { isServing, type Worker } from "./model.ts";
+import { isReady, isServing, type MemoryWatch, type ReadyLimits, type Worker } from "./life.ts";
 
 /** The time between two measurements of a process's memory. */
 export const MEASURE_MS = 2_000;
@@ -27,31 +27,32 @@ export function connectionLimit(
   return maxConnections && Math.max(1, Math.round(maxConnections * (1 - JITTER * random)));
 }
 
-/** Sets the times at which the age and the memory of a newly ready process are checked. */
-export function beginLife(
-  worker: Worker,
+/** When the age and the memory of a process that is ready now are checked. */
+export function readyLimits(
+  { startedAtMs, config: { supervision: { maxAgeMs, maxMemoryBytes } } }: Worker,
   { nowMs, random }: { readonly nowMs: number; readonly random: number },
-): void {
-  const { maxAgeMs, maxMemoryBytes } = worker.config.supervision;
-  if (maxAgeMs > 0) worker.oldAtMs = worker.startedAtMs + maxAgeMs * (1 - JITTER * random);
-  if (maxMemoryBytes > 0 && maxMemoryBytes < Infinity) worker.measureAtMs = nowMs;
+): ReadyLimits {
+  const isMeasured = maxMemoryBytes > 0 && maxMemoryBytes < Infinity;
+  return {
+    oldAtMs: maxAgeMs > 0 ? startedAtMs + maxAgeMs * (1 - JITTER * random) : Infinity,
+    ...(isMeasured && { memory: { measureAtMs: nowMs } }),
+  };
 }
 
-/**
- * Records how much memory a process uses.
- *
- * @param worker The process.
- * @param measured The time and the memory.
- * @returns Whether it has used too much for too long.
- */
-export function weigh(
-  worker: Worker,
-  { nowMs, bytes }: { readonly nowMs: number; readonly bytes: number },
-): boolean {
-  worker.measureAtMs = nowMs + MEASURE_MS;
-  if (bytes <= worker.config.supervision.maxMemoryBytes) worker.overMemorySinceMs = undefined;
-  else worker.overMemorySinceMs ??= nowMs;
-  return worker.overMemorySinceMs !== undefined && nowMs - worker.overMemorySinceMs >= HEAVY_MS;
+/** The measurements of a process after another one. */
+export function afterMeasurement(
+  { exceededSinceMs = Infinity }: MemoryWatch,
+  { nowMs, isTooMuch }: { readonly nowMs: number; readonly isTooMuch: boolean },
+): MemoryWatch {
+  return {
+    measureAtMs: nowMs + MEASURE_MS,
+    ...(isTooMuch && { exceededSinceMs: Math.min(exceededSinceMs, nowMs) }),
+  };
+}
+
+/** Whether a process has used too much memory for too long. */
+export function isHeavy({ exceededSinceMs = Infinity }: MemoryWatch, nowMs: number): boolean {
+  return nowMs - exceededSinceMs >= HEAVY_MS;
 }
 
 /** The processes of the current version, and how many are wanted. */
@@ -77,10 +78,10 @@ export function strengthWhileReplacing({ currentWorkers, leaving, wanted }: Staf
 export function replacedOne(
   { currentWorkers, wanted }: Pick<Staff, "currentWorkers" | "wanted">,
 ): Worker | undefined {
-  const ready = currentWorkers.filter(({ state }) => state === "ready");
+  const ready = currentWorkers.filter(isReady);
   return ready.length > wanted ? leastMissed(ready.filter(isToBeRecycled), ready) : undefined;
 }
 
 function isToBeRecycled(worker: Worker): boolean {
-  return worker.recycleReason !== undefined && isServing(worker);
+  return isServing(worker) && worker.life.recycleReason !== undefined;
 }

@@ -7,7 +7,8 @@
  * @module
  */
 import { leastMissed } from "./slots.ts";
-import { isServing, type Service, type Version, type Worker } from "./model.ts";
+import { isReady, isServing, type Worker } from "./life.ts";
+import type { Service, Version } from "./model.ts";
 
 /** The maximum of `server-proc-count`. */
 const MOST = 10_000;
@@ -58,17 +59,16 @@ export function scale(service: Service, by: number): void {
 export function idleOne(service: Service, currentWorkers: readonly Worker[]): Worker | undefined {
   if (strengthOf(service) <= leastStrength(service)) return undefined;
   return leastMissed(
-    currentWorkers.filter(({ state, used }) => state === "ready" && used === false),
+    currentWorkers.filter(isReady).filter(({ life }) => life.used === false),
     currentWorkers,
   );
 }
 
 /** Raises the demand by one when all processes are in use. */
 export function grow(service: Service): void {
-  const serving = [...service.workers].filter((worker) =>
-    isServing(worker) && worker.generation === service.current?.generation
-  );
-  if (service.demand === undefined || serving.some(({ used }) => !used)) return;
+  const serving = [...service.workers].filter(isServing)
+    .filter(({ generation }) => generation === service.current?.generation);
+  if (service.demand === undefined || serving.some(({ life }) => !life.used)) return;
   service.demand = Math.max(service.demand, serving.length + 1);
   service.demand = strengthOf(service);
 }

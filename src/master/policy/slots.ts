@@ -7,7 +7,8 @@
  */
 import type { Endpoint } from "../../config/address.ts";
 import type { ServiceConfig } from "../../config/service.ts";
-import { isServing, type Service, type Version, type Worker } from "./model.ts";
+import { isReady, isServing, type Worker } from "./life.ts";
+import type { Service, Version } from "./model.ts";
 
 /**
  * How many sockets a service has for one of its addresses; undefined where its processes share one.
@@ -49,7 +50,7 @@ export function nextSlot(
   );
   for (const worker of workers) {
     if (worker.generation !== generation || !isServing(worker)) continue;
-    slots[worker.slot][worker.recycleReason === undefined ? "lasting" : "recycling"]++;
+    slots[worker.slot][worker.life.recycleReason === undefined ? "lasting" : "recycling"]++;
   }
   const least = slots.reduce((so, { lasting }) => Math.min(so, lasting), Infinity);
   const candidates = slots.filter(({ lasting }) => lasting === least);
@@ -71,9 +72,7 @@ export function leastMissed(
   candidates: readonly Worker[],
   staff: readonly Worker[],
 ): Worker | undefined {
-  const lasting = staff.filter(({ state, recycleReason }) =>
-    state === "ready" && recycleReason === undefined
-  );
+  const lasting = staff.filter(isReady).filter(({ life }) => life.recycleReason === undefined);
   const isCovered = (worker: Worker) =>
     lasting.some((other) => other !== worker && other.slot === worker.slot);
   return candidates.find(isCovered) ?? candidates[0];

@@ -8,7 +8,8 @@
  */
 import type { WakeTime } from "./decision.ts";
 import { fullStrength } from "./scaling.ts";
-import type { Service, Worker } from "./model.ts";
+import { isReady, isStandby, type Worker } from "./life.ts";
+import type { Service } from "./model.ts";
 
 /**
  * How long the serving processes must have been ready before a standby is started. Its start needs
@@ -31,10 +32,9 @@ export function standbysWanted(service: Service): number {
  */
 export function inReserve(standbys: readonly Worker[]): Worker[] {
   // A standby with a deadline is about to end, and a suspected one may hang.
-  const able = standbys.filter(({ deadlineMs, suspected }) =>
-    deadlineMs === undefined && !suspected
-  );
-  const rank = ({ state }: Worker) => state === "waiting" ? 0 : 1;
+  const able = standbys.filter(isStandby)
+    .filter(({ life }) => life.deadlineMs === Infinity && !life.heartbeats?.suspected);
+  const rank = ({ life }: Worker) => life.state === "waiting" ? 0 : 1;
   return able.toSorted((a, b) => rank(a) - rank(b) || a.id - b.id);
 }
 
@@ -53,9 +53,10 @@ export function lacksStandby(
     readonly wakeTime: WakeTime;
   },
 ): boolean {
-  if (currentWorkers.some(({ state }) => state !== "ready")) return false;
+  const ready = currentWorkers.filter(isReady);
+  if (ready.length < currentWorkers.length) return false;
   if (standbys.length >= standbysWanted(service)) return false;
-  if (standbys.some(({ state }) => state === "loading")) return false;
-  const readyAtMs = currentWorkers.map(({ readyAtMs = 0 }) => readyAtMs + CALM_MS);
+  if (standbys.some(({ life }) => life.state === "loading")) return false;
+  const readyAtMs = ready.map(({ life }) => life.readyAtMs + CALM_MS);
   return wakeTime.isDue(Math.max(service.standbyHistory?.startAtMs ?? 0, ...readyAtMs));
 }

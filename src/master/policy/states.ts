@@ -38,13 +38,10 @@ export type WorkerEvent =
   | "detach"
   | "exit";
 
-/**
- * The state that an event leads to. An event that a state does not name is ignored, since messages
- * and signals can cross.
- */
-export const TRANSITIONS: Readonly<
-  Record<WorkerState, Readonly<Partial<Record<WorkerEvent, WorkerState>>>>
-> = {
+/** The events that a state names, and the state that an event leads to. */
+type EventsOf = Readonly<Partial<Record<WorkerEvent, WorkerState>>>;
+
+const TABLE = {
   loading: {
     loaded: "waiting",
     // A loading standby is closer to ready than a process that would start now.
@@ -89,4 +86,13 @@ export const TRANSITIONS: Readonly<
   killing: { exit: "exited" },
   detached: { exit: "exited" },
   exited: {},
-};
+} as const satisfies Readonly<Record<WorkerState, EventsOf>>;
+
+/** The table as a type, which says what an event can lead to. */
+export type Transitions = typeof TABLE;
+
+/**
+ * The state that an event leads to. An event that a state does not name is ignored, since messages
+ * and signals can cross.
+ */
+export const TRANSITIONS: Readonly<Record<WorkerState, EventsOf>> = TABLE;

@@ -8,7 +8,7 @@
  */
 import type { ServiceConfig } from "../../config/service.ts";
 import type { Action, WakeTime } from "./decision.ts";
-import { isServing, isStandby, type Worker } from "./model.ts";
+import type { Worker } from "./life.ts";
 
 /** The time between two heartbeats. */
 export const HEARTBEAT_MS = 1_000;
@@ -29,23 +29,17 @@ export function patienceMs({ supervision: { watchdogMs } }: ServiceConfig): numb
 }
 
 /**
- * Whether the heartbeats of a process are checked, once it has sent one: it starts, serves, waits
- * as a standby, or drains.
- */
-export function isWatched(worker: Worker): boolean {
-  return isServing(worker) || isStandby(worker) || worker.state === "draining";
-}
-
-/**
  * Finds a worker that hangs: silence for too long makes it suspected, and silence after that ends it.
+ * Heartbeats are checked until the worker is sent a signal, once it has sent one.
  *
  * @param worker The worker.
  * @param wakeTime The time; records when the silence is too long.
  */
 export function actionOnSilence(worker: Worker, wakeTime: WakeTime): Action | undefined {
-  const { silentUntilMs, suspected } = worker;
-  if (silentUntilMs === undefined || !isWatched(worker) || !wakeTime.isDue(silentUntilMs)) {
-    return undefined;
-  }
-  return { do: suspected === true ? "abort" : "suspect", worker };
+  const { life } = worker;
+  if (!("heartbeats" in life) || life.heartbeats === undefined) return undefined;
+  const { silentUntilMs, suspected } = life.heartbeats;
+  return wakeTime.isDue(silentUntilMs)
+    ? { do: suspected ? "abort" : "suspect", worker }
+    : undefined;
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isReady } from "../policy/life.ts";
 import { strengthOf } from "../policy/scaling.ts";
 import type { Service } from "../policy/model.ts";
 
@@ -72,7 +73,7 @@ export class ColdStart {
   look(service: Service): void {
     const beenReady = this.#waiting.get(service);
     if (beenReady === undefined) return;
-    for (const { id, readyAtMs } of service.workers) if (readyAtMs !== undefined) beenReady.add(id);
+    for (const worker of service.workers) if (isReady(worker)) beenReady.add(worker.id);
     // Processes that were ready one after the other count as well: they may be short-lived.
     if (beenReady.size >= strengthOf(service)) this.#waiting.delete(service);
     this.#resolve();

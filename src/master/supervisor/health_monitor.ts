@@ -5,8 +5,8 @@
  * @module
  */
 import type { Clock } from "../../os/clock/clock.ts";
-import { beginLife, MEASURE_MS, weigh } from "../policy/recycling.ts";
-import { isServing, type Worker } from "../policy/model.ts";
+import { isServing, isWatched, type ReadyLimits, type Worker } from "../policy/life.ts";
+import { afterMeasurement, isHeavy, MEASURE_MS, readyLimits } from "../policy/recycling.ts";
 import { HEARTBEAT_MS, patienceMs, SUSPECT_MS } from "../policy/watchdog.ts";
 
 /** The ports of a health monitor. */
@@ -31,11 +31,9 @@ export class HealthMonitor {
     this.#options = options;
   }
 
-  /** Starts to watch a worker that has just become ready. */
-  begin(worker: Worker): void {
-    beginLife(worker, { nowMs: this.#nowMs, random: this.#options.random() });
-    // Its start may have taken longer than the watchdog time.
-    if (worker.silentUntilMs !== undefined) this.#extendSilence(worker);
+  /** When the age and the memory of a worker that becomes ready are checked. */
+  limitsOf(worker: Worker): ReadyLimits {
+    return readyLimits(worker, { nowMs: this.#nowMs, random: this.#options.random() });
   }
 
   /**
@@ -45,16 +43,18 @@ export class HealthMonitor {
    * @returns Whether it is the first one: then the next check of the worker has to be scheduled.
    */
   heartbeat(worker: Worker): boolean {
+    const { life, config } = worker;
     // Without a watchdog time, later heartbeats are not expected.
-    if (worker.config.supervision.watchdogMs === 0) return false;
-    const isFirst = worker.silentUntilMs === undefined;
-    this.#extendSilence(worker);
+    if (config.supervision.watchdogMs === 0 || !isWatched(life)) return false;
+    const isFirst = life.heartbeats === undefined;
+    life.heartbeats = { silentUntilMs: this.#nowMs + patienceMs(config), suspected: false };
     return isFirst;
   }
 
-  #extendSilence(worker: Worker): void {
-    worker.silentUntilMs = this.#nowMs + patienceMs(worker.config);
-    worker.suspected = false;
+  /** Starts to watch a worker that has just become ready. */
+  begin(worker: Worker): void {
+    // Its start may have taken longer than the watchdog time.
+    if (isWatched(worker.life) && worker.life.heartbeats !== undefined) this.heartbeat(worker);
   }
 
   /**
@@ -63,8 +63,9 @@ export class HealthMonitor {
    */
   suspect(worker: Worker): void {
     const backMs = this.#options.clock.awayAtMs + HEARTBEAT_MS;
-    worker.suspected = backMs <= this.#nowMs;
-    worker.silentUntilMs = worker.suspected ? this.#nowMs + SUSPECT_MS : backMs;
+    const suspected = backMs <= this.#nowMs;
+    const silentUntilMs = suspected ? this.#nowMs + SUSPECT_MS : backMs;
+    if (isWatched(worker.life)) worker.life.heartbeats = { silentUntilMs, suspected };
   }
 
   /** Marks a worker for recycling because of its age. */
@@ -81,7 +82,7 @@ export class HealthMonitor {
    * @returns Whether the worker was not marked yet.
    */
   spend(worker: Worker, reason = "reached server-max-connections"): boolean {
-    if (!isServing(worker) || worker.recycleReason !== undefined) return false;
+    if (!isServing(worker) || worker.life.recycleReason !== undefined) return false;
     this.#mark(worker, reason);
     return true;
   }
@@ -91,11 +92,13 @@ export class HealthMonitor {
    * long.
    */
   measure(worker: Worker): void {
-    const { pid, config: { id } } = worker;
+    const { pid, life, config: { id, supervision: { maxMemoryBytes } } } = worker;
+    if (life.state !== "ready" || life.memory === undefined) return;
+    const nowMs = this.#nowMs;
     try {
       const bytes = this.#options.memoryOf(pid);
-      const isTooMuch = weigh(worker, { nowMs: this.#nowMs, bytes });
-      if (isTooMuch) {
+      life.memory = afterMeasurement(life.memory, { nowMs, isTooMuch: bytes > maxMemoryBytes });
+      if (isHeavy(life.memory, nowMs)) {
         this.#mark(worker, `exceeded server-max-memory with ${Math.round(bytes / 2 ** 20)} MB`);
       }
     } catch (error) {
@@ -103,7 +106,7 @@ export class HealthMonitor {
       // while.
       const { NotFound, PermissionDenied } = Deno.errors;
       const isFinal = error instanceof NotFound || error instanceof PermissionDenied;
-      worker.measureAtMs = isFinal ? undefined : this.#nowMs + MEASURE_MS;
+      life.memory = isFinal ? undefined : { ...life.memory, measureAtMs: nowMs + MEASURE_MS };
       if (this.#unreadable.has(worker)) return;
       this.#unreadable.add(worker);
       this.#options.log(`${id}: the memory of process ${pid} is not watched: ${error}`);
@@ -111,7 +114,8 @@ export class HealthMonitor {
   }
 
   #mark(worker: Worker, reason: string): void {
-    worker.recycleReason = reason;
+    if (!isServing(worker)) return;
+    worker.life.recycleReason = reason;
     this.#options.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
   }
 

@@ -11,10 +11,18 @@ import {
   historyGivenBack,
   isBeyondLimit,
   NO_HISTORY,
+  runOf,
 } from "../policy/backoff.ts";
 import { EARLY_DEATH_MS } from "../policy/decide.ts";
 import { fullStrength } from "../policy/scaling.ts";
-import { isServing, type RestartHistory, type Service, type Worker } from "../policy/model.ts";
+import {
+  isServing,
+  loadedAtMs,
+  type RestartHistory,
+  type Worker,
+  type WorkerIn,
+} from "../policy/life.ts";
+import type { Service } from "../policy/model.ts";
 
 /** The ports of {@linkcode Restarts}. */
 export interface RestartsOptions {
@@ -54,8 +62,8 @@ export class Restarts {
    * @param worker The worker.
    * @param inOrder Whether it exited with success, or drains.
    */
-  leave(service: Service, worker: Worker, inOrder = false): void {
-    const history = historyAfter(worker, { ...this.#chance(), inOrder });
+  leave(service: Service, worker: WorkerIn<"starting" | "ready">, inOrder = false): void {
+    const history = historyAfter(runOf(worker), { ...this.#chance(), inOrder });
     this.#vacate(service, history, (ms) => `processes end early; the next start is in ${ms} ms`);
   }
 
@@ -79,11 +87,12 @@ export class Restarts {
   leaveStandby(service: Service, standby: Worker): void {
     if (isServing(standby)) this.#free(service, historyGivenBack(standby));
     const { standbyHistory: history = NO_HISTORY } = service;
+    const { config, startedAtMs } = standby;
     // The standby was started before the last failure, so its end says nothing new.
-    if (standby.startedAtMs < history.startAtMs) return;
-    const chance = this.#chance();
-    const next = historyAfter({ ...standby, history, readyAtMs: standby.loadedAtMs }, chance);
-    const waitedMs = chance.nowMs - (standby.loadedAtMs ?? chance.nowMs);
+    if (startedAtMs < history.startAtMs) return;
+    const chance = this.#chance(), readyAtMs = loadedAtMs(standby.life);
+    const next = historyAfter({ config, startedAtMs, history, readyAtMs, worked: false }, chance);
+    const waitedMs = chance.nowMs - (readyAtMs ?? chance.nowMs);
     const leastMs = waitedMs < EARLY_DEATH_MS ? EARLY_DEATH_MS : 0;
     this.#vacateStandby(
       service,

@@ -9,7 +9,8 @@ import type { Action } from "../policy/decision.ts";
 import type { ListenerTable } from "../listeners/table.ts";
 import { strengthOf } from "../policy/scaling.ts";
 import { nextSlot, slotCount } from "../policy/slots.ts";
-import type { Service, Version, Worker } from "../policy/model.ts";
+import { isReady, type Worker } from "../policy/life.ts";
+import type { Service, Version } from "../policy/model.ts";
 
 /** What the choice depends on beside the service. */
 export interface SteeringOptions {
@@ -36,10 +37,10 @@ export function servedListeners(
   const { config, generation } = current;
   const leaving = new Set(actions.flatMap(leavingWorker));
   const staying = [...service.workers].filter((worker) => !leaving.has(worker));
-  const ready = staying.filter(({ state }) => state === "ready");
+  const ready = staying.filter(isReady);
   if (ready.length > 0 || strengthOf(service) >= slotCount(config)) return listenersOf(ready);
   const starting = staying.filter((one) =>
-    one.state === "starting" && one.generation === generation
+    one.life.state === "starting" && one.generation === generation
   );
   if (starting.length > 0) return listenersOf(starting);
   return new Set(table.listeners(config, nextSlot(service, current)));

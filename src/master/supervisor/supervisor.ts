@@ -26,13 +26,8 @@ import { fullStrength, isServiceIdle, scale, strengthOf } from "../policy/scalin
 import { IdleWatch } from "./idle_watch.ts";
 import { nextSlot } from "../policy/slots.ts";
 import { servedListeners } from "./steering.ts";
-import {
-  freshStart,
-  newService,
-  type Service,
-  type Version,
-  type Worker,
-} from "../policy/model.ts";
+import { isServing, type Worker } from "../policy/life.ts";
+import { freshStart, newService, type Service, type Version } from "../policy/model.ts";
 import { StartPace } from "./start_pace.ts";
 import type { SupervisorPorts } from "./ports.ts";
 import { Rollout, type RolloutGroup, type UndoneReload } from "./rollout.ts";
@@ -329,7 +324,7 @@ export class Supervisor {
         listeners.some((listener) => closed.has(listener))
       );
       for (const worker of stale) {
-        worker.lostListener = true;
+        if (isServing(worker)) worker.life.lostListener = true;
         this.#pool.health.spend(worker, "one of its listeners was opened anew");
       }
       // Not at once: this may run in the middle of an event of the same service.

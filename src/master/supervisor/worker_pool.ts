@@ -24,19 +24,23 @@ import {
 import { connectionLimit } from "../policy/recycling.ts";
 import { grow } from "../policy/scaling.ts";
 import { detachedOf, mostDetached } from "../policy/capacity.ts";
-import { latenessOf, startLimitMs } from "../policy/readiness.ts";
+import { latenessOf, readyByMs, startLimitMs } from "../policy/readiness.ts";
 import {
   activate,
   advance,
   hasPassed,
+  isReady,
   isServing,
   isStandby,
+  type LifeEvent,
   limit,
-  type Service,
-  type Version,
+  loading,
+  neverServed,
+  saysDraining,
+  starting,
   type Worker,
-} from "../policy/model.ts";
-import type { WorkerEvent } from "../policy/states.ts";
+} from "../policy/life.ts";
+import type { Service, Version } from "../policy/model.ts";
 import type { Launcher, RunningWorker, WorkerEvents } from "../workers/worker.ts";
 
 /** The ports of a worker pool. */
@@ -98,14 +102,14 @@ export class WorkerPool {
 
   /** Whether every process but detached ones has ended. */
   get isGone(): boolean {
-    return this.#running.keys().every(({ state }) => state === "detached");
+    return this.#running.keys().every(({ life }) => life.state === "detached");
   }
 
   /** Whether a worker may still hold its listeners open. */
   holdsListeners(worker: Worker): boolean {
     const running = this.#running.get(worker);
-    if (running === undefined || worker.state === "detached") return false;
-    return running.keepsListeners || !worker.saysDraining;
+    if (running === undefined || worker.life.state === "detached") return false;
+    return running.keepsListeners || !saysDraining(worker.life);
   }
 
   /**
@@ -119,15 +123,17 @@ export class WorkerPool {
   start(service: Service, version: Version, assignment: Assignment): boolean {
     const { config } = version;
     const previous = version === service.candidate ? NO_HISTORY : this.#restarts.take(service);
-    const history = historyAtStart(previous, { config, nowMs: this.#clock.nowMs() });
+    const nowMs = this.#clock.nowMs();
+    const history = historyAtStart(previous, { config, nowMs });
     try {
-      this.#launch(service, version, { ...assignment, history, state: "starting" });
+      const life = starting(readyByMs(config, nowMs));
+      this.#launch(service, version, { ...assignment, history, life });
     } catch (error) {
       const message = messageOf(error);
       if (version === service.candidate) service.candidate.failure = message;
       else {
         // Further starts would fail for the same reason.
-        service.startAtMs = this.#clock.nowMs() + EARLY_DEATH_MS;
+        service.startAtMs = nowMs + EARLY_DEATH_MS;
         service.trouble = message;
         this.#restarts.refuse(service, history, message);
       }
@@ -140,7 +146,8 @@ export class WorkerPool {
   /** Starts one standby. If that fails, the next one is delayed. */
   startStandby(service: Service, version: Version): void {
     try {
-      this.#launch(service, version, { ...NO_ASSIGNMENT, history: NO_HISTORY, state: "loading" });
+      const life = loading(readyByMs(version.config, this.#clock.nowMs()));
+      this.#launch(service, version, { ...NO_ASSIGNMENT, history: NO_HISTORY, life });
     } catch (error) {
       this.#restarts.refuseStandby(service, messageOf(error));
     }
@@ -164,10 +171,9 @@ export class WorkerPool {
     if (!lives) return limit(standby, nowMs + LOST_GRACE_MS);
     const history = historyAtStart(this.#restarts.take(service), { config, nowMs });
     // A loaded standby shows that the program can load, so the back-off of standbys ends.
-    if (standby.state === "waiting") service.standbyHistory = undefined;
-    // A standby that still loads keeps its time limit; a loaded one gets a new one.
-    const readyByMs = standby.state === "loading" ? startLimitMs(standby) : undefined;
-    activate(standby, { ...assignment, startedAtMs: nowMs, readyByMs, history });
+    if (standby.life.state === "waiting") service.standbyHistory = undefined;
+    const limitMs = readyByMs(config, nowMs);
+    activate(standby, { ...assignment, startedAtMs: nowMs, readyByMs: limitMs, history });
     service.unservedSlots.delete(assignment.slot);
     this.#options.debug(`${service.id}: process ${pid}, a standby, takes over`);
   }
@@ -175,9 +181,9 @@ export class WorkerPool {
   #launch(
     service: Service,
     { config, generation }: Version,
-    about: Pick<Worker, "slot" | "listeners" | "history" | "state">,
+    about: Pick<Worker, "slot" | "listeners" | "history" | "life">,
   ): void {
-    const asStandby = about.state === "loading";
+    const asStandby = about.life.state === "loading";
     const request = {
       service: config,
       generation,
@@ -198,7 +204,6 @@ export class WorkerPool {
       generation,
       config,
       startedAtMs,
-      ...(asStandby && { neverServed: true }),
       ...about,
     };
     service.workers.add(worker);
@@ -218,11 +223,11 @@ export class WorkerPool {
     worker: Worker,
     { replaced, closing }: { readonly replaced: boolean; readonly closing: readonly number[] },
   ): void {
-    const running = this.#advance(worker, "softstop");
-    if (running === undefined) return;
-    const mayHang = worker.readyAtMs === undefined || worker.lostListener === true;
+    const mayHang = !isReady(worker) || worker.life.lostListener;
     const answerMs = mayHang ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
-    worker.deadlineMs = Math.min(this.#clock.nowMs() + answerMs, this.#terminateAtMs);
+    const deadlineMs = Math.min(this.#clock.nowMs() + answerMs, this.#terminateAtMs);
+    const running = this.#advance(worker, { type: "softstop", deadlineMs });
+    if (running === undefined) return;
     running.softstop(closing);
     if (!replaced) running.notReplaced();
   }
@@ -232,18 +237,18 @@ export class WorkerPool {
    * lost, and its replacement is started like that of an ended one.
    */
   terminate(service: Service, worker: Worker): void {
-    const isLate = startLimitMs(worker) <= this.#clock.nowMs();
+    const isLate = startLimitMs(worker.life) <= this.#clock.nowMs();
     const isCandidate = worker.generation === service.candidate?.generation;
+    const ofStandby = neverServed(worker.life);
     const how = isLate ? latenessOf(worker) : "is out of reach";
-    if (!this.#leave(service, worker, { event: "terminate", how })) return;
+    if (!this.#leave(service, worker, { event: this.#signalled(), how })) return;
     // The outcome of a rollout is logged as a whole.
     if (isLate && !isCandidate) {
-      const who = `process ${worker.pid}${worker.neverServed ? ", a standby," : ""}`;
-      const next = this.#restarts.nextStart(service, { ofStandby: worker.neverServed });
+      const who = `process ${worker.pid}${ofStandby ? ", a standby," : ""}`;
+      const next = this.#restarts.nextStart(service, { ofStandby });
       this.#options.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`);
     }
     this.#options.debug(`${service.id}: terminate of process ${worker.pid}`);
-    worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGTERM");
   }
 
@@ -253,19 +258,23 @@ export class WorkerPool {
    */
   abort(service: Service, worker: Worker): void {
     const { pid, config: { supervision: { watchdogMs } } } = worker, seconds = watchdogMs / 1000;
-    if (!this.#leave(service, worker, { event: "terminate", how: "hangs" })) return;
+    if (!this.#leave(service, worker, { event: this.#signalled(), how: "hangs" })) return;
     this.#options.log(
       `${service.id}: process ${pid} hangs: no heartbeat for ${seconds} s (server-watchdog)`,
     );
-    worker.deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
     this.#running.get(worker)?.kill("SIGABRT");
+  }
+
+  /** The event of a worker that is sent SIGTERM or SIGABRT now. */
+  #signalled(): LifeEvent {
+    const deadlineMs = Math.min(this.#clock.nowMs() + TERMINATE_GRACE_MS, this.#killAtMs);
+    return { type: "terminate", deadlineMs };
   }
 
   /** Kills a worker that has not ended in time. */
   kill(worker: Worker): void {
-    const running = this.#advance(worker, "kill");
+    const running = this.#advance(worker, { type: "kill" });
     if (running === undefined) return;
-    worker.deadlineMs = undefined;
     this.#options.log(
       `${worker.config.id}: process ${worker.pid} is killed: it did not end in time`,
     );
@@ -281,31 +290,28 @@ export class WorkerPool {
     this.#terminateAtMs = Math.min(this.#terminateAtMs, limits.terminateAtMs ?? Infinity);
     this.#killAtMs = Math.min(this.#killAtMs, limits.killAtMs ?? Infinity);
     for (const worker of this.#running.keys()) {
-      limit(worker, worker.state === "stopping" ? this.#killAtMs : this.#terminateAtMs);
+      limit(worker, worker.life.state === "stopping" ? this.#killAtMs : this.#terminateAtMs);
     }
   }
 
   /** Tells all draining workers that they are not replaced. */
   hurryDraining(): void {
-    for (const [{ state }, running] of this.#running) {
-      if (state === "draining") running.notReplaced();
+    for (const [{ life }, running] of this.#running) {
+      if (life.state === "draining") running.notReplaced();
     }
   }
 
-  #advance(
-    worker: Worker,
-    event: "softstop" | "kill",
-  ): RunningWorker | undefined {
+  #advance(worker: Worker, event: LifeEvent): RunningWorker | undefined {
     if (!this.#enters(worker, event)) return undefined;
-    this.#options.debug(`${worker.config.id}: ${event} of process ${worker.pid}`);
+    this.#options.debug(`${worker.config.id}: ${event.type} of process ${worker.pid}`);
     return this.#running.get(worker);
   }
 
   /** Changes a worker's state; an event that its state does not name is only logged. */
-  #enters(worker: Worker, event: WorkerEvent): boolean {
-    const { state, pid, config: { id } } = worker;
+  #enters(worker: Worker, event: LifeEvent): boolean {
+    const { life: { state }, pid, config: { id } } = worker;
     if (advance(worker, event)) return true;
-    this.#options.debug(`${id}: process ${pid} is ${state}: ${event} changes nothing`);
+    this.#options.debug(`${id}: process ${pid} is ${state}: ${event.type} changes nothing`);
     return false;
   }
 
@@ -314,38 +320,41 @@ export class WorkerPool {
     const { log, debug, onChange } = this.#options;
     return {
       onLoaded: () => {
-        if (!this.#enters(worker(), "loaded")) return;
-        worker().loadedAtMs = this.#clock.nowMs();
+        if (!this.#enters(worker(), { type: "loaded", atMs: this.#clock.nowMs() })) return;
         debug(`${id}: loaded is process ${worker().pid}`);
         onChange(service);
       },
       onReady: () => {
+        const one = worker();
         // A worker that was told to stop may report this late: it has clients to finish.
-        delete worker().neverServed;
-        if (!this.#enters(worker(), "ready")) return;
-        worker().readyAtMs = this.#clock.nowMs();
-        if (worker().generation === service.current?.generation) service.trouble = undefined;
-        debug(`${id}: ready is process ${worker().pid}`);
-        this.health.begin(worker());
+        if (one.life.state === "draining") one.life.neverServed = false;
+        const limits = this.health.limitsOf(one);
+        const entered = this.#enters(one, { type: "ready", atMs: this.#clock.nowMs(), ...limits });
+        if (!entered) return;
+        if (one.generation === service.current?.generation) service.trouble = undefined;
+        debug(`${id}: ready is process ${one.pid}`);
+        this.health.begin(one);
         onChange(service);
       },
       onDraining: (seconds) => {
-        const isFirst = !worker().saysDraining;
-        worker().saysDraining = true;
+        const one = worker(), isFirst = !saysDraining(one.life);
+        const atMs = this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS;
+        const deadlineMs = Math.min(atMs, this.#terminateAtMs);
         // The worker may drain of its own accord: then it leaves its slot now.
-        this.#leave(service, worker(), { event: "softstop", how: "drains", inOrder: true });
-        if (worker().state === "draining") {
-          const atMs = this.#clock.nowMs() + seconds * 1000 + DRAIN_GRACE_MS;
+        const event = { type: "softstop", deadlineMs } as const;
+        this.#leave(service, one, { event, how: "drains", inOrder: true });
+        if ("saysDraining" in one.life) one.life.saysDraining = true;
+        if (one.life.state === "draining") {
           // The first announcement replaces the time to answer. Later ones can only shorten the
           // deadline, since a worker could postpone its end for ever otherwise.
-          if (isFirst) worker().deadlineMs = Math.min(atMs, this.#terminateAtMs);
-          else limit(worker(), atMs);
+          if (isFirst) one.life.deadlineMs = deadlineMs;
+          else limit(one, atMs);
         }
         onChange(service);
       },
       onDetach: () => {
-        if (!this.#leave(service, worker(), { event: "detach", how: "has detached" })) return;
-        worker().deadlineMs = undefined;
+        const event = { type: "detach" } as const;
+        if (!this.#leave(service, worker(), { event, how: "has detached" })) return;
         log(`${id}: process ${worker().pid} has detached`);
         const count = detachedOf(service);
         if (count === mostDetached(service)) {
@@ -357,8 +366,8 @@ export class WorkerPool {
       onHeartbeat: () => this.health.heartbeat(worker()) && onChange(service),
       onSpent: () => this.health.spend(worker()) && onChange(service),
       onUsed: (used) => {
-        worker().used = used;
-        worker().worked ||= used;
+        const one = worker();
+        if (isServing(one)) Object.assign(one.life, { used, worked: used || one.life.worked });
         debug(`${id}: process ${worker().pid} is ${used ? "in use" : "idle"}`);
         if (used) grow(service);
         onChange(service);
@@ -374,7 +383,7 @@ export class WorkerPool {
 
   #onExit(service: Service, worker: Worker, status: ExitStatus): void {
     const { log, debug, onChange } = this.#options;
-    const { pid, state, startedAtMs } = worker;
+    const { pid, life: { state }, startedAtMs } = worker;
     const age = Math.round(this.#clock.nowMs() - startedAtMs);
     const how = `ended after ${age} ms: ${describeExit(status)}`;
     if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
@@ -387,7 +396,7 @@ export class WorkerPool {
       );
     }
     const inOrder = status.signal === null && status.code === 0;
-    this.#leave(service, worker, { event: "exit", how, inOrder });
+    this.#leave(service, worker, { event: { type: "exit" }, how, inOrder });
     this.#running.delete(worker);
     onChange(service);
   }
@@ -401,7 +410,7 @@ export class WorkerPool {
     service: Service,
     worker: Worker,
     { event, how, inOrder }: {
-      readonly event: Exclude<WorkerEvent, "ready">;
+      readonly event: LifeEvent;
       readonly how: string;
       /** Whether it ends with success or drains; false by default. */
       readonly inOrder?: boolean;
@@ -410,7 +419,7 @@ export class WorkerPool {
     const nowMs = this.#clock.nowMs();
     const { candidate } = service;
     const isExpected = !isServing(worker);
-    if (worker.neverServed && isCurrent(service, worker)) {
+    if (neverServed(worker.life) && isCurrent(service, worker)) {
       this.#restarts.leaveStandby(service, worker);
       // Connections in its queue still wait.
       if (isServing(worker)) service.unservedSlots.add(worker.slot);
@@ -429,7 +438,7 @@ export class WorkerPool {
     }
     const hasChanged = this.#enters(worker, event);
     // An exited worker holds no listeners.
-    if (event === "exit") service.workers.delete(worker);
+    if (event.type === "exit") service.workers.delete(worker);
     // Repeated messages of a process cause no further check.
     if (hasChanged) this.#options.onLeave(worker, { isExpected });
     return hasChanged;

@@ -7,9 +7,10 @@ import {
   isBeyondLimit,
   NO_HISTORY,
   ORDERLY_MS,
+  type Run,
 } from "../../../src/master/policy/backoff.ts";
 import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
-import type { RestartHistory, Worker } from "../../../src/master/policy/model.ts";
+import type { RestartHistory } from "../../../src/master/policy/life.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { A_WHILE_MS, areReady, outcomeOf, Scene } from "../scene.ts";
@@ -19,7 +20,7 @@ const NOW = new FakeClock().nowMs();
 const CHANCE: Chance = { nowMs: NOW, random: 0 };
 const HEALTHY_MS = 10_000, LONGEST_MS = 30_000;
 
-/** The restart history after a worker that ends now. */
+/** A run that ends now. */
 function ending(
   { history = NO_HISTORY, livedMs, ready = true, settings = {} }: {
     readonly history?: RestartHistory;
@@ -27,17 +28,12 @@ function ending(
     readonly ready?: boolean;
     readonly settings?: Readonly<Record<string, string>>;
   },
-): Worker {
+): Run {
   return {
-    id: 1,
-    pid: 100,
-    generation: 1,
     config: serviceOf("x", { settings }),
-    slot: 0,
-    listeners: [],
     startedAtMs: NOW - livedMs,
     history,
-    state: "ready",
+    worked: false,
     ...(ready && { readyAtMs: NOW - livedMs }),
   };
 }
@@ -87,7 +83,7 @@ Deno.test("historyAfter() resets the history after a healthy process, and not be
 Deno.test("historyAfter() does not count an orderly exit after work as an early end", () => {
   const settings = { "server-start-limit": "3/10" };
   const history = { early: 5, delayMs: 1_600, startAtMs: NOW, starts: [NOW - 7_000, NOW - 1_000] };
-  const after = (worker: Worker) => historyAfter(worker, { ...CHANCE, inOrder: true });
+  const after = (run: Run) => historyAfter(run, { ...CHANCE, inOrder: true });
   // It has served, and its failures are reset.
   const done = { early: 0, delayMs: 0, startAtMs: NOW, starts: [NOW - 7_000] };
   assertEquals(after(ending({ history, livedMs: ORDERLY_MS, settings })), done);

@@ -11,14 +11,11 @@ import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { CALM_MS } from "../../../src/master/policy/standby.ts";
 import { SUSPECT_MS } from "../../../src/master/policy/watchdog.ts";
 import type { WorkerState } from "../../../src/master/policy/states.ts";
-import {
-  activate,
-  advance,
-  newService,
-  type Service,
-  type Worker,
-} from "../../../src/master/policy/model.ts";
+import { activate, advance, type Life, type Worker } from "../../../src/master/policy/life.ts";
+import { newService, type Service } from "../../../src/master/policy/model.ts";
+import { readyByMs } from "../../../src/master/policy/readiness.ts";
 import { serviceOf } from "../service_configs.ts";
+import { lifeIn, workerOf } from "./workers.ts";
 
 const NOW = 1_000_000;
 
@@ -819,35 +816,41 @@ function serviceIn(situation: Situation): Service {
 }
 
 function workerIn(
-  {
-    state,
-    of = "current",
-    readyMs = 1_000,
-    ageMs = 1_000,
-    inMs,
-    slot = 0,
-    neverServed,
-    readyInMs,
-    silent,
-  }: Some,
+  some: Some,
   { id, config }: { readonly id: number; readonly config: ServiceConfig },
 ): Worker {
-  return {
-    id,
-    pid: 100 + id,
-    generation: GENERATIONS[of],
-    config,
-    slot,
-    listeners: [],
-    startedAtMs: NOW - ageMs,
-    history: NO_HISTORY,
-    state,
-    ...(state === "ready" && { readyAtMs: NOW - readyMs }),
-    ...(inMs !== undefined && { deadlineMs: NOW + inMs }),
-    ...(neverServed && { neverServed }),
-    ...(readyInMs !== undefined && { readyByMs: NOW + readyInMs }),
-    ...(silent && { silentUntilMs: NOW }),
+  const { of = "current", ageMs = 1_000, slot = 0 } = some;
+  const about = { id, pid: 100 + id, generation: GENERATIONS[of], config, slot };
+  const startedAtMs = NOW - ageMs;
+  return workerOf(lifeOf(some, readyByMs(config, startedAtMs)), { ...about, startedAtMs });
+}
+
+function lifeOf(
+  { state, readyMs = 1_000, inMs = Infinity, neverServed = false, readyInMs, silent }: Some,
+  startLimitMs: number,
+): Life {
+  const unsignalled = {
+    deadlineMs: NOW + inMs,
+    ...(silent && { heartbeats: { silentUntilMs: NOW, suspected: false } }),
   };
+  switch (state) {
+    case "loading":
+      return lifeIn(state, { ...unsignalled, readyByMs: startLimitMs });
+    case "starting": {
+      const readyByMs = readyInMs === undefined ? startLimitMs : NOW + readyInMs;
+      return lifeIn(state, { ...unsignalled, readyByMs, ...(neverServed && { standby: {} }) });
+    }
+    case "ready":
+      return lifeIn(state, { ...unsignalled, readyAtMs: NOW - readyMs });
+    case "draining":
+      return lifeIn(state, { ...unsignalled, neverServed });
+    case "waiting":
+      return lifeIn(state, unsignalled);
+    case "stopping":
+      return lifeIn(state, { deadlineMs: NOW + inMs });
+    default:
+      return lifeIn(state);
+  }
 }
 
 const decideNow = (service: Service, { maxGenerations = Infinity }: Situation) =>
@@ -871,26 +874,30 @@ function perform(service: Service, action: Action): void {
   if (action.do !== "start") {
     const { worker, do: event } = action;
     if (event === "activate") {
-      return activate(worker, { slot: 0, listeners: [], startedAtMs: NOW, history: NO_HISTORY });
+      const given = { slot: 0, listeners: [], startedAtMs: NOW, history: NO_HISTORY };
+      return activate(worker, { ...given, readyByMs: readyByMs(worker.config, NOW) });
     }
     if (event === "suspect") {
-      worker.silentUntilMs = NOW + SUSPECT_MS;
-      worker.suspected = true;
+      assert("heartbeats" in worker.life);
+      worker.life.heartbeats = { silentUntilMs: NOW + SUSPECT_MS, suspected: true };
       return;
     }
     assert(event === "softstop" || event === "terminate" || event === "kill", show(action));
     if (event === "terminate" && worker.generation === service.candidate?.generation) {
       service.candidate.failure = "it was lost";
     }
-    assert(advance(worker, event), `${show(action)} means nothing to its worker`);
-    action.worker.deadlineMs = action.do === "terminate" ? NOW + TERMINATE_GRACE_MS : undefined;
+    const deadlineMs = event === "terminate" ? NOW + TERMINATE_GRACE_MS : Infinity;
+    assert(
+      advance(worker, { type: event, deadlineMs }),
+      `${show(action)} means nothing to its worker`,
+    );
     return;
   }
   const { config, generation } = action.version;
   for (let count = 0; count < action.count; count++) {
     const id = 1_000 + service.workers.size;
-    const about = { id, pid: id, generation, config, slot: 0, listeners: [], history: NO_HISTORY };
-    service.workers.add({ ...about, startedAtMs: NOW, state: "starting" });
+    const life = lifeIn("starting", { readyByMs: readyByMs(config, NOW) });
+    service.workers.add(workerOf(life, { id, pid: id, generation, config, startedAtMs: NOW }));
   }
 }
 

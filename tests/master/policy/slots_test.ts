@@ -1,24 +1,15 @@
 import { assertEquals } from "@std/assert";
 import { leastMissed, nextSlot, slotsOf } from "../../../src/master/policy/slots.ts";
-import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import type { WorkerState } from "../../../src/master/policy/states.ts";
-import type { Worker } from "../../../src/master/policy/model.ts";
+import type { Worker } from "../../../src/master/policy/life.ts";
 import { serviceOf } from "../service_configs.ts";
+import { lifeIn, workerOf } from "./workers.ts";
 
 const GENERATION = 7;
 const config = serviceOf("x", { procCount: 3 });
 
 function worker(slot: number, state: WorkerState = "ready", generation = GENERATION): Worker {
-  const about = {
-    id: slot,
-    pid: 100,
-    generation,
-    config,
-    slot,
-    listeners: [],
-    history: NO_HISTORY,
-  };
-  return { ...about, startedAtMs: 0, state };
+  return workerOf(state, { id: slot, generation, config, slot });
 }
 
 for (
@@ -37,7 +28,10 @@ for (
   });
 }
 
-const recycled = (slot: number): Worker => ({ ...worker(slot), recycleReason: "is old" });
+const recycled = (slot: number): Worker => ({
+  ...worker(slot),
+  life: lifeIn("ready", { recycleReason: "is old" }),
+});
 
 for (
   const [what, workers, unservedSlots, slot] of [

@@ -7,20 +7,23 @@ import {
   hasPassed,
   isServing,
   isStandby,
+  type Life,
   type Worker,
-} from "../../../src/master/policy/model.ts";
+} from "../../../src/master/policy/life.ts";
 import { serviceOf } from "../service_configs.ts";
+import { lifeIn, workerOf } from "./workers.ts";
 
-const EVENTS = [
-  "loaded",
-  "activate",
-  "ready",
-  "softstop",
-  "terminate",
-  "kill",
-  "detach",
-  "exit",
+const EVENT_DATA = [
+  { type: "loaded", atMs: 30 },
+  { type: "activate", readyByMs: 90 },
+  { type: "ready", atMs: 40, oldAtMs: 500, memory: { measureAtMs: 40 } },
+  { type: "softstop", deadlineMs: 60 },
+  { type: "terminate", deadlineMs: 70 },
+  { type: "kill" },
+  { type: "detach" },
+  { type: "exit" },
 ] as const;
+const EVENTS = EVENT_DATA.map(({ type }) => type);
 
 /**
  * The table once more, as in the docs, in the order of EVENTS: a dash for an event that changes
@@ -41,8 +44,7 @@ const EXPECTED: Readonly<Record<WorkerState, readonly (WorkerState | "-")[]>> = 
 const STATES = Object.keys(EXPECTED) as WorkerState[];
 
 function worker(state: WorkerState): Worker {
-  const about = { id: 1, pid: 100, generation: 1, slot: 0, listeners: [], history: NO_HISTORY };
-  return { ...about, config: serviceOf("x"), startedAtMs: 0, state };
+  return workerOf(state);
 }
 
 for (const state of STATES) {
@@ -108,12 +110,56 @@ Deno.test("TRANSITIONS never leads back to a slot that was left", () => {
 
 Deno.test("advance() returns whether it has changed the state", () => {
   for (const state of STATES) {
-    for (const event of EVENTS) {
-      const subject = worker(state), next = TRANSITIONS[state][event];
+    for (const event of EVENT_DATA) {
+      const subject = worker(state), next = TRANSITIONS[state][event.type];
       assertEquals(advance(subject, event), next !== undefined);
-      assertEquals(subject.state, next ?? state);
+      assertEquals(subject.life.state, next ?? state);
     }
   }
+});
+
+/** The state after some events, with its data. */
+function lifeAfter(first: Life, ...events: readonly (typeof EVENT_DATA)[number][]): Life {
+  const subject = workerOf(first);
+  for (const event of events) assert(advance(subject, event), event.type);
+  return subject.life;
+}
+
+const [LOADED, ACTIVATE, READY, SOFTSTOP, TERMINATE, KILL, DETACH] = EVENT_DATA;
+
+Deno.test("advance() has a state keep what it still needs, and drop the rest", () => {
+  const heartbeats = { silentUntilMs: 80, suspected: false };
+  const watched = { deadlineMs: 100, heartbeats };
+  const unused = { worked: false, lostListener: false };
+  const loading = lifeIn("loading", { ...watched, readyByMs: 20 });
+  assertEquals(lifeAfter(loading, LOADED), { ...watched, state: "waiting", loadedAtMs: 30 });
+  const activated = { ...watched, ...unused, state: "starting" } as const;
+  // A loaded standby gets a new time limit, and a standby that still loads keeps its own.
+  assertEquals(lifeAfter(loading, LOADED, ACTIVATE), {
+    ...activated,
+    readyByMs: 90,
+    standby: { loadedAtMs: 30 },
+  });
+  assertEquals(lifeAfter(loading, ACTIVATE), { ...activated, readyByMs: 20, standby: {} });
+  const used = { used: true, worked: true, lostListener: true, recycleReason: "is old" };
+  assertEquals(lifeAfter(lifeIn("starting", { ...watched, ...used }), READY), {
+    ...watched,
+    ...used,
+    state: "ready",
+    readyAtMs: 40,
+    oldAtMs: 500,
+    memory: { measureAtMs: 40 },
+  });
+  const drain = { heartbeats, deadlineMs: 60, state: "draining", saysDraining: false } as const;
+  assertEquals(lifeAfter(loading, SOFTSTOP), { ...drain, neverServed: true });
+  assertEquals(lifeAfter(loading, ACTIVATE, SOFTSTOP), { ...drain, neverServed: true });
+  assertEquals(lifeAfter(lifeIn("starting", watched), SOFTSTOP), { ...drain, neverServed: false });
+  assertEquals(lifeAfter(loading, ACTIVATE, READY, SOFTSTOP), { ...drain, neverServed: false });
+  const draining = lifeIn("draining", { saysDraining: true });
+  const stopping = { state: "stopping", deadlineMs: 70, saysDraining: true } as const;
+  assertEquals(lifeAfter(draining, TERMINATE), stopping);
+  assertEquals(lifeAfter(draining, TERMINATE, KILL), { state: "killing", saysDraining: true });
+  assertEquals(lifeAfter(draining, DETACH), { state: "detached" });
 });
 
 Deno.test("isServing() counts starting and ready workers, and no others", () => {
@@ -125,20 +171,22 @@ Deno.test("isStandby() counts loading and waiting workers, and no others", () =>
 });
 
 Deno.test("activate() gives a standby its assignment, and leaves any other worker alone", () => {
-  const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, history: NO_HISTORY };
+  const history = { ...NO_HISTORY, early: 3 };
+  const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, history };
   for (const state of STATES) {
     const subject = worker(state), before = { ...subject };
-    activate(subject, filled);
-    const expected = isStandby(before) ? { ...before, ...filled, state: "starting" } : before;
-    assertEquals(subject, expected as Worker, state);
+    activate(subject, { ...filled, readyByMs: 90 });
+    assertEquals(subject.life.state, isStandby(before) ? "starting" : state);
+    const expected = isStandby(before) ? { ...before, ...filled, life: subject.life } : before;
+    assertEquals(subject, expected, state);
   }
 });
 
 Deno.test("hasPassed() requires a worker to be ready, and to have lived for its soak since", () => {
   const config = serviceOf("x", { settings: { "server-soak": "5" } });
-  const starting: Worker = { ...worker("starting"), config };
+  const starting = { ...worker("starting"), config };
   assert(!hasPassed(starting, 1_000_000));
-  const ready: Worker = { ...worker("ready"), config, readyAtMs: 1_000 };
+  const ready = { ...workerOf(lifeIn("ready", { readyAtMs: 1_000 })), config };
   assert(!hasPassed(ready, 5_999));
   assert(hasPassed(ready, 6_000));
   assert(hasPassed({ ...ready, config: serviceOf("x") }, 1_000), "without a soak, at once");

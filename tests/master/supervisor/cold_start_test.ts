@@ -101,3 +101,14 @@ Deno.test("ColdStart does not wait for a service of 0 processes, nor after its e
   other.supervisor.stop(1_000);
   assertEquals(await state(), OVER);
 });
+
+Deno.test("ColdStart of a resumed master does not count the old processes that drain", async () => {
+  const scene = Scene.running(serviceOf("x"));
+  const { current } = scene.supervisor;
+  const left = scene.supervisor.retire([]);
+  left.forEach((slots) => slots.forEach((listener) => scene.listeners.leave(listener)));
+  const { coldStart } = scene.supervisor.resume(current);
+  assertEquals((await stateOf(coldStart)).settled, false);
+  areReady(scene.running[1]);
+  assertEquals(await stateOf(coldStart), OVER);
+});
