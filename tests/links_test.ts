@@ -187,6 +187,14 @@ Deno.test("parse() of @std/ini reads sections and comments, and changes the valu
   assertEquals(parse(text), { a: 1, f: null, g: "2", "s t": { h: true, i: "x = y" } });
 });
 
+Deno.test("parse() of @std/ini tells a section, a setting and all else in one line apart", () => {
+  const keysOf = (line: string) => Object.keys(parse(line));
+  assertEquals(["", " ; a = b", "# a", "// [a]"].flatMap(keysOf), []);
+  assertEquals(parse("\ufeff[a b] "), { "a b": {} });
+  assertEquals(["a = [b]", " a.b = = c", "a=;"].flatMap(keysOf), ["a", "a.b", "a"]);
+  assertThrows(() => parse("[a] ; b"), SyntaxError);
+});
+
 Deno.test("parse() of @std/ini hands a reviver what each text stands for", () => {
   const seen: unknown[] = [];
   const reviver = (key: string, value: string | number | boolean | null, section?: string) => {

@@ -17,6 +17,40 @@ interface Section {
   readonly example: string;
 }
 
+/** The end of the page. */
+const INI_FILES = `## INI files
+
+A master takes a file whose name ends in \`.ini\` as an INI file.
+
+\`\`\`ini
+; services.ini, for: deno run -A jsr:@zc/master/master -config services.ini
+pid-file = /run/hello.pid
+server-log = syslog,daemon
+
+[hello]
+server-command = hello.ts
+server-service = hello://0:8800
+server-proc-count = 4
+
+[admin]
+server-command = admin.ts
+server-service = 127.0.0.1:8801
+server-log = stdout
+\`\`\`
+
+- A section has the settings that a \`.cf\` file has. Its name is the name of the service in messages,
+  in place of the file's name.
+- The settings before the first section are those of the master, and those of all sections which do
+  not set them. They override the \`*.gcf\` files. \`run-user\`, \`run-chroot\`, \`run-chdir\`,
+  \`max-memory\` and \`core-file-size\` are the master's only.
+- A line that begins with \`;\`, \`#\` or \`//\` is a comment. A value is what follows the first \`=\`, as
+  in a \`.cf\` file: quotes and a \`;\` are part of it.
+- A line that is nothing of this, and a second section of the same name, are mistakes. The master does
+  not start then, and a reload changes nothing.
+- A reload reads the file again. The processes do not read it: the master sends them their settings. A
+  program of LIB-ZC gets them as arguments, which every user of the machine can read.
+`;
+
 /** The sections, in the order of the page. */
 export const SECTIONS: Readonly<Record<SettingGroup, Section>> = {
   processes: {
@@ -131,12 +165,16 @@ yes). The same key can be set in several places. A \`.cf\` file of a service ove
 \`*.gcf\` files, and a command line overrides both. In one file the last line of a key counts. An
 alias is another name of the same key.
 
+In place of a directory of \`.cf\` files, or beside it, a master takes an INI file with a section for
+each service: \`-config services.ini\`. See [INI files](#ini-files).
+
 "Read by" says where a setting has an effect: in the \`.cf\` file of a service, in \`*.gcf\` for all
 services, in the process of the master, or in the process of a server.
 
 This page is written by \`deno task docs\` from the records in \`src/config/settings.ts\`.
 
-${sections.join("\n")}`;
+${sections.join("\n")}
+${INI_FILES}`;
 }
 
 if (import.meta.main) Deno.writeTextFileSync(SETTINGS_PAGE, renderSettingsPage());

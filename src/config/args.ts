@@ -6,7 +6,7 @@
  * @module
  */
 
-import { readCfFile } from "./cf.ts";
+import { type CfEntry, readCfFile } from "./cf.ts";
 import type { Config } from "./config.ts";
 import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
 
@@ -75,6 +75,9 @@ function withoutValue(arg: string): ConfigError {
   return new ConfigError([{ argument: true, key: arg.slice(1), message }]);
 }
 
+/** Reads the settings of one file of `-config`. */
+export type ConfigReader = (file: string) => readonly CfEntry[];
+
 /**
  * Applies a command line: first the files of `-config` in order, then every other setting, so that the command
  * line wins over files and a later file over an earlier one.
@@ -83,14 +86,29 @@ function withoutValue(arg: string): ConfigError {
  *
  * @param config Receives the settings.
  * @param parsed The result of {@linkcode parseArguments}.
+ * @param read Reads a file.
  * @throws {ConfigError} When files can't be read: it names all of them, and `config` is unchanged.
  */
-export function applyArguments(config: Config, parsed: ParsedArguments): void {
+export function applyArguments(
+  config: Config,
+  parsed: ParsedArguments,
+  read: ConfigReader = readPlain,
+): void {
   const problems: Problem[] = [];
-  const entries = parsed.configFiles.flatMap((file) =>
-    gather(problems, () => readCfFile(file)) ?? []
-  );
+  const entries = parsed.configFiles.flatMap((file) => gather(problems, () => read(file)) ?? []);
   if (problems.length > 0) throw new ConfigError(problems);
   config.load(entries);
   for (const { key, value } of parsed.settings) config.set(key, value, "argument");
+}
+
+/** Reads a file without sections. In a server all sections of an INI file would become one. */
+function readPlain(file: string): CfEntry[] {
+  const entries = readCfFile(file);
+  const section = /\.ini$/i.test(file)
+    ? entries.find(({ key }) => /^\[.*\]$/.test(key))
+    : undefined;
+  if (section === undefined) return entries;
+  const about = { found: "a section, which only a master reads", expected: "NAME = VALUE" };
+  const { line, key } = section;
+  throw new ConfigError([{ file, line, message: cannot("read", key, about) }]);
 }

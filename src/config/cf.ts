@@ -57,6 +57,7 @@ export function trimAscii(text: string): string {
  *
  * @param text The file's text.
  * @param file The file's name, repeated in each entry.
+ * @param first The number of the text's first line, for a text that is a part of a file.
  * @returns The entries in the order of the lines; a key that is repeated is there each time.
  *
  * @example
@@ -67,7 +68,7 @@ export function trimAscii(text: string): string {
  * console.assert(entry.value === "imapd://0:143, 0:993" && entry.line === 2);
  * ```
  */
-export function parseCf(text: string, file: string): CfEntry[] {
+export function parseCf(text: string, file: string, first = 1): CfEntry[] {
   const entries: CfEntry[] = [];
   forEachSetting(text, (written, line) => {
     const equals = written.indexOf("=");
@@ -80,7 +81,7 @@ export function parseCf(text: string, file: string): CfEntry[] {
         ? { key, value, file, line }
         : { key: readable(key), value: readable(value), file, line, raw: value },
     );
-  });
+  }, first);
   return entries;
 }
 
@@ -88,10 +89,15 @@ export function parseCf(text: string, file: string): CfEntry[] {
  * Visits the lines of a settings file that hold settings, as {@linkcode parseCf} reads them.
  *
  * @param text The file's text.
- * @param visit Called with each trimmed line and its number, counted from 1.
+ * @param visit Called with each trimmed line and its number.
+ * @param first The number of the text's first line.
  */
-export function forEachSetting(text: string, visit: (written: string, line: number) => void): void {
-  for (let start = 0, line = 1; start < text.length; line++) {
+export function forEachSetting(
+  text: string,
+  visit: (written: string, line: number) => void,
+  first = 1,
+): void {
+  for (let start = 0, line = first; start < text.length; line++) {
     let end = text.indexOf("\n", start);
     if (end < 0) end = text.length;
     // Every search stays inside this line, or the time would be quadratic in the number of lines.

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { applyArguments, type ParsedArguments } from "./args.ts";
+import { applyArguments, type ConfigReader, type ParsedArguments } from "./args.ts";
 import { Config } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { readSetting, type Setting, type SettingScope } from "./setting.ts";
@@ -16,12 +16,13 @@ import { ALL_SETTINGS } from "./settings.ts";
  * Reads the settings of a command line: first its files, then its arguments, the later winning.
  *
  * @param args The command line.
+ * @param read Reads a file of `-config`, in a master.
  * @returns The settings, without the shared ones.
  * @throws {ConfigError} When a file of `-config` can't be read.
  */
-export function commandLineSettings(args: ParsedArguments): Config {
+export function commandLineSettings(args: ParsedArguments, read?: ConfigReader): Config {
   const config = new Config();
-  applyArguments(config, args);
+  applyArguments(config, args, read);
   return config;
 }
 

@@ -11,7 +11,13 @@ import { readable } from "../os/ffi/byte_text.ts";
  * Where a setting was written: a line of a file (counted from 1), a hook (its name as `file`, without
  * a line), or the command line.
  */
-export type Origin = { readonly file: string; readonly line?: number } | "argument";
+export type Origin = Place | "argument";
+
+/** A line of a file (counted from 1), or a whole file or hook. */
+export interface Place {
+  readonly file: string;
+  readonly line?: number;
+}
 
 /** One fault in the settings, with the place where it can be mended. */
 export interface Problem {
@@ -58,7 +64,7 @@ export function formatProblem(problem: Problem): string {
  * @param place The file or hook, and the line.
  * @returns The place on one line.
  */
-export function formatPlace(place: { readonly file: string; readonly line?: number }): string {
+export function formatPlace(place: Place): string {
   return place.line === undefined ? place.file : `${place.file}:${place.line}`;
 }
 

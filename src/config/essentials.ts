@@ -4,7 +4,7 @@
  * @module
  */
 import type { Config } from "./config.ts";
-import { cannot, type Problem, problemAt, quote, warningAt } from "./errors.ts";
+import { cannot, type Place, type Problem, problemAt, quote, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { ALL_SETTINGS, SERVER_COMMAND, SERVER_SERVICE } from "./settings.ts";
 
@@ -15,10 +15,10 @@ const KNOWN_NAMES: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ name }) => 
 
 /** The source of a service's settings. */
 interface Source {
-  /** The file's base name, or `hook:N`. */
+  /** The service's id. */
   readonly id: string;
-  /** The file's path, if there is one. */
-  readonly file?: string;
+  /** The place for messages that no line has caused. */
+  readonly place: Place;
   /** The file's text, if there is one. */
   readonly text?: string;
   /** Whether a service of this id is in force. */
@@ -35,8 +35,7 @@ export interface Essentials {
 
 /** Checks that the required settings are present. */
 export function checkEssentials(config: Config, source: Source): Essentials {
-  const { id, file = id, text = "", isServing = false } = source;
-  const place = { file };
+  const { id, place, text = "", isServing = false } = source;
   const missing = ESSENTIAL.filter((key) => config.getStr(key) === "");
   const isHalf = missing.length < ESSENTIAL.length;
   const slips = missing.map((key) => slipFor(key, config, isHalf));
@@ -55,7 +54,9 @@ export function checkEssentials(config: Config, source: Source): Essentials {
   const expected = isSwitchedOff ? "settings" : WANTED;
   const message = cannot("use as a service", id, {
     found: `${found}, ${isServing ? "but it serves now" : "so it is passed over"}`,
-    expected: isServing ? `${expected}, or no such file` : expected,
+    expected: isServing
+      ? `${expected}, or no such ${place.line === undefined ? "file" : "section"}`
+      : expected,
   });
   const told = [isServing ? { ...place, message } : warningAt(place, { message })];
   return {
@@ -80,7 +81,7 @@ function missingProblem(
   { key, slip }: { readonly key: string; readonly slip?: string },
   { id, place, config }: {
     readonly id: string;
-    readonly place: { readonly file: string };
+    readonly place: Place;
     readonly config: Config;
   },
 ): Problem {

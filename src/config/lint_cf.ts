@@ -12,22 +12,33 @@ import { forEachSetting, trimAscii } from "./cf.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { COMMENT, endsInComment } from "./setting.ts";
-import { ALL_SETTINGS, type Setting } from "./settings.ts";
+import { ALL_SETTINGS, SERVER_SERVICE, type Setting } from "./settings.ts";
 
-/** The kinds of settings files: by the extension, and one that a master reads by `-config`. */
-export type FileKind = "cf" | "gcf" | "master";
+/**
+ * The kinds of settings files: by the extension, and one that a master reads by `-config`. Of an INI file: what is
+ * before the first section, and a section.
+ */
+export type FileKind = "cf" | "gcf" | "master" | "head" | "section";
 
 /** Names too short and ordinary to tell a slip from a server's own setting. */
 const isTelling = ({ name }: Setting<unknown>): boolean => name.includes("-");
 
+const OF_SERVICE = ALL_SETTINGS.filter(({ scopes }) =>
+  scopes.includes("service") || scopes.includes("server")
+);
+const OF_ALL = ALL_SETTINGS.filter(({ inherited, scopes, notInGcf = [] }) =>
+  inherited === true ||
+  scopes.some((scope) => scope !== "service" && !notInGcf.includes(scope))
+);
+const OF_MASTER = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
+
 /** What each kind of file may give to whom. */
 const ALLOWED: Readonly<Record<FileKind, readonly Setting<unknown>[]>> = {
-  cf: ALL_SETTINGS.filter(({ scopes }) => scopes.includes("service") || scopes.includes("server")),
-  gcf: ALL_SETTINGS.filter(({ inherited, scopes, notInGcf = [] }) =>
-    inherited === true ||
-    scopes.some((scope) => scope !== "service" && !notInGcf.includes(scope))
-  ),
-  master: ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master")),
+  cf: OF_SERVICE,
+  gcf: OF_ALL,
+  master: OF_MASTER,
+  head: [...OF_ALL, ...OF_MASTER].filter((setting) => setting !== SERVER_SERVICE),
+  section: OF_SERVICE,
 };
 
 const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
@@ -46,9 +57,10 @@ const CANDIDATES: readonly string[] = [
  * @param text The file's text.
  * @param file The file's name.
  * @param kind Which kind of file it is.
+ * @param first The number of the text's first line, for a text that is a part of a file.
  * @returns A warning for each, in the order of the lines.
  */
-export function lintCf(text: string, file: string, kind: FileKind): Problem[] {
+export function lintCf(text: string, file: string, kind: FileKind, first = 1): Problem[] {
   const warnings: Problem[] = [];
   const seen = new Map<string, number>();
   let isUtf8 = true;
@@ -73,7 +85,7 @@ export function lintCf(text: string, file: string, kind: FileKind): Problem[] {
     // A name that means nothing does so each time.
     const message = before === undefined || RECORDS.has(key) ? slipIn(key, value, kind) : undefined;
     if (message !== undefined) warn(message, key);
-  });
+  }, first);
   return warnings;
 }
 
@@ -143,6 +155,14 @@ function misplacement(
   kind: FileKind,
 ): { readonly found: string; readonly expected: string } | undefined {
   if (ALLOWED[kind].includes(setting)) return undefined;
+  if (kind === "section") {
+    const found = "a setting of the master in the section of a service";
+    return { found, expected: "it before the first section" };
+  }
+  if (kind === "head") {
+    const found = "a setting of one service before the first section";
+    return { found, expected: "it in the section of each service" };
+  }
   const { scopes, inherited, notInGcf = [] } = setting;
   const onCommandLine = "on the command line of the master";
   const ofService = inherited

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ParsedArguments } from "./args.ts";
+import type { ConfigReader, ParsedArguments } from "./args.ts";
 import type { Config } from "./config.ts";
 import { readGlobalSettings } from "./directory.ts";
 import { commandLineSettings, readStrictly, replaceSettings, sharedFor } from "./effective.ts";
@@ -17,6 +17,7 @@ import type { Setting } from "./setting.ts";
  * @param config The settings to replace.
  * @param args The command line.
  * @param directory The record of the directory's setting; its scope is the program that reads it.
+ * @param read Reads a file of `-config`, in a master.
  * @returns The unreadable shared files that a server has skipped, as LIB-ZC's servers do: under a C master there
  * would be no server otherwise.
  * @throws {ConfigError} When a file of the command line can't be read, or any file in the master.
@@ -25,8 +26,9 @@ export function loadSettings(
   config: Config,
   args: ParsedArguments,
   directory: Setting<string | undefined>,
+  read?: ConfigReader,
 ): readonly Problem[] {
-  const own = commandLineSettings(args);
+  const own = commandLineSettings(args, read);
   replaceSettings(config, own);
   const path = readStrictly(config, directory);
   if (path === undefined) return [];

@@ -10,7 +10,15 @@
 import type { Endpoint } from "./address.ts";
 import { shellOperator } from "./command.ts";
 import { Config } from "./config.ts";
-import { asWarning, cannot, type Origin, type Problem, problemAt, warningAt } from "./errors.ts";
+import {
+  asWarning,
+  cannot,
+  type Origin,
+  type Place,
+  type Problem,
+  problemAt,
+  warningAt,
+} from "./errors.ts";
 import { checkAddresses, type EndpointList, readServiceList } from "./endpoints.ts";
 import { checkEssentials } from "./essentials.ts";
 import {
@@ -45,12 +53,22 @@ import {
 import type { SocketOwner } from "./socket_access.ts";
 import { readSupervision, type Supervision } from "./supervision.ts";
 
+/** Where a setting of a service was written, or the place of the service. */
+export function originOf({ origins, place }: ServiceConfig, key: string): Origin {
+  return origins.get(key) ?? place;
+}
+
 /** A service: its program, its addresses and the settings of its processes. */
 export interface ServiceConfig {
-  /** The file's base name, or `hook:N` for a service that a hook supplied. */
+  /**
+   * The base name of its file, the name of its section in an INI file, or `hook:N` for a service that a hook
+   * supplied.
+   */
   readonly id: string;
-  /** The settings file; a service of a hook has none. */
+  /** The settings file that its processes read; a service of a hook or of a section has none. */
   readonly file?: string;
+  /** The place for messages that no line has caused. */
+  readonly place: Place;
   /** The program and its arguments; at least one word. */
   readonly command: readonly string[];
   /** Its addresses; at least one. */
@@ -117,11 +135,17 @@ export interface ServiceResult extends EndpointList {
 
 /** The options of {@linkcode parseServiceConfig}. */
 export interface ServiceOptions {
-  /** The file's base name, or `hook:N`. */
+  /** The service's id. */
   readonly id: string;
-  /** The file's path, if there is one. */
+  /** The file that its processes read, if there is one. */
   readonly file?: string;
-  /** The file's text, if there is one. */
+  /**
+   * The place for messages that no line has caused.
+   *
+   * @default The file, or else the id.
+   */
+  readonly place?: Place;
+  /** The text of its file or section, if there is one. */
   readonly text?: string;
   /** The absolute directory that relative paths start from. */
   readonly cwd: string;
@@ -160,9 +184,9 @@ export interface ServiceOptions {
  */
 export function parseServiceConfig(given: Config, options: ServiceOptions): ServiceResult {
   const { id, file, cwd, globals = new Config(), check = () => [] } = options;
-  const place = { file: file ?? id };
+  const { place = { file: file ?? id } } = options;
   const config = placed(given, place);
-  const missing = checkEssentials(config, options);
+  const missing = checkEssentials(config, { ...options, place });
   if (missing.isPassedOver) return { endpoints: [], ...missing };
 
   const { endpoints, problems: unreadable } = readServiceList(config, { cwd });
@@ -185,6 +209,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   const service: ServiceConfig = {
     id,
     ...(file === undefined ? {} : { file }),
+    place,
     command: read(SERVER_COMMAND) ?? [],
     endpoints,
     procCount: read(SERVER_PROC_COUNT),
@@ -280,7 +305,7 @@ function checkEncoding(config: Config): Problem[] {
 }
 
 /** Copies the settings and adds the place to each that has none (a hook's). */
-function placed(given: Config, place: { readonly file: string }): Config {
+function placed(given: Config, place: Place): Config {
   const config = new Config();
   for (const [key, value] of rawEntries(given)) config.set(key, value, given.origin(key) ?? place);
   return config;

@@ -573,7 +573,8 @@ export const CONFIG: Setting<string | undefined> = define({
   kind: FILE,
   notInGcf: ["master", "server"],
   doc: "Read this settings file. It may be given more than once; a later file overrides an " +
-    "earlier one.",
+    "earlier one. A master reads a file whose name ends in .ini as an INI file with a section for " +
+    "each service.",
 });
 
 /** `debug`: debug lines. */

@@ -12,6 +12,7 @@ import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
 import { commandLineSettings, readStrictly, replaceSettings } from "../config/effective.ts";
 import { cannot, ConfigError } from "../config/errors.ts";
+import { readMasterFile } from "../config/ini.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import {
@@ -123,7 +124,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     ...worldWritableFiles(parsed, { looseMode }),
   ];
   if (worldWritable.length > 0) throw new ConfigError(worldWritable);
-  replaceSettings(defaultConfig, commandLineSettings(parsed));
+  replaceSettings(defaultConfig, commandLineSettings(parsed, readMasterFile));
   // User, root and limits are already those of the old master, and can't be changed twice.
   if (upgradeFd !== undefined) {
     applyDirectory(defaultConfig);
@@ -138,7 +139,7 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
     withCachesAgain();
   }
   const hasOwnRoot = readStrictly(defaultConfig, RUN_CHROOT) !== undefined;
-  loadSettings(defaultConfig, parsed, CONFIG_DIR);
+  loadSettings(defaultConfig, parsed, CONFIG_DIR, readMasterFile);
   const sleepMs = readStrictly(defaultConfig, SLEEP);
   if (sleepMs !== undefined) {
     await new Promise((resolve) => systemClock.setTimer(sleepMs, () => resolve(undefined)));

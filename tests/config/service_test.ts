@@ -65,6 +65,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(rest, {
     id: "imapd.cf",
     file: "conf/imapd.cf",
+    place: { file: "conf/imapd.cf" },
     command: ["bin/imapd", "-x", "a b"],
     procCount: 6,
     balance: "reuseport",

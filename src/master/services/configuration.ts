@@ -5,10 +5,12 @@
  * @module
  */
 import type { ParsedArguments } from "../../config/args.ts";
-import { readCfText } from "../../config/cf.ts";
+import { readCfFile, readCfText } from "../../config/cf.ts";
 import { Config, defaultConfig } from "../../config/config.ts";
+import { checkSharedSettings } from "../../config/directory.ts";
 import { commandLineSettings, readStrictly, sharedFor } from "../../config/effective.ts";
-import { gather, type Problem } from "../../config/errors.ts";
+import { formatProblem, gather, type Problem } from "../../config/errors.ts";
+import { headOf, isIniFile, lintIni, readIniFiles } from "../../config/ini.ts";
 import { lintCf } from "../../config/lint_cf.ts";
 import {
   ALL_SETTINGS,
@@ -78,15 +80,33 @@ export class MasterConfiguration {
    * @param serving The ids of the current services.
    */
   async load(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
-    const loaded = await loadServices({ ...this.#source, serving });
-    const problems = [...loaded.problems];
-    problems.push(...worldWritableFiles(this.#args, this.#source.lookup));
-    const own = gather(problems, () => commandLineSettings(this.#args)) ?? new Config();
-    const warnings = [...this.#warnings, ...this.#lintFiles(), ...loaded.warnings];
+    const problems = worldWritableFiles(this.#args, this.#source.lookup);
+    // Each file is read once, so that services and settings are those of the same moment.
+    const { configFiles } = this.#args;
+    const ini = configFiles.some(isIniFile) ? readIniFiles(configFiles) : undefined;
+    const iniFiles = ini?.files ?? [];
+    const loaded = await loadServices({ ...this.#source, serving, ini });
+    problems.push(...loaded.problems);
+    const read = (path: string) => {
+      if (!isIniFile(path)) return readCfFile(path);
+      const file = iniFiles.find((one) => one.path === path);
+      return file === undefined ? [] : headOf(file);
+    };
+    const own = gather(problems, () => commandLineSettings(this.#args, read)) ?? new Config();
+    const warnings = [
+      ...this.#warnings,
+      ...this.#lintFiles(),
+      ...iniFiles.flatMap(lintIni),
+      ...loaded.warnings,
+    ];
     problems.push(...checkSettings(own, MASTER_SETTINGS));
+    for (const file of iniFiles) {
+      problems.push(...checkSharedSettings(new Config().load(headOf(file))));
+    }
     const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
     if (problems.length > 0) {
-      return { ...loaded, problems, warnings, settings, unknownModules: new Map() };
+      const each = distinct(problems);
+      return { ...loaded, problems: each, warnings, settings, unknownModules: new Map() };
     }
     return { ...loaded, problems, warnings, settings, ...await this.#withModules(loaded.services) };
   }
@@ -105,11 +125,17 @@ export class MasterConfiguration {
     return { services: await Promise.all(told), unknownModules };
   }
 
-  /** Lints the files of `-config`; an unreadable file is reported as a problem. */
+  /** Lints the files of `-config` without sections; an unreadable file is reported as a problem. */
   #lintFiles(): Problem[] {
     const lint = (file: string) => lintCf(readCfText(file), file, "master");
-    return this.#args.configFiles.flatMap((file) => gather([], () => lint(file)) ?? []);
+    const files = this.#args.configFiles.filter((file) => !isIniFile(file));
+    return files.flatMap((file) => gather([], () => lint(file)) ?? []);
   }
+}
+
+/** Without the problems of settings that several programs read, and addresses that are compared twice. */
+function distinct(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()];
 }
 
 /** The settings of the master's own log as a text, for comparison. */

@@ -12,7 +12,15 @@ import {
   readGlobalSettings,
   settingsFileOf,
 } from "../../config/directory.ts";
-import { cannot, type Problem, problemAt, refusal, warningAt } from "../../config/errors.ts";
+import {
+  cannot,
+  formatPlace,
+  type Problem,
+  problemAt,
+  refusal,
+  warningAt,
+} from "../../config/errors.ts";
+import { type IniFiles, iniServices } from "../../config/ini.ts";
 import {
   MASTER_CHROOT,
   RUN_CHROOT,
@@ -26,7 +34,7 @@ import {
   type Setting,
 } from "../../config/settings.ts";
 import { validateServices } from "../../config/endpoints.ts";
-import { parseServiceConfig, type ServiceConfig } from "../../config/service.ts";
+import { originOf, parseServiceConfig, type ServiceConfig } from "../../config/service.ts";
 import { reachOf } from "./user_access.ts";
 import {
   requireChroot,
@@ -73,6 +81,8 @@ export interface ServiceSource {
   /** The directory of `-C`; with a hook only its `*.gcf` files are read. */
   readonly directory?: string;
   readonly hook?: LoadConfigHook;
+  /** The INI files of `-config`, whose sections are services as well. */
+  readonly ini?: IniFiles;
   /** The base of relative paths. */
   readonly cwd: string;
   readonly lookup: ProgramLookup;
@@ -91,32 +101,75 @@ export interface ServiceSource {
  * @returns The services, and their problems.
  */
 export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
-  const { hook, directory } = source;
-  if (hook !== undefined) return finished(await fromHook(source, hook), source);
-  if (directory !== undefined) return finished(fromDirectory(source, directory), source);
-  const about = { found: "it is missing", expected: "-C DIR, the directory of settings files" };
+  const { hook, directory, ini } = source;
+  const complete = (loaded: LoadedServices) => finished(withSections(loaded, source), source);
+  if (hook !== undefined) return complete(await fromHook(source, hook));
+  if (directory !== undefined) return complete(fromDirectory(source, directory));
+  if (ini !== undefined) return complete(NOTHING);
+  const about = {
+    found: "it is missing",
+    expected: "-C DIR, the directory of settings files, or -config FILE.ini",
+  };
   const message = cannot("read argument", "-C", about);
   const problems = [{ argument: true, key: "C", message }];
   return { services: [], shared: new Config(), problems, warnings: [] };
 }
 
-/** Checks all services together, once each of them is loaded. */
-function finished(loaded: LoadedServices, source: ServiceSource): LoadedServices {
-  const { directory = "loadConfig", serving } = source;
-  if (serving === undefined || serving.size === 0 || loaded.services.length > 0) {
-    return stamped(loaded, source);
-  }
-  const left = loaded.problems.length > 0 ? [] : [nothingLeft(directory, serving.size)];
-  return { ...loaded, problems: [...loaded.problems, ...left] };
+const NOTHING: LoadedServices = {
+  services: [],
+  shared: new Config(),
+  problems: [],
+  warnings: [],
+};
+
+/** Adds the services of the sections of INI files. */
+function withSections(loaded: LoadedServices, source: ServiceSource): LoadedServices {
+  const { cwd, serving, ini } = source;
+  if (ini === undefined) return loaded;
+  const check = (service: ServiceConfig) => programProblems(service, source);
+  const results = iniServices(ini.files, { cwd, serving, check, shared: loaded.shared });
+  const services = [...loaded.services, ...results.flatMap(({ service }) => service ?? [])];
+  return {
+    ...loaded,
+    services,
+    problems: [
+      ...loaded.problems,
+      ...ini.problems,
+      ...results.flatMap(({ problems }) => problems),
+      ...validateServices([...loaded.services, ...results]),
+      ...repeatedIds(services),
+    ],
+    warnings: [...loaded.warnings, ...results.flatMap(({ warnings }) => warnings)],
+  };
 }
 
-/**
- * The problem of an empty configuration while services are running.
- *
- * @param directory The directory of the services, as the command line names it.
- * @param serving How many services are running.
- */
-export function nothingLeft(directory: string, serving: number): Problem {
+/** Finds services of the same name: a section and a file, or sections of two files. */
+function repeatedIds(services: readonly ServiceConfig[]): Problem[] {
+  const firsts = new Map<string, ServiceConfig>();
+  return services.flatMap((service) => {
+    const first = firsts.get(service.id);
+    firsts.set(service.id, first ?? service);
+    if (first === undefined) return [];
+    const found = `${formatPlace(first.place)} has the same name`;
+    const message = cannot("use as a service", service.id, { found, expected: "each name once" });
+    return [{ ...service.place, message }];
+  });
+}
+
+/** Checks all services together, once each of them is loaded. */
+function finished(loaded: LoadedServices, source: ServiceSource): LoadedServices {
+  const { hook, directory, ini, serving } = source;
+  if (loaded.services.length + loaded.problems.length > 0) return stamped(loaded, source);
+  if (serving !== undefined && serving.size > 0) {
+    const from = directory ?? ini?.files[0].path ?? "loadConfig";
+    return { ...loaded, problems: [nothingLeft(from, serving.size)] };
+  }
+  const told = hook === undefined ? noService(source) : [];
+  return { ...loaded, warnings: [...loaded.warnings, ...told] };
+}
+
+/** The problem of an empty configuration while services are running. */
+function nothingLeft(directory: string, serving: number): Problem {
   const found = `no service in it, while ${serving} ${serving === 1 ? "is" : "are"} running`;
   const expected = "at least one; SIGTERM ends all of them";
   return { file: directory, message: cannot("go on with", directory, { found, expected }) };
@@ -165,16 +218,13 @@ function unsupportedSettings(service: ServiceConfig, source: ServiceSource): Pro
   return given.map(({ name: key }) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;
     const message = cannot("use", key, { found, expected });
-    return warningAt(service.origins.get(key) ?? { file: service.file ?? service.id }, {
-      key,
-      message,
-    });
+    return warningAt(originOf(service, key), { key, message });
   });
 }
 
 /** Warns of a changed root for a server that remains root. */
 function confinedAsRoot(service: ServiceConfig, { lookup }: ServiceSource): Problem[] {
-  const { settings, shared, origins, user, chroot, masterChroot } = service;
+  const { settings, shared, user, chroot, masterChroot } = service;
   const ownWord = ({ name }: Setting<unknown>) => settings.get(name) || shared.get(name);
   // In another root the name means another user.
   const isRoot = user === undefined
@@ -190,7 +240,7 @@ function confinedAsRoot(service: ServiceConfig, { lookup }: ServiceSource): Prob
     if (!value) return [];
     const found = "a server that stays root's, and root can leave any root directory";
     const message = cannot("confine to", value, { found, expected: "server-user beside it" });
-    return [problemAt(origins.get(key) ?? { file: service.file ?? service.id }, { key, message })];
+    return [problemAt(originOf(service, key), { key, message })];
   });
 }
 
@@ -201,19 +251,18 @@ function fromDirectory(source: ServiceSource, directory: string): LoadedServices
     worldWritable: (path) => worldWritableProblems(path, source.lookup),
     serving: source.serving,
   });
-  const warnings = [...found.warnings];
-  // While services are running this is a problem, which is reported elsewhere.
-  const isEmpty = found.services.length + found.problems.length + (source.serving?.size ?? 0) === 0;
-  if (isEmpty) warnings.push(noService(directory, source));
-  return { ...found, warnings, shared: new Config().load(globals) };
+  return { ...found, shared: new Config().load(globals) };
 }
 
 /** A master without a service waits for a reload that adds one. */
-function noService(directory: string, { cwd }: ServiceSource): Problem {
-  const path = resolvePath(cwd, directory);
+function noService({ cwd, directory, ini }: ServiceSource): Problem[] {
+  const file = directory ?? ini?.files[0].path;
+  if (file === undefined) return [];
+  const path = resolvePath(cwd, file);
   const found = "no service in it, so nothing is served until a reload (SIGHUP) finds one";
-  const expected = `a file ${path}/NAME.cf with server-command and server-service`;
-  return warningAt({ file: directory }, { message: cannot("serve", path, { found, expected }) });
+  const place = directory === undefined ? "a section" : `a file ${path}/NAME.cf`;
+  const expected = `${place} with server-command and server-service`;
+  return [warningAt({ file }, { message: cannot("serve", path, { found, expected }) })];
 }
 
 async function fromHook(source: ServiceSource, hook: LoadConfigHook): Promise<LoadedServices> {
@@ -254,7 +303,7 @@ function hookIds(configs: readonly Config[]): string[] {
 function programProblems(service: ServiceConfig, source: ServiceSource): Problem[] {
   const at = (problem: { readonly key: string; readonly message: string }) =>
     // A shared setting is not in the service's own file.
-    problemAt(service.origins.get(problem.key) ?? { file: service.file ?? service.id }, problem);
+    problemAt(originOf(service, problem.key), problem);
   const check = (key: string, attempt: () => unknown): Problem[] => {
     try {
       attempt();

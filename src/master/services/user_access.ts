@@ -6,7 +6,7 @@
  */
 import { resolvePath } from "../../config/address.ts";
 import { cannot, type Origin, type Problem, problemAt } from "../../config/errors.ts";
-import type { ServiceConfig } from "../../config/service.ts";
+import { originOf, type ServiceConfig } from "../../config/service.ts";
 import type { Identity } from "../../os/user/identity.ts";
 import type { Access } from "../../os/process/file_access.ts";
 import { changesItself, otherIdentity, startIdentity } from "./privileges.ts";
@@ -86,7 +86,7 @@ function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
   const identity = otherIdentity(service, place);
   // As root the service can access everything.
   if (!identity?.uid) return [];
-  const origin = service.origins.get(KEY) ?? { file: service.file ?? service.id };
+  const origin = originOf(service, KEY);
   const rules = [
     ...(startIdentity(service, place) ? startRules(service, place) : []),
     ...cacheRules(service, place),

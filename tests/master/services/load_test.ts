@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Config } from "../../../src/config/config.ts";
 import { ConfigError, formatProblem, type Problem } from "../../../src/config/errors.ts";
+import { type IniFile, type IniFiles, parseIni } from "../../../src/config/ini.ts";
 import { loadServices, type ServiceSource } from "../../../src/master/services/load.ts";
 import { type FakeFile, fakeLookup } from "../../fakes/fake_lookup.ts";
 import { TempDir } from "../../support/temp.ts";
@@ -16,6 +17,11 @@ const GOOD = "server-command = ./good\n";
 function told(problems: readonly Problem[], dir = ""): string[] {
   const sorted = problems.length === 0 ? [] : new ConfigError(problems).problems;
   return sorted.map((problem) => formatProblem(problem).replaceAll(dir || "\0", "DIR"));
+}
+
+/** INI files without problems. */
+function iniOf(...files: readonly IniFile[]): IniFiles {
+  return { files, problems: [] };
 }
 
 /** The services of a hook. */
@@ -158,7 +164,7 @@ Deno.test("loadServices() reports a missing directory once", async () => {
 Deno.test("loadServices() requires a directory where there is no hook", async () => {
   assertEquals(told((await loadServices(SOURCE)).problems), [
     'argument -C: Cannot read argument "-C": it is missing, ' +
-    "expected -C DIR, the directory of settings files",
+    "expected -C DIR, the directory of settings files, or -config FILE.ini",
   ]);
 });
 
@@ -270,4 +276,49 @@ Deno.test("loadServices() changes a fingerprint only with the settings and with 
   assert(await isNew(), "a setting of its own");
   dir.write("b.gcf", "shared = 1\n");
   assert(await isNew(), "a shared setting");
+});
+
+Deno.test("loadServices() adds the sections of INI files to a directory, to a hook, or alone", async () => {
+  using dir = new TempDir();
+  dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+  const ini = iniOf(parseIni(`[b]\n${GOOD}server-service = 0:81\n`, "s.ini"));
+  const hook = hooked({ "server-command": "./good", "server-service": "0:82" });
+  const ids = async (more: Partial<ServiceSource>) => {
+    const { problems, warnings, services } = await loadServices({ ...SOURCE, ini, ...more });
+    assertEquals(told([...problems, ...warnings]), []);
+    return services.map(({ id, file }) => [id, file]);
+  };
+  assertEquals(await ids({}), [["b", undefined]]);
+  assertEquals(await ids({ directory: dir.path }), [["a.cf", dir.file("a.cf")], ["b", undefined]]);
+  assertEquals(await ids({ directory: dir.path, hook }), [["hook:1", undefined], ["b", undefined]]);
+});
+
+Deno.test("loadServices() refuses names and addresses of a section that are there already", async () => {
+  using dir = new TempDir();
+  dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+  const section = (name: string, port: number) =>
+    parseIni(`[${name}]\n${GOOD}server-service = 0:${port}\n`, `${name}.ini`);
+  const ini = iniOf(section("a.cf", 81), section("b", 80));
+  const { problems } = await loadServices({ ...SOURCE, directory: dir.path, ini });
+  assertEquals(told(problems, dir.path), [
+    `a.cf.ini:1: Cannot use as a service "a.cf": DIR/a.cf has the same name, expected each name once`,
+    'b.ini:3: server-service: Cannot listen on "0:80": already named in DIR/a.cf:2 as "0:80", ' +
+    "expected each address once",
+  ]);
+});
+
+Deno.test("loadServices() names the lines of a section, also for what the program itself shows", async () => {
+  const text = "server-user = nobody\n[b]\nserver-command = ./none\nserver-service = 0:81\n";
+  const { problems } = await loadServices({ ...SOURCE, ini: iniOf(parseIni(text, "s.ini")) });
+  assertEquals(told(problems).map((line) => line.split(": Cannot")[0]), [
+    "s.ini:3: server-command",
+  ]);
+});
+
+Deno.test("loadServices() warns of an INI file without a section where nothing else is named", async () => {
+  const { warnings } = await loadServices({ ...SOURCE, ini: iniOf(parseIni("x = 1\n", "s.ini")) });
+  assertEquals(told(warnings), [
+    's.ini: Cannot serve "/srv/s.ini": no service in it, so nothing is served until a reload ' +
+    "(SIGHUP) finds one, expected a section with server-command and server-service",
+  ]);
 });
