@@ -11,13 +11,10 @@ import { readable } from "../os/ffi/byte_text.ts";
  * Where a setting was written: a line of a file (counted from 1), a hook (its name as `file`, without
  * a line), or the command line.
  */
-export type Origin = Place | "argument";
+export type Origin = { readonly file: string; readonly line?: number } | "argument";
 
-/** A line of a file (counted from 1), or a whole file or hook. */
-export interface Place {
-  readonly file: string;
-  readonly line?: number;
-}
+/** A line of a file, or a whole file or hook. */
+export type Place = Exclude<Origin, "argument">;
 
 /** One fault in the settings, with the place where it can be mended. */
 export interface Problem {
