@@ -41,14 +41,14 @@ server-log = stdout
 - A section has the settings that a \`.cf\` file has. Its name is the name of the service in messages,
   in place of the file's name.
 - The settings before the first section are those of the master, and those of all sections which do
-  not set them. They override the \`*.gcf\` files. \`run-user\`, \`run-chroot\`, \`run-chdir\`,
-  \`max-memory\` and \`core-file-size\` are the master's only.
+  not set them. They override the \`*.gcf\` files. \`run-user\`, \`run-chroot\`, \`run-chdir\`, \`max-memory\`
+  and \`core-file-size\` are the master's only.
 - A line that begins with \`;\`, \`#\` or \`//\` is a comment. A value is what follows the first \`=\`, as
   in a \`.cf\` file: quotes and a \`;\` are part of it.
-- A line that is nothing of this, and a second section of the same name, are mistakes. The master does
-  not start then, and a reload changes nothing.
-- A reload reads the file again. The processes do not read it: the master sends them their settings. A
-  program of LIB-ZC gets them as arguments, which every user of the machine can read.
+- A line that is nothing of this, and a second section of the same name, are mistakes. The master
+  does not start then, and a reload changes nothing.
+- A reload reads the file again. The processes do not read it: the master sends them their settings.
+  A program of LIB-ZC gets them as arguments, which every user of the machine can read.
 `;
 
 /** The sections, in the order of the page. */
