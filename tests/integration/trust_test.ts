@@ -138,6 +138,8 @@ Deno.test("root's master refuses a program that everybody may write to, also whe
     `env -C ${directory} ./program`,
     `env --chdir=${directory} ./program`,
     `env PATH=/usr/bin:${directory} program`,
+    `env -S '-C ${directory} ./program'`,
+    `env -vC ${directory} ./program`,
   ];
   for (const command of commands) {
     site.write("a.cf", {

@@ -13,7 +13,14 @@ import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
 import type { Identity, Names, Owner } from "../../os/user/identity.ts";
 import type { accessAs } from "../../os/process/file_access.ts";
-import { baseName, denoOfRunner, unwrapEnv } from "./wrappers.ts";
+import {
+  baseName,
+  denoOfRunner,
+  directoryOfEnv,
+  type EnvStep,
+  searchedByEnv,
+  unwrapEnv,
+} from "./wrappers.ts";
 
 /** The names of files that are run by Deno rather than executed. */
 const SCRIPT = /\.[cm]?[jt]sx?$/;
@@ -109,15 +116,15 @@ export function programOf(service: ServiceConfig, place: ProgramPlace): Program 
     ...(root && { root: resolvePath(place.cwd, root) }),
     ...(directory && { directory }),
   };
-  const [env, ...given] = prefixOf(service);
+  const [env, ...given] = unwrapEnv(service.command, splitCommand).prefix;
   const { path, name = path, args } = innerProgram(service, place);
   if (env === undefined) return { path, args, ...change };
   return { path: findExecutable(env, view), args: [...given, name, ...args], ...change };
 }
 
-/** The words of a command before the program: `env` with its arguments, or none. */
-export function prefixOf({ command }: ServiceConfig): readonly string[] {
-  return unwrapEnv(command, splitCommand).prefix;
+/** What `env` changes before it becomes the program; nothing without it. */
+export function envStepsOf({ command }: ServiceConfig): readonly EnvStep[] {
+  return unwrapEnv(command, splitCommand).steps;
 }
 
 /**
@@ -129,12 +136,12 @@ export function innerProgram(
   place: ProgramPlace,
 ): { readonly path: string; readonly name?: string; readonly args: readonly string[] } {
   const view = viewFrom(service, place);
-  const { prefix, words } = unwrapEnv(service.command, splitCommand);
+  const { steps, words } = unwrapEnv(service.command, splitCommand);
   const [word, ...args] = denoCommand(words, view) ?? words;
   if (word === "deno") return { path: denoProgram(view), args: fetchingNothing(args) };
   if (!isScript(service)) {
     // It is found in another PATH or directory, which only env sees.
-    const isElsewhere = prefix.some((part) => /^(?:PATH=|-i$|-$|--ignore|-C|--chdir)/.test(part));
+    const isElsewhere = (searchedByEnv(steps) ?? directoryOfEnv(steps)) !== undefined;
     return { path: isElsewhere ? word : findExecutable(word, view), name: word, args };
   }
   if (!view.isFile(word)) throw new TypeError(cannot("run", word, missingScript(service, view)));
@@ -303,12 +310,8 @@ export function commandFiles(service: ServiceConfig, place: ProgramPlace): strin
 
 /** The paths that the program behind `env` may have, as `env` looks it up. */
 function innerPaths(service: ServiceConfig, place: ProgramPlace): string[] {
-  const prefix = prefixOf(service), { path, name = path } = innerProgram(service, place);
-  const directory = prefix.flatMap((word, index) => {
-    const value = /^(?:-C|--chdir=?)(.*)$/.exec(word)?.[1];
-    return value === undefined ? [] : [value || prefix[index + 1]];
-  }).at(-1);
-  const searched = prefix.flatMap((word) => word.startsWith("PATH=") ? [word.slice(5)] : []).at(-1);
+  const steps = envStepsOf(service), { path, name = path } = innerProgram(service, place);
+  const directory = directoryOfEnv(steps), searched = searchedByEnv(steps);
   const names = name.includes("/") || searched === undefined
     ? [name]
     : searched.split(":").map((one) => `${one || "."}/${name}`);

@@ -6,7 +6,8 @@
  */
 import type { ServiceConfig } from "../../config/service.ts";
 import type { ScriptRun } from "../../os/process/module_files.ts";
-import { innerProgram, isScriptFile, prefixOf, type ProgramPlace, viewFrom } from "./command.ts";
+import { envStepsOf, innerProgram, isScriptFile, type ProgramPlace, viewFrom } from "./command.ts";
+import { directoryOfEnv } from "./wrappers.ts";
 
 /** The access to the system. */
 export interface ModulePorts {
@@ -105,7 +106,7 @@ export class ModuleVersions {
 function scriptRunOf(service: ServiceConfig, place: ProgramPlace): ScriptRun | undefined {
   const view = viewFrom(service, place);
   const { path, args: [command, ...args] } = innerProgram(service, place);
-  const isElsewhere = prefixOf(service).some((word) => /^(?:-C|--chdir)/.test(word));
+  const isElsewhere = directoryOfEnv(envStepsOf(service)) !== undefined;
   if (command !== "run" || view.changesRoot || isElsewhere) return undefined;
   const at = args.findIndex((word, index) =>
     isScriptFile(word) && view.isFile(word) && !WITH_VALUE.has(args[index - 1])

@@ -14,9 +14,9 @@ import type { ServiceConfig } from "../../config/service.ts";
 import { RUN_CHROOT, RUN_USER } from "../../config/settings.ts";
 import { type Identity, UnknownIdentityError } from "../../os/user/identity.ts";
 import {
+  envStepsOf,
   isRestricted,
   isScript,
-  prefixOf,
   type Program,
   programOf,
   type ProgramPlace,
@@ -34,9 +34,6 @@ export interface StartRights {
   /** The changes to the master's environment; `{pid}` stands for the pid of the program. */
   readonly env?: EnvironmentChange;
 }
-
-/** Words of env(1) that set or remove DENO_DIR. */
-const CHANGES_DENO_DIR = /^(DENO_DIR(=|$)|-uDENO_DIR$|--unset=DENO_DIR$|-i$|-$|--ignore-env)/;
 
 const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as root" };
 
@@ -98,10 +95,12 @@ function environment(
  * @throws {TypeError} When it does.
  */
 export function requireNoCaches(service: ServiceConfig, place: ProgramPlace): void {
-  const word = prefixOf(service).find((part) => CHANGES_DENO_DIR.test(part));
-  if (word === undefined || !runsWithoutCaches(service, place)) return;
+  const step = envStepsOf(service).find(({ variable, clearsAll }) =>
+    clearsAll || variable === "DENO_DIR"
+  );
+  if (step === undefined || !runsWithoutCaches(service, place)) return;
   throw new TypeError(cannot("run", service.command.join(" "), {
-    found: `"${word}", by which it would open caches that other programs run`,
+    found: `"${step.words.join(" ")}", by which it would open caches that other programs run`,
     expected: "a server-command that leaves DENO_DIR to the master",
   }));
 }

@@ -5,10 +5,25 @@
  * @module
  */
 
+/** A variable, or an option with its value, that `env` has before the program. */
+export interface EnvStep {
+  readonly words: readonly string[];
+  /** The variable that it sets or removes. */
+  readonly variable?: string;
+  /** The value of that variable; undefined where it is removed. */
+  readonly value?: string;
+  /** Whether it removes all variables. */
+  readonly clearsAll?: boolean;
+  /** The directory that it changes to. */
+  readonly directory?: string;
+}
+
 /** A command without its `env` prefix. */
 export interface Unwrapped {
   /** `env` with its own arguments; empty without it. */
   readonly prefix: readonly string[];
+  /** What those arguments do, in their order. */
+  readonly steps: readonly EnvStep[];
   /** The command itself. */
   readonly words: readonly string[];
 }
@@ -18,8 +33,10 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Options of env(1) whose value is the next word. */
-const ENV_WITH_VALUE: ReadonlySet<string> = new Set(["-u", "--unset", "-C", "--chdir"]);
+/** The options of env(1) that matter here, by letter and by name, which may be shortened. */
+const SHORT_OPTION = /^-([0iv]*)(?:([CSau])(.*))?$/s;
+const LONG_OPTION = /^--(argv|ch|ignore-e|sp|un)[a-z\d-]*(?:=(.*))?$/s;
+const LETTERS: Readonly<Record<string, string>> = { argv: "a", ch: "C", sp: "S", un: "u" };
 
 /**
  * Removes `env` from a command. The process becomes the command after it, so signals and
@@ -33,30 +50,69 @@ export function unwrapEnv(
   words: readonly string[],
   split: (text: string) => readonly string[],
 ): Unwrapped {
-  const whole = { prefix: [], words };
-  if (baseName(words[0]) !== "env") return whole;
-  const prefix = [words[0]];
-  for (let at = 1; at < words.length; at++) {
-    const word = words[at];
-    if (word === "--") return inner(prefix, words.slice(at + 1)) ?? whole;
-    const string = /^(?:-S|--split-string=?)(.*)$/s.exec(word)?.[1];
-    if (string !== undefined) {
-      const rest = string === "" ? words.slice(at + 1) : [string, ...words.slice(at + 1)];
-      const [text = "", ...more] = rest;
-      return inner(prefix, [...split(text), ...more]) ?? whole;
+  const whole = { prefix: [], steps: [], words };
+  const [env, ...given] = words, steps: EnvStep[] = [];
+  if (baseName(env) !== "env") return whole;
+  let rest = given;
+  while (rest.length > 0) {
+    const [word] = rest;
+    const [, variable, value] = /^([^=/-][^=/]*)=(.*)$/s.exec(word) ?? [];
+    if (variable !== undefined) {
+      steps.push({ words: [word], variable, value });
+      rest = rest.slice(1);
+    } else if (word === "--") {
+      rest = rest.slice(1);
+    } else if (word.startsWith("-")) {
+      const { step, text, count } = optionOf(rest);
+      if (step !== undefined) steps.push(step);
+      rest = [...(text === undefined ? [] : split(text)), ...rest.slice(count)];
+    } else {
+      return { prefix: [env, ...steps.flatMap((step) => step.words)], steps, words: rest };
     }
-    if (ENV_WITH_VALUE.has(word)) prefix.push(word, words[++at] ?? "");
-    else if (word.startsWith("-") || /^[^=/]+=/.test(word)) prefix.push(word);
-    else return inner(prefix, words.slice(at)) ?? whole;
   }
   return whole;
 }
 
-/** The words after `env`; further variables may come first. */
-function inner(prefix: readonly string[], words: readonly string[]): Unwrapped | undefined {
-  const start = words.findIndex((word) => !/^[^=/]+=/.test(word));
-  if (start < 0) return undefined;
-  return { prefix: [...prefix, ...words.slice(0, start)], words: words.slice(start) };
+/** The option that a list of words begins with; `text` is the text of `-S`. */
+function optionOf(
+  [word, next = ""]: readonly string[],
+): { readonly step?: EnvStep; readonly text?: string; readonly count: number } {
+  const [, flags = "", short, attached] = SHORT_OPTION.exec(word) ?? [];
+  const [, name = "", assigned] = LONG_OPTION.exec(word) ?? [];
+  const letter = short ?? LETTERS[name];
+  const value = attached || assigned;
+  const count = letter !== undefined && value === undefined ? 2 : 1;
+  const clearing = word === "-" || flags.includes("i") || name === "ignore-e"
+    ? { clearsAll: true }
+    : {};
+  if (letter === "S") {
+    const step = flags === "" ? undefined : { words: [`-${flags}`], ...clearing };
+    return { ...(step && { step }), text: value ?? next, count };
+  }
+  const words = count === 2 ? [word, next] : [word];
+  return {
+    step: {
+      words,
+      ...clearing,
+      ...(letter === "u" && { variable: value ?? next }),
+      ...(letter === "C" && { directory: value ?? next }),
+    },
+    count,
+  };
+}
+
+/** Where execvp(3) looks without `PATH`. */
+const DEFAULT_SEARCH = "/bin:/usr/bin";
+
+/** The `PATH` in which `env` looks its program up; undefined where it is the one that `env` has. */
+export function searchedByEnv(steps: readonly EnvStep[]): string | undefined {
+  const step = steps.findLast(({ variable, clearsAll }) => clearsAll || variable === "PATH");
+  return step && (step.value ?? DEFAULT_SEARCH);
+}
+
+/** The working directory of the program; undefined where `env` changes nothing. */
+export function directoryOfEnv(steps: readonly EnvStep[]): string | undefined {
+  return steps.findLast(({ directory }) => directory !== undefined)?.directory;
 }
 
 /** Runners of npm packages, with the words that run a package. */

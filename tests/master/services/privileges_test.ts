@@ -151,7 +151,11 @@ Deno.test("loadServices() refuses a command that sets up caches for a server tha
   for (
     const [words, word, settings] of [
       ["DENO_DIR=/var/own", "DENO_DIR=/var/own", none],
-      ["A=b -u DENO_DIR", "DENO_DIR", none],
+      ["A=b -u DENO_DIR", "-u DENO_DIR", none],
+      ["-vuDENO_DIR", "-vuDENO_DIR", none],
+      ["-S -i", "-i", none],
+      ["-iS A=b", "-i", none],
+      ["--unset=DENO_DIR", "--unset=DENO_DIR", none],
       ["-i", "-i", { "server-user": "www", "server-start-user": "master" }],
       ["-i", "-i", { "server-user": "www", "server-chroot": "jail" }],
     ] as const
