@@ -84,6 +84,11 @@ function parse(text: string, cwd: string): Parsed {
   return inetEndpoint(text, scheme, text.slice(colon + 1));
 }
 
+/** The kind of the address that a key stands for. */
+export function kindOfKey(key: string): Endpoint["kind"] {
+  return key.slice(0, key.indexOf(":")) as Endpoint["kind"];
+}
+
 /** A name or an IPv4 address. */
 const HOST = /^(?:[0-9.]+|\*|localhost|(?:[a-z0-9-]+\.)*[a-z0-9-]+)$/i;
 

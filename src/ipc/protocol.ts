@@ -9,8 +9,8 @@
 import type { GrantedSettings } from "../config/effective.ts";
 import { MAX_FDS_PER_MESSAGE } from "../os/ffi/layout.ts";
 import type { FileIdentity } from "../os/fs/output_files.ts";
-import type { FdType } from "../os/net/socket.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
+import type { SentSocket } from "./service_socket.ts";
 import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
 
 /** The protocol's version, in each frame. Raised when an old reader could misread a frame. */
@@ -21,18 +21,6 @@ export const HEADER_BYTES = 12;
 
 const MAGIC = 0x5a43; // "ZC"
 
-/** A listener in a message to a server. */
-export interface ServiceGrant {
-  /** The service's name, which may be empty. */
-  readonly name: string;
-  /** Its type. */
-  readonly type: FdType;
-  /** Its address as configured, for log lines. */
-  readonly address: string;
-  /** Its inherited descriptor; without it, the descriptor travels with the message. */
-  readonly fd?: number;
-}
-
 /**
  * Master to server, first: the services to serve. One descriptor for each service travels with it, unless it
  * was inherited.
@@ -41,7 +29,7 @@ export interface StartMessage {
   readonly type: "start";
   /** The server's generation. */
   readonly generation: number;
-  readonly services: readonly ServiceGrant[];
+  readonly services: readonly SentSocket[];
   /** The settings that the master has accepted; the files may have changed since. */
   readonly settings: GrantedSettings;
 }
@@ -409,7 +397,7 @@ function placesProblem(places: unknown): string | undefined {
     : `closing is ${describe(places)}, expected a list of whole numbers`;
 }
 
-const SERVICE_FIELDS: Readonly<Record<keyof ServiceGrant, (value: unknown) => boolean>> = {
+const SERVICE_FIELDS: Readonly<Record<keyof SentSocket, (value: unknown) => boolean>> = {
   name: (value) => typeof value === "string",
   type: (value) => value === "inet" || value === "unix" || value === "fifo",
   address: (value) => typeof value === "string",

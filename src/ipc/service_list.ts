@@ -6,16 +6,10 @@
  */
 import { cannot } from "../config/errors.ts";
 import type { FdType } from "../os/net/socket.ts";
+import type { ServiceSocket } from "./service_socket.ts";
 
 /** LIB-ZC's fixed descriptors: the master's status, the child's status, the first listener. */
 export const MASTER_STATUS_FD = 3, CHILD_STATUS_FD = 4, FIRST_LISTENER_FD = 5;
-
-/** One listener of a list. */
-export interface ListedService {
-  readonly name: string;
-  readonly type: FdType;
-  readonly fd: number;
-}
 
 const LETTERS: Readonly<Record<FdType, string>> = { inet: "i", unix: "u", fifo: "f" };
 const TYPES: Readonly<Record<string, FdType>> = { i: "inet", u: "unix", f: "fifo" };
@@ -26,7 +20,7 @@ const TYPES: Readonly<Record<string, FdType>> = { i: "inet", u: "unix", f: "fifo
  * @param services Name and type of each listener, in order.
  */
 export function formatServiceList(
-  services: readonly { readonly name: string; readonly type: FdType }[],
+  services: readonly Pick<ServiceSocket, "name" | "type">[],
 ): string {
   return services.map(({ name, type }, index) =>
     `${name}:${LETTERS[type]}${FIRST_LISTENER_FD + index}`
@@ -40,7 +34,7 @@ export function formatServiceList(
  * @returns The listeners; none for an empty text.
  * @throws {TypeError} When an entry has another form.
  */
-export function parseServiceList(text: string): ListedService[] {
+export function parseServiceList(text: string): ServiceSocket[] {
   return text.split(",").filter((entry) => entry !== "").map((entry) => {
     const [, name = "", letter, number] = /^(?:([^:]*):)?([iuf])([0-9]{1,7})$/.exec(entry) ?? [];
     const fd = Number(number);

@@ -8,28 +8,17 @@
  */
 import type { Admission } from "../os/net/connect_permission.ts";
 import type { FdType } from "../os/net/socket.ts";
+import type { SocketFile } from "../os/net/socket_file.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 
-/** A file that belongs to a descriptor, with the identity that its removal needs. */
-export interface NamedFile {
-  readonly path: string;
-  readonly dev: number;
-  readonly ino: number;
-}
-
 /** A listener that is handed over; its descriptor travels with the message. */
-export interface InheritedListener {
+export interface SentListener {
   /** The key of its address. */
   readonly key: string;
-  /** The socket file that it has created, if any. */
-  readonly file?: NamedFile;
-}
-
-/** A listener that the old master has inherited at its start; its descriptor travels with the message. */
-export interface InheritedGift {
-  readonly kind: FdType;
-  /** The key of its address. */
-  readonly key: string;
+  /** The socket file that the old master has created, if any. */
+  readonly file?: SocketFile;
+  /** Its kind; this and what follows only of activated listeners. */
+  readonly kind?: FdType;
   /** The key of the IPv4 address, if it accepts IPv4 connections too. */
   readonly ipv4Key?: string;
   /** The name from its activator. */
@@ -49,11 +38,11 @@ export interface InheritMessage {
   /** The path of the pid file, whose lock is held by the first descriptor. */
   readonly pidFile: string;
   /** The socket of the log service, if its descriptor is the second one. */
-  readonly logSocket?: NamedFile;
-  /** The listeners that the old master has inherited at its own start. */
-  readonly given: readonly InheritedGift[];
+  readonly logSocket?: SocketFile;
+  /** The activated listeners, which the old master was started with itself. */
+  readonly given: readonly SentListener[];
   /** The listeners that it has opened. */
-  readonly listeners: readonly InheritedListener[];
+  readonly listeners: readonly SentListener[];
   /** The ids of the services in force; missing from an older master. */
   readonly services?: readonly string[];
 }
@@ -143,7 +132,7 @@ export function upgradeProblemIn(
     case "inherit":
       return countProblem(fields, "generation") ?? textProblem(fields, "pidFile") ??
         fileProblem(fields.logSocket, "logSocket") ??
-        listProblem(fields, "given", giftProblem) ??
+        listProblem(fields, "given", activatedProblem) ??
         listProblem(fields, "listeners", listenerProblem) ??
         (fields.services === undefined ? undefined : listProblem(fields, "services", notText));
     case "stop":
@@ -200,8 +189,8 @@ function listenerProblem(listener: unknown): string | undefined {
   return textProblem(fields, "key") ?? fileProblem(fields.file, "file");
 }
 
-function giftProblem(gift: unknown): string | undefined {
-  const fields = (gift ?? {}) as Fields;
+function activatedProblem(listener: unknown): string | undefined {
+  const fields = (listener ?? {}) as Fields;
   if (!["inet", "unix", "fifo"].includes(fields.kind as string)) {
     return `kind is ${describe(fields.kind)}`;
   }

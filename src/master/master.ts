@@ -30,11 +30,7 @@ import { processSignals, releaseSignals } from "../os/process/signals.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
 import { WorkingDirectory } from "../os/process/working_directory.ts";
 import { isUserError } from "../ipc/user_error.ts";
-import {
-  type ActivatedListener,
-  ownActivation,
-  readActivation,
-} from "./listeners/socket_activation.ts";
+import { ownActivation, readActivation } from "./listeners/socket_activation.ts";
 import {
   configureMasterLog,
   MasterConfiguration,
@@ -42,11 +38,11 @@ import {
   setting,
 } from "./services/configuration.ts";
 import { Duty } from "./duty.ts";
-import { ActivatedListeners } from "./listeners/activated.ts";
-import { type InheritedListeners, inheritedListeners } from "./listeners/inherited.ts";
+import { ListenerOwners } from "./listeners/owners.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { systemListeners } from "./listeners/system.ts";
 import { type MasterPhase, NEXT_PHASES } from "./phase.ts";
+import type { Listener } from "./policy/listener.ts";
 import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import type { ReloadPlan } from "./policy/reload_plan.ts";
@@ -126,11 +122,10 @@ export class Master {
   #takeover?: Takeover;
   readonly #serviceManager: SystemdNotify;
   /** The activated listeners of this process; a new master gets those of the old one. */
-  readonly #activated: readonly ActivatedListener[] = [];
-  #listeners!: ActivatedListeners;
+  readonly #activated: readonly Listener[] = [];
+  #listeners!: ListenerOwners;
   #supervisor!: Supervisor;
   #reloads!: Reloads;
-  #inherited!: InheritedListeners;
   #duty?: Duty;
   #phase: MasterPhase = "starting";
   #phaseChanged = Promise.withResolvers<void>();
@@ -202,11 +197,10 @@ export class Master {
     await this.#options.hooks.beforeService?.();
     const inheritance = await this.#oldMaster?.inherited;
     const candidate = await this.#configuration.load(inheritance?.serving);
-    this.#inherited = inheritedListeners(systemListeners, inheritance?.listeners ?? new Map());
-    this.#listeners = new ActivatedListeners(
-      inheritance?.given ?? this.#activated,
-      this.#inherited,
-    );
+    this.#listeners = new ListenerOwners(systemListeners, {
+      activated: inheritance?.activated ?? this.#activated,
+      inherited: inheritance?.listeners,
+    });
     this.#supervisor = systemSupervisor({
       listeners: this.#listeners,
       generation: inheritance?.generation,
@@ -425,8 +419,8 @@ export class Master {
       generation: this.#supervisor.generation,
       lock: duty.lock,
       logSocket: duty.logSocket,
-      given: this.#listeners.given,
-      listeners: this.#supervisor.listeners.filter(([, one]) => !this.#listeners.isGiven(one)),
+      activated: this.#listeners.activated,
+      listeners: this.#supervisor.listeners.filter(({ owner }) => owner !== "activation"),
       services: this.#supervisor.serving,
     }, {
       command: (fd) => newMasterCommand(this.#options.command, fd),
@@ -529,7 +523,7 @@ export class Master {
       this.#enter("serving");
       this.#serviceManager.resume();
       await this.#reloads.resume(fallback);
-      this.#inherited.own("close");
+      this.#listeners.own("close");
     } catch (error) {
       zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
       this.#duty!.giveUp();
@@ -547,7 +541,7 @@ export class Master {
     this.#needsNoFallback = true;
     if (this.#takeover !== undefined) this.#takeover.fallback = undefined;
     this.#takeover?.passed.resolve();
-    this.#inherited.own("leave");
+    this.#listeners.own("leave");
     this.#oldMaster?.settled();
   }
 
@@ -572,10 +566,10 @@ export class Master {
     await Promise.race([oldMaster.takeover, this.#stopWanted.promise]);
     if (this.#stops > 0 && !oldMaster.isGone) return false;
     await this.#duty!.assume(logSocket);
-    const dropped = this.#inherited.atHand();
+    const dropped = this.#listeners.atHand();
     // Before the old master is told, so that its servers still accept the connections in their
     // queues.
-    this.#inherited.own(oldMaster.isGone ? "close" : "leave");
+    this.#listeners.own(oldMaster.isGone ? "close" : "leave");
     oldMaster.taken(dropped);
     oldMaster.bound(setting(MASTER_MAX_GENERATIONS));
     zinfo("this is the master now");

@@ -18,7 +18,7 @@ import {
   masterLogSettings,
   type NewConfiguration,
 } from "./services/configuration.ts";
-import type { ActivatedListeners } from "./listeners/activated.ts";
+import type { ListenerOwners } from "./listeners/owners.ts";
 import { AddressesInUseError } from "./listeners/table.ts";
 import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
@@ -49,7 +49,7 @@ export interface ReloadReport {
 export interface ReloadsOptions {
   readonly configuration: MasterConfiguration;
   readonly supervisor: Supervisor;
-  readonly listeners: ActivatedListeners;
+  readonly listeners: ListenerOwners;
   readonly serviceManager: SystemdNotify;
   readonly workingDirectory: WorkingDirectory;
   /** Whether the master stops, or a new one has taken over: no change may begin then. */

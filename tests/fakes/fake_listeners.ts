@@ -3,18 +3,19 @@
  *
  * @module
  */
-import type { Endpoint } from "../../src/config/address.ts";
+import { type Endpoint, kindOfKey } from "../../src/config/address.ts";
 import type { Mended } from "../../src/master/listeners/system_repair.ts";
 import type {
   ListenerPort,
+  ListenerSystem,
   OpenOptions,
   PortMendOptions,
 } from "../../src/master/listeners/system.ts";
+import type { Listener } from "../../src/master/policy/listener.ts";
 import type { SocketAccess } from "../../src/master/services/socket_owner.ts";
-import type { OpenedListener } from "../../src/os/net/socket.ts";
 
 /** A port that opens nothing and remembers everything. */
-export class FakeListeners implements ListenerPort {
+export class FakeListeners implements ListenerPort, ListenerSystem {
   /** The descriptors that are open, each with the key of its address. */
   readonly addresses = new Map<number, string>();
   /** What to refuse: the address's key and the error. */
@@ -43,7 +44,7 @@ export class FakeListeners implements ListenerPort {
    * @param options How many slots it is to have.
    * @returns As many new numbers.
    */
-  open({ key }: Endpoint, { slots = 1 }: Partial<OpenOptions> = {}): OpenedListener[] {
+  open({ key }: Endpoint, { slots = 1 }: Partial<OpenOptions> = {}): Listener[] {
     const refusal = this.refusals.get(key);
     if (refusal !== undefined) throw refusal;
     return this.#openMore(key, slots);
@@ -56,7 +57,7 @@ export class FakeListeners implements ListenerPort {
    * @param count How many more.
    * @returns As many new numbers.
    */
-  extend(slots: readonly OpenedListener[], count: number): OpenedListener[] {
+  extend(slots: readonly Listener[], count: number): Listener[] {
     const key = this.addresses.get(slots[0].fd)!;
     const refusal = this.refusals.get(key);
     if (refusal !== undefined) throw refusal;
@@ -69,7 +70,7 @@ export class FakeListeners implements ListenerPort {
    * @param slots All slots of an address.
    * @param places The places of those to which connections come.
    */
-  steer(slots: readonly OpenedListener[], places: readonly number[]): void {
+  steer(slots: readonly Listener[], places: readonly number[]): void {
     this.chosen.set(this.addresses.get(slots[0].fd)!, places.map((place) => slots[place].fd));
   }
 
@@ -84,7 +85,7 @@ export class FakeListeners implements ListenerPort {
    *
    * @param listener What `open` returned.
    */
-  isSound({ fd }: OpenedListener): boolean {
+  isSound({ fd }: Listener): boolean {
     return !this.damaged.has(fd);
   }
 
@@ -95,7 +96,7 @@ export class FakeListeners implements ListenerPort {
    * @param options Whether those that are lost may be replaced.
    * @returns What has become of them.
    */
-  mend(slots: readonly OpenedListener[], { mayReplace }: PortMendOptions): Mended {
+  mend(slots: readonly Listener[], { mayReplace }: PortMendOptions): Mended {
     const told: string[] = [];
     const mended = slots.map((listener) => {
       const damage = this.damaged.get(listener.fd);
@@ -122,7 +123,7 @@ export class FakeListeners implements ListenerPort {
    *
    * @param listener What `open` returned.
    */
-  refuse({ fd }: OpenedListener): boolean {
+  refuse({ fd }: Listener): boolean {
     this.refused.add(this.addresses.get(fd)!);
     return true;
   }
@@ -133,7 +134,7 @@ export class FakeListeners implements ListenerPort {
    * @param listener What `open` returned.
    * @param access What its file is to have.
    */
-  protect({ fd }: OpenedListener, access: SocketAccess): void {
+  protect({ fd }: Listener, access: SocketAccess): void {
     this.access.set(this.addresses.get(fd)!, access);
   }
 
@@ -143,7 +144,7 @@ export class FakeListeners implements ListenerPort {
    * @param listener What `open` returned.
    * @throws {Error} When it is not open.
    */
-  close({ fd }: OpenedListener): void {
+  close({ fd }: Listener): void {
     const key = this.addresses.get(fd);
     if (key === undefined) throw new Error(`Cannot close ${fd}: it is not open`);
     this.addresses.delete(fd);
@@ -155,7 +156,7 @@ export class FakeListeners implements ListenerPort {
    *
    * @param listener What `open` returned.
    */
-  discard(listener: OpenedListener): void {
+  discard(listener: Listener): void {
     this.discarded.push(this.addresses.get(listener.fd) ?? "not open");
     this.close(listener);
   }
@@ -165,7 +166,7 @@ export class FakeListeners implements ListenerPort {
    *
    * @param listener What `open` returned.
    */
-  surrender({ fd }: OpenedListener): Promise<void> {
+  surrender({ fd }: Listener): Promise<void> {
     this.surrendered.push(this.addresses.get(fd)!);
     return Promise.resolve();
   }
@@ -175,15 +176,15 @@ export class FakeListeners implements ListenerPort {
    *
    * @param listener What `open` returned.
    */
-  leave(listener: OpenedListener): void {
+  leave(listener: Listener): void {
     this.close(listener);
   }
 
-  #openMore(key: string, count: number): OpenedListener[] {
+  #openMore(key: string, count: number): Listener[] {
     return Array.from({ length: count }, () => {
       const fd = this.#nextFd++;
       this.addresses.set(fd, key);
-      return { fd };
+      return { fd, kind: kindOfKey(key), key, owner: "self" };
     });
   }
 }

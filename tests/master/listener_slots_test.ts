@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ListenerTable } from "../../src/master/listeners/table.ts";
 import { FakeListeners } from "../fakes/fake_listeners.ts";
-import type { OpenedListener } from "../../src/os/net/socket.ts";
+import type { Listener } from "../../src/master/policy/listener.ts";
 import { serviceOf } from "./service_configs.ts";
 
 const KEY = "inet:0.0.0.0:80";
@@ -35,8 +35,8 @@ class Scene {
   }
 
   /** The listeners in their order. */
-  get slots(): OpenedListener[] {
-    return this.table.entries().map(([, listener]) => listener);
+  get slots(): Listener[] {
+    return this.table.all();
   }
 
   /** Sets which slots are served, by default all. Returns the slots that receive connections. */

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Clock, Timer } from "../../os/clock/clock.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 import type { ListenerTable } from "./table.ts";
 
 /** The pause between two immediate repairs of an address; it doubles each time. */
@@ -23,14 +23,14 @@ export interface ListenerRepairOptions {
   /** Writes a line to the log. */
   log(text: string): void;
   /** Whether a process holds a listener. */
-  isHeld(listener: OpenedListener): boolean;
+  isHeld(listener: Listener): boolean;
   /**
    * Called after a repair.
    *
    * @param key The key of the address.
    * @param replaced The listeners that were closed and replaced by others.
    */
-  onMended(key: string, replaced: readonly OpenedListener[]): void;
+  onMended(key: string, replaced: readonly Listener[]): void;
 }
 
 /** The state of an address whose listeners were damaged. */
@@ -67,7 +67,7 @@ export class ListenerRepair {
    * @param options `mayReplace`: whether a listener that can't be repaired is replaced.
    */
   lookAt(
-    listeners: readonly OpenedListener[],
+    listeners: readonly Listener[],
     options: { readonly mayReplace: boolean },
   ): void {
     const { table } = this.#options;
@@ -101,7 +101,7 @@ export class ListenerRepair {
    *
    * @param listener The listener, whose watch has ended.
    */
-  onDeaf(listener: OpenedListener): void {
+  onDeaf(listener: Listener): void {
     const key = this.#options.table.keyOf(listener);
     if (key !== undefined) this.#mendInTime(key);
   }

@@ -7,10 +7,10 @@
 import { parseAddress, resolvePath } from "../../config/address.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
 import { setCloseOnExec, setNonblocking } from "../../os/fd/descriptor.ts";
-import type { Admission } from "../../os/net/connect_permission.ts";
 import { admissionOf, reviveIfShutDown } from "../../os/net/listener_damage.ts";
 import { isMissing } from "../../os/ffi/proc_self.ts";
-import { describeListener, type FdType, servesBothFamilies } from "../../os/net/socket.ts";
+import { describeListener, servesBothFamilies } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 
 /** The first descriptor of the protocol. */
 const LISTEN_FDS_START = 3;
@@ -18,21 +18,8 @@ const LISTEN_FDS_START = 3;
 /** The protocol's name for a descriptor without a name. */
 const NO_NAME = "unknown";
 
-/** An activated listener: one that this process was started with. */
-export interface ActivatedListener {
-  /** Non-blocking and close-on-exec. */
-  readonly fd: number;
-  /** Its name, if it has one. */
-  readonly name?: string;
-  /** The kind of its address. */
-  readonly kind: FdType;
-  /** The key of the `Endpoint` that it is bound to. */
-  readonly key: string;
-  /** The same for IPv4, if an IPv6 socket accepts IPv4 connections too. */
-  readonly ipv4Key?: string;
-  /** Who may connect, if its activator has said so. */
-  readonly admission?: Admission;
-}
+/** What the kernel says about an activated listener. */
+type Taken = Pick<Listener, "kind" | "key" | "ipv4Key" | "admission">;
 
 /** Where to read. */
 export interface ActivationSource {
@@ -46,7 +33,7 @@ export interface ActivationSource {
    * @param fd The descriptor.
    * @throws {TypeError} When it is no listener.
    */
-  take(fd: number): Omit<ActivatedListener, "fd" | "name">;
+  take(fd: number): Taken;
   /** Writes a line to the log. */
   warn(text: string): void;
 }
@@ -59,7 +46,7 @@ export interface ActivationSource {
  * @returns The listeners; none where the variables are missing or meant for another process.
  * @throws {ConfigError} When the variables are wrong, or do not fit the descriptors.
  */
-export function readActivation(source: ActivationSource): ActivatedListener[] {
+export function readActivation(source: ActivationSource): Listener[] {
   const { env, pid } = source;
   const [forPid, fds, fdNames] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map((name) => {
     const value = env.get(name);
@@ -83,14 +70,19 @@ export function readActivation(source: ActivationSource): ActivatedListener[] {
   }
   return Array.from({ length: count }, (_, index) => {
     const fd = LISTEN_FDS_START + index, name = names?.[index];
-    return { fd, ...(name && name !== NO_NAME ? { name } : {}), ...takeOrRefuse(fd, source) };
+    return {
+      fd,
+      owner: "activation",
+      ...(name && name !== NO_NAME ? { name } : {}),
+      ...takeOrRefuse(fd, source),
+    };
   });
 }
 
 function takeOrRefuse(
   fd: number,
   source: ActivationSource,
-): ReturnType<ActivationSource["take"]> {
+): Taken {
   try {
     return source.take(fd);
   } catch (error) {
@@ -133,7 +125,7 @@ export function ownActivation(cwd: string, warn: (text: string) => void): Activa
  * @throws {TypeError} When it is no listener.
  * @throws {Deno.errors.NotFound} When it is not open.
  */
-export function takeListener(fd: number, cwd: string): Omit<ActivatedListener, "fd" | "name"> {
+export function takeListener(fd: number, cwd: string): Taken {
   const listener = describeListener(fd);
   setCloseOnExec(fd, true);
   setNonblocking(fd);

@@ -10,14 +10,10 @@ import { ownerOf } from "../../os/user/identity.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
 import { isDeaf } from "../../os/net/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";
-import {
-  type OpenedListener,
-  openListener,
-  removeSocketFile,
-  shutdownSocket,
-} from "../../os/net/socket.ts";
+import { openListener, removeSocketFile, shutdownSocket } from "../../os/net/socket.ts";
 import { type FileAccess, setFileAccess } from "../../os/net/socket_file.ts";
 import { isSoundListener, type Mended, mendListeners, type MendOptions } from "./system_repair.ts";
+import { type Listener, ownListener } from "../policy/listener.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
 
 /** How long other processes may accept from a queue before its address is given up. */
@@ -39,8 +35,8 @@ export interface OpenOptions {
 /** The options of a repair. */
 export type PortMendOptions = Omit<MendOptions, "access"> & Pick<OpenOptions, "access">;
 
-/** The system calls that the table of listeners makes. */
-export interface ListenerPort {
+/** The system calls on listeners. */
+export interface ListenerSystem {
   /**
    * Opens an address.
    *
@@ -50,7 +46,7 @@ export interface ListenerPort {
    * were inherited, or only one if it was activated.
    * @throws {Error} See {@linkcode openListener}; nothing is open then.
    */
-  open(endpoint: Endpoint, options: OpenOptions): readonly OpenedListener[];
+  open(endpoint: Endpoint, options: OpenOptions): readonly Listener[];
   /**
    * Opens further slots of an address, which receive no connections before {@linkcode steer}.
    *
@@ -59,19 +55,19 @@ export interface ListenerPort {
    * @returns The new ones; none where no more are possible.
    * @throws {Error} When one can't be opened; then no new one is open.
    */
-  extend(slots: readonly OpenedListener[], count: number): readonly OpenedListener[];
+  extend(slots: readonly Listener[], count: number): readonly Listener[];
   /**
    * Chooses the slots of an address that receive new connections.
    *
    * @param slots All open slots, in their order.
    * @param chosen Their indexes, ascending; at least one.
    */
-  steer(slots: readonly OpenedListener[], chosen: readonly number[]): void;
+  steer(slots: readonly Listener[], chosen: readonly number[]): void;
   /**
    * Whether a listener is unchanged since it was opened, whatever the processes that share it have
    * done. Never throws.
    */
-  isSound(listener: OpenedListener): boolean;
+  isSound(listener: Listener): boolean;
   /**
    * Repairs what processes have done to the listeners of an address. Never throws.
    *
@@ -79,21 +75,15 @@ export interface ListenerPort {
    * @param options The address, and whether a useless listener may be replaced.
    * @returns The listeners after the repair.
    */
-  mend(slots: readonly OpenedListener[], options: PortMendOptions): Mended;
-  /**
-   * Whether processes that are unknown to this master may hold a listener: then closing it here
-   * would not remove it from its group.
-   */
-  isHeldElsewhere(listener: OpenedListener): boolean;
+  mend(slots: readonly Listener[], options: PortMendOptions): Mended;
   /**
    * Keeps new connections out of the queue of a listener that is about to be closed, so that its
    * processes can accept those that are in the queue.
    *
    * @param listener The listener.
-   * @param kind Its kind of address.
    * @returns Whether it was done; false if another process keeps the listener open for its own use.
    */
-  refuse(listener: OpenedListener, kind: Endpoint["kind"]): boolean;
+  refuse(listener: Listener): boolean;
   /**
    * Changes mode and owner of the socket file that a listener has made, if any. Failures are
    * logged.
@@ -101,35 +91,42 @@ export interface ListenerPort {
    * @param listener The listener.
    * @param access The new mode and owner.
    */
-  protect(listener: OpenedListener, access: SocketAccess): void;
+  protect(listener: Listener, access: SocketAccess): void;
   /** Closes a listener and removes the socket file that it made. */
-  close(listener: OpenedListener): void;
+  close(listener: Listener): void;
   /** Closes a listener that was never used, and removes whatever it made. */
-  discard(listener: OpenedListener): void;
+  discard(listener: Listener): void;
   /**
    * Gives up the address of a listener that other processes still hold: they may accept from its
    * queue for a moment, then the socket stops listening. The caller closes it.
    *
    * @param listener The listener, after {@linkcode refuse}.
    */
-  surrender(listener: OpenedListener): Promise<void>;
+  surrender(listener: Listener): Promise<void>;
   /** Closes this process's descriptor of a listener that another process keeps. */
-  leave(listener: OpenedListener): void;
+  leave(listener: Listener): void;
+}
+
+/** What the table of listeners does with them; see `owners.ts`. */
+export interface ListenerPort extends Omit<ListenerSystem, "leave"> {
+  /**
+   * Whether processes that are unknown to this master may hold a listener: then closing it here
+   * would not remove it from its group.
+   */
+  isHeldElsewhere(listener: Listener): boolean;
   /** The keys of open addresses that are not in use yet. */
   atHand?(): Iterable<string>;
-  /** Keeps these listeners for later use; the port owns them. */
-  keep?(key: string, slots: readonly OpenedListener[]): void;
 }
 
 /** The real system calls. */
-export const systemListeners: ListenerPort = {
+export const systemListeners: ListenerSystem = {
   open(endpoint, { slots, access }) {
     return endpoint.kind === "inet" && slots !== undefined
-      ? openGroup(endpoint, slots).map((fd) => ({ fd }))
-      : [openListener(endpoint, access && fileAccessOf(access))];
+      ? openGroup(endpoint, slots).map((fd) => ownListener(endpoint, { fd }))
+      : [ownListener(endpoint, openListener(endpoint, access && fileAccessOf(access)))];
   },
   extend(slots, count) {
-    return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ({ fd }));
+    return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ownListener(slots[0], { fd }));
   },
   steer(slots, chosen) {
     // Any of them will do: the first one may be locked. If the kernel lacks the memory for it, the
@@ -140,8 +137,7 @@ export const systemListeners: ListenerPort = {
   mend(slots, { access, ...options }) {
     return mendListeners(slots, { ...options, access: access && fileAccessOf(access) });
   },
-  isHeldElsewhere: () => false,
-  refuse({ fd, socketFile }, kind) {
+  refuse({ fd, kind, socketFile }) {
     if (kind === "fifo") return false;
     if (socketFile !== undefined) orLogged(() => removeSocketFile(socketFile));
     if (isDeaf(fd)) return false;

@@ -13,8 +13,9 @@ import {
   revive,
   undoDamage,
 } from "../../os/net/listener_damage.ts";
-import { listenInet, type OpenedListener, openListener } from "../../os/net/socket.ts";
+import { listenInet, openListener } from "../../os/net/socket.ts";
 import { type FileAccess, isStillThere } from "../../os/net/socket_file.ts";
+import { type Listener, ownListener } from "../policy/listener.ts";
 
 /** The options of a repair. */
 export interface MendOptions {
@@ -33,7 +34,7 @@ export interface MendOptions {
 /** The listeners of an address after a repair. */
 export interface Mended {
   /** The listeners in the order of their slots; replaced ones are closed. */
-  readonly slots: readonly OpenedListener[];
+  readonly slots: readonly Listener[];
   /** What was wrong and what was done, as sentences that follow the address. */
   readonly told: readonly string[];
   /**
@@ -46,7 +47,7 @@ export interface Mended {
 }
 
 /** Whether a listener is unchanged since it was opened, and its file leads to it. */
-export function isSoundListener(listener: OpenedListener): boolean {
+export function isSoundListener(listener: Listener): boolean {
   return isUndamaged(listener.fd, listener.admission) && !hasLostFile(listener);
 }
 
@@ -57,7 +58,7 @@ export function isSoundListener(listener: OpenedListener): boolean {
  * @param slots The listeners, in the order in which they were opened.
  * @param options The address, and what may be done.
  */
-export function mendListeners(slots: readonly OpenedListener[], options: MendOptions): Mended {
+export function mendListeners(slots: readonly Listener[], options: MendOptions): Mended {
   const told: string[] = [];
   try {
     const wrongs = slots.map((listener) => wrongWith(listener, told));
@@ -77,7 +78,7 @@ export function mendListeners(slots: readonly OpenedListener[], options: MendOpt
 }
 
 /** The damage of a listener that only a replacement repairs. */
-function wrongWith(listener: OpenedListener, told: string[]): string | undefined {
+function wrongWith(listener: Listener, told: string[]): string | undefined {
   const { fd, admission } = listener;
   const { undone, left } = undoDamage(fd, admission);
   if (undone.length > 0) told.push(`was ${undone.join(" and ")}, which is undone`);
@@ -87,7 +88,7 @@ function wrongWith(listener: OpenedListener, told: string[]): string | undefined
 }
 
 function replace(
-  slots: readonly OpenedListener[],
+  slots: readonly Listener[],
   { endpoint, access, wrongs, told }: MendOptions & {
     readonly wrongs: readonly (string | undefined)[];
     readonly told: string[];
@@ -117,20 +118,20 @@ function replace(
 
 /** Opens a replacement for a listener, and closes the old one. */
 function replacementFor(
-  { fd }: OpenedListener,
+  { fd }: Listener,
   { endpoint, access, isGrouped }: Pick<MendOptions, "endpoint" | "access"> & {
     readonly isGrouped: boolean;
   },
-): OpenedListener {
-  const replacement = endpoint.kind === "inet"
+): Listener {
+  const opened = endpoint.kind === "inet"
     ? { fd: listenInet(endpoint, isGrouped ? { group: "join" } : {}) }
     : openListener(endpoint, access);
   // The file is not removed: it is gone, or belongs to another listener.
   closeFd(fd);
-  return replacement;
+  return ownListener(endpoint, opened);
 }
 
-function hasLostFile({ socketFile, madeFifo }: OpenedListener): boolean {
+function hasLostFile({ socketFile, madeFifo }: Listener): boolean {
   const file = socketFile ?? madeFifo;
   return file !== undefined && !isStillThere(file);
 }

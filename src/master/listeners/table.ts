@@ -15,7 +15,7 @@ import type { Endpoint } from "../../config/address.ts";
 import { ConfigError, type Problem, problemAt } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ServiceConfig } from "../../config/service.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 import type { Mended, MendOptions } from "./system_repair.ts";
 import type { ListenerPort } from "./system.ts";
 import { ListenerWatches } from "./watches.ts";
@@ -59,9 +59,9 @@ export class AddressesInUseError extends ConfigError {
 interface Entry {
   readonly endpoint: Endpoint;
   /** Its listeners, by their slots. */
-  readonly slots: OpenedListener[];
+  readonly slots: Listener[];
   /** The same in the kernel's order, which is that of the slots until one is replaced. */
-  order: OpenedListener[];
+  order: Listener[];
   /** Mode and owner of its file, as the current version sets them. */
   access?: SocketAccess;
   /** How many slots the current version has; undefined while only a candidate has the address. */
@@ -78,18 +78,16 @@ interface Entry {
 /** The result of a repair, and which listeners were replaced. */
 export interface MendedAddress extends Pick<Mended, "told" | "problem"> {
   /** The closed listeners: the processes that hold one must be replaced, too. */
-  readonly replaced: readonly OpenedListener[];
+  readonly replaced: readonly Listener[];
 }
 
 /** All open listeners, by the keys of their addresses. */
 export class ListenerTable {
   readonly #open = new Map<string, Entry>();
-  /** The address of each listener that was ever open. */
-  readonly #keys = new WeakMap<OpenedListener, string>();
   /** The listeners that are about to be closed, and whose queues receive no more connections. */
-  readonly #closing = new Set<{ readonly listener: OpenedListener; readonly inRollout: boolean }>();
+  readonly #closing = new Set<{ readonly listener: Listener; readonly inRollout: boolean }>();
   /** The slots, of open and of closed addresses, that receive no new connections. */
-  readonly #idle = new WeakSet<OpenedListener>();
+  readonly #idle = new WeakSet<Listener>();
 
   /**
    * @param port The system calls.
@@ -111,18 +109,18 @@ export class ListenerTable {
   }
 
   /** The key of the address of a listener; undefined if it is not open any more. */
-  keyOf(listener: OpenedListener): string | undefined {
-    const key = this.#keys.get(listener);
-    return key !== undefined && this.#open.get(key)?.slots.includes(listener) ? key : undefined;
+  keyOf(listener: Listener): string | undefined {
+    const { key } = listener;
+    return this.#open.get(key)?.slots.includes(listener) ? key : undefined;
   }
 
   /** The listeners of an address. */
-  listenersOf(key: string): readonly OpenedListener[] {
+  listenersOf(key: string): readonly Listener[] {
     return this.#open.get(key)?.slots ?? [];
   }
 
   /** Whether a listener is unchanged since it was opened. */
-  isSound(listener: OpenedListener): boolean {
+  isSound(listener: Listener): boolean {
     return this.port.isSound(listener);
   }
 
@@ -152,7 +150,7 @@ export class ListenerTable {
     const added = slots.filter((listener) => !before.includes(listener));
     // A listener that has left and could not join again has no position: it comes last.
     entry.order = haveAllLeft ? [...new Set([...added, ...slots])] : [...entry.order, ...added];
-    for (const listener of slots) this.#watch(listener, key);
+    for (const listener of slots) this.watches.add(listener);
     // The repair may have changed which slots receive connections.
     entry.isSteered = false;
     return { told, replaced, ...(problem !== undefined && { problem }) };
@@ -162,15 +160,13 @@ export class ListenerTable {
    * Whether a listener receives no new connections. Then a process that stops serving it should
    * first accept those in its queue.
    */
-  isIdle(listener: OpenedListener): boolean {
+  isIdle(listener: Listener): boolean {
     return this.#idle.has(listener);
   }
 
   /** All listeners, borrowed; those of one address in the kernel's order. */
-  entries(): [key: string, listener: OpenedListener][] {
-    return [...this.#open].flatMap(([key, { order }]) =>
-      order.map((listener): [string, OpenedListener] => [key, listener])
-    );
+  all(): Listener[] {
+    return [...this.#open.values()].flatMap(({ order }) => order);
   }
 
   /** The keys of all open addresses, including those that the port keeps for later use. */
@@ -185,7 +181,7 @@ export class ListenerTable {
    * @param slot The slot of the process.
    * @throws {Error} When one of the addresses is not open.
    */
-  listeners(service: ServiceConfig, slot: number): OpenedListener[] {
+  listeners(service: ServiceConfig, slot: number): Listener[] {
     return service.endpoints.map((endpoint) => {
       const entry = this.#open.get(endpoint.key);
       if (entry === undefined) throw new Error(`Cannot pass "${endpoint.key}": it is not open`);
@@ -198,7 +194,7 @@ export class ListenerTable {
    * The listeners of all slots of a service's current version. Borrowed; the table closes none of
    * them before the version is replaced or removed.
    */
-  allListeners(service: ServiceConfig): OpenedListener[] {
+  allListeners(service: ServiceConfig): Listener[] {
     return keysOf(service).flatMap((key) => {
       const { slots, inForce } = this.#open.get(key)!;
       return slots.slice(0, inForce);
@@ -211,7 +207,7 @@ export class ListenerTable {
    * @param service The service.
    * @param listener The listener, one of {@linkcode allListeners}.
    */
-  slotOf(service: ServiceConfig, listener: OpenedListener): number {
+  slotOf(service: ServiceConfig, listener: Listener): number {
     return Math.max(...keysOf(service).map((key) => this.#open.get(key)!.slots.indexOf(listener)));
   }
 
@@ -223,7 +219,7 @@ export class ListenerTable {
    */
   prepare(services: readonly ServiceConfig[]): ListenerChange {
     const prepared = new Map<string, Entry>();
-    const added = new Map<string, readonly OpenedListener[]>();
+    const added = new Map<string, readonly Listener[]>();
     const problems: Problem[] = [], inUse: Endpoint[] = [];
     const all = services.flatMap((service) => service.endpoints);
     for (const service of services) {
@@ -260,7 +256,7 @@ export class ListenerTable {
           entry.slots.push(...more);
           entry.order.push(...more);
           this.#open.set(key, entry);
-          for (const listener of more) this.#watch(listener, key);
+          for (const listener of more) this.watches.add(listener);
           if (!isNew) { for (const listener of more) this.#idle.add(listener); }
         }
       },
@@ -272,19 +268,14 @@ export class ListenerTable {
     };
   }
 
-  #replace(old: OpenedListener, replacement: OpenedListener): void {
+  #replace(old: Listener, replacement: Listener): void {
     this.watches.replace(old, replacement);
     if (this.#idle.has(old)) this.#idle.add(replacement);
     // Processes that stop serving it should first accept the connections in its queue.
     this.#idle.add(old);
   }
 
-  #watch(listener: OpenedListener, key: string): void {
-    this.#keys.set(listener, key);
-    this.watches.add(listener);
-  }
-
-  #extend({ order }: Entry, wanted: number): readonly OpenedListener[] {
+  #extend({ order }: Entry, wanted: number): readonly Listener[] {
     const count = wanted - order.length;
     return count > 0 ? this.port.extend(order, count) : [];
   }
@@ -317,7 +308,7 @@ export class ListenerTable {
    * @param service The service, which is current.
    * @param served The listeners on which its processes continue to accept.
    */
-  steer(service: ServiceConfig, served: ReadonlySet<OpenedListener>): void {
+  steer(service: ServiceConfig, served: ReadonlySet<Listener>): void {
     for (const key of keysOf(service)) {
       const entry = this.#open.get(key);
       if (entry === undefined || entry.slots.length < 2) continue;
@@ -341,7 +332,7 @@ export class ListenerTable {
    *
    * @param isHeld Whether a process may hold a listener; asked only for these slots.
    */
-  closeUnused(isHeld: (listener: OpenedListener) => boolean): void {
+  closeUnused(isHeld: (listener: Listener) => boolean): void {
     for (const { slots, order, inForce = 0, wanted } of this.#open.values()) {
       while (slots.length > Math.max(1, inForce, wanted)) {
         const last = slots[slots.length - 1];
@@ -383,12 +374,12 @@ export class ListenerTable {
   releaseKey(key: string): void {
     const entry = this.#open.get(key);
     if (entry === undefined) return;
-    const { slots, endpoint, inForce } = entry;
+    const { slots, inForce } = entry;
     this.#open.delete(key);
     const inRollout = inForce === undefined;
     for (const listener of slots) {
       this.watches.remove(listener);
-      if (this.port.refuse(listener, endpoint.kind)) {
+      if (this.port.refuse(listener)) {
         this.#closing.add({ listener, inRollout });
         this.#idle.add(listener);
       } else this.#close(listener, inRollout);
@@ -401,7 +392,7 @@ export class ListenerTable {
    * @param isHeld Whether a process may still hold a listener: such a listener is kept for
    * {@linkcode surrender}, until the next call. By default none is held.
    */
-  closeReleased(isHeld: (listener: OpenedListener) => boolean = () => false): void {
+  closeReleased(isHeld: (listener: Listener) => boolean = () => false): void {
     for (const closing of this.#closing) {
       if (isHeld(closing.listener)) continue;
       this.#closing.delete(closing);
@@ -426,7 +417,7 @@ export class ListenerTable {
     }));
   }
 
-  #close(listener: OpenedListener, inRollout: boolean): void {
+  #close(listener: Listener, inRollout: boolean): void {
     this.#idle.delete(listener);
     this.watches.remove(listener);
     if (inRollout) this.port.discard(listener);
@@ -446,12 +437,12 @@ export class ListenerTable {
   /**
    * Leaves all listeners to another process.
    *
-   * @returns The listeners by the keys of their addresses, in the order of {@linkcode entries}; the
+   * @returns The listeners by the keys of their addresses, in the order of {@linkcode all}; the
    * caller owns them.
    */
-  takeAll(): ReadonlyMap<string, readonly OpenedListener[]> {
+  takeAll(): ReadonlyMap<string, readonly Listener[]> {
     const all = new Map([...this.#open].map(([key, { order }]) => [key, order]));
-    for (const [, listener] of this.entries()) {
+    for (const listener of this.all()) {
       this.watches.remove(listener);
       this.#idle.delete(listener);
     }
@@ -463,7 +454,7 @@ export class ListenerTable {
 /**
  * Removes a listener from the order of a group as the kernel does: the last one takes its position.
  */
-function leave(order: OpenedListener[], listener: OpenedListener): void {
+function leave(order: Listener[], listener: Listener): void {
   const index = order.indexOf(listener), last = order.pop()!;
   if (last !== listener) order[index] = last;
 }

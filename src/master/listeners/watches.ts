@@ -5,7 +5,7 @@
  * @module
  */
 import { EPOLLIN, EPOLLRDHUP, type Poller } from "../../os/fd/poller.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 
 /** The watch of one listener. */
 export interface ListenerWatch {
@@ -54,7 +54,7 @@ export function listenerWatcher(poller: Poller): WatchListener {
 
 /** A listener, its watch, and whether a service waits for a connection on it. */
 interface Watched {
-  listener: OpenedListener;
+  listener: Listener;
   watch?: ListenerWatch;
   onWaiting?: () => void;
 }
@@ -62,14 +62,14 @@ interface Watched {
 /** The watches of all open listeners. */
 export class ListenerWatches {
   readonly #watch: WatchListener | undefined;
-  readonly #onDeaf: (listener: OpenedListener) => void;
-  readonly #watched = new Map<OpenedListener, Watched>();
+  readonly #onDeaf: (listener: Listener) => void;
+  readonly #watched = new Map<Listener, Watched>();
 
   /**
    * @param watch Creates a watch; without it nothing is reported.
    * @param onDeaf Called with a listener that accepts no more connections; its watch has ended.
    */
-  constructor(watch?: WatchListener, onDeaf: (listener: OpenedListener) => void = () => {}) {
+  constructor(watch?: WatchListener, onDeaf: (listener: Listener) => void = () => {}) {
     this.#watch = watch;
     this.#onDeaf = onDeaf;
   }
@@ -78,7 +78,7 @@ export class ListenerWatches {
    * Watches a listener, if it is not watched yet. If that fails, its damage is found by the next
    * check.
    */
-  add(listener: OpenedListener): void {
+  add(listener: Listener): void {
     try {
       this.#begin(this.#of(listener));
     } catch {
@@ -87,7 +87,7 @@ export class ListenerWatches {
   }
 
   /** Ends the watch of a listener; to be called before it is closed. */
-  remove(listener: OpenedListener): void {
+  remove(listener: Listener): void {
     this.pause(listener);
     this.#watched.delete(listener);
   }
@@ -96,7 +96,7 @@ export class ListenerWatches {
    * Suspends the watch of a listener until {@linkcode add} or {@linkcode replace}, since it may be
    * closed meanwhile.
    */
-  pause(listener: OpenedListener): void {
+  pause(listener: Listener): void {
     const watched = this.#watched.get(listener);
     watched?.watch?.stop();
     if (watched !== undefined) watched.watch = undefined;
@@ -109,7 +109,7 @@ export class ListenerWatches {
    * @param old The closed listener.
    * @param replacement Its replacement.
    */
-  replace(old: OpenedListener, replacement: OpenedListener): void {
+  replace(old: Listener, replacement: Listener): void {
     const watched = this.#of(old);
     this.#watched.delete(old);
     watched.listener = replacement;
@@ -125,8 +125,8 @@ export class ListenerWatches {
    * @throws {Error} When one of them can't be watched; none is waited for then.
    */
   expect(
-    listeners: readonly OpenedListener[],
-    onWaiting: (listener: OpenedListener) => void,
+    listeners: readonly Listener[],
+    onWaiting: (listener: Listener) => void,
   ): () => void {
     const expecting = new Set<Watched>();
     const end = () => {
@@ -152,7 +152,7 @@ export class ListenerWatches {
     return end;
   }
 
-  #of(listener: OpenedListener): Watched {
+  #of(listener: Listener): Watched {
     const watched = this.#watched.get(listener) ?? { listener };
     this.#watched.set(listener, watched);
     return watched;

@@ -6,7 +6,7 @@
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "./listener.ts";
 import { TRANSITIONS, type Transitions, type WorkerEvent, type WorkerState } from "./states.ts";
 
 /** The recent failures and starts of a slot; a worker's history goes on to its replacement. */
@@ -38,7 +38,7 @@ export interface Worker {
    * The listeners of that slot, in the order of the service's addresses; borrowed. A standby has
    * none.
    */
-  listeners: readonly OpenedListener[];
+  listeners: readonly Listener[];
   /** When it was started, or when it was activated as a standby. */
   startedAtMs: number;
   /** The restart history that it has taken over; an empty one for a standby. */

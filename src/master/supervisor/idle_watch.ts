@@ -5,7 +5,7 @@
  */
 import type { ServiceConfig } from "../../config/service.ts";
 import type { Clock } from "../../os/clock/clock.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 import type { Service } from "../policy/model.ts";
 
 /** The delay before a failed watch is tried again. */
@@ -24,9 +24,9 @@ export interface IdleWatchOptions {
    * @returns Ends the watch.
    * @throws {Error} When the watch can't be set up; nothing is watched then.
    */
-  watch(config: ServiceConfig, onWaiting: (listener: OpenedListener) => void): () => void;
+  watch(config: ServiceConfig, onWaiting: (listener: Listener) => void): () => void;
   /** Called when a connection waits in the queue of one of an idle service's listeners. */
-  onWaiting(service: Service, listener: OpenedListener): void;
+  onWaiting(service: Service, listener: Listener): void;
 }
 
 /** Watches the listeners of idle services. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 import type { Action } from "../policy/decision.ts";
 import type { ListenerTable } from "../listeners/table.ts";
 import { strengthOf } from "../policy/scaling.ts";
@@ -33,7 +33,7 @@ export interface SteeringOptions {
 export function servedListeners(
   service: Service,
   { current, actions, table }: SteeringOptions,
-): ReadonlySet<OpenedListener> {
+): ReadonlySet<Listener> {
   const { config, generation } = current;
   const leaving = new Set(actions.flatMap(leavingWorker));
   const staying = [...service.workers].filter((worker) => !leaving.has(worker));
@@ -60,6 +60,6 @@ function leavingWorker(action: Action): Worker[] {
   }
 }
 
-function listenersOf(workers: readonly Worker[]): ReadonlySet<OpenedListener> {
+function listenersOf(workers: readonly Worker[]): ReadonlySet<Listener> {
   return new Set(workers.flatMap(({ listeners }) => listeners));
 }

@@ -13,7 +13,7 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
 import { proportionalMemory } from "../../os/process/memory.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
+import type { Listener } from "../policy/listener.ts";
 import { ColdStart } from "./cold_start.ts";
 import { type Assignment, WorkerPool } from "./worker_pool.ts";
 import type { Action, Decision } from "../policy/decision.ts";
@@ -232,7 +232,7 @@ export class Supervisor {
    * @param dropped The keys of the addresses that the other master does not serve; they are closed.
    * @returns The other listeners by the keys of their addresses; the caller owns them.
    */
-  retire(dropped: readonly string[]): ReadonlyMap<string, readonly OpenedListener[]> {
+  retire(dropped: readonly string[]): ReadonlyMap<string, readonly Listener[]> {
     this.#ending = "retired";
     for (const key of dropped) this.#listeners.releaseKey(key);
     this.#listeners.handOver();
@@ -306,9 +306,9 @@ export class Supervisor {
     return this.#generation;
   }
 
-  /** All open listeners by the keys of their addresses. Borrowed. */
-  get listeners(): readonly (readonly [key: string, listener: OpenedListener])[] {
-    return this.#listeners.entries();
+  /** All open listeners; those of one address in the kernel's order. Borrowed. */
+  get listeners(): readonly Listener[] {
+    return this.#listeners.all();
   }
 
   /** Repairs the shared listeners that processes have changed. */
@@ -317,7 +317,7 @@ export class Supervisor {
   }
 
   /** Recycles processes whose listeners were replaced, and steers connections anew. */
-  #onMended(key: string, closed: ReadonlySet<OpenedListener>): void {
+  #onMended(key: string, closed: ReadonlySet<Listener>): void {
     for (const service of this.#services.values()) {
       const usesKey = service.current !== undefined && keysOf(service.current.config).includes(key);
       const stale = [...service.workers].filter(({ listeners }) =>
@@ -494,7 +494,7 @@ export class Supervisor {
     this.#listeners.closeUnused((listener) => this.#isHeld(listener));
   }
 
-  #isHeld(listener: OpenedListener): boolean {
+  #isHeld(listener: Listener): boolean {
     return this.#services.values().some((service) =>
       service.workers.values().some(({ listeners }) => listeners.includes(listener))
     );
@@ -533,11 +533,11 @@ export class Supervisor {
 
   /** Closes, during a stop, the listeners that no process holds any more. */
   #closeUnheld(): void {
-    let held: Set<OpenedListener> | undefined;
+    let held: Set<Listener> | undefined;
     this.#listeners.closeReleased((listener) => (held ??= this.#heldListeners()).has(listener));
   }
 
-  #heldListeners(): Set<OpenedListener> {
+  #heldListeners(): Set<Listener> {
     const workers = [...this.#services.values()].flatMap(({ workers }) => [...workers]);
     const holding = workers.filter((worker) => this.#pool.holdsListeners(worker));
     return new Set(holding.flatMap(({ listeners }) => listeners));

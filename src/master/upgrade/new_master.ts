@@ -16,9 +16,9 @@ import type { BoundDatagram } from "../../os/net/datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
-import { type OpenedListener, socketPair } from "../../os/net/socket.ts";
+import { socketPair } from "../../os/net/socket.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
-import type { ActivatedListener } from "../listeners/socket_activation.ts";
+import type { Listener } from "../policy/listener.ts";
 
 /** What the new master receives. This master keeps it as well until the takeover. */
 export interface Handover {
@@ -27,9 +27,9 @@ export interface Handover {
   /** The socket of the log service, if there is one. */
   readonly logSocket?: BoundDatagram;
   /** The activated listeners, which this process was started with. */
-  readonly given: readonly ActivatedListener[];
-  /** All other listeners by the keys of their addresses. */
-  readonly listeners: readonly (readonly [key: string, listener: OpenedListener])[];
+  readonly activated: readonly Listener[];
+  /** All other listeners; those of one address in the kernel's order. */
+  readonly listeners: readonly Listener[];
   /** The ids of the current services. */
   readonly services: ReadonlySet<string>;
 }
@@ -175,22 +175,22 @@ export class NewMaster {
     return this.#child.exited;
   }
 
-  #send({ generation, lock, logSocket, given, listeners, services }: Handover): void {
+  #send({ generation, lock, logSocket, activated, listeners, services }: Handover): void {
     this.#channel.send({
       type: "inherit",
       generation,
       pidFile: lock.path,
       ...(logSocket === undefined ? {} : { logSocket: logSocket.socketFile }),
-      given: given.map(({ fd: _, ...described }) => described),
-      listeners: listeners.map(([key, { socketFile: file }]) =>
-        file === undefined ? { key } : { key, file }
-      ),
+      given: activated.map(({ kind, key, ipv4Key, name, admission }) => {
+        return { kind, key, ipv4Key, name, admission };
+      }),
+      listeners: listeners.map(({ key, socketFile: file }) => ({ key, file })),
       services: [...services],
     }, [
       lock.fd,
       ...(logSocket === undefined ? [] : [logSocket.fd]),
-      ...given.map(({ fd }) => fd),
-      ...listeners.map(([, { fd }]) => fd),
+      ...activated.map(({ fd }) => fd),
+      ...listeners.map(({ fd }) => fd),
     ]);
   }
 

@@ -4,18 +4,18 @@
  *
  * @module
  */
+import { kindOfKey } from "../../config/address.ts";
 import { Channel } from "../../ipc/channel.ts";
 import { type Message, OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
-import type { InheritedListener, InheritMessage } from "../../ipc/upgrade_messages.ts";
+import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import type { BoundDatagram } from "../../os/net/datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { killParent } from "../../os/process/process.ts";
-import type { OpenedListener } from "../../os/net/socket.ts";
-import type { ActivatedListener } from "../listeners/socket_activation.ts";
+import type { Listener } from "../policy/listener.ts";
 import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
 
 /** What an old master hands over. */
@@ -26,9 +26,9 @@ export interface Inheritance {
   /** The socket of its log service, if it has one. */
   readonly logSocket?: BoundDatagram;
   /** The activated listeners, which it was started with. */
-  readonly given: readonly ActivatedListener[];
+  readonly activated: readonly Listener[];
   /** Its other listeners by the keys of their addresses, in the order of their slots. */
-  readonly listeners: ReadonlyMap<string, readonly OpenedListener[]>;
+  readonly listeners: ReadonlyMap<string, readonly Listener[]>;
   /** The ids of its current services. */
   readonly serving: ReadonlySet<string>;
 }
@@ -194,7 +194,12 @@ export class OldMaster {
       generation,
       lock: PidFile.inherit(lockFd, pidFile),
       ...(log === undefined ? {} : { logSocket: log }),
-      given: given.map((described) => ({ ...described, fd: rest.shift()! })),
+      activated: given.map(({ kind, ...described }): Listener => ({
+        ...described,
+        kind: kind!,
+        owner: "activation",
+        fd: rest.shift()!,
+      })),
       listeners: listenersByKey(listeners, rest),
       serving: new Set(services),
     });
@@ -216,12 +221,18 @@ export class OldMaster {
  * occurs once per slot.
  */
 function listenersByKey(
-  listeners: readonly InheritedListener[],
+  listeners: readonly SentListener[],
   fds: readonly number[],
-): Map<string, OpenedListener[]> {
-  const byKey = new Map<string, OpenedListener[]>();
+): Map<string, Listener[]> {
+  const byKey = new Map<string, Listener[]>();
   for (const [index, { key, file }] of listeners.entries()) {
-    const listener = { fd: fds[index], ...(file && { socketFile: file }) };
+    const listener: Listener = {
+      fd: fds[index],
+      kind: kindOfKey(key),
+      key,
+      owner: "other-master",
+      ...(file && { socketFile: file }),
+    };
     byKey.set(key, [...byKey.get(key) ?? [], listener]);
   }
   return byKey;

@@ -31,7 +31,6 @@ import {
 } from "../ffi/layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { removePath } from "../fs/path.ts";
-import type { Admission } from "./connect_permission.ts";
 import { isHungUp } from "../fd/poller.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
 import { getIntOption, setIntOption } from "./socket_options.ts";
@@ -71,8 +70,6 @@ export interface OpenedListener {
   readonly socketFile?: SocketFile;
   /** Only for a named pipe that did not exist. It outlives the listener, for its writers. */
   readonly madeFifo?: SocketFile;
-  /** Its intended filter and options, if another process has opened it; without it the defaults. */
-  readonly admission?: Admission;
 }
 
 /**

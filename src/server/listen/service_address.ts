@@ -5,23 +5,14 @@
  * @module
  */
 import { parseAddress } from "../../config/address.ts";
+import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
-import { describeListener, type FdType, type ListenAddress } from "../../os/net/socket.ts";
-
-/** A service and its descriptor. */
-export interface GrantedService {
-  readonly name: string;
-  readonly type: FdType;
-  /** Owned by the receiver. */
-  readonly fd: number;
-  /** The address as configured; missing if the master has not sent it. */
-  readonly address?: string;
-}
+import { describeListener, type ListenAddress } from "../../os/net/socket.ts";
 
 const told = new Map<number, ListenAddress>();
 
 /** Stores the addresses that came with services. */
-export function noteAddresses(services: readonly GrantedService[]): void {
+export function noteAddresses(services: readonly ServiceSocket[]): void {
   for (const { fd, address } of services) {
     if (address !== undefined) told.set(fd, parseAddress(address, { cwd: Deno.cwd() }));
   }

@@ -5,12 +5,8 @@
  * @module
  */
 import { cannot, ConfigError } from "../../config/errors.ts";
-import {
-  CHILD_STATUS_FD,
-  type ListedService,
-  MASTER_STATUS_FD,
-  parseServiceList,
-} from "../../ipc/service_list.ts";
+import { CHILD_STATUS_FD, MASTER_STATUS_FD, parseServiceList } from "../../ipc/service_list.ts";
+import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd, isPipe } from "../../os/fd/descriptor.ts";
 import type { Watch } from "../../os/fd/poller.ts";
@@ -30,7 +26,7 @@ export interface LibzcLinkHandlers {
 /** A server's connection to a C master. */
 export class LibzcLink {
   /** The services that this server serves. */
-  readonly services: readonly ListedService[];
+  readonly services: readonly ServiceSocket[];
   readonly #masterStatus: Watch;
   readonly #childStatus: Watch;
   #attached = true;

@@ -14,12 +14,12 @@ import {
   type StartMessage,
 } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
+import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zinfo } from "../../log/log.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd, setCloseOnExec } from "../../os/fd/descriptor.ts";
 import { replaceFile } from "../../os/fs/output_files.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import type { GrantedService } from "../listen/service_address.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
@@ -38,7 +38,7 @@ export interface MasterLinkHandlers {
 
 /** The services that a master has passed to a server. */
 export interface Grant {
-  readonly services: readonly GrantedService[];
+  readonly services: readonly ServiceSocket[];
   readonly settings: StartMessage["settings"];
   /**
    * Whether the descriptors were inherited. Such a server may not be able to change its user, so its

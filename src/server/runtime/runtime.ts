@@ -33,6 +33,7 @@ import {
   type Setting,
 } from "../../config/settings.ts";
 import { isUserError } from "../../ipc/user_error.ts";
+import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { closeLog, logEnd, zdebug, zinfoFrom } from "../../log/log.ts";
 import { guardNodeOutputs, guardOutputs } from "../../log/output_guard.ts";
 import { keepDescriptorsFromChildren } from "../../os/fd/descriptor.ts";
@@ -49,7 +50,7 @@ import { advisePermissions, logFault, permissionAdvice } from "../lifecycle/miss
 import { ownCommand, programName } from "./own_program.ts";
 import { openServerLog } from "./server_log.ts";
 import type { Softstop } from "../lifecycle/open_work.ts";
-import { type GrantedService, noteAddresses } from "../listen/service_address.ts";
+import { noteAddresses } from "../listen/service_address.ts";
 import { logUnhandledErrors } from "./unhandled_errors.ts";
 
 /** The hooks of a server program. */
@@ -225,7 +226,7 @@ const setting = <T>(record: Setting<T>): T => readStrictly(defaultConfig, record
 /** The source of a server's services, and the receiver of its reports. */
 interface ServiceSource {
   /** The services to register, as soon as they are known. */
-  services(): Promise<readonly GrantedService[]>;
+  services(): Promise<readonly ServiceSocket[]>;
   /** Drops the privileges that the settings do not leave to this process. */
   dropPrivileges(): Promise<void>;
   ready(): void;

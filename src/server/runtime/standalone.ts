@@ -15,6 +15,7 @@ import {
 } from "../../config/errors.ts";
 import { checkAddresses, readServiceList, validateServices } from "../../config/endpoints.ts";
 import { SERVER_SERVICE } from "../../config/settings.ts";
+import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zinfoFrom } from "../../log/log.ts";
 import { describeInUse } from "../../os/process/address_holders.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
@@ -26,11 +27,10 @@ import {
   openListener,
   removeSocketFile,
 } from "../../os/net/socket.ts";
-import type { GrantedService } from "../listen/service_address.ts";
 
 /** The services that this process has opened itself. */
 export interface StandaloneServices {
-  readonly services: readonly GrantedService[];
+  readonly services: readonly ServiceSocket[];
   /**
    * Removes the socket files, while the listeners are still open, as {@linkcode removeSocketFile}
    * requires. A second call does nothing.
@@ -69,7 +69,7 @@ export function openStandaloneServices(config: Config): StandaloneServices {
   // As in LIB-ZC: such a program may have other work to do.
   if (endpoints.length === 0 && failed.length === 0) zinfoFrom(undefined, `warning: ${NO_ADDRESS}`);
   const opened: OpenedListener[] = [];
-  const services: GrantedService[] = [];
+  const services: ServiceSocket[] = [];
   for (const endpoint of failed.length > 0 ? [] : endpoints) {
     try {
       const listener = openListener(endpoint);

@@ -38,7 +38,8 @@ class FakeSource implements ActivationSource {
 }
 
 function given(fd: number, name?: string) {
-  return { fd, kind: "inet" as const, key: `inet:0.0.0.0:${fd}`, ...(name && { name }) };
+  const owner = "activation" as const;
+  return { fd, kind: "inet" as const, key: `inet:0.0.0.0:${fd}`, owner, ...(name && { name }) };
 }
 
 Deno.test("readActivation() takes the descriptors from 3 on, with their names", () => {

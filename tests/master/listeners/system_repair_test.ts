@@ -17,7 +17,9 @@ import { ListenerTable } from "../../../src/master/listeners/table.ts";
 import { closeFd, duplicateFd } from "../../../src/os/fd/descriptor.ts";
 import { admissionOf } from "../../../src/os/net/listener_damage.ts";
 import { libc } from "../../../src/os/ffi/libc.ts";
-import { acceptFd, type OpenedListener, openListener } from "../../../src/os/net/socket.ts";
+import { type Listener, ownListener } from "../../../src/master/policy/listener.ts";
+import { ListenerOwners } from "../../../src/master/listeners/owners.ts";
+import { acceptFd, openListener } from "../../../src/os/net/socket.ts";
 import { setIntOption } from "../../../src/os/net/socket_options.ts";
 import { isRefused, type Target } from "../../support/client.ts";
 import { flagsOf, leavesNothingOpen, targetOf } from "../../support/descriptors.ts";
@@ -37,14 +39,14 @@ import { serviceOf } from "../service_configs.ts";
 /** A listener of a master that a server holds as well. */
 class Shared implements Disposable {
   readonly endpoint: Endpoint;
-  listener: OpenedListener;
+  listener: Listener;
   /** The server's descriptor of the same listener. */
   readonly servers: number;
   readonly inode: string;
 
   constructor(address: string, readonly target: Target) {
     this.endpoint = parseAddress(address, { cwd: "/" });
-    this.listener = openListener(this.endpoint);
+    this.listener = ownListener(this.endpoint, openListener(this.endpoint));
     this.servers = duplicateFd(this.listener.fd);
     this.inode = targetOf(this.servers)!;
   }
@@ -290,7 +292,7 @@ Deno.test("mendListeners() keeps the access mode that the opener of a listener h
     const own = [SPOILING_OPTIONS.SO_LINGER, SPOILING_OPTIONS.IP_TTL];
     for (const option of own) spoil(shared.servers, option);
     const { fd } = shared.listener;
-    shared.listener = { fd, admission: admissionOf(fd) };
+    shared.listener = { ...shared.listener, admission: admissionOf(fd) };
     assertEquals(shared.mend().told, []);
     ATTACKS.shutDown(shared.servers);
     const { told } = shared.mend({ mayReplace: false, mayRevive: true });
@@ -306,12 +308,13 @@ Deno.test("mendListeners() keeps the access mode that the opener of a listener h
 Deno.test("mendListeners() never throws, whatever a descriptor has become", () => {
   const endpoint = parseAddress("127.0.0.1:1", { cwd: "/" });
   for (const fd of [1_000_000, 0]) {
-    const { slots, problem } = mendListeners([{ fd }], {
+    const listener = ownListener(endpoint, { fd });
+    const { slots, problem } = mendListeners([listener], {
       endpoint,
       mayReplace: false,
       mayRevive: true,
     });
-    assertEquals(slots, [{ fd }]);
+    assertEquals(slots, [listener]);
     assertEquals(typeof problem, fd === 0 ? "undefined" : "string");
   }
 });
@@ -323,14 +326,14 @@ Deno.test("systemListeners never throws for changes to a listener or its file", 
     const path = temp.file("directory/socket");
     Deno.mkdirSync(temp.file("directory"));
     using shared = new Shared(`${address}` || path, target || path);
-    const { listener, endpoint } = shared;
+    const { listener } = shared;
     ATTACKS.shutDown(shared.servers);
     // Neither the path nor its directory exists any more.
     Deno.removeSync(temp.file("directory"), { recursive: true });
     temp.write("directory", "");
     systemListeners.steer([listener, listener], [0, 1]);
     systemListeners.protect(listener, { mode: 0o600 });
-    assertEquals(systemListeners.refuse(listener, endpoint.kind), false);
+    assertEquals(systemListeners.refuse(listener), false);
     systemListeners.close({ ...listener, fd: duplicateFd(listener.fd) });
     systemListeners.discard({ ...listener, fd: duplicateFd(listener.fd) });
     Deno.removeSync(temp.file("directory"));
@@ -340,7 +343,7 @@ Deno.test("systemListeners never throws for changes to a listener or its file", 
 /** A group in a table, as in the supervisor. */
 class Group implements Disposable {
   readonly #reserved = new ReservedPort();
-  readonly table = new ListenerTable(systemListeners);
+  readonly table = new ListenerTable(new ListenerOwners(systemListeners));
   readonly service = serviceOf("x", {
     addresses: `127.0.0.1:${this.#reserved.port}`,
     procCount: 3,
@@ -355,7 +358,7 @@ class Group implements Disposable {
     this.servers = this.slots.map(({ fd }) => duplicateFd(fd));
   }
 
-  get slots(): readonly OpenedListener[] {
+  get slots(): readonly Listener[] {
     return this.table.listenersOf(this.key);
   }
 
@@ -404,7 +407,7 @@ for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] a
         ATTACKS.shutDown(group.slots[1].fd);
         table.mend(key, { mayReplace: true, mayRevive: false });
         for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
-        const handedOver = table.entries().map(([, listener]) => listener);
+        const handedOver = table.all();
         assertEquals(new Set(handedOver), new Set(group.slots));
       }));
   }

@@ -3,6 +3,7 @@ import { existsSync } from "@std/fs/exists";
 import { formatProblem } from "../../../src/config/errors.ts";
 import type { ServiceConfig } from "../../../src/config/service.ts";
 import { systemListeners } from "../../../src/master/listeners/system.ts";
+import { ListenerOwners } from "../../../src/master/listeners/owners.ts";
 import { ListenerTable } from "../../../src/master/listeners/table.ts";
 import { SysError } from "../../../src/os/ffi/errors.ts";
 import { FakeListeners } from "../../fakes/fake_listeners.ts";
@@ -186,7 +187,7 @@ Deno.test("ListenerTable.closeAll() closes everything", () => {
 Deno.test("systemListeners leave a named pipe to its writers", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
-    const table = new ListenerTable(systemListeners);
+    const table = new ListenerTable(new ListenerOwners(systemListeners));
     putIntoForce(table, `fifo:${dir.file("fifo")}`);
     table.prepare([serviceOf("x", { addresses: `fifo:${dir.file("fifo")}` })]).undo();
     table.releaseAll();
@@ -199,7 +200,7 @@ Deno.test("systemListeners leave a named pipe to its writers", () =>
 Deno.test("systemListeners open and close real listeners, and remove their socket files", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
-    const table = new ListenerTable(systemListeners);
+    const table = new ListenerTable(new ListenerOwners(systemListeners));
     const [kept, gone] = [dir.file("kept"), dir.file("gone")];
     putIntoForce(table, `local:${kept} local:${gone}`);
     const inode = Deno.lstatSync(kept).ino;
@@ -217,7 +218,7 @@ Deno.test("systemListeners open and close real listeners, and remove their socke
 Deno.test("systemListeners leave nothing of a failed candidate: no socket file, no named pipe", () =>
   leavesNothingOpen(() => {
     using dir = new TempDir();
-    const table = new ListenerTable(systemListeners);
+    const table = new ListenerTable(new ListenerOwners(systemListeners));
     const candidate = serviceOf("x", {
       addresses: `local:${dir.file("s")} fifo:${dir.file("fifo")}`,
     });
@@ -234,7 +235,7 @@ Deno.test("systemListeners refuse existing files and dangling paths, each with i
     const file = dir.write("file", "kept");
     const free = [dir.file("free"), `fifo:${dir.file("fifo")}`];
     const addresses = [file, `${file}/x`, `fifo:${file}`, dir.file("none/x"), ...free];
-    const change = new ListenerTable(systemListeners).prepare([
+    const change = new ListenerTable(new ListenerOwners(systemListeners)).prepare([
       serviceOf("x", { addresses: addresses.join() }),
     ]);
     assertEquals(change.problems.map(({ message }) => message), [

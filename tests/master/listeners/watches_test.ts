@@ -4,15 +4,20 @@ import { closeFd } from "../../../src/os/fd/descriptor.ts";
 import { Poller } from "../../../src/os/fd/poller.ts";
 import {
   describeListener,
-  type OpenedListener,
+  type ListenAddress,
   openListener,
   shutdownSocket,
 } from "../../../src/os/net/socket.ts";
+import { type Listener, ownListener } from "../../../src/master/policy/listener.ts";
 import { turn } from "../../support/polling.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually } from "../../support/wait.ts";
 
-const CLOSED = { fd: 1_000_000 };
+const CLOSED = { fd: 1_000_000, kind: "inet", key: "", owner: "self" } as const;
+
+function open(address: ListenAddress): Listener {
+  return ownListener({ kind: address.kind, key: "" }, openListener(address));
+}
 
 /** Real listeners, and the reports of their watches. */
 class Scene implements Disposable {
@@ -23,15 +28,15 @@ class Scene implements Disposable {
     listenerWatcher(this.poller),
     ({ fd }) => this.told.push(["deaf", fd]),
   );
-  readonly inet = openListener({ kind: "inet", hostname: "127.0.0.1", port: 0 });
-  readonly unix = openListener({ kind: "unix", path: this.#temp.file("socket") });
-  readonly fifo = openListener({ kind: "fifo", path: this.#temp.file("fifo") });
+  readonly inet = open({ kind: "inet", hostname: "127.0.0.1", port: 0 });
+  readonly unix = open({ kind: "unix", path: this.#temp.file("socket") });
+  readonly fifo = open({ kind: "fifo", path: this.#temp.file("fifo") });
 
-  expect(...listeners: OpenedListener[]): () => void {
+  expect(...listeners: Listener[]): () => void {
     return this.watches.expect(listeners, ({ fd }) => this.told.push(["waiting", fd]));
   }
 
-  connect({ fd }: OpenedListener): Promise<Deno.Conn> {
+  connect({ fd }: Listener): Promise<Deno.Conn> {
     const listener = describeListener(fd);
     return listener.kind === "inet"
       ? Deno.connect({ port: listener.port })

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { ownListener } from "../../../src/master/policy/listener.ts";
 import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { TRANSITIONS, type WorkerState } from "../../../src/master/policy/states.ts";
 import {
@@ -171,8 +172,9 @@ Deno.test("isStandby() counts loading and waiting workers, and no others", () =>
 });
 
 Deno.test("activate() gives a standby its assignment, and leaves any other worker alone", () => {
+  const listener = ownListener({ kind: "unix", key: "unix:/run/x" }, { fd: 9 });
   const history = { ...NO_HISTORY, early: 3 };
-  const filled = { slot: 3, listeners: [{ fd: 9 }], startedAtMs: 70, history };
+  const filled = { slot: 3, listeners: [listener], startedAtMs: 70, history };
   for (const state of STATES) {
     const subject = worker(state), before = { ...subject };
     activate(subject, { ...filled, readyByMs: 90 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { IdleWatch } from "../../../src/master/supervisor/idle_watch.ts";
 import { newService, type Service } from "../../../src/master/policy/model.ts";
-import type { OpenedListener } from "../../../src/os/net/socket.ts";
+import { type Listener, ownListener } from "../../../src/master/policy/listener.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { serviceOf } from "../service_configs.ts";
 
@@ -16,7 +16,7 @@ class Scene {
   readonly woken: [id: string, fd: number][] = [];
   refuses = false;
   /** The callback of each watch, for a waiting connection. */
-  readonly watches: Set<(listener: OpenedListener) => void> = new Set();
+  readonly watches: Set<(listener: Listener) => void> = new Set();
   readonly idleWatch: IdleWatch = new IdleWatch({
     clock: this.clock,
     log: (text) => this.log.push(text),
@@ -41,7 +41,7 @@ Deno.test("IdleWatch tries a failed watch again until it succeeds, and logs it o
   scene.clock.advance(500);
   assertEquals(scene.clock.pending, 0);
   const [tell] = scene.watches;
-  tell({ fd: 7 });
+  tell(ownListener({ kind: "unix", key: "unix:/run/x" }, { fd: 7 }));
   assertEquals(scene.woken, [["x", 7]]);
 });
 

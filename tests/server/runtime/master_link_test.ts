@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { GrantedSettings } from "../../../src/config/effective.ts";
-import { ProtocolError, type ServiceGrant } from "../../../src/ipc/protocol.ts";
+import { ProtocolError } from "../../../src/ipc/protocol.ts";
+import type { SentSocket } from "../../../src/ipc/service_socket.ts";
 import { closeFd, openDescriptors } from "../../../src/os/fd/descriptor.ts";
 import { closeLog } from "../../../src/log/log.ts";
 import { socketPair } from "../../../src/os/net/socket.ts";
@@ -10,7 +11,7 @@ import { Recorder } from "../../ipc/channel_support.ts";
 import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { eventually } from "../../support/wait.ts";
 
-const GRANT: ServiceGrant = { name: "imapd", type: "inet", address: "0:143" };
+const GRANT: SentSocket = { name: "imapd", type: "inet", address: "0:143" };
 const SETTINGS: GrantedSettings = { shared: [["color", "blue"]], own: [["size", "1"]] };
 
 /** A link with a master at its other end. */
@@ -45,7 +46,7 @@ function test(text: string, body: (ends: Ends) => Promise<void>): void {
 }
 
 /** Sends as many descriptors as asked for, to anything that is open. */
-function start({ master }: Ends, services: readonly ServiceGrant[], count = services.length): void {
+function start({ master }: Ends, services: readonly SentSocket[], count = services.length): void {
   const message = { type: "start", generation: 7, services, settings: SETTINGS } as const;
   master.channel.send(message, Array(count).fill(0));
 }

@@ -1,20 +1,21 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { ServiceConfig } from "../../../src/config/service.ts";
-import type { ActivatedListener } from "../../../src/master/listeners/socket_activation.ts";
-import { ActivatedListeners } from "../../../src/master/listeners/activated.ts";
+import { kindOfKey } from "../../../src/config/address.ts";
+import { ListenerOwners } from "../../../src/master/listeners/owners.ts";
+import type { Listener } from "../../../src/master/policy/listener.ts";
 import { ListenerTable } from "../../../src/master/listeners/table.ts";
 import { FakeListeners } from "../../fakes/fake_listeners.ts";
 import { serviceOf } from "../service_configs.ts";
 
 /** The activated listeners of a test: `NAME KEY`, with `-` for no name, from descriptor 3 on. */
-function givenOf(...texts: string[]): ActivatedListener[] {
+function activatedOf(...texts: string[]): Listener[] {
   return texts.map((text, index) => {
     const [name, key] = text.split(" ");
-    const kind = key.split(":")[0] as ActivatedListener["kind"];
     return {
       fd: 3 + index,
-      kind,
+      kind: kindOfKey(key),
       key,
+      owner: "activation",
       ...(name === "-" ? {} : { name }),
       ...(key.startsWith("inet:[::]") ? { ipv4Key: key.replace("[::]", "0.0.0.0") } : {}),
     };
@@ -24,13 +25,13 @@ function givenOf(...texts: string[]): ActivatedListener[] {
 /** A table over activated listeners, and the listeners that it opens itself. */
 class Table {
   readonly port = new FakeListeners();
-  readonly given: ActivatedListeners;
+  readonly owners: ListenerOwners;
   readonly #table: ListenerTable;
   #service?: ServiceConfig;
 
   constructor(...given: string[]) {
-    this.given = new ActivatedListeners(givenOf(...given), this.port);
-    this.#table = new ListenerTable(this.given);
+    this.owners = new ListenerOwners(this.port, { activated: activatedOf(...given) });
+    this.#table = new ListenerTable(this.owners);
   }
 
   /** Makes a `server-service` current, and returns the descriptors of its addresses. */
@@ -55,7 +56,7 @@ class Table {
 
   /** The log lines about the current `server-service`. */
   describe(): string[] {
-    return this.given.describe(this.#service?.endpoints ?? []);
+    return this.owners.describe(this.#service?.endpoints ?? []);
   }
 
   closeAll(): void {
@@ -96,12 +97,12 @@ for (
     ["the only listener of a name once", ["w inet:0.0.0.0:1"], "w://0:8 w://0:9", [3, "opened"]],
   ] satisfies [string, string[], string, (number | "opened")[]][]
 ) {
-  Deno.test(`ActivatedListeners.open() matches ${what}`, () => {
+  Deno.test(`ListenerOwners.open() matches ${what}`, () => {
     assertEquals(new Table(...given).apply(addresses), fds);
   });
 }
 
-Deno.test("ActivatedListeners keep an unused listener for a later configuration", () => {
+Deno.test("ListenerOwners keeps an unused listener for a later configuration", () => {
   const table = new Table("- inet:0.0.0.0:80", "web unix:/run/web");
   assertEquals(table.apply("0:80 web:///srv/web 0:81"), [3, 4, "opened"]);
   assertEquals(table.apply("0:81"), ["opened"]);
@@ -111,7 +112,7 @@ Deno.test("ActivatedListeners keep an unused listener for a later configuration"
   assertEquals(table.port.keys, [], "closes only what it has opened");
 });
 
-Deno.test("ActivatedListeners pass a listener from a removed address to a new one in the same reload", () => {
+Deno.test("ListenerOwners passes an activated listener from a removed address to a new one in the same reload", () => {
   const table = new Table("web inet:[::]:80");
   assertEquals(table.apply("0:80"), [3]);
   assertEquals(table.apply("[::]:80"), [3]);
@@ -121,7 +122,7 @@ Deno.test("ActivatedListeners pass a listener from a removed address to a new on
   assertEquals(table.apply("web://0:8081 web://0:8082"), ["opened", 3]);
 });
 
-Deno.test("ActivatedListeners take back the listeners of a refused change", () => {
+Deno.test("ListenerOwners takes back the activated listeners of a refused change", () => {
   const table = new Table("web inet:[::]:80");
   assertEquals(table.apply("0:80"), [3]);
   table.refuse("[::]:80 0:81");
@@ -132,7 +133,7 @@ Deno.test("ActivatedListeners take back the listeners of a refused change", () =
   assertEquals(table.apply("0:80"), [3]);
 });
 
-Deno.test("ActivatedListeners.describe() lists the used listeners and warns of unused ones", () => {
+Deno.test("ListenerOwners.describe() lists the used listeners and warns of unused ones", () => {
   const table = new Table("- inet:0.0.0.0:80", "web inet:[::]:443", "old unix:/run/old");
   table.apply("0:80 web://0:8443 0:81");
   const [served, warning, ...rest] = table.describe();
@@ -146,28 +147,28 @@ Deno.test("ActivatedListeners.describe() lists the used listeners and warns of u
   assertEquals(new Table().describe(), []);
 });
 
-Deno.test("ActivatedListeners.mend() replaces opened listeners but not activated ones, and says who can", () => {
+Deno.test("ListenerOwners.mend() replaces opened listeners but not activated ones, and says who can", () => {
   const port = new FakeListeners();
-  const given = new ActivatedListeners(givenOf("- inet:0.0.0.0:80"), port);
+  const owners = new ListenerOwners(port, { activated: activatedOf("- inet:0.0.0.0:80") });
   const open = (address: string) => {
     const { endpoints } = serviceOf("x", { addresses: address });
     return { endpoint: endpoints[0], wanted: endpoints };
   };
   const may = { mayReplace: true, mayRevive: true };
   const one = open("0:80"), other = open("0:81");
-  const [taken] = given.open(one.endpoint, one), [opened] = given.open(other.endpoint, other);
+  const [taken] = owners.open(one.endpoint, one), [opened] = owners.open(other.endpoint, other);
   for (const { fd } of [taken, opened]) port.damaged.set(fd, "lost");
-  const mended = given.mend([opened], { endpoint: other.endpoint, ...may });
+  const mended = owners.mend([opened], { endpoint: other.endpoint, ...may });
   assertEquals(mended.told, ["was lost"]);
-  assertEquals(given.mend([taken], { endpoint: one.endpoint, ...may }), {
+  assertEquals(owners.mend([taken], { endpoint: one.endpoint, ...may }), {
     slots: [taken],
     told: [],
     problem: "is lost; only its giver can open it anew",
   });
-  assertEquals([taken, opened].map((listener) => given.isSound(listener)), [false, true]);
+  assertEquals([taken, opened].map((listener) => owners.isSound(listener)), [false, true]);
   // The table knows it by its replacement from now on.
   const [newMaster] = mended.slots;
-  assertEquals(given.extend([newMaster], 1).length, 1);
-  given.close(newMaster);
+  assertEquals(owners.extend([newMaster], 1).length, 1);
+  owners.close(newMaster);
   assertEquals(port.addresses.has(newMaster.fd), false);
 });

@@ -1,16 +1,13 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { parseAddress } from "../../../src/config/address.ts";
-import {
-  type InheritedListeners,
-  inheritedListeners,
-} from "../../../src/master/listeners/inherited.ts";
-import type { OpenedListener } from "../../../src/os/net/socket.ts";
+import { ListenerOwners } from "../../../src/master/listeners/owners.ts";
+import type { Listener } from "../../../src/master/policy/listener.ts";
 import { FakeListeners } from "../../fakes/fake_listeners.ts";
 
 const endpoint = (address: string) => parseAddress(address, { cwd: "/srv" });
 
 /** Opens an address with one listener. */
-function open(listeners: InheritedListeners, address: string): OpenedListener {
+function open(listeners: ListenerOwners, address: string): Listener {
   return listeners.open(endpoint(address), { wanted: [] })[0];
 }
 
@@ -21,10 +18,10 @@ function inherit(...addresses: string[]) {
     const { key } = endpoint(address);
     return [key, port.open(endpoint(address))];
   }));
-  return { port, inherited, listeners: inheritedListeners(port, inherited) };
+  return { port, inherited, listeners: new ListenerOwners(port, { inherited }) };
 }
 
-Deno.test("inheritedListeners() returns each inherited listener once, and opens the others", () => {
+Deno.test("ListenerOwners returns each inherited listener once, and opens the others", () => {
   const { port, inherited, listeners } = inherit("0:80", "0:81");
   assertEquals(listeners.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
   assertStrictEquals(open(listeners, "0:80"), inherited.get("inet:0.0.0.0:80")![0]);
@@ -33,12 +30,12 @@ Deno.test("inheritedListeners() returns each inherited listener once, and opens 
   assertEquals(port.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81", "inet:0.0.0.0:82"]);
 });
 
-Deno.test("inheritedListeners() keep borrowed listeners for the next use of their address", () => {
+Deno.test("ListenerOwners keeps borrowed listeners for the next use of their address", () => {
   const { port, inherited, listeners } = inherit("0:80", "0:81", "0:82");
   const [first, second, third] = ["0:80", "0:81", "0:82"].map((at) => open(listeners, at));
   listeners.close(first);
   listeners.discard(second);
-  assertEquals(listeners.refuse(third, "inet"), false);
+  assertEquals(listeners.refuse(third), false);
   assertEquals(port.keys.length, 3);
   assertEquals([...port.refused], []);
   assertEquals(listeners.atHand(), ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
@@ -46,7 +43,7 @@ Deno.test("inheritedListeners() keep borrowed listeners for the next use of thei
 });
 
 for (const others of ["leave", "close"] as const) {
-  Deno.test(`inheritedListeners() own the used listeners from the takeover on, and ${others} the others`, () => {
+  Deno.test(`ListenerOwners owns the used listeners from the takeover on, and ${others}s the others`, () => {
     const { port, listeners } = inherit("0:80", "0:81");
     const did: string[] = [];
     port.leave = ({ fd }) => did.push(`leave ${port.addresses.get(fd)}`);
@@ -55,23 +52,23 @@ for (const others of ["leave", "close"] as const) {
     listeners.own(others);
     assertEquals(did, [`${others} inet:0.0.0.0:81`]);
     assertEquals(listeners.atHand(), []);
-    assertEquals(listeners.refuse(used, "inet"), true);
+    assertEquals(listeners.refuse(used), true);
     listeners.close(used);
     assertEquals(did[1], "close inet:0.0.0.0:80");
   });
 }
 
-Deno.test("inheritedListeners() close the listeners that they have opened themselves", () => {
+Deno.test("ListenerOwners closes the listeners that it has opened itself", () => {
   const { port, listeners } = inherit();
   listeners.discard(open(listeners, "0:80"));
   listeners.close(open(listeners, "0:81"));
   assertEquals(port.keys, []);
 });
 
-Deno.test("inheritedListeners() return all slots of an address in their order, and open more", () => {
+Deno.test("ListenerOwners returns all inherited slots of an address in their order, and opens more", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
-  const listeners = inheritedListeners(port, new Map([[at.key, slots]]));
+  const listeners = new ListenerOwners(port, { inherited: new Map([[at.key, slots]]) });
   const found = listeners.open(at, { wanted: [], slots: 4 });
   assertEquals(found.slice(0, 3), slots);
   assertEquals(port.addresses.size, 4);
@@ -80,10 +77,10 @@ Deno.test("inheritedListeners() return all slots of an address in their order, a
   assertEquals(found.map((one) => listeners.isHeldElsewhere(one)), [true, true, true, false]);
 });
 
-Deno.test("inheritedListeners() keep the slots of an address together that is returned before the takeover", () => {
+Deno.test("ListenerOwners keeps the slots of an address together that is returned before the takeover", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 2 });
-  const listeners = inheritedListeners(port, new Map([[at.key, slots]]));
+  const listeners = new ListenerOwners(port, { inherited: new Map([[at.key, slots]]) });
   const found = listeners.open(at, { wanted: [], slots: 3 });
   found.toReversed().forEach((listener) => listeners.discard(listener));
   assertEquals(listeners.atHand(), [at.key]);
@@ -91,10 +88,10 @@ Deno.test("inheritedListeners() keep the slots of an address together that is re
   assertEquals(port.addresses.size, 3);
 });
 
-Deno.test("inheritedListeners() let the old master choose the slots of new connections, until the takeover", () => {
+Deno.test("ListenerOwners lets the old master choose the slots of new connections, until the takeover", () => {
   const port = new FakeListeners();
   const at = endpoint("0:80"), slots = port.open(at, { slots: 3 });
-  const listeners = inheritedListeners(port, new Map([[at.key, slots]]));
+  const listeners = new ListenerOwners(port, { inherited: new Map([[at.key, slots]]) });
   listeners.open(at, { wanted: [], slots: 3 });
   port.steer(slots, [2]);
   listeners.steer(slots, [0, 1]);
@@ -103,7 +100,7 @@ Deno.test("inheritedListeners() let the old master choose the slots of new conne
   assertEquals(port.chosen.get(at.key), slots.slice(0, 2).map(({ fd }) => fd));
 });
 
-Deno.test("inheritedListeners() leave mode and owner of a file to the old master until the takeover", () => {
+Deno.test("ListenerOwners leaves mode and owner of a file to the old master until the takeover", () => {
   const { port, listeners } = inherit("local:/run/a", "local:/run/b");
   const [used, returned] = ["local:/run/a", "local:/run/b"].map((at) => open(listeners, at));
   const own = open(listeners, "local:/run/c");
@@ -114,7 +111,7 @@ Deno.test("inheritedListeners() leave mode and owner of a file to the old master
   assertEquals([...port.access.keys()], ["unix:/run/c", "unix:/run/a"]);
 });
 
-Deno.test("inheritedListeners() replace no listener before the takeover, and after it like any other", () => {
+Deno.test("ListenerOwners replaces no listener before the takeover, and after it like any other", () => {
   const { port, listeners } = inherit("0:80");
   const listener = open(listeners, "0:80");
   const options = { endpoint: endpoint("0:80"), mayReplace: true, mayRevive: false };
@@ -132,7 +129,7 @@ Deno.test("inheritedListeners() replace no listener before the takeover, and aft
   assertEquals(listeners.isHeldElsewhere(newMaster), false);
 });
 
-Deno.test("inheritedListeners() keep the listeners that were left to another master, and release them", () => {
+Deno.test("ListenerOwners keeps the listeners that were left to another master, and releases them", () => {
   const { port, listeners } = inherit("0:80");
   const first = open(listeners, "0:80"), second = open(listeners, "0:81");
   listeners.own("leave");
