@@ -13,12 +13,12 @@ import { isWithoutCaches, withoutCaches, writableCaches } from "../os/process/de
 import { changeEnvironment, environmentOf } from "../os/process/environment.ts";
 import { SysError } from "../os/ffi/errors.ts";
 import {
+  type Credentials,
+  credentialsOf,
   findUser,
-  type Identity,
-  identityOf,
-  isIdentity,
-  UnknownIdentityError,
-} from "../os/user/identity.ts";
+  hasCredentials,
+  UnknownAccountError,
+} from "../os/user/accounts.ts";
 import { startAgain } from "../os/process/exec.ts";
 import { limitCoreFile, limitMemory } from "../os/process/limits.ts";
 import { changeDirectory } from "../os/fs/path.ts";
@@ -134,28 +134,28 @@ export async function dropPrivileges(
   const root = readStrictly(config, SERVER_CHROOT);
   const names = { user, group };
   const keyOf = (error: unknown) => keyOfRefusal(error, names);
-  let identity = user === undefined && group === undefined
+  let credentials = user === undefined && group === undefined
     ? undefined
-    : attempt(config, keyOf, () => identityOf(names));
-  if (identity !== undefined && isIdentity(identity)) identity = undefined;
-  if (identity === undefined && root === undefined) return false;
-  const words = { user: identity && user, group: identity && group, root };
+    : attempt(config, keyOf, () => credentialsOf(names));
+  if (credentials !== undefined && hasCredentials(credentials)) credentials = undefined;
+  if (credentials === undefined && root === undefined) return false;
+  const words = { user: credentials && user, group: credentials && group, root };
   await beforehand(
     Object.entries(words).flatMap(([name, value]) => value === undefined ? [] : `${name} ${value}`)
       .join(", "),
   );
   if (root !== undefined) await prepareForAnotherRoot({ isConfined: true });
-  attempt(config, keyOf, () => become(identity, root));
+  attempt(config, keyOf, () => become(credentials, root));
   return true;
 }
 
 /** Changes credentials and root, with no open file that leads back. */
-function become(identity: Identity | undefined, root: string | undefined): void {
+function become(credentials: Credentials | undefined, root: string | undefined): void {
   const [cache] = writableCaches();
   if (cache !== undefined) throw new CacheError(cache);
-  gainNothing(identity);
-  enter(identity, root);
-  if (identity !== undefined) changeEnvironment(environmentOf(identity));
+  gainNothing(credentials);
+  enter(credentials, root);
+  if (credentials !== undefined) changeEnvironment(environmentOf(credentials));
 }
 
 /** A cache whose content other programs run is still open for writing. */
@@ -168,12 +168,12 @@ class CacheError extends Error {
   }
 }
 
-/** The setting that an error of {@linkcode identityOf} or of {@linkcode enter} is about. */
+/** The setting that an error of {@linkcode credentialsOf} or of {@linkcode enter} is about. */
 function keyOfRefusal(error: unknown, { user }: { readonly user: string | undefined }): string {
   if (error instanceof SysError && ["chroot", "chdir"].includes(error.syscall)) {
     return SERVER_CHROOT.name;
   }
-  const isOfUser = error instanceof UnknownIdentityError
+  const isOfUser = error instanceof UnknownAccountError
     ? error.which === "user"
     : user !== undefined;
   return isOfUser ? SERVER_USER.name : SERVER_GROUP.name;
@@ -188,9 +188,9 @@ function attempt<T>(config: Config, keyOf: (error: unknown) => string, act: () =
 }
 
 /** LIB-ZC accepts a name here, and no number. */
-function knownUser(user: string): Identity {
+function knownUser(user: string): Credentials {
   if (findUser(user) === undefined) throw new TypeError("no such user");
-  return identityOf({ user });
+  return credentialsOf({ user });
 }
 
 /** Applies a setting, if it is set; an error names its place. */

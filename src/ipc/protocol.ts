@@ -8,7 +8,7 @@
  */
 import type { GrantedSettings } from "../config/effective.ts";
 import { MAX_FDS_PER_MESSAGE } from "../os/ffi/layout.ts";
-import type { FileIdentity } from "../os/fs/output_files.ts";
+import type { FileId } from "../os/fs/output_files.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 import type { SentSocket } from "./service_socket.ts";
 import { UPGRADE_TYPE_NUMBERS, type UpgradeMessage, upgradeProblemIn } from "./upgrade_messages.ts";
@@ -78,8 +78,8 @@ export interface LimitsMessage {
  */
 export interface OutputsMessage {
   readonly type: "outputs";
-  /** For each descriptor, the identity of the file that it replaces. */
-  readonly before: readonly FileIdentity[];
+  /** For each descriptor, the device and inode of the file that it replaces. */
+  readonly before: readonly FileId[];
 }
 
 /** The field of every message from a server, by which a stale message is recognized. */

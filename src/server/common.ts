@@ -14,5 +14,5 @@ export { serveNode } from "./http/serve_node.ts";
 export type { ServerHooks } from "./runtime/runtime.ts";
 export { type OpenWork, type Softstop, softstopSignal } from "./lifecycle/softstop.ts";
 export { TlsContext, type TlsOptions } from "./tls/context.ts";
-export type { TlsIdentity } from "../os/adopt/tls.ts";
+export type { Certificate } from "../os/adopt/tls.ts";
 export { HandshakeError, type HandshakeFailure } from "./tls/errors.ts";

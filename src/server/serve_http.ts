@@ -103,7 +103,7 @@ function httpTls(
   if (kind === "unix") {
     throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
   }
-  const { identity: { cert, key }, handshakeSeconds } = TlsContext.of(tls);
+  const { certificate: { cert, key }, handshakeSeconds } = TlsContext.of(tls);
   if (mayUseFfi()) sendAtOnce(fd);
   return { cert, key, handshakeSeconds };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ProgramLookup } from "../../src/master/services/command.ts";
-import { UnknownIdentityError } from "../../src/os/user/identity.ts";
+import { UnknownAccountError } from "../../src/os/user/accounts.ts";
 
 /** What there is at a path: the text of an executable, or something else. */
 export type FakeFile = { readonly executable: string } | "file" | "directory" | "dead link";
@@ -38,7 +38,7 @@ export function fakeLookup(
 ): ProgramLookup {
   const at = (path: string): FakeFile | undefined => files[path];
   const number = (which: "user" | "group", name: string) => {
-    if (!IDS.has(name)) throw new UnknownIdentityError(which, `no such ${which}`);
+    if (!IDS.has(name)) throw new UnknownAccountError(which, `no such ${which}`);
     return IDS.get(name)!;
   };
   const isExecutable = (path: string) => typeof at(path) === "object";
@@ -64,12 +64,12 @@ export function fakeLookup(
     looseMode: () => undefined,
     mayChangeRoot: () => true,
     mayChangeUser: () => true,
-    identityOf({ user, group }) {
+    credentialsOf({ user, group }) {
       const uid = user === undefined ? undefined : number("user", user);
       const gid = group === undefined ? uid! : number("group", group);
       return { ...(uid !== undefined && { uid }), gid, groups: [gid] };
     },
-    isIdentity: ({ uid }) => uid === IDS.get("self"),
+    hasCredentials: ({ uid }) => uid === IDS.get("self"),
     ownerOf: ({ user, group }) => ({
       ...(user !== undefined && { uid: number("user", user) }),
       ...(group !== undefined && { gid: number("group", group) }),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { identityOf } from "../../src/os/user/identity.ts";
+import { credentialsOf } from "../../src/os/user/accounts.ts";
 import { denoDir } from "../../src/os/process/deno_dir.ts";
 import { accessAs } from "../../src/os/process/file_access.ts";
 import { TempDir } from "./temp.ts";
@@ -42,8 +42,8 @@ export function installationFor(user: string): Installation {
 }
 
 function install(user: string): Installation {
-  const { deno, root, denoDir } = OWN_INSTALLATION, identity = identityOf({ user });
-  const [runs = true, reads, caches] = accessAs(identity, [
+  const { deno, root, denoDir } = OWN_INSTALLATION, credentials = credentialsOf({ user });
+  const [runs = true, reads, caches] = accessAs(credentials, [
     ["x", deno],
     ["r", `${root}src/os/ffi/libc.ts`],
     ["r", denoDir],

@@ -6,7 +6,7 @@
 import type { Endpoint } from "../../config/address.ts";
 import { zinfo } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
-import { ownerOf } from "../../os/user/identity.ts";
+import { ownerOf } from "../../os/user/accounts.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
 import { isDeaf } from "../../os/net/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";

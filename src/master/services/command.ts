@@ -11,7 +11,7 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { ServerProtocol } from "../../config/settings.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
-import type { Identity, Names, Owner } from "../../os/user/identity.ts";
+import type { Credentials, Names, Owner } from "../../os/user/accounts.ts";
 import type { accessAs } from "../../os/process/file_access.ts";
 import {
   baseName,
@@ -57,12 +57,12 @@ export interface ProgramLookup {
   mayChangeRoot(): boolean;
   /** Whether the master may start programs as any user. */
   mayChangeUser(): boolean;
-  /** See `src/os/user/identity.ts`. */
-  identityOf(names: Names): Identity;
+  /** See `src/os/user/accounts.ts`. */
+  credentialsOf(names: Names): Credentials;
   /** Whether the master already runs as this user. */
-  isIdentity(identity: Identity): boolean;
+  hasCredentials(credentials: Credentials): boolean;
   /** See `src/os/process/setpriv.ts`. */
-  setprivCommand(identity?: Identity): readonly string[] | undefined;
+  setprivCommand(credentials?: Credentials): readonly string[] | undefined;
   /** See `src/os/process/file_access.ts`. */
   accessAs: typeof accessAs;
   /** See `src/os/process/deno_dir.ts`. */
@@ -71,7 +71,7 @@ export interface ProgramLookup {
   cachePaths(): readonly string[];
   /** See `src/os/process/deno_dir.ts`. */
   withoutCaches: typeof withoutCaches;
-  /** See `src/os/user/identity.ts`. */
+  /** See `src/os/user/accounts.ts`. */
   ownerOf(names: Names): Owner;
   /** Whether the master may change the owner of a file to this one. */
   mayGiveTo(owner: Owner): boolean;

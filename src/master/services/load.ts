@@ -229,7 +229,7 @@ function confinedAsRoot(service: ServiceConfig, { lookup }: ServiceSource): Prob
   // In another root the name means another user.
   const isRoot = user === undefined
     ? lookup.mayChangeRoot()
-    : masterChroot === undefined && lookup.identityOf(service).uid === 0;
+    : masterChroot === undefined && lookup.credentialsOf(service).uid === 0;
   if (!isRoot || ownWord(RUN_USER)) return [];
   const roots = [
     [MASTER_CHROOT.name, masterChroot],

@@ -12,7 +12,7 @@ import { cannot } from "../../config/errors.ts";
 import { areAllPermissions, grantsFfi } from "../../config/permissions.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { RUN_CHROOT, RUN_USER } from "../../config/settings.ts";
-import { type Identity, UnknownIdentityError } from "../../os/user/identity.ts";
+import { type Credentials, UnknownAccountError } from "../../os/user/accounts.ts";
 import {
   envStepsOf,
   isRestricted,
@@ -28,8 +28,8 @@ import type { EnvironmentChange } from "../../os/process/environment.ts";
 /** The rights with which a program is started. */
 export interface StartRights {
   /** The user and the groups that it runs with, if not those of the master. */
-  readonly identity?: Identity;
-  /** Whether it runs with no_new_privs; always so with an identity. */
+  readonly credentials?: Credentials;
+  /** Whether it runs with no_new_privs; always so with credentials. */
   readonly gainsNothing?: boolean;
   /** The changes to the master's environment; `{pid}` stands for the pid of the program. */
   readonly env?: EnvironmentChange;
@@ -42,17 +42,17 @@ const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as r
  *
  * @param service The service.
  * @param place Where to look.
- * @returns The program; without an identity where it starts with the master's user and groups.
+ * @returns The program; without credentials where it starts with the master's user and groups.
  * @throws {TypeError} When there is no such program, user or group.
  */
 export function programToStart(service: ServiceConfig, place: ProgramPlace): Program & StartRights {
-  const program = programOf(service, place), identity = startIdentity(service, place);
+  const program = programOf(service, place), credentials = startCredentials(service, place);
   const losesLater = losesPrivileges(service, place);
   return {
     ...program,
     ...(runsWithoutCaches(service, place) && { env: environment(service, program, place) }),
     ...(losesLater && { gainsNothing: true }),
-    ...(identity && { identity }),
+    ...(credentials && { credentials }),
   };
 }
 
@@ -80,7 +80,7 @@ function environment(
   { root }: Program,
   place: ProgramPlace,
 ): EnvironmentChange {
-  const isWriter = isRestricted(service, place) && otherIdentity(service, place) === undefined;
+  const isWriter = isRestricted(service, place) && otherCredentials(service, place) === undefined;
   return place.lookup.withoutCaches({
     root,
     ...(isWriter && { owner: resolvePath(place.cwd, service.file ?? service.id) }),
@@ -113,8 +113,11 @@ export function requireNoCaches(service: ServiceConfig, place: ProgramPlace): vo
  * @returns The user and the groups; undefined where they are the master's.
  * @throws {TypeError} When there is no such user or group.
  */
-export function startIdentity(service: ServiceConfig, place: ProgramPlace): Identity | undefined {
-  return startsAsUser(service, place) ? otherIdentity(service, place) : undefined;
+export function startCredentials(
+  service: ServiceConfig,
+  place: ProgramPlace,
+): Credentials | undefined {
+  return startsAsUser(service, place) ? otherCredentials(service, place) : undefined;
 }
 
 /**
@@ -125,13 +128,13 @@ export function startIdentity(service: ServiceConfig, place: ProgramPlace): Iden
  * @returns The user and the groups; undefined where they are the master's.
  * @throws {TypeError} When there is no such user or group.
  */
-export function otherIdentity(
+export function otherCredentials(
   service: ServiceConfig,
   { lookup }: ProgramPlace,
-): Identity | undefined {
+): Credentials | undefined {
   if (!isForOthers(service)) return undefined;
-  const identity = lookup.identityOf(service);
-  return lookup.isIdentity(identity) ? undefined : identity;
+  const credentials = lookup.credentialsOf(service);
+  return lookup.hasCredentials(credentials) ? undefined : credentials;
 }
 
 /**
@@ -163,7 +166,7 @@ export function requirePermissions(service: ServiceConfig): void {
  * @throws {TypeError} When they can't.
  */
 export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
-  if (service.user !== undefined) requireIdentity("user", { service, place });
+  if (service.user !== undefined) requireAccount("user", { service, place });
 }
 
 /**
@@ -173,10 +176,10 @@ export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
  * @throws {TypeError} When they can't.
  */
 export function requireGroup(service: ServiceConfig, place: ProgramPlace): void {
-  if (service.group !== undefined) requireIdentity("group", { service, place });
+  if (service.group !== undefined) requireAccount("group", { service, place });
 }
 
-function requireIdentity(
+function requireAccount(
   key: "user" | "group",
   { service, place }: { readonly service: ServiceConfig; readonly place: ProgramPlace },
 ): void {
@@ -185,10 +188,10 @@ function requireIdentity(
   // In another root the names mean other users.
   if (masterChroot === undefined || startsAsUser(service, place)) {
     try {
-      const identity = lookup.identityOf(key === "group" ? { group } : { user, group });
-      isPermitted ||= lookup.isIdentity(identity);
+      const credentials = lookup.credentialsOf(key === "group" ? { group } : { user, group });
+      isPermitted ||= lookup.hasCredentials(credentials);
     } catch (error) {
-      if (!(error instanceof UnknownIdentityError)) throw error;
+      if (!(error instanceof UnknownAccountError)) throw error;
       // The problem of the other setting is reported separately.
       if (error.which !== key) return;
       const about = { found: error.found, expected: `a ${key} of this system` };

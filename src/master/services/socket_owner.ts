@@ -6,7 +6,7 @@
 import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { SocketOwner } from "../../config/socket_access.ts";
-import { UnknownIdentityError } from "../../os/user/identity.ts";
+import { UnknownAccountError } from "../../os/user/accounts.ts";
 import type { ProgramPlace } from "./command.ts";
 
 /** Mode and owner of a service's socket files, as the settings name them. */
@@ -38,7 +38,7 @@ export function requireSocketOwner({ socketOwner }: ServiceConfig, { lookup }: P
   try {
     if (lookup.mayGiveTo(lookup.ownerOf(socketOwner))) return;
   } catch (error) {
-    if (!(error instanceof UnknownIdentityError)) throw error;
+    if (!(error instanceof UnknownAccountError)) throw error;
     refuse(error.found, `a ${error.which} of this system, or a number`);
   }
   refuse("not permitted", "a master that runs as root, or the master's own user and groups");

@@ -7,9 +7,9 @@
 import { resolvePath } from "../../config/address.ts";
 import { cannot, type Origin, type Problem, problemAt } from "../../config/errors.ts";
 import { originOf, type ServiceConfig } from "../../config/service.ts";
-import type { Identity } from "../../os/user/identity.ts";
+import type { Credentials } from "../../os/user/accounts.ts";
 import type { Access } from "../../os/process/file_access.ts";
-import { changesItself, otherIdentity, startIdentity } from "./privileges.ts";
+import { changesItself, otherCredentials, startCredentials } from "./privileges.ts";
 import {
   innerProgram,
   isDeno,
@@ -41,7 +41,7 @@ interface Rule {
 
 /** A rule for a service's user, and the origin of the user's name. */
 interface PlacedRule extends Rule {
-  readonly identity: Identity;
+  readonly credentials: Credentials;
   readonly user: string;
   readonly origin: Origin;
 }
@@ -56,10 +56,10 @@ interface PlacedRule extends Rule {
  */
 export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace): Reach {
   const rules = services.flatMap((service) => rulesOf(service, place));
-  const byUser = Map.groupBy(rules, ({ identity }) => JSON.stringify(identity));
+  const byUser = Map.groupBy(rules, ({ credentials }) => JSON.stringify(credentials));
   const broken = [...byUser.values()].flatMap((ofUser): PlacedRule[] => {
     const wanted = ofUser.map(({ access, path }) => [access, path] as const);
-    const answers = place.lookup.accessAs(ofUser[0].identity, wanted);
+    const answers = place.lookup.accessAs(ofUser[0].credentials, wanted);
     if (answers === undefined) return ofUser.map(unanswered);
     return ofUser.filter((rule, index) => answers[index] === (rule.isForbidden ?? false));
   });
@@ -83,20 +83,20 @@ function unanswered(rule: PlacedRule): PlacedRule {
 function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
   // In another root the names mean other users, and the files are others.
   if (service.masterChroot !== undefined) return [];
-  const identity = otherIdentity(service, place);
+  const credentials = otherCredentials(service, place);
   // As root the service can access everything.
-  if (!identity?.uid) return [];
+  if (!credentials?.uid) return [];
   const origin = originOf(service, KEY);
   const rules = [
-    ...(startIdentity(service, place) ? startRules(service, place) : []),
+    ...(startCredentials(service, place) ? startRules(service, place) : []),
     ...cacheRules(service, place),
   ];
-  return rules.map((rule) => ({ ...rule, identity, user: service.user ?? "", origin }));
+  return rules.map((rule) => ({ ...rule, credentials, user: service.user ?? "", origin }));
 }
 
 function problemOf(rule: PlacedRule, { lookup }: ProgramPlace): Problem {
-  const { path, identity, user, origin, message } = rule;
-  const closed = closedDirectory(identity, lookup.realPath(path), lookup);
+  const { path, credentials, user, origin, message } = rule;
+  const closed = closedDirectory(credentials, lookup.realPath(path), lookup);
   const reason = `not permitted for user ${user}` +
     (closed === undefined ? "" : `, who may not enter "${closed}"`);
   return problemAt(origin, { key: KEY, message: message(reason) });
@@ -104,13 +104,13 @@ function problemOf(rule: PlacedRule, { lookup }: ProgramPlace): Problem {
 
 /** The first directory on the way to a path that a user may not enter. */
 function closedDirectory(
-  identity: Identity,
+  credentials: Credentials,
   path: string,
   { accessAs }: ProgramLookup,
 ): string | undefined {
   const names = path.split("/").slice(1, -1);
   const directories = names.map((_, index) => `/${names.slice(0, index + 1).join("/")}`);
-  const answers = accessAs(identity, directories.map((directory) => ["x", directory])) ?? [];
+  const answers = accessAs(credentials, directories.map((directory) => ["x", directory])) ?? [];
   return directories[answers.indexOf(false)];
 }
 
@@ -139,7 +139,7 @@ function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
  */
 function moduleRule(service: ServiceConfig, place: ProgramPlace): Rule {
   const { user } = service, { lookup } = place;
-  const { home = "/" } = otherIdentity(service, place) ?? {};
+  const { home = "/" } = otherCredentials(service, place) ?? {};
   const path = isRestricted(service, place) ? lookup.denoDir() : lookup.denoDir(home);
   const message = (reason: string) =>
     cannot("use", path, {

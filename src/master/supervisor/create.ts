@@ -10,7 +10,7 @@ import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../../os/user/credentia
 import { cachePaths, denoDir, withoutCaches } from "../../os/process/deno_dir.ts";
 import { SysError } from "../../os/ffi/errors.ts";
 import { guardedSpawner, Guardian } from "../../os/process/guardian.ts";
-import { identityOf, isIdentity, ownerOf } from "../../os/user/identity.ts";
+import { credentialsOf, hasCredentials, ownerOf } from "../../os/user/accounts.ts";
 import {
   fileStamp,
   interpreterLine,
@@ -61,8 +61,8 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
     looseMode,
     mayChangeRoot,
     mayChangeUser,
-    identityOf,
-    isIdentity,
+    credentialsOf,
+    hasCredentials,
     ownerOf,
     mayGiveTo,
     setprivCommand,

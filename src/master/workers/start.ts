@@ -63,7 +63,7 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
     const argv = [name, ...args];
     return spawner.spawnPlaced({ path, argv, fds, env, blocksInspectorSignal, inheritedState });
   }
-  const setpriv = changesRights(start) ? lookup.setprivCommand(start.identity)! : [];
+  const setpriv = changesRights(start) ? lookup.setprivCommand(start.credentials)! : [];
   return spawner.spawn({
     argv: [...setpriv, path, ...args],
     inherit: fds.map(({ from }) => from),
@@ -77,10 +77,11 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
  * Whether a program is started through the shim, so that its process runs another program at first.
  */
 export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
-  const { root, directory, env = {}, identity } = start;
+  const { root, directory, env = {}, credentials } = start;
   if (root !== undefined || directory !== undefined) return true;
   if (Object.values(env).some((value) => value?.includes("{pid}"))) return true;
-  return changesRights(start) && !(isPlain(start) && lookup.setprivCommand(identity) !== undefined);
+  return changesRights(start) &&
+    !(isPlain(start) && lookup.setprivCommand(credentials) !== undefined);
 }
 
 /** Whether the runtime can start it: with a path, in UTF-8, and with unmoved descriptors. */
@@ -89,22 +90,22 @@ function isPlain({ path, args, name = path, fds }: ProgramStart): boolean {
     fds.every(({ from, to }) => from === to);
 }
 
-function changesRights({ identity, gainsNothing }: StartRights): boolean {
-  return identity !== undefined || gainsNothing === true;
+function changesRights({ credentials, gainsNothing }: StartRights): boolean {
+  return credentials !== undefined || gainsNothing === true;
 }
 
 /** Adds the variables of its user. */
-function environmentFor({ identity, env }: StartRights): EnvironmentChange | undefined {
-  return identity === undefined ? env : { ...environmentOf(identity), ...env };
+function environmentFor({ credentials, env }: StartRights): EnvironmentChange | undefined {
+  return credentials === undefined ? env : { ...environmentOf(credentials), ...env };
 }
 
 function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): ChildProcess {
   const { path, args, name = path, fds, env = {}, reportFd } = start;
-  const { root, directory, identity, gainsNothing, deathSignal = "SIGHUP" } = start;
+  const { root, directory, credentials, gainsNothing, deathSignal = "SIGHUP" } = start;
   const { blocksInspectorSignal } = start;
   const parent = Deno.pid, argv = [name, ...args];
   const plan: ExecPlan = {
-    ...{ path, argv, fds, env, identity, gainsNothing, root, directory, deathSignal, parent },
+    ...{ path, argv, fds, env, credentials, gainsNothing, root, directory, deathSignal, parent },
     blocksInspectorSignal,
     inheritedState: start.inheritedState,
   };

@@ -58,7 +58,7 @@ interface Opened {
 type Throwaway = Opened & Registration;
 
 /** The certificate and the key of a server. */
-export interface TlsIdentity {
+export interface Certificate {
   /** The certificate and its intermediate certificates, in PEM form. */
   readonly cert: string;
   /** Its private key, in PEM form. */
@@ -82,13 +82,13 @@ export class TlsAdopter {
   /**
    * Opens the listener of the throw-away connections, on a port of 127.0.0.1 that the system chooses.
    *
-   * @param identity Certificate and key.
+   * @param certificate Certificate and key.
    * @param clock The source of time.
    * @throws {Error} When certificate and key are unusable.
    * @throws {AdoptError} Without the permission to listen there.
    */
-  constructor(identity: TlsIdentity, clock: Clock = systemClock) {
-    this.#listener = listenThrowaway(identity);
+  constructor(certificate: Certificate, clock: Clock = systemClock) {
+    this.#listener = listenThrowaway(certificate);
     this.#clock = clock;
   }
 
@@ -224,7 +224,7 @@ function asAdoptError(cause: Error): Error {
  * @throws {Error} When certificate and key are unusable.
  * @throws {AdoptError} Without the permission to listen there.
  */
-export function listenThrowaway({ cert, key, alpnProtocols }: TlsIdentity): Deno.TlsListener {
+export function listenThrowaway({ cert, key, alpnProtocols }: Certificate): Deno.TlsListener {
   const protocols = alpnProtocols && [...alpnProtocols];
   const options = { hostname: "127.0.0.1", port: 0, cert, key, alpnProtocols: protocols };
   return createIfPermitted(() => Deno.listenTls(options));

@@ -13,8 +13,8 @@ import { openTrustedToAppend } from "./trusted_open.ts";
 
 const STANDARD_OUTPUTS = [1, 2];
 
-/** The identity of a file, for a comparison with descriptors. */
-export interface FileIdentity {
+/** Device and inode of a file, for a comparison with descriptors. */
+export interface FileId {
   readonly dev: number;
   readonly ino: number;
 }
@@ -24,7 +24,7 @@ export interface ChangedOutput {
   /** 1 or 2. */
   readonly fd: number;
   /** The previous file. */
-  readonly before: FileIdentity;
+  readonly before: FileId;
 }
 
 /** The files of this process's standard outputs. */
@@ -59,7 +59,7 @@ export class OutputFiles {
     });
   }
 
-  #reopen(fd: number, path: string): FileIdentity | undefined {
+  #reopen(fd: number, path: string): FileId | undefined {
     const before = statusOf(fd);
     if (before === undefined) return undefined;
     const opened = openTrustedToAppend(path, before.mode);
@@ -80,7 +80,7 @@ export class OutputFiles {
  * @param file The file.
  * @param by A descriptor of the other one. Borrowed.
  */
-export function replaceFile(file: FileIdentity, by: number): void {
+export function replaceFile(file: FileId, by: number): void {
   for (const fd of openDescriptors().keys()) {
     const status = statusOf(fd);
     if (status === undefined || fd === by || !isSame(status, file)) continue;
@@ -99,6 +99,6 @@ function statusOf(fd: number): FileStatus | undefined {
   }
 }
 
-function isSame(one: FileIdentity, other: FileIdentity): boolean {
+function isSame(one: FileId, other: FileId): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }

@@ -13,7 +13,7 @@ import { procSelfLink } from "../ffi/proc_self.ts";
 /** The number that leaves an owner unchanged (chown(2)). */
 const UNCHANGED = 2 ** 32 - 1;
 
-/** A path that a listener has created, with the identity of its file for later changes. */
+/** A path that a listener has created, with device and inode of its file for later changes. */
 export interface SocketFile {
   /** The path as it was bound. */
   readonly path: string;

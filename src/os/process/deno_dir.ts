@@ -11,7 +11,7 @@
  */
 import { isWritable, openDescriptors } from "../fd/descriptor.ts";
 import type { EnvironmentChange } from "./environment.ts";
-import { homeOf } from "../user/identity.ts";
+import { homeOf } from "../user/accounts.ts";
 
 /** The name of a view in the real directory, or the beginning of that. */
 const VIEW = "zc-without-caches";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Identity } from "../user/identity.ts";
+import type { Credentials } from "../user/accounts.ts";
 import { cString, libc } from "../ffi/libc.ts";
 
 /** Variables to set; an undefined value removes the variable. */
@@ -25,9 +25,9 @@ export function environmentWith(change: EnvironmentChange): Record<string, strin
  * Returns the variables of another user: HOME, USER and LOGNAME. A user without a passwd entry gets the
  * home `/`, as with login(1), and no name.
  *
- * @param identity The credentials of the program; with only a group nothing changes.
+ * @param credentials The credentials of the program; with only a group nothing changes.
  */
-export function environmentOf({ uid, name, home = "/" }: Identity): EnvironmentChange {
+export function environmentOf({ uid, name, home = "/" }: Credentials): EnvironmentChange {
   if (uid === undefined) return {};
   const removed = Object.fromEntries(OF_ONE_USER.map((variable) => [variable, undefined]));
   return { ...removed, HOME: home, USER: name, LOGNAME: name };

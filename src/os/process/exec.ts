@@ -9,7 +9,7 @@ import { enter, gainNothing } from "../user/credentials.ts";
 import { duplicateFd, keepDescriptorsFromChildren } from "../fd/descriptor.ts";
 import { type EnvironmentChange, environmentOf, environmentTexts } from "./environment.ts";
 import { ENOEXEC, SysError } from "../ffi/errors.ts";
-import type { Identity } from "../user/identity.ts";
+import type { Credentials } from "../user/accounts.ts";
 import { unblockInspectorSignal, withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc, unwrap } from "../ffi/libc.ts";
 import { changeDirectory } from "../fs/path.ts";
@@ -35,8 +35,8 @@ export interface ExecPlan {
   /** The parent's pid. */
   readonly parent: number;
   /** The credentials to change to first, with HOME, USER and LOGNAME. */
-  readonly identity?: Identity;
-  /** Whether to set no_new_privs; it is always set with an `identity`. */
+  readonly credentials?: Credentials;
+  /** Whether to set no_new_privs; it is always set with `credentials`. */
   readonly gainsNothing?: boolean;
   /** The root directory to change to first. */
   readonly root?: string;
@@ -59,11 +59,11 @@ export function exec(plan: ExecPlan): never {
   keepDescriptorsFromChildren();
   // The runtime ignores it, and an ignored signal stays ignored over exec.
   libc().signal(SIGPIPE, null);
-  const { identity } = plan;
-  const env = { ...(identity && environmentOf(identity)), ...plan.env };
+  const { credentials } = plan;
+  const env = { ...(credentials && environmentOf(credentials)), ...plan.env };
   const texts = environmentTexts(env).map((text) => text.replace("{pid}", String(Deno.pid)));
-  if (identity !== undefined || plan.gainsNothing) gainNothing(identity);
-  enter(identity, plan.root);
+  if (credentials !== undefined || plan.gainsNothing) gainNothing(credentials);
+  enter(credentials, plan.root);
   // After the change of user, which would clear it.
   requestParentDeathSignal(plan.deathSignal);
   if (Deno.ppid !== plan.parent) throw new Error(`the parent, process ${plan.parent}, has ended`);

@@ -10,7 +10,7 @@ import { EACCES } from "../ffi/errors.ts";
 import { cString, errno, libc } from "../ffi/libc.ts";
 import { statPath } from "../fs/path.ts";
 import { mayChangeUser } from "../user/credentials.ts";
-import { type Identity, ownGroups } from "../user/identity.ts";
+import { type Credentials, ownGroups } from "../user/accounts.ts";
 
 const SYS_SETGROUPS = Deno.build.arch === "x86_64" ? 116n : 159n, SYS_FACCESSAT2 = 439n;
 
@@ -31,18 +31,18 @@ export type Access = keyof typeof MODES;
  * Asks the kernel which access a user has. An owner counts as able to write, since an owner can change
  * the mode. In a sticky directory only owners can remove entries.
  *
- * @param identity The user.
+ * @param credentials The user.
  * @param wanted The kinds of access, with an absolute path each.
  * @returns Whether each is permitted; undefined where the kernel can't be asked: by a process that is not
  * root's, or before Linux 5.8.
  */
 export function accessAs(
-  identity: Identity,
+  credentials: Credentials,
   wanted: readonly (readonly [access: Access, path: string])[],
 ): readonly boolean[] | undefined {
-  const { uid } = identity;
+  const { uid } = credentials;
   if (uid === undefined || !mayChangeUser()) return undefined;
-  const answers = withFileCredentials({ ...identity, uid }, () => {
+  const answers = withFileCredentials({ ...credentials, uid }, () => {
     // Neither an older kernel nor a filter of system calls denies this one for its path.
     if (faccessat("/", F_OK) !== 0) return undefined;
     return wanted.map(([access, path]) => ({
@@ -71,7 +71,7 @@ function faccessat(path: string, mode: number): number {
  * theirs, and so do signals and ptrace(2): they look at the other credentials of this thread.
  */
 function withFileCredentials<T>(
-  { uid, gid, groups }: Identity & { readonly uid: number },
+  { uid, gid, groups }: Credentials & { readonly uid: number },
   ask: () => T,
 ): T | undefined {
   const { setfsuid, setfsgid, prctl } = libc();

@@ -56,14 +56,14 @@ done
 `;
 
 /** The identification of a process, which a later process with the same pid does not share. */
-export interface ProcessIdentity {
+export interface ProcessId {
   readonly pid: number;
   /** The start time in clock ticks, field 22 of proc_pid_stat(5). */
   readonly startTime: string;
 }
 
 /** Identifies a process; undefined when it has ended or /proc is out of reach. */
-export function identityOf(pid: number): ProcessIdentity | undefined {
+export function processIdOf(pid: number): ProcessId | undefined {
   try {
     // Relative to /proc/self, which stays within reach after a change of the root directory.
     const stat = readTextProcSelf(`../${pid}/stat`);
@@ -98,7 +98,7 @@ const RESTART_MS = 10;
  */
 export class Guardian {
   readonly #report: (error: unknown) => void;
-  readonly #listed = new Map<number, ProcessIdentity>();
+  readonly #listed = new Map<number, ProcessId>();
   readonly #clock: Clock;
   #running?: Running;
   #reported = false;
@@ -154,13 +154,13 @@ export class Guardian {
   }
 
   /** Adds a process to the list. */
-  add(process: ProcessIdentity): void {
+  add(process: ProcessId): void {
     this.#listed.set(process.pid, process);
     this.#tell("+", process);
   }
 
   /** Removes a process that has ended. A second call does nothing. */
-  remove(process: ProcessIdentity): void {
+  remove(process: ProcessId): void {
     if (this.#listed.get(process.pid) !== process) return;
     this.#listed.delete(process.pid);
     if (this.#listed.size === 0) this.#restart?.cancel();
@@ -184,7 +184,7 @@ export class Guardian {
     }
   }
 
-  #tell(sign: "+" | "-", { pid, startTime }: ProcessIdentity): void {
+  #tell(sign: "+" | "-", { pid, startTime }: ProcessId): void {
     const running = this.#running;
     if (running === undefined) return;
     const line = new TextEncoder().encode(`${sign} ${pid} ${startTime}\n`);
@@ -219,7 +219,7 @@ export class Guardian {
   }
 }
 
-function startProcess(listed: readonly ProcessIdentity[]): Running {
+function startProcess(listed: readonly ProcessId[]): Running {
   const processes = listed.map(({ pid, startTime }) => `${pid}:${startTime}`);
   const [output, input] = pipe();
   let nowhere: number | undefined;
@@ -259,16 +259,16 @@ export function guardedSpawner(spawner: Spawner, guardian: Guardian): Spawner {
     // First, so that the process is unguarded only for the time of one write.
     guardian.start();
     const child = start();
-    const identity = identityOf(child.pid);
-    if (identity === undefined) return child;
-    guardian.add(identity);
-    child.exited.then(() => guardian.remove(identity));
+    const started = processIdOf(child.pid);
+    if (started === undefined) return child;
+    guardian.add(started);
+    child.exited.then(() => guardian.remove(started));
     return {
       ...child,
       status() {
         const status = child.status();
         // The callback may be for the last process that this one waits for.
-        if (status !== undefined) guardian.remove(identity);
+        if (status !== undefined) guardian.remove(started);
         return status;
       },
     };

@@ -6,7 +6,7 @@
  * @module
  */
 import { mayDropCapabilities } from "../user/credentials.ts";
-import type { Identity } from "../user/identity.ts";
+import type { Credentials } from "../user/accounts.ts";
 import { isExecutable } from "./program_lookup.ts";
 
 /** The paths of setpriv(1); not from PATH, since root runs it. */
@@ -15,7 +15,7 @@ const PLACES = ["/usr/bin/setpriv", "/bin/setpriv"];
 const SHELL = "/bin/sh";
 
 /** The numbers of credentials. */
-type Ids = Pick<Identity, "uid" | "gid" | "groups">;
+type Ids = Pick<Credentials, "uid" | "gid" | "groups">;
 
 /** The path that works, by the arguments that it was tried with. */
 const known = new Map<string, string>();
@@ -23,17 +23,17 @@ const known = new Map<string, string>();
 /**
  * Returns the command words that start a program with fewer privileges, to be put before its own words.
  *
- * @param identity The credentials to change to, with an empty capability bounding set; without it the
+ * @param credentials The credentials to change to, with an empty capability bounding set; without it the
  * credentials stay. In both cases no_new_privs is set (prctl(2)).
  * @returns The words; undefined where setpriv(1) is missing or too old.
  */
-export function setprivCommand(identity?: Identity): readonly string[] | undefined {
+export function setprivCommand(credentials?: Credentials): readonly string[] | undefined {
   // As this process's own user, whose processes no other user can stop.
-  const words = wordsFor(identity, ownIds()), key = words.join(" ");
+  const words = wordsFor(credentials, ownIds()), key = words.join(" ");
   const place = known.get(key) ?? workingPlace(words);
   if (place === undefined) return undefined;
   known.set(key, place);
-  return [place, ...wordsFor(identity)];
+  return [place, ...wordsFor(credentials)];
 }
 
 function workingPlace(words: readonly string[]): string | undefined {
@@ -47,13 +47,16 @@ function ownIds(): Ids {
 }
 
 /** @param ids Replacements for the numbers of the credentials. */
-function wordsFor(identity: Identity | undefined, ids: Ids | undefined = identity): string[] {
-  return [...identityFlags(identity, ids), "--no-new-privs", "--"];
+function wordsFor(
+  credentials: Credentials | undefined,
+  ids: Ids | undefined = credentials,
+): string[] {
+  return [...credentialFlags(credentials, ids), "--no-new-privs", "--"];
 }
 
-function identityFlags(identity: Identity | undefined, ids: Ids | undefined): string[] {
-  if (identity === undefined || ids === undefined) return [];
-  const { uid } = identity;
+function credentialFlags(credentials: Credentials | undefined, ids: Ids | undefined): string[] {
+  if (credentials === undefined || ids === undefined) return [];
+  const { uid } = credentials;
   const user = uid === undefined ? [] : [`--reuid=${ids.uid}`];
   const bounds = uid && mayDropCapabilities() ? ["--inh-caps=-all", "--bounding-set=-all"] : [];
   return [...user, `--regid=${ids.gid}`, `--groups=${ids.groups.join()}`, ...bounds];

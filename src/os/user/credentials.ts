@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Identity, isOwnGroup, type Owner } from "./identity.ts";
+import { type Credentials, isOwnGroup, type Owner } from "./accounts.ts";
 import { EPERM, SysError } from "../ffi/errors.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 import { keepProcSelf, keepProcSelfFiles, readTextProcSelf } from "../ffi/proc_self.ts";
@@ -74,14 +74,14 @@ export async function prepareForAnotherRoot(
  * program that it executes or starts. The kernel changes no other thread, so a process that goes on as a
  * program of the runtime has to be started with it.
  *
- * @param identity The credentials that the process changes to next; with a user, the capability bounding
+ * @param credentials The credentials that the process changes to next; with a user, the capability bounding
  * set is dropped as well.
  * @throws {SysError} When the kernel refuses.
  */
-export function gainNothing(identity: Identity | undefined): void {
+export function gainNothing(credentials: Credentials | undefined): void {
   const set = (option: number, value: bigint) => libc().prctl(option, value, 0n, 0n, 0n);
   unwrap({ syscall: "prctl" }, () => set(PR_SET_NO_NEW_PRIVS, 1n));
-  if (!identity?.uid) return;
+  if (!credentials?.uid) return;
   // Without the capability to drop capabilities, there is none to drop that matters.
   for (let one = 0n; one < CAPABILITIES && set(PR_CAPBSET_DROP, one) === 0; one++);
 }
@@ -97,13 +97,13 @@ export function gainsNothing(): boolean {
  *
  * This clears the parent death signal (prctl(2)).
  *
- * @param identity The new credentials; undefined to change only the root.
+ * @param credentials The new credentials; undefined to change only the root.
  * @param root The new root directory, if any.
  * @throws {SysError} When a step is not permitted.
  */
-export function enter(identity: Identity | undefined, root: string | undefined): void {
-  if (identity !== undefined) {
-    const { gid, groups } = identity;
+export function enter(credentials: Credentials | undefined, root: string | undefined): void {
+  if (credentials !== undefined) {
+    const { gid, groups } = credentials;
     const list = new Uint32Array(groups);
     unwrap({ syscall: "setgid", subject: gid }, () => libc().setgid(gid));
     unwrap(
@@ -115,8 +115,8 @@ export function enter(identity: Identity | undefined, root: string | undefined):
     unwrap({ syscall: "chroot", subject: root }, () => libc().chroot(cString(root)));
     unwrap({ syscall: "chdir", subject: "/" }, () => libc().chdir(cString("/")));
   }
-  if (identity?.uid !== undefined) {
-    const { uid } = identity, own = Deno.uid();
+  if (credentials?.uid !== undefined) {
+    const { uid } = credentials, own = Deno.uid();
     if (own !== 0 && own !== uid) {
       const why = "not permitted to a user other than root, whose capabilities would stay";
       throw new SysError("setuid", EPERM, `${uid}`, why);

@@ -74,7 +74,7 @@ function serveAt(
   addr: ThrowawayAddr,
   { handler, onError, tls }: InheritedServing,
 ): Deno.HttpServer {
-  const identity = tls && { cert: tls.cert, key: tls.key };
+  const certificate = tls && { cert: tls.cert, key: tls.key };
   const common = {
     onError,
     onListen: () => {
@@ -83,7 +83,7 @@ function serveAt(
   };
   return addr.transport === "unix"
     ? Deno.serve({ path: addr.path, ...common }, handler)
-    : Deno.serve({ hostname: addr.hostname, port: addr.port, ...identity, ...common }, handler);
+    : Deno.serve({ hostname: addr.hostname, port: addr.port, ...certificate, ...common }, handler);
 }
 
 /** Calls back at the first read of a function's `length`. */

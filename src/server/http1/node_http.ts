@@ -90,8 +90,8 @@ async function shakenHands(
   conn: Deno.Conn,
   { cert, key, handshakeSeconds = HANDSHAKE_SECONDS }: HttpTls,
 ): Promise<Deno.TlsConn> {
-  const identity = { cert, key, alpnProtocols: ALPN_PROTOCOLS };
-  const secure = closingGently(nodeServerTls(conn, identity));
+  const certificate = { cert, key, alpnProtocols: ALPN_PROTOCOLS };
+  const secure = closingGently(nodeServerTls(conn, certificate));
   await handshake(secure, handshakeSeconds);
   return secure;
 }

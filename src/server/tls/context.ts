@@ -5,13 +5,13 @@
  */
 import { zdebug, zinfo } from "../../log/log.ts";
 import { AdoptError } from "../../os/adopt/listener.ts";
-import { TlsAdopter, type TlsIdentity } from "../../os/adopt/tls.ts";
+import { type Certificate, TlsAdopter } from "../../os/adopt/tls.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import { UNSURE_MS } from "../lifecycle/drain_limits.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { HandshakeError } from "./errors.ts";
-import { readIdentity, type TlsOptions } from "./files.ts";
+import { readCertificate, type TlsOptions } from "./files.ts";
 import { cutSoon } from "./leftovers.ts";
 
 export type { TlsOptions };
@@ -38,7 +38,7 @@ export class TlsContext {
   /** The time limit of a handshake, in seconds. */
   readonly handshakeSeconds: number;
   /** The certificate and the key. */
-  readonly identity: TlsIdentity;
+  readonly certificate: Certificate;
   #adopter: TlsAdopter | undefined;
 
   /**
@@ -49,7 +49,7 @@ export class TlsContext {
    * not match; it names the file.
    */
   constructor(options: TlsOptions) {
-    this.identity = readIdentity(options);
+    this.certificate = readCertificate(options);
     this.handshakeSeconds = options.handshakeSeconds ?? HANDSHAKE_SECONDS;
   }
 
@@ -86,14 +86,16 @@ export class TlsContext {
   async #upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
     try {
       // A server without FFI has logged the consequences at its start.
-      if (mayUseFfi()) return await (this.#adopter ??= new TlsAdopter(this.identity)).adopt(conn);
+      if (mayUseFfi()) {
+        return await (this.#adopter ??= new TlsAdopter(this.certificate)).adopt(conn);
+      }
     } catch (error) {
       if (!(error instanceof AdoptError)) throw error;
       // Its listener has told what is not permitted.
       if (!(error.cause instanceof Deno.errors.NotCapable)) tellOnce(error);
     }
     const { nodeServerTls } = await import("./node.ts");
-    return nodeServerTls(conn, this.identity);
+    return nodeServerTls(conn, this.certificate);
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { cannot, ConfigError } from "../../config/errors.ts";
-import type { TlsIdentity } from "../../os/adopt/tls.ts";
+import type { Certificate } from "../../os/adopt/tls.ts";
 
 /** The files and options of TLS. */
 export interface TlsOptions {
@@ -32,7 +32,7 @@ export interface TlsOptions {
  * @throws {ConfigError} When a file can't be read or is of another kind, or when certificate and key do
  * not match; it names the file.
  */
-export function readIdentity({ certFile, keyFile, alpnProtocols }: TlsOptions): TlsIdentity {
+export function readCertificate({ certFile, keyFile, alpnProtocols }: TlsOptions): Certificate {
   const cert = readPem(certFile, { label: "CERTIFICATE", what: "a certificate" });
   const key = readPem(keyFile, { label: "PRIVATE KEY", what: "a private key" });
   try {

@@ -61,9 +61,9 @@ export function openTlsListener(
   }
 }
 
-function adoptTls(fd: number, { identity }: TlsContext): Deno.Listener {
+function adoptTls(fd: number, { certificate }: TlsContext): Deno.Listener {
   sendAtOnce(fd);
-  return adoptInto(fd, () => listenThrowaway(identity));
+  return adoptInto(fd, () => listenThrowaway(certificate));
 }
 
 /** See {@linkcode openTlsListener}. */

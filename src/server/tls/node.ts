@@ -6,7 +6,7 @@
  */
 import { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import type { TlsIdentity } from "../../os/adopt/tls.ts";
+import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { NodeConn } from "../listen/node_conn.ts";
 import { brokenPipe } from "../listen/node_errors.ts";
@@ -19,11 +19,11 @@ const SHUT_MS = 1_000;
  * Starts TLS on a connection.
  *
  * @param conn The connection, with no read or write under way.
- * @param identity Certificate and key.
+ * @param certificate Certificate and key.
  * @returns The same connection over TLS. Closing it closes `conn`.
  */
-export function nodeServerTls(conn: Deno.Conn, identity: TlsIdentity): Deno.TlsConn {
-  return new NodeTlsConn(conn, identity);
+export function nodeServerTls(conn: Deno.Conn, certificate: Certificate): Deno.TlsConn {
+  return new NodeTlsConn(conn, certificate);
 }
 
 class NodeTlsConn extends NodeConn implements Deno.TlsConn {
@@ -36,7 +36,7 @@ class NodeTlsConn extends NodeConn implements Deno.TlsConn {
   /** Whether close_notify has arrived: without it the end may be the work of an attacker. */
   #isEndProven = false;
 
-  constructor(conn: Deno.Conn, { cert, key, alpnProtocols }: TlsIdentity) {
+  constructor(conn: Deno.Conn, { cert, key, alpnProtocols }: Certificate) {
     const shaken = Promise.withResolvers<Deno.TlsHandshakeInfo>();
     const fail = () => shaken.reject(unexpectedEof("in its TLS handshake"));
     const stream = streamOf(conn, fail);

@@ -34,8 +34,8 @@ Deno.test("programToStart() starts every program as its user and group", () => {
   const settings = { "server-user": "www", "server-group": "mail" };
   for (const command of ["./imapd", "server.ts"]) {
     const service = serviceOf("a", { command, settings });
-    const { identity, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
-    assertEquals(identity, { uid: 33, gid: 8, groups: [8] });
+    const { credentials, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
+    assertEquals(credentials, { uid: 33, gid: 8, groups: [8] });
     assertEquals([env, gainsNothing], [undefined, undefined]);
   }
 });
@@ -52,8 +52,8 @@ Deno.test("programToStart() leaves the change of user to a server that has to st
   ];
   for (const settings of all) {
     const service = serviceOf("a", { command: "server.ts", settings });
-    const { identity, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
-    assertEquals(identity, undefined);
+    const { credentials, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
+    assertEquals(credentials, undefined);
     assertEquals([env, gainsNothing], [{ DENO_DIR: "/var/cache/deno/none" }, true]);
   }
 });
@@ -61,7 +61,7 @@ Deno.test("programToStart() leaves the change of user to a server that has to st
 Deno.test("programToStart() starts a program that can't drop privileges as its user, whatever the settings are", () => {
   const settings = { "server-user": "www", "server-start-user": "master" };
   const service = serviceOf("a", { command: "./imapd", settings });
-  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity?.uid, 33);
+  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).credentials?.uid, 33);
 });
 
 Deno.test("programToStart() gives caches to none of Deno's programs without FFI", () => {
@@ -86,7 +86,7 @@ Deno.test("programToStart() gives caches to none of Deno's programs without FFI"
 
 Deno.test("programToStart() changes nothing for the master's own user", () => {
   const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "self" } });
-  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).identity, undefined);
+  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).credentials, undefined);
 });
 
 Deno.test("programToStart() refuses a user that was removed after the settings were read", () => {

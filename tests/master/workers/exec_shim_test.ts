@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { SHIM_ARGUMENT } from "../../../src/master/workers/exec_shim.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import type { ExecPlan } from "../../../src/os/process/exec.ts";
-import { identityOf } from "../../../src/os/user/identity.ts";
+import { credentialsOf } from "../../../src/os/user/accounts.ts";
 import { startDeno, type TestProcess } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
@@ -74,17 +74,17 @@ Deno.test("runShim() becomes nothing when its parent has ended already", async (
 
 Deno.test("runShim() gives a program its user, with the user's home and name, and no_new_privs", async () => {
   if (!mayChangeUser()) return;
-  const identity = identityOf({ user: "nobody" });
+  const credentials = credentialsOf({ user: "nobody" });
   await using process = shim({
     path: "/bin/sh",
     argv: ["sh", "-c", 'echo "$HOME $USER $LOGNAME $XDG_DATA_HOME"; cat /proc/self/status'],
-    identity,
+    credentials,
     env: { XDG_DATA_HOME: "its own" },
   });
   const [first, ...status] = (await process.succeeds()).split("\n");
-  assertEquals(first, `${identity.home} nobody nobody its own`);
+  assertEquals(first, `${credentials.home} nobody nobody its own`);
   const line = (name: string) => status.find((text) => text.startsWith(`${name}:`))?.split(/\s+/);
-  assertEquals(line("Uid"), ["Uid:", ...Array(4).fill(`${identity.uid}`)]);
+  assertEquals(line("Uid"), ["Uid:", ...Array(4).fill(`${credentials.uid}`)]);
   assertEquals(line("NoNewPrivs"), ["NoNewPrivs:", "1"]);
   for (const name of ["CapPrm", "CapEff", "CapBnd"]) {
     assertEquals(BigInt(`0x${line(name)?.[1]}`), 0n, name);

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { type ProgramStart, startProgram } from "../../../src/master/workers/start.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
-import { identityOf } from "../../../src/os/user/identity.ts";
+import { credentialsOf } from "../../../src/os/user/accounts.ts";
 import { setprivCommand } from "../../../src/os/process/setpriv.ts";
 import { type SpawnRequest, systemSpawner } from "../../../src/os/process/spawn.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
@@ -47,18 +47,24 @@ for (const hasSetpriv of [true, false]) {
   Deno.test(`startProgram() gives a program its user by ${way}`, async () => {
     // Other users can't start a program as another user.
     if (!mayChangeUser()) {
-      return assertEquals(setprivCommand(identityOf({ user: "nobody" })), undefined);
+      return assertEquals(setprivCommand(credentialsOf({ user: "nobody" })), undefined);
     }
-    const identity = identityOf({ user: "nobody" });
-    const { first, status, home } = await started({ identity }, { hasSetpriv });
+    const credentials = credentialsOf({ user: "nobody" });
+    const { first, status, home } = await started({ credentials }, { hasSetpriv });
     assertEquals(first === Deno.execPath(), !hasSetpriv);
-    assertMatch(status, new RegExp(`^Uid:\\s+${Array(4).fill(identity.uid).join("\\s+")}$`, "m"));
-    assertMatch(status, new RegExp(`^Gid:\\s+${Array(4).fill(identity.gid).join("\\s+")}$`, "m"));
+    assertMatch(
+      status,
+      new RegExp(`^Uid:\\s+${Array(4).fill(credentials.uid).join("\\s+")}$`, "m"),
+    );
+    assertMatch(
+      status,
+      new RegExp(`^Gid:\\s+${Array(4).fill(credentials.gid).join("\\s+")}$`, "m"),
+    );
     assertMatch(status, /^NoNewPrivs:\s+1$/m);
     for (const set of ["CapPrm", "CapEff", "CapBnd"]) {
       assertMatch(status, new RegExp(`^${set}:\\s+0+$`, "m"));
     }
-    assertEquals(home, identity.home);
+    assertEquals(home, credentials.home);
   });
 
   Deno.test(`startProgram() sets no_new_privs by ${way}`, async () => {

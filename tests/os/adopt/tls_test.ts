@@ -9,7 +9,7 @@ import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { TEST_CERT, TEST_KEY } from "../../support/tls.ts";
 import { within } from "../../support/wait.ts";
 
-const IDENTITY = { cert: TEST_CERT, key: TEST_KEY };
+const CERTIFICATE = { cert: TEST_CERT, key: TEST_KEY };
 const CLIENT = { hostname: "localhost", caCerts: [TEST_CERT] };
 
 /** Puts TLS on both ends. */
@@ -34,7 +34,7 @@ async function sends(from: Deno.Conn, to: Deno.Conn): Promise<void> {
 
 Deno.test("TlsAdopter.adopt() puts TLS on a connection, and leaves nothing open", async () => {
   await leavesNothingOpen(async () => {
-    const adopter = new TlsAdopter(IDENTITY);
+    const adopter = new TlsAdopter(CERTIFICATE);
     for (let round = 0; round < 10; round++) {
       using pair = await tcpPair();
       const { conn, peer } = pair;
@@ -54,7 +54,7 @@ Deno.test("TlsAdopter.adopt() puts TLS on a connection, and leaves nothing open"
 
 Deno.test("TlsAdopter.adopt() puts TLS on many connections at once, each its own", async () => {
   await leavesNothingOpen(async () => {
-    const adopter = new TlsAdopter(IDENTITY);
+    const adopter = new TlsAdopter(CERTIFICATE);
     const pairs = await Promise.all(Array.from({ length: 50 }, () => tcpPair()));
     const secured = await Promise.all(pairs.map((pair) => secure(adopter, pair)));
     const room = new Uint8Array(1);
@@ -71,7 +71,7 @@ Deno.test("TlsAdopter.adopt() puts TLS on many connections at once, each its own
 
 Deno.test("TlsAdopter.adopt() keeps what it makes from the programs that are started", async () => {
   await leavesNothingOpen(async () => {
-    const adopter = new TlsAdopter(IDENTITY);
+    const adopter = new TlsAdopter(CERTIFICATE);
     using pair = await tcpPair();
     const before = openDescriptors();
     const { server, client } = await secure(adopter, pair);
@@ -86,7 +86,7 @@ Deno.test("TlsAdopter.adopt() keeps what it makes from the programs that are sta
 Deno.test("TlsAdopter.adopt() is not confused by others who connect to its port", async () => {
   await leavesNothingOpen(async () => {
     const before = openDescriptors();
-    const adopter = new TlsAdopter(IDENTITY);
+    const adopter = new TlsAdopter(CERTIFICATE);
     const [fd] = [...openDescriptors().keys()].filter((fd) => !before.has(fd));
     const port = Number(endOf(fd, "local")!.split(":")[1]);
     const strangers = Array.from({ length: 5 }, () => connectLoopback(port));
@@ -101,7 +101,7 @@ Deno.test("TlsAdopter.adopt() is not confused by others who connect to its port"
 });
 
 Deno.test("TlsAdopter.adopt() refuses what it can't adopt, and leaves it as it was", async () => {
-  const adopter = new TlsAdopter(IDENTITY);
+  const adopter = new TlsAdopter(CERTIFICATE);
   {
     using pair = await unixPair();
     await assertRejects(() => adopter.adopt(pair.conn), AdoptError, "not known");
@@ -117,7 +117,7 @@ Deno.test("TlsAdopter.adopt() refuses what it can't adopt, and leaves it as it w
 });
 
 Deno.test("TlsAdopter.adopt() refuses a closed connection, whose number is taken again or not", async () => {
-  const adopter = new TlsAdopter(IDENTITY);
+  const adopter = new TlsAdopter(CERTIFICATE);
   using pair = await tcpPair();
   pair.conn.close();
   await assertRejects(() => adopter.adopt(pair.conn), Deno.errors.NotConnected, "it is closed");
@@ -131,7 +131,7 @@ Deno.test("TlsAdopter.adopt() puts TLS on a connection of IPv6", async () => {
   await leavesNothingOpen(async () => {
     using listener = Deno.listen({ hostname: "::1", port: 0 });
     const peer = Deno.connect({ hostname: "::1", port: listener.addr.port });
-    const adopter = new TlsAdopter(IDENTITY);
+    const adopter = new TlsAdopter(CERTIFICATE);
     const conn = await listener.accept();
     const pair = { conn, peer: await peer, [Symbol.dispose]: () => {} };
     const { server, client } = await secure(adopter, pair);
@@ -144,7 +144,7 @@ Deno.test("TlsAdopter.adopt() puts TLS on a connection of IPv6", async () => {
 
 Deno.test("TlsAdopter.adopt() notices that the connection is closed meanwhile", async () => {
   await leavesNothingOpen(async () => {
-    const adopter = new TlsAdopter(IDENTITY);
+    const adopter = new TlsAdopter(CERTIFICATE);
     using pair = await tcpPair();
     const adopted = adopter.adopt(pair.conn);
     pair.conn.close();
@@ -156,7 +156,7 @@ Deno.test("TlsAdopter.adopt() notices that the connection is closed meanwhile", 
 Deno.test("TlsAdopter.adopt() gives up for good when its own connection does not come", async () => {
   await leavesNothingOpen(async () => {
     const clock = new FakeClock();
-    const adopter = new TlsAdopter(IDENTITY, clock);
+    const adopter = new TlsAdopter(CERTIFICATE, clock);
     using pair = await tcpPair();
     const adopted = adopter.adopt(pair.conn);
     const rejected = assertRejects(() => adopted, AdoptError);

@@ -3,11 +3,11 @@ import { libc } from "../../../src/os/ffi/libc.ts";
 import { accessAs } from "../../../src/os/process/file_access.ts";
 import { setprivCommand } from "../../../src/os/process/setpriv.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
-import { identityOf } from "../../../src/os/user/identity.ts";
+import { credentialsOf } from "../../../src/os/user/accounts.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
-const NOBODY = identityOf({ user: "nobody" });
+const NOBODY = credentialsOf({ user: "nobody" });
 
 Deno.test("accessAs() tests a user's access by mode, owner, group and directories", () => {
   using dir = new TempDir();
@@ -101,7 +101,7 @@ Deno.test("accessAs() leaves this process and this thread as they were", () => {
 for (const signal of ["STOP", "KILL"]) {
   Deno.test(`accessAs() answers while a process of the user sends SIG${signal} to all processes that it can reach`, async () => {
     // A user without other processes, so that nothing else is reached.
-    const number = "61234", hostile = identityOf({ user: number, group: number });
+    const number = "61234", hostile = credentialsOf({ user: number, group: number });
     if (!mayChangeUser()) return assertEquals(accessAs(hostile, [["r", "/"]]), undefined);
     const loop = `while :; do kill -s ${signal} -- -1; done`;
     await using attacker = startFunction(import.meta, () => {}, {

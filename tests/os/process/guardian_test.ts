@@ -3,8 +3,8 @@ import {
   guardedSpawner,
   Guardian,
   GUARDIAN_NAME,
-  identityOf,
-  type ProcessIdentity,
+  type ProcessId,
+  processIdOf,
 } from "../../../src/os/process/guardian.ts";
 import { systemSpawner } from "../../../src/os/process/spawn.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
@@ -40,23 +40,23 @@ function startMaster(commands: readonly (readonly string[])[]): TestProcess {
 }
 
 /** The guardian and the processes that such a master has started. */
-async function startedBy(master: TestProcess): Promise<ProcessIdentity[]> {
+async function startedBy(master: TestProcess): Promise<ProcessId[]> {
   const [, pids] = await master.prints(/^started (.*)\n/m);
-  return pids.split(" ").map((pid) => identityOf(Number(pid))!);
+  return pids.split(" ").map((pid) => processIdOf(Number(pid))!);
 }
 
 /** Whether a process is running; a zombie is not. */
-function isRunning({ pid, startTime }: ProcessIdentity): boolean {
+function isRunning({ pid, startTime }: ProcessId): boolean {
   try {
     return !/^State:\s*Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`)) &&
-      identityOf(pid)?.startTime === startTime;
+      processIdOf(pid)?.startTime === startTime;
   } catch {
     return false;
   }
 }
 
 /** Kills a master, and waits for the end of processes of its. */
-async function outlived(master: TestProcess, processes: readonly ProcessIdentity[]) {
+async function outlived(master: TestProcess, processes: readonly ProcessId[]) {
   const startMs = performance.now();
   master.signal("SIGKILL");
   await eventually(() => !processes.some(isRunning), {
@@ -67,7 +67,7 @@ async function outlived(master: TestProcess, processes: readonly ProcessIdentity
 }
 
 /** Fails unless a guardian was started with such processes, which it had to take over. */
-async function assertTakesOver(guardian: Guardian, processes: readonly ProcessIdentity[]) {
+async function assertTakesOver(guardian: Guardian, processes: readonly ProcessId[]) {
   // The kernel shows the arguments a moment after the start.
   const argv = await eventually(() => {
     const text = Deno.readTextFileSync(`/proc/${guardian.pid}/cmdline`);
@@ -124,14 +124,14 @@ Deno.test("Guardian kills processes whose names look like a part of their stat f
 
 Deno.test("Guardian does not kill a process that has got the pid of another one", async () => {
   await using master = startFunction(import.meta, async () => {
-    const { Guardian, identityOf } = await import("../../../src/os/process/guardian.ts");
+    const { Guardian, processIdOf } = await import("../../../src/os/process/guardian.ts");
     const { systemSpawner } = await import("../../../src/os/process/spawn.ts");
     const { untilInputCloses } = await import("../../support/processes.ts");
     const guardian = new Guardian((error) => console.error(error));
     guardian.start();
     const pids = [1, 0, -1].map((delta) => {
       const { pid } = systemSpawner.spawn({ argv: ["sleep", "60"], inherit: [] });
-      const startTime = String(Number(identityOf(pid)!.startTime) + delta);
+      const startTime = String(Number(processIdOf(pid)!.startTime) + delta);
       guardian.add({ pid, startTime });
       return pid;
     });
@@ -179,7 +179,7 @@ Deno.test("guardedSpawner() forgets a process that has ended, and starts one gua
     assertNotEquals(started, undefined);
     const second = spawner.spawnPlaced({ path: "/bin/true", argv: ["true"], fds: [] });
     const third = spawner.spawn(SLEEP);
-    const left = identityOf(third.pid)!;
+    const left = processIdOf(third.pid)!;
     await within(Promise.all([first.exited, second.exited]), { what: "their ends" });
     assertEquals(guardian.pid, started);
     Deno.kill(started!, "SIGKILL");
@@ -253,9 +253,9 @@ Deno.test("Guardian that takes no more lines is replaced, and kills nothing at i
   await withGuardian(async (guardian) => {
     const spawner = guardedSpawner(systemSpawner, guardian);
     const child = spawner.spawn(SLEEP);
-    const first = identityOf(guardian.pid!)!;
+    const first = processIdOf(guardian.pid!)!;
     Deno.kill(first.pid, "SIGSTOP");
-    const process = identityOf(child.pid)!;
+    const process = processIdOf(child.pid)!;
     while (guardian.pid === first.pid) guardian.add(process);
     await eventually(() => !isRunning(first), { what: "the end of the first guardian" });
     await assertTakesOver(guardian, [process]);
@@ -268,7 +268,7 @@ Deno.test("Guardian that takes no more lines is replaced, and kills nothing at i
 Deno.test("Guardian.close() kills the listed processes, such as a process that was detached", async () => {
   await withGuardian(async (guardian) => {
     const child = guardedSpawner(systemSpawner, guardian).spawn(SLEEP);
-    const process = identityOf(guardian.pid!)!;
+    const process = processIdOf(guardian.pid!)!;
     await guardian.close();
     const status = await within(child.exited, { what: "its end", withinMs: OUTLIVE_MS });
     assertEquals(status.signal, "SIGKILL");
@@ -280,7 +280,7 @@ Deno.test("Guardian.close() ends it at once if nothing is listed, and it can be 
   await withGuardian(async (guardian) => {
     for (let count = 0; count < 3; count++) {
       guardian.start();
-      const process = identityOf(guardian.pid!)!;
+      const process = processIdOf(guardian.pid!)!;
       await within(guardian.close(), { what: "its end", withinMs: GRACE_MS });
       assert(!isRunning(process));
       assertEquals(guardian.pid, undefined);

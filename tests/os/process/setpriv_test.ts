@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
-import { identityOf } from "../../../src/os/user/identity.ts";
+import { credentialsOf } from "../../../src/os/user/accounts.ts";
 import { setprivCommand } from "../../../src/os/process/setpriv.ts";
 import { id } from "../../support/credentials.ts";
 
-const NOBODY = identityOf({ user: "nobody" });
+const NOBODY = credentialsOf({ user: "nobody" });
 
 function statusOf(command: readonly string[]): string {
   const { stdout } = new Deno.Command(command[0], {
@@ -42,7 +42,7 @@ Deno.test("setprivCommand() has a program run as a user with its groups, and wit
 
 Deno.test("setprivCommand() keeps root's privileges for root with another group", () => {
   if (!mayChangeUser()) return;
-  const status = statusOf(setprivCommand(identityOf({ group: "mail" }))!);
+  const status = statusOf(setprivCommand(credentialsOf({ group: "mail" }))!);
   assertEquals(line(status, "Uid"), "0 0 0 0");
   assertEquals(line(status, "CapEff"), line(Deno.readTextFileSync("/proc/self/status"), "CapEff"));
 });

@@ -101,8 +101,8 @@ Deno.test("TlsContext.upgrade() falls back on node:tls", async () => {
     closeWrite: { value: conn.closeWrite.bind(conn) },
     close: { value: conn.close.bind(conn), writable: true },
   }) as Deno.Conn;
-  const identity = context(dir).identity;
-  const secure = nodeServerTls(hidden, identity);
+  const certificate = context(dir).certificate;
+  const secure = nodeServerTls(hidden, certificate);
   hidden.close = () => secure.close();
   const server = await exchange(Promise.resolve(secure), { ...pair, conn: hidden });
   assertInstanceOf(server, Object);
@@ -146,7 +146,9 @@ ${script}
     [listener.addr.port],
   );
   const conn = await listener.accept(), made = context(dir);
-  const secure = kind === "runtime" ? await made.upgrade(conn) : nodeServerTls(conn, made.identity);
+  const secure = kind === "runtime"
+    ? await made.upgrade(conn)
+    : nodeServerTls(conn, made.certificate);
   await handshake(secure, 10);
   return { secure, said };
 }
@@ -179,7 +181,7 @@ for (const kind of ["runtime", "node:tls"]) {
     const made = context(dir);
     const secure = kind === "runtime"
       ? await made.upgrade(pair.conn)
-      : nodeServerTls(pair.conn, made.identity);
+      : nodeServerTls(pair.conn, made.certificate);
     const client = await Deno.startTls(pair.peer as Deno.TcpConn, CLIENT);
     await Promise.all([handshake(secure, 10), client.handshake()]);
     const chunk = new Uint8Array(64 * 1024);

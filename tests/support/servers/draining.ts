@@ -134,10 +134,10 @@ Deno.exit(
       } else {
         // What serves HTTP where no system call can be made.
         const onError = () => new Response("error", { status: 500 });
-        const identity = hasTls
+        const certificate = hasTls
           ? { cert: Deno.readTextFileSync(certFile), key: Deno.readTextFileSync(keyFile) }
           : undefined;
-        new NodeHttpService(fd, { handler: answer, onError }, identity);
+        new NodeHttpService(fd, { handler: answer, onError }, certificate);
       }
       console.log("serving");
     },

@@ -1,38 +1,38 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  credentialsOf,
   findUser,
-  identityOf,
-  isIdentity,
+  hasCredentials,
   isOwnGroup,
   ownerOf,
-  UnknownIdentityError,
-} from "../../../src/os/user/identity.ts";
+  UnknownAccountError,
+} from "../../../src/os/user/accounts.ts";
 import { id, passwd } from "../../support/credentials.ts";
 
 const numbers = (text: string) => text.split(" ").map(Number).sort((a, b) => a - b);
 
-Deno.test("identityOf() gives a user the groups that the system knows for the user", () => {
+Deno.test("credentialsOf() gives a user the groups that the system knows for the user", () => {
   for (const user of ["root", "daemon", "nobody"]) {
-    const { uid, gid, groups } = identityOf({ user });
+    const { uid, gid, groups } = credentialsOf({ user });
     assertEquals([uid, gid], [Number(id("-u", user)), Number(id("-g", user))]);
     assertEquals(groups.toSorted((a, b) => a - b), numbers(id("-G", user)));
   }
 });
 
-Deno.test("identityOf() takes a number for a user that the system knows, groups included", () => {
-  assertEquals(identityOf({ user: id("-u", "daemon") }), identityOf({ user: "daemon" }));
+Deno.test("credentialsOf() takes a number for a user that the system knows, groups included", () => {
+  assertEquals(credentialsOf({ user: id("-u", "daemon") }), credentialsOf({ user: "daemon" }));
 });
 
-Deno.test("identityOf() puts a group in the place of the user's first one", () => {
-  const { gid, groups } = identityOf({ user: "daemon", group: "0" });
+Deno.test("credentialsOf() puts a group in the place of the user's first one", () => {
+  const { gid, groups } = credentialsOf({ user: "daemon", group: "0" });
   assertEquals([gid, groups.includes(0)], [0, true]);
 });
 
-Deno.test("identityOf() accepts a group without a user, and unassigned numbers", () => {
-  const { gid } = identityOf({ user: "daemon" });
-  assertEquals(identityOf({ group: "daemon" }), { gid, groups: [gid] });
-  assertEquals(identityOf({ group: "54321" }), { gid: 54321, groups: [54321] });
-  assertEquals(identityOf({ user: "54321", group: "54322" }), {
+Deno.test("credentialsOf() accepts a group without a user, and unassigned numbers", () => {
+  const { gid } = credentialsOf({ user: "daemon" });
+  assertEquals(credentialsOf({ group: "daemon" }), { gid, groups: [gid] });
+  assertEquals(credentialsOf({ group: "54321" }), { gid: 54321, groups: [54321] });
+  assertEquals(credentialsOf({ user: "54321", group: "54322" }), {
     uid: 54321,
     gid: 54322,
     groups: [54322],
@@ -50,8 +50,8 @@ for (
     [{ user: "54321" }, "user", "a number that is no user's, and no server-group"],
   ] as const
 ) {
-  Deno.test(`identityOf() refuses ${JSON.stringify(names)}`, () => {
-    const error = assertThrows(() => identityOf(names), UnknownIdentityError);
+  Deno.test(`credentialsOf() refuses ${JSON.stringify(names)}`, () => {
+    const error = assertThrows(() => credentialsOf(names), UnknownAccountError);
     assertEquals([error.which, error.found], [which, found]);
   });
 }
@@ -66,22 +66,22 @@ Deno.test("findUser() knows a user by name only", () => {
   assertEquals(findUser("0"), undefined);
 });
 
-Deno.test("isIdentity() is true for this process, and for no other groups or user", () => {
+Deno.test("hasCredentials() is true for this process, and for no other groups or user", () => {
   const own = { uid: Number(id("-u")), gid: Number(id("-g")), groups: numbers(id("-G")) };
-  assert(isIdentity(own));
-  assert(isIdentity({ gid: own.gid, groups: own.groups }));
-  assert(!isIdentity({ ...own, uid: own.uid + 1 }));
-  assert(!isIdentity({ ...own, gid: own.gid + 1 }));
-  assert(!isIdentity({ ...own, groups: [...own.groups, 54321] }));
+  assert(hasCredentials(own));
+  assert(hasCredentials({ gid: own.gid, groups: own.groups }));
+  assert(!hasCredentials({ ...own, uid: own.uid + 1 }));
+  assert(!hasCredentials({ ...own, gid: own.gid + 1 }));
+  assert(!hasCredentials({ ...own, groups: [...own.groups, 54321] }));
 });
 
 Deno.test("ownerOf() gives the numbers of names, and numbers as they are, and no group with a user", () => {
-  const { uid, gid } = identityOf({ user: "daemon" });
+  const { uid, gid } = credentialsOf({ user: "daemon" });
   assertEquals(ownerOf({ user: "daemon" }), { uid });
   assertEquals(ownerOf({ group: "daemon" }), { gid });
   assertEquals(ownerOf({ user: "54321", group: "54322" }), { uid: 54321, gid: 54322 });
   for (const names of [{ user: "no-such-user" }, { group: "no-such-group" }, { user: "-1" }]) {
-    assertThrows(() => ownerOf(names), UnknownIdentityError);
+    assertThrows(() => ownerOf(names), UnknownAccountError);
   }
 });
 

@@ -17,7 +17,7 @@ export interface User {
 }
 
 /** The credentials of a process: user, group and supplementary groups. */
-export interface Identity {
+export interface Credentials {
   /** The user; undefined where only the groups change. */
   readonly uid?: number;
   readonly gid: number;
@@ -47,8 +47,8 @@ export interface Owner {
 }
 
 /** There is no such user or group. */
-export class UnknownIdentityError extends TypeError {
-  override readonly name = "UnknownIdentityError";
+export class UnknownAccountError extends TypeError {
+  override readonly name = "UnknownAccountError";
 
   /**
    * @param which The invalid part of the {@linkcode Names}.
@@ -82,9 +82,9 @@ export function homeOf(uid: number): string | undefined {
  * Resolves names to credentials. A user gets all groups that the system lists for the user; a group without
  * a user is the only one.
  *
- * @throws {UnknownIdentityError} When there is no such user or group.
+ * @throws {UnknownAccountError} When there is no such user or group.
  */
-export function identityOf({ user: userName, group }: Names): Identity {
+export function credentialsOf({ user: userName, group }: Names): Credentials {
   if (userName === undefined) {
     const gid = groupNumber(group!);
     return { gid, groups: [gid] };
@@ -97,9 +97,9 @@ export function identityOf({ user: userName, group }: Names): Identity {
     const { uid, name, home } = user;
     return { uid, gid, groups: groupsOf(name, gid), name, home };
   }
-  if (number === undefined) throw new UnknownIdentityError("user", "no such user");
+  if (number === undefined) throw new UnknownAccountError("user", "no such user");
   if (group === undefined) {
-    throw new UnknownIdentityError("user", "a number that is no user's, and no server-group");
+    throw new UnknownAccountError("user", "a number that is no user's, and no server-group");
   }
   const gid = groupNumber(group);
   return { uid: number, gid, groups: [gid] };
@@ -108,7 +108,7 @@ export function identityOf({ user: userName, group }: Names): Identity {
 /**
  * Resolves names to the owner of a file. A user without a group leaves the group unchanged.
  *
- * @throws {UnknownIdentityError} When there is no such user or group.
+ * @throws {UnknownAccountError} When there is no such user or group.
  */
 export function ownerOf({ user, group }: Names): Owner {
   return {
@@ -118,7 +118,7 @@ export function ownerOf({ user, group }: Names): Owner {
 }
 
 /** Whether this process has these credentials already, with these groups and no others. */
-export function isIdentity({ uid, gid, groups }: Identity): boolean {
+export function hasCredentials({ uid, gid, groups }: Credentials): boolean {
   const numbers = ownNumbers();
   const others = new Set([...numbers("Groups"), gid]);
   return (uid === undefined || numbers("Uid").every((own) => own === uid)) &&
@@ -148,14 +148,14 @@ function ownNumbers(): (name: "Uid" | "Gid" | "Groups") => number[] {
 
 function userNumber(name: string): number {
   const uid = findUser(name)?.uid ?? idNumber(name);
-  if (uid === undefined) throw new UnknownIdentityError("user", "no such user");
+  if (uid === undefined) throw new UnknownAccountError("user", "no such user");
   return uid;
 }
 
 function groupNumber(name: string): number {
   const entry = libc().getgrnam(cString(name));
   const gid = entry === null ? idNumber(name) : new Deno.UnsafePointerView(entry).getUint32(GR_GID);
-  if (gid === undefined) throw new UnknownIdentityError("group", "no such group");
+  if (gid === undefined) throw new UnknownAccountError("group", "no such group");
   return gid;
 }
 
