@@ -1,5 +1,7 @@
 /** What a master that runs as root refuses to trust: what everybody may write to. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { denoDir } from "../../src/os/process/deno_dir.ts";
+import { setprivCommand } from "../../src/os/process/setpriv.ts";
 import { greeted } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 
@@ -156,4 +158,37 @@ Deno.test("root's master refuses a program that everybody may write to, also whe
     assertEquals(code, 1, command);
     assertStringIncludes(stderr, "everybody may write to it (mode 0777)", command);
   }
+});
+
+Deno.test("root's master refuses a DENO_DIR that a service's user may write to, while a process of that user kills all others of it", async () => {
+  await using site = new Site();
+  // A user without other processes.
+  const user = 61236, directory = site.dir.file("deno_dir");
+  Deno.mkdirSync(directory);
+  Deno.chmodSync(site.dir.path, 0o755);
+  for (const { name } of Deno.readDirSync(denoDir())) {
+    Deno.symlinkSync(`${denoDir()}/${name}`, `${directory}/${name}`);
+  }
+  site.serve("a.cf", {
+    // The user may be unable to reach the runtime itself.
+    ...{ mode: "coroutine", service: site.port(), "server-start-user": "master" },
+    ...{ "server-user": user, "server-group": user },
+  });
+  const args = ["-C", site.conf, "-pid-file", site.pidFile], env = { DENO_DIR: directory };
+  if (!IS_ROOT) {
+    const { code, stderr } = await site.run(args, { env }).ended();
+    assertEquals(code, 1, stderr);
+    return assertStringIncludes(stderr, "expected a master that runs as root");
+  }
+  Deno.chownSync(directory, user, user);
+  const attack = "echo attacking; while :; do kill -s KILL -- -1; done";
+  const attacker = site.execute([
+    ...setprivCommand({ uid: user, gid: user, groups: [user] })!,
+    ...["/bin/sh", "-c", attack],
+  ]);
+  assertEquals(await attacker.nextLine(), "attacking");
+  const { code, stderr } = await site.run(args, { env }).ended();
+  assertEquals(code, 1, stderr);
+  const found = `Cannot run as "${user}": "${directory}" can be written to by that user`;
+  assertStringIncludes(stderr, `server-user: ${found}`);
 });
