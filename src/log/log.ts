@@ -1,21 +1,19 @@
 /**
- * The log calls of a server program, `zinfo`, `zdebug` and `zfatal`, and their destination (LIB-ZC section 6),
- * based on `@std/log`.
+ * The log calls of a server program, `zinfo`, `zdebug` and `zfatal`, and their destination (LIB-ZC section 6).
+ * Each line passes through `@std/log`: {@link file://./std_adapter.ts}.
  *
  * A log call never blocks, and no state of the log makes it throw; {@link file://./spool.ts} handles lines that
  * the destination does not accept.
  *
  * @module
  */
-import { BaseHandler } from "@std/log/base-handler";
-import { LogLevels } from "@std/log/levels";
-import { Logger } from "@std/log/logger";
 import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
 import { readable } from "../os/ffi/byte_text.ts";
 import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
 import { droppedText, type LogSource } from "./lines.ts";
 import { closeOutputs, tellStderr } from "./outputs.ts";
+import { throughStdLog } from "./std_adapter.ts";
 
 /** The time limit for a full log at the end of a process. */
 const CLOSE_WAIT_MS = 200;
@@ -32,21 +30,17 @@ export interface LogOptions extends BackendPorts {
   readonly target?: LogTarget | string;
 }
 
-/** The handler that receives @std/log's records. */
-class BackendHandler extends BaseHandler {
-  constructor(readonly backend: Backend, readonly kind: BackendTarget["kind"]) {
-    super("DEBUG", { formatter: ({ msg }) => msg });
-  }
+/** An open destination. */
+type OpenBackend = Backend & Pick<BackendTarget, "kind">;
 
-  override log(text: string): void {
-    this.backend.spool.push(this.backend.encode(text));
-  }
-}
-
-const logger = new Logger("zc", "INFO");
+let isDebug = false;
 /** No name, until {@linkcode configureLog} is called. */
 let source: LogSource = { ident: "", pid: Deno.pid };
-let handler: BackendHandler | undefined;
+let backend: OpenBackend | undefined;
+const writeLine = throughStdLog((text) => {
+  backend ??= open({ kind: "stderr" });
+  backend.spool.push(backend.encode(text));
+});
 
 /**
  * Configures the log of this process. Before this call, and after {@linkcode closeLog}, lines go to stderr.
@@ -70,8 +64,8 @@ export function configureLog(options: LogOptions): void {
   const parsed = typeof target === "string" && target !== "" ? parseLogTarget(target) : target;
   closeBackend();
   source = { ident: program.slice(program.lastIndexOf("/") + 1), pid };
-  logger.levelName = debug ? "DEBUG" : "INFO";
-  useBackend(parsed || { kind: "stderr" }, options);
+  isDebug = debug;
+  backend = open(parsed || { kind: "stderr" }, options);
 }
 
 /**
@@ -80,7 +74,7 @@ export function configureLog(options: LogOptions): void {
  * @returns The answer.
  */
 export function isDebugLog(): boolean {
-  return logger.level <= LogLevels.DEBUG;
+  return isDebug;
 }
 
 /**
@@ -102,7 +96,7 @@ export function zinfo(message: string, ...args: unknown[]): void {
  * @param args The values to append.
  */
 export function zdebug(message: string, ...args: unknown[]): void {
-  if (isDebugLog()) zinfoFrom(zdebug, message, ...args);
+  if (isDebug) zinfoFrom(zdebug, message, ...args);
 }
 
 /**
@@ -146,7 +140,7 @@ export function zinfoFrom(callee: Callee | undefined, message: string, ...args: 
  */
 export function logEnd(text: string): void {
   write(text);
-  if (handler?.kind !== "stderr") tellStderr(text, source);
+  if (backend?.kind !== "stderr") tellStderr(text, source);
 }
 
 /**
@@ -157,7 +151,7 @@ export function logEnd(text: string): void {
  * @returns Settles then; never rejects.
  */
 export async function flushLog(timeoutMs = 1_000): Promise<void> {
-  await handler?.backend.spool.idle(timeoutMs);
+  await backend?.spool.idle(timeoutMs);
 }
 
 /**
@@ -171,22 +165,19 @@ export function closeLog(): void {
 
 /** The standard outputs are not only the log's, and stay open. */
 function closeBackend(): void {
-  const closing = handler;
-  handler = undefined;
-  logger.handlers = [];
+  const closing = backend;
+  backend = undefined;
   if (closing === undefined || ["stdout", "stderr"].includes(closing.kind)) return;
-  const dropped = closing.backend.spool.close(CLOSE_WAIT_MS);
+  const dropped = closing.spool.close(CLOSE_WAIT_MS);
   if (dropped > 0) tellStderr(droppedText(dropped), source);
 }
 
-function useBackend(target: BackendTarget, ports?: BackendPorts): void {
-  handler = new BackendHandler(openBackend(target, source, ports), target.kind);
-  logger.handlers = [handler];
+function open(target: BackendTarget, ports?: BackendPorts): OpenBackend {
+  return { ...openBackend(target, source, ports), kind: target.kind };
 }
 
 function write(text: string): void {
-  if (handler === undefined) useBackend({ kind: "stderr" });
-  logger.info(readable(text));
+  writeLine(readable(text));
 }
 
 function textOf(callee: Callee | undefined, message: string, args: readonly unknown[]): string {
