@@ -107,24 +107,6 @@ function isTold({ line, key }: Problem, problems: readonly Problem[]): boolean {
 }
 
 /**
- * Reads the shared settings (`*.gcf`) of a directory, for a server.
- *
- * Needs the permission to read the directory and its files.
- *
- * @param dir The directory.
- * @param worldWritable Finds paths that must not be trusted.
- * @returns The settings.
- * @throws {ConfigError} When the directory or one of the files can't be read or trusted; it names
- * them all.
- */
-export function loadGlobalSettings(dir: string, worldWritable?: WorldWritableCheck): Config {
-  const problems: Problem[] = [];
-  const config = readGlobalSettings(dir, { problems, worldWritable });
-  if (problems.length > 0) throw new ConfigError(problems);
-  return config;
-}
-
-/**
  * Reads the readable shared settings of a directory.
  *
  * @param dir The directory.

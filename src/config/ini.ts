@@ -68,7 +68,7 @@ export function readIniFiles(paths: readonly string[]): IniFiles {
  *
  * @throws {ConfigError} When it can't be read, or has a line that means nothing; it names all of them.
  */
-export function readIniFile(path: string): IniFile {
+function readIniFile(path: string): IniFile {
   return parseIni(readCfText(path), path);
 }
 

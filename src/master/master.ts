@@ -45,8 +45,7 @@ import { type MasterPhase, NEXT_PHASES } from "./phase.ts";
 import type { Listener } from "./policy/listener.ts";
 import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
-import type { ReloadPlan } from "./policy/reload_plan.ts";
-import { type ReloadReport, Reloads } from "./reload.ts";
+import { Reloads } from "./reload.ts";
 import { takeLastOutput } from "./workers/outputs.ts";
 import { SystemdNotify } from "./systemd_notify.ts";
 import { type NewMaster, tryUpgrade, type Upgrade } from "./upgrade/new_master.ts";
@@ -167,20 +166,6 @@ export class Master {
         log,
       });
     }
-  }
-
-  /** The result of the last reload, if there was one. */
-  get lastReload(): ReloadReport | undefined {
-    return this.#reloads.last;
-  }
-
-  /**
-   * The plan of a reload; changes nothing.
-   *
-   * @throws {ConfigError} With all problems of the configuration.
-   */
-  plan(): Promise<ReloadPlan> {
-    return this.#reloads.plan();
   }
 
   /**

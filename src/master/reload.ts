@@ -5,7 +5,7 @@
  */
 import { defaultConfig } from "../config/config.ts";
 import { replaceSettings } from "../config/effective.ts";
-import { ConfigError, formatProblem } from "../config/errors.ts";
+import { formatProblem } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
@@ -31,20 +31,6 @@ const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
 /** The time after which a long start is reported, and the interval of further checks. */
 const WAITING_MS = 1_000;
 
-/** The result of a reload. */
-export interface ReloadReport {
-  /** When it began, in milliseconds since 1970. */
-  readonly startedAt: number;
-  /** The time until its outcome was known. */
-  readonly durationMs: number;
-  /** Why the whole configuration was refused; nothing was begun then. */
-  readonly refusal?: string;
-  /** The plan of the reload. */
-  readonly plan?: ReloadPlan;
-  /** The services whose reload was undone, and why. */
-  readonly undone: readonly UndoneReload[];
-}
-
 /** The ports of {@linkcode Reloads}. */
 export interface ReloadsOptions {
   readonly configuration: MasterConfiguration;
@@ -59,7 +45,6 @@ export interface ReloadsOptions {
 /** Applies configurations, one at a time. */
 export class Reloads {
   readonly #options: ReloadsOptions;
-  #last?: ReloadReport;
   /** The result of the start or of the last reload, on one line. */
   #result = "";
   /** Whether the log of this master follows its settings. */
@@ -68,23 +53,6 @@ export class Reloads {
   /** @param options The ports. */
   constructor(options: ReloadsOptions) {
     this.#options = options;
-  }
-
-  /** The result of the last reload, if there was one. */
-  get last(): ReloadReport | undefined {
-    return this.#last;
-  }
-
-  /**
-   * The plan of a reload; changes nothing.
-   *
-   * @throws {ConfigError} With all problems of the configuration.
-   */
-  async plan(): Promise<ReloadPlan> {
-    const { configuration, supervisor } = this.#options;
-    const { services, problems } = await configuration.load(supervisor.serving);
-    if (problems.length > 0) throw new ConfigError(problems);
-    return supervisor.plan(services);
   }
 
   /**
@@ -193,12 +161,7 @@ export class Reloads {
    */
   async reload(): Promise<boolean> {
     const { configuration, supervisor, serviceManager, isStopping } = this.#options;
-    const startedAt = Date.now(), startMs = systemClock.nowMs();
-    const report = (
-      result: string,
-      outcome: Pick<ReloadReport, "refusal" | "plan" | "undone">,
-    ) => {
-      this.#last = { startedAt, durationMs: systemClock.nowMs() - startMs, ...outcome };
+    const report = (result: string) => {
       this.#result = result;
       serviceManager.reloaded(result);
     };
@@ -212,8 +175,7 @@ export class Reloads {
       this.#warn(candidate);
       reload = supervisor.reload(candidate.services, candidate.problems);
     } catch (error) {
-      const refusal = error instanceof Error ? error.message : String(error);
-      report(`reload refused: ${refusal}`, { refusal, undone: [] });
+      report(`reload refused: ${error instanceof Error ? error.message : error}`);
       const text = isUserError(error) ? error.message : error;
       zinfo("reload refused, all goes on as before:", text);
       return false;
@@ -226,7 +188,7 @@ export class Reloads {
     if (isAccepted) this.#accept(candidate);
     const names = undone.flatMap(({ services }) => services).join(" ");
     const result = names === "" ? "reloaded" : `reload over, undone for ${names}`;
-    report(result, { plan, undone });
+    report(result);
     zinfo(result);
     return isAccepted;
   }

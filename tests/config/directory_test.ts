@@ -1,8 +1,8 @@
 /** Tests of a whole directory of settings files. */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { loadConfigDirectory, loadGlobalSettings } from "../../src/config/directory.ts";
-import { ConfigError, formatProblem } from "../../src/config/errors.ts";
+import { assert, assertEquals } from "@std/assert";
+import { loadConfigDirectory, readGlobalSettings } from "../../src/config/directory.ts";
+import { formatProblem, type Problem } from "../../src/config/errors.ts";
 import { withFiles } from "./temp_files.ts";
 
 const cwd = "/srv";
@@ -206,18 +206,21 @@ Deno.test("loadConfigDirectory() finds nothing in an empty directory", () =>
     });
   }));
 
-Deno.test("loadGlobalSettings() reads the *.gcf only, a later name winning", () =>
+Deno.test("readGlobalSettings() reads the *.gcf only, a later name winning", () =>
   withFiles({ "b.gcf": "x = b\n", "a.gcf": "x = a\ny = a\n", "c.cf": "x = c\n" }, (dir) => {
-    const config = loadGlobalSettings(dir);
+    const problems: Problem[] = [];
+    const config = readGlobalSettings(dir, { problems });
+    assertEquals(problems, []);
     assertEquals([...config], [["x", "b"], ["y", "a"]]);
     assertEquals(config.origin("x"), { file: `${dir}/b.gcf`, line: 1 });
   }));
 
-Deno.test("loadGlobalSettings() names every file that can't be read", () =>
+Deno.test("readGlobalSettings() names every file that can't be read, and reads the others", () =>
   withFiles({ "b.gcf": "x = b\n" }, (dir) => {
     Deno.symlinkSync("gone", `${dir}/a.gcf`);
     Deno.symlinkSync("gone", `${dir}/c.gcf`);
-    const error = assertThrows(() => loadGlobalSettings(dir), ConfigError);
-    assertEquals(error.problems.map(({ file }) => file), [`${dir}/a.gcf`, `${dir}/c.gcf`]);
-    assertThrows(() => loadGlobalSettings(`${dir}/gone`), ConfigError, "settings directory");
+    const problems: Problem[] = [];
+    assertEquals([...readGlobalSettings(dir, { problems })], [["x", "b"]]);
+    readGlobalSettings(`${dir}/gone`, { problems });
+    assertEquals(problems.map(({ file }) => file), [`${dir}/a.gcf`, `${dir}/c.gcf`, `${dir}/gone`]);
   }));

@@ -20,7 +20,7 @@ const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "CONNECT"]);
 const NOWHERE = "http://localhost/";
 
 /** Returns the address of a request in the runtime's form, without normalization. */
-export function urlOf({ method, target, fields }: RequestHead, place: Http1Place): string {
+function urlOf({ method, target, fields }: RequestHead, place: Http1Place): string {
   const scheme = place.isTls
     ? "https://"
     : place.address.kind === "unix"

@@ -60,7 +60,7 @@ export function countAccepts(address: ListenAddress): AcceptCounts {
   return counts;
 }
 
-/** Returns the counters of every listener that this process has or had, oldest first. */
+/** Returns the counters of every listener that this process has or had, oldest first: for the tests of overload. */
 export function acceptStatistics(): AcceptStatistics[] {
   const connections = mayUseFfi() ? new OpenConnections() : undefined;
   return counted.map((counts) => counts.read(connections));
