@@ -109,7 +109,7 @@ Deno.test("a start as an ordinary user tells what that user may not do", async (
     "expected a regular file that may be read",
     listen("DIR/locked/socket", "permission denied (bind: EACCES)", path),
     listen("DIR/locked/pipe", "permission denied (mkfifo: EACCES)", path),
-    listen("DIR/locked/inner/socket", "permission denied (EACCES)", path),
+    listen("DIR/locked/inner/socket", "permission denied (open: EACCES)", path),
     ...privileged > 0
       ? [
         listen(
@@ -141,7 +141,7 @@ Deno.test("a start as an ordinary user tells of a directory or a pid file that i
 
 const LOG_PATHS: Readonly<Record<string, string>> = {
   "none/log": 'Cannot receive log lines at "DIR/none/log": no such file or directory ' +
-    "(bind: ENOENT), expected a free path in a directory that exists",
+    "(open: ENOENT), expected a free path in a directory that exists",
   plain: 'Cannot bind "DIR/plain": found a file of another kind, ' +
     "expected a free path or an old socket",
 };

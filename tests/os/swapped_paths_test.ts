@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { bindDatagram } from "../../src/os/net/datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { AT_FDCWD } from "../../src/os/ffi/constants.ts";
 import { fileStatus } from "../../src/os/ffi/file_status.ts";
 import { cString, libc } from "../../src/os/ffi/libc.ts";
 import { openListener } from "../../src/os/net/socket.ts";
@@ -16,7 +17,7 @@ for (const kind of ["file", "named pipe"] as const) {
     const victim = dir.write("victim", "precious");
     if (kind === "named pipe") {
       Deno.removeSync(victim);
-      assertEquals(libc().mkfifo(cString(victim), 0o600), 0);
+      assertEquals(libc().mkfifoat(AT_FDCWD, cString(victim), 0o600), 0);
     }
     const { ino: precious } = Deno.statSync(victim);
     await using attacker = await swapPipeAndLink(dir.file("pipe"), victim);
@@ -41,6 +42,7 @@ for (const kind of ["file", "named pipe"] as const) {
 Deno.test("a named pipe in the place of a script, or of the pid file, is not waited for", async () => {
   using dir = new TempDir();
   await using child = startFunction(import.meta, async ([script, pidFile]) => {
+    const { AT_FDCWD } = await import("../../src/os/ffi/constants.ts");
     const { cString, libc } = await import("../../src/os/ffi/libc.ts");
     const { PidFile } = await import("../../src/os/process/lock_file.ts");
     const { interpreterLine, isStartedByKernel } = await import(
@@ -51,7 +53,7 @@ Deno.test("a named pipe in the place of a script, or of the pid file, is not wai
     console.log(lock.readPid() === Deno.pid, interpreterLine(script));
     for (const path of [script, pidFile]) {
       Deno.removeSync(path);
-      libc().mkfifo(cString(path), 0o600);
+      libc().mkfifoat(AT_FDCWD, cString(path), 0o600);
     }
     console.log(lock.readPid(), `${interpreterLine(script)}`, isStartedByKernel(script));
     Deno.exit(0);

@@ -66,6 +66,9 @@ function remedyFor(code: string, kind: Endpoint["kind"]): string {
     case "ENOENT":
     case "ENOTDIR":
       return "a path in a directory that exists";
+    case "ELOOP":
+    case "ESTALE":
+      return "a path that no other user can lead elsewhere";
     default:
       return "a listener that the system can open";
   }

@@ -50,6 +50,7 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   107: ["ENOTCONN", "not connected"],
   109: ["ETOOMANYREFS", "too many descriptors in flight"],
   111: ["ECONNREFUSED", "connection refused"],
+  116: ["ESTALE", "another file than expected"],
 };
 
 /** The errno values that the code branches on. */
@@ -69,7 +70,8 @@ export const EPERM = 1,
   EISDIR = 21,
   ELOOP = 40,
   EADDRINUSE = 98,
-  ECONNREFUSED = 111;
+  ECONNREFUSED = 111,
+  ESTALE = 116;
 
 /** A system call that failed, with errno and its name. */
 export class SysError extends Error {

@@ -1,12 +1,13 @@
 /**
- * The status of the file behind any descriptor, also one that was opened with O_PATH (statx(2)).
+ * The status of the file behind any descriptor, also one that was opened with O_PATH, and of an entry of an open
+ * directory (statx(2)).
  *
  * @module
  */
 import { AT_EMPTY_PATH } from "./constants.ts";
 import { cString, libc, unwrap } from "./libc.ts";
 
-const STATX_BASIC_STATS = 0x7ff;
+const STATX_BASIC_STATS = 0x7ff, AT_SYMLINK_NOFOLLOW = 0x100;
 /** The size of `struct statx`, and the offsets in it; the same on all architectures. */
 const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DEV_AT = 136;
 const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, REGULAR = 0o100000;
@@ -39,10 +40,35 @@ export interface FileStatus {
  * @throws {SysError} When it is not open.
  */
 export function fileStatus(fd: number, subject: string): FileStatus {
+  return readStatus({ directory: fd, name: cString(""), flags: AT_EMPTY_PATH, subject });
+}
+
+/**
+ * Describes an entry of an open directory without following a link.
+ *
+ * @param directory The directory.
+ * @param name The name, NUL-terminated.
+ * @param subject Its path, for the error.
+ * @throws {SysError} When there is none.
+ */
+export function statusAt(
+  directory: number,
+  name: Uint8Array<ArrayBuffer>,
+  subject: string,
+): FileStatus {
+  return readStatus({ directory, name, flags: AT_SYMLINK_NOFOLLOW, subject });
+}
+
+function readStatus({ directory, name, flags, subject }: {
+  readonly directory: number;
+  readonly name: Uint8Array<ArrayBuffer>;
+  readonly flags: number;
+  readonly subject: string;
+}): FileStatus {
   const bytes = new Uint8Array(STATX_BYTES), view = new DataView(bytes.buffer);
   unwrap(
     { syscall: "statx", subject },
-    () => libc().statx(fd, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, bytes),
+    () => libc().statx(directory, name, flags, STATX_BASIC_STATS, bytes),
   );
   const mode = view.getUint16(MODE_AT, true), type = mode & FILE_TYPE;
   const [major, minor] = [view.getUint32(DEV_AT, true), view.getUint32(DEV_AT + 4, true)];

@@ -15,6 +15,13 @@ export const SYMBOLS = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
   // int openat(int dirfd, const char *path, int flags, mode_t mode);
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  // long syscall(SYS_openat2, int dirfd, const char *path, struct open_how *how, size_t size); glibc has no
+  // function of that name.
+  openat2: {
+    name: "syscall",
+    parameters: ["i64", "i32", "buffer", "buffer", "usize"],
+    result: "i64",
+  },
   // int statx(int dirfd, const char *path, int flags, unsigned int mask, struct statx *status);
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   // ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size);
@@ -25,8 +32,10 @@ export const SYMBOLS = {
   readdir: { parameters: ["pointer"], result: "pointer" },
   // int closedir(DIR *dir);
   closedir: { parameters: ["pointer"], result: "i32" },
-  // int unlink(const char *path);
-  unlink: { parameters: ["buffer"], result: "i32" },
+  // int unlinkat(int dirfd, const char *path, int flags);
+  unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int renameat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath);
+  renameat: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
   // int close(int fd);
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count);
@@ -39,8 +48,8 @@ export const SYMBOLS = {
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   // int flock(int fd, int operation);
   flock: { parameters: ["i32", "i32"], result: "i32" },
-  // int mkfifo(const char *path, mode_t mode);
-  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+  // int mkfifoat(int dirfd, const char *path, mode_t mode);
+  mkfifoat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int fcntl(int fd, int cmd, int arg);
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int ioctl(int fd, unsigned long request, void *argument);

@@ -49,12 +49,6 @@ export function readBeginning(path: string, bytes: number): string {
   }
 }
 
-/** Like `Deno.removeSync`, but not for directories. */
-export function removePath(path: string): void {
-  if (path.isWellFormed()) return Deno.removeSync(path);
-  unwrap({ syscall: "unlink", subject: path }, () => libc().unlink(cString(path)));
-}
-
 /** Changes the working directory. */
 export function changeDirectory(path: string): void {
   if (path.isWellFormed()) return Deno.chdir(path);

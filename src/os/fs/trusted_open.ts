@@ -8,13 +8,22 @@
  */
 import { AT_FDCWD, O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
 import { decodeBytes } from "../ffi/byte_text.ts";
-import { closeFd, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } from "../fd/descriptor.ts";
+import {
+  closeFd,
+  O_APPEND,
+  O_CREAT,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_WRONLY,
+} from "../fd/descriptor.ts";
 import { EINVAL, ELOOP, ENOENT, SysError } from "../ffi/errors.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 
-const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const PATH_BYTES = 4096;
+/** Of openat2(2), on all architectures. */
+const SYS_OPENAT2 = 437n, RESOLVE_NO_SYMLINKS = 4n;
 /** The kernel's limit (path_resolution(7)). */
 const LINKS_MAX = 40;
 const ROOT = 0, OTHERS_MAY_WRITE = 0o022, STICKY = 0o1000;
@@ -38,7 +47,38 @@ interface Part {
  * @throws {SysError} `ELOOP` for a link of another user, and any error of open(2).
  */
 export function openTrusted(path: string, flags: number, mode = 0): number {
-  const left = partsOf(path);
+  return openParts(partsOf(path), { path, flags, mode });
+}
+
+/**
+ * Opens the directory of a path, as {@linkcode openTrusted} does.
+ *
+ * @param path The path, whose last component is not looked at.
+ * @returns The descriptor, only for calls relative to it, close-on-exec and owned by the caller.
+ * @throws {SysError} As {@linkcode openTrusted}.
+ */
+export function openTrustedDirectory(path: string): number {
+  const flags = O_PATH | O_DIRECTORY;
+  return openWithoutLinks(path.slice(0, path.lastIndexOf("/") + 1) || ".", flags) ??
+    openParts(partsOf(path).slice(0, -1), { path, flags, mode: 0 });
+}
+
+/**
+ * Opens a path without any link on the way, in one system call: with a directory for each address that a
+ * master opens, the other way would take twice the time of the rest. Undefined after any error.
+ */
+function openWithoutLinks(path: string, flags: number): number | undefined {
+  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_SYMLINKS]);
+  const size = BigInt(how.byteLength);
+  const fd = Number(libc().openat2(SYS_OPENAT2, AT_FDCWD, cString(path), how, size));
+  return fd < 0 ? undefined : fd;
+}
+
+function openParts(left: string[], { path, flags, mode }: {
+  readonly path: string;
+  readonly flags: number;
+  readonly mode: number;
+}): number {
   let directory = openStart(path);
   const goTo = (next: number) => {
     closeFd(directory);

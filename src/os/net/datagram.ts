@@ -21,8 +21,9 @@ import { EFBIG, EINVAL, SysError } from "../ffi/errors.ts";
 import { closeFd, O_NONBLOCK, O_WRONLY, restoreWrites } from "../fd/descriptor.ts";
 import { encodeUnixAddress } from "../ffi/layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
-import { removePath } from "../fs/path.ts";
-import { lstatIfThere, setFileAccess, type SocketFile, socketFileAt } from "./socket_file.ts";
+import { ParentDirectory } from "../fs/parent_directory.ts";
+import { bindFile } from "./made_file.ts";
+import type { SocketFile } from "./socket_file.ts";
 
 const SOCK_DGRAM = 2;
 const SO_SNDTIMEO = 21;
@@ -168,27 +169,24 @@ export interface BoundDatagram {
  *
  * @param path The path.
  * @returns The socket.
- * @throws {SysError} When a system call refuses.
+ * @throws {SysError} When a system call refuses, or a link of another user is on the way.
  * @throws {RangeError} When the path is too long.
- * @throws {Error} When another file is in the way, or takes the path at this moment.
+ * @throws {TypeError} When another file is in the way.
  */
 export function bindDatagram(path: string): BoundDatagram {
-  const address = encodeUnixAddress(path);
-  const found = lstatIfThere(path);
+  using directory = ParentDirectory.openTrusted(path);
+  const found = directory.status();
   if (found !== undefined) {
     if (!found.isSocket) {
       throw new TypeError(
         `Cannot bind "${path}": found a file of another kind, expected a free path or an old socket`,
       );
     }
-    removePath(path);
+    directory.remove(found);
   }
   return withSocket(SOCK_NONBLOCK, (fd) => {
-    unwrap({ syscall: "bind", subject: path }, () => libc().bind(fd, address, address.length));
-    const socketFile = socketFileAt(path);
     // As with /dev/log, every user that can reach the path may log: servers run as other users.
-    setFileAccess(socketFile, { mode: 0o666 });
-    return { fd, socketFile };
+    return { fd, socketFile: bindFile(fd, directory, { access: { mode: 0o666 } }) };
   });
 }
 

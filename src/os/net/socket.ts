@@ -13,6 +13,7 @@ import {
   AF_UNIX,
   IPPROTO_IPV6,
   O_CLOEXEC,
+  O_PATH,
   SHUT_RDWR,
   SO_ACCEPTCONN,
   SO_TYPE,
@@ -21,7 +22,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../ffi/constants.ts";
-import { closeFd, isPipe, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "../fd/descriptor.ts";
+import { closeFd, isPipe, O_NONBLOCK, O_RDWR } from "../fd/descriptor.ts";
 import { EADDRINUSE, ECONNREFUSED, EISDIR, ELOOP, ENOENT, ENXIO, SysError } from "../ffi/errors.ts";
 import {
   decodeAddress,
@@ -30,18 +31,13 @@ import {
   SOCKADDR_BYTES,
 } from "../ffi/layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
-import { removePath } from "../fs/path.ts";
+import { ParentDirectory, unlessMissing } from "../fs/parent_directory.ts";
 import { isHungUp } from "../fd/poller.ts";
+import { fileStatus } from "../ffi/file_status.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
 import { getIntOption, setIntOption } from "./socket_options.ts";
-import {
-  type FileAccess,
-  lstatIfThere,
-  removeSocketFile,
-  setFileAccess,
-  type SocketFile,
-  socketFileAt,
-} from "./socket_file.ts";
+import { bindFile, makeFifo } from "./made_file.ts";
+import { type FileAccess, removeSocketFile, type SocketFile } from "./socket_file.ts";
 
 export { removeSocketFile, type SocketFile };
 const SO_REUSEADDR = 2, SO_REUSEPORT = 15;
@@ -82,8 +78,8 @@ export interface OpenedListener {
  * @param access Mode and owner of the created file, set before any client can connect. An existing named
  * pipe stays unchanged. Without it, the umask applies.
  * @returns The descriptor.
- * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones.
- * @throws {Deno.errors.PermissionDenied} When a directory in the path can't be searched.
+ * @throws {SysError} When a system call refuses, `EADDRINUSE` and `EACCES` being the common ones; `ELOOP` when
+ * a link of another user is on the way to the path.
  * @throws {TypeError} When the host is not a numeric IP address.
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
  * @throws {Error} When the path is a file of another kind.
@@ -154,8 +150,10 @@ export function inetBytes(hostname: string): Uint8Array<ArrayBuffer> {
 /** Whether an address has a listener, so that no other can be opened. */
 export function isAddressInUse(address: ListenAddress): boolean {
   try {
-    if (address.kind === "unix") removeStaleSocket(address.path, encodeUnixAddress(address.path));
-    // Without listen(2), so that no client can connect.
+    if (address.kind === "unix") {
+      using directory = ParentDirectory.openTrusted(address.path);
+      removeStaleSocket(directory);
+    } // Without listen(2), so that no client can connect.
     else if (address.kind === "inet") closeFd(bindInet(address));
     return false;
   } catch (error) {
@@ -182,89 +180,82 @@ export function setReusePort(fd: number): void {
 }
 
 function listenUnix(path: string, access?: FileAccess): OpenedListener {
-  const address = encodeUnixAddress(path);
-  removeStaleSocket(path, address);
+  using directory = ParentDirectory.openTrusted(path);
+  removeStaleSocket(directory);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
-    // The file that bind(2) creates gets no more than the mode of the socket. With a wider mode, a client could
-    // connect if listen(2) came between the kernel's tests of the mode and of the socket.
-    if (access?.mode !== undefined) {
-      unwrap({ syscall: "fchmod", subject: path }, () => libc().fchmod(fd, 0));
-    }
-    bind(fd, { address, subject: path });
-    const socketFile = socketFileAt(path);
-    return removingOnError(socketFile, () => {
-      if (access !== undefined) setFileAccess(socketFile, access);
-      listen(fd, path);
-      return { fd, socketFile };
-    });
+    const complete = () => listen(fd, path);
+    return { fd, socketFile: bindFile(fd, directory, { access, complete }) };
   });
 }
 
-function removingOnError<T>(file: SocketFile, use: () => T): T {
+/** Removes a socket without a listener, since bind(2) fails on any existing path. */
+function removeStaleSocket(directory: ParentDirectory): void {
+  const { path } = directory, file = unlessMissing(() => directory.openEntry(O_PATH));
+  if (file === undefined) return;
   try {
-    return use();
-  } catch (error) {
-    removeSocketFile(file);
-    throw error;
+    const found = fileStatus(file, path);
+    if (!found.isSocket) {
+      throw new Error(
+        `Cannot listen on "${path}": found a file of another kind, expected a free path or an old socket`,
+      );
+    }
+    if (isServed(file, path)) throw new SysError("connect", EADDRINUSE, path);
+    directory.remove(found);
+  } finally {
+    closeFd(file);
   }
 }
 
-/** Removes a socket without a listener, since bind(2) fails on any existing path. */
-function removeStaleSocket(path: string, address: Uint8Array<ArrayBuffer>): void {
-  const found = lstatIfThere(path);
-  if (found === undefined) return;
-  if (!found.isSocket) {
-    throw new Error(
-      `Cannot listen on "${path}": found a file of another kind, expected a free path or an old socket`,
-    );
-  }
+/** Whether a socket file, opened with O_PATH, has a listener. */
+function isServed(file: number, path: string): boolean {
   const probe = newSocket(AF_UNIX);
+  try {
+    // To the opened file, whatever the path leads to by now. In a root directory without /proc, by the path.
+    return canConnect(probe, { address: `/proc/self/fd/${file}`, path }) ??
+      canConnect(probe, { address: path, path }) ?? false;
+  } finally {
+    closeFd(probe);
+  }
+}
+
+/** Whether a unix address has a listener; undefined if it does not exist. */
+function canConnect(
+  probe: number,
+  { address, path }: { readonly address: string; readonly path: string },
+): boolean | undefined {
+  const bytes = encodeUnixAddress(address);
   try {
     // A full queue (EAGAIN) is proof of a listener, too.
     unwrapOrBlock(
       { syscall: "connect", subject: path },
-      () => libc().connect(probe, address, address.length),
+      () => libc().connect(probe, bytes, bytes.length),
     );
+    return true;
   } catch (error) {
-    if (error instanceof SysError && error.errno === ECONNREFUSED) {
-      removePath(path);
-      return;
-    }
-    if (error instanceof SysError && error.errno === ENOENT) return;
+    if (!(error instanceof SysError)) throw error;
+    if (error.errno === ECONNREFUSED) return false;
+    if (error.errno === ENOENT) return undefined;
     throw error;
-  } finally {
-    closeFd(probe);
   }
-  throw new SysError("connect", EADDRINUSE, path);
 }
 
 function openFifo(path: string, access?: FileAccess): OpenedListener {
-  const isNew = lstatIfThere(path) === undefined;
-  if (isNew) {
-    // No other process can open it before it has its mode.
-    const mode = access === undefined ? 0o666 : 0o600;
-    unwrap({ syscall: "mkfifo", subject: path }, () => libc().mkfifo(cString(path), mode));
-  }
-  return closingOnError(openNoLink(path), (fd) => {
-    // The opened file is tested: another process may have replaced it meanwhile.
-    if (!isPipe(fd)) throw noFifo(path);
-    if (!isNew) return { fd };
-    const madeFifo = socketFileAt(path);
-    return removingOnError(madeFifo, () => {
-      if (access !== undefined) setFileAccess(madeFifo, access);
-      return { fd, madeFifo };
-    });
-  });
+  using directory = ParentDirectory.openTrusted(path);
+  const open = () => openPipe(directory);
+  return directory.status() === undefined ? makeFifo(directory, { access, open }) : { fd: open() };
 }
 
 /** Opens a named pipe read-write, so that it stays open when its last writer closes it (fifo(7)). */
-function openNoLink(path: string): number {
+function openPipe(directory: ParentDirectory): number {
   try {
-    const flags = O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
-    return unwrap({ syscall: "open", subject: path }, () => libc().open(cString(path), flags, 0));
+    return closingOnError(directory.openEntry(O_RDWR | O_NONBLOCK), (fd) => {
+      // The opened file is tested: another process may have replaced it meanwhile.
+      if (!isPipe(fd)) throw noFifo(directory.path);
+      return fd;
+    });
   } catch (error) {
     const isOther = error instanceof SysError && NO_FIFO.includes(error.errno);
-    throw isOther ? noFifo(path) : error;
+    throw isOther ? noFifo(directory.path) : error;
   }
 }
 

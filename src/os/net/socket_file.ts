@@ -1,13 +1,14 @@
 /**
- * The socket files and named pipes of listeners: identification, mode and owner, removal.
+ * The socket files and named pipes of listeners: mode and owner, removal.
  *
  * @module
  */
-import { AT_EMPTY_PATH, O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
-import { closeFd, O_NOFOLLOW } from "../fd/descriptor.ts";
+import { AT_EMPTY_PATH, O_PATH } from "../ffi/constants.ts";
+import { closeFd } from "../fd/descriptor.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
-import { lstatPath, removePath } from "../fs/path.ts";
+import { ParentDirectory, unlessMissing } from "../fs/parent_directory.ts";
+import { lstatPath } from "../fs/path.ts";
 import { procSelfLink } from "../ffi/proc_self.ts";
 
 /** The number that leaves an owner unchanged (chown(2)). */
@@ -33,85 +34,67 @@ export interface FileAccess {
 
 /**
  * Sets mode and owner of a file that a listener has created. If another file has taken the path meanwhile,
- * a link included, that file stays unchanged.
+ * a link included, that file stays unchanged. At no moment is the mode wider than the old or the new one.
  *
  * @param file The file.
  * @param access The attributes to change.
  * @throws {SysError} When it is not permitted, or the file is gone.
  * @throws {Error} When another file has taken the path.
  */
-export function setFileAccess(file: SocketFile, { mode, uid, gid }: FileAccess): void {
-  const subject = file.path;
-  // The descriptor refers to the file itself, even if the path changes between two calls.
-  const fd = unwrap(
-    { syscall: "open", subject },
-    () => libc().open(cString(file.path), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0),
+export function setFileAccess(file: SocketFile, access: FileAccess): void {
+  using directory = ParentDirectory.open(file.path);
+  if (changeEntry(directory, file, access)) return;
+  throw new Error(
+    `Cannot change the mode of "${file.path}": another file is there by now, expected the one that was made`,
   );
+}
+
+/**
+ * Sets mode and owner of a file in an open directory, as {@linkcode setFileAccess} does.
+ *
+ * @returns Whether the file is there; nothing is changed otherwise.
+ */
+export function changeEntry(
+  directory: ParentDirectory,
+  file: SocketFile,
+  { mode, uid, gid }: FileAccess,
+): boolean {
+  const subject = file.path;
+  // The descriptor refers to the file itself, even if the entry changes between two calls.
+  const fd = directory.openEntry(O_PATH);
   try {
     const found = fileStatus(fd, subject);
-    if (found.dev !== file.dev || found.ino !== file.ino) {
-      throw new Error(
-        `Cannot change the mode of "${file.path}": another file is there by now, expected the one that was made`,
-      );
-    }
+    if (found.dev !== file.dev || found.ino !== file.ino) return false;
     const isOwned = (uid ?? found.uid) === found.uid && (gid ?? found.gid) === found.gid;
-    // The owner first: the mode is meant for the new owner and group.
+    const wanted = mode ?? found.mode, meanwhile = isOwned ? found.mode : found.mode & wanted;
+    if (meanwhile !== found.mode) changeMode(fd, meanwhile, subject);
+    // The owner before the mode, which is meant for the new owner and group.
     if (!isOwned) {
       unwrap(
         { syscall: "chown", subject },
         () => libc().fchownat(fd, cString(""), uid ?? UNCHANGED, gid ?? UNCHANGED, AT_EMPTY_PATH),
       );
     }
-    if (mode !== undefined && (!isOwned || mode !== found.mode)) {
-      // By its link, since the kernel changes no mode through an O_PATH descriptor.
-      const [directory, link] = procSelfLink(fd);
-      unwrap(
-        { syscall: "chmod", subject },
-        () => libc().fchmodat(directory, cString(link), mode, 0),
-      );
-    }
+    if (meanwhile !== wanted) changeMode(fd, wanted, subject);
+    return true;
   } finally {
     closeFd(fd);
   }
 }
 
-/**
- * Identifies the socket or named pipe that this process has just created at a path.
- *
- * @throws {Deno.errors.NotFound} When it is gone.
- * @throws {Error} When another file has taken its place already.
- */
-export function socketFileAt(path: string): SocketFile {
-  const { dev, ino, isSocket, isFifo } = lstatPath(path);
-  if (!isSocket && !isFifo) {
-    throw new Error(
-      `Cannot use "${path}": another file is there by now, expected the one that was made`,
-    );
-  }
-  return { path, dev, ino: ino ?? 0 };
-}
-
-/**
- * Describes the file at a path without following a link; undefined if there is none.
- *
- * @throws {Deno.errors.PermissionDenied} When a directory in the path can't be searched.
- */
-export function lstatIfThere(path: string): Deno.FileInfo | undefined {
-  try {
-    return lstatPath(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+function changeMode(fd: number, mode: number, subject: string): void {
+  // By its link, since the kernel changes no mode through an O_PATH descriptor.
+  const [directory, link] = procSelfLink(fd);
+  unwrap({ syscall: "chmod", subject }, () => libc().fchmodat(directory, cString(link), mode, 0));
 }
 
 /** Whether a path still leads to the created file; also true if that can't be determined. */
 export function isStillThere(file: SocketFile): boolean {
   try {
-    const found = lstatIfThere(file.path);
-    return found?.dev === file.dev && found.ino === file.ino;
-  } catch {
-    return true;
+    const found = lstatPath(file.path);
+    return found.dev === file.dev && found.ino === file.ino;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
   }
 }
 
@@ -121,8 +104,9 @@ export function isStillThere(file: SocketFile): boolean {
  * can get its inode number.
  *
  * @param file The result of `openListener`.
+ * @throws {SysError} When its directory can't be searched or written to.
  */
 export function removeSocketFile(file: SocketFile): void {
-  const found = lstatIfThere(file.path);
-  if (found?.dev === file.dev && found.ino === file.ino) removePath(file.path);
+  using directory = unlessMissing(() => ParentDirectory.open(file.path));
+  directory?.remove(file);
 }

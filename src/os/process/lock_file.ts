@@ -13,6 +13,7 @@ import { closeFd, O_CREAT, O_RDWR } from "../fd/descriptor.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { lockHolders } from "./lock_holders.ts";
+import { ParentDirectory } from "../fs/parent_directory.ts";
 import { readBeginning } from "../fs/path.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
 import { describeProcess } from "./processes.ts";
@@ -135,7 +136,10 @@ export class PidFile {
 }
 
 function openAlone(path: string): number {
-  const fd = openTrusted(path, O_RDWR | O_CREAT, OWNER_ALONE);
+  return closeToOthers(openTrusted(path, O_RDWR | O_CREAT, OWNER_ALONE), path);
+}
+
+function closeToOthers(fd: number, path: string): number {
   const { isRegular, mode, uid } = fileStatus(fd, path), self = libc().getuid();
   // Before the lock: after this only processes that have the file open already can lock it.
   if (isRegular && (mode & NOT_FOR_OTHERS) !== 0 && (uid === self || self === 0)) {
@@ -167,13 +171,17 @@ function replaceLocked(fd: number): number | undefined {
   const path = readLinkProcSelf(`fd/${fd}`), next = `${path}.new`;
   let made: number | undefined;
   try {
-    made = openAlone(next);
-    if (flock(made, next) && isFileAt(made, next)) {
-      if (isFileAt(fd, path)) {
-        Deno.renameSync(next, path);
+    // Kept open: another user may replace a directory on the way.
+    using directory = ParentDirectory.open(path);
+    using nextDirectory = ParentDirectory.open(next);
+    made = closeToOthers(nextDirectory.openEntry(O_RDWR | O_CREAT, OWNER_ALONE), next);
+    const created = fileStatus(made, next);
+    if (flock(made, next) && nextDirectory.has(created)) {
+      if (directory.has(fileStatus(fd, path))) {
+        nextDirectory.renameTo(directory);
         return made;
       }
-      Deno.removeSync(next);
+      nextDirectory.remove(created);
     }
   } catch (error) {
     if (!("code" in (error as Error))) throw error;

@@ -52,11 +52,12 @@ Deno.test("the functions of /proc/self say what they did once keepProcSelfFiles(
     const { readLinkProcSelf, readTextProcSelf } = own;
     const { assertEquals, assertThrows } = await import("@std/assert");
     const { closeFd, duplicateFd } = await import("../../../src/os/fd/descriptor.ts");
+    const { AT_FDCWD } = await import("../../../src/os/ffi/constants.ts");
     const { libc, cString } = await import("../../../src/os/ffi/libc.ts");
     const { pipe, socketPair } = await import("../../../src/os/net/socket.ts");
     const fifo = await Deno.makeTempFile();
     Deno.removeSync(fifo);
-    libc().mkfifo(cString(fifo), 0o600);
+    libc().mkfifoat(AT_FDCWD, cString(fifo), 0o600);
     keepProcSelf();
     keepProcSelfFiles();
     keepProcSelfFiles();

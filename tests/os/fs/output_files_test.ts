@@ -1,6 +1,7 @@
 /** Standard outputs whose files are renamed, in processes of their own. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { AT_FDCWD } from "../../../src/os/ffi/constants.ts";
 import { cString, libc } from "../../../src/os/ffi/libc.ts";
 import { giveLinkAway } from "../../support/privileges.ts";
 import { startFunction, type TestProcess } from "../../support/processes.ts";
@@ -91,7 +92,7 @@ Deno.test("OutputFiles.reopen() neither waits for a named pipe in the place of a
   await using printer = startPrinter(dir, '>> "$0"/log 2>&1');
   await say(printer, dir, "one");
   Deno.renameSync(dir.file("log"), dir.file("log.1"));
-  assertEquals(libc().mkfifo(cString(dir.file("log")), 0o600), 0);
+  assertEquals(libc().mkfifoat(AT_FDCWD, cString(dir.file("log")), 0o600), 0);
   await say(printer, dir, "two");
   assertStringIncludes(text(dir, "log.1"), "no reader (open: ENXIO)");
   // Now it could be opened, and the output would be the reader's.

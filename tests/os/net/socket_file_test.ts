@@ -110,6 +110,39 @@ Deno.test("setFileAccess() does not change another file that has taken the path,
     closeFd(fd);
   }));
 
+Deno.test("setFileAccess() gives the new owner no more than the new mode, and the old owner no more than the old one", async () => {
+  using dir = new TempDir();
+  const path = dir.file("s");
+  const { fd, socketFile } = openListener({ kind: "unix", path }, { mode: 0o660 });
+  const { gid } = Deno.lstatSync(path);
+  // An ordinary user may have one group only.
+  const next = { mode: 0o606, gid: IS_ROOT ? OTHER.gid : gid! };
+  await using watcher = startFunction(import.meta, async (path) => {
+    const { untilInputCloses } = await import("../../support/processes.ts");
+    let isOver = false;
+    untilInputCloses().then(() => isOver = true);
+    const seen = new Set<string>();
+    console.log("watching");
+    for (let round = 0; !isOver; round++) {
+      if (round % 1_000 === 0) await new Promise((resolve) => setTimeout(resolve));
+      const { gid, mode } = Deno.lstatSync(path);
+      seen.add(`${gid} ${(mode! & 0o7777).toString(8)}`);
+    }
+    console.log(JSON.stringify([...seen]));
+    Deno.exit(0);
+  }, { arg: path });
+  assertEquals(await watcher.nextLine(), "watching");
+  for (let round = 0; round < 3_000; round++) {
+    setFileAccess(socketFile!, next);
+    setFileAccess(socketFile!, { mode: 0o660, gid: gid! });
+  }
+  await watcher.closeInput();
+  const [, seen] = (await watcher.succeeds()).trim().split("\n");
+  const allowed = [`${gid} 660`, `${gid} 600`, `${next.gid} 600`, `${next.gid} 606`];
+  assertEquals(JSON.parse(seen).filter((found: string) => !allowed.includes(found)), []);
+  closeFd(fd);
+});
+
 Deno.test("setFileAccess() as an ordinary user gives a socket to no other user", async () => {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
