@@ -117,7 +117,7 @@ Deno.test("LogService.open() names the directory that isn't there", async () => 
     const socket = dir.file("nowhere/socket");
     const config = { socket, prefix: dir.file("log."), period: "day" } as const;
     const error = assertThrows(() => LogService.open(config), SysError);
-    assertEquals(error.message, `bind "${socket}": no such file or directory (ENOENT)`);
+    assertEquals(error.message, `open "${socket}": no such file or directory (ENOENT)`);
   });
 });
 

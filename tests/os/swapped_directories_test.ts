@@ -142,7 +142,7 @@ for (const kind of KINDS) {
 }
 
 for (const isTaken of [false, true]) {
-  Deno.test(`bindFile() makes no socket where the path leads to another directory by now${isTaken ? ", and leaves what is in its place" : ""}`, () =>
+  Deno.test(`bindFile() fails where the path leads to another directory by now${isTaken ? ", and leaves what is in its place" : ""}`, () =>
     leavesNothingOpen(() => {
       using place = new Place("unix");
       using directory = ParentDirectory.openTrusted(place.path);

@@ -57,6 +57,31 @@ export const ATTACKS: readonly Attack[] = [
     test: "opens nothing but a named pipe",
   },
   {
+    attack:
+      "another user exchanges the directory of a socket or named pipe for a link, again and again",
+    result: "no file of the same name in another directory is changed or removed",
+    file: "tests/os/swapped_directories_test.ts",
+    test: "no file in another directory is changed or removed",
+  },
+  {
+    attack: "another user exchanges the directory of a socket for a link, just before bind(2)",
+    result: "the opening fails, and no file gets the mode of the socket",
+    file: "tests/os/swapped_directories_test.ts",
+    test: "fails where the path leads to another directory by now",
+  },
+  {
+    attack: "another user puts a link on the way to a socket or named pipe",
+    result: "the link is not followed, and the message names it",
+    file: "tests/os/swapped_directories_test.ts",
+    test: "is refused",
+  },
+  {
+    attack: "a new owner connects while a reload changes owner and mode of a socket",
+    result: "at no moment is the mode wider than the new one",
+    file: "tests/os/net/socket_file_test.ts",
+    test: "gives the new owner no more than the new mode",
+  },
+  {
     attack: "another user puts a link in the place of a log file",
     result: "the link is not followed, and the log goes on",
     file: "tests/log/log_files_test.ts",

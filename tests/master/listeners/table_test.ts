@@ -240,7 +240,7 @@ Deno.test("systemListeners refuse existing files and dangling paths, each with i
     ]);
     assertEquals(change.problems.map(({ message }) => message), [
       `Cannot listen on "${file}": found a file of another kind, expected a free path or an old socket`,
-      `Cannot listen on "${file}/x": not a directory (ENOTDIR), expected a path in a directory that exists`,
+      `Cannot listen on "${file}/x": a part of the path is not a directory (open: ENOTDIR), expected a path in a directory that exists`,
       `Cannot open "${file}": found a file of another kind, expected a named pipe or a free path`,
       `Cannot listen on "${dir.file("none/x")}": no such file or directory (open: ENOENT), ` +
       "expected a path in a directory that exists",
