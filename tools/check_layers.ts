@@ -64,15 +64,16 @@ export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   "src/master/supervisor": ["listeners", "policy", "services", "upgrade", "workers"],
   "src/master": ["listeners", "policy", "services", "supervisor", "upgrade", "workers"],
   "src/server/lifecycle": [],
-  "src/server/listen": ["lifecycle"],
-  "src/server/tls": ["lifecycle", "listen"],
-  "src/server/fifo": ["lifecycle", "listen"],
+  "src/server/backend": ["lifecycle"],
+  "src/server/listen": ["backend", "lifecycle"],
+  "src/server/tls": ["backend", "lifecycle", "listen"],
+  "src/server/fifo": ["backend", "lifecycle"],
   "src/server/aio": ["fifo", "lifecycle", "listen", "tls"],
   "src/server/coroutine": ["fifo", "lifecycle", "listen", "tls"],
-  "src/server/http": ["lifecycle", "listen"],
-  "src/server/http1": ["http", "lifecycle", "listen", "tls"],
-  "src/server/runtime": ["http1", "lifecycle", "listen", "tls"],
-  "src/server": ["http", "http1", "lifecycle", "listen", "runtime", "tls"],
+  "src/server/http": ["backend", "lifecycle", "listen"],
+  "src/server/http1": ["backend", "http", "lifecycle", "listen", "tls"],
+  "src/server/runtime": ["backend", "http1", "lifecycle", "listen"],
+  "src/server": ["backend", "http", "http1", "lifecycle", "listen", "runtime", "tls"],
 };
 
 /** What publishes each public name again may import its neighbours. */

@@ -4,21 +4,19 @@
  * @module
  */
 import { zinfo } from "../log/log.ts";
-import { AdoptError } from "../os/adopt/listener.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
-import { OpenConnections, sendAtOnce } from "../os/net/connections.ts";
-import { mayUseFfi } from "../os/ffi/permissions.ts";
+import { OpenConnections } from "../os/net/connections.ts";
 import type { FdType } from "../os/net/socket.ts";
 import { reserveDescriptor } from "../os/fd/reserve_fd.ts";
+import { backend } from "./backend/chosen.ts";
 import { type AcceptCounts, countAccepts } from "./listen/accept_counts.ts";
 import { internalServerError } from "./http/ask.ts";
 import { HttpRun, type Serving } from "./http/native.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http/handler.ts";
 import { closeServed } from "./listen/drain_queue.ts";
 import { serverLifecycle } from "./lifecycle/lifecycle.ts";
-import { logFault, logSlowWay } from "./lifecycle/missing_permission.ts";
+import { logFault } from "./lifecycle/missing_permission.ts";
 import type { OpenWork } from "./lifecycle/open_work.ts";
-import { serviceAddress } from "./listen/service_address.ts";
 import { FdExhaustion } from "./listen/fd_exhaustion.ts";
 import { TlsContext, type TlsOptions } from "./tls/context.ts";
 import { unavailable } from "./http/unavailable.ts";
@@ -73,18 +71,14 @@ export function serveHttp(
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  const address = serviceAddress(fd);
+  const address = backend().addressOf(fd);
   const { kind } = address;
   const tls = options.tls && httpTls(fd, { kind, tls: options.tls });
   const serving = { handler, onError: options.onError ?? answerError };
-  if (!mayUseFfi()) return serveByNode(fd, serving, tls);
-  try {
-    new HttpService(fd, { ...serving, address, tls });
-  } catch (error) {
-    if (!(error instanceof AdoptError)) throw error;
-    logSlowWay(fd, error);
-    serveByNode(fd, serving, tls);
-  }
+  backend().serveHttp(fd, {
+    native: () => void new HttpService(fd, { ...serving, address, tls }),
+    node: () => serveByNode(fd, serving, tls),
+  });
 }
 
 function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): void {
@@ -104,7 +98,7 @@ function httpTls(
     throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
   }
   const { certificate: { cert, key }, handshakeSeconds } = TlsContext.of(tls);
-  if (mayUseFfi()) sendAtOnce(fd);
+  backend().sendAtOnce(fd);
   return { cert, key, handshakeSeconds };
 }
 

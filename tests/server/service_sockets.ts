@@ -9,8 +9,9 @@ import {
   type ListenAddress,
   openListener,
 } from "../../src/os/net/socket.ts";
-import { FdListener } from "../../src/server/listen/fd_accept.ts";
-import { listenNode } from "../../src/server/listen/node_net.ts";
+import { FdAcceptor } from "../../src/server/backend/fd_accept.ts";
+import { acceptedConn } from "../../src/server/backend/node_conn.ts";
+import { listenNode } from "../../src/server/backend/node_net.ts";
 import { openServiceListener, ServiceListener } from "../../src/server/listen/service_listener.ts";
 import { TempDir } from "../support/temp.ts";
 
@@ -78,7 +79,7 @@ export function testListener(kind: typeof LISTENER_KINDS[number]): TestListener 
   const listener = fallback === undefined
     ? openServiceListener(fd, socket.fdType)
     : fallback === "descriptor"
-    ? new ServiceListener(new FdListener(fd, addr), addr, { fd })
+    ? new ServiceListener(new FdAcceptor(fd, (one) => acceptedConn(one, addr)), addr, { fd })
     : new ServiceListener(listenNode(fd, addr), addr);
   return {
     listener,

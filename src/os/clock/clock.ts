@@ -84,6 +84,11 @@ class SystemClock implements Clock {
 /** The real clock. */
 export const systemClock: Clock = new SystemClock();
 
+/** Waits for at least that long. */
+export function delay(ms: number, clock: Clock = systemClock): Promise<void> {
+  return new Promise((resolve) => void clock.setTimer(ms, resolve));
+}
+
 /**
  * Calls back repeatedly, each time after an interval from the last call.
  *

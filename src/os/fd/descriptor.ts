@@ -75,6 +75,30 @@ export function duplicateFd(fd: number, lowest = 3): number {
   );
 }
 
+/** A descriptor, and the number that another program is to have it at. */
+export interface PlacedFd {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Duplicates descriptors above all their targets, since one may have the number of another one's target.
+ *
+ * @param fds The descriptors. Borrowed; the caller owns the duplicates, which are close-on-exec.
+ * @throws {SysError} When one is not open, or at the limit of open files; no duplicate is left then.
+ */
+export function liftAboveTargets(fds: readonly PlacedFd[]): readonly PlacedFd[] {
+  const above = Math.max(0, ...fds.map(({ to }) => to)) + 1;
+  const lifted: PlacedFd[] = [];
+  try {
+    for (const { from, to } of fds) lifted.push({ from: duplicateFd(from, above), to });
+    return lifted;
+  } catch (error) {
+    for (const { from } of lifted) closeFd(from);
+    throw error;
+  }
+}
+
 /**
  * The number of the next descriptor of this process, unless another thread opens or closes one before.
  *

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Clock, systemClock } from "../clock/clock.ts";
+import { type Clock, delay, systemClock } from "../clock/clock.ts";
 import { attachFilter } from "./bpf.ts";
 import type { FilterInstruction } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
@@ -63,11 +63,6 @@ export function refuseConnections(fd: number): boolean {
   return false;
 }
 
-/** Whether no connection is pending; `fd` is a listener or was one before its shutdown. Borrowed. */
-export function isQueueEmpty(fd: number): boolean {
-  return !isReadable(fd);
-}
-
 /**
  * Waits until the queue of a listener is empty, while another part of the process accepts from it.
  *
@@ -87,9 +82,9 @@ export async function queueEmpties(
   const startMs = clock.nowMs();
   for (;;) {
     const passedMs = clock.nowMs() - startMs;
-    const empty = isQueueEmpty(fd);
+    const empty = !isReadable(fd);
     if (empty && passedMs >= settleMs) return true;
     if (passedMs >= withinMs) return empty;
-    await new Promise<void>((resolve) => clock.setTimer(LOOK_MS, resolve));
+    await delay(LOOK_MS, clock);
   }
 }

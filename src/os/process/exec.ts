@@ -6,7 +6,7 @@
  * @module
  */
 import { enter, gainNothing } from "../user/credentials.ts";
-import { duplicateFd, keepDescriptorsFromChildren } from "../fd/descriptor.ts";
+import { keepDescriptorsFromChildren, liftAboveTargets, type PlacedFd } from "../fd/descriptor.ts";
 import { type EnvironmentChange, environmentOf, environmentTexts } from "./environment.ts";
 import { ENOEXEC, SysError } from "../ffi/errors.ts";
 import type { Credentials } from "../user/accounts.ts";
@@ -27,7 +27,7 @@ export interface ExecPlan {
   /** All arguments, `argv[0]` included. */
   readonly argv: readonly string[];
   /** Descriptors of this process, and their numbers in the program. */
-  readonly fds: readonly { readonly from: number; readonly to: number }[];
+  readonly fds: readonly PlacedFd[];
   /** Changes to the environment of this process; `{pid}` stands for the pid. */
   readonly env: EnvironmentChange;
   /** The signal at the end of the parent, unless the program asks for another one. */
@@ -109,11 +109,8 @@ function replace({ path, argv }: Pick<ExecPlan, "path" | "argv">, env: readonly 
   throw new Error("execve returned without an error");
 }
 
-/** A source may have the number of another one's target, so all are first duplicated above the targets. */
 function placeDescriptors(fds: ExecPlan["fds"]): void {
-  const above = Math.max(0, ...fds.map(({ to }) => to)) + 1;
-  const lifted = fds.map(({ from, to }) => ({ from: duplicateFd(from, above), to }));
-  for (const { from, to } of lifted) {
+  for (const { from, to } of liftAboveTargets(fds)) {
     unwrap({ syscall: "dup3", subject: to }, () => libc().dup3(from, to, 0));
   }
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { closeFd, duplicateFd } from "../fd/descriptor.ts";
+import { closeFd, liftAboveTargets, type PlacedFd } from "../fd/descriptor.ts";
 import { type EnvironmentChange, environmentTexts } from "./environment.ts";
 import { ENOEXEC, SysError } from "../ffi/errors.ts";
 import { withInspectorSignalBlocked } from "./inspector_signal.ts";
@@ -27,7 +27,7 @@ export interface PlacedRequest {
    * Descriptors of this process, borrowed, and their numbers in the program. Beside them the program has an
    * empty standard input, and shares 1 and 2 with this process.
    */
-  readonly fds: readonly { readonly from: number; readonly to: number }[];
+  readonly fds: readonly PlacedFd[];
   /** Changes to the environment of this process. */
   readonly env?: EnvironmentChange;
   /** As in `SpawnRequest`. */
@@ -93,7 +93,7 @@ export function asShellScript(
 function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest): number {
   const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
   const pid = new Int32Array(1);
-  const lifted = lift(fds);
+  const lifted = liftAboveTargets(fds);
   try {
     libc().posix_spawn_file_actions_init(actions);
     libc().posix_spawnattr_init(attributes);
@@ -113,19 +113,6 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
     libc().posix_spawn_file_actions_destroy(actions);
     libc().posix_spawnattr_destroy(attributes);
     for (const { from } of lifted) closeFd(from);
-  }
-}
-
-/** A source may have the number of another one's target, so all are first duplicated above the targets. */
-function lift(fds: PlacedRequest["fds"]): PlacedRequest["fds"] {
-  const above = Math.max(0, ...fds.map(({ to }) => to)) + 1;
-  const lifted: { from: number; to: number }[] = [];
-  try {
-    for (const { from, to } of fds) lifted.push({ from: duplicateFd(from, above), to });
-    return lifted;
-  } catch (error) {
-    for (const { from } of lifted) closeFd(from);
-    throw error;
   }
 }
 

@@ -9,17 +9,18 @@
  * @module
  */
 import type { Clock, Timer } from "../../os/clock/clock.ts";
+import { Heap, type HeapItem } from "../../os/clock/timer_queue.ts";
 
 const NEVER = Infinity;
 
 /** One wait at a time, used again and again. */
-export class AioDeadline {
+export class AioDeadline implements HeapItem {
   /** When the wait is over; NEVER when there is no wait. */
   atMs: number = NEVER;
   /** What the heap is ordered by: never later than `atMs` at the time the entry was placed. */
   keyMs: number = NEVER;
-  /** Where it is in the heap; -1 outside. */
-  index: number = -1;
+  /** See {@linkcode HeapItem}. */
+  place: number = -1;
 
   /** Called when the deadline passed. */
   readonly passed: () => void;
@@ -39,10 +40,10 @@ export class AioDeadline {
   }
 }
 
-/** A binary heap of deadlines and the one timer that serves it. */
+/** A heap of deadlines and the one timer that serves it. */
 export class AioDeadlines {
   readonly #clock: Clock;
-  readonly #heap: AioDeadline[] = [];
+  readonly #heap = new Heap<AioDeadline>((one, other) => one.keyMs < other.keyMs);
   #timer: Timer | undefined;
   #timerMs = NEVER;
   #nowMs = 0;
@@ -65,14 +66,12 @@ export class AioDeadlines {
    */
   arm(deadline: AioDeadline, afterMs: number): void {
     deadline.atMs = this.#now() + afterMs;
-    if (deadline.index < 0) {
+    if (deadline.place < 0) {
       deadline.keyMs = deadline.atMs;
-      deadline.index = this.#heap.length;
-      this.#heap.push(deadline);
-      this.#up(deadline);
+      this.#heap.add(deadline);
     } else if (deadline.atMs < deadline.keyMs) {
       deadline.keyMs = deadline.atMs;
-      this.#up(deadline);
+      this.#heap.moved(deadline);
     } else {
       return;
     }
@@ -86,9 +85,7 @@ export class AioDeadlines {
    */
   remove(deadline: AioDeadline): void {
     deadline.disarm();
-    if (deadline.index < 0) return;
-    this.#takeOut(deadline);
-    this.#setTimer();
+    if (this.#heap.remove(deadline)) this.#setTimer();
   }
 
   /**
@@ -112,12 +109,12 @@ export class AioDeadlines {
     this.#timer = undefined;
     this.#timerMs = NEVER;
     const nowMs = this.#clock.nowMs();
-    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
+    for (let first; (first = this.#heap.first) !== undefined;) {
       if (first.keyMs > nowMs) break;
       const hasPassed = first.atMs <= nowMs;
       if (hasPassed) first.disarm();
       first.keyMs = first.atMs;
-      this.#down(first);
+      this.#heap.moved(first);
       if (hasPassed) first.passed();
     }
     this.#setTimer();
@@ -125,7 +122,7 @@ export class AioDeadlines {
 
   /** Makes the timer fire no later than the first key, and ends it when there is none. */
   #setTimer(): void {
-    const firstMs = this.#heap[0]?.keyMs ?? NEVER;
+    const firstMs = this.#heap.first?.keyMs ?? NEVER;
     if (firstMs === NEVER) {
       this.#timer?.cancel();
       this.#timer = undefined;
@@ -135,47 +132,5 @@ export class AioDeadlines {
       this.#timerMs = firstMs;
       this.#timer = this.#clock.setTimer(firstMs - this.#clock.nowMs(), () => this.#fire());
     }
-  }
-
-  #takeOut(deadline: AioDeadline): void {
-    const last = this.#heap.pop()!;
-    if (last !== deadline) {
-      this.#put(last, deadline.index);
-      this.#up(last);
-      this.#down(last);
-    }
-    deadline.index = -1;
-  }
-
-  #up(deadline: AioDeadline): void {
-    let index = deadline.index;
-    while (index > 0) {
-      const parent = this.#heap[(index - 1) >> 1]!;
-      if (parent.keyMs <= deadline.keyMs) break;
-      this.#put(parent, index);
-      index = (index - 1) >> 1;
-    }
-    this.#put(deadline, index);
-  }
-
-  #down(deadline: AioDeadline): void {
-    let index = deadline.index;
-    for (;;) {
-      let child = 2 * index + 1;
-      if (child >= this.#heap.length) break;
-      if (
-        child + 1 < this.#heap.length && this.#heap[child + 1]!.keyMs < this.#heap[child]!.keyMs
-      ) child++;
-      if (this.#heap[child]!.keyMs >= deadline.keyMs) break;
-      const other = this.#heap[child]!;
-      this.#put(other, index);
-      index = child;
-    }
-    this.#put(deadline, index);
-  }
-
-  #put(deadline: AioDeadline, index: number): void {
-    this.#heap[index] = deadline;
-    deadline.index = index;
   }
 }

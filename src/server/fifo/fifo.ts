@@ -5,11 +5,9 @@
  * @module
  */
 import { systemClock } from "../../os/clock/clock.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
+import type { PipeInput } from "../backend/backend.ts";
+import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import { NodePipe } from "./node_pipe.ts";
-import { type PipeInput, SystemPipe } from "./pipe_input.ts";
-import { serviceAddress } from "../listen/service_address.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
 /** A named pipe to read from; it ends only when it is closed, since the pipe is open read-write. */
@@ -35,12 +33,12 @@ export class FifoReader {
    * @throws {TypeError} When it is no named pipe.
    */
   constructor(fd: number) {
-    const address = serviceAddress(fd);
+    const address = backend().addressOf(fd);
     if (address.kind !== "fifo") {
       throw new TypeError(`Cannot read descriptor ${fd}: a socket, expected a named pipe`);
     }
     this.path = address.path;
-    this.#pipe = mayUseFfi() ? new SystemPipe(fd, this.path) : new NodePipe(fd);
+    this.#pipe = backend().openFifo(fd, this.path);
     this.localAddr = this.remoteAddr = { transport: "unix", path: this.path };
     this.#forget = serverLifecycle.onStopAccepting(() => this.#stop());
   }

@@ -5,16 +5,15 @@
  */
 import type { Server, Socket } from "node:net";
 import { zinfo } from "../../log/log.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import type { FdType, ListenAddress } from "../../os/net/socket.ts";
+import { backend } from "../backend/chosen.ts";
+import { keepAccepting } from "../backend/node_accepting.ts";
 import { countAccepts } from "../listen/accept_counts.ts";
 import { unavailable } from "./unavailable.ts";
 import { closeServed } from "../listen/drain_queue.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import { keepAccepting } from "../listen/node_accepting.ts";
 import { NodeConnections } from "./node_connections.ts";
 import { isHttp2, listenByHandle } from "../listen/node_handle.ts";
-import { serviceAddress } from "../listen/service_address.ts";
 import { isShared } from "../listen/service_listener.ts";
 import { FdExhaustion } from "../listen/fd_exhaustion.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
@@ -58,7 +57,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   // Throws now for a descriptor that can't be served.
-  const address = serviceAddress(fd);
+  const address = backend().addressOf(fd);
   const connections = speaksHttp(server) ? new NodeConnections(server) : undefined;
   server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
   server.on("connection", (socket: Socket) => {
@@ -81,21 +80,15 @@ function speaksHttp(server: Server): boolean {
 
 /** Makes a server listen in the best available way; the result ends the accepting without closing it. */
 function listen(server: Server, fd: number, address: ListenAddress): () => void {
-  if (mayUseFfi()) {
-    const speaksPlainHttp = "closeIdleConnections" in server && !("setSecureContext" in server);
-    const options = {
-      address,
-      shared: isShared(address),
-      answer: speaksPlainHttp ? unavailable : undefined,
-    };
-    const acceptNoMore = listenByHandle(server, fd, options);
-    if (acceptNoMore !== undefined) return acceptNoMore;
-    if (!isHttp2(server)) {
-      zinfo(
-        `Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`,
-      );
-    }
-  }
+  const speaksPlainHttp = "closeIdleConnections" in server && !("setSecureContext" in server);
+  const answer = speaksPlainHttp ? unavailable : undefined;
+  return backend().serveNode({
+    native: () => listenByHandle(server, fd, { address, answer, shared: isShared(address) }),
+    node: () => listenByNode(server, fd, address),
+  });
+}
+
+function listenByNode(server: Server, fd: number, address: ListenAddress): () => void {
   const counts = countAccepts(address), fdExhaustion = new FdExhaustion(counts);
   server.on("connection", () => counts.accepted!++);
   server.listen({ fd });

@@ -5,7 +5,7 @@
  * @module
  */
 import { zdebug } from "../../log/log.ts";
-import { systemClock } from "../../os/clock/clock.ts";
+import { delay, systemClock } from "../../os/clock/clock.ts";
 import { BodyError, sendAnswer } from "./answer.ts";
 import { BadRequest, type RequestHead } from "./head.ts";
 import type { BodyInput, Http1Input } from "./input.ts";
@@ -154,7 +154,7 @@ export class Http1Exchange {
     this.#readMs = systemClock.nowMs();
     while (this.#isBeingRead()) {
       if (!this.#isReading && systemClock.nowMs() - this.#readMs > READING_MS) return;
-      await new Promise<void>((resolve) => systemClock.setTimer(LOOK_MS, resolve));
+      await delay(LOOK_MS);
     }
   }
 

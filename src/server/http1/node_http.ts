@@ -6,15 +6,15 @@
  * @module
  */
 import { zdebug, zinfo } from "../../log/log.ts";
+import { backend } from "../backend/chosen.ts";
+import { nodeServerTls } from "../backend/node_tls.ts";
 import { Http1Connection } from "./connection.ts";
 import type { Http1Service } from "./exchange.ts";
 import type { HttpServing, HttpTls } from "../http/handler.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import { serviceAddress } from "../listen/service_address.ts";
 import { openServiceListener, type ServiceListener } from "../listen/service_listener.ts";
 import { EventStreams } from "../http/streamed_answers.ts";
 import { closingGently, handshake } from "../tls/context.ts";
-import { nodeServerTls } from "../tls/node.ts";
 
 /** The default time limit of a TLS handshake, in seconds. */
 const HANDSHAKE_SECONDS = 10;
@@ -39,7 +39,7 @@ export class NodeHttpService {
    * @param tls Certificate and key, for HTTP over TLS.
    */
   constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
-    const address = serviceAddress(fd);
+    const address = backend().addressOf(fd);
     this.#tls = tls;
     this.#service = {
       ...serving,

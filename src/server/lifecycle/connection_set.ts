@@ -10,7 +10,15 @@
  * @module
  */
 
+import type { Clock, Timer } from "../../os/clock/clock.ts";
+
 const NOTHING = new Uint8Array();
+
+/**
+ * The first and the longest interval between two sweeps during a drain. The interval grows, so that a slow
+ * client does not keep the server awake.
+ */
+const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 8_000;
 
 /** The least number of connections that start to use streams between two sweeps. */
 const SWEEP_AFTER = 64;
@@ -71,6 +79,20 @@ export class ConnectionSet {
         if (error instanceof Deno.errors.BadResource) this.#remove(conn);
       });
     }
+  }
+
+  /** Sweeps now and again, until the set is empty; returns what ends that. */
+  sweepAgain(clock: Clock): () => void {
+    let timer: Timer;
+    const sweep = (pauseMs: number) => {
+      this.sweep();
+      timer = clock.setTimer(pauseMs, () => {
+        // Tested after the pause: the last accept may have been under way before it.
+        if (this.count > 0) sweep(Math.min(2 * pauseMs, LONGEST_SWEEP_MS));
+      });
+    };
+    sweep(FIRST_SWEEP_MS);
+    return () => timer.cancel();
   }
 
   /** Closes all connections. */

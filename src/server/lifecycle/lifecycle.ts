@@ -12,6 +12,28 @@ import { Activity } from "./activity.ts";
 import { ConnectionSet } from "./connection_set.ts";
 import { type OpenWork, type OpenWorkCounter, type Softstop, sumOpenWork } from "./open_work.ts";
 
+/**
+ * - `serving`: it accepts, or is about to;
+ * - `standby`: it has loaded and waits to be started;
+ * - `stopping`: it has stopped accepting, and ends at its time limit;
+ * - `detached`: the same without a master, which has another server in its place;
+ * - `draining`: it ends as soon as no work is under way;
+ * - `ending`: it closes what is still open, for a moment;
+ * - `ended`: its process is to exit.
+ */
+type Phase = "serving" | "standby" | "stopping" | "detached" | "draining" | "ending" | "ended";
+
+/** The phases that can follow each phase; a request for any other one is ignored. */
+const NEXT_PHASES: Readonly<Record<Phase, readonly Phase[]>> = {
+  serving: ["standby", "stopping", "detached", "ending"],
+  standby: ["serving", "stopping", "detached", "ending"],
+  stopping: ["draining", "ending"],
+  detached: ["draining", "ending"],
+  draining: ["ending"],
+  ending: ["ended"],
+  ended: [],
+};
+
 /** A part of the server that has work under way. */
 export interface IdleSource {
   /** The number of items under way. */
@@ -31,12 +53,6 @@ const DRAIN_LIMIT_SECONDS = 30;
 
 /** The time limit that a setting of 0 stands for while work is under way. */
 const LONGEST_SECONDS = 3600;
-
-/**
- * The first and the longest interval between two sweeps of streamed connections during a drain. The
- * interval grows, so that a slow client does not keep the server awake.
- */
-const FIRST_SWEEP_MS = 100, LONGEST_SWEEP_MS = 8_000;
 
 /** How long before the exit the server starts to close the remaining connections in order. */
 const ENDING_MS = 1_000;
@@ -66,8 +82,6 @@ export class ServerLifecycle {
   readonly activity: Activity = new Activity();
   /** The accepted connections that are still open. */
   readonly connections: ConnectionSet = new ConnectionSet();
-  /** Whether the server is a standby that has not been started: a soft stop then ends it at once. */
-  isStandby = false;
   /** Called when some of the work under way has ended. */
   onQuiet?: () => void;
   readonly #clock: Clock;
@@ -79,17 +93,14 @@ export class ServerLifecycle {
   readonly #softstop = new AbortController();
   /** The functions that close open connections in order shortly before the exit. */
   readonly #endings = new Set<() => void>();
+  #phase: Phase = "serving";
   #owner?: LifecycleOwner;
-  #accepting = true;
-  #detached = false;
+  /** A soft stop that has arrived before the settings that it depends on. */
   #softstopEarly?: ReadonlySet<number>;
-  /** Whether the server exits as soon as no work is under way. */
-  #draining = false;
-  #ended = false;
   #stopAtMs = Infinity;
   #stopTimer?: Timer;
   #endingTimer?: Timer;
-  #sweepTimer?: Timer;
+  #stopSweeping = (): void => {};
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -103,7 +114,29 @@ export class ServerLifecycle {
 
   /** Whether the server still accepts connections. */
   get accepting(): boolean {
-    return this.#accepting;
+    return this.#phase === "serving" || this.isStandby;
+  }
+
+  /** Whether the server is a standby that has not been started: a soft stop then ends it at once. */
+  get isStandby(): boolean {
+    return this.#phase === "standby";
+  }
+
+  /** Makes this server a standby. */
+  standBy(): void {
+    this.#enter("standby");
+  }
+
+  /** Starts a standby. */
+  activate(): void {
+    this.#enter("serving");
+  }
+
+  /** Enters a phase, and returns whether it can follow the present one. */
+  #enter(next: Phase): boolean {
+    if (!NEXT_PHASES[this.#phase].includes(next)) return false;
+    this.#phase = next;
+    return true;
   }
 
   /** Makes a drain wait for another source, which calls {@linkcode reportIdle} when its count is 0. */
@@ -122,10 +155,10 @@ export class ServerLifecycle {
   /** Called by a source that has no work under way any more. */
   reportIdle(): void {
     this.onQuiet?.();
-    if (!this.#draining && !this.#ended) return;
+    if (this.#phase !== "draining" && this.#phase !== "ending") return;
     if (this.#sources.values().some(({ count }) => count > 0)) return;
-    if (this.#ended) this.#leave();
-    else this.#end();
+    if (this.#phase === "draining") this.#end();
+    else this.#leave();
   }
 
   /** Aborted at the soft stop. */
@@ -181,7 +214,7 @@ export class ServerLifecycle {
    * @returns Unregisters it.
    */
   onStopAccepting(close: (last: boolean) => void, fd?: number): () => void {
-    if (!this.#accepting) {
+    if (!this.accepting) {
       close(false);
       return () => {};
     }
@@ -199,10 +232,9 @@ export class ServerLifecycle {
   softstop(closing: ReadonlySet<number> = NONE): void {
     if (this.isStandby) return this.stopNotify(0);
     const owner = this.#owner;
-    // The stop may arrive before the settings that it depends on.
     this.#softstopEarly = owner === undefined ? closing : undefined;
-    if (owner === undefined || this.#detached || !this.#accepting) return;
-    this.#stopAccepting(closing);
+    if (owner === undefined || !this.#enter("stopping")) return;
+    this.#closeListeners(closing);
     const seconds = this.#softstopSeconds(owner);
     owner.onDraining(seconds);
     this.stopNotify(seconds);
@@ -237,7 +269,7 @@ export class ServerLifecycle {
       throw new RangeError(`Cannot stop after "${seconds}": no number, expected seconds`);
     }
     const stopAtMs = this.#clock.nowMs() + seconds * 1000;
-    if (this.#ended || stopAtMs >= this.#stopAtMs) return;
+    if (this.#hasEnded || stopAtMs >= this.#stopAtMs) return;
     this.#stopAtMs = stopAtMs;
     this.#stopTimer?.cancel();
     this.#endingTimer?.cancel();
@@ -249,6 +281,10 @@ export class ServerLifecycle {
       Math.max(ms - ENDING_MS, ms / 2),
       () => this.#closeOpen(),
     );
+  }
+
+  get #hasEnded(): boolean {
+    return this.#phase === "ending" || this.#phase === "ended";
   }
 
   #closeOpen(): void {
@@ -267,7 +303,8 @@ export class ServerLifecycle {
 
   /** Stops accepting and ends the server as soon as no work is under way, at the latest after `seconds`. */
   finishWithin(seconds: number): void {
-    this.#stopAccepting();
+    this.#enter("stopping");
+    this.#closeListeners();
     this.stopNotify(seconds);
     this.#abort();
     this.#drain();
@@ -276,15 +313,13 @@ export class ServerLifecycle {
   /** Leaves the master, which starts a replacement. */
   detach(): void {
     const owner = this.#owner;
-    if (owner === undefined || this.#detached || !this.#accepting) return;
-    this.#detached = true;
+    if (owner === undefined || !this.#enter("detached")) return;
     owner.onDetach();
-    this.#stopAccepting();
+    this.#closeListeners();
     this.stopNotify(atLeastOne(owner.softstopSeconds ?? 0));
   }
 
-  #stopAccepting(closing: ReadonlySet<number> = NONE): void {
-    this.#accepting = false;
+  #closeListeners(closing: ReadonlySet<number> = NONE): void {
     for (const [close, fd] of this.#closers) {
       // Deleted before the call, which may re-enter this method.
       this.#closers.delete(close);
@@ -297,19 +332,9 @@ export class ServerLifecycle {
   }
 
   #drain(): void {
-    if (this.#ended) return;
-    this.#draining = true;
-    this.#sweep();
+    if (!this.#enter("draining")) return;
+    this.#stopSweeping = this.connections.sweepAgain(this.#clock);
     this.reportIdle();
-  }
-
-  #sweep(pauseMs = FIRST_SWEEP_MS): void {
-    this.#sweepTimer?.cancel();
-    this.connections.sweep();
-    this.#sweepTimer = this.#clock.setTimer(pauseMs, () => {
-      // Tested after the pause: the last accept may have been under way before it.
-      if (this.connections.count > 0) this.#sweep(Math.min(2 * pauseMs, LONGEST_SWEEP_MS));
-    });
   }
 
   /** Closes every open connection: the server has ended. */
@@ -321,13 +346,11 @@ export class ServerLifecycle {
 
   /** Ends the server now, or after a moment if open connections can be closed in order. */
   #end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#draining = false;
+    if (!this.#enter("ending")) return;
     this.#stopTimer?.cancel();
     this.#endingTimer?.cancel();
-    this.#sweepTimer?.cancel();
-    this.#stopAccepting();
+    this.#stopSweeping();
+    this.#closeListeners();
     this.#abort();
     if (this.#endings.size === 0) return this.#leave();
     this.#closeOpen();
@@ -335,6 +358,7 @@ export class ServerLifecycle {
   }
 
   #leave(): void {
+    if (!this.#enter("ended")) return;
     this.#stopTimer?.cancel();
     this.#stopped.resolve();
   }

@@ -4,7 +4,6 @@
  * @module
  */
 import { logEnd, zinfo, zinfoFrom } from "../../log/log.ts";
-import type { AdoptError } from "../../os/adopt/listener.ts";
 
 const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
 
@@ -57,7 +56,7 @@ const slow = new Set<number>();
  * @param fd The descriptor.
  * @param error Why the runtime can't serve it.
  */
-export function logSlowWay(fd: number, { message, cause }: AdoptError): void {
+export function logSlowWay(fd: number, { message, cause }: Error): void {
   if (slow.has(fd)) return;
   slow.add(fd);
   const what = `descriptor ${fd} is served through node:net, which is slower`;

@@ -4,9 +4,9 @@
  * @module
  */
 import { isDebugLog, zdebug } from "../../log/log.ts";
-import { OpenConnections } from "../../os/net/connections.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
+import type { OpenConnections } from "../../os/net/connections.ts";
 import { addressText, type ListenAddress } from "../../os/net/socket.ts";
+import { backend } from "../backend/chosen.ts";
 
 /** The counters of one listener at one moment. */
 export interface AcceptStatistics {
@@ -62,6 +62,6 @@ export function countAccepts(address: ListenAddress): AcceptCounts {
 
 /** Returns the counters of every listener that this process has or had, oldest first: for the tests of overload. */
 export function acceptStatistics(): AcceptStatistics[] {
-  const connections = mayUseFfi() ? new OpenConnections() : undefined;
+  const connections = backend().openConnections();
   return counted.map((counts) => counts.read(connections));
 }

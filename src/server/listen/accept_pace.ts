@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type Clock, systemClock } from "../../os/clock/clock.ts";
+import { type Clock, delay, systemClock } from "../../os/clock/clock.ts";
 
 /** The shortest timer, which takes 1 to 2 ms. */
 const PAUSE_MS = 0;
@@ -42,6 +42,6 @@ export class AcceptPace {
   pause(): Promise<void> | undefined {
     if (this.#sincePause < 1 + this.#lately * SHARE) return undefined;
     this.#sincePause = 0;
-    return new Promise((resolve) => this.#clock.setTimer(PAUSE_MS, resolve));
+    return delay(PAUSE_MS, this.#clock);
   }
 }

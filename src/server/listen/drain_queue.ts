@@ -5,9 +5,7 @@
  * @module
  */
 import { zdebug } from "../../log/log.ts";
-import { systemClock } from "../../os/clock/clock.ts";
-import { queueEmpties } from "../../os/net/accept_queue.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
+import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 
 /** The time limit for handshakes that were under way when the queue was closed to new ones. */
@@ -29,17 +27,11 @@ export function closeServed(
 ): void {
   if (!last) return close();
   const finished = serverLifecycle.activity.begin({ standing: true });
-  served(fd).catch((error) => {
+  backend().queueEmpties(fd, { settleMs: SETTLE_MS, withinMs: LONGEST_MS }).catch((error) => {
     // The descriptor was closed meanwhile.
     zdebug("a queue can't be looked at any more:", error);
   }).finally(() => {
     close();
     finished();
   });
-}
-
-async function served(fd: number | undefined): Promise<void> {
-  if (fd !== undefined && mayUseFfi()) {
-    await queueEmpties(fd, { settleMs: SETTLE_MS, withinMs: LONGEST_MS });
-  } else await new Promise<void>((resolve) => systemClock.setTimer(SETTLE_MS, resolve));
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { zinfoFrom } from "../../log/log.ts";
-import { type Clock, systemClock } from "../../os/clock/clock.ts";
+import { type Clock, delay, systemClock } from "../../os/clock/clock.ts";
 import { isReadable } from "../../os/fd/poller.ts";
 import { areDescriptorsFree, isOutOfDescriptors } from "../../os/fd/reserve_fd.ts";
 import { rejectPending, type RejectPendingOptions } from "../../os/net/reject_pending.ts";
@@ -114,7 +114,7 @@ export class FdExhaustion {
     const { fd } = this.#options;
     let somebodyWaited = true;
     for (let look = 0; look < LOOKS && !this.#stopped; look++) {
-      await new Promise<void>((resolve) => systemClock.setTimer(PAUSE_MS / LOOKS, resolve));
+      await delay(PAUSE_MS / LOOKS);
       if (fd !== undefined && !this.#stopped) somebodyWaited &&= isReadable(fd);
     }
     return somebodyWaited;

@@ -8,17 +8,10 @@
  * @module
  */
 import type { Server, Socket, SocketConstructorOpts } from "node:net";
-import { systemClock } from "../../os/clock/clock.ts";
-import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
-import { EPOLLIN, type Watch } from "../../os/fd/poller.ts";
-import { acceptFd, type ListenAddress } from "../../os/net/socket.ts";
-import { reserveDescriptor } from "../../os/fd/reserve_fd.ts";
-import type { RejectPendingOptions } from "../../os/net/reject_pending.ts";
-import { concernsConnection } from "./accept_errors.ts";
-import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
-import { AcceptPace } from "./accept_pace.ts";
-import { serverPoller } from "../lifecycle/poller.ts";
-import { FdExhaustion } from "./fd_exhaustion.ts";
+import { zinfo } from "../../log/log.ts";
+import { delay } from "../../os/clock/clock.ts";
+import { FdAcceptor } from "../backend/fd_accept.ts";
+import { AcceptLoop, type AcceptLoopOptions } from "./accept_loop.ts";
 
 /** The number of connections to accept before other work gets a turn. */
 const MOST_IN_ONE_GO = 64;
@@ -35,13 +28,7 @@ interface Inner {
 type OnConnection = (this: NodeHandle, error: number, client: unknown) => void;
 
 /** The listener of {@linkcode listenByHandle}. */
-export interface HandleOptions {
-  readonly address: ListenAddress;
-  /** Whether other processes accept on the same socket. */
-  readonly shared: boolean;
-  /** The answer to connections that are rejected for lack of descriptors; default none. */
-  readonly answer?: RejectPendingOptions["answer"];
-}
+export type HandleOptions = Omit<AcceptLoopOptions, "fd">;
 
 /**
  * Makes a node server listen.
@@ -61,7 +48,10 @@ export function listenByHandle(
   // so on connections that it received as descriptors.
   if (isHttp2(server)) return undefined;
   const inner = server as Server & Inner;
-  if (typeof inner._listen2 !== "function" || inner._handle) return undefined;
+  if (typeof inner._listen2 !== "function" || inner._handle) {
+    zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
+    return undefined;
+  }
   const handle = inner._handle = new NodeHandle(server, fd, options);
   // The address of a server on a unix socket.
   if (options.address.kind === "unix") inner._pipeName = options.address.path;
@@ -81,24 +71,15 @@ class NodeHandle {
   /** Fills in the address for `server.address()`; missing for a unix socket, as in node's own handle. */
   readonly getsockname?: (name: object) => number;
   readonly #server: Server;
-  readonly #fd: number;
-  readonly #counts: AcceptCounts;
-  readonly #fdExhaustion: FdExhaustion;
-  readonly #pace: AcceptPace | undefined;
-  readonly #watch: Watch;
-  readonly #releaseReserve = reserveDescriptor.hold();
-  /** Set while the next connection is awaited. */
-  #wake?: () => void;
-  #closed = false;
+  readonly #loop: AcceptLoop<unknown>;
+  /** Node's class of connections, once it accepts. */
+  #socketClass?: typeof Socket;
 
-  constructor(server: Server, fd: number, { address, shared, answer }: HandleOptions) {
-    setNonblocking(fd);
+  constructor(server: Server, fd: number, options: HandleOptions) {
     this.#server = server;
-    this.#fd = fd;
-    this.#counts = countAccepts(address);
-    this.#fdExhaustion = new FdExhaustion(this.#counts, { fd, answer });
-    if (shared) this.#pace = new AcceptPace();
-    this.#watch = serverPoller.watch(fd, 0, () => this.#awaken());
+    const acceptor = new FdAcceptor(fd, (accepted) => clientHandle(accepted, this.#socketClass!));
+    this.#loop = new AcceptLoop(acceptor, { ...options, fd });
+    const { address } = options;
     if (address.kind === "inet") {
       const { hostname, port } = address;
       const name = { address: hostname, port, family: hostname.includes(":") ? "IPv6" : "IPv4" };
@@ -117,14 +98,7 @@ class NodeHandle {
 
   /** Stops accepting. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#fdExhaustion.stop();
-    this.#counts.log();
-    this.#releaseReserve();
-    this.#watch.stop();
-    closeFd(this.#fd);
-    this.#awaken();
+    this.#loop.stop();
   }
 
   /** Does nothing: the watching thread keeps the process running in any case. */
@@ -133,62 +107,23 @@ class NodeHandle {
   /** See {@linkcode ref}. */
   unref(): void {}
 
-  #awaken(): void {
-    if (!this.#closed) this.#watch.modify(0);
-    this.#wake?.();
-    this.#wake = undefined;
-  }
-
   async #serve(): Promise<void> {
-    const { Socket } = await import("node:net");
-    for (let inOneGo = 0; !this.#closed;) {
-      try {
-        const fd = acceptFd(this.#fd);
-        if (fd === undefined) await this.#readable();
-        else {
-          this.#counts.accepted!++;
-          this.#pace?.accepted();
-          this.#handOver(fd, Socket);
-          if (++inOneGo % MOST_IN_ONE_GO === 0) await nextTurn();
-          await this.#pace?.pause();
-        }
-      } catch (error) {
-        this.#counts.errors++;
-        if (!concernsConnection(error as Error)) await this.#fdExhaustion.pause(error as Error);
-      }
+    this.#socketClass = (await import("node:net")).Socket;
+    for (let inOneGo = 1;; inOneGo++) {
+      const client = await this.#loop.next();
+      if (client === undefined) return;
+      // An error thrown by a listener of the server is an uncaught error, as with node's own handle.
+      queueMicrotask(() => this.onconnection?.(0, client));
+      if (inOneGo % MOST_IN_ONE_GO === 0) await delay(0);
     }
-  }
-
-  #readable(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      this.#watch.modify(EPOLLIN);
-    });
-  }
-
-  #handOver(fd: number, SocketClass: typeof Socket): void {
-    const client = clientHandle(fd, SocketClass);
-    // An error thrown by a listener of the server is an uncaught error, as with node's own handle.
-    queueMicrotask(() => this.onconnection?.(0, client));
   }
 }
 
 /** Creates the handle of a connection, of node's class for its kind, on which a socket is built. */
 function clientHandle(fd: number, SocketClass: typeof Socket): unknown {
   const options: SocketConstructorOpts & { manualStart: boolean } = { fd, manualStart: true };
-  let socket: Socket & Inner;
-  try {
-    socket = new SocketClass(options) as Socket & Inner;
-  } catch (error) {
-    closeFd(fd);
-    throw error;
-  }
+  const socket = new SocketClass(options) as Socket & Inner;
   const client = socket._handle;
   socket._handle = null;
   return client;
-}
-
-/** Gives other work a turn. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => systemClock.setTimer(0, resolve));
 }

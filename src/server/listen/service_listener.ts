@@ -1,40 +1,25 @@
 /**
- * A listener over an inherited descriptor that survives accept errors and FD exhaustion.
- *
- * accept(2) reports errors of connections that are gone already, and fails while no descriptor is free. A
- * loop over the runtime's listener would end at the first of these errors, and the server would never
- * accept again.
+ * A listener over an inherited descriptor, which tells the server's lifecycle of its connections and stops
+ * accepting at the soft stop.
  *
  * @module
  */
 import { defaultConfig } from "../../config/config.ts";
 import { readStrictly } from "../../config/effective.ts";
 import { SERVER_BALANCE, SERVER_PROC_COUNT } from "../../config/settings.ts";
-import {
-  adoptedDescriptor,
-  AdoptError,
-  adoptListener,
-  releaseAdopted,
-} from "../../os/adopt/listener.ts";
 import { systemClock } from "../../os/clock/clock.ts";
-import { closeFd } from "../../os/fd/descriptor.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import { type FdType, type ListenAddress, listenAddressOf } from "../../os/net/socket.ts";
-import { reserveDescriptor } from "../../os/fd/reserve_fd.ts";
-import { type AcceptCounts, countAccepts } from "./accept_counts.ts";
-import { concernsConnection } from "./accept_errors.ts";
-import { AcceptPace } from "./accept_pace.ts";
-import { closeServed } from "./drain_queue.ts";
+import type { AcceptSource, Backend, OpenedSocket } from "../backend/backend.ts";
+import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import { logSlowWay } from "../lifecycle/missing_permission.ts";
-import { serviceAddress } from "./service_address.ts";
-import { FdExhaustion } from "./fd_exhaustion.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
+import { AcceptLoop } from "./accept_loop.ts";
+import { closeServed } from "./drain_queue.ts";
 
 /** The replaceable parts of {@linkcode openServiceListener}. */
 export interface ServiceListenerOptions {
-  /** Makes a native listener on a borrowed descriptor, or throws `AdoptError`. */
-  readonly adopt?: (fd: number) => Deno.Listener;
+  /** Opens the socket. */
+  readonly via?: Pick<Backend, "addressOf" | "listen">;
 }
 
 /**
@@ -49,34 +34,23 @@ export interface ServiceListenerOptions {
 export function openServiceListener(
   fd: number,
   fdType: FdType,
-  { adopt = adoptListener }: ServiceListenerOptions = {},
+  { via = backend() }: ServiceListenerOptions = {},
 ): ServiceListener {
   if (fdType === "fifo") {
     throw new TypeError(`Cannot listen on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
-  const addr = runtimeAddr(serviceAddress(fd));
-  if (!mayUseFfi()) return new ServiceListener(listenByNode(fd, addr), addr, { granted: fd });
-  let inner: Deno.Listener;
-  try {
-    inner = adopt(fd);
-  } catch (error) {
-    if (!(error instanceof AdoptError)) throw error;
-    logSlowWay(fd, error);
-    const inner = import("./fd_accept.ts").then(({ FdListener }) => new FdListener(fd, addr));
-    return new ServiceListener(inner, addr, {
-      granted: fd,
-      fd,
-      shared: isShared(listenAddressOf(addr)),
-    });
-  }
-  closeFd(fd);
-  return new ServiceListener(inner, addr, adoptedSocket(inner, fd));
+  const address = via.addressOf(fd), addr = runtimeAddr(address);
+  return listenerOver(via.listen(fd, addr), { granted: fd, address });
 }
 
-/** Describes the socket of an adopted listener; `granted` is the descriptor from the master. */
-export function adoptedSocket(inner: Deno.Listener, granted: number): SharedSocket {
-  const shared = isShared(listenAddressOf(inner.addr));
-  return { granted, fd: adoptedDescriptor(inner), shared };
+/** Makes a listener over an opened socket; `granted` is the descriptor from the master. */
+export function listenerOver(
+  { source, fd }: OpenedSocket,
+  { granted, address }: { readonly granted: number; readonly address: ListenAddress },
+): ServiceListener {
+  // Without a descriptor node:net accepts, which can't pause.
+  const shared = fd !== undefined && isShared(address);
+  return new ServiceListener(source, runtimeAddr(address), { granted, fd, shared });
 }
 
 /** Whether other processes accept on the same socket as this one. */
@@ -85,16 +59,55 @@ export function isShared({ kind }: Pick<ListenAddress, "kind">): boolean {
   return !hasItsOwn && readStrictly(defaultConfig, SERVER_PROC_COUNT) > 1;
 }
 
-async function listenByNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> {
-  const { listenNode } = await import("./node_net.ts");
-  return await listenNode(fd, addr);
-}
-
 /** Converts an address to the runtime's form. */
-export function runtimeAddr(address: ListenAddress): Deno.Addr {
+function runtimeAddr(address: ListenAddress): Deno.Addr {
   return address.kind === "inet"
     ? { transport: "tcp", hostname: address.hostname, port: address.port }
     : { transport: "unix", path: address.path };
+}
+
+/** A `Deno.Listener` made of `next`, whose connections count as open until their `close` is called. */
+export abstract class CountedListener<C extends Deno.Conn> implements Deno.Listener<C> {
+  abstract readonly addr: Deno.Addr;
+
+  /** Accepts the next connection, without counting it; undefined when closed. */
+  abstract next(): Promise<C | undefined>;
+
+  /** Stops listening. A second call does nothing. */
+  abstract close(): void;
+
+  /** See `Deno.Listener`. */
+  abstract ref(): void;
+
+  /** See `Deno.Listener`. */
+  abstract unref(): void;
+
+  /**
+   * Accepts the next connection, which counts as open until its `close` is called.
+   *
+   * @throws {Deno.errors.BadResource} When the listener is closed.
+   * @throws {Deno.errors.Busy} When an earlier call still waits.
+   */
+  async accept(): Promise<C> {
+    const conn = await this.next();
+    if (conn === undefined) throw new Deno.errors.BadResource("Listener has been closed");
+    return serverLifecycle.connections.add(conn);
+  }
+
+  /** Accepts until the listener is closed, which the end of a loop over it does too. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<C> {
+    try {
+      for (let conn; (conn = await this.next()) !== undefined;) {
+        yield serverLifecycle.connections.add(conn);
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 /** The socket of a {@linkcode ServiceListener}. */
@@ -108,93 +121,55 @@ export interface SharedSocket {
 }
 
 /** See {@linkcode openServiceListener}. */
-export class ServiceListener implements Deno.Listener {
-  readonly #inner: Deno.Listener | Promise<Deno.Listener>;
-  readonly #counts: AcceptCounts;
-  readonly #fdExhaustion: FdExhaustion;
-  readonly #pace: AcceptPace | undefined;
-  readonly #releases: (() => void)[] = [];
+export class ServiceListener extends CountedListener<Deno.Conn> {
+  readonly addr: Deno.Addr;
+  readonly #loop: AcceptLoop<Deno.Conn>;
+  #forget?: () => void;
   #closed = false;
   #accepting = false;
   #onAccepted?: () => void;
 
-  /** Wraps `inner`, a listener of the runtime or of node:net that is bound to `addr`. */
+  /** Accepts from `source`, which is bound to `addr`. */
   constructor(
-    inner: Deno.Listener | Promise<Deno.Listener>,
-    readonly addr: Deno.Addr,
+    source: AcceptSource | Promise<AcceptSource>,
+    addr: Deno.Addr,
     { granted, fd, shared = false }: SharedSocket = {},
   ) {
-    this.#inner = inner;
-    this.#counts = countAccepts(listenAddressOf(addr));
-    this.#fdExhaustion = new FdExhaustion(this.#counts, { fd });
-    if (shared) this.#pace = new AcceptPace();
-    if (fd !== undefined) this.#releases.push(reserveDescriptor.hold());
+    super();
+    this.addr = addr;
+    this.#loop = new AcceptLoop(source, { address: listenAddressOf(addr), fd, shared });
     // After a stop this closes the listener at once.
     const forget = serverLifecycle.onStopAccepting(
       (last) => closeServed(() => this.close(), { last, fd }),
       granted,
     );
-    if (!this.#closed) this.#releases.push(forget);
+    if (!this.#closed) this.#forget = forget;
   }
 
   /**
-   * Accepts the next connection, which counts as open until its `close` is called.
+   * Accepts the next connection, without counting it; undefined when closed.
    *
-   * @throws {Deno.errors.BadResource} When the listener is closed.
    * @throws {Deno.errors.Busy} When an earlier call still waits.
    */
-  async accept(): Promise<Deno.Conn> {
-    const conn = await this.next();
-    if (conn === undefined) throw new Deno.errors.BadResource("Listener has been closed");
-    return serverLifecycle.connections.add(conn);
-  }
-
-  /** Accepts like {@linkcode accept}, without counting the connection; undefined when closed. */
   async next(): Promise<Deno.Conn | undefined> {
     if (this.#accepting) throw new Deno.errors.Busy("Another accept task is ongoing");
     this.#accepting = true;
     try {
-      for (;;) {
-        const pause = this.#pace?.pause();
-        if (pause !== undefined) await pause;
-        let conn: Deno.Conn;
-        try {
-          const inner = this.#inner instanceof Promise ? await this.#inner : this.#inner;
-          // Called even after close: the inner listener may have accepted a connection before.
-          conn = await inner.accept();
-        } catch (error) {
-          if (this.#closed) return undefined;
-          await this.#survive(error as Error);
-          continue;
-        }
-        this.#counts.accepted!++;
-        serverUsage.accepted();
-        this.#pace?.accepted();
-        return conn;
-      }
+      const conn = await this.#loop.next();
+      if (conn !== undefined) serverUsage.accepted();
+      return conn;
     } finally {
       this.#accepting = false;
       this.#onAccepted?.();
     }
   }
 
-  async #survive(error: Error): Promise<void> {
-    this.#counts.errors++;
-    if (concernsConnection(error)) return;
-    await this.#fdExhaustion.pause(error);
-  }
-
-  /** Stops listening. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // First, since another listener may wait for the address.
-    if (!(this.#inner instanceof Promise)) releaseAdopted(this.#inner);
     this.#awaitAccepted();
-    this.#fdExhaustion.stop();
-    this.#withInner((inner) => inner.close());
-    this.#counts.log();
-    for (const release of this.#releases) release();
+    this.#loop.stop();
+    this.#forget?.();
   }
 
   /**
@@ -209,34 +184,11 @@ export class ServiceListener implements Deno.Listener {
     else afterThisTurn();
   }
 
-  /** See `Deno.Listener`. */
   ref(): void {
-    this.#withInner((inner) => inner.ref());
+    this.#loop.withSource((source) => source.ref());
   }
 
-  /** See `Deno.Listener`. */
   unref(): void {
-    this.#withInner((inner) => inner.unref());
-  }
-
-  #withInner(use: (inner: Deno.Listener) => void): void {
-    if (!(this.#inner instanceof Promise)) return use(this.#inner);
-    // If there is none, accept has told.
-    this.#inner.then(use, () => {});
-  }
-
-  /** Accepts until the listener is closed, which the end of a loop over it does too. */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Deno.Conn> {
-    try {
-      for (let conn; (conn = await this.next()) !== undefined;) {
-        yield serverLifecycle.connections.add(conn);
-      }
-    } finally {
-      this.close();
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
+    this.#loop.withSource((source) => source.unref());
   }
 }

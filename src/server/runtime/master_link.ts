@@ -3,24 +3,23 @@
  *
  * @module
  */
-import { Channel, type ChannelHandlers } from "../../ipc/channel.ts";
+import type { ChannelHandlers } from "../../ipc/channel.ts";
 import {
   type LimitsMessage,
-  MASTER,
   type Message,
   type OutputsMessage,
   ProtocolError,
   type StandbyMessage,
   type StartMessage,
 } from "../../ipc/protocol.ts";
-import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zinfo } from "../../log/log.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
-import { closeFd, setCloseOnExec } from "../../os/fd/descriptor.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
 import { replaceFile } from "../../os/fs/output_files.ts";
+import type { ControlSocket } from "../backend/backend.ts";
+import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import { serverPoller } from "../lifecycle/poller.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
 /** The messages from the master, and its end. */
@@ -52,14 +51,14 @@ export interface MasterLinkOptions {
   /**
    * Opens the control descriptor and takes ownership of it.
    *
-   * @default A {@linkcode Channel}, which needs FFI.
+   * @default The way of the backend.
    */
-  readonly open?: (fd: number, handlers: ChannelHandlers) => Pick<Channel, "send" | "close">;
+  readonly open?: (fd: number, handlers: ChannelHandlers) => ControlSocket;
 }
 
 /** A server's connection to its master. */
 export class MasterLink {
-  readonly #channel: Pick<Channel, "send" | "close">;
+  readonly #channel: ControlSocket;
   readonly #handlers: MasterLinkHandlers;
   readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
@@ -79,7 +78,7 @@ export class MasterLink {
   constructor(
     fd: number,
     handlers: MasterLinkHandlers,
-    { open = openChannel }: MasterLinkOptions = {},
+    { open = backend().openControl }: MasterLinkOptions = {},
   ) {
     this.#handlers = handlers;
     // A caller that fails on the settings never awaits the start.
@@ -191,7 +190,7 @@ export class MasterLink {
 
   #standBy({ generation, settings }: StandbyMessage): void {
     this.#generation = generation;
-    serverLifecycle.isStandby = true;
+    serverLifecycle.standBy();
     this.#settings.resolve(settings);
   }
 
@@ -205,7 +204,7 @@ export class MasterLink {
       );
     }
     this.#generation = generation;
-    serverLifecycle.isStandby = false;
+    serverLifecycle.activate();
     const waiting = [...fds];
     const granted = services.map(({ name, type, address, fd }) => {
       return { name, type, address, fd: fd ?? waiting.shift()! };
@@ -229,10 +228,4 @@ export class MasterLink {
     if (!serverLifecycle.isStandby) this.#started.reject(reason);
     this.#handlers.onGone();
   }
-}
-
-function openChannel(fd: number, handlers: ChannelHandlers): Channel {
-  setCloseOnExec(fd, true);
-  requireTrustedPeer(fd);
-  return new Channel({ fd, poller: serverPoller, sender: MASTER }, handlers);
 }

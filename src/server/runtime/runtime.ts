@@ -22,12 +22,14 @@ import {
 } from "../../config/errors.ts";
 import { forgive } from "../../config/forgive.ts";
 import {
+  DEBUG,
   DEBUG_CONFIG,
   EXIT_AFTER,
   PRIVILEGE_SETTINGS,
   RUN_SETTINGS,
   SERVER_CONFIG_PATH,
   SERVER_CONTROL,
+  SERVER_LOG,
   SERVER_SERVICE,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
   type Setting,
@@ -36,21 +38,16 @@ import { isUserError } from "../../ipc/user_error.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { closeLog, logEnd, zdebug, zinfoFrom } from "../../log/log.ts";
 import { guardNodeOutputs, guardOutputs } from "../../log/output_guard.ts";
-import { keepDescriptorsFromChildren } from "../../os/fd/descriptor.ts";
 import { keepRunning } from "../../os/clock/keep_running.ts";
 import { requireSupportedPlatform } from "../../os/ffi/libc.ts";
-import { keepInspectorClosed } from "../../os/process/inspector_signal.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
-import { requestParentDeathSignal } from "../../os/process/process.ts";
 import { processSignals, releaseSignals } from "../../os/process/signals.ts";
 import type { FdType } from "../../os/net/socket.ts";
+import { backend, chooseBackend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { MasterLink } from "./master_link.ts";
 import { advisePermissions, logFault, permissionAdvice } from "../lifecycle/missing_permission.ts";
 import { ownCommand, programName } from "./own_program.ts";
-import { openServerLog } from "./server_log.ts";
 import type { Softstop } from "../lifecycle/open_work.ts";
-import { noteAddresses } from "../listen/service_address.ts";
 import { logUnhandledErrors } from "./unhandled_errors.ts";
 
 /** The hooks of a server program. */
@@ -101,8 +98,7 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();
-    // A server without FFI was started in a way that keeps the signal from it.
-    if (mayUseFfi()) keepInspectorClosed();
+    (await chooseBackend()).keepInspectorClosed();
     if (["-h", "-help", "--help"].includes(args[0])) {
       const { renderHelp } = await import("../../config/reference.ts");
       console.log(renderHelp("server"));
@@ -117,16 +113,21 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     const isOwnReader = controlFd === undefined;
     // First, since the program may re-execute itself and then needs its inherited descriptors.
     if (isOwnReader) warnings.push(...await loadOwnSettings(parsed));
-    if (mayUseFfi()) keepDescriptorsFromChildren();
+    backend().keepDescriptorsFromChildren();
     if (controlFd !== undefined) {
-      link = await connectToMaster(controlFd);
+      link = connectToMaster(controlFd);
       replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
     }
     // A master of this kind has reported these errors already.
     const forgiven = forgive(defaultConfig, { isByHand: mode === "alone" });
     if (isOwnReader) warnings.push(...forgiven);
     if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf(isOwnReader ? warnings : undefined);
-    openServerLog(defaultConfig, { isServing: !isOwnReader });
+    backend().openLog({
+      program: programName(),
+      debug: setting(DEBUG),
+      target: setting(SERVER_LOG),
+      isServing: !isOwnReader,
+    });
     for (const warning of warnings) zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
     if (setting(DEBUG_CONFIG)) await printSettings();
     checkHooks(hooks, HOOKS);
@@ -155,7 +156,8 @@ async function checkOwnArguments(args: readonly string[]): Promise<Problem[]> {
 async function loadOwnSettings(args: ParsedArguments): Promise<readonly Problem[]> {
   const { loadSettings } = await import("../../config/load_settings.ts");
   const warnings = loadSettings(defaultConfig, args, SERVER_CONFIG_PATH);
-  if (mayUseFfi() && isAnySet(defaultConfig, [...RUN_SETTINGS, ...PRIVILEGE_SETTINGS])) {
+  const isChanging = isAnySet(defaultConfig, [...RUN_SETTINGS, ...PRIVILEGE_SETTINGS]);
+  if (isChanging && backend().canStartAgain) {
     const { startAgainIfPrivileged } = await import("../../config/run_settings.ts");
     startAgainIfPrivileged(defaultConfig, { gainsNothing: true });
   }
@@ -184,24 +186,19 @@ function controlDescriptor(mode: Mode, { settings }: ParsedArguments): number | 
   return readStrictly(config, SERVER_CONTROL);
 }
 
-async function connectToMaster(controlFd: number): Promise<MasterLink> {
-  const handlers = {
-    onSoftstop: (closing: ReadonlySet<number>) => serverLifecycle.softstop(closing),
+function connectToMaster(controlFd: number): MasterLink {
+  return new MasterLink(controlFd, {
+    onSoftstop: (closing) => serverLifecycle.softstop(closing),
     onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),
-  };
-  if (mayUseFfi()) return new MasterLink(controlFd, handlers);
-  const { StreamChannel } = await import("../../ipc/stream_channel.ts");
-  return new MasterLink(controlFd, handlers, {
-    open: (fd, handlers) => new StreamChannel(fd, handlers),
   });
 }
 
 /** Loads the modules that are imported late and may be out of reach by then. */
 async function loadAll(): Promise<void> {
   await Promise.all([
-    import("../listen/node_net.ts"),
+    import("../backend/node_net.ts"),
+    import("../backend/node_tls.ts"),
     import("../http1/node_http.ts"),
-    import("../tls/node.ts"),
   ]);
 }
 
@@ -295,7 +292,7 @@ class Server {
 
   async #register(source: ServiceSource): Promise<void> {
     // Before hooks that may change the directory. A standby has no services yet and asks the system later.
-    if (!mayUseFfi()) noteAddresses(await source.services());
+    await backend().learnAddresses(() => source.services());
     await this.#hooks.beforeService?.();
     await source.dropPrivileges();
     const services = await source.services();
@@ -317,9 +314,9 @@ class Server {
 
   async #master(): Promise<ServiceSource> {
     // After run-user, since a change of user clears the signal.
-    if (mayUseFfi()) requestParentDeathSignal("SIGHUP");
+    backend().watchParent();
     const dropPrivileges = async () => {
-      if (await this.#dropPrivileges()) requestParentDeathSignal("SIGHUP");
+      if (await this.#dropPrivileges()) backend().watchParent();
     };
     const link = this.#link;
     if (link === undefined) {

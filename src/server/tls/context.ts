@@ -3,16 +3,14 @@
  *
  * @module
  */
-import { zdebug, zinfo } from "../../log/log.ts";
-import { AdoptError } from "../../os/adopt/listener.ts";
-import { type Certificate, TlsAdopter } from "../../os/adopt/tls.ts";
+import { zdebug } from "../../log/log.ts";
+import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
+import { backend, chooseBackend } from "../backend/chosen.ts";
 import { UNSURE_MS } from "../lifecycle/drain_limits.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { HandshakeError } from "./errors.ts";
 import { readCertificate, type TlsOptions } from "./files.ts";
-import { cutSoon } from "./leftovers.ts";
 
 export type { TlsOptions };
 
@@ -39,7 +37,6 @@ export class TlsContext {
   readonly handshakeSeconds: number;
   /** The certificate and the key. */
   readonly certificate: Certificate;
-  #adopter: TlsAdopter | undefined;
 
   /**
    * Reads and checks the files.
@@ -74,7 +71,8 @@ export class TlsContext {
   async upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
     let secure: Deno.TlsConn;
     try {
-      secure = closingGently(await this.#upgrade(conn));
+      // A program that runs no server may start TLS too.
+      secure = closingGently(await (await chooseBackend()).startTls(conn, this.certificate));
     } catch (error) {
       closeQuietly(conn);
       throw failed(error as Error);
@@ -82,30 +80,6 @@ export class TlsContext {
     conn.close = conn[Symbol.dispose] = () => secure.close();
     return secure;
   }
-
-  async #upgrade(conn: Deno.Conn): Promise<Deno.TlsConn> {
-    try {
-      // A server without FFI has logged the consequences at its start.
-      if (mayUseFfi()) {
-        return await (this.#adopter ??= new TlsAdopter(this.certificate)).adopt(conn);
-      }
-    } catch (error) {
-      if (!(error instanceof AdoptError)) throw error;
-      // Its listener has told what is not permitted.
-      if (!(error.cause instanceof Deno.errors.NotCapable)) tellOnce(error);
-    }
-    const { nodeServerTls } = await import("./node.ts");
-    return nodeServerTls(conn, this.certificate);
-  }
-}
-
-let told = false;
-
-/** Logs a limit of unix sockets or of this runtime once, since it never changes. */
-function tellOnce({ message }: Error): void {
-  if (told) return;
-  told = true;
-  zinfo(`${message}; it is done by node:tls, which is slower`);
 }
 
 /**
@@ -193,7 +167,7 @@ export function closingGently(conn: Deno.TlsConn): Deno.TlsConn {
     const finished = serverLifecycle.activity.begin();
     systemClock.setTimer(0, finished);
     close();
-    if (!handshakes.has(conn)) cutSoon(conn);
+    if (!handshakes.has(conn)) backend().endSoon(conn);
   };
   return conn;
 }

@@ -3,27 +3,24 @@
  *
  * @module
  */
-import { zdebug, zinfo } from "../../log/log.ts";
-import { AdoptError, adoptInto } from "../../os/adopt/listener.ts";
-import { listenThrowaway } from "../../os/adopt/tls.ts";
+import { zdebug } from "../../log/log.ts";
 import { systemClock } from "../../os/clock/clock.ts";
-import { sendAtOnce } from "../../os/net/connections.ts";
-import { closeFd } from "../../os/fd/descriptor.ts";
-import { mayUseFfi } from "../../os/ffi/permissions.ts";
-import { describeListener, type FdType } from "../../os/net/socket.ts";
+import type { FdType } from "../../os/net/socket.ts";
+import type { Backend } from "../backend/backend.ts";
+import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import {
-  adoptedSocket,
+  CountedListener,
+  listenerOver,
   openServiceListener,
-  runtimeAddr,
-  ServiceListener,
+  type ServiceListener,
 } from "../listen/service_listener.ts";
 import { boundHandshakes, closingGently, handshake, type TlsContext } from "./context.ts";
 
 /** The replaceable parts of {@linkcode openTlsListener}. */
 export interface TlsListenerOptions {
-  /** Makes a native TLS listener on a borrowed descriptor, or throws `AdoptError`. */
-  readonly adopt?: (fd: number, context: TlsContext) => Deno.Listener;
+  /** Opens the socket. */
+  readonly via?: Pick<Backend, "addressOf" | "listen" | "listenTls">;
 }
 
 /**
@@ -41,33 +38,20 @@ export function openTlsListener(
   fd: number,
   fdType: FdType,
   context: TlsContext,
-  { adopt = adoptTls }: TlsListenerOptions = {},
+  { via = backend() }: TlsListenerOptions = {},
 ): TlsServiceListener {
-  const plain = () => new TlsServiceListener(openServiceListener(fd, fdType), context);
-  // The runtime's own TLS listeners are for TCP only.
-  if (fdType !== "inet" || !mayUseFfi()) return plain();
-  const addr = runtimeAddr(describeListener(fd));
-  try {
-    const inner = adopt(fd, context);
-    closeFd(fd);
-    return new TlsServiceListener(new ServiceListener(inner, addr, adoptedSocket(inner, fd)));
-  } catch (error) {
-    if (!(error instanceof AdoptError)) throw error;
-    // What is missing is told where one without TLS is not permitted either.
-    if (!(error.cause instanceof Deno.errors.NotCapable)) {
-      zinfo(`${error.message}; TLS is put on the connections of descriptor ${fd} one by one`);
+  if (fdType === "inet") {
+    const address = via.addressOf(fd);
+    const opened = via.listenTls(fd, context.certificate);
+    if (opened !== undefined) {
+      return new TlsServiceListener(listenerOver(opened, { granted: fd, address }));
     }
-    return plain();
   }
-}
-
-function adoptTls(fd: number, { certificate }: TlsContext): Deno.Listener {
-  sendAtOnce(fd);
-  return adoptInto(fd, () => listenThrowaway(certificate));
+  return new TlsServiceListener(openServiceListener(fd, fdType, { via }), context);
 }
 
 /** See {@linkcode openTlsListener}. */
-export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
+export class TlsServiceListener extends CountedListener<Deno.TlsConn> {
   readonly #inner: ServiceListener;
   /** Set if `inner` accepts connections without TLS. */
   readonly #context: TlsContext | undefined;
@@ -77,6 +61,7 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
    * @param context Starts TLS on its connections, if they have none.
    */
   constructor(inner: ServiceListener, context?: TlsContext) {
+    super();
     this.#inner = inner;
     this.#context = context;
     serverLifecycle.softstopSignal.addEventListener(
@@ -89,13 +74,6 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
   /** The address of the listener. */
   get addr(): Deno.Addr {
     return this.#inner.addr;
-  }
-
-  /** Like `ServiceListener.accept`. */
-  async accept(): Promise<Deno.TlsConn> {
-    const conn = await this.next();
-    if (conn === undefined) throw new Deno.errors.BadResource("Listener has been closed");
-    return serverLifecycle.connections.add(conn);
   }
 
   /** Like `ServiceListener.next`. */
@@ -115,34 +93,16 @@ export class TlsServiceListener implements Deno.Listener<Deno.TlsConn> {
     return undefined;
   }
 
-  /** Stops listening. A second call does nothing. */
   close(): void {
     this.#inner.close();
   }
 
-  /** See `Deno.Listener`. */
   ref(): void {
     this.#inner.ref();
   }
 
-  /** See `Deno.Listener`. */
   unref(): void {
     this.#inner.unref();
-  }
-
-  /** Accepts until the listener is closed; the end of a loop over it closes it, too. */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Deno.TlsConn> {
-    try {
-      for (let conn; (conn = await this.next()) !== undefined;) {
-        yield serverLifecycle.connections.add(conn);
-      }
-    } finally {
-      this.close();
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 }
 

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { adoptListener } from "../../../src/os/adopt/listener.ts";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import { isReadable } from "../../../src/os/fd/poller.ts";
 import { libc, unwrap } from "../../../src/os/ffi/libc.ts";
-import { isQueueEmpty, queueEmpties, refuseConnections } from "../../../src/os/net/accept_queue.ts";
+import { queueEmpties, refuseConnections } from "../../../src/os/net/accept_queue.ts";
 import { describeListener, openListener } from "../../../src/os/net/socket.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { Client } from "../../support/client.ts";
@@ -28,19 +29,19 @@ async function answerOne(listener: Deno.Listener): Promise<void> {
   await conn.write(new TextEncoder().encode("answer\n"));
 }
 
-Deno.test("isQueueEmpty() tells whether a connection waits, on both kinds of socket", () =>
+Deno.test("isReadable() tells whether a connection waits, on both kinds of listener", () =>
   leavesNothingOpen(async () => {
     using dir = new TempDir();
     const inet = openInet(), path = dir.file("u");
     const unix = openListener({ kind: "unix", path }).fd;
     for (const [fd, target] of [[inet.fd, inet.port], [unix, path]] as const) {
-      assert(isQueueEmpty(fd));
+      assert(!isReadable(fd));
       using client = await Client.connect(target);
-      await eventually(() => !isQueueEmpty(fd), { what: "a connection in the queue" });
+      await eventually(() => isReadable(fd), { what: "a connection in the queue" });
       const listener = adoptListener(fd);
       await answerOne(listener);
       assertEquals(await client.line(), "answer");
-      assert(isQueueEmpty(fd));
+      assert(!isReadable(fd));
       listener.close();
       closeFd(fd);
     }
@@ -61,7 +62,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
         await answerOne(listener);
         assertEquals(await early.read(new Uint8Array(9)), "answer\n".length);
         early.close();
-        assert(isQueueEmpty(fd));
+        assert(!isReadable(fd));
         listener.close();
         closeFd(fd);
         // The kernel of the client asks again after a second.
@@ -76,7 +77,7 @@ Deno.test("refuseConnections() lets a handshake come through that is under way",
     // The server's side of the handshake is not done before the first data.
     setOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT);
     using client = await Client.connect(port);
-    assert(isQueueEmpty(fd));
+    assert(!isReadable(fd));
     refuseConnections(fd);
     const listener = adoptListener(fd);
     await client.write("data");
@@ -117,7 +118,7 @@ Deno.test("queueEmpties() waits for the queue, for the least time, and no longer
   assertEquals(await pass(45), [true, "waits"]);
   assertEquals(await pass(10), [true, true]);
   const client = await Client.connect(port);
-  await eventually(() => !isQueueEmpty(fd), { what: "a connection in the queue" });
+  await eventually(() => isReadable(fd), { what: "a connection in the queue" });
   start(0), start(50);
   assertEquals(await pass(95), [true, true, "waits", "waits"]);
   assertEquals(await pass(10), [true, true, false, false]);

@@ -54,7 +54,7 @@ function busy({ lifecycle }: Setup): () => void {
 Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a report and without the hook", async () => {
   const hooks: string[] = [];
   const server = setup({ softstopSeconds: 3_600, beforeSoftstop: () => void hooks.push("hook") });
-  server.lifecycle.isStandby = true;
+  server.lifecycle.standBy();
   busy(server);
   server.lifecycle.softstop();
   assertEquals(await server.ended(), true);
@@ -63,11 +63,26 @@ Deno.test("ServerLifecycle.softstop() of a standby ends at once, without a repor
 
 Deno.test("ServerLifecycle.softstop() of a started standby is that of any other server", async () => {
   const server = setup({ softstopSeconds: 2 });
-  server.lifecycle.isStandby = true;
-  server.lifecycle.isStandby = false;
+  server.lifecycle.standBy();
+  server.lifecycle.activate();
   server.lifecycle.softstop();
   assertEquals(server.told, [["draining", 2]]);
   await endsAfter(server, 2);
+});
+
+Deno.test("ServerLifecycle does not serve again when it is started after its stop", () => {
+  const server = setup({ softstopSeconds: 2 });
+  server.lifecycle.standBy();
+  busy(server);
+  server.lifecycle.finishWithin(1);
+  server.lifecycle.activate();
+  server.lifecycle.standBy();
+  server.lifecycle.detach();
+  assertEquals([server.lifecycle.accepting, server.lifecycle.isStandby, server.told], [
+    false,
+    false,
+    [],
+  ]);
 });
 
 Deno.test("ServerLifecycle.softstop() without M ends at once when nothing is under way", async () => {

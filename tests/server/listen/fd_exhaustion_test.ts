@@ -39,10 +39,16 @@ async function serve({ mode, fd, fdType }: Served): Promise<void> {
   } else {
     const { openServiceListener } = await import("../../../src/server/listen/service_listener.ts");
     const { AdoptError } = await import("../../../src/os/adopt/listener.ts");
-    const adopt = () => {
-      throw new AdoptError("Cannot adopt a listener: a test");
-    };
-    const listener = openServiceListener(fd, "inet", mode === "node:net" ? { adopt } : {});
+    const { makeNativeBackend } = await import("../../../src/server/backend/native.ts");
+    const listener = openServiceListener(fd, "inet", {
+      via: makeNativeBackend(
+        mode !== "node:net" ? {} : {
+          listener() {
+            throw new AdoptError("Cannot adopt a listener: a test");
+          },
+        },
+      ),
+    });
     (async () => {
       for await (const conn of listener) {
         conn.write(greeting).catch(() => {});

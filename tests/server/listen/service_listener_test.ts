@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
 import { openListener, socketPair } from "../../../src/os/net/socket.ts";
+import { makeNativeBackend } from "../../../src/server/backend/native.ts";
 import { serverLifecycle } from "../../../src/server/lifecycle/lifecycle.ts";
 import {
   openServiceListener,
@@ -213,10 +214,12 @@ Deno.test("openServiceListener() takes the type from the socket and not from its
 Deno.test("openServiceListener() passes on an error that is none of adopting", () =>
   leavesNothingOpen(() => {
     const { fd } = inetSocket();
-    const adopt = () => {
-      throw new Error("a fault");
-    };
-    assertThrows(() => openServiceListener(fd, "inet", { adopt }), Error, "a fault");
+    const via = makeNativeBackend({
+      listener() {
+        throw new Error("a fault");
+      },
+    });
+    assertThrows(() => openServiceListener(fd, "inet", { via }), Error, "a fault");
     closeFd(fd);
   }));
 
@@ -224,12 +227,15 @@ Deno.test("openServiceListener() falls back to node:net, with a line in the log"
   await using child = startFunction(import.meta, async () => {
     const { openServiceListener } = await import("../../../src/server/listen/service_listener.ts");
     const { AdoptError } = await import("../../../src/os/adopt/listener.ts");
+    const { makeNativeBackend } = await import("../../../src/server/backend/native.ts");
     const { connectTo, inetSocket } = await import("../service_sockets.ts");
     const socket = inetSocket();
     using listener = openServiceListener(socket.fd, "inet", {
-      adopt() {
-        throw new AdoptError("Cannot adopt a listener: a test");
-      },
+      via: makeNativeBackend({
+        listener() {
+          throw new AdoptError("Cannot adopt a listener: a test");
+        },
+      }),
     });
     const connected = connectTo(socket);
     using conn = await listener.accept();

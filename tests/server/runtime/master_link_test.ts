@@ -112,7 +112,7 @@ test("of a standby only reports that the master is gone", async (ends) => {
   ends.master.channel.close();
   await called(ends, "gone");
   assertEquals(rejected, false);
-  serverLifecycle.isStandby = false;
+  serverLifecycle.activate();
 });
 
 test("says its pid and its generation in all that it sends", async (ends) => {

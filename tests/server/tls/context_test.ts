@@ -8,7 +8,7 @@ import {
 import { ConfigError } from "../../../src/config/errors.ts";
 import { handshake, handshakeOf, TlsContext } from "../../../src/server/tls/context.ts";
 import { HandshakeError } from "../../../src/server/tls/errors.ts";
-import { nodeServerTls } from "../../../src/server/tls/node.ts";
+import { nodeServerTls } from "../../../src/server/backend/node_tls.ts";
 import { TempDir } from "../../support/temp.ts";
 import { makeCertificate, pythonClient, TEST_CERT, testCertificate } from "../../support/tls.ts";
 import { eventually, within } from "../../support/wait.ts";

@@ -2,6 +2,7 @@ import { assertEquals, assertGreater, assertRejects, assertThrows } from "@std/a
 import { AdoptError } from "../../../src/os/adopt/listener.ts";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
 import { socketPair } from "../../../src/os/net/socket.ts";
+import { makeNativeBackend } from "../../../src/server/backend/native.ts";
 import { serverLifecycle } from "../../../src/server/lifecycle/lifecycle.ts";
 import { serveNode } from "../../../src/server/http/serve_node.ts";
 import { handshake, TlsContext } from "../../../src/server/tls/context.ts";
@@ -17,9 +18,11 @@ function context(dir: TempDir): TlsContext {
   return new TlsContext(testCertificate(dir));
 }
 
-const noAdoption = () => {
-  throw new AdoptError("a step that does not match");
-};
+const withoutAdoption = makeNativeBackend({
+  tlsListener() {
+    throw new AdoptError("a step that does not match");
+  },
+});
 
 Deno.test("TlsServiceListener has something under way until the caller has the connection", async () => {
   const addr = { transport: "tcp", hostname: "127.0.0.1", port: 1 } as const;
@@ -43,8 +46,8 @@ for (const kind of ["inet", "inet without adoption", "unix"] as const) {
   Deno.test(`openTlsListener() accepts one after the other, until it is closed (${kind})`, async () => {
     using dir = new TempDir();
     const socket: ServiceSocket = kind === "unix" ? unixSocket(dir.file("socket")) : inetSocket();
-    const adopt = kind === "inet without adoption" ? noAdoption : undefined;
-    const listener = openTlsListener(socket.fd, socket.fdType, context(dir), { adopt });
+    const via = kind === "inet without adoption" ? withoutAdoption : undefined;
+    const listener = openTlsListener(socket.fd, socket.fdType, context(dir), { via });
     assertEquals(listener.addr, socket.addr);
     const target = "path" in socket.addr ? socket.addr.path : socket.addr.port;
     for (let round = 0; round < 3; round++) {

@@ -7,20 +7,7 @@ import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
 import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
 import { EPOLLIN } from "../../os/fd/poller.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
-
-/** The reading end of a pipe, with two implementations. */
-export interface PipeInput {
-  /** Reads the available bytes, and returns their number, or undefined if there are none. */
-  readNow(room: Uint8Array): number | undefined;
-  /**
-   * Calls back once, when there is something to read.
-   *
-   * @returns Ends the wait; harmless once it is over.
-   */
-  wait(callback: () => void): () => void;
-  /** Closes it; bytes that were taken out of the pipe before can still be read. */
-  close(): void;
-}
+import type { PipeInput } from "./backend.ts";
 
 const READ_BYTES = 64 * 1024;
 

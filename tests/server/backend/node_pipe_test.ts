@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { openListener } from "../../../src/os/net/socket.ts";
-import { NodePipe } from "../../../src/server/fifo/node_pipe.ts";
+import { NodePipe } from "../../../src/server/backend/node_pipe.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
 

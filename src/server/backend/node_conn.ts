@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 import { brokenPipe, interrupted, runtimeError } from "./node_errors.ts";
 
 /** The size of one read of a stream, as in the runtime. */
@@ -21,6 +21,13 @@ export function nodeConn(socket: Socket, listening: Deno.Addr): Deno.Conn {
   return listening.transport === "tcp"
     ? new NodeTcpConn(socket, listening)
     : new NodeConn(socket, listening);
+}
+
+/** Makes a connection of an accepted descriptor, and takes ownership of it. */
+export function acceptedConn(fd: number, listening: Deno.Addr): Deno.Conn {
+  // It reads on demand.
+  const options = { fd, allowHalfOpen: true, readable: true, writable: true, pauseOnCreate: true };
+  return nodeConn(new Socket(options as SocketConstructorOpts), listening);
 }
 
 /** See {@linkcode nodeConn}. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
-import type { PipeInput } from "./pipe_input.ts";
+import type { PipeInput } from "./backend.ts";
 
 /**
  * Reads ahead as a stream does: data that was taken out of the pipe is readable after the close, since no other

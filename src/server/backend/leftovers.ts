@@ -25,7 +25,7 @@ export function cutSoon({ localAddr, remoteAddr }: Deno.TlsConn): void {
 function cut(): void {
   const all = leftovers;
   leftovers = [];
-  // Without FFI node:tls closes every connection. Tested now: the program may have given up FFI since.
+  // The program may have given up FFI since.
   if (mayUseFfi()) cutConnections(all);
 }
 

@@ -8,8 +8,8 @@ import { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock } from "../../os/clock/clock.ts";
-import { NodeConn } from "../listen/node_conn.ts";
-import { brokenPipe } from "../listen/node_errors.ts";
+import { NodeConn } from "./node_conn.ts";
+import { brokenPipe } from "./node_errors.ts";
 
 const READ_BYTES = 64 * 1024;
 /** The time limit for pending output when a connection is closed. */

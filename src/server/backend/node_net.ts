@@ -1,11 +1,12 @@
 /**
  * A listener over an inherited descriptor by node:net, for servers that can't make system calls. It is
  * slower to load and to run than a native one, accepts without limit, and has to be restarted after FD
- * exhaustion. {@link file://./fd_accept.ts} is better wherever it works.
+ * exhaustion. `fd_accept.ts` is better wherever it works.
  *
  * @module
  */
 import { createServer, type Server } from "node:net";
+import type { AcceptSource } from "./backend.ts";
 import { keepAccepting } from "./node_accepting.ts";
 import { nodeConn } from "./node_conn.ts";
 
@@ -16,9 +17,9 @@ import { nodeConn } from "./node_conn.ts";
  * @param addr Its address: node:net does not know the path of a socket that it did not bind.
  * @returns The listener, once it listens.
  */
-export function listenNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> {
+export function listenNode(fd: number, addr: Deno.Addr): Promise<AcceptSource> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-  const { promise, resolve, reject } = Promise.withResolvers<Deno.Listener>();
+  const { promise, resolve, reject } = Promise.withResolvers<AcceptSource>();
   server.once("error", reject);
   server.listen({ fd }, () => {
     server.off("error", reject);
@@ -27,7 +28,7 @@ export function listenNode(fd: number, addr: Deno.Addr): Promise<Deno.Listener> 
   return promise;
 }
 
-class NodeListener implements Deno.Listener {
+class NodeListener implements AcceptSource {
   readonly #server: Server;
   readonly #accepted: Deno.Conn[] = [];
   /** The first error of FD exhaustion that is not reported yet; one is enough. */
@@ -36,7 +37,7 @@ class NodeListener implements Deno.Listener {
   #closed = false;
   readonly #letGo: () => void;
 
-  constructor(server: Server, readonly addr: Deno.Addr) {
+  constructor(server: Server, addr: Deno.Addr) {
     this.#server = server;
     const onError = (error: Error) => {
       this.#failed = error;
@@ -44,14 +45,13 @@ class NodeListener implements Deno.Listener {
     };
     this.#letGo = keepAccepting(server, onError);
     server.on("connection", (socket) => {
-      this.#accepted.push(nodeConn(socket, this.addr));
+      this.#accepted.push(nodeConn(socket, addr));
       this.#deliver();
     });
     server.on("error", onError);
   }
 
   async accept(): Promise<Deno.Conn> {
-    if (this.#waiting) throw new Deno.errors.Busy("Another accept task is ongoing");
     this.#waiting = Promise.withResolvers();
     const { promise } = this.#waiting;
     this.#deliver();
@@ -87,13 +87,5 @@ class NodeListener implements Deno.Listener {
 
   unref(): void {
     this.#server.unref();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Deno.Conn> {
-    while (!this.#closed) yield await this.accept();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 }

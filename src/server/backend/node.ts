@@ -1,0 +1,69 @@
+/**
+ * The backend without system calls: node:net needs no permission for an inherited descriptor.
+ *
+ * @module
+ */
+import { parseAddress } from "../../config/address.ts";
+import { StreamChannel } from "../../ipc/stream_channel.ts";
+import { configureLog, zinfoFrom } from "../../log/log.ts";
+import { delay } from "../../os/clock/clock.ts";
+import { mayStartPrograms } from "../../os/ffi/permissions.ts";
+import type { ListenAddress } from "../../os/net/socket.ts";
+import type { Backend } from "./backend.ts";
+import { NodePipe } from "./node_pipe.ts";
+
+/** The addresses that came with services. */
+const addresses = new Map<number, ListenAddress>();
+
+const nothing = (): void => {};
+
+/** The backend of servers without FFI. */
+export const nodeBackend: Backend = {
+  addressOf(fd) {
+    const address = addresses.get(fd);
+    if (address !== undefined) return address;
+    throw new TypeError(`Cannot serve descriptor ${fd}: unknown, expected one of serviceRegister`);
+  },
+  async learnAddresses(services) {
+    for (const { fd, address } of await services()) {
+      if (address !== undefined) addresses.set(fd, parseAddress(address, { cwd: Deno.cwd() }));
+    }
+  },
+  listen: (fd, addr) => ({
+    source: import("./node_net.ts").then(({ listenNode }) => listenNode(fd, addr)),
+  }),
+  listenTls: () => undefined,
+  async startTls(conn, certificate) {
+    const { nodeServerTls } = await import("./node_tls.ts");
+    return nodeServerTls(conn, certificate);
+  },
+  // node:tls ends every connection by itself.
+  endSoon: nothing,
+  serveHttp: (_fd, { node }) => node(),
+  serveNode: ({ node }) => node(),
+  sendAtOnce: nothing,
+  openFifo: (fd) => new NodePipe(fd),
+  queueEmpties: (_fd, { settleMs }) => delay(settleMs),
+  openConnections: () => undefined,
+  openControl: (fd, handlers) => new StreamChannel(fd, handlers),
+  openLog({ program, debug, target, isServing }) {
+    const isOutput = target === undefined || target.kind === "stdout";
+    configureLog({ program, debug, ...(isOutput && { target }) });
+    if (isServing) zinfoFrom(undefined, whatIsLost({ isOutput }));
+  },
+  // This server was started in a way that keeps the signal from it.
+  keepInspectorClosed: nothing,
+  keepDescriptorsFromChildren: nothing,
+  canStartAgain: false,
+  watchParent: nothing,
+};
+
+function whatIsLost({ isOutput }: { readonly isOutput: boolean }): string {
+  const lost = [
+    "node:net serves its sockets",
+    "HTTP is without WebSockets",
+    ...(isOutput ? [] : ["its log goes to stderr"]),
+    ...(mayStartPrograms() ? ["the programs that it starts get its sockets too"] : []),
+  ];
+  return `without --allow-ffi: ${lost.join(", ")}`;
+}
