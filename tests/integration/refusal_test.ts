@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { walkSync } from "@std/fs/walk";
 import { greeted } from "../support/client.ts";
 import { type MasterOptions, SERVERS, Site } from "../support/master.ts";
-import { firstOrdinaryPort } from "../support/privileges.ts";
+import { firstOrdinaryPort, giveLinkAway, NOBODY } from "../support/privileges.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 
 const ORDINARY = `${import.meta.dirname}/../support/ordinary_master.ts`;
@@ -137,6 +137,31 @@ Deno.test("a start as an ordinary user tells of a directory or a pid file that i
     "expected a directory that may be read",
   ]);
   for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o700);
+});
+
+Deno.test("a start with an address beyond a link of another user is refused, in its line", async () => {
+  await using site = new Site();
+  Deno.mkdirSync(site.dir.file("target"));
+  Deno.symlinkSync(site.dir.file("target"), site.dir.file("way"));
+  const [path, pipe] = [site.dir.file("way/socket"), site.dir.file("way/pipe")];
+  site.serve("a.cf", { mode: "aio", service: `${path} fifo:${pipe}` });
+  if (Deno.uid() !== 0) {
+    // One's own links are followed, and links of other users can't be made here.
+    await (await site.start()).stop();
+    return;
+  }
+  giveLinkAway(site.dir.file("way"));
+  const found = `"way" in it is a link of user ${NOBODY}, which is not followed (open: ELOOP), ` +
+    "expected a path that no other user can lead elsewhere";
+  const line = (name: string) =>
+    `DIR/conf/a.cf:2: server-service: Cannot listen on "DIR/way/${name}": ${found}`;
+  assertEquals(await refusedStart(site), ["socket", "pipe"].map(line));
+  const logService = `${site.dir.file("way/log")},${site.dir.path}/,day`;
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, "-log-service", logService];
+  assertEquals(await refusedStart(site, { args }), [
+    `argument -log-service: Cannot receive log lines at "DIR/way/log": ${found}`,
+  ]);
+  assertEquals([...Deno.readDirSync(site.dir.file("target"))], []);
 });
 
 const LOG_PATHS: Readonly<Record<string, string>> = {
