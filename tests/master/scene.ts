@@ -38,6 +38,7 @@ export class Scene {
       launcher: this.launcher,
       listeners: this.listeners,
       log: (text) => this.log.push(text),
+      debug: () => {},
       maxGenerations: () => this.maxGenerations,
       random: () => this.random(),
       watchListener: (fd, tell) => {

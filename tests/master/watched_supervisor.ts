@@ -55,6 +55,9 @@ export class WatchedSupervisor {
     launcher: this.launcher,
     listeners: this.listeners,
     log: (text) => this.log.push(text),
+    debug: () => {},
+    random: Math.random,
+    memoryOf: () => 0,
     maxGenerations: () => MAX_GENERATIONS,
   });
   readonly known = new Map<FakeWorker, Known>();

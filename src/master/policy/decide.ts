@@ -22,7 +22,7 @@ import {
 } from "./capacity.ts";
 import { hasPassed, isReady, type RestartHistory, type Worker } from "./life.ts";
 import type { Service } from "./model.ts";
-import { outcomeOfRollout, startsOfCandidate } from "./outcome.ts";
+import { outcomeOfRollout, startsOfCandidate } from "./rollout_outcome.ts";
 
 /**
  * A worker that lived less than this delays the next start of its service by this time (LIB-ZC).

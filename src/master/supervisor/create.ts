@@ -24,6 +24,7 @@ import {
 } from "../../os/process/program_lookup.ts";
 import { accessAs } from "../../os/process/file_access.ts";
 import { setprivCommand } from "../../os/process/setpriv.ts";
+import { proportionalMemory } from "../../os/process/memory.ts";
 import { systemSpawner } from "../../os/process/spawn.ts";
 import type { WorkingDirectory } from "../../os/process/working_directory.ts";
 import { setting } from "../services/configuration.ts";
@@ -31,7 +32,7 @@ import { createLauncher } from "../workers/launcher.ts";
 import { listenerWatcher } from "../listeners/watches.ts";
 import type { ProgramLookup } from "../services/command.ts";
 import { Supervisor } from "./supervisor.ts";
-import type { SupervisorPorts } from "./ports.ts";
+import type { Ports } from "./ports.ts";
 import type { OwnCommand } from "../upgrade/command.ts";
 import type { LauncherOptions } from "../workers/worker.ts";
 
@@ -75,9 +76,13 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
 
 /** What differs between masters. */
 export type SystemSupervisorOptions =
-  & Pick<SupervisorPorts, "listeners" | "generation">
+  & Pick<Ports, "listeners">
   & Pick<LauncherOptions, "poller" | "lookup" | "configPath">
-  & { readonly workingDirectory: WorkingDirectory };
+  & {
+    readonly workingDirectory: WorkingDirectory;
+    /** The generation of the old master, if there is one. */
+    readonly generation?: number;
+  };
 
 /** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
@@ -105,9 +110,10 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
     debug: (text) => {
       if (isDebugLog()) log(text);
     },
+    random: Math.random,
+    memoryOf: proportionalMemory,
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
     watchListener: listenerWatcher(poller),
     afterTurn: (callback) => systemClock.setTimer(0, callback),
-    generation,
-  });
+  }, { generation });
 }

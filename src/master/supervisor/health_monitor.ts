@@ -4,36 +4,25 @@
  *
  * @module
  */
-import type { Clock } from "../../os/clock/clock.ts";
 import { isServing, isWatched, type ReadyLimits, type Worker } from "../policy/life.ts";
 import { afterMeasurement, isHeavy, MEASURE_MS, readyLimits } from "../policy/recycling.ts";
 import { HEARTBEAT_MS, patienceMs, SUSPECT_MS } from "../policy/watchdog.ts";
-
-/** The ports of a health monitor. */
-export interface HealthMonitorOptions {
-  readonly clock: Clock;
-  /** Writes a line to the log. */
-  log(text: string): void;
-  /** A random number from 0 up to 1. */
-  random(): number;
-  /** The memory of a process, in bytes; throws when it can't be read. */
-  memoryOf(pid: number): number;
-}
+import type { Ports } from "./ports.ts";
 
 /** Records the health of workers in the model. */
 export class HealthMonitor {
-  readonly #options: HealthMonitorOptions;
+  readonly #ports: Pick<Ports, "clock" | "log" | "random" | "memoryOf">;
   /** The workers whose memory could not be read; this is logged once for each. */
   readonly #unreadable = new WeakSet<Worker>();
 
-  /** @param options The ports. */
-  constructor(options: HealthMonitorOptions) {
-    this.#options = options;
+  /** @param ports The access to the system. */
+  constructor(ports: Pick<Ports, "clock" | "log" | "random" | "memoryOf">) {
+    this.#ports = ports;
   }
 
   /** When the age and the memory of a worker that becomes ready are checked. */
   limitsOf(worker: Worker): ReadyLimits {
-    return readyLimits(worker, { nowMs: this.#nowMs, random: this.#options.random() });
+    return readyLimits(worker, { nowMs: this.#nowMs, random: this.#ports.random() });
   }
 
   /**
@@ -62,7 +51,7 @@ export class HealthMonitor {
    * just now, the worker gets the time of a whole heartbeat.
    */
   suspect(worker: Worker): void {
-    const backMs = this.#options.clock.awayAtMs + HEARTBEAT_MS;
+    const backMs = this.#ports.clock.awayAtMs + HEARTBEAT_MS;
     const suspected = backMs <= this.#nowMs;
     const silentUntilMs = suspected ? this.#nowMs + SUSPECT_MS : backMs;
     if (isWatched(worker.life)) worker.life.heartbeats = { silentUntilMs, suspected };
@@ -96,7 +85,7 @@ export class HealthMonitor {
     if (life.state !== "ready" || life.memory === undefined) return;
     const nowMs = this.#nowMs;
     try {
-      const bytes = this.#options.memoryOf(pid);
+      const bytes = this.#ports.memoryOf(pid);
       life.memory = afterMeasurement(life.memory, { nowMs, isTooMuch: bytes > maxMemoryBytes });
       if (isHeavy(life.memory, nowMs)) {
         this.#mark(worker, `exceeded server-max-memory with ${Math.round(bytes / 2 ** 20)} MB`);
@@ -109,17 +98,17 @@ export class HealthMonitor {
       life.memory = isFinal ? undefined : { ...life.memory, measureAtMs: nowMs + MEASURE_MS };
       if (this.#unreadable.has(worker)) return;
       this.#unreadable.add(worker);
-      this.#options.log(`${id}: the memory of process ${pid} is not watched: ${error}`);
+      this.#ports.log(`${id}: the memory of process ${pid} is not watched: ${error}`);
     }
   }
 
   #mark(worker: Worker, reason: string): void {
     if (!isServing(worker)) return;
     worker.life.recycleReason = reason;
-    this.#options.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
+    this.#ports.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
   }
 
   get #nowMs(): number {
-    return this.#options.clock.nowMs();
+    return this.#ports.clock.nowMs();
   }
 }

@@ -4,18 +4,15 @@
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
-import type { Clock } from "../../os/clock/clock.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { Service } from "../policy/model.ts";
+import type { Ports } from "./ports.ts";
 
 /** The delay before a failed watch is tried again. */
 const RETRY_MS = 1_000;
 
-/** The ports of an idle watch. */
+/** What an idle watch uses of the other parts of the supervisor. */
 export interface IdleWatchOptions {
-  readonly clock: Clock;
-  /** Writes a line to the log. */
-  log(text: string): void;
   /**
    * Watches the queues of a service's listeners, and calls back once.
    *
@@ -31,11 +28,16 @@ export interface IdleWatchOptions {
 
 /** Watches the listeners of idle services. */
 export class IdleWatch {
+  readonly #ports: Pick<Ports, "clock" | "log">;
   readonly #options: IdleWatchOptions;
   readonly #watches = new Map<Service, () => void>();
 
-  /** @param options The ports. */
-  constructor(options: IdleWatchOptions) {
+  /**
+   * @param ports The access to the system.
+   * @param options The watch of listeners, and what follows from it.
+   */
+  constructor(ports: Pick<Ports, "clock" | "log">, options: IdleWatchOptions) {
+    this.#ports = ports;
     this.#options = options;
   }
 
@@ -56,7 +58,7 @@ export class IdleWatch {
   }
 
   #begin(service: Service, { isRetry = false } = {}): void {
-    const { clock, log, watch, onWaiting } = this.#options;
+    const { clock, log } = this.#ports, { watch, onWaiting } = this.#options;
     try {
       const end = watch(service.current!.config, (listener) => {
         this.#watches.delete(service);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Clock } from "../../os/clock/clock.ts";
 import {
   type Chance,
   historyAfter,
@@ -23,23 +22,15 @@ import {
   type WorkerIn,
 } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
-
-/** The ports of {@linkcode Restarts}. */
-export interface RestartsOptions {
-  readonly clock: Clock;
-  /** Writes a line to the log. */
-  log(text: string): void;
-  /** A random number from 0 up to 1. */
-  random(): number;
-}
+import type { Ports } from "./ports.ts";
 
 /** Records in the model when the replacements of ended processes may start. */
 export class Restarts {
-  readonly #options: RestartsOptions;
+  readonly #ports: Pick<Ports, "clock" | "log" | "random">;
 
-  /** @param options The ports. */
-  constructor(options: RestartsOptions) {
-    this.#options = options;
+  /** @param ports The access to the system. */
+  constructor(ports: Pick<Ports, "clock" | "log" | "random">) {
+    this.#ports = ports;
   }
 
   /**
@@ -47,7 +38,7 @@ export class Restarts {
    * one.
    */
   take({ vacancies }: Service): RestartHistory {
-    const nowMs = this.#options.clock.nowMs();
+    const nowMs = this.#ports.clock.nowMs();
     const free = vacancies.filter(({ startAtMs }) => startAtMs <= nowMs);
     const history = free.sort((a, b) => a.startAtMs - b.startAtMs)[0];
     if (history === undefined) return NO_HISTORY;
@@ -119,13 +110,13 @@ export class Restarts {
     line: (ms: number) => string,
   ): void {
     const { delayMs: toldMs } = service.standbyHistory ?? NO_HISTORY;
-    const nowMs = this.#options.clock.nowMs();
+    const nowMs = this.#ports.clock.nowMs();
     // This minimum holds even for a shorter `server-backoff-max`, since nothing else delays
     // standbys.
     const startAtMs = Math.max(next.startAtMs, nowMs + leastMs);
     service.standbyHistory = { ...next, startAtMs };
     const ms = Math.round(startAtMs - nowMs);
-    if (ms > 0 && next.delayMs > toldMs) this.#options.log(`${service.id}: ${line(ms)}`);
+    if (ms > 0 && next.delayMs > toldMs) this.#ports.log(`${service.id}: ${line(ms)}`);
   }
 
   /**
@@ -142,7 +133,7 @@ export class Restarts {
     const firstMs = ofStandby
       ? standbyHistory.startAtMs
       : Math.max(startAtMs, Math.min(...vacancies.map((history) => history.startAtMs)));
-    const ms = Math.round(firstMs - this.#options.clock.nowMs());
+    const ms = Math.round(firstMs - this.#ports.clock.nowMs());
     return `the next one is started ${ms > 0 ? `in ${ms} ms` : "at once"}`;
   }
 
@@ -152,7 +143,7 @@ export class Restarts {
   fail(service: Service, reason: string): void {
     if (service.failure !== undefined) return;
     service.failure = reason;
-    this.#options.log(
+    this.#ports.log(
       `${service.id}: FAILED: ${reason}; nothing of it is started until the next reload`,
     );
   }
@@ -173,10 +164,10 @@ export class Restarts {
         `${count} starts of one slot within ${withinMs / 1000} s (server-start-limit)`,
       );
     }
-    const ms = Math.round(history.startAtMs - this.#options.clock.nowMs());
+    const ms = Math.round(history.startAtMs - this.#ports.clock.nowMs());
     if (ms <= 0 || history.delayMs <= service.toldDelayMs) return;
     service.toldDelayMs = history.delayMs;
-    this.#options.log(`${service.id}: ${line(ms)}`);
+    this.#ports.log(`${service.id}: ${line(ms)}`);
   }
 
   #free(service: Service, history: RestartHistory): void {
@@ -190,6 +181,6 @@ export class Restarts {
   }
 
   #chance(): Chance {
-    return { nowMs: this.#options.clock.nowMs(), random: this.#options.random() };
+    return { nowMs: this.#ports.clock.nowMs(), random: this.#ports.random() };
   }
 }

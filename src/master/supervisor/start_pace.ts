@@ -8,21 +8,15 @@
  */
 import type { Action } from "../policy/decision.ts";
 import type { Service } from "../policy/model.ts";
+import type { Ports } from "./ports.ts";
 
 /** This number of starts takes some tens of milliseconds. */
 export const STARTS_PER_TURN = 16;
 
-/** The ports of a start pace. */
-export interface StartPaceOptions {
-  /** Calls back in a later turn of the event loop; without it nothing is limited. */
-  readonly afterTurn?: (callback: () => void) => void;
-  /** Reconciles a service whose turn it is. */
-  readonly onTurn: (service: Service) => void;
-}
-
 /** Decides how many of the requested starts are made now; the others wait. */
 export class StartPace {
-  readonly #options: StartPaceOptions;
+  readonly #ports: Pick<Ports, "afterTurn">;
+  readonly #onTurn: (service: Service) => void;
   /** The services with waiting starts; the longest waiting one is first. */
   readonly #waiting = new Set<Service>();
   #left = STARTS_PER_TURN;
@@ -30,9 +24,13 @@ export class StartPace {
   #share = Infinity;
   #isTurnAwaited = false;
 
-  /** @param options The ports. */
-  constructor(options: StartPaceOptions) {
-    this.#options = options;
+  /**
+   * @param ports The access to the system; without `afterTurn` nothing is limited.
+   * @param onTurn Reconciles a service whose turn it is.
+   */
+  constructor(ports: Pick<Ports, "afterTurn">, onTurn: (service: Service) => void) {
+    this.#ports = ports;
+    this.#onTurn = onTurn;
   }
 
   /**
@@ -43,7 +41,7 @@ export class StartPace {
    * @returns The actions to do now.
    */
   bound(service: Service, actions: readonly Action[]): readonly Action[] {
-    if (this.#options.afterTurn === undefined) return actions;
+    if (this.#ports.afterTurn === undefined) return actions;
     return actions.flatMap((action): Action[] => {
       if (action.do === "startStandby") return this.#grant(service, 1) === 1 ? [action] : [];
       if (action.do !== "start") return [action];
@@ -64,7 +62,7 @@ export class StartPace {
   #awaitTurn(): void {
     if (this.#isTurnAwaited) return;
     this.#isTurnAwaited = true;
-    this.#options.afterTurn!(() => this.#takeTurn());
+    this.#ports.afterTurn!(() => this.#takeTurn());
   }
 
   /** Gives the waiting services one start each, in turns. */
@@ -77,7 +75,7 @@ export class StartPace {
       // A service that wants more is added again at the end, and is served in the same turn if any
       // starts are left.
       this.#waiting.delete(service);
-      this.#options.onTurn(service);
+      this.#onTurn(service);
     }
     this.#share = Infinity;
   }

@@ -20,6 +20,7 @@ class Scene {
   readonly idleWatch: IdleWatch = new IdleWatch({
     clock: this.clock,
     log: (text) => this.log.push(text),
+  }, {
     onWaiting: ({ id }, { fd }) => this.woken.push([id, fd]),
     watch: (_config, onWaiting) => {
       if (this.refuses) throw new Error("no room");

@@ -1,0 +1,58 @@
+/**
+ * The services of a master, with the workers of each.
+ *
+ * @module
+ */
+import type { ServiceConfig } from "../../config/service.ts";
+import type { Listener } from "../policy/listener.ts";
+import { newService, type Service } from "../policy/model.ts";
+
+/** All services: the current ones, those that a reload adds, and those whose workers still run. */
+export class ServiceTable {
+  readonly #byId = new Map<string, Service>();
+
+  /** All services; stays the same while some are added or removed. */
+  all(): readonly Service[] {
+    return [...this.#byId.values()];
+  }
+
+  /** A service, which is added if it is not there yet. */
+  of(id: string): Service {
+    let service = this.#byId.get(id);
+    if (service === undefined) {
+      service = newService(id);
+      this.#byId.set(id, service);
+    }
+    return service;
+  }
+
+  /** Removes a service of which nothing is left. */
+  removeIfGone({ id, current, candidate, workers }: Service): void {
+    if (!current && !candidate && workers.size === 0) this.#byId.delete(id);
+  }
+
+  /** The configurations of the current versions. */
+  current(): ServiceConfig[] {
+    return configsOf(this.all(), "current");
+  }
+
+  /** The ids of the services that have failed. */
+  failed(): ReadonlySet<string> {
+    return new Set(this.all().filter(({ failure }) => failure !== undefined).map(({ id }) => id));
+  }
+
+  /** Whether a worker was given a listener. */
+  isAssigned(listener: Listener): boolean {
+    return this.#byId.values().some(({ workers }) =>
+      workers.values().some(({ listeners }) => listeners.includes(listener))
+    );
+  }
+}
+
+/** The configurations of one of the versions of services. */
+export function configsOf(
+  services: readonly Service[],
+  which: "current" | "candidate",
+): ServiceConfig[] {
+  return services.flatMap((service) => service[which]?.config ?? []);
+}

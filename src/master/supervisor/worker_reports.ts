@@ -1,0 +1,162 @@
+/**
+ * What workers report, recorded in the model: loaded, ready, draining, detached, heartbeats, use,
+ * lost, exited.
+ *
+ * @module
+ */
+import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
+import { EX_CONFIG } from "../policy/backoff.ts";
+import { detachedOf, mostDetached } from "../policy/capacity.ts";
+import { DRAIN_GRACE_MS, LOST_GRACE_MS } from "../policy/decide.ts";
+import { isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
+import type { Service } from "../policy/model.ts";
+import { grow } from "../policy/scaling.ts";
+import type { WorkerEvents } from "../workers/worker.ts";
+import type { HealthMonitor } from "./health_monitor.ts";
+import type { Ports } from "./ports.ts";
+import type { Restarts } from "./restarts.ts";
+import { isCurrent, type StateChanges } from "./state_changes.ts";
+import type { WorkerStops } from "./worker_stops.ts";
+
+/** What the reports of workers use of the worker pool. */
+export interface WorkerReportsOptions {
+  readonly health: HealthMonitor;
+  readonly changes: StateChanges;
+  readonly restarts: Restarts;
+  readonly stops: WorkerStops;
+  /** Called after each report; never from within a call of the pool. */
+  onChange(service: Service): void;
+  /** Called when a process has ended, before `onChange`. */
+  onExit(worker: Worker): void;
+}
+
+/** Records what workers report. */
+export class WorkerReports {
+  readonly #ports: Pick<Ports, "clock" | "log" | "debug">;
+  readonly #options: WorkerReportsOptions;
+
+  /**
+   * @param ports The access to the system.
+   * @param options The parts of the worker pool, and what follows from a report.
+   */
+  constructor(ports: Pick<Ports, "clock" | "log" | "debug">, options: WorkerReportsOptions) {
+    this.#ports = ports;
+    this.#options = options;
+  }
+
+  /**
+   * The handlers of one worker's reports.
+   *
+   * @param service Its service.
+   * @param worker Returns the worker, which is known once it runs.
+   */
+  of(service: Service, worker: () => Worker): WorkerEvents {
+    const { health, onChange } = this.#options;
+    return {
+      onLoaded: () => this.#onLoaded(service, worker()),
+      onReady: () => this.#onReady(service, worker()),
+      onDraining: (seconds) => this.#onDraining(service, worker(), seconds),
+      onDetach: () => this.#onDetach(service, worker()),
+      // Later heartbeats change nothing before the next check.
+      onHeartbeat: () => health.heartbeat(worker()) && onChange(service),
+      onSpent: () => health.spend(worker()) && onChange(service),
+      onUsed: (used) => this.#onUsed(service, worker(), used),
+      onLost: (error) => this.#onLost(service, worker(), error),
+      onExit: (status) => this.#onExit(service, worker(), status),
+    };
+  }
+
+  #onLoaded(service: Service, worker: Worker): void {
+    const { changes, onChange } = this.#options;
+    if (!changes.advance(worker, { type: "loaded", atMs: this.#nowMs })) return;
+    this.#ports.debug(`${service.id}: loaded is process ${worker.pid}`);
+    onChange(service);
+  }
+
+  #onReady(service: Service, worker: Worker): void {
+    const { changes, health, onChange } = this.#options;
+    // A worker that was told to stop may report this late: it has clients to finish.
+    if (worker.life.state === "draining") worker.life.neverServed = false;
+    const limits = health.limitsOf(worker);
+    if (!changes.advance(worker, { type: "ready", atMs: this.#nowMs, ...limits })) return;
+    if (worker.generation === service.current?.generation) service.trouble = undefined;
+    this.#ports.debug(`${service.id}: ready is process ${worker.pid}`);
+    health.begin(worker);
+    onChange(service);
+  }
+
+  #onDraining(service: Service, worker: Worker, seconds: number): void {
+    const { changes, stops, onChange } = this.#options;
+    const isFirst = !saysDraining(worker.life);
+    const atMs = this.#nowMs + seconds * 1000 + DRAIN_GRACE_MS;
+    const deadlineMs = stops.terminateAtMs(atMs);
+    // The worker may drain of its own accord: then it leaves its slot now.
+    const event = { type: "softstop", deadlineMs } as const;
+    changes.leave(service, worker, { event, how: "drains", inOrder: true });
+    if ("saysDraining" in worker.life) worker.life.saysDraining = true;
+    if (worker.life.state === "draining") {
+      // The first announcement replaces the time to answer. Later ones can only shorten the
+      // deadline, since a worker could postpone its end for ever otherwise.
+      if (isFirst) worker.life.deadlineMs = deadlineMs;
+      else limit(worker, atMs);
+    }
+    onChange(service);
+  }
+
+  #onDetach(service: Service, worker: Worker): void {
+    const { changes, onChange } = this.#options, { id } = service;
+    const how = "has detached";
+    if (!changes.leave(service, worker, { event: { type: "detach" }, how })) return;
+    this.#ports.log(`${id}: process ${worker.pid} ${how}`);
+    const count = detachedOf(service);
+    if (count === mostDetached(service)) {
+      this.#ports.log(
+        `${id}: ${count} processes have detached; none is started until one of them ends`,
+      );
+    }
+    onChange(service);
+  }
+
+  #onUsed(service: Service, worker: Worker, used: boolean): void {
+    if (isServing(worker)) {
+      worker.life.used = used;
+      worker.life.worked ||= used;
+    }
+    this.#ports.debug(`${service.id}: process ${worker.pid} is ${used ? "in use" : "idle"}`);
+    if (used) grow(service);
+    this.#options.onChange(service);
+  }
+
+  #onLost(service: Service, worker: Worker, error?: Error): void {
+    if (error !== undefined) {
+      this.#ports.log(`${service.id}: process ${worker.pid}: ${error.message}`);
+    }
+    limit(worker, this.#nowMs + LOST_GRACE_MS);
+    this.#options.onChange(service);
+  }
+
+  #onExit(service: Service, worker: Worker, status: ExitStatus): void {
+    const { changes, restarts, onExit, onChange } = this.#options;
+    const { log, debug } = this.#ports;
+    const { pid, life: { state }, startedAtMs } = worker;
+    const age = Math.round(this.#nowMs - startedAtMs);
+    const how = `ended after ${age} ms: ${describeExit(status)}`;
+    if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
+    else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
+    else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
+    if (isCurrent(service, worker) && status.signal === null && status.code === EX_CONFIG) {
+      restarts.fail(
+        service,
+        `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
+      );
+    }
+    const inOrder = status.signal === null && status.code === 0;
+    changes.leave(service, worker, { event: { type: "exit" }, how, inOrder });
+    onExit(worker);
+    onChange(service);
+  }
+
+  get #nowMs(): number {
+    return this.#ports.clock.nowMs();
+  }
+}
