@@ -166,3 +166,28 @@ Deno.test("a refused reload leaves no descriptor open in the master", async () =
   await assertAsBefore(master.pid, before);
   await master.stop();
 });
+
+for (const [how, permissions] of [["with", "all"], ["without", "--allow-run=/bin/sh"]] as const) {
+  Deno.test(`a program that a server ${how} FFI starts inherits neither its control socket nor its listeners`, async () => {
+    await using site = new Site();
+    const port = site.port();
+    site.write("a.cf", {
+      "server-command": site.server("starting"),
+      "server-service": `127.0.0.1:${port} ${site.socket("a")}`,
+      "server-permissions": permissions,
+    });
+    const master = await site.start();
+    await master.logs(/started before: none$/m);
+    await master.logs(/a\.cf: ready/);
+    await servedOnce(port);
+    await master.logs(/started while serving: none$/m);
+    // Without FFI a module can't be kept from its inheritance before the main function runs.
+    if (permissions === "all") await master.logs(/started at import: none$/m);
+    await master.stop();
+  });
+}
+
+async function servedOnce(port: number): Promise<void> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+}

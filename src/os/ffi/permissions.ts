@@ -11,9 +11,3 @@
 export function mayUseFfi(): boolean {
   return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 }
-
-/** Whether this program may start other programs. */
-export function mayStartPrograms(): boolean {
-  const { state, partial } = Deno.permissions.querySync({ name: "run" });
-  return state === "granted" || partial === true;
-}

@@ -93,6 +93,12 @@ export interface Backend {
   openConnections(): OpenConnections | undefined;
   /** Opens the control socket, and takes ownership of `fd`. */
   openControl(fd: number, handlers: ChannelHandlers): ControlSocket;
+  /**
+   * Takes ownership of a descriptor that this process has inherited for a service.
+   *
+   * @returns The one to use in its place, which no program that this process starts inherits.
+   */
+  takeInherited(fd: number): number;
   /** Opens the log. */
   openLog(options: ServerLogOptions): void;
   /** Keeps SIGUSR1 from opening the runtime's inspector. */

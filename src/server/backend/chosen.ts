@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setCloseOnExec } from "../../os/fd/descriptor.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 import type { Backend } from "./backend.ts";
 import { nativeBackend } from "./native.ts";
@@ -14,6 +15,22 @@ let chosen: Backend | undefined;
 export async function chooseBackend(): Promise<Backend> {
   // Only a server without FFI loads the other one.
   return chosen ??= mayUseFfi() ? nativeBackend : (await import("./node.ts")).nodeBackend;
+}
+
+/**
+ * Makes the control socket close-on-exec, before there is a backend: modules of a program may start others while
+ * they are loaded. Without FFI only the backend can do that.
+ *
+ * @param argument The argument before its number; a master passes both last.
+ */
+export function keepControlFromChildren(argument: string): void {
+  const [name, fd] = Deno.args.slice(-2);
+  if (name !== argument || !(Number(fd) > 2) || !mayUseFfi()) return;
+  try {
+    setCloseOnExec(Number(fd), true);
+  } catch {
+    // The main function reports a wrong number.
+  }
 }
 
 /**

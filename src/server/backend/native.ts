@@ -132,6 +132,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
       requireTrustedPeer(fd);
       return new Channel({ fd, poller: serverPoller, sender: MASTER }, handlers);
     },
+    takeInherited: (fd) => fd,
     openLog: configureLog,
     keepInspectorClosed,
     keepDescriptorsFromChildren,

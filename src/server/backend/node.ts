@@ -7,7 +7,7 @@ import { parseAddress } from "../../config/address.ts";
 import { StreamChannel } from "../../ipc/stream_channel.ts";
 import { configureLog, zinfoFrom } from "../../log/log.ts";
 import { delay } from "../../os/clock/clock.ts";
-import { mayStartPrograms } from "../../os/ffi/permissions.ts";
+import { replaceByCloseOnExec } from "../../os/fd/close_on_exec.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
 import type { Backend } from "./backend.ts";
 import { NodePipe } from "./node_pipe.ts";
@@ -45,7 +45,8 @@ export const nodeBackend: Backend = {
   openFifo: (fd) => new NodePipe(fd),
   queueEmpties: (_fd, { settleMs }) => delay(settleMs),
   openConnections: () => undefined,
-  openControl: (fd, handlers) => new StreamChannel(fd, handlers),
+  openControl: (fd, handlers) => new StreamChannel(replaceByCloseOnExec(fd), handlers),
+  takeInherited: replaceByCloseOnExec,
   openLog({ program, debug, target, isServing }) {
     const isOutput = target === undefined || target.kind === "stdout";
     configureLog({ program, debug, ...(isOutput && { target }) });
@@ -63,7 +64,6 @@ function whatIsLost({ isOutput }: { readonly isOutput: boolean }): string {
     "node:net serves its sockets",
     "HTTP is without WebSockets",
     ...(isOutput ? [] : ["its log goes to stderr"]),
-    ...(mayStartPrograms() ? ["the programs that it starts get its sockets too"] : []),
   ];
   return `without --allow-ffi: ${lost.join(", ")}`;
 }

@@ -207,7 +207,12 @@ export class MasterLink {
     serverLifecycle.activate();
     const waiting = [...fds];
     const granted = services.map(({ name, type, address, fd }) => {
-      return { name, type, address, fd: fd ?? waiting.shift()! };
+      return {
+        name,
+        type,
+        address,
+        fd: fd === undefined ? waiting.shift()! : backend().takeInherited(fd),
+      };
     });
     this.#fds = granted.map(({ fd }) => fd);
     this.#settings.resolve(settings);

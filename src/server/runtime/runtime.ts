@@ -42,7 +42,7 @@ import { keepRunning } from "../../os/clock/keep_running.ts";
 import { requireSupportedPlatform } from "../../os/ffi/libc.ts";
 import { processSignals, releaseSignals } from "../../os/process/signals.ts";
 import type { FdType } from "../../os/net/socket.ts";
-import { backend, chooseBackend } from "../backend/chosen.ts";
+import { backend, chooseBackend, keepControlFromChildren } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { MasterLink } from "./master_link.ts";
 import { advisePermissions, logFault, permissionAdvice } from "../lifecycle/missing_permission.ts";
@@ -78,6 +78,7 @@ export interface ServerHooks {
 
 // At import: the modules of a program run before its main function.
 advisePermissions();
+keepControlFromChildren(`-${SERVER_CONTROL.name}`);
 
 const HOOKS = {
   known: ["serviceRegister", "beforeService", "beforeSoftstop"],
