@@ -175,6 +175,28 @@ export function escapeControls(bytes: Uint8Array<ArrayBuffer>): Uint8Array<Array
   return escaped.subarray(0, length);
 }
 
+/** The first byte of the control characters beyond ASCII in UTF-8, and the last of their second bytes. */
+const HIGH_CONTROLS = 0xc2, LAST_HIGH_CONTROL = 0x9f;
+
+/**
+ * Makes output of a program harmless for a terminal: each control character but tab and line break becomes a
+ * space, in place.
+ *
+ * @param bytes The bytes, in UTF-8; a part of the output, which may begin within a character.
+ * @param before The last byte of the part before.
+ * @returns The last byte, for the next part.
+ */
+export function blankControls(bytes: Uint8Array, before: number): number {
+  let previous = before;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    const isHigh = previous === HIGH_CONTROLS && byte > DELETE && byte <= LAST_HIGH_CONTROL;
+    if (isHigh || isControl(byte) && byte !== NEWLINE) bytes[at] = SPACE;
+    previous = byte;
+  }
+  return previous;
+}
+
 function isControl(byte: number): boolean {
   return byte < SPACE && byte !== TAB || byte === DELETE;
 }

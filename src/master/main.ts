@@ -21,7 +21,7 @@ import {
   startAgainIfPrivileged,
 } from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
-import { closeLog } from "../log/log.ts";
+import { closeLog, zdebug } from "../log/log.ts";
 import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { withCachesAgain } from "../os/process/deno_dir.ts";
@@ -29,6 +29,7 @@ import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
 import { leaveSession } from "../os/process/process.ts";
 import { requireSupportedPlatform } from "../os/ffi/libc.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
+import { leaveSessionKeyring } from "../os/user/session_keyring.ts";
 import { looseMode, mainFile } from "../os/process/program_lookup.ts";
 import { runShim, SHIM_ARGUMENT } from "./workers/exec_shim.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
@@ -125,6 +126,8 @@ async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Pro
   ];
   if (worldWritable.length > 0) throw new ConfigError(worldWritable);
   replaceSettings(defaultConfig, commandLineSettings(parsed, readMasterFile));
+  const noKeyrings = leaveSessionKeyring();
+  if (noKeyrings) zdebug("kept the session keyring:", noKeyrings.message);
   // User, root and limits are already those of the old master, and can't be changed twice.
   if (upgradeFd !== undefined) {
     applyDirectory(defaultConfig);

@@ -253,6 +253,30 @@ export const ATTACKS: readonly Attack[] = [
     test: "of a loadConfig hook that everybody may write to",
   },
   {
+    attack: "a server of another user reads root's terminal, and types commands there by TIOCSTI",
+    result: "it has no terminal: each server has a session of its own, and pipes as its outputs",
+    file: "tests/interop/terminal_test.ts",
+    test: "can't use its master's terminal, nor the keys of root",
+  },
+  {
+    attack: "a server of another user prints control sequences that root's terminal answers",
+    result: "the master replaces them by spaces",
+    file: "tests/interop/terminal_test.ts",
+    test: "can't use its master's terminal, nor the keys of root",
+  },
+  {
+    attack: "a server of another user reads the keys of root's session keyring",
+    result: "it has a keyring of its own, without keys",
+    file: "tests/interop/terminal_test.ts",
+    test: "can't use its master's terminal, nor the keys of root",
+  },
+  {
+    attack: "a program that a server starts speaks to the master, or accepts on the listeners",
+    result: "it inherits neither",
+    file: "tests/integration/descriptors_test.ts",
+    test: "FFI starts inherits neither its control socket nor its listeners",
+  },
+  {
     attack: "root's master is to run a program behind env that everybody may write to",
     result: "it is refused",
     file: "tests/integration/trust_test.ts",

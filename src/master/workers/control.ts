@@ -21,7 +21,7 @@ import type {
 import { programToStart } from "../services/privileges.ts";
 import { HEARTBEAT_MS } from "../policy/watchdog.ts";
 import { serverArguments } from "../services/server_argv.ts";
-import { serverOutputs } from "./outputs.ts";
+import { insteadOfTerminals, pipedOutputs } from "./outputs.ts";
 import { settingsOf, startMessage } from "../services/start_message.ts";
 import { startProgram } from "./start.ts";
 
@@ -53,7 +53,9 @@ export function launchControlWorker(
       args: [...program.args, ...serverArguments(service, options), "-server-control", `${theirs}`],
       fds: [
         ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
-        ...(options.protocol === "inherit" ? serverOutputs(options.poller) : []),
+        ...(options.protocol === "inherit"
+          ? pipedOutputs(options.poller)
+          : insteadOfTerminals(options.poller, program)),
       ],
       blocksInspectorSignal: true,
     }, options);

@@ -16,6 +16,7 @@ import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from
 import { EARLY_DEATH_MS } from "../policy/decide.ts";
 import { programToStart } from "../services/privileges.ts";
 import { serverArguments, settingArguments } from "../services/server_argv.ts";
+import { insteadOfTerminals } from "./outputs.ts";
 import { needsShim, type ProgramStart, startProgram } from "./start.ts";
 
 /** The first descriptor of systemd's protocol (sd_listen_fds(3)). */
@@ -163,6 +164,7 @@ class DescriptorWorker implements RunningWorker {
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
     const { args, ...program } = programToStart(service, this.#options);
+    const outputs = insteadOfTerminals(this.#options.poller, program);
     return {
       ...program,
       blocksInspectorSignal: false,
@@ -174,6 +176,7 @@ class DescriptorWorker implements RunningWorker {
         { from: masterStatusOfChild, to: MASTER_STATUS_FD },
         { from: childStatusOfChild, to: CHILD_STATUS_FD },
         ...fds.map((from, index) => ({ from, to: FIRST_LISTENER_FD + index })),
+        ...outputs,
       ],
     };
   }
@@ -181,11 +184,15 @@ class DescriptorWorker implements RunningWorker {
   #systemdStart(): ProgramStart {
     const { service, fds } = this.#request;
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
+    const program = programToStart(service, this.#options);
     return {
-      ...programToStart(service, this.#options),
+      ...program,
       blocksInspectorSignal: false,
       inheritedState: { ignoresChildren: false, openFiles: this.#openFiles() },
-      fds: fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
+      fds: [
+        ...fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
+        ...insteadOfTerminals(this.#options.poller, program),
+      ],
       // Most of these programs reload on SIGHUP.
       deathSignal: "SIGTERM",
       env: {

@@ -56,20 +56,20 @@ export interface ProgramStarter {
  * @throws {Error} When no process can be started, or the program can't be executed.
  */
 export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
-  const { path, args, name = path, fds, env, blocksInspectorSignal, inheritedState } = start;
+  const { path, args, name = path, fds, blocksInspectorSignal, inheritedState } = start;
   const { spawner, lookup } = starter;
   if (needsShim(start, starter)) return startByShim(start, starter);
-  if (!isPlain(start)) {
-    const argv = [name, ...args];
-    return spawner.spawnPlaced({ path, argv, fds, env, blocksInspectorSignal, inheritedState });
-  }
-  const setpriv = changesRights(start) ? lookup.setprivCommand(start.credentials)! : [];
-  return spawner.spawn({
-    argv: [...setpriv, path, ...args],
-    inherit: fds.map(({ from }) => from),
+  const argv = changesRights(start)
+    ? [...lookup.setprivCommand(start.credentials)!, path, ...args]
+    : [name, ...args];
+  return spawner.spawnPlaced({
+    path: changesRights(start) ? argv[0] : path,
+    argv,
+    fds,
     env: environmentFor(start),
     // setpriv(1) keeps the signal mask.
     blocksInspectorSignal,
+    inheritedState,
   });
 }
 
@@ -77,17 +77,12 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
  * Whether a program is started through the shim, so that its process runs another program at first.
  */
 export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
-  const { root, directory, env = {}, credentials } = start;
+  const { path, name = path, root, directory, env = {}, credentials } = start;
   if (root !== undefined || directory !== undefined) return true;
   if (Object.values(env).some((value) => value?.includes("{pid}"))) return true;
+  // setpriv(1) passes the path on as the name.
   return changesRights(start) &&
-    !(isPlain(start) && lookup.setprivCommand(credentials) !== undefined);
-}
-
-/** Whether the runtime can start it: with a path, in UTF-8, and with unmoved descriptors. */
-function isPlain({ path, args, name = path, fds }: ProgramStart): boolean {
-  return name === path && [path, ...args].every((word) => word.isWellFormed()) &&
-    fds.every(({ from, to }) => from === to);
+    (name !== path || lookup.setprivCommand(credentials) === undefined);
 }
 
 function changesRights({ credentials, gainsNothing }: StartRights): boolean {
@@ -109,9 +104,12 @@ function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): 
     blocksInspectorSignal,
     inheritedState: start.inheritedState,
   };
-  return spawner.spawn({
-    argv: [...shimCommand(lookup), JSON.stringify(plan)],
-    inherit: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])],
+  const command = shimCommand(lookup);
+  return spawner.spawnPlaced({
+    path: command[0],
+    argv: [...command, JSON.stringify(plan)],
+    fds: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])]
+      .map((fd) => ({ from: fd, to: fd })),
     // The shim is a program of this framework itself.
     blocksInspectorSignal: true,
   });

@@ -158,6 +158,8 @@ export const SYMBOLS = {
   getuid: { parameters: [], result: "u32" },
   // int setuid(uid_t uid);
   setuid: { parameters: ["u32"], result: "i32" },
+  // long syscall(long number, …); keyctl(2) has no function in libc.
+  syscall: { parameters: ["i64", "i64", "pointer"], result: "i64" },
   // int setenv(const char *name, const char *value, int overwrite);
   setenv: { parameters: ["buffer", "buffer", "i32"], result: "i32" },
   // int unsetenv(const char *name);

@@ -14,6 +14,7 @@ import { unblockInspectorSignal, withInspectorSignalBlocked } from "./inspector_
 import { cString, cStringArray, libc, unwrap } from "../ffi/libc.ts";
 import { changeDirectory } from "../fs/path.ts";
 import { type InheritedState, takeInheritedState } from "./libzc_start.ts";
+import { leaveSessionKeyring } from "../user/session_keyring.ts";
 import { asShellScript } from "./posix_spawn.ts";
 import { execPath, ownCommandLine } from "../ffi/proc_self.ts";
 import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
@@ -94,6 +95,8 @@ export function startAgain(
 ): never {
   const argv = ownCommandLine();
   if (options.gainsNothing) gainNothing(undefined);
+  // Here, where the process has one thread afterwards: each thread has a session keyring of its own.
+  leaveSessionKeyring();
   // Until the new run handles SIGUSR1, the signal must neither end it nor open the inspector.
   return withInspectorSignalBlocked(() =>
     replace({ path: execPath(), argv }, environmentTexts(change))

@@ -1,6 +1,7 @@
 /**
  * Start of a program with descriptors at given numbers and any `argv[0]` (posix_spawn(3)), which
- * `Deno.Command` does not support.
+ * `Deno.Command` does not support. Each program has a session and a session keyring of its own: neither
+ * the terminal nor the keys of this process's user are for a program of another user.
  *
  * The runtime does not know of such a process, so it is reaped here.
  *
@@ -12,6 +13,7 @@ import { ENOEXEC, SysError } from "../ffi/errors.ts";
 import { withInspectorSignalBlocked } from "./inspector_signal.ts";
 import { cString, cStringArray, libc } from "../ffi/libc.ts";
 import { processSignals, SIGNALS } from "./signals.ts";
+import { withNewSessionKeyring } from "../user/session_keyring.ts";
 import { findZombie } from "./waitid.ts";
 import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_process.ts";
 import { ignoringChildren, type InheritedState } from "./libzc_start.ts";
@@ -42,7 +44,7 @@ const SHELL = "/bin/sh";
 /** Without it each Deno program would look for a newer version on the network. */
 export const NO_UPDATE_CHECK = { DENO_NO_UPDATE_CHECK: "1" };
 
-const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGDEF = 0x04, POSIX_SPAWN_SETSID = 0x80;
 const WNOHANG = 1;
 
 /** More than their sizes in glibc on x86-64 and arm64: 80 and 336 bytes. */
@@ -64,7 +66,7 @@ export function spawnPlaced(request: PlacedRequest): ChildProcess {
   // Before the start: the process may end before this function returns.
   children.watch();
   try {
-    const start = () => spawn(request);
+    const start = () => withNewSessionKeyring(() => spawn(request));
     return children.add(
       request.blocksInspectorSignal ? withInspectorSignalBlocked(start) : start(),
     );
@@ -97,7 +99,7 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
   try {
     libc().posix_spawn_file_actions_init(actions);
     libc().posix_spawnattr_init(attributes);
-    libc().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF);
+    libc().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     libc().posix_spawnattr_setsigdefault(attributes, SIGPIPE_ONLY);
     const { posix_spawn_file_actions_adddup2: addDup2 } = libc();
     require0(path, libc().posix_spawn_file_actions_addopen(actions, 0, cString("/dev/null"), 0, 0));

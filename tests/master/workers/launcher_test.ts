@@ -27,10 +27,10 @@ const LOOKUP = fakeLookup({
 /** A spawner that remembers what it started. */
 class WatchedSpawner implements Spawner {
   readonly children: ChildProcess[] = [];
-  readonly spawnPlaced = systemSpawner.spawnPlaced;
+  readonly spawn = systemSpawner.spawn;
 
-  spawn(request: Parameters<Spawner["spawn"]>[0]): ChildProcess {
-    const child = systemSpawner.spawn(request);
+  spawnPlaced(request: Parameters<Spawner["spawnPlaced"]>[0]): ChildProcess {
+    const child = systemSpawner.spawnPlaced(request);
     this.children.push(child);
     return child;
   }
@@ -315,7 +315,8 @@ Deno.test("launch() leaves nothing behind when the control socket can't be watch
     await using launch = new Launch();
     launch.poller = new BrokenPoller(() => {});
     assertThrows(() => launch.start(), RangeError, "no more descriptors");
-    assertEquals((await launch.spawner.children[0].exited).signal, "SIGKILL");
+    const { exited } = launch.spawner.children[0];
+    assertEquals((await within(exited, { what: "the end of the worker" })).signal, "SIGKILL");
   }));
 
 Deno.test("RunningWorker.kill() is harmless at every moment around the end of the process", async () => {

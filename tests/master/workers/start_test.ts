@@ -3,7 +3,8 @@ import { type ProgramStart, startProgram } from "../../../src/master/workers/sta
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import { credentialsOf } from "../../../src/os/user/accounts.ts";
 import { setprivCommand } from "../../../src/os/process/setpriv.ts";
-import { type SpawnRequest, systemSpawner } from "../../../src/os/process/spawn.ts";
+import type { PlacedRequest } from "../../../src/os/process/posix_spawn.ts";
+import { systemSpawner } from "../../../src/os/process/spawn.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
 import { TempDir } from "../../support/temp.ts";
 import { within } from "../../support/wait.ts";
@@ -15,7 +16,7 @@ async function started(
 ): Promise<{ first: string; status: string; home: string }> {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
-  const requests: SpawnRequest[] = [];
+  const requests: PlacedRequest[] = [];
   const child = startProgram({
     path: "/bin/sh",
     args: ["-c", 'cat /proc/self/status >"$0/status"; echo "$HOME" >"$0/home"', dir.path],
@@ -25,9 +26,9 @@ async function started(
   }, {
     spawner: {
       ...systemSpawner,
-      spawn(request) {
+      spawnPlaced(request) {
         requests.push(request);
-        return systemSpawner.spawn(request);
+        return systemSpawner.spawnPlaced(request);
       },
     },
     lookup: fakeLookup({}, {
