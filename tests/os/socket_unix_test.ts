@@ -89,6 +89,30 @@ Deno.test("openListener() refuses a socket that is served, and leaves it", async
   });
 });
 
+Deno.test("openListener() tells an old socket from a served one in a root directory without /proc", async () => {
+  using temp = new TempDir();
+  await using child = startFunction(import.meta, async (directory) => {
+    const { closeFd } = await import("../../src/os/fd/descriptor.ts");
+    const { cString, libc } = await import("../../src/os/ffi/libc.ts");
+    const { keepProcSelf } = await import("../../src/os/ffi/proc_self.ts");
+    const { openListener } = await import("../../src/os/net/socket.ts");
+    keepProcSelf();
+    // An ordinary user can't change the root, and sees the same with /proc.
+    const isMoved = libc().chroot(cString(directory)) === 0;
+    const open = () =>
+      openListener({ kind: "unix", path: `${isMoved ? "" : directory}/s` }, { mode: 0o600 }).fd;
+    closeFd(open());
+    open();
+    try {
+      open();
+    } catch (error) {
+      console.log((error as Error).message.replace(directory, ""));
+    }
+    Deno.exit(0);
+  }, { arg: temp.path });
+  assertEquals(await child.succeeds(), 'connect "/s": address in use (EADDRINUSE)\n');
+});
+
 Deno.test("openListener() takes a full queue for an answer", async () => {
   using temp = new TempDir();
   await leavesNothingOpen(async () => {
