@@ -23,19 +23,19 @@ export interface Bar {
 }
 
 /** What came of a bar. */
-export interface Verdict {
+export interface BarResult {
   readonly bar: Bar;
   /** The row that it was compared with. */
   readonly than?: RowKey;
   /** The ratio, or the figure itself; undefined: not measured. */
   readonly found?: Summary;
-  readonly verdict: "pass" | "fail" | "not measured";
+  readonly result: "pass" | "fail" | "not measured";
 }
 
 /** The names of contenders in tables, by which the bars find them. */
 export const NAMES = {
   masterHttp: "@zc/master, HTTP",
-  masterSpare: "@zc/master, HTTP, a standby",
+  masterStandby: "@zc/master, HTTP, a standby",
   masterCoroutine: "@zc/master, coroutine",
   masterAio: "@zc/master, aio",
   denoServe: "Deno.serve",
@@ -126,23 +126,23 @@ export const BARS: readonly Bar[] = [
  *
  * @param bars Which ones.
  * @param tables What was measured.
- * @returns A verdict for each bar whose table is there.
+ * @returns A result for each bar whose table is there.
  */
-export function judge(bars: readonly Bar[], tables: readonly Table[]): Verdict[] {
+export function judge(bars: readonly Bar[], tables: readonly Table[]): BarResult[] {
   return bars.flatMap((bar) => {
     const table = tables.find(({ id }) => id === bar.table);
     return table === undefined ? [] : [judgeOne(bar, table)];
   });
 }
 
-function judgeOne(bar: Bar, table: Table): Verdict {
+function judgeOne(bar: Bar, table: Table): BarResult {
   const samplesOf = (key: RowKey) => table.find(key)?.samples.get(bar.column);
   const ours = samplesOf(bar.ours);
-  if (ours === undefined) return { bar, verdict: "not measured" };
+  if (ours === undefined) return { bar, result: "not measured" };
   if (bar.than.length === 0) {
     // One failure in any round is one too many.
     const worst = bar.atMost === undefined ? Math.min(...ours) : Math.max(...ours);
-    return verdictOf(bar, { median: worst, min: Math.min(...ours), max: Math.max(...ours) });
+    return resultOf(bar, { median: worst, min: Math.min(...ours), max: Math.max(...ours) });
   }
   const sign = bar.atMost === undefined ? 1 : -1;
   const [best] = bar.than
@@ -151,12 +151,12 @@ function judgeOne(bar: Bar, table: Table): Verdict {
       return samples === undefined ? [] : [{ key, samples }];
     })
     .sort((a, b) => sign * (median(b.samples) - median(a.samples)));
-  if (best === undefined) return { bar, verdict: "not measured" };
-  return { ...verdictOf(bar, ratios(ours, best.samples)), than: best.key };
+  if (best === undefined) return { bar, result: "not measured" };
+  return { ...resultOf(bar, ratios(ours, best.samples)), than: best.key };
 }
 
-function verdictOf(bar: Bar, found: Summary): Verdict {
+function resultOf(bar: Bar, found: Summary): BarResult {
   const { atLeast = -Infinity, atMost = Infinity } = bar;
   const passes = found.median >= atLeast && found.median <= atMost;
-  return { bar, found, verdict: passes ? "pass" : "fail" };
+  return { bar, found, result: passes ? "pass" : "fail" };
 }

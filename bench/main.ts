@@ -106,12 +106,12 @@ async function main(): Promise<void> {
     }
     console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s`);
   }
-  const verdicts = judge(BARS, tables);
-  const report = renderReport({ facts, tables, verdicts, notes });
+  const results = judge(BARS, tables);
+  const report = renderReport({ facts, tables, results, notes });
   const page = args.output ?? (peers ? PAGE : undefined);
   if (page === undefined) console.log(report);
   else await Deno.writeTextFile(page, report);
-  console.error(renderBars(verdicts));
+  console.error(renderBars(results));
 }
 
 if (import.meta.main) await main();

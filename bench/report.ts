@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Bar, Verdict } from "./bars.ts";
+import type { Bar, BarResult } from "./bars.ts";
 import { summarize, type Summary } from "./stats.ts";
 import type { RowKey, Table } from "./table.ts";
 
@@ -12,7 +12,7 @@ export interface Report {
   /** What the figures depend on: name → value, such as `Deno` → `2.9.6`. */
   readonly facts: Readonly<Record<string, string>>;
   readonly tables: readonly Table[];
-  readonly verdicts: readonly Verdict[];
+  readonly results: readonly BarResult[];
   /** What was left out, and why. */
   readonly notes: readonly string[];
 }
@@ -60,7 +60,7 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
  *
  * @param report What is in it.
  */
-export function renderReport({ facts, tables, verdicts, notes }: Report): string {
+export function renderReport({ facts, tables, results, notes }: Report): string {
   const parts = [
     "# Performance\n",
     "Written by `deno task bench:peers`, not by hand. All contenders do the same work for the same " +
@@ -69,7 +69,7 @@ export function renderReport({ facts, tables, verdicts, notes }: Report): string
     "contenders. docs/design/14 and 15 say what the time and the memory go to.\n",
     Object.entries(facts).map(([name, value]) => `- ${name}: ${value}\n`).join(""),
   ];
-  if (verdicts.length > 0) parts.push("## Ratios\n", renderRatios(verdicts));
+  if (results.length > 0) parts.push("## Ratios\n", renderRatios(results));
   for (const table of tables) parts.push(renderSection(table));
   if (notes.length > 0) {
     parts.push("## Left out\n", notes.map((note) => `- ${note}\n`).join(""));
@@ -92,25 +92,25 @@ function renderSection(table: Table): string {
     (notes === "" ? "" : `\n${notes}`);
 }
 
-function renderRatios(verdicts: readonly Verdict[]): string {
-  return renderTable(["figure", "compared", "ratio"], verdicts.map(comparisonCells));
+function renderRatios(results: readonly BarResult[]): string {
+  return renderTable(["figure", "compared", "ratio"], results.map(comparisonCells));
 }
 
 /**
  * What came of each bar, for the developers of the project.
  *
- * @param verdicts All of them.
+ * @param results All of them.
  */
-export function renderBars(verdicts: readonly Verdict[]): string {
-  const rows = verdicts.map((one) => [
+export function renderBars(results: readonly BarResult[]): string {
+  const rows = results.map((one) => [
     ...comparisonCells(one),
     limit(one.bar),
-    one.verdict === "fail" ? "**fail**" : one.verdict,
+    one.result === "fail" ? "**fail**" : one.result,
   ]);
   return renderTable(["figure", "compared", "ratio", "bar", ""], rows);
 }
 
-function comparisonCells({ bar, than, found }: Verdict): string[] {
+function comparisonCells({ bar, than, found }: BarResult): string[] {
   return [
     `${bar.table}: ${bar.column}`,
     comparison(bar, than),

@@ -71,7 +71,7 @@ function master(
 const OFTEN_KILLED = { "server-healthy-after": 0 };
 
 /** With a process that waits until the other one dies; it makes a difference to nothing else. */
-export const WITH_SPARE: Contender = master(NAMES.masterSpare, {
+export const WITH_STANDBY: Contender = master(NAMES.masterStandby, {
   speaks: "http",
   file: "master_http.ts",
   settings: { ...OFTEN_KILLED, "server-standby-count": 1 },

@@ -7,7 +7,7 @@ import { answeringPid } from "../ask.ts";
 import { NAMES } from "../bars.ts";
 import { sleep } from "../bench.ts";
 import { type Contender, type Running, startContender } from "../contenders/contender.ts";
-import { WITH_SPARE } from "../contenders/master.ts";
+import { WITH_STANDBY } from "../contenders/master.ts";
 import { Table } from "../table.ts";
 import { contenders, inTurns, keyOf, type Measure, type Plan, withContenders } from "./measure.ts";
 
@@ -98,7 +98,7 @@ export const killed: Measure = async (plan) => {
   const which = ({ name, speaks, reload }: Contender) =>
     speaks === "http" && reload !== undefined && (plan.long || name === NAMES.masterHttp);
   const all = contenders(plan, { count: 1, which }).flatMap((one) =>
-    one.name === NAMES.masterHttp ? [one, WITH_SPARE] : [one]
+    one.name === NAMES.masterHttp ? [one, WITH_STANDBY] : [one]
   );
   await withContenders(plan, { all, count: 1, table }, async (running) => {
     const victims = running.map((one) => new Victim(plan, one));

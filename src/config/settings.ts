@@ -319,7 +319,7 @@ export const SERVER_PROC_MIN: Setting<number> = define({
 });
 
 /** `server-spare-count`: the number of standby processes. */
-export const SERVER_SPARE_COUNT: Setting<number> = define({
+export const SERVER_STANDBY_COUNT: Setting<number> = define({
   name: "server-standby-count",
   group: "processes",
   scopes: ["service"],

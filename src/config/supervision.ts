@@ -11,7 +11,7 @@ import {
   SERVER_MAX_CONNECTIONS,
   SERVER_MAX_MEMORY,
   SERVER_PROC_MIN,
-  SERVER_SPARE_COUNT,
+  SERVER_STANDBY_COUNT,
   SERVER_START_LIMIT,
   SERVER_WATCHDOG,
   type Setting,
@@ -54,6 +54,6 @@ export function readSupervision(read: <T>(setting: Setting<T>) => T): Supervisio
     maxMemoryBytes: read(SERVER_MAX_MEMORY),
     idleExitMs: read(SERVER_IDLE_EXIT),
     procMin: read(SERVER_PROC_MIN),
-    standbyCount: read(SERVER_SPARE_COUNT),
+    standbyCount: read(SERVER_STANDBY_COUNT),
   };
 }

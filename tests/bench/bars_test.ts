@@ -13,35 +13,35 @@ function tableOf(figures: readonly (readonly [{ who: string; scale: string }, nu
   return table;
 }
 
-function verdictOf(bar: Partial<Bar>, table: Table) {
-  const [verdict] = judge([{ table: "t", column: "n", ours: OURS, than: [], ...bar }], [table]);
-  return verdict!;
+function resultOf(bar: Partial<Bar>, table: Table) {
+  const [result] = judge([{ table: "t", column: "n", ours: OURS, than: [], ...bar }], [table]);
+  return result!;
 }
 
 Deno.test("judge() passes a ratio at its bar, and fails one below", () => {
   const table = tableOf([[OURS, [97, 97, 97]], [SLOW, [100, 100, 100]]]);
-  assertEquals(verdictOf({ than: [SLOW], atLeast: 0.97 }, table).verdict, "pass");
-  assertEquals(verdictOf({ than: [SLOW], atLeast: 0.98 }, table).verdict, "fail");
-  assertEquals(verdictOf({ than: [SLOW], atMost: 0.97 }, table).verdict, "pass");
-  assertEquals(verdictOf({ than: [SLOW], atMost: 0.96 }, table).verdict, "fail");
+  assertEquals(resultOf({ than: [SLOW], atLeast: 0.97 }, table).result, "pass");
+  assertEquals(resultOf({ than: [SLOW], atLeast: 0.98 }, table).result, "fail");
+  assertEquals(resultOf({ than: [SLOW], atMost: 0.97 }, table).result, "pass");
+  assertEquals(resultOf({ than: [SLOW], atMost: 0.96 }, table).result, "fail");
 });
 
 Deno.test("judge() compares with the best of several: the most, or the least where less is better", () => {
   const table = tableOf([[OURS, [10]], [SLOW, [5]], [FAST, [20]]]);
-  assertEquals(verdictOf({ than: [SLOW, FAST], atLeast: 1 }, table).than, FAST);
-  assertEquals(verdictOf({ than: [SLOW, FAST], atMost: 1 }, table).than, SLOW);
+  assertEquals(resultOf({ than: [SLOW, FAST], atLeast: 1 }, table).than, FAST);
+  assertEquals(resultOf({ than: [SLOW, FAST], atMost: 1 }, table).than, SLOW);
 });
 
 Deno.test("judge() takes the worst round of a figure that is compared with nothing", () => {
-  assertEquals(verdictOf({ atMost: 0 }, tableOf([[OURS, [0, 0, 0]]])).verdict, "pass");
-  assertEquals(verdictOf({ atMost: 0 }, tableOf([[OURS, [0, 1, 0]]])).verdict, "fail");
+  assertEquals(resultOf({ atMost: 0 }, tableOf([[OURS, [0, 0, 0]]])).result, "pass");
+  assertEquals(resultOf({ atMost: 0 }, tableOf([[OURS, [0, 1, 0]]])).result, "fail");
 });
 
 Deno.test("judge() calls nothing a pass that was not measured", () => {
   const table = tableOf([[OURS, [1]]]);
-  assertEquals(verdictOf({ than: [FAST], atLeast: 1 }, table).verdict, "not measured");
-  assertEquals(verdictOf({ ours: FAST, atMost: 0 }, table).verdict, "not measured");
-  assertEquals(verdictOf({ column: "m", atMost: 0 }, table).verdict, "not measured");
+  assertEquals(resultOf({ than: [FAST], atLeast: 1 }, table).result, "not measured");
+  assertEquals(resultOf({ ours: FAST, atMost: 0 }, table).result, "not measured");
+  assertEquals(resultOf({ column: "m", atMost: 0 }, table).result, "not measured");
 });
 
 Deno.test("judge() leaves out the bars of tables that are not there", () => {

@@ -49,11 +49,11 @@ Deno.test("renderReport() shows facts, ratios, tables with gaps, and what was le
     than: [{ who: "theirs", scale: "1 process" }],
     atLeast: 0.95,
   }];
-  const verdicts = judge(bars, [table]);
+  const results = judge(bars, [table]);
   const report = renderReport({
     facts: { "Deno": "1.2.3" },
     tables: [table],
-    verdicts,
+    results,
     notes: ["PM2: no npm"],
   });
   for (
@@ -67,7 +67,7 @@ Deno.test("renderReport() shows facts, ratios, tables with gaps, and what was le
     ]
   ) assertStringIncludes(report, part);
   assertStringIncludes(
-    renderBars(verdicts),
+    renderBars(results),
     "| echo: lines/s | ours (1 process) / theirs (1 process) | 0.90 | ≥ 0.95 | **fail** |\n",
   );
 });

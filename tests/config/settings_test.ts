@@ -237,12 +237,12 @@ Deno.test("renderSettingsTable() has one row of five cells for each setting", ()
 });
 
 Deno.test("an alias is the same key as the name of its setting, and the later one wins", () => {
-  const { SERVER_SPARE_COUNT } = settings;
-  const [name, alias] = [SERVER_SPARE_COUNT.name, "server-spare-count"];
+  const { SERVER_STANDBY_COUNT } = settings;
+  const [name, alias] = [SERVER_STANDBY_COUNT.name, "server-spare-count"];
   assertEquals([name, aliasesOf(name)], ["server-standby-count", [alias]]);
   for (const [first, second] of [[name, alias], [alias, name]]) {
     const config = new Config().set(first, "1").set(second, "2", { file: "a.cf", line: 4 });
-    assertEquals(readSetting(config, SERVER_SPARE_COUNT), { ok: true, value: 2 });
+    assertEquals(readSetting(config, SERVER_STANDBY_COUNT), { ok: true, value: 2 });
     assertEquals([...config], [[name, "2"]]);
     assertEquals([config.get(first), config.getRaw(second)], ["2", "2"]);
     assertEquals(config.origin(first), { file: "a.cf", line: 4 });

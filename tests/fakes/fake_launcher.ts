@@ -28,16 +28,16 @@ export class FakeWorker implements RunningWorker {
    * @param pid Its number.
    * @param request What it was started for.
    * @param listener Who is told of what it does; a test calls it to let the worker do something.
-   * @param onEnlist Called when it is enlisted.
+   * @param onActivate Called when it is activated.
    */
   constructor(
     readonly pid: number,
     readonly request: LaunchRequest,
     readonly listener: WorkerEvents,
-    readonly onEnlist?: (worker: FakeWorker) => void,
+    readonly onActivate?: (worker: FakeWorker) => void,
   ) {}
 
-  /** What it serves since it was enlisted; undefined for one that was no standby, or still is. */
+  /** What it serves since it was activated; undefined for one that was no standby, or still is. */
   assignment?: WorkerPost;
 
   /** The listeners that it has. */
@@ -59,7 +59,7 @@ export class FakeWorker implements RunningWorker {
   activate(assignment: WorkerPost): boolean {
     if (this.isDead) return false;
     this.assignment = assignment;
-    this.onEnlist?.(this);
+    this.onActivate?.(this);
     return true;
   }
 
@@ -110,8 +110,8 @@ export class FakeLauncher implements Launcher {
   refusal?: Error;
   /** Called with each worker that is started. */
   onLaunch?: (worker: FakeWorker) => void;
-  /** Called with each standby that is enlisted. */
-  onEnlist?: (worker: FakeWorker) => void;
+  /** Called with each standby that is activated. */
+  onActivate?: (worker: FakeWorker) => void;
   #nextPid = 100;
 
   /** Those that have not ended, in the order of their start. */
@@ -128,7 +128,7 @@ export class FakeLauncher implements Launcher {
    */
   launch(request: LaunchRequest, listener: WorkerEvents): FakeWorker {
     if (this.refusal !== undefined) throw this.refusal;
-    const worker = new FakeWorker(this.#nextPid++, request, listener, this.onEnlist);
+    const worker = new FakeWorker(this.#nextPid++, request, listener, this.onActivate);
     this.workers.push(worker);
     this.onLaunch?.(worker);
     return worker;

@@ -106,7 +106,7 @@ for (const mode of MODES) {
   });
 }
 
-Deno.test("alone, a server that drains does not take away the socket of its successor", async () => {
+Deno.test("alone, a server that drains leaves the socket of the next server in place", async () => {
   await using site = new Site();
   const path = site.socket("sock");
   const start = () =>

@@ -146,7 +146,7 @@ for (const balance of ["shared", "reuseport"]) {
       const master = await site.start();
       const old = await master.serving("x.cf", 2);
       using client = await greeted(port);
-      assertEquals(await client.ask("deafen"), "deafened");
+      assertEquals(await client.ask("shutdown"), "it is shut down");
       await master.logs(/inet:\S+ was shut down, and was opened anew/);
       // It finishes what it has.
       assertEquals(await client.ask("echo still here"), "still here");
@@ -174,7 +174,7 @@ Deno.test("servers that hang since their unix socket was shut down are ended, an
   const old = await master.serving("x.cf", 2);
   using client = await greeted(path);
   // There is no answer: the runtime does nothing else any more.
-  await client.write("deafen\n");
+  await client.write("shutdown\n");
   await master.logs(/unix:\S+ was shut down, and was opened anew/);
   await isServed(path);
   await isServed(port);

@@ -13,14 +13,16 @@ const OUTLIVE_MS = 2_000;
 const LONG = 3_600;
 
 /** Waits until a service has so many standbys that have loaded, and no other process on its way. */
-async function sparesOf(master: Master, file: string, count = 1): Promise<number[]> {
+async function standbysOf(master: Master, file: string, count = 1): Promise<number[]> {
   return await eventually(() => {
     const pids = master.servers(file).map(({ pid }) => pid);
     const has = (pid: number, what: string) => master.log.includes(`${what} ${pid}\n`);
     const registered = (pid: number) => master.log.includes(`[${pid}] serviceRegister`);
-    const spares = pids.filter((pid) => has(pid, `${file}: loaded is process`) && !registered(pid));
-    const isCalm = pids.every((pid) => spares.includes(pid) || registered(pid));
-    return isCalm && spares.length === count && spares;
+    const standbys = pids.filter((pid) =>
+      has(pid, `${file}: loaded is process`) && !registered(pid)
+    );
+    const isCalm = pids.every((pid) => standbys.includes(pid) || registered(pid));
+    return isCalm && standbys.length === count && standbys;
   }, { what: `${count} standbys of ${file}` });
 }
 
@@ -33,9 +35,9 @@ for (const mode of MODES) {
     const master = await site.start();
     let serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
     for (let round = 0; round < 3; round++) {
-      const [spare] = await sparesOf(master, "a.cf");
-      assert(master.log.includes(`[${spare}] beforeService with value`), master.log);
-      const held = [...descriptorsOf(spare).values()];
+      const [standby] = await standbysOf(master, "a.cf");
+      assert(master.log.includes(`[${standby}] beforeService with value`), master.log);
+      const held = [...descriptorsOf(standby).values()];
       const listeners = [port, path].map((target) => `socket:[${listenerInode(target)}]`);
       listeners.push(
         ...tcpSockets().flatMap(({ inode, listens }) => listens ? [`socket:[${inode}]`] : []),
@@ -43,14 +45,14 @@ for (const mode of MODES) {
       assertEquals(held.filter((target) => listeners.includes(target)), []);
       Deno.kill(serving, "SIGKILL");
       const clients = await Promise.all([port, path, port, port].map(greeted));
-      assertEquals(clients.map(pidIn), clients.map(() => spare));
+      assertEquals(clients.map(pidIn), clients.map(() => standby));
       for (const client of clients) {
         assertEquals(await client.ask("echo served"), "served");
         client.close();
       }
-      serving = spare;
+      serving = standby;
     }
-    await sparesOf(master, "a.cf");
+    await standbysOf(master, "a.cf");
     assertEquals(master.logged(/beforeService/), 5, "each process loads once");
     await master.stop();
   });
@@ -61,14 +63,14 @@ for (const mode of MODES) {
     const settings = { mode, service: port, "server-standby-count": 2 };
     site.serve("a.cf", { ...settings, own: "old" });
     const master = await site.start();
-    const old = await sparesOf(master, "a.cf", 2);
+    const old = await standbysOf(master, "a.cf", 2);
     site.serve("a.cf", { ...settings, own: "new" });
     await master.reload();
     await eventually(
       () => master.servers("a.cf").every(({ pid }) => !old.includes(pid)),
       { what: "the end of the old standbys" },
     );
-    const young = await sparesOf(master, "a.cf", 2);
+    const young = await standbysOf(master, "a.cf", 2);
     using before = await greeted(port);
     Deno.kill(pidIn(before), "SIGKILL");
     using after = await greeted(port);
@@ -89,18 +91,18 @@ for (const mode of MODES) {
     site.serve("a.cf", { ...settings, service: site.port() });
     site.serve("b.cf", { ...settings, service: site.port() });
     const master = await site.start();
-    const [first] = await sparesOf(master, "a.cf");
+    const [first] = await standbysOf(master, "a.cf");
     Deno.kill(first, "SIGTERM");
     await master.logs(new RegExp(`process ${first}, a standby, ended after \\d+ ms: exit code 0`));
-    const [second] = await sparesOf(master, "a.cf");
-    const [other] = await sparesOf(master, "b.cf");
+    const [second] = await standbysOf(master, "a.cf");
+    const [other] = await standbysOf(master, "b.cf");
     site.remove("b.cf");
     await master.reload();
     // Those of the old version go with it, be there a new one or not.
     for (const old of [second, other]) {
       await master.logs(new RegExp(`reaped process ${old}, which was draining`));
     }
-    const [third] = await sparesOf(master, "a.cf");
+    const [third] = await standbysOf(master, "a.cf");
     // Servers would take their hour.
     master.signal("SIGTERM");
     await master.logs(new RegExp(`reaped process ${third}, which was draining`));
@@ -115,7 +117,7 @@ for (const mode of MODES) {
     await using site = new Site();
     site.serve("a.cf", { mode, service: site.port(), "server-standby-count": 2 });
     const master = await site.start();
-    await sparesOf(master, "a.cf", 2);
+    await standbysOf(master, "a.cf", 2);
     master.process.signal("SIGKILL");
     await site.isGone(OUTLIVE_MS);
   });
@@ -127,10 +129,12 @@ Deno.test("a standby that is killed is replaced, and the server goes on", async 
   site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
   const master = await site.start();
   using client = await greeted(port);
-  const [spare] = await sparesOf(master, "a.cf");
-  Deno.kill(spare, "SIGKILL");
-  await master.logs(new RegExp(`process ${spare}, a standby, ended after \\d+ ms: signal SIGKILL`));
-  assert((await sparesOf(master, "a.cf"))[0] !== spare);
+  const [standby] = await standbysOf(master, "a.cf");
+  Deno.kill(standby, "SIGKILL");
+  await master.logs(
+    new RegExp(`process ${standby}, a standby, ended after \\d+ ms: signal SIGKILL`),
+  );
+  assert((await standbysOf(master, "a.cf"))[0] !== standby);
   assertEquals(await client.ask("echo still here"), "still here");
   client.close();
   await master.stop();
@@ -147,11 +151,11 @@ Deno.test("a standby that is killed along with the server makes nobody wait any 
   });
   const master = await site.start();
   for (let round = 0; round < 5; round++) {
-    const [spare] = await sparesOf(master, "a.cf");
+    const [standby] = await standbysOf(master, "a.cf");
     using client = await greeted(port);
-    for (const pid of [pidIn(client), spare]) Deno.kill(pid, "SIGKILL");
+    for (const pid of [pidIn(client), standby]) Deno.kill(pid, "SIGKILL");
     using next = await greeted(port);
-    assert(![spare, pidIn(client)].includes(pidIn(next)));
+    assert(![standby, pidIn(client)].includes(pidIn(next)));
   }
   assertEquals(master.logged(/a\.cf: processes end early/), 0, master.log);
   await master.stop();
@@ -166,11 +170,11 @@ Deno.test("a standby that hangs is found and replaced", async () => {
     "server-standby-count": 1,
   });
   const master = await site.start();
-  const [spare] = await sparesOf(master, "a.cf");
-  Deno.kill(spare, "SIGSTOP");
-  await master.logs(new RegExp(`process ${spare} hangs`));
-  await eventually(() => master.servers().every(({ pid }) => pid !== spare), { what: "its end" });
-  await sparesOf(master, "a.cf");
+  const [standby] = await standbysOf(master, "a.cf");
+  Deno.kill(standby, "SIGSTOP");
+  await master.logs(new RegExp(`process ${standby} hangs`));
+  await eventually(() => master.servers().every(({ pid }) => pid !== standby), { what: "its end" });
+  await standbysOf(master, "a.cf");
   await master.stop();
 });
 
@@ -187,15 +191,15 @@ Deno.test("a program whose standbys can't load is started ever more rarely for t
   Deno.writeTextFileSync(flag, "");
   const master = await site.start();
   using client = await greeted(port);
-  const [spare] = await sparesOf(master, "a.cf");
+  const [standby] = await standbysOf(master, "a.cf");
   Deno.removeSync(flag);
-  Deno.kill(spare, "SIGKILL");
+  Deno.kill(standby, "SIGKILL");
   await master.logs(/a\.cf: process \d+, a standby, has not loaded within/, 2);
   await master.logs(/a\.cf: standbys end early; the next one is in \d+ ms/);
   assertEquals(await client.ask("echo still here"), "still here");
   assertEquals(master.logged(/FAILED/), 0);
   Deno.writeTextFileSync(flag, "");
-  await sparesOf(master, "a.cf");
+  await standbysOf(master, "a.cf");
   client.close();
   await master.stop();
 });
@@ -210,10 +214,10 @@ Deno.test("a service that sleeps is woken up by a standby", async () => {
     "server-standby-count": 1,
   });
   const master = await site.start();
-  const [spare] = await sparesOf(master, "a.cf");
+  const [standby] = await standbysOf(master, "a.cf");
   await eventually(() => master.servers("a.cf").length === 1, { what: "the sleep of a.cf" });
   using client = await greeted(port);
-  assertEquals(pidIn(client), spare);
+  assertEquals(pidIn(client), standby);
   client.close();
   await master.stop();
 });
@@ -229,12 +233,12 @@ Deno.test("server-balance = reuseport: a standby takes over the queue of the pro
     "server-standby-count": 1,
   });
   const master = await site.start();
-  const [spare] = await sparesOf(master, "a.cf");
-  const [killed] = master.servers("a.cf").map(({ pid }) => pid).filter((pid) => pid !== spare);
+  const [standby] = await standbysOf(master, "a.cf");
+  const [killed] = master.servers("a.cf").map(({ pid }) => pid).filter((pid) => pid !== standby);
   Deno.kill(killed, "SIGKILL");
   const clients = await Promise.all(Array.from({ length: 32 }, () => greeted(port)));
   const pids = new Set(clients.map(pidIn));
-  assert(!pids.has(killed) && pids.has(spare) && pids.size === 2, `${[...pids]}`);
+  assert(!pids.has(killed) && pids.has(standby) && pids.size === 2, `${[...pids]}`);
   clients.forEach((client) => client.close());
   await master.stop();
 });
@@ -244,14 +248,14 @@ Deno.test("an upgrade ends the standbys of the old master, and the new one has i
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
   const master = await site.start();
-  const [old] = await sparesOf(master, "a.cf");
+  const [old] = await standbysOf(master, "a.cf");
   await master.upgrade();
   await eventually(() => site.processes().every(({ pid }) => pid !== old), { what: "its end" });
-  const [spare] = await sparesOf(master, "a.cf");
+  const [standby] = await standbysOf(master, "a.cf");
   using before = await greeted(port);
   Deno.kill(pidIn(before), "SIGKILL");
   using after = await greeted(port);
-  assertEquals(pidIn(after), spare);
+  assertEquals(pidIn(after), standby);
   after.close();
   await master.stop();
 });
@@ -265,13 +269,15 @@ Deno.test("HTTP: after a kill the standby answers", async () => {
     "server-standby-count": 1,
   });
   const master = await site.start();
-  const spare = Number((await master.logs(/http\.cf: loaded is process (\d+)/))[1]);
-  const [serving] = master.servers("http.cf").map(({ pid }) => pid).filter((pid) => pid !== spare);
+  const standby = Number((await master.logs(/http\.cf: loaded is process (\d+)/))[1]);
+  const [serving] = master.servers("http.cf").map(({ pid }) => pid).filter((pid) =>
+    pid !== standby
+  );
   Deno.kill(serving, "SIGKILL");
   const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
   assertEquals(response.status, 200);
   await response.body?.cancel();
-  await master.logs(new RegExp(`ready is process ${spare}`));
+  await master.logs(new RegExp(`ready is process ${standby}`));
   await master.stop();
 });
 
@@ -293,12 +299,12 @@ Deno.test("server-user and server-chroot are in force while a standby waits", as
   }
   const master = await site.start();
   const serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
-  const [spare] = await sparesOf(master, "a.cf");
-  assertEquals(statusLine(spare, "Uid"), Array(4).fill(id("-u", user)).join(" "));
-  assertEquals(Deno.readLinkSync(`/proc/${spare}/root`), jail);
+  const [standby] = await standbysOf(master, "a.cf");
+  assertEquals(statusLine(standby, "Uid"), Array(4).fill(id("-u", user)).join(" "));
+  assertEquals(Deno.readLinkSync(`/proc/${standby}/root`), jail);
   Deno.kill(serving, "SIGKILL");
   using client = await greeted(port);
-  assertEquals(pidIn(client), spare);
+  assertEquals(pidIn(client), standby);
   client.close();
   await master.stop();
 });

@@ -285,7 +285,7 @@ Deno.test("a SIGTERM in the middle of an upgrade ends both masters", async () =>
   await master.stopped();
 });
 
-Deno.test("a new master on trial that is told to stop, twice, leaves the old one alone", async () => {
+Deno.test("a new master that has not taken over yet and is told to stop, twice, leaves the old one alone", async () => {
   await using site = new Site();
   const port = site.port();
   const settings = { mode: "coroutine", service: port } as const;
@@ -294,11 +294,11 @@ Deno.test("a new master on trial that is told to stop, twice, leaves the old one
   const [server] = await master.serving("a.cf", 1);
   site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
   master.signal("SIGUSR2");
-  const [, trial] = await master.logs(/upgrade: process (\d+) is to take over/);
+  const [, candidate] = await master.logs(/upgrade: process (\d+) is to take over/);
   await master.logs(/\] beforeService/, 2);
-  Deno.kill(Number(trial), "SIGTERM");
+  Deno.kill(Number(candidate), "SIGTERM");
   await master.logs(/stopping; servers have/);
-  Deno.kill(Number(trial), "SIGTERM");
+  Deno.kill(Number(candidate), "SIGTERM");
   await master.logs(/upgrade failed, all goes on as before/);
   assertEquals(await master.serving("a.cf", 1), [server]);
   (await greeted(port)).close();

@@ -26,16 +26,16 @@ const HANGS: Readonly<Record<string, (client: Client, pid: number) => unknown>> 
 };
 
 /** Sets up a program that knows nothing of the framework. */
-function muteProgram(site: Site): string {
+function programWithoutHeartbeat(site: Site): string {
   const program = site.dir.write("server", "#!/bin/sh\nexec sleep 100\n");
   Deno.chmodSync(program, 0o755);
-  site.write("mute.cf", {
+  site.write("silent.cf", {
     "server-command": program,
     "server-service": `127.0.0.1:${site.port()}`,
     "server-watchdog": "1",
     "server-protocol": "libzc",
   });
-  return "mute.cf";
+  return "silent.cf";
 }
 
 Deno.test("a server that is blocked, stopped or collects garbage without end is found, aborted and replaced", async () => {
@@ -46,7 +46,7 @@ Deno.test("a server that is blocked, stopped or collects garbage without end is 
       return { file, hang, port: watched(site, file, mode) };
     })
   );
-  const mute = muteProgram(site);
+  const silent = programWithoutHeartbeat(site);
   const master = await site.start({ args: ["-master-stop-timeout", "0"] });
   const hangs = async ({ file, hang, port }: (typeof cases)[number]) => {
     using client = await greeted(port);
@@ -67,9 +67,9 @@ Deno.test("a server that is blocked, stopped or collects garbage without end is 
   // Not even a stopped one, which is made to go on for its SIGABRT.
   assertEquals(master.logged(/is killed: it did not end in time/), 0);
   // A program that sends no heartbeats is not watched, of which the master warns.
-  const warning = `${mute}:3: server-watchdog: Cannot use "server-watchdog": .*libzc`;
+  const warning = `${silent}:3: server-watchdog: Cannot use "server-watchdog": .*libzc`;
   await master.logs(new RegExp(`warning: .*${warning}`));
-  assertEquals(master.logged(new RegExp(`${mute}: process`)), 0);
+  assertEquals(master.logged(new RegExp(`${silent}: process`)), 0);
   await master.stop();
 });
 

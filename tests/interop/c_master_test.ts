@@ -107,7 +107,7 @@ for (const mode of MODES) {
     await master.stop();
   });
 
-  Deno.test(`a ${mode} server under a master in C that detaches gets a successor, and is left alone`, async () => {
+  Deno.test(`a ${mode} server under a master in C that detaches gets a replacement, and is left alone`, async () => {
     await using site = new Site();
     const port = site.port();
     const command = denoExecutable(site, SERVERS[mode]);

@@ -176,9 +176,9 @@ Deno.test("a reload soft-stops servers in C when their successors run, and keeps
   site.write("x.cf", { ...settings, color: "blue" });
   await master.reload();
   await master.logs(new RegExp(`c_server\\[${pidIn(before)}\\] softstop\n`));
-  const [successor] = pidsOf(master).filter((pid) => pid !== pidIn(before));
+  const [replacement] = pidsOf(master).filter((pid) => pid !== pidIn(before));
   using after = await greeted(port);
-  assertEquals([pidIn(after), await after.ask("setting color")], [successor, "blue"]);
+  assertEquals([pidIn(after), await after.ask("setting color")], [replacement, "blue"]);
   // It serves what it has until M is over.
   assertEquals(await before.ask("echo still"), "still");
   assertEquals(await before.ending(), "end of file");

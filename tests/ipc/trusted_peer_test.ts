@@ -81,12 +81,12 @@ Deno.test("MasterLink and OldMaster obey nobody but their own user and root", as
   await withOrdinaryPeer(async (connect) => {
     const poller = new Poller(() => {});
     const link = () => new MasterLink(connect(), { onSoftstop() {}, onGone() {} });
-    const predecessor = () => new OldMaster(connect(), poller, { onReload() {}, log() {} });
+    const oldMaster = () => new OldMaster(connect(), poller, { onReload() {}, log() {} });
     if (Deno.uid() === 0) {
       assertThrows(link, ProtocolError, "its other end is user 65534's");
-      assertThrows(predecessor, ProtocolError, "its other end is user 65534's");
+      assertThrows(oldMaster, ProtocolError, "its other end is user 65534's");
     } else {
-      const one = link(), other = predecessor();
+      const one = link(), other = oldMaster();
       one.close();
       other.close();
       await assertRejects(() => other.inherited, ProtocolError);

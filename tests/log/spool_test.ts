@@ -145,7 +145,7 @@ Deno.test("Spool looks for a receiver that is gone at most once a second, and on
   assertEquals(to.told.length, 1);
 });
 
-Deno.test("Spool sends the line again to the successor of a receiver that went away", () => {
+Deno.test("Spool sends the line again to the next receiver at the path of one that went away", () => {
   const to = new FakeReceiver();
   const spool = to.spool();
   push(spool, "a");

@@ -63,7 +63,7 @@ export class Life {
     () => this.#step(() => this.#refusedReload()),
     () => this.#step(() => this.#failLaunches()),
     () => this.#comeToRest(),
-    () => this.#waitForVerdict(),
+    () => this.#waitForOutcome(),
   ];
 
   /** Makes a move, and checks what the supervisor has done. */
@@ -84,7 +84,7 @@ export class Life {
     this.#it.look();
     const { outcome } = this.#it.rollout ?? {};
     if (outcome === undefined) return;
-    assertEquals(this.#it.open, [], "a reload is over before all of it has a verdict");
+    assertEquals(this.#it.open, [], "a reload is over before all of it has an outcome");
     const told = outcome.flatMap(({ services }) => services);
     assertEquals(told.toSorted(), this.#it.undone().toSorted());
     this.seen.undone += told.length;
@@ -268,11 +268,11 @@ export class Life {
   }
 
   /** Time alone brings an outcome, whatever the workers do, once killed processes have ended. */
-  async #waitForVerdict(): Promise<void> {
+  async #waitForOutcome(): Promise<void> {
     this.#it.launcher.refusal = undefined;
-    this.steps.push("wait for the verdict");
+    this.steps.push("wait for the outcome");
     for (let second = 0; this.#it.rollout !== undefined; second++) {
-      assert(second < 600, "a reload without a verdict");
+      assert(second < 600, "a reload without an outcome");
       await this.#advance(1_000);
       for (const worker of this.#it.launcher.running) {
         if (worker.told.includes("SIGKILL")) await this.#step(() => this.#exit(worker));
@@ -291,14 +291,14 @@ export class Life {
       this.#it.launcher.running.every((worker) => {
         const { ready, loaded, detached } = this.#it.known.get(worker)!;
         return detached || ready && this.#it.isServing(worker) ||
-          loaded && this.#isIdleSpare(worker);
+          loaded && this.#isIdleStandby(worker);
       });
     for (let round = 0; !isAtRest(); round++) {
       assert(round < 200, "no rest");
       for (const worker of this.#it.launcher.running) {
         const { detached, lost } = this.#it.known.get(worker)!;
         if (detached) continue;
-        const isOfUse = this.#it.isServing(worker) || this.#isIdleSpare(worker);
+        const isOfUse = this.#it.isServing(worker) || this.#isIdleStandby(worker);
         if (lost || !isOfUse) await this.#step(() => this.#exit(worker));
         else await this.#step(() => this.#tellReady(worker));
       }
@@ -318,7 +318,7 @@ export class Life {
     }
   }
 
-  #isIdleSpare(worker: FakeWorker): boolean {
+  #isIdleStandby(worker: FakeWorker): boolean {
     return worker.isStandby && worker.running && worker.told.length === 0 &&
       !this.#it.known.get(worker)!.draining;
   }

@@ -24,7 +24,7 @@ export class Scene {
   /** The listeners that are watched. */
   readonly #watches = new Map<
     number,
-    { readonly tell: (what: "waiting" | "deaf") => void; isExpected: boolean }
+    { readonly tell: (what: "waiting" | "shut down") => void; isExpected: boolean }
   >();
   /** The memory of each process. */
   memoryOf: (pid: number) => number = () => 0;
@@ -97,11 +97,11 @@ export class Scene {
    * @param fd The listener.
    * @param how How it can be repaired.
    */
-  deafen(fd: number, how: "shut down" | "lost"): void {
+  damage(fd: number, how: "shut down" | "lost"): void {
     this.listeners.damaged.set(fd, how);
     const watch = this.#watches.get(fd)!;
     this.#watches.delete(fd);
-    watch.tell("deaf");
+    watch.tell("shut down");
   }
 
   get running(): readonly FakeWorker[] {

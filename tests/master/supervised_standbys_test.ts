@@ -411,7 +411,7 @@ Deno.test("Supervisor replaces a worker of the old version by its standby during
   assertEquals(scene.fresh().length, 0);
   assert(!standby.isStandby);
   areCalm(scene, standby);
-  assertEquals(standbysOf(scene), [], "no further one before the verdict");
+  assertEquals(standbysOf(scene), [], "no further one before the outcome");
 });
 
 Deno.test("Supervisor.reload() leaves the standbys alone of a service that it leaves alone", () => {

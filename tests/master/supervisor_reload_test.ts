@@ -221,7 +221,7 @@ Deno.test("Supervisor.reload() removes a new service that fails completely", asy
   const reload = scene.reload(serviceOf("x"), serviceOf("y"));
   const [x, y] = scene.fresh();
   y.exit();
-  assert(!await isSettled(reload.outcome), "x is still on trial");
+  assert(!await isSettled(reload.outcome), "the rollout of x is still open");
   assertEquals(scene.listeners.keys, ["unix:/run/x"]);
   areReady(x);
   assertEquals((await outcomeOf(reload)).map(({ services }) => services), [["y"]]);

@@ -72,7 +72,7 @@ export class WatchedSupervisor {
 
   constructor() {
     this.launcher.onLaunch = (worker) => this.#onLaunch(worker);
-    this.launcher.onEnlist = (worker) => this.#onEnlist(worker);
+    this.launcher.onActivate = (worker) => this.#onActivate(worker);
   }
 
   /** The current version of each service: the one that a reload would find unchanged. */
@@ -109,17 +109,17 @@ export class WatchedSupervisor {
     const nothing = { ready: false, loaded: false, detached: false, draining: false, lost: false };
     this.known.set(worker, { startedAtMs, ...nothing });
     this.look();
-    if (worker.isStandby) this.#checkNewSpare(worker);
+    if (worker.isStandby) this.#checkNewStandby(worker);
     else this.#checkStart(worker);
   }
 
-  #onEnlist(worker: FakeWorker): void {
+  #onActivate(worker: FakeWorker): void {
     const known = this.known.get(worker)!;
     known.startedAtMs = this.clock.nowMs();
     const { lost, detached, draining } = known;
     assert(
       !lost && !detached && !draining && worker.told.length === 0,
-      "no standby to be enlisted",
+      "no standby to be activated",
     );
     this.look();
     const { service: { id }, generation } = worker.request;
@@ -128,10 +128,10 @@ export class WatchedSupervisor {
   }
 
   /** Standbys are started in the background: no process is missing or starting. */
-  #checkNewSpare({ request: { service, generation } }: FakeWorker): void {
+  #checkNewStandby({ request: { service, generation } }: FakeWorker): void {
     const version = this.inForce.get(service.id);
     assertEquals(generation, version?.generation, "a standby of another version");
-    assert(!this.open.some(({ id }) => id === service.id), "a standby during a trial");
+    assert(!this.open.some(({ id }) => id === service.id), "a standby during a rollout");
     const serving = this.serving(version!);
     assert(serving.length >= service.procCount, "a standby before those that are missing");
     assert(serving.every((it) => this.known.get(it)!.ready), "a standby before all are ready");
@@ -270,7 +270,7 @@ export class WatchedSupervisor {
     for (const worker of this.launcher.running) {
       this.checkTold(worker);
       if (this.isServing(worker)) this.#checkServing(worker);
-      else if (worker.isStandby && this.#isUntold(worker)) this.#checkSpare(worker);
+      else if (worker.isStandby && this.#isUntold(worker)) this.#checkStandby(worker);
     }
     this.#checkGenerations();
     const services = new Set(this.launcher.running.map(({ request }) => request.service.id));
@@ -329,7 +329,7 @@ export class WatchedSupervisor {
   }
 
   /** A standby is of a current version that is configured to have standbys. */
-  #checkSpare({ pid, request: { service: { id }, generation } }: FakeWorker): void {
+  #checkStandby({ pid, request: { service: { id }, generation } }: FakeWorker): void {
     const version = this.inForce.get(id);
     assertEquals(generation, version?.generation, `${pid} is a standby of another version`);
     const { standbyCount } = version!.config.supervision;

@@ -101,7 +101,7 @@ export class ListenerRepair {
    *
    * @param listener The listener, whose watch has ended.
    */
-  onDeaf(listener: Listener): void {
+  onShutDown(listener: Listener): void {
     const key = this.#options.table.keyOf(listener);
     if (key !== undefined) this.#mendInTime(key);
   }

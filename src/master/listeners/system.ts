@@ -8,7 +8,7 @@ import { zinfo } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { ownerOf } from "../../os/user/accounts.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
-import { isDeaf } from "../../os/net/listener_damage.ts";
+import { isShutDown } from "../../os/net/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";
 import { openListener, removeSocketFile, shutdownSocket } from "../../os/net/socket.ts";
 import { type FileAccess, setFileAccess } from "../../os/net/socket_file.ts";
@@ -140,7 +140,7 @@ export const systemListeners: ListenerSystem = {
   refuse({ fd, kind, socketFile }) {
     if (kind === "fifo") return false;
     if (socketFile !== undefined) orLogged(() => removeSocketFile(socketFile));
-    if (isDeaf(fd)) return false;
+    if (isShutDown(fd)) return false;
     orLogged(() => refuseConnections(fd));
     return true;
   },

@@ -7,7 +7,7 @@ import type { Endpoint } from "../../config/address.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import {
   giveUpAddress,
-  isDeaf,
+  isShutDown,
   isUndamaged,
   restoreQueue,
   revive,
@@ -69,7 +69,9 @@ export function mendListeners(slots: readonly Listener[], options: MendOptions):
     }
     if (options.mayReplace) return replace(slots, { ...options, wrongs, told });
     const [{ fd }] = slots;
-    if (!options.mayRevive || !isDeaf(fd) || !revive(fd)) return { slots, told, problem: first };
+    if (!options.mayRevive || !isShutDown(fd) || !revive(fd)) {
+      return { slots, told, problem: first };
+    }
     told.push(`${first}, and listens again`);
     return { slots, told, problem: wrongWith(slots[0], told) };
   } catch (error) {
@@ -83,7 +85,7 @@ function wrongWith(listener: Listener, told: string[]): string | undefined {
   const { undone, left } = undoDamage(fd, admission);
   if (undone.length > 0) told.push(`was ${undone.join(" and ")}, which is undone`);
   if (left.length > 0) return `was ${left.join(" and ")} for good`;
-  if (isDeaf(fd)) return "was shut down";
+  if (isShutDown(fd)) return "was shut down";
   return hasLostFile(listener) ? "had lost its file" : undefined;
 }
 

@@ -27,7 +27,10 @@ export interface ListenerWatch {
  * @returns The watch.
  * @throws {Error} When the watch can't be set up.
  */
-export type WatchListener = (fd: number, tell: (what: "waiting" | "deaf") => void) => ListenerWatch;
+export type WatchListener = (
+  fd: number,
+  tell: (what: "waiting" | "shut down") => void,
+) => ListenerWatch;
 
 /**
  * Creates the watch of real listeners.
@@ -40,7 +43,7 @@ export function listenerWatcher(poller: Poller): WatchListener {
       if (events & ~EPOLLIN) {
         // A hang-up can't be ignored: epoll would report it again and again.
         watch.stop();
-        return tell("deaf");
+        return tell("shut down");
       }
       watch.modify(EPOLLRDHUP);
       tell("waiting");
@@ -62,16 +65,16 @@ interface Watched {
 /** The watches of all open listeners. */
 export class ListenerWatches {
   readonly #watch: WatchListener | undefined;
-  readonly #onDeaf: (listener: Listener) => void;
+  readonly #onShutDown: (listener: Listener) => void;
   readonly #watched = new Map<Listener, Watched>();
 
   /**
    * @param watch Creates a watch; without it nothing is reported.
-   * @param onDeaf Called with a listener that accepts no more connections; its watch has ended.
+   * @param onShutDown Called with a listener that accepts no more connections; its watch has ended.
    */
-  constructor(watch?: WatchListener, onDeaf: (listener: Listener) => void = () => {}) {
+  constructor(watch?: WatchListener, onShutDown: (listener: Listener) => void = () => {}) {
     this.#watch = watch;
-    this.#onDeaf = onDeaf;
+    this.#onShutDown = onShutDown;
   }
 
   /**
@@ -162,7 +165,7 @@ export class ListenerWatches {
     watched.watch ??= this.#watch?.(watched.listener.fd, (what) => {
       if (what === "waiting") return watched.onWaiting?.();
       watched.watch = undefined;
-      this.#onDeaf(watched.listener);
+      this.#onShutDown(watched.listener);
     });
     watched.watch?.expect(watched.onWaiting !== undefined);
   }

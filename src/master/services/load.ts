@@ -28,7 +28,7 @@ import {
   SERVER_CHROOT,
   SERVER_IDLE_EXIT,
   SERVER_MAX_CONNECTIONS,
-  SERVER_SPARE_COUNT,
+  SERVER_STANDBY_COUNT,
   SERVER_START_USER,
   SERVER_WATCHDOG,
   type Setting,
@@ -211,7 +211,7 @@ function unsupportedSettings(service: ServiceConfig, source: ServiceSource): Pro
     ...(isForeign && watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
     ...(isForeign && maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
     ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
-    ...(standbyCount > 0 ? [SERVER_SPARE_COUNT] : []),
+    ...(standbyCount > 0 ? [SERVER_STANDBY_COUNT] : []),
     ...(service.startUser === "master" ? [SERVER_START_USER] : []),
   ];
   const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";

@@ -75,7 +75,7 @@ export class Supervisor {
     const reconcile = (service: Service) => this.#reconciler.reconcile(service);
     const watches = new ListenerWatches(
       ports.watchListener,
-      (listener) => this.#repair.onDeaf(listener),
+      (listener) => this.#repair.onShutDown(listener),
     );
     const table = this.#table = new ListenerTable(ports.listeners, watches);
     this.#repair = new ListenerRepair({

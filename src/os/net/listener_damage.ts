@@ -39,14 +39,14 @@ export function admissionOf(fd: number): Admission | undefined {
 }
 
 /** Whether a listener accepts no connections any more: it was shut down, or listens no more. */
-export function isDeaf(fd: number): boolean {
+export function isShutDown(fd: number): boolean {
   // A TCP socket that was shut down listens no more, a unix socket hangs up; a named pipe does neither.
   return isHungUp(fd) || listens(fd) === false;
 }
 
 /** Whether a listener is unchanged: accepting, with its filter and options, and non-blocking. */
 export function isUndamaged(fd: number, admission: Admission = EVERYBODY): boolean {
-  return !isDeaf(fd) && isNonblocking(fd) && differences(fd, admission).length === 0;
+  return !isShutDown(fd) && isNonblocking(fd) && differences(fd, admission).length === 0;
 }
 
 /**
@@ -110,7 +110,7 @@ export function revive(fd: number): boolean {
   listen(fd, addressText(address));
   const found = boundAddress(fd);
   // The kernel chooses another port for a socket that was bound to any port.
-  return found !== undefined && addressText(found) === addressText(address) && !isDeaf(fd);
+  return found !== undefined && addressText(found) === addressText(address) && !isShutDown(fd);
 }
 
 /**

@@ -20,7 +20,7 @@ function reconcile(scene: Scene): void {
 Deno.test("Supervisor makes a listener that was shut down listen again, and leaves its processes alone", () => {
   const scene = Scene.running(inet("x", { procCount: 2 }));
   const before = [...scene.running], [fd] = before[0].fds;
-  scene.deafen(fd, "shut down");
+  scene.damage(fd, "shut down");
   reconcile(scene);
   assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 was shut down"]);
   assertEquals(scene.running, before);
@@ -35,7 +35,7 @@ Deno.test("Supervisor replaces the processes of a listener that was opened anew,
   const old = scene.running.filter(({ request }) => request.service.id === "x");
   const [fd] = old[0].fds;
   scene.fresh();
-  scene.deafen(fd, "lost");
+  scene.damage(fd, "lost");
   reconcile(scene);
   for (const worker of old) {
     const [next, ...others] = scene.fresh();
@@ -63,14 +63,14 @@ Deno.test("Supervisor repairs a listener at once the first time, and with growin
   const startMs = scene.clock.nowMs();
   while (times.length < 8) {
     const before = warnings(scene).length;
-    scene.deafen(fd, "shut down");
+    scene.damage(fd, "shut down");
     while (warnings(scene).length === before) scene.clock.advance(scene.clock.nextInMs ?? 0);
     times.push(scene.clock.nowMs() - startMs);
     reconcile(scene);
   }
   assertEquals(times, [0, 100, 300, 700, 1_500, 3_100, 6_300, 12_700]);
   scene.clock.advance(200_000);
-  scene.deafen(fd, "shut down");
+  scene.damage(fd, "shut down");
   assertEquals(warnings(scene).length, 9, "all is forgotten");
   reconcile(scene);
   assertEquals(scene.clock.pending, 0);
@@ -82,12 +82,12 @@ Deno.test("Supervisor logs once that a listener can't be repaired, and tries it 
   // Only its activator could repair it.
   scene.listeners.mayReplace = false;
   for (let count = 0; count < 5; count++) {
-    scene.deafen(fd, "lost");
+    scene.damage(fd, "lost");
     scene.clock.advance(40_000);
   }
   assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 is lost"]);
   scene.listeners.mayReplace = true;
-  scene.deafen(fd, "lost");
+  scene.damage(fd, "lost");
   scene.clock.advance(40_000);
   assertEquals(warnings(scene).length, 2);
 });
@@ -149,7 +149,7 @@ Deno.test("Supervisor still waits for a connection after the listener of an idle
   worker.exit();
   assertEquals(scene.expecting, [fd]);
   scene.fresh();
-  scene.deafen(fd, "lost");
+  scene.damage(fd, "lost");
   reconcile(scene);
   assertEquals(scene.fresh(), [], "nobody is there to be served");
   const [newMaster] = scene.expecting;
@@ -166,7 +166,7 @@ Deno.test("Supervisor starts no process for an idle service whose listener is us
   scene.fresh();
   scene.listeners.mayReplace = false;
   for (let count = 0; count < 5; count++) {
-    scene.deafen(fd, "lost");
+    scene.damage(fd, "lost");
     scene.clock.advance(40_000);
   }
   assertEquals(scene.fresh(), []);
@@ -179,7 +179,7 @@ Deno.test("Supervisor steers the connections of a group anew after one of its li
   );
   const fds = scene.running.map(({ fds: [fd] }) => fd);
   scene.listeners.chosen.clear();
-  scene.deafen(fds[1], "shut down");
+  scene.damage(fds[1], "shut down");
   reconcile(scene);
   assertEquals(scene.listeners.chosen.get("inet:0.0.0.0:80"), fds);
 });
@@ -189,7 +189,7 @@ Deno.test("Supervisor ends all watches of listeners before it closes them, and l
   const scene = Scene.running(service);
   const [fd] = scene.running[0].fds;
   scene.listeners.mayReplace = false;
-  for (let count = 0; count < 2; count++) scene.deafen(fd, "lost");
+  for (let count = 0; count < 2; count++) scene.damage(fd, "lost");
   assertEquals(scene.clock.pending, 1);
   const stopped = scene.supervisor.stop(0);
   for (const worker of scene.running) worker.exit();

@@ -26,7 +26,7 @@ class Scene implements Disposable {
   readonly told: unknown[] = [];
   readonly watches = new ListenerWatches(
     listenerWatcher(this.poller),
-    ({ fd }) => this.told.push(["deaf", fd]),
+    ({ fd }) => this.told.push(["shut down", fd]),
   );
   readonly inet = open({ kind: "inet", hostname: "127.0.0.1", port: 0 });
   readonly unix = open({ kind: "unix", path: this.#temp.file("socket") });
@@ -97,7 +97,7 @@ Deno.test("ListenerWatches reports once that a listener was shut down, whether a
     await eventually(() => told.length > count, { what: "its end" });
   }
   await turn(scene.poller);
-  assertEquals(told, [["deaf", inet.fd], ["deaf", unix.fd]]);
+  assertEquals(told, [["shut down", inet.fd], ["shut down", unix.fd]]);
 });
 
 Deno.test("ListenerWatches still waits for a connection on the replacement of a listener", async () => {

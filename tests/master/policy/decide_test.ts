@@ -91,7 +91,7 @@ const NEW_STARTING: Some = { state: "starting", of: "candidate" };
 const WAITING: Some = { state: "waiting" };
 const UNDONE: Some = { state: "ready", of: "undone" };
 
-const PLACES: readonly Situation[] = [
+const SLOTS: readonly Situation[] = [
   { name: "a new service starts all at once", procCount: 3, workers: [], actions: ["start 3"] },
   { name: "a service of 0 processes starts none", procCount: 0, workers: [], actions: [] },
   {
@@ -193,7 +193,7 @@ const DEADLINES: readonly Situation[] = [
   },
 ];
 
-const TRIALS: readonly Situation[] = [
+const ROLLOUTS: readonly Situation[] = [
   {
     name: "a candidate is started beside the current version, all workers at once",
     procCount: 2,
@@ -607,7 +607,7 @@ const AFTERWARDS: readonly Situation[] = [
   },
 ];
 
-const SPARES: readonly Situation[] = [
+const STANDBYS: readonly Situation[] = [
   {
     name: "no standby is started while a worker is missing or starts",
     procCount: 2,
@@ -783,7 +783,7 @@ const SPARES: readonly Situation[] = [
   },
 ];
 
-const SITUATIONS = [...PLACES, ...DEADLINES, ...TRIALS, ...STEPS, ...AFTERWARDS, ...SPARES];
+const SITUATIONS = [...SLOTS, ...DEADLINES, ...ROLLOUTS, ...STEPS, ...AFTERWARDS, ...STANDBYS];
 
 function serviceIn(situation: Situation): Service {
   const { procCount = 1, retired, candidate, startInMs = 0, step, soak, readyTimeout } = situation;

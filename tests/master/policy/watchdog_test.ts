@@ -94,10 +94,10 @@ Deno.test("Supervisor watches a starting worker from its first heartbeat on", ()
 Deno.test("Supervisor does not watch a worker that sends no heartbeats", () => {
   const scene = new Scene();
   scene.supervisor.start([watched()]);
-  const [mute] = scene.fresh();
-  mute.listener.onReady();
+  const [silent] = scene.fresh();
+  silent.listener.onReady();
   scene.clock.advance(10 * WATCHDOG_MS);
-  assertEquals(mute.told, []);
+  assertEquals(silent.told, []);
 });
 
 Deno.test("Supervisor gives a worker a second after the master was suspended, and no more", () => {

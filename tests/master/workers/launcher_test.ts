@@ -89,7 +89,7 @@ class Launch implements AsyncDisposable {
   }
 
   /** Starts a standby that sends some messages once it is activated. */
-  startSpare(...words: string[]): this {
+  startStandby(...words: string[]): this {
     const command = this.#command(words);
     const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
     return this.startService({ ...service, command: command.split(" ") }, { isStandby: true });
@@ -177,7 +177,7 @@ Deno.test("launch() makes a standby wait, and activate() gives it its assignment
     await using launch = new Launch();
     using port = new ReservedPort();
     launch.listensOn(`127.0.0.1:${port.port}`);
-    launch.startSpare("ready");
+    launch.startStandby("ready");
     assertEquals(await launch.tells(1), ["loaded"]);
     assertThrows(() => Deno.statSync(launch.report), Deno.errors.NotFound);
     launch.activate();

@@ -60,11 +60,11 @@ export function obey(mode: Mode, line: string): Answer {
     case "exit":
       Deno.exit(Number(argument));
       break;
-    case "deafen":
+    case "shutdown":
       for (const fd of openDescriptors().keys()) {
         if (listeningAt(fd) !== undefined) shutdownSocket(fd);
       }
-      return { text: "deafened\n" };
+      return { text: "it is shut down\n" };
     case "block":
       for (;;);
     case "block-for":

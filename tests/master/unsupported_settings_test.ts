@@ -9,7 +9,7 @@ const LOOKUP = fakeLookup({
   "/srv/server": { executable: "\x7fELF" },
   "/srv/server.ts": "file",
 });
-const CARE = "server-watchdog = 5\nserver-max-connections = 9\nserver-idle-exit = 1m\n" +
+const SUPERVISION = "server-watchdog = 5\nserver-max-connections = 9\nserver-idle-exit = 1m\n" +
   "server-max-age = 1d\nserver-max-memory = 1g\n";
 
 async function warningsOf(files: Readonly<Record<string, string>>): Promise<string[]> {
@@ -25,7 +25,7 @@ Deno.test("loadServices() warns of settings that a program without heartbeats ig
   const cannotHeed = (key: string) =>
     `${key}: Cannot use "${key}": a program with the libzc protocol, which can't heed it, ` +
     "expected a server of this framework";
-  assertEquals(await warningsOf({ "a.cf": service + CARE }), [
+  assertEquals(await warningsOf({ "a.cf": service + SUPERVISION }), [
     `DIR/a.cf:3: ${cannotHeed("server-watchdog")}`,
     `DIR/a.cf:4: ${cannotHeed("server-max-connections")}`,
     `DIR/a.cf:5: ${cannotHeed("server-idle-exit")}`,
@@ -64,5 +64,5 @@ Deno.test("loadServices() turns standbys off for programs that can't receive des
 
 Deno.test("loadServices() does not warn of them for a server of the framework", async () => {
   const service = "server-command = ./server.ts\nserver-service = 0:80\n";
-  assertEquals(await warningsOf({ "a.cf": service + CARE }), []);
+  assertEquals(await warningsOf({ "a.cf": service + SUPERVISION }), []);
 });
