@@ -2,8 +2,8 @@
  * A process manager and server framework.
  *
  * A **master** opens the listening sockets that its settings files name, starts the processes that
- * each file asks for, hands them the open sockets, replaces any that dies at once, reloads on
- * SIGHUP, and never serves a connection itself. A **server** is a few lines around
+ * each file asks for, and hands them the open sockets. It starts a new process as soon as one ends,
+ * reloads on SIGHUP, and never accepts a connection itself. A **server** is a few lines around
  * {@linkcode aioServerMain} (callbacks) or {@linkcode coroutineServerMain} (async and await).
  *
  * The same parts one by one: `@zc/master/master`, `@zc/master/aio-server` and

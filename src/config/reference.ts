@@ -15,7 +15,7 @@ const PLACES: Readonly<Record<SettingScope, string>> = {
 };
 
 const USAGE = {
-  master: "master -C DIR [-name VALUE | --flag]...",
+  master: "master -C DIR | -config FILE.ini [-name VALUE | --flag]...",
   server: "server alone -server-service LIST [-name VALUE | --flag]...",
 } as const;
 
