@@ -44,7 +44,7 @@ Deno.test("ReserveDescriptor is there when no other descriptor is", async () => 
     const { areDescriptorsFree, ReserveDescriptor } = await import(
       "../../../src/os/fd/reserve_fd.ts"
     );
-    const { takeAllDescriptors } = await import("../../server/fd_exhaustion_support.ts");
+    const { takeAllDescriptors } = await import("../../server/listen/fd_exhaustion_support.ts");
     const reserve = new ReserveDescriptor();
     reserve.hold();
     const free = takeAllDescriptors();

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { type Aio, aioCreate } from "../../../src/server/aio/aio.ts";
 import { AioBase } from "../../../src/server/aio/base.ts";
 import { within } from "../../support/wait.ts";
-import { outcome, pattern, receiveText, send, tcpPair, unixPair } from "../aio_support.ts";
+import { outcome, pattern, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

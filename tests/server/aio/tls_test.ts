@@ -5,7 +5,7 @@ import { HandshakeError } from "../../../src/server/tls/errors.ts";
 import { TempDir } from "../../support/temp.ts";
 import { TEST_CERT, testCertificate } from "../../support/tls.ts";
 import { eventually, within } from "../../support/wait.ts";
-import { outcome, type Pair, receiveText, send, tcpPair, unixPair } from "../aio_support.ts";
+import { outcome, type Pair, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
 
 const CLIENT = { hostname: "localhost", caCerts: [TEST_CERT], alpnProtocols: ["test"] };
 

@@ -6,7 +6,7 @@ import { MODES, Site } from "../../support/master.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 import { within } from "../../support/wait.ts";
-import { pattern, receive, receiveText } from "../aio_support.ts";
+import { pattern, receive, receiveText } from "../aio/aio_support.ts";
 
 const encoder = new TextEncoder();
 

@@ -20,7 +20,7 @@ interface Served extends Pick<ServiceSocket, "fd" | "fdType"> {
 
 /** A server that greets, or answers, with its pid, and holds each connection until the client goes. */
 async function serve({ mode, fd, fdType }: Served): Promise<void> {
-  const { obeyFdExhaustionSignals } = await import("../fd_exhaustion_support.ts");
+  const { obeyFdExhaustionSignals } = await import("./fd_exhaustion_support.ts");
   const { acceptStatistics } = await import("../../../src/server/listen/accept_counts.ts");
   const greeting = new TextEncoder().encode(`${Deno.pid}\n`);
   if (mode === "http") {

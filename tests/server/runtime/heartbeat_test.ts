@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { closeLog } from "../../src/log/log.ts";
-import { socketPair } from "../../src/os/net/socket.ts";
-import { MasterLink } from "../../src/server/runtime/master_link.ts";
-import { Recorder } from "../ipc/channel_support.ts";
-import { leavesNothingOpen } from "../support/descriptors.ts";
-import { eventually } from "../support/wait.ts";
+import { closeLog } from "../../../src/log/log.ts";
+import { socketPair } from "../../../src/os/net/socket.ts";
+import { MasterLink } from "../../../src/server/runtime/master_link.ts";
+import { Recorder } from "../../ipc/channel_support.ts";
+import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { eventually } from "../../support/wait.ts";
 
 const INTERVAL_MS = 20;
 

@@ -4,9 +4,9 @@ import {
   bufferSize,
   LARGE_BUFFER,
   SMALL_BUFFER,
-} from "../../src/server/aio/buffers.ts";
-import { AioReadCache } from "../../src/server/aio/read_cache.ts";
-import { AioWriteCache } from "../../src/server/aio/write_cache.ts";
+} from "../../../src/server/aio/buffers.ts";
+import { AioReadCache } from "../../../src/server/aio/read_cache.ts";
+import { AioWriteCache } from "../../../src/server/aio/write_cache.ts";
 import { pattern } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

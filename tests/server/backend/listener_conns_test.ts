@@ -1,18 +1,18 @@
 /** What a server's connections do, whichever way the listener came to them. */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { ConnectionSet } from "../../src/server/lifecycle/connection_set.ts";
-import { leavesNothingOpen } from "../support/descriptors.ts";
-import { eventually, within } from "../support/wait.ts";
-import { pattern, receive, receiveText, send } from "./aio_support.ts";
-import { closeIfOpen } from "./conn_pairs.ts";
-import { connectRaw } from "./raw_client.ts";
+import { ConnectionSet } from "../../../src/server/lifecycle/connection_set.ts";
+import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { eventually, within } from "../../support/wait.ts";
+import { pattern, receive, receiveText, send } from "../aio/aio_support.ts";
+import { closeIfOpen } from "../conn_pairs.ts";
+import { connectRaw } from "../raw_client.ts";
 import {
   connectTo,
   LISTENER_KINDS,
   type ServiceSocket,
   testListener,
   warmUpNodeNet,
-} from "./service_sockets.ts";
+} from "../service_sockets.ts";
 
 const MEBIBYTE = 1024 * 1024;
 /** More than the kernel holds between two sockets. */

@@ -1,12 +1,12 @@
 /** How servers of HTTP come to their end: no request is lost, and no client waits in vain. */
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
-import { startDeno } from "../support/processes.ts";
-import { testCertificate } from "../support/tls.ts";
-import { within } from "../support/wait.ts";
-import { askHttp2, connectHttp2 } from "./http2_client.ts";
-import { type HttpTestServer, startHttpServer } from "./http_server.ts";
+import { startDeno } from "../../support/processes.ts";
+import { testCertificate } from "../../support/tls.ts";
+import { within } from "../../support/wait.ts";
+import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { type HttpTestServer, startHttpServer } from "../http_server.ts";
 
-const PROGRAM = new URL("../support/servers/draining.ts", import.meta.url).pathname;
+const PROGRAM = new URL("../../support/servers/draining.ts", import.meta.url).pathname;
 
 /** What serves, and on what. */
 interface Mode {

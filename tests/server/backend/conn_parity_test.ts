@@ -1,9 +1,9 @@
 /** A connection is the same for its user, whichever way the listener came to it: as the runtime's own. */
 import { assertEquals } from "@std/assert";
-import { closeIfOpen } from "./conn_pairs.ts";
-import { within } from "../support/wait.ts";
-import { connectRaw } from "./raw_client.ts";
-import { connectTo, LISTENER_KINDS, testListener, warmUpNodeNet } from "./service_sockets.ts";
+import { closeIfOpen } from "../conn_pairs.ts";
+import { within } from "../../support/wait.ts";
+import { connectRaw } from "../raw_client.ts";
+import { connectTo, LISTENER_KINDS, testListener, warmUpNodeNet } from "../service_sockets.ts";
 
 interface Ends {
   readonly conn: Deno.Conn;

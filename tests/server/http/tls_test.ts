@@ -1,20 +1,20 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { connect as connectTls } from "node:tls";
-import { ConfigError } from "../../src/config/errors.ts";
-import { closeFd } from "../../src/os/fd/descriptor.ts";
-import { serveHttp } from "../../src/server/serve_http.ts";
-import { startFunction } from "../support/processes.ts";
-import { TempDir } from "../support/temp.ts";
-import { TEST_CERT, testCertificate } from "../support/tls.ts";
-import { within } from "../support/wait.ts";
-import { askHttp2, connectHttp2 } from "./http2_client.ts";
-import { type HttpTestServer, startHttpServer } from "./http_server.ts";
-import { connectRaw } from "./raw_client.ts";
-import { inetSocket, unixSocket } from "./service_sockets.ts";
+import { ConfigError } from "../../../src/config/errors.ts";
+import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import { serveHttp } from "../../../src/server/serve_http.ts";
+import { startFunction } from "../../support/processes.ts";
+import { TempDir } from "../../support/temp.ts";
+import { TEST_CERT, testCertificate } from "../../support/tls.ts";
+import { within } from "../../support/wait.ts";
+import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { type HttpTestServer, startHttpServer } from "../http_server.ts";
+import { connectRaw } from "../raw_client.ts";
+import { inetSocket, unixSocket } from "../service_sockets.ts";
 
 /** A server whose handlers do what the path says. */
 async function commanded(arg: string): Promise<void> {
-  const { coroutineServerMain, serveHttp } = await import("../../coroutine_server.ts");
+  const { coroutineServerMain, serveHttp } = await import("../../../coroutine_server.ts");
   const [address, certFile, keyFile] = arg.split("|");
   const held = Promise.withResolvers<void>();
   Deno.exit(

@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
-import { startFunction } from "../support/processes.ts";
-import { testCertificate } from "../support/tls.ts";
-import { askHttp2, connectHttp2 } from "./http2_client.ts";
-import { HttpClient } from "./http_client.ts";
-import { type HttpTestServer, startHttpServer } from "./http_server.ts";
+import { startFunction } from "../../support/processes.ts";
+import { testCertificate } from "../../support/tls.ts";
+import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { HttpClient } from "../http_client.ts";
+import { type HttpTestServer, startHttpServer } from "../http_server.ts";
 
 Deno.test("serveHttp() goes by a handler's number of parameters, as Deno.serve does", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { serveHttp } = await import("../../src/server/serve_http.ts");
-    const { inetSocket } = await import("./service_sockets.ts");
+    const { serveHttp } = await import("../../../src/server/serve_http.ts");
+    const { inetSocket } = await import("../service_sockets.ts");
     type Handler = Parameters<typeof serveHttp>[2];
     const answer = (...given: unknown[]) =>
       new Response(given.map((one) => (one as object | undefined)?.constructor.name).join(" "));
@@ -50,7 +50,7 @@ type Served = { readonly address: string; readonly holds: boolean; readonly tls:
 
 /** A server whose handler takes nothing. */
 async function withoutParameters({ address, holds, tls }: Served): Promise<void> {
-  const { coroutineServerMain, serveHttp } = await import("../../coroutine_server.ts");
+  const { coroutineServerMain, serveHttp } = await import("../../../coroutine_server.ts");
   const stopping = Promise.withResolvers<void>();
   let holding = 0;
   const handler = holds

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import { type Aio, aioCreate } from "../../src/server/aio/aio.ts";
-import { AioBase, aioBaseCreate, type AioHandle } from "../../src/server/aio/base.ts";
-import { within } from "../support/wait.ts";
+import { type Aio, aioCreate } from "../../../src/server/aio/aio.ts";
+import { AioBase, aioBaseCreate, type AioHandle } from "../../../src/server/aio/base.ts";
+import { within } from "../../support/wait.ts";
 import { outcome, type Pair, receive, receiveText, send, tcpPair } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

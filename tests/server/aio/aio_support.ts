@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { type Aio, type AioCallback, aioCreate } from "../../src/server/aio/aio.ts";
-import { AioBase, type AioBaseOptions } from "../../src/server/aio/base.ts";
-import { TempDir } from "../support/temp.ts";
-import { within } from "../support/wait.ts";
+import { type Aio, type AioCallback, aioCreate } from "../../../src/server/aio/aio.ts";
+import { AioBase, type AioBaseOptions } from "../../../src/server/aio/base.ts";
+import { TempDir } from "../../support/temp.ts";
+import { within } from "../../support/wait.ts";
 
 /** A connection of which one end is an `Aio`. */
 export interface Pair extends Disposable {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { closeFd } from "../../src/os/fd/descriptor.ts";
-import { libc } from "../../src/os/ffi/libc.ts";
+import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import { libc } from "../../../src/os/ffi/libc.ts";
 
 /**
  * Opens descriptors until none is left.

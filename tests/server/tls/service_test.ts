@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { descriptorsOf } from "../support/proc.ts";
-import { ReservedPort } from "../support/ports.ts";
-import { startFunction, type TestProcess } from "../support/processes.ts";
-import { TempDir } from "../support/temp.ts";
-import { TEST_CERT, testCertificate } from "../support/tls.ts";
-import { eventually, within } from "../support/wait.ts";
-import { connectRaw } from "./raw_client.ts";
+import { descriptorsOf } from "../../support/proc.ts";
+import { ReservedPort } from "../../support/ports.ts";
+import { startFunction, type TestProcess } from "../../support/processes.ts";
+import { TempDir } from "../../support/temp.ts";
+import { TEST_CERT, testCertificate } from "../../support/tls.ts";
+import { eventually, within } from "../../support/wait.ts";
+import { connectRaw } from "../raw_client.ts";
 
 /** How each test server is written; all of them send back what they get. */
 const SERVERS = ["coroutine loop", "coroutine listener", "aio", "STARTTLS"] as const;
@@ -14,7 +14,7 @@ const SERVERS = ["coroutine loop", "coroutine listener", "aio", "STARTTLS"] as c
 async function echo(arg: string): Promise<void> {
   const [how, address, certFile, keyFile] = arg.split("|");
   const { aioServerGeneralAioRegister, aioServerMain, defaultAioBase, ...server } = await import(
-    "../../mod.ts"
+    "../../../mod.ts"
   );
   const tls = { certFile, keyFile, alpnProtocols: ["echo"], handshakeSeconds: 2 };
   type Aio = InstanceType<typeof server.Aio>;

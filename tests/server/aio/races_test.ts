@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { type Aio, type AioConn, aioCreate } from "../../src/server/aio/aio.ts";
-import { AioBase } from "../../src/server/aio/base.ts";
+import { type Aio, type AioConn, aioCreate } from "../../../src/server/aio/aio.ts";
+import { AioBase } from "../../../src/server/aio/base.ts";
 import { outcome } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

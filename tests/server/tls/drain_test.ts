@@ -1,8 +1,8 @@
 /** Clients that do not finish their TLS handshake, when a server comes to its end. */
 import { assertLess } from "@std/assert";
-import { startFunction } from "../support/processes.ts";
-import { TEST_CERT, testCertificate } from "../support/tls.ts";
-import { startHttpServer } from "./http_server.ts";
+import { startFunction } from "../../support/processes.ts";
+import { TEST_CERT, testCertificate } from "../../support/tls.ts";
+import { startHttpServer } from "../http_server.ts";
 
 /** How to serve, and where. */
 type Served = { readonly how: string; readonly address: string; readonly tls: string[] };
@@ -10,8 +10,8 @@ type Served = { readonly how: string; readonly address: string; readonly tls: st
 /** A server of lines over TLS. */
 async function echo({ how, address, tls: [certFile, keyFile] }: Served): Promise<void> {
   const tls = { certFile, keyFile };
-  const aio = await import("../../aio_server.ts");
-  const coroutine = await import("../../coroutine_server.ts");
+  const aio = await import("../../../aio_server.ts");
+  const coroutine = await import("../../../coroutine_server.ts");
   Deno.exit(
     await coroutine.coroutineServerMain({
       serviceRegister(_service, fd, fdType) {
