@@ -10,7 +10,6 @@ import type { FdType } from "../os/net/socket.ts";
 import { reserveDescriptor } from "../os/fd/reserve_fd.ts";
 import { backend } from "./backend/chosen.ts";
 import { type AcceptCounts, countAccepts } from "./listen/accept_counts.ts";
-import { internalServerError } from "./http/ask.ts";
 import { HttpRun, type Serving } from "./http/native.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./http/handler.ts";
 import { closeServed } from "./listen/drain_queue.ts";
@@ -19,7 +18,7 @@ import { logFault } from "./lifecycle/missing_permission.ts";
 import type { OpenWork } from "./lifecycle/open_work.ts";
 import { FdExhaustion } from "./listen/fd_exhaustion.ts";
 import { TlsContext, type TlsOptions } from "./tls/context.ts";
-import { unavailable } from "./http/unavailable.ts";
+import { internalServerError, unavailable } from "./http/error_answers.ts";
 import { serverUsage } from "./lifecycle/usage.ts";
 
 export type { HttpHandler } from "./http/handler.ts";

@@ -6,14 +6,8 @@
  */
 import type { HttpServing } from "./handler.ts";
 import { logFault } from "../lifecycle/missing_permission.ts";
+import { internalServerError } from "./error_answers.ts";
 import { isWhole } from "./streamed_answers.ts";
-
-const INTERNAL_SERVER_ERROR = new TextEncoder().encode("Internal Server Error");
-
-/** The response if the error handler fails too. */
-export function internalServerError(): Response {
-  return new Response(INTERNAL_SERVER_ERROR, { status: 500 });
-}
 
 /**
  * Calls the handler, and the error handler if it throws.

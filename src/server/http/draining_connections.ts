@@ -11,7 +11,7 @@ import {
 } from "../../os/net/connections.ts";
 import { pauseReading } from "../../os/adopt/pause_reading.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
-import { QUIET_MS, UNSURE_MS } from "../lifecycle/drain_limits.ts";
+import { QUIET_MS, UNSURE_MS } from "../lifecycle/quiet.ts";
 import { socketId, startCounting, type Traffic, trafficOf } from "../../os/net/traffic.ts";
 
 /**

@@ -8,8 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Session } from "node:http2";
 import type { Server, Socket } from "node:net";
 import { systemClock } from "../../os/clock/clock.ts";
-import { connectionLooks } from "../lifecycle/quiet.ts";
-import { QUIET_MS, UNSURE_MS } from "../lifecycle/drain_limits.ts";
+import { connectionLooks, QUIET_MS, UNSURE_MS } from "../lifecycle/quiet.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import type { OpenWork } from "../lifecycle/open_work.ts";
 

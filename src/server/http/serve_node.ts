@@ -9,7 +9,7 @@ import type { FdType, ListenAddress } from "../../os/net/socket.ts";
 import { backend } from "../backend/chosen.ts";
 import { keepAccepting } from "../backend/node_accepting.ts";
 import { countAccepts } from "../listen/accept_counts.ts";
-import { unavailable } from "./unavailable.ts";
+import { unavailable } from "./error_answers.ts";
 import { closeServed } from "../listen/drain_queue.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { NodeConnections } from "./node_connections.ts";

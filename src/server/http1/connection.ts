@@ -6,7 +6,7 @@
  */
 import { systemClock } from "../../os/clock/clock.ts";
 import { zdebug } from "../../log/log.ts";
-import { QUIET_MS } from "../lifecycle/drain_limits.ts";
+import { QUIET_MS } from "../lifecycle/quiet.ts";
 import { latin1, sendAnswer, writeAll } from "./answer.ts";
 import { Http1Exchange, type Http1Service } from "./exchange.ts";
 import { BadRequest, HeadReader, MOST_HEAD_BYTES, type RequestHead } from "./head.ts";

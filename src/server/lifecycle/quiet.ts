@@ -8,6 +8,15 @@
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
 import { OpenConnections } from "../../os/net/connections.ts";
 
+/** A connection without traffic in either direction for this long is idle. */
+export const QUIET_MS = 1_000;
+
+/**
+ * The same limit for a connection on which a request may have begun, and the limit for a TLS handshake
+ * that was under way at the stop.
+ */
+export const UNSURE_MS = 5_000;
+
 /** The delay before the first scan, and the interval of the next ones. */
 const FIRST_LOOK_MS = 1, LOOK_MS = 100;
 

@@ -1,5 +1,6 @@
 /**
- * The 503 response to clients that are rejected for lack of descriptors.
+ * The responses that stand in for a handler: to clients that are rejected for lack of descriptors, and where
+ * the error handler fails too.
  *
  * @module
  */
@@ -14,4 +15,11 @@ const UNAVAILABLE = new TextEncoder().encode(
 export function unavailable(sent: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
   const isRequest = /^[A-Z]+ [^\r\n]+ HTTP\/1\.[01]\r\n/.test(new TextDecoder().decode(sent));
   return isRequest ? UNAVAILABLE : undefined;
+}
+
+const INTERNAL_SERVER_ERROR = new TextEncoder().encode("Internal Server Error");
+
+/** The response to a request whose handlers have failed. */
+export function internalServerError(): Response {
+  return new Response(INTERNAL_SERVER_ERROR, { status: 500 });
 }
