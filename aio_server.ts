@@ -39,7 +39,8 @@
  */
 import { serverLifecycle } from "./src/server/lifecycle/lifecycle.ts";
 import { ownArguments } from "./src/os/ffi/proc_self.ts";
-import { runServer, type ServerHooks } from "./src/server/runtime/runtime.ts";
+import { runServer } from "./src/server/runtime/runtime.ts";
+import type { ServerHooks } from "./src/server/runtime/server.ts";
 
 export * from "./src/server/aio/aio.ts";
 export { AioBase, aioBaseCreate, type AioBaseOptions } from "./src/server/aio/base.ts";

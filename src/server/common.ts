@@ -11,7 +11,7 @@ export { AdoptError } from "../os/adopt/listener.ts";
 export type { FdType } from "../os/net/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./serve_http.ts";
 export { serveNode } from "./http/serve_node.ts";
-export type { ServerHooks } from "./runtime/runtime.ts";
+export type { ServerHooks } from "./runtime/server.ts";
 export { type OpenWork, type Softstop, softstopSignal } from "./lifecycle/softstop.ts";
 export { TlsContext, type TlsOptions } from "./tls/context.ts";
 export type { Certificate } from "../os/adopt/tls.ts";

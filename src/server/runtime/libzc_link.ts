@@ -4,16 +4,63 @@
  *
  * @module
  */
+import { defaultConfig } from "../../config/config.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
+import { SERVER_SERVICE } from "../../config/settings.ts";
 import { CHILD_STATUS_FD, MASTER_STATUS_FD, parseServiceList } from "../../ipc/service_list.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd, isPipe } from "../../os/fd/descriptor.ts";
 import type { Watch } from "../../os/fd/poller.ts";
+import type { ServerLifecycle } from "../lifecycle/lifecycle.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
+import type { ServiceSource } from "./service_source.ts";
 
 /** Watches only errors and hang-ups, which epoll always reports. */
 const ERRORS_ONLY = 0;
+
+const nothing = (): void => {};
+
+/** The server of a {@linkcode openLibzcSource}. */
+interface LibzcServer {
+  readonly lifecycle: Pick<ServerLifecycle, "accepting" | "softstop" | "finishWithin">;
+  /** The time in which it finishes its work after its master is gone. */
+  readonly orphanSeconds: number;
+  readonly dropPrivileges: () => Promise<void>;
+}
+
+/**
+ * Connects a server to its C master.
+ *
+ * @throws {ConfigError} As the constructor of {@linkcode LibzcLink}.
+ */
+export function openLibzcSource(
+  { lifecycle, orphanSeconds, dropPrivileges }: LibzcServer,
+): ServiceSource {
+  // A C master sends SIGTERM and closes the status pipe to a server whose addresses are all removed, in either
+  // order.
+  let isRepeated = false;
+  const link = new LibzcLink(defaultConfig.getStr(SERVER_SERVICE.name), {
+    onSoftstop: () => {
+      isRepeated = lifecycle.accepting;
+      lifecycle.softstop();
+    },
+    onGone: () => lifecycle.finishWithin(orphanSeconds),
+  });
+  return {
+    services: () => Promise.resolve(link.services),
+    dropPrivileges,
+    ready: nothing,
+    draining: nothing,
+    detach: () => link.detach(),
+    isRepeated() {
+      const was = isRepeated;
+      isRepeated = false;
+      return was;
+    },
+    close: () => link.close(),
+  };
+}
 
 /** The events that the pipes report. */
 export interface LibzcLinkHandlers {
