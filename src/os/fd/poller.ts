@@ -7,6 +7,7 @@
  * @module
  */
 import { closeFd } from "./descriptor.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../ffi/constants.ts";
 import { decodeEpollEvent, encodeEpollEvent, EPOLL_EVENT_BYTES } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 
@@ -18,7 +19,7 @@ export const EPOLLRDHUP = 0x2000;
 /** Operations of epoll_ctl(2). */
 export const EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;
 
-const EPOLL_CLOEXEC = 0o2000000, EFD_CLOEXEC = 0o2000000, EFD_NONBLOCK = 0o4000;
+const EPOLL_CLOEXEC = 0o2000000;
 const EVENTS_PER_WAIT = 64;
 const WAIT_FOREVER = -1, WAIT_NOT = 0;
 

@@ -4,9 +4,8 @@
  * @module
  */
 import { closeFd } from "./descriptor.ts";
+import { EFD_CLOEXEC } from "../ffi/constants.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
-
-const EFD_CLOEXEC = 0o2000000;
 
 /** Opens a file only to occupy a descriptor. */
 function openAny(): number {

@@ -20,3 +20,6 @@ export const SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2;
 /** Descriptors and paths (open(2), fcntl(2), openat(2)). */
 export const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000, F_GETFD = 1;
 export const AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000;
+
+/** Flags of eventfd(2). */
+export const EFD_CLOEXEC = 0o2000000, EFD_NONBLOCK = 0o4000;

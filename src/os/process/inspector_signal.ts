@@ -9,13 +9,13 @@
  * @module
  */
 import { closeFd } from "../fd/descriptor.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../ffi/constants.ts";
 import { libc, symbolAddress, unwrap } from "../ffi/libc.ts";
 import { EPOLLIN, type Poller } from "../fd/poller.ts";
 import { SIGNALS } from "./signals.ts";
 
 const SIGUSR1 = SIGNALS.indexOf("SIGUSR1");
 const SIG_BLOCK = 0, SIG_UNBLOCK = 1;
-const EFD_CLOEXEC = 0o2000000, EFD_NONBLOCK = 0o4000;
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
 const MAP_FAILED = 2n ** 64n - 1n, COUNTER_BYTES = 8n;
 
