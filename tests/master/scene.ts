@@ -3,7 +3,7 @@ import { assert } from "@std/assert";
 import type { ServiceConfig } from "../../src/config/service.ts";
 import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
 import { type Reload, Supervisor } from "../../src/master/supervisor/supervisor.ts";
-import type { UndoneReload } from "../../src/master/supervisor/rollout.ts";
+import type { UndoneReload } from "../../src/master/policy/reload_report.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
 import { FakeLauncher, type FakeWorker } from "../fakes/fake_launcher.ts";
 import { FakeListeners } from "../fakes/fake_listeners.ts";

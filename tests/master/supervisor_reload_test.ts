@@ -91,6 +91,7 @@ Deno.test("Supervisor.reload() keeps a listener that is named again, opens new o
     replaced: ["x"],
     left: [],
     groups: [["x"]],
+    reasons: new Map([["x", "server-reload = always"]]),
   });
 });
 

@@ -7,7 +7,7 @@ import { keysOf } from "../../src/config/endpoints.ts";
 import type { ServiceConfig } from "../../src/config/service.ts";
 import { slotsOf } from "../../src/master/policy/slots.ts";
 import { Supervisor } from "../../src/master/supervisor/supervisor.ts";
-import type { UndoneReload } from "../../src/master/supervisor/rollout.ts";
+import type { UndoneReload } from "../../src/master/policy/reload_report.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
 import { FakeLauncher, type FakeWorker } from "../fakes/fake_launcher.ts";
 import { FakeListeners } from "../fakes/fake_listeners.ts";

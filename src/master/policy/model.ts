@@ -25,6 +25,17 @@ export interface Candidate extends Version {
   extra?: number;
 }
 
+/** The unexpected end of a process. */
+export interface LastExit {
+  readonly pid: number;
+  /** Such as `exit code 1`. */
+  readonly reason: string;
+  /** When it was reported, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** How long it ran, in milliseconds. */
+  readonly ranMs: number;
+}
+
 /** A service and its workers of all versions. */
 export interface Service {
   /** The settings file's name, or `hook:N`. */
@@ -47,6 +58,10 @@ export interface Service {
   failure?: string;
   /** How the last process of the current version has failed, until one is ready again. */
   trouble?: string;
+  /** How often a serving process has ended unexpectedly. */
+  restarts: number;
+  /** The last such end; undefined if there was none. */
+  lastExit?: LastExit;
   /** How many processes were added to the configured number by scaling; may be negative. */
   extra: number;
   /**
@@ -64,13 +79,16 @@ export interface Service {
 
 /** A service without workers. */
 export function newService(id: string): Service {
-  return { id, workers: new Set(), unservedSlots: new Set(), ...freshStart(0) };
+  return { id, workers: new Set(), unservedSlots: new Set(), restarts: 0, ...freshStart(0) };
 }
 
 /** The supervision state of a service without a past. */
 export function freshStart(
   startAtMs: number,
-): Omit<Service, "id" | "current" | "candidate" | "workers" | "unservedSlots"> {
+): Omit<
+  Service,
+  "id" | "current" | "candidate" | "workers" | "unservedSlots" | "restarts" | "lastExit"
+> {
   return {
     startAtMs,
     vacancies: [],

@@ -32,6 +32,8 @@ export interface ReloadPlan {
    * address.
    */
   readonly groups: readonly (readonly string[])[];
+  /** For each service, why it is added, removed, replaced or left alone. */
+  readonly reasons: ReadonlyMap<string, string>;
 }
 
 /**
@@ -39,6 +41,8 @@ export interface ReloadPlan {
  *
  * @param running The running listeners and services.
  * @param wanted All services of the next configuration.
+ * @param only The ids of the services that an operator has named; all others are left alone, and
+ * these are not.
  */
 export function planReload(
   running: {
@@ -48,13 +52,23 @@ export function planReload(
     readonly failed?: ReadonlySet<string>;
   },
   wanted: readonly ServiceConfig[],
+  only?: ReadonlySet<string>,
 ): ReloadPlan {
   const keys = new Set(wanted.flatMap(keysOf));
   const ids = new Set(wanted.map((service) => service.id));
   const before = new Map(running.services.map((service) => [service.id, service]));
-  const isLeft = ({ id, reload, fingerprint }: ServiceConfig) =>
-    reload === "changed" && !running.failed?.has(id) && before.get(id)?.fingerprint === fingerprint;
-  const left = new Set(wanted.filter(isLeft).map(({ id }) => id));
+  const reasons = new Map<string, string>(), left = new Set<string>();
+  for (const service of wanted) {
+    const { isLeft, why } = fateOf(service, before.get(service.id), {
+      failed: running.failed,
+      only,
+    });
+    reasons.set(service.id, why);
+    if (isLeft) left.add(service.id);
+  }
+  for (const id of before.keys()) {
+    if (!ids.has(id)) reasons.set(id, only?.has(id) ? NAMED : "it has no settings any more");
+  }
   const runningIds = new Set(before.keys());
   const changed = ids.union(runningIds).difference(left);
   return {
@@ -66,7 +80,33 @@ export function planReload(
     replaced: [...ids.intersection(runningIds).difference(left)],
     left: [...left],
     groups: groupsOf(changed, movesBetween(running.services, wanted)),
+    reasons,
   };
+}
+
+/** Why a service is changed that an operator has named. */
+const NAMED = "it was named";
+
+/** Whether a service is left alone, and why it is or is not. */
+function fateOf(
+  { id, reload, fingerprint }: ServiceConfig,
+  before: ServiceConfig | undefined,
+  { failed, only }: {
+    readonly failed?: ReadonlySet<string>;
+    readonly only?: ReadonlySet<string>;
+  },
+): { readonly isLeft: boolean; readonly why: string } {
+  if (only !== undefined) {
+    return only.has(id)
+      ? { isLeft: false, why: NAMED }
+      : { isLeft: true, why: "only other services were named" };
+  }
+  if (before === undefined) return { isLeft: false, why: "it is new" };
+  if (reload !== "changed") return { isLeft: false, why: `server-reload = ${reload}` };
+  if (failed?.has(id)) return { isLeft: false, why: "it has failed" };
+  return before.fingerprint === fingerprint
+    ? { isLeft: true, why: "nothing of it has changed" }
+    : { isLeft: false, why: "its settings or files have changed" };
 }
 
 /** The pairs of services between which an address moves. */
@@ -105,7 +145,7 @@ function groupsOf(
  *
  * @returns Such as `listeners: 2 kept, opened 0.0.0.0:80; services: added web.cf`.
  */
-export function describePlan(plan: ReloadPlan): string {
+export function describePlan(plan: Omit<ReloadPlan, "reasons">): string {
   const named = (names: readonly string[], what: string) =>
     names.length === 0 ? [] : [`${what} ${names.join(" ")}`];
   const counted = (names: readonly string[], what: string) =>

@@ -10,7 +10,8 @@ import type { RolloutOutcome } from "../policy/decision.ts";
 import type { Service } from "../policy/model.ts";
 import type { ListenerRelease } from "./listener_release.ts";
 import type { Ports } from "./ports.ts";
-import { Rollout, type RolloutGroup, type UndoneReload } from "./rollout.ts";
+import { Rollout, type RolloutGroup } from "./rollout.ts";
+import type { UndoneReload } from "../policy/reload_report.ts";
 import { configsOf, type ServiceTable } from "./service_table.ts";
 
 /** What the end of a rollout uses of the other parts of the supervisor. */

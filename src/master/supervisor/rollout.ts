@@ -3,13 +3,8 @@
  *
  * @module
  */
+import type { UndoneReload } from "../policy/reload_report.ts";
 import { freshStart, type Service } from "../policy/model.ts";
-
-/** Services whose reload was undone together, and why. */
-export interface UndoneReload {
-  readonly services: readonly string[];
-  readonly reason: string;
-}
 
 /** Services that succeed or fail together. */
 export interface RolloutGroup {

@@ -10,6 +10,7 @@ import { newService, type Service } from "../policy/model.ts";
 /** All services: the current ones, those that a reload adds, and those whose workers still run. */
 export class ServiceTable {
   readonly #byId = new Map<string, Service>();
+  readonly #removals = new Map<string, PromiseWithResolvers<void>>();
 
   /** All services; stays the same while some are added or removed. */
   all(): readonly Service[] {
@@ -26,9 +27,25 @@ export class ServiceTable {
     return service;
   }
 
+  /** The service of this id, if there is one. */
+  get(id: string): Service | undefined {
+    return this.#byId.get(id);
+  }
+
   /** Removes a service of which nothing is left. */
   removeIfGone({ id, current, candidate, workers }: Service): void {
-    if (!current && !candidate && workers.size === 0) this.#byId.delete(id);
+    if (current || candidate || workers.size > 0) return;
+    this.#byId.delete(id);
+    this.#removals.get(id)?.resolve();
+    this.#removals.delete(id);
+  }
+
+  /** Fulfilled when nothing of a removed service is left. */
+  removed(id: string): Promise<void> {
+    if (!this.#byId.has(id)) return Promise.resolve();
+    const removal = this.#removals.get(id) ?? Promise.withResolvers();
+    this.#removals.set(id, removal);
+    return removal.promise;
   }
 
   /** The configurations of the current versions. */

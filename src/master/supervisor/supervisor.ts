@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { ServiceStatus } from "../../control/status.ts";
 import { ConfigError, type Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ServiceConfig } from "../../config/service.ts";
@@ -16,6 +17,7 @@ import { ListenerWatches } from "../listeners/watches.ts";
 import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Listener } from "../policy/listener.ts";
+import type { UndoneReload } from "../policy/reload_report.ts";
 import { isServing, type Worker } from "../policy/life.ts";
 import { freshStart, type Service } from "../policy/model.ts";
 import { planReload, type ReloadPlan } from "../policy/reload_plan.ts";
@@ -27,8 +29,8 @@ import { IdleWatch } from "./idle_watch.ts";
 import { ListenerRelease } from "./listener_release.ts";
 import type { Ports } from "./ports.ts";
 import { Reconciler } from "./reconciler.ts";
-import type { UndoneReload } from "./rollout.ts";
 import { ServiceTable } from "./service_table.ts";
+import { type SnapshotOptions, statusOf } from "./snapshot.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
 /** A reload that has begun. */
@@ -115,10 +117,11 @@ export class Supervisor {
    * What a reload would do; changes nothing.
    *
    * @param wanted All services of the next configuration.
+   * @param only See {@linkcode planReload}.
    */
-  plan(wanted: readonly ServiceConfig[]): ReloadPlan {
+  plan(wanted: readonly ServiceConfig[], only?: ReadonlySet<string>): ReloadPlan {
     const services = this.#services.current(), failed = this.#services.failed();
-    return planReload({ listeners: this.#table.keys(), services, failed }, wanted);
+    return planReload({ listeners: this.#table.keys(), services, failed }, wanted, only);
   }
 
   /**
@@ -148,21 +151,25 @@ export class Supervisor {
    *
    * @param wanted As for {@linkcode start}.
    * @param known As for {@linkcode start}.
-   * @param options `together`: whether all services succeed or fail together.
+   * @param options `together`: whether all services succeed or fail together. `only`: the ids of
+   * the services to change; without it all of them.
    * @returns The reload; the next one may begin when its outcome is known.
    * @throws {ConfigError} With all problems; nothing has changed then.
    */
   reload(
     wanted: readonly ServiceConfig[],
     known: readonly Problem[] = [],
-    { together = false }: { readonly together?: boolean } = {},
+    { together = false, only }: {
+      readonly together?: boolean;
+      readonly only?: ReadonlySet<string>;
+    } = {},
   ): Reload {
     if (this.#rollouts.isUnderWay) throw new Error("Cannot reload: another reload is under way");
-    const plan = this.#open(wanted, known);
+    const plan = this.#open(wanted, known, only);
     const configs = new Map(wanted.map((config) => [config.id, config]));
     const groups = together ? [plan.groups.flat()] : plan.groups;
     this.#rollouts.prepare(groups, { configs, generation: this.#generation });
-    for (const id of plan.left) {
+    for (const id of only === undefined ? plan.left : []) {
       const service = this.#services.of(id), { demand } = service;
       // A reload resets the restart history, but not the demand.
       Object.assign(service, freshStart(this.#ports.clock.nowMs()), { demand });
@@ -269,6 +276,34 @@ export class Supervisor {
   }
 
   /**
+   * Sets the number of processes of a service until the next reload.
+   *
+   * @param id The service.
+   * @param count The number; it is brought within the limits of the service.
+   * @returns The numbers before and after it; undefined if there is no such service.
+   */
+  scaleTo(id: string, count: number): { before: number; now: number } | undefined {
+    const service = this.#services.get(id);
+    if (service?.current === undefined || this.#ending !== undefined) return undefined;
+    const before = fullStrength(service);
+    scale(service, count - before);
+    const now = fullStrength(service);
+    if (now !== before) this.#ports.log(`${id}: ${now} processes from now on`);
+    this.#reconciler.reconcile(service);
+    return { before, now };
+  }
+
+  /** Fulfilled when a service that a reload has removed has no process any more. */
+  removed(id: string): Promise<void> {
+    return this.#services.removed(id);
+  }
+
+  /** The status of each service. */
+  snapshot(options: SnapshotOptions): ServiceStatus[] {
+    return this.#services.all().map((service) => statusOf(service, options));
+  }
+
+  /**
    * Sends every process the reopened files of its standard outputs.
    *
    * @param outputs The reopened outputs.
@@ -330,9 +365,13 @@ export class Supervisor {
   }
 
   /** Opens the listeners of a configuration, or throws with all problems and changes nothing. */
-  #open(wanted: readonly ServiceConfig[], known: readonly Problem[]): ReloadPlan {
+  #open(
+    wanted: readonly ServiceConfig[],
+    known: readonly Problem[],
+    only?: ReadonlySet<string>,
+  ): ReloadPlan {
     this.lookAfterListeners();
-    const plan = this.plan(wanted);
+    const plan = this.plan(wanted, only);
     const change = this.#table.prepare(wanted);
     const problems = [...known, ...change.problems];
     if (problems.length > 0) {

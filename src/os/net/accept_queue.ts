@@ -8,13 +8,17 @@
  * @module
  */
 import { type Clock, delay, systemClock } from "../clock/clock.ts";
+import { IPPROTO_TCP } from "../ffi/constants.ts";
 import { attachFilter } from "./bpf.ts";
 import type { FilterInstruction } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { isReadable } from "../fd/poller.ts";
 import { describeListener } from "./socket.ts";
 
-const SO_ATTACH_FILTER = 26;
+const SO_ATTACH_FILTER = 26, TCP_INFO = 11, TCP_LISTEN = 10;
+
+/** The offsets in `struct tcp_info` (linux/tcp.h) of the fields that describe a listener's queue. */
+const LISTENER_QUEUE = 24, LISTENER_BACKLOG = 28, TCP_INFO_BYTES = 32;
 
 /** With this backlog a queue takes one connection at most. */
 const SMALLEST_BACKLOG = 0;
@@ -61,6 +65,36 @@ export function refuseConnections(fd: number): boolean {
   if (attachFilter(fd, { option: SO_ATTACH_FILTER, instructions: DROP_SYN })) return true;
   unwrap({ syscall: "listen", subject: fd }, () => libc().listen(fd, SMALLEST_BACKLOG));
   return false;
+}
+
+/** The queue of a listener. */
+export interface QueueStatus {
+  /** How many connections wait to be accepted. */
+  readonly length: number;
+  /** How many can wait. */
+  readonly limit: number;
+}
+
+/**
+ * The queue of a TCP listener (tcp(7), TCP_INFO).
+ *
+ * @returns The queue; undefined for another kind of descriptor, of which the kernel does not tell it this way.
+ */
+export function queueOf(fd: number): QueueStatus | undefined {
+  const info = new DataView(new ArrayBuffer(TCP_INFO_BYTES));
+  const length = new Uint32Array([TCP_INFO_BYTES]);
+  const result = libc().getsockopt(
+    fd,
+    IPPROTO_TCP,
+    TCP_INFO,
+    new Uint8Array(info.buffer),
+    length,
+  );
+  if (result !== 0 || info.getUint8(0) !== TCP_LISTEN) return undefined;
+  return {
+    length: info.getUint32(LISTENER_QUEUE, true),
+    limit: info.getUint32(LISTENER_BACKLOG, true),
+  };
 }
 
 /**

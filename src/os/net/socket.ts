@@ -150,15 +150,25 @@ export function inetBytes(hostname: string): Uint8Array<ArrayBuffer> {
 /** Whether an address has a listener, so that no other can be opened. */
 export function isAddressInUse(address: ListenAddress): boolean {
   try {
-    if (address.kind === "unix") {
-      using directory = ParentDirectory.openTrusted(address.path);
-      removeStaleSocket(directory);
-    } // Without listen(2), so that no client can connect.
-    else if (address.kind === "inet") closeFd(bindInet(address));
+    tryAddress(address);
     return false;
   } catch (error) {
     return error instanceof SysError && error.errno === EADDRINUSE;
   }
+}
+
+/**
+ * Tries whether a listener could be opened at an address, without opening one. An old socket is removed. The
+ * permission to make a file in a directory is not tried.
+ *
+ * @throws {Error} See {@linkcode openListener}.
+ */
+export function tryAddress(address: ListenAddress): void {
+  // Without listen(2), so that no client can connect.
+  if (address.kind === "inet") return closeFd(bindInet(address));
+  using directory = ParentDirectory.openTrusted(address.path);
+  if (address.kind === "unix") removeStaleSocket(directory);
+  else if (directory.status() !== undefined) closeFd(openPipe(directory));
 }
 
 /**

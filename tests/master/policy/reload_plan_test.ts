@@ -1,15 +1,20 @@
 import { assert, assertEquals } from "@std/assert";
 import { keysOf } from "../../../src/config/endpoints.ts";
 import type { ServiceConfig } from "../../../src/config/service.ts";
-import {
-  describePlan,
-  planReload,
-  type ReloadPlan,
-} from "../../../src/master/policy/reload_plan.ts";
+import * as policy from "../../../src/master/policy/reload_plan.ts";
+import { describePlan, type ReloadPlan } from "../../../src/master/policy/reload_plan.ts";
 import { FUZZ_SEED, pick, seededRandom } from "../../support/random.ts";
 import { serviceOf } from "../service_configs.ts";
 
-const NOTHING: ReloadPlan = {
+/** A plan without its reasons, which have a test of their own. */
+type Changes = Omit<ReloadPlan, "reasons">;
+
+function planReload(...args: Parameters<typeof policy.planReload>): Changes {
+  const { reasons: _, ...changes } = policy.planReload(...args);
+  return changes;
+}
+
+const NOTHING: Changes = {
   kept: [],
   opened: [],
   closed: [],
@@ -178,4 +183,44 @@ Deno.test("describePlan() writes one line without empty parts", () => {
     "listeners: 1 kept, opened inet:0.0.0.0:80 inet:0.0.0.0:81, closed unix:/run/s; " +
       "services: 2 replaced, 1 left alone, added a.cf, removed b.cf c.cf",
   );
+});
+
+const WHEN_CHANGED = { "server-reload": "changed" };
+
+Deno.test("planReload() says why each service is changed or left alone", () => {
+  const same = serviceOf("same.cf", { addresses: "0:80", settings: WHEN_CHANGED });
+  const failed = serviceOf("failed.cf", { addresses: "0:81", settings: WHEN_CHANGED });
+  const changed = (count: string) =>
+    serviceOf("changed.cf", {
+      addresses: "0:82",
+      settings: { ...WHEN_CHANGED, "server-proc-count": count },
+    });
+  const always = serviceOf("always.cf", { addresses: "0:83" });
+  const before = {
+    ...running(same, failed, changed("1"), always, serviceOf("gone.cf", { addresses: "0:84" })),
+    failed: new Set(["failed.cf"]),
+  };
+  const added = serviceOf("new.cf", { addresses: "0:85" });
+  const wanted = [same, failed, changed("2"), always, added];
+  assertEquals(Object.fromEntries(policy.planReload(before, wanted).reasons), {
+    "same.cf": "nothing of it has changed",
+    "failed.cf": "it has failed",
+    "changed.cf": "its settings or files have changed",
+    "always.cf": "server-reload = always",
+    "new.cf": "it is new",
+    "gone.cf": "it has no settings any more",
+  });
+});
+
+Deno.test("planReload() changes only the services that are named, and these in any case", () => {
+  const a = serviceOf("a.cf", { addresses: "0:80", settings: WHEN_CHANGED });
+  const b = serviceOf("b.cf", { addresses: "0:81" });
+  const plan = policy.planReload(running(a, b), [a, b], new Set(["a.cf"]));
+  assertEquals([plan.replaced, plan.left], [["a.cf"], ["b.cf"]]);
+  assertEquals(Object.fromEntries(plan.reasons), {
+    "a.cf": "it was named",
+    "b.cf": "only other services were named",
+  });
+  const stopped = policy.planReload(running(a, b), [b], new Set(["a.cf"]));
+  assertEquals([stopped.removed, stopped.closed], [["a.cf"], ["inet:0.0.0.0:80"]]);
 });

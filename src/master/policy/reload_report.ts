@@ -1,0 +1,51 @@
+/**
+ * The result of a reload or of another change of services. Pure.
+ *
+ * @module
+ */
+import type { ReloadPlan } from "./reload_plan.ts";
+
+/** Services whose change was undone together, and why. */
+export interface UndoneReload {
+  readonly services: readonly string[];
+  readonly reason: string;
+}
+
+/** The result of a reload. */
+export interface ReloadReport {
+  /** When it began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** The time until its outcome was known. */
+  readonly durationMs: number;
+  /** Why the whole configuration was refused; nothing was begun then. */
+  readonly refusal?: Error;
+  /** The outcome, on one line. */
+  readonly text: string;
+  /** The plan of the reload. */
+  readonly plan?: ReloadPlan;
+  /** The services whose reload was undone, and why. */
+  readonly undone: readonly UndoneReload[];
+}
+
+/** What an operator does to services of the configuration that is in force. */
+export type ServiceChange = "restart" | "start" | "stop";
+
+/** A change of services that can't be made. */
+export class ServiceError extends Error {
+  override readonly name = "ServiceError";
+
+  /**
+   * @param code Whether no service has the id, or the change can't be made now.
+   * @param message The text for the operator.
+   */
+  constructor(readonly code: "unknown-service" | "busy", message: string) {
+    super(message);
+  }
+}
+
+/** Whether any part of a reload is in use. */
+export function isAccepted({ refusal, plan, undone }: ReloadReport): boolean {
+  if (refusal !== undefined) return false;
+  // If no group has passed, the old configuration remains as a whole.
+  return undone.length < plan!.groups.length || undone.length === 0;
+}

@@ -1,0 +1,86 @@
+/**
+ * The state of services as plain data, for an operator. Pure.
+ *
+ * @module
+ */
+import type { ProcessStatus, ServiceState, ServiceStatus } from "../../control/status.ts";
+import type { ProcessUse } from "../../os/process/process_use.ts";
+import { isReady, isStandby, type Worker } from "../policy/life.ts";
+import type { Service } from "../policy/model.ts";
+import { isServiceIdle, strengthOf } from "../policy/scaling.ts";
+
+/** What a process has told of its connections. */
+export interface ConnectionCounts {
+  /** The open connections; null if it can't count them. */
+  readonly open: number | null;
+  /** The accepted connections; null if it can't count them. */
+  readonly accepted: number | null;
+}
+
+/** What a snapshot needs beside the model. */
+export interface SnapshotOptions {
+  readonly nowMs: number;
+  countsOf(worker: Worker): ConnectionCounts | undefined;
+  useOf(pid: number): ProcessUse | undefined;
+}
+
+/** The status of a service. */
+export function statusOf(service: Service, options: SnapshotOptions): ServiceStatus {
+  const { id, current, failure, trouble, restarts, lastExit } = service;
+  const workers = [...service.workers];
+  const own = workers.filter(({ generation }) => generation === current?.generation);
+  const count = (of: readonly Worker[], ...states: readonly Worker["life"]["state"][]) =>
+    of.filter(({ life }) => states.includes(life.state)).length;
+  const wanted = current === undefined ? 0 : strengthOf(service);
+  const ready = own.filter(isReady).length;
+  return {
+    id,
+    state: stateOf(service, { wanted, ready }),
+    wanted,
+    ready,
+    starting: count(workers, "starting"),
+    draining: count(workers, "draining", "stopping", "killing"),
+    standby: workers.filter(isStandby).length,
+    restarts,
+    lastExit: lastExit ?? null,
+    problem: failure ?? trouble ?? null,
+    processes: workers.map((worker) => statusOfProcess(worker, options)),
+  };
+}
+
+function stateOf(
+  service: Service,
+  { wanted, ready }: { readonly wanted: number; readonly ready: number },
+): ServiceState {
+  const { failure, trouble, current } = service;
+  if (failure !== undefined) return "failed";
+  if (current === undefined) return "starting";
+  if (isServiceIdle(service)) return "idle";
+  if (ready >= wanted) return "ready";
+  if (ready > 0) return "degraded";
+  return trouble === undefined ? "starting" : "failed";
+}
+
+function statusOfProcess(
+  worker: Worker,
+  { nowMs, countsOf, useOf }: SnapshotOptions,
+): ProcessStatus {
+  const { pid, slot, generation, startedAtMs, life, config } = worker;
+  const counts = countsOf(worker), use = useOf(pid);
+  const heartbeats = "heartbeats" in life ? life.heartbeats : undefined;
+  const { watchdogMs } = config.supervision;
+  return {
+    pid,
+    slot: isStandby(worker) ? null : slot,
+    state: life.state as ProcessStatus["state"],
+    generation,
+    ageMs: Math.round(nowMs - startedAtMs),
+    connections: counts?.open ?? null,
+    accepted: counts?.accepted ?? null,
+    cpuMs: use?.cpuMs ?? null,
+    memoryBytes: use?.memoryBytes ?? null,
+    heartbeatMs: heartbeats === undefined
+      ? null
+      : Math.max(0, Math.round(nowMs - (heartbeats.silentUntilMs - watchdogMs))),
+  };
+}

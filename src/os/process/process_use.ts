@@ -1,0 +1,36 @@
+/**
+ * The processor time and the memory of another process (proc(5), stat and status).
+ *
+ * @module
+ */
+
+/** What a process uses. */
+export interface ProcessUse {
+  /** Its processor time since its start, in milliseconds. */
+  readonly cpuMs: number;
+  /** Its resident memory in bytes. */
+  readonly memoryBytes: number;
+}
+
+/** The clock ticks of the kernel's interface, which are hundredths of a second on every machine. */
+const TICK_MS = 10;
+
+/** The places of utime and stime behind the name of the program, which may hold spaces. */
+const USER_TIME = 11, SYSTEM_TIME = 12;
+
+/** What a process uses; undefined if it has ended. */
+export function useOf(pid: number): ProcessUse | undefined {
+  let stat: string, status: string;
+  try {
+    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  } catch {
+    return undefined;
+  }
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const kilobytes = /^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1];
+  return {
+    cpuMs: (Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME])) * TICK_MS,
+    memoryBytes: Number(kilobytes ?? 0) * 1024,
+  };
+}
