@@ -68,13 +68,13 @@ export function renderHelp(program: "master" | "server"): string {
   return lines.join("\n") + "\n";
 }
 
-function wrap(text: string): string[] {
+export function wrap(text: string, indent: string = HELP_INDENT): string[] {
   const lines: string[] = [];
-  let line = HELP_INDENT;
+  let line = indent;
   for (const word of text.split(" ")) {
-    if (line !== HELP_INDENT && line.length + word.length > HELP_WIDTH) {
+    if (line !== indent && line.length + word.length > HELP_WIDTH) {
       lines.push(line.trimEnd());
-      line = HELP_INDENT;
+      line = indent;
     }
     line += `${word} `;
   }

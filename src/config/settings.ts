@@ -472,6 +472,17 @@ export const PID_FILE: Setting<string> = define({
   doc: "The file that holds the master's process id. The master keeps it locked while it runs.",
 });
 
+/** `master-control`: the path of the control socket, or `off`; empty: beside the pid file. */
+export const MASTER_CONTROL: Setting<string | undefined> = define({
+  name: "master-control",
+  group: "master",
+  scopes: ["master"],
+  kind: textKind({ placeholder: "PATH|off", expected: "a path, or off" }),
+  doc:
+    "The unix socket on which the master takes commands, such as status, from its own user and " +
+    "from root; off: none. Without it, the name of the pid file with .sock behind it.",
+});
+
 /** `try-lock`: only test the lock. */
 export const TRY_LOCK: Setting<boolean> = define({
   name: "try-lock",

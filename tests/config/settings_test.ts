@@ -59,6 +59,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "config": undefined,
   "debug": false,
   "debug-config": false,
+  "master-control": undefined,
   "server-standby-count": 0,
   "exit-after": 0,
   "server-permissions": ["-A"],

@@ -1,0 +1,30 @@
+/**
+ * A client of a master's control socket: its status, and the commands that change it.
+ *
+ * docs/control.md describes the protocol, for clients in other languages.
+ *
+ * @module
+ */
+export { ControlClient, ControlRequestError, type RequestOptions } from "./src/control/client.ts";
+export {
+  type ChangeOutcome,
+  type CommandName,
+  type Commands,
+  CONTROL_VERSION,
+  type ControlEvent,
+  type ControlFailure,
+  type PlanSummary,
+  type UnreadyService,
+  type Waiting,
+} from "./src/control/messages.ts";
+export type {
+  LastExit,
+  ListenerStatus,
+  MasterStatus,
+  ProcessState,
+  ProcessStatus,
+  ReloadStatus,
+  ServiceState,
+  ServiceStatus,
+  Status,
+} from "./src/control/status.ts";

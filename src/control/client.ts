@@ -1,0 +1,164 @@
+/**
+ * A client of a master's control socket.
+ *
+ * @module
+ */
+import {
+  type Answer,
+  type CommandName,
+  type Commands,
+  CONTROL_VERSION,
+  type ControlEvent,
+  type ControlFailure,
+} from "./messages.ts";
+
+const READ_BYTES = 64 * 1024;
+
+/** The answer of a master to a request that it could not fulfil. */
+export class ControlRequestError extends Error {
+  /** The error class's name. */
+  override readonly name = "ControlRequestError";
+
+  /** @param failure The failure as the master has sent it. */
+  constructor(readonly failure: ControlFailure) {
+    super(failure.message);
+  }
+}
+
+/** What a client can be told while a request is under way. */
+export interface RequestOptions {
+  /**
+   * Called each time the master says what it waits for.
+   *
+   * @default {nothing}
+   */
+  onProgress?(text: string): void;
+}
+
+/** A connection to a master. One request is under way at a time; further ones wait. */
+export class ControlClient implements Disposable {
+  readonly #conn: Deno.UnixConn;
+  readonly #lines: AsyncIterator<Answer>;
+  #nextId = 1;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(conn: Deno.UnixConn) {
+    this.#conn = conn;
+    this.#lines = answersOf(conn);
+  }
+
+  /**
+   * Connects to a master.
+   *
+   * Needs `--allow-read` and `--allow-write` for the path.
+   *
+   * @param path The path of the control socket, `PIDFILE.sock` by default.
+   * @returns The client, to be closed by the caller.
+   * @throws {Deno.errors.NotFound} When there is no such socket.
+   * @throws {Deno.errors.ConnectionRefused} When no master listens there.
+   * @throws {Deno.errors.PermissionDenied} When the socket is another user's.
+   *
+   * @example
+   * ```ts no-eval
+   * import { ControlClient } from "jsr:@zc/master/control";
+   *
+   * using master = await ControlClient.connect("master.pid.sock");
+   * const { services } = await master.request("status");
+   * for (const { id, state } of services) console.log(id, state);
+   * ```
+   */
+  static async connect(path: string): Promise<ControlClient> {
+    return new ControlClient(await Deno.connect({ transport: "unix", path }));
+  }
+
+  /**
+   * Sends a request, and waits for its result.
+   *
+   * @param command The name of the command.
+   * @param args Its arguments.
+   * @param options Receives what the master says meanwhile.
+   * @returns The result.
+   * @throws {ControlRequestError} When the master can't fulfil the request.
+   * @throws {Deno.errors.UnexpectedEof} When the master ends before its answer.
+   */
+  request<Name extends Exclude<CommandName, "events">>(
+    command: Name,
+    args: Commands[Name]["args"] = {} as Commands[Name]["args"],
+    options: RequestOptions = {},
+  ): Promise<Commands[Name]["result"]> {
+    const result = this.#last.then(() => this.#ask(command, args, options));
+    this.#last = result.catch(() => {});
+    return result as Promise<Commands[Name]["result"]>;
+  }
+
+  /**
+   * Receives events until the caller stops or the master ends. No other request can follow.
+   *
+   * @returns The events as they happen.
+   * @throws {ControlRequestError} When the master refuses.
+   */
+  async *events(): AsyncGenerator<ControlEvent, void, void> {
+    await this.#last;
+    await this.#send("events", {});
+    for (;;) {
+      const { value: answer, done } = await this.#lines.next();
+      if (done) return;
+      if ("event" in answer) yield answer.event;
+      else if ("ok" in answer && !answer.ok) throw new ControlRequestError(answer.error);
+    }
+  }
+
+  /** Fulfilled when the master has closed the connection, as at its end. */
+  async closed(): Promise<void> {
+    await this.#last;
+    while (!(await this.#lines.next()).done);
+  }
+
+  /** Closes the connection. */
+  close(): void {
+    this.#conn.close();
+  }
+
+  /** Closes the connection. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async #send(command: string, args: object): Promise<number> {
+    const id = this.#nextId++;
+    const line = `${JSON.stringify({ ...args, v: CONTROL_VERSION, id, do: command })}\n`;
+    let bytes = new TextEncoder().encode(line);
+    while (bytes.length > 0) bytes = bytes.subarray(await this.#conn.write(bytes));
+    return id;
+  }
+
+  async #ask(command: string, args: object, { onProgress }: RequestOptions): Promise<unknown> {
+    const id = await this.#send(command, args);
+    for (;;) {
+      const { value: answer, done } = await this.#lines.next();
+      if (done) {
+        throw new Deno.errors.UnexpectedEof(
+          `Cannot do "${command}": the master has closed the connection, expected its answer`,
+        );
+      }
+      // A failure without a number ends the connection, so it concerns every request.
+      if (answer.id !== id && answer.id !== null) continue;
+      if ("progress" in answer) onProgress?.(answer.progress);
+      else if ("ok" in answer) {
+        if (!answer.ok) throw new ControlRequestError(answer.error);
+        return answer.result;
+      }
+    }
+  }
+}
+
+/** Reads without the connection's streams, which would close it a second time. */
+async function* answersOf(conn: Deno.UnixConn): AsyncGenerator<Answer, void, void> {
+  const buffer = new Uint8Array(READ_BYTES), decoder = new TextDecoder();
+  let rest = "";
+  for (let length; (length = await conn.read(buffer)) !== null;) {
+    const lines = (rest + decoder.decode(buffer.subarray(0, length), { stream: true })).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line);
+  }
+}

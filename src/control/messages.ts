@@ -1,0 +1,128 @@
+/**
+ * The messages of the control socket: one JSON object on each line. docs/control.md describes them.
+ *
+ * @module
+ */
+import type { Problem } from "../config/errors.ts";
+import type { Status } from "./status.ts";
+
+/** The version of the protocol. It is raised when a field or a command changes its meaning. */
+export const CONTROL_VERSION = 1;
+
+/** The most bytes of a line, its end included. */
+export const MAX_REQUEST_BYTES = 64 * 1024;
+
+/** A change of the services that a reload makes or would make. */
+export interface PlanSummary {
+  /** One line about each service: `added`, `removed`, `replaced` or `left`, and why. */
+  readonly services: readonly {
+    readonly id: string;
+    readonly change: "added" | "removed" | "replaced" | "left";
+    readonly why: string;
+  }[];
+  /** Each address, and whether its socket is kept, opened or closed. */
+  readonly listeners: readonly {
+    readonly address: string;
+    readonly change: "kept" | "opened" | "closed";
+  }[];
+}
+
+/** The outcome of a change that has begun. */
+export interface ChangeOutcome {
+  readonly outcome: "committed" | "rolled back";
+  /** The services whose change was rolled back, and why; none if all of it is committed. */
+  readonly rolledBack: readonly { readonly services: readonly string[]; readonly reason: string }[];
+  readonly plan: PlanSummary;
+  readonly durationMs: number;
+}
+
+/** An argument of commands that wait for an outcome. */
+export interface Waiting {
+  /**
+   * `false`: the answer comes as soon as the request is accepted, and its result is null.
+   *
+   * @default {true}
+   */
+  readonly wait?: boolean;
+}
+
+/** A service that is not ready. */
+export interface UnreadyService {
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** The commands: their arguments and their results. */
+export interface Commands {
+  /** Who answers. */
+  hello: { args: Record<never, never>; result: { pid: number; version: string; deno: string } };
+  status: { args: { service?: string }; result: Status };
+  plan: { args: Record<never, never>; result: PlanSummary };
+  /** Reads the configuration and rolls it out; with services, only their parts of it. */
+  reload: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
+  /** Replaces the processes of services, without reading the configuration. */
+  restart: { args: { services: readonly string[] }; result: ChangeOutcome };
+  /** Starts stopped services. */
+  start: { args: { services: readonly string[] }; result: ChangeOutcome };
+  /** Stops services until the next reload; without services the master. */
+  stop: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
+  /** Waits until every service has been ready, or has failed. */
+  wait: { args: Record<never, never>; result: { unready: readonly UnreadyService[] } };
+  /** Sets the number of processes of a service until the next reload. */
+  scale: { args: { service: string; count: number }; result: { before: number; now: number } };
+  /** Starts a new master in the place of this one. */
+  upgrade: { args: Record<never, never>; result: { pid: number } };
+  /** Sends events until the connection is closed. */
+  events: { args: Record<never, never>; result: never };
+}
+
+/** The name of a command. */
+export type CommandName = keyof Commands;
+
+/** A request. */
+export interface Request {
+  /** The version of the protocol. */
+  readonly v: number;
+  /** Chosen by the client, and repeated in each answer. */
+  readonly id: number;
+  readonly do: string;
+  readonly [argument: string]: unknown;
+}
+
+/** Why a request failed. */
+export interface ControlFailure {
+  /**
+   * - `bad-request`: the line is no request, or has a wrong argument;
+   * - `unknown-command`: no command has this name;
+   * - `unknown-service`: no service has this id;
+   * - `refused`: the configuration has problems, nothing was changed;
+   * - `busy`: it can't be done now;
+   * - `failed`: it was tried, and failed.
+   */
+  readonly code:
+    | "bad-request"
+    | "unknown-command"
+    | "unknown-service"
+    | "refused"
+    | "busy"
+    | "failed";
+  readonly message: string;
+  /** The problems of a configuration. */
+  readonly problems?: readonly Problem[];
+}
+
+/** A line from the master. */
+export type Answer =
+  | { readonly id: number; readonly ok: true; readonly result: unknown }
+  | { readonly id: number | null; readonly ok: false; readonly error: ControlFailure }
+  | { readonly id: number; readonly progress: string }
+  | { readonly id: number; readonly event: ControlEvent };
+
+/** Something that has happened in a master. */
+export interface ControlEvent {
+  /** Such as `ready`, `exit`, `reload`. */
+  readonly type: string;
+  /** When, in milliseconds since 1970. */
+  readonly atMs: number;
+  readonly [field: string]: unknown;
+}

@@ -1,0 +1,142 @@
+/**
+ * The status of a master as a value: what the control socket answers to `status`.
+ *
+ * docs/control.md describes each field. A field is added, never renamed or removed, within one
+ * version of the protocol.
+ *
+ * @module
+ */
+
+/**
+ * The state of a service.
+ *
+ * - `starting`: it has never been ready;
+ * - `ready`: as many processes are ready as wanted;
+ * - `degraded`: fewer processes are ready than wanted;
+ * - `failed`: it is not started any more, or none of its processes is ready after failures;
+ * - `idle`: it has no process until a client connects (`server-idle-exit`);
+ * - `stopped`: an operator has stopped it.
+ */
+export type ServiceState = "starting" | "ready" | "degraded" | "failed" | "idle" | "stopped";
+
+/** The state of a process; see docs/design/03_worker_states.md. */
+export type ProcessState =
+  | "loading"
+  | "waiting"
+  | "starting"
+  | "ready"
+  | "draining"
+  | "stopping"
+  | "killing"
+  | "detached";
+
+/** One process of a service. */
+export interface ProcessStatus {
+  readonly pid: number;
+  /** Its slot among the processes of its version; null for a standby. */
+  readonly slot: number | null;
+  readonly state: ProcessState;
+  /** The generation of its settings. */
+  readonly generation: number;
+  /** The time since its start, or since its activation as a standby, in milliseconds. */
+  readonly ageMs: number;
+  /** Its open connections; null if it does not report them. */
+  readonly connections: number | null;
+  /** The connections that it has accepted; null if it does not report them. */
+  readonly accepted: number | null;
+  /** The processor time that it has used, in milliseconds; null if it can't be read. */
+  readonly cpuMs: number | null;
+  /** Its resident memory in bytes; null if it can't be read. */
+  readonly memoryBytes: number | null;
+  /** The time since its last heartbeat in milliseconds; null if it sends none. */
+  readonly heartbeatMs: number | null;
+}
+
+/** One address of a service. */
+export interface ListenerStatus {
+  readonly kind: "inet" | "unix" | "fifo";
+  /** The address, such as `127.0.0.1:80` or `/run/web.sock`. */
+  readonly address: string;
+  /** The ids of the services that it belongs to. */
+  readonly services: readonly string[];
+  /** The number of its sockets: more than 1 with `server-balance = reuseport`. */
+  readonly sockets: number;
+  /** The connections that wait for a process to accept them; null if it can't be read. */
+  readonly queue: number | null;
+  /** The most connections that can wait; null if it can't be read. */
+  readonly queueLimit: number | null;
+}
+
+/** One service. */
+export interface ServiceStatus {
+  /** The name of its settings file, or `hook:N`. */
+  readonly id: string;
+  readonly state: ServiceState;
+  /** How many processes are wanted now. */
+  readonly wanted: number;
+  /** How many of its current version are ready. */
+  readonly ready: number;
+  /** How many are starting. */
+  readonly starting: number;
+  /** How many are draining or ending. */
+  readonly draining: number;
+  /** How many standbys have loaded or are loading. */
+  readonly standby: number;
+  /** How often a process of it has ended unexpectedly since the start of the master. */
+  readonly restarts: number;
+  /** How the last process has ended; null if none has. */
+  readonly lastExit: LastExit | null;
+  /** Why it has failed or does not become ready; null if it works. */
+  readonly problem: string | null;
+  readonly processes: readonly ProcessStatus[];
+}
+
+/** The end of a process. */
+export interface LastExit {
+  readonly pid: number;
+  /** Such as `exit code 1` or `SIGKILL`. */
+  readonly reason: string;
+  /** When it was reported, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** How long it ran, in milliseconds. */
+  readonly ranMs: number;
+}
+
+/** The result of the last reload. */
+export interface ReloadStatus {
+  /** When it began, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** How long it took, in milliseconds. */
+  readonly durationMs: number;
+  readonly outcome: "committed" | "rolled back" | "refused";
+  /** One line. */
+  readonly text: string;
+}
+
+/** The master itself. */
+export interface MasterStatus {
+  readonly pid: number;
+  /** The time since its start in milliseconds. */
+  readonly uptimeMs: number;
+  /** The version of the module. */
+  readonly version: string;
+  /** The version of Deno. */
+  readonly deno: string;
+  /** The version of the control protocol. */
+  readonly protocol: number;
+  /** The directory of `-C`; null without one. */
+  readonly configDirectory: string | null;
+  readonly generation: number;
+  /** `starting`, `serving`, `draining`, `waiting` or `stopping`. */
+  readonly phase: string;
+}
+
+/** The whole status. */
+export interface Status {
+  /** `ready` if every service is ready, idle or stopped. */
+  readonly state: "ready" | "degraded";
+  readonly master: MasterStatus;
+  readonly services: readonly ServiceStatus[];
+  readonly listeners: readonly ListenerStatus[];
+  readonly lastReload: ReloadStatus | null;
+}

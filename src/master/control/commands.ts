@@ -1,0 +1,231 @@
+/**
+ * The commands of the control socket, each by a call of the master.
+ *
+ * @module
+ */
+import { cannot } from "../../config/errors.ts";
+import { nearest } from "../../config/nearest.ts";
+import type { ChangeOutcome, PlanSummary, UnreadyService } from "../../control/messages.ts";
+import type {
+  ListenerStatus,
+  MasterStatus,
+  ReloadStatus,
+  ServiceStatus,
+} from "../../control/status.ts";
+import { CONTROL_VERSION } from "../../control/messages.ts";
+import { VERSION } from "../../control/version.ts";
+import { setRepeated, systemClock } from "../../os/clock/clock.ts";
+import type { ReloadPlan } from "../policy/reload_plan.ts";
+import { type ReloadReport, type ServiceChange, ServiceError } from "../policy/reload_report.ts";
+import { type Client, type CommandHandlers, ControlError } from "./requests.ts";
+
+/** How often a client is told what a stop waits for. */
+const PROGRESS_MS = 3_000;
+
+/** The side of a master that its control socket sees. */
+export interface ControlledMaster {
+  /** The status of the master without its constant parts. */
+  masterStatus(): Pick<MasterStatus, "uptimeMs" | "configDirectory" | "generation" | "phase">;
+  /** The status of all services. */
+  services(): Promise<readonly ServiceStatus[]>;
+  listeners(): readonly ListenerStatus[];
+  /** The report of the last reload, if there was one. */
+  readonly lastReload: ReloadReport | undefined;
+  plan(): Promise<ReloadPlan>;
+  /** Reloads everything, or only some services. */
+  reload(services?: readonly string[]): Promise<ReloadReport>;
+  change(what: ServiceChange, services: readonly string[]): Promise<ReloadReport>;
+  /** Fulfilled when services that were stopped have no process any more. */
+  removed(services: readonly string[]): Promise<unknown>;
+  scaleTo(service: string, count: number): { before: number; now: number } | undefined;
+  /** Starts an upgrade; fulfilled with the pid of the new master, or undefined if it failed. */
+  upgrade(): Promise<number | undefined>;
+  /** Requests a stop; fulfilled when all processes have ended. */
+  stop(): Promise<void>;
+  /** The services that were not ready at the end of the start. */
+  readonly started: Promise<readonly UnreadyService[]>;
+}
+
+/** The commands of a master. */
+export function controlCommands(master: ControlledMaster): CommandHandlers {
+  return {
+    hello: () => ({ pid: Deno.pid, version: VERSION, deno: Deno.version.deno }),
+    async status({ service }) {
+      const all = await master.services();
+      const services = service === undefined ? all : [find(all, service)];
+      const ids = new Set(services.map(({ id }) => id));
+      const isWell = all.every(({ state }) => ["ready", "idle", "stopped"].includes(state));
+      return {
+        state: isWell ? "ready" : "degraded",
+        master: {
+          pid: Deno.pid,
+          version: VERSION,
+          deno: Deno.version.deno,
+          protocol: CONTROL_VERSION,
+          ...master.masterStatus(),
+        },
+        services,
+        listeners: master.listeners().filter((one) => one.services.some((id) => ids.has(id))),
+        lastReload: lastReloadOf(master.lastReload),
+      };
+    },
+    plan: async () => summaryOf(await master.plan()),
+    reload: ({ services, wait }) => waitFor(() => master.reload(services), wait),
+    restart: ({ services }) => waitFor(() => master.change("restart", services)) as Outcome,
+    start: ({ services }) => waitFor(() => master.change("start", services)) as Outcome,
+    stop: ({ services, wait }, client) =>
+      services === undefined
+        ? stopMaster(master, client, wait)
+        : stopServices(master, { services, client, wait }),
+    async scale({ service, count }) {
+      const scaled = master.scaleTo(service, count);
+      if (scaled !== undefined) return scaled;
+      find(await master.services(), service);
+      throw new ControlError(
+        "busy",
+        cannot("scale", service, { found: "it does not run", expected: "a service that runs" }),
+      );
+    },
+    async upgrade() {
+      const pid = await master.upgrade();
+      if (pid !== undefined) return { pid };
+      throw new ControlError("failed", "Cannot upgrade: see the log, expected a new master");
+    },
+    async wait() {
+      return { unready: await master.started };
+    },
+    events: (_, client) => client.subscribe() as never,
+  };
+}
+
+type Outcome = Promise<ChangeOutcome>;
+
+/** Waits for a change unless the client does not want to. */
+async function waitFor(
+  change: () => Promise<ReloadReport>,
+  wait = true,
+): Promise<ChangeOutcome | null> {
+  const report = change();
+  if (!wait) {
+    // Its outcome is in the log.
+    report.catch(() => {});
+    return null;
+  }
+  try {
+    return outcomeOf(await report);
+  } catch (error) {
+    throw asControlError(error);
+  }
+}
+
+function outcomeOf(report: ReloadReport): ChangeOutcome {
+  const { refusal, plan, undone, durationMs } = report;
+  if (refusal !== undefined) throw refusal;
+  return {
+    outcome: undone.length === 0 ? "committed" : "rolled back",
+    rolledBack: undone,
+    plan: summaryOf(plan!),
+    durationMs,
+  };
+}
+
+function asControlError(error: unknown): unknown {
+  return error instanceof ServiceError ? new ControlError(error.code, error.message) : error;
+}
+
+async function stopMaster(
+  master: ControlledMaster,
+  client: Client,
+  wait = true,
+): Promise<null> {
+  const stopped = master.stop();
+  if (wait) await whileTelling(stopped, { master, client });
+  return null;
+}
+
+async function stopServices(
+  master: ControlledMaster,
+  { services, client, wait }: {
+    readonly services: readonly string[];
+    readonly client: Client;
+    readonly wait?: boolean;
+  },
+): Promise<ChangeOutcome | null> {
+  const outcome = await waitFor(() => master.change("stop", services), wait);
+  if (outcome === null) return null;
+  await whileTelling(master.removed(services), { master, client, services });
+  return outcome;
+}
+
+/** Waits, and tells the client every few seconds which processes are awaited. */
+async function whileTelling(
+  done: Promise<unknown>,
+  { master, client, services }: {
+    readonly master: ControlledMaster;
+    readonly client: Client;
+    /** Only these. */
+    readonly services?: readonly string[];
+  },
+): Promise<void> {
+  const timer = setRepeated(systemClock, {
+    everyMs: PROGRESS_MS,
+    callback: async () => {
+      const all = await master.services();
+      client.progress(awaited(all.filter(({ id }) => services?.includes(id) ?? true)));
+    },
+  });
+  try {
+    await done;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** What a stop waits for, on one line. */
+function awaited(services: readonly ServiceStatus[]): string {
+  const left = services.filter(({ processes }) => processes.length > 0);
+  const of = ({ id, processes }: ServiceStatus) => {
+    const pids = processes.map(({ pid, state, connections }) =>
+      `process ${pid} ${state}${connections ? `, ${connections} connections` : ""}`
+    );
+    return `${id}: ${pids.join("; ")}`;
+  };
+  return `waiting for ${left.map(of).join("; ")}`;
+}
+
+function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
+  const found = services.find((one) => one.id === id);
+  if (found !== undefined) return found;
+  const ids = services.map((one) => one.id), meant = nearest(id, ids);
+  const expected = meant ?? (ids.includes(`${id}.cf`) ? `${id}.cf` : `one of ${ids.join(" ")}`);
+  throw new ControlError(
+    "unknown-service",
+    cannot("find the service", id, { found: "no service has this name", expected }),
+  );
+}
+
+function lastReloadOf(report: ReloadReport | undefined): ReloadStatus | null {
+  if (report === undefined) return null;
+  const { startedAt, durationMs, refusal, undone, text } = report;
+  const outcome = refusal !== undefined
+    ? "refused"
+    : undone.length > 0
+    ? "rolled back"
+    : "committed";
+  return { atMs: startedAt, durationMs, outcome, text };
+}
+
+function summaryOf(plan: ReloadPlan): PlanSummary {
+  const services = (["added", "removed", "replaced", "left"] as const).flatMap((change) =>
+    plan[change].map((id) => ({ id, change, why: plan.reasons.get(id) ?? "" }))
+  );
+  const listeners = (["opened", "closed", "kept"] as const).flatMap((change) =>
+    plan[change].map((key) => ({ address: addressOf(key), change }))
+  );
+  return { services, listeners };
+}
+
+/** The address in the key of an endpoint. */
+export function addressOf(key: string): string {
+  return key.replace(/^[a-z]+:/, "");
+}

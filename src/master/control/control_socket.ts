@@ -1,0 +1,178 @@
+/**
+ * The control socket of a master: accepts clients of the master's user and of root.
+ *
+ * @module
+ */
+import type { Answer, ControlEvent } from "../../control/messages.ts";
+import type { Clock, Timer } from "../../os/clock/clock.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
+import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
+import { ownUid, peerUid } from "../../os/net/peer.ts";
+import {
+  acceptFd,
+  type OpenedListener,
+  openListener,
+  removeSocketFile,
+} from "../../os/net/socket.ts";
+import { ControlConnection } from "./connection.ts";
+import { answerLine, type CommandHandlers } from "./requests.ts";
+
+/** The most clients at a time; beyond that, the one that has been idle longest is disconnected. */
+const MAX_CLIENTS = 32;
+
+/** How long no client is accepted after accept(2) has failed. */
+const ACCEPT_PAUSE_MS = 1_000;
+
+const ROOT = 0;
+/** Only the master's own user, and root, may connect. */
+const MODE = 0o600;
+
+/** The parts of a control socket. */
+export interface ControlSocketOptions {
+  readonly path: string;
+  readonly poller: Poller;
+  readonly clock: Clock;
+  readonly commands: CommandHandlers;
+  /** Writes a line to the log. */
+  log(text: string): void;
+}
+
+interface ConnectedClient {
+  readonly connection: ControlConnection;
+  /** The request whose answers are the events; undefined without one. */
+  events?: number;
+}
+
+/** An open control socket. */
+export class ControlSocket {
+  readonly #options: ControlSocketOptions;
+  readonly #listener: OpenedListener;
+  #watch?: Watch;
+  #pause?: Timer;
+  /** The clients; the one whose last request is longest ago comes first. */
+  readonly #clients = new Set<ConnectedClient>();
+
+  private constructor(options: ControlSocketOptions, listener: OpenedListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#accept();
+  }
+
+  /**
+   * Opens the socket.
+   *
+   * @param options The parts.
+   * @throws {Error} When the path can't be used.
+   */
+  static open(options: ControlSocketOptions): ControlSocket {
+    const listener = openListener({ kind: "unix", path: options.path }, { mode: MODE });
+    return new ControlSocket(options, listener);
+  }
+
+  /** The path of the socket. */
+  get path(): string {
+    return this.#options.path;
+  }
+
+  /** Sends an event to each client that has asked for events. */
+  tell(event: ControlEvent): void {
+    for (const { connection, events } of this.#clients) {
+      if (events !== undefined) connection.send({ id: events, event } satisfies Answer);
+    }
+  }
+
+  /**
+   * Removes the socket, so that no client can connect any more. Clients that wait for an answer
+   * still get it.
+   */
+  withdraw(): void {
+    if (this.#watch === undefined && this.#pause === undefined) return;
+    this.#watch?.stop();
+    this.#pause?.cancel();
+    this.#watch = this.#pause = undefined;
+    if (this.#listener.socketFile !== undefined) removeSocketFile(this.#listener.socketFile);
+    closeFd(this.#listener.fd);
+    for (const { connection } of [...this.#clients]) connection.finish();
+  }
+
+  /** Withdraws it, and disconnects all clients. */
+  close(): void {
+    this.withdraw();
+    for (const { connection } of [...this.#clients]) connection.close();
+  }
+
+  #accept(): void {
+    const { poller, clock, log } = this.#options, { fd } = this.#listener;
+    const watch = this.#watch = poller.watch(fd, EPOLLIN, () => {
+      try {
+        const client = acceptFd(fd);
+        if (client !== undefined) this.#greet(client);
+      } catch (error) {
+        // The connection stays in the queue, so the listener would be ready again at once.
+        watch.stop();
+        this.#watch = undefined;
+        this.#pause = clock.setTimer(ACCEPT_PAUSE_MS, () => {
+          this.#pause = undefined;
+          this.#accept();
+        });
+        log(`the control socket accepts no client for a second: ${(error as Error).message}`);
+      }
+    });
+  }
+
+  /** Takes a client in, or tells it why not. */
+  #greet(fd: number): void {
+    const { poller, clock, commands } = this.#options;
+    const uid = peerUid(fd), own = ownUid();
+    let connection: ControlConnection;
+    try {
+      connection = new ControlConnection({
+        fd,
+        poller,
+        afterTurn: (callback) => void clock.setTimer(0, callback),
+      }, {
+        onLine: (line) => {
+          // The clients stay in the order of their last requests.
+          this.#clients.delete(client);
+          this.#clients.add(client);
+          return answerLine(line, commands, {
+            send: (answer) => connection.send(answer),
+            subscribe: (id) => client.events = id,
+          });
+        },
+        onBroken: (message) => connection.send(refusal("bad-request", message)),
+        onClose: () => this.#clients.delete(client),
+      });
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+    const client: ConnectedClient = { connection };
+    this.#clients.add(client);
+    if (uid !== ROOT && uid !== own) {
+      const expected = own === ROOT ? "root" : `root or user ${own}`;
+      connection.send(
+        refusal("failed", `Cannot obey user ${uid}: found another user, expected ${expected}`),
+      );
+      return connection.end();
+    }
+    this.#makeRoom();
+  }
+
+  /** Disconnects the client that has been idle longest if there are too many. */
+  #makeRoom(): void {
+    if (this.#clients.size <= MAX_CLIENTS) return;
+    const oldest =
+      this.#clients.values().find(({ connection, events }) =>
+        connection.isIdle && events === undefined
+      ) ?? this.#clients.values().next().value!;
+    oldest.connection.send(
+      refusal("busy", `Cannot serve this client: found ${MAX_CLIENTS} others, expected fewer`),
+    );
+    oldest.connection.end();
+  }
+}
+
+function refusal(code: "bad-request" | "busy" | "failed", message: string): Answer {
+  return { id: null, ok: false, error: { code, message } };
+}

@@ -1,0 +1,171 @@
+/**
+ * The control socket of a master in the course of its life: opened with its duty, withdrawn when
+ * another master takes over or this one stops.
+ *
+ * @module
+ */
+import { defaultConfig } from "../../config/config.ts";
+import { controlPath } from "../../config/control_path.ts";
+import { keysOf } from "../../config/endpoints.ts";
+import type { ControlEvent } from "../../control/messages.ts";
+import type { ListenerStatus, ServiceStatus } from "../../control/status.ts";
+import { delay, systemClock } from "../../os/clock/clock.ts";
+import type { Poller } from "../../os/fd/poller.ts";
+import { ParentDirectory } from "../../os/fs/parent_directory.ts";
+import { queueOf } from "../../os/net/accept_queue.ts";
+import { useOf } from "../../os/process/process_use.ts";
+import type { ReloadReport } from "../policy/reload_report.ts";
+import type { Supervisor } from "../supervisor/supervisor.ts";
+import { addressOf, controlCommands, type ControlledMaster } from "./commands.ts";
+import { ControlSocket } from "./control_socket.ts";
+
+/** The parts of a master that its control socket uses. */
+export interface MasterControlOptions
+  extends Pick<ControlledMaster, "reload" | "change" | "upgrade" | "stop"> {
+  readonly poller: Poller;
+  readonly supervisor: Supervisor;
+  readonly reloads: Pick<ControlledMaster, "plan" | "started"> & {
+    readonly last: ReloadReport | undefined;
+    /** The ids of the services that an operator has stopped. */
+    readonly stopped: ReadonlySet<string>;
+  };
+  /** The directory of `-C`. */
+  readonly configDirectory: string | undefined;
+  /** When the master was started, by the system clock. */
+  readonly startedAtMs: number;
+  /** See `MasterStatus`. */
+  phase(): string;
+  /** Writes a line to the log. */
+  log(text: string): void;
+}
+
+/** The control socket of a master, open or not. */
+export class MasterControl {
+  readonly #options: MasterControlOptions;
+  #socket?: ControlSocket;
+
+  /** @param options The parts of the master. */
+  constructor(options: MasterControlOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens the socket as the settings say; a failure is a warning.
+   *
+   * @param options `replaces`: whether the old master has a socket at the path. Its clients stay
+   * connected with it.
+   */
+  open({ replaces = false }: { readonly replaces?: boolean } = {}): void {
+    const path = controlPath(defaultConfig);
+    if (path === undefined) return;
+    const { poller, log } = this.#options;
+    try {
+      if (replaces) removeSocket(path);
+      this.#socket = ControlSocket.open({
+        path,
+        poller,
+        clock: systemClock,
+        commands: controlCommands(this.#asSeen()),
+        log,
+      });
+    } catch (error) {
+      log(
+        `warning: no control socket, so commands such as status do not work: ${
+          (error as Error).message
+        }`,
+      );
+    }
+  }
+
+  /** Sends an event to the clients that have asked for events. */
+  tell(event: ControlEvent): void {
+    this.#socket?.tell(event);
+  }
+
+  /** Removes the socket; clients that wait for an answer still get it. */
+  withdraw(): void {
+    this.#socket?.withdraw();
+  }
+
+  /** Removes the socket, and disconnects all clients once they have their answers. */
+  async close(): Promise<void> {
+    this.withdraw();
+    // The answer of a stop is sent in a later turn than its end.
+    await delay(0);
+    this.#socket?.close();
+  }
+
+  #asSeen(): ControlledMaster {
+    const { supervisor, reloads, configDirectory, startedAtMs, phase, ...changes } = this.#options;
+    return {
+      reload: changes.reload,
+      change: changes.change,
+      upgrade: changes.upgrade,
+      stop: changes.stop,
+      masterStatus: () => ({
+        uptimeMs: Math.round(systemClock.nowMs() - startedAtMs),
+        configDirectory: configDirectory ?? null,
+        generation: supervisor.generation,
+        phase: phase(),
+      }),
+      services: () => Promise.resolve(this.#services()),
+      listeners: () => this.#listeners(),
+      get lastReload() {
+        return reloads.last;
+      },
+      plan: () => reloads.plan(),
+      removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
+      scaleTo: (service, count) => supervisor.scaleTo(service, count),
+      started: reloads.started,
+    };
+  }
+
+  #services(): ServiceStatus[] {
+    const { supervisor, reloads } = this.#options, nowMs = systemClock.nowMs();
+    const running = supervisor.snapshot({ nowMs, countsOf: () => undefined, useOf });
+    const stopped = [...reloads.stopped].map((id) =>
+      running.find((one) => one.id === id) ?? { ...NOTHING, id }
+    );
+    const others = running.filter(({ id }) => !reloads.stopped.has(id));
+    return [...others, ...stopped.map((one) => ({ ...one, state: "stopped" as const }))]
+      .sort((a, b) => a.id < b.id ? -1 : 1);
+  }
+
+  #listeners(): ListenerStatus[] {
+    const { listeners, current } = this.#options.supervisor;
+    return Array.from(Map.groupBy(listeners, ({ key }) => key), ([key, sockets]) => {
+      const queues = sockets.flatMap(({ fd }) => queueOf(fd) ?? []);
+      const sum = (of: "length" | "limit") =>
+        queues.length === 0 ? null : queues.reduce((total, queue) => total + queue[of], 0);
+      return {
+        kind: sockets[0].kind,
+        address: addressOf(key),
+        services: current.filter((one) => keysOf(one).includes(key)).map(({ id }) => id),
+        sockets: sockets.length,
+        queue: sum("length"),
+        queueLimit: sum("limit"),
+      };
+    });
+  }
+}
+
+/** A service without processes. */
+const NOTHING: Omit<ServiceStatus, "id"> = {
+  state: "stopped",
+  wanted: 0,
+  ready: 0,
+  starting: 0,
+  draining: 0,
+  standby: 0,
+  restarts: 0,
+  lastExit: null,
+  problem: null,
+  processes: [],
+};
+
+/** Removes a socket, in a directory that no other user can exchange meanwhile. */
+function removeSocket(path: string): void {
+  using directory = ParentDirectory.openTrusted(path);
+  const found = directory.status();
+  if (found?.isSocket) directory.remove(found);
+}

@@ -1,0 +1,302 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { ControlClient, ControlRequestError } from "../../../src/control/client.ts";
+import { MAX_REQUEST_BYTES } from "../../../src/control/messages.ts";
+import { ControlSocket } from "../../../src/master/control/control_socket.ts";
+import { type CommandHandlers, ControlError } from "../../../src/master/control/requests.ts";
+import { systemClock } from "../../../src/os/clock/clock.ts";
+import { Poller } from "../../../src/os/fd/poller.ts";
+import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { TempDir } from "../../support/temp.ts";
+import { eventually, within } from "../../support/wait.ts";
+
+const NOTHING = { outcome: "committed", rolledBack: [], durationMs: 1 } as const;
+const NO_PLAN = { services: [], listeners: [] };
+
+/** Handlers that answer at once, but for those that a test gives. */
+function handlers(own: Partial<CommandHandlers>): CommandHandlers {
+  const unexpected = (): never => {
+    throw new Error("not expected in this test");
+  };
+  return {
+    hello: () => ({ pid: Deno.pid, version: "1", deno: "2" }),
+    status: unexpected,
+    plan: () => NO_PLAN,
+    reload: unexpected,
+    restart: unexpected,
+    start: unexpected,
+    stop: unexpected,
+    scale: unexpected,
+    upgrade: unexpected,
+    wait: unexpected,
+    events: (_, client) => client.subscribe() as never,
+    ...own,
+  };
+}
+
+/** Runs a test with an open control socket. */
+async function withSocket(
+  own: Partial<CommandHandlers>,
+  use: (path: string, socket: ControlSocket, log: string[]) => Promise<void>,
+): Promise<void> {
+  await leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    const log: string[] = [];
+    const poller = new Poller((error) => {
+      throw error;
+    });
+    const socket = ControlSocket.open({
+      path: `${dir.path}/control.sock`,
+      poller,
+      clock: systemClock,
+      commands: handlers(own),
+      log: (text) => log.push(text),
+    });
+    try {
+      await use(socket.path, socket, log);
+    } finally {
+      socket.close();
+    }
+  });
+}
+
+/** A client without a library: sends text, and receives lines. */
+class RawClient implements Disposable {
+  readonly #conn: Deno.UnixConn;
+  #rest = "";
+
+  private constructor(conn: Deno.UnixConn) {
+    this.#conn = conn;
+  }
+
+  static async connect(path: string): Promise<RawClient> {
+    return new RawClient(await Deno.connect({ transport: "unix", path }));
+  }
+
+  async send(data: string | Uint8Array): Promise<void> {
+    let bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    while (bytes.length > 0) bytes = bytes.subarray(await this.#conn.write(bytes));
+  }
+
+  /** The next line as a value; undefined at the end. */
+  async receive(): Promise<Record<string, unknown> | undefined> {
+    const buffer = new Uint8Array(65_536);
+    for (;;) {
+      const end = this.#rest.indexOf("\n");
+      if (end >= 0) {
+        const line = this.#rest.slice(0, end);
+        this.#rest = this.#rest.slice(end + 1);
+        return JSON.parse(line);
+      }
+      const length = await within(this.#conn.read(buffer), { what: "a line" });
+      if (length === null) return undefined;
+      this.#rest += new TextDecoder().decode(buffer.subarray(0, length));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#conn.close();
+  }
+}
+
+Deno.test("the control socket has the mode 0600, and its file is gone after close()", async () => {
+  let left = "";
+  await withSocket({}, (path) => {
+    left = path;
+    assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+    return Promise.resolve();
+  });
+  await assertRejects(() => Deno.lstat(left), Deno.errors.NotFound);
+});
+
+Deno.test("ControlClient.request() gets the result, and what the master waits for", async () => {
+  const reload: CommandHandlers["reload"] = ({ services }, client) => {
+    assertEquals(services, ["a.cf"]);
+    client.progress("waiting for a.cf");
+    return { ...NOTHING, plan: NO_PLAN };
+  };
+  await withSocket({ reload }, async (path) => {
+    using client = await ControlClient.connect(path);
+    const told: string[] = [];
+    const outcome = await client.request("reload", { services: ["a.cf"] }, {
+      onProgress: (text) => told.push(text),
+    });
+    assertEquals(outcome?.outcome, "committed");
+    assertEquals(told, ["waiting for a.cf"]);
+    assertEquals((await client.request("hello")).pid, Deno.pid);
+  });
+});
+
+Deno.test("ControlClient.request() rejects with the master's failure", async () => {
+  const scale = (): never => {
+    throw new ControlError("unknown-service", 'Cannot scale "a.cf": no such service');
+  };
+  await withSocket({ scale }, async (path) => {
+    using client = await ControlClient.connect(path);
+    const error = await assertRejects(
+      () => client.request("scale", { service: "a.cf", count: 1 }),
+      ControlRequestError,
+      "no such service",
+    );
+    assertEquals(error.failure.code, "unknown-service");
+  });
+});
+
+Deno.test("ControlClient.events() gets events until the master closes the socket", async () => {
+  await withSocket({}, async (path, socket) => {
+    using client = await ControlClient.connect(path);
+    const events = client.events();
+    let hasCome = false;
+    const first = events.next().finally(() => hasCome = true);
+    await eventually(() => {
+      socket.tell({ type: "ready", atMs: 1, service: "a.cf" });
+      return hasCome;
+    }, { what: "the first event" });
+    assertEquals((await first).value, { type: "ready", atMs: 1, service: "a.cf" });
+    socket.close();
+    const rest = within(Array.fromAsync(events), { what: "the end of the events" });
+    for (const { type } of await rest) assertEquals(type, "ready");
+  });
+});
+
+const MISTAKES: readonly (readonly [line: string, code: string, message: RegExp])[] = [
+  ["hello", "bad-request", /^Cannot read the request "hello": .*, expected JSON such as /],
+  ["[]", "bad-request", /found no object|: no object, expected/],
+  ['{"v":1,"do":"hello"}', "bad-request", /argument "id": found none, expected a whole number/],
+  ['{"v":9,"id":1,"do":"hello"}', "bad-request", /argument "v": found 9, expected 1/],
+  ['{"v":1,"id":1}', "bad-request", /argument "do": found none/],
+  ['{"v":1,"id":1,"do":"statsu"}', "unknown-command", /no command has this name, expected status$/],
+  ['{"v":1,"id":1,"do":"toString"}', "unknown-command", /expected one of hello status/],
+  ['{"v":1,"id":1,"do":"hello","x":1}', "bad-request", /an argument x, expected no argument/],
+  [
+    '{"v":1,"id":1,"do":"scale","service":"a","count":"2"}',
+    "bad-request",
+    /argument "count": found "2", expected a whole number from 0 on/,
+  ],
+  ['{"v":1,"id":1,"do":"stop","services":[]}', "bad-request", /expected a list of texts/],
+];
+
+Deno.test("a wrong request gets a message that says what is wrong, and the client goes on", async () => {
+  await withSocket({}, async (path) => {
+    using client = await RawClient.connect(path);
+    for (const [line, code, message] of MISTAKES) {
+      await client.send(`${line}\n`);
+      const answer = await client.receive();
+      const error = answer?.error as Record<string, string>;
+      assertEquals([answer?.ok, error.code], [false, code], line);
+      assertMatch(error.message, message);
+    }
+    await client.send('{"v":1,"id":7,"do":"hello"}\n');
+    assertEquals((await client.receive())?.id, 7);
+  });
+});
+
+Deno.test("a line that is too long or no UTF-8 gets a message, and ends the connection", async () => {
+  const lines = [new Uint8Array(MAX_REQUEST_BYTES + 1).fill(0x20), new Uint8Array([0xff, 0x0a])];
+  await withSocket({}, async (path) => {
+    for (const line of lines) {
+      using client = await RawClient.connect(path);
+      await client.send(line);
+      const error = (await client.receive())?.error as Record<string, string>;
+      assertStringIncludes(error.message, "Cannot read a request: found ");
+      assertEquals(await client.receive(), undefined);
+    }
+  });
+});
+
+Deno.test("requests of a client are answered one after the other, in order", async () => {
+  let under = 0, most = 0;
+  const hello = async () => {
+    most = Math.max(most, ++under);
+    await new Promise<void>((resolve) => systemClock.setTimer(1, resolve));
+    under--;
+    return { pid: 1, version: "", deno: "" };
+  };
+  await withSocket({ hello }, async (path) => {
+    using client = await RawClient.connect(path);
+    const ids = Array.from({ length: 20 }, (_, id) => id);
+    await client.send(ids.map((id) => `{"v":1,"id":${id},"do":"hello"}\n`).join(""));
+    for (const id of ids) assertEquals((await client.receive())?.id, id);
+    assertEquals(most, 1);
+  });
+});
+
+Deno.test("a client that sends requests and never reads keeps little of the memory", async () => {
+  let answered = 0;
+  const plan = () => {
+    answered++;
+    const id = "x".repeat(100_000);
+    return { services: [{ id, change: "left", why: "" } as const], listeners: [] };
+  };
+  await withSocket({ plan }, async (path) => {
+    using flood = await RawClient.connect(path);
+    const request = new TextEncoder().encode('{"v":1,"id":1,"do":"plan"}\n'.repeat(1_000));
+    // It blocks as soon as the master reads no more.
+    const sent = flood.send(request).then(() => flood.send(request));
+    using other = await ControlClient.connect(path);
+    let before = -1;
+    await eventually(async () => {
+      for (let i = 0; i < 20; i++) await other.request("hello");
+      const isStill = answered === before;
+      before = answered;
+      return isStill;
+    }, { what: "the end of the answers" });
+    assert(answered < 100, `${answered} answers are kept`);
+    // Ends the send that is still under way.
+    sent.catch(() => {});
+  });
+});
+
+Deno.test("a subscriber that never reads is disconnected", async () => {
+  await withSocket({}, async (path, socket) => {
+    using client = await RawClient.connect(path);
+    await client.send('{"v":1,"id":1,"do":"events"}\n');
+    const text = "x".repeat(50_000);
+    using other = await ControlClient.connect(path);
+    await other.request("hello");
+    for (let i = 0; i < 200; i++) socket.tell({ type: "log", atMs: i, text });
+    let count = 0;
+    while (await client.receive() !== undefined) count++;
+    assert(count < 100, `${count} events are kept`);
+  });
+});
+
+Deno.test("the client that has been idle longest makes room for a new one", async () => {
+  await withSocket({}, async (path) => {
+    const clients: ControlClient[] = [];
+    for (let i = 0; i < 40; i++) {
+      const client = await ControlClient.connect(path);
+      clients.push(client);
+      await client.request("hello");
+    }
+    await within(clients[0].closed(), { what: "the end of the first client" });
+    assertEquals((await clients[39].request("hello")).pid, Deno.pid);
+    for (const client of clients) client.close();
+  });
+});
+
+Deno.test("after withdraw() no client can connect, but one that waits gets its answer", async () => {
+  const release = Promise.withResolvers<void>(), asked = Promise.withResolvers<void>();
+  const stop = async () => {
+    asked.resolve();
+    await release.promise;
+    return null;
+  };
+  await withSocket({ stop }, async (path, socket) => {
+    using waiting = await ControlClient.connect(path);
+    using idle = await ControlClient.connect(path);
+    await idle.request("hello");
+    const stopped = waiting.request("stop");
+    await within(asked.promise, { what: "the request" });
+    socket.withdraw();
+    await within(idle.closed(), { what: "the end of the idle client" });
+    await assertRejects(() => ControlClient.connect(path), Deno.errors.NotFound);
+    release.resolve();
+    assertEquals(await stopped, null);
+  });
+});
