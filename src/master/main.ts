@@ -1,6 +1,5 @@
 /**
- * The entry point of a master: parses the command line, and runs the master or one of the short
- * commands.
+ * The start of a master from its command line.
  *
  * @module
  */
@@ -11,27 +10,22 @@ import { checkHooks } from "../config/check_hooks.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
 import { commandLineSettings, readStrictly, replaceSettings } from "../config/effective.ts";
-import { cannot, ConfigError } from "../config/errors.ts";
+import { ConfigError } from "../config/errors.ts";
 import { readMasterFile } from "../config/ini.ts";
 import { loadSettings } from "../config/load_settings.ts";
-import { isUserError } from "../ipc/user_error.ts";
 import {
   applyDirectory,
   applyRunSettings,
   startAgainIfPrivileged,
 } from "../config/run_settings.ts";
 import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
-import { closeLog, zdebug } from "../log/log.ts";
+import { zdebug } from "../log/log.ts";
 import { guardOutputs } from "../log/output_guard.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { withCachesAgain } from "../os/process/deno_dir.ts";
-import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
 import { leaveSession } from "../os/process/process.ts";
-import { requireSupportedPlatform } from "../os/ffi/libc.ts";
-import { ownArguments } from "../os/ffi/proc_self.ts";
 import { leaveSessionKeyring } from "../os/user/session_keyring.ts";
 import { looseMode, mainFile } from "../os/process/program_lookup.ts";
-import { runShim, SHIM_ARGUMENT } from "./workers/exec_shim.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { Master } from "./master.ts";
 import { tryPidFile } from "./pid_file.ts";
@@ -41,47 +35,6 @@ import {
   worldWritableProgram,
 } from "./services/file_permissions.ts";
 import { ownCommand, splitUpgrade } from "./upgrade/command.ts";
-
-/**
- * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
- *
- * SIGHUP reloads. SIGTTIN and SIGTTOU add a process to each service, or remove one. SIGUSR2 starts
- * a new master that replaces this one. SIGUSR1 reopens the log files. SIGTERM, SIGINT and SIGQUIT
- * stop the master; a second one of them shortens the wait for the servers. Problems at the start
- * are written to standard error, problems of a reload to the log.
- *
- * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
- *
- * @param hooks Hooks of the embedding program.
- * @param args The command line; `--help` lists the arguments.
- * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
- *
- * @example
- * ```ts
- * import { masterServerMain } from "jsr:@zc/master";
- *
- * Deno.exit(await masterServerMain());
- * ```
- */
-export async function masterServerMain(
-  hooks: MasterServerHooks = {},
-  args: readonly string[] = ownArguments(),
-): Promise<number> {
-  try {
-    requireSupportedPlatform();
-    keepInspectorClosed();
-    if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
-    return await runMaster(hooks, splitUpgrade(args).args);
-  } catch (error) {
-    if (!isUserError(error)) throw error;
-    console.error(
-      error instanceof Deno.errors.NotCapable ? withoutPermission(error) : error.message,
-    );
-    return 1;
-  } finally {
-    closeLog();
-  }
-}
 
 /**
  * Reads all service files of a directory, for a `loadConfig` hook that adds to them or changes them
@@ -98,18 +51,18 @@ export function masterServerLoadConfigFromDirname(dir: string): Config[] {
   return loadServiceFiles(dir, (path) => worldWritableProblems(path, { looseMode }));
 }
 
-/** The runtime's message names a single permission, but a master needs all of them. */
-function withoutPermission({ message }: Error): string {
-  const found = message.replace(/^Requires (.*), run again with.*$/s, "no $1");
-  return cannot("run", "master", { found, expected: "all permissions: deno run -A" });
-}
-
-async function runMaster(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
-  if (["-h", "-help", "--help"].includes(args[0])) {
-    const { renderHelp } = await import("../config/reference.ts");
-    console.log(renderHelp("master"));
-    return 0;
-  }
+/**
+ * Runs a master until it has stopped.
+ *
+ * @param hooks Hooks of the embedding program.
+ * @param args The command line, without a command.
+ * @returns The exit code: 0 after an orderly stop, 1 if another master runs with `--try-lock`.
+ * @throws {ConfigError} When the settings have problems.
+ */
+export async function runMaster(
+  hooks: MasterServerHooks,
+  args: readonly string[],
+): Promise<number> {
   guardOutputs();
   checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
   const command = ownCommand();

@@ -45,7 +45,10 @@ import { type MasterPhase, NEXT_PHASES } from "./phase.ts";
 import type { Listener } from "./policy/listener.ts";
 import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
+import { isAccepted, type ReloadReport, ServiceError } from "./policy/reload_report.ts";
 import { Reloads } from "./reload.ts";
+import { Changes } from "./changes.ts";
+import { MasterControl } from "./control/master_control.ts";
 import { takeLastOutput } from "./workers/outputs.ts";
 import { SystemdNotify } from "./systemd_notify.ts";
 import { type NewMaster, tryUpgrade, type Upgrade } from "./upgrade/new_master.ts";
@@ -108,6 +111,7 @@ export class Master {
   readonly #configuration: MasterConfiguration;
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #stopWanted = Promise.withResolvers<void>();
+  readonly #stoppedAll = Promise.withResolvers<void>();
   readonly #hurry = Promise.withResolvers<void>();
   readonly #outputFiles = new OutputFiles();
   /** The old master, until it has ended. */
@@ -131,10 +135,9 @@ export class Master {
   /** How often a stop was requested. */
   #stops = 0;
   readonly #releases: (() => void)[] = [];
-  readonly #wanted = new Set<"reload" | "upgrade">();
-  /** The change that is under way. The start counts as one, so that later requests wait for it. */
-  #change: "start" | "reload" | "upgrade" | undefined = "start";
-  #changes = Promise.resolve();
+  readonly #changes = new Changes(() => this.#phase === "serving");
+  readonly #startedAtMs = systemClock.nowMs();
+  #control?: MasterControl;
 
   /** @param options The options. */
   constructor(options: MasterOptions) {
@@ -220,8 +223,11 @@ export class Master {
     try {
       if (inheritance === undefined) await duty.openLog();
       configureMasterLog();
+      this.#control = this.#newControl();
+      if (inheritance === undefined) this.#control.open();
       return await this.#live(candidate, inheritance);
     } finally {
+      await this.#control?.close();
       takeLastOutput();
       // The log lines of this master may go to its own log service, which needs a turn to receive
       // them.
@@ -251,7 +257,7 @@ export class Master {
       }
       this.#enter("serving");
       for (;;) {
-        this.#changes = this.#work();
+        this.#changes.resume();
         while (this.#phase === "serving") await this.#phaseChanged.promise;
         if (this.#phase === "stopping") {
           await this.#stop();
@@ -268,6 +274,30 @@ export class Master {
       this.#takeover?.newMaster.leave();
       this.#oldMaster?.close();
     }
+  }
+
+  #newControl(): MasterControl {
+    return new MasterControl({
+      poller: this.#poller,
+      supervisor: this.#supervisor,
+      reloads: this.#reloads,
+      configDirectory: this.#directory,
+      startedAtMs: this.#startedAtMs,
+      phase: () => this.#phase,
+      reload: (services) => this.#changes.request("reload", () => this.#reload(services)),
+      change: (what, services) =>
+        this.#changes.request("services", () => this.#reloads.change(what, services)),
+      upgrade: () => {
+        const obstacle = this.#obstacleToUpgrade();
+        if (obstacle !== undefined) throw new ServiceError("busy", `Cannot upgrade: ${obstacle}`);
+        return this.#changes.request("upgrade", () => this.#upgrade());
+      },
+      stop: () => {
+        this.#requestStop();
+        return this.#stoppedAll.promise;
+      },
+      log,
+    });
   }
 
   /** Enters another phase, if the current one can lead there. */
@@ -349,46 +379,43 @@ export class Master {
   }
 
   /**
-   * Runs one change at a time, and queues at most one of each kind. After a takeover, reloads are
-   * left to the new master.
+   * Queues at most one change of each kind. After a takeover, reloads are left to the new master.
    */
   #request(change: "reload" | "upgrade"): void {
     const newMaster = this.#takeover?.newMaster;
     if (newMaster !== undefined && change === "reload") return newMaster.reload();
     const obstacle = change === "upgrade" ? this.#obstacleToUpgrade() : undefined;
     if (obstacle !== undefined) return zinfo(`ignored a SIGUSR2: ${obstacle}`);
-    this.#wanted.add(change);
-    if (this.#change === undefined) this.#changes = this.#work();
+    if (this.#changes.isWaiting(change)) return;
+    const run = (): Promise<unknown> => change === "upgrade" ? this.#upgrade() : this.#reload();
+    this.#changes.request(change, run).catch((error) => {
+      // A bug in this program; the master continues, and accepts further changes.
+      if (!(error instanceof ServiceError)) zinfo("unexpected error:", error);
+    });
   }
 
-  async #work(): Promise<void> {
-    while (this.#wanted.size > 0 && this.#phase === "serving") {
-      try {
-        this.#change = this.#wanted.has("reload") ? "reload" : "upgrade";
-        this.#wanted.delete(this.#change);
-        if (this.#change === "upgrade") await this.#upgrade();
-        else {
-          await this.#duty!.mendLog();
-          // The old master would restore an outdated configuration from now on.
-          if (await this.#reloads.reload()) this.#oldMaster?.settled();
-        }
-      } catch (error) {
-        // A bug in this program; the master continues, and accepts further changes.
-        zinfo("unexpected error:", error);
-      }
-    }
-    this.#change = undefined;
+  /** Reads the configuration and rolls it out; with services, only their parts of it. */
+  async #reload(services?: readonly string[]): Promise<ReloadReport> {
+    await this.#duty!.mendLog();
+    const report = await this.#reloads.reload(services && new Set(services));
+    // The old master would restore an outdated configuration from now on.
+    if (isAccepted(report)) this.#oldMaster?.settled();
+    return report;
   }
 
   #obstacleToUpgrade(): string | undefined {
     const newMaster = this.#takeover?.newMaster;
     if (newMaster !== undefined) return `process ${newMaster.pid} has taken over`;
     const isNew = this.#oldMaster !== undefined && this.#phase === "starting";
-    return isNew || this.#change === "upgrade" ? "an upgrade is under way" : undefined;
+    return isNew || this.#changes.current === "upgrade" ? "an upgrade is under way" : undefined;
   }
 
-  /** Starts a new master, and hands over to it once it is ready. */
-  async #upgrade(): Promise<void> {
+  /**
+   * Starts a new master, and hands over to it once it is ready.
+   *
+   * @returns The pid of the new master; undefined if this one continues.
+   */
+  async #upgrade(): Promise<number | undefined> {
     this.#workingDirectory.follow();
     this.#supervisor.lookAfterListeners();
     const { cwd, openFiles } = this.#options.command, duty = this.#duty!;
@@ -426,6 +453,7 @@ export class Master {
       takeBack: () => duty.resume(),
     });
     if (upgrade !== undefined) this.#retire(upgrade, stays);
+    return upgrade?.newMaster.pid;
   }
 
   #retire({ newMaster, dropped }: Upgrade, stays: boolean): void {
@@ -444,7 +472,11 @@ export class Master {
       this.#enter("draining");
       if (this.#needsNoFallback) this.#dropFallback();
     }
-    if (this.#wanted.delete("reload")) newMaster.reload();
+    if (this.#changes.isWaiting("reload")) newMaster.reload();
+    this.#changes.cancel(
+      new ServiceError("busy", `Cannot change services: process ${newMaster.pid} has taken over`),
+    );
+    this.#control?.withdraw();
     const until = stays
       ? "this one stays as its parent"
       : "this one ends when its servers have finished";
@@ -493,7 +525,7 @@ export class Master {
     const takeover = this.#takeover!, { newMaster, fallback } = takeover;
     if (fallback === undefined) return false;
     takeover.fallback = undefined;
-    this.#change = "start";
+    this.#changes.hold();
     const how = `process ${newMaster.pid}, which had taken over, has ended: ${
       describeExit(status)
     }`;
@@ -507,6 +539,7 @@ export class Master {
       this.#takeover = undefined;
       this.#enter("serving");
       this.#serviceManager.resume();
+      this.#control?.open();
       await this.#reloads.resume(fallback);
       this.#listeners.own("close");
     } catch (error) {
@@ -551,6 +584,7 @@ export class Master {
     await Promise.race([oldMaster.takeover, this.#stopWanted.promise]);
     if (this.#stops > 0 && !oldMaster.isGone) return false;
     await this.#duty!.assume(logSocket);
+    this.#control?.open({ replaces: true });
     const dropped = this.#listeners.atHand();
     // Before the old master is told, so that its servers still accept the connections in their
     // queues.
@@ -573,14 +607,16 @@ export class Master {
     if (wasMaster) {
       // Before the servers end, so that another master can start meanwhile.
       duty.giveUp();
+      this.#control?.withdraw();
       this.#surrenderWhenTaken(stopped);
     }
     await Promise.all([
       stopped,
-      this.#changes,
+      this.#changes.idle,
       wasMaster ? this.#oldMaster?.end(timeoutMs, this.#hurry.promise) : undefined,
     ]);
     zinfo("stopped");
+    this.#stoppedAll.resolve();
   }
 
   /** Gives up the addresses that some servers still hold, once another master has started. */

@@ -13,11 +13,17 @@ import type { BoundDatagram } from "../os/net/datagram.ts";
 import { ELOOP, ESTALE, SysError } from "../os/ffi/errors.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 
+/** Another process holds the lock of the pid file. */
+export class MasterRunsError extends ConfigError {
+  override readonly name = "MasterRunsError";
+}
+
 /**
  * Takes the lock of the pid file, and writes the pid.
  *
  * @returns The lock.
- * @throws {ConfigError} When another process holds it, or the file can't be created or written.
+ * @throws {MasterRunsError} When another process holds it.
+ * @throws {ConfigError} When the file can't be created or written.
  */
 export function lockPidFile(): PidFile {
   const lock = tryPidFile();
@@ -25,7 +31,7 @@ export function lockPidFile(): PidFile {
     const path = pidFilePath(), holder = PidFile.holderOf(path) ?? "another process";
     const expected = "no running master, or another -pid-file";
     const about = { found: `${holder} holds the lock`, expected };
-    throw unusable(PID_FILE, cannot("lock", path, about));
+    throw new MasterRunsError(unusable(PID_FILE, cannot("lock", path, about)).problems);
   }
   lock.write(Deno.pid);
   return lock;

@@ -5,7 +5,9 @@
  */
 import { defaultConfig } from "../config/config.ts";
 import { replaceSettings } from "../config/effective.ts";
-import { formatProblem } from "../config/errors.ts";
+import { validateServices } from "../config/endpoints.ts";
+import { cannot, ConfigError, formatProblem } from "../config/errors.ts";
+import { nearest } from "../config/nearest.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
@@ -21,9 +23,16 @@ import {
 import type { ListenerOwners } from "./listeners/owners.ts";
 import { AddressesInUseError } from "./listeners/table.ts";
 import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
+import {
+  isAccepted,
+  type ReloadReport,
+  type ServiceChange,
+  ServiceError,
+  type UndoneReload,
+} from "./policy/reload_report.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
 import type { Reload, Start, Supervisor } from "./supervisor/supervisor.ts";
-import type { UndoneReload } from "./supervisor/rollout.ts";
+import type { UnreadyService } from "./supervisor/cold_start.ts";
 
 /** How long a start waits for addresses in use, and how often it tries again. */
 const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
@@ -45,14 +54,35 @@ export interface ReloadsOptions {
 /** Applies configurations, one at a time. */
 export class Reloads {
   readonly #options: ReloadsOptions;
+  #last?: ReloadReport;
   /** The result of the start or of the last reload, on one line. */
   #result = "";
+  readonly #started = Promise.withResolvers<readonly UnreadyService[]>();
+  /** The services that an operator has stopped, with their settings. */
+  readonly #stopped = new Map<string, ServiceConfig>();
   /** Whether the log of this master follows its settings. */
   #logsAsSet = true;
 
   /** @param options The ports. */
   constructor(options: ReloadsOptions) {
     this.#options = options;
+  }
+
+  /** The report of the last reload, or of the last change of services. */
+  get last(): ReloadReport | undefined {
+    return this.#last;
+  }
+
+  /**
+   * The plan of a reload; changes nothing.
+   *
+   * @throws {ConfigError} With all problems of the configuration.
+   */
+  async plan(): Promise<ReloadPlan> {
+    const { configuration, supervisor } = this.#options;
+    const { services, problems } = await configuration.load(supervisor.serving);
+    if (problems.length > 0) throw new ConfigError(problems);
+    return supervisor.plan(services);
   }
 
   /**
@@ -109,6 +139,11 @@ export class Reloads {
     }
   }
 
+  /** The services that were not ready at the end of the start. */
+  get started(): Promise<readonly UnreadyService[]> {
+    return this.#started.promise;
+  }
+
   /** Reports that the services are ready, and which ones are not ready in time. */
   async #announce({ coldStart, plan }: Start): Promise<void> {
     const { serviceManager, isStopping } = this.#options;
@@ -123,6 +158,7 @@ export class Reloads {
       const text = `waiting for ${unready()}`;
       if (coldStart.leftMs(0) > 0 && text !== told) serviceManager.starting(told = text, leftMs);
     }
+    this.#started.resolve(coldStart.unready);
     if (isStopping()) return;
     if (coldStart.unready.length === 0) {
       if (plan.added.length > 0) zinfo("all services are ready");
@@ -151,46 +187,144 @@ export class Reloads {
     });
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, plan);
+    this.#started.resolve([]);
     return outcome;
   }
 
   /**
    * Reads the configuration and rolls it out. The log tells the result.
    *
-   * @returns Whether any part of it is in use.
+   * @param only The ids of the services that take their new settings; without it all of them, and
+   * the master itself.
+   * @throws {ServiceError} When no service has one of these ids; nothing has changed then.
    */
-  async reload(): Promise<boolean> {
+  async reload(only?: ReadonlySet<string>): Promise<ReloadReport> {
     const { configuration, supervisor, serviceManager, isStopping } = this.#options;
-    const report = (result: string) => {
-      this.#result = result;
-      serviceManager.reloaded(result);
-    };
+    const begun = { startedAt: Date.now(), startMs: systemClock.nowMs() };
     serviceManager.reloading();
     this.#options.workingDirectory.follow();
     let candidate: NewConfiguration, reload: Reload;
     try {
       candidate = await configuration.load(supervisor.serving);
       // The hook may have taken a long time.
-      if (isStopping()) return false;
+      if (isStopping()) {
+        const refusal = new ServiceError("busy", "Cannot reload: the master stops, or is replaced");
+        return { startedAt: begun.startedAt, durationMs: 0, refusal, undone: [], text: "" };
+      }
       this.#warn(candidate);
-      reload = supervisor.reload(candidate.services, candidate.problems);
+      const { services, problems } = only === undefined ? candidate : this.#part(candidate, only);
+      reload = supervisor.reload(services, problems, { only });
     } catch (error) {
-      report(`reload refused: ${error instanceof Error ? error.message : error}`);
-      const text = isUserError(error) ? error.message : error;
-      zinfo("reload refused, all goes on as before:", text);
-      return false;
+      return this.#refused(begun, error);
     }
-    const { plan, outcome } = reload;
-    this.#tell(candidate, plan);
+    this.#tell(candidate, reload.plan);
+    const report = await this.#outcome(begun, reload);
+    if (only === undefined && isAccepted(report)) {
+      this.#accept(candidate);
+      this.#stopped.clear();
+    }
+    return report;
+  }
+
+  /**
+   * Starts, stops, or replaces the processes of services, with the settings that are in force.
+   *
+   * @param what What to do.
+   * @param ids The services.
+   * @throws {ServiceError} When it is not possible for one of them; nothing has changed then.
+   */
+  async change(what: ServiceChange, ids: readonly string[]): Promise<ReloadReport> {
+    const { supervisor, serviceManager } = this.#options, named = new Set(ids);
+    const begun = { startedAt: Date.now(), startMs: systemClock.nowMs() };
+    const current = new Map(supervisor.current.map((config) => [config.id, config]));
+    for (const id of named) this.#require(what, id, current.has(id));
+    const others = supervisor.current.filter(({ id }) => what !== "stop" || !named.has(id));
+    const started = [...named].flatMap((id) => what === "start" ? this.#stopped.get(id)! : []);
+    serviceManager.reloading();
+    let reload: Reload;
+    try {
+      const wanted = [...others, ...started];
+      reload = supervisor.reload(wanted, validateServices(wanted), { only: named });
+    } catch (error) {
+      return this.#refused(begun, error);
+    }
+    zinfo(`${what} of ${ids.join(" ")}: ${describePlan(reload.plan)}`);
+    const report = await this.#outcome(begun, reload);
+    for (const id of isAccepted(report) ? named : []) {
+      if (what === "stop") this.#stopped.set(id, current.get(id)!);
+      else this.#stopped.delete(id);
+    }
+    return report;
+  }
+
+  /** The services that an operator has stopped. */
+  get stopped(): ReadonlySet<string> {
+    return new Set(this.#stopped.keys());
+  }
+
+  #require(what: ServiceChange, id: string, runs: boolean): void {
+    const isStopped = this.#stopped.has(id);
+    if (!runs && !isStopped) throw this.#unknown(id);
+    if (what === "start" ? isStopped : runs) return;
+    throw new ServiceError(
+      "busy",
+      what === "start"
+        ? cannot("start", id, { found: "it is not stopped", expected: "a stopped service" })
+        : cannot(what, id, { found: "it is stopped", expected: "a service that runs" }),
+    );
+  }
+
+  #unknown(id: string, known: Iterable<string> = []): ServiceError {
+    const { supervisor } = this.#options;
+    const ids = new Set([...supervisor.serving, ...this.#stopped.keys(), ...known]);
+    const meant = nearest(id, ids);
+    const expected = meant ?? (ids.has(`${id}.cf`) ? `${id}.cf` : `one of ${[...ids].join(" ")}`);
+    return new ServiceError(
+      "unknown-service",
+      cannot("find the service", id, { found: "no service has this name", expected }),
+    );
+  }
+
+  /** The services in force, with the named ones as the new configuration has them. */
+  #part(
+    { services, problems }: NewConfiguration,
+    only: ReadonlySet<string>,
+  ): Pick<NewConfiguration, "services" | "problems"> {
+    const { current } = this.#options.supervisor;
+    const known = new Set([...current, ...services].map(({ id }) => id));
+    for (const id of only) if (!known.has(id)) throw this.#unknown(id, known);
+    const part = [
+      ...current.filter(({ id }) => !only.has(id)),
+      ...services.filter(({ id }) => only.has(id)),
+    ];
+    return { services: part, problems: problems.length > 0 ? problems : validateServices(part) };
+  }
+
+  async #outcome(begun: Begun, { plan, outcome }: Reload): Promise<ReloadReport> {
     const undone = await outcome;
-    // If no group has passed, the old configuration remains as a whole.
-    const isAccepted = undone.length < plan.groups.length || undone.length === 0;
-    if (isAccepted) this.#accept(candidate);
     const names = undone.flatMap(({ services }) => services).join(" ");
-    const result = names === "" ? "reloaded" : `reload over, undone for ${names}`;
-    report(result);
-    zinfo(result);
-    return isAccepted;
+    const text = names === "" ? "reloaded" : `reload over, undone for ${names}`;
+    const report = this.#report(begun, { plan, undone, text });
+    zinfo(text);
+    return report;
+  }
+
+  #refused(begun: Begun, error: unknown): ReloadReport {
+    const refusal = error instanceof Error ? error : new Error(String(error));
+    const text = `reload refused: ${refusal.message}`;
+    const isExpected = isUserError(error) || error instanceof ServiceError;
+    zinfo("reload refused, all goes on as before:", isExpected ? refusal.message : error);
+    return this.#report(begun, { refusal, undone: [], text });
+  }
+
+  #report(
+    { startedAt, startMs }: Begun,
+    outcome: Omit<ReloadReport, "startedAt" | "durationMs">,
+  ): ReloadReport {
+    const durationMs = Math.round(systemClock.nowMs() - startMs);
+    this.#result = outcome.text;
+    this.#options.serviceManager.reloaded(outcome.text);
+    return this.#last = { startedAt, durationMs, ...outcome };
   }
 
   /** Logs the warnings, also of a configuration that is refused. */
@@ -225,4 +359,12 @@ export class Reloads {
       zinfo("the log can't be opened as its settings say:", error);
     }
   }
+}
+
+/** When a change began. */
+interface Begun {
+  /** In milliseconds since 1970. */
+  readonly startedAt: number;
+  /** By the system clock. */
+  readonly startMs: number;
 }

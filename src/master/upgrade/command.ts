@@ -57,6 +57,20 @@ export function newMasterCommand({ argv, program }: OwnCommand, fd: number): str
 }
 
 /**
+ * Creates the command line of a further process of this program.
+ *
+ * @param own How this process was started.
+ * @param args The arguments of the program, in the place of its own.
+ */
+export function newProcessCommand(
+  { argv, program }: OwnCommand,
+  args: readonly string[],
+): string[] {
+  const runtime = argv.slice(1, argv.length - Deno.args.length);
+  return [program("name"), ...runtime, ...args];
+}
+
+/**
  * Removes the argument of {@linkcode newMasterCommand} from a command line.
  *
  * @param args The command line.
