@@ -6,9 +6,10 @@
  *
  * @module
  */
-import { masterServerMain } from "./src/master/main.ts";
+import { masterServerMain } from "./src/commands/main.ts";
 
-export { masterServerLoadConfigFromDirname, masterServerMain } from "./src/master/main.ts";
+export { masterServerMain } from "./src/commands/main.ts";
+export { masterServerLoadConfigFromDirname } from "./src/master/main.ts";
 export type { MasterServerHooks } from "./src/master/services/hooks.ts";
 export type { LoadConfigHook } from "./src/master/services/load.ts";
 export { Config } from "./src/config/config.ts";

@@ -248,7 +248,8 @@ export class Site implements AsyncDisposable {
     // A process that ends loses its environment before its descriptors.
     const isOpen = ({ port }: ReservedPort) => listenerInode(port) !== undefined;
     await eventually(() => !this.#ports.some(isOpen), { what: "the ports to be closed", withinMs });
-    assertEquals(this.#sockets.filter((path) => existsSync(path)), [], "socket files are left");
+    const sockets = [...this.#sockets, `${this.pidFile}.sock`];
+    assertEquals(sockets.filter((path) => existsSync(path)), [], "socket files are left");
     const lock = PidFile.tryLock(this.pidFile);
     assert(lock !== undefined, "the pid file is still locked");
     lock.release();

@@ -1,0 +1,122 @@
+/**
+ * Takes the arguments of a command apart: its own options, the arguments of the master, and plain
+ * arguments.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { parseArguments } from "../config/args.ts";
+import { checkArguments } from "../config/check_arguments.ts";
+import { settingName } from "../config/aliases.ts";
+import { cannot, formatProblem } from "../config/errors.ts";
+import { nearest } from "../config/nearest.ts";
+import { isFlag, type Setting } from "../config/setting.ts";
+import { ALL_SETTINGS } from "../config/settings.ts";
+import type { Command, CommandCall, CommandOption } from "./command.ts";
+
+/** The options that every command has. */
+export const COMMON_OPTIONS: readonly CommandOption[] = [
+  { name: "help", short: "h", doc: "Show this help." },
+];
+
+/** A mistake in the arguments of a command. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+const MASTER_SETTINGS: ReadonlyMap<string, Setting<unknown>> = new Map(
+  ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master")).map((one) => [one.name, one]),
+);
+
+/**
+ * Parses the arguments behind the name of a command.
+ *
+ * @param command The command.
+ * @param args The arguments.
+ * @param rest The hooks of an embedding program, and all commands.
+ * @throws {UsageError} With every mistake.
+ */
+export function parseCall(
+  command: Command,
+  args: readonly string[],
+  rest: Pick<CommandCall, "hooks" | "commands">,
+): CommandCall {
+  const { own, master } = split(args);
+  const known = [...COMMON_OPTIONS, ...command.options ?? []];
+  const mistakes: string[] = [];
+  const flags = known.filter(({ value }) => value === undefined);
+  const valued = known.filter(({ value }) => value !== undefined);
+  const parsed = parseArgs([...own], {
+    boolean: flags.map(({ name }) => name),
+    string: [...valued.map(({ name }) => name), "_"],
+    alias: Object.fromEntries(known.flatMap(({ name, short }) => short ? [[short, name]] : [])),
+    unknown: (arg, key) => {
+      if (key !== undefined) mistakes.push(unknownOption(arg, known));
+      return key === undefined;
+    },
+  });
+  for (const { name, value } of valued) {
+    if (parsed[name] !== "") continue;
+    const about = { found: "no value after it", expected: `--${name} ${value}` };
+    mistakes.push(cannot("read argument", `--${name}`, about));
+  }
+  const operands = parsed._.map(String);
+  const [least, most] = command.count ?? [0, command.operands === undefined ? 0 : Infinity];
+  // Who asks for help need not know the arguments.
+  if (!parsed.help && (operands.length < least || operands.length > most)) {
+    mistakes.push(cannot("run", [command.name, ...operands].join(" "), {
+      found: operands.length < least ? "too few arguments" : "too many arguments",
+      expected: usageOf(command),
+    }));
+  }
+  const { problems } = checkArguments(master, { scope: "master", isOpen: false });
+  mistakes.push(...problems.map(formatProblem));
+  if (mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
+  return {
+    operands,
+    options: parsed,
+    masterArgs: master,
+    settings: parseArguments(master),
+    ...rest,
+  };
+}
+
+/** How a command is called. */
+export function usageOf({ name, operands }: Command): string {
+  return [name, ...(operands === undefined ? [] : [operands])].join(" ");
+}
+
+/** Parts the master's arguments, `-name value`, from those of a command. */
+function split(args: readonly string[]): { own: string[]; master: string[] } {
+  const own: string[] = [], master: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i], name = arg.replace(/^--?/, "");
+    const [base] = name.split("=", 1), setting = MASTER_SETTINGS.get(settingName(base));
+    const isShort = /^-[a-z]$/.test(arg);
+    const isOfMaster = setting !== undefined || (arg.startsWith("-") && !arg.startsWith("--"));
+    if (!arg.startsWith("-") || arg === "-" || (setting === undefined && isShort) || !isOfMaster) {
+      own.push(arg);
+      continue;
+    }
+    master.push(arg);
+    const takesValue = !arg.startsWith("--") && base === name &&
+      (setting === undefined || !isFlag(setting)) && i + 1 < args.length;
+    if (takesValue) master.push(args[++i]);
+  }
+  return { own, master };
+}
+
+function unknownOption(arg: string, known: readonly CommandOption[]): string {
+  const [written] = arg.replace(/^--?/, "").split("=", 1);
+  const forms = known.map(({ name, value }) =>
+    `--${name}${value === undefined ? "" : ` ${value}`}`
+  );
+  const meant = nearest(written, known.map(({ name }) => name));
+  const master = nearest(written, MASTER_SETTINGS.keys());
+  const expected = meant !== undefined
+    ? `--${meant}`
+    : master !== undefined
+    ? `-${master}`
+    : `one of ${forms.join(" ")}`;
+  return cannot("read argument", arg, { found: "no option has this name", expected });
+}

@@ -1,0 +1,35 @@
+/**
+ * The outcome of a change of services, for people.
+ *
+ * @module
+ */
+import type { ChangeOutcome, PlanSummary } from "../control/messages.ts";
+import { EXIT } from "./connect.ts";
+import { duration, layOut, showsColour, styled } from "./output.ts";
+
+/**
+ * Writes the outcome.
+ *
+ * @param outcome The outcome.
+ * @returns The exit code.
+ */
+export function showOutcome({ outcome, rolledBack, plan, durationMs }: ChangeOutcome): number {
+  for (const line of planLines(plan)) console.log(line);
+  for (const { services, reason } of rolledBack) {
+    console.error(`rolled back ${services.join(" ")}: ${reason}`);
+  }
+  const text = `${outcome} in ${duration(durationMs)}`;
+  const isDone = outcome === "committed";
+  const colour = showsColour();
+  console.log(colour ? styled(text, isDone ? "green" : "red") : text);
+  return isDone ? EXIT.ok : EXIT.failed;
+}
+
+/** The plan as a table. */
+export function planLines({ services, listeners }: PlanSummary): string[] {
+  const rows = [
+    ...services.map(({ id, change, why }) => [`service ${id}`, change, why]),
+    ...listeners.map(({ address, change }) => [`listener ${address}`, change, ""]),
+  ];
+  return layOut(rows, { colour: false });
+}

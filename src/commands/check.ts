@@ -1,0 +1,108 @@
+/**
+ * `check`: looks for problems in the configuration, without a change.
+ *
+ * @module
+ */
+import { resolvePath } from "../config/address.ts";
+import { Config } from "../config/config.ts";
+import { readStrictly } from "../config/effective.ts";
+import { ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
+import { loadSettings } from "../config/load_settings.ts";
+import type { ServiceConfig } from "../config/service.ts";
+import { CONFIG_DIR, RUN_CHDIR, SERVER_SERVICE } from "../config/settings.ts";
+import { ControlRequestError } from "../control/client.ts";
+import { refusalOf } from "../master/listeners/open_error.ts";
+import { MasterConfiguration } from "../master/services/configuration.ts";
+import { systemLookup } from "../master/supervisor/create.ts";
+import { ownCommand } from "../master/upgrade/command.ts";
+import { tryAddress } from "../os/net/socket.ts";
+import type { CommandCall } from "./command.ts";
+import { connect, EXIT, NoMasterError } from "./connect.ts";
+import { showsColour, styled } from "./output.ts";
+
+/** What was found. */
+interface Findings {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** The services without problems. */
+  readonly services: readonly ServiceConfig[];
+}
+
+/** Runs the command. */
+export async function run(call: CommandCall): Promise<number> {
+  const { options } = call;
+  const { problems, warnings, services } = await look(call);
+  const isWrong = problems.length > 0 || (options.strict === true && warnings.length > 0);
+  if (options.json) {
+    console.log(
+      JSON.stringify({ problems, warnings, services: services.map(({ id }) => id) }, null, 2),
+    );
+  } else {
+    const colour = showsColour(Deno.stderr);
+    const mark = (text: string, style: "red" | "yellow") => colour ? styled(text, style) : text;
+    for (const one of problems) console.error(`${mark("error", "red")}: ${formatProblem(one)}`);
+    for (const one of warnings) {
+      console.error(`${mark("warning", "yellow")}: ${formatProblem(one)}`);
+    }
+    const summary = `${count(services.length, "service")}, ${count(problems.length, "error")}, ` +
+      count(warnings.length, "warning");
+    console.log(summary);
+  }
+  return isWrong ? EXIT.failed : EXIT.ok;
+}
+
+/** Reads and resolves everything as a start would. */
+async function look({ settings, hooks }: CommandCall): Promise<Findings> {
+  const config = new Config();
+  try {
+    loadSettings(config, settings, CONFIG_DIR);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { problems: error.problems, warnings: [], services: [] };
+  }
+  const command = ownCommand();
+  const configuration = new MasterConfiguration(settings, {
+    directory: readStrictly(config, CONFIG_DIR),
+    hook: hooks.loadConfig,
+    cwd: resolvePath(command.cwd, readStrictly(config, RUN_CHDIR) ?? "."),
+    lookup: systemLookup(command),
+  });
+  const { problems, warnings, services } = await configuration.load();
+  const all = [...problems, ...addressProblems(services, await heldAddresses(settings))];
+  const unique = new Map(warnings.map((one) => [formatProblem(one), one]));
+  return { problems: new ConfigError(all).problems, warnings: [...unique.values()], services };
+}
+
+/** The addresses that the running master holds, as its status has them. */
+async function heldAddresses(settings: CommandCall["settings"]): Promise<ReadonlySet<string>> {
+  try {
+    using master = await connect(settings);
+    const { listeners } = await master.request("status");
+    return new Set(listeners.map(({ kind, address }) => `${kind}:${address}`));
+  } catch (error) {
+    // Without a master, all addresses must be free.
+    if (error instanceof NoMasterError || error instanceof ControlRequestError) return new Set();
+    throw error;
+  }
+}
+
+/** A problem for each address that no listener could be opened at. */
+function addressProblems(
+  services: readonly ServiceConfig[],
+  held: ReadonlySet<string>,
+): Problem[] {
+  return services.flatMap(({ endpoints }) => endpoints).flatMap((endpoint) => {
+    if (held.has(endpoint.key)) return [];
+    try {
+      tryAddress(endpoint);
+      return [];
+    } catch (error) {
+      const { message } = refusalOf(endpoint, error as Error, held);
+      return problemAt(endpoint.origin, { key: SERVER_SERVICE.name, message });
+    }
+  });
+}
+
+function count(many: number, what: string): string {
+  return `${many} ${what}${many === 1 ? "" : "s"}`;
+}

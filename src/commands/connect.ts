@@ -1,0 +1,126 @@
+/**
+ * The way of a command to the running master.
+ *
+ * @module
+ */
+import type { ParsedArguments } from "../config/args.ts";
+import { Config } from "../config/config.ts";
+import { cannot } from "../config/errors.ts";
+import { readStrictly } from "../config/effective.ts";
+import { loadSettings } from "../config/load_settings.ts";
+import { controlPath } from "../config/control_path.ts";
+import { CONFIG_DIR, PID_FILE } from "../config/settings.ts";
+import { ControlClient, ControlRequestError } from "../control/client.ts";
+import { PidFile } from "../os/process/lock_file.ts";
+
+/** The exit codes that several commands share. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  refused: 2,
+  notRunning: 3,
+  degraded: 4,
+  usage: 64,
+  configuration: 78,
+} as const;
+
+/** No master answers. */
+export class NoMasterError extends Error {
+  override readonly name = "NoMasterError";
+}
+
+/**
+ * Reads the settings of the master that a command is for.
+ *
+ * @param args The arguments of the command that belong to the master.
+ * @throws {ConfigError} When a file of them can't be read.
+ */
+export function masterSettings(args: ParsedArguments): Config {
+  const config = new Config();
+  loadSettings(config, args, CONFIG_DIR);
+  return config;
+}
+
+/**
+ * Connects to the master.
+ *
+ * @param args The arguments of the command that belong to the master.
+ * @throws {NoMasterError} When no master answers.
+ * @throws {ConfigError} When a settings file can't be read.
+ */
+export async function connect(args: ParsedArguments): Promise<ControlClient> {
+  const config = masterSettings(args), pidFile = readStrictly(config, PID_FILE);
+  const path = controlPath(config);
+  if (path === undefined) {
+    throw new NoMasterError(cannot("reach the master", pidFile, {
+      found: "master-control = off",
+      expected: "a control socket; signals still work, see docs/signals.md",
+    }));
+  }
+  try {
+    return await ControlClient.connect(path);
+  } catch (error) {
+    throw new NoMasterError(whyNot(error as Error, { path, pidFile }));
+  }
+}
+
+function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", string>): string {
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return cannot("reach the master", path, {
+      found: "the control socket of another user",
+      expected: "that user, or root",
+    });
+  }
+  const holder = holderOf(pidFile);
+  if (holder !== undefined) {
+    return cannot("reach the master", path, {
+      found: `${holder} holds the lock of ${pidFile}, but no master listens at this path`,
+      expected: "a master of this version, with master-control as here",
+    });
+  }
+  return cannot("reach the master", path, {
+    found: `no master runs: nothing holds the lock of ${pidFile}`,
+    expected: "a running master; -C and -pid-file as it was started with",
+  });
+}
+
+function holderOf(pidFile: string): string | undefined {
+  try {
+    // Without this, a question would make the file.
+    Deno.statSync(pidFile);
+    return PidFile.holderOf(pidFile);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Connects to the master, and turns the failures that every command has into exit codes.
+ *
+ * @param args The arguments of the command that belong to the master.
+ * @param use Uses the connection, and returns the exit code.
+ */
+export async function withMaster(
+  args: ParsedArguments,
+  use: (master: ControlClient) => Promise<number>,
+): Promise<number> {
+  try {
+    using master = await connect(args);
+    return await use(master);
+  } catch (error) {
+    if (error instanceof NoMasterError) return fail(error.message, EXIT.notRunning);
+    if (error instanceof ControlRequestError) return fail(error.message, EXIT.refused);
+    throw error;
+  }
+}
+
+/** Writes a message to standard error. */
+export function fail(message: string, code: number): number {
+  console.error(message);
+  return code;
+}
+
+/** Writes what the master waits for to standard error. */
+export function showProgress(text: string): void {
+  console.error(text);
+}

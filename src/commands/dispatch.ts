@@ -1,0 +1,54 @@
+/**
+ * The dispatch of a command line that names a command.
+ *
+ * @module
+ */
+import { cannot } from "../config/errors.ts";
+import { nearest } from "../config/nearest.ts";
+import { runMaster } from "../master/main.ts";
+import type { MasterServerHooks } from "../master/services/hooks.ts";
+import { parseCall, UsageError } from "./call.ts";
+import { EXIT, fail } from "./connect.ts";
+import { renderCommandHelp, renderProgramHelp } from "./help.ts";
+import { COMMANDS } from "./table.ts";
+import { versionLines } from "./version.ts";
+
+/**
+ * Runs the command that the first argument names.
+ *
+ * @param args The command line.
+ * @param options `isOpen`: whether the embedding program may have arguments of its own.
+ * @returns The exit code.
+ */
+export async function runCommand(
+  args: readonly string[],
+  { hooks, isOpen }: { readonly hooks: MasterServerHooks; readonly isOpen: boolean },
+): Promise<number> {
+  const [name, ...rest] = args;
+  if (["-V", "--version"].includes(name)) return show(versionLines().join("\n"));
+  if (["-h", "-help", "--help"].includes(name)) return show(renderProgramHelp());
+  if (name === "help" && rest.length === 0) return show(renderProgramHelp());
+  const command = COMMANDS.find((one) => one.name === (name === "help" ? rest[0] : name));
+  if (command === undefined) {
+    if (isOpen) return await runMaster(hooks, args);
+    const meant = nearest(name, COMMANDS.map((one) => one.name));
+    const expected = meant ?? `a command that --help lists, or -C DIR`;
+    const message = cannot("run", name, { found: "no command has this name", expected });
+    return fail(message, EXIT.usage);
+  }
+  if (name === "help") return show(renderCommandHelp(command));
+  try {
+    const call = parseCall(command, rest, { hooks, commands: COMMANDS });
+    if (call.options.help) return show(renderCommandHelp(command));
+    const { run } = await command.load();
+    return await run(call);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return fail(`${error.message}\nzc ${command.name} --help shows the usage`, EXIT.usage);
+  }
+}
+
+function show(text: string): number {
+  console.log(text.trimEnd());
+  return EXIT.ok;
+}

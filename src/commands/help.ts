@@ -1,0 +1,59 @@
+/**
+ * The help of the command line, from the table of commands and the records of the settings.
+ *
+ * @module
+ */
+import { renderHelp, wrap } from "../config/reference.ts";
+import { COMMON_OPTIONS, usageOf } from "./call.ts";
+import type { Command, CommandOption } from "./command.ts";
+import { COMMANDS } from "./table.ts";
+
+/** Where the arguments of every command are explained. */
+const SETTINGS_HINT =
+  "Every command takes the arguments of the master that say where it is: -C DIR, -config FILE, " +
+  "-pid-file FILE, -master-control PATH.";
+
+/** The help of the program: all commands, then the arguments of the master. */
+export function renderProgramHelp(): string {
+  const width = Math.max(...COMMANDS.map((command) => usageOf(command).length));
+  return [
+    "Usage: zc COMMAND [ARGUMENT...]",
+    "       zc -C DIR [-NAME VALUE | --FLAG]...   as zc start",
+    "",
+    "Commands:",
+    ...COMMANDS.map((command) => `  ${usageOf(command).padEnd(width)}  ${command.summary}`),
+    "",
+    "  zc COMMAND --help shows more about a command; zc --version the versions.",
+    "",
+    ...wrap(SETTINGS_HINT, ""),
+    "",
+    "Arguments of the master:",
+    "",
+    renderHelp("master").split("\n").slice(2).join("\n"),
+  ].join("\n");
+}
+
+/** The help of a command. */
+export function renderCommandHelp(command: Command): string {
+  const { summary, details, options = [], exits } = command;
+  const all = [...options, ...COMMON_OPTIONS];
+  const width = Math.max(...all.map((option) => formOf(option).length));
+  return [
+    `Usage: zc ${usageOf(command)} [OPTION...] [-C DIR] [-pid-file FILE]`,
+    "",
+    `${summary}.`,
+    ...(details === undefined ? [] : wrap(details, "")),
+    "",
+    "Options:",
+    ...all.map((option) => `  ${formOf(option).padEnd(width)}  ${option.doc}`),
+    "",
+    "Exit codes:",
+    ...exits.map(([code, meaning]) => `  ${String(code).padStart(2)}  ${meaning}`),
+    "",
+  ].join("\n");
+}
+
+function formOf({ name, short, value }: CommandOption): string {
+  const letter = short === undefined ? "" : `-${short}, `;
+  return `${letter}--${name}${value === undefined ? "" : ` ${value}`}`;
+}

@@ -1,0 +1,76 @@
+/**
+ * The entry point of the program: a command such as `status`, or else a master.
+ *
+ * @module
+ */
+import { cannot } from "../config/errors.ts";
+import { isUserError } from "../ipc/user_error.ts";
+import { closeLog } from "../log/log.ts";
+import { runMaster } from "../master/main.ts";
+import type { MasterServerHooks } from "../master/services/hooks.ts";
+import { splitUpgrade } from "../master/upgrade/command.ts";
+import { runShim, SHIM_ARGUMENT } from "../master/workers/exec_shim.ts";
+import { requireSupportedPlatform } from "../os/ffi/libc.ts";
+import { ownArguments } from "../os/ffi/proc_self.ts";
+import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
+
+/**
+ * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
+ *
+ * SIGHUP reloads. SIGTTIN and SIGTTOU add a process to each service, or remove one. SIGUSR2 starts
+ * a new master that replaces this one. SIGUSR1 reopens the log files. SIGTERM, SIGINT and SIGQUIT
+ * stop the master; a second one of them shortens the wait for the servers. Problems at the start
+ * are written to standard error, problems of a reload to the log.
+ *
+ * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
+ *
+ * @param hooks Hooks of the embedding program.
+ * @param args The command line; `--help` lists the arguments.
+ * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
+ *
+ * @example
+ * ```ts
+ * import { masterServerMain } from "jsr:@zc/master";
+ *
+ * Deno.exit(await masterServerMain());
+ * ```
+ */
+export async function masterServerMain(
+  hooks: MasterServerHooks = {},
+  args: readonly string[] = ownArguments(),
+): Promise<number> {
+  try {
+    requireSupportedPlatform();
+    keepInspectorClosed();
+    if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
+    return await dispatch(hooks, splitUpgrade(args).args);
+  } catch (error) {
+    if (!isUserError(error)) throw error;
+    console.error(
+      error instanceof Deno.errors.NotCapable ? withoutPermission(error) : error.message,
+    );
+    return 1;
+  } finally {
+    closeLog();
+  }
+}
+
+/** The runtime's message names a single permission, but a master needs all of them. */
+function withoutPermission({ message }: Error): string {
+  const found = message.replace(/^Requires (.*), run again with.*$/s, "no $1");
+  return cannot("run", "master", { found, expected: "all permissions: deno run -A" });
+}
+
+/** Runs the command that the first argument names; without one, a master. */
+async function dispatch(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
+  const [first = ""] = args;
+  // A program that embeds a master may have plain arguments of its own.
+  const isOpen = Object.keys(hooks).length > 0;
+  const isSetting = first === "" || (first.startsWith("-") && !isForHelp(first));
+  if (isSetting) return await runMaster(hooks, args);
+  const { runCommand } = await import("./dispatch.ts");
+  return await runCommand(args, { hooks, isOpen });
+}
+
+const isForHelp = (arg: string): boolean =>
+  ["-h", "-help", "--help", "-V", "--version"].includes(arg);

@@ -1,0 +1,102 @@
+/**
+ * What the commands write: tables, colours, times and sizes for people.
+ *
+ * @module
+ */
+import { unicodeWidth } from "@std/cli/unicode-width";
+
+/** A colour or weight of text. */
+export type Style = "bold" | "dim" | "green" | "yellow" | "red";
+
+const CODES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  green: [32, 39],
+  yellow: [33, 39],
+  red: [31, 39],
+};
+
+/** A part of a line. */
+export interface Cell {
+  readonly text: string;
+  readonly style?: Style;
+  /** Whether it is a number, whose digits stand below each other. */
+  readonly right?: boolean;
+}
+
+/**
+ * Whether standard output shows colours: it is a terminal, and NO_COLOR is not set.
+ *
+ * @param output What is written to.
+ */
+export function showsColour(output: { isTerminal(): boolean } = Deno.stdout): boolean {
+  return output.isTerminal() && !Deno.noColor && Deno.env.get("TERM") !== "dumb";
+}
+
+/**
+ * Lays a table out in columns.
+ *
+ * @param rows The rows; the first one is the head.
+ * @param options `colour`: whether styles are used.
+ * @returns One line for each row.
+ */
+export function layOut(
+  rows: readonly (readonly (string | Cell)[])[],
+  { colour }: { readonly colour: boolean },
+): string[] {
+  const cells = rows.map((row) =>
+    row.map((cell) => typeof cell === "string" ? { text: cell } : cell)
+  );
+  const columns = Math.max(0, ...cells.map(({ length }) => length));
+  const widths = Array.from(
+    { length: columns },
+    (_, column) => Math.max(...cells.map((row) => unicodeWidth(row[column]?.text ?? ""))),
+  );
+  return cells.map((row) =>
+    row.map((cell, column) => {
+      const space = " ".repeat(widths[column] - unicodeWidth(cell.text));
+      const text = colour ? styled(cell.text, cell.style) : cell.text;
+      return cell.right ? space + text : text + space;
+    }).join("  ").trimEnd()
+  );
+}
+
+/** Gives a text a style. */
+export function styled(text: string, style?: Style): string {
+  if (style === undefined) return text;
+  const [on, off] = CODES[style];
+  return `\x1b[${on}m${text}\x1b[${off}m`;
+}
+
+const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const;
+
+/**
+ * Writes a time with its two largest units.
+ *
+ * @param milliseconds The time.
+ * @returns Such as `2 d 3 h`, `1 min 5 s` or `0.4 s`.
+ */
+export function duration(milliseconds: number): string {
+  if (milliseconds < 10_000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  const parts: string[] = [];
+  let seconds = Math.round(milliseconds / 1000);
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(seconds / length);
+    seconds -= count * length;
+    if (count > 0 || parts.length > 0) parts.push(`${count} ${unit}`);
+  }
+  return parts.slice(0, 2).filter((part) => !part.startsWith("0 ")).join(" ");
+}
+
+/**
+ * Writes a size.
+ *
+ * @param bytes The size.
+ * @returns Such as `61 MiB`.
+ */
+export function size(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes, unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}

@@ -1,0 +1,146 @@
+/**
+ * `status`: shows the services, their processes and their addresses.
+ *
+ * @module
+ */
+import type { ServiceState, Status } from "../control/status.ts";
+import { delay } from "../os/clock/clock.ts";
+import type { CommandCall } from "./command.ts";
+import { EXIT, withMaster } from "./connect.ts";
+import { type Cell, duration, layOut, showsColour, size, type Style } from "./output.ts";
+
+const WATCH_MS = 1_000;
+/** To the beginning, and after it the rest of the screen is cleared. */
+const HOME = "\x1b[H", CLEAR_REST = "\x1b[J", CLEAR_LINE = "\x1b[K";
+
+const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
+  ready: "green",
+  idle: "green",
+  starting: "yellow",
+  degraded: "yellow",
+  failed: "red",
+  stopped: "dim",
+};
+
+/** Runs the command. */
+export function run({ operands: [service], options, settings }: CommandCall): Promise<number> {
+  return withMaster(settings, async (master) => {
+    const ask = () => master.request("status", service === undefined ? {} : { service });
+    if (options.watch) return await watch(ask);
+    const status = await ask();
+    if (options.json) console.log(JSON.stringify(status, undefined, 2));
+    else console.log(render(status, { colour: showsColour(), nowMs: Date.now() }));
+    return exitOf(status);
+  });
+}
+
+const exitOf = ({ state }: Status): number => state === "ready" ? EXIT.ok : EXIT.degraded;
+
+/** Shows the status again and again, until the master ends or the operator interrupts it. */
+async function watch(ask: () => Promise<Status>): Promise<number> {
+  const colour = showsColour();
+  let isFirst = true;
+  for (;;) {
+    let status: Status;
+    try {
+      status = await ask();
+    } catch (error) {
+      if (error instanceof Deno.errors.UnexpectedEof) return EXIT.notRunning;
+      throw error;
+    }
+    const text = render(status, { colour, nowMs: Date.now() });
+    if (!Deno.stdout.isTerminal()) console.log(`${text}\n`);
+    else {
+      const lines = text.replaceAll("\n", `${CLEAR_LINE}\n`);
+      console.log(`${isFirst ? "\x1b[2J" : ""}${HOME}${lines}${CLEAR_LINE}${CLEAR_REST}`);
+    }
+    isFirst = false;
+    await delay(WATCH_MS);
+  }
+}
+
+/**
+ * The status as text.
+ *
+ * @param status The status.
+ * @param options `colour`: whether styles are used. `nowMs`: the present time.
+ */
+export function render(
+  status: Status,
+  { colour, nowMs }: { readonly colour: boolean; readonly nowMs: number },
+): string {
+  const { master, lastReload, services, listeners } = status;
+  const ago = (atMs: number) => `${duration(Math.max(0, nowMs - atMs))} ago`;
+  const lines = [
+    `master ${master.pid}: ${master.phase} for ${duration(master.uptimeMs)}, ` +
+    `generation ${master.generation}, @zc/master ${master.version}, Deno ${master.deno}`,
+    ...(lastReload === null ? [] : [`last reload ${ago(lastReload.atMs)}: ${lastReload.text}`]),
+    "",
+    ...layOut([
+      head("SERVICE", "STATE", "READY", "STARTING", "DRAINING", "STANDBY", "RESTARTS", "LAST EXIT"),
+      ...services.map((service): (string | Cell)[] => [
+        service.id,
+        { text: service.state, style: STYLES[service.state] },
+        number(`${service.ready}/${service.wanted}`),
+        number(service.starting),
+        number(service.draining),
+        number(service.standby),
+        number(service.restarts),
+        service.lastExit === null
+          ? ""
+          : `${service.lastExit.reason}, ${ago(service.lastExit.atMs)}`,
+      ]),
+    ], { colour }),
+  ];
+  for (const { id, problem } of services) if (problem !== null) lines.push(`${id}: ${problem}`);
+  const processes = services.flatMap(({ id, processes }) =>
+    processes.map((one) => ({ id, ...one }))
+  );
+  if (processes.length > 0) {
+    lines.push(
+      "",
+      ...layOut([
+        head("PID", "SERVICE", "SLOT", "STATE", "GENERATION", "AGE", "OPEN", "ACCEPTED", "CPU")
+          .concat(head("MEMORY", "HEARTBEAT")),
+        ...processes.map((one): (string | Cell)[] => [
+          number(one.pid),
+          one.id,
+          number(one.slot),
+          one.state,
+          number(one.generation),
+          number(duration(one.ageMs)),
+          number(one.connections),
+          number(one.accepted),
+          number(one.cpuMs === null ? null : duration(one.cpuMs)),
+          number(one.memoryBytes === null ? null : size(one.memoryBytes)),
+          number(one.heartbeatMs === null ? null : duration(one.heartbeatMs)),
+        ]),
+      ], { colour }),
+    );
+  }
+  if (listeners.length > 0) {
+    lines.push(
+      "",
+      ...layOut([
+        head("LISTENER", "SERVICES", "SOCKETS", "QUEUE", "LIMIT"),
+        ...listeners.map((one): (string | Cell)[] => [
+          one.address,
+          one.services.join(" "),
+          number(one.sockets),
+          number(one.queue),
+          number(one.queueLimit),
+        ]),
+      ], { colour }),
+    );
+  }
+  return lines.join("\n");
+}
+
+function head(...names: readonly string[]): Cell[] {
+  return names.map((text) => ({ text, style: "bold" }));
+}
+
+/** A number at the right of its column; `-` if it is unknown. */
+function number(value: number | string | null): Cell {
+  return { text: value === null ? "-" : String(value), right: true };
+}

@@ -1,0 +1,152 @@
+/**
+ * The table of all commands. Help, completions and the dispatch of calls follow from it.
+ *
+ * @module
+ */
+import type { Command, CommandOption } from "./command.ts";
+
+const NO_WAIT: CommandOption = {
+  name: "no-wait",
+  doc: "Return as soon as the master has the request.",
+};
+const JSON_OUTPUT: CommandOption = {
+  name: "json",
+  doc: "Write JSON, whose fields docs/control.md describes.",
+};
+
+const NOT_RUNNING = [3, "no master runs"] as const;
+const WRONG = [64, "the command line is wrong"] as const;
+
+const CHANGE_EXITS: Command["exits"] = [
+  [0, "all processes are ready"],
+  [1, "a service was rolled back"],
+  [2, "the request or the configuration was refused, nothing has changed"],
+  NOT_RUNNING,
+  WRONG,
+];
+
+/** All commands, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: "start",
+    summary: "Start a master, or services that were stopped",
+    details: "Without a service it starts a master: in the foreground, or with --daemon in the " +
+      "background. Then it returns when every service is ready, or ends everything and says why.",
+    operands: "[SERVICE...]",
+    options: [
+      { name: "foreground", doc: "Run the master in the foreground (default)." },
+      { name: "daemon", doc: "Run the master in the background, once all services are ready." },
+    ],
+    exits: [
+      [0, "all services are ready"],
+      [1, "a service did not become ready, or the master could not start"],
+      [2, "the request was refused"],
+      NOT_RUNNING,
+      WRONG,
+      [78, "the configuration has problems"],
+    ],
+    load: () => import("./start.ts"),
+  },
+  {
+    name: "stop",
+    summary: "Stop the master, or services until the next reload",
+    details: "It waits, and tells every few seconds which processes it waits for.",
+    operands: "[SERVICE...]",
+    options: [NO_WAIT],
+    exits: [[0, "stopped"], [2, "the request was refused"], NOT_RUNNING, WRONG],
+    load: () => import("./stop.ts"),
+  },
+  {
+    name: "restart",
+    summary: "Stop and start the master, or replace the processes of services",
+    details: "The processes of a service are replaced one generation by the next: the old ones " +
+      "serve until the new ones are ready.",
+    operands: "[SERVICE...]",
+    exits: CHANGE_EXITS,
+    load: () => import("./restart.ts"),
+  },
+  {
+    name: "reload",
+    summary: "Read the configuration again, and replace the processes",
+    details: "It waits for the outcome. With services, only these take their new settings.",
+    operands: "[SERVICE...]",
+    options: [NO_WAIT],
+    exits: CHANGE_EXITS,
+    load: () => import("./reload.ts"),
+  },
+  {
+    name: "upgrade",
+    summary: "Replace the master itself by a new one",
+    details: "The new master has the present program and configuration. It waits for the outcome.",
+    exits: [
+      [0, "the new master serves"],
+      [1, "the new master did not become ready, the old one serves on"],
+      [2, "the request was refused"],
+      NOT_RUNNING,
+      WRONG,
+    ],
+    load: () => import("./upgrade.ts"),
+  },
+  {
+    name: "status",
+    summary: "Show the services, their processes and their addresses",
+    operands: "[SERVICE]",
+    count: [0, 1],
+    options: [
+      { name: "watch", short: "w", doc: "Show it again every second, in place." },
+      JSON_OUTPUT,
+    ],
+    exits: [[0, "all services are ready"], NOT_RUNNING, [4, "a service is not ready"], WRONG],
+    load: () => import("./status.ts"),
+  },
+  {
+    name: "check",
+    summary: "Look for problems in the configuration, without a change",
+    details: "It reads the files as a start or reload would. A running master is not touched.",
+    count: [0, 0],
+    options: [
+      { name: "strict", doc: "Count warnings as problems." },
+      JSON_OUTPUT,
+    ],
+    exits: [[0, "no problems"], [1, "problems"], WRONG],
+    load: () => import("./check.ts"),
+  },
+  {
+    name: "plan",
+    summary: "Show what a reload would change now",
+    count: [0, 0],
+    options: [JSON_OUTPUT],
+    exits: [
+      [0, "shown"],
+      [2, "a reload would be refused"],
+      NOT_RUNNING,
+      WRONG,
+    ],
+    load: () => import("./plan.ts"),
+  },
+  {
+    name: "scale",
+    summary: "Set the number of processes of a service until the next reload",
+    operands: "SERVICE N",
+    count: [2, 2],
+    exits: [[0, "done"], [2, "the request was refused"], NOT_RUNNING, WRONG],
+    load: () => import("./scale.ts"),
+  },
+  {
+    name: "init",
+    summary: "Write a first project into an empty folder",
+    details: "A service, a test, and tasks for the commands: then deno task start works.",
+    count: [0, 0],
+    exits: [[0, "written"], [1, "the folder is not empty"], WRONG],
+    load: () => import("./init.ts"),
+  },
+  {
+    name: "completions",
+    summary: "Write the completions of a shell: bash, fish or zsh",
+    details: 'For bash: eval "$(zc completions bash)" in ~/.bashrc.',
+    operands: "SHELL",
+    count: [1, 1],
+    exits: [[0, "written"], WRONG],
+    load: () => import("./completions.ts"),
+  },
+];

@@ -1,0 +1,391 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import { ControlClient, ControlRequestError } from "../../src/control/client.ts";
+import type { ServiceStatus } from "../../src/control/status.ts";
+import { greeted } from "../support/client.ts";
+import { type Master, pidIn, Site } from "../support/master.ts";
+import { TestProcess } from "../support/processes.ts";
+import { eventually, within } from "../support/wait.ts";
+
+/** The output of a command, and its exit code. */
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a command of the program for a site. */
+async function zc(site: Site, ...args: readonly string[]): Promise<Ran> {
+  const process = site.run([...args, "-C", site.conf, "-pid-file", site.pidFile]);
+  const { code } = await process.ended();
+  return { code, out: process.stdout, err: process.stderr };
+}
+
+/** Connects to the master of a site. */
+async function connect(site: Site): Promise<ControlClient> {
+  const path = `${site.pidFile}.sock`;
+  await eventually(() => existsSync(path), { what: "the control socket" });
+  return await ControlClient.connect(path);
+}
+
+/** The process that answers a new client. */
+async function answering(port: number): Promise<number> {
+  using client = await greeted(port);
+  return pidIn(client);
+}
+
+async function serviceOf(client: ControlClient, id: string): Promise<ServiceStatus> {
+  const { services } = await client.request("status", { service: id });
+  return services[0];
+}
+
+/** Waits until a service has a state. */
+async function becomes(client: ControlClient, id: string, state: string): Promise<ServiceStatus> {
+  return await eventually(async () => {
+    const service = await serviceOf(client, id);
+    return service.state === state && service;
+  }, { what: `${id} to become ${state}` });
+}
+
+Deno.test("status tells services, processes, listeners, and its exit code whether all is well", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-proc-count": 2 });
+  const master = await site.start();
+  const pids = await master.serving("a.cf", 2);
+  using client = await connect(site);
+  await becomes(client, "a.cf", "ready");
+  const status = await client.request("status");
+  assertEquals([status.state, status.master.pid, status.lastReload], ["ready", master.pid, null]);
+  const [service] = status.services;
+  assertEquals([service.wanted, service.ready, service.restarts, service.problem], [2, 2, 0, null]);
+  assertEquals(service.processes.map(({ pid }) => pid), pids);
+  for (const one of service.processes) {
+    assert(one.cpuMs! > 0 && one.memoryBytes! > 1 << 20 && one.ageMs > 0);
+  }
+  const [listener] = status.listeners;
+  assertEquals([listener.address, listener.services], [`127.0.0.1:${port}`, ["a.cf"]]);
+  assertEquals(listener.queue, 0);
+  assert(listener.queueLimit! > 0);
+  const { code, out } = await zc(site, "status");
+  assertEquals(code, 0);
+  assertMatch(out, new RegExp(`^master ${master.pid}: serving for .*\\n\\nSERVICE +STATE +READY`));
+  assertMatch(out, /\na\.cf +ready +2\/2 /);
+  for (const pid of pids) assertMatch(out, new RegExp(`\\n *${pid}  a\\.cf +[01]  ready +1 `));
+  const json = await zc(site, "status", "--json", "a.cf");
+  assertEquals(JSON.parse(json.out).services[0].id, "a.cf");
+  await master.stop();
+  const gone = await zc(site, "status");
+  assertEquals([gone.code, gone.out], [3, ""]);
+  assertStringIncludes(gone.err, "no master runs: nothing holds the lock of");
+});
+
+Deno.test("status tells why a service does not become ready, and the last exit of a process", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  site.write("b.cf", {
+    "server-command": "/bin/false",
+    "server-protocol": "systemd",
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  const master = await site.start();
+  using client = await connect(site);
+  const { problem, lastExit, restarts } = await becomes(client, "b.cf", "failed");
+  assertMatch(problem!, /exit code 1/);
+  assert(lastExit !== null && restarts > 0);
+  assertEquals(lastExit.reason, "exit code 1");
+  assert(lastExit.atMs <= Date.now() && lastExit.ranMs < 60_000);
+  const { code, out } = await zc(site, "status");
+  assertEquals(code, 4);
+  assertMatch(out, /\nb\.cf +failed +0\/1 .* exit code 1, .* ago\n/);
+  await master.stop();
+});
+
+Deno.test("reload waits for the outcome: committed, rolled back, refused", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const [first] = await master.serving("a.cf", 1);
+  const done = await zc(site, "reload");
+  assertEquals(done.code, 0, done.err);
+  assertMatch(done.out, /service a\.cf +replaced +server-reload = always\n.*kept\ncommitted in /);
+  assert(await answering(port) !== first);
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-command": "/bin/false" });
+  const undone = await zc(site, "reload");
+  assertEquals(undone.code, 1);
+  assertMatch(undone.err, /^rolled back a\.cf: process \d+ ended after \d+ ms: exit code 1\n$/);
+  site.write("a.cf", { "server-command": "/bin/false", "server-service": "nonsense:" });
+  const refused = await zc(site, "reload");
+  assertEquals(refused.code, 2);
+  assertMatch(refused.err, /a\.cf:2: server-service: Cannot /);
+  using client = await connect(site);
+  assertEquals((await client.request("status")).lastReload?.outcome, "refused");
+  const error = await assertRejects(() => client.request("plan"), ControlRequestError);
+  assertEquals([error.failure.code, error.failure.problems?.[0].line], ["refused", 2]);
+  await master.stop();
+});
+
+Deno.test("plan tells what a reload would change, and changes nothing", async () => {
+  await using site = new Site();
+  const port = site.port(), next = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-reload": "changed" });
+  const master = await site.start();
+  const [pid] = await master.serving("a.cf", 1);
+  site.serve("b.cf", { mode: "coroutine", service: next });
+  using client = await connect(site);
+  for (let time = 0; time < 2; time++) {
+    const plan = await client.request("plan");
+    assertEquals(plan.services.map(({ id, change }) => [id, change]), [
+      ["b.cf", "added"],
+      ["a.cf", "left"],
+    ]);
+    assertEquals(plan.listeners, [
+      { address: `127.0.0.1:${next}`, change: "opened" },
+      { address: `127.0.0.1:${port}`, change: "kept" },
+    ]);
+  }
+  const { code, out } = await zc(site, "plan");
+  assertEquals(code, 0);
+  assertMatch(
+    out,
+    /^service b\.cf +added +it is new\nservice a\.cf +left +nothing of it has changed/,
+  );
+  assertEquals(master.servers().map((server) => server.pid), [pid]);
+  await master.stop();
+});
+
+Deno.test("reload SERVICE, restart, stop and start change the named services only", async () => {
+  await using site = new Site();
+  const [a, b] = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "coroutine", service: a });
+  site.serve("b.cf", { mode: "aio", service: b });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  const [other] = await master.serving("b.cf", 1);
+  using client = await connect(site);
+  const pidNow = () => answering(a);
+  const before = await pidNow();
+  // b.cf has changed as well, but was not named.
+  site.serve("a.cf", { mode: "coroutine", service: a, "server-proc-count": 2 });
+  site.serve("b.cf", { mode: "aio", service: b, "server-proc-count": 5 });
+  const reloaded = await client.request("reload", { services: ["a.cf"] });
+  assertEquals(reloaded?.outcome, "committed");
+  assertEquals((await serviceOf(client, "a.cf")).wanted, 2);
+  assert(await pidNow() !== before);
+  const between = new Set((await serviceOf(client, "a.cf")).processes.map(({ pid }) => pid));
+  await client.request("restart", { services: ["a.cf"] });
+  assert(!between.has(await pidNow()));
+  await client.request("stop", { services: ["a.cf"] });
+  await becomes(client, "a.cf", "stopped");
+  await assertRejects(() => Deno.connect({ port: a }), Deno.errors.ConnectionRefused);
+  const twice = await assertRejects(
+    () => client.request("stop", { services: ["a.cf"] }),
+    ControlRequestError,
+    'Cannot stop "a.cf": it is stopped, expected a service that runs',
+  );
+  assertEquals(twice.failure.code, "busy");
+  await client.request("start", { services: ["a.cf"] });
+  await pidNow();
+  await client.request("stop", { services: ["a.cf"] });
+  await client.request("reload");
+  // A whole reload starts what was stopped.
+  assertEquals((await becomes(client, "a.cf", "ready")).wanted, 2);
+  assertEquals((await serviceOf(client, "b.cf")).wanted, 5);
+  assert(other !== await answering(b));
+  const wrong = await zc(site, "reload", "a.fc");
+  assertEquals(wrong.code, 2);
+  assertStringIncludes(wrong.err, '"a.fc": no service has this name, expected a.cf');
+  await master.stop();
+});
+
+Deno.test("scale sets the number of processes until the next reload", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  const { code, out } = await zc(site, "scale", "a.cf", "3");
+  assertEquals([code, out], [0, "a.cf: 3 processes until the next reload, 1 before\n"]);
+  await master.serving("a.cf", 3);
+  using client = await connect(site);
+  assertEquals(await client.request("scale", { service: "a.cf", count: 1 }), { before: 3, now: 1 });
+  await client.request("scale", { service: "a.cf", count: 2 });
+  await client.request("reload");
+  assertEquals((await serviceOf(client, "a.cf")).wanted, 1);
+  await master.stop();
+});
+
+Deno.test("upgrade waits for the new master, whose control socket is at the same path", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  using old = await connect(site);
+  const { code, out, err } = await zc(site, "upgrade");
+  assertEquals(code, 0, err + master.log);
+  const [, next, before] = /^master (\d+) has taken over from (\d+)\n$/.exec(out)!.map(Number);
+  assertEquals(before, master.pid);
+  await within(old.closed(), { what: "the end of the connection to the old master" });
+  using client = await connect(site);
+  assertEquals((await client.request("hello")).pid, next);
+  await becomes(client, "a.cf", "ready");
+  await answering(port);
+  master.pid = next;
+  await stopBy(client, master);
+});
+
+/** Stops a master by its control socket, and waits until nothing is left. */
+async function stopBy(client: ControlClient, master: Master): Promise<void> {
+  assertEquals(await client.request("stop"), null);
+  await within(client.closed(), { what: "the end of the connection" });
+  await master.stopped();
+}
+
+Deno.test("stop waits for the end of the master, and tells what it waits for", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  const conn = await greeted(port);
+  const stopping = site.run(["stop", "-C", site.conf, "-pid-file", site.pidFile]);
+  await stopping.complains(/waiting for a\.cf: process \d+ draining/);
+  conn.close();
+  const { code } = await stopping.ended();
+  assertEquals([code, stopping.stdout], [0, `master ${master.pid} has stopped\n`]);
+  await master.stopped();
+});
+
+Deno.test("start --daemon returns when all services are ready, and says why if one is not", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const started = await zc(site, "start", "--daemon");
+  assertEquals(started.code, 0, started.err);
+  assertMatch(started.out, /^master \d+ runs, all services are ready/);
+  await answering(port);
+  const twice = await zc(site, "start", "--daemon");
+  assertEquals(twice.code, 1);
+  assertMatch(twice.err, /holds the lock/);
+  const stopped = await zc(site, "stop");
+  assertEquals(stopped.code, 0, stopped.err);
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-command": "/bin/false",
+    "server-ready-timeout": 1,
+  });
+  const failed = await zc(site, "start", "--daemon");
+  assertEquals(failed.code, 1, failed.out);
+  assertMatch(failed.err, /a\.cf is not ready: .*exit code 1/);
+  site.write("a.cf", { "server-command": "/bin/false", "server-service": "nonsense:" });
+  const wrong = await zc(site, "start", "--daemon");
+  assertEquals(wrong.code, 78);
+  assertMatch(wrong.err, /a\.cf:2: server-service: Cannot /);
+  await site.isGone();
+});
+
+Deno.test("master-control = off makes no socket, and a path that can't be used is one warning", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const silent = await site.start({ args: ["-master-control", "off"] });
+  await silent.serving("a.cf", 1);
+  assert(!existsSync(`${site.pidFile}.sock`));
+  await silent.stop();
+  const master = await site.start({ args: ["-master-control", "/nowhere/control.sock"] });
+  await master.logs(/warning: no control socket, so commands such as status do not work: /);
+  await master.serving("a.cf", 1);
+  await master.stop();
+});
+
+Deno.test("check tells each problem with its place, and leaves the running master alone", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const free = await zc(site, "check");
+  assertEquals([free.code, free.out], [0, "1 service, 0 errors, 0 warnings\n"], free.err);
+  const master = await site.start();
+  const [pid] = await master.serving("a.cf", 1);
+  // The addresses that the master holds itself are free for it.
+  const held = await zc(site, "check", "--strict");
+  assertEquals([held.code, held.out], [0, "1 service, 0 errors, 0 warnings\n"], held.err);
+  const busy = site.busyPort();
+  site.serve("b.cf", {
+    mode: "coroutine",
+    service: `127.0.0.1:${busy}, ${site.dir.path}/no/where.sock`,
+    "server-prot-count": 3,
+  });
+  const wrong = await zc(site, "check");
+  assertEquals([wrong.code, wrong.out], [1, "2 services, 2 errors, 1 warning\n"]);
+  assertMatch(wrong.err, /error: .*b\.cf:2: server-service: .*address in use by process/);
+  assertMatch(wrong.err, /error: .*b\.cf:2: server-service: .*no such file or directory/);
+  assertMatch(wrong.err, /warning: .*b\.cf:3: server-prot-count: .*expected server-proc-count/);
+  site.serve("b.cf", { mode: "coroutine", service: site.port(), "server-prot-count": 3 });
+  assertEquals((await zc(site, "check")).code, 0);
+  const strict = await zc(site, "check", "--strict", "--json");
+  assertEquals(strict.code, 1);
+  assertEquals(JSON.parse(strict.out).warnings[0].line, 3);
+  assertEquals(await answering(port), pid);
+  await master.stop();
+});
+
+const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
+  [["statsu"], 'Cannot run "statsu": no command has this name, expected status'],
+  [["status", "--jsn"], 'Cannot read argument "--jsn": no option has this name, expected --json'],
+  [["scale", "a.cf"], 'Cannot run "scale a.cf": too few arguments, expected scale SERVICE N'],
+  [["scale", "a.cf", "x"], 'Cannot scale to "x": no whole number'],
+  [["status", "-c", "conf"], 'Cannot read argument "-c": no option has this name, expected -C'],
+  [["status", "-C=conf"], "-C DIR"],
+  [["status", "--C", "conf"], "-C DIR"],
+  [["start", "--daemon", "--foreground"], "--foreground too, expected one of the two"],
+];
+
+Deno.test("a mistake in a command line gets one message, with the nearest known word", async () => {
+  await using site = new Site();
+  const ran = MISTAKES.map(async ([args, message]) => {
+    const process = site.run(args);
+    assertEquals((await process.ended()).code, 64, args.join(" "));
+    assertStringIncludes(process.stderr, message);
+    assertEquals(process.stdout, "");
+  });
+  await Promise.all(ran);
+});
+
+Deno.test("init writes a project whose test passes and whose master starts", async () => {
+  await using site = new Site();
+  const cwd = site.dir.file("new"), root = new URL("../..", import.meta.url).pathname;
+  Deno.mkdirSync(cwd);
+  const run = async (...argv: readonly string[]) => {
+    await using process = new TestProcess(argv, { cwd, env: site.environment });
+    const { code } = await process.ended();
+    return { code, out: process.stdout, err: process.stderr };
+  };
+  const zc = ["deno", "run", "-A", `${root}master.ts`];
+  assertEquals((await run(...zc, "init")).code, 0);
+  const twice = await run(...zc, "init");
+  assertEquals(twice.code, 1);
+  assertStringIncludes(twice.err, "expected an empty folder");
+  // The package as it is here, in place of the published one.
+  const manifest = JSON.parse(Deno.readTextFileSync(`${cwd}/deno.json`));
+  manifest.links = [root, `${root}links/std_assert`];
+  Deno.writeTextFileSync(`${cwd}/deno.json`, JSON.stringify(manifest));
+  const port = site.port(), file = `${cwd}/conf/web.cf`;
+  Deno.writeTextFileSync(file, Deno.readTextFileSync(file).replace("8080", String(port)));
+  const tested = await run("deno", "task", "test");
+  assertEquals(tested.code, 0, tested.err + tested.out);
+  const started = await run("deno", "task", "start", "--daemon");
+  assertEquals(started.code, 0, started.err);
+  const answer = await fetch(`http://127.0.0.1:${port}/`);
+  assertMatch(await answer.text(), /^hello from process \d+\n$/);
+  const shown = await run("deno", "task", "status");
+  assertMatch(shown.out, /\nweb\.cf +ready +2\/2 /);
+  assertEquals((await run("deno", "task", "stop")).code, 0);
+  await site.isGone();
+});
