@@ -33,13 +33,13 @@ for (const how of ["start", "reload"] as const) {
       for (const [name, mode] of Object.entries(loose)) Deno.chmodSync(site.dir.file(name), mode);
     };
     const expected = [
-      `DIR/conf: Cannot read settings from "DIR/conf": everybody may write to it (mode 0777), ${REST}`,
+      `DIR/conf: Cannot read settings from "DIR/conf": every user may write to it (mode 0777), ${REST}`,
       `DIR/conf/a.cf: Cannot read settings from "DIR/conf/a.cf": ` +
-      `everybody may write to it (mode 0666), ${REST}`,
+      `every user may write to it (mode 0666), ${REST}`,
       'DIR/conf/a.cf:1: server-command: Cannot run "DIR/server.ts": ' +
-      `everybody may write to it (mode 0667), ${REST}`,
+      `every user may write to it (mode 0667), ${REST}`,
       `DIR/conf/z.gcf: Cannot read settings from "DIR/conf/z.gcf": ` +
-      `everybody may write to it (mode 0646), ${REST}`,
+      `every user may write to it (mode 0646), ${REST}`,
     ];
     const lines = (text: string) => text.trimEnd().replaceAll(site.dir.path, "DIR").split("\n");
     const args = ["-config", extra];
@@ -77,7 +77,7 @@ Deno.test("root's master refuses a file of -config that everybody may write to b
   const args = ["-C", site.conf, "-pid-file", site.pidFile, "-config", extra];
   const { code, stderr } = await site.run(args).ended();
   assertEquals(code, 1, stderr);
-  const found = `Cannot read settings from "${extra}": everybody may write to it (mode 0666)`;
+  const found = `Cannot read settings from "${extra}": every user may write to it (mode 0666)`;
   assertEquals(stderr.startsWith(`${extra}: ${found}, ${REST}`), IS_ROOT, stderr);
 
   // A directory above that everybody may write to, as /tmp is, says nothing of what is in it.
@@ -97,7 +97,7 @@ for (const name of ["services", "services/a.cf"]) {
     site.dir.write("services/a.cf", words);
     const args = ["--mark-services", "-services-in", directory];
     const found =
-      `Cannot read settings from "${loose}": everybody may write to it (mode 0777), ${REST}`;
+      `Cannot read settings from "${loose}": every user may write to it (mode 0777), ${REST}`;
     const master = await site.start({ program: HOOKED, args });
     (await greeted(port)).close();
     Deno.chmodSync(loose, 0o777);
@@ -125,7 +125,7 @@ Deno.test("root's master refuses to go on if everybody may write to its main mod
     return [code, stderr];
   };
   assertEquals(await tried(0o664), [0, ""]);
-  const found = `Cannot run "${program}": everybody may write to it (mode 0666), ${REST}`;
+  const found = `Cannot run "${program}": every user may write to it (mode 0666), ${REST}`;
   assertEquals(await tried(0o666), IS_ROOT ? [1, `${program}: ${found}\n`] : [0, ""]);
 });
 
@@ -156,7 +156,7 @@ Deno.test("root's master refuses a program that everybody may write to, also whe
     }
     const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
     assertEquals(code, 1, command);
-    assertStringIncludes(stderr, "everybody may write to it (mode 0777)", command);
+    assertStringIncludes(stderr, "every user may write to it (mode 0777)", command);
   }
 });
 

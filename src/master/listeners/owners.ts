@@ -195,7 +195,7 @@ export class ListenerOwners implements ListenerPort {
     return [
       ...(names.length === 0 ? [] : [`not opened but given at the start: ${names.join(" ")}`]),
       ...idle.map(({ fd, name, key }) =>
-        `warning: nobody serves ${key}, given at the start as descriptor ${fd}` +
+        `warning: no service has ${key}, given at the start as descriptor ${fd}` +
         `${name === undefined ? "" : ` with the name ${name}`}: no server-service fits it`
       ),
     ];

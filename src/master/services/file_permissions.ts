@@ -72,7 +72,7 @@ function worldWritable(action: string, path: string, { looseMode }: Looks): stri
   const mode = looseMode(path);
   if (mode === undefined) return undefined;
   return cannot(action, path, {
-    found: `everybody may write to it (mode ${mode.toString(8).padStart(4, "0")})`,
+    found: `every user may write to it (mode ${mode.toString(8).padStart(4, "0")})`,
     expected: "a mode without write permission for others, since the master runs as root",
   });
 }

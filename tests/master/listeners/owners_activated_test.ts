@@ -141,7 +141,7 @@ Deno.test("ListenerOwners.describe() lists the used listeners and warns of unuse
     served,
     "not opened but given at the start: inet:0.0.0.0:80 inet:[::]:443 as inet:0.0.0.0:8443",
   );
-  assertStringIncludes(warning, "warning: nobody serves unix:/run/old");
+  assertStringIncludes(warning, "warning: no service has unix:/run/old");
   assertStringIncludes(warning, "descriptor 5 with the name old: no server-service fits it");
   assertEquals(rest, []);
   assertEquals(new Table().describe(), []);

@@ -189,12 +189,12 @@ Deno.test("loadServices() refuses a world-writable program and a world-writable 
   });
   for (const [command, path] of [["server.ts", "server.ts"], ["./imapd -v", "./imapd"]]) {
     assertEquals(await problemsOf({}, { command, lookup }), [
-      `a.cf:1: server-command: Cannot run "${path}": everybody may write to it (mode 0666), ` +
+      `a.cf:1: server-command: Cannot run "${path}": every user may write to it (mode 0666), ` +
       "expected a mode without write permission for others, since the master runs as root",
     ]);
   }
   assertEquals(await problemsOf({}, { command: "deno run server.ts", lookup }), [
-    'a.cf:1: server-command: Cannot run "server.ts": everybody may write to it (mode 0666), ' +
+    'a.cf:1: server-command: Cannot run "server.ts": every user may write to it (mode 0666), ' +
     "expected a mode without write permission for others, since the master runs as root",
   ]);
 });
