@@ -227,7 +227,7 @@ Deno.test("loadServices() refuses a world-writable file that a hook has read", a
   });
   const hook = () => [new Config().loadFile(path), new Config().loadFile(path)];
   const { problems } = await loadServices({ ...SOURCE, lookup, hook });
-  assertEquals(told(problems, dir.path).filter((line) => line.includes("everybody")), [
+  assertEquals(told(problems, dir.path).filter((line) => line.includes("every user")), [
     'DIR/a.cf: Cannot read settings from "DIR/a.cf": every user may write to it (mode 0666), ' +
     "expected a mode without write permission for others, since the master runs as root",
   ]);
