@@ -92,6 +92,20 @@ Deno.test("checkLayers() finds timers that are not the clock's, in src alone", (
   ]);
 });
 
+Deno.test("checkLayers() leaves the choice of a server's way to its backend", () => {
+  const text =
+    `if (mayUseFfi()) f();\nif (e instanceof AdoptError) g();\nthrow new AdoptError();\n`;
+  const files = {
+    "src/server/backend/b.ts": text,
+    "src/server/tls/t.ts": text,
+    "src/log/l.ts": text,
+  };
+  assertEquals(violationsOf({ ...CLEAN, ...files }), [
+    "src/server/tls/t.ts:1: uses mayUseFfi, expected the backend of src/server/backend/chosen.ts",
+    "src/server/tls/t.ts:2: uses instanceof AdoptError, expected the backend of src/server/backend/chosen.ts",
+  ]);
+});
+
 Deno.test("checkLayers() takes comments and template literals for no code", () => {
   const text = [
     `// Deno.kill(1), import "../log/l.ts";`,

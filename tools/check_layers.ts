@@ -1,6 +1,6 @@
 /**
- * Proves that imports go down the layers only, that the system is reached in `src/os` alone, and that
- * no timer is set but by the clock.
+ * Proves that imports go down the layers only, that the system is reached in `src/os` alone, that no timer
+ * is set but by the clock, and that a server's backend alone decides how sockets are reached.
  *
  * It reads the text of the files and runs none of them. It looks at the published files and the
  * examples; tests and tools may import what they like, but nobody imports them.
@@ -94,6 +94,10 @@ const NOT_CODE = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/
 
 /** What loads node's timers into a process, which most have no use for; see src/os/clock/alarm.ts. */
 const NODE_TIMERS = /\bset(?:Timeout|Interval)\b/g;
+
+/** What a server's backend alone decides by, and the folder that has the backends. */
+const BACKEND_CHOICE = /\b(?:mayUseFfi|instanceof\s+AdoptError)\b/g;
+const BACKENDS = "src/server/backend";
 
 /** Blanks out comments and template literals, so that every line keeps its number. */
 function codeOf(text: string): string {
@@ -265,6 +269,15 @@ export function checkLayers(root: string): Violation[] {
           file,
           line,
           why: `uses ${call}, expected the clock of src/os/clock/clock.ts`,
+        });
+      }
+    }
+    if (layer === "src/server" && folderOf(file) !== BACKENDS) {
+      for (const { 0: found, index } of code.matchAll(BACKEND_CHOICE)) {
+        violations.push({
+          file,
+          line: lineAt(code, index),
+          why: `uses ${found}, expected the backend of ${BACKENDS}/chosen.ts`,
         });
       }
     }
