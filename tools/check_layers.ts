@@ -59,7 +59,7 @@ export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   "src/ipc": [],
   "src/control": [],
   "src/master/policy": [],
-  "src/master/services": [],
+  "src/master/services": ["policy"],
   "src/master/workers": ["policy", "services"],
   "src/master/listeners": ["policy", "services"],
   "src/master/upgrade": ["listeners", "policy"],

@@ -16,7 +16,6 @@ import {
   MASTER_UPGRADE_TIMEOUT,
 } from "../config/settings.ts";
 import { closeLog, flushLog, zdebug, zinfo, zinfoFrom } from "../log/log.ts";
-import type { ServiceConfig } from "../config/service.ts";
 import { describeExit, type ExitStatus } from "../os/process/child_process.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { keepDescriptorsFromChildren } from "../os/fd/descriptor.ts";
@@ -42,6 +41,7 @@ import { ListenerOwners } from "./listeners/owners.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { systemListeners } from "./listeners/system.ts";
 import { type MasterPhase, NEXT_PHASES } from "./phase.ts";
+import type { ResolvedService } from "./policy/resolved_service.ts";
 import type { Listener } from "./policy/listener.ts";
 import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
@@ -55,7 +55,7 @@ import { type NewMaster, tryUpgrade, type Upgrade } from "./upgrade/new_master.t
 import { StandingParent, Starter } from "./upgrade/standing_parent.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import { systemLookup, systemSupervisor } from "./supervisor/create.ts";
-import type { ProgramLookup } from "./services/command.ts";
+import type { ProgramLookup } from "./services/program_lookup.ts";
 import { newMasterCommand, type OwnCommand } from "./upgrade/command.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
@@ -79,7 +79,7 @@ interface Takeover {
    * The services that this master resumes if the new one ends unexpectedly; undefined once it is no
    * longer the fallback.
    */
-  fallback?: readonly ServiceConfig[];
+  fallback?: readonly ResolvedService[];
   /** Fulfilled when this master is no longer needed as the fallback. */
   readonly passed: PromiseWithResolvers<void>;
 }
@@ -194,7 +194,6 @@ export class Master {
       generation: inheritance?.generation,
       poller: this.#poller,
       lookup: this.#lookup,
-      configPath: this.#directory,
       workingDirectory: this.#workingDirectory,
     });
     this.#reloads = new Reloads({

@@ -8,7 +8,6 @@ import { replaceSettings } from "../config/effective.ts";
 import { validateServices } from "../config/endpoints.ts";
 import { cannot, ConfigError, formatProblem } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
-import type { ServiceConfig } from "../config/service.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
@@ -22,6 +21,7 @@ import {
 } from "./services/configuration.ts";
 import type { ListenerOwners } from "./listeners/owners.ts";
 import { AddressesInUseError } from "./listeners/table.ts";
+import type { ResolvedService } from "./policy/resolved_service.ts";
 import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
 import {
   isAccepted,
@@ -59,7 +59,7 @@ export class Reloads {
   #result = "";
   readonly #started = Promise.withResolvers<readonly UnreadyService[]>();
   /** The services that an operator has stopped, with their settings. */
-  readonly #stopped = new Map<string, ServiceConfig>();
+  readonly #stopped = new Map<string, ResolvedService>();
   /** Whether the log of this master follows its settings. */
   #logsAsSet = true;
 
@@ -112,7 +112,7 @@ export class Reloads {
    * @param services The former services.
    * @throws {ConfigError} With all problems; nothing is open then.
    */
-  async resume(services: readonly ServiceConfig[]): Promise<void> {
+  async resume(services: readonly ResolvedService[]): Promise<void> {
     const { supervisor } = this.#options;
     const start = await this.#whenFree(() => supervisor.resume(services));
     if (start === undefined) return;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ProgramLookup } from "../../src/master/services/command.ts";
+import type { ProgramLookup } from "../../src/master/services/program_lookup.ts";
 import { UnknownAccountError } from "../../src/os/user/accounts.ts";
 
 /** What there is at a path: the text of an executable, or something else. */

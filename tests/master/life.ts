@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import { keysOf } from "../../src/config/endpoints.ts";
-import type { ServiceConfig } from "../../src/config/service.ts";
+import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { pick, type Random } from "../support/random.ts";
@@ -178,7 +178,7 @@ export class Life {
   }
 
   /** Services with distinct addresses. */
-  #randomServices(): ServiceConfig[] {
+  #randomServices(): ResolvedService[] {
     const left = [...ADDRESSES];
     const take = () => left.splice(this.#random(left.length), 1)[0];
     return IDS.filter(() => this.#random(4) > 0).flatMap((id) => {
@@ -196,7 +196,7 @@ export class Life {
     });
   }
 
-  #randomService(id: string, addresses: string): ServiceConfig {
+  #randomService(id: string, addresses: string): ResolvedService {
     const settings = {
       // Without a growing back-off, all processes are started soon.
       "server-backoff-max": "0",

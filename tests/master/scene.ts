@@ -1,6 +1,6 @@
 /** A supervisor with fake ports, for its tests. */
 import { assert } from "@std/assert";
-import type { ServiceConfig } from "../../src/config/service.ts";
+import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
 import { type Reload, Supervisor } from "../../src/master/supervisor/supervisor.ts";
 import type { UndoneReload } from "../../src/master/policy/reload_report.ts";
@@ -61,7 +61,7 @@ export class Scene {
   }
 
   /** Starts services and makes all of their workers ready, a while ago. */
-  static running(...services: ServiceConfig[]): Scene {
+  static running(...services: ResolvedService[]): Scene {
     const scene = new Scene();
     scene.supervisor.start(services);
     for (const worker of scene.launcher.running) worker.listener.onReady();
@@ -119,7 +119,7 @@ export class Scene {
    *
    * @param services The new configuration.
    */
-  reload(...services: ServiceConfig[]): Reload {
+  reload(...services: ResolvedService[]): Reload {
     this.fresh();
     return this.supervisor.reload(services);
   }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { ServiceConfig } from "../../src/config/service.ts";
+import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import {
   EARLY_DEATH_MS,
   LOST_GRACE_MS,
@@ -21,7 +21,9 @@ interface Sparing {
 }
 
 /** A service with standbys, and other settings without `server-`. */
-function sparing({ procCount, addresses, standbys = 1, ...settings }: Sparing = {}): ServiceConfig {
+function sparing(
+  { procCount, addresses, standbys = 1, ...settings }: Sparing = {},
+): ResolvedService {
   const named = Object.entries(settings).map(([name, value]) => [`server-${name}`, `${value}`]);
   return serviceOf("x", {
     procCount,
@@ -34,7 +36,7 @@ function sparing({ procCount, addresses, standbys = 1, ...settings }: Sparing = 
  * Starts a service, and waits until its standbys have loaded and its processes no longer count as
  * ended early.
  */
-function reserved(service: ServiceConfig): Scene {
+function reserved(service: ResolvedService): Scene {
   const scene = Scene.running(service);
   for (const standby of standbysOf(scene)) load(scene, standby);
   scene.clock.advance(MINUTE_MS);

@@ -3,7 +3,7 @@
  * too many processes, an ended process receives no command, and the service becomes stable.
  */
 import { assert, assertEquals } from "@std/assert";
-import type { ServiceConfig } from "../../src/config/service.ts";
+import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { FUZZ_SEED, pick, type Random, seededRandom } from "../support/random.ts";
 import { Scene } from "./scene.ts";
@@ -16,7 +16,7 @@ class Life {
   readonly steps: string[] = [];
   readonly scene = new Scene();
   readonly #random: Random;
-  readonly #service: ServiceConfig;
+  readonly #service: ResolvedService;
   readonly #procCount: number;
   readonly #procMin: number;
   readonly #ready = new Set<FakeWorker>();

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
-import type { ServiceConfig } from "../../src/config/service.ts";
+import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../../src/master/policy/decide.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { A_WHILE_MS, areReady, isSettled, outcomeOf, Scene, toldTo } from "./scene.ts";
@@ -16,7 +16,7 @@ function withSettings(
     readonly addresses?: string;
     readonly [setting: string]: string | number | undefined;
   },
-): ServiceConfig {
+): ResolvedService {
   const named = Object.entries(settings).map(([name, value]) => [`server-${name}`, `${value}`]);
   return serviceOf(id, { procCount, addresses, settings: Object.fromEntries(named) });
 }

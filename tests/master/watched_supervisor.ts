@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { keysOf } from "../../src/config/endpoints.ts";
-import type { ServiceConfig } from "../../src/config/service.ts";
+import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import { slotsOf } from "../../src/master/policy/slots.ts";
 import { Supervisor } from "../../src/master/supervisor/supervisor.ts";
 import type { UndoneReload } from "../../src/master/policy/reload_report.ts";
@@ -31,7 +31,7 @@ export interface Known {
 
 /** A configuration that was accepted for a service, and its reload. */
 export interface Accepted {
-  readonly config: ServiceConfig;
+  readonly config: ResolvedService;
   readonly generation: number;
 }
 
@@ -39,7 +39,7 @@ export interface Accepted {
 export interface RolloutUnderWay {
   readonly generation: number;
   /** The ids of the services that are replaced or added. */
-  readonly configs: ReadonlyMap<string, ServiceConfig>;
+  readonly configs: ReadonlyMap<string, ResolvedService>;
   readonly logBefore: number;
   outcome?: readonly UndoneReload[];
 }
@@ -68,7 +68,7 @@ export class WatchedSupervisor {
   inForce = new Map<string, Accepted>();
   rollout: RolloutUnderWay | undefined;
   /** Its configurations that are still candidates. */
-  open: readonly ServiceConfig[] = [];
+  open: readonly ResolvedService[] = [];
 
   constructor() {
     this.launcher.onLaunch = (worker) => this.#onLaunch(worker);
@@ -280,7 +280,7 @@ export class WatchedSupervisor {
   }
 
   /** New connections go to the served slots of a service, if there are any. */
-  #checkSlots(config: ServiceConfig): void {
+  #checkSlots(config: ResolvedService): void {
     const ready = this.launcher.running.filter((worker) =>
       worker.request.service.id === config.id && this.isServing(worker) &&
       this.known.get(worker)!.ready

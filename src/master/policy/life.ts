@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
 import type { Listener } from "./listener.ts";
+import type { ResolvedService } from "./resolved_service.ts";
 import { TRANSITIONS, type Transitions, type WorkerEvent, type WorkerState } from "./states.ts";
 
 /** The recent failures and starts of a slot; a worker's history goes on to its replacement. */
@@ -31,7 +31,7 @@ export interface Worker {
   readonly pid: number;
   /** The generation of its version. */
   readonly generation: number;
-  readonly config: ServiceConfig;
+  readonly config: ResolvedService;
   /** Its slot among the processes of its version; a standby gets it in {@linkcode activate}. */
   slot: number;
   /**

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
 import type { RestartHistory, Worker } from "./life.ts";
+import type { ResolvedService } from "./resolved_service.ts";
 
 /** The settings of a service from one reload. */
 export interface Version {
-  readonly config: ServiceConfig;
+  readonly config: ResolvedService;
   /** The number of that reload; later reloads have higher numbers. */
   readonly generation: number;
 }

@@ -20,10 +20,10 @@ import {
   SERVER_LOG,
   type Setting,
 } from "../../config/settings.ts";
-import type { ServiceConfig } from "../../config/service.ts";
 import { configureLog } from "../../log/log.ts";
 import { lastChange, localModules } from "../../os/process/module_files.ts";
 import { fileStamp } from "../../os/process/program_lookup.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts";
 import { ModuleVersions } from "./module_versions.ts";
 import { worldWritableFiles } from "./file_permissions.ts";
@@ -113,12 +113,12 @@ export class MasterConfiguration {
 
   /** Adds the version of the modules to the fingerprint of each service that may be left alone. */
   async #withModules(
-    services: readonly ServiceConfig[],
+    services: readonly ResolvedService[],
   ): Promise<Pick<NewConfiguration, "services" | "unknownModules">> {
     const unknownModules = new Map<string, string>();
     const told = services.map(async (service) => {
       if (service.reload !== "changed") return service;
-      const { version, unknown } = await this.#modules.of(service, this.#source);
+      const { version, unknown } = await this.#modules.of(service.scriptRun);
       if (unknown !== undefined) unknownModules.set(service.id, unknown);
       return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };
     });

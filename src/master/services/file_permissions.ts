@@ -7,8 +7,9 @@
 import type { ParsedArguments } from "../../config/args.ts";
 import type { Config } from "../../config/config.ts";
 import { cannot, type Problem } from "../../config/errors.ts";
-import type { ServiceConfig } from "../../config/service.ts";
-import { commandFiles, type ProgramLookup, type ProgramPlace, viewFrom } from "./command.ts";
+import type { Located } from "./command.ts";
+import { commandFiles } from "./command_files.ts";
+import type { ProgramLookup } from "./program_lookup.ts";
 
 /** Asks whether a path is world-writable. */
 type Looks = Pick<ProgramLookup, "looseMode">;
@@ -56,14 +57,11 @@ export function worldWritableFiles({ configFiles }: ParsedArguments, lookup: Loo
  * Checks the files of a service's command: its program, and each word that is a file, such as a
  * script.
  *
- * @param service The service, whose program exists.
- * @param place Where to look.
  * @throws {TypeError} When one of them is world-writable, and the master runs as root.
  */
-export function requireTrustedCommand(service: ServiceConfig, place: ProgramPlace): void {
-  const view = viewFrom(service, place);
-  for (const path of commandFiles(service, place)) {
-    const message = worldWritable("run", path, view);
+export function requireTrustedCommand(located: Located): void {
+  for (const path of commandFiles(located)) {
+    const message = worldWritable("run", path, located.view);
     if (message !== undefined) throw new TypeError(message);
   }
 }

@@ -4,9 +4,8 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
 import type { ScriptRun } from "../../os/process/module_files.ts";
-import { envStepsOf, innerProgram, isScriptFile, type ProgramPlace, viewFrom } from "./command.ts";
+import { isScriptFile, type Located } from "./command.ts";
 import { directoryOfEnv } from "./wrappers.ts";
 
 /** The access to the system. */
@@ -60,14 +59,12 @@ export class ModuleVersions {
   }
 
   /**
-   * The version of a service's modules. The first call, and a call after a change, returns at once
+   * The version of a script's modules. The first call, and a call after a change, returns at once
    * and lists the files in the background.
    *
-   * @param service The service, whose program exists.
-   * @param place Where to look.
+   * @param run How the script is run; undefined where the master can't find its modules.
    */
-  async of(service: ServiceConfig, place: ProgramPlace): Promise<ModuleVersion> {
-    const run = scriptRunOf(service, place);
+  async of(run: ScriptRun | undefined): Promise<ModuleVersion> {
     if (run === undefined) return { version: 0, unknown: "its command is no local script of Deno" };
     const key = JSON.stringify(run);
     const known = this.#known.get(key);
@@ -103,10 +100,9 @@ export class ModuleVersions {
 }
 
 /** How the script of a service is run; undefined where the master can't find its modules. */
-function scriptRunOf(service: ServiceConfig, place: ProgramPlace): ScriptRun | undefined {
-  const view = viewFrom(service, place);
-  const { path, args: [command, ...args] } = innerProgram(service, place);
-  const isElsewhere = directoryOfEnv(envStepsOf(service)) !== undefined;
+export function scriptRunOf({ view, steps, inner }: Located): ScriptRun | undefined {
+  const { path, args: [command, ...args] } = inner;
+  const isElsewhere = directoryOfEnv(steps) !== undefined;
   if (command !== "run" || view.changesRoot || isElsewhere) return undefined;
   const at = args.findIndex((word, index) =>
     isScriptFile(word) && view.isFile(word) && !WITH_VALUE.has(args[index - 1])

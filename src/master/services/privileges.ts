@@ -13,93 +13,59 @@ import { areAllPermissions, grantsFfi } from "../../config/permissions.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { RUN_CHROOT, RUN_USER } from "../../config/settings.ts";
 import { type Credentials, UnknownAccountError } from "../../os/user/accounts.ts";
-import {
-  envStepsOf,
-  isRestricted,
-  isScript,
-  type Program,
-  programOf,
-  type ProgramPlace,
-  protocolOf,
-  viewFrom,
-} from "./command.ts";
-import type { EnvironmentChange } from "../../os/process/environment.ts";
-
-/** The rights with which a program is started. */
-export interface StartRights {
-  /** The user and the groups that it runs with, if not those of the master. */
-  readonly credentials?: Credentials;
-  /** Whether it runs with no_new_privs; always so with credentials. */
-  readonly gainsNothing?: boolean;
-  /** The changes to the master's environment; `{pid}` stands for the pid of the program. */
-  readonly env?: EnvironmentChange;
-}
+import type { ResolvedService } from "../policy/resolved_service.ts";
+import type { Located } from "./command.ts";
 
 const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as root" };
 
-/**
- * Finds the program of a service, and the rights with which it is started.
- *
- * @param service The service.
- * @param place Where to look.
- * @returns The program; without credentials where it starts with the master's user and groups.
- * @throws {TypeError} When there is no such program, user or group.
- */
-export function programToStart(service: ServiceConfig, place: ProgramPlace): Program & StartRights {
-  const program = programOf(service, place), credentials = startCredentials(service, place);
-  const losesLater = losesPrivileges(service, place);
-  return {
-    ...program,
-    ...(runsWithoutCaches(service, place) && { env: environment(service, program, place) }),
-    ...(losesLater && { gainsNothing: true }),
-    ...(credentials && { credentials }),
-  };
-}
-
 /** Whether its processes have more privileges at their start than later. */
-function losesPrivileges(service: ServiceConfig, place: ProgramPlace): boolean {
-  return changesItself(service, place) &&
+function losesPrivileges(located: Located): boolean {
+  const { service } = located;
+  return changesItself(located) &&
     (service.chroot !== undefined || changesAtOnce(service) ||
-      isForOthers(service) && !startsAsUser(service, place));
+      isForOthers(service) && !startsAsUser(located));
 }
 
 /**
  * A program that drops privileges later, or is restricted by permissions, must not have files open
  * that other programs execute.
  */
-function runsWithoutCaches(service: ServiceConfig, place: ProgramPlace): boolean {
-  return losesPrivileges(service, place) || isRestricted(service, place);
+function runsWithoutCaches(located: Located): boolean {
+  return losesPrivileges(located) || located.isRestricted;
 }
 
 /**
- * The environment of a program without caches. A restricted script of the master's own user could write
- * to the translated modules of the master, so it gets a directory of its own for them.
+ * The rights with which a service's program is started.
+ *
+ * A restricted script of the master's own user could write to the translated modules of the master, so
+ * it gets a directory of its own for them.
+ *
+ * @throws {TypeError} When there is no such user or group.
  */
-function environment(
-  service: ServiceConfig,
-  { root }: Program,
-  place: ProgramPlace,
-): EnvironmentChange {
-  const isWriter = isRestricted(service, place) && otherCredentials(service, place) === undefined;
-  return place.lookup.withoutCaches({
-    root,
-    ...(isWriter && { owner: resolvePath(place.cwd, service.file ?? service.id) }),
-  });
+export function startRights(
+  located: Located,
+): Pick<ResolvedService, "credentials" | "gainsNothing" | "cacheless"> {
+  const { service, place } = located, credentials = startCredentials(located);
+  const isWriter = located.isRestricted && otherCredentials(located) === undefined;
+  const owner = resolvePath(place.cwd, service.file ?? service.id);
+  return {
+    gainsNothing: losesPrivileges(located),
+    ...(credentials && { credentials }),
+    ...(runsWithoutCaches(located) && { cacheless: isWriter ? { owner } : {} }),
+  };
 }
 
 /**
  * Checks that a command does not set up caches for a Deno program that must run without them.
  *
- * @param service The service.
- * @param place Where to look.
  * @throws {TypeError} When it does.
  */
-export function requireNoCaches(service: ServiceConfig, place: ProgramPlace): void {
-  const step = envStepsOf(service).find(({ variable, clearsAll }) =>
+export function requireNoCaches(located: Located): void {
+  const step = located.steps.find(({ variable, clearsAll }) =>
     clearsAll || variable === "DENO_DIR"
   );
-  if (step === undefined || !runsWithoutCaches(service, place)) return;
-  throw new TypeError(cannot("run", service.command.join(" "), {
+  if (step === undefined || !runsWithoutCaches(located)) return;
+  throw new TypeError(cannot("run", located.service.command.join(" "), {
     found: `"${step.words.join(" ")}", by which it would open caches that other programs run`,
     expected: "a server-command that leaves DENO_DIR to the master",
   }));
@@ -108,30 +74,20 @@ export function requireNoCaches(service: ServiceConfig, place: ProgramPlace): vo
 /**
  * The user with which a service's program is started.
  *
- * @param service The service.
- * @param place Where to look.
  * @returns The user and the groups; undefined where they are the master's.
  * @throws {TypeError} When there is no such user or group.
  */
-export function startCredentials(
-  service: ServiceConfig,
-  place: ProgramPlace,
-): Credentials | undefined {
-  return startsAsUser(service, place) ? otherCredentials(service, place) : undefined;
+export function startCredentials(located: Located): Credentials | undefined {
+  return startsAsUser(located) ? otherCredentials(located) : undefined;
 }
 
 /**
  * The final user of a service's processes.
  *
- * @param service The service.
- * @param place Where to look.
  * @returns The user and the groups; undefined where they are the master's.
  * @throws {TypeError} When there is no such user or group.
  */
-export function otherCredentials(
-  service: ServiceConfig,
-  { lookup }: ProgramPlace,
-): Credentials | undefined {
+export function otherCredentials({ service, place: { lookup } }: Located): Credentials | undefined {
   if (!isForOthers(service)) return undefined;
   const credentials = lookup.credentialsOf(service);
   return lookup.hasCredentials(credentials) ? undefined : credentials;
@@ -142,11 +98,11 @@ export function otherCredentials(
  *
  * @throws {TypeError} When they can't.
  */
-export function requirePermissions(service: ServiceConfig): void {
+export function requirePermissions({ service, script }: Located): void {
   const { permissions, protocol } = service;
   if (areAllPermissions(permissions)) return;
   const text = permissions.slice(1).join(" ") || "none";
-  if (!isScript(service)) {
+  if (script === undefined) {
     throw new TypeError(cannot("grant", text, {
       found: "a server-command that is no script",
       expected: "all, or a script such as server.ts",
@@ -165,8 +121,8 @@ export function requirePermissions(service: ServiceConfig): void {
  *
  * @throws {TypeError} When they can't.
  */
-export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
-  if (service.user !== undefined) requireAccount("user", { service, place });
+export function requireUser(located: Located): void {
+  if (located.service.user !== undefined) requireAccount("user", located);
 }
 
 /**
@@ -175,18 +131,15 @@ export function requireUser(service: ServiceConfig, place: ProgramPlace): void {
  *
  * @throws {TypeError} When they can't.
  */
-export function requireGroup(service: ServiceConfig, place: ProgramPlace): void {
-  if (service.group !== undefined) requireAccount("group", { service, place });
+export function requireGroup(located: Located): void {
+  if (located.service.group !== undefined) requireAccount("group", located);
 }
 
-function requireAccount(
-  key: "user" | "group",
-  { service, place }: { readonly service: ServiceConfig; readonly place: ProgramPlace },
-): void {
-  const { user, group, masterChroot } = service, { lookup } = place;
+function requireAccount(key: "user" | "group", located: Located): void {
+  const { service, place: { lookup } } = located, { user, group, masterChroot } = service;
   let isPermitted = lookup.mayChangeUser() || key === "group" && user !== undefined;
   // In another root the names mean other users.
-  if (masterChroot === undefined || startsAsUser(service, place)) {
+  if (masterChroot === undefined || startsAsUser(located)) {
     try {
       const credentials = lookup.credentialsOf(key === "group" ? { group } : { user, group });
       isPermitted ||= lookup.hasCredentials(credentials);
@@ -206,25 +159,25 @@ function requireAccount(
  *
  * @throws {TypeError} When they can't.
  */
-export function requireChroot(service: ServiceConfig, place: ProgramPlace): void {
-  const { chroot } = service;
+export function requireChroot(located: Located): void {
+  const { service: { chroot }, view } = located;
   if (chroot === undefined) return;
   const refuse = (about: { found: string; expected: string }): never => {
     throw new TypeError(cannot("change the root to", chroot, about));
   };
-  if (!changesItself(service, place)) {
+  if (!changesItself(located)) {
     const expected = "a server with --allow-ffi, or master-chroot";
     refuse({ found: "a program that can't do that itself", expected });
   }
-  if (!viewFrom(service, place).isDirectory(chroot)) {
+  if (!view.isDirectory(chroot)) {
     refuse({ found: "no such directory", expected: "a directory" });
   }
-  if (!place.lookup.mayChangeRoot()) refuse(ROOT_MASTER);
+  if (!view.mayChangeRoot()) refuse(ROOT_MASTER);
 }
 
 /** Whether a service's processes can drop privileges themselves. */
-export function changesItself(service: ServiceConfig, place: ProgramPlace): boolean {
-  return protocolOf(service, place) === "control";
+export function changesItself({ protocol }: Located): boolean {
+  return protocol === "control";
 }
 
 /** Whether a service names a user or a group. */
@@ -233,9 +186,9 @@ function isForOthers({ user, group }: ServiceConfig): boolean {
 }
 
 /** Whether they start as their final user: only root could change the root directory later. */
-function startsAsUser(service: ServiceConfig, place: ProgramPlace): boolean {
-  return !changesItself(service, place) ||
-    service.startUser === "server-user" && service.chroot === undefined;
+function startsAsUser(located: Located): boolean {
+  const { startUser, chroot } = located.service;
+  return !changesItself(located) || startUser === "server-user" && chroot === undefined;
 }
 
 /** Whether they drop privileges at their start, by settings that the master does not apply. */

@@ -6,16 +6,8 @@
  */
 import { cannot } from "../../config/errors.ts";
 import { firstWordOf, flagsOf } from "../../config/permissions.ts";
-import type { ServiceConfig } from "../../config/service.ts";
-import {
-  denoArguments,
-  innerProgram,
-  interpreterWords,
-  isScript,
-  type ProgramPlace,
-  type View,
-  viewFrom,
-} from "./command.ts";
+import { interpreterWords, type Located } from "./command.ts";
+import type { View } from "./program_lookup.ts";
 import { baseName, unwrapEnv, wrapperKind } from "./wrappers.ts";
 
 interface Ambiguity {
@@ -26,29 +18,27 @@ interface Ambiguity {
 /**
  * Checks that the protocol of a service's program is known.
  *
- * @param service The service, whose program exists.
- * @param place Where to look.
  * @throws {TypeError} When the setting is required.
  */
-export function requireProtocol(service: ServiceConfig, place: ProgramPlace): void {
-  const ambiguity = ambiguityOf(service, place);
+export function requireProtocol(located: Located): void {
+  const ambiguity = ambiguityOf(located);
   if (ambiguity === undefined) return;
-  throw new TypeError(cannot("choose a protocol for", service.command.join(" "), ambiguity));
+  throw new TypeError(
+    cannot("choose a protocol for", located.service.command.join(" "), ambiguity),
+  );
 }
 
-function ambiguityOf(service: ServiceConfig, place: ProgramPlace): Ambiguity | undefined {
+function ambiguityOf(located: Located): Ambiguity | undefined {
+  const { service, view, script, denoArgs, inner: { path, args } } = located;
   const isAuto = service.protocol === "auto";
-  if (isScript(service)) return undefined;
-  const denoArgs = denoArguments(service, place);
-  const view = viewFrom(service, place);
-  const { path, args } = innerProgram(service, place);
+  if (script !== undefined) return undefined;
   if (denoArgs !== undefined) {
     const isFramework = isAuto || ["control", "inherit"].includes(service.protocol);
     if (!isFramework) return undefined;
     const isInterpreter = interpreterWords(view, path).length > 0;
     return ambiguityOfDeno(isInterpreter ? [...denoArgs, path] : denoArgs);
   }
-  if (!isAuto || path === place.lookup.selfPath) return undefined;
+  if (!isAuto || path === view.selfPath) return undefined;
   const program = candidatesFor(view, path).find(wrapperKind) ?? path;
   const behind = args.find((arg) => /^deno(?:@.*)?$/.test(baseName(arg)));
   return ambiguityOfWrapper(baseName(program), behind);

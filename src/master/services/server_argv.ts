@@ -6,7 +6,7 @@
 import { resolvePath } from "../../config/address.ts";
 import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
-import type { ProgramPlace } from "./command.ts";
+import type { ProgramPlace } from "./program_lookup.ts";
 import { formatServiceList } from "../../ipc/service_list.ts";
 
 /** The settings that are for the master and not passed to a server. The same as with LIB-ZC. */

@@ -7,7 +7,7 @@ import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { SocketOwner } from "../../config/socket_access.ts";
 import { UnknownAccountError } from "../../os/user/accounts.ts";
-import type { ProgramPlace } from "./command.ts";
+import type { ProgramPlace } from "./program_lookup.ts";
 
 /** Mode and owner of a service's socket files, as the settings name them. */
 export interface SocketAccess {

@@ -11,8 +11,8 @@ import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { MAX_PAYLOAD_BYTES, payloadOf } from "../../ipc/protocol.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
-import { programOf, type ProgramPlace, protocolOf } from "./command.ts";
-import { serverArguments, settingArguments } from "./server_argv.ts";
+import type { Located } from "./command.ts";
+import { settingArguments } from "./server_argv.ts";
 import { startMessage } from "./start_message.ts";
 
 /** MAX_ARG_STRLEN of execve(2): one argument, with the 0 at its end. */
@@ -36,20 +36,17 @@ export interface SizeProblem {
 /**
  * Finds the settings that make the start data of a service's processes too large.
  *
- * @param service The service, whose program exists.
- * @param place Where to look, and the directory of the settings files.
+ * @param located The service.
+ * @param own The arguments of a server, see `server_argv.ts`.
  */
-export function sizeProblems(
-  service: ServiceConfig,
-  place: ProgramPlace & { readonly configPath?: string },
-): SizeProblem[] {
-  const protocol = protocolOf(service, place);
+export function sizeProblems(located: Located, own: readonly string[]): SizeProblem[] {
+  const { service, protocol } = located;
   const isOurs = protocol === "control" || protocol === "inherit";
   const settings = protocol === "libzc" ? settingArguments(service) : [];
   const problems = tooLongArguments(settings);
   if (problems.length > 0) return problems;
-  const own = protocol === "systemd" ? [namesOf(service)] : serverArguments(service, place);
-  const words = [...programOf(service, place).args, ...own, ...settings];
+  const added = protocol === "systemd" ? [namesOf(service)] : own;
+  const words = [...located.program.args, ...added, ...settings];
   return [
     ...wordProblems(service, words),
     ...(isOurs ? messageProblems(service, protocol === "inherit") : []),

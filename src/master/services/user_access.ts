@@ -10,15 +10,8 @@ import { originOf, type ServiceConfig } from "../../config/service.ts";
 import type { Credentials } from "../../os/user/accounts.ts";
 import type { Access } from "../../os/process/file_access.ts";
 import { changesItself, otherCredentials, startCredentials } from "./privileges.ts";
-import {
-  innerProgram,
-  isDeno,
-  isRestricted,
-  isScriptFile,
-  type ProgramLookup,
-  programOf,
-  type ProgramPlace,
-} from "./command.ts";
+import { isScriptFile, type Located } from "./command.ts";
+import type { ProgramLookup, ProgramPlace } from "./program_lookup.ts";
 
 const KEY = "server-user";
 
@@ -49,13 +42,13 @@ interface PlacedRule extends Rule {
 /**
  * Finds which files the processes of services can't reach, and which they could change.
  *
- * @param services The services, whose programs exist.
+ * @param services The services.
  * @param place Where to look.
  * @returns The first problem and the first warning of each service; a warning where the kernel can't
  * be asked.
  */
-export function reachOf(services: readonly ServiceConfig[], place: ProgramPlace): Reach {
-  const rules = services.flatMap((service) => rulesOf(service, place));
+export function reachOf(services: readonly Located[], place: ProgramPlace): Reach {
+  const rules = services.flatMap(rulesOf);
   const byUser = Map.groupBy(rules, ({ credentials }) => JSON.stringify(credentials));
   const broken = [...byUser.values()].flatMap((ofUser): PlacedRule[] => {
     const wanted = ofUser.map(({ access, path }) => [access, path] as const);
@@ -80,15 +73,16 @@ function unanswered(rule: PlacedRule): PlacedRule {
   return { ...rule, message, isWarning: true };
 }
 
-function rulesOf(service: ServiceConfig, place: ProgramPlace): PlacedRule[] {
+function rulesOf(located: Located): PlacedRule[] {
+  const { service, place } = located;
   // In another root the names mean other users, and the files are others.
   if (service.masterChroot !== undefined) return [];
-  const credentials = otherCredentials(service, place);
+  const credentials = otherCredentials(located);
   // As root the service can access everything.
   if (!credentials?.uid) return [];
   const origin = originOf(service, KEY);
   const rules = [
-    ...(startCredentials(service, place) ? startRules(service, place) : []),
+    ...(startCredentials(located) ? startRules(located) : []),
     ...cacheRules(service, place),
   ];
   return rules.map((rule) => ({ ...rule, credentials, user: service.user ?? "", origin }));
@@ -115,11 +109,11 @@ function closedDirectory(
 }
 
 /** The rules for a program that is started as the user. */
-function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
-  const { user, command, masterChdir } = service, { lookup, cwd } = place;
+function startRules(located: Located): Rule[] {
+  const { user, command, masterChdir } = located.service, { lookup, cwd } = located.place;
   const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
-  const programs = new Set([programOf(service, place).path, innerProgram(service, place).path]);
-  const wish = changesItself(service, place) ? ", or server-start-user = master" : "";
+  const programs = new Set([located.program.path, located.inner.path]);
+  const wish = changesItself(located) ? ", or server-start-user = master" : "";
   const message = (action: string, what: string) => (found: string) =>
     cannot(action, what, { found, expected: `a file that user ${user} may ${action}${wish}` });
   return [
@@ -129,7 +123,7 @@ function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
     ...command.filter((word) => isScriptFile(word) && lookup.isFile(outside(word))).map((
       word,
     ): Rule => ({ access: "r", path: outside(word), message: message("read", word) })),
-    ...(isDeno(service, place) ? [moduleRule(service, place)] : []),
+    ...(located.denoArgs === undefined ? [] : [moduleRule(located)]),
   ];
 }
 
@@ -137,10 +131,10 @@ function startRules(service: ServiceConfig, place: ProgramPlace): Rule[] {
  * Deno also starts without its directory, but slowly, and without the modules that only it
  * contains.
  */
-function moduleRule(service: ServiceConfig, place: ProgramPlace): Rule {
-  const { user } = service, { lookup } = place;
-  const { home = "/" } = otherCredentials(service, place) ?? {};
-  const path = isRestricted(service, place) ? lookup.denoDir() : lookup.denoDir(home);
+function moduleRule(located: Located): Rule {
+  const { service: { user }, place: { lookup } } = located;
+  const { home = "/" } = otherCredentials(located) ?? {};
+  const path = located.isRestricted ? lookup.denoDir() : lookup.denoDir(home);
   const message = (reason: string) =>
     cannot("use", path, {
       found: `${reason}, so that modules of the network are missing and ` +

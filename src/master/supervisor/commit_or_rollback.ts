@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { ListenerTable } from "../listeners/table.ts";
 import type { RolloutOutcome } from "../policy/decision.ts";
 import type { Service } from "../policy/model.ts";
@@ -53,7 +53,10 @@ export class Rollouts {
    */
   prepare(
     groups: readonly (readonly string[])[],
-    version: { readonly configs: ReadonlyMap<string, ServiceConfig>; readonly generation: number },
+    version: {
+      readonly configs: ReadonlyMap<string, ResolvedService>;
+      readonly generation: number;
+    },
   ): void {
     this.#rollout = new Rollout(groups.map((ids) => this.#group(ids, version)));
   }
@@ -61,7 +64,7 @@ export class Rollouts {
   #group(
     ids: readonly string[],
     { configs, generation }: {
-      readonly configs: ReadonlyMap<string, ServiceConfig>;
+      readonly configs: ReadonlyMap<string, ResolvedService>;
       readonly generation: number;
     },
   ): RolloutGroup {

@@ -30,7 +30,7 @@ import type { WorkingDirectory } from "../../os/process/working_directory.ts";
 import { setting } from "../services/configuration.ts";
 import { createLauncher } from "../workers/launcher.ts";
 import { listenerWatcher } from "../listeners/watches.ts";
-import type { ProgramLookup } from "../services/command.ts";
+import type { ProgramLookup } from "../services/program_lookup.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { Ports } from "./ports.ts";
 import type { OwnCommand } from "../upgrade/command.ts";
@@ -77,7 +77,7 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
 /** What differs between masters. */
 export type SystemSupervisorOptions =
   & Pick<Ports, "listeners">
-  & Pick<LauncherOptions, "poller" | "lookup" | "configPath">
+  & Pick<LauncherOptions, "poller" | "lookup">
   & {
     readonly workingDirectory: WorkingDirectory;
     /** The generation of the old master, if there is one. */
@@ -86,7 +86,7 @@ export type SystemSupervisorOptions =
 
 /** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
-  const { listeners, generation, poller, lookup, configPath, workingDirectory } = options;
+  const { listeners, generation, poller, lookup, workingDirectory } = options;
   const guardian = new Guardian((error) =>
     zinfo(
       "no guardian, servers may outlive a killed master:",
@@ -96,7 +96,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   const spawner = guardedSpawner(systemSpawner, guardian);
   const log = (text: string) => zinfoFrom(undefined, text);
   const cwd = workingDirectory.path;
-  const launcher = createLauncher({ spawner, poller, lookup, configPath, cwd, log });
+  const launcher = createLauncher({ spawner, poller, lookup, cwd, log });
   return new Supervisor({
     clock: systemClock,
     listeners,

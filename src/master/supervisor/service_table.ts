@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { Listener } from "../policy/listener.ts";
 import { newService, type Service } from "../policy/model.ts";
 
@@ -49,7 +49,7 @@ export class ServiceTable {
   }
 
   /** The configurations of the current versions. */
-  current(): ServiceConfig[] {
+  current(): ResolvedService[] {
     return configsOf(this.all(), "current");
   }
 
@@ -70,6 +70,6 @@ export class ServiceTable {
 export function configsOf(
   services: readonly Service[],
   which: "current" | "candidate",
-): ServiceConfig[] {
+): ResolvedService[] {
   return services.flatMap((service) => service[which]?.config ?? []);
 }

@@ -9,7 +9,6 @@
 import type { ServiceStatus } from "../../control/status.ts";
 import { ConfigError, type Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
-import type { ServiceConfig } from "../../config/service.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { ListenerRepair } from "../listeners/repair.ts";
 import { AddressesInUseError, ListenerTable } from "../listeners/table.ts";
@@ -20,6 +19,7 @@ import type { Listener } from "../policy/listener.ts";
 import type { UndoneReload } from "../policy/reload_report.ts";
 import { isServing, type Worker } from "../policy/life.ts";
 import { freshStart, type Service } from "../policy/model.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
 import { planReload, type ReloadPlan } from "../policy/reload_plan.ts";
 import { fullStrength, isServiceIdle, scale } from "../policy/scaling.ts";
 import { Assignments } from "./assignments.ts";
@@ -119,7 +119,7 @@ export class Supervisor {
    * @param wanted All services of the next configuration.
    * @param only See {@linkcode planReload}.
    */
-  plan(wanted: readonly ServiceConfig[], only?: ReadonlySet<string>): ReloadPlan {
+  plan(wanted: readonly ResolvedService[], only?: ReadonlySet<string>): ReloadPlan {
     const services = this.#services.current(), failed = this.#services.failed();
     return planReload({ listeners: this.#table.keys(), services, failed }, wanted, only);
   }
@@ -133,7 +133,7 @@ export class Supervisor {
    * @returns The start.
    * @throws {ConfigError} With all problems; nothing has changed then.
    */
-  start(wanted: readonly ServiceConfig[], known: readonly Problem[] = []): Start {
+  start(wanted: readonly ResolvedService[], known: readonly Problem[] = []): Start {
     const plan = this.#open(wanted, known);
     for (const config of wanted) {
       this.#services.of(config.id).current = { config, generation: this.#generation };
@@ -157,7 +157,7 @@ export class Supervisor {
    * @throws {ConfigError} With all problems; nothing has changed then.
    */
   reload(
-    wanted: readonly ServiceConfig[],
+    wanted: readonly ResolvedService[],
     known: readonly Problem[] = [],
     { together = false, only }: {
       readonly together?: boolean;
@@ -240,7 +240,7 @@ export class Supervisor {
    * @returns The start.
    * @throws {ConfigError} With all problems; nothing has changed then.
    */
-  resume(wanted: readonly ServiceConfig[]): Start {
+  resume(wanted: readonly ResolvedService[]): Start {
     const ending = this.#ending, stopped = this.#stopped;
     this.#ending = undefined;
     this.#stopped = Promise.withResolvers();
@@ -254,7 +254,7 @@ export class Supervisor {
   }
 
   /** The current services. */
-  get current(): readonly ServiceConfig[] {
+  get current(): readonly ResolvedService[] {
     return this.#services.current();
   }
 
@@ -366,7 +366,7 @@ export class Supervisor {
 
   /** Opens the listeners of a configuration, or throws with all problems and changes nothing. */
   #open(
-    wanted: readonly ServiceConfig[],
+    wanted: readonly ResolvedService[],
     known: readonly Problem[],
     only?: ReadonlySet<string>,
   ): ReloadPlan {

@@ -18,42 +18,35 @@ import type {
   WorkerEvents,
   WorkerPost,
 } from "./worker.ts";
-import { programToStart } from "../services/privileges.ts";
 import { HEARTBEAT_MS } from "../policy/watchdog.ts";
-import { serverArguments } from "../services/server_argv.ts";
 import { insteadOfTerminals, pipedOutputs } from "./outputs.ts";
 import { settingsOf, startMessage } from "../services/start_message.ts";
-import { startProgram } from "./start.ts";
-
-/** The launcher's options, and how the listeners reach the worker. */
-export interface ControlWorkerOptions extends LauncherOptions {
-  readonly protocol: "control" | "inherit";
-}
+import { programToStart, startProgram } from "./start.ts";
 
 /**
  * Starts a worker; see {@linkcode Launcher.launch}.
  *
  * @param request What to start.
  * @param listener Receives its events.
- * @param options The launcher's options, and the protocol.
+ * @param options The launcher's options.
  */
 export function launchControlWorker(
   request: LaunchRequest,
   listener: WorkerEvents,
-  options: ControlWorkerOptions,
+  options: LauncherOptions,
 ): RunningWorker {
   const { service } = request;
-  const inherited = options.protocol === "inherit" ? request.fds : [];
+  const inherited = service.protocol === "inherit" ? request.fds : [];
   const [ours, theirs] = socketPair();
   let child: ChildProcess;
   try {
     const program = programToStart(service, options);
     child = startProgram({
       ...program,
-      args: [...program.args, ...serverArguments(service, options), "-server-control", `${theirs}`],
+      args: [...program.args, ...service.argv, "-server-control", `${theirs}`],
       fds: [
         ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
-        ...(options.protocol === "inherit"
+        ...(service.protocol === "inherit"
           ? pipedOutputs(options.poller)
           : insteadOfTerminals(options.poller, program)),
       ],
@@ -96,12 +89,12 @@ class ControlWorker implements RunningWorker {
   #isStopping = false;
   #hasEnded = false;
 
-  constructor({ child, fd, request, listener }: Launched, options: ControlWorkerOptions) {
+  constructor({ child, fd, request, listener }: Launched, options: LauncherOptions) {
     this.pid = child.pid;
     this.#child = child;
     this.#request = request;
     this.#listener = listener;
-    this.#inherits = options.protocol === "inherit";
+    this.#inherits = request.service.protocol === "inherit";
     this.#channel = this.#connect(fd, options);
     const { generation, service, isStandby } = request;
     if (isStandby) {
@@ -143,7 +136,7 @@ class ControlWorker implements RunningWorker {
     if (signal === "SIGABRT") this.#child.kill("SIGCONT");
   }
 
-  #connect(fd: number, { poller, log }: ControlWorkerOptions): Channel {
+  #connect(fd: number, { poller, log }: LauncherOptions): Channel {
     const { generation, service } = this.#request;
     const who = `${service.id}: process ${this.pid}`;
     let hasToldForeign = false;

@@ -14,10 +14,8 @@ import { pipe } from "../../os/net/socket.ts";
 import type { ChildProcess, KillSignal } from "../../os/process/child_process.ts";
 import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from "./worker.ts";
 import { EARLY_DEATH_MS } from "../policy/decide.ts";
-import { programToStart } from "../services/privileges.ts";
-import { serverArguments, settingArguments } from "../services/server_argv.ts";
 import { insteadOfTerminals } from "./outputs.ts";
-import { needsShim, type ProgramStart, startProgram } from "./start.ts";
+import { needsShim, type ProgramStart, programToStart, startProgram } from "./start.ts";
 
 /** The first descriptor of systemd's protocol (sd_listen_fds(3)). */
 const LISTEN_FDS_START = 3;
@@ -46,22 +44,17 @@ const STOP_SECONDS = 30;
 /** The drain time of a LIB-ZC program that decides it itself (section 5). */
 const LONGEST_SECONDS = 3600;
 
-/** The launcher's options, and which of the two protocols it is. */
-export interface DescriptorWorkerOptions extends LauncherOptions {
-  readonly protocol: "libzc" | "systemd";
-}
-
 /**
  * Starts a worker; see {@linkcode Launcher.launch}.
  *
  * @param request What to start.
  * @param listener Receives its events.
- * @param options The launcher's options, and the protocol.
+ * @param options The launcher's options.
  */
 export function launchDescriptorWorker(
   request: LaunchRequest,
   listener: WorkerEvents,
-  options: DescriptorWorkerOptions,
+  options: LauncherOptions,
 ): RunningWorker {
   return new DescriptorWorker(request, listener, options);
 }
@@ -70,7 +63,7 @@ class DescriptorWorker implements RunningWorker {
   readonly keepsListeners = true;
   readonly #request: LaunchRequest;
   readonly #listener: WorkerEvents;
-  readonly #options: DescriptorWorkerOptions;
+  readonly #options: LauncherOptions;
   readonly #child: ChildProcess;
   /** This process's ends of the pipes, each with its watch. */
   readonly #ends = new Map<number, Watch | undefined>();
@@ -81,7 +74,7 @@ class DescriptorWorker implements RunningWorker {
   constructor(
     request: LaunchRequest,
     listener: WorkerEvents,
-    options: DescriptorWorkerOptions,
+    options: LauncherOptions,
   ) {
     this.#request = request;
     this.#listener = listener;
@@ -141,7 +134,7 @@ class DescriptorWorker implements RunningWorker {
   }
 
   #start(childEnds: number[]): ChildProcess {
-    const { protocol } = this.#options;
+    const { protocol } = this.#request.service;
     const start = protocol === "libzc" ? this.#libzcStart(childEnds) : this.#systemdStart();
     if (!needsShim(start, this.#options)) {
       const child = startProgram(start, this.#options);
@@ -171,7 +164,7 @@ class DescriptorWorker implements RunningWorker {
       inheritedState: { ignoresChildren: true, openFiles: this.#openFiles() },
       name: program.path.slice(program.path.lastIndexOf("/") + 1),
       // A command with its own arguments is usually an interpreter with its script.
-      args: [...args, ...serverArguments(service, this.#options), ...settingArguments(service)],
+      args: [...args, ...service.argv],
       fds: [
         { from: masterStatusOfChild, to: MASTER_STATUS_FD },
         { from: childStatusOfChild, to: CHILD_STATUS_FD },
@@ -184,7 +177,7 @@ class DescriptorWorker implements RunningWorker {
   #systemdStart(): ProgramStart {
     const { service, fds } = this.#request;
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
-    const program = programToStart(service, this.#options);
+    const { env, ...program } = programToStart(service, this.#options);
     return {
       ...program,
       blocksInspectorSignal: false,
@@ -196,6 +189,7 @@ class DescriptorWorker implements RunningWorker {
       // Most of these programs reload on SIGHUP.
       deathSignal: "SIGTERM",
       env: {
+        ...env,
         LISTEN_PID: "{pid}",
         LISTEN_FDS: String(fds.length),
         LISTEN_FDNAMES: names.join(":"),

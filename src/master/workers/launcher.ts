@@ -6,7 +6,6 @@
 import { cannot } from "../../config/errors.ts";
 import { launchControlWorker } from "./control.ts";
 import { launchDescriptorWorker } from "./fixed_fds.ts";
-import { protocolOf } from "../services/command.ts";
 import type { Launcher, LauncherOptions } from "./worker.ts";
 
 const SPARE_PROTOCOL = "a server of this framework that can be handed descriptors";
@@ -15,14 +14,14 @@ const SPARE_PROTOCOL = "a server of this framework that can be handed descriptor
 export function createLauncher(options: LauncherOptions): Launcher {
   return {
     launch(request, listener) {
-      const protocol = protocolOf(request.service, options);
+      const { protocol } = request.service;
       if (request.isStandby && protocol !== "control") {
         const about = { found: `the ${protocol} protocol`, expected: SPARE_PROTOCOL };
         throw new TypeError(cannot("keep a standby of", request.service.id, about));
       }
       return protocol === "control" || protocol === "inherit"
-        ? launchControlWorker(request, listener, { ...options, protocol })
-        : launchDescriptorWorker(request, listener, { ...options, protocol });
+        ? launchControlWorker(request, listener, options)
+        : launchDescriptorWorker(request, listener, options);
     },
   };
 }

@@ -16,7 +16,7 @@ import { fileStatus } from "../../os/ffi/file_status.ts";
 import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
 import { EPOLLIN, type Poller } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
-import type { StartRights } from "../services/privileges.ts";
+import type { StartRights } from "./start.ts";
 
 /** A descriptor of this process, and its number in a server. */
 interface Placed {

@@ -10,8 +10,20 @@ import type { DeathSignal } from "../../os/process/process.ts";
 import type { ChildProcess } from "../../os/process/child_process.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
 import { SHIM_ARGUMENT } from "./exec_shim.ts";
-import type { StartRights } from "../services/privileges.ts";
-import type { Program, ProgramLookup } from "../services/command.ts";
+import type { Program, ResolvedService } from "../policy/resolved_service.ts";
+import { findExecutable, requireScript } from "../services/command.ts";
+import { type ProgramLookup, type ProgramPlace, viewFrom } from "../services/program_lookup.ts";
+import type { Credentials } from "../../os/user/accounts.ts";
+
+/** The rights with which a program is started. */
+export interface StartRights {
+  /** The user and the groups that it runs with, if not those of the master. */
+  readonly credentials?: Credentials;
+  /** Whether it runs with no_new_privs; always so with credentials. */
+  readonly gainsNothing?: boolean;
+  /** The changes to the master's environment; `{pid}` stands for the pid of the program. */
+  readonly env?: EnvironmentChange;
+}
 
 /** A program, and everything that it is started with. */
 export interface ProgramStart extends Program, StartRights {
@@ -39,6 +51,31 @@ export interface ProgramStart extends Program, StartRights {
   readonly inheritedState?: InheritedState;
   /** The write end of a pipe that the shim closes when it becomes the program. Borrowed. */
   readonly reportFd?: number;
+}
+
+/**
+ * The program of a service and its rights. Nothing is looked up anew: the files must still be there, the
+ * running Deno may have moved, and the directory without caches is made again.
+ *
+ * @throws {TypeError} When the program is gone.
+ */
+export function programToStart(
+  service: ResolvedService,
+  place: ProgramPlace,
+): Program & StartRights {
+  const { program, script, denoPath, credentials, gainsNothing, cacheless } = service;
+  const { lookup } = place, view = viewFrom(service, place);
+  if (script !== undefined) requireScript(script, service, view);
+  const current = (word: string) => word === denoPath ? view.denoPath! : word;
+  if (program.path !== denoPath) findExecutable(program.path, view);
+  return {
+    ...program,
+    path: current(program.path),
+    args: program.args.map(current),
+    ...(cacheless && { env: lookup.withoutCaches({ root: program.root, ...cacheless }) }),
+    ...(gainsNothing && { gainsNothing }),
+    ...(credentials && { credentials }),
+  };
 }
 
 /** How to start processes, and how to find the shim. */

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import type { ExitStatus, KillSignal } from "../../os/process/child_process.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
-import type { ProgramLookup } from "../services/command.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
+import type { ProgramLookup } from "../services/program_lookup.ts";
 
 /** The events of a worker. */
 export interface WorkerEvents {
@@ -73,7 +73,7 @@ export interface WorkerPost {
 
 /** What to start. */
 export interface LaunchRequest extends WorkerPost {
-  readonly service: ServiceConfig;
+  readonly service: ResolvedService;
   readonly generation: number;
   /**
    * Whether it is to load and then wait for its activation. It gets its listeners only then, and
@@ -102,8 +102,6 @@ export interface LauncherOptions {
   readonly spawner: Spawner;
   readonly poller: Poller;
   readonly lookup: ProgramLookup;
-  /** The directory of the settings files, if there is one. */
-  readonly configPath?: string;
   /** The working directory of the master. */
   readonly cwd: string;
   /** Writes a line to the log. */

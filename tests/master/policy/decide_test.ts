@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { ServiceConfig } from "../../../src/config/service.ts";
+import type { ResolvedService } from "../../../src/master/policy/resolved_service.ts";
 import type { Action } from "../../../src/master/policy/decision.ts";
 import {
   decide,
@@ -817,7 +817,7 @@ function serviceIn(situation: Situation): Service {
 
 function workerIn(
   some: Some,
-  { id, config }: { readonly id: number; readonly config: ServiceConfig },
+  { id, config }: { readonly id: number; readonly config: ResolvedService },
 ): Worker {
   const { of = "current", ageMs = 1_000, slot = 0 } = some;
   const about = { id, pid: 100 + id, generation: GENERATIONS[of], config, slot };

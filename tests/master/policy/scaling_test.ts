@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { ServiceConfig } from "../../../src/config/service.ts";
+import type { ResolvedService } from "../../../src/master/policy/resolved_service.ts";
 import { A_WHILE_MS, areReady, outcomeOf, Scene, toldTo } from "../scene.ts";
 import { serviceOf } from "../service_configs.ts";
 
@@ -21,7 +21,7 @@ function becomeIdle(scene: Scene): void {
 }
 
 /** A scene with an idle service, of which no process runs. */
-function idleScene(service: ServiceConfig): Scene {
+function idleScene(service: ResolvedService): Scene {
   const scene = Scene.running(service);
   becomeIdle(scene);
   assertEquals(scene.running, []);

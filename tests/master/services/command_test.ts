@@ -1,9 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { ServiceConfig } from "../../../src/config/service.ts";
-import { type ProgramLookup, programOf, protocolOf } from "../../../src/master/services/command.ts";
+import { locate } from "../../../src/master/services/command.ts";
+import type { ProgramLookup } from "../../../src/master/services/program_lookup.ts";
 import { requireProtocol } from "../../../src/master/services/protocol_choice.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
-import { serviceOf } from "../service_configs.ts";
+import { configOf } from "../service_configs.ts";
 
 const cwd = "/srv";
 
@@ -42,16 +43,16 @@ const LOOKUP = fakeLookup({
 });
 
 function withCommand(command: string, settings: Record<string, string> = {}): ServiceConfig {
-  return serviceOf("x", { command, settings });
+  return configOf("x", { command, settings });
 }
 
 /** The path of the program and its arguments, in one list. */
 function resolve(command: string, lookup: ProgramLookup = LOOKUP): string[] {
-  const { path, args } = programOf(withCommand(command), { lookup, cwd });
+  const { path, args } = locate(withCommand(command), { lookup, cwd }).program;
   return [path, ...args];
 }
 
-Deno.test("programOf() runs a script by Deno, with all permissions", () => {
+Deno.test("locate() runs a script by Deno, with all permissions", () => {
   assertEquals(resolve("bin/server.ts"), ["/opt/deno", "run", "-A", "bin/server.ts"]);
   assertEquals(resolve("/srv/bin/server.ts -x 1"), [
     "/opt/deno",
@@ -64,17 +65,17 @@ Deno.test("programOf() runs a script by Deno, with all permissions", () => {
 });
 
 for (const extension of ["ts", "js", "mts", "cjs", "tsx", "jsx"]) {
-  Deno.test(`programOf() knows a script by its extension .${extension}`, () => {
+  Deno.test(`locate() knows a script by its extension .${extension}`, () => {
     const lookup = fakeLookup({ [`/srv/s.${extension}`]: "file" });
     assertEquals(resolve(`s.${extension}`, lookup), ["/opt/deno", "run", "-A", `s.${extension}`]);
   });
 }
 
-Deno.test("programOf() resolves the word deno to the Deno that runs the master", () => {
+Deno.test("locate() resolves the word deno to the Deno that runs the master", () => {
   assertEquals(resolve("deno run x.ts"), ["/opt/deno", "run", "--cached-only", "x.ts"]);
 });
 
-Deno.test("programOf() looks for Deno in PATH when the master is a compiled program", () => {
+Deno.test("locate() looks for Deno in PATH when the master is a compiled program", () => {
   const compiled = { denoPath: undefined, selfPath: "/opt/master" };
   const lookup = fakeLookup({
     "/usr/bin/deno": { executable: "\x7fELF" },
@@ -90,17 +91,17 @@ Deno.test("programOf() looks for Deno in PATH when the master is a compiled prog
   );
 });
 
-Deno.test("programOf() keeps a path as it is written, and looks a name up in PATH", () => {
+Deno.test("locate() keeps a path as it is written, and looks a name up in PATH", () => {
   assertEquals(resolve("bin/imapd -v"), ["bin/imapd", "-v"]);
   assertEquals(resolve("./run.sh"), ["./run.sh"]);
   assertEquals(resolve("node server.js"), ["/usr/bin/node", "server.js"]);
 });
 
-Deno.test("programOf() skips a file in PATH that can't be executed, as execvp(3) does", () => {
+Deno.test("locate() skips a file in PATH that can't be executed, as execvp(3) does", () => {
   assertEquals(resolve("tool"), ["/usr/bin/tool"]);
 });
 
-Deno.test("programOf() takes an empty part of PATH for the working directory", () => {
+Deno.test("locate() takes an empty part of PATH for the working directory", () => {
   const lookup = fakeLookup({ "/srv/tool": { executable: "" } }, { searchPath: ["/usr/bin", ""] });
   assertEquals(resolve("tool", lookup), ["./tool"]);
 });
@@ -160,34 +161,34 @@ for (
     ],
   ]
 ) {
-  Deno.test(`programOf() refuses ${command} and says why`, () => {
+  Deno.test(`locate() refuses ${command} and says why`, () => {
     assertEquals(assertThrows(() => resolve(command), TypeError).message, message);
   });
 }
 
-Deno.test("programOf() looks where the program will be after the change of directory", () => {
+Deno.test("locate() looks where the program will be after the change of directory", () => {
   const place = { lookup: LOOKUP, cwd };
   const service = withCommand("./imapd", { "master-chdir": "bin" });
-  assertEquals(programOf(service, place), { path: "./imapd", args: [], directory: "bin" });
-  assertThrows(() => programOf(withCommand("./imapd"), place), TypeError);
+  assertEquals(locate(service, place).program, { path: "./imapd", args: [], directory: "bin" });
+  assertThrows(() => locate(withCommand("./imapd"), place).program, TypeError);
 });
 
-Deno.test("programOf() looks where the program will be after the change of root", () => {
+Deno.test("locate() looks where the program will be after the change of root", () => {
   const place = { lookup: LOOKUP, cwd: "/" };
   const settings = { "master-chroot": "jail" };
-  assertEquals(programOf(withCommand("/bin/imapd", settings), place), {
+  assertEquals(locate(withCommand("/bin/imapd", settings), place).program, {
     path: "/bin/imapd",
     args: [],
     root: "/jail",
   });
   // The Deno that runs the master is outside of it.
-  assertEquals(programOf(withCommand("/server.ts", settings), place), {
+  assertEquals(locate(withCommand("/server.ts", settings), place).program, {
     path: "/usr/bin/deno",
     args: ["run", "-A", "/server.ts"],
     root: "/jail",
   });
   const inWork = { ...settings, "master-chdir": "/srv" };
-  assertEquals(programOf(withCommand("./imapd", inWork), place), {
+  assertEquals(locate(withCommand("./imapd", inWork), place).program, {
     path: "./imapd",
     args: [],
     root: "/jail",
@@ -217,8 +218,8 @@ for (
     ["node server.js", "libzc"],
   ]
 ) {
-  Deno.test(`protocolOf() of ${command} is ${protocol}`, () => {
-    assertEquals(protocolOf(withCommand(command), { lookup: LOOKUP, cwd }), protocol);
+  Deno.test(`the protocol of locate() of ${command} is ${protocol}`, () => {
+    assertEquals(locate(withCommand(command), { lookup: LOOKUP, cwd }).protocol, protocol);
   });
 }
 
@@ -270,27 +271,27 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [command, expected] of Object.entries(WRAPPED)) {
-  Deno.test(`programOf() finds the program in ${command}`, () => {
+  Deno.test(`locate() finds the program in ${command}`, () => {
     assertEquals(resolve(command), expected);
     const isDeno = expected.includes("/opt/deno");
     const protocol = !isDeno ? "libzc" : expected.includes("-A") ? "control" : "inherit";
     const service = withCommand(command), place = { lookup: LOOKUP, cwd };
-    assertEquals(protocolOf(service, place), protocol);
-    requireProtocol(service, place);
+    assertEquals(locate(service, place).protocol, protocol);
+    requireProtocol(locate(service, place));
   });
 }
 
-Deno.test("programOf() says where a missing script may be", () => {
+Deno.test("locate() says where a missing script may be", () => {
   const lookup = fakeLookup({ "/srv/etc/server.ts": "file" });
-  const service = serviceOf("x.cf", { file: "etc/x.cf", command: "server.ts" });
+  const service = configOf("x.cf", { file: "etc/x.cf", command: "server.ts" });
   assertEquals(
-    assertThrows(() => programOf(service, { lookup, cwd }), TypeError).message,
+    assertThrows(() => locate(service, { lookup, cwd }).program, TypeError).message,
     'Cannot run "server.ts": no such file /srv/server.ts, ' +
       "expected etc/server.ts, since a path does not start from the settings file",
   );
-  const inWork = serviceOf("x", { command: "server.ts", settings: { "master-chdir": "/data" } });
+  const inWork = configOf("x", { command: "server.ts", settings: { "master-chdir": "/data" } });
   assertEquals(
-    assertThrows(() => programOf(inWork, { lookup, cwd }), TypeError).message,
+    assertThrows(() => locate(inWork, { lookup, cwd }).program, TypeError).message,
     'Cannot run "server.ts": no such file /data/server.ts, expected a script',
   );
 });
@@ -336,13 +337,14 @@ for (const [command, message] of Object.entries(DOUBTFUL)) {
   Deno.test(`requireProtocol() refuses ${command}, and says what to write`, () => {
     const place = { lookup: LOOKUP, cwd }, service = withCommand(command);
     const text = JSON.stringify(service.command.join(" "));
-    const error = assertThrows(() => requireProtocol(service, place), TypeError);
+    const error = assertThrows(() => requireProtocol(locate(service, place)), TypeError);
     assertEquals(error.message, `Cannot choose a protocol for ${text}: ${message}`);
     // An explicit setting resolves the ambiguity.
-    requireProtocol(withCommand(command, { "server-protocol": "systemd" }), place);
+    requireProtocol(locate(withCommand(command, { "server-protocol": "systemd" }), place));
     const control = withCommand(command, { "server-protocol": "control" });
-    if (command.startsWith("deno ")) assertThrows(() => requireProtocol(control, place), TypeError);
-    else requireProtocol(control, place);
+    if (command.startsWith("deno ")) {
+      assertThrows(() => requireProtocol(locate(control, place)), TypeError);
+    } else requireProtocol(locate(control, place));
   });
 }
 
@@ -353,14 +355,14 @@ Deno.test("requireProtocol() recognises an interpreter behind a link of another 
   };
   const lookup = { ...LOOKUP, realPath: (path: string) => links[path] ?? path };
   const error = assertThrows(
-    () => requireProtocol(withCommand("tool server.py"), { lookup, cwd }),
+    () => requireProtocol(locate(withCommand("tool server.py"), { lookup, cwd })),
     TypeError,
   );
   assertEquals(
     error.message,
     `Cannot choose a protocol for "tool server.py": a program of python3.12, expected ${SYSTEMD}`,
   );
-  requireProtocol(withCommand("bin/imapd"), { lookup, cwd });
+  requireProtocol(locate(withCommand("bin/imapd"), { lookup, cwd }));
 });
 
 Deno.test("requireProtocol() accepts programs of LIB-ZC and of Deno", () => {
@@ -375,7 +377,7 @@ Deno.test("requireProtocol() accepts programs of LIB-ZC and of Deno", () => {
       ],
       ...["deno run -A bin/server.ts --watch", "deno run bin/server.ts task", "./deno.sh", "tool"],
     ]
-  ) requireProtocol(withCommand(command), { lookup: LOOKUP, cwd });
+  ) requireProtocol(locate(withCommand(command), { lookup: LOOKUP, cwd }));
 });
 
 for (
@@ -391,25 +393,25 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`programOf() and protocolOf() run a script with server-permissions ${permissions}`, () => {
+  Deno.test(`locate() run a script with server-permissions ${permissions}`, () => {
     const service = withCommand("bin/server.ts", { "server-permissions": permissions });
     const place = { lookup: LOOKUP, cwd };
-    assertEquals(programOf(service, place).args, ["run", ...flags, "bin/server.ts"]);
-    assertEquals(protocolOf(service, place), protocol);
+    assertEquals(locate(service, place).program.args, ["run", ...flags, "bin/server.ts"]);
+    assertEquals(locate(service, place).protocol, protocol);
   });
 }
 
-Deno.test("protocolOf() is control for the compiled master's own program", () => {
+Deno.test("the protocol of locate() is control for the compiled master's own program", () => {
   const lookup = fakeLookup({ "/opt/master": { executable: "\x7fELF" } }, {
     denoPath: undefined,
     selfPath: "/opt/master",
   });
-  assertEquals(protocolOf(withCommand("/opt/master server"), { lookup, cwd }), "control");
+  assertEquals(locate(withCommand("/opt/master server"), { lookup, cwd }).protocol, "control");
 });
 
-Deno.test("protocolOf() follows the setting, whatever the program is", () => {
+Deno.test("the protocol of locate() follows the setting, whatever the program is", () => {
   for (const protocol of ["control", "libzc", "systemd"]) {
     const service = withCommand("bin/server.ts", { "server-protocol": protocol });
-    assertEquals(protocolOf(service, { lookup: LOOKUP, cwd }), protocol);
+    assertEquals(locate(service, { lookup: LOOKUP, cwd }).protocol, protocol);
   }
 });

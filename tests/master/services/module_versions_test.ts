@@ -1,8 +1,9 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import type { ScriptRun } from "../../../src/os/process/module_files.ts";
-import { ModuleVersions } from "../../../src/master/services/module_versions.ts";
+import { locate } from "../../../src/master/services/command.ts";
+import { ModuleVersions, scriptRunOf } from "../../../src/master/services/module_versions.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
-import { serviceOf } from "../service_configs.ts";
+import { configOf } from "../service_configs.ts";
 
 const LOOKUP = fakeLookup({ "/srv/app/main.ts": "file", "/bin/tool": { executable: "" } });
 const PLACE = { lookup: LOOKUP, cwd: "/srv" };
@@ -22,8 +23,8 @@ function scene(command = "app/main.ts") {
     lastChange: (path) => files.has(path) ? STARTED - 1 + state.lateMs : undefined,
     now: () => STARTED,
   });
-  const service = serviceOf("x", { command });
-  return { files, state, of: () => versions.of(service, PLACE) };
+  const service = configOf("x", { command });
+  return { files, state, of: () => versions.of(scriptRunOf(locate(service, PLACE))) };
 }
 
 Deno.test("ModuleVersions returns another version when a module has changed, and only then", async () => {

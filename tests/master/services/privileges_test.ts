@@ -1,18 +1,25 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { loadServices } from "../../../src/master/services/load.ts";
-import { programToStart } from "../../../src/master/services/privileges.ts";
+import { programToStart } from "../../../src/master/workers/start.ts";
 import { formatProblem } from "../../../src/config/errors.ts";
+import type { ServiceConfig } from "../../../src/config/service.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
 import { TempDir } from "../../support/temp.ts";
-import { serviceOf } from "../service_configs.ts";
+import { configOf, resolved } from "../service_configs.ts";
 
 const cwd = "/srv";
 const FILES = {
   "/srv/server.ts": "file",
   "/srv/imapd": { executable: "\x7fELF" },
   "/srv/jail": "directory",
+  "/usr/bin/env": { executable: "\x7fELF" },
 } as const;
 const LOOKUP = fakeLookup(FILES);
+
+function started(service: ServiceConfig) {
+  const place = { lookup: LOOKUP, cwd };
+  return programToStart(resolved(service, place), place);
+}
 
 /** The problems of a service with these settings, each on its line from 3 on. */
 async function problemsOf(
@@ -33,8 +40,8 @@ async function problemsOf(
 Deno.test("programToStart() starts every program as its user and group", () => {
   const settings = { "server-user": "www", "server-group": "mail" };
   for (const command of ["./imapd", "server.ts"]) {
-    const service = serviceOf("a", { command, settings });
-    const { credentials, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
+    const service = configOf("a", { command, settings });
+    const { credentials, env, gainsNothing } = started(service);
     assertEquals(credentials, { uid: 33, gid: 8, groups: [8] });
     assertEquals([env, gainsNothing], [undefined, undefined]);
   }
@@ -51,8 +58,8 @@ Deno.test("programToStart() leaves the change of user to a server that has to st
     { "run-chroot": "jail" },
   ];
   for (const settings of all) {
-    const service = serviceOf("a", { command: "server.ts", settings });
-    const { credentials, env, gainsNothing } = programToStart(service, { lookup: LOOKUP, cwd });
+    const service = configOf("a", { command: "server.ts", settings });
+    const { credentials, env, gainsNothing } = started(service);
     assertEquals(credentials, undefined);
     assertEquals([env, gainsNothing], [{ DENO_DIR: "/var/cache/deno/none" }, true]);
   }
@@ -60,8 +67,8 @@ Deno.test("programToStart() leaves the change of user to a server that has to st
 
 Deno.test("programToStart() starts a program that can't drop privileges as its user, whatever the settings are", () => {
   const settings = { "server-user": "www", "server-start-user": "master" };
-  const service = serviceOf("a", { command: "./imapd", settings });
-  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).credentials?.uid, 33);
+  const service = configOf("a", { command: "./imapd", settings });
+  assertEquals(started(service).credentials?.uid, 33);
 });
 
 Deno.test("programToStart() gives caches to none of Deno's programs without FFI", () => {
@@ -79,19 +86,40 @@ Deno.test("programToStart() gives caches to none of Deno's programs without FFI"
       ["deno run --allow-ffi server.ts", {}, false],
     ] as const
   ) {
-    const { env } = programToStart(serviceOf("a", { command, settings }), { lookup: LOOKUP, cwd });
+    const { env } = started(configOf("a", { command, settings }));
     assertEquals(env !== undefined, isWithout, `${command} ${JSON.stringify(settings)}`);
   }
 });
 
 Deno.test("programToStart() changes nothing for the master's own user", () => {
-  const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "self" } });
-  assertEquals(programToStart(service, { lookup: LOOKUP, cwd }).credentials, undefined);
+  const service = configOf("a", { command: "./imapd", settings: { "server-user": "self" } });
+  assertEquals(started(service).credentials, undefined);
 });
 
-Deno.test("programToStart() refuses a user that was removed after the settings were read", () => {
-  const service = serviceOf("a", { command: "./imapd", settings: { "server-user": "gone" } });
-  assertThrows(() => programToStart(service, { lookup: LOOKUP, cwd }), TypeError, "no such user");
+Deno.test("programToStart() looks no user, protocol or interpreter up again, and says what has gone", () => {
+  const never = () => {
+    throw new Error("looked up again");
+  };
+  const settings = { "server-user": "www" };
+  for (const command of ["./imapd", "server.ts", "env A=1 server.ts"]) {
+    const service = resolved(configOf("a", { command, settings }), { lookup: LOOKUP, cwd });
+    const later = {
+      ...LOOKUP,
+      credentialsOf: never,
+      hasCredentials: never,
+      interpreterLine: never,
+    };
+    const { credentials, args } = programToStart(service, { lookup: later, cwd });
+    assertEquals(credentials?.uid, 33);
+    // The running Deno has moved.
+    const moved = programToStart(service, { lookup: { ...later, denoPath: "/new/deno" }, cwd });
+    assertEquals(moved.args, args.map((word) => word === "/opt/deno" ? "/new/deno" : word));
+    assertThrows(
+      () => programToStart(service, { lookup: fakeLookup({}), cwd }),
+      TypeError,
+      "Cannot run",
+    );
+  }
 });
 
 Deno.test("loadServices() accepts a user, a group and a root that exist", async () => {

@@ -6,9 +6,11 @@ import {
   MAX_ARGUMENTS_BYTES,
   sizeProblems,
 } from "../../../src/master/services/start_size.ts";
+import { locate } from "../../../src/master/services/command.ts";
+import { serverArguments } from "../../../src/master/services/server_argv.ts";
 import { startMessage } from "../../../src/master/services/start_message.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
-import { serviceOf } from "../service_configs.ts";
+import { configOf } from "../service_configs.ts";
 
 const PLACE = {
   cwd: "/srv",
@@ -19,13 +21,15 @@ const PLACE = {
 /** A service with one setting of this length. */
 function withSetting(
   bytes: number,
-  { file, settings = {} }: Parameters<typeof serviceOf>[1] = {},
+  { file, settings = {} }: Parameters<typeof configOf>[1] = {},
 ): ServiceConfig {
-  return serviceOf("a.cf", { file, settings: { ...settings, long: "x".repeat(bytes) } });
+  return configOf("a.cf", { file, settings: { ...settings, long: "x".repeat(bytes) } });
 }
 
 const told = (service: ServiceConfig) =>
-  sizeProblems(service, PLACE).map(({ key, message }) => `${key}: ${message}`);
+  sizeProblems(locate(service, PLACE), serverArguments(service, PLACE)).map(({ key, message }) =>
+    `${key}: ${message}`
+  );
 
 for (const protocol of ["control", "inherit"]) {
   Deno.test(`sizeProblems() refuses a start message that is too long to be sent (${protocol})`, () => {
@@ -55,7 +59,7 @@ Deno.test("sizeProblems() counts bytes, not characters", () => {
   const options = { file: "/srv/conf/a.cf", "server-protocol": "control" };
   const settings = { "server-protocol": "control", long: "\u{1}".repeat(200_000) };
   // Each character takes six bytes in JSON.
-  assertEquals(told(serviceOf("a.cf", { ...options, settings })).length, 1);
+  assertEquals(told(configOf("a.cf", { ...options, settings })).length, 1);
 });
 
 Deno.test("sizeProblems() refuses a setting that is too long for an argument", () => {
@@ -72,7 +76,7 @@ Deno.test("sizeProblems() refuses a setting that is too long for an argument", (
 Deno.test("sizeProblems() refuses more arguments than the kernel accepts", () => {
   const parts = Array.from({ length: 11 }, (_, at) => [`part-${at}`, "x".repeat(100_000)]);
   const settings = { "server-protocol": "libzc", ...Object.fromEntries(parts) };
-  const [problem, ...others] = told(serviceOf("a.cf", { settings }));
+  const [problem, ...others] = told(configOf("a.cf", { settings }));
   assert(/: Cannot start "a\.cf": arguments of \d+ bytes, /.test(problem), problem);
   assert(problem.endsWith(`expected at most ${MAX_ARGUMENTS_BYTES}`), problem);
   assertEquals(others, []);
@@ -92,7 +96,7 @@ Deno.test("sizeProblems() refuses names of addresses that are too long for an ar
   );
   for (const protocol of ["libzc", "systemd"]) {
     const settings = { "server-protocol": protocol };
-    const service = serviceOf("a.cf", { addresses: addresses.join(), settings });
+    const service = configOf("a.cf", { addresses: addresses.join(), settings });
     const [problem] = told(service);
     assert(/^server-service: .*: an argument or variable of \d+ bytes/.test(problem), problem);
   }

@@ -13,7 +13,7 @@ import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { ReservedPort } from "../../support/ports.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
-import { serviceOf } from "../service_configs.ts";
+import { configOf, resolved } from "../service_configs.ts";
 
 const GENERATION = 7;
 const WORKER = `${import.meta.dirname}/talking_worker.ts`;
@@ -50,7 +50,7 @@ class Launch implements AsyncDisposable {
 
   /** Opens addresses for the service. */
   listensOn(addresses: string): this {
-    const service = serviceOf("x.cf", { addresses, file: "etc/x.cf", command: this.#command([]) });
+    const service = configOf("x.cf", { addresses, file: "etc/x.cf", command: this.#command([]) });
     for (const endpoint of service.endpoints) this.#opened.push(openListener(endpoint));
     this.#service = service;
     return this;
@@ -59,21 +59,26 @@ class Launch implements AsyncDisposable {
   /** Starts a worker that sends some messages. */
   start(...words: string[]): this {
     const command = this.#command(words);
-    const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
+    const service = this.#service ?? configOf("x.cf", { command, file: "etc/x.cf" });
     return this.startService({ ...service, command: command.split(" ") });
   }
 
-  startService(service: ServiceConfig, { isStandby = false } = {}): this {
+  startService(given: ServiceConfig, { isStandby = false } = {}): this {
     const launcher = createLauncher({
       spawner: this.spawner,
       poller: this.poller,
       lookup: LOOKUP,
-      configPath: "etc",
       cwd: Deno.cwd(),
       log: (text) => this.log.push(text),
     });
     const fds = isStandby ? [] : this.#fds;
-    this.worker = launcher.launch({ service, generation: GENERATION, fds, isStandby }, {
+    const place = { lookup: LOOKUP, cwd: Deno.cwd(), configPath: "etc" };
+    this.worker = launcher.launch({
+      service: resolved(given, place),
+      generation: GENERATION,
+      fds,
+      isStandby,
+    }, {
       onLoaded: () => this.told.push("loaded"),
       onReady: () => this.told.push("ready"),
       onDraining: (seconds) => this.told.push(`draining ${seconds}`),
@@ -91,7 +96,7 @@ class Launch implements AsyncDisposable {
   /** Starts a standby that sends some messages once it is activated. */
   startStandby(...words: string[]): this {
     const command = this.#command(words);
-    const service = this.#service ?? serviceOf("x.cf", { command, file: "etc/x.cf" });
+    const service = this.#service ?? configOf("x.cf", { command, file: "etc/x.cf" });
     return this.startService({ ...service, command: command.split(" ") }, { isStandby: true });
   }
 
@@ -192,7 +197,7 @@ Deno.test("launch() requests heartbeats of a standby at once, and sends its limi
     await using launch = new Launch();
     const command = [WORKER, launch.report].join(" ");
     const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
-    const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
+    const service = configOf("x.cf", { command, file: "etc/x.cf", settings });
     launch.startService({ ...service, command: command.split(" ") }, { isStandby: true });
     assertEquals(await launch.tells(2), ["loaded", "heartbeat"]);
     launch.activate();
@@ -203,7 +208,7 @@ Deno.test("launch() has no standby of a program that can't receive descriptors l
   for (const protocol of ["inherit", "libzc", "systemd"]) {
     const launch = new Launch();
     const settings = { "server-protocol": protocol };
-    const service = serviceOf("x", { command: "/bin/true", settings });
+    const service = configOf("x", { command: "/bin/true", settings });
     assertThrows(
       () => launch.startService(service, { isStandby: true }),
       TypeError,
@@ -218,7 +223,7 @@ Deno.test("launch() requests heartbeats of a worker and sends its limits where t
     await using launch = new Launch();
     const command = [WORKER, launch.report].join(" ");
     const settings = { "server-watchdog": "5", "server-idle-exit": "7" };
-    const service = serviceOf("x.cf", { command, file: "etc/x.cf", settings });
+    const service = configOf("x.cf", { command, file: "etc/x.cf", settings });
     launch.startService({ ...service, command: command.split(" ") });
     assertEquals(await launch.tells(3), ["heartbeat", "spent", "used true"]);
   }));
@@ -296,7 +301,7 @@ Deno.test("launch() reports a worker as lost that breaks the protocol", () =>
 Deno.test("launch() leaves nothing behind when the program can't be started", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
-    const service = serviceOf("x", {
+    const service = configOf("x", {
       command: "/none",
       settings: { "server-protocol": "control" },
     });
@@ -323,7 +328,7 @@ Deno.test("RunningWorker.kill() is harmless at every moment around the end of th
   await using launch = new Launch();
   const settings = { "server-protocol": "control" };
   for (let round = 0; round < 100; round++) {
-    launch.startService(serviceOf("x", { command: "/bin/true", settings }));
+    launch.startService(configOf("x", { command: "/bin/true", settings }));
     while (!launch.told.some((word) => word.startsWith("exit"))) {
       launch.worker.kill("SIGTERM");
       await new Promise((resolve) => setTimeout(resolve, 0));

@@ -1,0 +1,130 @@
+/**
+ * The access to programs, files and users of the system, and the file system as a service's processes
+ * see it.
+ *
+ * @module
+ */
+import { resolvePath } from "../../config/address.ts";
+import { cannot } from "../../config/errors.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import type { withoutCaches } from "../../os/process/deno_dir.ts";
+import type { accessAs } from "../../os/process/file_access.ts";
+import type { Credentials, Names, Owner } from "../../os/user/accounts.ts";
+
+/** Looks up programs, files and users on the system; replaced in tests. */
+export interface ProgramLookup {
+  /** The path of the running Deno, or undefined when this is a compiled program. */
+  readonly denoPath: string | undefined;
+  /** The version of the Deno that runs the master. */
+  readonly denoVersion: string;
+  /** The path of the running program: Deno, or the compiled one. */
+  readonly selfPath: string;
+  /** The soft limit of open files that programs of other kinds get. */
+  readonly openFiles: number;
+  /** The directories of `PATH`. */
+  readonly searchPath: readonly string[];
+  /** Whether a path is a file that can be executed. */
+  isExecutable(path: string): boolean;
+  /** Whether a path is a file. */
+  isFile(path: string): boolean;
+  /** Whether a path is a directory. */
+  isDirectory(path: string): boolean;
+  /** Whether a path is a dangling link. */
+  isDeadLink(path: string): boolean;
+  /** The interpreter line of a script (`#!…`); empty for any other file. */
+  interpreterLine(path: string): string;
+  /** See `src/os/process/program_lookup.ts`. */
+  realPath(path: string): string;
+  /** A text that changes with the file; undefined where there is no file. */
+  fileStamp(path: string): string | undefined;
+  /** See `src/os/process/program_lookup.ts`. */
+  looseMode(path: string): number | undefined;
+  /** Whether the master may change the root directory. */
+  mayChangeRoot(): boolean;
+  /** Whether the master may start programs as any user. */
+  mayChangeUser(): boolean;
+  /** See `src/os/user/accounts.ts`. */
+  credentialsOf(names: Names): Credentials;
+  /** Whether the master already runs as this user. */
+  hasCredentials(credentials: Credentials): boolean;
+  /** See `src/os/process/setpriv.ts`. */
+  setprivCommand(credentials?: Credentials): readonly string[] | undefined;
+  /** See `src/os/process/file_access.ts`. */
+  accessAs: typeof accessAs;
+  /** See `src/os/process/deno_dir.ts`. */
+  denoDir(home?: string): string;
+  /** See `src/os/process/deno_dir.ts`. */
+  cachePaths(): readonly string[];
+  /** See `src/os/process/deno_dir.ts`. */
+  withoutCaches: typeof withoutCaches;
+  /** See `src/os/user/accounts.ts`. */
+  ownerOf(names: Names): Owner;
+  /** Whether the master may change the owner of a file to this one. */
+  mayGiveTo(owner: Owner): boolean;
+}
+
+/** Where to look for a program. */
+export interface ProgramPlace {
+  readonly lookup: ProgramLookup;
+  /** The working directory of the master. */
+  readonly cwd: string;
+}
+
+/**
+ * Checks that a service's processes can change to the root directory that the settings name.
+ *
+ * @throws {TypeError} When they can't.
+ */
+export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: ProgramPlace): void {
+  if (masterChroot === undefined) return;
+  if (!lookup.isDirectory(resolvePath(cwd, masterChroot))) {
+    const about = { found: "no such directory", expected: "a directory" };
+    throw new TypeError(cannot("change the root to", masterChroot, about));
+  }
+  if (!lookup.mayChangeRoot()) {
+    const about = { found: "not permitted", expected: "a master that runs as root" };
+    throw new TypeError(cannot("change the root to", masterChroot, about));
+  }
+}
+
+/**
+ * Checks that a service's processes can change to the working directory that the settings name.
+ *
+ * @throws {TypeError} When they can't.
+ */
+export function requireDirectory(service: ServiceConfig, place: ProgramPlace): void {
+  const { masterChdir } = service;
+  if (masterChdir === undefined || viewFrom(service, place).isDirectory(".")) return;
+  const about = { found: "no such directory", expected: "a directory, seen from the new root" };
+  throw new TypeError(cannot("change the directory to", masterChdir, about));
+}
+
+/** The lookup, with the file system as a service's process sees it. */
+export interface View extends ProgramLookup {
+  /** Whether its root differs from the master's. */
+  readonly changesRoot: boolean;
+  /** Resolves a path of the service's processes, as they see it. */
+  pathOf(path: string): string;
+}
+
+/** The file system as a service's processes will see it when they start. */
+export function viewFrom(
+  { masterChroot, masterChdir }: ServiceConfig,
+  { lookup, cwd }: ProgramPlace,
+): View {
+  const root = masterChroot === undefined ? "" : resolvePath(cwd, masterChroot);
+  const start = resolvePath(root === "" ? cwd : "/", masterChdir ?? ".");
+  const outside = (path: string) => `${root}${resolvePath(start, path)}`;
+  return {
+    ...lookup,
+    isFile: (path) => lookup.isFile(outside(path)),
+    isDirectory: (path) => lookup.isDirectory(outside(path)),
+    isDeadLink: (path) => lookup.isDeadLink(outside(path)),
+    isExecutable: (path) => lookup.isExecutable(outside(path)),
+    interpreterLine: (path) => lookup.interpreterLine(outside(path)),
+    fileStamp: (path) => lookup.fileStamp(outside(path)),
+    looseMode: (path) => lookup.looseMode(outside(path)),
+    changesRoot: root !== "",
+    pathOf: (path) => resolvePath(start, path),
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * What the settings of a service mean on this machine: its program, its user, its arguments. All is
+ * looked up once, when the settings are read; problems that would otherwise appear only when the first
+ * process is started are found here.
+ *
+ * @module
+ */
+import { cannot, type Problem, problemAt, refusal, warningAt } from "../../config/errors.ts";
+import { originOf, type ServiceCheck, type ServiceConfig } from "../../config/service.ts";
+import {
+  MASTER_CHROOT,
+  RUN_CHROOT,
+  RUN_USER,
+  SERVER_CHROOT,
+  SERVER_IDLE_EXIT,
+  SERVER_MAX_CONNECTIONS,
+  SERVER_STANDBY_COUNT,
+  SERVER_START_USER,
+  SERVER_WATCHDOG,
+  type Setting,
+} from "../../config/settings.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
+import { locate, type Located } from "./command.ts";
+import { commandStamp } from "./command_files.ts";
+import { requireTrustedCommand } from "./file_permissions.ts";
+import { scriptRunOf } from "./module_versions.ts";
+import {
+  requireChroot,
+  requireGroup,
+  requireNoCaches,
+  requirePermissions,
+  requireUser,
+  startRights,
+} from "./privileges.ts";
+import { type ProgramPlace, requireDirectory, requireRoot } from "./program_lookup.ts";
+import { requireProtocol } from "./protocol_choice.ts";
+import { serverArguments, settingArguments } from "./server_argv.ts";
+import { requireSocketOwner } from "./socket_owner.ts";
+import { sizeProblems } from "./start_size.ts";
+
+/** Where to look for programs, and the directory of the settings files. */
+export interface ResolverPlace extends ProgramPlace {
+  readonly configPath?: string;
+}
+
+/** What was found out about a service. */
+interface Found {
+  readonly located: Located;
+  /** The arguments of a server; none for a program of systemd's protocol. */
+  readonly argv: readonly string[];
+}
+
+/** Checks and resolves the services of one configuration. */
+export class ServiceResolver {
+  readonly #place: ResolverPlace;
+  /** By id; a configuration with the same id twice is refused. */
+  readonly #found = new Map<string, Found>();
+
+  /** @param place Where to look. */
+  constructor(place: ResolverPlace) {
+    this.#place = place;
+  }
+
+  /** Finds the program of a service, and the problems that would prevent the start of a process. */
+  readonly check: ServiceCheck = (service) => {
+    const place = this.#place;
+    const at = (problem: { readonly key: string; readonly message: string }) =>
+      // A shared setting is not in the service's own file.
+      problemAt(originOf(service, problem.key), problem);
+    const check = (key: string, attempt: () => unknown): Problem[] => {
+      try {
+        attempt();
+        return [];
+      } catch (error) {
+        return [at({ key, message: refusal(error) })];
+      }
+    };
+    let located: Located | undefined, argv: readonly string[] | undefined;
+    const missing = check("server-command", () => located = locate(service, place));
+    const outside = check("master-chroot", () => {
+      // The only protocol without arguments.
+      argv = service.protocol === "systemd" ? [] : serverArguments(service, place);
+    });
+    if (located && argv) this.#found.set(service.id, { located, argv });
+    const problems = [
+      ...missing,
+      ...check("server-socket-owner", () => requireSocketOwner(service, place)),
+      ...check("master-chroot", () => requireRoot(service, place)),
+      ...outside,
+      ...check("master-chdir", () => requireDirectory(service, place)),
+      // These checks depend on the kind of program.
+      ...(located
+        ? PROGRAM_CHECKS.flatMap(([key, require]) => check(key, () => require(located!)))
+        : []),
+      ...(located && argv ? sizeProblems(located, argv).map(at) : []),
+    ];
+    if (problems.length > 0) return problems;
+    return check("server-user", () => startRights(located!));
+  };
+
+  /** A service of the configuration with its program; it has passed {@linkcode check}. */
+  located(service: ServiceConfig): Located {
+    return { ...this.#found.get(service.id)!.located, service };
+  }
+
+  /** Looks up what a start of the service's processes needs. */
+  resolve(located: Located): ResolvedService {
+    const { service, program, protocol, view, script } = located;
+    const scriptRun = scriptRunOf(located);
+    const settings = protocol === "libzc" ? settingArguments(service) : [];
+    return {
+      ...service,
+      // Running processes of other protocols can't receive descriptors.
+      ...(protocol !== "control" && { supervision: { ...service.supervision, standbyCount: 0 } }),
+      fingerprint: JSON.stringify([service.fingerprint, commandStamp(located)]),
+      protocol,
+      program,
+      argv: [...this.#found.get(service.id)!.argv, ...settings],
+      ...(!view.changesRoot && view.denoPath && { denoPath: view.denoPath }),
+      ...(script !== undefined && { script }),
+      ...startRights(located),
+      ...(scriptRun && { scriptRun }),
+    };
+  }
+}
+
+/** The checks of a service whose program was found, with the settings that they are about. */
+const PROGRAM_CHECKS: readonly (readonly [key: string, require: (located: Located) => void])[] = [
+  ["server-command", requireProtocol],
+  ["server-command", requireTrustedCommand],
+  ["server-command", requireNoCaches],
+  ["server-permissions", requirePermissions],
+  ["server-user", requireUser],
+  ["server-group", requireGroup],
+  ["server-chroot", requireChroot],
+];
+
+/** The warnings about settings that the program of a service can't follow. */
+export function protocolWarnings(located: Located): Problem[] {
+  return [...unsupportedSettings(located), ...confinedAsRoot(located)];
+}
+
+/** Warns of settings that need a server of this framework, or one with FFI. */
+function unsupportedSettings({ service, protocol }: Located): Problem[] {
+  if (protocol === "control") return [];
+  const isForeign = protocol !== "inherit";
+  const { watchdogMs, maxConnections, idleExitMs, standbyCount } = service.supervision;
+  const given = [
+    ...(isForeign && watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
+    ...(isForeign && maxConnections !== undefined ? [SERVER_MAX_CONNECTIONS] : []),
+    ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
+    ...(standbyCount > 0 ? [SERVER_STANDBY_COUNT] : []),
+    ...(service.startUser === "master" ? [SERVER_START_USER] : []),
+  ];
+  const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";
+  return given.map(({ name: key }) => {
+    const found = `a program with the ${protocol} protocol, which can't heed it`;
+    const message = cannot("use", key, { found, expected });
+    return warningAt(originOf(service, key), { key, message });
+  });
+}
+
+/** Warns of a changed root for a server that remains root. */
+function confinedAsRoot({ service, place: { lookup } }: Located): Problem[] {
+  const { settings, shared, user, chroot, masterChroot } = service;
+  const ownWord = ({ name }: Setting<unknown>) => settings.get(name) || shared.get(name);
+  // In another root the name means another user.
+  const isRoot = user === undefined
+    ? lookup.mayChangeRoot()
+    : masterChroot === undefined && lookup.credentialsOf(service).uid === 0;
+  if (!isRoot || ownWord(RUN_USER)) return [];
+  const roots = [
+    [MASTER_CHROOT.name, masterChroot],
+    [SERVER_CHROOT.name, chroot],
+    [RUN_CHROOT.name, ownWord(RUN_CHROOT)],
+  ] as const;
+  return roots.flatMap(([key, value]) => {
+    if (!value) return [];
+    const found = "a server that stays root's, and root can leave any root directory";
+    const message = cannot("confine to", value, { found, expected: "server-user beside it" });
+    return [problemAt(originOf(service, key), { key, message })];
+  });
+}
