@@ -337,3 +337,20 @@ Deno.test("RunningWorker.kill() is harmless at every moment around the end of th
   }
   assertEquals(launch.spawner.children.length, 100);
 });
+
+Deno.test("launch() starts a restricted program of systemd's protocol without caches", () =>
+  leavesNothingOpen(async () => {
+    await using launch = new Launch();
+    let plan = "";
+    launch.spawner.spawn = ({ argv }) => {
+      plan = argv.at(-1)!;
+      throw new RangeError("not started");
+    };
+    const service = configOf("x", {
+      command: "deno run --allow-read /bin/true.ts",
+      settings: { "server-protocol": "systemd" },
+    });
+    assertThrows(() => launch.startService(service), RangeError, "not started");
+    const { DENO_DIR, LISTEN_PID } = JSON.parse(plan).env;
+    assertEquals([DENO_DIR, LISTEN_PID], ["/var/cache/deno/none", "{pid}"]);
+  }));
