@@ -342,7 +342,7 @@ Deno.test("launch() starts a restricted program of systemd's protocol without ca
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     let plan = "";
-    launch.spawner.spawn = ({ argv }) => {
+    launch.spawner.spawnPlaced = ({ argv }) => {
       plan = argv.at(-1)!;
       throw new RangeError("not started");
     };
