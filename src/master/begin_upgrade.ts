@@ -1,0 +1,67 @@
+/**
+ * How an upgrade begins: this master starts a new one, and hands everything over to it.
+ *
+ * @module
+ */
+import { MASTER_STOP_TIMEOUT, MASTER_UPGRADE_TIMEOUT } from "../config/settings.ts";
+import { zinfoFrom } from "../log/log.ts";
+import type { Poller } from "../os/fd/poller.ts";
+import { openFilesVariable } from "../os/process/limits.ts";
+import { systemSpawner } from "../os/process/spawn.ts";
+import type { MasterParts } from "./master_parts.ts";
+import type { Retirement } from "./retirement.ts";
+import type { ProgramLookup } from "./services/program_lookup.ts";
+import { setting } from "./services/configuration.ts";
+import { newMasterCommand, type OwnCommand } from "./upgrade/command.ts";
+import { tryUpgrade, type Upgrade } from "./upgrade/new_master.ts";
+
+/** What an upgrade uses beside the parts of the master. */
+export interface BeginUpgradeOptions {
+  readonly retirement: Retirement;
+  readonly poller: Poller;
+  readonly lookup: ProgramLookup;
+  /** How this process was started. */
+  readonly command: OwnCommand;
+  /** Reopens the log files. */
+  onReopen(): void;
+}
+
+/**
+ * Starts a new master, and waits until it has taken over or has failed.
+ *
+ * @param parts The parts of this master.
+ * @param options What it uses beside them.
+ * @returns The upgrade; undefined when it has failed.
+ */
+export function beginUpgrade(
+  { supervisor, listeners, duty, serviceManager, stops }: MasterParts,
+  { retirement, poller, lookup, command, onReopen }: BeginUpgradeOptions,
+): Promise<Upgrade | undefined> {
+  supervisor.lookAfterListeners();
+  const { cwd, openFiles } = command;
+  return tryUpgrade({
+    generation: supervisor.generation,
+    lock: duty.lock,
+    logSocket: duty.logSocket,
+    activated: listeners.activated,
+    listeners: supervisor.listeners.filter(({ owner }) => owner !== "activation"),
+    services: supervisor.serving,
+  }, {
+    command: (fd) => newMasterCommand(command, fd),
+    // The new master reports errors about relative paths better.
+    cwd: lookup.isDirectory(cwd) ? cwd : "/",
+    env: { ...serviceManager.environment, ...openFilesVariable(openFiles) },
+    spawner: systemSpawner,
+    poller,
+    log: (text) => zinfoFrom(undefined, text),
+    onStop: (timeoutMs) => retirement.limitDrain(timeoutMs),
+    onBound: (generations) => retirement.limitGenerations(generations),
+    onReopen,
+    onSettled: () => retirement.dropFallback(),
+    timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
+    abortMs: setting(MASTER_STOP_TIMEOUT),
+    cancelled: stops.first,
+    letGo: () => duty.pause(),
+    takeBack: () => duty.resume(),
+  });
+}

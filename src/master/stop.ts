@@ -1,0 +1,94 @@
+/**
+ * How a master stops: with all of its servers, and with what an old master still runs.
+ *
+ * @module
+ */
+import { MASTER_STOP_TIMEOUT } from "../config/settings.ts";
+import { zinfo } from "../log/log.ts";
+import { systemClock } from "../os/clock/clock.ts";
+import type { MasterParts } from "./master_parts.ts";
+import { setting } from "./services/configuration.ts";
+
+/** How often a stopping master checks whether another one has started. */
+const LOOK_MS = 50;
+
+/** The requests to stop: the first one stops the servers, the second one shortens their time. */
+export class StopRequests {
+  readonly #first = Promise.withResolvers<void>();
+  readonly #second = Promise.withResolvers<void>();
+  readonly #finished = Promise.withResolvers<void>();
+  #count = 0;
+
+  /** Adds a request; whether it is the first one. */
+  add(): boolean {
+    this.#first.resolve();
+    if (this.#count > 0) this.#second.resolve();
+    return this.#count++ === 0;
+  }
+
+  /** Whether there was a request. */
+  get hasAny(): boolean {
+    return this.#count > 0;
+  }
+
+  /** Records that everything has stopped. */
+  finish(): void {
+    this.#finished.resolve();
+  }
+
+  /** Fulfilled when everything has stopped. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  /** Fulfilled at the first request. */
+  get first(): Promise<void> {
+    return this.#first.promise;
+  }
+
+  /** Fulfilled at the second request. */
+  get second(): Promise<void> {
+    return this.#second.promise;
+  }
+}
+
+/** Stops everything, including what an old master still runs. */
+export async function stopEverything(parts: MasterParts): Promise<void> {
+  const { supervisor, duty, control, serviceManager, changes, oldMaster, stops } = parts;
+  const timeoutMs = setting(MASTER_STOP_TIMEOUT);
+  const wasMaster = duty.isHeld;
+  if (wasMaster) serviceManager.stopping();
+  zinfo(
+    `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
+  );
+  const stopped = supervisor.stop(timeoutMs);
+  if (wasMaster) {
+    // Before the servers end, so that another master can start meanwhile.
+    duty.giveUp();
+    control.withdraw();
+    surrenderWhenTaken(parts, stopped);
+  }
+  await Promise.all([
+    stopped,
+    changes.idle,
+    wasMaster ? oldMaster?.end(timeoutMs, stops.second) : undefined,
+  ]);
+  zinfo("stopped");
+  stops.finish();
+}
+
+/** Gives up the addresses that some servers still hold, once another master has started. */
+async function surrenderWhenTaken(
+  { duty, supervisor }: MasterParts,
+  stopped: Promise<void>,
+): Promise<void> {
+  let isOver = false;
+  stopped.then(() => isOver = true);
+  while (!isOver) {
+    if (duty.isTaken()) {
+      zinfo("another master has started, the addresses are its own");
+      return await supervisor.surrender();
+    }
+    await new Promise<void>((resolve) => systemClock.setTimer(LOOK_MS, resolve));
+  }
+}
