@@ -6,7 +6,7 @@
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
-import { EARLY_DEATH_MS } from "./decide.ts";
+import { EARLY_DEATH_MS, endsEarly } from "./decide.ts";
 import type { RestartHistory, Worker, WorkerIn } from "./life.ts";
 
 /** The exit code of a program that finds its settings wrong (sysexits.h). */
@@ -65,7 +65,7 @@ export function historyAfter(
       return { early: 0, delayMs: 0, startAtMs: chance.nowMs, starts };
     }
   }
-  const atOnce = readyAtMs !== undefined && livedMs >= EARLY_DEATH_MS;
+  const atOnce = readyAtMs !== undefined && !endsEarly(run, chance.nowMs);
   return heldBack(history, {
     ...chance,
     config,

@@ -176,7 +176,12 @@ function dispensable(
   ]);
 }
 
+/** Whether a process that ends now has lived too short to be replaced at once. */
+export function endsEarly({ startedAtMs }: Pick<Worker, "startedAtMs">, nowMs: number): boolean {
+  return nowMs - startedAtMs < EARLY_DEATH_MS;
+}
+
 /** The earliest time of the next start after a worker has ended. */
 export function nextStartMs(worker: Worker, nowMs: number): number {
-  return nowMs - worker.startedAtMs < EARLY_DEATH_MS ? nowMs + EARLY_DEATH_MS : nowMs;
+  return endsEarly(worker, nowMs) ? nowMs + EARLY_DEATH_MS : nowMs;
 }

@@ -1,12 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ResolvedService } from "../../../src/master/policy/resolved_service.ts";
 import type { Action } from "../../../src/master/policy/decision.ts";
-import {
-  decide,
-  EARLY_DEATH_MS,
-  nextStartMs,
-  TERMINATE_GRACE_MS,
-} from "../../../src/master/policy/decide.ts";
+import { decide, TERMINATE_GRACE_MS } from "../../../src/master/policy/decide.ts";
 import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { CALM_MS } from "../../../src/master/policy/standby.ts";
 import { SUSPECT_MS } from "../../../src/master/policy/watchdog.ts";
@@ -924,13 +919,4 @@ Deno.test("decide() does not change the model", () => {
     decideNow(service, situation);
     assertEquals({ ...service, workers: [...service.workers] }, before);
   }
-});
-
-Deno.test("nextStartMs() delays the next start only after an early end", () => {
-  const [worker] = serviceIn({ name: "", workers: [READY], actions: [] }).workers;
-  const bornAgo = (ms: number) => nextStartMs({ ...worker, startedAtMs: NOW - ms }, NOW) - NOW;
-  assertEquals(bornAgo(0), EARLY_DEATH_MS);
-  assertEquals(bornAgo(EARLY_DEATH_MS - 1), EARLY_DEATH_MS);
-  assertEquals(bornAgo(EARLY_DEATH_MS), 0);
-  assertEquals(bornAgo(60_000), 0);
 });

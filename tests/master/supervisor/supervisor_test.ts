@@ -38,18 +38,6 @@ Deno.test("Supervisor replaces a worker at once when it ends, and logs how it en
   assertEquals(scene.log[1], `x: process ${second.pid} ended after ${A_WHILE_MS} ms: exit code 0`);
 });
 
-Deno.test("Supervisor waits before it replaces a worker that ended too early", () => {
-  const scene = Scene.running(serviceOf("x"));
-  scene.running[0].exit();
-  scene.clock.advance(EARLY_DEATH_MS - 1);
-  scene.running[0].exit();
-  assertEquals(scene.running.length, 0);
-  scene.clock.advance(EARLY_DEATH_MS - 1);
-  assertEquals(scene.running.length, 0);
-  scene.clock.advance(1);
-  assertEquals(scene.running.length, 1);
-});
-
 Deno.test("Supervisor does not shorten a delay when another worker ends meanwhile", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [old, other] = scene.running;
