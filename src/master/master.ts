@@ -39,7 +39,8 @@ import {
 } from "./services/configuration.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
 import { takeSignals } from "./signals.ts";
-import { stopEverything, StopRequests } from "./stop.ts";
+import { stopEverything } from "./stop.ts";
+import { StopRequests } from "./stop_requests.ts";
 import { systemLookup, systemSupervisor } from "./supervisor/create.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import { SystemdNotify } from "./systemd_notify.ts";

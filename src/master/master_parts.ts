@@ -9,7 +9,7 @@ import type { CurrentPhase } from "./current_phase.ts";
 import type { Duty } from "./duty.ts";
 import type { ListenerOwners } from "./listeners/owners.ts";
 import type { Reloads } from "./reload.ts";
-import type { StopRequests } from "./stop.ts";
+import type { StopRequests } from "./stop_requests.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
 import type { OldMaster } from "./upgrade/old_master.ts";

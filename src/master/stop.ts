@@ -12,46 +12,6 @@ import { setting } from "./services/configuration.ts";
 /** How often a stopping master checks whether another one has started. */
 const LOOK_MS = 50;
 
-/** The requests to stop: the first one stops the servers, the second one shortens their time. */
-export class StopRequests {
-  readonly #first = Promise.withResolvers<void>();
-  readonly #second = Promise.withResolvers<void>();
-  readonly #finished = Promise.withResolvers<void>();
-  #count = 0;
-
-  /** Adds a request; whether it is the first one. */
-  add(): boolean {
-    this.#first.resolve();
-    if (this.#count > 0) this.#second.resolve();
-    return this.#count++ === 0;
-  }
-
-  /** Whether there was a request. */
-  get hasAny(): boolean {
-    return this.#count > 0;
-  }
-
-  /** Records that everything has stopped. */
-  finish(): void {
-    this.#finished.resolve();
-  }
-
-  /** Fulfilled when everything has stopped. */
-  get finished(): Promise<void> {
-    return this.#finished.promise;
-  }
-
-  /** Fulfilled at the first request. */
-  get first(): Promise<void> {
-    return this.#first.promise;
-  }
-
-  /** Fulfilled at the second request. */
-  get second(): Promise<void> {
-    return this.#second.promise;
-  }
-}
-
 /** Stops everything, including what an old master still runs. */
 export async function stopEverything(parts: MasterParts): Promise<void> {
   const { supervisor, duty, control, serviceManager, changes, oldMaster, stops } = parts;
