@@ -15,7 +15,8 @@ import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../os/fd/poller.ts";
 import { type HeldDuplicate, holdDuplicate } from "../os/fd/shared_duplicates.ts";
 import { shutdownSocket } from "../os/net/socket.ts";
 import { type Delivery, FrameReader } from "./frame_reader.ts";
-import { encodeFrame, type Message, ProtocolError, type Sender } from "./protocol.ts";
+import type { Message } from "./messages.ts";
+import { encodeFrame, ProtocolError, type Sender } from "./protocol.ts";
 
 /** The events of a channel, always from the event loop, never from within a call. */
 export interface ChannelHandlers {

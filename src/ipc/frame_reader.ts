@@ -8,13 +8,13 @@
  * @module
  */
 import { MAX_FDS_PER_MESSAGE } from "../os/ffi/layout.ts";
+import type { Message } from "./messages.ts";
 import {
   decodeHeader,
   decodeMessage,
   DESCRIPTORS_FRAME,
   type Header,
   HEADER_BYTES,
-  type Message,
   ProtocolError,
   type Sender,
 } from "./protocol.ts";

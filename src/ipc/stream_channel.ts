@@ -7,7 +7,8 @@
 import { Socket } from "node:net";
 import type { ChannelHandlers } from "./channel.ts";
 import { FrameReader } from "./frame_reader.ts";
-import { encodeFrame, MASTER, type Message, ProtocolError, type Sender } from "./protocol.ts";
+import type { Message } from "./messages.ts";
+import { encodeFrame, MASTER, ProtocolError, type Sender } from "./protocol.ts";
 
 /** The limits of a master that passes no descriptors. */
 const MASTER_BY_INHERITANCE: Sender = {

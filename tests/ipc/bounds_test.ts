@@ -6,13 +6,13 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FrameReader } from "../../src/ipc/frame_reader.ts";
+import type { Message } from "../../src/ipc/messages.ts";
 import {
   encodeFrame,
   HEADER_BYTES,
   MASTER,
   MAX_PAYLOAD_BYTES,
   MAX_SMALL_PAYLOAD_BYTES,
-  type Message,
   NEW_MASTER,
   OLD_MASTER,
   ProtocolError,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { encodeFrame, type Message, ProtocolError } from "../../src/ipc/protocol.ts";
+import type { Message } from "../../src/ipc/messages.ts";
+import { encodeFrame, ProtocolError } from "../../src/ipc/protocol.ts";
 import { setCloseOnExec } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { sendWithFds } from "../../src/os/net/fd_passing.ts";

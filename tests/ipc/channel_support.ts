@@ -6,7 +6,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { Channel, type ChannelHandlers } from "../../src/ipc/channel.ts";
-import { encodeFrame, type Message, type Sender } from "../../src/ipc/protocol.ts";
+import type { Message } from "../../src/ipc/messages.ts";
+import { encodeFrame, type Sender } from "../../src/ipc/protocol.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { receiveWithFds, sendWithFds } from "../../src/os/net/fd_passing.ts";
 import { Poller } from "../../src/os/fd/poller.ts";

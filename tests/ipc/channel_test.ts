@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { Channel } from "../../src/ipc/channel.ts";
-import { encodeFrame, type Message } from "../../src/ipc/protocol.ts";
+import type { Message } from "../../src/ipc/messages.ts";
+import { encodeFrame } from "../../src/ipc/protocol.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { receiveWithFds } from "../../src/os/net/fd_passing.ts";

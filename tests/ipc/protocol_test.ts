@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import type { Message } from "../../src/ipc/messages.ts";
 import {
   decodeHeader,
   decodeMessage as decodeMessageOf,
   DESCRIPTORS_FRAME,
   encodeFrame,
   HEADER_BYTES,
-  type Message,
   ProtocolError,
 } from "../../src/ipc/protocol.ts";
 import { ANYBODY } from "./channel_support.ts";

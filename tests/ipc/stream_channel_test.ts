@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ChannelHandlers } from "../../src/ipc/channel.ts";
-import { encodeFrame, type Message, ProtocolError } from "../../src/ipc/protocol.ts";
+import type { Message } from "../../src/ipc/messages.ts";
+import { encodeFrame, ProtocolError } from "../../src/ipc/protocol.ts";
 import { StreamChannel } from "../../src/ipc/stream_channel.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { sendWithFds } from "../../src/os/net/fd_passing.ts";

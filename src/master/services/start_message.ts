@@ -5,7 +5,7 @@
  */
 import type { GrantedSettings } from "../../config/effective.ts";
 import type { ServiceConfig } from "../../config/service.ts";
-import type { StartMessage } from "../../ipc/protocol.ts";
+import type { StartMessage } from "../../ipc/messages.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { ownSettings } from "./server_argv.ts";
 

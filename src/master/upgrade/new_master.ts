@@ -5,7 +5,8 @@
  * @module
  */
 import { Channel } from "../../ipc/channel.ts";
-import { type Message, NEW_MASTER } from "../../ipc/protocol.ts";
+import type { Message } from "../../ipc/messages.ts";
+import { NEW_MASTER } from "../../ipc/protocol.ts";
 import {
   type ChildProcess,
   describeExit,

@@ -6,7 +6,8 @@
  */
 import { kindOfKey } from "../../config/address.ts";
 import { Channel } from "../../ipc/channel.ts";
-import { type Message, OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
+import type { Message } from "../../ipc/messages.ts";
+import { OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
 import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts";
 import { systemClock } from "../../os/clock/clock.ts";

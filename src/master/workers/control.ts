@@ -6,7 +6,8 @@
  * @module
  */
 import { Channel } from "../../ipc/channel.ts";
-import { type Message, SERVER } from "../../ipc/protocol.ts";
+import type { Message } from "../../ipc/messages.ts";
+import { SERVER } from "../../ipc/protocol.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { socketPair } from "../../os/net/socket.ts";

@@ -7,7 +7,7 @@
  */
 import type { LogTarget } from "../../config/log_target.ts";
 import type { ChannelHandlers } from "../../ipc/channel.ts";
-import type { Message } from "../../ipc/protocol.ts";
+import type { Message } from "../../ipc/messages.ts";
 import type { Certificate } from "../../os/adopt/tls.ts";
 import type { OpenConnections } from "../../os/net/connections.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";

@@ -4,14 +4,14 @@
  * @module
  */
 import type { ChannelHandlers } from "../../ipc/channel.ts";
-import {
-  type LimitsMessage,
-  type Message,
-  type OutputsMessage,
-  ProtocolError,
-  type StandbyMessage,
-  type StartMessage,
-} from "../../ipc/protocol.ts";
+import type {
+  LimitsMessage,
+  Message,
+  OutputsMessage,
+  StandbyMessage,
+  StartMessage,
+} from "../../ipc/messages.ts";
+import { ProtocolError } from "../../ipc/protocol.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zinfo } from "../../log/log.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";

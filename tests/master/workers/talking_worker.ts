@@ -5,7 +5,8 @@
  * @module
  */
 import { Channel } from "../../../src/ipc/channel.ts";
-import { encodeFrame, MASTER, type Message } from "../../../src/ipc/protocol.ts";
+import type { Message } from "../../../src/ipc/messages.ts";
+import { encodeFrame, MASTER } from "../../../src/ipc/protocol.ts";
 import { sendWithFds } from "../../../src/os/net/fd_passing.ts";
 import { Poller } from "../../../src/os/fd/poller.ts";
 import { describeListener } from "../../../src/os/net/socket.ts";
