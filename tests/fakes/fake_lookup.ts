@@ -61,6 +61,9 @@ export function fakeLookup(
       at(path) === "directory" || at(path) === "dead link"
         ? undefined
         : at(path) && JSON.stringify(at(path)),
+    lastChange: () => undefined,
+    localModules: () => Promise.reject(new Error("no modules are known")),
+    timeOfDayMs: () => 0,
     looseMode: () => undefined,
     mayChangeRoot: () => true,
     mayChangeUser: () => true,

@@ -21,8 +21,6 @@ import {
   type Setting,
 } from "../../config/settings.ts";
 import { configureLog } from "../../log/log.ts";
-import { lastChange, localModules } from "../../os/process/module_files.ts";
-import { fileStamp } from "../../os/process/program_lookup.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts";
 import { ModuleVersions } from "./module_versions.ts";
@@ -52,12 +50,7 @@ export class MasterConfiguration {
   readonly #args: ParsedArguments;
   readonly #source: ServiceSource;
   readonly #warnings: readonly Problem[];
-  readonly #modules = new ModuleVersions({
-    list: localModules,
-    stamp: fileStamp,
-    lastChange,
-    now: Date.now,
-  });
+  readonly #modules: ModuleVersions;
 
   /**
    * @param args The command line.
@@ -71,6 +64,7 @@ export class MasterConfiguration {
   ) {
     this.#args = args;
     this.#source = source;
+    this.#modules = new ModuleVersions(source.lookup);
     this.#warnings = warnings;
   }
 

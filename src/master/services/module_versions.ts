@@ -6,19 +6,14 @@
  */
 import type { ScriptRun } from "../../os/process/module_files.ts";
 import { isScriptFile, type Located } from "./command.ts";
+import type { ProgramLookup } from "./program_lookup.ts";
 import { directoryOfEnv } from "./wrappers.ts";
 
-/** The access to the system. */
-export interface ModulePorts {
-  /** See {@linkcode localModules} of `src/os/process/module_files.ts`. */
-  list(run: ScriptRun): Promise<readonly string[]>;
-  /** A text that changes with the file; undefined where there is no file. */
-  stamp(path: string): string | undefined;
-  /** When a file was last changed, in milliseconds since 1970. */
-  lastChange(path: string): number | undefined;
-  /** The time of day, in milliseconds since 1970. */
-  now(): number;
-}
+/** What this uses of the access to the system. */
+type ModuleLookup = Pick<
+  ProgramLookup,
+  "localModules" | "fileStamp" | "lastChange" | "timeOfDayMs"
+>;
 
 /** The version of a service's modules. */
 export interface ModuleVersion {
@@ -47,15 +42,15 @@ interface Known {
 
 /** Detects changed modules. */
 export class ModuleVersions {
-  readonly #ports: ModulePorts;
+  readonly #lookup: ModuleLookup;
   readonly #known = new Map<string, Known>();
   #lastVersion = 0;
   /** Lists one script at a time, so that servers come first. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** @param ports The access to the system. */
-  constructor(ports: ModulePorts) {
-    this.#ports = ports;
+  /** @param lookup The access to the system. */
+  constructor(lookup: ModuleLookup) {
+    this.#lookup = lookup;
   }
 
   /**
@@ -74,12 +69,12 @@ export class ModuleVersions {
       // The next call may know it.
       return { ...this.#begin(key, run, known.version), unknown: files.message };
     }
-    const isSame = files.entries().every(([path, stamp]) => this.#ports.stamp(path) === stamp);
+    const isSame = files.entries().every(([path, stamp]) => this.#lookup.fileStamp(path) === stamp);
     return isSame ? { version: known.version } : this.#begin(key, run);
   }
 
   #begin(key: string, run: ScriptRun, version = ++this.#lastVersion): ModuleVersion {
-    const sinceMs = this.#ports.now();
+    const sinceMs = this.#lookup.timeOfDayMs();
     const files = this.#queue.then(() => this.#look(run, sinceMs));
     this.#queue = files;
     this.#known.set(key, { version, files });
@@ -87,12 +82,14 @@ export class ModuleVersions {
   }
 
   async #look(run: ScriptRun, sinceMs: number): Promise<Map<string, string | undefined> | Error> {
-    const { stamp, lastChange, list } = this.#ports;
+    const lookup = this.#lookup;
     try {
-      const paths = [...await list(run), ...projectFilesOf(run.script)];
+      const paths = [...await lookup.localModules(run), ...projectFilesOf(run.script)];
       // Processes may have loaded the previous content, so no stamp is valid for this file.
-      const isLate = (path: string) => (lastChange(path) ?? 0) >= sinceMs;
-      return new Map(paths.map((path) => [path, isLate(path) ? "too late" : stamp(path)]));
+      const isLate = (path: string) => (lookup.lastChange(path) ?? 0) >= sinceMs;
+      return new Map(
+        paths.map((path) => [path, isLate(path) ? "too late" : lookup.fileStamp(path)]),
+      );
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     }

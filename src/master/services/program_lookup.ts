@@ -9,6 +9,7 @@ import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
 import type { accessAs } from "../../os/process/file_access.ts";
+import type { ScriptRun } from "../../os/process/module_files.ts";
 import type { Credentials, Names, Owner } from "../../os/user/accounts.ts";
 
 /** Looks up programs, files and users on the system; replaced in tests. */
@@ -37,6 +38,12 @@ export interface ProgramLookup {
   realPath(path: string): string;
   /** A text that changes with the file; undefined where there is no file. */
   fileStamp(path: string): string | undefined;
+  /** When a file was last changed, in milliseconds since 1970. */
+  lastChange(path: string): number | undefined;
+  /** The local modules of a script; see `src/os/process/module_files.ts`. */
+  localModules(run: ScriptRun): Promise<readonly string[]>;
+  /** The time of day, in milliseconds since 1970. */
+  timeOfDayMs(): number;
   /** See `src/os/process/program_lookup.ts`. */
   looseMode(path: string): number | undefined;
   /** Whether the master may change the root directory. */

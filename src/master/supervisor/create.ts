@@ -24,6 +24,7 @@ import {
 } from "../../os/process/program_lookup.ts";
 import { accessAs } from "../../os/process/file_access.ts";
 import { setprivCommand } from "../../os/process/setpriv.ts";
+import { lastChange, localModules } from "../../os/process/module_files.ts";
 import { proportionalMemory } from "../../os/process/memory.ts";
 import { systemSpawner } from "../../os/process/spawn.ts";
 import type { WorkingDirectory } from "../../os/process/working_directory.ts";
@@ -59,6 +60,9 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
     isDirectory,
     interpreterLine,
     fileStamp,
+    lastChange,
+    localModules,
+    timeOfDayMs: Date.now,
     looseMode,
     mayChangeRoot,
     mayChangeUser,

@@ -14,14 +14,14 @@ function scene(command = "app/main.ts") {
   const files = new Map([["/srv/app/main.ts", "1"], ["/srv/app/part.ts", "1"]]);
   const state = { runs: [] as ScriptRun[], failure: undefined as Error | undefined, lateMs: 0 };
   const versions = new ModuleVersions({
-    list(run) {
+    localModules(run) {
       state.runs.push(run);
       if (state.failure) throw state.failure;
       return Promise.resolve(["/srv/app/main.ts", "/srv/app/part.ts", "/srv/app/missing.ts"]);
     },
-    stamp: (path) => files.get(path),
+    fileStamp: (path) => files.get(path),
     lastChange: (path) => files.has(path) ? STARTED - 1 + state.lateMs : undefined,
-    now: () => STARTED,
+    timeOfDayMs: () => STARTED,
   });
   const service = configOf("x", { command });
   return { files, state, of: () => versions.of(scriptRunOf(locate(service, PLACE))) };
