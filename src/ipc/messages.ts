@@ -72,6 +72,11 @@ export interface OutputsMessage {
   readonly before: readonly FileId[];
 }
 
+/** Master to server: report the connections. */
+export interface ReportMessage {
+  readonly type: "report";
+}
+
 /** The field of every message from a server, by which a stale message is recognized. */
 interface FromServer {
   readonly pid: number;
@@ -115,6 +120,15 @@ export interface UsedMessage extends FromServer {
   readonly used: boolean;
 }
 
+/** Server to master, after a report was asked for: its connections. */
+export interface CountsMessage extends FromServer {
+  readonly type: "counts";
+  /** The open connections; missing if it can't count them. */
+  readonly open?: number;
+  /** The accepted connections; missing if it can't count them. */
+  readonly accepted?: number;
+}
+
 /** Any message. */
 export type Message =
   | StartMessage
@@ -123,6 +137,7 @@ export type Message =
   | LimitsMessage
   | StandbyMessage
   | OutputsMessage
+  | ReportMessage
   | ReadyMessage
   | DrainingMessage
   | DetachMessage
@@ -130,4 +145,5 @@ export type Message =
   | SpentMessage
   | UsedMessage
   | LoadedMessage
+  | CountsMessage
   | UpgradeMessage;

@@ -31,6 +31,7 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   limits: 4,
   standby: 5,
   outputs: 6,
+  report: 7,
   ready: 65,
   draining: 66,
   detach: 67,
@@ -38,6 +39,7 @@ const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   spent: 69,
   used: 70,
   loaded: 71,
+  counts: 72,
   ...UPGRADE_TYPE_NUMBERS,
 };
 
@@ -240,10 +242,13 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
       return countProblem(fields, "intervalMs");
     case "outputs":
       return filesProblem(fields.before);
+    case "report":
+      return undefined;
     case "limits":
-      return ["connections", "idleMs"].map((name) =>
-        fields[name] === undefined ? undefined : countProblem(fields, name)
-      ).find((problem) => problem !== undefined);
+      return optionalProblem(fields, "connections") ?? optionalProblem(fields, "idleMs");
+    case "counts":
+      return countProblem(fields, "pid") ?? countProblem(fields, "generation") ??
+        optionalProblem(fields, "open") ?? optionalProblem(fields, "accepted");
     case "ready":
     case "loaded":
     case "detach":
@@ -259,6 +264,10 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
     default:
       return upgradeProblemIn(type, fields);
   }
+}
+
+function optionalProblem(fields: Fields, name: string): string | undefined {
+  return fields[name] === undefined ? undefined : countProblem(fields, name);
 }
 
 function filesProblem(files: unknown): string | undefined {

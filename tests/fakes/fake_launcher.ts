@@ -82,6 +82,10 @@ export class FakeWorker implements RunningWorker {
   /** Makes no difference to a worker that prints nothing. */
   changeOutputs(): void {}
 
+  askCounts(): boolean {
+    return true;
+  }
+
   /**
    * Takes note.
    *

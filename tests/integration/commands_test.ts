@@ -9,7 +9,7 @@ import { existsSync } from "@std/fs/exists";
 import { ControlClient, ControlRequestError } from "../../src/control/client.ts";
 import type { ServiceStatus } from "../../src/control/status.ts";
 import { greeted } from "../support/client.ts";
-import { type Master, pidIn, Site } from "../support/master.ts";
+import { type Master, MODES, pidIn, Site } from "../support/master.ts";
 import { TestProcess } from "../support/processes.ts";
 import { eventually, within } from "../support/wait.ts";
 
@@ -85,6 +85,32 @@ Deno.test("status tells services, processes, listeners, and its exit code whethe
   assertEquals([gone.code, gone.out], [3, ""]);
   assertStringIncludes(gone.err, "no master runs: nothing holds the lock of");
 });
+
+for (const mode of MODES) {
+  for (const permissions of ["all", "none"]) {
+    Deno.test(`status tells the connections of ${mode} servers with server-permissions = ${permissions}`, async () => {
+      await using site = new Site();
+      const port = site.port();
+      site.serve("a.cf", { mode, service: port, "server-permissions": permissions });
+      const master = await site.start();
+      using client = await connect(site);
+      await becomes(client, "a.cf", "ready");
+      const counts = async () => {
+        const { processes: [{ connections, accepted }] } = await serviceOf(client, "a.cf");
+        return [connections, accepted];
+      };
+      assertEquals(await counts(), [0, 0]);
+      using _one = await greeted(port);
+      const two = await greeted(port);
+      assertEquals(await counts(), [2, 2]);
+      two.close();
+      await eventually(async () => (await counts())[0] === 1, { what: "the end of a connection" });
+      assertEquals(await counts(), [1, 2]);
+      _one.close();
+      await master.stop();
+    });
+  }
+}
 
 Deno.test("status tells why a service does not become ready, and the last exit of a process", async () => {
   await using site = new Site();

@@ -108,7 +108,7 @@ export class MasterControl {
         generation: supervisor.generation,
         phase: phase(),
       }),
-      services: () => Promise.resolve(this.#services()),
+      services: () => this.#services(),
       listeners: () => this.#listeners(),
       get lastReload() {
         return reloads.last;
@@ -120,9 +120,9 @@ export class MasterControl {
     };
   }
 
-  #services(): ServiceStatus[] {
-    const { supervisor, reloads } = this.#options, nowMs = systemClock.nowMs();
-    const running = supervisor.snapshot({ nowMs, countsOf: () => undefined, useOf });
+  async #services(): Promise<ServiceStatus[]> {
+    const { supervisor, reloads } = this.#options;
+    const running = await supervisor.snapshot(useOf);
     const stopped = [...reloads.stopped].map((id) =>
       running.find((one) => one.id === id) ?? { ...NOTHING, id }
     );

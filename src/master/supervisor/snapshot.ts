@@ -8,14 +8,7 @@ import type { ProcessUse } from "../../os/process/process_use.ts";
 import { isReady, isStandby, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { isServiceIdle, strengthOf } from "../policy/scaling.ts";
-
-/** What a process has told of its connections. */
-export interface ConnectionCounts {
-  /** The open connections; null if it can't count them. */
-  readonly open: number | null;
-  /** The accepted connections; null if it can't count them. */
-  readonly accepted: number | null;
-}
+import type { ConnectionCounts } from "../workers/worker.ts";
 
 /** What a snapshot needs beside the model. */
 export interface SnapshotOptions {

@@ -298,9 +298,12 @@ export class Supervisor {
     return this.#services.removed(id);
   }
 
-  /** The status of each service. */
-  snapshot(options: SnapshotOptions): ServiceStatus[] {
-    return this.#services.all().map((service) => statusOf(service, options));
+  /** The status of each service, with connections as its processes tell them now. */
+  async snapshot(useOf: SnapshotOptions["useOf"]): Promise<ServiceStatus[]> {
+    await this.#pool.askCounts();
+    const nowMs = this.#ports.clock.nowMs();
+    const countsOf = (worker: Worker) => this.#pool.countsOf(worker);
+    return this.#services.all().map((service) => statusOf(service, { nowMs, countsOf, useOf }));
   }
 
   /**

@@ -13,8 +13,9 @@ import { activate, limit, loading, saysDraining, starting, type Worker } from ".
 import type { Service, Version } from "../policy/model.ts";
 import { readyByMs } from "../policy/readiness.ts";
 import { connectionLimit } from "../policy/recycling.ts";
-import type { RunningWorker } from "../workers/worker.ts";
+import type { ConnectionCounts, RunningWorker } from "../workers/worker.ts";
 import { type Assignment, NO_ASSIGNMENT } from "./assignments.ts";
+import { WorkerCounts } from "./connection_counts.ts";
 import { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import { Restarts } from "./restarts.ts";
@@ -46,6 +47,7 @@ export class WorkerPool {
   readonly #restarts: Restarts;
   readonly #reports: WorkerReports;
   readonly #running = new Map<Worker, RunningWorker>();
+  readonly #counts: WorkerCounts;
   #nextWorkerId = 1;
 
   /**
@@ -54,6 +56,7 @@ export class WorkerPool {
    */
   constructor(ports: WorkerPoolPorts, { onChange, onLeave }: WorkerPoolEvents) {
     this.#ports = ports;
+    const counts = this.#counts = new WorkerCounts(ports.clock);
     const restarts = this.#restarts = new Restarts(ports);
     const health = this.health = new HealthMonitor(ports);
     const changes = new StateChanges(ports, restarts, onLeave);
@@ -62,8 +65,11 @@ export class WorkerPool {
       running: this.#running,
     });
     this.#reports = new WorkerReports(ports, {
-      ...{ health, changes, restarts, stops, onChange },
-      onExit: (worker) => this.#running.delete(worker),
+      ...{ health, changes, restarts, stops, counts, onChange },
+      onExit: (worker) => {
+        this.#running.delete(worker);
+        counts.drop(worker);
+      },
     });
   }
 
@@ -74,6 +80,16 @@ export class WorkerPool {
    */
   changeOutputs(outputs: readonly ChangedOutput[]): void {
     for (const worker of this.#running.values()) worker.changeOutputs(outputs);
+  }
+
+  /** Asks all workers for their connections; fulfilled when they have answered or are too slow. */
+  askCounts(): Promise<void> {
+    return this.#counts.ask(this.#running);
+  }
+
+  /** The last counts of a worker. */
+  countsOf(worker: Worker): ConnectionCounts | undefined {
+    return this.#counts.of(worker);
   }
 
   /** Whether every process has ended. */

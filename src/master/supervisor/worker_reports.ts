@@ -12,6 +12,7 @@ import { isServing, isStandby, limit, saysDraining, type Worker } from "../polic
 import type { Service } from "../policy/model.ts";
 import { grow } from "../policy/scaling.ts";
 import type { WorkerEvents } from "../workers/worker.ts";
+import type { WorkerCounts } from "./connection_counts.ts";
 import type { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
@@ -24,6 +25,7 @@ export interface WorkerReportsOptions {
   readonly changes: StateChanges;
   readonly restarts: Restarts;
   readonly stops: WorkerStops;
+  readonly counts: WorkerCounts;
   /** Called after each report; never from within a call of the pool. */
   onChange(service: Service): void;
   /** Called when a process has ended, before `onChange`. */
@@ -61,6 +63,7 @@ export class WorkerReports {
       onHeartbeat: () => health.heartbeat(worker()) && onChange(service),
       onSpent: () => health.spend(worker()) && onChange(service),
       onUsed: (used) => this.#onUsed(service, worker(), used),
+      onCounts: (counts) => this.#options.counts.onCounts(worker(), counts),
       onLost: (error) => this.#onLost(service, worker(), error),
       onExit: (status) => this.#onExit(service, worker(), status),
     };

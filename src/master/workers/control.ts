@@ -127,6 +127,11 @@ class ControlWorker implements RunningWorker {
     this.#channel.send({ type: "outputs", before }, outputs.map(({ fd }) => fd));
   }
 
+  askCounts(): boolean {
+    this.#channel.send({ type: "report" });
+    return this.#channel.isOpen;
+  }
+
   // The worker ends with its last connection, or announces how long it takes.
   notReplaced(): void {}
 
@@ -215,5 +220,7 @@ function tell(listener: WorkerEvents, message: Message): void {
       return listener.onSpent();
     case "used":
       return listener.onUsed(message.used);
+    case "counts":
+      return listener.onCounts(message);
   }
 }

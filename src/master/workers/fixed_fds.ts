@@ -121,6 +121,10 @@ class DescriptorWorker implements RunningWorker {
   /** Such a program receives no messages. */
   changeOutputs(): void {}
 
+  askCounts(): boolean {
+    return false;
+  }
+
   kill(signal: KillSignal): void {
     this.#child.kill(signal);
   }

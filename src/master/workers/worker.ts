@@ -26,10 +26,20 @@ export interface WorkerEvents {
   onSpent(): void;
   /** It is in use from now on, or has been idle for `server-idle-exit`. */
   onUsed(used: boolean): void;
+  /** Its connections, after {@linkcode RunningWorker.askCounts}. */
+  onCounts(counts: ConnectionCounts): void;
   /** It receives no more messages; its process may still run. */
   onLost(error?: Error): void;
   /** It has ended. No event follows. */
   onExit(status: ExitStatus): void;
+}
+
+/** The connections of a worker. */
+export interface ConnectionCounts {
+  /** The open ones; undefined if it can't count them. */
+  readonly open?: number;
+  /** The accepted ones; undefined if it can't count them. */
+  readonly accepted?: number;
 }
 
 /** A running worker. */
@@ -59,6 +69,12 @@ export interface RunningWorker {
    * @param outputs The reopened outputs.
    */
   changeOutputs(outputs: readonly ChangedOutput[]): void;
+  /**
+   * Asks it for its connections.
+   *
+   * @returns Whether its protocol has an answer.
+   */
+  askCounts(): boolean;
   /** Sends it a signal. */
   kill(signal: KillSignal): void;
 }

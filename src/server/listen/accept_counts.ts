@@ -60,8 +60,18 @@ export function countAccepts(address: ListenAddress): AcceptCounts {
   return counts;
 }
 
-/** Returns the counters of every listener that this process has or had, oldest first: for the tests of overload. */
+/** Returns the counters of every listener that this process has or had, oldest first. */
 export function acceptStatistics(): AcceptStatistics[] {
   const connections = backend().openConnections();
   return counted.map((counts) => counts.read(connections));
+}
+
+/** The sum of a counter over all listeners; undefined if one of them does not have it. */
+export function sumOf(
+  statistics: readonly AcceptStatistics[],
+  counter: "accepted" | "open",
+): number | undefined {
+  return statistics.reduce<number | undefined>((sum, { [counter]: count }) => {
+    return sum === undefined || count === undefined ? undefined : sum + count;
+  }, 0);
 }

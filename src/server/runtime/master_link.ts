@@ -20,6 +20,7 @@ import { replaceFile } from "../../os/fs/output_files.ts";
 import type { ControlSocket } from "../backend/backend.ts";
 import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
+import { acceptStatistics, sumOf } from "../listen/accept_counts.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
 /** The messages from the master, and its end. */
@@ -159,6 +160,7 @@ export class MasterLink {
     }
     if (message.type === "watchdog") return this.#beat(message.intervalMs);
     if (message.type === "limits") return this.#obey(message);
+    if (message.type === "report") return this.#report();
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
 
@@ -173,6 +175,13 @@ export class MasterLink {
       onSpent: () => this.#channel.send({ type: "spent", ...this.#sender() }),
       onUsed: (used) => this.#tellUsed(used),
     });
+  }
+
+  #report(): void {
+    const statistics = acceptStatistics();
+    const open = sumOf(statistics, "open") ?? serverLifecycle.underWay();
+    const accepted = sumOf(statistics, "accepted");
+    this.#channel.send({ type: "counts", open, accepted, ...this.#sender() });
   }
 
   #tellUsed(used: boolean): void {

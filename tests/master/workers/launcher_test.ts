@@ -86,6 +86,7 @@ class Launch implements AsyncDisposable {
       onHeartbeat: () => this.told.push("heartbeat"),
       onSpent: () => this.told.push("spent"),
       onUsed: (used) => this.told.push(`used ${used}`),
+      onCounts: ({ open, accepted }) => this.told.push(`counts ${open} ${accepted}`),
       onLost: (error) => this.told.push(`lost ${error?.name ?? "quietly"}`),
       onExit: ({ code, signal }) => this.told.push(`exit ${signal ?? code}`),
     });
