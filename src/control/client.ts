@@ -81,7 +81,7 @@ export class ControlClient implements Disposable {
    * @throws {ControlRequestError} When the master can't fulfil the request.
    * @throws {Deno.errors.UnexpectedEof} When the master ends before its answer.
    */
-  request<Name extends Exclude<CommandName, "events">>(
+  request<Name extends CommandName>(
     command: Name,
     args: Commands[Name]["args"] = {} as Commands[Name]["args"],
     options: RequestOptions = {},
@@ -92,19 +92,21 @@ export class ControlClient implements Disposable {
   }
 
   /**
-   * Receives events until the caller stops or the master ends. No other request can follow.
+   * Asks for events. No other request can follow on this connection.
    *
-   * @returns The events as they happen.
+   * @returns The events from now on, until the caller stops or the master ends.
    * @throws {ControlRequestError} When the master refuses.
    */
-  async *events(): AsyncGenerator<ControlEvent, void, void> {
-    await this.#last;
-    await this.#send("events", {});
+  async events(): Promise<AsyncGenerator<ControlEvent, void, void>> {
+    await this.request("events");
+    return this.#events();
+  }
+
+  async *#events(): AsyncGenerator<ControlEvent, void, void> {
     for (;;) {
       const { value: answer, done } = await this.#lines.next();
       if (done) return;
       if ("event" in answer) yield answer.event;
-      else if ("ok" in answer && !answer.ok) throw new ControlRequestError(answer.error);
     }
   }
 

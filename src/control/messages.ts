@@ -72,8 +72,8 @@ export interface Commands {
   scale: { args: { service: string; count: number }; result: { before: number; now: number } };
   /** Starts a new master in the place of this one. */
   upgrade: { args: Record<never, never>; result: { pid: number } };
-  /** Sends events until the connection is closed. */
-  events: { args: Record<never, never>; result: never };
+  /** Answers, and sends events until the connection is closed. */
+  events: { args: Record<never, never>; result: null };
 }
 
 /** The name of a command. */
@@ -119,10 +119,31 @@ export type Answer =
   | { readonly id: number; readonly event: ControlEvent };
 
 /** Something that has happened in a master. */
-export interface ControlEvent {
-  /** Such as `ready`, `exit`, `reload`. */
-  readonly type: string;
-  /** When, in milliseconds since 1970. */
-  readonly atMs: number;
-  readonly [field: string]: unknown;
-}
+export type ControlEvent =
+  & {
+    /** When, in milliseconds since 1970. */
+    readonly atMs: number;
+  }
+  & (
+    /** A process has become ready. */
+    | { readonly type: "ready"; readonly service: string; readonly pid: number }
+    /** A process has ended that was not told to. */
+    | {
+      readonly type: "exit";
+      readonly service: string;
+      readonly pid: number;
+      readonly reason: string;
+      /** How long it ran, in milliseconds. */
+      readonly ranMs: number;
+    }
+    /** No process of a service is started any more until the next reload. */
+    | { readonly type: "failed"; readonly service: string; readonly reason: string }
+    /** A reload, or another change of services, is over. */
+    | {
+      readonly type: "reload";
+      readonly outcome: "committed" | "rolled back" | "refused";
+      readonly text: string;
+    }
+    /** The master stops. */
+    | { readonly type: "stop" }
+  );

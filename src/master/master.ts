@@ -145,8 +145,9 @@ export class Master {
       activated: inheritance?.activated ?? this.#activated,
       inherited: inheritance?.listeners,
     });
+    const tell: MasterControl["tell"] = (event) => this.#parts?.control.tell(event);
     const supervisor = this.#supervisor = systemSupervisor({
-      listeners,
+      ...{ listeners, tell },
       generation: inheritance?.generation,
       poller: this.#poller,
       lookup: this.#lookup,
@@ -156,6 +157,7 @@ export class Master {
       ...{ supervisor, listeners, configuration: this.#configuration },
       serviceManager: this.#serviceManager,
       workingDirectory: this.#workingDirectory,
+      tell,
       isStopping: () => this.#stops.hasAny || this.#phase.is("draining"),
     });
     // A wrong configuration ends the master before the lock, without an empty pid file.

@@ -25,6 +25,7 @@ import type { ResolvedService } from "./policy/resolved_service.ts";
 import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
 import {
   isAccepted,
+  outcomeOf,
   type ReloadReport,
   type ServiceChange,
   ServiceError,
@@ -47,6 +48,8 @@ export interface ReloadsOptions {
   readonly listeners: ListenerOwners;
   readonly serviceManager: SystemdNotify;
   readonly workingDirectory: WorkingDirectory;
+  /** Tells an operator who watches how a change has ended. */
+  tell(event: { type: "reload"; outcome: ReturnType<typeof outcomeOf>; text: string }): void;
   /** Whether the master stops, or a new one has taken over: no change may begin then. */
   isStopping(): boolean;
 }
@@ -323,7 +326,9 @@ export class Reloads {
   ): ReloadReport {
     const durationMs = Math.round(systemClock.nowMs() - startMs);
     this.#result = outcome.text;
-    this.#options.serviceManager.reloaded(outcome.text);
+    const { serviceManager, tell } = this.#options;
+    serviceManager.reloaded(outcome.text);
+    tell({ type: "reload", outcome: outcomeOf(outcome), text: outcome.text });
     return this.#last = { startedAt, durationMs, ...outcome };
   }
 

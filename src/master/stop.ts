@@ -21,6 +21,7 @@ export async function stopEverything(parts: MasterParts): Promise<void> {
   zinfo(
     `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
   );
+  control.tell({ type: "stop" });
   const stopped = supervisor.stop(timeoutMs);
   if (wasMaster) {
     // Before the servers end, so that another master can start meanwhile.

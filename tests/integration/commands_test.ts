@@ -158,6 +158,37 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
   await master.stop();
 });
 
+Deno.test("events tell what happens: an end, a new process, a reload, a failure, the stop", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const [first] = await master.serving("a.cf", 1);
+  using watching = await connect(site);
+  using client = await connect(site);
+  await becomes(client, "a.cf", "ready");
+  const events = await watching.events();
+  const next = async () => {
+    const { value } = await within(events.next(), { what: "an event" });
+    assert(value !== undefined && Math.abs(value.atMs - Date.now()) < 60_000);
+    return value;
+  };
+  Deno.kill(first, "SIGKILL");
+  const ended = await next();
+  assert(ended.type === "exit" && ended.pid === first && ended.service === "a.cf");
+  assertMatch(ended.reason, /SIGKILL/);
+  const ready = await next();
+  assert(ready.type === "ready" && ready.service === "a.cf" && ready.pid !== first);
+  await client.request("reload");
+  assertEquals((await next()).type, "ready");
+  const reload = await next();
+  assert(reload.type === "reload" && reload.outcome === "committed");
+  await client.request("stop");
+  assertEquals((await next()).type, "stop");
+  assertEquals((await within(events.next(), { what: "the end of the events" })).done, true);
+  await master.stopped();
+});
+
 Deno.test("plan tells what a reload would change, and changes nothing", async () => {
   await using site = new Site();
   const port = site.port(), next = site.port();

@@ -13,7 +13,7 @@ import { FUZZ_COUNT, FUZZ_SEED, pick, type Random, seededRandom } from "../suppo
 
 const START = 1, SOFTSTOP = 2, READY = 65, DRAINING = 66, DETACH = 67;
 const WATCHDOG = 3, LIMITS = 4, OUTPUTS = 6, HEARTBEAT = 68, SPENT = 69, USED = 70;
-const STANDBY = 5, LOADED = 71;
+const STANDBY = 5, LOADED = 71, REPORT = 7, COUNTS = 72;
 const INHERIT = 129, TAKEOVER = 130, RELOAD = 131;
 const PROVEN = 193,
   TAKEN = 194,
@@ -41,6 +41,9 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
     settings: { shared: [["size", "1"]], own: [["own", "ü = 1"]] },
   }],
   [LOADED, { type: "loaded", pid: 1, generation: 2 }],
+  [REPORT, { type: "report" }],
+  [COUNTS, { type: "counts", pid: 1, generation: 2 }],
+  [COUNTS, { type: "counts", pid: 1, generation: 2, open: 0, accepted: 2 ** 40 }],
   [SOFTSTOP, { type: "softstop" }],
   [WATCHDOG, { type: "watchdog", intervalMs: 1_000 }],
   [LIMITS, { type: "limits" }],
@@ -223,6 +226,7 @@ Deno.test("decodeMessage() refuses each number that is missing or no whole numbe
     [DETACH, ["pid", "generation"]],
     [STANDBY, ["generation"]],
     [LOADED, ["pid", "generation"]],
+    [COUNTS, ["pid", "generation"]],
     [INHERIT, ["generation"]],
     [STOP, ["timeoutMs"]],
     [BOUND, ["generations"]],
@@ -452,6 +456,10 @@ function assertIsSound(message: Message): void {
       return assert(isCount(message.connections ?? 0) && isCount(message.idleMs ?? 0));
     case "used":
       return assert(typeof message.used === "boolean" && isCount(message.pid));
+    case "counts":
+      assert(isCount(message.pid) && isCount(message.generation));
+      return assert(isCount(message.open ?? 0) && isCount(message.accepted ?? 0));
+    case "report":
     case "takeover":
     case "reload":
     case "proven":

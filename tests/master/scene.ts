@@ -39,6 +39,7 @@ export class Scene {
       listeners: this.listeners,
       log: (text) => this.log.push(text),
       debug: () => {},
+      tell: () => {},
       maxGenerations: () => this.maxGenerations,
       random: () => this.random(),
       watchListener: (fd, tell) => {

@@ -56,6 +56,7 @@ export class WatchedSupervisor {
     listeners: this.listeners,
     log: (text) => this.log.push(text),
     debug: () => {},
+    tell: () => {},
     random: Math.random,
     memoryOf: () => 0,
     maxGenerations: () => MAX_GENERATIONS,

@@ -248,8 +248,7 @@ export class Site implements AsyncDisposable {
     // A process that ends loses its environment before its descriptors.
     const isOpen = ({ port }: ReservedPort) => listenerInode(port) !== undefined;
     await eventually(() => !this.#ports.some(isOpen), { what: "the ports to be closed", withinMs });
-    const sockets = [...this.#sockets, `${this.pidFile}.sock`];
-    assertEquals(sockets.filter((path) => existsSync(path)), [], "socket files are left");
+    assertEquals(this.#sockets.filter((path) => existsSync(path)), [], "socket files are left");
     const lock = PidFile.tryLock(this.pidFile);
     assert(lock !== undefined, "the pid file is still locked");
     lock.release();
@@ -478,6 +477,7 @@ export class Master {
     assertEquals([ended.code, ended.signal], [0, null], this.log);
     // After an upgrade it is another process that everything ends with.
     await this.#site.isGone(this.pid === this.process.pid ? undefined : withinMs ?? PATIENCE_MS);
+    assert(!existsSync(`${this.#site.pidFile}.sock`), "the control socket is left");
     return ended;
   }
 }

@@ -16,7 +16,12 @@ import { CONTROL_VERSION } from "../../control/messages.ts";
 import { VERSION } from "../../control/version.ts";
 import { setRepeated, systemClock } from "../../os/clock/clock.ts";
 import type { ReloadPlan } from "../policy/reload_plan.ts";
-import { type ReloadReport, type ServiceChange, ServiceError } from "../policy/reload_report.ts";
+import {
+  outcomeOf,
+  type ReloadReport,
+  type ServiceChange,
+  ServiceError,
+} from "../policy/reload_report.ts";
 import { type Client, type CommandHandlers, ControlError } from "./requests.ts";
 
 /** How often a client is told what a stop waits for. */
@@ -94,7 +99,10 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
     async wait() {
       return { unready: await master.started };
     },
-    events: (_, client) => client.subscribe() as never,
+    events: (_, client) => {
+      client.subscribe();
+      return null;
+    },
   };
 }
 
@@ -112,13 +120,13 @@ async function waitFor(
     return null;
   }
   try {
-    return outcomeOf(await report);
+    return resultOf(await report);
   } catch (error) {
     throw asControlError(error);
   }
 }
 
-function outcomeOf(report: ReloadReport): ChangeOutcome {
+function resultOf(report: ReloadReport): ChangeOutcome {
   const { refusal, plan, undone, durationMs } = report;
   if (refusal !== undefined) throw refusal;
   return {
@@ -206,13 +214,8 @@ function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
 
 function lastReloadOf(report: ReloadReport | undefined): ReloadStatus | null {
   if (report === undefined) return null;
-  const { startedAt, durationMs, refusal, undone, text } = report;
-  const outcome = refusal !== undefined
-    ? "refused"
-    : undone.length > 0
-    ? "rolled back"
-    : "committed";
-  return { atMs: startedAt, durationMs, outcome, text };
+  const { startedAt, durationMs, text } = report;
+  return { atMs: startedAt, durationMs, outcome: outcomeOf(report), text };
 }
 
 function summaryOf(plan: ReloadPlan): PlanSummary {

@@ -39,6 +39,9 @@ export interface MasterControlOptions
   log(text: string): void;
 }
 
+/** An event without its time. */
+type Timeless = ControlEvent extends infer E ? E extends unknown ? Omit<E, "atMs"> : never : never;
+
 /** The control socket of a master, open or not. */
 export class MasterControl {
   readonly #options: MasterControlOptions;
@@ -77,9 +80,9 @@ export class MasterControl {
     }
   }
 
-  /** Sends an event to the clients that have asked for events. */
-  tell(event: ControlEvent): void {
-    this.#socket?.tell(event);
+  /** Sends an event of this moment to the clients that have asked for events. */
+  tell(event: Timeless): void {
+    this.#socket?.tell({ ...event, atMs: Date.now() });
   }
 
   /** Removes the socket; clients that wait for an answer still get it. */

@@ -113,7 +113,7 @@ export async function answerLine(
     // The arguments were checked against the table of this very command.
     const handle = handlers[name] as (args: unknown, client: Client) => unknown;
     const result = await handle(args, client);
-    if (name !== "events") send({ id: request.id, ok: true, result });
+    send({ id: request.id, ok: true, result: result ?? null });
   } catch (error) {
     send({ id, ok: false, error: failureOf(error) });
   }

@@ -49,3 +49,11 @@ export function isAccepted({ refusal, plan, undone }: ReloadReport): boolean {
   // If no group has passed, the old configuration remains as a whole.
   return undone.length < plan!.groups.length || undone.length === 0;
 }
+
+/** How a change has ended, in one word. */
+export function outcomeOf(
+  { refusal, undone }: Pick<ReloadReport, "refusal" | "undone">,
+): "committed" | "rolled back" | "refused" {
+  if (refusal !== undefined) return "refused";
+  return undone.length > 0 ? "rolled back" : "committed";
+}

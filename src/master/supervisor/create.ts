@@ -80,7 +80,7 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
 
 /** What differs between masters. */
 export type SystemSupervisorOptions =
-  & Pick<Ports, "listeners">
+  & Pick<Ports, "listeners" | "tell">
   & Pick<LauncherOptions, "poller" | "lookup">
   & {
     readonly workingDirectory: WorkingDirectory;
@@ -90,7 +90,7 @@ export type SystemSupervisorOptions =
 
 /** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
-  const { listeners, generation, poller, lookup, workingDirectory } = options;
+  const { listeners, tell, generation, poller, lookup, workingDirectory } = options;
   const guardian = new Guardian((error) =>
     zinfo(
       "no guardian, servers may outlive a killed master:",
@@ -104,6 +104,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   return new Supervisor({
     clock: systemClock,
     listeners,
+    tell,
     launcher: {
       launch(request, listener) {
         workingDirectory.ensure();

@@ -3,10 +3,19 @@
  *
  * @module
  */
+import type { ControlEvent } from "../../control/messages.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ListenerPort } from "../listeners/system.ts";
 import type { WatchListener } from "../listeners/watches.ts";
 import type { Launcher } from "../workers/worker.ts";
+
+/** What the supervisor tells an operator. */
+export type SupervisorEvent = Timeless<
+  Extract<ControlEvent, { readonly type: "ready" | "exit" | "failed" }>
+>;
+
+/** An event without its time. */
+type Timeless<E> = E extends unknown ? Omit<E, "atMs"> : never;
 
 /** Every access to the system. Each part of the supervisor takes those that it uses. */
 export interface Ports {
@@ -17,6 +26,8 @@ export interface Ports {
   log(text: string): void;
   /** Writes a line to the log at debug level. */
   debug(text: string): void;
+  /** Tells an operator who watches what has happened. */
+  tell(event: SupervisorEvent): void;
   /**
    * How many old generations of a service may drain at the same time; read at each decision.
    */

@@ -26,10 +26,10 @@ import type { Ports } from "./ports.ts";
 
 /** Records in the model when the replacements of ended processes may start. */
 export class Restarts {
-  readonly #ports: Pick<Ports, "clock" | "log" | "random">;
+  readonly #ports: Pick<Ports, "clock" | "log" | "random" | "tell">;
 
   /** @param ports The access to the system. */
-  constructor(ports: Pick<Ports, "clock" | "log" | "random">) {
+  constructor(ports: Pick<Ports, "clock" | "log" | "random" | "tell">) {
     this.#ports = ports;
   }
 
@@ -146,6 +146,7 @@ export class Restarts {
     this.#ports.log(
       `${service.id}: FAILED: ${reason}; nothing of it is started until the next reload`,
     );
+    this.#ports.tell({ type: "failed", service: service.id, reason });
   }
 
   /**

@@ -34,14 +34,17 @@ export interface WorkerReportsOptions {
 
 /** Records what workers report. */
 export class WorkerReports {
-  readonly #ports: Pick<Ports, "clock" | "log" | "debug">;
+  readonly #ports: Pick<Ports, "clock" | "log" | "debug" | "tell">;
   readonly #options: WorkerReportsOptions;
 
   /**
    * @param ports The access to the system.
    * @param options The parts of the worker pool, and what follows from a report.
    */
-  constructor(ports: Pick<Ports, "clock" | "log" | "debug">, options: WorkerReportsOptions) {
+  constructor(
+    ports: Pick<Ports, "clock" | "log" | "debug" | "tell">,
+    options: WorkerReportsOptions,
+  ) {
     this.#ports = ports;
     this.#options = options;
   }
@@ -84,6 +87,7 @@ export class WorkerReports {
     if (!changes.advance(worker, { type: "ready", atMs: this.#nowMs, ...limits })) return;
     if (worker.generation === service.current?.generation) service.trouble = undefined;
     this.#ports.debug(`${service.id}: ready is process ${worker.pid}`);
+    this.#ports.tell({ type: "ready", service: service.id, pid: worker.pid });
     health.begin(worker);
     onChange(service);
   }
@@ -147,7 +151,9 @@ export class WorkerReports {
     if (isServing(worker)) {
       log(`${service.id}: process ${pid} ${how}`);
       service.restarts++;
-      service.lastExit = { pid, reason: describeExit(status), atMs: Date.now(), ranMs: age };
+      const reason = describeExit(status);
+      service.lastExit = { pid, reason, atMs: Date.now(), ranMs: age };
+      this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     } else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     if (isCurrent(service, worker) && status.signal === null && status.code === EX_CONFIG) {

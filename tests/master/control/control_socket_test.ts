@@ -16,6 +16,7 @@ import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
 
 const NOTHING = { outcome: "committed", rolledBack: [], durationMs: 1 } as const;
+const READY = { type: "ready", atMs: 1, service: "a.cf", pid: 7 } as const;
 const NO_PLAN = { services: [], listeners: [] };
 
 /** Handlers that answer at once, but for those that a test gives. */
@@ -34,7 +35,10 @@ function handlers(own: Partial<CommandHandlers>): CommandHandlers {
     scale: unexpected,
     upgrade: unexpected,
     wait: unexpected,
-    events: (_, client) => client.subscribe() as never,
+    events: (_, client) => {
+      client.subscribe();
+      return null;
+    },
     ...own,
   };
 }
@@ -150,17 +154,11 @@ Deno.test("ControlClient.request() rejects with the master's failure", async () 
 Deno.test("ControlClient.events() gets events until the master closes the socket", async () => {
   await withSocket({}, async (path, socket) => {
     using client = await ControlClient.connect(path);
-    const events = client.events();
-    let hasCome = false;
-    const first = events.next().finally(() => hasCome = true);
-    await eventually(() => {
-      socket.tell({ type: "ready", atMs: 1, service: "a.cf" });
-      return hasCome;
-    }, { what: "the first event" });
-    assertEquals((await first).value, { type: "ready", atMs: 1, service: "a.cf" });
+    const events = await client.events();
+    socket.tell(READY);
+    socket.tell(READY);
     socket.close();
-    const rest = within(Array.fromAsync(events), { what: "the end of the events" });
-    for (const { type } of await rest) assertEquals(type, "ready");
+    assertEquals(await within(Array.fromAsync(events), { what: "the events" }), [READY, READY]);
   });
 });
 
@@ -256,10 +254,13 @@ Deno.test("a subscriber that never reads is disconnected", async () => {
   await withSocket({}, async (path, socket) => {
     using client = await RawClient.connect(path);
     await client.send('{"v":1,"id":1,"do":"events"}\n');
+    assertEquals((await client.receive())?.ok, true);
     const text = "x".repeat(50_000);
     using other = await ControlClient.connect(path);
     await other.request("hello");
-    for (let i = 0; i < 200; i++) socket.tell({ type: "log", atMs: i, text });
+    for (let i = 0; i < 200; i++) {
+      socket.tell({ type: "failed", atMs: i, service: "a.cf", reason: text });
+    }
     let count = 0;
     while (await client.receive() !== undefined) count++;
     assert(count < 100, `${count} events are kept`);
