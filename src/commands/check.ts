@@ -15,7 +15,7 @@ import { refusalOf } from "../master/listeners/open_error.ts";
 import { MasterConfiguration } from "../master/services/configuration.ts";
 import { systemLookup } from "../master/supervisor/create.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
-import { tryAddress } from "../os/net/socket.ts";
+import { tryAddress } from "../os/net/open_listener.ts";
 import type { CommandCall } from "./command.ts";
 import { connect, EXIT, NoMasterError } from "./connect.ts";
 import { showsColour, styled } from "./output.ts";

@@ -13,10 +13,10 @@ import {
   type BoundDatagram,
   DatagramReceiver,
   refuseDatagrams,
-} from "../os/net/datagram.ts";
+} from "../os/net/bound_datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { EPOLLIN, Poller, type Watch } from "../os/fd/poller.ts";
-import { removeSocketFile, type SocketFile } from "../os/net/socket.ts";
+import { removeSocketFile, type SocketFile } from "../os/net/socket_file.ts";
 import { RECORD_BYTES_MAX } from "./lines.ts";
 import { LogFiles } from "./log_files.ts";
 import { tellStderr } from "./outputs.ts";

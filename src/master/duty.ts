@@ -7,10 +7,10 @@
 import { LOG_SERVICE } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
-import type { BoundDatagram } from "../os/net/datagram.ts";
+import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import type { PidFile } from "../os/process/lock_file.ts";
-import { removeSocketFile } from "../os/net/socket.ts";
+import { removeSocketFile } from "../os/net/socket_file.ts";
 import { isStillThere } from "../os/net/socket_file.ts";
 import { setting } from "./services/configuration.ts";
 import { lockPidFile, openLogService, requireSamePidFile, tryPidFile } from "./pid_file.ts";

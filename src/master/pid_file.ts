@@ -9,7 +9,7 @@ import { cannot, ConfigError, problemAt } from "../config/errors.ts";
 import type { LogServiceConfig } from "../config/log_target.ts";
 import { LOG_SERVICE, PID_FILE, type Setting } from "../config/settings.ts";
 import type { LogService } from "../log/log_service.ts";
-import type { BoundDatagram } from "../os/net/datagram.ts";
+import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { ELOOP, ESTALE, SysError } from "../os/ffi/errors.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 

@@ -11,7 +11,7 @@ import { nearest } from "../config/nearest.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
-import { isAddressInUse } from "../os/net/socket.ts";
+import { isAddressInUse } from "../os/net/open_listener.ts";
 import type { WorkingDirectory } from "../os/process/working_directory.ts";
 import {
   configureMasterLog,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
-import { openListener } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { startGiven } from "../support/activation.ts";
 import { greeted, type Target } from "../support/client.ts";
 import { flagsOf } from "../support/descriptors.ts";

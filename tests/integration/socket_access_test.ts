@@ -1,7 +1,8 @@
 /** `server-socket-mode` and `server-socket-owner`: who may connect to the unix sockets of a service. */
 import { assert, assertEquals } from "@std/assert";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
-import { openListener, removeSocketFile } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
+import { removeSocketFile } from "../../src/os/net/socket_file.ts";
 import { startGiven } from "../support/activation.ts";
 import { greeted } from "../support/client.ts";
 import { groupNumber, id } from "../support/credentials.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { closeFd, openDescriptors } from "../../src/os/fd/descriptor.ts";
-import { type ListenAddress, openListener, socketPair } from "../../src/os/net/socket.ts";
+import { type ListenAddress, socketPair } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { type GivenDescriptor, startGiven } from "../support/activation.ts";
 import { Client, greeted } from "../support/client.ts";
 import { targetOf } from "../support/descriptors.ts";

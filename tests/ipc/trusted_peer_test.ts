@@ -6,7 +6,8 @@ import { SysError } from "../../src/os/ffi/errors.ts";
 import { encodeUnixAddress } from "../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { peerUid } from "../../src/os/net/peer.ts";
-import { acceptFd, openListener, pipe, socketPair } from "../../src/os/net/socket.ts";
+import { acceptFd, pipe, socketPair } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { Poller } from "../../src/os/fd/poller.ts";
 import { OldMaster } from "../../src/master/upgrade/old_master.ts";
 import { MasterLink } from "../../src/server/runtime/master_link.ts";
@@ -28,7 +29,7 @@ async function withOrdinaryPeer(use: (connect: () => number) => void | Promise<v
   Deno.chmodSync(dir.path, 0o777);
   const path = dir.file("s");
   await using other = startFunction(import.meta, async (path) => {
-    const { openListener } = await import("../../src/os/net/socket.ts");
+    const { openListener } = await import("../../src/os/net/open_listener.ts");
     const { becomeOrdinaryUser } = await import("../support/privileges.ts");
     const { untilInputCloses } = await import("../support/processes.ts");
     becomeOrdinaryUser();

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { bindDatagram, DatagramSender } from "../../src/os/net/datagram.ts";
+import { bindDatagram } from "../../src/os/net/bound_datagram.ts";
+import { DatagramSender } from "../../src/os/net/datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";

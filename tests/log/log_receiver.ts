@@ -3,7 +3,11 @@
  *
  * @module
  */
-import { bindDatagram, type BoundDatagram, DatagramReceiver } from "../../src/os/net/datagram.ts";
+import {
+  bindDatagram,
+  type BoundDatagram,
+  DatagramReceiver,
+} from "../../src/os/net/bound_datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { PATIENCE_MS } from "../support/wait.ts";
 

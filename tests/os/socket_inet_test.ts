@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
-import { describeListener, openListener } from "../../src/os/net/socket.ts";
+import { describeListener } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { firstOrdinaryPort, mayUsePrivilegedPorts } from "../support/privileges.ts";
 import { startFunction } from "../support/processes.ts";
@@ -143,7 +144,7 @@ Deno.test("openListener() opens a privileged port if this process may, else tell
 
 Deno.test("openListener() tells an ordinary user EACCES for a privileged port", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { openListener } = await import("../../src/os/net/socket.ts");
+    const { openListener } = await import("../../src/os/net/open_listener.ts");
     const { becomeOrdinaryUser } = await import("../support/privileges.ts");
     becomeOrdinaryUser();
     try {

@@ -4,12 +4,9 @@ import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { encodeUnixAddress } from "../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../src/os/ffi/libc.ts";
-import {
-  describeListener,
-  openListener,
-  removeSocketFile,
-  type SocketFile,
-} from "../../src/os/net/socket.ts";
+import { describeListener } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
+import { removeSocketFile, type SocketFile } from "../../src/os/net/socket_file.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -58,7 +55,7 @@ Deno.test("openListener() takes the place of the socket of a killed process", as
   using temp = new TempDir();
   const path = temp.file("s");
   await using other = startFunction(import.meta, async (path) => {
-    const { openListener } = await import("../../src/os/net/socket.ts");
+    const { openListener } = await import("../../src/os/net/open_listener.ts");
     const { untilInputCloses } = await import("../support/processes.ts");
     openListener({ kind: "unix", path });
     console.log("listening");
@@ -95,7 +92,7 @@ Deno.test("openListener() tells an old socket from a served one in a root direct
     const { closeFd } = await import("../../src/os/fd/descriptor.ts");
     const { cString, libc } = await import("../../src/os/ffi/libc.ts");
     const { keepProcSelf } = await import("../../src/os/ffi/proc_self.ts");
-    const { openListener } = await import("../../src/os/net/socket.ts");
+    const { openListener } = await import("../../src/os/net/open_listener.ts");
     keepProcSelf();
     // An ordinary user can't change the root, and sees the same with /proc.
     const isMoved = libc().chroot(cString(directory)) === 0;
@@ -190,7 +187,7 @@ Deno.test("openListener() tells an ordinary user that a directory is closed to t
   using temp = new TempDir();
   const attempt = (path: string) =>
     startFunction(import.meta, async (path) => {
-      const { openListener } = await import("../../src/os/net/socket.ts");
+      const { openListener } = await import("../../src/os/net/open_listener.ts");
       const { becomeOrdinaryUser } = await import("../support/privileges.ts");
       becomeOrdinaryUser();
       try {

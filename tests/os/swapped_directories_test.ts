@@ -1,12 +1,13 @@
 /** Paths through a directory of another user, who exchanges it for another one at the worst moment. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { bindDatagram } from "../../src/os/net/datagram.ts";
+import { bindDatagram } from "../../src/os/net/bound_datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { ParentDirectory } from "../../src/os/fs/parent_directory.ts";
 import { bindFile } from "../../src/os/net/made_file.ts";
-import { newSocket, openListener } from "../../src/os/net/socket.ts";
+import { newSocket } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { removeSocketFile, setFileAccess, type SocketFile } from "../../src/os/net/socket_file.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { giveLinkAway, NOBODY } from "../support/privileges.ts";

@@ -1,12 +1,12 @@
 /** Paths in directories of another user, who swaps files at the worst moment. */
 
 import { assert, assertEquals } from "@std/assert";
-import { bindDatagram } from "../../src/os/net/datagram.ts";
+import { bindDatagram } from "../../src/os/net/bound_datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { AT_FDCWD } from "../../src/os/ffi/constants.ts";
 import { fileStatus } from "../../src/os/ffi/file_status.ts";
 import { cString, libc } from "../../src/os/ffi/libc.ts";
-import { openListener } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { startFunction } from "../support/processes.ts";
 import { replaceSockets, swapPipeAndLink } from "../support/swapping.ts";
 import { TempDir } from "../support/temp.ts";

@@ -3,12 +3,8 @@
  *
  * @module
  */
-import {
-  describeListener,
-  type FdType,
-  type ListenAddress,
-  openListener,
-} from "../../src/os/net/socket.ts";
+import { describeListener, type FdType, type ListenAddress } from "../../src/os/net/socket.ts";
+import { openListener } from "../../src/os/net/open_listener.ts";
 import { FdAcceptor } from "../../src/server/backend/fd_accept.ts";
 import { acceptedConn } from "../../src/server/backend/node_conn.ts";
 import { listenNode } from "../../src/server/backend/node_net.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bindDatagram, DatagramReceiver } from "../../src/os/net/datagram.ts";
+import { bindDatagram, DatagramReceiver } from "../../src/os/net/bound_datagram.ts";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { AF_UNIX } from "../../src/os/ffi/constants.ts";
 import { encodeUnixAddress } from "../../src/os/ffi/layout.ts";

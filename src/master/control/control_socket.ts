@@ -8,12 +8,9 @@ import type { Clock, Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { ownUid, peerUid } from "../../os/net/peer.ts";
-import {
-  acceptFd,
-  type OpenedListener,
-  openListener,
-  removeSocketFile,
-} from "../../os/net/socket.ts";
+import { acceptFd } from "../../os/net/socket.ts";
+import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
+import { removeSocketFile } from "../../os/net/socket_file.ts";
 import { ControlConnection } from "./connection.ts";
 import { answerLine, type CommandHandlers } from "./requests.ts";
 

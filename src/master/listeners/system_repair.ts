@@ -13,7 +13,7 @@ import {
   revive,
   undoDamage,
 } from "../../os/net/listener_damage.ts";
-import { listenInet, openListener } from "../../os/net/socket.ts";
+import { listenInet, openListener } from "../../os/net/open_listener.ts";
 import { type FileAccess, isStillThere } from "../../os/net/socket_file.ts";
 import { type Listener, ownListener } from "../policy/listener.ts";
 

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Admission } from "../../os/net/connect_permission.ts";
-import type { FdType, OpenedListener } from "../../os/net/socket.ts";
+import type { FdType } from "../../os/net/socket.ts";
+import type { OpenedListener } from "../../os/net/open_listener.ts";
 
 /**
  * Who decides about a listener. `activation`: the process that started this one with it. `other-master`:

@@ -13,7 +13,7 @@ import {
   type ExitStatus,
 } from "../../os/process/child_process.ts";
 import { systemClock } from "../../os/clock/clock.ts";
-import type { BoundDatagram } from "../../os/net/datagram.ts";
+import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";

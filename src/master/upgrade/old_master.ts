@@ -11,7 +11,7 @@ import { OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
 import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts";
 import { systemClock } from "../../os/clock/clock.ts";
-import type { BoundDatagram } from "../../os/net/datagram.ts";
+import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";

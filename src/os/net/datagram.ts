@@ -11,19 +11,14 @@ import {
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   O_CLOEXEC,
-  SHUT_RD,
   SHUT_WR,
   SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
   SOL_SOCKET,
 } from "../ffi/constants.ts";
 import { EFBIG, EINVAL, SysError } from "../ffi/errors.ts";
 import { closeFd, O_NONBLOCK, O_WRONLY, restoreWrites } from "../fd/descriptor.ts";
 import { encodeUnixAddress } from "../ffi/layout.ts";
 import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
-import { ParentDirectory } from "../fs/parent_directory.ts";
-import { bindFile } from "./made_file.ts";
-import type { SocketFile } from "./socket_file.ts";
 
 const SOCK_DGRAM = 2;
 const SO_SNDTIMEO = 21;
@@ -67,7 +62,7 @@ export class DatagramSender {
   static connect(path: string): DatagramSender {
     const address = encodeUnixAddress(path);
     // Blocking, for the thread; the calls that must not wait use a flag.
-    return withSocket(0, (fd) => {
+    return withDatagramSocket(0, (fd) => {
       unwrap(
         { syscall: "connect", subject: path },
         () => libc().connect(fd, address, address.length),
@@ -152,94 +147,6 @@ export class DatagramSender {
   }
 }
 
-/** A socket that receives datagrams. */
-export interface BoundDatagram {
-  /** The socket. */
-  readonly fd: number;
-  /** The socket file that was created. */
-  readonly socketFile: SocketFile;
-}
-
-/**
- * Opens a datagram socket that receives at a path. An old socket there is removed first, with or without a
- * receiver; a file of any other kind is left in place and is an error.
- *
- * The socket's mode is 0666, whatever the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as set
- * at this moment; SO_RCVBUF has no effect.
- *
- * @param path The path.
- * @returns The socket.
- * @throws {SysError} When a system call refuses, or a link of another user is on the way.
- * @throws {RangeError} When the path is too long.
- * @throws {TypeError} When another file is in the way.
- */
-export function bindDatagram(path: string): BoundDatagram {
-  using directory = ParentDirectory.openTrusted(path);
-  const found = directory.status();
-  if (found !== undefined) {
-    if (!found.isSocket) {
-      throw new TypeError(
-        `Cannot bind "${path}": found a file of another kind, expected a free path or an old socket`,
-      );
-    }
-    directory.remove(found);
-  }
-  return withSocket(SOCK_NONBLOCK, (fd) => {
-    // As with /dev/log, every user that can reach the path may log: servers run as other users.
-    return { fd, socketFile: bindFile(fd, directory, { access: { mode: 0o666 } }) };
-  });
-}
-
-/** Refuses all further datagrams: their senders get `EPIPE`. Queued ones can still be read. */
-export function refuseDatagrams(fd: number): void {
-  unwrap({ syscall: "shutdown", subject: fd }, () => libc().shutdown(fd, SHUT_RD));
-}
-
-/** Receives datagrams, many in one system call (recvmmsg(2)). */
-export class DatagramReceiver {
-  readonly #fd: number;
-  readonly #bytes: number;
-  readonly #data: Uint8Array<ArrayBuffer>;
-  readonly #messages: MessageVector;
-
-  /**
-   * @param fd A bound datagram socket, borrowed.
-   * @param room `count`: the most datagrams of one call; `bytes`: the number of bytes kept of each.
-   */
-  constructor(fd: number, room: { readonly count: number; readonly bytes: number }) {
-    this.#fd = fd;
-    this.#bytes = room.bytes;
-    this.#data = new Uint8Array(room.count * room.bytes);
-    this.#messages = new MessageVector(room.count);
-    for (let index = 0; index < room.count; index++) {
-      this.#messages.place(
-        index,
-        this.#data.subarray(index * room.bytes, (index + 1) * room.bytes),
-      );
-    }
-  }
-
-  /**
-   * Receives the queued datagrams.
-   *
-   * @returns Their number; 0 for an empty queue.
-   * @throws {SysError} When the socket can't be read.
-   */
-  receive(): number {
-    const { headers, count } = this.#messages;
-    return unwrapOrBlock(
-      { syscall: "recvmmsg", subject: this.#fd },
-      () => libc().recvmmsg(this.#fd, headers, count, MSG_DONTWAIT, null),
-    ) ?? 0;
-  }
-
-  /** Returns one datagram of the last {@linkcode receive}, valid until the next call of `receive`. */
-  datagram(index: number): Uint8Array<ArrayBuffer> {
-    const start = index * this.#bytes;
-    return this.#data.subarray(start, start + this.#messages.lengthOf(index));
-  }
-}
-
 /**
  * Opens a standard output a second time, for non-blocking writes: O_NONBLOCK belongs to an open file
  * description, and the inherited one is shared with other processes.
@@ -299,7 +206,7 @@ export function waitWritable(fd: number, timeoutMs: number): boolean {
 }
 
 /** An array of `struct mmsghdr`, each with one buffer (recvmmsg(2), sendmmsg(2)). */
-class MessageVector {
+export class MessageVector {
   readonly headers: Uint8Array<ArrayBuffer>;
   // The kernel reads this by its raw address, so it must live as long as the headers.
   readonly #iovecs: BigUint64Array<ArrayBuffer>;
@@ -367,7 +274,7 @@ class Batch {
   }
 }
 
-function withSocket<T>(flags: number, use: (fd: number) => T): T {
+export function withDatagramSocket<T>(flags: number, use: (fd: number) => T): T {
   const fd = unwrap(
     { syscall: "socket" },
     () => libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0),

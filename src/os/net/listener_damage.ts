@@ -24,9 +24,9 @@ import {
   connectedAt,
   disconnectSocket,
   listen,
-  setReuseAddress,
   shutdownSocket,
 } from "./socket.ts";
+import { setReuseAddress } from "./open_listener.ts";
 import { getIntOption } from "./socket_options.ts";
 
 /** A listener without filter and with default options, as it is opened. */

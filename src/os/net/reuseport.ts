@@ -13,7 +13,8 @@
 import { closeFd } from "../fd/descriptor.ts";
 import { attachFilter } from "./bpf.ts";
 import type { FilterInstruction } from "../ffi/layout.ts";
-import { boundAddress, listenInet, setReusePort } from "./socket.ts";
+import { boundAddress } from "./socket.ts";
+import { listenInet, setReusePort } from "./open_listener.ts";
 
 const SO_ATTACH_REUSEPORT_CBPF = 51;
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { describeProcess, openDescriptorsOfAll, readProc } from "./processes.ts";
-import { inetBytes, type ListenAddress } from "../net/socket.ts";
+import { inetBytes } from "../net/open_listener.ts";
+import type { ListenAddress } from "../net/socket.ts";
 
 /** The state and the flag of a listening socket in the kernel's tables (TCP_LISTEN, __SO_ACCEPTCON). */
 const TCP_LISTEN = "0A", ACCEPTS = 0x10000;

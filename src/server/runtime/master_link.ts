@@ -16,7 +16,6 @@ import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zinfo } from "../../log/log.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
-import { replaceFile } from "../../os/fs/output_files.ts";
 import type { ControlSocket } from "../backend/backend.ts";
 import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
@@ -150,9 +149,11 @@ export class MasterLink {
     if (message.type === "start" && (isFirst || serverLifecycle.isStandby)) {
       return this.#start(message, fds);
     }
-    if (message.type === "outputs") this.#changeOutputs(message, fds);
+    if (message.type === "outputs") {
+      this.#changeOutputs(message, fds).catch((error) => zinfo("unexpected error:", error));
+      return;
+    }
     fds.forEach(closeFd);
-    if (message.type === "outputs") return;
     if (message.type === "standby" && isFirst) return this.#standBy(message);
     if (message.type === "softstop") {
       const closing = (message.closing ?? []).map((place) => this.#fds[place]);
@@ -164,8 +165,14 @@ export class MasterLink {
     zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
 
-  #changeOutputs({ before }: OutputsMessage, fds: readonly number[]): void {
-    for (const [index, fd] of fds.entries()) if (before[index]) replaceFile(before[index], fd);
+  async #changeOutputs({ before }: OutputsMessage, fds: readonly number[]): Promise<void> {
+    try {
+      // Most servers never need it.
+      const { replaceFile } = await import("../../os/fs/output_files.ts");
+      for (const [index, fd] of fds.entries()) if (before[index]) replaceFile(before[index], fd);
+    } finally {
+      fds.forEach(closeFd);
+    }
   }
 
   #obey(limits: LimitsMessage): void {

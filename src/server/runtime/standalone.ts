@@ -21,12 +21,9 @@ import { describeInUse } from "../../os/process/address_holders.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
-import {
-  addressText,
-  type OpenedListener,
-  openListener,
-  removeSocketFile,
-} from "../../os/net/socket.ts";
+import { addressText } from "../../os/net/socket.ts";
+import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
+import { removeSocketFile } from "../../os/net/socket_file.ts";
 
 /** The services that this process has opened itself. */
 export interface StandaloneServices {

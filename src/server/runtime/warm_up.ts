@@ -9,7 +9,8 @@ import { zdebug } from "../../log/log.ts";
 import { adoptInto, adoptListener } from "../../os/adopt/listener.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
-import { boundAddress, describeListener, listenInet } from "../../os/net/socket.ts";
+import { boundAddress, describeListener } from "../../os/net/socket.ts";
+import { listenInet } from "../../os/net/open_listener.ts";
 
 const LOOPBACK = "127.0.0.1";
 

@@ -7,7 +7,8 @@ import {
 } from "../../../src/master/listeners/socket_activation.ts";
 import { admissionOf } from "../../../src/os/net/listener_damage.ts";
 import { closeFd, setCloseOnExec } from "../../../src/os/fd/descriptor.ts";
-import { describeListener, openListener, pipe, socketPair } from "../../../src/os/net/socket.ts";
+import { describeListener, pipe, socketPair } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { TempDir } from "../../support/temp.ts";
 

@@ -5,9 +5,9 @@ import { Poller } from "../../../src/os/fd/poller.ts";
 import {
   describeListener,
   type ListenAddress,
-  openListener,
   shutdownSocket,
 } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { type Listener, ownListener } from "../../../src/master/policy/listener.ts";
 import { turn } from "../../support/polling.ts";
 import { TempDir } from "../../support/temp.ts";

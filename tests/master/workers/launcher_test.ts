@@ -7,7 +7,7 @@ import type { ChildProcess } from "../../../src/os/process/child_process.ts";
 import { type Spawner, systemSpawner } from "../../../src/os/process/spawn.ts";
 import type { ServiceConfig } from "../../../src/config/service.ts";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
-import { type OpenedListener, openListener } from "../../../src/os/net/socket.ts";
+import { type OpenedListener, openListener } from "../../../src/os/net/open_listener.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { ReservedPort } from "../../support/ports.ts";

@@ -20,9 +20,9 @@ import {
   describeListener,
   type ListenAddress,
   listeningAt,
-  openListener,
   socketPair,
 } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
@@ -500,7 +500,7 @@ Deno.test("adoptInto() is not misled by sockets of other threads", async () => {
   await using child = startFunction(import.meta, async () => {
     const { adoptListener } = await import("../../../src/os/adopt/listener.ts");
     const { closeFd } = await import("../../../src/os/fd/descriptor.ts");
-    const { openListener } = await import("../../../src/os/net/socket.ts");
+    const { openListener } = await import("../../../src/os/net/open_listener.ts");
     // Listeners and connections that come and go, as fast as it can.
     const busy = `
       postMessage("busy");

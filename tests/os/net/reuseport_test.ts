@@ -7,7 +7,8 @@ import {
   steerGroup,
   steeringProgram,
 } from "../../../src/os/net/reuseport.ts";
-import { acceptFd, boundAddress, openListener } from "../../../src/os/net/socket.ts";
+import { acceptFd, boundAddress } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { eventually } from "../../support/wait.ts";
 

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
 import { SysError } from "../../../src/os/ffi/errors.ts";
-import { openListener, removeSocketFile } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
+import { removeSocketFile } from "../../../src/os/net/socket_file.ts";
 import { setFileAccess } from "../../../src/os/net/socket_file.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction } from "../../support/processes.ts";
@@ -147,7 +148,7 @@ Deno.test("setFileAccess() as an ordinary user gives a socket to no other user",
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
   await using child = startFunction(import.meta, async (path) => {
-    const { openListener } = await import("../../../src/os/net/socket.ts");
+    const { openListener } = await import("../../../src/os/net/open_listener.ts");
     const { becomeOrdinaryUser } = await import("../../support/privileges.ts");
     becomeOrdinaryUser();
     try {

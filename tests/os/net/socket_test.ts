@@ -3,12 +3,8 @@ import { closeFd, openDescriptors } from "../../../src/os/fd/descriptor.ts";
 import { SysError } from "../../../src/os/ffi/errors.ts";
 import { receiveWithFds, sendWithFds } from "../../../src/os/net/fd_passing.ts";
 import { libc, unwrap, unwrapOrBlock } from "../../../src/os/ffi/libc.ts";
-import {
-  describeListener,
-  openListener,
-  shutdownSocket,
-  socketPair,
-} from "../../../src/os/net/socket.ts";
+import { describeListener, shutdownSocket, socketPair } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction, TestProcess, withOpenFileLimit } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
@@ -84,7 +80,7 @@ Deno.test("openListener() leaves nothing open at the limit of open files", async
     const { duplicateFd, closeFd, openDescriptors } = await import(
       "../../../src/os/fd/descriptor.ts"
     );
-    const { openListener } = await import("../../../src/os/net/socket.ts");
+    const { openListener } = await import("../../../src/os/net/open_listener.ts");
     const path = `${directory}/s`;
     closeFd(openListener({ kind: "unix", path }).fd); // A stale one: it is tried first.
     const before = openDescriptors().size;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { openListener } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { NodePipe } from "../../../src/server/backend/node_pipe.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { openListener } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
 import { FifoReader } from "../../../src/server/fifo/fifo.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { MODES, Site } from "../../support/master.ts";
@@ -118,7 +118,7 @@ Deno.test("FifoReader that is made after the stop is closed at once", async () =
   using dir = new TempDir();
   await using child = startFunction(import.meta, async (path) => {
     const { serverLifecycle } = await import("../../../src/server/lifecycle/lifecycle.ts");
-    const { openListener } = await import("../../../src/os/net/socket.ts");
+    const { openListener } = await import("../../../src/os/net/open_listener.ts");
     const { FifoReader } = await import("../../../src/server/fifo/fifo.ts");
     serverLifecycle.stopNotify(0);
     const reader = new FifoReader(openListener({ kind: "fifo", path }).fd);

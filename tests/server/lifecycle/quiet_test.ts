@@ -49,7 +49,7 @@ Deno.test("the drain of many HTTP listeners takes time in proportion to their nu
   await using child = startFunction(import.meta, async (count) => {
     const { cpuUsage } = await import("node:process");
     const { serveHttp } = await import("../../../coroutine_server.ts");
-    const { openListener } = await import("../../../src/os/net/socket.ts");
+    const { openListener } = await import("../../../src/os/net/open_listener.ts");
     const { serverLifecycle } = await import("../../../src/server/lifecycle/lifecycle.ts");
     for (let i = 0; i < count; i++) {
       const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port: 0 });

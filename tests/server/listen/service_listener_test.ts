@@ -7,7 +7,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
-import { openListener, socketPair } from "../../../src/os/net/socket.ts";
+import { openListener } from "../../../src/os/net/open_listener.ts";
+import { socketPair } from "../../../src/os/net/socket.ts";
 import { makeNativeBackend } from "../../../src/server/backend/native.ts";
 import { serverLifecycle } from "../../../src/server/lifecycle/lifecycle.ts";
 import {
