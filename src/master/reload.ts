@@ -10,7 +10,7 @@ import { cannot, ConfigError, formatProblem } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
-import { systemClock } from "../os/clock/clock.ts";
+import { delay, systemClock } from "../os/clock/clock.ts";
 import { isAddressInUse } from "../os/net/open_listener.ts";
 import type { WorkingDirectory } from "../os/process/working_directory.ts";
 import {
@@ -135,7 +135,7 @@ export class Reloads {
         if (!(error instanceof AddressesInUseError) || isLate) throw error;
         if (isFirst) zinfo(`waiting for up to ${ADDRESS_WAIT_MS / 1000} s: ${error.message}`);
         do {
-          await new Promise<void>((resolve) => systemClock.setTimer(ADDRESS_LOOK_MS, resolve));
+          await delay(ADDRESS_LOOK_MS);
           if (isStopping()) return undefined;
         } while (error.addresses.some(isAddressInUse) && systemClock.nowMs() < endMs);
       }

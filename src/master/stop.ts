@@ -5,7 +5,7 @@
  */
 import { MASTER_STOP_TIMEOUT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
-import { systemClock } from "../os/clock/clock.ts";
+import { delay } from "../os/clock/clock.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { setting } from "./services/configuration.ts";
 
@@ -50,6 +50,6 @@ async function surrenderWhenTaken(
       zinfo("another master has started, the addresses are its own");
       return await supervisor.surrender();
     }
-    await new Promise<void>((resolve) => systemClock.setTimer(LOOK_MS, resolve));
+    await delay(LOOK_MS);
   }
 }
