@@ -221,12 +221,11 @@ export class Reloads {
       return this.#refused(begun, error);
     }
     this.#tell(candidate, reload.plan);
-    const report = await this.#outcome(begun, reload);
-    if (only === undefined && isAccepted(report)) {
+    return await this.#outcome(begun, reload, () => {
+      if (only !== undefined) return;
       this.#accept(candidate);
       this.#stopped.clear();
-    }
-    return report;
+    });
   }
 
   /**
@@ -252,12 +251,12 @@ export class Reloads {
       return this.#refused(begun, error);
     }
     zinfo(`${what} of ${ids.join(" ")}: ${describePlan(reload.plan)}`);
-    const report = await this.#outcome(begun, reload);
-    for (const id of isAccepted(report) ? named : []) {
-      if (what === "stop") this.#stopped.set(id, current.get(id)!);
-      else this.#stopped.delete(id);
-    }
-    return report;
+    return await this.#outcome(begun, reload, () => {
+      for (const id of named) {
+        if (what === "stop") this.#stopped.set(id, current.get(id)!);
+        else this.#stopped.delete(id);
+      }
+    });
   }
 
   /** The services that an operator has stopped. */
@@ -303,8 +302,14 @@ export class Reloads {
     return { services: part, problems: problems.length > 0 ? problems : validateServices(part) };
   }
 
-  async #outcome(begun: Begun, { plan, outcome }: Reload): Promise<ReloadReport> {
+  /** Waits for the outcome, and accepts the change before it is told. */
+  async #outcome(
+    begun: Begun,
+    { plan, outcome }: Reload,
+    accept: () => void,
+  ): Promise<ReloadReport> {
     const undone = await outcome;
+    if (isAccepted({ plan, undone })) accept();
     const names = undone.flatMap(({ services }) => services).join(" ");
     const text = names === "" ? "reloaded" : `reload over, undone for ${names}`;
     const report = this.#report(begun, { plan, undone, text });

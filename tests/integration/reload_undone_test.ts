@@ -151,7 +151,7 @@ Deno.test("a service that is new and fails leaves nothing, and comes with the ne
   await master.stop();
 });
 
-Deno.test("a reload that comes while another one is tried waits for its verdict", async () => {
+Deno.test("a reload that comes while another one is tried waits for its outcome", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "aio", service: port, own: "old" });

@@ -44,7 +44,9 @@ export class ServiceError extends Error {
 }
 
 /** Whether any part of a reload is in use. */
-export function isAccepted({ refusal, plan, undone }: ReloadReport): boolean {
+export function isAccepted(
+  { refusal, plan, undone }: Pick<ReloadReport, "refusal" | "plan" | "undone">,
+): boolean {
   if (refusal !== undefined) return false;
   // If no group has passed, the old configuration remains as a whole.
   return undone.length < plan!.groups.length || undone.length === 0;
