@@ -117,19 +117,21 @@ export function forEachSetting(
  * Needs the permission to read the file.
  *
  * @param path The file.
+ * @param what What it is, for a message.
  * @returns Its text.
  * @throws {ConfigError} When it can't be read or isn't a regular file. A pipe or a device is refused
  * because reading it might never end.
  */
-export function readCfText(path: string): string {
+export function readCfText(path: string, what = "settings file"): string {
   try {
     const info = statPath(path);
-    if (!info.isFile) throw unreadable(path, info.isDirectory ? "a directory" : "not a file");
+    if (!info.isFile) throw unreadable(path, what, info.isDirectory ? "a directory" : "not a file");
     return decodeBytes(readPath(path));
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     const dead = error instanceof Deno.errors.NotFound && isLink(path);
-    throw unreadable(path, dead ? "a link that leads nowhere" : systemReason(error), error);
+    const found = dead ? "a link that leads nowhere" : systemReason(error);
+    throw unreadable(path, what, found, error);
   }
 }
 
@@ -146,8 +148,8 @@ export function readCfFile(path: string): CfEntry[] {
   return parseCf(readCfText(path), path);
 }
 
-function unreadable(path: string, found: string, cause?: unknown): ConfigError {
-  const message = cannot("read settings file", path, {
+function unreadable(path: string, what: string, found: string, cause?: unknown): ConfigError {
+  const message = cannot(`read ${what}`, path, {
     found,
     expected: "a regular file that may be read",
   });

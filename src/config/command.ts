@@ -36,6 +36,27 @@ const DOUBLE = '"';
  * ```
  */
 export function splitCommand(text: string): string[] {
+  try {
+    return splitWords(text);
+  } catch (error) {
+    throw error instanceof SplitError ? refuse(text, error.found) : error;
+  }
+}
+
+/** A text that is no list of words; its message does not show the text. */
+export class SplitError extends SyntaxError {
+  /** @param found The FOUND part of a message. */
+  constructor(readonly found: string) {
+    super(found);
+  }
+}
+
+/**
+ * Splits a text as {@linkcode splitCommand} does.
+ *
+ * @throws {SplitError} When it can't be split.
+ */
+export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
   let quoteMark = "";
@@ -44,7 +65,7 @@ export function splitCommand(text: string): string[] {
     if (quoteMark !== "" && char === quoteMark) {
       quoteMark = "";
     } else if (char === "\\" && quoteMark !== SINGLE) {
-      if (++i === text.length) throw refuse(text, "a backslash at the end");
+      if (++i === text.length) throw new SplitError("a backslash at the end");
       const literal = quoteMark === DOUBLE && !ESCAPED_IN_DOUBLE_QUOTES.includes(text[i]);
       word = (word ?? "") + (literal ? char : "") + text[i];
     } else if (quoteMark !== "") {
@@ -59,7 +80,7 @@ export function splitCommand(text: string): string[] {
       word = (word ?? "") + char;
     }
   }
-  if (quoteMark !== "") throw refuse(text, `a ${quoteMark} that is not closed`);
+  if (quoteMark !== "") throw new SplitError(`a ${quoteMark} that is not closed`);
   if (word !== undefined) words.push(word);
   return words;
 }

@@ -11,6 +11,7 @@ import { settingName } from "./aliases.ts";
 import { type CfEntry, readCfFile } from "./cf.ts";
 import { readable } from "../os/ffi/byte_text.ts";
 import type { Origin } from "./errors.ts";
+import { isRepeated } from "./repeated.ts";
 import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
 
 /** A setting as it is held. */
@@ -18,6 +19,14 @@ interface Slot {
   readonly value: string;
   /** The value with its original bytes, if they are not UTF-8. */
   readonly raw?: string;
+  readonly origin?: Origin;
+  /** The lines of a setting that was given several times and of which each counts. */
+  readonly lines?: readonly Line[];
+}
+
+/** One line of a setting, with its original bytes. */
+interface Line {
+  readonly value: string;
   readonly origin?: Origin;
 }
 
@@ -141,16 +150,43 @@ export class Config {
   }
 
   /**
-   * Takes over the entries of a file, in their order: the last one of a key wins.
+   * Takes over the entries of a file, in their order: the last one of a key wins. The lines of
+   * `server-env` add up.
    *
    * @param entries What `parseCf` returned.
    * @returns This object.
    */
   load(entries: Iterable<CfEntry>): this {
     for (const { key, value, raw = value, file, line } of entries) {
+      const before = isRepeated(key) ? this.#linesOf(key) : [];
       this.set(key, raw, { file, line });
+      if (before.length > 0) this.#join(key, [...before, ...this.#linesOf(key)]);
     }
     return this;
+  }
+
+  #join(key: string, lines: readonly Line[]): void {
+    const { origin } = lines.at(-1)!;
+    this.set(key, lines.map(({ value }) => value).join("\n"), origin);
+    this.#slots.set(key, { ...this.#slots.get(key)!, lines });
+  }
+
+  #linesOf(key: string): readonly Line[] {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return [];
+    return slot.lines ?? [{ value: slot.raw ?? slot.value, origin: slot.origin }];
+  }
+
+  /**
+   * The origin of the first line of a setting whose text fails a check.
+   *
+   * @param key The setting's name.
+   * @param isValid The check.
+   * @returns The origin; that of the last line if each passes.
+   */
+  originOfFault(key: string, isValid: (text: string) => boolean): Origin | undefined {
+    const fault = this.#linesOf(settingName(key)).find(({ value }) => !isValid(value));
+    return fault === undefined ? this.origin(key) : fault.origin;
   }
 
   /**

@@ -24,8 +24,8 @@ import { ALL_SETTINGS, SERVER_SERVICE } from "./settings.ts";
 /** The settings of a head that no server reads: those that only the master or only one service has. */
 const NOT_SHARED: ReadonlySet<string> = new Set(
   ALL_SETTINGS.filter((setting) =>
-    setting.inherited !== true &&
-    (!setting.scopes.includes("server") || setting === SERVER_SERVICE)
+    setting.isSecret === true || setting.inherited !== true &&
+      (!setting.scopes.includes("server") || setting === SERVER_SERVICE)
   ).map(({ name }) => name),
 );
 

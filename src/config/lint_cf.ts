@@ -11,6 +11,7 @@ import { ALIASES, settingName } from "./aliases.ts";
 import { forEachSetting, trimAscii } from "./cf.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
+import { isRepeated } from "./repeated.ts";
 import { COMMENT, endsInComment } from "./setting.ts";
 import { ALL_SETTINGS, SERVER_SERVICE, type Setting } from "./settings.ts";
 
@@ -70,7 +71,8 @@ export function lintCf(text: string, file: string, kind: FileKind, first = 1): P
     if (written.startsWith("\ufeff")) return warn(...byteOrderMark(written));
     if (isUtf8 && !written.isWellFormed()) {
       isUtf8 = false;
-      warn(cannot("read as UTF-8", written, NOT_UTF8));
+      const name = settingName(trimAscii(written.split("=", 1)[0]));
+      warn(cannot("read as UTF-8", RECORDS.get(name)?.isSecret ? name : written, NOT_UTF8));
     }
     const equals = written.indexOf("=");
     if (equals < 0) return warn(withoutEquals(written));
@@ -78,7 +80,7 @@ export function lintCf(text: string, file: string, kind: FileKind, first = 1): P
     const value = trimAscii(written.slice(equals + 1));
     const before = seen.get(key);
     seen.set(key, line);
-    if (before !== undefined) {
+    if (before !== undefined && !isRepeated(key)) {
       const found = `line ${before} sets it too, and the last one counts`;
       warn(cannot("set twice", key, { found, expected: "one line for it" }), key);
     }
@@ -120,7 +122,7 @@ function slipIn(key: string, value: string, kind: FileKind): string | undefined 
   const told = misplaced(setting, kind);
   if (told !== undefined || !ALLOWED[kind].includes(setting)) return told;
   if (!hasComment(setting, value)) return undefined;
-  return cannot("read", value, COMMENT);
+  return cannot("read", setting.isSecret ? key : value, COMMENT);
 }
 
 /** Whether a value that can be read goes on as if with a comment. */

@@ -24,6 +24,7 @@ import { checkEssentials } from "./essentials.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
+  isSecret,
   MASTER_CHDIR,
   MASTER_CHROOT,
   readSetting,
@@ -31,6 +32,8 @@ import {
   SERVER_BALANCE,
   SERVER_CHROOT,
   SERVER_COMMAND,
+  SERVER_ENV,
+  SERVER_ENV_FILE,
   SERVER_GROUP,
   SERVER_PERMISSIONS,
   SERVER_PROC_COUNT,
@@ -52,6 +55,7 @@ import {
 } from "./settings.ts";
 import type { SocketOwner } from "./socket_access.ts";
 import { readSupervision, type Supervision } from "./supervision.ts";
+import type { Variables } from "./variables.ts";
 
 /** Where a setting of a service was written, or the place of the service. */
 export function originOf({ origins, place }: ServiceConfig, key: string): Origin {
@@ -85,6 +89,10 @@ export interface ServiceConfig {
   readonly socketMode?: number;
   /** The owner of its socket files. */
   readonly socketOwner?: SocketOwner;
+  /** The variables that its processes have beside those of the master; their values are secret. */
+  readonly environment: Variables;
+  /** The file with further ones. */
+  readonly environmentFile?: string;
   /** The user of its processes; a name or a number. */
   readonly user?: string;
   /** The group of its processes; a name or a number. */
@@ -109,9 +117,12 @@ export interface ServiceConfig {
   readonly soakMs: number;
   /** The settings of its supervision. */
   readonly supervision: Supervision;
-  /** Every setting of the file or the hook as text, byte for byte, the server's own ones included. */
+  /**
+   * Every setting of the file or the hook as text, byte for byte, the server's own ones included, but
+   * for those that are secret.
+   */
   readonly settings: ReadonlyMap<string, string>;
-  /** Every shared setting as text, which its processes read as well. */
+  /** Every shared setting as text, which its processes read as well, but for those that are secret. */
   readonly shared: ReadonlyMap<string, string>;
   /** Where each setting was written, for messages about it. */
   readonly origins: ReadonlyMap<string, Origin>;
@@ -205,6 +216,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
   const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
+  const environmentFile = read(SERVER_ENV_FILE);
   const socketMode = read(SERVER_SOCKET_MODE), socketOwner = read(SERVER_SOCKET_OWNER);
   const service: ServiceConfig = {
     id,
@@ -219,6 +231,8 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     startUser: read(SERVER_START_USER),
     ...(socketMode === undefined ? {} : { socketMode }),
     ...(socketOwner === undefined ? {} : { socketOwner }),
+    environment: read(SERVER_ENV) ?? new Map(),
+    ...(environmentFile === undefined ? {} : { environmentFile }),
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
     ...(chroot === undefined ? {} : { chroot }),
@@ -230,8 +244,8 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
     soakMs: read(SERVER_SOAK),
     supervision: readSupervision(read),
-    settings: new Map(rawEntries(config)),
-    shared: new Map(rawEntries(globals)),
+    settings: new Map(publicEntries(config)),
+    shared: new Map(publicEntries(globals)),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
     fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
   };
@@ -306,14 +320,20 @@ function checkEncoding(config: Config): Problem[] {
 
 /** Copies the settings and adds the place to each that has none (a hook's). */
 function placed(given: Config, place: Place): Config {
-  const config = new Config();
-  for (const [key, value] of rawEntries(given)) config.set(key, value, given.origin(key) ?? place);
+  const config = new Config().merge(given);
+  for (const [key, value] of rawEntries(given)) {
+    if (given.origin(key) === undefined) config.set(key, value, place);
+  }
   return config;
 }
 
 /** The settings byte for byte. */
 function rawEntries(config: Config): [string, string][] {
   return [...config.keys()].map((key) => [key, config.getRaw(key)!]);
+}
+
+function publicEntries(config: Config): [string, string][] {
+  return rawEntries(config).filter(([key]) => !isSecret(key));
 }
 
 function sortedEntries(config: Config): [string, string][] {

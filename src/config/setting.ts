@@ -48,6 +48,12 @@ export interface Setting<T> {
    * @default {[]}
    */
   readonly notInGcf?: readonly SettingScope[];
+  /**
+   * Whether its value is secret: no message and no output shows it, and no server is sent it.
+   *
+   * @default {false}
+   */
+  readonly isSecret?: boolean;
   /** What it does, in one or two sentences. */
   readonly doc: string;
   /** Its default value: what `fallback` reads as, or `undefined` where there is no default. */
@@ -100,12 +106,27 @@ export function readSetting<T>(config: Config, setting: Setting<T>): SettingResu
   const key = setting.name;
   const text = config.getRaw(key) ?? "";
   if (text === "") return { ok: true, value: setting.defaultValue };
+  const shown = setting.isSecret ? key : text;
+  const parse = (text: string) => {
+    refuseBrokenText(text, shown);
+    return setting.kind.parse(text);
+  };
   try {
-    refuseBrokenText(text);
-    return { ok: true, value: setting.kind.parse(text) };
+    return { ok: true, value: parse(text) };
   } catch (error) {
-    const message = endsInComment(text) ? cannot("read", text, COMMENT) : refusal(error);
-    return { ok: false, problem: problemAt(config.origin(key), { key, message }) };
+    const message = endsInComment(text) ? cannot("read", shown, COMMENT) : refusal(error);
+    const origin = config.originOfFault(key, (line) => isAccepted(() => parse(line)));
+    return { ok: false, problem: problemAt(origin, { key, message }) };
+  }
+}
+
+function isAccepted(parse: () => unknown): boolean {
+  try {
+    parse();
+    return true;
+  } catch {
+    // Its reason is told for the whole text.
+    return false;
   }
 }
 
@@ -159,11 +180,11 @@ export function checkSettings(
 }
 
 /** No setting can hold these: a NUL can't be handed on, and U+FFFD is what unreadable bytes became. */
-function refuseBrokenText(text: string): void {
+function refuseBrokenText(text: string, shown: string): void {
   const found = text.includes("\0")
     ? "a NUL character"
     : text.includes("\ufffd")
     ? "bytes that are not UTF-8"
     : undefined;
-  if (found !== undefined) throw new TypeError(cannot("read", text, { found, expected: "text" }));
+  if (found !== undefined) throw new TypeError(cannot("read", shown, { found, expected: "text" }));
 }

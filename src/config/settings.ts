@@ -31,6 +31,7 @@ import {
   type ValueKind,
   wholeNumber,
 } from "./values.ts";
+import { parseVariables, type Variables, VARIABLES_FORM } from "./variables.ts";
 
 export {
   checkSettings,
@@ -49,6 +50,11 @@ const records: Setting<unknown>[] = [];
 
 /** Every setting, in the order of this file. */
 export const ALL_SETTINGS: readonly Setting<unknown>[] = records;
+
+/** Whether the value of a setting is secret. */
+export function isSecret(name: string): boolean {
+  return records.some((setting) => setting.name === name && setting.isSecret === true);
+}
 
 type Described<T> = Omit<Setting<T>, "defaultValue">;
 
@@ -407,6 +413,31 @@ export const SERVER_CHROOT: Setting<string | undefined> = define({
   doc: "The root directory of the server. It is changed between beforeService and the first " +
     "serviceRegister; modules that are imported later must be inside it. Without server-user " +
     "it does not confine the server.",
+});
+
+/** `server-env`: variables of the server's environment. */
+export const SERVER_ENV: Setting<Variables | undefined> = define({
+  name: "server-env",
+  group: "processes",
+  scopes: ["service"],
+  kind: parsedKind(parseVariables, { placeholder: "KEY=VALUE...", expected: VARIABLES_FORM }),
+  inherited: true,
+  isSecret: true,
+  doc: "Variables of the server's environment, beside those of the master. Each line of a file " +
+    "adds to the ones before it. They win over server-env-file, and are not shown by any command " +
+    "or in the log.",
+});
+
+/** `server-env-file`: a file of variables of the server's environment. */
+export const SERVER_ENV_FILE: Setting<string | undefined> = define({
+  name: "server-env-file",
+  group: "processes",
+  scopes: ["service"],
+  kind: FILE,
+  inherited: true,
+  doc: "A file of variables of the server's environment, in the dotenv grammar (node's " +
+    "util.parseEnv). The master reads it as its own user at its start and at each reload, so the " +
+    "server needs no permission to read it. They win over the variables of the master.",
 });
 
 /** `server-socket-mode`: the mode of the unix sockets of a service. */

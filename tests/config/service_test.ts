@@ -51,6 +51,9 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
       "server-ready-timeout = 1m",
       "server-soak = 5",
       "server-permissions = --allow-net",
+      "server-env = A=1",
+      "server-env = 'B=x y'",
+      "server-env-file = a.env",
       "server-user = www",
       "server-group = 33",
       "server-chroot = pub",
@@ -71,6 +74,8 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     balance: "reuseport",
     protocol: "libzc",
     permissions: ["--no-prompt", "--allow-net"],
+    environment: new Map([["A", "1"], ["B", "x y"]]),
+    environmentFile: "a.env",
     user: "www",
     group: "33",
     startUser: "server-user",
@@ -98,7 +103,8 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
   assertEquals(endpoints[0].origin, { file: "conf/imapd.cf", line: 3 });
   assertEquals(settings.get("host"), "linuxmail.cn");
   assertEquals(settings.get("server-log"), "syslog,mail");
-  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 19 });
+  assertEquals(settings.has("server-env"), false);
+  assertEquals(origins.get("host"), { file: "conf/imapd.cf", line: 22 });
   assertNotEquals(fingerprint, "");
 });
 

@@ -63,6 +63,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-standby-count": 0,
   "exit-after": 0,
   "server-permissions": ["-A"],
+  "server-env": undefined,
+  "server-env-file": undefined,
   "server-user": undefined,
   "server-group": undefined,
   "server-start-user": "server-user",
@@ -105,6 +107,12 @@ const VALUES: readonly (readonly [name: string, text: string, value: unknown])[]
     "--allow-read='/srv/my www' --deny-net",
     ["--no-prompt", "--allow-read=/srv/my www", "--deny-net"],
   ],
+  ["server-env", "A=1", new Map([["A", "1"]])],
+  [
+    "server-env",
+    "A='x y' \"B= #\" C=a=b _d=",
+    new Map([["A", "x y"], ["B", " #"], ["C", "a=b"], ["_d", ""]]),
+  ],
   ["server-proc-count", "0", 0],
   ["server-proc-count", "10000", 10_000],
   ["server-proc-count", "007", 7],
@@ -137,7 +145,41 @@ const COUNT = "expected a whole number from 0 to 10000";
 const TIME = "expected a time such as 90, 90s, 5m, 2h, 1d or 1w";
 const SIZE = "expected a size such as 512, 64k, 10m or 1g, or -1 for no limit";
 
+const VARIABLES = "expected KEY=VALUE, with quotes as in a shell around a value with white space";
+const NAME = "expected a letter or _, and then letters, digits and _";
+
 const PROBLEMS: readonly (readonly [name: string, text: string, message: string])[] = [
+  ["server-env", "A=1 secret", `Cannot read variable number 2: no "=" in it, ${VARIABLES}`],
+  ["server-env", "A='secret", `Cannot read the variables: a ' that is not closed, ${VARIABLES}`],
+  ["server-env", "A=secret\\", `Cannot read the variables: a backslash at the end, ${VARIABLES}`],
+  [
+    "server-env",
+    "1secret=",
+    `Cannot read variable number 1: a name that no variable can have, ${NAME}`,
+  ],
+  [
+    "server-env",
+    "=secret",
+    `Cannot read variable number 1: a name that no variable can have, ${NAME}`,
+  ],
+  [
+    "server-env",
+    "A=secret A=2",
+    'Cannot set variable "A": it is set twice, expected each variable once in a service',
+  ],
+  [
+    "server-env",
+    "LISTEN_FDS=1",
+    'Cannot set variable "LISTEN_FDS": the master sets it, ' +
+    "expected another name: server-service lists the listeners",
+  ],
+  [
+    "server-env",
+    "A=secret # why",
+    'Cannot read "server-env": a comment behind the value, where none can be, ' +
+    "expected the comment on a line of its own",
+  ],
+  ["server-env", "A=\ufffd", 'Cannot read "server-env": bytes that are not UTF-8, expected text'],
   ["server-proc-count", "abc", `Cannot read "abc": not a whole number, ${COUNT}`],
   ["server-proc-count", "-1", `Cannot read "-1": below 0, ${COUNT}`],
   ["server-proc-count", "10001", `Cannot read "10001": above 10000, ${COUNT}`],

@@ -12,14 +12,24 @@ import {
   readGlobalSettings,
   settingsFileOf,
 } from "../../config/directory.ts";
-import { cannot, formatPlace, type Problem, warningAt } from "../../config/errors.ts";
+import {
+  cannot,
+  formatPlace,
+  type Problem,
+  problemAt,
+  refusal,
+  warningAt,
+} from "../../config/errors.ts";
 import { type IniFiles, iniServices } from "../../config/ini.ts";
 import { validateServices } from "../../config/endpoints.ts";
-import { parseServiceConfig, type ServiceConfig } from "../../config/service.ts";
+import { originOf, parseServiceConfig, type ServiceConfig } from "../../config/service.ts";
+import { SERVER_ENV, SERVER_ENV_FILE } from "../../config/settings.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { worldWritableProblems, worldWritableSources } from "./file_permissions.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 import { protocolWarnings, ServiceResolver } from "./resolve.ts";
+import { requireNoCacheVariable } from "./privileges.ts";
+import { withEnvironments } from "./server_environment.ts";
 import { reachOf } from "./user_access.ts";
 
 /** The loaded services, and what is wrong with them. */
@@ -73,10 +83,11 @@ interface Loading {
 export async function loadServices(source: ServiceSource): Promise<LoadedServices> {
   const { hook, directory, ini } = source;
   const loading = { source, resolver: new ServiceResolver({ ...source, configPath: directory }) };
-  const complete = (loaded: Parsed) => finished(withSections(loaded, loading), loading);
-  if (hook !== undefined) return complete(await fromHook(loading, hook));
-  if (directory !== undefined) return complete(fromDirectory(loading, directory));
-  if (ini !== undefined) return complete(NOTHING);
+  const complete = async (loaded: Parsed) =>
+    finished(await withVariables(withSections(loaded, loading), loading), loading);
+  if (hook !== undefined) return await complete(await fromHook(loading, hook));
+  if (directory !== undefined) return await complete(fromDirectory(loading, directory));
+  if (ini !== undefined) return await complete(NOTHING);
   const about = {
     found: "it is missing",
     expected: "-C DIR, the directory of settings files, or -config FILE.ini",
@@ -111,6 +122,25 @@ function withSections(loaded: Parsed, { source, resolver: { check } }: Loading):
     ],
     warnings: [...loaded.warnings, ...results.flatMap(({ warnings }) => warnings)],
   };
+}
+
+/** Adds the variables of the files of `server-env-file`. */
+async function withVariables(loaded: Parsed, { source, resolver }: Loading): Promise<Parsed> {
+  const { services, problems } = await withEnvironments(loaded.services, source);
+  const cacheProblems = services.flatMap((service) => cacheVariableProblems(service, resolver));
+  return { ...loaded, services, problems: [...loaded.problems, ...problems, ...cacheProblems] };
+}
+
+function cacheVariableProblems(service: ServiceConfig, resolver: ServiceResolver): Problem[] {
+  try {
+    requireNoCacheVariable(resolver.located(service));
+    return [];
+  } catch (error) {
+    const isOfFile = service.origins.has(SERVER_ENV_FILE.name) &&
+      !service.origins.has(SERVER_ENV.name);
+    const { name: key } = isOfFile ? SERVER_ENV_FILE : SERVER_ENV;
+    return [problemAt(originOf(service, key), { key, message: refusal(error) })];
+  }
 }
 
 /** Finds services of the same name: a section and a file, or sections of two files. */

@@ -72,6 +72,21 @@ export function requireNoCaches(located: Located): void {
 }
 
 /**
+ * Checks that the variables of a service do not set up caches for a Deno program that must run
+ * without them.
+ *
+ * @param located The service, with its complete variables.
+ * @throws {TypeError} When they do.
+ */
+export function requireNoCacheVariable(located: Located): void {
+  if (!located.service.environment.has("DENO_DIR") || !runsWithoutCaches(located)) return;
+  throw new TypeError(cannot("set variable", "DENO_DIR", {
+    found: "a server with fewer rights later or by its permissions, which would open caches there",
+    expected: "DENO_DIR in the environment of the master",
+  }));
+}
+
+/**
  * The user with which a service's program is started.
  *
  * @returns The user and the groups; undefined where they are the master's.

@@ -41,7 +41,7 @@ export function launchControlWorker(
   const [ours, theirs] = socketPair();
   let child: ChildProcess;
   try {
-    const program = programToStart(service, options);
+    const program = programToStart(service, { ...options, generation: request.generation });
     child = startProgram({
       ...program,
       args: [...program.args, ...service.argv, "-server-control", `${theirs}`],

@@ -10,17 +10,25 @@ import { exec, type ExecPlan } from "../../os/process/exec.ts";
 /** The argument before the plan; a compiled master that gets it runs as the shim. */
 export const SHIM_ARGUMENT = "--exec";
 
+/**
+ * The variable with the changes to the environment, as JSON. Not a part of the plan: other users can read
+ * the arguments of a process.
+ */
+export const SHIM_VARIABLE = "ZC_EXEC_ENV";
+
 /** The exit code of a shell for a command that can't be executed. */
 const CANNOT_EXECUTE = 127;
 
 /**
  * Becomes the program of a plan.
  *
- * @param args The command line: {@linkcode SHIM_ARGUMENT} and the plan, an `ExecPlan` as JSON.
+ * @param args The command line: {@linkcode SHIM_ARGUMENT} and the plan, an `ExecPlan` without `env` as
+ * JSON.
  * @returns Never; the process exits with 127 when it can't become the program.
  */
 export function runShim(args: readonly string[]): never {
-  const plan: ExecPlan = JSON.parse(args[1]);
+  const env = JSON.parse(Deno.env.get(SHIM_VARIABLE) ?? "{}");
+  const plan: ExecPlan = { ...JSON.parse(args[1]), env: { ...env, [SHIM_VARIABLE]: undefined } };
   try {
     exec(plan);
   } catch (error) {

@@ -11,6 +11,7 @@ import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { Watch } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
+import { OWN_PID } from "../../os/process/exec.ts";
 import type { ChildProcess, KillSignal } from "../../os/process/child_process.ts";
 import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from "./worker.ts";
 import { EARLY_DEATH_MS } from "../policy/decide.ts";
@@ -155,12 +156,12 @@ class DescriptorWorker implements RunningWorker {
   }
 
   #libzcStart(childEnds: number[]): ProgramStart {
-    const { service, fds } = this.#request;
+    const { service, fds, generation } = this.#request;
     const [masterStatus, masterStatusOfChild] = this.#pipe(childEnds, "read");
     const [childStatus, childStatusOfChild] = this.#pipe(childEnds, "write");
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
-    const { args, ...program } = programToStart(service, this.#options);
+    const { args, ...program } = programToStart(service, { ...this.#options, generation });
     const outputs = insteadOfTerminals(this.#options.poller, program);
     return {
       ...program,
@@ -179,9 +180,9 @@ class DescriptorWorker implements RunningWorker {
   }
 
   #systemdStart(): ProgramStart {
-    const { service, fds } = this.#request;
+    const { service, fds, generation } = this.#request;
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
-    const { env, ...program } = programToStart(service, this.#options);
+    const { env, ...program } = programToStart(service, { ...this.#options, generation });
     return {
       ...program,
       blocksInspectorSignal: false,
@@ -194,7 +195,7 @@ class DescriptorWorker implements RunningWorker {
       deathSignal: "SIGTERM",
       env: {
         ...env,
-        LISTEN_PID: "{pid}",
+        LISTEN_PID: OWN_PID,
         LISTEN_FDS: String(fds.length),
         LISTEN_FDNAMES: names.join(":"),
       },

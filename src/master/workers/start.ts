@@ -4,15 +4,16 @@
  * @module
  */
 import { type EnvironmentChange, environmentOf } from "../../os/process/environment.ts";
-import type { ExecPlan } from "../../os/process/exec.ts";
+import { type ExecPlan, OWN_PID } from "../../os/process/exec.ts";
 import type { InheritedState } from "../../os/process/libzc_start.ts";
 import type { DeathSignal } from "../../os/process/process.ts";
 import type { ChildProcess } from "../../os/process/child_process.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
-import { SHIM_ARGUMENT } from "./exec_shim.ts";
+import { SHIM_ARGUMENT, SHIM_VARIABLE } from "./exec_shim.ts";
 import type { Program, ResolvedService } from "../policy/resolved_service.ts";
 import { findExecutable, requireScript } from "../services/command.ts";
 import { type ProgramLookup, type ProgramPlace, viewFrom } from "../services/program_lookup.ts";
+import { serverVariables } from "../services/server_environment.ts";
 import type { Credentials } from "../../os/user/accounts.ts";
 
 /** The rights with which a program is started. */
@@ -21,7 +22,7 @@ export interface StartRights {
   readonly credentials?: Credentials;
   /** Whether it runs with no_new_privs; always so with credentials. */
   readonly gainsNothing?: boolean;
-  /** The changes to the master's environment; `{pid}` stands for the pid of the program. */
+  /** The changes to the master's environment. */
   readonly env?: EnvironmentChange;
 }
 
@@ -57,11 +58,13 @@ export interface ProgramStart extends Program, StartRights {
  * The program of a service and its rights. Nothing is looked up anew: the files must still be there, the
  * running Deno may have moved, and the directory without caches is made again.
  *
+ * @param service The service.
+ * @param place Where to look, and the generation of the process.
  * @throws {TypeError} When the program is gone.
  */
 export function programToStart(
   service: ResolvedService,
-  place: ProgramPlace,
+  place: ProgramPlace & { readonly generation: number },
 ): Program & StartRights {
   const { program, script, denoPath, credentials, gainsNothing, cacheless } = service;
   const { lookup } = place, view = viewFrom(service, place);
@@ -72,7 +75,10 @@ export function programToStart(
     ...program,
     path: current(program.path),
     args: program.args.map(current),
-    ...(cacheless && { env: lookup.withoutCaches({ root: program.root, ...cacheless }) }),
+    env: {
+      ...serverVariables(service, place.generation),
+      ...(cacheless && lookup.withoutCaches({ root: program.root, ...cacheless })),
+    },
     ...(gainsNothing && { gainsNothing }),
     ...(credentials && { credentials }),
   };
@@ -116,11 +122,16 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
 export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
   const { path, name = path, root, directory, env = {}, credentials } = start;
   if (root !== undefined || directory !== undefined) return true;
-  if (Object.values(env).some((value) => value?.includes("{pid}"))) return true;
+  if (env.LISTEN_PID === OWN_PID) return true;
+  // setpriv(1) still runs as the master's user, and must not load what these name.
+  if (changesRights(start) && Object.keys(env).some((key) => OF_LOADER.test(key))) return true;
   // setpriv(1) passes the path on as the name.
   return changesRights(start) &&
     (name !== path || lookup.setprivCommand(credentials) === undefined);
 }
+
+/** Variables by which the C library loads files into a program, setpriv(1) included (ld.so(8)). */
+const OF_LOADER = /^(?:LD_.*|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|MALLOC_.*)$/;
 
 function changesRights({ credentials, gainsNothing }: StartRights): boolean {
   return credentials !== undefined || gainsNothing === true;
@@ -136,8 +147,8 @@ function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): 
   const { root, directory, credentials, gainsNothing, deathSignal = "SIGHUP" } = start;
   const { blocksInspectorSignal } = start;
   const parent = Deno.pid, argv = [name, ...args];
-  const plan: ExecPlan = {
-    ...{ path, argv, fds, env, credentials, gainsNothing, root, directory, deathSignal, parent },
+  const plan: Omit<ExecPlan, "env"> = {
+    ...{ path, argv, fds, credentials, gainsNothing, root, directory, deathSignal, parent },
     blocksInspectorSignal,
     inheritedState: start.inheritedState,
   };
@@ -147,6 +158,7 @@ function startByShim(start: ProgramStart, { spawner, lookup }: ProgramStarter): 
     argv: [...command, JSON.stringify(plan)],
     fds: [...fds.map(({ from }) => from), ...(reportFd === undefined ? [] : [reportFd])]
       .map((fd) => ({ from: fd, to: fd })),
+    env: { [SHIM_VARIABLE]: JSON.stringify(env) },
     // The shim is a program of this framework itself.
     blocksInspectorSignal: true,
   });

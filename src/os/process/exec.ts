@@ -21,6 +21,9 @@ import { type DeathSignal, requestParentDeathSignal } from "./process.ts";
 
 const SIGPIPE = 13;
 
+/** Stands for the pid of the program in LISTEN_PID, which is not known before. */
+export const OWN_PID = "{pid}";
+
 /** The program to execute, and its surroundings. */
 export interface ExecPlan {
   /** The resolved path of the program. */
@@ -29,7 +32,7 @@ export interface ExecPlan {
   readonly argv: readonly string[];
   /** Descriptors of this process, and their numbers in the program. */
   readonly fds: readonly PlacedFd[];
-  /** Changes to the environment of this process; `{pid}` stands for the pid. */
+  /** Changes to the environment of this process; LISTEN_PID may be {@linkcode OWN_PID}. */
   readonly env: EnvironmentChange;
   /** The signal at the end of the parent, unless the program asks for another one. */
   readonly deathSignal: DeathSignal;
@@ -61,8 +64,11 @@ export function exec(plan: ExecPlan): never {
   // The runtime ignores it, and an ignored signal stays ignored over exec.
   libc().signal(SIGPIPE, null);
   const { credentials } = plan;
-  const env = { ...(credentials && environmentOf(credentials)), ...plan.env };
-  const texts = environmentTexts(env).map((text) => text.replace("{pid}", String(Deno.pid)));
+  const texts = environmentTexts({
+    ...(credentials && environmentOf(credentials)),
+    ...plan.env,
+    ...(plan.env.LISTEN_PID === OWN_PID && { LISTEN_PID: String(Deno.pid) }),
+  });
   if (credentials !== undefined || plan.gainsNothing) gainNothing(credentials);
   enter(credentials, plan.root);
   // After the change of user, which would clear it.

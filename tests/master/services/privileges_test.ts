@@ -18,7 +18,7 @@ const LOOKUP = fakeLookup(FILES);
 
 function started(service: ServiceConfig) {
   const place = { lookup: LOOKUP, cwd };
-  return programToStart(resolved(service, place), place);
+  return programToStart(resolved(service, place), { ...place, generation: 1 });
 }
 
 /** The problems of a service with these settings, each on its line from 3 on. */
@@ -43,7 +43,7 @@ Deno.test("programToStart() starts every program as its user and group", () => {
     const service = configOf("a", { command, settings });
     const { credentials, env, gainsNothing } = started(service);
     assertEquals(credentials, { uid: 33, gid: 8, groups: [8] });
-    assertEquals([env, gainsNothing], [undefined, undefined]);
+    assertEquals([env, gainsNothing], [{}, undefined]);
   }
 });
 
@@ -87,7 +87,7 @@ Deno.test("programToStart() gives caches to none of Deno's programs without FFI"
     ] as const
   ) {
     const { env } = started(configOf("a", { command, settings }));
-    assertEquals(env !== undefined, isWithout, `${command} ${JSON.stringify(settings)}`);
+    assertEquals(env?.DENO_DIR !== undefined, isWithout, `${command} ${JSON.stringify(settings)}`);
   }
 });
 
@@ -109,13 +109,17 @@ Deno.test("programToStart() looks no user, protocol or interpreter up again, and
       hasCredentials: never,
       interpreterLine: never,
     };
-    const { credentials, args } = programToStart(service, { lookup: later, cwd });
+    const { credentials, args } = programToStart(service, { lookup: later, cwd, generation: 1 });
     assertEquals(credentials?.uid, 33);
     // The running Deno has moved.
-    const moved = programToStart(service, { lookup: { ...later, denoPath: "/new/deno" }, cwd });
+    const moved = programToStart(service, {
+      lookup: { ...later, denoPath: "/new/deno" },
+      cwd,
+      generation: 1,
+    });
     assertEquals(moved.args, args.map((word) => word === "/opt/deno" ? "/new/deno" : word));
     assertThrows(
-      () => programToStart(service, { lookup: fakeLookup({}), cwd }),
+      () => programToStart(service, { lookup: fakeLookup({}), cwd, generation: 1 }),
       TypeError,
       "Cannot run",
     );

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { SHIM_ARGUMENT } from "../../../src/master/workers/exec_shim.ts";
+import { SHIM_ARGUMENT, SHIM_VARIABLE } from "../../../src/master/workers/exec_shim.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import type { ExecPlan } from "../../../src/os/process/exec.ts";
 import { credentialsOf } from "../../../src/os/user/accounts.ts";
@@ -9,18 +9,21 @@ import { TempDir } from "../../support/temp.ts";
 const SHIM = new URL("../../../src/master/workers/exec_shim.ts", import.meta.url).pathname;
 
 /** Starts the shim with a plan. */
-function shim(plan: Partial<ExecPlan> & Pick<ExecPlan, "path" | "argv">): TestProcess {
-  const whole = { fds: [], env: {}, deathSignal: "SIGHUP", parent: Deno.pid, ...plan };
-  return startDeno(["run", "-A", "--no-config", SHIM, SHIM_ARGUMENT, JSON.stringify(whole)]);
+function shim(
+  { env = {}, ...plan }: Partial<ExecPlan> & Pick<ExecPlan, "path" | "argv">,
+): TestProcess {
+  const whole = { fds: [], deathSignal: "SIGHUP", parent: Deno.pid, ...plan };
+  const argv = ["run", "-A", "--no-config", SHIM, SHIM_ARGUMENT, JSON.stringify(whole)];
+  return startDeno(argv, { env: { [SHIM_VARIABLE]: JSON.stringify(env) } });
 }
 
 Deno.test("runShim() becomes the program, with its own pid in the environment where requested", async () => {
   await using process = shim({
     path: "/bin/sh",
-    argv: ["a name", "-c", 'echo "$0 $OWN $$"'],
-    env: { OWN: "{pid}" },
+    argv: ["a name", "-c", 'echo "$0 $LISTEN_PID $$ $OWN; ${ZC_EXEC_ENV-none}"'],
+    env: { LISTEN_PID: "{pid}", OWN: "{pid}" },
   });
-  assertEquals(await process.succeeds(), `a name ${process.pid} ${process.pid}\n`);
+  assertEquals(await process.succeeds(), `a name ${process.pid} ${process.pid} {pid}; none\n`);
 });
 
 Deno.test("runShim() passes on 0, 1, 2 and the descriptors of the plan, no others", async () => {
