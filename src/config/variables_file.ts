@@ -57,7 +57,7 @@ function* statementsOf(text: string): Generator<Statement> {
     const written = text.slice(start, lineEnd), equals = written.indexOf("=");
     let end = lineEnd;
     if (!/^\s*(?:#|$)/.test(written)) {
-      const name = written.slice(0, equals).trim().replace(/^export\s+/, "");
+      const name = written.slice(0, equals).replace(/^[ \t]*(?:export[ \t]+)?|[ \t]+$/g, "");
       const value = equals < 0 ? undefined : valueOf(text, start + equals + 1, lineEnd);
       end = value?.end ?? lineEnd;
       yield value === undefined

@@ -14,6 +14,7 @@ import { type Callee, callerOf } from "./caller.ts";
 import { droppedText, type LogSource } from "./lines.ts";
 import { closeOutputs, tellStderr } from "./outputs.ts";
 import { throughStdLog } from "./std_adapter.ts";
+import { exportLine } from "./telemetry.ts";
 
 /** The time limit for a full log at the end of a process. */
 const CLOSE_WAIT_MS = 200;
@@ -40,6 +41,7 @@ let backend: OpenBackend | undefined;
 const writeLine = throughStdLog((text) => {
   backend ??= open({ kind: "stderr" });
   backend.spool.push(backend.encode(text));
+  exportLine(text);
 });
 
 /**

@@ -9,6 +9,7 @@
  */
 import { processSignals } from "../os/process/signals.ts";
 import { type OutputName, writeOutput } from "./outputs.ts";
+import { consoleAtStart, consoleExports } from "./telemetry.ts";
 
 /** The internals of the runtime that its types do not declare. */
 interface Internals {
@@ -23,11 +24,10 @@ interface NodeStream {
   on(event: "error", listener: () => void): void;
 }
 
+type Call = (...args: unknown[]) => void;
+
 const NAMES: readonly OutputName[] = ["stdout", "stderr"];
 const encoder = new TextEncoder();
-
-/** `console` at the start of this process: methods that a program has replaced since stay replaced. */
-const found: Readonly<Record<string, unknown>> = { ...console };
 
 let isGuarded = false;
 let isNodeGuarded = false;
@@ -75,9 +75,17 @@ function guardConsole(): void {
   const { Console } = internals();
   const methods = Console === undefined ? catching(console) : new Console(print);
   for (const [name, method] of Object.entries(methods)) {
-    if (typeof method !== "function" || console[name as keyof Console] !== found[name]) continue;
-    Object.assign(console, { [name]: method });
+    const found = consoleAtStart[name];
+    if (typeof method !== "function" || console[name as keyof Console] !== found) continue;
+    Object.assign(console, { [name]: consoleExports() ? both(method, found) : method });
   }
+}
+
+function both(method: Call, other: unknown): Call {
+  return (...args) => {
+    method(...args);
+    if (typeof other === "function") other(...args);
+  };
 }
 
 function print(text: string, level: number): void {

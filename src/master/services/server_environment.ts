@@ -9,6 +9,7 @@ import { cannot, ConfigError, type Problem, problemAt } from "../../config/error
 import { originOf, type ServiceConfig } from "../../config/service.ts";
 import { SERVER_ENV, SERVER_ENV_FILE } from "../../config/settings.ts";
 import type { Variables } from "../../config/variables.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
 import { parseVariablesFile } from "../../config/variables_file.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
 import { type EnvironmentChange, environmentWith } from "../../os/process/environment.ts";
@@ -91,7 +92,7 @@ function sizeProblems(service: ServiceConfig, environment: Variables): Problem[]
  * @param generation The generation of the process. The slot is not known at its start: a standby
  * gets it later.
  */
-export function serverVariables(service: ServiceConfig, generation: number): EnvironmentChange {
+export function serverVariables(service: ResolvedService, generation: number): EnvironmentChange {
   const own = Object.fromEntries(service.environment);
   const all = environmentWith(own);
   if (all.OTEL_DENO !== "true") return own;
@@ -101,10 +102,14 @@ export function serverVariables(service: ServiceConfig, generation: number): Env
     .filter(([name]) => !names.has(name))
     // Deno decodes nothing, so only what would end the value is encoded.
     .map(([name, value]) => `${name}=${value.toWellFormed().replace(/[,=]/g, encodeURIComponent)}`);
+  // Our servers print what passes through `console` themselves: see `src/log/telemetry.ts`.
+  const isOurs = service.protocol === "control" || service.protocol === "inherit";
+  const exports = isOurs && all.OTEL_DENO_CONSOLE !== "ignore";
   const isNamed = all.OTEL_SERVICE_NAME || names.has("service.name");
   return {
     ...own,
     ...(!isNamed && { OTEL_SERVICE_NAME: service.id.replace(/\.cf$/i, "") }),
+    ...(exports && { OTEL_DENO_CONSOLE: "replace" }),
     OTEL_RESOURCE_ATTRIBUTES: [...given === "" ? [] : [given], ...attributes].join(","),
   };
 }

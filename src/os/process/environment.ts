@@ -13,6 +13,12 @@ export type EnvironmentChange = Readonly<Record<string, string | undefined>>;
 const OF_ONE_USER = ["CACHE_HOME", "CONFIG_HOME", "DATA_HOME", "STATE_HOME", "RUNTIME_DIR"]
   .map((name) => `XDG_${name}`);
 
+/** Reads a variable of this process; undefined without it, and without the permission to read it. */
+export function readableVariable(variable: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) : undefined;
+}
+
 /** Returns the environment of this process with a change applied. */
 export function environmentWith(change: EnvironmentChange): Record<string, string> {
   const all = Object.entries({ ...Deno.env.toObject(), ...change });

@@ -322,3 +322,67 @@ Deno.test("loadServices() warns of an INI file without a section where nothing e
     "(SIGHUP) finds one, expected a section with server-command and server-service",
   ]);
 });
+
+Deno.test("loadServices() adds the variables of server-env-file, which server-env overrides", async () => {
+  using dir = new TempDir();
+  const service = `${GOOD}server-reload = changed\nserver-service`;
+  dir.write("all.gcf", `server-env-file = ${dir.file("all.env")}\nserver-env = A=gcf`);
+  dir.write("a.cf", `${service} = 0:80\nserver-env = B=own`);
+  dir.write("b.cf", `${service} = 0:81`);
+  const load = async (text: string) => {
+    dir.write("all.env", text);
+    const { services, problems } = await loadServices({ ...SOURCE, directory: dir.path });
+    assertEquals(told(problems), []);
+    return services;
+  };
+  const [a, b] = await load("A=file\nB=file\nC=file");
+  assertEquals([...a.environment], [["A", "file"], ["B", "own"], ["C", "file"]]);
+  assertEquals([...b.environment], [["A", "gcf"], ["B", "file"], ["C", "file"]]);
+  const [same] = await load("C=file # note\nB=file\nA=file");
+  assertEquals(same.fingerprint, a.fingerprint);
+  const [changed] = await load("C=other\nB=file\nA=file");
+  assert(changed.fingerprint !== a.fingerprint);
+});
+
+Deno.test("loadServices() says what is wrong with a file of variables, and where", async () => {
+  using dir = new TempDir();
+  const service = `${GOOD}server-service`;
+  dir.write("a.cf", `${service} = 0:80\nserver-env-file = ${dir.file("none.env")}`);
+  dir.write("b.cf", `${service} = 0:81\nserver-env-file = ${dir.path}`);
+  dir.write("c.cf", `${service} = 0:82\nserver-env-file = ${dir.file("bad.env")}`);
+  dir.write("d.cf", `${service} = 0:83\nserver-env-file = ${dir.file("loose.env")}`);
+  dir.write("e.cf", `${service} = 0:84\nserver-env-file = ${dir.file("long.env")}`);
+  dir.write("bad.env", "A=1\nB\n");
+  dir.write("loose.env", "A=1\n");
+  dir.write("long.env", `A=${"x".repeat(130_000)}\n`);
+  const lookup = fakeLookup({ "/srv/good": { executable: "" } }, {
+    looseMode: (path) => path.endsWith("loose.env") ? 0o666 : undefined,
+  });
+  const { problems } = await loadServices({ ...SOURCE, lookup, directory: dir.path });
+  const file = "expected a regular file that may be read";
+  assertEquals(told(problems, dir.path), [
+    `DIR/a.cf:3: server-env-file: Cannot read file of variables "DIR/none.env": no such file or directory, ${file}`,
+    `DIR/b.cf:3: server-env-file: Cannot read file of variables "DIR": a directory, ${file}`,
+    'DIR/bad.env:2: Cannot read a variable: no "=" in its line, expected KEY=VALUE, or a comment that begins with #',
+    'DIR/d.cf:3: server-env-file: Cannot read settings from "DIR/loose.env": every user may write to it (mode 0666), ' +
+    "expected a mode without write permission for others, since the master runs as root",
+    'DIR/e.cf:3: server-env-file: Cannot start "e.cf": 130010 bytes of variables, expected at most 122880',
+  ]);
+});
+
+Deno.test("loadServices() refuses DENO_DIR for a server that must open no caches", async () => {
+  using dir = new TempDir();
+  dir.write("a.env", "DENO_DIR=/tmp/x");
+  const script = "server-command = ./x.ts\nserver-permissions = --allow-net\nserver-service";
+  dir.write("a.cf", `${script} = 0:80\nserver-env = DENO_DIR=/tmp/x`);
+  dir.write("b.cf", `${script} = 0:81\nserver-env-file = ${dir.file("a.env")}`);
+  dir.write("c.cf", `${GOOD}server-service = 0:82\nserver-env = DENO_DIR=/tmp/x`);
+  const lookup = fakeLookup({ "/srv/good": { executable: "" }, "/srv/x.ts": "file" });
+  const { problems } = await loadServices({ ...SOURCE, lookup, directory: dir.path });
+  const message = 'Cannot set variable "DENO_DIR": a server with fewer rights later or by its ' +
+    "permissions, which would open caches there, expected DENO_DIR in the environment of the master";
+  assertEquals(told(problems, dir.path), [
+    `DIR/a.cf:4: server-env: ${message}`,
+    `DIR/b.cf:4: server-env-file: ${message}`,
+  ]);
+});

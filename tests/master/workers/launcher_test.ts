@@ -1,4 +1,5 @@
 /** The launcher with real sockets and real processes, which speak the control protocol. */
+import { SHIM_VARIABLE } from "../../../src/master/workers/exec_shim.ts";
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { createLauncher } from "../../../src/master/workers/launcher.ts";
 import type { RunningWorker } from "../../../src/master/workers/worker.ts";
@@ -342,9 +343,9 @@ Deno.test("RunningWorker.kill() is harmless at every moment around the end of th
 Deno.test("launch() starts a restricted program of systemd's protocol without caches", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
-    let plan = "";
-    launch.spawner.spawnPlaced = ({ argv }) => {
-      plan = argv.at(-1)!;
+    let variables = "";
+    launch.spawner.spawnPlaced = ({ env }) => {
+      variables = env?.[SHIM_VARIABLE] ?? "";
       throw new RangeError("not started");
     };
     const service = configOf("x", {
@@ -352,6 +353,6 @@ Deno.test("launch() starts a restricted program of systemd's protocol without ca
       settings: { "server-protocol": "systemd" },
     });
     assertThrows(() => launch.startService(service), RangeError, "not started");
-    const { DENO_DIR, LISTEN_PID } = JSON.parse(plan).env;
+    const { DENO_DIR, LISTEN_PID } = JSON.parse(variables);
     assertEquals([DENO_DIR, LISTEN_PID], ["/var/cache/deno/none", "{pid}"]);
   }));

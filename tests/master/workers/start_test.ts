@@ -9,11 +9,11 @@ import { fakeLookup } from "../../fakes/fake_lookup.ts";
 import { TempDir } from "../../support/temp.ts";
 import { within } from "../../support/wait.ts";
 
-/** Starts a shell that writes its user and the program that it was started with. */
+/** Starts a shell that writes its user, a variable, and the program that it was started with. */
 async function started(
   rights: Partial<ProgramStart>,
   { hasSetpriv }: { readonly hasSetpriv: boolean },
-): Promise<{ first: string; status: string; home: string }> {
+): Promise<{ argv: readonly string[]; first: string; status: string; home: string }> {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
   const requests: PlacedRequest[] = [];
@@ -39,7 +39,8 @@ async function started(
   });
   assertEquals((await within(child.exited, { what: "the end of the program" })).code, 0);
   const [status, home] = ["status", "home"].map((name) => Deno.readTextFileSync(dir.file(name)));
-  return { first: requests[0].argv[0], status, home: home.trim() };
+  const [{ argv }] = requests;
+  return { argv, first: argv[0], status, home: home.trim() };
 }
 
 for (const hasSetpriv of [true, false]) {
@@ -81,4 +82,30 @@ Deno.test("startProgram() starts a program directly that needs no changes", asyn
   const { first, status } = await started({}, { hasSetpriv: true });
   assertEquals(first, "/bin/sh");
   assertMatch(status, /^NoNewPrivs:\s+0$/m);
+});
+
+Deno.test("startProgram() passes variables on by each way, and never in arguments", async () => {
+  const env = { HOME: "/secret" };
+  const direct: Partial<ProgramStart> = { env }, isRoot = mayChangeUser();
+  const credentials = isRoot ? credentialsOf({ user: "nobody" }) : undefined;
+  for (
+    const [rights, hasSetpriv] of [
+      [direct, true],
+      [{ env, directory: "/" }, true],
+      ...(credentials === undefined ? [] : [
+        [{ env, credentials }, true],
+        [{ env, credentials }, false],
+      ] as const),
+    ] as const
+  ) {
+    const { argv, home } = await started(rights, { hasSetpriv });
+    assertEquals(home, "/secret");
+    assertEquals(argv.some((word) => word.includes("/secret")), false);
+  }
+});
+
+Deno.test("startProgram() keeps setpriv(1), which runs as root, from what variables would load", async () => {
+  const env = { HOME: "/own", LD_PRELOAD: "" };
+  const { first, home } = await started({ gainsNothing: true, env }, { hasSetpriv: true });
+  assertEquals([first, home], [Deno.execPath(), "/own"]);
 });
