@@ -162,8 +162,8 @@ ${renderSettingsTable(ALL_SETTINGS.filter((setting) => setting.group === group))
 
 A setting is one line \`key = value\` in a file, or \`-key value\` on a command line (\`--key\` for a
 yes). The same key can be set in several places. A \`.cf\` file of a service overrides the shared
-\`*.gcf\` files, and a command line overrides both. In one file the last line of a key counts. An
-alias is another name of the same key.
+\`*.gcf\` files, and a command line overrides both. In one file the last line of a key counts, but for
+\`server-env\`, whose lines add up. An alias is another name of the same key.
 
 In place of a directory of \`.cf\` files, or beside it, a master takes an INI file with a section for
 each service: \`-config services.ini\`. See [INI files](#ini-files).
