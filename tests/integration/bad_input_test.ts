@@ -100,10 +100,6 @@ const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], sa
     ["-C", site.conf, "-pidfile", site.pidFile],
     /^argument -pidfile: Cannot read argument "-pidfile": .*, expected -pid-file FILE/,
   ],
-  "a plain word": (site) => [
-    [site.conf, "-pid-file", site.pidFile],
-    /^Cannot read argument ".*\/conf": no name before it, expected -NAME VALUE or --FLAG/,
-  ],
   "a setting of the master that can't be read": (site) => [
     ["-C", site.conf, "-pid-file", site.pidFile, "-master-stop-timeout", "soon"],
     /^argument -master-stop-timeout: Cannot read "soon": .*, expected /,

@@ -27,6 +27,11 @@ async function zc(site: Site, ...args: readonly string[]): Promise<Ran> {
   return { code, out: process.stdout, err: process.stderr };
 }
 
+/** A program that ends before it is ready, with exit code 1. */
+function failing(site: Site): string {
+  return site.dir.write("failing.ts", "Deno.exit(1);\n");
+}
+
 /** Connects to the master of a site. */
 async function connect(site: Site): Promise<ControlClient> {
   const path = `${site.pidFile}.sock`;
@@ -116,8 +121,7 @@ Deno.test("status tells why a service does not become ready, and the last exit o
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
   site.write("b.cf", {
-    "server-command": "/bin/false",
-    "server-protocol": "systemd",
+    "server-command": failing(site),
     "server-service": `127.0.0.1:${site.port()}`,
   });
   const master = await site.start();
@@ -143,11 +147,11 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
   assertEquals(done.code, 0, done.err);
   assertMatch(done.out, /service a\.cf +replaced +server-reload = always\n.*kept\ncommitted in /);
   assert(await answering(port) !== first);
-  site.serve("a.cf", { mode: "coroutine", service: port, "server-command": "/bin/false" });
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-command": failing(site) });
   const undone = await zc(site, "reload");
   assertEquals(undone.code, 1);
   assertMatch(undone.err, /^rolled back a\.cf: process \d+ ended after \d+ ms: exit code 1\n$/);
-  site.write("a.cf", { "server-command": "/bin/false", "server-service": "nonsense:" });
+  site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
   const refused = await zc(site, "reload");
   assertEquals(refused.code, 2);
   assertMatch(refused.err, /a\.cf:2: server-service: Cannot /);
@@ -336,13 +340,13 @@ Deno.test("start --daemon returns when all services are ready, and says why if o
   site.serve("a.cf", {
     mode: "coroutine",
     service: port,
-    "server-command": "/bin/false",
+    "server-command": failing(site),
     "server-ready-timeout": 1,
   });
   const failed = await zc(site, "start", "--daemon");
   assertEquals(failed.code, 1, failed.out);
   assertMatch(failed.err, /a\.cf is not ready: .*exit code 1/);
-  site.write("a.cf", { "server-command": "/bin/false", "server-service": "nonsense:" });
+  site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
   const wrong = await zc(site, "start", "--daemon");
   assertEquals(wrong.code, 78);
   assertMatch(wrong.err, /a\.cf:2: server-service: Cannot /);
@@ -394,6 +398,7 @@ Deno.test("check tells each problem with its place, and leaves the running maste
 });
 
 const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
+  [["conf"], 'Cannot run "conf": no command has this name, expected a command that --help lists'],
   [["statsu"], 'Cannot run "statsu": no command has this name, expected status'],
   [["status", "--jsn"], 'Cannot read argument "--jsn": no option has this name, expected --json'],
   [["scale", "a.cf"], 'Cannot run "scale a.cf": too few arguments, expected scale SERVICE N'],
