@@ -96,7 +96,7 @@ export async function applyRunSettings(
   for (const problem of problems) onRefusedLimit!(problem);
   const root = readStrictly(config, RUN_CHROOT);
   if (root !== undefined) await prepareForAnotherRoot({ isConfined: isServer });
-  const change = isServer ? become : enter;
+  const change = isServer ? become : enterAs;
   if (readStrictly(config, RUN_USER) === undefined) {
     apply(config, RUN_CHROOT, (path) => change(undefined, path));
   } else {
@@ -154,6 +154,11 @@ function become(credentials: Credentials | undefined, root: string | undefined):
   const [cache] = writableCaches();
   if (cache !== undefined) throw new CacheError(cache);
   gainNothing(credentials);
+  enterAs(credentials, root);
+}
+
+/** Changes credentials and root, and the variables of the user, which programs started later inherit. */
+function enterAs(credentials: Credentials | undefined, root: string | undefined): void {
   enter(credentials, root);
   if (credentials !== undefined) changeEnvironment(environmentOf(credentials));
 }

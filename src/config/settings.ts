@@ -348,8 +348,8 @@ export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   doc: "How the listening sockets reach the server. control: over the control socket. inherit: " +
     "inherited, beside the control socket (for a server without --allow-ffi). libzc: as " +
     "descriptors 3, 4, 5…, as LIB-ZC passes them. systemd: as LISTEN_FDS. auto: chosen from " +
-    "the command and its permissions; a shell, an interpreter or a script for one is refused, " +
-    "because the way it takes sockets can't be detected.",
+    "the command and its permissions; a shell, an interpreter or a script for one, and a program " +
+    "that starts another one (nice, timeout), is refused, because the way it takes sockets can't be detected.",
 });
 
 /** `server-permissions`: the flags by which Deno runs a script. */
@@ -372,7 +372,8 @@ export const SERVER_USER: Setting<string | undefined> = define({
   kind: textKind({ placeholder: "USER", expected: "a user's name or number" }),
   inherited: true,
   doc: "The user that the server runs as, with that user's groups, from its start; see " +
-    "server-start-user.",
+    "server-start-user. HOME, USER and LOGNAME are the user's; for a number without a user, HOME is / " +
+    "and the others are not set.",
 });
 
 /** `server-group`: the group that a server changes to. */

@@ -6,7 +6,7 @@ import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { id, statusLine } from "../support/credentials.ts";
+import { id, passwd, statusLine } from "../support/credentials.ts";
 import { type Installation, installationFor } from "../support/installation.ts";
 import { pidIn, Site } from "../support/master.ts";
 import { CMaster, denoExecutable } from "../support/peers.ts";
@@ -215,6 +215,8 @@ Deno.test("a master with run-user holds nothing of root's that other programs ru
   const caches = openFiles(pidIn(client)).filter(isCache);
   assertEquals(caches.filter(({ isWritable }) => isWritable), []);
   assertNotEquals(caches, []);
+  assertEquals(await client.ask("env HOME"), passwd(USER).split(":")[5]);
+  assertEquals(await client.ask("env LOGNAME"), USER);
   client.close();
   await master.stop();
 });

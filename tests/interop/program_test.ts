@@ -94,6 +94,7 @@ Deno.test("a program that LIB-ZC's protocol does not fit is replaced when it end
   site.write("a.cf", {
     "server-command": program,
     "server-service": `127.0.0.1:${site.port()}`,
+    "server-protocol": "libzc",
   });
   const master = await site.start({ args: ["-master-stop-timeout", "0"] });
   await master.logs(new RegExp(`started ${program} MASTER\n`));
@@ -168,6 +169,8 @@ Deno.test("a command of which nobody knows how it takes its sockets is refused, 
     wrapper,
     "python3 -m http.server",
     "deno run --watch x.ts",
+    `nice -n 1 ${wrapper}`,
+    executable(site, { name: "plain", text: text.slice(text.indexOf("\n") + 1) }),
   ];
   for (const [index, command] of commands.entries()) {
     const service = `127.0.0.1:${site.port()}`;

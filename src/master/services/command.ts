@@ -157,7 +157,7 @@ function noProgram(
 ): { readonly found: string; readonly expected: string } | undefined {
   if (/^[A-Za-z_]\w*=/.test(word)) {
     const found = "a variable, which only a shell takes from there";
-    return { found, expected: `env ${word} and the program behind it` };
+    return { found, expected: `env ${word} and the program behind it, or server-env` };
   }
   if (!/^(?:https?|file|data|jsr|npm|node):/.test(word)) return undefined;
   return { found: "a URL, which is no program", expected: `deno run -A ${word}` };

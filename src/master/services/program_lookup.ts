@@ -32,7 +32,7 @@ export interface ProgramLookup {
   isDirectory(path: string): boolean;
   /** Whether a path is a dangling link. */
   isDeadLink(path: string): boolean;
-  /** The interpreter line of a script (`#!…`); empty for any other file. */
+  /** See `src/os/process/program_lookup.ts`. */
   interpreterLine(path: string): string;
   /** See `src/os/process/program_lookup.ts`. */
   realPath(path: string): string;

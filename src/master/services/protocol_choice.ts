@@ -6,7 +6,7 @@
  */
 import { cannot } from "../../config/errors.ts";
 import { firstWordOf, flagsOf } from "../../config/permissions.ts";
-import { interpreterWords, type Located } from "./command.ts";
+import { interpreterWords, isScriptFile, type Located } from "./command.ts";
 import type { View } from "./program_lookup.ts";
 import { baseName, unwrapEnv, wrapperKind } from "./wrappers.ts";
 
@@ -40,7 +40,11 @@ function ambiguityOf(located: Located): Ambiguity | undefined {
   }
   if (!isAuto || path === view.selfPath) return undefined;
   const program = candidatesFor(view, path).find(wrapperKind) ?? path;
-  const behind = args.find((arg) => /^deno(?:@.*)?$/.test(baseName(arg)));
+  // A script may be an argument of another program as well.
+  const isPrefix = wrapperKind(program) === "prefix";
+  const behind = args.find((arg) =>
+    /^deno(?:@.*)?$/.test(baseName(arg)) || isPrefix && isScriptFile(arg)
+  );
   return ambiguityOfWrapper(baseName(program), behind);
 }
 
@@ -109,11 +113,22 @@ function ambiguityOfWrapper(name: string, behind: string | undefined): Ambiguity
         found: `${name}, which passes no socket on`,
         expected: "the program itself, with server-user in the settings",
       };
-    default:
-      return behind === undefined ? undefined : {
-        found: `${name} with ${behind} behind it`,
-        expected: "server-protocol = control where it becomes that program with --allow-ffi, " +
-          "inherit without, or that program alone",
+    case "prefix":
+      if (behind !== undefined) return ambiguityBehind(name, behind);
+      return {
+        found: `${name}, which runs another program`,
+        expected: "that program alone, or a server-protocol: libzc for a server of LIB-ZC, " +
+          "systemd for one that takes LISTEN_FDS",
       };
+    default:
+      return behind === undefined ? undefined : ambiguityBehind(name, behind);
   }
+}
+
+function ambiguityBehind(name: string, behind: string): Ambiguity {
+  return {
+    found: `${name} with ${behind} behind it`,
+    expected: "server-protocol = control where it becomes that program with --allow-ffi, " +
+      "inherit without, or that program alone",
+  };
 }

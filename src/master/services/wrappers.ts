@@ -152,7 +152,7 @@ export function denoOfRunner(
 }
 
 /** The kind of a program that can run any other program. */
-export type WrapperKind = "shell" | "interpreter" | "runner" | "user";
+export type WrapperKind = "shell" | "interpreter" | "runner" | "user" | "prefix";
 
 const KINDS: readonly (readonly [WrapperKind, RegExp])[] = [
   ["shell", /^(?:(?:ba|da|z|k|mk|a|c|tc|fi)?sh|busybox)$/],
@@ -164,7 +164,11 @@ const KINDS: readonly (readonly [WrapperKind, RegExp])[] = [
     "runner",
     /^(?:npx|npm|pnpx|pnpm|yarn|bunx|corepack|uv|uvx|pipx|poetry|bundle|make|docker|podman)$/,
   ],
-  ["user", /^(?:sudo|doas|su|runuser)$/],
+  ["user", /^(?:sudo|doas|su|runuser|pkexec)$/],
+  [
+    "prefix",
+    /^(?:nice|ionice|chrt|taskset|numactl|timeout|nohup|setsid|stdbuf|time|strace|ltrace|gdb|valgrind|perf|setpriv|gosu|su-exec|setuidgid|s6-setuidgid|chpst|softlimit|prlimit|capsh|unshare|nsenter|chroot|setarch|linux(?:32|64)|flock|xargs|script|unbuffer|firejail|bwrap|systemd-run|tini|dumb-init|catchsegv|cpulimit|dotenv|direnv|with-contenv)$/,
+  ],
 ];
 
 /**

@@ -110,10 +110,17 @@ export function looseMode(path: string): number | undefined {
   return (mode & 0o002) === 0 ? undefined : mode;
 }
 
-/** The first line of a script, from `#!` on; empty for any other or unreadable file. */
+/** What execvp(3) gives a script to that has no interpreter line. */
+const WITHOUT_LINE = "#!/bin/sh";
+
+/**
+ * The first line of a script, from `#!` on; `#!/bin/sh` for a text without it; empty for any other or
+ * unreadable file.
+ */
 export function interpreterLine(path: string): string {
-  const [line] = (beginning(path) ?? "").split("\n", 1);
-  return line.startsWith("#!") ? line : "";
+  const text = beginning(path) ?? "", [line] = text.split("\n", 1);
+  if (line.startsWith("#!")) return line;
+  return text === "" || text.startsWith(ELF_MAGIC) || text.includes("\0") ? "" : WITHOUT_LINE;
 }
 
 /**

@@ -26,6 +26,9 @@ const LOOKUP = fakeLookup({
   "/usr/bin/npm": { executable: "#!/usr/bin/env node" },
   "/usr/bin/npx": { executable: "#!/usr/bin/env node" },
   "/usr/bin/nice": { executable: "\x7fELF" },
+  "/usr/bin/nohup": { executable: "\x7fELF" },
+  "/usr/bin/setpriv": { executable: "\x7fELF" },
+  "/usr/bin/timeout": { executable: "\x7fELF" },
   "/usr/bin/sudo": { executable: "\x7fELF" },
   "/usr/bin/sh": { executable: "\x7fELF" },
   "/srv/server.py": { executable: "#! /usr/bin/env python3" },
@@ -147,7 +150,7 @@ for (
     [
       "X=1 deno run -A bin/server.ts",
       'Cannot run "X=1": a variable, which only a shell takes from there, ' +
-      "expected env X=1 and the program behind it",
+      "expected env X=1 and the program behind it, or server-env",
     ],
     [
       "jsr:@x/server",
@@ -302,6 +305,8 @@ const SHELL = 'server-protocol = control where it ends in exec deno run -A ... "
   "libzc for a server of LIB-ZC, or systemd for one that takes LISTEN_FDS";
 const BEHIND = "expected server-protocol = control where it becomes that program with " +
   "--allow-ffi, inherit without, or that program alone";
+const ALONE = "that program alone, or a server-protocol: libzc for a server of LIB-ZC, " +
+  "systemd for one that takes LISTEN_FDS";
 const NO_WATCH = "by which the program is run again without its sockets, " +
   "expected no such flag: a reload (SIGHUP) starts a new version";
 
@@ -322,6 +327,10 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   "sudo -u www deno run bin/server.ts": "sudo, which passes no socket on, " +
     "expected the program itself, with server-user in the settings",
   "nice -n 5 deno run -A bin/server.ts": `nice with deno behind it, ${BEHIND}`,
+  "nice bin/imapd": `nice, which runs another program, expected ${ALONE}`,
+  "timeout 1d bin/imapd": `timeout, which runs another program, expected ${ALONE}`,
+  "nohup bin/server.ts": `nohup with bin/server.ts behind it, ${BEHIND}`,
+  "setpriv --reuid www deno run -A bin/server.ts": `setpriv with deno behind it, ${BEHIND}`,
   "deno run --watch -A bin/server.ts": `--watch, ${NO_WATCH}`,
   "deno run -A --watch=src,lib bin/server.ts": `--watch=src,lib, ${NO_WATCH}`,
   "deno -q": "no script in it, expected deno run -A SCRIPT",
