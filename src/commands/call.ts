@@ -43,7 +43,7 @@ export function parseCall(
 ): CommandCall {
   const { own, master } = split(args);
   const known = [...COMMON_OPTIONS, ...command.options ?? []];
-  const mistakes: string[] = [];
+  const mistakes: string[] = [], negative: string[] = [];
   const flags = known.filter(({ value }) => value === undefined);
   const valued = known.filter(({ value }) => value !== undefined);
   const parsed = parseArgs([...own], {
@@ -51,6 +51,10 @@ export function parseCall(
     string: [...valued.map(({ name }) => name), "_"],
     alias: Object.fromEntries(known.flatMap(({ name, short }) => short ? [[short, name]] : [])),
     unknown: (arg, key) => {
+      if (isNegative(arg)) {
+        negative.push(arg);
+        return false;
+      }
       if (key !== undefined) mistakes.push(unknownOption(arg, known));
       return key === undefined;
     },
@@ -60,7 +64,7 @@ export function parseCall(
     const about = { found: "no value after it", expected: `--${name} ${value}` };
     mistakes.push(cannot("read argument", `--${name}`, about));
   }
-  const operands = parsed._.map(String);
+  const operands = [...parsed._.map(String), ...negative];
   const [least, most] = command.count ?? [0, command.operands === undefined ? 0 : Infinity];
   // Who asks for help need not know the arguments.
   if (!parsed.help && (operands.length < least || operands.length > most)) {
@@ -94,7 +98,10 @@ function split(args: readonly string[]): { own: string[]; master: string[] } {
     const [base] = name.split("=", 1), setting = MASTER_SETTINGS.get(settingName(base));
     const isShort = /^-[a-z]$/.test(arg);
     const isOfMaster = setting !== undefined || (arg.startsWith("-") && !arg.startsWith("--"));
-    if (!arg.startsWith("-") || arg === "-" || (setting === undefined && isShort) || !isOfMaster) {
+    if (
+      !arg.startsWith("-") || arg === "-" || isNegative(arg) ||
+      (setting === undefined && isShort) || !isOfMaster
+    ) {
       own.push(arg);
       continue;
     }
@@ -105,6 +112,9 @@ function split(args: readonly string[]): { own: string[]; master: string[] } {
   }
   return { own, master };
 }
+
+/** Whether an argument is a number, which no option is. */
+const isNegative = (arg: string): boolean => /^-[0-9]+$/.test(arg);
 
 function unknownOption(arg: string, known: readonly CommandOption[]): string {
   const [written] = arg.replace(/^--?/, "").split("=", 1);

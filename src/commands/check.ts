@@ -3,20 +3,14 @@
  *
  * @module
  */
-import { resolvePath } from "../config/address.ts";
-import { Config } from "../config/config.ts";
-import { readStrictly } from "../config/effective.ts";
 import { ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
-import { loadSettings } from "../config/load_settings.ts";
 import type { ServiceConfig } from "../config/service.ts";
-import { CONFIG_DIR, RUN_CHDIR, SERVER_SERVICE } from "../config/settings.ts";
+import { SERVER_SERVICE } from "../config/settings.ts";
 import { ControlRequestError } from "../control/client.ts";
 import { refusalOf } from "../master/listeners/open_error.ts";
-import { MasterConfiguration } from "../master/services/configuration.ts";
-import { systemLookup } from "../master/supervisor/create.ts";
-import { ownCommand } from "../master/upgrade/command.ts";
 import { tryAddress } from "../os/net/open_listener.ts";
 import type { CommandCall } from "./command.ts";
+import { readConfiguration } from "./configuration.ts";
 import { connect, EXIT, NoMasterError } from "./connect.ts";
 import { showsColour, styled } from "./output.ts";
 
@@ -51,24 +45,17 @@ export async function run(call: CommandCall): Promise<number> {
   return isWrong ? EXIT.failed : EXIT.ok;
 }
 
-/** Reads and resolves everything as a start would. */
-async function look({ settings, hooks }: CommandCall): Promise<Findings> {
-  const config = new Config();
+/** Reads and resolves everything as a start would, and tries the addresses. */
+async function look(call: CommandCall): Promise<Findings> {
+  let found: Findings;
   try {
-    loadSettings(config, settings, CONFIG_DIR);
+    found = (await readConfiguration(call)).loaded;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { problems: error.problems, warnings: [], services: [] };
   }
-  const command = ownCommand();
-  const configuration = new MasterConfiguration(settings, {
-    directory: readStrictly(config, CONFIG_DIR),
-    hook: hooks.loadConfig,
-    cwd: resolvePath(command.cwd, readStrictly(config, RUN_CHDIR) ?? "."),
-    lookup: systemLookup(command),
-  });
-  const { problems, warnings, services } = await configuration.load();
-  const all = [...problems, ...addressProblems(services, await heldAddresses(settings))];
+  const { problems, warnings, services } = found;
+  const all = [...problems, ...addressProblems(services, await heldAddresses(call.settings))];
   const unique = new Map(warnings.map((one) => [formatProblem(one), one]));
   return { problems: new ConfigError(all).problems, warnings: [...unique.values()], services };
 }

@@ -5,7 +5,7 @@
  */
 import type { ParsedArguments } from "../config/args.ts";
 import { Config } from "../config/config.ts";
-import { cannot } from "../config/errors.ts";
+import { cannot, ConfigError } from "../config/errors.ts";
 import { readStrictly } from "../config/effective.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { controlPath } from "../config/control_path.ts";
@@ -109,6 +109,7 @@ export async function withMaster(
     return await use(master);
   } catch (error) {
     if (error instanceof NoMasterError) return fail(error.message, EXIT.notRunning);
+    if (error instanceof ConfigError) return fail(error.message, EXIT.configuration);
     if (error instanceof ControlRequestError) return fail(error.message, EXIT.refused);
     throw error;
   }

@@ -7,16 +7,22 @@ import { cannot } from "../config/errors.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, showProgress, withMaster } from "./connect.ts";
 
+/** The most processes of a service, as in `server-proc-count`. */
+const MOST = 10_000;
+
 /** Runs the command. */
 export async function run({ operands: [service, count], settings }: CommandCall): Promise<number> {
-  if (!/^[0-9]{1,6}$/.test(count)) {
-    const about = { found: "no whole number", expected: "a number of processes, such as 4" };
+  if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > MOST) {
+    const found = /^0+$/.test(count) ? "no process at all" : "not such a number";
+    const stops = /^0+$/.test(count) ? `, or zc stop ${service}` : "";
+    const about = { found, expected: `a whole number from 1 to ${MOST}${stops}` };
     return fail(cannot("scale to", count, about), EXIT.usage);
   }
   return await withMaster(settings, async (master) => {
     const args = { service, count: Number(count) };
     const { before, now } = await master.request("scale", args, { onProgress: showProgress });
-    console.log(`${service}: ${now} processes until the next reload, ${before} before`);
+    const what = now === 1 ? "process" : "processes";
+    console.log(`${service}: ${now} ${what} until the next reload, ${before} before`);
     return EXIT.ok;
   });
 }

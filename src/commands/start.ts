@@ -26,6 +26,9 @@ import { stopMaster } from "./stop.ts";
 /** How often a new master is looked for. */
 const LOOK_MS = 50;
 
+/** How many lines are shown of the output of a master that could not start. */
+const SHOWN_LINES = 20;
+
 const OWNER_ALONE = 0o600;
 
 /** Runs the command. */
@@ -86,8 +89,9 @@ export async function startDaemon(
   if (master === undefined) {
     showRest(output, size);
     const { code } = await child.exited, why = describeExit({ code, signal: null });
-    fail(`master ${child.pid} has ended: ${why}`, EXIT.failed);
-    return code === EXIT.configuration ? code : EXIT.failed;
+    // It has said what is wrong.
+    if (code === EXIT.configuration) return code;
+    return fail(`master ${child.pid} has ended: ${why}`, EXIT.failed);
   }
   using _ = master;
   const { unready } = await master.request("wait", {}, { onProgress: showProgress });
@@ -125,8 +129,12 @@ async function whenReachable(
   }
 }
 
-/** Shows what a master has written since a position of the file of its output. */
+/** Shows the end of what a master has written since a position of the file of its output. */
 function showRest(path: string, position: number): void {
   const bytes = Deno.readFileSync(path).subarray(position);
-  console.error(new TextDecoder().decode(bytes).trimEnd());
+  const lines = new TextDecoder().decode(bytes).trimEnd().split("\n");
+  if (lines.length > SHOWN_LINES) {
+    console.error(`the last ${SHOWN_LINES} of ${lines.length} lines of ${path}:`);
+  }
+  console.error(lines.slice(-SHOWN_LINES).join("\n"));
 }

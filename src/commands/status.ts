@@ -6,12 +6,14 @@
 import type { ServiceState, Status } from "../control/status.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
-import { EXIT, withMaster } from "./connect.ts";
+import { EXIT, fail, withMaster } from "./connect.ts";
 import { type Cell, duration, layOut, showsColour, size, type Style } from "./output.ts";
 
 const WATCH_MS = 1_000;
 /** To the beginning, and after it the rest of the screen is cleared. */
-const HOME = "\x1b[H", CLEAR_REST = "\x1b[J", CLEAR_LINE = "\x1b[K";
+const CLEAR = "\x1b[2J", HOME = "\x1b[H", CLEAR_REST = "\x1b[J", CLEAR_LINE = "\x1b[K";
+/** Long lines are cut, or continued on the next one as usual. */
+const CUT = "\x1b[?7l", WRAP = "\x1b[?7h";
 
 const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
   ready: "green",
@@ -26,7 +28,7 @@ const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
 export function run({ operands: [service], options, settings }: CommandCall): Promise<number> {
   return withMaster(settings, async (master) => {
     const ask = () => master.request("status", service === undefined ? {} : { service });
-    if (options.watch) return await watch(ask);
+    if (options.watch) return await watch(ask, { isJson: options.json === true });
     const status = await ask();
     if (options.json) console.log(JSON.stringify(status, undefined, 2));
     else console.log(render(status, { colour: showsColour(), nowMs: Date.now() }));
@@ -37,26 +39,48 @@ export function run({ operands: [service], options, settings }: CommandCall): Pr
 const exitOf = ({ state }: Status): number => state === "ready" ? EXIT.ok : EXIT.degraded;
 
 /** Shows the status again and again, until the master ends or the operator interrupts it. */
-async function watch(ask: () => Promise<Status>): Promise<number> {
+async function watch(
+  ask: () => Promise<Status>,
+  { isJson }: { readonly isJson: boolean },
+): Promise<number> {
   const colour = showsColour();
-  let isFirst = true;
-  for (;;) {
+  for (let isFirst = true;; isFirst = false) {
     let status: Status;
     try {
       status = await ask();
     } catch (error) {
-      if (error instanceof Deno.errors.UnexpectedEof) return EXIT.notRunning;
+      const { UnexpectedEof, ConnectionReset, BrokenPipe } = Deno.errors;
+      if (![UnexpectedEof, ConnectionReset, BrokenPipe].some((one) => error instanceof one)) {
+        throw error;
+      }
+      return fail("the master has ended, or was replaced by a new one", EXIT.notRunning);
+    }
+    const text = isJson
+      ? JSON.stringify(status)
+      : inPlace(render(status, { colour, nowMs: Date.now() }), isFirst);
+    try {
+      await writeAll(`${text}\n`);
+    } catch (error) {
+      // The reader of a pipe, such as head(1), has enough.
+      if (error instanceof Deno.errors.BrokenPipe) return EXIT.ok;
       throw error;
     }
-    const text = render(status, { colour, nowMs: Date.now() });
-    if (!Deno.stdout.isTerminal()) console.log(`${text}\n`);
-    else {
-      const lines = text.replaceAll("\n", `${CLEAR_LINE}\n`);
-      console.log(`${isFirst ? "\x1b[2J" : ""}${HOME}${lines}${CLEAR_LINE}${CLEAR_REST}`);
-    }
-    isFirst = false;
     await delay(WATCH_MS);
   }
+}
+
+/** The text over the one before, as far as the terminal has place; unchanged for a file or pipe. */
+function inPlace(text: string, isFirst: boolean): string {
+  if (!Deno.stdout.isTerminal()) return `${text}\n`;
+  const lines = text.split("\n").slice(0, Deno.consoleSize().rows - 1);
+  const shown = lines.map((line) => `${line}${CLEAR_LINE}`).join("\n");
+  return `${isFirst ? CLEAR : ""}${CUT}${HOME}${shown}${CLEAR_REST}${WRAP}`;
+}
+
+/** Unlike `console.log`, it fails if there is no reader any more. */
+async function writeAll(text: string): Promise<void> {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(await Deno.stdout.write(bytes));
 }
 
 /**

@@ -16,6 +16,7 @@ const JSON_OUTPUT: CommandOption = {
 
 const NOT_RUNNING = [3, "no master runs"] as const;
 const WRONG = [64, "the command line is wrong"] as const;
+const UNREADABLE = [78, "the settings of the master can't be read"] as const;
 
 const CHANGE_EXITS: Command["exits"] = [
   [0, "all processes are ready"],
@@ -23,6 +24,7 @@ const CHANGE_EXITS: Command["exits"] = [
   [2, "the request or the configuration was refused, nothing has changed"],
   NOT_RUNNING,
   WRONG,
+  UNREADABLE,
 ];
 
 /** All commands, in the order of the help. */
@@ -53,14 +55,15 @@ export const COMMANDS: readonly Command[] = [
     details: "It waits, and tells every few seconds which processes it waits for.",
     operands: "[SERVICE...]",
     options: [NO_WAIT],
-    exits: [[0, "stopped"], [2, "the request was refused"], NOT_RUNNING, WRONG],
+    exits: [[0, "stopped"], [2, "the request was refused"], NOT_RUNNING, WRONG, UNREADABLE],
     load: () => import("./stop.ts"),
   },
   {
     name: "restart",
     summary: "Stop and start the master, or replace the processes of services",
     details: "The processes of a service are replaced one generation by the next: the old ones " +
-      "serve until the new ones are ready.",
+      "serve until the new ones are ready. The master itself is only stopped if its configuration " +
+      "has no problems, and starts in the background.",
     operands: "[SERVICE...]",
     exits: CHANGE_EXITS,
     load: () => import("./restart.ts"),
@@ -84,6 +87,7 @@ export const COMMANDS: readonly Command[] = [
       [2, "the request was refused"],
       NOT_RUNNING,
       WRONG,
+      UNREADABLE,
     ],
     load: () => import("./upgrade.ts"),
   },
@@ -96,7 +100,13 @@ export const COMMANDS: readonly Command[] = [
       { name: "watch", short: "w", doc: "Show it again every second, in place." },
       JSON_OUTPUT,
     ],
-    exits: [[0, "all services are ready"], NOT_RUNNING, [4, "a service is not ready"], WRONG],
+    exits: [
+      [0, "all services are ready"],
+      NOT_RUNNING,
+      [4, "a service is not ready"],
+      WRONG,
+      UNREADABLE,
+    ],
     load: () => import("./status.ts"),
   },
   {
@@ -121,6 +131,7 @@ export const COMMANDS: readonly Command[] = [
       [2, "a reload would be refused"],
       NOT_RUNNING,
       WRONG,
+      UNREADABLE,
     ],
     load: () => import("./plan.ts"),
   },
@@ -129,8 +140,18 @@ export const COMMANDS: readonly Command[] = [
     summary: "Set the number of processes of a service until the next reload",
     operands: "SERVICE N",
     count: [2, 2],
-    exits: [[0, "done"], [2, "the request was refused"], NOT_RUNNING, WRONG],
+    exits: [[0, "done"], [2, "the request was refused"], NOT_RUNNING, WRONG, UNREADABLE],
     load: () => import("./scale.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "Compare processes and machine with what is right, and give advice",
+    details: "It looks at descriptors, user, limits and permissions of each ready process, at " +
+      "settings files that were changed, and at the machine. It changes nothing.",
+    count: [0, 0],
+    options: [JSON_OUTPUT],
+    exits: [[0, "all is well"], [1, "findings"], NOT_RUNNING, WRONG, UNREADABLE],
+    load: () => import("./doctor.ts"),
   },
   {
     name: "init",

@@ -61,6 +61,8 @@ export interface ListenerStatus {
   readonly services: readonly string[];
   /** The number of its sockets: more than 1 with `server-balance = reuseport`. */
   readonly sockets: number;
+  /** The inodes of its sockets or of its named pipe, as /proc/PID/fd shows them. */
+  readonly inodes: readonly number[];
   /** The connections that wait for a process to accept them; null if it can't be read. */
   readonly queue: number | null;
   /** The most connections that can wait; null if it can't be read. */
@@ -127,6 +129,11 @@ export interface MasterStatus {
   /** The directory of `-C`; null without one. */
   readonly configDirectory: string | null;
   readonly generation: number;
+  /**
+   * When the settings files were read whose settings are in force, in milliseconds since 1970.
+   * Reloads of named services are not counted.
+   */
+  readonly settingsReadAtMs: number;
   /** `starting`, `serving`, `draining`, `waiting` or `stopping`. */
   readonly phase: string;
 }

@@ -58,6 +58,7 @@ export interface ReloadsOptions {
 export class Reloads {
   readonly #options: ReloadsOptions;
   #last?: ReloadReport;
+  #readAtMs?: number;
   /** The result of the start or of the last reload, on one line. */
   #result = "";
   readonly #started = Promise.withResolvers<readonly UnreadyService[]>();
@@ -71,9 +72,14 @@ export class Reloads {
     this.#options = options;
   }
 
-  /** The report of the last reload, or of the last change of services. */
+  /** The report of the last reload. */
   get last(): ReloadReport | undefined {
     return this.#last;
+  }
+
+  /** When the last reload of everything that is in force began, in milliseconds since 1970. */
+  get readAtMs(): number | undefined {
+    return this.#readAtMs;
   }
 
   /**
@@ -218,11 +224,12 @@ export class Reloads {
       const { services, problems } = only === undefined ? candidate : this.#part(candidate, only);
       reload = supervisor.reload(services, problems, { only });
     } catch (error) {
-      return this.#refused(begun, error);
+      return this.#last = this.#refused(begun, error);
     }
     this.#tell(candidate, reload.plan);
-    return await this.#outcome(begun, reload, () => {
+    return this.#last = await this.#outcome(begun, reload, () => {
       if (only !== undefined) return;
+      this.#readAtMs = begun.startedAt;
       this.#accept(candidate);
       this.#stopped.clear();
     });
@@ -278,7 +285,8 @@ export class Reloads {
 
   #unknown(id: string, known: Iterable<string> = []): ServiceError {
     const { supervisor } = this.#options;
-    const ids = new Set([...supervisor.serving, ...this.#stopped.keys(), ...known]);
+    const all = [...supervisor.serving, ...this.#stopped.keys(), ...known];
+    const ids = new Set(all.sort());
     const meant = nearest(id, ids);
     const expected = meant ?? (ids.has(`${id}.cf`) ? `${id}.cf` : `one of ${[...ids].join(" ")}`);
     return new ServiceError(
@@ -334,7 +342,7 @@ export class Reloads {
     const { serviceManager, tell } = this.#options;
     serviceManager.reloaded(outcome.text);
     tell({ type: "reload", outcome: outcomeOf(outcome), text: outcome.text });
-    return this.#last = { startedAt, durationMs, ...outcome };
+    return { startedAt, durationMs, ...outcome };
   }
 
   /** Logs the warnings, also of a configuration that is refused. */

@@ -6,10 +6,13 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
+import { withMaster } from "../../src/commands/connect.ts";
+import type { Finding } from "../../src/commands/doctor_checks.ts";
+import { parseArguments } from "../../src/config/args.ts";
 import { ControlClient, ControlRequestError } from "../../src/control/client.ts";
 import type { ServiceStatus } from "../../src/control/status.ts";
 import { greeted } from "../support/client.ts";
-import { type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { type Master, MASTER_PROGRAM, MODES, pidIn, Site } from "../support/master.ts";
 import { TestProcess } from "../support/processes.ts";
 import { eventually, within } from "../support/wait.ts";
 
@@ -239,10 +242,11 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   const reloaded = await client.request("reload", { services: ["a.cf"] });
   assertEquals(reloaded?.outcome, "committed");
   assertEquals((await serviceOf(client, "a.cf")).wanted, 2);
-  assert(await pidNow() !== before);
+  // The old process accepts until it has its soft stop.
+  await eventually(async () => await pidNow() !== before, { what: "the new process" });
   const between = new Set((await serviceOf(client, "a.cf")).processes.map(({ pid }) => pid));
   await client.request("restart", { services: ["a.cf"] });
-  assert(!between.has(await pidNow()));
+  await eventually(async () => !between.has(await pidNow()), { what: "the new processes" });
   await client.request("stop", { services: ["a.cf"] });
   await becomes(client, "a.cf", "stopped");
   await assertRejects(() => Deno.connect({ port: a }), Deno.errors.ConnectionRefused);
@@ -397,12 +401,101 @@ Deno.test("check tells each problem with its place, and leaves the running maste
   await master.stop();
 });
 
+Deno.test("doctor compares the processes with what they were given, and finds changed files", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port, "core-file-size": 1_000_000 });
+  site.serve("b.cf", {
+    mode: "aio",
+    service: site.port(),
+    "server-balance": "reuseport",
+    "server-permissions": "--allow-net --allow-read --allow-env --allow-write",
+  });
+  const master = await site.start();
+  using client = await connect(site);
+  await becomes(client, "a.cf", "ready");
+  await becomes(client, "b.cf", "ready");
+  const examine = async () => {
+    const { code, out, err } = await zc(site, "doctor", "--json");
+    assertEquals(err, "");
+    const { findings }: { findings: readonly Finding[] } = JSON.parse(out);
+    assertEquals(code, findings.length === 0 ? 0 : 1);
+    // The machine is as it is.
+    return findings.filter(({ subject }) => /^(process|settings|\/)/.test(subject));
+  };
+  assertEquals(await examine(), []);
+  site.write("c.cf", {
+    "server-command": '/bin/sh -c "ulimit -n 50; exec sleep 1000"',
+    "server-protocol": "systemd",
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  await client.request("reload", { services: ["c.cf"] });
+  // What only a comment has changed counts as well.
+  Deno.writeTextFileSync(`${site.conf}/a.cf`, "\n# one more line\n", { append: true });
+  const later = Date.now() / 1000 + 1;
+  Deno.utimeSync(`${site.conf}/a.cf`, later, later);
+  const { processes: [{ pid }] } = await serviceOf(client, "c.cf");
+  assertEquals((await examine()).map(({ subject, command }) => [subject, command]), [
+    [`${site.conf}/a.cf`, "zc plan && zc reload"],
+    [`process ${pid} of c.cf: limit of open files`, null],
+  ]);
+  await master.stop();
+});
+
+Deno.test("restart does not stop a master that could not start again", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  const [pid] = await master.serving("a.cf", 1);
+  const without = site.run(["restart", "-pid-file", site.pidFile]);
+  assertEquals((await without.ended()).code, 78);
+  assertMatch(without.stderr, /Cannot read argument "-C": it is missing/);
+  site.write("b.cf", { "server-command": "/bin/false", "server-service": "nonsense:" });
+  const broken = await zc(site, "restart");
+  assertEquals([broken.code, broken.out], [78, ""]);
+  assertMatch(broken.err, /b\.cf:2: server-service: Cannot /);
+  assertEquals(await answering(port), pid);
+  await master.stop();
+});
+
+Deno.test("status --watch ends with the reader of its pipe, and with the master", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  using _ = await connect(site);
+  const args = ["status", "--watch", "--json", "-C", site.conf, "-pid-file", site.pidFile];
+  const piped = ["sh", "-c", '"$@" | head -n 1', "sh", "deno", "run", "-A", MASTER_PROGRAM];
+  await using short = new TestProcess([...piped, ...args], { env: site.environment });
+  await short.ended();
+  assertEquals(JSON.parse(short.stdout).services[0].id, "a.cf");
+  const long = site.run(args);
+  await long.prints(/a\.cf.*\n.*a\.cf/);
+  await master.stop();
+  assertEquals((await long.ended()).code, 3);
+  assertStringIncludes(long.stderr, "the master has ended");
+});
+
+Deno.test("a directory that can't be read is a problem of the configuration", async () => {
+  const args = parseArguments(["-C", "/nowhere"]);
+  assertEquals(await withMaster(args, () => Promise.resolve(0)), 78);
+});
+
 const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
   [["conf"], 'Cannot run "conf": no command has this name, expected a command that --help lists'],
   [["statsu"], 'Cannot run "statsu": no command has this name, expected status'],
   [["status", "--jsn"], 'Cannot read argument "--jsn": no option has this name, expected --json'],
   [["scale", "a.cf"], 'Cannot run "scale a.cf": too few arguments, expected scale SERVICE N'],
-  [["scale", "a.cf", "x"], 'Cannot scale to "x": no whole number'],
+  [["scale", "a.cf", "x"], 'Cannot scale to "x": not such a number, expected a whole number from'],
+  [
+    ["scale", "a.cf", "-1"],
+    'Cannot scale to "-1": not such a number, expected a whole number from',
+  ],
+  [
+    ["scale", "a.cf", "0"],
+    "no process at all, expected a whole number from 1 to 10000, or zc stop a",
+  ],
   [["status", "-c", "conf"], 'Cannot read argument "-c": no option has this name, expected -C'],
   [["status", "-C=conf"], "-C DIR"],
   [["status", "--C", "conf"], "-C DIR"],

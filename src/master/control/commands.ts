@@ -30,7 +30,7 @@ const PROGRESS_MS = 3_000;
 /** The side of a master that its control socket sees. */
 export interface ControlledMaster {
   /** The status of the master without its constant parts. */
-  masterStatus(): Pick<MasterStatus, "uptimeMs" | "configDirectory" | "generation" | "phase">;
+  masterStatus(): Omit<MasterStatus, "pid" | "version" | "deno" | "protocol">;
   /** The status of all services. */
   services(): Promise<readonly ServiceStatus[]>;
   listeners(): readonly ListenerStatus[];
@@ -220,10 +220,10 @@ function lastReloadOf(report: ReloadReport | undefined): ReloadStatus | null {
 
 function summaryOf(plan: ReloadPlan): PlanSummary {
   const services = (["added", "removed", "replaced", "left"] as const).flatMap((change) =>
-    plan[change].map((id) => ({ id, change, why: plan.reasons.get(id) ?? "" }))
+    plan[change].toSorted().map((id) => ({ id, change, why: plan.reasons.get(id) ?? "" }))
   );
   const listeners = (["opened", "closed", "kept"] as const).flatMap((change) =>
-    plan[change].map((key) => ({ address: addressOf(key), change }))
+    plan[change].toSorted().map((key) => ({ address: addressOf(key), change }))
   );
   return { services, listeners };
 }

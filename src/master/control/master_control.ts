@@ -8,9 +8,10 @@ import { defaultConfig } from "../../config/config.ts";
 import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ControlEvent } from "../../control/messages.ts";
-import type { ListenerStatus, ServiceStatus } from "../../control/status.ts";
+import type { ListenerStatus, MasterStatus, ServiceStatus } from "../../control/status.ts";
 import { delay, systemClock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
+import { fileStatus } from "../../os/ffi/file_status.ts";
 import { ParentDirectory } from "../../os/fs/parent_directory.ts";
 import { queueOf } from "../../os/net/accept_queue.ts";
 import { useOf } from "../../os/process/process_use.ts";
@@ -26,6 +27,8 @@ export interface MasterControlOptions
   readonly supervisor: Supervisor;
   readonly reloads: Pick<ControlledMaster, "plan" | "started"> & {
     readonly last: ReloadReport | undefined;
+    /** When the files were read that are in force; undefined for those of the start. */
+    readonly readAtMs: number | undefined;
     /** The ids of the services that an operator has stopped. */
     readonly stopped: ReadonlySet<string>;
   };
@@ -106,7 +109,7 @@ export class MasterControl {
       upgrade: changes.upgrade,
       stop: changes.stop,
       masterStatus: () => ({
-        uptimeMs: Math.round(systemClock.nowMs() - startedAtMs),
+        ...timesOf(systemClock.nowMs() - startedAtMs, reloads.readAtMs),
         configDirectory: configDirectory ?? null,
         generation: supervisor.generation,
         phase: phase(),
@@ -145,11 +148,23 @@ export class MasterControl {
         address: addressOf(key),
         services: current.filter((one) => keysOf(one).includes(key)).map(({ id }) => id),
         sockets: sockets.length,
+        inodes: sockets.map(({ fd }) => fileStatus(fd, key).ino),
         queue: sum("length"),
         queueLimit: sum("limit"),
       };
     });
   }
+}
+
+/** The times of a master; its settings are of its start if no reload has read others. */
+function timesOf(
+  uptimeMs: number,
+  readAtMs?: number,
+): Pick<MasterStatus, "uptimeMs" | "settingsReadAtMs"> {
+  return {
+    uptimeMs: Math.round(uptimeMs),
+    settingsReadAtMs: Math.round(readAtMs ?? Date.now() - uptimeMs),
+  };
 }
 
 /** A service without processes. */

@@ -172,6 +172,8 @@ export const SYMBOLS = {
   chdir: { parameters: ["buffer"], result: "i32" },
   // int prlimit(pid_t pid, int resource, const struct rlimit *new_limit, struct rlimit *old_limit);
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
+  // int adjtimex(struct timex *buf);
+  adjtimex: { parameters: ["buffer"], result: "i32" },
   // int sigaction(int signum, const struct sigaction *act, struct sigaction *oldact);
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   // int setrlimit(int resource, const struct rlimit *limit);

@@ -1,0 +1,47 @@
+/**
+ * The configuration of a master, read by another process than the master.
+ *
+ * @module
+ */
+import { resolvePath } from "../config/address.ts";
+import { readStrictly } from "../config/effective.ts";
+import { CONFIG_DIR, RUN_CHDIR } from "../config/settings.ts";
+import { MasterConfiguration, type NewConfiguration } from "../master/services/configuration.ts";
+import type { ProgramPlace } from "../master/services/program_lookup.ts";
+import { systemLookup } from "../master/supervisor/create.ts";
+import { ownCommand } from "../master/upgrade/command.ts";
+import type { CommandCall } from "./command.ts";
+import { masterSettings } from "./connect.ts";
+
+/** A configuration, and from where its programs are looked up. */
+export interface ReadConfiguration {
+  readonly loaded: NewConfiguration;
+  readonly place: ProgramPlace;
+}
+
+/** Where a running master is. */
+export interface MasterPlace {
+  readonly directory: string | undefined;
+  readonly cwd: string;
+}
+
+/**
+ * Reads and resolves everything as a start would.
+ *
+ * @param call The call of the command.
+ * @param master The place of a running master, in place of what the arguments say.
+ * @throws {ConfigError} When a settings file of the master can't be read.
+ */
+export async function readConfiguration(
+  { settings, hooks }: CommandCall,
+  master?: MasterPlace,
+): Promise<ReadConfiguration> {
+  const config = masterSettings(settings), command = ownCommand();
+  const place: ProgramPlace = {
+    cwd: master?.cwd ?? resolvePath(command.cwd, readStrictly(config, RUN_CHDIR) ?? "."),
+    lookup: systemLookup(command),
+  };
+  const directory = master?.directory ?? readStrictly(config, CONFIG_DIR);
+  const source = { directory, hook: hooks.loadConfig, ...place };
+  return { loaded: await new MasterConfiguration(settings, source).load(), place };
+}

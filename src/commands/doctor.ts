@@ -1,0 +1,39 @@
+/**
+ * `doctor`: compares the running processes and the machine with what is right, and gives advice.
+ *
+ * @module
+ */
+import type { CommandCall } from "./command.ts";
+import { EXIT, withMaster } from "./connect.ts";
+import { examine, type Finding } from "./doctor_checks.ts";
+import { gatherFacts } from "./doctor_facts.ts";
+import { showsColour, styled } from "./output.ts";
+
+/** Runs the command. */
+export function run(call: CommandCall): Promise<number> {
+  return withMaster(call.settings, async (master) => {
+    const facts = await gatherFacts(call, await master.request("status"));
+    const findings = examine(facts);
+    if (call.options.json) console.log(JSON.stringify({ findings }, undefined, 2));
+    else {
+      for (const one of findings) console.log(textOf(one));
+      const { length } = facts.processes;
+      console.log(
+        `the master, ${count(length, "ready process", "ready processes")}, ` +
+          `${count(facts.listeners.length, "listener")} and the machine: ` +
+          count(findings.length, "finding"),
+      );
+    }
+    return findings.length === 0 ? EXIT.ok : EXIT.failed;
+  });
+}
+
+function textOf({ subject, found, expected, advice, command }: Finding): string {
+  const name = showsColour() ? styled(subject, "yellow") : subject;
+  const how = command === null ? advice : `${advice}: ${command}`;
+  return `${name}: found ${found}, expected ${expected}\n  ${how}`;
+}
+
+function count(many: number, one: string, more = `${one}s`): string {
+  return `${many} ${many === 1 ? one : more}`;
+}

@@ -1,0 +1,157 @@
+/**
+ * Gathers what `doctor` looks at: from the master's control socket, its settings files, and /proc.
+ *
+ * @module
+ */
+import { resolvePath } from "../config/address.ts";
+import { Config } from "../config/config.ts";
+import { sharedFor } from "../config/effective.ts";
+import { readSetting, type Setting } from "../config/setting.ts";
+import { CORE_FILE_SIZE, MAX_MEMORY, RUN_USER, SERVER_LOG } from "../config/settings.ts";
+import type { Status } from "../control/status.ts";
+import type { ResolvedService } from "../master/policy/resolved_service.ts";
+import type { ProgramPlace } from "../master/services/program_lookup.ts";
+import { isClockSynchronized } from "../os/clock/synchronized.ts";
+import { type ProcessFacts, processFacts } from "../os/process/process_facts.ts";
+import { readProc } from "../os/process/processes.ts";
+import type { CommandCall } from "./command.ts";
+import { readConfiguration } from "./configuration.ts";
+import type { DoctorFacts, GivenToService, Identity, MachineFacts } from "./doctor_checks.ts";
+
+/**
+ * Gathers everything.
+ *
+ * @param call The call of the command.
+ * @param status The status of the master.
+ * @throws {ConfigError} When a settings file of the master can't be read.
+ */
+export async function gatherFacts(call: CommandCall, status: Status): Promise<DoctorFacts> {
+  const { pid, configDirectory } = status.master, master = processFacts(pid)!;
+  const cwd = Deno.readLinkSync(`/proc/${pid}/cwd`);
+  const directory = configDirectory === null ? undefined : resolvePath(cwd, configDirectory);
+  const { loaded, place } = await readConfiguration(call, { directory, cwd });
+  const files = [
+    ...settingsFilesIn(directory),
+    ...call.settings.configFiles,
+  ];
+  // A reload of named services starts all their processes anew, and leaves the time as it is.
+  const isReadLater = (path: string) => {
+    const id = path.slice(path.lastIndexOf("/") + 1);
+    const { processes = [] } = status.services.find((one) => one.id === id) ?? {};
+    return processes.length > 0 &&
+      processes.every(({ ageMs }) => !isNewer(path, Date.now() - ageMs));
+  };
+  const changedFiles = files.filter((path) =>
+    isNewer(path, status.master.settingsReadAtMs) && !isReadLater(path)
+  );
+  const isShared = changedFiles.some((path) => !path.endsWith(".cf"));
+  const isInForce = ({ file }: ResolvedService) =>
+    !isShared && !(file !== undefined && changedFiles.includes(resolvePath(cwd, file)));
+  const services = loaded.problems.length > 0 ? [] : loaded.services.filter(isInForce);
+  const masterLog = readSetting(loaded.settings, SERVER_LOG);
+  const syslogUsers = loaded.services.filter((one) => valueOf(one, SERVER_LOG)?.kind === "syslog")
+    .map(({ id }) => id);
+  if (masterLog.ok && masterLog.value?.kind === "syslog") syslogUsers.unshift("master");
+  return {
+    master,
+    processes: status.services.flatMap(({ id, processes }) =>
+      processes.filter(({ state }) => state === "ready").flatMap((one) => {
+        const facts = processFacts(one.pid);
+        return facts === undefined ? [] : [{ service: id, facts }];
+      })
+    ),
+    services: services.map((one) => givenTo(one, { place, master })),
+    listeners: status.listeners,
+    changedFiles,
+    problems: loaded.problems.length,
+    syslogUsers,
+    machine: machineFacts(),
+  };
+}
+
+function settingsFilesIn(directory: string | undefined): string[] {
+  if (directory === undefined) return [];
+  return [...Deno.readDirSync(directory)].map(({ name }) => name)
+    .filter((name) => /\.g?cf$/.test(name)).sort().map((name) => `${directory}/${name}`);
+}
+
+function isNewer(path: string, thanMs: number): boolean {
+  return (Deno.statSync(path).mtime?.getTime() ?? 0) > thanMs;
+}
+
+/** What a service's settings give to its processes. */
+function givenTo(
+  service: ResolvedService,
+  { place, master }: { readonly place: ProgramPlace; readonly master: ProcessFacts },
+): GivenToService {
+  const { id, masterChroot, permissions, script, credentials, gainsNothing } = service;
+  const identity = identityOf(service, { place, master });
+  return {
+    id,
+    // In another root the names mean other users.
+    ...(masterChroot === undefined && { identity }),
+    // The user of this command may be another one than the master's.
+    gainsNothing: gainsNothing || credentials !== undefined && !isOf(master, identity),
+    ...(script !== undefined && { permissions }),
+    // Programs of other kinds do not read these.
+    ...(service.protocol === "control" && {
+      coreFile: valueOf(service, CORE_FILE_SIZE),
+      data: valueOf(service, MAX_MEMORY),
+    }),
+  };
+}
+
+/** Whether a process runs with a user and groups. */
+function isOf({ uids, gids, groups }: ProcessFacts, identity: Identity): boolean {
+  const { uid, gid } = identity, all = new Set([...groups, gid]);
+  return uids.every((one) => one === uid) && gids.every((one) => one === gid) &&
+    all.symmetricDifference(new Set([...identity.groups, gid])).size === 0;
+}
+
+function identityOf(
+  service: ResolvedService,
+  { place, master }: { readonly place: ProgramPlace; readonly master: ProcessFacts },
+): Identity {
+  const { user, group } = service, { lookup } = place;
+  const runUser = service.protocol === "control" ? valueOf(service, RUN_USER) : undefined;
+  const names = user === undefined && group === undefined ? { user: runUser } : { user, group };
+  const [uid] = master.uids, [gid] = master.gids;
+  if (names.user === undefined && names.group === undefined) {
+    return { uid, gid, groups: master.groups };
+  }
+  return { uid, ...lookup.credentialsOf(names) };
+}
+
+/** A setting that a server reads itself; undefined where it is not set. */
+function valueOf<T>({ settings, shared }: ResolvedService, setting: Setting<T>): T | undefined {
+  const config = new Config();
+  for (const [key, value] of shared) config.set(key, value);
+  sharedFor(config, "server");
+  for (const [key, value] of settings) config.set(key, value);
+  const result = readSetting(config, setting);
+  return result.ok ? result.value : undefined;
+}
+
+function machineFacts(): MachineFacts {
+  const number = (path: string) => {
+    const text = readProc(`sys/${path}`).trim();
+    return text === "" ? undefined : Number(text);
+  };
+  const [used, , most] = readProc("sys/fs/file-nr").split(/\s+/).map(Number);
+  const resets = number("net/ipv4/tcp_abort_on_overflow");
+  return {
+    queueLimit: number("net/core/somaxconn"),
+    ...(resets !== undefined && { resetsOnOverflow: resets !== 0 }),
+    ...(most > 0 && { openFiles: { used, most } }),
+    hasSyslog: isSocket("/dev/log"),
+    isClockSynchronized: isClockSynchronized(),
+  };
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return Deno.statSync(path).isSocket === true;
+  } catch {
+    return false;
+  }
+}
