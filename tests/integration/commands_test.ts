@@ -321,7 +321,7 @@ Deno.test("stop waits for the end of the master, and tells what it waits for", a
   await master.serving("a.cf", 1);
   const conn = await greeted(port);
   const stopping = site.run(["stop", "-C", site.conf, "-pid-file", site.pidFile]);
-  await stopping.complains(/waiting for a\.cf: process \d+ draining/);
+  await stopping.complains(/waiting for a\.cf: process \d+ draining, 1 connection\n/);
   conn.close();
   const { code } = await stopping.ended();
   assertEquals([code, stopping.stdout], [0, `master ${master.pid} has stopped\n`]);

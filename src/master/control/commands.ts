@@ -194,12 +194,14 @@ function awaited(services: readonly ServiceStatus[]): string {
   const left = services.filter(({ processes }) => processes.length > 0);
   const of = ({ id, processes }: ServiceStatus) => {
     const pids = processes.map(({ pid, state, connections }) =>
-      `process ${pid} ${state}${connections ? `, ${connections} connections` : ""}`
+      `process ${pid} ${state}${connections ? `, ${counted(connections)}` : ""}`
     );
     return `${id}: ${pids.join("; ")}`;
   };
   return `waiting for ${left.map(of).join("; ")}`;
 }
+
+const counted = (many: number): string => `${many} connection${many === 1 ? "" : "s"}`;
 
 function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
   const found = services.find((one) => one.id === id);
