@@ -345,8 +345,8 @@ export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   kind: oneOf(["auto", "control", "inherit", "libzc", "systemd"]),
   fallback: "auto",
   inherited: true,
-  doc: "How the listening sockets reach the server. control: over the control socket. inherit: " +
-    "inherited, beside the control socket (for a server without --allow-ffi). libzc: as " +
+  doc: "How the listening sockets reach the server. control: over the worker socket. inherit: " +
+    "inherited, beside the worker socket (for a server without --allow-ffi). libzc: as " +
     "descriptors 3, 4, 5…, as LIB-ZC passes them. systemd: as LISTEN_FDS. auto: chosen from " +
     "the command and its permissions; a shell, an interpreter or a script for one, and a program " +
     "that starts another one (nice, timeout), is refused, because the way it takes sockets can't be detected.",
@@ -599,7 +599,7 @@ export const SERVER_CONFIG_PATH: Setting<string | undefined> = define({
   doc: "The directory whose *.gcf are read before all other settings.",
 });
 
-/** `server-control`: the descriptor of the control socket. */
+/** `server-control`: the descriptor of the worker socket. */
 export const SERVER_CONTROL: Setting<number | undefined> = define({
   name: "server-control",
   group: "process",

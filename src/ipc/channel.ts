@@ -1,5 +1,5 @@
 /**
- * One end of a control socket: whole messages with their descriptors, in order.
+ * One end of a worker socket: whole messages with their descriptors, in order.
  *
  * It does not interpret the messages. It delivers every message before the first broken frame, which ends
  * the channel, and closes descriptors that belong to no message.
@@ -68,7 +68,7 @@ const MOST_LAST_READS = 16;
 /** The buffer of received bytes; one for all channels, since reads are synchronous. */
 const ROOM = new Uint8Array(64 * 1024);
 
-/** A connected control socket. */
+/** A connected worker socket. */
 export class Channel {
   #fd: number;
   readonly #poller: Poller;

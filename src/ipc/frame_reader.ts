@@ -1,5 +1,5 @@
 /**
- * A parser of control socket frames, within the limits of the sender: a peer can make this process keep one
+ * A parser of worker socket frames, within the limits of the sender: a peer can make this process keep one
  * unfinished frame at most.
  *
  * Pure: it closes no descriptor. The owner of the socket closes the result of

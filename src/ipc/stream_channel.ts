@@ -1,5 +1,5 @@
 /**
- * One end of a control socket by node:net, for a program that may not make system calls: node:net needs no
+ * One end of a worker socket by node:net, for a program that may not make system calls: node:net needs no
  * permission for an inherited descriptor, but can't receive descriptors.
  *
  * @module
@@ -18,7 +18,7 @@ const MASTER_BY_INHERITANCE: Sender = {
     "--allow-ffi receives none",
 };
 
-/** A connected control socket without descriptor passing. */
+/** A connected worker socket without descriptor passing. */
 export class StreamChannel {
   readonly #socket: Socket;
   readonly #handlers: ChannelHandlers;

@@ -1,5 +1,5 @@
 /**
- * The check of the credentials at the other end of an inherited control socket.
+ * The check of the credentials at the other end of an inherited worker socket.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { ProtocolError } from "./protocol.ts";
 const ROOT = 0;
 
 /**
- * Requires that the other end of a control socket was made by this process's user, or by root, as which a
+ * Requires that the other end of a worker socket was made by this process's user, or by root, as which a
  * master starts the servers of other users.
  *
  * @param fd The socket. Borrowed, but closed if it is refused.

@@ -55,7 +55,7 @@ async function assertAsBefore(pid: number, before: readonly string[]): Promise<v
   assertEquals(kindsOf(pid), before);
 }
 
-Deno.test("a server starts with 0, 1, 2 and its control socket, whatever its master was given", async () => {
+Deno.test("a server starts with 0, 1, 2 and its worker socket, whatever its master was given", async () => {
   await using site = new Site();
   site.write("a.cf", await listing(site, { "server-proc-count": 3 }));
   site.serve("b.cf", { mode: "coroutine", service: site.port() });
@@ -168,7 +168,7 @@ Deno.test("a refused reload leaves no descriptor open in the master", async () =
 });
 
 for (const [how, permissions] of [["with", "all"], ["without", "--allow-run=/bin/sh"]] as const) {
-  Deno.test(`a program that a server ${how} FFI starts inherits neither its control socket nor its listeners`, async () => {
+  Deno.test(`a program that a server ${how} FFI starts inherits neither its worker socket nor its listeners`, async () => {
     await using site = new Site();
     const port = site.port();
     site.write("a.cf", {

@@ -104,7 +104,7 @@ Deno.test("a server whose command has deno run without permissions inherits its 
   await master.stop();
 });
 
-Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and its control socket", async () => {
+Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and its worker socket", async () => {
   await using site = new Site();
   const python = new TextDecoder().decode(
     new Deno.Command("python3", { args: ["-c", "import sys; print(sys.executable)"] })

@@ -11,7 +11,7 @@ function statusPipes(pid: number): string[] {
   return [3, 4].map((fd) => descriptors.get(fd) ?? "").filter((text) => text.startsWith("pipe:"));
 }
 
-Deno.test("server-protocol auto gives C programs LIB-ZC's protocol, and Deno programs the control socket", async () => {
+Deno.test("server-protocol auto gives C programs LIB-ZC's protocol, and Deno programs the worker socket", async () => {
   await using site = new Site();
   const ports = [site.port(), site.port(), site.port(), site.port()];
   const commands = [

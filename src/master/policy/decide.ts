@@ -43,7 +43,7 @@ export const SOFTSTOP_ANSWER_MS = 30_000;
  */
 export const UNREADY_ANSWER_MS = 5_000;
 
-/** The time from the end of a control socket to SIGTERM, for a process that has not exited. */
+/** The time from the end of a worker socket to SIGTERM, for a process that has not exited. */
 export const LOST_GRACE_MS = 1_000;
 
 /** What a decision depends on beside the service. */

@@ -1,6 +1,6 @@
 /**
  * A worker that speaks the control protocol: a program that is built with this framework. It
- * receives its listeners over the control socket, or inherits them if it lacks the permission for
+ * receives its listeners over the worker socket, or inherits them if it lacks the permission for
  * that.
  *
  * @module
@@ -71,7 +71,7 @@ export function launchControlWorker(
 
 interface Launched {
   readonly child: ChildProcess;
-  /** This process's end of the control socket. */
+  /** This process's end of the worker socket. */
   readonly fd: number;
   readonly request: LaunchRequest;
   readonly listener: WorkerEvents;

@@ -43,7 +43,7 @@ export interface PipeInput {
   close(): void;
 }
 
-/** The control socket of a server. */
+/** The worker socket of a server. */
 export interface ControlSocket {
   send(message: Message): void;
   close(): void;
@@ -91,7 +91,7 @@ export interface Backend {
   queueEmpties(fd: number | undefined, limits: QueueLimits): Promise<void>;
   /** The open connections of this process; undefined where the system can't be asked. */
   openConnections(): OpenConnections | undefined;
-  /** Opens the control socket, and takes ownership of `fd`. */
+  /** Opens the worker socket, and takes ownership of `fd`. */
   openControl(fd: number, handlers: ChannelHandlers): ControlSocket;
   /**
    * Takes ownership of a descriptor that this process has inherited for a service.

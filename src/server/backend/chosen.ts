@@ -18,7 +18,7 @@ export async function chooseBackend(): Promise<Backend> {
 }
 
 /**
- * Makes the control socket close-on-exec before there is a backend: modules of a program may start others while
+ * Makes the worker socket close-on-exec before there is a backend: modules of a program may start others while
  * they are loaded. Without FFI only the backend can do that.
  *
  * @param argument The argument before its number; a master passes both last.

@@ -3,7 +3,7 @@
  * detach (LIB-ZC section 5).
  *
  * A process has one lifecycle, as in LIB-ZC; every part that serves clients reports to it. It knows
- * neither the control socket nor the mode of the server.
+ * neither the worker socket nor the mode of the server.
  *
  * @module
  */

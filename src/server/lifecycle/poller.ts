@@ -1,5 +1,5 @@
 /**
- * The poller of a server process, which watches its control socket and its named pipes.
+ * The poller of a server process, which watches its worker socket and its named pipes.
  *
  * @module
  */

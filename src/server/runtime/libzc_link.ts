@@ -1,6 +1,6 @@
 /**
  * A server's side of LIB-ZC's own protocol, for one that was started by a C master: two status
- * pipes in place of a control socket (LIB-ZC section 5).
+ * pipes in place of a worker socket (LIB-ZC section 5).
  *
  * @module
  */

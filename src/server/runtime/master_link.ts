@@ -1,5 +1,5 @@
 /**
- * A server's side of the control socket.
+ * A server's side of the worker socket.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * A server program in either mode, from its command line to its exit code (LIB-ZC section 5): settings, log and
- * control socket. `server.ts` has the run between.
+ * worker socket. `server.ts` has the run between.
  *
  * @module
  */
@@ -142,7 +142,7 @@ async function printSettings(): Promise<void> {
   console.log(renderSettings(defaultConfig));
 }
 
-/** Returns the control socket that a master of this kind has passed, if there is one. */
+/** Returns the worker socket that a master of this kind has passed, if there is one. */
 function controlDescriptor(mode: Mode, { settings }: ParsedArguments): number | undefined {
   if (mode !== "MASTER") return undefined;
   const config = new Config();

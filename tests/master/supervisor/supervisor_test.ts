@@ -194,7 +194,7 @@ Deno.test("Supervisor accepts the announced time of a worker that answers a soft
   assertEquals(worker.told, ["softstop", "SIGTERM"]);
 });
 
-Deno.test("Supervisor ends and replaces a worker whose control socket is lost", () => {
+Deno.test("Supervisor ends and replaces a worker whose worker socket is lost", () => {
   const scene = Scene.running(serviceOf("x"));
   const [worker] = scene.running;
   scene.fresh();

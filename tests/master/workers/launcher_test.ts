@@ -252,7 +252,7 @@ Deno.test("launch() reports a worker's exit, and no event after it", () =>
     assertEquals(launch.told.at(-1), "exit 7");
   }));
 
-Deno.test("launch() closes the control socket of an ended worker, even if another process holds it", async () => {
+Deno.test("launch() closes the worker socket of an ended worker, even if another process holds it", async () => {
   await using launch = new Launch();
   await leavesNothingOpen(async () => {
     launch.start("leave-child");
@@ -281,7 +281,7 @@ Deno.test("launch() reports a worker as lost that sends descriptors, and keeps n
     assertEquals(await launch.ends(), "exit 9");
   }));
 
-Deno.test("launch() reports a worker as lost that closes its control socket and continues to run", () =>
+Deno.test("launch() reports a worker as lost that closes its worker socket and continues to run", () =>
   leavesNothingOpen(async () => {
     await using launch = new Launch();
     launch.start("ready", "close");
@@ -312,7 +312,7 @@ Deno.test("launch() leaves nothing behind when the program can't be started", ()
     assertEquals(launch.spawner.children, []);
   }));
 
-Deno.test("launch() leaves nothing behind when the control socket can't be watched", () =>
+Deno.test("launch() leaves nothing behind when the worker socket can't be watched", () =>
   leavesNothingOpen(async () => {
     class BrokenPoller extends Poller {
       override watch(): Watch {

@@ -81,7 +81,7 @@ function say(word: string, generation: number): void {
       setInterval(() => {}, 1_000);
       return;
     case "leave-child": {
-      // The child inherits the control socket, which stays open when this process ends.
+      // The child inherits the worker socket, which stays open when this process ends.
       const quiet = { stdin: "null", stdout: "null", stderr: "null" } as const;
       const child = new Deno.Command("sleep", { args: ["60"], ...quiet }).spawn();
       Deno.writeTextFileSync(report, String(child.pid));
