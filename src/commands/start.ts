@@ -14,8 +14,8 @@ import { AddressesInUseError } from "../master/listeners/table.ts";
 import { MasterRunsError } from "../master/pid_file.ts";
 import { newProcessCommand, ownCommand } from "../master/upgrade/command.ts";
 import { delay } from "../os/clock/clock.ts";
-import { closeFd, O_APPEND, O_CREAT, O_WRONLY } from "../os/fd/descriptor.ts";
-import { openTrusted } from "../os/fs/trusted_open.ts";
+import { closeFd } from "../os/fd/descriptor.ts";
+import { openTrustedToAppend } from "../os/fs/trusted_open.ts";
 import { type ChildProcess, describeExit } from "../os/process/child_process.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
 import { showOutcome } from "./change.ts";
@@ -72,7 +72,7 @@ export async function startDaemon(
     const about = { found: "master-control = off", expected: "a control socket, which tells when" };
     return fail(cannot("wait for", "master", about), EXIT.configuration);
   }
-  const fd = openTrusted(output, O_WRONLY | O_CREAT | O_APPEND, OWNER_ALONE);
+  const fd = openTrustedToAppend(output, OWNER_ALONE);
   const { size } = Deno.statSync(output);
   const [program, ...argv] = newProcessCommand(ownCommand(), ["start", ...masterArgs]);
   let child: ChildProcess;

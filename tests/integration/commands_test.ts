@@ -11,6 +11,8 @@ import type { Finding } from "../../src/commands/doctor_checks.ts";
 import { parseArguments } from "../../src/config/args.ts";
 import { ControlClient, ControlRequestError } from "../../src/control/client.ts";
 import type { ServiceStatus } from "../../src/control/status.ts";
+import { AT_FDCWD } from "../../src/os/ffi/constants.ts";
+import { cString, libc } from "../../src/os/ffi/libc.ts";
 import { greeted } from "../support/client.ts";
 import { type Master, MASTER_PROGRAM, MODES, pidIn, Site } from "../support/master.ts";
 import { TestProcess } from "../support/processes.ts";
@@ -355,6 +357,17 @@ Deno.test("start --daemon returns when all services are ready, and says why if o
   assertEquals(wrong.code, 78);
   assertMatch(wrong.err, /a\.cf:2: server-service: Cannot /);
   await site.isGone();
+});
+
+Deno.test("start --daemon does not wait for a named pipe in the place of its output file", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const output = `${site.pidFile}.log`;
+  assertEquals(libc().mkfifoat(AT_FDCWD, cString(output), 0o600), 0);
+  const { code, err } = await zc(site, "start", "--daemon");
+  assertEquals(code, 1);
+  assertMatch(err, /master\.pid\.log": .*no reader \(ENXIO\)/);
+  assert(!existsSync(site.pidFile));
 });
 
 Deno.test("master-control = off makes no socket, and a path that can't be used is one warning", async () => {

@@ -95,6 +95,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "neither waits for a named pipe in the place of a file nor writes to it",
   },
   {
+    attack: "the owner of root's output file makes it set-user-ID and renames it, before SIGUSR1",
+    result: "the new file has the mode 0600: no mode of another user's file is taken over",
+    file: "tests/os/fs/output_files_test.ts",
+    test: "makes no program of a file whose mode",
+  },
+  {
     attack: "another user puts a named pipe in the place of a log file",
     result: "nothing waits for a reader, and no reader gets the lines",
     file: "tests/log/log_files_test.ts",

@@ -9,9 +9,10 @@ import { EBADF, SysError } from "../ffi/errors.ts";
 import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
-import { openTrustedToAppend } from "./trusted_open.ts";
+import { isTrusted, openTrustedToAppend } from "./trusted_open.ts";
 
 const STANDARD_OUTPUTS = [1, 2];
+const READ_AND_WRITE = 0o666, OWNER_ALONE = 0o600;
 
 /** Device and inode of a file, for a comparison with descriptors. */
 export interface FileId {
@@ -62,7 +63,7 @@ export class OutputFiles {
   #reopen(fd: number, path: string): FileId | undefined {
     const before = statusOf(fd);
     if (before === undefined) return undefined;
-    const opened = openTrustedToAppend(path, before.mode);
+    const opened = openTrustedToAppend(path, newMode(before));
     try {
       if (isSame(fileStatus(opened, path), before)) return undefined;
       replaceFile(before, opened);
@@ -87,6 +88,14 @@ export function replaceFile(file: FileId, by: number): void {
     const flags = STANDARD_OUTPUTS.includes(fd) ? 0 : O_CLOEXEC;
     unwrap({ syscall: "dup3", subject: fd }, () => libc().dup3(by, fd, flags));
   }
+}
+
+/**
+ * The mode of the file that takes the place of another. The owner of that one may have set any mode: a new file
+ * of root must be no program, and only root and this process's user decide who reads it.
+ */
+function newMode({ mode, uid }: FileStatus): number {
+  return isTrusted(uid) ? mode & READ_AND_WRITE : OWNER_ALONE;
 }
 
 /** The file behind a descriptor; undefined if it is not open. */

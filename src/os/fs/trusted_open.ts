@@ -167,7 +167,8 @@ function readTrustedLink(part: Part): string | undefined {
   }
 }
 
-function isTrusted(uid: number): boolean {
+/** Whether a user is root, or the one of this process. */
+export function isTrusted(uid: number): boolean {
   return uid === ROOT || uid === libc().getuid();
 }
 

@@ -7,6 +7,9 @@ import { giveLinkAway } from "../../support/privileges.ts";
 import { startFunction, type TestProcess } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
+/** A user that no test runs as. */
+const OTHER_USER = 65_534;
+
 /** A process with both outputs in files: for each line of input it opens them anew, and prints it. */
 function startPrinter(dir: TempDir, redirection: string): TestProcess {
   return startFunction(import.meta, async () => {
@@ -70,6 +73,25 @@ Deno.test("OutputFiles.reopen() keeps two outputs in one file, with its mode", a
   );
   assertEquals(Deno.statSync(dir.file("log")).mode! & 0o777, 0o640);
 });
+
+for (const owner of ["its own user", "another user"] as const) {
+  Deno.test(`OutputFiles.reopen() makes no program of a file whose mode ${owner} has changed`, async () => {
+    if (owner === "another user" && Deno.uid() !== 0) return;
+    using dir = new TempDir();
+    dir.write("log", "");
+    await using printer = startPrinter(dir, '>> "$0"/log 2>&1');
+    await say(printer, dir, "one");
+    if (owner === "another user") Deno.chownSync(dir.file("log"), OTHER_USER, OTHER_USER);
+    Deno.chmodSync(dir.file("log"), 0o6755);
+    Deno.renameSync(dir.file("log"), dir.file("log.1"));
+    await say(printer, dir, "two");
+    assertStringIncludes(text(dir, "log"), "logged two\n");
+    const { uid, mode } = Deno.statSync(dir.file("log"));
+    // Another user's choice of readers counts as little as that of a set-user-ID bit.
+    const expected = owner === "another user" ? 0o600 : 0o644;
+    assertEquals({ uid, mode: mode! & 0o7777 }, { uid: Deno.uid(), mode: expected });
+  });
+}
 
 Deno.test("OutputFiles.reopen() goes on with the old file where a new one can't be had", async () => {
   using dir = new TempDir();
