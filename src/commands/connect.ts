@@ -111,8 +111,15 @@ export async function withMaster(
     if (error instanceof NoMasterError) return fail(error.message, EXIT.notRunning);
     if (error instanceof ConfigError) return fail(error.message, EXIT.configuration);
     if (error instanceof ControlRequestError) return fail(error.message, EXIT.refused);
-    throw error;
+    if (!isLost(error)) throw error;
+    return fail("The master has ended before its answer; see its log", EXIT.notRunning);
   }
+}
+
+/** Whether an error says that the master is gone. */
+export function isLost(error: unknown): boolean {
+  return error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe;
 }
 
 /** Writes a message to standard error. */

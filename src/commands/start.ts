@@ -9,6 +9,7 @@ import { readStrictly } from "../config/effective.ts";
 import { controlPath } from "../config/control_path.ts";
 import { PID_FILE } from "../config/settings.ts";
 import { ControlClient } from "../control/client.ts";
+import type { UnreadyService } from "../control/messages.ts";
 import { runMaster } from "../master/main.ts";
 import { AddressesInUseError } from "../master/listeners/table.ts";
 import { MasterRunsError } from "../master/pid_file.ts";
@@ -20,7 +21,7 @@ import { type ChildProcess, describeExit } from "../os/process/child_process.ts"
 import { systemSpawner } from "../os/process/spawn.ts";
 import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
-import { EXIT, fail, masterSettings, showProgress, withMaster } from "./connect.ts";
+import { EXIT, fail, isLost, masterSettings, showProgress, withMaster } from "./connect.ts";
 import { stopMaster } from "./stop.ts";
 
 /** How often a new master is looked for. */
@@ -94,7 +95,14 @@ export async function startDaemon(
     return fail(`master ${child.pid} has ended: ${why}`, EXIT.failed);
   }
   using _ = master;
-  const { unready } = await master.request("wait", {}, { onProgress: showProgress });
+  let unready: readonly UnreadyService[];
+  try {
+    ({ unready } = await master.request("wait", {}, { onProgress: showProgress }));
+  } catch (error) {
+    if (!isLost(error)) throw error;
+    showRest(output, size);
+    return fail(`master ${child.pid} has ended before its services were ready`, EXIT.failed);
+  }
   child.unref();
   if (unready.length === 0) {
     console.log(`master ${child.pid} runs, all services are ready; its output is in ${output}`);

@@ -118,6 +118,11 @@ export type Answer =
   | { readonly id: number; readonly progress: string }
   | { readonly id: number; readonly event: ControlEvent };
 
+/** An event without its time. */
+export type UntimedEvent = ControlEvent extends infer Event
+  ? Event extends unknown ? Omit<Event, "atMs"> : never
+  : never;
+
 /** Something that has happened in a master. */
 export type ControlEvent =
   & {

@@ -278,7 +278,12 @@ export class Master {
       phase: () => this.#phase.name,
       reload: (services) => this.#changes.request("reload", () => this.#reload(services)),
       change: (what, services) =>
-        this.#changes.request("services", () => reloads.change(what, services)),
+        this.#changes.request("services", async () => {
+          const report = await reloads.change(what, services);
+          // The old master would restore services of before the change.
+          if (isAccepted(report)) this.#oldMaster?.settled();
+          return report;
+        }),
       upgrade: () => {
         const obstacle = this.#obstacleToUpgrade();
         if (obstacle !== undefined) throw new ServiceError("busy", `Cannot upgrade: ${obstacle}`);

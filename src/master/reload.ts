@@ -7,7 +7,6 @@ import { defaultConfig } from "../config/config.ts";
 import { replaceSettings } from "../config/effective.ts";
 import { validateServices } from "../config/endpoints.ts";
 import { cannot, ConfigError, formatProblem } from "../config/errors.ts";
-import { nearest } from "../config/nearest.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { logEnd, zinfo } from "../log/log.ts";
 import { delay, systemClock } from "../os/clock/clock.ts";
@@ -30,10 +29,11 @@ import {
   type ServiceChange,
   ServiceError,
   type UndoneReload,
+  unknownService,
 } from "./policy/reload_report.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
 import type { Reload, Start, Supervisor } from "./supervisor/supervisor.ts";
-import type { UnreadyService } from "./supervisor/cold_start.ts";
+import type { UnreadyService } from "../control/messages.ts";
 
 /** How long a start waits for addresses in use, and how often it tries again. */
 const ADDRESS_WAIT_MS = 2_000, ADDRESS_LOOK_MS = 50;
@@ -227,11 +227,11 @@ export class Reloads {
       return this.#last = this.#refused(begun, error);
     }
     this.#tell(candidate, reload.plan);
-    return this.#last = await this.#outcome(begun, reload, () => {
+    return this.#last = await this.#outcome(begun, reload, (undone) => {
+      for (const id of only ?? this.stopped) if (!undone.has(id)) this.#stopped.delete(id);
       if (only !== undefined) return;
       this.#readAtMs = begun.startedAt;
       this.#accept(candidate);
-      this.#stopped.clear();
     });
   }
 
@@ -246,7 +246,7 @@ export class Reloads {
     const { supervisor, serviceManager } = this.#options, named = new Set(ids);
     const begun = { startedAt: Date.now(), startMs: systemClock.nowMs() };
     const current = new Map(supervisor.current.map((config) => [config.id, config]));
-    for (const id of named) this.#require(what, id, current.has(id));
+    this.require(what, ids);
     const others = supervisor.current.filter(({ id }) => what !== "stop" || !named.has(id));
     const started = [...named].flatMap((id) => what === "start" ? this.#stopped.get(id)! : []);
     serviceManager.reloading();
@@ -258,8 +258,8 @@ export class Reloads {
       return this.#refused(begun, error);
     }
     zinfo(`${what} of ${ids.join(" ")}: ${describePlan(reload.plan)}`);
-    return await this.#outcome(begun, reload, () => {
-      for (const id of named) {
+    return await this.#outcome(begun, reload, (undone) => {
+      for (const id of named.difference(undone)) {
         if (what === "stop") this.#stopped.set(id, current.get(id)!);
         else this.#stopped.delete(id);
       }
@@ -269,6 +269,16 @@ export class Reloads {
   /** The services that an operator has stopped. */
   get stopped(): ReadonlySet<string> {
     return new Set(this.#stopped.keys());
+  }
+
+  /**
+   * Finds out whether services can be changed now.
+   *
+   * @throws {ServiceError} When it is not possible for one of them.
+   */
+  require(what: ServiceChange, ids: readonly string[]): void {
+    const { serving } = this.#options.supervisor;
+    for (const id of ids) this.#require(what, id, serving.has(id));
   }
 
   #require(what: ServiceChange, id: string, runs: boolean): void {
@@ -285,14 +295,7 @@ export class Reloads {
 
   #unknown(id: string, known: Iterable<string> = []): ServiceError {
     const { supervisor } = this.#options;
-    const all = [...supervisor.serving, ...this.#stopped.keys(), ...known];
-    const ids = new Set(all.sort());
-    const meant = nearest(id, ids);
-    const expected = meant ?? (ids.has(`${id}.cf`) ? `${id}.cf` : `one of ${[...ids].join(" ")}`);
-    return new ServiceError(
-      "unknown-service",
-      cannot("find the service", id, { found: "no service has this name", expected }),
-    );
+    return unknownService(id, [...supervisor.serving, ...this.#stopped.keys(), ...known]);
   }
 
   /** The services in force, with the named ones as the new configuration has them. */
@@ -314,11 +317,11 @@ export class Reloads {
   async #outcome(
     begun: Begun,
     { plan, outcome }: Reload,
-    accept: () => void,
+    accept: (undone: ReadonlySet<string>) => void,
   ): Promise<ReloadReport> {
     const undone = await outcome;
-    if (isAccepted({ plan, undone })) accept();
-    const names = undone.flatMap(({ services }) => services).join(" ");
+    const ids = undone.flatMap(({ services }) => services), names = ids.join(" ");
+    if (isAccepted({ plan, undone })) accept(new Set(ids));
     const text = names === "" ? "reloaded" : `reload over, undone for ${names}`;
     const report = this.#report(begun, { plan, undone, text });
     zinfo(text);

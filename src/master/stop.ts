@@ -7,6 +7,7 @@ import { MASTER_STOP_TIMEOUT } from "../config/settings.ts";
 import { zinfo } from "../log/log.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { MasterParts } from "./master_parts.ts";
+import { ServiceError } from "./policy/reload_report.ts";
 import { setting } from "./services/configuration.ts";
 
 /** How often a stopping master checks whether another one has started. */
@@ -22,6 +23,7 @@ export async function stopEverything(parts: MasterParts): Promise<void> {
     `stopping; servers have ${timeoutMs / 1000} s to finish, a second signal shortens that`,
   );
   control.tell({ type: "stop" });
+  changes.cancel(new ServiceError("busy", "Cannot change services: the master stops"));
   const stopped = supervisor.stop(timeoutMs);
   if (wasMaster) {
     // Before the servers end, so that another master can start meanwhile.

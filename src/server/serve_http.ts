@@ -7,7 +7,7 @@ import { zinfo } from "../log/log.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { OpenConnections } from "../os/net/connections.ts";
 import type { FdType } from "../os/net/socket.ts";
-import { reserveDescriptor } from "../os/fd/reserve_fd.ts";
+import { isOutOfDescriptors, reserveDescriptor } from "../os/fd/reserve_fd.ts";
 import { backend } from "./backend/chosen.ts";
 import { type AcceptCounts, countAccepts } from "./listen/accept_counts.ts";
 import { HttpRun, type Serving } from "./http/native.ts";
@@ -152,17 +152,30 @@ class HttpService {
   }
 
   async #replace(run: HttpRun, error: Error): Promise<void> {
-    this.#keepConnections(run);
+    let isKept = this.#triesToKeepConnections(run);
     while (!this.#stopping) {
       this.#counts.errors++;
       await this.#fdExhaustion.pause(error);
       if (this.#stopping) return;
       try {
+        if (!isKept) this.#keepConnections(run);
+        isKept = true;
         this.#run = this.#start();
         return;
       } catch (startError) {
         error = startError as Error;
       }
+    }
+  }
+
+  /** Keeps the connections if a descriptor is free for the look at them. */
+  #triesToKeepConnections(run: HttpRun): boolean {
+    try {
+      this.#keepConnections(run);
+      return true;
+    } catch (error) {
+      if (isOutOfDescriptors(error)) return false;
+      throw error;
     }
   }
 

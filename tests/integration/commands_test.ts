@@ -15,6 +15,7 @@ import { AT_FDCWD } from "../../src/os/ffi/constants.ts";
 import { cString, libc } from "../../src/os/ffi/libc.ts";
 import { greeted } from "../support/client.ts";
 import { type Master, MASTER_PROGRAM, MODES, pidIn, Site } from "../support/master.ts";
+import { listenerInode } from "../support/proc.ts";
 import { TestProcess } from "../support/processes.ts";
 import { eventually, within } from "../support/wait.ts";
 
@@ -269,6 +270,69 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   const wrong = await zc(site, "reload", "a.fc");
   assertEquals(wrong.code, 2);
   assertStringIncludes(wrong.err, '"a.fc": no service has this name, expected a.cf');
+  await master.stop();
+});
+
+Deno.test("a stopped service stays known until it serves again, however it is started", async () => {
+  await using site = new Site();
+  const [a, b] = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "coroutine", service: a });
+  site.serve("b.cf", { mode: "coroutine", service: b });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  using client = await connect(site);
+  await client.request("stop", { services: ["a.cf"] });
+  // A start that is rolled back leaves it stopped.
+  const lines = Deno.readTextFileSync(`${site.conf}/a.cf`);
+  site.serve("a.cf", { mode: "coroutine", service: a, "server-command": failing(site) });
+  const undone = await client.request("reload", { services: ["a.cf"] });
+  assertEquals(undone?.outcome, "rolled back");
+  await becomes(client, "a.cf", "stopped");
+  Deno.writeTextFileSync(`${site.conf}/a.cf`, lines);
+  await client.request("reload", { services: ["a.cf"] });
+  await becomes(client, "a.cf", "ready");
+  const twice = await assertRejects(
+    () => client.request("start", { services: ["a.cf"] }),
+    ControlRequestError,
+  );
+  assertEquals(twice.failure.code, "busy");
+  await answering(a);
+  for (const wait of [true, false]) {
+    const wrong = await assertRejects(
+      () => client.request("stop", { services: ["nosuch"], wait }),
+      ControlRequestError,
+    );
+    assertEquals(wrong.failure.code, "unknown-service");
+  }
+  // Who waits for the end of a service is answered when it is back before that.
+  using _held = await greeted(b);
+  using other = await connect(site);
+  const stopped = other.request("stop", { services: ["b.cf"] });
+  await becomes(client, "b.cf", "stopped");
+  await eventually(() => listenerInode(b) === undefined, { what: "the listener to be closed" });
+  await client.request("start", { services: ["b.cf"] });
+  assertEquals((await within(stopped, { what: "the answer" }))?.outcome, "committed");
+  _held.close();
+  await master.stop();
+});
+
+Deno.test("a process that hangs counts as a restart, with how it has ended", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-watchdog": 2 });
+  const master = await site.start();
+  const [pid] = await master.serving("a.cf", 1);
+  using client = await connect(site);
+  await eventually(
+    async () => (await serviceOf(client, "a.cf")).processes[0].heartbeatMs !== null,
+    { what: "a heartbeat" },
+  );
+  const { processes: [{ heartbeatMs }] } = await serviceOf(client, "a.cf");
+  assert(heartbeatMs! < 10_000);
+  Deno.kill(pid, "SIGSTOP");
+  await eventually(async () => {
+    const { restarts, lastExit } = await serviceOf(client, "a.cf");
+    return restarts === 1 && lastExit?.pid === pid && /SIG(ABRT|KILL)/.test(lastExit.reason);
+  }, { what: "the restart to be counted" });
   await master.stop();
 });
 

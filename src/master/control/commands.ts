@@ -4,7 +4,6 @@
  * @module
  */
 import { cannot } from "../../config/errors.ts";
-import { nearest } from "../../config/nearest.ts";
 import type { ChangeOutcome, PlanSummary, UnreadyService } from "../../control/messages.ts";
 import type {
   ListenerStatus,
@@ -20,7 +19,7 @@ import {
   outcomeOf,
   type ReloadReport,
   type ServiceChange,
-  ServiceError,
+  unknownService,
 } from "../policy/reload_report.ts";
 import { type Client, type CommandHandlers, ControlError } from "./requests.ts";
 
@@ -40,6 +39,10 @@ export interface ControlledMaster {
   /** Reloads everything, or only some services. */
   reload(services?: readonly string[]): Promise<ReloadReport>;
   change(what: ServiceChange, services: readonly string[]): Promise<ReloadReport>;
+  /** Throws a `ServiceError` if services can't be changed now. */
+  require(what: ServiceChange, services: readonly string[]): void;
+  /** Writes a line to the log. */
+  readonly log: (text: string) => void;
   /** Fulfilled when services that were stopped have no process any more. */
   removed(services: readonly string[]): Promise<unknown>;
   scaleTo(service: string, count: number): { before: number; now: number } | undefined;
@@ -53,6 +56,7 @@ export interface ControlledMaster {
 
 /** The commands of a master. */
 export function controlCommands(master: ControlledMaster): CommandHandlers {
+  const { log } = master;
   return {
     hello: () => ({ pid: Deno.pid, version: VERSION, deno: Deno.version.deno }),
     async status({ service }) {
@@ -75,9 +79,10 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       };
     },
     plan: async () => summaryOf(await master.plan()),
-    reload: ({ services, wait }) => waitFor(() => master.reload(services), wait),
-    restart: ({ services }) => waitFor(() => master.change("restart", services)) as Outcome,
-    start: ({ services }) => waitFor(() => master.change("start", services)) as Outcome,
+    reload: ({ services, wait }) => waitFor(() => master.reload(services), { wait, log }),
+    restart: ({ services }) =>
+      waitFor(() => master.change("restart", services), { log }) as Outcome,
+    start: ({ services }) => waitFor(() => master.change("start", services), { log }) as Outcome,
     stop: ({ services, wait }, client) =>
       services === undefined
         ? stopMaster(master, client, wait)
@@ -111,19 +116,14 @@ type Outcome = Promise<ChangeOutcome>;
 /** Waits for a change unless the client does not want to. */
 async function waitFor(
   change: () => Promise<ReloadReport>,
-  wait = true,
+  { wait = true, log }: { readonly wait?: boolean; log(text: string): void },
 ): Promise<ChangeOutcome | null> {
   const report = change();
   if (!wait) {
-    // Its outcome is in the log.
-    report.catch(() => {});
+    report.catch((error) => log(`a request was not carried out: ${error.message}`));
     return null;
   }
-  try {
-    return resultOf(await report);
-  } catch (error) {
-    throw asControlError(error);
-  }
+  return resultOf(await report);
 }
 
 function resultOf(report: ReloadReport): ChangeOutcome {
@@ -135,10 +135,6 @@ function resultOf(report: ReloadReport): ChangeOutcome {
     plan: summaryOf(plan!),
     durationMs,
   };
-}
-
-function asControlError(error: unknown): unknown {
-  return error instanceof ServiceError ? new ControlError(error.code, error.message) : error;
 }
 
 async function stopMaster(
@@ -159,7 +155,8 @@ async function stopServices(
     readonly wait?: boolean;
   },
 ): Promise<ChangeOutcome | null> {
-  const outcome = await waitFor(() => master.change("stop", services), wait);
+  master.require("stop", services);
+  const outcome = await waitFor(() => master.change("stop", services), { wait, log: master.log });
   if (outcome === null) return null;
   await whileTelling(master.removed(services), { master, client, services });
   return outcome;
@@ -205,13 +202,8 @@ const counted = (many: number): string => `${many} connection${many === 1 ? "" :
 
 function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
   const found = services.find((one) => one.id === id);
-  if (found !== undefined) return found;
-  const ids = services.map((one) => one.id), meant = nearest(id, ids);
-  const expected = meant ?? (ids.includes(`${id}.cf`) ? `${id}.cf` : `one of ${ids.join(" ")}`);
-  throw new ControlError(
-    "unknown-service",
-    cannot("find the service", id, { found: "no service has this name", expected }),
-  );
+  if (found === undefined) throw unknownService(id, services.map((one) => one.id));
+  return found;
 }
 
 function lastReloadOf(report: ReloadReport | undefined): ReloadStatus | null {

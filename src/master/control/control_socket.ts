@@ -120,9 +120,10 @@ export class ControlSocket {
   /** Takes a client in, or tells it why not. */
   #greet(fd: number): void {
     const { poller, clock, commands } = this.#options;
-    const uid = peerUid(fd), own = ownUid();
-    let connection: ControlConnection;
+    const own = ownUid();
+    let uid: number, connection: ControlConnection;
     try {
+      uid = peerUid(fd);
       connection = new ControlConnection({
         fd,
         poller,

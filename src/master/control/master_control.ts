@@ -7,7 +7,7 @@
 import { defaultConfig } from "../../config/config.ts";
 import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
-import type { ControlEvent } from "../../control/messages.ts";
+import type { UntimedEvent } from "../../control/messages.ts";
 import type { ListenerStatus, MasterStatus, ServiceStatus } from "../../control/status.ts";
 import { delay, systemClock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
@@ -25,7 +25,7 @@ export interface MasterControlOptions
   extends Pick<ControlledMaster, "reload" | "change" | "upgrade" | "stop"> {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
-  readonly reloads: Pick<ControlledMaster, "plan" | "started"> & {
+  readonly reloads: Pick<ControlledMaster, "plan" | "started" | "require"> & {
     readonly last: ReloadReport | undefined;
     /** When the files were read that are in force; undefined for those of the start. */
     readonly readAtMs: number | undefined;
@@ -41,9 +41,6 @@ export interface MasterControlOptions
   /** Writes a line to the log. */
   log(text: string): void;
 }
-
-/** An event without its time. */
-type Timeless = ControlEvent extends infer E ? E extends unknown ? Omit<E, "atMs"> : never : never;
 
 /** The control socket of a master, open or not. */
 export class MasterControl {
@@ -84,7 +81,7 @@ export class MasterControl {
   }
 
   /** Sends an event of this moment to the clients that have asked for events. */
-  tell(event: Timeless): void {
+  tell(event: UntimedEvent): void {
     this.#socket?.tell({ ...event, atMs: Date.now() });
   }
 
@@ -120,6 +117,8 @@ export class MasterControl {
         return reloads.last;
       },
       plan: () => reloads.plan(),
+      require: (what, ids) => reloads.require(what, ids),
+      log: changes.log,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
       scaleTo: (service, count) => supervisor.scaleTo(service, count),
       started: reloads.started,

@@ -14,6 +14,7 @@ import {
   type Request,
 } from "../../control/messages.ts";
 import { isUserError } from "../../ipc/user_error.ts";
+import { ServiceError } from "../policy/reload_report.ts";
 
 /** A request that can't be fulfilled. */
 export class ControlError extends Error {
@@ -170,7 +171,9 @@ function argumentsOf(request: Request, name: CommandName): Record<string, unknow
 }
 
 function failureOf(error: unknown): ControlFailure {
-  if (error instanceof ControlError) return { code: error.code, message: error.message };
+  if (error instanceof ControlError || error instanceof ServiceError) {
+    return { code: error.code, message: error.message };
+  }
   if (error instanceof ConfigError) {
     const { problems } = error;
     return { code: "refused", message: problems.map(formatProblem).join("\n"), problems };

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { cannot } from "../../config/errors.ts";
+import { nearest } from "../../config/nearest.ts";
 import type { ReloadPlan } from "./reload_plan.ts";
 
 /** Services whose change was undone together, and why. */
@@ -58,4 +60,19 @@ export function outcomeOf(
 ): "committed" | "rolled back" | "refused" {
   if (refusal !== undefined) return "refused";
   return undone.length > 0 ? "rolled back" : "committed";
+}
+
+/**
+ * The error of a name that no service has.
+ *
+ * @param id The name.
+ * @param known The ids of all services.
+ */
+export function unknownService(id: string, known: Iterable<string>): ServiceError {
+  const ids = [...new Set(known)].sort(), meant = nearest(id, ids);
+  const expected = meant ?? (ids.includes(`${id}.cf`) ? `${id}.cf` : `one of ${ids.join(" ")}`);
+  return new ServiceError(
+    "unknown-service",
+    cannot("find the service", id, { found: "no service has this name", expected }),
+  );
 }

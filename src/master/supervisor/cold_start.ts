@@ -7,18 +7,12 @@
  * @module
  */
 import { isReady } from "../policy/life.ts";
+import type { UnreadyService } from "../../control/messages.ts";
 import { strengthOf } from "../policy/scaling.ts";
 import type { Service } from "../policy/model.ts";
 
 /** How long to wait for a service without a ready time-out. */
 const LONGEST_MS = 30_000;
-
-/** A service that is not ready. */
-export interface UnreadyService {
-  readonly id: string;
-  /** Why, if it is known. */
-  readonly reason: string;
-}
 
 /** Watches services from their start until each has been ready once. */
 export class ColdStart {

@@ -3,19 +3,17 @@
  *
  * @module
  */
-import type { ControlEvent } from "../../control/messages.ts";
+import type { UntimedEvent } from "../../control/messages.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ListenerPort } from "../listeners/system.ts";
 import type { WatchListener } from "../listeners/watches.ts";
 import type { Launcher } from "../workers/worker.ts";
 
 /** What the supervisor tells an operator. */
-export type SupervisorEvent = Timeless<
-  Extract<ControlEvent, { readonly type: "ready" | "exit" | "failed" }>
+export type SupervisorEvent = Extract<
+  UntimedEvent,
+  { readonly type: "ready" | "exit" | "failed" }
 >;
-
-/** An event without its time. */
-type Timeless<E> = E extends unknown ? Omit<E, "atMs"> : never;
 
 /** Every access to the system. Each part of the supervisor takes those that it uses. */
 export interface Ports {

@@ -33,14 +33,18 @@ export class ServiceTable {
   }
 
   /** Removes a service of which nothing is left. */
-  removeIfGone({ id, current, candidate, workers }: Service): void {
-    if (current || candidate || workers.size > 0) return;
-    this.#byId.delete(id);
+  removeIfGone(service: Service): void {
+    const { id, current, candidate, workers } = service;
+    const isGone = !current && !candidate && workers.size === 0;
+    // A late call must not remove a new service of the same id.
+    if (isGone && this.#byId.get(id) === service) this.#byId.delete(id);
+    // A service that has come back is waited for no longer.
+    if (this.#byId.get(id)?.current === undefined && this.#byId.has(id)) return;
     this.#removals.get(id)?.resolve();
     this.#removals.delete(id);
   }
 
-  /** Fulfilled when nothing of a removed service is left. */
+  /** Fulfilled when nothing of a removed service is left, or it has come back. */
   removed(id: string): Promise<void> {
     if (!this.#byId.has(id)) return Promise.resolve();
     const removal = this.#removals.get(id) ?? Promise.withResolvers();

@@ -8,6 +8,7 @@ import type { ProcessUse } from "../../os/process/process_use.ts";
 import { isReady, isStandby, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { isServiceIdle, strengthOf } from "../policy/scaling.ts";
+import { patienceMs } from "../policy/watchdog.ts";
 import type { ConnectionCounts } from "../workers/worker.ts";
 
 /** What a snapshot needs beside the model. */
@@ -61,7 +62,6 @@ function statusOfProcess(
   const { pid, slot, generation, startedAtMs, life, config } = worker;
   const counts = countsOf(worker), use = useOf(pid);
   const heartbeats = "heartbeats" in life ? life.heartbeats : undefined;
-  const { watchdogMs } = config.supervision;
   return {
     pid,
     slot: isStandby(worker) ? null : slot,
@@ -74,6 +74,6 @@ function statusOfProcess(
     memoryBytes: use?.memoryBytes ?? null,
     heartbeatMs: heartbeats === undefined
       ? null
-      : Math.max(0, Math.round(nowMs - (heartbeats.silentUntilMs - watchdogMs))),
+      : Math.max(0, Math.round(nowMs - (heartbeats.silentUntilMs - patienceMs(config)))),
   };
 }

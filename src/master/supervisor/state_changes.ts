@@ -40,6 +40,8 @@ export class StateChanges {
   readonly #ports: Pick<Ports, "clock" | "debug">;
   readonly #restarts: Restarts;
   readonly #onLeave: OnLeave;
+  /** The workers that were told to end because they were late, lost, or hung. */
+  readonly #lost = new WeakSet<Worker>();
 
   /**
    * @param ports The access to the system.
@@ -60,6 +62,11 @@ export class StateChanges {
     return false;
   }
 
+  /** Whether a worker was told to end because it was late, lost, or hung. */
+  isLost(worker: Worker): boolean {
+    return this.#lost.has(worker);
+  }
+
   /**
    * Changes a worker's state after an event that it has caused. If it has left early, its
    * replacement is delayed: a program that detaches or drains at its start would fill the machine
@@ -69,6 +76,7 @@ export class StateChanges {
     const nowMs = this.#ports.clock.nowMs();
     const { candidate } = service;
     const isExpected = !isServing(worker);
+    if (!isExpected && event.type === "terminate") this.#lost.add(worker);
     if (neverServed(worker.life) && isCurrent(service, worker)) {
       this.#restarts.leaveStandby(service, worker);
       // Connections in its queue still wait.

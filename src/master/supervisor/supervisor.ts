@@ -293,7 +293,7 @@ export class Supervisor {
     return { before, now };
   }
 
-  /** Fulfilled when a service that a reload has removed has no process any more. */
+  /** Fulfilled when a service that a change has removed has no process any more, or is back. */
   removed(id: string): Promise<void> {
     return this.#services.removed(id);
   }

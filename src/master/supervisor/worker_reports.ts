@@ -148,13 +148,14 @@ export class WorkerReports {
     const { pid, life: { state }, startedAtMs } = worker;
     const age = Math.round(this.#nowMs - startedAtMs);
     const how = `ended after ${age} ms: ${describeExit(status)}`;
-    if (isServing(worker)) {
-      log(`${service.id}: process ${pid} ${how}`);
+    if (isServing(worker) || changes.isLost(worker)) {
       service.restarts++;
       const reason = describeExit(status);
       service.lastExit = { pid, reason, atMs: Date.now(), ranMs: age };
       this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
-    } else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
+    }
+    if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
+    else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     if (isCurrent(service, worker) && status.signal === null && status.code === EX_CONFIG) {
       restarts.fail(

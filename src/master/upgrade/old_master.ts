@@ -157,11 +157,13 @@ export class OldMaster {
     const late = Promise.withResolvers<void>();
     const graceMs = 2 * TERMINATE_GRACE_MS;
     let timer = systemClock.setTimer(timeoutMs + graceMs, late.resolve);
+    let isOver = false;
     hurry.then(() => {
       timer.cancel();
-      if (!this.isGone) timer = systemClock.setTimer(graceMs, late.resolve);
+      if (!isOver) timer = systemClock.setTimer(graceMs, late.resolve);
     });
     await Promise.race([this.gone, late.promise]);
+    isOver = true;
     timer.cancel();
     if (this.isGone || this.#hasDrained) return;
     this.#handlers.log(`the old master, process ${this.#pid}, is killed: it did not end in time`);

@@ -7,6 +7,7 @@
  */
 import { systemClock } from "../../os/clock/clock.ts";
 import { cutConnections, type Ends } from "../../os/net/connections.ts";
+import { isOutOfDescriptors, reserveDescriptor } from "../../os/fd/reserve_fd.ts";
 import { mayUseFfi } from "../../os/ffi/permissions.ts";
 
 /** The time for the runtime to close a connection itself. All that are added meanwhile are cut together. */
@@ -26,7 +27,15 @@ function cut(): void {
   const all = leftovers;
   leftovers = [];
   // The program may have given up FFI since.
-  if (mayUseFfi()) cutConnections(all);
+  if (!mayUseFfi()) return;
+  try {
+    // The look at the open descriptors needs one itself.
+    reserveDescriptor.lend(() => cutConnections(all));
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error;
+    leftovers.unshift(...all);
+    systemClock.setTimer(CUT_MS, cut);
+  }
 }
 
 function textOf({ hostname, port }: Deno.NetAddr): string {

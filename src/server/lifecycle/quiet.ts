@@ -66,14 +66,18 @@ export class ConnectionLooks {
       const open: Pick<OpenConnections, "at"> = {
         at: (address) => (found ??= this.#look()).at(address),
       };
-      for (const [question, answered] of this.#open) {
-        if (!question(open)) continue;
-        this.#open.delete(question);
-        answered();
+      try {
+        for (const [question, answered] of this.#open) {
+          if (!question(open)) continue;
+          this.#open.delete(question);
+          answered();
+        }
+      } finally {
+        // Also after a scan that failed, as without a free descriptor: the next one may succeed.
+        this.#isWaiting = false;
+        const tookMs = this.#clock.nowMs() - beginMs;
+        if (this.#open.size > 0) this.#wait(Math.max(LOOK_MS, LOOK_REST * tookMs));
       }
-      this.#isWaiting = false;
-      const tookMs = this.#clock.nowMs() - beginMs;
-      if (this.#open.size > 0) this.#wait(Math.max(LOOK_MS, LOOK_REST * tookMs));
     });
   }
 }
