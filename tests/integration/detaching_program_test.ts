@@ -5,7 +5,8 @@ import { pidIn, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 const DETACHED = /bad\.cf: process \d+ has detached/;
-const BOUND = /bad\.cf: (\d+) processes have detached; none is started until one of them ends/;
+const BOUND =
+  /bad\.cf: (\d+) processes have detached or drain, without having been told to; none is started until one of them ends/;
 
 /** A service whose program closes what connects it with the master, and stays. */
 function detaching(site: Site, settings: Readonly<Record<string, string | number>>): void {

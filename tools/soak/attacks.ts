@@ -210,6 +210,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "processes that detach again and again are bounded, also without a back-off",
   },
   {
+    attack: "each process of a service announces that it drains for a thousand million seconds",
+    result: "none is started beside 64 of them, and each is told to end after an hour",
+    file: "tests/master/policy/backoff_test.ts",
+    test: "Supervisor starts no process beside 64 that drain of their own accord",
+  },
+  {
     attack: "300 processes of a service crash at once, without a back-off",
     result: "other services are replaced and reloaded as before",
     file: "tests/integration/fair_starts_test.ts",

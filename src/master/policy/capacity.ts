@@ -58,20 +58,26 @@ export function roomFor(candidate: Candidate, service: Service): number {
   return most + reloadStep - aliveSince(service.current ?? candidate, service).length;
 }
 
-/** The limit of detached processes per service, whatever its settings are. */
-const MOST_DETACHED = 64;
+/** The limit of {@linkcode leaversOf} per service, whatever its settings are. */
+const MOST_LEAVERS = 64;
 
 /**
- * How many processes of a service may be detached before starts are held back. A large service gets
- * a higher limit, since all of its processes may detach at the same time.
+ * How many processes of a service may have left their slots of their own accord before starts are
+ * held back. A large service gets a higher limit, since all of its processes may do so at the same
+ * time.
  */
-export function mostDetached(service: Service): number {
-  return Math.max(MOST_DETACHED, 2 * fullStrength(service));
+export function mostLeavers(service: Service): number {
+  return Math.max(MOST_LEAVERS, 2 * fullStrength(service));
 }
 
-/** How many detached processes of a service still run. */
-export function detachedOf({ workers }: Service): number {
-  return workers.values().filter(({ life }) => life.state === "detached").toArray().length;
+/**
+ * How many processes of a service still run after they have left their slots of their own accord:
+ * they have detached, or drain without having been told to.
+ */
+export function leaversOf({ workers }: Service): number {
+  return workers.values().filter(({ life }) =>
+    life.state === "detached" || life.state === "draining" && life.ofOwnAccord
+  ).toArray().length;
 }
 
 /**

@@ -14,9 +14,9 @@ import { inReserve, lacksStandby } from "./standby.ts";
 import {
   beyondBound,
   capacityOf,
-  detachedOf,
   heldByUndone,
-  mostDetached,
+  leaversOf,
+  mostLeavers,
   roomToReturn,
   surplus,
 } from "./capacity.ts";
@@ -34,6 +34,9 @@ export const TERMINATE_GRACE_MS = 2_000;
 
 /** How long a worker may drain beyond the time that it announced. */
 export const DRAIN_GRACE_MS = 5_000;
+
+/** The longest time to drain that a worker may announce (LIB-ZC), unless a setting allows more. */
+export const LONGEST_DRAIN_MS = 3_600_000;
 
 /** How long a ready worker may take to answer a soft stop; its event loop may be busy. */
 export const SOFTSTOP_ANSWER_MS = 30_000;
@@ -146,9 +149,9 @@ function startsOf(
   ];
 }
 
-/** Whether the limit of detached processes allows another start. */
+/** Whether the limit of processes that have left of their own accord allows another start. */
 function mayStart(service: Service): boolean {
-  return detachedOf(service) < mostDetached(service);
+  return leaversOf(service) < mostLeavers(service);
 }
 
 /**

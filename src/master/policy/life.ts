@@ -145,6 +145,8 @@ interface Draining extends Unsignalled, Leaving {
   readonly state: "draining";
   /** Whether it was started as a standby, and has not been ready since. */
   neverServed: boolean;
+  /** Whether it was not told to. */
+  readonly ofOwnAccord: boolean;
 }
 
 /** A worker that was sent SIGTERM or SIGABRT. */
@@ -185,7 +187,8 @@ interface EventData {
   /** `readyByMs` is the time limit of a standby that has loaded. */
   activate: { readonly readyByMs: number };
   ready: ReadyLimits & { readonly atMs: number };
-  softstop: { readonly deadlineMs: number };
+  /** `ofOwnAccord`: whether the worker was not told to. */
+  softstop: { readonly deadlineMs: number; readonly ofOwnAccord: boolean };
   terminate: { readonly deadlineMs: number };
   kill: unknown;
   detach: unknown;
@@ -220,10 +223,11 @@ const NEXT_LIFE: {
     oldAtMs,
     memory,
   }),
-  softstop: (life, { deadlineMs }) => ({
+  softstop: (life, { deadlineMs, ofOwnAccord }) => ({
     ...unsignalled(life),
     state: "draining",
     deadlineMs,
+    ofOwnAccord,
     neverServed: neverServed(life),
     saysDraining: false,
   }),

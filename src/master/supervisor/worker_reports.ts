@@ -6,8 +6,8 @@
  */
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import { EX_CONFIG } from "../policy/backoff.ts";
-import { detachedOf, mostDetached } from "../policy/capacity.ts";
-import { DRAIN_GRACE_MS, LOST_GRACE_MS } from "../policy/decide.ts";
+import { leaversOf, mostLeavers } from "../policy/capacity.ts";
+import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/decide.ts";
 import { isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { grow } from "../policy/scaling.ts";
@@ -16,7 +16,7 @@ import type { WorkerCounts } from "./connection_counts.ts";
 import type { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
-import { isCurrent, type StateChanges } from "./state_changes.ts";
+import { type Departure, isCurrent, type StateChanges } from "./state_changes.ts";
 import type { WorkerStops } from "./worker_stops.ts";
 
 /** What the reports of workers use of the worker pool. */
@@ -93,13 +93,14 @@ export class WorkerReports {
   }
 
   #onDraining(service: Service, worker: Worker, seconds: number): void {
-    const { changes, stops, onChange } = this.#options;
+    const { stops, onChange } = this.#options;
     const isFirst = !saysDraining(worker.life);
-    const atMs = this.#nowMs + seconds * 1000 + DRAIN_GRACE_MS;
+    const longestMs = Math.max(LONGEST_DRAIN_MS, worker.config.softstopAfterMs ?? 0);
+    const atMs = this.#nowMs + Math.min(seconds * 1000, longestMs) + DRAIN_GRACE_MS;
     const deadlineMs = stops.terminateAtMs(atMs);
-    // The worker may drain of its own accord: then it leaves its slot now.
-    const event = { type: "softstop", deadlineMs } as const;
-    changes.leave(service, worker, { event, how: "drains", inOrder: true });
+    // Without a soft stop it drains of its own accord, and leaves its slot now.
+    const event = { type: "softstop", deadlineMs, ofOwnAccord: true } as const;
+    this.#leaves(service, worker, { event, how: "drains", inOrder: true });
     if ("saysDraining" in worker.life) worker.life.saysDraining = true;
     if (worker.life.state === "draining") {
       // The first announcement replaces the time to answer. Later ones can only shorten the
@@ -111,17 +112,27 @@ export class WorkerReports {
   }
 
   #onDetach(service: Service, worker: Worker): void {
-    const { changes, onChange } = this.#options, { id } = service;
     const how = "has detached";
-    if (!changes.leave(service, worker, { event: { type: "detach" }, how })) return;
-    this.#ports.log(`${id}: process ${worker.pid} ${how}`);
-    const count = detachedOf(service);
-    if (count === mostDetached(service)) {
+    if (this.#leaves(service, worker, { event: { type: "detach" }, how })) {
+      this.#options.onChange(service);
+    }
+  }
+
+  /** Records that a worker leaves its slot and runs on, and logs when too many have done so. */
+  #leaves(service: Service, worker: Worker, departure: Departure): boolean {
+    const { id } = service, before = leaversOf(service);
+    if (!this.#options.changes.leave(service, worker, departure)) return false;
+    if (worker.life.state === "detached") {
+      this.#ports.log(`${id}: process ${worker.pid} ${departure.how}`);
+    }
+    const count = leaversOf(service);
+    if (count > before && count === mostLeavers(service)) {
       this.#ports.log(
-        `${id}: ${count} processes have detached; none is started until one of them ends`,
+        `${id}: ${count} processes have detached or drain, without having been told to; ` +
+          "none is started until one of them ends",
       );
     }
-    onChange(service);
+    return true;
   }
 
   #onUsed(service: Service, worker: Worker, used: boolean): void {

@@ -60,7 +60,7 @@ export class WorkerStops {
     const mayHang = !isReady(worker) || worker.life.lostListener;
     const answerMs = mayHang ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
     const deadlineMs = this.terminateAtMs(this.#nowMs + answerMs);
-    const running = this.#begin(worker, { type: "softstop", deadlineMs });
+    const running = this.#begin(worker, { type: "softstop", deadlineMs, ofOwnAccord: false });
     if (running === undefined) return;
     running.softstop(closing);
     if (!replaced) running.notReplaced();

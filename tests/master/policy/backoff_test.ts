@@ -9,7 +9,7 @@ import {
   ORDERLY_MS,
   type Run,
 } from "../../../src/master/policy/backoff.ts";
-import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
+import { DRAIN_GRACE_MS, EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
 import type { RestartHistory } from "../../../src/master/policy/life.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
@@ -354,7 +354,8 @@ for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, 
       serving.listener.onDetach();
     }
     assertEquals(detached.length, most);
-    const line = `x: ${most} processes have detached; none is started until one of them ends`;
+    const line = `x: ${most} processes have detached or drain, without having been told to; ` +
+      "none is started until one of them ends";
     assertEquals(scene.log.filter((text) => text.includes("none is started")), [line]);
     scene.fresh();
     // The standby that was there may serve; it is not replaced.
@@ -378,3 +379,41 @@ for (const { procCount, most } of [{ procCount: 1, most: 64 }, { procCount: 50, 
     assert(detached.every(({ told }) => told.length === 0), "a detached one was told something");
   });
 }
+
+Deno.test("Supervisor starts no process beside 64 that drain of their own accord, and ends each of them after an hour", () => {
+  const scene = Scene.running(serviceOf("x")), drained: FakeWorker[] = [];
+  while (drained.length < 64) {
+    scene.clock.advance(20_000);
+    const [serving] = scene.running.filter((one) => !drained.includes(one));
+    serving.listener.onReady();
+    scene.clock.advance(20_000);
+    drained.push(serving);
+    serving.listener.onDraining(1e9);
+    // Later reports and soft stops count no process twice.
+    serving.listener.onDraining(1e9);
+  }
+  assertEquals(scene.log, [
+    "x: 64 processes have detached or drain, without having been told to; " +
+    "none is started until one of them ends",
+  ]);
+  scene.clock.advance(60_000);
+  assertEquals(scene.running, drained);
+  assertEquals(drained.flatMap(({ told }) => told), []);
+  scene.clock.advance(3_600_000 - 63 * 40_000 - 60_000 + DRAIN_GRACE_MS);
+  assertEquals(drained.filter(({ told }) => told.length > 0), drained.slice(0, 1));
+  assertEquals(drained[0].told, ["SIGTERM"]);
+  assertEquals(scene.running.length, 65);
+});
+
+Deno.test("Supervisor lets a worker drain for longer than an hour only where a setting says so", () => {
+  for (const [after, hours] of [["0", 1], ["7200", 2]] as const) {
+    const settings = { "server-stop-on-softstop-after": after };
+    const scene = Scene.running(serviceOf("x", { settings }));
+    const [worker] = scene.running;
+    worker.listener.onDraining(1e9);
+    scene.clock.advance(hours * 3_600_000 + DRAIN_GRACE_MS - 1);
+    assertEquals(worker.told, []);
+    scene.clock.advance(1);
+    assertEquals(worker.told, ["SIGTERM"]);
+  }
+});

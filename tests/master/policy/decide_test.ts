@@ -33,6 +33,8 @@ interface Some {
   readonly neverServed?: boolean;
   /** Until when an activated standby has to be ready, from now. */
   readonly readyInMs?: number;
+  /** It drains without having been told to. */
+  readonly ofOwnAccord?: boolean;
   /** It was silent for too long at the last check. */
   readonly silent?: boolean;
 }
@@ -143,6 +145,62 @@ const SLOTS: readonly Situation[] = [
     startInMs: 60,
     workers: [DRAINING],
     actions: [],
+  },
+];
+
+/** Processes that have left their slots and still run. */
+const left = (count: number, some: Some) => new Array<Some>(count).fill(some);
+const LEAVER: Some = { state: "draining", of: "ancient", ofOwnAccord: true };
+
+const LEAVERS: readonly Situation[] = [
+  {
+    name: "63 processes that drain of their own accord hold no start back",
+    workers: left(63, LEAVER),
+    actions: ["start 1"],
+  },
+  {
+    name: "64 processes that drain of their own accord hold starts back",
+    workers: left(64, LEAVER),
+    actions: [],
+  },
+  {
+    name: "64 processes that drain of their own accord hold standbys back",
+    standbys: 1,
+    workers: [READY, ...left(64, LEAVER)],
+    actions: [],
+  },
+  {
+    name: "standbys that drain of their own accord count as well",
+    workers: left(64, { ...LEAVER, neverServed: true }),
+    actions: [],
+  },
+  {
+    name: "detached processes and those that drain of their own accord count together",
+    workers: [...left(32, LEAVER), ...left(32, { state: "detached", of: "old" })],
+    actions: [],
+  },
+  {
+    name: "a service of 50 processes has a bound of 100",
+    procCount: 50,
+    workers: [...left(99, LEAVER), ...left(49, READY)],
+    actions: ["start 1"],
+  },
+  {
+    name: "processes that were told to drain hold no start back, however many reloads there were",
+    workers: [...left(100, DRAINING), ...left(100, { state: "draining", of: "old" })],
+    actions: ["start 1"],
+  },
+  {
+    name: "a reload starts its candidate beside 64 processes that drain of their own accord",
+    candidate: { procCount: 1 },
+    workers: [READY, ...left(64, LEAVER)],
+    actions: ["try 1"],
+  },
+  {
+    name: "processes that drain of their own accord are bound by their generations as well",
+    maxGenerations: 1,
+    workers: [READY, { ...LEAVER, of: "old" }, LEAVER],
+    actions: ["2 terminate"],
   },
 ];
 
@@ -778,7 +836,15 @@ const STANDBYS: readonly Situation[] = [
   },
 ];
 
-const SITUATIONS = [...SLOTS, ...DEADLINES, ...ROLLOUTS, ...STEPS, ...AFTERWARDS, ...STANDBYS];
+const SITUATIONS = [
+  ...SLOTS,
+  ...LEAVERS,
+  ...DEADLINES,
+  ...ROLLOUTS,
+  ...STEPS,
+  ...AFTERWARDS,
+  ...STANDBYS,
+];
 
 function serviceIn(situation: Situation): Service {
   const { procCount = 1, retired, candidate, startInMs = 0, step, soak, readyTimeout } = situation;
@@ -821,9 +887,11 @@ function workerIn(
 }
 
 function lifeOf(
-  { state, readyMs = 1_000, inMs = Infinity, neverServed = false, readyInMs, silent }: Some,
+  some: Some,
   startLimitMs: number,
 ): Life {
+  const { state, readyMs = 1_000, inMs = Infinity, readyInMs, silent } = some;
+  const { neverServed = false, ofOwnAccord = false } = some;
   const unsignalled = {
     deadlineMs: NOW + inMs,
     ...(silent && { heartbeats: { silentUntilMs: NOW, suspected: false } }),
@@ -838,7 +906,7 @@ function lifeOf(
     case "ready":
       return lifeIn(state, { ...unsignalled, readyAtMs: NOW - readyMs });
     case "draining":
-      return lifeIn(state, { ...unsignalled, neverServed });
+      return lifeIn(state, { ...unsignalled, neverServed, ofOwnAccord });
     case "waiting":
       return lifeIn(state, unsignalled);
     case "stopping":
@@ -883,7 +951,7 @@ function perform(service: Service, action: Action): void {
     }
     const deadlineMs = event === "terminate" ? NOW + TERMINATE_GRACE_MS : Infinity;
     assert(
-      advance(worker, { type: event, deadlineMs }),
+      advance(worker, { type: event, deadlineMs, ofOwnAccord: false }),
       `${show(action)} means nothing to its worker`,
     );
     return;

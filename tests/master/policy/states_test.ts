@@ -18,7 +18,7 @@ const EVENT_DATA = [
   { type: "loaded", atMs: 30 },
   { type: "activate", readyByMs: 90 },
   { type: "ready", atMs: 40, oldAtMs: 500, memory: { measureAtMs: 40 } },
-  { type: "softstop", deadlineMs: 60 },
+  { type: "softstop", deadlineMs: 60, ofOwnAccord: true },
   { type: "terminate", deadlineMs: 70 },
   { type: "kill" },
   { type: "detach" },
@@ -151,7 +151,13 @@ Deno.test("advance() has a state keep what it still needs, and drop the rest", (
     oldAtMs: 500,
     memory: { measureAtMs: 40 },
   });
-  const drain = { heartbeats, deadlineMs: 60, state: "draining", saysDraining: false } as const;
+  const drain = {
+    heartbeats,
+    deadlineMs: 60,
+    state: "draining",
+    ofOwnAccord: true,
+    saysDraining: false,
+  } as const;
   assertEquals(lifeAfter(loading, SOFTSTOP), { ...drain, neverServed: true });
   assertEquals(lifeAfter(loading, ACTIVATE, SOFTSTOP), { ...drain, neverServed: true });
   assertEquals(lifeAfter(lifeIn("starting", watched), SOFTSTOP), { ...drain, neverServed: false });
