@@ -21,7 +21,7 @@ export interface Finding {
 }
 
 /** The user and the groups of a process. */
-export interface Identity {
+export interface RunsAs {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
@@ -31,7 +31,7 @@ export interface Identity {
 export interface GivenToService {
   readonly id: string;
   /** Undefined if it can't be told. */
-  readonly identity?: Identity;
+  readonly runsAs?: RunsAs;
   /** Whether they must run with no_new_privs. */
   readonly gainsNothing: boolean;
   /** The flags of `deno run`; undefined for a program that Deno does not run. */
@@ -138,14 +138,14 @@ function givenFindings({ service, facts }: ServiceProcess, given: GivenToService
       command: `zc reload ${service}`,
     }));
   };
-  const { identity } = given;
-  if (identity !== undefined) {
-    compare("user", numbers(facts.uids), String(identity.uid));
-    compare("group", numbers(facts.gids), String(identity.gid));
+  const { runsAs } = given;
+  if (runsAs !== undefined) {
+    compare("user", numbers(facts.uids), String(runsAs.uid));
+    compare("group", numbers(facts.gids), String(runsAs.gid));
     compare(
       "supplementary groups",
-      numbers(facts.groups, identity.gid),
-      numbers(identity.groups, identity.gid),
+      numbers(facts.groups, runsAs.gid),
+      numbers(runsAs.groups, runsAs.gid),
     );
   }
   if (given.gainsNothing) {

@@ -16,7 +16,7 @@ import { type ProcessFacts, processFacts } from "../os/process/process_facts.ts"
 import { readProc } from "../os/process/processes.ts";
 import type { CommandCall } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
-import type { DoctorFacts, GivenToService, Identity, MachineFacts } from "./doctor_checks.ts";
+import type { DoctorFacts, GivenToService, MachineFacts, RunsAs } from "./doctor_checks.ts";
 
 /**
  * Gathers everything.
@@ -85,13 +85,13 @@ function givenTo(
   { place, master }: { readonly place: ProgramPlace; readonly master: ProcessFacts },
 ): GivenToService {
   const { id, masterChroot, permissions, script, credentials, gainsNothing } = service;
-  const identity = identityOf(service, { place, master });
+  const runsAs = runsAsOf(service, { place, master });
   return {
     id,
     // In another root the names mean other users.
-    ...(masterChroot === undefined && { identity }),
+    ...(masterChroot === undefined && { runsAs }),
     // The user of this command may be another one than the master's.
-    gainsNothing: gainsNothing || credentials !== undefined && !isOf(master, identity),
+    gainsNothing: gainsNothing || credentials !== undefined && !isOf(master, runsAs),
     ...(script !== undefined && { permissions }),
     // Programs of other kinds do not read these.
     ...(service.protocol === "control" && {
@@ -102,16 +102,16 @@ function givenTo(
 }
 
 /** Whether a process runs with a user and groups. */
-function isOf({ uids, gids, groups }: ProcessFacts, identity: Identity): boolean {
-  const { uid, gid } = identity, all = new Set([...groups, gid]);
+function isOf({ uids, gids, groups }: ProcessFacts, runsAs: RunsAs): boolean {
+  const { uid, gid } = runsAs, all = new Set([...groups, gid]);
   return uids.every((one) => one === uid) && gids.every((one) => one === gid) &&
-    all.symmetricDifference(new Set([...identity.groups, gid])).size === 0;
+    all.symmetricDifference(new Set([...runsAs.groups, gid])).size === 0;
 }
 
-function identityOf(
+function runsAsOf(
   service: ResolvedService,
   { place, master }: { readonly place: ProgramPlace; readonly master: ProcessFacts },
-): Identity {
+): RunsAs {
   const { user, group } = service, { lookup } = place;
   const runUser = service.protocol === "control" ? valueOf(service, RUN_USER) : undefined;
   const names = user === undefined && group === undefined ? { user: runUser } : { user, group };

@@ -324,7 +324,7 @@ export const SERVER_PROC_MIN: Setting<number> = define({
     "process.",
 });
 
-/** `server-spare-count`: the number of standby processes. */
+/** `server-standby-count`: the number of standby processes. */
 export const SERVER_STANDBY_COUNT: Setting<number> = define({
   name: "server-standby-count",
   group: "processes",

@@ -24,7 +24,7 @@ const WELL: DoctorFacts = {
   processes: [{ service: "a.cf", facts: PROCESS }],
   services: [{
     id: "a.cf",
-    identity: { uid: 7, gid: 8, groups: [9] },
+    runsAs: { uid: 7, gid: 8, groups: [9] },
     gainsNothing: true,
     permissions: ["--no-prompt", "--allow-net"],
     coreFile: 100,

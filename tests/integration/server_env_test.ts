@@ -6,9 +6,15 @@ import { eventually } from "../support/wait.ts";
 
 const PYTHON = new URL("../peers/activated.py", import.meta.url).pathname;
 
-/** The variables of a process at its start. */
+/** The variables of a process at its start; none if it has ended. */
 function variablesOf(pid: number): Record<string, string> {
-  const texts = Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
+  let environ: string;
+  try {
+    environ = Deno.readTextFileSync(`/proc/${pid}/environ`);
+  } catch {
+    return {};
+  }
+  const texts = environ.split("\0");
   return Object.fromEntries(texts.map((text) => text.split(/=(.*)/s, 2)));
 }
 

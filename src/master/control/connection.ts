@@ -59,7 +59,7 @@ export class ControlConnection {
 
   /**
    * @param options The parts.
-   * @param handlers Receives the events; never from within a call.
+   * @param handlers Receives the events; `onClose` also from within a call that closes it.
    * @throws {SysError} When the socket can't be watched; the caller then still owns it.
    */
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {

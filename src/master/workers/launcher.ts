@@ -8,7 +8,7 @@ import { launchControlWorker } from "./control.ts";
 import { launchDescriptorWorker } from "./fixed_fds.ts";
 import type { Launcher, LauncherOptions } from "./worker.ts";
 
-const SPARE_PROTOCOL = "a server of this framework that can be handed descriptors";
+const STANDBY_PROTOCOL = "a server of this framework that can be handed descriptors";
 
 /** Creates the launcher of real processes. */
 export function createLauncher(options: LauncherOptions): Launcher {
@@ -16,7 +16,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
     launch(request, listener) {
       const { protocol } = request.service;
       if (request.isStandby && protocol !== "control") {
-        const about = { found: `the ${protocol} protocol`, expected: SPARE_PROTOCOL };
+        const about = { found: `the ${protocol} protocol`, expected: STANDBY_PROTOCOL };
         throw new TypeError(cannot("keep a standby of", request.service.id, about));
       }
       return protocol === "control" || protocol === "inherit"

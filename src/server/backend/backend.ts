@@ -49,7 +49,7 @@ export interface ControlSocket {
   close(): void;
 }
 
-/** Two ways to the same end, of which a backend takes the one that works. */
+/** Two implementations, one by the runtime and one by node:net; the backend calls one of them. */
 export interface Ways<Native, Node> {
   /** By the runtime, on the inherited descriptor. */
   native(): Native;

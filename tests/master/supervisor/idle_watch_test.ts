@@ -37,7 +37,9 @@ Deno.test("IdleWatch tries a failed watch again until it succeeds, and logs it o
   scene.idleWatch.update(service, true);
   scene.clock.advance(2_500);
   assertEquals(scene.watches.size, 0);
-  assertEquals(scene.log, ["x: can't see who connects, and tries again every second: no room"]);
+  assertEquals(scene.log, [
+    "x: can't watch for connections, and tries again every second: no room",
+  ]);
   scene.refuses = false;
   scene.clock.advance(500);
   assertEquals(scene.clock.pending, 0);
