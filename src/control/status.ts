@@ -124,7 +124,7 @@ export interface MasterStatus {
   readonly version: string;
   /** The version of Deno. */
   readonly deno: string;
-  /** The version of the control protocol. */
+  /** The version of the protocol of the control socket. */
   readonly protocol: number;
   /** The directory of `-C`; null without one. */
   readonly configDirectory: string | null;

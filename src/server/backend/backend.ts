@@ -44,7 +44,7 @@ export interface PipeInput {
 }
 
 /** The worker socket of a server. */
-export interface ControlSocket {
+export interface WorkerSocket {
   send(message: Message): void;
   close(): void;
 }
@@ -92,7 +92,7 @@ export interface Backend {
   /** The open connections of this process; undefined where the system can't be asked. */
   openConnections(): OpenConnections | undefined;
   /** Opens the worker socket, and takes ownership of `fd`. */
-  openControl(fd: number, handlers: ChannelHandlers): ControlSocket;
+  openWorkerSocket(fd: number, handlers: ChannelHandlers): WorkerSocket;
   /**
    * Takes ownership of a descriptor that this process has inherited for a service.
    *

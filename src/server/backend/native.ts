@@ -127,7 +127,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
       else await queueEmpties(fd, limits);
     },
     openConnections: () => new OpenConnections(),
-    openControl(fd, handlers) {
+    openWorkerSocket(fd, handlers) {
       setCloseOnExec(fd, true);
       requireTrustedPeer(fd);
       return new Channel({ fd, poller: serverPoller, sender: MASTER }, handlers);

@@ -45,7 +45,7 @@ export const nodeBackend: Backend = {
   openFifo: (fd) => new NodePipe(fd),
   queueEmpties: (_fd, { settleMs }) => delay(settleMs),
   openConnections: () => undefined,
-  openControl: (fd, handlers) => new StreamChannel(replaceByCloseOnExec(fd), handlers),
+  openWorkerSocket: (fd, handlers) => new StreamChannel(replaceByCloseOnExec(fd), handlers),
   takeInherited: replaceByCloseOnExec,
   openLog({ program, debug, target, isServing }) {
     const isOutput = target === undefined || target.kind === "stdout";

@@ -16,7 +16,7 @@ import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zinfo } from "../../log/log.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
-import type { ControlSocket } from "../backend/backend.ts";
+import type { WorkerSocket } from "../backend/backend.ts";
 import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { acceptStatistics, sumOf } from "../listen/accept_counts.ts";
@@ -53,12 +53,12 @@ export interface MasterLinkOptions {
    *
    * @default The way of the backend.
    */
-  readonly open?: (fd: number, handlers: ChannelHandlers) => ControlSocket;
+  readonly open?: (fd: number, handlers: ChannelHandlers) => WorkerSocket;
 }
 
 /** A server's connection to its master. */
 export class MasterLink {
-  readonly #channel: ControlSocket;
+  readonly #channel: WorkerSocket;
   readonly #handlers: MasterLinkHandlers;
   readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
@@ -78,7 +78,7 @@ export class MasterLink {
   constructor(
     fd: number,
     handlers: MasterLinkHandlers,
-    { open = backend().openControl }: MasterLinkOptions = {},
+    { open = backend().openWorkerSocket }: MasterLinkOptions = {},
   ) {
     this.#handlers = handlers;
     // A caller that fails on the settings never awaits the start.
