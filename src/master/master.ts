@@ -25,7 +25,7 @@ import { ownActivation, readActivation } from "./listeners/socket_activation.ts"
 import { systemListeners } from "./listeners/system.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { Orphans } from "./orphans.ts";
-import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "./policy/timeouts.ts";
 import type { Listener } from "./policy/listener.ts";
 import { isAccepted, type ReloadReport, ServiceError } from "./policy/reload_report.ts";
 import { Reloads } from "./reload.ts";

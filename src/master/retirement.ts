@@ -9,7 +9,7 @@ import { zinfo } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { describeExit, type ExitStatus } from "../os/process/child_process.ts";
 import type { MasterParts } from "./master_parts.ts";
-import { TERMINATE_GRACE_MS } from "./policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "./policy/timeouts.ts";
 import type { ResolvedService } from "./policy/resolved_service.ts";
 import { ServiceError } from "./policy/reload_report.ts";
 import { STOP_SIGNALS } from "./signals.ts";

@@ -6,7 +6,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import { keysOf } from "../../src/config/endpoints.ts";
 import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
-import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
+import { EARLY_DEATH_MS } from "../../src/master/policy/timeouts.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { pick, type Random } from "../support/random.ts";
 import { serviceOf } from "./service_configs.ts";

@@ -1,7 +1,7 @@
 /** A supervisor with fake ports, for its tests. */
 import { assert } from "@std/assert";
 import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
-import { EARLY_DEATH_MS } from "../../src/master/policy/decide.ts";
+import { EARLY_DEATH_MS } from "../../src/master/policy/timeouts.ts";
 import { type Reload, Supervisor } from "../../src/master/supervisor/supervisor.ts";
 import type { UndoneReload } from "../../src/master/policy/reload_report.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";

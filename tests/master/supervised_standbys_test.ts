@@ -5,7 +5,7 @@ import {
   LOST_GRACE_MS,
   TERMINATE_GRACE_MS,
   UNREADY_ANSWER_MS,
-} from "../../src/master/policy/decide.ts";
+} from "../../src/master/policy/timeouts.ts";
 import { CALM_MS } from "../../src/master/policy/standby.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { A_WHILE_MS, areReady, isSettled, outcomeOf, Scene, toldTo } from "./scene.ts";

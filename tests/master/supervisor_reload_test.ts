@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/config/errors.ts";
 import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
-import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../../src/master/policy/decide.ts";
+import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../../src/master/policy/timeouts.ts";
 import type { FakeWorker } from "../fakes/fake_launcher.ts";
 import { A_WHILE_MS, areReady, isSettled, outcomeOf, Scene, toldTo } from "./scene.ts";
 import { serviceOf } from "./service_configs.ts";

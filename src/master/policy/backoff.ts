@@ -6,7 +6,8 @@
  * @module
  */
 import type { ServiceConfig } from "../../config/service.ts";
-import { EARLY_DEATH_MS, endsEarly } from "./decide.ts";
+import { endsEarly } from "./decide.ts";
+import { EARLY_DEATH_MS } from "./timeouts.ts";
 import type { RestartHistory, Worker, WorkerIn } from "./life.ts";
 
 /** The exit code of a program that finds its settings wrong (sysexits.h). */

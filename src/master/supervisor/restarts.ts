@@ -12,7 +12,7 @@ import {
   NO_HISTORY,
   runOf,
 } from "../policy/backoff.ts";
-import { EARLY_DEATH_MS } from "../policy/decide.ts";
+import { EARLY_DEATH_MS } from "../policy/timeouts.ts";
 import { fullStrength } from "../policy/scaling.ts";
 import {
   isServing,

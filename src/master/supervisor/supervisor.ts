@@ -13,7 +13,7 @@ import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { ListenerRepair } from "../listeners/repair.ts";
 import { AddressesInUseError, ListenerTable } from "../listeners/table.ts";
 import { ListenerWatches } from "../listeners/watches.ts";
-import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "../policy/timeouts.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { UndoneReload } from "../policy/reload_report.ts";

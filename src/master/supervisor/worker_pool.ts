@@ -8,7 +8,7 @@
  */
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { historyAtStart, NO_HISTORY } from "../policy/backoff.ts";
-import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../policy/decide.ts";
+import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
 import { activate, limit, loading, saysDraining, starting, type Worker } from "../policy/life.ts";
 import type { Service, Version } from "../policy/model.ts";
 import { readyByMs } from "../policy/readiness.ts";

@@ -7,7 +7,7 @@
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import { EX_CONFIG } from "../policy/backoff.ts";
 import { leaversOf, mostLeavers } from "../policy/capacity.ts";
-import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/decide.ts";
+import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
 import { isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { grow } from "../policy/scaling.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SOFTSTOP_ANSWER_MS, TERMINATE_GRACE_MS, UNREADY_ANSWER_MS } from "../policy/decide.ts";
+import { SOFTSTOP_ANSWER_MS, TERMINATE_GRACE_MS, UNREADY_ANSWER_MS } from "../policy/timeouts.ts";
 import { isReady, type LifeEvent, limit, neverServed, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { latenessOf, startLimitMs } from "../policy/readiness.ts";

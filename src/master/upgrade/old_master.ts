@@ -17,7 +17,7 @@ import { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { killParent } from "../../os/process/process.ts";
 import type { Listener } from "../policy/listener.ts";
-import { TERMINATE_GRACE_MS } from "../policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "../policy/timeouts.ts";
 
 /** What an old master hands over. */
 export interface Inheritance {

@@ -14,7 +14,7 @@ import { pipe } from "../../os/net/socket.ts";
 import { OWN_PID } from "../../os/process/exec.ts";
 import type { ChildProcess, KillSignal } from "../../os/process/child_process.ts";
 import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from "./worker.ts";
-import { EARLY_DEATH_MS } from "../policy/decide.ts";
+import { EARLY_DEATH_MS } from "../policy/timeouts.ts";
 import { insteadOfTerminals } from "./outputs.ts";
 import { needsShim, type ProgramStart, programToStart, startProgram } from "./start.ts";
 

@@ -9,7 +9,7 @@ import {
   ORDERLY_MS,
   type Run,
 } from "../../../src/master/policy/backoff.ts";
-import { DRAIN_GRACE_MS, EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
+import { DRAIN_GRACE_MS, EARLY_DEATH_MS } from "../../../src/master/policy/timeouts.ts";
 import type { RestartHistory } from "../../../src/master/policy/life.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";

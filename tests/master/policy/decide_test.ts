@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ResolvedService } from "../../../src/master/policy/resolved_service.ts";
 import type { Action } from "../../../src/master/policy/decision.ts";
-import { decide, TERMINATE_GRACE_MS } from "../../../src/master/policy/decide.ts";
+import { decide } from "../../../src/master/policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "../../../src/master/policy/timeouts.ts";
 import { NO_HISTORY } from "../../../src/master/policy/backoff.ts";
 import { CALM_MS } from "../../../src/master/policy/standby.ts";
 import { SUSPECT_MS } from "../../../src/master/policy/watchdog.ts";

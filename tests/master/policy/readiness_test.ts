@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { TERMINATE_GRACE_MS } from "../../../src/master/policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "../../../src/master/policy/timeouts.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { areReady, Scene } from "../scene.ts";
 import { serviceOf } from "../service_configs.ts";

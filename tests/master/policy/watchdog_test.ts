@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { TERMINATE_GRACE_MS } from "../../../src/master/policy/decide.ts";
+import { TERMINATE_GRACE_MS } from "../../../src/master/policy/timeouts.ts";
 import { HEARTBEAT_MS, SUSPECT_MS } from "../../../src/master/policy/watchdog.ts";
 import { LATE_MS } from "../../../src/os/clock/counted_time.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { STARTS_PER_TURN } from "../../../src/master/supervisor/start_pace.ts";
-import { EARLY_DEATH_MS } from "../../../src/master/policy/decide.ts";
+import { EARLY_DEATH_MS } from "../../../src/master/policy/timeouts.ts";
 import { areReady, outcomeOf, Scene } from "../scene.ts";
 import { serviceOf } from "../service_configs.ts";
 

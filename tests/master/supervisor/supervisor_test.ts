@@ -7,7 +7,7 @@ import {
   SOFTSTOP_ANSWER_MS,
   TERMINATE_GRACE_MS,
   UNREADY_ANSWER_MS,
-} from "../../../src/master/policy/decide.ts";
+} from "../../../src/master/policy/timeouts.ts";
 import type { FakeWorker } from "../../fakes/fake_launcher.ts";
 import { serviceOf } from "../service_configs.ts";
 import { A_WHILE_MS, isSettled, Scene } from "../scene.ts";
