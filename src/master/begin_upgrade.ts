@@ -13,7 +13,7 @@ import type { Retirement } from "./retirement.ts";
 import type { ProgramLookup } from "./services/program_lookup.ts";
 import { setting } from "./services/configuration.ts";
 import { newMasterCommand, type OwnCommand } from "./upgrade/command.ts";
-import { tryUpgrade, type Upgrade } from "./upgrade/new_master.ts";
+import { tryUpgrade, type Upgrade, type UpgradeFailure } from "./upgrade/new_master.ts";
 
 /** What an upgrade uses beside the parts of the master. */
 export interface BeginUpgradeOptions {
@@ -31,12 +31,12 @@ export interface BeginUpgradeOptions {
  *
  * @param parts The parts of this master.
  * @param options What it uses beside them.
- * @returns The upgrade; undefined when it has failed.
+ * @returns The upgrade, or why it has failed.
  */
 export function beginUpgrade(
   { supervisor, listeners, duty, serviceManager, stops }: MasterParts,
   { retirement, poller, lookup, command, onReopen }: BeginUpgradeOptions,
-): Promise<Upgrade | undefined> {
+): Promise<Upgrade | UpgradeFailure> {
   supervisor.lookAfterListeners();
   const { cwd, openFiles } = command;
   return tryUpgrade({

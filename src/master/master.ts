@@ -46,6 +46,7 @@ import type { Supervisor } from "./supervisor/supervisor.ts";
 import { SystemdNotify } from "./systemd_notify.ts";
 import { takeOver } from "./take_over.ts";
 import type { OwnCommand } from "./upgrade/command.ts";
+import type { UpgradeFailure } from "./upgrade/new_master.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import { Starter } from "./upgrade/standing_parent.ts";
 import { takeLastOutput } from "./workers/outputs.ts";
@@ -339,9 +340,9 @@ export class Master {
   /**
    * Starts a new master, and hands over to it once it is ready.
    *
-   * @returns The pid of the new master; undefined if this one continues.
+   * @returns The pid of the new master, or why this one continues.
    */
-  async #upgrade(): Promise<number | undefined> {
+  async #upgrade(): Promise<{ readonly pid: number } | UpgradeFailure> {
     const retirement = this.#retirement!;
     this.#workingDirectory.follow();
     // A master with an old master relies on that one to stay as the parent.
@@ -356,8 +357,9 @@ export class Master {
       command: this.#options.command,
       onReopen: () => this.#reopenLogs(),
     });
-    if (upgrade !== undefined) retirement.begin(upgrade, stays);
-    return upgrade?.newMaster.pid;
+    if ("failure" in upgrade) return upgrade;
+    retirement.begin(upgrade, stays);
+    return { pid: upgrade.newMaster.pid };
   }
 
   /** Reopens the log files after a rotation. */

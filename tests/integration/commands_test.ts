@@ -372,6 +372,20 @@ Deno.test("upgrade waits for the new master, whose control socket is at the same
   await stopBy(client, master);
 });
 
+Deno.test("upgrade says why it has failed, and the master goes on", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
+  const { code, err } = await zc(site, "upgrade");
+  assertEquals(code, 1);
+  assertMatch(err, /^The upgrade has failed, this master goes on: process \d+: it has ended/);
+  await answering(port);
+  await master.stop();
+});
+
 /** Stops a master by its control socket, and waits until nothing is left. */
 async function stopBy(client: ControlClient, master: Master): Promise<void> {
   assertEquals(await client.request("stop"), null);

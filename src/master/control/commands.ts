@@ -46,8 +46,8 @@ export interface ControlledMaster {
   /** Fulfilled when services that were stopped have no process any more. */
   removed(services: readonly string[]): Promise<unknown>;
   scaleTo(service: string, count: number): { before: number; now: number } | undefined;
-  /** Starts an upgrade; fulfilled with the pid of the new master, or undefined if it failed. */
-  upgrade(): Promise<number | undefined>;
+  /** Starts an upgrade; fulfilled with the pid of the new master, or why it has failed. */
+  upgrade(): Promise<{ readonly pid: number } | { readonly failure: string }>;
   /** Requests a stop; fulfilled when all processes have ended. */
   stop(): Promise<void>;
   /** The services that were not ready at the end of the start. */
@@ -97,9 +97,12 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       );
     },
     async upgrade() {
-      const pid = await master.upgrade();
-      if (pid !== undefined) return { pid };
-      throw new ControlError("failed", "Cannot upgrade: see the log, expected a new master");
+      const upgrade = await master.upgrade();
+      if ("pid" in upgrade) return upgrade;
+      throw new ControlError(
+        "failed",
+        `The upgrade has failed, this master goes on: ${upgrade.failure}`,
+      );
     },
     async wait() {
       return { unready: await master.started };

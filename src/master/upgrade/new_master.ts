@@ -239,6 +239,12 @@ export interface UpgradeOptions extends NewMasterOptions {
   takeBack(): void;
 }
 
+/** An upgrade that has failed; the old master goes on. */
+export interface UpgradeFailure {
+  /** Why. */
+  readonly failure: string;
+}
+
 /** A successful upgrade. */
 export interface Upgrade {
   readonly newMaster: NewMaster;
@@ -252,19 +258,20 @@ export interface Upgrade {
  *
  * @param handover What the new master receives.
  * @param options The options of the upgrade.
- * @returns The upgrade; undefined when it has failed.
+ * @returns The upgrade, or why it has failed, which is logged.
  */
 export async function tryUpgrade(
   handover: Handover,
   options: UpgradeOptions,
-): Promise<Upgrade | undefined> {
+): Promise<Upgrade | UpgradeFailure> {
   const { log, timeoutMs, cancelled } = options;
   let newMaster: NewMaster;
   try {
     newMaster = new NewMaster(handover, options);
   } catch (error) {
-    log(`upgrade failed: ${(error as Error).message}`);
-    return undefined;
+    const failure = (error as Error).message;
+    log(`upgrade failed: ${failure}`);
+    return { failure };
   }
   const who = `process ${newMaster.pid}`;
   log(`upgrade: ${who} is to take over`);
@@ -296,7 +303,9 @@ export async function tryUpgrade(
     timer.cancel();
     if (phase === "takeover") options.takeBack();
     // The line comes last, since it allows the next attempt.
-    log(`upgrade failed, all goes on as before: ${who}: ${message}`);
+    const failure = `${who}: ${message}`;
+    log(`upgrade failed, all goes on as before: ${failure}`);
+    return { failure };
   }
 }
 
