@@ -170,7 +170,7 @@ export class Reloads {
     this.#started.resolve(coldStart.unready);
     if (isStopping()) return;
     if (coldStart.unready.length === 0) {
-      if (plan.added.length > 0) zinfo("all services are ready");
+      if (plan.added.length > 0) zinfo(this.#readyText(systemClock.nowMs() - beginMs));
       return serviceManager.ready(this.#result);
     }
     const text = `not ready: ${unready()}`;
@@ -180,6 +180,19 @@ export class Reloads {
     if (isStopping()) return;
     zinfo("all services are ready now");
     serviceManager.status(this.#result);
+  }
+
+  /** What a complete start has brought, for a log line. */
+  #readyText(tookMs: number): string {
+    const { current } = this.#options.supervisor;
+    const sum = (of: (service: ResolvedService) => number) =>
+      current.reduce((total, service) => total + of(service), 0);
+    const counts = [
+      `services: ${current.length}`,
+      `processes: ${sum(({ procCount }) => procCount)}`,
+      `addresses: ${sum(({ endpoints }) => endpoints.length)}`,
+    ].join(", ");
+    return `all services are ready after ${(tookMs / 1000).toFixed(1)} s (${counts})`;
   }
 
   /**
