@@ -11,9 +11,9 @@
 import type { Clock, Timer } from "../os/clock/clock.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { openTrustedToAppend, othersMayRedirect } from "../os/fs/trusted_open.ts";
+import { escapeControls } from "./control_characters.ts";
 import {
   droppedText,
-  escapeControls,
   type LineEncoder,
   linesReportedBy,
   type LogSource,
@@ -94,7 +94,8 @@ export class LogFiles {
 
   /**
    * Converts a record `IDENT,PID,TEXT`, which ends at a NUL as in C, to a line `HH:MM:SS IDENT[PID] TEXT`.
-   * Control characters are escaped, so that no sender can forge a line.
+   * Control characters are escaped, so that no sender can forge a line or control the terminal that shows it. A
+   * line break at the end is left out, where C writes an empty line.
    *
    * @param record The bytes, which may be reused afterwards.
    * @returns False for a record of another form, which C ignores too.

@@ -33,13 +33,16 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** What such a server prints at last. A control sequence, which a terminal may answer, becomes text. */
 const CONFINED = "no-terminal/no-terminal ENOTTY/ENOTTY/ENOTTY no-key pipe/pipe [6n";
 
-/** A server that attacks, where another user can read it. */
-function thiefIn(site: Site): string {
-  const thief = site.dir.file("thief.py");
-  Deno.copyFileSync(support("servers/terminal_thief.py"), thief);
-  Deno.chmodSync(thief, 0o644);
-  return thief;
+/** A server, where another user can read it. */
+function readableIn(site: Site, name: string): string {
+  const path = site.dir.file(name);
+  Deno.copyFileSync(support(`servers/${name}`), path);
+  Deno.chmodSync(path, 0o644);
+  return path;
 }
+
+/** A server that attacks. */
+const thiefIn = (site: Site) => readableIn(site, "terminal_thief.py");
 
 /** Waits for a line of a terminal, wherever it comes. */
 function printed(process: TestProcess, pattern: RegExp): Promise<RegExpExecArray> {
@@ -73,6 +76,30 @@ Deno.test("a server of another user can't use its master's terminal, nor the key
     const [line] = await printed(process, new RegExp(`^${name} .*(?=\r$)`, "m"));
     assertEquals(line, `${name} ${CONFINED}`);
   }
+});
+
+Deno.test("a server of another user can't spoil its master's terminal, nor another server's output there", async () => {
+  if (!IS_ROOT) return;
+  await using site = new Site(installationFor(USER));
+  Deno.chmodSync(site.dir.path, 0o777);
+  // Two processes of the victim's service: the second one comes to a pipe that is there.
+  for (const [name, count] of [["spoiler", 1], ["victim", 2]] as const) {
+    const program = readableIn(site, `terminal_${name}.py`);
+    site.write(`${name}.cf`, {
+      "server-command": `/usr/bin/python3 ${program} ${site.dir.file("done")}`,
+      "server-protocol": "libzc",
+      "server-service": `127.0.0.1:${site.port()}`,
+      "server-user": USER,
+      "server-proc-count": count,
+    });
+  }
+  const process = site.run(["-C", site.conf, "-pid-file", site.pidFile], {
+    prefix: ["python3", OUTLET, "terminal"],
+  });
+  await printed(process, /^victim blocks 0\r$[^]*^victim blocks 0\r$/m);
+  await printed(process, /^spoiler does not block\r$/m);
+  // The control sequence introducer.
+  assertEquals(process.stdout.includes("\u009b"), false);
 });
 
 Deno.test("a server of root's master with run-user can't use its master's terminal either", async () => {

@@ -1,6 +1,5 @@
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import {
-  blankControls,
   droppedText,
   masterlogRecords,
   outputLines,
@@ -16,31 +15,6 @@ const SOURCE = { ident: "imapd", pid: 77 };
 function text(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }
-
-Deno.test("blankControls() leaves no control character but tab and line break, also where output is cut", () => {
-  const blank = (parts: readonly (readonly number[])[]) => {
-    let before = 0;
-    return parts.flatMap((part) => {
-      const bytes = new Uint8Array(part);
-      before = blankControls(bytes, before);
-      return [...bytes];
-    });
-  };
-  const text = [...new TextEncoder().encode("plain\tü 漢字\n")];
-  assertEquals(blank([text]), text);
-  assertEquals(blank([[0x1b, 0x5b, 0x36, 0x6e, 0x0d, 0x7f, 0]]), [
-    32,
-    0x5b,
-    0x36,
-    0x6e,
-    32,
-    32,
-    32,
-  ]);
-  // U+009B, the control sequence introducer.
-  assertEquals(blank([[0xc2, 0x9b]]), [0xc2, 32]);
-  assertEquals(blank([[0x61, 0xc2], [0x9b, 0x62]]), [0x61, 0xc2, 32, 0x62]);
-});
 
 Deno.test("outputLines() writes ident and pid before the text, and keeps its line breaks", () => {
   assertEquals(text(outputLines(SOURCE)("one\n  two")), "imapd[77] one\n  two\n");

@@ -74,16 +74,17 @@ const RECORDS: readonly (readonly [string, string])[] = [
   [",,", "08:59:58 [] \n"],
   ["a,1,", "08:59:58 a[1] \n"],
   ["a,1,ends at\0the nul", "08:59:58 a[1] ends at\n"],
-  ["a,1,ends with a line break\n", "08:59:58 a[1] ends with a line break\n\n"],
   ["ä,1,ö\ttab", "08:59:58 ä[1] ö\ttab\n"],
 ];
 
 const FORGED: readonly (readonly [string, string])[] = [
-  ["a,1,two\n09:00:00 b[2] lines\n", "08:59:58 a[1] two\\n09:00:00 b[2] lines\n\n"],
+  ["a,1,two\n09:00:00 b[2] lines\n", "08:59:58 a[1] two\\n09:00:00 b[2] lines\n"],
   ["a\n09:00:00 b,1,x", "08:59:58 a\\n09:00:00 b[1] x\n"],
   ["a,1\n,x", "08:59:58 a[1\\n] x\n"],
   ["a,1,\r\x1b[2J\x08\x7f", "08:59:58 a[1] \\r\\x1b[2J\\x08\\x7f\n"],
-  ["a,1,\n\n", "08:59:58 a[1] \\n\n\n"],
+  ["a,1,ends with a line break\n", "08:59:58 a[1] ends with a line break\n"],
+  ["a,1,\n\n", "08:59:58 a[1] \\n\n"],
+  ["a,1,\x9b2J\x85x", "08:59:58 a[1] \\xc2\\x9b2J\\xc2\\x85x\n"],
 ];
 
 for (const [record, line] of RECORDS) {
@@ -123,10 +124,10 @@ for (const record of ["", "no comma", "one,comma", "a\0,1,hidden", "a,\x001,hidd
   });
 }
 
-Deno.test("LogFiles writes the bytes of a record that isn't UTF-8 unchanged", async () => {
+Deno.test("LogFiles writes the bytes from 0xa0 on of a record that isn't UTF-8 unchanged", async () => {
   await using fixture = new Fixture();
-  // The last of them are those of a word in GBK, and all bytes that none of ASCII is among.
-  const high = Array.from({ length: 128 }, (_, index) => 128 + index);
+  // Bytes of no encoding, of a word in GB 2312, and all of them.
+  const high = Array.from({ length: 96 }, (_, index) => 0xa0 + index);
   const text = [0xff, 0xc3, 0x28, 0xd6, 0xd0, 0xce, 0xc4, ...high];
   fixture.files.append(new Uint8Array([0x61, 0x2c, 0x31, 0x2c, ...text]));
   await fixture.files.close();

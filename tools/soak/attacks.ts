@@ -131,7 +131,7 @@ export const ATTACKS: readonly Attack[] = [
     test: "lock of a reader that has it in a",
   },
   {
-    attack: "a line break and control characters in a datagram to the log service",
+    attack: "a line break and control characters, also beyond ASCII, to the log service",
     result: "one line, with the characters escaped",
     file: "tests/log/log_files_test.ts",
     test: "LogFiles.append() makes no more than one line of",
@@ -275,6 +275,18 @@ export const ATTACKS: readonly Attack[] = [
     result: "the master replaces them by spaces",
     file: "tests/interop/terminal_test.ts",
     test: "can't use its master's terminal, nor the keys of root",
+  },
+  {
+    attack: "such a server sends the two bytes of U+009B by two outputs, stdout and stderr",
+    result: "what comes from an output is written in whole characters, any other byte is a space",
+    file: "tests/interop/terminal_test.ts",
+    test: "can't spoil its master's terminal, nor another server's output there",
+  },
+  {
+    attack: "such a server makes its output non-blocking, so that others lose lines",
+    result: "each service has pipes of its own, and each process flags of its own",
+    file: "tests/interop/terminal_test.ts",
+    test: "can't spoil its master's terminal, nor another server's output there",
   },
   {
     attack: "a server of another user reads the keys of root's session keyring",

@@ -39,8 +39,10 @@ export function launchControlWorker(
   const { service } = request;
   const inherited = service.protocol === "inherit" ? request.fds : [];
   const [ours, theirs] = socketPair();
+  const childEnds = [theirs];
   let child: ChildProcess;
   try {
+    const starting = { id: service.id, poller: options.poller, childEnds };
     const program = programToStart(service, { ...options, generation: request.generation });
     child = startProgram({
       ...program,
@@ -48,8 +50,8 @@ export function launchControlWorker(
       fds: [
         ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
         ...(service.protocol === "inherit"
-          ? pipedOutputs(options.poller)
-          : insteadOfTerminals(options.poller, program)),
+          ? pipedOutputs(starting)
+          : insteadOfTerminals(starting, program)),
       ],
       blocksInspectorSignal: true,
     }, options);
@@ -57,7 +59,7 @@ export function launchControlWorker(
     closeFd(ours);
     throw error;
   } finally {
-    closeFd(theirs);
+    childEnds.forEach(closeFd);
   }
   try {
     return new ControlWorker({ child, fd: ours, request, listener }, options);

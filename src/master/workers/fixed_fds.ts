@@ -140,7 +140,9 @@ class DescriptorWorker implements RunningWorker {
 
   #start(childEnds: number[]): ChildProcess {
     const { protocol } = this.#request.service;
-    const start = protocol === "libzc" ? this.#libzcStart(childEnds) : this.#systemdStart();
+    const start = protocol === "libzc"
+      ? this.#libzcStart(childEnds)
+      : this.#systemdStart(childEnds);
     if (!needsShim(start, this.#options)) {
       const child = startProgram(start, this.#options);
       this.#readySoon();
@@ -162,7 +164,7 @@ class DescriptorWorker implements RunningWorker {
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
     const { args, ...program } = programToStart(service, { ...this.#options, generation });
-    const outputs = insteadOfTerminals(this.#options.poller, program);
+    const outputs = insteadOfTerminals(this.#starting(childEnds), program);
     return {
       ...program,
       blocksInspectorSignal: false,
@@ -179,7 +181,7 @@ class DescriptorWorker implements RunningWorker {
     };
   }
 
-  #systemdStart(): ProgramStart {
+  #systemdStart(childEnds: number[]): ProgramStart {
     const { service, fds, generation } = this.#request;
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
     const { env, ...program } = programToStart(service, { ...this.#options, generation });
@@ -189,7 +191,7 @@ class DescriptorWorker implements RunningWorker {
       inheritedState: { ignoresChildren: false, openFiles: this.#openFiles() },
       fds: [
         ...fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
-        ...insteadOfTerminals(this.#options.poller, program),
+        ...insteadOfTerminals(this.#starting(childEnds), program),
       ],
       // Most of these programs reload on SIGHUP.
       deathSignal: "SIGTERM",
@@ -200,6 +202,10 @@ class DescriptorWorker implements RunningWorker {
         LISTEN_FDNAMES: names.join(":"),
       },
     };
+  }
+
+  #starting(childEnds: number[]) {
+    return { id: this.#request.service.id, poller: this.#options.poller, childEnds };
   }
 
   /**

@@ -20,11 +20,11 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../ffi/constants.ts";
-import { isPipe } from "../fd/descriptor.ts";
+import { isPipe, O_WRONLY } from "../fd/descriptor.ts";
 import { decodeAddress, SOCKADDR_BYTES } from "../ffi/layout.ts";
-import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
+import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { isHungUp } from "../fd/poller.ts";
-import { readLinkProcSelf } from "../ffi/proc_self.ts";
+import { procSelfLink, readLinkProcSelf } from "../ffi/proc_self.ts";
 import { getIntOption } from "./socket_options.ts";
 
 /** The option of a socket that accepts IPv6 connections only (ipv6(7)). */
@@ -106,6 +106,21 @@ export function pipe(): [read: number, write: number] {
   const pair = new Int32Array(2);
   unwrap({ syscall: "pipe2" }, () => libc().pipe2(pair, O_CLOEXEC));
   return [pair[0], pair[1]];
+}
+
+/**
+ * Opens the other end of a pipe, with an open file description of its own: a duplicate would share its flags
+ * with all others.
+ *
+ * @param read The end to read from.
+ * @throws {SysError} At the limit of open files.
+ */
+export function openPipeToWrite(read: number): number {
+  const [directory, link] = procSelfLink(read);
+  return unwrap(
+    { syscall: "open", subject: read },
+    () => libc().openat(directory, cString(link), O_WRONLY | O_CLOEXEC, 0),
+  );
 }
 
 /**
