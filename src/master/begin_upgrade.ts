@@ -10,9 +10,10 @@ import { openFilesVariable } from "../os/process/limits.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
 import type { MasterParts } from "./master_parts.ts";
 import type { Retirement } from "./retirement.ts";
+import { requireTrustedMaster } from "./services/file_permissions.ts";
 import type { ProgramLookup } from "./services/program_lookup.ts";
 import { setting } from "./services/configuration.ts";
-import { newMasterCommand, type OwnCommand } from "./upgrade/command.ts";
+import { newMasterCommand, newProcessCommand, type OwnCommand } from "./upgrade/command.ts";
 import { tryUpgrade, type Upgrade, type UpgradeFailure } from "./upgrade/new_master.ts";
 
 /** What an upgrade uses beside the parts of the master. */
@@ -47,7 +48,10 @@ export function beginUpgrade(
     listeners: supervisor.listeners.filter(({ owner }) => owner !== "activation"),
     services: supervisor.serving,
   }, {
-    command: (fd) => newMasterCommand(command, fd),
+    command: (fd) => {
+      requireTrustedMaster(newProcessCommand(command, []), { cwd, lookup });
+      return newMasterCommand(command, fd);
+    },
     // The new master reports errors about relative paths better.
     cwd: lookup.isDirectory(cwd) ? cwd : "/",
     env: { ...serviceManager.environment, ...openFilesVariable(openFiles) },

@@ -1,5 +1,5 @@
 /** What a master that runs as root refuses to trust: what everybody may write to. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { denoDir } from "../../src/os/process/deno_dir.ts";
 import { setprivCommand } from "../../src/os/process/setpriv.ts";
 import { greeted } from "../support/client.ts";
@@ -9,6 +9,7 @@ const IS_ROOT = Deno.uid() === 0;
 const REST = "expected a mode without write permission for others, since the master runs as root";
 const CONFIG = `${import.meta.dirname}/../../deno.json`;
 const HOOKED = new URL("../support/masters/hooked.ts", import.meta.url).pathname;
+const MASTER = new URL("../../master.ts", import.meta.url).pathname;
 const SERVER = `${import.meta.dirname}/../support/servers/coroutine.ts`;
 
 /** A site whose server is a script of its own, and all that everybody may be let write to. */
@@ -129,6 +130,39 @@ Deno.test("root's master refuses to go on if everybody may write to its main mod
   assertEquals(await tried(0o666), IS_ROOT ? [1, `${program}: ${found}\n`] : [0, ""]);
 });
 
+Deno.test("root's master runs no main module that everybody may write to by now, neither at an upgrade nor at a reload", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const text = `const { masterServerMain } = await import(${JSON.stringify(MASTER)});\n` +
+    "Deno.exit(await masterServerMain());\n";
+  const program = site.dir.write("master.ts", text);
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start({ program, config: CONFIG });
+  const pids = await master.serving("a.cf", 1);
+  if (!IS_ROOT) {
+    Deno.chmodSync(program, 0o666);
+    await master.reload();
+    await master.upgrade();
+    await master.stop();
+    return;
+  }
+  const ran = site.dir.file("ran");
+  Deno.writeTextFileSync(program, `Deno.writeTextFileSync(${JSON.stringify(ran)}, "");\n${text}`);
+  Deno.chmodSync(program, 0o666);
+  const found = `Cannot run "${program}": every user may write to it (mode 0666), ${REST}`;
+  master.signal("SIGUSR2");
+  const [line] = await master.logs(/upgrade failed: .*/);
+  assertEquals(line.replace(/ \[\w+\.ts:\d+\]$/, ""), `upgrade failed: ${found}`);
+  assertStringIncludes(await master.reloadRefused(), `${program}: ${found}`);
+  assertThrows(() => Deno.statSync(ran), Deno.errors.NotFound);
+  assertEquals(await master.serving("a.cf", 1), pids);
+  Deno.chmodSync(program, 0o664);
+  await master.upgrade();
+  Deno.statSync(ran);
+  (await greeted(port)).close();
+  await master.stop();
+});
+
 Deno.test("root's master refuses a program that everybody may write to, also where env finds it", async () => {
   await using site = new Site();
   const directory = site.dir.file("bin"), program = `${directory}/program`;
@@ -142,6 +176,7 @@ Deno.test("root's master refuses a program that everybody may write to, also whe
     `env PATH=/usr/bin:${directory} program`,
     `env -S '-C ${directory} ./program'`,
     `env -vC ${directory} ./program`,
+    `env -C ${directory} sh program`,
   ];
   for (const command of commands) {
     site.write("a.cf", {

@@ -56,6 +56,8 @@ export interface MasterOptions {
   readonly args?: readonly string[];
   /** Another program around the master. */
   readonly program?: string;
+  /** The `deno.json` of that program, if it is not above it. */
+  readonly config?: string;
   /** See `StartOptions`. */
   readonly prefix?: readonly string[];
   /** See `StartOptions`. */
@@ -187,8 +189,9 @@ export class Site implements AsyncDisposable {
    */
   run(args: readonly string[], options: Omit<MasterOptions, "args"> = {}): TestProcess {
     const { deno, root, denoDir } = this.#installation;
-    const { program = `${root}master.ts`, env, ...rest } = options;
-    const argv = [deno, "run", "-A", program, ...args];
+    const { program = `${root}master.ts`, config, env, ...rest } = options;
+    const flags = config === undefined ? [] : ["--config", config];
+    const argv = [deno, "run", "-A", ...flags, program, ...args];
     return this.execute(argv, { ...rest, env: { DENO_DIR: denoDir, ...env } });
   }
 

@@ -306,6 +306,18 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/integration/trust_test.ts",
     test: "also where env finds it",
   },
+  {
+    attack: "a command names a file that everybody may write to: env -C, --config=FILE, a URL, #!",
+    result: "it is found, and refused",
+    file: "tests/master/services/command_files_test.ts",
+    test: "commandFiles() finds the file in",
+  },
+  {
+    attack: "another user writes to the master's main module after the start, and SIGUSR2 comes",
+    result: "no new master is started from it",
+    file: "tests/integration/trust_test.ts",
+    test: "runs no main module that everybody may write to by now",
+  },
 ];
 
 /** Writes them as the last part of the page. */

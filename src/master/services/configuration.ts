@@ -21,10 +21,11 @@ import {
   type Setting,
 } from "../../config/settings.ts";
 import { configureLog } from "../../log/log.ts";
+import { mainFile } from "../../os/process/program_lookup.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts";
 import { ModuleVersions } from "./module_versions.ts";
-import { worldWritableFiles } from "./file_permissions.ts";
+import { worldWritableFiles, worldWritableProgram } from "./file_permissions.ts";
 
 /** A configuration that was read. */
 export interface NewConfiguration extends LoadedServices {
@@ -74,7 +75,11 @@ export class MasterConfiguration {
    * @param serving The ids of the current services.
    */
   async load(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
-    const problems = worldWritableFiles(this.#args, this.#source.lookup);
+    const { lookup } = this.#source;
+    const problems = [
+      ...worldWritableProgram(mainFile(), lookup),
+      ...worldWritableFiles(this.#args, lookup),
+    ];
     // Each file is read once, so that services and settings are those of the same moment.
     const { configFiles } = this.#args;
     const ini = configFiles.some(isIniFile) ? readIniFiles(configFiles) : undefined;

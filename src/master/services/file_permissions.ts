@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { resolvePath } from "../../config/address.ts";
 import type { ParsedArguments } from "../../config/args.ts";
 import type { Config } from "../../config/config.ts";
 import { cannot, type Problem } from "../../config/errors.ts";
+import { isFile, mainFile } from "../../os/process/program_lookup.ts";
 import type { Located } from "./command.ts";
-import { commandFiles } from "./command_files.ts";
+import { commandFiles, pathsIn } from "./command_files.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 
 /** Asks whether a path is world-writable. */
@@ -33,6 +35,25 @@ export function worldWritableProgram(path: string | undefined, lookup: Looks): P
 }
 
 /**
+ * Checks the files from which a new master is to run: its program, its main module and those of the
+ * runtime's options, before any of them runs.
+ *
+ * @param command The program and the runtime's arguments.
+ * @param options Where it is started, and the modes of files.
+ * @throws {TypeError} When one of them is world-writable, and this master runs as root.
+ */
+export function requireTrustedMaster(
+  [program, ...args]: readonly string[],
+  { cwd, lookup }: { readonly cwd: string; readonly lookup: Looks },
+): void {
+  const named = args.flatMap(pathsIn).map((path) => resolvePath(cwd, path));
+  for (const path of [program, mainFile() ?? "", ...named].filter(isFile)) {
+    const message = worldWritable("run", path, lookup);
+    if (message !== undefined) throw new TypeError(message);
+  }
+}
+
+/**
  * Checks the settings files that a `loadConfig` hook has read, as far as its settings name them.
  *
  * @param configs The settings of the hook's services.
@@ -54,7 +75,7 @@ export function worldWritableFiles({ configFiles }: ParsedArguments, lookup: Loo
 }
 
 /**
- * Checks the files of a service's command: its program, and each word that is a file, such as a
+ * Checks the files of a service's command: its program, and each word that names a file, such as a
  * script.
  *
  * @throws {TypeError} When one of them is world-writable, and the master runs as root.

@@ -38,8 +38,12 @@ export function ownProgram(
  * of the network.
  */
 export function mainFile(): string | undefined {
-  if (Deno.build.standalone) return execPath();
-  const { protocol, pathname } = new URL(Deno.mainModule);
+  return Deno.build.standalone ? execPath() : pathOfUrl(Deno.mainModule);
+}
+
+/** The path of a `file:` URL, with any bytes; undefined for any other text. */
+export function pathOfUrl(text: string): string | undefined {
+  const { protocol, pathname = "" } = URL.parse(text) ?? {};
   if (protocol !== "file:") return undefined;
   const plain = pathname.replace(
     /%([0-9A-F]{2})/gi,
