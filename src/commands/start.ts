@@ -10,6 +10,7 @@ import { controlPath } from "../config/control_path.ts";
 import { PID_FILE } from "../config/settings.ts";
 import { ControlClient } from "../control/client.ts";
 import type { UnreadyService } from "../control/messages.ts";
+import { blankControls } from "../log/control_characters.ts";
 import { runMaster } from "../master/main.ts";
 import { AddressesInUseError } from "../master/listeners/table.ts";
 import { MasterRunsError } from "../master/pid_file.ts";
@@ -140,6 +141,8 @@ async function whenReachable(
 /** Shows the end of what a master has written since a position of the file of its output. */
 function showRest(path: string, position: number): void {
   const bytes = Deno.readFileSync(path).subarray(position);
+  // Servers of other users print there too, and this may be root's terminal.
+  blankControls(bytes, true);
   const lines = new TextDecoder().decode(bytes).trimEnd().split("\n");
   if (lines.length > SHOWN_LINES) {
     console.error(`the last ${SHOWN_LINES} of ${lines.length} lines of ${path}:`);

@@ -35,7 +35,7 @@ async function zc(site: Site, ...args: readonly string[]): Promise<Ran> {
 
 /** A program that ends before it is ready, with exit code 1. */
 function failing(site: Site): string {
-  return site.dir.write("failing.ts", "Deno.exit(1);\n");
+  return site.dir.write("failing.ts", 'console.error("cannot go on\\x1b[6n"); Deno.exit(1);\n');
 }
 
 /** Connects to the master of a site. */
@@ -430,6 +430,8 @@ Deno.test("start --daemon returns when all services are ready, and says why if o
   const failed = await zc(site, "start", "--daemon");
   assertEquals(failed.code, 1, failed.out);
   assertMatch(failed.err, /a\.cf is not ready: .*exit code 1/);
+  // Its output is shown, but controls no terminal.
+  assertMatch(failed.err, /^cannot go on \[6n$/m);
   site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
   const wrong = await zc(site, "start", "--daemon");
   assertEquals(wrong.code, 78);
