@@ -33,6 +33,7 @@ export function fakeLookup(
       | "looseMode"
       | "setprivCommand"
       | "accessAs"
+      | "umask"
     >
   > = {},
 ): ProgramLookup {
@@ -79,9 +80,13 @@ export function fakeLookup(
     }),
     mayGiveTo: () => true,
     setprivCommand: () => undefined,
-    accessAs: (_, wanted) => wanted.map(([access]) => access !== "w"),
+    accessAs: (_, wanted) => wanted.map(([access]) => access !== "w" && access !== "c"),
     denoDir: () => "/var/cache/deno",
-    cachePaths: () => ["/var", "/var/cache", "/var/cache/deno"],
+    cachePaths: () => [
+      { path: "/var", mayHaveNewEntries: true },
+      { path: "/var/cache/deno", mayHaveNewEntries: false },
+    ],
+    umask: () => 0o022,
     withoutCaches: () => ({ DENO_DIR: "/var/cache/deno/none" }),
     ...options,
   };

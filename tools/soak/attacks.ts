@@ -39,6 +39,32 @@ export const ATTACKS: readonly Attack[] = [
     test: "has no way out",
   },
   {
+    attack: "a user puts a link on the way to DENO_DIR in the root of master-chroot",
+    result: "it is refused, and nothing is removed",
+    file: "tests/os/process/deno_dir_test.ts",
+    test: "follows no link in another root, and removes nothing there",
+  },
+  {
+    attack:
+      "a user makes the view of DENO_DIR before root's master does, or owns a directory in it",
+    result: "it is refused, and the message names it",
+    file: "tests/os/process/deno_dir_test.ts",
+    test: "makes a view that no other user may write to, whatever the umask",
+  },
+  {
+    attack: "a user creates files in a sticky DENO_DIR of root",
+    result: "the directory counts as writable, and is refused",
+    file: "tests/os/process/file_access_test.ts",
+    test: "tests a user's access by mode, owner, group and directories",
+  },
+  {
+    attack:
+      "DENO_DIR is a link of root to a user's home, or has a directory of that user deep in it",
+    result: "each link, and what is deep in it, is checked",
+    file: "tests/os/process/deno_dir_paths_test.ts",
+    test: "names every link on the way",
+  },
+  {
     attack: "SIGUSR1 and every other signal, from the first moment on",
     result: "no process listens for a debugger, none ends that should not",
     file: "tests/integration/signals_test.ts",

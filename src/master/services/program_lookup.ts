@@ -8,6 +8,7 @@ import { resolvePath } from "../../config/address.ts";
 import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
+import type { CachePath } from "../../os/process/deno_dir_paths.ts";
 import type { accessAs } from "../../os/process/file_access.ts";
 import type { ScriptRun } from "../../os/process/module_files.ts";
 import type { Credentials, Names, Owner } from "../../os/user/accounts.ts";
@@ -60,8 +61,10 @@ export interface ProgramLookup {
   accessAs: typeof accessAs;
   /** See `src/os/process/deno_dir.ts`. */
   denoDir(home?: string): string;
-  /** See `src/os/process/deno_dir.ts`. */
-  cachePaths(): readonly string[];
+  /** See `src/os/process/deno_dir_paths.ts`. */
+  cachePaths(): readonly CachePath[];
+  /** The umask of the master. */
+  umask(): number;
   /** See `src/os/process/deno_dir.ts`. */
   withoutCaches: typeof withoutCaches;
   /** See `src/os/user/accounts.ts`. */

@@ -6,14 +6,18 @@
  */
 import { resolvePath } from "../../config/address.ts";
 import { cannot, type Origin, type Problem, problemAt } from "../../config/errors.ts";
-import { originOf, type ServiceConfig } from "../../config/service.ts";
+import { originOf } from "../../config/service.ts";
 import type { Credentials } from "../../os/user/accounts.ts";
+import type { CachePath } from "../../os/process/deno_dir_paths.ts";
 import type { Access } from "../../os/process/file_access.ts";
 import { changesItself, otherCredentials, startCredentials } from "./privileges.ts";
 import { isScriptFile, type Located } from "./command.ts";
 import type { ProgramLookup, ProgramPlace } from "./program_lookup.ts";
 
 const KEY = "server-user";
+
+/** Bits of the umask. */
+const GROUP_WRITES = 0o020, OTHERS_WRITE = 0o002;
 
 /** The problems and the warnings. */
 export interface Reach {
@@ -32,6 +36,12 @@ interface Rule {
   readonly isWarning?: boolean;
 }
 
+/** What is wrong, and what is expected. */
+interface Fault {
+  readonly found: string;
+  readonly expected: string;
+}
+
 /** A rule for a service's user, and the origin of the user's name. */
 interface PlacedRule extends Rule {
   readonly credentials: Credentials;
@@ -48,13 +58,20 @@ interface PlacedRule extends Rule {
  * be asked.
  */
 export function reachOf(services: readonly Located[], place: ProgramPlace): Reach {
-  const rules = services.flatMap(rulesOf);
-  const byUser = Map.groupBy(rules, ({ credentials }) => JSON.stringify(credentials));
+  const ofOthers = services.flatMap((located) => {
+    const credentials = credentialsToCheck(located);
+    return credentials === undefined ? [] : [{ located, credentials }];
+  });
+  const caches = ofOthers.length === 0 ? [] : place.lookup.cachePaths();
+  const byUser = Map.groupBy(ofOthers, ({ credentials }) => JSON.stringify(credentials));
   const broken = [...byUser.values()].flatMap((ofUser): PlacedRule[] => {
-    const wanted = ofUser.map(({ access, path }) => [access, path] as const);
-    const answers = place.lookup.accessAs(ofUser[0].credentials, wanted);
-    if (answers === undefined) return ofUser.map(unanswered);
-    return ofUser.filter((rule, index) => answers[index] === (rule.isForbidden ?? false));
+    const { credentials } = ofUser[0];
+    const fault = faultOfCaches(credentials, caches, place.lookup);
+    const rules = ofUser.flatMap(({ located }) => rulesOf(located, credentials, fault));
+    const wanted = rules.map(({ access, path }) => [access, path] as const);
+    const answers = place.lookup.accessAs(credentials, wanted);
+    if (answers === undefined) return rules.map(unanswered);
+    return rules.filter((rule, index) => answers[index] === (rule.isForbidden ?? false));
   });
   const [warnings = [], problems = []] = [true, false].map((isWarning) => {
     const some = broken.filter((rule) => (rule.isWarning ?? false) === isWarning);
@@ -73,19 +90,22 @@ function unanswered(rule: PlacedRule): PlacedRule {
   return { ...rule, message, isWarning: true };
 }
 
-function rulesOf(located: Located): PlacedRule[] {
-  const { service, place } = located;
+/** The user of a service whose access is to be checked, if there is one. */
+function credentialsToCheck(located: Located): Credentials | undefined {
   // In another root the names mean other users, and the files are others.
-  if (service.masterChroot !== undefined) return [];
+  if (located.service.masterChroot !== undefined) return undefined;
   const credentials = otherCredentials(located);
   // As root the service can access everything.
-  if (!credentials?.uid) return [];
-  const origin = originOf(service, KEY);
+  return credentials?.uid ? credentials : undefined;
+}
+
+function rulesOf(located: Located, credentials: Credentials, caches?: Fault): PlacedRule[] {
+  const { service } = located, { user = "" } = service;
   const rules = [
     ...(startCredentials(located) ? startRules(located) : []),
-    ...cacheRules(service, place),
+    ...(caches === undefined ? [] : [cacheRule(user, caches)]),
   ];
-  return rules.map((rule) => ({ ...rule, credentials, user: service.user ?? "", origin }));
+  return rules.map((rule) => ({ ...rule, credentials, user, origin: originOf(service, KEY) }));
 }
 
 function problemOf(rule: PlacedRule, { lookup }: ProgramPlace): Problem {
@@ -147,13 +167,38 @@ function moduleRule(located: Located): Rule {
     : { access: "w", path: home, message, isWarning: true };
 }
 
-/** The content of this directory runs with the master's privileges at its next start. */
-function cacheRules({ user = "" }: ServiceConfig, { lookup }: ProgramPlace): Rule[] {
-  return lookup.cachePaths().map((path) => {
+/**
+ * Why a user can change what the runtime caches, which runs with the master's privileges at its next start;
+ * undefined if the user can't.
+ */
+function faultOfCaches(
+  credentials: Credentials,
+  caches: readonly CachePath[],
+  { accessAs, umask }: ProgramLookup,
+): Fault | undefined {
+  const mask = umask(), { gid, groups } = credentials;
+  const isOfRoot = gid === 0 || groups.includes(0);
+  if ((mask & OTHERS_WRITE) === 0 || isOfRoot && (mask & GROUP_WRITES) === 0) {
+    const digits = mask.toString(8).padStart(3, "0");
     const found =
-      `"${path}" can be written to by that user, and what is cached there is run as root`;
-    const expected = "a DENO_DIR of the master that no other user may write to";
-    const message = () => cannot("run as", user, { found, expected });
-    return { access: "w", path, isForbidden: true, message };
-  });
+      `by the master's umask ${digits} that user may write to new files in DENO_DIR, and ` +
+      "what is cached there is run as root";
+    return { found, expected: "a master with umask 022" };
+  }
+  const wanted = caches.map(({ path, mayHaveNewEntries }) =>
+    [mayHaveNewEntries ? "w" : "c", path] as const
+  );
+  const answers = accessAs(credentials, wanted) ?? [true];
+  const open = caches[answers.indexOf(true)];
+  if (open === undefined) return undefined;
+  return {
+    found: `"${open.path}" can be written to by that user, and what is cached there is run as root`,
+    expected: "a DENO_DIR of the master that no other user may write to",
+  };
+}
+
+/** A rule that is broken. */
+function cacheRule(user: string, fault: Fault): Rule {
+  const message = () => cannot("run as", user, fault);
+  return { access: "x", path: "/", isForbidden: true, message };
 }

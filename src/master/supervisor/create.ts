@@ -7,7 +7,8 @@ import { MASTER_MAX_GENERATIONS } from "../../config/settings.ts";
 import { isDebugLog, zinfo, zinfoFrom } from "../../log/log.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../../os/user/credentials.ts";
-import { cachePaths, denoDir, withoutCaches } from "../../os/process/deno_dir.ts";
+import { denoDir, withoutCaches } from "../../os/process/deno_dir.ts";
+import { cachePaths } from "../../os/process/deno_dir_paths.ts";
 import { SysError } from "../../os/ffi/errors.ts";
 import { guardedSpawner, Guardian } from "../../os/process/guardian.ts";
 import { credentialsOf, hasCredentials, ownerOf } from "../../os/user/accounts.ts";
@@ -74,6 +75,7 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
     accessAs,
     denoDir,
     cachePaths,
+    umask: () => Deno.umask(),
     withoutCaches,
   };
 }

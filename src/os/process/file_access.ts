@@ -8,7 +8,7 @@
 import { AT_FDCWD } from "../ffi/constants.ts";
 import { EACCES } from "../ffi/errors.ts";
 import { cString, errno, libc } from "../ffi/libc.ts";
-import { statPath } from "../fs/path.ts";
+import { lstatPath, statPath } from "../fs/path.ts";
 import { mayChangeUser } from "../user/credentials.ts";
 import { type Credentials, ownGroups } from "../user/accounts.ts";
 
@@ -16,20 +16,23 @@ const SYS_SETGROUPS = Deno.build.arch === "x86_64" ? 116n : 159n, SYS_FACCESSAT2
 
 const PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4;
 
-/** Modes of access(2), and the flag for the credentials that count when a file is opened. */
-const MODES = { r: 4, w: 2, x: 1 } as const, F_OK = 0, AT_EACCESS = 0x200;
+/** Modes of access(2) for each kind, and the flag for the credentials that count when a file is opened. */
+const MODES = { r: 4, w: 2, c: 2, x: 1 } as const, F_OK = 0, AT_EACCESS = 0x200;
 
 /** The argument of setfsuid(2) that changes nothing. */
 const NO_ID = 2 ** 32 - 1;
 
 const STICKY = 0o1000;
 
-/** A kind of access to a path: read, write, or execute and search. */
+/**
+ * A kind of access to a path: read; write (`w`: change the file, or replace an entry of the directory; `c`: the
+ * same, or create an entry, which differs in a sticky directory); execute and search.
+ */
 export type Access = keyof typeof MODES;
 
 /**
  * Asks the kernel which access a user has. An owner counts as able to write, since an owner can change
- * the mode. In a sticky directory only owners can remove entries.
+ * the mode, and the owner of a link as able to replace it. In a sticky directory only owners can remove entries.
  *
  * @param credentials The user.
  * @param wanted The kinds of access, with an absolute path each.
@@ -52,10 +55,12 @@ export function accessAs(
   });
   return answers?.map(({ error, isReachable }, index) => {
     const [access, path] = wanted[index];
-    if (access !== "w" || !isReachable) return error === 0;
-    const { uid: owner, mode } = statPath(path);
+    if (MODES[access] !== MODES.w || !isReachable) return error === 0;
+    const { uid: owner, mode } = statPath(path), link = lstatPath(path);
+    if (link.isSymlink && link.uid === uid) return true;
     const isOwner = owner === uid;
-    return error === 0 ? isOwner || (mode! & STICKY) === 0 : error === EACCES && isOwner;
+    if (error !== 0) return error === EACCES && isOwner;
+    return isOwner || access === "c" || (mode! & STICKY) === 0;
   });
 }
 

@@ -14,14 +14,20 @@ const FILES: Readonly<Record<string, FakeFile>> = {
 };
 
 /** The directories that the user may enter. */
-const DIRECTORIES = ["/opt", "/srv", "/var", "/var/cache"];
+const DIRECTORIES = ["/", "/opt", "/srv", "/var", "/var/cache"];
 
 const DEFAULT = ["x /opt/deno", "r /srv/server.ts", "x /srv/imapd", "r /var/cache/deno"];
 
 /** The problems of a service whose user may do what is listed, and nothing else. */
 async function told(
   settings: Readonly<Record<string, string>>,
-  { allowed = DEFAULT, command = "server.ts", files = FILES, closed = [] as string[] } = {},
+  {
+    allowed = DEFAULT,
+    command = "server.ts",
+    files = FILES,
+    closed = [] as string[],
+    umask = 0o022,
+  } = {},
 ): Promise<{ problems: string[]; warnings: string[] }> {
   using dir = new TempDir();
   const all = { "server-command": command, "server-service": "0:80", ...settings };
@@ -31,7 +37,7 @@ async function told(
       allowed.includes(`${access} ${path}`) ||
       (access === "x" && DIRECTORIES.includes(path) && !closed.includes(path))
     );
-  const lookup = fakeLookup(files, { accessAs });
+  const lookup = fakeLookup(files, { accessAs, umask: () => umask });
   const { problems, warnings } = await loadServices({ directory: dir.path, cwd: "/srv", lookup });
   const [first, second] = [problems, warnings].map((list) =>
     list.map((one) => formatProblem(one).replaceAll(`${dir.path}/`, ""))
@@ -109,15 +115,25 @@ Deno.test("loadServices() checks nothing if a server is started as the master's 
 });
 
 Deno.test("loadServices() refuses a user that may write to the runtime's files, however the server starts", async () => {
-  for (const path of ["/var", "/var/cache/deno"]) {
+  for (const [access, path] of [["w", "/var"], ["c", "/var/cache/deno"]]) {
     for (const settings of [USER, { ...USER, "server-start-user": "master" }]) {
-      assertEquals((await told(settings, { allowed: [...DEFAULT, `w ${path}`] })).problems, [
-        `a.cf:3: server-user: Cannot run as "www": "${path}" can be written to by that user, and ` +
-        "what is cached there is run as root, expected a DENO_DIR of the master that no other " +
-        "user may write to",
-      ]);
+      assertEquals(
+        (await told(settings, { allowed: [...DEFAULT, `${access} ${path}`] })).problems,
+        [
+          `a.cf:3: server-user: Cannot run as "www": "${path}" can be written to by that user, and ` +
+          "what is cached there is run as root, expected a DENO_DIR of the master that no other " +
+          "user may write to",
+        ],
+      );
     }
   }
+});
+
+Deno.test("loadServices() refuses a user that may write to what is cached because of the umask", async () => {
+  assertEquals((await told(USER, { umask: 0 })).problems, [
+    'a.cf:3: server-user: Cannot run as "www": by the master\'s umask 000 that user may write to new ' +
+    "files in DENO_DIR, and what is cached there is run as root, expected a master with umask 022",
+  ]);
 });
 
 Deno.test("loadServices() warns of a changed root for a server that remains root", async () => {

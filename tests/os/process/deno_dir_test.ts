@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
-import { cachePaths, denoDir, withoutCaches } from "../../../src/os/process/deno_dir.ts";
+import { denoDir, withoutCaches } from "../../../src/os/process/deno_dir.ts";
+import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
@@ -53,14 +54,6 @@ Deno.test("denoDir() is the directory that the runtime reports, with and without
   }
 });
 
-Deno.test("cachePaths() names the directory, its parents and its entries", () => {
-  const paths = withEnvironment({ DENO_DIR: "/a/b" }, cachePaths);
-  assertEquals(paths.slice(0, 3), ["/", "/a", "/a/b"]);
-  for (const name of [...CACHES, "npm", "remote", "gen"]) {
-    assertEquals(paths.includes(`/a/b/${name}`), true, name);
-  }
-});
-
 Deno.test("withoutCaches() gives a program its modules and none of the caches, and says nothing of it", async () => {
   using dir = new TempDir();
   const env = { DENO_DIR: dir.path, HOME: "/nonexistent" };
@@ -103,6 +96,17 @@ Deno.test("withoutCaches() with an owner gives a program what it translates for 
   assertThrows(() => Deno.readDirSync(`${dir.path}/gen`), Deno.errors.NotFound);
 });
 
+Deno.test("withoutCaches() keeps programs apart whose names differ only at the end of a long path", () => {
+  using dir = new TempDir();
+  const views = ["one", "two", "one"].map((name) =>
+    withEnvironment({ DENO_DIR: dir.path }, () => {
+      return withoutCaches({ owner: `/etc/${"x".repeat(300)}/${name}.cf` });
+    }).DENO_DIR!
+  );
+  assertNotEquals(views[0], views[1]);
+  assertEquals(views[0], views[2]);
+});
+
 Deno.test("withoutCaches() gives a program the modules of the network that have been loaded, without loading them anew", async () => {
   // Nothing answers there, so that nothing can be loaded.
   const nowhere = "http://127.0.0.1:1";
@@ -123,7 +127,9 @@ Deno.test("withoutCaches() removes files that a runtime has left there under unk
   using dir = new TempDir();
   const change = () => withEnvironment({ DENO_DIR: dir.path }, () => withoutCaches());
   const view = change().DENO_DIR!;
-  Deno.writeTextFileSync(`${view}/v8_code_cache_v9`, "planted");
+  for (const name of ["v8_code_cache_v9", "v8_code_cache_v9-wal", "new_cache_v1"]) {
+    Deno.writeTextFileSync(`${view}/${name}`, "planted");
+  }
   Deno.removeSync(`${view}/location_data`);
   Deno.mkdirSync(`${view}/location_data/x`, { recursive: true });
   change();
@@ -159,6 +165,87 @@ Deno.test("withoutCaches() keeps the user's log level of the runtime, and serves
   const change = withEnvironment(env, () => withoutCaches({ root: dir.path }));
   assertEquals(Object.keys(change), ["DENO_DIR"]);
   assertEquals(Deno.statSync(`${dir.path}${change.DENO_DIR}/${CACHES[0]}`).isDirectory, true);
+});
+
+Deno.test("withoutCaches() follows no link in another root, and removes nothing there", () => {
+  for (const link of ["a", "a/cache", "a/cache/zc-without-caches"]) {
+    using dir = new TempDir();
+    const victim = dir.file("victim"), root = dir.file("root"), at = `${root}/${link}`;
+    Deno.mkdirSync(`${victim}/cache/zc-without-caches`, { recursive: true });
+    const kept = ["", "cache/", "cache/zc-without-caches/"].flatMap((directory) =>
+      ["passwd", "v8_code_cache_v9"].map((name) => `${victim}/${directory}${name}`)
+    );
+    for (const path of kept) Deno.writeTextFileSync(path, "");
+    Deno.mkdirSync(at.slice(0, at.lastIndexOf("/")), { recursive: true, mode: 0o755 });
+    Deno.symlinkSync(victim, at);
+    const act = () => withEnvironment({ DENO_DIR: "/a/cache" }, () => withoutCaches({ root }));
+    assertThrows(act, Error, `"${at}": it is a link`);
+    for (const path of kept) assertEquals(Deno.lstatSync(path).isFile, true);
+  }
+});
+
+Deno.test("withoutCaches() refuses a DENO_DIR that leads out of another root", () => {
+  using dir = new TempDir();
+  const act = () => withEnvironment({ DENO_DIR: "/../x" }, () => withoutCaches({ root: dir.path }));
+  assertThrows(act, Error, 'it contains ".."');
+});
+
+Deno.test("withoutCaches() uses nothing in another root that other users may write to, but for sticky directories on the way", () => {
+  using dir = new TempDir();
+  const root = dir.path,
+    act = () => withEnvironment({ DENO_DIR: "/tmp/cache" }, () => withoutCaches({ root }));
+  Deno.mkdirSync(`${root}/tmp`);
+  Deno.chmodSync(`${root}/tmp`, 0o1777);
+  act();
+  for (const path of ["tmp/cache", "tmp"].map((name) => `${root}/${name}`)) {
+    const mode = path.endsWith("cache") ? 0o1777 : 0o777;
+    Deno.chmodSync(path, mode);
+    assertThrows(act, Error, `"${path}": other users may write to it (mode ${mode.toString(8)})`);
+    Deno.chmodSync(path, 0o755);
+  }
+  if (!mayChangeUser()) return;
+  for (const name of ["", "tmp", "tmp/cache", "tmp/cache/gen"]) {
+    const path = name === "" ? root : `${root}/${name}`;
+    Deno.chownSync(path, 12345, 12345);
+    assertThrows(act, Error, `"${Deno.realPathSync(path)}": it belongs to user 12345`);
+    Deno.chownSync(path, 0, 0);
+  }
+  act();
+});
+
+Deno.test("withoutCaches() makes a view that no other user may write to, whatever the umask, and refuses any other", () => {
+  using dir = new TempDir();
+  const act = (owner?: string) =>
+    withEnvironment({ DENO_DIR: `${dir.path}/cache` }, () => withoutCaches({ owner }).DENO_DIR!);
+  const umask = Deno.umask(0);
+  try {
+    for (const view of [act(), act("a")]) {
+      for (
+        const path of [
+          view,
+          ...[...Deno.readDirSync(view)].map(({ name }) => `${view}/${name}`),
+        ]
+      ) {
+        const { isSymlink, mode } = Deno.lstatSync(path);
+        if (!isSymlink) assertEquals(mode! & 0o022, 0, path);
+      }
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+  const view = act("a");
+  for (const path of [view, `${view}/gen`, `${view}/v8_code_cache_v2`, `${view}/web_cache`]) {
+    Deno.chmodSync(path, 0o757);
+    assertThrows(() => act("a"), Error, `"${path}": other users may write to it (mode 757)`);
+    Deno.chmodSync(path, 0o755);
+    if (!mayChangeUser()) continue;
+    Deno.chownSync(path, 12345, 12345);
+    assertThrows(() => act("a"), Error, `"${path}": it belongs to user 12345`);
+    Deno.chownSync(path, 0, 0);
+  }
+  Deno.removeSync(view, { recursive: true });
+  Deno.symlinkSync(dir.path, view);
+  assertThrows(() => act("a"), Error, `"${view}": it is a link`);
 });
 
 Deno.test("withoutCaches() does not change a read-only directory", () => {

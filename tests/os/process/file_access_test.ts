@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { libc } from "../../../src/os/ffi/libc.ts";
+import { cString, libc } from "../../../src/os/ffi/libc.ts";
 import { accessAs } from "../../../src/os/process/file_access.ts";
 import { setprivCommand } from "../../../src/os/process/setpriv.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
@@ -29,9 +29,12 @@ Deno.test("accessAs() tests a user's access by mode, owner, group and directorie
     ["w", loose],
     // Its entries can't be removed.
     ["w", sticky],
+    // But new ones can be created.
+    ["c", sticky],
+    ["c", closed],
     ["r", dir.file("a name with\nits own line")],
   ]);
-  const expected = [true, false, false, false, false, true, true, false, false];
+  const expected = [true, false, false, false, false, true, true, false, true, false, false];
   assertEquals(answers, mayChangeUser() ? expected : undefined);
 });
 
@@ -54,6 +57,18 @@ Deno.test("accessAs() counts an owner, who can change the mode, as able to write
   Deno.chmodSync(closed, 0);
   assertEquals(accessAs(NOBODY, [["w", dir.path], ["w", closed], ["r", closed]]), [
     true,
+    true,
+    false,
+  ]);
+});
+
+Deno.test("accessAs() counts the owner of a link as able to replace it", () => {
+  if (!mayChangeUser()) return;
+  using dir = new TempDir();
+  Deno.chmodSync(dir.path, 0o1777);
+  for (const name of ["theirs", "own"]) Deno.symlinkSync("/", dir.file(name));
+  libc().fchownat(-100, cString(dir.file("theirs")), NOBODY.uid!, NOBODY.gid, 0x100);
+  assertEquals(accessAs(NOBODY, [["w", dir.file("theirs")], ["w", dir.file("own")]]), [
     true,
     false,
   ]);
