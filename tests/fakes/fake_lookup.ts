@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolvePath } from "../../src/config/address.ts";
 import type { ProgramLookup } from "../../src/master/services/program_lookup.ts";
 import { UnknownAccountError } from "../../src/os/user/accounts.ts";
 
@@ -54,6 +55,7 @@ export function fakeLookup(
     isDirectory: (path) => at(path) === "directory",
     isDeadLink: (path) => at(path) === "dead link",
     realPath: (path) => path,
+    pathInRoot: (root, path) => `${root}${resolvePath("/", path)}`,
     interpreterLine(path) {
       const file = at(path);
       return typeof file === "object" && file.executable.startsWith("#!") ? file.executable : "";

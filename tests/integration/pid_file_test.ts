@@ -93,6 +93,18 @@ Deno.test("--try-lock on a pid file in a missing folder says so and exits 1", as
   assertMatch(stderr, /pid-file: Cannot lock ".*\/none\/pid": no such file or directory/);
 });
 
+Deno.test("a named pipe at the path of the pid file is refused at the setting", async () => {
+  await using site = new Site();
+  const path = site.dir.file("pipe");
+  assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", path]).ended();
+  const expected = "a file that can be made and written, in a directory that exists";
+  const message =
+    `pid-file: Cannot lock "${path}": it is no regular file (open: EINVAL), expected ${expected}\n`;
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, message);
+});
+
 Deno.test("-sleep waits for so many milliseconds, exits 0 and does nothing else", async () => {
   await using site = new Site();
   const startMs = performance.now();

@@ -339,6 +339,13 @@ export const ATTACKS: readonly Attack[] = [
     test: "commandFiles() finds the file in",
   },
   {
+    attack:
+      "an absolute link in the root of master-chroot leads to a file that everybody may write to",
+    result: "it is resolved in that root, where the server runs it, and the file is refused",
+    file: "tests/os/process/path_in_root_test.ts",
+    test: "is the file that it will be there, behind an absolute link too",
+  },
+  {
     attack: "another user writes to the master's main module after the start, and SIGUSR2 comes",
     result: "no new master is started from it",
     file: "tests/integration/trust_test.ts",

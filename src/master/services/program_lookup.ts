@@ -37,6 +37,8 @@ export interface ProgramLookup {
   interpreterLine(path: string): string;
   /** See `src/os/process/program_lookup.ts`. */
   realPath(path: string): string;
+  /** See `src/os/process/program_lookup.ts`. */
+  pathInRoot(root: string, path: string): string;
   /** A text that changes with the file; undefined where there is no file. */
   fileStamp(path: string): string | undefined;
   /** When a file was last changed, in milliseconds since 1970. */
@@ -124,12 +126,21 @@ export function viewFrom(
 ): View {
   const root = masterChroot === undefined ? "" : resolvePath(cwd, masterChroot);
   const start = resolvePath(root === "" ? cwd : "/", masterChdir ?? ".");
-  const outside = (path: string) => `${root}${resolvePath(start, path)}`;
+  const outside = (path: string) => {
+    if (root === "") return resolvePath(start, path);
+    return lookup.pathInRoot(root, path.startsWith("/") ? path : `${start}/${path}`);
+  };
   return {
     ...lookup,
     isFile: (path) => lookup.isFile(outside(path)),
     isDirectory: (path) => lookup.isDirectory(outside(path)),
-    isDeadLink: (path) => lookup.isDeadLink(outside(path)),
+    isDeadLink(path) {
+      const found = outside(path);
+      if (root === "") return lookup.isDeadLink(found);
+      const [, directory, name] = /^(.*)\/(.*)$/.exec(resolvePath(start, path))!;
+      const isLink = found !== `${outside(directory || "/")}/${name}`;
+      return isLink && !lookup.isFile(found) && !lookup.isDirectory(found);
+    },
     isExecutable: (path) => lookup.isExecutable(outside(path)),
     interpreterLine: (path) => lookup.interpreterLine(outside(path)),
     fileStamp: (path) => lookup.fileStamp(outside(path)),

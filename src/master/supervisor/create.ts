@@ -20,6 +20,7 @@ import {
   isExecutable,
   isFile,
   looseMode,
+  pathInRoot,
   realPath,
   searchPath,
 } from "../../os/process/program_lookup.ts";
@@ -55,6 +56,7 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
     openFiles,
     searchPath: searchPath(),
     realPath,
+    pathInRoot,
     isExecutable,
     isFile,
     isDeadLink,

@@ -10,6 +10,7 @@
  * @module
  */
 import { closeFd, O_CREAT, O_RDWR } from "../fd/descriptor.ts";
+import { EINVAL, SysError } from "../ffi/errors.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { lockHolders } from "./lock_holders.ts";
@@ -141,8 +142,12 @@ function openAlone(path: string): number {
 
 function closeToOthers(fd: number, path: string): number {
   const { isRegular, mode, uid } = fileStatus(fd, path), self = libc().getuid();
+  if (!isRegular) {
+    closeFd(fd);
+    throw new SysError("open", EINVAL, path, "it is no regular file");
+  }
   // Before the lock: after this only processes that have the file open already can lock it.
-  if (isRegular && (mode & NOT_FOR_OTHERS) !== 0 && (uid === self || self === 0)) {
+  if ((mode & NOT_FOR_OTHERS) !== 0 && (uid === self || self === 0)) {
     libc().fchmod(fd, OWNER_ALONE);
   }
   return fd;

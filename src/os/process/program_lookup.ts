@@ -67,6 +67,45 @@ export function realPath(path: string): string {
   }
 }
 
+/** The kernel's limit of links in one path (path_resolution(7)). */
+const LINKS_MAX = 40;
+
+/**
+ * Resolves every link in a path as a process with another root does: absolute links begin at that root, and
+ * `..` does not lead out of it.
+ *
+ * @param root The absolute path of the root, which is not resolved itself.
+ * @param path The absolute path as that process sees it.
+ * @returns The path as this process sees it; what does not exist, or has too many links, stays as it is.
+ */
+export function pathInRoot(root: string, path: string): string {
+  let done: string[] = [], links = 0;
+  const left = path.split("/");
+  while (left.length > 0) {
+    const name = left.shift()!;
+    if (name === "..") done = done.slice(0, -1);
+    else if (name !== "" && name !== ".") {
+      const target = links < LINKS_MAX && linkAt([root, ...done, name].join("/"));
+      if (typeof target === "string") {
+        links++;
+        left.unshift(...target.split("/"));
+        if (target.startsWith("/")) done = [];
+      } else done.push(name);
+    }
+  }
+  return [root, ...done].join("/");
+}
+
+/** The target of a link; undefined for anything else. */
+function linkAt(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    // It is no link, or does not exist.
+    return undefined;
+  }
+}
+
 /** Whether a path leads to a file. */
 export function isFile(path: string): boolean {
   return stat(path)?.isFile === true;
