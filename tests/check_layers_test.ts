@@ -75,12 +75,13 @@ Deno.test("checkLayers() keeps src/master and src/server apart, both ways", () =
 
 Deno.test("checkLayers() finds the system's calls outside of src/os, with their lines", () => {
   const text =
-    `const x = 1;\nDeno.kill(x);\nconst p = Deno.UnsafePointer.of(b);\nprocess.kill(x);\n`;
+    `const x = 1;\nDeno.kill(x);\nconst p = Deno.UnsafePointer.of(b);\nprocess.kill(x);\nlibc().getpid();\n`;
   assertEquals(violationsOf({ ...CLEAN, "src/ipc/k.ts": text, "aio_server.ts": "Deno.dlopen()" }), [
     "aio_server.ts:1: uses Deno.dlopen, expected it in src/os",
     "src/ipc/k.ts:2: uses Deno.kill, expected it in src/os",
     "src/ipc/k.ts:3: uses Deno.UnsafePointer, expected it in src/os",
     "src/ipc/k.ts:4: uses process.kill, expected it in src/os",
+    "src/ipc/k.ts:5: uses libc(, expected it in src/os",
   ]);
 });
 

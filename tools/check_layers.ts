@@ -89,7 +89,7 @@ const STATES: readonly string[] = ["src/master/policy/states.ts", "src/master/ph
 
 const IMPORT =
   /\b(?:import|export)\b[^;"'()]*?\bfrom\s*(["'])(.+?)\1|\bimport\b\s*\(?\s*(["'])(.+?)\3/g;
-const SYSTEM = /\bDeno\s*\.\s*(?:dlopen|kill|Unsafe\w+)\b|\bprocess\s*\.\s*kill\b/g;
+const SYSTEM = /\bDeno\s*\.\s*(?:dlopen|kill|Unsafe\w+)\b|\bprocess\s*\.\s*kill\b|\blibc\s*\(/g;
 const NOT_CODE = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/.*|\/\*[^]*?\*\//g;
 
 /** What loads node's timers into a process, which most have no use for; see src/os/clock/alarm.ts. */

@@ -3,19 +3,17 @@
  *
  * @module
  */
+import { MOST_PROCESSES } from "../config/settings.ts";
 import { cannot } from "../config/errors.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, showProgress, withMaster } from "./connect.ts";
 
-/** The most processes of a service, as in `server-proc-count`. */
-const MOST = 10_000;
-
 /** Runs the command. */
 export async function run({ operands: [service, count], settings }: CommandCall): Promise<number> {
-  if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > MOST) {
+  if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > MOST_PROCESSES) {
     const found = /^0+$/.test(count) ? "no process at all" : "not such a number";
     const stops = /^0+$/.test(count) ? `, or zc stop ${service}` : "";
-    const about = { found, expected: `a whole number from 1 to ${MOST}${stops}` };
+    const about = { found, expected: `a whole number from 1 to ${MOST_PROCESSES}${stops}` };
     return fail(cannot("scale to", count, about), EXIT.usage);
   }
   return await withMaster(settings, async (master) => {

@@ -70,6 +70,9 @@ function define<T>(record: Described<T>): Setting<T | undefined> {
   return setting;
 }
 
+/** The most processes of a service. */
+export const MOST_PROCESSES = 10_000;
+
 const FILE = textKind({ placeholder: "FILE", expected: "a file" });
 const DIR = textKind({ placeholder: "DIR", expected: "a directory" });
 
@@ -111,7 +114,7 @@ export const SERVER_PROC_COUNT: Setting<number> = define({
   name: "server-proc-count",
   group: "processes",
   scopes: ["service"],
-  kind: wholeNumber({ min: 0, max: 10_000, placeholder: "COUNT" }),
+  kind: wholeNumber({ min: 0, max: MOST_PROCESSES, placeholder: "COUNT" }),
   fallback: "1",
   doc: "How many processes serve the addresses. 0 opens the addresses and starts no process.",
 });
@@ -176,7 +179,7 @@ export const SERVER_RELOAD_STEP: Setting<number | undefined> = define({
   name: "server-reload-step",
   group: "reload",
   scopes: ["service"],
-  kind: wholeNumber({ min: 1, max: 10_000, placeholder: "COUNT" }),
+  kind: wholeNumber({ min: 1, max: MOST_PROCESSES, placeholder: "COUNT" }),
   inherited: true,
   doc: "How many processes a reload may run beyond server-proc-count at the same time. Old " +
     "processes that are still draining count. Without it: a reload starts all new processes " +
@@ -317,7 +320,7 @@ export const SERVER_PROC_MIN: Setting<number> = define({
   name: "server-proc-min",
   group: "processes",
   scopes: ["service"],
-  kind: wholeNumber({ min: 0, max: 10_000, placeholder: "COUNT" }),
+  kind: wholeNumber({ min: 0, max: MOST_PROCESSES, placeholder: "COUNT" }),
   fallback: "0",
   inherited: true,
   doc: "How many processes server-idle-exit keeps. With 0, the first connection starts a " +

@@ -11,6 +11,9 @@ import type { ServiceSocket } from "./service_socket.ts";
 /** LIB-ZC's fixed descriptors: the master's status, the child's status, the first listener. */
 export const MASTER_STATUS_FD = 3, CHILD_STATUS_FD = 4, FIRST_LISTENER_FD = 5;
 
+/** The first descriptor of socket activation (sd_listen_fds(3)). */
+export const LISTEN_FDS_START = 3;
+
 const LETTERS: Readonly<Record<FdType, string>> = { inet: "i", unix: "u", fifo: "f" };
 const TYPES: Readonly<Record<string, FdType>> = { i: "inet", u: "unix", f: "fifo" };
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LISTEN_FDS_START } from "../../ipc/service_list.ts";
 import { parseAddress, resolvePath } from "../../config/address.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
 import { setCloseOnExec, setNonblocking } from "../../os/fd/descriptor.ts";
@@ -11,9 +12,6 @@ import { admissionOf, reviveIfShutDown } from "../../os/net/listener_damage.ts";
 import { isMissing } from "../../os/ffi/proc_self.ts";
 import { describeListener, servesBothFamilies } from "../../os/net/socket.ts";
 import type { Listener } from "../policy/listener.ts";
-
-/** The first descriptor of the protocol. */
-const LISTEN_FDS_START = 3;
 
 /** The protocol's name for a descriptor without a name. */
 const NO_NAME = "unknown";

@@ -6,12 +6,10 @@
  *
  * @module
  */
+import { MOST_PROCESSES } from "../../config/settings.ts";
 import { leastMissed } from "./slots.ts";
 import { isReady, isServing, type Worker } from "./life.ts";
 import type { Service, Version } from "./model.ts";
-
-/** The maximum of `server-proc-count`. */
-const MOST = 10_000;
 
 /** How many processes the current version has under full use. */
 export function fullStrength({ current, extra }: Service): number {
@@ -22,7 +20,7 @@ export function fullStrength({ current, extra }: Service): number {
 function effective(extra: number, { config: { procCount } }: Version): number {
   // Scaling down does not stop the last process of a service.
   const least = Math.min(procCount, 1);
-  return within(procCount + extra, { least, most: MOST }) - procCount;
+  return within(procCount + extra, { least, most: MOST_PROCESSES }) - procCount;
 }
 
 /** How many processes stay when all are idle. */

@@ -6,7 +6,13 @@
  *
  * @module
  */
-import { CHILD_STATUS_FD, FIRST_LISTENER_FD, MASTER_STATUS_FD } from "../../ipc/service_list.ts";
+import { ERRORS_ONLY } from "../../os/fd/poller.ts";
+import {
+  CHILD_STATUS_FD,
+  FIRST_LISTENER_FD,
+  LISTEN_FDS_START,
+  MASTER_STATUS_FD,
+} from "../../ipc/service_list.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { Watch } from "../../os/fd/poller.ts";
@@ -17,12 +23,6 @@ import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from
 import { EARLY_DEATH_MS } from "../policy/timeouts.ts";
 import { insteadOfTerminals } from "./outputs.ts";
 import { needsShim, type ProgramStart, programToStart, startProgram } from "./start.ts";
-
-/** The first descriptor of systemd's protocol (sd_listen_fds(3)). */
-const LISTEN_FDS_START = 3;
-
-/** Errors and hang-ups, which epoll always reports, and nothing else. */
-const ERRORS_ONLY = 0;
 
 /**
  * A program that can't run, because of a missing library or a wrong setting, ends within this time.

@@ -14,10 +14,9 @@
  */
 import { blankControls } from "../../log/control_characters.ts";
 import { type OutputName, writeOutput } from "../../log/outputs.ts";
-import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
+import { closeFd, readFd, setNonblocking } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
-import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
 import { openPipeToWrite, pipe } from "../../os/net/socket.ts";
 import type { StartRights } from "./start.ts";
 
@@ -132,10 +131,7 @@ class Pump {
   /** Returns whether there was any output. */
   passOn(): boolean {
     const kept = this.#kept.length, free = room.subarray(kept);
-    const count = unwrapOrBlock(
-      { syscall: "read", subject: `the ${this.#name} of servers` },
-      () => libc().read(this.fd, free, BigInt(free.length)),
-    );
+    const count = readFd(this.fd, free, `the ${this.#name} of servers`);
     if (count === undefined) return false;
     room.set(this.#kept);
     const isLast = count === 0, data = room.subarray(0, kept + count);

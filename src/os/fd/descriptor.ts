@@ -7,7 +7,7 @@
  */
 import { F_GETFD } from "../ffi/constants.ts";
 import { EBADF, SysError } from "../ffi/errors.ts";
-import { libc, unwrap } from "../ffi/libc.ts";
+import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { isMissing, listProcSelf, readLinkProcSelf } from "../ffi/proc_self.ts";
 
 const F_SETFD = 2,
@@ -201,4 +201,24 @@ export function keepDescriptorsFromChildren(): void {
       if (!(error instanceof SysError && error.errno === EBADF)) throw error;
     }
   }
+}
+
+/**
+ * Reads what has arrived (read(2)).
+ *
+ * @param fd The descriptor, non-blocking.
+ * @param room The buffer.
+ * @param subject What the error names; the descriptor by default.
+ * @returns The number of bytes, 0 at the end of the file; undefined when nothing has arrived.
+ * @throws {SysError} When it can't be read.
+ */
+export function readFd(
+  fd: number,
+  room: Uint8Array<ArrayBuffer>,
+  subject: string | number = fd,
+): number | undefined {
+  return unwrapOrBlock(
+    { syscall: "read", subject },
+    () => libc().read(fd, room, BigInt(room.length)),
+  );
 }

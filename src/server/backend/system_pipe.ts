@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
-import { libc, unwrapOrBlock } from "../../os/ffi/libc.ts";
+import { closeFd, readFd, setNonblocking } from "../../os/fd/descriptor.ts";
 import { EPOLLIN } from "../../os/fd/poller.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import type { PipeInput } from "./backend.ts";
@@ -32,10 +31,7 @@ export class SystemPipe implements PipeInput {
   readNow(room: Uint8Array): number | undefined {
     if (!this.#open) return undefined;
     const length = Math.min(room.length, READ_BYTES);
-    const count = unwrapOrBlock(
-      { syscall: "read", subject: this.#path },
-      () => libc().read(this.#fd, this.#room, BigInt(length)),
-    );
+    const count = readFd(this.#fd, this.#room.subarray(0, length), this.#path);
     if (count !== undefined) room.set(this.#room.subarray(0, count));
     return count;
   }

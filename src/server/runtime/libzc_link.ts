@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ERRORS_ONLY } from "../../os/fd/poller.ts";
 import { defaultConfig } from "../../config/config.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
 import { SERVER_SERVICE } from "../../config/settings.ts";
@@ -15,9 +16,6 @@ import type { Watch } from "../../os/fd/poller.ts";
 import type { ServerLifecycle } from "../lifecycle/lifecycle.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import type { ServiceSource } from "./service_source.ts";
-
-/** Watches only errors and hang-ups, which epoll always reports. */
-const ERRORS_ONLY = 0;
 
 const nothing = (): void => {};
 
