@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LineReader } from "./line_reader.ts";
 import {
   type Answer,
   type CommandName,
@@ -13,6 +14,9 @@ import {
 } from "./messages.ts";
 
 const READ_BYTES = 64 * 1024;
+
+/** The most bytes of an answer: a status of the largest installation is far below. */
+const MAX_ANSWER_BYTES = 64 << 20;
 
 /** The answer of a master to a request that it could not fulfil. */
 export class ControlRequestError extends Error {
@@ -156,11 +160,8 @@ export class ControlClient implements Disposable {
 
 /** Reads without the connection's streams, which would close it a second time. */
 async function* answersOf(conn: Deno.UnixConn): AsyncGenerator<Answer, void, void> {
-  const buffer = new Uint8Array(READ_BYTES), decoder = new TextDecoder();
-  let rest = "";
+  const buffer = new Uint8Array(READ_BYTES), reader = new LineReader(MAX_ANSWER_BYTES);
   for (let length; (length = await conn.read(buffer)) !== null;) {
-    const lines = (rest + decoder.decode(buffer.subarray(0, length), { stream: true })).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) yield JSON.parse(line);
+    for (const line of reader.take(buffer.subarray(0, length))) yield JSON.parse(line);
   }
 }

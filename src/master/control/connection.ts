@@ -4,11 +4,11 @@
  *
  * @module
  */
+import { LineReader } from "../../control/line_reader.ts";
 import { MAX_REQUEST_BYTES } from "../../control/messages.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { receiveWithFds, sendWithFds } from "../../os/net/fd_passing.ts";
-import { LineReader } from "./line_reader.ts";
 
 /** The most bytes of answers that wait for a client. */
 const MAX_UNSENT_BYTES = 1 << 20;

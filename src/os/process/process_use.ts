@@ -4,6 +4,8 @@
  * @module
  */
 
+import { readProc } from "./processes.ts";
+
 /** What a process uses. */
 export interface ProcessUse {
   /** Its processor time since its start, in milliseconds. */
@@ -20,13 +22,8 @@ const USER_TIME = 11, SYSTEM_TIME = 12;
 
 /** What a process uses; undefined if it has ended. */
 export function useOf(pid: number): ProcessUse | undefined {
-  let stat: string, status: string;
-  try {
-    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  } catch {
-    return undefined;
-  }
+  const stat = readProc(`${pid}/stat`), status = readProc(`${pid}/status`);
+  if (stat === "" || status === "") return undefined;
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const kilobytes = /^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1];
   return {

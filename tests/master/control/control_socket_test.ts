@@ -201,7 +201,7 @@ Deno.test("a line that is too long or no UTF-8 gets a message, and ends the conn
       using client = await RawClient.connect(path);
       await client.send(line);
       const error = (await client.receive())?.error as Record<string, string>;
-      assertStringIncludes(error.message, "Cannot read a request: found ");
+      assertStringIncludes(error.message, "Cannot read a line: found ");
       assertEquals(await client.receive(), undefined);
     }
   });

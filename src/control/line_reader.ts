@@ -42,7 +42,7 @@ export class LineReader {
   #refuseLong(length: number): void {
     if (length <= this.#maxBytes) return;
     throw new TypeError(
-      `Cannot read a request: found a line of more than ${this.#maxBytes} bytes, expected less`,
+      `Cannot read a line: found one of more than ${this.#maxBytes} bytes, expected less`,
     );
   }
 }
@@ -51,6 +51,6 @@ function decode(bytes: Uint8Array): string {
   try {
     return DECODER.decode(bytes);
   } catch {
-    throw new TypeError("Cannot read a request: found bytes that are not UTF-8, expected JSON");
+    throw new TypeError("Cannot read a line: found bytes that are not UTF-8, expected JSON");
   }
 }
