@@ -5,13 +5,12 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { parseArguments } from "../config/args.ts";
-import { checkArguments } from "../config/check_arguments.ts";
 import { settingName } from "../config/aliases.ts";
-import { cannot, formatProblem } from "../config/errors.ts";
+import { cannot, ConfigError } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
 import { isFlag, type Setting } from "../config/setting.ts";
 import { ALL_SETTINGS } from "../config/settings.ts";
+import { type MasterArguments, readArguments } from "../master/arguments.ts";
 import type { Command, CommandCall, CommandOption } from "./command.ts";
 
 /** The options that every command has. */
@@ -73,16 +72,20 @@ export function parseCall(
       expected: usageOf(command),
     }));
   }
-  const { problems } = checkArguments(master, { scope: "master", isOpen: false });
-  mistakes.push(...problems.map(formatProblem));
-  if (mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
-  return {
-    operands,
-    options: parsed,
-    masterArgs: master,
-    settings: parseArguments(master),
-    ...rest,
-  };
+  const read = mastersOf(master, mistakes);
+  if (read === undefined || mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
+  const { parsed: settings, warnings } = read;
+  return { operands, options: parsed, masterArgs: master, settings, warnings, ...rest };
+}
+
+/** Reads the arguments of the master; adds what is wrong to the mistakes. */
+function mastersOf(args: readonly string[], mistakes: string[]): MasterArguments | undefined {
+  try {
+    return readArguments(args, { isOpen: false });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    mistakes.push(error.message);
+  }
 }
 
 /** How a command is called. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Problem } from "../config/errors.ts";
 import type { ParsedArguments } from "../config/args.ts";
 import type { MasterServerHooks } from "../master/services/hooks.ts";
 
@@ -30,6 +31,8 @@ export interface CommandCall {
   readonly masterArgs: readonly string[];
   /** The same, parsed. */
   readonly settings: ParsedArguments;
+  /** What is only suspicious in them. */
+  readonly warnings: readonly Problem[];
   /** The hooks of an embedding program. */
   readonly hooks: MasterServerHooks;
   /** All commands. */

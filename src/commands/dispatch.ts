@@ -5,6 +5,7 @@
  */
 import { cannot } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
+import { readArguments } from "../master/arguments.ts";
 import { runMaster } from "../master/main.ts";
 import type { MasterServerHooks } from "../master/services/hooks.ts";
 import { parseCall, UsageError } from "./call.ts";
@@ -30,7 +31,7 @@ export async function runCommand(
   if (name === "help" && rest.length === 0) return show(renderProgramHelp());
   const command = COMMANDS.find((one) => one.name === (name === "help" ? rest[0] : name));
   if (command === undefined) {
-    if (isOpen) return await runMaster(hooks, args);
+    if (isOpen) return await runMaster(hooks, readArguments(args, { isOpen }));
     const meant = nearest(name, COMMANDS.map((one) => one.name));
     const expected = meant ?? `a command that --help lists, or -C DIR`;
     const message = cannot("run", name, { found: "no command has this name", expected });

@@ -6,6 +6,7 @@
 import { cannot } from "../config/errors.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { closeLog } from "../log/log.ts";
+import { readArguments } from "../master/arguments.ts";
 import { runMaster } from "../master/main.ts";
 import type { MasterServerHooks } from "../master/services/hooks.ts";
 import { splitUpgrade } from "../master/upgrade/command.ts";
@@ -64,10 +65,10 @@ function withoutPermission({ message }: Error): string {
 /** Runs the command that the first argument names; without one, a master. */
 async function dispatch(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
   const [first = ""] = args;
-  // A program that embeds a master may have plain arguments of its own.
+  // A program that embeds a master may have arguments of its own, which its hooks read.
   const isOpen = Object.keys(hooks).length > 0;
   const isSetting = first === "" || (first.startsWith("-") && !isForHelp(first));
-  if (isSetting) return await runMaster(hooks, args);
+  if (isSetting) return await runMaster(hooks, readArguments(args, { isOpen }));
   const { runCommand } = await import("./dispatch.ts");
   return await runCommand(args, { hooks, isOpen });
 }

@@ -35,7 +35,7 @@ const OWNER_ALONE = 0o600;
 
 /** Runs the command. */
 export async function run(call: CommandCall): Promise<number> {
-  const { operands, options, settings, masterArgs, hooks } = call;
+  const { operands, options, settings, masterArgs, warnings, hooks } = call;
   if (operands.length > 0) {
     return await withMaster(settings, async (master) =>
       showOutcome(
@@ -49,7 +49,7 @@ export async function run(call: CommandCall): Promise<number> {
   try {
     return options.daemon
       ? await startDaemon({ settings, masterArgs })
-      : await runMaster(hooks, masterArgs);
+      : await runMaster(hooks, { parsed: settings, warnings });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     // The configuration is right, but the place is taken.

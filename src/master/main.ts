@@ -4,8 +4,6 @@
  * @module
  */
 import { resolvePath } from "../config/address.ts";
-import { parseArguments } from "../config/args.ts";
-import { checkArguments } from "../config/check_arguments.ts";
 import { checkHooks } from "../config/check_hooks.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
@@ -27,6 +25,7 @@ import { leaveSession } from "../os/process/process.ts";
 import { leaveSessionKeyring } from "../os/user/session_keyring.ts";
 import { looseMode, mainFile } from "../os/process/program_lookup.ts";
 import type { MasterServerHooks } from "./services/hooks.ts";
+import type { MasterArguments } from "./arguments.ts";
 import { Master } from "./master.ts";
 import { tryPidFile } from "./pid_file.ts";
 import {
@@ -55,23 +54,18 @@ export function masterServerLoadConfigFromDirname(dir: string): Config[] {
  * Runs a master until it has stopped.
  *
  * @param hooks Hooks of the embedding program.
- * @param args The command line, without a command.
+ * @param args The command line.
  * @returns The exit code: 0 after an orderly stop, 1 if another master runs with `--try-lock`.
  * @throws {ConfigError} When the settings have problems.
  */
 export async function runMaster(
   hooks: MasterServerHooks,
-  args: readonly string[],
+  { parsed, warnings }: MasterArguments,
 ): Promise<number> {
   guardOutputs();
   checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
   const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
-  // An embedding program may have arguments of its own, which its hooks read.
-  const isOpen = Object.keys(hooks).length > 0;
-  const { problems, warnings } = checkArguments(args, { scope: "master", isOpen });
-  if (problems.length > 0) throw new ConfigError(problems);
-  const parsed = parseArguments(args);
   // The files may name the user of the master.
   const worldWritable = [
     ...worldWritableProgram(mainFile(), { looseMode }),

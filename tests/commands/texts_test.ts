@@ -34,6 +34,7 @@ async function completionsOf(shell: string): Promise<string> {
       options: {},
       masterArgs: [],
       settings: { settings: [], configFiles: [], rest: [] },
+      warnings: [],
       hooks: {},
       commands: COMMANDS,
     });
