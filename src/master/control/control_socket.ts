@@ -87,7 +87,12 @@ export class ControlSocket {
     this.#watch?.stop();
     this.#pause?.cancel();
     this.#watch = this.#pause = undefined;
-    if (this.#listener.socketFile !== undefined) removeSocketFile(this.#listener.socketFile);
+    try {
+      if (this.#listener.socketFile !== undefined) removeSocketFile(this.#listener.socketFile);
+    } catch (error) {
+      // An upgrade or a stop goes on without it.
+      this.#options.log(`warning: the control socket is left: ${(error as Error).message}`);
+    }
     closeFd(this.#listener.fd);
     for (const { connection } of [...this.#clients]) connection.finish();
   }

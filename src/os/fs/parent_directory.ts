@@ -91,9 +91,12 @@ export class ParentDirectory implements Disposable {
   /** Removes the entry if it is this file. */
   remove(file: FileId): void {
     if (!this.has(file)) return;
-    unwrap(
-      { syscall: "unlink", subject: this.path },
-      () => libc().unlinkat(this.#fd, this.#name, 0),
+    // Another process may remove it meanwhile, as a new master does with the socket of an old one.
+    unlessMissing(() =>
+      unwrap(
+        { syscall: "unlink", subject: this.path },
+        () => libc().unlinkat(this.#fd, this.#name, 0),
+      )
     );
   }
 

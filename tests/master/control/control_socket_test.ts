@@ -301,3 +301,22 @@ Deno.test("after withdraw() no client can connect, but one that waits gets its a
     assertEquals(await stopped, null);
   });
 });
+
+Deno.test("withdraw() goes on if the socket can't be removed, and says so", async () => {
+  await withSocket({}, async (path, socket, log) => {
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    using client = await ControlClient.connect(path);
+    await client.request("hello");
+    // Its file is the same, but it is a directory on the way that is none any more.
+    Deno.renameSync(directory, `${directory}.moved`);
+    Deno.writeTextFileSync(directory, "");
+    try {
+      socket.withdraw();
+      await within(client.closed(), { what: "the end of the client" });
+      assertMatch(log.join(), /^warning: the control socket is left: /);
+    } finally {
+      Deno.removeSync(directory);
+      Deno.renameSync(`${directory}.moved`, directory);
+    }
+  });
+});
