@@ -107,7 +107,7 @@ export class Retirement {
     changes.cancel(
       new ServiceError("busy", `Cannot change services: process ${newMaster.pid} has taken over`),
     );
-    control.withdraw();
+    control.withdraw({ leavesFile: true });
     const until = stays
       ? "this one stays as its parent"
       : "this one ends when its servers have finished";

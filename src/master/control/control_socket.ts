@@ -40,6 +40,17 @@ interface ConnectedClient {
   events?: number;
 }
 
+/** How a socket is withdrawn. */
+export interface WithdrawOptions {
+  /**
+   * Whether its file stays: a new master replaces it, possibly at this very moment, and its own file must not be
+   * removed in place of this one.
+   *
+   * @default {false}
+   */
+  readonly leavesFile?: boolean;
+}
+
 /** An open control socket. */
 export class ControlSocket {
   readonly #options: ControlSocketOptions;
@@ -82,13 +93,14 @@ export class ControlSocket {
    * Removes the socket, so that no client can connect any more. Clients that wait for an answer
    * still get it.
    */
-  withdraw(): void {
+  withdraw({ leavesFile = false }: WithdrawOptions = {}): void {
     if (this.#watch === undefined && this.#pause === undefined) return;
     this.#watch?.stop();
     this.#pause?.cancel();
     this.#watch = this.#pause = undefined;
     try {
-      if (this.#listener.socketFile !== undefined) removeSocketFile(this.#listener.socketFile);
+      const { socketFile } = this.#listener;
+      if (socketFile !== undefined && !leavesFile) removeSocketFile(socketFile);
     } catch (error) {
       // An upgrade or a stop goes on without it.
       this.#options.log(`warning: the control socket is left: ${(error as Error).message}`);

@@ -18,7 +18,7 @@ import { useOf } from "../../os/process/process_use.ts";
 import type { ReloadReport } from "../policy/reload_report.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { addressOf, controlCommands, type ControlledMaster } from "./commands.ts";
-import { ControlSocket } from "./control_socket.ts";
+import { ControlSocket, type WithdrawOptions } from "./control_socket.ts";
 
 /** The parts of a master that its control socket uses. */
 export interface MasterControlOptions
@@ -86,8 +86,8 @@ export class MasterControl {
   }
 
   /** Removes the socket; clients that wait for an answer still get it. */
-  withdraw(): void {
-    this.#socket?.withdraw();
+  withdraw(options?: WithdrawOptions): void {
+    this.#socket?.withdraw(options);
   }
 
   /** Removes the socket, and disconnects all clients once they have their answers. */

@@ -320,3 +320,11 @@ Deno.test("withdraw() goes on if the socket can't be removed, and says so", asyn
     }
   });
 });
+
+Deno.test("withdraw() can leave the file to the new master that replaces it", async () => {
+  await withSocket({}, async (path, socket) => {
+    socket.withdraw({ leavesFile: true });
+    assert(Deno.lstatSync(path).isSocket);
+    await assertRejects(() => ControlClient.connect(path), Deno.errors.ConnectionRefused);
+  });
+});
