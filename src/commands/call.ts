@@ -65,7 +65,7 @@ export function parseCall(
   }
   const operands = [...parsed._.map(String), ...negative];
   const [least, most] = command.count ?? [0, command.operands === undefined ? 0 : Infinity];
-  // Who asks for help need not know the arguments.
+  // A call for help may lack arguments.
   if (!parsed.help && (operands.length < least || operands.length > most)) {
     mistakes.push(cannot("run", [command.name, ...operands].join(" "), {
       found: operands.length < least ? "too few arguments" : "too many arguments",

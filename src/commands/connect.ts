@@ -7,6 +7,7 @@ import type { ParsedArguments } from "../config/args.ts";
 import { Config } from "../config/config.ts";
 import { cannot, ConfigError } from "../config/errors.ts";
 import { readStrictly } from "../config/effective.ts";
+import { readMasterFile } from "../config/ini.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { controlPath } from "../config/control_path.ts";
 import { CONFIG_DIR, PID_FILE } from "../config/settings.ts";
@@ -37,7 +38,7 @@ export class NoMasterError extends Error {
  */
 export function masterSettings(args: ParsedArguments): Config {
   const config = new Config();
-  loadSettings(config, args, CONFIG_DIR);
+  loadSettings(config, args, CONFIG_DIR, readMasterFile);
   return config;
 }
 

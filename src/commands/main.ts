@@ -16,7 +16,8 @@ import { ownArguments } from "../os/ffi/proc_self.ts";
 import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
 
 /**
- * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`).
+ * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`), or the command that the first
+ * argument names, such as `status`: `--help` lists them, each with its exit codes.
  *
  * SIGHUP reloads. SIGTTIN and SIGTTOU add a process to each service, or remove one. SIGUSR2 starts
  * a new master that replaces this one. SIGUSR1 reopens the log files. SIGTERM, SIGINT and SIGQUIT
@@ -27,7 +28,8 @@ import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
  *
  * @param hooks Hooks of the embedding program.
  * @param args The command line; `--help` lists the arguments.
- * @returns The exit code: 0 after an orderly stop, 1 when the master can't start.
+ * @returns The exit code: of a master 0 after an orderly stop and 1 when it can't start; of a command
+ * what its help says.
  *
  * @example
  * ```ts

@@ -27,6 +27,14 @@ Deno.test("a master serves the sections of an INI file, and a reload reads it ag
   // Every user of the machine can read them.
   assert(master.servers().every(({ argv }) => !argv.includes("007")));
 
+  // Commands find the master by the same file.
+  for (const command of ["status", "plan", "check", "doctor"]) {
+    const asked = site.run([command, "-config", file, "--json"]);
+    const { code } = await asked.ended();
+    assert(command === "doctor" ? code <= 1 : code === 0, `${command}: ${asked.stderr}`);
+    assertMatch(asked.stdout, command === "doctor" ? /"findings"|\[/ : /"aio"/);
+  }
+
   const before = master.servers().map(({ pid }) => pid);
   Deno.writeTextFileSync(file, head + section("aio", ports[0], "own = 1\nown") + "[aio]\n");
   assertEquals(

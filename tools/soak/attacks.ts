@@ -152,7 +152,8 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack: "another user keeps that lock in a mapping or a message, without a descriptor",
-    result: "who may write to the file is looked into: none of them has it, so it does not count",
+    result:
+      "the master checks which holders may write to the file: none of them has it, so it does not count",
     file: "tests/os/process/lock_file_test.ts",
     test: "lock of a reader that has it in a",
   },
@@ -195,7 +196,7 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack: "a server does any of that as its last act, when it is told to stop",
-    result: "it is put right as at any other time, ever more rarely",
+    result: "it is repaired as usual, with growing pauses",
     file: "tests/integration/hostile_listener_test.ts",
     test: "of a process that is told to stop its successor is served",
   },

@@ -175,16 +175,20 @@ async function whileTelling(
     readonly services?: readonly string[];
   },
 ): Promise<void> {
+  let isOver = false;
   const timer = setRepeated(systemClock, {
     everyMs: PROGRESS_MS,
     callback: async () => {
       const all = await master.services();
+      // The answer may have been sent meanwhile.
+      if (isOver) return;
       client.progress(awaited(all.filter(({ id }) => services?.includes(id) ?? true)));
     },
   });
   try {
     await done;
   } finally {
+    isOver = true;
     timer.cancel();
   }
 }

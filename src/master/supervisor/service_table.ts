@@ -38,15 +38,17 @@ export class ServiceTable {
     const isGone = !current && !candidate && workers.size === 0;
     // A late call must not remove a new service of the same id.
     if (isGone && this.#byId.get(id) === service) this.#byId.delete(id);
+    const left = this.#byId.get(id);
     // A service that has come back is waited for no longer.
-    if (this.#byId.get(id)?.current === undefined && this.#byId.has(id)) return;
+    if (left !== undefined && left.current === undefined) return;
     this.#removals.get(id)?.resolve();
     this.#removals.delete(id);
   }
 
   /** Fulfilled when nothing of a removed service is left, or it has come back. */
   removed(id: string): Promise<void> {
-    if (!this.#byId.has(id)) return Promise.resolve();
+    const service = this.#byId.get(id);
+    if (service === undefined || service.current !== undefined) return Promise.resolve();
     const removal = this.#removals.get(id) ?? Promise.withResolvers();
     this.#removals.set(id, removal);
     return removal.promise;
