@@ -60,6 +60,23 @@ export function listPath(path: string): string[] {
   return entriesOf(open(path, O_RDONLY));
 }
 
+/** What is found at a path that other processes change at any time; undefined where nothing can be found. */
+export function ifThere<T>(look: () => T): T | undefined {
+  const { NotFound, PermissionDenied, NotADirectory, FilesystemLoop } = Deno.errors;
+  try {
+    return look();
+  } catch (error) {
+    if (
+      [NotFound, PermissionDenied, NotADirectory, FilesystemLoop].some((known) =>
+        error instanceof known
+      )
+    ) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 const O_RDONLY = 0;
 
 function byDescriptor<T>(path: string, flags: number, use: (alias: string) => T): T {

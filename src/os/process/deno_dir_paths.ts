@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ifThere } from "../fs/path.ts";
 import { denoDir } from "./deno_dir.ts";
 import { NPM, REMOTE, TRANSLATED, VIEW } from "./deno_dir_names.ts";
 
@@ -79,7 +80,7 @@ function targetOf(path: string): string | undefined {
 }
 
 /**
- * The directories and links in a directory, less directories that certainly only root and this user may write
+ * The directories and links in a directory, which running programs change at any time, less directories that certainly only root and this user may write
  * to. Files are left out, since most of the time would be theirs: the runtime makes each with the mode 0644.
  */
 function* looseIn(directory: string, depth: number): Generator<string> {
@@ -97,21 +98,4 @@ function* looseIn(directory: string, depth: number): Generator<string> {
 
 function entriesOf(directory: string): string[] {
   return ifThere(() => [...Deno.readDirSync(directory)].map(({ name }) => name)) ?? [];
-}
-
-/** Running programs change these directories at any time. */
-function ifThere<T>(look: () => T): T | undefined {
-  const { NotFound, PermissionDenied, NotADirectory, FilesystemLoop } = Deno.errors;
-  try {
-    return look();
-  } catch (error) {
-    if (
-      [NotFound, PermissionDenied, NotADirectory, FilesystemLoop].some((known) =>
-        error instanceof known
-      )
-    ) {
-      return undefined;
-    }
-    throw error;
-  }
 }

@@ -8,7 +8,7 @@
 import { AT_FDCWD } from "../ffi/constants.ts";
 import { EACCES } from "../ffi/errors.ts";
 import { cString, errno, libc } from "../ffi/libc.ts";
-import { lstatPath, statPath } from "../fs/path.ts";
+import { ifThere, lstatPath, statPath } from "../fs/path.ts";
 import { mayChangeUser } from "../user/credentials.ts";
 import { type Credentials, ownGroups } from "../user/accounts.ts";
 
@@ -17,7 +17,8 @@ const SYS_SETGROUPS = Deno.build.arch === "x86_64" ? 116n : 159n, SYS_FACCESSAT2
 const PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4;
 
 /** Modes of access(2) for each kind, and the flag for the credentials that count when a file is opened. */
-const MODES = { r: 4, w: 2, c: 2, x: 1 } as const, F_OK = 0, AT_EACCESS = 0x200;
+const MODES = { r: 4, w: 2, c: 2, x: 1 } as const, F_OK = 0;
+const AT_EACCESS = 0x200, AT_SYMLINK_NOFOLLOW = 0x100;
 
 /** The argument of setfsuid(2) that changes nothing. */
 const NO_ID = 2 ** 32 - 1;
@@ -51,23 +52,27 @@ export function accessAs(
     return wanted.map(([access, path]) => ({
       error: faccessat(path, MODES[access]),
       isReachable: faccessat(path, F_OK) === 0,
+      isEntryReachable: faccessat(path, F_OK, AT_SYMLINK_NOFOLLOW) === 0,
     }));
   });
-  return answers?.map(({ error, isReachable }, index) => {
+  return answers?.map(({ error, isReachable, isEntryReachable }, index) => {
     const [access, path] = wanted[index];
-    if (MODES[access] !== MODES.w || !isReachable) return error === 0;
-    const { uid: owner, mode } = statPath(path), link = lstatPath(path);
-    if (link.isSymlink && link.uid === uid) return true;
-    const isOwner = owner === uid;
+    if (access === "r" || access === "x") return error === 0;
+    // Meanwhile another process may have removed the file.
+    const entry = isEntryReachable ? ifThere(() => lstatPath(path)) : undefined;
+    if (entry?.isSymlink && entry.uid === uid) return true;
+    const file = isReachable ? ifThere(() => statPath(path)) : undefined;
+    if (file === undefined) return false;
+    const isOwner = file.uid === uid;
     if (error !== 0) return error === EACCES && isOwner;
-    return isOwner || access === "c" || (mode! & STICKY) === 0;
+    return isOwner || access === "c" || (file.mode! & STICKY) === 0;
   });
 }
 
 /** Asks for this thread's credentials; 0 or the number of the error. */
-function faccessat(path: string, mode: number): number {
+function faccessat(path: string, mode: number, flags = 0): number {
   const text = cString(path);
-  const result = libc().faccessat2(SYS_FACCESSAT2, AT_FDCWD, text, mode, AT_EACCESS);
+  const result = libc().faccessat2(SYS_FACCESSAT2, AT_FDCWD, text, mode, AT_EACCESS | flags);
   return result === 0n ? 0 : errno();
 }
 

@@ -66,12 +66,36 @@ Deno.test("accessAs() counts the owner of a link as able to replace it", () => {
   if (!mayChangeUser()) return;
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o1777);
-  for (const name of ["theirs", "own"]) Deno.symlinkSync("/", dir.file(name));
-  libc().fchownat(-100, cString(dir.file("theirs")), NOBODY.uid!, NOBODY.gid, 0x100);
-  assertEquals(accessAs(NOBODY, [["w", dir.file("theirs")], ["w", dir.file("own")]]), [
-    true,
-    false,
-  ]);
+  const targets = {
+    theirs: "/",
+    own: "/",
+    theirsToNothing: "/nonexistent",
+    ownToNothing: "/nonexistent",
+  };
+  for (const [name, target] of Object.entries(targets)) {
+    Deno.symlinkSync(target, dir.file(name));
+    if (!name.startsWith("theirs")) continue;
+    libc().fchownat(-100, cString(dir.file(name)), NOBODY.uid!, NOBODY.gid, 0x100);
+  }
+  const answers = accessAs(NOBODY, Object.keys(targets).map((name) => ["w", dir.file(name)]));
+  assertEquals(answers, [true, false, true, false]);
+});
+
+Deno.test("accessAs() finds no access to a file that is removed after the kernel was asked", () => {
+  if (!mayChangeUser()) return;
+  using dir = new TempDir();
+  Deno.chmodSync(dir.path, 0o755);
+  const path = dir.write("journal", "");
+  Deno.chmodSync(path, 0o666);
+  let looks = 0;
+  const wanted = Object.defineProperty([], 0, {
+    get: () => {
+      if (++looks === 2) Deno.removeSync(path);
+      return ["w", path];
+    },
+  });
+  assertEquals(accessAs(NOBODY, wanted), [false]);
+  assertEquals(looks, 2);
 });
 
 Deno.test("accessAs() heeds groups, links and names that are not UTF-8", () => {
