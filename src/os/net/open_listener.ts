@@ -124,7 +124,7 @@ export function isAddressInUse(address: ListenAddress): boolean {
 
 /**
  * Tries whether a listener could be opened at an address, without opening one. An old socket is removed. The
- * permission to make a file in a directory is not tried.
+ * permissions to make a file in a directory and to open a named pipe are not tried.
  *
  * @throws {Error} See {@linkcode openListener}.
  */
@@ -133,7 +133,8 @@ export function tryAddress(address: ListenAddress): void {
   if (address.kind === "inet") return closeFd(bindInet(address));
   using directory = ParentDirectory.openTrusted(address.path);
   if (address.kind === "unix") removeStaleSocket(directory);
-  else if (directory.status() !== undefined) closeFd(openPipe(directory));
+  // Not opened: a waiting writer would go on, and its data be lost with the descriptor.
+  else if (directory.status()?.isFifo === false) throw noFifo(address.path);
 }
 
 /**

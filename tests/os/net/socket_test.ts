@@ -4,10 +4,11 @@ import { SysError } from "../../../src/os/ffi/errors.ts";
 import { receiveWithFds, sendWithFds } from "../../../src/os/net/fd_passing.ts";
 import { libc, unwrap, unwrapOrBlock } from "../../../src/os/ffi/libc.ts";
 import { describeListener, shutdownSocket, socketPair } from "../../../src/os/net/socket.ts";
-import { openListener } from "../../../src/os/net/open_listener.ts";
+import { openListener, tryAddress } from "../../../src/os/net/open_listener.ts";
 import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction, TestProcess, withOpenFileLimit } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
+import { eventually } from "../../support/wait.ts";
 
 function openFifo(path: string): number {
   const { fd, socketFile } = openListener({ kind: "fifo", path });
@@ -72,6 +73,31 @@ Deno.test("openListener() refuses a pipe's path with a file of another kind, and
     assertEquals(error.message, `open "${missing}": no such file or directory (ENOENT)`);
   });
   assertEquals(Deno.readTextFileSync(path), "precious");
+});
+
+Deno.test("tryAddress() refuses a path for a pipe as openListener() does, and opens no pipe that is there", async () => {
+  using temp = new TempDir();
+  const path = temp.file("pipe"), file = temp.write("file", "");
+  Deno.symlinkSync("pipe", temp.file("link"));
+  closeFd(openFifo(path));
+  await using writer = new TestProcess(["sh", "-c", 'echo ready; echo sent >"$0"', path]);
+  await writer.prints(/ready/);
+  const state = () => Deno.readTextFileSync(`/proc/${writer.pid}/stat`).split(") ")[1][0];
+  await eventually(() => state() === "S", { what: "the writer that waits for a reader" });
+  await leavesNothingOpen(() => {
+    tryAddress({ kind: "fifo", path });
+    tryAddress({ kind: "fifo", path: temp.file("missing") });
+    for (const taken of [file, temp.file("link"), temp.path]) {
+      const found = `Cannot open "${taken}": found a file of another kind, expected a named pipe`;
+      assertThrows(() => tryAddress({ kind: "fifo", path: taken }), Error, found);
+    }
+  });
+  // A writer that had gone on would have no reader now, and end by SIGPIPE.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const fd = openFifo(path);
+  assertEquals((await writer.ended()).code, 0);
+  assertEquals(readAvailable(fd), "sent\n");
+  closeFd(fd);
 });
 
 Deno.test("openListener() leaves nothing open at the limit of open files", async () => {
