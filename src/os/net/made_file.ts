@@ -59,7 +59,7 @@ export function bindFile(fd: number, directory: ParentDirectory, { access, compl
  * Creates a named pipe, opens it, and sets its mode and owner.
  *
  * @param directory The directory of the path.
- * @param options `access`: mode and owner; without it the umask decides. `open`: opens the pipe.
+ * @param options `access`: mode and owner; without a mode the umask decides. `open`: opens the pipe.
  * @returns The result of `open`, and the file.
  * @throws {SysError} When a system call refuses, and `ESTALE` when another user has replaced the pipe; it is
  * removed then.
@@ -68,8 +68,8 @@ export function makeFifo(directory: ParentDirectory, { access, open }: {
   readonly access?: FileAccess;
   readonly open: () => number;
 }): { readonly fd: number; readonly madeFifo: SocketFile } {
-  // No other user can open it before it has its mode.
-  directory.makeFifo(MARK | (access === undefined ? 0o666 : 0o600));
+  // With a mode to come, no other user can open it before.
+  directory.makeFifo(MARK | (access?.mode === undefined ? 0o666 : 0o600));
   return takeMarked(directory, (madeFifo, mode) => {
     const fd = open();
     try {

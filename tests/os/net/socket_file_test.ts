@@ -26,6 +26,18 @@ for (const kind of ["unix", "fifo"] as const) {
       }
     }));
 
+  Deno.test(`openListener() gives a new ${kind} path the mode of the umask where only an owner is asked for`, () =>
+    leavesNothingOpen(() => {
+      using dir = new TempDir();
+      const path = dir.file("s"), umask = Deno.umask(0o027);
+      try {
+        closeFd(openListener({ kind, path }, { uid: Deno.uid()! }).fd);
+      } finally {
+        Deno.umask(umask);
+      }
+      assertEquals(modeOf(path), kind === "unix" ? "750" : "640");
+    }));
+
   Deno.test(`openListener() gives a new ${kind} path to an owner, or leaves nothing of it behind`, () =>
     leavesNothingOpen(() => {
       using dir = new TempDir();
