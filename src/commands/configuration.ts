@@ -33,7 +33,7 @@ export interface MasterPlace {
  * @throws {ConfigError} When a settings file of the master can't be read.
  */
 export async function readConfiguration(
-  { settings, hooks }: CommandCall,
+  { settings, warnings, hooks }: CommandCall,
   master?: MasterPlace,
 ): Promise<ReadConfiguration> {
   const config = masterSettings(settings), command = ownCommand();
@@ -43,5 +43,5 @@ export async function readConfiguration(
   };
   const directory = master?.directory ?? readStrictly(config, CONFIG_DIR);
   const source = { directory, hook: hooks.loadConfig, ...place };
-  return { loaded: await new MasterConfiguration(settings, source).load(), place };
+  return { loaded: await new MasterConfiguration(settings, source, warnings).load(), place };
 }

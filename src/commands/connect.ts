@@ -12,6 +12,7 @@ import { loadSettings } from "../config/load_settings.ts";
 import { controlPath } from "../config/control_path.ts";
 import { CONFIG_DIR, PID_FILE } from "../config/settings.ts";
 import { ControlClient, ControlRequestError } from "../control/client.ts";
+import { systemClock } from "../os/clock/clock.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 
 /** The exit codes that several commands share. */
@@ -24,6 +25,9 @@ export const EXIT = {
   usage: 64,
   configuration: 78,
 } as const;
+
+/** How long a master may take to answer the first request; one that runs does it in milliseconds. */
+const GREETING_MS = 10_000;
 
 /** No master answers. */
 export class NoMasterError extends Error {
@@ -59,9 +63,37 @@ export async function connect(args: ParsedArguments): Promise<ControlClient> {
     }));
   }
   try {
-    return await ControlClient.connect(path);
+    return (await greet(path)).master;
   } catch (error) {
+    if (error instanceof ControlRequestError || isLost(error)) throw error;
     throw new NoMasterError(whyNot(error as Error, { path, pidFile }));
+  }
+}
+
+/**
+ * Connects to the master that listens at a path, and asks for its pid.
+ *
+ * @param path The path of the control socket.
+ * @returns The client, to be closed by the caller, and the pid.
+ * @throws {Deno.errors.TimedOut} When it does not answer: a process that is stopped accepts clients, too.
+ * @throws {Error} See {@linkcode ControlClient}.
+ */
+export async function greet(
+  path: string,
+): Promise<{ readonly master: ControlClient; readonly pid: number }> {
+  const master = await ControlClient.connect(path);
+  const late = Promise.withResolvers<never>();
+  const timer = systemClock.setTimer(GREETING_MS, () => {
+    late.reject(new Deno.errors.TimedOut(`no answer within ${GREETING_MS} ms`));
+  });
+  try {
+    const { pid } = await Promise.race([master.request("hello"), late.promise]);
+    return { master, pid };
+  } catch (error) {
+    master.close();
+    throw error;
+  } finally {
+    timer.cancel();
   }
 }
 
@@ -71,6 +103,10 @@ function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", stri
       found: "the control socket of another user",
       expected: "that user, or root",
     });
+  }
+  if (error instanceof Deno.errors.TimedOut) {
+    const found = `${holderOf(pidFile) ?? "the process that listens there"} does not answer`;
+    return cannot("reach the master", path, { found, expected: "an answer; is it stopped?" });
   }
   const holder = holderOf(pidFile);
   if (holder !== undefined) {

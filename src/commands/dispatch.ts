@@ -29,15 +29,19 @@ export async function runCommand(
   if (["-V", "--version"].includes(name)) return show(versionLines().join("\n"));
   if (["-h", "-help", "--help"].includes(name)) return show(renderProgramHelp());
   if (name === "help" && rest.length === 0) return show(renderProgramHelp());
-  const command = COMMANDS.find((one) => one.name === (name === "help" ? rest[0] : name));
+  const asksHelp = name === "help", wanted = asksHelp ? rest[0] : name;
+  const command = COMMANDS.find((one) => one.name === wanted);
   if (command === undefined) {
-    if (isOpen) return await runMaster(hooks, readArguments(args, { isOpen }));
-    const meant = nearest(name, COMMANDS.map((one) => one.name));
+    if (isOpen && !asksHelp) return await runMaster(hooks, readArguments(args, { isOpen }));
+    const meant = nearest(wanted, COMMANDS.map((one) => one.name));
     const expected = meant ?? `a command that --help lists, or -C DIR`;
-    const message = cannot("run", name, { found: "no command has this name", expected });
+    const message = cannot(asksHelp ? "help with" : "run", wanted, {
+      found: "no command has this name",
+      expected,
+    });
     return fail(message, EXIT.usage);
   }
-  if (name === "help") return show(renderCommandHelp(command));
+  if (asksHelp) return show(renderCommandHelp(command));
   try {
     const call = parseCall(command, rest, { hooks, commands: COMMANDS });
     if (call.options.help) return show(renderCommandHelp(command));

@@ -8,25 +8,28 @@ import { cannot, ConfigError } from "../config/errors.ts";
 import { readStrictly } from "../config/effective.ts";
 import { controlPath } from "../config/control_path.ts";
 import { PID_FILE } from "../config/settings.ts";
-import { ControlClient } from "../control/client.ts";
+import type { ControlClient } from "../control/client.ts";
 import type { UnreadyService } from "../control/messages.ts";
 import { blankControls } from "../log/control_characters.ts";
 import { runMaster } from "../master/main.ts";
 import { AddressesInUseError } from "../master/listeners/table.ts";
 import { MasterRunsError } from "../master/pid_file.ts";
 import { newProcessCommand, ownCommand } from "../master/upgrade/command.ts";
-import { delay } from "../os/clock/clock.ts";
+import { delay, systemClock } from "../os/clock/clock.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { openTrustedToAppend } from "../os/fs/trusted_open.ts";
 import { type ChildProcess, describeExit } from "../os/process/child_process.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
 import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
-import { EXIT, fail, isLost, masterSettings, showProgress, withMaster } from "./connect.ts";
+import { EXIT, fail, greet, isLost, masterSettings, showProgress, withMaster } from "./connect.ts";
 import { stopMaster } from "./stop.ts";
 
 /** How often a new master is looked for. */
 const LOOK_MS = 50;
+
+/** How long a master that has its pid file may take to open its control socket. */
+const LISTEN_MS = 10_000;
 
 /** How many lines are shown of the output of a master that could not start. */
 const SHOWN_LINES = 20;
@@ -69,7 +72,7 @@ export async function startDaemon(
   { settings, masterArgs }: { settings: ParsedArguments; masterArgs: readonly string[] },
 ): Promise<number> {
   const config = masterSettings(settings), path = controlPath(config);
-  const output = `${readStrictly(config, PID_FILE)}.log`;
+  const pidFile = readStrictly(config, PID_FILE), output = `${pidFile}.log`;
   if (path === undefined) {
     const about = { found: "master-control = off", expected: "a control socket, which tells when" };
     return fail(cannot("wait for", "master", about), EXIT.configuration);
@@ -87,13 +90,22 @@ export async function startDaemon(
   } finally {
     closeFd(fd);
   }
-  const master = await whenReachable(path, child);
+  let master: ControlClient | undefined;
+  try {
+    master = await whenReachable(child, { path, pidFile });
+  } catch (error) {
+    child.kill("SIGTERM");
+    await child.exited;
+    showRest(output, size);
+    const about = { found: (error as Error).message, expected: "its answer; it was stopped" };
+    return fail(cannot("reach the new master", path, about), EXIT.failed);
+  }
   if (master === undefined) {
     showRest(output, size);
-    const { code } = await child.exited, why = describeExit({ code, signal: null });
+    const status = await child.exited;
     // It has said what is wrong.
-    if (code === EXIT.configuration) return code;
-    return fail(`master ${child.pid} has ended: ${why}`, EXIT.failed);
+    if (status.code === EXIT.configuration) return status.code;
+    return fail(`master ${child.pid} has ended: ${describeExit(status)}`, EXIT.failed);
   }
   using _ = master;
   let unready: readonly UnreadyService[];
@@ -115,26 +127,42 @@ export async function startDaemon(
   return EXIT.failed;
 }
 
-/** Connects to a new master as soon as it listens; undefined if it ends before. */
+/**
+ * Connects to a new master as soon as it listens; undefined if it ends before.
+ *
+ * @throws {Deno.errors.TimedOut} When it has its pid file, but does not listen.
+ */
 async function whenReachable(
-  path: string,
   child: ChildProcess,
+  { path, pidFile }: Record<"path" | "pidFile", string>,
 ): Promise<ControlClient | undefined> {
-  let hasEnded = false;
+  let hasEnded = false, endMs = Infinity;
   child.exited.then(() => hasEnded = true);
   while (!hasEnded) {
     try {
-      const master = await ControlClient.connect(path);
+      const { master, pid } = await greet(path);
       // Another master may run with this socket: then the new one ends soon.
-      if ((await master.request("hello")).pid === child.pid) return master;
+      if (pid === child.pid) return master;
       master.close();
     } catch (error) {
       const isEarly = error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.ConnectionRefused ||
-        error instanceof Deno.errors.UnexpectedEof;
+        error instanceof Deno.errors.ConnectionRefused || isLost(error);
       if (!isEarly) throw error;
     }
+    const nowMs = systemClock.nowMs();
+    if (nowMs > endMs) throw new Deno.errors.TimedOut("it does not listen there");
+    // The start may take any time up to here, but a socket follows the pid file at once.
+    if (endMs === Infinity && hasPidFile(child, pidFile)) endMs = nowMs + LISTEN_MS;
     await delay(LOOK_MS);
+  }
+}
+
+function hasPidFile({ pid }: ChildProcess, path: string): boolean {
+  try {
+    return Deno.readTextFileSync(path).trim() === String(pid);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

@@ -6,7 +6,7 @@
 import type { ServiceState, Status } from "../control/status.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
-import { EXIT, fail, withMaster } from "./connect.ts";
+import { EXIT, fail, isLost, withMaster } from "./connect.ts";
 import { type Cell, duration, layOut, showsColour, size, type Style } from "./output.ts";
 
 const WATCH_MS = 1_000;
@@ -49,10 +49,7 @@ async function watch(
     try {
       status = await ask();
     } catch (error) {
-      const { UnexpectedEof, ConnectionReset, BrokenPipe } = Deno.errors;
-      if (![UnexpectedEof, ConnectionReset, BrokenPipe].some((one) => error instanceof one)) {
-        throw error;
-      }
+      if (!isLost(error)) throw error;
       return fail("the master has ended, or was replaced by a new one", EXIT.notRunning);
     }
     const text = isJson

@@ -19,7 +19,7 @@ const WRONG = [64, "the command line is wrong"] as const;
 const UNREADABLE = [78, "the settings of the master can't be read"] as const;
 
 const CHANGE_EXITS: Command["exits"] = [
-  [0, "all processes are ready"],
+  [0, "all processes are ready, or, with --no-wait, the master has the request"],
   [1, "a service was rolled back"],
   [2, "the request or the configuration was refused, nothing has changed"],
   NOT_RUNNING,
@@ -55,7 +55,14 @@ export const COMMANDS: readonly Command[] = [
     details: "It waits, and tells every few seconds which processes it waits for.",
     operands: "[SERVICE...]",
     options: [NO_WAIT],
-    exits: [[0, "stopped"], [2, "the request was refused"], NOT_RUNNING, WRONG, UNREADABLE],
+    exits: [
+      [0, "stopped, or, with --no-wait, the master has the request"],
+      [1, "a service was rolled back"],
+      [2, "the request was refused"],
+      NOT_RUNNING,
+      WRONG,
+      UNREADABLE,
+    ],
     load: () => import("./stop.ts"),
   },
   {
@@ -65,7 +72,14 @@ export const COMMANDS: readonly Command[] = [
       "serve until the new ones are ready. The master itself is only stopped if its configuration " +
       "has no problems, and starts in the background.",
     operands: "[SERVICE...]",
-    exits: CHANGE_EXITS,
+    exits: [
+      [0, "all services are ready"],
+      [1, "a service was rolled back, or the new master did not become ready and is stopped"],
+      [2, "the request was refused, nothing has changed"],
+      NOT_RUNNING,
+      WRONG,
+      [78, "the configuration has problems, nothing has changed"],
+    ],
     load: () => import("./restart.ts"),
   },
   {
@@ -101,7 +115,8 @@ export const COMMANDS: readonly Command[] = [
       JSON_OUTPUT,
     ],
     exits: [
-      [0, "all services are ready"],
+      [0, "the services are ready"],
+      [2, "no service has this name"],
       NOT_RUNNING,
       [4, "a service is not ready"],
       WRONG,

@@ -63,7 +63,7 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       const all = await master.services();
       const services = service === undefined ? all : [find(all, service)];
       const ids = new Set(services.map(({ id }) => id));
-      const isWell = all.every(({ state }) => ["ready", "idle", "stopped"].includes(state));
+      const isWell = services.every(({ state }) => ["ready", "idle", "stopped"].includes(state));
       return {
         state: isWell ? "ready" : "degraded",
         master: {
