@@ -6,12 +6,10 @@
 import type { Config } from "./config.ts";
 import { cannot, type Place, type Problem, problemAt, quote, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
-import { ALL_SETTINGS, SERVER_COMMAND, SERVER_SERVICE } from "./settings.ts";
+import { SERVER_COMMAND, SERVER_SERVICE, settingOf } from "./settings.ts";
 
 const ESSENTIAL = [SERVER_COMMAND.name, SERVER_SERVICE.name];
 const WANTED = ESSENTIAL.join(" and ");
-
-const KNOWN_NAMES: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ name }) => name));
 
 /** The source of a service's settings. */
 interface Source {
@@ -71,7 +69,7 @@ export function checkEssentials(config: Config, source: Source): Essentials {
  * present, the name without its `server-` counts too; otherwise it may be anything.
  */
 function slipFor(key: string, config: Config, isHalf: boolean): string | undefined {
-  return [...config.keys()].filter((name) => !KNOWN_NAMES.has(name)).find((written) => {
+  return [...config.keys()].filter((name) => settingOf(name) === undefined).find((written) => {
     const name = written.replace("\ufeff", "");
     return nearest(name, [key]) ?? (isHalf ? nearest(`server-${name}`, [key]) : undefined);
   });

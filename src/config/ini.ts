@@ -13,6 +13,7 @@ import { Config } from "./config.ts";
 import { sharedFor } from "./effective.ts";
 import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
 import { type FileKind, lintCf } from "./lint_cf.ts";
+import { SecretLines, shownLine } from "./secret_lines.ts";
 import {
   parseServiceConfig,
   type ServiceConfig,
@@ -82,14 +83,16 @@ function readIniFile(path: string): IniFile {
 export function parseIni(text: string, path: string): IniFile {
   const problems: Problem[] = [];
   const firsts = new Map<string, number>();
+  let secrets = new SecretLines();
   const parts: { name: string; line: number; lines: string[] }[] = [
     { name: "", line: 1, lines: [] },
   ];
   for (const [index, written] of text.split(/\r\n|\r|\n/).entries()) {
     const line = index + 1;
     const kind = kindOf(written);
-    if (kind.is === "mistake") {
-      problems.push({ file: path, line, message: cannot("read", written.trim(), kind) });
+    if (kind.is === "mistake" || kind.is === "setting") {
+      const message = secrets.continuation(written, line) ?? mistakeIn(written, kind);
+      if (message !== undefined) problems.push({ file: path, line, message });
     }
     if (kind.is !== "section") {
       parts.at(-1)!.lines.push(kind.is === "setting" ? written : kind.is === "comment" ? "#" : "");
@@ -101,6 +104,7 @@ export function parseIni(text: string, path: string): IniFile {
       problems.push({ file: path, line, message: cannot("read section", kind.name, about) });
     }
     firsts.set(kind.name, first ?? line);
+    secrets = new SecretLines();
     parts.push({ name: kind.name, line: line + 1, lines: [] });
   }
   if (problems.length > 0) throw new ConfigError(problems);
@@ -115,6 +119,10 @@ type Line =
   | { readonly is: "nothing" | "comment" | "setting" }
   | { readonly is: "section"; readonly name: string }
   | { readonly is: "mistake"; readonly found: string; readonly expected: string };
+
+function mistakeIn(written: string, kind: Line): string | undefined {
+  return kind.is === "mistake" ? cannot("read", shownLine(written.trim()), kind) : undefined;
+}
 
 function kindOf(written: string): Line {
   const expected = "NAME = VALUE, [SERVICE] or a comment on a line of its own";

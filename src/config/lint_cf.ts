@@ -12,8 +12,9 @@ import { forEachSetting, trimAscii } from "./cf.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { isRepeated } from "./repeated.ts";
+import { SecretLines, shownLine } from "./secret_lines.ts";
 import { COMMENT, endsInComment } from "./setting.ts";
-import { ALL_SETTINGS, SERVER_SERVICE, type Setting } from "./settings.ts";
+import { ALL_SETTINGS, SERVER_SERVICE, type Setting, settingOf } from "./settings.ts";
 
 /**
  * The kinds of settings files: by the extension, and one that a master reads by `-config`. Of an INI file: what is
@@ -42,10 +43,6 @@ const ALLOWED: Readonly<Record<FileKind, readonly Setting<unknown>[]>> = {
   section: OF_SERVICE,
 };
 
-const RECORDS: ReadonlyMap<string, Setting<unknown>> = new Map(
-  ALL_SETTINGS.map((setting) => [setting.name, setting]),
-);
-
 /** The names that a misspelt one may have meant. */
 const CANDIDATES: readonly string[] = [
   ...ALL_SETTINGS.filter(isTelling).map(({ name }) => name),
@@ -64,15 +61,17 @@ const CANDIDATES: readonly string[] = [
 export function lintCf(text: string, file: string, kind: FileKind, first = 1): Problem[] {
   const warnings: Problem[] = [];
   const seen = new Map<string, number>();
+  const secrets = new SecretLines();
   let isUtf8 = true;
   forEachSetting(text, (written, line) => {
     const warn = (message: string, key?: string) =>
       warnings.push(warningAt({ file, line }, { ...(key !== undefined && { key }), message }));
+    const continuation = secrets.continuation(written, line);
+    if (continuation !== undefined) return warn(continuation);
     if (written.startsWith("\ufeff")) return warn(...byteOrderMark(written));
     if (isUtf8 && !written.isWellFormed()) {
       isUtf8 = false;
-      const name = settingName(trimAscii(written.split("=", 1)[0]));
-      warn(cannot("read as UTF-8", RECORDS.get(name)?.isSecret ? name : written, NOT_UTF8));
+      warn(cannot("read as UTF-8", shownLine(written), NOT_UTF8));
     }
     const equals = written.indexOf("=");
     if (equals < 0) return warn(withoutEquals(written));
@@ -85,7 +84,9 @@ export function lintCf(text: string, file: string, kind: FileKind, first = 1): P
       warn(cannot("set twice", key, { found, expected: "one line for it" }), key);
     }
     // A name that means nothing does so each time.
-    const message = before === undefined || RECORDS.has(key) ? slipIn(key, value, kind) : undefined;
+    const message = before === undefined || settingOf(key) !== undefined
+      ? slipIn(key, value, kind)
+      : undefined;
     if (message !== undefined) warn(message, key);
   }, first);
   return warnings;
@@ -99,7 +100,7 @@ const NOT_UTF8 = {
 
 /** LIB-ZC takes it for a part of the first name, or of a comment's first word. */
 function byteOrderMark(written: string): [message: string, key: string] {
-  const key = trimAscii(written.slice(1).split("=", 1)[0]);
+  const [key] = shownLine(trimAscii(written.slice(1))).split(/\s*=/, 1);
   const found = "a byte order mark (BOM) before it, which hides it";
   return [cannot("read", key, { found, expected: "a file without one" }), key];
 }
@@ -109,15 +110,16 @@ function withoutEquals(written: string): string {
     const found = "a section, which settings files do not have";
     return cannot("read", written, { found, expected: "a line NAME = VALUE" });
   }
-  const [, name, value] = /^([^\s:]+)[\s:]+(.*)$/.exec(written) ?? [];
-  const isKnown = name !== undefined && RECORDS.has(settingName(name));
+  const shown = shownLine(written);
+  const [, name, value] = /^([^\s:]+)[\s:]+(.*)$/.exec(shown) ?? [];
+  const isKnown = name !== undefined && settingOf(settingName(name)) !== undefined;
   const expected = isKnown ? `${name} = ${value}` : "a line NAME = VALUE";
-  return cannot("read", written, { found: 'no "=" in it, so it sets nothing', expected });
+  return cannot("read", shown, { found: 'no "=" in it, so it sets nothing', expected });
 }
 
 /** What is odd about one setting, if anything is. */
 function slipIn(key: string, value: string, kind: FileKind): string | undefined {
-  const setting = RECORDS.get(key);
+  const setting = settingOf(key);
   if (setting === undefined) return misspelt(key, kind);
   const told = misplaced(setting, kind);
   if (told !== undefined || !ALLOWED[kind].includes(setting)) return told;
@@ -142,7 +144,7 @@ function misspelt(key: string, kind: FileKind): string | undefined {
   if (near === undefined) return undefined;
   const meant = settingName(near);
   const found = "no setting has this name, so it can only be a server's own";
-  const { expected = meant } = misplacement(RECORDS.get(meant)!, kind) ?? {};
+  const { expected = meant } = misplacement(settingOf(meant)!, kind) ?? {};
   return cannot("find setting", key, { found, expected: expected.replace(/^it\b/, meant) });
 }
 

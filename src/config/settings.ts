@@ -47,13 +47,19 @@ export {
 export type ServerProtocol = "auto" | "control" | "inherit" | "libzc" | "systemd";
 
 const records: Setting<unknown>[] = [];
+const byName = new Map<string, Setting<unknown>>();
 
 /** Every setting, in the order of this file. */
 export const ALL_SETTINGS: readonly Setting<unknown>[] = records;
 
+/** The record of a setting; undefined for a server's own. */
+export function settingOf(name: string): Setting<unknown> | undefined {
+  return byName.get(name);
+}
+
 /** Whether the value of a setting is secret. */
 export function isSecret(name: string): boolean {
-  return records.some((setting) => setting.name === name && setting.isSecret === true);
+  return settingOf(name)?.isSecret === true;
 }
 
 type Described<T> = Omit<Setting<T>, "defaultValue">;
@@ -67,6 +73,7 @@ function define<T>(record: Described<T>): Setting<T | undefined> {
     defaultValue: fallback === undefined ? undefined : kind.parse(fallback),
   };
   records.push(setting);
+  byName.set(setting.name, setting);
   return setting;
 }
 

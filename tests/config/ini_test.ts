@@ -82,6 +82,26 @@ Deno.test("an INI file with lines that mean nothing is refused, with each of the
   );
 });
 
+Deno.test("no message shows a secret value, nor the lines in which it goes on", () => {
+  const expected = "expected NAME = VALUE, [SERVICE] or a comment on a line of its own";
+  const found = "a NUL or a line separator of Unicode";
+  assertEquals(
+    refused(
+      '[a]\nserver-env = KEY="-----BEGIN\nsecret\n\n[secret\n-----END"\nx\nserver-env = A=1\n[b]\ny\n' +
+        "\0server-env = A=secret\u2028\nserver-env secret\nsecret",
+    ),
+    [
+      ...[3, 5, 6, 7].map((line) =>
+        `s.ini:${line}: Cannot read "server-env": its value goes on in line ${line}, expected one line`
+      ),
+      `s.ini:10: Cannot read "y": no "=" in it, ${expected}`,
+      `s.ini:11: Cannot read "server-env": ${found}, ${expected}`,
+      `s.ini:12: Cannot read "server-env": no "=" in it, ${expected}`,
+      's.ini:13: Cannot read "server-env": its value goes on in line 13, expected one line',
+    ],
+  );
+});
+
 Deno.test("a section that is there twice is refused", () => {
   assertEquals(refused("[a]\nx = 1\n[b]\n[a]\ny = 2\n"), [
     's.ini:4: Cannot read section "a": line 1 begins it too, expected one section for a service',

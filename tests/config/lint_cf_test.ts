@@ -1,5 +1,5 @@
 /** Tests of what settings files say without being wrong. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { formatProblem } from "../../src/config/errors.ts";
 import { type FileKind, lintCf } from "../../src/config/lint_cf.ts";
 
@@ -125,6 +125,23 @@ Deno.test("lintCf() tells of a key that is set twice where it is set again", () 
     'x.cf:5: a: Cannot set twice "a": line 3 sets it too, and the last one counts, ' +
     "expected one line for it",
   ]);
+});
+
+Deno.test("lintCf() shows no secret value, nor the lines in which it goes on", () => {
+  const text = 'server-env = KEY="-----BEGIN\nsecret\n# comment\nsecret\udcff\nx = 1\ny\n' +
+    "server-env: secret\n[secret]\n";
+  const goesOn = (line: number) =>
+    `x.cf:${line}: Cannot read "server-env": its value goes on in line ${line}, expected one line`;
+  const nothing = 'no "=" in it, so it sets nothing, expected a line NAME = VALUE';
+  assertEquals(lintCf(text, "x.cf", "cf").map(formatProblem), [
+    goesOn(2),
+    goesOn(4),
+    `x.cf:6: Cannot read "y": ${nothing}`,
+    `x.cf:7: Cannot read "server-env": ${nothing}`,
+    goesOn(8),
+  ]);
+  const [{ message }] = lintCf("\ufeffserver-env secret\n", "x.cf", "cf");
+  assertMatch(message, /^Cannot read "server-env": a byte order mark/);
 });
 
 Deno.test("lintCf() takes linear time", () => {
