@@ -49,7 +49,7 @@ class FdExhaustionLog {
     this.#loggedAtMs = this.#clock.nowMs();
     const rejected = this.#rejected === 0
       ? ""
-      : `; clients turned away since the last line: ${this.#rejected}`;
+      : `; clients rejected since the last line: ${this.#rejected}`;
     this.#rejected = 0;
     // Without a source position: the runtime reads a file to find it, and panics when no descriptor is
     // free for that.

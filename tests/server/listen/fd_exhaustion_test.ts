@@ -117,7 +117,7 @@ for (const mode of MODES) {
     await process.prints(/full\n/);
     const all = await Promise.all(Array.from({ length: 60 }, () => ask(mode, port)));
     assertEquals(new Set(all), new Set([rejected]));
-    const line = /too many open files.*; clients turned away since the last line: \d+/i;
+    const line = /too many open files.*; clients rejected since the last line: \d+/i;
     await process.complains(line);
     assertEquals((await server.statistics()).rejected, 60);
 

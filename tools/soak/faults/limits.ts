@@ -17,13 +17,13 @@ const NOFILE = 64, CONNECTIONS = 200;
 /** So many exchanges one after the other show how fast a server is. */
 const EXCHANGES = 50;
 
-/** How long one may wait that is neither served nor turned away, and full speed may take to come back. */
+/** How long one may wait that is neither served nor rejected, and full speed may take to come back. */
 const WAIT_MS = 3_000, RECOVERY_MS = 5_000;
 
 /** A connection, and what became of it. */
 interface Guest {
   readonly client: Client;
-  readonly fate: "served" | "turned away" | "waiting";
+  readonly fate: "served" | "rejected" | "waiting";
 }
 
 async function guest(port: number): Promise<Guest> {
@@ -33,7 +33,7 @@ async function guest(port: number): Promise<Guest> {
     return { client, fate: "served" };
   } catch (error) {
     const isLate = (error as Error).message.startsWith("Cannot wait longer");
-    return { client, fate: isLate ? "waiting" : "turned away" };
+    return { client, fate: isLate ? "waiting" : "rejected" };
   }
 }
 
@@ -45,7 +45,7 @@ async function exchangesMs(port: number): Promise<number> {
       using client = await greeted(port);
       await client.ask("echo here");
     } catch {
-      // It was turned away still.
+      // It was rejected still.
       return Infinity;
     }
   }
@@ -68,7 +68,7 @@ async function nofile({ site, shows, showsAtMost, fault }: FaultStage): Promise<
     const guests = await Promise.all(Array.from({ length: CONNECTIONS }, () => guest(port)));
     const count = (wanted: Guest["fate"]) => guests.filter(({ fate }) => fate === wanted).length;
     shows(`${mode}: served`, count("served"));
-    shows(`${mode}: turned away`, count("turned away"));
+    shows(`${mode}: rejected`, count("rejected"));
     showsAtMost({ what: `${mode}: left waiting`, value: count("waiting") }, 0);
     if (count("served") === 0) fault(`${mode}: nobody was served`);
     for (const { client } of guests) client.close();
