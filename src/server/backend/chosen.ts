@@ -1,6 +1,6 @@
 /**
- * The choice of the backend, made once, at the start of a server. Nothing else in `src/server` depends on the
- * permission for FFI.
+ * The choice of the backend by the permission for FFI, made once, at the start of a server. Only `leftovers.ts`
+ * asks for the permission again: the program may have given it up since.
  *
  * @module
  */

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { ERRORS_ONLY } from "../../os/fd/poller.ts";
 import { defaultConfig } from "../../config/config.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
 import { SERVER_SERVICE } from "../../config/settings.ts";
@@ -12,7 +11,7 @@ import { CHILD_STATUS_FD, MASTER_STATUS_FD, parseServiceList } from "../../ipc/s
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd, isPipe } from "../../os/fd/descriptor.ts";
-import type { Watch } from "../../os/fd/poller.ts";
+import { ERRORS_ONLY, type Watch } from "../../os/fd/poller.ts";
 import type { ServerLifecycle } from "../lifecycle/lifecycle.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import type { ServiceSource } from "./service_source.ts";

@@ -58,6 +58,7 @@ export const ORPHAN_SECONDS = 1;
 /** Loads the modules that are imported late and may be out of reach by then. */
 async function loadAll(): Promise<void> {
   await Promise.all([
+    import("../../os/fs/output_files.ts"),
     import("../backend/node_net.ts"),
     import("../backend/node_tls.ts"),
     import("../http1/node_http.ts"),
