@@ -5,7 +5,7 @@
  */
 import { zinfo } from "../log/log.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
-import { OpenConnections } from "../os/net/connections.ts";
+import { type OpenConnection, OpenConnections } from "../os/net/connections.ts";
 import type { FdType } from "../os/net/socket.ts";
 import { isOutOfDescriptors, reserveDescriptor } from "../os/fd/reserve_fd.ts";
 import { backend } from "./backend/chosen.ts";
@@ -117,6 +117,8 @@ class HttpService {
   #run: HttpRun;
   /** All servers that may have connections. */
   readonly #runs = new Set<HttpRun>();
+  /** The connections of the last look, which stand for those of one that fails for lack of a descriptor. */
+  #lastOpen: readonly OpenConnection[] = [];
   #stopping = false;
 
   constructor(fd: number, serving: Serving) {
@@ -192,7 +194,9 @@ class HttpService {
   }
 
   #open(): OpenWork {
-    const connections = new OpenConnections().at(this.#serving.address), runs = [...this.#runs];
+    const connections = OpenConnections.find()?.at(this.#serving.address) ?? this.#lastOpen;
+    this.#lastOpen = connections;
+    const runs = [...this.#runs];
     return {
       connections: connections.length,
       webSockets: connections.filter((one) => runs.some((run) => run.isUpgraded(one))).length,

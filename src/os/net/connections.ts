@@ -19,7 +19,7 @@ import { encodeInetAddress } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { listProcSelf } from "../ffi/proc_self.ts";
 import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
-import { reserveDescriptor } from "../fd/reserve_fd.ts";
+import { isOutOfDescriptors, reserveDescriptor } from "../fd/reserve_fd.ts";
 const SO_LINGER = 13;
 const TCP_NODELAY = 1;
 const FIONREAD = 0x541B, TIOCOUTQ = 0x5411;
@@ -49,6 +49,16 @@ export class OpenConnections {
       const others = this.#byPlace.get(place);
       if (others === undefined) this.#byPlace.set(place, [found]);
       else others.push(found);
+    }
+  }
+
+  /** Reads them; undefined while no descriptor is free, which the read itself needs. */
+  static find(): OpenConnections | undefined {
+    try {
+      return new OpenConnections();
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error;
+      return undefined;
     }
   }
 

@@ -89,8 +89,11 @@ export interface Backend {
   openFifo(fd: number, path: string): PipeInput;
   /** Waits until the queue of a listener is empty while it is accepted from; `fd`: borrowed, if known. */
   queueEmpties(fd: number | undefined, limits: QueueLimits): Promise<void>;
-  /** The open connections of this process; undefined where the system can't be asked. */
-  openConnections(): OpenConnections | undefined;
+  /**
+   * The open connections of this process; undefined while no descriptor is free. Missing where the system can't
+   * be asked.
+   */
+  openConnections?(): OpenConnections | undefined;
   /** Opens the worker socket, and takes ownership of `fd`. */
   openWorkerSocket(fd: number, handlers: ChannelHandlers): WorkerSocket;
   /**

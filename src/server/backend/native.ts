@@ -126,7 +126,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
       if (fd === undefined) await delay(limits.settleMs);
       else await queueEmpties(fd, limits);
     },
-    openConnections: () => new OpenConnections(),
+    openConnections: () => OpenConnections.find(),
     openWorkerSocket(fd, handlers) {
       setCloseOnExec(fd, true);
       requireTrustedPeer(fd);

@@ -44,7 +44,6 @@ export const nodeBackend: Backend = {
   sendAtOnce: nothing,
   openFifo: (fd) => new NodePipe(fd),
   queueEmpties: (_fd, { settleMs }) => delay(settleMs),
-  openConnections: () => undefined,
   openWorkerSocket: (fd, handlers) => new StreamChannel(replaceByCloseOnExec(fd), handlers),
   takeInherited: replaceByCloseOnExec,
   openLog({ program, debug, target, isServing }) {

@@ -24,8 +24,10 @@ export class UpgradedPeers {
   add(remoteAddr: Deno.Addr): void {
     this.#peers.add(addressText(listenAddressOf(remoteAddr)));
     if (this.#peers.size < this.#lookAt) return;
-    const open = new OpenConnections().at(this.#address).map(({ peer }) => peer);
-    this.#peers = this.#peers.intersection(new Set(open));
+    const open = OpenConnections.find()?.at(this.#address);
+    // The next client is early enough.
+    if (open === undefined) return;
+    this.#peers = this.#peers.intersection(new Set(open.map(({ peer }) => peer)));
     // Rarely enough to cost little, often enough to hold at most twice the open connections.
     this.#lookAt = Math.max(FIRST_LOOK, 2 * this.#peers.size);
   }

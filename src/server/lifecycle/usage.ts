@@ -33,12 +33,15 @@ export interface UsageHandlers {
   onUsed(used: boolean): void;
 }
 
+/** Finds the open connections; undefined while no descriptor is free. */
+type Look = () => Pick<OpenConnections, "at"> | undefined;
+
 const nothing = (): void => {};
 
 /** Counts the accepted connections of a process and finds out whether it is idle. */
 export class Usage {
   readonly #clock: Clock;
-  readonly #look: () => Pick<OpenConnections, "at">;
+  readonly #look: Look;
   #accepted = 0;
   #limit = Infinity;
   #idleMs = Infinity;
@@ -62,11 +65,11 @@ export class Usage {
 
   /**
    * @param clock The source of time.
-   * @param look Finds the open connections.
+   * @param look Finds the open connections, if it can.
    */
   constructor(
     clock: Clock = systemClock,
-    look: () => Pick<OpenConnections, "at"> = () => new OpenConnections(),
+    look: Look = () => OpenConnections.find(),
   ) {
     this.#clock = clock;
     this.#look = look;
@@ -115,10 +118,11 @@ export class Usage {
     this.#addresses.add(address);
   }
 
-  #found(): number {
+  #found(): number | undefined {
     if (this.#addresses.size === 0) return 0;
     const open = this.#look();
-    return this.#addresses.values().reduce((sum, address) => sum + open.at(address).length, 0);
+    return open &&
+      this.#addresses.values().reduce((sum, address) => sum + open.at(address).length, 0);
   }
 
   /**
@@ -202,6 +206,8 @@ export class Usage {
    */
   #ask(): void {
     const found = this.#found();
+    // A process without a free descriptor is hardly idle.
+    if (found === undefined) return this.#wait(this.#idleMs);
     const open = this.#open + found + (this.#handlers?.underWay() ?? 0);
     if (open > 0 || this.#foundLately) this.#lastUseMs = this.#clock.nowMs();
     this.#foundLately = found > 0;

@@ -14,7 +14,7 @@ export interface AcceptStatistics {
   readonly address: string;
   /** The accepted connections; undefined under Deno.serve, which does not report them. */
   readonly accepted: number | undefined;
-  /** The open connections; undefined without `--allow-ffi`. */
+  /** The open connections; undefined without `--allow-ffi`, or while no descriptor is free. */
   readonly open: number | undefined;
   /** The pending connections that were closed because no descriptor was free. */
   readonly rejected: number;
@@ -45,7 +45,7 @@ export class AcceptCounts {
     if (!isDebugLog()) return;
     // Open connections are not counted: a process may close a thousand listeners at once.
     const { address, accepted, rejected, errors } = this.read(undefined);
-    const known = Object.entries({ accepted, "turned away": rejected, errors })
+    const known = Object.entries({ accepted, rejected, errors })
       .flatMap(([what, count]) => count === undefined ? [] : [`${count} ${what}`]);
     zdebug(`accepting has ended on ${address}: ${known.join(", ")}`);
   }
@@ -62,7 +62,7 @@ export function countAccepts(address: ListenAddress): AcceptCounts {
 
 /** Returns the counters of every listener that this process has or had, oldest first. */
 export function acceptStatistics(): AcceptStatistics[] {
-  const connections = backend().openConnections();
+  const connections = backend().openConnections?.();
   return counted.map((counts) => counts.read(connections));
 }
 

@@ -186,7 +186,9 @@ export class MasterLink {
 
   #report(): void {
     const statistics = acceptStatistics();
-    const open = sumOf(statistics, "open") ?? serverLifecycle.underWay();
+    const open = backend().openConnections === undefined
+      ? serverLifecycle.underWay()
+      : sumOf(statistics, "open");
     const accepted = sumOf(statistics, "accepted");
     this.#channel.send({ type: "counts", open, accepted, ...this.#sender() });
   }

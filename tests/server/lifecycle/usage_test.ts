@@ -70,12 +70,15 @@ class Watched {
   readonly clock = new FakeClock();
   readonly usage = new Usage(this.clock, () => {
     this.looks++;
+    if (this.isBlind) return undefined;
     return { at: () => Array.from({ length: this.found }, () => ({ fd: 0, peer: "" })) };
   });
   /** The number of scans for connections whose close is not reported. */
   looks = 0;
   /** How many of these are open at each address. */
   found = 0;
+  /** Whether no descriptor is free for a scan. */
+  isBlind = false;
   readonly told: boolean[] = [];
   /** How many connections are open. */
   open = 0;
@@ -192,6 +195,19 @@ Deno.test("Usage scans for connections whose close is not reported, and counts t
   it.looks = 0;
   it.clock.advance(10 * IDLE_MS);
   assertEquals(it.looks, 0);
+});
+
+Deno.test("Usage scans again after the idle time when no descriptor was free for a scan", () => {
+  const it = Watched.serving();
+  it.usage.count({ kind: "inet", hostname: "::1", port: 1 });
+  it.isBlind = true;
+  it.clock.advance(IDLE_MS);
+  assertEquals(it.looks, 1);
+  it.isBlind = false;
+  it.clock.advance(IDLE_MS - 1);
+  assertEquals(it.told, []);
+  it.clock.advance(1);
+  assertEquals(it.told, [false]);
 });
 
 Deno.test("Usage says nothing any more when it was stopped", () => {
