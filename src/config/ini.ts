@@ -81,6 +81,18 @@ function readIniFile(path: string): IniFile {
  * @throws {ConfigError} When it has a line that means nothing, or a section twice; it names all of them.
  */
 export function parseIni(text: string, path: string): IniFile {
+  const { file, problems } = splitIni(text, path);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return file;
+}
+
+/** The parts of an INI file, and the problems of its lines. */
+interface SplitIni {
+  readonly file: IniFile;
+  readonly problems: readonly Problem[];
+}
+
+function splitIni(text: string, path: string): SplitIni {
   const problems: Problem[] = [];
   const firsts = new Map<string, number>();
   let secrets = new SecretLines();
@@ -107,12 +119,11 @@ export function parseIni(text: string, path: string): IniFile {
     secrets = new SecretLines();
     parts.push({ name: kind.name, line: line + 1, lines: [] });
   }
-  if (problems.length > 0) throw new ConfigError(problems);
   const [head, ...sections] = parts.map(({ lines, ...rest }) => ({
     ...rest,
     text: lines.join("\n"),
   }));
-  return { path, head, sections };
+  return { file: { path, head, sections }, problems };
 }
 
 type Line =
@@ -156,9 +167,19 @@ export function headOf({ head, path }: IniFile): CfEntry[] {
   return parseCf(head.text, path, head.line);
 }
 
-/** Reads the settings of one file of `-config` that are the master's. */
+/**
+ * Reads the settings of one file of `-config` that are the master's. A mistake in a section of an INI file is left to
+ * the load of the services: commands need the head alone.
+ *
+ * @throws {ConfigError} When the file can't be read, or its head has a line that means nothing; it names all such
+ * lines, also those of sections.
+ */
 export function readMasterFile(path: string): CfEntry[] {
-  return isIniFile(path) ? headOf(readIniFile(path)) : readCfFile(path);
+  if (!isIniFile(path)) return readCfFile(path);
+  const { file, problems } = splitIni(readCfText(path), path);
+  const end = file.sections[0]?.line ?? Infinity;
+  if (problems.some(({ line = 0 }) => line < end)) throw new ConfigError(problems);
+  return headOf(file);
 }
 
 /** The warnings about the settings of an INI file. */

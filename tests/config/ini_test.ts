@@ -5,7 +5,14 @@ import { parseArguments } from "../../src/config/args.ts";
 import { Config } from "../../src/config/config.ts";
 import { commandLineSettings } from "../../src/config/effective.ts";
 import { ConfigError, formatProblem } from "../../src/config/errors.ts";
-import { headOf, iniServices, isIniFile, lintIni, parseIni } from "../../src/config/ini.ts";
+import {
+  headOf,
+  iniServices,
+  isIniFile,
+  lintIni,
+  parseIni,
+  readMasterFile,
+} from "../../src/config/ini.ts";
 import { withFiles } from "./temp_files.ts";
 
 const cwd = "/srv";
@@ -152,6 +159,19 @@ Deno.test("lintIni() warns of slips in a head and in a section, with their lines
     "so it can only be a server's own, expected server-proc-count",
   ]);
 });
+
+Deno.test("the settings of a master are read whatever is in a section, but not after a mistake in the head", () =>
+  withFiles({
+    "section.ini": "x = 1\n[a]\ny\n[a\n[a]\n",
+    "head.ini": "x\n[a]\ny\n",
+    "none.ini": "x = 1\n[a\n",
+  }, (dir) => {
+    const read = (name: string) => readMasterFile(`${dir}/${name}`);
+    assertEquals(read("section.ini").map(({ key, value }) => [key, value]), [["x", "1"]]);
+    const linesOf = (name: string) =>
+      assertThrows(() => read(name), ConfigError).problems.map(({ line }) => line);
+    assertEquals([linesOf("head.ini"), linesOf("none.ini")], [[1, 3], [2]]);
+  }));
 
 Deno.test("a server refuses sections, which would become one", () =>
   withFiles({ "a.ini": "x = 1\n[b]\nx = 2\n", "c.ini": "x = 1\n" }, (dir) => {

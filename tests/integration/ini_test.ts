@@ -45,6 +45,8 @@ Deno.test("a master serves the sections of an INI file, and a reload reads it ag
       `${file}:11: Cannot read section "aio": line 5 begins it too, expected one section for a service`,
     ].join("\n"),
   );
+  const asked = site.run(["status", "-config", file, "--json"]);
+  assertEquals((await asked.ended()).code, 0, asked.stderr);
   Deno.writeTextFileSync(file, head + "shared-only = yes\n");
   assertMatch(await master.reloadRefused(), /: Cannot go on with ".*services\.ini": no service/);
   assertEquals(master.servers().map(({ pid }) => pid), before);
