@@ -15,20 +15,21 @@ import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
 import { type FileKind, lintCf } from "./lint_cf.ts";
 import { SecretLines, shownLine } from "./secret_lines.ts";
 import {
+  checkAsArguments,
   parseServiceConfig,
   type ServiceConfig,
   type ServiceOptions,
   type ServiceResult,
 } from "./service.ts";
-import { ALL_SETTINGS, SERVER_SERVICE } from "./settings.ts";
+import { SERVER_SERVICE, settingOf } from "./settings.ts";
 
-/** The settings of a head that no server reads: those that only the master or only one service has. */
-const NOT_SHARED: ReadonlySet<string> = new Set(
-  ALL_SETTINGS.filter((setting) =>
-    setting.isSecret === true || setting.inherited !== true &&
-      (!setting.scopes.includes("server") || setting === SERVER_SERVICE)
-  ).map(({ name }) => name),
-);
+/** Whether servers receive a setting of a head: no secret, and nothing that only the master or one service has. */
+function isForServers(name: string): boolean {
+  const setting = settingOf(name);
+  if (setting === undefined) return true;
+  if (setting.isSecret === true || setting === SERVER_SERVICE) return false;
+  return setting.inherited === true || setting.scopes.includes("server");
+}
 
 /** The lines of a section, or those before the first one, as a `.cf` file would have them. */
 interface IniPart {
@@ -197,14 +198,17 @@ export interface IniOptions extends Pick<ServiceOptions, "cwd" | "check"> {
 }
 
 /**
- * Reads the services of INI files. A mistake in a head is not among their problems: the head is checked as the
- * settings of the master are.
+ * Reads the services of INI files. An invalid value in a head is not among their problems: the head is checked as
+ * the settings of the master are.
  */
 export function iniServices(files: readonly IniFile[], options: IniOptions): ServiceResult[] {
   return files.flatMap((file) => {
     const head = sharedFor(new Config().load(headOf(file)), "server");
     const globals = new Config().merge(options.shared).merge(head);
-    return file.sections.map(({ name: id, line, text }) => {
+    const forServers = new Config().merge(head);
+    for (const key of [...head.keys()]) if (!isForServers(key)) forServers.delete(key);
+    const problems = checkAsArguments(forServers);
+    const results = file.sections.map(({ name: id, line, text }): ServiceResult => {
       const config = new Config().load(parseCf(text, file.path, line));
       const place = { file: file.path, line: line - 1 };
       const isServing = options.serving?.has(id);
@@ -217,16 +221,16 @@ export function iniServices(files: readonly IniFile[], options: IniOptions): Ser
         isServing,
       });
       if (result.service === undefined) return result;
-      return { ...result, service: withHead(result.service, head) };
+      return { ...result, service: withHead(result.service, forServers) };
     });
+    return [...results, { endpoints: [], problems, warnings: [] }];
   });
 }
 
 /** Adds the shared settings to those that the processes of a service receive, since they read no INI file. */
 function withHead(service: ServiceConfig, head: Config): ServiceConfig {
-  const shared = [...head.keys()].filter((key) => !NOT_SHARED.has(key));
   const settings = new Map([
-    ...shared.map((key): [string, string] => [key, head.getRaw(key)!]),
+    ...[...head.keys()].map((key): [string, string] => [key, head.getRaw(key)!]),
     ...service.settings,
   ]);
   return { ...service, settings };

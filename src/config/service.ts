@@ -290,8 +290,8 @@ function readChecked<T>(
   return result.ok ? result.value : setting.defaultValue;
 }
 
-/** A service without a file gets its settings as `-key value`, which not every text survives. */
-function checkAsArguments(config: Config): Problem[] {
+/** Checks settings that no file of a service has: its server gets them as `-key value`, which not every text survives. */
+export function checkAsArguments(config: Config): Problem[] {
   const problems: Problem[] = [];
   for (const [key, value] of config) {
     const found = key === "" || key.startsWith("-")

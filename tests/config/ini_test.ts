@@ -142,6 +142,16 @@ Deno.test("a section takes shared settings of the head and of the *.gcf, but not
   ]);
 });
 
+Deno.test("a setting of the head that no argument can hand on is refused once, with its line", () => {
+  const service = "server-command = ./x\nserver-service = 0:80\n";
+  const text = `\n-own = 1\n[a]\n${service}[b]\n${service.replace("80", "81")}`;
+  const results = iniServices([parseIni(text, "s.ini")], { cwd, shared: new Config() });
+  assertEquals(results.flatMap(({ problems }) => problems.map(formatProblem)), [
+    's.ini:2: -own: Cannot hand on setting "-own": a name that is no argument, ' +
+    "expected a name and a value that fit into -name value",
+  ]);
+});
+
 Deno.test("lintIni() warns of slips in a head and in a section, with their lines", () => {
   const file = parseIni(
     "pid-file = p\nserver-log = stdout\nserver-service = 0:80\n[a]\npid-file = p\nx = 1\nx = 2\n" +
