@@ -86,7 +86,7 @@ export interface ServiceStatus {
   readonly standby: number;
   /** How often a process of it has ended unexpectedly since the start of the master. */
   readonly restarts: number;
-  /** How the last process has ended; null if none has. */
+  /** How the last process ended that was not told to; null if none has. */
   readonly lastExit: LastExit | null;
   /** Why it has failed or does not become ready; null if it works. */
   readonly problem: string | null;
