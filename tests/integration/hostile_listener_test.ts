@@ -297,7 +297,7 @@ Deno.test("all sockets of a port get their connections again after one of them w
 });
 
 for (const [attack, lines] of Object.entries(LINES)) {
-  Deno.test(`after the attack "${attack}" of a process that is told to stop its successor is served`, async () => {
+  Deno.test(`after the attack "${attack}" of a process that is told to stop the next process is served`, async () => {
     await using site = new Site();
     const { master, targets } = await underAttack(site, { attack: `last-${attack}` });
     for (const target of targets) await isServed(target);

@@ -198,7 +198,7 @@ export const ATTACKS: readonly Attack[] = [
     attack: "a server does any of that as its last act, when it is told to stop",
     result: "it is repaired as usual, with growing pauses",
     file: "tests/integration/hostile_listener_test.ts",
-    test: "of a process that is told to stop its successor is served",
+    test: "of a process that is told to stop the next process is served",
   },
   {
     attack: "a server shuts its listeners down again and again",
