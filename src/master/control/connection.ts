@@ -10,7 +10,7 @@ import { closeFd } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { receiveWithFds, sendWithFds } from "../../os/net/fd_passing.ts";
 
-/** The most bytes of answers that wait for a client. */
+/** The most bytes of answers that wait for a client; one answer may be larger, since nothing follows it. */
 const MAX_UNSENT_BYTES = 1 << 20;
 
 /** The buffer of received bytes; one for all connections, since reads are synchronous. */
@@ -89,7 +89,7 @@ export class ControlConnection {
     this.#unsent.push(bytes);
     this.#unsentBytes += bytes.length;
     this.#flush();
-    if (this.#unsentBytes > MAX_UNSENT_BYTES) this.close();
+    if (this.#unsent.length > 1 && this.#unsentBytes > MAX_UNSENT_BYTES) this.close();
   }
 
   /** Closes the connection once its answers are sent. */
@@ -169,6 +169,7 @@ export class ControlConnection {
       return this.close();
     }
     if (this.#isEnding && this.#unsentBytes === 0) return this.close();
+    if (this.#isFinishing && this.isIdle) return this.end();
     this.#listen();
   }
 

@@ -74,7 +74,12 @@ export class ControlSocket {
    */
   static open(options: ControlSocketOptions): ControlSocket {
     const listener = openListener({ kind: "unix", path: options.path }, { mode: MODE });
-    return new ControlSocket(options, listener);
+    try {
+      return new ControlSocket(options, listener);
+    } catch (error) {
+      closeListener(listener, options);
+      throw error;
+    }
   }
 
   /** The path of the socket. */
@@ -98,14 +103,8 @@ export class ControlSocket {
     this.#watch?.stop();
     this.#pause?.cancel();
     this.#watch = this.#pause = undefined;
-    try {
-      const { socketFile } = this.#listener;
-      if (socketFile !== undefined && !leavesFile) removeSocketFile(socketFile);
-    } catch (error) {
-      // An upgrade or a stop goes on without it.
-      this.#options.log(`warning: the control socket is left: ${(error as Error).message}`);
-    }
-    closeFd(this.#listener.fd);
+    if (leavesFile) closeFd(this.#listener.fd);
+    else closeListener(this.#listener, this.#options);
     for (const { connection } of [...this.#clients]) connection.finish();
   }
 
@@ -116,7 +115,7 @@ export class ControlSocket {
   }
 
   #accept(): void {
-    const { poller, clock, log } = this.#options, { fd } = this.#listener;
+    const { poller } = this.#options, { fd } = this.#listener;
     const watch = this.#watch = poller.watch(fd, EPOLLIN, () => {
       try {
         const client = acceptFd(fd);
@@ -125,11 +124,20 @@ export class ControlSocket {
         // The connection stays in the queue, so the listener would be ready again at once.
         watch.stop();
         this.#watch = undefined;
-        this.#pause = clock.setTimer(ACCEPT_PAUSE_MS, () => {
-          this.#pause = undefined;
-          this.#accept();
-        });
-        log(`the control socket accepts no client for a second: ${(error as Error).message}`);
+        this.#acceptLater(error as Error);
+      }
+    });
+  }
+
+  #acceptLater({ message }: Error): void {
+    const { clock, log } = this.#options;
+    log(`the control socket accepts no client for a second: ${message}`);
+    this.#pause = clock.setTimer(ACCEPT_PAUSE_MS, () => {
+      this.#pause = undefined;
+      try {
+        this.#accept();
+      } catch (error) {
+        this.#acceptLater(error as Error);
       }
     });
   }
@@ -171,21 +179,33 @@ export class ControlSocket {
       );
       return connection.end();
     }
-    this.#makeRoom();
+    this.#makeRoomFor(client);
   }
 
   /** Disconnects the client that has been idle longest if there are too many. */
-  #makeRoom(): void {
+  #makeRoomFor(newest: ConnectedClient): void {
     if (this.#clients.size <= MAX_CLIENTS) return;
+    const others = [...this.#clients].filter((one) => one !== newest);
     const oldest =
-      this.#clients.values().find(({ connection, events }) =>
-        connection.isIdle && events === undefined
-      ) ?? this.#clients.values().next().value!;
+      others.find(({ connection, events }) => connection.isIdle && events === undefined) ??
+        others[0];
     oldest.connection.send(
       refusal("busy", `Cannot serve this client: found ${MAX_CLIENTS} others, expected fewer`),
     );
-    oldest.connection.end();
+    // Not once its answers are sent: a client that does not read would stay.
+    oldest.connection.close();
   }
+}
+
+/** Closes a listener, and removes its file. */
+function closeListener({ fd, socketFile }: OpenedListener, { log }: ControlSocketOptions): void {
+  try {
+    if (socketFile !== undefined) removeSocketFile(socketFile);
+  } catch (error) {
+    // An upgrade or a stop goes on without it.
+    log(`warning: the control socket is left: ${(error as Error).message}`);
+  }
+  closeFd(fd);
 }
 
 function refusal(code: "bad-request" | "busy" | "failed", message: string): Answer {

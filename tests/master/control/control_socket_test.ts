@@ -250,6 +250,61 @@ Deno.test("a client that sends requests and never reads keeps little of the memo
   });
 });
 
+Deno.test("an answer may be larger than what may wait for a client", async () => {
+  const id = "x".repeat(3 << 20);
+  const plan = () => ({
+    services: [{ id, change: "left", why: "" } as const],
+    listeners: [],
+  });
+  await withSocket({ plan }, async (path) => {
+    using client = await ControlClient.connect(path);
+    const { services } = await client.request("plan");
+    assertEquals(services[0].id.length, id.length);
+    assertEquals((await client.request("hello")).pid, Deno.pid);
+  });
+});
+
+Deno.test("after withdraw() a client that has not read its answer gets it, and then the end", async () => {
+  const id = "x".repeat(900_000), answered = Promise.withResolvers<void>();
+  const plan = () => {
+    answered.resolve();
+    return { services: [{ id, change: "left", why: "" } as const], listeners: [] };
+  };
+  await withSocket({ plan }, async (path, socket) => {
+    using client = await RawClient.connect(path);
+    using other = await ControlClient.connect(path);
+    await client.send('{"v":1,"id":1,"do":"plan"}\n');
+    await within(answered.promise, { what: "the request" });
+    // The answer waits by then: the turns of both clients alternate.
+    for (let i = 0; i < 20; i++) await other.request("hello");
+    socket.withdraw();
+    assertEquals((await client.receive())?.ok, true);
+    assertEquals(await client.receive(), undefined);
+  });
+});
+
+Deno.test("more clients than may be connected are closed, even if they never read", async () => {
+  const id = "x".repeat(900_000);
+  const plan = () => ({
+    services: [{ id, change: "left", why: "" } as const],
+    listeners: [],
+  });
+  const openFiles = () => Deno.readDirSync("/proc/self/fd").toArray().length;
+  await withSocket({ plan }, async (path) => {
+    const before = openFiles(), clients: RawClient[] = [];
+    for (let i = 0; i < 40; i++) {
+      const client = await RawClient.connect(path);
+      clients.push(client);
+      await client.send('{"v":1,"id":1,"do":"plan"}\n');
+    }
+    using last = await ControlClient.connect(path);
+    await last.request("hello");
+    // Its end at this side, those of the clients, and of these 32 at the master's.
+    assert(openFiles() - before <= 1 + 40 + 32, `${openFiles() - before} descriptors are open`);
+    for (const client of clients) client[Symbol.dispose]();
+  });
+});
+
 Deno.test("a subscriber that never reads is disconnected", async () => {
   await withSocket({}, async (path, socket) => {
     using client = await RawClient.connect(path);
