@@ -101,12 +101,15 @@ export function applyArguments(
   for (const { key, value } of parsed.settings) config.set(key, value, "argument");
 }
 
+/** Whether a file of `-config` is an INI file, by its name. */
+export function isIniFile(path: string): boolean {
+  return /\.ini$/i.test(path);
+}
+
 /** Reads a file without sections. In a server all sections of an INI file would become one. */
 function readPlain(file: string): CfEntry[] {
   const entries = readCfFile(file);
-  const section = /\.ini$/i.test(file)
-    ? entries.find(({ key }) => /^\[.*\]$/.test(key))
-    : undefined;
+  const section = isIniFile(file) ? entries.find(({ key }) => /^\[.*\]$/.test(key)) : undefined;
   if (section === undefined) return entries;
   const about = { found: "a section, which only a master reads", expected: "NAME = VALUE" };
   const { line, key } = section;

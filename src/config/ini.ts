@@ -8,6 +8,7 @@
  * @module
  */
 import { parse } from "@std/ini/parse";
+import { isIniFile } from "./args.ts";
 import { type CfEntry, parseCf, readCfFile, readCfText } from "./cf.ts";
 import { Config } from "./config.ts";
 import { sharedFor } from "./effective.ts";
@@ -45,11 +46,6 @@ export interface IniFile {
   readonly head: IniPart;
   /** The sections; each is a service of this name. */
   readonly sections: readonly (IniPart & { readonly name: string })[];
-}
-
-/** Whether a file of `-config` is an INI file, by its name. */
-export function isIniFile(path: string): boolean {
-  return /\.ini$/i.test(path);
 }
 
 /** The readable INI files of a command line, and the problems of the others. */

@@ -1,18 +1,11 @@
 /** Tests of the INI files of a master. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseArguments } from "../../src/config/args.ts";
+import { isIniFile, parseArguments } from "../../src/config/args.ts";
 import { Config } from "../../src/config/config.ts";
 import { commandLineSettings } from "../../src/config/effective.ts";
 import { ConfigError, formatProblem } from "../../src/config/errors.ts";
-import {
-  headOf,
-  iniServices,
-  isIniFile,
-  lintIni,
-  parseIni,
-  readMasterFile,
-} from "../../src/config/ini.ts";
+import { headOf, iniServices, lintIni, parseIni, readMasterFile } from "../../src/config/ini.ts";
 import { withFiles } from "./temp_files.ts";
 
 const cwd = "/srv";

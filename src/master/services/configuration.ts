@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { ParsedArguments } from "../../config/args.ts";
+import { isIniFile, type ParsedArguments } from "../../config/args.ts";
 import { readCfFile, readCfText } from "../../config/cf.ts";
 import { Config, defaultConfig } from "../../config/config.ts";
 import { checkSharedSettings } from "../../config/directory.ts";
 import { commandLineSettings, readStrictly, sharedFor } from "../../config/effective.ts";
 import { formatProblem, gather, type Problem } from "../../config/errors.ts";
-import { headOf, isIniFile, lintIni, readIniFiles } from "../../config/ini.ts";
+import { headOf, lintIni, readIniFiles } from "../../config/ini.ts";
 import { lintCf } from "../../config/lint_cf.ts";
 import {
   ALL_SETTINGS,
