@@ -22,7 +22,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 /** LOG_INFO of syslog(3), the one level that LIB-ZC knows. */
 const SEVERITY_INFO = 6;
 
-const encoder = new TextEncoder();
+const encoder = new TextEncoder(), decoder = new TextDecoder();
 
 /**
  * Lines for a terminal or a file: `IDENT[PID] TEXT`. Line breaks in the text stay, so that a stack trace is
@@ -71,11 +71,13 @@ const REPORT_BYTES_MAX = 200;
 
 /** What ends a report of dropped lines. A count that no process reaches is no report. */
 const REPORT = /(?:^|[ ,])(\d{1,9}) log lines? dropped$/;
+const REPORT_END = "d".charCodeAt(0);
 
 /** The number of lines that a line stands for: those that it reports as dropped, else itself. */
 export function linesReportedBy(line: Uint8Array<ArrayBuffer>): number {
-  if (line.length > REPORT_BYTES_MAX) return 1;
-  return Number(REPORT.exec(new TextDecoder().decode(line))?.[1] ?? 1);
+  // Most lines are none, and need no decoding.
+  if (line.length > REPORT_BYTES_MAX || line.at(-1) !== REPORT_END) return 1;
+  return Number(REPORT.exec(decoder.decode(line))?.[1] ?? 1);
 }
 
 /** Formats a local time as `HH:MM:SS`. */

@@ -77,7 +77,9 @@ function guardConsole(): void {
   for (const [name, method] of Object.entries(methods)) {
     const found = consoleAtStart[name];
     if (typeof method !== "function" || console[name as keyof Console] !== found) continue;
-    Object.assign(console, { [name]: consoleExports() ? both(method, found) : method });
+    // Without the class, each method calls the one that exports.
+    const exportsToo = consoleExports() && Console !== undefined;
+    Object.assign(console, { [name]: exportsToo ? both(method, found) : method });
   }
 }
 

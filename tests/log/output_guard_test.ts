@@ -45,6 +45,26 @@ Deno.test("guardOutputs() changes nothing of what is printed, nor of its order",
   assertStringIncludes(found.stdout, "replaced info");
 });
 
+for (const has of [true, false]) {
+  Deno.test(`guardOutputs() lets the runtime export each line once ${has ? "with" : "without"} its class of console`, async () => {
+    await using child = startFunction(import.meta, async ({ has }) => {
+      const { internal } = Deno as unknown as { internal: symbol };
+      const internals = (Deno as unknown as Record<symbol, { Console?: unknown }>)[internal];
+      if (!has) internals.Console = undefined;
+      // In the place of a console that exports: an exporter would need a receiver.
+      Deno.env.set("OTEL_DENO", "true");
+      Deno.env.set("OTEL_DENO_CONSOLE", "replace");
+      let exported = 0;
+      console.info = () => exported++;
+      const { guardOutputs } = await import("../../src/log/output_guard.ts");
+      guardOutputs();
+      console.info("line");
+      console.log(exported, (internals.Console === undefined) === !has);
+    }, { arg: { has } });
+    assertEquals((await child.succeeds()).split("\n").at(-2), "1 true");
+  });
+}
+
 Deno.test("guardOutputs() lets no way of printing throw or wait where nobody reads", async () => {
   await using child = startFunction(import.meta, async () => {
     const { default: process } = await import("node:process");
