@@ -50,7 +50,7 @@ export function bindFile(fd: number, directory: ParentDirectory, { access, compl
       return file;
     });
   } catch (error) {
-    removeFileOf(fd);
+    afterError(() => removeFileOf(fd));
     throw error;
   }
 }
@@ -100,8 +100,20 @@ function takeMarked<T>(
   try {
     return use(file, found.mode & PERMISSIONS);
   } catch (error) {
-    directory.remove(file);
+    afterError(() => directory.remove(file));
     throw error;
+  }
+}
+
+/**
+ * Cleans up after an error, which is thrown afterwards. An error of the system meanwhile is left out: mostly it has
+ * the same cause, and a caller who got it instead would not learn what failed first.
+ */
+function afterError(cleanUp: () => void): void {
+  try {
+    cleanUp();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
   }
 }
 
