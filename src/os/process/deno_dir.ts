@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { encodeText } from "../ffi/byte_text.ts";
 import { isWritable, openDescriptors } from "../fd/descriptor.ts";
 import type { EnvironmentChange } from "./environment.ts";
 import { homeOf } from "../user/accounts.ts";
@@ -78,10 +79,17 @@ export function withCachesAgain(): void {
 
 /** A view's name; one that would be too long for a file ends with a hash in the place of the rest. */
 function viewName(owner = ""): string {
-  const name = `${VIEW}${encodeURIComponent(owner)}`;
+  const name = `${VIEW}${[...owner].map(escaped).join("")}`;
   if (name.length <= MAX_NAME) return name;
   const hash = `~${hashOf(name)}`;
   return `${name.slice(0, MAX_NAME - hash.length)}${hash}`;
+}
+
+/** Like encodeURIComponent, also for a part of a name that is not UTF-8: its bytes are escaped. */
+function escaped(char: string): string {
+  if (char.isWellFormed()) return encodeURIComponent(char);
+  const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, "0");
+  return [...encodeText(char)].map((byte) => `%${hex(byte)}`).join("");
 }
 
 /** FNV-1a of 64 bits: the names are the operator's, and loading SHA-256 would take longer than the rest. */

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { denoDir, withoutCaches } from "../../../src/os/process/deno_dir.ts";
+import { VIEW } from "../../../src/os/process/deno_dir_names.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
@@ -105,6 +106,16 @@ Deno.test("withoutCaches() keeps programs apart whose names differ only at the e
   );
   assertNotEquals(views[0], views[1]);
   assertEquals(views[0], views[2]);
+});
+
+Deno.test("withoutCaches() escapes an owner as a URI does, and the bytes of one that is not UTF-8", () => {
+  using dir = new TempDir();
+  const names = ["a b/é😀~.cf", "\udcb0\udc0aé.cf"].map((owner) => {
+    const change = withEnvironment({ DENO_DIR: dir.path }, () => withoutCaches({ owner }));
+    return change.DENO_DIR!.slice(dir.path.length + 1);
+  });
+  const views = [encodeURIComponent("a b/é😀~.cf"), "%B0%0A%C3%A9.cf"];
+  assertEquals(names, views.map((name) => `${VIEW}${name}`));
 });
 
 Deno.test("withoutCaches() gives a program the modules of the network that have been loaded, without loading them anew", async () => {
