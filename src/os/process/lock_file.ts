@@ -15,7 +15,7 @@ import { fileStatus } from "../ffi/file_status.ts";
 import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { lockHolders } from "./lock_holders.ts";
 import { ParentDirectory } from "../fs/parent_directory.ts";
-import { readBeginning } from "../fs/path.ts";
+import { readBeginning, statPath } from "../fs/path.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
 import { describeProcess } from "./processes.ts";
 import { openTrusted } from "../fs/trusted_open.ts";
@@ -197,7 +197,7 @@ function replaceLocked(fd: number): number | undefined {
 
 function isFileAt(fd: number, path: string): boolean {
   try {
-    const { dev, ino } = fileStatus(fd, path), found = Deno.statSync(path);
+    const { dev, ino } = fileStatus(fd, path), found = statPath(path);
     return dev === found.dev && ino === found.ino;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;

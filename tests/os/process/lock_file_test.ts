@@ -135,6 +135,14 @@ Deno.test("PidFile.write() overwrites older content, and writes a number that a 
   lock?.release();
 });
 
+Deno.test("PidFile.isAt() finds the file at a path that is not UTF-8", () => {
+  using temp = new TempDir();
+  const path = temp.file("\udcb0"), lock = PidFile.tryLock(path);
+  assert(lock !== undefined);
+  assertEquals([lock.isAt(path), lock.isAt(temp.file("\udcb1"))], [true, false]);
+  lock.release();
+});
+
 Deno.test("PidFile.release() leaves the file in place", () => {
   using temp = new TempDir();
   const path = temp.file("pid");
