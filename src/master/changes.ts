@@ -21,6 +21,8 @@ export class Changes {
   /** The change that is under way. The start counts as one, so that later requests wait for it. */
   #current: ChangeKind | undefined = "start";
   #idle = Promise.resolve();
+  /** Why no change can be requested any more. */
+  #refusal?: Error;
 
   /** @param mayRun Whether a change may begin now. */
   constructor(mayRun: () => boolean) {
@@ -47,28 +49,36 @@ export class Changes {
    *
    * @param kind What it is.
    * @param change The change.
-   * @returns Its result.
+   * @returns Its result; rejected with the reason of {@linkcode cancel} after that.
    */
   request<T>(kind: ChangeKind, change: () => Promise<T>): Promise<T> {
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#waiting.push({ kind, run: () => change().then(resolve, reject), cancel: reject });
-    if (this.#current === undefined) this.resume();
+    if (this.#current === undefined) this.#begin();
     return promise;
   }
 
   /** Marks the master as busy with its start, so that requests wait for {@linkcode resume}. */
   hold(): void {
+    this.#refusal = undefined;
     this.#current = "start";
   }
 
-  /** Runs the changes that wait. */
+  /** Runs the changes that wait, and accepts further ones. */
   resume(): void {
-    this.#idle = this.#work();
+    this.#refusal = undefined;
+    this.#begin();
   }
 
-  /** Gives up the changes that wait. */
+  /** Rejects the changes that wait, and later ones until {@linkcode resume} or {@linkcode hold}. */
   cancel(reason: Error): void {
+    this.#refusal = reason;
     for (const { cancel } of this.#waiting.splice(0)) cancel(reason);
+  }
+
+  #begin(): void {
+    this.#idle = this.#work();
   }
 
   async #work(): Promise<void> {

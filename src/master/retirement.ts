@@ -160,28 +160,30 @@ export class Retirement {
       describeExit(status)
     }`;
     try {
-      if (!await duty.takeBack()) {
-        zinfo(`${how}; another master has its place`);
-        this.dropFallback();
-        return false;
+      if (await duty.takeBack()) {
+        zinfo(`${how}; this one goes on as before the upgrade`);
+        this.#takeover = undefined;
+        phase.enter("serving");
+        serviceManager.resume();
+        control.open();
+        await reloads.resume(fallback);
+        listeners.own("close");
+        if (stops.hasAny) phase.enter("stopping");
+        return true;
       }
-      zinfo(`${how}; this one goes on as before the upgrade`);
-      this.#takeover = undefined;
-      phase.enter("serving");
-      serviceManager.resume();
-      control.open();
-      await reloads.resume(fallback);
-      listeners.own("close");
+      zinfo(`${how}; another master has its place`);
     } catch (error) {
       zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
       duty.giveUp();
       this.#takeover = takeover;
       phase.enter("draining");
-      this.dropFallback();
-      return false;
     }
-    if (stops.hasAny) phase.enter("stopping");
-    return true;
+    this.dropFallback();
+    // Also for the clients that have connected while this master tried.
+    const why = `process ${newMaster.pid} has taken over, and has ended`;
+    changes.cancel(new ServiceError("busy", `Cannot change services: ${why}`));
+    control.withdraw();
+    return false;
   }
 
   /** Closes what was kept in case that the new master ends. */

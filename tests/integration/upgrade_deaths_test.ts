@@ -4,14 +4,15 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
+import { ControlClient, ControlRequestError } from "../../src/control/client.ts";
 import { PidFile } from "../../src/os/process/lock_file.ts";
 import { Client, greeted } from "../support/client.ts";
 import { type Master, pidText, Site } from "../support/master.ts";
 import { gone, isRunning } from "../support/peers.ts";
 import { listenerInode } from "../support/proc.ts";
-import { eventually } from "../support/wait.ts";
+import { eventually, within } from "../support/wait.ts";
 
 const MORTAL = new URL("../support/masters/mortal.ts", import.meta.url).pathname;
 
@@ -179,4 +180,44 @@ Deno.test("an address that a reload after an upgrade drops is free, though the o
   assertEquals(await kept.ask("echo still drains"), "still drains");
   kept.close();
   await master.stop();
+});
+
+/** Connects to the control socket of a master, if that one listens by now. */
+async function reached(path: string, pid: number): Promise<ControlClient | undefined> {
+  try {
+    const client = await ControlClient.connect(path);
+    if ((await client.request("hello")).pid === pid) return client;
+    client.close();
+  } catch {
+    // The threads of a killed process may hold the socket for a moment.
+  }
+}
+
+Deno.test("an old master that can't go on refuses commands, and removes its control socket", async () => {
+  await using site = new Site();
+  const ports = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "coroutine", service: ports[0] });
+  site.serve("b.cf", { mode: "aio", service: ports[1] });
+  const master = await site.start(), path = `${site.pidFile}.sock`;
+  await master.serving("b.cf", 1);
+  using kept = await greeted(ports[0]);
+  site.remove("b.cf");
+  const old = await master.upgrade();
+  await eventually(() => listenerInode(ports[1]) === undefined, { what: "the free address" });
+  using _taken = Deno.listen({ hostname: "127.0.0.1", port: ports[1] });
+  await eventually(() => existsSync(path), { what: "the control socket of the new master" });
+  master.signal("SIGKILL");
+  await gone(master.pid);
+  // It waits for the address that another program has by now, and has its socket meanwhile.
+  using client = await eventually(() => reached(path, old), {
+    what: "the control socket of the old master",
+  });
+  const refused = await within(
+    assertRejects(() => client.request("reload"), ControlRequestError),
+    { what: "the answer" },
+  );
+  assertEquals(refused.failure.code, "busy");
+  await master.logs(/this one can't go on as before: .*address in use/);
+  await eventually(() => !existsSync(path), { what: "the end of the control socket" });
+  await gone(old);
 });
