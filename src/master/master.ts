@@ -277,7 +277,12 @@ export class Master {
       configDirectory: this.#directory,
       startedAtMs: this.#startedAtMs,
       phase: () => this.#phase.name,
-      reload: (services) => this.#changes.request("reload", () => this.#reload(services)),
+      // A SIGHUP that arrives while the reload of named services waits is still needed.
+      reload: (services) =>
+        this.#changes.request(
+          services === undefined ? "reload" : "services",
+          () => this.#reload(services),
+        ),
       change: (what, services) =>
         this.#changes.request("services", async () => {
           const report = await reloads.change(what, services);

@@ -273,6 +273,36 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   await master.stop();
 });
 
+Deno.test("a SIGHUP during the reload of a named service reads everything again", async () => {
+  await using site = new Site();
+  const release = site.dir.file("release");
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  using client = await connect(site);
+  // The new processes start only when they may.
+  const waits = site.dir.write(
+    "waits.sh",
+    `while [ ! -e ${release} ]; do sleep 0.1; done; exec "$@"`,
+  );
+  const command = `sh ${waits} deno run -A ${site.server("coroutine")}`;
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: site.port(),
+    "server-command": command,
+    "server-protocol": "control",
+  });
+  await client.request("reload", { wait: false });
+  await client.request("reload", { services: ["a.cf"], wait: false });
+  site.serve("b.cf", { mode: "coroutine", service: site.port() });
+  master.signal("SIGHUP");
+  // The master has handled the signal by the time at which it answers, or does so soon.
+  await client.request("status");
+  Deno.writeTextFileSync(release, "");
+  await master.serving("b.cf", 1);
+  await master.stop();
+});
+
 Deno.test("a stopped service stays known until it serves again, however it is started", async () => {
   await using site = new Site();
   const [a, b] = [site.port(), site.port()];

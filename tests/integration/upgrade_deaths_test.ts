@@ -200,7 +200,7 @@ Deno.test("an old master that can't go on refuses commands, and removes its cont
   site.serve("b.cf", { mode: "aio", service: ports[1] });
   const master = await site.start(), path = `${site.pidFile}.sock`;
   await master.serving("b.cf", 1);
-  using kept = await greeted(ports[0]);
+  using _kept = await greeted(ports[0]);
   site.remove("b.cf");
   const old = await master.upgrade();
   await eventually(() => listenerInode(ports[1]) === undefined, { what: "the free address" });
