@@ -6,15 +6,9 @@
 import type { LogTarget } from "../config/log_target.ts";
 import { type Clock, systemClock } from "../os/clock/clock.ts";
 import { DatagramSender, waitWritable } from "../os/net/datagram.ts";
-import {
-  droppedText,
-  type LineEncoder,
-  type LogSource,
-  masterlogRecords,
-  outputLines,
-  syslogRecords,
-} from "./lines.ts";
-import { outputSpool, tellStderr } from "./outputs.ts";
+import { droppedText, masterlogRecord, plainRecord, syslogRecords } from "./lines.ts";
+import { nameOutputs, outputSpool, tellStderr } from "./outputs.ts";
+import type { LogSource, RecordEncoder } from "./record.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
 /** A log destination; `stderr` is for a process without a `server-log`. */
@@ -34,8 +28,10 @@ export interface BackendPorts {
 export interface Backend {
   /** The queue of the bytes from {@linkcode Backend.encode}. */
   readonly spool: Spool;
-  /** Encodes a line. */
-  readonly encode: LineEncoder;
+  /** Encodes a record. */
+  readonly encode: RecordEncoder;
+  /** The program's name as this destination has it, and its pid. */
+  readonly source: LogSource;
 }
 
 /**
@@ -53,38 +49,41 @@ export function openBackend(
   ports: BackendPorts = {},
 ): Backend {
   const { syslogPath = "/dev/log", clock = systemClock } = ports;
-  const { tell = (text: string) => tellStderr(text, source) } = ports;
+  const { tell = (text: string) => tellStderr("error", text, source) } = ports;
   switch (target.kind) {
     case "stderr":
-    case "stdout": {
-      const encode = outputLines(source);
-      return { spool: outputSpool(target.kind, encode), encode };
-    }
+    case "stdout":
+      nameOutputs(source);
+      return { spool: outputSpool(target.kind), encode: plainRecord, source };
     case "masterlog":
-      return socketBackend(target.socket, masterlogRecords(source), { tell, clock });
-    case "syslog": {
-      const from = { ...source, ident: target.ident ?? source.ident };
-      const encode = syslogRecords(from, { facility: target.facility, now: Date.now });
-      return socketBackend(syslogPath, encode, { tell, clock });
-    }
+      return socketBackend(target.socket, masterlogRecord, { tell, clock, source });
+    case "syslog":
+      return socketBackend(syslogPath, syslogRecords(target.facility), {
+        tell,
+        clock,
+        source: { ...source, ident: target.ident ?? source.ident },
+      });
   }
 }
 
 function socketBackend(
   path: string,
-  encode: LineEncoder,
-  { tell, clock }: Required<Pick<BackendPorts, "tell" | "clock">>,
+  encode: RecordEncoder,
+  { tell, clock, source }:
+    & Required<Pick<BackendPorts, "tell" | "clock">>
+    & { readonly source: LogSource },
 ): Backend {
   const spool = new Spool({
     connect: () => socketOutlet(path),
-    notice: (dropped) => encode(droppedText(dropped)),
+    notice: (dropped) =>
+      encode({ ...source, timeMs: Date.now(), level: "warn", text: droppedText(dropped) }),
     onGone: (error) => {
       const why = error instanceof Error ? error.message : String(error);
       tell(`Cannot log to "${path}": ${why}; lines are dropped until it is back`);
     },
     clock,
   });
-  return { spool, encode };
+  return { spool, encode, source };
 }
 
 function socketOutlet(path: string): Outlet {

@@ -1,64 +1,73 @@
 /**
- * The formats of log lines for each destination (LIB-ZC section 6), as text and bytes.
+ * The forms of log lines as LIB-ZC and syslog(3) write them, and the parts of all forms.
  *
  * @module
  */
+import type { LogLevel, LogRecord, LogSource, RecordEncoder } from "./record.ts";
 
 /** The longest record that is sent, in bytes; LIB-ZC's service reads no more of one. */
 export const RECORD_BYTES_MAX = 10_240;
 
-/** The parts of a line that are the same for the whole process. */
-export interface LogSource {
-  /** The program's base name, or a replacement; empty for lines without ident and pid. */
-  readonly ident: string;
-  /** The process id. */
-  readonly pid: number;
-}
-
-/** Encodes the text of a record. */
-export type LineEncoder = (text: string) => Uint8Array<ArrayBuffer>;
-
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-/** LOG_INFO of syslog(3), the one level that LIB-ZC knows. */
-const SEVERITY_INFO = 6;
+/** The severities of syslog(3), and the priorities of sd-daemon(3). */
+export const SEVERITIES: Readonly<Record<LogLevel, number>> = {
+  error: 3,
+  warn: 4,
+  info: 6,
+  debug: 7,
+};
+/** The words for the levels in lines that have no other place for them. */
+const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
+  error: "error: ",
+  warn: "warning: ",
+  info: "",
+  debug: "",
+};
 
 const encoder = new TextEncoder(), decoder = new TextDecoder();
 
-/**
- * Lines for a terminal or a file: `IDENT[PID] TEXT`. Line breaks in the text stay, so that a stack trace is
- * readable, but continuation lines are indented: no text can imitate another line.
- */
-export function outputLines({ ident, pid }: LogSource): LineEncoder {
-  const head = ident === "" ? "" : `${ident}[${pid}] `;
-  return (text) => encoder.encode(`${head}${indented(text)}\n`);
+/** `IDENT[PID] TEXT`: the form without time and level. */
+export function plainRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  return encoder.encode(`${originOf(record)}${indented(bodyOf(record))}\n`);
 }
 
 /**
- * Datagrams for a log service: `IDENT,PID,TEXT`, cut to {@linkcode RECORD_BYTES_MAX}. A comma in the ident
+ * Datagrams for a log service: `IDENT,PID,TEXT`, cut to {@linkcode RECORD_BYTES_MAX}. They have no level, so
+ * that the text of a warning begins with `warning: `, and that of an error with `error: `. A comma in the ident
  * would end it, so it becomes `_`.
  */
-export function masterlogRecords({ ident, pid }: LogSource): LineEncoder {
-  const head = `${ident.replaceAll(",", "_")},${pid},`;
-  return (text) => cutUtf8(encoder.encode(head + oneLine(text)), RECORD_BYTES_MAX);
+export function masterlogRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const { ident, pid, level } = record;
+  const head = `${ident.replaceAll(",", "_")},${pid},${LEVEL_WORDS[level]}`;
+  return cutUtf8(encoder.encode(head + oneLine(bodyOf(record))), RECORD_BYTES_MAX);
 }
 
 /**
  * Datagrams for the system's log: `<PRI>Mmm dd hh:mm:ss IDENT[PID]: TEXT` (RFC 3164, section 4.1, as
  * syslog(3) writes it: without the host's name), cut to {@linkcode RECORD_BYTES_MAX}.
  *
- * @param source The program's name and pid.
- * @param options `facility`: its number; `now`: the time in milliseconds since 1970.
+ * @param facility Its number.
  */
-export function syslogRecords(
-  { ident, pid }: LogSource,
-  { facility, now }: { readonly facility: number; readonly now: () => number },
-): LineEncoder {
-  const stamp = perSecond(now, (date) => {
+export function syslogRecords(facility: number): RecordEncoder {
+  const stamp = perSecond((date) => {
     const day = `${date.getDate()}`.padStart(2);
-    return `<${facility * 8 + SEVERITY_INFO}>${MONTHS[date.getMonth()]} ${day} ${timeOfDay(date)}`;
+    return `${MONTHS[date.getMonth()]} ${day} ${timeOfDay(date)}`;
   });
-  const tail = ` ${ident}[${pid}]: `;
-  return (text) => cutUtf8(encoder.encode(stamp() + tail + oneLine(text)), RECORD_BYTES_MAX);
+  return (record) => {
+    const { timeMs, level, ident, pid } = record;
+    const head = `<${facility * 8 + SEVERITIES[level]}>${stamp(timeMs)} ${ident}[${pid}]: `;
+    return cutUtf8(encoder.encode(head + oneLine(bodyOf(record))), RECORD_BYTES_MAX);
+  };
+}
+
+/** What precedes the text of a record: `IDENT[PID] `, or nothing. */
+export function originOf({ ident, pid }: LogSource): string {
+  return ident === "" ? "" : `${ident}[${pid}] `;
+}
+
+/** The text of a record with the position of its call, for a form that has no other place for it. */
+export function bodyOf({ text, position }: LogRecord): string {
+  return position === undefined ? text : `${text} [${position}]`;
 }
 
 /** The text of a line that reports dropped lines, such as `3 log lines dropped`. */
@@ -87,38 +96,41 @@ export function timeOfDay(date: Date): string {
 
 /** Formats a local day as `YYYYMMDD` or an hour as `YYYYMMDDHH`. */
 export function periodName(date: Date, period: "day" | "hour"): string {
-  const parts = [date.getFullYear(), date.getMonth() + 1, date.getDate()];
-  if (period === "hour") parts.push(date.getHours());
-  return parts.map(twoDigits).join("");
+  return dateOf(date, "") + (period === "hour" ? twoDigits(date.getHours()) : "");
+}
+
+/** Formats a local day, with a separator between year, month and day. */
+export function dateOf(date: Date, separator: string): string {
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(twoDigits).join(separator);
 }
 
 /**
  * Caches a value that depends on the time of day, for one second.
  *
- * @param now Returns the time in milliseconds since 1970.
  * @param make Computes the value from the local time.
- * @returns Returns the value for the present second.
+ * @returns Returns the value for a time in milliseconds since 1970.
  */
-export function perSecond<T>(now: () => number, make: (date: Date) => T): () => T {
+export function perSecond<T>(make: (date: Date) => T): (timeMs: number) => T {
   let second = NaN;
   let made: T;
-  return () => {
-    const ms = now(), current = Math.floor(ms / 1_000);
+  return (timeMs) => {
+    const current = Math.floor(timeMs / 1_000);
     if (current !== second) {
-      made = make(new Date(ms));
+      made = make(new Date(timeMs));
       second = current;
     }
     return made;
   };
 }
 
-function twoDigits(value: number): string {
+/** Writes a number with two digits at least. */
+export function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }
 
 /** Any control character but the tab, including those beyond ASCII, which terminals obey as well. */
 // deno-lint-ignore no-control-regex
-const CONTROLS = /[\0-\x08\n-\x1f\x7f-\x9f]/g;
+export const CONTROLS = /[\0-\x08\n-\x1f\x7f-\x9f]/g;
 
 /**
  * Makes one line of a record: a line break, with the white space around it, becomes one space, and any other
@@ -131,7 +143,7 @@ function oneLine(text: string): string {
 }
 
 /** The same, but line breaks stay, with an indentation after them. */
-function indented(text: string): string {
+export function indented(text: string): string {
   if (text.search(CONTROLS) < 0) return text;
   return text.split(/\r\n?|\n/).map((line, index) => {
     const plain = line.replace(CONTROLS, " ");

@@ -11,8 +11,9 @@ import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
 import { readable } from "../os/ffi/byte_text.ts";
 import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
-import { droppedText, type LogSource } from "./lines.ts";
+import { droppedText } from "./lines.ts";
 import { closeOutputs, tellStderr } from "./outputs.ts";
+import type { LogLevel, LogRecord, LogSource } from "./record.ts";
 import { throughStdLog } from "./std_adapter.ts";
 import { exportLine } from "./telemetry.ts";
 
@@ -38,10 +39,9 @@ let isDebug = false;
 /** No name, until {@linkcode configureLog} is called. */
 let source: LogSource = { ident: "", pid: Deno.pid };
 let backend: OpenBackend | undefined;
-const writeLine = throughStdLog((text) => {
-  backend ??= open({ kind: "stderr" });
-  backend.spool.push(backend.encode(text));
-  exportLine(text);
+const writeRecord = throughStdLog((record) => {
+  const { spool, encode } = current();
+  spool.push(encode(record));
 });
 
 /**
@@ -131,7 +131,7 @@ export function zfatal(message: string, ...args: unknown[]): never {
  * ```
  */
 export function zinfoFrom(callee: Callee | undefined, message: string, ...args: unknown[]): void {
-  write(textOf(callee, message, args));
+  write("info", textOf(callee, message, args));
 }
 
 /**
@@ -141,8 +141,19 @@ export function zinfoFrom(callee: Callee | undefined, message: string, ...args: 
  * @param text The whole line.
  */
 export function logEnd(text: string): void {
-  write(text);
-  if (backend?.kind !== "stderr") tellStderr(text, source);
+  write("info", text);
+  if (backend?.kind !== "stderr") tellStderr("info", text, source);
+}
+
+/**
+ * Writes a record of another program to this process's log, with the record's own time, level, ident and pid:
+ * for the master, which captures the output of its servers. It is written at any level, and not exported, since
+ * both are decided where the record comes from.
+ *
+ * @param record The record.
+ */
+export function logRecord(record: LogRecord): void {
+  writeRecord({ ...record, text: readable(record.text) });
 }
 
 /**
@@ -171,15 +182,21 @@ function closeBackend(): void {
   backend = undefined;
   if (closing === undefined || ["stdout", "stderr"].includes(closing.kind)) return;
   const dropped = closing.spool.close(CLOSE_WAIT_MS);
-  if (dropped > 0) tellStderr(droppedText(dropped), source);
+  if (dropped > 0) tellStderr("warn", droppedText(dropped), source);
 }
 
 function open(target: BackendTarget, ports?: BackendPorts): OpenBackend {
   return { ...openBackend(target, source, ports), kind: target.kind };
 }
 
-function write(text: string): void {
-  writeLine(readable(text));
+function current(): OpenBackend {
+  return backend ??= open({ kind: "stderr" });
+}
+
+function write(level: LogLevel, text: string): void {
+  const record = { ...current().source, timeMs: Date.now(), level, text: readable(text) };
+  writeRecord(record);
+  exportLine(record.text);
 }
 
 function textOf(callee: Callee | undefined, message: string, args: readonly unknown[]): string {

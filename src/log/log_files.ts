@@ -9,12 +9,12 @@ import { escapeControls } from "./control_characters.ts";
 import {
   droppedText,
   linesReportedBy,
-  type LogSource,
-  outputLines,
+  originOf,
   periodName,
   perSecond,
   timeOfDay,
 } from "./lines.ts";
+import type { LogSource } from "./record.ts";
 
 /** The options of {@linkcode LogFiles}. */
 export interface LogFilesOptions {
@@ -51,14 +51,19 @@ export class LogFiles {
 
   /** Opens nothing. */
   constructor({ prefix, period, source, clock, now, onError }: LogFilesOptions) {
-    const present = this.#present = perSecond(now, (date) => ({
+    const presentAt = perSecond((date) => ({
       stamp: encoder.encode(`${timeOfDay(date)} `),
       path: `${prefix}${periodName(date, period)}.log`,
     }));
-    const encode = outputLines(source);
+    const present = this.#present = () => presentAt(now());
+    const head = originOf(source);
     this.#queue = new AppendQueue({
       path: () => present().path,
-      notice: (dropped) => Uint8Array.from([...present().stamp, ...encode(droppedText(dropped))]),
+      notice: (dropped) =>
+        Uint8Array.from([
+          ...present().stamp,
+          ...encoder.encode(`${head}${droppedText(dropped)}\n`),
+        ]),
       ...{ clock, onError },
     });
   }

@@ -58,7 +58,7 @@ export class LogService {
   private constructor(options: LogServiceOptions) {
     const source = { ident: "log-service", pid: Deno.pid };
     const { clock = systemClock, now = Date.now } = options;
-    const { onError = (message: string) => tellStderr(message, source) } = options;
+    const { onError = (message: string) => tellStderr("error", message, source) } = options;
     const { poller = new Poller((error) => onError(String(error))) } = options;
     const { prefix, period } = options;
     this.#files = new LogFiles({ prefix, period, source, clock, now, onError });

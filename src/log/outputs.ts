@@ -12,7 +12,8 @@ import { reopenOutput, waitWritable, writeWithoutWaiting } from "../os/net/datag
 import { closeFd } from "../os/fd/descriptor.ts";
 import { mayUseFfi } from "../os/ffi/permissions.ts";
 import { EPOLLOUT, Poller } from "../os/fd/poller.ts";
-import { droppedText, type LineEncoder, type LogSource, outputLines } from "./lines.ts";
+import { droppedText, plainRecord } from "./lines.ts";
+import type { LogLevel, LogSource } from "./record.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
 /** A standard output. */
@@ -31,26 +32,21 @@ const WRITERS = {
   stderr: Deno.stderr.writeSync.bind(Deno.stderr),
 } as const;
 
-/** An output in use. */
-interface Output {
-  readonly spool: Spool;
-  /** Encodes the line about dropped lines. */
-  encodeNotice: LineEncoder;
+/** The source of lines that the outputs write themselves; a process without a name has no ident. */
+let ownSource: LogSource = { ident: "", pid: Deno.pid };
+
+const spools = new Map<OutputName, Spool>();
+
+/** Sets the source of the lines about dropped lines. */
+export function nameOutputs(source: LogSource): void {
+  ownSource = source;
 }
 
-const outputs = new Map<OutputName, Output>();
-
-/**
- * Returns the spool of an output. Nothing is opened before the first line.
- *
- * @param name The output.
- * @param encodeNotice Encodes the line about dropped lines; the last caller's applies.
- */
-export function outputSpool(name: OutputName, encodeNotice?: LineEncoder): Spool {
-  let output = outputs.get(name);
-  if (output === undefined) outputs.set(name, output = newOutput(name));
-  if (encodeNotice !== undefined) output.encodeNotice = encodeNotice;
-  return output.spool;
+/** Returns the spool of an output. Nothing is opened before the first line. */
+export function outputSpool(name: OutputName): Spool {
+  let spool = spools.get(name);
+  if (spool === undefined) spools.set(name, spool = newSpool(name));
+  return spool;
 }
 
 /** Writes a copy of bytes to an output without blocking. Beyond the spool's capacity it drops data. */
@@ -61,9 +57,9 @@ export function writeOutput(name: OutputName, data: Uint8Array): void {
   }
 }
 
-/** Reports a problem of the log on stderr. */
-export function tellStderr(text: string, source: LogSource): void {
-  outputSpool("stderr").push(outputLines(source)(text));
+/** Reports something about the log itself on stderr. */
+export function tellStderr(level: LogLevel, text: string, source: LogSource): void {
+  outputSpool("stderr").push(plainRecord({ ...source, timeMs: Date.now(), level, text }));
 }
 
 /**
@@ -72,21 +68,23 @@ export function tellStderr(text: string, source: LogSource): void {
  * @param timeoutMs The time limit for each output, blocking.
  */
 export function closeOutputs(timeoutMs: number): void {
-  for (const { spool } of outputs.values()) spool.close(timeoutMs);
+  for (const spool of spools.values()) spool.close(timeoutMs);
 }
 
-function newOutput(name: OutputName): Output {
-  const output: Output = {
-    spool: new Spool({
-      connect: () => mayUseFfi() ? rawOutlet(DESCRIPTORS[name]) : plainOutlet(name, systemClock),
-      notice: (dropped) => output.encodeNotice(droppedText(dropped)),
-      // There is no other place to report it.
-      onGone: () => {},
-      clock: systemClock,
-    }),
-    encodeNotice: outputLines({ ident: "", pid: Deno.pid }),
-  };
-  return output;
+function newSpool(name: OutputName): Spool {
+  return new Spool({
+    connect: () => mayUseFfi() ? rawOutlet(DESCRIPTORS[name]) : plainOutlet(name, systemClock),
+    notice: (dropped) =>
+      plainRecord({
+        ...ownSource,
+        timeMs: Date.now(),
+        level: "warn",
+        text: droppedText(dropped),
+      }),
+    // There is no other place to report it.
+    onGone: () => {},
+    clock: systemClock,
+  });
 }
 
 function rawOutlet(output: number): Outlet {

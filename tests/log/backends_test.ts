@@ -22,13 +22,16 @@ interface Logging {
 function open(target: string, syslogPath?: string): Logging {
   const clock = new FakeClock();
   const told: string[] = [];
-  const { spool, encode } = openBackend(parseLogTarget(target), SOURCE, {
+  const { spool, encode, source } = openBackend(parseLogTarget(target), SOURCE, {
     syslogPath,
     clock,
     tell: (text) => told.push(text),
   });
   return {
-    log: (...texts) => texts.forEach((text) => spool.push(encode(text))),
+    log: (...texts) =>
+      texts.forEach((text) =>
+        spool.push(encode({ ...source, timeMs: Date.now(), level: "info", text }))
+      ),
     close: () => spool.close(0),
     clock,
     told,
@@ -93,7 +96,8 @@ for (const kind of ["masterlog", "syslog"]) {
       const path = dir.file("log");
       const target = kind === "syslog" ? "syslog,mail" : `masterlog,${path}`;
       const { log, close, clock, told } = open(target, path);
-      const texts = (lines: string[]) => lines.map((line) => line.replace(/^.*77(,|\]: )/, ""));
+      const texts = (lines: string[]) =>
+        lines.map((line) => line.replace(/^.*77(,|\]: )(warning: )?/, ""));
       log("missing 1", "missing 2");
       {
         using receiver = new LogReceiver(path);
@@ -160,7 +164,7 @@ Deno.test("openBackend() never waits for a service that reads nothing, and owns 
     assert(performance.now() - start < 5_000);
     const got = await receiver.takeUntil((lines) => lines.at(-1)?.endsWith("dropped") === true);
     const kept = got.slice(0, -1);
-    assertEquals(got.at(-1), `imapd,77,${count - kept.length} log lines dropped`);
+    assertEquals(got.at(-1), `imapd,77,warning: ${count - kept.length} log lines dropped`);
     assertEquals(kept.map((line) => parseInt(line.split(",")[2])), [...kept.keys()]);
     assert(kept.length > 1_000 && kept.length < count, `${kept.length} kept`);
     log("and on");
@@ -198,8 +202,10 @@ Deno.test("openBackend() sends what fits in the time that its end has", async ()
     }, { arg: dir.file("log") });
     assertEquals(await reader.nextLine(), "bound");
     const { spool, encode } = openBackend(parseLogTarget(`masterlog,${dir.file("log")}`), SOURCE);
-    for (let index = 0; index < 3_000; index++) spool.push(encode(`${index}`));
-    spool.push(encode("end"));
+    const log = (text: string) =>
+      spool.push(encode({ ...SOURCE, timeMs: Date.now(), level: "info", text }));
+    for (let index = 0; index < 3_000; index++) log(`${index}`);
+    log("end");
     assertEquals(spool.close(20_000), 0);
     assertEquals(await reader.nextLine(), "3001");
     await reader.succeeds();

@@ -1,43 +1,47 @@
-import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import {
   droppedText,
-  masterlogRecords,
-  outputLines,
+  masterlogRecord,
   periodName,
   perSecond,
+  plainRecord,
   RECORD_BYTES_MAX,
   syslogRecords,
   timeOfDay,
 } from "../../src/log/lines.ts";
+import { LOG_LEVELS, type LogRecord } from "../../src/log/record.ts";
 
-const SOURCE = { ident: "imapd", pid: 77 };
+/** A record of imapd. */
+function record(text: string, other: Partial<LogRecord> = {}): LogRecord {
+  return { timeMs: Date.now(), level: "info", ident: "imapd", pid: 77, text, ...other };
+}
 
 function text(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }
 
-Deno.test("outputLines() writes ident and pid before the text, and keeps its line breaks", () => {
-  assertEquals(text(outputLines(SOURCE)("one\n  two")), "imapd[77] one\n  two\n");
+Deno.test("plainRecord() writes ident and pid before the text, and keeps its line breaks", () => {
+  assertEquals(text(plainRecord(record("one\n  two"))), "imapd[77] one\n  two\n");
 });
 
-Deno.test("outputLines() lets no text look like a line of its own, nor steer a terminal", () => {
+Deno.test("plainRecord() lets no text look like a line of its own, nor steer a terminal", () => {
   const forged = "one\nimapd[1] forged\r\nsmtpd[2] forged\rx\n\n\tindented\x1b[2J\x9b2J\0";
   assertEquals(
-    text(outputLines(SOURCE)(forged)),
+    text(plainRecord(record(forged))),
     "imapd[77] one\n    imapd[1] forged\n    smtpd[2] forged\n    x\n\n\tindented [2J 2J \n",
   );
 });
 
-Deno.test("outputLines() without an ident writes the bare text, as C does", () => {
-  assertEquals(text(outputLines({ ident: "", pid: 77 })("one")), "one\n");
+Deno.test("plainRecord() without an ident writes the bare text, as C does", () => {
+  assertEquals(text(plainRecord(record("one", { ident: "" }))), "one\n");
 });
 
-Deno.test("masterlogRecords() writes IDENT,PID,TEXT without an end of line", () => {
-  assertEquals(text(masterlogRecords(SOURCE)("a, b [x.ts:1]")), "imapd,77,a, b [x.ts:1]");
+Deno.test("masterlogRecord() writes IDENT,PID,TEXT without an end of line", () => {
+  assertEquals(text(masterlogRecord(record("a, b [x.ts:1]"))), "imapd,77,a, b [x.ts:1]");
 });
 
-Deno.test("masterlogRecords() lets no ident end before its time", () => {
-  assertEquals(text(masterlogRecords({ ident: "a,b", pid: 1 })("x")), "a_b,1,x");
+Deno.test("masterlogRecord() lets no ident end before its time", () => {
+  assertEquals(text(masterlogRecord(record("x", { ident: "a,b", pid: 1 }))), "a_b,1,x");
 });
 
 const ONE_LINE: readonly (readonly [string, string])[] = [
@@ -50,20 +54,20 @@ const ONE_LINE: readonly (readonly [string, string])[] = [
 ];
 
 for (const [from, to] of ONE_LINE) {
-  Deno.test(`masterlogRecords() makes one line of ${JSON.stringify(from)}`, () => {
-    assertEquals(text(masterlogRecords(SOURCE)(from)), `imapd,77,${to}`);
+  Deno.test(`masterlogRecord() makes one line of ${JSON.stringify(from)}`, () => {
+    assertEquals(text(masterlogRecord(record(from))), `imapd,77,${to}`);
   });
 }
 
-Deno.test("masterlogRecords() takes 10,240 bytes whole", () => {
+Deno.test("masterlogRecord() takes 10,240 bytes whole", () => {
   const body = "x".repeat(RECORD_BYTES_MAX - "imapd,77,".length);
-  assertEquals(text(masterlogRecords(SOURCE)(body)), `imapd,77,${body}`);
+  assertEquals(text(masterlogRecord(record(body))), `imapd,77,${body}`);
 });
 
 for (const [name, letter] of [["2", "é"], ["3", "€"], ["4", "😀"]] as const) {
-  Deno.test(`masterlogRecords() cuts a longer record between characters of ${name} bytes`, () => {
+  Deno.test(`masterlogRecord() cuts a longer record between characters of ${name} bytes`, () => {
     for (let shift = 0; shift < 4; shift++) {
-      const bytes = masterlogRecords(SOURCE)("x".repeat(shift) + letter.repeat(10_000));
+      const bytes = masterlogRecord(record("x".repeat(shift) + letter.repeat(10_000)));
       assertLessOrEqual(bytes.length, RECORD_BYTES_MAX);
       assertLessOrEqual(RECORD_BYTES_MAX - bytes.length, Number(name) - 1);
       text(bytes);
@@ -71,30 +75,52 @@ for (const [name, letter] of [["2", "é"], ["3", "€"], ["4", "😀"]] as const
   });
 }
 
+Deno.test("masterlogRecord() says a warning and an error by a word, since a record has no level", () => {
+  const [debug, info, warn, error] = LOG_LEVELS.map((level) =>
+    text(masterlogRecord(record("x", { level })))
+  );
+  assertEquals([debug, info], ["imapd,77,x", "imapd,77,x"]);
+  assertEquals([warn, error], ["imapd,77,warning: x", "imapd,77,error: x"]);
+});
+
+Deno.test("masterlogRecord() and syslogRecords() write the position behind the text", () => {
+  const placed = record("x", { position: "a.ts:1" });
+  assertEquals(text(masterlogRecord(placed)), "imapd,77,x [a.ts:1]");
+  assert(text(syslogRecords(1)(placed)).endsWith(" imapd[77]: x [a.ts:1]"));
+});
+
 Deno.test("syslogRecords() writes the header of RFC 3164, its day padded with a space", () => {
-  const now = () => new Date(2026, 10, 3, 4, 5, 6).getTime();
-  const encode = syslogRecords(SOURCE, { facility: 2, now });
-  assertEquals(text(encode("hello\nworld")), "<22>Nov  3 04:05:06 imapd[77]: hello world");
+  const timeMs = new Date(2026, 10, 3, 4, 5, 6).getTime();
+  const encode = syslogRecords(2);
+  assertEquals(
+    text(encode(record("hello\nworld", { timeMs }))),
+    "<22>Nov  3 04:05:06 imapd[77]: hello world",
+  );
+});
+
+Deno.test("syslogRecords() writes the severity of each level", () => {
+  const encode = syslogRecords(2);
+  const heads = LOG_LEVELS.map((level) => text(encode(record("x", { level }))).slice(0, 4));
+  assertEquals(heads, ["<23>", "<22>", "<20>", "<19>"]);
 });
 
 Deno.test("syslogRecords() goes along with the time", () => {
-  let ms = new Date(2026, 0, 31, 23, 59, 59, 999).getTime();
-  const encode = syslogRecords(SOURCE, { facility: 23, now: () => ms });
-  assertEquals(text(encode("a")), "<190>Jan 31 23:59:59 imapd[77]: a");
-  ms++;
-  assertEquals(text(encode("b")), "<190>Feb  1 00:00:00 imapd[77]: b");
+  const timeMs = new Date(2026, 0, 31, 23, 59, 59, 999).getTime();
+  const encode = syslogRecords(23);
+  assertEquals(text(encode(record("a", { timeMs }))), "<190>Jan 31 23:59:59 imapd[77]: a");
+  const next = record("b", { timeMs: timeMs + 1 });
+  assertEquals(text(encode(next)), "<190>Feb  1 00:00:00 imapd[77]: b");
 });
 
 Deno.test("syslogRecords() cuts the whole datagram", () => {
-  const encode = syslogRecords(SOURCE, { facility: 1, now: Date.now });
-  assertEquals(encode("y".repeat(20_000)).length, RECORD_BYTES_MAX);
+  const encode = syslogRecords(1);
+  assertEquals(encode(record("y".repeat(20_000))).length, RECORD_BYTES_MAX);
 });
 
 Deno.test("perSecond() makes its value once a second, and again when the clock is set back", () => {
-  let ms = 5_000;
   const made: number[] = [];
-  const value = perSecond(() => ms, (date) => made.push(date.getTime()));
-  for (ms of [5_000, 5_999, 6_000, 6_500, 5_500]) value();
+  const value = perSecond((date) => made.push(date.getTime()));
+  for (const ms of [5_000, 5_999, 6_000, 6_500, 5_500]) value(ms);
   assertEquals(made, [5_000, 6_000, 5_500]);
 });
 

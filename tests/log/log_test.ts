@@ -5,6 +5,7 @@ import {
   flushLog,
   isDebugLog,
   type LogOptions,
+  logRecord,
   zdebug,
   zinfo,
   zinfoFrom,
@@ -105,6 +106,30 @@ Deno.test("configureLog() sends syslog lines to the socket of the system's log",
   zinfoFrom(undefined, "hello");
   closeLog();
   assertMatch(receiver.take()[0], /^<22>.* imapd\[5\]: hello$/);
+});
+
+Deno.test("logRecord() writes a record with its own ident, pid, time and level, masterlog", () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  configureLog({ program: "master", pid: 5, target: `masterlog,${dir.file("log")}` });
+  logRecord({ timeMs: 0, level: "error", ident: "imapd", pid: 77, text: "failed" });
+  zinfoFrom(undefined, "mine");
+  closeLog();
+  assertEquals(receiver.take(), ["imapd,77,error: failed", "master,5,mine"]);
+});
+
+Deno.test("logRecord() writes a record with its own ident, pid, time and level, syslog", () => {
+  using dir = new TempDir();
+  using receiver = new LogReceiver(dir.file("log"));
+  const syslogPath = dir.file("log");
+  configureLog({ program: "master", pid: 5, target: "syslog,LOG_MAIL,mail", syslogPath });
+  const timeMs = new Date(2026, 10, 3, 4, 5, 6).getTime();
+  logRecord({ timeMs, level: "error", ident: "imapd", pid: 77, text: "failed" });
+  zinfoFrom(undefined, "mine");
+  closeLog();
+  const [failed, mine] = receiver.take();
+  assertEquals(failed, "<19>Nov  3 04:05:06 imapd[77]: failed");
+  assertMatch(mine, /^<22>.* mail\[5\]: mine$/);
 });
 
 for (const target of ["file,/tmp/x", "masterlog", "syslog,nosuch", ","]) {

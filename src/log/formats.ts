@@ -1,0 +1,129 @@
+/**
+ * The forms of log lines on a standard output (docs/design/27_log_lines.md).
+ *
+ * Line breaks in a text stay, so that a stack trace is readable, but continuation lines are indented: no text
+ * can imitate another line.
+ *
+ * @module
+ */
+import {
+  bodyOf,
+  CONTROLS,
+  dateOf,
+  indented,
+  originOf,
+  perSecond,
+  SEVERITIES,
+  timeOfDay,
+  twoDigits,
+} from "./lines.ts";
+import type { LogLevel, LogRecord, RecordEncoder } from "./record.ts";
+
+/** Severities of OpenTelemetry: the first of the four numbers of each level. */
+const OTEL_SEVERITIES: Readonly<Record<LogLevel, readonly [text: string, number: number]>> = {
+  debug: ["DEBUG", 5],
+  info: ["INFO", 9],
+  warn: ["WARN", 13],
+  error: ["ERROR", 17],
+};
+
+const DIM = "\x1b[2m", YELLOW = "\x1b[33m", RED = "\x1b[31m", RESET = "\x1b[0m";
+
+const encoder = new TextEncoder();
+
+/** The parts of a time that stay for a second: `2026-11-29T01:29:40` and `+08:00`. */
+const present = perSecond((date) => ({
+  second: `${dateOf(date, "-")}T${timeOfDay(date)}`,
+  zone: zoneOf(date),
+}));
+const presentTimeOfDay = perSecond(timeOfDay);
+
+/** `2026-11-29T01:29:40.123+08:00 info imapd[4711] TEXT` (RFC 3339): for files and pipes. */
+export function textRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const { timeMs, level } = record;
+  return encoder.encode(
+    `${timestamp(timeMs)} ${level} ${originOf(record)}${indented(bodyOf(record))}\n`,
+  );
+}
+
+/** `01:29:40 imapd[4711] TEXT`, with the level behind the time if it is warn or error: for terminals. */
+export function plainTerminalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const { timeMs, level } = record;
+  const word = level === "warn" || level === "error" ? `${level} ` : "";
+  return encoder.encode(
+    `${presentTimeOfDay(timeMs)} ${word}${originOf(record)}${indented(bodyOf(record))}\n`,
+  );
+}
+
+/** The same in colours: the time is dim, and so is all of a debug line; the level is yellow or red. */
+export function terminalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const { timeMs, level } = record;
+  const time = presentTimeOfDay(timeMs);
+  const text = `${originOf(record)}${indented(bodyOf(record))}`;
+  if (level === "debug") return encoder.encode(`${DIM}${time} ${text}${RESET}\n`);
+  const colour = level === "error" ? RED : YELLOW;
+  const word = level === "info" ? "" : `${colour}${level}${RESET} `;
+  return encoder.encode(`${DIM}${time}${RESET} ${word}${text}\n`);
+}
+
+/**
+ * `<6>imapd[4711] TEXT` (sd-daemon(3)), with the priority before each line of the text: for the journal, which
+ * has the time itself and makes an entry of each line.
+ */
+export function journalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const prefix = `<${SEVERITIES[record.level]}>`;
+  const text = indented(bodyOf(record)).replaceAll("\n", `\n${prefix}`);
+  return encoder.encode(`${prefix}${originOf(record)}${text}\n`);
+}
+
+/** One JSON object a line, with the field names of OpenTelemetry's log data model. */
+export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const { timeMs, level, ident, pid, text, position, service, stream } = record;
+  const [severityText, severityNumber] = OTEL_SEVERITIES[level];
+  const [file, line] = position?.split(/:(?=\d+$)/) ?? [];
+  const json = JSON.stringify({
+    Timestamp: timestamp(timeMs),
+    SeverityText: severityText,
+    SeverityNumber: severityNumber,
+    Body: text,
+    Resource: {
+      "service.name": service ?? (ident === "" ? undefined : ident),
+      "process.executable.name": service === undefined || ident === service || ident === ""
+        ? undefined
+        : ident,
+      "process.pid": pid,
+    },
+    Attributes: stream === undefined && position === undefined ? undefined : {
+      "log.iostream": stream,
+      "code.file.path": file,
+      "code.line.number": line === undefined ? undefined : Number(line),
+    },
+  });
+  // JSON.stringify() escapes those below the space only, and a terminal obeys the others too.
+  return encoder.encode(`${json.replace(CONTROLS, escaped)}\n`);
+}
+
+/** The encoder of each form. */
+export const FORMATS = {
+  text: textRecord,
+  terminal: terminalRecord,
+  journal: journalRecord,
+  json: jsonRecord,
+} as const satisfies Readonly<Record<string, RecordEncoder>>;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function timestamp(timeMs: number): string {
+  const { second, zone } = present(timeMs);
+  const ms = Math.floor(timeMs) - Math.floor(timeMs / 1_000) * 1_000;
+  return `${second}.${String(ms).padStart(3, "0")}${zone}`;
+}
+
+/** The difference of the local time from UTC, such as `+08:00`. */
+function zoneOf(date: Date): string {
+  const minutes = -date.getTimezoneOffset(), size = Math.abs(minutes);
+  const parts = [Math.floor(size / 60), size % 60].map(twoDigits);
+  return `${minutes < 0 ? "-" : "+"}${parts.join(":")}`;
+}

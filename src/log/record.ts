@@ -1,0 +1,36 @@
+/**
+ * A log record: one message with its time, level and origin, before it is written in the form of its
+ * destination.
+ *
+ * @module
+ */
+
+/** How important a record is. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** All levels, from the least important on. */
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** A message, and where it comes from. */
+export interface LogRecord {
+  /** Its time, in milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly level: LogLevel;
+  /** The program's base name, or a service; empty for a record without ident and pid. */
+  readonly ident: string;
+  readonly pid: number;
+  /** One line or several. */
+  readonly text: string;
+  /** File and line of the log call, such as `server.ts:12`. */
+  readonly position?: string;
+  /** The id of the service, in records that the master has made of a server's output. */
+  readonly service?: string;
+  /** The output that the master has read the text from. */
+  readonly stream?: "stdout" | "stderr";
+}
+
+/** Encodes a record in the form of one destination. */
+export type RecordEncoder = (record: LogRecord) => Uint8Array<ArrayBuffer>;
+
+/** The program and process that make records. */
+export type LogSource = Pick<LogRecord, "ident" | "pid">;
