@@ -19,9 +19,8 @@ import {
   type Sender,
   SERVER,
 } from "../../src/ipc/protocol.ts";
-import { openDescriptors } from "../../src/os/fd/descriptor.ts";
 import { sendWithFds } from "../../src/os/net/fd_passing.ts";
-import { leavesNothingOpen } from "../support/descriptors.ts";
+import { countedDescriptors, leavesNothingOpen } from "../support/descriptors.ts";
 import { eventually } from "../support/wait.ts";
 import { ANY_FD, Connection, frameOf, join, numbered } from "./channel_support.ts";
 
@@ -174,7 +173,7 @@ for (const [name, sender] of Object.entries({ SERVER, NEW_MASTER })) {
       if (sender === SERVER) connection.write(frameOf(numbered(1)));
       connection.write(frame);
       await connection.settle();
-      const before = openDescriptors().size;
+      const before = countedDescriptors().size;
       const most: number[] = [];
       for (let count = 0; count < 4; count++) {
         try {
@@ -183,7 +182,7 @@ for (const [name, sender] of Object.entries({ SERVER, NEW_MASTER })) {
           break; // The channel is closed.
         }
         await connection.settle();
-        most.push(openDescriptors().size);
+        most.push(countedDescriptors().size);
       }
       assert(Math.max(...most) <= before, `${most} descriptors, before ${before}`);
       await eventually(() => !connection.recorder.channel.isOpen, { what: "the end" });
@@ -201,14 +200,16 @@ for (const [name, sender] of Object.entries({ SERVER, NEW_MASTER })) {
 }
 
 Deno.test("Channel of a server tells one of a thousand unknown messages", async () => {
-  const connection = new Connection(SERVER);
-  const frame = header({ type: 120 });
-  connection.write(join(...Array.from({ length: 1_000 }, () => frame), frameOf(numbered(1))));
-  await connection.recorder.until(2);
-  assertEquals(connection.recorder.told[0], { unknown: 120 });
-  assertEquals(connection.recorder.messages, [numbered(1)]);
-  assertEquals(frame.length, HEADER_BYTES);
-  connection.close();
+  await leavesNothingOpen(async () => {
+    const connection = new Connection(SERVER);
+    const frame = header({ type: 120 });
+    connection.write(join(...Array.from({ length: 1_000 }, () => frame), frameOf(numbered(1))));
+    await connection.recorder.until(2);
+    assertEquals(connection.recorder.told[0], { unknown: 120 });
+    assertEquals(connection.recorder.messages, [numbered(1)]);
+    assertEquals(frame.length, HEADER_BYTES);
+    connection.close();
+  });
 });
 
 Deno.test("Channel of a master keeps no descriptors of a frame that is not finished beyond its own", async () => {

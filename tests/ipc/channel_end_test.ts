@@ -215,12 +215,13 @@ Deno.test("Channel.close() before the owner was told of a failed send: it is not
 
 Deno.test("Channel ends when descriptors were cut short at the limit of open files, and leaves none open", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { closeFd, duplicateFd, openDescriptors } = await import("../../src/os/fd/descriptor.ts");
+    const { closeFd, duplicateFd } = await import("../../src/os/fd/descriptor.ts");
+    const { countedDescriptors } = await import("../support/descriptors.ts");
     const { Connection, frameOf, numbered } = await import("./channel_support.ts");
     const { eventually } = await import("../support/wait.ts");
     const connection = new Connection();
     const { recorder } = connection;
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     connection.write(frameOf(numbered(1), 2), [0, 0]);
     connection.write(frameOf(numbered(2), 10), Array(10).fill(0));
     const fill: number[] = [];
@@ -235,7 +236,7 @@ Deno.test("Channel ends when descriptors were cut short at the limit of open fil
     console.log(JSON.stringify(first));
     console.log("closed" in last && String(last.closed));
     // The channel has closed its socket, and the poller its two.
-    const closed = () => openDescriptors().size === before - 3;
+    const closed = () => countedDescriptors().size === before - 3;
     await eventually(closed, { what: "all descriptors to be closed" });
   }, { prefix: withOpenFileLimit(150) });
   const [first, last] = (await child.succeeds()).split("\n");

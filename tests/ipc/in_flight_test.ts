@@ -4,10 +4,10 @@ import { startFunction, withOpenFileLimit } from "../support/processes.ts";
 Deno.test("Channel waits where more descriptors are in flight than an ordinary user may have open", async () => {
   await using child = startFunction(import.meta, async () => {
     const { Channel } = await import("../../src/ipc/channel.ts");
-    const { closeFd, openDescriptors } = await import("../../src/os/fd/descriptor.ts");
+    const { closeFd } = await import("../../src/os/fd/descriptor.ts");
     const { Poller } = await import("../../src/os/fd/poller.ts");
     const { socketPair } = await import("../../src/os/net/socket.ts");
-    const { openFile } = await import("../support/descriptors.ts");
+    const { countedDescriptors, openFile } = await import("../support/descriptors.ts");
     const { becomeOrdinaryUser } = await import("../support/privileges.ts");
     const { eventually } = await import("../support/wait.ts");
     const { ANYBODY, numbered } = await import("./channel_support.ts");
@@ -24,10 +24,10 @@ Deno.test("Channel waits where more descriptors are in flight than an ordinary u
         onClose: failed,
       })
     );
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     for (const [index, sender] of senders.entries()) sender.send(numbered(index), files);
     // What waits costs one duplicate of each descriptor, and not one for each message.
-    console.log(openDescriptors().size - before);
+    console.log(countedDescriptors().size - before);
     const received: number[] = [];
     const receivers = pairs.map(([, fd], index) =>
       new Channel({ fd, poller, sender: ANYBODY }, {
@@ -42,7 +42,7 @@ Deno.test("Channel waits where more descriptors are in flight than an ordinary u
     await eventually(() => Object.keys(received).length === pairs.length, { what: "all" });
     console.log(received.join());
     [...senders, ...receivers].forEach((channel) => channel.close());
-    console.log(openDescriptors().size <= before - 2 * pairs.length);
+    console.log(countedDescriptors().size <= before - 2 * pairs.length);
   }, { prefix: withOpenFileLimit(256) });
   assertEquals(await child.succeeds(), `60\n${Array(8).fill(60).join()}\ntrue\n`);
 });

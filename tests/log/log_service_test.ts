@@ -7,7 +7,7 @@ import { openDescriptors } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { sendWithFds } from "../../src/os/net/fd_passing.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
-import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
+import { countedDescriptors, flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction, TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually } from "../support/wait.ts";
@@ -183,13 +183,13 @@ Deno.test("LogService keeps no descriptor that comes with a datagram", async () 
     using dir = new TempDir();
     const service = open(dir);
     const sender = DatagramSender.connect(dir.file("socket"));
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     for (let count = 0; count < 5; count++) {
       const record = encoder.encode(`a,${count},line`);
       assertEquals(sendWithFds(sender.fd, record, Array(250).fill(0)), record.length);
     }
     await eventually(() => lines(dir).length === 5, { what: "the lines" });
-    assertEquals(openDescriptors().size, before);
+    assertEquals(countedDescriptors().size, before);
     sender.close();
     await service.close();
   });

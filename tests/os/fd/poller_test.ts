@@ -231,12 +231,11 @@ Deno.test("Poller.watch() refuses what can't be watched, and works after that", 
 
 Deno.test("Poller.watch() leaves nothing open at the limit of open files", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { closeFd, duplicateFd, openDescriptors } = await import(
-      "../../../src/os/fd/descriptor.ts"
-    );
+    const { closeFd, duplicateFd } = await import("../../../src/os/fd/descriptor.ts");
+    const { countedDescriptors } = await import("../../support/descriptors.ts");
     const { EPOLLIN, Poller } = await import("../../../src/os/fd/poller.ts");
     const poller = new Poller(console.error);
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     const fill: number[] = [];
     try {
       for (;;) fill.push(duplicateFd(0));
@@ -250,7 +249,7 @@ Deno.test("Poller.watch() leaves nothing open at the limit of open files", async
       }
     }
     fill.forEach(closeFd);
-    console.log(openDescriptors().size - before);
+    console.log(countedDescriptors().size - before);
   }, { prefix: withOpenFileLimit(100) });
   assertEquals((await child.succeeds()).split("\n"), [
     "epoll_create1: too many open files in this process (EMFILE)",

@@ -1,21 +1,20 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { openDescriptors } from "../../../src/os/fd/descriptor.ts";
 import { isOutOfDescriptors, ReserveDescriptor } from "../../../src/os/fd/reserve_fd.ts";
-import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { countedDescriptors, leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction, withOpenFileLimit } from "../../support/processes.ts";
 
 Deno.test("ReserveDescriptor is one, from the first holder to the last", () =>
   leavesNothingOpen(() => {
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     const reserve = new ReserveDescriptor();
     const releases = [reserve.hold(), reserve.hold()];
-    assertEquals(openDescriptors().size, before + 1);
-    assertEquals(reserve.lend(() => openDescriptors().size), before);
+    assertEquals(countedDescriptors().size, before + 1);
+    assertEquals(reserve.lend(() => countedDescriptors().size), before);
     releases[0]();
     releases[0]();
-    assertEquals(openDescriptors().size, before + 1);
+    assertEquals(countedDescriptors().size, before + 1);
     releases[1]();
-    assertEquals(openDescriptors().size, before);
+    assertEquals(countedDescriptors().size, before);
     assertEquals(reserve.lend(() => 7), 7);
   }));
 
@@ -23,12 +22,12 @@ Deno.test("ReserveDescriptor is kept when its borrower fails", () =>
   leavesNothingOpen(() => {
     const reserve = new ReserveDescriptor();
     const release = reserve.hold();
-    const during = openDescriptors().size;
+    const during = countedDescriptors().size;
     const fail = () => {
       throw new RangeError("a fault");
     };
     assertThrows(() => reserve.lend(fail), RangeError, "a fault");
-    assertEquals(openDescriptors().size, during);
+    assertEquals(countedDescriptors().size, during);
     release();
   }));
 

@@ -166,12 +166,11 @@ Deno.test("receiveWithFds() works on while memory moves: addresses in the messag
 
 Deno.test("receiveWithFds() tells of a set cut short at the limit of open files, and closes it", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { closeFd, duplicateFd, openDescriptors } = await import(
-      "../../../src/os/fd/descriptor.ts"
-    );
+    const { closeFd, duplicateFd } = await import("../../../src/os/fd/descriptor.ts");
+    const { countedDescriptors } = await import("../../support/descriptors.ts");
     const { receiveWithFds, sendWithFds } = await import("../../../src/os/net/fd_passing.ts");
     const { socketPair } = await import("../../../src/os/net/socket.ts");
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     const [one, two] = socketPair();
     const fill: number[] = [];
     try {
@@ -194,7 +193,7 @@ Deno.test("receiveWithFds() tells of a set cut short at the limit of open files,
     attempt(4);
     attempt(10);
     [one, two, ...fill].forEach(closeFd);
-    console.log(openDescriptors().size - before);
+    console.log(countedDescriptors().size - before);
   }, { prefix: withOpenFileLimit(100) });
   const [none, some, all, left] = (await child.succeeds()).split("\n");
   const cut = "RangeError Cannot receive descriptors: the set was cut short after";

@@ -103,13 +103,12 @@ Deno.test("tryAddress() refuses a path for a pipe as openListener() does, and op
 Deno.test("openListener() leaves nothing open at the limit of open files", async () => {
   using temp = new TempDir();
   await using child = startFunction(import.meta, async (directory) => {
-    const { duplicateFd, closeFd, openDescriptors } = await import(
-      "../../../src/os/fd/descriptor.ts"
-    );
+    const { duplicateFd, closeFd } = await import("../../../src/os/fd/descriptor.ts");
+    const { countedDescriptors } = await import("../../support/descriptors.ts");
     const { openListener } = await import("../../../src/os/net/open_listener.ts");
     const path = `${directory}/s`;
     closeFd(openListener({ kind: "unix", path }).fd); // A stale one: it is tried first.
-    const before = openDescriptors().size;
+    const before = countedDescriptors().size;
     const fill: number[] = [];
     const codes: string[] = [];
     const attempt = (address: Parameters<typeof openListener>[0]) => {
@@ -133,7 +132,7 @@ Deno.test("openListener() leaves nothing open at the limit of open files", async
       attempt({ kind: "fifo", path: `${directory}/pipe` });
     }
     fill.forEach(closeFd);
-    console.log(codes.join(), openDescriptors().size - before);
+    console.log(codes.join(), countedDescriptors().size - before);
   }, { arg: temp.path, prefix: withOpenFileLimit(100) });
   assertEquals(await child.succeeds(), "EMFILE,EMFILE,EMFILE,EMFILE,opened,opened 0\n");
 });

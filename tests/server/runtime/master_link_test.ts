@@ -2,13 +2,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { GrantedSettings } from "../../../src/config/effective.ts";
 import { ProtocolError } from "../../../src/ipc/protocol.ts";
 import type { SentSocket } from "../../../src/ipc/service_socket.ts";
-import { closeFd, openDescriptors } from "../../../src/os/fd/descriptor.ts";
+import { closeFd } from "../../../src/os/fd/descriptor.ts";
 import { closeLog } from "../../../src/log/log.ts";
 import { socketPair } from "../../../src/os/net/socket.ts";
 import { serverLifecycle } from "../../../src/server/lifecycle/lifecycle.ts";
 import { MasterLink } from "../../../src/server/runtime/master_link.ts";
 import { Recorder } from "../../ipc/channel_support.ts";
-import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
+import { countedDescriptors, flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { eventually } from "../../support/wait.ts";
 
 const GRANT: SentSocket = { name: "imapd", type: "inet", address: "0:143" };
@@ -169,13 +169,13 @@ test("ignores a second start, and keeps none of its descriptors", async (ends) =
   start(ends, []);
   await ends.link.started;
   closeLog();
-  const before = openDescriptors().size;
+  const before = countedDescriptors().size;
   start(ends, [GRANT, GRANT]);
   ends.master.channel.send({ type: "softstop" });
   await called(ends, "softstop");
   // What it has logged has opened the log, in some places.
   closeLog();
-  assertEquals(openDescriptors().size, before);
+  assertEquals(countedDescriptors().size, before);
   ends.link.ready();
   await ends.master.until(1);
   assertEquals(ends.master.messages, [{ type: "ready", pid: Deno.pid, generation: 7 }]);
@@ -185,13 +185,13 @@ test("ignores what only servers send, and keeps no descriptor of it", async (end
   start(ends, []);
   await ends.link.started;
   closeLog();
-  const before = openDescriptors().size;
+  const before = countedDescriptors().size;
   ends.master.channel.send({ type: "ready", pid: 1, generation: 1 }, [0, 0]);
   ends.master.channel.send({ type: "softstop" });
   await called(ends, "softstop");
   // What it has logged has opened the log, in some places.
   closeLog();
-  assertEquals(openDescriptors().size, before);
+  assertEquals(countedDescriptors().size, before);
 });
 
 test("does not tell of an end that it has made itself", async (ends) => {
