@@ -11,7 +11,7 @@ import { refusalOf } from "../master/listeners/open_error.ts";
 import { tryAddress } from "../os/net/open_listener.ts";
 import type { CommandCall } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
-import { connect, EXIT, NoMasterError } from "./connect.ts";
+import { connect, EXIT, isLost, NoMasterError } from "./connect.ts";
 import { showsColour, styled } from "./output.ts";
 
 /** What was found. */
@@ -67,8 +67,9 @@ async function heldAddresses(settings: CommandCall["settings"]): Promise<Readonl
     const { listeners } = await master.request("status");
     return new Set(listeners.map(({ kind, address }) => `${kind}:${address}`));
   } catch (error) {
+    const isGone = error instanceof NoMasterError || isLost(error);
     // Without a master, all addresses must be free.
-    if (error instanceof NoMasterError || error instanceof ControlRequestError) return new Set();
+    if (isGone || error instanceof ControlRequestError) return new Set();
     throw error;
   }
 }

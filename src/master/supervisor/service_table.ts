@@ -32,26 +32,31 @@ export class ServiceTable {
     return this.#byId.get(id);
   }
 
-  /** Removes a service of which nothing is left. */
+  /** Forgets a service without version and workers. */
   removeIfGone(service: Service): void {
     const { id, current, candidate, workers } = service;
     const isGone = !current && !candidate && workers.size === 0;
     // A late call must not remove a new service of the same id.
     if (isGone && this.#byId.get(id) === service) this.#byId.delete(id);
-    const left = this.#byId.get(id);
-    // A service that has come back is waited for no longer.
-    if (left !== undefined && left.current === undefined) return;
+    if (this.#isEnding(id)) return;
     this.#removals.get(id)?.resolve();
     this.#removals.delete(id);
   }
 
-  /** Fulfilled when nothing of a removed service is left, or it has come back. */
+  /** Fulfilled when a removed service has no process any more but detached ones, or has come back. */
   removed(id: string): Promise<void> {
-    const service = this.#byId.get(id);
-    if (service === undefined || service.current !== undefined) return Promise.resolve();
+    if (!this.#isEnding(id)) return Promise.resolve();
     const removal = this.#removals.get(id) ?? Promise.withResolvers();
     this.#removals.set(id, removal);
     return removal.promise;
+  }
+
+  /** Whether processes of a removed service still end. Detached ones run on, for as long as they want. */
+  #isEnding(id: string): boolean {
+    const service = this.#byId.get(id);
+    if (service === undefined || service.current !== undefined) return false;
+    const { candidate, workers } = service;
+    return candidate !== undefined || workers.values().some(({ life }) => life.state !== "detached");
   }
 
   /** The configurations of the current versions. */

@@ -293,7 +293,7 @@ export class Supervisor {
     return { before, now };
   }
 
-  /** Fulfilled when a service that a change has removed has no process any more, or is back. */
+  /** See {@linkcode ServiceTable.removed}. */
   removed(id: string): Promise<void> {
     return this.#services.removed(id);
   }

@@ -366,3 +366,20 @@ Deno.test("Supervisor.shortenStop() does nothing where no stop is under way", ()
   assertEquals(scene.running[0].told, []);
   assertEquals(scene.fresh().length, 0);
 });
+
+Deno.test("Supervisor.removed() waits for a stopped service, but not for its detached processes", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y"));
+  const [first, second, other] = scene.running;
+  first.listener.onDetach();
+  const [replacement] = scene.running.filter((one) => ![first, second, other].includes(one));
+  replacement.listener.onReady();
+  scene.supervisor.reload([serviceOf("y")], [], { only: new Set(["x"]) });
+  const removed = scene.supervisor.removed("x");
+  second.exit();
+  assert(!await isSettled(removed));
+  replacement.listener.onDetach();
+  assert(await isSettled(removed));
+  assert(await isSettled(scene.supervisor.removed("x")));
+  first.exit();
+  assert(await isSettled(scene.supervisor.removed("x")));
+});
