@@ -144,7 +144,7 @@ export class ControlSocket {
 
   /** Takes a client in, or tells it why not. */
   #greet(fd: number): void {
-    const { poller, clock, commands } = this.#options;
+    const { poller, clock, commands, log } = this.#options;
     const own = ownUid();
     let uid: number, connection: ControlConnection;
     try {
@@ -161,6 +161,7 @@ export class ControlSocket {
           return answerLine(line, commands, {
             send: (answer) => connection.send(answer),
             subscribe: (id) => client.events = id,
+            log,
           });
         },
         onBroken: (message) => connection.send(refusal("bad-request", message)),

@@ -95,12 +95,17 @@ const KINDS: Readonly<Record<Kind, { test(value: unknown): boolean; expected: st
  *
  * @param line The line of a client.
  * @param handlers The commands.
- * @param client The client: `send` gets the answer, and `subscribe` begins the events.
+ * @param client The client: `send` gets the answer, and `subscribe` begins the events. `log`: writes
+ * a line to the log.
  */
 export async function answerLine(
   line: string,
   handlers: CommandHandlers,
-  { send, subscribe }: { send(answer: Answer): void; subscribe(id: number): void },
+  { send, subscribe, log }: {
+    send(answer: Answer): void;
+    subscribe(id: number): void;
+    log(text: string): void;
+  },
 ): Promise<void> {
   let id: number | null = null;
   try {
@@ -116,6 +121,7 @@ export async function answerLine(
     const result = await handle(args, client);
     send({ id: request.id, ok: true, result: result ?? null });
   } catch (error) {
+    if (!isExpected(error)) log(`unexpected error in a command: ${logTextOf(error)}`);
     send({ id, ok: false, error: failureOf(error) });
   }
 }
@@ -178,8 +184,21 @@ function failureOf(error: unknown): ControlFailure {
     const { problems } = error;
     return { code: "refused", message: problems.map(formatProblem).join("\n"), problems };
   }
-  const message = isUserError(error) ? error.message : `unexpected error: ${error}`;
+  const message = isExpected(error)
+    ? error.message
+    : `unexpected error: ${error}; the log of the master has more`;
   return { code: "failed", message };
+}
+
+/** Whether an error is no bug in this program. */
+function isExpected(error: unknown): error is Error {
+  return error instanceof ControlError || error instanceof ServiceError || isUserError(error);
+}
+
+/** The text of an error for the log: with the stack of an unexpected one. */
+export function logTextOf(error: unknown): string {
+  if (isExpected(error)) return error.message;
+  return error instanceof Error && error.stack || String(error);
 }
 
 function wrong(key: string, value: unknown, expected: string): ControlError {

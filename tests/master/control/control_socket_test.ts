@@ -194,6 +194,20 @@ Deno.test("a wrong request gets a message that says what is wrong, and the clien
   });
 });
 
+Deno.test("an unexpected error of a command is logged with its stack, and told to the client", async () => {
+  await withSocket({}, async (path, _, log) => {
+    using client = await ControlClient.connect(path);
+    const error = await assertRejects(() => client.request("upgrade"), ControlRequestError);
+    assertEquals(error.failure.code, "failed");
+    assertStringIncludes(error.message, "unexpected error: Error: not expected in this test; the");
+    assertEquals(log.length, 1);
+    assertMatch(
+      log[0],
+      /^unexpected error in a command: Error: not expected in this test\n +at .*_test\.ts/,
+    );
+  });
+});
+
 Deno.test("a line that is too long or no UTF-8 gets a message, and ends the connection", async () => {
   const lines = [new Uint8Array(MAX_REQUEST_BYTES + 1).fill(0x20), new Uint8Array([0xff, 0x0a])];
   await withSocket({}, async (path) => {
