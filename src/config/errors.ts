@@ -167,6 +167,18 @@ export function quote(text: string): string {
 }
 
 /**
+ * A number with its noun.
+ *
+ * @param many The number.
+ * @param one The noun for one.
+ * @param more The noun for any other number.
+ * @returns Such as `1 process` or `2 processes`.
+ */
+export function counted(many: number, one: string, more = `${one}s`): string {
+  return `${many} ${many === 1 ? one : more}`;
+}
+
+/**
  * Words a refusal the way that every message of this project is worded.
  *
  * @param action What was tried, such as `read` or `listen on`.

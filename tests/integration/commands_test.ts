@@ -273,6 +273,18 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   await master.stop();
 });
 
+/** Writes the settings of a.cf, whose processes become ready only when a file is there. */
+function serveSlowly(site: Site, release: string): void {
+  const waits = `while [ ! -e ${release} ]; do sleep 0.1; done; exec "$@"`;
+  const script = site.dir.write("waits.sh", waits);
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: site.port(),
+    "server-command": `sh ${script} deno run -A ${site.server("coroutine")}`,
+    "server-protocol": "control",
+  });
+}
+
 Deno.test("a SIGHUP during the reload of a named service reads everything again", async () => {
   await using site = new Site();
   const release = site.dir.file("release");
@@ -280,18 +292,7 @@ Deno.test("a SIGHUP during the reload of a named service reads everything again"
   const master = await site.start();
   await master.serving("a.cf", 1);
   using client = await connect(site);
-  // The new processes start only when they may.
-  const waits = site.dir.write(
-    "waits.sh",
-    `while [ ! -e ${release} ]; do sleep 0.1; done; exec "$@"`,
-  );
-  const command = `sh ${waits} deno run -A ${site.server("coroutine")}`;
-  site.serve("a.cf", {
-    mode: "coroutine",
-    service: site.port(),
-    "server-command": command,
-    "server-protocol": "control",
-  });
+  serveSlowly(site, release);
   await client.request("reload", { wait: false });
   await client.request("reload", { services: ["a.cf"], wait: false });
   site.serve("b.cf", { mode: "coroutine", service: site.port() });
@@ -436,6 +437,25 @@ Deno.test("stop waits for the end of the master, and tells what it waits for", a
   const { code } = await stopping.ended();
   assertEquals([code, stopping.stdout], [0, `master ${master.pid} has stopped\n`]);
   await master.stopped();
+});
+
+Deno.test("start, reload, restart and upgrade tell what they wait for", async () => {
+  await using site = new Site();
+  const release = site.dir.file("release");
+  serveSlowly(site, release);
+  const waits = async (args: readonly string[], what: RegExp) => {
+    const process = site.run([...args, "-C", site.conf, "-pid-file", site.pidFile]);
+    await process.complains(what);
+    Deno.writeTextFileSync(release, "");
+    assertEquals((await process.ended()).code, 0, process.stderr);
+    Deno.removeSync(release);
+  };
+  await waits(["start", "--daemon"], /^waiting for a\.cf: process \d+ starting$/m);
+  await waits(["reload"], /^waiting for a\.cf: process \d+ starting$/m);
+  await waits(["restart", "a.cf"], /^waiting for a\.cf: process \d+ starting$/m);
+  await waits(["upgrade"], /^waiting for the new master$/m);
+  assertEquals((await zc(site, "stop")).code, 0);
+  await site.isGone();
 });
 
 Deno.test("start --daemon returns when all services are ready, and says why if one is not", async () => {

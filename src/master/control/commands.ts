@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { cannot } from "../../config/errors.ts";
+import { cannot, counted } from "../../config/errors.ts";
 import type { ChangeOutcome, PlanSummary, UnreadyService } from "../../control/messages.ts";
 import type {
   ListenerStatus,
   MasterStatus,
+  ProcessStatus,
   ReloadStatus,
   ServiceStatus,
 } from "../../control/status.ts";
@@ -21,10 +22,13 @@ import {
   type ServiceChange,
   unknownService,
 } from "../policy/reload_report.ts";
-import { type Client, type CommandHandlers, ControlError } from "./requests.ts";
+import { type Client, type CommandHandlers, ControlError, logTextOf } from "./requests.ts";
 
-/** How often a client is told what a stop waits for. */
+/** How often a client is told what its request waits for. */
 const PROGRESS_MS = 3_000;
+
+/** The states of a service that is as it should be. */
+const READY: ReadonlySet<ServiceStatus["state"]> = new Set(["ready", "idle", "stopped"]);
 
 /** The side of a master that its control socket sees. */
 export interface ControlledMaster {
@@ -56,14 +60,13 @@ export interface ControlledMaster {
 
 /** The commands of a master. */
 export function controlCommands(master: ControlledMaster): CommandHandlers {
-  const { log } = master;
   return {
     hello: () => ({ pid: Deno.pid, version: VERSION, deno: Deno.version.deno }),
     async status({ service }) {
       const all = await master.services();
       const services = service === undefined ? all : [find(all, service)];
       const ids = new Set(services.map(({ id }) => id));
-      const isWell = services.every(({ state }) => ["ready", "idle", "stopped"].includes(state));
+      const isWell = services.every(({ state }) => READY.has(state));
       return {
         state: isWell ? "ready" : "degraded",
         master: {
@@ -79,10 +82,20 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       };
     },
     plan: async () => summaryOf(await master.plan()),
-    reload: ({ services, wait }) => waitFor(() => master.reload(services), { wait, log }),
-    restart: ({ services }) =>
-      waitFor(() => master.change("restart", services), { log }) as Outcome,
-    start: ({ services }) => waitFor(() => master.change("start", services), { log }) as Outcome,
+    reload: ({ services, wait }, client) =>
+      change(master, { run: () => master.reload(services), client, services, wait }),
+    restart: ({ services }, client) =>
+      change(master, {
+        run: () => master.change("restart", services),
+        client,
+        services,
+      }) as Outcome,
+    start: ({ services }, client) =>
+      change(master, {
+        run: () => master.change("start", services),
+        client,
+        services,
+      }) as Outcome,
     stop: ({ services, wait }, client) =>
       services === undefined
         ? stopMaster(master, client, wait)
@@ -96,16 +109,18 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
         cannot("scale", service, { found: "it does not run", expected: "a service that runs" }),
       );
     },
-    async upgrade() {
-      const upgrade = await master.upgrade();
+    async upgrade(_, client) {
+      const tells = { client, awaited: () => Promise.resolve("the new master") };
+      const upgrade = await whileTelling(master.upgrade(), tells);
       if ("pid" in upgrade) return upgrade;
       throw new ControlError(
         "failed",
         `The upgrade has failed, this master goes on: ${upgrade.failure}`,
       );
     },
-    async wait() {
-      return { unready: await master.started };
+    async wait(_, client) {
+      const awaited = async () => unready(await master.services());
+      return { unready: await whileTelling(master.started, { client, awaited }) };
     },
     events: (_, client) => {
       client.subscribe();
@@ -116,17 +131,28 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
 
 type Outcome = Promise<ChangeOutcome>;
 
-/** Waits for a change unless the client does not want to. */
-async function waitFor(
-  change: () => Promise<ReloadReport>,
-  { wait = true, log }: { readonly wait?: boolean; log(text: string): void },
+/** A change of services that a client asks for. */
+interface RequestedChange {
+  run(): Promise<ReloadReport>;
+  readonly client: Client;
+  /** Only these. */
+  readonly services?: readonly string[];
+  readonly wait?: boolean;
+}
+
+/** Makes a change, and waits for it unless the client does not want to. */
+async function change(
+  master: ControlledMaster,
+  { run, client, services, wait = true }: RequestedChange,
 ): Promise<ChangeOutcome | null> {
-  const report = change();
+  const report = run();
   if (!wait) {
-    report.catch((error) => log(`a request was not carried out: ${error.message}`));
+    report.catch((error) => master.log(`a request was not carried out: ${logTextOf(error)}`));
     return null;
   }
-  return resultOf(await report);
+  const awaited = async () =>
+    processesOf(await named(master, services), ({ state }) => STARTING.has(state));
+  return resultOf(await whileTelling(report, { client, awaited }));
 }
 
 function resultOf(report: ReloadReport): ChangeOutcome {
@@ -146,7 +172,7 @@ async function stopMaster(
   wait = true,
 ): Promise<null> {
   const stopped = master.stop();
-  if (wait) await whileTelling(stopped, { master, client });
+  if (wait) await whileTelling(stopped, { client, awaited: () => ending(master) });
   return null;
 }
 
@@ -159,53 +185,78 @@ async function stopServices(
   },
 ): Promise<ChangeOutcome | null> {
   master.require("stop", services);
-  const outcome = await waitFor(() => master.change("stop", services), { wait, log: master.log });
+  const run = () => master.change("stop", services);
+  const outcome = await change(master, { run, client, services, wait });
   if (outcome === null) return null;
-  await whileTelling(master.removed(services), { master, client, services });
+  const awaited = () => ending(master, services);
+  await whileTelling(master.removed(services), { client, awaited });
   return outcome;
 }
 
-/** Waits, and tells the client every few seconds which processes are awaited. */
-async function whileTelling(
-  done: Promise<unknown>,
-  { master, client, services }: {
-    readonly master: ControlledMaster;
-    readonly client: Client;
-    /** Only these. */
-    readonly services?: readonly string[];
-  },
-): Promise<void> {
+/**
+ * Waits, and tells the client every few seconds what is awaited.
+ *
+ * @param done The wait.
+ * @param options `awaited`: what is awaited now; nothing is told when it is empty.
+ */
+async function whileTelling<T>(
+  done: Promise<T>,
+  { client, awaited }: { readonly client: Client; awaited(): Promise<string> },
+): Promise<T> {
   let isOver = false;
   const timer = setRepeated(systemClock, {
     everyMs: PROGRESS_MS,
     callback: async () => {
-      const all = await master.services();
+      const what = await awaited();
       // The answer may have been sent meanwhile.
-      if (isOver) return;
-      client.progress(awaited(all.filter(({ id }) => services?.includes(id) ?? true)));
+      if (!isOver && what !== "") client.progress(`waiting for ${what}`);
     },
   });
   try {
-    await done;
+    return await done;
   } finally {
     isOver = true;
     timer.cancel();
   }
 }
 
-/** What a stop waits for, on one line. */
-function awaited(services: readonly ServiceStatus[]): string {
-  const left = services.filter(({ processes }) => processes.length > 0);
-  const of = ({ id, processes }: ServiceStatus) => {
-    const pids = processes.map(({ pid, state, connections }) =>
-      `process ${pid} ${state}${connections ? `, ${counted(connections)}` : ""}`
-    );
-    return `${id}: ${pids.join("; ")}`;
-  };
-  return `waiting for ${left.map(of).join("; ")}`;
+/** All services, or those with these ids. */
+async function named(
+  master: ControlledMaster,
+  ids?: readonly string[],
+): Promise<readonly ServiceStatus[]> {
+  return (await master.services()).filter(({ id }) => ids?.includes(id) ?? true);
 }
 
-const counted = (many: number): string => `${many} connection${many === 1 ? "" : "s"}`;
+/** The processes that a stop waits for, on one line. */
+async function ending(master: ControlledMaster, ids?: readonly string[]): Promise<string> {
+  return processesOf(await named(master, ids), ({ state }) => state !== "detached");
+}
+
+/** The states of a process that is not ready yet. */
+const STARTING: ReadonlySet<string> = new Set(["loading", "starting"]);
+
+/** What a start waits for, on one line: a service without a starting process tells why. */
+function unready(services: readonly ServiceStatus[]): string {
+  const waiting = services.filter(({ state }) => !READY.has(state)).map((one) =>
+    processesOf([one], ({ state }) => STARTING.has(state)) ||
+    `${one.id}: ${one.problem ?? one.state}`
+  );
+  return waiting.join("; ");
+}
+
+/** Processes by service, on one line. */
+function processesOf(
+  services: readonly ServiceStatus[],
+  isMeant: (process: ProcessStatus) => boolean,
+): string {
+  return services.flatMap(({ id, processes }) => {
+    const texts = processes.filter(isMeant).map(({ pid, state, connections }) =>
+      `process ${pid} ${state}${connections ? `, ${counted(connections, "connection")}` : ""}`
+    );
+    return texts.length === 0 ? [] : `${id}: ${texts.join("; ")}`;
+  }).join("; ");
+}
 
 function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
   const found = services.find((one) => one.id === id);

@@ -56,7 +56,8 @@ export class ServiceTable {
     const service = this.#byId.get(id);
     if (service === undefined || service.current !== undefined) return false;
     const { candidate, workers } = service;
-    return candidate !== undefined || workers.values().some(({ life }) => life.state !== "detached");
+    return candidate !== undefined ||
+      workers.values().some(({ life }) => life.state !== "detached");
   }
 
   /** The configurations of the current versions. */
