@@ -3,15 +3,18 @@
  *
  * @module
  */
+import { resolvePath } from "../config/address.ts";
 import type { ParsedArguments } from "../config/args.ts";
 import { Config } from "../config/config.ts";
-import { cannot, ConfigError } from "../config/errors.ts";
-import { readStrictly } from "../config/effective.ts";
+import { cannot, ConfigError, problemAt } from "../config/errors.ts";
+import { commandLineSettings, readStrictly } from "../config/effective.ts";
 import { readMasterFile } from "../config/ini.ts";
 import { loadSettings } from "../config/load_settings.ts";
 import { controlPath } from "../config/control_path.ts";
-import { CONFIG_DIR, PID_FILE } from "../config/settings.ts";
+import type { Setting } from "../config/setting.ts";
+import { CONFIG_DIR, MASTER_CONTROL, PID_FILE, RUN_CHDIR, RUN_CHROOT } from "../config/settings.ts";
 import { ControlClient, ControlRequestError } from "../control/client.ts";
+import { ownCommand } from "../master/upgrade/command.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 
@@ -35,15 +38,43 @@ export class NoMasterError extends Error {
 }
 
 /**
- * Reads the settings of the master that a command is for.
+ * Reads the settings of the master that a command is for. Its paths start from the directory of
+ * `run-chdir`, as in the master, which changes to it first.
  *
  * @param args The arguments of the command that belong to the master.
- * @throws {ConfigError} When a file of them can't be read.
+ * @throws {ConfigError} When a file of them can't be read, or the master is in another root.
  */
 export function masterSettings(args: ParsedArguments): Config {
-  const config = new Config();
-  loadSettings(config, args, CONFIG_DIR, readMasterFile);
+  const own = commandLineSettings(args, readMasterFile), config = new Config();
+  requireSameRoot(own);
+  const directory = readStrictly(own, RUN_CHDIR);
+  if (directory === undefined) {
+    loadSettings(config, args, CONFIG_DIR, readMasterFile);
+    return config;
+  }
+  const cwd = resolvePath(ownCommand().cwd, directory), files = readStrictly(own, CONFIG_DIR);
+  const settings = [
+    ...args.settings,
+    ...(files === undefined ? [] : [{ key: CONFIG_DIR.name, value: resolvePath(cwd, files) }]),
+  ];
+  loadSettings(config, { ...args, settings }, CONFIG_DIR, readMasterFile);
+  const resolve = ({ name }: Setting<unknown>, path: string) =>
+    config.set(name, resolvePath(cwd, path), config.origin(name));
+  const control = readStrictly(config, MASTER_CONTROL);
+  if (control !== undefined && control !== "off") resolve(MASTER_CONTROL, control);
+  resolve(PID_FILE, readStrictly(config, PID_FILE));
   return config;
+}
+
+/** Refuses the settings of a master in another root: its paths are none of this process. */
+function requireSameRoot(own: Config): void {
+  const { name: key } = RUN_CHROOT, root = readStrictly(own, RUN_CHROOT);
+  if (root === undefined) return;
+  const message = cannot("look for the master in", root, {
+    found: "run-chroot, so its paths begin at another root than those of this command",
+    expected: "no run-chroot here, and -pid-file as this command sees it",
+  });
+  throw new ConfigError([problemAt(own.origin(key), { key, message })]);
 }
 
 /**

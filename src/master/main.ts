@@ -4,6 +4,7 @@
  * @module
  */
 import { resolvePath } from "../config/address.ts";
+import type { ParsedArguments } from "../config/args.ts";
 import { checkHooks } from "../config/check_hooks.ts";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { loadServiceFiles } from "../config/directory.ts";
@@ -19,7 +20,7 @@ import {
 import { CONFIG_DIR, RUN_CHDIR, RUN_CHROOT, SLEEP, TRY_LOCK } from "../config/settings.ts";
 import { zdebug } from "../log/log.ts";
 import { guardOutputs } from "../log/output_guard.ts";
-import { systemClock } from "../os/clock/clock.ts";
+import { delay } from "../os/clock/clock.ts";
 import { withCachesAgain } from "../os/process/deno_dir.ts";
 import { leaveSession } from "../os/process/process.ts";
 import { leaveSessionKeyring } from "../os/user/session_keyring.ts";
@@ -60,7 +61,7 @@ export function masterServerLoadConfigFromDirname(dir: string): Config[] {
  */
 export async function runMaster(
   hooks: MasterServerHooks,
-  { parsed, warnings }: MasterArguments,
+  { parsed: given, warnings }: MasterArguments,
 ): Promise<number> {
   guardOutputs();
   checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
@@ -69,10 +70,11 @@ export async function runMaster(
   // The files may name the user of the master.
   const worldWritable = [
     ...worldWritableProgram(mainFile(), { looseMode }),
-    ...worldWritableFiles(parsed, { looseMode }),
+    ...worldWritableFiles(given, { looseMode }),
   ];
   if (worldWritable.length > 0) throw new ConfigError(worldWritable);
-  replaceSettings(defaultConfig, commandLineSettings(parsed, readMasterFile));
+  replaceSettings(defaultConfig, commandLineSettings(given, readMasterFile));
+  const parsed = withReachableFiles(given, command.cwd);
   const noKeyrings = leaveSessionKeyring();
   if (noKeyrings) zdebug("kept the session keyring:", noKeyrings.message);
   // User, root and limits are already those of the old master, and can't be changed twice.
@@ -92,7 +94,7 @@ export async function runMaster(
   loadSettings(defaultConfig, parsed, CONFIG_DIR, readMasterFile);
   const sleepMs = readStrictly(defaultConfig, SLEEP);
   if (sleepMs !== undefined) {
-    await new Promise((resolve) => systemClock.setTimer(sleepMs, () => resolve(undefined)));
+    await delay(sleepMs);
     return 0;
   }
   if (readStrictly(defaultConfig, TRY_LOCK)) return tryLockOnly();
@@ -106,6 +108,14 @@ export async function runMaster(
     directory: resolvePath(cwd, readStrictly(defaultConfig, RUN_CHDIR) ?? "."),
     upgradeFd,
   }).run();
+}
+
+/** The arguments with files that are still found after a change of the directory, at every reload. */
+function withReachableFiles(args: ParsedArguments, cwd: string): ParsedArguments {
+  const isElsewhere = readStrictly(defaultConfig, RUN_CHDIR) !== undefined &&
+    readStrictly(defaultConfig, RUN_CHROOT) === undefined;
+  if (!isElsewhere) return args;
+  return { ...args, configFiles: args.configFiles.map((path) => resolvePath(cwd, path)) };
 }
 
 /** `--try-lock`: the exit code tells whether a master runs. */

@@ -620,6 +620,37 @@ Deno.test("status --watch ends with the reader of its pipe, and with the master"
   assertStringIncludes(long.stderr, "the master has ended");
 });
 
+Deno.test("commands find a master that changes its directory", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  Deno.mkdirSync(site.dir.file("sub"));
+  Deno.renameSync(site.conf, site.dir.file("sub/conf"));
+  site.dir.write("own.cf", "run-chdir = sub\npid-file = m.pid\n");
+  const ends = async (code: number, ...args: readonly string[]) => {
+    const process = site.run([...args, "-C", "conf", "-config", "own.cf"]);
+    assertEquals((await process.ended()).code, code, process.stderr);
+    return process.stdout;
+  };
+  await ends(0, "check");
+  assertStringIncludes(
+    await ends(0, "start", "--daemon"),
+    `its output is in ${site.dir.file("sub/m.pid.log")}`,
+  );
+  assertMatch(await ends(0, "status"), /\na\.cf +ready/);
+  await ends(0, "reload");
+  await ends(0, "stop", "-master-control", "m.pid.sock");
+  await ends(3, "status");
+  await site.isGone();
+});
+
+Deno.test("commands refuse to look for a master in another root, and say why", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const { code, err } = await zc(site, "status", "-run-chroot", "/srv");
+  assertEquals(code, 78);
+  assertStringIncludes(err, 'Cannot look for the master in "/srv": run-chroot, so its paths begin');
+});
+
 Deno.test("a directory that can't be read is a problem of the configuration", async () => {
   const args = parseArguments(["-C", "/nowhere"]);
   assertEquals(await withMaster(args, () => Promise.resolve(0)), 78);
