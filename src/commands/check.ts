@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConfigError, formatProblem, type Problem, problemAt } from "../config/errors.ts";
+import { ConfigError, counted, formatProblem, type Problem, problemAt } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import { SERVER_SERVICE } from "../config/settings.ts";
 import { ControlRequestError } from "../control/client.ts";
@@ -38,9 +38,11 @@ export async function run(call: CommandCall): Promise<number> {
     for (const one of warnings) {
       console.error(`${mark("warning", "yellow")}: ${formatProblem(one)}`);
     }
-    const summary = `${count(services.length, "service")}, ${count(problems.length, "error")}, ` +
-      count(warnings.length, "warning");
-    console.log(summary);
+    console.log([
+      counted(services.length, "service"),
+      counted(problems.length, "error"),
+      counted(warnings.length, "warning"),
+    ].join(", "));
   }
   return isWrong ? EXIT.failed : EXIT.ok;
 }
@@ -89,8 +91,4 @@ function addressProblems(
       return problemAt(endpoint.origin, { key: SERVER_SERVICE.name, message });
     }
   });
-}
-
-function count(many: number, what: string): string {
-  return `${many} ${what}${many === 1 ? "" : "s"}`;
 }

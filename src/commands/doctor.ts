@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "../config/errors.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, withMaster } from "./connect.ts";
 import { examine, type Finding } from "./doctor_checks.ts";
@@ -19,9 +20,9 @@ export function run(call: CommandCall): Promise<number> {
       for (const one of findings) console.log(textOf(one));
       const { length } = facts.processes;
       console.log(
-        `the master, ${count(length, "ready process", "ready processes")}, ` +
-          `${count(facts.listeners.length, "listener")} and the machine: ` +
-          count(findings.length, "finding"),
+        `the master, ${counted(length, "ready process", "ready processes")}, ` +
+          `${counted(facts.listeners.length, "listener")} and the machine: ` +
+          counted(findings.length, "finding"),
       );
     }
     return findings.length === 0 ? EXIT.ok : EXIT.failed;
@@ -32,8 +33,4 @@ function textOf({ subject, found, expected, advice, command }: Finding): string 
   const name = showsColour() ? styled(subject, "yellow") : subject;
   const how = command === null ? advice : `${advice}: ${command}`;
   return `${name}: found ${found}, expected ${expected}\n  ${how}`;
-}
-
-function count(many: number, one: string, more = `${one}s`): string {
-  return `${many} ${many === 1 ? one : more}`;
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { counted } from "../config/errors.ts";
 import type { ListenerStatus } from "../control/status.ts";
 import type { ProcessFacts } from "../os/process/process_facts.ts";
 
@@ -109,7 +110,7 @@ function fileFindings({ changedFiles, problems }: DoctorFacts): Finding[] {
   const findings: Finding[] = [];
   if (problems > 0) {
     findings.push(finding("settings files", {
-      found: `${problems} ${problems === 1 ? "problem" : "problems"}`,
+      found: counted(problems, "problem"),
       expected: "none; the processes were not compared with them",
       advice: "look at them",
       command: "zc check",
@@ -158,7 +159,7 @@ function givenFindings({ service, facts }: ServiceProcess, given: GivenToService
     compare("limit of a core file", bytes(facts.coreFile.soft), bytes(given.coreFile));
   }
   // The memory that was mapped and unused at the start is added to it.
-  if (given.data !== undefined && !(given.data === Infinity) && facts.data.soft === Infinity) {
+  if (given.data !== undefined && given.data !== Infinity && facts.data.soft === Infinity) {
     compare("limit of memory", bytes(facts.data.soft), bytes(given.data));
   }
   return findings;
@@ -229,7 +230,7 @@ function queueFindings({ listeners }: DoctorFacts): Finding[] {
   return listeners.flatMap(({ address, queue, queueLimit, services }) => {
     if (queue === null || !queueLimit || queue < NEARLY * queueLimit) return [];
     return [finding(`listener ${address}: accept queue`, {
-      found: `${queue} connections wait, of ${queueLimit}`,
+      found: `${counted(queue, "connection waits", "connections wait")}, of ${queueLimit}`,
       expected: `less than ${NEARLY * 100} %`,
       advice: "more processes, or look for what holds them up",
       command: services.length === 0 ? null : `zc scale ${services[0]} N`,

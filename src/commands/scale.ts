@@ -4,7 +4,7 @@
  * @module
  */
 import { MOST_PROCESSES } from "../config/settings.ts";
-import { cannot } from "../config/errors.ts";
+import { cannot, counted } from "../config/errors.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, showProgress, withMaster } from "./connect.ts";
 
@@ -19,8 +19,8 @@ export async function run({ operands: [service, count], settings }: CommandCall)
   return await withMaster(settings, async (master) => {
     const args = { service, count: Number(count) };
     const { before, now } = await master.request("scale", args, { onProgress: showProgress });
-    const what = now === 1 ? "process" : "processes";
-    console.log(`${service}: ${now} ${what} until the next reload, ${before} before`);
+    const processes = counted(now, "process", "processes");
+    console.log(`${service}: ${processes} until the next reload, ${before} before`);
     return EXIT.ok;
   });
 }

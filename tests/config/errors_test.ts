@@ -4,6 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   cannot,
   ConfigError,
+  counted,
   formatProblem,
   gather,
   type Problem,
@@ -70,6 +71,15 @@ Deno.test("cannot() words a refusal", () => {
     cannot("read", "abc", { found: "not a number", expected: "a number" }),
     'Cannot read "abc": not a number, expected a number',
   );
+});
+
+Deno.test("counted() gives a number its noun", () => {
+  assertEquals([0, 1, 2].map((many) => counted(many, "service")), [
+    "0 services",
+    "1 service",
+    "2 services",
+  ]);
+  assertEquals(counted(2, "process", "processes"), "2 processes");
 });
 
 Deno.test("refusal() passes on what no parser throws", () => {

@@ -14,6 +14,7 @@ import {
 } from "../../config/directory.ts";
 import {
   cannot,
+  counted,
   formatPlace,
   type Problem,
   problemAt,
@@ -170,7 +171,7 @@ function finished(loaded: Parsed, loading: Loading): LoadedServices {
 
 /** The problem of an empty configuration while services are running. */
 function nothingLeft(directory: string, serving: number): Problem {
-  const found = `no service in it, while ${serving} ${serving === 1 ? "is" : "are"} running`;
+  const found = `no service in it, while ${counted(serving, "is", "are")} running`;
   const expected = "at least one; SIGTERM ends all of them";
   return { file: directory, message: cannot("go on with", directory, { found, expected }) };
 }

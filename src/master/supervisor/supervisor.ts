@@ -7,7 +7,7 @@
  * @module
  */
 import type { ServiceStatus } from "../../control/status.ts";
-import { ConfigError, type Problem } from "../../config/errors.ts";
+import { ConfigError, counted, type Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { ListenerRepair } from "../listeners/repair.ts";
@@ -266,12 +266,7 @@ export class Supervisor {
   scale(by: number): void {
     if (this.#ending !== undefined) return;
     for (const service of this.#services.all()) {
-      if (service.current === undefined) continue;
-      const before = fullStrength(service);
-      scale(service, by);
-      const now = fullStrength(service);
-      if (now !== before) this.#ports.log(`${service.id}: ${now} processes from now on`);
-      this.#reconciler.reconcile(service);
+      if (service.current !== undefined) this.#scale(service, by);
     }
   }
 
@@ -285,10 +280,16 @@ export class Supervisor {
   scaleTo(id: string, count: number): { before: number; now: number } | undefined {
     const service = this.#services.get(id);
     if (service?.current === undefined || this.#ending !== undefined) return undefined;
+    return this.#scale(service, count - fullStrength(service));
+  }
+
+  #scale(service: Service, by: number): { before: number; now: number } {
     const before = fullStrength(service);
-    scale(service, count - before);
+    scale(service, by);
     const now = fullStrength(service);
-    if (now !== before) this.#ports.log(`${id}: ${now} processes from now on`);
+    if (now !== before) {
+      this.#ports.log(`${service.id}: ${counted(now, "process", "processes")} from now on`);
+    }
     this.#reconciler.reconcile(service);
     return { before, now };
   }
