@@ -16,6 +16,7 @@ import { OutputFiles } from "../os/fs/output_files.ts";
 import { releaseSignals } from "../os/process/signals.ts";
 import { WorkingDirectory } from "../os/process/working_directory.ts";
 import { beginUpgrade } from "./begin_upgrade.ts";
+import { ChangeReports } from "./change_reports.ts";
 import { Changes } from "./changes.ts";
 import { MasterControl } from "./control/master_control.ts";
 import { CurrentPhase } from "./current_phase.ts";
@@ -30,6 +31,7 @@ import type { Listener } from "./policy/listener.ts";
 import { isAccepted, type ReloadReport, ServiceError } from "./policy/reload_report.ts";
 import { Reloads } from "./reload.ts";
 import { Retirement } from "./retirement.ts";
+import { ServiceChanges } from "./service_changes.ts";
 import type { ProgramLookup } from "./services/program_lookup.ts";
 import {
   configureMasterLog,
@@ -154,11 +156,13 @@ export class Master {
       lookup: this.#lookup,
       workingDirectory: this.#workingDirectory,
     });
+    const serviceManager = this.#serviceManager;
+    const reports = new ChangeReports({ serviceManager, tell });
+    const serviceChanges = new ServiceChanges(supervisor, reports);
     const reloads = new Reloads({
-      ...{ supervisor, listeners, configuration: this.#configuration },
-      serviceManager: this.#serviceManager,
+      ...{ supervisor, listeners, reports, serviceChanges, serviceManager },
+      configuration: this.#configuration,
       workingDirectory: this.#workingDirectory,
-      tell,
       isStopping: () => this.#stops.hasAny || this.#phase.is("draining"),
     });
     // A wrong configuration ends the master before the lock, without an empty pid file.
@@ -170,8 +174,8 @@ export class Master {
       const parts = this.#parts = {
         ...{ phase: this.#phase, stops: this.#stops, changes: this.#changes },
         ...{ duty, supervisor, listeners, reloads },
-        control: this.#newControl(supervisor, reloads),
-        serviceManager: this.#serviceManager,
+        control: this.#newControl({ supervisor, reloads, serviceChanges }),
+        ...{ serviceManager },
         oldMaster: this.#oldMaster,
       };
       this.#retirement = new Retirement(parts);
@@ -271,9 +275,16 @@ export class Master {
     } else this.#phase.enter("stopping");
   }
 
-  #newControl(supervisor: Supervisor, reloads: Reloads): MasterControl {
+  #newControl(
+    { supervisor, reloads, serviceChanges }: {
+      readonly supervisor: Supervisor;
+      readonly reloads: Reloads;
+      readonly serviceChanges: ServiceChanges;
+    },
+  ): MasterControl {
     return new MasterControl({
-      ...{ supervisor, reloads, poller: this.#poller },
+      ...{ supervisor, reloads, serviceChanges },
+      poller: this.#poller,
       configDirectory: this.#directory,
       startedAtMs: this.#startedAtMs,
       phase: () => this.#phase.name,
@@ -285,7 +296,7 @@ export class Master {
         ),
       change: (what, services) =>
         this.#changes.request("services", async () => {
-          const report = await reloads.change(what, services);
+          const report = await serviceChanges.change(what, services);
           // The old master would restore services of before the change.
           if (isAccepted(report)) this.#oldMaster?.settled();
           return report;

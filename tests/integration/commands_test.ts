@@ -270,6 +270,16 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   const wrong = await zc(site, "reload", "a.fc");
   assertEquals(wrong.code, 2);
   assertStringIncludes(wrong.err, '"a.fc": no service has this name, expected a.cf');
+  // What was asked for in vain is not the last reload.
+  const { lastReload } = await client.request("status");
+  assertEquals([lastReload?.outcome, lastReload?.text], ["committed", "reloaded"]);
+  // The restart, both stops and the start of a.cf; only the reloads are called so.
+  await master.logs(/\] restarted a\.cf \[/);
+  await master.logs(/\] stopped a\.cf \[/, 2);
+  await master.logs(/\] started a\.cf \[/);
+  await master.logs(/\] reloaded \[/, 2);
+  assertEquals(master.logged(/\] reloaded \[/), 2, master.log);
+  assert(!master.log.includes("reload refused"), master.log);
   await master.stop();
 });
 

@@ -279,7 +279,7 @@ function isGuardian({ argv }: ProcessInfo): boolean {
 
 /** How the master tells that a reload is over. */
 const RELOAD_OVER =
-  /(?:(?<done>reloaded)|reload over, undone for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?)) \[reload\.ts:\d+\]\n/g;
+  /(?:(?<done>reloaded)|reload over, undone for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?)) \[change_reports\.ts:\d+\]\n/g;
 
 interface ReloadAnswer {
   readonly done?: string;

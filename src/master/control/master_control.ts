@@ -25,10 +25,12 @@ export interface MasterControlOptions
   extends Pick<ControlledMaster, "reload" | "change" | "upgrade" | "stop"> {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
-  readonly reloads: Pick<ControlledMaster, "plan" | "started" | "require"> & {
+  readonly reloads: Pick<ControlledMaster, "plan" | "started"> & {
     readonly last: ReloadReport | undefined;
     /** When the files were read that are in force; undefined for those of the start. */
     readonly readAtMs: number | undefined;
+  };
+  readonly serviceChanges: Pick<ControlledMaster, "require"> & {
     /** The ids of the services that an operator has stopped. */
     readonly stopped: ReadonlySet<string>;
   };
@@ -99,7 +101,8 @@ export class MasterControl {
   }
 
   #asSeen(): ControlledMaster {
-    const { supervisor, reloads, configDirectory, startedAtMs, phase, ...changes } = this.#options;
+    const { supervisor, reloads, serviceChanges, configDirectory, startedAtMs, phase, ...changes } =
+      this.#options;
     return {
       reload: changes.reload,
       change: changes.change,
@@ -117,7 +120,7 @@ export class MasterControl {
         return reloads.last;
       },
       plan: () => reloads.plan(),
-      require: (what, ids) => reloads.require(what, ids),
+      require: (what, ids) => serviceChanges.require(what, ids),
       log: changes.log,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
       scaleTo: (service, count) => supervisor.scaleTo(service, count),
@@ -126,12 +129,12 @@ export class MasterControl {
   }
 
   async #services(): Promise<ServiceStatus[]> {
-    const { supervisor, reloads } = this.#options;
+    const { supervisor, serviceChanges: { stopped: stoppedIds } } = this.#options;
     const running = await supervisor.snapshot(useOf);
-    const stopped = [...reloads.stopped].map((id) =>
+    const stopped = [...stoppedIds].map((id) =>
       running.find((one) => one.id === id) ?? { ...NOTHING, id }
     );
-    const others = running.filter(({ id }) => !reloads.stopped.has(id));
+    const others = running.filter(({ id }) => !stoppedIds.has(id));
     return [...others, ...stopped.map((one) => ({ ...one, state: "stopped" as const }))]
       .sort((a, b) => a.id < b.id ? -1 : 1);
   }
