@@ -7,13 +7,15 @@ import type { ServiceState, Status } from "../control/status.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, withMaster } from "./connect.ts";
-import { type Cell, duration, layOut, showsColour, size, type Style } from "./output.ts";
+import { type Cell, duration, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
 
 const WATCH_MS = 1_000;
 /** To the beginning, and after it the rest of the screen is cleared. */
 const CLEAR = "\x1b[2J", HOME = "\x1b[H", CLEAR_REST = "\x1b[J", CLEAR_LINE = "\x1b[K";
 /** Long lines are cut, or continued on the next one as usual. */
 const CUT = "\x1b[?7l", WRAP = "\x1b[?7h";
+
+const encoder = new TextEncoder();
 
 const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
   ready: "green",
@@ -56,7 +58,7 @@ async function watch(
       ? JSON.stringify(status)
       : inPlace(render(status, { colour, nowMs: Date.now() }), isFirst);
     try {
-      await writeAll(`${text}\n`);
+      await writeAll(encoder.encode(`${text}\n`));
     } catch (error) {
       // The reader of a pipe, such as head(1), has enough.
       if (error instanceof Deno.errors.BrokenPipe) return EXIT.ok;
@@ -72,12 +74,6 @@ function inPlace(text: string, isFirst: boolean): string {
   const lines = text.split("\n").slice(0, Deno.consoleSize().rows - 1);
   const shown = lines.map((line) => `${line}${CLEAR_LINE}`).join("\n");
   return `${isFirst ? CLEAR : ""}${CUT}${HOME}${shown}${CLEAR_REST}${WRAP}`;
-}
-
-/** Unlike `console.log`, it fails if there is no reader any more. */
-async function writeAll(text: string): Promise<void> {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(await Deno.stdout.write(bytes));
 }
 
 /**

@@ -151,6 +151,28 @@ export const COMMANDS: readonly Command[] = [
     load: () => import("./plan.ts"),
   },
   {
+    name: "logs",
+    summary: "Show the last lines of the log, and what the servers have printed",
+    details:
+      "The master keeps the last 1,000 lines of itself and of each service, 256 KiB at most. " +
+      "Older ones are where the master logs to, and in the files of server-output-file.",
+    operands: "[SERVICE]",
+    count: [0, 1],
+    options: [
+      { name: "follow", short: "f", doc: "Show further lines as they come, over upgrades." },
+      { name: "lines", short: "n", value: "N", doc: "Begin with the last N lines (default 100)." },
+      JSON_OUTPUT,
+    ],
+    exits: [
+      [0, "shown"],
+      [2, "no service has this name"],
+      [3, "no master runs, or with --follow it has ended"],
+      WRONG,
+      UNREADABLE,
+    ],
+    load: () => import("./logs.ts"),
+  },
+  {
     name: "scale",
     summary: "Set the number of processes of a service until the next reload",
     operands: "SERVICE N",

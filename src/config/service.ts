@@ -21,6 +21,7 @@ import {
 } from "./errors.ts";
 import { checkAddresses, type EndpointList, readServiceList } from "./endpoints.ts";
 import { checkEssentials } from "./essentials.ts";
+import { checkOutput, type OutputConfig, readOutput } from "./output.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
@@ -62,6 +63,11 @@ export function originOf({ origins, place }: ServiceConfig, key: string): Origin
   return origins.get(key) ?? place;
 }
 
+/** The name of a service in log lines: its id without the ending of its file. */
+export function serviceName(id: string): string {
+  return id.replace(/\.cf$/, "");
+}
+
 /** A service: its program, its addresses and the settings of its processes. */
 export interface ServiceConfig {
   /**
@@ -89,6 +95,8 @@ export interface ServiceConfig {
   readonly socketMode?: number;
   /** The owner of its socket files. */
   readonly socketOwner?: SocketOwner;
+  /** What happens with the standard outputs of its processes. */
+  readonly output: OutputConfig;
   /** The variables that its processes have beside those of the master; their values are secret. */
   readonly environment: Variables;
   /** The file with further ones. */
@@ -212,6 +220,8 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   ];
   const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });
   const masterChroot = read(MASTER_CHROOT);
+  const output = readOutput(read, cwd);
+  warnings.push(...checkOutput(config, output));
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);
@@ -231,6 +241,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     startUser: read(SERVER_START_USER),
     ...(socketMode === undefined ? {} : { socketMode }),
     ...(socketOwner === undefined ? {} : { socketOwner }),
+    output,
     environment: read(SERVER_ENV) ?? new Map(),
     ...(environmentFile === undefined ? {} : { environmentFile }),
     ...(user === undefined ? {} : { user }),

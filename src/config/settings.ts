@@ -16,6 +16,7 @@ import {
   parseLogService,
   parseLogTarget,
 } from "./log_target.ts";
+import { parseRotation, type Rotation, ROTATION_FORM } from "./rotation.ts";
 import { parsePermissions, PERMISSIONS_FORM } from "./permissions.ts";
 import type { Setting } from "./setting.ts";
 import { SOCKET_MODE, SOCKET_OWNER, type SocketOwner } from "./socket_access.ts";
@@ -150,6 +151,70 @@ export const SERVER_LOG: Setting<LogTarget | undefined> = define({
   scopes: ["service", "master", "server"],
   kind: LOG_TARGET,
   doc: "Where log lines are written. Without it: to the standard error output.",
+});
+
+/** What happens with the standard outputs of a server. */
+export type ServerOutput = "capture" | "inherit";
+
+/** `server-output`: what happens with the standard outputs of a server. */
+export const SERVER_OUTPUT: Setting<ServerOutput> = define({
+  name: "server-output",
+  group: "logs",
+  scopes: ["service"],
+  kind: oneOf(["capture", "inherit"]),
+  fallback: "capture",
+  inherited: true,
+  doc: "What happens with the standard outputs of the processes. capture: the master reads them, " +
+    "and writes each line to its log, with service and pid in front. inherit: the processes write " +
+    "to the outputs of the master themselves.",
+});
+
+/** `server-output-file`: the file of captured output. */
+export const SERVER_OUTPUT_FILE: Setting<string | undefined> = define({
+  name: "server-output-file",
+  group: "logs",
+  scopes: ["service"],
+  kind: FILE,
+  inherited: true,
+  doc:
+    "A file to which the captured output is also written. Its directory must exist. The master " +
+    "opens the file for each write, so that it may be renamed at any time.",
+});
+
+/** `server-output-rotate`: when the file is renamed. */
+export const SERVER_OUTPUT_ROTATE: Setting<Rotation> = define({
+  name: "server-output-rotate",
+  group: "logs",
+  scopes: ["service"],
+  kind: parsedKind(parseRotation, { placeholder: "WHEN", expected: ROTATION_FORM }),
+  fallback: "day,100m",
+  inherited: true,
+  doc:
+    "When the master renames server-output-file: before it is larger than the size, and at the " +
+    "first line of another day or hour. The new name has the time behind it, as in " +
+    "web.log.20260131-235959. off: never.",
+});
+
+/** `server-output-keep`: how many renamed files are kept. */
+export const SERVER_OUTPUT_KEEP: Setting<number> = define({
+  name: "server-output-keep",
+  group: "logs",
+  scopes: ["service"],
+  kind: wholeNumber({ min: 0, max: 100_000, placeholder: "COUNT" }),
+  fallback: "14",
+  inherited: true,
+  doc: "How many renamed files are kept. The oldest ones are removed.",
+});
+
+/** `server-output-total`: how large the renamed files may be together. */
+export const SERVER_OUTPUT_TOTAL: Setting<number> = define({
+  name: "server-output-total",
+  group: "logs",
+  scopes: ["service"],
+  kind: BYTE_LIMIT,
+  fallback: "1g",
+  inherited: true,
+  doc: "How large the renamed files may be together. The oldest ones are removed.",
 });
 
 /** `server-stop-on-softstop-after`: M of the soft stop, in milliseconds. */

@@ -11,6 +11,7 @@ import {
   CONTROL_VERSION,
   type ControlEvent,
   type ControlFailure,
+  type LogLine,
 } from "./messages.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -43,6 +44,8 @@ export interface RequestOptions {
 export class ControlClient implements Disposable {
   readonly #conn: Deno.UnixConn;
   readonly #lines: AsyncIterator<Answer>;
+  /** The events that came before the answer to their request. */
+  #early: ControlEvent[] = [];
   #nextId = 1;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -106,7 +109,28 @@ export class ControlClient implements Disposable {
     return this.#events();
   }
 
+  /**
+   * Asks for the lines of the log. No other request can follow on this connection.
+   *
+   * @param args `service`: only its lines. `lines`: how many of the past; 100 by default.
+   * @returns The last lines, and then each further one as an event of the type `line`, until the caller stops or
+   * the master ends.
+   * @throws {ControlRequestError} When there is no such service.
+   */
+  async follow(
+    args: { readonly service?: string; readonly lines?: number } = {},
+  ): Promise<
+    {
+      readonly lines: readonly LogLine[];
+      readonly events: AsyncGenerator<ControlEvent, void, void>;
+    }
+  > {
+    const { lines } = await this.request("logs", { ...args, follow: true });
+    return { lines, events: this.#events() };
+  }
+
   async *#events(): AsyncGenerator<ControlEvent, void, void> {
+    yield* this.#early.splice(0);
     for (;;) {
       const { value: answer, done } = await this.#lines.next();
       if (done) return;
@@ -149,7 +173,8 @@ export class ControlClient implements Disposable {
       }
       // A failure without a number ends the connection, so it concerns every request.
       if (answer.id !== id && answer.id !== null) continue;
-      if ("progress" in answer) onProgress?.(answer.progress);
+      if ("event" in answer) this.#early.push(answer.event);
+      else if ("progress" in answer) onProgress?.(answer.progress);
       else if ("ok" in answer) {
         if (!answer.ok) throw new ControlRequestError(answer.error);
         return answer.result;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Problem } from "../config/errors.ts";
+import type { LogLevel } from "../log/record.ts";
 import type { Status } from "./status.ts";
 
 /** The version of the protocol. It is raised when a field or a command changes its meaning. */
@@ -52,6 +53,20 @@ export interface UnreadyService {
   readonly reason: string;
 }
 
+/** A line of the log: of a server's captured output, or of the master itself. */
+export interface LogLine {
+  /** When it was read or written, in milliseconds since 1970. */
+  readonly atMs: number;
+  readonly level: LogLevel;
+  /** The service; null for the master. */
+  readonly service: string | null;
+  readonly pid: number;
+  /** The output that it was read from; null for the master. */
+  readonly stream: "stdout" | "stderr" | null;
+  /** The text, with line breaks where further lines belong to it. */
+  readonly text: string;
+}
+
 /** The commands: their arguments and their results. */
 export interface Commands {
   /** Who answers. */
@@ -74,6 +89,14 @@ export interface Commands {
   upgrade: { args: Record<never, never>; result: { pid: number } };
   /** Answers, and sends events until the connection is closed. */
   events: { args: Record<never, never>; result: null };
+  /**
+   * The last lines of the log, 100 by default, and with `follow` each further one as an event. An event may come
+   * before the answer; its line is not among those of the answer.
+   */
+  logs: {
+    args: { service?: string; lines?: number; follow?: boolean };
+    result: { lines: readonly LogLine[] };
+  };
 }
 
 /** The name of a command. */
@@ -149,6 +172,10 @@ export type ControlEvent =
       readonly outcome: "committed" | "rolled back" | "refused";
       readonly text: string;
     }
+    /** A line of the log; only after `logs`. */
+    | { readonly type: "line" } & Omit<LogLine, "atMs">
+    /** So many lines were left out, since the client has read too slowly. */
+    | { readonly type: "dropped"; readonly lines: number }
     /** The master stops. */
     | { readonly type: "stop" }
   );

@@ -3,7 +3,7 @@
  * reader blocks nothing, and the order is kept.
  *
  * Without FFI a full pipe is recognized only if it was opened non-blocking, as a master does for its servers
- * (src/master/workers/outputs.ts); any other blocks the process.
+ * (src/master/outputs/output_pipe.ts); any other blocks the process.
  *
  * @module
  */

@@ -7,7 +7,8 @@ import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
 import { cannot, type Problem } from "../config/errors.ts";
 import { CONFIG_DIR, DEBUG_CONFIG, EXIT_AFTER, MASTER_STOP_TIMEOUT } from "../config/settings.ts";
-import { closeLog, flushLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { FORMATS } from "../log/formats.ts";
+import { closeLog, flushLog, logRecord, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { keepRunning } from "../os/clock/keep_running.ts";
 import { keepDescriptorsFromChildren } from "../os/fd/descriptor.ts";
@@ -15,6 +16,7 @@ import { Poller } from "../os/fd/poller.ts";
 import { OutputFiles } from "../os/fs/output_files.ts";
 import { releaseSignals } from "../os/process/signals.ts";
 import { WorkingDirectory } from "../os/process/working_directory.ts";
+import { mayGiveTo } from "../os/user/credentials.ts";
 import { beginUpgrade } from "./begin_upgrade.ts";
 import { ChangeReports } from "./change_reports.ts";
 import { Changes } from "./changes.ts";
@@ -26,6 +28,8 @@ import { ownActivation, readActivation } from "./listeners/socket_activation.ts"
 import { systemListeners } from "./listeners/system.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { Orphans } from "./orphans.ts";
+import { OutputLog } from "./outputs/output_log.ts";
+import { ServerOutputs } from "./outputs/server_outputs.ts";
 import { TERMINATE_GRACE_MS } from "./policy/timeouts.ts";
 import type { Listener } from "./policy/listener.ts";
 import { isAccepted, type ReloadReport, ServiceError } from "./policy/reload_report.ts";
@@ -51,7 +55,6 @@ import type { OwnCommand } from "./upgrade/command.ts";
 import type { UpgradeFailure } from "./upgrade/new_master.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import { Starter } from "./upgrade/standing_parent.ts";
-import { takeLastOutput } from "./workers/outputs.ts";
 
 const log = (text: string): void => zinfoFrom(undefined, text);
 
@@ -82,6 +85,21 @@ export class Master {
   readonly #configuration: MasterConfiguration;
   readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
   readonly #outputFiles = new OutputFiles();
+  readonly #outputLog = new OutputLog({
+    clock: systemClock,
+    now: Date.now,
+    write: logRecord,
+    encode: FORMATS.text,
+    onLine: (line) => this.#parts?.control.tellOf({ type: "line", ...line }),
+    log,
+  });
+  readonly #outputs = new ServerOutputs({
+    poller: this.#poller,
+    mayGiveTo,
+    now: Date.now,
+    onRecord: (service, record) => this.#outputLog.take(service, record),
+    log,
+  });
   /** The old master, if there was one. */
   readonly #oldMaster?: OldMaster;
   readonly #starter = new Starter();
@@ -154,6 +172,7 @@ export class Master {
       generation: inheritance?.generation,
       poller: this.#poller,
       lookup: this.#lookup,
+      outputs: this.#outputs,
       workingDirectory: this.#workingDirectory,
     });
     const serviceManager = this.#serviceManager;
@@ -212,7 +231,8 @@ export class Master {
       return await this.#live(parts, candidate, inheritance);
     } finally {
       await control.close();
-      takeLastOutput();
+      this.#outputs.drain();
+      await this.#outputLog.close();
       // The log lines of this master may go to its own log service, which needs a turn to receive
       // them.
       await flushLog();
@@ -310,6 +330,7 @@ export class Master {
         this.#requestStop();
         return this.#stops.finished;
       },
+      lines: (count, service) => this.#outputLog.last(count, service),
       log,
     });
   }
@@ -381,6 +402,7 @@ export class Master {
   /** Reopens the log files after a rotation. */
   #reopenLogs(): void {
     this.#parts?.duty.flushLog();
+    this.#outputLog.flush();
     const changed = this.#outputFiles.reopen((path, { found }) => {
       const expected = "a file that can be made and written; lines still go to the old one";
       zinfo(cannot("open the log file", path, { found, expected }));

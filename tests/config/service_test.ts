@@ -74,6 +74,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     balance: "reuseport",
     protocol: "libzc",
     permissions: ["--no-prompt", "--allow-net"],
+    output: { mode: "capture" },
     environment: new Map([["A", "1"], ["B", "x y"]]),
     environmentFile: "a.env",
     user: "www",

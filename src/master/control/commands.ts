@@ -4,7 +4,12 @@
  * @module
  */
 import { cannot, counted } from "../../config/errors.ts";
-import type { ChangeOutcome, PlanSummary, UnreadyService } from "../../control/messages.ts";
+import type {
+  ChangeOutcome,
+  LogLine,
+  PlanSummary,
+  UnreadyService,
+} from "../../control/messages.ts";
 import type {
   ListenerStatus,
   MasterStatus,
@@ -30,6 +35,9 @@ const PROGRESS_MS = 3_000;
 /** The states of a service that is as it should be. */
 const READY: ReadonlySet<ServiceStatus["state"]> = new Set(["ready", "idle", "stopped"]);
 
+/** How many lines `logs` shows without a number. */
+const DEFAULT_LINES = 100;
+
 /** The side of a master that its control socket sees. */
 export interface ControlledMaster {
   /** The status of the master without its constant parts. */
@@ -54,6 +62,8 @@ export interface ControlledMaster {
   upgrade(): Promise<{ readonly pid: number } | { readonly failure: string }>;
   /** Requests a stop; fulfilled when all processes have ended. */
   stop(): Promise<void>;
+  /** The last lines of the log. */
+  lines(count: number, service?: string): readonly LogLine[];
   /** The services that were not ready at the end of the start. */
   readonly started: Promise<readonly UnreadyService[]>;
 }
@@ -123,8 +133,18 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       return { unready: await whileTelling(master.started, { client, awaited }) };
     },
     events: (_, client) => {
-      client.subscribe();
+      client.subscribe(({ type }) => type !== "line");
       return null;
+    },
+    async logs({ service, lines = DEFAULT_LINES, follow = false }, client) {
+      if (service !== undefined) find(await master.services(), service);
+      if (follow) {
+        client.subscribe((event) =>
+          event.type === "dropped" || event.type === "stop" ||
+          event.type === "line" && (service === undefined || event.service === service)
+        );
+      }
+      return { lines: master.lines(lines, service) };
     },
   };
 }

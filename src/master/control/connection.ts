@@ -13,6 +13,9 @@ import { receiveWithFds, sendWithFds } from "../../os/net/fd_passing.ts";
 /** The most bytes of answers that wait for a client; one answer may be larger, since nothing follows it. */
 const MAX_UNSENT_BYTES = 1 << 20;
 
+/** From here on a client counts as slow. */
+const SLOW_UNSENT_BYTES = MAX_UNSENT_BYTES / 2;
+
 /** The buffer of received bytes; one for all connections, since reads are synchronous. */
 const ROOM = new Uint8Array(MAX_REQUEST_BYTES);
 
@@ -28,6 +31,8 @@ export interface ConnectionHandlers {
   onLine(line: string): Promise<void>;
   /** The client has broken the protocol; the connection is closed after the last answer. */
   onBroken(message: string): void;
+  /** All answers are sent. */
+  onSent(): void;
   /** The connection is closed. Called once. */
   onClose(): void;
 }
@@ -72,6 +77,11 @@ export class ControlConnection {
   /** Whether no request is under way and no answer waits. */
   get isIdle(): boolean {
     return !this.#isBusy && this.#unsentBytes === 0 && this.#lines.length === 0;
+  }
+
+  /** Whether so much waits for the client that what can be left out should be. */
+  get isSlow(): boolean {
+    return this.#unsentBytes > SLOW_UNSENT_BYTES;
   }
 
   /** Whether it is open. */
@@ -171,6 +181,7 @@ export class ControlConnection {
     if (this.#isEnding && this.#unsentBytes === 0) return this.close();
     if (this.#isFinishing && this.isIdle) return this.end();
     this.#listen();
+    if (this.#unsentBytes === 0) this.#handlers.onSent();
   }
 
   /** Reads only while nothing is under way, so that a client can't fill the memory. */

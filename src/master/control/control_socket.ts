@@ -12,7 +12,7 @@ import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
 import { removeSocketFile } from "../../os/net/socket_file.ts";
 import { ControlConnection } from "./connection.ts";
-import { answerLine, type CommandHandlers } from "./requests.ts";
+import { answerLine, type CommandHandlers, type Subscription } from "./requests.ts";
 
 /** The most clients at a time; beyond that, the one that has been idle longest is disconnected. */
 const MAX_CLIENTS = 32;
@@ -36,8 +36,10 @@ export interface ControlSocketOptions {
 
 interface ConnectedClient {
   readonly connection: ControlConnection;
-  /** The request whose answers are the events; undefined without one. */
-  events?: number;
+  /** The events that it has asked for. */
+  events?: Subscription;
+  /** How many lines it was not sent, and not told of. */
+  droppedLines: number;
 }
 
 /** How a socket is withdrawn. */
@@ -87,10 +89,15 @@ export class ControlSocket {
     return this.#options.path;
   }
 
-  /** Sends an event to each client that has asked for events. */
+  /** Sends an event to each client that has asked for it. */
   tell(event: ControlEvent): void {
-    for (const { connection, events } of this.#clients) {
-      if (events !== undefined) connection.send({ id: events, event } satisfies Answer);
+    for (const client of this.#clients) {
+      const { connection, events } = client;
+      if (!events?.wants(event)) continue;
+      // Lines may come faster than any client reads. Everything else is rare.
+      if (event.type === "line" && (connection.isSlow || client.droppedLines > 0)) {
+        client.droppedLines++;
+      } else connection.send({ id: events.id, event } satisfies Answer);
     }
   }
 
@@ -160,18 +167,19 @@ export class ControlSocket {
           this.#clients.add(client);
           return answerLine(line, commands, {
             send: (answer) => connection.send(answer),
-            subscribe: (id) => client.events = id,
+            subscribe: (events) => client.events = events,
             log,
           });
         },
         onBroken: (message) => connection.send(refusal("bad-request", message)),
+        onSent: () => tellOfDropped(client),
         onClose: () => this.#clients.delete(client),
       });
     } catch (error) {
       closeFd(fd);
       throw error;
     }
-    const client: ConnectedClient = { connection };
+    const client: ConnectedClient = { connection, droppedLines: 0 };
     this.#clients.add(client);
     if (uid !== ROOT && uid !== own) {
       const expected = own === ROOT ? "root" : `root or user ${own}`;
@@ -196,6 +204,15 @@ export class ControlSocket {
     // Not once its answers are sent: a client that does not read would stay.
     oldest.connection.close();
   }
+}
+
+/** Tells a client how many lines it was not sent: it has read all others. */
+function tellOfDropped(client: ConnectedClient): void {
+  const { connection, events, droppedLines: lines } = client;
+  if (lines === 0 || events === undefined) return;
+  client.droppedLines = 0;
+  const event: ControlEvent = { type: "dropped", atMs: Date.now(), lines };
+  connection.send({ id: events.id, event } satisfies Answer);
 }
 
 /** Closes a listener, and removes its file. */

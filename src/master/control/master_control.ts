@@ -7,7 +7,7 @@
 import { defaultConfig } from "../../config/config.ts";
 import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
-import type { UntimedEvent } from "../../control/messages.ts";
+import type { ControlEvent, UntimedEvent } from "../../control/messages.ts";
 import type { ListenerStatus, MasterStatus, ServiceStatus } from "../../control/status.ts";
 import { delay, systemClock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
@@ -40,6 +40,8 @@ export interface MasterControlOptions
   readonly startedAtMs: number;
   /** See `MasterStatus`. */
   phase(): string;
+  /** The last lines of the log; see `ControlledMaster`. */
+  lines: ControlledMaster["lines"];
   /** Writes a line to the log. */
   log(text: string): void;
 }
@@ -84,7 +86,12 @@ export class MasterControl {
 
   /** Sends an event of this moment to the clients that have asked for events. */
   tell(event: UntimedEvent): void {
-    this.#socket?.tell({ ...event, atMs: Date.now() });
+    this.tellOf({ ...event, atMs: Date.now() });
+  }
+
+  /** Sends an event of another moment to the clients that have asked for it. */
+  tellOf(event: ControlEvent): void {
+    this.#socket?.tell(event);
   }
 
   /** Removes the socket; clients that wait for an answer still get it. */
@@ -122,6 +129,7 @@ export class MasterControl {
       plan: () => reloads.plan(),
       require: (what, ids) => serviceChanges.require(what, ids),
       log: changes.log,
+      lines: changes.lines,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
       scaleTo: (service, count) => supervisor.scaleTo(service, count),
       started: reloads.started,

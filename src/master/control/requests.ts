@@ -10,6 +10,7 @@ import {
   type CommandName,
   type Commands,
   CONTROL_VERSION,
+  type ControlEvent,
   type ControlFailure,
   type Request,
 } from "../../control/messages.ts";
@@ -33,8 +34,15 @@ export class ControlError extends Error {
 export interface Client {
   /** Tells the client what a long command waits for. */
   progress(text: string): void;
-  /** Sends events until the client is gone. */
-  subscribe(): void;
+  /** Sends these events until the client is gone. */
+  subscribe(wants: (event: ControlEvent) => boolean): void;
+}
+
+/** The events that a client has asked for. */
+export interface Subscription {
+  /** The id of its request. */
+  readonly id: number;
+  wants(event: ControlEvent): boolean;
 }
 
 /** A function for each command. */
@@ -74,6 +82,7 @@ const ARGUMENTS: Readonly<Record<CommandName, Readonly<Record<string, Argument>>
   upgrade: {},
   wait: {},
   events: {},
+  logs: { service: { kind: "text" }, lines: { kind: "count" }, follow: { kind: "flag" } },
 };
 
 const KINDS: Readonly<Record<Kind, { test(value: unknown): boolean; expected: string }>> = {
@@ -103,7 +112,7 @@ export async function answerLine(
   handlers: CommandHandlers,
   { send, subscribe, log }: {
     send(answer: Answer): void;
-    subscribe(id: number): void;
+    subscribe(subscription: Subscription): void;
     log(text: string): void;
   },
 ): Promise<void> {
@@ -114,7 +123,7 @@ export async function answerLine(
     const args = argumentsOf(request, name);
     const client: Client = {
       progress: (progress) => send({ id: request.id, progress }),
-      subscribe: () => subscribe(request.id),
+      subscribe: (wants) => subscribe({ id: request.id, wants }),
     };
     // The arguments were checked against the table of this very command.
     const handle = handlers[name] as (args: unknown, client: Client) => unknown;

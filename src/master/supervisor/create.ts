@@ -85,7 +85,7 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
 /** What differs between masters. */
 export type SystemSupervisorOptions =
   & Pick<Ports, "listeners" | "tell">
-  & Pick<LauncherOptions, "poller" | "lookup">
+  & Pick<LauncherOptions, "poller" | "lookup" | "outputs">
   & {
     readonly workingDirectory: WorkingDirectory;
     /** The generation of the old master, if there is one. */
@@ -94,7 +94,7 @@ export type SystemSupervisorOptions =
 
 /** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
-  const { listeners, tell, generation, poller, lookup, workingDirectory } = options;
+  const { listeners, tell, generation, poller, lookup, outputs, workingDirectory } = options;
   const guardian = new Guardian((error) =>
     zinfo(
       "no guardian, servers may outlive a killed master:",
@@ -104,7 +104,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   const spawner = guardedSpawner(systemSpawner, guardian);
   const log = (text: string) => zinfoFrom(undefined, text);
   const cwd = workingDirectory.path;
-  const launcher = createLauncher({ spawner, poller, lookup, cwd, log });
+  const launcher = createLauncher({ spawner, poller, lookup, outputs, cwd, log });
   return new Supervisor({
     clock: systemClock,
     listeners,

@@ -32,6 +32,12 @@ export interface WorkerReportsOptions {
   onExit(worker: Worker): void;
 }
 
+/** How a process has ended. */
+interface Exit {
+  readonly status: ExitStatus;
+  readonly lastWords?: string;
+}
+
 /** Records what workers report. */
 export class WorkerReports {
   readonly #ports: Pick<Ports, "clock" | "log" | "debug" | "tell">;
@@ -68,7 +74,7 @@ export class WorkerReports {
       onUsed: (used) => this.#onUsed(service, worker(), used),
       onCounts: (counts) => this.#options.counts.onCounts(worker(), counts),
       onLost: (error) => this.#onLost(service, worker(), error),
-      onExit: (status) => this.#onExit(service, worker(), status),
+      onExit: (status, lastWords) => this.#onExit(service, worker(), { status, lastWords }),
     };
   }
 
@@ -153,15 +159,16 @@ export class WorkerReports {
     this.#options.onChange(service);
   }
 
-  #onExit(service: Service, worker: Worker, status: ExitStatus): void {
+  #onExit(service: Service, worker: Worker, { status, lastWords }: Exit): void {
     const { changes, restarts, onExit, onChange } = this.#options;
     const { log, debug } = this.#ports;
     const { pid, life: { state }, startedAtMs } = worker;
     const age = Math.round(this.#nowMs - startedAtMs);
-    const how = `ended after ${age} ms: ${describeExit(status)}`;
+    const reason = describeExit(status);
+    const said = lastWords === undefined ? "" : `; its last words: ${lastWords}`;
+    const how = `ended after ${age} ms: ${reason}${said}`;
     if (isServing(worker) || changes.isLost(worker)) {
       service.restarts++;
-      const reason = describeExit(status);
       service.lastExit = { pid, reason, atMs: Date.now(), ranMs: age };
       this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     }

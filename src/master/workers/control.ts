@@ -20,7 +20,7 @@ import type {
   WorkerPost,
 } from "./worker.ts";
 import { HEARTBEAT_MS } from "../policy/watchdog.ts";
-import { insteadOfTerminals, pipedOutputs } from "./outputs.ts";
+import type { ProcessOutputs } from "../outputs/process_outputs.ts";
 import { settingsOf, startMessage } from "../services/start_message.ts";
 import { programToStart, startProgram } from "./start.ts";
 
@@ -40,33 +40,31 @@ export function launchControlWorker(
   const inherited = service.protocol === "inherit" ? request.fds : [];
   const [ours, theirs] = socketPair();
   const childEnds = [theirs];
-  let child: ChildProcess;
+  let child: ChildProcess, outputs: ProcessOutputs | undefined;
   try {
-    const starting = { id: service.id, poller: options.poller, childEnds };
     const program = programToStart(service, { ...options, generation: request.generation });
+    outputs = options.outputs.prepare({ ...program, service, childEnds });
     child = startProgram({
       ...program,
       args: [...program.args, ...service.argv, "-server-control", `${theirs}`],
-      fds: [
-        ...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })),
-        ...(service.protocol === "inherit"
-          ? pipedOutputs(starting)
-          : insteadOfTerminals(starting, program)),
-      ],
+      fds: [...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })), ...outputs.fds],
       blocksInspectorSignal: true,
     }, options);
   } catch (error) {
     closeFd(ours);
+    if (outputs !== undefined) options.outputs.abandon(outputs);
     throw error;
   } finally {
     childEnds.forEach(closeFd);
   }
   try {
-    return new ControlWorker({ child, fd: ours, request, listener }, options);
+    outputs.begin(child.pid, options.poller);
+    return new ControlWorker({ child, fd: ours, outputs, request, listener }, options);
   } catch (error) {
     // Without a connection it would neither receive messages nor notice the end of this process.
     child.kill("SIGKILL");
     closeFd(ours);
+    options.outputs.abandon(outputs);
     throw error;
   }
 }
@@ -75,6 +73,7 @@ interface Launched {
   readonly child: ChildProcess;
   /** This process's end of the worker socket. */
   readonly fd: number;
+  readonly outputs: ProcessOutputs;
   readonly request: LaunchRequest;
   readonly listener: WorkerEvents;
 }
@@ -88,16 +87,21 @@ class ControlWorker implements RunningWorker {
   readonly #channel: Channel;
   /** Whether its listeners were inherited. */
   readonly #inherits: boolean;
+  readonly #endOutputs: () => string | undefined;
   /** Whether it was told to stop. */
   #isStopping = false;
   #hasEnded = false;
 
-  constructor({ child, fd, request, listener }: Launched, options: LauncherOptions) {
+  constructor(
+    { child, fd, outputs, request, listener }: Launched,
+    options: LauncherOptions,
+  ) {
     this.pid = child.pid;
     this.#child = child;
     this.#request = request;
     this.#listener = listener;
     this.#inherits = request.service.protocol === "inherit";
+    this.#endOutputs = () => options.outputs.end(outputs);
     this.#channel = this.#connect(fd, options);
     const { generation, service, isStandby } = request;
     if (isStandby) {
@@ -123,8 +127,8 @@ class ControlWorker implements RunningWorker {
   }
 
   changeOutputs(outputs: readonly ChangedOutput[]): void {
-    // A worker that inherits writes to pipes of this process.
-    if (this.#inherits) return;
+    // Its own outputs are pipes that this process reads.
+    if (this.#inherits || this.#request.service.output.mode === "capture") return;
     const before = outputs.map(({ before }) => before);
     this.#channel.send({ type: "outputs", before }, outputs.map(({ fd }) => fd));
   }
@@ -196,7 +200,7 @@ class ControlWorker implements RunningWorker {
     // The exit may be reported before the last messages are read.
     this.#channel.receiveRest();
     this.#channel.close();
-    this.#listener.onExit(status);
+    this.#listener.onExit(status, this.#endOutputs());
   }
 }
 

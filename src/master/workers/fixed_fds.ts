@@ -21,8 +21,14 @@ import { OWN_PID } from "../../os/process/exec.ts";
 import type { ChildProcess, KillSignal } from "../../os/process/child_process.ts";
 import type { LauncherOptions, LaunchRequest, RunningWorker, WorkerEvents } from "./worker.ts";
 import { EARLY_DEATH_MS } from "../policy/timeouts.ts";
-import { insteadOfTerminals } from "./outputs.ts";
-import { needsShim, type ProgramStart, programToStart, startProgram } from "./start.ts";
+import type { ProcessOutputs } from "../outputs/process_outputs.ts";
+import {
+  needsShim,
+  type ProgramStart,
+  programToStart,
+  startProgram,
+  type StartRights,
+} from "./start.ts";
 
 /**
  * A program that can't run, because of a missing library or a wrong setting, ends within this time.
@@ -71,6 +77,7 @@ class DescriptorWorker implements RunningWorker {
   readonly #timers = new Set<Timer>();
   /** The read end of the master status pipe; only LIB-ZC programs have one. */
   #masterStatus?: number;
+  #outputs?: ProcessOutputs;
 
   constructor(
     request: LaunchRequest,
@@ -82,17 +89,21 @@ class DescriptorWorker implements RunningWorker {
     this.#options = options;
     /** The child's ends of the pipes. */
     const childEnds: number[] = [];
+    let child: ChildProcess | undefined;
     try {
-      this.#child = this.#start(childEnds);
+      this.#child = child = this.#start(childEnds);
+      this.#outputs?.begin(child.pid, options.poller);
     } catch (error) {
+      child?.kill("SIGKILL");
       this.#release();
+      if (this.#outputs !== undefined) options.outputs.abandon(this.#outputs);
       throw error;
     } finally {
       childEnds.forEach(closeFd);
     }
     this.#child.exited.then((status) => {
       this.#release();
-      listener.onExit(status);
+      listener.onExit(status, options.outputs.end(this.#outputs!));
     });
   }
 
@@ -164,7 +175,7 @@ class DescriptorWorker implements RunningWorker {
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
     const { args, ...program } = programToStart(service, { ...this.#options, generation });
-    const outputs = insteadOfTerminals(this.#starting(childEnds), program);
+    const outputs = this.#prepareOutputs(program, childEnds);
     return {
       ...program,
       blocksInspectorSignal: false,
@@ -176,7 +187,7 @@ class DescriptorWorker implements RunningWorker {
         { from: masterStatusOfChild, to: MASTER_STATUS_FD },
         { from: childStatusOfChild, to: CHILD_STATUS_FD },
         ...fds.map((from, index) => ({ from, to: FIRST_LISTENER_FD + index })),
-        ...outputs,
+        ...outputs.fds,
       ],
     };
   }
@@ -191,7 +202,7 @@ class DescriptorWorker implements RunningWorker {
       inheritedState: { ignoresChildren: false, openFiles: this.#openFiles() },
       fds: [
         ...fds.map((from, index) => ({ from, to: LISTEN_FDS_START + index })),
-        ...insteadOfTerminals(this.#starting(childEnds), program),
+        ...this.#prepareOutputs(program, childEnds).fds,
       ],
       // Most of these programs reload on SIGHUP.
       deathSignal: "SIGTERM",
@@ -204,8 +215,9 @@ class DescriptorWorker implements RunningWorker {
     };
   }
 
-  #starting(childEnds: number[]) {
-    return { id: this.#request.service.id, poller: this.#options.poller, childEnds };
+  #prepareOutputs(rights: StartRights, childEnds: number[]): ProcessOutputs {
+    const { service } = this.#request;
+    return this.#outputs = this.#options.outputs.prepare({ ...rights, service, childEnds });
   }
 
   /**

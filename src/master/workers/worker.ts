@@ -8,6 +8,7 @@ import type { ExitStatus, KillSignal } from "../../os/process/child_process.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
+import type { ServerOutputs } from "../outputs/server_outputs.ts";
 import type { ProgramLookup } from "../services/program_lookup.ts";
 
 /** The events of a worker. */
@@ -30,8 +31,13 @@ export interface WorkerEvents {
   onCounts(counts: ConnectionCounts): void;
   /** It receives no more messages; its process may still run. */
   onLost(error?: Error): void;
-  /** It has ended. No event follows. */
-  onExit(status: ExitStatus): void;
+  /**
+   * It has ended. No event follows.
+   *
+   * @param status How.
+   * @param lastWords The last line that it has written to stderr, if that was shortly before.
+   */
+  onExit(status: ExitStatus, lastWords?: string): void;
 }
 
 /** The connections of a worker. */
@@ -118,6 +124,7 @@ export interface LauncherOptions {
   readonly spawner: Spawner;
   readonly poller: Poller;
   readonly lookup: ProgramLookup;
+  readonly outputs: ServerOutputs;
   /** The working directory of the master. */
   readonly cwd: string;
   /** Writes a line to the log. */

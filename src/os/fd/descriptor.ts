@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { F_GETFD } from "../ffi/constants.ts";
+import { AT_EMPTY_PATH, F_GETFD } from "../ffi/constants.ts";
 import { EBADF, SysError } from "../ffi/errors.ts";
-import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
+import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { isMissing, listProcSelf, readLinkProcSelf } from "../ffi/proc_self.ts";
 
 const F_SETFD = 2,
@@ -19,6 +19,9 @@ const F_SETFD = 2,
 /** How much a new pipe takes (pipe(7)). */
 const PIPE_BYTES = 65_536;
 const FD_CLOEXEC = 1, O_NONBLOCK = 0o4000, O_ACCMODE = 0o3;
+
+/** The number that leaves an owner unchanged (chown(2)). */
+const UNCHANGED = 2 ** 32 - 1;
 
 const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
 
@@ -72,6 +75,25 @@ export function duplicateFd(fd: number, lowest = 3): number {
   return unwrap(
     { syscall: "fcntl", subject: fd },
     () => libc().fcntl(fd, F_DUPFD_CLOEXEC, lowest),
+  );
+}
+
+/**
+ * Changes the owner of an open file, a pipe or one opened with O_PATH included.
+ *
+ * @param fd The descriptor.
+ * @param owner The new user and group; a missing one stays.
+ * @param subject What the error names; the descriptor by default.
+ * @throws {SysError} When it is not permitted.
+ */
+export function changeOwner(
+  fd: number,
+  { uid = UNCHANGED, gid = UNCHANGED }: { readonly uid?: number; readonly gid?: number },
+  subject: string | number = fd,
+): void {
+  unwrap(
+    { syscall: "chown", subject },
+    () => libc().fchownat(fd, cString(""), uid, gid, AT_EMPTY_PATH),
   );
 }
 

@@ -3,16 +3,13 @@
  *
  * @module
  */
-import { AT_EMPTY_PATH, O_PATH } from "../ffi/constants.ts";
-import { closeFd } from "../fd/descriptor.ts";
+import { O_PATH } from "../ffi/constants.ts";
+import { changeOwner, closeFd } from "../fd/descriptor.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 import { ParentDirectory, unlessMissing } from "../fs/parent_directory.ts";
 import { lstatPath } from "../fs/path.ts";
 import { procSelfLink } from "../ffi/proc_self.ts";
-
-/** The number that leaves an owner unchanged (chown(2)). */
-const UNCHANGED = 2 ** 32 - 1;
 
 /** A path that a listener has created, with device and inode of its file for later changes. */
 export interface SocketFile {
@@ -69,12 +66,7 @@ export function changeEntry(
     const wanted = mode ?? found.mode, meanwhile = isOwned ? found.mode : found.mode & wanted;
     if (meanwhile !== found.mode) changeMode(fd, meanwhile, subject);
     // The owner before the mode, which is meant for the new owner and group.
-    if (!isOwned) {
-      unwrap(
-        { syscall: "chown", subject },
-        () => libc().fchownat(fd, cString(""), uid ?? UNCHANGED, gid ?? UNCHANGED, AT_EMPTY_PATH),
-      );
-    }
+    if (!isOwned) changeOwner(fd, { uid, gid }, subject);
     if (meanwhile !== wanted) changeMode(fd, wanted, subject);
     return true;
   } finally {

@@ -36,9 +36,10 @@ function handlers(own: Partial<CommandHandlers>): CommandHandlers {
     upgrade: unexpected,
     wait: unexpected,
     events: (_, client) => {
-      client.subscribe();
+      client.subscribe(() => true);
       return null;
     },
+    logs: unexpected,
     ...own,
   };
 }

@@ -1,6 +1,7 @@
 /** The launcher with real sockets and real processes, which speak the control protocol. */
 import { SHIM_VARIABLE } from "../../../src/master/workers/exec_shim.ts";
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { ServerOutputs } from "../../../src/master/outputs/server_outputs.ts";
 import { createLauncher } from "../../../src/master/workers/launcher.ts";
 import type { RunningWorker } from "../../../src/master/workers/worker.ts";
 import { Poller, type Watch } from "../../../src/os/fd/poller.ts";
@@ -8,6 +9,7 @@ import type { ChildProcess } from "../../../src/os/process/child_process.ts";
 import { type Spawner, systemSpawner } from "../../../src/os/process/spawn.ts";
 import type { ServiceConfig } from "../../../src/config/service.ts";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import { mayGiveTo } from "../../../src/os/user/credentials.ts";
 import { type OpenedListener, openListener } from "../../../src/os/net/open_listener.ts";
 import { fakeLookup } from "../../fakes/fake_lookup.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
@@ -43,6 +45,7 @@ class Launch implements AsyncDisposable {
   readonly report = this.dir.file("report");
   readonly told: string[] = [];
   readonly log: string[] = [];
+  readonly output: string[] = [];
   readonly spawner = new WatchedSpawner();
   poller = new Poller((error) => this.told.push(`${error}`));
   worker!: RunningWorker;
@@ -69,6 +72,13 @@ class Launch implements AsyncDisposable {
       spawner: this.spawner,
       poller: this.poller,
       lookup: LOOKUP,
+      outputs: new ServerOutputs({
+        poller: this.poller,
+        mayGiveTo,
+        now: Date.now,
+        onRecord: (_service, { text }) => this.output.push(text),
+        log: (text) => this.log.push(text),
+      }),
       cwd: Deno.cwd(),
       log: (text) => this.log.push(text),
     });

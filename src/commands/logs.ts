@@ -1,0 +1,142 @@
+/**
+ * `logs`: shows the last lines of the log, and follows it.
+ *
+ * @module
+ */
+import { serviceName } from "../config/service.ts";
+import { cannot } from "../config/errors.ts";
+import type { ControlClient } from "../control/client.ts";
+import type { ControlEvent, LogLine } from "../control/messages.ts";
+import { FORMATS, plainTerminalRecord } from "../log/formats.ts";
+import type { LogRecord, RecordEncoder } from "../log/record.ts";
+import { delay } from "../os/clock/clock.ts";
+import type { CommandCall } from "./command.ts";
+import { connect, EXIT, fail, isLost, NoMasterError, withMaster } from "./connect.ts";
+import { showsColour, writeAll } from "./output.ts";
+
+/** How long a new master may take to open its control socket after the old one has closed its own. */
+const RECONNECT_MS = 5_000;
+const RETRY_MS = 100;
+/** The most lines of the past. */
+const MOST_LINES = 1_000_000;
+
+/** What is asked for. */
+interface Wanted {
+  readonly service?: string;
+  readonly lines?: number;
+}
+
+/** Runs the command. */
+export async function run(call: CommandCall): Promise<number> {
+  const { operands: [service], options, settings } = call;
+  const given = options.lines as string | undefined;
+  if (given !== undefined && !(/^[0-9]+$/.test(given) && Number(given) <= MOST_LINES)) {
+    const expected = `a whole number from 0 to ${MOST_LINES}`;
+    return fail(cannot("show", given, { found: "not such a number", expected }), EXIT.usage);
+  }
+  const wanted: Wanted = {
+    ...(service !== undefined && { service }),
+    ...(given !== undefined && { lines: Number(given) }),
+  };
+  const show = writer(options.json === true);
+  return await withMaster(settings, async (master) => {
+    try {
+      if (options.follow) return await followAll(master, { wanted, show, call });
+      const { lines } = await master.request("logs", wanted);
+      await show(lines);
+      return EXIT.ok;
+    } catch (error) {
+      // The reader of a pipe, such as head(1), has enough.
+      if (error instanceof ReaderGone) return EXIT.ok;
+      throw error;
+    }
+  });
+}
+
+/** Nobody reads what is written. */
+class ReaderGone extends Error {}
+
+type Show = (lines: readonly LogLine[]) => Promise<void>;
+
+/** Follows one master after the other, until none runs. */
+async function followAll(
+  first: ControlClient,
+  { wanted, show, call }: {
+    readonly wanted: Wanted;
+    readonly show: Show;
+    readonly call: CommandCall;
+  },
+): Promise<number> {
+  let hasStopped = await follow(first, wanted, show);
+  while (!hasStopped) {
+    using next = await reconnect(call);
+    if (next === undefined) break;
+    // All lines of a new master are new.
+    hasStopped = await follow(next, { ...wanted, lines: MOST_LINES }, show);
+  }
+  return fail("the master has ended", EXIT.notRunning);
+}
+
+/** Shows lines until the connection ends; returns whether the master stops. */
+async function follow(master: ControlClient, wanted: Wanted, show: Show): Promise<boolean> {
+  let hasStopped = false;
+  try {
+    const { lines, events } = await master.follow(wanted);
+    await show(lines);
+    for await (const event of events) {
+      if (event.type === "line") await show([event]);
+      else if (event.type === "stop") hasStopped = true;
+      else if (event.type === "dropped") console.error(droppedText(event));
+    }
+  } catch (error) {
+    if (!isLost(error)) throw error;
+  }
+  return hasStopped;
+}
+
+function droppedText({ lines }: Extract<ControlEvent, { readonly type: "dropped" }>): string {
+  return `${lines} lines were left out: they came faster than they were read`;
+}
+
+/** Connects to the master that has taken over; undefined if there is none. */
+async function reconnect({ settings }: CommandCall): Promise<ControlClient | undefined> {
+  for (let waitedMs = 0; waitedMs < RECONNECT_MS; waitedMs += RETRY_MS) {
+    try {
+      return await connect(settings);
+    } catch (error) {
+      if (!(error instanceof NoMasterError) && !isLost(error)) throw error;
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+/** Writes lines in the form for the output. */
+function writer(isJson: boolean): Show {
+  const encode = isJson ? jsonLine : recordLine(recordFormat());
+  return async (lines) => {
+    try {
+      for (const line of lines) await writeAll(encode(line));
+    } catch (error) {
+      throw error instanceof Deno.errors.BrokenPipe ? new ReaderGone() : error;
+    }
+  };
+}
+
+function recordFormat(): RecordEncoder {
+  if (!Deno.stdout.isTerminal()) return FORMATS.text;
+  return showsColour() ? FORMATS.terminal : plainTerminalRecord;
+}
+
+function recordLine(encode: RecordEncoder): (line: LogLine) => Uint8Array<ArrayBuffer> {
+  return ({ atMs: timeMs, level, service, pid, text }) => {
+    const ident = service === null ? "master" : serviceName(service);
+    return encode({ timeMs, level, ident, pid, text } satisfies LogRecord);
+  };
+}
+
+function jsonLine({ atMs, level, service, pid, stream, text }: LogLine): Uint8Array<ArrayBuffer> {
+  // An event has its type, too.
+  return encoder.encode(`${JSON.stringify({ atMs, level, service, pid, stream, text })}\n`);
+}
+
+const encoder = new TextEncoder();

@@ -1,0 +1,146 @@
+/**
+ * The file of a service's captured output: appended in the background, and renamed when it is large or old.
+ *
+ * Two masters may write to one file while an upgrade is under way: it is opened for each write, and looked at
+ * before it.
+ *
+ * @module
+ */
+import { basename } from "node:path/posix";
+import type { OutputFileConfig } from "../../config/output.ts";
+import { AppendQueue } from "../../log/append_queue.ts";
+import { droppedText, periodName, timeOfDay } from "../../log/lines.ts";
+import type { LogRecord, RecordEncoder } from "../../log/record.ts";
+import type { Clock } from "../../os/clock/clock.ts";
+import { othersMayRedirect } from "../../os/fs/trusted_open.ts";
+
+/** What an output file needs. */
+export interface OutputFileOptions extends OutputFileConfig {
+  readonly clock: Clock;
+  /** The time, in milliseconds since 1970. */
+  now(): number;
+  readonly encode: RecordEncoder;
+  /** Reports that the file can't be written or renamed, once for each period. */
+  onError(message: string): void;
+}
+
+/** Only its user and group may read it: programs print what is secret. */
+const MODE = 0o640;
+
+/** A file for captured output. */
+export class OutputFile {
+  readonly #options: OutputFileOptions;
+  readonly #queue: AppendQueue;
+  #hasToldOfRotation = false;
+
+  /** Opens nothing. */
+  constructor(options: OutputFileOptions) {
+    this.#options = options;
+    const { path, clock, encode, now, onError } = options;
+    this.#queue = new AppendQueue({
+      path: () => path,
+      notice: (dropped) =>
+        encode({ ...OWN, timeMs: now(), level: "warn", text: droppedText(dropped) }),
+      beforeWrite: (_path, bytes) => this.#rotateIfDue(bytes),
+      mode: MODE,
+      ...{ clock, onError },
+    });
+  }
+
+  /** Adds a record; one without room is dropped, and counted in the file. */
+  append(record: LogRecord): void {
+    const bytes = this.#options.encode(record);
+    this.#queue.reserve(bytes.length)?.set(bytes);
+  }
+
+  /** Writes pending records without the usual delay. */
+  flush(): void {
+    this.#queue.flush();
+  }
+
+  /** Writes pending records; see `AppendQueue.close`. */
+  close(): Promise<void> {
+    return this.#queue.close();
+  }
+
+  /** Renames the file before a write that would make it too large, or that belongs to another period. */
+  async #rotateIfDue(bytes: number): Promise<void> {
+    const { path, maxBytes = Infinity, period, now } = this.#options;
+    const found = await statOf(path);
+    if (!found?.isFile || found.size === 0) return;
+    const nameOf = (ms: number) => period && periodName(new Date(ms), period);
+    const isOld = nameOf(found.mtime?.getTime() ?? now()) !== nameOf(now());
+    if (!isOld && found.size + bytes <= maxBytes) return;
+    try {
+      if (await othersMayRedirect(path)) {
+        throw new TypeError(
+          `Cannot rename "${path}": found a directory that other users may write to, ` +
+            "expected one of root or of the master's user",
+        );
+      }
+      await Deno.rename(path, await this.#freeName());
+      await this.#prune();
+      this.#hasToldOfRotation = false;
+    } catch (error) {
+      if (this.#hasToldOfRotation) return;
+      this.#hasToldOfRotation = true;
+      this.#options.onError(`${(error as Error).message}; it grows on until it can be renamed`);
+    }
+  }
+
+  /** The path with the time of now behind it, and a number if a file of this second has been renamed already. */
+  async #freeName(): Promise<string> {
+    const date = new Date(this.#options.now());
+    const time = `${periodName(date, "day")}-${timeOfDay(date).replaceAll(":", "")}`;
+    const [youngest] = await this.#renamed(), name = `${this.#options.path}.${time}`;
+    return youngest?.time === time ? `${name}-${youngest.number + 1}` : name;
+  }
+
+  /** Removes the oldest renamed files beyond the number and the total size. */
+  async #prune(): Promise<void> {
+    const { keep, totalBytes } = this.#options;
+    let count = 0, total = 0;
+    for (const { path, size } of await this.#renamed()) {
+      total += size;
+      if (++count > keep || total > totalBytes) await Deno.remove(path);
+    }
+  }
+
+  /** The renamed files, the youngest first. */
+  async #renamed(): Promise<RenamedFile[]> {
+    const { path } = this.#options, directory = path.slice(0, path.lastIndexOf("/") + 1);
+    const prefix = `${basename(path)}.`;
+    const files: RenamedFile[] = [];
+    for await (const { name, isFile } of Deno.readDir(directory)) {
+      const match = name.startsWith(prefix) ? RENAMED.exec(name.slice(prefix.length)) : null;
+      const found = isFile && match !== null ? await statOf(`${directory}${name}`) : undefined;
+      if (found === undefined) continue;
+      const [, time, number = "1"] = match!;
+      files.push({ path: `${directory}${name}`, size: found.size, time, number: Number(number) });
+    }
+    return files.sort((a, b) => a.time === b.time ? b.number - a.number : a.time < b.time ? 1 : -1);
+  }
+}
+
+/** A file that was renamed. */
+interface RenamedFile {
+  readonly path: string;
+  readonly size: number;
+  /** When it was renamed, as in its name. */
+  readonly time: string;
+  /** Its number among those of the same second. */
+  readonly number: number;
+}
+
+const RENAMED = /^(\d{8}-\d{6})(?:-(\d+))?$/;
+/** The source of lines about the file itself. */
+const OWN = { ident: "master", pid: Deno.pid } as const;
+
+async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}

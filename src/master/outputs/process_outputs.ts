@@ -1,0 +1,151 @@
+/**
+ * The standard outputs of one server that this process reads.
+ *
+ * @module
+ */
+import { blankControls } from "../../log/control_characters.ts";
+import { type OutputName, writeOutput } from "../../log/outputs.ts";
+import type { LogRecord } from "../../log/record.ts";
+import type { PlacedFd } from "../../os/fd/descriptor.ts";
+import type { Poller } from "../../os/fd/poller.ts";
+import { CapturedStream } from "./captured_stream.ts";
+import { OutputPipe, type PipeOptions, type PipeReader } from "./output_pipe.ts";
+
+const TARGETS = { stdout: 1, stderr: 2 } as const;
+
+/** How old the last line of stderr may be when the process ends, to be shown as its last words. */
+const LAST_WORDS_MS = 5_000;
+/** How long after an error message a line counts as a part of it. */
+const TRACE_MS = 100;
+/** What error messages of most programs have. */
+const ERROR = /error|exception|fatal|panic/i;
+/** The most characters of the last words. */
+const LAST_WORDS_MAX = 200;
+
+/** What happens with an output. */
+export interface OutputUse {
+  /** The outputs that are read. */
+  readonly names: readonly OutputName[];
+  /** Copied to those of this process as it is, or taken as log lines. */
+  readonly mode: "copy" | "capture";
+  /** The time, in milliseconds since 1970. */
+  now(): number;
+  /** Receives each captured record. */
+  onRecord(record: Pick<LogRecord, "timeMs" | "level" | "pid" | "text" | "stream">): void;
+  /** All outputs are closed. Called once. */
+  onEnd(): void;
+}
+
+/** What takes the bytes of one output. */
+type Taker = Pick<PipeReader, "take" | "pause" | "end">;
+
+/** The outputs of one process. */
+export class ProcessOutputs {
+  /** The descriptors of the process. Borrowed. */
+  readonly fds: readonly PlacedFd[];
+  readonly #use: OutputUse;
+  readonly #pipes = new Map<OutputName, OutputPipe>();
+  #lastWords?: { readonly timeMs: number; readonly text: string; readonly isError: boolean };
+
+  /**
+   * @param use What happens with the output.
+   * @param options How the pipes are made.
+   * @throws {SysError} At the limit of open files.
+   */
+  constructor(use: OutputUse, options: Omit<PipeOptions, "name">) {
+    this.#use = use;
+    try {
+      for (const name of use.names) this.#pipes.set(name, new OutputPipe({ ...options, name }));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    this.fds = Array.from(this.#pipes, ([name, { write }]) => ({ from: write, to: TARGETS[name] }));
+  }
+
+  /**
+   * Reads from now on.
+   *
+   * @param pid The process.
+   * @param poller Watches the pipes.
+   */
+  begin(pid: number, poller: Poller): void {
+    for (const [name, pipe] of this.#pipes) {
+      const { take, pause, end } = this.#use.mode === "copy"
+        ? copier(name)
+        : this.#capturer(name, pid);
+      const endAll = () => {
+        end();
+        this.#onEnd(name);
+      };
+      pipe.begin({ poller, take, pause, end: endAll });
+    }
+  }
+
+  /** Reads what has arrived. */
+  drain(): void {
+    for (const pipe of [...this.#pipes.values()]) pipe.drain();
+  }
+
+  /** The last error message on stderr, or else the last line, if it is recent; cut if it is long. */
+  get lastWords(): string | undefined {
+    const words = this.#lastWords;
+    if (words === undefined || this.#use.now() - words.timeMs > LAST_WORDS_MS) return undefined;
+    const { text } = words;
+    return text.length > LAST_WORDS_MAX ? `${text.slice(0, LAST_WORDS_MAX)}…` : text;
+  }
+
+  /** Reads no more. */
+  close(): void {
+    for (const pipe of this.#pipes.values()) pipe.close();
+    this.#pipes.clear();
+  }
+
+  #onEnd(name: OutputName): void {
+    this.#pipes.delete(name);
+    if (this.#pipes.size === 0) this.#use.onEnd();
+  }
+
+  /** Keeps the first line of a record, unless it follows an error message and is none. */
+  #listen({ timeMs, text }: Pick<LogRecord, "timeMs" | "text">): void {
+    const first = text.trim().split("\n", 1)[0], isError = ERROR.test(first);
+    const isFollowing = this.#lastWords?.isError && timeMs - this.#lastWords.timeMs < TRACE_MS;
+    if (first !== "" && (isError || !isFollowing)) {
+      this.#lastWords = { timeMs, text: first, isError };
+    }
+  }
+
+  #capturer(stream: OutputName, pid: number): Taker {
+    const { now, onRecord } = this.#use;
+    const captured = new CapturedStream(({ level, text }) => {
+      const record = { timeMs: now(), level, pid, text, stream };
+      if (stream === "stderr") this.#listen(record);
+      onRecord(record);
+    });
+    return {
+      take: (data) => captured.take(data),
+      pause: () => captured.flush(),
+      end: () => captured.end(),
+    };
+  }
+}
+
+/** Copies output to the output of the same name of this process. */
+function copier(name: OutputName): Taker {
+  /** The first bytes of a character whose rest has not come yet. */
+  let kept = new Uint8Array();
+  const copy = (data: Uint8Array, isLast: boolean) => {
+    const joined = new Uint8Array(kept.length + data.length);
+    joined.set(kept);
+    joined.set(data, kept.length);
+    // A terminal may answer a control sequence as if the answer were typed.
+    const end = Deno[name].isTerminal() ? blankControls(joined, isLast) : joined.length;
+    kept = joined.slice(end);
+    writeOutput(name, joined.subarray(0, end));
+  };
+  return {
+    take: (data) => copy(data, false),
+    pause: () => {},
+    end: () => copy(new Uint8Array(), true),
+  };
+}

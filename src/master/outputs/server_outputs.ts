@@ -1,0 +1,155 @@
+/**
+ * The standard outputs of all servers: which of them this process reads, and when it stops.
+ *
+ * - With `server-output = capture` both are pipes, and their lines become records of the log.
+ * - With `server-output = inherit` a server has the outputs of this process, but where that would do harm:
+ *   a server without FFI can't tell whether an output has room, and would block while it writes; a terminal
+ *   belongs to a user, who types there what a server of another user must not read. Such a server has
+ *   pipes, and what it writes is copied.
+ *
+ * Each process has pipes of its own: no process can change the flags of another one's output, or fill it.
+ *
+ * @module
+ */
+import { serviceName } from "../../config/service.ts";
+import type { OutputName } from "../../log/outputs.ts";
+import type { LogRecord } from "../../log/record.ts";
+import type { Poller } from "../../os/fd/poller.ts";
+import type { Credentials, Owner } from "../../os/user/accounts.ts";
+import { fileStatus } from "../../os/ffi/file_status.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
+import { ProcessOutputs } from "./process_outputs.ts";
+
+const NAMES: readonly OutputName[] = ["stdout", "stderr"];
+const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
+
+/**
+ * How many ended processes may have outputs that are still read: programs that they have started may write
+ * to them. Beyond that the oldest are closed.
+ */
+const ENDED_MAX = 64;
+
+/** What the outputs of servers need. */
+export interface ServerOutputsOptions {
+  readonly poller: Poller;
+  /** Whether this process may give a file to another user. */
+  mayGiveTo(owner: Owner): boolean;
+  /** The time, in milliseconds since 1970. */
+  now(): number;
+  /** Receives each captured record. */
+  onRecord(service: ResolvedService, record: LogRecord): void;
+  /** Writes a line to the log. */
+  log(text: string): void;
+}
+
+/** The process to start. */
+export interface StartingProcess {
+  readonly service: ResolvedService;
+  /** The rights that it is started with. */
+  readonly credentials?: Credentials;
+  readonly gainsNothing?: boolean;
+  /** Receives the descriptors to close once it is started, or can't be. */
+  readonly childEnds: number[];
+}
+
+/** The outputs of all servers. */
+export class ServerOutputs {
+  readonly #options: ServerOutputsOptions;
+  readonly #all = new Set<ProcessOutputs>();
+  /** Those whose process has ended, the oldest first. */
+  readonly #ended = new Set<ProcessOutputs>();
+
+  /** @param options What is needed. */
+  constructor(options: ServerOutputsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Prepares the outputs of a process.
+   *
+   * @param starting The process.
+   * @returns Its outputs.
+   * @throws {SysError} At the limit of open files.
+   */
+  prepare(starting: StartingProcess): ProcessOutputs {
+    const { service, credentials, childEnds } = starting, { now, mayGiveTo } = this.#options;
+    const owner = credentials && { uid: credentials.uid, gid: credentials.gid };
+    const outputs = new ProcessOutputs({
+      ...readOutputs(starting),
+      now,
+      onRecord: (record) =>
+        this.#options.onRecord(service, {
+          ...record,
+          ident: serviceName(service.id),
+          service: service.id,
+        }),
+      onEnd: () => this.#drop(outputs),
+    }, {
+      // A program of another kind expects an output that blocks.
+      blocks: service.protocol !== "control" && service.protocol !== "inherit",
+      owner: owner && mayGiveTo(owner) ? owner : undefined,
+      childEnds,
+    });
+    this.#all.add(outputs);
+    return outputs;
+  }
+
+  /**
+   * Records that a process has ended, or could not be started.
+   *
+   * @param outputs Its outputs.
+   * @returns Its last words.
+   */
+  end(outputs: ProcessOutputs): string | undefined {
+    outputs.drain();
+    const { lastWords } = outputs;
+    if (!this.#all.has(outputs)) return lastWords;
+    this.#ended.add(outputs);
+    if (this.#ended.size > ENDED_MAX) {
+      const [oldest] = this.#ended;
+      this.#options.log(
+        `programs that ended servers have left behind hold ${ENDED_MAX} outputs open; ` +
+          "the oldest one is closed",
+      );
+      oldest.close();
+      this.#drop(oldest);
+    }
+    return lastWords;
+  }
+
+  /** Closes the outputs of a process that could not be started. */
+  abandon(outputs: ProcessOutputs): void {
+    outputs.close();
+    this.#drop(outputs);
+  }
+
+  /** Reads the last output of the servers, when this process ends. */
+  drain(): void {
+    for (const outputs of [...this.#all]) outputs.drain();
+  }
+
+  #drop(outputs: ProcessOutputs): void {
+    this.#all.delete(outputs);
+    this.#ended.delete(outputs);
+  }
+}
+
+/** Which outputs of a process are read, and what for. */
+function readOutputs(
+  { service, ...rights }: StartingProcess,
+): { readonly names: readonly OutputName[]; readonly mode: "copy" | "capture" } {
+  if (service.output.mode === "capture") return { names: NAMES, mode: "capture" };
+  if (service.protocol === "inherit") return { names: NAMES, mode: "copy" };
+  const names = NAMES.filter((name) => Deno[name].isTerminal() && !mayOpen(name, rights));
+  return { names, mode: "copy" };
+}
+
+/** Whether a server may open the terminal of an output: it stays root, or the terminal belongs to its user. */
+function mayOpen(
+  name: OutputName,
+  { credentials, gainsNothing = false }: Omit<StartingProcess, "service">,
+): boolean {
+  if (credentials !== undefined || gainsNothing) return false;
+  const own = Deno.uid();
+  return own === 0 || own === fileStatus(DESCRIPTORS[name], name).uid;
+}

@@ -1,0 +1,77 @@
+import { assertEquals } from "@std/assert";
+import { CapturedStream, type CapturedText } from "../../../src/master/outputs/captured_stream.ts";
+
+const encoder = new TextEncoder();
+
+/** A stream, and what it has passed on. */
+function stream() {
+  const texts: CapturedText[] = [];
+  const captured = new CapturedStream((text) => texts.push(text));
+  return {
+    texts,
+    captured,
+    read: (text: string) => captured.take(encoder.encode(text)),
+  };
+}
+
+Deno.test("CapturedStream makes a record of each line, at the level that it begins with", () => {
+  const { texts, captured, read } = stream();
+  read("plain\n<3>failed\n<4>careful\n<6>fine\n<7>detail\n<0>worst\n<8>no level\n< 3>none\n");
+  captured.flush();
+  assertEquals(texts, [
+    { level: "info", text: "plain" },
+    { level: "error", text: "failed" },
+    { level: "warn", text: "careful" },
+    { level: "info", text: "fine" },
+    { level: "debug", text: "detail" },
+    { level: "error", text: "worst" },
+    { level: "info", text: "<8>no level" },
+    { level: "info", text: "< 3>none" },
+  ]);
+});
+
+Deno.test("CapturedStream keeps the indented lines of a trace with the line before", () => {
+  const { texts, captured, read } = stream();
+  read("<3>Error: boom\n    at a.ts:1\n\tat b.ts:2\nnext\n");
+  captured.flush();
+  assertEquals(texts, [
+    { level: "error", text: "Error: boom\n    at a.ts:1\n\tat b.ts:2" },
+    { level: "info", text: "next" },
+  ]);
+});
+
+Deno.test("CapturedStream joins no line to one that was passed on before", () => {
+  const { texts, captured, read } = stream();
+  read("first\n");
+  captured.flush();
+  read("  second\n");
+  captured.flush();
+  assertEquals(texts.map(({ text }) => text), ["first", "  second"]);
+});
+
+Deno.test("CapturedStream bounds a record of indented lines, and loses none", () => {
+  const { texts, captured, read } = stream();
+  const line = ` ${"x".repeat(999)}\n`;
+  read("first\n");
+  for (let count = 0; count < 200; count++) read(line);
+  captured.end();
+  assertEquals(texts.map(({ text }) => text).join("\n"), `first\n${line.repeat(200)}`.trimEnd());
+  assertEquals(texts.filter(({ text }) => text.length > 66_000), []);
+});
+
+Deno.test("CapturedStream passes on a line without an end when the output is closed", () => {
+  const { texts, captured, read } = stream();
+  read("no end");
+  captured.flush();
+  assertEquals(texts, []);
+  captured.end();
+  assertEquals(texts, [{ level: "info", text: "no end" }]);
+});
+
+Deno.test("CapturedStream reads GBK", () => {
+  const { texts, captured } = stream();
+  // 中文 in GBK.
+  captured.take(Uint8Array.from([0xd6, 0xd0, 0xce, 0xc4, 0x0a]));
+  captured.flush();
+  assertEquals(texts, [{ level: "info", text: "中文" }]);
+});

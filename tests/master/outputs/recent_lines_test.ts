@@ -1,0 +1,60 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  RECENT_BYTES_MAX,
+  RECENT_MAX,
+  RecentLines,
+} from "../../../src/master/outputs/recent_lines.ts";
+
+function record(timeMs: number, text: string) {
+  return { timeMs, level: "info", ident: "a", pid: 1, text } as const;
+}
+
+const textsOf = (records: readonly { readonly text: string }[]) => records.map(({ text }) => text);
+
+Deno.test("RecentLines gives the last records of all services in the order of their times", () => {
+  const recent = new RecentLines();
+  recent.add("a", record(1, "a1"));
+  recent.add("b", record(2, "b2"));
+  recent.add("a", record(2, "a2"));
+  recent.add("a", record(3, "a3"));
+  assertEquals(textsOf(recent.last(10)), ["a1", "a2", "b2", "a3"]);
+  assertEquals(textsOf(recent.last(2)), ["b2", "a3"]);
+  assertEquals(textsOf(recent.last(2, "a")), ["a2", "a3"]);
+  assertEquals(recent.last(0), []);
+  assertEquals(recent.last(5, "none"), []);
+});
+
+Deno.test("RecentLines keeps the last 1,000 records of a service", () => {
+  const recent = new RecentLines();
+  for (let number = 0; number < 3 * RECENT_MAX; number++) {
+    recent.add("a", record(number, `${number}`));
+  }
+  const kept = recent.last(Infinity);
+  assertEquals(kept.length, RECENT_MAX);
+  assertEquals([kept[0].text, kept.at(-1)!.text], [`${2 * RECENT_MAX}`, `${3 * RECENT_MAX - 1}`]);
+});
+
+Deno.test("RecentLines keeps 256 KiB of a service, and a megabyte at most in an answer", () => {
+  const recent = new RecentLines(), text = "x".repeat(10_000);
+  for (let number = 0; number < 1_000; number++) {
+    for (let service = 0; service < 10; service++) recent.add(`${service}`, record(number, text));
+  }
+  assert(recent.last(Infinity, "1").length * text.length <= RECENT_BYTES_MAX);
+  const bytes = recent.last(Infinity).length * text.length;
+  assert(bytes <= 1 << 20 && bytes > 900_000, `${bytes}`);
+});
+
+Deno.test("RecentLines keeps the last record, however long it is", () => {
+  const recent = new RecentLines();
+  recent.add("a", record(1, "x"));
+  recent.add("a", record(2, "y".repeat(2 * RECENT_BYTES_MAX)));
+  assertEquals(recent.last(10, "a").length, 1);
+});
+
+Deno.test("RecentLines forgets the services that are no more", () => {
+  const recent = new RecentLines();
+  recent.add("a", record(1, "a"));
+  recent.add("b", record(1, "b"));
+  recent.keep(new Set(["b"]));
+  assertEquals(textsOf(recent.last(10)), ["b"]);
+});
