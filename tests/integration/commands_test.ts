@@ -156,7 +156,10 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
   site.serve("a.cf", { mode: "coroutine", service: port, "server-command": failing(site) });
   const undone = await zc(site, "reload");
   assertEquals(undone.code, 1);
-  assertMatch(undone.err, /^rolled back a\.cf: process \d+ ended after \d+ ms: exit code 1\n$/);
+  assertMatch(
+    undone.err,
+    /^rolled back a\.cf: process \d+ ended after \d+ ms: exit code 1; its last words: .*\n$/,
+  );
   site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
   const refused = await zc(site, "reload");
   assertEquals(refused.code, 2);

@@ -51,11 +51,20 @@ export class Restarts {
    *
    * @param service The service.
    * @param worker The worker.
-   * @param inOrder Whether it exited with success, or drains.
+   * @param how `inOrder`: whether it exited with success, or drains. `isToldElsewhere`: whether another log line
+   * tells the delay.
    */
-  leave(service: Service, worker: WorkerIn<"starting" | "ready">, inOrder = false): void {
+  leave(
+    service: Service,
+    worker: WorkerIn<"starting" | "ready">,
+    { inOrder = false, isToldElsewhere }: {
+      readonly inOrder?: boolean;
+      readonly isToldElsewhere: boolean;
+    },
+  ): void {
     const history = historyAfter(runOf(worker), { ...this.#chance(), inOrder });
-    this.#vacate(service, history, (ms) => `processes end early; the next start is in ${ms} ms`);
+    const line = (ms: number) => `processes end early; the next start is in ${ms} ms`;
+    this.#vacate(service, history, isToldElsewhere ? undefined : line);
   }
 
   /**
@@ -153,7 +162,11 @@ export class Restarts {
    * Adds a restart history, and logs its delay if it is longer than the last one that was logged:
    * many failures must not cause as many log lines.
    */
-  #vacate(service: Service, history: RestartHistory, line: (ms: number) => string): void {
+  #vacate(
+    service: Service,
+    history: RestartHistory,
+    line: ((ms: number) => string) | undefined,
+  ): void {
     this.#free(service, history);
     if (service.failure !== undefined) return;
     if (history.early === 0) service.toldDelayMs = 0;
@@ -166,7 +179,7 @@ export class Restarts {
       );
     }
     const ms = Math.round(history.startAtMs - this.#ports.clock.nowMs());
-    if (ms <= 0 || history.delayMs <= service.toldDelayMs) return;
+    if (line === undefined || ms <= 0 || history.delayMs <= service.toldDelayMs) return;
     service.toldDelayMs = history.delayMs;
     this.#ports.log(`${service.id}: ${line(ms)}`);
   }

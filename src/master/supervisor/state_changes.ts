@@ -86,7 +86,8 @@ export class StateChanges {
       if (isCurrent(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
         service.trouble = `process ${worker.pid} ${how}`;
-        this.#restarts.leave(service, worker, inOrder);
+        const isToldElsewhere = event.type === "exit";
+        this.#restarts.leave(service, worker, { inOrder, isToldElsewhere });
         service.unservedSlots.add(worker.slot);
       } else if (worker.generation === candidate?.generation) {
         candidate.startAtMs = Math.max(candidate.startAtMs, startAtMs);

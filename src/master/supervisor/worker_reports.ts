@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { counted } from "../../config/errors.ts";
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import { EX_CONFIG } from "../policy/backoff.ts";
 import { leaversOf, mostLeavers } from "../policy/capacity.ts";
@@ -163,19 +164,16 @@ export class WorkerReports {
     const { changes, restarts, onExit, onChange } = this.#options;
     const { log, debug } = this.#ports;
     const { pid, life: { state }, startedAtMs } = worker;
-    const age = Math.round(this.#nowMs - startedAtMs);
-    const reason = describeExit(status);
-    const said = lastWords === undefined ? "" : `; its last words: ${lastWords}`;
-    const how = `ended after ${age} ms: ${reason}${said}`;
-    if (isServing(worker) || changes.isLost(worker)) {
+    const wasServing = isServing(worker), wasStandby = isStandby(worker);
+    const age = Math.round(this.#nowMs - startedAtMs), reason = describeExit(status);
+    const how = `ended after ${age} ms: ${reason}${this.#details(worker, lastWords)}`;
+    if (wasServing || changes.isLost(worker)) {
       service.restarts++;
       service.lastExit = { pid, reason, atMs: Date.now(), ranMs: age };
       this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     }
-    if (isServing(worker)) log(`${service.id}: process ${pid} ${how}`);
-    else if (isStandby(worker)) log(`${service.id}: process ${pid}, a standby, ${how}`);
-    else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
-    if (isCurrent(service, worker) && status.signal === null && status.code === EX_CONFIG) {
+    const wasCurrent = isCurrent(service, worker);
+    if (wasCurrent && status.signal === null && status.code === EX_CONFIG) {
       restarts.fail(
         service,
         `process ${pid} says that its settings are wrong (exit code ${EX_CONFIG})`,
@@ -183,8 +181,19 @@ export class WorkerReports {
     }
     const inOrder = status.signal === null && status.code === 0;
     changes.leave(service, worker, { event: { type: "exit" }, how, inOrder });
+    const next = wasCurrent ? `; ${restarts.nextStart(service, { ofStandby: wasStandby })}` : "";
+    if (wasServing) log(`${service.id}: process ${pid} ${how}${next}`);
+    else if (wasStandby) log(`${service.id}: process ${pid}, a standby, ${how}${next}`);
+    else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     onExit(worker);
     onChange(service);
+  }
+
+  /** What is known of an ended process beside its exit code. */
+  #details(worker: Worker, lastWords: string | undefined): string {
+    const { accepted } = this.#options.counts.of(worker) ?? {};
+    const served = accepted === undefined ? "" : `, ${counted(accepted, "connection")} served`;
+    return `${served}${lastWords === undefined ? "" : `; its last words: ${lastWords}`}`;
   }
 
   get #nowMs(): number {

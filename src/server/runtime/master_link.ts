@@ -120,6 +120,8 @@ export class MasterLink {
   /** Reports that this server is ready. */
   ready(): void {
     this.#channel.send({ type: "ready", ...this.#sender() });
+    // The master tells how many connections an ended server has served.
+    addEventListener("unload", () => this.#report());
     serverUsage.start(() => this.#tellUsed(true));
   }
 

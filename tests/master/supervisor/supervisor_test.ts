@@ -32,10 +32,13 @@ Deno.test("Supervisor replaces a worker at once when it ends, and logs how it en
   assertEquals(scene.running.length, 2);
   assertStrictEquals(scene.running[0], second);
   assertEquals(scene.log, [
-    `x: process ${first.pid} ended after ${A_WHILE_MS} ms: signal SIGSEGV`,
+    `x: process ${first.pid} ended after ${A_WHILE_MS} ms: signal SIGSEGV; the next one is started at once`,
   ]);
   second.exit();
-  assertEquals(scene.log[1], `x: process ${second.pid} ended after ${A_WHILE_MS} ms: exit code 0`);
+  assertEquals(
+    scene.log[1],
+    `x: process ${second.pid} ended after ${A_WHILE_MS} ms: exit code 0; the next one is started at once`,
+  );
 });
 
 Deno.test("Supervisor does not shorten a delay when another worker ends meanwhile", () => {
