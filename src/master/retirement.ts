@@ -121,7 +121,7 @@ export class Retirement {
    * @returns The exit code; undefined if this master has resumed, because the new master has ended.
    */
   async drain(): Promise<number | undefined> {
-    const { supervisor, oldMaster, phase } = this.#parts;
+    const { supervisor, oldMaster, phase, control } = this.#parts;
     const { newMaster, parent, passed } = this.#takeover!;
     const timer = systemClock.setTimer(FALLBACK_MS, passed.resolve);
     const finished = Promise.all([passed.promise, supervisor.stopped, oldMaster?.gone])
@@ -136,6 +136,8 @@ export class Retirement {
     }
     await finished;
     this.dropFallback();
+    // The new master has its own socket by now, possibly at another path or none.
+    control.removeFile();
     if (parent === undefined) return status === undefined ? 0 : exitCodeOf(status);
     phase.enter("waiting");
     newMaster.drained();

@@ -416,6 +416,25 @@ Deno.test("upgrade waits for the new master, whose control socket is at the same
   await stopBy(client, master);
 });
 
+Deno.test("an upgrade removes the control socket whose path has changed", async () => {
+  await using site = new Site();
+  const own = site.dir.file("own.cf"), first = site.dir.file("first"), next = site.dir.file("next");
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  Deno.writeTextFileSync(own, `master-control = ${first}\n`);
+  const master = await site.start({ args: ["-config", own] });
+  await master.serving("a.cf", 1);
+  Deno.writeTextFileSync(own, `master-control = ${next}\n`);
+  await master.upgrade();
+  await eventually(() => existsSync(next), { what: "the new socket" });
+  await eventually(() => !existsSync(first), { what: "the end of the old socket" });
+  // The old master waits for the new one, so it is not its end that has removed the file.
+  await master.logs(/its servers have finished, it waits/);
+  Deno.writeTextFileSync(own, "master-control = off\n");
+  await master.upgrade();
+  await eventually(() => !existsSync(next), { what: "the end of the other socket" });
+  await master.stop();
+});
+
 Deno.test("upgrade says why it has failed, and the master goes on", async () => {
   await using site = new Site();
   const port = site.port();

@@ -10,7 +10,7 @@ import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { ownUid, peerUid } from "../../os/net/peer.ts";
 import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
-import { removeSocketFile } from "../../os/net/socket_file.ts";
+import { HeldSocketFile, removeSocketFile } from "../../os/net/socket_file.ts";
 import { ControlConnection } from "./connection.ts";
 import { answerLine, type CommandHandlers, type Subscription } from "./requests.ts";
 
@@ -45,8 +45,8 @@ interface ConnectedClient {
 /** How a socket is withdrawn. */
 export interface WithdrawOptions {
   /**
-   * Whether its file stays: a new master replaces it, possibly at this very moment, and its own file must not be
-   * removed in place of this one.
+   * Whether its file stays until {@linkcode ControlSocket.removeFile}: a new master may replace it at
+   * this very moment, and its own file must not be removed in place of this one.
    *
    * @default {false}
    */
@@ -59,6 +59,8 @@ export class ControlSocket {
   readonly #listener: OpenedListener;
   #watch?: Watch;
   #pause?: Timer;
+  /** The file of the withdrawn socket, if it is left. */
+  #left?: HeldSocketFile;
   /** The clients; the one whose last request is longest ago comes first. */
   readonly #clients = new Set<ConnectedClient>();
 
@@ -110,14 +112,25 @@ export class ControlSocket {
     this.#watch?.stop();
     this.#pause?.cancel();
     this.#watch = this.#pause = undefined;
-    if (leavesFile) closeFd(this.#listener.fd);
-    else closeListener(this.#listener, this.#options);
+    const { socketFile, fd } = this.#listener;
+    if (leavesFile && socketFile !== undefined) {
+      tryWithFile(() => this.#left = HeldSocketFile.hold(socketFile), this.#options);
+      closeFd(fd);
+    } else closeListener(this.#listener, this.#options);
     for (const { connection } of [...this.#clients]) connection.finish();
+  }
+
+  /** Removes the file that was left at a withdrawal, unless another socket has replaced it. */
+  removeFile(): void {
+    const left = this.#left;
+    this.#left = undefined;
+    tryWithFile(() => left?.remove(), this.#options);
   }
 
   /** Withdraws it, and disconnects all clients. */
   close(): void {
     this.withdraw();
+    this.removeFile();
     for (const { connection } of [...this.#clients]) connection.close();
   }
 
@@ -216,14 +229,18 @@ function tellOfDropped(client: ConnectedClient): void {
 }
 
 /** Closes a listener, and removes its file. */
-function closeListener({ fd, socketFile }: OpenedListener, { log }: ControlSocketOptions): void {
+function closeListener({ fd, socketFile }: OpenedListener, options: ControlSocketOptions): void {
+  if (socketFile !== undefined) tryWithFile(() => removeSocketFile(socketFile), options);
+  closeFd(fd);
+}
+
+/** An upgrade or a stop goes on if the file of the socket can't be removed. */
+function tryWithFile(act: () => void, { log }: ControlSocketOptions): void {
   try {
-    if (socketFile !== undefined) removeSocketFile(socketFile);
+    act();
   } catch (error) {
-    // An upgrade or a stop goes on without it.
     log(`warning: the control socket is left: ${(error as Error).message}`);
   }
-  closeFd(fd);
 }
 
 function refusal(code: "bad-request" | "busy" | "failed", message: string): Answer {

@@ -64,6 +64,7 @@ export class MasterControl {
    */
   open({ replaces = false }: { readonly replaces?: boolean } = {}): void {
     const path = controlPath(defaultConfig);
+    this.removeFile();
     if (path === undefined) return;
     const { poller, log } = this.#options;
     try {
@@ -97,6 +98,11 @@ export class MasterControl {
   /** Removes the socket; clients that wait for an answer still get it. */
   withdraw(options?: WithdrawOptions): void {
     this.#socket?.withdraw(options);
+  }
+
+  /** See {@linkcode ControlSocket.removeFile}. */
+  removeFile(): void {
+    this.#socket?.removeFile();
   }
 
   /** Removes the socket, and disconnects all clients once they have their answers. */

@@ -102,3 +102,44 @@ export function removeSocketFile(file: SocketFile): void {
   using directory = unlessMissing(() => ParentDirectory.open(file.path));
   directory?.remove(file);
 }
+
+/**
+ * A socket file whose listener is closed. It is held, so that no other file can get its inode number
+ * until it is removed.
+ */
+export class HeldSocketFile {
+  readonly #file: SocketFile;
+  readonly #fd: number;
+
+  private constructor(file: SocketFile, fd: number) {
+    this.#file = file;
+    this.#fd = fd;
+  }
+
+  /**
+   * Holds a socket file; to be called before its listener is closed.
+   *
+   * @param file The result of `openListener`.
+   * @returns The file; undefined if it is not at its path any more.
+   * @throws {SysError} When its directory can't be searched.
+   */
+  static hold(file: SocketFile): HeldSocketFile | undefined {
+    using directory = unlessMissing(() => ParentDirectory.open(file.path));
+    if (!directory?.has(file)) return undefined;
+    const fd = unlessMissing(() => directory.openEntry(O_PATH));
+    return fd === undefined ? undefined : new HeldSocketFile(file, fd);
+  }
+
+  /**
+   * Removes the file if it is still the created one, and lets go of it. To be called once.
+   *
+   * @throws {SysError} When its directory can't be searched or written to.
+   */
+  remove(): void {
+    try {
+      removeSocketFile(this.#file);
+    } finally {
+      closeFd(this.#fd);
+    }
+  }
+}

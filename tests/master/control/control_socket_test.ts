@@ -396,5 +396,23 @@ Deno.test("withdraw() can leave the file to the new master that replaces it", as
     socket.withdraw({ leavesFile: true });
     assert(Deno.lstatSync(path).isSocket);
     await assertRejects(() => ControlClient.connect(path), Deno.errors.ConnectionRefused);
+    // Another file takes its place; it must not have the inode number of this one.
+    Deno.removeSync(path);
+    const files = Array.from(
+      { length: 50 },
+      (_, index) => index === 49 ? path : `${path}.${index}`,
+    );
+    const others = files.map((one) => Deno.listen({ transport: "unix", path: one }));
+    socket.removeFile();
+    assert(Deno.lstatSync(path).isSocket);
+    for (const one of others) one.close();
+  });
+});
+
+Deno.test("removeFile() removes a file that was left and not replaced", async () => {
+  await withSocket({}, async (path, socket) => {
+    socket.withdraw({ leavesFile: true });
+    socket.removeFile();
+    await assertRejects(() => Deno.lstat(path), Deno.errors.NotFound);
   });
 });
