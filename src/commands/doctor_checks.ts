@@ -33,6 +33,8 @@ export interface GivenToService {
   readonly id: string;
   /** Undefined if it can't be told. */
   readonly runsAs?: RunsAs;
+  /** The root directory; undefined if it can't be told. */
+  readonly root?: string;
   /** Whether they must run with no_new_privs. */
   readonly gainsNothing: boolean;
   /** The flags of `deno run`; undefined for a program that Deno does not run. */
@@ -148,6 +150,9 @@ function givenFindings({ service, facts }: ServiceProcess, given: GivenToService
       numbers(facts.groups, runsAs.gid),
       numbers(runsAs.groups, runsAs.gid),
     );
+  }
+  if (given.root !== undefined && facts.root !== undefined) {
+    compare("root directory", facts.root, given.root);
   }
   if (given.gainsNothing) {
     compare("no_new_privs", facts.gainsNothing ? "set" : "not set", "set");

@@ -7,15 +7,23 @@ import { resolvePath } from "../config/address.ts";
 import { Config } from "../config/config.ts";
 import { sharedFor } from "../config/effective.ts";
 import { readSetting, type Setting } from "../config/setting.ts";
-import { CORE_FILE_SIZE, MAX_MEMORY, RUN_USER, SERVER_LOG } from "../config/settings.ts";
+import {
+  CORE_FILE_SIZE,
+  MAX_MEMORY,
+  RUN_CHROOT,
+  RUN_USER,
+  SERVER_LOG,
+} from "../config/settings.ts";
 import type { Status } from "../control/status.ts";
 import type { ResolvedService } from "../master/policy/resolved_service.ts";
 import type { ProgramPlace } from "../master/services/program_lookup.ts";
+import { ifThere } from "../os/fs/path.ts";
 import { isClockSynchronized } from "../os/clock/synchronized.ts";
 import { type ProcessFacts, processFacts } from "../os/process/process_facts.ts";
 import { readProc } from "../os/process/processes.ts";
 import type { CommandCall } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
+import { changedFiles } from "./doctor_files.ts";
 import type { DoctorFacts, GivenToService, MachineFacts, RunsAs } from "./doctor_checks.ts";
 
 /**
@@ -26,28 +34,27 @@ import type { DoctorFacts, GivenToService, MachineFacts, RunsAs } from "./doctor
  * @throws {ConfigError} When a settings file of the master can't be read.
  */
 export async function gatherFacts(call: CommandCall, status: Status): Promise<DoctorFacts> {
-  const { pid, configDirectory } = status.master, master = processFacts(pid)!;
-  const cwd = Deno.readLinkSync(`/proc/${pid}/cwd`);
-  const directory = configDirectory === null ? undefined : resolvePath(cwd, configDirectory);
-  const { loaded, place } = await readConfiguration(call, { directory, cwd });
-  const files = [
-    ...settingsFilesIn(directory),
-    ...call.settings.configFiles,
-  ];
-  // A reload of named services starts all their processes anew, and leaves the time as it is.
-  const isReadLater = (path: string) => {
-    const id = path.slice(path.lastIndexOf("/") + 1);
-    const { processes = [] } = status.services.find((one) => one.id === id) ?? {};
-    return processes.length > 0 &&
-      processes.every(({ ageMs }) => !isNewer(path, Date.now() - ageMs));
-  };
-  const changedFiles = files.filter((path) =>
-    isNewer(path, status.master.settingsReadAtMs) && !isReadLater(path)
+  const { pid, configDirectory } = status.master, master = processFacts(pid);
+  if (master === undefined) {
+    throw new Deno.errors.UnexpectedEof(`Cannot look at process ${pid}: it has ended`);
+  }
+  // A master that has changed its user hides its directory from that user.
+  const found = ifThere(() => Deno.readLinkSync(`/proc/${pid}/cwd`));
+  const inCwd = (cwd: string) =>
+    configDirectory === null ? undefined : resolvePath(cwd, configDirectory);
+  const { loaded, place } = await readConfiguration(
+    call,
+    found === undefined ? undefined : { directory: inCwd(found), cwd: found },
   );
-  const isShared = changedFiles.some((path) => !path.endsWith(".cf"));
-  const isInForce = ({ file }: ResolvedService) =>
-    !isShared && !(file !== undefined && changedFiles.includes(resolvePath(cwd, file)));
-  const services = loaded.problems.length > 0 ? [] : loaded.services.filter(isInForce);
+  const { cwd } = place;
+  const changed = changedFiles(loaded.services, {
+    directory: inCwd(cwd),
+    configFiles: call.settings.configFiles.map((path) => resolvePath(Deno.cwd(), path)),
+    cwd,
+  }, status);
+  const services = loaded.problems.length > 0
+    ? []
+    : loaded.services.filter(({ id }) => changed.isInForce(id));
   const masterLog = readSetting(loaded.settings, SERVER_LOG);
   const syslogUsers = loaded.services.filter((one) => valueOf(one, SERVER_LOG)?.kind === "syslog")
     .map(({ id }) => id);
@@ -62,21 +69,11 @@ export async function gatherFacts(call: CommandCall, status: Status): Promise<Do
     ),
     services: services.map((one) => givenTo(one, { place, master })),
     listeners: status.listeners,
-    changedFiles,
+    changedFiles: changed.paths,
     problems: loaded.problems.length,
     syslogUsers,
     machine: machineFacts(),
   };
-}
-
-function settingsFilesIn(directory: string | undefined): string[] {
-  if (directory === undefined) return [];
-  return [...Deno.readDirSync(directory)].map(({ name }) => name)
-    .filter((name) => /\.g?cf$/.test(name)).sort().map((name) => `${directory}/${name}`);
-}
-
-function isNewer(path: string, thanMs: number): boolean {
-  return (Deno.statSync(path).mtime?.getTime() ?? 0) > thanMs;
 }
 
 /** What a service's settings give to its processes. */
@@ -90,6 +87,7 @@ function givenTo(
     id,
     // In another root the names mean other users.
     ...(masterChroot === undefined && { runsAs }),
+    root: rootOf(service, { place, master }),
     // The user of this command may be another one than the master's.
     gainsNothing: gainsNothing || credentials !== undefined && !isOf(master, runsAs),
     ...(script !== undefined && { permissions }),
@@ -99,6 +97,26 @@ function givenTo(
       data: valueOf(service, MAX_MEMORY),
     }),
   };
+}
+
+/**
+ * The root directory that a service's processes are to have, as this process sees it; undefined if it
+ * can't be told.
+ */
+function rootOf(
+  service: ResolvedService,
+  { place: { cwd }, master }: { readonly place: ProgramPlace; readonly master: ProcessFacts },
+): string | undefined {
+  const { masterChroot, masterChdir, chroot } = service;
+  const run = service.protocol === "control" ? valueOf(service, RUN_CHROOT) : undefined;
+  if (master.root !== "/" || (chroot !== undefined && run !== undefined)) return undefined;
+  const outer = masterChroot === undefined ? "/" : resolvePath(cwd, masterChroot);
+  const inner = chroot ?? run;
+  const start = masterChroot === undefined ? cwd : "/";
+  const path = inner === undefined
+    ? outer
+    : `${outer}${resolvePath(resolvePath(start, masterChdir ?? "."), inner)}`;
+  return ifThere(() => Deno.realPathSync(path));
 }
 
 /** Whether a process runs with a user and groups. */

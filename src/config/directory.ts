@@ -174,13 +174,27 @@ export function settingsFileOf(config: Config): string | undefined {
   return FILES.get(config);
 }
 
+/**
+ * The settings files of a directory, as {@linkcode loadConfigDirectory} finds them.
+ *
+ * @param dir The directory; one that can't be read has none.
+ */
+export function settingsFilesOf(dir: string): ListedFiles {
+  return listFiles(dir, { problems: [], warnings: [] });
+}
+
+/** The settings files of a directory by extension, each list sorted by name. */
+export interface ListedFiles {
+  readonly cf: readonly ListedFile[];
+  readonly gcf: readonly ListedFile[];
+}
+
 /** A settings file of a directory. */
-interface ListedFile {
+export interface ListedFile {
   readonly name: string;
   readonly path: string;
 }
 
-/** Lists the settings files of a directory by extension, each list sorted by name. */
 function listFiles(
   dir: string,
   found: {
@@ -189,7 +203,7 @@ function listFiles(
     readonly worldWritable?: WorldWritableCheck;
     readonly serving?: ReadonlySet<string>;
   },
-): { readonly cf: readonly ListedFile[]; readonly gcf: readonly ListedFile[] } {
+): ListedFiles {
   const lists: Record<string, ListedFile[]> = { cf: [], gcf: [] };
   const { worldWritable = () => [] } = found;
   found.problems.push(...worldWritable(dir));

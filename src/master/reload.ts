@@ -45,7 +45,7 @@ export class Reloads {
   readonly #options: ReloadsOptions;
   readonly #startReport: StartReport;
   #last?: ReloadReport;
-  #readAtMs?: number;
+  #readAtMs = Date.now();
   /** Whether the log of this master follows its settings. */
   #logsAsSet = true;
 
@@ -60,8 +60,8 @@ export class Reloads {
     return this.#last;
   }
 
-  /** When the last reload of everything that is in force began, in milliseconds since 1970. */
-  get readAtMs(): number | undefined {
+  /** When the settings of all services in force were read, in milliseconds since 1970. */
+  get readAtMs(): number {
     return this.#readAtMs;
   }
 
@@ -95,6 +95,7 @@ export class Reloads {
     const { services, problems } = candidate;
     const start = await openWhenFree(() => supervisor.start(services, problems), isStopping);
     if (start === undefined) return;
+    this.#readAtMs = candidate.readAtMs;
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, start.plan);
     reports.result = describePlan(start.plan);
@@ -127,6 +128,7 @@ export class Reloads {
     const { plan, outcome } = this.#options.supervisor.reload(candidate.services, [], {
       together: true,
     });
+    this.#readAtMs = candidate.readAtMs;
     replaceSettings(defaultConfig, candidate.settings);
     this.#tell(candidate, plan);
     this.#startReport.skip();
@@ -164,7 +166,6 @@ export class Reloads {
     return this.#last = await reports.outcome(begun, reload, (undone) => {
       serviceChanges.forget((only ?? serviceChanges.stopped).difference(undone));
       if (only !== undefined) return;
-      this.#readAtMs = begun.startedAt;
       this.#accept(candidate);
     });
   }
@@ -202,7 +203,8 @@ export class Reloads {
     }
   }
 
-  #accept({ settings }: NewConfiguration): void {
+  #accept({ settings, readAtMs }: NewConfiguration): void {
+    this.#readAtMs = readAtMs;
     const logBefore = masterLogSettings();
     replaceSettings(defaultConfig, settings);
     // Only after a change, since closing a full log waits and drops its buffer.

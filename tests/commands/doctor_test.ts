@@ -15,6 +15,7 @@ const PROCESS: ProcessFacts = {
   coreFile: { soft: 100, hard: 100 },
   data: { soft: 5000, hard: 5000 },
   inodes: [1, 2, 3, 21],
+  root: "/srv",
   args: ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "a.ts", "--more"],
 };
 
@@ -25,6 +26,7 @@ const WELL: DoctorFacts = {
   services: [{
     id: "a.cf",
     runsAs: { uid: 7, gid: 8, groups: [9] },
+    root: "/srv",
     gainsNothing: true,
     permissions: ["--no-prompt", "--allow-net"],
     coreFile: 100,
@@ -79,6 +81,7 @@ const FAULTS: readonly (readonly [facts: DoctorFacts, subject: string, found: st
   [withProcess({ uids: [0, 7, 7, 7] }), `${OF_PROCESS} user`, "0 7"],
   [withProcess({ gids: [1, 1, 1, 1] }), `${OF_PROCESS} group`, "1"],
   [withProcess({ groups: [] }), `${OF_PROCESS} supplementary groups`, "none"],
+  [withProcess({ root: "/" }), `${OF_PROCESS} root directory`, "/"],
   [withProcess({ gainsNothing: false }), `${OF_PROCESS} no_new_privs`, "not set"],
   [withProcess({ args: ["deno", "run", "-A", "a.ts"] }), `${OF_PROCESS} permissions`, "-A"],
   [withProcess({ coreFile: NO_LIMIT }), `${OF_PROCESS} limit of a core file`, "none"],
@@ -144,6 +147,7 @@ Deno.test("each fault is one finding, and a master without faults has none", () 
 Deno.test("the facts of a process are those of the kernel", () => {
   const own = processFacts(Deno.pid)!;
   assertEquals([own.uids[0], own.gids[0]], [Deno.uid(), Deno.gid()]);
+  assertEquals(own.root, Deno.readLinkSync("/proc/self/root"));
   using file = Deno.openSync("/dev/null");
   const { ino } = file.statSync();
   assertEquals(processFacts(Deno.pid)!.inodes!.includes(ino!), true);

@@ -579,9 +579,11 @@ Deno.test("check tells each problem with its place, and leaves the running maste
 Deno.test("doctor compares the processes with what they were given, and finds changed files", async () => {
   await using site = new Site();
   const port = site.port();
+  const variables = site.dir.write("variables", "A=1\n");
   site.serve("a.cf", { mode: "coroutine", service: port, "core-file-size": 1_000_000 });
-  site.serve("b.cf", {
+  site.serve("B.CF", {
     mode: "aio",
+    "server-env-file": variables,
     service: site.port(),
     "server-balance": "reuseport",
     "server-permissions": "--allow-net --allow-read --allow-env --allow-write",
@@ -589,7 +591,7 @@ Deno.test("doctor compares the processes with what they were given, and finds ch
   const master = await site.start();
   using client = await connect(site);
   await becomes(client, "a.cf", "ready");
-  await becomes(client, "b.cf", "ready");
+  await becomes(client, "B.CF", "ready");
   const examine = async () => {
     const { code, out, err } = await zc(site, "doctor", "--json");
     assertEquals(err, "");
@@ -607,11 +609,14 @@ Deno.test("doctor compares the processes with what they were given, and finds ch
   await client.request("reload", { services: ["c.cf"] });
   // What only a comment has changed counts as well.
   Deno.writeTextFileSync(`${site.conf}/a.cf`, "\n# one more line\n", { append: true });
+  // No settings file.
+  site.write(".c.cf", {});
   const later = Date.now() / 1000 + 1;
-  Deno.utimeSync(`${site.conf}/a.cf`, later, later);
+  const changed = [`${site.conf}/B.CF`, `${site.conf}/a.cf`, variables];
+  for (const path of [...changed, `${site.conf}/.c.cf`]) Deno.utimeSync(path, later, later);
   const { processes: [{ pid }] } = await serviceOf(client, "c.cf");
   assertEquals((await examine()).map(({ subject, command }) => [subject, command]), [
-    [`${site.conf}/a.cf`, "zc plan && zc reload"],
+    ...changed.map((path) => [path, "zc plan && zc reload"]),
     [`process ${pid} of c.cf: limit of open files`, null],
   ]);
   await master.stop();

@@ -11,6 +11,9 @@ import { FakeListeners } from "../fakes/fake_listeners.ts";
 /** Longer than the life of any process that counts as ended early. */
 export const A_WHILE_MS = 10 * EARLY_DEATH_MS;
 
+/** The time of day at which the clock of a scene is 0. */
+const START_OF_SCENE_MS = Date.UTC(2020, 0, 1);
+
 /** A supervisor with fake ports. */
 export class Scene {
   readonly clock = new FakeClock();
@@ -35,6 +38,7 @@ export class Scene {
   constructor(hasTurns = false) {
     this.supervisor = new Supervisor({
       clock: this.clock,
+      timeOfDayMs: () => START_OF_SCENE_MS + this.clock.nowMs(),
       launcher: this.launcher,
       listeners: this.listeners,
       log: (text) => this.log.push(text),

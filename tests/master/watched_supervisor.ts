@@ -52,6 +52,7 @@ export class WatchedSupervisor {
   readonly log: string[] = [];
   readonly supervisor = new Supervisor({
     clock: this.clock,
+    timeOfDayMs: () => 0,
     launcher: this.launcher,
     listeners: this.listeners,
     log: (text) => this.log.push(text),

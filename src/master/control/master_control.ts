@@ -8,7 +8,7 @@ import { defaultConfig } from "../../config/config.ts";
 import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ControlEvent, UntimedEvent } from "../../control/messages.ts";
-import type { ListenerStatus, MasterStatus, ServiceStatus } from "../../control/status.ts";
+import type { ListenerStatus, ServiceStatus } from "../../control/status.ts";
 import { delay, systemClock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
@@ -27,8 +27,8 @@ export interface MasterControlOptions
   readonly supervisor: Supervisor;
   readonly reloads: Pick<ControlledMaster, "plan" | "started"> & {
     readonly last: ReloadReport | undefined;
-    /** When the files were read that are in force; undefined for those of the start. */
-    readonly readAtMs: number | undefined;
+    /** When the files were read that are in force, in milliseconds since 1970. */
+    readonly readAtMs: number;
   };
   readonly serviceChanges: Pick<ControlledMaster, "require"> & {
     /** The ids of the services that an operator has stopped. */
@@ -122,7 +122,8 @@ export class MasterControl {
       upgrade: changes.upgrade,
       stop: changes.stop,
       masterStatus: () => ({
-        ...timesOf(systemClock.nowMs() - startedAtMs, reloads.readAtMs),
+        uptimeMs: Math.round(systemClock.nowMs() - startedAtMs),
+        settingsReadAtMs: reloads.readAtMs,
         configDirectory: configDirectory ?? null,
         generation: supervisor.generation,
         phase: phase(),
@@ -170,17 +171,6 @@ export class MasterControl {
       };
     });
   }
-}
-
-/** The times of a master; its settings are of its start if no reload has read others. */
-function timesOf(
-  uptimeMs: number,
-  readAtMs?: number,
-): Pick<MasterStatus, "uptimeMs" | "settingsReadAtMs"> {
-  return {
-    uptimeMs: Math.round(uptimeMs),
-    settingsReadAtMs: Math.round(readAtMs ?? Date.now() - uptimeMs),
-  };
 }
 
 /** A service without processes. */

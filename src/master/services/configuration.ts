@@ -29,6 +29,8 @@ import { worldWritableFiles, worldWritableProgram } from "./file_permissions.ts"
 
 /** A configuration that was read. */
 export interface NewConfiguration extends LoadedServices {
+  /** When the reading began, in milliseconds since 1970. */
+  readonly readAtMs: number;
   /** The settings of the master itself. */
   readonly settings: Config;
   /**
@@ -75,7 +77,7 @@ export class MasterConfiguration {
    * @param serving The ids of the current services.
    */
   async load(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
-    const { lookup } = this.#source;
+    const { lookup } = this.#source, readAtMs = lookup.timeOfDayMs();
     const problems = [
       ...worldWritableProgram(mainFile(), lookup),
       ...worldWritableFiles(this.#args, lookup),
@@ -86,12 +88,12 @@ export class MasterConfiguration {
     const iniFiles = ini?.files ?? [];
     const loaded = await loadServices({ ...this.#source, serving, ini });
     problems.push(...loaded.problems);
-    const read = (path: string) => {
+    const readHead = (path: string) => {
       if (!isIniFile(path)) return readCfFile(path);
       const file = iniFiles.find((one) => one.path === path);
       return file === undefined ? [] : headOf(file);
     };
-    const own = gather(problems, () => commandLineSettings(this.#args, read)) ?? new Config();
+    const own = gather(problems, () => commandLineSettings(this.#args, readHead)) ?? new Config();
     const warnings = [
       ...this.#warnings,
       ...this.#lintFiles(),
@@ -103,11 +105,11 @@ export class MasterConfiguration {
       problems.push(...checkSharedSettings(new Config().load(headOf(file))));
     }
     const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
+    const read = { ...loaded, readAtMs, warnings, settings };
     if (problems.length > 0) {
-      const each = distinct(problems);
-      return { ...loaded, problems: each, warnings, settings, unknownModules: new Map() };
+      return { ...read, problems: distinct(problems), unknownModules: new Map() };
     }
-    return { ...loaded, problems, warnings, settings, ...await this.#withModules(loaded.services) };
+    return { ...read, problems, ...await this.#withModules(loaded.services) };
   }
 
   /** Adds the version of the modules to the fingerprint of each service that may be left alone. */

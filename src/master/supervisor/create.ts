@@ -107,6 +107,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   const launcher = createLauncher({ spawner, poller, lookup, outputs, cwd, log });
   return new Supervisor({
     clock: systemClock,
+    timeOfDayMs: Date.now,
     listeners,
     tell,
     launcher: {

@@ -18,6 +18,8 @@ export type SupervisorEvent = Extract<
 /** Every access to the system. Each part of the supervisor takes those that it uses. */
 export interface Ports {
   readonly clock: Clock;
+  /** The time of day, in milliseconds since 1970; what depends on a duration uses the clock. */
+  timeOfDayMs(): number;
   readonly launcher: Launcher;
   readonly listeners: ListenerPort;
   /** Writes a line to the log. */

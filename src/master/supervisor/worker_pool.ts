@@ -26,7 +26,7 @@ import { WorkerStops } from "./worker_stops.ts";
 /** The ports of a worker pool. */
 export type WorkerPoolPorts = Pick<
   Ports,
-  "clock" | "launcher" | "log" | "debug" | "tell" | "random" | "memoryOf"
+  "clock" | "timeOfDayMs" | "launcher" | "log" | "debug" | "tell" | "random" | "memoryOf"
 >;
 
 /** What follows from the reports of workers. */

@@ -41,7 +41,7 @@ interface Exit {
 
 /** Records what workers report. */
 export class WorkerReports {
-  readonly #ports: Pick<Ports, "clock" | "log" | "debug" | "tell">;
+  readonly #ports: Pick<Ports, "clock" | "timeOfDayMs" | "log" | "debug" | "tell">;
   readonly #options: WorkerReportsOptions;
 
   /**
@@ -49,7 +49,7 @@ export class WorkerReports {
    * @param options The parts of the worker pool, and what follows from a report.
    */
   constructor(
-    ports: Pick<Ports, "clock" | "log" | "debug" | "tell">,
+    ports: Pick<Ports, "clock" | "timeOfDayMs" | "log" | "debug" | "tell">,
     options: WorkerReportsOptions,
   ) {
     this.#ports = ports;
@@ -162,14 +162,14 @@ export class WorkerReports {
 
   #onExit(service: Service, worker: Worker, { status, lastWords }: Exit): void {
     const { changes, restarts, onExit, onChange } = this.#options;
-    const { log, debug } = this.#ports;
+    const { log, debug, timeOfDayMs } = this.#ports;
     const { pid, life: { state }, startedAtMs } = worker;
     const wasServing = isServing(worker), wasStandby = isStandby(worker);
     const age = Math.round(this.#nowMs - startedAtMs), reason = describeExit(status);
     const how = `ended after ${age} ms: ${reason}${this.#details(worker, lastWords)}`;
     if (wasServing || changes.isLost(worker)) {
       service.restarts++;
-      service.lastExit = { pid, reason, atMs: Date.now(), ranMs: age };
+      service.lastExit = { pid, reason, atMs: timeOfDayMs(), ranMs: age };
       this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     }
     const wasCurrent = isCurrent(service, worker);

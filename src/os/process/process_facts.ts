@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ifThere } from "../fs/path.ts";
 import { argumentsOf, readProc } from "./processes.ts";
 
 /** A resource limit; Infinity is none. */
@@ -27,6 +28,8 @@ export interface ProcessFacts {
   readonly data: Limit;
   /** The inode of each descriptor; undefined if they can't be read. */
   readonly inodes: readonly number[] | undefined;
+  /** Its root directory, as this process sees it; undefined if it can't be read. */
+  readonly root: string | undefined;
   /** Its arguments, the program included. */
   readonly args: readonly string[];
 }
@@ -53,6 +56,7 @@ export function processFacts(pid: number): ProcessFacts | undefined {
     coreFile: limit("Max core file size"),
     data: limit("Max data size"),
     inodes: inodesOf(pid),
+    root: ifThere(() => Deno.readLinkSync(`/proc/${pid}/root`)),
     args: argumentsOf(pid),
   };
 }
