@@ -3,10 +3,11 @@
  *
  * @module
  */
+import type { ControlClient } from "../control/client.ts";
 import type { ServiceState, Status } from "../control/status.ts";
-import { delay } from "../os/clock/clock.ts";
+import { delay, systemClock } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
-import { EXIT, fail, isLost, withMaster } from "./connect.ts";
+import { connect, EXIT, fail, isLost, NoMasterError, withMaster } from "./connect.ts";
 import { type Cell, duration, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
 
 const WATCH_MS = 1_000;
@@ -26,13 +27,17 @@ const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
   stopped: "dim",
 };
 
+/** How long a new master is looked for when the connection to the old one has ended, and how often. */
+const LOOK_FOR_MS = 2_000, LOOK_MS = 50;
+
 /** Runs the command. */
 export function run({ operands: [service], options, settings }: CommandCall): Promise<number> {
+  const isJson = options.json === true;
   return withMaster(settings, async (master) => {
-    const ask = () => master.request("status", service === undefined ? {} : { service });
-    if (options.watch) return await watch(ask, { isJson: options.json === true });
-    const status = await ask();
-    if (options.json) console.log(JSON.stringify(status, undefined, 2));
+    const question = service === undefined ? {} : { service };
+    if (options.watch) return await watch(master, { settings, question, isJson });
+    const status = await master.request("status", question);
+    if (isJson) console.log(JSON.stringify(status, undefined, 2));
     else console.log(render(status, { colour: showsColour(), nowMs: Date.now() }));
     return exitOf(status);
   });
@@ -40,19 +45,34 @@ export function run({ operands: [service], options, settings }: CommandCall): Pr
 
 const exitOf = ({ state }: Status): number => state === "ready" ? EXIT.ok : EXIT.degraded;
 
-/** Shows the status again and again, until the master ends or the operator interrupts it. */
+/** What is shown again and again. */
+interface Watched {
+  readonly settings: CommandCall["settings"];
+  readonly question: { readonly service?: string };
+  readonly isJson: boolean;
+}
+
+/**
+ * Shows the status again and again, also that of a new master after an upgrade, until no master runs
+ * or the operator interrupts it.
+ */
 async function watch(
-  ask: () => Promise<Status>,
-  { isJson }: { readonly isJson: boolean },
+  first: ControlClient,
+  { settings, question, isJson }: Watched,
 ): Promise<number> {
   const colour = showsColour();
+  using later = new DisposableStack();
+  let master = first;
   for (let isFirst = true;; isFirst = false) {
     let status: Status;
     try {
-      status = await ask();
+      status = await master.request("status", question);
     } catch (error) {
       if (!isLost(error)) throw error;
-      return fail("the master has ended, or was replaced by a new one", EXIT.notRunning);
+      const next = await newMaster(settings);
+      if (next === undefined) return fail("the master has ended", EXIT.notRunning);
+      master = later.use(next);
+      continue;
     }
     const text = isJson
       ? JSON.stringify(status)
@@ -65,6 +85,19 @@ async function watch(
       throw error;
     }
     await delay(WATCH_MS);
+  }
+}
+
+/** Connects to the master that has replaced another one; undefined if there is none. */
+async function newMaster(settings: CommandCall["settings"]): Promise<ControlClient | undefined> {
+  const endMs = systemClock.nowMs() + LOOK_FOR_MS;
+  while (systemClock.nowMs() < endMs) {
+    try {
+      return await connect(settings);
+    } catch (error) {
+      if (!(error instanceof NoMasterError) && !isLost(error)) throw error;
+    }
+    await delay(LOOK_MS);
   }
 }
 

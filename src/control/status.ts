@@ -15,7 +15,7 @@
  * - `degraded`: fewer processes are ready than wanted;
  * - `failed`: it is not started any more, or none of its processes is ready after failures;
  * - `idle`: it has no process until a client connects (`server-idle-exit`);
- * - `stopped`: an operator has stopped it.
+ * - `stopped`: an operator has stopped it, the configuration has it no more, or the master stops.
  */
 export type ServiceState = "starting" | "ready" | "degraded" | "failed" | "idle" | "stopped";
 

@@ -327,7 +327,8 @@ export class Master {
         return this.#changes.request("upgrade", () => this.#upgrade());
       },
       stop: () => {
-        this.#requestStop();
+        // Only a signal shortens a stop: who asks again may just want to wait for it.
+        if (!this.#stops.hasAny) this.#requestStop();
         return this.#stops.finished;
       },
       lines: (count, service) => this.#outputLog.last(count, service),

@@ -24,32 +24,35 @@ export async function stopEverything(parts: MasterParts): Promise<void> {
   );
   control.tell({ type: "stop" });
   changes.cancel(new ServiceError("busy", "Cannot change services: the master stops"));
-  const stopped = supervisor.stop(timeoutMs);
-  if (wasMaster) {
-    // Before the servers end, so that another master can start meanwhile.
-    duty.giveUp();
-    control.withdraw();
-    surrenderWhenTaken(parts, stopped);
-  }
-  await Promise.all([
-    stopped,
+  const all = Promise.all([
+    supervisor.stop(timeoutMs),
     changes.idle,
     wasMaster ? oldMaster?.end(timeoutMs, stops.second) : undefined,
   ]);
+  if (wasMaster) {
+    // Before the servers end, so that another master can start meanwhile.
+    duty.giveUp();
+    surrenderWhenTaken(parts, all);
+  }
+  await all;
   zinfo("stopped");
   stops.finish();
 }
 
-/** Gives up the addresses that some servers still hold, once another master has started. */
+/**
+ * Gives up the control socket, and the addresses that some servers still hold, once another master
+ * has started.
+ */
 async function surrenderWhenTaken(
-  { duty, supervisor }: MasterParts,
-  stopped: Promise<void>,
+  { duty, supervisor, control }: MasterParts,
+  all: Promise<unknown>,
 ): Promise<void> {
   let isOver = false;
-  stopped.then(() => isOver = true);
+  all.then(() => isOver = true);
   while (!isOver) {
     if (duty.isTaken()) {
       zinfo("another master has started, the addresses are its own");
+      control.withdraw();
       return await supervisor.surrender();
     }
     await delay(LOOK_MS);

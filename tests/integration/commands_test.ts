@@ -465,9 +465,24 @@ Deno.test("stop waits for the end of the master, and tells what it waits for", a
   const conn = await greeted(port);
   const stopping = site.run(["stop", "-C", site.conf, "-pid-file", site.pidFile]);
   await stopping.complains(/waiting for a\.cf: process \d+ draining, 1 connection\n/);
+  // It can still be asked how far it is, and a second stop only waits, too.
+  const status = await zc(site, "status");
+  assertEquals(status.code, 4, status.err);
+  assertMatch(status.out, new RegExp(`^master ${master.pid}: stopping .*\n[^]*\na\\.cf +stopped `));
+  const again = site.run(["stop", "-C", site.conf, "-pid-file", site.pidFile]);
+  await again.complains(/waiting for a\.cf: process \d+ draining, 1 connection\n/);
+  const refused = await zc(site, "reload");
+  assertEquals(refused.code, 2);
+  assertStringIncludes(refused.err, "Cannot change services: the master stops");
+  // Another master takes the control socket with the rest.
+  const next = await zc(site, "start", "--daemon");
+  assertEquals(next.code, 0, next.err);
+  assertMatch((await zc(site, "status")).out, /^master \d+: serving .*\n[^]*\na\.cf +ready /);
   conn.close();
+  assertEquals((await again.ended()).code, 0);
   const { code } = await stopping.ended();
   assertEquals([code, stopping.stdout], [0, `master ${master.pid} has stopped\n`]);
+  assertEquals((await zc(site, "stop")).code, 0);
   await master.stopped();
 });
 
@@ -639,7 +654,7 @@ Deno.test("restart does not stop a master that could not start again", async () 
   await master.stop();
 });
 
-Deno.test("status --watch ends with the reader of its pipe, and with the master", async () => {
+Deno.test("status --watch goes on at an upgrade, and ends with its reader or the last master", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
   const master = await site.start();
@@ -652,6 +667,8 @@ Deno.test("status --watch ends with the reader of its pipe, and with the master"
   assertEquals(JSON.parse(short.stdout).services[0].id, "a.cf");
   const long = site.run(args);
   await long.prints(/a\.cf.*\n.*a\.cf/);
+  await master.upgrade();
+  await long.prints(new RegExp(`"pid":${master.pid},.*"phase":"serving"`));
   await master.stop();
   assertEquals((await long.ended()).code, 3);
   assertStringIncludes(long.stderr, "the master has ended");

@@ -76,7 +76,8 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       const all = await master.services();
       const services = service === undefined ? all : [find(all, service)];
       const ids = new Set(services.map(({ id }) => id));
-      const isWell = services.every(({ state }) => READY.has(state));
+      const seen = master.masterStatus();
+      const isWell = seen.phase !== "stopping" && services.every(({ state }) => READY.has(state));
       return {
         state: isWell ? "ready" : "degraded",
         master: {
@@ -84,7 +85,7 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
           version: VERSION,
           deno: Deno.version.deno,
           protocol: CONTROL_VERSION,
-          ...master.masterStatus(),
+          ...seen,
         },
         services,
         listeners: master.listeners().filter((one) => one.services.some((id) => ids.has(id))),

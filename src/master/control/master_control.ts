@@ -9,8 +9,9 @@ import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ControlEvent, UntimedEvent } from "../../control/messages.ts";
 import type { ListenerStatus, ServiceStatus } from "../../control/status.ts";
-import { delay, systemClock } from "../../os/clock/clock.ts";
+import { delay, systemClock, type Timer } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
+import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
 import { ParentDirectory } from "../../os/fs/parent_directory.ts";
 import { queueOf } from "../../os/net/accept_queue.ts";
@@ -19,6 +20,9 @@ import type { ReloadReport } from "../policy/reload_report.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { addressOf, controlCommands, type ControlledMaster } from "./commands.ts";
 import { ControlSocket, type WithdrawOptions } from "./control_socket.ts";
+
+/** How long another master may keep a socket at the path, and how often it is tried again. */
+const IN_USE_MS = 2_000, IN_USE_LOOK_MS = 50;
 
 /** The parts of a master that its control socket uses. */
 export interface MasterControlOptions
@@ -50,6 +54,7 @@ export interface MasterControlOptions
 export class MasterControl {
   readonly #options: MasterControlOptions;
   #socket?: ControlSocket;
+  #retry?: Timer;
 
   /** @param options The parts of the master. */
   constructor(options: MasterControlOptions) {
@@ -57,7 +62,8 @@ export class MasterControl {
   }
 
   /**
-   * Opens the socket as the settings say; a failure is a warning.
+   * Opens the socket as the settings say; a failure is a warning. A master that stops withdraws its
+   * socket as soon as it finds that this one runs.
    *
    * @param options `replaces`: whether the old master has a socket at the path. Its clients stay
    * connected with it.
@@ -65,7 +71,12 @@ export class MasterControl {
   open({ replaces = false }: { readonly replaces?: boolean } = {}): void {
     const path = controlPath(defaultConfig);
     this.removeFile();
-    if (path === undefined) return;
+    if (path !== undefined) {
+      this.#open(path, { replaces, untilMs: systemClock.nowMs() + IN_USE_MS });
+    }
+  }
+
+  #open(path: string, { replaces, untilMs }: { replaces: boolean; untilMs: number }): void {
     const { poller, log } = this.#options;
     try {
       if (replaces) removeSocket(path);
@@ -77,6 +88,12 @@ export class MasterControl {
         log,
       });
     } catch (error) {
+      const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
+      if (isInUse && systemClock.nowMs() < untilMs) {
+        const again = () => this.#open(path, { replaces, untilMs });
+        this.#retry = systemClock.setTimer(IN_USE_LOOK_MS, again);
+        return;
+      }
       log(
         `warning: no control socket, so commands such as status do not work: ${
           (error as Error).message
@@ -97,6 +114,7 @@ export class MasterControl {
 
   /** Removes the socket; clients that wait for an answer still get it. */
   withdraw(options?: WithdrawOptions): void {
+    this.#retry?.cancel();
     this.#socket?.withdraw(options);
   }
 

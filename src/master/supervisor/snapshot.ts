@@ -46,9 +46,10 @@ function stateOf(
   service: Service,
   { wanted, ready }: { readonly wanted: number; readonly ready: number },
 ): ServiceState {
-  const { failure, trouble, current } = service;
+  const { failure, trouble, current, candidate } = service;
   if (failure !== undefined) return "failed";
-  if (current === undefined) return "starting";
+  // Without any version, its last processes end.
+  if (current === undefined) return candidate === undefined ? "stopped" : "starting";
   if (isServiceIdle(service)) return "idle";
   if (ready >= wanted) return "ready";
   if (ready > 0) return "degraded";
