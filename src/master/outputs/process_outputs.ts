@@ -106,13 +106,12 @@ export class ProcessOutputs {
     if (this.#pipes.size === 0) this.#use.onEnd();
   }
 
-  /** Keeps the first line of a record, unless it follows an error message and is none. */
+  /** Keeps the first line of a record, unless it follows an error message at once, as its trace does. */
   #listen({ timeMs, text }: Pick<LogRecord, "timeMs" | "text">): void {
-    const first = text.trim().split("\n", 1)[0], isError = ERROR.test(first);
+    const first = text.trim().split("\n", 1)[0];
     const isFollowing = this.#lastWords?.isError && timeMs - this.#lastWords.timeMs < TRACE_MS;
-    if (first !== "" && (isError || !isFollowing)) {
-      this.#lastWords = { timeMs, text: first, isError };
-    }
+    if (first === "" || isFollowing) return;
+    this.#lastWords = { timeMs, text: first, isError: ERROR.test(first) };
   }
 
   #capturer(stream: OutputName, pid: number): Taker {

@@ -32,6 +32,7 @@ import {
   requireUser,
   startRights,
 } from "./privileges.ts";
+import { requireOutputFile } from "./output_file_check.ts";
 import { type ProgramPlace, requireDirectory, requireRoot } from "./program_lookup.ts";
 import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments, settingArguments } from "./server_argv.ts";
@@ -84,6 +85,7 @@ export class ServiceResolver {
     if (located && argv) this.#found.set(service.id, { located, argv });
     const problems = [
       ...missing,
+      ...check("server-output-file", () => requireOutputFile(service, place)),
       ...check("server-socket-owner", () => requireSocketOwner(service, place)),
       ...check("master-chroot", () => requireRoot(service, place)),
       ...outside,
