@@ -9,7 +9,8 @@ import type { CommandCall } from "./command.ts";
 import { EXIT, fail, showProgress, withMaster } from "./connect.ts";
 
 /** Runs the command. */
-export async function run({ operands: [service, count], settings }: CommandCall): Promise<number> {
+export async function run({ operands, options, settings }: CommandCall): Promise<number> {
+  const [service, count] = operands;
   if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > MOST_PROCESSES) {
     const found = /^0+$/.test(count) ? "no process at all" : "not such a number";
     const stops = /^0+$/.test(count) ? `, or zc stop ${service}` : "";
@@ -17,10 +18,12 @@ export async function run({ operands: [service, count], settings }: CommandCall)
     return fail(cannot("scale to", count, about), EXIT.usage);
   }
   return await withMaster(settings, async (master) => {
-    const args = { service, count: Number(count) };
-    const { before, now } = await master.request("scale", args, { onProgress: showProgress });
+    const args = { service, count: Number(count), wait: !options["no-wait"] };
+    const { before, now, problem } = await master.request("scale", args, {
+      onProgress: showProgress,
+    });
     const processes = counted(now, "process", "processes");
     console.log(`${service}: ${processes} until the next reload, ${before} before`);
-    return EXIT.ok;
+    return problem === null ? EXIT.ok : fail(`${service}: ${problem}`, EXIT.failed);
   });
 }

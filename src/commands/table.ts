@@ -175,9 +175,18 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "scale",
     summary: "Set the number of processes of a service until the next reload",
+    details: "It waits until the processes are ready.",
     operands: "SERVICE N",
     count: [2, 2],
-    exits: [[0, "done"], [2, "the request was refused"], NOT_RUNNING, WRONG, UNREADABLE],
+    options: [NO_WAIT],
+    exits: [
+      [0, "all processes are ready, or, with --no-wait, the master has the request"],
+      [1, "processes do not become ready; further ones are started all the same"],
+      [2, "the request was refused"],
+      NOT_RUNNING,
+      WRONG,
+      UNREADABLE,
+    ],
     load: () => import("./scale.ts"),
   },
   {

@@ -47,6 +47,15 @@ export interface Waiting {
   readonly wait?: boolean;
 }
 
+/** The outcome of `scale`. */
+export interface ScaleOutcome {
+  /** The numbers of processes. */
+  readonly before: number;
+  readonly now: number;
+  /** Why the processes are not all ready; null if they are, or were not waited for. */
+  readonly problem: string | null;
+}
+
 /** A service that is not ready. */
 export interface UnreadyService {
   readonly id: string;
@@ -84,7 +93,7 @@ export interface Commands {
   /** Waits until every service has been ready, or has failed. */
   wait: { args: Record<never, never>; result: { unready: readonly UnreadyService[] } };
   /** Sets the number of processes of a service until the next reload. */
-  scale: { args: { service: string; count: number }; result: { before: number; now: number } };
+  scale: { args: Waiting & { service: string; count: number }; result: ScaleOutcome };
   /** Starts a new master in the place of this one. */
   upgrade: { args: Record<never, never>; result: { pid: number } };
   /** Answers, and sends events until the connection is closed. */

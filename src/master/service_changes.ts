@@ -56,7 +56,7 @@ export class ServiceChanges {
     const before = new Map(current.map((config) => [config.id, config]));
     const others = current.filter(({ id }) => what !== "stop" || !named.has(id));
     const started = [...named].flatMap((id) => what === "start" ? this.#stopped.get(id)! : []);
-    const begun = this.#reports.begin(wordsOf(what, ids));
+    const begun = this.#reports.begin(wordsOf(what, [...named]));
     let reload: Reload;
     try {
       const wanted = [...others, ...started];

@@ -387,12 +387,22 @@ Deno.test("scale sets the number of processes until the next reload", async () =
   await master.serving("a.cf", 1);
   const { code, out } = await zc(site, "scale", "a.cf", "3");
   assertEquals([code, out], [0, "a.cf: 3 processes until the next reload, 1 before\n"]);
-  await master.serving("a.cf", 3);
   using client = await connect(site);
-  assertEquals(await client.request("scale", { service: "a.cf", count: 1 }), { before: 3, now: 1 });
-  await client.request("scale", { service: "a.cf", count: 2 });
+  assertEquals((await serviceOf(client, "a.cf")).ready, 3);
+  const one = { service: "a.cf", count: 1 };
+  assertEquals(await client.request("scale", one), { before: 3, now: 1, problem: null });
+  await client.request("scale", { service: "a.cf", count: 2, wait: false });
   await client.request("reload");
   assertEquals((await serviceOf(client, "a.cf")).wanted, 1);
+  site.write("b.cf", {
+    "server-command": failing(site),
+    "server-service": `127.0.0.1:${site.port()}`,
+    "server-proc-count": 0,
+  });
+  await client.request("reload");
+  const failed = await zc(site, "scale", "b.cf", "1");
+  assertEquals([failed.code, failed.out], [1, "b.cf: 1 process until the next reload, 0 before\n"]);
+  assertMatch(failed.err, /^b\.cf: process \d+ .*exit code 1/);
   await master.stop();
 });
 

@@ -57,6 +57,8 @@ export interface ControlledMaster {
   readonly log: (text: string) => void;
   /** Fulfilled when services that were stopped have no process any more. */
   removed(services: readonly string[]): Promise<unknown>;
+  /** Fulfilled when a service has its processes, or with the reason why it can't have them. */
+  scaled(service: string): Promise<string | undefined>;
   scaleTo(service: string, count: number): { before: number; now: number } | undefined;
   /** Starts an upgrade; fulfilled with the pid of the new master, or why it has failed. */
   upgrade(): Promise<{ readonly pid: number } | { readonly failure: string }>;
@@ -111,9 +113,15 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       services === undefined
         ? stopMaster(master, client, wait)
         : stopServices(master, { services, client, wait }),
-    async scale({ service, count }) {
+    async scale({ service, count, wait = true }, client) {
       const scaled = master.scaleTo(service, count);
-      if (scaled !== undefined) return scaled;
+      if (scaled !== undefined) {
+        const awaited = () => starting(master, [service]);
+        const problem = wait
+          ? await whileTelling(master.scaled(service), { client, awaited })
+          : undefined;
+        return { ...scaled, problem: problem ?? null };
+      }
       find(await master.services(), service);
       throw new ControlError(
         "busy",
@@ -171,8 +179,7 @@ async function change(
     report.catch((error) => master.log(`a request was not carried out: ${logTextOf(error)}`));
     return null;
   }
-  const awaited = async () =>
-    processesOf(await named(master, services), ({ state }) => STARTING.has(state));
+  const awaited = () => starting(master, services);
   return resultOf(await whileTelling(report, { client, awaited }));
 }
 
@@ -256,6 +263,11 @@ async function ending(master: ControlledMaster, ids?: readonly string[]): Promis
 
 /** The states of a process that is not ready yet. */
 const STARTING: ReadonlySet<string> = new Set(["loading", "starting"]);
+
+/** The processes that are not ready yet, on one line. */
+async function starting(master: ControlledMaster, ids?: readonly string[]): Promise<string> {
+  return processesOf(await named(master, ids), ({ state }) => STARTING.has(state));
+}
 
 /** What a start waits for, on one line: a service without a starting process tells why. */
 function unready(services: readonly ServiceStatus[]): string {

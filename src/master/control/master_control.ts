@@ -156,6 +156,7 @@ export class MasterControl {
       log: changes.log,
       lines: changes.lines,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
+      scaled: (service) => supervisor.scaled(service),
       scaleTo: (service, count) => supervisor.scaleTo(service, count),
       started: reloads.started,
     };

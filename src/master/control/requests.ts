@@ -78,6 +78,7 @@ const ARGUMENTS: Readonly<Record<CommandName, Readonly<Record<string, Argument>>
   scale: {
     service: { kind: "text", isNeeded: true },
     count: { kind: "count", isNeeded: true },
+    wait: { kind: "flag" },
   },
   upgrade: {},
   wait: {},

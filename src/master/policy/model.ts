@@ -100,3 +100,8 @@ export function freshStart(
     demand: undefined,
   };
 }
+
+/** Why a service has failed, or how its last process has failed; undefined if all is well. */
+export function problemOf({ failure, trouble }: Service): string | undefined {
+  return failure ?? trouble;
+}

@@ -62,6 +62,11 @@ export function outcomeOf(
   return undone.length > 0 ? "rolled back" : "committed";
 }
 
+function oneOf(ids: readonly string[]): string {
+  if (ids.length === 0) return "no name, since there is no service";
+  return ids.length === 1 ? ids[0] : `one of ${ids.join(" ")}`;
+}
+
 /**
  * The error of a name that no service has.
  *
@@ -70,7 +75,7 @@ export function outcomeOf(
  */
 export function unknownService(id: string, known: Iterable<string>): ServiceError {
   const ids = [...new Set(known)].sort(), meant = nearest(id, ids);
-  const expected = meant ?? (ids.includes(`${id}.cf`) ? `${id}.cf` : `one of ${ids.join(" ")}`);
+  const expected = meant ?? (ids.includes(`${id}.cf`) ? `${id}.cf` : oneOf(ids));
   return new ServiceError(
     "unknown-service",
     cannot("find the service", id, { found: "no service has this name", expected }),

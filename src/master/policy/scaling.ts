@@ -53,6 +53,13 @@ export function scale(service: Service, by: number): void {
   service.demand = service.demand === undefined ? undefined : strengthOf(service);
 }
 
+/** Whether the current version has as many processes as it is to have, all of them ready. */
+export function isComplete(service: Service): boolean {
+  const serving = [...service.workers].filter(isServing)
+    .filter(({ generation }) => generation === service.current?.generation);
+  return serving.length === strengthOf(service) && serving.every(isReady);
+}
+
 /** An idle process that may be stopped, if there is one. */
 export function idleOne(service: Service, currentWorkers: readonly Worker[]): Worker | undefined {
   if (strengthOf(service) <= leastStrength(service)) return undefined;

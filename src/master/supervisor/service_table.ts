@@ -7,10 +7,17 @@ import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { Listener } from "../policy/listener.ts";
 import { newService, type Service } from "../policy/model.ts";
 
+/** A wait for a condition of a service. */
+interface Wait {
+  readonly id: string;
+  isSo(service: Service | undefined): boolean;
+  resolve(): void;
+}
+
 /** All services: the current ones, those that a reload adds, and those whose workers still run. */
 export class ServiceTable {
   readonly #byId = new Map<string, Service>();
-  readonly #removals = new Map<string, PromiseWithResolvers<void>>();
+  readonly #waits = new Set<Wait>();
 
   /** All services; stays the same while some are added or removed. */
   all(): readonly Service[] {
@@ -38,26 +45,28 @@ export class ServiceTable {
     const isGone = !current && !candidate && workers.size === 0;
     // A late call must not remove a new service of the same id.
     if (isGone && this.#byId.get(id) === service) this.#byId.delete(id);
-    if (this.#isEnding(id)) return;
-    this.#removals.get(id)?.resolve();
-    this.#removals.delete(id);
   }
 
-  /** Fulfilled when a removed service has no process any more but detached ones, or has come back. */
-  removed(id: string): Promise<void> {
-    if (!this.#isEnding(id)) return Promise.resolve();
-    const removal = this.#removals.get(id) ?? Promise.withResolvers();
-    this.#removals.set(id, removal);
-    return removal.promise;
+  /**
+   * Waits until a service is in a condition.
+   *
+   * @param id The service.
+   * @param isSo The condition; undefined is a service of which nothing is left.
+   */
+  when(id: string, isSo: (service: Service | undefined) => boolean): Promise<void> {
+    if (isSo(this.#byId.get(id))) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waits.add({ id, isSo, resolve });
+    return promise;
   }
 
-  /** Whether processes of a removed service still end. Detached ones run on, for as long as they want. */
-  #isEnding(id: string): boolean {
-    const service = this.#byId.get(id);
-    if (service === undefined || service.current !== undefined) return false;
-    const { candidate, workers } = service;
-    return candidate !== undefined ||
-      workers.values().some(({ life }) => life.state !== "detached");
+  /** Ends the waits of {@linkcode when} whose condition holds; to be called after each change. */
+  look({ id }: Service): void {
+    for (const wait of this.#waits) {
+      if (wait.id !== id || !wait.isSo(this.#byId.get(id))) continue;
+      this.#waits.delete(wait);
+      wait.resolve();
+    }
   }
 
   /** The configurations of the current versions. */

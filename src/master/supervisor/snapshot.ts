@@ -6,7 +6,7 @@
 import type { ProcessStatus, ServiceState, ServiceStatus } from "../../control/status.ts";
 import type { ProcessUse } from "../../os/process/process_use.ts";
 import { isReady, isStandby, type Worker } from "../policy/life.ts";
-import type { Service } from "../policy/model.ts";
+import { problemOf, type Service } from "../policy/model.ts";
 import { isServiceIdle, strengthOf } from "../policy/scaling.ts";
 import { patienceMs } from "../policy/watchdog.ts";
 import type { ConnectionCounts } from "../workers/worker.ts";
@@ -20,7 +20,7 @@ export interface SnapshotOptions {
 
 /** The status of a service. */
 export function statusOf(service: Service, options: SnapshotOptions): ServiceStatus {
-  const { id, current, failure, trouble, restarts, lastExit } = service;
+  const { id, current, restarts, lastExit } = service;
   const workers = [...service.workers];
   const own = workers.filter(({ generation }) => generation === current?.generation);
   const count = (of: readonly Worker[], ...states: readonly Worker["life"]["state"][]) =>
@@ -37,7 +37,7 @@ export function statusOf(service: Service, options: SnapshotOptions): ServiceSta
     standby: workers.filter(isStandby).length,
     restarts,
     lastExit: lastExit ?? null,
-    problem: failure ?? trouble ?? null,
+    problem: problemOf(service) ?? null,
     processes: workers.map((worker) => statusOfProcess(worker, options)),
   };
 }

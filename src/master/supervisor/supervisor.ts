@@ -18,10 +18,10 @@ import type { Decision } from "../policy/decision.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { UndoneReload } from "../policy/reload_report.ts";
 import { isServing, type Worker } from "../policy/life.ts";
-import { freshStart, type Service } from "../policy/model.ts";
+import { freshStart, problemOf, type Service } from "../policy/model.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { planReload, type ReloadPlan } from "../policy/reload_plan.ts";
-import { fullStrength, isServiceIdle, scale } from "../policy/scaling.ts";
+import { fullStrength, isComplete, isServiceIdle, scale } from "../policy/scaling.ts";
 import { Assignments } from "./assignments.ts";
 import { ColdStart } from "./cold_start.ts";
 import { Rollouts } from "./commit_or_rollback.ts";
@@ -294,9 +294,27 @@ export class Supervisor {
     return { before, now };
   }
 
-  /** See {@linkcode ServiceTable.removed}. */
+  /**
+   * Fulfilled when a service that was removed has no process any more but detached ones, which run on
+   * for as long as they want, or has come back.
+   */
   removed(id: string): Promise<void> {
-    return this.#services.removed(id);
+    return this.#services.when(id, (service) => service === undefined || !isEnding(service));
+  }
+
+  /**
+   * Waits until a service has the processes that it is to have.
+   *
+   * @param id The service.
+   * @returns Why it can't have them; undefined if it has them, or is gone.
+   */
+  async scaled(id: string): Promise<string | undefined> {
+    let service: Service | undefined;
+    await this.#services.when(id, (found) => {
+      service = found;
+      return found?.current === undefined || problemOf(found) !== undefined || isComplete(found);
+    });
+    return service && problemOf(service);
   }
 
   /** The status of each service, with connections as its processes tell them now. */
@@ -393,6 +411,7 @@ export class Supervisor {
     this.#idleWatch.update(service, isServiceIdle(service));
     this.#coldStart?.look(service);
     this.#services.removeIfGone(service);
+    this.#services.look(service);
     this.#endIfDone();
     if (outcome !== undefined) this.#rollouts.onOutcome(service, outcome);
   }
@@ -413,4 +432,10 @@ export class Supervisor {
     const { isGone, isEmpty } = this.#pool;
     if (this.#ending === "retired" ? isEmpty : this.#ending && isGone) this.#stopped.resolve();
   }
+}
+
+/** Whether processes of a service that was removed still end. */
+function isEnding({ current, candidate, workers }: Service): boolean {
+  return current === undefined &&
+    (candidate !== undefined || workers.values().some(({ life }) => life.state !== "detached"));
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../../src/config/errors.ts";
 import {
   DRAIN_GRACE_MS,
@@ -385,4 +385,22 @@ Deno.test("Supervisor.removed() waits for a stopped service, but not for its det
   assert(await isSettled(scene.supervisor.removed("x")));
   first.exit();
   assert(await isSettled(scene.supervisor.removed("x")));
+});
+
+Deno.test("Supervisor.scaled() waits for the processes of a service, and tells why they fail", async () => {
+  const scene = Scene.running(serviceOf("x"));
+  assertEquals(await scene.supervisor.scaled("x"), undefined);
+  assertEquals(await scene.supervisor.scaled("none"), undefined);
+  scene.supervisor.scaleTo("x", 3);
+  const scaled = scene.supervisor.scaled("x"), [, second, third] = scene.running;
+  second.listener.onReady();
+  assert(!await isSettled(scaled));
+  third.listener.onReady();
+  assertEquals(await scaled, undefined);
+  scene.supervisor.scaleTo("x", 1);
+  assertEquals(await scene.supervisor.scaled("x"), undefined);
+  scene.supervisor.scaleTo("x", 2);
+  const failed = scene.supervisor.scaled("x");
+  scene.running.at(-1)!.exit();
+  assertMatch((await failed)!, /ended after/);
 });
