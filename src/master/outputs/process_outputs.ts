@@ -108,7 +108,8 @@ export class ProcessOutputs {
 
   /** Keeps the first line of a record, unless it follows an error message at once, as its trace does. */
   #listen({ timeMs, text }: Pick<LogRecord, "timeMs" | "text">): void {
-    const first = text.trim().split("\n", 1)[0];
+    // They reach terminals, also that of root, in the log and by commands.
+    const first = text.trim().split("\n", 1)[0].replace(/\p{Cc}/gu, " ");
     const isFollowing = this.#lastWords?.isError && timeMs - this.#lastWords.timeMs < TRACE_MS;
     if (first === "" || isFollowing) return;
     this.#lastWords = { timeMs, text: first, isError: ERROR.test(first) };
