@@ -17,6 +17,8 @@ import { showsColour, writeAll } from "./output.ts";
 /** How long a new master may take to open its control socket after the old one has closed its own. */
 const RECONNECT_MS = 5_000;
 const RETRY_MS = 100;
+/** How many shown lines are remembered, which the next master may send again. */
+const SHOWN_MAX = 20_000;
 /** The most lines of the past. */
 const MOST_LINES = 1_000_000;
 
@@ -67,14 +69,29 @@ async function followAll(
     readonly call: CommandCall;
   },
 ): Promise<number> {
-  let hasStopped = await follow(first, wanted, show);
+  const showNew = withoutShown(show);
+  let hasStopped = await follow(first, wanted, showNew);
   while (!hasStopped) {
     using next = await reconnect(call);
     if (next === undefined) break;
-    // All lines of a new master are new.
-    hasStopped = await follow(next, { ...wanted, lines: MOST_LINES }, show);
+    // It has its own lines from its start on, and the last ones of the old master, whose servers drain.
+    hasStopped = await follow(next, { ...wanted, lines: MOST_LINES }, showNew);
   }
   return fail("the master has ended", EXIT.notRunning);
+}
+
+/** Shows each line once, as far as the lines go back that a master keeps. */
+function withoutShown(show: Show): Show {
+  const shown = new Set<string>();
+  return async (lines) => {
+    const fresh = lines.filter((line) => !shown.has(textOf(line)));
+    await show(fresh);
+    for (const line of fresh) shown.add(textOf(line));
+    for (const oldest of shown) {
+      if (shown.size <= SHOWN_MAX) break;
+      shown.delete(oldest);
+    }
+  };
 }
 
 /** Shows lines until the connection ends; returns whether the master stops. */
@@ -134,9 +151,11 @@ function recordLine(encode: RecordEncoder): (line: LogLine) => Uint8Array<ArrayB
   };
 }
 
-function jsonLine({ atMs, level, service, pid, stream, text }: LogLine): Uint8Array<ArrayBuffer> {
-  // An event has its type, too.
-  return encoder.encode(`${JSON.stringify({ atMs, level, service, pid, stream, text })}\n`);
+const jsonLine = (line: LogLine): Uint8Array<ArrayBuffer> => encoder.encode(`${textOf(line)}\n`);
+
+/** A line as JSON, without the type that an event has. */
+function textOf({ atMs, level, service, pid, stream, text }: LogLine): string {
+  return JSON.stringify({ atMs, level, service, pid, stream, text });
 }
 
 const encoder = new TextEncoder();

@@ -100,6 +100,11 @@ export class Channel {
     return this.#fd >= 0;
   }
 
+  /** Whether messages wait for room in the socket. */
+  get isFull(): boolean {
+    return this.#unsent.length > 0;
+  }
+
   /**
    * Sends a message, at once or as soon as the socket has room and few enough descriptors are in flight
    * (unix(7), ETOOMANYREFS). It does not throw: on failure the channel ends, which is reported later. On a

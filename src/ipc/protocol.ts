@@ -52,6 +52,8 @@ export const MAX_PAYLOAD_BYTES = {
   // The listeners of all services.
   inherit: 1 << 24,
   taken: 1 << 24,
+  // Lines of the log.
+  records: 1 << 20,
 } as const satisfies Partial<Record<Message["type"], number>>;
 
 /** The limit of all other messages, which have a few numbers. */

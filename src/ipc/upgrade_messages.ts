@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { LOG_LEVELS, type LogLevel, type LogRecord } from "../log/record.ts";
 import type { Admission } from "../os/net/connect_permission.ts";
 import type { FdType } from "../os/net/socket.ts";
 import type { SocketFile } from "../os/net/socket_file.ts";
@@ -62,6 +63,12 @@ export interface DrainedMessage {
   readonly type: "drained";
 }
 
+/** Old master to new, once it has taken over: lines of the log that operators may still ask for. */
+export interface RecordsMessage {
+  readonly type: "records";
+  readonly records: readonly LogRecord[];
+}
+
 /** New master to old: all of its processes have passed their probation. */
 export interface ProvenMessage {
   readonly type: "proven";
@@ -102,6 +109,7 @@ export type UpgradeMessage =
   | TakeoverMessage
   | ReloadMessage
   | DrainedMessage
+  | RecordsMessage
   | ProvenMessage
   | TakenMessage
   | StopMessage
@@ -115,6 +123,7 @@ export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], numbe
   takeover: 130,
   reload: 131,
   drained: 132,
+  records: 133,
   proven: 193,
   taken: 194,
   stop: 195,
@@ -141,6 +150,8 @@ export function upgradeProblemIn(
       return countProblem(fields, "generations");
     case "taken":
       return listProblem(fields, "dropped", notText);
+    case "records":
+      return listProblem(fields, "records", recordProblem);
     case "takeover":
     case "reload":
     case "proven":
@@ -187,6 +198,17 @@ function listProblem(
 function listenerProblem(listener: unknown): string | undefined {
   const fields = (listener ?? {}) as Fields;
   return textProblem(fields, "key") ?? fileProblem(fields.file, "file");
+}
+
+function recordProblem(record: unknown): string | undefined {
+  const fields = (record ?? {}) as Fields, { level, service, stream } = fields;
+  if (!LOG_LEVELS.includes(level as LogLevel)) return `level is ${describe(level)}`;
+  if (stream !== undefined && stream !== "stdout" && stream !== "stderr") {
+    return `stream is ${describe(stream)}`;
+  }
+  return countProblem(fields, "timeMs") ?? countProblem(fields, "pid") ??
+    textProblem(fields, "ident") ?? textProblem(fields, "text") ??
+    (service === undefined ? undefined : textProblem(fields, "service"));
 }
 
 function activatedProblem(listener: unknown): string | undefined {

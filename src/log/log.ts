@@ -39,6 +39,7 @@ let isDebug = false;
 /** No name, until {@linkcode configureLog} is called. */
 let source: LogSource = { ident: "", pid: Deno.pid };
 let backend: OpenBackend | undefined;
+let onOwnRecord: ((record: LogRecord) => void) | undefined;
 const writeRecord = throughStdLog((record) => {
   const { spool, encode } = current();
   spool.push(encode(record));
@@ -157,6 +158,16 @@ export function logRecord(record: LogRecord): void {
 }
 
 /**
+ * Has a function called with each record of this process itself, as it is written: for the master, which shows
+ * its last lines to operators.
+ *
+ * @param listener Receives the records; undefined for none. It must not log.
+ */
+export function tapLog(listener: ((record: LogRecord) => void) | undefined): void {
+  onOwnRecord = listener;
+}
+
+/**
  * Waits, without blocking, until each line so far was sent or dropped: for the master, which receives its own
  * lines in the same process.
  *
@@ -196,6 +207,7 @@ function current(): OpenBackend {
 function write(level: LogLevel, text: string): void {
   const record = { ...current().source, timeMs: Date.now(), level, text: readable(text) };
   writeRecord(record);
+  onOwnRecord?.(record);
   exportLine(record.text);
 }
 

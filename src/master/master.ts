@@ -8,7 +8,7 @@ import { defaultConfig } from "../config/config.ts";
 import { cannot, type Problem } from "../config/errors.ts";
 import { CONFIG_DIR, DEBUG_CONFIG, EXIT_AFTER, MASTER_STOP_TIMEOUT } from "../config/settings.ts";
 import { FORMATS } from "../log/formats.ts";
-import { closeLog, flushLog, logRecord, zinfo, zinfoFrom } from "../log/log.ts";
+import { closeLog, flushLog, logRecord, tapLog, zinfo, zinfoFrom } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { keepRunning } from "../os/clock/keep_running.ts";
 import { keepDescriptorsFromChildren } from "../os/fd/descriptor.ts";
@@ -143,6 +143,7 @@ export class Master {
     } else {
       this.#oldMaster = new OldMaster(options.upgradeFd, this.#poller, {
         onReload: () => this.#requestReload(),
+        onRecords: (records) => this.#outputLog.adopt(records),
         log,
       });
     }
@@ -155,6 +156,7 @@ export class Master {
    */
   async run(): Promise<number> {
     keepDescriptorsFromChildren();
+    tapLog((record) => this.#outputLog.keep(record));
     if (setting(DEBUG_CONFIG)) {
       const { renderSettings } = await import("../config/debug_config.ts");
       console.log(renderSettings(defaultConfig));
@@ -236,6 +238,7 @@ export class Master {
       // The log lines of this master may go to its own log service, which needs a turn to receive
       // them.
       await flushLog();
+      tapLog(undefined);
       closeLog();
       await duty.close();
     }
@@ -397,6 +400,7 @@ export class Master {
     });
     if ("failure" in upgrade) return upgrade;
     retirement.begin(upgrade, stays);
+    this.#outputLog.forwardTo((records) => upgrade.newMaster.tellRecords(records));
     return { pid: upgrade.newMaster.pid };
   }
 

@@ -104,3 +104,74 @@ Deno.test("an output file in a directory that is missing is a problem of the con
     /p\.cf:4: server-output-file: Cannot write ".*none\/p\.log": .*, expected a directory that exists/,
   );
 });
+
+/** Runs `logs` for a site. */
+async function logs(
+  site: Site,
+  ...args: readonly string[]
+): Promise<{ code: number; out: string; err: string }> {
+  const process = site.run(["logs", ...args, "-C", site.conf, "-pid-file", site.pidFile]);
+  const { code } = await process.ended();
+  return { code, out: process.stdout, err: process.stderr };
+}
+
+Deno.test("logs shows the last lines of a service, or of all and of the master", async () => {
+  await using site = new Site();
+  const program = site.dir.write(
+    "speaking.py",
+    "print('<4>careful', flush=True)\nimport time; time.sleep(1000)\n",
+  );
+  for (const name of ["one.cf", "two.cf"]) {
+    site.write(name, { ...printing(site), "server-command": `/usr/bin/python3 ${program}` });
+  }
+  const master = await site.start();
+  await master.logs(
+    /one\[\d+\] careful[^]*two\[\d+\] careful|two\[\d+\] careful[^]*one\[\d+\] careful/,
+  );
+  const one = await logs(site, "one.cf");
+  assertMatch(one.out, /^\d{4}-\S+T\S+ warn one\[\d+\] careful\n$/);
+  assertEquals(one.code, 0);
+  const all = await logs(site);
+  for (
+    const line of [
+      / one\[\d+\] careful$/m,
+      / two\[\d+\] careful$/m,
+      / master\[\d+\] .*added one\.cf two\.cf/,
+    ]
+  ) {
+    assertMatch(all.out, line);
+  }
+  assertEquals((await logs(site, "-n", "0")).out, "");
+  const last = await logs(site, "--json", "-n", "1", "two.cf");
+  const pid = Number(/two\[(\d+)\]/.exec(master.log)![1]);
+  const { atMs, ...line } = JSON.parse(last.out);
+  assertEquals(line, { level: "warn", service: "two.cf", pid, stream: "stdout", text: "careful" });
+  assert(Math.abs(Date.now() - atMs) < 600_000);
+  const unknown = await logs(site, "tow.cf");
+  assertEquals([unknown.code, unknown.out], [2, ""]);
+  assertMatch(unknown.err, /"tow\.cf".*two\.cf/);
+  const wrong = await logs(site, "-n", "many");
+  assertEquals(wrong.code, 64);
+  assertMatch(wrong.err, /Cannot show "many": .*expected a whole number from 0/);
+  await master.stop();
+  assertEquals((await logs(site)).code, 3);
+});
+
+Deno.test("logs --follow goes on over an upgrade, with the last lines of the servers before it", async () => {
+  await using site = new Site();
+  site.write("p.cf", printing(site));
+  const master = await site.start();
+  const args = ["logs", "-f", "-n", "1", "-C", site.conf, "-pid-file", site.pidFile];
+  const following = site.run(args);
+  await eventually(() => / out 600 /.test(following.stdout), { what: "lines of the first server" });
+  await master.upgrade();
+  await eventually(() => / last out \d+$/m.test(following.stdout), {
+    what: "the first server's end",
+  });
+  await eventually(() => following.stdout.match(/ out 600 /g)?.length === 2, {
+    what: "the second",
+  });
+  await master.stop();
+  assertEquals((await following.ended()).code, 3);
+  assertMatch(following.stderr, /^the master has ended$/m);
+});

@@ -9,7 +9,13 @@ import type { LogRecord, RecordEncoder } from "../../log/record.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { OutputFile } from "./output_file.ts";
-import { RecentLines } from "./recent_lines.ts";
+import { RecentLines, sizeOf } from "./recent_lines.ts";
+
+/** The id of the lines of the master itself. */
+const OWN = "";
+
+/** The most text of one message to another master: in JSON six times as much at most, with what is escaped. */
+const FORWARD_BYTES_MAX = 98_304;
 
 /** What the log of captured output needs. */
 export interface OutputLogOptions {
@@ -33,6 +39,11 @@ export class OutputLog {
   /** By path; two services may have the same. */
   readonly #files = new Map<string, { readonly file: OutputFile; readonly settings: string }>();
 
+  /** Sends records to the master that has taken over. */
+  #forward?: (records: readonly LogRecord[]) => void;
+  /** The records of this turn of the event loop, which are sent together. */
+  #toForward: LogRecord[] = [];
+
   /** @param options What is needed. */
   constructor(options: OutputLogOptions) {
     this.#options = options;
@@ -45,11 +56,9 @@ export class OutputLog {
    * @param record The record.
    */
   take({ id, output }: Pick<ResolvedService, "id" | "output">, record: LogRecord): void {
-    const { write, onLine } = this.#options;
-    write(record);
+    this.#options.write(record);
     if (output.file !== undefined) this.#fileOf(output.file).append(record);
-    this.#recent.add(id, record);
-    onLine(lineOf(record));
+    this.#keep(id, record);
   }
 
   /**
@@ -58,8 +67,39 @@ export class OutputLog {
    * @param record The record.
    */
   keep(record: LogRecord): void {
-    this.#recent.add("", record);
-    this.#options.onLine(lineOf(record));
+    this.#keep(OWN, record);
+  }
+
+  /**
+   * Keeps records of the master that this one has replaced, whose servers drain. They are in the log and in
+   * files already.
+   *
+   * @param records The records.
+   */
+  adopt(records: readonly LogRecord[]): void {
+    for (const record of records) this.#keep(record.service ?? OWN, record);
+  }
+
+  /**
+   * Passes the last records on to the master that has taken over, and all further ones.
+   *
+   * @param send Sends records; they may be lost.
+   */
+  forwardTo(send: (records: readonly LogRecord[]) => void): void {
+    for (const batch of batchesOf(this.#recent.last(Infinity))) send(batch);
+    this.#forward = send;
+  }
+
+  #keep(id: string, record: LogRecord): void {
+    const { clock, onLine } = this.#options;
+    this.#recent.add(id, record);
+    onLine(lineOf(record));
+    if (this.#forward === undefined) return;
+    this.#toForward.push(record);
+    if (this.#toForward.length > 1) return;
+    clock.setTimer(0, () => {
+      for (const batch of batchesOf(this.#toForward.splice(0))) this.#forward?.(batch);
+    });
   }
 
   /**
@@ -70,11 +110,6 @@ export class OutputLog {
    */
   last(count: number, service?: string): LogLine[] {
     return this.#recent.last(count, service).map(lineOf);
-  }
-
-  /** Forgets the lines of services that are no more. */
-  forgetOthers(services: readonly string[]): void {
-    this.#recent.keep(new Set(["", ...services]));
   }
 
   /** Writes pending records to the files that are at their paths now. */
@@ -97,6 +132,22 @@ export class OutputLog {
     this.#files.set(config.path, { file, settings });
     return file;
   }
+}
+
+/** Parts records so that each part is small enough for a message. */
+function batchesOf(records: readonly LogRecord[]): LogRecord[][] {
+  const batches: LogRecord[][] = [];
+  let bytes = Infinity;
+  for (const record of records) {
+    const size = sizeOf(record);
+    if (bytes + size > FORWARD_BYTES_MAX) {
+      batches.push([]);
+      bytes = 0;
+    }
+    batches.at(-1)!.push(record);
+    bytes += size;
+  }
+  return batches;
 }
 
 function lineOf({ timeMs, level, service, pid, stream, text }: LogRecord): LogLine {

@@ -10,6 +10,9 @@ import type { LogRecord } from "../../log/record.ts";
 /** The most records of a service, and their size; the oldest go first. */
 export const RECENT_MAX = 1_000, RECENT_BYTES_MAX = 262_144;
 
+/** The most services; the one whose last record is oldest goes first. */
+export const SERVICES_MAX = 256;
+
 /** The most text of an answer. */
 const ANSWER_BYTES_MAX = 1 << 20;
 
@@ -35,9 +38,12 @@ export class RecentLines {
    * @param record The record.
    */
   add(id: string, record: LogRecord): void {
-    let recent = this.#services.get(id);
-    if (recent === undefined) {
-      this.#services.set(id, recent = { records: [], first: 0, bytes: 0 });
+    const recent = this.#services.get(id) ?? { records: [], first: 0, bytes: 0 };
+    // The services stay in the order of their last records.
+    this.#services.delete(id);
+    this.#services.set(id, recent);
+    if (this.#services.size > SERVICES_MAX) {
+      this.#services.delete(this.#services.keys().next().value!);
     }
     const { records } = recent;
     records.push(record);
@@ -71,17 +77,13 @@ export class RecentLines {
     return all.slice(first);
   }
 
-  /** Forgets the services that are no more. */
-  keep(ids: ReadonlySet<string>): void {
-    for (const id of this.#services.keys()) if (!ids.has(id)) this.#services.delete(id);
-  }
-
   #of(id: string): LogRecord[] {
     const recent = this.#services.get(id);
     return recent === undefined ? [] : recent.records.slice(recent.first);
   }
 }
 
-function sizeOf({ text }: LogRecord): number {
+/** The size of a record, as far as it counts. */
+export function sizeOf({ text }: LogRecord): number {
   return text.length + RECORD_BYTES;
 }

@@ -7,6 +7,7 @@
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { NEW_MASTER } from "../../ipc/protocol.ts";
+import type { LogRecord } from "../../log/record.ts";
 import {
   type ChildProcess,
   describeExit,
@@ -148,6 +149,15 @@ export class NewMaster {
    */
   drained(): void {
     this.#channel.send({ type: "drained" });
+  }
+
+  /**
+   * Sends it lines of the log. None of them are kept for it: they are in the log, and other messages must not wait.
+   *
+   * @param records The lines.
+   */
+  tellRecords(records: readonly LogRecord[]): void {
+    if (!this.#channel.isFull) this.#channel.send({ type: "records", records });
   }
 
   /** Tells it to stop with all of its processes. */

@@ -7,6 +7,7 @@
 import { kindOfKey } from "../../config/address.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
+import type { LogRecord } from "../../log/record.ts";
 import { OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
 import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts";
@@ -38,6 +39,8 @@ export interface Inheritance {
 export interface OldMasterHandlers {
   /** A reload was requested. */
   onReload(): void;
+  /** Lines of its log have come, which operators may ask for. */
+  onRecords(records: readonly LogRecord[]): void;
   /** Writes a line to the log. */
   log(text: string): void;
 }
@@ -175,6 +178,7 @@ export class OldMaster {
     if (message.type === "inherit") return this.#inherit(message, fds);
     fds.forEach(closeFd);
     if (message.type === "reload") this.#handlers.onReload();
+    else if (message.type === "records") this.#handlers.onRecords(message.records);
     else if (message.type === "drained") {
       this.#hasDrained = true;
       this.#gone.resolve();

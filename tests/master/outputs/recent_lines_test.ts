@@ -3,6 +3,7 @@ import {
   RECENT_BYTES_MAX,
   RECENT_MAX,
   RecentLines,
+  SERVICES_MAX,
 } from "../../../src/master/outputs/recent_lines.ts";
 
 function record(timeMs: number, text: string) {
@@ -15,10 +16,10 @@ Deno.test("RecentLines gives the last records of all services in the order of th
   const recent = new RecentLines();
   recent.add("a", record(1, "a1"));
   recent.add("b", record(2, "b2"));
-  recent.add("a", record(2, "a2"));
+  recent.add("a", record(2.5, "a2"));
   recent.add("a", record(3, "a3"));
-  assertEquals(textsOf(recent.last(10)), ["a1", "a2", "b2", "a3"]);
-  assertEquals(textsOf(recent.last(2)), ["b2", "a3"]);
+  assertEquals(textsOf(recent.last(10)), ["a1", "b2", "a2", "a3"]);
+  assertEquals(textsOf(recent.last(2)), ["a2", "a3"]);
   assertEquals(textsOf(recent.last(2, "a")), ["a2", "a3"]);
   assertEquals(recent.last(0), []);
   assertEquals(recent.last(5, "none"), []);
@@ -51,10 +52,12 @@ Deno.test("RecentLines keeps the last record, however long it is", () => {
   assertEquals(recent.last(10, "a").length, 1);
 });
 
-Deno.test("RecentLines forgets the services that are no more", () => {
+Deno.test("RecentLines keeps the 256 services whose last records are the youngest", () => {
   const recent = new RecentLines();
-  recent.add("a", record(1, "a"));
-  recent.add("b", record(1, "b"));
-  recent.keep(new Set(["b"]));
-  assertEquals(textsOf(recent.last(10)), ["b"]);
+  recent.add("first", record(1, "first"));
+  recent.add("second", record(2, "second"));
+  recent.add("first", record(3, "again"));
+  for (let number = 0; number < SERVICES_MAX - 1; number++) recent.add(`${number}`, record(4, "x"));
+  assertEquals(recent.last(Infinity, "second"), []);
+  assertEquals(textsOf(recent.last(Infinity, "first")), ["first", "again"]);
 });
