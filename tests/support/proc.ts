@@ -54,17 +54,33 @@ export function descriptorsOf(pid: number): Map<number, string> {
 }
 
 /**
- * How often the threads of a process have gone to sleep, and so have been woken up.
+ * How often each thread of a process has gone to sleep, and so has been woken up.
  *
  * @param pid Whose.
+ * @returns Thread → number.
  */
-export function wakeUpsOf(pid: number): number {
-  let sum = 0;
+export function wakeUpsOf(pid: number): Map<string, number> {
+  const found = new Map<string, number>();
   for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
-    sum += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]);
+    try {
+      const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+      found.set(name, Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]));
+    } catch {
+      // The thread has ended meanwhile.
+    }
   }
-  return sum;
+  return found;
+}
+
+/**
+ * How often a process was woken up since; a thread that has ended since counts no more.
+ *
+ * @param before The result of {@linkcode wakeUpsOf}.
+ * @param pid Whose.
+ */
+export function wakeUpsSince(before: ReadonlyMap<string, number>, pid: number): number {
+  const more = (thread: string, count: number) => count - (before.get(thread) ?? 0);
+  return wakeUpsOf(pid).entries().reduce((sum, [thread, count]) => sum + more(thread, count), 0);
 }
 
 /** An inet socket of the system. */
