@@ -174,21 +174,24 @@ function selectFiles(): Selection {
   return { files: files.sort(), leftOut };
 }
 
+/** The folders of which each file gets a process of its own, since its tests start processes and wait. */
+const SLOW_FOLDERS = ["tests/soak/", "tests/integration/", "tests/interop/"];
+
 /**
- * What each test process gets: a file of the folders in which most tests start processes and wait, and
- * a whole folder of the others. The longest come first, so that no process is the last for long.
+ * What each test process gets: a file of a slow folder, else a whole folder, since a test process takes half a
+ * second of processor time to start. The processes that take longest come first, so that none is the last for
+ * long.
  */
 function groupsOf(files: readonly string[]): (readonly string[])[] {
-  const slow = ["tests/integration", "tests/interop", "tests/server", "tests/soak"];
-  const rank = (file: string) => slow.findIndex((folder) => file.startsWith(`${folder}/`));
-  const folderOf = (file: string) => file.split("/").slice(0, 2).join("/");
-  const others = Map.groupBy(files.filter((file) => rank(file) < 0), folderOf);
-  return [
-    ...slow.flatMap((_, index) => files.filter((file) => rank(file) === index)).map((
-      file,
-    ) => [file]),
-    ...others.values(),
-  ];
+  const rankOf = (file: string) => SLOW_FOLDERS.findIndex((folder) => file.startsWith(folder));
+  const folderOf = (file: string) => file.slice(0, file.lastIndexOf("/"));
+  const groups = Map.groupBy(files, (file) => {
+    if (rankOf(file) >= 0) return file;
+    return file.startsWith("tests/server/")
+      ? folderOf(file)
+      : file.split("/").slice(0, 2).join("/");
+  });
+  return [...groups.values()].sort(([one], [other]) => rankOf(one) - rankOf(other));
 }
 
 /** Runs all tests in a few processes at a time, and shows the output of each when it has ended. */

@@ -20,6 +20,7 @@ export interface FoundProcess {
  * Needs `--allow-read=/proc` and, for the processes of other users, to be root.
  *
  * @param mark The variable, as `NAME=VALUE`.
+ * @param among The ids to look at; default all.
  * @returns The processes, by their ids; see proc_pid_environ(5).
  *
  * @example
@@ -29,17 +30,21 @@ export interface FoundProcess {
  * for (const { pid, command } of processesWith("RUN=7")) console.log(pid, command);
  * ```
  */
-export function processesWith(mark: string): FoundProcess[] {
+export function processesWith(mark: string, among = processIds()): FoundProcess[] {
   const found: FoundProcess[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
+  for (const pid of among) {
     try {
-      if (!Deno.readTextFileSync(`/proc/${name}/environ`).split("\0").includes(mark)) continue;
-      const command = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ").trim();
-      found.push({ pid: Number(name), command });
+      if (!Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0").includes(mark)) continue;
+      const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+      found.push({ pid, command });
     } catch {
       // It has ended since the folder was read, or belongs to somebody else.
     }
   }
   return found.sort((a, b) => a.pid - b.pid);
+}
+
+/** The ids of all running processes. */
+export function processIds(): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
 }

@@ -3,7 +3,7 @@ import { greeted } from "../support/client.ts";
 import { type Master, MODES, pidIn, Site } from "../support/master.ts";
 import { descriptorsOf, listenerInode, type ProcessInfo } from "../support/proc.ts";
 import { flagsOf } from "../support/descriptors.ts";
-import { python } from "../support/hostile.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How much is done before the descriptors are counted; more for a longer run. */
@@ -16,9 +16,9 @@ const CROWD = 20;
 const LISTING = new URL("../support/servers/descriptors.py", import.meta.url).pathname;
 
 /** A service that lists its descriptors at its start. */
-async function listing(site: Site, settings: Record<string, string | number> = {}) {
+function listing(site: Site, settings: Record<string, string | number> = {}) {
   return {
-    "server-command": `${await python()} ${LISTING}`,
+    "server-command": [...plainPython(), LISTING].join(" "),
     "server-protocol": "control",
     "server-service": `127.0.0.1:${site.port()},${site.socket(crypto.randomUUID().slice(0, 8))}`,
     ...settings,
@@ -57,7 +57,7 @@ async function assertAsBefore(pid: number, before: readonly string[]): Promise<v
 
 Deno.test("a server starts with 0, 1, 2 and its worker socket, whatever its master was given", async () => {
   await using site = new Site();
-  site.write("a.cf", await listing(site, { "server-proc-count": 3 }));
+  site.write("a.cf", listing(site, { "server-proc-count": 3 }));
   site.serve("b.cf", { mode: "coroutine", service: site.port() });
   // The master gets a file, a pipe and a directory too many, as from a careless script.
   const leaky = 'exec 9>"$0.leak" 8</ 7<&0; exec "$@"';
@@ -124,8 +124,8 @@ Deno.test("a listener stays non-blocking, however often processes are started an
 
 Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as many descriptors as before`, async () => {
   await using site = new Site();
-  const settings = await listing(site);
-  const restless = { ...await listing(site), "server-backoff-max": 0 };
+  const settings = listing(site);
+  const restless = { ...listing(site), "server-backoff-max": 0 };
   site.write("a.cf", settings);
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
   const master = await site.start();

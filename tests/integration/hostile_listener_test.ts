@@ -54,7 +54,7 @@ async function underAttack(
     : attack.endsWith("filter")
     ? `127.0.0.1:${port}`
     : `127.0.0.1:${port},${path}`;
-  site.write("x.cf", await hostile(name, service, settings as Record<string, string | number>));
+  site.write("x.cf", hostile(name, service, settings as Record<string, string | number>));
   const targets: Target[] = attack.endsWith("remove")
     ? [path]
     : attack.endsWith("filter")

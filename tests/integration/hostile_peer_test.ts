@@ -5,6 +5,7 @@ import { type Master, pidIn, Site } from "../support/master.ts";
 import { NOBODY } from "../support/privileges.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import { TestProcess } from "../support/processes.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 /** So many the attacker sends at once, which is more than the master has. */
@@ -15,7 +16,7 @@ async function underAttack(site: Site, attack: string) {
   const port = site.port();
   // The second start is so late that the test sees one attack alone.
   const settings = { "server-start-limit": "1/60" };
-  site.write("hostile.cf", await hostile(attack, site.port(), settings));
+  site.write("hostile.cf", hostile(attack, site.port(), settings));
   site.serve("good.cf", { mode: "coroutine", service: port });
   const master = await site.start();
   await master.serving("good.cf", 1);
@@ -93,7 +94,7 @@ Deno.test("another user who floods the log service keeps its master from nothing
   const args = ["-log-service", `${socket},${site.dir.file("log.")},day`];
   const master = await site.start({ args });
   await master.serving("good.cf", 1);
-  await using flood = new TestProcess(["python3", "-c", DATAGRAMS, socket, `${NOBODY}`]);
+  await using flood = new TestProcess([...plainPython(), "-c", DATAGRAMS, socket, `${NOBODY}`]);
   await assertUnharmed(master, port);
   await flood.succeeds();
   await master.stop();

@@ -7,6 +7,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 import type { TestProcess } from "../support/processes.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 const OUTLET = new URL("../support/outlet.py", import.meta.url).pathname;
@@ -74,7 +75,7 @@ function startMaster(site: Site, outlet: string): TestProcess {
     site.pidFile,
     "-services",
     site.conf,
-  ], { prefix: ["python3", OUTLET, outlet] });
+  ], { prefix: [...plainPython(), OUTLET, outlet] });
 }
 
 for (const outlet of ["terminal", "closed-pipe", "full-pipe", "full-disk"]) {

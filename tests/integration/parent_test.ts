@@ -8,6 +8,7 @@ import { greeted } from "../support/client.ts";
 import { Master, MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { gone, isRunning } from "../support/peers.ts";
 import type { TestProcess } from "../support/processes.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 const STAND_IN = new URL("../support/exits_with_child.py", import.meta.url).pathname;
@@ -19,7 +20,7 @@ function isThere(program: string): boolean {
 
 /** What starts a master and exits with it. */
 const PARENTS: Readonly<Record<string, readonly string[]>> = {
-  "a parent that exits with its child": ["python3", STAND_IN],
+  "a parent that exits with its child": [...plainPython(), STAND_IN],
   ...isThere("tini") && { "tini -s": ["tini", "-s", "--"] },
   ...isThere("dumb-init") && {
     "dumb-init": ["dumb-init", "--"],

@@ -4,6 +4,7 @@ import { Client, greeted } from "../support/client.ts";
 import { flagsOf } from "../support/descriptors.ts";
 import { type Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 const CONFINED = new URL("../support/servers/confined.ts", import.meta.url).pathname;
@@ -106,12 +107,8 @@ Deno.test("a server whose command has deno run without permissions inherits its 
 
 Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and its worker socket", async () => {
   await using site = new Site();
-  const python = new TextDecoder().decode(
-    new Deno.Command("python3", { args: ["-c", "import sys; print(sys.executable)"] })
-      .outputSync().stdout,
-  ).trim();
   site.write("a.cf", {
-    "server-command": `${python} ${LISTING}`,
+    "server-command": [...plainPython(), LISTING].join(" "),
     "server-protocol": "inherit",
     "server-service": `127.0.0.1:${site.port()} ${site.socket("a")} fifo:${site.dir.file("f")}`,
     "server-proc-count": 2,

@@ -11,6 +11,7 @@ import { giveTimeToOpen, startWitness, untilGrownUp } from "../support/inspector
 import { type Master, MASTER_PROGRAM, pidIn, SERVERS, Site } from "../support/master.ts";
 import { peer } from "../support/peers.ts";
 import { listeningSockets } from "../support/proc.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 const OUTLET = new URL("../support/outlet.py", import.meta.url).pathname;
@@ -214,7 +215,7 @@ Deno.test("no signal opens a port in a server that was started by hand", async (
 Deno.test("a program of another kind has SIGUSR1 as it is", async () => {
   await using site = new Site();
   site.write("a.cf", {
-    "server-command": `python3 ${PROGRAM}`,
+    "server-command": [...plainPython(), PROGRAM].join(" "),
     "server-service": `127.0.0.1:${site.port()}`,
     "server-protocol": "systemd",
   });
@@ -262,7 +263,7 @@ Deno.test("Ctrl-\\ in a terminal lets the servers finish, as Ctrl-C does", async
   site.serve("b.cf", { mode: "aio", service: ports[1], "server-permissions": "none" });
   const argv = [Deno.execPath(), "run", "-A", MASTER_PROGRAM];
   const process = site.execute([...argv, "-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"], {
-    prefix: ["python3", OUTLET, "terminal"],
+    prefix: [...plainPython(), OUTLET, "terminal"],
   });
   await process.prints(/serviceRegister[^]*serviceRegister/);
   const clients = await Promise.all(ports.map(greeted));

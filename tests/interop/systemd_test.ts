@@ -4,10 +4,11 @@ import { Client, type Target } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 import { gone, peer } from "../support/peers.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 const PEERS = new URL("../peers/", import.meta.url).pathname;
-const PYTHON = `python3 ${PEERS}activated.py`;
+const PYTHON = [...plainPython(), `${PEERS}activated.py`].join(" ");
 const LIGHTTPD = "/usr/sbin/lighttpd";
 
 /** What a server in Python says of itself: see its file. */

@@ -9,6 +9,7 @@ import { installationFor } from "../support/installation.ts";
 import { MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import type { TestProcess } from "../support/processes.ts";
+import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 /** Whoever may change the root is taken to be root. */
@@ -81,7 +82,14 @@ for (const output of OUTPUTS) {
         ...settings,
       });
     }
-    const prefix = ["python3", OUTLET, "terminal", "python3", KEYRING, "a-key-of-root"];
+    const prefix = [
+      ...plainPython(),
+      OUTLET,
+      "terminal",
+      ...plainPython(),
+      KEYRING,
+      "a-key-of-root",
+    ];
     const process = site.run(["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"], { prefix });
     for (const name of Object.keys(OTHERS)) {
       assertEquals(await lineOf(process, `${name} `), CONFINED);
@@ -107,7 +115,7 @@ for (const output of OUTPUTS) {
       });
     }
     const process = site.run(["-C", site.conf, "-pid-file", site.pidFile], {
-      prefix: ["python3", OUTLET, "terminal"],
+      prefix: [...plainPython(), OUTLET, "terminal"],
     });
     await printed(process, /victim blocks 0\r$[^]*victim blocks 0\r$/m);
     await printed(process, /spoiler does not block\r$/m);
@@ -127,7 +135,14 @@ for (const output of OUTPUTS) {
       "server-service": `127.0.0.1:${site.port()}`,
       "server-output": output,
     });
-    const prefix = ["python3", OUTLET, "terminal", "python3", KEYRING, "a-key-of-root"];
+    const prefix = [
+      ...plainPython(),
+      OUTLET,
+      "terminal",
+      ...plainPython(),
+      KEYRING,
+      "a-key-of-root",
+    ];
     const args = ["-C", site.conf, "-pid-file", site.pidFile, "-run-user", USER];
     const process = site.run(args, { prefix });
     assertEquals(await lineOf(process, "systemd "), CONFINED);
@@ -143,7 +158,7 @@ for (const output of OUTPUTS) {
     site.serve("b.cf", { mode: "aio", service: ports[1], "server-permissions": "none", ...common });
     const argv = [Deno.execPath(), "run", "-A", MASTER_PROGRAM];
     const process = site.execute([...argv, "-C", site.conf, "-pid-file", site.pidFile], {
-      prefix: ["python3", OUTLET, "terminal"],
+      prefix: [...plainPython(), OUTLET, "terminal"],
     });
     await printed(process, /serviceRegister[^]*serviceRegister/);
     const terminal = await eventually(() => descriptorsOf(masterOf(site)).get(2), {

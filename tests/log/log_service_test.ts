@@ -9,6 +9,7 @@ import { sendWithFds } from "../../src/os/net/fd_passing.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
 import { countedDescriptors, flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
 import { startFunction, TestProcess } from "../support/processes.ts";
+import { plainPython } from "../support/python.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -216,7 +217,7 @@ Deno.test("LogService loses nothing of what ten writers log at full speed, C pro
     );
     const theirs = Array.from(
       { length: 5 },
-      () => new TestProcess(["python3", "-c", C_WRITER, dir.file("socket"), String(count)]),
+      () => new TestProcess([...plainPython(), "-c", C_WRITER, dir.file("socket"), String(count)]),
     );
     const pids = await Promise.all([...ours, ...theirs].map((writer) => writer.succeeds(60_000)));
     await service.close();

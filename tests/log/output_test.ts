@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { functionArgs, startDeno, startFunction } from "../support/processes.ts";
+import { plainPython } from "../support/python.ts";
 import { TempDir } from "../support/temp.ts";
 import { within } from "../support/wait.ts";
 
@@ -155,7 +156,7 @@ closeLog();
   const nonblocking =
     "import os, sys; os.set_blocking(2, False); os.execvp(sys.argv[1], sys.argv[1:])";
   await using child = startDeno(["run", "--no-prompt", "--config", CONFIG, script], {
-    prefix: ["python3", "-c", nonblocking],
+    prefix: [...plainPython(), "-c", nonblocking],
   });
   const { code, stderr } = await child.ended();
   const lines = stderr.trimEnd().split("\n");

@@ -4,15 +4,9 @@
  * @module
  */
 import type { Master } from "./master.ts";
+import { plainPython } from "./python.ts";
 
 const PROGRAM = new URL("servers/hostile.py", import.meta.url).pathname;
-
-/** The Python interpreter itself: what leads to it may be a script that opens files of its own. */
-export async function python(): Promise<string> {
-  const args = ["-c", "import sys; print(sys.executable)"];
-  const { stdout } = await new Deno.Command("python3", { args }).output();
-  return new TextDecoder().decode(stdout).trim();
-}
 
 /**
  * The settings of a service whose servers attack.
@@ -21,13 +15,13 @@ export async function python(): Promise<string> {
  * @param service Where it listens.
  * @param settings Further settings.
  */
-export async function hostile(
+export function hostile(
   attack: string,
   service: string | number,
   settings: Readonly<Record<string, string | number>> = {},
-): Promise<Record<string, string | number>> {
+): Record<string, string | number> {
   return {
-    "server-command": `${await python()} ${PROGRAM} ${attack}`,
+    "server-command": [...plainPython(), PROGRAM, attack].join(" "),
     "server-protocol": "control",
     "server-service": typeof service === "number" ? `127.0.0.1:${service}` : service,
     ...settings,

@@ -11,7 +11,7 @@ import { PidFile } from "../../src/os/process/lock_file.ts";
 import type { Target } from "./client.ts";
 import { type Installation, OWN_INSTALLATION } from "./installation.ts";
 import { ReservedPort } from "./ports.ts";
-import { descriptorsOf, listenerInode, markedProcesses, type ProcessInfo } from "./proc.ts";
+import { descriptorsOf, listenerInode, MarkedProcesses, type ProcessInfo } from "./proc.ts";
 import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
 import { TempDir } from "./temp.ts";
 import { eventually, PATIENCE_MS } from "./wait.ts";
@@ -73,6 +73,7 @@ export class Site implements AsyncDisposable {
   /** The pid file. */
   readonly pidFile: string = this.dir.file("master.pid");
   readonly #mark = `ZC_TEST_SITE=${crypto.randomUUID()}`;
+  readonly #marked = new MarkedProcesses(this.#mark);
   readonly #ports: ReservedPort[] = [];
   readonly #sockets: string[] = [];
   readonly #listeners: Deno.Listener[] = [];
@@ -235,7 +236,7 @@ export class Site implements AsyncDisposable {
   }
 
   #allProcesses(): ProcessInfo[] {
-    return markedProcesses(this.#mark);
+    return this.#marked.running();
   }
 
   /**

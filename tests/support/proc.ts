@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { processesWith } from "../../tools/test_processes.ts";
+import { processesWith, processIds } from "../../tools/test_processes.ts";
 
 /** A running process. */
 export interface ProcessInfo {
@@ -15,20 +15,35 @@ export interface ProcessInfo {
 }
 
 /**
- * The running processes that have a variable in their environment; see {@linkcode processesWith}.
- *
- * @param mark The variable, as `NAME=VALUE`.
+ * The processes that have a variable in their environment; see {@linkcode processesWith}. Only processes that
+ * are started later than this is made are looked at: tests ask again and again, and each look at the
+ * environment of a process takes time from that process, too.
  */
-export function markedProcesses(mark: string): ProcessInfo[] {
-  return processesWith(mark).flatMap(({ pid }) => {
-    try {
-      const argv = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
-      return [{ pid, parent: parentOf(pid), argv }];
-    } catch {
-      // It has ended meanwhile.
-      return [];
-    }
-  });
+export class MarkedProcesses {
+  readonly #mark: string;
+  #others: ReadonlySet<number> = new Set(processIds());
+
+  /** @param mark The variable, as `NAME=VALUE`. */
+  constructor(mark: string) {
+    this.#mark = mark;
+  }
+
+  /** Those that run now. */
+  running(): ProcessInfo[] {
+    const pids = processIds();
+    // The id of one that has ended may be another's next time.
+    this.#others = new Set(pids.filter((pid) => this.#others.has(pid)));
+    const later = pids.filter((pid) => !this.#others.has(pid));
+    return processesWith(this.#mark, later).flatMap(({ pid }) => {
+      try {
+        const argv = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
+        return [{ pid, parent: parentOf(pid), argv }];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    });
+  }
 }
 
 function parentOf(pid: number): number {

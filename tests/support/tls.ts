@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { plainPython } from "./python.ts";
 import type { TempDir } from "./temp.ts";
 import { within } from "./wait.ts";
 
@@ -85,8 +86,9 @@ export async function pythonClient(
 ): Promise<string> {
   const head =
     "import socket, ssl, sys\ncontext = ssl.create_default_context(cadata=sys.argv[1])\n";
-  const output = new Deno.Command("python3", {
-    args: ["-c", head + script, trusted, ...args.map(String)],
+  const [command, ...flags] = plainPython();
+  const output = new Deno.Command(command, {
+    args: [...flags, "-c", head + script, trusted, ...args.map(String)],
   }).output();
   const { success, stdout, stderr } = await within(output, { what: "the end of a Python client" });
   const decoder = new TextDecoder();

@@ -6,6 +6,7 @@ import { openDescriptors } from "../../../src/os/fd/descriptor.ts";
 import { giveLinkAway, NOBODY } from "../../support/privileges.ts";
 import { pidText } from "../../support/master.ts";
 import { startFunction, TestProcess } from "../../support/processes.ts";
+import { plainPython } from "../../support/python.ts";
 import { TempDir } from "../../support/temp.ts";
 
 /** Holds the lock in a process of its own until its input is closed. */
@@ -238,7 +239,14 @@ for (const kind of ["mapping", "message"]) {
       Deno.chmodSync(path, 0o644);
       Deno.chmodSync(temp.path, 0o755);
       const isRoot = Deno.uid() === 0, user = isRoot ? NOBODY : Deno.uid();
-      await using reader = new TestProcess(["python3", KEEPER, path, kind, locker, `${user}`]);
+      await using reader = new TestProcess([
+        ...plainPython(),
+        KEEPER,
+        path,
+        kind,
+        locker,
+        `${user}`,
+      ]);
       assertEquals(await reader.nextLine(), "has");
       const lock = PidFile.tryLock(path);
       // An ordinary user can't look into processes of root, one of which might have it.
