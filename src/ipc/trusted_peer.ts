@@ -4,10 +4,8 @@
  * @module
  */
 import { closeFd } from "../os/fd/descriptor.ts";
-import { ownUid, peerUid } from "../os/net/peer.ts";
+import { strangerAt } from "../os/net/peer.ts";
 import { ProtocolError } from "./protocol.ts";
-
-const ROOT = 0;
 
 /**
  * Requires that the other end of a worker socket was made by this process's user, or by root, as which a
@@ -18,10 +16,10 @@ const ROOT = 0;
  * @throws {SysError} When it is no socket.
  */
 export function requireTrustedPeer(fd: number): void {
-  const uid = peerUid(fd), own = ownUid();
-  if (uid === ROOT || uid === own) return;
+  const stranger = strangerAt(fd);
+  if (stranger === undefined) return;
   closeFd(fd);
-  const expected = own === ROOT ? "root" : `root or user ${own}`;
+  const { uid, expected } = stranger;
   throw new ProtocolError(
     `Cannot obey descriptor ${fd}: its other end is user ${uid}'s, expected ${expected}`,
   );

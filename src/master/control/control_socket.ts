@@ -7,7 +7,7 @@ import type { Answer, ControlEvent } from "../../control/messages.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
-import { ownUid, peerUid } from "../../os/net/peer.ts";
+import { type Stranger, strangerAt } from "../../os/net/peer.ts";
 import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
 import { HeldSocketFile, removeSocketFile } from "../../os/net/socket_file.ts";
@@ -20,7 +20,6 @@ const MAX_CLIENTS = 32;
 /** How long no client is accepted after accept(2) has failed. */
 const ACCEPT_PAUSE_MS = 1_000;
 
-const ROOT = 0;
 /** Only the master's own user, and root, may connect. */
 const MODE = 0o600;
 
@@ -165,10 +164,9 @@ export class ControlSocket {
   /** Takes a client in, or tells it why not. */
   #greet(fd: number): void {
     const { poller, clock, commands, log } = this.#options;
-    const own = ownUid();
-    let uid: number, connection: ControlConnection;
+    let stranger: Stranger | undefined, connection: ControlConnection;
     try {
-      uid = peerUid(fd);
+      stranger = strangerAt(fd);
       connection = new ControlConnection({
         fd,
         poller,
@@ -194,8 +192,8 @@ export class ControlSocket {
     }
     const client: ConnectedClient = { connection, droppedLines: 0 };
     this.#clients.add(client);
-    if (uid !== ROOT && uid !== own) {
-      const expected = own === ROOT ? "root" : `root or user ${own}`;
+    if (stranger !== undefined) {
+      const { uid, expected } = stranger;
       connection.send(
         refusal("failed", `Cannot obey user ${uid}: found another user, expected ${expected}`),
       );

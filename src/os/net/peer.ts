@@ -27,6 +27,27 @@ export function peerUid(fd: number): number {
   return credentials[UCRED_UID];
 }
 
+const ROOT = 0;
+
+/** A user who must not be obeyed. */
+export interface Stranger {
+  readonly uid: number;
+  /** Who may be there instead, for a message. */
+  readonly expected: string;
+}
+
+/**
+ * The user at the other end of a unix socket, if that is neither root nor the user of this process.
+ *
+ * @param fd The socket. Borrowed.
+ * @throws {SysError} When it is no socket.
+ */
+export function strangerAt(fd: number): Stranger | undefined {
+  const uid = peerUid(fd), own = ownUid();
+  if (uid === ROOT || uid === own) return undefined;
+  return { uid, expected: own === ROOT ? "root" : `root or user ${own}` };
+}
+
 /** The user id of this process; unlike the runtime's own call it needs no permission but FFI. */
 export function ownUid(): number {
   return libc().getuid();
