@@ -15,7 +15,7 @@ import type { Setting } from "../config/setting.ts";
 import { CONFIG_DIR, MASTER_CONTROL, PID_FILE, RUN_CHDIR, RUN_CHROOT } from "../config/settings.ts";
 import { ControlClient, ControlRequestError } from "../control/client.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
-import { systemClock } from "../os/clock/clock.ts";
+import { delay, within } from "../os/clock/clock.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 
 /** The exit codes that several commands share. */
@@ -31,6 +31,9 @@ export const EXIT = {
 
 /** How long a master may take to answer the first request; one that runs does it in milliseconds. */
 const GREETING_MS = 10_000;
+
+/** How long a new master may take to open its control socket after the old one has closed its own. */
+const RECONNECT_MS = 5_000, RETRY_MS = 100;
 
 /** No master answers. */
 export class NoMasterError extends Error {
@@ -102,6 +105,23 @@ export async function connect(args: ParsedArguments): Promise<ControlClient> {
 }
 
 /**
+ * Connects to the master that has taken over from another one, whose connection has ended.
+ *
+ * @param args The arguments of the command that belong to the master.
+ * @returns The client, to be closed by the caller; undefined if there is no master.
+ */
+export async function reconnect(args: ParsedArguments): Promise<ControlClient | undefined> {
+  for (let waitedMs = 0; waitedMs < RECONNECT_MS; waitedMs += RETRY_MS) {
+    try {
+      return await connect(args);
+    } catch (error) {
+      if (!(error instanceof NoMasterError) && !isLost(error)) throw error;
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+/**
  * Connects to the master that listens at a path, and asks for its pid.
  *
  * @param path The path of the control socket.
@@ -113,18 +133,17 @@ export async function greet(
   path: string,
 ): Promise<{ readonly master: ControlClient; readonly pid: number }> {
   const master = await ControlClient.connect(path);
-  const late = Promise.withResolvers<never>();
-  const timer = systemClock.setTimer(GREETING_MS, () => {
-    late.reject(new Deno.errors.TimedOut(`no answer within ${GREETING_MS} ms`));
-  });
   try {
-    const { pid } = await Promise.race([master.request("hello"), late.promise]);
+    const { pid } = await within(master.request("hello"), {
+      ms: GREETING_MS,
+      late: () => {
+        throw new Deno.errors.TimedOut(`no answer within ${GREETING_MS} ms`);
+      },
+    });
     return { master, pid };
   } catch (error) {
     master.close();
     throw error;
-  } finally {
-    timer.cancel();
   }
 }
 

@@ -9,14 +9,10 @@ import type { ControlClient } from "../control/client.ts";
 import type { ControlEvent, LogLine } from "../control/messages.ts";
 import { FORMATS, plainTerminalRecord } from "../log/formats.ts";
 import type { LogRecord, RecordEncoder } from "../log/record.ts";
-import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
-import { connect, EXIT, fail, isLost, NoMasterError, withMaster } from "./connect.ts";
+import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
 import { showsColour, writeAll } from "./output.ts";
 
-/** How long a new master may take to open its control socket after the old one has closed its own. */
-const RECONNECT_MS = 5_000;
-const RETRY_MS = 100;
 /** How many shown lines are remembered, which the next master may send again. */
 const SHOWN_MAX = 20_000;
 /** The most lines of the past. */
@@ -43,7 +39,7 @@ export async function run(call: CommandCall): Promise<number> {
   const show = writer(options.json === true);
   return await withMaster(settings, async (master) => {
     try {
-      if (options.follow) return await followAll(master, { wanted, show, call });
+      if (options.follow) return await followAll(master, { wanted, show, settings });
       const { lines } = await master.request("logs", wanted);
       await show(lines);
       return EXIT.ok;
@@ -63,16 +59,16 @@ type Show = (lines: readonly LogLine[]) => Promise<void>;
 /** Follows one master after the other, until none runs. */
 async function followAll(
   first: ControlClient,
-  { wanted, show, call }: {
+  { wanted, show, settings }: {
     readonly wanted: Wanted;
     readonly show: Show;
-    readonly call: CommandCall;
+    readonly settings: CommandCall["settings"];
   },
 ): Promise<number> {
   const showNew = withoutShown(show);
   let hasStopped = await follow(first, wanted, showNew);
   while (!hasStopped) {
-    using next = await reconnect(call);
+    using next = await reconnect(settings);
     if (next === undefined) break;
     // It has its own lines from its start on, and the last ones of the old master, whose servers drain.
     hasStopped = await follow(next, { ...wanted, lines: MOST_LINES }, showNew);
@@ -113,18 +109,6 @@ async function follow(master: ControlClient, wanted: Wanted, show: Show): Promis
 
 function droppedText({ lines }: Extract<ControlEvent, { readonly type: "dropped" }>): string {
   return `${lines} lines were left out: they came faster than they were read`;
-}
-
-/** Connects to the master that has taken over; undefined if there is none. */
-async function reconnect({ settings }: CommandCall): Promise<ControlClient | undefined> {
-  for (let waitedMs = 0; waitedMs < RECONNECT_MS; waitedMs += RETRY_MS) {
-    try {
-      return await connect(settings);
-    } catch (error) {
-      if (!(error instanceof NoMasterError) && !isLost(error)) throw error;
-    }
-    await delay(RETRY_MS);
-  }
 }
 
 /** Writes lines in the form for the output. */

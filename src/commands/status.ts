@@ -5,9 +5,9 @@
  */
 import type { ControlClient } from "../control/client.ts";
 import type { ServiceState, Status } from "../control/status.ts";
-import { delay, systemClock } from "../os/clock/clock.ts";
+import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
-import { connect, EXIT, fail, isLost, NoMasterError, withMaster } from "./connect.ts";
+import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
 import { type Cell, duration, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
 
 const WATCH_MS = 1_000;
@@ -26,9 +26,6 @@ const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
   failed: "red",
   stopped: "dim",
 };
-
-/** How long a new master is looked for when the connection to the old one has ended, and how often. */
-const LOOK_FOR_MS = 2_000, LOOK_MS = 50;
 
 /** Runs the command. */
 export function run({ operands: [service], options, settings }: CommandCall): Promise<number> {
@@ -69,7 +66,7 @@ async function watch(
       status = await master.request("status", question);
     } catch (error) {
       if (!isLost(error)) throw error;
-      const next = await newMaster(settings);
+      const next = await reconnect(settings);
       if (next === undefined) return fail("the master has ended", EXIT.notRunning);
       master = later.use(next);
       continue;
@@ -85,19 +82,6 @@ async function watch(
       throw error;
     }
     await delay(WATCH_MS);
-  }
-}
-
-/** Connects to the master that has replaced another one; undefined if there is none. */
-async function newMaster(settings: CommandCall["settings"]): Promise<ControlClient | undefined> {
-  const endMs = systemClock.nowMs() + LOOK_FOR_MS;
-  while (systemClock.nowMs() < endMs) {
-    try {
-      return await connect(settings);
-    } catch (error) {
-      if (!(error instanceof NoMasterError) && !isLost(error)) throw error;
-    }
-    await delay(LOOK_MS);
   }
 }
 

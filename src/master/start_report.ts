@@ -5,7 +5,7 @@
  */
 import type { UnreadyService } from "../control/messages.ts";
 import { logEnd, zinfo } from "../log/log.ts";
-import { systemClock } from "../os/clock/clock.ts";
+import { systemClock, within } from "../os/clock/clock.ts";
 import type { ResolvedService } from "./policy/resolved_service.ts";
 import type { Start, Supervisor } from "./supervisor/supervisor.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
@@ -50,10 +50,7 @@ export class StartReport {
     const beginMs = systemClock.nowMs();
     let leftMs: number, reported = "";
     while ((leftMs = coldStart.leftMs(systemClock.nowMs() - beginMs)) > 0) {
-      const pause = Promise.withResolvers<void>();
-      const timer = systemClock.setTimer(Math.min(leftMs, WAITING_MS), pause.resolve);
-      await Promise.race([coldStart.settled, pause.promise]);
-      timer.cancel();
+      await within(coldStart.settled, { ms: Math.min(leftMs, WAITING_MS), late: () => {} });
       const text = `waiting for ${unready()}`;
       if (coldStart.leftMs(0) > 0 && text !== reported) {
         serviceManager.starting(reported = text, leftMs);

@@ -13,7 +13,7 @@ import {
   describeExit,
   type ExitStatus,
 } from "../../os/process/child_process.ts";
-import { systemClock } from "../../os/clock/clock.ts";
+import { systemClock, within } from "../../os/clock/clock.ts";
 import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { PidFile } from "../../os/process/lock_file.ts";
@@ -293,15 +293,14 @@ export async function tryUpgrade(
   });
   try {
     const late = `it was not ready within ${timeoutMs / 1000} s (master-upgrade-timeout)`;
-    await within(timeoutMs, [newMaster.proven, stopped], late);
+    await within(Promise.race([newMaster.proven, stopped]), { ms: timeoutMs, late: tooLate(late) });
     phase = "takeover";
     options.letGo();
     newMaster.takeover();
-    const dropped = await within(
-      TAKE_MS,
-      [newMaster.taken],
-      `it has not taken over within ${TAKE_MS / 1000} s`,
-    );
+    const dropped = await within(newMaster.taken, {
+      ms: TAKE_MS,
+      late: tooLate(`it has not taken over within ${TAKE_MS / 1000} s`),
+    });
     phase = "over";
     return { newMaster, dropped };
   } catch (error) {
@@ -319,17 +318,8 @@ export async function tryUpgrade(
   }
 }
 
-/** Awaits the first of several promises within a time limit; `message` is that of the error. */
-async function within<T>(
-  ms: number,
-  promises: readonly Promise<T>[],
-  message: string,
-): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = systemClock.setTimer(ms, () => late.reject(new Error(message)));
-  try {
-    return await Promise.race([...promises, late.promise]);
-  } finally {
-    timer.cancel();
-  }
+function tooLate(message: string): () => never {
+  return () => {
+    throw new Error(message);
+  };
 }

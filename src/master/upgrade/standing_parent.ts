@@ -6,7 +6,7 @@
  * @module
  */
 import { type ExitStatus, UNKNOWN_EXIT } from "../../os/process/child_process.ts";
-import { systemClock } from "../../os/clock/clock.ts";
+import { within } from "../../os/clock/clock.ts";
 import type { PidFile } from "../../os/process/lock_file.ts";
 import {
   argumentsOf,
@@ -120,10 +120,7 @@ export class StandingParent {
     this.#ends.set(pid, told.resolve);
     try {
       for (;;) {
-        const pause = Promise.withResolvers<undefined>();
-        const timer = systemClock.setTimer(LOOK_MS, () => pause.resolve(undefined));
-        const status = await Promise.race([told.promise, pause.promise]);
-        timer.cancel();
+        const status = await within(told.promise, { ms: LOOK_MS, late: () => undefined });
         if (status !== undefined) return status;
         if (programOf(pid) === undefined) return UNKNOWN_EXIT;
       }

@@ -89,6 +89,34 @@ export function delay(ms: number, clock: Clock = systemClock): Promise<void> {
   return new Promise((resolve) => void clock.setTimer(ms, resolve));
 }
 
+/** A wait for a limited time. */
+export interface TimeLimit<Late> {
+  readonly ms: number;
+  /** Called when the time is over; its result, or its error, is that of the wait. */
+  late(): Late;
+  /** @default {systemClock} */
+  readonly clock?: Clock;
+}
+
+/**
+ * Waits for a promise for a limited time.
+ *
+ * @param promise The promise.
+ * @param limit The time, and what follows when it is over.
+ */
+export async function within<T, Late>(
+  promise: Promise<T>,
+  { ms, late, clock = systemClock }: TimeLimit<Late>,
+): Promise<T | Late> {
+  const over = Promise.withResolvers<void>();
+  const timer = clock.setTimer(ms, over.resolve);
+  try {
+    return await Promise.race([promise, over.promise.then(late)]);
+  } finally {
+    timer.cancel();
+  }
+}
+
 /**
  * Calls back repeatedly, each time after an interval from the last call.
  *
