@@ -5,7 +5,7 @@
  * @module
  */
 import { isIniFile, type ParsedArguments } from "../../config/args.ts";
-import { readCfFile, readCfText } from "../../config/cf.ts";
+import { parseCf, readCfText } from "../../config/cf.ts";
 import { Config, defaultConfig } from "../../config/config.ts";
 import { checkSharedSettings } from "../../config/directory.ts";
 import { commandLineSettings, readStrictly, sharedFor } from "../../config/effective.ts";
@@ -88,15 +88,20 @@ export class MasterConfiguration {
     const iniFiles = ini?.files ?? [];
     const loaded = await loadServices({ ...this.#source, serving, ini });
     problems.push(...loaded.problems);
+    const texts = new Map<string, string>();
     const readHead = (path: string) => {
-      if (!isIniFile(path)) return readCfFile(path);
+      if (!isIniFile(path)) {
+        const text = readCfText(path);
+        texts.set(path, text);
+        return parseCf(text, path);
+      }
       const file = iniFiles.find((one) => one.path === path);
       return file === undefined ? [] : headOf(file);
     };
     const own = gather(problems, () => commandLineSettings(this.#args, readHead)) ?? new Config();
     const warnings = [
       ...this.#warnings,
-      ...this.#lintFiles(),
+      ...[...texts].flatMap(([path, text]) => lintCf(text, path, "master")),
       ...iniFiles.flatMap(lintIni),
       ...loaded.warnings,
     ];
@@ -124,13 +129,6 @@ export class MasterConfiguration {
       return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };
     });
     return { services: await Promise.all(told), unknownModules };
-  }
-
-  /** Lints the files of `-config` without sections; an unreadable file is reported as a problem. */
-  #lintFiles(): Problem[] {
-    const lint = (file: string) => lintCf(readCfText(file), file, "master");
-    const files = this.#args.configFiles.filter((file) => !isIniFile(file));
-    return files.flatMap((file) => gather([], () => lint(file)) ?? []);
   }
 }
 

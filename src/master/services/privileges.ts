@@ -15,6 +15,7 @@ import { RUN_CHROOT, RUN_USER } from "../../config/settings.ts";
 import { type Credentials, UnknownAccountError } from "../../os/user/accounts.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { Located } from "./command.ts";
+import { type ProgramPlace, viewFrom } from "./program_lookup.ts";
 
 const ROOT_MASTER = { found: "not permitted", expected: "a master that runs as root" };
 
@@ -188,6 +189,34 @@ export function requireChroot(located: Located): void {
     refuse({ found: "no such directory", expected: "a directory" });
   }
   if (!view.mayChangeRoot()) refuse(ROOT_MASTER);
+}
+
+/**
+ * Checks that a service's processes can change to the root directory that the settings name.
+ *
+ * @throws {TypeError} When they can't.
+ */
+export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: ProgramPlace): void {
+  if (masterChroot === undefined) return;
+  if (!lookup.isDirectory(resolvePath(cwd, masterChroot))) {
+    const about = { found: "no such directory", expected: "a directory" };
+    throw new TypeError(cannot("change the root to", masterChroot, about));
+  }
+  if (!lookup.mayChangeRoot()) {
+    throw new TypeError(cannot("change the root to", masterChroot, ROOT_MASTER));
+  }
+}
+
+/**
+ * Checks that a service's processes can change to the working directory that the settings name.
+ *
+ * @throws {TypeError} When they can't.
+ */
+export function requireDirectory(service: ServiceConfig, place: ProgramPlace): void {
+  const { masterChdir } = service;
+  if (masterChdir === undefined || viewFrom(service, place).isDirectory(".")) return;
+  const about = { found: "no such directory", expected: "a directory, seen from the new root" };
+  throw new TypeError(cannot("change the directory to", masterChdir, about));
 }
 
 /** Whether a service's processes can drop privileges themselves. */

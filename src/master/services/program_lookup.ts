@@ -5,7 +5,6 @@
  * @module
  */
 import { resolvePath } from "../../config/address.ts";
-import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
 import type { CachePath } from "../../os/process/deno_dir_paths.ts";
@@ -80,35 +79,6 @@ export interface ProgramPlace {
   readonly lookup: ProgramLookup;
   /** The working directory of the master. */
   readonly cwd: string;
-}
-
-/**
- * Checks that a service's processes can change to the root directory that the settings name.
- *
- * @throws {TypeError} When they can't.
- */
-export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: ProgramPlace): void {
-  if (masterChroot === undefined) return;
-  if (!lookup.isDirectory(resolvePath(cwd, masterChroot))) {
-    const about = { found: "no such directory", expected: "a directory" };
-    throw new TypeError(cannot("change the root to", masterChroot, about));
-  }
-  if (!lookup.mayChangeRoot()) {
-    const about = { found: "not permitted", expected: "a master that runs as root" };
-    throw new TypeError(cannot("change the root to", masterChroot, about));
-  }
-}
-
-/**
- * Checks that a service's processes can change to the working directory that the settings name.
- *
- * @throws {TypeError} When they can't.
- */
-export function requireDirectory(service: ServiceConfig, place: ProgramPlace): void {
-  const { masterChdir } = service;
-  if (masterChdir === undefined || viewFrom(service, place).isDirectory(".")) return;
-  const about = { found: "no such directory", expected: "a directory, seen from the new root" };
-  throw new TypeError(cannot("change the directory to", masterChdir, about));
 }
 
 /** The lookup, with the file system as a service's process sees it. */

@@ -26,14 +26,16 @@ import { requireTrustedCommand } from "./file_permissions.ts";
 import { scriptRunOf } from "./module_versions.ts";
 import {
   requireChroot,
+  requireDirectory,
   requireGroup,
   requireNoCaches,
   requirePermissions,
+  requireRoot,
   requireUser,
   startRights,
 } from "./privileges.ts";
 import { requireOutputFile } from "./output_file_check.ts";
-import { type ProgramPlace, requireDirectory, requireRoot } from "./program_lookup.ts";
+import type { ProgramPlace } from "./program_lookup.ts";
 import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments, settingArguments } from "./server_argv.ts";
 import { requireSocketOwner } from "./socket_owner.ts";
@@ -49,6 +51,7 @@ interface Found {
   readonly located: Located;
   /** The arguments of a server; none for a program of systemd's protocol. */
   readonly argv: readonly string[];
+  readonly rights: ReturnType<typeof startRights>;
 }
 
 /** Checks and resolves the services of one configuration. */
@@ -82,7 +85,6 @@ export class ServiceResolver {
       // The only protocol without arguments.
       argv = service.protocol === "systemd" ? [] : serverArguments(service, place);
     });
-    if (located && argv) this.#found.set(service.id, { located, argv });
     const problems = [
       ...missing,
       ...check("server-output-file", () => requireOutputFile(service, place)),
@@ -96,8 +98,11 @@ export class ServiceResolver {
         : []),
       ...(located && argv ? sizeProblems(located, argv).map(at) : []),
     ];
-    if (problems.length > 0) return problems;
-    return check("server-user", () => startRights(located!));
+    if (problems.length > 0 || !located || !argv) return problems;
+    const found = { located, argv };
+    return check("server-user", () => {
+      this.#found.set(service.id, { ...found, rights: startRights(found.located) });
+    });
   };
 
   /** A service of the configuration with its program; it has passed {@linkcode check}. */
@@ -108,6 +113,7 @@ export class ServiceResolver {
   /** Looks up what a start of the service's processes needs. */
   resolve(located: Located): ResolvedService {
     const { service, program, protocol, view, script } = located;
+    const { argv, rights } = this.#found.get(service.id)!;
     const scriptRun = scriptRunOf(located);
     const settings = protocol === "libzc" ? settingArguments(service) : [];
     return {
@@ -117,10 +123,10 @@ export class ServiceResolver {
       fingerprint: JSON.stringify([service.fingerprint, commandStamp(located)]),
       protocol,
       program,
-      argv: [...this.#found.get(service.id)!.argv, ...settings],
+      argv: [...argv, ...settings],
       ...(!view.changesRoot && view.denoPath && { denoPath: view.denoPath }),
       ...(script !== undefined && { script }),
-      ...startRights(located),
+      ...rights,
       ...(scriptRun && { scriptRun }),
     };
   }

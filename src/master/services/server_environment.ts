@@ -46,7 +46,7 @@ export async function withEnvironments(
       continue;
     }
     const environment: Variables = new Map([...found, ...service.environment]);
-    problems.push(...sizeProblems(service, environment));
+    problems.push(...environmentSizeProblems(service, environment));
     const fingerprint = path === undefined
       ? service.fingerprint
       : JSON.stringify([service.fingerprint, [...found].sort()]);
@@ -76,7 +76,7 @@ function placed(problem: Problem, service: ServiceConfig): Problem {
   return problemAt(originOf(service, key), { key, message: problem.message });
 }
 
-function sizeProblems(service: ServiceConfig, environment: Variables): Problem[] {
+function environmentSizeProblems(service: ServiceConfig, environment: Variables): Problem[] {
   const bytes = encodeText(JSON.stringify([...environment])).length;
   if (bytes <= MAX_BYTES) return [];
   const key = service.environmentFile === undefined ? SERVER_ENV.name : SERVER_ENV_FILE.name;
