@@ -56,7 +56,7 @@ export function isHeavy({ exceededSinceMs = Infinity }: MemoryWatch, nowMs: numb
 }
 
 /** The processes of the current version, and how many are wanted. */
-export interface Staff {
+export interface VersionWorkers {
   readonly currentWorkers: readonly Worker[];
   /** How many processes of the version drain. */
   readonly leaving: number;
@@ -68,7 +68,9 @@ export interface Staff {
  * replaces the first. The next replacement waits until then, and while as many processes drain as
  * are wanted.
  */
-export function strengthWhileReplacing({ currentWorkers, leaving, wanted }: Staff): number {
+export function strengthWhileReplacing(
+  { currentWorkers, leaving, wanted }: VersionWorkers,
+): number {
   if (!currentWorkers.some(isToBeRecycled)) return wanted;
   const hasBegun = currentWorkers.length > wanted;
   return hasBegun || leaving < Math.max(1, wanted) ? wanted + 1 : wanted;
@@ -76,7 +78,7 @@ export function strengthWhileReplacing({ currentWorkers, leaving, wanted }: Staf
 
 /** The process whose replacement is ready, if there is one. */
 export function replacedOne(
-  { currentWorkers, wanted }: Pick<Staff, "currentWorkers" | "wanted">,
+  { currentWorkers, wanted }: Pick<VersionWorkers, "currentWorkers" | "wanted">,
 ): Worker | undefined {
   const ready = currentWorkers.filter(isReady);
   return ready.length > wanted ? leastMissed(ready.filter(isToBeRecycled), ready) : undefined;

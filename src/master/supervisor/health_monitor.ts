@@ -70,7 +70,7 @@ export class HealthMonitor {
    * @param reason Why; by default it has reached its number of connections.
    * @returns Whether the worker was not marked yet.
    */
-  spend(worker: Worker, reason = "reached server-max-connections"): boolean {
+  markForRecycling(worker: Worker, reason = "reached server-max-connections"): boolean {
     if (!isServing(worker) || worker.life.recycleReason !== undefined) return false;
     this.#mark(worker, reason);
     return true;

@@ -193,7 +193,7 @@ export class Supervisor {
     this.#pool.stops.limitAll({ terminateAtMs: killAtMs - TERMINATE_GRACE_MS, killAtMs });
     this.#table.releaseAll();
     this.#repair.stop();
-    this.#drop();
+    this.#drop("the master stops");
     this.#endIfDone();
     return this.#stopped.promise;
   }
@@ -225,7 +225,7 @@ export class Supervisor {
     for (const key of dropped) this.#table.releaseKey(key);
     this.#table.handOver();
     this.#repair.stop();
-    this.#drop();
+    this.#drop("a new master has taken over");
     this.#table.closeReleased();
     const left = this.#table.takeAll();
     this.#endIfDone();
@@ -363,7 +363,7 @@ export class Supervisor {
       );
       for (const worker of stale) {
         if (isServing(worker)) worker.life.lostListener = true;
-        this.#pool.health.spend(worker, "one of its listeners was opened anew");
+        this.#pool.health.markForRecycling(worker, "one of its listeners was opened anew");
       }
       // Not at once: this may run in the middle of an event of the same service.
       if (usesKey || stale.length > 0) this.#reconciler.reconcileSoon(service);
@@ -380,8 +380,8 @@ export class Supervisor {
   }
 
   /** Removes all versions, so that every process stops. */
-  #drop(): void {
-    this.#rollouts.abandon("the master stops");
+  #drop(why: string): void {
+    this.#rollouts.abandon(why);
     for (const service of this.#services.all()) service.current = undefined;
     this.#reconcileAll();
   }

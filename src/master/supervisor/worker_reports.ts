@@ -71,7 +71,7 @@ export class WorkerReports {
       onDetach: () => this.#onDetach(service, worker()),
       // Later heartbeats change nothing before the next check.
       onHeartbeat: () => health.heartbeat(worker()) && onChange(service),
-      onSpent: () => health.spend(worker()) && onChange(service),
+      onSpent: () => health.markForRecycling(worker()) && onChange(service),
       onUsed: (used) => this.#onUsed(service, worker(), used),
       onCounts: (counts) => this.#options.counts.onCounts(worker(), counts),
       onLost: (error) => this.#onLost(service, worker(), error),
