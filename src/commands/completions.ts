@@ -4,8 +4,8 @@
  * @module
  */
 import { cannot } from "../config/errors.ts";
-import { argumentForm, isFlag, type Setting } from "../config/setting.ts";
-import { ALL_SETTINGS } from "../config/settings.ts";
+import type { Setting } from "../config/setting.ts";
+import { CONFIG, CONFIG_DIR, MASTER_CONTROL, PID_FILE } from "../config/settings.ts";
 import { COMMON_OPTIONS } from "./call.ts";
 import type { Command, CommandCall, CommandOption } from "./command.ts";
 import { EXIT, fail } from "./connect.ts";
@@ -17,9 +17,7 @@ const SHELLS: Readonly<Record<string, (commands: readonly Command[]) => string>>
 };
 
 /** The master's arguments that every command takes. */
-const PLACE: readonly Setting<unknown>[] = ALL_SETTINGS.filter(({ name }) =>
-  ["C", "config", "pid-file", "master-control"].includes(name)
-);
+const PLACE: readonly Setting<unknown>[] = [CONFIG_DIR, CONFIG, PID_FILE, MASTER_CONTROL];
 
 /** Runs the command. */
 export function run({ operands: [shell], commands }: CommandCall): Promise<number> {
@@ -42,7 +40,7 @@ function dashed(command: Command): string[] {
     ...optionsOf(command).flatMap(({ name, short }) =>
       short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`]
     ),
-    ...PLACE.map((setting) => argumentForm(setting).split(" ")[0]),
+    ...PLACE.map(({ name }) => `-${name}`),
   ];
 }
 
@@ -59,7 +57,7 @@ function bash(commands: readonly Command[]): string {
   case "$before" in
     -C) COMPREPLY=($(compgen -d -- "$word")); return ;;
     ${
-    PLACE.slice(1).map(({ name }) => `-${name}`).join("|")
+    PLACE.filter((one) => one !== CONFIG_DIR).map(({ name }) => `-${name}`).join("|")
   }) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case "\${COMP_WORDS[1]}" in
@@ -80,10 +78,8 @@ function zsh(commands: readonly Command[]): string {
       ...(short === undefined ? [] : [`'-${short}[${quoted(doc)}]'`]),
     ]);
     const place = PLACE.map((setting) => {
-      const files = setting.name === "C" ? "_files -/" : "_files";
-      return isFlag(setting)
-        ? `'--${setting.name}'`
-        : `'-${setting.name}:${setting.name}:${files}'`;
+      const files = setting === CONFIG_DIR ? "_files -/" : "_files";
+      return `'-${setting.name}:${setting.name}:${files}'`;
     });
     return `    ${command.name}) _arguments ${[...options, ...place].join(" ")} ;;`;
   });

@@ -86,8 +86,8 @@ Deno.test("any other page is not found", () => {
 
 /** Runs the command. */
 export function run(_call: CommandCall): Promise<number> {
-  const found = [...Deno.readDirSync(".")].map(({ name }) => name)
-    .filter((name) => !IGNORED.has(name)).sort();
+  const names = new Set(Deno.readDirSync(".").map(({ name }) => name));
+  const found = [...names.difference(IGNORED)].sort();
   if (found.length > 0) {
     const about = { found: found.slice(0, 3).join(" "), expected: "an empty folder" };
     return Promise.resolve(fail(cannot("write a project into", Deno.cwd(), about), EXIT.failed));
@@ -95,7 +95,7 @@ export function run(_call: CommandCall): Promise<number> {
   Deno.mkdirSync("conf");
   for (const [path, text] of Object.entries(FILES)) {
     // A .gitignore of the folder stays.
-    if (path === ".gitignore" && exists(path)) continue;
+    if (path === ".gitignore" && names.has(path)) continue;
     Deno.writeTextFileSync(path, text, { createNew: true });
   }
   console.log(
@@ -106,14 +106,4 @@ export function run(_call: CommandCall): Promise<number> {
     ], { colour: false }).join("\n"),
   );
   return Promise.resolve(EXIT.ok);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

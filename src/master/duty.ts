@@ -10,8 +10,7 @@ import type { LogService } from "../log/log_service.ts";
 import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import type { PidFile } from "../os/process/lock_file.ts";
-import { removeSocketFile } from "../os/net/socket_file.ts";
-import { isStillThere } from "../os/net/socket_file.ts";
+import { isStillThere, removeSocketFile } from "../os/net/socket_file.ts";
 import { setting } from "./services/configuration.ts";
 import { lockPidFile, openLogService, requireSamePidFile, tryPidFile } from "./pid_file.ts";
 

@@ -8,8 +8,8 @@ import type {
   Launcher,
   LaunchRequest,
   RunningWorker,
+  WorkerAssignment,
   WorkerEvents,
-  WorkerPost,
 } from "../../src/master/workers/worker.ts";
 
 /** A worker without a process. */
@@ -38,7 +38,7 @@ export class FakeWorker implements RunningWorker {
   ) {}
 
   /** What it serves since it was activated; undefined for one that was no standby, or still is. */
-  assignment?: WorkerPost;
+  assignment?: WorkerAssignment;
 
   /** The listeners that it has. */
   get fds(): readonly number[] {
@@ -56,7 +56,7 @@ export class FakeWorker implements RunningWorker {
    * @param assignment What it serves from now on.
    * @returns Whether it runs.
    */
-  activate(assignment: WorkerPost): boolean {
+  activate(assignment: WorkerAssignment): boolean {
     if (this.isDead) return false;
     this.assignment = assignment;
     this.onActivate?.(this);

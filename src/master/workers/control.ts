@@ -16,8 +16,8 @@ import type {
   LauncherOptions,
   LaunchRequest,
   RunningWorker,
+  WorkerAssignment,
   WorkerEvents,
-  WorkerPost,
 } from "./worker.ts";
 import { HEARTBEAT_MS } from "../policy/watchdog.ts";
 import type { ProcessOutputs } from "../outputs/process_outputs.ts";
@@ -114,7 +114,7 @@ class ControlWorker implements RunningWorker {
     child.exited.then((status) => this.#end(status));
   }
 
-  activate(assignment: WorkerPost): boolean {
+  activate(assignment: WorkerAssignment): boolean {
     if (this.#hasEnded || this.#child.status() !== undefined) return false;
     this.#start(assignment);
     this.#limit(assignment);
@@ -168,7 +168,7 @@ class ControlWorker implements RunningWorker {
     });
   }
 
-  #start({ fds }: WorkerPost): void {
+  #start({ fds }: WorkerAssignment): void {
     const { generation, service } = this.#request;
     this.#channel.send(
       startMessage(service, { generation, ...(this.#inherits && { fds }) }),
@@ -176,7 +176,7 @@ class ControlWorker implements RunningWorker {
     );
   }
 
-  #limit({ maxConnections: connections }: WorkerPost): void {
+  #limit({ maxConnections: connections }: WorkerAssignment): void {
     const idleMs = this.#request.service.supervision.idleExitMs || undefined;
     if (connections ?? idleMs) this.#channel.send({ type: "limits", connections, idleMs });
   }

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { ERRORS_ONLY } from "../../os/fd/poller.ts";
 import {
   CHILD_STATUS_FD,
   FIRST_LISTENER_FD,
@@ -15,7 +14,7 @@ import {
 } from "../../ipc/service_list.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
-import type { Watch } from "../../os/fd/poller.ts";
+import { ERRORS_ONLY, type Watch } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
 import { OWN_PID } from "../../os/process/exec.ts";
 import type { ChildProcess, KillSignal } from "../../os/process/child_process.ts";

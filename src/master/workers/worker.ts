@@ -59,7 +59,7 @@ export interface RunningWorker {
    * @param assignment What it serves.
    * @returns Whether it still runs.
    */
-  activate(assignment: WorkerPost): boolean;
+  activate(assignment: WorkerAssignment): boolean;
   /**
    * Tells it to accept no more connections, finish those that it has, and end.
    *
@@ -86,7 +86,7 @@ export interface RunningWorker {
 }
 
 /** What a worker serves. */
-export interface WorkerPost {
+export interface WorkerAssignment {
   /** The service's listeners, in the order of its addresses. Borrowed. */
   readonly fds: readonly number[];
   /** How many connections it may accept; without it there is no limit. */
@@ -94,7 +94,7 @@ export interface WorkerPost {
 }
 
 /** What to start. */
-export interface LaunchRequest extends WorkerPost {
+export interface LaunchRequest extends WorkerAssignment {
   readonly service: ResolvedService;
   readonly generation: number;
   /**
