@@ -41,7 +41,11 @@ export async function runCommand(
     });
     return fail(message, EXIT.usage);
   }
-  if (asksHelp) return show(renderCommandHelp(command));
+  if (asksHelp) {
+    if (rest.length === 1) return show(renderCommandHelp(command));
+    const about = { found: "too many arguments", expected: `help ${command.name}` };
+    return fail(cannot("run", args.join(" "), about), EXIT.usage);
+  }
   try {
     const call = parseCall(command, rest, { hooks, commands: COMMANDS });
     if (call.options.help) return show(renderCommandHelp(command));

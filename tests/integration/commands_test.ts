@@ -738,6 +738,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: string])[]
   [["status", "-c", "conf"], 'Cannot read argument "-c": no option has this name, expected -C'],
   [["status", "-C=conf"], "-C DIR"],
   [["status", "--C", "conf"], "-C DIR"],
+  [["help", "scale", "x"], 'Cannot run "help scale x": too many arguments, expected help scale'],
   [["start", "--daemon", "--foreground"], "--foreground too, expected one of the two"],
 ];
 

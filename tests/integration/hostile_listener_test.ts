@@ -206,7 +206,9 @@ for (const [name, command] of Object.entries(PROGRAMS)) {
       const master = await startGiven([{ fd }], (options) => site.start(options));
       await isServed(port);
       ATTACKS.shutDown(fd);
-      await master.logs(/warning: inet:\S+ was shut down(; only its giver|, and listens again)/);
+      await master.logs(
+        /warning: inet:\S+ was shut down(; only its activator|, and listens again)/,
+      );
       await isServed(other);
       // Some end of themselves, and some listen again themselves.
       for (const { pid } of master.servers("x.cf")) end(pid);
@@ -247,10 +249,10 @@ Deno.test("a unix socket that was given to the master and shut down is told, and
   await eventually(() => master.servers("x.cf").length === 0, { what: "the service to sleep" });
   const starts = master.logged(/x\.cf: new process/);
   ATTACKS.shutDown(fd);
-  await master.logs(/warning: unix:\S+ was shut down; only its giver can open it anew/);
+  await master.logs(/warning: unix:\S+ was shut down; only its activator can open it anew/);
   await isServed(port);
   assertEquals(master.logged(/x\.cf: new process/), starts);
-  assertEquals(master.logged(/only its giver/), 1);
+  assertEquals(master.logged(/only its activator/), 1);
   assertEquals(await master.reloadUndone(), "x.cf");
   await master.logs(/Cannot serve descriptor \d+: .*, which was shut down, expected a listening/);
   closeFd(fd);

@@ -109,7 +109,7 @@ export class ListenerOwners implements ListenerPort {
     }
     const { problem } = mended;
     if (owner !== "activation" || problem === undefined) return mended;
-    return { ...mended, problem: `${problem}; only its giver can open it anew` };
+    return { ...mended, problem: `${problem}; only its activator can open it anew` };
   }
 
   isHeldElsewhere({ owner, isShared = false }: Listener): boolean {

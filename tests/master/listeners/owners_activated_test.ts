@@ -163,7 +163,7 @@ Deno.test("ListenerOwners.mend() replaces opened listeners but not activated one
   assertEquals(owners.mend([taken], { endpoint: one.endpoint, ...may }), {
     slots: [taken],
     told: [],
-    problem: "is lost; only its giver can open it anew",
+    problem: "is lost; only its activator can open it anew",
   });
   assertEquals([taken, opened].map((listener) => owners.isSound(listener)), [false, true]);
   // The table knows it by its replacement from now on.

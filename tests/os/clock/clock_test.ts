@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
-import { setRepeated, systemClock } from "../../../src/os/clock/clock.ts";
+import { assert, assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
+import { setRepeated, systemClock, within as withinLimit } from "../../../src/os/clock/clock.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { startFunction } from "../../support/processes.ts";
 import { within } from "../../support/wait.ts";
@@ -137,4 +137,20 @@ Deno.test("setRepeated() calls again and again until it is taken back, by its ow
   assertEquals(calls, 2);
   clock.advance(10_000);
   assertEquals(calls, 3);
+});
+
+Deno.test("within() waits for a promise no longer than its time, and leaves no timer", async () => {
+  const clock = new FakeClock(), limit = { ms: 100, clock };
+  const inTime = withinLimit(Promise.resolve("done"), { ...limit, late: () => "late" });
+  assertEquals([await inTime, clock.pending], ["done", 0]);
+  const late = withinLimit(new Promise<string>(() => {}), { ...limit, late: () => "late" });
+  const failing = withinLimit(new Promise<string>(() => {}), {
+    ...limit,
+    late: () => {
+      throw new TypeError("too late");
+    },
+  });
+  clock.advance(100);
+  assertEquals(await late, "late");
+  await assertRejects(() => failing, TypeError, "too late");
 });
