@@ -26,7 +26,7 @@ export interface MasterPlace {
 }
 
 /**
- * Reads and resolves everything as a start would.
+ * Reads and resolves everything as a start would, and starts no program that the settings name.
  *
  * @param call The call of the command.
  * @param master The place of a running master, in place of what the arguments say.
@@ -43,5 +43,5 @@ export async function readConfiguration(
   };
   const directory = master?.directory ?? readStrictly(config, CONFIG_DIR);
   const source = { directory, hook: hooks.loadConfig, ...place };
-  return { loaded: await new MasterConfiguration(settings, source, warnings).load(), place };
+  return { loaded: await new MasterConfiguration(settings, source, warnings).peek(), place };
 }

@@ -242,8 +242,9 @@ export const SERVER_RELOAD: Setting<ReloadRule> = define({
   doc: "Which reloads replace the processes. always: each reload. changed: only a reload that " +
     "finds a change in a setting, an address, a file named in server-command, or a local " +
     "module that its script imports by a fixed name. Modules whose names are made at run time, " +
-    "and files that the program reads, are not compared. For a program that is not a Deno script " +
-    "only the files named in server-command are compared, and the log says so.",
+    "and files that the program reads, are not compared. For a program that is not a script of " +
+    "the master's own Deno only the files named in server-command are compared, and the log says " +
+    "so.",
 });
 
 /** `server-reload-step`: the most processes of a reload beyond the usual number. */

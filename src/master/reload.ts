@@ -77,7 +77,7 @@ export class Reloads {
    */
   async plan(): Promise<ReloadPlan> {
     const { configuration, supervisor } = this.#options;
-    const { services, problems } = await configuration.load(supervisor.serving);
+    const { services, problems } = await configuration.peek(supervisor.serving);
     if (problems.length > 0) throw new ConfigError(problems);
     return supervisor.plan(services);
   }

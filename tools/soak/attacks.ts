@@ -352,6 +352,21 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/integration/trust_test.ts",
     test: "runs no main module that everybody may write to by now",
   },
+  {
+    attack:
+      "a service's user replaces the runtime that server-command names, with server-reload = changed",
+    result:
+      "it is started to serve alone, as its user: deno info is the master's own runtime, and has the service's user",
+    file: "tests/interop/module_listing_test.ts",
+    test: "the service's own runtime is started as its user, to serve",
+  },
+  {
+    attack: "a module of a service is a named pipe, with server-reload = changed",
+    result:
+      "a reload waits five seconds at most, and no process is left behind by check or a killed master",
+    file: "tests/interop/module_listing_test.ts",
+    test: "a module that is a named pipe holds up no reload",
+  },
 ];
 
 /** Writes them as the last part of the page. */

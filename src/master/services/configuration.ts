@@ -76,7 +76,19 @@ export class MasterConfiguration {
    *
    * @param serving The ids of the current services.
    */
-  async load(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
+  load(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
+    return this.#load(serving, (run) => this.#modules.of(run));
+  }
+
+  /** The same without the start of any program, for a look at the configuration. */
+  peek(serving?: ReadonlySet<string>): Promise<NewConfiguration> {
+    return this.#load(serving, (run) => this.#modules.peek(run));
+  }
+
+  async #load(
+    serving: ReadonlySet<string> | undefined,
+    versionOf: ModuleVersions["of"],
+  ): Promise<NewConfiguration> {
     const { lookup } = this.#source, readAtMs = lookup.timeOfDayMs();
     const problems = [
       ...worldWritableProgram(mainFile(), lookup),
@@ -114,22 +126,23 @@ export class MasterConfiguration {
     if (problems.length > 0) {
       return { ...read, problems: distinct(problems), unknownModules: new Map() };
     }
-    return { ...read, problems, ...await this.#withModules(loaded.services) };
+    return { ...read, problems, ...await withModules(loaded.services, versionOf) };
   }
+}
 
-  /** Adds the version of the modules to the fingerprint of each service that may be left alone. */
-  async #withModules(
-    services: readonly ResolvedService[],
-  ): Promise<Pick<NewConfiguration, "services" | "unknownModules">> {
-    const unknownModules = new Map<string, string>();
-    const told = services.map(async (service) => {
-      if (service.reload !== "changed") return service;
-      const { version, unknown } = await this.#modules.of(service.scriptRun);
-      if (unknown !== undefined) unknownModules.set(service.id, unknown);
-      return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };
-    });
-    return { services: await Promise.all(told), unknownModules };
-  }
+/** Adds the version of the modules to the fingerprint of each service that may be left alone. */
+async function withModules(
+  services: readonly ResolvedService[],
+  versionOf: ModuleVersions["of"],
+): Promise<Pick<NewConfiguration, "services" | "unknownModules">> {
+  const unknownModules = new Map<string, string>();
+  const told = services.map(async (service) => {
+    if (service.reload !== "changed") return service;
+    const { version, unknown } = await versionOf(service.scriptRun);
+    if (unknown !== undefined) unknownModules.set(service.id, unknown);
+    return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };
+  });
+  return { services: await Promise.all(told), unknownModules };
 }
 
 /** Without the problems of settings that several programs read, and addresses that are compared twice. */

@@ -20,20 +20,30 @@ type Ids = Pick<Credentials, "uid" | "gid" | "groups">;
 /** The path that works, by the arguments that it was tried with. */
 const known = new Map<string, string>();
 
+/** What differs between the programs. */
+interface SetprivOptions {
+  /** Whether the program is killed at the end of this process (PR_SET_PDEATHSIG). */
+  readonly endsWithParent?: boolean;
+}
+
 /**
  * Returns the command words that start a program with fewer privileges, to be put before its own words.
  *
  * @param credentials The credentials to change to, with an empty capability bounding set; without it the
  * credentials stay. In both cases no_new_privs is set (prctl(2)).
+ * @param options What differs.
  * @returns The words; undefined where setpriv(1) is missing or too old.
  */
-export function setprivCommand(credentials?: Credentials): readonly string[] | undefined {
+export function setprivCommand(
+  credentials?: Credentials,
+  options: SetprivOptions = {},
+): readonly string[] | undefined {
   // As this process's own user, whose processes no other user can stop.
-  const words = wordsFor(credentials, ownIds()), key = words.join(" ");
+  const words = wordsFor(credentials, { ...options, ids: ownIds() }), key = words.join(" ");
   const place = known.get(key) ?? workingPlace(words);
   if (place === undefined) return undefined;
   known.set(key, place);
-  return [place, ...wordsFor(credentials)];
+  return [place, ...wordsFor(credentials, options)];
 }
 
 function workingPlace(words: readonly string[]): string | undefined {
@@ -46,12 +56,13 @@ function ownIds(): Ids {
   return { uid: Deno.uid()!, gid, groups: [gid] };
 }
 
-/** @param ids Replacements for the numbers of the credentials. */
+/** `ids` replaces the numbers of the credentials. */
 function wordsFor(
   credentials: Credentials | undefined,
-  ids: Ids | undefined = credentials,
+  { ids = credentials, endsWithParent = false }: SetprivOptions & { readonly ids?: Ids },
 ): string[] {
-  return [...credentialFlags(credentials, ids), "--no-new-privs", "--"];
+  const death = endsWithParent ? ["--pdeathsig=KILL"] : [];
+  return [...credentialFlags(credentials, ids), ...death, "--no-new-privs", "--"];
 }
 
 function credentialFlags(credentials: Credentials | undefined, ids: Ids | undefined): string[] {
