@@ -108,11 +108,11 @@ server-max-memory = 512m
   logs: {
     title: "Logs",
     purpose: "Where log lines are written, and how detailed they are.",
-    example: `# conf/hello.cf: to syslog, with debug lines
+    example: `# conf/hello.cf: to syslog, only what has failed or is not as it should be
 server-command = hello.ts
 server-service = hello://0:8800
 server-log = syslog,daemon,hello
-debug = yes
+log-level = warn
 `,
   },
   privileges: {

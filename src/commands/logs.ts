@@ -7,7 +7,7 @@ import { serviceName } from "../config/service.ts";
 import { cannot } from "../config/errors.ts";
 import type { ControlClient } from "../control/client.ts";
 import type { ControlEvent, LogLine } from "../control/messages.ts";
-import { FORMATS, plainTerminalRecord } from "../log/formats.ts";
+import { plainTerminalRecord, terminalRecord, textRecord } from "../log/formats.ts";
 import type { LogRecord, RecordEncoder } from "../log/record.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
@@ -124,8 +124,8 @@ function writer(isJson: boolean): Show {
 }
 
 function recordFormat(): RecordEncoder {
-  if (!Deno.stdout.isTerminal()) return FORMATS.text;
-  return showsColour() ? FORMATS.terminal : plainTerminalRecord;
+  if (!Deno.stdout.isTerminal()) return textRecord;
+  return showsColour() ? terminalRecord : plainTerminalRecord;
 }
 
 function recordLine(encode: RecordEncoder): (line: LogLine) => Uint8Array<ArrayBuffer> {

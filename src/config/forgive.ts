@@ -12,6 +12,8 @@ import {
   DEBUG,
   DEBUG_CONFIG,
   EXIT_AFTER,
+  LOG_FORMAT,
+  LOG_LEVEL,
   MAX_MEMORY,
   SERVER_LOG,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
@@ -38,13 +40,15 @@ const logTarget: Reading = (text) => {
   return kind === "syslog" || kind === "masterlog" ? undefined : "";
 };
 
-/** The settings that LIB-ZC's servers read. */
+/** The settings that LIB-ZC's servers read, and those of this framework that they ignore. */
 const READINGS: readonly (readonly [Setting<unknown>, Reading])[] = [
   [SERVER_LOG, logTarget],
   [SERVER_STOP_ON_SOFTSTOP_AFTER, time],
   [EXIT_AFTER, time],
   [DEBUG, toDefault],
   [DEBUG_CONFIG, toDefault],
+  [LOG_LEVEL, toDefault],
+  [LOG_FORMAT, toDefault],
   [MAX_MEMORY, toDefault],
   [CORE_FILE_SIZE, toDefault],
 ];

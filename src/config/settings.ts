@@ -8,6 +8,7 @@
  */
 
 import { COMMAND_FORM, parseCommand } from "./command.ts";
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./log_form.ts";
 import {
   LOG_SERVICE_FORM,
   LOG_TARGET_FORM,
@@ -215,6 +216,32 @@ export const SERVER_OUTPUT_TOTAL: Setting<number> = define({
   fallback: "1g",
   inherited: true,
   doc: "How large the renamed files may be together. The oldest ones are removed.",
+});
+
+/** `log-level`: the least important lines that are written. */
+export const LOG_LEVEL: Setting<LogLevel> = define({
+  name: "log-level",
+  group: "logs",
+  scopes: ["master", "server"],
+  kind: oneOf(LOG_LEVELS),
+  fallback: "info",
+  doc: "Write log lines of this level and of the more important ones: debug, info, warn, error. " +
+    "debug = yes and --DEBUG win over it, and mean debug. At debug each line ends with the file " +
+    "and line of its call. In a .gcf it applies to the master and to all servers.",
+});
+
+/** `log-format`: the form of lines on a standard output. */
+export const LOG_FORMAT: Setting<LogFormat> = define({
+  name: "log-format",
+  group: "logs",
+  scopes: ["master", "server"],
+  kind: oneOf(LOG_FORMATS),
+  fallback: "auto",
+  doc: "The form of log lines on the standard outputs. text: time with zone, level, program and " +
+    "process id. terminal: short, with colours. journal: the priority prefixes of sd-daemon(3), " +
+    "without a time. json: one object a line, with the field names of OpenTelemetry. auto: " +
+    "terminal on a terminal, journal on the output that JOURNAL_STREAM names, else text. In a " +
+    ".gcf it applies to the master and to all servers.",
 });
 
 /** `server-stop-on-softstop-after`: M of the soft stop, in milliseconds. */
@@ -663,7 +690,8 @@ export const MASTER_DEBUG: Setting<boolean> = define({
   scopes: ["master"],
   kind: FLAG,
   fallback: "no",
-  doc: "Log each step of the master. Unlike debug, it has no effect on servers.",
+  doc: "Log each step of the master: it sets its log-level to debug. Unlike debug, it has no " +
+    "effect on servers.",
 });
 
 /** `server-config-path`: the directory of the shared settings. */
@@ -703,7 +731,8 @@ export const DEBUG: Setting<boolean> = define({
   scopes: ["master", "server"],
   kind: FLAG,
   fallback: "no",
-  doc: "Write debug lines to the log. In a .gcf it applies to the master and to all servers.",
+  doc: "Write debug lines to the log: the same as log-level = debug. In a .gcf it applies to the " +
+    "master and to all servers.",
 });
 
 /** `debug-config`: print the settings. */

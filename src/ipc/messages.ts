@@ -22,6 +22,13 @@ export interface StartMessage {
   readonly services: readonly SentSocket[];
   /** The settings that the master has accepted; the files may have changed since. */
   readonly settings: GrantedSettings;
+  /**
+   * Whether the master reads the server's standard outputs, and puts time, service and pid before each line:
+   * then a log line is `<N>TEXT`, with a priority of sd-daemon(3).
+   *
+   * @default {false}
+   */
+  readonly capturesOutput?: boolean;
 }
 
 /**
@@ -34,6 +41,8 @@ export interface StandbyMessage {
   readonly generation: number;
   /** The settings, which the start repeats. */
   readonly settings: GrantedSettings;
+  /** As in the start. */
+  readonly capturesOutput?: boolean;
 }
 
 /** Master to server: stop accepting, drain, exit. */

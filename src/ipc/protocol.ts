@@ -235,9 +235,10 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
   switch (type) {
     case "start":
       return countProblem(fields, "generation") ?? servicesProblem(fields.services) ??
-        settingsProblem(fields.settings);
+        settingsProblem(fields.settings) ?? flagProblem(fields, "capturesOutput");
     case "standby":
-      return countProblem(fields, "generation") ?? settingsProblem(fields.settings);
+      return countProblem(fields, "generation") ?? settingsProblem(fields.settings) ??
+        flagProblem(fields, "capturesOutput");
     case "softstop":
       return fields.closing === undefined ? undefined : placesProblem(fields.closing);
     case "watchdog":
@@ -270,6 +271,12 @@ function problemIn(type: Message["type"], fields: Fields): string | undefined {
 
 function optionalProblem(fields: Fields, name: string): string | undefined {
   return fields[name] === undefined ? undefined : countProblem(fields, name);
+}
+
+/** The problem of an optional flag. */
+function flagProblem(fields: Fields, name: string): string | undefined {
+  const flag = fields[name] ?? false;
+  return typeof flag === "boolean" ? undefined : `${name} is ${describe(flag)}`;
 }
 
 function filesProblem(files: unknown): string | undefined {

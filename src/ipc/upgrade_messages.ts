@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { LOG_LEVELS, type LogLevel, type LogRecord } from "../log/record.ts";
+import { LOG_LEVELS } from "../config/log_form.ts";
+import type { LogLevel, LogRecord } from "../log/record.ts";
 import type { Admission } from "../os/net/connect_permission.ts";
 import type { FdType } from "../os/net/socket.ts";
 import type { SocketFile } from "../os/net/socket_file.ts";

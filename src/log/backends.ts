@@ -6,9 +6,9 @@
 import type { LogTarget } from "../config/log_target.ts";
 import { type Clock, systemClock } from "../os/clock/clock.ts";
 import { DatagramSender, waitWritable } from "../os/net/datagram.ts";
-import { droppedText, masterlogRecord, plainRecord, syslogRecords } from "./lines.ts";
-import { nameOutputs, outputSpool, tellStderr } from "./outputs.ts";
-import type { LogSource, RecordEncoder } from "./record.ts";
+import { droppedText, masterlogRecord, syslogRecords } from "./lines.ts";
+import { outputEncoder, outputSpool, tellStderr } from "./outputs.ts";
+import { type LogSource, type RecordEncoder, recordOf } from "./record.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
 /** A log destination; `stderr` is for a process without a `server-log`. */
@@ -49,12 +49,16 @@ export function openBackend(
   ports: BackendPorts = {},
 ): Backend {
   const { syslogPath = "/dev/log", clock = systemClock } = ports;
-  const { tell = (text: string) => tellStderr("error", text, source) } = ports;
+  const { tell = (text: string) => tellStderr(recordOf(source, { level: "error", text })) } = ports;
   switch (target.kind) {
     case "stderr":
     case "stdout":
-      nameOutputs(source);
-      return { spool: outputSpool(target.kind), encode: plainRecord, source };
+      return {
+        spool: outputSpool(target.kind),
+        // Looked up for each line: the master may say later that it reads the output.
+        encode: (record) => outputEncoder(target.kind)(record),
+        source,
+      };
     case "masterlog":
       return socketBackend(target.socket, masterlogRecord, { tell, clock, source });
     case "syslog":
@@ -75,8 +79,7 @@ function socketBackend(
 ): Backend {
   const spool = new Spool({
     connect: () => socketOutlet(path),
-    notice: (dropped) =>
-      encode({ ...source, timeMs: Date.now(), level: "warn", text: droppedText(dropped) }),
+    notice: (dropped) => encode(recordOf(source, { level: "warn", text: droppedText(dropped) })),
     onGone: (error) => {
       const why = error instanceof Error ? error.message : String(error);
       tell(`Cannot log to "${path}": ${why}; lines are dropped until it is back`);

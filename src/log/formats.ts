@@ -17,7 +17,7 @@ import {
   timeOfDay,
   twoDigits,
 } from "./lines.ts";
-import type { LogLevel, LogRecord, RecordEncoder } from "./record.ts";
+import type { LogLevel, LogRecord } from "./record.ts";
 
 /** Severities of OpenTelemetry: the first of the four numbers of each level. */
 const OTEL_SEVERITIES: Readonly<Record<LogLevel, readonly [text: string, number: number]>> = {
@@ -40,6 +40,7 @@ const presentTimeOfDay = perSecond(timeOfDay);
 
 /** `2026-11-29T01:29:40.123+08:00 info imapd[4711] TEXT` (RFC 3339): for files and pipes. */
 export function textRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  if (record.ident === "") return bareRecord(record);
   const { timeMs, level } = record;
   return encoder.encode(
     `${timestamp(timeMs)} ${level} ${originOf(record)}${indented(bodyOf(record))}\n`,
@@ -48,6 +49,7 @@ export function textRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
 
 /** `01:29:40 imapd[4711] TEXT`, with the level behind the time if it is warn or error: for terminals. */
 export function plainTerminalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  if (record.ident === "") return bareRecord(record);
   const { timeMs, level } = record;
   const word = level === "warn" || level === "error" ? `${level} ` : "";
   return encoder.encode(
@@ -57,6 +59,7 @@ export function plainTerminalRecord(record: LogRecord): Uint8Array<ArrayBuffer> 
 
 /** The same in colours: the time is dim, and so is all of a debug line; the level is yellow or red. */
 export function terminalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  if (record.ident === "") return bareRecord(record);
   const { timeMs, level } = record;
   const time = presentTimeOfDay(timeMs);
   const text = `${originOf(record)}${indented(bodyOf(record))}`;
@@ -67,6 +70,15 @@ export function terminalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
 }
 
 /**
+ * `TEXT`, after a word if it is a warning: for the person who has started a program that has no log yet, beside
+ * the reason why it does not start.
+ */
+function bareRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  const word = record.level === "warn" ? "warning: " : "";
+  return encoder.encode(`${word}${indented(bodyOf(record))}\n`);
+}
+
+/**
  * `<6>imapd[4711] TEXT` (sd-daemon(3)), with the priority before each line of the text: for the journal, which
  * has the time itself and makes an entry of each line.
  */
@@ -74,6 +86,14 @@ export function journalRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
   const prefix = `<${SEVERITIES[record.level]}>`;
   const text = indented(bodyOf(record)).replaceAll("\n", `\n${prefix}`);
   return encoder.encode(`${prefix}${originOf(record)}${text}\n`);
+}
+
+/**
+ * `<6>TEXT`, with further lines indented and without a prefix: for a master that captures this output, and adds
+ * time, ident and pid itself.
+ */
+export function capturedRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
+  return encoder.encode(`<${SEVERITIES[record.level]}>${indented(bodyOf(record))}\n`);
 }
 
 /** One JSON object a line, with the field names of OpenTelemetry's log data model. */
@@ -87,10 +107,9 @@ export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
     SeverityNumber: severityNumber,
     Body: text,
     Resource: {
-      "service.name": service ?? (ident === "" ? undefined : ident),
-      "process.executable.name": service === undefined || ident === service || ident === ""
-        ? undefined
-        : ident,
+      "service.name": ident === "" ? undefined : ident,
+      // As in what the server exports itself.
+      "zc.service": service,
       "process.pid": pid,
     },
     Attributes: stream === undefined && position === undefined ? undefined : {
@@ -102,14 +121,6 @@ export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
   // JSON.stringify() escapes those below the space only, and a terminal obeys the others too.
   return encoder.encode(`${json.replace(CONTROLS, escaped)}\n`);
 }
-
-/** The encoder of each form. */
-export const FORMATS = {
-  text: textRecord,
-  terminal: terminalRecord,
-  journal: journalRecord,
-  json: jsonRecord,
-} as const satisfies Readonly<Record<string, RecordEncoder>>;
 
 function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;

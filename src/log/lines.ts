@@ -26,11 +26,6 @@ const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
 
 const encoder = new TextEncoder(), decoder = new TextDecoder();
 
-/** `IDENT[PID] TEXT`: the form without time and level. */
-export function plainRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
-  return encoder.encode(`${originOf(record)}${indented(bodyOf(record))}\n`);
-}
-
 /**
  * Datagrams for a log service: `IDENT,PID,TEXT`, cut to {@linkcode RECORD_BYTES_MAX}. They have no level, so
  * that the text of a warning begins with `warning: `, and that of an error with `error: `. A comma in the ident

@@ -1,19 +1,26 @@
 /**
- * The log calls of a server program, `zinfo`, `zdebug` and `zfatal`, and their destination (LIB-ZC section 6).
- * Each line passes through `@std/log`: {@link file://./std_adapter.ts}.
+ * The log calls of a server program, `zinfo`, `zwarn`, `zerror`, `zdebug` and `zfatal`, and their destination
+ * (LIB-ZC section 6). Each line passes through `@std/log`: {@link file://./std_adapter.ts}.
  *
  * A log call never blocks, and no state of the log makes it throw; {@link file://./spool.ts} handles lines that
  * the destination does not accept.
  *
  * @module
  */
+import type { LogFormat } from "../config/log_form.ts";
 import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
 import { readable } from "../os/ffi/byte_text.ts";
 import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
-import { droppedText } from "./lines.ts";
-import { closeOutputs, tellStderr } from "./outputs.ts";
-import type { LogLevel, LogRecord, LogSource } from "./record.ts";
+import { bodyOf, droppedText } from "./lines.ts";
+import { closeOutputs, configureOutputs, tellStderr } from "./outputs.ts";
+import {
+  type LogLevel,
+  type LogMessage,
+  type LogRecord,
+  type LogSource,
+  recordOf,
+} from "./record.ts";
 import { throughStdLog } from "./std_adapter.ts";
 import { exportLine } from "./telemetry.ts";
 
@@ -26,8 +33,10 @@ export interface LogOptions extends BackendPorts {
   readonly program: string;
   /** The process that the lines name; the default is this one. */
   readonly pid?: number;
-  /** Whether {@linkcode zdebug} prints; the default is false. */
-  readonly debug?: boolean;
+  /** The least important lines that are written; the default is `info`. */
+  readonly level?: LogLevel;
+  /** The form of lines on a standard output; the default is `auto`. */
+  readonly format?: LogFormat;
   /** A `server-log`, as text or parsed; without one (or an empty one), stderr. */
   readonly target?: LogTarget | string;
 }
@@ -35,7 +44,9 @@ export interface LogOptions extends BackendPorts {
 /** An open destination. */
 type OpenBackend = Backend & Pick<BackendTarget, "kind">;
 
-let isDebug = false;
+const RANKS: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+let threshold: LogLevel = "info";
 /** No name, until {@linkcode configureLog} is called. */
 let source: LogSource = { ident: "", pid: Deno.pid };
 let backend: OpenBackend | undefined;
@@ -59,15 +70,16 @@ const writeRecord = throughStdLog((record) => {
  * import { configureLog, zinfo } from "./log.ts";
  *
  * configureLog({ program: "imapd", target: "stdout" });
- * zinfo("listening on port", 143); // imapd[4711] listening on port 143 [example.ts:4]
+ * zinfo("listening on port", 143); // 2026-11-29T01:29:40.123+08:00 info imapd[4711] listening on port 143
  * ```
  */
 export function configureLog(options: LogOptions): void {
-  const { program, pid = Deno.pid, debug = false, target } = options;
+  const { program, pid = Deno.pid, level = "info", format = "auto", target } = options;
   const parsed = typeof target === "string" && target !== "" ? parseLogTarget(target) : target;
   closeBackend();
   source = { ident: program.slice(program.lastIndexOf("/") + 1), pid };
-  isDebug = debug;
+  threshold = level;
+  configureOutputs({ source, format });
   backend = open(parsed || { kind: "stderr" }, options);
 }
 
@@ -77,18 +89,58 @@ export function configureLog(options: LogOptions): void {
  * @returns The answer.
  */
 export function isDebugLog(): boolean {
-  return isDebug;
+  return threshold === "debug";
 }
 
 /**
- * Logs a line: the message, the further arguments as `console.log` writes them, and the caller's file and line
- * (`zinfo` of LIB-ZC).
+ * Logs a line: the message, and the further arguments as `console.log` writes them (`zinfo` of LIB-ZC). With
+ * `log-level = debug` the caller's file and line follow.
  *
  * @param message The message. `%` has no special meaning in it.
  * @param args The values to append, each after a space; errors with their stack.
  */
 export function zinfo(message: string, ...args: unknown[]): void {
-  zinfoFrom(zinfo, message, ...args);
+  logFrom("info", zinfo, message, ...args);
+}
+
+/**
+ * Logs a line as {@linkcode zinfo} does, at the level `warn`: something is not as it should be, and the program
+ * goes on as well as before. A line in a log without levels begins with `warning: `.
+ *
+ * @param message The message.
+ * @param args The values to append.
+ *
+ * @example
+ * ```ts
+ * import { zwarn } from "./log.ts";
+ *
+ * zwarn("the certificate ends in", 3, "days");
+ * ```
+ */
+export function zwarn(message: string, ...args: unknown[]): void {
+  logFrom("warn", zwarn, message, ...args);
+}
+
+/**
+ * Logs a line as {@linkcode zinfo} does, at the level `error`: something has failed. A line in a log without
+ * levels begins with `error: `.
+ *
+ * @param message The message.
+ * @param args The values to append.
+ *
+ * @example
+ * ```ts
+ * import { zerror } from "./log.ts";
+ *
+ * try {
+ *   JSON.parse("{");
+ * } catch (error) {
+ *   zerror("Cannot read the request:", error); // with the stack of the error
+ * }
+ * ```
+ */
+export function zerror(message: string, ...args: unknown[]): void {
+  logFrom("error", zerror, message, ...args);
 }
 
 /**
@@ -99,40 +151,58 @@ export function zinfo(message: string, ...args: unknown[]): void {
  * @param args The values to append.
  */
 export function zdebug(message: string, ...args: unknown[]): void {
-  if (isDebug) zinfoFrom(zdebug, message, ...args);
+  logFrom("debug", zdebug, message, ...args);
 }
 
 /**
- * Logs a line, also on stderr, and ends the process with exit code 1 (`zfatal` of LIB-ZC). Pending lines get
- * 200 ms.
+ * Logs a line at the level `error`, also on stderr, and ends the process with exit code 1 (`zfatal` of LIB-ZC).
+ * Pending lines get 200 ms.
  *
  * @param message The message.
  * @param args The values to append.
  */
 export function zfatal(message: string, ...args: unknown[]): never {
-  logEnd(textOf(zfatal, message, args));
+  writeEnd(messageOf("error", zfatal, message, args));
   closeLog();
   Deno.exit(1);
 }
 
 /**
- * Logs a line with the position of a function's caller: for code that logs mistakes of its caller.
+ * Logs a line, at debug level with the position of a function's caller: for code that logs mistakes of its
+ * caller.
  *
- * @param callee The function whose caller the line names; undefined for a line without a position.
+ * @param level The level.
+ * @param callee The function whose caller the line names.
  * @param message The message.
  * @param args The values to append.
  *
  * @example
  * ```ts
- * import { zinfoFrom } from "./log.ts";
+ * import { logFrom } from "./log.ts";
  *
  * function deprecated(name: string): void {
- *   zinfoFrom(deprecated, `${name} is deprecated`); // names the line that called deprecated()
+ *   logFrom("warn", deprecated, `${name} is deprecated`); // names the line that called deprecated()
  * }
  * ```
  */
-export function zinfoFrom(callee: Callee | undefined, message: string, ...args: unknown[]): void {
-  write("info", textOf(callee, message, args));
+export function logFrom(
+  level: LogLevel,
+  callee: Callee,
+  message: string,
+  ...args: unknown[]
+): void {
+  if (isWritten(level)) write(messageOf(level, callee, message, args));
+}
+
+/**
+ * Logs a line without a position.
+ *
+ * @param level The level.
+ * @param message The message.
+ * @param args The values to append.
+ */
+export function logLine(level: LogLevel, message: string, ...args: unknown[]): void {
+  if (isWritten(level)) write(messageOf(level, undefined, message, args));
 }
 
 /**
@@ -140,10 +210,10 @@ export function zinfoFrom(callee: Callee | undefined, message: string, ...args: 
  * a position, and also on stderr, since the log may be the problem.
  *
  * @param text The whole line.
+ * @param level Its level.
  */
-export function logEnd(text: string): void {
-  write("info", text);
-  if (backend?.kind !== "stderr") tellStderr("info", text, source);
+export function logEnd(text: string, level: LogLevel = "error"): void {
+  if (isWritten(level)) writeEnd({ level, text: readable(text) });
 }
 
 /**
@@ -193,7 +263,9 @@ function closeBackend(): void {
   backend = undefined;
   if (closing === undefined || ["stdout", "stderr"].includes(closing.kind)) return;
   const dropped = closing.spool.close(CLOSE_WAIT_MS);
-  if (dropped > 0) tellStderr("warn", droppedText(dropped), source);
+  if (dropped > 0) {
+    tellStderr(recordOf(source, { level: "warn", text: droppedText(dropped) }));
+  }
 }
 
 function open(target: BackendTarget, ports?: BackendPorts): OpenBackend {
@@ -204,17 +276,32 @@ function current(): OpenBackend {
   return backend ??= open({ kind: "stderr" });
 }
 
-function write(level: LogLevel, text: string): void {
-  const record = { ...current().source, timeMs: Date.now(), level, text: readable(text) };
-  writeRecord(record);
-  onOwnRecord?.(record);
-  exportLine(record.text);
+function isWritten(level: LogLevel): boolean {
+  return RANKS[level] >= RANKS[threshold];
 }
 
-function textOf(callee: Callee | undefined, message: string, args: readonly unknown[]): string {
-  const text = [message, ...args.map(show)].join(" ");
-  const place = callee && callerOf(callee);
-  return place === undefined ? text : `${text} [${place}]`;
+function write(message: LogMessage): void {
+  const record = recordOf(current().source, message);
+  writeRecord(record);
+  onOwnRecord?.(record);
+  exportLine(record.level, bodyOf(record));
+}
+
+function writeEnd(message: LogMessage): void {
+  write(message);
+  if (backend?.kind !== "stderr") tellStderr(recordOf(source, message));
+}
+
+function messageOf(
+  level: LogLevel,
+  callee: Callee | undefined,
+  message: string,
+  args: readonly unknown[],
+): LogMessage {
+  const text = readable([message, ...args.map(show)].join(" "));
+  // A capture of the stack takes longer than the rest of a line.
+  const position = callee !== undefined && isDebugLog() ? callerOf(callee) : undefined;
+  return { level, text, position };
 }
 
 function show(value: unknown): string {

@@ -20,6 +20,7 @@ import { removeSocketFile, type SocketFile } from "../os/net/socket_file.ts";
 import { RECORD_BYTES_MAX } from "./lines.ts";
 import { LogFiles } from "./log_files.ts";
 import { tellStderr } from "./outputs.ts";
+import { recordOf } from "./record.ts";
 
 /** The options of a log service. */
 export interface LogServiceOptions extends LogServiceConfig {
@@ -58,7 +59,10 @@ export class LogService {
   private constructor(options: LogServiceOptions) {
     const source = { ident: "log-service", pid: Deno.pid };
     const { clock = systemClock, now = Date.now } = options;
-    const { onError = (message: string) => tellStderr("error", message, source) } = options;
+    const {
+      onError = (message: string) =>
+        tellStderr(recordOf(source, { level: "error", text: message })),
+    } = options;
     const { poller = new Poller((error) => onError(String(error))) } = options;
     const { prefix, period } = options;
     this.#files = new LogFiles({ prefix, period, source, clock, now, onError });

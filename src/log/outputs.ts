@@ -7,13 +7,16 @@
  *
  * @module
  */
+import type { LogFormat } from "../config/log_form.ts";
 import { type Clock, systemClock } from "../os/clock/clock.ts";
 import { reopenOutput, waitWritable, writeWithoutWaiting } from "../os/net/datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { mayUseFfi } from "../os/ffi/permissions.ts";
 import { EPOLLOUT, Poller } from "../os/fd/poller.ts";
-import { droppedText, plainRecord } from "./lines.ts";
-import type { LogLevel, LogSource } from "./record.ts";
+import { droppedText } from "./lines.ts";
+import { capturedRecord } from "./formats.ts";
+import { recordEncoder } from "./output_form.ts";
+import { type LogRecord, type LogSource, type RecordEncoder, recordOf } from "./record.ts";
 import { type Outlet, Spool } from "./spool.ts";
 
 /** A standard output. */
@@ -32,14 +35,43 @@ const WRITERS = {
   stderr: Deno.stderr.writeSync.bind(Deno.stderr),
 } as const;
 
-/** The source of lines that the outputs write themselves; a process without a name has no ident. */
-let ownSource: LogSource = { ident: "", pid: Deno.pid };
+/** How lines of the log are written to the outputs. */
+export interface OutputSettings {
+  /** The source of the lines about dropped lines. */
+  readonly source: LogSource;
+  readonly format: LogFormat;
+}
+
+/** A process without a name has no ident. */
+let settings: OutputSettings = { source: { ident: "", pid: Deno.pid }, format: "auto" };
+
+/** Whether a master reads the outputs, and adds time, ident and pid. */
+let isCaptured = false;
 
 const spools = new Map<OutputName, Spool>();
+const encoders = new Map<OutputName, RecordEncoder>();
 
-/** Sets the source of the lines about dropped lines. */
-export function nameOutputs(source: LogSource): void {
-  ownSource = source;
+/** Changes how lines of the log are written to the outputs. */
+export function configureOutputs(changed: OutputSettings): void {
+  settings = changed;
+  encoders.clear();
+}
+
+/** Has all lines of the log be in the form for a master that reads the outputs, whatever the settings say. */
+export function markOutputsCaptured(): void {
+  isCaptured = true;
+  encoders.clear();
+}
+
+/** Returns the encoder of lines on an output. */
+export function outputEncoder(name: OutputName): RecordEncoder {
+  let encoder = encoders.get(name);
+  if (encoder === undefined) {
+    const output = { fd: DESCRIPTORS[name], isTerminal: Deno[name].isTerminal() };
+    encoder = isCaptured ? capturedRecord : recordEncoder(settings.format, output);
+    encoders.set(name, encoder);
+  }
+  return encoder;
 }
 
 /** Returns the spool of an output. Nothing is opened before the first line. */
@@ -57,9 +89,9 @@ export function writeOutput(name: OutputName, data: Uint8Array): void {
   }
 }
 
-/** Reports something about the log itself on stderr. */
-export function tellStderr(level: LogLevel, text: string, source: LogSource): void {
-  outputSpool("stderr").push(plainRecord({ ...source, timeMs: Date.now(), level, text }));
+/** Writes a line of the log to stderr, whatever the log's destination is. */
+export function tellStderr(record: LogRecord): void {
+  outputSpool("stderr").push(outputEncoder("stderr")(record));
 }
 
 /**
@@ -75,12 +107,9 @@ function newSpool(name: OutputName): Spool {
   return new Spool({
     connect: () => mayUseFfi() ? rawOutlet(DESCRIPTORS[name]) : plainOutlet(name, systemClock),
     notice: (dropped) =>
-      plainRecord({
-        ...ownSource,
-        timeMs: Date.now(),
-        level: "warn",
-        text: droppedText(dropped),
-      }),
+      outputEncoder(name)(
+        recordOf(settings.source, { level: "warn", text: droppedText(dropped) }),
+      ),
     // There is no other place to report it.
     onGone: () => {},
     clock: systemClock,

@@ -4,12 +4,9 @@
  *
  * @module
  */
+import type { LogLevel } from "../config/log_form.ts";
 
-/** How important a record is. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
-/** All levels, from the least important on. */
-export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+export type { LogLevel };
 
 /** A message, and where it comes from. */
 export interface LogRecord {
@@ -34,3 +31,11 @@ export type RecordEncoder = (record: LogRecord) => Uint8Array<ArrayBuffer>;
 
 /** The program and process that make records. */
 export type LogSource = Pick<LogRecord, "ident" | "pid">;
+
+/** The parts of a record that its call gives. */
+export type LogMessage = Pick<LogRecord, "level" | "text" | "position">;
+
+/** Makes a record of this moment. */
+export function recordOf({ ident, pid }: LogSource, message: LogMessage): LogRecord {
+  return { timeMs: Date.now(), ident, pid, ...message };
+}

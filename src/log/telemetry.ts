@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../config/log_form.ts";
 import { readableVariable } from "../os/process/environment.ts";
 
 /** `console` at the start of this process: methods that a program has replaced since stay replaced. */
@@ -20,7 +21,8 @@ export function consoleExports(): boolean {
     readableVariable("OTEL_DENO_CONSOLE") === "replace";
 }
 
-/** Exports a log line where log lines are exported. */
-export function exportLine(text: string): void {
-  if (consoleExports()) (consoleAtStart as unknown as Console).info(text);
+/** Exports a log line of a level where log lines are exported. */
+export function exportLine(level: LogLevel, text: string): void {
+  // The runtime gives an exported line the severity of its method.
+  if (consoleExports()) (consoleAtStart as unknown as Console)[level](text);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { MASTER_STOP_TIMEOUT, MASTER_UPGRADE_TIMEOUT } from "../config/settings.ts";
-import { zinfoFrom } from "../log/log.ts";
+import { logLine } from "../log/log.ts";
 import type { Poller } from "../os/fd/poller.ts";
 import { openFilesVariable } from "../os/process/limits.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
@@ -57,7 +57,7 @@ export function beginUpgrade(
     env: { ...serviceManager.environment, ...openFilesVariable(openFiles) },
     spawner: systemSpawner,
     poller,
-    log: (text) => zinfoFrom(undefined, text),
+    log: (text, level = "info") => logLine(level, text),
     onStop: (timeoutMs) => retirement.limitDrain(timeoutMs),
     onBound: (generations) => retirement.limitGenerations(generations),
     onReopen,

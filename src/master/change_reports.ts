@@ -4,7 +4,7 @@
  * @module
  */
 import { isUserError } from "../ipc/user_error.ts";
-import { zinfo } from "../log/log.ts";
+import { logLine, zerror } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import {
   isAccepted,
@@ -81,7 +81,7 @@ export class ChangeReports {
     const refusal = error instanceof Error ? error : new Error(String(error));
     const isExpected = isUserError(error) || error instanceof ServiceError;
     const about = isExpected ? refusal.message : error;
-    zinfo(`${begun.name} refused, all goes on as before:`, about);
+    zerror(`${begun.name} refused, all goes on as before:`, about);
     return this.#report(begun, {
       refusal,
       undone: [],
@@ -107,7 +107,7 @@ export class ChangeReports {
     if (isAccepted({ plan, undone })) accept(new Set(ids));
     const text = ids.length === 0 ? begun.done : `${begun.name} over, undone for ${ids.join(" ")}`;
     const report = this.#report(begun, { plan, undone, text });
-    zinfo(text);
+    logLine(ids.length === 0 ? "info" : "error", text);
     return report;
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { LOG_SERVICE } from "../config/settings.ts";
-import { zinfo } from "../log/log.ts";
+import { zerror, zwarn } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
@@ -103,9 +103,9 @@ export class Duty {
     try {
       this.#logService = await openLogService(config);
       await old.close();
-      zinfo(`warning: log-service ${config.socket} had lost its file, and was opened anew`);
+      zwarn(`log-service ${config.socket} had lost its file, and was opened anew`);
     } catch (error) {
-      zinfo(`warning: log-service ${config.socket} had lost its file: ${(error as Error).message}`);
+      zerror(`log-service ${config.socket} had lost its file: ${(error as Error).message}`);
     }
   }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
+import { zwarn } from "../log/log.ts";
 import { delay, systemClock } from "../os/clock/clock.ts";
 import { isAddressInUse } from "../os/net/open_listener.ts";
 import { AddressesInUseError } from "./listeners/table.ts";
@@ -31,7 +31,7 @@ export async function openWhenFree<T>(
     } catch (error) {
       const isLate = systemClock.nowMs() >= endMs;
       if (!(error instanceof AddressesInUseError) || isLate) throw error;
-      if (isFirst) zinfo(`waiting for up to ${WAIT_MS / 1000} s: ${error.message}`);
+      if (isFirst) zwarn(`waiting for up to ${WAIT_MS / 1000} s: ${error.message}`);
       do {
         await delay(LOOK_MS);
         if (isStopping()) return undefined;

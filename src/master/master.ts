@@ -7,8 +7,18 @@ import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
 import { cannot, type Problem } from "../config/errors.ts";
 import { CONFIG_DIR, DEBUG_CONFIG, EXIT_AFTER, MASTER_STOP_TIMEOUT } from "../config/settings.ts";
-import { FORMATS } from "../log/formats.ts";
-import { closeLog, flushLog, logRecord, tapLog, zinfo, zinfoFrom } from "../log/log.ts";
+import { textRecord } from "../log/formats.ts";
+import {
+  closeLog,
+  flushLog,
+  logLine,
+  logRecord,
+  tapLog,
+  zerror,
+  zinfo,
+  zwarn,
+} from "../log/log.ts";
+import type { LogLevel } from "../log/record.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { keepRunning } from "../os/clock/keep_running.ts";
 import { keepDescriptorsFromChildren } from "../os/fd/descriptor.ts";
@@ -56,7 +66,7 @@ import type { UpgradeFailure } from "./upgrade/new_master.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import { Starter } from "./upgrade/standing_parent.ts";
 
-const log = (text: string): void => zinfoFrom(undefined, text);
+const log = (text: string, level: LogLevel = "info"): void => logLine(level, text);
 
 /** The options of a master. */
 export interface MasterOptions {
@@ -83,13 +93,13 @@ export class Master {
   readonly #workingDirectory: WorkingDirectory;
   readonly #lookup: ProgramLookup;
   readonly #configuration: MasterConfiguration;
-  readonly #poller = new Poller((error) => zinfo("unexpected error:", error));
+  readonly #poller = new Poller((error) => zerror("unexpected error:", error));
   readonly #outputFiles = new OutputFiles();
   readonly #outputLog = new OutputLog({
     clock: systemClock,
     now: Date.now,
     write: logRecord,
-    encode: FORMATS.text,
+    encode: textRecord,
     onLine: (line) => this.#parts?.control.tellOf({ type: "line", ...line }),
     log,
   });
@@ -124,7 +134,7 @@ export class Master {
       pid: Deno.pid,
       clock: systemClock,
       hasBeenReady: options.upgradeFd !== undefined,
-      warn: (text) => zinfo("warning:", text),
+      warn: (text) => zwarn(text),
     });
     this.#directory = setting(CONFIG_DIR);
     this.#workingDirectory = new WorkingDirectory(options.directory, log);
@@ -138,7 +148,7 @@ export class Master {
     if (options.upgradeFd === undefined) {
       // Before any process is started, which must not see these variables.
       this.#activated = readActivation(
-        ownActivation(options.directory, (text) => zinfo("warning:", text)),
+        ownActivation(options.directory, (text) => zwarn(text)),
       );
     } else {
       this.#oldMaster = new OldMaster(options.upgradeFd, this.#poller, {
@@ -359,7 +369,7 @@ export class Master {
   #requestUpgrade(): void {
     const obstacle = this.#obstacleToUpgrade();
     if (obstacle === undefined) this.#request("upgrade", () => this.#upgrade());
-    else zinfo(`ignored a SIGUSR2: ${obstacle}`);
+    else zwarn(`ignored a SIGUSR2: ${obstacle}`);
   }
 
   /** Queues a change that a signal asks for, unless one of its kind waits already. */
@@ -367,7 +377,7 @@ export class Master {
     if (this.#changes.isWaiting(kind)) return;
     this.#changes.request(kind, change).catch((error) => {
       // A bug in this program; the master continues, and accepts further changes.
-      if (!(error instanceof ServiceError)) zinfo("unexpected error:", error);
+      if (!(error instanceof ServiceError)) zerror("unexpected error:", error);
     });
   }
 
@@ -410,7 +420,7 @@ export class Master {
     this.#outputLog.flush();
     const changed = this.#outputFiles.reopen((path, { found }) => {
       const expected = "a file that can be made and written; lines still go to the old one";
-      zinfo(cannot("open the log file", path, { found, expected }));
+      zerror(cannot("open the log file", path, { found, expected }));
     });
     if (changed.length > 0) this.#supervisor.changeOutputs(changed);
     // The old master writes to the same files until its servers have ended.

@@ -8,7 +8,7 @@ import { replaceSettings } from "../config/effective.ts";
 import { validateServices } from "../config/endpoints.ts";
 import { ConfigError, formatProblem } from "../config/errors.ts";
 import type { UnreadyService } from "../control/messages.ts";
-import { zinfo } from "../log/log.ts";
+import { logLine, zerror, zinfo, zwarn } from "../log/log.ts";
 import type { WorkingDirectory } from "../os/process/working_directory.ts";
 import { type ChangeReports, RELOAD } from "./change_reports.ts";
 import { openWhenFree } from "./free_addresses.ts";
@@ -187,19 +187,18 @@ export class Reloads {
 
   /** Logs the warnings, also of a configuration that is refused. */
   #warn({ warnings }: NewConfiguration): void {
-    for (const line of new Set(warnings.map(formatProblem))) zinfo(`warning: ${line}`);
+    for (const line of new Set(warnings.map(formatProblem))) zwarn(line);
   }
 
   #tell({ services, unknownModules }: NewConfiguration, plan: ReloadPlan): void {
     const { listeners } = this.#options;
-    for (const line of listeners.describe(services.flatMap(({ endpoints }) => endpoints))) {
-      zinfo(line);
-    }
+    const endpoints = services.flatMap((service) => service.endpoints);
+    for (const { level, text } of listeners.describe(endpoints)) logLine(level, text);
     zinfo(describePlan(plan));
     for (const id of plan.left) {
       const reason = unknownModules.get(id);
       if (reason === undefined) continue;
-      zinfo(`${id}: left alone by the files of its command, without what these load: ${reason}`);
+      zwarn(`${id}: left alone by the files of its command, without what these load: ${reason}`);
     }
   }
 
@@ -215,7 +214,7 @@ export class Reloads {
     } catch (error) {
       // The services are applied regardless of the log; the next reload tries the log again.
       this.#logsAsSet = false;
-      zinfo("the log can't be opened as its settings say:", error);
+      zerror("the log can't be opened as its settings say:", error);
     }
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { isUserError } from "../ipc/user_error.ts";
-import { zinfo } from "../log/log.ts";
+import { zerror, zinfo, zwarn } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { describeExit, type ExitStatus } from "../os/process/child_process.ts";
 import type { MasterParts } from "./master_parts.ts";
@@ -163,7 +163,7 @@ export class Retirement {
     }`;
     try {
       if (await duty.takeBack()) {
-        zinfo(`${how}; this one goes on as before the upgrade`);
+        zwarn(`${how}; this one goes on as before the upgrade`);
         this.#takeover = undefined;
         phase.enter("serving");
         serviceManager.resume();
@@ -173,9 +173,9 @@ export class Retirement {
         if (stops.hasAny) phase.enter("stopping");
         return true;
       }
-      zinfo(`${how}; another master has its place`);
+      zwarn(`${how}; another master has its place`);
     } catch (error) {
-      zinfo(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
+      zerror(`${how}; this one can't go on as before:`, isUserError(error) ? error.message : error);
       duty.giveUp();
       this.#takeover = takeover;
       phase.enter("draining");

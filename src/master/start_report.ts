@@ -63,7 +63,7 @@ export class StartReport {
       return serviceManager.ready(result());
     }
     const text = `not ready: ${unready()}`;
-    logEnd(`${text}; clients of these services wait until they serve`);
+    logEnd(`${text}; clients of these services wait until they serve`, "warn");
     serviceManager.ready(text);
     await coldStart.complete;
     if (isStopping()) return;

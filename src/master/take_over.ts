@@ -4,7 +4,7 @@
  * @module
  */
 import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
-import { zinfo } from "../log/log.ts";
+import { zinfo, zwarn } from "../log/log.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { type NewConfiguration, setting } from "./services/configuration.ts";
 import type { Inheritance, OldMaster } from "./upgrade/old_master.ts";
@@ -31,7 +31,7 @@ export async function takeOver(
   if (undone === undefined) return false;
   if (undone.length > 0) {
     if (!oldMaster.isGone) return false;
-    zinfo("the old master is gone, so this one goes on all the same");
+    zwarn("the old master is gone, so this one goes on all the same");
     await reloads.start(candidate);
   }
   oldMaster.proven();

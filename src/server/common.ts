@@ -6,7 +6,7 @@
 export { Config, defaultConfig } from "../config/config.ts";
 export type { Origin } from "../config/errors.ts";
 export type { CfEntry } from "../config/cf.ts";
-export { zdebug, zfatal, zinfo } from "../log/log.ts";
+export { zdebug, zerror, zfatal, zinfo, zwarn } from "../log/log.ts";
 export { AdoptError } from "../os/adopt/listener.ts";
 export type { FdType } from "../os/net/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./serve_http.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { zinfo } from "../log/log.ts";
+import { zerror } from "../log/log.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { type OpenConnection, OpenConnections } from "../os/net/connections.ts";
 import type { FdType } from "../os/net/socket.ts";
@@ -86,7 +86,7 @@ function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): void {
   import("./http1/node_http.ts").then(({ NodeHttpService }) =>
     new NodeHttpService(fd, serving, tls)
   )
-    .catch((error) => zinfo(`Cannot serve HTTP on descriptor ${fd}:`, error)).finally(loaded);
+    .catch((error) => zerror(`Cannot serve HTTP on descriptor ${fd}:`, error)).finally(loaded);
 }
 
 function httpTls(

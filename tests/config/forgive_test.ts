@@ -20,6 +20,8 @@ const VALUES: Readonly<Record<string, Readonly<Record<string, string | undefined
   "exit-after": { "5sec": "", "-1": "0", "soon": "" },
   "debug": { "3": "" },
   "debug-config": { "perhaps": "" },
+  "log-level": { "loud": "" },
+  "log-format": { "xml": "" },
   "max-memory": { "10mb": "", "-5": "", "lots": "" },
   "core-file-size": { "10mb": "" },
 };

@@ -143,15 +143,15 @@ Deno.test("alone, a server without addresses or shared settings runs on, as LIB-
     program: SERVERS.aio,
   });
   // Warnings come first, then the hooks.
-  await server.complains(/warning: .*dead\.gcf: Cannot read settings file .*nowhere/);
-  await server.complains(/warning: .*x\.cf:2: server-log: Cannot read "paper": .*as LIB-ZC does/);
-  await server.complains(/warning: .*x\.cf:1: exit-after: Cannot read "5sec": .*as LIB-ZC does/);
-  await server.complains(/warning: no address to serve/);
+  await server.complains(/ warn \S+ .*dead\.gcf: Cannot read settings file .*nowhere/);
+  await server.complains(/ warn \S+ .*x\.cf:2: server-log: Cannot read "paper": .*as LIB-ZC does/);
+  await server.complains(/ warn \S+ .*x\.cf:1: exit-after: Cannot read "5sec": .*as LIB-ZC does/);
+  await server.complains(/ warn \S+ no address to serve/);
   await server.complains(/beforeService with shared/);
   server.signal("SIGTERM");
   assertEquals((await server.ended()).code, 0);
   const other = site.run(["alone", "-server-config-path", "/no/such"], { program: SERVERS.aio });
-  await other.complains(/warning: \/no\/such: Cannot read settings directory "\/no\/such"/);
+  await other.complains(/ warn \S+ \/no\/such: Cannot read settings directory "\/no\/such"/);
   await other.complains(/beforeService/);
   other.signal("SIGTERM");
   assertEquals((await other.ended()).code, 0);

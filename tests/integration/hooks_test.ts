@@ -168,7 +168,7 @@ for (const mode of MODES) {
     await master.logs(new RegExp(`\\[${pid}\\] beforeSoftstop`));
     await master.stop();
     const steps = master.log.split("\n").filter((line) => line.includes(`[${pid}]`))
-      .map((line) => line.replace(/^.*?\] (.*) \[.*$/, "$1"));
+      .map((line) => line.replace(/^.*?\] (.*)$/, "$1"));
     assertEquals(steps, [
       "beforeService with setting",
       "serviceRegister one inet",

@@ -75,17 +75,17 @@ async function livesOn(master: Master, targets: readonly Target[]): Promise<void
 
 const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   shutdown: [
-    /warning: inet:\S+ was shut down, and was opened anew/,
-    /warning: unix:\S+ was shut down, and was opened anew/,
+    / warn \S+ inet:\S+ was shut down, and was opened anew/,
+    / warn \S+ unix:\S+ was shut down, and was opened anew/,
   ],
-  filter: [/warning: inet:\S+ was filtered for good, and was opened anew/],
-  remove: [/warning: unix:\S+ had lost its file, and was opened anew/],
+  filter: [/ warn \S+ inet:\S+ was filtered for good, and was opened anew/],
+  remove: [/ warn \S+ unix:\S+ had lost its file, and was opened anew/],
   spoil: [
-    /warning: inet:\S+ was closed to distant hosts and changed in SO_LINGER, which is undone/,
+    / warn \S+ inet:\S+ was closed to distant hosts and changed in SO_LINGER, which is undone/,
   ],
   block: [
-    /warning: inet:\S+ was blocking, which is undone/,
-    /warning: unix:\S+ was blocking, which is undone/,
+    / warn \S+ inet:\S+ was blocking, which is undone/,
+    / warn \S+ unix:\S+ was blocking, which is undone/,
   ],
 };
 
@@ -207,7 +207,7 @@ for (const [name, command] of Object.entries(PROGRAMS)) {
       await isServed(port);
       ATTACKS.shutDown(fd);
       await master.logs(
-        /warning: inet:\S+ was shut down(; only its activator|, and listens again)/,
+        / warn \S+ inet:\S+ was shut down(; only its activator|, and listens again)/,
       );
       await isServed(other);
       // Some end of themselves, and some listen again themselves.
@@ -249,7 +249,7 @@ Deno.test("a unix socket that was given to the master and shut down is told, and
   await eventually(() => master.servers("x.cf").length === 0, { what: "the service to sleep" });
   const starts = master.logged(/x\.cf: new process/);
   ATTACKS.shutDown(fd);
-  await master.logs(/warning: unix:\S+ was shut down; only its activator can open it anew/);
+  await master.logs(/ warn \S+ unix:\S+ was shut down; only its activator can open it anew/);
   await isServed(port);
   assertEquals(master.logged(/x\.cf: new process/), starts);
   assertEquals(master.logged(/only its activator/), 1);

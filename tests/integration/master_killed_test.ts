@@ -182,7 +182,7 @@ Deno.test("a start waits for addresses that the servers of a killed master still
   // Its output stays open for as long as its server has it.
   await gone(first.pid);
   const second = await site.start();
-  const [, waiting] = await second.logs(/waiting for up to 2 s: ([^]*?) \[reload\.ts/);
+  const [, waiting] = await second.logs(/waiting for up to 2 s: ([^]*?)\n(?! )/);
   const by = `by process ${server} ("deno") `;
   assertStringIncludes(waiting, `Cannot listen on "127.0.0.1:${port}": address in use ${by}`);
   // By the time that the second one is looked up, the guardian may have done its work.

@@ -47,7 +47,7 @@ Deno.test("a master whose directory was removed replaces, reloads and is upgrade
   Deno.kill(pid, "SIGKILL");
   using second = await greeted(port);
   assertNotEquals(pidIn(second), pid);
-  await master.logs(/warning: Cannot enter ".*\/home": no such directory, expected .*\n/);
+  await master.logs(/ warn \S+ Cannot enter ".*\/home": no such directory, expected .*\n/);
   second.close();
   await master.reload();
   const [third] = await master.serving("a.cf", 1);
@@ -143,16 +143,16 @@ for (const mode of MODES) {
 
     Deno.removeSync(path);
     await master.reload();
-    await master.logs(/warning: unix:\S+ had lost its file, and was opened anew/);
+    await master.logs(/ warn \S+ unix:\S+ had lost its file, and was opened anew/);
     (await greeted(path)).close();
 
     Deno.removeSync(folder, { recursive: true });
     await master.reload();
-    await master.logs(/warning: unix:\S+ had lost its file: .*: no such file or directory/);
+    await master.logs(/ warn \S+ unix:\S+ had lost its file: .*: no such file or directory/);
     (await greeted(port)).close();
     Deno.mkdirSync(folder);
     await master.reload();
-    await master.logs(/warning: unix:\S+ had lost its file, and was opened anew/, 2);
+    await master.logs(/ warn \S+ unix:\S+ had lost its file, and was opened anew/, 2);
     (await greeted(path)).close();
     await master.stop();
   });
@@ -175,7 +175,7 @@ Deno.test("a reload makes the socket of the log service anew that was removed", 
   await registered(1);
   Deno.removeSync(socket);
   await master.reload();
-  await master.logs(/warning: log-service \S+ had lost its file, and was opened anew/);
+  await master.logs(/ warn \S+ log-service \S+ had lost its file, and was opened anew/);
   await registered(2);
   await master.stop();
 });

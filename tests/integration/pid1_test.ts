@@ -98,7 +98,7 @@ Deno.test("as process 1 the master reaps orphans, and still learns how its own s
   const master = () => childrenOf(outer.pid)[0].pid;
   await reapsOrphans(site, { outer, master, port });
   // As it saw itself.
-  assert(outer.stderr.includes("master[1] "));
+  assert(outer.stderr.includes(" master[1] "));
 });
 
 Deno.test("as a subreaper the master reaps orphans, and still learns how its own servers end", async () => {

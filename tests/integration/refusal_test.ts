@@ -23,7 +23,7 @@ async function refusedStart(
   assertEquals([code, stdout], [1, ""], stderr);
   const lines = stderr.trimEnd().replaceAll(site.dir.path, "DIR").split("\n");
   // An address in use is waited for before it is refused.
-  return lines.filter((line) => !/^master\[\d+\] waiting for up to 2 s: /.test(line));
+  return lines.filter((line) => !/ warn master\[\d+\] waiting for up to 2 s: /.test(line));
 }
 
 Deno.test("a start that finds mistakes tells all of them, and touches nothing", async () => {

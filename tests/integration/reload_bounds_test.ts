@@ -184,12 +184,12 @@ Deno.test(`a storm of ${STORM} SIGHUPs during a reload brings at most two more`,
   using client = await greeted(port);
   assertEquals(pidIn(client), old);
   Deno.writeTextFileSync(ready, "");
-  await master.logs(/\] reloaded /, 2);
+  await master.logs(/\] reloaded\n/, 2);
   client.close();
   // One more is waited for, so that none of the storm can still come.
-  const before = master.logged(/\] reloaded /);
+  const before = master.logged(/\] reloaded$/);
   await master.reload();
-  const plans = master.logged(/\] listeners: /) - 1, reloads = master.logged(/\] reloaded /);
+  const plans = master.logged(/\] listeners: /) - 1, reloads = master.logged(/\] reloaded$/);
   assertEquals(plans, reloads);
   assert(before <= 3 && reloads <= 4, `${before} and then ${reloads} reloads`);
   await eventually(() => master.servers("a.cf").length === 1, { what: "one process" });

@@ -194,7 +194,7 @@ Deno.test("a hundred SIGHUPs in a burst end in the right state", async () => {
     master.process.signal("SIGHUP");
     if (count % 10 === 0) most = Math.max(most, master.servers().length);
   }
-  await master.logs(/ reloaded /);
+  await master.logs(/ reloaded\n/);
   await eventually(() => {
     const pids = master.servers().map(({ pid }) => pid);
     most = Math.max(most, pids.length);
@@ -220,6 +220,6 @@ Deno.test("a reload takes the master's log to where the shared settings say", as
   assertEquals(master.process.stdout, "");
   site.write("all.gcf", { "server-log": "stdout" });
   master.process.signal("SIGHUP");
-  await master.process.prints(/^master\[\d+\] reloaded/m);
+  await master.process.prints(/ info master\[\d+\] reloaded/m);
   await master.stop();
 });

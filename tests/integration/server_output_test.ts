@@ -5,6 +5,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
+const LEVELS = new URL("../support/servers/levels.ts", import.meta.url).pathname;
 const PRINTING = new URL("../support/servers/printing.py", import.meta.url).pathname;
 
 /** The settings of a server that prints all the time. */
@@ -175,3 +176,22 @@ Deno.test("logs --follow goes on over an upgrade, with the last lines of the ser
   assertEquals((await following.ended()).code, 3);
   assertMatch(following.stderr, /^the master has ended$/m);
 });
+
+for (const permissions of ["all", "none"]) {
+  Deno.test(`log lines of a captured server with ${permissions} have one time, and the level of their call`, async () => {
+    await using site = new Site();
+    site.write("said.cf", {
+      "server-command": LEVELS,
+      "server-permissions": permissions,
+      "server-service": site.socket("s"),
+      "server-standby-count": "1",
+    });
+    const master = await site.start();
+    await master.logs(/wrong\n/);
+    const lines = master.log.split("\n").filter((line) => /said\[\d+\]|and more/.test(line));
+    const texts = lines.map((line) => line.replace(/^\d{4}-\S+ (\w+) said\[\d+\] /, "$1: "))
+      .filter((text) => !text.includes("--allow-ffi"));
+    assertEquals(texts, ["info: as usual", "warn: odd", "    and more", "error: wrong"]);
+    await master.stop();
+  });
+}

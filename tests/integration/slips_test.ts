@@ -5,7 +5,7 @@ import { type Master, SERVERS, Site } from "../support/master.ts";
 
 /** The warnings so far, without time, place in the code and the site's own path. */
 function warnings({ log }: Master, { dir }: Site): string[] {
-  return [...log.matchAll(/warning: (.*) \[reload\.ts:\d+\]/g)]
+  return [...log.matchAll(/ warn \S+ (.*)\n/g)]
     .map(([, text]) => text.replaceAll(dir.path, "DIR"));
 }
 
@@ -142,7 +142,7 @@ Deno.test("a start that is refused tells what looks odd beside what is wrong", a
   const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
   assertEquals(code, 1);
   assertStringIncludes(stderr, `${site.conf}/a.cf:2: server-service: Cannot listen on`);
-  assertMatch(stderr, /warning: .*\/a\.cf:3: server-proc-cuont: .*, expected server-proc-count /);
+  assertMatch(stderr, /warning: .*\/a\.cf:3: server-proc-cuont: .*, expected server-proc-count\n/);
 });
 
 for (const line of ["sleep = 60000", "try-lock = yes", "exit-after = 1", "run-chdir = /no/such"]) {

@@ -23,7 +23,7 @@ Deno.test("the master starts as many processes as each service asks for, and all
   const master = await site.start();
   await Promise.all([master.serving("a.cf", 2), master.serving("b.cf", 3)]);
   await master.serving("c.cf", 1);
-  const ready = /^master\[\d+\] all services are ready after [\d.]+ s \((.*)\) /m;
+  const ready = / info master\[\d+\] all services are ready after [\d.]+ s \((.*)\)\n/;
   assertEquals((await master.logs(ready))[1], "services: 3, processes: 6, addresses: 3");
   assertEquals(master.servers().length, 6);
   assertEquals(await greetingAt(ports.aio), "aio - inet");
@@ -48,7 +48,7 @@ for (const mode of MODES) {
     assertEquals(await greetingAt(paths[0]), `${mode} imapd unix`);
     assertEquals(await greetingAt(paths[1]), `${mode} imapd unix`);
     await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
-    await master.logs(/from the fifo: through the pipe /);
+    await master.logs(/from the fifo: through the pipe\n/);
     assertEquals(await exchange(ports[0], "echo hello"), "hello");
     await master.stop();
   });

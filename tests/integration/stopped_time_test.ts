@@ -33,7 +33,7 @@ async function reloads(): Promise<void> {
   await master.logs(/beforeService with/, 2);
   await stopBeyond({ pid: master.pid, servers: () => master.servers() });
   site.dir.write("go", "");
-  await master.logs(/\] reloaded \[/);
+  await master.logs(/\] reloaded\n/);
   await eventually(() => !master.servers("a.cf").some(({ pid }) => pid === old), {
     what: "the end of the old process",
   });

@@ -332,7 +332,7 @@ Deno.test("a second SIGUSR2 during an upgrade is ignored, and a SIGHUP reaches t
   master.signal("SIGHUP");
   const old = master.pid;
   Deno.writeTextFileSync(ready, "");
-  await master.logs(/ reloaded /);
+  await master.logs(/ reloaded\n/);
   await ends(old);
   using client = await greeted(port);
   assertEquals(await client.ask("setting own"), "newest");

@@ -68,7 +68,7 @@ Deno.test("a server that is blocked, stopped or collects garbage without end is 
   assertEquals(master.logged(/is killed: it did not end in time/), 0);
   // A program that sends no heartbeats is not watched, of which the master warns.
   const warning = `${silent}:3: server-watchdog: Cannot use "server-watchdog": .*libzc`;
-  await master.logs(new RegExp(`warning: .*${warning}`));
+  await master.logs(new RegExp(` warn \\S+ .*${warning}`));
   assertEquals(master.logged(new RegExp(`${silent}: process`)), 0);
   await master.stop();
 });

@@ -107,9 +107,9 @@ Deno.test("a reload that drops a given socket keeps it, with its queue, for one 
   site.serve("a.cf", { ...both, service: own });
   await master.reload();
   await master.logs(
-    new RegExp(`warning: no service has inet:127.0.0.1:${port}, .* 3 with the name x`),
+    new RegExp(` warn \\S+ no service has inet:127.0.0.1:${port}, .* 3 with the name x`),
   );
-  await master.logs(new RegExp(`warning: no service has unix:${path}, .* descriptor 4: `));
+  await master.logs(new RegExp(` warn \\S+ no service has unix:${path}, .* descriptor 4: `));
   await gone(pidIn(first));
   assert(existsSync(path));
   const waiting = await Promise.all([Client.connect(port), Client.connect(path)]);

@@ -94,8 +94,8 @@ Deno.test("a master runs C programs and Deno programs of an installation in GBK"
   assertEquals(await other.ask("setting color"), "红");
   assertEquals(await other.ask("setting shared"), "红");
   await master.logs(/ran by its name file:\/\/\S*\/%81%5C\/x\.ts/);
-  await master.logs(/warning: .*\/邮件\.cf:2: Cannot read as UTF-8 ".*\/乗\/邮件/);
-  assertEquals(master.logged(/warning: .*Cannot read as UTF-8/), 4);
+  await master.logs(/ warn \S+ .*\/邮件\.cf:2: Cannot read as UTF-8 ".*\/乗\/邮件/);
+  assertEquals(master.logged(/ warn \S+ .*Cannot read as UTF-8/), 4);
   await master.reload();
   assert(listPath(directory).includes(`${HERE}.sock`));
   await master.logs(/listeners: 4 kept/);

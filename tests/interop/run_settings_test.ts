@@ -93,7 +93,7 @@ Deno.test("run-user in a .gcf changes nobody, as with LIB-ZC, and is told of", a
     assertEquals(line(`${pid}/status`, "Uid"), own);
   }
   client.close();
-  await master.logs(/warning: .*\/all\.gcf:1: run-user: Cannot use "run-user": /);
+  await master.logs(/ warn \S+ .*\/all\.gcf:1: run-user: Cannot use "run-user": /);
   await master.stop();
 });
 
@@ -136,7 +136,10 @@ Deno.test("run-user and run-chroot of the master hold for its servers in C", asy
   } else {
     const { code, stderr } = await process.ended();
     assertEquals(code, 1);
-    assertMatch(stderr, /^argument -run-user: Cannot apply "nobody": operation not permitted/);
+    assertMatch(
+      stderr,
+      /^argument -run-user: Cannot apply "nobody": operation not permitted/,
+    );
   }
   await site.isGone();
 });

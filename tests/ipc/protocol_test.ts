@@ -34,11 +34,15 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
       { name: "log", type: "fifo", address: "fifo:/run/p" },
     ],
   }],
-  [START, { type: "start", generation: 0, services: [], settings: { shared: [] } }],
+  [START, {
+    ...{ type: "start", generation: 0, services: [], settings: { shared: [] } },
+    capturesOutput: true,
+  }],
   [STANDBY, {
     type: "standby",
     generation: 3,
     settings: { shared: [["size", "1"]], own: [["own", "ü = 1"]] },
+    capturesOutput: false,
   }],
   [LOADED, { type: "loaded", pid: 1, generation: 2 }],
   [REPORT, { type: "report" }],
@@ -280,6 +284,18 @@ for (const [name, typeNumber] of [["start", START], ["standby", STANDBY]] as con
       assertThrows(() => decode(settings), ProtocolError, "settings are no lists of pairs");
     }
   });
+
+  Deno.test(`decodeMessage() refuses a ${name} whose capturesOutput is no flag`, () => {
+    const decode = (capturesOutput: unknown) =>
+      decodeMessage(
+        typeNumber,
+        json({ generation: 1, services: [], settings: { shared: [] }, capturesOutput }),
+      );
+    for (const flag of [true, false, undefined]) assert(decode(flag) !== undefined);
+    for (const other of ["yes", 1, []]) {
+      assertThrows(() => decode(other), ProtocolError, "capturesOutput is ");
+    }
+  });
 }
 
 Deno.test("decodeMessage() refuses a start without a list of whole services", () => {
@@ -435,13 +451,13 @@ function assertIsSound(message: Message): void {
       for (const [key, value] of [...message.settings.shared, ...message.settings.own ?? []]) {
         assert(typeof key === "string" && typeof value === "string");
       }
-      return;
+      return assert(typeof (message.capturesOutput ?? false) === "boolean");
     case "standby":
       assert(isCount(message.generation));
       for (const [key, value] of [...message.settings.shared, ...message.settings.own ?? []]) {
         assert(typeof key === "string" && typeof value === "string");
       }
-      return;
+      return assert(typeof (message.capturesOutput ?? false) === "boolean");
     case "softstop":
       return assert((message.closing ?? []).every(isCount));
     case "inherit":

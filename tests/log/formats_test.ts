@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { LOG_LEVELS } from "../../src/config/log_form.ts";
 import {
   journalRecord,
   jsonRecord,
@@ -6,7 +7,7 @@ import {
   terminalRecord,
   textRecord,
 } from "../../src/log/formats.ts";
-import { LOG_LEVELS, type LogRecord, type RecordEncoder } from "../../src/log/record.ts";
+import type { LogRecord, RecordEncoder } from "../../src/log/record.ts";
 
 const TIME = new Date(2026, 10, 29, 1, 29, 40, 7).getTime();
 const FORGED = "one\nimapd[1] forged\r\nsmtpd[2] forged\rx\n\n\tindented\x1b[2J\x9b2J\0";
@@ -43,7 +44,6 @@ Deno.test("textRecord() writes time with zone, level, ident and pid", () => {
     `${time} warn imapd[4711] TEXT\n`,
     `${time} error imapd[4711] TEXT\n`,
   ]);
-  assertEquals(encode(textRecord, "TEXT", { ident: "" }), `${time} info TEXT\n`);
   assertEquals(
     encode(textRecord, "TEXT", { position: "server.ts:12" }),
     `${time} info imapd[4711] TEXT [server.ts:12]\n`,
@@ -59,7 +59,7 @@ for (
   Deno.test(`textRecord() writes the zone ${name} as ${offset}`, async () => {
     const url = new URL("../../src/log/formats.ts", import.meta.url);
     const code = `import { textRecord } from "${url}";
-      const record = { level: "info", ident: "", pid: 1, text: "" };
+      const record = { level: "info", ident: "p", pid: 1, text: "" };
       for (const timeMs of [0, 86_400_000.5]) {
         Deno.stdout.writeSync(textRecord({ ...record, timeMs: timeMs - ${offsetMs(offset)} }));
       }`;
@@ -69,8 +69,8 @@ for (
     }).output();
     const [first, second] = new TextDecoder().decode(stdout).split("\n");
     // St. John's of 1970 had the same offset, and the others too.
-    assertEquals(first, `1970-01-01T00:00:00.000${offset} info `);
-    assertEquals(second, `1970-01-02T00:00:00.000${offset} info `);
+    assertEquals(first, `1970-01-01T00:00:00.000${offset} info p[1] `);
+    assertEquals(second, `1970-01-02T00:00:00.000${offset} info p[1] `);
   });
 }
 
@@ -116,6 +116,13 @@ Deno.test("terminalRecord() shows the level in colour too", () => {
   );
 });
 
+for (const [name, encoder] of Object.entries({ textRecord, plainTerminalRecord, terminalRecord })) {
+  Deno.test(`${name}() writes the text of a program without a name, with a word for a warning`, () => {
+    const lines = LOG_LEVELS.map((level) => encode(encoder, "a\nb\x9b", { level, ident: "" }));
+    assertEquals(lines, ["a\n    b \n", "a\n    b \n", "warning: a\n    b \n", "a\n    b \n"]);
+  });
+}
+
 Deno.test("journalRecord() writes the priority before each line, and no time", () => {
   assertEquals(everyLevel(journalRecord), [
     "<7>imapd[4711] TEXT\n",
@@ -146,7 +153,7 @@ Deno.test("jsonRecord() writes the fields of OpenTelemetry", () => {
   assertEquals(
     captured,
     `{"Timestamp":"${Timestamp}","SeverityText":"INFO","SeverityNumber":9,"Body":"TEXT",` +
-      `"Resource":{"service.name":"mail/imapd.cf","process.executable.name":"imapd","process.pid":4711},` +
+      `"Resource":{"service.name":"imapd","zc.service":"mail/imapd.cf","process.pid":4711},` +
       `"Attributes":{"log.iostream":"stderr","code.file.path":"server.ts","code.line.number":12}}\n`,
   );
   assertEquals(JSON.parse(encode(jsonRecord, "", { ident: "" })).Resource, { "process.pid": 4711 });

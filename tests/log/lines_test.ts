@@ -1,15 +1,15 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { LOG_LEVELS } from "../../src/config/log_form.ts";
 import {
   droppedText,
   masterlogRecord,
   periodName,
   perSecond,
-  plainRecord,
   RECORD_BYTES_MAX,
   syslogRecords,
   timeOfDay,
 } from "../../src/log/lines.ts";
-import { LOG_LEVELS, type LogRecord } from "../../src/log/record.ts";
+import type { LogRecord } from "../../src/log/record.ts";
 
 /** A record of imapd. */
 function record(text: string, other: Partial<LogRecord> = {}): LogRecord {
@@ -19,22 +19,6 @@ function record(text: string, other: Partial<LogRecord> = {}): LogRecord {
 function text(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }
-
-Deno.test("plainRecord() writes ident and pid before the text, and keeps its line breaks", () => {
-  assertEquals(text(plainRecord(record("one\n  two"))), "imapd[77] one\n  two\n");
-});
-
-Deno.test("plainRecord() lets no text look like a line of its own, nor steer a terminal", () => {
-  const forged = "one\nimapd[1] forged\r\nsmtpd[2] forged\rx\n\n\tindented\x1b[2J\x9b2J\0";
-  assertEquals(
-    text(plainRecord(record(forged))),
-    "imapd[77] one\n    imapd[1] forged\n    smtpd[2] forged\n    x\n\n\tindented [2J 2J \n",
-  );
-});
-
-Deno.test("plainRecord() without an ident writes the bare text, as C does", () => {
-  assertEquals(text(plainRecord(record("one", { ident: "" }))), "one\n");
-});
 
 Deno.test("masterlogRecord() writes IDENT,PID,TEXT without an end of line", () => {
   assertEquals(text(masterlogRecord(record("a, b [x.ts:1]"))), "imapd,77,a, b [x.ts:1]");

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "@std/assert";
 import { parseLogService } from "../../src/config/log_target.ts";
-import { closeLog, configureLog, flushLog, zinfoFrom } from "../../src/log/log.ts";
+import { closeLog, configureLog, flushLog, logLine } from "../../src/log/log.ts";
 import { LogService } from "../../src/log/log_service.ts";
 import { DatagramSender } from "../../src/os/net/datagram.ts";
 import { openDescriptors } from "../../src/os/fd/descriptor.ts";
@@ -239,12 +239,12 @@ Deno.test("LogService accounts for every line of writers that overrun it", async
     { length: 3 },
     () =>
       startFunction(import.meta, async ({ socket, count }) => {
-        const { closeLog, configureLog, flushLog, zinfoFrom } = await import(
+        const { closeLog, configureLog, flushLog, logLine } = await import(
           "../../src/log/log.ts"
         );
         configureLog({ program: "w", target: { kind: "masterlog", socket } });
         // Without a pause there are more than are taken, and more than are kept.
-        for (let i = 0; i < count; i++) zinfoFrom(undefined, `line ${i} [x:1]`);
+        for (let i = 0; i < count; i++) logLine("info", `line ${i} [x:1]`);
         await flushLog(60_000);
         closeLog();
       }, { arg: { socket: dir.file("socket"), count } }),
@@ -273,7 +273,7 @@ Deno.test("LogService and its writers survive each other's restarts", async () =
   try {
     for (let round = 0; round < 3; round++) {
       const service = open(dir);
-      for (let i = 0; i < 100; i++) zinfoFrom(undefined, `${round}.${i}`);
+      for (let i = 0; i < 100; i++) logLine("info", `${round}.${i}`);
       await flushLog();
       await service.close();
       // The next line may look for a service again a second after the last look.

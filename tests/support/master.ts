@@ -280,7 +280,7 @@ function isGuardian({ argv }: ProcessInfo): boolean {
 
 /** How the master tells that a reload is over. */
 const RELOAD_OVER =
-  /(?:(?<done>reloaded)|reload over, undone for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?)) \[change_reports\.ts:\d+\]\n/g;
+  /(?:(?<done>reloaded)|reload over, undone for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?))\n(?! )/g;
 
 interface ReloadAnswer {
   readonly done?: string;
@@ -300,9 +300,9 @@ export class Master {
     this.pid = process.pid;
   }
 
-  /** All that it and its servers have logged so far. */
+  /** All that it and its servers have logged so far, without the positions of the debug level. */
   get log(): string {
-    return this.process.stderr;
+    return this.process.stderr.replace(/ \[\w+\.ts:\d+\]$/gm, "");
   }
 
   /**

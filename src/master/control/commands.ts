@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import { cannot, counted } from "../../config/errors.ts";
 import type {
   ChangeOutcome,
@@ -53,8 +54,8 @@ export interface ControlledMaster {
   change(what: ServiceChange, services: readonly string[]): Promise<ReloadReport>;
   /** Throws a `ServiceError` if services can't be changed now. */
   require(what: ServiceChange, services: readonly string[]): void;
-  /** Writes a line to the log. */
-  readonly log: (text: string) => void;
+  /** Writes a line to the log, by default at the level `info`. */
+  readonly log: (text: string, level?: LogLevel) => void;
   /** Fulfilled when services that were stopped have no process any more. */
   removed(services: readonly string[]): Promise<unknown>;
   /** Fulfilled when a service has its processes, or with the reason why it can't have them. */
@@ -176,7 +177,9 @@ async function change(
 ): Promise<ChangeOutcome | null> {
   const report = run();
   if (!wait) {
-    report.catch((error) => master.log(`a request was not carried out: ${logTextOf(error)}`));
+    report.catch((error) =>
+      master.log(`a request was not carried out: ${logTextOf(error)}`, "warn")
+    );
     return null;
   }
   const awaited = () => starting(master, services);

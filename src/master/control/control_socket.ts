@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import type { Answer, ControlEvent } from "../../control/messages.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
@@ -29,8 +30,8 @@ export interface ControlSocketOptions {
   readonly poller: Poller;
   readonly clock: Clock;
   readonly commands: CommandHandlers;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
 }
 
 interface ConnectedClient {
@@ -150,7 +151,7 @@ export class ControlSocket {
 
   #acceptLater({ message }: Error): void {
     const { clock, log } = this.#options;
-    log(`the control socket accepts no client for a second: ${message}`);
+    log(`the control socket accepts no client for a second: ${message}`, "warn");
     this.#pause = clock.setTimer(ACCEPT_PAUSE_MS, () => {
       this.#pause = undefined;
       try {
@@ -237,7 +238,7 @@ function tryWithFile(act: () => void, { log }: ControlSocketOptions): void {
   try {
     act();
   } catch (error) {
-    log(`warning: the control socket is left: ${(error as Error).message}`);
+    log(`the control socket is left: ${(error as Error).message}`, "warn");
   }
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import { defaultConfig } from "../../config/config.ts";
 import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
@@ -46,8 +47,8 @@ export interface MasterControlOptions
   phase(): string;
   /** The last lines of the log; see `ControlledMaster`. */
   lines: ControlledMaster["lines"];
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
 }
 
 /** The control socket of a master, open or not. */
@@ -95,9 +96,8 @@ export class MasterControl {
         return;
       }
       log(
-        `warning: no control socket, so commands such as status do not work: ${
-          (error as Error).message
-        }`,
+        `no control socket, so commands such as status do not work: ${(error as Error).message}`,
+        "warn",
       );
     }
   }

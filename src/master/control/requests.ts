@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import { cannot, ConfigError, formatProblem } from "../../config/errors.ts";
 import { nearest } from "../../config/nearest.ts";
 import {
@@ -114,7 +115,7 @@ export async function answerLine(
   { send, subscribe, log }: {
     send(answer: Answer): void;
     subscribe(subscription: Subscription): void;
-    log(text: string): void;
+    log(text: string, level?: LogLevel): void;
   },
 ): Promise<void> {
   let id: number | null = null;
@@ -131,7 +132,7 @@ export async function answerLine(
     const result = await handle(args, client);
     send({ id: request.id, ok: true, result: result ?? null });
   } catch (error) {
-    if (!isExpected(error)) log(`unexpected error in a command: ${logTextOf(error)}`);
+    if (!isExpected(error)) log(`unexpected error in a command: ${logTextOf(error)}`, "error");
     send({ id, ok: false, error: failureOf(error) });
   }
 }

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { LogMessage } from "../../log/record.ts";
 import type { Endpoint } from "../../config/address.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
@@ -181,7 +182,7 @@ export class ListenerOwners implements ListenerPort {
    * @param wanted All addresses of the configuration.
    * @returns One line for those that are used, and a warning for each unused one.
    */
-  describe(wanted: readonly Endpoint[]): string[] {
+  describe(wanted: readonly Endpoint[]): LogMessage[] {
     const keys = new Set(wanted.map(({ key }) => key));
     const served = new Map<number, string>();
     for (const { owner, fd, key } of this.#used) {
@@ -192,12 +193,15 @@ export class ListenerOwners implements ListenerPort {
       return bound === key ? key : `${bound} as ${key}`;
     });
     const idle = this.activated.filter(({ fd }) => !served.has(fd));
+    const unused = idle.map(({ fd, name, key }): LogMessage => ({
+      level: "warn",
+      text: `no service has ${key}, given at the start as descriptor ${fd}` +
+        `${name === undefined ? "" : ` with the name ${name}`}: no server-service fits it`,
+    }));
+    if (names.length === 0) return unused;
     return [
-      ...(names.length === 0 ? [] : [`not opened but given at the start: ${names.join(" ")}`]),
-      ...idle.map(({ fd, name, key }) =>
-        `warning: no service has ${key}, given at the start as descriptor ${fd}` +
-        `${name === undefined ? "" : ` with the name ${name}`}: no server-service fits it`
-      ),
+      { level: "info", text: `not opened but given at the start: ${names.join(" ")}` },
+      ...unused,
     ];
   }
 

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { ListenerTable } from "./table.ts";
@@ -20,8 +21,8 @@ const FORGOTTEN_AFTER_MS = 60_000;
 export interface ListenerRepairOptions {
   readonly clock: Clock;
   readonly table: ListenerTable;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
   /** Whether a process holds a listener. */
   isHeld(listener: Listener): boolean;
   /**
@@ -134,11 +135,11 @@ export class ListenerRepair {
     const { table, log, onMended, isHeld } = this.#options;
     const mayRevive = !table.listenersOf(key).some(isHeld);
     const { told, problem, replaced } = table.mend(key, { ...options, mayRevive });
-    for (const text of told) log(`warning: ${key} ${text}`);
+    for (const text of told) log(`${key} ${text}`, "warn");
     const damage = this.#damages.get(key);
     const isNew = problem !== undefined && problem !== damage?.problem;
     // A problem is logged only once a replacement is allowed and fails.
-    if (isNew && options.mayReplace) log(`warning: ${key} ${problem}`);
+    if (isNew && options.mayReplace) log(`${key} ${problem}`, "warn");
     if (damage !== undefined) damage.problem = problem;
     if (told.length > 0) onMended(key, replaced);
   }

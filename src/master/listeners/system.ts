@@ -4,7 +4,7 @@
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import { zinfo } from "../../log/log.ts";
+import { zwarn } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { ownerOf } from "../../os/user/accounts.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
@@ -176,7 +176,7 @@ function orLogged(action: () => unknown): void {
   try {
     action();
   } catch (error) {
-    zinfo("warning:", (error as Error).message);
+    zwarn((error as Error).message);
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import type { LogLine } from "../../control/messages.ts";
-import type { LogRecord, RecordEncoder } from "../../log/record.ts";
+import type { LogLevel, LogRecord, RecordEncoder } from "../../log/record.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { OutputFile } from "./output_file.ts";
@@ -28,8 +28,8 @@ export interface OutputLogOptions {
   readonly encode: RecordEncoder;
   /** Sends a line to operators who follow. */
   onLine(line: LogLine): void;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
 }
 
 /** The log of captured output. */
@@ -128,7 +128,13 @@ export class OutputLog {
     if (known?.settings === settings) return known.file;
     known?.file.flush();
     const { clock, now, encode, log } = this.#options;
-    const file = new OutputFile({ ...config, clock, now, encode, onError: log });
+    const file = new OutputFile({
+      ...config,
+      clock,
+      now,
+      encode,
+      onError: (text) => log(text, "error"),
+    });
     this.#files.set(config.path, { file, settings });
     return file;
   }

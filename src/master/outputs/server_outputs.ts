@@ -13,7 +13,7 @@
  */
 import { serviceName } from "../../config/service.ts";
 import type { OutputName } from "../../log/outputs.ts";
-import type { LogRecord } from "../../log/record.ts";
+import type { LogLevel, LogRecord } from "../../log/record.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import type { Credentials, Owner } from "../../os/user/accounts.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
@@ -38,8 +38,8 @@ export interface ServerOutputsOptions {
   now(): number;
   /** Receives each captured record. */
   onRecord(service: ResolvedService, record: LogRecord): void;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
 }
 
 /** The process to start. */
@@ -110,6 +110,7 @@ export class ServerOutputs {
       this.#options.log(
         `programs that ended servers have left behind hold ${ENDED_MAX} outputs open; ` +
           "the oldest one is closed",
+        "warn",
       );
       oldest.close();
       this.#drop(oldest);

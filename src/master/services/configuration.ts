@@ -16,11 +16,14 @@ import {
   ALL_SETTINGS,
   checkSettings,
   DEBUG,
+  LOG_FORMAT,
+  LOG_LEVEL,
   MASTER_DEBUG,
   SERVER_LOG,
   type Setting,
 } from "../../config/settings.ts";
 import { configureLog } from "../../log/log.ts";
+import type { LogLevel } from "../../log/record.ts";
 import { mainFile } from "../../os/process/program_lookup.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { type LoadedServices, loadServices, type ServiceSource } from "./load.ts";
@@ -152,11 +155,19 @@ function distinct(problems: readonly Problem[]): Problem[] {
 
 /** The settings of the master's own log as a text, for comparison. */
 export function masterLogSettings(): string {
-  return JSON.stringify([setting(SERVER_LOG), setting(DEBUG), setting(MASTER_DEBUG)]);
+  return JSON.stringify([setting(SERVER_LOG), masterLogLevel(), setting(LOG_FORMAT)]);
 }
 
 /** Configures the master's log from its settings. */
 export function configureMasterLog(): void {
-  const debug = setting(DEBUG) || setting(MASTER_DEBUG);
-  configureLog({ program: "master", debug, target: setting(SERVER_LOG) });
+  configureLog({
+    program: "master",
+    level: masterLogLevel(),
+    format: setting(LOG_FORMAT),
+    target: setting(SERVER_LOG),
+  });
+}
+
+function masterLogLevel(): LogLevel {
+  return setting(DEBUG) || setting(MASTER_DEBUG) ? "debug" : setting(LOG_LEVEL);
 }

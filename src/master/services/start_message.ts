@@ -5,7 +5,7 @@
  */
 import type { GrantedSettings } from "../../config/effective.ts";
 import type { ServiceConfig } from "../../config/service.ts";
-import type { StartMessage } from "../../ipc/messages.ts";
+import type { StandbyMessage, StartMessage } from "../../ipc/messages.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { ownSettings } from "./server_argv.ts";
 
@@ -26,11 +26,21 @@ export function startMessage(
     address: readable(text),
     ...(fds && { fd: fds[index] }),
   }));
-  return { type: "start", generation, services, settings: settingsOf(service) };
+  return { type: "start", services, ...whatIsTold(service, generation) };
+}
+
+/** The message that tells a standby its generation and settings. */
+export function standbyMessage(service: ServiceConfig, generation: number): StandbyMessage {
+  return { type: "standby", ...whatIsTold(service, generation) };
+}
+
+function whatIsTold(service: ServiceConfig, generation: number): Omit<StandbyMessage, "type"> {
+  const capturesOutput = service.output.mode === "capture";
+  return { generation, settings: settingsOf(service), capturesOutput };
 }
 
 /** The settings that are passed to a server. */
-export function settingsOf(service: ServiceConfig): GrantedSettings {
+function settingsOf(service: ServiceConfig): GrantedSettings {
   const shared = [...service.shared];
   // Never as arguments, which every user of the machine can read.
   return service.file === undefined

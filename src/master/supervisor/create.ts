@@ -4,7 +4,8 @@
  * @module
  */
 import { MASTER_MAX_GENERATIONS } from "../../config/settings.ts";
-import { isDebugLog, zinfo, zinfoFrom } from "../../log/log.ts";
+import { logLine, zwarn } from "../../log/log.ts";
+import type { LogLevel } from "../../log/record.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../../os/user/credentials.ts";
 import { denoDir, withoutCaches } from "../../os/process/deno_dir.ts";
@@ -96,13 +97,13 @@ export type SystemSupervisorOptions =
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
   const { listeners, tell, generation, poller, lookup, outputs, workingDirectory } = options;
   const guardian = new Guardian((error) =>
-    zinfo(
+    zwarn(
       "no guardian, servers may outlive a killed master:",
       error instanceof SysError ? error.message : error,
     )
   );
   const spawner = guardedSpawner(systemSpawner, guardian);
-  const log = (text: string) => zinfoFrom(undefined, text);
+  const log = (text: string, level: LogLevel = "info") => logLine(level, text);
   const cwd = workingDirectory.path;
   const launcher = createLauncher({ spawner, poller, lookup, outputs, cwd, log });
   return new Supervisor({
@@ -117,9 +118,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
       },
     },
     log,
-    debug: (text) => {
-      if (isDebugLog()) log(text);
-    },
+    debug: (text) => log(text, "debug"),
     random: Math.random,
     memoryOf: proportionalMemory,
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),

@@ -98,7 +98,7 @@ export class HealthMonitor {
       life.memory = isFinal ? undefined : { ...life.memory, measureAtMs: nowMs + MEASURE_MS };
       if (this.#unreadable.has(worker)) return;
       this.#unreadable.add(worker);
-      this.#ports.log(`${id}: the memory of process ${pid} is not watched: ${error}`);
+      this.#ports.log(`${id}: the memory of process ${pid} is not watched: ${error}`, "warn");
     }
   }
 

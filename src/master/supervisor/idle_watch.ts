@@ -68,7 +68,10 @@ export class IdleWatch {
     } catch (error) {
       if (!isRetry) {
         const { message } = error as Error;
-        log(`${service.id}: can't watch for connections, and tries again every second: ${message}`);
+        log(
+          `${service.id}: can't watch for connections, and tries again every second: ${message}`,
+          "warn",
+        );
       }
       const timer = clock.setTimer(RETRY_MS, () => this.#begin(service, { isRetry: true }));
       this.#watches.set(service, () => timer.cancel());

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import type { UntimedEvent } from "../../control/messages.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ListenerPort } from "../listeners/system.ts";
@@ -22,8 +23,8 @@ export interface Ports {
   timeOfDayMs(): number;
   readonly launcher: Launcher;
   readonly listeners: ListenerPort;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
   /** Writes a line to the log at debug level. */
   debug(text: string): void;
   /** Tells an operator who watches what has happened. */

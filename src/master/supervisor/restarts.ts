@@ -125,7 +125,7 @@ export class Restarts {
     const startAtMs = Math.max(next.startAtMs, nowMs + leastMs);
     service.standbyHistory = { ...next, startAtMs };
     const ms = Math.round(startAtMs - nowMs);
-    if (ms > 0 && next.delayMs > toldMs) this.#ports.log(`${service.id}: ${line(ms)}`);
+    if (ms > 0 && next.delayMs > toldMs) this.#ports.log(`${service.id}: ${line(ms)}`, "warn");
   }
 
   /**
@@ -154,6 +154,7 @@ export class Restarts {
     service.failure = reason;
     this.#ports.log(
       `${service.id}: FAILED: ${reason}; nothing of it is started until the next reload`,
+      "error",
     );
     this.#ports.tell({ type: "failed", service: service.id, reason });
   }
@@ -181,7 +182,7 @@ export class Restarts {
     const ms = Math.round(history.startAtMs - this.#ports.clock.nowMs());
     if (line === undefined || ms <= 0 || history.delayMs <= service.toldDelayMs) return;
     service.toldDelayMs = history.delayMs;
-    this.#ports.log(`${service.id}: ${line(ms)}`);
+    this.#ports.log(`${service.id}: ${line(ms)}`, "warn");
   }
 
   #free(service: Service, history: RestartHistory): void {

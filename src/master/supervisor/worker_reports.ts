@@ -137,6 +137,7 @@ export class WorkerReports {
       this.#ports.log(
         `${id}: ${count} processes have detached or drain, without having been told to; ` +
           "none is started until one of them ends",
+        "warn",
       );
     }
     return true;
@@ -154,7 +155,7 @@ export class WorkerReports {
 
   #onLost(service: Service, worker: Worker, error?: Error): void {
     if (error !== undefined) {
-      this.#ports.log(`${service.id}: process ${worker.pid}: ${error.message}`);
+      this.#ports.log(`${service.id}: process ${worker.pid}: ${error.message}`, "warn");
     }
     limit(worker, this.#nowMs + LOST_GRACE_MS);
     this.#options.onChange(service);
@@ -182,8 +183,9 @@ export class WorkerReports {
     const inOrder = status.signal === null && status.code === 0;
     changes.leave(service, worker, { event: { type: "exit" }, how, inOrder });
     const next = wasCurrent ? `; ${restarts.nextStart(service, { ofStandby: wasStandby })}` : "";
-    if (wasServing) log(`${service.id}: process ${pid} ${how}${next}`);
-    else if (wasStandby) log(`${service.id}: process ${pid}, a standby, ${how}${next}`);
+    const level = inOrder ? "info" : "error";
+    if (wasServing) log(`${service.id}: process ${pid} ${how}${next}`, level);
+    else if (wasStandby) log(`${service.id}: process ${pid}, a standby, ${how}${next}`, level);
     else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     onExit(worker);
     onChange(service);

@@ -81,7 +81,7 @@ export class WorkerStops {
     if (isLate && !isCandidate) {
       const who = `process ${worker.pid}${ofStandby ? ", a standby," : ""}`;
       const next = restarts.nextStart(service, { ofStandby });
-      this.#ports.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`);
+      this.#ports.log(`${service.id}: ${who} ${how}: it is told to end, and ${next}`, "warn");
     }
     this.#ports.debug(`${service.id}: terminate of process ${worker.pid}`);
     running.get(worker)?.kill("SIGTERM");
@@ -97,6 +97,7 @@ export class WorkerStops {
     if (!changes.leave(service, worker, { event: this.#signalled(), how: "hangs" })) return;
     this.#ports.log(
       `${service.id}: process ${pid} hangs: no heartbeat for ${seconds} s (server-watchdog)`,
+      "error",
     );
     running.get(worker)?.kill("SIGABRT");
   }
@@ -113,6 +114,7 @@ export class WorkerStops {
     if (running === undefined) return;
     this.#ports.log(
       `${worker.config.id}: process ${worker.pid} is killed: it did not end in time`,
+      "warn",
     );
     running.kill("SIGKILL");
   }

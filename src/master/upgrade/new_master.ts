@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { NEW_MASTER } from "../../ipc/protocol.ts";
@@ -46,8 +47,8 @@ export interface NewMasterOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly spawner: Spawner;
   readonly poller: Poller;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
   /** Draining servers must end within this time. */
   onStop(timeoutMs: number): void;
   /** How many old masters may drain, including this one. */
@@ -87,7 +88,10 @@ export class NewMaster {
       this.#channel = new Channel({ fd: ours, poller, sender: NEW_MASTER }, {
         onMessage: (message) => this.#onMessage(message),
         onUnknown: (type) =>
-          options.log(`ignored a message of the unknown type ${type}; further ones are not told`),
+          options.log(
+            `ignored a message of the unknown type ${type}; further ones are not told`,
+            "warn",
+          ),
         // A clean end of file is followed by the exit, which tells more.
         onClose: (error) => error && this.#fail(error.message),
       });
@@ -280,7 +284,7 @@ export async function tryUpgrade(
     newMaster = new NewMaster(handover, options);
   } catch (error) {
     const failure = (error as Error).message;
-    log(`upgrade failed: ${failure}`);
+    log(`upgrade failed: ${failure}`, "error");
     return { failure };
   }
   const who = `process ${newMaster.pid}`;
@@ -305,7 +309,7 @@ export async function tryUpgrade(
     return { newMaster, dropped };
   } catch (error) {
     const { message } = error as Error;
-    if (!newMaster.hasExited) log(`upgrade: ${who} is told to end: ${message}`);
+    if (!newMaster.hasExited) log(`upgrade: ${who} is told to end: ${message}`, "warn");
     const timer = systemClock.setTimer(options.abortMs, () => newMaster.kill());
     newMaster.terminate();
     await newMaster.exited;
@@ -313,7 +317,7 @@ export async function tryUpgrade(
     if (phase === "takeover") options.takeBack();
     // The line comes last, since it allows the next attempt.
     const failure = `${who}: ${message}`;
-    log(`upgrade failed, all goes on as before: ${failure}`);
+    log(`upgrade failed, all goes on as before: ${failure}`, "error");
     return { failure };
   }
 }

@@ -4,10 +4,10 @@
  *
  * @module
  */
+import type { LogLevel, LogRecord } from "../../log/record.ts";
 import { kindOfKey } from "../../config/address.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
-import type { LogRecord } from "../../log/record.ts";
 import { OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
 import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts";
@@ -41,8 +41,8 @@ export interface OldMasterHandlers {
   onReload(): void;
   /** Lines of its log have come, which operators may ask for. */
   onRecords(records: readonly LogRecord[]): void;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
 }
 
 /** The connection of a new master to the old one. */
@@ -71,7 +71,10 @@ export class OldMaster {
     this.#channel = new Channel({ fd, poller, sender: OLD_MASTER }, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
       onUnknown: (type) =>
-        handlers.log(`ignored a message of the unknown type ${type}; further ones are not told`),
+        handlers.log(
+          `ignored a message of the unknown type ${type}; further ones are not told`,
+          "warn",
+        ),
       onClose: (error) => this.#onClose(error),
     });
   }
@@ -169,7 +172,10 @@ export class OldMaster {
     isOver = true;
     timer.cancel();
     if (this.isGone || this.#hasDrained) return;
-    this.#handlers.log(`the old master, process ${this.#pid}, is killed: it did not end in time`);
+    this.#handlers.log(
+      `the old master, process ${this.#pid}, is killed: it did not end in time`,
+      "warn",
+    );
     killParent(this.#pid);
     await this.gone;
   }
@@ -214,7 +220,7 @@ export class OldMaster {
 
   #onClose(error?: Error): void {
     if (error !== undefined) {
-      this.#handlers.log(`the connection to the old master is broken: ${error.message}`);
+      this.#handlers.log(`the connection to the old master is broken: ${error.message}`, "warn");
     }
     if (error === undefined) this.#inherited.resolve(undefined);
     else this.#inherited.reject(error);

@@ -21,7 +21,7 @@ import type {
 } from "./worker.ts";
 import { HEARTBEAT_MS } from "../policy/watchdog.ts";
 import type { ProcessOutputs } from "../outputs/process_outputs.ts";
-import { settingsOf, startMessage } from "../services/start_message.ts";
+import { standbyMessage, startMessage } from "../services/start_message.ts";
 import { programToStart, startProgram } from "./start.ts";
 
 /**
@@ -105,7 +105,7 @@ class ControlWorker implements RunningWorker {
     this.#channel = this.#connect(fd, options);
     const { generation, service, isStandby } = request;
     if (isStandby) {
-      this.#channel.send({ type: "standby", generation, settings: settingsOf(service) });
+      this.#channel.send(standbyMessage(service, generation));
     } else this.#start(request);
     if (service.supervision.watchdogMs > 0) {
       this.#channel.send({ type: "watchdog", intervalMs: HEARTBEAT_MS });
@@ -160,10 +160,14 @@ class ControlWorker implements RunningWorker {
         hasToldForeign = true;
         log(
           `${who}: dropped a "${message.type}" message that is not its own; further ones are not told`,
+          "warn",
         );
       },
       onUnknown: (type) =>
-        log(`${who}: ignored a message of the unknown type ${type}; further ones are not told`),
+        log(
+          `${who}: ignored a message of the unknown type ${type}; further ones are not told`,
+          "warn",
+        ),
       onClose: (error) => this.#onClose(error),
     });
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LogLevel } from "../../log/record.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import type { ExitStatus, KillSignal } from "../../os/process/child_process.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
@@ -127,6 +128,6 @@ export interface LauncherOptions {
   readonly outputs: ServerOutputs;
   /** The working directory of the master. */
   readonly cwd: string;
-  /** Writes a line to the log. */
-  log(text: string): void;
+  /** Writes a line to the log, by default at the level `info`. */
+  log(text: string, level?: LogLevel): void;
 }

@@ -23,15 +23,15 @@ export function namedDirectory(): string {
 
 /** The working directory of a long-running process. */
 export class WorkingDirectory {
-  readonly #tell: (text: string) => void;
+  readonly #tell: (text: string, level: "info" | "warn") => void;
   /** Whether the directory was removed, and this process is in another one meanwhile. */
   #isLost = false;
 
   /**
    * @param path Its name, an absolute path.
-   * @param tell Called with a message when the name leads to another directory.
+   * @param tell Called with a message and its level when the name leads to another directory.
    */
-  constructor(readonly path: string, tell: (text: string) => void) {
+  constructor(readonly path: string, tell: (text: string, level: "info" | "warn") => void) {
     this.#tell = tell;
   }
 
@@ -41,15 +41,16 @@ export class WorkingDirectory {
     try {
       Deno.chdir(this.path);
       this.#isLost = false;
-      this.#tell(`the working directory "${this.path}" leads to "${pathOfHere()}" now`);
+      this.#tell(`the working directory "${this.path}" leads to "${pathOfHere()}" now`, "info");
     } catch (error) {
       if (this.#isLost) return;
       const found = error instanceof Deno.errors.NotFound
         ? "no such directory"
         : (error as Error).message;
       this.#tell(
-        `warning: Cannot enter "${this.path}": ${found}, ` +
+        `Cannot enter "${this.path}": ${found}, ` +
           "expected the working directory, from which relative paths start",
+        "warn",
       );
       if (pathOfHere() !== undefined) return;
       // A Deno program can't start in a directory that was removed.

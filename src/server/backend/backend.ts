@@ -8,6 +8,7 @@
 import type { LogTarget } from "../../config/log_target.ts";
 import type { ChannelHandlers } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
+import type { LogOptions } from "../../log/log.ts";
 import type { Certificate } from "../../os/adopt/tls.ts";
 import type { OpenConnections } from "../../os/net/connections.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
@@ -115,10 +116,9 @@ export interface Backend {
 }
 
 /** The options of {@linkcode Backend.openLog}. */
-export interface ServerLogOptions {
+export interface ServerLogOptions extends Pick<LogOptions, "level" | "format"> {
   /** The name of this program. */
   readonly program: string;
-  readonly debug: boolean;
   readonly target: LogTarget | undefined;
   /** Whether this server can serve without FFI, which needs a master of this kind. */
   readonly isServing: boolean;

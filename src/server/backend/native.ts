@@ -9,7 +9,7 @@
 import { Channel } from "../../ipc/channel.ts";
 import { MASTER } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
-import { configureLog, zinfo } from "../../log/log.ts";
+import { configureLog, zwarn } from "../../log/log.ts";
 import {
   adoptedDescriptor,
   AdoptError,
@@ -90,7 +90,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
         const { message, cause } = asRefusal(error);
         // What is missing is told where one without TLS is not permitted either.
         if (!(cause instanceof Deno.errors.NotCapable)) {
-          zinfo(`${message}; TLS is put on the connections of descriptor ${fd} one by one`);
+          zwarn(`${message}; TLS is put on the connections of descriptor ${fd} one by one`);
         }
         return undefined;
       }
@@ -104,7 +104,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
         // which never changes.
         if (!(cause instanceof Deno.errors.NotCapable) && !hasToldTls) {
           hasToldTls = true;
-          zinfo(`${message}; it is done by node:tls, which is slower`);
+          zwarn(`${message}; it is done by node:tls, which is slower`);
         }
         const { nodeServerTls } = await import("./node_tls.ts");
         return nodeServerTls(conn, certificate);

@@ -5,7 +5,7 @@
  */
 import { parseAddress } from "../../config/address.ts";
 import { StreamChannel } from "../../ipc/stream_channel.ts";
-import { configureLog, zinfoFrom } from "../../log/log.ts";
+import { configureLog, logLine } from "../../log/log.ts";
 import { delay } from "../../os/clock/clock.ts";
 import { replaceByCloseOnExec } from "../../os/fd/close_on_exec.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
@@ -46,10 +46,10 @@ export const nodeBackend: Backend = {
   queueEmpties: (_fd, { settleMs }) => delay(settleMs),
   openWorkerSocket: (fd, handlers) => new StreamChannel(replaceByCloseOnExec(fd), handlers),
   takeInherited: replaceByCloseOnExec,
-  openLog({ program, debug, target, isServing }) {
+  openLog({ target, isServing, ...options }) {
     const isOutput = target === undefined || target.kind === "stdout";
-    configureLog({ program, debug, ...(isOutput && { target }) });
-    if (isServing) zinfoFrom(undefined, whatIsLost({ isOutput }));
+    configureLog({ ...options, ...(isOutput && { target }) });
+    if (isServing) logLine("info", whatIsLost({ isOutput }));
   },
   // This server was started in a way that keeps the signal from it.
   keepInspectorClosed: nothing,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Server, Socket } from "node:net";
-import { zinfo } from "../../log/log.ts";
+import { zerror } from "../../log/log.ts";
 import type { FdType, ListenAddress } from "../../os/net/socket.ts";
 import { backend } from "../backend/chosen.ts";
 import { keepAccepting } from "../backend/node_accepting.ts";
@@ -59,7 +59,7 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
   // Throws now for a descriptor that can't be served.
   const address = backend().addressOf(fd);
   const connections = speaksHttp(server) ? new NodeConnections(server) : undefined;
-  server.on("error", (error: Error) => zinfo(`error of the server on descriptor ${fd}:`, error));
+  server.on("error", (error: Error) => zerror(`error of the server on descriptor ${fd}:`, error));
   server.on("connection", (socket: Socket) => {
     socket.once("close", serverUsage.accepted({ tellsEnd: true }));
   });

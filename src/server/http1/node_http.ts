@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { zdebug, zinfo } from "../../log/log.ts";
+import { zdebug, zerror } from "../../log/log.ts";
 import { backend } from "../backend/chosen.ts";
 import { nodeServerTls } from "../backend/node_tls.ts";
 import { Http1Connection } from "./connection.ts";
@@ -49,7 +49,7 @@ export class NodeHttpService {
     this.#listener = openServiceListener(fd, address.kind);
     serverLifecycle.countOpen(() => ({ eventStreams: this.#events.count }));
     serverLifecycle.onStopAccepting(() => this.#drain());
-    this.#accept().catch((error) => zinfo("error while accepting:", error));
+    this.#accept().catch((error) => zerror("error while accepting:", error));
   }
 
   async #accept(): Promise<void> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { logEnd, zinfo, zinfoFrom } from "../../log/log.ts";
+import { logEnd, logFrom, zwarn } from "../../log/log.ts";
 
 const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
 
@@ -44,7 +44,7 @@ function placeFor(args: readonly string[]): string {
  */
 export function logFault(what: string, error: unknown): void {
   const advice = permissionAdvice(error, Deno.args);
-  zinfoFrom(logFault, what, ...(advice === undefined ? [] : [`${advice}\n`]), error);
+  logFrom("error", logFault, what, ...(advice === undefined ? [] : [`${advice}\n`]), error);
 }
 
 /** Descriptors of which it was said that they are served in a slower way. */
@@ -60,10 +60,10 @@ export function logSlowWay(fd: number, { message, cause }: Error): void {
   if (slow.has(fd)) return;
   slow.add(fd);
   const what = `descriptor ${fd} is served through node:net, which is slower`;
-  if (!(cause instanceof Deno.errors.NotCapable)) return zinfo(`${message}; ${what}`);
+  if (!(cause instanceof Deno.errors.NotCapable)) return zwarn(`${message}; ${what}`);
   // It is for a listener of the runtime, whose address is another one each time.
   const host = cause.message.includes('"unix:') ? "" : "=127.0.0.1";
-  zinfo(
+  zwarn(
     `Cannot adopt a listener: no net access, expected --allow-net${host} ${
       placeFor(Deno.args)
     }; ${what}`,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { zinfo } from "../../log/log.ts";
+import { zerror } from "../../log/log.ts";
 import { Poller } from "../../os/fd/poller.ts";
 
 /** The poller of this process; it runs only while a descriptor is watched. */
-export const serverPoller: Poller = new Poller((error) => zinfo("unexpected error:", error));
+export const serverPoller: Poller = new Poller((error) => zerror("unexpected error:", error));

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { zinfoFrom } from "../../log/log.ts";
+import { logLine } from "../../log/log.ts";
 import { type Clock, delay, systemClock } from "../../os/clock/clock.ts";
 import { isReadable } from "../../os/fd/poller.ts";
 import { areDescriptorsFree, isOutOfDescriptors } from "../../os/fd/reserve_fd.ts";
@@ -53,8 +53,8 @@ class FdExhaustionLog {
     this.#rejected = 0;
     // Without a source position: the runtime reads a file to find it, and panics when no descriptor is
     // free for that.
-    zinfoFrom(
-      undefined,
+    logLine(
+      "error",
       `Cannot accept a connection: ${this.#error}; accepting goes on after a pause${rejected}`,
     );
   }

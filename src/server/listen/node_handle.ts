@@ -8,7 +8,7 @@
  * @module
  */
 import type { Server, Socket, SocketConstructorOpts } from "node:net";
-import { zinfo } from "../../log/log.ts";
+import { zerror } from "../../log/log.ts";
 import { delay } from "../../os/clock/clock.ts";
 import { FdAcceptor } from "../backend/fd_accept.ts";
 import { AcceptLoop, type AcceptLoopOptions } from "./accept_loop.ts";
@@ -49,7 +49,7 @@ export function listenByHandle(
   if (isHttp2(server)) return undefined;
   const inner = server as Server & Inner;
   if (typeof inner._listen2 !== "function" || inner._handle) {
-    zinfo(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
+    zerror(`Cannot accept for a server of node: its way to listen is unknown, expected "_listen2"`);
     return undefined;
   }
   const handle = inner._handle = new NodeHandle(server, fd, options);

@@ -13,7 +13,8 @@ import type {
 } from "../../ipc/messages.ts";
 import { ProtocolError } from "../../ipc/protocol.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
-import { zinfo } from "../../log/log.ts";
+import { zerror, zwarn } from "../../log/log.ts";
+import { markOutputsCaptured } from "../../log/outputs.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { WorkerSocket } from "../backend/backend.ts";
@@ -86,7 +87,7 @@ export class MasterLink {
     this.#channel = open(fd, {
       onMessage: (message, fds) => this.#onMessage(message, fds),
       onUnknown: (type) =>
-        zinfo(
+        zwarn(
           `ignored a message of the unknown type ${type} from the master; further ones are not told`,
         ),
       onClose: (error) => this.#onClose(error),
@@ -152,7 +153,7 @@ export class MasterLink {
       return this.#start(message, fds);
     }
     if (message.type === "outputs") {
-      this.#changeOutputs(message, fds).catch((error) => zinfo("unexpected error:", error));
+      this.#changeOutputs(message, fds).catch((error) => zerror("unexpected error:", error));
       return;
     }
     fds.forEach(closeFd);
@@ -164,7 +165,7 @@ export class MasterLink {
     if (message.type === "watchdog") return this.#beat(message.intervalMs);
     if (message.type === "limits") return this.#obey(message);
     if (message.type === "report") return this.#report();
-    zinfo(`ignored a "${message.type}" message from the master: not one for a server that runs`);
+    zwarn(`ignored a "${message.type}" message from the master: not one for a server that runs`);
   }
 
   async #changeOutputs({ before }: OutputsMessage, fds: readonly number[]): Promise<void> {
@@ -208,13 +209,16 @@ export class MasterLink {
     this.#heartbeat = setRepeated(systemClock, { everyMs: intervalMs, callback: beat });
   }
 
-  #standBy({ generation, settings }: StandbyMessage): void {
+  #standBy({ generation, settings, capturesOutput }: StandbyMessage): void {
     this.#generation = generation;
+    if (capturesOutput) markOutputsCaptured();
     serverLifecycle.standBy();
     this.#settings.resolve(settings);
   }
 
-  #start({ generation, services, settings }: StartMessage, fds: number[]): void {
+  #start(message: StartMessage, fds: number[]): void {
+    const { generation, services, settings, capturesOutput } = message;
+    if (capturesOutput) markOutputsCaptured();
     const travelling = services.filter(({ fd }) => fd === undefined).length;
     if (fds.length !== travelling) {
       fds.forEach(closeFd);
@@ -245,7 +249,7 @@ export class MasterLink {
 
   #onClose(error?: Error): void {
     this.#heartbeat?.cancel();
-    if (error !== undefined) zinfo(`the connection to the master is broken: ${error.message}`);
+    if (error !== undefined) zwarn(`the connection to the master is broken: ${error.message}`);
     const reason = error ??
       new ProtocolError("Cannot start: the master is gone, expected its first message");
     this.#settings.reject(reason);

@@ -24,6 +24,8 @@ import { forgive } from "../../config/forgive.ts";
 import {
   DEBUG,
   DEBUG_CONFIG,
+  LOG_FORMAT,
+  LOG_LEVEL,
   PRIVILEGE_SETTINGS,
   RUN_SETTINGS,
   SERVER_CONFIG_PATH,
@@ -32,7 +34,7 @@ import {
   type Setting,
 } from "../../config/settings.ts";
 import { isUserError } from "../../ipc/user_error.ts";
-import { closeLog, logEnd, zinfoFrom } from "../../log/log.ts";
+import { closeLog, logEnd, logLine } from "../../log/log.ts";
 import { guardOutputs } from "../../log/output_guard.ts";
 import { requireSupportedPlatform } from "../../os/ffi/libc.ts";
 import { backend, chooseBackend, keepControlFromChildren } from "../backend/chosen.ts";
@@ -88,11 +90,12 @@ export async function runServer(hooks: ServerHooks, args: readonly string[]): Pr
     if (isAnySet(defaultConfig, RUN_SETTINGS)) await changeSelf(isOwnReader ? warnings : undefined);
     backend().openLog({
       program: programName(),
-      debug: setting(DEBUG),
+      level: setting(DEBUG) ? "debug" : setting(LOG_LEVEL),
+      format: setting(LOG_FORMAT),
       target: setting(SERVER_LOG),
       isServing: !isOwnReader,
     });
-    for (const warning of warnings) zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
+    for (const warning of warnings) logLine("warn", formatProblem(warning));
     if (setting(DEBUG_CONFIG)) await printSettings();
     checkHooks(hooks, HOOKS);
     await new Server(hooks, link).run(mode);

@@ -10,7 +10,7 @@ import {
   PRIVILEGE_SETTINGS,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
 } from "../../config/settings.ts";
-import { zdebug, zinfoFrom } from "../../log/log.ts";
+import { logLine, zdebug } from "../../log/log.ts";
 import { guardNodeOutputs } from "../../log/output_guard.ts";
 import { keepRunning } from "../../os/clock/keep_running.ts";
 import type { FdType } from "../../os/net/socket.ts";
@@ -135,7 +135,7 @@ export class Server {
     const { dropPrivileges } = await import("../../config/run_settings.ts");
     return await dropPrivileges(defaultConfig, async (change) => {
       // The line also opens the log, which may be out of reach later.
-      zinfoFrom(undefined, `changing to ${change}`);
+      logLine("info", `changing to ${change}`);
       await loadAll();
     });
   }

@@ -16,7 +16,7 @@ import {
 import { checkAddresses, readServiceList, validateServices } from "../../config/endpoints.ts";
 import { SERVER_SERVICE } from "../../config/settings.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
-import { zinfoFrom } from "../../log/log.ts";
+import { logLine } from "../../log/log.ts";
 import { describeInUse } from "../../os/process/address_holders.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
@@ -61,10 +61,10 @@ export function openStandaloneServices(config: Config): StandaloneServices {
   const { endpoints, problems } = readServiceList(config, { cwd: Deno.cwd() });
   const failed: Problem[] = [...problems, ...validateServices([{ endpoints }])];
   for (const warning of checkAddresses(config, endpoints)) {
-    zinfoFrom(undefined, `warning: ${formatProblem(warning)}`);
+    logLine("warn", formatProblem(warning));
   }
   // As in LIB-ZC: such a program may have other work to do.
-  if (endpoints.length === 0 && failed.length === 0) zinfoFrom(undefined, `warning: ${NO_ADDRESS}`);
+  if (endpoints.length === 0 && failed.length === 0) logLine("warn", NO_ADDRESS);
   const opened: OpenedListener[] = [];
   const services: ServiceSocket[] = [];
   for (const endpoint of failed.length > 0 ? [] : endpoints) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { zinfoFrom } from "../../log/log.ts";
+import { logLine } from "../../log/log.ts";
 
 /**
  * Logs such errors from now on and lets the process continue.
@@ -16,11 +16,11 @@ export function logUnhandledErrors(services: readonly string[]): () => void {
   const where = services.length === 0 ? "" : ` (service ${services.join(", ")})`;
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    zinfoFrom(undefined, `unhandled rejection${where}, is an await missing?`, event.reason);
+    logLine("error", `unhandled rejection${where}, is an await missing?`, event.reason);
   };
   const onError = (event: ErrorEvent) => {
     event.preventDefault();
-    zinfoFrom(undefined, `uncaught error${where}:`, event.error);
+    logLine("error", `uncaught error${where}:`, event.error);
   };
   addEventListener("unhandledrejection", onRejection);
   addEventListener("error", onError);

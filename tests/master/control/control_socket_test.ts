@@ -383,7 +383,7 @@ Deno.test("withdraw() goes on if the socket can't be removed, and says so", asyn
     try {
       socket.withdraw();
       await within(client.closed(), { what: "the end of the client" });
-      assertMatch(log.join(), /^warning: the control socket is left: /);
+      assertMatch(log.join(), /^the control socket is left: /);
     } finally {
       Deno.removeSync(directory);
       Deno.renameSync(`${directory}.moved`, directory);

@@ -1,3 +1,4 @@
+import type { LogMessage } from "../../../src/log/record.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { ServiceConfig } from "../../../src/config/service.ts";
 import { kindOfKey } from "../../../src/config/address.ts";
@@ -55,7 +56,7 @@ class Table {
   }
 
   /** The log lines about the current `server-service`. */
-  describe(): string[] {
+  describe(): LogMessage[] {
     return this.owners.describe(this.#service?.endpoints ?? []);
   }
 
@@ -139,10 +140,14 @@ Deno.test("ListenerOwners.describe() lists the used listeners and warns of unuse
   const [served, warning, ...rest] = table.describe();
   assertEquals(
     served,
-    "not opened but given at the start: inet:0.0.0.0:80 inet:[::]:443 as inet:0.0.0.0:8443",
+    {
+      level: "info",
+      text: "not opened but given at the start: inet:0.0.0.0:80 inet:[::]:443 as inet:0.0.0.0:8443",
+    },
   );
-  assertStringIncludes(warning, "warning: no service has unix:/run/old");
-  assertStringIncludes(warning, "descriptor 5 with the name old: no server-service fits it");
+  assertEquals(warning.level, "warn");
+  assertStringIncludes(warning.text, "no service has unix:/run/old");
+  assertStringIncludes(warning.text, "descriptor 5 with the name old: no server-service fits it");
   assertEquals(rest, []);
   assertEquals(new Table().describe(), []);
 });

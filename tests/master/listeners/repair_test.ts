@@ -9,7 +9,7 @@ function inet(id: string, options: Parameters<typeof serviceOf>[1] = {}) {
 
 /** The warnings in a log. */
 function warnings({ log }: Scene): string[] {
-  return log.filter((line) => line.startsWith("warning:"));
+  return log.filter((line) => line.startsWith("inet:"));
 }
 
 /** Lets the services be reconciled. */
@@ -22,7 +22,7 @@ Deno.test("Supervisor makes a listener that was shut down listen again, and leav
   const before = [...scene.running], [fd] = before[0].fds;
   scene.damage(fd, "shut down");
   reconcile(scene);
-  assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 was shut down"]);
+  assertEquals(warnings(scene), ["inet:0.0.0.0:80 was shut down"]);
   assertEquals(scene.running, before);
   assertEquals(scene.clock.pending, 0);
 });
@@ -85,7 +85,7 @@ Deno.test("Supervisor logs once that a listener can't be repaired, and tries it 
     scene.damage(fd, "lost");
     scene.clock.advance(40_000);
   }
-  assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 is lost"]);
+  assertEquals(warnings(scene), ["inet:0.0.0.0:80 is lost"]);
   scene.listeners.mayReplace = true;
   scene.damage(fd, "lost");
   scene.clock.advance(40_000);
@@ -100,7 +100,7 @@ Deno.test("Supervisor checks the listeners of a process that leaves, and starts 
   worker.exit("SIGKILL");
   const [next] = scene.fresh();
   assert(next.fds[0] !== fd);
-  assertEquals(warnings(scene), ["warning: inet:0.0.0.0:80 was lost"]);
+  assertEquals(warnings(scene), ["inet:0.0.0.0:80 was lost"]);
 });
 
 Deno.test("Supervisor repairs what a process that was told to stop has damaged, with growing pauses", () => {
@@ -108,7 +108,7 @@ Deno.test("Supervisor repairs what a process that was told to stop has damaged, 
   const scene = Scene.running(service);
   scene.fresh();
   scene.supervisor.reload([service]);
-  const lost = "warning: inet:0.0.0.0:80 was lost";
+  const lost = "inet:0.0.0.0:80 was lost";
   let [old] = scene.running, told = 0;
   // Each does the same at its end, so that the process that has come in its place is replaced as well.
   for (const pauseMs of [0, 100, 200, 400]) {

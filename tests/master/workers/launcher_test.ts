@@ -175,6 +175,7 @@ Deno.test("launch() gives a worker its services, its generation, and a listener 
         { name: "mail", type: "unix", address: `local:${path}` },
         { name: "in", type: "fifo", address: `fifo:${fifo}` },
       ],
+      capturesOutput: true,
     });
     const flags = { closeOnExec: true, nonblocking: true };
     assertEquals(listeners, [

@@ -77,7 +77,7 @@ Deno.test("WorkingDirectory is / while its name leads nowhere, and tells so once
     directory.ensure();
     assertEquals(Deno.cwd(), Deno.realPathSync(home));
     assertEquals(told, [
-      `warning: Cannot enter "${home}": no such directory, expected the working directory, from which relative paths start`,
+      `Cannot enter "${home}": no such directory, expected the working directory, from which relative paths start`,
       `the working directory "${home}" leads to "${Deno.realPathSync(home)}" now`,
     ]);
   });

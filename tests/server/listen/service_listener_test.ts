@@ -248,7 +248,9 @@ Deno.test("openServiceListener() falls back to node:net, with a line in the log"
   const { code, stdout, stderr } = await child.ended();
   assertEquals([code, stdout], [0, "served\n"], stderr);
   assert(
-    /^Cannot adopt a listener: a test; descriptor \d+ is served through node:net/.test(stderr),
+    /^warning: Cannot adopt a listener: a test; descriptor \d+ is served through node:net/.test(
+      stderr,
+    ),
     stderr,
   );
 });

@@ -26,7 +26,7 @@ Deno.test("a server without the hook serviceRegister is told which one it needs,
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^\S+ Cannot use hook "serviceRegistr": no such hook, expected serviceRegister\n$/,
+    /^\S+ error \S+ Cannot use hook "serviceRegistr": no such hook, expected serviceRegister\n$/,
   );
 });
 
@@ -353,7 +353,7 @@ Deno.exit(code);
     const stdout = await child.succeeds();
     assertMatch(
       stdout,
-      /^my_server\[\d+\] a line \{ number: 1 \} and text \[my_server\.ts:4\]\n$/,
+      /^\S+ info my_server\[\d+\] a line \{ number: 1 \} and text\n$/,
     );
     assertEquals(child.stderr, "");
   }
@@ -361,8 +361,8 @@ Deno.exit(code);
     await using child = start("--debug", "--fatal");
     const { code, stdout, stderr } = await child.ended();
     assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, /my_server\[\d+\] a debug line \[my_server\.ts:5\]\n/);
-    assertMatch(stderr, /the end \[my_server\.ts:9\]\n$/);
+    assertMatch(stderr, / debug my_server\[\d+\] a debug line \[my_server\.ts:5\]\n/);
+    assertMatch(stderr, / error \S+ the end \[my_server\.ts:9\]\n$/);
   }
 });
 

@@ -113,7 +113,7 @@ async function fdsCut({ site, shows, showsAtMost }: FaultStage): Promise<void> {
   await master.logs(ends);
   const before = descriptorsOf(master.pid).size;
   const [, , how] = await master.logs(ends, 3);
-  const said = await master.logs(/Cannot receive descriptors: .*?(?=\s*\[[\w.]+:\d+\])/);
+  const said = await master.logs(/Cannot receive descriptors: .*/);
   shows("processes that could not take their listeners", master.logged(ends));
   shows("how they end, as the master says", how.trim());
   shows("what they say themselves", said[0]);

@@ -1,0 +1,17 @@
+/**
+ * The values of `log-level` and `log-format`. Lines are written in `src/log/`.
+ *
+ * @module
+ */
+
+/** All levels, from the least important on. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** How important a log line is. */
+export type LogLevel = typeof LOG_LEVELS[number];
+
+/** The forms of log lines on a standard output; `auto` chooses one by what the output is. */
+export const LOG_FORMATS = ["auto", "text", "terminal", "journal", "json"] as const;
+
+/** The form of log lines on a standard output. */
+export type LogFormat = typeof LOG_FORMATS[number];
