@@ -5,14 +5,17 @@
  */
 import { pathOfUrl } from "../../os/process/program_lookup.ts";
 import { interpreterWords, type Located } from "./command.ts";
+import type { View } from "./program_lookup.ts";
 import { directoryOfEnv, searchedByEnv } from "./wrappers.ts";
 
 /**
- * A text that changes with the files of a service's command: the program, and each word that is a
- * file, such as a script. `module_versions.ts` covers the modules.
+ * A text that changes with the files of a service's command; `module_versions.ts` covers the modules.
+ *
+ * @param files The result of {@linkcode commandFiles}.
+ * @param view The file system as the service's processes see it.
  */
-export function commandStamp(located: Located): string {
-  return commandFiles(located).map((path) => located.view.fileStamp(path)).join();
+export function stampOf(files: readonly string[], view: Pick<View, "fileStamp">): string {
+  return files.map((path) => view.fileStamp(path)).join();
 }
 
 /**

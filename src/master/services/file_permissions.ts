@@ -10,7 +10,7 @@ import type { Config } from "../../config/config.ts";
 import { cannot, type Problem } from "../../config/errors.ts";
 import { isFile, mainFile } from "../../os/process/program_lookup.ts";
 import type { Located } from "./command.ts";
-import { commandFiles, pathsIn } from "./command_files.ts";
+import { pathsIn } from "./command_files.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 
 /** Asks whether a path is world-writable. */
@@ -75,14 +75,15 @@ export function worldWritableFiles({ configFiles }: ParsedArguments, lookup: Loo
 }
 
 /**
- * Checks the files of a service's command: its program, and each word that names a file, such as a
- * script.
+ * Checks the files of a service's command.
  *
+ * @param located The service.
+ * @param files The result of `commandFiles`.
  * @throws {TypeError} When one of them is world-writable, and the master runs as root.
  */
-export function requireTrustedCommand(located: Located): void {
-  for (const path of commandFiles(located)) {
-    const message = worldWritable("run", path, located.view);
+export function requireTrustedCommand({ view }: Located, files: readonly string[]): void {
+  for (const path of files) {
+    const message = worldWritable("run", path, view);
     if (message !== undefined) throw new TypeError(message);
   }
 }

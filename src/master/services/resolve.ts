@@ -21,7 +21,7 @@ import {
 } from "../../config/settings.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { locate, type Located } from "./command.ts";
-import { commandStamp } from "./command_files.ts";
+import { commandFiles, stampOf } from "./command_files.ts";
 import { requireTrustedCommand } from "./file_permissions.ts";
 import { scriptRunOf } from "./module_versions.ts";
 import {
@@ -51,6 +51,8 @@ interface Found {
   readonly located: Located;
   /** The arguments of a server; none for a program of systemd's protocol. */
   readonly argv: readonly string[];
+  /** The files of its command. */
+  readonly files: readonly string[];
   readonly rights: ReturnType<typeof startRights>;
 }
 
@@ -85,6 +87,7 @@ export class ServiceResolver {
       // The only protocol without arguments.
       argv = service.protocol === "systemd" ? [] : serverArguments(service, place);
     });
+    const files = located ? commandFiles(located) : [];
     const problems = [
       ...missing,
       ...check("server-output-file", () => requireOutputFile(service, place)),
@@ -94,12 +97,12 @@ export class ServiceResolver {
       ...check("master-chdir", () => requireDirectory(service, place)),
       // These checks depend on the kind of program.
       ...(located
-        ? PROGRAM_CHECKS.flatMap(([key, require]) => check(key, () => require(located!)))
+        ? PROGRAM_CHECKS.flatMap(([key, require]) => check(key, () => require(located!, files)))
         : []),
       ...(located && argv ? sizeProblems(located, argv).map(at) : []),
     ];
     if (problems.length > 0 || !located || !argv) return problems;
-    const found = { located, argv };
+    const found = { located, argv, files };
     return check("server-user", () => {
       this.#found.set(service.id, { ...found, rights: startRights(found.located) });
     });
@@ -113,14 +116,14 @@ export class ServiceResolver {
   /** Looks up what a start of the service's processes needs. */
   resolve(located: Located): ResolvedService {
     const { service, program, protocol, view, script } = located;
-    const { argv, rights } = this.#found.get(service.id)!;
+    const { argv, files, rights } = this.#found.get(service.id)!;
     const scriptRun = scriptRunOf(located);
     const settings = protocol === "libzc" ? settingArguments(service) : [];
     return {
       ...service,
       // Running processes of other protocols can't receive descriptors.
       ...(protocol !== "control" && { supervision: { ...service.supervision, standbyCount: 0 } }),
-      fingerprint: JSON.stringify([service.fingerprint, commandStamp(located)]),
+      fingerprint: JSON.stringify([service.fingerprint, stampOf(files, view)]),
       protocol,
       program,
       argv: [...argv, ...settings],
@@ -133,7 +136,10 @@ export class ServiceResolver {
 }
 
 /** The checks of a service whose program was found, with the settings that they are about. */
-const PROGRAM_CHECKS: readonly (readonly [key: string, require: (located: Located) => void])[] = [
+const PROGRAM_CHECKS: readonly (readonly [
+  key: string,
+  require: (located: Located, files: readonly string[]) => void,
+])[] = [
   ["server-command", requireProtocol],
   ["server-command", requireTrustedCommand],
   ["server-command", requireNoCaches],
