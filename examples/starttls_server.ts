@@ -1,10 +1,10 @@
 /**
  * A mail server that takes no mail, and speaks TLS when it is asked to: STARTTLS in the aio mode.
- * `cert-file` and `key-file` are settings of its own, in its file or behind `-`.
+ * Its certificate is that of the settings `server-tls-cert` and `server-tls-key`.
  *
  * Under a master: `server-command = examples/starttls_server.ts`. By hand:
- * `deno run -A examples/starttls_server.ts alone -server-service 127.0.0.1:8804 -cert-file a.crt
- * -key-file a.key`.
+ * `deno run -A examples/starttls_server.ts alone -server-service 127.0.0.1:8804 -server-tls-cert a.crt
+ * -server-tls-key a.key`.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import {
   aioServerGeneralAioRegister,
   aioServerMain,
   defaultAioBase,
-  defaultConfig,
   TlsContext,
+  tlsOfSettings,
 } from "../aio_server.ts";
 
 const LONGEST_LINE = 1000;
@@ -62,8 +62,7 @@ if (import.meta.main) {
   Deno.exit(
     await aioServerMain({
       beforeService() {
-        const file = (key: string) => defaultConfig.getStr(key);
-        tls = new TlsContext({ certFile: file("cert-file"), keyFile: file("key-file") });
+        tls = new TlsContext(tlsOfSettings());
       },
       serviceRegister(_service, fd, fdType) {
         aioServerGeneralAioRegister(

@@ -267,8 +267,9 @@ export const SERVER_RELOAD: Setting<ReloadRule> = define({
   fallback: "always",
   inherited: true,
   doc: "Which reloads replace the processes. always: each reload. changed: only a reload that " +
-    "finds a change in a setting, an address, a file named in server-command, or a local " +
-    "module that its script imports by a fixed name. Modules whose names are made at run time, " +
+    "finds a change in a setting, an address, a file named in server-command, a file of " +
+    "server-tls-cert and server-tls-key, or a local module that its script imports by a fixed " +
+    "name. Modules whose names are made at run time, " +
     "and files that the program reads, are not compared. For a program that is not a script of " +
     "the master's own Deno only the files named in server-command are compared, and the log says " +
     "so.",
@@ -565,6 +566,32 @@ export const SERVER_SOCKET_OWNER: Setting<SocketOwner | undefined> = define({
   inherited: true,
   doc: "The owner of the unix sockets and named pipes of the service. USER alone leaves the " +
     "group unchanged. Only a master that runs as root can set another user than its own.",
+});
+
+/** `server-tls-cert`: the file of the server's certificate. */
+export const SERVER_TLS_CERT: Setting<string | undefined> = define({
+  name: "server-tls-cert",
+  group: "sockets",
+  scopes: ["service", "server"],
+  kind: FILE,
+  inherited: true,
+  doc:
+    "The file of the server's certificate in PEM form, with its intermediate certificates behind " +
+    "it. The server uses it where its program takes tlsOfSettings(). The master checks it together " +
+    "with server-tls-key, and warns 14 days before it ends. A renewed file is read by new " +
+    "processes, so after a reload.",
+});
+
+/** `server-tls-key`: the file of the certificate's private key. */
+export const SERVER_TLS_KEY: Setting<string | undefined> = define({
+  name: "server-tls-key",
+  group: "sockets",
+  scopes: ["service", "server"],
+  kind: FILE,
+  inherited: true,
+  doc: "The file of the private key that belongs to server-tls-cert, in PEM form, without a " +
+    "passphrase. The server reads it, so its user must be able to: server-user, or the master's " +
+    "user in a beforeService with server-start-user = master.",
 });
 
 /** `master-chroot`: the root of the server's processes. */

@@ -14,5 +14,6 @@ export { serveNode } from "./http/serve_node.ts";
 export type { ServerHooks } from "./runtime/server.ts";
 export { type OpenWork, type Softstop, softstopSignal } from "./lifecycle/softstop.ts";
 export { TlsContext, type TlsOptions } from "./tls/context.ts";
+export { tlsOfSettings } from "./tls/settings.ts";
 export type { Certificate } from "../os/adopt/tls.ts";
 export { HandshakeError, type HandshakeFailure } from "./tls/errors.ts";

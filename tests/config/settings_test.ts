@@ -44,6 +44,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-protocol": "auto",
   "server-socket-mode": undefined,
   "server-socket-owner": undefined,
+  "server-tls-cert": undefined,
+  "server-tls-key": undefined,
   "master-chroot": undefined,
   "master-chdir": undefined,
   "C": undefined,

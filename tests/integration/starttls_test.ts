@@ -34,8 +34,8 @@ Deno.test("examples/starttls_server.ts speaks TLS with a mail client, under a ma
   site.write("smtp.cf", {
     "server-command": example("starttls_server.ts"),
     "server-service": `127.0.0.1:${port}`,
-    "cert-file": certFile,
-    "key-file": keyFile,
+    "server-tls-cert": certFile,
+    "server-tls-key": keyFile,
   });
   const master = await site.start();
   const all = await Promise.all(Array.from({ length: 3 }, () => pythonClient(SMTP, [port])));

@@ -33,8 +33,8 @@ async function tlsServer(
     "server-command": SERVER,
     "server-service": `echo://127.0.0.1:${lines} http://127.0.0.1:${http} echo://${path}`,
     "server-permissions": permissions,
-    "cert-file": certFile,
-    "key-file": keyFile,
+    "server-tls-cert": certFile,
+    "server-tls-key": keyFile,
     "handshake-seconds": 1,
   });
   const master = await site.start();

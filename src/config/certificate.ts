@@ -1,0 +1,126 @@
+/**
+ * The check of a certificate and its key: their form, whether they belong together, and the certificate's time.
+ * No message contains any of a key.
+ *
+ * @module
+ */
+import { cannot, ConfigError } from "./errors.ts";
+
+/** The paths of a certificate and its key. */
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** What a file in PEM form should contain. */
+export interface PemKind {
+  /** The end of its label. */
+  readonly label: string;
+  /** What it is called in messages. */
+  readonly what: string;
+}
+
+/** The kind of a certificate's file. */
+export const CERTIFICATE: PemKind = { label: "CERTIFICATE", what: "a certificate" };
+
+/** The kind of a key's file. */
+export const PRIVATE_KEY: PemKind = { label: "PRIVATE KEY", what: "a private key" };
+
+/**
+ * Checks that a text is of a kind.
+ *
+ * @throws {ConfigError} When it is not; it names the file.
+ */
+export function requirePem(text: string, { label, what }: PemKind, path: string): void {
+  if (new RegExp(`^-----BEGIN (?:(?:RSA|EC) )?${label}-----`, "m").test(text)) return;
+  const other = /^-----BEGIN ([A-Z0-9 ]{1,40})-----/m.exec(text);
+  const found = other === null
+    ? "no PEM in it"
+    : other[1].startsWith("ENCRYPTED")
+    ? "it has a passphrase"
+    : other[1].toLowerCase();
+  throw new ConfigError([
+    { message: cannot("use", path, { found, expected: `${what} in PEM form` }) },
+  ]);
+}
+
+/**
+ * Checks that a key belongs to a certificate.
+ *
+ * @param pem The texts.
+ * @param files Their files, for messages.
+ * @throws {ConfigError} When it does not, or one of them is invalid; it names the file.
+ */
+export function requirePair(
+  { cert, key }: { readonly cert: string; readonly key: string },
+  { certFile, keyFile }: CertificateFiles,
+): void {
+  try {
+    checkPair(cert, key);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const about = /KeyMismatch/.test(message)
+      ? { found: `not the key of "${certFile}"`, expected: "the key that belongs to it" }
+      : { found: message, expected: "a private key in PEM form" };
+    const text = /certificate/i.test(message)
+      ? cannot("use", certFile, { found: message, expected: "a certificate in PEM form" })
+      : cannot("use", keyFile, about);
+    throw new ConfigError([{ message: text }], { cause });
+  }
+}
+
+function checkPair(cert: string, key: string): void {
+  try {
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+  } catch (cause) {
+    // Creating a listener needs a permission and a loopback address; node:crypto needs neither, but 40 ms to load.
+    const { NotCapable, AddrNotAvailable } = Deno.errors;
+    if (!(cause instanceof NotCapable || cause instanceof AddrNotAvailable)) throw cause;
+    checkPairByNode(cert, key);
+  }
+}
+
+/** The part of node:crypto that is used here. */
+interface NodeCrypto {
+  readonly X509Certificate: new (pem: string) => {
+    readonly validFrom: string;
+    readonly validTo: string;
+    checkPrivateKey(key: unknown): boolean;
+  };
+  createPrivateKey(pem: string): unknown;
+}
+
+function nodeCrypto(): NodeCrypto {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule(name: string): NodeCrypto };
+  };
+  return process.getBuiltinModule("node:crypto");
+}
+
+function checkPairByNode(cert: string, key: string): void {
+  const { X509Certificate, createPrivateKey } = nodeCrypto();
+  let certificate;
+  try {
+    certificate = new X509Certificate(cert);
+  } catch (cause) {
+    throw new Error(`the certificate can't be read: ${(cause as Error).message}`, { cause });
+  }
+  if (!certificate.checkPrivateKey(createPrivateKey(key))) throw new Error("KeyMismatch");
+}
+
+/** From when to when a certificate is valid, in milliseconds since 1970. */
+export interface Validity {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/**
+ * The time of the first certificate of a text.
+ *
+ * @param cert The text, which {@linkcode requirePair} has accepted.
+ */
+export function validityOf(cert: string): Validity {
+  const { X509Certificate } = nodeCrypto();
+  const { validFrom, validTo } = new X509Certificate(cert);
+  return { startMs: Date.parse(validFrom), endMs: Date.parse(validTo) };
+}
