@@ -8,7 +8,9 @@
  */
 
 import { decodeBytes, readable } from "../os/ffi/byte_text.ts";
-import { lstatPath, readPath, statPath } from "../os/fs/path.ts";
+import { EFBIG, EINVAL, EISDIR, SysError } from "../os/ffi/errors.ts";
+import { lstatPath } from "../os/fs/path.ts";
+import { readRegularFile, type RegularFileOptions } from "../os/fs/regular_file.ts";
 import { cannot, ConfigError } from "./errors.ts";
 
 /** One `key = value` line of a settings file. */
@@ -27,6 +29,9 @@ export interface CfEntry {
    */
   readonly raw?: string;
 }
+
+/** The most bytes of a settings file: ten thousands of services. */
+const MOST_BYTES = 16 << 20;
 
 const SPACE = 0x20;
 const DELETE = 0x7f;
@@ -117,21 +122,41 @@ export function forEachSetting(
  * Needs the permission to read the file.
  *
  * @param path The file.
- * @param what What it is, for a message.
  * @returns Its text.
- * @throws {ConfigError} When it can't be read or isn't a regular file. A pipe or a device is refused
- * because reading it might never end.
+ * @throws {ConfigError} When it can't be read, is too large, or isn't a regular file. A pipe or a device is
+ * refused because reading it might never end.
  */
-export function readCfText(path: string, what = "settings file"): string {
+export function readCfText(path: string): string {
+  return readSettings(path, { what: "settings file", most: MOST_BYTES });
+}
+
+/**
+ * The same for a file that another user may own, such as a `server-env-file`: no link of that user is followed
+ * to a file that only this process may read.
+ *
+ * @param path The file.
+ * @param options `what`: what it is, for a message. `most`: the most bytes that it may have.
+ * @returns Its text.
+ * @throws {ConfigError} As {@linkcode readCfText}, and for a link of another user.
+ */
+export function readForeignText(
+  path: string,
+  options: { readonly what: string; readonly most: number },
+): string {
+  return readSettings(path, { ...options, trustsNoLinks: true });
+}
+
+function readSettings(
+  path: string,
+  { what, ...options }: { readonly what: string } & RegularFileOptions,
+): string {
   try {
-    const info = statPath(path);
-    if (!info.isFile) throw unreadable(path, what, info.isDirectory ? "a directory" : "not a file");
-    return decodeBytes(readPath(path));
+    return decodeBytes(readRegularFile(path, options));
   } catch (error) {
-    if (error instanceof ConfigError) throw error;
     const dead = error instanceof Deno.errors.NotFound && isLink(path);
-    const found = dead ? "a link that leads nowhere" : systemReason(error);
-    throw unreadable(path, what, found, error);
+    const found = dead ? "a link that leads nowhere" : kindIn(error) ?? systemReason(error);
+    const size = isTooLarge(error) ? `at most ${options.most} bytes` : undefined;
+    throw unreadable(path, { what, found, expected: size }, error);
   }
 }
 
@@ -148,12 +173,29 @@ export function readCfFile(path: string): CfEntry[] {
   return parseCf(readCfText(path), path);
 }
 
-function unreadable(path: string, what: string, found: string, cause?: unknown): ConfigError {
-  const message = cannot(`read ${what}`, path, {
-    found,
-    expected: "a regular file that may be read",
-  });
-  return new ConfigError([{ file: path, message }], cause === undefined ? {} : { cause });
+function unreadable(
+  path: string,
+  { what, found, expected = "a regular file that may be read" }: {
+    readonly what: string;
+    readonly found: string;
+    readonly expected?: string;
+  },
+  cause: unknown,
+): ConfigError {
+  const message = cannot(`read ${what}`, path, { found, expected });
+  return new ConfigError([{ file: path, message }], { cause });
+}
+
+/** What a file is that is not read; undefined after another error. */
+function kindIn(error: unknown): string | undefined {
+  if (!(error instanceof SysError)) return undefined;
+  if (error.errno === EISDIR) return "a directory";
+  if (error.errno === EINVAL) return "not a file";
+  return isTooLarge(error) ? "too large" : error.found;
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof SysError && error.errno === EFBIG;
 }
 
 function isLink(path: string): boolean {

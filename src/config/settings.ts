@@ -542,7 +542,8 @@ export const SERVER_ENV_FILE: Setting<string | undefined> = define({
   inherited: true,
   doc: "A file of variables of the server's environment, in the dotenv grammar (node's " +
     "util.parseEnv). The master reads it as its own user at its start and at each reload, so the " +
-    "server needs no permission to read it. They win over the variables of the master.",
+    "server needs no permission to read it; it follows links of root and of that user only, and " +
+    "reads 240 KiB at most. They win over the variables of the master.",
 });
 
 /** `server-socket-mode`: the mode of the unix sockets of a service. */

@@ -8,6 +8,9 @@
 import { ConfigError, type Problem, quote } from "./errors.ts";
 import { nameProblem, type VariableProblem, type Variables } from "./variables.ts";
 
+/** The most mistakes that are told. */
+const MOST_PROBLEMS = 20;
+
 /**
  * Reads the text of a file of variables in the dotenv grammar, as `deno run --env-file` does. What that would
  * pass over or cut off is a mistake here.
@@ -15,7 +18,7 @@ import { nameProblem, type VariableProblem, type Variables } from "./variables.t
  * @param text The text.
  * @param file Its name, for messages.
  * @returns The variables.
- * @throws {ConfigError} With each mistake.
+ * @throws {ConfigError} With each mistake, twenty at most.
  */
 export async function parseVariablesFile(text: string, file: string): Promise<Variables> {
   const problems: Problem[] = [];
@@ -30,6 +33,8 @@ export async function parseVariablesFile(text: string, file: string): Promise<Va
     } else if (first !== undefined) {
       add(line, `Cannot set variable ${quote(name!)}: line ${first} sets it, expected it once`);
     } else lines.set(name!, line);
+    // The owner of the file, who may be another user, must not fill the log.
+    if (problems.length === MOST_PROBLEMS) break;
   }
   if (problems.length === 0) {
     // Most masters read no such file, and do without the time that this module takes to load.

@@ -109,3 +109,11 @@ Deno.test("the value of server-env is in its environment and its fingerprint, an
     assertEquals([told.length > 0, told.join().includes("secret")], [true, false], line);
   }
 });
+
+Deno.test("parseVariablesFile() tells twenty mistakes at most", async () => {
+  const error = await assertRejects(
+    () => parseVariablesFile("x\n".repeat(1_000), "f"),
+    ConfigError,
+  );
+  assertEquals(error.problems.length, 20);
+});

@@ -367,6 +367,25 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/interop/module_listing_test.ts",
     test: "a module that is a named pipe holds up no reload",
   },
+  {
+    attack: "the owner of a server-env-file makes it a link to a file that only root may read",
+    result: "the link is not followed, and the reload is refused",
+    file: "tests/interop/env_file_test.ts",
+    test: "its owner can neither read another file of root's by it",
+  },
+  {
+    attack: "the owner of a server-env-file makes it a named pipe, or a file of a terabyte",
+    result: "the reload is refused at once",
+    file: "tests/interop/env_file_test.ts",
+    test: "its owner can neither read another file of root's by it",
+  },
+  {
+    attack:
+      "a named pipe takes the place of a settings file between two calls of the master, again and again",
+    result: "the master reads the file that it has opened, and waits for nothing",
+    file: "tests/os/fs/regular_file_test.ts",
+    test: "does not wait for a named pipe that takes the place of a file",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { resolvePath } from "../../config/address.ts";
-import { readCfText } from "../../config/cf.ts";
+import { readForeignText } from "../../config/cf.ts";
 import { cannot, ConfigError, type Problem, problemAt } from "../../config/errors.ts";
 import { originOf, type ServiceConfig } from "../../config/service.ts";
 import { SERVER_ENV, SERVER_ENV_FILE } from "../../config/settings.ts";
@@ -18,6 +18,9 @@ import { worldWritableProblems } from "./file_permissions.ts";
 
 /** The size of all variables of a service: the shim gets them in one variable (MAX_ARG_STRLEN). */
 const MAX_BYTES = 120 << 10;
+
+/** The size of a file of variables, which has comments as well. */
+const MOST_FILE_BYTES = 2 * MAX_BYTES;
 
 /**
  * Reads the files of `server-env-file`, each once, and adds their variables to the services.
@@ -62,7 +65,10 @@ async function readVariables(
   const untrusted = worldWritableProblems(path, lookup);
   if (untrusted.length > 0) return new ConfigError(untrusted);
   try {
-    return await parseVariablesFile(readCfText(path, "file of variables"), path);
+    return await parseVariablesFile(
+      readForeignText(path, { what: "file of variables", most: MOST_FILE_BYTES }),
+      path,
+    );
   } catch (error) {
     if (error instanceof ConfigError) return error;
     throw error;

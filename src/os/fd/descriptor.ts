@@ -26,7 +26,7 @@ const UNCHANGED = 2 ** 32 - 1;
 const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
 
 /** Flags of open(2) that are the same on x86-64 and arm64. */
-export const O_WRONLY = 0o1, O_RDWR = 0o2, O_CREAT = 0o100, O_APPEND = 0o2000;
+export const O_WRONLY = 0o1, O_RDWR = 0o2, O_CREAT = 0o100, O_NOCTTY = 0o400, O_APPEND = 0o2000;
 /** Flags of open(2) that differ between them. */
 export const O_NOFOLLOW: number = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 export const O_DIRECTORY: number = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;

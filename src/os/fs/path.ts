@@ -5,7 +5,7 @@
  * @module
  */
 import { O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
-import { closeFd, O_NOFOLLOW, O_NONBLOCK } from "../fd/descriptor.ts";
+import { closeFd, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK } from "../fd/descriptor.ts";
 import { entriesOf } from "../ffi/directory_entries.ts";
 import { EACCES, ENOENT, ENOTDIR, SysError } from "../ffi/errors.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
@@ -21,11 +21,6 @@ export function lstatPath(path: string): Deno.FileInfo {
   return path.isWellFormed() ? Deno.lstatSync(path) : byDescriptor(path, O_NOFOLLOW, Deno.statSync);
 }
 
-/** Like `Deno.readFileSync`. */
-export function readPath(path: string): Uint8Array<ArrayBuffer> {
-  return path.isWellFormed() ? Deno.readFileSync(path) : byDescriptor(path, 0, Deno.readFileSync);
-}
-
 /**
  * Reads at most `bytes` from the beginning of a file without blocking: another user may have put a named pipe
  * without a writer in its place.
@@ -36,7 +31,8 @@ export function readBeginning(path: string, bytes: number): string {
   const room = new Uint8Array(bytes);
   const fd = unwrap(
     { syscall: "open", subject: path },
-    () => libc().open(cString(path), O_NONBLOCK | O_CLOEXEC, 0),
+    // A terminal must not become the one of this process, which has none.
+    () => libc().open(cString(path), O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0),
   );
   try {
     const length = unwrap(
@@ -90,11 +86,18 @@ function byDescriptor<T>(path: string, flags: number, use: (alias: string) => T)
 
 /** Opens a path; errors are those of the runtime. */
 function open(path: string, flags: number): number {
-  try {
-    return unwrap(
+  return withRuntimeErrors(() =>
+    unwrap(
       { syscall: "open", subject: path },
       () => libc().open(cString(path), flags | O_CLOEXEC, 0),
-    );
+    )
+  );
+}
+
+/** Has a system call throw the errors of the runtime, as far as there are such. */
+export function withRuntimeErrors<T>(call: () => T): T {
+  try {
+    return call();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     const options = { cause: error };
