@@ -217,14 +217,17 @@ export function logEnd(text: string, level: LogLevel = "error"): void {
 }
 
 /**
- * Writes a record of another program to this process's log, with the record's own time, level, ident and pid:
- * for the master, which captures the output of its servers. It is written at any level, and not exported, since
- * both are decided where the record comes from.
+ * Writes records of another program to this process's log, with each record's own time, level, ident and pid: for
+ * the master, which captures the output of its servers. They are written at any level, not exported, and do not
+ * pass through `@std/log`, since all that is decided where a record comes from.
  *
- * @param record The record.
+ * @param records The records.
  */
-export function logRecord(record: LogRecord): void {
-  writeRecord({ ...record, text: readable(record.text) });
+export function logRecords(records: readonly LogRecord[]): void {
+  const { spool, encode, kind } = current();
+  const lines = records.map((record) => encode(record));
+  if (kind === "stdout" || kind === "stderr") spool.pushJoined(lines);
+  else for (const line of lines) spool.push(line);
 }
 
 /**

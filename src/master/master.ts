@@ -6,13 +6,19 @@
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
 import { cannot, type Problem } from "../config/errors.ts";
-import { CONFIG_DIR, DEBUG_CONFIG, EXIT_AFTER, MASTER_STOP_TIMEOUT } from "../config/settings.ts";
-import { textRecord } from "../log/formats.ts";
+import {
+  CONFIG_DIR,
+  DEBUG_CONFIG,
+  EXIT_AFTER,
+  LOG_FORMAT,
+  MASTER_STOP_TIMEOUT,
+} from "../config/settings.ts";
+import { jsonRecord, textRecord } from "../log/formats.ts";
 import {
   closeLog,
   flushLog,
   logLine,
-  logRecord,
+  logRecords,
   tapLog,
   zerror,
   zinfo,
@@ -98,8 +104,8 @@ export class Master {
   readonly #outputLog = new OutputLog({
     clock: systemClock,
     now: Date.now,
-    write: logRecord,
-    encode: textRecord,
+    write: logRecords,
+    encoder: () => setting(LOG_FORMAT) === "json" ? jsonRecord : textRecord,
     onLine: (line) => this.#parts?.control.tellOf({ type: "line", ...line }),
     log,
   });
@@ -107,7 +113,7 @@ export class Master {
     poller: this.#poller,
     mayGiveTo,
     now: Date.now,
-    onRecord: (service, record) => this.#outputLog.take(service, record),
+    onRecords: (service, records) => this.#outputLog.take(service, records),
     log,
   });
   /** The old master, if there was one. */

@@ -7,7 +7,7 @@ import {
   logFrom,
   logLine,
   type LogOptions,
-  logRecord,
+  logRecords,
   zdebug,
   zerror,
   zinfo,
@@ -73,7 +73,7 @@ for (const [index, level] of LOG_LEVELS.entries()) {
 
 Deno.test("logRecord() writes a record of any level, whatever its own process writes", async () => {
   const record = { timeMs: 0, level: "debug", ident: "p", pid: 1, text: "theirs" } as const;
-  assertEquals(await logged(() => logRecord(record), { level: "error" }), ["theirs"]);
+  assertEquals(await logged(() => logRecords([record]), { level: "error" }), ["theirs"]);
 });
 
 Deno.test("no call looks at the stack above debug level", async () => {
@@ -154,23 +154,23 @@ Deno.test("configureLog() sends syslog lines to the socket of the system's log",
   assertMatch(receiver.take()[0], /^<22>.* imapd\[5\]: hello$/);
 });
 
-Deno.test("logRecord() writes a record with its own ident, pid, time and level, masterlog", () => {
+Deno.test("logRecords() writes a record with its own ident, pid, time and level, masterlog", () => {
   using dir = new TempDir();
   using receiver = new LogReceiver(dir.file("log"));
   configureLog({ program: "master", pid: 5, target: `masterlog,${dir.file("log")}` });
-  logRecord({ timeMs: 0, level: "error", ident: "imapd", pid: 77, text: "failed" });
+  logRecords([{ timeMs: 0, level: "error", ident: "imapd", pid: 77, text: "failed" }]);
   logLine("info", "mine");
   closeLog();
   assertEquals(receiver.take(), ["imapd,77,error: failed", "master,5,mine"]);
 });
 
-Deno.test("logRecord() writes a record with its own ident, pid, time and level, syslog", () => {
+Deno.test("logRecords() writes a record with its own ident, pid, time and level, syslog", () => {
   using dir = new TempDir();
   using receiver = new LogReceiver(dir.file("log"));
   const syslogPath = dir.file("log");
   configureLog({ program: "master", pid: 5, target: "syslog,LOG_MAIL,mail", syslogPath });
   const timeMs = new Date(2026, 10, 3, 4, 5, 6).getTime();
-  logRecord({ timeMs, level: "error", ident: "imapd", pid: 77, text: "failed" });
+  logRecords([{ timeMs, level: "error", ident: "imapd", pid: 77, text: "failed" }]);
   logLine("info", "mine");
   closeLog();
   const [failed, mine] = receiver.take();
@@ -278,14 +278,14 @@ Deno.test("each call is exported by the method of console that has its level", a
       console[method] = (text: string) => exported.push(`${method} ${text}`);
     }
     const { configureLog, zdebug, zerror, zinfo, zwarn } = await import("../../src/log/log.ts");
-    const { closeLog, logRecord } = await import("../../src/log/log.ts");
+    const { closeLog, logRecords } = await import("../../src/log/log.ts");
     configureLog({ program: "p", level: "info" });
     zdebug("not written");
     zinfo("one");
     zwarn("two");
     zerror("three", 3);
     // Its own process exports it.
-    logRecord({ timeMs: 0, level: "error", ident: "q", pid: 1, text: "captured" });
+    logRecords([{ timeMs: 0, level: "error", ident: "q", pid: 1, text: "captured" }]);
     closeLog();
     console.log(exported.join());
   });

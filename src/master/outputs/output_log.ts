@@ -22,10 +22,10 @@ export interface OutputLogOptions {
   readonly clock: Clock;
   /** The time, in milliseconds since 1970. */
   now(): number;
-  /** Writes a record to the log of the master. */
-  write(record: LogRecord): void;
-  /** The form of the records in files. */
-  readonly encode: RecordEncoder;
+  /** Writes records to the log of the master. */
+  write(records: readonly LogRecord[]): void;
+  /** The form of the records in files that are opened now. */
+  encoder(): RecordEncoder;
   /** Sends a line to operators who follow. */
   onLine(line: LogLine): void;
   /** Writes a line to the log, by default at the level `info`. */
@@ -39,6 +39,8 @@ export class OutputLog {
   /** By path; two services may have the same. */
   readonly #files = new Map<string, { readonly file: OutputFile; readonly settings: string }>();
 
+  /** The ends of files whose settings have changed. */
+  readonly #ending = new Set<Promise<void>>();
   /** Sends records to the master that has taken over. */
   #forward?: (records: readonly LogRecord[]) => void;
   /** The records of this turn of the event loop, which are sent together. */
@@ -50,15 +52,21 @@ export class OutputLog {
   }
 
   /**
-   * Takes a record of a server.
+   * Takes records of a server.
    *
    * @param service Its service.
-   * @param record The record.
+   * @param records The records.
    */
-  take({ id, output }: Pick<ResolvedService, "id" | "output">, record: LogRecord): void {
-    this.#options.write(record);
-    if (output.file !== undefined) this.#fileOf(output.file).append(record);
-    this.#keep(id, record);
+  take(
+    { id, output }: Pick<ResolvedService, "id" | "output">,
+    records: readonly LogRecord[],
+  ): void {
+    this.#options.write(records);
+    const file = output.file && this.#fileOf(output.file);
+    for (const record of records) {
+      file?.append(record);
+      this.#keep(id, record);
+    }
   }
 
   /**
@@ -119,22 +127,21 @@ export class OutputLog {
 
   /** Writes pending records, and waits 5 s at most for a disk that hangs. */
   async close(): Promise<void> {
-    await Promise.all(Array.from(this.#files.values(), ({ file }) => file.close()));
+    const files = Array.from(this.#files.values(), ({ file }) => file.close());
+    await Promise.all([...files, ...this.#ending]);
   }
 
-  /** The file with these settings; another one of the same path writes what it has, and is left. */
+  /** The file with these settings; another one of the same path writes what it has, and ends. */
   #fileOf(config: NonNullable<ResolvedService["output"]["file"]>): OutputFile {
     const settings = JSON.stringify(config), known = this.#files.get(config.path);
     if (known?.settings === settings) return known.file;
-    known?.file.flush();
-    const { clock, now, encode, log } = this.#options;
-    const file = new OutputFile({
-      ...config,
-      clock,
-      now,
-      encode,
-      onError: (text) => log(text, "error"),
-    });
+    if (known !== undefined) {
+      const end = known.file.close().then(() => void this.#ending.delete(end));
+      this.#ending.add(end);
+    }
+    const { clock, now, encoder, log } = this.#options;
+    const onError = (text: string) => log(text, "error");
+    const file = new OutputFile({ ...config, clock, now, encode: encoder(), onError });
     this.#files.set(config.path, { file, settings });
     return file;
   }

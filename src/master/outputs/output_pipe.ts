@@ -34,6 +34,8 @@ export interface PipeReader {
   pause(): void;
   /** No process has the other end open any more. Called once. */
   end(): void;
+  /** Other events get their turn. */
+  yield(): void;
 }
 
 /** The end of a pipe that this process reads. */
@@ -78,16 +80,20 @@ export class OutputPipe {
 
   /** Reads what has arrived, up to a megabyte. */
   drain(): void {
-    const reader = this.#reader;
-    if (reader === undefined) return;
+    if (this.#reader === undefined) return;
+    this.#read(this.#reader);
+    this.#reader.yield();
+  }
+
+  #read({ take, pause, end }: PipeReader): void {
     for (let reads = 0; reads < READS_PER_WAKE && !this.#isClosed; reads++) {
       const count = readFd(this.#fd, ROOM, `the ${this.#name} of servers`);
-      if (count === undefined) return reader.pause();
+      if (count === undefined) return pause();
       if (count === 0) {
         this.close();
-        return reader.end();
+        return end();
       }
-      reader.take(ROOM.subarray(0, count));
+      take(ROOM.subarray(0, count));
     }
   }
 

@@ -22,6 +22,9 @@ const ERROR = /error|exception|fatal|panic/i;
 /** The most characters of the last words. */
 const LAST_WORDS_MAX = 200;
 
+/** A captured record, without its service. */
+export type OutputRecord = Pick<LogRecord, "timeMs" | "level" | "pid" | "text" | "stream">;
+
 /** What happens with an output. */
 export interface OutputUse {
   /** The outputs that are read. */
@@ -30,14 +33,14 @@ export interface OutputUse {
   readonly mode: "copy" | "capture";
   /** The time, in milliseconds since 1970. */
   now(): number;
-  /** Receives each captured record. */
-  onRecord(record: Pick<LogRecord, "timeMs" | "level" | "pid" | "text" | "stream">): void;
+  /** Receives captured records. */
+  onRecords(records: readonly OutputRecord[]): void;
   /** All outputs are closed. Called once. */
   onEnd(): void;
 }
 
 /** What takes the bytes of one output. */
-type Taker = Pick<PipeReader, "take" | "pause" | "end">;
+type Taker = Omit<PipeReader, "poller">;
 
 /** The outputs of one process. */
 export class ProcessOutputs {
@@ -71,14 +74,12 @@ export class ProcessOutputs {
    */
   begin(pid: number, poller: Poller): void {
     for (const [name, pipe] of this.#pipes) {
-      const { take, pause, end } = this.#use.mode === "copy"
-        ? copier(name)
-        : this.#capturer(name, pid);
-      const endAll = () => {
-        end();
+      const taker = this.#use.mode === "copy" ? copier(name) : this.#capturer(name, pid);
+      const end = () => {
+        taker.end();
         this.#onEnd(name);
       };
-      pipe.begin({ poller, take, pause, end: endAll });
+      pipe.begin({ poller, ...taker, end });
     }
   }
 
@@ -116,16 +117,21 @@ export class ProcessOutputs {
   }
 
   #capturer(stream: OutputName, pid: number): Taker {
-    const { now, onRecord } = this.#use;
+    const { now, onRecords } = this.#use;
+    let records: OutputRecord[] = [];
     const captured = new CapturedStream(({ level, text }) => {
       const record = { timeMs: now(), level, pid, text, stream };
       if (stream === "stderr") this.#listen(record);
-      onRecord(record);
+      records.push(record);
     });
     return {
       take: (data) => captured.take(data),
       pause: () => captured.flush(),
       end: () => captured.end(),
+      yield() {
+        if (records.length > 0) onRecords(records);
+        records = [];
+      },
     };
   }
 }
@@ -145,7 +151,8 @@ function copier(name: OutputName): Taker {
   };
   return {
     take: (data) => copy(data, false),
-    pause: () => {},
+    pause() {},
+    yield() {},
     end: () => copy(new Uint8Array(), true),
   };
 }

@@ -36,8 +36,8 @@ export interface ServerOutputsOptions {
   mayGiveTo(owner: Owner): boolean;
   /** The time, in milliseconds since 1970. */
   now(): number;
-  /** Receives each captured record. */
-  onRecord(service: ResolvedService, record: LogRecord): void;
+  /** Receives captured records. */
+  onRecords(service: ResolvedService, records: readonly LogRecord[]): void;
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }
@@ -77,12 +77,10 @@ export class ServerOutputs {
     const outputs = new ProcessOutputs({
       ...readOutputs(starting),
       now,
-      onRecord: (record) =>
-        this.#options.onRecord(service, {
-          ...record,
-          ident: serviceName(service.id),
-          service: service.id,
-        }),
+      onRecords: (records) => {
+        const of = { ident: serviceName(service.id), service: service.id };
+        this.#options.onRecords(service, records.map((record) => ({ ...record, ...of })));
+      },
       onEnd: () => this.#drop(outputs),
     }, {
       // A program of another kind expects an output that blocks.

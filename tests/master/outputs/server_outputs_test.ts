@@ -21,8 +21,8 @@ function fixture(onRecord: () => void = () => {}) {
     poller,
     mayGiveTo,
     now: Date.now,
-    onRecord: (_service, record) => {
-      records.push(record);
+    onRecords: (_service, read) => {
+      records.push(...read);
       onRecord();
     },
     log: (text) => log.push(text),

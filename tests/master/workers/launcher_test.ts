@@ -76,7 +76,7 @@ class Launch implements AsyncDisposable {
         poller: this.poller,
         mayGiveTo,
         now: Date.now,
-        onRecord: (_service, { text }) => this.output.push(text),
+        onRecords: (_service, records) => this.output.push(...records.map(({ text }) => text)),
         log: (text) => this.log.push(text),
       }),
       cwd: Deno.cwd(),
