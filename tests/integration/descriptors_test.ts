@@ -27,7 +27,7 @@ function listing(site: Site, settings: Record<string, string | number> = {}) {
 
 /** Fails unless each of the processes that have listed their descriptors had none too many. */
 function assertNoneTooMany(master: Master): void {
-  for (const [, pid, list] of master.log.matchAll(/^descriptors (\d+): (.*)$/gm)) {
+  for (const [, pid, list] of master.log.matchAll(/\] descriptors (\d+): (.*)$/gm)) {
     const numbers = list.split(" ").map(Number);
     assertEquals(numbers.slice(0, 3), [0, 1, 2], `process ${pid}: ${list}`);
     assertEquals(numbers.length, 4, `process ${pid}: ${list}`);
@@ -64,9 +64,9 @@ Deno.test("a server starts with 0, 1, 2 and its worker socket, whatever its mast
   const prefix = ["sh", "-c", leaky, site.dir.file("sh")];
   const master = await site.start({ prefix });
   assertEquals(descriptorsOf(master.pid).get(9), site.dir.file("sh.leak"));
-  await master.logs(/^descriptors /m, 3);
+  await master.logs(/\] descriptors /, 3);
   await master.reload();
-  await master.logs(/^descriptors /m, 6);
+  await master.logs(/\] descriptors /, 6);
   assertNoneTooMany(master);
   await master.stop();
 });
@@ -129,7 +129,7 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as man
   site.write("a.cf", settings);
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
   const master = await site.start();
-  await master.logs(/^descriptors /m);
+  await master.logs(/\] descriptors /);
   const isSettled = () => master.servers().length === 1;
   await eventually(isSettled, { what: "one process" });
   const before = kindsOf(master.pid);
@@ -144,9 +144,9 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as man
   await crowd(master, "b.cf");
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
   for (let count = 0; count < RELOADS; count++) {
-    const started = master.logged(/^descriptors /);
+    const started = master.logged(/\] descriptors /);
     await master.reload();
-    await master.logs(/^descriptors /m, started + 1);
+    await master.logs(/\] descriptors /, started + 1);
   }
   await eventually(isSettled, { what: "one process" });
   await assertAsBefore(master.pid, before);

@@ -1,11 +1,11 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
-import { MODES, Site } from "../support/master.ts";
+import { Master, MODES, Site } from "../support/master.ts";
 import { gone } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
-/** How long servers may live on without their master, in milliseconds. */
-const OUTLIVE_MS = 2_000;
+/** How long servers may live on without their master, in milliseconds: a second, on a busy machine longer. */
+const OUTLIVE_MS = 10_000;
 
 for (const mode of MODES) {
   Deno.test(`${mode} mode: no server outlives a killed master, and a new one starts at once`, async () => {
@@ -28,7 +28,7 @@ for (const mode of MODES) {
     await second.stop();
   });
 
-  Deno.test(`${mode} mode: idle and busy servers of a killed master end within two seconds`, async () => {
+  Deno.test(`${mode} mode: idle and busy servers of a killed master end soon`, async () => {
     await using site = new Site();
     const [idle, busy, draining] = [site.port(), site.port(), site.port()];
     site.serve("idle.cf", { mode, service: idle, "server-proc-count": 2 });
@@ -114,7 +114,7 @@ Deno.test("a master has one guardian, at once another one when it is killed, and
   assertEquals([parent, others], [master.pid, []]);
   Deno.kill(pid, "SIGKILL");
   const next = await eventually(() => site.guardians().find((one) => one.pid !== pid), {
-    what: "its successor",
+    what: "another guardian",
   });
   assertEquals(next.parent, master.pid);
   // No server was started for that.
@@ -136,7 +136,7 @@ Deno.test("no server outlives a master whose guardian was killed before", async 
   const [{ pid }] = site.guardians();
   Deno.kill(pid, "SIGKILL");
   await eventually(() => site.guardians().some((one) => one.pid !== pid), {
-    what: "its successor",
+    what: "another guardian",
   });
   master.process.signal("SIGKILL");
   await site.isGone(OUTLIVE_MS);
@@ -176,19 +176,23 @@ Deno.test("a start waits for addresses that the servers of a killed master still
   site.serve("a.cf", { mode: "coroutine", service: `127.0.0.1:${port},${path}` });
   const first = await site.start();
   const [server] = await first.serving("a.cf", 1);
-  // It can't close anything before the guardian kills it.
-  Deno.kill(server, "SIGSTOP");
+  // It can't close anything, and the guardian can't kill it.
+  const [guardian] = site.guardians();
+  for (const pid of [server, guardian.pid]) Deno.kill(pid, "SIGSTOP");
   first.process.signal("SIGKILL");
   // Its output stays open for as long as its server has it.
   await gone(first.pid);
-  const second = await site.start();
-  const [, waiting] = await second.logs(/waiting for up to 2 s: ([^]*?)\n(?! )/);
+  const process = site.run(["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"]);
+  const [, waiting] = await process.complains(/waiting for up to 2 s: ([^]*?)\n(?! )/);
+  Deno.kill(server, "SIGKILL");
+  Deno.kill(guardian.pid, "SIGCONT");
+  await process.complains(/listeners: .*\n/);
   const by = `by process ${server} ("deno") `;
-  assertStringIncludes(waiting, `Cannot listen on "127.0.0.1:${port}": address in use ${by}`);
-  // By the time that the second one is looked up, the guardian may have done its work.
-  assertStringIncludes(waiting, `Cannot listen on "${path}": address in use `);
+  for (const address of [`127.0.0.1:${port}`, path]) {
+    assertStringIncludes(waiting, `Cannot listen on "${address}": address in use ${by}`);
+  }
   for (const target of [port, path]) (await greeted(target)).close();
-  await second.stop();
+  await new Master(site, process).stop();
 });
 
 Deno.test("a start that waits for an address ends at a SIGTERM, and opens nothing", async () => {

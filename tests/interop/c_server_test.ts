@@ -225,7 +225,7 @@ Deno.test("a server in C that detaches is replaced, serves on, and is never sign
   assertEquals((await master.process.ended()).code, 0);
   // Not by a signal, but by the end of its parent, as LIB-ZC's servers do.
   assertEquals(await detached.ending(), "end of file");
-  await site.isGone(3_000);
+  await site.isGone();
 });
 
 Deno.test("no server in C outlives a master that is killed", async () => {
@@ -240,7 +240,7 @@ Deno.test("no server in C outlives a master that is killed", async () => {
   await master.serving("x.cf", 4);
   master.process.signal("SIGKILL");
   await master.process.ended();
-  await site.isGone(2_000);
+  await site.isGone();
 });
 
 Deno.test("a stop of the master soft-stops servers in C and waits for them", async () => {

@@ -36,5 +36,5 @@ export function hostile(
  * @returns What came of the last attack.
  */
 export async function attacked(master: Master, count = 1): Promise<string> {
-  return (await master.logs(/^attack of \d+: (.*)\n/m, count))[1];
+  return (await master.logs(/attack of \d+: (.*)\n/, count))[1];
 }

@@ -242,9 +242,9 @@ export class Site implements AsyncDisposable {
   /**
    * Fails unless everything of this installation is gone: processes, listeners, socket files, lock.
    *
-   * @param withinMs How long it may take, in milliseconds.
+   * @param withinMs How long it may take, in milliseconds; the default is generous, for a busy machine.
    */
-  async isGone(withinMs = 1_000): Promise<void> {
+  async isGone(withinMs = 10_000): Promise<void> {
     await eventually(() => this.#allProcesses().length === 0, {
       what: `the end of ${this.#allProcesses().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`)}`,
       withinMs,
