@@ -17,7 +17,7 @@ Deno.test("start --daemon stops a master that can't open its control socket, and
   const { code, err } = await zc(site, "start", "--daemon", "-master-control", path);
   assertEquals(code, 1, err);
   assertStringIncludes(err, `Cannot reach the new master "${path}"`);
-  assertMatch(err, /warning: no control socket/);
+  assertMatch(err, / warn master\[\d+\] no control socket/);
   await site.isGone();
 });
 
