@@ -451,7 +451,7 @@ export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   inherited: true,
   doc: "How the listening sockets reach the server. control: over the worker socket. inherit: " +
     "inherited, beside the worker socket (for a server without --allow-ffi). libzc: as " +
-    "descriptors 3, 4, 5…, as LIB-ZC passes them. systemd: as LISTEN_FDS. auto: chosen from " +
+    "descriptors 5, 6, 7…, as LIB-ZC passes them. systemd: as LISTEN_FDS. auto: chosen from " +
     "the command and its permissions; a shell, an interpreter or a script for one, and a program " +
     "that starts another one (nice, timeout), is refused, because the way it takes sockets can't be detected.",
 });
