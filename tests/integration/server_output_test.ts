@@ -85,6 +85,33 @@ Deno.test("the trace of an uncaught error arrives whole and in order, and its me
   await master.stop();
 });
 
+Deno.test("a trace is one record of a log service: whole, with its service and process", async () => {
+  await using site = new Site();
+  const program = site.dir.write(
+    "broken.ts",
+    "function inner(): never {\n  throw new Error('boom');\n}\ninner();\n",
+  );
+  site.write("bad.cf", {
+    "server-command": `${Deno.execPath()} run ${program}`,
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  const socket = site.dir.file("log"), prefix = site.dir.file("lines.");
+  const args = ["-log-service", `${socket},${prefix},day`, "-server-log", `masterlog,${socket}`];
+  const process = site.run(["-C", site.conf, "-pid-file", site.pidFile, ...args]);
+  const trace =
+    /bad\[\d+\] error: Uncaught .*Error: boom .*throw new Error.* at inner \(.*broken\.ts:2:9\) .*broken\.ts:4:1$/m;
+  const lines = () =>
+    Array.from(Deno.readDirSync(site.dir.path), ({ name }) => name)
+      .filter((name) => name.startsWith("lines."))
+      .map((name) => Deno.readTextFileSync(site.dir.file(name))).join("");
+  await eventually(() => trace.test(lines()), { what: "the trace" });
+  await eventually(() => /bad\.cf: process \d+ ended after .* Error: boom/.test(lines()), {
+    what: "the line of the end",
+  });
+  process.signal("SIGTERM");
+  assertEquals((await process.ended()).code, 0);
+});
+
 Deno.test("server-output = inherit gives a server the outputs of its master, without anything in front", async () => {
   await using site = new Site();
   site.write("p.cf", printing(site, { "server-output": "inherit" }));
