@@ -261,20 +261,19 @@ Deno.test("Poller.watch() leaves nothing open at the limit of open files", async
 
 Deno.test("Poller has its own descriptors close-on-exec, and only while something is watched", async () => {
   await using child = startFunction(import.meta, async () => {
-    const { openDescriptors } = await import("../../../src/os/fd/descriptor.ts");
     const { Poller } = await import("../../../src/os/fd/poller.ts");
     const { socketPair } = await import("../../../src/os/net/socket.ts");
-    const { eventually, flagsOf } = {
+    const { countedDescriptors, eventually, flagsOf } = {
       ...await import("../../support/wait.ts"),
       ...await import("../../support/descriptors.ts"),
     };
     const [one] = socketPair();
-    const before = openDescriptors();
+    const before = countedDescriptors();
     const watch = new Poller(console.error).watch(one, 0, () => {});
-    const own = [...openDescriptors().keys()].filter((fd) => !before.has(fd));
+    const own = [...countedDescriptors().keys()].filter((fd) => !before.has(fd));
     console.log(own.length, own.every((fd) => flagsOf(fd).closeOnExec));
     watch.stop();
-    const closed = () => own.every((fd) => !openDescriptors().has(fd));
+    const closed = () => own.every((fd) => !countedDescriptors().has(fd));
     await eventually(closed, { what: "the poller's descriptors to be closed" });
   });
   assertEquals(await child.succeeds(), "2 true\n");
