@@ -5,11 +5,34 @@
  * @module
  */
 
+import { ServiceError } from "./policy/reload_report.ts";
+
 /** What a change is. */
 export type ChangeKind = "start" | "reload" | "upgrade" | "services";
 
+/** How a change is requested. */
+export interface ChangeRequest {
+  /** Equal for changes of the same effect: the last one that waits does for both. */
+  readonly key?: string;
+  /** Aborted when nobody waits for the change any more; then it is not begun. */
+  readonly signal?: AbortSignal;
+  /**
+   * Whether it is refused when too many changes wait.
+   *
+   * @default {false}
+   */
+  readonly isBounded?: boolean;
+}
+
+/** The most changes that wait. */
+const MAX_WAITING = 32;
+
 interface Waiting {
   readonly kind: ChangeKind;
+  readonly key?: string;
+  readonly result: Promise<unknown>;
+  /** How many want it. */
+  wanted: number;
   run(): Promise<void>;
   cancel(reason: Error): void;
 }
@@ -44,19 +67,57 @@ export class Changes {
     return this.#waiting.some((one) => one.kind === kind);
   }
 
+  /** Has a change of this kind that waits done in any case; returns whether one waits. */
+  insist(kind: ChangeKind): boolean {
+    const found = this.#waiting.find((one) => one.kind === kind);
+    if (found !== undefined) found.wanted++;
+    return found !== undefined;
+  }
+
   /**
    * Runs a change once those before it are over.
    *
    * @param kind What it is.
    * @param change The change.
-   * @returns Its result; rejected with the reason of {@linkcode cancel} after that.
+   * @param request How it is requested.
+   * @returns Its result; rejected with the reason of {@linkcode cancel} or of the signal after that.
+   * @throws {ServiceError} When too many wait.
    */
-  request<T>(kind: ChangeKind, change: () => Promise<T>): Promise<T> {
+  request<T>(
+    kind: ChangeKind,
+    change: () => Promise<T>,
+    { key, signal, isBounded = false }: ChangeRequest = {},
+  ): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const last = this.#waiting.at(-1);
+    if (key !== undefined && last?.key === key) {
+      last.wanted++;
+      this.#dropWhenAborted(last, signal);
+      return last.result as Promise<T>;
+    }
+    if (isBounded && this.#waiting.length >= MAX_WAITING) {
+      const why = `${MAX_WAITING} changes wait already, expected fewer`;
+      throw new ServiceError("busy", `Cannot change services: ${why}`);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#waiting.push({ kind, run: () => change().then(resolve, reject), cancel: reject });
+    const run = () => change().then(resolve, reject);
+    const waiting: Waiting = { kind, key, result: promise, wanted: 1, run, cancel: reject };
+    this.#waiting.push(waiting);
+    this.#dropWhenAborted(waiting, signal);
     if (this.#current === undefined) this.#begin();
     return promise;
+  }
+
+  #dropWhenAborted(waiting: Waiting, signal: AbortSignal | undefined): void {
+    const drop = () => {
+      const at = this.#waiting.indexOf(waiting);
+      if (--waiting.wanted > 0 || at < 0) return;
+      this.#waiting.splice(at, 1);
+      waiting.cancel(signal?.reason);
+    };
+    signal?.addEventListener("abort", drop, { once: true });
+    waiting.result.catch(() => {}).finally(() => signal?.removeEventListener("abort", drop));
   }
 
   /** Marks the master as busy with its start, so that requests wait for {@linkcode resume}. */

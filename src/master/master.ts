@@ -35,7 +35,7 @@ import { WorkingDirectory } from "../os/process/working_directory.ts";
 import { mayGiveTo } from "../os/user/credentials.ts";
 import { beginUpgrade } from "./begin_upgrade.ts";
 import { ChangeReports } from "./change_reports.ts";
-import { Changes } from "./changes.ts";
+import { type ChangeRequest, Changes } from "./changes.ts";
 import { MasterControl } from "./control/master_control.ts";
 import { CurrentPhase } from "./current_phase.ts";
 import { Duty } from "./duty.ts";
@@ -328,22 +328,24 @@ export class Master {
       startedAtMs: this.#startedAtMs,
       phase: () => this.#phase.name,
       // A SIGHUP that arrives while the reload of named services waits is still needed.
-      reload: (services) =>
+      reload: (services, signal) =>
         this.#changes.request(
           services === undefined ? "reload" : "services",
           () => this.#reload(services),
+          requestOf(["reload", services], signal),
         ),
-      change: (what, services) =>
+      change: (what, services, signal) =>
         this.#changes.request("services", async () => {
           const report = await serviceChanges.change(what, services);
           // The old master would restore services of before the change.
           if (isAccepted(report)) this.#oldMaster?.settled();
           return report;
-        }),
-      upgrade: () => {
+        }, requestOf([what, services], signal)),
+      upgrade: (signal) => {
         const obstacle = this.#obstacleToUpgrade();
         if (obstacle !== undefined) throw new ServiceError("busy", `Cannot upgrade: ${obstacle}`);
-        return this.#changes.request("upgrade", () => this.#upgrade());
+        const request = requestOf(["upgrade"], signal);
+        return this.#changes.request("upgrade", () => this.#upgrade(), request);
       },
       stop: () => {
         // Only a signal shortens a stop: who asks again may just want to wait for it.
@@ -380,7 +382,7 @@ export class Master {
 
   /** Queues a change that a signal asks for, unless one of its kind waits already. */
   #request(kind: "reload" | "upgrade", change: () => Promise<unknown>): void {
-    if (this.#changes.isWaiting(kind)) return;
+    if (this.#changes.insist(kind)) return;
     this.#changes.request(kind, change).catch((error) => {
       // A bug in this program; the master continues, and accepts further changes.
       if (!(error instanceof ServiceError)) zerror("unexpected error:", error);
@@ -433,4 +435,9 @@ export class Master {
     this.#oldMaster?.reopen();
     zinfo("reopened the log files");
   }
+}
+
+/** A request of a client of the control socket, for a change that its parts describe. */
+function requestOf(parts: readonly unknown[], signal: AbortSignal | undefined): ChangeRequest {
+  return { key: JSON.stringify(parts), signal, isBounded: true };
 }

@@ -1,5 +1,6 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Changes } from "../../src/master/changes.ts";
+import { ServiceError } from "../../src/master/policy/reload_report.ts";
 
 const nothing = () => Promise.resolve();
 
@@ -37,4 +38,45 @@ Deno.test("Changes.cancel() rejects what waits and what comes later, until the n
   const held = changes.request("reload", nothing);
   changes.resume();
   await held;
+});
+
+Deno.test("Changes of clients: a bounded number waits, equal ones are one, and none is begun for clients that are gone", async () => {
+  const changes = new Changes(() => true), done: string[] = [];
+  const ask = (name: string, signal?: AbortSignal) =>
+    changes.request("services", () => {
+      done.push(name);
+      return Promise.resolve(name);
+    }, { key: name, signal, isBounded: true });
+  const first = new AbortController(), second = new AbortController(), reason = new Error("gone");
+  const both = [ask("both", first.signal), ask("both", second.signal)];
+  first.abort(reason);
+  const lone = ask("lone", first.signal);
+  await assertRejects(() => lone, Error, "gone");
+  const third = new AbortController(), dropped = ask("dropped", third.signal);
+  third.abort(reason);
+  await assertRejects(() => dropped, Error, "gone");
+
+  // A signal that asks for the same is not lost with the client.
+  const fourth = new AbortController();
+  const reload = changes.request("reload", () => Promise.resolve(done.push("reload")), {
+    key: "reload",
+    signal: fourth.signal,
+  });
+  assertEquals([changes.insist("reload"), changes.insist("upgrade")], [true, false]);
+  fourth.abort(reason);
+
+  const many = Array.from({ length: 30 }, (_, index) => ask(`${index}`));
+  assertThrows(() => ask("one more"), ServiceError, "32 changes wait already");
+  assertEquals(await Promise.race([ask("29"), Promise.resolve("waits")]), "waits");
+  // A change that a signal asks for, of which one waits at most.
+  const upgrade = changes.request("upgrade", () => Promise.resolve(done.push("upgrade")));
+  changes.resume();
+  await Promise.all([...both, reload, ...many, upgrade]);
+  assertEquals(done, [
+    "both",
+    "reload",
+    ...Array.from({ length: 30 }, (_, i) => `${i}`),
+    "upgrade",
+  ]);
+  await ask("one more");
 });

@@ -386,6 +386,14 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/os/fs/regular_file_test.ts",
     test: "does not wait for a named pipe that takes the place of a file",
   },
+  {
+    attack:
+      'clients of the control socket ask for thousands of changes, with "wait": false or gone at once',
+    result:
+      "32 changes wait at most, and none for a client that is gone; a further one is answered with busy",
+    file: "tests/integration/control_flood_test.ts",
+    test: "a client makes the master keep 32 changes that wait",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -49,9 +49,14 @@ export interface ControlledMaster {
   /** The report of the last reload, if there was one. */
   readonly lastReload: ReloadReport | undefined;
   plan(): Promise<ReloadPlan>;
-  /** Reloads everything, or only some services. */
-  reload(services?: readonly string[]): Promise<ReloadReport>;
-  change(what: ServiceChange, services: readonly string[]): Promise<ReloadReport>;
+  /** Reloads everything, or only some services; not begun any more once `gone` is aborted. */
+  reload(services?: readonly string[], gone?: AbortSignal): Promise<ReloadReport>;
+  /** The same for another change. */
+  change(
+    what: ServiceChange,
+    services: readonly string[],
+    gone?: AbortSignal,
+  ): Promise<ReloadReport>;
   /** Throws a `ServiceError` if services can't be changed now. */
   require(what: ServiceChange, services: readonly string[]): void;
   /** Writes a line to the log, by default at the level `info`. */
@@ -61,8 +66,11 @@ export interface ControlledMaster {
   /** Fulfilled when a service has its processes, or with the reason why it can't have them. */
   scaled(service: string): Promise<string | undefined>;
   scaleTo(service: string, count: number): { before: number; now: number } | undefined;
-  /** Starts an upgrade; fulfilled with the pid of the new master, or why it has failed. */
-  upgrade(): Promise<{ readonly pid: number } | { readonly failure: string }>;
+  /**
+   * Starts an upgrade; fulfilled with the pid of the new master, or why it has failed. Not begun any
+   * more once `gone` is aborted.
+   */
+  upgrade(gone?: AbortSignal): Promise<{ readonly pid: number } | { readonly failure: string }>;
   /** Requests a stop; fulfilled when all processes have ended. */
   stop(): Promise<void>;
   /** The last lines of the log. */
@@ -97,16 +105,16 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
     },
     plan: async () => summaryOf(await master.plan()),
     reload: ({ services, wait }, client) =>
-      change(master, { run: () => master.reload(services), client, services, wait }),
+      change(master, { run: (gone) => master.reload(services, gone), client, services, wait }),
     restart: ({ services }, client) =>
       change(master, {
-        run: () => master.change("restart", services),
+        run: (gone) => master.change("restart", services, gone),
         client,
         services,
       }) as Outcome,
     start: ({ services }, client) =>
       change(master, {
-        run: () => master.change("start", services),
+        run: (gone) => master.change("start", services, gone),
         client,
         services,
       }) as Outcome,
@@ -131,7 +139,7 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
     },
     async upgrade(_, client) {
       const tells = { client, awaited: () => Promise.resolve("the new master") };
-      const upgrade = await whileTelling(master.upgrade(), tells);
+      const upgrade = await whileTelling(master.upgrade(client.gone), tells);
       if ("pid" in upgrade) return upgrade;
       throw new ControlError(
         "failed",
@@ -163,7 +171,8 @@ type Outcome = Promise<ChangeOutcome>;
 
 /** A change of services that a client asks for. */
 interface RequestedChange {
-  run(): Promise<ReloadReport>;
+  /** Starts it; `gone` is given if the client waits for it. */
+  run(gone?: AbortSignal): Promise<ReloadReport>;
   readonly client: Client;
   /** Only these. */
   readonly services?: readonly string[];
@@ -175,7 +184,7 @@ async function change(
   master: ControlledMaster,
   { run, client, services, wait = true }: RequestedChange,
 ): Promise<ChangeOutcome | null> {
-  const report = run();
+  const report = run(wait ? client.gone : undefined);
   if (!wait) {
     report.catch((error) =>
       master.log(`a request was not carried out: ${logTextOf(error)}`, "warn")
@@ -216,7 +225,7 @@ async function stopServices(
   },
 ): Promise<ChangeOutcome | null> {
   master.require("stop", services);
-  const run = () => master.change("stop", services);
+  const run = (gone?: AbortSignal) => master.change("stop", services, gone);
   const outcome = await change(master, { run, client, services, wait });
   if (outcome === null) return null;
   const awaited = () => ending(master, services);
@@ -225,7 +234,8 @@ async function stopServices(
 }
 
 /**
- * Waits, and tells the client every few seconds what is awaited.
+ * Waits, and tells the client every few seconds what is awaited. The wait ends with the client, so
+ * that nothing is kept for one that is gone.
  *
  * @param done The wait.
  * @param options `awaited`: what is awaited now; nothing is told when it is empty.
@@ -235,6 +245,9 @@ async function whileTelling<T>(
   { client, awaited }: { readonly client: Client; awaited(): Promise<string> },
 ): Promise<T> {
   let isOver = false;
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const end = () => reject(client.gone.reason);
+  client.gone.addEventListener("abort", end);
   const timer = setRepeated(systemClock, {
     everyMs: PROGRESS_MS,
     callback: async () => {
@@ -244,9 +257,10 @@ async function whileTelling<T>(
     },
   });
   try {
-    return await done;
+    return await Promise.race([done, ended]);
   } finally {
     isOver = true;
+    client.gone.removeEventListener("abort", end);
     timer.cancel();
   }
 }

@@ -13,7 +13,7 @@ import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
 import { HeldSocketFile, removeSocketFile } from "../../os/net/socket_file.ts";
 import { ControlConnection } from "./connection.ts";
-import { answerLine, type CommandHandlers, type Subscription } from "./requests.ts";
+import { answerLine, type CommandHandlers, ControlError, type Subscription } from "./requests.ts";
 
 /** The most clients at a time; beyond that, the one that has been idle longest is disconnected. */
 const MAX_CLIENTS = 32;
@@ -166,6 +166,7 @@ export class ControlSocket {
   #greet(fd: number): void {
     const { poller, clock, commands, log } = this.#options;
     let stranger: Stranger | undefined, connection: ControlConnection;
+    const gone = new AbortController();
     try {
       stranger = strangerAt(fd);
       connection = new ControlConnection({
@@ -178,6 +179,7 @@ export class ControlSocket {
           this.#clients.delete(client);
           this.#clients.add(client);
           return answerLine(line, commands, {
+            gone: gone.signal,
             send: (answer) => connection.send(answer),
             subscribe: (events) => client.events = events,
             log,
@@ -185,7 +187,10 @@ export class ControlSocket {
         },
         onBroken: (message) => connection.send(refusal("bad-request", message)),
         onSent: () => tellOfDropped(client),
-        onClose: () => this.#clients.delete(client),
+        onClose: () => {
+          this.#clients.delete(client);
+          gone.abort(new ControlError("failed", "The client has disconnected"));
+        },
       });
     } catch (error) {
       closeFd(fd);

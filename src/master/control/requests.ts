@@ -33,6 +33,8 @@ export class ControlError extends Error {
 
 /** The side of a client that a command sees. */
 export interface Client {
+  /** Aborted when the client is gone. */
+  readonly gone: AbortSignal;
   /** Tells the client what a long command waits for. */
   progress(text: string): void;
   /** Sends these events until the client is gone. */
@@ -106,13 +108,14 @@ const KINDS: Readonly<Record<Kind, { test(value: unknown): boolean; expected: st
  *
  * @param line The line of a client.
  * @param handlers The commands.
- * @param client The client: `send` gets the answer, and `subscribe` begins the events. `log`: writes
- * a line to the log.
+ * @param client The client: `gone` is aborted at its end, `send` gets the answer, and `subscribe`
+ * begins the events. `log`: writes a line to the log.
  */
 export async function answerLine(
   line: string,
   handlers: CommandHandlers,
-  { send, subscribe, log }: {
+  { gone, send, subscribe, log }: {
+    readonly gone: AbortSignal;
     send(answer: Answer): void;
     subscribe(subscription: Subscription): void;
     log(text: string, level?: LogLevel): void;
@@ -124,6 +127,7 @@ export async function answerLine(
     const name = commandOf(request);
     const args = argumentsOf(request, name);
     const client: Client = {
+      gone,
       progress: (progress) => send({ id: request.id, progress }),
       subscribe: (wants) => subscribe({ id: request.id, wants }),
     };
