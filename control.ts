@@ -5,6 +5,8 @@
  *
  * @module
  */
+export type { Problem } from "./src/config/errors.ts";
+export type { LogLevel } from "./src/config/log_form.ts";
 export { ControlClient, ControlRequestError, type RequestOptions } from "./src/control/client.ts";
 export {
   type ChangeOutcome,
@@ -13,7 +15,9 @@ export {
   CONTROL_VERSION,
   type ControlEvent,
   type ControlFailure,
+  type LogLine,
   type PlanSummary,
+  type ScaleOutcome,
   type UnreadyService,
   type Waiting,
 } from "./src/control/messages.ts";

@@ -9,6 +9,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { walkSync } from "@std/fs/walk";
+import manifest from "../deno.json" with { type: "json" };
 import { processesWith } from "./test_processes.ts";
 import { missingPrograms, PROGRAMS, programsOf } from "./test_programs.ts";
 
@@ -25,12 +26,11 @@ const LINGER_MS = 5_000;
 const LANES = 3;
 
 const ROOT = new URL("..", import.meta.url);
-const ENTRY_POINTS = ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts"];
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
   "format": ["fmt", "--check"],
   "lint": ["lint"],
   "types": ["check", "--doc", "."],
-  "doc lint": ["doc", "--lint", ...ENTRY_POINTS],
+  "doc lint": ["doc", "--lint", ...Object.values(manifest.exports)],
   "import directions": ["run", "--allow-read", "tools/check_layers.ts"],
   "publish dry run": ["publish", "--dry-run", "--allow-dirty"],
 };

@@ -4,11 +4,11 @@
  * @module
  */
 
-/** All levels, from the least important on. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
-
 /** How important a log line is. */
-export type LogLevel = typeof LOG_LEVELS[number];
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** All levels, from the least important on. */
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** The forms of log lines on a standard output; `auto` chooses one by what the output is. */
 export const LOG_FORMATS = ["auto", "text", "terminal", "journal", "json"] as const;

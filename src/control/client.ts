@@ -24,7 +24,11 @@ export class ControlRequestError extends Error {
   /** The error class's name. */
   override readonly name = "ControlRequestError";
 
-  /** @param failure The failure as the master has sent it. */
+  /**
+   * Makes the error of a failure.
+   *
+   * @param failure The failure as the master has sent it.
+   */
   constructor(readonly failure: ControlFailure) {
     super(failure.message);
   }

@@ -30,10 +30,13 @@ export interface PlanSummary {
 
 /** The outcome of a change that has begun. */
 export interface ChangeOutcome {
+  /** Whether any part of it was rolled back. */
   readonly outcome: "committed" | "rolled back";
   /** The services whose change was rolled back, and why; none if all of it is committed. */
   readonly rolledBack: readonly { readonly services: readonly string[]; readonly reason: string }[];
+  /** What was to be changed. */
   readonly plan: PlanSummary;
+  /** How long it took, in milliseconds. */
   readonly durationMs: number;
 }
 
@@ -49,8 +52,9 @@ export interface Waiting {
 
 /** The outcome of `scale`. */
 export interface ScaleOutcome {
-  /** The numbers of processes. */
+  /** The number of processes before the command. */
   readonly before: number;
+  /** The number of processes since then. */
   readonly now: number;
   /** Why the processes are not all ready; null if they are, or were not waited for. */
   readonly problem: string | null;
@@ -58,7 +62,9 @@ export interface ScaleOutcome {
 
 /** A service that is not ready. */
 export interface UnreadyService {
+  /** Its id. */
   readonly id: string;
+  /** Why it is not ready. */
   readonly reason: string;
 }
 
@@ -66,9 +72,11 @@ export interface UnreadyService {
 export interface LogLine {
   /** When it was read or written, in milliseconds since 1970. */
   readonly atMs: number;
+  /** How important it is. */
   readonly level: LogLevel;
   /** The service; null for the master. */
   readonly service: string | null;
+  /** The process that has written it. */
   readonly pid: number;
   /** The output that it was read from; null for the master. */
   readonly stream: "stdout" | "stderr" | null;
@@ -80,7 +88,9 @@ export interface LogLine {
 export interface Commands {
   /** Who answers. */
   hello: { args: Record<never, never>; result: { pid: number; version: string; deno: string } };
+  /** Tells the state of the master and of its services; with a service, of this one only. */
   status: { args: { service?: string }; result: Status };
+  /** Tells what a reload would change. */
   plan: { args: Record<never, never>; result: PlanSummary };
   /** Reads the configuration and rolls it out; with services, only their parts of it. */
   reload: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
@@ -138,6 +148,7 @@ export interface ControlFailure {
     | "refused"
     | "busy"
     | "failed";
+  /** One line about what failed, for a person. */
   readonly message: string;
   /** The problems of a configuration. */
   readonly problems?: readonly Problem[];

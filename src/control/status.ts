@@ -32,9 +32,11 @@ export type ProcessState =
 
 /** One process of a service. */
 export interface ProcessStatus {
+  /** Its number. */
   readonly pid: number;
   /** Its slot among the processes of its version; null for a standby. */
   readonly slot: number | null;
+  /** How far it is between its start and its end. */
   readonly state: ProcessState;
   /** The generation of its settings. */
   readonly generation: number;
@@ -54,6 +56,7 @@ export interface ProcessStatus {
 
 /** One address of a service. */
 export interface ListenerStatus {
+  /** A TCP socket, a unix socket or a named pipe. */
   readonly kind: "inet" | "unix" | "fifo";
   /** The address, such as `127.0.0.1:80` or `/run/web.sock`. */
   readonly address: string;
@@ -73,6 +76,7 @@ export interface ListenerStatus {
 export interface ServiceStatus {
   /** The name of its settings file, or `hook:N`. */
   readonly id: string;
+  /** Whether it serves. */
   readonly state: ServiceState;
   /** How many processes are wanted now. */
   readonly wanted: number;
@@ -90,11 +94,13 @@ export interface ServiceStatus {
   readonly lastExit: LastExit | null;
   /** Why it has failed or does not become ready; null if it works. */
   readonly problem: string | null;
+  /** Its processes, those that are ending and its standbys included. */
   readonly processes: readonly ProcessStatus[];
 }
 
 /** The end of a process. */
 export interface LastExit {
+  /** The number of the process. */
   readonly pid: number;
   /** Such as `exit code 1` or `SIGKILL`. */
   readonly reason: string;
@@ -110,6 +116,7 @@ export interface ReloadStatus {
   readonly atMs: number;
   /** How long it took, in milliseconds. */
   readonly durationMs: number;
+  /** `refused`: the configuration had problems, nothing was changed. */
   readonly outcome: "committed" | "rolled back" | "refused";
   /** One line. */
   readonly text: string;
@@ -117,6 +124,7 @@ export interface ReloadStatus {
 
 /** The master itself. */
 export interface MasterStatus {
+  /** The number of its process. */
   readonly pid: number;
   /** The time since its start in milliseconds. */
   readonly uptimeMs: number;
@@ -128,6 +136,7 @@ export interface MasterStatus {
   readonly protocol: number;
   /** The directory of `-C`; null without one. */
   readonly configDirectory: string | null;
+  /** The generation of the newest settings; each reload that is begun has a higher one. */
   readonly generation: number;
   /**
    * When the settings files were read whose settings are in force, in milliseconds since 1970.
@@ -142,8 +151,12 @@ export interface MasterStatus {
 export interface Status {
   /** `ready` if every service is ready, idle or stopped. */
   readonly state: "ready" | "degraded";
+  /** The master itself. */
   readonly master: MasterStatus;
+  /** Its services. */
   readonly services: readonly ServiceStatus[];
+  /** Its addresses. */
   readonly listeners: readonly ListenerStatus[];
+  /** The last reload; null if there was none. */
   readonly lastReload: ReloadStatus | null;
 }
