@@ -83,8 +83,9 @@ export class ServerOutputs {
       },
       onEnd: () => this.#drop(outputs),
     }, {
-      // A program of another kind expects an output that blocks.
-      blocks: service.protocol !== "control" && service.protocol !== "inherit",
+      // Programs expect an output that blocks, those that a server starts included. With FFI a server opens
+      // its outputs anew for itself; without it, it could not tell whether they have room.
+      blocks: service.protocol !== "inherit",
       owner: owner && mayGiveTo(owner) ? owner : undefined,
       childEnds,
     });
