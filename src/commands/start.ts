@@ -17,6 +17,7 @@ import { MasterRunsError } from "../master/pid_file.ts";
 import { newProcessCommand, ownCommand } from "../master/upgrade/command.ts";
 import { delay, systemClock } from "../os/clock/clock.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
+import { readRegularFile } from "../os/fs/regular_file.ts";
 import { openTrustedToAppend } from "../os/fs/trusted_open.ts";
 import { type ChildProcess, describeExit } from "../os/process/child_process.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
@@ -33,6 +34,12 @@ const LISTEN_MS = 10_000;
 
 /** How many lines are shown of the output of a master that could not start. */
 const SHOWN_LINES = 20;
+
+/** How much is read of it. */
+const SHOWN_BYTES = 64 << 10;
+
+/** More than a pid file has. */
+const MOST_PID_BYTES = 64;
 
 const OWNER_ALONE = 0o600;
 
@@ -77,31 +84,25 @@ export async function startDaemon(
     const about = { found: "master-control = off", expected: "a control socket, which tells when" };
     return fail(cannot("wait for", "master", about), EXIT.configuration);
   }
-  const fd = openTrustedToAppend(output, OWNER_ALONE);
-  const { size } = Deno.statSync(output);
+  using file = openOutput(output);
   const [program, ...argv] = newProcessCommand(ownCommand(), ["start", ...masterArgs]);
-  let child: ChildProcess;
-  try {
-    child = systemSpawner.spawnPlaced({
-      path: program,
-      argv: [program, ...argv],
-      fds: [1, 2].map((to) => ({ from: fd, to })),
-    });
-  } finally {
-    closeFd(fd);
-  }
+  const child = systemSpawner.spawnPlaced({
+    path: program,
+    argv: [program, ...argv],
+    fds: [1, 2].map((to) => ({ from: file.fd, to })),
+  });
   let master: ControlClient | undefined;
   try {
     master = await whenReachable(child, { path, pidFile });
   } catch (error) {
     child.kill("SIGTERM");
     await child.exited;
-    showRest(output, size);
+    showRest(file);
     const about = { found: (error as Error).message, expected: "its answer; it was stopped" };
     return fail(cannot("reach the new master", path, about), EXIT.failed);
   }
   if (master === undefined) {
-    showRest(output, size);
+    showRest(file);
     const status = await child.exited;
     // It has said what is wrong.
     if (status.code === EXIT.configuration) return status.code;
@@ -113,7 +114,7 @@ export async function startDaemon(
     ({ unready } = await master.request("wait", {}, { onProgress: showProgress }));
   } catch (error) {
     if (!isLost(error)) throw error;
-    showRest(output, size);
+    showRest(file);
     return fail(`master ${child.pid} has ended before its services were ready`, EXIT.failed);
   }
   child.unref();
@@ -122,7 +123,7 @@ export async function startDaemon(
     return EXIT.ok;
   }
   for (const { id, reason } of unready) console.error(`${id} is not ready: ${reason}`);
-  showRest(output, size);
+  showRest(file);
   await stopMaster(master);
   return EXIT.failed;
 }
@@ -159,21 +160,45 @@ async function whenReachable(
 
 function hasPidFile({ pid }: ChildProcess, path: string): boolean {
   try {
-    return Deno.readTextFileSync(path).trim() === String(pid);
+    const bytes = readRegularFile(path, { most: MOST_PID_BYTES, trustsNoLinks: true });
+    return new TextDecoder().decode(bytes).trim() === String(pid);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }
 
-/** Shows the end of what a master has written since a position of the file of its output. */
-function showRest(path: string, position: number): void {
-  const bytes = Deno.readFileSync(path).subarray(position);
+/** The file of a master's output. */
+interface OutputFile extends Disposable {
+  readonly path: string;
+  /** Owned. */
+  readonly fd: number;
+  /** What it had at first, in bytes. */
+  readonly position: number;
+}
+
+function openOutput(path: string): OutputFile {
+  const fd = openTrustedToAppend(path, OWNER_ALONE);
+  const { size: position } = Deno.statSync(aliasOf(fd));
+  return { path, fd, position, [Symbol.dispose]: () => closeFd(fd) };
+}
+
+/** A name of an open file, which stays its own whatever is at its path by now. */
+function aliasOf(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}
+
+/** Shows the end of what a master has written since it was started. */
+function showRest({ path, fd, position }: OutputFile): void {
+  using file = Deno.openSync(aliasOf(fd));
+  const { size } = file.statSync(), room = new Uint8Array(SHOWN_BYTES);
+  file.seekSync(Math.max(position, size - SHOWN_BYTES), Deno.SeekMode.Start);
+  const bytes = room.subarray(0, file.readSync(room) ?? 0);
   // Servers of other users print there too, and this may be root's terminal.
   blankControls(bytes, true);
   const lines = new TextDecoder().decode(bytes).trimEnd().split("\n");
   if (lines.length > SHOWN_LINES) {
-    console.error(`the last ${SHOWN_LINES} of ${lines.length} lines of ${path}:`);
+    console.error(`the last ${SHOWN_LINES} lines of ${path}:`);
   }
   console.error(lines.slice(-SHOWN_LINES).join("\n"));
 }

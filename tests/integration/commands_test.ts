@@ -558,6 +558,32 @@ Deno.test("start --daemon does not wait for a named pipe in the place of its out
   assert(!existsSync(site.pidFile));
 });
 
+Deno.test("start --daemon shows the output that it has opened, whatever takes the place of the file meanwhile", async () => {
+  await using site = new Site();
+  // It fails after the file is replaced.
+  const go = site.dir.file("go"), output = `${site.pidFile}.log`;
+  const failing = site.dir.write(
+    "failing.ts",
+    `for (;; await new Promise((resolve) => setTimeout(resolve, 10))) {
+      try {
+        Deno.statSync(${JSON.stringify(go)});
+        break;
+      } catch { /* not yet */ }
+    }
+    console.error("the true reason"); Deno.exit(78);`,
+  );
+  site.write("a.cf", { "server-command": failing, "server-service": `127.0.0.1:${site.port()}` });
+  const start = zc(site, "start", "--daemon");
+  await eventually(() => existsSync(`${site.pidFile}.sock`), { what: "the master" });
+  Deno.renameSync(output, `${output}.old`);
+  assertEquals(libc().mkfifoat(AT_FDCWD, cString(output), 0o600), 0);
+  Deno.writeTextFileSync(go, "");
+  const { code, err } = await start;
+  assertEquals(code, 1);
+  assertMatch(err, /the true reason/);
+  await site.isGone();
+});
+
 Deno.test("master-control = off makes no socket, and a path that can't be used is one warning", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });

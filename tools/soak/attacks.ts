@@ -394,6 +394,13 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/integration/control_flood_test.ts",
     test: "a client makes the master keep 32 changes that wait",
   },
+  {
+    attack:
+      "another user puts a named pipe in the place of the output file of start --daemon, after it is opened",
+    result: "the opened file is shown, its last 64 KiB at most",
+    file: "tests/integration/commands_test.ts",
+    test: "shows the output that it has opened, whatever takes the place of the file",
+  },
 ];
 
 /** Writes them as the last part of the page. */
