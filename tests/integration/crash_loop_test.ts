@@ -29,7 +29,7 @@ Deno.test("a service that crashes at its start is started ever more rarely; the 
   const tookMs = performance.now() - beganMs, lateMs = 1_000;
   assert(tookMs >= 100 + 0.75 * (200 + 400 + 800 + 3 * 1000) - lateMs, `${tookMs} ms`);
   const waits = [...master.log.matchAll(new RegExp(STEP, "g"))].map(([, ms]) => Number(ms));
-  assertEquals(waits[0], 100);
+  assert(waits[0] > 0 && waits[0] <= 100, `${waits}`);
   assert(waits.every((ms) => ms <= 1_000), `${waits}`);
   assertEquals(await client.ask("echo still here"), "still here");
   assertEquals(await master.serving("good.cf", 1), [pidIn(client)]);
