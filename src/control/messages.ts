@@ -186,6 +186,13 @@ export type ControlEvent =
     }
     /** No process of a service is started any more until the next reload. */
     | { readonly type: "failed"; readonly service: string; readonly reason: string }
+    /** No process of a service is missing any more after unexpected ends. */
+    | {
+      readonly type: "recovered";
+      readonly service: string;
+      /** For how long processes were missing, in milliseconds. */
+      readonly afterMs: number;
+    }
     /** A reload, or another change of services, is over. */
     | {
       readonly type: "reload";

@@ -184,7 +184,14 @@ export class Master {
       activated: inheritance?.activated ?? this.#activated,
       inherited: inheritance?.listeners,
     });
-    const tell: MasterControl["tell"] = (event) => this.#parts?.control.tell(event);
+    const tell: MasterControl["tell"] = (event) => {
+      this.#parts?.control.tell(event);
+      if (event.type === "failed") {
+        this.#serviceManager.status(`${event.service} has failed: ${event.reason}`);
+      } else if (event.type === "recovered") {
+        this.#serviceManager.status(`${event.service} is ready again`);
+      }
+    };
     const supervisor = this.#supervisor = systemSupervisor({
       ...{ listeners, tell },
       generation: inheritance?.generation,

@@ -58,6 +58,8 @@ export interface Service {
   failure?: string;
   /** How the last process of the current version has failed, until one is ready again. */
   trouble?: string;
+  /** Since when processes are missing after an unexpected end; undefined while none is. */
+  unreadySinceMs?: number;
   /** How often a serving process has ended unexpectedly. */
   restarts: number;
   /** The last such end; undefined if there was none. */
@@ -96,6 +98,7 @@ export function freshStart(
     toldDelayMs: 0,
     failure: undefined,
     trouble: undefined,
+    unreadySinceMs: undefined,
     extra: 0,
     demand: undefined,
   };

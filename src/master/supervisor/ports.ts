@@ -13,7 +13,7 @@ import type { Launcher } from "../workers/worker.ts";
 /** What the supervisor tells an operator. */
 export type SupervisorEvent = Extract<
   UntimedEvent,
-  { readonly type: "ready" | "exit" | "failed" }
+  { readonly type: "ready" | "exit" | "failed" | "recovered" }
 >;
 
 /** Every access to the system. Each part of the supervisor takes those that it uses. */

@@ -8,6 +8,7 @@ import { nextStartMs } from "../policy/decide.ts";
 import {
   advance,
   hasPassed,
+  isReady,
   isServing,
   isStandby,
   type LifeEvent,
@@ -86,6 +87,7 @@ export class StateChanges {
       if (isCurrent(service, worker)) {
         service.startAtMs = Math.max(service.startAtMs, startAtMs);
         service.trouble = `process ${worker.pid} ${how}`;
+        if (!inOrder && isReady(worker)) service.unreadySinceMs ??= nowMs;
         const isToldElsewhere = event.type === "exit";
         this.#restarts.leave(service, worker, { inOrder, isToldElsewhere });
         service.unservedSlots.add(worker.slot);

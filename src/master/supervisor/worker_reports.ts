@@ -9,9 +9,9 @@ import { describeExit, type ExitStatus } from "../../os/process/child_process.ts
 import { EX_CONFIG } from "../policy/backoff.ts";
 import { leaversOf, mostLeavers } from "../policy/capacity.ts";
 import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
-import { isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
+import { isReady, isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
-import { grow } from "../policy/scaling.ts";
+import { grow, strengthOf } from "../policy/scaling.ts";
 import type { WorkerEvents } from "../workers/worker.ts";
 import type { WorkerCounts } from "./connection_counts.ts";
 import type { HealthMonitor } from "./health_monitor.ts";
@@ -92,11 +92,26 @@ export class WorkerReports {
     if (worker.life.state === "draining") worker.life.neverServed = false;
     const limits = health.limitsOf(worker);
     if (!changes.advance(worker, { type: "ready", atMs: this.#nowMs, ...limits })) return;
-    if (worker.generation === service.current?.generation) service.trouble = undefined;
     this.#ports.debug(`${service.id}: ready is process ${worker.pid}`);
     this.#ports.tell({ type: "ready", service: service.id, pid: worker.pid });
+    if (worker.generation === service.current?.generation) {
+      service.trouble = undefined;
+      this.#recovered(service);
+    }
     health.begin(worker);
     onChange(service);
+  }
+
+  /** Tells once that no process is missing any more after unexpected ends. */
+  #recovered(service: Service): void {
+    const { id, workers, current, unreadySinceMs } = service;
+    const ready =
+      [...workers].filter((one) => one.generation === current!.generation && isReady(one)).length;
+    if (unreadySinceMs === undefined || ready < strengthOf(service)) return;
+    service.unreadySinceMs = undefined;
+    const afterMs = Math.round(this.#nowMs - unreadySinceMs);
+    this.#ports.log(`${id}: ready again after ${(afterMs / 1000).toFixed(1)} s`);
+    this.#ports.tell({ type: "recovered", service: id, afterMs });
   }
 
   #onDraining(service: Service, worker: Worker, seconds: number): void {

@@ -41,6 +41,26 @@ Deno.test("Supervisor replaces a worker at once when it ends, and logs how it en
   );
 });
 
+Deno.test("Supervisor tells once that a service is ready again, when no process is missing any more", () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 3 }));
+  const [first, second] = scene.running;
+  scene.fresh();
+  first.exit("SIGKILL");
+  scene.clock.advance(1_000);
+  second.exit("SIGKILL");
+  const [one, two] = scene.fresh();
+  scene.clock.advance(500);
+  one.listener.onReady();
+  assertEquals(scene.log.filter((line) => line.includes("ready again")), []);
+  scene.clock.advance(500);
+  two.listener.onReady();
+  assertEquals(scene.log.at(-1), "x: ready again after 2.0 s");
+  // A server that ends in order is no fault.
+  scene.running[0].exit();
+  scene.fresh()[0].listener.onReady();
+  assertEquals(scene.log.filter((line) => line.includes("ready again")).length, 1);
+});
+
 Deno.test("Supervisor does not shorten a delay when another worker ends meanwhile", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [old, other] = scene.running;
