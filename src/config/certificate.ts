@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { cannot, ConfigError } from "./errors.ts";
+import { cannot } from "./errors.ts";
 
 /** The paths of a certificate and its key. */
 export interface CertificateFiles {
@@ -17,55 +17,65 @@ export interface PemKind {
   /** The end of its label. */
   readonly label: string;
   /** What it is called in messages. */
-  readonly what: string;
+  readonly name: string;
 }
 
 /** The kind of a certificate's file. */
-export const CERTIFICATE: PemKind = { label: "CERTIFICATE", what: "a certificate" };
+export const CERTIFICATE: PemKind = { label: "CERTIFICATE", name: "certificate" };
 
 /** The kind of a key's file. */
-export const PRIVATE_KEY: PemKind = { label: "PRIVATE KEY", what: "a private key" };
+export const PRIVATE_KEY: PemKind = { label: "PRIVATE KEY", name: "private key" };
 
 /**
- * Checks that a text is of a kind.
+ * Why a text is not of a kind, for a message; undefined if it is.
  *
- * @throws {ConfigError} When it is not; it names the file.
+ * @param text The text.
+ * @param kind The kind.
+ * @param path Its file.
  */
-export function requirePem(text: string, { label, what }: PemKind, path: string): void {
-  if (new RegExp(`^-----BEGIN (?:(?:RSA|EC) )?${label}-----`, "m").test(text)) return;
+export function pemFault(text: string, { label, name }: PemKind, path: string): string | undefined {
+  if (new RegExp(`^-----BEGIN (?:(?:RSA|EC) )?${label}-----`, "m").test(text)) return undefined;
   const other = /^-----BEGIN ([A-Z0-9 ]{1,40})-----/m.exec(text);
   const found = other === null
     ? "no PEM in it"
     : other[1].startsWith("ENCRYPTED")
     ? "it has a passphrase"
     : other[1].toLowerCase();
-  throw new ConfigError([
-    { message: cannot("use", path, { found, expected: `${what} in PEM form` }) },
-  ]);
+  return cannot("use", path, { found, expected: `a ${name} in PEM form` });
+}
+
+/** Why a certificate and a key can't be used together. */
+export interface PairFault {
+  /** The file that is at fault. */
+  readonly of: "cert" | "key";
+  readonly message: string;
+  readonly cause: Error;
 }
 
 /**
- * Checks that a key belongs to a certificate.
+ * Finds out whether a key belongs to a certificate.
  *
  * @param pem The texts.
- * @param files Their files, for messages.
- * @throws {ConfigError} When it does not, or one of them is invalid; it names the file.
+ * @param files Their files, for the message.
+ * @returns Undefined if it does.
  */
-export function requirePair(
+export function pairFault(
   { cert, key }: { readonly cert: string; readonly key: string },
   { certFile, keyFile }: CertificateFiles,
-): void {
+): PairFault | undefined {
   try {
     checkPair(cert, key);
-  } catch (cause) {
-    const { message } = cause as Error;
-    const about = /KeyMismatch/.test(message)
+    return undefined;
+  } catch (error) {
+    const cause = error as Error, { message: found } = cause;
+    if (/certificate/i.test(found)) {
+      const about = { found, expected: "a certificate in PEM form" };
+      return { of: "cert", message: cannot("use", certFile, about), cause };
+    }
+    const about = /KeyMismatch/.test(found)
       ? { found: `not the key of "${certFile}"`, expected: "the key that belongs to it" }
-      : { found: message, expected: "a private key in PEM form" };
-    const text = /certificate/i.test(message)
-      ? cannot("use", certFile, { found: message, expected: "a certificate in PEM form" })
-      : cannot("use", keyFile, about);
-    throw new ConfigError([{ message: text }], { cause });
+      : { found, expected: "a private key in PEM form" };
+    return { of: "key", message: cannot("use", keyFile, about), cause };
   }
 }
 
@@ -117,7 +127,7 @@ export interface Validity {
 /**
  * The time of the first certificate of a text.
  *
- * @param cert The text, which {@linkcode requirePair} has accepted.
+ * @param cert The text, in which {@linkcode pairFault} has found no fault.
  */
 export function validityOf(cert: string): Validity {
   const { X509Certificate } = nodeCrypto();

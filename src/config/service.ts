@@ -56,6 +56,7 @@ import {
 } from "./settings.ts";
 import type { SocketOwner } from "./socket_access.ts";
 import { readSupervision, type Supervision } from "./supervision.ts";
+import { readTlsFiles, type TlsFiles } from "./tls_files.ts";
 import type { Variables } from "./variables.ts";
 
 /** Where a setting of a service was written, or the place of the service. */
@@ -101,6 +102,8 @@ export interface ServiceConfig {
   readonly environment: Variables;
   /** The file with further ones. */
   readonly environmentFile?: string;
+  /** The files of its certificate. */
+  readonly tls?: TlsFiles;
   /** The user of its processes; a name or a number. */
   readonly user?: string;
   /** The group of its processes; a name or a number. */
@@ -227,6 +230,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   const reloadStep = read(SERVER_RELOAD_STEP);
   const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
   const environmentFile = read(SERVER_ENV_FILE);
+  const tls = readTlsFiles(read, { config, globals, place }, problems);
   const socketMode = read(SERVER_SOCKET_MODE), socketOwner = read(SERVER_SOCKET_OWNER);
   const service: ServiceConfig = {
     id,
@@ -244,6 +248,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     output,
     environment: read(SERVER_ENV) ?? new Map(),
     ...(environmentFile === undefined ? {} : { environmentFile }),
+    ...(tls === undefined ? {} : { tls }),
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
     ...(chroot === undefined ? {} : { chroot }),

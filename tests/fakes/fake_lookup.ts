@@ -34,6 +34,9 @@ export function fakeLookup(
       | "looseMode"
       | "setprivCommand"
       | "accessAs"
+      | "fileMode"
+      | "readForeignText"
+      | "timeOfDayMs"
       | "umask"
     >
   > = {},
@@ -64,6 +67,8 @@ export function fakeLookup(
       at(path) === "directory" || at(path) === "dead link"
         ? undefined
         : at(path) && JSON.stringify(at(path)),
+    fileMode: () => undefined,
+    readForeignText: () => "",
     lastChange: () => undefined,
     localModules: () => Promise.reject(new Error("no modules are known")),
     timeOfDayMs: () => 0,

@@ -29,6 +29,19 @@ Pu2FDKUKR3Laoy+xOtZyYZHmBAPfCAjLLIK2o+NZHKZtP3u4XGFba0lV
 -----END PRIVATE KEY-----
 `;
 
+/** Another certificate of the same key, which was valid in 2020. */
+export const EXPIRED_CERT = `-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUetvLQBQe1nVz7KokzU4e0goObvUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MB4XDTIwMDEwMTAwMDAwMFoXDTIxMDEwMTAw
+MDAwMFowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEG5SOUd7u1A0GIwsVGn02lp/xXEgthD7thQylCkdy2qMvsTrWcmGR5gQD
+3wgIyyyCtqPjWRymbT97uFxhW2tJVaNLMEkwDAYDVR0TAQH/BAIwADAaBgNVHREE
+EzARgglsb2NhbGhvc3SHBH8AAAEwHQYDVR0OBBYEFJP/OB9iyqEpnBSuIHAgBxyz
+vCJnMAoGCCqGSM49BAMCA0gAMEUCIQDGi9un/0oCCYKzbuKwgclm5Vp8EVpy8u8U
+t08n4nTYfQIgaJMzyJ7A3mxxrNpGTCnairqJ/cgoPCBm8x12aj8ENJE=
+-----END CERTIFICATE-----
+`;
+
 /** Files with a certificate and its key. */
 export interface CertificateFiles {
   readonly certFile: string;

@@ -28,6 +28,7 @@ import { SERVER_ENV, SERVER_ENV_FILE } from "../../config/settings.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { worldWritableProblems, worldWritableSources } from "./file_permissions.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
+import { checkCertificates } from "./certificates.ts";
 import { protocolWarnings, ServiceResolver } from "./resolve.ts";
 import { requireNoCacheVariable } from "./privileges.ts";
 import { withEnvironments } from "./server_environment.ts";
@@ -85,7 +86,10 @@ export async function loadServices(source: ServiceSource): Promise<LoadedService
   const { hook, directory, ini } = source;
   const loading = { source, resolver: new ServiceResolver({ ...source, configPath: directory }) };
   const complete = async (loaded: Parsed) =>
-    finished(await withVariables(withSections(loaded, loading), loading), loading);
+    finished(
+      withCertificates(await withVariables(withSections(loaded, loading), loading), loading),
+      loading,
+    );
   if (hook !== undefined) return await complete(await fromHook(loading, hook));
   if (directory !== undefined) return await complete(fromDirectory(loading, directory));
   if (ini !== undefined) return await complete(NOTHING);
@@ -130,6 +134,17 @@ async function withVariables(loaded: Parsed, { source, resolver }: Loading): Pro
   const { services, problems } = await withEnvironments(loaded.services, source);
   const cacheProblems = services.flatMap((service) => cacheVariableProblems(service, resolver));
   return { ...loaded, services, problems: [...loaded.problems, ...problems, ...cacheProblems] };
+}
+
+/** Adds what is wrong with the certificates of the services. */
+function withCertificates(loaded: Parsed, { resolver }: Loading): Parsed {
+  const located = loaded.services.map((service) => resolver.located(service));
+  const { problems, warnings } = checkCertificates(located);
+  return {
+    ...loaded,
+    problems: [...loaded.problems, ...problems],
+    warnings: [...loaded.warnings, ...warnings],
+  };
 }
 
 function cacheVariableProblems(service: ServiceConfig, resolver: ServiceResolver): Problem[] {

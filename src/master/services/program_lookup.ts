@@ -5,6 +5,7 @@
  * @module
  */
 import { resolvePath } from "../../config/address.ts";
+import type { readForeignText } from "../../config/cf.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { withoutCaches } from "../../os/process/deno_dir.ts";
 import type { CachePath } from "../../os/process/deno_dir_paths.ts";
@@ -40,6 +41,10 @@ export interface ProgramLookup {
   pathInRoot(root: string, path: string): string;
   /** A text that changes with the file; undefined where there is no file. */
   fileStamp(path: string): string | undefined;
+  /** See `src/config/cf.ts`. */
+  readForeignText: typeof readForeignText;
+  /** The permission bits of a file; undefined where none is found. */
+  fileMode(path: string): number | undefined;
   /** When a file was last changed, in milliseconds since 1970. */
   lastChange(path: string): number | undefined;
   /** The local modules of a script; see `src/os/process/module_files.ts`. */
@@ -87,11 +92,13 @@ export interface View extends ProgramLookup {
   readonly changesRoot: boolean;
   /** Resolves a path of the service's processes, as they see it. */
   pathOf(path: string): string;
+  /** The same path as the master sees it. */
+  outside(path: string): string;
 }
 
 /** The file system as a service's processes will see it when they start. */
 export function viewFrom(
-  { masterChroot, masterChdir }: ServiceConfig,
+  { masterChroot, masterChdir }: Pick<ServiceConfig, "masterChroot" | "masterChdir">,
   { lookup, cwd }: ProgramPlace,
 ): View {
   const root = masterChroot === undefined ? "" : resolvePath(cwd, masterChroot);
@@ -117,5 +124,6 @@ export function viewFrom(
     looseMode: (path) => lookup.looseMode(outside(path)),
     changesRoot: root !== "",
     pathOf: (path) => resolvePath(start, path),
+    outside,
   };
 }

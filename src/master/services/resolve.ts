@@ -20,6 +20,7 @@ import {
   type Setting,
 } from "../../config/settings.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
+import { certificateStamp } from "./certificates.ts";
 import { locate, type Located } from "./command.ts";
 import { commandFiles, stampOf } from "./command_files.ts";
 import { requireTrustedCommand } from "./file_permissions.ts";
@@ -123,7 +124,11 @@ export class ServiceResolver {
       ...service,
       // Running processes of other protocols can't receive descriptors.
       ...(protocol !== "control" && { supervision: { ...service.supervision, standbyCount: 0 } }),
-      fingerprint: JSON.stringify([service.fingerprint, stampOf(files, view)]),
+      fingerprint: JSON.stringify([
+        service.fingerprint,
+        stampOf(files, view),
+        certificateStamp(located),
+      ]),
       protocol,
       program,
       argv: [...argv, ...settings],

@@ -7,6 +7,7 @@
 import { resolvePath } from "../../config/address.ts";
 import { cannot, type Origin, type Problem, problemAt } from "../../config/errors.ts";
 import { originOf } from "../../config/service.ts";
+import type { TlsFile } from "../../config/tls_files.ts";
 import type { Credentials } from "../../os/user/accounts.ts";
 import type { CachePath } from "../../os/process/deno_dir_paths.ts";
 import type { Access } from "../../os/process/file_access.ts";
@@ -34,6 +35,8 @@ interface Rule {
   readonly message: (reason: string) => string;
   /** Whether a broken rule is only a warning. */
   readonly isWarning?: boolean;
+  /** The setting that names the file, if it is another one than the user's. */
+  readonly setting?: TlsFile;
 }
 
 /** What is wrong, and what is expected. */
@@ -70,7 +73,7 @@ export function reachOf(services: readonly Located[], place: ProgramPlace): Reac
     const rules = ofUser.flatMap(({ located }) => rulesOf(located, credentials, fault));
     const wanted = rules.map(({ access, path }) => [access, path] as const);
     const answers = place.lookup.accessAs(credentials, wanted);
-    if (answers === undefined) return rules.map(unanswered);
+    if (answers === undefined) return rules.filter(({ setting }) => !setting).map(unanswered);
     return rules.filter((rule, index) => answers[index] === (rule.isForbidden ?? false));
   });
   const [warnings = [], problems = []] = [true, false].map((isWarning) => {
@@ -105,15 +108,20 @@ function rulesOf(located: Located, credentials: Credentials, caches?: Fault): Pl
     ...(startCredentials(located) ? startRules(located) : []),
     ...(caches === undefined ? [] : [cacheRule(user, caches)]),
   ];
-  return rules.map((rule) => ({ ...rule, credentials, user, origin: originOf(service, KEY) }));
+  return rules.map((rule) => ({
+    ...rule,
+    credentials,
+    user,
+    origin: rule.setting?.origin ?? originOf(service, KEY),
+  }));
 }
 
 function problemOf(rule: PlacedRule, { lookup }: ProgramPlace): Problem {
-  const { path, credentials, user, origin, message } = rule;
+  const { path, credentials, user, origin, message, setting } = rule;
   const closed = closedDirectory(credentials, lookup.realPath(path), lookup);
   const reason = `not permitted for user ${user}` +
     (closed === undefined ? "" : `, who may not enter "${closed}"`);
-  return problemAt(origin, { key: KEY, message: message(reason) });
+  return problemAt(origin, { key: setting?.key ?? KEY, message: message(reason) });
 }
 
 /** The first directory on the way to a path that a user may not enter. */
@@ -130,7 +138,7 @@ function closedDirectory(
 
 /** The rules for a program that is started as the user. */
 function startRules(located: Located): Rule[] {
-  const { user, command, masterChdir } = located.service, { lookup, cwd } = located.place;
+  const { user, command, masterChdir, tls } = located.service, { lookup, cwd } = located.place;
   const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
   const programs = new Set([located.program.path, located.inner.path]);
   const wish = changesItself(located) ? ", or server-start-user = master" : "";
@@ -143,6 +151,15 @@ function startRules(located: Located): Rule[] {
     ...command.filter((word) => isScriptFile(word) && lookup.isFile(outside(word))).map((
       word,
     ): Rule => ({ access: "r", path: outside(word), message: message("read", word) })),
+    ...[tls?.cert ?? [], tls?.key ?? []].flat().filter(({ path }) => lookup.isFile(outside(path)))
+      .map((setting): Rule => ({
+        access: "r",
+        path: outside(setting.path),
+        message: message("read", outside(setting.path)),
+        setting,
+        // The service may serve no TLS.
+        isWarning: setting.isShared,
+      })),
     ...(located.denoArgs === undefined ? [] : [moduleRule(located)]),
   ];
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readForeignText } from "../../config/cf.ts";
 import { MASTER_MAX_GENERATIONS } from "../../config/settings.ts";
 import { logLine, zwarn } from "../../log/log.ts";
 import type { LogLevel } from "../../log/record.ts";
@@ -14,6 +15,7 @@ import { SysError } from "../../os/ffi/errors.ts";
 import { guardedSpawner, Guardian } from "../../os/process/guardian.ts";
 import { credentialsOf, hasCredentials, ownerOf } from "../../os/user/accounts.ts";
 import {
+  fileMode,
   fileStamp,
   interpreterLine,
   isDeadLink,
@@ -64,6 +66,8 @@ export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup 
     isDirectory,
     interpreterLine,
     fileStamp,
+    fileMode,
+    readForeignText,
     lastChange,
     localModules,
     timeOfDayMs: Date.now,

@@ -139,6 +139,12 @@ export function fileStamp(path: string): string | undefined {
   return [found.dev, found.ino, found.size, found.mtime?.getTime()].join(":");
 }
 
+/** The permission bits of a file; undefined where none is found. */
+export function fileMode(path: string): number | undefined {
+  const mode = stat(path)?.mode;
+  return mode == null ? undefined : mode & 0o7777;
+}
+
 /**
  * Tests for a file or directory that is world-writable, in a process of root: whoever can change the files
  * of root's programs can become root.

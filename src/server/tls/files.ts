@@ -5,10 +5,10 @@
  */
 import {
   CERTIFICATE,
+  pairFault,
+  pemFault,
   type PemKind,
   PRIVATE_KEY,
-  requirePair,
-  requirePem,
 } from "../../config/certificate.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
 import type { Certificate } from "../../os/adopt/tls.ts";
@@ -42,7 +42,8 @@ export interface TlsOptions {
 export function readCertificate({ certFile, keyFile, alpnProtocols }: TlsOptions): Certificate {
   const cert = readPem(certFile, CERTIFICATE);
   const key = readPem(keyFile, PRIVATE_KEY);
-  requirePair({ cert, key }, { certFile, keyFile });
+  const fault = pairFault({ cert, key }, { certFile, keyFile });
+  if (fault !== undefined) throw problem(fault.message, fault.cause);
   return { cert, key, alpnProtocols };
 }
 
@@ -53,10 +54,10 @@ function readPem(path: string, kind: PemKind): string {
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw notPermitted(path, cause);
     const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;
-    const message = cannot("read", path, { found, expected: kind.what });
-    throw new ConfigError([{ message }], { cause });
+    throw problem(cannot("read", path, { found, expected: `a ${kind.name}` }), cause as Error);
   }
-  requirePem(text, kind, path);
+  const fault = pemFault(text, kind, path);
+  if (fault !== undefined) throw problem(fault);
   return text;
 }
 
@@ -64,5 +65,9 @@ function readPem(path: string, kind: PemKind): string {
 function notPermitted(path: string, cause: Error): ConfigError {
   const found = "the permissions of this server do not include it";
   const expected = `server-permissions (or the server's command) with --allow-read=${path}`;
-  return new ConfigError([{ message: cannot("read", path, { found, expected }) }], { cause });
+  return problem(cannot("read", path, { found, expected }), cause);
+}
+
+function problem(message: string, cause?: Error): ConfigError {
+  return new ConfigError([{ message }], { cause });
 }
