@@ -36,11 +36,8 @@ export interface OutputLogOptions {
 export class OutputLog {
   readonly #options: OutputLogOptions;
   readonly #recent = new RecentLines();
-  /** By path; two services may have the same. */
-  readonly #files = new Map<string, { readonly file: OutputFile; readonly settings: string }>();
-
-  /** The ends of files whose settings have changed. */
-  readonly #ending = new Set<Promise<void>>();
+  /** By their settings; two services may have the same. */
+  readonly #files = new Map<string, OutputFile>();
   /** Sends records to the master that has taken over. */
   #forward?: (records: readonly LogRecord[]) => void;
   /** The records of this turn of the event loop, which are sent together. */
@@ -122,27 +119,22 @@ export class OutputLog {
 
   /** Writes pending records to the files that are at their paths now. */
   flush(): void {
-    for (const { file } of this.#files.values()) file.flush();
+    for (const file of this.#files.values()) file.flush();
   }
 
   /** Writes pending records, and waits 5 s at most for a disk that hangs. */
   async close(): Promise<void> {
-    const files = Array.from(this.#files.values(), ({ file }) => file.close());
-    await Promise.all([...files, ...this.#ending]);
+    await Promise.all(Array.from(this.#files.values(), (file) => file.close()));
   }
 
-  /** The file with these settings; another one of the same path writes what it has, and ends. */
+  /** The file with these settings. Servers of before a reload may write to the same path with other ones. */
   #fileOf(config: NonNullable<ResolvedService["output"]["file"]>): OutputFile {
-    const settings = JSON.stringify(config), known = this.#files.get(config.path);
-    if (known?.settings === settings) return known.file;
-    if (known !== undefined) {
-      const end = known.file.close().then(() => void this.#ending.delete(end));
-      this.#ending.add(end);
-    }
+    const settings = JSON.stringify(config), known = this.#files.get(settings);
+    if (known !== undefined) return known;
     const { clock, now, encoder, log } = this.#options;
     const onError = (text: string) => log(text, "error");
     const file = new OutputFile({ ...config, clock, now, encode: encoder(), onError });
-    this.#files.set(config.path, { file, settings });
+    this.#files.set(settings, file);
     return file;
   }
 }

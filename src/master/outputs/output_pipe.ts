@@ -35,7 +35,7 @@ export interface PipeReader {
   /** No process has the other end open any more. Called once. */
   end(): void;
   /** Other events get their turn. */
-  yield(): void;
+  endTurn(): void;
 }
 
 /** The end of a pipe that this process reads. */
@@ -82,7 +82,7 @@ export class OutputPipe {
   drain(): void {
     if (this.#reader === undefined) return;
     this.#read(this.#reader);
-    this.#reader.yield();
+    this.#reader.endTurn();
   }
 
   #read({ take, pause, end }: PipeReader): void {

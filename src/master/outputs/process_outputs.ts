@@ -128,7 +128,7 @@ export class ProcessOutputs {
       take: (data) => captured.take(data),
       pause: () => captured.flush(),
       end: () => captured.end(),
-      yield() {
+      endTurn() {
         if (records.length > 0) onRecords(records);
         records = [];
       },
@@ -152,7 +152,7 @@ function copier(name: OutputName): Taker {
   return {
     take: (data) => copy(data, false),
     pause() {},
-    yield() {},
+    endTurn() {},
     end: () => copy(new Uint8Array(), true),
   };
 }
