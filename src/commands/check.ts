@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { ConfigError, counted, formatProblem, type Problem, problemAt } from "../config/errors.ts";
+import {
+  ConfigError,
+  counted,
+  formatProblem,
+  type Problem,
+  problemAt,
+  quoteJson,
+} from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
 import { SERVER_SERVICE } from "../config/settings.ts";
 import { ControlRequestError } from "../control/client.ts";
@@ -29,7 +36,7 @@ export async function run(call: CommandCall): Promise<number> {
   const isWrong = problems.length > 0 || (options.strict === true && warnings.length > 0);
   if (options.json) {
     console.log(
-      JSON.stringify({ problems, warnings, services: services.map(({ id }) => id) }, null, 2),
+      quoteJson({ problems, warnings, services: services.map(({ id }) => id) }, 2),
     );
   } else {
     const colour = showsColour(Deno.stderr);

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { existsSync } from "@std/fs/exists";
 import { resolvePath } from "../config/address.ts";
 import type { ParsedArguments } from "../config/args.ts";
 import { Config } from "../config/config.ts";
-import { cannot, ConfigError, problemAt } from "../config/errors.ts";
+import { cannot, ConfigError, problemAt, withoutControls } from "../config/errors.ts";
 import { commandLineSettings, readStrictly } from "../config/effective.ts";
 import { readMasterFile } from "../config/ini.ts";
 import { loadSettings } from "../config/load_settings.ts";
@@ -16,6 +17,7 @@ import { CONFIG_DIR, MASTER_CONTROL, PID_FILE, RUN_CHDIR, RUN_CHROOT } from "../
 import { ControlClient, ControlRequestError } from "../control/client.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
 import { delay, within } from "../os/clock/clock.ts";
+import { withPeers } from "../os/net/peer.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 
 /** The exit codes that several commands share. */
@@ -97,9 +99,10 @@ export async function connect(args: ParsedArguments): Promise<ControlClient> {
     }));
   }
   try {
-    return (await greet(path)).master;
+    return (await greet(path, pidFile)).master;
   } catch (error) {
-    if (error instanceof ControlRequestError || isLost(error)) throw error;
+    const isTold = error instanceof NoMasterError || error instanceof ControlRequestError;
+    if (isTold || isLost(error)) throw error;
     throw new NoMasterError(whyNot(error as Error, { path, pidFile }));
   }
 }
@@ -125,15 +128,21 @@ export async function reconnect(args: ParsedArguments): Promise<ControlClient | 
  * Connects to the master that listens at a path, and asks for its pid.
  *
  * @param path The path of the control socket.
+ * @param pidFile The pid file.
  * @returns The client, to be closed by the caller, and the pid.
+ * @throws {NoMasterError} When another user listens there.
  * @throws {Deno.errors.TimedOut} When it does not answer: a process that is stopped accepts clients, too.
  * @throws {Error} See {@linkcode ControlClient}.
  */
 export async function greet(
   path: string,
+  pidFile: string,
 ): Promise<{ readonly master: ControlClient; readonly pid: number }> {
-  const master = await ControlClient.connect(path);
+  const { connection: master, uids } = await withPeers(() =>
+    ControlClient.connect(path, { blanksControls: true })
+  );
   try {
+    requireTrusted(uids, { path, pidFile });
     const { pid } = await within(master.request("hello"), {
       ms: GREETING_MS,
       late: () => {
@@ -145,6 +154,26 @@ export async function greet(
     master.close();
     throw error;
   }
+}
+
+/**
+ * Requires that the master is root's or the caller's: its answers decide what a command does. Root may ask
+ * the master of any user, whose files the socket and the lock then are.
+ */
+function requireTrusted(
+  uids: readonly number[],
+  { path, pidFile }: Record<"path" | "pidFile", string>,
+): void {
+  const own = Deno.uid(), strangers = uids.filter((uid) => uid !== 0 && uid !== own);
+  if (uids.length > 0 && strangers.length === 0) return;
+  const [uid] = strangers, isOwner = (file: string) => Deno.statSync(file).uid === uid;
+  if (own === 0 && existsSync(pidFile) && isOwner(pidFile) && isOwner(path)) return;
+  throw new NoMasterError(cannot("reach the master", path, {
+    found: `user ${uid ?? "unknown"} listens there`,
+    expected: own === 0
+      ? `root, or the owner of ${pidFile} and of the socket`
+      : "this user or root",
+  }));
 }
 
 function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", string>): string {
@@ -211,7 +240,7 @@ export function isLost(error: unknown): boolean {
 
 /** Writes a message to standard error. */
 export function fail(message: string, code: number): number {
-  console.error(message);
+  console.error(withoutControls(message));
   return code;
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { counted } from "../config/errors.ts";
+import { counted, quoteJson, withoutControls } from "../config/errors.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, withMaster } from "./connect.ts";
 import { examine, type Finding } from "./doctor_checks.ts";
@@ -15,7 +15,7 @@ export function run(call: CommandCall): Promise<number> {
   return withMaster(call.settings, async (master) => {
     const facts = await gatherFacts(call, await master.request("status"));
     const findings = examine(facts);
-    if (call.options.json) console.log(JSON.stringify({ findings }, undefined, 2));
+    if (call.options.json) console.log(quoteJson({ findings }, 2));
     else {
       for (const one of findings) console.log(textOf(one));
       const { length } = facts.processes;
@@ -30,7 +30,8 @@ export function run(call: CommandCall): Promise<number> {
 }
 
 function textOf({ subject, found, expected, advice, command }: Finding): string {
-  const name = showsColour() ? styled(subject, "yellow") : subject;
+  const plain = withoutControls(subject);
+  const name = showsColour() ? styled(plain, "yellow") : plain;
   const how = command === null ? advice : `${advice}: ${command}`;
-  return `${name}: found ${found}, expected ${expected}\n  ${how}`;
+  return `${name}${withoutControls(`: found ${found}, expected ${expected}\n  ${how}`)}`;
 }

@@ -141,7 +141,7 @@ async function whenReachable(
   child.exited.then(() => hasEnded = true);
   while (!hasEnded) {
     try {
-      const { master, pid } = await greet(path);
+      const { master, pid } = await greet(path, pidFile);
       // Another master may run with this socket: then the new one ends soon.
       if (pid === child.pid) return master;
       master.close();

@@ -52,7 +52,22 @@ export function formatProblem(problem: Problem): string {
   const parts: string[] = [];
   if (file !== undefined) parts.push(formatPlace({ file, line }));
   if (key !== undefined) parts.push(problem.argument ? `argument -${key}` : key);
-  return readable([...parts, message].join(": "));
+  return withoutControls(readable([...parts, message].join(": ")));
+}
+
+/**
+ * Escapes control characters but tab and line end: the name of a file may have any, and a terminal obeys them.
+ *
+ * @param text The text.
+ * @returns The text with `\\u001b` in the place of an escape character.
+ */
+export function withoutControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, (one) => "\t\n".includes(one) ? one : escapeOf(one));
+}
+
+/** A control character in the form of JSON. */
+function escapeOf(control: string): string {
+  return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /**
@@ -158,12 +173,24 @@ const QUOTE_LIMIT = 120;
  * Quotes a user's text for a message: control characters are escaped, and a long text is cut, so
  * that a message stays one readable line whatever a file holds.
  *
- * @param text Any text.
+ * @param value Any text.
  * @returns The text in double quotes.
  */
-export function quote(text: string): string {
-  const shown = readable(text);
-  return JSON.stringify(shown.length > QUOTE_LIMIT ? `${shown.slice(0, QUOTE_LIMIT)}…` : shown);
+export function quote(value: string): string {
+  const shown = readable(value);
+  const text = shown.length > QUOTE_LIMIT ? `${shown.slice(0, QUOTE_LIMIT)}…` : shown;
+  return quoteJson(text);
+}
+
+/**
+ * Writes a value as JSON without control characters: `JSON.stringify` leaves U+007F to U+009F.
+ *
+ * @param value The value.
+ * @param indent How many spaces further lines are indented by; one line without it.
+ * @returns The text.
+ */
+export function quoteJson(value: unknown, indent?: number): string {
+  return withoutControls(JSON.stringify(value, undefined, indent));
 }
 
 /**

@@ -34,6 +34,17 @@ export class ControlRequestError extends Error {
   }
 }
 
+/** How a client connects. */
+export interface ConnectOptions {
+  /**
+   * Whether control characters but tab and line end, in all that the master sends, become spaces: for a terminal,
+   * which obeys them.
+   *
+   * @default {false}
+   */
+  readonly blanksControls?: boolean;
+}
+
 /** What a client can be told while a request is under way. */
 export interface RequestOptions {
   /**
@@ -53,9 +64,9 @@ export class ControlClient implements Disposable {
   #nextId = 1;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(conn: Deno.UnixConn) {
+  private constructor(conn: Deno.UnixConn, { blanksControls = false }: ConnectOptions) {
     this.#conn = conn;
-    this.#lines = answersOf(conn);
+    this.#lines = answersOf(conn, blanksControls ? blanked : (answer) => answer);
   }
 
   /**
@@ -64,6 +75,7 @@ export class ControlClient implements Disposable {
    * Needs `--allow-read` and `--allow-write` for the path.
    *
    * @param path The path of the control socket, `PIDFILE.sock` by default.
+   * @param options How.
    * @returns The client, to be closed by the caller.
    * @throws {Deno.errors.NotFound} When there is no such socket.
    * @throws {Deno.errors.ConnectionRefused} When no master listens there.
@@ -78,8 +90,8 @@ export class ControlClient implements Disposable {
    * for (const { id, state } of services) console.log(id, state);
    * ```
    */
-  static async connect(path: string): Promise<ControlClient> {
-    return new ControlClient(await Deno.connect({ transport: "unix", path }));
+  static async connect(path: string, options: ConnectOptions = {}): Promise<ControlClient> {
+    return new ControlClient(await Deno.connect({ transport: "unix", path }), options);
   }
 
   /**
@@ -188,9 +200,22 @@ export class ControlClient implements Disposable {
 }
 
 /** Reads without the connection's streams, which would close it a second time. */
-async function* answersOf(conn: Deno.UnixConn): AsyncGenerator<Answer, void, void> {
+async function* answersOf(
+  conn: Deno.UnixConn,
+  prepare: (answer: Answer) => Answer,
+): AsyncGenerator<Answer, void, void> {
   const buffer = new Uint8Array(READ_BYTES), reader = new LineReader(MAX_ANSWER_BYTES);
   for (let length; (length = await conn.read(buffer)) !== null;) {
-    for (const line of reader.take(buffer.subarray(0, length))) yield JSON.parse(line);
+    for (const line of reader.take(buffer.subarray(0, length))) yield prepare(JSON.parse(line));
   }
+}
+
+/** A value without control characters but tab and line end, in keys as well. */
+function blanked<T>(value: T): T {
+  if (typeof value === "string") {
+    return value.replace(/\p{Cc}/gu, (one) => "\t\n".includes(one) ? one : " ") as T;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(blanked) as T;
+  return Object.fromEntries(Object.entries(value).map((entry) => entry.map(blanked))) as T;
 }

@@ -401,6 +401,24 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/integration/commands_test.ts",
     test: "shows the output that it has opened, whatever takes the place of the file",
   },
+  {
+    attack: "another user listens at the path of the control socket, and root runs a command",
+    result: "nothing is asked or obeyed, unless that user owns the pid file as well",
+    file: "tests/integration/command_peers_test.ts",
+    test: "root's commands ask no master of a user who does not own both",
+  },
+  {
+    attack: "what listens there sends control sequences for root's terminal",
+    result: "they become spaces",
+    file: "tests/integration/command_peers_test.ts",
+    test: "no command prints a control character of what listens",
+  },
+  {
+    attack: "the name of a settings file has control sequences, also those from U+0080 to U+009F",
+    result: "they are escaped",
+    file: "tests/integration/command_peers_test.ts",
+    test: "check prints no control character of the name of a file",
+  },
 ];
 
 /** Writes them as the last part of the page. */

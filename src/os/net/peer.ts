@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { openDescriptors } from "../fd/descriptor.ts";
 import { SOL_SOCKET } from "../ffi/constants.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 
@@ -51,4 +52,23 @@ export function strangerAt(fd: number): Stranger | undefined {
 /** The user id of this process; unlike the runtime's own call it needs no permission but FFI. */
 export function ownUid(): number {
   return libc().getuid();
+}
+
+/**
+ * Connects to a unix socket by the runtime, which does not tell the descriptor, and finds who listens there.
+ *
+ * @param connect Connects.
+ * @returns The connection, and the users at the other ends of all sockets that this process has opened meanwhile.
+ */
+export async function withPeers<T>(
+  connect: () => Promise<T>,
+): Promise<{ readonly connection: T; readonly uids: readonly number[] }> {
+  const before = sockets(), connection = await connect();
+  return { connection, uids: [...sockets().difference(before)].map(peerUid) };
+}
+
+/** The descriptors of this process that are sockets. */
+function sockets(): Set<number> {
+  const all = [...openDescriptors()].filter(([, target]) => target.startsWith("socket:"));
+  return new Set(all.map(([fd]) => fd));
 }
