@@ -45,9 +45,16 @@ export function askHttp2(
   const request = session.request({ ...headers, ":path": path, ":method": method });
   const answer = new Promise<string>((resolve, reject) => {
     let text = "";
+    let isComplete = false;
     request.setEncoding("utf8");
+    request.on("response", () => isComplete = true);
+    request.on("aborted", () => isComplete = false);
     request.on("data", (part) => text += part);
-    request.on("end", () => resolve(text));
+    // A stream that is cut ends as well.
+    request.on("end", () => {
+      if (isComplete) resolve(text);
+      else reject(new Error(`no answer to ${path}, the stream has ended`));
+    });
     request.on("error", reject);
     request.on("close", () => reject(new Error(`no answer to ${path}, the stream is closed`)));
   });

@@ -131,6 +131,7 @@ export class HttpDrain {
     if (info === undefined) completed();
     else {
       this.countUntil(info.completed);
+      if (overHttp2) this.#held.countUntil(info.completed);
       info.completed.then(completed, completed);
     }
     return connection;

@@ -3,7 +3,8 @@
  *
  * A client of node answers a GOAWAY with its own, and the runtime then closes the connection with all
  * requests that are pending on it. A client that sends requests without a pause on several streams always
- * has a pending one; but it sends the next only after a response.
+ * has a pending one; but it sends the next only after a response. On a busy machine its next requests may come
+ * late, so responses are held until as many requests are pending again as there were before.
  *
  * @module
  */
@@ -25,6 +26,9 @@ export class HeldAnswers {
   #sinceMs = 0;
   #limitMs = FIRST_LIMIT_MS;
   #notBeforeMs = -Infinity;
+  /** The pending requests over HTTP/2, and the most of them since the drain or the last attempt began. */
+  #open = 0;
+  #mostOpen = 0;
 
   /**
    * @param underWay Returns the number of pending requests, those with a held response included.
@@ -56,12 +60,28 @@ export class HeldAnswers {
     this.#clock.setTimer(SHORTEST_MS, () => this.#look());
     this.#clock.setTimer(this.#limitMs, () => {
       if (this.#gate !== gate) return;
+      const all = this.#held >= this.#underWay();
+      // A client may have asked for less by now: a long wait for more is not repeated.
+      const mayGo = this.#haveAllCome || this.#limitMs === LAST_LIMIT_MS;
+      this.#mostOpen = this.#open;
       this.release();
-      if (this.#onReleased(false)) return;
+      if (mayGo && this.#onReleased(all)) return;
       // The other requests have waited for nothing: wait some time before the next attempt.
       this.#notBeforeMs = this.#clock.nowMs() + 2 * this.#limitMs;
       this.#limitMs = Math.min(2 * this.#limitMs, LAST_LIMIT_MS);
     });
+  }
+
+  /** Counts a request over HTTP/2 until it is answered. */
+  countUntil(completed: Promise<unknown>): void {
+    this.#mostOpen = Math.max(this.#mostOpen, ++this.#open);
+    const answered = () => this.#open--;
+    completed.then(answered, answered);
+  }
+
+  /** Whether no further request is expected of a client that sends the next one after a response. */
+  get #haveAllCome(): boolean {
+    return this.#open >= this.#mostOpen;
   }
 
   /** Returns the response once it is released. */
@@ -76,7 +96,7 @@ export class HeldAnswers {
 
   #look(): void {
     if (!this.isHolding || this.#clock.nowMs() - this.#sinceMs < SHORTEST_MS) return;
-    if (this.#held < this.#underWay()) return;
+    if (this.#held < this.#underWay() || !this.#haveAllCome) return;
     this.release();
     this.#onReleased(true);
   }

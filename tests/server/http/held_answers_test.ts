@@ -42,6 +42,42 @@ Deno.test("HeldAnswers releases at the last answer that was missing", async () =
   assertEquals([state.given, state.released], [2, [true]]);
 });
 
+Deno.test("HeldAnswers waits for as many requests over HTTP/2 as there were, twice at most", async () => {
+  const { clock, state, held, hold, settled } = scene(1);
+  const answered = Promise.withResolvers<void>();
+  held.countUntil(answered.promise);
+  const begin = () => {
+    const completed = Promise.withResolvers<void>();
+    held.countUntil(completed.promise);
+    return completed;
+  };
+  begin();
+  answered.resolve();
+  await settled();
+  held.begin();
+  hold();
+  // One of two has not come again.
+  clock.advance(249);
+  assertEquals(state.released, []);
+  clock.advance(1);
+  assertEquals([state.released, held.isHolding], [[], false]);
+  // From now on one is all that there is.
+  clock.advance(500);
+  held.begin();
+  hold();
+  clock.advance(100);
+  await settled();
+  assertEquals(state.released, [true]);
+  held.begin();
+  state.underWay = 2;
+  hold();
+  clock.advance(100);
+  assertEquals(state.released, [true]);
+  begin();
+  hold();
+  assertEquals(state.released, [true, true]);
+});
+
 Deno.test("HeldAnswers releases responses at the time limit, and begins again later, for longer", async () => {
   const { clock, state, held, hold, settled } = scene(2, false);
   held.begin();

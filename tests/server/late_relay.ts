@@ -1,0 +1,51 @@
+/**
+ * A relay between a client and a server that makes the client look slow: what the client sends arrives late.
+ *
+ * @module
+ */
+
+/** A relay. It closes its connections when it is closed. */
+export interface LateRelay extends Disposable {
+  readonly port: number;
+}
+
+/**
+ * Starts a relay to a port.
+ *
+ * @param target The port of the server.
+ * @param everyMs The client's bytes are passed on only so often, all that have come since the last time.
+ */
+export function startLateRelay(target: number, everyMs: number): LateRelay {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const open: Deno.Conn[] = [], timers: ReturnType<typeof setInterval>[] = [];
+  const relay = async () => {
+    for await (const client of listener) {
+      const server = await Deno.connect({ hostname: "127.0.0.1", port: target });
+      open.push(client, server);
+      server.readable.pipeTo(client.writable).catch(() => {});
+      const kept: Uint8Array<ArrayBuffer>[] = [];
+      client.readable.pipeTo(new WritableStream({ write: (part) => void kept.push(part) }))
+        .catch(() => {});
+      const writer = server.writable.getWriter();
+      timers.push(setInterval(async () => {
+        const bytes = await new Blob(kept.splice(0)).bytes();
+        if (bytes.length > 0) await writer.write(bytes).catch(() => {});
+      }, everyMs));
+    }
+  };
+  relay().catch(() => {});
+  return {
+    port: listener.addr.port,
+    [Symbol.dispose]() {
+      timers.forEach(clearInterval);
+      listener.close();
+      for (const conn of open) {
+        try {
+          conn.close();
+        } catch {
+          // Its stream has closed it.
+        }
+      }
+    },
+  };
+}
