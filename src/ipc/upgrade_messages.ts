@@ -47,6 +47,8 @@ export interface InheritMessage {
   readonly listeners: readonly SentListener[];
   /** The ids of the services in force; missing from an older master. */
   readonly services?: readonly string[];
+  /** The file of the control socket, if there is one; missing from an older master. */
+  readonly controlSocket?: SocketFile;
 }
 
 /** Old master to new: take over. It stops reading its log service's socket, and serves until `taken`. */
@@ -142,6 +144,7 @@ export function upgradeProblemIn(
     case "inherit":
       return countProblem(fields, "generation") ?? textProblem(fields, "pidFile") ??
         fileProblem(fields.logSocket, "logSocket") ??
+        fileProblem(fields.controlSocket, "controlSocket") ??
         listProblem(fields, "given", activatedProblem) ??
         listProblem(fields, "listeners", listenerProblem) ??
         (fields.services === undefined ? undefined : listProblem(fields, "services", notText));

@@ -35,7 +35,7 @@ export interface BeginUpgradeOptions {
  * @returns The upgrade, or why it has failed.
  */
 export function beginUpgrade(
-  { supervisor, listeners, duty, serviceManager, stops }: MasterParts,
+  { supervisor, listeners, duty, control, serviceManager, stops }: MasterParts,
   { retirement, poller, lookup, command, onReopen }: BeginUpgradeOptions,
 ): Promise<Upgrade | UpgradeFailure> {
   supervisor.lookAfterListeners();
@@ -47,6 +47,7 @@ export function beginUpgrade(
     activated: listeners.activated,
     listeners: supervisor.listeners.filter(({ owner }) => owner !== "activation"),
     services: supervisor.serving,
+    controlSocket: control.socketFile,
   }, {
     command: (fd) => {
       requireTrustedMaster(newProcessCommand(command, []), { cwd, lookup });

@@ -14,13 +14,14 @@ import type { Inheritance, OldMaster } from "./upgrade/old_master.ts";
  *
  * @param parts The parts of this master.
  * @param oldMaster The old master.
- * @param options Its configuration, and the socket of the old master's log service.
+ * @param options Its configuration, the socket of the old master's log service, and the file of its
+ * control socket.
  * @returns Whether that was possible; if not, the old master continues.
  */
 export async function takeOver(
   { reloads, stops, duty, control, listeners }: MasterParts,
   oldMaster: OldMaster,
-  { candidate, logSocket }: Pick<Inheritance, "logSocket"> & {
+  { candidate, logSocket, controlSocket }: Pick<Inheritance, "logSocket" | "controlSocket"> & {
     readonly candidate: NewConfiguration;
   },
 ): Promise<boolean> {
@@ -44,7 +45,7 @@ export async function takeOver(
   listeners.own(oldMaster.isGone ? "close" : "leave");
   oldMaster.taken(dropped);
   // The old master keeps its control socket if this one ends before that.
-  control.open({ replaces: true });
+  control.open({ replaces: controlSocket });
   oldMaster.bound(setting(MASTER_MAX_GENERATIONS));
   zinfo("this is the master now");
   return true;

@@ -61,6 +61,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
     generation: 7,
     pidFile: "/run/master.pid",
     logSocket: { path: "/run/log", dev: 1, ino: 2 },
+    controlSocket: { path: "/run/control", dev: 1, ino: 3 },
     given: [
       {
         kind: "inet",

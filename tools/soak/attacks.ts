@@ -419,6 +419,12 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/integration/command_peers_test.ts",
     test: "check prints no control character of the name of a file",
   },
+  {
+    attack: "another program listens at the path of master-control, and an upgrade comes",
+    result: "the new master replaces only the file that the old one has made",
+    file: "tests/integration/control_file_test.ts",
+    test: "an upgrade leaves a socket of another program",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -11,7 +11,7 @@ import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { type Stranger, strangerAt } from "../../os/net/peer.ts";
 import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
-import { HeldSocketFile, removeSocketFile } from "../../os/net/socket_file.ts";
+import { HeldSocketFile, removeSocketFile, type SocketFile } from "../../os/net/socket_file.ts";
 import { ControlConnection } from "./connection.ts";
 import { answerLine, type CommandHandlers, ControlError, type Subscription } from "./requests.ts";
 
@@ -89,6 +89,11 @@ export class ControlSocket {
   /** The path of the socket. */
   get path(): string {
     return this.#options.path;
+  }
+
+  /** The file that it has made. */
+  get file(): SocketFile {
+    return this.#listener.socketFile!;
   }
 
   /** Sends an event to each client that has asked for it. */

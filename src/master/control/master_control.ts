@@ -15,6 +15,7 @@ import type { Poller } from "../../os/fd/poller.ts";
 import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
 import { ParentDirectory } from "../../os/fs/parent_directory.ts";
+import { isStillThere, type SocketFile } from "../../os/net/socket_file.ts";
 import { queueOf } from "../../os/net/accept_queue.ts";
 import { useOf } from "../../os/process/process_use.ts";
 import type { ReloadReport } from "../policy/reload_report.ts";
@@ -66,10 +67,10 @@ export class MasterControl {
    * Opens the socket as the settings say; a failure is a warning. A master that stops withdraws its
    * socket as soon as it finds that this one runs.
    *
-   * @param options `replaces`: whether the old master has a socket at the path. Its clients stay
-   * connected with it.
+   * @param options `replaces`: the socket of the old master, which is removed if it is at the path. Its
+   * clients stay connected with it.
    */
-  open({ replaces = false }: { readonly replaces?: boolean } = {}): void {
+  open({ replaces }: { readonly replaces?: SocketFile } = {}): void {
     const path = controlPath(defaultConfig);
     this.removeFile();
     if (path !== undefined) {
@@ -77,10 +78,13 @@ export class MasterControl {
     }
   }
 
-  #open(path: string, { replaces, untilMs }: { replaces: boolean; untilMs: number }): void {
+  #open(
+    path: string,
+    { replaces, untilMs }: { readonly replaces?: SocketFile; readonly untilMs: number },
+  ): void {
     const { poller, log } = this.#options;
     try {
-      if (replaces) removeSocket(path);
+      if (replaces !== undefined) removeAt(path, replaces);
       this.#socket = ControlSocket.open({
         path,
         poller,
@@ -100,6 +104,24 @@ export class MasterControl {
         "warn",
       );
     }
+  }
+
+  /** The file of the socket, if it is open. */
+  get socketFile(): SocketFile | undefined {
+    return this.#socket?.file;
+  }
+
+  /** Opens the socket anew if another program has removed its file: no client could find it. */
+  mend(): void {
+    const socket = this.#socket;
+    if (socket === undefined || isStillThere(socket.file)) return;
+    this.#options.log(
+      `the control socket ${socket.path} had lost its file, and is opened anew`,
+      "warn",
+    );
+    socket.withdraw();
+    this.#socket = undefined;
+    this.open();
   }
 
   /** Sends an event of this moment to the clients that have asked for events. */
@@ -206,9 +228,8 @@ const NOTHING: Omit<ServiceStatus, "id"> = {
   processes: [],
 };
 
-/** Removes a socket, in a directory that no other user can exchange meanwhile. */
-function removeSocket(path: string): void {
+/** Removes a file, if it is the one at a path, in a directory that no other user can exchange meanwhile. */
+function removeAt(path: string, file: SocketFile): void {
   using directory = ParentDirectory.openTrusted(path);
-  const found = directory.status();
-  if (found?.isSocket) directory.remove(found);
+  directory.remove(file);
 }

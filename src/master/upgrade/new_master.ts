@@ -16,6 +16,7 @@ import {
 } from "../../os/process/child_process.ts";
 import { systemClock, within } from "../../os/clock/clock.ts";
 import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
+import type { SocketFile } from "../../os/net/socket_file.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
@@ -35,6 +36,8 @@ export interface Handover {
   readonly listeners: readonly Listener[];
   /** The ids of the current services. */
   readonly services: ReadonlySet<string>;
+  /** The file of the control socket, if there is one. */
+  readonly controlSocket?: SocketFile;
 }
 
 /** The options of a new master, and the handlers of its messages. */
@@ -190,7 +193,8 @@ export class NewMaster {
     return this.#child.exited;
   }
 
-  #send({ generation, lock, logSocket, activated, listeners, services }: Handover): void {
+  #send(handover: Handover): void {
+    const { generation, lock, logSocket, activated, listeners, services, controlSocket } = handover;
     this.#channel.send({
       type: "inherit",
       generation,
@@ -201,6 +205,7 @@ export class NewMaster {
       }),
       listeners: listeners.map(({ key, socketFile: file }) => ({ key, file })),
       services: [...services],
+      ...(controlSocket && { controlSocket }),
     }, [
       lock.fd,
       ...(logSocket === undefined ? [] : [logSocket.fd]),

@@ -14,6 +14,7 @@ import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts
 import { systemClock } from "../../os/clock/clock.ts";
 import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
+import type { SocketFile } from "../../os/net/socket_file.ts";
 import { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { killParent } from "../../os/process/process.ts";
@@ -33,6 +34,8 @@ export interface Inheritance {
   readonly listeners: ReadonlyMap<string, readonly Listener[]>;
   /** The ids of its current services. */
   readonly serving: ReadonlySet<string>;
+  /** The file of its control socket, if it has one. */
+  readonly controlSocket?: SocketFile;
 }
 
 /** The handlers of the old master's messages. */
@@ -192,7 +195,8 @@ export class OldMaster {
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {
-    const { generation, pidFile, logSocket, given, listeners, services = [] } = message;
+    const { generation, pidFile, logSocket, given, listeners, services = [], controlSocket } =
+      message;
     const expected = 1 + (logSocket === undefined ? 0 : 1) + given.length + listeners.length;
     if (fds.length !== expected) {
       fds.forEach(closeFd);
@@ -215,6 +219,7 @@ export class OldMaster {
       })),
       listeners: listenersByKey(listeners, rest),
       serving: new Set(services),
+      ...(controlSocket && { controlSocket }),
     });
   }
 

@@ -1,0 +1,37 @@
+/** The file of the control socket, which other programs remove or have at the same path. */
+import { assertEquals } from "@std/assert";
+import { ControlClient } from "../../src/control/client.ts";
+import { Site } from "../support/master.ts";
+
+Deno.test("an upgrade leaves a socket of another program at the path of master-control alone", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const path = site.busySocket();
+  const { ino } = Deno.statSync(path);
+  const master = await site.start({ args: ["-master-control", path] });
+  await master.logs(/no control socket, .*in use/);
+  await master.upgrade();
+  await master.logs(/no control socket, .*in use/, 2);
+  assertEquals(Deno.statSync(path).ino, ino);
+  (await Deno.connect({ transport: "unix", path })).close();
+  await master.stop();
+  assertEquals(Deno.statSync(path).ino, ino);
+});
+
+Deno.test("a reload opens the control socket anew if its file was removed, and an upgrade replaces it", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start(), path = `${site.pidFile}.sock`;
+  using first = await ControlClient.connect(path);
+  Deno.removeSync(path);
+  await master.reload();
+  await first.closed();
+  const pid = async () => {
+    using client = await ControlClient.connect(path);
+    return (await client.request("hello")).pid;
+  };
+  assertEquals(await pid(), master.pid);
+  await master.upgrade();
+  assertEquals(await pid(), master.pid);
+  await master.stop();
+});
