@@ -17,7 +17,7 @@ import { greeted } from "../support/client.ts";
 import { type Master, MASTER_PROGRAM, MODES, pidIn, Site } from "../support/master.ts";
 import { listenerInode } from "../support/proc.ts";
 import { TestProcess } from "../support/processes.ts";
-import { eventually, within } from "../support/wait.ts";
+import { eventually, PATIENCE_MS, within } from "../support/wait.ts";
 
 /** The output of a command, and its exit code. */
 interface Ran {
@@ -785,7 +785,8 @@ Deno.test("init writes a project whose test passes and whose master starts", asy
   Deno.mkdirSync(cwd);
   const run = async (...argv: readonly string[]) => {
     await using process = new TestProcess(argv, { cwd, env: site.environment });
-    const { code } = await process.ended();
+    // Deno checks the types of all the modules, and the test in it starts a master.
+    const { code } = await process.ended(5 * PATIENCE_MS);
     return { code, out: process.stdout, err: process.stderr };
   };
   const zc = ["deno", "run", "-A", `${root}master.ts`];

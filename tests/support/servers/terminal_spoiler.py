@@ -5,6 +5,7 @@ non-blocking. Then it creates the file DONE, prints the flags of its output, and
 """
 import fcntl
 import os
+import signal
 import sys
 import time
 
@@ -19,4 +20,4 @@ flags = fcntl.fcntl(1, fcntl.F_GETFL)
 fcntl.fcntl(1, fcntl.F_SETFL, flags | os.O_DIRECT)
 open(sys.argv[1], "w").close()
 print("\nspoiler", "blocks" if os.get_blocking(1) else "does not block", flush=True)
-time.sleep(60)
+signal.pause()
