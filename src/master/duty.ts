@@ -97,7 +97,7 @@ export class Duty {
   }
 
   /** Reopens a log service whose socket file was removed: new processes could not reach it. */
-  async mendLog(): Promise<void> {
+  async repairLog(): Promise<void> {
     const old = this.#logService, config = setting(LOG_SERVICE);
     if (old === undefined || config === undefined || isStillThere(old.bound.socketFile)) return;
     try {

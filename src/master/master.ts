@@ -374,8 +374,8 @@ export class Master {
   /** Reads the configuration and rolls it out; with services, only their parts of it. */
   async #reload(services?: readonly string[]): Promise<ReloadReport> {
     const { duty, control, reloads } = this.#parts!;
-    await duty.mendLog();
-    control.mend();
+    await duty.repairLog();
+    control.repair();
     const report = await reloads.reload(services && new Set(services));
     // The old master would restore an outdated configuration from now on.
     if (isAccepted(report)) this.#oldMaster?.settled();

@@ -4,12 +4,12 @@
  * @module
  */
 import { type Endpoint, kindOfKey } from "../../src/config/address.ts";
-import type { Mended } from "../../src/master/listeners/system_repair.ts";
+import type { Repaired } from "../../src/master/listeners/system_repair.ts";
 import type {
   ListenerPort,
   ListenerSystem,
   OpenOptions,
-  PortMendOptions,
+  PortRepairOptions,
 } from "../../src/master/listeners/system.ts";
 import type { Listener } from "../../src/master/policy/listener.ts";
 import type { SocketAccess } from "../../src/master/services/socket_owner.ts";
@@ -96,9 +96,9 @@ export class FakeListeners implements ListenerPort, ListenerSystem {
    * @param options Whether those that are lost may be replaced.
    * @returns What has become of them.
    */
-  mend(slots: readonly Listener[], { mayReplace }: PortMendOptions): Mended {
+  repair(slots: readonly Listener[], { mayReplace }: PortRepairOptions): Repaired {
     const told: string[] = [];
-    const mended = slots.map((listener) => {
+    const repaired = slots.map((listener) => {
       const damage = this.damaged.get(listener.fd);
       const isHopeless = damage === "lost" && !(mayReplace && this.mayReplace);
       if (damage === undefined || isHopeless) return listener;
@@ -109,8 +109,8 @@ export class FakeListeners implements ListenerPort, ListenerSystem {
       this.addresses.delete(listener.fd);
       return this.#openMore(key, 1)[0];
     });
-    const isLost = mended.some(({ fd }) => this.damaged.has(fd));
-    return { slots: mended, told, ...(isLost && { problem: "is lost" }) };
+    const isLost = repaired.some(({ fd }) => this.damaged.has(fd));
+    return { slots: repaired, told, ...(isLost && { problem: "is lost" }) };
   }
 
   /** Nobody else has any. */

@@ -112,7 +112,7 @@ export class MasterControl {
   }
 
   /** Opens the socket anew if another program has removed its file: no client could find it. */
-  mend(): void {
+  repair(): void {
     const socket = this.#socket;
     if (socket === undefined || isStillThere(socket.file)) return;
     this.#options.log(

@@ -13,8 +13,8 @@ import type { LogMessage } from "../../log/record.ts";
 import type { Endpoint } from "../../config/address.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
-import type { ListenerPort, ListenerSystem, OpenOptions, PortMendOptions } from "./system.ts";
-import type { Mended } from "./system_repair.ts";
+import type { ListenerPort, ListenerSystem, OpenOptions, PortRepairOptions } from "./system.ts";
+import type { Repaired } from "./system_repair.ts";
 
 /** Whether an activated listener fits an address. */
 type Fit = (activated: Listener, wanted: Endpoint) => boolean;
@@ -100,17 +100,17 @@ export class ListenerOwners implements ListenerPort {
    * An activated listener is not replaced: its activator would go on with the old one, and the names
    * and modes that it has set would be lost.
    */
-  mend(slots: readonly Listener[], options: PortMendOptions): Mended {
+  repair(slots: readonly Listener[], options: PortRepairOptions): Repaired {
     const [{ owner }] = slots;
     const mayReplace = options.mayReplace && owner === "self";
-    const mended = this.#system.mend(slots, { ...options, mayReplace });
-    for (const [index, one] of mended.slots.entries()) {
+    const repaired = this.#system.repair(slots, { ...options, mayReplace });
+    for (const [index, one] of repaired.slots.entries()) {
       this.#used.delete(slots[index]);
       this.#used.add(one);
     }
-    const { problem } = mended;
-    if (owner !== "activation" || problem === undefined) return mended;
-    return { ...mended, problem: `${problem}; only its activator can open it anew` };
+    const { problem } = repaired;
+    if (owner !== "activation" || problem === undefined) return repaired;
+    return { ...repaired, problem: `${problem}; only its activator can open it anew` };
   }
 
   isHeldElsewhere({ owner, isShared = false }: Listener): boolean {

@@ -31,7 +31,7 @@ export interface ListenerRepairOptions {
    * @param key The key of the address.
    * @param replaced The listeners that were closed and replaced by others.
    */
-  onMended(key: string, replaced: readonly Listener[]): void;
+  onRepaired(key: string, replaced: readonly Listener[]): void;
 }
 
 /** The state of an address whose listeners were damaged. */
@@ -58,7 +58,7 @@ export class ListenerRepair {
   lookAtAll(): void {
     const keys = this.#options.table.openKeys();
     for (const key of this.#damages.keys()) if (!keys.includes(key)) this.#forget(key);
-    for (const key of keys) this.#mend(key, { mayReplace: true });
+    for (const key of keys) this.#repair(key, { mayReplace: true });
   }
 
   /**
@@ -76,7 +76,7 @@ export class ListenerRepair {
       const key = table.keyOf(listener);
       return key === undefined || table.isSound(listener) ? [] : [key];
     });
-    for (const key of new Set(damaged)) this.#mend(key, options);
+    for (const key of new Set(damaged)) this.#repair(key, options);
   }
 
   /**
@@ -91,8 +91,8 @@ export class ListenerRepair {
     const isDamaged = (key: string) =>
       !table.listenersOf(key).every((listener) => table.isSound(listener));
     for (const key of keys.filter(isDamaged)) {
-      this.#mend(key, { mayReplace: false });
-      if (isDamaged(key)) this.#mendInTime(key);
+      this.#repair(key, { mayReplace: false });
+      if (isDamaged(key)) this.#repairInTime(key);
     }
   }
 
@@ -104,7 +104,7 @@ export class ListenerRepair {
    */
   onShutDown(listener: Listener): void {
     const key = this.#options.table.keyOf(listener);
-    if (key !== undefined) this.#mendInTime(key);
+    if (key !== undefined) this.#repairInTime(key);
   }
 
   /** Ends all repairs. */
@@ -112,14 +112,14 @@ export class ListenerRepair {
     for (const key of [...this.#damages.keys()]) this.#forget(key);
   }
 
-  #mendInTime(key: string): void {
+  #repairInTime(key: string): void {
     const { clock } = this.#options, nowMs = clock.nowMs();
     const damage = this.#damages.get(key) ?? { pauseMs: 0, untilMs: -Infinity };
     this.#damages.set(key, damage);
     if (nowMs < damage.untilMs) {
       damage.timer ??= clock.setTimer(damage.untilMs - nowMs, () => {
         damage.timer = undefined;
-        this.#mendInTime(key);
+        this.#repairInTime(key);
       });
       return;
     }
@@ -128,20 +128,20 @@ export class ListenerRepair {
       ? FIRST_PAUSE_MS
       : Math.min(Math.max(2 * damage.pauseMs, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
     damage.untilMs = nowMs + damage.pauseMs;
-    this.#mend(key, { mayReplace: true });
+    this.#repair(key, { mayReplace: true });
   }
 
-  #mend(key: string, options: { readonly mayReplace: boolean }): void {
-    const { table, log, onMended, isHeld } = this.#options;
+  #repair(key: string, options: { readonly mayReplace: boolean }): void {
+    const { table, log, onRepaired, isHeld } = this.#options;
     const mayRevive = !table.listenersOf(key).some(isHeld);
-    const { told, problem, replaced } = table.mend(key, { ...options, mayRevive });
+    const { told, problem, replaced } = table.repair(key, { ...options, mayRevive });
     for (const text of told) log(`${key} ${text}`, "warn");
     const damage = this.#damages.get(key);
     const isNew = problem !== undefined && problem !== damage?.problem;
     // A problem is logged only once a replacement is allowed and fails.
     if (isNew && options.mayReplace) log(`${key} ${problem}`, "warn");
     if (damage !== undefined) damage.problem = problem;
-    if (told.length > 0) onMended(key, replaced);
+    if (told.length > 0) onRepaired(key, replaced);
   }
 
   #forget(key: string): void {

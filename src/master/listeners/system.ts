@@ -13,7 +13,12 @@ import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";
 import { openListener } from "../../os/net/open_listener.ts";
 import { shutdownSocket } from "../../os/net/socket.ts";
 import { type FileAccess, removeSocketFile, setFileAccess } from "../../os/net/socket_file.ts";
-import { isSoundListener, type Mended, mendListeners, type MendOptions } from "./system_repair.ts";
+import {
+  isSoundListener,
+  type Repaired,
+  repairListeners,
+  type RepairOptions,
+} from "./system_repair.ts";
 import { type Listener, ownListener } from "../policy/listener.ts";
 import type { SocketAccess } from "../services/socket_owner.ts";
 
@@ -34,7 +39,7 @@ export interface OpenOptions {
 }
 
 /** The options of a repair. */
-export type PortMendOptions = Omit<MendOptions, "access"> & Pick<OpenOptions, "access">;
+export type PortRepairOptions = Omit<RepairOptions, "access"> & Pick<OpenOptions, "access">;
 
 /** The system calls on listeners. */
 export interface ListenerSystem {
@@ -76,7 +81,7 @@ export interface ListenerSystem {
    * @param options The address, and whether a useless listener may be replaced.
    * @returns The listeners after the repair.
    */
-  mend(slots: readonly Listener[], options: PortMendOptions): Mended;
+  repair(slots: readonly Listener[], options: PortRepairOptions): Repaired;
   /**
    * Keeps new connections out of the queue of a listener that is about to be closed, so that its
    * processes can accept those that are in the queue.
@@ -135,8 +140,8 @@ export const systemListeners: ListenerSystem = {
     orLogged(() => slots.some(({ fd }) => steerGroup(fd, chosen)));
   },
   isSound: isSoundListener,
-  mend(slots, { access, ...options }) {
-    return mendListeners(slots, { ...options, access: access && fileAccessOf(access) });
+  repair(slots, { access, ...options }) {
+    return repairListeners(slots, { ...options, access: access && fileAccessOf(access) });
   },
   refuse({ fd, kind, socketFile }) {
     if (kind === "fifo") return false;

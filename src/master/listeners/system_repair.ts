@@ -18,7 +18,7 @@ import { type FileAccess, isStillThere } from "../../os/net/socket_file.ts";
 import { type Listener, ownListener } from "../policy/listener.ts";
 
 /** The options of a repair. */
-export interface MendOptions {
+export interface RepairOptions {
   /** The address. */
   readonly endpoint: Endpoint;
   /** Mode and owner of a new socket file. */
@@ -32,7 +32,7 @@ export interface MendOptions {
 }
 
 /** The listeners of an address after a repair. */
-export interface Mended {
+export interface Repaired {
   /** The listeners in the order of their slots; replaced ones are closed. */
   readonly slots: readonly Listener[];
   /** What was wrong and what was done, as sentences that follow the address. */
@@ -58,7 +58,7 @@ export function isSoundListener(listener: Listener): boolean {
  * @param slots The listeners, in the order in which they were opened.
  * @param options The address, and what may be done.
  */
-export function mendListeners(slots: readonly Listener[], options: MendOptions): Mended {
+export function repairListeners(slots: readonly Listener[], options: RepairOptions): Repaired {
   const told: string[] = [];
   try {
     const wrongs = slots.map((listener) => wrongWith(listener, told));
@@ -91,11 +91,11 @@ function wrongWith(listener: Listener, told: string[]): string | undefined {
 
 function replace(
   slots: readonly Listener[],
-  { endpoint, access, wrongs, told }: MendOptions & {
+  { endpoint, access, wrongs, told }: RepairOptions & {
     readonly wrongs: readonly (string | undefined)[];
     readonly told: string[];
   },
-): Mended {
+): Repaired {
   // The kernel's order of a group is known after one listener has left it, but not after several
   // have.
   const all = wrongs.filter((what) => what !== undefined).length > 1;
@@ -103,7 +103,7 @@ function replace(
   slots.forEach(({ fd }, index) => wrong[index] && giveUpAddress(fd));
   const isGrouped = slots.length > 1;
   let problem: string | undefined;
-  const mended = slots.map((listener, index) => {
+  const repaired = slots.map((listener, index) => {
     const what = wrong[index];
     if (what === undefined) return listener;
     try {
@@ -115,13 +115,13 @@ function replace(
       return listener;
     }
   });
-  return { slots: mended, told, problem, haveAllLeft: all };
+  return { slots: repaired, told, problem, haveAllLeft: all };
 }
 
 /** Opens a replacement for a listener, and closes the old one. */
 function replacementFor(
   { fd }: Listener,
-  { endpoint, access, isGrouped }: Pick<MendOptions, "endpoint" | "access"> & {
+  { endpoint, access, isGrouped }: Pick<RepairOptions, "endpoint" | "access"> & {
     readonly isGrouped: boolean;
   },
 ): Listener {

@@ -16,7 +16,7 @@ import { ConfigError, type Problem, problemAt } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { Listener } from "../policy/listener.ts";
-import type { Mended, MendOptions } from "./system_repair.ts";
+import type { Repaired, RepairOptions } from "./system_repair.ts";
 import type { ListenerPort } from "./system.ts";
 import { ListenerWatches } from "./watches.ts";
 import { refusalOf } from "./open_error.ts";
@@ -76,7 +76,7 @@ interface Entry {
 }
 
 /** The result of a repair, and which listeners were replaced. */
-export interface MendedAddress extends Pick<Mended, "told" | "problem"> {
+export interface RepairedAddress extends Pick<Repaired, "told" | "problem"> {
   /** The closed listeners: the processes that hold one must be replaced, too. */
   readonly replaced: readonly Listener[];
 }
@@ -130,13 +130,13 @@ export class ListenerTable {
    * @param key Its key.
    * @param options What may be done.
    */
-  mend(key: string, options: Pick<MendOptions, "mayReplace" | "mayRevive">): MendedAddress {
+  repair(key: string, options: Pick<RepairOptions, "mayReplace" | "mayRevive">): RepairedAddress {
     const entry = this.#open.get(key);
     if (entry === undefined) return { told: [], replaced: [] };
     const { endpoint, access } = entry, before = [...entry.slots];
     // The watch of a listener could not be ended after the listener is closed.
     for (const listener of before) this.watches.pause(listener);
-    const { slots, told, problem, haveAllLeft } = this.port.mend(before, {
+    const { slots, told, problem, haveAllLeft } = this.port.repair(before, {
       ...options,
       endpoint,
       ...(access && { access }),

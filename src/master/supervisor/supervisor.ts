@@ -83,7 +83,7 @@ export class Supervisor {
     this.#repair = new ListenerRepair({
       ...{ clock: ports.clock, log: ports.log, table },
       isHeld: (listener) => services.isAssigned(listener),
-      onMended: (key, replaced) => this.#onMended(key, new Set(replaced)),
+      onRepaired: (key, replaced) => this.#onRepaired(key, new Set(replaced)),
     });
     const pool = this.#pool = new WorkerPool(ports, {
       onChange: reconcile,
@@ -355,7 +355,7 @@ export class Supervisor {
   }
 
   /** Recycles processes whose listeners were replaced, and steers connections anew. */
-  #onMended(key: string, closed: ReadonlySet<Listener>): void {
+  #onRepaired(key: string, closed: ReadonlySet<Listener>): void {
     for (const service of this.#services.all()) {
       const usesKey = service.current !== undefined && keysOf(service.current.config).includes(key);
       const stale = [...service.workers].filter(({ listeners }) =>

@@ -152,7 +152,7 @@ Deno.test("ListenerOwners.describe() lists the used listeners and warns of unuse
   assertEquals(new Table().describe(), []);
 });
 
-Deno.test("ListenerOwners.mend() replaces opened listeners but not activated ones, and says who can", () => {
+Deno.test("ListenerOwners.repair() replaces opened listeners but not activated ones, and says who can", () => {
   const port = new FakeListeners();
   const owners = new ListenerOwners(port, { activated: activatedOf("- inet:0.0.0.0:80") });
   const open = (address: string) => {
@@ -163,16 +163,16 @@ Deno.test("ListenerOwners.mend() replaces opened listeners but not activated one
   const one = open("0:80"), other = open("0:81");
   const [taken] = owners.open(one.endpoint, one), [opened] = owners.open(other.endpoint, other);
   for (const { fd } of [taken, opened]) port.damaged.set(fd, "lost");
-  const mended = owners.mend([opened], { endpoint: other.endpoint, ...may });
-  assertEquals(mended.told, ["was lost"]);
-  assertEquals(owners.mend([taken], { endpoint: one.endpoint, ...may }), {
+  const repaired = owners.repair([opened], { endpoint: other.endpoint, ...may });
+  assertEquals(repaired.told, ["was lost"]);
+  assertEquals(owners.repair([taken], { endpoint: one.endpoint, ...may }), {
     slots: [taken],
     told: [],
     problem: "is lost; only its activator can open it anew",
   });
   assertEquals([taken, opened].map((listener) => owners.isSound(listener)), [false, true]);
   // The table knows it by its replacement from now on.
-  const [newMaster] = mended.slots;
+  const [newMaster] = repaired.slots;
   assertEquals(owners.extend([newMaster], 1).length, 1);
   owners.close(newMaster);
   assertEquals(port.addresses.has(newMaster.fd), false);

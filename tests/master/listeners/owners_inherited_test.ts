@@ -117,13 +117,13 @@ Deno.test("ListenerOwners replaces no listener before the takeover, and after it
   const options = { endpoint: endpoint("0:80"), mayReplace: true, mayRevive: false };
   port.damaged.set(listener.fd, "lost");
   assertEquals(listeners.isSound(listener), false);
-  assertEquals(listeners.mend([listener], options), {
+  assertEquals(listeners.repair([listener], options), {
     slots: [listener],
     told: [],
     problem: "is lost",
   });
   listeners.own("leave");
-  const { slots: [newMaster], told } = listeners.mend([listener], options);
+  const { slots: [newMaster], told } = listeners.repair([listener], options);
   assertEquals(told, ["was lost"]);
   assertEquals(port.keys, ["inet:0.0.0.0:80"]);
   assertEquals(listeners.isHeldElsewhere(newMaster), false);

@@ -8,9 +8,9 @@ import {
 import { type Endpoint, parseAddress } from "../../../src/config/address.ts";
 import {
   isSoundListener,
-  type Mended,
-  mendListeners,
-  type MendOptions,
+  type Repaired,
+  repairListeners,
+  type RepairOptions,
 } from "../../../src/master/listeners/system_repair.ts";
 import { systemListeners } from "../../../src/master/listeners/system.ts";
 import { ListenerTable } from "../../../src/master/listeners/table.ts";
@@ -52,16 +52,16 @@ class Shared implements Disposable {
     this.inode = targetOf(this.servers)!;
   }
 
-  mend(options: Partial<MendOptions> = {}): Mended {
+  repair(options: Partial<RepairOptions> = {}): Repaired {
     const { endpoint } = this;
-    const mended = mendListeners([this.listener], {
+    const repaired = repairListeners([this.listener], {
       endpoint,
       mayReplace: true,
       mayRevive: false,
       ...options,
     });
-    this.listener = mended.slots[0];
-    return mended;
+    this.listener = repaired.slots[0];
+    return repaired;
   }
 
   /** Whether it is still the listener that the server holds. */
@@ -110,22 +110,22 @@ const INET_CASES: Readonly<
 
 for (const [name, attack] of Object.entries({ ...ATTACKS, ...INET_ATTACKS })) {
   const [told, stays] = INET_CASES[name as keyof typeof INET_CASES];
-  Deno.test(`mendListeners() repairs a TCP listener after the attack ${name}`, () =>
+  Deno.test(`repairListeners() repairs a TCP listener after the attack ${name}`, () =>
     leavesNothingOpen(async () => {
       using reserved = new ReservedPort();
       const { port } = reserved;
       using shared = new Shared(`127.0.0.1:${port}`, port);
-      assertEquals(shared.mend().told, [], "nothing is wrong at first");
+      assertEquals(shared.repair().told, [], "nothing is wrong at first");
       attack(shared.servers);
       assert(!isSoundListener(shared.listener));
-      const mended = shared.mend();
-      assertEquals([mended.told.length, mended.problem], [1, undefined], `${mended.told}`);
-      assertMatch(mended.told[0], told);
-      const isUndone = mended.told[0].endsWith("undone");
+      const repaired = shared.repair();
+      assertEquals([repaired.told.length, repaired.problem], [1, undefined], `${repaired.told}`);
+      assertMatch(repaired.told[0], told);
+      const isUndone = repaired.told[0].endsWith("undone");
       assertEquals(shared.isSame, typeof stays === "string" ? isUndone : stays);
       assertEquals(flagsOf(shared.listener.fd), { closeOnExec: true, nonblocking: true });
       await shared.isReached();
-      assertEquals(shared.mend().told, [], "it is right now");
+      assertEquals(shared.repair().told, [], "it is right now");
     }));
 }
 
@@ -142,7 +142,7 @@ for (
     ["[::1]", { ...SPOILING_OPTIONS, ...SPOILING_OPTIONS_OF_IPV6 }],
   ] as const
 ) {
-  Deno.test(`mendListeners() resets the options of a listener of ${host} that harm connections`, () =>
+  Deno.test(`repairListeners() resets the options of a listener of ${host} that harm connections`, () =>
     leavesNothingOpen(() => {
       for (const [name, option] of Object.entries(options)) {
         using reserved = new ReservedPort();
@@ -151,11 +151,11 @@ for (
         spoil(shared.servers, option);
         assertNotEquals(optionOf(shared.servers, option), before, name);
         assert(!isSoundListener(shared.listener), name);
-        const mended = shared.mend();
+        const repaired = shared.repair();
         assertEquals(
-          [mended.told.length, mended.problem],
+          [repaired.told.length, repaired.problem],
           [1, undefined],
-          `${name} ${mended.told}`,
+          `${name} ${repaired.told}`,
         );
         // This option can't be reset.
         const outcome = name === "TCP_WINDOW_CLAMP"
@@ -164,9 +164,9 @@ for (
         const changes = new RegExp(
           `^was (closed to distant hosts|(changed in \\w+( and )?)+)${outcome}$`,
         );
-        assertMatch(mended.told[0], changes);
-        if (!mended.told[0].includes("distant")) {
-          assertStringIncludes(mended.told[0], `changed in ${name}`);
+        assertMatch(repaired.told[0], changes);
+        if (!repaired.told[0].includes("distant")) {
+          assertStringIncludes(repaired.told[0], `changed in ${name}`);
         }
         assertEquals(optionOf(shared.listener.fd, option), before, name);
         assert(isSoundListener(shared.listener), name);
@@ -174,7 +174,7 @@ for (
     }));
 }
 
-Deno.test("mendListeners() leaves larger buffers and other harmless options", () =>
+Deno.test("repairListeners() leaves larger buffers and other harmless options", () =>
   leavesNothingOpen(() => {
     using reserved = new ReservedPort();
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
@@ -182,10 +182,10 @@ Deno.test("mendListeners() leaves larger buffers and other harmless options", ()
       setIntOption({ fd: shared.servers, level, name }, value);
     }
     assert(isSoundListener(shared.listener));
-    assertEquals(shared.mend().told, []);
+    assertEquals(shared.repair().told, []);
   }));
 
-Deno.test("mendListeners() restores the queue length of a listener of its own", () =>
+Deno.test("repairListeners() restores the queue length of a listener of its own", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -196,46 +196,46 @@ Deno.test("mendListeners() restores the queue length of a listener of its own", 
       clients.push(await within(Deno.connect({ transport: "unix", path }), { what: "room" }));
     };
     await connect();
-    assertEquals(shared.mend().told, []);
+    assertEquals(shared.repair().told, []);
     for (let count = 0; count < 20; count++) await connect();
     clients.forEach((client) => client.close());
     assert(shared.isSame);
   }));
 
-Deno.test("mendListeners() reopens a unix socket that was shut down, and its path leads to it", () =>
+Deno.test("repairListeners() reopens a unix socket that was shut down, and its path leads to it", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();
     const path = temp.file("socket");
     using shared = new Shared(path, path);
     ATTACKS.shutDown(shared.servers);
     assert(await isRefused(path));
-    const mended = shared.mend({ access: { mode: 0o640 } });
-    assertEquals(mended.told, ["was shut down, and was opened anew"]);
+    const repaired = shared.repair({ access: { mode: 0o640 } });
+    assertEquals(repaired.told, ["was shut down, and was opened anew"]);
     assertEquals(shared.isSame, false);
     assertEquals(Deno.lstatSync(path).mode! & 0o777, 0o640);
     await shared.isReached();
   }));
 
 for (const address of ["local:socket", "fifo:pipe"]) {
-  Deno.test(`mendListeners() recreates the file of ${address} when it was removed`, () =>
+  Deno.test(`repairListeners() recreates the file of ${address} when it was removed`, () =>
     leavesNothingOpen(() => {
       using temp = new TempDir();
       const path = temp.file(address.split(":")[1]);
       using shared = new Shared(address.replace(":", `:${temp.path}/`), path);
       ATTACKS.block(shared.servers);
       Deno.removeSync(path);
-      const mended = shared.mend();
-      assertEquals(mended.told, [
+      const repaired = shared.repair();
+      assertEquals(repaired.told, [
         "was blocking, which is undone",
         "had lost its file, and was opened anew",
       ]);
       assertNotEquals(targetOf(shared.listener.fd), targetOf(shared.servers));
       assert(isSoundListener(shared.listener));
-      assertEquals(shared.mend(), { slots: [shared.listener], told: [] });
+      assertEquals(shared.repair(), { slots: [shared.listener], told: [] });
     }));
 }
 
-Deno.test("mendListeners() leaves the path of a socket to another program that listens there", () =>
+Deno.test("repairListeners() leaves the path of a socket to another program that listens there", () =>
   leavesNothingOpen(() => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -243,25 +243,25 @@ Deno.test("mendListeners() leaves the path of a socket to another program that l
     Deno.removeSync(path);
     using _other = Deno.listen({ transport: "unix", path });
     const { ino } = Deno.lstatSync(path);
-    const { told, problem } = shared.mend();
+    const { told, problem } = shared.repair();
     assertEquals(told, []);
     assertMatch(problem!, /^had lost its file: .*(another process answers|address in use)/);
     assert(shared.isSame);
     assertEquals(Deno.lstatSync(path).ino, ino);
   }));
 
-Deno.test("mendListeners() names the program that has taken the port of a listener that was shut down", () =>
+Deno.test("repairListeners() names the program that has taken the port of a listener that was shut down", () =>
   leavesNothingOpen(() => {
     using reserved = new ReservedPort();
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
     ATTACKS.shutDown(shared.servers);
     using _rival = Deno.listen({ hostname: "127.0.0.1", port: reserved.port });
-    const { told, problem } = shared.mend();
+    const { told, problem } = shared.repair();
     assertEquals(told, []);
     assertMatch(problem!, /^was shut down: bind "127.0.0.1:\d+": address in use/);
   }));
 
-Deno.test("mendListeners() makes a TCP listener listen again that may not be replaced and that no process holds", () =>
+Deno.test("repairListeners() makes a TCP listener listen again that may not be replaced and that no process holds", () =>
   leavesNothingOpen(async () => {
     using temp = new TempDir();
     const path = temp.file("socket");
@@ -271,20 +271,20 @@ Deno.test("mendListeners() makes a TCP listener listen again that may not be rep
     const given = { mayReplace: false, mayRevive: true } as const;
     for (const { servers } of [tcp, unix]) ATTACKS.shutDown(servers);
     for (const shared of [tcp, unix]) {
-      const { told, problem } = shared.mend({ ...given, mayRevive: false });
+      const { told, problem } = shared.repair({ ...given, mayRevive: false });
       assertEquals([told, problem], [[], "was shut down"], "a process has it");
     }
-    assertEquals(tcp.mend(given).told, ["was shut down, and listens again"]);
+    assertEquals(tcp.repair(given).told, ["was shut down, and listens again"]);
     await tcp.isReached();
-    assertEquals(unix.mend(given).problem, "was shut down");
+    assertEquals(unix.repair(given).problem, "was shut down");
     INET_ATTACKS.connect(tcp.servers);
-    assertEquals(tcp.mend(given).told, ["was shut down, and listens again"]);
+    assertEquals(tcp.repair(given).told, ["was shut down, and listens again"]);
     INET_ATTACKS.lockedFilter(tcp.servers);
-    assertEquals(tcp.mend(given).problem, "was filtered for good");
+    assertEquals(tcp.repair(given).problem, "was filtered for good");
     assert(tcp.isSame && unix.isSame);
   }));
 
-Deno.test("mendListeners() keeps the access mode that the opener of a listener has set", () =>
+Deno.test("repairListeners() keeps the access mode that the opener of a listener has set", () =>
   leavesNothingOpen(() => {
     using reserved = new ReservedPort();
     using shared = new Shared(`127.0.0.1:${reserved.port}`, reserved.port);
@@ -294,23 +294,23 @@ Deno.test("mendListeners() keeps the access mode that the opener of a listener h
     for (const option of own) spoil(shared.servers, option);
     const { fd } = shared.listener;
     shared.listener = { ...shared.listener, admission: admissionOf(fd) };
-    assertEquals(shared.mend().told, []);
+    assertEquals(shared.repair().told, []);
     ATTACKS.shutDown(shared.servers);
-    const { told } = shared.mend({ mayReplace: false, mayRevive: true });
+    const { told } = shared.repair({ mayReplace: false, mayRevive: true });
     assertEquals(told, ["was shut down, and listens again"]);
     assertEquals(admissionOf(fd), shared.listener.admission);
     for (const [level, name] of own) spoil(shared.servers, [level, name, 2, 2]);
-    assertEquals(shared.mend().told, [
+    assertEquals(shared.repair().told, [
       "was closed to distant hosts and changed in SO_LINGER, which is undone",
     ]);
     assertEquals(admissionOf(fd), shared.listener.admission);
   }));
 
-Deno.test("mendListeners() never throws, whatever a descriptor has become", () => {
+Deno.test("repairListeners() never throws, whatever a descriptor has become", () => {
   const endpoint = parseAddress("127.0.0.1:1", { cwd: "/" });
   for (const fd of [1_000_000, 0]) {
     const listener = ownListener(endpoint, { fd });
-    const { slots, problem } = mendListeners([listener], {
+    const { slots, problem } = repairListeners([listener], {
       endpoint,
       mayReplace: false,
       mayRevive: true,
@@ -387,7 +387,7 @@ class Group implements Disposable {
 
 for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] as const) {
   for (const attack of ["shutDown", "lockedFilter"] as const) {
-    Deno.test(`ListenerTable.mend() keeps the order of a group after the attack ${attack} on the ${name}`, () =>
+    Deno.test(`ListenerTable.repair() keeps the order of a group after the attack ${attack} on the ${name}`, () =>
       leavesNothingOpen(async () => {
         using group = new Group();
         const { table, key } = group, before = [...group.slots];
@@ -395,18 +395,18 @@ for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] a
         for (const victim of victims) {
           ({ ...ATTACKS, ...INET_ATTACKS })[attack](group.servers[victim]);
         }
-        const mended = table.mend(key, { mayReplace: true, mayRevive: false });
+        const repaired = table.repair(key, { mayReplace: true, mayRevive: false });
         // The order in which several have left is unknown.
         const going = victims.length > 1 ? before : [before[victims[0]]];
-        assertEquals(mended.replaced, going);
-        assertEquals(mended.problem, undefined);
+        assertEquals(repaired.replaced, going);
+        assertEquals(repaired.problem, undefined);
         for (const [slot, listener] of before.entries()) {
           assertEquals(group.slots[slot] === listener, !going.includes(listener));
         }
         for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
         // Once more, from the current order.
         ATTACKS.shutDown(group.slots[1].fd);
-        table.mend(key, { mayReplace: true, mayRevive: false });
+        table.repair(key, { mayReplace: true, mayRevive: false });
         for (const slot of before.keys()) assertEquals(await group.reached(slot), slot);
         const handedOver = table.all();
         assertEquals(new Set(handedOver), new Set(group.slots));
@@ -414,17 +414,17 @@ for (const [name, victims] of [["first", [0]], ["last", [2]], ["two", [2, 0]]] a
   }
 }
 
-Deno.test("mendListeners() gives a named pipe its size back", () =>
+Deno.test("repairListeners() gives a named pipe its size back", () =>
   leavesNothingOpen(() => {
     using temp = new TempDir();
     const path = temp.file("pipe"), F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032;
     using shared = new Shared(`fifo:${path}`, path);
     const size = () => libc().fcntl(shared.listener.fd, F_GETPIPE_SZ, 0), before = size();
     assertEquals(libc().fcntl(shared.servers, F_SETPIPE_SZ, 4096), 4096);
-    assertEquals(shared.mend().told, []);
+    assertEquals(shared.repair().told, []);
     assertEquals(size(), before);
     // A larger one may have its reasons.
     const larger = libc().fcntl(shared.servers, F_SETPIPE_SZ, 2 * before);
-    shared.mend();
+    shared.repair();
     if (larger >= 0) assertEquals(size(), larger);
   }));
