@@ -7,7 +7,7 @@
  * @module
  */
 import type { GrantedSettings } from "../config/effective.ts";
-import type { FileId } from "../os/fs/output_files.ts";
+import type { FileId } from "../os/ffi/file_status.ts";
 import type { SentSocket } from "./service_socket.ts";
 import type { UpgradeMessage } from "./upgrade_messages.ts";
 

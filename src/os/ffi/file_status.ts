@@ -13,13 +13,25 @@ const STATX_BYTES = 256, UID_AT = 20, GID_AT = 24, MODE_AT = 28, INO_AT = 32, DE
 const FILE_TYPE = 0o170000, DIRECTORY = 0o040000, SYMBOLIC_LINK = 0o120000, REGULAR = 0o100000;
 const SOCKET = 0o140000, FIFO = 0o010000, MODE_BITS = 0o7777;
 
-/** A file, as its inode describes it. */
-export interface FileStatus {
+/** Device and inode of a file, which identify it while it exists. */
+export interface FileId {
   /** The device, in the form of {@linkcode Deno.FileInfo}. */
   readonly dev: number;
+  readonly ino: number;
+}
+
+/** The same as {@linkcode Deno.stat} tells it; its inode is null on other systems only. */
+type KnownFile = Pick<Deno.FileInfo, "dev" | "ino">;
+
+/** Whether two files are one; a missing file is none. */
+export function isSameFile(one: KnownFile | undefined, other: KnownFile): boolean {
+  return one?.dev === other.dev && one.ino === other.ino;
+}
+
+/** A file, as its inode describes it. */
+export interface FileStatus extends FileId {
   /** The device in the form of proc(5), `MAJOR:MINOR`. */
   readonly device: string;
-  readonly ino: number;
   /** The permission bits. */
   readonly mode: number;
   readonly uid: number;

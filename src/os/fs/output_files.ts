@@ -6,19 +6,13 @@
 import { O_CLOEXEC } from "../ffi/constants.ts";
 import { closeFd, openDescriptors } from "../fd/descriptor.ts";
 import { EBADF, SysError } from "../ffi/errors.ts";
-import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
+import { type FileId, type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
 import { isTrusted, openTrustedToAppend } from "./trusted_open.ts";
 
 const STANDARD_OUTPUTS = [1, 2];
 const READ_AND_WRITE = 0o666, OWNER_ALONE = 0o600;
-
-/** Device and inode of a file, for a comparison with descriptors. */
-export interface FileId {
-  readonly dev: number;
-  readonly ino: number;
-}
 
 /** A standard output that refers to another file now. */
 export interface ChangedOutput {
@@ -65,7 +59,7 @@ export class OutputFiles {
     if (before === undefined) return undefined;
     const opened = openTrustedToAppend(path, newMode(before));
     try {
-      if (isSame(fileStatus(opened, path), before)) return undefined;
+      if (isSameFile(fileStatus(opened, path), before)) return undefined;
       replaceFile(before, opened);
       return { dev: before.dev, ino: before.ino };
     } finally {
@@ -84,7 +78,7 @@ export class OutputFiles {
 export function replaceFile(file: FileId, by: number): void {
   for (const fd of openDescriptors().keys()) {
     const status = statusOf(fd);
-    if (status === undefined || fd === by || !isSame(status, file)) continue;
+    if (status === undefined || fd === by || !isSameFile(status, file)) continue;
     const flags = STANDARD_OUTPUTS.includes(fd) ? 0 : O_CLOEXEC;
     unwrap({ syscall: "dup3", subject: fd }, () => libc().dup3(by, fd, flags));
   }
@@ -106,8 +100,4 @@ function statusOf(fd: number): FileStatus | undefined {
     if (error instanceof SysError && error.errno === EBADF) return undefined;
     throw error;
   }
-}
-
-function isSame(one: FileId, other: FileId): boolean {
-  return one.dev === other.dev && one.ino === other.ino;
 }

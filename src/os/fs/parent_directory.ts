@@ -7,9 +7,8 @@
 import { O_CLOEXEC, O_PATH } from "../ffi/constants.ts";
 import { closeFd, O_DIRECTORY, O_NOFOLLOW } from "../fd/descriptor.ts";
 import { ENOENT, SysError } from "../ffi/errors.ts";
-import { type FileStatus, statusAt } from "../ffi/file_status.ts";
+import { type FileId, type FileStatus, isSameFile, statusAt } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
-import type { FileId } from "./output_files.ts";
 import { openTrustedDirectory } from "./trusted_open.ts";
 
 /** The open directory of a path. */
@@ -75,9 +74,8 @@ export class ParentDirectory implements Disposable {
   }
 
   /** Whether the entry is this file. Afterwards only a user who may write to the directory can replace it. */
-  has({ dev, ino }: FileId): boolean {
-    const found = this.status();
-    return found?.dev === dev && found.ino === ino;
+  has(file: FileId): boolean {
+    return isSameFile(this.status(), file);
   }
 
   /** Moves the entry to another path, and replaces the file there. */

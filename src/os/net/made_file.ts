@@ -9,7 +9,7 @@
  */
 import { closeFd } from "../fd/descriptor.ts";
 import { ESTALE, SysError } from "../ffi/errors.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { fileStatus, isSameFile } from "../ffi/file_status.ts";
 import { encodeUnixAddress } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
@@ -73,8 +73,7 @@ export function makeFifo(directory: ParentDirectory, { access, open }: {
   return takeMarked(directory, (madeFifo, mode) => {
     const fd = open();
     try {
-      const { dev, ino } = fileStatus(fd, directory.path);
-      const isMade = dev === madeFifo.dev && ino === madeFifo.ino;
+      const isMade = isSameFile(fileStatus(fd, directory.path), madeFifo);
       if (!isMade || !changeEntry(directory, madeFifo, { mode, ...access })) {
         throw replaced(directory.path);
       }

@@ -5,20 +5,16 @@
  */
 import { O_PATH } from "../ffi/constants.ts";
 import { changeOwner, closeFd } from "../fd/descriptor.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { type FileId, fileStatus, isSameFile } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
 import { ParentDirectory, unlessMissing } from "../fs/parent_directory.ts";
 import { lstatPath } from "../fs/path.ts";
 import { procSelfLink } from "../ffi/proc_self.ts";
 
 /** A path that a listener has created, with device and inode of its file for later changes. */
-export interface SocketFile {
+export interface SocketFile extends FileId {
   /** The path as it was bound. */
   readonly path: string;
-  /** Device and inode at that time. */
-  readonly dev: number;
-  /** See `dev`. */
-  readonly ino: number;
 }
 
 /** The attributes to change. */
@@ -83,8 +79,7 @@ function changeMode(fd: number, mode: number, subject: string): void {
 /** Whether a path still leads to the created file; also true if that can't be determined. */
 export function isStillThere(file: SocketFile): boolean {
   try {
-    const found = lstatPath(file.path);
-    return found.dev === file.dev && found.ino === file.ino;
+    return isSameFile(lstatPath(file.path), file);
   } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
   }

@@ -16,6 +16,7 @@ import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { spawnPlaced } from "./posix_spawn.ts";
 import { readTextProcSelf } from "../ffi/proc_self.ts";
 import { pipe } from "../net/socket.ts";
+import { statFields } from "./processes.ts";
 import type { Spawner } from "./spawn.ts";
 
 /** Its `$0`, as shown in process lists. */
@@ -55,10 +56,13 @@ for process in $list; do
 done
 `;
 
+/** The number of the field with the start time in proc_pid_stat(5). */
+const START_TIME = 22;
+
 /** The identification of a process, which a later process with the same pid does not share. */
 export interface ProcessId {
   readonly pid: number;
-  /** The start time in clock ticks, field 22 of proc_pid_stat(5). */
+  /** The start time in clock ticks. */
   readonly startTime: string;
 }
 
@@ -66,9 +70,8 @@ export interface ProcessId {
 export function processIdOf(pid: number): ProcessId | undefined {
   try {
     // Relative to /proc/self, which stays within reach after a change of the root directory.
-    const stat = readTextProcSelf(`../${pid}/stat`);
-    const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    return { pid, startTime };
+    const startTime = statFields(readTextProcSelf(`../${pid}/stat`))[START_TIME];
+    return startTime === undefined ? undefined : { pid, startTime };
   } catch {
     return undefined;
   }

@@ -11,7 +11,7 @@
  */
 import { closeFd, O_CREAT, O_RDWR } from "../fd/descriptor.ts";
 import { EINVAL, SysError } from "../ffi/errors.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { fileStatus, isSameFile } from "../ffi/file_status.ts";
 import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { lockHolders } from "./lock_holders.ts";
 import { ParentDirectory } from "../fs/parent_directory.ts";
@@ -197,8 +197,7 @@ function replaceLocked(fd: number): number | undefined {
 
 function isFileAt(fd: number, path: string): boolean {
   try {
-    const { dev, ino } = fileStatus(fd, path), found = statPath(path);
-    return dev === found.dev && ino === found.ino;
+    return isSameFile(statPath(path), fileStatus(fd, path));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readProc } from "./processes.ts";
+import { readProc, statFields } from "./processes.ts";
 
 /** What a process uses. */
 export interface ProcessUse {
@@ -17,14 +17,14 @@ export interface ProcessUse {
 /** The clock ticks of the kernel's interface, which are hundredths of a second on every machine. */
 const TICK_MS = 10;
 
-/** The places of utime and stime behind the name of the program, which may hold spaces. */
-const USER_TIME = 11, SYSTEM_TIME = 12;
+/** The numbers of the fields utime and stime. */
+const USER_TIME = 14, SYSTEM_TIME = 15;
 
 /** What a process uses; undefined if it has ended. */
 export function useOf(pid: number): ProcessUse | undefined {
   const stat = readProc(`${pid}/stat`), status = readProc(`${pid}/status`);
   if (stat === "" || status === "") return undefined;
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = statFields(stat);
   const kilobytes = /^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1];
   return {
     cpuMs: (Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME])) * TICK_MS,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type FileId, isSameFile } from "../ffi/file_status.ts";
 
 const PROC = "/proc";
 /** A link target that is not the path of a file. */
@@ -40,13 +41,11 @@ export function* openDescriptorsOfAll(): Generator<OpenDescriptor> {
 }
 
 /** The descriptors of all readable processes that refer to one file, given by its device and inode. */
-export function* openDescriptorsOf(
-  { dev, ino }: { readonly dev: number; readonly ino: number },
-): Generator<OpenDescriptor> {
+export function* openDescriptorsOf(file: FileId): Generator<OpenDescriptor> {
   for (const descriptor of openDescriptorsOfAll()) {
     if (NO_PATH.test(descriptor.target)) continue;
     const found = ifShown(() => Deno.statSync(descriptorPath(descriptor)));
-    if (found?.dev === dev && found.ino === ino) yield descriptor;
+    if (isSameFile(found, file)) yield descriptor;
   }
 }
 
@@ -90,9 +89,14 @@ export function isDescendant(pid: number, ancestor: number): boolean {
 
 /** The process group of a process; undefined without such a process. */
 export function groupOf(pid: number): number | undefined {
-  // The name before it may contain spaces and brackets.
-  const group = /^.*\) \S+ \d+ (\d+)/s.exec(readProc(`${pid}/stat`))?.[1];
+  const group = statFields(readProc(`${pid}/stat`))[5];
   return group === undefined ? undefined : Number(group);
+}
+
+/** The fields of proc_pid_stat(5) by their numbers in it, from 3 on; the first two are left out. */
+export function statFields(stat: string): (string | undefined)[] {
+  // The name of the program may contain spaces and brackets.
+  return ["", "", "", ...stat.slice(stat.lastIndexOf(")") + 2).split(" ")];
 }
 
 /** The parent of a process; 0 if there is none. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { isSameFile } from "../ffi/file_status.ts";
 
 /**
  * The name of the working directory: `$PWD` with its links, if it leads to the directory, as in a shell.
@@ -68,8 +69,7 @@ export class WorkingDirectory {
 /** Whether a name leads to the working directory. */
 function isHere(name: string): boolean {
   try {
-    const here = Deno.statSync("."), there = Deno.statSync(name);
-    return here.dev === there.dev && here.ino === there.ino;
+    return isSameFile(Deno.statSync("."), Deno.statSync(name));
   } catch {
     // Missing, or out of reach.
     return false;
