@@ -23,7 +23,7 @@ export type Endpoint = ListenAddress & {
   readonly origin: Origin | undefined;
 };
 
-/** What of an {@linkcode Endpoint} the text of an address alone says. */
+/** The part of an {@linkcode Endpoint} that the text of an address contains. */
 type Parsed = ListenAddress & Pick<Endpoint, "key">;
 
 /** Where an address comes from. */

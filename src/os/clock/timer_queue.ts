@@ -16,7 +16,7 @@ export class Heap<T extends HeapItem> {
   readonly #isBefore: (one: T, other: T) => boolean;
   readonly #items: T[] = [];
 
-  /** @param isBefore The order; an item whose order changes while it is inside has to be told of by `moved`. */
+  /** @param isBefore The order. Call `moved` for an item in the heap whose order has changed. */
   constructor(isBefore: (one: T, other: T) => boolean) {
     this.#isBefore = isBefore;
   }

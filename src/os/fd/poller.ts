@@ -13,7 +13,7 @@ import { libc, unwrap } from "../ffi/libc.ts";
 
 /** Bits of an epoll event mask (epoll_ctl(2)). */
 export const EPOLLIN = 0x1, EPOLLPRI = 0x2, EPOLLOUT = 0x4, EPOLLERR = 0x8, EPOLLHUP = 0x10;
-/** A mask that leaves errors and hang-ups only, which are always told. */
+/** No bit: errors and hang-ups are reported even so. */
 export const ERRORS_ONLY = 0;
 /** The other end has shut down its output. */
 export const EPOLLRDHUP = 0x2000;

@@ -20,12 +20,11 @@ import {
 import { EINVAL, ELOOP, ENOENT, SysError } from "../ffi/errors.ts";
 import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, unwrap } from "../ffi/libc.ts";
+import { LINKS_MAX } from "./links.ts";
 
 const PATH_BYTES = 4096;
 /** Of openat2(2), on all architectures. */
 const SYS_OPENAT2 = 437n, RESOLVE_NO_SYMLINKS = 4n;
-/** The kernel's limit (path_resolution(7)). */
-const LINKS_MAX = 40;
 const ROOT = 0, OTHERS_MAY_WRITE = 0o022, STICKY = 0o1000;
 
 /** A component of a path, in the directory that the components before it lead to. */

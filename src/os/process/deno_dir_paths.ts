@@ -3,12 +3,10 @@
  *
  * @module
  */
+import { resolveLinks } from "../fs/links.ts";
 import { ifThere } from "../fs/path.ts";
 import { denoDir } from "./deno_dir.ts";
 import { NPM, REMOTE, TRANSLATED, VIEW } from "./deno_dir_names.ts";
-
-/** The kernel's limit (path_resolution(7)). */
-const LINKS_MAX = 40;
 
 const GROUP_OR_OTHERS_MAY_WRITE = 0o022;
 
@@ -30,14 +28,13 @@ export interface CachePath {
 }
 
 /**
- * All that decides what a program of Deno runs: its directory, what is in it, all above it, and all links on the
- * way with all above them. Of what is deeper than an entry of DENO_DIR only directories that another user
- * could perhaps write to.
+ * The paths that decide what a program of Deno runs: DENO_DIR, its entries, and every directory and link on the
+ * way to them. Of the files deeper in it only the directories and links that another user may be able to change.
  */
 export function cachePaths(): CachePath[] {
-  const { passed, end } = resolve(denoDir());
+  const { passed, end } = resolveLinks(denoDir());
   const entries = entriesOf(end).filter((name) => !name.startsWith(VIEW)).map((name) =>
-    resolve(`${end}/${name}`)
+    resolveLinks(`${end}/${name}`)
   );
   const trees = DEPTHS.flatMap(([name, depth]) => [...looseIn(`${end}/${name}`, depth)]);
   const above = new Set([passed, ...entries.map((entry) => entry.passed)].flat());
@@ -51,37 +48,10 @@ export function cachePaths(): CachePath[] {
   ];
 }
 
-/** Where a path leads to, and all directories and links on the way. */
-function resolve(path: string): { readonly passed: readonly string[]; readonly end: string } {
-  const left = path.split("/"), passed = ["/"];
-  let here = "";
-  for (let links = 0; left.length > 0 && links <= LINKS_MAX;) {
-    const name = left.shift()!;
-    if (name === "" || name === ".") continue;
-    const next = name === ".." ? here.slice(0, here.lastIndexOf("/")) : `${here}/${name}`;
-    passed.push(next || "/");
-    const target = name === ".." ? undefined : targetOf(next);
-    if (target === undefined) {
-      here = next;
-      continue;
-    }
-    links++;
-    left.unshift(...target.split("/"));
-    if (target.startsWith("/")) here = "";
-  }
-  return { passed, end: here || "/" };
-}
-
-/** Where a link leads to; undefined for any other file, or none. */
-function targetOf(path: string): string | undefined {
-  return ifThere(() => Deno.lstatSync(path))?.isSymlink
-    ? ifThere(() => Deno.readLinkSync(path))
-    : undefined;
-}
-
 /**
- * The directories and links in a directory, which running programs change at any time, less directories that certainly only root and this user may write
- * to. Files are left out, since most of the time would be theirs: the runtime makes each with the mode 0644.
+ * The directories and links in a directory that another user may be able to change; running programs change
+ * what is there at any time. Files are left out, since checking them would take most of the time: the runtime
+ * makes each with the mode 0644.
  */
 function* looseIn(directory: string, depth: number): Generator<string> {
   const entries = ifThere(() => [...Deno.readDirSync(directory)]) ?? [];

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolveLinks } from "../fs/links.ts";
 import { readBeginning, statPath } from "../fs/path.ts";
 import { decodeBytes } from "../ffi/byte_text.ts";
 import { execPath } from "../ffi/proc_self.ts";
@@ -67,43 +68,15 @@ export function realPath(path: string): string {
   }
 }
 
-/** The kernel's limit of links in one path (path_resolution(7)). */
-const LINKS_MAX = 40;
-
 /**
- * Resolves every link in a path as a process with another root does: absolute links begin at that root, and
- * `..` does not lead out of it.
+ * Resolves every link in a path as a process with another root does: see {@linkcode resolveLinks}.
  *
- * @param root The absolute path of the root, which is not resolved itself.
+ * @param root The absolute path of the root.
  * @param path The absolute path as that process sees it.
- * @returns The path as this process sees it; what does not exist, or has too many links, stays as it is.
+ * @returns The path as this process sees it.
  */
 export function pathInRoot(root: string, path: string): string {
-  let done: string[] = [], links = 0;
-  const left = path.split("/");
-  while (left.length > 0) {
-    const name = left.shift()!;
-    if (name === "..") done = done.slice(0, -1);
-    else if (name !== "" && name !== ".") {
-      const target = links < LINKS_MAX && linkAt([root, ...done, name].join("/"));
-      if (typeof target === "string") {
-        links++;
-        left.unshift(...target.split("/"));
-        if (target.startsWith("/")) done = [];
-      } else done.push(name);
-    }
-  }
-  return [root, ...done].join("/");
-}
-
-/** The target of a link; undefined for anything else. */
-function linkAt(path: string): string | undefined {
-  try {
-    return Deno.readLinkSync(path);
-  } catch {
-    // It is no link, or does not exist.
-    return undefined;
-  }
+  return resolveLinks(path, root).end;
 }
 
 /** Whether a path leads to a file. */
@@ -146,8 +119,8 @@ export function fileMode(path: string): number | undefined {
 }
 
 /**
- * Tests for a file or directory that is world-writable, in a process of root: whoever can change the files
- * of root's programs can become root.
+ * Tests for a file or directory that is world-writable, in a process of root: a user who can change the
+ * files of root's programs can become root.
  *
  * @param path The path; links are followed.
  * @returns The bits of its mode; undefined if it is not world-writable or does not exist, and in processes

@@ -11,11 +11,11 @@ const SYS_KEYCTL = Deno.build.arch === "aarch64" ? 219n : 250n;
 const KEYCTL_JOIN_SESSION_KEYRING = 1n;
 
 /**
- * Gives this thread, and the processes that it starts, a new session keyring without keys. Does nothing for a
- * user other than root, who starts no process of another user.
+ * Gives this thread, and the processes that it starts, a new session keyring without keys. Does nothing in a
+ * process of another user than root: such a process starts no process of another user.
  *
- * @returns Why there are no keyrings for this process and those that it starts, as in many containers; else
- * undefined.
+ * @returns The error if there are no keyrings for this process and those that it starts, as in many containers;
+ * else undefined.
  * @throws {SysError} When the kernel refuses for another reason.
  */
 export function leaveSessionKeyring(): SysError | undefined {
