@@ -202,12 +202,13 @@ export class Master {
     });
     const serviceManager = this.#serviceManager;
     const reports = new ChangeReports({ serviceManager, tell });
-    const serviceChanges = new ServiceChanges(supervisor, reports);
+    const isStopping = () => this.#stops.hasAny || this.#phase.is("draining");
+    const serviceChanges = new ServiceChanges(supervisor, reports, isStopping);
     const reloads = new Reloads({
       ...{ supervisor, listeners, reports, serviceChanges, serviceManager },
       configuration: this.#configuration,
       workingDirectory: this.#workingDirectory,
-      isStopping: () => this.#stops.hasAny || this.#phase.is("draining"),
+      isStopping,
     });
     // A wrong configuration ends the master before the lock, without an empty pid file.
     if (candidate.problems.length > 0) await reloads.start(candidate);

@@ -148,15 +148,18 @@ export class Reloads {
     const begun = reports.begin(RELOAD);
     this.#options.workingDirectory.follow();
     let candidate: NewConfiguration, reload: Reload;
+    const stops = () => new ServiceError("busy", "Cannot reload: the master stops, or is replaced");
     try {
       candidate = await configuration.load(supervisor.serving);
       // The hook may have taken a long time.
-      if (isStopping()) {
-        throw new ServiceError("busy", "Cannot reload: the master stops, or is replaced");
-      }
+      if (isStopping()) throw stops();
       this.#warn(candidate);
       const { services, problems } = only === undefined ? candidate : this.#part(candidate, only);
-      reload = supervisor.reload(services, problems, { only });
+      // Processes of a service that was just stopped may still have its address.
+      const attempt = () => supervisor.reload(services, problems, { only });
+      const opened = await openWhenFree(attempt, isStopping);
+      if (opened === undefined) throw stops();
+      reload = opened;
     } catch (error) {
       if (!(error instanceof ServiceError)) return this.#last = reports.refused(begun, error);
       if (!isStopping()) reports.cancel();

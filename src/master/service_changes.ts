@@ -7,6 +7,7 @@ import { validateServices } from "../config/endpoints.ts";
 import { cannot } from "../config/errors.ts";
 import { zinfo } from "../log/log.ts";
 import { type ChangeReports, wordsOf } from "./change_reports.ts";
+import { openWhenFree } from "./free_addresses.ts";
 import { describePlan } from "./policy/reload_plan.ts";
 import {
   type ReloadReport,
@@ -21,15 +22,18 @@ import type { Reload, Supervisor } from "./supervisor/supervisor.ts";
 export class ServiceChanges {
   readonly #supervisor: Supervisor;
   readonly #reports: ChangeReports;
+  readonly #isStopping: () => boolean;
   /** The stopped services, with their settings. */
   readonly #stopped = new Map<string, ResolvedService>();
 
   /**
    * @param supervisor Makes the changes.
    * @param reports Reports their outcomes.
+   * @param isStopping Whether the master stops, or is replaced.
    */
-  constructor(supervisor: Supervisor, reports: ChangeReports) {
+  constructor(supervisor: Supervisor, reports: ChangeReports, isStopping: () => boolean) {
     this.#supervisor = supervisor;
+    this.#isStopping = isStopping;
     this.#reports = reports;
   }
 
@@ -57,10 +61,17 @@ export class ServiceChanges {
     const others = current.filter(({ id }) => what !== "stop" || !named.has(id));
     const started = [...named].flatMap((id) => what === "start" ? this.#stopped.get(id)! : []);
     const begun = this.#reports.begin(wordsOf(what, [...named]));
-    let reload: Reload;
+    let reload: Reload | undefined;
     try {
-      const wanted = [...others, ...started];
-      reload = this.#supervisor.reload(wanted, validateServices(wanted), { only: named });
+      const wanted = [...others, ...started], problems = validateServices(wanted);
+      // Processes of a service that was just stopped may still have its address.
+      reload = await openWhenFree(
+        () => this.#supervisor.reload(wanted, problems, { only: named }),
+        this.#isStopping,
+      );
+      if (reload === undefined) {
+        throw new ServiceError("busy", `Cannot ${what} services: the master stops, or is replaced`);
+      }
     } catch (error) {
       return this.#reports.refused(begun, error);
     }
