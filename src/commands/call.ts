@@ -12,6 +12,7 @@ import { isFlag, type Setting } from "../config/setting.ts";
 import { ALL_SETTINGS } from "../config/settings.ts";
 import { type MasterArguments, readArguments } from "../master/arguments.ts";
 import type { Command, CommandCall, CommandOption } from "./command.ts";
+import { directoryInsteadOf, isSettingsDirectory } from "./settings_directory.ts";
 
 /** The options that every command has. */
 export const COMMON_OPTIONS: readonly CommandOption[] = [
@@ -42,7 +43,7 @@ export function parseCall(
 ): CommandCall {
   const { own, master } = split(args);
   const known = [...COMMON_OPTIONS, ...command.options ?? []];
-  const mistakes: string[] = [], negative: string[] = [];
+  const mistakes: string[] = [], negative = new Set<string>();
   const flags = known.filter(({ value }) => value === undefined);
   const valued = known.filter(({ value }) => value !== undefined);
   const parsed = parseArgs([...own], {
@@ -51,7 +52,8 @@ export function parseCall(
     alias: Object.fromEntries(known.flatMap(({ name, short }) => short ? [[short, name]] : [])),
     unknown: (arg, key) => {
       if (isNegative(arg)) {
-        negative.push(arg);
+        // Called for each digit.
+        negative.add(arg);
         return false;
       }
       if (key !== undefined) mistakes.push(unknownOption(arg, known));
@@ -64,18 +66,28 @@ export function parseCall(
     mistakes.push(cannot("read argument", `--${name}`, about));
   }
   const operands = [...parsed._.map(String), ...negative];
-  const [least, most] = command.count ?? [0, command.operands === undefined ? 0 : Infinity];
   // A call for help may lack arguments.
-  if (!parsed.help && (operands.length < least || operands.length > most)) {
-    mistakes.push(cannot("run", [command.name, ...operands].join(" "), {
-      found: operands.length < least ? "too few arguments" : "too many arguments",
-      expected: usageOf(command),
-    }));
-  }
+  if (!parsed.help) mistakes.push(...operandMistakes(command, operands));
   const read = mastersOf(master, mistakes);
   if (read === undefined || mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
   const { parsed: settings, warnings } = read;
   return { operands, options: parsed, masterArgs: master, settings, warnings, ...rest };
+}
+
+/** What is wrong with the plain arguments, in one message at most. */
+function operandMistakes(command: Command, operands: readonly string[]): string[] {
+  const { name, count: [least, most] = [0, command.operands === undefined ? 0 : Infinity] } =
+    command;
+  const directory = operands.find(isSettingsDirectory);
+  const isWrong = directory !== undefined || operands.length < least || operands.length > most;
+  if (!isWrong) return [];
+  const about = directory !== undefined
+    ? directoryInsteadOf(directory, [name, ...operands.filter((one) => one !== directory)])
+    : {
+      found: operands.length < least ? "too few arguments" : "too many arguments",
+      expected: usageOf(command),
+    };
+  return [cannot("run", [name, ...operands].join(" "), about)];
 }
 
 /** Reads the arguments of the master; adds what is wrong to the mistakes. */
@@ -99,7 +111,7 @@ function split(args: readonly string[]): { own: string[]; master: string[] } {
   for (let i = 0; i < args.length; i++) {
     const arg = args[i], name = arg.replace(/^--?/, "");
     const [base] = name.split("=", 1), setting = MASTER_SETTINGS.get(settingName(base));
-    const isShort = /^-[a-z]$/.test(arg);
+    const isShort = /^-[a-z](=|$)/.test(arg);
     const isOfMaster = setting !== undefined || (arg.startsWith("-") && !arg.startsWith("--"));
     if (
       !arg.startsWith("-") || arg === "-" || isNegative(arg) ||
@@ -109,7 +121,9 @@ function split(args: readonly string[]): { own: string[]; master: string[] } {
       continue;
     }
     master.push(arg);
-    const takesValue = !arg.startsWith("--") && base === name &&
+    // Behind two dashes it is a mistake, which has its own message.
+    const isValue = !arg.startsWith("--") || args[i + 1]?.startsWith("-") === false;
+    const takesValue = isValue && base === name &&
       (setting === undefined || !isFlag(setting)) && i + 1 < args.length;
     if (takesValue) master.push(args[++i]);
   }

@@ -11,6 +11,7 @@ import type { MasterServerHooks } from "../master/services/hooks.ts";
 import { parseCall, UsageError } from "./call.ts";
 import { EXIT, fail } from "./connect.ts";
 import { renderCommandHelp, renderProgramHelp } from "./help.ts";
+import { directoryInsteadOf, isSettingsDirectory } from "./settings_directory.ts";
 import { COMMANDS } from "./table.ts";
 import { versionLines } from "./version.ts";
 
@@ -26,7 +27,7 @@ export async function runCommand(
   { hooks, isOpen }: { readonly hooks: MasterServerHooks; readonly isOpen: boolean },
 ): Promise<number> {
   const [name, ...rest] = args;
-  if (["-V", "--version"].includes(name)) return show(versionLines().join("\n"));
+  if (["-V", "--version", "version"].includes(name)) return show(versionLines().join("\n"));
   if (["-h", "-help", "--help"].includes(name)) return show(renderProgramHelp());
   if (name === "help" && rest.length === 0) return show(renderProgramHelp());
   const asksHelp = name === "help", wanted = asksHelp ? rest[0] : name;
@@ -34,12 +35,11 @@ export async function runCommand(
   if (command === undefined) {
     if (isOpen && !asksHelp) return await runMaster(hooks, readArguments(args, { isOpen }));
     const meant = nearest(wanted, COMMANDS.map((one) => one.name));
-    const expected = meant ?? `a command that --help lists, or -C DIR`;
-    const message = cannot(asksHelp ? "help with" : "run", wanted, {
+    const about = isSettingsDirectory(wanted) ? directoryInsteadOf(wanted, ["start"]) : {
       found: "no command has this name",
-      expected,
-    });
-    return fail(message, EXIT.usage);
+      expected: meant ?? "a command that --help lists, or -C DIR",
+    };
+    return fail(cannot(asksHelp ? "help with" : "run", wanted, about), EXIT.usage);
   }
   if (asksHelp) {
     if (rest.length === 1) return show(renderCommandHelp(command));

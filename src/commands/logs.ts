@@ -28,9 +28,14 @@ interface Wanted {
 export async function run(call: CommandCall): Promise<number> {
   const { operands: [service], options, settings } = call;
   const given = options.lines as string | undefined;
+  // As tail(1) takes a number of lines.
+  if (/^-[0-9]+$/.test(service ?? "")) {
+    const about = { found: "no option has this name", expected: `-n ${service.slice(1)}` };
+    return fail(cannot("read argument", service, about), EXIT.usage);
+  }
   if (given !== undefined && !(/^[0-9]+$/.test(given) && Number(given) <= MOST_LINES)) {
     const expected = `a whole number from 0 to ${MOST_LINES}`;
-    return fail(cannot("show", given, { found: "not such a number", expected }), EXIT.usage);
+    return fail(cannot("show", given, { found: "not a number of lines", expected }), EXIT.usage);
   }
   const wanted: Wanted = {
     ...(service !== undefined && { service }),

@@ -57,7 +57,7 @@ export const COMMANDS: readonly Command[] = [
     options: [NO_WAIT],
     exits: [
       [0, "stopped, or, with --no-wait, the master has the request"],
-      [1, "a service was rolled back"],
+      [1, "a service could not be removed"],
       [2, "the request was refused"],
       NOT_RUNNING,
       WRONG,

@@ -71,7 +71,7 @@ class ArgumentCheck {
     if (name === "") return { takes: 1 };
     if (setting === undefined) return this.#unknown(arg, base, next);
     if (name !== base) {
-      const found = 'a "=" in it, which parts no value from a name';
+      const found = 'a "=" in it, but a value is an argument of its own';
       return { problem: malformed(arg, found, setting), takes: 1 };
     }
     const finding = isFlag(setting) ? flag(arg, next, setting) : this.#valued(arg, next, setting);
@@ -121,7 +121,10 @@ class ArgumentCheck {
     const isDashed = next?.startsWith("-") === true;
     if (arg.startsWith("--")) {
       const takes = next === undefined || isDashed ? 1 : 2;
-      return { problem: malformed(arg, "no value, which -- says", setting), takes };
+      return {
+        problem: malformed(arg, "two dashes, which are for flags without a value", setting),
+        takes,
+      };
     }
     // LIB-ZC accepts any value; but no value looks like the name of another argument.
     if (!isDashed || !this.#known.has(next.replace(/^--?/, ""))) return { takes: 2 };

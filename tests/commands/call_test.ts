@@ -25,6 +25,7 @@ Deno.test("parseCall() parts options, arguments of the master, and operands, in 
       ["-C", "conf", "a.cf", "--follow", "-n", "5", "-pid-file", "m.pid"],
       ["--follow", "-pid-file", "m.pid", "--lines=5", "-C", "conf", "a.cf"],
       ["-f", "--lines", "5", "a.cf", "-C", "conf", "-pid-file", "m.pid"],
+      ["-n=5", "-f", "a.cf", "-C", "conf", "-pid-file", "m.pid"],
     ]
   ) {
     const { operands, options, settings } = parse(...args);
@@ -38,6 +39,7 @@ Deno.test("parseCall() parts options, arguments of the master, and operands, in 
 
 Deno.test("parseCall() takes numbers as text, and a flag of the master", () => {
   assertEquals(parse("007").operands, ["007"]);
+  assertEquals(parse("-20").operands, ["-20"]);
   assertEquals(parse("--debug").settings.settings, [{ key: "debug", value: "yes" }]);
 });
 
@@ -51,6 +53,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: string])[]
   [["--C", "conf"], "-C DIR"],
   [["-pidfile", "x"], "-pid-file FILE"],
   [["--lines"], '"--lines": no value after it, expected --lines N'],
+  [["-c=conf"], '"-c=conf": no option has this name, expected -C'],
 ];
 
 Deno.test("parseCall() names each mistake, and what was meant", () => {
@@ -58,6 +61,20 @@ Deno.test("parseCall() names each mistake, and what was meant", () => {
     const error = assertThrows(() => parse(...args), UsageError);
     assertStringIncludes(error.message, message, args.join(" "));
   }
+});
+
+Deno.test("parseCall() tells where a directory of settings files belongs", () => {
+  const conf = new URL("../../examples/conf", import.meta.url).pathname;
+  const messageOf = (...args: readonly string[]) =>
+    assertThrows(() => parse(...args), UsageError).message;
+  const found = `${conf} is a directory of settings files`;
+  for (const args of [[conf], ["--follow", conf]]) {
+    const message = `Cannot run "show ${conf}": ${found}, expected show -C ${conf}`;
+    assertEquals(messageOf(...args), message);
+  }
+  assertStringIncludes(messageOf("a.cf", conf), `${found}, expected show a.cf -C ${conf}`);
+  // The value behind a mistake is not a second mistake.
+  assertEquals(messageOf("--C", conf).split("\n").length, 1);
 });
 
 Deno.test("parseCall() asks for no operand when help is asked for", () => {

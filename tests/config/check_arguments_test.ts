@@ -16,8 +16,8 @@ function told(line: string, whose: Parameters<typeof checkArguments>[1]): string
   ];
 }
 
-const VALUE = "no value, which -- says";
-const EQUALS = 'a "=" in it, which parts no value from a name';
+const VALUE = "two dashes, which are for flags without a value";
+const EQUALS = 'a "=" in it, but a value is an argument of its own';
 const PLAIN = "no name before it, expected -NAME VALUE or --FLAG, as --help lists them";
 
 /** Command lines of the master, and the whole of what is said. */

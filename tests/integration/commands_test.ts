@@ -747,8 +747,11 @@ Deno.test("a directory that can't be read is a problem of the configuration", as
   assertEquals(await withMaster(args, () => Promise.resolve(0)), 78);
 });
 
+const EXAMPLES = new URL("../../examples/conf", import.meta.url).pathname;
+
 const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
   [["conf"], 'Cannot run "conf": no command has this name, expected a command that --help lists'],
+  [[EXAMPLES], `${EXAMPLES} is a directory of settings files, expected start -C ${EXAMPLES}`],
   [["statsu"], 'Cannot run "statsu": no command has this name, expected status'],
   [["status", "--jsn"], 'Cannot read argument "--jsn": no option has this name, expected --json'],
   [["scale", "a.cf"], 'Cannot run "scale a.cf": too few arguments, expected scale SERVICE N'],
@@ -762,6 +765,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: string])[]
     "no process at all, expected a whole number from 1 to 10000, or zc stop a",
   ],
   [["status", "-c", "conf"], 'Cannot read argument "-c": no option has this name, expected -C'],
+  [["logs", "-20"], 'Cannot read argument "-20": no option has this name, expected -n 20'],
   [["status", "-C=conf"], "-C DIR"],
   [["status", "--C", "conf"], "-C DIR"],
   [["help", "scale", "x"], 'Cannot run "help scale x": too many arguments, expected help scale'],
