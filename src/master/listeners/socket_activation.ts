@@ -108,7 +108,10 @@ export function ownActivation(cwd: string, warn: (text: string) => void): Activa
     env: Deno.env,
     pid: Deno.pid,
     take(fd) {
-      if (reviveIfShutDown(fd)) warn(`descriptor ${fd} was shut down, and listens again`);
+      // The kernel does not tell the two apart.
+      if (reviveIfShutDown(fd)) {
+        warn(`descriptor ${fd} did not listen (only bound, or shut down), and listens now`);
+      }
       return takeListener(fd, cwd);
     },
     warn,
