@@ -149,8 +149,11 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
   site.serve("a.cf", { mode: "coroutine", service: port });
   const master = await site.start();
   const [first] = await master.serving("a.cf", 1);
+  using client = await connect(site);
+  const lastReload = async () => (await client.request("status")).lastReload;
   const done = await zc(site, "reload");
   assertEquals(done.code, 0, done.err);
+  assertEquals((await lastReload())?.outcome, "committed");
   assertMatch(done.out, /service a\.cf +replaced +server-reload = always\n.*kept\ncommitted in /);
   assert(await answering(port) !== first);
   site.serve("a.cf", { mode: "coroutine", service: port, "server-command": failing(site) });
@@ -160,12 +163,12 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
     undone.err,
     /^rolled back a\.cf: process \d+ ended after \d+ ms: exit code 1; its last words: .*\n$/,
   );
+  assertEquals((await lastReload())?.outcome, "rolled back");
   site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
   const refused = await zc(site, "reload");
   assertEquals(refused.code, 2);
   assertMatch(refused.err, /a\.cf:2: server-service: Cannot /);
-  using client = await connect(site);
-  assertEquals((await client.request("status")).lastReload?.outcome, "refused");
+  assertEquals((await lastReload())?.outcome, "refused");
   const error = await assertRejects(() => client.request("plan"), ControlRequestError);
   assertEquals([error.failure.code, error.failure.problems?.[0].line], ["refused", 2]);
   await master.stop();
@@ -672,6 +675,33 @@ Deno.test("doctor compares the processes with what they were given, and finds ch
     [`process ${pid} of c.cf: limit of open files`, null],
   ]);
   await master.stop();
+});
+
+Deno.test("restart replaces the master, and restart, stop and start with a service only its processes", async () => {
+  await using site = new Site();
+  const [a, b] = [site.port(), site.port()];
+  site.serve("a.cf", { mode: "coroutine", service: a });
+  site.serve("b.cf", { mode: "aio", service: b });
+  const master = await site.start();
+  const [first] = await master.serving("a.cf", 1), [other] = await master.serving("b.cf", 1);
+  const does = async (...args: readonly string[]) => {
+    const { code, out, err } = await zc(site, ...args);
+    assertEquals(code, 0, err);
+    return out;
+  };
+  assertMatch(await does("restart", "a.cf"), /^service a\.cf +replaced .*\n[^]*committed in /);
+  await eventually(async () => await answering(a) !== first, { what: "the new process" });
+  assertMatch(await does("stop", "a.cf"), /^service a\.cf +removed .*\n[^]*committed in /);
+  await assertRejects(() => Deno.connect({ port: a }), Deno.errors.ConnectionRefused);
+  assertMatch(await does("start", "a.cf"), /^service a\.cf +added .*\n[^]*committed in /);
+  await answering(a);
+  assertEquals(await answering(b), other);
+  const out = await does("restart");
+  const [, old, next] = /^master (\d+) has stopped\nmaster (\d+) runs, /.exec(out)!.map(Number);
+  assertEquals(old, master.pid);
+  assert(next !== old && await answering(b) !== other);
+  await does("stop");
+  await site.isGone();
 });
 
 Deno.test("restart does not stop a master that could not start again", async () => {
