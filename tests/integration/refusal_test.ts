@@ -26,7 +26,7 @@ async function refusedStart(
   return lines.filter((line) => !/ warn master\[\d+\] waiting for up to 2 s: /.test(line));
 }
 
-Deno.test("a start that finds mistakes tells all of them, and touches nothing", async () => {
+Deno.test("a start with mistakes in its settings reports all of them, and changes nothing", async () => {
   await using site = new Site();
   const busy = `127.0.0.1:${site.busyPort()}`, plain = site.dir.write("plain", "precious");
   site.write("a.cf", {
@@ -69,7 +69,7 @@ Deno.test("a start that finds mistakes tells all of them, and touches nothing", 
   await site.isGone();
 });
 
-Deno.test("a start that can't open an address takes away what it has made until then", async () => {
+Deno.test("a start that can't open an address removes the files that it has made", async () => {
   await using site = new Site();
   const busy = `127.0.0.1:${site.busyPort()}`, port = site.port();
   const made = ["local:./socket", "fifo:./pipe", `127.0.0.1:${port}`];
@@ -88,7 +88,7 @@ Deno.test("a start that can't open an address takes away what it has made until 
   await site.isGone();
 });
 
-Deno.test("a start as an ordinary user tells what that user may not do", async () => {
+Deno.test("a start as an ordinary user names each file and address that this user may not use", async () => {
   await using site = new Site();
   const [locked, closed] = [site.dir.file("locked"), site.write("closed.cf", { a: "b" })];
   Deno.mkdirSync(`${locked}/inner`, { recursive: true });
@@ -123,7 +123,7 @@ Deno.test("a start as an ordinary user tells what that user may not do", async (
   for (const path of Object.keys(lockedModes).reverse()) Deno.chmodSync(path, 0o700);
 });
 
-Deno.test("a start as an ordinary user tells of a directory or a pid file that is not this user's", async () => {
+Deno.test("a start as an ordinary user is refused where the directory of the settings or the pid file is closed to this user", async () => {
   await using site = new Site();
   Deno.chmodSync(site.dir.path, 0o555);
   const expected = "a file that can be made and written, in a directory that exists";
@@ -139,7 +139,7 @@ Deno.test("a start as an ordinary user tells of a directory or a pid file that i
   for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o700);
 });
 
-Deno.test("a start with an address beyond a link of another user is refused, in its line", async () => {
+Deno.test("an address behind a link of another user is refused, with its line in the settings", async () => {
   await using site = new Site();
   Deno.mkdirSync(site.dir.file("target"));
   Deno.symlinkSync(site.dir.file("target"), site.dir.file("way"));
@@ -194,7 +194,7 @@ for (const argument of ["-C", "-pid-file", "-config"]) {
   });
 }
 
-Deno.test("a start with a -config that is not there is refused", async () => {
+Deno.test("a start with a -config file that does not exist is refused", async () => {
   await using site = new Site();
   assertEquals(await refusedStart(site, { args: ["-config", site.dir.file("none")] }), [
     'DIR/none: Cannot read settings file "DIR/none": no such file or directory, ' +
@@ -269,7 +269,7 @@ Deno.test("a refused reload leaves processes, listeners, files and descriptors a
   await master.stop();
 });
 
-Deno.test("settings that no server could be handed are refused at the start and at a reload, with their place", async () => {
+Deno.test("settings too large for a start message are refused at the start and at a reload, with their place", async () => {
   await using site = new Site();
   const port = site.port(), settings = { mode: "aio", service: port } as const;
   const long = { ...settings, long: "x".repeat(1 << 20) };
@@ -291,7 +291,7 @@ Deno.test("settings that no server could be handed are refused at the start and 
   await site.isGone();
 });
 
-Deno.test("a master without all permissions says which one was missing, and that it needs all", async () => {
+Deno.test("a master without all permissions names the missing one, and says that it needs all", async () => {
   await using site = new Site();
   const program = new URL("../../master.ts", import.meta.url).pathname;
   for (const flags of [[], ["--allow-ffi"]]) {

@@ -169,7 +169,7 @@ for (const isTaken of [false, true]) {
     }));
 }
 
-Deno.test("a socket's file is neither changed nor removed in another directory, but in the one it was moved to", () =>
+Deno.test("the file of a socket is changed and removed where its directory was moved to, and nowhere else", () =>
   leavesNothingOpen(() => {
     using place = new Place("unix");
     const { fd, file } = open("unix", place.path), victim = place.makeVictim();
