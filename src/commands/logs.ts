@@ -12,6 +12,7 @@ import type { LogRecord, RecordEncoder } from "../log/record.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
 import { showsColour, writeAll } from "./output.ts";
+import { serviceId } from "./service_ids.ts";
 
 /** How many shown lines are remembered, which the next master may send again. */
 const SHOWN_MAX = 20_000;
@@ -26,23 +27,23 @@ interface Wanted {
 
 /** Runs the command. */
 export async function run(call: CommandCall): Promise<number> {
-  const { operands: [service], options, settings } = call;
+  const { operands: [name], options, settings } = call;
   const given = options.lines as string | undefined;
   // As tail(1) takes a number of lines.
-  if (/^-[0-9]+$/.test(service ?? "")) {
-    const about = { found: "no option has this name", expected: `-n ${service.slice(1)}` };
-    return fail(cannot("read argument", service, about), EXIT.usage);
+  if (/^-[0-9]+$/.test(name ?? "")) {
+    const about = { found: "no option has this name", expected: `-n ${name.slice(1)}` };
+    return fail(cannot("read argument", name, about), EXIT.usage);
   }
   if (given !== undefined && !(/^[0-9]+$/.test(given) && Number(given) <= MOST_LINES)) {
     const expected = `a whole number from 0 to ${MOST_LINES}`;
     return fail(cannot("show", given, { found: "not a number of lines", expected }), EXIT.usage);
   }
-  const wanted: Wanted = {
-    ...(service !== undefined && { service }),
-    ...(given !== undefined && { lines: Number(given) }),
-  };
   const show = writer(options.json === true);
   return await withMaster(settings, async (master) => {
+    const wanted: Wanted = {
+      ...(name !== undefined && { service: await serviceId(master, name) }),
+      ...(given !== undefined && { lines: Number(given) }),
+    };
     try {
       if (options.follow) return await followAll(master, { wanted, show, settings });
       const { lines } = await master.request("logs", wanted);

@@ -8,6 +8,7 @@ import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
 import { EXIT, showProgress, withMaster } from "./connect.ts";
+import { serviceIds } from "./service_ids.ts";
 import { startDaemon } from "./start.ts";
 import { stopMaster } from "./stop.ts";
 
@@ -15,10 +16,12 @@ import { stopMaster } from "./stop.ts";
 export async function run(call: CommandCall): Promise<number> {
   const { operands, settings, masterArgs } = call;
   if (operands.length > 0) {
-    return await withMaster(settings, async (master) =>
-      showOutcome(
-        await master.request("restart", { services: operands }, { onProgress: showProgress }),
-      ));
+    return await withMaster(settings, async (master) => {
+      const services = await serviceIds(master, operands);
+      return showOutcome(
+        await master.request("restart", { services }, { onProgress: showProgress }),
+      );
+    });
   }
   const code = await withMaster(settings, async (master) => {
     // A master that could not start again must not be stopped.

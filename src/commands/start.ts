@@ -24,6 +24,7 @@ import { systemSpawner } from "../os/process/spawn.ts";
 import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, greet, isLost, masterSettings, showProgress, withMaster } from "./connect.ts";
+import { serviceIds } from "./service_ids.ts";
 import { stopMaster } from "./stop.ts";
 
 /** How often a new master is looked for. */
@@ -47,10 +48,10 @@ const OWNER_ALONE = 0o600;
 export async function run(call: CommandCall): Promise<number> {
   const { operands, options, settings, masterArgs, warnings, hooks } = call;
   if (operands.length > 0) {
-    return await withMaster(settings, async (master) =>
-      showOutcome(
-        await master.request("start", { services: operands }, { onProgress: showProgress }),
-      ));
+    return await withMaster(settings, async (master) => {
+      const services = await serviceIds(master, operands);
+      return showOutcome(await master.request("start", { services }, { onProgress: showProgress }));
+    });
   }
   if (options.daemon && options.foreground) {
     const about = { found: "--foreground too", expected: "one of the two" };

@@ -9,6 +9,7 @@ import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
 import { type Cell, duration, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
+import { serviceId } from "./service_ids.ts";
 
 const WATCH_MS = 1_000;
 /** To the beginning, and after it the rest of the screen is cleared. */
@@ -28,10 +29,10 @@ const STYLES: Readonly<Record<ServiceState, Style | undefined>> = {
 };
 
 /** Runs the command. */
-export function run({ operands: [service], options, settings }: CommandCall): Promise<number> {
+export function run({ operands: [name], options, settings }: CommandCall): Promise<number> {
   const isJson = options.json === true;
   return withMaster(settings, async (master) => {
-    const question = service === undefined ? {} : { service };
+    const question = name === undefined ? {} : { service: await serviceId(master, name) };
     if (options.watch) return await watch(master, { settings, question, isJson });
     const status = await master.request("status", question);
     if (isJson) console.log(JSON.stringify(status, undefined, 2));

@@ -7,13 +7,15 @@ import type { ControlClient } from "../control/client.ts";
 import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, showProgress, withMaster } from "./connect.ts";
+import { serviceIds } from "./service_ids.ts";
 
 /** Runs the command. */
 export function run({ operands, options, settings }: CommandCall): Promise<number> {
   return withMaster(settings, async (master) => {
     const waits = !options["no-wait"];
     if (operands.length === 0 && waits) return await stopMaster(master);
-    const args = { ...(operands.length > 0 && { services: operands }), wait: waits };
+    const services = await serviceIds(master, operands);
+    const args = { ...(services.length > 0 && { services }), wait: waits };
     const outcome = await master.request("stop", args, { onProgress: showProgress });
     return outcome === null ? EXIT.ok : showOutcome(outcome);
   });

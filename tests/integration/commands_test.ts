@@ -383,6 +383,34 @@ Deno.test("a process that hangs counts as a restart, with how it has ended", asy
   await master.stop();
 });
 
+Deno.test("a service is found without its .cf, and by the path of its file", async () => {
+  await using site = new Site();
+  const lines = { mode: "coroutine", service: site.port() } as const;
+  site.serve("a.cf", lines);
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  const ends = async (code: number, ...args: readonly string[]) => {
+    const ran = await zc(site, ...args);
+    assertEquals(ran.code, code, args.join(" ") + ran.err);
+    return ran.out + ran.err;
+  };
+  assertMatch(await ends(0, "status", "a"), /\na\.cf +ready/);
+  assertEquals(
+    await ends(0, "scale", "a", "2"),
+    "a.cf: 2 processes until the next reload, 1 before\n",
+  );
+  await ends(0, "restart", `${site.conf}/a.cf`);
+  await ends(0, "stop", "a");
+  await ends(0, "start", "conf/a");
+  await ends(0, "logs", "a");
+  // The master has not read this file yet.
+  site.serve("b.cf", { ...lines, service: site.port() });
+  assertStringIncludes(await ends(2, "reload", "b"), "no service has this name, expected b.cf");
+  await ends(0, "reload", `${site.conf}/b.cf`);
+  assertStringIncludes(await ends(2, "stop", "c"), "expected one of a.cf b.cf");
+  await master.stop();
+});
+
 Deno.test("scale sets the number of processes until the next reload", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });

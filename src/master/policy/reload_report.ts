@@ -74,8 +74,8 @@ function oneOf(ids: readonly string[]): string {
  * @param known The ids of all services.
  */
 export function unknownService(id: string, known: Iterable<string>): ServiceError {
-  const ids = [...new Set(known)].sort(), meant = nearest(id, ids);
-  const expected = meant ?? (ids.includes(`${id}.cf`) ? `${id}.cf` : oneOf(ids));
+  const ids = [...new Set(known)].sort(), file = `${id}.cf`;
+  const expected = ids.includes(file) ? file : nearest(id, ids) ?? oneOf(ids);
   return new ServiceError(
     "unknown-service",
     cannot("find the service", id, { found: "no service has this name", expected }),
