@@ -11,6 +11,7 @@
  */
 import type { LogLevel } from "../../log/record.ts";
 import { decodeBytes, readable } from "../../os/ffi/byte_text.ts";
+import type { LineLimit } from "./line_limit.ts";
 import { LineSplitter } from "./line_splitter.ts";
 
 /** The text of a record and its level. */
@@ -20,7 +21,7 @@ export interface CapturedText {
 }
 
 /** The most characters of a record; further indented lines begin a new one. */
-const TEXT_MAX = 65_536;
+export const TEXT_MAX = 65_536;
 
 const PRIORITY = /^<([0-7])>/;
 const LEVELS: readonly LogLevel[] = [
@@ -30,16 +31,27 @@ const INDENTED = /^[ \t]/;
 
 /** A captured output. */
 export class CapturedStream {
-  readonly #splitter = new LineSplitter();
+  readonly #splitter: LineSplitter;
+  readonly #limit: LineLimit;
   readonly #onText: (text: CapturedText) => void;
   #level: LogLevel = "info";
   /** The lines of the record that may go on. */
   #lines: string[] = [];
+  /** The characters of these, with a line break behind each. */
   #length = 0;
 
-  /** @param onText Receives each record. */
-  constructor(onText: (text: CapturedText) => void) {
+  /**
+   * @param onText Receives each record.
+   * @param limit The limit of the process.
+   */
+  constructor(onText: (text: CapturedText) => void, limit: LineLimit) {
     this.#onText = onText;
+    this.#limit = limit;
+    this.#splitter = new LineSplitter((line) => {
+      if (!limit.take()) return;
+      this.#tellDropped();
+      this.#add(readable(decodeBytes(line)));
+    });
   }
 
   /**
@@ -48,37 +60,46 @@ export class CapturedStream {
    * @param data The bytes, borrowed.
    */
   take(data: Uint8Array): void {
-    for (const line of this.#splitter.take(data)) this.#add(textOf(line));
+    this.#splitter.take(data);
   }
 
   /** Passes on the record that waits for further lines: nothing more has arrived. */
   flush(): void {
-    if (this.#lines.length === 0) return;
-    const text = this.#lines.join("\n");
-    this.#lines = [];
-    this.#onText({ level: this.#level, text });
+    this.#passOn();
+    this.#tellDropped(true);
   }
 
   /** Passes on the rest: the process has closed the output. */
   end(): void {
-    const last = this.#splitter.end();
-    if (last !== undefined) this.#add(textOf(last));
+    this.#splitter.end();
     this.flush();
   }
 
   #add(line: string): void {
-    const goesOn = this.#lines.length > 0 && INDENTED.test(line) &&
-      this.#length + line.length <= TEXT_MAX;
-    if (goesOn) this.#length += line.length;
-    else {
-      this.flush();
+    const belongsToLast = this.#lines.length > 0 && INDENTED.test(line) &&
+      this.#length + line.length < TEXT_MAX;
+    if (!belongsToLast) {
+      this.#passOn();
       const priority = PRIORITY.exec(line);
       this.#level = LEVELS[Number(priority?.[1] ?? 6)];
       if (priority !== null) line = line.slice(priority[0].length);
-      this.#length = line.length;
     }
+    this.#length += line.length + 1;
     this.#lines.push(line);
   }
-}
 
-const textOf = (line: Uint8Array): string => readable(decodeBytes(line));
+  #passOn(): void {
+    if (this.#lines.length === 0) return;
+    const text = this.#lines.join("\n");
+    this.#lines = [];
+    this.#length = 0;
+    this.#onText({ level: this.#level, text });
+  }
+
+  #tellDropped(isLast?: boolean): void {
+    const text = this.#limit.report(isLast);
+    if (text === undefined) return;
+    this.#passOn();
+    this.#onText({ level: "warn", text });
+  }
+}

@@ -10,7 +10,8 @@
 export const LINE_BYTES_MAX = 16_384;
 
 const NEWLINE = 0x0a, RETURN = 0x0d;
-/** The first byte of a UTF-8 character of several bytes, and a further one: 11xxxxxx and 10xxxxxx. */
+const NOTHING = new Uint8Array();
+/** Whether a byte is a further one of a UTF-8 character of several bytes: 10xxxxxx. */
 const isFurther = (byte: number) => (byte & 0xc0) === 0x80;
 /** The most further bytes of a character. */
 const FURTHER_MAX = 3;
@@ -18,46 +19,55 @@ const FURTHER_MAX = 3;
 /** Joins the pieces that are read to lines. */
 export class LineSplitter {
   /** The beginning of a line whose end has not come yet. */
-  #kept = new Uint8Array();
+  #kept: Uint8Array = NOTHING;
+  readonly #onLine: (line: Uint8Array) => void;
+
+  /** @param onLine Receives each line without its end; it is valid until this call returns. */
+  constructor(onLine: (line: Uint8Array) => void) {
+    this.#onLine = onLine;
+  }
 
   /**
    * Takes what was read.
    *
    * @param data The bytes, borrowed.
-   * @returns The lines that are complete now, without their ends.
    */
-  take(data: Uint8Array): Uint8Array[] {
-    const lines: Uint8Array[] = [];
+  take(data: Uint8Array): void {
     let start = 0;
     for (let end; (end = data.indexOf(NEWLINE, start)) >= 0; start = end + 1) {
-      this.#add(data.subarray(start, end), lines);
-      lines.push(withoutReturn(this.#kept));
-      this.#kept = new Uint8Array();
+      const rest = this.#passPieces(data.subarray(start, end));
+      this.#kept = NOTHING;
+      this.#onLine(rest.at(-1) === RETURN ? rest.subarray(0, -1) : rest);
     }
-    this.#add(data.subarray(start), lines);
-    return lines;
+    // The buffer is the caller's.
+    if (start < data.length) this.#kept = this.#passPieces(data.subarray(start)).slice();
   }
 
-  /** The last line, if it had no end. */
-  end(): Uint8Array | undefined {
+  /** Passes on the last line if it had no end. */
+  end(): void {
     const last = this.#kept;
-    this.#kept = new Uint8Array();
-    return last.length === 0 ? undefined : last;
+    this.#kept = NOTHING;
+    if (last.length > 0) this.#onLine(last);
   }
 
-  /** Adds to the kept beginning, and passes on pieces of a line that is too long. */
-  #add(data: Uint8Array, lines: Uint8Array[]): void {
-    const joined = new Uint8Array(this.#kept.length + data.length);
-    joined.set(this.#kept);
-    joined.set(data, this.#kept.length);
-    let rest = joined;
+  /** Joins bytes to the kept ones, passes on the pieces of a line that is too long, and returns the rest. */
+  #passPieces(data: Uint8Array): Uint8Array {
+    let rest = this.#kept.length === 0 ? data : joined(this.#kept, data);
     while (rest.length > LINE_BYTES_MAX) {
       const end = pieceEnd(rest);
-      lines.push(rest.subarray(0, end));
+      this.#onLine(rest.subarray(0, end));
       rest = rest.subarray(end);
     }
-    this.#kept = rest;
+    return rest;
   }
+}
+
+/** Two arrays in one. */
+export function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
 }
 
 /** Where the first piece of a long line ends: not within a character. */
@@ -66,8 +76,4 @@ function pieceEnd(line: Uint8Array): number {
   while (end > LINE_BYTES_MAX - FURTHER_MAX && isFurther(line[end])) end--;
   // Text in another encoding has no such bounds.
   return isFurther(line[end]) ? LINE_BYTES_MAX : end;
-}
-
-function withoutReturn(line: Uint8Array): Uint8Array {
-  return line.at(-1) === RETURN ? line.subarray(0, -1) : line;
 }

@@ -9,15 +9,20 @@ import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
 import type { Owner } from "../../os/user/accounts.ts";
 
-/** What is read at once, for all pipes. No more than one piece of an output, which is sent whole or dropped. */
-const ROOM = new Uint8Array(65_536);
+/**
+ * What is read at once, for all pipes. No more, since each byte may be a line, and other events wait until all
+ * are handled.
+ */
+const ROOM = new Uint8Array(8_192);
 /** How often a pipe is read before other events are handled. */
 const READS_PER_WAKE = 16;
+/** How often it is read when its process has ended: as much as a pipe can hold that is enlarged to a megabyte. */
+const LAST_READS = 128;
 
 /** How a pipe is made. */
 export interface PipeOptions {
   readonly name: OutputName;
-  /** Whether a full pipe blocks the process, as a program of another kind expects. */
+  /** Whether a full pipe blocks the process. */
   readonly blocks: boolean;
   /** The user who may open it by its name, `/dev/stdout`. */
   readonly owner?: Owner;
@@ -75,18 +80,22 @@ export class OutputPipe {
    */
   begin(reader: PipeReader): void {
     this.#reader = reader;
-    this.#watch = reader.poller.watch(this.#fd, EPOLLIN, () => this.drain());
+    this.#watch = reader.poller.watch(this.#fd, EPOLLIN, () => this.#readTurn(READS_PER_WAKE));
   }
 
-  /** Reads what has arrived, up to a megabyte. */
+  /** Reads what has arrived when the process has ended, or this one ends: a megabyte at most. */
   drain(): void {
+    this.#readTurn(LAST_READS);
+  }
+
+  #readTurn(reads: number): void {
     if (this.#reader === undefined) return;
-    this.#read(this.#reader);
+    this.#read(this.#reader, reads);
     this.#reader.endTurn();
   }
 
-  #read({ take, pause, end }: PipeReader): void {
-    for (let reads = 0; reads < READS_PER_WAKE && !this.#isClosed; reads++) {
+  #read({ take, pause, end }: PipeReader, reads: number): void {
+    for (let read = 0; read < reads && !this.#isClosed; read++) {
       const count = readFd(this.#fd, ROOM, `the ${this.#name} of servers`);
       if (count === undefined) return pause();
       if (count === 0) {

@@ -9,6 +9,8 @@ import type { LogRecord } from "../../log/record.ts";
 import type { PlacedFd } from "../../os/fd/descriptor.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import { CapturedStream } from "./captured_stream.ts";
+import { LineLimit } from "./line_limit.ts";
+import { joined } from "./line_splitter.ts";
 import { OutputPipe, type PipeOptions, type PipeReader } from "./output_pipe.ts";
 
 const TARGETS = { stdout: 1, stderr: 2 } as const;
@@ -39,8 +41,8 @@ export interface OutputUse {
   onEnd(): void;
 }
 
-/** What takes the bytes of one output. */
-type Taker = Omit<PipeReader, "poller">;
+/** What receives the bytes of one output. */
+type OutputSink = Omit<PipeReader, "poller">;
 
 /** The outputs of one process. */
 export class ProcessOutputs {
@@ -48,6 +50,7 @@ export class ProcessOutputs {
   readonly fds: readonly PlacedFd[];
   readonly #use: OutputUse;
   readonly #pipes = new Map<OutputName, OutputPipe>();
+  readonly #limit: LineLimit;
   #lastWords?: { readonly timeMs: number; readonly text: string; readonly isError: boolean };
 
   /**
@@ -57,6 +60,7 @@ export class ProcessOutputs {
    */
   constructor(use: OutputUse, options: Omit<PipeOptions, "name">) {
     this.#use = use;
+    this.#limit = new LineLimit(use.now);
     try {
       for (const name of use.names) this.#pipes.set(name, new OutputPipe({ ...options, name }));
     } catch (error) {
@@ -74,12 +78,12 @@ export class ProcessOutputs {
    */
   begin(pid: number, poller: Poller): void {
     for (const [name, pipe] of this.#pipes) {
-      const taker = this.#use.mode === "copy" ? copier(name) : this.#capturer(name, pid);
+      const sink = this.#use.mode === "copy" ? copier(name) : this.#capturer(name, pid);
       const end = () => {
-        taker.end();
+        sink.end();
         this.#onEnd(name);
       };
-      pipe.begin({ poller, ...taker, end });
+      pipe.begin({ poller, ...sink, end });
     }
   }
 
@@ -108,7 +112,7 @@ export class ProcessOutputs {
   }
 
   /** Keeps the first line of a record, unless it follows an error message at once, as its trace does. */
-  #listen({ timeMs, text }: Pick<LogRecord, "timeMs" | "text">): void {
+  #noteLastWords({ timeMs, text }: Pick<LogRecord, "timeMs" | "text">): void {
     // They reach terminals, also that of root, in the log and by commands.
     const first = text.trim().split("\n", 1)[0].replace(/\p{Cc}/gu, " ");
     const isFollowing = this.#lastWords?.isError && timeMs - this.#lastWords.timeMs < TRACE_MS;
@@ -116,14 +120,14 @@ export class ProcessOutputs {
     this.#lastWords = { timeMs, text: first, isError: ERROR.test(first) };
   }
 
-  #capturer(stream: OutputName, pid: number): Taker {
-    const { now, onRecords } = this.#use;
+  #capturer(stream: OutputName, pid: number): OutputSink {
+    const { now, onRecords } = this.#use, limit = this.#limit;
     let records: OutputRecord[] = [];
     const captured = new CapturedStream(({ level, text }) => {
       const record = { timeMs: now(), level, pid, text, stream };
-      if (stream === "stderr") this.#listen(record);
+      if (stream === "stderr") this.#noteLastWords(record);
       records.push(record);
-    });
+    }, limit);
     return {
       take: (data) => captured.take(data),
       pause: () => captured.flush(),
@@ -137,17 +141,15 @@ export class ProcessOutputs {
 }
 
 /** Copies output to the output of the same name of this process. */
-function copier(name: OutputName): Taker {
+function copier(name: OutputName): OutputSink {
   /** The first bytes of a character whose rest has not come yet. */
   let kept = new Uint8Array();
   const copy = (data: Uint8Array, isLast: boolean) => {
-    const joined = new Uint8Array(kept.length + data.length);
-    joined.set(kept);
-    joined.set(data, kept.length);
+    const both = joined(kept, data);
     // A terminal may answer a control sequence as if the answer were typed.
-    const end = Deno[name].isTerminal() ? blankControls(joined, isLast) : joined.length;
-    kept = joined.slice(end);
-    writeOutput(name, joined.subarray(0, end));
+    const end = Deno[name].isTerminal() ? blankControls(both, isLast) : both.length;
+    kept = both.slice(end);
+    writeOutput(name, both.subarray(0, end));
   };
   return {
     take: (data) => copy(data, false),

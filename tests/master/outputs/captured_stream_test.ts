@@ -1,13 +1,20 @@
 import { assertEquals } from "@std/assert";
-import { CapturedStream, type CapturedText } from "../../../src/master/outputs/captured_stream.ts";
+import {
+  CapturedStream,
+  type CapturedText,
+  TEXT_MAX,
+} from "../../../src/master/outputs/captured_stream.ts";
+import { LineLimit, LINES_PER_SECOND } from "../../../src/master/outputs/line_limit.ts";
 
 const encoder = new TextEncoder();
 
 /** A stream, and what it has passed on. */
 function stream() {
   const texts: CapturedText[] = [];
-  const captured = new CapturedStream((text) => texts.push(text));
+  let nowMs = 0;
+  const captured = new CapturedStream((text) => texts.push(text), new LineLimit(() => nowMs));
   return {
+    advance: (ms: number) => nowMs += ms,
     texts,
     captured,
     read: (text: string) => captured.take(encoder.encode(text)),
@@ -56,7 +63,7 @@ Deno.test("CapturedStream bounds a record of indented lines, and loses none", ()
   for (let count = 0; count < 200; count++) read(line);
   captured.end();
   assertEquals(texts.map(({ text }) => text).join("\n"), `first\n${line.repeat(200)}`.trimEnd());
-  assertEquals(texts.filter(({ text }) => text.length > 66_000), []);
+  assertEquals(texts.filter(({ text }) => text.length > TEXT_MAX), []);
 });
 
 Deno.test("CapturedStream passes on a line without an end when the output is closed", () => {
@@ -74,4 +81,32 @@ Deno.test("CapturedStream reads GBK", () => {
   captured.take(Uint8Array.from([0xd6, 0xd0, 0xce, 0xc4, 0x0a]));
   captured.flush();
   assertEquals(texts, [{ level: "info", text: "中文" }]);
+});
+
+Deno.test("CapturedStream drops the lines beyond 10,000 within a second, and says how many", () => {
+  const { texts, captured, read, advance } = stream();
+  read("\n".repeat(LINES_PER_SECOND + 300));
+  read("still too many\n");
+  assertEquals(texts.length, LINES_PER_SECOND - 1);
+  advance(1_000);
+  read("next second\n");
+  captured.flush();
+  assertEquals(texts.length, LINES_PER_SECOND + 2);
+  assertEquals(texts.slice(-2), [
+    { level: "warn", text: "301 lines dropped: more than 10000 within a second" },
+    { level: "info", text: "next second" },
+  ]);
+});
+
+Deno.test("CapturedStream says how many lines it has dropped when no further one comes", () => {
+  const { texts, captured, read } = stream();
+  read("x\n".repeat(LINES_PER_SECOND + 1));
+  captured.flush();
+  assertEquals(texts.at(-1), {
+    level: "warn",
+    text: "1 line dropped: more than 10000 within a second",
+  });
+  read("x\n".repeat(5));
+  captured.end();
+  assertEquals(texts.at(-1)!.text, "5 lines dropped: more than 10000 within a second");
 });
