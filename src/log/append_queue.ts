@@ -23,17 +23,24 @@ export interface AppendQueueOptions {
   /** Called once for each period in which the files can't be written. */
   readonly onError: (message: string) => void;
   /**
-   * Called before bytes are appended to a file.
+   * Called before bytes are appended to a file, with the size of their first line and of all; returns how many of
+   * them may be appended. At least one line is.
    *
-   * @default {nothing}
+   * @default All of them.
    */
-  readonly beforeWrite?: (path: string, bytes: number) => Promise<void>;
+  readonly beforeWrite?: (path: string, bytes: PendingBytes) => Promise<number>;
   /**
    * The mode of a new file, less the umask.
    *
    * @default {0o666}
    */
   readonly mode?: number;
+}
+
+/** The sizes of what is to be appended to a file. */
+export interface PendingBytes {
+  readonly firstLine: number;
+  readonly all: number;
 }
 
 /** The lines of one file. */
@@ -75,7 +82,7 @@ export class AppendQueue {
   /**
    * Makes room for a line, to be filled by the caller at once.
    *
-   * @param size Its bytes, the end of the line included; much less than a block of 256 KiB.
+   * @param size Its bytes, the end of the line included.
    * @returns The room; undefined when the queue is full. The line then counts as dropped.
    */
   reserve(size: number): Uint8Array<ArrayBuffer> | undefined {
@@ -132,14 +139,15 @@ export class AppendQueue {
       return undefined;
     }
     this.#dropping = false;
-    const block = fits ? last : this.#newBlock(path);
+    const block = fits ? last : this.#newBlock(path, size + NOTICE_BYTES_MAX);
     this.#ownUp(block);
     this.#arm();
     return block;
   }
 
-  #newBlock(path: string): Block {
-    const block = { path, bytes: new Uint8Array(BLOCK_BYTES), length: 0, written: 0 };
+  #newBlock(path: string, size: number): Block {
+    const bytes = new Uint8Array(Math.max(BLOCK_BYTES, size));
+    const block = { path, bytes, length: 0, written: 0 };
     this.#blocks.push(block);
     // While the disk fails, one attempt a second is enough.
     if (this.#blocks.length > 1 && !this.#failed) this.#write();
@@ -216,9 +224,16 @@ export class AppendQueue {
 
   /** Writes the present content of a block, which may grow meanwhile. */
   async #append(block: Block): Promise<void> {
-    const { beforeWrite, mode } = this.#options;
-    const end = block.length;
-    await beforeWrite?.(block.path, end - block.written);
+    const { beforeWrite, mode } = this.#options, end = block.length;
+    while (block.written < end) {
+      const pending = block.bytes.subarray(block.written, end), firstLine = lineEnd(pending, 0);
+      const room = await beforeWrite?.(block.path, { firstLine, all: pending.length }) ?? Infinity;
+      const wanted = room >= pending.length ? pending.length : lastLineEnd(pending, room);
+      await this.#writeAll(block, block.written + Math.max(wanted, firstLine), mode);
+    }
+  }
+
+  async #writeAll(block: Block, end: number, mode: number | undefined): Promise<void> {
     const file = await openForAppending(block.path, mode);
     try {
       while (block.written < end) {
@@ -239,6 +254,16 @@ export class AppendQueue {
       `Cannot write log file "${block.path}": ${why}; up to ${room} MiB of lines are kept`,
     );
   }
+}
+
+/** The end of the line that begins at an index. */
+function lineEnd(bytes: Uint8Array, start: number): number {
+  return bytes.indexOf(NEWLINE, start) + 1 || bytes.length;
+}
+
+/** The end of the last line that ends within so many bytes; 0 if none does. */
+function lastLineEnd(bytes: Uint8Array, within: number): number {
+  return within <= 0 ? 0 : bytes.lastIndexOf(NEWLINE, within - 1) + 1;
 }
 
 /** The number of lines that the unwritten part of a block stands for. */

@@ -105,6 +105,7 @@ export class Master {
     clock: systemClock,
     now: Date.now,
     write: logRecords,
+    mayRotate: () => this.#isOnDuty,
     encoder: () => setting(LOG_FORMAT) === "json" ? jsonRecord : textRecord,
     onLine: (line) => this.#parts?.control.tellOf({ type: "line", ...line }),
     log,
@@ -310,6 +311,13 @@ export class Master {
       retirement.newMaster?.leave();
       oldMaster?.close();
     }
+  }
+
+  /** Whether no other master of an upgrade has the duty. */
+  get #isOnDuty(): boolean {
+    const phase = this.#phase;
+    if (phase.is("draining") || phase.is("waiting")) return false;
+    return !(phase.is("starting") && this.#oldMaster?.isGone === false);
   }
 
   /** The first request stops the servers, the second shortens their time. */

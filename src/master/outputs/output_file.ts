@@ -1,14 +1,14 @@
 /**
  * The file of a service's captured output: appended in the background, and renamed when it is large or old.
  *
- * Two masters may write to one file while an upgrade is under way: it is opened for each write, and looked at
- * before it.
+ * Two masters may write to one file while an upgrade is under way: it is opened for each write, and the master on
+ * duty renames it.
  *
  * @module
  */
 import { basename } from "node:path/posix";
 import type { OutputFileConfig } from "../../config/output.ts";
-import { AppendQueue } from "../../log/append_queue.ts";
+import { AppendQueue, type PendingBytes } from "../../log/append_queue.ts";
 import { droppedText, periodName, timeOfDay } from "../../log/lines.ts";
 import type { LogRecord, RecordEncoder } from "../../log/record.ts";
 import type { Clock } from "../../os/clock/clock.ts";
@@ -20,6 +20,8 @@ export interface OutputFileOptions extends OutputFileConfig {
   /** The time, in milliseconds since 1970. */
   now(): number;
   readonly encode: RecordEncoder;
+  /** Whether this master renames files: while two of them write, only one does. */
+  mayRotate(): boolean;
   /** Reports that the file can't be written or renamed, once for each period. */
   onError(message: string): void;
 }
@@ -41,7 +43,7 @@ export class OutputFile {
       path: () => path,
       notice: (dropped) =>
         encode({ ...OWN, timeMs: now(), level: "warn", text: droppedText(dropped) }),
-      beforeWrite: (_path, bytes) => this.#rotateIfDue(bytes),
+      beforeWrite: (_path, bytes) => oneAtATime(path, () => this.#roomAfterRotation(bytes)),
       mode: MODE,
       ...{ clock, onError },
     });
@@ -63,14 +65,21 @@ export class OutputFile {
     return this.#queue.close();
   }
 
-  /** Renames the file before a write that would make it too large, or that belongs to another period. */
-  async #rotateIfDue(bytes: number): Promise<void> {
-    const { path, maxBytes = Infinity, period, now } = this.#options;
+  /** Renames the file if it would be too large, or belongs to another period; returns how much it may grow. */
+  async #roomAfterRotation({ firstLine }: PendingBytes): Promise<number> {
+    const { path, maxBytes = Infinity, period, now, mayRotate } = this.#options;
+    if (!mayRotate()) return Infinity;
     const found = await statOf(path);
-    if (!found?.isFile || found.size === 0) return;
+    if (!found?.isFile || found.size === 0) return maxBytes;
     const nameOf = (ms: number) => period && periodName(new Date(ms), period);
     const isOld = nameOf(found.mtime?.getTime() ?? now()) !== nameOf(now());
-    if (!isOld && found.size + bytes <= maxBytes) return;
+    if (!isOld && found.size + firstLine <= maxBytes) return maxBytes - found.size;
+    return await this.#rotate() ? maxBytes : Infinity;
+  }
+
+  /** Renames the file, and removes the oldest renamed ones; returns whether that has worked. */
+  async #rotate(): Promise<boolean> {
+    const { path } = this.#options;
     try {
       if (await othersMayRedirect(path)) {
         throw new TypeError(
@@ -81,10 +90,15 @@ export class OutputFile {
       await Deno.rename(path, await this.#freeName());
       await this.#prune();
       this.#hasToldOfRotation = false;
+      return true;
     } catch (error) {
-      if (this.#hasToldOfRotation) return;
-      this.#hasToldOfRotation = true;
-      this.#options.onError(`${(error as Error).message}; it grows on until it can be renamed`);
+      // Another program has renamed it, or removed an old one.
+      if (error instanceof Deno.errors.NotFound) return true;
+      if (!this.#hasToldOfRotation) {
+        this.#hasToldOfRotation = true;
+        this.#options.onError(`${(error as Error).message}; it grows on until it can be renamed`);
+      }
+      return false;
     }
   }
 
@@ -130,6 +144,16 @@ interface RenamedFile {
   readonly time: string;
   /** Its number among those of the same second. */
   readonly number: number;
+}
+
+/** The last work on each path. */
+const works = new Map<string, Promise<unknown>>();
+
+/** Does a work on a path after those before it: two files may have one path. */
+function oneAtATime<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const result = (works.get(path) ?? Promise.resolve()).then(work, work);
+  works.set(path, result);
+  return result;
 }
 
 const RENAMED = /^(\d{8}-\d{6})(?:-(\d+))?$/;

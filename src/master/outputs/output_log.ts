@@ -24,8 +24,10 @@ export interface OutputLogOptions {
   now(): number;
   /** Writes records to the log of the master. */
   write(records: readonly LogRecord[]): void;
-  /** The form of the records in files that are opened now. */
+  /** The form of the records in files. */
   encoder(): RecordEncoder;
+  /** Whether this master renames files; see `OutputFile`. */
+  mayRotate(): boolean;
   /** Sends a line to operators who follow. */
   onLine(line: LogLine): void;
   /** Writes a line to the log, by default at the level `info`. */
@@ -129,11 +131,11 @@ export class OutputLog {
 
   /** The file with these settings. Servers of before a reload may write to the same path with other ones. */
   #fileOf(config: NonNullable<ResolvedService["output"]["file"]>): OutputFile {
-    const settings = JSON.stringify(config), known = this.#files.get(settings);
+    const { clock, now, encoder, mayRotate, log } = this.#options, encode = encoder();
+    const settings = JSON.stringify([config, encode.name]), known = this.#files.get(settings);
     if (known !== undefined) return known;
-    const { clock, now, encoder, log } = this.#options;
     const onError = (text: string) => log(text, "error");
-    const file = new OutputFile({ ...config, clock, now, encode: encoder(), onError });
+    const file = new OutputFile({ ...config, clock, now, encode, mayRotate, onError });
     this.#files.set(settings, file);
     return file;
   }

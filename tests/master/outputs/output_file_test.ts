@@ -12,6 +12,7 @@ const FOREVER = { keep: 100, totalBytes: Infinity };
 class Fixture implements Disposable {
   readonly dir = new TempDir();
   readonly told: string[] = [];
+  isOnDuty = true;
   readonly path = this.dir.file("web.log");
   /** Noon, long after the real files are made. */
   time = new Date(2030, 0, 31, 12).getTime();
@@ -22,6 +23,7 @@ class Fixture implements Disposable {
       clock: new FakeClock(),
       now: () => this.time,
       encode: textRecord,
+      mayRotate: () => this.isOnDuty,
       onError: (message) => this.told.push(message),
     });
   }
@@ -153,4 +155,44 @@ Deno.test("OutputFile reports a directory that is missing, and the lines that ar
   assertEquals(fixture.told.length, 2);
   assertMatch(fixture.told[0], /^Cannot write log file ".*none\/web\.log"/);
   assert(fixture.told[1].endsWith("1 log line dropped"));
+});
+
+Deno.test("OutputFile keeps each file within its size, however much is written at once", async () => {
+  using fixture = new Fixture();
+  const file = fixture.open({ maxBytes: 5_000 });
+  const texts = Array.from({ length: 500 }, (_, number) => `${number}`);
+  for (const text of texts) file.append({ timeMs: 0, level: "info", ident: "web", pid: 7, text });
+  await file.close();
+  const names = Object.keys(fixture.content);
+  for (const name of names) assert(Deno.statSync(fixture.dir.file(name)).size <= 5_000, name);
+  assert(names.length > 4);
+  assertEquals(Object.values(fixture.content).flat().sort(), texts.sort());
+});
+
+Deno.test("OutputFile writes a record that is larger than its buffer", async () => {
+  using fixture = new Fixture();
+  const text = "x".repeat(400_000);
+  await fixture.write({}, "before", text, "after");
+  assertEquals(fixture.content, { "web.log": ["before", text, "after"] });
+});
+
+Deno.test("two OutputFiles of one path lose nothing when both rename it", async () => {
+  using fixture = new Fixture();
+  const files = [10, 20].map((keep) => fixture.open({ maxBytes: 2_000, keep: keep * 1_000 }));
+  const texts = Array.from({ length: 1_000 }, (_, number) => `${number}`);
+  for (const [index, text] of texts.entries()) {
+    files[index % 2].append({ timeMs: 0, level: "info", ident: "web", pid: 7, text });
+    if (index % 100 === 99) await Promise.all(files.map((file) => file.close()));
+  }
+  assertEquals(Object.values(fixture.content).flat().sort(), texts.sort());
+});
+
+Deno.test("OutputFile renames nothing while another master has the duty", async () => {
+  using fixture = new Fixture();
+  fixture.isOnDuty = false;
+  await fixture.write({ maxBytes: 10 }, "one", "two");
+  assertEquals(fixture.content, { "web.log": ["one", "two"] });
+  fixture.isOnDuty = true;
+  await fixture.write({ maxBytes: 10 }, "three");
+  assertEquals(fixture.content["web.log"], ["three"]);
 });
