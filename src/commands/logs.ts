@@ -4,10 +4,10 @@
  * @module
  */
 import { serviceName } from "../config/service.ts";
-import { cannot } from "../config/errors.ts";
+import { cannot, counted } from "../config/errors.ts";
 import type { ControlClient } from "../control/client.ts";
 import type { ControlEvent, LogLine } from "../control/messages.ts";
-import { plainTerminalRecord, terminalRecord, textRecord } from "../log/formats.ts";
+import { jsonText, plainTerminalRecord, terminalRecord, textRecord } from "../log/formats.ts";
 import type { LogRecord, RecordEncoder } from "../log/record.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
@@ -82,13 +82,15 @@ async function followAll(
   return fail("the master has ended", EXIT.notRunning);
 }
 
-/** Shows each line once, as far as the lines go back that a master keeps. */
+/** Shows each line once, and none of before the first one that was shown. */
 function withoutShown(show: Show): Show {
   const shown = new Set<string>();
+  let beginAtMs: number | undefined;
   return async (lines) => {
-    const fresh = lines.filter((line) => !shown.has(textOf(line)));
+    beginAtMs ??= lines[0]?.atMs ?? Date.now();
+    const fresh = lines.filter(({ key, atMs }) => atMs >= beginAtMs! && !shown.has(key));
     await show(fresh);
-    for (const line of fresh) shown.add(textOf(line));
+    for (const { key } of fresh) shown.add(key);
     for (const oldest of shown) {
       if (shown.size <= SHOWN_MAX) break;
       shown.delete(oldest);
@@ -114,7 +116,8 @@ async function follow(master: ControlClient, wanted: Wanted, show: Show): Promis
 }
 
 function droppedText({ lines }: Extract<ControlEvent, { readonly type: "dropped" }>): string {
-  return `${lines} lines were left out: they came faster than they were read`;
+  const left = counted(lines, "line was", "lines were");
+  return `${left} left out: they came faster than they were read`;
 }
 
 /** Writes lines in the form for the output. */
@@ -141,11 +144,11 @@ function recordLine(encode: RecordEncoder): (line: LogLine) => Uint8Array<ArrayB
   };
 }
 
-const jsonLine = (line: LogLine): Uint8Array<ArrayBuffer> => encoder.encode(`${textOf(line)}\n`);
-
-/** A line as JSON, without the type that an event has. */
-function textOf({ atMs, level, service, pid, stream, text }: LogLine): string {
-  return JSON.stringify({ atMs, level, service, pid, stream, text });
+/** A line as it is in an answer, without the type that an event has. */
+function jsonLine(
+  { atMs, level, service, pid, stream, text, key }: LogLine,
+): Uint8Array<ArrayBuffer> {
+  return encoder.encode(`${jsonText({ atMs, level, service, pid, stream, text, key })}\n`);
 }
 
 const encoder = new TextEncoder();

@@ -82,6 +82,8 @@ export interface LogLine {
   readonly stream: "stdout" | "stderr" | null;
   /** The text, with line breaks where further lines belong to it. */
   readonly text: string;
+  /** Different for each line, also over upgrades. */
+  readonly key: string;
 }
 
 /** The commands: their arguments and their results. */

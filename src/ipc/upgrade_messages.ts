@@ -7,7 +7,7 @@
  * @module
  */
 import { LOG_LEVELS } from "../config/log_form.ts";
-import type { LogLevel, LogRecord } from "../log/record.ts";
+import type { KeptRecord, LogLevel } from "../log/record.ts";
 import type { Admission } from "../os/net/connect_permission.ts";
 import type { FdType } from "../os/net/socket.ts";
 import type { SocketFile } from "../os/net/socket_file.ts";
@@ -69,7 +69,7 @@ export interface DrainedMessage {
 /** Old master to new, once it has taken over: lines of the log that operators may still ask for. */
 export interface RecordsMessage {
   readonly type: "records";
-  readonly records: readonly LogRecord[];
+  readonly records: readonly KeptRecord[];
 }
 
 /** New master to old: all of its processes have passed their probation. */
@@ -212,6 +212,7 @@ function recordProblem(record: unknown): string | undefined {
   }
   return countProblem(fields, "timeMs") ?? countProblem(fields, "pid") ??
     textProblem(fields, "ident") ?? textProblem(fields, "text") ??
+    textProblem(fields, "key") ??
     (service === undefined ? undefined : textProblem(fields, "service"));
 }
 

@@ -101,7 +101,7 @@ export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
   const { timeMs, level, ident, pid, text, position, service, stream } = record;
   const [severityText, severityNumber] = OTEL_SEVERITIES[level];
   const [file, line] = position?.split(/:(?=\d+$)/) ?? [];
-  const json = JSON.stringify({
+  const json = jsonText({
     Timestamp: timestamp(timeMs),
     SeverityText: severityText,
     SeverityNumber: severityNumber,
@@ -118,8 +118,12 @@ export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
       "code.line.number": line === undefined ? undefined : Number(line),
     },
   });
-  // JSON.stringify() escapes those below the space only, and a terminal obeys the others too.
-  return encoder.encode(`${json.replace(CONTROLS, escaped)}\n`);
+  return encoder.encode(`${json}\n`);
+}
+
+/** A value as JSON without control characters: JSON.stringify() escapes those below the space, and a terminal obeys others, too. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(CONTROLS, escaped);
 }
 
 function escaped(character: string): string {

@@ -65,6 +65,25 @@ export function bodyOf({ text, position }: LogRecord): string {
   return position === undefined ? text : `${text} [${position}]`;
 }
 
+/** The most characters of a text that fits into a datagram in any case, beside the longest head. */
+const PART_MAX = (RECORD_BYTES_MAX - 1_024) / 3;
+
+/** Parts a record that is too long for a datagram, between its lines where they are short enough. */
+export function datagramParts(record: LogRecord): readonly LogRecord[] {
+  const { text } = record;
+  if (text.length <= PART_MAX) return [record];
+  const parts: string[] = [];
+  for (const line of text.split("\n")) {
+    for (let at = 0; at === 0 || at < line.length; at += PART_MAX) {
+      const piece = line.slice(at, at + PART_MAX), last = parts.at(-1);
+      if (at === 0 && last !== undefined && last.length + piece.length < PART_MAX) {
+        parts[parts.length - 1] = `${last}\n${piece}`;
+      } else parts.push(piece);
+    }
+  }
+  return parts.map((text) => ({ ...record, text }));
+}
+
 /** The text of a line that reports dropped lines, such as `3 log lines dropped`. */
 export function droppedText(count: number): string {
   return `${count} log line${count === 1 ? "" : "s"} dropped`;

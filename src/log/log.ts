@@ -12,7 +12,7 @@ import { type LogTarget, parseLogTarget } from "../config/log_target.ts";
 import { readable } from "../os/ffi/byte_text.ts";
 import { type Backend, type BackendPorts, type BackendTarget, openBackend } from "./backends.ts";
 import { type Callee, callerOf } from "./caller.ts";
-import { bodyOf, droppedText } from "./lines.ts";
+import { bodyOf, datagramParts, droppedText } from "./lines.ts";
 import { closeOutputs, configureOutputs, tellStderr } from "./outputs.ts";
 import {
   type LogLevel,
@@ -225,9 +225,8 @@ export function logEnd(text: string, level: LogLevel = "error"): void {
  */
 export function logRecords(records: readonly LogRecord[]): void {
   const { spool, encode, kind } = current();
-  const lines = records.map((record) => encode(record));
-  if (kind === "stdout" || kind === "stderr") spool.pushJoined(lines);
-  else for (const line of lines) spool.push(line);
+  if (kind === "stdout" || kind === "stderr") spool.pushJoined(records.map(encode));
+  else for (const record of records.flatMap(datagramParts)) spool.push(encode(record));
 }
 
 /**

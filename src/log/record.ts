@@ -26,6 +26,11 @@ export interface LogRecord {
   readonly stream?: "stdout" | "stderr";
 }
 
+/** A record that is kept, with a key that no other one has, also of other masters. */
+export interface KeptRecord extends LogRecord {
+  readonly key: string;
+}
+
 /** Encodes a record in the form of one destination. */
 export type RecordEncoder = (record: LogRecord) => Uint8Array<ArrayBuffer>;
 

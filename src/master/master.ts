@@ -107,7 +107,7 @@ export class Master {
     write: logRecords,
     mayRotate: () => this.#isOnDuty,
     encoder: () => setting(LOG_FORMAT) === "json" ? jsonRecord : textRecord,
-    onLine: (line) => this.#parts?.control.tellOf({ type: "line", ...line }),
+    onLines: (lines) => this.#parts?.control.tellLines(lines),
     log,
   });
   readonly #outputs = new ServerOutputs({
@@ -369,6 +369,7 @@ export class Master {
         return this.#stops.finished;
       },
       lines: (count, service) => this.#outputLog.last(count, service),
+      hasLines: (service) => this.#outputLog.has(service),
       log,
     });
   }

@@ -172,7 +172,8 @@ Deno.test("logs shows the last lines of a service, or of all and of the master",
   assertEquals((await logs(site, "-n", "0")).out, "");
   const last = await logs(site, "--json", "-n", "1", "two.cf");
   const pid = Number(/two\[(\d+)\]/.exec(master.log)![1]);
-  const { atMs, ...line } = JSON.parse(last.out);
+  const { atMs, key, ...line } = JSON.parse(last.out);
+  assertMatch(key, /^\d+-\d+$/);
   assertEquals(line, { level: "warn", service: "two.cf", pid, stream: "stdout", text: "careful" });
   assert(Math.abs(Date.now() - atMs) < 600_000);
   const unknown = await logs(site, "tow.cf");

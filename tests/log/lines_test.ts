@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { LOG_LEVELS } from "../../src/config/log_form.ts";
 import {
+  datagramParts,
   droppedText,
   masterlogRecord,
   periodName,
@@ -117,4 +118,16 @@ Deno.test("timeOfDay() and periodName() write local time with all its zeros", ()
 
 Deno.test("droppedText() counts in English", () => {
   assertEquals([droppedText(1), droppedText(2)], ["1 log line dropped", "2 log lines dropped"]);
+});
+
+Deno.test("datagramParts() parts a long text between its lines, and loses nothing", () => {
+  const record = { timeMs: 0, level: "error", ident: "web", pid: 7 } as const;
+  assertEquals(datagramParts({ ...record, text: "short" }), [{ ...record, text: "short" }]);
+  const text = Array.from({ length: 400 }, (_, number) => `    at 漢 line ${number}`).join("\n");
+  const parts = datagramParts({ ...record, text });
+  assertEquals(parts.map(({ text }) => text).join("\n"), text);
+  for (const part of parts) assertEquals(masterlogRecord(part).length < 10_240, true);
+  const long = "漢".repeat(20_000), pieces = datagramParts({ ...record, text: long });
+  assertEquals(pieces.map(({ text }) => text).join(""), long);
+  for (const piece of pieces) assertEquals(masterlogRecord(piece).length < 10_240, true);
 });

@@ -75,6 +75,8 @@ export interface ControlledMaster {
   stop(): Promise<void>;
   /** The last lines of the log. */
   lines(count: number, service?: string): readonly LogLine[];
+  /** Whether lines of a service are kept. */
+  hasLines(service: string): boolean;
   /** The services that were not ready at the end of the start. */
   readonly started: Promise<readonly UnreadyService[]>;
 }
@@ -155,7 +157,10 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       return null;
     },
     async logs({ service, lines = DEFAULT_LINES, follow = false }, client) {
-      if (service !== undefined) find(await master.services(), service);
+      // The lines of one that was removed are kept for a while.
+      if (service !== undefined && !master.hasLines(service)) {
+        find(await master.services(), service);
+      }
       if (follow) {
         client.subscribe((event) =>
           event.type === "dropped" || event.type === "stop" ||

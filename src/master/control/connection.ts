@@ -90,12 +90,12 @@ export class ControlConnection {
   }
 
   /**
-   * Sends a value as one line. A client that does not read, so that too many answers wait, is
+   * Sends values, each as one line. A client that does not read, so that too many answers wait, is
    * disconnected.
    */
-  send(value: unknown): void {
+  send(...values: readonly unknown[]): void {
     if (!this.isOpen) return;
-    const bytes = ENCODER.encode(`${JSON.stringify(value)}\n`);
+    const bytes = ENCODER.encode(values.map((value) => `${JSON.stringify(value)}\n`).join(""));
     this.#unsent.push(bytes);
     this.#unsentBytes += bytes.length;
     this.#flush();

@@ -96,15 +96,18 @@ export class ControlSocket {
     return this.#listener.socketFile!;
   }
 
-  /** Sends an event to each client that has asked for it. */
-  tell(event: ControlEvent): void {
+  /** Sends events to each client that has asked for them. */
+  tell(events: readonly ControlEvent[]): void {
     for (const client of this.#clients) {
-      const { connection, events } = client;
-      if (!events?.wants(event)) continue;
+      const { connection, events: asked } = client;
+      if (asked === undefined) continue;
+      const wanted = events.filter((event) => asked.wants(event));
       // Lines may come faster than any client reads. Everything else is rare.
-      if (event.type === "line" && (connection.isSlow || client.droppedLines > 0)) {
-        client.droppedLines++;
-      } else connection.send({ id: events.id, event } satisfies Answer);
+      const isSlow = connection.isSlow || client.droppedLines > 0;
+      const sent = isSlow ? wanted.filter(({ type }) => type !== "line") : wanted;
+      client.droppedLines += wanted.length - sent.length;
+      if (sent.length === 0) continue;
+      connection.send(...sent.map((event): Answer => ({ id: asked.id, event })));
     }
   }
 

@@ -8,7 +8,7 @@ import type { LogLevel } from "../../log/record.ts";
 import { defaultConfig } from "../../config/config.ts";
 import { controlPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
-import type { ControlEvent, UntimedEvent } from "../../control/messages.ts";
+import type { LogLine, UntimedEvent } from "../../control/messages.ts";
 import type { ListenerStatus, ServiceStatus } from "../../control/status.ts";
 import { delay, systemClock, type Timer } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
@@ -48,6 +48,7 @@ export interface MasterControlOptions
   phase(): string;
   /** The last lines of the log; see `ControlledMaster`. */
   lines: ControlledMaster["lines"];
+  hasLines: ControlledMaster["hasLines"];
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }
@@ -126,12 +127,12 @@ export class MasterControl {
 
   /** Sends an event of this moment to the clients that have asked for events. */
   tell(event: UntimedEvent): void {
-    this.tellOf({ ...event, atMs: Date.now() });
+    this.#socket?.tell([{ ...event, atMs: Date.now() }]);
   }
 
-  /** Sends an event of another moment to the clients that have asked for it. */
-  tellOf(event: ControlEvent): void {
-    this.#socket?.tell(event);
+  /** Sends lines of the log to the clients that follow. */
+  tellLines(lines: readonly LogLine[]): void {
+    this.#socket?.tell(lines.map((line) => ({ type: "line", ...line })));
   }
 
   /** Removes the socket; clients that wait for an answer still get it. */
@@ -177,6 +178,7 @@ export class MasterControl {
       require: (what, ids) => serviceChanges.require(what, ids),
       log: changes.log,
       lines: changes.lines,
+      hasLines: changes.hasLines,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
       scaled: (service) => supervisor.scaled(service),
       scaleTo: (service, count) => supervisor.scaleTo(service, count),

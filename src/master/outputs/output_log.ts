@@ -5,17 +5,15 @@
  * @module
  */
 import type { LogLine } from "../../control/messages.ts";
-import type { LogLevel, LogRecord, RecordEncoder } from "../../log/record.ts";
+import type { KeptRecord, LogLevel, LogRecord, RecordEncoder } from "../../log/record.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { OutputFile } from "./output_file.ts";
-import { RecentLines, sizeOf } from "./recent_lines.ts";
+import { RecentLines } from "./recent_lines.ts";
+import { RecordForwarding } from "./record_forwarding.ts";
 
 /** The id of the lines of the master itself. */
 const OWN = "";
-
-/** The most text of one message to another master: in JSON six times as much at most, with what is escaped. */
-const FORWARD_BYTES_MAX = 98_304;
 
 /** What the log of captured output needs. */
 export interface OutputLogOptions {
@@ -28,8 +26,8 @@ export interface OutputLogOptions {
   encoder(): RecordEncoder;
   /** Whether this master renames files; see `OutputFile`. */
   mayRotate(): boolean;
-  /** Sends a line to operators who follow. */
-  onLine(line: LogLine): void;
+  /** Sends lines to operators who follow. */
+  onLines(lines: readonly LogLine[]): void;
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }
@@ -40,10 +38,9 @@ export class OutputLog {
   readonly #recent = new RecentLines();
   /** By their settings; two services may have the same. */
   readonly #files = new Map<string, OutputFile>();
-  /** Sends records to the master that has taken over. */
-  #forward?: (records: readonly LogRecord[]) => void;
-  /** The records of this turn of the event loop, which are sent together. */
-  #toForward: LogRecord[] = [];
+  /** The way to the master that has taken over. */
+  #forwarding?: RecordForwarding;
+  #count = 0;
 
   /** @param options What is needed. */
   constructor(options: OutputLogOptions) {
@@ -62,10 +59,8 @@ export class OutputLog {
   ): void {
     this.#options.write(records);
     const file = output.file && this.#fileOf(output.file);
-    for (const record of records) {
-      file?.append(record);
-      this.#keep(id, record);
-    }
+    if (file !== undefined) { for (const record of records) file.append(record); }
+    this.#keep(id, records.map((record) => this.#withKey(record)));
   }
 
   /**
@@ -74,7 +69,7 @@ export class OutputLog {
    * @param record The record.
    */
   keep(record: LogRecord): void {
-    this.#keep(OWN, record);
+    this.#keep(OWN, [this.#withKey(record)]);
   }
 
   /**
@@ -83,30 +78,35 @@ export class OutputLog {
    *
    * @param records The records.
    */
-  adopt(records: readonly LogRecord[]): void {
-    for (const record of records) this.#keep(record.service ?? OWN, record);
+  adopt(records: readonly KeptRecord[]): void {
+    for (const record of records) this.#keep(record.service ?? OWN, [record]);
   }
 
   /**
    * Passes the last records on to the master that has taken over, and all further ones.
    *
-   * @param send Sends records; they may be lost.
+   * @param send Sends records; returns false if they have to wait.
    */
-  forwardTo(send: (records: readonly LogRecord[]) => void): void {
-    for (const batch of batchesOf(this.#recent.last(Infinity))) send(batch);
-    this.#forward = send;
+  forwardTo(send: (records: readonly KeptRecord[]) => boolean): void {
+    this.#forwarding = new RecordForwarding(this.#options.clock, send);
+    for (const record of this.#recent.last(Infinity)) this.#forwarding.add(record);
   }
 
-  #keep(id: string, record: LogRecord): void {
-    const { clock, onLine } = this.#options;
-    this.#recent.add(id, record);
-    onLine(lineOf(record));
-    if (this.#forward === undefined) return;
-    this.#toForward.push(record);
-    if (this.#toForward.length > 1) return;
-    clock.setTimer(0, () => {
-      for (const batch of batchesOf(this.#toForward.splice(0))) this.#forward?.(batch);
-    });
+  #keep(id: string, records: readonly KeptRecord[]): void {
+    for (const record of records) {
+      this.#recent.add(id, record);
+      this.#forwarding?.add(record);
+    }
+    this.#options.onLines(records.map(lineOf));
+  }
+
+  #withKey(record: LogRecord): KeptRecord {
+    return { ...record, key: `${Deno.pid}-${++this.#count}` };
+  }
+
+  /** Whether lines of a service are kept. */
+  has(service: string): boolean {
+    return this.#recent.has(service);
   }
 
   /**
@@ -141,22 +141,6 @@ export class OutputLog {
   }
 }
 
-/** Parts records so that each part is small enough for a message. */
-function batchesOf(records: readonly LogRecord[]): LogRecord[][] {
-  const batches: LogRecord[][] = [];
-  let bytes = Infinity;
-  for (const record of records) {
-    const size = sizeOf(record);
-    if (bytes + size > FORWARD_BYTES_MAX) {
-      batches.push([]);
-      bytes = 0;
-    }
-    batches.at(-1)!.push(record);
-    bytes += size;
-  }
-  return batches;
-}
-
-function lineOf({ timeMs, level, service, pid, stream, text }: LogRecord): LogLine {
-  return { atMs: timeMs, level, service: service ?? null, pid, stream: stream ?? null, text };
+function lineOf({ timeMs, level, service, pid, stream, text, key }: KeptRecord): LogLine {
+  return { atMs: timeMs, level, service: service ?? null, pid, stream: stream ?? null, text, key };
 }

@@ -33,6 +33,17 @@ export interface WorkerReportsOptions {
   onExit(worker: Worker): void;
 }
 
+/** Signals that end a process which was told to end, and the code of many programs after SIGTERM. */
+const ENDING_SIGNALS: readonly (string | null)[] = ["SIGTERM", "SIGKILL", "SIGABRT"];
+const EX_TERM = 143;
+
+/** Whether a process that was told to end has ended otherwise: by a crash. */
+function isUnexpectedEnd(state: Worker["life"]["state"], { code, signal }: ExitStatus): boolean {
+  if (signal === "SIGKILL" && state === "draining") return true;
+  if (signal !== null) return !ENDING_SIGNALS.includes(signal);
+  return state === "draining" && code !== 0 && code !== EX_TERM;
+}
+
 /** How a process has ended. */
 interface Exit {
   readonly status: ExitStatus;
@@ -201,7 +212,9 @@ export class WorkerReports {
     const level = inOrder ? "info" : "error";
     if (wasServing) log(`${service.id}: process ${pid} ${how}${next}`, level);
     else if (wasStandby) log(`${service.id}: process ${pid}, a standby, ${how}${next}`, level);
-    else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
+    else if (isUnexpectedEnd(state, status)) {
+      log(`${service.id}: process ${pid}, which was ${state}, ${how}`, "warn");
+    } else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     onExit(worker);
     onChange(service);
   }

@@ -8,7 +8,7 @@ import type { LogLevel } from "../../log/record.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { NEW_MASTER } from "../../ipc/protocol.ts";
-import type { LogRecord } from "../../log/record.ts";
+import type { KeptRecord } from "../../log/record.ts";
 import {
   type ChildProcess,
   describeExit,
@@ -159,12 +159,15 @@ export class NewMaster {
   }
 
   /**
-   * Sends it lines of the log. None of them are kept for it: they are in the log, and other messages must not wait.
+   * Sends it lines of the log, unless other messages wait.
    *
    * @param records The lines.
+   * @returns Whether they were sent.
    */
-  tellRecords(records: readonly LogRecord[]): void {
-    if (!this.#channel.isFull) this.#channel.send({ type: "records", records });
+  tellRecords(records: readonly KeptRecord[]): boolean {
+    if (this.#channel.isFull) return false;
+    this.#channel.send({ type: "records", records });
+    return true;
   }
 
   /** Tells it to stop with all of its processes. */

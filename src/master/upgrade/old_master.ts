@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { LogLevel, LogRecord } from "../../log/record.ts";
+import type { KeptRecord, LogLevel } from "../../log/record.ts";
 import { kindOfKey } from "../../config/address.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
@@ -43,7 +43,7 @@ export interface OldMasterHandlers {
   /** A reload was requested. */
   onReload(): void;
   /** Lines of its log have come, which operators may ask for. */
-  onRecords(records: readonly LogRecord[]): void;
+  onRecords(records: readonly KeptRecord[]): void;
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }

@@ -182,8 +182,8 @@ Deno.test("ControlClient.events() gets events until the master closes the socket
   await withSocket({}, async (path, socket) => {
     using client = await ControlClient.connect(path);
     const events = await client.events();
-    socket.tell(READY);
-    socket.tell(READY);
+    socket.tell([READY]);
+    socket.tell([READY]);
     socket.close();
     assertEquals(await within(Array.fromAsync(events), { what: "the events" }), [READY, READY]);
   });
@@ -356,7 +356,7 @@ Deno.test("a subscriber that never reads is disconnected", async () => {
     using other = await ControlClient.connect(path);
     await other.request("hello");
     for (let i = 0; i < 200; i++) {
-      socket.tell({ type: "failed", atMs: i, service: "a.cf", reason: text });
+      socket.tell([{ type: "failed", atMs: i, service: "a.cf", reason: text }]);
     }
     let count = 0;
     while (await client.receive() !== undefined) count++;

@@ -1,13 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import {
-  RECENT_BYTES_MAX,
   RECENT_MAX,
+  RECENT_SIZE_MAX,
   RecentLines,
   SERVICES_MAX,
 } from "../../../src/master/outputs/recent_lines.ts";
 
 function record(timeMs: number, text: string) {
-  return { timeMs, level: "info", ident: "a", pid: 1, text } as const;
+  return { timeMs, level: "info", ident: "a", pid: 1, text, key: `${timeMs}` } as const;
 }
 
 const textsOf = (records: readonly { readonly text: string }[]) => records.map(({ text }) => text);
@@ -35,12 +35,12 @@ Deno.test("RecentLines keeps the last 1,000 records of a service", () => {
   assertEquals([kept[0].text, kept.at(-1)!.text], [`${2 * RECENT_MAX}`, `${3 * RECENT_MAX - 1}`]);
 });
 
-Deno.test("RecentLines keeps 256 KiB of a service, and a megabyte at most in an answer", () => {
+Deno.test("RecentLines keeps 262,144 characters of a service, and a million at most in an answer", () => {
   const recent = new RecentLines(), text = "x".repeat(10_000);
   for (let number = 0; number < 1_000; number++) {
     for (let service = 0; service < 10; service++) recent.add(`${service}`, record(number, text));
   }
-  assert(recent.last(Infinity, "1").length * text.length <= RECENT_BYTES_MAX);
+  assert(recent.last(Infinity, "1").length * text.length <= RECENT_SIZE_MAX);
   const bytes = recent.last(Infinity).length * text.length;
   assert(bytes <= 1 << 20 && bytes > 900_000, `${bytes}`);
 });
@@ -48,11 +48,11 @@ Deno.test("RecentLines keeps 256 KiB of a service, and a megabyte at most in an 
 Deno.test("RecentLines keeps the last record, however long it is", () => {
   const recent = new RecentLines();
   recent.add("a", record(1, "x"));
-  recent.add("a", record(2, "y".repeat(2 * RECENT_BYTES_MAX)));
+  recent.add("a", record(2, "y".repeat(2 * RECENT_SIZE_MAX)));
   assertEquals(recent.last(10, "a").length, 1);
 });
 
-Deno.test("RecentLines keeps the 256 services whose last records are the youngest", () => {
+Deno.test("RecentLines keeps the 64 services whose last records are the youngest", () => {
   const recent = new RecentLines();
   recent.add("first", record(1, "first"));
   recent.add("second", record(2, "second"));
@@ -60,4 +60,16 @@ Deno.test("RecentLines keeps the 256 services whose last records are the younges
   for (let number = 0; number < SERVICES_MAX - 1; number++) recent.add(`${number}`, record(4, "x"));
   assertEquals(recent.last(Infinity, "second"), []);
   assertEquals(textsOf(recent.last(Infinity, "first")), ["first", "again"]);
+});
+
+Deno.test("RecentLines keeps the youngest records, in whatever order they come", () => {
+  const recent = new RecentLines();
+  for (let number = 0; number < 600; number++) recent.add("a", record(1_000 + number, "new"));
+  for (let number = 0; number < 600; number++) recent.add("a", record(number, "old"));
+  const kept = recent.last(Infinity);
+  assertEquals(kept.filter(({ text }) => text === "new").length, 600);
+  assertEquals(
+    kept.map(({ timeMs }) => timeMs),
+    kept.map(({ timeMs }) => timeMs).toSorted((a, b) => a - b),
+  );
 });
