@@ -235,7 +235,7 @@ export class Master {
     const releases = takeSignals(this.#poller, {
       reload: () => this.#requestReload(),
       upgrade: () => this.#requestUpgrade(),
-      scale: (by) => this.#supervisor.scale(by),
+      scale: (by) => this.#supervisor.scale.all(by),
       stop: () => this.#requestStop(),
       reopenLogs: () => this.#reopenLogs(),
       passOn: (signal) => this.#retirement?.passOn(signal) ?? false,

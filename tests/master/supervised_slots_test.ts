@@ -57,12 +57,12 @@ Deno.test("processes beyond server-proc-count share slots, and stop first", () =
   scene.fresh();
   scene.running[0].exit();
   areReady(...scene.fresh());
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   const [added] = scene.fresh();
   areReady(added);
   assertEquals(socketsOf([added]), [sockets[0]]);
   assertEquals(chosen(scene), sockets);
-  scene.supervisor.scale(-1);
+  scene.supervisor.scale.all(-1);
   const left = scene.running.filter(({ told }) => told.length === 0);
   assertEquals(socketsOf(left).toSorted(), sockets);
 });

@@ -436,15 +436,15 @@ Deno.test("Supervisor.reload() with another number of standbys starts or stops s
   }
 });
 
-Deno.test("Supervisor.scale() activates a standby as an additional process", () => {
+Deno.test("ServiceScale.all() activates a standby as an additional process", () => {
   const scene = reserved(sparing());
   const [standby] = standbysOf(scene);
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   assertEquals(scene.fresh().length, 0);
   assert(!standby.isStandby);
   areCalm(scene, standby);
   assertEquals(standbysOf(scene).length, 1);
-  scene.supervisor.scale(-1);
+  scene.supervisor.scale.all(-1);
   assertEquals(servingOf(scene).filter(({ told }) => told.length === 0).length, 1);
 });
 

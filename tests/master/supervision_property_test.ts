@@ -97,7 +97,7 @@ class Life {
     this.steps.push(`scale ${by}`);
     const least = Math.min(this.#procCount, 1);
     this.#extra = Math.max(this.#extra + by, least - this.#procCount);
-    this.scene.supervisor.scale(by);
+    this.scene.supervisor.scale.all(by);
   }
 
   #advance(ms: number): void {

@@ -431,7 +431,7 @@ Deno.test("Supervisor.reload() with a step does not wait for a current worker th
 Deno.test("Supervisor.reload() with a step has room for the processes that were added", async () => {
   const service = withSettings("x", { procCount: 1, "reload-step": 1 });
   const scene = Scene.running(service);
-  scene.supervisor.scale(+2);
+  scene.supervisor.scale.all(+2);
   areReady(...scene.fresh());
   const reload = scene.reload(service);
   areReady(...scene.fresh());
@@ -441,7 +441,7 @@ Deno.test("Supervisor.reload() with a step has room for the processes that were 
 Deno.test("Supervisor.reload() with a step is undone with all the processes that were added", async () => {
   const service = withSettings("x", { procCount: 2, "reload-step": 1 });
   const scene = Scene.running(service);
-  scene.supervisor.scale(+2);
+  scene.supervisor.scale.all(+2);
   areReady(...scene.fresh());
   const reload = scene.reload(service);
   areReady(...scene.fresh());

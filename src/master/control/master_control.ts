@@ -180,8 +180,8 @@ export class MasterControl {
       lines: changes.lines,
       hasLines: changes.hasLines,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
-      scaled: (service) => supervisor.scaled(service),
-      scaleTo: (service, count) => supervisor.scaleTo(service, count),
+      scaled: (service) => supervisor.scale.reached(service),
+      scaleTo: (service, count) => supervisor.scale.to(service, count),
       started: reloads.started,
     };
   }

@@ -7,7 +7,7 @@
  * @module
  */
 import type { ServiceStatus } from "../../control/status.ts";
-import { ConfigError, counted, type Problem } from "../../config/errors.ts";
+import { ConfigError, type Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { ListenerRepair } from "../listeners/repair.ts";
@@ -18,10 +18,10 @@ import type { Decision } from "../policy/decision.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { UndoneReload } from "../policy/reload_report.ts";
 import { isServing, type Worker } from "../policy/life.ts";
-import { freshStart, problemOf, type Service } from "../policy/model.ts";
+import { freshStart, type Service } from "../policy/model.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { planReload, type ReloadPlan } from "../policy/reload_plan.ts";
-import { fullStrength, isComplete, isServiceIdle, scale } from "../policy/scaling.ts";
+import { isServiceIdle } from "../policy/scaling.ts";
 import { Assignments } from "./assignments.ts";
 import { ColdStart } from "./cold_start.ts";
 import { Rollouts } from "./commit_or_rollback.ts";
@@ -30,6 +30,7 @@ import { ListenerRelease } from "./listener_release.ts";
 import type { Ports } from "./ports.ts";
 import { Reconciler } from "./reconciler.ts";
 import { ServiceTable } from "./service_table.ts";
+import { ServiceScale } from "./service_scale.ts";
 import { type SnapshotOptions, statusOf } from "./snapshot.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
@@ -60,6 +61,8 @@ export class Supervisor {
   readonly #reconciler: Reconciler;
   readonly #rollouts: Rollouts;
   readonly #idleWatch: IdleWatch;
+  /** Changes the numbers of processes until the next reload. */
+  readonly scale: ServiceScale;
   #stopped = Promise.withResolvers<void>();
   #coldStart?: ColdStart;
   #generation: number;
@@ -105,6 +108,10 @@ export class Supervisor {
     this.#idleWatch = new IdleWatch(ports, {
       watch: (config, onWaiting) => watches.expect(table.allListeners(config), onWaiting),
       onWaiting: (service, listener) => this.#wake(service, listener),
+    });
+    this.scale = new ServiceScale({
+      ...{ services, reconcile, log: ports.log },
+      isEnding: () => this.#ending !== undefined,
     });
   }
 
@@ -259,62 +266,11 @@ export class Supervisor {
   }
 
   /**
-   * Adds processes to each service, or removes some, until the next reload.
-   *
-   * @param by How many to add; negative to remove.
-   */
-  scale(by: number): void {
-    if (this.#ending !== undefined) return;
-    for (const service of this.#services.all()) {
-      if (service.current !== undefined) this.#scale(service, by);
-    }
-  }
-
-  /**
-   * Sets the number of processes of a service until the next reload.
-   *
-   * @param id The service.
-   * @param count The number; it is brought within the limits of the service.
-   * @returns The numbers before and after it; undefined if there is no such service.
-   */
-  scaleTo(id: string, count: number): { before: number; now: number } | undefined {
-    const service = this.#services.get(id);
-    if (service?.current === undefined || this.#ending !== undefined) return undefined;
-    return this.#scale(service, count - fullStrength(service));
-  }
-
-  #scale(service: Service, by: number): { before: number; now: number } {
-    const before = fullStrength(service);
-    scale(service, by);
-    const now = fullStrength(service);
-    if (now !== before) {
-      this.#ports.log(`${service.id}: ${counted(now, "process", "processes")} from now on`);
-    }
-    this.#reconciler.reconcile(service);
-    return { before, now };
-  }
-
-  /**
    * Fulfilled when a service that was removed has no process any more but detached ones, which run on
    * for as long as they want, or has come back.
    */
   removed(id: string): Promise<void> {
     return this.#services.when(id, (service) => service === undefined || !isEnding(service));
-  }
-
-  /**
-   * Waits until a service has the processes that it is to have.
-   *
-   * @param id The service.
-   * @returns Why it can't have them; undefined if it has them, or is gone.
-   */
-  async scaled(id: string): Promise<string | undefined> {
-    let service: Service | undefined;
-    await this.#services.when(id, (found) => {
-      service = found;
-      return found?.current === undefined || problemOf(found) !== undefined || isComplete(found);
-    });
-    return service && problemOf(service);
   }
 
   /** The status of each service, with connections as its processes tell them now. */

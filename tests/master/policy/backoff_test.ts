@@ -301,7 +301,7 @@ Deno.test("Supervisor drops the restart histories of removed slots, so that they
     crash();
     scene.clock.advance(100);
   }
-  scene.supervisor.scale(-7);
+  scene.supervisor.scale.all(-7);
   for (let ms = 0; ms < 60_000; ms += 100) {
     crash();
     scene.clock.advance(100);

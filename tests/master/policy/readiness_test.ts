@@ -27,7 +27,7 @@ const STARTS: Readonly<Record<string, () => { scene: Scene; started: FakeWorker 
   "a scale signal"() {
     const scene = Scene.running(timed());
     scene.fresh();
-    scene.supervisor.scale(1);
+    scene.supervisor.scale.all(1);
     return { scene, started: scene.fresh()[0] };
   },
   "the recycling of a process"() {

@@ -29,19 +29,19 @@ function idleScene(service: ResolvedService): Scene {
   return scene;
 }
 
-Deno.test("Supervisor.scale() adds and removes a process of each service, until the next reload", async () => {
+Deno.test("ServiceScale.all() adds and removes a process of each service, until the next reload", async () => {
   const services = [serviceOf("x", { procCount: 2 }), serviceOf("y")];
   const scene = Scene.running(...services);
   const old = [...scene.running];
   scene.fresh();
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   const added = scene.fresh();
   assertEquals(added.map(({ request }) => request.service.id), ["x", "y"]);
   areReady(...added);
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   areReady(...scene.fresh());
   assertEquals(scene.running.length, 7);
-  scene.supervisor.scale(-1);
+  scene.supervisor.scale.all(-1);
   assertEquals(toldTo(old), ["softstop", "", "softstop"]);
   assertEquals(scene.log, [
     "x: 3 processes from now on",
@@ -65,14 +65,14 @@ Deno.test("Supervisor.scale() adds and removes a process of each service, until 
   assertEquals(serving.map(({ request }) => request.service.id), ["x", "x", "y"]);
 });
 
-Deno.test("Supervisor.scale() during a reload also applies to the candidate", async () => {
+Deno.test("ServiceScale.all() during a reload also applies to the candidate", async () => {
   for (const outcome of ["passes", "fails"]) {
     const scene = Scene.running(serviceOf("x", { procCount: 2 }));
-    scene.supervisor.scale(+1);
+    scene.supervisor.scale.all(+1);
     areReady(...scene.fresh().slice(-1));
     const reload = scene.reload(serviceOf("x", { procCount: 4 }));
     const [candidate, ...others] = scene.fresh();
-    scene.supervisor.scale(+1);
+    scene.supervisor.scale.all(+1);
     areReady(...scene.fresh(), ...others);
     if (outcome === "passes") areReady(candidate);
     else candidate.exit();
@@ -84,30 +84,30 @@ Deno.test("Supervisor.scale() during a reload also applies to the candidate", as
   }
 });
 
-Deno.test("Supervisor.scale() during a reload need not be undone further than it had an effect", async () => {
+Deno.test("ServiceScale.all() during a reload need not be undone further than it had an effect", async () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const reload = scene.reload(serviceOf("x", { procCount: 2 }));
-  for (let count = 0; count < 5; count++) scene.supervisor.scale(-1);
-  scene.supervisor.scale(+1);
+  for (let count = 0; count < 5; count++) scene.supervisor.scale.all(-1);
+  scene.supervisor.scale.all(+1);
   areReady(...scene.running.filter(({ told }) => told.length === 0));
   assertEquals(await outcomeOf(reload), []);
   assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 2);
 });
 
-Deno.test("Supervisor.scale() leaves at least one process to each service that has any", () => {
+Deno.test("ServiceScale.all() leaves at least one process to each service that has any", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y", { procCount: 0 }));
-  for (let count = 0; count < 5; count++) scene.supervisor.scale(-1);
+  for (let count = 0; count < 5; count++) scene.supervisor.scale.all(-1);
   assertEquals(scene.running.filter(({ told }) => told.length === 0).length, 1);
   // Scaling without an effect need not be undone.
   scene.fresh();
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   assertEquals(scene.fresh().map(({ request }) => request.service.id), ["x", "y"]);
 });
 
-Deno.test("Supervisor.scale() is also reset for a service that a reload leaves alone", () => {
+Deno.test("ServiceScale.all() is also reset for a service that a reload leaves alone", () => {
   const service = serviceOf("x", { settings: { "server-reload": "changed" } });
   const scene = Scene.running(service);
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   areReady(...scene.running);
   scene.reload(service);
   assertEquals(scene.fresh(), []);
@@ -241,9 +241,9 @@ for (
   });
 }
 
-Deno.test("Supervisor.scale() wakes an idle service, and makes it idle again", () => {
+Deno.test("ServiceScale.all() wakes an idle service, and makes it idle again", () => {
   const scene = idleScene(sparing(1));
-  scene.supervisor.scale(+1);
+  scene.supervisor.scale.all(+1);
   assertEquals(scene.fresh().length, 1);
   areReady(...scene.running);
   becomeIdle(scene);

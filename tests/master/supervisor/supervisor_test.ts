@@ -407,20 +407,20 @@ Deno.test("Supervisor.removed() waits for a stopped service, but not for its det
   assert(await isSettled(scene.supervisor.removed("x")));
 });
 
-Deno.test("Supervisor.scaled() waits for the processes of a service, and tells why they fail", async () => {
+Deno.test("ServiceScale.reached() waits for the processes of a service, and tells why they fail", async () => {
   const scene = Scene.running(serviceOf("x"));
-  assertEquals(await scene.supervisor.scaled("x"), undefined);
-  assertEquals(await scene.supervisor.scaled("none"), undefined);
-  scene.supervisor.scaleTo("x", 3);
-  const scaled = scene.supervisor.scaled("x"), [, second, third] = scene.running;
+  assertEquals(await scene.supervisor.scale.reached("x"), undefined);
+  assertEquals(await scene.supervisor.scale.reached("none"), undefined);
+  scene.supervisor.scale.to("x", 3);
+  const scaled = scene.supervisor.scale.reached("x"), [, second, third] = scene.running;
   second.listener.onReady();
   assert(!await isSettled(scaled));
   third.listener.onReady();
   assertEquals(await scaled, undefined);
-  scene.supervisor.scaleTo("x", 1);
-  assertEquals(await scene.supervisor.scaled("x"), undefined);
-  scene.supervisor.scaleTo("x", 2);
-  const failed = scene.supervisor.scaled("x");
+  scene.supervisor.scale.to("x", 1);
+  assertEquals(await scene.supervisor.scale.reached("x"), undefined);
+  scene.supervisor.scale.to("x", 2);
+  const failed = scene.supervisor.scale.reached("x");
   scene.running.at(-1)!.exit();
   assertMatch((await failed)!, /ended after/);
 });
