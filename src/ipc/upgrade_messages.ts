@@ -13,14 +13,19 @@ import type { FdType } from "../os/net/socket.ts";
 import type { SocketFile } from "../os/net/socket_file.ts";
 import { countProblem, describe, type Fields } from "./fields.ts";
 
-/** A listener that is handed over; its descriptor travels with the message. */
+/** A listener that the old master has opened; its descriptor travels with the message. */
 export interface SentListener {
   /** The key of its address. */
   readonly key: string;
   /** The socket file that the old master has created, if any. */
   readonly file?: SocketFile;
-  /** Its kind; this and what follows only of activated listeners. */
-  readonly kind?: FdType;
+}
+
+/** An activated listener; its descriptor travels with the message. */
+export interface SentActivatedListener {
+  /** The key of its address. */
+  readonly key: string;
+  readonly kind: FdType;
   /** The key of the IPv4 address, if it accepts IPv4 connections too. */
   readonly ipv4Key?: string;
   /** The name from its activator. */
@@ -42,7 +47,7 @@ export interface InheritMessage {
   /** The socket of the log service, if its descriptor is the second one. */
   readonly logSocket?: SocketFile;
   /** The activated listeners, which the old master was started with itself. */
-  readonly given: readonly SentListener[];
+  readonly given: readonly SentActivatedListener[];
   /** The listeners that it has opened. */
   readonly listeners: readonly SentListener[];
   /** The ids of the services in force; missing from an older master. */

@@ -211,9 +211,8 @@ export class OldMaster {
       generation,
       lock: PidFile.inherit(lockFd, pidFile),
       ...(log === undefined ? {} : { logSocket: log }),
-      activated: given.map(({ kind, ...described }): Listener => ({
+      activated: given.map((described): Listener => ({
         ...described,
-        kind: kind!,
         owner: "activation",
         fd: rest.shift()!,
       })),
