@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { formatProblem } from "../config/errors.ts";
 import type { ChangeOutcome, PlanSummary } from "../control/messages.ts";
 import { EXIT } from "./connect.ts";
-import { duration, layOut, showsColour, styled } from "./output.ts";
+import { complain, duration, layOut, showsColour, styled } from "./output.ts";
 
 /**
  * Writes the outcome.
@@ -13,7 +14,11 @@ import { duration, layOut, showsColour, styled } from "./output.ts";
  * @param outcome The outcome.
  * @returns The exit code.
  */
-export function showOutcome({ outcome, rolledBack, plan, durationMs }: ChangeOutcome): number {
+export function showOutcome(
+  // A master of an earlier version sends no warnings.
+  { outcome, rolledBack, plan, durationMs, warnings = [] }: ChangeOutcome,
+): number {
+  for (const warning of warnings) complain("warning", formatProblem(warning));
   for (const line of planLines(plan)) console.log(line);
   for (const { services, reason } of rolledBack) {
     console.error(`rolled back ${services.join(" ")}: ${reason}`);

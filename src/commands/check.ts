@@ -6,6 +6,7 @@
 import {
   ConfigError,
   counted,
+  distinct,
   formatProblem,
   type Problem,
   problemAt,
@@ -19,7 +20,7 @@ import { tryAddress } from "../os/net/open_listener.ts";
 import type { CommandCall } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
 import { connect, EXIT, isLost, NoMasterError } from "./connect.ts";
-import { showsColour, styled } from "./output.ts";
+import { complain } from "./output.ts";
 
 /** What was found. */
 interface Findings {
@@ -39,12 +40,8 @@ export async function run(call: CommandCall): Promise<number> {
       quoteJson({ problems, warnings, services: services.map(({ id }) => id) }, 2),
     );
   } else {
-    const colour = showsColour(Deno.stderr);
-    const mark = (text: string, style: "red" | "yellow") => colour ? styled(text, style) : text;
-    for (const one of problems) console.error(`${mark("error", "red")}: ${formatProblem(one)}`);
-    for (const one of warnings) {
-      console.error(`${mark("warning", "yellow")}: ${formatProblem(one)}`);
-    }
+    for (const one of problems) complain("error", formatProblem(one));
+    for (const one of warnings) complain("warning", formatProblem(one));
     console.log([
       counted(services.length, "service"),
       counted(problems.length, "error"),
@@ -65,8 +62,7 @@ async function look(call: CommandCall): Promise<Findings> {
   }
   const { problems, warnings, services } = found;
   const all = [...problems, ...addressProblems(services, await heldAddresses(call.settings))];
-  const unique = new Map(warnings.map((one) => [formatProblem(one), one]));
-  return { problems: new ConfigError(all).problems, warnings: [...unique.values()], services };
+  return { problems: new ConfigError(all).problems, warnings: distinct(warnings), services };
 }
 
 /** The addresses that the running master holds, as its status has them. */

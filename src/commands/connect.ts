@@ -196,7 +196,8 @@ function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", stri
   }
   return cannot("reach the master", path, {
     found: `no master runs: nothing holds the lock of ${pidFile}`,
-    expected: "a running master; -C and -pid-file as it was started with",
+    expected: "a running master: start one with zc start, or give -C and -pid-file as it was " +
+      "started with",
   });
 }
 

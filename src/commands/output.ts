@@ -68,6 +68,14 @@ export function styled(text: string, style?: Style): string {
   return `\x1b[${on}m${text}\x1b[${off}m`;
 }
 
+/** Writes what is wrong, or only suspicious, to standard error. */
+export function complain(severity: "error" | "warning", text: string): void {
+  const mark = showsColour(Deno.stderr)
+    ? styled(severity, severity === "error" ? "red" : "yellow")
+    : severity;
+  console.error(`${mark}: ${text}`);
+}
+
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const;
 
 /**

@@ -14,6 +14,7 @@ import { blankControls } from "../log/control_characters.ts";
 import { runMaster } from "../master/main.ts";
 import { AddressesInUseError } from "../master/listeners/table.ts";
 import { MasterRunsError } from "../master/pid_file.ts";
+import { RECENT_MAX } from "../master/outputs/recent_lines.ts";
 import { newProcessCommand, ownCommand } from "../master/upgrade/command.ts";
 import { delay, systemClock } from "../os/clock/clock.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
@@ -25,6 +26,7 @@ import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, greet, isLost, masterSettings, showProgress, withMaster } from "./connect.ts";
 import { serviceIds } from "./service_ids.ts";
+import { complain } from "./output.ts";
 import { stopMaster } from "./stop.ts";
 
 /** How often a new master is looked for. */
@@ -120,6 +122,7 @@ export async function startDaemon(
   }
   child.unref();
   if (unready.length === 0) {
+    await showWarnings(master);
     console.log(`master ${child.pid} runs, all services are ready; its output is in ${output}`);
     return EXIT.ok;
   }
@@ -127,6 +130,14 @@ export async function startDaemon(
   showRest(file);
   await stopMaster(master);
   return EXIT.failed;
+}
+
+/** Shows the warnings of a master's start, which only its log has. */
+async function showWarnings(master: ControlClient): Promise<void> {
+  const { lines } = await master.request("logs", { lines: RECENT_MAX });
+  for (const { level, service, text } of lines) {
+    if (level === "warn" && service === null) complain("warning", text);
+  }
 }
 
 /**

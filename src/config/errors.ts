@@ -119,6 +119,16 @@ export function asWarning(problem: Problem): Problem {
 }
 
 /**
+ * Leaves out what is said twice.
+ *
+ * @param problems The problems.
+ * @returns One problem for each text.
+ */
+export function distinct(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((one) => [formatProblem(one), one])).values()];
+}
+
+/**
  * Settings that can't be used. Its message lists every problem, one a line; `problems` holds them
  * one by one.
  */

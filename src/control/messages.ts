@@ -38,6 +38,8 @@ export interface ChangeOutcome {
   readonly plan: PlanSummary;
   /** How long it took, in milliseconds. */
   readonly durationMs: number;
+  /** What is only suspicious in the settings that a reload has read. */
+  readonly warnings: readonly Problem[];
 }
 
 /** An argument of commands that wait for an outcome. */

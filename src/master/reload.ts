@@ -6,7 +6,7 @@
 import { defaultConfig } from "../config/config.ts";
 import { replaceSettings } from "../config/effective.ts";
 import { validateServices } from "../config/endpoints.ts";
-import { ConfigError, formatProblem } from "../config/errors.ts";
+import { ConfigError, distinct, formatProblem } from "../config/errors.ts";
 import type { UnreadyService } from "../control/messages.ts";
 import { logLine, zerror, zinfo, zwarn } from "../log/log.ts";
 import type { WorkingDirectory } from "../os/process/working_directory.ts";
@@ -166,11 +166,12 @@ export class Reloads {
       throw error;
     }
     this.#tell(candidate, reload.plan);
-    return this.#last = await reports.outcome(begun, reload, (undone) => {
+    const report = await reports.outcome(begun, reload, (undone) => {
       serviceChanges.forget((only ?? serviceChanges.stopped).difference(undone));
       if (only !== undefined) return;
       this.#accept(candidate);
     });
+    return this.#last = { ...report, warnings: distinct(candidate.warnings) };
   }
 
   /** The services in force, with the named ones as the new configuration has them. */
@@ -190,7 +191,7 @@ export class Reloads {
 
   /** Logs the warnings, also of a configuration that is refused. */
   #warn({ warnings }: NewConfiguration): void {
-    for (const line of new Set(warnings.map(formatProblem))) zwarn(line);
+    for (const warning of distinct(warnings)) zwarn(formatProblem(warning));
   }
 
   #tell({ services, unknownModules }: NewConfiguration, plan: ReloadPlan): void {

@@ -383,6 +383,25 @@ Deno.test("a process that hangs counts as a restart, with how it has ended", asy
   await master.stop();
 });
 
+Deno.test("reload and start --daemon tell what is suspicious in the settings", async () => {
+  await using site = new Site();
+  const lines = { mode: "coroutine", service: site.port(), "server-prot-count": 2 } as const;
+  site.serve("a.cf", lines);
+  const warning = /^warning: .*a\.cf:3: server-prot-count: .*, expected server-proc-count\n$/;
+  const started = await zc(site, "start", "--daemon");
+  assertEquals(started.code, 0, started.err);
+  assertMatch(started.err, warning);
+  const reloaded = await zc(site, "reload");
+  assertEquals(reloaded.code, 0, reloaded.err);
+  assertMatch(reloaded.err, warning);
+  using client = await connect(site);
+  const result = await client.request("reload");
+  assertEquals(result?.warnings.map(({ line, key }) => [line, key]), [[3, "server-prot-count"]]);
+  assertEquals((await client.request("restart", { services: ["a.cf"] })).warnings, []);
+  assertEquals((await zc(site, "stop")).code, 0);
+  await site.isGone();
+});
+
 Deno.test("a service is found without its .cf, and by the path of its file", async () => {
   await using site = new Site();
   const lines = { mode: "coroutine", service: site.port() } as const;

@@ -201,13 +201,14 @@ async function change(
 }
 
 function resultOf(report: ReloadReport): ChangeOutcome {
-  const { refusal, plan, undone, durationMs } = report;
+  const { refusal, plan, undone, durationMs, warnings = [] } = report;
   if (refusal !== undefined) throw refusal;
   return {
     outcome: undone.length === 0 ? "committed" : "rolled back",
     rolledBack: undone,
     plan: summaryOf(plan!),
     durationMs,
+    warnings,
   };
 }
 

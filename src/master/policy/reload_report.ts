@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cannot } from "../../config/errors.ts";
+import { cannot, type Problem } from "../../config/errors.ts";
 import { nearest } from "../../config/nearest.ts";
 import type { ReloadPlan } from "./reload_plan.ts";
 
@@ -27,6 +27,8 @@ export interface ReloadReport {
   readonly plan?: ReloadPlan;
   /** The services whose reload was undone, and why. */
   readonly undone: readonly UndoneReload[];
+  /** What is only suspicious in the settings that were read. */
+  readonly warnings?: readonly Problem[];
 }
 
 /** What an operator does to services of the configuration that is in force. */

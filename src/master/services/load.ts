@@ -95,7 +95,7 @@ export async function loadServices(source: ServiceSource): Promise<LoadedService
   if (ini !== undefined) return await complete(NOTHING);
   const about = {
     found: "it is missing",
-    expected: "-C DIR, the directory of settings files, or -config FILE.ini",
+    expected: "-C DIR, the directory of settings files, or -config FILE.ini; see --help",
   };
   const message = cannot("read argument", "-C", about);
   const problems = [{ argument: true, key: "C", message }];

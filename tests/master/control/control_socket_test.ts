@@ -16,7 +16,7 @@ import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
 
-const NOTHING = { outcome: "committed", rolledBack: [], durationMs: 1 } as const;
+const NOTHING = { outcome: "committed", rolledBack: [], durationMs: 1, warnings: [] } as const;
 const READY = { type: "ready", atMs: 1, service: "a.cf", pid: 7 } as const;
 const NO_PLAN = { services: [], listeners: [] };
 
