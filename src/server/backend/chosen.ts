@@ -1,6 +1,6 @@
 /**
- * The choice of the backend by the permission for FFI, made once, at the start of a server. Only `leftovers.ts`
- * asks for the permission again: the program may have given it up since.
+ * The choice of the backend by the permission for FFI. It is made once, at the start of a server: the program may
+ * give the permission up later.
  *
  * @module
  */
