@@ -16,13 +16,13 @@ const printing = (site: Site, settings: Readonly<Record<string, string>> = {}) =
   ...settings,
 });
 
-/** Fails unless a log has every line of each process that has ended, in order and whole; returns their number. */
-function assertWhole(log: string): number {
-  const ends = [...log.matchAll(/p\[(\d+)\] last (out|err) (\d+)$/gm)];
+/** Fails unless a log has every line of each ended process of a service, in order and whole; returns their number. */
+function assertWhole(log: string, service: string): number {
+  const ends = [...log.matchAll(new RegExp(`${service}\\[(\\d+)\\] last (out|err) (\\d+)$`, "gm"))];
   for (const [, pid, output, last] of ends) {
-    const lines = log.matchAll(new RegExp(`p\\[${pid}\\] ${output} (\\d+) (x*)\\.$`, "gm"));
-    const numbers = Array.from(lines, ([, number, text]) => {
-      assertEquals(text.length, Number(number) % 150, `line ${number} of ${pid}`);
+    const line = new RegExp(`${service}\\[${pid}\\] ${output} (\\d+) (x*)\\.$`, "gm");
+    const numbers = Array.from(log.matchAll(line), ([, number, text]) => {
+      assertEquals(text.length, Number(number) % 150, `line ${number} of ${service} ${pid}`);
       return Number(number);
     });
     assertEquals(numbers, Array.from({ length: Number(last) }, (_, index) => index + 1));
@@ -32,33 +32,64 @@ function assertWhole(log: string): number {
 
 Deno.test("no line of a server is lost or torn over reloads, an upgrade and the stop, in log and files", async () => {
   await using site = new Site();
-  const file = site.dir.file("p.log");
-  site.write(
-    "p.cf",
-    printing(site, {
-      "server-output-file": file,
+  const own = { "server-command": site.server("printing"), "server-protocol": "auto" };
+  const services: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    python: {},
+    all: own,
+    none: { ...own, "server-permissions": "none" },
+  };
+  for (const [name, settings] of Object.entries(services)) {
+    site.write(`${name}.cf`, {
+      ...printing(site, settings),
+      "server-output-file": site.dir.file(`${name}.log`),
       "server-output-rotate": "100k",
       "server-output-keep": "1000",
-    }),
-  );
+    });
+  }
+  const names = Object.keys(services);
   const master = await site.start();
+  /** Waits until a further process of each service has printed for a while. */
+  const printed = async (processes: number) => {
+    for (const name of names) {
+      await master.logs(new RegExp(` ${name}\\[\\d+\\] out 300 `), processes);
+    }
+  };
   for (let round = 0; round < 2; round++) {
-    await master.logs(/\] out 500 /, round + 1);
+    await printed(round + 1);
     await master.reload();
   }
-  await master.logs(/\] out 500 /, 3);
+  await printed(3);
   await master.upgrade();
-  await master.logs(/\] out 500 /, 4);
-  await master.logs(/last err/, 3);
+  await printed(4);
+  for (const name of names) await master.logs(new RegExp(` ${name}\\[\\d+\\] last err`), 3);
   await master.stop();
-  assertEquals(assertWhole(master.log), 8);
-  const names = Array.from(Deno.readDirSync(site.dir.path), ({ name }) => name)
-    .filter((name) => name.startsWith("p.log"));
-  assert(names.length > 2, `${names}`);
-  // The present file has the last lines.
-  const inOrder = [...names.filter((name) => name !== "p.log").sort(), "p.log"];
-  const text = inOrder.map((name) => Deno.readTextFileSync(site.dir.file(name))).join("");
-  assertEquals(assertWhole(text), 8);
+  for (const name of names) {
+    assertEquals(assertWhole(master.log, name), 8, name);
+    const files = Array.from(Deno.readDirSync(site.dir.path), (entry) => entry.name)
+      .filter((file) => file.startsWith(`${name}.log`));
+    assert(files.length > 1, `${files}`);
+    // The present file has the last lines.
+    const inOrder = [...files.filter((file) => file !== `${name}.log`).sort(), `${name}.log`];
+    const text = inOrder.map((file) => Deno.readTextFileSync(site.dir.file(file))).join("");
+    assertEquals(assertWhole(text, name), 8, name);
+  }
+});
+
+Deno.test("a server that prints a million empty lines keeps its master from nothing", async () => {
+  await using site = new Site();
+  // A million lines; the log of the test must not grow without end.
+  const flood =
+    "import os, time\nfor _ in range(16): os.write(1, b'\\n' * 65536)\ntime.sleep(1000)\n";
+  site.write("flood.cf", {
+    ...printing(site),
+    "server-command": `/usr/bin/python3 ${site.dir.write("flood.py", flood)}`,
+  });
+  const master = await site.start();
+  await master.logs(/ flood\[\d+\] \d+ lines dropped: more than 10000 within a second$/m);
+  await master.reload();
+  const status = site.run(["status", "-C", site.conf, "-pid-file", site.pidFile]);
+  assertEquals((await status.ended()).code, 0, status.stderr);
+  await master.stop();
 });
 
 Deno.test("the trace of an uncaught error arrives whole and in order, and its message in the line of the end", async () => {
@@ -184,6 +215,27 @@ Deno.test("logs shows the last lines of a service, or of all and of the master",
   assertMatch(wrong.err, /Cannot show "many": .*expected a whole number from 0/);
   await master.stop();
   assertEquals((await logs(site)).code, 3);
+});
+
+Deno.test("logs --follow shows equal lines each, and log-format = json has the output in a field", async () => {
+  await using site = new Site();
+  const program = site.dir.write(
+    "same.py",
+    "import os, time\nos.write(1, b'same\\n' * 3)\ntime.sleep(1000)\n",
+  );
+  site.write("same.cf", { ...printing(site), "server-command": `/usr/bin/python3 ${program}` });
+  const master = await site.start({ args: ["-log-format", "json"] });
+  const args = ["logs", "-f", "--json", "-C", site.conf, "-pid-file", site.pidFile];
+  const following = site.run(args);
+  await eventually(() => following.stdout.match(/"text":"same"/g)?.length === 3, { what: "lines" });
+  master.signal("SIGHUP");
+  await eventually(() => following.stdout.match(/"text":"same"/g)?.length === 6, { what: "more" });
+  const lines = master.log.split("\n").filter((line) => line.includes('"Body":"same"'));
+  assertEquals(lines.length, 6);
+  const { Resource, Attributes } = JSON.parse(lines[0]);
+  assertEquals([Resource["zc.service"], Attributes["log.iostream"]], ["same.cf", "stdout"]);
+  await master.stop();
+  await following.ended();
 });
 
 Deno.test("logs --follow goes on over an upgrade, with the last lines of the servers before it", async () => {

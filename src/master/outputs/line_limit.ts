@@ -24,15 +24,27 @@ export class LineLimit {
     this.#now = now;
   }
 
+  /** Whether no further line is within the limit for now. */
+  get isReached(): boolean {
+    if (this.#count < LINES_PER_SECOND) return false;
+    this.#beginSecond();
+    return this.#count === LINES_PER_SECOND;
+  }
+
   /** Counts a line; returns whether it is within the limit. */
   take(): boolean {
-    if (this.#count === LINES_PER_SECOND || this.#count === 0) this.#beginSecond();
-    if (this.#count === LINES_PER_SECOND) {
+    if (this.isReached) {
       this.#dropped++;
       return false;
     }
+    if (this.#count === 0) this.#beginSecond();
     this.#count++;
     return true;
+  }
+
+  /** Counts lines that were left out. */
+  drop(lines: number): void {
+    this.#dropped += lines;
   }
 
   /**

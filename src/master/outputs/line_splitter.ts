@@ -43,6 +43,24 @@ export class LineSplitter {
     if (start < data.length) this.#kept = this.#passPieces(data.subarray(start)).slice();
   }
 
+  /**
+   * Takes what was read without passing on its lines.
+   *
+   * @param data The bytes, borrowed.
+   * @returns How many lines have ended.
+   */
+  skip(data: Uint8Array): number {
+    let count = 0;
+    for (const byte of data) if (byte === NEWLINE) count++;
+    if (count > 0) {
+      this.#kept = data.slice(data.lastIndexOf(NEWLINE) + 1);
+      return count;
+    }
+    // Of a line that is too long, only its last part is kept.
+    this.#kept = joined(this.#kept, data).slice(-LINE_BYTES_MAX);
+    return 0;
+  }
+
   /** Passes on the last line if it had no end. */
   end(): void {
     const last = this.#kept;

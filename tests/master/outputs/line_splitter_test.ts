@@ -14,6 +14,10 @@ class Splitter {
     return this.#lines.splice(0);
   }
 
+  skip(data: Uint8Array): number {
+    return this.#splitter.skip(data);
+  }
+
   end(): Uint8Array | undefined {
     this.#splitter.end();
     return this.#lines.splice(0)[0];
@@ -73,4 +77,12 @@ Deno.test("LineSplitter gives the same lines however the bytes are cut", () => {
     }
     assertEquals([...lines, decoder.decode(splitter.end())], whole);
   }
+});
+
+Deno.test("LineSplitter skips lines, and goes on with the one that has no end yet", () => {
+  const splitter = new Splitter();
+  assertEquals(textOf(splitter.take(encoder.encode("one\ntw"))), ["one"]);
+  assertEquals(splitter.skip(encoder.encode("o\n\nthree\nfo")), 3);
+  assertEquals(splitter.skip(encoder.encode("u")), 0);
+  assertEquals(textOf(splitter.take(encoder.encode("r\nfive\n"))), ["four", "five"]);
 });
