@@ -5,7 +5,7 @@
  */
 import type { OutputName } from "../../log/outputs.ts";
 import { changeOwner, closeFd, readFd, setNonblocking } from "../../os/fd/descriptor.ts";
-import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
+import { EPOLLIN, isReadable, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
 import type { Owner } from "../../os/user/accounts.ts";
 
@@ -104,6 +104,8 @@ export class OutputPipe {
       }
       take(ROOM.subarray(0, count));
     }
+    // The last read may have emptied it, and no event would come.
+    if (!this.#isClosed && !isReadable(this.#fd)) pause();
   }
 
   /** Reads no more. A second call does nothing. */

@@ -64,6 +64,20 @@ Deno.test("ServerOutputs makes records of what a process writes, with service, p
   });
 });
 
+Deno.test("ServerOutputs passes on the last line of a burst, whatever the length of the burst", async () => {
+  await leavesNothingOpen(async () => {
+    const { records, start } = fixture();
+    const one = start();
+    // Multiples of what is read at once, and of what is read in one turn.
+    for (const size of [4_096, 8_192, 16_384, 32_768, 65_536]) {
+      const before = records.length, line = `${"x".repeat(4_095)}\n`;
+      for (let written = 0; written < size;) written += one.write("stdout", line) ?? 0;
+      await eventually(() => records.length - before === size / 4_096, { what: `${size} bytes` });
+    }
+    one.close();
+  });
+});
+
 Deno.test("ServerOutputs reads all that an ended process has written, and tells its last words", async () => {
   await leavesNothingOpen(() => {
     const { records, outputs, start } = fixture();
