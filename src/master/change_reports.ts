@@ -105,7 +105,9 @@ export class ChangeReports {
     const undone = await outcome;
     const ids = undone.flatMap(({ services }) => services);
     if (isAccepted({ plan, undone })) accept(new Set(ids));
-    const text = ids.length === 0 ? begun.done : `${begun.name} over, undone for ${ids.join(" ")}`;
+    const text = ids.length === 0
+      ? begun.done
+      : `${begun.name} over, rolled back for ${ids.join(" ")}`;
     const report = this.#report(begun, { plan, undone, text });
     logLine(ids.length === 0 ? "info" : "error", text);
     return report;

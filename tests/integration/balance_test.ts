@@ -158,7 +158,7 @@ Deno.test("a reload with more processes that fails leaves no socket behind, and 
   );
   assert(fresh !== undefined, "no process has a new socket");
   Deno.kill(fresh, "SIGKILL");
-  await master.logs(/reload over, undone for a\.cf/);
+  await master.logs(/reload over, rolled back for a\.cf/);
   await eventually(() => listeners(port).length === 2, { what: "the new sockets to be closed" });
   assertEquals(listeners(port), two);
   const { served, refused, reset, cut } = await storm.end();

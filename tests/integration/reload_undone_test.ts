@@ -73,7 +73,7 @@ for (const mode of MODES) {
         assert([...answered].every((pid) => pids.includes(pid)), `${[...answered]} of ${pids}`);
       }
       assertEquals(await undone, "a.cf");
-      assertMatch(master.log, new RegExp(`reload undone for a\\.cf: ${reason.source}`));
+      assertMatch(master.log, new RegExp(`reload rolled back for a\\.cf: ${reason.source}`));
 
       await onlyRun(master, "a.cf", pids);
       // The kernel takes a moment to close what a process held that has ended.
@@ -188,6 +188,6 @@ Deno.test("a reload of which nothing succeeds leaves the master's own settings a
   // One service that succeeds is enough.
   site.serve("b.cf", { mode: "aio", service: site.port() });
   master.signal("SIGHUP");
-  await master.process.prints(/ error master\[\d+\] reload over, undone for a\.cf/m);
+  await master.process.prints(/ error master\[\d+\] reload over, rolled back for a\.cf/m);
   await master.stop();
 });

@@ -215,7 +215,7 @@ Deno.test("processes of a reload that are not ready in time are stopped, and the
   site.serve("a.cf", { ...settings, ...hanging });
   assertEquals(await master.reloadUndone(), "a.cf");
   const [, second] = await master.logs(
-    /reload undone for a\.cf: process (\d+) was not ready within/,
+    /reload rolled back for a\.cf: process (\d+) was not ready within/,
   );
   await ends(master, Number(second));
   using client = await greeted(port);

@@ -173,7 +173,7 @@ Deno.test("a stop while a reload is under way ends all the same", async () => {
   await master.logs(/\] beforeService/, 3);
   const elapsed = await took(() => master.stop());
   assert(elapsed < 5 * SECOND, `${elapsed} ms`);
-  await master.logs(/reload over, undone for a\.cf/);
+  await master.logs(/reload over, rolled back for a\.cf/);
 });
 
 Deno.test("the second master on the same paths starts as soon as the first has ended", async () => {

@@ -196,7 +196,7 @@ Deno.test("a reload keeps the old servers in C while the new program can't live"
   using before = await greeted(port);
   site.write("x.cf", { ...settings, "peer-exit-at-start": 3 });
   assertEquals(await master.reloadUndone(), "x.cf");
-  await master.logs(/reload undone for x\.cf: process \d+ ended .*: exit code 3/);
+  await master.logs(/reload rolled back for x\.cf: process \d+ ended .*: exit code 3/);
   assertEquals(await before.ask("echo still"), "still");
   assertEquals(
     pidIn(await greeted(port).then((client) => (client.close(), client))),

@@ -186,7 +186,7 @@ for (const [how, fail, told] of FAILURES) {
     fail(scene, bad);
     const reason = `process ${bad.pid} ${told}`;
     assertEquals(await outcomeOf(reload), [{ services: ["x"], reason }]);
-    assert(scene.log.includes(`reload undone for x: ${reason}`), scene.log.join("\n"));
+    assert(scene.log.includes(`reload rolled back for x: ${reason}`), scene.log.join("\n"));
     assertEquals(toldTo([...old, good]), ["", "", "softstop"]);
     assertEquals(scene.listeners.keys, ["inet:0.0.0.0:80", "inet:0.0.0.0:81"]);
     assertEquals(scene.listeners.discarded, ["inet:0.0.0.0:82"]);

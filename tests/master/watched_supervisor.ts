@@ -93,7 +93,7 @@ export class WatchedSupervisor {
   undone(): string[] {
     if (this.rollout === undefined) return [];
     return this.log.slice(this.rollout.logBefore)
-      .flatMap((line) => /^reload undone for (.*?):/.exec(line)?.[1].split(" ") ?? []);
+      .flatMap((line) => /^reload rolled back for (.*?):/.exec(line)?.[1].split(" ") ?? []);
   }
 
   /** Derives which versions are current, and which are still candidates. */

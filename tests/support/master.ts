@@ -280,7 +280,7 @@ function isGuardian({ argv }: ProcessInfo): boolean {
 
 /** How the master tells that a reload is over. */
 const RELOAD_OVER =
-  /(?:(?<done>reloaded)|reload over, undone for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?))\n(?! )/g;
+  /(?:(?<done>reloaded)|reload over, rolled back for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?))\n(?! )/g;
 
 interface ReloadAnswer {
   readonly done?: string;

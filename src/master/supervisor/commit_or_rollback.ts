@@ -120,7 +120,7 @@ export class Rollouts {
   /** Returns the services of a group to their state before the reload. */
   #rollBack(group: RolloutGroup, reason: string): void {
     const { ids, members, removed } = group, { release, reconcile } = this.#options;
-    this.#ports.log(`reload undone for ${ids.join(" ")}: ${reason}`, "error");
+    this.#ports.log(`reload rolled back for ${ids.join(" ")}: ${reason}`, "error");
     const before = configsOf(members, "candidate");
     this.#rollout.fail(group, reason);
     const after = configsOf([...members, ...removed], "current");

@@ -50,7 +50,7 @@ async function tryReload({ installation, onlyVersions, round }: Stage, bad: Bad)
   const { version: tried } = installation;
   const since = installation.signal("SIGHUP");
   for (const name of names) {
-    await installation.logs(new RegExp(`reload undone for ${name}\\.cf: `, "g"), { since });
+    await installation.logs(new RegExp(`reload rolled back for ${name}\\.cf: `, "g"), { since });
   }
   // The mistake is mended at once, and the next reload goes well.
   await installation.reload();
