@@ -15,7 +15,7 @@ const IGNORED: ReadonlySet<string> = new Set([".git", ".gitignore", "LICENSE"]);
 const MAIN = "deno run -A master.ts";
 
 /** What each task runs, besides the test. */
-const TASKS = ["start", "stop", "reload", "status", "check"] as const;
+const TASKS = ["start", "stop", "reload", "status", "logs", "check"] as const;
 
 const FILES: Readonly<Record<string, string>> = {
   "deno.json": JSON.stringify(
@@ -76,6 +76,7 @@ Deno.test("any other page is not found", () => {
     deno task status    # services, processes, addresses
     deno task check     # looks for mistakes in conf/
     deno task reload    # takes changed files into use, without a lost connection
+    deno task logs      # the last lines of the master and of the servers; -f: further ones, too
     deno task test
 
 \`conf/web.cf\` says what runs: \`curl http://127.0.0.1:8080/\` talks to it.

@@ -17,7 +17,7 @@ import { greeted } from "../support/client.ts";
 import { type Master, MASTER_PROGRAM, MODES, pidIn, Site } from "../support/master.ts";
 import { listenerInode } from "../support/proc.ts";
 import { TestProcess } from "../support/processes.ts";
-import { eventually, PATIENCE_MS, within } from "../support/wait.ts";
+import { eventually, within } from "../support/wait.ts";
 
 /** The output of a command, and its exit code. */
 interface Ran {
@@ -824,27 +824,13 @@ Deno.test("a directory that can't be read is a problem of the configuration", as
   assertEquals(await withMaster(args, () => Promise.resolve(0)), 78);
 });
 
-const EXAMPLES = new URL("../../examples/conf", import.meta.url).pathname;
-
 const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
   [["conf"], 'Cannot run "conf": no command has this name, expected a command that --help lists'],
-  [[EXAMPLES], `${EXAMPLES} is a directory of settings files, expected start -C ${EXAMPLES}`],
-  [["statsu"], 'Cannot run "statsu": no command has this name, expected status'],
-  [["status", "--jsn"], 'Cannot read argument "--jsn": no option has this name, expected --json'],
-  [["scale", "a.cf"], 'Cannot run "scale a.cf": too few arguments, expected scale SERVICE N'],
   [["scale", "a.cf", "x"], 'Cannot scale to "x": not such a number, expected a whole number from'],
   [
     ["scale", "a.cf", "-1"],
     'Cannot scale to "-1": not such a number, expected a whole number from',
   ],
-  [
-    ["scale", "a.cf", "0"],
-    "no process at all, expected a whole number from 1 to 10000, or zc stop a",
-  ],
-  [["status", "-c", "conf"], 'Cannot read argument "-c": no option has this name, expected -C'],
-  [["logs", "-20"], 'Cannot read argument "-20": no option has this name, expected -n 20'],
-  [["status", "-C=conf"], "-C DIR"],
-  [["status", "--C", "conf"], "-C DIR"],
   [["help", "scale", "x"], 'Cannot run "help scale x": too many arguments, expected help scale'],
   [["start", "--daemon", "--foreground"], "--foreground too, expected one of the two"],
 ];
@@ -858,37 +844,4 @@ Deno.test("a mistake in a command line gets one message, with the nearest known 
     assertEquals(process.stdout, "");
   });
   await Promise.all(ran);
-});
-
-Deno.test("init writes a project whose test passes and whose master starts", async () => {
-  await using site = new Site();
-  const cwd = site.dir.file("new"), root = new URL("../..", import.meta.url).pathname;
-  Deno.mkdirSync(cwd);
-  const run = async (...argv: readonly string[]) => {
-    await using process = new TestProcess(argv, { cwd, env: site.environment });
-    // Deno checks the types of all the modules, and the test in it starts a master.
-    const { code } = await process.ended(5 * PATIENCE_MS);
-    return { code, out: process.stdout, err: process.stderr };
-  };
-  const zc = ["deno", "run", "-A", `${root}master.ts`];
-  assertEquals((await run(...zc, "init")).code, 0);
-  const twice = await run(...zc, "init");
-  assertEquals(twice.code, 1);
-  assertStringIncludes(twice.err, "expected an empty folder");
-  // The package as it is here, in place of the published one.
-  const manifest = JSON.parse(Deno.readTextFileSync(`${cwd}/deno.json`));
-  manifest.links = [root, `${root}links/std_assert`];
-  Deno.writeTextFileSync(`${cwd}/deno.json`, JSON.stringify(manifest));
-  const port = site.port(), file = `${cwd}/conf/web.cf`;
-  Deno.writeTextFileSync(file, Deno.readTextFileSync(file).replace("8080", String(port)));
-  const tested = await run("deno", "task", "test");
-  assertEquals(tested.code, 0, tested.err + tested.out);
-  const started = await run("deno", "task", "start", "--daemon");
-  assertEquals(started.code, 0, started.err);
-  const answer = await fetch(`http://127.0.0.1:${port}/`);
-  assertMatch(await answer.text(), /^hello from process \d+\n$/);
-  const shown = await run("deno", "task", "status");
-  assertMatch(shown.out, /\nweb\.cf +ready +2\/2 /);
-  assertEquals((await run("deno", "task", "stop")).code, 0);
-  await site.isGone();
 });

@@ -131,11 +131,12 @@ export class TestProcess implements AsyncDisposable {
    * Waits until the standard output has a match behind those of earlier calls.
    *
    * @param pattern What to look for.
+   * @param withinMs How long at most, in milliseconds.
    * @returns The match.
    * @throws {Error} When it does not come in time, or can't come any more.
    */
-  prints(pattern: RegExp): Promise<RegExpExecArray> {
-    return this.#find(this.#stdout, pattern);
+  prints(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray> {
+    return this.#find(this.#stdout, pattern, withinMs);
   }
 
   /**
@@ -231,10 +232,10 @@ export class TestProcess implements AsyncDisposable {
     await Promise.all(outputs.map((output) => output.abandon()));
   }
 
-  async #find(output: Output, pattern: RegExp): Promise<RegExpExecArray> {
+  async #find(output: Output, pattern: RegExp, withinMs?: number): Promise<RegExpExecArray> {
     const what = () => this.#describe(`${pattern} from`);
     try {
-      return await within(output.take(pattern), { what });
+      return await within(output.take(pattern), { what, withinMs });
     } catch (cause) {
       throw new Error(`${(cause as Error).message} ${this.#describe("of")}`, { cause });
     }
