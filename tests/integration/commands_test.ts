@@ -195,6 +195,8 @@ Deno.test("events tell what happens: an end, a new process, a reload, a failure,
   assertMatch(ended.reason, /SIGKILL/);
   const ready = await next();
   assert(ready.type === "ready" && ready.service === "a.cf" && ready.pid !== first);
+  const recovered = await next();
+  assert(recovered.type === "recovered" && recovered.service === "a.cf");
   await client.request("reload");
   assertEquals((await next()).type, "ready");
   const reload = await next();
