@@ -29,10 +29,17 @@ Deno.test("after a rename and SIGUSR1 nothing is written to the old log files an
   await using site = new Site();
   const log = site.dir.file("master.log"), socket = site.dir.file("log.sock");
   const ports = [site.port(), site.port(), site.port(), site.port()];
-  site.serve("a.cf", { mode: "coroutine", service: ports[0], "server-standby-count": 1 });
-  site.serve("b.cf", { mode: "aio", service: ports[1] });
-  site.serve("c.cf", { mode: "coroutine", service: ports[2], "server-permissions": "none" });
-  const masterlog = { "server-log": `masterlog,${socket}` };
+  // Captured output is in the log of the master itself.
+  const own = { "server-output": "inherit" };
+  site.serve("a.cf", { mode: "coroutine", service: ports[0], "server-standby-count": 1, ...own });
+  site.serve("b.cf", { mode: "aio", service: ports[1], ...own });
+  site.serve("c.cf", {
+    mode: "coroutine",
+    service: ports[2],
+    "server-permissions": "none",
+    ...own,
+  });
+  const masterlog = { "server-log": `masterlog,${socket}`, ...own };
   site.serve("d.cf", { mode: "aio", service: ports[3], ...masterlog });
   const process = site.execute([
     ...[Deno.execPath(), "run", "-A", MASTER_PROGRAM, "-C", site.conf, "-pid-file", site.pidFile],
@@ -81,7 +88,7 @@ Deno.test("after a rename and SIGUSR1 nothing is written to the old log files an
 Deno.test("a master that drains behind an upgrade opens its log files anew with the new one", async () => {
   await using site = new Site();
   const log = site.dir.file("master.log"), port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  site.serve("a.cf", { mode: "coroutine", service: port, "server-output": "inherit" });
   const argv = [Deno.execPath(), "run", "-A", MASTER_PROGRAM];
   site.execute([...argv, "-C", site.conf, "-pid-file", site.pidFile], {
     prefix: ["sh", "-c", 'exec "$@" >> "$0" 2>&1', log],

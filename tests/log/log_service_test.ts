@@ -206,7 +206,7 @@ Deno.test("LogService loses nothing of what ten writers log at full speed, C pro
       () =>
         startFunction(import.meta, async ({ socket, count }) => {
           const { closeLog, configureLog, flushLog, zinfo } = await import("../../src/log/log.ts");
-          configureLog({ program: "ours", target: { kind: "masterlog", socket } });
+          configureLog({ program: "ours", level: "debug", target: { kind: "masterlog", socket } });
           for (let i = 0; i < count; i++) {
             zinfo(`line ${i}`);
             if (i % 1_000 === 999) await flushLog(60_000);
