@@ -112,6 +112,7 @@ export class Master {
   });
   readonly #outputs = new ServerOutputs({
     poller: this.#poller,
+    clock: systemClock,
     mayGiveTo,
     now: Date.now,
     onRecords: (service, records) => this.#outputLog.take(service, records),

@@ -85,7 +85,9 @@ Deno.test("a server that prints a million empty lines keeps its master from noth
     "server-command": `/usr/bin/python3 ${site.dir.write("flood.py", flood)}`,
   });
   const master = await site.start();
-  await master.logs(/ flood\[\d+\] \d+ lines dropped: more than 10000 within a second$/m);
+  await master.logs(
+    / flood\[\d+\] \d+ lines dropped: more than 10000 of the service within a second$/m,
+  );
   await master.reload();
   const status = site.run(["status", "-C", site.conf, "-pid-file", site.pidFile]);
   assertEquals((await status.ended()).code, 0, status.stderr);

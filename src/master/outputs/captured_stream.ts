@@ -5,13 +5,14 @@
  * information. A line that is indented belongs to the record of the line before it if both were read
  * together, as the lines of a stack trace are.
  *
- * Pure: bytes in, records out.
+ * Pure but for the clock that it is given.
  *
  * @module
  */
 import type { LogLevel } from "../../log/record.ts";
-import { decodeBytes, readable } from "../../os/ffi/byte_text.ts";
-import type { LineLimit } from "./line_limit.ts";
+import { counted } from "../../config/errors.ts";
+import { readableBytes } from "../../os/ffi/byte_text.ts";
+import { type LineLimit, LINES_PER_SECOND } from "./line_limit.ts";
 import { LineSplitter } from "./line_splitter.ts";
 
 /** The text of a record and its level. */
@@ -29,29 +30,46 @@ const LEVELS: readonly LogLevel[] = [
 ];
 const INDENTED = /^[ \t]/;
 
+/** How often dropped lines are told at most. */
+export const NOTICE_MS = 1_000;
+
+/** What a captured output needs. */
+export interface CapturedStreamOptions {
+  /** The limit of the service. */
+  readonly limit: LineLimit;
+  /** The time of a clock that never goes backwards. */
+  nowMs(): number;
+  /** Receives each record. */
+  onText(text: CapturedText): void;
+}
+
 /** A captured output. */
 export class CapturedStream {
   readonly #splitter: LineSplitter;
-  readonly #limit: LineLimit;
-  readonly #onText: (text: CapturedText) => void;
+  readonly #options: CapturedStreamOptions;
   #level: LogLevel = "info";
   /** The lines of the record that may go on. */
   #lines: string[] = [];
   /** The characters of these, with a line break behind each. */
   #length = 0;
+  #dropped = 0;
+  #toldAtMs = -Infinity;
 
-  /**
-   * @param onText Receives each record.
-   * @param limit The limit of the process.
-   */
-  constructor(onText: (text: CapturedText) => void, limit: LineLimit) {
-    this.#onText = onText;
-    this.#limit = limit;
+  /** @param options What it needs. */
+  constructor(options: CapturedStreamOptions) {
+    this.#options = options;
     this.#splitter = new LineSplitter((line) => {
-      if (!limit.take()) return;
-      this.#tellDropped();
-      this.#add(readable(decodeBytes(line)));
+      if (!options.limit.take()) this.#dropped++;
+      else {
+        this.#tellDropped();
+        this.#add(readableBytes(line));
+      }
     });
+  }
+
+  /** Whether lines were dropped that were not told yet. */
+  get hasDropped(): boolean {
+    return this.#dropped > 0;
   }
 
   /**
@@ -61,20 +79,22 @@ export class CapturedStream {
    */
   take(data: Uint8Array): void {
     // To look at each line would take a hundred times as long.
-    if (this.#limit.isReached) this.#limit.drop(this.#splitter.skip(data));
+    if (this.#options.limit.isReached) this.#dropped += this.#splitter.skip(data);
     else this.#splitter.take(data);
   }
 
   /** Passes on the record that waits for further lines: nothing more has arrived. */
   flush(): void {
     this.#passOn();
-    this.#tellDropped(true);
+    this.#tellDropped();
   }
 
   /** Passes on the rest: the process has closed the output. */
   end(): void {
     this.#splitter.end();
-    this.flush();
+    this.#passOn();
+    this.#toldAtMs = -Infinity;
+    this.#tellDropped();
   }
 
   #add(line: string): void {
@@ -95,13 +115,18 @@ export class CapturedStream {
     const text = this.#lines.join("\n");
     this.#lines = [];
     this.#length = 0;
-    this.#onText({ level: this.#level, text });
+    this.#options.onText({ level: this.#level, text });
   }
 
-  #tellDropped(isLast?: boolean): void {
-    const text = this.#limit.report(isLast);
-    if (text === undefined) return;
+  #tellDropped(): void {
+    if (this.#dropped === 0) return;
+    const nowMs = this.#options.nowMs();
+    if (nowMs - this.#toldAtMs < NOTICE_MS) return;
+    this.#toldAtMs = nowMs;
+    const lines = counted(this.#dropped, "line");
+    this.#dropped = 0;
     this.#passOn();
-    this.#onText({ level: "warn", text });
+    const text = `${lines} dropped: more than ${LINES_PER_SECOND} of the service within a second`;
+    this.#options.onText({ level: "warn", text });
   }
 }

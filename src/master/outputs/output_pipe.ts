@@ -7,6 +7,7 @@ import type { OutputName } from "../../log/outputs.ts";
 import { changeOwner, closeFd, readFd, setNonblocking } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, isReadable, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { pipe } from "../../os/net/socket.ts";
+import type { Readable, ReadTurns } from "./read_turns.ts";
 import type { Owner } from "../../os/user/accounts.ts";
 
 /**
@@ -14,8 +15,8 @@ import type { Owner } from "../../os/user/accounts.ts";
  * are handled.
  */
 const ROOM = new Uint8Array(8_192);
-/** How often a pipe is read before other events are handled. */
-const READS_PER_WAKE = 16;
+/** How often a pipe is read in one turn. */
+const READS_PER_TURN = 16;
 /** How often it is read when its process has ended: as much as a pipe can hold that is enlarged to a megabyte. */
 const LAST_READS = 128;
 
@@ -33,6 +34,8 @@ export interface PipeOptions {
 /** What reads a pipe. */
 export interface PipeReader {
   readonly poller: Poller;
+  /** Shares the time with other pipes. */
+  readonly turns: ReadTurns;
   /** Receives what was read, borrowed. */
   take(data: Uint8Array): void;
   /** Nothing more has arrived for now. */
@@ -44,7 +47,7 @@ export interface PipeReader {
 }
 
 /** The end of a pipe that this process reads. */
-export class OutputPipe {
+export class OutputPipe implements Readable {
   /** The end for the server. Borrowed. */
   readonly write: number;
   readonly #fd: number;
@@ -80,22 +83,35 @@ export class OutputPipe {
    */
   begin(reader: PipeReader): void {
     this.#reader = reader;
-    this.#watch = reader.poller.watch(this.#fd, EPOLLIN, () => this.#readTurn(READS_PER_WAKE));
+    this.#watch = reader.poller.watch(this.#fd, EPOLLIN, () => reader.turns.read(this));
   }
 
-  /** Reads what has arrived when the process has ended, or this one ends: a megabyte at most. */
-  drain(): void {
-    this.#readTurn(LAST_READS);
+  /** See `Readable`. */
+  read(isOver: () => boolean): void {
+    this.#readTurn(READS_PER_TURN, isOver);
   }
 
-  #readTurn(reads: number): void {
-    if (this.#reader === undefined) return;
-    this.#read(this.#reader, reads);
+  /**
+   * Reads what has arrived when the process has ended, or this one ends: a megabyte at most.
+   *
+   * @param isOver Whether no time is left.
+   */
+  drain(isOver: () => boolean): void {
+    this.#readTurn(LAST_READS, isOver);
+  }
+
+  #readTurn(reads: number, isOver: () => boolean): void {
+    if (this.#reader === undefined || this.#isClosed) return;
+    this.#readAll(this.#reader, { reads, isOver });
     this.#reader.endTurn();
   }
 
-  #read({ take, pause, end }: PipeReader, reads: number): void {
+  #readAll(
+    { take, pause, end }: PipeReader,
+    { reads, isOver }: { readonly reads: number; isOver(): boolean },
+  ): void {
     for (let read = 0; read < reads && !this.#isClosed; read++) {
+      if (read > 0 && isOver()) break;
       const count = readFd(this.#fd, ROOM, `the ${this.#name} of servers`);
       if (count === undefined) return pause();
       if (count === 0) {
@@ -112,6 +128,7 @@ export class OutputPipe {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#reader?.turns.forget(this);
     this.#watch?.stop();
     closeFd(this.#fd);
   }

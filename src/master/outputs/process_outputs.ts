@@ -7,11 +7,13 @@ import { blankControls } from "../../log/control_characters.ts";
 import { type OutputName, writeOutput } from "../../log/outputs.ts";
 import type { LogRecord } from "../../log/record.ts";
 import type { PlacedFd } from "../../os/fd/descriptor.ts";
+import type { Clock, Timer } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
-import { CapturedStream } from "./captured_stream.ts";
-import { LineLimit } from "./line_limit.ts";
+import { CapturedStream, NOTICE_MS } from "./captured_stream.ts";
+import type { LineLimit } from "./line_limit.ts";
 import { joined } from "./line_splitter.ts";
 import { OutputPipe, type PipeOptions, type PipeReader } from "./output_pipe.ts";
+import type { ReadTurns } from "./read_turns.ts";
 
 const TARGETS = { stdout: 1, stderr: 2 } as const;
 
@@ -33,8 +35,13 @@ export interface OutputUse {
   readonly names: readonly OutputName[];
   /** Copied to those of this process as it is, or taken as log lines. */
   readonly mode: "copy" | "capture";
+  readonly clock: Clock;
   /** The time, in milliseconds since 1970. */
   now(): number;
+  readonly poller: Poller;
+  readonly turns: ReadTurns;
+  /** The limit of the service. */
+  readonly limit: LineLimit;
   /** Receives captured records. */
   onRecords(records: readonly OutputRecord[]): void;
   /** All outputs are closed. Called once. */
@@ -42,7 +49,7 @@ export interface OutputUse {
 }
 
 /** What receives the bytes of one output. */
-type OutputSink = Omit<PipeReader, "poller">;
+type OutputSink = Omit<PipeReader, "poller" | "turns">;
 
 /** The outputs of one process. */
 export class ProcessOutputs {
@@ -50,7 +57,8 @@ export class ProcessOutputs {
   readonly fds: readonly PlacedFd[];
   readonly #use: OutputUse;
   readonly #pipes = new Map<OutputName, OutputPipe>();
-  readonly #limit: LineLimit;
+  /** For lines about dropped lines, when no further one comes. */
+  readonly #timers = new Map<OutputName, Timer>();
   #lastWords?: { readonly timeMs: number; readonly text: string; readonly isError: boolean };
 
   /**
@@ -60,7 +68,6 @@ export class ProcessOutputs {
    */
   constructor(use: OutputUse, options: Omit<PipeOptions, "name">) {
     this.#use = use;
-    this.#limit = new LineLimit(use.now);
     try {
       for (const name of use.names) this.#pipes.set(name, new OutputPipe({ ...options, name }));
     } catch (error) {
@@ -74,22 +81,26 @@ export class ProcessOutputs {
    * Reads from now on.
    *
    * @param pid The process.
-   * @param poller Watches the pipes.
    */
-  begin(pid: number, poller: Poller): void {
+  begin(pid: number): void {
+    const { mode, poller, turns } = this.#use;
     for (const [name, pipe] of this.#pipes) {
-      const sink = this.#use.mode === "copy" ? copier(name) : this.#capturer(name, pid);
+      const sink = mode === "copy" ? copier(name) : this.#capturer(name, pid);
       const end = () => {
         sink.end();
         this.#onEnd(name);
       };
-      pipe.begin({ poller, ...sink, end });
+      pipe.begin({ poller, turns, ...sink, end });
     }
   }
 
-  /** Reads what has arrived. */
-  drain(): void {
-    for (const pipe of [...this.#pipes.values()]) pipe.drain();
+  /**
+   * Reads what has arrived.
+   *
+   * @param isOver Whether no time is left.
+   */
+  drain(isOver: () => boolean): void {
+    for (const pipe of [...this.#pipes.values()]) pipe.drain(isOver);
   }
 
   /** The last error message on stderr, or else the last line, if it is recent; cut if it is long. */
@@ -102,11 +113,14 @@ export class ProcessOutputs {
 
   /** Reads no more. */
   close(): void {
+    for (const timer of this.#timers.values()) timer.cancel();
     for (const pipe of this.#pipes.values()) pipe.close();
     this.#pipes.clear();
   }
 
   #onEnd(name: OutputName): void {
+    this.#timers.get(name)?.cancel();
+    this.#timers.delete(name);
     this.#pipes.delete(name);
     if (this.#pipes.size === 0) this.#use.onEnd();
   }
@@ -121,21 +135,38 @@ export class ProcessOutputs {
   }
 
   #capturer(stream: OutputName, pid: number): OutputSink {
-    const { now, onRecords } = this.#use, limit = this.#limit;
+    const { clock, now, limit, onRecords } = this.#use;
     let records: OutputRecord[] = [];
-    const captured = new CapturedStream(({ level, text }) => {
-      const record = { timeMs: now(), level, pid, text, stream };
-      if (stream === "stderr") this.#noteLastWords(record);
-      records.push(record);
-    }, limit);
+    const captured = new CapturedStream({
+      limit,
+      nowMs: () => clock.nowMs(),
+      onText: ({ level, text }) => {
+        const record = { timeMs: now(), level, pid, text, stream };
+        if (stream === "stderr") this.#noteLastWords(record);
+        records.push(record);
+      },
+    });
+    const endTurn = () => {
+      if (records.length > 0) onRecords(records);
+      records = [];
+      if (!captured.hasDropped || this.#timers.has(stream) || !this.#pipes.has(stream)) return;
+      this.#timers.set(
+        stream,
+        clock.setTimer(NOTICE_MS, () => {
+          this.#timers.delete(stream);
+          captured.flush();
+          endTurn();
+        }),
+      );
+    };
     return {
       take: (data) => captured.take(data),
       pause: () => captured.flush(),
-      end: () => captured.end(),
-      endTurn() {
-        if (records.length > 0) onRecords(records);
-        records = [];
+      end() {
+        captured.end();
+        endTurn();
       },
+      endTurn,
     };
   }
 }

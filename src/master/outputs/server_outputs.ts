@@ -14,11 +14,14 @@
 import { serviceName } from "../../config/service.ts";
 import type { OutputName } from "../../log/outputs.ts";
 import type { LogLevel, LogRecord } from "../../log/record.ts";
+import type { Clock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
 import type { Credentials, Owner } from "../../os/user/accounts.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
+import { LineLimit } from "./line_limit.ts";
 import { ProcessOutputs } from "./process_outputs.ts";
+import { ReadTurns } from "./read_turns.ts";
 
 const NAMES: readonly OutputName[] = ["stdout", "stderr"];
 const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
@@ -29,9 +32,13 @@ const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
  */
 const ENDED_MAX = 64;
 
+/** How long the last output of a process is read, and that of all when this process ends. */
+const LAST_OUTPUT_MS = 50, ALL_LAST_OUTPUTS_MS = 1_000;
+
 /** What the outputs of servers need. */
 export interface ServerOutputsOptions {
   readonly poller: Poller;
+  readonly clock: Clock;
   /** Whether this process may give a file to another user. */
   mayGiveTo(owner: Owner): boolean;
   /** The time, in milliseconds since 1970. */
@@ -56,12 +63,16 @@ export interface StartingProcess {
 export class ServerOutputs {
   readonly #options: ServerOutputsOptions;
   readonly #all = new Set<ProcessOutputs>();
+  readonly #turns: ReadTurns;
+  /** By the id of a service. */
+  readonly #limits = new Map<string, LineLimit>();
   /** Those whose process has ended, the oldest first. */
   readonly #ended = new Set<ProcessOutputs>();
 
   /** @param options What is needed. */
   constructor(options: ServerOutputsOptions) {
     this.#options = options;
+    this.#turns = new ReadTurns(options.poller, options.clock);
   }
 
   /**
@@ -72,11 +83,14 @@ export class ServerOutputs {
    * @throws {SysError} At the limit of open files.
    */
   prepare(starting: StartingProcess): ProcessOutputs {
-    const { service, credentials, childEnds } = starting, { now, mayGiveTo } = this.#options;
+    const { service, credentials, childEnds } = starting;
+    const { now, clock, poller, mayGiveTo } = this.#options;
     const owner = credentials && { uid: credentials.uid, gid: credentials.gid };
     const outputs = new ProcessOutputs({
       ...readOutputs(starting),
-      now,
+      ...{ now, clock, poller },
+      turns: this.#turns,
+      limit: this.#limitOf(service.id),
       onRecords: (records) => {
         const of = { ident: serviceName(service.id), service: service.id };
         this.#options.onRecords(service, records.map((record) => ({ ...record, ...of })));
@@ -100,7 +114,7 @@ export class ServerOutputs {
    * @returns Its last words.
    */
   end(outputs: ProcessOutputs): string | undefined {
-    outputs.drain();
+    outputs.drain(this.#timeLimit(LAST_OUTPUT_MS));
     const { lastWords } = outputs;
     if (!this.#all.has(outputs)) return lastWords;
     this.#ended.add(outputs);
@@ -125,7 +139,21 @@ export class ServerOutputs {
 
   /** Reads the last output of the servers, when this process ends. */
   drain(): void {
-    for (const outputs of [...this.#all]) outputs.drain();
+    const isOver = this.#timeLimit(ALL_LAST_OUTPUTS_MS);
+    for (const outputs of [...this.#all]) outputs.drain(isOver);
+  }
+
+  #timeLimit(ms: number): () => boolean {
+    const { clock } = this.#options, untilMs = clock.nowMs() + ms;
+    return () => clock.nowMs() >= untilMs;
+  }
+
+  #limitOf(id: string): LineLimit {
+    let limit = this.#limits.get(id);
+    if (limit === undefined) {
+      this.#limits.set(id, limit = new LineLimit(() => this.#options.clock.nowMs()));
+    }
+    return limit;
   }
 
   #drop(outputs: ProcessOutputs): void {

@@ -58,7 +58,7 @@ export function launchControlWorker(
     childEnds.forEach(closeFd);
   }
   try {
-    outputs.begin(child.pid, options.poller);
+    outputs.begin(child.pid);
     return new ControlWorker({ child, fd: ours, outputs, request, listener }, options);
   } catch (error) {
     // Without a connection it would neither receive messages nor notice the end of this process.

@@ -91,7 +91,7 @@ class DescriptorWorker implements RunningWorker {
     let child: ChildProcess | undefined;
     try {
       this.#child = child = this.#start(childEnds);
-      this.#outputs?.begin(child.pid, options.poller);
+      this.#outputs?.begin(child.pid);
     } catch (error) {
       child?.kill("SIGKILL");
       this.#release();

@@ -64,11 +64,17 @@ export class Poller {
   #wake = -1;
   #nextToken = 1n;
   readonly #callbacks = new Map<bigint, (events: number) => void>();
+  #turn = 0;
   readonly #buffer = new Uint8Array(EPOLL_EVENT_BYTES * EVENTS_PER_WAIT);
   readonly #view = new DataView(this.#buffer.buffer);
 
   /** @param onError Receives the exceptions of callbacks, so that one watch does not end the others. */
   constructor(readonly onError: (error: unknown) => void) {}
+
+  /** A number that is higher each time events have come; other parts of the program run in between. */
+  get turn(): number {
+    return this.#turn;
+  }
 
   /**
    * Watches a borrowed descriptor.
@@ -150,6 +156,7 @@ export class Poller {
   }
 
   #dispatch(count: number): void {
+    this.#turn++;
     for (let index = 0; index < count; index++) {
       const { events, data } = decodeEpollEvent(this.#view, index);
       if (data === 0n) {

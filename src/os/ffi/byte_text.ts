@@ -95,3 +95,11 @@ export function readable(text: string): string {
   const decoder = new TextDecoder("gb18030");
   return text.replace(LONE, (bytes) => decoder.decode(encodeText(bytes))).toWellFormed();
 }
+
+/**
+ * Returns bytes as a text for display: UTF-8, or else GB18030, with U+FFFD for what is neither. It is the same as
+ * {@linkcode readable} after {@linkcode decodeBytes} for one line, and much faster if that is not UTF-8.
+ */
+export function readableBytes(line: Uint8Array): string {
+  return decodeUtf8(line) ?? new TextDecoder("gb18030").decode(line).toWellFormed();
+}

@@ -11,10 +11,15 @@ const encoder = new TextEncoder();
 /** A stream, and what it has passed on. */
 function stream() {
   const texts: CapturedText[] = [];
-  let nowMs = 0;
-  const captured = new CapturedStream((text) => texts.push(text), new LineLimit(() => nowMs));
+  let time = 0;
+  const nowMs = () => time;
+  const captured = new CapturedStream({
+    limit: new LineLimit(nowMs),
+    nowMs,
+    onText: (text) => texts.push(text),
+  });
   return {
-    advance: (ms: number) => nowMs += ms,
+    advance: (ms: number) => time += ms,
     texts,
     captured,
     read: (text: string) => captured.take(encoder.encode(text)),
@@ -83,30 +88,33 @@ Deno.test("CapturedStream reads GBK", () => {
   assertEquals(texts, [{ level: "info", text: "中文" }]);
 });
 
+const NOTICE = "dropped: more than 10000 of the service within a second";
+
 Deno.test("CapturedStream drops the lines beyond 10,000 within a second, and says how many", () => {
   const { texts, captured, read, advance } = stream();
   read("\n".repeat(LINES_PER_SECOND + 300));
   read("still too many\n");
-  assertEquals(texts.length, LINES_PER_SECOND - 1);
+  captured.flush();
+  assertEquals(texts.length, LINES_PER_SECOND + 1);
   advance(1_000);
   read("next second\n");
   captured.flush();
-  assertEquals(texts.length, LINES_PER_SECOND + 2);
-  assertEquals(texts.slice(-2), [
-    { level: "warn", text: "301 lines dropped: more than 10000 within a second" },
+  assertEquals(texts.slice(LINES_PER_SECOND), [
+    { level: "warn", text: `301 lines ${NOTICE}` },
     { level: "info", text: "next second" },
   ]);
 });
 
-Deno.test("CapturedStream says how many lines it has dropped when no further one comes", () => {
-  const { texts, captured, read } = stream();
-  read("x\n".repeat(LINES_PER_SECOND + 1));
-  captured.flush();
-  assertEquals(texts.at(-1), {
-    level: "warn",
-    text: "1 line dropped: more than 10000 within a second",
-  });
-  read("x\n".repeat(5));
+Deno.test("CapturedStream tells dropped lines once a second at most, and at the end", () => {
+  const { texts, captured, read, advance } = stream();
+  read("x\n".repeat(LINES_PER_SECOND));
+  for (let count = 0; count < 100; count++) {
+    read("y\n");
+    captured.flush();
+  }
+  assertEquals(texts.slice(LINES_PER_SECOND).map(({ text }) => text), [`1 line ${NOTICE}`]);
+  assertEquals(captured.hasDropped, true);
+  advance(500);
   captured.end();
-  assertEquals(texts.at(-1)!.text, "5 lines dropped: more than 10000 within a second");
+  assertEquals(texts.at(-1)!.text, `99 lines ${NOTICE}`);
 });

@@ -4,6 +4,7 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { ServerOutputs } from "../../../src/master/outputs/server_outputs.ts";
 import { createLauncher } from "../../../src/master/workers/launcher.ts";
 import type { RunningWorker } from "../../../src/master/workers/worker.ts";
+import { systemClock } from "../../../src/os/clock/clock.ts";
 import { Poller, type Watch } from "../../../src/os/fd/poller.ts";
 import type { ChildProcess } from "../../../src/os/process/child_process.ts";
 import { type Spawner, systemSpawner } from "../../../src/os/process/spawn.ts";
@@ -74,6 +75,7 @@ class Launch implements AsyncDisposable {
       lookup: LOOKUP,
       outputs: new ServerOutputs({
         poller: this.poller,
+        clock: systemClock,
         mayGiveTo,
         now: Date.now,
         onRecords: (_service, records) => this.output.push(...records.map(({ text }) => text)),
