@@ -128,9 +128,18 @@ export interface Validity {
  * The time of the first certificate of a text.
  *
  * @param cert The text, in which {@linkcode pairFault} has found no fault.
+ * @returns The time, or why it can't be read: one library reads what another one does not.
  */
-export function validityOf(cert: string): Validity {
+export function validityOf(cert: string): Validity | string {
   const { X509Certificate } = nodeCrypto();
-  const { validFrom, validTo } = new X509Certificate(cert);
-  return { startMs: Date.parse(validFrom), endMs: Date.parse(validTo) };
+  // X509Certificate takes the first block of the text, of whatever kind.
+  const [first] = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/.exec(cert) ?? [cert];
+  try {
+    const { validFrom, validTo } = new X509Certificate(first);
+    const startMs = Date.parse(validFrom), endMs = Date.parse(validTo);
+    if (!Number.isNaN(startMs + endMs)) return { startMs, endMs };
+    return `its dates are "${validFrom}" and "${validTo}"`;
+  } catch (error) {
+    return `its dates can't be read (${(error as Error).message})`;
+  }
 }

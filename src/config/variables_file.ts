@@ -62,7 +62,7 @@ function* statementsOf(text: string): Generator<Statement> {
     const written = text.slice(start, lineEnd), equals = written.indexOf("=");
     let end = lineEnd;
     if (!/^\s*(?:#|$)/.test(written)) {
-      const name = written.slice(0, equals).replace(/^[ \t]*(?:export[ \t]+)?|[ \t]+$/g, "");
+      const name = trimBlanks(written.slice(0, equals)).replace(/^export[ \t]+/, "");
       const value = equals < 0 ? undefined : valueOf(text, start + equals + 1, lineEnd);
       end = value?.end ?? lineEnd;
       yield value === undefined
@@ -72,6 +72,15 @@ function* statementsOf(text: string): Generator<Statement> {
     line += text.slice(start, end).split("\n").length;
     start = end + 1;
   }
+}
+
+/** A text without blanks at its ends. A regular expression would take quadratic time for blanks within it. */
+function trimBlanks(text: string): string {
+  const isBlank = (at: number) => text[at] === " " || text[at] === "\t";
+  let start = 0, end = text.length;
+  while (start < end && isBlank(start)) start++;
+  while (end > start && isBlank(end - 1)) end--;
+  return text.slice(start, end);
 }
 
 /** Where a value ends, and what is wrong with it. */

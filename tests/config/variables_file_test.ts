@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Config } from "../../src/config/config.ts";
 import { parseCf } from "../../src/config/cf.ts";
 import { ConfigError } from "../../src/config/errors.ts";
@@ -116,4 +116,11 @@ Deno.test("parseVariablesFile() tells twenty mistakes at most", async () => {
     ConfigError,
   );
   assertEquals(error.problems.length, 20);
+});
+
+Deno.test("parseVariablesFile() reads a name with many blanks in it in a moment", async () => {
+  const since = performance.now(), text = `a${" ".repeat(200_000)}b=1\n`;
+  await assertRejects(() => parseVariablesFile(text, "a.env"), ConfigError);
+  // In quadratic time it would be half a minute.
+  assert(performance.now() - since < 10_000);
 });

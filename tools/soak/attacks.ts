@@ -311,7 +311,7 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack: "such a server makes its output non-blocking, so that others lose lines",
-    result: "each service has pipes of its own, and each process flags of its own",
+    result: "each process has pipes of its own",
     file: "tests/interop/terminal_test.ts",
     test: "can't spoil its master's terminal, nor another server's output there",
   },
@@ -424,6 +424,50 @@ export const ATTACKS: readonly Attack[] = [
     result: "the new master replaces only the file that the old one has made",
     file: "tests/integration/control_file_test.ts",
     test: "an upgrade leaves a socket of another program",
+  },
+  {
+    attack:
+      "a server, or programs that it leaves behind, print without end on pipes that are as large as possible",
+    result:
+      "all outputs share 10 ms of each turn, a service 10,000 lines a second; further lines are counted",
+    file: "tests/master/outputs/server_outputs_test.ts",
+    test: "gives each output its time, and other events theirs",
+  },
+  {
+    attack: "a server prints a million empty lines, of which each is a record",
+    result: "the master reloads and answers; 10,000 are taken, the others counted",
+    file: "tests/integration/server_output_test.ts",
+    test: "a server that prints a million empty lines keeps its master from nothing",
+  },
+  {
+    attack: "a server that crashes leaves a program behind each time, which holds its outputs",
+    result: "the outputs of 64 processes are read on, the oldest are closed",
+    file: "tests/master/outputs/server_outputs_test.ts",
+    test: "goes on reading what programs write that a process has left behind",
+  },
+  {
+    attack: "a flooding process is still alive when the master ends",
+    result: "the rest of its output is read for a second at most",
+    file: "tests/master/outputs/server_outputs_test.ts",
+    test: "leaves an output that never ends",
+  },
+  {
+    attack: "another user makes files that look like renamed output files, in a sticky directory",
+    result: "nothing is renamed or removed where other users may make files",
+    file: "tests/master/outputs/output_file_test.ts",
+    test: "renames nothing in a directory of the mode",
+  },
+  {
+    attack: "the owner of a server-env-file puts 200,000 blanks into the name of a variable",
+    result: "the file is read in a moment",
+    file: "tests/config/variables_file_test.ts",
+    test: "reads a name with many blanks in it in a moment",
+  },
+  {
+    attack: "a certificate has dates that no library can read",
+    result: "a warning that names the file",
+    file: "tests/master/services/certificates_test.ts",
+    test: "warns of a certificate whose dates can't be read",
   },
 ];
 

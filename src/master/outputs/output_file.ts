@@ -81,7 +81,7 @@ export class OutputFile {
   async #rotate(): Promise<boolean> {
     const { path } = this.#options;
     try {
-      if (await othersMayRedirect(path)) {
+      if (await othersMayRedirect(path) || await othersMayAdd(path)) {
         throw new TypeError(
           `Cannot rename "${path}": found a directory that other users may write to, ` +
             "expected one of root or of the master's user",
@@ -128,7 +128,8 @@ export class OutputFile {
     for await (const { name, isFile } of Deno.readDir(directory)) {
       const match = name.startsWith(prefix) ? RENAMED.exec(name.slice(prefix.length)) : null;
       const found = isFile && match !== null ? await statOf(`${directory}${name}`) : undefined;
-      if (found === undefined) continue;
+      // Only those that this master has made.
+      if (found === undefined || found.uid !== Deno.uid()) continue;
       const [, time, number = "1"] = match!;
       files.push({ path: `${directory}${name}`, size: found.size, time, number: Number(number) });
     }
@@ -156,9 +157,16 @@ function oneAtATime<T>(path: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
+const OTHERS_MAY_WRITE = 0o022;
 const RENAMED = /^(\d{8}-\d{6})(?:-(\d+))?$/;
 /** The source of lines about the file itself. */
 const OWN = { ident: "master", pid: Deno.pid } as const;
+
+/** Whether other users may make files beside a file; in a sticky directory they may. */
+async function othersMayAdd(path: string): Promise<boolean> {
+  const { mode } = await Deno.stat(path.slice(0, path.lastIndexOf("/") + 1));
+  return ((mode ?? OTHERS_MAY_WRITE) & OTHERS_MAY_WRITE) !== 0;
+}
 
 async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
   try {

@@ -171,11 +171,14 @@ function openKey(path: string, mode = 0): Finding[] {
 }
 
 /** The warning of a certificate whose time is over, has not begun, or is over soon. */
-function outdated(
-  path: string,
-  { startMs, endMs }: Validity,
-  nowMs: number,
-): Finding[] {
+function outdated(path: string, validity: Validity | string, nowMs: number): Finding[] {
+  const warning = (found: string, expected: string): Finding => ({
+    of: "cert",
+    message: cannot("rely on", path, { found, expected }),
+    isWarning: true,
+  });
+  if (typeof validity === "string") return [warning(validity, "a certificate with dates")];
+  const { startMs, endMs } = validity;
   const found = nowMs > endMs
     ? `it has expired on ${dateOf(endMs)}`
     : nowMs < startMs
@@ -184,10 +187,11 @@ function outdated(
     ? `it expires on ${dateOf(endMs)}`
     : undefined;
   if (found === undefined) return [];
-  const expected = nowMs < startMs && nowMs <= endMs
+  const isEarly = nowMs < startMs && nowMs <= endMs;
+  const expected = isEarly
     ? "a certificate that is valid now"
     : "a renewed certificate, and a reload";
-  return [{ of: "cert", message: cannot("rely on", path, { found, expected }), isWarning: true }];
+  return [warning(found, expected)];
 }
 
 function dateOf(timeMs: number): string {

@@ -185,6 +185,27 @@ Deno.test("loadServices() warns of a certificate that is not valid, or not for l
   ]);
 });
 
+Deno.test("loadServices() finds the certificate behind other blocks of its file", async () => {
+  const behindKey = { ...GOOD, "/srv/a.crt": `${TEST_KEY}\n${TEST_CERT}` };
+  assertEquals(await told(BOTH, { pems: behindKey }), NOTHING);
+});
+
+Deno.test("loadServices() warns of a certificate whose dates can't be read", async () => {
+  const base64 = TEST_CERT.replace(/-----[^-]*-----|\s/g, "");
+  const der = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const dates = new TextDecoder("latin1").decode(der).search(/\d{12}Z/);
+  der.fill("X".charCodeAt(0), dates, dates + 12);
+  const changed = btoa(String.fromCharCode(...der));
+  const pem = `-----BEGIN CERTIFICATE-----\n${changed}\n-----END CERTIFICATE-----\n`;
+  assertEquals(await told(BOTH, { pems: { ...GOOD, "/srv/a.crt": pem } }), {
+    problems: [],
+    warnings: [
+      '1.cf:3: server-tls-cert: Cannot rely on "/srv/a.crt": its dates can\'t be read (invalid date), ' +
+      "expected a certificate with dates",
+    ],
+  });
+});
+
 Deno.test("loadServices() warns of a key that everybody may read, once for many services", async () => {
   assertEquals(await told({}, { shared: BOTH, keyMode: 0o644, count: 3 }), {
     problems: [],
