@@ -157,6 +157,9 @@ def obey(kind, payload, listeners):
         if not is_last_act():
             attack(listeners)
     if kind == LIMITS and "idleMs" in json.loads(payload):
+        # Who woke this process is served before it may be told to stop.
+        for ready in select.select(listeners, [], [], 0)[0]:
+            greet(ready)
         control.sendall(report(USED, used=False))
     return True
 
