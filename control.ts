@@ -15,6 +15,7 @@ export {
   CONTROL_VERSION,
   type ControlEvent,
   type ControlFailure,
+  type Greeting,
   type LogLine,
   type PlanSummary,
   type ScaleOutcome,

@@ -15,10 +15,12 @@ import { controlPath } from "../config/control_path.ts";
 import type { Setting } from "../config/setting.ts";
 import { CONFIG_DIR, MASTER_CONTROL, PID_FILE, RUN_CHDIR, RUN_CHROOT } from "../config/settings.ts";
 import { ControlClient, ControlRequestError } from "../control/client.ts";
+import type { Greeting } from "../control/messages.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
 import { delay, within } from "../os/clock/clock.ts";
 import { withPeers } from "../os/net/peer.ts";
 import { PidFile } from "../os/process/lock_file.ts";
+import { realPath } from "../os/process/program_lookup.ts";
 
 /** The exit codes that several commands share. */
 export const EXIT = {
@@ -99,7 +101,14 @@ export async function connect(args: ParsedArguments): Promise<ControlClient> {
     }));
   }
   try {
-    return (await greet(path, pidFile)).master;
+    const { master, configDirectory } = await greet(path, pidFile);
+    try {
+      requireSameDirectory(configDirectory, readStrictly(config, CONFIG_DIR), path);
+    } catch (error) {
+      master.close();
+      throw error;
+    }
+    return master;
   } catch (error) {
     const isTold = error instanceof NoMasterError || error instanceof ControlRequestError;
     if (isTold || isLost(error)) throw error;
@@ -129,7 +138,7 @@ export async function reconnect(args: ParsedArguments): Promise<ControlClient | 
  *
  * @param path The path of the control socket.
  * @param pidFile The pid file.
- * @returns The client, to be closed by the caller, and the pid.
+ * @returns The client, to be closed by the caller, and what the master says of itself.
  * @throws {NoMasterError} When another user listens there.
  * @throws {Deno.errors.TimedOut} When it does not answer: a process that is stopped accepts clients, too.
  * @throws {Error} See {@linkcode ControlClient}.
@@ -137,19 +146,19 @@ export async function reconnect(args: ParsedArguments): Promise<ControlClient | 
 export async function greet(
   path: string,
   pidFile: string,
-): Promise<{ readonly master: ControlClient; readonly pid: number }> {
+): Promise<Pick<Greeting, "pid" | "configDirectory"> & { readonly master: ControlClient }> {
   const { connection: master, uids } = await withPeers(() =>
     ControlClient.connect(path, { blanksControls: true })
   );
   try {
     requireTrusted(uids, { path, pidFile });
-    const { pid } = await within(master.request("hello"), {
+    const { pid, configDirectory } = await within(master.request("hello"), {
       ms: GREETING_MS,
       late: () => {
         throw new Deno.errors.TimedOut(`no answer within ${GREETING_MS} ms`);
       },
     });
-    return { master, pid };
+    return { master, pid, configDirectory };
   } catch (error) {
     master.close();
     throw error;
@@ -173,6 +182,27 @@ function requireTrusted(
     expected: own === 0
       ? `root, or the owner of ${pidFile} and of the socket`
       : "this user or root",
+  }));
+}
+
+/**
+ * Requires that the master runs with the directory that the command was given: two configurations that are
+ * started in one directory have the same pid file, and only one of them can run.
+ *
+ * @param found That of the master; null, and undefined for an older master, is any.
+ * @param given That of the command; undefined is any.
+ */
+function requireSameDirectory(
+  found: string | null | undefined,
+  given: string | undefined,
+  path: string,
+): void {
+  if (found == null || given === undefined) return;
+  const wanted = resolvePath(ownCommand().cwd, given);
+  if (wanted === found || realPath(wanted) === realPath(found)) return;
+  throw new NoMasterError(cannot("reach the master", wanted, {
+    found: `the master at ${path} runs with -${CONFIG_DIR.name} ${found}`,
+    expected: `the pid file of the master of ${wanted}: give -${PID_FILE.name}`,
   }));
 }
 

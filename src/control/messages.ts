@@ -88,10 +88,22 @@ export interface LogLine {
   readonly key: string;
 }
 
+/** What a master says of itself at once. */
+export interface Greeting {
+  /** Its process. */
+  readonly pid: number;
+  /** The version of the module. */
+  readonly version: string;
+  /** The version of Deno. */
+  readonly deno: string;
+  /** The absolute path of the directory of `-C`; null without one, and with a root directory of its own. */
+  readonly configDirectory: string | null;
+}
+
 /** The commands: their arguments and their results. */
 export interface Commands {
   /** Who answers. */
-  hello: { args: Record<never, never>; result: { pid: number; version: string; deno: string } };
+  hello: { args: Record<never, never>; result: Greeting };
   /** Tells the state of the master and of its services; with a service, of this one only. */
   status: { args: { service?: string }; result: Status };
   /** Tells what a reload would change. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolvePath } from "../config/address.ts";
 import type { ParsedArguments } from "../config/args.ts";
 import { defaultConfig } from "../config/config.ts";
 import { cannot, type Problem } from "../config/errors.ts";
@@ -12,6 +13,7 @@ import {
   EXIT_AFTER,
   LOG_FORMAT,
   MASTER_STOP_TIMEOUT,
+  RUN_CHROOT,
 } from "../config/settings.ts";
 import { jsonRecord, textRecord } from "../log/formats.ts";
 import {
@@ -341,7 +343,8 @@ export class Master {
     return new MasterControl({
       ...{ supervisor, reloads, serviceChanges },
       poller: this.#poller,
-      configDirectory: this.#directory,
+      configDirectory: this.#directory && resolvePath(this.#options.directory, this.#directory),
+      hasOwnRoot: setting(RUN_CHROOT) !== undefined,
       startedAtMs: this.#startedAtMs,
       phase: () => this.#phase.name,
       // A SIGHUP that arrives while the reload of named services waits is still needed.

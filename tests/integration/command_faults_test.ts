@@ -38,6 +38,30 @@ Deno.test("a command says that a master does not answer when its process is stop
   await master.stop();
 });
 
+Deno.test("a command changes nothing at the master of another directory, whose pid file it finds", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  Deno.mkdirSync(site.dir.file("other"));
+  site.dir.write("other/a.cf", Deno.readTextFileSync(`${site.conf}/a.cf`));
+  for (const command of ["stop", "reload", "status"]) {
+    const process = site.run([command, "-C", site.dir.file("other"), "-pid-file", site.pidFile]);
+    const { code } = await process.ended();
+    assertEquals(code, 3, process.stderr);
+    assertStringIncludes(
+      process.stderr,
+      `Cannot reach the master "${site.dir.file("other")}": the master at ` +
+        `${site.pidFile}.sock runs with -C ${site.conf}, expected`,
+    );
+  }
+  // Another name of the same directory.
+  Deno.symlinkSync(site.conf, site.dir.file("link"));
+  const linked = site.run(["status", "-C", site.dir.file("link"), "-pid-file", site.pidFile]);
+  assertEquals((await linked.ended()).code, 0, linked.stderr);
+  await master.stop();
+});
+
 Deno.test("the status of one service does not depend on the others", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });

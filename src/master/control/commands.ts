@@ -41,6 +41,8 @@ const DEFAULT_LINES = 100;
 
 /** The side of a master that its control socket sees. */
 export interface ControlledMaster {
+  /** See `Greeting`. */
+  readonly configDirectory: string | null;
   /** The status of the master without its constant parts. */
   masterStatus(): Omit<MasterStatus, "pid" | "version" | "deno" | "protocol">;
   /** The status of all services. */
@@ -84,7 +86,12 @@ export interface ControlledMaster {
 /** The commands of a master. */
 export function controlCommands(master: ControlledMaster): CommandHandlers {
   return {
-    hello: () => ({ pid: Deno.pid, version: VERSION, deno: Deno.version.deno }),
+    hello: () => ({
+      pid: Deno.pid,
+      version: VERSION,
+      deno: Deno.version.deno,
+      configDirectory: master.configDirectory,
+    }),
     async status({ service }) {
       const all = await master.services();
       const services = service === undefined ? all : [find(all, service)];

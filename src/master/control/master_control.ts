@@ -40,8 +40,10 @@ export interface MasterControlOptions
     /** The ids of the services that an operator has stopped. */
     readonly stopped: ReadonlySet<string>;
   };
-  /** The directory of `-C`. */
+  /** The absolute path of the directory of `-C`. */
   readonly configDirectory: string | undefined;
+  /** Whether the master has a root directory of its own, where clients see other paths. */
+  readonly hasOwnRoot: boolean;
   /** When the master was started, by the system clock. */
   readonly startedAtMs: number;
   /** See `MasterStatus`. */
@@ -155,12 +157,13 @@ export class MasterControl {
   }
 
   #asSeen(): ControlledMaster {
-    const { supervisor, reloads, serviceChanges, configDirectory, startedAtMs, phase, ...changes } =
-      this.#options;
+    const { supervisor, reloads, serviceChanges, startedAtMs, phase, ...changes } = this.#options;
+    const { configDirectory, hasOwnRoot } = changes;
     return {
       reload: changes.reload,
       change: changes.change,
       upgrade: changes.upgrade,
+      configDirectory: hasOwnRoot ? null : configDirectory ?? null,
       stop: changes.stop,
       masterStatus: () => ({
         uptimeMs: Math.round(systemClock.nowMs() - startedAtMs),

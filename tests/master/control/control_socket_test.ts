@@ -26,7 +26,7 @@ function handlers(own: Partial<CommandHandlers>): CommandHandlers {
     throw new Error("not expected in this test");
   };
   return {
-    hello: () => ({ pid: Deno.pid, version: "1", deno: "2" }),
+    hello: () => ({ pid: Deno.pid, version: "1", deno: "2", configDirectory: null }),
     status: unexpected,
     plan: () => NO_PLAN,
     reload: unexpected,
@@ -254,7 +254,7 @@ Deno.test("requests of a client are answered one after the other, in order", asy
     most = Math.max(most, ++under);
     await new Promise<void>((resolve) => systemClock.setTimer(1, resolve));
     under--;
-    return { pid: 1, version: "", deno: "" };
+    return { pid: 1, version: "", deno: "", configDirectory: null };
   };
   await withSocket({ hello }, async (path) => {
     using client = await RawClient.connect(path);
