@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { formatDuration } from "../config/duration.ts";
 import { formatProblem } from "../config/errors.ts";
 import type { ChangeOutcome, PlanSummary } from "../control/messages.ts";
 import { EXIT } from "./connect.ts";
-import { complain, duration, layOut, showsColour, styled } from "./output.ts";
+import { complain, layOut, showsColour, styled } from "./output.ts";
 
 /**
  * Writes the outcome.
@@ -23,7 +24,7 @@ export function showOutcome(
   for (const { services, reason } of rolledBack) {
     console.error(`rolled back ${services.join(" ")}: ${reason}`);
   }
-  const text = `${outcome} in ${duration(durationMs)}`;
+  const text = `${outcome} in ${formatDuration(durationMs)}`;
   const isDone = outcome === "committed";
   const colour = showsColour();
   console.log(colour ? styled(text, isDone ? "green" : "red") : text);

@@ -76,26 +76,6 @@ export function complain(severity: "error" | "warning", text: string): void {
   console.error(`${mark}: ${text}`);
 }
 
-const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const;
-
-/**
- * Writes a time with its two largest units.
- *
- * @param milliseconds The time.
- * @returns Such as `2 d 3 h`, `1 min 5 s` or `0.4 s`.
- */
-export function duration(milliseconds: number): string {
-  if (milliseconds < 10_000) return `${(milliseconds / 1000).toFixed(1)} s`;
-  const parts: string[] = [];
-  let seconds = Math.round(milliseconds / 1000);
-  for (const [unit, length] of UNITS) {
-    const count = Math.floor(seconds / length);
-    seconds -= count * length;
-    if (count > 0 || parts.length > 0) parts.push(`${count} ${unit}`);
-  }
-  return parts.slice(0, 2).filter((part) => !part.startsWith("0 ")).join(" ");
-}
-
 /**
  * Writes a size.
  *

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { formatDuration } from "../config/duration.ts";
 import type { ControlClient } from "../control/client.ts";
 import type { ServiceState, Status } from "../control/status.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
-import { type Cell, duration, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
+import { type Cell, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
 import { serviceId } from "./service_ids.ts";
 
 const WATCH_MS = 1_000;
@@ -105,9 +106,9 @@ export function render(
   { colour, nowMs }: { readonly colour: boolean; readonly nowMs: number },
 ): string {
   const { master, lastReload, services, listeners } = status;
-  const ago = (atMs: number) => `${duration(Math.max(0, nowMs - atMs))} ago`;
+  const ago = (atMs: number) => `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
   const lines = [
-    `master ${master.pid}: ${master.phase} for ${duration(master.uptimeMs)}, ` +
+    `master ${master.pid}: ${master.phase} for ${formatDuration(master.uptimeMs)}, ` +
     `generation ${master.generation}, @zc/master ${master.version}, Deno ${master.deno}`,
     ...(lastReload === null ? [] : [`last reload ${ago(lastReload.atMs)}: ${lastReload.text}`]),
     "",
@@ -143,12 +144,12 @@ export function render(
           number(one.slot),
           one.state,
           number(one.generation),
-          number(duration(one.ageMs)),
+          number(formatDuration(one.ageMs)),
           number(one.connections),
           number(one.accepted),
-          number(one.cpuMs === null ? null : duration(one.cpuMs)),
+          number(one.cpuMs === null ? null : formatDuration(one.cpuMs)),
           number(one.memoryBytes === null ? null : size(one.memoryBytes)),
-          number(one.heartbeatMs === null ? null : duration(one.heartbeatMs)),
+          number(one.heartbeatMs === null ? null : formatDuration(one.heartbeatMs)),
         ]),
       ], { colour }),
     );

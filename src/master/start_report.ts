@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { formatDuration } from "../config/duration.ts";
 import type { UnreadyService } from "../control/messages.ts";
 import { logEnd, zinfo } from "../log/log.ts";
 import { systemClock, within } from "../os/clock/clock.ts";
@@ -81,6 +82,6 @@ export class StartReport {
       `processes: ${sum(({ procCount }) => procCount)}`,
       `addresses: ${sum(({ endpoints }) => endpoints.length)}`,
     ].join(", ");
-    return `all services are ready after ${(tookMs / 1000).toFixed(1)} s (${counts})`;
+    return `all services are ready after ${formatDuration(tookMs)} (${counts})`;
   }
 }

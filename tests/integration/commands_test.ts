@@ -161,7 +161,7 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
   assertEquals(undone.code, 1);
   assertMatch(
     undone.err,
-    /^rolled back a\.cf: process \d+ ended after \d+ ms: exit code 1; its last words: .*\n$/,
+    /^rolled back a\.cf: process \d+ ended after \S+ \S+: exit code 1; its last words: .*\n$/,
   );
   assertEquals((await lastReload())?.outcome, "rolled back");
   site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });

@@ -182,7 +182,7 @@ for (const mode of MODES) {
       await using site = new Site();
       site.serve("a.cf", { mode, service: site.port(), args: [`--fail-in=${hook}`] });
       const master = await site.start();
-      await master.logs(/a\.cf: process \d+ ended after \d+ ms: exit code 1/);
+      await master.logs(/a\.cf: process \d+ ended after \S+ \S+: exit code 1/);
       await master.logs(new RegExp(`Error: a fault in ${hook}\n +at .*behaviour\\.ts`));
       await master.stop();
       assert(!master.log.includes("recvmsg"), master.log);

@@ -71,7 +71,7 @@ async function reapsOrphans(
     if (/coroutine|sleep 100/.test(command)) Deno.kill(child.pid, "SIGKILL");
   }
   for (const file of ["a.cf", "b.cf"]) {
-    const end = new RegExp(`${file}: process \\d+ ended after \\d+ ms: signal SIGKILL`);
+    const end = new RegExp(`${file}: process \\d+ ended after \\S+ \\S+: signal SIGKILL`);
     await eventually(() => end.test(outer.stderr), { what: `the news of an end in ${file}` });
   }
   using client = await greeted(port);

@@ -50,7 +50,7 @@ Deno.test("a start is over when every service serves or has had its time, and sa
   const process = site.run(["-C", site.conf, "-pid-file", site.pidFile], {
     env: { NOTIFY_SOCKET: manager.address },
   });
-  const bads = /bad\.cf: process \d+ ended after \d+ ms: exit code 1/;
+  const bads = /bad\.cf: process \d+ ended after \S+ \S+: exit code 1/;
   const messages = [await manager.next()];
   while (messages.at(-1)?.READY === undefined) messages.push(await manager.next());
   assertEquals(Object.keys(messages[0]), ["EXTEND_TIMEOUT_USEC", "STATUS"]);

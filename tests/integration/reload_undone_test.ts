@@ -15,7 +15,7 @@ const FAULTS: readonly {
   {
     how: "ends at once",
     settings: () => ({ "exit-at-start": 7 }),
-    reason: /process \d+ ended after \d+ ms: exit code 7/,
+    reason: /process \d+ ended after \S+ \S+: exit code 7/,
   },
   {
     how: "is never ready",
@@ -25,7 +25,7 @@ const FAULTS: readonly {
   {
     how: "ends while it soaks",
     settings: () => ({ "exit-after": 1, "server-soak": 60 }),
-    reason: /process \d+ ended after \d+ ms: exit code 0/,
+    reason: /process \d+ ended after \S+ \S+: exit code 0/,
   },
 ];
 

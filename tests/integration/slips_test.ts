@@ -155,7 +155,7 @@ for (const line of ["sleep = 60000", "try-lock = yes", "exit-after = 1", "run-ch
     (await greeted(port)).close();
     // LIB-ZC's servers take this one from there as well.
     if (line.startsWith("exit-after")) {
-      await master.logs(/a\.cf: process \d+ ended after \d+ ms: exit code 0/);
+      await master.logs(/a\.cf: process \d+ ended after \S+ \S+: exit code 0/);
     }
     await master.reload();
     const client = await greeted(port);

@@ -129,7 +129,7 @@ Deno.test("a program of systemd's protocol that can't be executed is tried again
   });
   const master = await site.start();
   await master.logs(/Cannot run ".*server": execve ".*server": no such file or directory/);
-  await master.logs(/a\.cf: process \d+ ended after \d+ ms: exit code 127/, 2);
+  await master.logs(/a\.cf: process \d+ ended after \S+ \S+: exit code 127/, 2);
   const descriptors = descriptorsOf(master.pid).size;
   await master.logs(/exit code 127/, 4);
   // Between two attempts there is neither a process nor a pipe.

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { formatDuration } from "../../src/config/duration.ts";
 import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import {
   EARLY_DEATH_MS,
@@ -245,7 +246,7 @@ Deno.test("Supervisor starts standbys that end early with growing delays, and lo
   assertEquals(delays, [100, 200, 400, 800, 1_600]);
   assertEquals(
     scene.log.filter((line) => line.includes("standbys end early")),
-    delays.map((ms) => `x: standbys end early; the next one is in ${ms} ms`),
+    delays.map((ms) => `x: standbys end early; the next one is in ${formatDuration(ms)}`),
   );
   assertEquals(servingOf(scene).length, 1);
   assertEquals(toldTo(servingOf(scene)), [""]);
@@ -295,7 +296,7 @@ Deno.test("Supervisor continues without standbys that can't be started, and logs
   scene.clock.advance(EARLY_DEATH_MS);
   assertEquals(
     scene.log.at(-1),
-    "x: no standby: no more processes; it is tried again in 200 ms".replace(
+    "x: no standby: no more processes; it is tried again in 0.2 s".replace(
       "200",
       `${Math.round(scene.clock.nextInMs!)}`,
     ),
@@ -327,7 +328,7 @@ Deno.test("Supervisor terminates a standby that does not load in time, and kills
   const [standby] = standbysOf(scene);
   scene.clock.advance(5_000);
   assertEquals(toldTo([standby]), ["SIGTERM"]);
-  const next = "it is told to end, and the next one is started in 100 ms";
+  const next = "it is told to end, and the next one is started in 0.1 s";
   assert(
     scene.log.includes(
       `x: process ${standby.pid}, a standby, has not loaded within 5 s (server-ready-timeout): ${next}`,

@@ -150,7 +150,7 @@ const FAILURES: readonly [
       scene.clock.advance(A_WHILE_MS);
       it.exit();
     },
-    "ended after 1000 ms: exit code 0",
+    "ended after 1.0 s: exit code 0",
   ],
   ["drains", (_, it) => it.listener.onDraining(3), "drains"],
   ["detaches", (_, it) => it.listener.onDetach(), "has detached"],
@@ -332,7 +332,7 @@ Deno.test("Supervisor.reload() is undone when a new worker ends within its soak"
   areReady(candidate);
   scene.clock.advance(4_999);
   candidate.exit("SIGABRT");
-  const reason = `process ${candidate.pid} ended after 4999 ms: signal SIGABRT`;
+  const reason = `process ${candidate.pid} ended after 5.0 s: signal SIGABRT`;
   assertEquals(await outcomeOf(reload), [{ services: ["x"], reason }]);
   assertEquals(old.told, []);
 });

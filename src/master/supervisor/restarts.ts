@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { formatDuration } from "../../config/duration.ts";
 import {
   type Chance,
   historyAfter,
@@ -63,7 +64,7 @@ export class Restarts {
     },
   ): void {
     const history = historyAfter(runOf(worker), { ...this.#chance(), inOrder });
-    const line = (ms: number) => `processes end early; the next start is in ${ms} ms`;
+    const line = (ms: number) => `processes end early; the next start is in ${formatDuration(ms)}`;
     this.#vacate(service, history, isToldElsewhere ? undefined : line);
   }
 
@@ -77,7 +78,7 @@ export class Restarts {
   refuse(service: Service, history: RestartHistory, reason: string): void {
     const { config } = service.current!;
     const refused = historyAfterRefusal(history, { config, ...this.#chance() });
-    this.#vacate(service, refused, (ms) => `${reason}; it is tried again in ${ms} ms`);
+    this.#vacate(service, refused, (ms) => `${reason}; it is tried again in ${formatDuration(ms)}`);
   }
 
   /**
@@ -97,7 +98,7 @@ export class Restarts {
     this.#vacateStandby(
       service,
       { next, leastMs },
-      (ms) => `standbys end early; the next one is in ${ms} ms`,
+      (ms) => `standbys end early; the next one is in ${formatDuration(ms)}`,
     );
   }
 
@@ -109,7 +110,7 @@ export class Restarts {
     this.#vacateStandby(
       service,
       { next, leastMs },
-      (ms) => `no standby: ${reason}; it is tried again in ${ms} ms`,
+      (ms) => `no standby: ${reason}; it is tried again in ${formatDuration(ms)}`,
     );
   }
 
@@ -143,7 +144,7 @@ export class Restarts {
       ? standbyHistory.startAtMs
       : Math.max(startAtMs, Math.min(...vacancies.map((history) => history.startAtMs)));
     const ms = Math.round(firstMs - this.#ports.clock.nowMs());
-    return `the next one is started ${ms > 0 ? `in ${ms} ms` : "at once"}`;
+    return `the next one is started ${ms > 0 ? `in ${formatDuration(ms)}` : "at once"}`;
   }
 
   /**

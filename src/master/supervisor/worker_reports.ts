@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { formatDuration } from "../../config/duration.ts";
 import { counted } from "../../config/errors.ts";
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import { EX_CONFIG } from "../policy/backoff.ts";
@@ -121,7 +122,7 @@ export class WorkerReports {
     if (unreadySinceMs === undefined || ready < strengthOf(service)) return;
     service.unreadySinceMs = undefined;
     const afterMs = Math.round(this.#nowMs - unreadySinceMs);
-    this.#ports.log(`${id}: ready again after ${(afterMs / 1000).toFixed(1)} s`);
+    this.#ports.log(`${id}: ready again after ${formatDuration(afterMs)}`);
     this.#ports.tell({ type: "recovered", service: id, afterMs });
   }
 
@@ -193,7 +194,7 @@ export class WorkerReports {
     const { pid, life: { state }, startedAtMs } = worker;
     const wasServing = isServing(worker), wasStandby = isStandby(worker);
     const age = Math.round(this.#nowMs - startedAtMs), reason = describeExit(status);
-    const how = `ended after ${age} ms: ${reason}${this.#details(worker, lastWords)}`;
+    const how = `ended after ${formatDuration(age)}: ${reason}${this.#details(worker, lastWords)}`;
     if (wasServing || changes.isLost(worker)) {
       service.restarts++;
       service.lastExit = { pid, reason, atMs: timeOfDayMs(), ranMs: age };

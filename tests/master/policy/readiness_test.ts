@@ -9,7 +9,7 @@ const timed = (settings: Readonly<Record<string, string>> = {}, procCount = 1) =
   serviceOf("x", { procCount, settings: { "server-ready-timeout": "5", ...settings } });
 
 const LINE =
-  /^x: process \d+ was not ready within 5 s \(server-ready-timeout\): it is told to end, and the next one is started (in 100 ms|at once)$/;
+  /^x: process \d+ was not ready within 5 s \(server-ready-timeout\): it is told to end, and the next one is started (in 0\.1 s|at once)$/;
 
 /** An event that starts a process, which then hangs; its service may have others. */
 const STARTS: Readonly<Record<string, () => { scene: Scene; started: FakeWorker }>> = {

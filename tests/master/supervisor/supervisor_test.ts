@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import { formatDuration } from "../../../src/config/duration.ts";
 import { ConfigError } from "../../../src/config/errors.ts";
 import {
   DRAIN_GRACE_MS,
@@ -32,12 +33,16 @@ Deno.test("Supervisor replaces a worker at once when it ends, and logs how it en
   assertEquals(scene.running.length, 2);
   assertStrictEquals(scene.running[0], second);
   assertEquals(scene.log, [
-    `x: process ${first.pid} ended after ${A_WHILE_MS} ms: signal SIGSEGV; the next one is started at once`,
+    `x: process ${first.pid} ended after ${
+      formatDuration(A_WHILE_MS)
+    }: signal SIGSEGV; the next one is started at once`,
   ]);
   second.exit();
   assertEquals(
     scene.log[1],
-    `x: process ${second.pid} ended after ${A_WHILE_MS} ms: exit code 0; the next one is started at once`,
+    `x: process ${second.pid} ended after ${
+      formatDuration(A_WHILE_MS)
+    }: exit code 0; the next one is started at once`,
   );
 });
 
@@ -112,7 +117,7 @@ Deno.test("Supervisor tries a failed start again, and logs it each time", () => 
   const scene = new Scene();
   scene.launcher.refusal = new Error("Cannot run it");
   scene.supervisor.start([serviceOf("x", { procCount: 3 })]);
-  assertEquals(scene.log, ["x: Cannot run it; it is tried again in 100 ms"]);
+  assertEquals(scene.log, ["x: Cannot run it; it is tried again in 0.1 s"]);
   scene.clock.advance(EARLY_DEATH_MS);
   assertEquals(scene.log.length, 2);
   scene.launcher.refusal = undefined;
