@@ -153,7 +153,22 @@ export const CONTROLS = /[\0-\x08\n-\x1f\x7f-\x9f]/g;
  */
 function oneLine(text: string): string {
   if (text.search(CONTROLS) < 0) return text;
-  return text.trimEnd().replace(/\s*[\r\n]\s*/g, " ").replace(CONTROLS, " ");
+  return joinLines(text.trimEnd(), " ").replace(CONTROLS, " ");
+}
+
+/**
+ * Puts a separator in the place of each line break, with the white space and further line breaks around it. It
+ * takes linear time: a pattern for white space before a line break would be tried at each blank of a run.
+ *
+ * @param text The lines.
+ * @param separator The separator.
+ */
+export function joinLines(text: string, separator: string): string {
+  const lines = text.split(/[\r\n]/), last = lines.length - 1;
+  return lines.map((line, index) => {
+    const begun = index === 0 ? line : line.trimStart();
+    return index === last ? begun : begun.trimEnd();
+  }).filter((line, index) => line !== "" || index === 0 || index === last).join(separator);
 }
 
 /** The same, but line breaks stay, with an indentation after them. */
@@ -161,7 +176,8 @@ export function indented(text: string): string {
   if (text.search(CONTROLS) < 0) return text;
   return text.split(/\r\n?|\n/).map((line, index) => {
     const plain = line.replace(CONTROLS, " ");
-    return index === 0 || /^\s|^$/.test(plain) ? plain : `    ${plain}`;
+    // White space of other kinds may have no width, such as U+FEFF.
+    return index === 0 || /^[ \t]|^$/.test(plain) ? plain : `    ${plain}`;
   }).join("\n");
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { joinLines } from "../log/lines.ts";
 import type { Clock, Timer } from "../os/clock/clock.ts";
 import { monotonicMicroseconds, sendNotification } from "../os/net/notify_socket.ts";
 
@@ -180,7 +181,7 @@ export class SystemdNotify {
 
 /** The beginning of a text, on one line. */
 function excerpt(text: string): string {
-  const line = text.replaceAll(/\s*\n\s*/g, "; ");
+  const line = joinLines(text, "; ");
   const { read } = new TextEncoder().encodeInto(line, new Uint8Array(STATUS_BYTES));
   return read < line.length ? `${line.slice(0, read)}…` : line;
 }

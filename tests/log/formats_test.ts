@@ -10,7 +10,8 @@ import {
 import type { LogRecord, RecordEncoder } from "../../src/log/record.ts";
 
 const TIME = new Date(2026, 10, 29, 1, 29, 40, 7).getTime();
-const FORGED = "one\nimapd[1] forged\r\nsmtpd[2] forged\rx\n\n\tindented\x1b[2J\x9b2J\0";
+const FORGED =
+  "one\nimapd[1] forged\r\nsmtpd[2] forged\rx\n\ufeffpop3d[3] forged\n\n\tindented\x1b[2J\x9b2J\0";
 
 /** Encodes a record of imapd. */
 function encode(encoder: RecordEncoder, text: string, other: Partial<LogRecord> = {}): string {
@@ -90,7 +91,7 @@ Deno.test("textRecord() lets no text look like a line of its own, nor steer a te
   const head = `2026-11-29T01:29:40.007${zone()} info imapd[4711] `;
   assertEquals(
     encode(textRecord, FORGED),
-    `${head}one\n    imapd[1] forged\n    smtpd[2] forged\n    x\n\n\tindented [2J 2J \n`,
+    `${head}one\n    imapd[1] forged\n    smtpd[2] forged\n    x\n    \ufeffpop3d[3] forged\n\n\tindented [2J 2J \n`,
   );
 });
 

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { LOG_LEVELS } from "../../src/config/log_form.ts";
 import {
   datagramParts,
@@ -35,6 +35,8 @@ const ONE_LINE: readonly (readonly [string, string])[] = [
   ["Error: x\r\n    at y\n\n    at z", "Error: x at y at z"],
   ["ends\n", "ends"],
   ["\nbegins", " begins"],
+  [" \r \n \t\n ", ""],
+  ["a \t\ufeff\r\r b\t", "a b"],
   ["nul\0bell\x07escape\x1b[31mdel\x7fcsi\x9b31m", "nul bell escape [31mdel csi 31m"],
 ];
 
@@ -43,6 +45,13 @@ for (const [from, to] of ONE_LINE) {
     assertEquals(text(masterlogRecord(record(from))), `imapd,77,${to}`);
   });
 }
+
+Deno.test("masterlogRecord() and syslogRecords() make one line of many blanks in a moment", () => {
+  const since = performance.now(), blanks = `\x07a${" ".repeat(200_000)}b`;
+  for (const encode of [masterlogRecord, syslogRecords(1)]) encode(record(blanks));
+  // In quadratic time it would be half a minute.
+  assertLess(performance.now() - since, 10_000);
+});
 
 Deno.test("masterlogRecord() takes 10,240 bytes whole", () => {
   const body = "x".repeat(RECORD_BYTES_MAX - "imapd,77,".length);

@@ -469,6 +469,24 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/master/services/certificates_test.ts",
     test: "warns of a certificate whose dates can't be read",
   },
+  {
+    attack: "a client has a server log a text with 128 KiB of blanks, to syslog or the log service",
+    result: "the line is made in a moment; in quadratic time it took 8 s",
+    file: "tests/log/lines_test.ts",
+    test: "make one line of many blanks in a moment",
+  },
+  {
+    attack: "a text that is logged has a line that begins with a character without a width",
+    result: "the line is indented as any other",
+    file: "tests/log/formats_test.ts",
+    test: "lets no text look like a line of its own",
+  },
+  {
+    attack: "a client sends a header field with 64 KiB of blanks to a server without --allow-ffi",
+    result: "it is read in a moment; in quadratic time it took 7 s",
+    file: "tests/server/http1/connection_test.ts",
+    test: "reads a field with many blanks in a moment, and refuses one",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { trimAscii } from "../../config/cf.ts";
 
 /** The head of a request. A character is a byte, except in the target. */
 export interface RequestHead {
@@ -33,7 +34,7 @@ export const MOST_HEAD_BYTES = 64 * 1024, MOST_FIELDS = 128;
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const REQUEST_LINE = new RegExp(`^(${TOKEN}) ([^\\x00-\\x20\\x7f]+) HTTP/1\\.([01])$`);
-const FIELD = new RegExp(`^(${TOKEN}):[ \\t]*([\\t\\x20-\\x7e\\x80-\\xff]*)$`);
+const FIELD = new RegExp(`^(${TOKEN}):([\\t\\x20-\\x7e\\x80-\\xff]*)$`);
 const BEGINNING = new RegExp(`^(?:${TOKEN})?(?: |$)`);
 const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/./;
 const BEYOND_ASCII = /[\x80-\xff]/;
@@ -74,7 +75,8 @@ export class HeadReader {
     const match = FIELD.exec(line);
     if (match === null) throw new BadRequest("no header field");
     if (this.#fields.length === MOST_FIELDS) throw new BadRequest("too many header fields");
-    this.#fields.push([match[1], match[2].replace(/[ \t]+$/, "")]);
+    // A pattern would look for the end of each run of blanks from each blank in it: seconds for one head.
+    this.#fields.push([match[1], trimAscii(match[2])]);
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertThrows } from "@std/assert";
 import { Http1Connection } from "../../../src/server/http1/connection.ts";
 import { BadRequest, HeadReader, MOST_HEAD_BYTES } from "../../../src/server/http1/head.ts";
 import { BodyInput, Http1Input } from "../../../src/server/http1/input.ts";
@@ -150,6 +150,23 @@ Deno.test("HeadReader refuses a head that could hide one request in another", ()
     }
     assert(refused, lines.join("|"));
   }
+});
+
+Deno.test("HeadReader reads a field with many blanks in a moment, and refuses one", () => {
+  const since = performance.now(), blanks = " \t".repeat(MOST_HEAD_BYTES / 2);
+  const head = () => {
+    const reader = new HeadReader();
+    reader.take("GET / HTTP/1.1");
+    return reader;
+  };
+  for (let round = 0; round < 10; round++) {
+    const reader = head();
+    reader.take(`A:${blanks}a${blanks}b${blanks}`);
+    assertEquals(reader.take("")?.fields, [["A", `a${blanks}b`]]);
+    assertThrows(() => head().take(`A:${blanks}\x01`), BadRequest);
+  }
+  // In quadratic time it would be half a minute.
+  assertLess(performance.now() - since, 10_000);
 });
 
 Deno.test("Http1Connection refuses a head that never ends", async () => {
