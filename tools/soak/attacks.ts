@@ -487,6 +487,13 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/server/http1/connection_test.ts",
     test: "reads a field with many blanks in a moment, and refuses one",
   },
+  {
+    attack:
+      "a server prints lines of control characters, six characters each in JSON, while an operator follows the log",
+    result: "lines are left out and counted; the operator stays connected",
+    file: "tests/master/control/control_socket_test.ts",
+    test: "a client that reads is not disconnected, however many lines come at once",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -12,11 +12,15 @@ import { type Stranger, strangerAt } from "../../os/net/peer.ts";
 import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
 import { HeldSocketFile, removeSocketFile, type SocketFile } from "../../os/net/socket_file.ts";
+import { sizeOf } from "../outputs/recent_lines.ts";
 import { ControlConnection } from "./connection.ts";
 import { answerLine, type CommandHandlers, ControlError, type Subscription } from "./requests.ts";
 
 /** The most clients at a time; beyond that, the one that has been idle longest is disconnected. */
 const MAX_CLIENTS = 32;
+
+/** The most text of lines that is sent at once: in JSON six times as much at most. */
+const PART_MAX = 65_536;
 
 /** How long no client is accepted after accept(2) has failed. */
 const ACCEPT_PAUSE_MS = 1_000;
@@ -101,13 +105,14 @@ export class ControlSocket {
     for (const client of this.#clients) {
       const { connection, events: asked } = client;
       if (asked === undefined) continue;
-      const wanted = events.filter((event) => asked.wants(event));
-      // Lines may come faster than any client reads. Everything else is rare.
-      const isSlow = connection.isSlow || client.droppedLines > 0;
-      const sent = isSlow ? wanted.filter(({ type }) => type !== "line") : wanted;
-      client.droppedLines += wanted.length - sent.length;
-      if (sent.length === 0) continue;
-      connection.send(...sent.map((event): Answer => ({ id: asked.id, event })));
+      for (const part of inParts(events.filter((event) => asked.wants(event)))) {
+        // Lines may come faster than any client reads. Everything else is rare.
+        const isSlow = connection.isSlow || client.droppedLines > 0;
+        const sent = isSlow ? part.filter(({ type }) => type !== "line") : part;
+        client.droppedLines += part.length - sent.length;
+        if (sent.length === 0) continue;
+        connection.send(...sent.map((event): Answer => ({ id: asked.id, event })));
+      }
     }
   }
 
@@ -229,6 +234,22 @@ export class ControlSocket {
     // Not once its answers are sent: a client that does not read would stay.
     oldest.connection.close();
   }
+}
+
+/** Parts events, so that no part of lines makes too much wait for a client that is not slow. */
+function inParts(events: readonly ControlEvent[]): ControlEvent[][] {
+  const parts: ControlEvent[][] = [];
+  let size = Infinity;
+  for (const event of events) {
+    const own = event.type === "line" ? sizeOf(event) : 0;
+    size += own;
+    if (size > PART_MAX) {
+      parts.push([]);
+      size = own;
+    }
+    parts.at(-1)!.push(event);
+  }
+  return parts;
 }
 
 /** Tells a client how many lines it was not sent: it has read all others. */

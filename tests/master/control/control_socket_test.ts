@@ -364,6 +364,36 @@ Deno.test("a subscriber that never reads is disconnected", async () => {
   });
 });
 
+Deno.test("a client that reads is not disconnected, however many lines come at once", async () => {
+  const logs: CommandHandlers["logs"] = (_, client) => {
+    client.subscribe(() => true);
+    return { lines: [] };
+  };
+  await withSocket({ logs }, async (path, socket) => {
+    using client = await RawClient.connect(path);
+    await client.send('{"v":1,"id":1,"do":"logs","follow":true}\n');
+    await client.receive();
+    // In JSON each of these characters is six.
+    const line = { type: "line", atMs: 1, level: "info", service: "a.cf", pid: 7 } as const;
+    const lines = Array.from({ length: 12 }, (_, index) => {
+      return { ...line, stream: "stdout", text: "\0".repeat(16_384), key: `${index}` } as const;
+    });
+    socket.tell(lines.slice(0, 5));
+    socket.tell(lines);
+    let received = 0, dropped = 0;
+    while (received + dropped < 5 + lines.length) {
+      const answer = await client.receive() as
+        | { readonly event: { readonly type: string; readonly lines?: number } }
+        | undefined;
+      assert(answer !== undefined, `disconnected after ${received} lines`);
+      if (answer.event.type === "line") received++;
+      dropped += answer.event.lines ?? 0;
+    }
+    assert(received > 5);
+    assert(dropped > 0);
+  });
+});
+
 Deno.test("the client that has been idle longest makes room for a new one", async () => {
   await withSocket({}, async (path) => {
     const clients: ControlClient[] = [];
