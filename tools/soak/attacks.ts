@@ -441,7 +441,8 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack: "a server that crashes leaves a program behind each time, which holds its outputs",
-    result: "the outputs of 64 processes are read on, the oldest are closed",
+    result:
+      "the outputs of 64 processes are read on, the oldest of the service with the most are closed",
     file: "tests/master/outputs/server_outputs_test.ts",
     test: "goes on reading what programs write that a process has left behind",
   },
@@ -493,6 +494,12 @@ export const ATTACKS: readonly Attack[] = [
     result: "lines are left out and counted; the operator stays connected",
     file: "tests/master/control/control_socket_test.ts",
     test: "a client that reads is not disconnected, however many lines come at once",
+  },
+  {
+    attack: "such a server leaves so many behind that outputs of other services would be closed",
+    result: "only its own are closed",
+    file: "tests/master/outputs/server_outputs_test.ts",
+    test: "closes no output that a service has left behind for one of another service",
   },
 ];
 

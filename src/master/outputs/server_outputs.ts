@@ -28,7 +28,7 @@ const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
 
 /**
  * How many ended processes may have outputs that are still read: programs that they have started may write
- * to them. Beyond that the oldest are closed.
+ * to them. Beyond that the oldest of the service with the most are closed.
  */
 const ENDED_MAX = 64;
 
@@ -62,7 +62,8 @@ export interface StartingProcess {
 /** The outputs of all servers. */
 export class ServerOutputs {
   readonly #options: ServerOutputsOptions;
-  readonly #all = new Set<ProcessOutputs>();
+  /** Each with the id of its service. */
+  readonly #all = new Map<ProcessOutputs, string>();
   readonly #turns: ReadTurns;
   /** By the id of a service. */
   readonly #limits = new Map<string, LineLimit>();
@@ -103,7 +104,7 @@ export class ServerOutputs {
       owner: owner && mayGiveTo(owner) ? owner : undefined,
       childEnds,
     });
-    this.#all.add(outputs);
+    this.#all.set(outputs, service.id);
     return outputs;
   }
 
@@ -118,17 +119,21 @@ export class ServerOutputs {
     const { lastWords } = outputs;
     if (!this.#all.has(outputs)) return lastWords;
     this.#ended.add(outputs);
-    if (this.#ended.size > ENDED_MAX) {
-      const [oldest] = this.#ended;
-      this.#options.log(
-        `programs that ended servers have left behind hold ${ENDED_MAX} outputs open; ` +
-          "the oldest one is closed",
-        "warn",
-      );
-      oldest.close();
-      this.#drop(oldest);
-    }
+    if (this.#ended.size > ENDED_MAX) this.#closeOldest();
     return lastWords;
+  }
+
+  /** Closes an output of the service that has left most behind: no service may end the output of another one. */
+  #closeOldest(): void {
+    const left = Map.groupBy(this.#ended, (outputs) => this.#all.get(outputs)!);
+    const [id, [oldest]] = [...left].reduce((a, b) => b[1].length > a[1].length ? b : a);
+    this.#options.log(
+      `programs that ended servers have left behind hold ${ENDED_MAX} outputs open, most of them ` +
+        `of ${id}, of which the oldest is closed`,
+      "warn",
+    );
+    oldest.close();
+    this.#drop(oldest);
   }
 
   /** Closes the outputs of a process that could not be started. */
@@ -140,7 +145,7 @@ export class ServerOutputs {
   /** Reads the last output of the servers, when this process ends. */
   drain(): void {
     const isOver = this.#timeLimit(ALL_LAST_OUTPUTS_MS);
-    for (const outputs of [...this.#all]) outputs.drain(isOver);
+    for (const outputs of [...this.#all.keys()]) outputs.drain(isOver);
   }
 
   #timeLimit(ms: number): () => boolean {

@@ -30,9 +30,9 @@ function fixture(onRecord: () => void = () => {}) {
     log: (text) => log.push(text),
   });
   let pid = 100;
-  const start = () => {
+  const start = (service = "web.cf") => {
     const childEnds: number[] = [];
-    const process = outputs.prepare({ service: serviceOf("web.cf"), childEnds });
+    const process = outputs.prepare({ service: serviceOf(service), childEnds });
     process.begin(++pid);
     const [stdout, stderr] = childEnds;
     return {
@@ -103,7 +103,10 @@ Deno.test("ServerOutputs goes on reading what programs write that a process has 
     const left = Array.from({ length: 65 }, () => start());
     for (const one of left) outputs.end(one.process);
     assertEquals(log.length, 1);
-    assertMatch(log[0], /hold 64 outputs open; the oldest one is closed$/);
+    assertMatch(
+      log[0],
+      /hold 64 outputs open, most of them of web.cf, of which the oldest is closed$/,
+    );
     const [oldest, next] = left;
     // The signal of a broken pipe is ignored in this process.
     let error: unknown;
@@ -117,6 +120,21 @@ Deno.test("ServerOutputs goes on reading what programs write that a process has 
     await eventually(() => records.length === 1, { what: "the record" });
     assertEquals([records[0].pid, records[0].text], [next.pid, "somebody reads this"]);
     for (const one of left) one.close();
+    outputs.drain();
+  });
+});
+
+Deno.test("ServerOutputs closes no output that a service has left behind for one of another service", async () => {
+  await leavesNothingOpen(async () => {
+    const { records, outputs, start } = fixture();
+    const victim = start("victim.cf");
+    outputs.end(victim.process);
+    const left = Array.from({ length: 100 }, () => start());
+    for (const one of left) outputs.end(one.process);
+    victim.write("stdout", "somebody reads this\n");
+    await eventually(() => records.length === 1, { what: "the record" });
+    assertEquals([records[0].service, records[0].text], ["victim.cf", "somebody reads this"]);
+    for (const one of [victim, ...left]) one.close();
     outputs.drain();
   });
 });
