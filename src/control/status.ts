@@ -72,6 +72,92 @@ export interface ListenerStatus {
   readonly queueLimit: number | null;
 }
 
+/**
+ * The unexpected ends of processes, and the replacements of working ones, by reason.
+ *
+ * - `exit`: it has ended with an exit code, without being told to;
+ * - `signal`: a signal has ended it that the master had not sent;
+ * - `hung`: it sent no heartbeat for `server-watchdog`;
+ * - `start-timeout`: it was not ready in time;
+ * - `lost`: its connection to the master was broken;
+ * - `memory`, `age`, `connections`: it has reached a limit of its settings, and was replaced;
+ * - `listener`: one of its listeners had become useless, and it was replaced.
+ */
+export type EndReason =
+  | "exit"
+  | "signal"
+  | "hung"
+  | "start-timeout"
+  | "lost"
+  | "memory"
+  | "age"
+  | "connections"
+  | "listener";
+
+/** Every {@linkcode EndReason}. */
+export const END_REASONS: readonly EndReason[] = [
+  "exit",
+  "signal",
+  "hung",
+  "start-timeout",
+  "lost",
+  "memory",
+  "age",
+  "connections",
+  "listener",
+];
+
+/** The upper bounds of {@linkcode DrainCounters.buckets}, in milliseconds. */
+export const DRAIN_BUCKETS_MS: readonly number[] = [
+  100,
+  500,
+  1_000,
+  5_000,
+  10_000,
+  30_000,
+  60_000,
+  300_000,
+];
+
+/** The drains of a service that are over: each from the soft stop of a process to its end. */
+export interface DrainCounters {
+  /** How many. */
+  readonly count: number;
+  /** How long all of them took together, in milliseconds. */
+  readonly totalMs: number;
+  /** How many of them the master had to end by a signal. */
+  readonly killed: number;
+  /** How many took at most the time at the same place of {@linkcode DRAIN_BUCKETS_MS}. */
+  readonly buckets: readonly number[];
+}
+
+/** What has happened to a service, since the first master; no number ever falls. */
+export interface ServiceCounters {
+  /** The processes that were started, standbys included. */
+  readonly starts: number;
+  /** Unexpected ends and replacements; every reason is always there. */
+  readonly ends: Readonly<Record<EndReason, number>>;
+  /**
+   * The connections that its processes have accepted, the ended ones included; null while none of them
+   * has reported any number.
+   */
+  readonly accepted: number | null;
+  /** Its drains. */
+  readonly drains: DrainCounters;
+}
+
+/** What has happened to a master, since the first one; no number ever falls. */
+export interface MasterCounters {
+  /** The reloads, by outcome. */
+  readonly reloads: {
+    readonly committed: number;
+    readonly rolledBack: number;
+    readonly refused: number;
+  };
+  /** The upgrades, by outcome. */
+  readonly upgrades: { readonly completed: number; readonly failed: number };
+}
+
 /** One service. */
 export interface ServiceStatus {
   /** The name of its settings file, or `hook:N`. */
@@ -82,6 +168,8 @@ export interface ServiceStatus {
   readonly wanted: number;
   /** How many of its current version are ready. */
   readonly ready: number;
+  /** How many of the ready ones have an open connection; null if none of them reports connections. */
+  readonly busy: number | null;
   /** How many are starting. */
   readonly starting: number;
   /** How many are draining or ending. */
@@ -94,6 +182,8 @@ export interface ServiceStatus {
   readonly lastExit: LastExit | null;
   /** Why it has failed or does not become ready; null if it works. */
   readonly problem: string | null;
+  /** What has happened to it; kept over reloads and upgrades. */
+  readonly counters: ServiceCounters;
   /** Its processes, those that are ending and its standbys included. */
   readonly processes: readonly ProcessStatus[];
 }
@@ -159,4 +249,6 @@ export interface Status {
   readonly listeners: readonly ListenerStatus[];
   /** The last reload; null if there was none. */
   readonly lastReload: ReloadStatus | null;
+  /** What has happened to the master; kept over upgrades. */
+  readonly counters: MasterCounters;
 }

@@ -39,6 +39,7 @@ import { beginUpgrade } from "./begin_upgrade.ts";
 import { ChangeReports } from "./change_reports.ts";
 import { type ChangeRequest, Changes } from "./changes.ts";
 import { MasterControl } from "./control/master_control.ts";
+import { Counters } from "./counters/counters.ts";
 import { CurrentPhase } from "./current_phase.ts";
 import { Duty } from "./duty.ts";
 import { ListenerOwners } from "./listeners/owners.ts";
@@ -129,6 +130,7 @@ export class Master {
   readonly #activated: readonly Listener[] = [];
   readonly #phase = new CurrentPhase();
   readonly #stops = new StopRequests();
+  readonly #counters = new Counters();
   readonly #changes = new Changes(() => this.#phase.is("serving"));
   readonly #startedAtMs = systemClock.nowMs();
   #supervisor!: Supervisor;
@@ -197,7 +199,7 @@ export class Master {
       }
     };
     const supervisor = this.#supervisor = systemSupervisor({
-      ...{ listeners, tell },
+      ...{ listeners, tell, counters: this.#counters },
       generation: inheritance?.generation,
       poller: this.#poller,
       lookup: this.#lookup,
@@ -210,6 +212,7 @@ export class Master {
     const serviceChanges = new ServiceChanges(supervisor, reports, isStopping);
     const reloads = new Reloads({
       ...{ supervisor, listeners, reports, serviceChanges, serviceManager },
+      counters: this.#counters,
       configuration: this.#configuration,
       workingDirectory: this.#workingDirectory,
       isStopping,
@@ -342,6 +345,7 @@ export class Master {
   ): MasterControl {
     return new MasterControl({
       ...{ supervisor, reloads, serviceChanges },
+      counters: this.#counters,
       poller: this.#poller,
       configDirectory: this.#directory && resolvePath(this.#options.directory, this.#directory),
       hasOwnRoot: setting(RUN_CHROOT) !== undefined,

@@ -12,9 +12,15 @@ import { logLine, zerror, zinfo, zwarn } from "../log/log.ts";
 import type { WorkingDirectory } from "../os/process/working_directory.ts";
 import { type ChangeReports, RELOAD } from "./change_reports.ts";
 import { openWhenFree } from "./free_addresses.ts";
+import type { Counters } from "./counters/counters.ts";
 import type { ListenerOwners } from "./listeners/owners.ts";
 import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
-import { type ReloadReport, ServiceError, type UndoneReload } from "./policy/reload_report.ts";
+import {
+  outcomeOf,
+  type ReloadReport,
+  ServiceError,
+  type UndoneReload,
+} from "./policy/reload_report.ts";
 import type { ResolvedService } from "./policy/resolved_service.ts";
 import type { ServiceChanges } from "./service_changes.ts";
 import {
@@ -31,6 +37,7 @@ import type { SystemdNotify } from "./systemd_notify.ts";
 export interface ReloadsOptions {
   readonly configuration: MasterConfiguration;
   readonly supervisor: Supervisor;
+  readonly counters: Counters;
   readonly listeners: ListenerOwners;
   readonly serviceManager: SystemdNotify;
   readonly workingDirectory: WorkingDirectory;
@@ -39,6 +46,13 @@ export interface ReloadsOptions {
   /** Whether the master stops, or a new one has taken over: no change may begin then. */
   isStopping(): boolean;
 }
+
+/** The names of the outcomes of reloads in the counts. */
+const COUNTED = {
+  committed: "committed",
+  "rolled back": "rolledBack",
+  refused: "refused",
+} as const;
 
 /** Applies configurations, one at a time. */
 export class Reloads {
@@ -161,7 +175,7 @@ export class Reloads {
       if (opened === undefined) throw stops();
       reload = opened;
     } catch (error) {
-      if (!(error instanceof ServiceError)) return this.#last = reports.refused(begun, error);
+      if (!(error instanceof ServiceError)) return this.#record(reports.refused(begun, error));
       if (!isStopping()) reports.cancel();
       throw error;
     }
@@ -171,7 +185,12 @@ export class Reloads {
       if (only !== undefined) return;
       this.#accept(candidate);
     });
-    return this.#last = { ...report, warnings: distinct(candidate.warnings) };
+    return this.#record({ ...report, warnings: distinct(candidate.warnings) });
+  }
+
+  #record(report: ReloadReport): ReloadReport {
+    this.#options.counters.ofMaster(`reloads.${COUNTED[outcomeOf(report)]}`);
+    return this.#last = report;
   }
 
   /** The services in force, with the named ones as the new configuration has them. */

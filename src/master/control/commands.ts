@@ -13,6 +13,7 @@ import type {
 } from "../../control/messages.ts";
 import type {
   ListenerStatus,
+  MasterCounters,
   MasterStatus,
   ProcessStatus,
   ReloadStatus,
@@ -48,6 +49,8 @@ export interface ControlledMaster {
   /** The status of all services. */
   services(): Promise<readonly ServiceStatus[]>;
   listeners(): readonly ListenerStatus[];
+  /** What has happened to the master itself. */
+  counters(): MasterCounters;
   /** The report of the last reload, if there was one. */
   readonly lastReload: ReloadReport | undefined;
   plan(): Promise<ReloadPlan>;
@@ -110,6 +113,7 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
         services,
         listeners: master.listeners().filter((one) => one.services.some((id) => ids.has(id))),
         lastReload: lastReloadOf(master.lastReload),
+        counters: master.counters(),
       };
     },
     plan: async () => summaryOf(await master.plan()),

@@ -18,6 +18,7 @@ import { ParentDirectory } from "../../os/fs/parent_directory.ts";
 import { isStillThere, type SocketFile } from "../../os/net/socket_file.ts";
 import { queueOf } from "../../os/net/accept_queue.ts";
 import { useOf } from "../../os/process/process_use.ts";
+import type { Counters } from "../counters/counters.ts";
 import type { ReloadReport } from "../policy/reload_report.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { addressOf, controlCommands, type ControlledMaster } from "./commands.ts";
@@ -31,6 +32,7 @@ export interface MasterControlOptions
   extends Pick<ControlledMaster, "reload" | "change" | "upgrade" | "stop"> {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
+  readonly counters: Counters;
   readonly reloads: Pick<ControlledMaster, "plan" | "started"> & {
     readonly last: ReloadReport | undefined;
     /** When the files were read that are in force, in milliseconds since 1970. */
@@ -158,7 +160,7 @@ export class MasterControl {
 
   #asSeen(): ControlledMaster {
     const { supervisor, reloads, serviceChanges, startedAtMs, phase, ...changes } = this.#options;
-    const { configDirectory, hasOwnRoot } = changes;
+    const { counters, configDirectory, hasOwnRoot } = changes;
     return {
       reload: changes.reload,
       change: changes.change,
@@ -174,6 +176,7 @@ export class MasterControl {
       }),
       services: () => this.#services(),
       listeners: () => this.#listeners(),
+      counters: () => counters.master,
       get lastReload() {
         return reloads.last;
       },
@@ -190,10 +193,12 @@ export class MasterControl {
   }
 
   async #services(): Promise<ServiceStatus[]> {
-    const { supervisor, serviceChanges: { stopped: stoppedIds } } = this.#options;
+    const { supervisor, counters, serviceChanges: { stopped: stoppedIds } } = this.#options;
     const running = await supervisor.snapshot(useOf);
+    // A count that was seen must be known to the master that answers next.
+    counters.flush();
     const stopped = [...stoppedIds].map((id) =>
-      running.find((one) => one.id === id) ?? { ...NOTHING, id }
+      running.find((one) => one.id === id) ?? { ...NOTHING, id, counters: counters.of(id) }
     );
     const others = running.filter(({ id }) => !stoppedIds.has(id));
     return [...others, ...stopped.map((one) => ({ ...one, state: "stopped" as const }))]
@@ -220,10 +225,11 @@ export class MasterControl {
 }
 
 /** A service without processes. */
-const NOTHING: Omit<ServiceStatus, "id"> = {
+const NOTHING: Omit<ServiceStatus, "id" | "counters"> = {
   state: "stopped",
   wanted: 0,
   ready: 0,
+  busy: null,
   starting: 0,
   draining: 0,
   standby: 0,

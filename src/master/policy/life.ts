@@ -91,6 +91,9 @@ interface Waiting extends Unsignalled {
   readonly loadedAtMs: number;
 }
 
+/** Why a working process is replaced. */
+export type RecycleReason = "age" | "connections" | "memory" | "listener";
+
 /** What a worker has that counts for the number of processes. */
 interface Serving extends Unsignalled {
   /** Whether a client uses it; undefined while it has not reported. */
@@ -98,7 +101,7 @@ interface Serving extends Unsignalled {
   /** Whether it has ever reported that a client uses it. */
   worked: boolean;
   /** Why it is to be recycled; undefined while it is not. */
-  recycleReason?: string;
+  recycleReason?: RecycleReason;
   /** Whether one of its listeners was closed because it had become useless. */
   lostListener: boolean;
 }

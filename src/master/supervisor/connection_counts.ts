@@ -48,7 +48,10 @@ export class WorkerCounts {
 
   /** A worker has answered. */
   onCounts(worker: Worker, { open, accepted }: ConnectionCounts): void {
-    this.#counts.set(worker, { open, accepted });
+    const before = this.#counts.get(worker)?.accepted;
+    // It can only grow, whatever a process tells.
+    const most = accepted === undefined ? before : Math.max(before ?? 0, accepted);
+    this.#counts.set(worker, { open, accepted: most });
     this.drop(worker);
   }
 

@@ -35,6 +35,7 @@ import { systemSpawner } from "../../os/process/spawn.ts";
 import type { WorkingDirectory } from "../../os/process/working_directory.ts";
 import { setting } from "../services/configuration.ts";
 import { createLauncher } from "../workers/launcher.ts";
+import type { Counters } from "../counters/counters.ts";
 import { listenerWatcher } from "../listeners/watches.ts";
 import type { ProgramLookup } from "../services/program_lookup.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -95,11 +96,13 @@ export type SystemSupervisorOptions =
     readonly workingDirectory: WorkingDirectory;
     /** The generation of the old master, if there is one. */
     readonly generation?: number;
+    readonly counters: Counters;
   };
 
 /** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
-  const { listeners, tell, generation, poller, lookup, outputs, workingDirectory } = options;
+  const { listeners, tell, generation, counters, poller, lookup, outputs, workingDirectory } =
+    options;
   const guardian = new Guardian((error) =>
     zwarn(
       "no guardian, servers may outlive a killed master:",
@@ -128,5 +131,5 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
     maxGenerations: () => setting(MASTER_MAX_GENERATIONS),
     watchListener: listenerWatcher(poller),
     afterTurn: (callback) => systemClock.setTimer(0, callback),
-  }, { generation });
+  }, { generation, counters });
 }

@@ -4,10 +4,22 @@
  *
  * @module
  */
-import { isServing, isWatched, type ReadyLimits, type Worker } from "../policy/life.ts";
+import {
+  isServing,
+  isWatched,
+  type ReadyLimits,
+  type RecycleReason,
+  type Worker,
+} from "../policy/life.ts";
 import { afterMeasurement, isHeavy, MEASURE_MS, readyLimits } from "../policy/recycling.ts";
 import { HEARTBEAT_MS, patienceMs, SUSPECT_MS } from "../policy/watchdog.ts";
 import type { Ports } from "./ports.ts";
+
+/** How the log tells these reasons. */
+const RECYCLE_TEXTS = {
+  connections: "reached server-max-connections",
+  listener: "one of its listeners was opened anew",
+} as const satisfies Partial<Record<RecycleReason, string>>;
 
 /** Records the health of workers in the model. */
 export class HealthMonitor {
@@ -60,19 +72,19 @@ export class HealthMonitor {
   /** Marks a worker for recycling because of its age. */
   recycle(worker: Worker): void {
     const seconds = Math.round((this.#nowMs - worker.startedAtMs) / 1000);
-    this.#mark(worker, `reached server-max-age at ${seconds} s`);
+    this.#mark(worker, "age", `reached server-max-age at ${seconds} s`);
   }
 
   /**
    * Marks a worker for recycling.
    *
    * @param worker The worker.
-   * @param reason Why; by default it has reached its number of connections.
+   * @param reason Why.
    * @returns Whether the worker was not marked yet.
    */
-  markForRecycling(worker: Worker, reason = "reached server-max-connections"): boolean {
+  markForRecycling(worker: Worker, reason: keyof typeof RECYCLE_TEXTS): boolean {
     if (!isServing(worker) || worker.life.recycleReason !== undefined) return false;
-    this.#mark(worker, reason);
+    this.#mark(worker, reason, RECYCLE_TEXTS[reason]);
     return true;
   }
 
@@ -88,7 +100,11 @@ export class HealthMonitor {
       const bytes = this.#ports.memoryOf(pid);
       life.memory = afterMeasurement(life.memory, { nowMs, isTooMuch: bytes > maxMemoryBytes });
       if (isHeavy(life.memory, nowMs)) {
-        this.#mark(worker, `exceeded server-max-memory with ${Math.round(bytes / 2 ** 20)} MB`);
+        this.#mark(
+          worker,
+          "memory",
+          `exceeded server-max-memory with ${Math.round(bytes / 2 ** 20)} MB`,
+        );
       }
     } catch (error) {
       // It has just ended, or belongs to another user; or this process lacks a resource for a
@@ -102,10 +118,10 @@ export class HealthMonitor {
     }
   }
 
-  #mark(worker: Worker, reason: string): void {
+  #mark(worker: Worker, reason: RecycleReason, text: string): void {
     if (!isServing(worker)) return;
     worker.life.recycleReason = reason;
-    this.#ports.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${reason}`);
+    this.#ports.log(`${worker.config.id}: process ${worker.pid} is to be replaced: ${text}`);
   }
 
   get #nowMs(): number {

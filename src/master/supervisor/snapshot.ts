@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { ProcessStatus, ServiceState, ServiceStatus } from "../../control/status.ts";
+import type {
+  ProcessStatus,
+  ServiceCounters,
+  ServiceState,
+  ServiceStatus,
+} from "../../control/status.ts";
 import type { ProcessUse } from "../../os/process/process_use.ts";
 import { isReady, isStandby, type Worker } from "../policy/life.ts";
 import { problemOf, type Service } from "../policy/model.ts";
@@ -15,6 +20,7 @@ import type { ConnectionCounts } from "../workers/worker.ts";
 export interface SnapshotOptions {
   readonly nowMs: number;
   countsOf(worker: Worker): ConnectionCounts | undefined;
+  countersOf(id: string): ServiceCounters;
   useOf(pid: number): ProcessUse | undefined;
 }
 
@@ -26,18 +32,21 @@ export function statusOf(service: Service, options: SnapshotOptions): ServiceSta
   const count = (of: readonly Worker[], ...states: readonly Worker["life"]["state"][]) =>
     of.filter(({ life }) => states.includes(life.state)).length;
   const wanted = current === undefined ? 0 : strengthOf(service);
-  const ready = own.filter(isReady).length;
+  const readyWorkers = own.filter(isReady), ready = readyWorkers.length;
+  const open = readyWorkers.flatMap((worker) => options.countsOf(worker)?.open ?? []);
   return {
     id,
     state: stateOf(service, { wanted, ready }),
     wanted,
     ready,
+    busy: open.length === 0 ? null : open.filter((count) => count > 0).length,
     starting: count(workers, "starting"),
     draining: count(workers, "draining", "stopping", "killing"),
     standby: workers.filter(isStandby).length,
     restarts,
     lastExit: lastExit ?? null,
     problem: problemOf(service) ?? null,
+    counters: options.countersOf(id),
     processes: workers.map((worker) => statusOfProcess(worker, options)),
   };
 }

@@ -16,6 +16,7 @@ import {
   type Worker,
 } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
+import type { EventCounts } from "./event_counts.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
 
@@ -40,25 +41,37 @@ export type OnLeave = (worker: Worker, how: { readonly isExpected: boolean }) =>
 export class StateChanges {
   readonly #ports: Pick<Ports, "clock" | "debug">;
   readonly #restarts: Restarts;
+  readonly #events: EventCounts;
   readonly #onLeave: OnLeave;
   /** The workers that were told to end because they were late, lost, or hung. */
   readonly #lost = new WeakSet<Worker>();
 
   /**
    * @param ports The access to the system.
-   * @param restarts Delays replacements.
-   * @param onLeave Called when a worker serves no more, or has ended.
+   * @param options `restarts` delays replacements. `onLeave` is called when a worker serves no more, or has
+   * ended.
    */
-  constructor(ports: Pick<Ports, "clock" | "debug">, restarts: Restarts, onLeave: OnLeave) {
+  constructor(
+    ports: Pick<Ports, "clock" | "debug">,
+    { restarts, events, onLeave }: {
+      readonly restarts: Restarts;
+      readonly events: EventCounts;
+      readonly onLeave: OnLeave;
+    },
+  ) {
     this.#ports = ports;
     this.#restarts = restarts;
+    this.#events = events;
     this.#onLeave = onLeave;
   }
 
   /** Changes a worker's state; an event that its state does not name is only logged. */
   advance(worker: Worker, event: LifeEvent): boolean {
     const { life: { state }, pid, config: { id } } = worker;
-    if (advance(worker, event)) return true;
+    if (advance(worker, event)) {
+      this.#events.changed(worker, event, state);
+      return true;
+    }
     this.#ports.debug(`${id}: process ${pid} is ${state}: ${event.type} changes nothing`);
     return false;
   }

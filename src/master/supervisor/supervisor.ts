@@ -10,6 +10,7 @@ import type { ServiceStatus } from "../../control/status.ts";
 import { ConfigError, type Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
+import { Counters } from "../counters/counters.ts";
 import { ListenerRepair } from "../listeners/repair.ts";
 import { AddressesInUseError, ListenerTable } from "../listeners/table.ts";
 import { ListenerWatches } from "../listeners/watches.ts";
@@ -53,6 +54,7 @@ export interface Start {
 /** Keeps the processes that the configuration asks for. */
 export class Supervisor {
   readonly #ports: Ports;
+  readonly #counters: Counters;
   readonly #services = new ServiceTable();
   readonly #table: ListenerTable;
   readonly #repair: ListenerRepair;
@@ -71,10 +73,15 @@ export class Supervisor {
 
   /**
    * @param ports The access to the system.
-   * @param options `generation`: that of the old master that this one replaces.
+   * @param options `generation`: that of the old master that this one replaces. `counters`: counts what
+   * happens.
    */
-  constructor(ports: Ports, { generation = 0 }: { readonly generation?: number } = {}) {
+  constructor(ports: Ports, { generation = 0, counters = new Counters() }: {
+    readonly generation?: number;
+    readonly counters?: Counters;
+  } = {}) {
     this.#ports = ports;
+    this.#counters = counters;
     this.#generation = generation;
     const services = this.#services;
     const reconcile = (service: Service) => this.#reconciler.reconcile(service);
@@ -89,6 +96,7 @@ export class Supervisor {
       onRepaired: (key, replaced) => this.#onRepaired(key, new Set(replaced)),
     });
     const pool = this.#pool = new WorkerPool(ports, {
+      counters,
       onChange: reconcile,
       onLeave: ({ listeners, config }, { isExpected }) =>
         isExpected
@@ -278,7 +286,10 @@ export class Supervisor {
     await this.#pool.askCounts();
     const nowMs = this.#ports.clock.nowMs();
     const countsOf = (worker: Worker) => this.#pool.countsOf(worker);
-    return this.#services.all().map((service) => statusOf(service, { nowMs, countsOf, useOf }));
+    const countersOf = (id: string) => this.#counters.of(id);
+    return this.#services.all().map((service) =>
+      statusOf(service, { nowMs, countsOf, countersOf, useOf })
+    );
   }
 
   /**
@@ -319,7 +330,7 @@ export class Supervisor {
       );
       for (const worker of stale) {
         if (isServing(worker)) worker.life.lostListener = true;
-        this.#pool.health.markForRecycling(worker, "one of its listeners was opened anew");
+        this.#pool.health.markForRecycling(worker, "listener");
       }
       // Not at once: this may run in the middle of an event of the same service.
       if (usesKey || stale.length > 0) this.#reconciler.reconcileSoon(service);

@@ -7,6 +7,7 @@
  * @module
  */
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
+import type { Counters } from "../counters/counters.ts";
 import { historyAtStart, NO_HISTORY } from "../policy/backoff.ts";
 import { EARLY_DEATH_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
 import { activate, limit, loading, saysDraining, starting, type Worker } from "../policy/life.ts";
@@ -16,6 +17,7 @@ import { connectionLimit } from "../policy/recycling.ts";
 import type { ConnectionCounts, RunningWorker } from "../workers/worker.ts";
 import { type Assignment, NO_ASSIGNMENT } from "./assignments.ts";
 import { WorkerCounts } from "./connection_counts.ts";
+import { EventCounts } from "./event_counts.ts";
 import { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import { Restarts } from "./restarts.ts";
@@ -31,6 +33,8 @@ export type WorkerPoolPorts = Pick<
 
 /** What follows from the reports of workers. */
 export interface WorkerPoolEvents {
+  /** Counts what happens. */
+  readonly counters: Counters;
   /** Called after a report of a worker; never from within a call of the pool. */
   onChange(service: Service): void;
   /** Called when a worker serves no more, or has ended. */
@@ -48,24 +52,26 @@ export class WorkerPool {
   readonly #reports: WorkerReports;
   readonly #running = new Map<Worker, RunningWorker>();
   readonly #counts: WorkerCounts;
+  readonly #events: EventCounts;
   #nextWorkerId = 1;
 
   /**
    * @param ports The access to the system.
    * @param events What follows from the reports of workers.
    */
-  constructor(ports: WorkerPoolPorts, { onChange, onLeave }: WorkerPoolEvents) {
+  constructor(ports: WorkerPoolPorts, { counters, onChange, onLeave }: WorkerPoolEvents) {
     this.#ports = ports;
     const counts = this.#counts = new WorkerCounts(ports.clock);
     const restarts = this.#restarts = new Restarts(ports);
     const health = this.health = new HealthMonitor(ports);
-    const changes = new StateChanges(ports, restarts, onLeave);
+    const events = this.#events = new EventCounts(ports.clock, counters);
+    const changes = new StateChanges(ports, { restarts, events, onLeave });
     const stops = this.stops = new WorkerStops(ports, {
-      ...{ changes, restarts },
+      ...{ changes, restarts, events },
       running: this.#running,
     });
     this.#reports = new WorkerReports(ports, {
-      ...{ health, changes, restarts, stops, counts, onChange },
+      ...{ health, changes, restarts, stops, counts, events, onChange },
       onExit: (worker) => {
         this.#running.delete(worker);
         counts.drop(worker);
@@ -204,6 +210,7 @@ export class WorkerPool {
       ...about,
     };
     service.workers.add(worker);
+    this.#events.started(service.id);
     this.#running.set(worker, running);
     const what = asStandby ? "standby process" : "process";
     this.#ports.debug(`${service.id}: new ${what} ${pid} of generation ${generation}`);

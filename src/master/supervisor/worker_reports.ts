@@ -13,8 +13,9 @@ import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/timeo
 import { isReady, isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { grow, strengthOf } from "../policy/scaling.ts";
-import type { WorkerEvents } from "../workers/worker.ts";
+import type { ConnectionCounts, WorkerEvents } from "../workers/worker.ts";
 import type { WorkerCounts } from "./connection_counts.ts";
+import type { EventCounts } from "./event_counts.ts";
 import type { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
@@ -28,6 +29,7 @@ export interface WorkerReportsOptions {
   readonly restarts: Restarts;
   readonly stops: WorkerStops;
   readonly counts: WorkerCounts;
+  readonly events: EventCounts;
   /** Called after each report; never from within a call of the pool. */
   onChange(service: Service): void;
   /** Called when a process has ended, before `onChange`. */
@@ -83,9 +85,9 @@ export class WorkerReports {
       onDetach: () => this.#onDetach(service, worker()),
       // Later heartbeats change nothing before the next check.
       onHeartbeat: () => health.heartbeat(worker()) && onChange(service),
-      onSpent: () => health.markForRecycling(worker()) && onChange(service),
+      onSpent: () => health.markForRecycling(worker(), "connections") && onChange(service),
       onUsed: (used) => this.#onUsed(service, worker(), used),
-      onCounts: (counts) => this.#options.counts.onCounts(worker(), counts),
+      onCounts: (counts) => this.#onCounts(worker(), counts),
       onLost: (error) => this.#onLost(service, worker(), error),
       onExit: (status, lastWords) => this.#onExit(service, worker(), { status, lastWords }),
     };
@@ -180,6 +182,14 @@ export class WorkerReports {
     this.#options.onChange(service);
   }
 
+  #onCounts(worker: Worker, told: ConnectionCounts): void {
+    const { counts, events } = this.#options, before = counts.of(worker)?.accepted ?? 0;
+    counts.onCounts(worker, told);
+    if (told.accepted !== undefined) {
+      events.accepted(worker, Math.max(0, told.accepted - before));
+    }
+  }
+
   #onLost(service: Service, worker: Worker, error?: Error): void {
     if (error !== undefined) {
       this.#ports.log(`${service.id}: process ${worker.pid}: ${error.message}`, "warn");
@@ -189,7 +199,7 @@ export class WorkerReports {
   }
 
   #onExit(service: Service, worker: Worker, { status, lastWords }: Exit): void {
-    const { changes, restarts, onExit, onChange } = this.#options;
+    const { changes, restarts, events, onExit, onChange } = this.#options;
     const { log, debug, timeOfDayMs } = this.#ports;
     const { pid, life: { state }, startedAtMs } = worker;
     const wasServing = isServing(worker), wasStandby = isStandby(worker);
@@ -200,6 +210,8 @@ export class WorkerReports {
       service.lastExit = { pid, reason, atMs: timeOfDayMs(), ranMs: age };
       this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     }
+    const isUnexpected = wasServing || wasStandby || isUnexpectedEnd(state, status);
+    events.ended(worker, { status, isUnexpected });
     const wasCurrent = isCurrent(service, worker);
     if (wasCurrent && status.signal === null && status.code === EX_CONFIG) {
       restarts.fail(

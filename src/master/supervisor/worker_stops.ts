@@ -5,10 +5,19 @@
  * @module
  */
 import { SOFTSTOP_ANSWER_MS, TERMINATE_GRACE_MS, UNREADY_ANSWER_MS } from "../policy/timeouts.ts";
-import { isReady, type LifeEvent, limit, neverServed, type Worker } from "../policy/life.ts";
+import {
+  isReady,
+  isServing,
+  isStandby,
+  type LifeEvent,
+  limit,
+  neverServed,
+  type Worker,
+} from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { latenessOf, startLimitMs } from "../policy/readiness.ts";
 import type { RunningWorker } from "../workers/worker.ts";
+import type { EventCounts } from "./event_counts.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
 import type { StateChanges } from "./state_changes.ts";
@@ -18,6 +27,7 @@ export interface WorkerStopsOptions {
   readonly running: ReadonlyMap<Worker, RunningWorker>;
   readonly changes: StateChanges;
   readonly restarts: Restarts;
+  readonly events: EventCounts;
 }
 
 /** Stops workers. */
@@ -57,11 +67,13 @@ export class WorkerStops {
     worker: Worker,
     { replaced, closing }: { readonly replaced: boolean; readonly closing: readonly number[] },
   ): void {
+    const recycled = isServing(worker) ? worker.life.recycleReason : undefined;
     const mayHang = !isReady(worker) || worker.life.lostListener;
     const answerMs = mayHang ? UNREADY_ANSWER_MS : SOFTSTOP_ANSWER_MS;
     const deadlineMs = this.terminateAtMs(this.#nowMs + answerMs);
     const running = this.#begin(worker, { type: "softstop", deadlineMs, ofOwnAccord: false });
     if (running === undefined) return;
+    if (recycled !== undefined) this.#options.events.replaced(worker, recycled);
     running.softstop(closing);
     if (!replaced) running.notReplaced();
   }
@@ -71,12 +83,14 @@ export class WorkerStops {
    * lost, and its replacement is started like that of an ended one.
    */
   terminate(service: Service, worker: Worker): void {
-    const { changes, restarts, running } = this.#options;
+    const { changes, restarts, events, running } = this.#options;
+    const isToStay = isServing(worker) || isStandby(worker);
     const isLate = startLimitMs(worker.life) <= this.#nowMs;
     const isCandidate = worker.generation === service.candidate?.generation;
     const ofStandby = neverServed(worker.life);
     const how = isLate ? latenessOf(worker) : "is out of reach";
     if (!changes.leave(service, worker, { event: this.#signalled(), how })) return;
+    if (isToStay) events.told(worker, isLate ? "start-timeout" : "lost");
     // The outcome of a rollout is logged as a whole.
     if (isLate && !isCandidate) {
       const who = `process ${worker.pid}${ofStandby ? ", a standby," : ""}`;
@@ -92,9 +106,11 @@ export class WorkerStops {
    * SIGKILL after a time.
    */
   abort(service: Service, worker: Worker): void {
-    const { changes, running } = this.#options;
+    const { changes, events, running } = this.#options;
+    const isToStay = worker.life.state !== "draining";
     const { pid, config: { supervision: { watchdogMs } } } = worker, seconds = watchdogMs / 1000;
     if (!changes.leave(service, worker, { event: this.#signalled(), how: "hangs" })) return;
+    if (isToStay) events.told(worker, "hung");
     this.#ports.log(
       `${service.id}: process ${pid} hangs: no heartbeat for ${seconds} s (server-watchdog)`,
       "error",

@@ -30,7 +30,7 @@ for (
 
 const recycled = (slot: number): Worker => ({
   ...worker(slot),
-  life: lifeIn("ready", { recycleReason: "is old" }),
+  life: lifeIn("ready", { recycleReason: "age" }),
 });
 
 for (

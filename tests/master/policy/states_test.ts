@@ -142,7 +142,7 @@ Deno.test("advance() has a state keep what it still needs, and drop the rest", (
     standby: { loadedAtMs: 30 },
   });
   assertEquals(lifeAfter(loading, ACTIVATE), { ...activated, readyByMs: 20, standby: {} });
-  const used = { used: true, worked: true, lostListener: true, recycleReason: "is old" };
+  const used = { used: true, worked: true, lostListener: true, recycleReason: "age" } as const;
   assertEquals(lifeAfter(lifeIn("starting", { ...watched, ...used }), READY), {
     ...watched,
     ...used,
