@@ -33,3 +33,4 @@
 export * from "./aio_server.ts";
 export * from "./coroutine_server.ts";
 export * from "./master.ts";
+export * from "./serve.ts";

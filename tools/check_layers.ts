@@ -38,8 +38,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/log"],
   ["src/ipc", "src/control"],
   ["src/master", "src/server"],
-  ["src/commands"],
-  ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts", "control.ts"],
+  ["src/commands", "src/serve"],
+  ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts", "serve.ts", "control.ts"],
 ];
 /**
  * The folders of each layer, and which folders of the same layer each one may import. Each may import
@@ -87,6 +87,7 @@ export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     "workers",
   ],
   "src/commands": [],
+  "src/serve": [],
   "src/server/lifecycle": [],
   "src/server/backend": ["lifecycle"],
   "src/server/listen": ["backend", "lifecycle"],

@@ -57,6 +57,12 @@ export interface GrantedSettings {
    * @default {false}
    */
   readonly isOfHook?: boolean;
+  /**
+   * Where the settings were written that no program of this framework reads: the server's own ones.
+   *
+   * @default None.
+   */
+  readonly places?: readonly (readonly [key: string, file: string, line: number])[];
 }
 
 /**
@@ -69,9 +75,9 @@ export interface GrantedSettings {
  * @throws {ConfigError} When another file of `-config` can't be read.
  */
 export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettings): Config {
-  const { shared, own = [], isOfHook = granted.own === undefined } = granted;
+  const { shared, own = [], isOfHook = granted.own === undefined, places = [] } = granted;
   const config = new Config();
-  // Line numbers are not sent: the master has reported the problems.
+  // The master has reported the problems of settings that it knows, so their lines are not sent.
   for (const [key, value] of shared) config.set(key, value, { file: "*.gcf" });
   sharedFor(config, "server");
   const configFiles = isOfHook ? args.configFiles : args.configFiles.slice(0, -1);
@@ -85,6 +91,12 @@ export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettin
   if (!isOfHook) setOwn();
   applyArguments(config, { ...args, configFiles: [] });
   if (isOfHook) setOwn();
+  for (const [key, file, line] of places) {
+    const value = config.getRaw(key);
+    if (value !== undefined && config.origin(key) !== "argument") {
+      config.set(key, value, { file, line });
+    }
+  }
   return config;
 }
 

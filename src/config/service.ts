@@ -137,6 +137,8 @@ export interface ServiceConfig {
   readonly shared: ReadonlyMap<string, string>;
   /** Where each setting was written, for messages about it. */
   readonly origins: ReadonlyMap<string, Origin>;
+  /** The same for the shared settings. */
+  readonly sharedOrigins: ReadonlyMap<string, Origin>;
   /** Equal for two services exactly when all their settings, the shared ones included, are. */
   readonly fingerprint: string;
 }
@@ -263,6 +265,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     settings: new Map(publicEntries(config)),
     shared: new Map(publicEntries(globals)),
     origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
+    sharedOrigins: new Map([...globals.keys()].map((key) => [key, globals.origin(key) ?? place])),
     fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
   };
   if (service.command.length > 0) problems.push(...check(service));

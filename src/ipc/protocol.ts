@@ -311,11 +311,19 @@ function servicesProblem(services: unknown): string | undefined {
 }
 
 function settingsProblem(settings: unknown): string | undefined {
-  const { shared, own, isOfHook = false } = (settings ?? {}) as Partial<Record<string, unknown>>;
+  const { shared, own, isOfHook = false, places = [] } = (settings ?? {}) as Partial<
+    Record<string, unknown>
+  >;
   const isPair = (pair: unknown) =>
     Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === "string");
   const isList = (list: unknown) => Array.isArray(list) && list.every(isPair);
-  return isList(shared) && (own === undefined || isList(own)) && typeof isOfHook === "boolean"
+  const arePairs = isList(shared) && (own === undefined || isList(own)) &&
+    typeof isOfHook === "boolean";
+  if (!arePairs) return "settings are no lists of pairs";
+  const isPlace = (place: unknown) =>
+    Array.isArray(place) && place.length === 3 && isPair(place.slice(0, 2)) &&
+    Number.isSafeInteger(place[2]);
+  return Array.isArray(places) && places.every(isPlace)
     ? undefined
-    : "settings are no lists of pairs";
+    : "places of settings are no list of keys, files and lines";
 }

@@ -89,6 +89,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     readyTimeoutMs: 60_000,
     soakMs: 5_000,
     shared: new Map(),
+    sharedOrigins: new Map(),
   });
   assertEquals(supervision, readSupervision((setting) => setting.defaultValue));
   assertEquals(

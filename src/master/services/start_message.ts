@@ -5,6 +5,7 @@
  */
 import type { GrantedSettings } from "../../config/effective.ts";
 import type { ServiceConfig } from "../../config/service.ts";
+import { settingOf } from "../../config/settings.ts";
 import type { StandbyMessage, StartMessage } from "../../ipc/messages.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { ownSettings } from "./server_argv.ts";
@@ -41,9 +42,20 @@ function whatIsTold(service: ServiceConfig, generation: number): Omit<StandbyMes
 
 /** The settings that are passed to a server. */
 function settingsOf(service: ServiceConfig): GrantedSettings {
-  const shared = [...service.shared];
+  const shared = [...service.shared], places = ownPlaces(service);
   // Never as arguments, which every user of the machine can read.
   return service.file === undefined
-    ? { shared, own: ownSettings(service), isOfHook: true }
-    : { shared, own: [...service.settings] };
+    ? { shared, own: ownSettings(service), isOfHook: true, places }
+    : { shared, own: [...service.settings], places };
+}
+
+/** Where the settings were written that only the program itself knows. */
+function ownPlaces(
+  { origins, sharedOrigins }: ServiceConfig,
+): NonNullable<GrantedSettings["places"]> {
+  return [...new Map([...sharedOrigins, ...origins])].flatMap(([key, origin]) =>
+    settingOf(key) !== undefined || origin === "argument" || origin.line === undefined
+      ? []
+      : [[readable(key), readable(origin.file), origin.line] as const]
+  );
 }

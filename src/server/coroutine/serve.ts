@@ -6,6 +6,7 @@
 import { zdebug } from "../../log/log.ts";
 import type { FdType } from "../../os/net/socket.ts";
 import { FifoReader } from "../fifo/fifo.ts";
+import { closeQuietly, runFor } from "../lifecycle/current_connection.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { logFault } from "../lifecycle/missing_permission.ts";
 import { openServiceListener } from "../listen/service_listener.ts";
@@ -128,7 +129,7 @@ export function coroutineServe(fd: number, fdType: FdType, handler: ConnectionHa
 export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
   const finished = serverLifecycle.activity.begin();
   try {
-    await handler(conn);
+    await runFor(conn, () => handler(conn));
   } catch (error) {
     if (isPeerGone(error)) zdebug("a client has gone:", error);
     else logFault("error while serving a connection:", error);
@@ -155,13 +156,4 @@ function isPeerGone(error: unknown): boolean {
   const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
   return [...gone, HandshakeError, UnexpectedEof]
     .some((gone) => error instanceof gone);
-}
-
-function closeQuietly(conn: Deno.Conn): void {
-  try {
-    conn.close();
-  } catch (error) {
-    // The handler or the streams have closed it.
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
-  }
 }

@@ -5,9 +5,11 @@
  * @module
  */
 import { logLine } from "../../log/log.ts";
+import { closeQuietly, currentConnection } from "../lifecycle/current_connection.ts";
 
 /**
- * Logs such errors from now on and lets the process continue.
+ * Logs such errors from now on and lets the process continue. The connection of a rejection is closed, where it is
+ * known.
  *
  * @param services The names of the services, for the log.
  * @returns Restores the runtime's behaviour.
@@ -16,7 +18,10 @@ export function logUnhandledErrors(services: readonly string[]): () => void {
   const where = services.length === 0 ? "" : ` (service ${services.join(", ")})`;
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    logLine("error", `unhandled rejection${where}, is an await missing?`, event.reason);
+    const conn = currentConnection();
+    const ended = conn === undefined ? "" : " Its connection is closed:";
+    logLine("error", `unhandled rejection${where}, is an await missing?${ended}`, event.reason);
+    if (conn !== undefined) closeQuietly(conn);
   };
   const onError = (event: ErrorEvent) => {
     event.preventDefault();

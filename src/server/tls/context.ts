@@ -7,6 +7,7 @@ import { zdebug } from "../../log/log.ts";
 import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { backend, chooseBackend } from "../backend/chosen.ts";
+import { closeQuietly } from "../lifecycle/current_connection.ts";
 import { UNSURE_MS } from "../lifecycle/quiet.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { HandshakeError } from "./errors.ts";
@@ -135,15 +136,6 @@ export function boundHandshakes(connections: Iterable<Deno.Conn>): void {
     handshake(conn as Deno.TlsConn, UNSURE_MS / 1000).catch(() => {
       // The connection is closed, which its user finds out.
     });
-  }
-}
-
-function closeQuietly(conn: Deno.Conn): void {
-  try {
-    conn.close();
-  } catch (error) {
-    // The connection was closed meanwhile, which made the handshake fail.
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -1,0 +1,55 @@
+/**
+ * Services that speak a protocol of their own: one async function for each connection.
+ *
+ * @module
+ */
+import { coroutineServe } from "../server/coroutine/serve.ts";
+import { coroutineServeTls } from "../server/coroutine/serve_tls.ts";
+import { trackConnections } from "../server/lifecycle/current_connection.ts";
+import { Service, type ServiceContext, type ServiceTls, tlsOf } from "./service.ts";
+
+/** The options of {@linkcode connections}. */
+export interface ConnectionOptions {
+  /**
+   * TLS from the first byte on with this certificate, or, if true, with the one of `server-tls-cert` and
+   * `server-tls-key`. The handler is called when the handshake is done.
+   *
+   * @default No TLS.
+   */
+  readonly tls?: ServiceTls;
+}
+
+/** Serves one connection, which is closed when the promise settles, if it is still open. */
+export type ClientHandler = (
+  conn: Deno.Conn,
+  context: ServiceContext,
+) => void | Promise<void>;
+
+/**
+ * A service with one async function for each connection. An error in the function, and a rejection that nothing in
+ * it handles, is logged and ends its connection; all others go on.
+ *
+ * @param handler Serves one connection. A server that drains waits for it; `signal` tells it to come to an end.
+ * @param options The options.
+ * @returns The service, for `serve`.
+ *
+ * @example
+ * ```ts
+ * import { connections, serve } from "@zc/master/serve";
+ *
+ * if (import.meta.main) {
+ *   await serve({ echo: connections((conn) => conn.readable.pipeTo(conn.writable)) });
+ * }
+ * ```
+ */
+export function connections(
+  handler: ClientHandler,
+  { tls }: ConnectionOptions = {},
+): Service {
+  return new Service(async (fd, fdType, context) => {
+    await trackConnections();
+    const serveOne = (conn: Deno.Conn) => handler(conn, context);
+    if (tls === undefined) coroutineServe(fd, fdType, serveOne);
+    else coroutineServeTls(fd, fdType, serveOne, { tls: tlsOf(tls) });
+  });
+}

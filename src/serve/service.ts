@@ -1,0 +1,54 @@
+/**
+ * What one service of a program does with the descriptors of its addresses.
+ *
+ * @module
+ */
+import type { FdType } from "../server/common.ts";
+import { softstopSignal, tlsOfSettings } from "../server/common.ts";
+import type { TlsContext, TlsOptions } from "../server/common.ts";
+
+/** What a handler is told beside its connection. */
+export interface ServiceContext {
+  /** The name of the service in `server-service`; may be empty. */
+  readonly service: string;
+  /**
+   * Aborted when the server is told to stop: what runs as long as its client wants, such as a stream, ends then.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** The certificate of a service: options, a context, or true for the files that the settings name. */
+export type ServiceTls = true | TlsOptions | TlsContext;
+
+/** Starts to serve a descriptor of `serviceRegister`. */
+export type Start = (fd: number, fdType: FdType, context: ServiceContext) => void | Promise<void>;
+
+/** A service, made by {@linkcode http}, {@linkcode connections}, {@linkcode lines} and their like. */
+export class Service {
+  readonly #start: Start;
+
+  /**
+   * A service of a kind of its own.
+   *
+   * @param start Starts to serve one address; called once for each. It owns the descriptor from then on.
+   */
+  constructor(start: Start) {
+    this.#start = start;
+  }
+
+  /**
+   * Starts to serve an address.
+   *
+   * @param service The name of the service.
+   * @param fd The descriptor as `serviceRegister` received it.
+   * @param fdType Its type.
+   */
+  async serve(service: string, fd: number, fdType: FdType): Promise<void> {
+    await this.#start(fd, fdType, { service, signal: softstopSignal() });
+  }
+}
+
+/** The certificate of a service. Only to be called when the settings have been read. */
+export function tlsOf(tls: ServiceTls): TlsOptions | TlsContext {
+  return tls === true ? tlsOfSettings() : tls;
+}
