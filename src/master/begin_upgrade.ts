@@ -67,6 +67,9 @@ export function beginUpgrade(
     abortMs: setting(MASTER_STOP_TIMEOUT),
     cancelled: stops.first,
     letGo: () => duty.pause(),
-    takeBack: () => duty.resume(),
+    takeBack: async () => {
+      await duty.resume();
+      if (duty.isHeld) control.repair();
+    },
   });
 }

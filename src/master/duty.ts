@@ -119,12 +119,13 @@ export class Duty {
     this.#logService?.pause();
   }
 
-  /** Resumes after the new master has failed. */
-  resume(): void {
+  /** Resumes after the new master has failed, which may have replaced the log service by one at another path. */
+  async resume(): Promise<void> {
     // A master that stops has already given the duty up.
     if (!this.#isHeld) return;
     this.#logService?.resume();
     this.#lock.write(Deno.pid);
+    await this.repairLog();
   }
 
   /** Leaves the duty to the master that has taken it over. */

@@ -75,6 +75,35 @@ for (const [who, message] of POINTS) {
   }
 }
 
+Deno.test("the old master goes on when the new one hangs while it takes over, also when that one wakes up", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("sock");
+  site.serve("a.cf", { mode: "coroutine", service: `127.0.0.1:${port},${path}` });
+  const once = site.dir.file("stopped");
+  const env = { DIE: "taken before", DIE_ONCE: once, DIE_BY: "SIGSTOP" };
+  const master = await site.start({ program: MORTAL, env });
+  const inodes = [port, path].map(listenerInode);
+  master.signal("SIGUSR2");
+  const stopped = await eventually(
+    () => existsSync(once) && parseInt(Deno.readTextFileSync(once)),
+    { what: "the new master that hangs" },
+  );
+  await master.logs(/has not taken over within 10 s/);
+  try {
+    // What it is told by a signal reaches it now; it considers itself the master.
+    Deno.kill(stopped, "SIGCONT");
+  } catch (error) {
+    assert(error instanceof Deno.errors.NotFound || !isRunning(stopped));
+  }
+  await master.logs(/upgrade failed, all goes on as before/);
+  assertEquals([port, path].map(listenerInode), inodes);
+  for (const target of [port, path]) (await greeted(target)).close();
+  const client = await ControlClient.connect(`${site.pidFile}.sock`);
+  assertEquals((await client.request("hello")).pid, master.pid);
+  client.close();
+  await goesOn(site, master, port);
+});
+
 /** A master after an upgrade, and the old one, which drains: it has a client that stays. */
 async function upgraded(site: Site, service: string | number) {
   site.serve("a.cf", { mode: "coroutine", service });

@@ -501,6 +501,13 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/master/outputs/server_outputs_test.ts",
     test: "closes no output that a service has left behind for one of another service",
   },
+  {
+    attack:
+      "the new master is stopped (SIGSTOP) while it takes over, and goes on when it has been given up",
+    result: "it is killed after ten seconds, and the old one serves on",
+    file: "tests/integration/upgrade_deaths_test.ts",
+    test: "goes on when the new one hangs while it takes over",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -175,8 +175,9 @@ export class NewMaster {
     this.#child.kill("SIGTERM");
   }
 
-  /** Kills it; its processes end with it. */
+  /** Kills it; its processes end with it. Nothing that it says counts any more. */
   kill(): void {
+    this.#channel.close();
     this.#child.kill("SIGKILL");
   }
 
@@ -258,7 +259,7 @@ export interface UpgradeOptions extends NewMasterOptions {
   /** Releases what only one master can hold, before the new master takes over. */
   letGo(): void;
   /** Takes it back if the takeover fails. */
-  takeBack(): void;
+  takeBack(): Promise<void>;
 }
 
 /** An upgrade that has failed; the old master goes on. */
@@ -297,8 +298,9 @@ export async function tryUpgrade(
   }
   const who = `process ${newMaster.pid}`;
   log(`upgrade: ${who} is to take over`);
-  let phase: "candidate" | "takeover" | "over" = "candidate";
+  let phase: "candidate" | "takeover" | "over" = "candidate", isCancelled = false;
   const stopped = cancelled.then(() => {
+    isCancelled = true;
     // During the takeover only the new master knows whether it is complete.
     if (phase === "takeover") newMaster.terminate();
     throw new Error("this master is told to stop");
@@ -317,12 +319,18 @@ export async function tryUpgrade(
     return { newMaster, dropped };
   } catch (error) {
     const { message } = error as Error;
-    if (!newMaster.hasExited) log(`upgrade: ${who} is told to end: ${message}`, "warn");
+    // One that hangs in the takeover may be the master when it goes on, and is told to end: it would stop the
+    // servers of this one as well, and remove the files of the sockets.
+    const isKilled = phase === "takeover" && !isCancelled;
+    if (!newMaster.hasExited) {
+      log(`upgrade: ${who} is ${isKilled ? "killed" : "told to end"}: ${message}`, "warn");
+    }
     const timer = systemClock.setTimer(options.abortMs, () => newMaster.kill());
-    newMaster.terminate();
+    if (isKilled) newMaster.kill();
+    else newMaster.terminate();
     await newMaster.exited;
     timer.cancel();
-    if (phase === "takeover") options.takeBack();
+    if (phase === "takeover") await options.takeBack();
     // The line comes last, since it allows the next attempt.
     const failure = `${who}: ${message}`;
     log(`upgrade failed, all goes on as before: ${failure}`, "error");
