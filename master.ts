@@ -10,8 +10,9 @@ import { masterServerMain } from "./src/commands/main.ts";
 
 export { masterServerMain } from "./src/commands/main.ts";
 export { masterServerLoadConfigFromDirname } from "./src/master/main.ts";
-export type { MasterServerHooks } from "./src/master/services/hooks.ts";
+export type { MasterServerHooks, OwnServer } from "./src/master/services/hooks.ts";
 export type { LoadConfigHook } from "./src/master/services/load.ts";
 export { Config } from "./src/config/config.ts";
+export { selfName } from "./src/config/own_server.ts";
 
-if (import.meta.main) Deno.exit(await masterServerMain());
+if (import.meta.main) Deno.exit(await masterServerMain({ servers: {} }));

@@ -8,6 +8,7 @@ import { readStrictly } from "../config/effective.ts";
 import { CONFIG_DIR, RUN_CHDIR } from "../config/settings.ts";
 import { MasterConfiguration, type NewConfiguration } from "../master/services/configuration.ts";
 import type { ProgramPlace } from "../master/services/program_lookup.ts";
+import { ownServerNames } from "../master/services/hooks.ts";
 import { systemLookup } from "../master/supervisor/create.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
 import type { CommandCall } from "./command.ts";
@@ -39,7 +40,7 @@ export async function readConfiguration(
   const config = masterSettings(settings), command = ownCommand();
   const place: ProgramPlace = {
     cwd: master?.cwd ?? resolvePath(command.cwd, readStrictly(config, RUN_CHDIR) ?? "."),
-    lookup: systemLookup(command),
+    lookup: systemLookup(command, ownServerNames(hooks)),
   };
   const directory = master?.directory ?? readStrictly(config, CONFIG_DIR);
   const source = { directory, hook: hooks.loadConfig, ...place };

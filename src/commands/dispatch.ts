@@ -7,7 +7,7 @@ import { cannot } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
 import { readArguments } from "../master/arguments.ts";
 import { runMaster } from "../master/main.ts";
-import type { MasterServerHooks } from "../master/services/hooks.ts";
+import { type MasterServerHooks, ownServerNames } from "../master/services/hooks.ts";
 import { parseCall, UsageError } from "./call.ts";
 import { EXIT, fail } from "./connect.ts";
 import { renderCommandHelp, renderProgramHelp } from "./help.ts";
@@ -28,13 +28,16 @@ export async function runCommand(
 ): Promise<number> {
   const [name, ...rest] = args;
   if (["-V", "--version", "version"].includes(name)) return show(versionLines().join("\n"));
-  if (["-h", "-help", "--help"].includes(name)) return show(renderProgramHelp());
-  if (name === "help" && rest.length === 0) return show(renderProgramHelp());
+  if (["-h", "-help", "--help"].includes(name)) {
+    return show(renderProgramHelp(ownServerNames(hooks)));
+  }
+  if (name === "help" && rest.length === 0) return show(renderProgramHelp(ownServerNames(hooks)));
   const asksHelp = name === "help", wanted = asksHelp ? rest[0] : name;
   const command = COMMANDS.find((one) => one.name === wanted);
   if (command === undefined) {
     if (isOpen && !asksHelp) return await runMaster(hooks, readArguments(args, { isOpen }));
-    const meant = nearest(wanted, COMMANDS.map((one) => one.name));
+    const names = [...COMMANDS.map((one) => one.name), ...ownServerNames(hooks) ?? []];
+    const meant = nearest(wanted, names);
     const about = isSettingsDirectory(wanted) ? directoryInsteadOf(wanted, ["start"]) : {
       found: "no command has this name",
       expected: meant ?? "a command that --help lists, or -C DIR",

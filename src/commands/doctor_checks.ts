@@ -6,6 +6,7 @@
  * @module
  */
 import { counted } from "../config/errors.ts";
+import { isPermission } from "../config/permissions.ts";
 import type { ListenerStatus } from "../control/status.ts";
 import type { ProcessFacts } from "../os/process/process_facts.ts";
 
@@ -288,10 +289,10 @@ function machineFindings({ machine, syslogUsers, listeners }: DoctorFacts): Find
   return findings;
 }
 
-/** The flags of `deno run`, without the one that the master adds. */
+/** The permissions among the flags of `deno run`. */
 function denoFlags([, , ...args]: readonly string[]): string {
   const end = args.findIndex((arg) => !arg.startsWith("-"));
-  return args.slice(0, end).filter((arg) => arg !== "--cached-only").join(" ");
+  return args.slice(0, end).filter(isPermission).join(" ");
 }
 
 /** Distinct numbers in their order, without one of them. */

@@ -13,8 +13,12 @@ const SETTINGS_HINT =
   "Every command takes the arguments of the master that say where it is: -C DIR, -config FILE, " +
   "-pid-file FILE, -master-control PATH.";
 
-/** The help of the program: all commands, then the arguments of the master. */
-export function renderProgramHelp(): string {
+/**
+ * The help of the program: all commands, then the arguments of the master.
+ *
+ * @param servers The names of the servers in the program.
+ */
+export function renderProgramHelp(servers: readonly string[] = []): string {
   const width = Math.max(...COMMANDS.map((command) => usageOf(command).length));
   return [
     "Usage: zc COMMAND [ARGUMENT...]",
@@ -27,6 +31,11 @@ export function renderProgramHelp(): string {
     "",
     ...wrap(SETTINGS_HINT, ""),
     "",
+    ...servers.length === 0 ? [] : [
+      "Servers of this program, each for server-command = self NAME:",
+      ...servers.map((name) => `  ${name} alone -server-service LIST  runs it by hand`),
+      "",
+    ],
     "Arguments of the master:",
     "",
     renderHelp("master").split("\n").slice(2).join("\n"),

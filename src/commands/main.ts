@@ -4,16 +4,18 @@
  * @module
  */
 import { cannot } from "../config/errors.ts";
+import { chooseOwnServer, splitOwnServer } from "../config/own_server.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { closeLog } from "../log/log.ts";
 import { readArguments } from "../master/arguments.ts";
 import { runMaster } from "../master/main.ts";
-import type { MasterServerHooks } from "../master/services/hooks.ts";
+import type { MasterServerHooks, OwnServer } from "../master/services/hooks.ts";
 import { splitUpgrade } from "../master/upgrade/command.ts";
-import { runShim, SHIM_ARGUMENT } from "../master/workers/exec_shim.ts";
+import { runShim, shimArguments } from "../master/workers/exec_shim.ts";
 import { requireSupportedPlatform } from "../os/ffi/libc.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
 import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
+import { checkOwnServers, noOwnServer, ownServer } from "./own_server.ts";
 
 /**
  * Runs a master until it is stopped (LIB-ZC's `zmaster_server_main`), or the command that the first
@@ -24,12 +26,16 @@ import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
  * stop the master; a second one of them shortens the wait for the servers. Problems at the start
  * are written to standard error, problems of a reload to the log.
  *
- * Needs Linux on x86-64 or arm64, and all permissions: `-A`.
+ * With `servers` a program is a master and its servers in one: in a process that a master has started for
+ * `server-command = self NAME`, and by hand in `PROGRAM NAME alone -server-service LIST`, the function of
+ * that name runs in place of a master.
+ *
+ * Needs Linux on x86-64 or arm64. A master and its commands need all permissions: `-A`.
  *
  * @param hooks Hooks of the embedding program.
  * @param args The command line; `--help` lists the arguments.
  * @returns The exit code: of a master 0 after an orderly stop and 1 when it can't start; of a command
- * what its help says.
+ * what its help says; of a server what its function returns, and 78 if there is no server of that name.
  *
  * @example
  * ```ts
@@ -37,15 +43,35 @@ import { keepInspectorClosed } from "../os/process/inspector_signal.ts";
  *
  * Deno.exit(await masterServerMain());
  * ```
+ *
+ * @example A master and a server in one program, with `server-command = self web`
+ * ```ts
+ * import { coroutineServerMain, masterServerMain, serveHttp } from "jsr:@zc/master";
+ *
+ * const web = () =>
+ *   coroutineServerMain({
+ *     serviceRegister: (_service, fd, fdType) => {
+ *       serveHttp(fd, fdType, () => new Response("hello\n"));
+ *     },
+ *   });
+ *
+ * Deno.exit(await masterServerMain({ servers: { web } }));
+ * ```
  */
 export async function masterServerMain(
   hooks: MasterServerHooks = {},
   args: readonly string[] = ownArguments(),
 ): Promise<number> {
+  // A server may have few permissions, and none of the rest is for it.
+  const { name } = splitOwnServer(ownArguments());
+  if (name !== undefined) return await runOwnServer(hooks, name);
   try {
     requireSupportedPlatform();
     keepInspectorClosed();
-    if (Deno.args[0] === SHIM_ARGUMENT) runShim(Deno.args);
+    const shim = shimArguments(Deno.args);
+    if (shim !== undefined) runShim(shim);
+    const byHand = await serverByHand(hooks);
+    if (byHand !== undefined) return await byHand();
     return await dispatch(hooks, splitUpgrade(args).args);
   } catch (error) {
     if (!isUserError(error)) throw error;
@@ -58,6 +84,24 @@ export async function masterServerMain(
   }
 }
 
+/** Runs the server that a master has named. */
+async function runOwnServer(hooks: MasterServerHooks, name: string): Promise<number> {
+  const main = ownServer(hooks, name);
+  if (main !== undefined) return await main();
+  const { EXIT, fail } = await import("./connect.ts");
+  return fail(noOwnServer(hooks, name), EXIT.configuration);
+}
+
+/** The server that a person has named by a plain first argument. */
+async function serverByHand(hooks: MasterServerHooks): Promise<OwnServer | undefined> {
+  if (hooks.servers === undefined) return undefined;
+  const { COMMANDS } = await import("./table.ts");
+  checkOwnServers(hooks, COMMANDS.map(({ name }) => name));
+  const [name = ""] = ownArguments(), main = ownServer(hooks, name);
+  if (main !== undefined) chooseOwnServer(name);
+  return main;
+}
+
 /** The runtime's message names a single permission, but a master needs all of them. */
 function withoutPermission({ message }: Error): string {
   const found = message.replace(/^Requires (.*), run again with.*$/s, "no $1");
@@ -68,7 +112,7 @@ function withoutPermission({ message }: Error): string {
 async function dispatch(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
   const [first = ""] = args;
   // A program that embeds a master may have arguments of its own, which its hooks read.
-  const isOpen = Object.keys(hooks).length > 0;
+  const isOpen = Object.keys(hooks).some((hook) => hook !== "servers");
   const isSetting = first === "" || (first.startsWith("-") && !isForHelp(first));
   if (isSetting) return await runMaster(hooks, readArguments(args, { isOpen }));
   const { runCommand } = await import("./dispatch.ts");

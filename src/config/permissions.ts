@@ -57,6 +57,11 @@ export function areAllPermissions(flags: readonly string[]): boolean {
   return flags.length === 1 && flags[0] === ALL;
 }
 
+/** Whether a flag of `deno run` is one that {@linkcode parsePermissions} returns. */
+export function isPermission(flag: string): boolean {
+  return flag === ALL || flag === NO_PROMPT || FLAG.test(flag);
+}
+
 /**
  * Whether a program that Deno runs may use FFI. In doubt the result is false: a server that may use it nevertheless
  * works without its master knowing.

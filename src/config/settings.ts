@@ -106,7 +106,9 @@ export const SERVER_COMMAND: Setting<readonly string[] | undefined> = define({
   group: "processes",
   scopes: ["service"],
   kind: COMMAND,
-  doc: "The program to start, with arguments if it needs any. No shell is involved.",
+  doc:
+    "The program to start, with arguments if it needs any. No shell is involved. self NAME starts " +
+    "the program of the master again, as its server NAME.",
 });
 
 /** `server-service`: the list of `[name://]address`; the entries are read by `service.ts`. */
@@ -269,7 +271,7 @@ export const SERVER_RELOAD: Setting<ReloadRule> = define({
   doc: "Which reloads replace the processes. always: each reload. changed: only a reload that " +
     "finds a change in a setting, an address, a file named in server-command, a file of " +
     "server-tls-cert and server-tls-key, or a local module that its script imports by a fixed " +
-    "name. Modules whose names are made at run time, " +
+    "name; for self the script is the program of the master, or its compiled file. Modules whose names are made at run time, " +
     "and files that the program reads, are not compared. For a program that is not a script of " +
     "the master's own Deno only the files named in server-command are compared, and the log says " +
     "so.",
@@ -464,8 +466,9 @@ export const SERVER_PERMISSIONS: Setting<readonly string[]> = define({
   kind: parsedKind(parsePermissions, { placeholder: "FLAGS", expected: PERMISSIONS_FORM }),
   fallback: "all",
   inherited: true,
-  doc: "The permissions of a server-command that is a script. It can serve its addresses with " +
-    "none as well.",
+  doc:
+    "The permissions of a server-command that is a script, or self in a program that Deno runs. It " +
+    "can serve its addresses with none as well. A compiled program has those of deno compile.",
 });
 
 /** `server-user`: the user that a server changes to. */

@@ -64,7 +64,9 @@ export async function runMaster(
   { parsed: given, warnings }: MasterArguments,
 ): Promise<number> {
   guardOutputs();
-  checkHooks(hooks, { known: ["beforeService", "loadConfig"] });
+  checkHooks({ ...hooks, servers: undefined }, {
+    known: ["beforeService", "loadConfig", "servers"],
+  });
   const command = ownCommand();
   const { fd: upgradeFd } = splitUpgrade(Deno.args);
   // The files may name the user of the master.

@@ -62,7 +62,7 @@ import {
   type NewConfiguration,
   setting,
 } from "./services/configuration.ts";
-import type { MasterServerHooks } from "./services/hooks.ts";
+import { type MasterServerHooks, ownServerNames } from "./services/hooks.ts";
 import { takeSignals } from "./signals.ts";
 import { stopEverything } from "./stop.ts";
 import { StopRequests } from "./stop_requests.ts";
@@ -150,7 +150,7 @@ export class Master {
     });
     this.#directory = setting(CONFIG_DIR);
     this.#workingDirectory = new WorkingDirectory(options.directory, log);
-    this.#lookup = systemLookup(options.command);
+    this.#lookup = systemLookup(options.command, ownServerNames(options.hooks));
     this.#configuration = new MasterConfiguration(options.args, {
       directory: this.#directory,
       hook: options.hooks.loadConfig,

@@ -4,6 +4,7 @@
  * @module
  */
 export { Config, defaultConfig } from "../config/config.ts";
+export { selfName } from "../config/own_server.ts";
 export type { Origin } from "../config/errors.ts";
 export type { CfEntry } from "../config/cf.ts";
 export { zdebug, zerror, zfatal, zinfo, zwarn } from "../log/log.ts";

@@ -27,6 +27,8 @@ export function fakeLookup(
       ProgramLookup,
       | "denoPath"
       | "selfPath"
+      | "self"
+      | "ownServers"
       | "searchPath"
       | "mayChangeRoot"
       | "mayChangeUser"
@@ -51,6 +53,7 @@ export function fakeLookup(
     denoPath: "/opt/deno",
     denoVersion: "2.9.6",
     selfPath: "/opt/deno",
+    self: undefined,
     openFiles: 1024,
     searchPath: ["/usr/local/bin", "/usr/bin"],
     isExecutable,

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client, greeted, type Target } from "../support/client.ts";
 import { example, type Master, Site } from "../support/master.ts";
+import { listenerInode } from "../support/proc.ts";
 import { startDeno, type TestProcess } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually } from "../support/wait.ts";
@@ -256,6 +257,35 @@ Deno.test("examples/start.ts explains itself for --help, and refuses a directory
   assertStringIncludes(stderr, "/no/such/dir");
 });
 
+Deno.test("examples/one_binary.ts is a master with two servers of its own, and each of them alone", async () => {
+  await using site = new Site();
+  const [web, echo] = [site.port(), site.port()], program = example("one_binary.ts");
+  for (const [name, port] of [["web", web], ["echo", echo]] as const) {
+    site.write(`${name}.cf`, {
+      "server-command": `self ${name}`,
+      "server-service": `${name === "web" ? "http://" : ""}127.0.0.1:${port}`,
+    });
+  }
+  const master = await site.start({ program });
+  const answer = async (port: number) => {
+    using client = await HttpClient.connect(port);
+    const { body } = await client.get("/");
+    return body.replace(/\d+/, "PID");
+  };
+  assertEquals(await answer(web), "hello from process PID\n");
+  using client = await Client.connect(echo);
+  assertEquals(await client.ask("hello"), "hello");
+  client.close();
+  await master.stop();
+  const alone = site.run(["web", "alone", "-server-service", `http://127.0.0.1:${web}`], {
+    program,
+  });
+  await eventually(() => listenerInode(web) !== undefined, { what: "the server without a master" });
+  assertEquals(await answer(web), "hello from process PID\n");
+  alone.signal("SIGTERM");
+  await alone.succeeds();
+});
+
 Deno.test("examples/conf is what the examples say of themselves", () => {
   for (const { name } of Deno.readDirSync(`${ROOT}examples/conf`)) {
     const text = Deno.readTextFileSync(`${ROOT}examples/conf/${name}`);
@@ -278,7 +308,7 @@ Deno.test("deno compile makes programs of the master and of a server, with all t
       { env },
     );
   for (
-    const [source, late] of [
+    const [source, ...late] of [
       ["master.ts", "log_service.ts"],
       ["examples/coroutine_server.ts", "node_net.ts"],
     ]
@@ -288,7 +318,7 @@ Deno.test("deno compile makes programs of the master and of a server, with all t
     assertEquals(code, 0, stderr);
     assert(Deno.statSync(dir.file("program")).size > 1_000_000);
     const program = Deno.readFileSync(dir.file("program"));
-    assert(contains(program, late), `${late} is not in it`);
+    for (const name of late) assert(contains(program, name), `${name} is not in it`);
   }
 });
 

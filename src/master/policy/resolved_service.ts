@@ -28,6 +28,8 @@ export interface ResolvedService extends ServiceConfig {
   readonly argv: readonly string[];
   /** The path of Deno in `program`, which follows the running file when that moves. */
   readonly denoPath?: string;
+  /** The path in `program` of the running program, if that is compiled. */
+  readonly selfBinary?: string;
   /** The script that Deno runs, as its processes see it. */
   readonly script?: string;
   /** The user and the groups that it is started with, if not those of the master. */

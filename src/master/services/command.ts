@@ -6,12 +6,14 @@
 import { resolvePath } from "../../config/address.ts";
 import { splitCommand } from "../../config/command.ts";
 import { cannot } from "../../config/errors.ts";
-import { grantsFfi } from "../../config/permissions.ts";
+import { flagsOf, grantsFfi } from "../../config/permissions.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { ServerProtocol } from "../../config/settings.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { Program } from "../policy/resolved_service.ts";
+import { ownServerArgument, SELF } from "../../config/own_server.ts";
 import { type ProgramPlace, type View, viewFrom } from "./program_lookup.ts";
+import { requireOwnServer, type SelfProgram } from "./self_program.ts";
 import {
   baseName,
   denoOfRunner,
@@ -20,6 +22,9 @@ import {
   searchedByEnv,
   unwrapEnv,
 } from "./wrappers.ts";
+
+/** The flag that keeps the runtime from fetching modules. */
+const CACHED_ONLY = "--cached-only";
 
 /** The names of files that are run by Deno rather than executed. */
 const SCRIPT = /\.[cm]?[jt]sx?$/;
@@ -44,6 +49,8 @@ export interface Located {
   readonly steps: readonly EnvStep[];
   /** The program, if it is a file that Deno runs. */
   readonly script?: string;
+  /** The running program, if the command is `self`. */
+  readonly self?: SelfProgram;
   /** The arguments of Deno without those of the script; undefined for another program. */
   readonly denoArgs?: readonly string[];
   readonly protocol: Exclude<ServerProtocol, "auto">;
@@ -58,6 +65,7 @@ export interface Located {
  * or with all of them without that setting. The word `deno`, also after `npx`, means the Deno that
  * runs the master; it need not be in `PATH`. Both hold after `env` as well. Any other program is
  * looked up as execvp(3) does, after the change of root and directory if the service sets them.
+ * `self NAME` means the running program: its main module, run like a script, or a compiled program.
  *
  * The protocol `auto` means the control protocol for programs that are known to be Deno (a script,
  * the word `deno`, a file whose interpreter is Deno, the master's own program), and LIB-ZC's for all
@@ -71,8 +79,11 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const { masterChroot: root, masterChdir: directory, permissions } = service;
   const view = viewFrom(service, place);
   const { prefix: [env, ...given], steps, words } = unwrapEnv(service.command, splitCommand);
-  const [script] = words.filter((word, index) => index === 0 && isScriptFile(word));
-  const inner = script === undefined
+  const isSelf = words[0] === SELF, self = isSelf ? view.self : undefined;
+  const script = self?.kind === "module" ? self.file : words.slice(0, 1).find(isScriptFile);
+  const inner = isSelf
+    ? ownProgram(service, words, view)
+    : script === undefined
     ? otherProgram({ words, steps, view })
     : scriptProgram(service, words, view);
   const { path, name = path, args } = inner;
@@ -84,15 +95,15 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
     ? { path, args, ...change }
     : { path: findExecutable(env, view), args: [...given, name, ...args], ...change };
   const denoArgs = denoArguments(inner, view);
-  const mayUseFfi = script !== undefined
+  const mayUseFfi = script !== undefined || self?.kind === "module"
     ? grantsFfi(permissions)
     : denoArgs?.includes("run")
     ? grantsFfi(denoArgs)
     : undefined;
-  const isControl = mayUseFfi ?? (denoArgs !== undefined || path === view.selfPath);
+  const isControl = mayUseFfi ?? (denoArgs !== undefined || isSelf || path === view.selfPath);
   const guessed = isControl ? "control" : mayUseFfi === undefined ? "libzc" : "inherit";
   return {
-    ...{ service, place, view, program, inner, steps, script, denoArgs },
+    ...{ service, place, view, program, inner, steps, script, self, denoArgs },
     protocol: service.protocol === "auto" ? guessed : service.protocol,
     isRestricted: !(mayUseFfi ?? service.protocol !== "inherit"),
   };
@@ -106,6 +117,22 @@ function scriptProgram(
   requireScript(word, service, view);
   const script = word.isWellFormed() ? word : fileUrl(view.pathOf(word));
   const run = ["run", ...service.permissions, script, ...args];
+  return { path: denoProgram(view, word), args: fetchingNothing(run) };
+}
+
+/** The running program as one of its own servers. */
+function ownProgram(service: ServiceConfig, words: readonly string[], view: View): InnerProgram {
+  const { name, self } = requireOwnServer(words, view);
+  if (view.changesRoot) {
+    const found = "master-chroot, in which this program is out of reach";
+    throw new TypeError(cannot("run", `${SELF} ${name}`, { found, expected: "server-chroot" }));
+  }
+  const args = [ownServerArgument(name), ...words.slice(2)];
+  if (self.kind === "binary") return { path: findExecutable(self.path, view), args };
+  const { file, url, flags } = self;
+  if (file !== undefined) requireScript(file, service, view);
+  const main = file?.isWellFormed() ? file : url;
+  const run = ["run", ...service.permissions, ...flags, main, ...args];
   return { path: denoProgram(view), args: fetchingNothing(run) };
 }
 
@@ -128,7 +155,8 @@ function otherProgram({ words, steps, view }: {
  */
 function fetchingNothing(args: readonly string[]): readonly string[] {
   const [command, ...rest] = args;
-  return command === "run" && !grantsFfi(rest) ? [command, "--cached-only", ...rest] : args;
+  if (command !== "run" || grantsFfi(rest) || flagsOf(rest).includes(CACHED_ONLY)) return args;
+  return [command, CACHED_ONLY, ...rest];
 }
 
 /** A URL for bytes that the runtime does not accept in a path. */
@@ -199,10 +227,16 @@ export function isScriptFile(word: string): boolean {
   return SCRIPT.test(word);
 }
 
-function denoProgram(view: View): string {
-  return view.denoPath !== undefined && !view.changesRoot
-    ? view.denoPath
-    : findExecutable("deno", view);
+/** @param script What it is to run, if a master that has no Deno of its own was not told to run `deno`. */
+function denoProgram(view: View, script?: string): string {
+  if (view.denoPath !== undefined && !view.changesRoot) return view.denoPath;
+  const isThere = view.searchPath.some((directory) =>
+    view.isExecutable(`${directory || "."}/deno`)
+  );
+  if (script === undefined || isThere || view.changesRoot) return findExecutable("deno", view);
+  const found = `no deno in PATH (${view.searchPath.join(":")}), and a compiled master has none`;
+  const expected = `a deno there, or a server in the same binary: ${SELF} NAME`;
+  throw new TypeError(cannot("run", script, { found, expected }));
 }
 
 /**

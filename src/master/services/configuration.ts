@@ -140,7 +140,8 @@ async function withModules(
 ): Promise<Pick<NewConfiguration, "services" | "unknownModules">> {
   const unknownModules = new Map<string, string>();
   const told = services.map(async (service) => {
-    if (service.reload !== "changed") return service;
+    // A compiled program has its modules in its file, which the fingerprint has.
+    if (service.reload !== "changed" || service.selfBinary !== undefined) return service;
     const { version, unknown } = await versionOf(service.scriptRun);
     if (unknown !== undefined) unknownModules.set(service.id, unknown);
     return { ...service, fingerprint: JSON.stringify([service.fingerprint, version]) };

@@ -114,11 +114,17 @@ export function otherCredentials({ service, place: { lookup } }: Located): Crede
  *
  * @throws {TypeError} When they can't.
  */
-export function requirePermissions({ service, script }: Located): void {
+export function requirePermissions({ service, script, self }: Located): void {
   const { permissions, protocol } = service;
   if (areAllPermissions(permissions)) return;
   const text = permissions.slice(1).join(" ") || "none";
-  if (script === undefined) {
+  if (self?.kind === "binary") {
+    throw new TypeError(cannot("grant", text, {
+      found: "a compiled program, whose permissions are those of deno compile",
+      expected: "server-permissions = all",
+    }));
+  }
+  if (script === undefined && self === undefined) {
     throw new TypeError(cannot("grant", text, {
       found: "a server-command that is no script",
       expected: "all, or a script such as server.ts",

@@ -12,6 +12,7 @@ import type { CachePath } from "../../os/process/deno_dir_paths.ts";
 import type { accessAs } from "../../os/process/file_access.ts";
 import type { ScriptRun } from "../../os/process/module_files.ts";
 import type { Credentials, Names, Owner } from "../../os/user/accounts.ts";
+import type { SelfProgram } from "./self_program.ts";
 
 /** Looks up programs, files and users on the system; replaced in tests. */
 export interface ProgramLookup {
@@ -21,6 +22,10 @@ export interface ProgramLookup {
   readonly denoVersion: string;
   /** The path of the running program: Deno, or the compiled one. */
   readonly selfPath: string;
+  /** See `self_program.ts`. */
+  readonly self: SelfProgram | undefined;
+  /** See `self_program.ts`. */
+  readonly ownServers?: readonly string[];
   /** The soft limit of open files that programs of other kinds get. */
   readonly openFiles: number;
   /** The directories of `PATH`. */

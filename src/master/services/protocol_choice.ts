@@ -29,9 +29,9 @@ export function requireProtocol(located: Located): void {
 }
 
 function ambiguityOf(located: Located): Ambiguity | undefined {
-  const { service, view, script, denoArgs, inner: { path, args } } = located;
+  const { service, view, script, self, denoArgs, inner: { path, args } } = located;
   const isAuto = service.protocol === "auto";
-  if (script !== undefined) return undefined;
+  if (script !== undefined || self !== undefined) return undefined;
   if (denoArgs !== undefined) {
     const isFramework = isAuto || ["control", "inherit"].includes(service.protocol);
     if (!isFramework) return undefined;

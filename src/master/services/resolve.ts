@@ -116,7 +116,7 @@ export class ServiceResolver {
 
   /** Looks up what a start of the service's processes needs. */
   resolve(located: Located): ResolvedService {
-    const { service, program, protocol, view, script } = located;
+    const { service, program, protocol, view, script, self } = located;
     const { argv, files, rights } = this.#found.get(service.id)!;
     const scriptRun = scriptRunOf(located);
     const settings = protocol === "libzc" ? settingArguments(service) : [];
@@ -133,6 +133,7 @@ export class ServiceResolver {
       program,
       argv: [...argv, ...settings],
       ...(!view.changesRoot && view.denoPath && { denoPath: view.denoPath }),
+      ...(self?.kind === "binary" && { selfBinary: self.path }),
       ...(script !== undefined && { script }),
       ...rights,
       ...(scriptRun && { scriptRun }),

@@ -141,6 +141,10 @@ function startRules(located: Located): Rule[] {
   const { user, command, masterChdir, tls } = located.service, { lookup, cwd } = located.place;
   const outside = (path: string) => resolvePath(resolvePath(cwd, masterChdir ?? "."), path);
   const programs = new Set([located.program.path, located.inner.path]);
+  const scripts = [
+    ...command.filter((word) => isScriptFile(word) && lookup.isFile(outside(word))),
+    ...(located.self !== undefined && located.script !== undefined ? [located.script] : []),
+  ];
   const wish = changesItself(located) ? ", or server-start-user = master" : "";
   const message = (action: string, what: string) => (found: string) =>
     cannot(action, what, { found, expected: `a file that user ${user} may ${action}${wish}` });
@@ -148,9 +152,9 @@ function startRules(located: Located): Rule[] {
     ...[...programs].map((path): Rule => {
       return { access: "x", path: outside(path), message: message("execute", path) };
     }),
-    ...command.filter((word) => isScriptFile(word) && lookup.isFile(outside(word))).map((
-      word,
-    ): Rule => ({ access: "r", path: outside(word), message: message("read", word) })),
+    ...scripts.map((word): Rule => {
+      return { access: "r", path: outside(word), message: message("read", word) };
+    }),
     ...[tls?.cert ?? [], tls?.key ?? []].flat().filter(({ path }) => lookup.isFile(outside(path)))
       .map((setting): Rule => ({
         access: "r",

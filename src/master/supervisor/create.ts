@@ -38,6 +38,7 @@ import { createLauncher } from "../workers/launcher.ts";
 import type { Counters } from "../counters/counters.ts";
 import { listenerWatcher } from "../listeners/watches.ts";
 import type { ProgramLookup } from "../services/program_lookup.ts";
+import { selfProgram } from "../services/self_program.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { Ports } from "./ports.ts";
 import type { OwnCommand } from "../upgrade/command.ts";
@@ -47,9 +48,22 @@ import type { LauncherOptions } from "../workers/worker.ts";
  * Looks up programs on this machine.
  *
  * @param command How this process was started.
+ * @param ownServers The names of the program's servers, if they are known.
  */
-export function systemLookup({ program, openFiles }: OwnCommand): ProgramLookup {
+export function systemLookup(
+  { program, openFiles, argv, cwd }: OwnCommand,
+  ownServers?: readonly string[],
+): ProgramLookup {
   return {
+    get self() {
+      return selfProgram({
+        isCompiled: Deno.build.standalone,
+        // All processes of a configuration are of the version that its link led to.
+        path: () => realPath(program("name")),
+        ...{ argv, argumentCount: Deno.args.length, mainModule: Deno.mainModule, cwd },
+      });
+    },
+    ...(ownServers && { ownServers }),
     get denoPath() {
       return Deno.build.standalone ? undefined : program("file");
     },

@@ -66,7 +66,8 @@ export function newProcessCommand(
   { argv, program }: OwnCommand,
   args: readonly string[],
 ): string[] {
-  const runtime = argv.slice(1, argv.length - Deno.args.length);
+  // A compiled program has no such flags, and arguments of `deno compile` that are not in `argv`.
+  const runtime = Deno.build.standalone ? [] : argv.slice(1, argv.length - Deno.args.length);
   return [program("name"), ...runtime, ...args];
 }
 

@@ -20,6 +20,20 @@ export const SHIM_VARIABLE = "ZC_EXEC_ENV";
 const CANNOT_EXECUTE = 127;
 
 /**
+ * The arguments of the shim; undefined in any other process.
+ *
+ * @param args The command line.
+ * @param isCompiled Whether arguments of `deno compile` may be before them.
+ */
+export function shimArguments(
+  args: readonly string[],
+  isCompiled: boolean = Deno.build.standalone,
+): readonly string[] | undefined {
+  const own = isCompiled ? args.slice(-2) : args;
+  return own[0] === SHIM_ARGUMENT && own.length === 2 ? own : undefined;
+}
+
+/**
  * Becomes the program of a plan.
  *
  * @param args The command line: {@linkcode SHIM_ARGUMENT} and the plan, an `ExecPlan` without `env` as

@@ -66,11 +66,16 @@ export function programToStart(
   service: ResolvedService,
   place: ProgramPlace & { readonly generation: number },
 ): Program & StartRights {
-  const { program, script, denoPath, credentials, gainsNothing, cacheless } = service;
+  const { program, script, denoPath, selfBinary, credentials, gainsNothing, cacheless } = service;
   const { lookup } = place, view = viewFrom(service, place);
   if (script !== undefined) requireScript(script, service, view);
-  const current = (word: string) => word === denoPath ? view.denoPath! : word;
-  if (program.path !== denoPath) findExecutable(program.path, view);
+  const current = (word: string) => {
+    if (word === denoPath) return view.denoPath!;
+    // The file of this version may have been removed.
+    const isGone = word === selfBinary && !view.isExecutable(word);
+    return isGone && view.self?.kind === "binary" ? view.self.path : word;
+  };
+  if (program.path !== denoPath) findExecutable(current(program.path), view);
   return {
     ...program,
     path: current(program.path),

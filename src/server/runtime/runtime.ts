@@ -33,6 +33,7 @@ import {
   SERVER_LOG,
   type Setting,
 } from "../../config/settings.ts";
+import { splitOwnServer } from "../../config/own_server.ts";
 import { isUserError } from "../../ipc/user_error.ts";
 import { closeLog, logEnd, logLine } from "../../log/log.ts";
 import { guardOutputs } from "../../log/output_guard.ts";
@@ -57,10 +58,11 @@ const HOOKS = {
  * Runs a server program.
  *
  * @param hooks The program's hooks.
- * @param args Its command line.
+ * @param given Its command line.
  * @returns The exit code: 0 after an orderly end, 1 when it can't start.
  */
-export async function runServer(hooks: ServerHooks, args: readonly string[]): Promise<number> {
+export async function runServer(hooks: ServerHooks, given: readonly string[]): Promise<number> {
+  const { args } = splitOwnServer(given);
   let link: MasterLink | undefined;
   try {
     requireSupportedPlatform();

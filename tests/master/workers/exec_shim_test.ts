@@ -1,5 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { SHIM_ARGUMENT, SHIM_VARIABLE } from "../../../src/master/workers/exec_shim.ts";
+import {
+  SHIM_ARGUMENT,
+  SHIM_VARIABLE,
+  shimArguments,
+} from "../../../src/master/workers/exec_shim.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import type { ExecPlan } from "../../../src/os/process/exec.ts";
 import { credentialsOf } from "../../../src/os/user/accounts.ts";
@@ -101,4 +105,17 @@ Deno.test("runShim() sets no_new_privs without a user where requested", async ()
     gainsNothing: true,
   });
   assertMatch(await process.succeeds(), /^NoNewPrivs:\s*1$/m);
+});
+
+Deno.test("shimArguments() finds the two arguments of the shim, also behind those of deno compile", () => {
+  const own = [SHIM_ARGUMENT, "{}"];
+  assertEquals(shimArguments(own, false), own);
+  assertEquals(shimArguments(own, true), own);
+  assertEquals(shimArguments(["-C", "conf", ...own], true), own);
+  assertEquals(shimArguments(["-C", "conf", ...own], false), undefined);
+  for (const args of [[], [SHIM_ARGUMENT], ["-C", "conf"], [...own, "x"]]) {
+    for (const isCompiled of [true, false]) {
+      assertEquals(shimArguments(args, isCompiled), undefined);
+    }
+  }
 });
