@@ -89,6 +89,12 @@ Deno.test("locate() looks for Deno in PATH when the master is a compiled program
   assertThrows(
     () => resolve("s.ts", fakeLookup({ "/srv/s.ts": "file" }, compiled)),
     TypeError,
+    'Cannot run "s.ts": no deno in PATH (/usr/local/bin:/usr/bin), and a compiled master has none, ' +
+      "expected a deno there, or a server in the same binary: self NAME",
+  );
+  assertThrows(
+    () => resolve("deno eval 1", fakeLookup({}, compiled)),
+    TypeError,
     'Cannot run "deno": no such program, expected an executable file in PATH ' +
       "(/usr/local/bin:/usr/bin)",
   );
