@@ -47,6 +47,10 @@ export interface ServeHttpOptions {
  * close frame (1001), and event streams (`text/event-stream`) end: `softstopSignal` lets a program end them
  * earlier.
  *
+ * Clients of HTTP/2 are told to end their connection (GOAWAY) at a moment at which none has a request on its way,
+ * for which answers are held back for up to a second. A request that takes longer to arrive after an answer, or is
+ * sent at a fixed time, may be lost then: the client learns that the server ends, and may ask again.
+ *
  * Without a free descriptor, pending connections are rejected with 503, or without a response if they speak TLS.
  *
  * Without `--allow-ffi` and `--allow-net`, or where this version of the runtime can't serve an inherited

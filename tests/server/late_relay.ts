@@ -10,17 +10,19 @@ export interface LateRelay extends Disposable {
 }
 
 /**
- * Starts a relay to a port.
+ * Starts a relay to a server.
  *
- * @param target The port of the server.
+ * @param target The port of the server, or the path of its unix socket.
  * @param everyMs The client's bytes are passed on only so often, all that have come since the last time.
  */
-export function startLateRelay(target: number, everyMs: number): LateRelay {
+export function startLateRelay(target: number | string, everyMs: number): LateRelay {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open: Deno.Conn[] = [], timers: ReturnType<typeof setInterval>[] = [];
   const relay = async () => {
     for await (const client of listener) {
-      const server = await Deno.connect({ hostname: "127.0.0.1", port: target });
+      const server: Deno.Conn = typeof target === "number"
+        ? await Deno.connect({ hostname: "127.0.0.1", port: target })
+        : await Deno.connect({ transport: "unix", path: target });
       open.push(client, server);
       server.readable.pipeTo(client.writable).catch(() => {});
       const kept: Uint8Array<ArrayBuffer>[] = [];

@@ -80,7 +80,11 @@ export class HttpDrain {
   constructor(of: DrainedServer) {
     this.#of = of;
     this.#connections = new DrainingConnections(of.address.kind, of.isTls);
-    this.#held = new HeldAnswers(() => this.underWay, (all) => this.#shutdownBehindAnswers(all));
+    this.#held = new HeldAnswers({
+      underWay: () => this.underWay,
+      paces: () => this.#connections.paces(),
+      released: (all) => this.#shutdownBehindAnswers(all),
+    });
     this.#finished = serverLifecycle.activity.begin({ standing: true });
   }
 
@@ -131,7 +135,7 @@ export class HttpDrain {
     if (info === undefined) completed();
     else {
       this.countUntil(info.completed);
-      if (overHttp2) this.#held.countUntil(info.completed);
+      if (overHttp2) this.#connections.countUntil(info.completed, connection);
       info.completed.then(completed, completed);
     }
     return connection;

@@ -11,7 +11,9 @@ import {
 } from "../../os/net/connections.ts";
 import { pauseReading } from "../../os/adopt/pause_reading.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
+import { systemClock } from "../../os/clock/clock.ts";
 import { QUIET_MS, UNSURE_MS } from "../lifecycle/quiet.ts";
+import { ClientPace } from "./client_pace.ts";
 import { socketId, startCounting, type Traffic, trafficOf } from "../../os/net/traffic.ts";
 
 /**
@@ -32,6 +34,8 @@ export class DrainingConnection {
   told = false;
   /** Whether it is known to speak HTTP/2, where requests are counted instead of bytes. */
   isHttp2 = false;
+  /** The requests over HTTP/2 on it. */
+  readonly pace = new ClientPace();
   readonly #fd: number;
   readonly #id: bigint;
   readonly #kind: ListenAddress["kind"];
@@ -200,6 +204,8 @@ export class DrainingConnections {
   readonly #isTls: boolean;
   readonly #byId = new Map<bigint, DrainingConnection>();
   readonly #byPeer = new Map<string, DrainingConnection>();
+  /** The requests over HTTP/2 on all connections of a unix socket, where a request does not always identify its own. */
+  readonly #pace = new ClientPace();
   /** Whether a request has arrived on an unknown connection since the last scan. */
   #isInDoubt = false;
 
@@ -221,6 +227,7 @@ export class DrainingConnections {
     const open = new Set(found.values());
     for (const [id, known] of this.#byId) if (!open.has(known)) this.#byId.delete(id);
     this.#isInDoubt = false;
+    this.#pace.clients = open.size;
     return found;
   }
 
@@ -243,6 +250,20 @@ export class DrainingConnections {
   /** The records of all connections that were open at the last scan. */
   values(): Iterable<DrainingConnection> {
     return this.#byId.values();
+  }
+
+  /** The paces of all clients over HTTP/2 that were connected at the last scan. */
+  paces(): ClientPace[] {
+    return this.#kind === "inet" ? [...this.#byId.values()].map(({ pace }) => pace) : [this.#pace];
+  }
+
+  /** Counts a request over HTTP/2 until it is answered. A connection that was not scanned yet has no pace. */
+  countUntil(completed: Promise<unknown>, connection: DrainingConnection | undefined): void {
+    const pace = this.#kind === "inet" ? connection?.pace : this.#pace;
+    if (pace === undefined) return;
+    pace.begun(systemClock.nowMs());
+    const answered = () => pace.answered(systemClock.nowMs());
+    completed.then(answered, answered);
   }
 
   /**
