@@ -41,5 +41,6 @@ export {
   size,
   string,
 } from "./src/serve/settings.ts";
+export { selfName } from "./src/config/own_server.ts";
 export { TlsContext, type TlsOptions } from "./src/server/tls/context.ts";
 export type { FdType, HttpHandler, ServeHttpOptions, Softstop } from "./src/server/common.ts";

@@ -5,6 +5,7 @@
  */
 import { cannot, ConfigError } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
+import { splitOwnServer } from "../config/own_server.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
 import type { FdType, HttpHandler, ServerHooks } from "../server/common.ts";
 import { runServer } from "../server/runtime/runtime.ts";
@@ -58,7 +59,7 @@ export async function serve(
 ): Promise<never> {
   const { listen, beforeService, beforeSoftstop, afterService } = options;
   const all = new Map(Object.entries(services).map(([name, one]) => [name, serviceOf(name, one)]));
-  const given = ownArguments();
+  const { args: given } = splitOwnServer(ownArguments());
   const isBare = given.length === 0 && listen !== undefined;
   const code = await runServer({
     serviceRegister: (name, fd, fdType: FdType) => find(all, name).serve(name, fd, fdType),

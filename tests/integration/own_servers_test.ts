@@ -4,6 +4,7 @@ import { greeted } from "../support/client.ts";
 import { id, statusLine } from "../support/credentials.ts";
 import { installationFor, OWN_INSTALLATION } from "../support/installation.ts";
 import { type MasterOptions, pidIn, Site } from "../support/master.ts";
+import { listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -267,6 +268,31 @@ Deno.test("a person runs one server of a program by its name, and gets help for 
     assertEquals((await process.ended()).code, 0);
     assertMatch(process.stdout, pattern);
   }
+});
+
+Deno.test("a server of serve() is one of the servers of a program, and listens by its name alone as well", async () => {
+  await using site = new Site();
+  const [port, byHand] = [site.port(), site.port()];
+  const program = site.dir.write(
+    "one_call.ts",
+    `
+import { masterServerMain, serve } from "${ROOT}mod.ts";
+const web = () =>
+  serve({ web: () => new Response("web") }, { listen: "web://127.0.0.1:${byHand}" });
+Deno.exit(await masterServerMain({ servers: { web } }));
+`,
+  );
+  const options = { program, config: `${ROOT}deno.json` };
+  site.write("a.cf", { "server-command": "self web", "server-service": `web://127.0.0.1:${port}` });
+  const master = await site.start(options);
+  const text = async (at: number) => await (await fetch(`http://127.0.0.1:${at}/`)).text();
+  assertEquals(await text(port), "web");
+  await master.stop();
+  const alone = site.run(["web"], options);
+  await eventually(() => listenerInode(byHand) !== undefined, { what: "a server by its name" });
+  assertEquals(await text(byHand), "web");
+  alone.signal("SIGTERM");
+  assertEquals((await alone.ended()).code, 0, alone.stderr);
 });
 
 Deno.test("a program that chooses between its master and its servers itself works too", async () => {
