@@ -54,6 +54,9 @@ export const MAX_PAYLOAD_BYTES = {
   taken: 1 << 24,
   // Lines of the log.
   records: 1 << 20,
+  // Counts of some services.
+  counted: 1 << 20,
+  countedSince: 1 << 20,
 } as const satisfies Partial<Record<Message["type"], number>>;
 
 /** The limit of all other messages, which have a few numbers. */

@@ -77,6 +77,24 @@ export interface RecordsMessage {
   readonly records: readonly KeptRecord[];
 }
 
+/** How much is added to one count of the service; `""` for the master. */
+export type SentIncrement = readonly [service: string, name: string, by: number];
+
+/**
+ * Old master to new: all counts, after `inherit`, and then what is added to them. It comes before
+ * `takeover`, so that no count is smaller in the new master than it was in the old one.
+ */
+export interface CountedMessage {
+  readonly type: "counted";
+  readonly increments: readonly SentIncrement[];
+}
+
+/** New master to old, which may go on in its place: what the new one has counted itself. */
+export interface CountedSinceMessage {
+  readonly type: "countedSince";
+  readonly increments: readonly SentIncrement[];
+}
+
 /** New master to old: all of its processes have passed their probation. */
 export interface ProvenMessage {
   readonly type: "proven";
@@ -118,12 +136,14 @@ export type UpgradeMessage =
   | ReloadMessage
   | DrainedMessage
   | RecordsMessage
+  | CountedMessage
   | ProvenMessage
   | TakenMessage
   | StopMessage
   | BoundMessage
   | ReopenMessage
-  | SettledMessage;
+  | SettledMessage
+  | CountedSinceMessage;
 
 /** Numbers of the message types in a frame. */
 export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], number>> = {
@@ -132,12 +152,14 @@ export const UPGRADE_TYPE_NUMBERS: Readonly<Record<UpgradeMessage["type"], numbe
   reload: 131,
   drained: 132,
   records: 133,
+  counted: 134,
   proven: 193,
   taken: 194,
   stop: 195,
   bound: 196,
   reopen: 197,
   settled: 198,
+  countedSince: 199,
 };
 
 /** Returns the problem of a message's fields, if there is one. */
@@ -161,6 +183,9 @@ export function upgradeProblemIn(
       return listProblem(fields, "dropped", notText);
     case "records":
       return listProblem(fields, "records", recordProblem);
+    case "counted":
+    case "countedSince":
+      return listProblem(fields, "increments", incrementProblem);
     case "takeover":
     case "reload":
     case "proven":
@@ -207,6 +232,12 @@ function listProblem(
 function listenerProblem(listener: unknown): string | undefined {
   const fields = (listener ?? {}) as Fields;
   return textProblem(fields, "key") ?? fileProblem(fields.file, "file");
+}
+
+function incrementProblem(increment: unknown): string | undefined {
+  if (!Array.isArray(increment)) return `${describe(increment)}, expected a list`;
+  const [service, name, by] = increment;
+  return notText(service) ?? notText(name) ?? countProblem({ by }, "by");
 }
 
 function recordProblem(record: unknown): string | undefined {

@@ -34,13 +34,13 @@ export interface BeginUpgradeOptions {
  * @param options What it uses beside them.
  * @returns The upgrade, or why it has failed.
  */
-export function beginUpgrade(
-  { supervisor, listeners, duty, control, serviceManager, stops }: MasterParts,
+export async function beginUpgrade(
+  { supervisor, listeners, duty, control, serviceManager, stops, counts }: MasterParts,
   { retirement, poller, lookup, command, onReopen }: BeginUpgradeOptions,
 ): Promise<Upgrade | UpgradeFailure> {
   supervisor.lookAfterListeners();
   const { cwd, openFiles } = command;
-  return tryUpgrade({
+  const upgrade = await tryUpgrade({
     generation: supervisor.generation,
     lock: duty.lock,
     logSocket: duty.logSocket,
@@ -66,10 +66,17 @@ export function beginUpgrade(
     timeoutMs: setting(MASTER_UPGRADE_TIMEOUT),
     abortMs: setting(MASTER_STOP_TIMEOUT),
     cancelled: stops.first,
-    letGo: () => duty.pause(),
+    letGo: () => {
+      duty.pause();
+      counts.beforeTakeover();
+    },
     takeBack: async () => {
       await duty.resume();
       if (duty.isHeld) control.repair();
     },
+    onStarted: (newMaster) => counts.started(newMaster),
+    onCounted: (increments) => counts.fromNew(increments),
   });
+  counts.ended("failure" in upgrade ? "failed" : "completed");
+  return upgrade;
 }

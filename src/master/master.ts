@@ -74,6 +74,7 @@ import type { OwnCommand } from "./upgrade/command.ts";
 import type { UpgradeFailure } from "./upgrade/new_master.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import { Starter } from "./upgrade/standing_parent.ts";
+import { UpgradeCounts } from "./upgrade_counts.ts";
 
 const log = (text: string, level: LogLevel = "info"): void => logLine(level, text);
 
@@ -131,6 +132,7 @@ export class Master {
   readonly #phase = new CurrentPhase();
   readonly #stops = new StopRequests();
   readonly #counters = new Counters();
+  readonly #counts: UpgradeCounts;
   readonly #changes = new Changes(() => this.#phase.is("serving"));
   readonly #startedAtMs = systemClock.nowMs();
   #supervisor!: Supervisor;
@@ -141,6 +143,7 @@ export class Master {
   /** @param options The options. */
   constructor(options: MasterOptions) {
     this.#options = options;
+    this.#counts = new UpgradeCounts(this.#counters, options.upgradeFd !== undefined);
     this.#serviceManager = new SystemdNotify({
       env: Deno.env,
       pid: Deno.pid,
@@ -166,6 +169,7 @@ export class Master {
       this.#oldMaster = new OldMaster(options.upgradeFd, this.#poller, {
         onReload: () => this.#requestReload(),
         onRecords: (records) => this.#outputLog.adopt(records),
+        onCounted: (increments) => this.#counts.fromOld(increments),
         log,
       });
     }
@@ -210,6 +214,7 @@ export class Master {
     const reports = new ChangeReports({ serviceManager, tell });
     const isStopping = () => this.#stops.hasAny || this.#phase.is("draining");
     const serviceChanges = new ServiceChanges(supervisor, reports, isStopping);
+    this.#counters.isKnown = (id) => supervisor.knows(id) || serviceChanges.stopped.has(id);
     const reloads = new Reloads({
       ...{ supervisor, listeners, reports, serviceChanges, serviceManager },
       counters: this.#counters,
@@ -229,6 +234,7 @@ export class Master {
         control: this.#newControl({ supervisor, reloads, serviceChanges }),
         ...{ serviceManager },
         oldMaster: this.#oldMaster,
+        counts: this.#counts,
       };
       this.#retirement = new Retirement(parts);
       return await this.#runOnDuty(parts, candidate, inheritance);

@@ -97,6 +97,7 @@ export class Retirement {
     this.#takeover = takeover;
     // A stop has already decided what happens to the processes.
     if (!stops.hasAny) {
+      supervisor.countConnections();
       oldMaster?.settled();
       takeover.fallback = supervisor.current;
       for (const [key, slots] of supervisor.retire(dropped)) listeners.keep(key, slots);
@@ -152,7 +153,7 @@ export class Retirement {
    * @returns Whether that was possible.
    */
   async #resume(status: ExitStatus): Promise<boolean> {
-    const { changes, duty, phase, serviceManager, control, reloads, listeners, stops } =
+    const { changes, duty, phase, serviceManager, control, reloads, listeners, stops, counts } =
       this.#parts;
     const takeover = this.#takeover!, { newMaster, fallback } = takeover;
     if (fallback === undefined) return false;
@@ -165,6 +166,7 @@ export class Retirement {
       if (await duty.takeBack()) {
         zwarn(`${how}; this one goes on as before the upgrade`);
         this.#takeover = undefined;
+        counts.ended("failed");
         phase.enter("serving");
         serviceManager.resume();
         control.open();

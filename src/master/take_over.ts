@@ -19,7 +19,7 @@ import type { Inheritance, OldMaster } from "./upgrade/old_master.ts";
  * @returns Whether that was possible; if not, the old master continues.
  */
 export async function takeOver(
-  { reloads, stops, duty, control, listeners }: MasterParts,
+  { reloads, stops, duty, control, listeners, counts }: MasterParts,
   oldMaster: OldMaster,
   { candidate, logSocket, controlSocket }: Pick<Inheritance, "logSocket" | "controlSocket"> & {
     readonly candidate: NewConfiguration;
@@ -44,6 +44,7 @@ export async function takeOver(
   // queues.
   listeners.own(oldMaster.isGone ? "close" : "leave");
   oldMaster.taken(dropped);
+  counts.tookOver(oldMaster);
   // The old master keeps its control socket if this one ends before that.
   control.open({ replaces: controlSocket });
   oldMaster.bound(setting(MASTER_MAX_GENERATIONS));

@@ -21,7 +21,9 @@ const PROVEN = 193,
   BOUND = 196,
   REOPEN = 197,
   SETTLED = 198,
-  DRAINED = 132;
+  DRAINED = 132,
+  COUNTED = 134,
+  COUNTED_SINCE = 199;
 
 const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [START, {
@@ -87,6 +89,9 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
   [REOPEN, { type: "reopen" }],
   [SETTLED, { type: "settled" }],
   [DRAINED, { type: "drained" }],
+  [COUNTED, { type: "counted", increments: [] }],
+  [COUNTED, { type: "counted", increments: [["a.cf", "ends.exit", 1], ["", "reloads", 0]] }],
+  [COUNTED_SINCE, { type: "countedSince", increments: [["a.cf", "starts", 2]] }],
   [OUTPUTS, { type: "outputs", before: [{ dev: 2, ino: 77 }, { dev: 2 ** 40, ino: 0 }] }],
   [READY, { type: "ready", pid: 4_194_304, generation: 1 }],
   [DRAINING, { type: "draining", pid: 1, generation: 2, seconds: 0 }],
@@ -484,6 +489,13 @@ function assertIsSound(message: Message): void {
     case "settled":
     case "drained":
       return;
+    case "counted":
+    case "countedSince":
+      return assert(
+        message.increments.every(([service, name, by]) =>
+          typeof service === "string" && typeof name === "string" && isCount(by)
+        ),
+      );
     case "outputs":
       return assert(message.before.every(({ dev, ino }) => isCount(dev) && isCount(ino)));
     case "taken":

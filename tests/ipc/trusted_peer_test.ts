@@ -83,7 +83,7 @@ Deno.test("MasterLink and OldMaster obey nobody but their own user and root", as
     const poller = new Poller(() => {});
     const link = () => new MasterLink(connect(), { onSoftstop() {}, onGone() {} });
     const oldMaster = () =>
-      new OldMaster(connect(), poller, { onReload() {}, onRecords() {}, log() {} });
+      new OldMaster(connect(), poller, { onReload() {}, onRecords() {}, onCounted() {}, log() {} });
     if (Deno.uid() === 0) {
       assertThrows(link, ProtocolError, "its other end is user 65534's");
       assertThrows(oldMaster, ProtocolError, "its other end is user 65534's");

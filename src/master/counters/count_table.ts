@@ -3,9 +3,9 @@
  *
  * @module
  */
+import type { SentIncrement as Increment } from "../../ipc/upgrade_messages.ts";
 
-/** How much is added to one count: the id of a service, or `""` for the master, and the name. */
-export type Increment = readonly [service: string, name: string, by: number];
+export type { Increment };
 
 /** Counts by service and name. */
 export class CountTable {

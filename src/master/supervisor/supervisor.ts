@@ -292,6 +292,16 @@ export class Supervisor {
     );
   }
 
+  /** Asks the processes for the connections that they have accepted, before they end. */
+  countConnections(): void {
+    void this.#pool.askCounts();
+  }
+
+  /** Whether a service is one of the configuration, or has processes. */
+  knows(id: string): boolean {
+    return this.#services.get(id) !== undefined;
+  }
+
   /**
    * Sends every process the reopened files of its standard outputs.
    *

@@ -8,6 +8,7 @@ import type { LogLevel } from "../../log/record.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { NEW_MASTER } from "../../ipc/protocol.ts";
+import type { SentIncrement } from "../../ipc/upgrade_messages.ts";
 import type { KeptRecord } from "../../log/record.ts";
 import {
   type ChildProcess,
@@ -58,6 +59,8 @@ export interface NewMasterOptions {
   onBound(generations: number): void;
   /** Log files must be reopened. */
   onReopen(): void;
+  /** The new master has counted something itself. */
+  onCounted(increments: readonly SentIncrement[]): void;
   /** A later configuration is in use, so this master is no longer the fallback. */
   onSettled(): void;
 }
@@ -109,6 +112,8 @@ export class NewMaster {
     this.#child = child;
     child.exited.then((status) => {
       this.#hasExited = true;
+      // What it has shown to anybody, it has told before.
+      this.#channel.receiveRest();
       this.#fail(`it has ended: ${describeExit(status)}`);
     });
     // Nothing may await these promises when it ends.
@@ -167,6 +172,18 @@ export class NewMaster {
   tellRecords(records: readonly KeptRecord[]): boolean {
     if (this.#channel.isFull) return false;
     this.#channel.send({ type: "records", records });
+    return true;
+  }
+
+  /**
+   * Tells it how much was added to counts, unless other messages wait.
+   *
+   * @param increments What was added.
+   * @returns Whether it was told.
+   */
+  tellCounted(increments: readonly SentIncrement[]): boolean {
+    if (this.#channel.isFull) return false;
+    this.#channel.send({ type: "counted", increments });
     return true;
   }
 
@@ -235,6 +252,8 @@ export class NewMaster {
         return this.#options.onReopen();
       case "settled":
         return this.#options.onSettled();
+      case "countedSince":
+        return this.#options.onCounted(message.increments);
     }
   }
 
@@ -260,6 +279,8 @@ export interface UpgradeOptions extends NewMasterOptions {
   letGo(): void;
   /** Takes it back if the takeover fails. */
   takeBack(): Promise<void>;
+  /** The new master has received the handover. */
+  onStarted(newMaster: NewMaster): void;
 }
 
 /** An upgrade that has failed; the old master goes on. */
@@ -296,6 +317,7 @@ export async function tryUpgrade(
     log(`upgrade failed: ${failure}`, "error");
     return { failure };
   }
+  options.onStarted(newMaster);
   const who = `process ${newMaster.pid}`;
   log(`upgrade: ${who} is to take over`);
   let phase: "candidate" | "takeover" | "over" = "candidate", isCancelled = false;

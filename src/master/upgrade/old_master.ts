@@ -10,7 +10,7 @@ import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
-import type { InheritMessage, SentListener } from "../../ipc/upgrade_messages.ts";
+import type { InheritMessage, SentIncrement, SentListener } from "../../ipc/upgrade_messages.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
@@ -44,6 +44,8 @@ export interface OldMasterHandlers {
   onReload(): void;
   /** Lines of its log have come, which operators may ask for. */
   onRecords(records: readonly KeptRecord[]): void;
+  /** It has counted something. */
+  onCounted(increments: readonly SentIncrement[]): void;
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }
@@ -58,6 +60,8 @@ export class OldMaster {
   readonly #takeover = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
   #hasDrained = false;
+  /** Whether it knows counts; an older one breaks the connection when it gets some. */
+  #takesCounts = false;
 
   /**
    * @param fd The socket to the old master, which the connection takes ownership of.
@@ -137,6 +141,19 @@ export class OldMaster {
     this.#channel.send({ type: "reopen" });
   }
 
+  /**
+   * Tells it how much this master has added to counts, unless other messages wait.
+   *
+   * @param increments What was added.
+   * @returns Whether it was told, or can't be.
+   */
+  tellCounted(increments: readonly SentIncrement[]): boolean {
+    if (!this.#takesCounts || !this.#channel.isOpen) return true;
+    if (this.#channel.isFull) return false;
+    this.#channel.send({ type: "countedSince", increments });
+    return true;
+  }
+
   /** Tells it that it is no longer the fallback of this master. */
   settled(): void {
     this.#channel.send({ type: "settled" });
@@ -188,7 +205,10 @@ export class OldMaster {
     fds.forEach(closeFd);
     if (message.type === "reload") this.#handlers.onReload();
     else if (message.type === "records") this.#handlers.onRecords(message.records);
-    else if (message.type === "drained") {
+    else if (message.type === "counted") {
+      this.#takesCounts = true;
+      this.#handlers.onCounted(message.increments);
+    } else if (message.type === "drained") {
       this.#hasDrained = true;
       this.#gone.resolve();
     } else if (message.type === "takeover") this.#takeover.resolve();
