@@ -32,7 +32,8 @@ const CHECKS: Readonly<Record<string, readonly string[]>> = {
   "types": ["check", "--doc", "."],
   "doc lint": ["doc", "--lint", ...Object.values(manifest.exports)],
   "import directions": ["run", "--allow-read", "tools/check_layers.ts"],
-  "publish dry run": ["publish", "--dry-run", "--allow-dirty"],
+  // The types are a check of their own.
+  "publish dry run": ["publish", "--dry-run", "--allow-dirty", "--no-check"],
 };
 
 interface Run {
