@@ -17,6 +17,7 @@ import {
   parseLogService,
   parseLogTarget,
 } from "./log_target.ts";
+import { METRICS_FORM, parseMetricsAddress } from "./metrics_address.ts";
 import { parseRotation, type Rotation, ROTATION_FORM } from "./rotation.ts";
 import { parsePermissions, PERMISSIONS_FORM } from "./permissions.ts";
 import type { Setting } from "./setting.ts";
@@ -88,6 +89,11 @@ const DIR = textKind({ placeholder: "DIR", expected: "a directory" });
 const COMMAND: ValueKind<readonly string[]> = parsedKind(parseCommand, {
   placeholder: "COMMAND",
   expected: COMMAND_FORM,
+});
+
+const METRICS_ADDRESS: ValueKind<string> = parsedKind(parseMetricsAddress, {
+  placeholder: "ADDR",
+  expected: METRICS_FORM,
 });
 
 const LOG_TARGET: ValueKind<LogTarget> = parsedKind(parseLogTarget, {
@@ -647,6 +653,30 @@ export const MASTER_CONTROL: Setting<string | undefined> = define({
   doc:
     "The unix socket on which the master takes commands, such as status, from its own user and " +
     "from root; off: none. Without it, the name of the pid file with .sock behind it.",
+});
+
+/** `master-status`: the path of the status socket; empty: none, or beside the pid file for `metrics`. */
+export const MASTER_STATUS: Setting<string | undefined> = define({
+  name: "master-status",
+  group: "master",
+  scopes: ["master"],
+  kind: textKind({ placeholder: "PATH", expected: "a path" }),
+  doc:
+    "A second unix socket, on which the master shows its status and its events, and takes no other " +
+    "command. Without it there is none, but with metrics the name of the pid file with " +
+    ".status.sock behind it.",
+});
+
+/** `metrics`: the address of the built-in service that shows the status. */
+export const METRICS: Setting<string | undefined> = define({
+  name: "metrics",
+  group: "master",
+  scopes: ["master"],
+  kind: METRICS_ADDRESS,
+  doc:
+    "Show the status of the master at this address: /metrics for Prometheus, /live and /ready for " +
+    "probes, and / for people. It is a service of its own with the id metrics. A reload takes the " +
+    "address from files; one on the command line stays until the end of the master.",
 });
 
 /** `try-lock`: only test the lock. */

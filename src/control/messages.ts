@@ -155,6 +155,7 @@ export interface ControlFailure {
    * - `unknown-service`: no service has this id;
    * - `refused`: the configuration has problems, nothing was changed;
    * - `busy`: it can't be done now;
+   * - `read-only`: the status socket has no command that changes anything;
    * - `failed`: it was tried, and failed.
    */
   readonly code:
@@ -163,6 +164,7 @@ export interface ControlFailure {
     | "unknown-service"
     | "refused"
     | "busy"
+    | "read-only"
     | "failed";
   /** One line about what failed, for a person. */
   readonly message: string;

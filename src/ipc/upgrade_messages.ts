@@ -54,6 +54,8 @@ export interface InheritMessage {
   readonly services?: readonly string[];
   /** The file of the control socket, if there is one; missing from an older master. */
   readonly controlSocket?: SocketFile;
+  /** The file of the status socket, if there is one. */
+  readonly statusSocket?: SocketFile;
 }
 
 /** Old master to new: take over. It stops reading its log service's socket, and serves until `taken`. */
@@ -172,6 +174,7 @@ export function upgradeProblemIn(
       return countProblem(fields, "generation") ?? textProblem(fields, "pidFile") ??
         fileProblem(fields.logSocket, "logSocket") ??
         fileProblem(fields.controlSocket, "controlSocket") ??
+        fileProblem(fields.statusSocket, "statusSocket") ??
         listProblem(fields, "given", activatedProblem) ??
         listProblem(fields, "listeners", listenerProblem) ??
         (fields.services === undefined ? undefined : listProblem(fields, "services", notText));

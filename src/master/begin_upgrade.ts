@@ -47,7 +47,7 @@ export async function beginUpgrade(
     activated: listeners.activated,
     listeners: supervisor.listeners.filter(({ owner }) => owner !== "activation"),
     services: supervisor.serving,
-    controlSocket: control.socketFile,
+    ...control.socketFiles,
   }, {
     command: (fd) => {
       requireTrustedMaster(newProcessCommand(command, []), { cwd, lookup });

@@ -55,6 +55,7 @@ import { isAccepted, type ReloadReport, ServiceError } from "./policy/reload_rep
 import { Reloads } from "./reload.ts";
 import { Retirement } from "./retirement.ts";
 import { ServiceChanges } from "./service_changes.ts";
+import { metricsUser } from "./services/metrics.ts";
 import type { ProgramLookup } from "./services/program_lookup.ts";
 import {
   configureMasterLog,
@@ -300,6 +301,7 @@ export class Master {
     try {
       if (inheritance === undefined || oldMaster === undefined) {
         if (!this.#stops.hasAny) await parts.reloads.start(candidate);
+        parts.control.follow();
       } else if (!await takeOver(parts, oldMaster, { ...inheritance, candidate })) {
         await stopEverything(parts);
         return 1;
@@ -356,6 +358,7 @@ export class Master {
       configDirectory: this.#directory && resolvePath(this.#options.directory, this.#directory),
       hasOwnRoot: setting(RUN_CHROOT) !== undefined,
       startedAtMs: this.#startedAtMs,
+      statusUser: () => metricsUser(supervisor.current, this.#lookup),
       phase: () => this.#phase.name,
       // A SIGHUP that arrives while the reload of named services waits is still needed.
       reload: (services, signal) =>
@@ -401,6 +404,7 @@ export class Master {
     await duty.repairLog();
     control.repair();
     const report = await reloads.reload(services && new Set(services));
+    control.follow();
     // The old master would restore an outdated configuration from now on.
     if (isAccepted(report)) this.#oldMaster?.settled();
     return report;

@@ -5,6 +5,7 @@
  */
 import { MASTER_MAX_GENERATIONS } from "../config/settings.ts";
 import { zinfo, zwarn } from "../log/log.ts";
+import type { CommandSockets } from "./control/master_control.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { type NewConfiguration, setting } from "./services/configuration.ts";
 import type { Inheritance, OldMaster } from "./upgrade/old_master.ts";
@@ -14,14 +15,14 @@ import type { Inheritance, OldMaster } from "./upgrade/old_master.ts";
  *
  * @param parts The parts of this master.
  * @param oldMaster The old master.
- * @param options Its configuration, the socket of the old master's log service, and the file of its
- * control socket.
+ * @param options Its configuration, the socket of the old master's log service, and the files of its
+ * other sockets.
  * @returns Whether that was possible; if not, the old master continues.
  */
 export async function takeOver(
   { reloads, stops, duty, control, listeners, counts }: MasterParts,
   oldMaster: OldMaster,
-  { candidate, logSocket, controlSocket }: Pick<Inheritance, "logSocket" | "controlSocket"> & {
+  { candidate, logSocket, ...sockets }: Pick<Inheritance, "logSocket"> & CommandSockets & {
     readonly candidate: NewConfiguration;
   },
 ): Promise<boolean> {
@@ -46,7 +47,7 @@ export async function takeOver(
   oldMaster.taken(dropped);
   counts.tookOver(oldMaster);
   // The old master keeps its control socket if this one ends before that.
-  control.open({ replaces: controlSocket });
+  control.open(sockets);
   oldMaster.bound(setting(MASTER_MAX_GENERATIONS));
   zinfo("this is the master now");
   return true;

@@ -11,6 +11,7 @@ import {
   collectSetting,
   readSetting,
 } from "../../src/config/settings.ts";
+import { METRICS_FORM } from "../../src/config/metrics_address.ts";
 import * as settings from "../../src/config/settings.ts";
 
 /** Reads a value as if it stood in line 3 of a file. */
@@ -64,6 +65,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "log-level": "info",
   "log-format": "auto",
   "master-control": undefined,
+  "master-status": undefined,
+  metrics: undefined,
   "server-standby-count": 0,
   "exit-after": 0,
   "server-permissions": ["-A"],
@@ -151,6 +154,9 @@ const VALUES: readonly (readonly [name: string, text: string, value: unknown])[]
   ["max-memory", "64k", 65_536],
   ["core-file-size", "-1", Infinity],
   ["pid-file", "a b.pid", "a b.pid"],
+  ["metrics", "127.0.0.1:9100", "127.0.0.1:9100"],
+  ["metrics", "[::1]:9100", "[::1]:9100"],
+  ["metrics", "/run/metrics.sock", "/run/metrics.sock"],
 ];
 
 Deno.test("readSetting() reads right values", () => {
@@ -258,6 +264,12 @@ const PROBLEMS: readonly (readonly [name: string, text: string, message: string]
     "deno run such as --allow-read=/srv/www --allow-net=127.0.0.1:5432",
   ],
   ["pid-file", "a\ufffdb", 'Cannot read "a\ufffdb": bytes that are not UTF-8, expected text'],
+  ["metrics", "fifo:/x", `Cannot read "fifo:/x": a named pipe, expected ${METRICS_FORM}`],
+  [
+    "metrics",
+    "a;b",
+    `Cannot read "a;b": a separator, so more than one address, expected ${METRICS_FORM}`,
+  ],
   ["pid-file", "a\0b", 'Cannot read "a\\u0000b": a NUL character, expected text'],
 ];
 

@@ -64,6 +64,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
     pidFile: "/run/master.pid",
     logSocket: { path: "/run/log", dev: 1, ino: 2 },
     controlSocket: { path: "/run/control", dev: 1, ino: 3 },
+    statusSocket: { path: "/run/status", dev: 1, ino: 4 },
     given: [
       {
         kind: "inet",

@@ -1,5 +1,6 @@
 /**
- * The control socket of a master: accepts clients of the master's user and of root.
+ * A socket of a master that takes commands: accepts clients of the master's user and of root, and
+ * perhaps of one more user.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { Answer, ControlEvent } from "../../control/messages.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, type Poller, type Watch } from "../../os/fd/poller.ts";
-import { type Stranger, strangerAt } from "../../os/net/peer.ts";
+import { ownUid, type Stranger, strangerAt } from "../../os/net/peer.ts";
 import { acceptFd } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
 import { HeldSocketFile, removeSocketFile, type SocketFile } from "../../os/net/socket_file.ts";
@@ -22,18 +23,31 @@ const MAX_CLIENTS = 32;
 /** The most text of lines that is sent at once: in JSON six times as much at most. */
 const PART_MAX = 65_536;
 
+const ROOT = 0;
+
 /** How long no client is accepted after accept(2) has failed. */
 const ACCEPT_PAUSE_MS = 1_000;
 
-/** Only the master's own user, and root, may connect. */
+/** Nobody but its owner, and root, may connect. */
 const MODE = 0o600;
 
-/** The parts of a control socket. */
+/** The parts of such a socket. */
 export interface ControlSocketOptions {
   readonly path: string;
   readonly poller: Poller;
   readonly clock: Clock;
-  readonly commands: CommandHandlers;
+  /** What it is called in the log. */
+  readonly name: "control socket" | "status socket";
+  /** The commands that it obeys. */
+  readonly commands: Partial<CommandHandlers>;
+  /** A user who may connect beside root and the master's own user, and who owns the file where that is possible. */
+  readonly admitted?: number;
+  /**
+   * The least time between two clients, and between two requests of a client.
+   *
+   * @default {0}
+   */
+  readonly paceMs?: number;
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }
@@ -57,7 +71,7 @@ export interface WithdrawOptions {
   readonly leavesFile?: boolean;
 }
 
-/** An open control socket. */
+/** An open socket for commands. */
 export class ControlSocket {
   readonly #options: ControlSocketOptions;
   readonly #listener: OpenedListener;
@@ -81,7 +95,9 @@ export class ControlSocket {
    * @throws {Error} When the path can't be used.
    */
   static open(options: ControlSocketOptions): ControlSocket {
-    const listener = openListener({ kind: "unix", path: options.path }, { mode: MODE });
+    const { path, admitted } = options;
+    const owner = admitted === undefined || ownUid() !== ROOT ? {} : { uid: admitted };
+    const listener = openListener({ kind: "unix", path }, { mode: MODE, ...owner });
     try {
       return new ControlSocket(options, listener);
     } catch (error) {
@@ -148,24 +164,30 @@ export class ControlSocket {
   }
 
   #accept(): void {
-    const { poller } = this.#options, { fd } = this.#listener;
-    const watch = this.#watch = poller.watch(fd, EPOLLIN, () => {
+    const { poller, paceMs = 0 } = this.#options, { fd } = this.#listener;
+    this.#watch = poller.watch(fd, EPOLLIN, () => {
       try {
         const client = acceptFd(fd);
-        if (client !== undefined) this.#greet(client);
+        if (client === undefined) return;
+        this.#greet(client);
+        if (paceMs > 0) this.#pauseFor(paceMs);
       } catch (error) {
         // The connection stays in the queue, so the listener would be ready again at once.
-        watch.stop();
-        this.#watch = undefined;
         this.#acceptLater(error as Error);
       }
     });
   }
 
   #acceptLater({ message }: Error): void {
-    const { clock, log } = this.#options;
-    log(`the control socket accepts no client for a second: ${message}`, "warn");
-    this.#pause = clock.setTimer(ACCEPT_PAUSE_MS, () => {
+    const { name, log } = this.#options;
+    log(`the ${name} accepts no client for a second: ${message}`, "warn");
+    this.#pauseFor(ACCEPT_PAUSE_MS);
+  }
+
+  #pauseFor(ms: number): void {
+    this.#watch?.stop();
+    this.#watch = undefined;
+    this.#pause = this.#options.clock.setTimer(ms, () => {
       this.#pause = undefined;
       try {
         this.#accept();
@@ -177,15 +199,15 @@ export class ControlSocket {
 
   /** Takes a client in, or tells it why not. */
   #greet(fd: number): void {
-    const { poller, clock, commands, log } = this.#options;
+    const { poller, clock, commands, admitted, paceMs = 0, log } = this.#options;
     let stranger: Stranger | undefined, connection: ControlConnection;
     const gone = new AbortController();
     try {
-      stranger = strangerAt(fd);
+      stranger = strangerAt(fd, admitted);
       connection = new ControlConnection({
         fd,
         poller,
-        afterTurn: (callback) => void clock.setTimer(0, callback),
+        afterTurn: (callback) => void clock.setTimer(paceMs, callback),
       }, {
         onLine: (line) => {
           // The clients stay in the order of their last requests.
@@ -268,11 +290,11 @@ function closeListener({ fd, socketFile }: OpenedListener, options: ControlSocke
 }
 
 /** An upgrade or a stop goes on if the file of the socket can't be removed. */
-function tryWithFile(act: () => void, { log }: ControlSocketOptions): void {
+function tryWithFile(act: () => void, { name, log }: ControlSocketOptions): void {
   try {
     act();
   } catch (error) {
-    log(`the control socket is left: ${(error as Error).message}`, "warn");
+    log(`the ${name} is left: ${(error as Error).message}`, "warn");
   }
 }
 

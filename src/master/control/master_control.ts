@@ -1,33 +1,41 @@
 /**
- * The control socket of a master in the course of its life: opened with its duty, withdrawn when
- * another master takes over or this one stops.
+ * The control socket and the status socket of a master.
  *
  * @module
  */
 import type { LogLevel } from "../../log/record.ts";
 import { defaultConfig } from "../../config/config.ts";
-import { controlPath } from "../../config/control_path.ts";
+import { controlPath, statusPath } from "../../config/control_path.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { LogLine, UntimedEvent } from "../../control/messages.ts";
 import type { ListenerStatus, ServiceStatus } from "../../control/status.ts";
-import { delay, systemClock, type Timer } from "../../os/clock/clock.ts";
+import { delay, systemClock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
-import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
 import { fileStatus } from "../../os/ffi/file_status.ts";
-import { ParentDirectory } from "../../os/fs/parent_directory.ts";
-import { isStillThere, type SocketFile } from "../../os/net/socket_file.ts";
+import type { SocketFile } from "../../os/net/socket_file.ts";
 import { queueOf } from "../../os/net/accept_queue.ts";
 import { useOf } from "../../os/process/process_use.ts";
 import type { Counters } from "../counters/counters.ts";
 import type { ReloadReport } from "../policy/reload_report.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { addressOf, controlCommands, type ControlledMaster } from "./commands.ts";
-import { ControlSocket, type WithdrawOptions } from "./control_socket.ts";
+import type { WithdrawOptions } from "./control_socket.ts";
+import { KeptSocket } from "./kept_socket.ts";
+import { statusCommands } from "./shared_look.ts";
 
-/** How long another master may keep a socket at the path, and how often it is tried again. */
-const IN_USE_MS = 2_000, IN_USE_LOOK_MS = 50;
+/**
+ * The least time between two clients of the status socket, and between two requests of one: its clients are less
+ * trusted than those of the control socket, and must not keep the master busy.
+ */
+const STATUS_PACE_MS = 20;
 
-/** The parts of a master that its control socket uses. */
+/** The files of the sockets on which a master takes commands. */
+export interface CommandSockets {
+  readonly controlSocket?: SocketFile;
+  readonly statusSocket?: SocketFile;
+}
+
+/** The parts of a master that its sockets use. */
 export interface MasterControlOptions
   extends Pick<ControlledMaster, "reload" | "change" | "upgrade" | "stop"> {
   readonly poller: Poller;
@@ -48,6 +56,8 @@ export interface MasterControlOptions
   readonly hasOwnRoot: boolean;
   /** When the master was started, by the system clock. */
   readonly startedAtMs: number;
+  /** The user of the service `metrics`, who may use the status socket; undefined without one. */
+  statusUser(): number | undefined;
   /** See `MasterStatus`. */
   phase(): string;
   /** The last lines of the log; see `ControlledMaster`. */
@@ -57,105 +67,97 @@ export interface MasterControlOptions
   log(text: string, level?: LogLevel): void;
 }
 
-/** The control socket of a master, open or not. */
+/** The control socket of a master and its status socket, open or not. */
 export class MasterControl {
   readonly #options: MasterControlOptions;
-  #socket?: ControlSocket;
-  #retry?: Timer;
+  readonly #control: KeptSocket;
+  readonly #status: KeptSocket;
 
   /** @param options The parts of the master. */
   constructor(options: MasterControlOptions) {
     this.#options = options;
+    const { poller, log } = options, seen = this.#asSeen(), clock = systemClock;
+    this.#control = new KeptSocket({
+      ...{ poller, clock, log, commands: controlCommands(seen) },
+      name: "control socket",
+      without: "commands such as status do not work",
+      wanted: () => {
+        const path = controlPath(defaultConfig);
+        return path === undefined ? undefined : { path };
+      },
+    });
+    this.#status = new KeptSocket({
+      ...{ poller, clock, log, commands: statusCommands(seen, clock) },
+      name: "status socket",
+      without: "nobody can look at the status there",
+      paceMs: STATUS_PACE_MS,
+      wanted: () => {
+        const path = statusPath(defaultConfig), admitted = options.statusUser();
+        return path === undefined
+          ? undefined
+          : { path, ...(admitted !== undefined && { admitted }) };
+      },
+    });
   }
 
   /**
-   * Opens the socket as the settings say; a failure is a warning. A master that stops withdraws its
-   * socket as soon as it finds that this one runs.
+   * Opens the sockets as the settings say.
    *
-   * @param options `replaces`: the socket of the old master, which is removed if it is at the path. Its
-   * clients stay connected with it.
+   * @param replaces The sockets of the old master; see {@linkcode KeptSocket.open}.
    */
-  open({ replaces }: { readonly replaces?: SocketFile } = {}): void {
-    const path = controlPath(defaultConfig);
-    this.removeFile();
-    if (path !== undefined) {
-      this.#open(path, { replaces, untilMs: systemClock.nowMs() + IN_USE_MS });
-    }
+  open(replaces: CommandSockets = {}): void {
+    this.#control.open(replaces.controlSocket);
+    this.#status.open(replaces.statusSocket);
   }
 
-  #open(
-    path: string,
-    { replaces, untilMs }: { readonly replaces?: SocketFile; readonly untilMs: number },
-  ): void {
-    const { poller, log } = this.#options;
-    try {
-      if (replaces !== undefined) removeAt(path, replaces);
-      this.#socket = ControlSocket.open({
-        path,
-        poller,
-        clock: systemClock,
-        commands: controlCommands(this.#asSeen()),
-        log,
-      });
-    } catch (error) {
-      const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
-      if (isInUse && systemClock.nowMs() < untilMs) {
-        const again = () => this.#open(path, { replaces, untilMs });
-        this.#retry = systemClock.setTimer(IN_USE_LOOK_MS, again);
-        return;
-      }
-      log(
-        `no control socket, so commands such as status do not work: ${(error as Error).message}`,
-        "warn",
-      );
-    }
+  /** The files of the sockets that are open. */
+  get socketFiles(): CommandSockets {
+    const controlSocket = this.#control.file, statusSocket = this.#status.file;
+    return { ...(controlSocket && { controlSocket }), ...(statusSocket && { statusSocket }) };
   }
 
-  /** The file of the socket, if it is open. */
-  get socketFile(): SocketFile | undefined {
-    return this.#socket?.file;
-  }
-
-  /** Opens the socket anew if another program has removed its file: no client could find it. */
+  /** Opens sockets anew whose files other programs have removed. */
   repair(): void {
-    const socket = this.#socket;
-    if (socket === undefined || isStillThere(socket.file)) return;
-    this.#options.log(
-      `the control socket ${socket.path} had lost its file, and is opened anew`,
-      "warn",
-    );
-    socket.withdraw();
-    this.#socket = undefined;
-    this.open();
+    this.#control.repair();
+    this.#status.repair();
+  }
+
+  /** Opens the status socket where a reload wants it, and for the user whom it wants. */
+  follow(): void {
+    this.#status.follow();
   }
 
   /** Sends an event of this moment to the clients that have asked for events. */
   tell(event: UntimedEvent): void {
-    this.#socket?.tell([{ ...event, atMs: Date.now() }]);
+    const events = [{ ...event, atMs: Date.now() }];
+    this.#control.tell(events);
+    this.#status.tell(events);
   }
 
   /** Sends lines of the log to the clients that follow. */
   tellLines(lines: readonly LogLine[]): void {
-    this.#socket?.tell(lines.map((line) => ({ type: "line", ...line })));
+    this.#control.tell(lines.map((line) => ({ type: "line", ...line })));
   }
 
-  /** Removes the socket; clients that wait for an answer still get it. */
+  /** Removes the sockets; clients that wait for an answer still get it. */
   withdraw(options?: WithdrawOptions): void {
-    this.#retry?.cancel();
-    this.#socket?.withdraw(options);
+    this.#control.withdraw(options);
+    this.#status.withdraw(options);
   }
 
-  /** See {@linkcode ControlSocket.removeFile}. */
+  /** See {@linkcode KeptSocket.removeFile}. */
   removeFile(): void {
-    this.#socket?.removeFile();
+    this.#control.removeFile();
+    this.#status.removeFile();
   }
 
-  /** Removes the socket, and disconnects all clients once they have their answers. */
+  /** Removes the sockets, and disconnects all clients once they have their answers. */
   async close(): Promise<void> {
     this.withdraw();
     // The answer of a stop is sent in a later turn than its end.
     await delay(0);
-    this.#socket?.close();
+    this.#control.close();
+    this.#status.close();
   }
 
   #asSeen(): ControlledMaster {
@@ -238,9 +240,3 @@ const NOTHING: Omit<ServiceStatus, "id" | "counters"> = {
   problem: null,
   processes: [],
 };
-
-/** Removes a file, if it is the one at a path, in a directory that no other user can exchange meanwhile. */
-function removeAt(path: string, file: SocketFile): void {
-  using directory = ParentDirectory.openTrusted(path);
-  directory.remove(file);
-}

@@ -107,13 +107,13 @@ const KINDS: Readonly<Record<Kind, { test(value: unknown): boolean; expected: st
  * Answers one line.
  *
  * @param line The line of a client.
- * @param handlers The commands.
+ * @param handlers The commands; all others are refused.
  * @param client The client: `gone` is aborted at its end, `send` gets the answer, and `subscribe`
  * begins the events. `log`: writes a line to the log.
  */
 export async function answerLine(
   line: string,
-  handlers: CommandHandlers,
+  handlers: Partial<CommandHandlers>,
   { gone, send, subscribe, log }: {
     readonly gone: AbortSignal;
     send(answer: Answer): void;
@@ -125,6 +125,7 @@ export async function answerLine(
   try {
     const request = parseRequest(line, (found) => id = found);
     const name = commandOf(request);
+    if (handlers[name] === undefined) throw readOnly(name, handlers);
     const args = argumentsOf(request, name);
     const client: Client = {
       gone,
@@ -174,6 +175,16 @@ function commandOf({ do: name }: Request): CommandName {
   throw new ControlError(
     "unknown-command",
     cannot("do", shorten(name), { found: "no command has this name", expected }),
+  );
+}
+
+function readOnly(name: CommandName, handlers: Partial<CommandHandlers>): ControlError {
+  return new ControlError(
+    "read-only",
+    cannot("do", name, {
+      found: "the status socket, which changes nothing and shows no log",
+      expected: `one of ${Object.keys(handlers).join(" ")}, or the control socket`,
+    }),
   );
 }
 

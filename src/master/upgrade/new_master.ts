@@ -39,6 +39,8 @@ export interface Handover {
   readonly services: ReadonlySet<string>;
   /** The file of the control socket, if there is one. */
   readonly controlSocket?: SocketFile;
+  /** The file of the status socket, if there is one. */
+  readonly statusSocket?: SocketFile;
 }
 
 /** The options of a new master, and the handlers of its messages. */
@@ -215,7 +217,7 @@ export class NewMaster {
   }
 
   #send(handover: Handover): void {
-    const { generation, lock, logSocket, activated, listeners, services, controlSocket } = handover;
+    const { generation, lock, logSocket, activated, listeners, services, ...sockets } = handover;
     this.#channel.send({
       type: "inherit",
       generation,
@@ -226,7 +228,8 @@ export class NewMaster {
       }),
       listeners: listeners.map(({ key, socketFile: file }) => ({ key, file })),
       services: [...services],
-      ...(controlSocket && { controlSocket }),
+      ...(sockets.controlSocket && { controlSocket: sockets.controlSocket }),
+      ...(sockets.statusSocket && { statusSocket: sockets.statusSocket }),
     }, [
       lock.fd,
       ...(logSocket === undefined ? [] : [logSocket.fd]),

@@ -36,6 +36,8 @@ export interface Inheritance {
   readonly serving: ReadonlySet<string>;
   /** The file of its control socket, if it has one. */
   readonly controlSocket?: SocketFile;
+  /** The file of its status socket, if it has one. */
+  readonly statusSocket?: SocketFile;
 }
 
 /** The handlers of the old master's messages. */
@@ -215,8 +217,8 @@ export class OldMaster {
   }
 
   #inherit(message: InheritMessage, fds: number[]): void {
-    const { generation, pidFile, logSocket, given, listeners, services = [], controlSocket } =
-      message;
+    const { generation, pidFile, logSocket, given, listeners, services = [], ...sockets } = message;
+    const { controlSocket, statusSocket } = sockets;
     const expected = 1 + (logSocket === undefined ? 0 : 1) + given.length + listeners.length;
     if (fds.length !== expected) {
       fds.forEach(closeFd);
@@ -239,6 +241,7 @@ export class OldMaster {
       listeners: listenersByKey(listeners, rest),
       serving: new Set(services),
       ...(controlSocket && { controlSocket }),
+      ...(statusSocket && { statusSocket }),
     });
   }
 

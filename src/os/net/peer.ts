@@ -41,12 +41,14 @@ export interface Stranger {
  * The user at the other end of a unix socket, if that is neither root nor the user of this process.
  *
  * @param fd The socket. Borrowed.
+ * @param admitted A further user who is no stranger.
  * @throws {SysError} When it is no socket.
  */
-export function strangerAt(fd: number): Stranger | undefined {
+export function strangerAt(fd: number, admitted?: number): Stranger | undefined {
   const uid = peerUid(fd), own = ownUid();
-  if (uid === ROOT || uid === own) return undefined;
-  return { uid, expected: own === ROOT ? "root" : `root or user ${own}` };
+  if (uid === ROOT || uid === own || uid === admitted) return undefined;
+  const others = [own, admitted ?? ROOT].filter((one) => one !== ROOT).map((one) => `user ${one}`);
+  return { uid, expected: ["root", ...new Set(others)].join(" or ") };
 }
 
 /** The user id of this process; unlike the runtime's own call it needs no permission but FFI. */

@@ -7,7 +7,10 @@ import {
 } from "@std/assert";
 import { ControlClient, ControlRequestError } from "../../../src/control/client.ts";
 import { MAX_REQUEST_BYTES } from "../../../src/control/messages.ts";
-import { ControlSocket } from "../../../src/master/control/control_socket.ts";
+import {
+  ControlSocket,
+  type ControlSocketOptions,
+} from "../../../src/master/control/control_socket.ts";
 import { type CommandHandlers, ControlError } from "../../../src/master/control/requests.ts";
 import { systemClock } from "../../../src/os/clock/clock.ts";
 import { Poller } from "../../../src/os/fd/poller.ts";
@@ -49,6 +52,7 @@ function handlers(own: Partial<CommandHandlers>): CommandHandlers {
 async function withSocket(
   own: Partial<CommandHandlers>,
   use: (path: string, socket: ControlSocket, log: string[]) => Promise<void>,
+  options: Pick<ControlSocketOptions, "admitted" | "paceMs"> = {},
 ): Promise<void> {
   await leavesNothingOpen(async () => {
     using dir = new TempDir();
@@ -58,9 +62,11 @@ async function withSocket(
     });
     const socket = ControlSocket.open({
       path: `${dir.path}/control.sock`,
+      name: "control socket",
       poller,
       clock: systemClock,
       commands: handlers(own),
+      ...options,
       log: (text) => log.push(text),
     });
     try {
@@ -143,6 +149,41 @@ Deno.test("a client of another user is refused, also where it can reach the sock
     assertEquals([ok, asked], isRoot ? [false, 0] : [true, 1]);
     if (isRoot) assertMatch(error.message, /^Cannot obey user 65534: .*expected root$/);
   });
+});
+
+Deno.test("an admitted user may connect beside root, and owns the file; any other user is refused", async () => {
+  for (const [admitted, isAdmitted] of [[65_534, true], [65_533, false]] as const) {
+    await withSocket({}, async (path) => {
+      const isRoot = Deno.uid() === 0, { mode, uid } = Deno.statSync(path);
+      assertEquals([mode! & 0o777, uid], [0o600, isRoot ? admitted : Deno.uid()]);
+      Deno.chmodSync(path.slice(0, path.lastIndexOf("/")), 0o755);
+      // Even if it could be reached by its file.
+      if (!isAdmitted) Deno.chmodSync(path, 0o666);
+      await using other = startFunction(import.meta, async (path) => {
+        const { becomeOrdinaryUser } = await import("../../support/privileges.ts");
+        becomeOrdinaryUser();
+        const conn = await Deno.connect({ transport: "unix", path });
+        await conn.write(new TextEncoder().encode('{"v":1,"id":1,"do":"hello"}\n')).catch(() => {});
+        const room = new Uint8Array(1_000), length = await conn.read(room);
+        console.log(new TextDecoder().decode(room.subarray(0, length ?? 0)).trimEnd());
+      }, { arg: path });
+      const { ok } = JSON.parse(await other.nextLine());
+      assertEquals(ok, isAdmitted || !isRoot);
+    }, { admitted });
+  }
+});
+
+Deno.test("a socket with a pace obeys no client faster, and every one in the end", async () => {
+  let asked = 0;
+  const plan = () => (asked++, NO_PLAN);
+  await withSocket({ plan }, async (path) => {
+    const beginMs = systemClock.nowMs();
+    using client = await RawClient.connect(path);
+    await client.send('{"v":1,"id":1,"do":"plan"}\n'.repeat(6));
+    for (let count = 0; count < 6; count++) assertEquals((await client.receive())?.ok, true);
+    assert(systemClock.nowMs() - beginMs >= 5 * 30);
+    assertEquals(asked, 6);
+  }, { paceMs: 30 });
 });
 
 Deno.test("ControlClient.request() gets the result, and what the master waits for", async () => {
