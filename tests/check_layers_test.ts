@@ -170,7 +170,8 @@ Deno.test("checkLayers() lets examples use nothing but the entry points", () => 
 Deno.test("checkLayers() names a file of src that is in no layer", () => {
   assertEquals(violationsOf({ "src/util.ts": "" }), [
     "src/util.ts:1: is in no layer, expected one of " +
-    "src/os, src/config, src/log, src/ipc, src/control, src/master, src/server, src/commands, src/serve",
+    "src/os, src/config, src/log, src/ipc, src/control, src/master, src/server, src/metrics, " +
+    "src/commands, src/serve",
   ]);
 });
 

@@ -65,6 +65,8 @@ Deno.test("programsOf() finds the programs of a test, those of what it imports a
   const of = (file: string) => [...programsOf(`${import.meta.dirname}/${file}`)].sort();
   assertEquals(of("interop/c_server_test.ts").includes("gcc"), true);
   assertEquals(of("integration/parent_test.ts"), ["dumb-init", "gcc", "python3", "tini"]);
+  assertEquals(of("interop/page_test.ts"), ["chromium"]);
+  assertEquals(of("interop/prometheus_test.ts"), ["prometheus"]);
   assertEquals(of("config/cf_test.ts"), []);
 });
 

@@ -38,6 +38,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/log"],
   ["src/ipc", "src/control"],
   ["src/master", "src/server"],
+  ["src/metrics"],
   ["src/commands", "src/serve"],
   ["mod.ts", "master.ts", "aio_server.ts", "coroutine_server.ts", "serve.ts", "control.ts"],
 ];
@@ -86,6 +87,7 @@ export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     "upgrade",
     "workers",
   ],
+  "src/metrics": [],
   "src/commands": [],
   "src/serve": [],
   "src/server/lifecycle": [],

@@ -21,6 +21,8 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   "lighttpd": { packages: "lighttpd", isOptional: true },
   "tini": { packages: "tini", isOptional: true },
   "dumb-init": { packages: "dumb-init", isOptional: true },
+  "prometheus": { packages: "prometheus" },
+  "chromium": { packages: "chromium" },
 };
 
 const IMPORT = /^(?:import|export|\}).* from "(\.{1,2}\/[^"]+\.ts)";$/gm;

@@ -1,5 +1,5 @@
 /**
- * What the commands write: tables, colours, times and sizes for people.
+ * What the commands write: tables, colours and messages for people.
  *
  * @module
  */
@@ -74,19 +74,6 @@ export function complain(severity: "error" | "warning", text: string): void {
     ? styled(severity, severity === "error" ? "red" : "yellow")
     : severity;
   console.error(`${mark}: ${text}`);
-}
-
-/**
- * Writes a size.
- *
- * @param bytes The size.
- * @returns Such as `61 MiB`.
- */
-export function size(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes, unit = 0;
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
-  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
 /** Writes to standard output. Unlike `console.log`, it fails if there is no reader any more. */

@@ -4,12 +4,13 @@
  * @module
  */
 import { formatDuration } from "../config/duration.ts";
+import { formatSize } from "../config/size.ts";
 import type { ControlClient } from "../control/client.ts";
 import type { ServiceState, Status } from "../control/status.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
-import { type Cell, layOut, showsColour, size, type Style, writeAll } from "./output.ts";
+import { type Cell, layOut, showsColour, type Style, writeAll } from "./output.ts";
 import { serviceId } from "./service_ids.ts";
 
 const WATCH_MS = 1_000;
@@ -148,7 +149,7 @@ export function render(
           number(one.connections),
           number(one.accepted),
           number(one.cpuMs === null ? null : formatDuration(one.cpuMs)),
-          number(one.memoryBytes === null ? null : size(one.memoryBytes)),
+          number(one.memoryBytes === null ? null : formatSize(one.memoryBytes)),
           number(one.heartbeatMs === null ? null : formatDuration(one.heartbeatMs)),
         ]),
       ], { colour }),

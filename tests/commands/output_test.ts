@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { layOut, size } from "../../src/commands/output.ts";
+import { layOut } from "../../src/commands/output.ts";
 
 Deno.test("layOut() aligns columns by what a terminal shows, numbers to the right", () => {
   const rows = [["NAME", "N"], ["邮件", { text: "5", right: true }], ["a", {
@@ -12,11 +12,4 @@ Deno.test("layOut() aligns columns by what a terminal shows, numbers to the righ
 Deno.test("layOut() gives styles to text and none to the space around it", () => {
   const [line] = layOut([[{ text: "ok", style: "green" }, "x"], ["long", ""]], { colour: true });
   assertEquals(line, "\x1b[32mok\x1b[39m    x");
-});
-
-Deno.test("size() shows a number of two or three digits", () => {
-  assertEquals(size(512), "512 B");
-  assertEquals(size(1_536), "1.5 KiB");
-  assertEquals(size(61 * 2 ** 20), "61 MiB");
-  assertEquals(size(3 * 2 ** 30), "3.0 GiB");
 });

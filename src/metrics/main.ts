@@ -1,0 +1,42 @@
+/**
+ * The program of the service `metrics`: it shows the status of its master to Prometheus, to probes and to browsers.
+ *
+ * Its only argument of its own is the path of the master's status socket.
+ *
+ * @module
+ */
+import { ControlClient } from "../control/client.ts";
+import { ownArguments } from "../os/ffi/proc_self.ts";
+import { serverLifecycle } from "../server/lifecycle/lifecycle.ts";
+import { runServer } from "../server/runtime/runtime.ts";
+import { serveHttp } from "../server/serve_http.ts";
+import { MetricsServer } from "./server.ts";
+
+/** How long responses under way have at a stop; each takes milliseconds unless its client does not read. */
+const STOP_SECONDS = 3;
+
+/**
+ * Runs the server until it is told to stop.
+ *
+ * @param path The path of the status socket.
+ * @param args The command line, which the master supplies.
+ * @returns The exit code.
+ */
+export function metricsServerMain(
+  path: string,
+  args: readonly string[] = ownArguments(),
+): Promise<number> {
+  const server = new MetricsServer({ connect: () => ControlClient.connect(path) });
+  return runServer({
+    serviceRegister(_service, fd, fdType) {
+      server.start();
+      serveHttp(fd, fdType, (request, { completed }) => server.answer(request, completed));
+    },
+    beforeSoftstop() {
+      server.stop();
+      serverLifecycle.stopNotify(STOP_SECONDS);
+    },
+  }, args);
+}
+
+if (import.meta.main) Deno.exit(await metricsServerMain(Deno.args[0]));

@@ -1,0 +1,143 @@
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { Browser } from "../support/browser.ts";
+import { MetricsSite } from "../support/metrics.ts";
+import { Client } from "../support/client.ts";
+
+/** How soon the page is to show a killed process, and how soon the test is content on a busy machine. */
+const SHOWN_MS = 2_000, PATIENT_MS = 15_000;
+
+/** The row of the service, as an expression in the page. */
+const WEB = `[...document.querySelectorAll("tr.service")]
+  .find((row) => row.cells[0].textContent === "web.cf")`;
+
+Deno.test("the page in Chromium: processes, a reload, a killed server, darkness, a narrow screen", async () => {
+  await using site = new MetricsSite();
+  const port = site.port();
+  site.serve("web.cf", { mode: "coroutine", service: port, "server-proc-count": 2 });
+  const master = await site.start();
+  await master.serving("web.cf", 2);
+  const url = await site.url();
+  await using browser = new Browser();
+  await browser.run(async ({ page, until, arg }) => {
+    await page.goto(arg);
+    await page.waitForSelector('#live[data-state="ready"]');
+    await until(`document.getElementById("state").textContent === "ready"`);
+  }, url);
+
+  // A click opens the processes of a service.
+  const closed = await browser.run(({ page }) => page.isVisible("table.processes"));
+  assertEquals(closed, false);
+  const pids = await browser.run(async ({ page }) => {
+    await page.click('button:has-text("web.cf")');
+    await page.waitForSelector("table.processes tbody tr:nth-child(2)");
+    return await page.evaluate(
+      `[...document.querySelectorAll("tr.detail:not([hidden]) .processes tbody tr")]
+         .map((row) => Number(row.cells[0].textContent))`,
+    );
+  }) as number[];
+  assertEquals(pids.toSorted(), master.servers("web.cf").map(({ pid }) => pid).toSorted());
+  const expanded = `document.querySelector("button[aria-expanded=true]")?.textContent`;
+  assertEquals(await browser.run(({ page, arg }) => page.evaluate(arg), expanded), "web.cf");
+
+  // A reload happens under the eyes of the page, which stays as it is.
+  await master.reload();
+  await browser.run(async ({ until, arg }) => {
+    await until(
+      `document.getElementById("changes").textContent.includes("1 committed")`,
+    );
+    await until(`!document.body.textContent.includes("${arg}")`);
+  }, pids[0]);
+  assertEquals(await browser.run(({ page, arg }) => page.evaluate(arg), expanded), "web.cf");
+
+  // A killed server is shown at once.
+  const [{ pid: victim }] = master.servers("web.cf");
+  const killedAt = performance.now();
+  Deno.kill(victim, "SIGKILL");
+  await browser.run(({ until, arg }) => until(arg), `/SIGKILL/.test(${WEB}.textContent)`);
+  const shownMs = performance.now() - killedAt;
+  console.log(`a killed server was shown after ${Math.round(shownMs)} ms (aim: ${SHOWN_MS} ms)`);
+  assertLess(shownMs, PATIENT_MS);
+
+  // Its own service is one of those that are shown, and connections reach the charts.
+  {
+    using _client = await Client.connect(port);
+    await browser.run(
+      ({ until, arg }) => until(arg),
+      `[...${WEB}.querySelectorAll(".line")].every((line) => line.getAttribute("d").includes("L"))`,
+    );
+  }
+
+  const colours = await browser.run(async ({ page }) => {
+    const found: unknown[] = [];
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      found.push(await page.evaluate(`getComputedStyle(document.body).backgroundColor`));
+    }
+    return found;
+  }) as string[];
+  const [light, dark] = colours.map((colour) => Number(/\d+/.exec(colour)?.[0]));
+  assert(light > 200 && dark < 60, `${colours}`);
+
+  for (const width of [360, 768, 1280]) {
+    const size = await browser.run(async ({ page, arg }) => {
+      await page.setViewportSize({ width: arg, height: 800 });
+      return await page.evaluate(`document.documentElement.scrollWidth`);
+    }, width) as number;
+    assert(size <= width, `${size} at a width of ${width}`);
+  }
+
+  const seen = await browser.run(({ seen }) => seen);
+  assertEquals(seen.errors, []);
+  assertEquals(seen.requests.filter((one) => !one.startsWith(url) && !one.startsWith("data:")), []);
+  await master.stop();
+});
+
+Deno.test("the page in Chromium tells that the connection is lost, and comes back by itself", async () => {
+  await using site = new MetricsSite();
+  site.serve("web.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  const url = await site.url();
+  await using browser = new Browser();
+  await browser.run(async ({ page, arg }) => {
+    await page.goto(arg);
+    await page.waitForSelector('#live[data-state="ready"]');
+  }, url);
+  // The old server ends its stream at the soft stop, and the browser finds the new one.
+  const before = await browser.run(({ page }) => page.textContent("#master"));
+  await master.upgrade();
+  await browser.run(
+    ({ until, arg }) =>
+      until(`document.getElementById("master").textContent.startsWith("Master ${arg}:")`),
+    master.pid,
+  );
+  assertMatch(before ?? "", /^Master \d+: serving for /);
+  await master.stop();
+  await browser.run(async ({ page }) => {
+    await page.waitForSelector("#lost:not([hidden])");
+    await page.waitForSelector('#live[data-state="failed"]');
+  });
+});
+
+Deno.test("the page in Chromium shows names and messages as text, whatever they hold", async () => {
+  await using site = new MetricsSite();
+  const evil = `<img src=x onerror=alert(1)>.cf`;
+  site.write(evil, {
+    "server-command": `${site.server("coroutine")} --fail-in=beforeService`,
+    "server-service": `127.0.0.1:${site.port()}`,
+  });
+  await site.start();
+  const url = await site.url();
+  await using browser = new Browser();
+  const names = await browser.run(async ({ page, arg }) => {
+    await page.goto(arg);
+    await page.waitForSelector("tr.service");
+    await page.click("tr.service:first-child button");
+    await page.waitForSelector("tr.detail:not([hidden]) .problem:not(:empty)");
+    return [
+      await page.textContent("tr.service:first-child button"),
+      await page.evaluate(`document.images.length`),
+    ];
+  }, url);
+  assertEquals(names, [evil, 0]);
+  assertEquals((await browser.run(({ seen }) => seen)).errors, []);
+});
