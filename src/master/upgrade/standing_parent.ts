@@ -24,9 +24,14 @@ const LOOK_MS = 1_000;
 /** The only starter that can be told another main process (`MAINPID=`). */
 const SYSTEMD = "systemd";
 
+/** The variable in which systemd writes the id of the process that it starts. */
+const EXEC_PID = "SYSTEMD_EXEC_PID";
+
 /** The process that has started this one. */
 export class Starter {
   readonly #pid = Deno.ppid;
+  /** A unit with ProtectProc= or another user namespace can't look at systemd. */
+  readonly #isSystemd = Deno.env.get(EXEC_PID) === String(Deno.pid);
 
   /**
    * Whether the starter still runs and may react to the end of this process.
@@ -35,7 +40,7 @@ export class Starter {
    */
   waits(isTold: boolean): boolean {
     if (Deno.ppid !== this.#pid || isAdopted()) return false;
-    return !(isTold && programOf(this.#pid) === SYSTEMD);
+    return !(isTold && (this.#isSystemd || programOf(this.#pid) === SYSTEMD));
   }
 }
 

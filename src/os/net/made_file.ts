@@ -16,8 +16,11 @@ import { readLinkProcSelf } from "../ffi/proc_self.ts";
 import type { ParentDirectory } from "../fs/parent_directory.ts";
 import { changeEntry, type FileAccess, removeSocketFile, type SocketFile } from "./socket_file.ts";
 
-/** S_ISUID and S_ISVTX: without a meaning for sockets and pipes, and in no setting. */
-const MARK = 0o5000, SPECIAL_BITS = 0o7000, PERMISSIONS = 0o777;
+/**
+ * S_ISVTX: without a meaning for sockets and pipes, and in no setting. Not S_ISUID or S_ISGID, which systemd's
+ * RestrictSUIDSGID= refuses.
+ */
+const MARK = 0o1000, SPECIAL_BITS = 0o7000, PERMISSIONS = 0o777;
 /** Opens the file of a socket, for a process with CAP_NET_ADMIN (linux/un.h). */
 const SIOCUNIXFILE = 0x89e0n;
 
