@@ -176,7 +176,7 @@ function selectFiles(): Selection {
 }
 
 /** The folders of which each file gets a process of its own, since its tests start processes and wait. */
-const SLOW_FOLDERS = ["tests/soak/", "tests/integration/", "tests/interop/"];
+const SLOW_FOLDERS = ["tests/soak/", "tests/deploy/", "tests/integration/", "tests/interop/"];
 
 /**
  * What each test process gets: a file of a slow folder, else a whole folder, since a test process takes half a

@@ -23,6 +23,8 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   "dumb-init": { packages: "dumb-init", isOptional: true },
   "prometheus": { packages: "prometheus" },
   "chromium": { packages: "chromium" },
+  "systemd-analyze": { packages: "systemd", isOptional: true },
+  "logrotate": { packages: "logrotate", isOptional: true },
 };
 
 const IMPORT = /^(?:import|export|\}).* from "(\.{1,2}\/[^"]+\.ts)";$/gm;

@@ -1,0 +1,55 @@
+/** deploy/logrotate with logrotate(8) and a master that writes its log to a file. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import { greeted } from "../support/client.ts";
+import { MASTER_PROGRAM, Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
+import { DEPLOY } from "./deploy_files.ts";
+
+const LOGROTATE = "/usr/sbin/logrotate";
+
+Deno.test("logrotate renames the log, and no line is lost or written to the renamed file later", async () => {
+  if (!existsSync(LOGROTATE)) {
+    return console.log(`without logrotate (package "logrotate"), so its file is not tested`);
+  }
+  await using site = new Site();
+  const log = site.dir.file("master.log"), port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const text = Deno.readTextFileSync(`${DEPLOY}logrotate/zc-master`);
+  const configuration = text.replace("/var/log/zc-master/master.log", log)
+    .replace("/run/zc-master/master.pid", site.pidFile);
+  const path = site.dir.write("logrotate.conf", configuration);
+  Deno.chmodSync(path, 0o644);
+  // logrotate refuses a directory that others may write to.
+  Deno.chmodSync(site.dir.path, 0o755);
+  const logrotate = async (...args: string[]) => {
+    const argv = [LOGROTATE, "--state", site.dir.file("state"), ...args, path];
+    const { code, stderr } = await site.execute(argv).ended();
+    assertEquals(code, 0, stderr);
+    return stderr;
+  };
+  const master = site.execute([
+    ...[Deno.execPath(), "run", "-A", MASTER_PROGRAM, "-C", site.conf, "-pid-file", site.pidFile],
+  ], { prefix: ["sh", "-c", 'exec "$@" >> "$0" 2>&1', log] });
+  using client = await eventually(() => greeted(port).catch(() => undefined), { what: "a server" });
+  assertMatch(await logrotate("--debug"), /rotating pattern/);
+
+  const holds = (name: string, text: string) =>
+    eventually(() => existsSync(name) && Deno.readTextFileSync(name).includes(text), {
+      what: `"${text}" in ${name}`,
+    });
+  for (const [round, renamed] of [[1, `${log}.1`], [2, `${log}.1`]] as const) {
+    await client.ask(`log before-${round}`);
+    await holds(log, `before-${round}`);
+    await logrotate("--force");
+    assertStringIncludes(Deno.readTextFileSync(renamed), `before-${round}`);
+    await eventually(() => existsSync(log), { what: "a new file" });
+    await client.ask(`log after-${round}`);
+    await holds(log, `after-${round}`);
+  }
+  assertEquals(existsSync(`${log}.2.gz`), true);
+  client.close();
+  master.signal("SIGTERM");
+  assertEquals((await master.ended()).code, 0);
+  await site.isGone();
+});
