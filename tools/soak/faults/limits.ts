@@ -109,7 +109,7 @@ async function fdsCut({ site, shows, showsAtMost }: FaultStage): Promise<void> {
   const master = await site.start();
   await master.serving("good.cf", 1);
   const witness = new Witness(port);
-  const ends = /cut\.cf: process (\d+) ended after \d+ ms: ([^[\n]*)/;
+  const ends = /cut\.cf: process (\d+) ended after \S+ \S+: ([^[\n]*)/;
   await master.logs(ends);
   const before = descriptorsOf(master.pid).size;
   const [, , how] = await master.logs(ends, 3);
