@@ -4,7 +4,7 @@
  * @module
  */
 import { cannot } from "../config/errors.ts";
-import { chooseOwnServer, splitOwnServer } from "../config/own_server.ts";
+import { chooseOwnServer, METRICS_SERVER, splitOwnServer } from "../config/own_server.ts";
 import { isUserError } from "../ipc/user_error.ts";
 import { closeLog } from "../log/log.ts";
 import { readArguments } from "../master/arguments.ts";
@@ -63,7 +63,11 @@ export async function masterServerMain(
   args: readonly string[] = ownArguments(),
 ): Promise<number> {
   // A server may have few permissions, and none of the rest is for it.
-  const { name } = splitOwnServer(ownArguments());
+  const { name, args: rest } = splitOwnServer(ownArguments());
+  if (name === METRICS_SERVER) {
+    const { metricsServerMain } = await import("../metrics/main.ts");
+    return await metricsServerMain(rest[0], rest);
+  }
   if (name !== undefined) return await runOwnServer(hooks, name);
   try {
     requireSupportedPlatform();

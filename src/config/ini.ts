@@ -223,6 +223,13 @@ export function iniServices(files: readonly IniFile[], options: IniOptions): Ser
   });
 }
 
+/** The shared settings of files, and of the heads of INI files, for a service that is in none of them. */
+export function sharedGlobals(shared: Config, files: readonly IniFile[]): Config {
+  const globals = new Config().merge(shared);
+  for (const file of files) globals.merge(sharedFor(new Config().load(headOf(file)), "server"));
+  return globals;
+}
+
 /** Adds the shared settings to those that the processes of a service receive, since they read no INI file. */
 function withHead(service: ServiceConfig, head: Config): ServiceConfig {
   const settings = new Map([

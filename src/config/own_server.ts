@@ -8,6 +8,9 @@
 /** The first word of a `server-command` that starts the running program again. */
 export const SELF = "self";
 
+/** The name of the built-in server of `metrics`; no server of a program can have it. */
+export const METRICS_SERVER = "+metrics";
+
 /** What a name consists of. */
 export const SERVER_NAME_FORM = "letters, digits, ., _ and -";
 

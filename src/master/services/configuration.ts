@@ -101,8 +101,6 @@ export class MasterConfiguration {
     const { configFiles } = this.#args;
     const ini = configFiles.some(isIniFile) ? readIniFiles(configFiles) : undefined;
     const iniFiles = ini?.files ?? [];
-    const loaded = await loadServices({ ...this.#source, serving, ini });
-    problems.push(...loaded.problems);
     const texts = new Map<string, string>();
     const readHead = (path: string) => {
       if (!isIniFile(path)) {
@@ -113,7 +111,11 @@ export class MasterConfiguration {
       const file = iniFiles.find((one) => one.path === path);
       return file === undefined ? [] : headOf(file);
     };
-    const own = gather(problems, () => commandLineSettings(this.#args, readHead)) ?? new Config();
+    const unreadable: Problem[] = [];
+    const own = gather(unreadable, () => commandLineSettings(this.#args, readHead)) ??
+      new Config();
+    const loaded = await loadServices({ ...this.#source, serving, ini, own });
+    problems.push(...loaded.problems, ...unreadable);
     const warnings = [
       ...this.#warnings,
       ...[...texts].flatMap(([path, text]) => lintCf(text, path, "master")),

@@ -12,6 +12,7 @@ import {
   readGlobalSettings,
   settingsFileOf,
 } from "../../config/directory.ts";
+import { sharedFor } from "../../config/effective.ts";
 import {
   cannot,
   counted,
@@ -21,11 +22,12 @@ import {
   refusal,
   warningAt,
 } from "../../config/errors.ts";
-import { type IniFiles, iniServices } from "../../config/ini.ts";
+import { type IniFiles, iniServices, sharedGlobals } from "../../config/ini.ts";
 import { validateServices } from "../../config/endpoints.ts";
 import { originOf, parseServiceConfig, type ServiceConfig } from "../../config/service.ts";
 import { SERVER_ENV, SERVER_ENV_FILE } from "../../config/settings.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
+import { METRICS_ID, metricsService } from "./metrics.ts";
 import { worldWritableProblems, worldWritableSources } from "./file_permissions.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 import { checkCertificates } from "./certificates.ts";
@@ -59,6 +61,8 @@ export interface ServiceSource {
   readonly hook?: LoadConfigHook;
   /** The INI files of `-config`, whose sections are services as well. */
   readonly ini?: IniFiles;
+  /** The own settings of the master, without the shared ones, for the service of `metrics`. */
+  readonly own?: Config;
   /** The base of relative paths. */
   readonly cwd: string;
   readonly lookup: ProgramLookup;
@@ -175,13 +179,32 @@ function repeatedIds(services: readonly ServiceConfig[]): Problem[] {
 /** Checks all services together, once each of them is loaded. */
 function finished(loaded: Parsed, loading: Loading): LoadedServices {
   const { source } = loading, { hook, directory, ini, serving } = source;
-  if (loaded.services.length + loaded.problems.length > 0) return resolved(loaded, loading);
-  if (serving !== undefined && serving.size > 0) {
+  const complete = (all: Parsed) => resolved(withMetrics(all, loading), loading);
+  if (loaded.services.length + loaded.problems.length > 0) return complete(loaded);
+  const running = serving?.difference(new Set([METRICS_ID])).size ?? 0;
+  if (running > 0) {
     const from = directory ?? ini?.files[0].path ?? "loadConfig";
-    return { ...loaded, services: [], problems: [nothingLeft(from, serving.size)] };
+    return { ...loaded, services: [], problems: [nothingLeft(from, running)] };
   }
   const told = hook === undefined ? noService(source) : [];
-  return { ...loaded, services: [], warnings: [...loaded.warnings, ...told] };
+  return complete({ ...loaded, warnings: [...loaded.warnings, ...told] });
+}
+
+/** Adds the service of the setting `metrics`. */
+function withMetrics(loaded: Parsed, { source, resolver: { check } }: Loading): Parsed {
+  const { own, ini, cwd } = source;
+  if (own === undefined) return loaded;
+  const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
+  const globals = sharedGlobals(loaded.shared, ini?.files ?? []);
+  const made = metricsService({ settings, others: loaded.services, cwd, globals, check });
+  if (made === undefined) return loaded;
+  const services = [...loaded.services, ...made.service === undefined ? [] : [made.service]];
+  return {
+    ...loaded,
+    services,
+    problems: [...loaded.problems, ...made.problems, ...validateServices(services)],
+    warnings: [...loaded.warnings, ...made.warnings],
+  };
 }
 
 /** The problem of an empty configuration while services are running. */

@@ -3,11 +3,35 @@
  *
  * @module
  */
-import type { ServiceConfig } from "../../config/service.ts";
+import { resolvePath } from "../../config/address.ts";
+import { Config } from "../../config/config.ts";
+import { statusPath } from "../../config/control_path.ts";
+import { readSetting } from "../../config/setting.ts";
+import { cannot, type Place } from "../../config/errors.ts";
+import { METRICS_SERVER, SELF } from "../../config/own_server.ts";
+import {
+  parseServiceConfig,
+  type ServiceConfig,
+  type ServiceOptions,
+  type ServiceResult,
+} from "../../config/service.ts";
+import { METRICS, SERVER_COMMAND, SERVER_SERVICE } from "../../config/settings.ts";
+import { pathOfUrl } from "../../os/process/program_lookup.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 
 /** Its id; a service of a file has another one, with the end of its name. */
 export const METRICS_ID = "metrics";
+
+/** Its program, which is no part of the master: nothing is formatted there. */
+const PROGRAM = import.meta.resolve("../../metrics/main.ts");
+
+/** What the service is made of. */
+export interface MetricsOptions extends Pick<ServiceOptions, "cwd" | "globals" | "check"> {
+  /** The settings of the master. */
+  readonly settings: Config;
+  /** The services of files, sections and hooks. */
+  readonly others: readonly ServiceConfig[];
+}
 
 /** The user of the service among others, if it runs as another user than the master. */
 export function metricsUser(
@@ -16,4 +40,55 @@ export function metricsUser(
 ): number | undefined {
   const { user } = services.find(({ id }) => id === METRICS_ID) ?? {};
   return user === undefined ? undefined : credentialsOf({ user }).uid;
+}
+
+/** The service that the setting `metrics` asks for; undefined without it. */
+export function metricsService(options: MetricsOptions): ServiceResult | undefined {
+  const { settings, others, cwd } = options;
+  const read = readSetting(settings, METRICS), origin = settings.origin(METRICS.name);
+  // A wrong value is told with the other settings of the master.
+  if (!read.ok || read.value === undefined) return undefined;
+  const place: Place = origin === undefined || origin === "argument"
+    ? { file: METRICS_ID }
+    : origin;
+  const rival = others.find(({ id }) => id === METRICS_ID);
+  if (rival !== undefined) {
+    const found = `the setting ${METRICS.name} makes a service of this name`;
+    const message = cannot("use as a service", rival.id, { found, expected: "another name" });
+    return { endpoints: [], problems: [{ ...rival.place, message }], warnings: [] };
+  }
+  const config = new Config(), socket = resolvePath(cwd, statusPath(settings)!);
+  const { command, permissions } = runOf(socket);
+  const own = {
+    [SERVER_COMMAND.name]: command.map(quoted).join(" "),
+    [SERVER_SERVICE.name]: `http://${read.value}`,
+    "server-proc-count": "1",
+    "server-reload": "changed",
+    ...(permissions && { "server-permissions": permissions.map(quoted).join(" ") }),
+  };
+  for (const [key, value] of Object.entries(own)) config.set(key, value, place);
+  return parseServiceConfig(config, { ...options, id: METRICS_ID, place });
+}
+
+/** How the program is run with access to the status socket, and to nothing else. */
+function runOf(
+  socket: string,
+): { readonly command: readonly string[]; readonly permissions?: readonly string[] } {
+  // The permissions of a compiled program are compiled in.
+  if (Deno.build.standalone) return { command: [SELF, METRICS_SERVER, socket] };
+  // The runtime separates paths by commas.
+  const path = socket.replaceAll(",", ",,");
+  const permissions = [
+    `--allow-read=${path}`,
+    `--allow-write=${path}`,
+    `--allow-net=unix:${path}`,
+  ];
+  const file = pathOfUrl(PROGRAM);
+  if (file !== undefined) return { command: [file, socket], permissions };
+  return { command: ["deno", "run", "--no-prompt", ...permissions, PROGRAM, socket] };
+}
+
+/** A word as a shell reads it. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -6,7 +6,7 @@
 import { resolvePath } from "../../config/address.ts";
 import { cannot } from "../../config/errors.ts";
 import { nearest } from "../../config/nearest.ts";
-import { isServerName, SELF, SERVER_NAME_FORM } from "../../config/own_server.ts";
+import { isServerName, METRICS_SERVER, SELF, SERVER_NAME_FORM } from "../../config/own_server.ts";
 import { flagsToPassOn } from "../../config/runtime_flags.ts";
 import { pathOfUrl } from "../../os/process/program_lookup.ts";
 
@@ -86,7 +86,7 @@ export function requireOwnServer(
     return refuse("a program that is in no file", "a main module in a file, or deno compile");
   }
   if (name === undefined) return refuse("no name behind it", all || `${SELF} NAME`);
-  if (ownServers?.includes(name)) return { name, self };
+  if (name === METRICS_SERVER || ownServers?.includes(name)) return { name, self };
   if (!isServerName(name)) return refuse("no name", `${SELF} NAME, of ${SERVER_NAME_FORM}`);
   if (ownServers === undefined) return { name, self };
   const meant = nearest(name, ownServers);

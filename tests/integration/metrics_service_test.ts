@@ -1,0 +1,106 @@
+/** The built-in service `metrics`, as a master starts it. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { ControlClient } from "../../src/control/client.ts";
+import { mayChangeRoot } from "../../src/os/user/credentials.ts";
+import { id } from "../support/credentials.ts";
+import { installationFor } from "../support/installation.ts";
+import { Site } from "../support/master.ts";
+import { eventually } from "../support/wait.ts";
+
+/** Another user than the one who runs the tests. */
+const USER = id("-un") === "nobody" ? "daemon" : "nobody";
+
+/** Asks until the service answers so. */
+async function get(port: number, path: string, status = 200): Promise<string> {
+  return await eventually(async () => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      headers: { connection: "close" },
+    }).catch(() => undefined);
+    const text = await response?.text();
+    return response?.status === status && text;
+  }, { what: `${status} of ${path}`, withinMs: 30_000 });
+}
+
+async function idsOf(site: Site): Promise<string[]> {
+  using client = await ControlClient.connect(`${site.pidFile}.sock`);
+  return (await client.request("status")).services.map(({ id, state }) => `${id} ${state}`);
+}
+
+Deno.test("metrics makes a service that shows the status, over reloads and upgrades", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const port = site.port();
+  const master = await site.start({ args: ["-metrics", `127.0.0.1:${port}`] });
+  await get(port, "/ready");
+  assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
+  assertEquals(await idsOf(site), ["a.cf ready", "metrics ready"]);
+  const socket = Deno.statSync(`${site.pidFile}.status.sock`);
+  assertEquals(socket.mode! & 0o777, 0o600);
+  // What it may do is to connect to the socket.
+  const { argv } = site.processes().find(({ argv }) => argv.some((it) => it.endsWith("main.ts")))!;
+  const allowed = argv.filter((it) => it.startsWith("--allow") || it === "-A");
+  const path = `${site.pidFile}.status.sock`;
+  assertEquals(allowed, [
+    `--allow-read=${path}`,
+    `--allow-write=${path}`,
+    `--allow-net=unix:${path}`,
+  ]);
+  await master.reload();
+  assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
+  await master.upgrade();
+  assert((await get(port, "/metrics")).includes(`service="metrics"`));
+  await master.stop();
+});
+
+Deno.test("a reload starts and ends the service of metrics as a shared file says", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start(), port = site.port();
+  await master.serving("a.cf", 1);
+  await master.logs(/all services are ready/);
+  assertEquals(await idsOf(site), ["a.cf ready"]);
+  site.write("all.gcf", { metrics: `127.0.0.1:${port}` });
+  await master.reload();
+  await get(port, "/live");
+  site.remove("all.gcf");
+  await master.reload();
+  await eventually(async () => (await idsOf(site)).join() === "a.cf ready", { what: "its end" });
+  await master.stop();
+});
+
+Deno.test("the service of metrics runs as server-user, and only this user can use the status socket", async () => {
+  const isRoot = mayChangeRoot(), user = isRoot ? USER : id("-un");
+  await using site = new Site(isRoot ? installationFor(USER) : undefined);
+  if (isRoot) { for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o755); }
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const port = site.port(), settings = { metrics: `127.0.0.1:${port}` };
+  site.write("all.gcf", isRoot ? { ...settings, "server-user": USER } : settings);
+  const master = await site.start(), path = `${site.pidFile}.status.sock`;
+  assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
+  const uid = Number(id("-u", user));
+  assertEquals([Deno.statSync(path).uid, Deno.statSync(path).mode! & 0o777], [uid, 0o600]);
+  await master.upgrade();
+  assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
+  assertEquals(Deno.statSync(path).uid, uid);
+  await master.stop();
+});
+
+Deno.test("a section cannot have the name of the service that metrics makes", async () => {
+  await using site = new Site();
+  const port = site.port(), file = site.dir.file("all.ini");
+  Deno.writeTextFileSync(
+    file,
+    `metrics = 127.0.0.1:${port}\n[metrics]\nserver-command = /bin/true\nserver-service = ${site.port()}\n`,
+  );
+  const process = site.run(["-config", file, "-pid-file", site.pidFile]);
+  await process.complains(/all\.ini:2: Cannot use as a service "metrics": the setting metrics/);
+});
+
+Deno.test("a wrong address of metrics is refused with its place", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const master = await site.start();
+  site.write("all.gcf", { metrics: "fifo:/x" });
+  assertStringIncludes(await master.reloadRefused(), "all.gcf:1: metrics: ");
+  await master.stop();
+});
