@@ -72,7 +72,7 @@ export class ControlClient implements Disposable {
   /**
    * Connects to a master.
    *
-   * Needs `--allow-read` and `--allow-write` for the path.
+   * Needs `--allow-read` and `--allow-write` for the path, and `--allow-net=unix:PATH`.
    *
    * @param path The path of the control socket, `PIDFILE.sock` by default.
    * @param options How.

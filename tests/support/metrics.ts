@@ -8,7 +8,7 @@ import { eventually } from "./wait.ts";
 
 const PROGRAM = new URL("../../src/metrics/main.ts", import.meta.url).pathname;
 
-/** What the service may do: only what it needs, or everything, which makes it serve by the runtime's own server. */
+/** What the service may do: only what it needs; or everything, which makes it serve by the runtime's own server. */
 export type Confinement = "its own permissions" | "all permissions";
 
 /** A {@linkcode Site} whose master has the service `metrics`. */
@@ -20,8 +20,8 @@ export class MetricsSite extends Site {
     super();
   }
 
-  override start(options: MasterOptions = {}): Promise<Master> {
-    const socket = `${this.pidFile}.sock`;
+  override start({ args = [], ...options }: MasterOptions = {}): Promise<Master> {
+    const socket = `${this.pidFile}.status.sock`;
     this.write("metrics.cf", {
       "server-command": `${PROGRAM} ${socket}`,
       "server-service": `http://127.0.0.1:${this.metricsPort}`,
@@ -30,7 +30,7 @@ export class MetricsSite extends Site {
         ? undefined
         : `--allow-read=${socket} --allow-write=${socket} --allow-net=unix:${socket}`,
     });
-    return super.start(options);
+    return super.start({ ...options, args: [...args, "-master-status", socket] });
   }
 
   /** The address of the page, as soon as it is served. */
