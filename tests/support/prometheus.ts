@@ -11,8 +11,8 @@ import { eventually } from "./wait.ts";
 /** The path of an installed program. */
 export const PROMETHEUS = "/usr/bin/prometheus", PROMTOOL = "/usr/bin/promtool";
 
-/** The time between two scrapes, in milliseconds: as short as Prometheus allows without being busy with it. */
-export const SCRAPE_MS = 200;
+/** The time between two scrapes, in milliseconds: short, but longer than the service lets a request wait for others. */
+export const SCRAPE_MS = 500;
 
 /** A series of a query: its labels, and its values in their order. */
 export interface Series {
