@@ -106,7 +106,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: "zc_reloads_total",
     type: "counter",
-    help: "Reloads and other changes of services, by outcome.",
+    help: "Reloads, by outcome.",
     labels: ["outcome"],
     samples: ({ counters: { reloads } }) => [
       { labels: { outcome: "committed" }, value: reloads.committed },

@@ -85,6 +85,18 @@ Deno.test("the service of metrics runs as server-user, and only this user can us
   await master.stop();
 });
 
+Deno.test("the program of the master runs the server of metrics itself, as a compiled one does", async () => {
+  await using site = new Site();
+  const port = site.port(), path = site.dir.file("status.sock");
+  site.write("m.cf", {
+    "server-command": `self +metrics ${path}`,
+    "server-service": `127.0.0.1:${port}`,
+  });
+  const master = await site.start({ args: ["-master-status", path] });
+  assertStringIncludes(await get(port, "/metrics"), `service="m.cf"`);
+  await master.stop();
+});
+
 Deno.test("a section cannot have the name of the service that metrics makes", async () => {
   await using site = new Site();
   const port = site.port(), file = site.dir.file("all.ini");

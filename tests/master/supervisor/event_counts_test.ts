@@ -1,0 +1,98 @@
+/** What the supervisor counts of its workers. */
+import { assertEquals } from "@std/assert";
+import type { ServiceStatus } from "../../../src/control/status.ts";
+import { DRAIN_GRACE_MS } from "../../../src/master/policy/timeouts.ts";
+import { serviceOf } from "../service_configs.ts";
+import { areReady, Scene } from "../scene.ts";
+
+/** The status of the only service, once its workers have told what they have. */
+async function statusOf(
+  { supervisor, running }: Scene,
+  counts?: { readonly open: number; readonly accepted: number },
+): Promise<ServiceStatus> {
+  const snapshot = supervisor.snapshot(() => undefined);
+  for (const { listener } of running) listener.onCounts(counts ?? {});
+  return (await snapshot)[0];
+}
+
+/** The reasons that were counted. */
+async function endsOf(scene: Scene): Promise<Record<string, number>> {
+  const { counters: { ends } } = await statusOf(scene);
+  return Object.fromEntries(Object.entries(ends).filter(([, count]) => count > 0));
+}
+
+Deno.test("unexpected ends are counted by exit code and signal, and a told one is not", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 3 }));
+  const [first, second] = scene.running;
+  first.exit();
+  second.exit("SIGSEGV");
+  areReady(...scene.running);
+  assertEquals(await endsOf(scene), { exit: 1, signal: 1 });
+  scene.supervisor.stop(60_000);
+  for (const worker of scene.running.slice(1)) worker.exit();
+  assertEquals(await endsOf(scene), { exit: 1, signal: 1 });
+  assertEquals((await statusOf(scene)).counters.starts, 5);
+});
+
+Deno.test("a worker that is not ready in time, or hangs, is counted once, whatever ends it", async () => {
+  const settings = { "server-ready-timeout": "10s", "server-watchdog": "20s" };
+  const scene = new Scene();
+  scene.supervisor.start([serviceOf("x", { settings })]);
+  const [late] = scene.running;
+  scene.clock.advance(10_000);
+  late.exit("SIGTERM");
+  assertEquals(await endsOf(scene), { "start-timeout": 1 });
+  scene.clock.advance(5_000);
+  const [hanging] = scene.running;
+  hanging.listener.onReady();
+  hanging.listener.onHeartbeat();
+  scene.clock.advance(60_000);
+  assertEquals(hanging.told, ["SIGABRT", "SIGKILL"].slice(0, hanging.told.length));
+  hanging.exit("SIGABRT");
+  assertEquals(await endsOf(scene), { "start-timeout": 1, hung: 1 });
+});
+
+Deno.test("a replacement at a limit is counted when the old worker is told to stop", async () => {
+  const scene = Scene.running(serviceOf("x", { settings: { "server-max-connections": "5" } }));
+  const [old] = scene.running;
+  scene.fresh();
+  old.listener.onSpent();
+  assertEquals(await endsOf(scene), {});
+  areReady(...scene.fresh());
+  assertEquals(old.told, ["softstop"]);
+  assertEquals(await endsOf(scene), { connections: 1 });
+  scene.clock.advance(700);
+  old.exit();
+  const { counters: { drains } } = await statusOf(scene);
+  assertEquals(drains, {
+    count: 1,
+    totalMs: 700,
+    killed: 0,
+    buckets: [0, 0, 1, 1, 1, 1, 1, 1],
+  });
+});
+
+Deno.test("a drain that the master ends by a signal is counted as killed", async () => {
+  const scene = Scene.running(serviceOf("x")), [old] = scene.running;
+  scene.reload(serviceOf("x", { command: "bin/new" }));
+  areReady(...scene.fresh());
+  old.listener.onDraining(1);
+  scene.clock.advance(1_000 + DRAIN_GRACE_MS);
+  old.exit("SIGTERM");
+  const { counters: { drains: { count, killed } } } = await statusOf(scene);
+  assertEquals([count, killed], [1, 1]);
+  assertEquals(await endsOf(scene), {});
+});
+
+Deno.test("accepted connections are added up over ended workers, and one that tells fewer takes none away", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  assertEquals((await statusOf(scene)).counters.accepted, null);
+  const { counters, busy } = await statusOf(scene, { open: 0, accepted: 5 });
+  assertEquals([counters.accepted, busy], [10, 0]);
+  assertEquals((await statusOf(scene, { open: 2, accepted: 3 })).busy, 2);
+  assertEquals((await statusOf(scene, { open: 0, accepted: 6 })).counters.accepted, 12);
+  const [first] = scene.running;
+  first.listener.onCounts({ open: 0, accepted: 9 });
+  first.exit();
+  assertEquals((await statusOf(scene)).counters.accepted, 15);
+});
