@@ -22,8 +22,11 @@ const SILENCE_MS = 5 * 60_000;
 /** How long a process may live on after the tests that started it. */
 const LINGER_MS = 5_000;
 
-/** How many processes run tests side by side: most of the time a test waits. */
-const LANES = 3;
+/**
+ * How many processes run side by side, checks and tests alike: a check keeps one processor busy, and most of the
+ * time a test waits.
+ */
+const LANES = 4;
 
 const ROOT = new URL("..", import.meta.url);
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
@@ -125,22 +128,21 @@ async function runDeno(args: readonly string[], show: Show = showAtOnce): Promis
   return { ok: success && leftovers === 0, output };
 }
 
-async function runCheck(name: string, args: readonly string[]): Promise<Count> {
-  console.log(`--- ${name}`);
-  const { ok } = await runDeno(args);
+async function runCheck(name: string, args: readonly string[], show: Show): Promise<Count> {
+  const { ok } = await runDeno(args, show);
   return { name, passed: Number(ok), failed: Number(!ok) };
 }
 
 /** Tests to be run in a process of their own. */
-interface Lane {
+interface TestProcess {
   readonly name: string;
   readonly paths: readonly string[];
   readonly flags?: readonly string[];
   readonly show?: Show;
 }
 
-/** Runs the tests of a lane; what ends badly without a failed test counts as one. */
-async function runTests({ name, paths, flags = [], show }: Lane): Promise<Count> {
+/** Runs the tests of a process; what ends badly without a failed test counts as one. */
+async function runTests({ name, paths, flags = [], show }: TestProcess): Promise<Count> {
   const { ok, output } = await runDeno(["test", "-A", ...flags, ...paths], show);
   const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/gm;
   const [, passed, failed] = (output.matchAll(summary).toArray().at(-1) ?? []).map(Number);
@@ -195,23 +197,48 @@ function groupsOf(files: readonly string[]): (readonly string[])[] {
   return [...groups.values()].sort(([one], [other]) => rankOf(one) - rankOf(other));
 }
 
-/** Runs all tests in a few processes at a time, and shows the output of each when it has ended. */
-async function runAllTests(): Promise<Count> {
-  const { files, leftOut } = selectFiles(), groups = groupsOf(files), counts: Count[] = [];
-  // The types are one of the checks, and a type error should not hide what the tests say.
-  const flags = ["--no-check"];
+/** Something to be run in a process of its own, beside others. */
+interface Job {
+  /** What its output begins with. */
+  readonly title: string;
+  run(show: Show): Promise<Count>;
+}
+
+/** Runs a few jobs at a time, in their order, and shows the output of each when it has ended. */
+async function runJobs(jobs: readonly Job[]): Promise<Count[]> {
+  const waiting = jobs.entries(), counts: Count[] = [];
   let shown = Promise.resolve();
-  console.log("--- tests");
   const lane = async () => {
-    for (let paths = groups.shift(); paths !== undefined; paths = groups.shift()) {
-      let output = "";
-      const show = (text: string) => void (output += text);
-      counts.push(await runTests({ name: paths[0], paths, flags, show }));
+    // All lanes take from the same ones.
+    for (const [index, { title, run }] of waiting) {
+      let output = `--- ${title}\n`;
+      counts[index] = await run((text) => void (output += text));
       shown = shown.then(() => showAtOnce(output));
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
   await shown;
+  return counts;
+}
+
+function checkJobs(): Job[] {
+  return Object.entries(CHECKS).map(([name, args]) => ({
+    title: name,
+    run: (show) => runCheck(name, args, show),
+  }));
+}
+
+function testJobs(files: readonly string[]): Job[] {
+  // The types are one of the checks, and a type error should not hide what the tests say.
+  const flags = ["--no-check"];
+  return groupsOf(files).map((paths) => ({
+    title: `tests: ${paths.length > 1 ? `${paths.length} files from ` : ""}${paths[0]}`,
+    run: (show) => runTests({ name: paths[0], paths, flags, show }),
+  }));
+}
+
+/** All tests as one line of the summary. */
+function sumOf(counts: readonly Count[], leftOut: readonly string[]): Count {
   const sum = (key: "passed" | "failed") => counts.reduce((all, count) => all + count[key], 0);
   const failures = counts.filter(({ failed }) => failed > 0)
     .map(({ name, failures = "no test" }) => `${name}\n${failures.replaceAll(/^/gm, "  ")}`);
@@ -222,6 +249,13 @@ async function runAllTests(): Promise<Count> {
     failures: failures.join("\n"),
     leftOut,
   };
+}
+
+/** Runs everything. The checks begin, since theirs are the longest processes that can't be divided. */
+async function runAll(): Promise<Count[]> {
+  const { files, leftOut } = selectFiles(), checks = checkJobs();
+  const counts = await runJobs([...checks, ...testJobs(files)]);
+  return [...counts.slice(0, checks.length), sumOf(counts.slice(checks.length), leftOut)];
 }
 
 const flags = parseArgs(Deno.args, {
@@ -238,14 +272,11 @@ if (flags.help) {
   Deno.exit(0);
 }
 const paths = flags._.map(String);
-const counts: Count[] = [];
+let counts: readonly Count[];
 if (paths.length > 0) {
   console.log("--- tests");
-  counts.push(await runTests({ name: "tests", paths }));
-} else {
-  for (const [name, args] of Object.entries(CHECKS)) counts.push(await runCheck(name, args));
-  if (!flags["checks-only"]) counts.push(await runAllTests());
-}
+  counts = [await runTests({ name: "tests", paths })];
+} else counts = await (flags["checks-only"] ? runJobs(checkJobs()) : runAll());
 
 console.log("--- summary");
 for (const { name, failed, failures = "", leftOut = [] } of counts) {
