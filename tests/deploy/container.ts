@@ -15,8 +15,6 @@ import { eventually } from "../support/wait.ts";
 export interface ContainerOptions {
   /** In the place of the ENTRYPOINT. */
   readonly command?: readonly string[];
-  /** Behind the ENTRYPOINT. */
-  readonly args?: readonly string[];
   /** Default true. */
   readonly isReadOnly?: boolean;
   /** Directories in memory, as the option `--tmpfs` of Docker has them: `PATH:OPTIONS`. */
@@ -78,7 +76,7 @@ function setpriv(user: string): string[] {
 export function startContainer(
   site: Site,
   image: Image,
-  { command = image.entrypoint, args = [], isReadOnly = true, tmpfs = [] }: ContainerOptions,
+  { command = image.entrypoint, isReadOnly = true, tmpfs = [] }: ContainerOptions,
 ): Container {
   const { root, env, workdir, user } = image;
   for (const path of tmpfs) Deno.mkdirSync(root + path.split(":")[0], { recursive: true });
@@ -89,7 +87,7 @@ export function startContainer(
     ...unshare(AS_USER),
     ...["sh", "-c", SCRIPT, "sh", root, isReadOnly ? "yes" : "no", tmpfs.join(" ")],
     ...setpriv(user),
-    ...["env", "-i", "-C", workdir, ...variables, ...command, ...args],
+    ...["env", "-i", "-C", workdir, ...variables, ...command],
   ]);
   const first = () =>
     eventually(() => childrenOf(process.pid)[0]?.pid, { what: "process 1 of the container" });

@@ -53,16 +53,18 @@ const MEMORY: Readonly<Record<string, () => Promise<string[]>>> = {
 /** Starts the image at a port, and waits until its service is ready. */
 async function start(
   site: Site,
-  { port, args = [], memory = "compose.yaml" }: {
+  { port, settings = "", memory = "compose.yaml" }: {
     readonly port: number;
-    readonly args?: readonly string[];
+    /** Of the master and of all services. */
+    readonly settings?: string;
     readonly memory?: string;
   },
 ): Promise<{ readonly container: Container; readonly first: number }> {
   const image = await theImage();
   // The step that docs/deploy.md names, with a port that is free here.
   setService(`${image.root}/app`, `http://0.0.0.0:${port}`);
-  const container = startContainer(site, image, { args, tmpfs: await MEMORY[memory]() });
+  Deno.writeTextFileSync(`${image.root}/app/conf/all.gcf`, settings);
+  const container = startContainer(site, image, { tmpfs: await MEMORY[memory]() });
   await container.process.complains(/all services are ready/);
   return { container, first: await container.first() };
 }
@@ -164,9 +166,25 @@ testInContainer(
 );
 
 testInContainer(
+  "a server ends by itself when its time is over, and the master with it",
+  async (site, port) => {
+    const settings = "server-stop-on-softstop-after = 1\n";
+    const { container, first } = await start(site, { port, settings });
+    using lost = await inMidRequest(port);
+    Deno.kill(first, "SIGTERM");
+    const { code, stderr } = await container.process.ended();
+    assertEquals(code, 0, stderr);
+    assert(!stderr.includes("is killed"), stderr);
+    const answer = new TextDecoder().decode(new Uint8Array(await lost.rest().catch(() => [])));
+    assert(!answer.includes("200 OK"), answer);
+    await site.isGone();
+  },
+);
+
+testInContainer(
   "the master ends by itself when its time is over, and cuts what is under way then",
   async (site, port) => {
-    const { container, first } = await start(site, { port, args: ["-master-stop-timeout", "1"] });
+    const { container, first } = await start(site, { port, settings: "master-stop-timeout = 1\n" });
     using lost = await inMidRequest(port);
     Deno.kill(first, "SIGTERM");
     const { code, stderr } = await container.process.ended();
