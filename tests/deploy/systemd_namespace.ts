@@ -76,6 +76,7 @@ export class Systemd implements AsyncDisposable {
       return systemd;
     } catch (cause) {
       await process[Symbol.asyncDispose]();
+      await eventually(() => removeGroup(group), { what: "the end of the control group" });
       throw new Error(`Cannot start systemd: ${process.stdout}`, { cause });
     }
   }
