@@ -96,8 +96,9 @@ for (const memory of Object.keys(MEMORY)) {
   testInContainer(
     `the image runs as an ordinary user with a read-only root, and stops in order: ${memory}`,
     async (site, port) => {
-      const image = await theImage();
-      const { container, first } = await start(site, { port, memory });
+      const image = await theImage(), probes = site.port();
+      const settings = `metrics = 0.0.0.0:${probes}\n`;
+      const { container, first } = await start(site, { port, memory, settings });
       // The master is process 1 of the container, without any privilege.
       assertEquals(statusOf(first, "NSpid").split("\t").at(-1), "1");
       assertEquals(statusOf(first, "Uid").split("\t")[0], String(Deno.uid() || 65532));
@@ -111,6 +112,10 @@ for (const memory of Object.keys(MEMORY)) {
         !names.includes(".env") && names.includes("conf"),
         "what .dockerignore names is in it",
       );
+
+      for (const path of ["live", "ready"]) {
+        assertEquals((await fetch(`http://127.0.0.1:${probes}/${path}`)).status, 200, path);
+      }
 
       using idle = await HttpClient.connect(port);
       assertEquals((await idle.get("/")).body, "hello");
