@@ -133,8 +133,8 @@ async function runCheck(name: string, args: readonly string[], show: Show): Prom
   return { name, passed: Number(ok), failed: Number(!ok) };
 }
 
-/** Tests to be run in a process of their own. */
-interface TestProcess {
+/** What one process tests. */
+interface TestRun {
   readonly name: string;
   readonly paths: readonly string[];
   readonly flags?: readonly string[];
@@ -142,7 +142,7 @@ interface TestProcess {
 }
 
 /** Runs the tests of a process; what ends badly without a failed test counts as one. */
-async function runTests({ name, paths, flags = [], show }: TestProcess): Promise<Count> {
+async function runTests({ name, paths, flags = [], show }: TestRun): Promise<Count> {
   const { ok, output } = await runDeno(["test", "-A", ...flags, ...paths], show);
   const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/gm;
   const [, passed, failed] = (output.matchAll(summary).toArray().at(-1) ?? []).map(Number);
@@ -152,6 +152,20 @@ async function runTests({ name, paths, flags = [], show }: TestProcess): Promise
   }
   const failures = /^ FAILURES \n\n(.+?)\n\nFAILED \|/ms.exec(output)?.[1];
   return { name, passed: passed ?? 0, failed: failed || Number(!ok), failures };
+}
+
+/** Runs test files; all in one module need half a second of processor time less for each. */
+async function runFiles({ files, inOneModule }: Group, show: Show): Promise<Count> {
+  const folder = Deno.makeTempDirSync({ prefix: "zc_tests_" }), all = `${folder}/all_test.ts`;
+  const imports = files.map((file) => `import ${JSON.stringify(new URL(file, ROOT).href)};\n`);
+  Deno.writeTextFileSync(all, imports.join(""));
+  try {
+    const paths = inOneModule ? [all] : files;
+    // The types are one of the checks, and a type error should not hide what the tests say.
+    return await runTests({ name: files[0], paths, flags: ["--no-check"], show });
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
 }
 
 /** The test files, and what is left out for lack of a program. */
@@ -177,24 +191,35 @@ function selectFiles(): Selection {
   return { files: files.sort(), leftOut };
 }
 
-/** The folders of which each file gets a process of its own, since its tests start processes and wait. */
-const SLOW_FOLDERS = ["tests/soak/", "tests/deploy/", "tests/integration/", "tests/interop/"];
+/** Test files that share a process. */
+interface Group {
+  readonly files: readonly string[];
+  readonly inOneModule: boolean;
+}
 
 /**
- * What each test process gets: a file of a slow folder, else a whole folder, since a test process takes half a
- * second of processor time to start. The processes that take longest come first, so that none is the last for
- * long.
+ * How many files of a folder share a process: few where they start processes and wait. The code of servers has a
+ * state for the whole program, so each file that tests it has modules of its own.
  */
-function groupsOf(files: readonly string[]): (readonly string[])[] {
-  const rankOf = (file: string) => SLOW_FOLDERS.findIndex((folder) => file.startsWith(folder));
-  const folderOf = (file: string) => file.slice(0, file.lastIndexOf("/"));
-  const groups = Map.groupBy(files, (file) => {
-    if (rankOf(file) >= 0) return file;
-    return file.startsWith("tests/server/")
-      ? folderOf(file)
-      : file.split("/").slice(0, 2).join("/");
+const SHARING: readonly (readonly [folder: string, count: number, inOneModule: boolean])[] = [
+  ["tests/soak/", 1, true],
+  ["tests/deploy/", 1, true],
+  ["tests/integration/", 3, true],
+  ["tests/interop/", 3, true],
+  ["tests/server/", 8, false],
+  ["tests/", 20, true],
+];
+
+/** What each test process gets. Those that take longest come first, so that none is the last for long. */
+function groupsOf(files: readonly string[]): Group[] {
+  const rankOf = (file: string) => SHARING.findIndex(([folder]) => file.startsWith(folder));
+  return SHARING.flatMap(([, count, inOneModule], rank) => {
+    const those = files.filter((file) => rankOf(file) === rank);
+    return Array.from({ length: Math.ceil(those.length / count) }, (_, index) => ({
+      files: those.slice(index * count, (index + 1) * count),
+      inOneModule,
+    }));
   });
-  return [...groups.values()].sort(([one], [other]) => rankOf(one) - rankOf(other));
 }
 
 /** Something to be run in a process of its own, beside others. */
@@ -229,11 +254,9 @@ function checkJobs(): Job[] {
 }
 
 function testJobs(files: readonly string[]): Job[] {
-  // The types are one of the checks, and a type error should not hide what the tests say.
-  const flags = ["--no-check"];
-  return groupsOf(files).map((paths) => ({
-    title: `tests: ${paths.length > 1 ? `${paths.length} files from ` : ""}${paths[0]}`,
-    run: (show) => runTests({ name: paths[0], paths, flags, show }),
+  return groupsOf(files).map((group) => ({
+    title: ["tests", ...group.files].join("\n      "),
+    run: (show) => runFiles(group, show),
   }));
 }
 
