@@ -171,6 +171,8 @@ export class Retirement {
         serviceManager.resume();
         control.open();
         await reloads.resume(fallback);
+        // Its user is known by the services alone.
+        control.follow();
         listeners.own("close");
         if (stops.hasAny) phase.enter("stopping");
         return true;

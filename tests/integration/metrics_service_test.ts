@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ControlClient } from "../../src/control/client.ts";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
+import { greeted } from "../support/client.ts";
 import { id } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";
 import { Site } from "../support/master.ts";
@@ -72,16 +73,25 @@ Deno.test("the service of metrics runs as server-user, and only this user can us
   const isRoot = mayChangeRoot(), user = isRoot ? USER : id("-un");
   await using site = new Site(isRoot ? installationFor(USER) : undefined);
   if (isRoot) { for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o755); }
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const served = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: served });
   const port = site.port(), settings = { metrics: `127.0.0.1:${port}` };
   site.write("all.gcf", isRoot ? { ...settings, "server-user": USER } : settings);
   const master = await site.start(), path = `${site.pidFile}.status.sock`;
   assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
   const uid = Number(id("-u", user));
   assertEquals([Deno.statSync(path).uid, Deno.statSync(path).mode! & 0o777], [uid, 0o600]);
-  await master.upgrade();
+  using kept = await greeted(served);
+  const old = await master.upgrade();
   assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
   assertEquals(Deno.statSync(path).uid, uid);
+  // The old master goes on, and so does its service.
+  master.signal("SIGKILL");
+  await master.logs(/has ended: signal SIGKILL; this one goes on/);
+  master.pid = old;
+  assertStringIncludes(await get(port, "/metrics"), `outcome="failed"} 1`);
+  assertEquals(Deno.statSync(path).uid, uid);
+  kept.close();
   await master.stop();
 });
 
