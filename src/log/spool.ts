@@ -74,8 +74,11 @@ const DEFAULT_LIMIT_BYTES = 1_048_576;
 const RECONNECT_MS = 1_000;
 const ITEM_BYTES = 100;
 const LINES_PER_WAIT = 256;
-/** The size of lines that are sent together: a part of the capacity, since they are dropped together. */
-const JOINED_BYTES = 65_536;
+/**
+ * The size of lines that are sent together. A pipe takes so much as a whole (PIPE_BUF): with more, lines of another
+ * master that writes to the same pipe during an upgrade could come in between.
+ */
+const JOINED_BYTES = 4_096;
 
 /** Lines on their way to an {@linkcode Outlet}. */
 export class Spool {

@@ -223,3 +223,14 @@ Deno.test("Spool.idle() settles when the last line was taken, dropped, or the ti
   push(spool, "d");
   await dropped;
 });
+
+Deno.test("Spool.pushJoined() sends together what a pipe takes as a whole, and no line in two parts", () => {
+  const receiver = new FakeReceiver();
+  const texts = Array.from({ length: 500 }, (_, index) => `${index} ${"x".repeat(index)}\n`);
+  receiver.spool().pushJoined(texts.map((text) => encoder.encode(text)));
+  assertEquals(receiver.lines.join(""), texts.join(""));
+  assert(receiver.lines.length > 20, `${receiver.lines.length} parts`);
+  for (const part of receiver.lines) {
+    assert(part.length <= 4096 && part.endsWith("\n"), `${part.length} bytes`);
+  }
+});
