@@ -46,6 +46,8 @@ for (const mode of MODES) {
       Deno.kill(serving, "SIGKILL");
       const clients = await Promise.all([port, path, port, port].map(greeted));
       assertEquals(clients.map(pidIn), clients.map(() => standby));
+      // Its line may come later than its greetings; until then it would pass for a standby.
+      await master.logs(new RegExp(`\\[${standby}\\] serviceRegister`));
       for (const client of clients) {
         assertEquals(await client.ask("echo served"), "served");
         client.close();
