@@ -26,7 +26,7 @@ const LINGER_MS = 5_000;
  * How many processes run side by side, checks and tests alike: a check keeps one processor busy, and most of the
  * time a test waits.
  */
-const LANES = 4;
+const LANES = 3;
 
 const ROOT = new URL("..", import.meta.url);
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
