@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { showsColours } from "../log/output_form.ts";
 import { unicodeWidth } from "@std/cli/unicode-width";
 
 /** A colour or weight of text. */
@@ -25,12 +26,12 @@ export interface Cell {
 }
 
 /**
- * Whether standard output shows colours: it is a terminal, and NO_COLOR is not set.
+ * Whether an output shows colours.
  *
  * @param output What is written to.
  */
 export function showsColour(output: { isTerminal(): boolean } = Deno.stdout): boolean {
-  return output.isTerminal() && !Deno.noColor && Deno.env.get("TERM") !== "dumb";
+  return showsColours({ isTerminal: output.isTerminal() });
 }
 
 /**

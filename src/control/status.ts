@@ -19,6 +19,15 @@
  */
 export type ServiceState = "starting" | "ready" | "degraded" | "failed" | "idle" | "stopped";
 
+/**
+ * Whether a service in this state is as it should be: `ready`, `idle` or `stopped`.
+ *
+ * @param state The state.
+ */
+export function isAsWanted(state: ServiceState): boolean {
+  return state === "ready" || state === "idle" || state === "stopped";
+}
+
 /** The state of a process; see docs/design/03_worker_states.md. */
 export type ProcessState =
   | "loading"

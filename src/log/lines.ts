@@ -181,9 +181,14 @@ export function indented(text: string): string {
   }).join("\n");
 }
 
+/** Whether a byte is a further one of a UTF-8 character of several bytes: 10xxxxxx. */
+export function isFurtherByte(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
+}
+
 function cutUtf8(bytes: Uint8Array<ArrayBuffer>, limit: number): Uint8Array<ArrayBuffer> {
   if (bytes.length <= limit) return bytes;
   let end = limit;
-  while ((bytes[end] & 0xc0) === 0x80) end--;
+  while (isFurtherByte(bytes[end])) end--;
   return bytes.subarray(0, end);
 }

@@ -39,7 +39,8 @@ export function recordEncoder(form: LogFormat, output: OpenOutput): RecordEncode
   }
 }
 
-function showsColours({ isTerminal }: OpenOutput): boolean {
+/** Whether an output shows colours: it is a terminal that has them, and `NO_COLOR` is not set. */
+export function showsColours({ isTerminal }: Pick<OpenOutput, "isTerminal">): boolean {
   return isTerminal && !Deno.noColor && readableVariable("TERM") !== "dumb";
 }
 

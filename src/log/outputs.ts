@@ -22,7 +22,8 @@ import { type Outlet, Spool } from "./spool.ts";
 /** A standard output. */
 export type OutputName = "stdout" | "stderr";
 
-const DESCRIPTORS: Readonly<Record<OutputName, number>> = { stdout: 1, stderr: 2 };
+/** Their descriptors. */
+export const OUTPUT_FDS: Readonly<Record<OutputName, number>> = { stdout: 1, stderr: 2 };
 const NOTHING_SENT = { sent: 0, isOver: true };
 /** The interval of attempts on a full pipe that can't be polled. */
 const RETRY_MS = 50;
@@ -67,7 +68,7 @@ export function markOutputsCaptured(): void {
 export function outputEncoder(name: OutputName): RecordEncoder {
   let encoder = encoders.get(name);
   if (encoder === undefined) {
-    const output = { fd: DESCRIPTORS[name], isTerminal: Deno[name].isTerminal() };
+    const output = { fd: OUTPUT_FDS[name], isTerminal: Deno[name].isTerminal() };
     encoder = isCaptured ? capturedRecord : recordEncoder(settings.format, output);
     encoders.set(name, encoder);
   }
@@ -105,7 +106,7 @@ export function closeOutputs(timeoutMs: number): void {
 
 function newSpool(name: OutputName): Spool {
   return new Spool({
-    connect: () => mayUseFfi() ? rawOutlet(DESCRIPTORS[name]) : plainOutlet(name, systemClock),
+    connect: () => mayUseFfi() ? rawOutlet(OUTPUT_FDS[name]) : plainOutlet(name, systemClock),
     notice: (dropped) =>
       outputEncoder(name)(
         recordOf(settings.source, { level: "warn", text: droppedText(dropped) }),

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { cannot } from "../config/errors.ts";
 import { ControlClient } from "../control/client.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
 import { serverLifecycle } from "../server/lifecycle/lifecycle.ts";
@@ -39,4 +40,14 @@ export function metricsServerMain(
   }, args);
 }
 
-if (import.meta.main) Deno.exit(await metricsServerMain(Deno.args[0]));
+if (import.meta.main) {
+  const [path] = Deno.args;
+  if (path === undefined) {
+    console.error(cannot("start", "metrics", {
+      found: "no path of a status socket",
+      expected: "a start by a master with -metrics ADDR",
+    }));
+    Deno.exit(1);
+  }
+  Deno.exit(await metricsServerMain(path));
+}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServiceStatus, Status } from "../control/status.ts";
+import { isAsWanted, type ServiceStatus, type Status } from "../control/status.ts";
 import { zdebug } from "../log/log.ts";
 import { type Clock, systemClock } from "../os/clock/clock.ts";
 import { EXPOSITION_TYPE, renderExposition } from "./exposition.ts";
@@ -52,12 +52,12 @@ export class MetricsServer {
   constructor({ connect, clock = systemClock }: MetricsServerOptions) {
     this.#source = new StatusSource({ connect, clock });
     this.#viewers = new Viewers(clock);
-    const { history, source, viewers } = {
-      history: this.#history,
+    this.#sampler = new Sampler({
       source: this.#source,
+      history: this.#history,
       viewers: this.#viewers,
-    };
-    this.#sampler = new Sampler({ source, history, viewers, clock });
+      clock,
+    });
   }
 
   /** Begins to take the history. */
@@ -157,7 +157,7 @@ function readiness({ state, master, services }: Status): Answer {
 }
 
 function whyUnready({ id, state, ready, wanted, problem }: ServiceStatus): string | undefined {
-  if (["ready", "idle", "stopped"].includes(state)) return undefined;
+  if (isAsWanted(state)) return undefined;
   const text = `${id}: ${state}, ${ready} of ${wanted} processes ready`;
   return problem === null ? text : `${text}: ${problem.replace(/\s+/g, " ")}`;
 }

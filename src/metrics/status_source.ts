@@ -13,7 +13,7 @@ const INTERVAL_MS = 250;
 /** How long a master may take to answer. */
 const ANSWER_MS = 5_000;
 
-/** How long nobody may listen at the path: at an upgrade it leads to the old master, and then to the new one. */
+/** How long the path may lead to no master: at an upgrade the old one closes its socket before the new one opens it. */
 const GAP_MS = 2_000, RETRY_MS = 100;
 
 /** What is used of a client of the control socket. */

@@ -7,6 +7,11 @@ import { zdebug } from "../log/log.ts";
 import { type ConnectionOptions, connections } from "./connections.ts";
 import type { Service, ServiceContext } from "./service.ts";
 
+const NEWLINE = 10, RETURN = 13;
+
+/** The room for a line at first. */
+const FIRST_ROOM_BYTES = 1_024;
+
 /** The options of {@linkcode lines}. */
 export interface LineOptions extends ConnectionOptions {
   /**
@@ -56,26 +61,32 @@ export class LineClient implements AsyncIterable<string> {
    * @throws {LineTooLongError} When a line is longer than allowed.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
-    // One more byte, for the `\r` of the longest line, and one for its `\n`.
-    const room = new Uint8Array(Math.min(this.#longest, 16_384) + 2);
-    let rest = new Uint8Array();
-    for (let count; (count = await this.conn.read(room)) !== null;) {
-      const bytes = joined(rest, room.subarray(0, count));
-      let start = 0;
+    let room = new Uint8Array(Math.min(FIRST_ROOM_BYTES, this.#roomBytes)), length = 0;
+    for (let count; (count = await this.conn.read(room.subarray(length))) !== null;) {
       // What was there before has no end of a line.
-      for (let end, from = rest.length; (end = bytes.indexOf(10, from)) >= 0; from = start) {
+      let start = 0, from = length;
+      length += count;
+      const bytes = room.subarray(0, length);
+      for (let end; (end = bytes.indexOf(NEWLINE, from)) >= 0; from = start) {
         yield this.#text(bytes.subarray(start, end));
         start = end + 1;
       }
-      rest = bytes.slice(start);
+      if (start > 0) room.copyWithin(0, start, length);
+      length -= start;
       // Its `\r` may be there already.
-      this.#check(rest.length - 1);
+      this.#check(length - 1);
+      if (length === room.length) room = enlarged(room, this.#roomBytes);
     }
-    if (rest.length > 0) yield this.#text(rest);
+    if (length > 0) yield this.#text(room.subarray(0, length));
+  }
+
+  /** The longest line, with its end. */
+  get #roomBytes(): number {
+    return this.#longest + 2;
   }
 
   #text(line: Uint8Array): string {
-    const text = line.at(-1) === 13 ? line.subarray(0, -1) : line;
+    const text = line.at(-1) === RETURN ? line.subarray(0, -1) : line;
     this.#check(text.length);
     return this.#decoder.decode(text);
   }
@@ -136,14 +147,9 @@ export function lines(handler: LineHandler, options: LineOptions = {}): Service 
   }, rest);
 }
 
-/** Two parts of bytes as one, without a copy where the first one is empty. */
-function joined(
-  one: Uint8Array<ArrayBuffer>,
-  other: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> {
-  if (one.length === 0) return other;
-  const all = new Uint8Array(one.length + other.length);
-  all.set(one);
-  all.set(other, one.length);
-  return all;
+/** The same bytes with room for as many again, or for all that may come. */
+function enlarged(room: Uint8Array<ArrayBuffer>, most: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(2 * room.length, most));
+  larger.set(room);
+  return larger;
 }

@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { existsSync } from "@std/fs/exists";
 import { denoDir } from "../../src/os/process/deno_dir.ts";
 import { startDeno } from "../support/processes.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
-const NPM = "npm/registry.npmjs.org";
 
 /** Answers a POST when the whole request has come. */
 const ANSWER = `export async function answer(request: Request): Promise<Response> {
@@ -61,6 +61,11 @@ export function setService(project: string, service: string): void {
  * @param directory The DENO_DIR, which is made.
  */
 export function fetchPackages(directory: string): void {
-  Deno.mkdirSync(`${directory}/${NPM}`, { recursive: true });
-  copy(`${denoDir()}/${NPM}/deno-std`, `${directory}/${NPM}`);
+  const npm = `${denoDir()}/npm`;
+  // A folder for each registry.
+  for (const { name } of Deno.readDirSync(npm)) {
+    if (!existsSync(`${npm}/${name}/deno-std`)) continue;
+    Deno.mkdirSync(`${directory}/npm/${name}`, { recursive: true });
+    copy(`${npm}/${name}/deno-std`, `${directory}/npm/${name}`);
+  }
 }

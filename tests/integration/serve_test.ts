@@ -69,7 +69,7 @@ Deno.test("a rejection that a handler does not wait for ends its own connection,
   const all = addresses(site);
   site.write("one.cf", {
     "server-command": site.server("serve"),
-    "server-service": listOf({ faulty: all.faulty }),
+    "server-service": listOf({ faulty: all.faulty, web: all.web }),
   });
   const master = await site.start();
   const [, pid] = await master.logs(/ready is process (\d+)/);

@@ -20,6 +20,7 @@ import type {
   ServiceStatus,
 } from "../../control/status.ts";
 import { CONTROL_VERSION } from "../../control/messages.ts";
+import { isAsWanted } from "../../control/status.ts";
 import { VERSION } from "../../control/version.ts";
 import { setRepeated, systemClock } from "../../os/clock/clock.ts";
 import type { ReloadPlan } from "../policy/reload_plan.ts";
@@ -33,9 +34,6 @@ import { type Client, type CommandHandlers, ControlError, logTextOf } from "./re
 
 /** How often a client is told what its request waits for. */
 const PROGRESS_MS = 3_000;
-
-/** The states of a service that is as it should be. */
-const READY: ReadonlySet<ServiceStatus["state"]> = new Set(["ready", "idle", "stopped"]);
 
 /** How many lines `logs` shows without a number. */
 const DEFAULT_LINES = 100;
@@ -100,7 +98,7 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       const services = service === undefined ? all : [find(all, service)];
       const ids = new Set(services.map(({ id }) => id));
       const seen = master.masterStatus();
-      const isWell = seen.phase !== "stopping" && services.every(({ state }) => READY.has(state));
+      const isWell = seen.phase !== "stopping" && services.every(({ state }) => isAsWanted(state));
       return {
         state: isWell ? "ready" : "degraded",
         master: {
@@ -305,7 +303,7 @@ async function starting(master: ControlledMaster, ids?: readonly string[]): Prom
 
 /** What a start waits for, on one line: a service without a starting process tells why. */
 function unready(services: readonly ServiceStatus[]): string {
-  const waiting = services.filter(({ state }) => !READY.has(state)).map((one) =>
+  const waiting = services.filter(({ state }) => !isAsWanted(state)).map((one) =>
     processesOf([one], ({ state }) => STARTING.has(state)) ||
     `${one.id}: ${one.problem ?? one.state}`
   );

@@ -5,14 +5,13 @@
  *
  * @module
  */
+import { isFurtherByte } from "../../log/lines.ts";
 
 /** The longest line, in bytes; a longer one is passed on in pieces of this size. */
 export const LINE_BYTES_MAX = 16_384;
 
 const NEWLINE = 0x0a, RETURN = 0x0d;
 const NOTHING = new Uint8Array();
-/** Whether a byte is a further one of a UTF-8 character of several bytes: 10xxxxxx. */
-const isFurther = (byte: number) => (byte & 0xc0) === 0x80;
 /** The most further bytes of a character. */
 const FURTHER_MAX = 3;
 
@@ -91,7 +90,7 @@ export function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayB
 /** Where the first piece of a long line ends: not within a character. */
 function pieceEnd(line: Uint8Array): number {
   let end = LINE_BYTES_MAX;
-  while (end > LINE_BYTES_MAX - FURTHER_MAX && isFurther(line[end])) end--;
+  while (end > LINE_BYTES_MAX - FURTHER_MAX && isFurtherByte(line[end])) end--;
   // Text in another encoding has no such bounds.
-  return isFurther(line[end]) ? LINE_BYTES_MAX : end;
+  return isFurtherByte(line[end]) ? LINE_BYTES_MAX : end;
 }

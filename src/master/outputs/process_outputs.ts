@@ -4,7 +4,7 @@
  * @module
  */
 import { blankControls } from "../../log/control_characters.ts";
-import { type OutputName, writeOutput } from "../../log/outputs.ts";
+import { OUTPUT_FDS, type OutputName, writeOutput } from "../../log/outputs.ts";
 import type { LogRecord } from "../../log/record.ts";
 import type { PlacedFd } from "../../os/fd/descriptor.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
@@ -14,8 +14,6 @@ import type { LineLimit } from "./line_limit.ts";
 import { joined } from "./line_splitter.ts";
 import { OutputPipe, type PipeOptions, type PipeReader } from "./output_pipe.ts";
 import type { ReadTurns } from "./read_turns.ts";
-
-const TARGETS = { stdout: 1, stderr: 2 } as const;
 
 /** How old the last line of stderr may be when the process ends, to be shown as its last words. */
 const LAST_WORDS_MS = 5_000;
@@ -74,7 +72,10 @@ export class ProcessOutputs {
       this.close();
       throw error;
     }
-    this.fds = Array.from(this.#pipes, ([name, { write }]) => ({ from: write, to: TARGETS[name] }));
+    this.fds = Array.from(
+      this.#pipes,
+      ([name, { write }]) => ({ from: write, to: OUTPUT_FDS[name] }),
+    );
   }
 
   /**

@@ -12,7 +12,7 @@
  * @module
  */
 import { serviceName } from "../../config/service.ts";
-import type { OutputName } from "../../log/outputs.ts";
+import { OUTPUT_FDS, type OutputName } from "../../log/outputs.ts";
 import type { LogLevel, LogRecord } from "../../log/record.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { Poller } from "../../os/fd/poller.ts";
@@ -24,7 +24,6 @@ import { ProcessOutputs } from "./process_outputs.ts";
 import { ReadTurns } from "./read_turns.ts";
 
 const NAMES: readonly OutputName[] = ["stdout", "stderr"];
-const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
 
 /**
  * How many ended processes may have outputs that are still read: programs that they have started may write
@@ -184,5 +183,5 @@ function mayOpen(
 ): boolean {
   if (credentials !== undefined || gainsNothing) return false;
   const own = Deno.uid();
-  return own === 0 || own === fileStatus(DESCRIPTORS[name], name).uid;
+  return own === 0 || own === fileStatus(OUTPUT_FDS[name], name).uid;
 }

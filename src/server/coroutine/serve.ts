@@ -6,7 +6,7 @@
 import { zdebug } from "../../log/log.ts";
 import type { FdType } from "../../os/net/socket.ts";
 import { FifoReader } from "../fifo/fifo.ts";
-import { closeQuietly, runFor } from "../lifecycle/current_connection.ts";
+import { closeQuietly } from "../lifecycle/connection_set.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { logFault } from "../lifecycle/missing_permission.ts";
 import { openServiceListener } from "../listen/service_listener.ts";
@@ -129,7 +129,7 @@ export function coroutineServe(fd: number, fdType: FdType, handler: ConnectionHa
 export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Promise<void> {
   const finished = serverLifecycle.activity.begin();
   try {
-    await runFor(conn, () => handler(conn));
+    await handler(conn);
   } catch (error) {
     if (isPeerGone(error)) zdebug("a client has gone:", error);
     else logFault("error while serving a connection:", error);

@@ -97,14 +97,7 @@ export class ConnectionSet {
 
   /** Closes all connections. */
   closeAll(): void {
-    for (const conn of this.#open) {
-      try {
-        conn.close();
-      } catch (error) {
-        // The streams have closed this connection already.
-        if (!(error instanceof Deno.errors.BadResource)) throw error;
-      }
-    }
+    for (const conn of this.#open) closeQuietly(conn);
   }
 
   #watchStreams(conn: Deno.Conn): void {
@@ -117,5 +110,14 @@ export class ConnectionSet {
   #remove(conn: Deno.Conn): void {
     this.#streamed.delete(conn);
     if (this.#open.delete(conn)) this.onChange?.();
+  }
+}
+
+/** Closes a connection, which its handler or its streams may have closed already. */
+export function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }

@@ -5,7 +5,8 @@
  * @module
  */
 import { logLine } from "../../log/log.ts";
-import { closeQuietly, currentConnection } from "../lifecycle/current_connection.ts";
+import { closeQuietly } from "../lifecycle/connection_set.ts";
+import { currentConnection } from "../lifecycle/current_connection.ts";
 
 /**
  * Logs such errors from now on and lets the process continue. The connection of a rejection is closed, where it is
@@ -15,13 +16,18 @@ import { closeQuietly, currentConnection } from "../lifecycle/current_connection
  * @returns Restores the runtime's behaviour.
  */
 export function logUnhandledErrors(services: readonly string[]): () => void {
-  const where = services.length === 0 ? "" : ` (service ${services.join(", ")})`;
+  const placeOf = (names: readonly string[]) =>
+    names.length === 0 ? "" : ` (service ${names.join(", ")})`;
+  const where = placeOf(services);
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    const conn = currentConnection();
-    const ended = conn === undefined ? "" : " Its connection is closed:";
-    logLine("error", `unhandled rejection${where}, is an await missing?${ended}`, event.reason);
-    if (conn !== undefined) closeQuietly(conn);
+    const served = currentConnection();
+    if (served === undefined) {
+      return logLine("error", `unhandled rejection${where}, is an await missing?`, event.reason);
+    }
+    const text = `unhandled rejection${placeOf([served.service])}, is an await missing?`;
+    logLine("error", `${text} Its connection is closed:`, event.reason);
+    closeQuietly(served.conn);
   };
   const onError = (event: ErrorEvent) => {
     event.preventDefault();

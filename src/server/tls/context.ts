@@ -7,7 +7,7 @@ import { zdebug } from "../../log/log.ts";
 import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { backend, chooseBackend } from "../backend/chosen.ts";
-import { closeQuietly } from "../lifecycle/current_connection.ts";
+import { closeQuietly } from "../lifecycle/connection_set.ts";
 import { UNSURE_MS } from "../lifecycle/quiet.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { HandshakeError } from "./errors.ts";
