@@ -370,6 +370,7 @@ export class Master {
       change: (what, services, signal) =>
         this.#changes.request("services", async () => {
           const report = await serviceChanges.change(what, services);
+          this.#parts?.control.follow();
           // The old master would restore services of before the change.
           if (isAccepted(report)) this.#oldMaster?.settled();
           return report;

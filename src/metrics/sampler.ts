@@ -64,8 +64,11 @@ export class Sampler {
     this.#isDue = false;
     if (viewers.count > 0) void this.#listen();
     else this.#closeEvents?.();
-    viewers.publish(await this.#look());
-    this.#isTaking = false;
+    try {
+      viewers.publish(await this.#look());
+    } finally {
+      this.#isTaking = false;
+    }
     if (this.#isStopped) return;
     if (this.#isDue) return void this.#take();
     const waitMs = viewers.count > 0 ? WATCHED_MS : STEP_MS;

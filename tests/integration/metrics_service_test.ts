@@ -69,6 +69,30 @@ Deno.test("a reload starts and ends the service of metrics as a shared file says
   await master.stop();
 });
 
+Deno.test("shared settings for the programs of services do not reach the service of metrics", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-protocol": "auto" });
+  const port = site.port();
+  site.write("all.gcf", {
+    metrics: `127.0.0.1:${port}`,
+    "server-permissions": "all",
+    "server-start-limit": "1/1h",
+    "server-standby-count": 1,
+    "server-balance": "reuseport",
+    "server-max-connections": 1,
+    "server-watchdog": 1,
+    "server-env": "HTTP_PROXY=http://127.0.0.1:1",
+  });
+  const master = await site.start();
+  for (let round = 0; round < 5; round++) await get(port, "/ready");
+  const { argv } = site.processes().find(({ argv }) => argv.some((it) => it.endsWith("main.ts")))!;
+  assert(!argv.includes("-A"), `${argv}`);
+  using client = await ControlClient.connect(`${site.pidFile}.sock`);
+  const { services } = await client.request("status", { service: "metrics" });
+  assertEquals([services[0].processes.length, services[0].counters.starts], [1, 1]);
+  await master.stop();
+});
+
 Deno.test("the service of metrics runs as server-user, and only this user can use the status socket", async () => {
   const isRoot = mayChangeRoot(), user = isRoot ? USER : id("-un");
   await using site = new Site(isRoot ? installationFor(USER) : undefined);

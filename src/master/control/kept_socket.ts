@@ -47,7 +47,7 @@ export class KeptSocket {
    * stay connected with it.
    */
   open(replaces?: SocketFile): void {
-    const wanted = this.#options.wanted();
+    const wanted = this.#wanted();
     this.removeFile();
     this.#opened = JSON.stringify(wanted);
     if (wanted !== undefined) {
@@ -55,11 +55,24 @@ export class KeptSocket {
     }
   }
 
+  /** What is wanted; undefined also where it can't be told, as after the removal of a user's account. */
+  #wanted(): ReturnType<KeptSocketOptions["wanted"]> {
+    try {
+      return this.#options.wanted();
+    } catch (error) {
+      this.#warn(error as Error);
+    }
+  }
+
+  #warn({ message }: Error): void {
+    const { name, without, log } = this.#options;
+    log(`no ${name}, so ${without}: ${message}`, "warn");
+  }
+
   #open(
     wanted: Pick<ControlSocketOptions, "path" | "admitted">,
     { replaces, untilMs }: { readonly replaces?: SocketFile; readonly untilMs: number },
   ): void {
-    const { name, without, log } = this.#options;
     try {
       if (replaces !== undefined) removeAt(wanted.path, replaces);
       this.#socket = ControlSocket.open({ ...this.#options, ...wanted });
@@ -70,7 +83,7 @@ export class KeptSocket {
         this.#retry = systemClock.setTimer(IN_USE_LOOK_MS, again);
         return;
       }
-      log(`no ${name}, so ${without}: ${(error as Error).message}`, "warn");
+      this.#warn(error as Error);
     }
   }
 
@@ -89,7 +102,7 @@ export class KeptSocket {
 
   /** Opens the socket anew if the settings want another one by now. */
   follow(): void {
-    if (JSON.stringify(this.#options.wanted()) !== this.#opened) this.#openAnew();
+    if (JSON.stringify(this.#wanted()) !== this.#opened) this.#openAnew();
   }
 
   #openAnew(): void {

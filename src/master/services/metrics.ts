@@ -15,7 +15,23 @@ import {
   type ServiceOptions,
   type ServiceResult,
 } from "../../config/service.ts";
-import { METRICS, SERVER_COMMAND, SERVER_SERVICE } from "../../config/settings.ts";
+import {
+  LOG_FORMAT,
+  LOG_LEVEL,
+  METRICS,
+  SERVER_COMMAND,
+  SERVER_GROUP,
+  SERVER_LOG,
+  SERVER_OUTPUT,
+  SERVER_OUTPUT_FILE,
+  SERVER_OUTPUT_KEEP,
+  SERVER_OUTPUT_ROTATE,
+  SERVER_OUTPUT_TOTAL,
+  SERVER_SERVICE,
+  SERVER_SOCKET_MODE,
+  SERVER_SOCKET_OWNER,
+  SERVER_USER,
+} from "../../config/settings.ts";
 import { pathOfUrl } from "../../os/process/program_lookup.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 
@@ -24,6 +40,17 @@ export const METRICS_ID = "metrics";
 
 /** Its program, which is no part of the master: nothing is formatted there. */
 const PROGRAM = import.meta.resolve("../../metrics/main.ts");
+
+/**
+ * The shared settings that hold for it as well: as whom it runs, where its output goes, who may connect. All others
+ * are meant for the programs of services, and could keep it from showing the status.
+ */
+const SHARED: ReadonlySet<string> = new Set([
+  ...[SERVER_USER, SERVER_GROUP, SERVER_SOCKET_MODE, SERVER_SOCKET_OWNER],
+  ...[SERVER_OUTPUT, SERVER_OUTPUT_FILE, SERVER_OUTPUT_ROTATE],
+  ...[SERVER_OUTPUT_KEEP, SERVER_OUTPUT_TOTAL],
+  ...[SERVER_LOG, LOG_LEVEL, LOG_FORMAT],
+].map(({ name }) => name));
 
 /** What the service is made of. */
 export interface MetricsOptions extends Pick<ServiceOptions, "cwd" | "globals" | "check"> {
@@ -67,7 +94,16 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
     ...(permissions && { "server-permissions": permissions.map(quoted).join(" ") }),
   };
   for (const [key, value] of Object.entries(own)) config.set(key, value, place);
-  return parseServiceConfig(config, { ...options, id: METRICS_ID, place });
+  const globals = sharedOf(options.globals);
+  return parseServiceConfig(config, { ...options, globals, id: METRICS_ID, place });
+}
+
+function sharedOf(globals: Config | undefined): Config {
+  const shared = new Config();
+  for (const key of globals?.keys() ?? []) {
+    if (SHARED.has(key)) shared.set(key, globals!.getRaw(key)!, globals!.origin(key));
+  }
+  return shared;
 }
 
 /** How the program is run with access to the status socket, and to nothing else. */
