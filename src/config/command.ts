@@ -112,3 +112,8 @@ export function shellOperator(text: string): string | undefined {
 function refuse(text: string, found: string): SyntaxError {
   return new SyntaxError(cannot("split command", text, { found, expected: COMMAND_FORM }));
 }
+
+/** Writes a word as {@linkcode splitCommand} and a shell read it: in quotes where it needs them. */
+export function quoteWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -45,24 +45,29 @@ export interface Metric {
   readonly samples: (status: Status) => readonly Sample[];
 }
 
-const SERVICE_STATES: readonly ServiceState[] = [
-  "starting",
-  "ready",
-  "degraded",
-  "failed",
-  "idle",
-  "stopped",
-];
-const PROCESS_STATES: readonly ProcessState[] = [
-  "loading",
-  "waiting",
-  "starting",
-  "ready",
-  "draining",
-  "stopping",
-  "killing",
-  "detached",
-];
+/** The words of a union, each once: a word that is added there is missing here, and does not compile. */
+function wordsOf<T extends string>(all: Readonly<Record<T, true>>): readonly T[] {
+  return Object.keys(all) as T[];
+}
+
+const SERVICE_STATES = wordsOf<ServiceState>({
+  starting: true,
+  ready: true,
+  degraded: true,
+  failed: true,
+  idle: true,
+  stopped: true,
+});
+const PROCESS_STATES = wordsOf<ProcessState>({
+  loading: true,
+  waiting: true,
+  starting: true,
+  ready: true,
+  draining: true,
+  stopping: true,
+  killing: true,
+  detached: true,
+});
 const PHASES: readonly string[] = ["starting", "serving", "draining", "waiting", "stopping"];
 
 /** All metrics, in the order of the text. */
@@ -132,7 +137,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: "zc_upgrades_total",
     type: "counter",
-    help: "Upgrades of the master, by outcome.",
+    help: "Upgrades of the master, by outcome; one whose new master ends later counts as both.",
     labels: ["outcome"],
     samples: ({ counters: { upgrades } }) => [
       { labels: { outcome: "completed" }, value: upgrades.completed },

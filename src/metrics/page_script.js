@@ -42,6 +42,8 @@ export function pageScript({ formatDuration, formatSize, windowMs, silenceMs }) 
   const rows = new Map();
   /** The points of the charts, the oldest first. */
   let points = [];
+  /** The time of the last status, by the clock of the server: the browser may have another time. */
+  let statusAt = 0;
   let source, messageAt = 0, isLost = false, detailCount = 0;
 
   function known(value, format = String) {
@@ -254,7 +256,7 @@ export function pageScript({ formatDuration, formatSize, windowMs, silenceMs }) 
     button.addEventListener("click", () => {
       detail.hidden = !detail.hidden;
       button.setAttribute("aria-expanded", String(!detail.hidden));
-      made.redraw(Date.now());
+      made.redraw(statusAt);
     });
     return made;
   }
@@ -341,9 +343,10 @@ export function pageScript({ formatDuration, formatSize, windowMs, silenceMs }) 
         messageAt = Date.now();
         callback(JSON.parse(data));
       });
-    on("history", (history) => addPoints(history, Date.now()));
+    on("history", (history) => addPoints(history, history.at(-1)?.atMs ?? 0));
     on("status", (message) => {
       setLost(undefined);
+      statusAt = message.atMs;
       if (message.point !== null) addPoints([message.point], message.atMs);
       showStatus(message);
     });

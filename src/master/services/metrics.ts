@@ -4,6 +4,7 @@
  * @module
  */
 import { resolvePath } from "../../config/address.ts";
+import { quoteWord } from "../../config/command.ts";
 import { Config } from "../../config/config.ts";
 import { statusPath } from "../../config/control_path.ts";
 import { readSetting } from "../../config/setting.ts";
@@ -87,11 +88,11 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
   const config = new Config(), socket = resolvePath(cwd, statusPath(settings)!);
   const { command, permissions } = runOf(socket);
   const own = {
-    [SERVER_COMMAND.name]: command.map(quoted).join(" "),
+    [SERVER_COMMAND.name]: command.map(quoteWord).join(" "),
     [SERVER_SERVICE.name]: `http://${read.value}`,
     "server-proc-count": "1",
     "server-reload": "changed",
-    ...(permissions && { "server-permissions": permissions.map(quoted).join(" ") }),
+    ...(permissions && { "server-permissions": permissions.map(quoteWord).join(" ") }),
   };
   for (const [key, value] of Object.entries(own)) config.set(key, value, place);
   const globals = sharedOf(options.globals);
@@ -122,9 +123,4 @@ function runOf(
   const file = pathOfUrl(PROGRAM);
   if (file !== undefined) return { command: [file, socket], permissions };
   return { command: ["deno", "run", "--no-prompt", ...permissions, PROGRAM, socket] };
-}
-
-/** A word as a shell reads it. */
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

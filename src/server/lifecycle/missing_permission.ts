@@ -3,12 +3,10 @@
  *
  * @module
  */
+import { quoteWord } from "../../config/command.ts";
 import { logEnd, logFrom, zwarn } from "../../log/log.ts";
 
 const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
-
-/** Words that need no quotes where words are quoted as in a shell. */
-const PLAIN = /^[\w@%+=:,./-]+$/;
 
 /**
  * Says what a server that ends by an error may be given.
@@ -23,9 +21,8 @@ export function permissionAdvice(error: unknown, args: readonly string[]): strin
   if (access === undefined) return undefined;
   const isNamed = subject !== undefined && !subject.startsWith("<");
   const flag = isNamed ? `${name}=${subject}` : name;
-  const word = PLAIN.test(flag) ? flag : `'${flag.replaceAll("'", "'\\''")}'`;
   const found = isNamed ? `no ${access} access to "${subject}"` : `no ${access} access`;
-  return `Cannot go on without ${name}: ${found}, expected ${word} ${placeFor(args)}`;
+  return `Cannot go on without ${name}: ${found}, expected ${quoteWord(flag)} ${placeFor(args)}`;
 }
 
 function placeFor(args: readonly string[]): string {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quoteWord } from "../../config/command.ts";
 import { splitOwnServer } from "../../config/own_server.ts";
 import { execPath } from "../../os/ffi/proc_self.ts";
 
@@ -21,11 +22,11 @@ export function ownCommand(): string {
 }
 
 function programCommand(): string {
-  if (Deno.build.standalone) return quoteForShell(execPath());
+  if (Deno.build.standalone) return quoteWord(execPath());
   const { href, pathname, protocol } = new URL(Deno.mainModule);
   const isPlain = protocol === "file:" && !/%[89a-f]/i.test(pathname);
   const path = isPlain ? decodeURIComponent(pathname) : href, here = `${directory()}/`;
-  return `deno run -A ${quoteForShell(path.startsWith(here) ? path.slice(here.length) : path)}`;
+  return `deno run -A ${quoteWord(path.startsWith(here) ? path.slice(here.length) : path)}`;
 }
 
 /** The working directory; without the permission to read it, a string that no path begins with. */
@@ -35,8 +36,4 @@ function directory(): string {
   } catch {
     return "//";
   }
-}
-
-function quoteForShell(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
