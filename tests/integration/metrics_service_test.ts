@@ -53,6 +53,48 @@ Deno.test("metrics makes a service that shows the status, over reloads and upgra
   await master.stop();
 });
 
+Deno.test("the service of metrics listens at any address, and finds a status socket of any name", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const path = site.socket("page.sock"), status = site.dir.file("an odd 'name'.sock");
+  const master = await site.start({ args: ["-metrics", path, "-master-status", status] });
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
+  await eventually(async () => {
+    const response = await fetch("http://localhost/ready", { client }).catch(() => undefined);
+    return await response?.text() === "ready\n";
+  }, { what: "an answer at the unix socket" });
+  await master.stop();
+
+  const port = site.port();
+  const second = await site.start({ args: ["-metrics", `[::1]:${port}`] });
+  await eventually(async () => {
+    const response = await fetch(`http://[::1]:${port}/live`).catch(() => undefined);
+    return await response?.text() === "live\n";
+  }, { what: "an answer at the IPv6 address" });
+  await second.stop();
+});
+
+Deno.test("metrics is refused with a status socket that its service could not use", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const long = `${site.dir.path}/${"x".repeat(108)}`;
+  for (
+    const [path, found] of [
+      [`${site.dir.path}/a,b.sock`, "a path with a comma, which no permission of Deno can have"],
+      [long, `a path of ${long.length} bytes, more than 107`],
+    ]
+  ) {
+    const args = ["-metrics", `127.0.0.1:${site.port()}`, "-master-status", path];
+    const process = site.run(["check", "-C", site.conf, "-pid-file", site.pidFile, ...args]);
+    assertEquals((await process.ended()).code, 1, process.stderr);
+    assertStringIncludes(
+      process.stderr,
+      `argument -metrics: Cannot show the status of "${site.dir.path}/`,
+    );
+    assertStringIncludes(process.stderr, `: ${found}, expected master-status = PATH`);
+  }
+});
+
 Deno.test("a reload starts and ends the service of metrics as a shared file says", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });

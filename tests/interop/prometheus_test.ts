@@ -64,6 +64,7 @@ Deno.test("promtool has nothing to say about the metrics of a master, and Promet
       }
     }
   }
+  await reaches("sum_over_time(up[1h]) > 10");
   const [{ values: up }] = await prometheus.query("up[1h]");
   const first = up.findIndex(({ value }) => value === 1), seen = up.slice(first);
   assertGreater(seen.length, 10);

@@ -21,14 +21,14 @@ export class MetricsSite extends Site {
   }
 
   override start({ args = [], ...options }: MasterOptions = {}): Promise<Master> {
-    const socket = `${this.pidFile}.status.sock`;
+    const address = `127.0.0.1:${this.metricsPort}`, socket = `${this.pidFile}.status.sock`;
+    if (this.confinement === "its own permissions") {
+      return super.start({ ...options, args: [...args, "-metrics", address] });
+    }
     this.write("metrics.cf", {
       "server-command": `${PROGRAM} ${socket}`,
-      "server-service": `http://127.0.0.1:${this.metricsPort}`,
+      "server-service": `http://${address}`,
       "server-reload": "changed",
-      "server-permissions": this.confinement === "all permissions"
-        ? undefined
-        : `--allow-read=${socket} --allow-write=${socket} --allow-net=unix:${socket}`,
     });
     return super.start({ ...options, args: [...args, "-master-status", socket] });
   }

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { resolvePath } from "../../config/address.ts";
+import { resolvePath, UNIX_PATH_MAX } from "../../config/address.ts";
 import { quoteWord } from "../../config/command.ts";
 import { Config } from "../../config/config.ts";
 import { statusPath } from "../../config/control_path.ts";
 import { readSetting } from "../../config/setting.ts";
-import { cannot, type Place } from "../../config/errors.ts";
+import { cannot, type Place, problemAt } from "../../config/errors.ts";
 import { METRICS_SERVER, SELF } from "../../config/own_server.ts";
 import {
   parseServiceConfig,
@@ -19,6 +19,7 @@ import {
 import {
   LOG_FORMAT,
   LOG_LEVEL,
+  MASTER_STATUS,
   METRICS,
   SERVER_COMMAND,
   SERVER_GROUP,
@@ -33,6 +34,7 @@ import {
   SERVER_SOCKET_OWNER,
   SERVER_USER,
 } from "../../config/settings.ts";
+import { encodeText } from "../../os/ffi/byte_text.ts";
 import { pathOfUrl } from "../../os/process/program_lookup.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
 
@@ -86,6 +88,16 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
     return { endpoints: [], problems: [{ ...rival.place, message }], warnings: [] };
   }
   const config = new Config(), socket = resolvePath(cwd, statusPath(settings)!);
+  const found = faultOf(socket);
+  if (found !== undefined) {
+    const expected = `${MASTER_STATUS.name} = PATH, with another path of the status socket`;
+    const message = cannot("show the status of", socket, { found, expected });
+    return {
+      endpoints: [],
+      problems: [problemAt(origin, { key: METRICS.name, message })],
+      warnings: [],
+    };
+  }
   const { command, permissions } = runOf(socket);
   const own = {
     [SERVER_COMMAND.name]: command.map(quoteWord).join(" "),
@@ -107,18 +119,26 @@ function sharedOf(globals: Config | undefined): Config {
   return shared;
 }
 
+/** Why the service could not use a status socket at this path. */
+function faultOf(path: string): string | undefined {
+  const { length } = encodeText(path);
+  if (length > UNIX_PATH_MAX) return `a path of ${length} bytes, more than ${UNIX_PATH_MAX}`;
+  // Permissions of the runtime are lists with commas, which nothing can escape.
+  return path.includes(",")
+    ? "a path with a comma, which no permission of Deno can have"
+    : undefined;
+}
+
 /** How the program is run with access to the status socket, and to nothing else. */
 function runOf(
   socket: string,
 ): { readonly command: readonly string[]; readonly permissions?: readonly string[] } {
   // The permissions of a compiled program are compiled in.
   if (Deno.build.standalone) return { command: [SELF, METRICS_SERVER, socket] };
-  // The runtime separates paths by commas.
-  const path = socket.replaceAll(",", ",,");
   const permissions = [
-    `--allow-read=${path}`,
-    `--allow-write=${path}`,
-    `--allow-net=unix:${path}`,
+    `--allow-read=${socket}`,
+    `--allow-write=${socket}`,
+    `--allow-net=unix:${socket}`,
   ];
   const file = pathOfUrl(PROGRAM);
   if (file !== undefined) return { command: [file, socket], permissions };
