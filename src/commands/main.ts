@@ -64,10 +64,7 @@ export async function masterServerMain(
 ): Promise<number> {
   // A server may have few permissions, and none of the rest is for it.
   const { name, args: rest } = splitOwnServer(ownArguments());
-  if (name === METRICS_SERVER) {
-    const { metricsServerMain } = await import("../metrics/main.ts");
-    return await metricsServerMain(rest[0], rest);
-  }
+  if (name === METRICS_SERVER) return await runMetrics(rest);
   if (name !== undefined) return await runOwnServer(hooks, name);
   try {
     requireSupportedPlatform();
@@ -86,6 +83,28 @@ export async function masterServerMain(
   } finally {
     closeLog();
   }
+}
+
+/**
+ * The program of the service `metrics`. As a text it is none of the modules that the runtime reads at each start
+ * of a master: there would be a third more of them.
+ */
+const METRICS_PROGRAM = import.meta.resolve("../metrics/main.ts");
+
+/** Runs the service `metrics` in a compiled program. */
+async function runMetrics(args: readonly string[]): Promise<number> {
+  let program: typeof import("../metrics/main.ts");
+  try {
+    program = await import(METRICS_PROGRAM);
+  } catch (error) {
+    const { EXIT, fail } = await import("./connect.ts");
+    const message = cannot("start", "metrics", {
+      found: `its modules are not in this program (${(error as Error).message})`,
+      expected: "deno compile --include jsr:@zc/master/metrics",
+    });
+    return fail(message, EXIT.configuration);
+  }
+  return await program.metricsServerMain(args[0], args);
 }
 
 /** Runs the server that a master has named. */
