@@ -3,8 +3,10 @@ import { Browser } from "../support/browser.ts";
 import { MetricsSite } from "../support/metrics.ts";
 import { Client } from "../support/client.ts";
 
-/** How soon the page is to show a killed process, and how soon the test is content on a busy machine. */
-const SHOWN_MS = 2_000, PATIENT_MS = 15_000;
+/** How soon the page is to show a killed process. */
+const SHOWN_MS = 2_000;
+/** The pairs of processes between the killed one and the page: master, service and browser answer each other. */
+const PAIRS = 3;
 
 /** The row of the service, as an expression in the page. */
 const WEB = `[...document.querySelectorAll("tr.service")]
@@ -51,12 +53,34 @@ Deno.test("the page in Chromium: processes, a reload, a killed server, darkness,
 
   // A killed server is shown at once.
   const [{ pid: victim }] = master.servers("web.cf");
-  const killedAt = performance.now();
+  // The page notes the time by itself: the driver of the browser looks later. Meanwhile it measures how long this
+  // machine takes for an exchange of two processes, without the master; the news goes through three such pairs.
+  await browser.run(
+    ({ page, arg }) => page.evaluate(arg),
+    `void new MutationObserver((_changes, observer) => {
+      if (!/SIGKILL/.test(${WEB}.textContent)) return;
+      observer.disconnect();
+      globalThis.shownAtMs = Date.now();
+    }).observe(document.body, { subtree: true, childList: true });
+    globalThis.exchangeMs = 0;
+    void (async () => {
+      while (globalThis.shownAtMs === undefined) {
+        const beganMs = Date.now();
+        await fetch("/", { method: "HEAD" });
+        globalThis.exchangeMs = Math.max(globalThis.exchangeMs, Date.now() - beganMs);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    })()`,
+  );
+  const killedAtMs = Date.now();
   Deno.kill(victim, "SIGKILL");
-  await browser.run(({ until, arg }) => until(arg), `/SIGKILL/.test(${WEB}.textContent)`);
-  const shownMs = performance.now() - killedAt;
-  console.log(`a killed server was shown after ${Math.round(shownMs)} ms (aim: ${SHOWN_MS} ms)`);
-  assertLess(shownMs, PATIENT_MS);
+  const { shownAtMs, exchangeMs } = await browser.run(async ({ page, until }) => {
+    await until("globalThis.shownAtMs !== undefined");
+    return await page.evaluate(
+      "({ shownAtMs: globalThis.shownAtMs, exchangeMs: globalThis.exchangeMs })",
+    );
+  }) as { shownAtMs: number; exchangeMs: number };
+  assertLess(shownAtMs - killedAtMs, SHOWN_MS + PAIRS * exchangeMs);
 
   // Its own service is one of those that are shown, and connections reach the charts.
   {
