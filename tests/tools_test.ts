@@ -2,8 +2,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { processesWith } from "../tools/test_processes.ts";
 import { PROGRAMS, programsOf } from "../tools/test_programs.ts";
 
-/** Runs the project's test runner on one file with this text; gives the last line and the code. */
-async function runOn(text: string): Promise<[string | undefined, number]> {
+/** Runs the project's test runner on one file with this text; gives the lines of its summary and the code. */
+async function summaryOf(text: string): Promise<[lines: string[], code: number]> {
   const folder = Deno.makeTempDirSync();
   try {
     Deno.writeTextFileSync(`${folder}/one_test.ts`, text);
@@ -12,10 +12,17 @@ async function runOn(text: string): Promise<[string | undefined, number]> {
       cwd: new URL("..", import.meta.url),
       stderr: "null",
     }).output();
-    return [new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1), code];
+    const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    return [lines.slice(lines.indexOf("--- summary") + 1), code];
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+}
+
+/** The last line and the code of such a run. */
+async function runOn(text: string): Promise<[string | undefined, number]> {
+  const [lines, code] = await summaryOf(text);
+  return [lines.at(-1), code];
 }
 
 Deno.test("tools/test.ts ends with the count of tests, and with 0 only if all passed", async () => {
@@ -29,6 +36,24 @@ Deno.test("tools/test.ts counts a failure where no test ran to its end", async (
   for (const text of ["", "const a: string = 1;", 'Deno.test("a", () => Deno.kill(Deno.pid));']) {
     assertEquals(await runOn(text), ["0 passed, 1 failed", 1], text);
   }
+});
+
+Deno.test("tools/test.ts lists at its end the tests that could not run", async () => {
+  const module = new URL("support/left_out.ts", import.meta.url).href;
+  const [lines, code] = await summaryOf(
+    `import { leaveOut } from "${module}";\n` +
+      'Deno.test("a", (t) => leaveOut(t, "no b: here"));\n' +
+      'Deno.test("c", () => {});\nDeno.test("d", (t) => leaveOut(t));\n',
+  );
+  assertEquals([lines, code], [
+    [
+      "left out: a: no b: here",
+      "left out: d: only root can run it",
+      "ok     tests",
+      "3 passed, 0 failed",
+    ],
+    0,
+  ]);
 });
 
 Deno.test("tools/test.ts runs nothing for --help and for an argument that it does not know", async () => {

@@ -24,7 +24,7 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   "prometheus": { packages: "prometheus" },
   "chromium": { packages: "chromium" },
   "systemd-analyze": { packages: "systemd", isOptional: true },
-  "logrotate": { packages: "logrotate", isOptional: true },
+  "logrotate": { packages: "logrotate" },
 };
 
 const IMPORT = /^(?:import|export|\}).* from "(\.{1,2}\/[^"]+\.ts)";$/gm;

@@ -1,6 +1,7 @@
 /** The image of deploy/Dockerfile, built without an engine, and started as the manifests start it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HttpClient } from "../server/http_client.ts";
+import { leaveOut } from "../support/left_out.ts";
 import { Site } from "../support/master.ts";
 import { TempDir } from "../support/temp.ts";
 import { type Container, noContainer, startContainer } from "./container.ts";
@@ -84,9 +85,9 @@ async function inMidRequest(port: number): Promise<HttpClient> {
 }
 
 function testInContainer(name: string, test: (site: Site, port: number) => Promise<void>): void {
-  Deno.test(name, async () => {
+  Deno.test(name, async (t) => {
     const problem = await noContainer();
-    if (problem !== undefined) return console.log(`no container can be started here: ${problem}`);
+    if (problem !== undefined) return leaveOut(t, problem);
     await using site = new Site();
     await test(site, site.port());
   });

@@ -2,6 +2,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { HttpClient } from "../server/http_client.ts";
+import { leaveOut } from "../support/left_out.ts";
 import { ReservedPort } from "../support/ports.ts";
 import { startDeno } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
@@ -30,16 +31,9 @@ function copyUnits(dir: TempDir, { dropIn = false, deno = Deno.execPath() } = {}
   );
 }
 
-/** Whether systemd's own program for checks is there; says what is left out without it. */
-function canAnalyze(): boolean {
-  const isThere = existsSync(`/usr/bin/${ANALYZE}`);
-  if (!isThere) console.log(`without ${ANALYZE} (package "systemd"), so the units are not checked`);
-  return isThere;
-}
-
 for (const [name, threshold] of Object.entries(EXPOSURE)) {
-  Deno.test(`the units have no mistake, and protect enough: ${name}`, async () => {
-    if (!canAnalyze()) return;
+  Deno.test(`the units have no mistake, and protect enough: ${name}`, async (t) => {
+    if (!existsSync(`/usr/bin/${ANALYZE}`)) return leaveOut(t, `without ${ANALYZE}`);
     using dir = new TempDir();
     copyUnits(dir, { dropIn: name !== "ordinary" });
     const analyze = async (...args: string[]) => {
@@ -175,9 +169,9 @@ function testOnMachine(
   options: MachineOptions,
   test: (machine: Machine) => Promise<void>,
 ): void {
-  Deno.test(name, async () => {
+  Deno.test(name, async (t) => {
     const problem = noSystemd();
-    if (problem !== undefined) return console.log(`no systemd can be started here: ${problem}`);
+    if (problem !== undefined) return leaveOut(t, problem);
     await using machine = await Machine.start(options);
     try {
       await test(machine);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
+import { leaveOut } from "../support/left_out.ts";
 import { MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { childrenOf, obstacle, unshare } from "../support/namespaces.ts";
 import type { TestProcess } from "../support/processes.ts";
@@ -56,10 +57,10 @@ async function reapsOrphans(
   await site.isGone();
 }
 
-Deno.test("as process 1 the master reaps orphans, and still learns how its own servers end", async () => {
+Deno.test("as process 1 the master reaps orphans, and still learns how its own servers end", async (t) => {
   const problem = await obstacle([...UNSHARE, "true"]);
   // The test of a subreaper shows the same.
-  if (problem !== undefined) return console.log(`nobody here can be process 1: ${problem}`);
+  if (problem !== undefined) return leaveOut(t, problem);
   await using site = new Site();
   const { port, args } = setUp(site);
   await using outer = site.execute(
@@ -100,10 +101,10 @@ Deno.test("a master that was started by an init of a container stays at an upgra
   await site.isGone();
 });
 
-Deno.test("as process 1 the master stays, while new ones take its place, and ends with the last", async () => {
+Deno.test("as process 1 the master stays, while new ones take its place, and ends with the last", async (t) => {
   const problem = await obstacle([...UNSHARE, "true"]);
   // A parent that exits with its child shows the same, in parent_test.ts.
-  if (problem !== undefined) return console.log(`nobody here can be process 1: ${problem}`);
+  if (problem !== undefined) return leaveOut(t, problem);
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });

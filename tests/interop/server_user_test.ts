@@ -3,6 +3,7 @@ import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { groupNumber, id, passwd, statusLine } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";
+import { leaveOut } from "../support/left_out.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer } from "../support/peers.ts";
 
@@ -67,9 +68,10 @@ function cases(): Record<string, { settings: Record<string, string>; expected: E
   };
 }
 
-for (const [name, { settings, expected }] of Object.entries(IS_ROOT ? cases() : {})) {
+for (const [name, { settings, expected }] of Object.entries(cases())) {
   for (const start of ["server-user", "master"]) {
-    Deno.test(`server-user and server-group, started as ${start}: a server is ${name} in all of its threads`, async () => {
+    Deno.test(`server-user and server-group, started as ${start}: a server is ${name} in all of its threads`, async (t) => {
+      if (!IS_ROOT) return leaveOut(t);
       await using site = new Site(installationFor(USER));
       const port = site.port(), path = site.socket("u");
       const service = `127.0.0.1:${port},${path}`;
@@ -177,8 +179,8 @@ Deno.test("server-user, server-group and server-chroot are refused in their line
   ]);
 });
 
-Deno.test("a script that its user can't read, and a cache that its user can change, are refused in their lines", async () => {
-  if (!IS_ROOT) return;
+Deno.test("a script that its user can't read, and a cache that its user can change, are refused in their lines", async (t) => {
+  if (!IS_ROOT) return leaveOut(t);
   const installation = installationFor(USER);
   await using site = new Site(installation);
   const service = { "server-service": `127.0.0.1:${site.port()}`, "server-user": USER };

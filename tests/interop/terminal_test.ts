@@ -6,6 +6,7 @@ import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { id } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";
+import { leaveOut } from "../support/left_out.ts";
 import { MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import type { TestProcess } from "../support/processes.ts";
@@ -68,9 +69,9 @@ function sessionOf(pid: number): { session: number; hasTerminal: boolean } {
 }
 
 for (const output of OUTPUTS) {
-  Deno.test(`a server of another user can't use its master's terminal, nor the keys of root: ${output}`, async () => {
+  Deno.test(`a server of another user can't use its master's terminal, nor the keys of root: ${output}`, async (t) => {
     // Another user's master has no such servers.
-    if (!IS_ROOT) return;
+    if (!IS_ROOT) return leaveOut(t);
     await using site = new Site(installationFor(USER));
     const thief = thiefIn(site);
     for (const [name, settings] of Object.entries(OTHERS)) {
@@ -98,8 +99,8 @@ for (const output of OUTPUTS) {
 }
 
 for (const output of OUTPUTS) {
-  Deno.test(`a server of another user can't spoil its master's terminal, nor another server's output there: ${output}`, async () => {
-    if (!IS_ROOT) return;
+  Deno.test(`a server of another user can't spoil its master's terminal, nor another server's output there: ${output}`, async (t) => {
+    if (!IS_ROOT) return leaveOut(t);
     await using site = new Site(installationFor(USER));
     Deno.chmodSync(site.dir.path, 0o777);
     // Two processes of the victim's service: the second one comes to a pipe that is there.
@@ -125,8 +126,8 @@ for (const output of OUTPUTS) {
 }
 
 for (const output of OUTPUTS) {
-  Deno.test(`a server of root's master with run-user can't use its master's terminal either: ${output}`, async () => {
-    if (!IS_ROOT) return;
+  Deno.test(`a server of root's master with run-user can't use its master's terminal either: ${output}`, async (t) => {
+    if (!IS_ROOT) return leaveOut(t);
     await using site = new Site(installationFor(USER));
     Deno.chmodSync(site.dir.path, 0o777);
     site.write("a.cf", {

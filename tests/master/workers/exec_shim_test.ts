@@ -7,6 +7,7 @@ import {
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import type { ExecPlan } from "../../../src/os/process/exec.ts";
 import { credentialsOf } from "../../../src/os/user/accounts.ts";
+import { leaveOut } from "../../support/left_out.ts";
 import { startDeno, type TestProcess } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
@@ -79,8 +80,8 @@ Deno.test("runShim() becomes nothing when its parent has ended already", async (
   assertMatch(stderr, /the parent, process 999999999, has ended/);
 });
 
-Deno.test("runShim() gives a program its user, with the user's home and name, and no_new_privs", async () => {
-  if (!mayChangeUser()) return;
+Deno.test("runShim() gives a program its user, with the user's home and name, and no_new_privs", async (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
   const credentials = credentialsOf({ user: "nobody" });
   await using process = shim({
     path: "/bin/sh",

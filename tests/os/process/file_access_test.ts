@@ -4,6 +4,7 @@ import { accessAs } from "../../../src/os/process/file_access.ts";
 import { setprivCommand } from "../../../src/os/process/setpriv.ts";
 import { mayChangeUser } from "../../../src/os/user/credentials.ts";
 import { credentialsOf } from "../../../src/os/user/accounts.ts";
+import { leaveOut } from "../../support/left_out.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
@@ -38,16 +39,16 @@ Deno.test("accessAs() tests a user's access by mode, owner, group and directorie
   assertEquals(answers, mayChangeUser() ? expected : undefined);
 });
 
-Deno.test("accessAs() treats the owner of a sticky directory as able to change its entries", () => {
-  if (!mayChangeUser()) return;
+Deno.test("accessAs() treats the owner of a sticky directory as able to change its entries", (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o1777);
   Deno.chownSync(dir.path, NOBODY.uid!, NOBODY.gid);
   assertEquals(accessAs(NOBODY, [["w", dir.path]]), [true]);
 });
 
-Deno.test("accessAs() counts an owner, who can change the mode, as able to write", () => {
-  if (!mayChangeUser()) return;
+Deno.test("accessAs() counts an owner, who can change the mode, as able to write", (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
   using dir = new TempDir();
   const closed = dir.file("closed"), hidden = `${closed}/hidden`;
   Deno.mkdirSync(closed);
@@ -62,8 +63,8 @@ Deno.test("accessAs() counts an owner, who can change the mode, as able to write
   ]);
 });
 
-Deno.test("accessAs() counts the owner of a link as able to replace it", () => {
-  if (!mayChangeUser()) return;
+Deno.test("accessAs() counts the owner of a link as able to replace it", (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o1777);
   const targets = {
@@ -81,8 +82,8 @@ Deno.test("accessAs() counts the owner of a link as able to replace it", () => {
   assertEquals(answers, [true, false, true, false]);
 });
 
-Deno.test("accessAs() finds no access to a file that is removed after the kernel was asked", () => {
-  if (!mayChangeUser()) return;
+Deno.test("accessAs() finds no access to a file that is removed after the kernel was asked", (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o755);
   const path = dir.write("journal", "");
@@ -98,8 +99,8 @@ Deno.test("accessAs() finds no access to a file that is removed after the kernel
   assertEquals(looks, 2);
 });
 
-Deno.test("accessAs() heeds groups, links and names that are not UTF-8", () => {
-  if (!mayChangeUser()) return;
+Deno.test("accessAs() heeds groups, links and names that are not UTF-8", (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o755);
   const shared = dir.write("shared", ""), link = dir.file("link"), gid = 61235;

@@ -16,6 +16,7 @@ import {
   ServiceListener,
 } from "../../../src/server/listen/service_listener.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { leaveOut } from "../../support/left_out.ts";
 import { startFunction, withOpenFileLimit } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
@@ -176,20 +177,18 @@ for (const kind of ["inet", "inet by node:net", "inet by descriptor"] as const) 
     }));
 }
 
-Deno.test({
-  name: "ServiceListener knows an IPv6 address",
-  ignore: !hasIpv6,
-  fn: () =>
-    leavesNothingOpen(async () => {
-      const socket = inetSocket("::1");
-      using listener = openServiceListener(socket.fd, "inet");
-      assertEquals(listener.addr, socket.addr);
-      const connected = connectTo(socket);
-      using conn = await listener.accept();
-      assertEquals(conn.localAddr, socket.addr);
-      assertEquals(conn.remoteAddr, (await connected).localAddr);
-      (await connected).close();
-    }),
+Deno.test("ServiceListener knows an IPv6 address", async (t) => {
+  if (!hasIpv6) return leaveOut(t, "this system has no IPv6");
+  await leavesNothingOpen(async () => {
+    const socket = inetSocket("::1");
+    using listener = openServiceListener(socket.fd, "inet");
+    assertEquals(listener.addr, socket.addr);
+    const connected = connectTo(socket);
+    using conn = await listener.accept();
+    assertEquals(conn.localAddr, socket.addr);
+    assertEquals(conn.remoteAddr, (await connected).localAddr);
+    (await connected).close();
+  });
 });
 
 Deno.test("openServiceListener() refuses a descriptor that is no listening socket, and leaves it open", () =>
