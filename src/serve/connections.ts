@@ -27,7 +27,8 @@ export type ClientHandler = (
 
 /**
  * A service with one async function for each connection. An error in the function, and a rejection that nothing in
- * it handles, is logged and ends its connection; all others go on.
+ * it handles, is logged and ends its connection; all others go on. A read or write that fails because its connection
+ * has ended closes no other one: a function may write to the clients of others without a wait.
  *
  * @param handler Serves one connection. A server that drains waits for it; `signal` tells it to come to an end.
  * @param options The options.

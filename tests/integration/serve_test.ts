@@ -7,7 +7,7 @@ import { eventually } from "../support/wait.ts";
 
 /** Where each service of the test server listens. */
 function addresses(site: Site): Record<string, string> {
-  const names = ["web", "app", "secure", "node", "shout", "waiting", "faulty"];
+  const names = ["web", "app", "secure", "node", "shout", "waiting", "faulty", "room"];
   return {
     ...Object.fromEntries(names.map((name) => [name, `127.0.0.1:${site.port()}`])),
     jobs: `fifo:${site.dir.file("jobs")}`,
@@ -85,6 +85,29 @@ Deno.test("a rejection that a handler does not wait for ends its own connection,
   assertEquals(await other.ending(), "end of file");
   await master.stop();
 });
+
+for (const permissions of ["all", "--allow-read --allow-env"]) {
+  Deno.test(`a client that goes ends no connection of a handler that wrote to it, server-permissions = ${permissions}`, async () => {
+    await using site = new Site();
+    const { room } = addresses(site);
+    site.write("one.cf", {
+      "server-command": site.server("serve"),
+      "server-service": `room://${room}`,
+      "log-level": "debug",
+      "server-permissions": permissions,
+    });
+    const master = await site.start();
+    using speaker = await greeted(portOf(room));
+    // It reads nothing, so that what is written to it is under way when it goes.
+    using deaf = await greeted(portOf(room));
+    assertEquals(await speaker.ask("one"), "one");
+    deaf.close();
+    await master.logs(/a connection has ended, and nothing handles that: /);
+    assertEquals(await speaker.ask("two"), "two");
+    speaker.close();
+    await master.stop();
+  });
+}
 
 Deno.test("serve() refuses wrong settings of its own, all at once, with file and line", async () => {
   await using site = new Site();

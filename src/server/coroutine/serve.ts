@@ -7,6 +7,7 @@ import { zdebug } from "../../log/log.ts";
 import type { FdType } from "../../os/net/socket.ts";
 import { FifoReader } from "../fifo/fifo.ts";
 import { closeQuietly } from "../lifecycle/connection_set.ts";
+import { isPeerGone } from "../lifecycle/ended_connection.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { logFault } from "../lifecycle/missing_permission.ts";
 import { openServiceListener } from "../listen/service_listener.ts";
@@ -131,29 +132,10 @@ export async function serveOne(conn: Deno.Conn, handler: ConnectionHandler): Pro
   try {
     await handler(conn);
   } catch (error) {
-    if (isPeerGone(error)) zdebug("a client has gone:", error);
+    if (isPeerGone(error) || error instanceof HandshakeError) zdebug("a client has gone:", error);
     else logFault("error while serving a connection:", error);
   } finally {
     closeQuietly(conn);
     finished();
   }
-}
-
-/** The codes of node:net's errors for a disconnected client, which have no class of their own. */
-const GONE_CODES: ReadonlySet<unknown> = new Set([
-  "EPIPE",
-  "ECONNRESET",
-  "ECONNABORTED",
-  "ENOTCONN",
-]);
-
-/** Whether an error means that the client has disconnected, which is no fault of the server. */
-function isPeerGone(error: unknown): boolean {
-  if (error instanceof Error && "code" in error && GONE_CODES.has(error.code)) return true;
-  const { BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected, UnexpectedEof } =
-    Deno.errors;
-  // The last two: during a TLS handshake, and after it without close_notify.
-  const gone = [BrokenPipe, ConnectionReset, ConnectionAborted, NotConnected];
-  return [...gone, HandshakeError, UnexpectedEof]
-    .some((gone) => error instanceof gone);
 }

@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { logLine } from "../../log/log.ts";
+import { logLine, zdebug } from "../../log/log.ts";
 import { closeQuietly } from "../lifecycle/connection_set.ts";
 import { currentConnection } from "../lifecycle/current_connection.ts";
+import { isClosedHere, isPeerGone } from "../lifecycle/ended_connection.ts";
 
 /**
  * Logs such errors from now on and lets the process continue. The connection of a rejection is closed, where it is
- * known.
+ * known. A connection that has ended closes no other one: a handler may write to the clients of others.
  *
  * @param services The names of the services, for the log.
  * @returns Restores the runtime's behaviour.
@@ -21,12 +22,16 @@ export function logUnhandledErrors(services: readonly string[]): () => void {
   const where = placeOf(services);
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    const served = currentConnection();
+    const served = currentConnection(), { reason } = event;
     if (served === undefined) {
-      return logLine("error", `unhandled rejection${where}, is an await missing?`, event.reason);
+      return logLine("error", `unhandled rejection${where}, is an await missing?`, reason);
+    }
+    // Nothing is left to close, and no client may fill the log.
+    if (isPeerGone(reason) || isClosedHere(reason)) {
+      return zdebug("a connection has ended, and nothing handles that:", reason);
     }
     const text = `unhandled rejection${placeOf([served.service])}, is an await missing?`;
-    logLine("error", `${text} Its connection is closed:`, event.reason);
+    logLine("error", `${text} Its connection is closed:`, reason);
     closeQuietly(served.conn);
   };
   const onError = (event: ErrorEvent) => {

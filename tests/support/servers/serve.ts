@@ -10,6 +10,7 @@ import {
   fifo,
   http,
   int,
+  type LineClient,
   lines,
   nodeServer,
   serve,
@@ -29,6 +30,12 @@ async function forgotten(): Promise<never> {
   await later();
   throw new Error("a fault that is not waited for");
 }
+
+/** Who is in the room. */
+const members = new Set<LineClient>();
+
+/** More than the sockets of a client that does not read can hold. */
+const FLOOD = new Uint8Array(16 << 20);
 
 /** As a framework for the web has it: the state of its own is needed by `fetch`. */
 class Application {
@@ -58,6 +65,19 @@ await serve({
     await conn.read(room);
     forgotten();
     await conn.read(room);
+  }),
+  room: lines(async (client) => {
+    members.add(client);
+    try {
+      await client.write("in\n");
+      for await (const line of client) {
+        // Nothing waits for the others.
+        for (const member of members) if (member !== client) member.write(FLOOD);
+        await client.write(`${line}\n`);
+      }
+    } finally {
+      members.delete(client);
+    }
   }),
   jobs: fifo(async (chunks) => {
     for await (const chunk of chunks) {
