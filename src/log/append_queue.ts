@@ -9,6 +9,7 @@
  */
 import type { Clock, Timer } from "../os/clock/clock.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
+import { EINVAL, SysError } from "../os/ffi/errors.ts";
 import { openTrustedToAppend, othersMayRedirect } from "../os/fs/trusted_open.ts";
 import { droppedText, linesReportedBy } from "./lines.ts";
 
@@ -280,7 +281,10 @@ async function openForAppending(path: string, mode = 0o666): Promise<Deno.FsFile
   const isRedirectable = await othersMayRedirect(
     path.startsWith("/") ? path : `${Deno.cwd()}/${path}`,
   );
-  if (!isRedirectable) return await Deno.open(path, { append: true, create: true, mode });
+  if (!isRedirectable) {
+    await refusePipe(path);
+    return await Deno.open(path, { append: true, create: true, mode });
+  }
   // On this thread, but never for long.
   const fd = openTrustedToAppend(path, mode);
   try {
@@ -289,4 +293,11 @@ async function openForAppending(path: string, mode = 0o666): Promise<Deno.FsFile
   } finally {
     closeFd(fd);
   }
+}
+
+/** Refuses a named pipe, whose opening would wait for a reader, and whose reader would get the lines. */
+async function refusePipe(path: string): Promise<void> {
+  // The opening reports what can't be looked at.
+  const isPipe = await Deno.stat(path).then(({ isFifo }) => isFifo, () => false);
+  if (isPipe) throw new SysError("open", EINVAL, path, "it is a named pipe");
 }

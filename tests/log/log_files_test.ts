@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { LogFiles } from "../../src/log/log_files.ts";
+import { closeFd } from "../../src/os/fd/descriptor.ts";
+import { O_CLOEXEC } from "../../src/os/ffi/constants.ts";
+import { cString, libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
 import { leavesNothingOpen } from "../support/descriptors.ts";
 import { giveLinkAway } from "../support/privileges.ts";
@@ -13,6 +16,30 @@ const MEBIBYTE = 1_048_576;
 const KEPT_BYTES = 16 * MEBIBYTE;
 
 const encoder = new TextEncoder();
+
+const F_SETSIG = 10, F_SETLEASE = 1_024, F_RDLCK = 0, F_UNLCK = 2;
+/** A signal that is ignored by default. */
+const SIGURG = 23;
+
+/** A lease of a file: whoever opens it to write waits, as on a dead network file system (fcntl(2), F_SETLEASE). */
+class Lease {
+  readonly #fd: number;
+
+  constructor(path: string) {
+    const fd = this.#fd = unwrap(
+      { syscall: "open", subject: path },
+      () => libc().open(cString(path), O_CLOEXEC, 0),
+    );
+    for (const [command, argument] of [[F_SETSIG, SIGURG], [F_SETLEASE, F_RDLCK]]) {
+      unwrap({ syscall: "fcntl", subject: fd }, () => libc().fcntl(fd, command, argument));
+    }
+  }
+
+  end(): void {
+    libc().fcntl(this.#fd, F_SETLEASE, F_UNLCK);
+    closeFd(this.#fd);
+  }
+}
 
 /** Files in a temporary directory, on a clock and a time of day that stand still. */
 class Fixture implements AsyncDisposable {
@@ -324,21 +351,35 @@ Deno.test("LogFiles writes to no file that a link of another user leads to, and 
 });
 
 for (const reader of ["without", "with"] as const) {
-  Deno.test(`LogFiles writes to no pipe ${reader} a reader that another user has put in the place of its file`, async () => {
-    await using fixture = new Fixture();
-    const path = fixture.dir.file("log.20261123.log");
-    Deno.chmodSync(fixture.dir.path, 0o777);
-    assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
-    // For writing as well, so that the call does not wait.
-    using _reader = reader === "with"
-      ? Deno.openSync(path, { read: true, write: true })
-      : undefined;
-    fixture.append("a,1,one");
-    await fixture.files.close();
-    const why = reader === "with" ? /no regular file/ : /no reader \(ENXIO\)/;
-    assertMatch(fixture.told[0] ?? "", /^Cannot write log file ".*": /);
-    assertMatch(fixture.told[0], why);
-  });
+  for (
+    const [whose, mode] of [["that others may write to", 0o777], ["of its own", 0o700]] as const
+  ) {
+    Deno.test(`LogFiles writes to no pipe ${reader} a reader in the place of its file, in a directory ${whose}`, async () => {
+      await using fixture = new Fixture();
+      const path = fixture.dir.file("log.20261123.log");
+      Deno.chmodSync(fixture.dir.path, mode);
+      assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+      // For writing as well, so that the call does not wait.
+      const held = reader === "with" ? Deno.openSync(path, { read: true, write: true }) : undefined;
+      using _reader = held;
+      fixture.append("a,1,one");
+      fixture.clock.advance(1_000);
+      await eventually(() => fixture.told.length > 0, { what: "the complaint" });
+      const why = mode === 0o700
+        ? /it is a named pipe/
+        : reader === "with"
+        ? /no regular file/
+        : /no reader \(ENXIO\)/;
+      assertMatch(fixture.told[0], /^Cannot write log file ".*": /);
+      assertMatch(fixture.told[0], why);
+      await eventually(() => fixture.clock.pending === 1, {
+        what: "the timer of the next attempt",
+      });
+      Deno.removeSync(path);
+      fixture.clock.advance(1_000);
+      await fixture.read("log.20261123.log", (text) => text === "08:59:58 a[1] one\n");
+    });
+  }
 }
 
 Deno.test("LogFiles.close() tells how many lines could not be written", async () => {
@@ -353,27 +394,24 @@ Deno.test("LogFiles.append() goes on while a disk hangs, and close() waits for i
   await leavesNothingOpen(async () => {
     await using fixture = new Fixture();
     const path = fixture.dir.file("log.20261123.log");
-    // Nobody opens its other end: open(2) waits, as it does on a dead network file system.
-    assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
-    fixture.append("a,1,one");
-    fixture.clock.advance(1_000);
-    for (let i = 0; i < 1_000; i++) fixture.append(`a,1,${i}`);
-    let isClosed = false;
-    const closed = fixture.files.close().then(() => isClosed = true);
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    assertEquals(isClosed, false);
-    fixture.clock.advance(5_000);
-    await within(closed, { what: "the end of the wait" });
-    assertEquals(fixture.told, ["1001 log lines dropped"]);
-    // Opened both ways it keeps nobody waiting, and the thread that hangs can go.
-    using reader = await Deno.open(path, { read: true, write: true });
-    const decoder = new TextDecoder();
-    const buffer = new Uint8Array(65_536);
-    let text = "";
-    while (lineCount(text) < 1_001) {
-      const count = await within(reader.read(buffer), { what: "the lines after all" });
-      text += decoder.decode(buffer.subarray(0, count!));
+    Deno.writeTextFileSync(path, "");
+    const lease = new Lease(path);
+    try {
+      fixture.append("a,1,one");
+      fixture.clock.advance(1_000);
+      for (let i = 0; i < 1_000; i++) fixture.append(`a,1,${i}`);
+      let isClosed = false;
+      const closed = fixture.files.close().then(() => isClosed = true);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      assertEquals(isClosed, false);
+      fixture.clock.advance(5_000);
+      await within(closed, { what: "the end of the wait" });
+      assertEquals(fixture.told, ["1001 log lines dropped"]);
+    } finally {
+      lease.end();
     }
+    // The thread that hangs can go.
+    const text = await fixture.read("log.20261123.log", (text) => lineCount(text) === 1_001);
     assert(text.startsWith("08:59:58 a[1] one\n08:59:58 a[1] 0\n"));
   });
 });
