@@ -90,7 +90,7 @@ export class MetricsServer {
       const body = `Only GET and HEAD are answered, not ${method.slice(0, 20)}.\n`;
       return { status: 405, body, headers: { allow: "GET, HEAD" } };
     }
-    switch (new URL(url).pathname) {
+    switch (URL.parse(url)?.pathname) {
       case "/":
         return await page();
       case "/events":
@@ -105,6 +105,9 @@ export class MetricsServer {
         return await this.#ofStatus(() => ({ status: 200, body: "live\n" }));
       case "/ready":
         return await this.#ofStatus(readiness);
+      case undefined:
+        // The client has sent a host or an address that no URL can have.
+        return { status: 400, body: "The request has no valid address.\n" };
       default:
         return {
           status: 404,

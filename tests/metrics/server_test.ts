@@ -123,6 +123,15 @@ Deno.test("MetricsServer refuses all methods but GET and HEAD, and unknown paths
   assertEquals(scene.master.asked, 1, "only the viewer needs the status");
 });
 
+Deno.test("MetricsServer answers a request whose host no URL can have, and logs nothing", async () => {
+  using scene = new Scene();
+  // Not even a Request can be made with it here; a client may send any.
+  const request = { method: "GET", url: "http://[/live" } as Request;
+  const response = await scene.server.answer(request, Promise.resolve());
+  assertEquals(response.status, 400);
+  assertLess((await response.text()).length, 100);
+});
+
 Deno.test("MetricsServer opens no stream for HEAD", async () => {
   using scene = new Scene();
   const response = await scene.ask("events", "HEAD");
