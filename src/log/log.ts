@@ -308,5 +308,10 @@ function messageOf(
 
 function show(value: unknown): string {
   if (typeof value === "string" || typeof value === "number") return String(value);
-  return Deno.inspect(value, { colors: false });
+  try {
+    return Deno.inspect(value, { colors: false });
+  } catch {
+    // It is shown by a function of its own, which throws. The log of an error must not be another one.
+    return "[a value that can't be shown]";
+  }
 }

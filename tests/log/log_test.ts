@@ -107,6 +107,19 @@ Deno.test("zinfo() writes an error with its stack and cause on one line", async 
   );
 });
 
+Deno.test("zinfo() goes on with a value that can't be shown", async () => {
+  const hostile = {
+    [Symbol.for("Deno.customInspect")]() {
+      throw new Error("not to be shown");
+    },
+  };
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  assertEquals(await logged(() => zinfo("found", hostile, proxy, 1)), [
+    "found [a value that can't be shown] [a value that can't be shown] 1",
+  ]);
+});
+
 Deno.test("logFrom() names the caller of the given function, logLine() no place", async () => {
   const helper = (text: string) => logFrom("info", helper, text);
   const texts = await logged(() => {
