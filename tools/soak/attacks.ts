@@ -124,13 +124,13 @@ export const ATTACKS: readonly Attack[] = [
     attack: "the owner of root's output file makes it set-user-ID and renames it, before SIGUSR1",
     result: "the new file has the mode 0600: no mode of another user's file is taken over",
     file: "tests/os/fs/output_files_test.ts",
-    test: "makes no program of a file whose mode",
+    test: "in the place of its file, in a directory that others may write to",
   },
   {
     attack: "another user puts a named pipe in the place of a log file",
     result: "nothing waits for a reader, and no reader gets the lines",
     file: "tests/log/log_files_test.ts",
-    test: "that another user has put in the place of its file",
+    test: "in the place of its file, in a directory that others may write to",
   },
   {
     attack: "a server goes to the last position of a log file that it shares with its master",
@@ -507,6 +507,31 @@ export const ATTACKS: readonly Attack[] = [
     result: "it is killed after ten seconds, and the old one serves on",
     file: "tests/integration/upgrade_deaths_test.ts",
     test: "goes on when the new one hangs while it takes over",
+  },
+  {
+    attack:
+      "a client reads nothing and goes, while the handler of another client writes to it and does not wait",
+    result: "the other client is served on, and the log does not grow",
+    file: "tests/integration/serve_test.ts",
+    test: "a client that goes ends no connection of a handler that wrote to it",
+  },
+  {
+    attack: "a named pipe in the place of a log file, in a directory of the master's user alone",
+    result: "an error, and the lines are written once it is gone; nothing waits for a reader",
+    file: "tests/log/log_files_test.ts",
+    test: "in the place of its file, in a directory of its own",
+  },
+  {
+    attack: "a client of metrics sends a host that no URL can have, again and again",
+    result: "it is answered with 400, and the log does not grow",
+    file: "tests/metrics/server_test.ts",
+    test: "answers a request whose host no URL can have, and logs nothing",
+  },
+  {
+    attack: "a program throws or rejects with a value that can't be shown",
+    result: "the log says so, and the process goes on",
+    file: "tests/log/log_test.ts",
+    test: "zinfo() goes on with a value that can't be shown",
   },
 ];
 
