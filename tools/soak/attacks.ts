@@ -124,13 +124,13 @@ export const ATTACKS: readonly Attack[] = [
     attack: "the owner of root's output file makes it set-user-ID and renames it, before SIGUSR1",
     result: "the new file has the mode 0600: no mode of another user's file is taken over",
     file: "tests/os/fs/output_files_test.ts",
-    test: "in the place of its file, in a directory that others may write to",
+    test: "makes no program of a file whose mode",
   },
   {
     attack: "another user puts a named pipe in the place of a log file",
     result: "nothing waits for a reader, and no reader gets the lines",
     file: "tests/log/log_files_test.ts",
-    test: "in the place of its file, in a directory that others may write to",
+    test: "LogFiles writes to no pipe",
   },
   {
     attack: "a server goes to the last position of a log file that it shares with its master",
@@ -519,7 +519,7 @@ export const ATTACKS: readonly Attack[] = [
     attack: "a named pipe in the place of a log file, in a directory of the master's user alone",
     result: "an error, and the lines are written once it is gone; nothing waits for a reader",
     file: "tests/log/log_files_test.ts",
-    test: "in the place of its file, in a directory of its own",
+    test: "a reader in the place of its file, in a directory",
   },
   {
     attack: "a client of metrics sends a host that no URL can have, again and again",
