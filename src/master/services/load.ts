@@ -192,11 +192,11 @@ function finished(loaded: Parsed, loading: Loading): LoadedServices {
 
 /** Adds the service of the setting `metrics`. */
 function withMetrics(loaded: Parsed, { source, resolver: { check } }: Loading): Parsed {
-  const { own, ini, cwd } = source;
+  const { own, ini, cwd, lookup } = source;
   if (own === undefined) return loaded;
   const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
   const globals = sharedGlobals(loaded.shared, ini?.files ?? []);
-  const made = metricsService({ settings, others: loaded.services, cwd, globals, check });
+  const made = metricsService({ settings, others: loaded.services, cwd, globals, check, lookup });
   if (made === undefined) return loaded;
   const services = [...loaded.services, ...made.service === undefined ? [] : [made.service]];
   return {

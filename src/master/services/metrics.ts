@@ -8,7 +8,7 @@ import { quoteWord } from "../../config/command.ts";
 import { Config } from "../../config/config.ts";
 import { statusPath } from "../../config/control_path.ts";
 import { readSetting } from "../../config/setting.ts";
-import { cannot, type Place, problemAt } from "../../config/errors.ts";
+import { cannot, type Place, type Problem, problemAt, warningAt } from "../../config/errors.ts";
 import { METRICS_SERVER, SELF } from "../../config/own_server.ts";
 import {
   parseServiceConfig,
@@ -21,6 +21,7 @@ import {
   LOG_LEVEL,
   MASTER_STATUS,
   METRICS,
+  RUN_USER,
   SERVER_COMMAND,
   SERVER_GROUP,
   SERVER_LOG,
@@ -61,6 +62,7 @@ export interface MetricsOptions extends Pick<ServiceOptions, "cwd" | "globals" |
   readonly settings: Config;
   /** The services of files, sections and hooks. */
   readonly others: readonly ServiceConfig[];
+  readonly lookup: ProgramLookup;
 }
 
 /** The user of the service among others, if it runs as another user than the master. */
@@ -108,7 +110,21 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
   };
   for (const [key, value] of Object.entries(own)) config.set(key, value, place);
   const globals = sharedOf(options.globals);
-  return parseServiceConfig(config, { ...options, globals, id: METRICS_ID, place });
+  const made = parseServiceConfig(config, { ...options, globals, id: METRICS_ID, place });
+  return { ...made, warnings: [...made.warnings, ...warningsOfRoot(made.service, options)] };
+}
+
+/** Warns of a service that anybody who reaches its address talks to, and that would run as root. */
+function warningsOfRoot(
+  service: ServiceConfig | undefined,
+  { settings, lookup }: MetricsOptions,
+): Problem[] {
+  if (service === undefined || service.user !== undefined || settings.get(RUN_USER.name)) return [];
+  if (!lookup.mayChangeUser()) return [];
+  const found = `no ${SERVER_USER.name}, so the service ${METRICS_ID} runs as root`;
+  const expected = `${SERVER_USER.name} = USER in a .gcf file or in the head of an INI file`;
+  const message = cannot("confine", METRICS_ID, { found, expected });
+  return [warningAt(settings.origin(METRICS.name), { key: METRICS.name, message })];
 }
 
 function sharedOf(globals: Config | undefined): Config {

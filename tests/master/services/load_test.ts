@@ -386,3 +386,39 @@ Deno.test("loadServices() refuses DENO_DIR for a server that must open no caches
     `DIR/b.cf:4: server-env-file: ${message}`,
   ]);
 });
+
+Deno.test("loadServices() warns of the service of metrics where it would run as root", async () => {
+  const program = new URL("../../../src/metrics/main.ts", import.meta.url).pathname;
+  const warned = async (
+    shared: string,
+    { isRoot = true, own = { metrics: "127.0.0.1:9100" } }: {
+      readonly isRoot?: boolean;
+      readonly own?: Readonly<Record<string, string>>;
+    } = {},
+  ) => {
+    using dir = new TempDir();
+    dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+    dir.write("z.gcf", shared);
+    const config = new Config();
+    for (const [key, value] of Object.entries(own)) config.set(key, value, "argument");
+    const files = { "/srv/good": { executable: "" }, [program]: "file" } as const;
+    const lookup = fakeLookup(files, { mayChangeUser: () => isRoot, mayChangeRoot: () => isRoot });
+    const { problems, warnings } = await loadServices({
+      ...{ cwd: "/srv", directory: dir.path, own: config, lookup },
+    });
+    assertEquals(told(problems), []);
+    return told(warnings, dir.path);
+  };
+  const text =
+    'metrics: Cannot confine "metrics": no server-user, so the service metrics runs as ' +
+    "root, expected server-user = USER in a .gcf file or in the head of an INI file";
+  assertEquals(await warned(""), [`argument -${text}`]);
+  assertEquals(await warned("server-group = mail\n"), [`argument -${text}`]);
+  assertEquals(await warned("metrics = 127.0.0.1:9100\n", { own: {} }), [
+    `DIR/z.gcf:1: ${text}`,
+  ]);
+  assertEquals(await warned("server-user = www\n"), []);
+  assertEquals(await warned("", { isRoot: false }), []);
+  const own = { metrics: "127.0.0.1:9100", "run-user": "www" };
+  assertEquals(await warned("", { own }), []);
+});
