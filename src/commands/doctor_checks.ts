@@ -8,6 +8,7 @@
 import { counted } from "../config/errors.ts";
 import { isPermission } from "../config/permissions.ts";
 import type { ListenerStatus } from "../control/status.ts";
+import type { OutdatedCertificate } from "../master/services/certificates.ts";
 import type { ProcessFacts } from "../os/process/process_facts.ts";
 
 /** Something that is not as it should be. */
@@ -75,6 +76,8 @@ export interface DoctorFacts {
   readonly changedFiles: readonly string[];
   /** How many problems the files have. */
   readonly problems: number;
+  /** The certificates of services that are not valid, or not for long. */
+  readonly certificates: readonly OutdatedCertificate[];
   /** The programs that log to syslog: ids of services, and `master`. */
   readonly syslogUsers: readonly string[];
   readonly machine: MachineFacts;
@@ -99,6 +102,7 @@ export function examine(facts: DoctorFacts): Finding[] {
         givenFindings(one, given)
       ),
     ]),
+    ...certificateFindings(facts),
     ...queueFindings(facts),
     ...machineFindings(facts),
   ];
@@ -128,6 +132,16 @@ function fileFindings({ changedFiles, problems }: DoctorFacts): Finding[] {
     }));
   }
   return findings;
+}
+
+function certificateFindings({ certificates }: DoctorFacts): Finding[] {
+  return certificates.map(({ path, found, expected }) =>
+    finding(`certificate ${path}`, {
+      found,
+      expected,
+      advice: "renew it, and reload: processes read it at their start",
+    })
+  );
 }
 
 /** Compares user, rights, limits and permissions. */

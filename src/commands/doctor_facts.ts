@@ -16,6 +16,8 @@ import {
 } from "../config/settings.ts";
 import type { Status } from "../control/status.ts";
 import type { ResolvedService } from "../master/policy/resolved_service.ts";
+import { outdatedCertificates } from "../master/services/certificates.ts";
+import { locate } from "../master/services/command.ts";
 import type { ProgramPlace } from "../master/services/program_lookup.ts";
 import { ifThere } from "../os/fs/path.ts";
 import { isClockSynchronized } from "../os/clock/synchronized.ts";
@@ -25,6 +27,9 @@ import type { CommandCall } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
 import { changedFiles } from "./doctor_files.ts";
 import type { DoctorFacts, GivenToService, MachineFacts, RunsAs } from "./doctor_checks.ts";
+
+/** How long before its end a certificate is named: longer than before the warning at a start. */
+const CERTIFICATE_SOON_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
  * Gathers everything.
@@ -71,6 +76,10 @@ export async function gatherFacts(call: CommandCall, status: Status): Promise<Do
     listeners: status.listeners,
     changedFiles: changed.paths,
     problems: loaded.problems.length,
+    certificates: outdatedCertificates(
+      loaded.services.map((one) => locate(one, place)),
+      CERTIFICATE_SOON_MS,
+    ),
     syslogUsers,
     machine: machineFacts(),
   };

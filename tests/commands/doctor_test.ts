@@ -54,6 +54,7 @@ const WELL: DoctorFacts = {
   ],
   changedFiles: [],
   problems: 0,
+  certificates: [],
   syslogUsers: ["master"],
   machine: {
     queueLimit: 4096,
@@ -110,6 +111,18 @@ const FAULTS: readonly (readonly [facts: DoctorFacts, subject: string, found: st
   ],
   [{ ...WELL, changedFiles: ["conf/a.cf"] }, "conf/a.cf", "changed since the master has read it"],
   [{ ...WELL, services: [], problems: 1 }, "settings files", "1 problem"],
+  [
+    {
+      ...WELL,
+      certificates: [{
+        path: "/etc/a.pem",
+        found: "it has expired on 2026-01-01 00:00 UTC",
+        expected: "a renewed certificate, and a reload",
+      }],
+    },
+    "certificate /etc/a.pem",
+    "it has expired on 2026-01-01 00:00 UTC",
+  ],
   [
     { ...WELL, listeners: WELL.listeners.with(0, { ...WELL.listeners[0], queue: 8 }) },
     "listener 0.0.0.0:80: accept queue",

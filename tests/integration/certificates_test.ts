@@ -1,5 +1,6 @@
 /** The certificates of `server-tls-cert` and `server-tls-key`: what `check` tells, and who serves them. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { Finding } from "../../src/commands/doctor_checks.ts";
 import { Site } from "../support/master.ts";
 import { NOBODY } from "../support/privileges.ts";
 import {
@@ -255,4 +256,27 @@ Deno.test("a server without these settings says which are missing, and ends", as
   assert(code !== 0);
   assertMatch(stderr, /Cannot read setting "server-tls-cert": it is missing, expected the file/);
   assertMatch(stderr, /Cannot read setting "server-tls-key": it is missing, expected the file/);
+});
+
+Deno.test("doctor names each certificate that has expired or is over soon", async () => {
+  await using site = new Site();
+  const fine = soundCertificate(site), { keyFile } = fine;
+  const soon = await makeCertificate(site.dir, "soon");
+  const expired = { certFile: site.dir.write("expired.crt", EXPIRED_CERT), keyFile };
+  const all = { fine, soon, "soon-too": soon, expired };
+  for (const [name, files] of Object.entries(all)) {
+    site.serve(`${name}.cf`, { mode: "aio", service: site.port(), ...settingsOf(files) });
+  }
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  const doctor = site.run(["doctor", "-C", site.conf, "-pid-file", site.pidFile, "--json"]);
+  const { code, stdout, stderr } = await doctor.ended();
+  assertEquals(code, 1, stderr);
+  const { findings }: { findings: readonly Finding[] } = JSON.parse(stdout);
+  const told = findings.filter(({ subject }) => subject.startsWith("certificate"))
+    .map(({ subject, found }) => `${subject}: ${found}`.replace(site.dir.path, "DIR")).sort();
+  assertEquals(told.length, 2, `${told}`);
+  assertEquals(told[0], "certificate DIR/expired.crt: it has expired on 2021-01-01 00:00 UTC");
+  assertMatch(told[1], /^certificate DIR\/soon\.crt: it expires on 20\d\d-.* UTC$/);
+  await master.stop();
 });

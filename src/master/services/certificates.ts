@@ -82,6 +82,40 @@ export function checkCertificates(services: readonly Located[]): CertificateFind
   };
 }
 
+/** A certificate that is not valid, or not for long. */
+export interface OutdatedCertificate {
+  /** The path of its file, as the master sees it. */
+  readonly path: string;
+  readonly found: string;
+  readonly expected: string;
+}
+
+/**
+ * Finds the certificates of services whose time is over, has not begun, or is over soon.
+ *
+ * @param services The services.
+ * @param soonMs How long before its end a certificate is named.
+ */
+export function outdatedCertificates(
+  services: readonly Located[],
+  soonMs: number,
+): OutdatedCertificate[] {
+  const found = new Map<string, OutdatedCertificate>();
+  for (const located of services) {
+    const { service: { tls }, place: { lookup } } = located;
+    if (tls === undefined || changesPlace(located)) continue;
+    for (const view of viewsOf(located)) {
+      const path = view.outside(tls.cert.path);
+      const cert = readPem(path, CERTIFICATE, { lookup: view, isForOther: true });
+      // What can't be read is told by the check of the settings.
+      if (typeof cert !== "string") continue;
+      const fault = validityFault(validityOf(cert), { nowMs: lookup.timeOfDayMs(), soonMs });
+      if (fault !== undefined) found.set(path, { path, ...fault });
+    }
+  }
+  return [...found.values()];
+}
+
 /** A text that changes with the files of a service's certificate; undefined without a certificate. */
 export function certificateStamp(located: Located): string | undefined {
   const { tls } = located.service;
@@ -172,26 +206,33 @@ function openKey(path: string, mode = 0): Finding[] {
 
 /** The warning of a certificate whose time is over, has not begun, or is over soon. */
 function outdated(path: string, validity: Validity | string, nowMs: number): Finding[] {
-  const warning = (found: string, expected: string): Finding => ({
-    of: "cert",
-    message: cannot("rely on", path, { found, expected }),
-    isWarning: true,
-  });
-  if (typeof validity === "string") return [warning(validity, "a certificate with dates")];
+  const fault = validityFault(validity, { nowMs, soonMs: SOON_MS });
+  if (fault === undefined) return [];
+  return [{ of: "cert", message: cannot("rely on", path, fault), isWarning: true }];
+}
+
+/** What is wrong with the time of a certificate. */
+function validityFault(
+  validity: Validity | string,
+  { nowMs, soonMs }: { readonly nowMs: number; readonly soonMs: number },
+): { readonly found: string; readonly expected: string } | undefined {
+  if (typeof validity === "string") {
+    return { found: validity, expected: "a certificate with dates" };
+  }
   const { startMs, endMs } = validity;
   const found = nowMs > endMs
     ? `it has expired on ${dateOf(endMs)}`
     : nowMs < startMs
     ? `it is not valid before ${dateOf(startMs)}`
-    : endMs - nowMs < SOON_MS
+    : endMs - nowMs < soonMs
     ? `it expires on ${dateOf(endMs)}`
     : undefined;
-  if (found === undefined) return [];
+  if (found === undefined) return undefined;
   const isEarly = nowMs < startMs && nowMs <= endMs;
   const expected = isEarly
     ? "a certificate that is valid now"
     : "a renewed certificate, and a reload";
-  return [warning(found, expected)];
+  return { found, expected };
 }
 
 function dateOf(timeMs: number): string {

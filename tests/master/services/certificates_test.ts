@@ -2,6 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { systemReason } from "../../../src/config/cf.ts";
 import { cannot, ConfigError, formatProblem } from "../../../src/config/errors.ts";
+import { outdatedCertificates } from "../../../src/master/services/certificates.ts";
+import { locate } from "../../../src/master/services/command.ts";
 import { loadServices } from "../../../src/master/services/load.ts";
 import type { Access } from "../../../src/os/process/file_access.ts";
 import { type FakeFile, fakeLookup } from "../../fakes/fake_lookup.ts";
@@ -183,6 +185,29 @@ Deno.test("loadServices() warns of a certificate that is not valid, or not for l
   assertEquals(await warned(END_MS + 1), [
     `${of}it has expired on 2120-01-01 00:00 UTC, ${renewed}`,
   ]);
+});
+
+Deno.test("outdatedCertificates() names a certificate once, as long before its end as is asked for", async () => {
+  using dir = new TempDir();
+  for (const name of ["a", "b"]) {
+    const port = name.charCodeAt(0);
+    const settings = { "server-command": "server.ts", "server-service": `0:${port}`, ...BOTH };
+    dir.write(`${name}.cf`, lines(settings));
+  }
+  let nowMs = END_MS - 30 * DAY_MS;
+  const lookup = fakeLookup({ ...PROGRAM, "/srv/a.crt": "file", "/srv/a.key": "file" }, {
+    readForeignText: (path) => path.endsWith("crt") ? TEST_CERT : TEST_KEY,
+    timeOfDayMs: () => nowMs,
+  });
+  const { services } = await loadServices({ directory: dir.path, cwd: "/srv", lookup });
+  const named = () =>
+    outdatedCertificates(
+      services.map((service) => locate(service, { cwd: "/srv", lookup })),
+      30 * DAY_MS,
+    ).map(({ path, found }) => `${path}: ${found}`);
+  assertEquals([services.length, named()], [2, []]);
+  nowMs++;
+  assertEquals(named(), ["/srv/a.crt: it expires on 2120-01-01 00:00 UTC"]);
 });
 
 Deno.test("loadServices() finds the certificate behind other blocks of its file", async () => {
