@@ -8,6 +8,8 @@ import { type LoadSettings, MODERATE_LOAD } from "./load_plan.ts";
 
 /** How much of each fault. */
 export interface FaultAmounts {
+  /** How many processes each service has where a master is killed. */
+  readonly killedProcesses: number;
   /** For how long servers are killed, in seconds. */
   readonly killSeconds: number;
   /** How often a master is killed. */
@@ -24,11 +26,16 @@ export interface FaultAmounts {
   readonly fuzz: number;
 }
 
+/** How many processes a service has where more than one serves it. */
+export const SEVERAL = 2;
+
 /** The numbers of a run. */
 export interface Amounts {
   readonly faults: FaultAmounts;
   /** How much is asked at the same time. */
   readonly load: LoadSettings;
+  /** How many processes each service has, unless a scenario needs several. */
+  readonly processes: number;
   /** Reloads in a row. */
   readonly reloads: number;
   /** How many requests run along with them at least. */
@@ -54,6 +61,7 @@ export interface Amounts {
 /** What reliability is judged by. */
 export const LONG: Amounts = {
   faults: {
+    killedProcesses: 4,
     killSeconds: 60,
     masterKills: 10,
     watchdogSeconds: 2,
@@ -63,6 +71,7 @@ export const LONG: Amounts = {
     fuzz: 1_000_000,
   },
   load: MODERATE_LOAD,
+  processes: SEVERAL,
   reloads: 100,
   requests: 100_000,
   slowReloads: 20,
@@ -78,6 +87,7 @@ export const LONG: Amounts = {
 /** What is enough to see that each scenario works, for tests. */
 export const SHORT: Amounts = {
   faults: {
+    killedProcesses: 2,
     killSeconds: 1,
     masterKills: 1,
     watchdogSeconds: 1,
@@ -88,6 +98,7 @@ export const SHORT: Amounts = {
   },
   // The end of each scenario waits for those who take the longest.
   load: { ...MODERATE_LOAD, longDelayMs: 300, late: { oneIn: 20, ms: 200 } },
+  processes: 1,
   reloads: 3,
   requests: 1_000,
   slowReloads: 2,

@@ -1,6 +1,6 @@
 /**
- * The installation under load: one master with a service of each kind, each with several processes
- * on a TCP port and a unix socket; and what is done to it.
+ * The installation under load: one master with a service of each kind, each with one or several
+ * processes on a TCP port and a unix socket; and what is done to it.
  *
  * @module
  */
@@ -10,9 +10,6 @@ import type { TestProcess } from "../../tests/support/processes.ts";
 import { eventually } from "../../tests/support/wait.ts";
 import type { LoadProtocol, LoadTarget } from "./load_plan.ts";
 import type { Behaviour } from "./servers/behaviour.ts";
-
-/** How many processes each service has. */
-export const PROCESSES = 2;
 
 /** The services under load. */
 export const SERVICES = ["http", "aio", "coroutine"] as const;
@@ -28,6 +25,14 @@ const DRAIN_MS = 45_000;
 
 /** What a master may take to stop: `master-stop-timeout`, and a little. */
 const STOP_MS = 37_000;
+
+/** How an installation is set up. */
+export interface InstallationOptions {
+  /** How many processes each service has. */
+  readonly processes: number;
+  /** Further settings of each service. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+}
 
 /** What can differ from one version to the next. */
 export interface VersionOptions {
@@ -48,10 +53,11 @@ export class Installation implements AsyncDisposable {
   readonly targets: readonly LoadTarget[];
   readonly #addresses: Readonly<Record<ServiceName, { port: number; path: string }>>;
   readonly #settings: Readonly<Record<string, string | number>>;
+  readonly #processes: number;
   readonly #process: TestProcess;
   #version = 0;
 
-  private constructor(settings: Readonly<Record<string, string | number>>) {
+  private constructor({ processes, settings = {} }: InstallationOptions) {
     const address = (name: string) => ({ port: this.site.port(), path: this.site.socket(name) });
     this.#addresses = {
       http: address("http"),
@@ -70,6 +76,7 @@ export class Installation implements AsyncDisposable {
         { name: `${name} unix`, protocol, address: { transport: "unix", path } },
       ];
     });
+    this.#processes = processes;
     this.#settings = settings;
     // With the default, the oldest of so many generations in so short a time would be cut.
     this.site.write("all.gcf", { "master-max-generations": 1_000 });
@@ -81,12 +88,10 @@ export class Installation implements AsyncDisposable {
   /**
    * Starts a master, and waits until its first version serves.
    *
-   * @param settings Further settings of each service.
+   * @param options How it is set up.
    */
-  static async start(
-    settings: Readonly<Record<string, string | number>> = {},
-  ): Promise<Installation> {
-    const installation = new Installation(settings);
+  static async start(options: InstallationOptions): Promise<Installation> {
+    const installation = new Installation(options);
     try {
       await installation.serves();
       return installation;
@@ -125,7 +130,7 @@ export class Installation implements AsyncDisposable {
 
   /** How many processes the services have together, when no older ones are left. */
   get processCount(): number {
-    return PROCESSES * SERVICES.length;
+    return this.#processes * SERVICES.length;
   }
 
   /** The running servers of all masters. */
@@ -149,7 +154,7 @@ export class Installation implements AsyncDisposable {
       const written = this.site.write(`${name}.cf.next`, {
         "server-command": new URL(`servers/${name}.ts`, import.meta.url).pathname,
         "server-service": [`127.0.0.1:${port}`, path, ...more].join(" "),
-        "server-proc-count": PROCESSES,
+        "server-proc-count": this.#processes,
         "version": this.version,
         "behave": behave[name] ?? "good",
         "first": this.site.dir.file(`first-${name}-${this.version}`),
@@ -199,7 +204,7 @@ export class Installation implements AsyncDisposable {
   /** Waits until all processes of the version that was written last serve. */
   async serves(): Promise<void> {
     const pattern = new RegExp(`serves version ${this.version}\\b`, "g");
-    await this.logs(pattern, { count: this.targets.length * PROCESSES });
+    await this.logs(pattern, { count: this.targets.length * this.#processes });
   }
 
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { Latencies } from "./latencies.ts";
-import { PROCESSES } from "./installation.ts";
+import { SEVERAL } from "./amounts.ts";
 import type { LoadSettings } from "./load_plan.ts";
 import type { ScenarioResult } from "./scenario.ts";
 import { lostIn, mergeReports, type Outcome, type TallyReport } from "./tally.ts";
@@ -159,7 +159,7 @@ and clients share.
 ## How it is measured
 
 One master runs three services: HTTP (\`serveHttp\`), and a line protocol in the aio mode and in the
-coroutine mode. Each has ${PROCESSES} processes, a TCP port and a unix socket. Each of these six is
+coroutine mode. Each has ${SEVERAL} processes, a TCP port and a unix socket. Each of these six is
 asked in two ways at the same time by a client that uses its sockets itself, so that nothing is tried
 again behind its back:
 

@@ -45,6 +45,8 @@ export interface Scenario {
   readonly name: string;
   /** Further settings of the services. */
   settings?(amounts: Amounts): Readonly<Record<string, string | number>>;
+  /** How many processes each service has, where the scenario needs so many. */
+  readonly processes?: number;
   /** How much is asked, if not as much as in the other scenarios. */
   readonly load?: LoadSettings;
   /** How often all is done from the start of a master to its end; default once. */
@@ -107,7 +109,10 @@ interface Round {
 }
 
 async function runRound({ scenario, amounts, round, reports, faults }: Round): Promise<void> {
-  await using installation = await Installation.start(scenario.settings?.(amounts));
+  await using installation = await Installation.start({
+    processes: scenario.processes ?? amounts.processes,
+    settings: scenario.settings?.(amounts),
+  });
   await using load = new LoadProcess({
     ...(scenario.load ?? amounts.load),
     targets: installation.targets,

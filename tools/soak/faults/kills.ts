@@ -11,7 +11,7 @@ import { eventually } from "../../../tests/support/wait.ts";
 import type { FaultScenario, FaultStage } from "../fault.ts";
 import { Kills, Victims } from "./victims.ts";
 
-/** How many processes each service has. */
+/** How many processes each service has where servers are killed. */
 const PROCESSES = 4;
 
 /** From one kill to the next. */
@@ -27,17 +27,21 @@ export const AT_ONCE: Readonly<Record<string, string>> = {
 };
 
 /** Sets up a service of each mode on a port and a unix socket. */
-function serveBoth(site: Site, settings: Readonly<Record<string, string>> = {}): Target[] {
+function serveBoth(
+  site: Site,
+  processes: number,
+  settings: Readonly<Record<string, string>> = {},
+): Target[] {
   return MODES.flatMap((mode): Target[] => {
     const port = site.port(), path = site.socket(mode);
     const service = `127.0.0.1:${port},${path}`;
-    site.serve(`${mode}.cf`, { mode, service, "server-proc-count": PROCESSES, ...settings });
+    site.serve(`${mode}.cf`, { mode, service, "server-proc-count": processes, ...settings });
     return [port, path];
   });
 }
 
 async function killServers({ site, amounts, shows, showsAtMost, fault }: FaultStage) {
-  const targets = serveBoth(site, AT_ONCE);
+  const targets = serveBoth(site, PROCESSES, AT_ONCE);
   const master = await site.start();
   for (const mode of MODES) await master.serving(`${mode}.cf`, PROCESSES);
   const kills = new Kills(), random = seededRandom(1);
@@ -77,11 +81,12 @@ export const killServersScenario: FaultScenario = {
 };
 
 async function killMaster({ site, amounts, showsAtMost, shows }: FaultStage) {
-  const targets = serveBoth(site);
+  const { killedProcesses } = amounts;
+  const targets = serveBoth(site, killedProcesses);
   let orphansMs = 0, portsMs = 0, guardianMs = 0, againMs = 0;
   for (let round = 0; round < amounts.masterKills; round++) {
     const master = await site.start();
-    for (const mode of MODES) await master.serving(`${mode}.cf`, PROCESSES);
+    for (const mode of MODES) await master.serving(`${mode}.cf`, killedProcesses);
     const killedMs = performance.now();
     master.process.signal("SIGKILL");
     const since = () => performance.now() - killedMs;
@@ -115,7 +120,7 @@ export const killMasterScenario: FaultScenario = {
   name: "kill-master",
   loses:
     "All connections, those in the queues included, and what comes until a new master listens.",
-  describe: ({ masterKills }) =>
-    `${masterKills} times SIGKILL of a master with ${PROCESSES * MODES.length} servers`,
+  describe: ({ masterKills, killedProcesses }) =>
+    `${masterKills} times SIGKILL of a master with ${killedProcesses * MODES.length} servers`,
   act: killMaster,
 };

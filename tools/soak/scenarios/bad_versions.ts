@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { SEVERAL } from "../amounts.ts";
 import { type ServiceName, SERVICES } from "../installation.ts";
 import type { Scenario, Stage } from "../scenario.ts";
 import type { Behaviour } from "../servers/behaviour.ts";
@@ -13,13 +14,19 @@ import type { Behaviour } from "../servers/behaviour.ts";
 interface Bad {
   readonly behave: Exclude<Behaviour, "good">;
   readonly text: string;
+  /** See {@linkcode Scenario.processes}. */
+  readonly processes?: number;
 }
 
 const BAD: readonly Bad[] = [
   { behave: "crash", text: "that crashes at once" },
   { behave: "hang", text: "that never gets ready" },
   { behave: "die", text: "that dies after it was ready" },
-  { behave: "half", text: "of which one process serves and the other one dies" },
+  {
+    behave: "half",
+    text: "of which one process serves and the other one dies",
+    processes: SEVERAL,
+  },
 ];
 
 /** All of a service's processes may be bad, or those of all services. */
@@ -76,6 +83,7 @@ export const badReloads: readonly Scenario[] = BAD.map((bad) => ({
   name: `reload-${bad.behave}`,
   describe: ({ badVersions }) => `${badVersions} reloads to a version ${bad.text}`,
   settings: settingsOf(bad),
+  processes: bad.processes,
   rounds: ({ badVersions }) => badVersions,
   act: (stage) => tryReload(stage, bad),
 }));
@@ -85,6 +93,7 @@ export const badUpgrades: readonly Scenario[] = BAD.map((bad) => ({
   name: `upgrade-${bad.behave}`,
   describe: ({ badVersions }) => `${badVersions} upgrades to a version ${bad.text}`,
   settings: settingsOf(bad),
+  processes: bad.processes,
   rounds: ({ badVersions }) => badVersions,
   act: (stage) => tryUpgrade(stage, bad),
 }));

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SEVERAL } from "../amounts.ts";
 import { Load } from "../load.ts";
 import { type LoadAddress, type LoadTarget, SLOW_LOAD } from "../load_plan.ts";
 import { isRefused } from "../../../tests/support/client.ts";
@@ -22,6 +23,7 @@ const ANSWERS = 20;
 /** Reloads in a row. */
 export const reload: Scenario = {
   name: "reload",
+  processes: SEVERAL,
   describe: ({ reloads, requests }) => `${reloads} reloads, at least ${requests} requests`,
   async act({ installation, load, amounts }) {
     for (let count = 0; count < amounts.reloads; count++) await installation.reload();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SEVERAL } from "../amounts.ts";
 import type { Scenario, Stage } from "../scenario.ts";
 import { Watch } from "../watch.ts";
 
@@ -22,6 +23,7 @@ export function moment(round: number): Promise<void> {
 /** Upgrades in a row. */
 export const upgrade: Scenario = {
   name: "upgrade",
+  processes: SEVERAL,
   describe: ({ upgrades }) => `${upgrades} upgrades, while somebody else tries to get the lock`,
   async act({ installation, amounts, fault }) {
     using watch = new Watch(installation.site.pidFile, installation.paths);
