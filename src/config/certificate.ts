@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { runtimeFunctions } from "../os/net/runtime_functions.ts";
 import { cannot } from "./errors.ts";
 
 /** The paths of a certificate and its key. */
@@ -81,7 +82,7 @@ export function pairFault(
 
 function checkPair(cert: string, key: string): void {
   try {
-    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+    runtimeFunctions.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
   } catch (cause) {
     // Creating a listener needs a permission and a loopback address; node:crypto needs neither, but 40 ms to load.
     const { NotCapable, AddrNotAvailable } = Deno.errors;

@@ -86,6 +86,11 @@ export function flagsOf(args: readonly string[]): string[] {
   return partsOf(args).flags;
 }
 
+/** Whether the value of a flag of `deno run` is the next word. */
+export function takesValue(flag: string): boolean {
+  return WITH_VALUE.has(flag);
+}
+
 /** The first of Deno's arguments that is no flag and not `run`: the script, or another subcommand, if any. */
 export function firstWordOf(args: readonly string[]): string | undefined {
   return partsOf(args).word;
@@ -100,7 +105,7 @@ function partsOf(args: readonly string[]): { readonly flags: string[]; readonly 
     if (!arg.startsWith("-")) return { flags, word: arg };
     if (arg === "--") return { flags, word: args[i + 1] };
     flags.push(arg);
-    if (WITH_VALUE.has(arg)) i++;
+    if (takesValue(arg)) i++;
   }
   return { flags };
 }

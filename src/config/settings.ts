@@ -47,7 +47,7 @@ export {
 } from "./setting.ts";
 
 /** The way in which the master passes descriptors to a server. */
-export type ServerProtocol = "auto" | "control" | "inherit" | "libzc" | "systemd";
+export type ServerProtocol = "auto" | "control" | "deno" | "inherit" | "libzc" | "systemd";
 
 const records: Setting<unknown>[] = [];
 const byName = new Map<string, Setting<unknown>>();
@@ -454,13 +454,16 @@ export const SERVER_PROTOCOL: Setting<ServerProtocol> = define({
   name: "server-protocol",
   group: "sockets",
   scopes: ["service"],
-  kind: oneOf(["auto", "control", "inherit", "libzc", "systemd"]),
+  kind: oneOf(["auto", "control", "deno", "inherit", "libzc", "systemd"]),
   fallback: "auto",
   inherited: true,
   doc: "How the listening sockets reach the server. control: over the worker socket. inherit: " +
-    "inherited, beside the worker socket (for a server without --allow-ffi). libzc: as " +
+    "inherited, beside the worker socket (for a server without --allow-ffi). deno: for any program " +
+    "of Deno, unchanged: where it opens an address, it gets the socket of the service with this " +
+    "port or path. libzc: as " +
     "descriptors 5, 6, 7…, as LIB-ZC passes them. systemd: as LISTEN_FDS. auto: chosen from " +
-    "the command and its permissions; a shell, an interpreter or a script for one, and a program " +
+    "the command and its permissions; deno for deno serve, for a script with an export default, and " +
+    "for a task of deno.json or package.json; a shell, an interpreter or a script for one, and a program " +
     "that starts another one (nice, timeout), is refused, because the way it takes sockets can't be detected.",
 });
 

@@ -11,7 +11,13 @@ import { isOutOfDescriptors, reserveDescriptor } from "../os/fd/reserve_fd.ts";
 import { backend } from "./backend/chosen.ts";
 import { type AcceptCounts, countAccepts } from "./listen/accept_counts.ts";
 import { HttpRun, type Serving } from "./http/native.ts";
-import type { HttpHandler, HttpServing, HttpTls } from "./http/handler.ts";
+import type {
+  HttpHandler,
+  HttpService,
+  HttpServing,
+  HttpTls,
+  RuntimeOptions,
+} from "./http/handler.ts";
 import { closeServed } from "./listen/drain_queue.ts";
 import { serverLifecycle } from "./lifecycle/lifecycle.ts";
 import { logFault } from "./lifecycle/missing_permission.ts";
@@ -71,38 +77,60 @@ export function serveHttp(
   handler: HttpHandler,
   options: ServeHttpOptions = {},
 ): void {
+  const tls = options.tls && TlsContext.of(options.tls);
+  openHttp(fd, fdType, handler, {
+    onError: options.onError,
+    ...(tls && { tls: { ...tls.certificate, handshakeSeconds: tls.handshakeSeconds } }),
+  });
+}
+
+/** The options of {@linkcode openHttp}. */
+export interface OpenHttpOptions extends Pick<ServeHttpOptions, "onError"> {
+  /** Certificate and key, in PEM. */
+  readonly tls?: HttpTls;
+  /** See {@linkcode RuntimeOptions}. */
+  readonly runtime?: RuntimeOptions;
+}
+
+/**
+ * Answers HTTP requests as {@linkcode serveHttp}, and returns the service.
+ *
+ * @throws {TypeError} As {@linkcode serveHttp}.
+ */
+export function openHttp(
+  fd: number,
+  fdType: FdType,
+  handler: HttpHandler,
+  { onError = answerError, tls, runtime }: OpenHttpOptions,
+): HttpService {
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
   const address = backend().addressOf(fd);
-  const { kind } = address;
-  const tls = options.tls && httpTls(fd, { kind, tls: options.tls });
-  const serving = { handler, onError: options.onError ?? answerError };
-  backend().serveHttp(fd, {
-    native: () => void new HttpService(fd, { ...serving, address, tls }),
+  if (tls !== undefined) {
+    if (address.kind === "unix") {
+      throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
+    }
+    backend().sendAtOnce(fd);
+  }
+  const serving = { handler, onError, options: runtime };
+  return backend().serveHttp(fd, {
+    native: () => new RuntimeHttpService(fd, { ...serving, address, tls }),
     node: () => serveByNode(fd, serving, tls),
   });
 }
 
-function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): void {
+function serveByNode(fd: number, serving: HttpServing, tls?: HttpTls): HttpService {
   // Connections that arrive meanwhile wait in the queue.
   const loaded = serverLifecycle.activity.begin();
-  import("./http1/node_http.ts").then(({ NodeHttpService }) =>
-    new NodeHttpService(fd, serving, tls)
-  )
-    .catch((error) => zerror(`Cannot serve HTTP on descriptor ${fd}:`, error)).finally(loaded);
-}
-
-function httpTls(
-  fd: number,
-  { kind, tls }: { kind: FdType; tls: TlsOptions | TlsContext },
-): HttpTls {
-  if (kind === "unix") {
-    throw new TypeError(`Cannot serve HTTP over TLS on descriptor ${fd}: unix, expected "inet"`);
-  }
-  const { certificate: { cert, key }, handshakeSeconds } = TlsContext.of(tls);
-  backend().sendAtOnce(fd);
-  return { cert, key, handshakeSeconds };
+  const opened = import("./http1/node_http.ts")
+    .then(({ NodeHttpService }) => new NodeHttpService(fd, serving, tls))
+    .catch((error) => void zerror(`Cannot serve HTTP on descriptor ${fd}:`, error))
+    .finally(loaded);
+  return {
+    finished: opened.then((service) => service?.finished),
+    stop: () => void opened.then((service) => service?.stop()),
+  };
 }
 
 /**
@@ -111,7 +139,8 @@ function httpTls(
  * Each stops accepting at the first error of accept(2), such as a lack of descriptors; then the next one takes
  * over the pending connections.
  */
-class HttpService {
+class RuntimeHttpService implements HttpService {
+  readonly finished: Promise<void>;
   readonly #fd: number;
   readonly #serving: Serving;
   readonly #counts: AcceptCounts;
@@ -124,6 +153,8 @@ class HttpService {
   /** The connections of the last look, which stand for those of one that fails for lack of a descriptor. */
   #lastOpen: readonly OpenConnection[] = [];
   #stopping = false;
+  readonly #finished = Promise.withResolvers<void>();
+  readonly #forgetStop: () => void;
 
   constructor(fd: number, serving: Serving) {
     this.#fd = fd;
@@ -141,13 +172,19 @@ class HttpService {
       needed: 2,
       answer: unavailable,
     });
-    serverLifecycle.onStopAccepting(
-      (last) => {
-        for (const run of this.#runs) run.answerLast();
-        closeServed(() => this.#stop(), { last, fd });
-      },
-      fd,
-    );
+    this.finished = this.#finished.promise;
+    this.#forgetStop = serverLifecycle.onStopAccepting((last) => this.#drain(last), fd);
+    serving.options?.signal?.addEventListener("abort", () => this.stop(), { once: true });
+  }
+
+  stop(): void {
+    this.#forgetStop();
+    this.#drain(false);
+  }
+
+  #drain(last: boolean): void {
+    for (const run of this.#runs) run.answerLast();
+    closeServed(() => this.#stop(), { last, fd: this.#fd });
   }
 
   #start(): HttpRun {
@@ -209,13 +246,16 @@ class HttpService {
   }
 
   #stop(): void {
+    if (this.#stopping) return;
     this.#stopping = true;
     this.#run.stopAccepting();
     this.#counts.log();
     this.#fdExhaustion.stop();
     this.#releaseReserve();
     closeFd(this.#fd);
-    for (const run of this.#runs) run.retire();
+    const runs = [...this.#runs];
+    for (const run of runs) run.retire();
+    Promise.all(runs.map(({ finished }) => finished)).then(() => this.#finished.resolve());
   }
 }
 

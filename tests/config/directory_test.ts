@@ -182,7 +182,7 @@ Deno.test("loadConfigDirectory() tells every problem of every file", () =>
       'DIR/g.gcf:3: server-log: Cannot read "paper": none of the forms, ' +
       "expected syslog,FACILITY[,IDENT] or masterlog,SOCKET or stdout",
       'DIR/g.gcf:2: server-protocol: Cannot read "none": an unknown word, ' +
-      "expected one of auto, control, inherit, libzc, systemd",
+      "expected one of auto, control, deno, inherit, libzc, systemd",
       'DIR/g.gcf:4: master-stop-timeout: Cannot read "soon": not a number with a unit, ' +
       "expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
       'DIR/a.cf: server-command: Cannot use as a service "a.cf": no server-command, ' +

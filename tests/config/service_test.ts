@@ -250,7 +250,7 @@ const WRONG: readonly (readonly [name: string, text: string, problems: readonly 
       'conf/imapd.cf:2: server-proc-count: Cannot read "many": not a whole number, ' +
       "expected a whole number from 0 to 10000",
       'conf/imapd.cf:3: server-protocol: Cannot read "http": an unknown word, ' +
-      "expected one of auto, control, inherit, libzc, systemd",
+      "expected one of auto, control, deno, inherit, libzc, systemd",
       'conf/imapd.cf:4: server-stop-on-softstop-after: Cannot read "later": ' +
       "not a number with a unit, expected a time such as 90, 90s, 5m, 2h, 1d or 1w",
       "conf/imapd.cf:5: server-command: Cannot split command \"'x\": a ' that is not closed, " +

@@ -249,7 +249,7 @@ const PROBLEMS: readonly (readonly [name: string, text: string, message: string]
   [
     "server-protocol",
     "Auto",
-    'Cannot read "Auto": an unknown word, expected one of auto, control, inherit, libzc, systemd',
+    'Cannot read "Auto": an unknown word, expected one of auto, control, deno, inherit, libzc, systemd',
   ],
   [
     "server-log",

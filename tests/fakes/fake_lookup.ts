@@ -37,6 +37,7 @@ export function fakeLookup(
       | "setprivCommand"
       | "accessAs"
       | "fileMode"
+      | "programText"
       | "readForeignText"
       | "timeOfDayMs"
       | "umask"
@@ -72,6 +73,7 @@ export function fakeLookup(
         : at(path) && JSON.stringify(at(path)),
     fileMode: () => undefined,
     readForeignText: () => "",
+    programText: () => undefined,
     lastChange: () => undefined,
     localModules: () => Promise.reject(new Error("no modules are known")),
     timeOfDayMs: () => 0,

@@ -23,7 +23,7 @@ export function serviceOf(id: string, options: ServiceOptions = {}): ResolvedSer
   const service = configOf(id, options), { protocol, command: [path, ...args] } = service;
   return {
     ...service,
-    protocol: protocol === "auto" ? "control" : protocol,
+    protocol: protocol === "auto" || protocol === "deno" ? "control" : protocol,
     program: { path, args },
     argv: [],
     gainsNothing: false,

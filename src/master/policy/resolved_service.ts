@@ -22,7 +22,9 @@ export interface Program {
 
 /** A service whose program, user, root and arguments were looked up; a launch looks up none of them. */
 export interface ResolvedService extends ServiceConfig {
-  readonly protocol: Exclude<ServerProtocol, "auto">;
+  readonly protocol: Exclude<ServerProtocol, "auto" | "deno">;
+  /** Present if the program knows nothing of its master; the port of `deno serve`, if it has one. */
+  readonly unchanged?: { readonly port?: number };
   readonly program: Program;
   /** What the program gets after its own arguments: those of LIB-ZC (section 5), and settings. */
   readonly argv: readonly string[];

@@ -11,6 +11,14 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { ServerProtocol } from "../../config/settings.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { Program } from "../policy/resolved_service.ts";
+import { taskCommand } from "./tasks.ts";
+import {
+  exportsApplication,
+  namesFramework,
+  nodeArguments,
+  unchangedArguments,
+  type UnchangedProgram,
+} from "./unchanged_program.ts";
 import { ownServerArgument, SELF } from "../../config/own_server.ts";
 import { type ProgramPlace, type View, viewFrom } from "./program_lookup.ts";
 import { requireOwnServer, type SelfProgram } from "./self_program.ts";
@@ -53,7 +61,11 @@ export interface Located {
   readonly self?: SelfProgram;
   /** The arguments of Deno without those of the script; undefined for another program. */
   readonly denoArgs?: readonly string[];
-  readonly protocol: Exclude<ServerProtocol, "auto">;
+  readonly protocol: Exclude<ServerProtocol, "auto" | "deno">;
+  /** Present if the program knows nothing of its master. */
+  readonly unchanged?: UnchangedProgram;
+  /** The files of tasks that the command names. */
+  readonly taskFiles: readonly string[];
   /** Whether Deno's permissions restrict the program to less than what its user may do. */
   readonly isRestricted: boolean;
 }
@@ -65,10 +77,12 @@ export interface Located {
  * or with all of them without that setting. The word `deno`, also after `npx`, means the Deno that
  * runs the master; it need not be in `PATH`. Both hold after `env` as well. Any other program is
  * looked up as execvp(3) does, after the change of root and directory if the service sets them.
- * `self NAME` means the running program: its main module, run like a script, or a compiled program.
+ * `self NAME` means the running program: its main module, run like a script, or a compiled program. A task of
+ * `deno.json` or a script of `package.json` is replaced by its command.
  *
- * The protocol `auto` means the control protocol for programs that are known to be Deno (a script,
- * the word `deno`, a file whose interpreter is Deno, the master's own program), and LIB-ZC's for all
+ * The protocol `deno` is for programs that know nothing of a master, and `auto` finds some of them: a script that
+ * exports an application as `deno serve` runs it, `deno serve` itself, a task. Else `auto` means the
+ * control protocol for programs that are known to be Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's own program), and LIB-ZC's for all
  * others. A Deno without `--allow-ffi` can't receive descriptors in messages and inherits them.
  *
  * @param service The service.
@@ -78,14 +92,18 @@ export interface Located {
 export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const { masterChroot: root, masterChdir: directory, permissions } = service;
   const view = viewFrom(service, place);
-  const { prefix: [env, ...given], steps, words } = unwrapEnv(service.command, splitCommand);
+  const { command, taskFiles } = withoutTasks(service, view);
+  const { prefix: [env, ...given], steps, words } = unwrapEnv(command, splitCommand);
   const isSelf = words[0] === SELF, self = isSelf ? view.self : undefined;
   const script = self?.kind === "module" ? self.file : words.slice(0, 1).find(isScriptFile);
-  const inner = isSelf
+  const found = isSelf
     ? ownProgram(service, words, view)
     : script === undefined
-    ? otherProgram({ words, steps, view })
+    ? otherProgram({ words, steps, view, isByDeno: isByDeno(service, taskFiles) })
     : scriptProgram(service, words, view);
+  const { inner, unchanged } = isUnchanged(service, { found, script, view, taskFiles })
+    ? asUnchanged(found)
+    : { inner: found };
   const { path, name = path, args } = inner;
   const change = {
     ...(root && { root: resolvePath(place.cwd, root) }),
@@ -103,10 +121,74 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const isControl = mayUseFfi ?? (denoArgs !== undefined || isSelf || path === view.selfPath);
   const guessed = isControl ? "control" : mayUseFfi === undefined ? "libzc" : "inherit";
   return {
-    ...{ service, place, view, program, inner, steps, script, self, denoArgs },
-    protocol: service.protocol === "auto" ? guessed : service.protocol,
+    ...{ service, place, view, program, inner, steps, script, self, denoArgs, taskFiles },
+    protocol: service.protocol === "auto" || service.protocol === "deno"
+      ? guessed
+      : service.protocol,
     isRestricted: !(mayUseFfi ?? service.protocol !== "inherit"),
+    ...(unchanged && { unchanged }),
   };
+}
+
+/** How many tasks may name one another. */
+const MOST_TASKS = 16;
+
+/** The command with tasks replaced by theirs, and the files that they are in. */
+function withoutTasks(
+  { command, protocol }: ServiceConfig,
+  view: View,
+): { readonly command: readonly string[]; readonly taskFiles: readonly string[] } {
+  const taskFiles: string[] = [];
+  if (protocol !== "auto" && protocol !== "deno") return { command, taskFiles };
+  for (let current = command; taskFiles.length <= MOST_TASKS;) {
+    const { prefix, words } = unwrapEnv(current, splitCommand);
+    const task = taskCommand(denoCommand(words, view) ?? words, view);
+    if (task === undefined) return { command: current, taskFiles };
+    taskFiles.push(task.file);
+    current = [...prefix, ...task.words];
+  }
+  const about = { found: "tasks that run one another", expected: "the command of a program" };
+  throw new TypeError(cannot("run", command.join(" "), about));
+}
+
+/** Whether Deno runs what a shell would run by node: in a task, and where the settings say that it is a program of Deno. */
+function isByDeno({ protocol }: ServiceConfig, taskFiles: readonly string[]): boolean {
+  return protocol === "deno" || taskFiles.length > 0;
+}
+
+/** Whether a program knows nothing of its master. */
+function isUnchanged(
+  { protocol, command }: ServiceConfig,
+  { found, script, view, taskFiles }: {
+    readonly found: InnerProgram;
+    readonly script: string | undefined;
+    readonly view: View;
+    readonly taskFiles: readonly string[];
+  },
+): boolean {
+  const { path, args } = found, [subcommand] = args;
+  const isRun = path === view.denoPath || baseName(path) === "deno";
+  const canBe = isRun && (subcommand === "run" || subcommand === "serve");
+  if (protocol === "deno") {
+    if (canBe) return true;
+    throw new TypeError(cannot("run", command.join(" "), {
+      found: "a program that Deno does not run, with server-protocol = deno",
+      expected: "a script, deno run, deno serve, or a task of one of these",
+    }));
+  }
+  if (protocol !== "auto" || !canBe) return false;
+  if (subcommand === "serve") return true;
+  const main = script ?? (taskFiles.length > 0 ? args.find(isScriptFile) : undefined);
+  if (main === undefined || !view.isFile(main)) return taskFiles.length > 0;
+  const text = view.programText(main) ?? "";
+  return !namesFramework(text) && (taskFiles.length > 0 || exportsApplication(text));
+}
+
+function asUnchanged(
+  { path, args }: InnerProgram,
+): { readonly inner: InnerProgram; readonly unchanged: UnchangedProgram } {
+  const { args: unchanged, program } = unchangedArguments(args);
+  return { inner: { path, args: fetchingNothing(unchanged) }, unchanged: program };
 }
 
 function scriptProgram(
@@ -136,16 +218,41 @@ function ownProgram(service: ServiceConfig, words: readonly string[], view: View
   return { path: denoProgram(view), args: fetchingNothing(run) };
 }
 
-function otherProgram({ words, steps, view }: {
+function otherProgram({ words, steps, view, isByDeno }: {
   readonly words: readonly string[];
   readonly steps: readonly EnvStep[];
   readonly view: View;
+  readonly isByDeno: boolean;
 }): InnerProgram {
   const [word, ...args] = denoCommand(words, view) ?? words;
+  const ofNode = isByDeno ? nodeProgram([word, ...args], view) : undefined;
+  if (ofNode !== undefined) return { path: denoProgram(view), args: nodeArguments(ofNode) };
   if (word === "deno") return { path: denoProgram(view), args: fetchingNothing(args) };
   // It is found in another PATH or directory, which only env sees.
   const isElsewhere = (searchedByEnv(steps) ?? directoryOfEnv(steps)) !== undefined;
   return { path: isElsewhere ? word : findExecutable(word, view), name: word, args };
+}
+
+/** The script of node that a command runs, with its arguments; undefined for another command. */
+function nodeProgram(
+  [word, ...args]: readonly string[],
+  view: View,
+): readonly string[] | undefined {
+  if (baseName(word) === "node") {
+    const [script, ...rest] = args;
+    const file = ["", ".js", ".mjs", ".cjs", "/index.js"].map((end) => `${script}${end}`)
+      .find((path) => view.isFile(path));
+    if (file !== undefined) return [file, ...rest];
+    const found = script?.startsWith("-") ? `${script}, a flag of node` : "no such script";
+    const expected = "node and a script, or a command of Deno";
+    throw new TypeError(cannot("run", [word, ...args].join(" "), { found, expected }));
+  }
+  if (word.includes("/") || isScriptFile(word)) return undefined;
+  for (let directory = view.pathOf(".");; directory = resolvePath(directory, "..")) {
+    const path = `${directory === "/" ? "" : directory}/node_modules/.bin/${word}`;
+    if (view.isFile(path)) return [view.changesRoot ? path : view.realPath(path), ...args];
+    if (directory === "/") return undefined;
+  }
 }
 
 /**

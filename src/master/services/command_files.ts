@@ -24,7 +24,7 @@ export function stampOf(files: readonly string[], view: Pick<View, "fileStamp">)
  * @returns The paths as the service's processes see them.
  */
 export function commandFiles(located: Located): string[] {
-  const { service, view, program: { path, args }, inner, steps } = located;
+  const { service, view, program: { path, args }, inner, steps, taskFiles } = located;
   const directory = directoryOfEnv(steps);
   const behindEnv = (one: string) =>
     one.startsWith("/") || directory === undefined ? one : `${directory}/${one}`;
@@ -33,7 +33,7 @@ export function commandFiles(located: Located): string[] {
     ...[...args, ...service.command, ...inner.args],
     ...programs.flatMap((one) => interpreterWords(view, one)),
   ];
-  const files = new Set([...programs, ...words.flatMap(pathsIn).map(behindEnv)]);
+  const files = new Set([...programs, ...taskFiles, ...words.flatMap(pathsIn).map(behindEnv)]);
   return [...files].filter((one) => view.isFile(one));
 }
 

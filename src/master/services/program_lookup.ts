@@ -48,6 +48,8 @@ export interface ProgramLookup {
   fileStamp(path: string): string | undefined;
   /** See `src/config/cf.ts`. */
   readForeignText: typeof readForeignText;
+  /** Reads a file of a program; undefined where it can't be read. */
+  programText(path: string): string | undefined;
   /** The permission bits of a file; undefined where none is found. */
   fileMode(path: string): number | undefined;
   /** When a file was last changed, in milliseconds since 1970. */
@@ -127,6 +129,7 @@ export function viewFrom(
     interpreterLine: (path) => lookup.interpreterLine(outside(path)),
     fileStamp: (path) => lookup.fileStamp(outside(path)),
     looseMode: (path) => lookup.looseMode(outside(path)),
+    programText: (path) => lookup.programText(outside(path)),
     changesRoot: root !== "",
     pathOf: (path) => resolvePath(start, path),
     outside,

@@ -29,9 +29,11 @@ export function requireProtocol(located: Located): void {
 }
 
 function ambiguityOf(located: Located): Ambiguity | undefined {
-  const { service, view, script, self, denoArgs, inner: { path, args } } = located;
+  const { service, view, script, self, denoArgs, unchanged, inner: { path, args } } = located;
   const isAuto = service.protocol === "auto";
   if (script !== undefined || self !== undefined) return undefined;
+  const watch = denoArgs && watchFlag(denoArgs);
+  if (unchanged !== undefined && watch === undefined) return undefined;
   if (denoArgs !== undefined) {
     const isFramework = isAuto || ["control", "inherit"].includes(service.protocol);
     if (!isFramework) return undefined;
@@ -68,9 +70,13 @@ const SERVES_NOTHING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+function watchFlag(args: readonly string[]): string | undefined {
+  return flagsOf(args).find((flag) => /^--watch(?:-hmr)?(?:=|$)/.test(flag));
+}
+
 /** A Deno that starts another process, or itself again, loses the sockets. */
 function ambiguityOfDeno(args: readonly string[]): Ambiguity | undefined {
-  const watch = flagsOf(args).find((flag) => /^--watch(?:-hmr)?(?:=|$)/.test(flag));
+  const watch = watchFlag(args);
   if (watch !== undefined) {
     const found = `${watch}, by which the program is run again without its sockets`;
     return { found, expected: "no such flag: a reload (SIGHUP) starts a new version" };

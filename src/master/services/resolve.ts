@@ -41,6 +41,7 @@ import { requireProtocol } from "./protocol_choice.ts";
 import { serverArguments, settingArguments } from "./server_argv.ts";
 import { requireSocketOwner } from "./socket_owner.ts";
 import { sizeProblems } from "./start_size.ts";
+import { requireSockets } from "./unchanged_program.ts";
 
 /** Where to look for programs, and the directory of the settings files. */
 export interface ResolverPlace extends ProgramPlace {
@@ -116,7 +117,7 @@ export class ServiceResolver {
 
   /** Looks up what a start of the service's processes needs. */
   resolve(located: Located): ResolvedService {
-    const { service, program, protocol, view, script, self } = located;
+    const { service, program, protocol, view, script, self, unchanged } = located;
     const { argv, files, rights } = this.#found.get(service.id)!;
     const scriptRun = scriptRunOf(located);
     const settings = protocol === "libzc" ? settingArguments(service) : [];
@@ -135,6 +136,7 @@ export class ServiceResolver {
       ...(!view.changesRoot && view.denoPath && { denoPath: view.denoPath }),
       ...(self?.kind === "binary" && { selfBinary: self.path }),
       ...(script !== undefined && { script }),
+      ...(unchanged && { unchanged }),
       ...rights,
       ...(scriptRun && { scriptRun }),
     };
@@ -147,6 +149,7 @@ const PROGRAM_CHECKS: readonly (readonly [
   require: (located: Located, files: readonly string[]) => void,
 ])[] = [
   ["server-command", requireProtocol],
+  ["server-service", requireSockets],
   ["server-command", requireTrustedCommand],
   ["server-command", requireNoCaches],
   ["server-permissions", requirePermissions],

@@ -24,6 +24,7 @@ import {
   isFile,
   looseMode,
   pathInRoot,
+  programText,
   realPath,
   searchPath,
 } from "../../os/process/program_lookup.ts";
@@ -83,6 +84,7 @@ export function systemLookup(
     fileStamp,
     fileMode,
     readForeignText,
+    programText,
     lastChange,
     localModules,
     timeOfDayMs: Date.now,

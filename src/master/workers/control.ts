@@ -22,6 +22,7 @@ import type {
 import { HEARTBEAT_MS } from "../policy/watchdog.ts";
 import type { ProcessOutputs } from "../outputs/process_outputs.ts";
 import { standbyMessage, startMessage } from "../services/start_message.ts";
+import { unchangedVariables } from "../services/unchanged_program.ts";
 import { programToStart, startProgram } from "./start.ts";
 
 /**
@@ -44,9 +45,12 @@ export function launchControlWorker(
   try {
     const program = programToStart(service, { ...options, generation: request.generation });
     outputs = options.outputs.prepare({ ...program, service, childEnds });
+    const own = [...service.argv, "-server-control", `${theirs}`];
     child = startProgram({
       ...program,
-      args: [...program.args, ...service.argv, "-server-control", `${theirs}`],
+      ...(service.unchanged === undefined
+        ? { args: [...program.args, ...own] }
+        : { env: { ...program.env, ...unchangedVariables(service, service.unchanged, own) } }),
       fds: [...[theirs, ...inherited].map((fd) => ({ from: fd, to: fd })), ...outputs.fds],
       blocksInspectorSignal: true,
     }, options);

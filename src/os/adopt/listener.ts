@@ -16,6 +16,7 @@ import { libc, unwrap } from "../ffi/libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";
 import { isMissing, readLinkProcSelf, readTextProcSelf } from "../ffi/proc_self.ts";
 import { reserveDescriptor } from "../fd/reserve_fd.ts";
+import { runtimeFunctions } from "../net/runtime_functions.ts";
 import {
   addressText,
   describeListener,
@@ -63,8 +64,11 @@ export function adoptedDescriptor(made: Deno.Listener | Deno.HttpServer): number
 export function adoptListener(fd: number): Deno.Listener {
   return describeListener(fd).kind === "unix"
     // An abstract name needs no directory, and leaves no path to remove.
-    ? adoptInto(fd, () => Deno.listen({ transport: "unix", path: `\0${crypto.randomUUID()}` }))
-    : adoptInto(fd, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+    ? adoptInto(
+      fd,
+      () => runtimeFunctions.listen({ transport: "unix", path: `\0${crypto.randomUUID()}` }),
+    )
+    : adoptInto(fd, () => runtimeFunctions.listen({ hostname: "127.0.0.1", port: 0 }));
 }
 
 /**

@@ -20,6 +20,7 @@ import {
 } from "./listener.ts";
 import { type Clock, systemClock } from "../clock/clock.ts";
 import { connectLoopback, endOf, resetConnection, sendAtOnce } from "../net/connections.ts";
+import { runtimeFunctions } from "../net/runtime_functions.ts";
 import { O_CLOEXEC } from "../ffi/constants.ts";
 import { closeFd, duplicateFd } from "../fd/descriptor.ts";
 import { encodeEpollEvent } from "../ffi/layout.ts";
@@ -227,7 +228,7 @@ function asAdoptError(cause: Error): Error {
 export function listenThrowaway({ cert, key, alpnProtocols }: Certificate): Deno.TlsListener {
   const protocols = alpnProtocols && [...alpnProtocols];
   const options = { hostname: "127.0.0.1", port: 0, cert, key, alpnProtocols: protocols };
-  return createIfPermitted(() => Deno.listenTls(options));
+  return createIfPermitted(() => runtimeFunctions.listenTls(options));
 }
 
 /** The descriptor of a connection, if it still belongs to this connection. */

@@ -5,6 +5,7 @@
  */
 import { resolveLinks } from "../fs/links.ts";
 import { readBeginning, statPath } from "../fs/path.ts";
+import { readRegularFile } from "../fs/regular_file.ts";
 import { decodeBytes } from "../ffi/byte_text.ts";
 import { execPath } from "../ffi/proc_self.ts";
 
@@ -156,6 +157,20 @@ export function isStartedByKernel(path: string): boolean {
   if (text === undefined || text.startsWith(ELF_MAGIC)) return true;
   const interpreter = /^#![ \t]*([^ \t\n]+)/.exec(text)?.[1];
   return interpreter !== undefined && isExecutable(interpreter);
+}
+
+/** The most bytes that are read of a file of a program. */
+const MOST_TEXT_BYTES = 16 << 20;
+
+/** A file of a program, as text; undefined where it can't be read. Its owner may put anything in its place. */
+export function programText(path: string): string | undefined {
+  try {
+    const bytes = readRegularFile(path, { most: MOST_TEXT_BYTES, trustsNoLinks: true });
+    return new TextDecoder().decode(bytes);
+  } catch {
+    // A caller that needs it says so.
+    return undefined;
+  }
 }
 
 /** The first bytes of a file, as text; undefined if it can't be read. */

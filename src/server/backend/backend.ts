@@ -81,7 +81,7 @@ export interface Backend {
   /** Has a TLS connection end that was closed before its handshake has ended. */
   endSoon(conn: Deno.TlsConn): void;
   /** Serves HTTP by the runtime's own server or by that of the framework. */
-  serveHttp(fd: number, ways: Ways<void, void>): void;
+  serveHttp<T>(fd: number, ways: Ways<T, T>): T;
   /** Accepts for a server of node; returns what ends it. Undefined: the native way is not for this server. */
   serveNode(ways: Ways<(() => void) | undefined, () => void>): () => void;
   /** Has a socket send small pieces at once, where the runtime does not. */

@@ -22,9 +22,13 @@ export async function chooseBackend(): Promise<Backend> {
  * they are loaded. Without FFI only the backend can do that.
  *
  * @param argument The argument before its number; a master passes both last.
+ * @param args The command line.
  */
-export function keepControlFromChildren(argument: string): void {
-  const [name, fd] = Deno.args.slice(-2);
+export function keepControlFromChildren(
+  argument: string,
+  args: readonly string[] = Deno.args,
+): void {
+  const [name, fd] = args.slice(-2);
   if (name !== argument || !(Number(fd) > 2) || !mayUseFfi()) return;
   try {
     setCloseOnExec(Number(fd), true);

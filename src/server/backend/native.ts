@@ -113,10 +113,10 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
     endSoon: cutSoon,
     serveHttp(fd, { native, node }) {
       try {
-        native();
+        return native();
       } catch (error) {
         logSlowWay(fd, asRefusal(error));
-        node();
+        return node();
       }
     },
     serveNode: ({ native, node }) => native() ?? node(),

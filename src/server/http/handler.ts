@@ -13,10 +13,23 @@ export type HttpHandler<A extends Deno.Addr = Deno.Addr> = (
 /** Answers a request whose handler has thrown. */
 export type HttpErrorHandler = (error: unknown) => Response | Promise<Response>;
 
+/** Options of Deno.serve for the runtime's own server. */
+export type RuntimeOptions = Pick<Deno.ServeOptions, "signal" | "automaticCompression">;
+
 /** Both handlers. */
 export interface HttpServing {
   readonly handler: HttpHandler;
   readonly onError: HttpErrorHandler;
+  /** See {@linkcode RuntimeOptions}. */
+  readonly options?: RuntimeOptions;
+}
+
+/** A service that answers HTTP requests. */
+export interface HttpService {
+  /** Fulfilled when it has stopped accepting and its last connection is closed. */
+  readonly finished: Promise<void>;
+  /** Stops accepting, and closes each connection after its last answer. A second call does nothing. */
+  stop(): void;
 }
 
 /** The certificate and key of HTTP over TLS, in PEM. */

@@ -11,8 +11,9 @@
  * @module
  */
 import { adoptInto } from "../../os/adopt/listener.ts";
+import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
 import { type ListenAddress, listenAddressOf } from "../../os/net/socket.ts";
-import type { HttpErrorHandler, HttpHandler, HttpTls } from "./handler.ts";
+import type { HttpErrorHandler, HttpHandler, HttpTls, RuntimeOptions } from "./handler.ts";
 
 /** The range of ports, which is the kernel's default for ephemeral ports. */
 const FIRST_PORT = 32_768, PORTS = 28_232;
@@ -28,6 +29,8 @@ export interface InheritedServing {
   readonly onError: HttpErrorHandler;
   /** Certificate and key, for HTTP over TLS. */
   readonly tls?: HttpTls;
+  /** See {@linkcode RuntimeOptions}. */
+  readonly options?: RuntimeOptions;
 }
 
 /**
@@ -72,18 +75,24 @@ function throwawayAddr({ kind }: ListenAddress): ThrowawayAddr {
 
 function serveAt(
   addr: ThrowawayAddr,
-  { handler, onError, tls }: InheritedServing,
+  { handler, onError, tls, options }: InheritedServing,
 ): Deno.HttpServer {
   const certificate = tls && { cert: tls.cert, key: tls.key };
   const common = {
+    ...options,
     onError,
     onListen: () => {
       // The address would be the throw-away one.
     },
   };
   return addr.transport === "unix"
-    ? Deno.serve({ path: addr.path, ...common }, handler)
-    : Deno.serve({ hostname: addr.hostname, port: addr.port, ...certificate, ...common }, handler);
+    ? runtimeFunctions.serve({ path: addr.path, ...common }, handler)
+    : runtimeFunctions.serve({
+      hostname: addr.hostname,
+      port: addr.port,
+      ...certificate,
+      ...common,
+    }, handler);
 }
 
 /** Calls back at the first read of a function's `length`. */

@@ -36,6 +36,8 @@ export interface Serving extends HttpServing {
 export class HttpRun {
   /** Fulfilled with the reason when the server has stopped accepting by itself. */
   readonly ended: Promise<Error>;
+  /** Fulfilled when the server has closed its last connection. */
+  readonly finished: Promise<void>;
   readonly #server: Deno.HttpServer;
   readonly #drain: HttpDrain;
   readonly #upgraded: UpgradedPeers;
@@ -48,13 +50,14 @@ export class HttpRun {
    * @param serving The address and the handlers.
    * @throws {AdoptError} When this version of the runtime registers listeners in an unknown way.
    */
-  constructor(fd: number, { address, handler, onError, tls }: Serving) {
+  constructor(fd: number, { address, handler, onError, tls, options }: Serving) {
     const upgraded = this.#upgraded = new UpgradedPeers(address);
     // The runtime makes no request for such a handler, which saves a part of each answer.
     const isBlind = handler.length === 0 && !isLimited();
     const server = this.#server = serveInherited(fd, {
       address,
       tls,
+      options,
       handler: isBlind ? this.#answeringBlindly(handler) : this.#answering(handler),
       onError: (error) => this.#answer(onError(error)),
     });
@@ -67,6 +70,7 @@ export class HttpRun {
       events: this.#events,
       owns: (connection) => this.owns(connection),
     });
+    this.finished = server.finished.catch(() => {});
     const ended = Promise.withResolvers<Error>();
     this.ended = ended.promise;
     server.finished.then(

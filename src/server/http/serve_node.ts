@@ -53,6 +53,16 @@ import { serverUsage } from "../lifecycle/usage.ts";
  * ```
  */
 export function serveNode(fd: number, fdType: FdType, server: Server): void {
+  openNodeServer(fd, fdType, server);
+}
+
+/**
+ * Makes a node server listen as {@linkcode serveNode}.
+ *
+ * @returns Stops accepting, and closes the server after its last connection. A second call does nothing.
+ * @throws {TypeError} As {@linkcode serveNode}.
+ */
+export function openNodeServer(fd: number, fdType: FdType, server: Server): () => void {
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve descriptor ${fd}: a fifo, expected "inet" or "unix"`);
   }
@@ -64,13 +74,22 @@ export function serveNode(fd: number, fdType: FdType, server: Server): void {
     socket.once("close", serverUsage.accepted({ tellsEnd: true }));
   });
   const acceptNoMore = listen(server, fd, address);
+  // The program may have another one later.
+  const close = server.close.bind(server);
+  let isStopping = false;
   const stop = async () => {
+    if (isStopping) return;
+    isStopping = true;
     const finished = serverLifecycle.activity.begin({ standing: true });
     acceptNoMore();
     await connections?.drain();
-    server.close(finished);
+    close(finished);
   };
-  serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
+  const forget = serverLifecycle.onStopAccepting((last) => closeServed(stop, { last, fd }), fd);
+  return () => {
+    forget();
+    stop();
+  };
 }
 
 /** Whether it is a server of node:http or node:https, which have this method. */

@@ -55,7 +55,7 @@ export class Http1Connection {
     } catch (error) {
       zdebug("a connection of HTTP has ended:", error);
     } finally {
-      this.#close();
+      this.close();
     }
   }
 
@@ -67,11 +67,12 @@ export class Http1Connection {
 
   #closeIfIdle(): void {
     systemClock.setTimer(QUIET_MS, () => {
-      if (this.#isIdle) this.#close();
+      if (this.#isIdle) this.close();
     });
   }
 
-  #close(): void {
+  /** Closes the connection, whatever is under way. */
+  close(): void {
     this.#conn[Symbol.dispose]();
   }
 
@@ -104,7 +105,7 @@ export class Http1Connection {
     await this.#conn.closeWrite();
     for (let goesOn = true; goesOn;) {
       this.#input.take(Infinity);
-      const timer = systemClock.setTimer(LINGER_MS, () => this.#close());
+      const timer = systemClock.setTimer(LINGER_MS, () => this.close());
       goesOn = await this.#input.fill();
       timer.cancel();
     }

@@ -10,7 +10,7 @@ import { backend } from "../backend/chosen.ts";
 import { nodeServerTls } from "../backend/node_tls.ts";
 import { Http1Connection } from "./connection.ts";
 import type { Http1Service } from "./exchange.ts";
-import type { HttpServing, HttpTls } from "../http/handler.ts";
+import type { HttpService, HttpServing, HttpTls } from "../http/handler.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { openServiceListener, type ServiceListener } from "../listen/service_listener.ts";
 import { EventStreams } from "../http/streamed_answers.ts";
@@ -25,12 +25,17 @@ const ALPN_PROTOCOLS = ["http/1.1"];
  * Serves HTTP until the server is told to stop. Then it stops accepting, finishes the work under way, and
  * closes each connection after its last response, or when it is idle.
  */
-export class NodeHttpService {
+export class NodeHttpService implements HttpService {
+  readonly finished: Promise<void>;
   readonly #listener: ServiceListener;
   readonly #service: Http1Service;
   readonly #tls: HttpTls | undefined;
   readonly #connections = new Set<Http1Connection>();
   readonly #events = new EventStreams();
+  readonly #finished = Promise.withResolvers<void>();
+  readonly #forgetStop: () => void;
+  /** The loop that accepts, and the connections. */
+  #open = 1;
   #isDraining = false;
 
   /**
@@ -48,8 +53,26 @@ export class NodeHttpService {
     };
     this.#listener = openServiceListener(fd, address.kind);
     serverLifecycle.countOpen(() => ({ eventStreams: this.#events.count }));
-    serverLifecycle.onStopAccepting(() => this.#drain());
-    this.#accept().catch((error) => zerror("error while accepting:", error));
+    this.finished = this.#finished.promise;
+    this.#forgetStop = serverLifecycle.onStopAccepting(() => this.#drain());
+    serving.options?.signal?.addEventListener("abort", () => this.#abort(), { once: true });
+    this.#accept().catch((error) => zerror("error while accepting:", error))
+      .finally(() => this.#closed());
+  }
+
+  stop(): void {
+    this.#forgetStop();
+    this.#listener.close();
+    this.#drain();
+  }
+
+  #abort(): void {
+    this.stop();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  #closed(): void {
+    if (--this.#open === 0) this.#finished.resolve();
   }
 
   async #accept(): Promise<void> {
@@ -58,6 +81,7 @@ export class NodeHttpService {
 
   async #serve(plain: Deno.Conn): Promise<void> {
     const finished = serverLifecycle.activity.begin();
+    this.#open++;
     // A response that is written in pieces must not wait for the acknowledgement of the first one.
     if ("setNoDelay" in plain) (plain as Deno.TcpConn).setNoDelay();
     try {
@@ -67,6 +91,7 @@ export class NodeHttpService {
       zdebug("a client has gone before its first request:", error);
     } finally {
       finished();
+      this.#closed();
     }
   }
 
@@ -79,6 +104,7 @@ export class NodeHttpService {
   }
 
   #drain(): void {
+    if (this.#isDraining) return;
     this.#isDraining = true;
     for (const connection of this.#connections) connection.drain();
     serverLifecycle.onEnding(() => this.#events.endAll());

@@ -49,7 +49,7 @@ export interface IdleSource {
 }
 
 /** The longest drain of a server without `server-stop-on-softstop-after`. */
-const DRAIN_LIMIT_SECONDS = 30;
+export const DRAIN_LIMIT_SECONDS = 30;
 
 /** The time limit that a setting of 0 stands for while work is under way. */
 const LONGEST_SECONDS = 3600;

@@ -43,7 +43,13 @@ import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { MasterLink } from "./master_link.ts";
 import { advisePermissions, permissionAdvice } from "../lifecycle/missing_permission.ts";
 import { ownCommand, programName } from "./own_program.ts";
-import { type Mode, ORPHAN_SECONDS, Server, type ServerHooks } from "./server.ts";
+import {
+  type Mode,
+  ORPHAN_SECONDS,
+  Server,
+  type ServerHooks,
+  type UnchangedProgram,
+} from "./server.ts";
 
 // At import: the modules of a program run before its main function.
 advisePermissions();
@@ -59,9 +65,14 @@ const HOOKS = {
  *
  * @param hooks The program's hooks.
  * @param given Its command line.
+ * @param program The program, if it knows nothing of its master.
  * @returns The exit code: 0 after an orderly end, 1 when it can't start.
  */
-export async function runServer(hooks: ServerHooks, given: readonly string[]): Promise<number> {
+export async function runServer(
+  hooks: ServerHooks,
+  given: readonly string[],
+  program?: UnchangedProgram,
+): Promise<number> {
   const { args } = splitOwnServer(given);
   let link: MasterLink | undefined;
   try {
@@ -83,7 +94,7 @@ export async function runServer(hooks: ServerHooks, given: readonly string[]): P
     if (isOwnReader) warnings.push(...await loadOwnSettings(parsed));
     backend().keepDescriptorsFromChildren();
     if (controlFd !== undefined) {
-      link = connectToMaster(controlFd);
+      link = connectToMaster(controlFd, program);
       replaceSettings(defaultConfig, settingsFromMaster(parsed, await link.settings));
     }
     // A master of this kind has reported these errors already.
@@ -100,7 +111,7 @@ export async function runServer(hooks: ServerHooks, given: readonly string[]): P
     for (const warning of warnings) logLine("warn", formatProblem(warning));
     if (setting(DEBUG_CONFIG)) await printSettings();
     checkHooks(hooks, HOOKS);
-    await new Server(hooks, link).run(mode);
+    await new Server(hooks, link, program).run(mode);
     return 0;
   } catch (error) {
     const text = isUserError(error) ? error.message : String((error as Error)?.stack ?? error);
@@ -155,10 +166,16 @@ function controlDescriptor(mode: Mode, { settings }: ParsedArguments): number | 
   return readStrictly(config, SERVER_CONTROL);
 }
 
-function connectToMaster(controlFd: number): MasterLink {
+function connectToMaster(controlFd: number, program?: UnchangedProgram): MasterLink {
   return new MasterLink(controlFd, {
-    onSoftstop: (closing) => serverLifecycle.softstop(closing),
-    onGone: () => serverLifecycle.finishWithin(ORPHAN_SECONDS),
+    onSoftstop(closing) {
+      program?.onStop();
+      serverLifecycle.softstop(closing);
+    },
+    onGone() {
+      program?.onStop();
+      serverLifecycle.finishWithin(ORPHAN_SECONDS);
+    },
   });
 }
 

@@ -49,6 +49,16 @@ export interface ServerHooks {
   readonly beforeSoftstop?: (stop: Softstop) => void | Promise<void>;
 }
 
+/** A program that knows nothing of its master, beside the hooks that serve for it. */
+export interface UnchangedProgram {
+  /** Fulfilled when it has asked for all of its addresses. */
+  readonly loaded: Promise<unknown>;
+  /** Fulfilled when it listens on all of them. */
+  readonly listening: Promise<unknown>;
+  /** Called before a stop, which its own handlers of signals hear of first. */
+  onStop(): void;
+}
+
 /** How a server was started: by a master, or by hand without one. */
 export type Mode = "MASTER" | "alone";
 
@@ -74,10 +84,12 @@ export class Server {
   #letGoOfErrors?: () => void;
 
   readonly #link: MasterLink | undefined;
+  readonly #program: UnchangedProgram | undefined;
 
-  constructor(hooks: ServerHooks, link: MasterLink | undefined) {
+  constructor(hooks: ServerHooks, link: MasterLink | undefined, program?: UnchangedProgram) {
     this.#hooks = hooks;
     this.#link = link;
+    this.#program = program;
   }
 
   async run(mode: Mode): Promise<void> {
@@ -125,7 +137,11 @@ export class Server {
     await source.dropPrivileges();
     const services = await source.services();
     for (const { name, fd, type } of services) await this.#hooks.serviceRegister(name, fd, type);
-    this.#letGoOfErrors = logUnhandledErrors(services.map(({ name }) => name));
+    await this.#program?.listening;
+    // An unchanged program has the errors of the runtime.
+    if (this.#program === undefined) {
+      this.#letGoOfErrors = logUnhandledErrors(services.map(({ name }) => name));
+    }
     guardNodeOutputs();
     source.ready();
   }
@@ -156,7 +172,8 @@ export class Server {
     const warmedUp = async () => await (await warmUp)?.warmUp();
     return {
       services: async () => {
-        if (lifecycle.isStandby) await Promise.race([warmedUp(), link.started]);
+        const ready = Promise.all([warmedUp(), this.#program?.loaded]);
+        if (lifecycle.isStandby) await Promise.race([ready, link.started]);
         link.loaded();
         return (await link.started).services;
       },

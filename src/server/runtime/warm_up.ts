@@ -9,6 +9,7 @@ import { zdebug } from "../../log/log.ts";
 import { adoptInto, adoptListener } from "../../os/adopt/listener.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
+import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
 import { boundAddress, describeListener } from "../../os/net/socket.ts";
 import { listenInet } from "../../os/net/open_listener.ts";
 
@@ -87,7 +88,7 @@ async function acceptFrom(listener: Deno.Listener, { port }: Deno.NetAddr): Prom
 
 const warmUpHttp: Part = async ({ fd, port }, end) => {
   const server = adoptInto(fd, () =>
-    Deno.serve({
+    runtimeFunctions.serve({
       hostname: LOOPBACK,
       port: 0,
       onListen: () => {

@@ -40,15 +40,18 @@ export class TlsContext {
   readonly certificate: Certificate;
 
   /**
-   * Reads and checks the files.
+   * Reads and checks the files, or takes certificate and key as they are.
    *
-   * @param options The paths of the files and the other options.
+   * @param options The paths of the files and the other options; or the texts of certificate and key.
    * @throws {ConfigError} When a file can't be read or is of another kind, or when certificate and key do
    * not match; it names the file.
    */
-  constructor(options: TlsOptions) {
-    this.certificate = readCertificate(options);
-    this.handshakeSeconds = options.handshakeSeconds ?? HANDSHAKE_SECONDS;
+  constructor(options: TlsOptions | Certificate) {
+    const isText = "cert" in options;
+    this.certificate = isText ? options : readCertificate(options);
+    this.handshakeSeconds = isText
+      ? HANDSHAKE_SECONDS
+      : options.handshakeSeconds ?? HANDSHAKE_SECONDS;
   }
 
   /**

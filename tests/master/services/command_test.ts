@@ -212,7 +212,6 @@ for (
     ["deno run -q --allow-ffi --allow-read bin/server.ts", "control"],
     ["deno run -c deno.json -RNA bin/server.ts", "control"],
     ["/opt/deno run --allow-all bin/server.ts", "control"],
-    ["deno task serve", "control"],
     ["./deno.sh", "control"],
     ["deno run bin/server.ts", "inherit"],
     ["deno run --allow-net bin/server.ts -A", "inherit"],
@@ -328,7 +327,7 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   "./flags.mjs.sh": `a program of node, expected ${SYSTEMD}`,
   "npx -y deno@1.0.0 run bin/server.ts":
     "npx, which passes no socket on, expected deno alone, which is the one that runs the master",
-  "npm start": "npm, which passes no socket on, " +
+  "npm exec x": "npm, which passes no socket on, " +
     "expected the program itself, and the server-protocol that it knows",
   "sudo -u www deno run bin/server.ts": "sudo, which passes no socket on, " +
     "expected the program itself, with server-user in the settings",
@@ -345,7 +344,6 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   "deno test bin/server.ts": "deno test, which runs no server, expected deno run -A SCRIPT",
   "deno -q compile bin/server.ts":
     "deno compile, which runs no server, expected deno run -A SCRIPT",
-  "deno task serve": "a task, which is another process, expected the command of the task itself",
 };
 
 for (const [command, message] of Object.entries(DOUBTFUL)) {

@@ -204,7 +204,7 @@ Deno.test("loadServices() reports all problems of a hook's services at once", as
   const { problems, services } = await loadServices({ ...SOURCE, directory: dir.path, hook });
   assertEquals(told(problems, dir.path), [
     'DIR/z.gcf:1: server-protocol: Cannot read "none": an unknown word, ' +
-    "expected one of auto, control, inherit, libzc, systemd",
+    "expected one of auto, control, deno, inherit, libzc, systemd",
     'hook:1: server-proc-count: Cannot read "x": not a whole number, ' +
     "expected a whole number from 0 to 10000",
     'hook:1: server-command: Cannot run "./none": no such program /srv/none, ' +

@@ -150,7 +150,6 @@ for (
     "/bin/tool app/main.ts",
     "/home/www/deno run -A app/main.ts",
     "deno run -A https://host/main.ts",
-    "deno task x",
   ]
 ) {
   Deno.test(`ModuleVersions finds no modules for "${command}"`, async () => {

@@ -1,0 +1,162 @@
+/**
+ * Commands that name a task of `deno.json` or a script of `package.json`: the command that such a task runs, since a
+ * task runner passes no sockets on.
+ *
+ * @module
+ */
+import { parse } from "@std/jsonc/parse";
+import { resolvePath } from "../../config/address.ts";
+import { shellOperator, splitCommand } from "../../config/command.ts";
+import { cannot } from "../../config/errors.ts";
+import { baseName } from "./wrappers.ts";
+
+/** What this uses of the file system of a service. */
+export interface TaskFiles {
+  isFile(path: string): boolean;
+  /** Resolves a path of the service's processes. */
+  pathOf(path: string): string;
+  /** Reads a file; undefined where it can't be read. */
+  programText(path: string): string | undefined;
+}
+
+/** A task that a command names. */
+interface TaskName {
+  readonly name: string;
+  /** What is passed on to the command of the task. */
+  readonly args: readonly string[];
+  /** Whether the tasks of `deno.json` count. */
+  readonly isDeno: boolean;
+}
+
+/** A command of a task. */
+export interface TaskCommand {
+  /** The words, from the program on, with variables before it. */
+  readonly words: readonly string[];
+  /** The file that the task is in. */
+  readonly file: string;
+}
+
+/** The runners of scripts, with the words before the name of a script. */
+const RUNNERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["npm", ["run", "run-script", "rum", "urn"]],
+  ["pnpm", ["run", "run-script"]],
+  ["yarn", ["run"]],
+]);
+
+/** The scripts that need no such word. */
+const SHORT = ["start"];
+
+/**
+ * Finds the task that a command runs.
+ *
+ * @param words The command, without `env`.
+ * @param files The files.
+ * @returns Its command; undefined for a command that runs no task.
+ * @throws {TypeError} When there is no such task, or a shell would be needed to run it.
+ */
+export function taskCommand(words: readonly string[], files: TaskFiles): TaskCommand | undefined {
+  const task = taskIn(words);
+  if (task === undefined) return undefined;
+  const found = findTask(task, files);
+  const refuse = (found: string, expected: string): never => {
+    throw new TypeError(cannot("run the task", task.name, { found, expected }));
+  };
+  const { text, file, before } = found ?? refuse(
+    `none of this name in ${task.isDeno ? "deno.json or package.json" : "package.json"}`,
+    `one beside or above ${files.pathOf(".")}`,
+  );
+  if (before !== undefined) {
+    return refuse(`"${before}" in ${file}, which runs before it`, "the command of the task alone");
+  }
+  const operator = shellOperator(text) ?? /[$`*]|\n/.exec(text)?.[0];
+  if (operator !== undefined) {
+    return refuse(
+      `"${text}" in ${file}, with "${operator}" of a shell`,
+      "a task of one program, or the command of the server itself",
+    );
+  }
+  const all = splitCommand(text), count = all.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word));
+  if (count < 0) return refuse(`"${text}" in ${file}, which is no program`, "a program");
+  return { words: [...(count > 0 ? ["env"] : []), ...all, ...task.args], file };
+}
+
+function taskIn([program, ...words]: readonly string[]): TaskName | undefined {
+  const runner = baseName(program);
+  if (runner === "deno" && words[0] === "task") {
+    const at = words.findIndex((word, index) => index > 0 && !word.startsWith("-"));
+    return at < 0 ? undefined : { name: words[at], args: words.slice(at + 1), isDeno: true };
+  }
+  const verbs = RUNNERS.get(runner);
+  if (verbs === undefined) return undefined;
+  const rest = words.slice(words.findIndex((word) => !word.startsWith("-")));
+  const at = verbs.includes(rest[0]) ? 1 : SHORT.includes(rest[0]) ? 0 : undefined;
+  if (at === undefined || rest[at] === undefined) return undefined;
+  const args = rest.slice(at + 1);
+  return { name: rest[at], args: args[0] === "--" ? args.slice(1) : args, isDeno: false };
+}
+
+/** The text of a task, and what else it would run before. */
+interface FoundTask {
+  readonly text: string;
+  readonly file: string;
+  readonly before?: string;
+}
+
+/** Looks in the working directory and above it, as the runners do. */
+function findTask(task: TaskName, files: TaskFiles): FoundTask | undefined {
+  for (let directory = files.pathOf(".");; directory = resolvePath(directory, "..")) {
+    const found = (task.isDeno ? inDenoJson(task.name, directory, files) : undefined) ??
+      inPackageJson(task, directory, files);
+    if (found !== undefined || directory === "/") return found;
+  }
+}
+
+function inDenoJson(name: string, directory: string, files: TaskFiles): FoundTask | undefined {
+  for (const base of ["deno.json", "deno.jsonc"]) {
+    const file = `${directory === "/" ? "" : directory}/${base}`;
+    const task = fieldsIn(readFields(file, files)?.tasks)?.[name];
+    if (typeof task === "string") return { text: task, file };
+    const fields = fieldsIn(task);
+    if (fields === undefined) continue;
+    const [before] = Array.isArray(fields.dependencies) ? fields.dependencies : [];
+    const text = typeof fields.command === "string" ? fields.command : "";
+    return { text, file, ...(before !== undefined && { before: String(before) }) };
+  }
+  return undefined;
+}
+
+function inPackageJson(
+  { name, isDeno }: TaskName,
+  directory: string,
+  files: TaskFiles,
+): FoundTask | undefined {
+  const file = `${directory === "/" ? "" : directory}/package.json`;
+  const scripts = fieldsIn(readFields(file, files)?.scripts), text = scripts?.[name];
+  if (typeof text !== "string") return undefined;
+  const before = !isDeno && `pre${name}` in scripts! ? `pre${name}` : undefined;
+  return { text, file, ...(before !== undefined && { before }) };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsIn(value: unknown): Fields | undefined {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject ? value as Fields : undefined;
+}
+
+/** The content of a file; undefined without one. */
+function readFields(file: string, files: TaskFiles): Fields | undefined {
+  if (!files.isFile(file)) return undefined;
+  const refuse = (found: string, cause?: unknown): never => {
+    throw new TypeError(cannot("read", file, { found, expected: "JSON with the tasks" }), {
+      cause,
+    });
+  };
+  const text = files.programText(file);
+  if (text === undefined) return refuse("a file that this master may not read");
+  try {
+    return fieldsIn(parse(text));
+  } catch (error) {
+    return refuse((error as Error).message, error);
+  }
+}

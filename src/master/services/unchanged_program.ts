@@ -1,0 +1,153 @@
+/**
+ * Programs that know nothing of their master (`server-protocol = deno`): how Deno runs them, with a module of this
+ * package that is loaded first.
+ *
+ * @module
+ */
+import { cannot } from "../../config/errors.ts";
+import type { ServiceConfig } from "../../config/service.ts";
+import { VERSION } from "../../control/version.ts";
+import { flagsOf, takesValue } from "../../config/permissions.ts";
+import {
+  AUTO_SERVE_VARIABLE,
+  formatUnchangedStart,
+  UNCHANGED_VARIABLE,
+} from "../../ipc/unchanged_start.ts";
+import type { EnvironmentChange } from "../../os/process/environment.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
+import type { EnvStep } from "./wrappers.ts";
+
+/** How an unchanged program is run. */
+export interface UnchangedProgram {
+  /** The port of `deno serve --port`: that of the service which the exported application serves. */
+  readonly port?: number;
+}
+
+/** Flags of `deno serve` alone, with whether the next word may be their value. */
+const OF_SERVE: ReadonlyMap<string, boolean> = new Map([
+  ["--port", true],
+  ["--host", true],
+  ["--parallel", false],
+  ["--open", false],
+]);
+
+/** How Deno runs what a script of `package.json` names `node`. */
+const AS_NODE = ["-A", "--unstable-bare-node-builtins", "--unstable-detect-cjs"];
+
+/** The arguments of Deno by which it runs a program of node. */
+export function nodeArguments(args: readonly string[]): readonly string[] {
+  return ["run", ...AS_NODE, ...args];
+}
+
+/**
+ * The arguments of Deno for an unchanged program.
+ *
+ * @param args The arguments of `deno run` or `deno serve`.
+ * @returns The arguments of `deno run`, and how the program is run.
+ */
+export function unchangedArguments(
+  [command, ...rest]: readonly string[],
+): { readonly args: readonly string[]; readonly program: UnchangedProgram } {
+  const { rest: own, port } = command === "serve"
+    ? withoutServeFlags(rest)
+    : { rest, port: undefined };
+  const args = ["run", `--preload=${preloadedModule()}`, ...mayReadVariable(own), ...own];
+  return { args, program: { ...(port !== undefined && { port }) } };
+}
+
+/** The module that is loaded first; a compiled master has no file of it. */
+function preloadedModule(): string {
+  const file = import.meta.resolve("../../server/unchanged/main.ts");
+  const isFile = file.startsWith("file:") && !Deno.build.standalone;
+  return isFile ? file : `jsr:@zc/master@${VERSION}/unchanged`;
+}
+
+/** The permission to read the variable of the start, where the others do not include it. */
+function mayReadVariable(args: readonly string[]): string[] {
+  const flags = flagsOf(args);
+  const isGranted = flags.some((flag) =>
+    /^--allow-(?:all|env)$/.test(flag) || /^-[A-Za-z]*[AE]$/.test(flag)
+  );
+  return isGranted ? [] : [`--allow-env=${UNCHANGED_VARIABLE}`];
+}
+
+/** Takes the flags out that say where `deno serve` listens, and in how many threads. */
+function withoutServeFlags(
+  args: readonly string[],
+): { readonly rest: readonly string[]; readonly port?: number } {
+  const kept: string[] = [];
+  let port: number | undefined, i = 0;
+  for (; i < args.length && args[i].startsWith("-"); i++) {
+    const word = args[i], [name, value] = word.split("=", 2), takesNext = OF_SERVE.get(name);
+    if (takesNext === undefined) {
+      kept.push(word, ...(takesValue(word) ? [args[++i]] : []));
+      continue;
+    }
+    const given = value ?? (takesNext ? args[++i] : undefined);
+    if (name === "--port") port = Number(given);
+  }
+  return { rest: [...kept, ...args.slice(i)], ...(port !== undefined && { port }) };
+}
+
+/** Whether the text of a script exports what `deno serve` runs. */
+export function exportsApplication(text: string): boolean {
+  const code = text.replace(/\/\*[^]*?\*\//g, "");
+  return /^\s*export\s+default\b|^\s*export\s*\{[^}]*\bas\s+default\b/m.test(code);
+}
+
+/** Whether the text of a script names this framework, so that it takes its sockets itself. */
+export function namesFramework(text: string): boolean {
+  return /@zc\/master|ServerMain\b|\bserviceRegister\b/.test(text);
+}
+
+/**
+ * The variables of the environment by which an unchanged program is started.
+ *
+ * @param service Its service.
+ * @param args What another server gets behind the arguments of its command.
+ */
+export function unchangedVariables(
+  { endpoints }: ResolvedService,
+  { port }: UnchangedProgram,
+  args: readonly string[],
+): EnvironmentChange {
+  const services = endpoints.map(({ service: name, ...endpoint }) => ({
+    name,
+    address: endpoint.kind === "inet"
+      ? { kind: endpoint.kind, hostname: endpoint.hostname, port: endpoint.port }
+      : { kind: endpoint.kind, path: endpoint.path },
+  }));
+  return {
+    [UNCHANGED_VARIABLE]: formatUnchangedStart({ args, services, ...(port && { port }) }),
+    [AUTO_SERVE_VARIABLE]: "1",
+  };
+}
+
+/**
+ * Checks that an unchanged program has no named pipe, which it can't ask for, and that its command keeps the variable
+ * of its start.
+ *
+ * @throws {TypeError} When it has one, or removes it.
+ */
+export function requireSockets(
+  { service, steps, unchanged }: {
+    readonly service: Pick<ServiceConfig, "endpoints" | "command">;
+    readonly steps: readonly EnvStep[];
+    readonly unchanged?: UnchangedProgram;
+  },
+): void {
+  if (unchanged === undefined) return;
+  const fifo = service.endpoints.find(({ kind }) => kind === "fifo");
+  if (fifo !== undefined) {
+    throw new TypeError(cannot("pass on", fifo.text, {
+      found: "a named pipe, which a program of server-protocol deno can't ask for",
+      expected: "the address of a socket, or a program of this framework",
+    }));
+  }
+  const step = steps.find(({ clearsAll }) => clearsAll);
+  if (step === undefined) return;
+  throw new TypeError(cannot("run", service.command.join(" "), {
+    found: `"${step.words.join(" ")}", which removes the variable that its start needs`,
+    expected: "env -u NAME for each variable that is to be removed",
+  }));
+}

@@ -1,0 +1,67 @@
+/**
+ * Which service a program means by an address that it asks for.
+ *
+ * Pure: it opens nothing.
+ *
+ * @module
+ */
+import { addressText, type ListenAddress } from "../../os/net/socket.ts";
+
+/** An address that a program asks for. */
+export type RequestedAddress = Exclude<ListenAddress, { readonly kind: "fifo" }>;
+
+/** A service that a program may mean. */
+export interface Candidate {
+  readonly name: string;
+  readonly address: ListenAddress;
+  /** Whether the program has it already. */
+  readonly isTaken: boolean;
+}
+
+/**
+ * Finds the service of an address: the one with its port or path, at best with its host as well; any address means
+ * the service of a program that has one.
+ *
+ * @param requested The address.
+ * @param services All services of the program.
+ * @returns The index of the service; undefined where none is meant, or it is taken.
+ */
+export function serviceFor(
+  requested: RequestedAddress,
+  services: readonly Candidate[],
+): number | undefined {
+  const ranks = services.map(({ address, isTaken }) => isTaken ? 0 : rankOf(address, requested));
+  const best = Math.max(0, ...ranks);
+  if (best > 0) return ranks.indexOf(best);
+  return services.length === 1 && !services[0].isTaken ? 0 : undefined;
+}
+
+/** How well an address matches: 0 not at all. */
+function rankOf(address: ListenAddress, requested: RequestedAddress): number {
+  if (address.kind === "inet" && requested.kind === "inet") {
+    if (address.port !== requested.port) return 0;
+    return address.hostname === requested.hostname ? 2 : 1;
+  }
+  return address.kind === "unix" && requested.kind === "unix" && address.path === requested.path
+    ? 2
+    : 0;
+}
+
+/**
+ * The warning about an address that is opened by the program itself.
+ *
+ * @param requested The address.
+ * @param services All services of the program.
+ */
+export function warningOf(
+  requested: RequestedAddress,
+  services: readonly Candidate[],
+): string {
+  const asked = addressText(requested);
+  const all = services.map(({ name, address, isTaken }) =>
+    `${name && `${name}://`}${addressText(address)}${isTaken ? " (listened on already)" : ""}`
+  ).join(", ");
+  const how = requested.kind === "inet" ? `the port ${requested.port}` : "its path";
+  return `Cannot pass on ${asked}: no free service has ${how}, found ${all}, expected it in ` +
+    "server-service; this process opens the address itself, and another process can't";
+}

@@ -1,0 +1,151 @@
+/**
+ * `Deno.serve` for a program that knows nothing of its master.
+ *
+ * @module
+ */
+import { openHttp } from "../serve_http.ts";
+import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
+import type { HttpHandler, HttpService, HttpTls } from "../http/handler.ts";
+import type { RequestedAddress } from "./addresses.ts";
+import type { ProgramService, ProgramServices } from "./services.ts";
+
+/** The options of `Deno.serve`, of all kinds of addresses. */
+type ServeOptions =
+  & Deno.ServeOptions
+  & { readonly handler?: HttpHandler }
+  & Partial<Omit<Deno.ServeTcpOptions, keyof Deno.ServeOptions | "transport">>
+  & Partial<Pick<Deno.ServeUnixOptions, "path">>
+  & Partial<Pick<Deno.TlsCertifiedKeyPem, "cert" | "key">>
+  & { readonly transport?: string };
+
+/** The port of `Deno.serve` without one. */
+const DEFAULT_PORT = 8000;
+
+/** The symbol of the runtime's own call for a main module that exports `fetch`. */
+const OF_MAIN_MODULE = "kLoadBalanced";
+
+/**
+ * Makes a function in place of `Deno.serve`.
+ *
+ * @param services The services of the program.
+ * @param exported `port`: the port of `deno serve --port`. `onCall`: called when the runtime serves what the main
+ * module exports.
+ */
+export function makeServe(
+  services: ProgramServices,
+  exported: { readonly port?: number; onCall(): void },
+): typeof Deno.serve {
+  const serve = (...args: unknown[]) => {
+    const { options, handler } = readArguments(args);
+    const isExported = Object.getOwnPropertySymbols(options)
+      .some(({ description }) => description === OF_MAIN_MODULE);
+    const taken = handler === undefined
+      ? undefined
+      : isExported && exported.port === undefined
+      ? services.takeFree()
+      : takeOne(services, isExported ? { ...options, port: exported.port } : options);
+    if (isExported) exported.onCall();
+    return handler && taken
+      ? new ProgramHttpServer(taken, handler, options)
+      // The runtime says what is wrong with the arguments.
+      : Reflect.apply(runtimeFunctions.serve, Deno, args);
+  };
+  return serve as typeof Deno.serve;
+}
+
+function readArguments(
+  [first, second]: readonly unknown[],
+): { readonly options: ServeOptions; readonly handler: HttpHandler | undefined } {
+  const isHandler = typeof first === "function";
+  const options = (isHandler ? second : first) ?? {};
+  const handler = isHandler ? first : second ?? (options as ServeOptions).handler;
+  return {
+    options: typeof options === "object" ? options : {},
+    handler: typeof handler === "function" ? handler as HttpHandler : undefined,
+  };
+}
+
+function takeOne(
+  services: ProgramServices,
+  options: ServeOptions,
+): readonly ProgramService[] | undefined {
+  const requested = requestedBy(options), service = requested && services.take(requested);
+  return service && [service];
+}
+
+/** The address that the options ask for; undefined for kinds that no service has. */
+function requestedBy(
+  { transport, path, hostname = "0.0.0.0", port = DEFAULT_PORT }: ServeOptions,
+): RequestedAddress | undefined {
+  if (typeof path === "string") return { kind: "unix", path };
+  if (transport !== undefined && transport !== "tcp") return undefined;
+  return { kind: "inet", hostname: hostname ?? "0.0.0.0", port };
+}
+
+/** A server on sockets of the master. */
+class ProgramHttpServer implements Deno.HttpServer {
+  readonly addr: Deno.Addr;
+  readonly finished: Promise<void>;
+  readonly #handler: HttpHandler;
+  readonly #options: ServeOptions;
+  readonly #open: HttpService[] = [];
+  readonly #stopped = Promise.withResolvers<void>();
+  #isStopped = false;
+
+  /**
+   * @param services Where it listens.
+   * @param handler Answers one request.
+   * @param options The options of `Deno.serve`.
+   */
+  constructor(services: readonly ProgramService[], handler: HttpHandler, options: ServeOptions) {
+    this.#handler = handler;
+    this.#options = options;
+    this.addr = services[0].addr;
+    this.finished = Promise.all(services.map((service) => this.#serve(service))).then(() => {});
+    options.signal?.addEventListener("abort", () => this.#stop(), { once: true });
+    if (options.signal?.aborted) this.#stop();
+  }
+
+  /** Listens, and returns when the last connection is closed. */
+  async #serve(service: ProgramService): Promise<void> {
+    const { onListen, onError, signal, automaticCompression } = this.#options;
+    const opening = service.use(() => !this.#isStopped, ({ fd, type }) => {
+      const open = openHttp(fd, type, this.#handler, {
+        onError,
+        tls: tlsOf(this.#options),
+        runtime: { signal, automaticCompression },
+      });
+      this.#open.push(open);
+      onListen?.(service.addr);
+      return open;
+    });
+    const open = await Promise.race([opening, this.#stopped.promise]);
+    await open?.finished;
+  }
+
+  #stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    for (const open of this.#open) open.stop();
+    if (this.#open.length === 0) this.#stopped.resolve();
+  }
+
+  async shutdown(): Promise<void> {
+    this.#stop();
+    await this.finished;
+  }
+
+  /** Does nothing: the master decides how long the process runs. */
+  ref(): void {}
+
+  /** See {@linkcode ref}. */
+  unref(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+}
+
+function tlsOf({ cert, key }: ServeOptions): HttpTls | undefined {
+  return cert === undefined || key === undefined ? undefined : { cert, key };
+}

@@ -1,0 +1,126 @@
+/**
+ * Makes a server of a program that knows nothing of its master. A master preloads this module
+ * (`server-protocol = deno`), so it runs before the program: it puts its own functions in the place of those by which
+ * a program opens an address, and serves until the master tells it to stop.
+ *
+ * The runtime starts the program when nothing of this module is under way any more. So all that waits, the connection
+ * to the master included, begins when the program asks for its first address, or when its main module has run.
+ *
+ * @module
+ */
+import { SERVER_CONTROL, SERVER_STOP_ON_SOFTSTOP_AFTER } from "../../config/settings.ts";
+import { defaultConfig } from "../../config/config.ts";
+import { readStrictly } from "../../config/effective.ts";
+import { cannot } from "../../config/errors.ts";
+import {
+  AUTO_SERVE_VARIABLE,
+  parseUnchangedStart,
+  UNCHANGED_VARIABLE,
+  type UnchangedStart,
+} from "../../ipc/unchanged_start.ts";
+import { zwarn } from "../../log/log.ts";
+import { systemClock } from "../../os/clock/clock.ts";
+import { exitLater } from "../../os/clock/exit_later.ts";
+import { addressText } from "../../os/net/socket.ts";
+import { replaceFunctions } from "../../os/net/runtime_functions.ts";
+import { keepControlFromChildren } from "../backend/chosen.ts";
+import { DRAIN_LIMIT_SECONDS, serverLifecycle } from "../lifecycle/lifecycle.ts";
+import { runServer } from "../runtime/runtime.ts";
+import { makeListen, makeListenTls } from "./deno_listen.ts";
+import { makeServe } from "./deno_serve.ts";
+import { replaceNodeListen } from "./node_listen.ts";
+import { ProgramSignals } from "./program_signals.ts";
+import { ProgramServices } from "./services.ts";
+
+/** How long a program without a handler of SIGTERM may go on after its last connection. */
+const GRACE_MS = 1_000;
+
+/** After this time without a listener, the log says what the master waits for. */
+const PATIENCE_MS = 10_000;
+
+/** Takes the start of the program from its environment. */
+function takeStart(): UnchangedStart {
+  const text = Deno.env.get(UNCHANGED_VARIABLE);
+  if (text === undefined) {
+    throw new TypeError(cannot("preload", "@zc/master/unchanged", {
+      found: "no master",
+      expected: "a start by a master, with server-protocol = deno",
+    }));
+  }
+  for (const name of [UNCHANGED_VARIABLE, AUTO_SERVE_VARIABLE]) removeVariable(name);
+  return parseUnchangedStart(text);
+}
+
+/** Other programs that this one starts have no use for it. */
+function removeVariable(name: string): void {
+  try {
+    Deno.env.delete(name);
+  } catch (error) {
+    // Without the permission for a variable of the runtime, it stays.
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+  }
+}
+
+function prepare(start: UnchangedStart): void {
+  keepControlFromChildren(`-${SERVER_CONTROL.name}`, start.args);
+  const signals = new ProgramSignals();
+  let hasBegun = false;
+  const begin = () => {
+    if (hasBegun) return;
+    hasBegun = true;
+    run({ start, services, signals });
+  };
+  const services = new ProgramServices(start.services, begin);
+  const { port } = start;
+  replaceFunctions({
+    serve: makeServe(services, { port, onCall: () => signals.leaveOutThisTurn() }),
+    listen: makeListen(services),
+    listenTls: makeListenTls(services),
+  });
+  replaceNodeListen(services);
+  addEventListener("load", begin);
+}
+
+/** Serves until the master tells this process to stop, and lets the program end then. */
+function run({ start: { args }, services, signals }: {
+  readonly start: UnchangedStart;
+  readonly services: ProgramServices;
+  readonly signals: ProgramSignals;
+}): void {
+  let stopMs: number | undefined;
+  const { softstopSignal } = serverLifecycle;
+  softstopSignal.addEventListener("abort", () => stopMs ??= systemClock.nowMs(), { once: true });
+  tellPatience(services);
+  runServer({ serviceRegister: (_name, fd, type) => services.pass({ fd, type }) }, args, {
+    loaded: services.allTaken,
+    listening: services.allListening,
+    onStop() {
+      if (serverLifecycle.accepting && !serverLifecycle.isStandby) signals.call();
+    },
+  }).then((code) => {
+    if (code !== 0) Deno.exit(code);
+    const spentMs = systemClock.nowMs() - (stopMs ?? -Infinity);
+    exitLater(signals.isHandled ? Math.max(GRACE_MS, limitMs() - spentMs) : GRACE_MS);
+  });
+}
+
+/** How long the server may take from the stop to its end. */
+function limitMs(): number {
+  return readStrictly(defaultConfig, SERVER_STOP_ON_SOFTSTOP_AFTER) ?? DRAIN_LIMIT_SECONDS * 1000;
+}
+
+/** Says which addresses the program has not asked for. */
+function tellPatience(services: ProgramServices): void {
+  const timer = systemClock.setTimer(PATIENCE_MS, () => {
+    const all = services.free.map(({ name, address }) =>
+      `${name && `${name}://`}${addressText(address)}`
+    );
+    zwarn(cannot("serve", all.join(", "), {
+      found: `a program that has not listened there for ${PATIENCE_MS / 1000} s`,
+      expected: "Deno.serve, Deno.listen or a server of node for each address of server-service",
+    }));
+  });
+  services.allTaken.then(() => timer.cancel());
+}
+
+prepare(takeStart());

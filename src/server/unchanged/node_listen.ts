@@ -1,0 +1,138 @@
+/**
+ * `listen` of node's servers for a program that knows nothing of its master: node:net, http, https, http2 and tls,
+ * which all call the one of node:net.
+ *
+ * @module
+ */
+import { Server } from "node:net";
+import { zerror } from "../../log/log.ts";
+import { openNodeServer } from "../http/serve_node.ts";
+import { serverLifecycle } from "../lifecycle/lifecycle.ts";
+import type { RequestedAddress } from "./addresses.ts";
+import type { ProgramService, ProgramServices } from "./services.ts";
+
+/** The options of `listen`. */
+interface ListenOptions {
+  readonly port?: number | string | null;
+  readonly host?: string;
+  readonly path?: string;
+  readonly fd?: number;
+  readonly handle?: unknown;
+  readonly _handle?: unknown;
+  readonly signal?: AbortSignal;
+}
+
+/** The methods of a server that are its own while it has a socket of the master. */
+type OwnMethods = Server & { closeIdleConnections?: () => void };
+
+const PENDING = new WeakSet<Server>();
+
+/** Has every server of node listen on the sockets of the master. */
+export function replaceNodeListen(services: ProgramServices): void {
+  const listen = Server.prototype.listen;
+  const own = function (this: Server, ...args: unknown[]): Server {
+    const options = optionsOf(args), requested = requestedBy(options);
+    if (PENDING.has(this)) throw alreadyListens();
+    // A server that listens, and wrong arguments, are errors of node.
+    const service = requested && !this.listening ? services.take(requested) : undefined;
+    if (service === undefined) return Reflect.apply(listen, this, args);
+    const callback = args.at(-1);
+    if (typeof callback === "function") this.once("listening", callback as () => void);
+    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+    serve(this, service);
+    return this;
+  };
+  Server.prototype.listen = own as typeof listen;
+}
+
+/** Reads the arguments of `listen`: options, a path, or port and host. */
+function optionsOf([first, second]: readonly unknown[]): ListenOptions {
+  if (typeof first === "object" && first !== null) return first;
+  if (typeof first === "string" && !/^[0-9]+$/.test(first.trim())) return { path: first };
+  const port = typeof first === "function" ? undefined : first as ListenOptions["port"];
+  return { port: port ?? 0, ...(typeof second === "string" && { host: second }) };
+}
+
+/** The address that is asked for; undefined for a descriptor, and for what node refuses. */
+function requestedBy(options: ListenOptions): RequestedAddress | undefined {
+  const { port, host = "::", path, fd, handle = options._handle } = options;
+  if (fd !== undefined || handle !== undefined) return undefined;
+  if (port === undefined || port === null) {
+    if (typeof path === "string") return { kind: "unix", path };
+    return "port" in options ? { kind: "inet", hostname: host, port: 0 } : undefined;
+  }
+  const number = Number(port);
+  const isPort = Number.isInteger(number) && number >= 0 && number < 65_536;
+  return isPort ? { kind: "inet", hostname: host, port: number } : undefined;
+}
+
+/** Has a server listen as soon as its socket is there; until then it has its address already. */
+async function serve(server: OwnMethods, service: ProgramService): Promise<void> {
+  const { addr } = service;
+  let isClosed = false;
+  PENDING.add(server);
+  const address = () =>
+    addr.transport === "tcp"
+      ? {
+        address: addr.hostname,
+        family: addr.hostname.includes(":") ? "IPv6" : "IPv4",
+        port: addr.port,
+      }
+      : addr.path;
+  const closePending = (callback?: (error?: Error) => void) => {
+    if (callback !== undefined) server.once("close", callback);
+    if (!isClosed) queueMicrotask(() => server.emit("close"));
+    isClosed = true;
+    PENDING.delete(server);
+    restore(server);
+    return server;
+  };
+  Object.assign(server, { address, close: closePending });
+  try {
+    const stop = await service.use(() => !isClosed, ({ fd, type }) => {
+      PENDING.delete(server);
+      restore(server);
+      return openNodeServer(fd, type, server);
+    });
+    if (stop !== undefined) closeGently(server, stop);
+  } catch (error) {
+    zerror(`Cannot serve ${service.name || "the service"}:`, error);
+    server.emit("error", error);
+  }
+}
+
+/** Gives a server the methods of its class again. */
+function restore(server: OwnMethods): void {
+  for (const name of ["address", "close", "closeIdleConnections"] as const) {
+    Reflect.deleteProperty(server, name);
+  }
+}
+
+/**
+ * Makes `close` lose nothing: a connection is closed after an answer that says so, or when it was idle for a while.
+ * Node closes idle connections at once, with the requests that are on their way.
+ */
+function closeGently(server: OwnMethods, stop: () => void): void {
+  const close = server.close.bind(server);
+  let isClosing = false;
+  const closeIdle = server.closeIdleConnections?.bind(server);
+  const own = (callback?: (error?: Error) => void) => {
+    if (isClosing) return close(callback);
+    isClosing = true;
+    if (callback !== undefined) server.once("close", callback);
+    stop();
+    return server;
+  };
+  Object.assign(server, { close: own });
+  if (closeIdle === undefined) return;
+  Object.assign(server, {
+    closeIdleConnections: () => {
+      if (!isClosing && serverLifecycle.accepting) closeIdle();
+    },
+  });
+}
+
+function alreadyListens(): Error {
+  const error = new Error("Listen method has been called more than once without closing.");
+  return Object.assign(error, { code: "ERR_SERVER_ALREADY_LISTEN" });
+}

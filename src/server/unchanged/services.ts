@@ -1,0 +1,148 @@
+/**
+ * The services of a program that knows nothing of its master: each gets its socket from the master, and is used
+ * where the program asks for its address.
+ *
+ * @module
+ */
+import { resolvePath } from "../../config/address.ts";
+import type { AssignedService } from "../../ipc/unchanged_start.ts";
+import { zdebug, zinfo, zwarn } from "../../log/log.ts";
+import { closeFd } from "../../os/fd/descriptor.ts";
+import { addressText, type FdType, type ListenAddress } from "../../os/net/socket.ts";
+import { type RequestedAddress, serviceFor, warningOf } from "./addresses.ts";
+
+/** A socket as the master has passed it. */
+export interface PassedSocket {
+  /** Owned by the receiver. */
+  readonly fd: number;
+  readonly type: FdType;
+}
+
+/** A service, which the program has asked for or not. */
+export class ProgramService {
+  readonly name: string;
+  readonly address: ListenAddress;
+  /** Fulfilled when the master has passed the socket, which a standby gets late. */
+  readonly passed: Promise<PassedSocket>;
+  /** Fulfilled when the program listens on it. */
+  readonly listening: Promise<void>;
+  isTaken = false;
+  readonly #passed = Promise.withResolvers<PassedSocket>();
+  readonly #listening = Promise.withResolvers<void>();
+
+  constructor({ name, address }: AssignedService) {
+    this.name = name;
+    this.address = address;
+    this.passed = this.#passed.promise;
+    this.listening = this.#listening.promise;
+  }
+
+  /** The address in the form of the runtime. */
+  get addr(): (Deno.NetAddr & { transport: "tcp" }) | (Deno.UnixAddr & { transport: "unix" }) {
+    const { address } = this;
+    return address.kind === "inet"
+      ? { transport: "tcp", hostname: address.hostname, port: address.port }
+      : { transport: "unix", path: address.path };
+  }
+
+  /** Passes the socket on to the part that serves it. */
+  pass(socket: PassedSocket): void {
+    this.#passed.resolve(socket);
+  }
+
+  /**
+   * Uses the socket once it is there.
+   *
+   * @param isWanted Whether it still is; a socket that nobody wants any more is closed.
+   * @param use Uses it.
+   * @returns The result of `use`.
+   */
+  async use<T>(isWanted: () => boolean, use: (socket: PassedSocket) => T): Promise<T | undefined> {
+    const socket = await this.passed;
+    if (!isWanted()) return void closeFd(socket.fd);
+    const used = use(socket);
+    this.#listening.resolve();
+    return used;
+  }
+}
+
+/** All services of the program. */
+export class ProgramServices {
+  /** Fulfilled when the program has asked for all of them. */
+  readonly allTaken: Promise<void>;
+  readonly #services: readonly ProgramService[];
+  readonly #allTaken = Promise.withResolvers<void>();
+  readonly #told = new Set<string>();
+  readonly #onAsked: () => void;
+  #passedCount = 0;
+
+  /**
+   * @param services Their names and addresses.
+   * @param onAsked Called whenever the program asks for an address.
+   */
+  constructor(services: readonly AssignedService[], onAsked: () => void) {
+    this.#onAsked = onAsked;
+    this.#services = services.map((service) => new ProgramService(service));
+    this.allTaken = this.#allTaken.promise;
+  }
+
+  /** Fulfilled when the program listens on all of them. */
+  get allListening(): Promise<unknown> {
+    return Promise.all(this.#services.map(({ listening }) => listening));
+  }
+
+  /** Those that the program has not asked for yet. */
+  get free(): readonly ProgramService[] {
+    return this.#services.filter(({ isTaken }) => !isTaken);
+  }
+
+  /** Takes the socket of the next service; the master passes them in their order. */
+  pass(socket: PassedSocket): void {
+    this.#services[this.#passedCount++].pass(socket);
+  }
+
+  /**
+   * Takes the service of an address.
+   *
+   * @returns The service; undefined where the program is to open the address itself, of which the log warns once.
+   */
+  take(given: RequestedAddress): ProgramService | undefined {
+    this.#onAsked();
+    const requested = given.kind === "unix" ? { ...given, path: absolute(given.path) } : given;
+    const index = serviceFor(requested, this.#services), asked = addressText(requested);
+    if (index === undefined) {
+      if (!this.#told.has(asked)) zwarn(warningOf(requested, this.#services));
+      this.#told.add(asked);
+      return undefined;
+    }
+    const service = this.#services[index], { address } = service;
+    const isByPort = address.kind === "inet" && requested.kind === "inet" &&
+      address.port === requested.port;
+    // Another host at the same port is the usual case.
+    (isByPort ? zdebug : zinfo)(`listens on ${addressText(address)} in place of ${asked}`);
+    this.#take(service);
+    return service;
+  }
+
+  /** Takes all that are free. */
+  takeFree(): readonly ProgramService[] {
+    this.#onAsked();
+    const { free } = this;
+    free.forEach((service) => this.#take(service));
+    return free;
+  }
+
+  #take(service: ProgramService): void {
+    service.isTaken = true;
+    if (this.free.length === 0) this.#allTaken.resolve();
+  }
+}
+
+/** The path of a socket from the root on, unless the program may not know where it is. */
+function absolute(path: string): string {
+  try {
+    return resolvePath(Deno.cwd(), path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,237 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { locate, type Located } from "../../../src/master/services/command.ts";
+import { requireProtocol } from "../../../src/master/services/protocol_choice.ts";
+import {
+  exportsApplication,
+  namesFramework,
+  requireSockets,
+} from "../../../src/master/services/unchanged_program.ts";
+import { type FakeFile, fakeLookup } from "../../fakes/fake_lookup.ts";
+import { configOf } from "../service_configs.ts";
+
+const cwd = "/srv/app";
+const PRELOAD = `--preload=${new URL("../../../src/server/unchanged/main.ts", import.meta.url)}`;
+const MAY_READ = "--allow-env=ZC_MASTER_START";
+const OF_NODE = ["-A", "--unstable-bare-node-builtins", "--unstable-detect-cjs"];
+
+const APP = "export default { fetch: () => new Response() };\n";
+const ASKS = "Deno.serve(() => new Response());\n";
+const FRAMEWORK = 'import { serve } from "@zc/master/serve";\nexport default 1;\n';
+
+const TEXTS: Readonly<Record<string, string>> = {
+  "/srv/app/app.ts": APP,
+  "/srv/app/asks.ts": ASKS,
+  "/srv/app/framework.ts": FRAMEWORK,
+  "/srv/app/server.js": "require('node:http');\n",
+  "/srv/app/broken/package.json": "{",
+  "/srv/app/deno.json": `{
+    // Comments are common in it.
+    "tasks": {
+      "app": "deno serve --port=8000 --parallel app.ts",
+      "asks": { "command": "deno run -A asks.ts one", "dependencies": [] },
+      "framework": "deno run -A framework.ts",
+      "built": { "command": "deno run -A asks.ts", "dependencies": ["build"] },
+      "again": "deno task asks two",
+      "loop": "deno task loop",
+      "both": "deno task build && deno run -A asks.ts",
+      "env": "PORT=80 deno run -A asks.ts",
+    },
+  }`,
+  "/srv/app/package.json": JSON.stringify({
+    scripts: {
+      start: "node server.js --quiet",
+      bin: "vite preview",
+      flags: "node --inspect server.js",
+      gone: "node other.js",
+      ready: "node server.js",
+      preready: "tsc",
+      shell: "node $FILE",
+    },
+  }),
+};
+
+const FILES: Readonly<Record<string, FakeFile>> = {
+  ...Object.fromEntries(Object.keys(TEXTS).map((path) => [path, "file"])),
+  "/srv/app/node_modules/.bin/vite": { executable: "#!/usr/bin/env node" },
+  "/opt/deno": { executable: "\x7fELF" },
+  "/usr/bin/env": { executable: "\x7fELF" },
+  "/usr/bin/node": { executable: "\x7fELF" },
+  "/usr/bin/npm": { executable: "#!/usr/bin/env node" },
+};
+
+const LOOKUP = fakeLookup(FILES, { programText: (path) => TEXTS[path] });
+
+function located(command: string, settings: Record<string, string> = {}): Located {
+  return locate(configOf("x", { command, settings }), { lookup: LOOKUP, cwd });
+}
+
+function argsOf(command: string, settings?: Record<string, string>): readonly string[] {
+  return located(command, settings).program.args;
+}
+
+const DENO = { "server-protocol": "deno" };
+
+Deno.test("auto finds a script that exports an application, and preloads the module", () => {
+  assertEquals(argsOf("app.ts a b"), ["run", PRELOAD, "-A", "app.ts", "a", "b"]);
+  assertEquals(located("app.ts").unchanged, {});
+  assertEquals(located("app.ts").protocol, "control");
+});
+
+Deno.test("auto takes any other script for one of this framework", () => {
+  for (const script of ["asks.ts", "framework.ts"]) {
+    assertEquals(argsOf(script), ["run", "-A", script]);
+    assertEquals(located(script).unchanged, undefined);
+  }
+});
+
+Deno.test("server-protocol = deno is for every script", () => {
+  assertEquals(argsOf("asks.ts", DENO), ["run", PRELOAD, "-A", "asks.ts"]);
+  assertEquals(argsOf("deno run -A asks.ts", DENO), ["run", PRELOAD, "-A", "asks.ts"]);
+});
+
+Deno.test("a program with fewer permissions may read the variable of its start, and no other", () => {
+  const none = { ...DENO, "server-permissions": "none" };
+  assertEquals(argsOf("asks.ts", none), [
+    "run",
+    PRELOAD,
+    MAY_READ,
+    "--cached-only",
+    "--no-prompt",
+    "asks.ts",
+  ]);
+  assertEquals(located("asks.ts", none).protocol, "inherit");
+  const some = { ...DENO, "server-permissions": "--allow-env=A --allow-net" };
+  assertStringIncludes(argsOf("asks.ts", some).join(" "), MAY_READ);
+  for (const flags of ["--allow-env", "--allow-all", "-E", "-A"]) {
+    const args = argsOf(`deno run ${flags} asks.ts`, DENO);
+    assertEquals(args.includes(MAY_READ), false, flags);
+  }
+});
+
+Deno.test("deno serve becomes deno run, and its port names the service", () => {
+  const { program, unchanged } = located("deno serve --port 8080 --host=0.0.0.0 -A app.ts x");
+  assertEquals(program.args, ["run", PRELOAD, "-A", "app.ts", "x"]);
+  assertEquals(unchanged, { port: 8080 });
+  const { program: { args } } = located("deno serve -A -c deno.json --parallel app.ts");
+  assertEquals(args, ["run", PRELOAD, "-A", "-c", "deno.json", "app.ts"]);
+});
+
+/** Commands of tasks, and the arguments of Deno for each. */
+const TASKS: Readonly<Record<string, readonly string[]>> = {
+  "deno task app": ["run", PRELOAD, MAY_READ, "app.ts"],
+  "deno task asks": ["run", PRELOAD, "-A", "asks.ts", "one"],
+  "deno task again": ["run", PRELOAD, "-A", "asks.ts", "one", "two"],
+  "deno task --quiet asks x": ["run", PRELOAD, "-A", "asks.ts", "one", "x"],
+  "deno task framework": ["run", "-A", "framework.ts"],
+  "deno task start": ["run", PRELOAD, ...OF_NODE, "server.js", "--quiet"],
+  "npm start": ["run", PRELOAD, ...OF_NODE, "server.js", "--quiet"],
+  "npm run start -- more": ["run", PRELOAD, ...OF_NODE, "server.js", "--quiet", "more"],
+  "npm --silent run bin": [
+    "run",
+    PRELOAD,
+    ...OF_NODE,
+    "/srv/app/node_modules/.bin/vite",
+    "preview",
+  ],
+};
+
+for (const [command, args] of Object.entries(TASKS)) {
+  Deno.test(`${command} is run as the command of the task`, () => {
+    const found = located(command);
+    assertEquals(found.program.args.filter((arg) => arg !== "--cached-only"), args);
+    assertEquals(found.taskFiles.length > 0, true);
+    requireProtocol(found);
+  });
+}
+
+Deno.test("variables before the command of a task are kept", () => {
+  const { program } = located("deno task env");
+  assertEquals(program.path, "/usr/bin/env");
+  assertEquals(program.args, ["PORT=80", "/opt/deno", "run", PRELOAD, "-A", "asks.ts"]);
+});
+
+/** Commands that can't be run, and the end of the message for each. */
+const REFUSED: Readonly<Record<string, string>> = {
+  "deno task none": 'Cannot run the task "none": none of this name in deno.json or package.json, ' +
+    "expected one beside or above /srv/app",
+  "npm run none": 'Cannot run the task "none": none of this name in package.json, ' +
+    "expected one beside or above /srv/app",
+  "deno task built": 'Cannot run the task "built": "build" in /srv/app/deno.json, ' +
+    "which runs before it, expected the command of the task alone",
+  "npm run ready": 'Cannot run the task "ready": "preready" in /srv/app/package.json, ' +
+    "which runs before it, expected the command of the task alone",
+  "deno task both": 'Cannot run the task "both": "deno task build && deno run -A asks.ts" in ' +
+    '/srv/app/deno.json, with "&&" of a shell, ' +
+    "expected a task of one program, or the command of the server itself",
+  "npm run shell": 'Cannot run the task "shell": "node $FILE" in /srv/app/package.json, ' +
+    'with "$" of a shell, expected a task of one program, or the command of the server itself',
+  "deno task loop": 'Cannot run "deno task loop": tasks that run one another, ' +
+    "expected the command of a program",
+  "npm run flags": 'Cannot run "node --inspect server.js": --inspect, a flag of node, ' +
+    "expected node and a script, or a command of Deno",
+  "npm run gone": 'Cannot run "node other.js": no such script, ' +
+    "expected node and a script, or a command of Deno",
+};
+
+for (const [command, message] of Object.entries(REFUSED)) {
+  Deno.test(`${command} is refused, and the message says why`, () => {
+    assertEquals(assertThrows(() => located(command), TypeError).message, message);
+  });
+}
+
+Deno.test("a package.json that is none is refused with its name", () => {
+  const place = { lookup: LOOKUP, cwd: "/srv/app/broken" };
+  const error = assertThrows(
+    () => locate(configOf("x", { command: "npm start" }), place),
+    TypeError,
+  );
+  assertStringIncludes(error.message, 'Cannot read "/srv/app/broken/package.json": ');
+});
+
+Deno.test("server-protocol = deno refuses a program that Deno does not run", () => {
+  const error = assertThrows(() => located("/usr/bin/env", DENO), TypeError);
+  assertEquals(
+    error.message,
+    'Cannot run "/usr/bin/env": a program that Deno does not run, with server-protocol = deno, ' +
+      "expected a script, deno run, deno serve, or a task of one of these",
+  );
+});
+
+Deno.test("an unchanged program can't ask for a named pipe, and needs the variable of its start", () => {
+  const pipe = { ...DENO, "server-service": "fifo:/tmp/x" };
+  assertEquals(
+    assertThrows(() => requireSockets(located("asks.ts", pipe)), TypeError).message,
+    'Cannot pass on "fifo:/tmp/x": a named pipe, which a program of server-protocol deno ' +
+      "can't ask for, expected the address of a socket, or a program of this framework",
+  );
+  assertEquals(
+    assertThrows(() => requireSockets(located("env -i deno run -A asks.ts", DENO)), TypeError)
+      .message,
+    'Cannot run "env -i deno run -A asks.ts": "-i", which removes the variable that its start ' +
+      "needs, expected env -u NAME for each variable that is to be removed",
+  );
+  requireSockets(located("env A=1 deno run -A asks.ts", DENO));
+});
+
+Deno.test("--watch is refused for an unchanged program as well", () => {
+  const error = assertThrows(
+    () => requireProtocol(located("deno serve --watch app.ts")),
+    TypeError,
+  );
+  assertStringIncludes(error.message, "--watch, by which the program is run again");
+});
+
+Deno.test("an application is found by its export, and not in comments", () => {
+  assertEquals(exportsApplication(APP), true);
+  assertEquals(exportsApplication("const app = new Hono();\nexport default app;\n"), true);
+  assertEquals(exportsApplication("export { app as default, other };\n"), true);
+  assertEquals(exportsApplication("/*\nexport default app;\n*/\nDeno.serve(app);\n"), false);
+  assertEquals(exportsApplication("// export default app\n"), false);
+  assertEquals(exportsApplication(ASKS), false);
+});
+
+Deno.test("a program of this framework is found by what it imports or calls", () => {
+  assertEquals(namesFramework(FRAMEWORK), true);
+  assertEquals(namesFramework("Deno.exit(await aioServerMain(hooks));"), true);
+  assertEquals(namesFramework(APP), false);
+});
