@@ -533,6 +533,12 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/log/log_test.ts",
     test: "zinfo() goes on with a value that can't be shown",
   },
+  {
+    attack: "a writer fills a named pipe faster than its server works",
+    result: "the server accepts, answers and stops beside that; before, it did nothing else",
+    file: "tests/server/fifo/fifo_test.ts",
+    test: "gives others their turn while the pipe is never empty",
+  },
 ];
 
 /** Writes them as the last part of the page. */

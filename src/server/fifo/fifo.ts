@@ -10,6 +10,9 @@ import { backend } from "../backend/chosen.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { serverUsage } from "../lifecycle/usage.ts";
 
+/** How long reads may follow each other before everything else in the process gets its turn. */
+const TURN_MS = 10;
+
 /** A named pipe to read from; it ends only when it is closed, since the pipe is open read-write. */
 export class FifoReader {
   /** The path, for messages. */
@@ -23,6 +26,8 @@ export class FifoReader {
   readonly #pipe: PipeInput;
   #open = true;
   #stopWaiting?: () => void;
+  /** When it has waited last. */
+  #waitedAtMs = -Infinity;
   #used = false;
   #finished?: () => void;
 
@@ -59,6 +64,8 @@ export class FifoReader {
     if (this.#stopWaiting) throw new Deno.errors.Busy("Another read is under way");
     if (room.length === 0) return 0;
     this.#used = true;
+    // Writers may be faster than the caller: the pipe is never empty then, and nothing would wait.
+    if (systemClock.nowMs() - this.#waitedAtMs >= TURN_MS) await this.#wait(afterTurn);
     for (;;) {
       const count = this.#pipe.readNow(room);
       if (count !== undefined) {
@@ -66,21 +73,23 @@ export class FifoReader {
         return count;
       }
       if (!this.#open) break;
-      await this.#readable();
+      await this.#wait((callback) => this.#pipe.wait(callback));
     }
     this.#learnEnd();
     return null;
   }
 
-  #readable(): Promise<void> {
+  /** Waits for a callback, or for the close. */
+  async #wait(start: (callback: () => void) => () => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const stop = this.#pipe.wait(() => this.#stopWaiting?.());
+    const stop = start(() => this.#stopWaiting?.());
     this.#stopWaiting = () => {
       this.#stopWaiting = undefined;
       stop();
       resolve();
     };
-    return promise;
+    await promise;
+    this.#waitedAtMs = systemClock.nowMs();
   }
 
   /** Throws: the server or another process of its service would read the data. */
@@ -116,4 +125,10 @@ export class FifoReader {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Calls back in a later turn of the event loop; returns what prevents that. */
+function afterTurn(callback: () => void): () => void {
+  const timer = systemClock.setTimer(0, callback);
+  return () => timer.cancel();
 }

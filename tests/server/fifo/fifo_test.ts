@@ -23,13 +23,16 @@ interface Pipe {
 }
 
 function test(text: string, body: (pipe: Pipe) => Promise<void>): void {
-  Deno.test(`FifoReader ${text}`, () =>
-    leavesNothingOpen(async () => {
-      using dir = new TempDir();
-      const path = dir.file("pipe");
-      using reader = new FifoReader(openListener({ kind: "fifo", path }).fd);
-      await body({ path, reader });
-    }));
+  Deno.test(`FifoReader ${text}`, () => withPipe(body));
+}
+
+async function withPipe(body: (pipe: Pipe) => Promise<void>): Promise<void> {
+  await leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    const path = dir.file("pipe");
+    using reader = new FifoReader(openListener({ kind: "fifo", path }).fd);
+    await body({ path, reader });
+  });
 }
 
 /** Reads as from a connection. */
@@ -113,6 +116,24 @@ test("refuses to write", async ({ path, reader }) => {
     `Cannot write to "${path}": a service's fifo`,
   );
 });
+
+Deno.test("FifoReader gives others their turn while the pipe is never empty", () =>
+  withPipe(async ({ path, reader }) => {
+    const room = new Uint8Array(65_536), startMs = performance.now();
+    using writer = await Deno.open(path, { write: true });
+    writer.writeSync(room);
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    try {
+      while (turns < 3) {
+        assert(performance.now() - startMs < 10_000, "nothing else had a turn for 10 s");
+        const count = await reader.read(room);
+        writer.writeSync(room.subarray(0, count!));
+      }
+    } finally {
+      clearInterval(timer);
+    }
+  }));
 
 Deno.test("FifoReader that is made after the stop is closed at once", async () => {
   using dir = new TempDir();
