@@ -21,6 +21,9 @@ export interface PemKind {
   readonly name: string;
 }
 
+/** The largest file; a long chain has 20 KiB. */
+export const MOST_PEM_BYTES = 1 << 20;
+
 /** The kind of a certificate's file. */
 export const CERTIFICATE: PemKind = { label: "CERTIFICATE", name: "certificate" };
 

@@ -539,6 +539,38 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/server/fifo/fifo_test.ts",
     test: "gives others their turn while the pipe is never empty",
   },
+  {
+    attack:
+      "a named pipe, /dev/zero or a file of a terabyte takes the place of a certificate or key before its server reads it",
+    result: "the server says so and ends; it neither waits nor fills the memory",
+    file: "tests/server/tls/context_test.ts",
+    test: "TlsContext reads neither a named pipe, nor a device or a file without an end",
+  },
+  {
+    attack: "clients that do not finish their TLS handshake, at a soft stop",
+    result: "they hold the end for five seconds at most",
+    file: "tests/server/tls/drain_test.ts",
+    test: "clients that do not finish their TLS handshake do not hold the end",
+  },
+  {
+    attack: "clients of the status socket ask without end",
+    result: "neither an operator at the control socket nor a client of a service waits for them",
+    file: "tests/integration/status_socket_test.ts",
+    test: "a flood on the status socket neither costs the control socket nor a client",
+  },
+  {
+    attack: "a client of the control socket sends requests and never reads",
+    result: "the master reads no more from it, and keeps one request and one answer",
+    file: "tests/master/control/control_socket_test.ts",
+    test: "a client that sends requests and never reads keeps little of the memory",
+  },
+  {
+    attack: "a thousand viewers of the page of metrics, and a thousand scrapes at once",
+    result:
+      "some dozens are served, the others told to come later; the master is asked a few times",
+    file: "tests/metrics/server_test.ts",
+    test: "a thousand viewers: some dozens are served",
+  },
 ];
 
 /** Writes them as the last part of the page. */

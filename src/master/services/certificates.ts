@@ -6,6 +6,7 @@
  */
 import {
   CERTIFICATE,
+  MOST_PEM_BYTES,
   pairFault,
   pemFault,
   type PemKind,
@@ -27,9 +28,6 @@ import type { Located } from "./command.ts";
 import { stampOf } from "./command_files.ts";
 import { otherCredentials } from "./privileges.ts";
 import { type ProgramLookup, type View, viewFrom } from "./program_lookup.ts";
-
-/** The largest file; a long chain has 20 KiB. */
-const MOST_BYTES = 1 << 20;
 
 /** How long before its end a certificate is warned about. */
 const SOON_MS = 14 * 24 * 60 * 60 * 1000;
@@ -180,7 +178,7 @@ function readPem(
   { lookup, isForOther }: Reader,
 ): string | Omit<Finding, "of"> {
   try {
-    const text = lookup.readForeignText(path, { what: kind.name, most: MOST_BYTES });
+    const text = lookup.readForeignText(path, { what: kind.name, most: MOST_PEM_BYTES });
     const message = pemFault(text, kind, path);
     return message === undefined ? text : { message };
   } catch (error) {

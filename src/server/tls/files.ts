@@ -5,6 +5,7 @@
  */
 import {
   CERTIFICATE,
+  MOST_PEM_BYTES,
   pairFault,
   pemFault,
   type PemKind,
@@ -12,6 +13,7 @@ import {
 } from "../../config/certificate.ts";
 import { cannot, ConfigError } from "../../config/errors.ts";
 import type { Certificate } from "../../os/adopt/tls.ts";
+import { readRegularFile } from "../../os/fs/regular_file.ts";
 
 /** The files and options of TLS. */
 export interface TlsOptions {
@@ -50,7 +52,7 @@ export function readCertificate({ certFile, keyFile, alpnProtocols }: TlsOptions
 function readPem(path: string, kind: PemKind): string {
   let text: string;
   try {
-    text = Deno.readTextFileSync(path);
+    text = new TextDecoder().decode(readRegularFile(path, { most: MOST_PEM_BYTES }));
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw notPermitted(path, cause);
     const found = cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message;

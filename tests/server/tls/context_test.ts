@@ -1,7 +1,9 @@
 import {
+  assert,
   assertEquals,
   assertInstanceOf,
   assertLess,
+  assertMatch,
   assertRejects,
   assertThrows,
 } from "@std/assert";
@@ -81,6 +83,19 @@ async function exchange(secure: Promise<Deno.TlsConn>, pair: ConnPair): Promise<
   client.close();
   return server;
 }
+
+Deno.test("TlsContext reads neither a named pipe, nor a device or a file without an end", async () => {
+  using dir = new TempDir();
+  const { certFile, keyFile } = testCertificate(dir);
+  const pipe = dir.file("pipe"), large = dir.file("large");
+  assert((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+  Deno.writeTextFileSync(large, "");
+  Deno.truncateSync(large, 1e12);
+  for (const path of [pipe, "/dev/zero", large]) {
+    assertMatch(complaint(path, keyFile), /^Cannot read ".*": .*, expected a certificate$/);
+    assertMatch(complaint(certFile, path), /^Cannot read ".*": .*, expected a private key$/);
+  }
+});
 
 Deno.test("TlsContext.upgrade() puts the runtime's TLS on a connection", async () => {
   using dir = new TempDir();
