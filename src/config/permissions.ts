@@ -4,6 +4,7 @@
  * @module
  */
 import { splitCommand } from "./command.ts";
+import { takesNextWord } from "./deno_flags.ts";
 import { cannot } from "./errors.ts";
 
 /** The form of a `server-permissions`. */
@@ -16,12 +17,6 @@ const ALL = "-A";
 const NO_PROMPT = "--no-prompt";
 
 const FLAG = /^--(allow|deny|ignore)-(all|read|write|net|env|sys|run|ffi|import)(=[^]+)?$/;
-
-/** Flags of `deno run` whose value is the next word. */
-const WITH_VALUE: ReadonlySet<string> = new Set([
-  ...["-c", "--config", "--import-map", "--cert", "--location", "--seed", "--conditions"],
-  ...["--preload", "--import", "--require", "--ext", "-L", "--log-level"],
-]);
 
 /**
  * Reads a `server-permissions`.
@@ -86,11 +81,6 @@ export function flagsOf(args: readonly string[]): string[] {
   return partsOf(args).flags;
 }
 
-/** Whether the value of a flag of `deno run` is the next word. */
-export function takesValue(flag: string): boolean {
-  return WITH_VALUE.has(flag);
-}
-
 /** The first of Deno's arguments that is no flag and not `run`: the script, or another subcommand, if any. */
 export function firstWordOf(args: readonly string[]): string | undefined {
   return partsOf(args).word;
@@ -105,7 +95,7 @@ function partsOf(args: readonly string[]): { readonly flags: string[]; readonly 
     if (!arg.startsWith("-")) return { flags, word: arg };
     if (arg === "--") return { flags, word: args[i + 1] };
     flags.push(arg);
-    if (takesValue(arg)) i++;
+    if (takesNextWord(arg, args[i + 1])) i++;
   }
   return { flags };
 }

@@ -31,6 +31,11 @@ for (
     ["--lock --no-lock", "--lock --no-lock"],
     ["--lock a.lock --frozen=false", "--lock=/srv/a.lock --frozen=false"],
     ["--unknown x --vendor", "--vendor"],
+    ["--cpu-prof-dir a --inspect-publish-uid=http --cpu-prof-name b --seed=1", "--seed=1"],
+    [
+      "--node-modules-linker hoisted -qL debug",
+      "--node-modules-linker=hoisted --quiet --log-level=debug",
+    ],
   ] as const
 ) {
   Deno.test(`flagsToPassOn() of ${given || "no flags"}`, () => {

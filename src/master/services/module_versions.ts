@@ -5,6 +5,7 @@
  * @module
  */
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
+import { readFlags, takesNextWord, wordOf } from "../../config/deno_flags.ts";
 import { ModulesTooLateError, type ScriptRun } from "../../os/process/module_files.ts";
 import { isScriptFile, type Located } from "./command.ts";
 import { startCredentials } from "./privileges.ts";
@@ -30,12 +31,9 @@ const UNKNOWN: ModuleVersion = {
   unknown: "its command is no local script that the Deno of the master runs",
 };
 
-/** Flags of `deno run` that decide where imports lead, and that take a separate value. */
-const WITH_VALUE = new Set(["-c", "--config", "--import-map"]);
-
-/** Such flags without a separate value. */
-const WITHOUT_VALUE =
-  /^(?:--(?:config|import-map|lock|node-modules-dir|vendor|unstable-[a-z-]+)(?:=.*)?|--no-config|--no-lock)$/;
+/** Flags of `deno run` that decide where imports lead. */
+const DECIDING =
+  /^(?:config|import-map|lock|node-modules-dir|vendor|unstable-[a-z-]+|no-config|no-lock)$/;
 
 /** Files that decide it as well, in the directory of a script and above. */
 const PROJECT_FILES = ["deno.json", "deno.jsonc", "package.json", "deno.lock"];
@@ -155,12 +153,10 @@ export function scriptRunOf(located: Located): ScriptRun | undefined {
   if (command !== "run" || view.changesRoot || isElsewhere || deno === undefined) return undefined;
   if (path !== deno && view.realPath(path) !== view.realPath(deno)) return undefined;
   const at = args.findIndex((word, index) =>
-    isScriptFile(word) && view.isFile(word) && !WITH_VALUE.has(args[index - 1])
+    isScriptFile(word) && view.isFile(word) && !takesNextWord(args[index - 1] ?? "", word)
   );
   if (at < 0) return undefined;
-  const flags = args.slice(0, at).filter((word, index) =>
-    WITHOUT_VALUE.test(word) || WITH_VALUE.has(word) || WITH_VALUE.has(args[index - 1])
-  );
+  const flags = readFlags(args.slice(0, at)).filter(({ name }) => DECIDING.test(name)).map(wordOf);
   const credentials = startCredentials(located);
   return {
     ...{ deno, flags, script: view.pathOf(args[at]), cwd: view.pathOf(".") },

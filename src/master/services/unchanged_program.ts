@@ -7,7 +7,8 @@
 import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { VERSION } from "../../control/version.ts";
-import { flagsOf, takesValue } from "../../config/permissions.ts";
+import { takesNextWord } from "../../config/deno_flags.ts";
+import { flagsOf } from "../../config/permissions.ts";
 import {
   AUTO_SERVE_VARIABLE,
   formatUnchangedStart,
@@ -80,7 +81,7 @@ function withoutServeFlags(
   for (; i < args.length && args[i].startsWith("-"); i++) {
     const word = args[i], [name, value] = word.split("=", 2), takesNext = OF_SERVE.get(name);
     if (takesNext === undefined) {
-      kept.push(word, ...(takesValue(word) ? [args[++i]] : []));
+      kept.push(word, ...(takesNextWord(word, args[i + 1]) ? [args[++i]] : []));
       continue;
     }
     const given = value ?? (takesNext ? args[++i] : undefined);

@@ -133,13 +133,17 @@ Deno.test("ModuleVersions lists the modules as the user who loads them", () => {
 });
 
 Deno.test("ModuleVersions passes on the flags that decide where imports lead, and no others", async () => {
-  const flags = "--config a.json --import-map=b.json --no-lock -c c.json";
+  const flags = "--config a.json --import-map=b.json --no-lock -c c.json --preload app/part.ts " +
+    "--lock a.lock";
   const { state, of } = scene(`deno run -A --allow-read=/x ${flags} app/main.ts --config d.json`);
   await of();
   await of();
   assertEquals(state.runs, [{
     deno: "/opt/deno",
-    flags: ["--config", "a.json", "--import-map=b.json", "--no-lock", "-c", "c.json"],
+    flags: [
+      ...["--config=a.json", "--import-map=b.json", "--no-lock", "--config=c.json"],
+      "--lock=a.lock",
+    ],
     script: "/srv/app/main.ts",
     cwd: "/srv",
   }]);
