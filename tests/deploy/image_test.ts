@@ -1,13 +1,14 @@
 /** The image of deploy/Dockerfile, built without an engine, and started as the manifests start it. */
 import { assert, assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { HttpClient } from "../server/http_client.ts";
+import { statusLine } from "../support/credentials.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { Site } from "../support/master.ts";
 import { TempDir } from "../support/temp.ts";
 import { type Container, noContainer, startContainer } from "./container.ts";
 import { DEPLOY, deployFiles, manifestOf } from "./deploy_files.ts";
 import { buildImage, type Image, pullDebian, pullDeno } from "./image.ts";
-import { fetchPackages, makeProject, setService } from "./project.ts";
+import { fetchPackages, inMidRequest, makeProject, setService } from "./project.ts";
 
 /** How long a server finishes what is under way. */
 const SERVER_STOP_MS = 30_000;
@@ -73,20 +74,6 @@ async function start(
   return { container, first: await container.first() };
 }
 
-/** A field of /proc/PID/status. */
-function statusOf(pid: number, field: string): string {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return new RegExp(`^${field}:\\t(.*)$`, "m").exec(status)![1];
-}
-
-/** The HTTP client whose request is under way: the server waits for the rest of its body. */
-async function inMidRequest(port: number): Promise<HttpClient> {
-  const client = await HttpClient.connect(port);
-  await client.post("/", 6);
-  await client.send("abc");
-  return client;
-}
-
 function testInContainer(name: string, test: (site: Site, port: number) => Promise<void>): void {
   Deno.test(name, async (t) => {
     const problem = await noContainer();
@@ -104,9 +91,9 @@ for (const memory of Object.keys(MEMORY)) {
       const settings = `metrics = 0.0.0.0:${probes}\n`;
       const { container, first } = await start(site, { port, memory, settings });
       // The master is process 1 of the container, without any privilege.
-      assertEquals(statusOf(first, "NSpid").split("\t").at(-1), "1");
-      assertEquals(statusOf(first, "Uid").split("\t")[0], String(Deno.uid() || 65532));
-      assertEquals([statusOf(first, "CapEff"), statusOf(first, "NoNewPrivs")], [
+      assertEquals(statusLine(first, "NSpid").split(" ").at(-1), "1");
+      assertEquals(statusLine(first, "Uid").split(" ")[0], String(Deno.uid() || 65532));
+      assertEquals([statusLine(first, "CapEff"), statusLine(first, "NoNewPrivs")], [
         "0".repeat(16),
         "1",
       ]);

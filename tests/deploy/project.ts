@@ -5,6 +5,7 @@
  */
 import { existsSync } from "@std/fs/exists";
 import { denoDir } from "../../src/os/process/deno_dir.ts";
+import { HttpClient } from "../server/http_client.ts";
 import { startDeno } from "../support/processes.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -68,4 +69,16 @@ export function fetchPackages(directory: string): void {
     Deno.mkdirSync(`${directory}/npm/${name}`, { recursive: true });
     copy(`${npm}/${name}/deno-std`, `${directory}/npm/${name}`);
   }
+}
+
+/**
+ * A client whose request is under way: the server of the project waits for the rest of its body, `def`.
+ *
+ * @param port The port of the service.
+ */
+export async function inMidRequest(port: number): Promise<HttpClient> {
+  const client = await HttpClient.connect(port);
+  await client.post("/", 6);
+  await client.send("abc");
+  return client;
 }

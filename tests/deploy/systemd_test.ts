@@ -2,13 +2,14 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { HttpClient } from "../server/http_client.ts";
+import { statusLine } from "../support/credentials.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { ReservedPort } from "../support/ports.ts";
 import { startDeno } from "../support/processes.ts";
 import { TempDir } from "../support/temp.ts";
 import { eventually } from "../support/wait.ts";
 import { DEPLOY } from "./deploy_files.ts";
-import { fetchPackages, makeProject, setService } from "./project.ts";
+import { fetchPackages, inMidRequest, makeProject, setService } from "./project.ts";
 import { noSystemd, Systemd } from "./systemd_namespace.ts";
 
 const ANALYZE = "systemd-analyze";
@@ -136,16 +137,13 @@ class Machine implements AsyncDisposable {
     return { code, stderr };
   }
 
-  connect(): Promise<HttpClient> {
-    return HttpClient.connect(this.#reserved.port);
+  /** The port of the service. */
+  get port(): number {
+    return this.#reserved.port;
   }
 
-  /** A client whose request is under way: the server waits for the rest of its body. */
-  async inMidRequest(): Promise<HttpClient> {
-    const client = await this.connect();
-    await client.post("/", 6);
-    await client.send("abc");
-    return client;
+  connect(): Promise<HttpClient> {
+    return HttpClient.connect(this.port);
   }
 
   /** Changes a settings file. */
@@ -181,12 +179,6 @@ function testOnMachine(
   });
 }
 
-/** A field of /proc/PID/status. */
-function statusOf(pid: number, field: string): string {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return new RegExp(`^${field}:\\t(.*)$`, "m").exec(status)![1];
-}
-
 testOnMachine(
   "under systemd a client starts the service, which reloads, is upgraded, and stops in order",
   {},
@@ -199,9 +191,9 @@ testOnMachine(
       what: "the start of the service",
     });
     const pid = await systemd.mainPid(SERVICE);
-    assertNotEquals(statusOf(pid, "Uid").split("\t")[0], "0");
-    assertEquals(statusOf(pid, "CapBnd"), "0".repeat(16));
-    assertEquals([statusOf(pid, "NoNewPrivs"), statusOf(pid, "Seccomp")], ["1", "2"]);
+    assertNotEquals(statusLine(pid, "Uid").split(" ")[0], "0");
+    assertEquals(statusLine(pid, "CapBnd"), "0".repeat(16));
+    assertEquals([statusLine(pid, "NoNewPrivs"), statusLine(pid, "Seccomp")], ["1", "2"]);
 
     // A reload tells whether the settings are in force.
     const configuration = machine.configuration;
@@ -217,9 +209,9 @@ testOnMachine(
       const now = await systemd.mainPid(SERVICE).catch(() => pid);
       return now !== pid && now;
     }, { what: "the new master" });
-    assertEquals(statusOf(successor, "CapBnd"), "0".repeat(16));
+    assertEquals(statusLine(successor, "CapBnd"), "0".repeat(16));
 
-    using busy = await machine.inMidRequest();
+    using busy = await inMidRequest(machine.port);
     const stopped = machine.systemctl("stop", SERVICE, SOCKET);
     await eventually(
       async () => await systemd.property(SERVICE, "ActiveState") === "deactivating",
@@ -238,7 +230,7 @@ testOnMachine(
   "systemd kills a service whose TimeoutStopSec= is over first, with what is under way",
   { service: "TimeoutStopSec=1\n" },
   async (machine) => {
-    using lost = await machine.inMidRequest();
+    using lost = await inMidRequest(machine.port);
     await eventually(
       async () => await machine.systemd.property(SERVICE, "ActiveState") === "active",
       { what: "the start of the service" },
@@ -257,7 +249,7 @@ testOnMachine(
     assertEquals((await client.get("/")).body, "hello");
     const server = Number((await (await machine.connect()).get("/pid")).body);
     const pid = machine.systemd.outside(server);
-    assertEquals(statusOf(pid, "Uid").split("\t")[0], "65534");
+    assertEquals(statusLine(pid, "Uid").split(" ")[0], "65534");
     await machine.systemctl("stop", SERVICE, SOCKET);
     assertEquals(await machine.systemd.property(SERVICE, "Result"), "success", machine.log);
   },
