@@ -7,8 +7,8 @@ import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How much is done before the descriptors are counted; more for a longer run. */
-const RESTARTS = Number(Deno.env.get("ZC_TEST_RESTARTS") ?? 200);
-const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 50);
+const RESTARTS = Number(Deno.env.get("ZC_TEST_RESTARTS") ?? 60);
+const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 12);
 
 /** How many processes are killed at the same time. */
 const CROWD = 20;

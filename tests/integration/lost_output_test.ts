@@ -49,20 +49,37 @@ async function serves(service: Service): Promise<void> {
   });
 }
 
-/** Each way with and without FFI, or, since processes take their time to start, one of the two. */
+type Way = keyof typeof QUESTIONS;
+
+/** The ways that one process serves, which has the one main function or the other. */
+const TOGETHER: Readonly<Record<"aio" | "coroutine", readonly Way[]>> = {
+  aio: ["aio", "http"],
+  coroutine: ["coroutine", "node"],
+};
+
+/**
+ * Each way with and without FFI, in a process of its own; or, since processes take their time to start, two in a
+ * process, with FFI or without.
+ */
 function serve(site: Site, { isWhole }: { readonly isWhole: boolean }): Service[] {
-  return Object.entries(QUESTIONS).flatMap(([way, question], index) =>
-    ["all", "none"].filter((_, which) => isWhole || which === index % 2).map((permissions) => {
-      const port = site.port();
-      site.write(`${way}-${permissions}.cf`, {
-        "server-command": way === "aio" ? `${SERVER} --aio` : SERVER,
-        "server-service": `127.0.0.1:${port}`,
-        "server-permissions": permissions,
-        way,
-      });
-      return { port, question };
-    })
-  );
+  const processes = isWhole
+    ? Object.keys(QUESTIONS).flatMap((way) => [
+      { ways: [way as Way], permissions: "all" },
+      { ways: [way as Way], permissions: "none" },
+    ])
+    : [
+      { ways: TOGETHER.aio, permissions: "all" },
+      { ways: TOGETHER.coroutine, permissions: "none" },
+    ];
+  return processes.flatMap(({ ways, permissions }) => {
+    const services = ways.map((way) => ({ way, port: site.port(), question: QUESTIONS[way] }));
+    site.write(`${ways[0]}-${permissions}.cf`, {
+      "server-command": ways[0] === "aio" ? `${SERVER} --aio` : SERVER,
+      "server-service": services.map(({ way, port }) => `${way}://127.0.0.1:${port}`).join(" "),
+      "server-permissions": permissions,
+    });
+    return services;
+  });
 }
 
 function startMaster(site: Site, outlet: string): TestProcess {
@@ -86,9 +103,7 @@ for (const outlet of ["terminal", "closed-pipe", "full-pipe", "full-disk"]) {
     for (const service of services) await serves(service);
     await process.write("\n");
     await process.prints(/nobody listens/);
-    for (let round = 0; round < 3; round++) {
-      for (const service of services) await pidFrom(service);
-    }
+    for (const service of services) await pidFrom(service);
     const masterPid = Number(Deno.readTextFileSync(site.pidFile));
     // The master passes on what servers without FFI print, and they must not wait for it.
     Deno.kill(masterPid, "SIGSTOP");

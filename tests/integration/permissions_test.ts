@@ -75,34 +75,23 @@ for (const mode of MODES) {
     assertEquals(master.logged(/without --allow-ffi/), 4, "a line for each of its processes");
     await master.stop();
   });
-
-  Deno.test(`${mode} mode: a server without any permission does not outlive its master`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode, service: port, "server-permissions": "none" });
-    const master = await site.start();
-    using client = await greeted(port);
-    master.process.signal("SIGKILL");
-    assertEquals(await client.ending(2_000), "end of file");
-    await eventually(() => site.processes().length === 0, { what: "its end", withinMs: 1_000 });
-  });
 }
 
-Deno.test("a server whose command has deno run without permissions inherits its sockets", async () => {
+Deno.test("servers without any permission do not outlive their master, in both modes", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.write("a.cf", {
-    "server-command": `deno run ${SERVERS.coroutine} one --two`,
-    "server-service": `127.0.0.1:${port}`,
-    "server-proc-count": 2,
+  const ports = MODES.map((mode) => {
+    const port = site.port();
+    site.serve(`${mode}.cf`, { mode, service: port, "server-permissions": "none" });
+    return port;
   });
   const master = await site.start();
-  await master.serving("a.cf", 2);
-  using client = await greeted(port);
-  assertEquals(await client.ask("setting two"), "yes");
-  assertNoPrompt(master);
-  client.close();
-  await master.stop();
+  const clients = await Promise.all(ports.map((port) => greeted(port)));
+  master.process.signal("SIGKILL");
+  for (const client of clients) {
+    assertEquals(await client.ending(2_000), "end of file");
+    client.close();
+  }
+  await eventually(() => site.processes().length === 0, { what: "their end", withinMs: 1_000 });
 });
 
 Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and its worker socket", async () => {
@@ -141,40 +130,26 @@ const PARTIAL: readonly (readonly [flags: string, log: RegExp | undefined])[] = 
   ["--allow-ffi --allow-net --allow-read", undefined],
 ];
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: servers with a part of the permissions serve, and tell what they lack`, async (t) => {
-    await using site = new Site();
-    const ports = PARTIAL.map(([flags], index) => {
-      const port = site.port();
-      site.serve(`${index}.cf`, { mode, service: port, "server-permissions": flags });
-      return port;
-    });
-    const master = await site.start();
-    for (const [index, [flags, log]] of PARTIAL.entries()) {
-      await t.step(flags, async () => {
-        using client = await greeted(ports[index]);
-        assertEquals(await client.ask("echo hello"), "hello");
-        const own = new RegExp(`\\[${pidIn(client)}\\] .*${log?.source ?? "node:net"}`);
-        if (log === undefined) assertEquals(master.logged(own), 0, master.log);
-        else await master.logs(own);
-      });
-    }
-    assertNoPrompt(master);
-    await master.stop();
-  });
-}
-
-Deno.test("a server without FFI logs to stderr in place of a socket, and says so", async () => {
+Deno.test("servers with a part of the permissions serve, and tell what they lack, in both modes", async (t) => {
   await using site = new Site();
-  site.serve("a.cf", {
-    mode: "aio",
-    service: site.port(),
-    "server-permissions": "none",
-    "server-log": "syslog,mail",
-  });
+  const services = MODES.flatMap((mode) =>
+    PARTIAL.map(([flags, log], index) => {
+      const port = site.port();
+      site.serve(`${mode}-${index}.cf`, { mode, service: port, "server-permissions": flags });
+      return { name: `${mode} mode: ${flags}`, port, log };
+    })
+  );
   const master = await site.start();
-  await master.serving("a.cf", 1);
-  assertEquals(master.logged(/without --allow-ffi: .*, its log goes to stderr$/), 1, master.log);
+  for (const { name, port, log } of services) {
+    await t.step(name, async () => {
+      using client = await greeted(port);
+      assertEquals(await client.ask("echo hello"), "hello");
+      const own = new RegExp(`\\[${pidIn(client)}\\] .*${log?.source ?? "node:net"}`);
+      if (log === undefined) assertEquals(master.logged(own), 0, master.log);
+      else await master.logs(own);
+    });
+  }
+  assertNoPrompt(master);
   await master.stop();
 });
 
@@ -193,146 +168,191 @@ Deno.test("a server that can't receive its sockets says what to change", async (
   await master.stop();
 });
 
-Deno.test("a server without any permission can't read, write, connect, listen, run, kill, use FFI or look around", async () => {
+Deno.test("servers of one master can do what their permissions name, and nothing else", async (t) => {
   await using site = new Site();
-  const port = site.port();
-  site.write("a.cf", {
-    "server-command": CONFINED,
-    "server-service": `127.0.0.1:${port}`,
+  const [bare, none, named, http, lines] = Array.from({ length: 5 }, () => site.port());
+  site.write("bare.cf", {
+    "server-command": `deno run ${SERVERS.coroutine} one --two`,
+    "server-service": `127.0.0.1:${bare}`,
+    "server-proc-count": 2,
+  });
+  site.serve("syslog.cf", {
+    mode: "aio",
+    service: site.port(),
+    "server-permissions": "none",
+    "server-log": "syslog,mail",
+  });
+  const confined = { "server-command": CONFINED };
+  site.write("none.cf", {
+    ...confined,
+    "server-service": `127.0.0.1:${none}`,
     "server-permissions": "none",
   });
-  const master = await site.start();
-  using client = await greeted(port);
-  const attempts = "read write connect listen run kill ffi env sys".split(" ");
-  for (const what of attempts) assertEquals(await client.ask(what), "NotCapable", what);
-  client.close();
-  await master.stop();
-});
-
-Deno.test("a server can do what its permissions name, and nothing else", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("a.cf", {
-    "server-command": CONFINED,
-    "server-service": `127.0.0.1:${port}`,
+  site.write("named.cf", {
+    ...confined,
+    "server-service": `127.0.0.1:${named}`,
     "server-permissions": "--allow-read=/etc/hostname --allow-sys=hostname",
   });
+  site.write("ffi.cf", {
+    ...confined,
+    "server-service": `http://127.0.0.1:${http} 127.0.0.1:${lines} http://${site.socket("h")}`,
+    "server-permissions": "--allow-ffi",
+  });
   const master = await site.start();
-  using client = await greeted(port);
-  for (const what of ["read", "sys"]) assertEquals(await client.ask(what), "done", what);
-  for (const what of ["write", "ffi", "run"]) assertEquals(await client.ask(what), "NotCapable");
-  client.close();
+
+  await t.step("without permissions in its command a server inherits its sockets", async () => {
+    await master.serving("bare.cf", 2);
+    using client = await greeted(bare);
+    assertEquals(await client.ask("setting two"), "yes");
+  });
+
+  await t.step(
+    "without FFI a server logs to stderr in place of a socket, and says so",
+    async () => {
+      await master.serving("syslog.cf", 1);
+      assertEquals(
+        master.logged(/without --allow-ffi: .*, its log goes to stderr$/),
+        1,
+        master.log,
+      );
+    },
+  );
+
+  await t.step(
+    "without any permission a server can't read, write, connect, listen, run, kill, use FFI or look around",
+    async () => {
+      using client = await greeted(none);
+      const attempts = "read write connect listen run kill ffi env sys".split(" ");
+      for (const what of attempts) assertEquals(await client.ask(what), "NotCapable", what);
+    },
+  );
+
+  await t.step("a server can do what its permissions name", async () => {
+    using client = await greeted(named);
+    for (const what of ["read", "sys"]) assertEquals(await client.ask(what), "done", what);
+    for (const what of ["write", "ffi", "run"]) assertEquals(await client.ask(what), "NotCapable");
+  });
+
+  await t.step(
+    "a server with FFI that may not listen says once where to write it, whatever it serves",
+    async () => {
+      await master.serving("ffi.cf", 1);
+      const answer = await fetch(`http://127.0.0.1:${http}/`);
+      assertEquals(answer.status, 200);
+      await answer.body?.cancel();
+      const place = `in the server-permissions of ${site.conf}/ffi.cf`;
+      const told = master.log.split("\n").filter((line) => line.includes("Cannot adopt"));
+      assertEquals(
+        told.map((line) => /expected (\S+ .*), or in its/.exec(line)?.[1]).sort(),
+        [
+          `--allow-net ${place}`,
+          `--allow-net=127.0.0.1 ${place}`,
+          `--allow-net=127.0.0.1 ${place}`,
+        ],
+        master.log,
+      );
+    },
+  );
+  assertNoPrompt(master);
   await master.stop();
 });
 
-/** A server of HTTP, on a port and on a unix socket. */
-async function httpSite(permissions: string) {
-  const site = new Site();
-  const port = site.port(), path = site.socket("h");
-  site.write("a.cf", {
-    "server-command": CONFINED,
-    "server-service": `http://127.0.0.1:${port} http://${path}`,
-    "server-permissions": permissions,
-  });
-  const master = await site.start();
-  await master.serving("a.cf", 1);
-  return { site, port, path, master, [Symbol.asyncDispose]: () => site[Symbol.asyncDispose]() };
-}
-
 for (const permissions of ["none", "--allow-ffi"]) {
-  Deno.test(`serveHttp() with server-permissions ${permissions} answers as the runtime's server does`, async () => {
-    await using http = await httpSite(permissions);
-    const { port, path, master } = http;
-    const at = `http://127.0.0.1:${port}`;
-    const plain = await fetch(`${at}/a//b?c=%20d`);
-    assertEquals(await plain.json(), {
-      method: "GET",
-      url: `${at}/a//b?c=%20d`,
-      remote: "tcp",
+  Deno.test(`serveHttp() with server-permissions ${permissions} answers, streams and drains as the runtime's server does`, async (t) => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("h");
+    site.write("a.cf", {
+      "server-command": CONFINED,
+      "server-service": `http://127.0.0.1:${port} http://${path}`,
+      "server-permissions": permissions,
     });
-    assertMatch(plain.headers.get("content-length") ?? "", /^\d+$/);
-    assertEquals(plain.headers.get("content-type"), "application/json");
+    const master = await site.start();
+    await master.serving("a.cf", 1);
+    await t.step("it answers as the runtime's server does", async () => {
+      const at = `http://127.0.0.1:${port}`;
+      const plain = await fetch(`${at}/a//b?c=%20d`);
+      assertEquals(await plain.json(), {
+        method: "GET",
+        url: `${at}/a//b?c=%20d`,
+        remote: "tcp",
+      });
+      assertMatch(plain.headers.get("content-length") ?? "", /^\d+$/);
+      assertEquals(plain.headers.get("content-type"), "application/json");
 
-    const upload = crypto.getRandomValues(new Uint8Array(60_000));
-    const parts = Array.from({ length: 20 }, () => upload);
-    const body = ReadableStream.from(parts);
-    const echoed = await fetch(`${at}/echo`, { method: "POST", body });
-    assertEquals((await echoed.bytes()).length, 20 * upload.length);
+      const upload = crypto.getRandomValues(new Uint8Array(60_000));
+      const parts = Array.from({ length: 20 }, () => upload);
+      const body = ReadableStream.from(parts);
+      const echoed = await fetch(`${at}/echo`, { method: "POST", body });
+      assertEquals((await echoed.bytes()).length, 20 * upload.length);
 
-    const failed = await fetch(`${at}/fail`);
-    assertEquals([failed.status, await failed.text()], [500, "Internal Server Error"]);
-    await master.logs(/error while answering a request: Error: a fault in a handler/);
+      const failed = await fetch(`${at}/fail`);
+      assertEquals([failed.status, await failed.text()], [500, "Internal Server Error"]);
+      await master.logs(/error while answering a request: Error: a fault in a handler/);
 
-    const head = await fetch(`${at}/x`, { method: "HEAD" });
-    assertEquals([head.status, await head.text()], [200, ""]);
+      const head = await fetch(`${at}/x`, { method: "HEAD" });
+      assertEquals([head.status, await head.text()], [200, ""]);
 
-    using unix = await HttpClient.connect(path);
-    assertEquals(JSON.parse((await unix.get("/u")).body).remote, "unix");
-    // Unread, and yet the connection can be used again.
-    await unix.post("/unread", 100_000);
-    await unix.send(new Uint8Array(100_000));
-    assertEquals(JSON.parse((await unix.answer()).body).method, "POST");
-    assertEquals((await unix.get("/again")).status, 200);
-    assertEquals(await brokenRequest(port), "HTTP/1.1 400 Bad Request\r\n");
-    await master.stop();
-  });
-
-  Deno.test(`serveHttp() with server-permissions ${permissions} sends each piece of a body at once`, async () => {
-    await using http = await httpSite(permissions);
-    const pieces = new TransformStream<Uint8Array, Uint8Array>();
-    const writer = pieces.writable.getWriter();
-    writer.write(new TextEncoder().encode("first"));
-    const response = await fetch(`http://127.0.0.1:${http.port}/stream`, {
-      method: "POST",
-      body: pieces.readable,
+      using unix = await HttpClient.connect(path);
+      assertEquals(JSON.parse((await unix.get("/u")).body).remote, "unix");
+      // Unread, and yet the connection can be used again.
+      await unix.post("/unread", 100_000);
+      await unix.send(new Uint8Array(100_000));
+      assertEquals(JSON.parse((await unix.answer()).body).method, "POST");
+      assertEquals((await unix.get("/again")).status, 200);
+      assertEquals(await brokenRequest(port), "HTTP/1.1 400 Bad Request\r\n");
     });
-    assertEquals(response.headers.getSetCookie(), ["a=1", "b=2"]);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    assertEquals((await reader.read()).value, "first");
-    writer.write(new TextEncoder().encode("second"));
-    assertEquals((await reader.read()).value, "second");
-    writer.close();
-    assertEquals(await reader.read(), { done: true, value: undefined });
-    await http.master.logs(/completed \/stream/);
-    await http.master.stop();
-  });
 
-  Deno.test(`serveHttp() with server-permissions ${permissions} tells a handler that its client has gone`, async () => {
-    await using http = await httpSite(permissions);
-    const client = await HttpClient.connect(http.port);
-    await client.request("/wait");
-    await http.master.logs(/waiting/);
-    client[Symbol.dispose]();
-    await http.master.logs(/aborted/);
-    await http.master.logs(/gone \/wait/);
-    await http.master.stop();
-  });
+    await t.step("it sends each piece of a body at once", async () => {
+      const pieces = new TransformStream<Uint8Array, Uint8Array>();
+      const writer = pieces.writable.getWriter();
+      writer.write(new TextEncoder().encode("first"));
+      const response = await fetch(`http://127.0.0.1:${port}/stream`, {
+        method: "POST",
+        body: pieces.readable,
+      });
+      assertEquals(response.headers.getSetCookie(), ["a=1", "b=2"]);
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      assertEquals((await reader.read()).value, "first");
+      writer.write(new TextEncoder().encode("second"));
+      assertEquals((await reader.read()).value, "second");
+      writer.close();
+      assertEquals(await reader.read(), { done: true, value: undefined });
+      await master.logs(/completed \/stream/);
+    });
 
-  Deno.test(`serveHttp() with server-permissions ${permissions} finishes its requests and ends its connections when it drains`, async () => {
-    await using http = await httpSite(permissions);
-    const { port, master } = http;
-    using busy = await HttpClient.connect(port);
-    using idle = await HttpClient.connect(port);
-    assertEquals((await idle.get("/first")).headers.get("connection") === "close", false);
-    await busy.post("/echo", 6);
-    await busy.send("abc");
-    await master.reload();
-    await master.logs(/softstop of process/);
-    await eventually(() => master.servers("a.cf").length === 2, { what: "both" });
-    // The master's word may still be on its way to the server.
-    await eventually(async () => {
-      const last = await idle.get("/last");
-      assertEquals(last.status, 200);
-      return last.headers.get("connection") === "close";
-    }, { what: "the last answer" });
-    await idle.ended();
-    await busy.send("def");
-    assertEquals((await busy.answer()).body, "abcdef");
-    await master.logs(/reaped process \d+, which was draining/);
-    assertEquals(
-      (await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.json())).method,
-      "GET",
-    );
+    await t.step("it tells a handler that its client has gone", async () => {
+      const client = await HttpClient.connect(port);
+      await client.request("/wait");
+      await master.logs(/waiting/);
+      client[Symbol.dispose]();
+      await master.logs(/aborted/);
+      await master.logs(/gone \/wait/);
+    });
+
+    await t.step("it finishes its requests and ends its connections when it drains", async () => {
+      using busy = await HttpClient.connect(port);
+      using idle = await HttpClient.connect(port);
+      assertEquals((await idle.get("/first")).headers.get("connection") === "close", false);
+      await busy.post("/echo", 6);
+      await busy.send("abc");
+      await master.reload();
+      await master.logs(/softstop of process/);
+      await eventually(() => master.servers("a.cf").length === 2, { what: "both" });
+      // The master's word may still be on its way to the server.
+      await eventually(async () => {
+        const last = await idle.get("/last");
+        assertEquals(last.status, 200);
+        return last.headers.get("connection") === "close";
+      }, { what: "the last answer" });
+      await idle.ended();
+      await busy.send("def");
+      assertEquals((await busy.answer()).body, "abcdef");
+      await master.logs(/reaped process \d+, which was draining/);
+      assertEquals(
+        (await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.json())).method,
+        "GET",
+      );
+    });
     await master.stop();
   });
 }
@@ -343,25 +363,31 @@ async function brokenRequest(port: number): Promise<string> {
   return `${await client.line()}\n`;
 }
 
-for (const service of ["http", ""]) {
-  for (const kind of ["TCP", "a unix socket"]) {
-    const what = `${service || "lines"} on ${kind}`;
-    Deno.test(`a server without FFI goes on with ${what} after each lack of descriptors, and tells of it`, async () => {
-      await using site = new Site();
-      const target = kind === "TCP" ? site.port() : site.socket("u");
-      const run = `ulimit -n 48; exec "$0" run --no-prompt "$@"`;
-      site.write("a.cf", {
+Deno.test("a server without FFI goes on after each lack of descriptors, and tells of it", async (t) => {
+  await using site = new Site();
+  const run = `ulimit -n 48; exec "$0" run --no-prompt "$@"`;
+  const services = ["http", ""].flatMap((service) =>
+    ["TCP", "a unix socket"].map((kind, index) => {
+      const target = kind === "TCP" ? site.port() : site.socket(`${service}u`);
+      const file = `${service || "lines"}-${index}.cf`;
+      site.write(file, {
         "server-command": `sh -c '${run}' ${Deno.execPath()} ${CONFINED}`,
         "server-service": `${service}://${kind === "TCP" ? "127.0.0.1:" : ""}${target}`,
         "server-protocol": "inherit",
       });
-      const master = await site.start();
-      const [pid] = await master.serving("a.cf", 1);
+      return { service, kind, target, file };
+    })
+  );
+  const master = await site.start();
+  for (const { service, kind, target, file } of services) {
+    await t.step(`${service || "lines"} on ${kind}`, async () => {
+      const [pid] = await master.serving(file, 1);
       const before = descriptorsOf(pid).size;
+      const lack = new RegExp(`\\[${pid}\\] .*Cannot accept a connection: .*EMFILE`);
       for (let round = 1; round <= 2; round++) {
         const clients = await Promise.all(Array.from({ length: 60 }, () => Client.connect(target)));
         await eventually(() => descriptorsOf(pid).size >= 48, { what: "the limit" });
-        await master.logs(/Cannot accept a connection: .*EMFILE/, round);
+        await master.logs(lack, round);
         clients.forEach((client) => client.close());
         const since = performance.now();
         if (service === "http") {
@@ -373,12 +399,12 @@ for (const service of ["http", ""]) {
         }
         assertLess(performance.now() - since, 1_000);
       }
-      assertEquals(master.servers("a.cf").map((server) => server.pid), [pid]);
+      assertEquals(master.servers(file).map((server) => server.pid), [pid]);
       await eventually(() => descriptorsOf(pid).size <= before + 2, { what: "no leak" });
-      await master.stop();
     });
   }
-}
+  await master.stop();
+});
 
 const READ = "Deno.readTextFileSync(FILE)";
 
@@ -389,27 +415,30 @@ const NEEDY: Readonly<Record<string, readonly [before: string, hooks: string]>> 
   "later, on its own": ["", `serviceRegister() { setTimeout(() => ${READ}, 1); }`],
 };
 
-for (const [where, [before, hooks]] of Object.entries(NEEDY)) {
-  Deno.test(`a server that lacks a permission ${where} says where to write it`, async () => {
-    await using site = new Site();
-    const root = new URL("../..", import.meta.url).href;
-    const file = site.dir.write("a key.pem", "");
-    const program = `import { coroutineServerMain } from "${root}coroutine_server.ts";\n` +
+Deno.test("a server that lacks a permission says where to write it", async (t) => {
+  await using site = new Site();
+  const root = new URL("../..", import.meta.url);
+  const file = site.dir.write("a key.pem", "");
+  const places = Object.entries(NEEDY).map(([where, [before, hooks]], index) => {
+    const program = `import { coroutineServerMain } from "${root.href}coroutine_server.ts";\n` +
       `${before};\nDeno.exit(await coroutineServerMain({ ${hooks} }));\n`;
-    const script = site.dir.write("needy.ts", program.replace("FILE", JSON.stringify(file)));
-    site.write("a.cf", {
-      "server-command": `deno run --no-prompt --config ${
-        new URL(root).pathname
-      }deno.json ${script}`,
+    const script = site.dir.write(`${index}.ts`, program.replace("FILE", JSON.stringify(file)));
+    const settings = site.write(`${index}.cf`, {
+      "server-command": `deno run --no-prompt --config ${root.pathname}deno.json ${script}`,
       "server-service": `127.0.0.1:${site.port()}`,
     });
-    const master = await site.start();
-    const advice = `Cannot go on without --allow-read: no read access to "${file}", ` +
-      `expected '--allow-read=${file}' in the server-permissions of ${site.conf}/a.cf`;
-    await master.logs(new RegExp(advice.replace(/[.]/g, "\\.")));
-    await master.stop();
+    return [where, settings];
   });
-}
+  const master = await site.start();
+  for (const [where, settings] of places) {
+    await t.step(where, async () => {
+      const advice = `Cannot go on without --allow-read: no read access to "${file}", ` +
+        `expected '--allow-read=${file}' in the server-permissions of ${settings}`;
+      await master.logs(new RegExp(RegExp.escape(advice)));
+    });
+  }
+  await master.stop();
+});
 
 /** Handlers that need to read a file, each asked once, and what the error is told of as. */
 const NEEDY_HANDLERS: Readonly<Record<string, readonly [handler: string, found: string]>> = {
@@ -454,24 +483,3 @@ for (const permissions of ["", "--allow-ffi --allow-net"]) {
     await master.stop();
   });
 }
-
-Deno.test("a server with FFI that may not listen says once where to write it, whatever it serves", async () => {
-  await using site = new Site();
-  const port = site.port(), other = site.port();
-  site.write("a.cf", {
-    "server-command": CONFINED,
-    "server-service": `http://127.0.0.1:${port} 127.0.0.1:${other} http://${site.socket("h")}`,
-    "server-permissions": "--allow-ffi",
-  });
-  const master = await site.start();
-  await master.serving("a.cf", 1);
-  assertEquals((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
-  const place = `in the server-permissions of ${site.conf}/a.cf`;
-  const told = master.log.split("\n").filter((line) => line.includes("Cannot adopt"));
-  assertEquals(
-    told.map((line) => /expected (\S+ .*), or in its/.exec(line)?.[1]).sort(),
-    [`--allow-net ${place}`, `--allow-net=127.0.0.1 ${place}`, `--allow-net=127.0.0.1 ${place}`],
-    master.log,
-  );
-  await master.stop();
-});

@@ -4,11 +4,11 @@ import { example, type Master, MODES, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 /** How often the master is reloaded; more for a longer run. */
-const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 10);
+const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 5);
 /** The same for HTTP, where an old process always takes its time to end. */
 const HTTP_RELOADS = Math.ceil(RELOADS / 3);
 const CLIENTS = 4;
-const ROUNDS = 5;
+const ROUNDS = 3;
 const CROWD = 50;
 
 /** One exchange on a connection of its own. */

@@ -1,5 +1,5 @@
 /**
- * A server that prints a lot before each answer. Its setting `way` says how it serves: `coroutine`,
+ * A server that prints a lot before each answer. The name of a service says how it is served: `coroutine`,
  * `http`, `node`, or `aio`, for which it has `--aio` in its command as well.
  *
  * @module
@@ -7,13 +7,7 @@
 import { createServer } from "node:http";
 import { aioServerGeneralAioRegister, aioServerMain, defaultAioBase } from "../../../aio_server.ts";
 import { coroutineServe, coroutineServerMain } from "../../../coroutine_server.ts";
-import {
-  defaultConfig,
-  type FdType,
-  serveHttp,
-  serveNode,
-  type ServerHooks,
-} from "../../../src/server/common.ts";
+import { type FdType, serveHttp, serveNode, type ServerHooks } from "../../../src/server/common.ts";
 import { talk } from "../talk.ts";
 
 const ANSWER = `answer of ${Deno.pid}\n`;
@@ -37,8 +31,8 @@ function serveCoroutine(fd: number, fdType: FdType): void {
 }
 
 const hooks: ServerHooks = {
-  serviceRegister(_service, fd, fdType) {
-    switch (defaultConfig.getStr("way")) {
+  serviceRegister(service, fd, fdType) {
+    switch (service) {
       case "aio":
         return serveAio(fd, fdType);
       case "coroutine":
