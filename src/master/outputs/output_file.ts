@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { basename } from "node:path/posix";
 import type { OutputFileConfig } from "../../config/output.ts";
 import { AppendQueue, type PendingBytes } from "../../log/append_queue.ts";
 import { droppedText, periodName, timeOfDay } from "../../log/lines.ts";
@@ -122,8 +121,8 @@ export class OutputFile {
 
   /** The renamed files, the youngest first. */
   async #renamed(): Promise<RenamedFile[]> {
-    const { path } = this.#options, directory = path.slice(0, path.lastIndexOf("/") + 1);
-    const prefix = `${basename(path)}.`;
+    const { path } = this.#options, end = path.lastIndexOf("/") + 1;
+    const directory = path.slice(0, end), prefix = `${path.slice(end)}.`;
     const files: RenamedFile[] = [];
     for await (const { name, isFile } of Deno.readDir(directory)) {
       const match = name.startsWith(prefix) ? RENAMED.exec(name.slice(prefix.length)) : null;
