@@ -278,6 +278,11 @@ function isGuardian({ argv }: ProcessInfo): boolean {
   return argv.includes(GUARDIAN_NAME);
 }
 
+/** Log lines without the positions of the debug level. */
+function withoutPositions(lines: string): string {
+  return lines.replace(/ \[\w+\.ts:\d+\]$/gm, "");
+}
+
 /** How the master tells that a reload is over. */
 const RELOAD_OVER =
   /(?:(?<done>reloaded)|reload over, rolled back for (?<undone>.*?)|reload refused, all goes on as before: (?<refused>[^]*?))\n(?! )/g;
@@ -292,6 +297,8 @@ interface ReloadAnswer {
 /** A running master. It ends with its {@linkcode Site}. */
 export class Master {
   readonly #site: Site;
+  /** The whole lines of the log so far, and where they end in the output of the process. */
+  #log = { end: 0, lines: "" };
   /** Its process id, which an upgrade changes. */
   pid: number;
 
@@ -302,7 +309,12 @@ export class Master {
 
   /** All that it and its servers have logged so far, without the positions of the debug level. */
   get log(): string {
-    return this.process.stderr.replace(/ \[\w+\.ts:\d+\]$/gm, "");
+    const { stderr } = this.process, end = stderr.lastIndexOf("\n") + 1;
+    if (end > this.#log.end) {
+      const more = withoutPositions(stderr.slice(this.#log.end, end));
+      this.#log = { end, lines: this.#log.lines + more };
+    }
+    return this.#log.lines + withoutPositions(stderr.slice(end));
   }
 
   /**
@@ -315,8 +327,12 @@ export class Master {
   async logs(pattern: RegExp, count = 1): Promise<RegExpExecArray> {
     const all = new RegExp(pattern, `${pattern.flags.replace("g", "")}g`);
     try {
+      let seen = -1;
       return await eventually(() => {
-        const found = [...this.log.matchAll(all)];
+        const { log } = this;
+        if (log.length === seen) return undefined;
+        seen = log.length;
+        const found = [...log.matchAll(all)];
         return found.length >= count && found.at(-1);
       }, { what: `${pattern} in the log ${count} times` });
     } catch (cause) {
@@ -356,8 +372,9 @@ export class Master {
     try {
       await eventually(() => {
         pids = this.servers(file).map(({ pid }) => pid);
-        return pids.length === count &&
-          pids.every((pid) => this.log.includes(`[${pid}] serviceRegister`));
+        if (pids.length !== count) return false;
+        const { log } = this;
+        return pids.every((pid) => log.includes(`[${pid}] serviceRegister`));
       }, { what: "processes" });
     } catch (cause) {
       throw new Error(`Cannot accept ${pids.length} of ${count} processes\n${this.log}`, { cause });

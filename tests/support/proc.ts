@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { processesWith, processIds } from "../../tools/test_processes.ts";
+import { processIds } from "../../tools/test_processes.ts";
 
 /** A running process. */
 export interface ProcessInfo {
@@ -15,35 +15,60 @@ export interface ProcessInfo {
 }
 
 /**
- * The processes that have a variable in their environment; see {@linkcode processesWith}. Only processes that
- * are started later than this is made are looked at: tests ask again and again, and each look at the
- * environment of a process takes time from that process, too.
+ * The processes that have a variable in their environment; see `processesWith`. Tests ask again and
+ * again, and each look at the environment of a process takes time from that process, too; so each is looked at
+ * once, and again when it has become another program. Those that run when this is made have another mark.
  */
 export class MarkedProcesses {
   readonly #mark: string;
-  #others: ReadonlySet<number> = new Set(processIds());
+  #known: ReadonlyMap<number, KnownProcess>;
 
   /** @param mark The variable, as `NAME=VALUE`. */
   constructor(mark: string) {
     this.#mark = mark;
+    this.#known = new Map(processIds().map((pid) => [pid, { isMarked: false }]));
   }
 
   /** Those that run now. */
   running(): ProcessInfo[] {
-    const pids = processIds();
     // The id of one that has ended may be another's next time.
-    this.#others = new Set(pids.filter((pid) => this.#others.has(pid)));
-    const later = pids.filter((pid) => !this.#others.has(pid));
-    return processesWith(this.#mark, later).flatMap(({ pid }) => {
+    const known = new Map<number, KnownProcess>(), found: ProcessInfo[] = [];
+    for (const pid of processIds()) {
       try {
-        const argv = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
-        return [{ pid, parent: parentOf(pid), argv }];
+        const before = this.#known.get(pid);
+        const commandLine = before?.isMarked === false ? "" : commandLineOf(pid);
+        const now = before?.isMarked === false || before?.commandLine === commandLine
+          ? before
+          : this.#lookAt(pid, commandLine);
+        if (now !== undefined) known.set(pid, now);
+        if (!now?.isMarked || commandLine === "") continue;
+        found.push({ pid, parent: parentOf(pid), argv: commandLine.split("\0").slice(0, -1) });
       } catch {
-        // It has ended meanwhile.
-        return [];
+        // It has ended meanwhile, or belongs to somebody else.
       }
-    });
+    }
+    this.#known = known;
+    return found.sort((a, b) => a.pid - b.pid);
   }
+
+  #lookAt(pid: number, commandLine: string): KnownProcess | undefined {
+    const environment = Deno.readTextFileSync(`/proc/${pid}/environ`);
+    // It has ended, or is about to become another program.
+    if (environment === "") return undefined;
+    return { isMarked: environment.split("\0").includes(this.#mark), commandLine };
+  }
+}
+
+/** What is known of a process from an earlier look. */
+interface KnownProcess {
+  readonly isMarked: boolean;
+  /** What it was then; it may have become another program, with another environment, since. */
+  readonly commandLine?: string;
+}
+
+/** Empty for one that has ended, and waits for its parent. */
+function commandLineOf(pid: number): string {
+  return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
 }
 
 function parentOf(pid: number): number {

@@ -192,8 +192,12 @@ export class Installation implements AsyncDisposable {
     } = {},
   ): Promise<RegExpExecArray> {
     try {
+      let seen = -1;
       return await eventually(() => {
-        const found = [...this.log.slice(since).matchAll(pattern)];
+        const { log } = this;
+        if (log.length === seen) return undefined;
+        seen = log.length;
+        const found = [...log.slice(since).matchAll(pattern)];
         return found.length >= count && found.at(-1);
       }, { what: `${pattern} in the log ${count} times`, withinMs });
     } catch (cause) {
