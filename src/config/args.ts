@@ -72,7 +72,7 @@ function withoutValue(arg: string): ConfigError {
     found: "no value after it",
     expected: `${arg} VALUE`,
   });
-  return new ConfigError([{ argument: true, key: arg.slice(1), message }]);
+  return new ConfigError([{ message }]);
 }
 
 /** Reads the settings of one file of `-config`. */

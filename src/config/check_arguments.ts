@@ -85,7 +85,7 @@ class ArgumentCheck {
     if (this.#isOpen || isFirst || setting === CONFIG) return undefined;
     const about = { found: "it was there before, and the last one counts", expected: "it once" };
     const message = cannot("read argument", arg, about);
-    return asWarning({ argument: true, key: setting.name, message });
+    return asWarning({ message });
   }
 
   #plain(arg: string): Problem | undefined {
@@ -96,10 +96,9 @@ class ArgumentCheck {
 
   #unknown(arg: string, name: string, next: string | undefined): Finding {
     const takes = arg.startsWith("--") || next === undefined || next.startsWith("-") ? 1 : 2;
-    const place = { argument: true, key: name };
     if (WITHOUT_EFFECT.has(name)) {
       const about = { found: "LIB-ZC's, and without effect here", expected: "no such argument" };
-      return { problem: asWarning({ ...place, message: cannot("use", arg, about) }), takes };
+      return { problem: asWarning({ message: cannot("use argument", arg, about) }), takes };
     }
     const meant = this.#known.get(nearest(name, this.#known.keys()) ?? "");
     const ofFile = ALL_SETTINGS.find((setting) => setting.name === settingName(name));
@@ -112,7 +111,7 @@ class ArgumentCheck {
       : meant === undefined
       ? "one that --help lists"
       : argumentForm(meant);
-    const problem = { ...place, message: cannot("read argument", arg, { found, expected }) };
+    const problem = { message: cannot("read argument", arg, { found, expected }) };
     const isOwn = this.#isOpen && meant?.name !== SERVER_SERVICE.name;
     return { problem: isOwn ? asWarning(problem) : problem, takes };
   }
@@ -142,5 +141,5 @@ function flag(arg: string, next: string | undefined, setting: Setting<unknown>):
 
 function malformed(arg: string, found: string, setting: Setting<unknown>): Problem {
   const message = cannot("read argument", arg, { found, expected: argumentForm(setting) });
-  return { argument: true, key: setting.name, message };
+  return { message };
 }

@@ -5,6 +5,7 @@
  */
 import type { Config } from "./config.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
+import { formatSize } from "./size.ts";
 import type { Rotation } from "./rotation.ts";
 import {
   SERVER_OUTPUT,
@@ -54,9 +55,16 @@ export function readOutput(
   return { mode, file };
 }
 
-/** Finds settings of a file that have no effect. */
-export function checkOutput(config: Config, { mode, file }: OutputConfig): Problem[] {
-  if (file !== undefined) return [];
+/** The settings of a service, and the shared ones. */
+interface OutputSettings {
+  readonly config: Config;
+  readonly globals?: Config;
+}
+
+/** Finds settings of a file that have no effect, or one that nobody can mean. */
+export function checkOutput(settings: OutputSettings, { mode, file }: OutputConfig): Problem[] {
+  if (file !== undefined) return boundProblems(settings, file);
+  const { config } = settings;
   const found = mode === "inherit"
     ? "server-output = inherit, with which the master reads no output"
     : "no server-output-file";
@@ -66,6 +74,23 @@ export function checkOutput(config: Config, { mode, file }: OutputConfig): Probl
     .map((key) =>
       warningAt(config.origin(key), { key, message: cannot("apply", key, { found, expected }) })
     );
+}
+
+/** Warns of a bound that one renamed file may be beyond, so that it is removed at once. */
+function boundProblems(
+  { config, globals }: OutputSettings,
+  { maxBytes, totalBytes }: OutputFileConfig,
+): Problem[] {
+  if (maxBytes === undefined || totalBytes >= maxBytes) return [];
+  const keys = [SERVER_OUTPUT_TOTAL.name, SERVER_OUTPUT_ROTATE.name];
+  const [key, origin] =
+    [config, globals].flatMap((one) => keys.map((key) => [key, one?.origin(key)] as const)).find((
+      [, origin],
+    ) => origin !== undefined) ?? [keys[0], undefined];
+  const found = `a file is renamed at ${formatSize(maxBytes)}, and would be removed at once`;
+  const expected = `${keys[0]} at least as large as the size of ${keys[1]}`;
+  const message = cannot("keep within", formatSize(totalBytes), { found, expected });
+  return [warningAt(origin, { key, message })];
 }
 
 const OF_FILE = [SERVER_OUTPUT_FILE, SERVER_OUTPUT_ROTATE, SERVER_OUTPUT_KEEP, SERVER_OUTPUT_TOTAL]

@@ -226,7 +226,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });
   const masterChroot = read(MASTER_CHROOT);
   const output = readOutput(read, cwd);
-  warnings.push(...checkOutput(config, output));
+  warnings.push(...checkOutput({ config, globals }, output));
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
   const reloadStep = read(SERVER_RELOAD_STEP);

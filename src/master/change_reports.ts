@@ -81,11 +81,12 @@ export class ChangeReports {
     const refusal = error instanceof Error ? error : new Error(String(error));
     const isExpected = isUserError(error) || error instanceof ServiceError;
     const about = isExpected ? refusal.message : error;
-    zerror(`${begun.name} refused, all goes on as before:`, about);
+    const outcome = `${begun.name} refused, all goes on as before:`;
+    zerror(outcome, about);
     return this.#report(begun, {
       refusal,
       undone: [],
-      text: `${begun.name} refused: ${refusal.message}`,
+      text: `${outcome} ${refusal.message}`,
     });
   }
 

@@ -30,59 +30,59 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   "-C -weird -pid-file -": [],
   "-pid-file": [],
   "-C config -pid-file debug": [],
-  "--C conf": [`argument -C: Cannot read argument "--C": ${VALUE}, expected -C DIR`],
-  "--C -pid-file x": [`argument -C: Cannot read argument "--C": ${VALUE}, expected -C DIR`],
-  "-C=conf": [`argument -C: Cannot read argument "-C=conf": ${EQUALS}, expected -C DIR`],
+  "--C conf": [`Cannot read argument "--C": ${VALUE}, expected -C DIR`],
+  "--C -pid-file x": [`Cannot read argument "--C": ${VALUE}, expected -C DIR`],
+  "-C=conf": [`Cannot read argument "-C=conf": ${EQUALS}, expected -C DIR`],
   "--C=conf -pid-file x": [
-    `argument -C: Cannot read argument "--C=conf": ${EQUALS}, expected -C DIR`,
+    `Cannot read argument "--C=conf": ${EQUALS}, expected -C DIR`,
   ],
   "--try-lock=yes": [
-    `argument -try-lock: Cannot read argument "--try-lock=yes": ${EQUALS}, expected --try-lock`,
+    `Cannot read argument "--try-lock=yes": ${EQUALS}, expected --try-lock`,
   ],
   "-try-lock -pid-file x": [
-    'argument -try-lock: Cannot read argument "-try-lock": no yes or no after it, ' +
+    'Cannot read argument "-try-lock": no yes or no after it, ' +
     "expected --try-lock",
   ],
   "-C --debug": [
-    'argument -C: Cannot read argument "-C": --debug after it, which is no value, expected -C DIR',
+    'Cannot read argument "-C": --debug after it, which is no value, expected -C DIR',
   ],
   "conf": [`Cannot read argument "conf": ${PLAIN}`],
   "-C conf more": [`Cannot read argument "more": ${PLAIN}`],
   "-pidfile x -c conf": [
-    'argument -pidfile: Cannot read argument "-pidfile": no argument has this name, ' +
+    'Cannot read argument "-pidfile": no argument has this name, ' +
     "expected -pid-file FILE",
-    'argument -c: Cannot read argument "-c": no argument has this name, expected -C DIR',
+    'Cannot read argument "-c": no argument has this name, expected -C DIR',
   ],
   "--trylock": [
-    'argument -trylock: Cannot read argument "--trylock": no argument has this name, ' +
+    'Cannot read argument "--trylock": no argument has this name, ' +
     "expected --try-lock",
   ],
   "-server-spare-count 1": [
-    'argument -server-spare-count: Cannot read argument "-server-spare-count": ' +
+    'Cannot read argument "-server-spare-count": ' +
     "a setting for a file, expected it in the .cf of a service, or in a .gcf",
   ],
   "-port 80 --verbose": [
-    'argument -port: Cannot read argument "-port": no argument has this name, ' +
+    'Cannot read argument "-port": no argument has this name, ' +
     "expected one that --help lists",
-    'argument -verbose: Cannot read argument "--verbose": no argument has this name, ' +
+    'Cannot read argument "--verbose": no argument has this name, ' +
     "expected one that --help lists",
   ],
   "-server-proc-count 4": [
-    'argument -server-proc-count: Cannot read argument "-server-proc-count": ' +
+    'Cannot read argument "-server-proc-count": ' +
     "a setting for a file, expected it in the .cf of a service",
   ],
   "-server-soak 4": [
-    'argument -server-soak: Cannot read argument "-server-soak": ' +
+    'Cannot read argument "-server-soak": ' +
     "a setting for a file, expected it in the .cf of a service, or in a .gcf",
   ],
   "-C conf -config a -config b -C other --debug": [
-    'warning: argument -C: Cannot read argument "-C": it was there before, and the last one counts, ' +
+    'warning: Cannot read argument "-C": it was there before, and the last one counts, ' +
     "expected it once",
   ],
   "--log-output-disable -fork-concurrency 4 -C conf": [
-    'warning: argument -log-output-disable: Cannot use "--log-output-disable": ' +
+    'warning: Cannot use argument "--log-output-disable": ' +
     "LIB-ZC's, and without effect here, expected no such argument",
-    'warning: argument -fork-concurrency: Cannot use "-fork-concurrency": ' +
+    'warning: Cannot use argument "-fork-concurrency": ' +
     "LIB-ZC's, and without effect here, expected no such argument",
   ],
 };
@@ -99,7 +99,7 @@ Deno.test("checkArguments() leaves the arguments of a program around the master 
     [],
   );
   assertEquals(told("-pid-fil x", OPEN_MASTER), [
-    'warning: argument -pid-fil: Cannot read argument "-pid-fil": no argument has this name, ' +
+    'warning: Cannot read argument "-pid-fil": no argument has this name, ' +
     "expected -pid-file FILE",
   ]);
   assertEquals(told("-C=conf", OPEN_MASTER), LINES["-C=conf"]);
@@ -111,15 +111,15 @@ Deno.test("checkArguments() leaves the arguments of a server alone, but for slip
     [],
   );
   assertEquals(told("alone --server-service 0:80", SERVER), [
-    'argument -server-service: Cannot read argument "--server-service": ' +
+    'Cannot read argument "--server-service": ' +
     `${VALUE}, expected -server-service LIST`,
   ]);
   assertEquals(told("alone -server-servce 0:80", SERVER), [
-    'argument -server-servce: Cannot read argument "-server-servce": ' +
+    'Cannot read argument "-server-servce": ' +
     "no argument has this name, expected -server-service LIST",
   ]);
   assertEquals(told("alone -exit-afer 5", SERVER), [
-    'warning: argument -exit-afer: Cannot read argument "-exit-afer": ' +
+    'warning: Cannot read argument "-exit-afer": ' +
     "no argument has this name, expected -exit-after SECONDS",
   ]);
 });

@@ -334,6 +334,30 @@ Deno.test("parseServiceConfig() warns of addresses that look like a host or a po
   assertEquals(parse("server-command = x\nserver-service = :80 # web\n").warnings, []);
 });
 
+Deno.test("parseServiceConfig() warns where renamed output files may have less room than one of them", () => {
+  const warned = (text: string, globals?: string) => {
+    const shared = new Config().load(parseCf(globals ?? "", "a.gcf"));
+    return lines(
+      parse(`${MINIMAL}server-output-file = log\n${text}`, { globals: shared }).warnings,
+    );
+  };
+  const found = (total: string, one: string) =>
+    `server-output-total: Cannot keep within "${total}": a file is renamed at ${one}, and would be ` +
+    "removed at once, expected server-output-total at least as large as the size of " +
+    "server-output-rotate";
+  assertEquals(warned(""), []);
+  assertEquals(warned("server-output-total = 100m\n"), []);
+  assertEquals(warned("server-output-rotate = day\nserver-output-total = 1m\n"), []);
+  const at = "conf/imapd.cf:4: ";
+  assertEquals(warned("server-output-total = 99m\n"), [`${at}${found("99 MiB", "100 MiB")}`]);
+  assertEquals(warned("server-output-rotate = 2g\n"), [
+    `${at}${found("1.0 GiB", "2.0 GiB").replace("-total", "-rotate")}`,
+  ]);
+  assertEquals(warned("", "server-output-total = 1m\n"), [
+    `a.gcf:1: ${found("1.0 MiB", "100 MiB")}`,
+  ]);
+});
+
 Deno.test("parseServiceConfig() warns of what only a shell would do for a command", () => {
   const { warnings } = parse("server-command = x > /tmp/log 2>&1\nserver-service = :80\n");
   assertEquals(lines(warnings), [

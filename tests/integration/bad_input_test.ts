@@ -66,8 +66,7 @@ Deno.test("a reload with any mistake is refused, and changes nothing", async (t)
 
 /** Arguments that a master can't start with, and what it says. */
 const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], said: RegExp]>> = {
-  "no directory":
-    () => [[], /^argument -C: Cannot read argument "-C": it is missing, expected -C DIR/],
+  "no directory": () => [[], /^Cannot read argument "-C": it is missing, expected -C DIR/],
   "a directory that isn't there": (site) => [
     ["-C", site.dir.file("none")],
     /\/none: Cannot read settings directory ".*\/none": no such file or directory, expected /,
@@ -86,19 +85,19 @@ const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], sa
   ],
   "an argument without its value": (site) => [
     ["-C", site.conf, "-pid-file"],
-    /^argument -pid-file: Cannot read argument "-pid-file": no value after it, expected /,
+    /^Cannot read argument "-pid-file": no value after it, expected /,
   ],
   "--C in place of -C": (site) => [
     ["--C", site.conf, "-pid-file", site.pidFile],
-    /^argument -C: Cannot read argument "--C": .*, expected -C DIR/,
+    /^Cannot read argument "--C": .*, expected -C DIR/,
   ],
   "-C=DIR": (site) => [
     [`-C=${site.conf}`, "-pid-file", site.pidFile],
-    /^argument -C: Cannot read argument "-C=.*": .*, expected -C DIR/,
+    /^Cannot read argument "-C=.*": .*, expected -C DIR/,
   ],
   "a misspelt name": (site) => [
     ["-C", site.conf, "-pidfile", site.pidFile],
-    /^argument -pidfile: Cannot read argument "-pidfile": .*, expected -pid-file FILE/,
+    /^Cannot read argument "-pidfile": .*, expected -pid-file FILE/,
   ],
   "a setting of the master that can't be read": (site) => [
     ["-C", site.conf, "-pid-file", site.pidFile, "-master-stop-timeout", "soon"],

@@ -102,8 +102,7 @@ export async function loadServices(source: ServiceSource): Promise<LoadedService
     expected: "-C DIR, the directory of settings files, or -config FILE.ini; see --help",
   };
   const message = cannot("read argument", "-C", about);
-  const problems = [{ argument: true, key: "C", message }];
-  return { services: [], shared: new Config(), problems, warnings: [] };
+  return { services: [], shared: new Config(), problems: [{ message }], warnings: [] };
 }
 
 const NOTHING: Parsed = {

@@ -163,7 +163,7 @@ Deno.test("loadServices() reports a missing directory once", async () => {
 
 Deno.test("loadServices() requires a directory where there is no hook", async () => {
   assertEquals(told((await loadServices(SOURCE)).problems), [
-    'argument -C: Cannot read argument "-C": it is missing, ' +
+    'Cannot read argument "-C": it is missing, ' +
     "expected -C DIR, the directory of settings files, or -config FILE.ini; see --help",
   ]);
 });
