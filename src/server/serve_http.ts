@@ -153,6 +153,7 @@ class RuntimeHttpService implements HttpService {
   /** The connections of the last look, which stand for those of one that fails for lack of a descriptor. */
   #lastOpen: readonly OpenConnection[] = [];
   #stopping = false;
+  #isAborted = false;
   readonly #finished = Promise.withResolvers<void>();
   readonly #forgetStop: () => void;
 
@@ -174,12 +175,19 @@ class RuntimeHttpService implements HttpService {
     });
     this.finished = this.#finished.promise;
     this.#forgetStop = serverLifecycle.onStopAccepting((last) => this.#drain(last), fd);
-    serving.options?.signal?.addEventListener("abort", () => this.stop(), { once: true });
+    serving.options?.signal?.addEventListener("abort", () => this.#abort(), { once: true });
   }
 
   stop(): void {
     this.#forgetStop();
     this.#drain(false);
+  }
+
+  /** The runtime closes its servers by itself, which it can't without their sockets. */
+  async #abort(): Promise<void> {
+    this.#isAborted = true;
+    await Promise.all([...this.#runs].map(({ finished }) => finished));
+    this.stop();
   }
 
   #drain(last: boolean): void {
@@ -190,7 +198,7 @@ class RuntimeHttpService implements HttpService {
   #start(): HttpRun {
     const run = new HttpRun(this.#fd, this.#serving);
     this.#runs.add(run);
-    run.ended.then((error) => this.#replace(run, error));
+    run.ended.then((error) => this.#isAborted ? undefined : this.#replace(run, error));
     return run;
   }
 

@@ -108,6 +108,7 @@ export async function runServer(
       target: setting(SERVER_LOG),
       isServing: !isOwnReader,
     });
+    program?.logIsOpen();
     for (const warning of warnings) logLine("warn", formatProblem(warning));
     if (setting(DEBUG_CONFIG)) await printSettings();
     checkHooks(hooks, HOOKS);

@@ -55,6 +55,8 @@ export interface UnchangedProgram {
   readonly loaded: Promise<unknown>;
   /** Fulfilled when it listens on all of them. */
   readonly listening: Promise<unknown>;
+  /** Called when the log is open. */
+  logIsOpen(): void;
   /** Called before a stop, which its own handlers of signals hear of first. */
   onStop(): void;
 }

@@ -36,15 +36,17 @@ export function serviceFor(
   return services.length === 1 && !services[0].isTaken ? 0 : undefined;
 }
 
+/** Whether two addresses have the same port or path; the host may differ. */
+export function isSamePlace(address: ListenAddress, requested: RequestedAddress): boolean {
+  return requested.kind === "inet"
+    ? address.kind === "inet" && address.port === requested.port
+    : address.kind === "unix" && address.path === requested.path;
+}
+
 /** How well an address matches: 0 not at all. */
 function rankOf(address: ListenAddress, requested: RequestedAddress): number {
-  if (address.kind === "inet" && requested.kind === "inet") {
-    if (address.port !== requested.port) return 0;
-    return address.hostname === requested.hostname ? 2 : 1;
-  }
-  return address.kind === "unix" && requested.kind === "unix" && address.path === requested.path
-    ? 2
-    : 0;
+  if (!isSamePlace(address, requested)) return 0;
+  return addressText(address) === addressText(requested) ? 2 : 1;
 }
 
 /**

@@ -55,6 +55,7 @@ function takeFor(
 /** A listener whose socket may come later. */
 class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
   readonly addr: Deno.Addr;
+  readonly #service: ProgramService;
   readonly #opening: Promise<Deno.Listener<C> | undefined>;
   readonly #closed = Promise.withResolvers<undefined>();
   #open?: Deno.Listener<C>;
@@ -66,6 +67,7 @@ class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
    */
   constructor(service: ProgramService, open: (fd: number, type: FdType) => Deno.Listener<C>) {
     this.addr = service.addr;
+    this.#service = service;
     const opened = service.use(
       () => !this.#isClosed,
       ({ fd, type }) => this.#open = open(fd, type),
@@ -89,6 +91,7 @@ class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
     this.#isClosed = true;
     this.#closed.resolve(undefined);
     this.#open?.close();
+    this.#service.close();
   }
 
   /** Does nothing: the master decides how long the process runs. */

@@ -102,8 +102,9 @@ class ProgramHttpServer implements Deno.HttpServer {
     this.#options = options;
     this.addr = services[0].addr;
     this.finished = Promise.all(services.map((service) => this.#serve(service))).then(() => {});
-    options.signal?.addEventListener("abort", () => this.#stop(), { once: true });
-    if (options.signal?.aborted) this.#stop();
+    // An open service ends at the signal by itself.
+    options.signal?.addEventListener("abort", () => this.#openNoMore(), { once: true });
+    if (options.signal?.aborted) this.#openNoMore();
   }
 
   /** Listens, and returns when the last connection is closed. */
@@ -121,17 +122,17 @@ class ProgramHttpServer implements Deno.HttpServer {
     });
     const open = await Promise.race([opening, this.#stopped.promise]);
     await open?.finished;
+    service.close();
   }
 
-  #stop(): void {
-    if (this.#isStopped) return;
+  #openNoMore(): void {
     this.#isStopped = true;
-    for (const open of this.#open) open.stop();
     if (this.#open.length === 0) this.#stopped.resolve();
   }
 
   async shutdown(): Promise<void> {
-    this.#stop();
+    this.#openNoMore();
+    for (const open of this.#open) open.stop();
     await this.finished;
   }
 

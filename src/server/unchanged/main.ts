@@ -18,7 +18,7 @@ import {
   UNCHANGED_VARIABLE,
   type UnchangedStart,
 } from "../../ipc/unchanged_start.ts";
-import { zwarn } from "../../log/log.ts";
+import { zinfo, zwarn } from "../../log/log.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { exitLater } from "../../os/clock/exit_later.ts";
 import { addressText } from "../../os/net/socket.ts";
@@ -91,9 +91,15 @@ function run({ start: { args }, services, signals }: {
   const { softstopSignal } = serverLifecycle;
   softstopSignal.addEventListener("abort", () => stopMs ??= systemClock.nowMs(), { once: true });
   tellPatience(services);
+  services.allClosed.then(() => {
+    if (!serverLifecycle.accepting) return;
+    zinfo("the program has closed its last listener: this process ends");
+    serverLifecycle.softstop();
+  });
   runServer({ serviceRegister: (_name, fd, type) => services.pass({ fd, type }) }, args, {
     loaded: services.allTaken,
     listening: services.allListening,
+    logIsOpen: () => services.logIsOpen(),
     onStop() {
       if (serverLifecycle.accepting && !serverLifecycle.isStandby) signals.call();
     },

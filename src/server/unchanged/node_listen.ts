@@ -71,6 +71,7 @@ async function serve(server: OwnMethods, service: ProgramService): Promise<void>
   const { addr } = service;
   let isClosed = false;
   PENDING.add(server);
+  server.once("close", () => service.close());
   const address = () =>
     addr.transport === "tcp"
       ? {

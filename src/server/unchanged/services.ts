@@ -6,10 +6,10 @@
  */
 import { resolvePath } from "../../config/address.ts";
 import type { AssignedService } from "../../ipc/unchanged_start.ts";
-import { zdebug, zinfo, zwarn } from "../../log/log.ts";
+import { zinfo, zwarn } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { addressText, type FdType, type ListenAddress } from "../../os/net/socket.ts";
-import { type RequestedAddress, serviceFor, warningOf } from "./addresses.ts";
+import { isSamePlace, type RequestedAddress, serviceFor, warningOf } from "./addresses.ts";
 
 /** A socket as the master has passed it. */
 export interface PassedSocket {
@@ -29,12 +29,16 @@ export class ProgramService {
   isTaken = false;
   readonly #passed = Promise.withResolvers<PassedSocket>();
   readonly #listening = Promise.withResolvers<void>();
+  /** Fulfilled when the program listens on it no more. */
+  readonly closed: Promise<void>;
+  readonly #closed = Promise.withResolvers<void>();
 
   constructor({ name, address }: AssignedService) {
     this.name = name;
     this.address = address;
     this.passed = this.#passed.promise;
     this.listening = this.#listening.promise;
+    this.closed = this.#closed.promise;
   }
 
   /** The address in the form of the runtime. */
@@ -48,6 +52,11 @@ export class ProgramService {
   /** Passes the socket on to the part that serves it. */
   pass(socket: PassedSocket): void {
     this.#passed.resolve(socket);
+  }
+
+  /** Called when the program listens on it no more. */
+  close(): void {
+    this.#closed.resolve();
   }
 
   /**
@@ -74,6 +83,8 @@ export class ProgramServices {
   readonly #allTaken = Promise.withResolvers<void>();
   readonly #told = new Set<string>();
   readonly #onAsked: () => void;
+  /** What is to be logged once the settings of the log are known. */
+  #unlogged: (() => void)[] | undefined = [];
   #passedCount = 0;
 
   /**
@@ -89,6 +100,11 @@ export class ProgramServices {
   /** Fulfilled when the program listens on all of them. */
   get allListening(): Promise<unknown> {
     return Promise.all(this.#services.map(({ listening }) => listening));
+  }
+
+  /** Fulfilled when the program has listened on all of them, and listens on none any more. */
+  get allClosed(): Promise<unknown> {
+    return Promise.all(this.#services.map(({ closed }) => closed));
   }
 
   /** Those that the program has not asked for yet. */
@@ -111,15 +127,15 @@ export class ProgramServices {
     const requested = given.kind === "unix" ? { ...given, path: absolute(given.path) } : given;
     const index = serviceFor(requested, this.#services), asked = addressText(requested);
     if (index === undefined) {
-      if (!this.#told.has(asked)) zwarn(warningOf(requested, this.#services));
+      const warning = warningOf(requested, this.#services);
+      if (!this.#told.has(asked)) this.#log(() => zwarn(warning));
       this.#told.add(asked);
       return undefined;
     }
     const service = this.#services[index], { address } = service;
-    const isByPort = address.kind === "inet" && requested.kind === "inet" &&
-      address.port === requested.port;
-    // Another host at the same port is the usual case.
-    (isByPort ? zdebug : zinfo)(`listens on ${addressText(address)} in place of ${asked}`);
+    if (!isSamePlace(address, requested)) {
+      this.#log(() => zinfo(`listens on ${addressText(address)} in place of ${asked}`));
+    }
     this.#take(service);
     return service;
   }
@@ -130,6 +146,17 @@ export class ProgramServices {
     const { free } = this;
     free.forEach((service) => this.#take(service));
     return free;
+  }
+
+  /** Called when the log is open. */
+  logIsOpen(): void {
+    this.#unlogged?.forEach((write) => write());
+    this.#unlogged = undefined;
+  }
+
+  #log(write: () => void): void {
+    if (this.#unlogged === undefined) write();
+    else this.#unlogged.push(write);
   }
 
   #take(service: ProgramService): void {

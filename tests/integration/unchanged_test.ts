@@ -1,0 +1,204 @@
+/** Programs that know nothing of their master: each way to open an address, and each way to end. */
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { Client } from "../support/client.ts";
+import { type Master, Site } from "../support/master.ts";
+import { TEST_CERT, testCertificate } from "../support/tls.ts";
+import { eventually } from "../support/wait.ts";
+
+const DENO = { "server-protocol": "deno" };
+
+async function answer(url: string): Promise<string> {
+  return await (await fetch(url)).text();
+}
+
+/** Sends requests on connections that are kept as long as the server keeps them, until it is told to end. */
+class Load {
+  readonly #running: Promise<void>[];
+  #goesOn = true;
+  answered = 0;
+  readonly lost: unknown[] = [];
+
+  constructor(ports: readonly number[]) {
+    this.#running = [...ports, ...ports].map((port) => this.#ask(port));
+  }
+
+  async #ask(port: number): Promise<void> {
+    while (this.#goesOn) {
+      try {
+        using client = await Client.connect(port);
+        for (let isKept = true; isKept && this.#goesOn;) isKept = await this.#askOnce(client);
+      } catch (error) {
+        this.lost.push(error);
+      }
+    }
+  }
+
+  /** Returns whether the server keeps the connection. */
+  async #askOnce(client: Client): Promise<boolean> {
+    await client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals(await client.line(), "HTTP/1.1 200 OK\r");
+    let isKept = true;
+    for (let line; (line = await client.line()) !== "\r";) {
+      if (/^connection: close/i.test(line)) isKept = false;
+    }
+    // The body is one line.
+    await client.line();
+    this.answered++;
+    return isKept;
+  }
+
+  async end(): Promise<void> {
+    this.#goesOn = false;
+    await Promise.all(this.#running);
+  }
+}
+
+/** Waits until all processes of before are gone. */
+async function replaced(master: Master, before: readonly number[]): Promise<void> {
+  await eventually(() => master.servers().every(({ pid }) => !before.includes(pid)), {
+    what: "the end of the old processes",
+  });
+}
+
+Deno.test("programs without a changed line are served by the sockets of the master, and lose nothing at a reload", async () => {
+  await using site = new Site();
+  const [app, web, lines, tls, node] = Array.from({ length: 5 }, () => site.port());
+  const { certFile, keyFile } = testCertificate(site.dir);
+  site.write("app.cf", {
+    "server-command": `${site.server("unchanged/application")} one two`,
+    "server-service": `127.0.0.1:${app}`,
+    "server-proc-count": 2,
+  });
+  const args = [web, lines, tls, certFile, keyFile].join(" ");
+  site.write("asking.cf", {
+    "server-command": `${site.server("unchanged/asking")} ${args}`,
+    "server-service": [web, lines, tls].map((port) => `s${port}://127.0.0.1:${port}`).join(", "),
+    ...DENO,
+  });
+  site.write("node.cf", {
+    "server-command": `deno run -A ${site.server("unchanged/signalled")} ${node}`,
+    "server-service": `127.0.0.1:${node}`,
+    ...DENO,
+  });
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  const before = master.servers().map(({ pid }) => pid);
+  assertEquals(before.length, 4);
+
+  const told = JSON.parse(await answer(`http://127.0.0.1:${app}`));
+  assert(before.includes(told.pid));
+  assertEquals(told, { pid: told.pid, args: ["one", "two"], main: true, variables: [] });
+  assertMatch(await answer(`http://127.0.0.1:${web}`), /^asking true \d+\n$/);
+  assertEquals(await answer(`http://127.0.0.1:${web}/fault`), "mended");
+  assertMatch(await answer(`http://127.0.0.1:${node}`), /^node \d+\n$/);
+  const addr = `\\{"transport":"tcp","hostname":"127\\.0\\.0\\.1","port":${web}\\}`;
+  await master.logs(new RegExp(`addr ${addr}\n`));
+  await master.logs(new RegExp(`onListen ${addr}\n`));
+  await master.logs(new RegExp(`port ${node}\n`));
+  await master.logs(new RegExp(`listening \\{"address":"127.0.0.1",.*"port":${node}.*\\} true\n`));
+
+  using line = await Client.connect(lines);
+  assertEquals(await line.ask("hello"), "hello");
+  const secure = await Deno.connectTls({ hostname: "localhost", port: tls, caCerts: [TEST_CERT] });
+  await secure.write(new TextEncoder().encode("x"));
+  assertEquals(await secure.read(new Uint8Array(9)), 1);
+  secure.close();
+
+  const load = new Load([app, web, node]);
+  await eventually(() => load.answered > 20, { what: "answers" });
+  await master.reload();
+  await eventually(() => master.logged(/listen ended/) === 1, { what: "the end of the loop" });
+  line.close();
+  await replaced(master, before);
+  const { answered } = load;
+  await eventually(() => load.answered > answered + 20, { what: "answers of the new processes" });
+  await load.end();
+  assertEquals(load.lost, []);
+  for (
+    const text of [
+      "finished",
+      "listen ended",
+      "listenTls ended",
+      "SIGTERM accepting: true",
+      "closed",
+    ]
+  ) {
+    await master.logs(new RegExp(`\\] ${text}\n`));
+  }
+  assertNotEquals(JSON.parse(await answer(`http://127.0.0.1:${app}`)).pid, told.pid);
+  await master.stop();
+});
+
+Deno.test("a program without FFI is served as well, and a standby of one with it takes over", async () => {
+  await using site = new Site();
+  const [app, web] = [site.port(), site.port()];
+  site.write("app.cf", {
+    "server-command": site.server("unchanged/application"),
+    "server-service": `127.0.0.1:${app}`,
+    "server-permissions": "--allow-env",
+  });
+  site.write("web.cf", {
+    "server-command": site.server("unchanged/application"),
+    "server-service": `127.0.0.1:${web}`,
+    "server-standby-count": 1,
+  });
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  const load = new Load([app]);
+  await eventually(() => load.answered > 4, { what: "answers" });
+  const { pid } = JSON.parse(await answer(`http://127.0.0.1:${web}`));
+  await master.logs(/loaded is process/);
+  Deno.kill(pid, "SIGKILL");
+  await eventually(async () => JSON.parse(await answer(`http://127.0.0.1:${web}`)).pid !== pid, {
+    what: "an answer of the standby",
+  });
+  await master.reload();
+  const { answered } = load;
+  await eventually(() => load.answered > answered + 4, { what: "answers of the new process" });
+  await load.end();
+  assertEquals(load.lost, []);
+  await master.stop();
+});
+
+Deno.test("an address that no service has is opened by the program, with one warning; a socket's path is matched", async () => {
+  await using site = new Site();
+  const path = site.socket("app.sock"), port = site.port();
+  site.write("other.cf", {
+    "server-command": `${site.server("unchanged/other_address")} ./app.sock`,
+    "server-service": `${path}, 127.0.0.1:${port}`,
+    ...DENO,
+  });
+  const master = await site.start();
+  const [, other] = await master.logs(/\] other (\d+)\n/);
+  assertEquals(await answer(`http://127.0.0.1:${other}`), "other");
+  const line = await master.logs(/warn other\[\d+\] Cannot pass on .*\n/);
+  assertEquals(
+    line[0].replace(/^.*?Cannot/, "Cannot"),
+    `Cannot pass on 127.0.0.1:0: no free service has the port 0, found ${path} (listened on already), ` +
+      `127.0.0.1:${port}, expected it in server-service; this process opens the address itself, ` +
+      "and another process can't\n",
+  );
+  await master.logs(
+    new RegExp(`Cannot serve "127.0.0.1:${port}": a program that has not listened there for 10 s`),
+  );
+  await master.stop();
+});
+
+Deno.test("a program that closes its last listener ends, and another process takes its place", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.write("app.cf", {
+    "server-command": `deno run -A ${site.server("unchanged/closing")}`,
+    "server-service": `127.0.0.1:${port}`,
+    ...DENO,
+  });
+  const master = await site.start();
+  for (const [index, how] of ["shutdown", "abort", "shutdown"].entries()) {
+    await eventually(() => master.logged(/\] listens$/) === index + 1, { what: "a listener" });
+    const text = await answer(`http://127.0.0.1:${port}/${how}`).catch((error) => error.name);
+    assertEquals(text, how === "abort" ? "TypeError" : "shutdown");
+    await master.logs(/\] finished\n/, index + 1);
+    await master.logs(/the program has closed its last listener: this process ends/, index + 1);
+  }
+  await master.stop();
+});
