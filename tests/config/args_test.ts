@@ -52,7 +52,7 @@ Deno.test("parseArguments() names the argument that lacks its value", () => {
     const error = assertThrows(() => parseArguments(["--debug", `-${name}`]), ConfigError);
     assertEquals(
       error.message,
-      `argument -${name}: Cannot read argument "-${name}": ` +
+      `Cannot read argument "-${name}": ` +
         `no value after it, expected -${name} VALUE`,
     );
   }
