@@ -76,10 +76,11 @@ Deno.test("programs without a changed line are served by the sockets of the mast
     ...DENO,
   });
   site.write("node.cf", {
-    "server-command": `deno run -A ${site.server("unchanged/signalled")} ${node}`,
+    "server-command": "npm start",
     "server-service": `127.0.0.1:${node}`,
-    ...DENO,
   });
+  const start = `node ${site.server("unchanged/signalled")} ${node}`;
+  site.dir.write("package.json", JSON.stringify({ scripts: { start } }));
   const master = await site.start();
   await master.logs(/all services are ready/);
   const before = master.servers().map(({ pid }) => pid);
@@ -138,7 +139,7 @@ Deno.test("a program without FFI is served as well, and a standby of one with it
     "server-permissions": "--allow-env",
   });
   site.write("web.cf", {
-    "server-command": site.server("unchanged/application"),
+    "server-command": `deno serve -A --port ${web} ${site.server("unchanged/application")}`,
     "server-service": `127.0.0.1:${web}`,
     "server-standby-count": 1,
   });
