@@ -5,7 +5,7 @@
  */
 import { coroutineServe } from "../server/coroutine/serve.ts";
 import { coroutineServeTls } from "../server/coroutine/serve_tls.ts";
-import { runFor, trackConnections } from "../server/lifecycle/current_connection.ts";
+import { runFor, trackServed } from "../server/lifecycle/current_connection.ts";
 import { Service, type ServiceContext, type ServiceTls, tlsOf } from "./service.ts";
 
 /** The options of {@linkcode connections}. */
@@ -48,7 +48,7 @@ export function connections(
   { tls }: ConnectionOptions = {},
 ): Service {
   return new Service(async (fd, fdType, context) => {
-    await trackConnections();
+    await trackServed();
     const { service } = context;
     const serveOne = (conn: Deno.Conn) => runFor({ conn, service }, () => handler(conn, context));
     if (tls === undefined) coroutineServe(fd, fdType, serveOne);

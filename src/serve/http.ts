@@ -6,6 +6,7 @@
 import type { Server } from "node:net";
 import { cannot } from "../config/errors.ts";
 import { type HttpHandler, serveHttp, type ServeHttpOptions, serveNode } from "../server/common.ts";
+import { isTracked, runFor } from "../server/lifecycle/current_connection.ts";
 import { Service, type ServiceTls, tlsOf } from "./service.ts";
 
 /** An application as `deno serve` runs it, such as one of Hono: any object with `fetch`. */
@@ -46,9 +47,32 @@ export function http(handler: HttpHandler | FetchApplication, options: HttpOptio
   const answer: HttpHandler = typeof handler === "function"
     ? handler
     : (request, info) => handler.fetch(request, info);
-  return new Service((fd, fdType) =>
-    serveHttp(fd, fdType, answer, { ...rest, ...(tls && { tls: tlsOf(tls) }) })
+  return new Service((fd, fdType, { service }) =>
+    serveHttp(fd, fdType, runningFor(service, answer), {
+      ...rest,
+      ...(tls && { tls: tlsOf(tls) }),
+    })
   );
+}
+
+/** The same handler, whose errors name the service where there are others. */
+function runningFor(service: string, handler: HttpHandler): HttpHandler {
+  if (!isTracked()) return handler;
+  if (handler.length > 0) {
+    return (request, info) => runFor({ service }, () => handler(request, info));
+  }
+  const blind = handler as () => Response | Promise<Response>;
+  return () => runFor({ service }, blind);
+}
+
+/** Has the errors of a server of node name the service where there are others. */
+function runForService(server: Server, service: string): Server {
+  if (!isTracked()) return server;
+  const emit = server.emit;
+  // What a listener starts belongs to the service, that of a connection included.
+  server.emit = (...args: unknown[]) =>
+    runFor({ service }, () => Reflect.apply(emit, server, args));
+  return server;
 }
 
 /**
@@ -72,7 +96,9 @@ export function http(handler: HttpHandler | FetchApplication, options: HttpOptio
 export function nodeServer(server: Server | (() => Server | Promise<Server>)): Service {
   let served = false;
   return new Service(async (fd, fdType, { service }) => {
-    if (typeof server === "function") return serveNode(fd, fdType, await server());
+    if (typeof server === "function") {
+      return serveNode(fd, fdType, runForService(await server(), service));
+    }
     if (served) {
       throw new TypeError(cannot("serve", service, {
         found: "a second address for one server of node",
@@ -80,6 +106,6 @@ export function nodeServer(server: Server | (() => Server | Promise<Server>)): S
       }));
     }
     served = true;
-    serveNode(fd, fdType, server);
+    serveNode(fd, fdType, runForService(server, service));
   });
 }

@@ -8,6 +8,7 @@ import { nearest } from "../config/nearest.ts";
 import { splitOwnServer } from "../config/own_server.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
 import type { FdType, HttpHandler, ServerHooks } from "../server/common.ts";
+import { trackServed } from "../server/lifecycle/current_connection.ts";
 import { runServer } from "../server/runtime/runtime.ts";
 import { type FetchApplication, http } from "./http.ts";
 import { Service } from "./service.ts";
@@ -65,6 +66,8 @@ export async function serve(
     serviceRegister: (name, fd, fdType: FdType) => find(all, name).serve(name, fd, fdType),
     beforeService: async () => {
       checkDeclaredSettings();
+      // The only service of a program needs no track.
+      if (all.size > 1) await trackServed();
       await beforeService?.();
     },
     ...(beforeSoftstop && { beforeSoftstop }),

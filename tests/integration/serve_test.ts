@@ -7,7 +7,9 @@ import { eventually } from "../support/wait.ts";
 
 /** Where each service of the test server listens. */
 function addresses(site: Site): Record<string, string> {
-  const names = ["web", "app", "secure", "node", "shout", "waiting", "faulty", "room"];
+  const names = [
+    ...["web", "careless", "app", "secure", "node", "shout", "waiting", "faulty", "room"],
+  ];
   return {
     ...Object.fromEntries(names.map((name) => [name, `127.0.0.1:${site.port()}`])),
     jobs: `fifo:${site.dir.file("jobs")}`,
@@ -87,6 +89,27 @@ Deno.test("a rejection that a handler does not wait for ends its own connection,
 });
 
 for (const permissions of ["all", "--allow-read --allow-env"]) {
+  Deno.test(`an error of HTTP that nothing handles names its service, server-permissions = ${permissions}`, async () => {
+    await using site = new Site();
+    const { careless, node, web } = addresses(site);
+    site.write("one.cf", {
+      "server-command": site.server("serve"),
+      "server-service": listOf({ careless, node, web }),
+      "server-permissions": permissions,
+    });
+    const master = await site.start();
+    const [, pid] = await master.logs(/ready is process (\d+)/);
+    assertEquals(await answer(`http://${careless}`), "answered");
+    await master.logs(
+      /unhandled rejection \(service careless\), is an await missing\? Error: a fault that is not waited for\n +at forgotten \(.*serve\.ts:\d+:\d+\)/,
+    );
+    await master.logs(/uncaught error \(service careless, node, web\): Error: a fault of a timer/);
+    assertEquals(await answer(`http://${node}/forgotten`), "by node");
+    await master.logs(/unhandled rejection \(service node\), is an await missing\?/);
+    assertStringIncludes(await answer(`http://${web}`), ` ${pid}`);
+    await master.stop();
+  });
+
   Deno.test(`a client that goes ends no connection of a handler that wrote to it, server-permissions = ${permissions}`, async () => {
     await using site = new Site();
     const { room } = addresses(site);

@@ -6,7 +6,7 @@
  */
 import { logLine, zdebug } from "../../log/log.ts";
 import { closeQuietly } from "../lifecycle/connection_set.ts";
-import { currentConnection } from "../lifecycle/current_connection.ts";
+import { currentlyServed } from "../lifecycle/current_connection.ts";
 import { isClosedHere, isPeerGone } from "../lifecycle/ended_connection.ts";
 
 /**
@@ -22,20 +22,22 @@ export function logUnhandledErrors(services: readonly string[]): () => void {
   const where = placeOf(services);
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    const served = currentConnection(), { reason } = event;
+    const served = currentlyServed(), { reason } = event;
     if (served === undefined) {
       return logLine("error", `unhandled rejection${where}, is an await missing?`, reason);
     }
     // Nothing is left to close, and no client may fill the log.
-    if (isPeerGone(reason) || isClosedHere(reason)) {
+    if (served.conn !== undefined && (isPeerGone(reason) || isClosedHere(reason))) {
       return zdebug("a connection has ended, and nothing handles that:", reason);
     }
     const text = `unhandled rejection${placeOf([served.service])}, is an await missing?`;
+    if (served.conn === undefined) return logLine("error", text, reason);
     logLine("error", `${text} Its connection is closed:`, reason);
     closeQuietly(served.conn);
   };
   const onError = (event: ErrorEvent) => {
     event.preventDefault();
+    // The runtime keeps no context for it.
     logLine("error", `uncaught error${where}:`, event.error);
   };
   addEventListener("unhandledrejection", onRejection);

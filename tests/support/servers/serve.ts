@@ -48,9 +48,21 @@ class Application {
 
 await serve({
   web: () => new Response(`${own.greeting} ${own.workers} ${own.timeout} ${Deno.pid}`),
+  careless: () => {
+    forgotten();
+    setTimeout(() => {
+      throw new Error("a fault of a timer");
+    }, 1);
+    return new Response("answered");
+  },
   app: new Application(),
   secure: http(() => new Response("over TLS"), { tls: true }),
-  node: nodeServer(() => createServer((_request, answer) => answer.end("by node"))),
+  node: nodeServer(() =>
+    createServer(({ url }, answer) => {
+      if (url === "/forgotten") forgotten();
+      answer.end("by node");
+    })
+  ),
   shout: lines(async (client) => {
     for await (const line of client) await client.write(`${line.toUpperCase()}.\n`);
   }, { longest: 20 }),
