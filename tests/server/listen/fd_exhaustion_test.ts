@@ -16,10 +16,15 @@ const HTTP_MODES: ReadonlySet<Mode> = new Set(["http", "serveNode"]);
 /** What a server is told. */
 interface Served extends Pick<ServiceSocket, "fd" | "fdType"> {
   readonly mode: Mode;
+  /** How many times as long it waits as another one, whenever it does. */
+  readonly slowness?: number;
 }
 
 /** A server that greets, or answers, with its pid, and holds each connection until the client goes. */
-async function serve({ mode, fd, fdType }: Served): Promise<void> {
+async function serve({ mode, fd, fdType, slowness = 1 }: Served): Promise<void> {
+  const { systemClock } = await import("../../../src/os/clock/clock.ts");
+  const setTimer = systemClock.setTimer.bind(systemClock);
+  systemClock.setTimer = (ms, callback) => setTimer(ms * slowness, callback);
   const { obeyFdExhaustionSignals } = await import("./fd_exhaustion_support.ts");
   const { acceptStatistics } = await import("../../../src/server/listen/accept_counts.ts");
   const greeting = new TextEncoder().encode(`${Deno.pid}\n`);
@@ -69,10 +74,14 @@ interface Server extends AsyncDisposable {
   statistics(): Promise<Record<string, number>>;
 }
 
-async function start(mode: Mode, { fd, fdType }: ServiceSocket): Promise<Server> {
+async function start(
+  mode: Mode,
+  { fd, fdType }: ServiceSocket,
+  slowness?: number,
+): Promise<Server> {
   setCloseOnExec(fd, false);
   const process = startFunction(import.meta, serve, {
-    arg: { mode, fd, fdType },
+    arg: { mode, fd, fdType, ...(slowness !== undefined && { slowness }) },
     prefix: withOpenFileLimit(70),
   });
   setCloseOnExec(fd, true);
@@ -134,7 +143,8 @@ for (const mode of MODES) {
 for (const mode of ["coroutine", "aio", "http", "serveNode"] as const) {
   Deno.test(`a server (${mode}) without free descriptors leaves clients to another server that has some`, async () => {
     const socket = inetSocket();
-    await using full = await start(mode, socket);
+    // Its pause is long enough for the other one to accept, also on a busy machine.
+    await using full = await start(mode, socket, 50);
     await using other = await start(mode, socket);
     closeFd(socket.fd);
     full.process.signal("SIGUSR2");
