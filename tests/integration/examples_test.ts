@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client, greeted, type Target } from "../support/client.ts";
 import { example, type Master, Site } from "../support/master.ts";
@@ -62,12 +63,29 @@ const ECHOES = [
 ];
 
 for (const { name, greeting, answer } of ECHOES) {
-  const test = (text: string, body: (target: Target, alone: Alone) => Promise<void>) =>
-    Deno.test(`examples/${name} ${text}`, async () => {
-      await using alone = await Alone.start(name);
-      await body(alone.target, alone);
-      assertEquals(alone.process.stderr, "");
-    });
+  const tests: (readonly [text: string, body: (target: Target, alone: Alone) => Promise<void>])[] =
+    [];
+  const test = (...one: typeof tests[number]) => tests.push(one);
+  Deno.test(`examples/${name} alone`, async (t) => {
+    await using alone = await Alone.start(name);
+    for (const [text, body] of tests) {
+      await t.step(text, async () => {
+        await body(alone.target, alone);
+        assertEquals(alone.process.stderr, "");
+      });
+    }
+  });
+
+  // The first of all: no connection of another test may end meanwhile.
+  test("closes when its client does", async (target, { process }) => {
+    const client = await greeted(target);
+    const before = descriptorCount(process.pid);
+    await client.ask("hello");
+    await client.closeWrite();
+    assertEquals(await client.ending(), "end of file");
+    client.close();
+    await eventually(() => descriptorCount(process.pid) < before, { what: "a closed connection" });
+  });
 
   test("greets, and answers each line, with LF and with CRLF", async (target) => {
     using client = await greeted(target);
@@ -115,16 +133,6 @@ for (const { name, greeting, answer } of ECHOES) {
       assertEquals(await other.ask("still here"), answer("still here"));
     });
   }
-
-  test("closes when its client does", async (target, { process }) => {
-    const client = await greeted(target);
-    const before = descriptorCount(process.pid);
-    await client.ask("hello");
-    await client.closeWrite();
-    assertEquals(await client.ending(), "end of file");
-    client.close();
-    await eventually(() => descriptorCount(process.pid) < before, { what: "a closed connection" });
-  });
 
   test("drains at SIGTERM: it ends when its last client has gone", async (target, { process }) => {
     using client = await greeted(target);
@@ -324,5 +332,5 @@ Deno.test("deno compile makes programs of the master and of a server, with all t
 
 /** Whether a name is in a file. */
 function contains(file: Uint8Array<ArrayBuffer>, name: string): boolean {
-  return new TextDecoder("latin1").decode(file).includes(name);
+  return Buffer.from(file.buffer).includes(name);
 }
