@@ -38,30 +38,45 @@ function end(pid: number): void {
   }
 }
 
-/** A service whose first process attacks its listeners, on a port and on a path. */
-async function underAttack(
+interface Attack {
+  readonly attack: string;
+  readonly once?: boolean;
+}
+
+/** Where a service is that is attacked in this way. */
+function targetsOf({ attack }: Attack, { port, path }: { port: number; path: string }): Target[] {
+  if (attack.endsWith("remove")) return [path];
+  return attack.endsWith("filter") ? [port] : [port, path];
+}
+
+/** Writes the settings of a service whose first process attacks its listeners, on a port and on a path. */
+function writeAttack(
   site: Site,
   { attack, once = true, ...settings }:
-    & { attack: string; once?: boolean }
-    & Readonly<
-      Record<string, string | number | boolean>
-    >,
+    & Attack
+    & Readonly<Record<string, string | number | boolean>>,
+  file = "x.cf",
 ) {
-  const port = site.port(), path = site.socket("u");
-  const name = once ? `${attack} ${site.dir.file("attacked")}` : attack;
-  const service = attack.endsWith("remove")
-    ? path
-    : attack.endsWith("filter")
-    ? `127.0.0.1:${port}`
-    : `127.0.0.1:${port},${path}`;
-  site.write("x.cf", hostile(name, service, settings as Record<string, string | number>));
-  const targets: Target[] = attack.endsWith("remove")
-    ? [path]
-    : attack.endsWith("filter")
-    ? [port]
-    : [port, path];
-  const master = await site.start();
-  return { master, targets, port, path };
+  const port = site.port(), path = site.socket(`${file}.u`);
+  const targets = targetsOf({ attack }, { port, path });
+  const name = once ? `${attack} ${site.dir.file(`${file}.attacked`)}` : attack;
+  const service = targets.map((target) => target === port ? `127.0.0.1:${port}` : target).join();
+  site.write(file, hostile(name, service, settings as Record<string, string | number>));
+  return { targets, port, path };
+}
+
+/** A master with such a service. */
+async function underAttack(site: Site, attack: Parameters<typeof writeAttack>[1]) {
+  const written = writeAttack(site, attack);
+  return { master: await site.start(), ...written };
+}
+
+/** A master with a service for each of the attacks, and where all of them are. */
+async function underAttacks(site: Site, attacks: readonly string[]) {
+  const targets = attacks.flatMap((attack) =>
+    writeAttack(site, { attack }, `${attack}.cf`).targets
+  );
+  return { master: await site.start(), targets };
 }
 
 /** Fails unless the master goes on as if nothing had happened, up to an orderly end. */
@@ -107,16 +122,17 @@ for (const [attack, lines] of Object.entries(LINES)) {
     }
     await livesOn(master, targets);
   });
-
-  Deno.test(`after the attack "${attack}" of a process a new master serves as before`, async () => {
-    await using site = new Site();
-    const { master, targets } = await underAttack(site, { attack });
-    await attacked(master);
-    await master.upgrade();
-    for (const line of lines) await master.logs(line);
-    await livesOn(master, targets);
-  });
 }
+
+Deno.test("after each attack of a process a new master serves as before", async () => {
+  await using site = new Site();
+  const attacks = Object.keys(LINES);
+  const { master, targets } = await underAttacks(site, attacks);
+  await attacked(master, attacks.length);
+  await master.upgrade();
+  for (const line of Object.values(LINES).flat()) await master.logs(line);
+  await livesOn(master, targets);
+});
 
 Deno.test("a process that shuts its listeners down again and again keeps its master neither busy nor from ending", async () => {
   await using site = new Site();
@@ -298,14 +314,13 @@ Deno.test("all sockets of a port get their connections again after one of them w
   await livesOn(master, [port]);
 });
 
-for (const [attack, lines] of Object.entries(LINES)) {
-  Deno.test(`after the attack "${attack}" of a process that is told to stop the next process is served`, async () => {
-    await using site = new Site();
-    const { master, targets } = await underAttack(site, { attack: `last-${attack}` });
-    for (const target of targets) await isServed(target);
-    await master.reload();
-    await attacked(master);
-    for (const line of lines) await master.logs(line);
-    await livesOn(master, targets);
-  });
-}
+Deno.test("after each attack of a process that is told to stop the next process is served", async () => {
+  await using site = new Site();
+  const attacks = Object.keys(LINES).map((attack) => `last-${attack}`);
+  const { master, targets } = await underAttacks(site, attacks);
+  for (const target of targets) await isServed(target);
+  await master.reload();
+  await attacked(master, attacks.length);
+  for (const line of Object.values(LINES).flat()) await master.logs(line);
+  await livesOn(master, targets);
+});
