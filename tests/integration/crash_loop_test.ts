@@ -45,10 +45,10 @@ Deno.test("a service that crashes at its start is started ever more rarely; the 
 
 Deno.test("processes that are killed while they serve are replaced at once, all of them, again and again", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 4 });
+  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 2 });
   const master = await site.start();
   for (let round = 0; round < 3; round++) {
-    const pids = await master.serving("a.cf", 4);
+    const pids = await master.serving("a.cf", 2);
     await eventually(() => pids.every((pid) => master.log.includes(`ready is process ${pid}`)), {
       what: "all to be ready",
     });
@@ -57,7 +57,7 @@ Deno.test("processes that are killed while they serve are replaced at once, all 
       what: "the end of those that were killed",
     });
   }
-  await master.serving("a.cf", 4);
+  await master.serving("a.cf", 2);
   // No wait was ever longer than the time that it takes to start a process anew.
   assertEquals(
     master.logged(/a\.cf: process \d+ ended .*; the next one is started in [1-9]\S* (?:s|min)\b/),

@@ -3,8 +3,8 @@ import { assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { MODES, pidIn, Site } from "../support/master.ts";
 
-/** More than enough for delays that double to become longer than a test waits. */
-const ROUNDS = 14;
+/** More than the start limit of the tests; a delay shows from the second end on. */
+const ROUNDS = 7;
 
 const DELAYED = /the next one is started in (?!0\.1 s|\d+ ms)/;
 

@@ -7,7 +7,7 @@ import { firstOrdinaryPort, giveLinkAway, NOBODY } from "../support/privileges.t
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 
 const ORDINARY = `${import.meta.dirname}/../support/ordinary_master.ts`;
-const REFUSED_RELOADS = 20;
+const REFUSED_RELOADS = 5;
 
 /** All that is in the directory of a site, with the inode numbers: a file made anew is another one. */
 function filesOf({ dir }: Site): string[] {

@@ -4,7 +4,7 @@ import { makeCertificate } from "../support/tls.ts";
 import { eventually, within } from "../support/wait.ts";
 
 const SERVER = new URL("../support/servers/tls.ts", import.meta.url).pathname;
-const RELOADS = 3, CLIENTS = 2;
+const RELOADS = 2, CLIENTS = 2;
 
 /** Asks without a pause until it is told to stop; each time on a new connection, or on those there are. */
 async function askAlways(
