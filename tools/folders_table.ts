@@ -6,12 +6,10 @@
  * @module
  */
 import { renderFolders } from "./check_layers.ts";
+import { withPart } from "./page_part.ts";
 
 /** The page, from the root. */
 export const ARCHITECTURE_PAGE = "docs/architecture.md";
-
-const BEGIN = "<!-- folders: written by deno task docs -->\n";
-const END = "<!-- end of folders -->\n";
 
 /**
  * Puts the table where the page has room for it.
@@ -21,14 +19,8 @@ const END = "<!-- end of folders -->\n";
  * @throws {Error} When the page has no such room.
  */
 export function withFolders(page: string): string {
-  const begin = page.indexOf(BEGIN), end = page.indexOf(END);
-  if (begin < 0 || end < begin) {
-    throw new Error(
-      `Cannot write the folders into ${ARCHITECTURE_PAGE}: no room, expected ${BEGIN}`,
-    );
-  }
-  const table = `\n\`\`\`text\n${renderFolders()}\`\`\`\n\n`;
-  return page.slice(0, begin + BEGIN.length) + table + page.slice(end);
+  const text = `\`\`\`text\n${renderFolders()}\`\`\`\n`;
+  return withPart({ page: ARCHITECTURE_PAGE, name: "folders" }, page, text);
 }
 
 if (import.meta.main) {

@@ -6,12 +6,10 @@
  * @module
  */
 import { METRICS } from "../src/metrics/exposition.ts";
+import { tableText, withPart } from "./page_part.ts";
 
 /** The page, from the root. */
 export const METRICS_PAGE = "docs/metrics.md";
-
-const BEGIN = "<!-- metrics: written by deno task docs -->\n";
-const END = "<!-- end of metrics -->\n";
 
 /**
  * Puts the table where the page has room for it.
@@ -21,16 +19,11 @@ const END = "<!-- end of metrics -->\n";
  * @throws {Error} When the page has no such room.
  */
 export function withMetrics(page: string): string {
-  const begin = page.indexOf(BEGIN), end = page.indexOf(END);
-  if (begin < 0 || end < begin) {
-    throw new Error(`Cannot write the metrics into ${METRICS_PAGE}: no room, expected ${BEGIN}`);
-  }
-  return `${page.slice(0, begin + BEGIN.length)}\n${renderMetrics()}\n${page.slice(end)}`;
+  return withPart({ page: METRICS_PAGE, name: "metrics" }, page, renderMetrics());
 }
 
-/** The table, with columns as wide as the formatter makes them. */
 function renderMetrics(): string {
-  const rows = [
+  return tableText([
     ["metric", "type", "labels", "meaning"],
     ...METRICS.map(({ name, type, labels, help }) => [
       `\`${name}\``,
@@ -38,12 +31,7 @@ function renderMetrics(): string {
       labels.map((label) => `\`${label}\``).join(", "),
       help,
     ]),
-  ];
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |\n`;
-  const [head, ...body] = rows;
-  return [head, widths.map((width) => "-".repeat(width)), ...body].map(line).join("");
+  ]);
 }
 
 if (import.meta.main) {
