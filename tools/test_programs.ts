@@ -25,6 +25,8 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   "chromium": { packages: "chromium" },
   "systemd-analyze": { packages: "systemd", isOptional: true },
   "logrotate": { packages: "logrotate" },
+  "curl": { packages: "curl", isOptional: true },
+  "swaks": { packages: "swaks libnet-ssleay-perl", isOptional: true },
 };
 
 const IMPORT = /^(?:import|export|\}).* from "(\.{1,2}\/[^"]+\.ts)";$/gm;

@@ -1,0 +1,63 @@
+/**
+ * What the three servers of the mail system have in common: settings, users, certificate, and where the
+ * folders are.
+ *
+ * @module
+ */
+import { defaultConfig } from "../../coroutine_server.ts";
+import { duration, list, settings, size, string, TlsContext } from "../../serve.ts";
+import { tlsOfSettings } from "../../coroutine_server.ts";
+import { Accounts } from "./store/accounts.ts";
+import { makeFolder } from "./store/maildir.ts";
+
+const own = settings({
+  mailSpool: string(),
+  mailUsers: string(),
+  mailDomains: list(string(), ["localhost"]),
+  mailPostmaster: string("alice"),
+  mailSize: size("10m"),
+  mailTimeout: duration("5m"),
+});
+
+/** The mail system as a server sees it. */
+export interface MailSystem {
+  /** The name of this machine, for greetings. */
+  readonly host: string;
+  /** The domains whose mail it takes. */
+  readonly domains: readonly string[];
+  /** The user to whom mail for `postmaster` goes. */
+  readonly postmaster: string;
+  /** The most bytes of a message. */
+  readonly maxBytes: number;
+  /** How long a client may be silent. */
+  readonly timeoutMs: number;
+  readonly accounts: Accounts;
+  readonly tls: TlsContext;
+  /** The directory of a user, which is the folder INBOX. */
+  inboxOf(user: string): Promise<string>;
+}
+
+/**
+ * Reads settings, users and certificate. It is for `beforeService`: in another root, and as another user,
+ * a server can't read these files any more.
+ */
+export async function openMailSystem(): Promise<MailSystem> {
+  // In another root the spool is the root.
+  const spool = defaultConfig.getStr("server-chroot") === "" ? own.mailSpool : "";
+  const known = new Set<string>();
+  return {
+    host: Deno.hostname(),
+    domains: own.mailDomains.map((domain) => domain.toLowerCase()),
+    postmaster: own.mailPostmaster,
+    maxBytes: own.mailSize,
+    timeoutMs: own.mailTimeout,
+    accounts: await Accounts.read(own.mailUsers),
+    tls: new TlsContext(tlsOfSettings()),
+    inboxOf: async (user) => {
+      const folder = `${spool}/${user}`;
+      if (!known.has(user)) await makeFolder(folder);
+      known.add(user);
+      return folder;
+    },
+  };
+}
