@@ -26,6 +26,7 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   "systemd-analyze": { packages: "systemd", isOptional: true },
   "logrotate": { packages: "logrotate" },
   "curl": { packages: "curl", isOptional: true },
+  "fetchmail": { packages: "fetchmail", isOptional: true },
   "swaks": { packages: "swaks libnet-ssleay-perl", isOptional: true },
 };
 

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { leaveOut } from "../support/left_out.ts";
 import { curl, hasProgram, pythonMail, runClient } from "../support/mail_clients.ts";
 import { MailSystem } from "../support/mail_system.ts";
-import { SMTP_SCRIPT } from "../support/mail_scripts.ts";
+import { POP_SCRIPT, SMTP_SCRIPT } from "../support/mail_scripts.ts";
 
 /** The messages of a user with a subject. */
 function withSubject(system: MailSystem, user: string, subject: string): string[] {
@@ -13,7 +13,7 @@ function withSubject(system: MailSystem, user: string, subject: string): string[
 
 Deno.test("the mail system serves clients that others have written", async (t) => {
   await using system = await MailSystem.start();
-  const { smtp, smtps } = system.ports;
+  const { smtp, smtps, pop3 } = system.ports;
 
   await t.step(
     "curl sends in plain text, with STARTTLS, and with TLS and a password",
@@ -62,6 +62,47 @@ Deno.test("the mail system serves clients that others have written", async (t) =
     ]);
     assertEquals(code, 0, stdout);
     assertEquals(withSubject(system, "alice", "swaks").length, 1);
+  });
+
+  await t.step("poplib reads, and removes at the end alone", async () => {
+    for (const { name } of Deno.readDirSync(`${system.inbox("bob")}/new`)) {
+      Deno.removeSync(`${system.inbox("bob")}/new/${name}`);
+    }
+    for (let i = 0; i < 4; i++) {
+      await system.sends("bob", `Subject: pop ${i}\r\n\r\n.\r\n..\r\nx\r\n`);
+    }
+    await pythonMail(system, POP_SCRIPT);
+    assertEquals(system.messages("bob").size, 3);
+  });
+
+  await t.step("curl reads by POP3, with STLS and without", async (t) => {
+    if (!hasProgram("curl")) return leaveOut(t, "without curl");
+    const login = ["-u", `bob:${system.password("bob")}`];
+    const list = await curl(system, [`pop3://127.0.0.1:${pop3}/`, ...login]);
+    assertEquals(list.trim().split("\n").length, 3);
+    const message = await curl(system, [`pop3://localhost:${pop3}/3`, "--ssl-reqd", ...login]);
+    assertStringIncludes(message, "Subject: pop 3\r\n\r\n.\r\n..\r\nx\r\n");
+  });
+
+  await t.step("fetchmail takes all messages away", async (t) => {
+    if (!hasProgram("fetchmail")) return leaveOut(t, "without fetchmail");
+    const rc = system.site.dir.write(
+      "fetchmailrc",
+      `poll localhost protocol pop3 port ${pop3} user bob password ${system.password("bob")} ` +
+        `sslproto '' mda "cat >> ${system.site.dir.file("fetched")}" fetchall nokeep\n`,
+    );
+    Deno.chmodSync(rc, 0o600);
+    const { code, stderr, stdout } = await runClient([
+      ...["fetchmail", "-f", rc, "--nosyslog", "--nodetach"],
+      ...["--pidfile", system.site.dir.file("fetchmail.pid")],
+      ...["--idfile", system.site.dir.file("fetchmail.ids")],
+    ]);
+    assertEquals(code, 0, stdout + stderr);
+    const text = Deno.readTextFileSync(system.site.dir.file("fetched"));
+    assertEquals([...text.matchAll(/^Subject: pop [0-9]/gm)].map(([line]) => line.at(-1)), [
+      ...["0", "2", "3"],
+    ]);
+    assertEquals(system.messages("bob").size, 0);
   });
 
   await system.stop();

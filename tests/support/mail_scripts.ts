@@ -83,3 +83,85 @@ assert b"\n220 " not in seen and b"\n501 " in seen, seen
 assert b"500 " in talk(b"x" * 100_000, b"500 ")
 assert b"421 " in talk(b"GET / HTTP/1.1\r\n" * 50, b"421 ")
 `;
+
+/** poplib. The maildrop of bob has four messages, and `.`, `..` and `x` are the lines of the last. */
+export const POP_SCRIPT = String.raw`
+import poplib
+
+def refused(call, *args):
+    try:
+        call(*args)
+    except poplib.error_proto as error:
+        return str(error)
+    assert False, "not refused"
+
+client = poplib.POP3("localhost", ports["pop3"])
+assert "STLS" in client.capa() and "UIDL" in client.capa()
+refused(client.stat)
+client.user("bob")
+assert "AUTH" in refused(client.pass_, "wrong")
+client.stls(context=tls)
+assert "STLS" not in client.capa()
+refused(client.stls, tls)
+client.user("bob")
+client.pass_(words["bob"])
+count, octets = client.stat()
+assert count == 4, count
+sizes = [int(line.split()[1]) for line in client.list()[1]]
+assert sum(sizes) == octets and len(sizes) == count
+uids = [line.split()[1] for line in client.uidl()[1]]
+assert len(set(uids)) == count and all(len(uid) <= 70 for uid in uids)
+assert client.uidl(2).split()[2] == uids[1] and int(client.list(2).split()[2]) == sizes[1]
+_, lines, got = client.retr(4)
+assert lines[-3:] == [b".", b"..", b"x"], lines
+assert sum(len(line) + 2 for line in lines) == sizes[3], (lines, sizes)
+assert client.top(4, 1)[1] == lines[:-2]
+for number in [0, 5, "x"]: refused(client.retr, number)
+
+# Another session has to wait.
+other = poplib.POP3("127.0.0.1", ports["pop3"])
+other.user("bob")
+assert "IN-USE" in refused(other.pass_, words["bob"])
+
+client.dele(1)
+refused(client.dele, 1)
+refused(client.retr, 1)
+assert client.stat()[0] == 3 and [line.split()[0] for line in client.uidl()[1]] == [b"2", b"3", b"4"]
+client.rset()
+assert client.stat()[0] == 4
+client.dele(2)
+# An end without QUIT removes nothing.
+client.close()
+
+while True:
+    try:
+        other.user("bob")
+        other.pass_(words["bob"])
+        break
+    except poplib.error_proto as error:
+        assert "IN-USE" in str(error)
+assert [line.split()[1] for line in other.uidl()[1]] == uids
+other.dele(2)
+other.noop()
+other.quit()
+
+client = poplib.POP3("127.0.0.1", ports["pop3"])
+client.user("bob")
+client.pass_(words["bob"])
+assert [line.split()[1] for line in client.uidl()[1]] == uids[:1] + uids[2:]
+client.quit()
+
+# What comes behind STLS in the same piece is not obeyed.
+with socket.create_connection(("127.0.0.1", ports["pop3"])) as s:
+    s.sendall(b"STLS\r\nUSER bob\r\n")
+    seen = b""
+    while (more := s.recv(1000)): seen += more
+    assert seen.count(b"+OK") == 1 and b"-ERR" in seen, seen
+
+# Commands in one piece are answered in their order.
+with socket.create_connection(("127.0.0.1", ports["pop3"])) as s:
+    s.sendall(b"USER bob\r\nPASS %s\r\nSTAT\r\nNOOP\r\nQUIT\r\n" % words["bob"].encode())
+    seen = b""
+    while (more := s.recv(1000)): seen += more
+    assert seen.count(b"+OK") == 6, seen
+`;

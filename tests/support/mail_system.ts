@@ -4,7 +4,9 @@
  *
  * @module
  */
+import { assertMatch } from "@std/assert";
 import { DEMO_USERS } from "../../examples/mail/setup.ts";
+import { Client } from "./client.ts";
 import { example, Site } from "./master.ts";
 import type { TestProcess } from "./processes.ts";
 import { TEST_CERT, TEST_KEY } from "./tls.ts";
@@ -112,11 +114,33 @@ export class MailSystem implements AsyncDisposable {
       .map(({ pid }) => pid);
   }
 
+  /** The directory of a user. */
+  inbox(user: string): string {
+    return this.site.dir.file(`mail-data/spool/${user}`);
+  }
+
+  /**
+   * Sends a message to a user.
+   *
+   * @param user The user.
+   * @param message All of the message.
+   */
+  async sends(user: string, message: string): Promise<void> {
+    using client = await Client.connect(this.ports.smtp);
+    await client.write(
+      `HELO test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<${user}@localhost>\r\nDATA\r\n` +
+        `${message.replaceAll(/^\./gm, "..")}.\r\nQUIT\r\n`,
+    );
+    const answers: string[] = [];
+    for (let i = 0; i < 7; i++) answers.push(await client.line());
+    assertMatch(answers[5], /^250 /);
+  }
+
   /** The messages in a folder: the texts of all files, by their names. */
   messages(user: string, folder = ""): Map<string, string> {
     const found = new Map<string, string>();
     for (const part of ["new", "cur"]) {
-      const directory = this.site.dir.file(`mail-data/spool/${user}${folder}/${part}`);
+      const directory = `${this.inbox(user)}${folder}/${part}`;
       for (const { name } of Deno.readDirSync(directory)) {
         found.set(name, Deno.readTextFileSync(`${directory}/${name}`));
       }
