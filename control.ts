@@ -3,11 +3,27 @@
  *
  * docs/control.md describes the protocol, for clients in other languages.
  *
+ * @example Shows the state of each service
+ * ```ts
+ * import { ControlClient } from "@zc/master/control";
+ *
+ * if (import.meta.main) {
+ *   using master = await ControlClient.connect("master.pid.sock");
+ *   const { services } = await master.request("status");
+ *   for (const { id, state } of services) console.log(id, state);
+ * }
+ * ```
+ *
  * @module
  */
 export type { Problem } from "./src/config/errors.ts";
 export type { LogLevel } from "./src/config/log_form.ts";
-export { ControlClient, ControlRequestError, type RequestOptions } from "./src/control/client.ts";
+export {
+  type ConnectOptions,
+  ControlClient,
+  ControlRequestError,
+  type RequestOptions,
+} from "./src/control/client.ts";
 export {
   type ChangeOutcome,
   type CommandName,

@@ -3,11 +3,13 @@
  *
  * A **master** opens the listening sockets that its settings files name, starts the processes that
  * each file asks for, and hands them the open sockets. It starts a new process as soon as one ends,
- * reloads on SIGHUP, and never accepts a connection itself. A **server** is a few lines around
- * {@linkcode aioServerMain} (callbacks) or {@linkcode coroutineServerMain} (async and await).
+ * reloads on SIGHUP, and never accepts a connection itself. A **server** is one call
+ * of {@linkcode serve}, or a few lines around {@linkcode aioServerMain} (callbacks) or
+ * {@linkcode coroutineServerMain} (async and await), or any web program for Deno, unchanged.
  *
- * The same parts one by one: `@zc/master/master`, `@zc/master/aio-server` and
- * `@zc/master/coroutine-server`; a server loads less when it imports its own.
+ * The same parts one by one: `@zc/master/master`, `@zc/master/serve`, `@zc/master/aio-server` and
+ * `@zc/master/coroutine-server`; a server loads less when it imports its own. `@zc/master/control` is a
+ * client of a running master.
  *
  * @example The master
  * ```sh
@@ -16,15 +18,13 @@
  *
  * @example A server
  * ```ts
- * import { coroutineServe, coroutineServerMain } from "@zc/master";
+ * import { connections, serve } from "@zc/master";
  *
  * if (import.meta.main) {
- *   Deno.exit(
- *     await coroutineServerMain({
- *       serviceRegister: (_service, fd, fdType) =>
- *         coroutineServe(fd, fdType, (conn) => conn.readable.pipeTo(conn.writable)),
- *     }),
- *   );
+ *   await serve({
+ *     web: () => new Response("hello\n"),
+ *     echo: connections((conn) => conn.readable.pipeTo(conn.writable)),
+ *   });
  * }
  * ```
  *

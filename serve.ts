@@ -26,7 +26,7 @@ export {
   LineTooLongError,
 } from "./src/serve/lines.ts";
 export { serve, type Served, type ServeOptions } from "./src/serve/serve.ts";
-export { Service, type ServiceContext, type ServiceTls, type Start } from "./src/serve/service.ts";
+export { Service, type ServiceContext, type ServiceTls } from "./src/serve/service.ts";
 export {
   boolean,
   choice,

@@ -201,7 +201,10 @@ Deno.test("the table of folders allows no cycle", () => {
   const layerOf = (folder: string) => folder.split("/").slice(0, 2).join("/");
   const ways = (folder: string, path: readonly string[] = []): string[] => {
     if (path.includes(folder)) return [[...path, folder].join(" → ")];
-    return FOLDERS[folder].flatMap((name) => ways(`${layerOf(folder)}/${name}`, [...path, folder]));
+    return FOLDERS[folder].flatMap((name) => {
+      const layer = layerOf(folder);
+      return ways(name === "." ? layer : `${layer}/${name}`, [...path, folder]);
+    });
   };
   assertEquals(Object.keys(FOLDERS).flatMap((folder) => ways(folder)), []);
 });

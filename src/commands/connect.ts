@@ -6,7 +6,7 @@
 import { existsSync } from "@std/fs/exists";
 import { resolvePath } from "../config/address.ts";
 import type { ParsedArguments } from "../config/args.ts";
-import { Config } from "../config/config.ts";
+import { Config, setFrom, settingOrigin } from "../config/config.ts";
 import { cannot, ConfigError, problemAt, withoutControls } from "../config/errors.ts";
 import { commandLineSettings, readStrictly } from "../config/effective.ts";
 import { readMasterFile } from "../config/ini.ts";
@@ -66,7 +66,7 @@ export function masterSettings(args: ParsedArguments): Config {
   ];
   loadSettings(config, { ...args, settings }, CONFIG_DIR, readMasterFile);
   const resolve = ({ name }: Setting<unknown>, path: string) =>
-    config.set(name, resolvePath(cwd, path), config.origin(name));
+    setFrom(config, name, resolvePath(cwd, path), settingOrigin(config, name));
   const control = readStrictly(config, MASTER_CONTROL);
   if (control !== undefined && control !== "off") resolve(MASTER_CONTROL, control);
   resolve(PID_FILE, readStrictly(config, PID_FILE));
@@ -81,7 +81,7 @@ function requireSameRoot(own: Config): void {
     found: "run-chroot, so its paths begin at another root than those of this command",
     expected: "no run-chroot here, and -pid-file as this command sees it",
   });
-  throw new ConfigError([problemAt(own.origin(key), { key, message })]);
+  throw new ConfigError([problemAt(settingOrigin(own, key), { key, message })]);
 }
 
 /**

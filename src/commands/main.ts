@@ -39,14 +39,14 @@ import { checkOwnServers, noOwnServer, ownServer } from "./own_server.ts";
  *
  * @example
  * ```ts
- * import { masterServerMain } from "jsr:@zc/master";
+ * import { masterServerMain } from "@zc/master";
  *
- * Deno.exit(await masterServerMain());
+ * if (import.meta.main) Deno.exit(await masterServerMain());
  * ```
  *
  * @example A master and a server in one program, with `server-command = self web`
  * ```ts
- * import { coroutineServerMain, masterServerMain, serveHttp } from "jsr:@zc/master";
+ * import { coroutineServerMain, masterServerMain, serveHttp } from "@zc/master";
  *
  * const web = () =>
  *   coroutineServerMain({
@@ -55,7 +55,7 @@ import { checkOwnServers, noOwnServer, ownServer } from "./own_server.ts";
  *     },
  *   });
  *
- * Deno.exit(await masterServerMain({ servers: { web } }));
+ * if (import.meta.main) Deno.exit(await masterServerMain({ servers: { web } }));
  * ```
  */
 export async function masterServerMain(

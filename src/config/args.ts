@@ -7,7 +7,7 @@
  */
 
 import { type CfEntry, readCfFile } from "./cf.ts";
-import type { Config } from "./config.ts";
+import { type Config, loadEntries, setFrom } from "./config.ts";
 import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
 
 /** One setting of the command line. */
@@ -97,8 +97,8 @@ export function applyArguments(
   const problems: Problem[] = [];
   const entries = parsed.configFiles.flatMap((file) => gather(problems, () => read(file)) ?? []);
   if (problems.length > 0) throw new ConfigError(problems);
-  config.load(entries);
-  for (const { key, value } of parsed.settings) config.set(key, value, "argument");
+  loadEntries(config, entries);
+  for (const { key, value } of parsed.settings) setFrom(config, key, value, "argument");
 }
 
 /** Whether a file of `-config` is an INI file, by its name. */

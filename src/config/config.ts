@@ -8,8 +8,8 @@
  */
 
 import { settingName } from "./aliases.ts";
-import { type CfEntry, readCfFile } from "./cf.ts";
 import { readable } from "../os/ffi/byte_text.ts";
+import { type CfEntry, readCfFile } from "./cf.ts";
 import type { Origin } from "./errors.ts";
 import { isRepeated } from "./repeated.ts";
 import { toBool, toInt, toLong, toSecond, toSize } from "./units.ts";
@@ -30,6 +30,9 @@ interface Line {
   readonly origin?: Origin;
 }
 
+/** Gives the functions of this file what a map holds. */
+let slotsOf: (config: Config) => Map<string, Slot>;
+
 /**
  * An ordered map of settings. A value that is set again wins over the earlier one and keeps its
  * place in the order. An alias of a setting is the same key as its name, which {@linkcode Config.keys}
@@ -40,7 +43,7 @@ interface Line {
  *
  * @example
  * ```ts
- * import { Config } from "./config.ts";
+ * import { Config } from "@zc/master";
  *
  * const config = new Config();
  * config.set("timeout", "5m");
@@ -50,6 +53,10 @@ interface Line {
  */
 export class Config {
   readonly #slots = new Map<string, Slot>();
+
+  static {
+    slotsOf = (config) => config.#slots;
+  }
 
   /** How many settings there are. */
   get size(): number {
@@ -83,13 +90,10 @@ export class Config {
    *
    * @param key The setting's name.
    * @param value Its text; one of {@linkcode Config.getRaw} keeps its bytes.
-   * @param origin Where it was written; leave it out for a value that the program decides.
    * @returns This object.
    */
-  set(key: string, value: string, origin?: Origin): this {
-    const slot = value.isWellFormed() ? { value } : { value: readable(value), raw: value };
-    this.#slots.set(settingName(key), origin === undefined ? slot : { ...slot, origin });
-    return this;
+  set(key: string, value: string): this {
+    return setFrom(this, key, value);
   }
 
   /**
@@ -140,64 +144,15 @@ export class Config {
   }
 
   /**
-   * Tells where a setting's value was written.
-   *
-   * @param key The setting's name.
-   * @returns File and line, or `"argument"`; `undefined` where it isn't set or the program set it.
-   */
-  origin(key: string): Origin | undefined {
-    return this.#slots.get(settingName(key))?.origin;
-  }
-
-  /**
-   * Takes over the entries of a file, in their order: the last one of a key wins. The lines of
-   * `server-env` add up.
-   *
-   * @param entries What `parseCf` returned.
-   * @returns This object.
-   */
-  load(entries: Iterable<CfEntry>): this {
-    for (const { key, value, raw = value, file, line } of entries) {
-      const before = isRepeated(key) ? this.#linesOf(key) : [];
-      this.set(key, raw, { file, line });
-      if (before.length > 0) this.#join(key, [...before, ...this.#linesOf(key)]);
-    }
-    return this;
-  }
-
-  #join(key: string, lines: readonly Line[]): void {
-    const { origin } = lines.at(-1)!;
-    this.set(key, lines.map(({ value }) => value).join("\n"), origin);
-    this.#slots.set(key, { ...this.#slots.get(key)!, lines });
-  }
-
-  #linesOf(key: string): readonly Line[] {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) return [];
-    return slot.lines ?? [{ value: slot.raw ?? slot.value, origin: slot.origin }];
-  }
-
-  /**
-   * The origin of the first line of a setting whose text fails a check.
-   *
-   * @param key The setting's name.
-   * @param isValid The check.
-   * @returns The origin; that of the last line if each passes.
-   */
-  originOfFault(key: string, isValid: (text: string) => boolean): Origin | undefined {
-    const fault = this.#linesOf(settingName(key)).find(({ value }) => !isValid(value));
-    return fault === undefined ? this.origin(key) : fault.origin;
-  }
-
-  /**
-   * Reads a settings file and takes over its entries. Needs the permission to read the file.
+   * Reads a settings file and takes over its entries, in their order: the last one of a key wins. The lines of
+   * `server-env` add up. Needs the permission to read the file.
    *
    * @param path The file.
    * @returns This object.
    * @throws {ConfigError} When the file can't be read; nothing is changed then.
    */
   loadFile(path: string): this {
-    return this.load(readCfFile(path));
+    return loadEntries(this, readCfFile(path));
   }
 
   /**
@@ -280,3 +235,59 @@ export class Config {
 
 /** The settings of this process (LIB-ZC's `zvar_default_config`). */
 export const defaultConfig: Config = new Config();
+
+/**
+ * Sets a setting; the new value wins.
+ *
+ * @param config The settings.
+ * @param key The setting's name.
+ * @param value Its text; one of {@linkcode Config.getRaw} keeps its bytes.
+ * @param origin Where it was written; undefined for a value that the program decides.
+ * @returns The settings.
+ */
+export function setFrom<C extends Config>(
+  config: C,
+  key: string,
+  value: string,
+  origin?: Origin,
+): C {
+  const slot = value.isWellFormed() ? { value } : { value: readable(value), raw: value };
+  slotsOf(config).set(settingName(key), origin === undefined ? slot : { ...slot, origin });
+  return config;
+}
+
+/** Tells where a setting was written; undefined where it isn't set or the program set it. */
+export function settingOrigin(config: Config, key: string): Origin | undefined {
+  return slotsOf(config).get(settingName(key))?.origin;
+}
+
+/** Takes over the entries of a file, in their order: the last one of a key wins. The lines of `server-env` add up. */
+export function loadEntries<C extends Config>(config: C, entries: Iterable<CfEntry>): C {
+  for (const { key, value, raw = value, file, line } of entries) {
+    const before = isRepeated(key) ? linesOf(config, key) : [];
+    setFrom(config, key, raw, { file, line });
+    if (before.length > 0) join(config, key, [...before, ...linesOf(config, key)]);
+  }
+  return config;
+}
+
+function join(config: Config, key: string, lines: readonly Line[]): void {
+  setFrom(config, key, lines.map(({ value }) => value).join("\n"), lines.at(-1)!.origin);
+  slotsOf(config).set(key, { ...slotsOf(config).get(key)!, lines });
+}
+
+function linesOf(config: Config, key: string): readonly Line[] {
+  const slot = slotsOf(config).get(key);
+  if (slot === undefined) return [];
+  return slot.lines ?? [{ value: slot.raw ?? slot.value, origin: slot.origin }];
+}
+
+/** The origin of the first line of a setting whose text fails a check; that of the last line if each passes. */
+export function originOfFault(
+  config: Config,
+  key: string,
+  isValid: (text: string) => boolean,
+): Origin | undefined {
+  const fault = linesOf(config, settingName(key)).find(({ value }) => !isValid(value));
+  return fault === undefined ? settingOrigin(config, key) : fault.origin;
+}

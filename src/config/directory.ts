@@ -10,7 +10,7 @@
 import { walkSync } from "@std/fs/walk";
 import { listPath, statPath } from "../os/fs/path.ts";
 import { type CfEntry, parseCf, readCfText, systemReason } from "./cf.ts";
-import { Config } from "./config.ts";
+import { Config, loadEntries } from "./config.ts";
 import { validateServices } from "./endpoints.ts";
 import { cannot, ConfigError, gather, type Problem, warningAt } from "./errors.ts";
 import { lintCf } from "./lint_cf.ts";
@@ -81,14 +81,14 @@ export function loadConfigDirectory(dir: string, options: DirectoryOptions): Dir
     warnings.push(...lintCf(text, path, "gcf"));
     return parseCf(text, path);
   });
-  const shared = new Config().load(globals);
+  const shared = loadEntries(new Config(), globals);
   problems.push(...checkSharedSettings(shared));
 
   const results: ServiceResult[] = [];
   for (const { name, path } of files.cf) {
     const text = gather(problems, () => readCfText(path));
     if (text === undefined) continue;
-    const config = new Config().load(parseCf(text, path));
+    const config = loadEntries(new Config(), parseCf(text, path));
     const isServing = serving?.has(name);
     const given = { id: name, file: path, globals: shared, text, isServing, ...rest };
     const result = parseServiceConfig(config, given);
@@ -126,7 +126,7 @@ export function readGlobalSettings(
     const { path } of listFiles(dir, { problems, warnings: warnings ?? [], worldWritable }).gcf
   ) {
     const text = gather(problems, () => readCfText(path)) ?? "";
-    config.load(parseCf(text, path));
+    loadEntries(config, parseCf(text, path));
     warnings?.push(...lintCf(text, path, "gcf"));
   }
   return config;

@@ -7,7 +7,7 @@
  * @module
  */
 import { applyArguments, type ConfigReader, type ParsedArguments } from "./args.ts";
-import { Config } from "./config.ts";
+import { Config, setFrom, settingOrigin } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { readSetting, type Setting, type SettingScope } from "./setting.ts";
 import { ALL_SETTINGS } from "./settings.ts";
@@ -78,14 +78,14 @@ export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettin
   const { shared, own = [], isOfHook = granted.own === undefined, places = [] } = granted;
   const config = new Config();
   // The master has reported the problems of settings that it knows, so their lines are not sent.
-  for (const [key, value] of shared) config.set(key, value, { file: "*.gcf" });
+  for (const [key, value] of shared) setFrom(config, key, value, { file: "*.gcf" });
   sharedFor(config, "server");
   const configFiles = isOfHook ? args.configFiles : args.configFiles.slice(0, -1);
   applyArguments(config, { ...args, configFiles, settings: [] });
   const file = isOfHook ? "loadConfig" : args.configFiles.at(-1);
   const setOwn = () => {
     for (const [key, value] of own) {
-      config.set(key, value, file === undefined ? undefined : { file });
+      setFrom(config, key, value, file === undefined ? undefined : { file });
     }
   };
   if (!isOfHook) setOwn();
@@ -93,8 +93,8 @@ export function settingsFromMaster(args: ParsedArguments, granted: GrantedSettin
   if (isOfHook) setOwn();
   for (const [key, file, line] of places) {
     const value = config.getRaw(key);
-    if (value !== undefined && config.origin(key) !== "argument") {
-      config.set(key, value, { file, line });
+    if (value !== undefined && settingOrigin(config, key) !== "argument") {
+      setFrom(config, key, value, { file, line });
     }
   }
   return config;

@@ -7,7 +7,7 @@
  */
 
 import { addressSlips, type AddressSource, type Endpoint, parseAddress } from "./address.ts";
-import type { Config } from "./config.ts";
+import { type Config, settingOrigin } from "./config.ts";
 import {
   cannot,
   formatPlace,
@@ -59,7 +59,7 @@ export function readServiceList(
   const list = readSetting(config, SERVER_SERVICE);
   if (!list.ok) return { endpoints: [], problems: [list.problem] };
   if (list.value === undefined) return { endpoints: [], problems: [] };
-  const origin = config.origin(key);
+  const origin = settingOrigin(config, key);
   const endpoints: Endpoint[] = [];
   const problems: Problem[] = [];
   const items = list.value.split(/[;, \t]+/).filter((item) => item !== "");
@@ -100,7 +100,7 @@ export function checkAddresses(
     }`,
     expected: `${meant.join(" ")}, or ${files} if that is meant`,
   });
-  return [warningAt(config.origin(key), { key, message })];
+  return [warningAt(settingOrigin(config, key), { key, message })];
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Config } from "./config.ts";
+import { type Config, settingOrigin } from "./config.ts";
 import { cannot, type Place, type Problem, problemAt, quote, warningAt } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { SERVER_COMMAND, SERVER_SERVICE, settingOf } from "./settings.ts";
@@ -88,7 +88,10 @@ function missingProblem(
   const found = isHidden
     ? `no ${key}, since a byte order mark (BOM) stands before it`
     : `no ${key}, but ${quote(slip)}`;
-  return problemAt(config.origin(slip), { key: isHidden ? key : slip, message: unfit(id, found) });
+  return problemAt(settingOrigin(config, slip), {
+    key: isHidden ? key : slip,
+    message: unfit(id, found),
+  });
 }
 
 function unfit(id: string, found: string): string {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Config } from "./config.ts";
+import { type Config, setFrom, settingOrigin } from "./config.ts";
 import { asWarning, type Problem } from "./errors.ts";
 import { readSetting, type Setting } from "./setting.ts";
 import {
@@ -67,11 +67,11 @@ export function forgive(
   const warnings: Problem[] = [];
   for (const [setting, reading] of READINGS) {
     const result = readSetting(config, setting), key = setting.name;
-    if (isByHand && config.origin(key) === "argument") continue;
+    if (isByHand && settingOrigin(config, key) === "argument") continue;
     const value = result.ok ? undefined : reading(config.getRaw(key) ?? "");
     if (result.ok || value === undefined) continue;
-    config.set(key, value, config.origin(key));
-    if (!readSetting(config, setting).ok) config.set(key, "", config.origin(key));
+    setFrom(config, key, value, settingOrigin(config, key));
+    if (!readSetting(config, setting).ok) setFrom(config, key, "", settingOrigin(config, key));
     const used = config.getStr(key) === "" ? "its default" : config.getStr(key);
     const message = `${result.problem.message}; ${used} is used, as LIB-ZC does`;
     warnings.push(asWarning({ ...result.problem, message }));

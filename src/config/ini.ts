@@ -10,7 +10,7 @@
 import { parse } from "@std/ini/parse";
 import { isIniFile } from "./args.ts";
 import { type CfEntry, parseCf, readCfFile, readCfText } from "./cf.ts";
-import { Config } from "./config.ts";
+import { Config, loadEntries } from "./config.ts";
 import { sharedFor } from "./effective.ts";
 import { cannot, ConfigError, gather, type Problem } from "./errors.ts";
 import { type FileKind, lintCf } from "./lint_cf.ts";
@@ -199,13 +199,13 @@ export interface IniOptions extends Pick<ServiceOptions, "cwd" | "check"> {
  */
 export function iniServices(files: readonly IniFile[], options: IniOptions): ServiceResult[] {
   return files.flatMap((file) => {
-    const head = sharedFor(new Config().load(headOf(file)), "server");
+    const head = sharedFor(loadEntries(new Config(), headOf(file)), "server");
     const globals = new Config().merge(options.shared).merge(head);
     const forServers = new Config().merge(head);
     for (const key of [...head.keys()]) if (!isForServers(key)) forServers.delete(key);
     const problems = checkAsArguments(forServers);
     const results = file.sections.map(({ name: id, line, text }): ServiceResult => {
-      const config = new Config().load(parseCf(text, file.path, line));
+      const config = loadEntries(new Config(), parseCf(text, file.path, line));
       const place = { file: file.path, line: line - 1 };
       const isServing = options.serving?.has(id);
       const result = parseServiceConfig(config, {
@@ -226,7 +226,9 @@ export function iniServices(files: readonly IniFile[], options: IniOptions): Ser
 /** The shared settings of files, and of the heads of INI files, for a service that is in none of them. */
 export function sharedGlobals(shared: Config, files: readonly IniFile[]): Config {
   const globals = new Config().merge(shared);
-  for (const file of files) globals.merge(sharedFor(new Config().load(headOf(file)), "server"));
+  for (const file of files) {
+    globals.merge(sharedFor(loadEntries(new Config(), headOf(file)), "server"));
+  }
   return globals;
 }
 

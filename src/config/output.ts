@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Config } from "./config.ts";
+import { type Config, settingOrigin } from "./config.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
 import { formatSize } from "./size.ts";
 import type { Rotation } from "./rotation.ts";
@@ -72,7 +72,10 @@ export function checkOutput(settings: OutputSettings, { mode, file }: OutputConf
   return OF_FILE.filter((name) => config.getStr(name) !== "")
     .filter((name) => mode === "inherit" || name !== SERVER_OUTPUT_FILE.name)
     .map((key) =>
-      warningAt(config.origin(key), { key, message: cannot("apply", key, { found, expected }) })
+      warningAt(settingOrigin(config, key), {
+        key,
+        message: cannot("apply", key, { found, expected }),
+      })
     );
 }
 
@@ -84,7 +87,9 @@ function boundProblems(
   if (maxBytes === undefined || totalBytes >= maxBytes) return [];
   const keys = [SERVER_OUTPUT_TOTAL.name, SERVER_OUTPUT_ROTATE.name];
   const [key, origin] =
-    [config, globals].flatMap((one) => keys.map((key) => [key, one?.origin(key)] as const)).find((
+    [config, globals].flatMap((one) =>
+      keys.map((key) => [key, one && settingOrigin(one, key)] as const)
+    ).find((
       [, origin],
     ) => origin !== undefined) ?? [keys[0], undefined];
   const found = `a file is renamed at ${formatSize(maxBytes)}, and would be removed at once`;

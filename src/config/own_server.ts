@@ -73,16 +73,18 @@ export function splitOwnServer(
  *
  * @example
  * ```ts
- * import { coroutineServe, coroutineServerMain, masterServerMain, selfName } from "jsr:@zc/master";
+ * import { coroutineServe, coroutineServerMain, masterServerMain, selfName } from "@zc/master";
  *
  * const serviceRegister = (_service: string, fd: number, fdType: "inet" | "unix" | "fifo") =>
  *   coroutineServe(fd, fdType, (conn) => conn.readable.pipeTo(conn.writable));
  *
- * Deno.exit(
- *   selfName() === "echo"
- *     ? await coroutineServerMain({ serviceRegister })
- *     : await masterServerMain(),
- * );
+ * if (import.meta.main) {
+ *   Deno.exit(
+ *     selfName() === "echo"
+ *       ? await coroutineServerMain({ serviceRegister })
+ *       : await masterServerMain(),
+ *   );
+ * }
  * ```
  */
 export function selfName(): string | undefined {

@@ -23,7 +23,7 @@ import { startAgain } from "../os/process/exec.ts";
 import { limitCoreFile, limitMemory } from "../os/process/limits.ts";
 import { changeDirectory } from "../os/fs/path.ts";
 import { systemReason } from "./cf.ts";
-import type { Config } from "./config.ts";
+import { type Config, settingOrigin } from "./config.ts";
 import { isAnySet, readStrictly } from "./effective.ts";
 import { cannot, ConfigError, gather, type Problem, problemAt } from "./errors.ts";
 import {
@@ -216,5 +216,5 @@ function refused(config: Config, key: string, cause: unknown): ConfigError {
     : systemReason(cause);
   const expected = cause instanceof CacheError ? NO_CACHES : EXPECTED[key];
   const message = cannot("apply", config.getStr(key), { found, expected });
-  return new ConfigError([problemAt(config.origin(key), { key, message })], { cause });
+  return new ConfigError([problemAt(settingOrigin(config, key), { key, message })], { cause });
 }

@@ -9,7 +9,7 @@
 
 import type { Endpoint } from "./address.ts";
 import { shellOperator } from "./command.ts";
-import { Config } from "./config.ts";
+import { Config, setFrom, settingOrigin } from "./config.ts";
 import {
   asWarning,
   cannot,
@@ -264,8 +264,10 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     supervision: readSupervision(read),
     settings: new Map(publicEntries(config)),
     shared: new Map(publicEntries(globals)),
-    origins: new Map([...config.keys()].map((key) => [key, config.origin(key) ?? place])),
-    sharedOrigins: new Map([...globals.keys()].map((key) => [key, globals.origin(key) ?? place])),
+    origins: new Map([...config.keys()].map((key) => [key, settingOrigin(config, key) ?? place])),
+    sharedOrigins: new Map(
+      [...globals.keys()].map((key) => [key, settingOrigin(globals, key) ?? place]),
+    ),
     fingerprint: JSON.stringify([sortedEntries(config), sortedEntries(globals)]),
   };
   if (service.command.length > 0) problems.push(...check(service));
@@ -280,7 +282,7 @@ function checkOperators(config: Config): Problem[] {
   const found = "an argument of the program, since no shell reads the command";
   const expected = `a command without it, or '${operator}' if the program wants it`;
   const message = cannot("do what a shell does for", operator, { found, expected });
-  return [warningAt(config.origin(key), { key, message })];
+  return [warningAt(settingOrigin(config, key), { key, message })];
 }
 
 /** The settings that the master itself uses; an invalid one makes the configuration invalid. */
@@ -321,7 +323,7 @@ export function checkAsArguments(config: Config): Problem[] {
     if (found === undefined) continue;
     const expected = "a name and a value that fit into -name value";
     const message = cannot("hand on setting", key, { found, expected });
-    problems.push(problemAt(config.origin(key), { key, message }));
+    problems.push(problemAt(settingOrigin(config, key), { key, message }));
   }
   return problems;
 }
@@ -332,7 +334,7 @@ function checkEncoding(config: Config): Problem[] {
     if (SERVICE_NAMES.has(key) || !`${key}${value}`.includes("\ufffd")) continue;
     const about = { found: "bytes that are neither UTF-8 nor GB18030", expected: "UTF-8 text" };
     const message = cannot("read", value, about);
-    warnings.push(warningAt(config.origin(key), { key, message }));
+    warnings.push(warningAt(settingOrigin(config, key), { key, message }));
   }
   return warnings;
 }
@@ -341,7 +343,7 @@ function checkEncoding(config: Config): Problem[] {
 function placed(given: Config, place: Place): Config {
   const config = new Config().merge(given);
   for (const [key, value] of rawEntries(given)) {
-    if (given.origin(key) === undefined) config.set(key, value, place);
+    if (settingOrigin(given, key) === undefined) setFrom(config, key, value, place);
   }
   return config;
 }

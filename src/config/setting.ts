@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Config } from "./config.ts";
+import { type Config, originOfFault } from "./config.ts";
 import { cannot, type Problem, problemAt, refusal } from "./errors.ts";
 import type { ValueKind } from "./values.ts";
 
@@ -94,10 +94,10 @@ export type SettingResult<T> =
  *
  * @example
  * ```ts
- * import { Config } from "./config.ts";
+ * import { Config, setFrom } from "./config.ts";
  * import { readSetting, SERVER_PROC_COUNT } from "./settings.ts";
  *
- * const config = new Config().set("server-proc-count", "many", { file: "a.cf", line: 3 });
+ * const config = setFrom(new Config(), "server-proc-count", "many", { file: "a.cf", line: 3 });
  * const result = readSetting(config, SERVER_PROC_COUNT);
  * console.assert(!result.ok && result.problem.line === 3);
  * ```
@@ -115,7 +115,7 @@ export function readSetting<T>(config: Config, setting: Setting<T>): SettingResu
     return { ok: true, value: parse(text) };
   } catch (error) {
     const message = endsInComment(text) ? cannot("read", shown, COMMENT) : refusal(error);
-    const origin = config.originOfFault(key, (line) => isAccepted(() => parse(line)));
+    const origin = originOfFault(config, key, (line) => isAccepted(() => parse(line)));
     return { ok: false, problem: problemAt(origin, { key, message }) };
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Config } from "./config.ts";
+import { type Config, settingOrigin } from "./config.ts";
 import { cannot, type Origin, type Place, type Problem, problemAt } from "./errors.ts";
 import { SERVER_TLS_CERT, SERVER_TLS_KEY, type Setting } from "./settings.ts";
 
@@ -52,7 +52,7 @@ export function readTlsFiles(
     const { name: key } = setting, path = read(setting);
     if (path === undefined) return undefined;
     const isShared = config.getStr(key) === "";
-    const origin = (isShared ? globals : config).origin(key) ?? place;
+    const origin = settingOrigin(isShared ? globals : config, key) ?? place;
     return { path, key, origin, isShared };
   };
   const cert = file(SERVER_TLS_CERT), key = file(SERVER_TLS_KEY);

@@ -82,12 +82,13 @@ export class ControlClient implements Disposable {
    * @throws {Deno.errors.PermissionDenied} When the socket is another user's.
    *
    * @example
-   * ```ts no-eval
-   * import { ControlClient } from "jsr:@zc/master/control";
+   * ```ts
+   * import { ControlClient } from "@zc/master/control";
    *
-   * using master = await ControlClient.connect("master.pid.sock");
-   * const { services } = await master.request("status");
-   * for (const { id, state } of services) console.log(id, state);
+   * if (import.meta.main) {
+   *   using master = await ControlClient.connect("master.pid.sock");
+   *   await master.request("reload", {}, { onProgress: (text) => console.log(text) });
+   * }
    * ```
    */
   static async connect(path: string, options: ConnectOptions = {}): Promise<ControlClient> {

@@ -112,7 +112,7 @@ export function zinfo(message: string, ...args: unknown[]): void {
  *
  * @example
  * ```ts
- * import { zwarn } from "./log.ts";
+ * import { zwarn } from "@zc/master";
  *
  * zwarn("the certificate ends in", 3, "days");
  * ```
@@ -130,7 +130,7 @@ export function zwarn(message: string, ...args: unknown[]): void {
  *
  * @example
  * ```ts
- * import { zerror } from "./log.ts";
+ * import { zerror } from "@zc/master";
  *
  * try {
  *   JSON.parse("{");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defaultConfig } from "../config/config.ts";
+import { defaultConfig, settingOrigin } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { cannot, ConfigError, problemAt } from "../config/errors.ts";
 import type { LogServiceConfig } from "../config/log_target.ts";
@@ -103,5 +103,7 @@ export async function openLogService(
 
 /** The error for a valid setting that the system refuses. */
 function unusable({ name: key }: Setting<unknown>, message: string, cause?: unknown): ConfigError {
-  return new ConfigError([problemAt(defaultConfig.origin(key), { key, message })], { cause });
+  return new ConfigError([problemAt(settingOrigin(defaultConfig, key), { key, message })], {
+    cause,
+  });
 }

@@ -1,7 +1,8 @@
 /**
  * The program of the service `metrics`: it shows the status of its master to Prometheus, to probes and to browsers.
  *
- * Its only argument of its own is the path of the master's status socket.
+ * Not for import by users: a master with `-metrics ADDR` runs it. Its only argument of its own is the path of the
+ * master's status socket.
  *
  * @module
  */

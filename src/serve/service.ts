@@ -20,20 +20,19 @@ export interface ServiceContext {
 /** The certificate of a service: options, a context, or true for the files that the settings name. */
 export type ServiceTls = true | TlsOptions | TlsContext;
 
-/** Starts to serve a descriptor of `serviceRegister`. */
-export type Start = (fd: number, fdType: FdType, context: ServiceContext) => void | Promise<void>;
-
 /** A service, made by {@linkcode http}, {@linkcode connections}, {@linkcode lines} and their like. */
 export class Service {
-  readonly #start: Start;
+  readonly #start: (service: string, fd: number, fdType: FdType) => void | Promise<void>;
 
   /**
    * A service of a kind of its own.
    *
    * @param start Starts to serve one address; called once for each. It owns the descriptor from then on.
    */
-  constructor(start: Start) {
-    this.#start = start;
+  constructor(
+    start: (fd: number, fdType: FdType, context: ServiceContext) => void | Promise<void>,
+  ) {
+    this.#start = (service, fd, fdType) => start(fd, fdType, { service, signal: softstopSignal() });
   }
 
   /**
@@ -44,7 +43,7 @@ export class Service {
    * @param fdType Its type.
    */
   async serve(service: string, fd: number, fdType: FdType): Promise<void> {
-    await this.#start(fd, fdType, { service, signal: softstopSignal() });
+    await this.#start(service, fd, fdType);
   }
 }
 

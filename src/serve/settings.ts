@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defaultConfig } from "../config/config.ts";
+import { defaultConfig, settingOrigin } from "../config/config.ts";
 import { cannot, ConfigError, type Problem, problemAt } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
 import { readSetting, type Setting } from "../config/setting.ts";
@@ -112,7 +112,7 @@ function resultOf<T>(name: string, kind: SettingKind<T>): Result<T> {
     const meant = nearest(name, [...defaultConfig.keys()].filter((key) => !declared.has(key)));
     const found = meant === undefined ? "it is missing" : `it is missing, and there is ${meant}`;
     const message = cannot("read setting", name, { found, expected });
-    const origin = meant === undefined ? undefined : defaultConfig.origin(meant);
+    const origin = meant === undefined ? undefined : settingOrigin(defaultConfig, meant);
     return { ok: false, problem: problemAt(origin, { key: name, message }) };
   }
   const record: Setting<T> = {

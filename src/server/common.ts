@@ -5,10 +5,7 @@
  */
 export { Config, defaultConfig } from "../config/config.ts";
 export { selfName } from "../config/own_server.ts";
-export type { Origin } from "../config/errors.ts";
-export type { CfEntry } from "../config/cf.ts";
 export { zdebug, zerror, zfatal, zinfo, zwarn } from "../log/log.ts";
-export { AdoptError } from "../os/adopt/listener.ts";
 export type { FdType } from "../os/net/socket.ts";
 export { type HttpHandler, serveHttp, type ServeHttpOptions } from "./serve_http.ts";
 export { serveNode } from "./http/serve_node.ts";
@@ -16,5 +13,4 @@ export type { ServerHooks } from "./runtime/server.ts";
 export { type OpenWork, type Softstop, softstopSignal } from "./lifecycle/softstop.ts";
 export { TlsContext, type TlsOptions } from "./tls/context.ts";
 export { tlsOfSettings } from "./tls/settings.ts";
-export type { Certificate } from "../os/adopt/tls.ts";
 export { HandshakeError, type HandshakeFailure } from "./tls/errors.ts";

@@ -78,10 +78,7 @@ export function serveHttp(
   options: ServeHttpOptions = {},
 ): void {
   const tls = options.tls && TlsContext.of(options.tls);
-  openHttp(fd, fdType, handler, {
-    onError: options.onError,
-    ...(tls && { tls: { ...tls.certificate, handshakeSeconds: tls.handshakeSeconds } }),
-  });
+  openHttp(fd, fdType, handler, { onError: options.onError, tls });
 }
 
 /** The options of {@linkcode openHttp}. */

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { applyArguments, parseArguments } from "../../src/config/args.ts";
-import { Config } from "../../src/config/config.ts";
+import { Config, settingOrigin } from "../../src/config/config.ts";
 import { ConfigError } from "../../src/config/errors.ts";
 import { withFiles } from "./temp_files.ts";
 
@@ -69,8 +69,8 @@ Deno.test("applyArguments() lets a later file win over an earlier one, and argum
       ["y", "b"],
       ["z", "argument"],
     ]);
-    assertEquals(config.origin("y"), { file: `${dir}/b.cf`, line: 1 });
-    assertEquals(config.origin("z"), "argument");
+    assertEquals(settingOrigin(config, "y"), { file: `${dir}/b.cf`, line: 1 });
+    assertEquals(settingOrigin(config, "z"), "argument");
   }));
 
 Deno.test("applyArguments() names every file that can't be read, and changes nothing", () =>

@@ -1,18 +1,24 @@
 /** Tests of the map of settings and of its typed readings. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Config, defaultConfig } from "../../src/config/config.ts";
+import {
+  Config,
+  defaultConfig,
+  loadEntries,
+  setFrom,
+  settingOrigin,
+} from "../../src/config/config.ts";
 import { parseCf } from "../../src/config/cf.ts";
 import { ConfigError } from "../../src/config/errors.ts";
 import { toBool, toInt, toLong, toSecond, toSize } from "../../src/config/units.ts";
 import { withFiles } from "./temp_files.ts";
 
 Deno.test("Config keeps the order of first setting, and the last value wins", () => {
-  const config = new Config().load(parseCf("b = 1\na = 2\nb = 3\n", "x.cf"));
+  const config = loadEntries(new Config(), parseCf("b = 1\na = 2\nb = 3\n", "x.cf"));
   assertEquals([...config], [["b", "3"], ["a", "2"]]);
   assertEquals([...config.keys()], ["b", "a"]);
   assertEquals(config.size, 2);
-  assertEquals(config.origin("b"), { file: "x.cf", line: 3 });
+  assertEquals(settingOrigin(config, "b"), { file: "x.cf", line: 3 });
 });
 
 Deno.test("Config tells a setting that is empty from one that isn't set", () => {
@@ -25,19 +31,20 @@ Deno.test("Config tells a setting that is empty from one that isn't set", () => 
 });
 
 Deno.test("Config.delete() forgets value and origin", () => {
-  const config = new Config().set("a", "1", "argument");
+  const config = setFrom(new Config(), "a", "1", "argument");
   assert(config.delete("a"));
   assert(!config.delete("a"));
-  assertEquals(config.origin("a"), undefined);
+  assertEquals(settingOrigin(config, "a"), undefined);
 });
 
 Deno.test("Config.merge() lets the other one win and takes its origins over", () => {
-  const config = new Config().set("a", "1", { file: "a.cf", line: 1 }).set("b", "2", "argument");
-  const other = new Config().set("a", "3", "argument").set("c", "4");
+  const config = setFrom(new Config(), "a", "1", { file: "a.cf", line: 1 });
+  setFrom(config, "b", "2", "argument");
+  const other = setFrom(new Config(), "a", "3", "argument").set("c", "4");
   config.merge(other);
   assertEquals([...config], [["a", "3"], ["b", "2"], ["c", "4"]]);
-  assertEquals(config.origin("a"), "argument");
-  assertEquals(config.origin("c"), undefined);
+  assertEquals(settingOrigin(config, "a"), "argument");
+  assertEquals(settingOrigin(config, "c"), undefined);
   assertEquals(other.size, 2);
 });
 

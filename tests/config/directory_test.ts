@@ -1,6 +1,7 @@
 /** Tests of a whole directory of settings files. */
 
 import { assert, assertEquals } from "@std/assert";
+import { settingOrigin } from "../../src/config/config.ts";
 import { loadConfigDirectory, readGlobalSettings } from "../../src/config/directory.ts";
 import { formatProblem, type Problem } from "../../src/config/errors.ts";
 import { withFiles } from "./temp_files.ts";
@@ -212,7 +213,7 @@ Deno.test("readGlobalSettings() reads the *.gcf only, a later name winning", () 
     const config = readGlobalSettings(dir, { problems });
     assertEquals(problems, []);
     assertEquals([...config], [["x", "b"], ["y", "a"]]);
-    assertEquals(config.origin("x"), { file: `${dir}/b.gcf`, line: 1 });
+    assertEquals(settingOrigin(config, "x"), { file: `${dir}/b.gcf`, line: 1 });
   }));
 
 Deno.test("readGlobalSettings() names every file that can't be read, and reads the others", () =>

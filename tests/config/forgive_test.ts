@@ -1,6 +1,6 @@
 /** Tests of values with which LIB-ZC's servers go on. */
 import { assert, assertEquals } from "@std/assert";
-import { Config } from "../../src/config/config.ts";
+import { Config, setFrom } from "../../src/config/config.ts";
 import { forgive } from "../../src/config/forgive.ts";
 
 const IN_FILE = { file: "a.cf", line: 1 };
@@ -29,7 +29,8 @@ const VALUES: Readonly<Record<string, Readonly<Record<string, string | undefined
 for (const [key, values] of Object.entries(VALUES)) {
   for (const [text, used] of Object.entries(values)) {
     Deno.test(`forgive() reads ${key} = ${text} as LIB-ZC's servers do`, () => {
-      const config = new Config().set(key, text, IN_FILE).set("own", "kept", IN_FILE);
+      const config = setFrom(new Config(), key, text, IN_FILE);
+      setFrom(config, "own", "kept", IN_FILE);
       const warnings = forgive(config, { isByHand: false });
       assertEquals([...config], [[key, used ?? text], ["own", "kept"]]);
       assertEquals(warnings.length, used === undefined ? 0 : 1);
@@ -39,9 +40,11 @@ for (const [key, values] of Object.entries(VALUES)) {
 }
 
 Deno.test("forgive() leaves right values alone, wrong ones of other settings, and what a person typed", () => {
-  const config = new Config().set("debug", "yes", IN_FILE).set("exit-after", "5m", IN_FILE);
-  config.set("server-user", "", IN_FILE).set("server-balance", "odd", IN_FILE);
-  config.set("debug-config", "perhaps", "argument");
+  const config = setFrom(new Config(), "debug", "yes", IN_FILE);
+  setFrom(config, "exit-after", "5m", IN_FILE);
+  setFrom(config, "server-user", "", IN_FILE);
+  setFrom(config, "server-balance", "odd", IN_FILE);
+  setFrom(config, "debug-config", "perhaps", "argument");
   const before = [...config];
   assertEquals(forgive(config, { isByHand: true }), []);
   assertEquals([...config], before);

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { parseCf } from "../../src/config/cf.ts";
-import { Config } from "../../src/config/config.ts";
+import { Config, loadEntries, setFrom, settingOrigin } from "../../src/config/config.ts";
 import { readServiceList, validateServices } from "../../src/config/endpoints.ts";
 import { formatProblem, type Problem } from "../../src/config/errors.ts";
 import {
@@ -19,7 +19,7 @@ function parse(
 ): ServiceResult {
   const { id = "imapd.cf", ...rest } = options;
   const file = `conf/${id}`;
-  const config = new Config().load(parseCf(text, file));
+  const config = loadEntries(new Config(), parseCf(text, file));
   return parseServiceConfig(config, { id, file, text, cwd: "/srv", ...rest });
 }
 
@@ -271,7 +271,7 @@ Deno.test("parseServiceConfig() tells every problem and gives no service then", 
 
 Deno.test("parseServiceConfig() tells what a check finds along with all else, in its place", () => {
   const text = `server-command = x\nserver-proc-count = many\nserver-service = 0:0 0:80\n`;
-  const config = new Config().load(parseCf(text, "x.cf"));
+  const config = loadEntries(new Config(), parseCf(text, "x.cf"));
   const { service, problems } = parseServiceConfig(config, {
     id: "x.cf",
     file: "x.cf",
@@ -292,7 +292,7 @@ Deno.test("parseServiceConfig() checks nothing in a service without a program", 
     throw new Error("Cannot check this: it has no program");
   };
   for (const text of ["server-service = 0:80\n", `server-command = "x\nserver-service = 0:80\n`]) {
-    const config = new Config().load(parseCf(text, "x.cf"));
+    const config = loadEntries(new Config(), parseCf(text, "x.cf"));
     parseServiceConfig(config, { id: "x.cf", file: "x.cf", cwd: "/srv", check });
   }
 });
@@ -336,7 +336,7 @@ Deno.test("parseServiceConfig() warns of addresses that look like a host or a po
 
 Deno.test("parseServiceConfig() warns where renamed output files may have less room than one of them", () => {
   const warned = (text: string, globals?: string) => {
-    const shared = new Config().load(parseCf(globals ?? "", "a.gcf"));
+    const shared = loadEntries(new Config(), parseCf(globals ?? "", "a.gcf"));
     return lines(
       parse(`${MINIMAL}server-output-file = log\n${text}`, { globals: shared }).warnings,
     );
@@ -444,7 +444,7 @@ Deno.test("parseServiceConfig() refuses a hook's settings that can't be argument
 Deno.test("parseServiceConfig() doesn't change the settings it is given", () => {
   const config = new Config().set("server-command", "x").set("server-service", "0:80");
   parseServiceConfig(config, { id: "hook:1", cwd: "/srv" });
-  assertEquals(config.origin("server-command"), undefined);
+  assertEquals(settingOrigin(config, "server-command"), undefined);
 });
 
 Deno.test("validateServices() names both places of an address that is named twice", () => {
@@ -472,7 +472,7 @@ Deno.test("validateServices() finds nothing in services that share no address", 
 });
 
 Deno.test("readServiceList() reads the list of a command line", () => {
-  const config = new Config().set("server-service", "a://0:1,0:0", "argument");
+  const config = setFrom(new Config(), "server-service", "a://0:1,0:0", "argument");
   const { endpoints, problems } = readServiceList(config, { cwd: "/srv" });
   assertEquals(endpoints.map(({ service, origin }) => [service, origin]), [["a", "argument"]]);
   assertEquals(lines(problems), [

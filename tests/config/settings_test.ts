@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { ALIASES, aliasesOf, settingName } from "../../src/config/aliases.ts";
-import { Config } from "../../src/config/config.ts";
+import { Config, setFrom, settingOrigin } from "../../src/config/config.ts";
 import { formatProblem } from "../../src/config/errors.ts";
 import { renderHelp, renderSettingsTable } from "../../src/config/reference.ts";
 import {
@@ -18,7 +18,10 @@ import * as settings from "../../src/config/settings.ts";
 function read(name: string, value: string): unknown {
   const setting = ALL_SETTINGS.find((setting) => setting.name === name);
   assert(setting !== undefined, name);
-  const result = readSetting(new Config().set(name, value, { file: "a.cf", line: 3 }), setting);
+  const result = readSetting(
+    setFrom(new Config(), name, value, { file: "a.cf", line: 3 }),
+    setting,
+  );
   return result.ok ? result.value : formatProblem(result.problem);
 }
 
@@ -280,7 +283,7 @@ Deno.test("readSetting() names file, line, setting, what was found and what was 
 });
 
 Deno.test("readSetting() names the argument", () => {
-  const config = new Config().set("sleep", "long", "argument");
+  const config = setFrom(new Config(), "sleep", "long", "argument");
   const result = readSetting(config, settings.SLEEP);
   assert(!result.ok);
   assertEquals(
@@ -322,11 +325,11 @@ Deno.test("an alias is the same key as the name of its setting, and the later on
   const [name, alias] = [SERVER_STANDBY_COUNT.name, "server-spare-count"];
   assertEquals([name, aliasesOf(name)], ["server-standby-count", [alias]]);
   for (const [first, second] of [[name, alias], [alias, name]]) {
-    const config = new Config().set(first, "1").set(second, "2", { file: "a.cf", line: 4 });
+    const config = setFrom(new Config().set(first, "1"), second, "2", { file: "a.cf", line: 4 });
     assertEquals(readSetting(config, SERVER_STANDBY_COUNT), { ok: true, value: 2 });
     assertEquals([...config], [[name, "2"]]);
     assertEquals([config.get(first), config.getRaw(second)], ["2", "2"]);
-    assertEquals(config.origin(first), { file: "a.cf", line: 4 });
+    assertEquals(settingOrigin(config, first), { file: "a.cf", line: 4 });
     assert(config.has(first) && config.delete(first) && !config.has(second));
   }
 });

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Config } from "../../src/config/config.ts";
+import { Config, loadEntries } from "../../src/config/config.ts";
 import { parseCf } from "../../src/config/cf.ts";
 import { ConfigError } from "../../src/config/errors.ts";
 import { lintCf } from "../../src/config/lint_cf.ts";
@@ -79,7 +79,7 @@ const FILE = [
 ].join("\n");
 
 function parsed(text: string) {
-  const config = new Config().load(parseCf(text, "a.cf"));
+  const config = loadEntries(new Config(), parseCf(text, "a.cf"));
   return { config, ...parseServiceConfig(config, { id: "a.cf", file: "a.cf", text, cwd: "/" }) };
 }
 

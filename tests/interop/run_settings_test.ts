@@ -232,12 +232,12 @@ for (const [key, { value, message }] of Object.entries(refused)) {
   Deno.test(`applyRunSettings() tells an ordinary user why ${key} = ${value} is refused`, async () => {
     const prefix = ["sh", "-c", 'ulimit -c 1024 && ulimit -d 2000000 && exec "$@"', "sh"];
     await using child = startFunction(import.meta, async ({ key, value }) => {
-      const { Config } = await import("../../src/config/config.ts");
+      const { Config, setFrom } = await import("../../src/config/config.ts");
       const { applyRunSettings } = await import("../../src/config/run_settings.ts");
       const { becomeOrdinaryUser } = await import("../support/privileges.ts");
       becomeOrdinaryUser();
       try {
-        await applyRunSettings(new Config().set(key, value, { file: "a.cf", line: 7 }));
+        await applyRunSettings(setFrom(new Config(), key, value, { file: "a.cf", line: 7 }));
       } catch (error) {
         console.log((error as Error).message);
       }

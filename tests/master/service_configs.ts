@@ -1,5 +1,5 @@
 /** Services for the tests of the master, created as from a hook or from a file. */
-import { Config } from "../../src/config/config.ts";
+import { Config, setFrom } from "../../src/config/config.ts";
 import { parseServiceConfig, type ServiceConfig } from "../../src/config/service.ts";
 import type { ResolvedService } from "../../src/master/policy/resolved_service.ts";
 import { type ResolverPlace, ServiceResolver } from "../../src/master/services/resolve.ts";
@@ -49,7 +49,7 @@ export function configOf(id: string, options: ServiceOptions = {}): ServiceConfi
   };
   const config = new Config();
   for (const [index, [key, value]] of Object.entries(all).entries()) {
-    config.set(key, value, file === undefined ? undefined : { file, line: index + 1 });
+    setFrom(config, key, value, file === undefined ? undefined : { file, line: index + 1 });
   }
   const { service, problems } = parseServiceConfig(config, { id, file, cwd: "/srv" });
   if (service === undefined) throw new Error(problems.map(({ message }) => message).join("\n"));

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { defaultConfig } from "../../src/config/config.ts";
+import { defaultConfig, setFrom } from "../../src/config/config.ts";
 import { ConfigError } from "../../src/config/errors.ts";
 import {
   boolean,
@@ -30,7 +30,7 @@ const own = settings({
 /** Sets settings for the time of a function. */
 function withSettings(texts: Readonly<Record<string, string>>, act: () => void): void {
   for (const [key, value] of Object.entries(texts)) {
-    defaultConfig.set(key, value, { file: "one.cf", line: 3 });
+    setFrom(defaultConfig, key, value, { file: "one.cf", line: 3 });
   }
   try {
     act();

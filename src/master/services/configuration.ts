@@ -6,7 +6,7 @@
  */
 import { isIniFile, type ParsedArguments } from "../../config/args.ts";
 import { parseCf, readCfText } from "../../config/cf.ts";
-import { Config, defaultConfig } from "../../config/config.ts";
+import { Config, defaultConfig, loadEntries } from "../../config/config.ts";
 import { checkSharedSettings } from "../../config/directory.ts";
 import { commandLineSettings, readStrictly, sharedFor } from "../../config/effective.ts";
 import { formatProblem, gather, type Problem } from "../../config/errors.ts";
@@ -124,7 +124,7 @@ export class MasterConfiguration {
     ];
     problems.push(...checkSettings(own, MASTER_SETTINGS));
     for (const file of iniFiles) {
-      problems.push(...checkSharedSettings(new Config().load(headOf(file))));
+      problems.push(...checkSharedSettings(loadEntries(new Config(), headOf(file))));
     }
     const settings = sharedFor(new Config().merge(loaded.shared), "master").merge(own);
     const read = { ...loaded, readAtMs, warnings, settings };

@@ -6,7 +6,7 @@
  */
 import { resolvePath } from "../../config/address.ts";
 import type { ParsedArguments } from "../../config/args.ts";
-import type { Config } from "../../config/config.ts";
+import { type Config, settingOrigin } from "../../config/config.ts";
 import { cannot, type Problem } from "../../config/errors.ts";
 import { isFile, mainFile } from "../../os/process/program_lookup.ts";
 import type { Located } from "./command.ts";
@@ -62,7 +62,7 @@ export function requireTrustedMaster(
 export function worldWritableSources(configs: readonly Config[], lookup: Looks): Problem[] {
   const files = configs.flatMap((config) =>
     [...config.keys()].flatMap((key) => {
-      const origin = config.origin(key);
+      const origin = settingOrigin(config, key);
       return typeof origin === "object" ? origin.file : [];
     })
   );

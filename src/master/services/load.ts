@@ -5,7 +5,7 @@
  * @module
  */
 import { resolvePath } from "../../config/address.ts";
-import { Config } from "../../config/config.ts";
+import { Config, loadEntries } from "../../config/config.ts";
 import {
   checkSharedSettings,
   loadConfigDirectory,
@@ -232,7 +232,7 @@ function fromDirectory({ source, resolver: { check } }: Loading, directory: stri
     worldWritable: (path) => worldWritableProblems(path, source.lookup),
     serving: source.serving,
   });
-  return { ...found, shared: new Config().load(globals) };
+  return { ...found, shared: loadEntries(new Config(), globals) };
 }
 
 /** A master without a service waits for a reload that adds one. */

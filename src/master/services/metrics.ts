@@ -5,7 +5,7 @@
  */
 import { resolvePath, UNIX_PATH_MAX } from "../../config/address.ts";
 import { quoteWord } from "../../config/command.ts";
-import { Config } from "../../config/config.ts";
+import { Config, setFrom, settingOrigin } from "../../config/config.ts";
 import { statusPath } from "../../config/control_path.ts";
 import { readSetting } from "../../config/setting.ts";
 import { cannot, type Place, type Problem, problemAt, warningAt } from "../../config/errors.ts";
@@ -77,7 +77,7 @@ export function metricsUser(
 /** The service that the setting `metrics` asks for; undefined without it. */
 export function metricsService(options: MetricsOptions): ServiceResult | undefined {
   const { settings, others, cwd } = options;
-  const read = readSetting(settings, METRICS), origin = settings.origin(METRICS.name);
+  const read = readSetting(settings, METRICS), origin = settingOrigin(settings, METRICS.name);
   // A wrong value is told with the other settings of the master.
   if (!read.ok || read.value === undefined) return undefined;
   const place: Place = origin === undefined || origin === "argument"
@@ -108,7 +108,7 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
     "server-reload": "changed",
     ...(permissions && { "server-permissions": permissions.map(quoteWord).join(" ") }),
   };
-  for (const [key, value] of Object.entries(own)) config.set(key, value, place);
+  for (const [key, value] of Object.entries(own)) setFrom(config, key, value, place);
   const globals = sharedOf(options.globals);
   const made = parseServiceConfig(config, { ...options, globals, id: METRICS_ID, place });
   return { ...made, warnings: [...made.warnings, ...warningsOfRoot(made.service, options)] };
@@ -124,13 +124,13 @@ function warningsOfRoot(
   const found = `no ${SERVER_USER.name}, so the service ${METRICS_ID} runs as root`;
   const expected = `${SERVER_USER.name} = USER in a .gcf file or in the head of an INI file`;
   const message = cannot("confine", METRICS_ID, { found, expected });
-  return [warningAt(settings.origin(METRICS.name), { key: METRICS.name, message })];
+  return [warningAt(settingOrigin(settings, METRICS.name), { key: METRICS.name, message })];
 }
 
 function sharedOf(globals: Config | undefined): Config {
   const shared = new Config();
   for (const key of globals?.keys() ?? []) {
-    if (SHARED.has(key)) shared.set(key, globals!.getRaw(key)!, globals!.origin(key));
+    if (SHARED.has(key)) setFrom(shared, key, globals!.getRaw(key)!, settingOrigin(globals!, key));
   }
   return shared;
 }

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type AioBase, type AioBaseCore, type AioHandle, coreOf } from "./base.ts";
+import { type AioBase, type AioBaseCore, coreOf } from "./base.ts";
 import type { AioConn } from "./conn.ts";
 import { AioInput } from "./input.ts";
 import { AioOperation } from "./operation.ts";
@@ -18,7 +18,7 @@ import type { AioReadCache } from "./read_cache.ts";
 import { startAioTls } from "./tls.ts";
 import { handshakeOf, type TlsContext, type TlsOptions } from "../tls/context.ts";
 
-export type { AioConn, AioHandle };
+export type { AioConn };
 
 /**
  * The callback at the end of an operation. It may be an `async` function: a rejection of its promise counts
@@ -60,7 +60,7 @@ const NEW_LINE = 0x0a;
  * listener.accept().then((conn) => aioCreate(conn, base).gets(10240, afterRead));
  * ```
  */
-export class Aio implements AioHandle {
+export class Aio {
   /** The base that owns this object (`zaio_get_aio_base`). */
   readonly base: AioBase;
   /** The peer's address; a timer has none. */

@@ -12,16 +12,6 @@ import { AioDeadlines } from "./deadlines.ts";
 
 const DEFAULT_WRITE_CACHE_LIMIT = 64 * 1024 * 1024;
 
-/** The part of an `Aio` that its base uses. */
-export interface AioHandle {
-  /** The peer's address; a timer has none. */
-  readonly remoteAddr: Deno.Addr | undefined;
-  /** Any value, for the user. */
-  context: unknown;
-  /** Closes it. */
-  close(): void;
-}
-
 /** Settings and hooks of an {@linkcode AioBase}. */
 export interface AioBaseOptions {
   /**
@@ -31,10 +21,16 @@ export interface AioBaseOptions {
    */
   writeCacheLimit?: number;
   /** See {@linkcode AioBase.onError}. */
-  onError?: (error: unknown, aio: AioHandle) => void;
+  onError?: (
+    error: unknown,
+    aio: { readonly remoteAddr: Deno.Addr | undefined; context: unknown; close(): void },
+  ) => void;
   /** See {@linkcode AioBase.onIdle}. */
   onIdle?: () => void;
 }
+
+/** The part of an `Aio` that its base uses. */
+export type AioHandle = Parameters<NonNullable<AioBaseOptions["onError"]>>[1];
 
 /** The internal part of a base that an `Aio` uses. */
 export interface AioBaseCore {
@@ -77,7 +73,7 @@ export class AioBase {
    *
    * @default Prints the stack to standard error.
    */
-  onError: (error: unknown, aio: AioHandle) => void;
+  onError: NonNullable<AioBaseOptions["onError"]>;
   /**
    * Called when the last open connection was closed or released, so that a draining server can exit. Called from
    * the event loop, not from within `close()`; not called if another connection was opened in between.

@@ -27,8 +27,7 @@ export type { FdType } from "../../os/net/socket.ts";
  * import { coroutineGo } from "@zc/master/coroutine-server";
  *
  * coroutineGo(async () => {
- *   const answer = await fetch("http://127.0.0.1:8080/");
- *   console.log(answer.status);
+ *   for await (const { name } of Deno.readDir(".")) console.log(name);
  * });
  * ```
  */

@@ -6,7 +6,7 @@
  */
 import { parseArguments, type ParsedArguments } from "../../config/args.ts";
 import { checkHooks } from "../../config/check_hooks.ts";
-import { Config, defaultConfig } from "../../config/config.ts";
+import { Config, defaultConfig, setFrom } from "../../config/config.ts";
 import {
   isAnySet,
   readStrictly,
@@ -163,7 +163,7 @@ async function printSettings(): Promise<void> {
 function controlDescriptor(mode: Mode, { settings }: ParsedArguments): number | undefined {
   if (mode !== "MASTER") return undefined;
   const config = new Config();
-  for (const { key, value } of settings) config.set(key, value, "argument");
+  for (const { key, value } of settings) setFrom(config, key, value, "argument");
   return readStrictly(config, SERVER_CONTROL);
 }
 

@@ -4,7 +4,6 @@
  * @module
  */
 import { zdebug } from "../../log/log.ts";
-import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock, type Timer } from "../../os/clock/clock.ts";
 import { backend, chooseBackend } from "../backend/chosen.ts";
 import { closeQuietly } from "../lifecycle/connection_set.ts";
@@ -36,8 +35,12 @@ const HANDSHAKE_SECONDS = 10;
 export class TlsContext {
   /** The time limit of a handshake, in seconds. */
   readonly handshakeSeconds: number;
-  /** The certificate and the key. */
-  readonly certificate: Certificate;
+  /** The certificate and its intermediate certificates, in PEM form. */
+  readonly cert: string;
+  /** Its private key, in PEM form. */
+  readonly key: string;
+  /** The protocols on offer, in order of preference (ALPN). */
+  readonly alpnProtocols: readonly string[] | undefined;
 
   /**
    * Reads and checks the files, or takes certificate and key as they are.
@@ -46,12 +49,14 @@ export class TlsContext {
    * @throws {ConfigError} When a file can't be read or is of another kind, or when certificate and key do
    * not match; it names the file.
    */
-  constructor(options: TlsOptions | Certificate) {
-    const isText = "cert" in options;
-    this.certificate = isText ? options : readCertificate(options);
-    this.handshakeSeconds = isText
-      ? HANDSHAKE_SECONDS
-      : options.handshakeSeconds ?? HANDSHAKE_SECONDS;
+  constructor(
+    options: TlsOptions | Deno.TlsCertifiedKeyPem & Omit<TlsOptions, "certFile" | "keyFile">,
+  ) {
+    const { cert, key } = "cert" in options ? options : readCertificate(options);
+    this.cert = cert;
+    this.key = key;
+    this.alpnProtocols = options.alpnProtocols;
+    this.handshakeSeconds = options.handshakeSeconds ?? HANDSHAKE_SECONDS;
   }
 
   /**
@@ -76,7 +81,7 @@ export class TlsContext {
     let secure: Deno.TlsConn;
     try {
       // A program that runs no server may start TLS too.
-      secure = closingGently(await (await chooseBackend()).startTls(conn, this.certificate));
+      secure = closingGently(await (await chooseBackend()).startTls(conn, this));
     } catch (error) {
       closeQuietly(conn);
       throw failed(error as Error);

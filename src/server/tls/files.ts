@@ -41,12 +41,14 @@ export interface TlsOptions {
  * @throws {ConfigError} When a file can't be read or is of another kind, or when certificate and key do
  * not match; it names the file.
  */
-export function readCertificate({ certFile, keyFile, alpnProtocols }: TlsOptions): Certificate {
+export function readCertificate(
+  { certFile, keyFile }: TlsOptions,
+): Pick<Certificate, "cert" | "key"> {
   const cert = readPem(certFile, CERTIFICATE);
   const key = readPem(keyFile, PRIVATE_KEY);
   const fault = pairFault({ cert, key }, { certFile, keyFile });
   if (fault !== undefined) throw problem(fault.message, fault.cause);
-  return { cert, key, alpnProtocols };
+  return { cert, key };
 }
 
 function readPem(path: string, kind: PemKind): string {

@@ -42,7 +42,7 @@ export function openTlsListener(
 ): TlsServiceListener {
   if (fdType === "inet") {
     const address = via.addressOf(fd);
-    const opened = via.listenTls(fd, context.certificate);
+    const opened = via.listenTls(fd, context);
     if (opened !== undefined) {
       return new TlsServiceListener(listenerOver(opened, { granted: fd, address }));
     }

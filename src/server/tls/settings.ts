@@ -19,7 +19,7 @@ import type { TlsOptions } from "./files.ts";
  *
  * @param options The other options: ALPN, the time limit of a handshake.
  * @returns Options for `serveHttp`, `aioServerGeneralAioRegister`, `coroutineServeTls` and
- * {@linkcode TlsContext}, whose `certificate` is what `createServer` of node:https takes.
+ * {@linkcode TlsContext}, whose `cert` and `key` are what `createServer` of node:https takes.
  * @throws {ConfigError} When one of the two settings is missing, or both; it names them.
  *
  * @example HTTPS

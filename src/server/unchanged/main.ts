@@ -3,6 +3,8 @@
  * (`server-protocol = deno`), so it runs before the program: it puts its own functions in the place of those by which
  * a program opens an address, and serves until the master tells it to stop.
  *
+ * Not for import by users: without a master it ends the process.
+ *
  * The runtime starts the program when nothing of this module is under way any more. So all that waits, the connection
  * to the master included, begins when the program asks for its first address, or when its main module has run.
  *

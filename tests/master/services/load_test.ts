@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Config } from "../../../src/config/config.ts";
+import { Config, setFrom } from "../../../src/config/config.ts";
 import { ConfigError, formatProblem, type Problem } from "../../../src/config/errors.ts";
 import { type IniFile, type IniFiles, parseIni } from "../../../src/config/ini.ts";
 import { loadServices, type ServiceSource } from "../../../src/master/services/load.ts";
@@ -400,7 +400,7 @@ Deno.test("loadServices() warns of the service of metrics where it would run as 
     dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
     dir.write("z.gcf", shared);
     const config = new Config();
-    for (const [key, value] of Object.entries(own)) config.set(key, value, "argument");
+    for (const [key, value] of Object.entries(own)) setFrom(config, key, value, "argument");
     const files = { "/srv/good": { executable: "" }, [program]: "file" } as const;
     const lookup = fakeLookup(files, { mayChangeUser: () => isRoot, mayChangeRoot: () => isRoot });
     const { problems, warnings } = await loadServices({

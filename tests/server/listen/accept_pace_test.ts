@@ -42,9 +42,9 @@ for (const mode of ["coroutine", "aio"] as const) {
       const servers = Array.from({ length: processes }, () => {
         setCloseOnExec(socket.fd, false);
         const process = startFunction(import.meta, async ({ mode, fd, processes }) => {
-          const { defaultConfig } = await import("../../../src/config/config.ts");
+          const { defaultConfig, setFrom } = await import("../../../src/config/config.ts");
           const { acceptStatistics } = await import("../../../src/server/listen/accept_counts.ts");
-          defaultConfig.set("server-proc-count", `${processes}`, "argument");
+          setFrom(defaultConfig, "server-proc-count", `${processes}`, "argument");
           const greeting = new TextEncoder().encode(`${Deno.pid}`);
           if (mode === "aio") {
             const { aioServerGeneralAioRegister, defaultAioBase } = await import(

@@ -118,6 +118,7 @@ Deno.test("a server reads .gcf, .cf and arguments, the later winning, with the g
     const { coroutineServerMain, coroutineServerStopNotify, defaultConfig } = await import(
       "../../../coroutine_server.ts"
     );
+    const { settingOrigin } = await import("../../../src/config/config.ts");
     await coroutineServerMain({
       beforeService() {
         console.log(JSON.stringify([
@@ -128,8 +129,8 @@ Deno.test("a server reads .gcf, .cf and arguments, the later winning, with the g
           defaultConfig.getInt("seven", 7),
           defaultConfig.getLong("eight"),
           defaultConfig.getBool("nine"),
-          defaultConfig.origin("two"),
-          defaultConfig.origin("three"),
+          settingOrigin(defaultConfig, "two"),
+          settingOrigin(defaultConfig, "three"),
         ]));
       },
       serviceRegister: () => coroutineServerStopNotify(0),

@@ -116,7 +116,7 @@ Deno.test("TlsContext.upgrade() falls back on node:tls", async () => {
     closeWrite: { value: conn.closeWrite.bind(conn) },
     close: { value: conn.close.bind(conn), writable: true },
   }) as Deno.Conn;
-  const certificate = context(dir).certificate;
+  const certificate = context(dir);
   const secure = nodeServerTls(hidden, certificate);
   hidden.close = () => secure.close();
   const server = await exchange(Promise.resolve(secure), { ...pair, conn: hidden });
@@ -161,9 +161,7 @@ ${script}
     [listener.addr.port],
   );
   const conn = await listener.accept(), made = context(dir);
-  const secure = kind === "runtime"
-    ? await made.upgrade(conn)
-    : nodeServerTls(conn, made.certificate);
+  const secure = kind === "runtime" ? await made.upgrade(conn) : nodeServerTls(conn, made);
   await handshake(secure, 10);
   return { secure, said };
 }
@@ -196,7 +194,7 @@ for (const kind of ["runtime", "node:tls"]) {
     const made = context(dir);
     const secure = kind === "runtime"
       ? await made.upgrade(pair.conn)
-      : nodeServerTls(pair.conn, made.certificate);
+      : nodeServerTls(pair.conn, made);
     const client = await Deno.startTls(pair.peer as Deno.TcpConn, CLIENT);
     await Promise.all([handshake(secure, 10), client.handshake()]);
     const chunk = new Uint8Array(64 * 1024);

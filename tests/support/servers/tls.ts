@@ -40,7 +40,7 @@ Deno.exit(
         ? { certFile, keyFile, handshakeSeconds }
         : tlsOfSettings({ handshakeSeconds });
       if (service === "node") {
-        const { cert, key } = new TlsContext(tls).certificate;
+        const { cert, key } = new TlsContext(tls);
         serveNode(fd, fdType, createServer({ cert, key }, (_, answer) => answer.end("node")));
       } else if (service === "http") {
         serveHttp(fd, fdType, () => new Response(`${Deno.pid}`), { tls });
