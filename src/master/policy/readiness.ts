@@ -17,8 +17,14 @@ export function startLimitMs(life: Life): number {
   return life.state === "loading" || life.state === "starting" ? life.readyByMs : Infinity;
 }
 
+/** What a program needs that opens its addresses itself. */
+export const UNCHANGED_HINT = "server-protocol = deno";
+
 /** Describes a process that has exceeded its start limit. */
-export function latenessOf({ life, config: { readyTimeoutMs } }: Worker): string {
+export function latenessOf({ life, config: { readyTimeoutMs, addressCall } }: Worker): string {
   const what = life.state === "loading" ? "has not loaded" : "was not ready";
-  return `${what} within ${readyTimeoutMs / 1000} s (server-ready-timeout)`;
+  const late = `${what} within ${readyTimeoutMs / 1000} s (server-ready-timeout)`;
+  return addressCall === undefined
+    ? late
+    : `${late}; its program has ${addressCall}, expected ${UNCHANGED_HINT}`;
 }

@@ -25,6 +25,8 @@ export interface ResolvedService extends ServiceConfig {
   readonly protocol: Exclude<ServerProtocol, "auto" | "deno">;
   /** Present if the program knows nothing of its master; the port of `deno serve`, if it has one. */
   readonly unchanged?: { readonly port?: number };
+  /** Where the program opens an address itself, if it was taken for a server of this framework without being told so. */
+  readonly addressCall?: string;
   readonly program: Program;
   /** What the program gets after its own arguments: those of LIB-ZC (section 5), and settings. */
   readonly argv: readonly string[];

@@ -13,6 +13,7 @@ import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { Program } from "../policy/resolved_service.ts";
 import { taskCommand } from "./tasks.ts";
 import {
+  addressCallIn,
   exportsApplication,
   namesFramework,
   nodeArguments,
@@ -64,6 +65,8 @@ export interface Located {
   readonly protocol: Exclude<ServerProtocol, "auto" | "deno">;
   /** Present if the program knows nothing of its master. */
   readonly unchanged?: UnchangedProgram;
+  /** Where the program opens an address itself, if it was taken for a server of this framework without being told so. */
+  readonly addressCall?: string;
   /** The files of tasks that the command names. */
   readonly taskFiles: readonly string[];
   /** Whether Deno's permissions restrict the program to less than what its user may do. */
@@ -126,8 +129,22 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
       ? guessed
       : service.protocol,
     isRestricted: !(mayUseFfi ?? service.protocol !== "inherit"),
-    ...(unchanged && { unchanged }),
+    ...(unchanged ? { unchanged } : addressCall(service, { script, denoArgs, view })),
   };
+}
+
+/** Looks for a call that opens an address, in the script of a service whose protocol is not set. */
+function addressCall(
+  { protocol }: ServiceConfig,
+  { script, denoArgs, view }: {
+    readonly script: string | undefined;
+    readonly denoArgs: readonly string[] | undefined;
+    readonly view: View;
+  },
+): Pick<Located, "addressCall"> {
+  const main = script ?? denoArgs?.find(isScriptFile);
+  if (protocol !== "auto" || main === undefined || !view.isFile(main)) return {};
+  return { addressCall: addressCallIn(view.programText(main) ?? "") };
 }
 
 /** How many tasks may name one another. */

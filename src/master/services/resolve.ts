@@ -19,6 +19,7 @@ import {
   SERVER_WATCHDOG,
   type Setting,
 } from "../../config/settings.ts";
+import { UNCHANGED_HINT } from "../policy/readiness.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { certificateStamp } from "./certificates.ts";
 import { locate, type Located } from "./command.ts";
@@ -117,7 +118,7 @@ export class ServiceResolver {
 
   /** Looks up what a start of the service's processes needs. */
   resolve(located: Located): ResolvedService {
-    const { service, program, protocol, view, script, self, unchanged } = located;
+    const { service, program, protocol, view, script, self, unchanged, addressCall } = located;
     const { argv, files, rights } = this.#found.get(service.id)!;
     const scriptRun = scriptRunOf(located);
     const settings = protocol === "libzc" ? settingArguments(service) : [];
@@ -137,6 +138,7 @@ export class ServiceResolver {
       ...(self?.kind === "binary" && { selfBinary: self.path }),
       ...(script !== undefined && { script }),
       ...(unchanged && { unchanged }),
+      ...(addressCall !== undefined && { addressCall }),
       ...rights,
       ...(scriptRun && { scriptRun }),
     };
@@ -160,7 +162,18 @@ const PROGRAM_CHECKS: readonly (readonly [
 
 /** The warnings about settings that the program of a service can't follow. */
 export function protocolWarnings(located: Located): Problem[] {
-  return [...unsupportedSettings(located), ...confinedAsRoot(located)];
+  return [...opensAddress(located), ...unsupportedSettings(located), ...confinedAsRoot(located)];
+}
+
+/** Warns of a program that opens its addresses itself, and so never takes those of its service. */
+function opensAddress({ service, addressCall }: Located): Problem[] {
+  if (addressCall === undefined) return [];
+  const key = "server-command";
+  const message = cannot("take for a server of @zc/master", service.command.join(" "), {
+    found: `${addressCall}, and no name of @zc/master`,
+    expected: UNCHANGED_HINT,
+  });
+  return [warningAt(originOf(service, key), { key, message })];
 }
 
 /** Warns of settings that need a server of this framework, or one with FFI. */

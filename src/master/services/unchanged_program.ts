@@ -101,6 +101,27 @@ export function namesFramework(text: string): boolean {
   return /@zc\/master|ServerMain\b|\bserviceRegister\b/.test(text);
 }
 
+/** The calls by which a program opens an address itself. */
+const ADDRESS_CALL = /\b(Deno\.(?:serve|listenTls|listen))\s*\(|(?<!Deno)(\.listen)\s*\(/;
+
+/**
+ * The first call in the text of a script by which it opens an address itself, such as `Deno.serve in line 3`.
+ *
+ * @returns Undefined for a script without such a call, and for one that names this framework.
+ */
+export function addressCallIn(text: string): string | undefined {
+  if (namesFramework(text)) return undefined;
+  // Comments are blanked, so that each line keeps its number.
+  const code = text.replace(
+    /\/\*[^]*?\*\/|^\s*\/\/.*$/gm,
+    (comment) => comment.replace(/[^\n]/g, " "),
+  );
+  const match = ADDRESS_CALL.exec(code);
+  if (match === null) return undefined;
+  const line = code.slice(0, match.index).split("\n").length;
+  return `${match[1] ?? match[2]} in line ${line}`;
+}
+
 /**
  * The variables of the environment by which an unchanged program is started.
  *

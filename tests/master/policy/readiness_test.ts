@@ -85,3 +85,13 @@ Deno.test("Supervisor waits for a process for ever where there is no ready time-
   assertEquals(scene.running[0].told, []);
   assertEquals(scene.clock.pending, 0);
 });
+
+Deno.test("Supervisor says what a program needs that opens its addresses itself and is never ready", () => {
+  const scene = new Scene();
+  scene.supervisor.start([{ ...timed(), addressCall: "Deno.serve in line 3" }]);
+  scene.clock.advance(TIMEOUT_MS);
+  const [line] = scene.log.filter((line) => line.includes("was not ready"));
+  const hint =
+    "; its program has Deno.serve in line 3, expected server-protocol = deno: it is told to end";
+  assert(line.includes(`within 5 s (server-ready-timeout)${hint}`), line);
+});

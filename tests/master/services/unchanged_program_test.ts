@@ -1,7 +1,9 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { locate, type Located } from "../../../src/master/services/command.ts";
 import { requireProtocol } from "../../../src/master/services/protocol_choice.ts";
+import { protocolWarnings } from "../../../src/master/services/resolve.ts";
 import {
+  addressCallIn,
   exportsApplication,
   namesFramework,
   requireSockets,
@@ -235,3 +237,42 @@ Deno.test("a program of this framework is found by what it imports or calls", ()
   assertEquals(namesFramework("Deno.exit(await aioServerMain(hooks));"), true);
   assertEquals(namesFramework(APP), false);
 });
+
+Deno.test("addressCallIn() finds the first call that opens an address, with its line", () => {
+  const calls: Readonly<Record<string, string | undefined>> = {
+    [ASKS]: "Deno.serve in line 1",
+    "\n// One.\nDeno.serve({ port: 1 }, app.fetch);\n": "Deno.serve in line 3",
+    "const a = Deno.listen ({ port: 1 });": "Deno.listen in line 1",
+    "/* Deno.serve(\n*/\nDeno.listenTls(a);\napp.listen(1);": "Deno.listenTls in line 3",
+    "createServer(app)\n  .listen(3000, () => {});": ".listen in line 2",
+    "  // Deno.serve(app);\nconsole.log('Deno.serve');": undefined,
+    "Deno.listenDatagram({ port: 1 }); server.listening();": undefined,
+    [FRAMEWORK + ASKS]: undefined,
+    [APP]: undefined,
+  };
+  for (const [text, call] of Object.entries(calls)) assertEquals(addressCallIn(text), call, text);
+});
+
+/** Commands, and where their programs open an address while they are taken for ones of this framework. */
+const ADDRESS_CALLS: Readonly<Record<string, string | undefined>> = {
+  "asks.ts": "Deno.serve in line 1",
+  "deno run -A asks.ts": "Deno.serve in line 1",
+  "env A=1 asks.ts": "Deno.serve in line 1",
+  "framework.ts": undefined,
+  "app.ts": undefined,
+  "deno task asks": undefined,
+};
+
+for (const [command, addressCall] of Object.entries(ADDRESS_CALLS)) {
+  Deno.test(`protocolWarnings() for ${command} says ${addressCall ?? "nothing"}`, () => {
+    const one = located(command);
+    assertEquals(one.addressCall, addressCall);
+    const warning =
+      `Cannot take for a server of @zc/master "${command}": ${addressCall}, and no name of ` +
+      "@zc/master, expected server-protocol = deno";
+    const expected = addressCall === undefined ? [] : [["server-command", warning]];
+    assertEquals(protocolWarnings(one).map(({ key, message }) => [key, message]), expected);
+    const told = protocolWarnings(located(command, { "server-protocol": "control" }));
+    assertEquals(told, []);
+  });
+}
