@@ -93,7 +93,7 @@ function withoutServeFlags(
 /** Whether the text of a script exports what `deno serve` runs. */
 export function exportsApplication(text: string): boolean {
   const code = text.replace(/\/\*[^]*?\*\//g, "");
-  return /^\s*export\s+default\b|^\s*export\s*\{[^}]*\bas\s+default\b/m.test(code);
+  return /^\s*export\s+default\b|(?:^\s*|;)export\s*\{[^}]*\bas\s+default\b/m.test(code);
 }
 
 /** Whether the text of a script names this framework, so that it takes its sockets itself. */

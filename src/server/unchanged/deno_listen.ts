@@ -54,7 +54,6 @@ function takeFor(
 
 /** A listener whose socket may come later. */
 class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
-  readonly addr: Deno.Addr;
   readonly #service: ProgramService;
   readonly #opening: Promise<Deno.Listener<C> | undefined>;
   readonly #closed = Promise.withResolvers<undefined>();
@@ -66,13 +65,16 @@ class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
    * @param open Opens the socket.
    */
   constructor(service: ProgramService, open: (fd: number, type: FdType) => Deno.Listener<C>) {
-    this.addr = service.addr;
     this.#service = service;
     const opened = service.use(
       () => !this.#isClosed,
       ({ fd, type }) => this.#open = open(fd, type),
     );
     this.#opening = Promise.race([opened, this.#closed.promise]);
+  }
+
+  get addr(): Deno.Addr {
+    return this.#service.addr;
   }
 
   async accept(): Promise<C> {

@@ -84,8 +84,8 @@ function requestedBy(
 
 /** A server on sockets of the master. */
 class ProgramHttpServer implements Deno.HttpServer {
-  readonly addr: Deno.Addr;
   readonly finished: Promise<void>;
+  readonly #services: readonly ProgramService[];
   readonly #handler: HttpHandler;
   readonly #options: ServeOptions;
   readonly #open: HttpService[] = [];
@@ -100,11 +100,15 @@ class ProgramHttpServer implements Deno.HttpServer {
   constructor(services: readonly ProgramService[], handler: HttpHandler, options: ServeOptions) {
     this.#handler = handler;
     this.#options = options;
-    this.addr = services[0].addr;
+    this.#services = services;
     this.finished = Promise.all(services.map((service) => this.#serve(service))).then(() => {});
     // An open service ends at the signal by itself.
     options.signal?.addEventListener("abort", () => this.#openNoMore(), { once: true });
     if (options.signal?.aborted) this.#openNoMore();
+  }
+
+  get addr(): Deno.Addr {
+    return this.#services[0].addr;
   }
 
   /** Listens, and returns when the last connection is closed. */

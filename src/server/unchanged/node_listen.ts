@@ -68,18 +68,15 @@ function requestedBy(options: ListenOptions): RequestedAddress | undefined {
 
 /** Has a server listen as soon as its socket is there; until then it has its address already. */
 async function serve(server: OwnMethods, service: ProgramService): Promise<void> {
-  const { addr } = service;
   let isClosed = false;
   PENDING.add(server);
   server.once("close", () => service.close());
-  const address = () =>
-    addr.transport === "tcp"
-      ? {
-        address: addr.hostname,
-        family: addr.hostname.includes(":") ? "IPv6" : "IPv4",
-        port: addr.port,
-      }
-      : addr.path;
+  const address = () => {
+    const { addr } = service;
+    if (addr.transport === "unix") return addr.path;
+    const { hostname, port } = addr;
+    return { address: hostname, family: hostname.includes(":") ? "IPv6" : "IPv4", port };
+  };
   const closePending = (callback?: (error?: Error) => void) => {
     if (callback !== undefined) server.once("close", callback);
     if (!isClosed) queueMicrotask(() => server.emit("close"));

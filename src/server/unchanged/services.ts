@@ -9,6 +9,7 @@ import type { AssignedService } from "../../ipc/unchanged_start.ts";
 import { zinfo, zwarn } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { addressText, type FdType, type ListenAddress } from "../../os/net/socket.ts";
+import { backend } from "../backend/chosen.ts";
 import { isSamePlace, type RequestedAddress, serviceFor, warningOf } from "./addresses.ts";
 
 /** A socket as the master has passed it. */
@@ -21,7 +22,8 @@ export interface PassedSocket {
 /** A service, which the program has asked for or not. */
 export class ProgramService {
   readonly name: string;
-  readonly address: ListenAddress;
+  /** As configured, and as it is once the socket is there: the port may be one that the system has chosen. */
+  address: ListenAddress;
   /** Fulfilled when the master has passed the socket, which a standby gets late. */
   readonly passed: Promise<PassedSocket>;
   /** Fulfilled when the program listens on it. */
@@ -51,6 +53,7 @@ export class ProgramService {
 
   /** Passes the socket on to the part that serves it. */
   pass(socket: PassedSocket): void {
+    this.address = backend().addressOf(socket.fd);
     this.#passed.resolve(socket);
   }
 

@@ -227,6 +227,7 @@ Deno.test("an application is found by its export, and not in comments", () => {
   assertEquals(exportsApplication(APP), true);
   assertEquals(exportsApplication("const app = new Hono();\nexport default app;\n"), true);
   assertEquals(exportsApplication("export { app as default, other };\n"), true);
+  assertEquals(exportsApplication("var a={fetch(){}};export{a as default};\n"), true);
   assertEquals(exportsApplication("/*\nexport default app;\n*/\nDeno.serve(app);\n"), false);
   assertEquals(exportsApplication("// export default app\n"), false);
   assertEquals(exportsApplication(ASKS), false);
