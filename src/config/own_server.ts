@@ -69,7 +69,8 @@ export function splitOwnServer(
  * The name of the server that this process is to run, for a program that chooses between its master and its
  * servers itself.
  *
- * @returns The NAME of `server-command = self NAME`; undefined in a process that was not started as a server.
+ * @returns The NAME of `server-command = self NAME`; undefined in a process that was not started as one of them:
+ * `masterServerMain` is called there, for a master, a command or the built-in service `metrics`.
  *
  * @example
  * ```ts
@@ -88,5 +89,7 @@ export function splitOwnServer(
  * ```
  */
 export function selfName(): string | undefined {
-  return splitOwnServer(Deno.args).name;
+  const { name } = splitOwnServer(Deno.args);
+  // The master runs it, so to the program it is the start of a master.
+  return name === METRICS_SERVER ? undefined : name;
 }

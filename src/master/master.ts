@@ -75,7 +75,7 @@ import type { OwnCommand } from "./upgrade/command.ts";
 import type { UpgradeFailure } from "./upgrade/new_master.ts";
 import { type Inheritance, OldMaster } from "./upgrade/old_master.ts";
 import { Starter } from "./upgrade/standing_parent.ts";
-import { UpgradeCounts } from "./upgrade_counts.ts";
+import { CounterExchange } from "./counter_exchange.ts";
 
 const log = (text: string, level: LogLevel = "info"): void => logLine(level, text);
 
@@ -133,7 +133,7 @@ export class Master {
   readonly #phase = new CurrentPhase();
   readonly #stops = new StopRequests();
   readonly #counters = new Counters();
-  readonly #counts: UpgradeCounts;
+  readonly #counts: CounterExchange;
   readonly #changes = new Changes(() => this.#phase.is("serving"));
   readonly #startedAtMs = systemClock.nowMs();
   #supervisor!: Supervisor;
@@ -144,7 +144,7 @@ export class Master {
   /** @param options The options. */
   constructor(options: MasterOptions) {
     this.#options = options;
-    this.#counts = new UpgradeCounts(this.#counters, options.upgradeFd !== undefined);
+    this.#counts = new CounterExchange(this.#counters, options.upgradeFd !== undefined);
     this.#serviceManager = new SystemdNotify({
       env: Deno.env,
       pid: Deno.pid,

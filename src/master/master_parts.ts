@@ -13,7 +13,7 @@ import type { StopRequests } from "./stop_requests.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
 import type { OldMaster } from "./upgrade/old_master.ts";
-import type { UpgradeCounts } from "./upgrade_counts.ts";
+import type { CounterExchange } from "./counter_exchange.ts";
 
 /** The parts of a running master. */
 export interface MasterParts {
@@ -28,5 +28,5 @@ export interface MasterParts {
   readonly serviceManager: SystemdNotify;
   /** The old master, if there was one. */
   readonly oldMaster?: OldMaster;
-  readonly counts: UpgradeCounts;
+  readonly counts: CounterExchange;
 }

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import {
   chooseOwnServer,
   isServerName,
+  METRICS_SERVER,
   ownServerArgument,
   splitOwnServer,
 } from "../../src/config/own_server.ts";
@@ -31,6 +32,21 @@ Deno.test("splitOwnServer() takes a plain word only once it was chosen, and only
     ...{ name: "chosen", given: "chosen", args: ["alone"] },
   });
   assertEquals(splitOwnServer(["alone", "chosen"]), { args: ["alone", "chosen"] });
+});
+
+Deno.test("selfName() tells the name of a server of the program, and not that of the built-in one", async () => {
+  const module = new URL("../../src/config/own_server.ts", import.meta.url).href;
+  const code = `import { selfName } from "${module}"; console.log(selfName());`;
+  const told = async (...args: string[]) => {
+    const command = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--no-lock", code, ...args],
+      stderr: "null",
+    });
+    return new TextDecoder().decode((await command.output()).stdout).trim();
+  };
+  assertEquals(await told(ownServerArgument("web"), "MASTER"), "web");
+  assertEquals(await told(ownServerArgument(METRICS_SERVER), "MASTER"), "undefined");
+  assertEquals(await told("-C", "conf"), "undefined");
 });
 
 Deno.test("isServerName() accepts plain names, and none that an option or a built-in server could have", () => {

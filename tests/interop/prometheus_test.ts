@@ -8,7 +8,7 @@ import { eventually } from "../support/wait.ts";
 /** For how long scrapes may fail over an upgrade, on a busy machine: many times what it takes. */
 const GAP_MS = 5_000;
 
-Deno.test("promtool has nothing to say about the metrics of a master, and Prometheus sees no counter fall over a reload, an upgrade and a killed server", async () => {
+Deno.test("promtool finds no fault in the metrics of a master, and Prometheus sees no counter fall over a reload, an upgrade and a killed server", async () => {
   await using site = new MetricsSite();
   const port = site.port();
   site.serve("web.cf", { mode: "coroutine", service: port, "server-proc-count": 2 });

@@ -13,7 +13,7 @@ import {
   type MasterCounters,
   type ServiceCounters,
 } from "../../control/status.ts";
-import { CountTable, type Increment } from "./count_table.ts";
+import { type Increment, IncrementSums } from "./increment_sums.ts";
 import type { CountForwarding } from "./forwarding.ts";
 
 /** How many services may have counts before those of unknown ones are forgotten. */
@@ -29,7 +29,7 @@ export type MasterCount =
 
 /** The counts of a master. */
 export class Counters {
-  readonly #table = new CountTable();
+  readonly #table = new IncrementSums();
   readonly #forwardings = new Set<CountForwarding>();
   /** Whether a service is one of the master; the counts of all others may be forgotten. */
   isKnown: (service: string) => boolean = () => true;

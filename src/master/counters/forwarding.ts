@@ -5,7 +5,7 @@
  * @module
  */
 import type { Clock, Timer } from "../../os/clock/clock.ts";
-import { CountTable, type Increment } from "./count_table.ts";
+import { type Increment, IncrementSums } from "./increment_sums.ts";
 
 /** How long increments wait for others. */
 const WAIT_MS = 200;
@@ -16,7 +16,7 @@ const MOST_OF_MESSAGE = 500;
 /** Passes increments on. */
 export class CountForwarding {
   readonly #clock: Clock;
-  readonly #waiting = new CountTable();
+  readonly #waiting = new IncrementSums();
   #send?: (increments: readonly Increment[]) => boolean;
   #timer?: Timer;
 

@@ -16,7 +16,7 @@ import {
   type Worker,
 } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
-import type { EventCounts } from "./event_counts.ts";
+import type { WorkerEventCounter } from "./worker_event_counter.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
 
@@ -41,7 +41,7 @@ export type OnLeave = (worker: Worker, how: { readonly isExpected: boolean }) =>
 export class StateChanges {
   readonly #ports: Pick<Ports, "clock" | "debug">;
   readonly #restarts: Restarts;
-  readonly #events: EventCounts;
+  readonly #events: WorkerEventCounter;
   readonly #onLeave: OnLeave;
   /** The workers that were told to end because they were late, lost, or hung. */
   readonly #lost = new WeakSet<Worker>();
@@ -55,7 +55,7 @@ export class StateChanges {
     ports: Pick<Ports, "clock" | "debug">,
     { restarts, events, onLeave }: {
       readonly restarts: Restarts;
-      readonly events: EventCounts;
+      readonly events: WorkerEventCounter;
       readonly onLeave: OnLeave;
     },
   ) {

@@ -17,7 +17,7 @@ import { connectionLimit } from "../policy/recycling.ts";
 import type { ConnectionCounts, RunningWorker } from "../workers/worker.ts";
 import { type Assignment, NO_ASSIGNMENT } from "./assignments.ts";
 import { WorkerCounts } from "./connection_counts.ts";
-import { EventCounts } from "./event_counts.ts";
+import { WorkerEventCounter } from "./worker_event_counter.ts";
 import { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import { Restarts } from "./restarts.ts";
@@ -52,7 +52,7 @@ export class WorkerPool {
   readonly #reports: WorkerReports;
   readonly #running = new Map<Worker, RunningWorker>();
   readonly #counts: WorkerCounts;
-  readonly #events: EventCounts;
+  readonly #events: WorkerEventCounter;
   #nextWorkerId = 1;
 
   /**
@@ -64,7 +64,7 @@ export class WorkerPool {
     const counts = this.#counts = new WorkerCounts(ports.clock);
     const restarts = this.#restarts = new Restarts(ports);
     const health = this.health = new HealthMonitor(ports);
-    const events = this.#events = new EventCounts(ports.clock, counters);
+    const events = this.#events = new WorkerEventCounter(ports.clock, counters);
     const changes = new StateChanges(ports, { restarts, events, onLeave });
     const stops = this.stops = new WorkerStops(ports, {
       ...{ changes, restarts, events },

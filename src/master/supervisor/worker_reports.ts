@@ -15,7 +15,7 @@ import type { Service } from "../policy/model.ts";
 import { grow, strengthOf } from "../policy/scaling.ts";
 import type { ConnectionCounts, WorkerEvents } from "../workers/worker.ts";
 import type { WorkerCounts } from "./connection_counts.ts";
-import type { EventCounts } from "./event_counts.ts";
+import type { WorkerEventCounter } from "./worker_event_counter.ts";
 import type { HealthMonitor } from "./health_monitor.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
@@ -29,7 +29,7 @@ export interface WorkerReportsOptions {
   readonly restarts: Restarts;
   readonly stops: WorkerStops;
   readonly counts: WorkerCounts;
-  readonly events: EventCounts;
+  readonly events: WorkerEventCounter;
   /** Called after each report; never from within a call of the pool. */
   onChange(service: Service): void;
   /** Called when a process has ended, before `onChange`. */

@@ -17,7 +17,7 @@ import {
 import type { Service } from "../policy/model.ts";
 import { latenessOf, startLimitMs } from "../policy/readiness.ts";
 import type { RunningWorker } from "../workers/worker.ts";
-import type { EventCounts } from "./event_counts.ts";
+import type { WorkerEventCounter } from "./worker_event_counter.ts";
 import type { Ports } from "./ports.ts";
 import type { Restarts } from "./restarts.ts";
 import type { StateChanges } from "./state_changes.ts";
@@ -27,7 +27,7 @@ export interface WorkerStopsOptions {
   readonly running: ReadonlyMap<Worker, RunningWorker>;
   readonly changes: StateChanges;
   readonly restarts: Restarts;
-  readonly events: EventCounts;
+  readonly events: WorkerEventCounter;
 }
 
 /** Stops workers. */

@@ -1,7 +1,7 @@
 /** The counts of a master, and their way to the other master of an upgrade. */
 import { assertEquals } from "@std/assert";
 import { DRAIN_BUCKETS_MS, END_REASONS } from "../../../src/control/status.ts";
-import type { Increment } from "../../../src/master/counters/count_table.ts";
+import type { Increment } from "../../../src/master/counters/increment_sums.ts";
 import { Counters } from "../../../src/master/counters/counters.ts";
 import { CountForwarding } from "../../../src/master/counters/forwarding.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";

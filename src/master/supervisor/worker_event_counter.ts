@@ -11,7 +11,7 @@ import { type LifeEvent, neverServed, type Worker } from "../policy/life.ts";
 import type { WorkerState } from "../policy/states.ts";
 
 /** Counts the events of workers. */
-export class EventCounts {
+export class WorkerEventCounter {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #drainingSinceMs = new WeakMap<Worker, number>();

@@ -7,8 +7,8 @@ import type { SentIncrement as Increment } from "../../ipc/upgrade_messages.ts";
 
 export type { Increment };
 
-/** Counts by service and name. */
-export class CountTable {
+/** Sums of increments by service and name. */
+export class IncrementSums {
   readonly #byService = new Map<string, Map<string, number>>();
 
   /** Adds to a count, which begins at 0. */

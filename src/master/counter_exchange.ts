@@ -7,12 +7,12 @@
 import { systemClock } from "../os/clock/clock.ts";
 import type { Counters } from "./counters/counters.ts";
 import { CountForwarding } from "./counters/forwarding.ts";
-import type { Increment } from "./counters/count_table.ts";
+import type { Increment } from "./counters/increment_sums.ts";
 import type { NewMaster } from "./upgrade/new_master.ts";
 import type { OldMaster } from "./upgrade/old_master.ts";
 
-/** The counts over upgrades. */
-export class UpgradeCounts {
+/** Exchanges counts with the other master of an upgrade. */
+export class CounterExchange {
   readonly #counters: Counters;
   readonly #toOld = new CountForwarding(systemClock);
   #toNew?: CountForwarding;
