@@ -139,6 +139,11 @@ export class Channel {
     this.#reader.takeFds().forEach(closeFd);
   }
 
+  /** Receives no more, so that this end does not keep the process running; it is open until the process ends. */
+  leave(): void {
+    this.#watch.stop();
+  }
+
   #sendOrKeep(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[]): void {
     // The kernel accepts most frames whole at once, and these need no duplicates.
     const taken = this.#unsent.length === 0 ? this.#take(bytes, fds) : 0;

@@ -50,6 +50,11 @@ export class StreamChannel {
     this.#socket.destroySoon();
   }
 
+  /** Does not keep the process running any more; this end is open until the process ends. */
+  leave(): void {
+    this.#socket.unref();
+  }
+
   #receive(data: Uint8Array<ArrayBuffer>): void {
     this.#reader.push(data);
     try {

@@ -28,7 +28,7 @@ async function gather(
   { site, master, end }: { site: Site; master: Master; end: keyof typeof ENDS },
   connect: () => Promise<unknown>,
 ): Promise<void> {
-  const [pid] = master.servers("a.cf").map(({ pid }) => pid);
+  const pid = Number((await master.logs(/a\.cf: .*ready is process (\d+)/))[1]);
   Deno.kill(pid, "SIGSTOP");
   try {
     for (let count = 0; count < CROWD; count++) await connect();
@@ -64,24 +64,29 @@ for (const end of Object.keys(ENDS)) {
     }
   }
 
-  Deno.test(`HTTP: who waits at an address is served after ${end}`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.write("a.cf", {
-      "server-command": new URL("../../examples/http_server.ts", import.meta.url).pathname,
-      "server-service": `127.0.0.1:${port}`,
+  const programs = {
+    "HTTP": "examples/http_server.ts",
+    "a program that knows nothing of its master": "tests/support/servers/unchanged/application.ts",
+  };
+  for (const [what, program] of Object.entries(programs)) {
+    Deno.test(`${what}: who waits at an address is served after ${end}`, async () => {
+      await using site = new Site();
+      const port = site.port();
+      site.write("a.cf", {
+        "server-command": new URL(`../../${program}`, import.meta.url).pathname,
+        "server-service": `127.0.0.1:${port}`,
+      });
+      site.serve("b.cf", { mode: "aio", service: site.port() });
+      const master = await site.start();
+      await master.serving("b.cf", 1);
+      const clients: HttpClient[] = [];
+      await gather({ site, master, end }, async () => clients.push(await HttpClient.connect(port)));
+      for (const client of clients) {
+        assertEquals((await client.get("/")).status, 200);
+        client[Symbol.dispose]();
+      }
+      if (end.startsWith("a stop")) await master.stopped();
+      else await master.stop();
     });
-    site.serve("b.cf", { mode: "aio", service: site.port() });
-    const master = await site.start();
-    await master.serving("b.cf", 1);
-    await master.logs(/a\.cf: .*ready is process/);
-    const clients: HttpClient[] = [];
-    await gather({ site, master, end }, async () => clients.push(await HttpClient.connect(port)));
-    for (const client of clients) {
-      assertEquals((await client.get("/")).status, 200);
-      client[Symbol.dispose]();
-    }
-    if (end.startsWith("a stop")) await master.stopped();
-    else await master.stop();
-  });
+  }
 }

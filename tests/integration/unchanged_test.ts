@@ -203,3 +203,29 @@ Deno.test("a program that closes its last listener ends, and another process tak
   }
   await master.stop();
 });
+
+Deno.test("a handler of SIGTERM is called once, and has the time of the stop after the last connection", async () => {
+  await using site = new Site();
+  const all = ["Deno", "node"];
+  for (const [index, how] of all.entries()) {
+    const port = site.port();
+    site.write(`${how}.cf`, {
+      "server-command": `${site.server("unchanged/flushing")} ${port} ${how}`,
+      "server-service": `127.0.0.1:${port}`,
+      ...(index === 1 && { "server-permissions": "none" }),
+      "server-watchdog": "1",
+      ...DENO,
+    });
+  }
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  const before = master.servers().map(({ pid }) => pid);
+  await master.reload();
+  await replaced(master, before);
+  for (const how of all) {
+    assertEquals(master.logged(new RegExp(`${how} is told \\d`)), 1);
+    await master.logs(new RegExp(`${how} has written 1\n`));
+  }
+  assertEquals(master.logged(/hangs/), 0);
+  await master.stop();
+});

@@ -17,11 +17,14 @@ export interface Signals {
   on(signal: Deno.Signal, callback: () => void): () => void;
 }
 
+// A program that knows nothing of its master finds others in their place, which note its own handlers.
+const { addSignalListener, removeSignalListener } = Deno;
+
 /** The real signals of this process. */
 export const processSignals: Signals = {
   on(signal, callback) {
-    Deno.addSignalListener(signal, callback);
-    return () => Deno.removeSignalListener(signal, callback);
+    addSignalListener(signal, callback);
+    return () => removeSignalListener(signal, callback);
   },
 };
 

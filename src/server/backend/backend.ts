@@ -48,6 +48,8 @@ export interface PipeInput {
 export interface WorkerSocket {
   send(message: Message): void;
   close(): void;
+  /** Lets the process end by itself, whose end the master sees by that of this socket. */
+  leave(): void;
 }
 
 /** Two implementations, one by the runtime and one by node:net; the backend calls one of them. */

@@ -16,6 +16,7 @@ import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { zerror, zwarn } from "../../log/log.ts";
 import { markOutputsCaptured } from "../../log/outputs.ts";
 import { setRepeated, systemClock, type Timer } from "../../os/clock/clock.ts";
+import { repeatUntilEnd } from "../../os/clock/exit_later.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { WorkerSocket } from "../backend/backend.ts";
 import { backend } from "../backend/chosen.ts";
@@ -64,6 +65,8 @@ export class MasterLink {
   readonly #settings = Promise.withResolvers<StartMessage["settings"]>();
   readonly #started = Promise.withResolvers<Grant>();
   #heartbeat?: Timer;
+  #heartbeatMs = 0;
+  readonly #sendHeartbeat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
   /** The generation in the first message, once it has arrived. */
   #generation?: number;
   /** The descriptor numbers as received; they are in use by now, or closed. */
@@ -143,6 +146,19 @@ export class MasterLink {
     this.#channel.close();
   }
 
+  /**
+   * Lets this process end by itself. The connection is open until then, so that the master waits for the end as
+   * long as the server has announced.
+   */
+  leave(): void {
+    serverUsage.stop();
+    if (this.#heartbeat !== undefined) {
+      this.#heartbeat.cancel();
+      repeatUntilEnd(this.#heartbeatMs, this.#sendHeartbeat);
+    }
+    this.#channel.leave();
+  }
+
   #sender(): { pid: number; generation: number } {
     return { pid: Deno.pid, generation: this.#generation ?? 0 };
   }
@@ -203,10 +219,13 @@ export class MasterLink {
   /** Sends heartbeats from the event loop, as proof that it turns. */
   #beat(intervalMs: number): void {
     this.#heartbeat?.cancel();
-    const beat = () => this.#channel.send({ type: "heartbeat", ...this.#sender() });
+    this.#heartbeatMs = intervalMs;
     // The first one at once, which tells the master that this server sends heartbeats.
-    beat();
-    this.#heartbeat = setRepeated(systemClock, { everyMs: intervalMs, callback: beat });
+    this.#sendHeartbeat();
+    this.#heartbeat = setRepeated(systemClock, {
+      everyMs: intervalMs,
+      callback: this.#sendHeartbeat,
+    });
   }
 
   #standBy({ generation, settings, capturesOutput }: StandbyMessage): void {

@@ -120,7 +120,8 @@ export async function runServer(
     logEnd(advice === undefined ? text : `${text}\n${advice}`);
     return 1;
   } finally {
-    link?.close();
+    if (program?.goesOn()) link?.leave();
+    else link?.close();
     closeLog();
   }
 }

@@ -59,6 +59,8 @@ export interface UnchangedProgram {
   logIsOpen(): void;
   /** Called before a stop, which its own handlers of signals hear of first. */
   onStop(): void;
+  /** Whether the process goes on after its last connection, until those handlers have ended it. */
+  goesOn(): boolean;
 }
 
 /** How a server was started: by a master, or by hand without one. */
@@ -186,7 +188,8 @@ export class Server {
       ready: () => link.ready(),
       draining: (seconds) => link.draining(seconds),
       detach: () => link.detach(),
-      close: () => link.close(),
+      // The run of the program closes it.
+      close: nothing,
     };
   }
 

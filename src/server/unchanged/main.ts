@@ -105,10 +105,11 @@ function run({ start: { args }, services, signals }: {
     onStop() {
       if (serverLifecycle.accepting && !serverLifecycle.isStandby) signals.call();
     },
+    goesOn: () => signals.wereCalled,
   }).then((code) => {
     if (code !== 0) Deno.exit(code);
     const spentMs = systemClock.nowMs() - (stopMs ?? -Infinity);
-    exitLater(signals.isHandled ? Math.max(GRACE_MS, limitMs() - spentMs) : GRACE_MS);
+    exitLater(signals.wereCalled ? Math.max(GRACE_MS, limitMs() - spentMs) : GRACE_MS);
   });
 }
 

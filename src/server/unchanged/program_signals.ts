@@ -4,14 +4,17 @@
  *
  * @module
  */
-import process from "node:process";
+import { processSignals } from "../../os/process/signals.ts";
 
-const SIGNAL = "SIGTERM", NUMBER = 15;
+const SIGNAL = "SIGTERM";
 
-/** The program's own handlers of SIGTERM. */
+/** The program's own handlers of SIGTERM, also those of node:process, which adds each of them here. */
 export class ProgramSignals {
   readonly #handlers = new Set<() => void>();
   #isOfRuntime = false;
+  #wereCalled = false;
+  /** Present while there is a handler, without which the signal would not have its default action. */
+  #release?: () => void;
 
   /** Notes the handlers that the program adds from now on. */
   constructor() {
@@ -21,11 +24,22 @@ export class ProgramSignals {
       if (this.#isOfRuntime && (signal === SIGNAL || signal === "SIGINT")) return;
       addSignalListener(signal, handler);
       if (signal === SIGNAL) this.#handlers.add(handler);
+      this.#watch();
     };
     Deno.removeSignalListener = (signal, handler) => {
       removeSignalListener(signal, handler);
       if (signal === SIGNAL) this.#handlers.delete(handler);
+      this.#watch();
     };
+  }
+
+  #watch(): void {
+    if (this.#handlers.size > 0) {
+      this.#release ??= processSignals.on(SIGNAL, () => this.#wereCalled = true);
+    } else {
+      this.#release?.();
+      this.#release = undefined;
+    }
   }
 
   /** Leaves out the handlers that are added in this turn: the runtime adds them, for what a main module exports. */
@@ -34,21 +48,21 @@ export class ProgramSignals {
     queueMicrotask(() => this.#isOfRuntime = false);
   }
 
-  /** Whether the program has a handler. */
-  get isHandled(): boolean {
-    return this.#handlers.size > 0 || process.listenerCount(SIGNAL) > 0;
+  /** Whether handlers were called, by a signal or in its place. */
+  get wereCalled(): boolean {
+    return this.#wereCalled;
   }
 
   /** Calls all handlers, as if the signal had come. */
   call(): void {
     for (const handler of [...this.#handlers]) {
+      this.#wereCalled = true;
       try {
         handler();
       } catch (error) {
+        // The program does not catch it at a signal either.
         reportError(error);
       }
     }
-    // The types know of no event with the name of a signal.
-    Reflect.apply(process.emit, process, [SIGNAL, SIGNAL, NUMBER]);
   }
 }
