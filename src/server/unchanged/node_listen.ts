@@ -124,8 +124,11 @@ function closeGently(server: OwnMethods, stop: () => void): void {
   Object.assign(server, { close: own });
   if (closeIdle === undefined) return;
   Object.assign(server, {
+    // Usually called right before `close`, or by a handler of SIGTERM right before the stop.
     closeIdleConnections: () => {
-      if (!isClosing && serverLifecycle.accepting) closeIdle();
+      queueMicrotask(() => {
+        if (!isClosing && serverLifecycle.accepting) closeIdle();
+      });
     },
   });
 }
