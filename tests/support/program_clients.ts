@@ -44,16 +44,27 @@ interface Tally {
 interface Link {
   socket?: Socket;
   localPort: number;
+  /** When the last answer came, if another request may follow on the connection. */
+  answeredMs?: number;
 }
 
 /** One client: it asks until all is over, and throws at a loss. */
 type Client = (target: ClientTarget, link: Link, tally: Tally) => Promise<void>;
 
-const COUNT = 3, PAUSE_MS = 20, MESSAGES = 40;
+const COUNT = 3, MESSAGES = 20;
+
+/**
+ * The pause of most clients, and of those that are to notice at once when a connection is closed. Shorter ones keep
+ * both processors busy, and all clients late.
+ */
+const PAUSE_MS = 100, EAGER_MS = 40;
+
+/** A server that drains keeps an idle connection for a second; without that, a request on its way is lost. */
+const KEPT_MS = 500;
 
 let isOver = false;
 
-const pause = () => new Promise<void>((resolve) => setTimeout(resolve, PAUSE_MS));
+const pause = (ms = PAUSE_MS) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Loads one program until all is over; a client goes on after a loss. */
 async function load(target: ClientTarget, client: Client, tally: Tally): Promise<void> {
@@ -70,18 +81,33 @@ async function load(target: ClientTarget, client: Client, tally: Tally): Promise
 }
 
 /** One request at a time over a connection that is kept as long as the server keeps it. */
-async function askOnAndOn(target: ClientTarget, link: Link, tally: Tally): Promise<void> {
+async function askOnAndOn(
+  target: ClientTarget,
+  link: Link,
+  tally: Tally,
+  pauseMs = EAGER_MS,
+): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   try {
     while (!isOver) {
       await ask(target, link, agent);
       tally.answered++;
-      await pause();
+      const { socket } = link;
+      await pause(pauseMs);
+      if (socket?.destroyed && isEarly(link)) throw new Error("closed without notice");
     }
   } finally {
     agent.destroy();
   }
 }
+
+/** Whether a connection has just been answered on, and no end was announced. */
+function isEarly({ answeredMs = -Infinity }: Link): boolean {
+  return performance.now() - answeredMs < KEPT_MS;
+}
+
+/** The same with pauses, in which the connection is idle. */
+const askNowAndThen: Client = (target, link, tally) => askOnAndOn(target, link, tally, PAUSE_MS);
 
 /** Each request over a connection of its own. */
 async function askAnew(target: ClientTarget, link: Link, tally: Tally): Promise<void> {
@@ -97,12 +123,15 @@ function ask({ port, path, answer }: ClientTarget, link: Link, agent: Agent): Pr
     response.on("data", (text: string) => body += text);
     response.on("error", reject);
     response.on("end", () => {
+      const isLast = response.headers.connection?.toLowerCase() === "close";
+      link.answeredMs = isLast ? undefined : performance.now();
       if (response.statusCode === 200 && body.includes(answer)) resolve();
       else reject(new Error(`${response.statusCode} ${body.slice(0, 200)}`));
     });
   });
   request.on("socket", (socket) => {
     const note = () => link.localPort = socket.localPort ?? 0;
+    link.socket = socket;
     link.localPort = 0;
     if (socket.connecting) socket.once("connect", note);
     else note();
@@ -199,7 +228,7 @@ async function mail({ port }: ClientTarget, link: Link, tally: Tally): Promise<v
 
 /** The clients of each kind. */
 const CLIENTS: Readonly<Record<ClientTarget["kind"], readonly Client[]>> = {
-  "http": [askOnAndOn, askAnew],
+  "http": [askOnAndOn, askNowAndThen, askAnew],
   "ws": [echo],
   "socket.io": [emit],
   "smtp": [mail],

@@ -70,6 +70,9 @@ export const PROGRAMS: readonly Program[] = [
     command: "npm start",
     kind: "http",
     answer: '{"hello":"world"}',
+    needs:
+      "`return503OnClosing: false`, if it calls `close()` at SIGTERM: else it answers 503 from " +
+      "then on",
   },
   {
     folder: "koa",
@@ -117,9 +120,8 @@ export const PROGRAMS: readonly Program[] = [
     package: "socket.io",
     command: "npm start",
     kind: "socket.io",
-    needs:
-      'clients with `transports: ["websocket"]`: the requests of long polling reach different ' +
-      "processes",
+    needs: 'clients with `transports: ["websocket"]`, since the requests of long polling reach ' +
+      "different processes; one of its adapters, for events to clients of other processes",
   },
   {
     folder: "ws",
