@@ -1,12 +1,15 @@
 /**
- * `init`: writes a first project into an empty folder.
+ * `init`: writes a first project into an empty folder, or settings for the program that is there.
  *
  * @module
  */
-import { cannot } from "../config/errors.ts";
+import { cannot, refusal } from "../config/errors.ts";
 import { VERSION } from "../control/version.ts";
+import { systemLookup } from "../master/supervisor/create.ts";
+import { ownCommand } from "../master/upgrade/command.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail } from "./connect.ts";
+import { type ExistingProgram, existingProgram } from "./existing_program.ts";
 import { layOut } from "./output.ts";
 
 /** Entries that do not make a folder count as used. */
@@ -16,6 +19,19 @@ const MAIN = "deno run -A master.ts";
 
 /** What each task runs, besides the test. */
 const TASKS = ["start", "stop", "reload", "status", "logs", "check"] as const;
+
+const SETTINGS_DIRECTORY = "conf";
+const SETTINGS_FILE = `${SETTINGS_DIRECTORY}/web.cf`;
+
+const TALK = ["curl http://127.0.0.1:8080/", "talks to it"];
+
+/** Writes a settings file. */
+function cfOf(settings: Readonly<Record<string, string>>): string {
+  return [
+    "# One file for each service; docs/settings.md of @zc/master has all settings.\n",
+    ...Object.entries(settings).map(([key, value]) => `${key} = ${value}\n`),
+  ].join("");
+}
 
 const FILES: Readonly<Record<string, string>> = {
   "deno.json": JSON.stringify(
@@ -36,21 +52,15 @@ const FILES: Readonly<Record<string, string>> = {
 
 Deno.exit(await masterServerMain());
 `,
-  "conf/web.cf": `# One file for each service; docs/settings.md of @zc/master has all settings.
-server-command = web.ts
-server-service = http://127.0.0.1:8080
-server-proc-count = 2
-`,
-  "web.ts": `import { coroutineServerMain, serveHttp } from "@zc/master";
+  [SETTINGS_FILE]: cfOf({
+    "server-command": "web.ts",
+    "server-service": "web://127.0.0.1:8080",
+    "server-proc-count": "2",
+  }),
+  "web.ts": `import { serve } from "@zc/master/serve";
 import { answer } from "./answer.ts";
 
-Deno.exit(
-  await coroutineServerMain({
-    serviceRegister(_service, fd, fdType) {
-      serveHttp(fd, fdType, answer);
-    },
-  }),
-);
+await serve({ web: answer });
 `,
   "answer.ts": `/** Answers a request. */
 export function answer(request: Request): Response {
@@ -89,22 +99,54 @@ Deno.test("any other page is not found", () => {
 export function run(_call: CommandCall): Promise<number> {
   const names = new Set(Deno.readDirSync(".").map(({ name }) => name));
   const found = [...names.difference(IGNORED)].sort();
-  if (found.length > 0) {
-    const about = { found: found.slice(0, 3).join(" "), expected: "an empty folder" };
-    return Promise.resolve(fail(cannot("write a project into", Deno.cwd(), about), EXIT.failed));
-  }
-  Deno.mkdirSync("conf");
+  return Promise.resolve(found.length === 0 ? writeProject(names) : writeSettings(found));
+}
+
+function writeProject(names: ReadonlySet<string>): number {
+  Deno.mkdirSync(SETTINGS_DIRECTORY);
   for (const [path, text] of Object.entries(FILES)) {
     // A .gitignore of the folder stays.
     if (path === ".gitignore" && names.has(path)) continue;
     Deno.writeTextFileSync(path, text, { createNew: true });
   }
-  console.log(
-    layOut([
-      ["deno task start", "starts it"],
-      ["curl http://127.0.0.1:8080/", "talks to it"],
-      ["deno task status", "shows it, from another terminal"],
-    ], { colour: false }).join("\n"),
-  );
-  return Promise.resolve(EXIT.ok);
+  tell([
+    ["deno task start", "starts it"],
+    TALK,
+    ["deno task status", "shows it, from another terminal"],
+  ]);
+  return EXIT.ok;
+}
+
+/** Writes the settings of the program in the folder, and changes nothing that is there. */
+function writeSettings(found: readonly string[]): number {
+  const command = ownCommand(), cwd = Deno.cwd();
+  let program: ExistingProgram | undefined;
+  try {
+    if (!found.includes(SETTINGS_DIRECTORY)) {
+      program = existingProgram({ cwd, lookup: systemLookup(command) });
+    }
+  } catch (error) {
+    return fail(refusal(error), EXIT.failed);
+  }
+  if (program === undefined) {
+    const expected = "an empty folder, or one with a start task or a main.ts that serves";
+    const about = { found: found.slice(0, 3).join(" "), expected };
+    return fail(cannot("write a project into", cwd, about), EXIT.failed);
+  }
+  const { settings, problems: [problem] } = program;
+  if (problem !== undefined) return fail(problem.message, EXIT.failed);
+  Deno.mkdirSync(SETTINGS_DIRECTORY);
+  Deno.writeTextFileSync(SETTINGS_FILE, cfOf(settings), { createNew: true });
+  console.log(`${SETTINGS_FILE} runs ${settings["server-command"]} as it is\n`);
+  const master = "deno run -A jsr:@zc/master/master";
+  tell([
+    [`${master} -C ${SETTINGS_DIRECTORY}`, "starts it"],
+    TALK,
+    [`${master} reload`, "takes changed files into use, from another terminal"],
+  ]);
+  return EXIT.ok;
+}
+
+function tell(lines: readonly (readonly string[])[]): void {
+  console.log(layOut(lines, { colour: false }).join("\n"));
 }

@@ -201,10 +201,12 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "init",
-    summary: "Write a first project into an empty folder",
-    details: "A service, a test, and tasks for the commands: then deno task start works.",
+    summary: "Write a first project into an empty folder, or settings for the program in it",
+    details: "In an empty folder: a service, a test, and tasks for the commands: then deno task " +
+      "start works. Beside a program with a start task (deno.json, package.json), or a main.ts " +
+      "that serves: conf/web.cf, which runs it unchanged in two processes.",
     count: [0, 0],
-    exits: [[0, "written"], [1, "the folder is not empty"], WRONG],
+    exits: [[0, "written"], [1, "the folder has other files, and no such program"], WRONG],
     load: () => import("./init.ts"),
   },
   {

@@ -35,8 +35,8 @@ function ambiguityOf(located: Located): Ambiguity | undefined {
   const watch = denoArgs && watchFlag(denoArgs);
   if (unchanged !== undefined && watch === undefined) return undefined;
   if (denoArgs !== undefined) {
-    const isFramework = isAuto || ["control", "inherit"].includes(service.protocol);
-    if (!isFramework) return undefined;
+    const isByMaster = isAuto || ["control", "deno", "inherit"].includes(service.protocol);
+    if (!isByMaster) return undefined;
     const isInterpreter = interpreterWords(view, path).length > 0;
     return ambiguityOfDeno(isInterpreter ? [...denoArgs, path] : denoArgs);
   }

@@ -80,6 +80,17 @@ export function taskCommand(words: readonly string[], files: TaskFiles): TaskCom
   return { words: [...(count > 0 ? ["env"] : []), ...all, ...task.args], file };
 }
 
+/**
+ * Finds a task of the working directory itself.
+ *
+ * @returns The file that it is in; undefined without one.
+ * @throws {TypeError} When such a file is no JSON.
+ */
+export function fileOfTask(name: string, files: TaskFiles): string | undefined {
+  const task = { name, args: [], isDeno: true }, directory = files.pathOf(".");
+  return (inDenoJson(name, directory, files) ?? inPackageJson(task, directory, files))?.file;
+}
+
 function taskIn([program, ...words]: readonly string[]): TaskName | undefined {
   const runner = baseName(program);
   if (runner === "deno" && words[0] === "task") {

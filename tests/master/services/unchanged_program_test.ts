@@ -216,11 +216,13 @@ Deno.test("an unchanged program can't ask for a named pipe, and needs the variab
 });
 
 Deno.test("--watch is refused for an unchanged program as well", () => {
-  const error = assertThrows(
-    () => requireProtocol(located("deno serve --watch app.ts")),
-    TypeError,
-  );
-  assertStringIncludes(error.message, "--watch, by which the program is run again");
+  for (const settings of [{}, DENO]) {
+    const error = assertThrows(
+      () => requireProtocol(located("deno serve --watch app.ts", settings)),
+      TypeError,
+    );
+    assertStringIncludes(error.message, "--watch, by which the program is run again");
+  }
 });
 
 Deno.test("an application is found by its export, and not in comments", () => {

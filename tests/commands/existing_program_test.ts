@@ -1,0 +1,69 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { existingProgram } from "../../src/commands/existing_program.ts";
+import { type FakeFile, fakeLookup } from "../fakes/fake_lookup.ts";
+
+const APP = "export default { fetch: () => new Response() };\n";
+const ASKS = "Deno.serve(() => new Response());\n";
+const FRAMEWORK = 'import { serve } from "@zc/master/serve";\nawait serve({ web: () => 1 });\n';
+
+/** What init would run in a folder with these files. */
+function found(files: Readonly<Record<string, string>>): string | undefined {
+  const cwd = "/srv/app";
+  const texts = new Map(Object.entries(files).map(([path, text]) => [`${cwd}/${path}`, text]));
+  const all: Record<string, FakeFile> = { "/opt/deno": { executable: "\x7fELF" } };
+  for (const path of texts.keys()) all[path] = "file";
+  const lookup = fakeLookup(all, { programText: (path) => texts.get(path) });
+  const program = existingProgram({ cwd, lookup });
+  if (program === undefined) return undefined;
+  const { settings, problems: [problem] } = program;
+  return problem === undefined ? settings["server-command"] : `not: ${problem.message}`;
+}
+
+const task = (start: string) => JSON.stringify({ tasks: { start } });
+const script = (start: string) => JSON.stringify({ scripts: { start } });
+
+const FOLDERS: readonly (readonly [
+  what: string,
+  files: Readonly<Record<string, string>>,
+  command: string | undefined,
+])[] = [
+  ["a main module that exports an application", { "main.ts": APP }, "main.ts"],
+  ["one that opens an address, in src", { "src/server.js": ASKS }, "src/server.js"],
+  ["the more usual one of two", { "app.ts": APP, "server.ts": ASKS }, "server.ts"],
+  ["a task", { "deno.jsonc": task("deno serve -A app.ts"), "app.ts": APP }, "deno task start"],
+  [
+    "a script of package.json",
+    { "package.json": script("node server.js"), "server.js": "require('node:http');\n" },
+    "deno task start",
+  ],
+  [
+    "a main module beside a task that can't be run",
+    { "deno.json": task("deno serve --watch main.ts"), "main.ts": APP },
+    "main.ts",
+  ],
+  [
+    "nothing but a task that can't be run",
+    { "deno.json": task("a && b") },
+    'not: Cannot run the task "start": "a && b" in /srv/app/deno.json, with "&&" of a shell, ' +
+    "expected a task of one program, or the command of the server itself",
+  ],
+  ["a server of this framework", { "main.ts": FRAMEWORK }, undefined],
+  [
+    "a task that runs one",
+    { "deno.json": task("deno run -A web.ts"), "web.ts": FRAMEWORK },
+    undefined,
+  ],
+  ["a module that serves nothing", { "main.ts": "console.log(1);\n" }, undefined],
+];
+
+for (const [what, files, command] of FOLDERS) {
+  Deno.test(`init finds ${what}`, () => assertEquals(found(files), command));
+}
+
+Deno.test("init names a file with tasks that is no JSON", () => {
+  assertThrows(
+    () => found({ "package.json": "{" }),
+    TypeError,
+    'Cannot read "/srv/app/package.json"',
+  );
+});
