@@ -21,7 +21,7 @@ import {
   type UnchangedProgram,
 } from "./unchanged_program.ts";
 import { ownServerArgument, SELF } from "../../config/own_server.ts";
-import { type ProgramPlace, type View, viewFrom } from "./program_lookup.ts";
+import { type ProgramPlace, type View, viewFrom, viewIn } from "./program_lookup.ts";
 import { requireOwnServer, type SelfProgram } from "./self_program.ts";
 import {
   baseName,
@@ -44,6 +44,8 @@ interface InnerProgram {
   /** The word that `env` looks up itself, possibly as another user with another `PATH`. */
   readonly name?: string;
   readonly args: readonly string[];
+  /** Where it was looked for, if that is in no `PATH`. */
+  readonly searched?: readonly string[];
 }
 
 /** A service whose program was found: what its command means on this machine. */
@@ -69,6 +71,8 @@ export interface Located {
   readonly addressCall?: string;
   /** The files of tasks that the command names. */
   readonly taskFiles: readonly string[];
+  /** Where these tasks, and programs of packages, were looked for. */
+  readonly searched: readonly string[];
   /** Whether Deno's permissions restrict the program to less than what its user may do. */
   readonly isRestricted: boolean;
 }
@@ -95,16 +99,18 @@ export interface Located {
 export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const { masterChroot: root, masterChdir: directory, permissions } = service;
   const view = viewFrom(service, place);
-  const { command, taskFiles } = withoutTasks(service, view);
+  const { command, taskFiles, searched: ofTasks } = withoutTasks(service, view);
   const { prefix: [env, ...given], steps, words } = unwrapEnv(command, splitCommand);
+  const inside = viewIn(view, directoryOfEnv(steps));
   const isSelf = words[0] === SELF, self = isSelf ? view.self : undefined;
   const script = self?.kind === "module" ? self.file : words.slice(0, 1).find(isScriptFile);
   const found = isSelf
     ? ownProgram(service, words, view)
     : script === undefined
-    ? otherProgram({ words, steps, view, isByDeno: isByDeno(service, taskFiles) })
-    : scriptProgram(service, words, view);
-  const { inner, unchanged } = isUnchanged(service, { found, script, view, taskFiles })
+    ? otherProgram({ words, steps, view, inside, isByDeno: isByDeno(service, taskFiles) })
+    : scriptProgram(service, words, { view, inside });
+  const searched = [...ofTasks, ...(found.searched ?? [])];
+  const { inner, unchanged } = isUnchanged(service, { found, script, view: inside, taskFiles })
     ? asUnchanged(found)
     : { inner: found };
   const { path, name = path, args } = inner;
@@ -124,7 +130,7 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const isControl = mayUseFfi ?? (denoArgs !== undefined || isSelf || path === view.selfPath);
   const guessed = isControl ? "control" : mayUseFfi === undefined ? "libzc" : "inherit";
   return {
-    ...{ service, place, view, program, inner, steps, script, self, denoArgs, taskFiles },
+    ...{ service, place, view, program, inner, steps, script, self, denoArgs, taskFiles, searched },
     protocol: service.protocol === "auto" || service.protocol === "deno"
       ? guessed
       : service.protocol,
@@ -154,18 +160,35 @@ const MOST_TASKS = 16;
 function withoutTasks(
   { command, protocol }: ServiceConfig,
   view: View,
-): { readonly command: readonly string[]; readonly taskFiles: readonly string[] } {
-  const taskFiles: string[] = [];
-  if (protocol !== "auto" && protocol !== "deno") return { command, taskFiles };
+): {
+  readonly command: readonly string[];
+  readonly taskFiles: readonly string[];
+  readonly searched: readonly string[];
+} {
+  const taskFiles: string[] = [], searched: string[] = [];
+  if (protocol !== "auto" && protocol !== "deno") return { command, taskFiles, searched };
   for (let current = command; taskFiles.length <= MOST_TASKS;) {
-    const { prefix, words } = unwrapEnv(current, splitCommand);
-    const task = taskCommand(denoCommand(words, view) ?? words, view);
-    if (task === undefined) return { command: current, taskFiles };
+    const { prefix, steps, words } = unwrapEnv(current, splitCommand);
+    const inside = viewIn(view, directoryOfEnv(steps));
+    const task = taskCommand(denoCommand(words, view) ?? words, inside);
+    if (task === undefined) return { command: current, taskFiles, searched };
     taskFiles.push(task.file);
-    current = [...prefix, ...task.words];
+    searched.push(...task.directories);
+    current = behind(prefix, task.words);
   }
   const about = { found: "tasks that run one another", expected: "the command of a program" };
   throw new TypeError(cannot("run", command.join(" "), about));
+}
+
+/** One command of `env` for two that follow one another. */
+function behind(prefix: readonly string[], words: readonly string[]): readonly string[] {
+  const [env, first] = words;
+  if (prefix.length === 0 || baseName(env) !== "env") return [...prefix, ...words];
+  if (/^[A-Za-z_]\w*=/.test(first)) return [...prefix, ...words.slice(1)];
+  throw new TypeError(cannot("run", words.join(" "), {
+    found: `env in a task, behind ${prefix.join(" ")}`,
+    expected: "variables alone in the task, or the command of the task",
+  }));
 }
 
 /** Whether Deno runs what a shell would run by node: in a task, and where the settings say that it is a program of Deno. */
@@ -211,9 +234,9 @@ function asUnchanged(
 function scriptProgram(
   service: ServiceConfig,
   [word, ...args]: readonly string[],
-  view: View,
+  { view, inside }: { readonly view: View; readonly inside: View },
 ): InnerProgram {
-  requireScript(word, service, view);
+  requireScript(word, service, inside);
   const script = word.isWellFormed() ? word : fileUrl(view.pathOf(word));
   const run = ["run", ...service.permissions, script, ...args];
   return { path: denoProgram(view, word), args: fetchingNothing(run) };
@@ -235,15 +258,19 @@ function ownProgram(service: ServiceConfig, words: readonly string[], view: View
   return { path: denoProgram(view), args: fetchingNothing(run) };
 }
 
-function otherProgram({ words, steps, view, isByDeno }: {
+function otherProgram({ words, steps, view, inside, isByDeno }: {
   readonly words: readonly string[];
   readonly steps: readonly EnvStep[];
   readonly view: View;
+  readonly inside: View;
   readonly isByDeno: boolean;
 }): InnerProgram {
   const [word, ...args] = denoCommand(words, view) ?? words;
-  const ofNode = isByDeno ? nodeProgram([word, ...args], view) : undefined;
-  if (ofNode !== undefined) return { path: denoProgram(view), args: nodeArguments(ofNode) };
+  const ofNode = isByDeno ? nodeProgram([word, ...args], inside) : undefined;
+  if (ofNode !== undefined) {
+    const { words: ofScript, searched } = ofNode;
+    return { path: denoProgram(view), args: nodeArguments(ofScript), searched };
+  }
   if (word === "deno") return { path: denoProgram(view), args: fetchingNothing(args) };
   // It is found in another PATH or directory, which only env sees.
   const isElsewhere = (searchedByEnv(steps) ?? directoryOfEnv(steps)) !== undefined;
@@ -254,20 +281,24 @@ function otherProgram({ words, steps, view, isByDeno }: {
 function nodeProgram(
   [word, ...args]: readonly string[],
   view: View,
-): readonly string[] | undefined {
+): { readonly words: readonly string[]; readonly searched: readonly string[] } | undefined {
   if (baseName(word) === "node") {
     const [script, ...rest] = args;
     const file = ["", ".js", ".mjs", ".cjs", "/index.js"].map((end) => `${script}${end}`)
       .find((path) => view.isFile(path));
-    if (file !== undefined) return [file, ...rest];
+    if (file !== undefined) return { words: [file, ...rest], searched: [] };
     const found = script?.startsWith("-") ? `${script}, a flag of node` : "no such script";
     const expected = "node and a script, or a command of Deno";
     throw new TypeError(cannot("run", [word, ...args].join(" "), { found, expected }));
   }
   if (word.includes("/") || isScriptFile(word)) return undefined;
+  const searched: string[] = [];
   for (let directory = view.pathOf(".");; directory = resolvePath(directory, "..")) {
+    searched.push(directory);
     const path = `${directory === "/" ? "" : directory}/node_modules/.bin/${word}`;
-    if (view.isFile(path)) return [view.changesRoot ? path : view.realPath(path), ...args];
+    if (view.isFile(path)) {
+      return { words: [view.changesRoot ? path : view.realPath(path), ...args], searched };
+    }
     if (directory === "/") return undefined;
   }
 }

@@ -75,13 +75,21 @@ export function worldWritableFiles({ configFiles }: ParsedArguments, lookup: Loo
 }
 
 /**
- * Checks the files of a service's command.
+ * Checks the files of a service's command, and the directories in which its task was looked for: every user could add
+ * one there.
  *
  * @param located The service.
  * @param files The result of `commandFiles`.
  * @throws {TypeError} When one of them is world-writable, and the master runs as root.
  */
-export function requireTrustedCommand({ view }: Located, files: readonly string[]): void {
+export function requireTrustedCommand(
+  { view, searched }: Pick<Located, "view" | "searched">,
+  files: readonly string[],
+): void {
+  for (const path of searched) {
+    const message = worldWritable("look for a task in", path, view);
+    if (message !== undefined) throw new TypeError(message);
+  }
   for (const path of files) {
     const message = worldWritable("run", path, view);
     if (message !== undefined) throw new TypeError(message);

@@ -135,3 +135,17 @@ export function viewFrom(
     outside,
   };
 }
+
+/** The view of a process that changes its directory first; paths that do not begin with "/" start there. */
+export function viewIn(view: View, directory: string | undefined): View {
+  if (directory === undefined) return view;
+  const at = (path: string) => path.startsWith("/") ? path : `${directory}/${path}`;
+  return {
+    ...view,
+    isFile: (path) => view.isFile(at(path)),
+    isDirectory: (path) => view.isDirectory(at(path)),
+    isDeadLink: (path) => view.isDeadLink(at(path)),
+    programText: (path) => view.programText(at(path)),
+    pathOf: (path) => view.pathOf(at(path)),
+  };
+}

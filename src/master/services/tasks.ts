@@ -26,6 +26,8 @@ interface TaskName {
   readonly args: readonly string[];
   /** Whether the tasks of `deno.json` count. */
   readonly isDeno: boolean;
+  /** An option of the runner that may change which task it runs, or where. */
+  readonly option?: string;
 }
 
 /** A command of a task. */
@@ -34,6 +36,8 @@ export interface TaskCommand {
   readonly words: readonly string[];
   /** The file that the task is in. */
   readonly file: string;
+  /** Where the task was looked for. */
+  readonly directories: readonly string[];
 }
 
 /** The runners of scripts, with the words before the name of a script. */
@@ -46,6 +50,12 @@ const RUNNERS: ReadonlyMap<string, readonly string[]> = new Map([
 /** The scripts that need no such word. */
 const SHORT = ["start"];
 
+/** The options of a runner that change nothing of what it runs. */
+const SILENT = /^(?:-s|-q|--silent|--quiet|--loglevel=.*)$/;
+
+/** What a shell would interpret in a word of a task, beside what {@linkcode shellOperator} finds. */
+const OF_SHELL = /[$`*\n;&|<>()]|(?<=^|\s)[~#]/;
+
 /**
  * Finds the task that a command runs.
  *
@@ -57,10 +67,13 @@ const SHORT = ["start"];
 export function taskCommand(words: readonly string[], files: TaskFiles): TaskCommand | undefined {
   const task = taskIn(words);
   if (task === undefined) return undefined;
-  const found = findTask(task, files);
   const refuse = (found: string, expected: string): never => {
     throw new TypeError(cannot("run the task", task.name, { found, expected }));
   };
+  if (task.option !== undefined) {
+    refuse(`the option ${task.option}`, "env -C DIR and the task, or the command of the task");
+  }
+  const { task: found, directories } = findTask(task, files);
   const { text, file, before } = found ?? refuse(
     `none of this name in ${task.isDeno ? "deno.json or package.json" : "package.json"}`,
     `one beside or above ${files.pathOf(".")}`,
@@ -68,7 +81,7 @@ export function taskCommand(words: readonly string[], files: TaskFiles): TaskCom
   if (before !== undefined) {
     return refuse(`"${before}" in ${file}, which runs before it`, "the command of the task alone");
   }
-  const operator = shellOperator(text) ?? /[$`*]|\n/.exec(text)?.[0];
+  const operator = shellOperator(text) ?? OF_SHELL.exec(text)?.[0];
   if (operator !== undefined) {
     return refuse(
       `"${text}" in ${file}, with "${operator}" of a shell`,
@@ -77,7 +90,7 @@ export function taskCommand(words: readonly string[], files: TaskFiles): TaskCom
   }
   const all = splitCommand(text), count = all.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word));
   if (count < 0) return refuse(`"${text}" in ${file}, which is no program`, "a program");
-  return { words: [...(count > 0 ? ["env"] : []), ...all, ...task.args], file };
+  return { words: [...(count > 0 ? ["env"] : []), ...all, ...task.args], file, directories };
 }
 
 /**
@@ -92,18 +105,30 @@ export function fileOfTask(name: string, files: TaskFiles): string | undefined {
 }
 
 function taskIn([program, ...words]: readonly string[]): TaskName | undefined {
-  const runner = baseName(program);
-  if (runner === "deno" && words[0] === "task") {
-    const at = words.findIndex((word, index) => index > 0 && !word.startsWith("-"));
-    return at < 0 ? undefined : { name: words[at], args: words.slice(at + 1), isDeno: true };
-  }
-  const verbs = RUNNERS.get(runner);
+  const runner = baseName(program), isDeno = runner === "deno" && words[0] === "task";
+  const verbs = isDeno ? ["task"] : RUNNERS.get(runner);
   if (verbs === undefined) return undefined;
-  const rest = words.slice(words.findIndex((word) => !word.startsWith("-")));
-  const at = verbs.includes(rest[0]) ? 1 : SHORT.includes(rest[0]) ? 0 : undefined;
-  if (at === undefined || rest[at] === undefined) return undefined;
-  const args = rest.slice(at + 1);
-  return { name: rest[at], args: args[0] === "--" ? args.slice(1) : args, isDeno: false };
+  const options: string[] = [];
+  const next = (from: number) => {
+    const count = words.slice(from).findIndex((word) => !word.startsWith("-"));
+    const end = count < 0 ? words.length : from + count;
+    options.push(...words.slice(from, end));
+    return end;
+  };
+  const verb = next(0);
+  const at = verbs.includes(words[verb])
+    ? next(verb + 1)
+    : SHORT.includes(words[verb]) && !isDeno
+    ? verb
+    : words.length;
+  if (at === words.length) return undefined;
+  const args = words.slice(at + 1);
+  return {
+    name: words[at],
+    args: !isDeno && args[0] === "--" ? args.slice(1) : args,
+    isDeno,
+    option: options.find((option) => option !== "--" && !SILENT.test(option)),
+  };
 }
 
 /** The text of a task, and what else it would run before. */
@@ -114,11 +139,17 @@ interface FoundTask {
 }
 
 /** Looks in the working directory and above it, as the runners do. */
-function findTask(task: TaskName, files: TaskFiles): FoundTask | undefined {
+function findTask(
+  task: TaskName,
+  files: TaskFiles,
+): { readonly task?: FoundTask; readonly directories: readonly string[] } {
+  const directories: string[] = [];
   for (let directory = files.pathOf(".");; directory = resolvePath(directory, "..")) {
+    directories.push(directory);
     const found = (task.isDeno ? inDenoJson(task.name, directory, files) : undefined) ??
       inPackageJson(task, directory, files);
-    if (found !== undefined || directory === "/") return found;
+    if (found !== undefined) return { task: found, directories };
+    if (directory === "/") return { directories };
   }
 }
 

@@ -67,7 +67,10 @@ function preloadedModule(): string {
 function mayReadVariable(args: readonly string[]): string[] {
   const flags = flagsOf(args);
   const isGranted = flags.some((flag) =>
-    /^--allow-(?:all|env)$/.test(flag) || /^-[A-Za-z]*[AE]$/.test(flag)
+    // Beside a list of variables the runtime ignores the permission for all of them, and a set of deno.json.
+    /^--(?:allow-(?:all|env)|permission-set(?:=.*)?)$/.test(flag) ||
+    /^-[A-Za-z]*[AE][A-Za-z]*$/.test(flag) ||
+    /^-[A-Za-z]*P/.test(flag)
   );
   return isGranted ? [] : [`--allow-env=${UNCHANGED_VARIABLE}`];
 }

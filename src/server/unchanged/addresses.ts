@@ -36,6 +36,11 @@ export function serviceFor(
   return services.length === 1 && !services[0].isTaken ? 0 : undefined;
 }
 
+/** Whether a number is one of a port; the runtime refuses any other one. */
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 0 && port < 65_536;
+}
+
 /** Whether two addresses have the same port or path; the host may differ. */
 export function isSamePlace(address: ListenAddress, requested: RequestedAddress): boolean {
   return requested.kind === "inet"

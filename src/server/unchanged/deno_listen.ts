@@ -8,6 +8,7 @@ import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
 import { openServiceListener } from "../listen/service_listener.ts";
 import { TlsContext } from "../tls/context.ts";
 import { openTlsListener } from "../tls/listener.ts";
+import { isPort } from "./addresses.ts";
 import type { ProgramService, ProgramServices } from "./services.ts";
 
 /** The options of both functions, of all kinds of addresses. */
@@ -48,7 +49,7 @@ function takeFor(
   if (transport === "unix" && typeof path === "string") {
     return services.take({ kind: "unix", path });
   }
-  if (transport !== "tcp" || typeof port !== "number") return undefined;
+  if (transport !== "tcp" || typeof port !== "number" || !isPort(port)) return undefined;
   return services.take({ kind: "inet", hostname, port });
 }
 

@@ -6,7 +6,7 @@
 import { openHttp } from "../serve_http.ts";
 import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
 import type { HttpHandler, HttpService, HttpTls } from "../http/handler.ts";
-import type { RequestedAddress } from "./addresses.ts";
+import { isPort, type RequestedAddress } from "./addresses.ts";
 import type { ProgramService, ProgramServices } from "./services.ts";
 
 /** The options of `Deno.serve`, of all kinds of addresses. */
@@ -79,7 +79,7 @@ function requestedBy(
 ): RequestedAddress | undefined {
   if (typeof path === "string") return { kind: "unix", path };
   if (transport !== undefined && transport !== "tcp") return undefined;
-  return { kind: "inet", hostname: hostname ?? "0.0.0.0", port };
+  return isPort(port) ? { kind: "inet", hostname: hostname ?? "0.0.0.0", port } : undefined;
 }
 
 /** A server on sockets of the master. */

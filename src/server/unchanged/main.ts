@@ -42,7 +42,7 @@ const PATIENCE_MS = 10_000;
 
 /** Takes the start of the program from its environment. */
 function takeStart(): UnchangedStart {
-  const text = Deno.env.get(UNCHANGED_VARIABLE);
+  const text = startText();
   if (text === undefined) {
     throw new TypeError(cannot("preload", "@zc/master/unchanged", {
       found: "no master",
@@ -51,6 +51,25 @@ function takeStart(): UnchangedStart {
   }
   for (const name of [UNCHANGED_VARIABLE, AUTO_SERVE_VARIABLE]) removeVariable(name);
   return parseUnchangedStart(text);
+}
+
+/**
+ * Reads the variable of the start.
+ *
+ * @throws {TypeError} When the permissions of the program do not include it.
+ */
+function startText(): string | undefined {
+  try {
+    return Deno.env.get(UNCHANGED_VARIABLE);
+  } catch (cause) {
+    throw new TypeError(
+      cannot("read", UNCHANGED_VARIABLE, {
+        found: "no permission",
+        expected: "this variable in the env of a permission set, and not in --deny-env",
+      }),
+      { cause },
+    );
+  }
 }
 
 /** Other programs that this one starts have no use for it. */

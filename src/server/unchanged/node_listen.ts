@@ -8,7 +8,7 @@ import { Server } from "node:net";
 import { zerror } from "../../log/log.ts";
 import { openNodeServer } from "../http/serve_node.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import type { RequestedAddress } from "./addresses.ts";
+import { isPort, type RequestedAddress } from "./addresses.ts";
 import type { ProgramService, ProgramServices } from "./services.ts";
 
 /** The options of `listen`. */
@@ -62,8 +62,7 @@ function requestedBy(options: ListenOptions): RequestedAddress | undefined {
     return "port" in options ? { kind: "inet", hostname: host, port: 0 } : undefined;
   }
   const number = Number(port);
-  const isPort = Number.isInteger(number) && number >= 0 && number < 65_536;
-  return isPort ? { kind: "inet", hostname: host, port: number } : undefined;
+  return isPort(number) ? { kind: "inet", hostname: host, port: number } : undefined;
 }
 
 /** Has a server listen as soon as its socket is there; until then it has its address already. */

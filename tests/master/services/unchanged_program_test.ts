@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { locate, type Located } from "../../../src/master/services/command.ts";
+import { requireTrustedCommand } from "../../../src/master/services/file_permissions.ts";
 import { requireProtocol } from "../../../src/master/services/protocol_choice.ts";
 import { protocolWarnings } from "../../../src/master/services/resolve.ts";
 import {
@@ -26,6 +27,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   "/srv/app/framework.ts": FRAMEWORK,
   "/srv/app/server.js": "require('node:http');\n",
   "/srv/app/broken/package.json": "{",
+  "/srv/app/below/package.json": '{"scripts":{"start":"node other.js"}}',
+  "/srv/app/below/other.js": "require('node:http');\n",
   "/srv/app/deno.json": `{
     // Comments are common in it.
     "tasks": {
@@ -37,6 +40,9 @@ const TEXTS: Readonly<Record<string, string>> = {
       "loop": "deno task loop",
       "both": "deno task build && deno run -A asks.ts",
       "env": "PORT=80 deno run -A asks.ts",
+      "envs": "HOST=a deno task env",
+      "chdir": "env -C below deno run -A asks.ts",
+      "joined": "deno run -A asks.ts;id",
     },
   }`,
   "/srv/app/package.json": JSON.stringify({
@@ -104,7 +110,7 @@ Deno.test("a program with fewer permissions may read the variable of its start, 
   assertEquals(located("asks.ts", none).protocol, "inherit");
   const some = { ...DENO, "server-permissions": "--allow-env=A --allow-net" };
   assertStringIncludes(argsOf("asks.ts", some).join(" "), MAY_READ);
-  for (const flags of ["--allow-env", "--allow-all", "-E", "-A"]) {
+  for (const flags of ["--allow-env", "--allow-all", "-E", "-A", "-ER", "-NE", "-P", "-P=of_app"]) {
     const args = argsOf(`deno run ${flags} asks.ts`, DENO);
     assertEquals(args.includes(MAY_READ), false, flags);
   }
@@ -149,11 +155,49 @@ for (const [command, args] of Object.entries(TASKS)) {
 Deno.test("variables before the command of a task are kept", () => {
   const { program } = located("deno task env");
   assertEquals(program.path, "/usr/bin/env");
-  assertEquals(program.args, ["PORT=80", "/opt/deno", "run", PRELOAD, "-A", "asks.ts"]);
+  const run = ["PORT=80", "/opt/deno", "run", PRELOAD, "-A", "asks.ts"];
+  assertEquals(program.args, run);
+  assertEquals(argsOf("deno task envs"), ["HOST=a", ...run]);
+  assertEquals(argsOf("env A=1 deno task env"), ["A=1", ...run]);
+});
+
+Deno.test("env -C is where the task, and a script of node, is looked for", () => {
+  const run = ["-C", "below", "/opt/deno", "run", PRELOAD, ...OF_NODE, "other.js"];
+  assertEquals(argsOf("env -C below npm start"), run);
+  assertEquals(argsOf("env -C below node other", DENO), run);
+  assertEquals(located("env -C below npm start").taskFiles, ["/srv/app/below/package.json"]);
+});
+
+Deno.test("a master of root refuses each directory that a task is looked for in, and others may write to", () => {
+  const loose: Record<string, number> = { "/srv": 0o1777 };
+  const lookup = fakeLookup(FILES, {
+    programText: (path) => TEXTS[path],
+    looseMode: (path) => loose[path],
+  });
+  const requireTrust = (command: string, cwd: string) =>
+    requireTrustedCommand(locate(configOf("x", { command }), { lookup, cwd }), []);
+  for (const command of ["npm start", "npm run bin"]) requireTrust(command, "/srv/app");
+  loose["/srv/app/below"] = 0o777;
+  for (const command of ["npm start", "deno task bin", "env -C ../below npm run bin"]) {
+    const error = assertThrows(() => requireTrust(command, "/srv/app/below"), TypeError);
+    assertStringIncludes(
+      error.message,
+      'Cannot look for a task in "/srv/app/below": every user may write to it (mode 0777)',
+    );
+  }
 });
 
 /** Commands that can't be run, and the end of the message for each. */
 const REFUSED: Readonly<Record<string, string>> = {
+  "deno task --cwd=below start": 'Cannot run the task "start": the option --cwd=below, ' +
+    "expected env -C DIR and the task, or the command of the task",
+  "npm --prefix=below start": 'Cannot run the task "start": the option --prefix=below, ' +
+    "expected env -C DIR and the task, or the command of the task",
+  "env A=1 deno task chdir": 'Cannot run "env -C below deno run -A asks.ts": env in a task, ' +
+    "behind env A=1, expected variables alone in the task, or the command of the task",
+  "deno task joined": 'Cannot run the task "joined": "deno run -A asks.ts;id" in ' +
+    '/srv/app/deno.json, with ";" of a shell, ' +
+    "expected a task of one program, or the command of the server itself",
   "deno task none": 'Cannot run the task "none": none of this name in deno.json or package.json, ' +
     "expected one beside or above /srv/app",
   "npm run none": 'Cannot run the task "none": none of this name in package.json, ' +
