@@ -11,78 +11,112 @@ function statusPipes(pid: number): string[] {
   return [3, 4].map((fd) => descriptors.get(fd) ?? "").filter((text) => text.startsWith("pipe:"));
 }
 
-Deno.test("server-protocol auto gives C programs LIB-ZC's protocol, and Deno programs the worker socket", async () => {
+Deno.test("server-protocol auto gives C programs LIB-ZC's protocol, and Deno programs the worker socket", async (t) => {
   await using site = new Site();
-  const ports = [site.port(), site.port(), site.port(), site.port()];
-  const commands = [
-    peer("server"),
-    SERVERS.coroutine,
-    `deno run -A ${SERVERS.aio} --one`,
-    denoExecutable(site, SERVERS.coroutine),
-  ];
-  for (const [index, command] of commands.entries()) {
-    const service = `127.0.0.1:${ports[index]}`;
-    site.write(`${index}.cf`, { "server-command": command, "server-service": service });
+  Deno.symlinkSync(peer("server"), site.dir.file("my server"));
+  const services: Readonly<Record<string, readonly [command: string, greets: string]>> = {
+    c: [peer("server"), "c"],
+    coroutine: [SERVERS.coroutine, "coroutine"],
+    aio: [`deno run -A ${SERVERS.aio} --one`, "aio"],
+    executable: [denoExecutable(site, SERVERS.coroutine), "coroutine"],
+    quoted: [`"${site.dir.file("my server")}"`, "c"],
+    path: ["c_server", "c"],
+  };
+  const ports = new Map(Object.keys(services).map((name) => [name, site.port()]));
+  for (const [name, [command]] of Object.entries(services)) {
+    const service = `127.0.0.1:${ports.get(name)}`;
+    site.write(`${name}.cf`, { "server-command": command, "server-service": service });
   }
-  const master = await site.start({ env: withDenoInPath(site) });
-  const greetings: string[] = [];
-  for (const port of ports) {
-    using client = await greeted(port);
-    greetings.push(client.greeting.split(" ")[0]);
+  const paths = Array.from({ length: 40 }, (_, index) => site.socket(`s${index}`));
+  site.write("many.cf", {
+    "server-command": peer("server"),
+    "server-service": paths.map((path, index) => `n${index}://${path}`).join(" "),
+  });
+  const directory = peer("server").replace(/\/[^/]*$/, "");
+  const { PATH } = withDenoInPath(site);
+  const master = await site.start({ env: { PATH: `${directory}:${PATH}` } });
+  for (const [name, [, greets]] of Object.entries(services)) {
+    await t.step(name, async () => {
+      using client = await greeted(ports.get(name)!);
+      assertEquals(client.greeting.split(" ")[0], greets);
+      const [{ argv }] = master.servers(`${name}.cf`);
+      assertEquals(argv.includes("-server-control"), greets !== "c");
+      // A quoted path with a space, and a name that is found in PATH, are passed on as they are.
+      const names: Record<string, string> = { quoted: "my server", path: "c_server" };
+      if (name in names) {
+        assertEquals((await peerStart(client)).argv.slice(0, 2), [names[name], "MASTER"]);
+      }
+    });
   }
-  assertEquals(greetings, ["c", "coroutine", "aio", "coroutine"]);
-  const controlled = commands.map((_, index) =>
-    master.servers(`${index}.cf`)[0].argv.includes("-server-control")
-  );
-  assertEquals(controlled, [false, true, true, true]);
+  await t.step("a program with many addresses gets each at its place", async () => {
+    for (const [index, path] of paths.entries()) {
+      using client = await greeted(path);
+      assertMatch(client.greeting, new RegExp(`^c \\d+ n${index} unix$`));
+    }
+  });
   await master.stop();
 });
 
-for (const place of ["a.cf", "all.gcf"]) {
-  Deno.test(`server-protocol = libzc in ${place} gives a Deno program the descriptors from 3 on`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", {
-      mode: "coroutine",
-      service: `x://127.0.0.1:${port}`,
-      ...(place === "a.cf" && { "server-protocol": "libzc" }),
-    });
-    if (place === "all.gcf") site.write(place, { "server-protocol": "libzc" });
-    const master = await site.start();
-    using client = await greeted(port);
+Deno.test("server-protocol in a .cf and in a .gcf says how a program gets its sockets", async (t) => {
+  await using site = new Site();
+  const ports = {
+    shared: site.port(),
+    own: site.port(),
+    wrapped: site.port(),
+    helped: site.port(),
+  };
+  site.write("all.gcf", { "server-protocol": "libzc" });
+  site.serve("shared.cf", { mode: "coroutine", service: `x://127.0.0.1:${ports.shared}` });
+  site.serve("own.cf", { mode: "aio", service: ports.own, "server-protocol": "control" });
+  const text = `#!/bin/sh\nexec "${Deno.execPath()}" run -A ${SERVERS.coroutine} "$@"\n`;
+  const wrapper = executable(site, { name: "wrapper", text });
+  const master = await site.start();
+  await t.step("libzc gives a Deno program the descriptors from 3 on", async () => {
+    using client = await greeted(ports.shared);
     assertMatch(client.greeting, /^coroutine \d+ x inet$/);
-    const [{ argv }] = master.servers("a.cf");
+    const [{ argv }] = master.servers("shared.cf");
     assertEquals(argv.slice(-2), ["-server-service", "x:i5"]);
     assertEquals(statusPipes(pidIn(client)).length, 2);
-    client.close();
-    await master.stop();
   });
-}
-
-Deno.test("server-protocol in a .cf wins over that of a .gcf", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("all.gcf", { "server-protocol": "libzc" });
-  site.serve("a.cf", { mode: "aio", service: port, "server-protocol": "control" });
-  const master = await site.start();
-  using client = await greeted(port);
-  assert(master.servers("a.cf")[0].argv.includes("-server-control"));
-  assertEquals(await client.ask("setting server-protocol"), "control");
-  client.close();
-  await master.stop();
-});
-
-Deno.test("server-protocol = control in a .gcf is for programs that don't look like Deno", async () => {
-  await using site = new Site();
-  const port = site.port();
-  const text = `#!/bin/sh\nexec "${Deno.execPath()}" run -A ${SERVERS.coroutine} "$@"\n`;
-  const program = executable(site, { name: "wrapper", text });
-  site.write("all.gcf", { "server-protocol": "control" });
-  site.write("a.cf", { "server-command": program, "server-service": `127.0.0.1:${port}` });
-  const master = await site.start();
-  using client = await greeted(port);
-  assert(master.servers("a.cf")[0].argv.includes("-server-control"));
-  client.close();
+  await t.step("that of a .cf wins", async () => {
+    using client = await greeted(ports.own);
+    assert(master.servers("own.cf")[0].argv.includes("-server-control"));
+    assertEquals(await client.ask("setting server-protocol"), "control");
+  });
+  await t.step("control is for programs that don't look like Deno", async () => {
+    site.write("all.gcf", { "server-protocol": "control" });
+    site.write("shared.cf", {
+      "server-command": wrapper,
+      "server-service": `127.0.0.1:${ports.wrapped}`,
+    });
+    // That of the .cf alone, too: here it differs from the shared one.
+    site.serve("own.cf", {
+      mode: "coroutine",
+      service: `x://127.0.0.1:${ports.own}`,
+      "server-protocol": "libzc",
+    });
+    await master.reload();
+    using client = await greeted(ports.wrapped);
+    assert(
+      master.servers("shared.cf").some(({ pid, argv }) =>
+        pid === pidIn(client) && argv.includes("-server-control")
+      ),
+    );
+    using other = await greeted(ports.own);
+    assertEquals(statusPipes(pidIn(other)).length, 2);
+  });
+  await t.step("without a shared one, a command of its own .cf helps", async () => {
+    site.remove("all.gcf");
+    site.remove("shared.cf");
+    site.write("own.cf", {
+      "server-command": wrapper,
+      "server-service": `127.0.0.1:${ports.helped}`,
+      "server-protocol": "control",
+    });
+    await master.reload();
+    using client = await greeted(ports.helped);
+    await master.logs(new RegExp(`ready is process ${pidIn(client)}`));
+  });
   await master.stop();
 });
 
@@ -102,31 +136,6 @@ Deno.test("a program that LIB-ZC's protocol does not fit is replaced when it end
   Deno.kill(pid, "SIGTERM");
   await master.logs(new RegExp(`process ${pid} ended after \\S+ \\S+: signal SIGTERM`));
   await master.logs(/started/, 2);
-  await master.stop();
-});
-
-Deno.test("a command with arguments and a quoted path with a space are passed on as they are", async () => {
-  await using site = new Site();
-  const port = site.port();
-  Deno.symlinkSync(peer("server"), site.dir.file("my server"));
-  site.write("a.cf", {
-    "server-command": `"${site.dir.file("my server")}"`,
-    "server-service": `127.0.0.1:${port}`,
-  });
-  const master = await site.start();
-  using client = await greeted(port);
-  assertEquals((await peerStart(client)).argv.slice(0, 2), ["my server", "MASTER"]);
-  await master.stop();
-});
-
-Deno.test("a program is found in PATH by its name alone", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("a.cf", { "server-command": "c_server", "server-service": `127.0.0.1:${port}` });
-  const directory = peer("server").replace(/\/[^/]*$/, "");
-  const master = await site.start({ env: { PATH: `${directory}:${Deno.env.get("PATH")}` } });
-  using client = await greeted(port);
-  assertEquals((await peerStart(client)).argv[0], "c_server");
   await master.stop();
 });
 
@@ -158,12 +167,20 @@ Deno.test("server-protocol auto finds Deno behind env and npx, and its permissio
   await master.stop();
 });
 
-Deno.test("a command of which nobody knows how it takes its sockets is refused, and a setting helps", async () => {
+/** Commands that can't be run, and what is found. */
+const UNFIT: readonly (readonly [command: string, found: RegExp])[] = [
+  ["/nowhere/server", /no such program/],
+  ["zc-no-such-program", /no such program.*in PATH/],
+  ["/tmp/", /a directory/],
+  ["/etc/passwd", /a file that may not be executed/],
+  ["/nowhere/server.ts", /no such file/],
+];
+
+Deno.test("a command that can't be run, and one of which nobody knows how it takes its sockets, are refused with file and line", async () => {
   await using site = new Site();
-  const port = site.port();
   const text = `#!/bin/sh\nexec "${Deno.execPath()}" run -A ${SERVERS.coroutine} "$@"\n`;
   const wrapper = executable(site, { name: "wrapper", text });
-  const commands = [
+  const unknown = [
     "node -e 1",
     `sh ${wrapper}`,
     wrapper,
@@ -171,52 +188,23 @@ Deno.test("a command of which nobody knows how it takes its sockets is refused, 
     "deno run --watch x.ts",
     `nice -n 1 ${wrapper}`,
     executable(site, { name: "plain", text: text.slice(text.indexOf("\n") + 1) }),
-  ];
-  for (const [index, command] of commands.entries()) {
+  ].map((command) => [command, /^/, "choose a protocol for"] as const);
+  const refused = [...UNFIT.map((unfit) => [...unfit, "run"] as const), ...unknown];
+  for (const [index, [command]] of refused.entries()) {
     const service = `127.0.0.1:${site.port()}`;
     site.write(`${index}.cf`, { "server-service": service, "server-command": command });
   }
   const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
-  assertEquals([code, stderr.trimEnd().split("\n").length], [1, commands.length], stderr);
-  for (const [index, command] of commands.entries()) {
-    const words =
-      `${site.conf}/${index}.cf:2: server-command: Cannot choose a protocol for "${command}"`;
-    assertStringIncludes(stderr, words);
-    site.remove(`${index}.cf`);
+  const lines = stderr.trimEnd().split("\n");
+  assertEquals([code, lines.length], [1, refused.length], stderr);
+  for (const [index, [command, found, what]] of refused.entries()) {
+    const place = `${site.conf}/${index}.cf:2: server-command: `;
+    const line = lines.find((line) => line.startsWith(place)) ?? "";
+    assertStringIncludes(line, `${place}Cannot ${what} "${command}": `);
+    assertMatch(line, found);
   }
-  site.write("a.cf", {
-    "server-command": wrapper,
-    "server-service": `127.0.0.1:${port}`,
-    "server-protocol": "control",
-  });
-  const master = await site.start();
-  using client = await greeted(port);
-  await master.logs(new RegExp(`ready is process ${pidIn(client)}`));
-  client.close();
-  await master.stop();
+  await site.isGone();
 });
-
-const unfit: Record<string, { readonly command: string; readonly found: RegExp }> = {
-  "is not there": { command: "/nowhere/server", found: /no such program/ },
-  "is not in PATH": { command: "zc-no-such-program", found: /no such program.*in PATH/ },
-  "is a directory": { command: "/tmp/", found: /a directory/ },
-  "may not be executed": { command: "/etc/passwd", found: /a file that may not be executed/ },
-  "is a script that is not there": { command: "/nowhere/server.ts", found: /no such file/ },
-};
-
-for (const [what, { command, found }] of Object.entries(unfit)) {
-  Deno.test(`a server-command that ${what} is refused with its file and line`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.write("a.cf", { "server-service": `127.0.0.1:${port}`, "server-command": command });
-    const process = site.run(["-C", site.conf, "-pid-file", site.pidFile]);
-    const { code, stderr } = await process.ended();
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, `${site.conf}/a.cf:2: server-command: Cannot run "${command}": `);
-    assertMatch(stderr, found);
-    await site.isGone();
-  });
-}
 
 Deno.test("a program that can't be executed is tried again after a pause, and nothing is lost", async () => {
   await using site = new Site();
@@ -243,19 +231,6 @@ Deno.test("a program that can't be executed is tried again after a pause, and no
   Deno.renameSync(binary, program);
   using client = await greeted(port);
   assertEquals(await client.ask("echo at last"), "at last");
-  await master.stop();
-});
-
-Deno.test("a program with many addresses gets each at its place", async () => {
-  await using site = new Site();
-  const paths = Array.from({ length: 40 }, (_, index) => site.socket(`s${index}`));
-  const service = paths.map((path, index) => `n${index}://${path}`).join(" ");
-  site.write("a.cf", { "server-command": peer("server"), "server-service": service });
-  const master = await site.start();
-  for (const [index, path] of paths.entries()) {
-    using client = await greeted(path);
-    assertMatch(client.greeting, new RegExp(`^c \\d+ n${index} unix$`));
-  }
   await master.stop();
 });
 
