@@ -57,14 +57,22 @@ const COUNT = 3, MESSAGES = 20;
  * The pause of most clients, and of those that are to notice at once when a connection is closed. Shorter ones keep
  * both processors busy, and all clients late.
  */
-const PAUSE_MS = 100, EAGER_MS = 40;
+const PAUSE_MS = 250, EAGER_MS = 100;
 
 /** A server that drains keeps an idle connection for a second; without that, a request on its way is lost. */
 const KEPT_MS = 500;
 
-let isOver = false;
+/** A pause that is longer than asked for by this shows a busy machine: then an answer has come long before it is seen. */
+const LATE_MS = 100;
 
-const pause = (ms = PAUSE_MS) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+let isOver = false, lateAtMs = -Infinity;
+
+async function pause(ms = PAUSE_MS): Promise<void> {
+  const beganMs = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  const nowMs = performance.now();
+  if (nowMs - beganMs > ms + LATE_MS) lateAtMs = nowMs;
+}
 
 /** Loads one program until all is over; a client goes on after a loss. */
 async function load(target: ClientTarget, client: Client, tally: Tally): Promise<void> {
@@ -103,7 +111,8 @@ async function askOnAndOn(
 
 /** Whether a connection has just been answered on, and no end was announced. */
 function isEarly({ answeredMs = -Infinity }: Link): boolean {
-  return performance.now() - answeredMs < KEPT_MS;
+  const nowMs = performance.now();
+  return nowMs - answeredMs < KEPT_MS && nowMs - lateAtMs > 2 * KEPT_MS;
 }
 
 /** The same with pauses, in which the connection is idle. */
