@@ -67,7 +67,7 @@ async function start(
 ): Promise<{ readonly container: Container; readonly first: number }> {
   const image = await theImage();
   // The step that docs/deploy.md names, with a port that is free here.
-  setService(`${image.root}/app`, `http://0.0.0.0:${port}`);
+  setService(`${image.root}/app`, `web://0.0.0.0:${port}`);
   Deno.writeTextFileSync(`${image.root}/app/conf/all.gcf`, settings);
   const container = startContainer(site, image, { tmpfs: await MEMORY[memory]() });
   await container.process.complains(/all services are ready/);

@@ -94,7 +94,7 @@ class Machine implements AsyncDisposable {
       Deno.writeTextFileSync(socket, text.replace("0.0.0.0:80", address));
       Deno.mkdirSync(dir.file("srv"));
       await makeProject(dir.file("srv/app"));
-      setService(dir.file("srv/app"), `http://${address}`);
+      setService(dir.file("srv/app"), `web://${address}`);
       const cf = dir.file("srv/app/conf/web.cf");
       Deno.writeTextFileSync(cf, conf, { append: true });
       fetchPackages(dir.file("srv/deno-dir"));

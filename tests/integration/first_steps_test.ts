@@ -9,6 +9,7 @@ import { assertEquals } from "@std/assert";
 import { ifThere } from "../../src/os/fs/path.ts";
 import { Site } from "../support/master.ts";
 import type { TestProcess } from "../support/processes.ts";
+import { installPrograms } from "../support/shell_programs.ts";
 import { testCertificate } from "../support/tls.ts";
 import { eventually, PATIENCE_MS } from "../support/wait.ts";
 
@@ -74,31 +75,6 @@ function comparable({ command, shown }: Step): string {
   return `$ ${command}\n${same}\n`;
 }
 
-/** curl(1), as far as the session uses it: the machine may have none. */
-const CURL = `
-const at = Deno.args.indexOf("--cacert");
-const caCerts = at < 0 ? [] : [Deno.readTextFileSync(Deno.args[at + 1])];
-try {
-  const answer = await fetch(Deno.args.at(-1)!, { client: Deno.createHttpClient({ caCerts }) });
-  await answer.body!.pipeTo(Deno.stdout.writable);
-} catch {
-  if (!Deno.args.includes("-s")) console.error("curl: (7) Failed to connect");
-  Deno.exit(7);
-}
-`;
-
-/** Puts the programs of the session into a directory for its PATH. */
-function installPrograms(site: Site): string {
-  Deno.mkdirSync(site.dir.file("bin"));
-  Deno.symlinkSync(Deno.execPath(), site.dir.file("bin/deno"));
-  site.dir.write("bin/curl.ts", CURL);
-  for (const [name, program] of [["zc", `${ROOT}master.ts`], ["curl", "$(dirname $0)/curl.ts"]]) {
-    const path = site.dir.write(`bin/${name}`, `#!/bin/sh\nexec deno run -A ${program} "$@"\n`);
-    Deno.chmodSync(path, 0o755);
-  }
-  return site.dir.file("bin");
-}
-
 /** The package as it is here, in place of the published one. */
 function linkPackage(site: Site): void {
   const manifest = JSON.parse(Deno.readTextFileSync(site.dir.file("hello/deno.json")));
@@ -118,7 +94,7 @@ async function run(shell: TestProcess, command: string): Promise<string> {
 Deno.test("the first steps of a new user show what first_steps.txt says", async () => {
   await using site = new Site();
   const port = String(site.port());
-  const path = `${installPrograms(site)}:${Deno.env.get("PATH")}`;
+  const path = installPrograms(site);
   const { certFile, keyFile } = testCertificate(site.dir);
   Deno.renameSync(certFile, site.dir.file("localhost.crt"));
   Deno.renameSync(keyFile, site.dir.file("localhost.key"));

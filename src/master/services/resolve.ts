@@ -100,7 +100,7 @@ export class ServiceResolver {
       ...check("master-chdir", () => requireDirectory(service, place)),
       // These checks depend on the kind of program.
       ...(located
-        ? PROGRAM_CHECKS.flatMap(([key, require]) => check(key, () => require(located!, files)))
+        ? PROGRAM_CHECKS.flatMap(([key, demand]) => check(key, () => demand(located!, files)))
         : []),
       ...(located && argv ? sizeProblems(located, argv).map(at) : []),
     ];
@@ -148,7 +148,7 @@ export class ServiceResolver {
 /** The checks of a service whose program was found, with the settings that they are about. */
 const PROGRAM_CHECKS: readonly (readonly [
   key: string,
-  require: (located: Located, files: readonly string[]) => void,
+  demand: (located: Located, files: readonly string[]) => void,
 ])[] = [
   ["server-command", requireProtocol],
   ["server-service", requireSockets],

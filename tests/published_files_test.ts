@@ -1,0 +1,22 @@
+import { assertEquals } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
+import manifest from "../deno.json" with { type: "json" };
+
+const ROOT = new URL("..", import.meta.url);
+
+/** Whether a file is in the published package. */
+function isPublished(path: string): boolean {
+  const isIncluded = manifest.publish.include.some((name) =>
+    name.endsWith("/") ? path.startsWith(name) : path === name
+  );
+  return isIncluded && existsSync(new URL(path, ROOT));
+}
+
+for (const page of ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"]) {
+  Deno.test(`the links in ${page} lead to published files or to other sites`, () => {
+    const text = Deno.readTextFileSync(new URL(page, ROOT));
+    const links = text.matchAll(/\]\(([^)\s]+)\)/g).map(([, link]) => link.replace(/#.*/, ""));
+    const own = [...links].filter((link) => link !== "" && !link.startsWith("https://"));
+    assertEquals(own.filter((link) => !isPublished(link)), []);
+  });
+}
