@@ -7,80 +7,95 @@ import { eventually } from "../support/wait.ts";
 /** How long servers may live on without their master, in milliseconds: a second, on a busy machine longer. */
 const OUTLIVE_MS = 10_000;
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: no server outlives a killed master, and a new one starts at once`, async () => {
-    await using site = new Site();
-    const port = site.port(), path = site.socket("sock");
+Deno.test("no server outlives a killed master, and a new one starts at once", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const port = site.port(), path = site.socket(mode);
     const settings = { mode, service: `127.0.0.1:${port},${path}`, "server-proc-count": 2 };
-    site.serve("a.cf", settings);
-    site.serve("b.cf", { mode, service: site.port() });
-    const first = await site.start();
-    await Promise.all([first.serving("a.cf", 2), first.serving("b.cf", 1)]);
-    const clients = await Promise.all(Array.from({ length: 4 }, () => greeted(port)));
-    first.process.signal("SIGKILL");
-    await first.process.ended();
-    const second = await site.start();
-    using client = await greeted(path);
-    assertEquals(await client.ask("echo again"), "again");
-    client.close();
-    for (const client of clients) await client.ending();
-    clients.forEach((client) => client.close());
-    await second.stop();
+    site.serve(`${mode}.cf`, settings);
+    return { mode, port, path };
   });
+  const first = await site.start();
+  await Promise.all(MODES.map((mode) => first.serving(`${mode}.cf`, 2)));
+  const clients = await Promise.all(
+    services.flatMap(({ port }) => Array.from({ length: 4 }, () => greeted(port))),
+  );
+  first.process.signal("SIGKILL");
+  await first.process.ended();
+  const second = await site.start();
+  for (const { mode, path } of services) {
+    using client = await greeted(path);
+    assertEquals(await client.ask("echo again"), "again", mode);
+  }
+  for (const client of clients) await client.ending();
+  clients.forEach((client) => client.close());
+  await second.stop();
+});
 
-  Deno.test(`${mode} mode: idle and busy servers of a killed master end soon`, async () => {
-    await using site = new Site();
-    const [idle, busy, draining] = [site.port(), site.port(), site.port()];
-    site.serve("idle.cf", { mode, service: idle, "server-proc-count": 2 });
-    site.serve("busy.cf", { mode, service: busy });
-    site.serve("draining.cf", {
+Deno.test("idle, busy and draining servers of a killed master end soon, and those that have not begun to serve", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const [busy, draining] = [site.port(), site.port()];
+    site.serve(`idle-${mode}.cf`, { mode, service: site.port() });
+    site.serve(`busy-${mode}.cf`, { mode, service: busy });
+    site.serve(`draining-${mode}.cf`, {
       mode,
       service: draining,
       args: ["--before-softstop"],
       "server-stop-on-softstop-after": 3600,
     });
-    const master = await site.start();
-    await master.serving("idle.cf", 2);
-    const clients: Client[] = [await greeted(busy), await greeted(draining), await greeted(busy)];
-    await master.reload();
-    await master.logs(/\] beforeSoftstop/);
-    await Promise.all([master.serving("idle.cf", 2), master.serving("draining.cf", 2)]);
-    const exchange = clients[0].ask("echo under way");
-    master.process.signal("SIGKILL");
-    assertEquals(await exchange, "under way");
-    await site.isGone(OUTLIVE_MS);
-    clients.forEach((client) => client.close());
+    return { mode, busy, draining };
   });
+  const master = await site.start();
+  await Promise.all(MODES.map((mode) => master.serving(`idle-${mode}.cf`, 1)));
+  const clients: Client[] = await Promise.all(
+    services.flatMap(({ busy, draining }) => [greeted(busy), greeted(draining), greeted(busy)]),
+  );
+  for (const mode of MODES) {
+    const never = site.dir.file("never");
+    site.serve(`late-${mode}.cf`, { mode, service: site.port(), "ready-when": never });
+  }
+  await master.reloadBegun();
+  await master.logs(/\] beforeSoftstop/, 2);
+  await Promise.all(MODES.flatMap((mode) => [
+    master.serving(`idle-${mode}.cf`, 1),
+    master.serving(`draining-${mode}.cf`, 2),
+    eventually(() => master.servers(`late-${mode}.cf`).length === 1, { what: "a late server" }),
+  ]));
+  await master.logs(/\] beforeService/, 8);
+  const exchanges = services.map((_, index) => clients[3 * index].ask("echo under way"));
+  master.process.signal("SIGKILL");
+  assertEquals(await Promise.all(exchanges), ["under way", "under way"]);
+  await site.isGone(OUTLIVE_MS);
+  clients.forEach((client) => client.close());
+});
 
-  Deno.test(`${mode} mode: a server that has not begun to serve does not outlive its master`, async () => {
-    await using site = new Site();
-    site.serve("a.cf", { mode, service: site.port(), "ready-when": site.dir.file("never") });
-    const master = await site.start();
-    await master.logs(/\] beforeService/);
-    master.process.signal("SIGKILL");
-    await site.isGone(OUTLIVE_MS);
-  });
-
-  Deno.test(`${mode} mode: neither a blocked nor a stopped server outlives its killed master`, async () => {
-    await using site = new Site();
+Deno.test("neither a blocked nor a stopped server outlives its killed master", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
     const port = site.port();
-    site.serve("blocked.cf", { mode, service: port });
-    site.serve("stopped.cf", { mode, service: site.port() });
-    const master = await site.start();
+    site.serve(`blocked-${mode}.cf`, { mode, service: port });
+    site.serve(`stopped-${mode}.cf`, { mode, service: site.port() });
+    return { mode, port };
+  });
+  const master = await site.start();
+  const clients = await Promise.all(services.map(async ({ mode, port }) => {
     const [[blocked], [stopped]] = await Promise.all([
-      master.serving("blocked.cf", 1),
-      master.serving("stopped.cf", 1),
+      master.serving(`blocked-${mode}.cf`, 1),
+      master.serving(`stopped-${mode}.cf`, 1),
     ]);
-    using client = await greeted(port);
+    const client = await greeted(port);
     const before = processorTimeOf(blocked);
     await client.write("block\n");
     // Far more than it takes to read the line.
     await eventually(() => processorTimeOf(blocked) - before > 30, { what: "the endless loop" });
     Deno.kill(stopped, "SIGSTOP");
-    master.process.signal("SIGKILL");
-    await site.isGone(OUTLIVE_MS);
-  });
-}
+    return client;
+  }));
+  master.process.signal("SIGKILL");
+  await site.isGone(OUTLIVE_MS);
+  clients.forEach((client) => client.close());
+});
 
 /** The processor time of a process so far, in clock ticks of mostly 10 ms (proc_pid_stat(5)). */
 function processorTimeOf(pid: number): number {
@@ -88,7 +103,7 @@ function processorTimeOf(pid: number): number {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[11]);
 }
 
-Deno.test("programs that never ask who their parent is do not outlive their master", async () => {
+Deno.test("programs that never ask who their parent is do not outlive their master, whose guardian was killed before", async () => {
   await using site = new Site();
   for (const protocol of ["libzc", "control"]) {
     site.write(`${protocol}.cf`, {
@@ -100,6 +115,11 @@ Deno.test("programs that never ask who their parent is do not outlive their mast
   }
   const master = await site.start();
   await eventually(() => master.servers().length === 4, { what: "all processes" });
+  const [{ pid }] = site.guardians();
+  Deno.kill(pid, "SIGKILL");
+  await eventually(() => site.guardians().some((one) => one.pid !== pid), {
+    what: "another guardian",
+  });
   master.process.signal("SIGKILL");
   await site.isGone(OUTLIVE_MS);
 });
@@ -121,25 +141,6 @@ Deno.test("a master has one guardian, at once another one when it is killed, and
   assertEquals(await master.serving("a.cf", 2), pids);
   await master.stop();
   assertEquals(site.guardians(), []);
-});
-
-Deno.test("no server outlives a master whose guardian was killed before", async () => {
-  await using site = new Site();
-  site.write("sleep.cf", {
-    "server-command": "sh -c 'exec sleep 47'",
-    "server-protocol": "libzc",
-    "server-service": `127.0.0.1:${site.port()}`,
-    "server-proc-count": 2,
-  });
-  const master = await site.start();
-  await eventually(() => master.servers().length === 2, { what: "all processes" });
-  const [{ pid }] = site.guardians();
-  Deno.kill(pid, "SIGKILL");
-  await eventually(() => site.guardians().some((one) => one.pid !== pid), {
-    what: "another guardian",
-  });
-  master.process.signal("SIGKILL");
-  await site.isGone(OUTLIVE_MS);
 });
 
 Deno.test("servers that are just being started do not outlive their master", async () => {
