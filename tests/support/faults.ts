@@ -51,7 +51,7 @@ export const FAULTS: readonly Fault[] = [
   {
     what: "a misspelt list of addresses",
     make(site) {
-      site.write("x.cf", { "server-command": COMMAND, "server-servce": site.socket("x") });
+      site.write("x.cf", { "server-command": COMMAND, "server-servce": site.socket("misspelt") });
       const text = 'Cannot use as a service "x.cf": no server-service, but "server-servce"';
       return [{ place: "x.cf:2: server-servce", text }];
     },
@@ -74,14 +74,17 @@ export const FAULTS: readonly Fault[] = [
   {
     what: "a missing command",
     make(site) {
-      site.write("x.cf", { "server-service": site.socket("x") });
+      site.write("x.cf", { "server-service": site.socket("uncommanded") });
       return [{ place: "x.cf: server-command", text: "Cannot use as a service " }];
     },
   },
   {
     what: "a command that isn't there",
     make(site) {
-      site.write("x.cf", { "server-command": "/no/such", "server-service": site.socket("x") });
+      site.write("x.cf", {
+        "server-command": "/no/such",
+        "server-service": site.socket("unfound"),
+      });
       return [{ place: "x.cf:1: server-command", text: 'Cannot run "/no/such": no such program' }];
     },
   },
@@ -118,7 +121,7 @@ export const FAULTS: readonly Fault[] = [
   {
     what: "an address that is named in two files",
     make(site) {
-      const settings = { "server-command": COMMAND, "server-service": site.socket("x") };
+      const settings = { "server-command": COMMAND, "server-service": site.socket("shared") };
       site.write("x.cf", settings);
       site.write("y.cf", settings);
       const { "server-service": path } = settings;
