@@ -1,8 +1,10 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { Config } from "../../src/config/config.ts";
+import { applyRunSettings } from "../../src/config/run_settings.ts";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
-import { CMaster, denoExecutable, peer } from "../support/peers.ts";
+import { peer } from "../support/peers.ts";
 import { startFunction } from "../support/processes.ts";
 
 /** Whoever may change the root is taken to be root; others are shown what they are told. */
@@ -34,66 +36,96 @@ function assertUser(pid: number, user: string): void {
   }
 }
 
-for (const mode of MODES) {
-  Deno.test(`run-user, run-chroot and run-chdir move a ${mode} server, which serves all the same`, async () => {
-    await using site = new Site();
-    const port = site.port(), fifo = site.dir.file("f");
-    Deno.mkdirSync(site.dir.file("jail/sub"), { recursive: true });
-    site.serve("a.cf", {
+Deno.test("servers apply the settings of their own files: user, root, directory, limits", async (t) => {
+  await using site = new Site();
+  const jail = site.dir.file("jail");
+  Deno.mkdirSync(`${jail}/sub`, { recursive: true });
+  const moved = MODES.map((mode) => {
+    const port = site.port(), fifo = site.dir.file(`${mode}-fifo`);
+    site.serve(`${mode}.cf`, {
       mode,
       service: `127.0.0.1:${port} fifo:${fifo}`,
       "run-user": "nobody",
-      "run-chroot": site.dir.file("jail"),
+      "run-chroot": jail,
       "run-chdir": "sub",
     });
-    const master = await site.start();
-    if (IS_ROOT) {
-      const client = await greeted(port);
-      assertEquals(await client.ask("echo hello"), "hello");
-      await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
-      await master.logs(/from the fifo: through the pipe/);
-      const pid = pidIn(client);
-      assertUser(pid, "nobody");
-      assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), site.dir.file("jail"));
-      assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), site.dir.file("jail/sub"));
-      assertEquals(master.logged(/node:net/), 0, "it serves its socket the slow way");
-      client.close();
-    } else {
-      await master.logs(/a\.cf: run-user: Cannot apply "nobody": operation not permitted/);
-    }
-    await master.stop();
+    return { mode, port, fifo };
   });
-}
+  const limited = site.port();
+  site.serve("limited.cf", {
+    mode: "aio",
+    service: limited,
+    "max-memory": "300m",
+    "core-file-size": "1m",
+  });
+  site.write("all.gcf", { "run-user": "nobody" });
+  const master = await site.start();
 
-Deno.test("a server that has changed its root can tell where an error was thrown", async () => {
+  for (const { mode, port, fifo } of moved) {
+    await t.step(
+      `run-user, run-chroot and run-chdir move a ${mode} server, which serves all the same`,
+      async () => {
+        if (!IS_ROOT) {
+          const why = 'run-user: Cannot apply "nobody": operation not permitted';
+          return void await master.logs(new RegExp(`${mode}\\.cf: ${why}`));
+        }
+        using client = await greeted(port);
+        assertEquals(await client.ask("echo hello"), "hello");
+        await Deno.writeTextFile(fifo, `through the pipe of ${mode}\n`, { create: false });
+        await master.logs(new RegExp(`from the fifo: through the pipe of ${mode}`));
+        const pid = pidIn(client);
+        assertUser(pid, "nobody");
+        assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), jail);
+        assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), `${jail}/sub`);
+        const slow = new RegExp(`\\[${pid}\\] .*node:net`);
+        assertEquals(master.logged(slow), 0, "it serves its socket the slow way");
+      },
+    );
+  }
+
+  await t.step("max-memory and core-file-size limit a server", async () => {
+    using client = await greeted(limited);
+    const limits = `${pidIn(client)}/limits`;
+    assertEquals(line(limits, "Max core file size"), "1048576 1048576 bytes");
+    const [soft, hard, unit] = line(limits, "Max data size").split(" ");
+    assertEquals([soft, unit], [hard, "bytes"]);
+    // What the runtime has mapped for nothing comes on top of the 300.
+    assert(Number(soft) > 300 * MEBIBYTE && Number(soft) < 1100 * MEBIBYTE, soft);
+    assertEquals(line(limits, "Max address space").split(" ")[0], "unlimited");
+  });
+
+  await t.step("run-user in a .gcf changes nobody, as with LIB-ZC, and is told of", async () => {
+    const own = line("self/status", "Uid");
+    using client = await greeted(limited);
+    for (const pid of [master.pid, pidIn(client)]) {
+      assertEquals(line(`${pid}/status`, "Uid"), own);
+    }
+    await master.logs(/ warn \S+ .*\/all\.gcf:1: run-user: Cannot use "run-user": /);
+  });
+  await master.stop();
+});
+
+Deno.test("exit-after ends a server, which is replaced, and one in another root can tell where an error was thrown", async () => {
   await using site = new Site();
+  const port = site.port();
   Deno.mkdirSync(site.dir.file("jail"));
-  site.serve("a.cf", {
+  site.serve("a.cf", { mode: "coroutine", service: port, "exit-after": 1 });
+  site.serve("b.cf", {
     mode: "coroutine",
     service: site.port(),
     args: ["--fail-in=beforeService"],
     ...(IS_ROOT && { "run-chroot": site.dir.file("jail") }),
   });
   const master = await site.start();
+  using client = await greeted(port);
+  assertEquals(await client.ending(), "end of file");
+  await master.logs(
+    new RegExp(`process ${pidIn(client)} ended after [1-9]\\S* s: exit code 0`),
+  );
+  await master.logs(/serviceRegister/, 2);
   await master.logs(
     /Error: a fault in beforeService\n +at failIn \(file:.*behaviour\.ts:\d+:\d+\)/,
   );
-  await master.stop();
-});
-
-Deno.test("run-user in a .gcf changes nobody, as with LIB-ZC, and is told of", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("all.gcf", { "run-user": "nobody" });
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  const own = line("self/status", "Uid");
-  const client = await greeted(port);
-  for (const pid of [master.pid, pidIn(client)]) {
-    assertEquals(line(`${pid}/status`, "Uid"), own);
-  }
-  client.close();
-  await master.logs(/ warn \S+ .*\/all\.gcf:1: run-user: Cannot use "run-user": /);
   await master.stop();
 });
 
@@ -142,28 +174,6 @@ Deno.test("run-user and run-chroot of the master hold for its servers in C", asy
     );
   }
   await site.isGone();
-});
-
-Deno.test("max-memory and core-file-size limit a server", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", {
-    mode: "aio",
-    service: port,
-    "max-memory": "300m",
-    "core-file-size": "1m",
-  });
-  const master = await site.start();
-  const client = await greeted(port);
-  const limits = `${pidIn(client)}/limits`;
-  assertEquals(line(limits, "Max core file size"), "1048576 1048576 bytes");
-  const [soft, hard, unit] = line(limits, "Max data size").split(" ");
-  assertEquals([soft, unit], [hard, "bytes"]);
-  // What the runtime has mapped for nothing comes on top of the 300.
-  assert(Number(soft) > 300 * MEBIBYTE && Number(soft) < 1100 * MEBIBYTE, soft);
-  assertEquals(line(limits, "Max address space").split(" ")[0], "unlimited");
-  client.close();
-  await master.stop();
 });
 
 for (const what of ["buffers", "objects"]) {
@@ -228,61 +238,39 @@ const refused: Record<string, { readonly value: string; readonly message: RegExp
   },
 };
 
-for (const [key, { value, message }] of Object.entries(refused)) {
-  Deno.test(`applyRunSettings() tells an ordinary user why ${key} = ${value} is refused`, async () => {
-    const prefix = ["sh", "-c", 'ulimit -c 1024 && ulimit -d 2000000 && exec "$@"', "sh"];
-    await using child = startFunction(import.meta, async ({ key, value }) => {
-      const { Config, setFrom } = await import("../../src/config/config.ts");
-      const { applyRunSettings } = await import("../../src/config/run_settings.ts");
-      const { becomeOrdinaryUser } = await import("../support/privileges.ts");
-      becomeOrdinaryUser();
+Deno.test("applyRunSettings() tells an ordinary user why a setting is refused", async () => {
+  const prefix = ["sh", "-c", 'ulimit -c 1024 && ulimit -d 2000000 && exec "$@"', "sh"];
+  const arg = Object.entries(refused).map(([key, { value }]) => [key, value] as const);
+  await using child = startFunction(import.meta, async (settings) => {
+    const { Config, setFrom } = await import("../../src/config/config.ts");
+    const { applyRunSettings } = await import("../../src/config/run_settings.ts");
+    const { becomeOrdinaryUser } = await import("../support/privileges.ts");
+    becomeOrdinaryUser();
+    for (const [key, value] of settings) {
       try {
         await applyRunSettings(setFrom(new Config(), key, value, { file: "a.cf", line: 7 }));
+        console.log(`${key}: applied`);
       } catch (error) {
         console.log((error as Error).message);
       }
-    }, { arg: { key, value }, prefix });
-    assertMatch(await child.succeeds(), message);
-  });
-}
-
-for (const user of ["no-such-user", "65534"]) {
-  Deno.test(`applyRunSettings() refuses the user ${user}, whom the system does not know`, async () => {
-    await using child = startFunction(import.meta, async (user) => {
-      const { Config } = await import("../../src/config/config.ts");
-      const { applyRunSettings } = await import("../../src/config/run_settings.ts");
-      try {
-        await applyRunSettings(new Config().set("run-user", user));
-      } catch (error) {
-        console.log((error as Error).message);
-      }
-    }, { arg: user });
-    assertMatch(
-      await child.succeeds(),
-      /^run-user: Cannot apply ".*": no such user, expected a user/,
-    );
-  });
-}
-
-Deno.test("exit-after ends a server, which is replaced", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port, "exit-after": 1 });
-  const master = await site.start();
-  using client = await greeted(port);
-  assertEquals(await client.ending(), "end of file");
-  await master.logs(
-    new RegExp(`process ${pidIn(client)} ended after [1-9]\\S* s: exit code 0`),
-  );
-  await master.logs(/serviceRegister/, 2);
-  await master.stop();
+    }
+  }, { arg, prefix });
+  const lines = (await child.succeeds()).trimEnd().split("\n");
+  for (const [index, { message }] of Object.values(refused).entries()) {
+    assertMatch(lines[index], message);
+  }
+  assertEquals(lines.length, arg.length);
 });
 
-Deno.test("-exit-after ends the master and its servers", async () => {
-  await using site = new Site();
-  site.serve("a.cf", { mode: "aio", service: site.port() });
-  const master = await site.start({ args: ["-exit-after", "1"] });
-  await master.stopped();
+Deno.test("applyRunSettings() refuses users whom the system does not know", async () => {
+  for (const user of ["no-such-user", "65534"]) {
+    // It comes to nothing, so that this process stays as it is.
+    const { message } = await assertRejects(
+      () => applyRunSettings(new Config().set("run-user", user)),
+      Error,
+    );
+    assertMatch(message, /^run-user: Cannot apply ".*": no such user, expected a user/);
+  }
 });
 
 Deno.test("--debug-config prints the settings of the master and of a server", async () => {
@@ -308,22 +296,4 @@ Deno.test("--debug-config prints the settings of the master and of a server", as
     `server-service = 127.0.0.1:${port}`,
     "debug-config = yes",
   ]);
-});
-
-Deno.test("a server that has changed its user ends with a master in C all the same", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("a.cf", {
-    "server-command": denoExecutable(site, SERVERS.coroutine),
-    "server-service": `127.0.0.1:${port}`,
-    ...(IS_ROOT && { "run-user": "nobody" }),
-  });
-  const master = await CMaster.start(site);
-  using client = await greeted(port);
-  // From now on only the signal for the parent's death can tell it.
-  await client.ask("detach");
-  await master.logs(new RegExp(`lost ${pidIn(client)}\n`));
-  master.process.signal("SIGKILL");
-  assertEquals(await client.ending(2_000), "end of file");
-  await site.isGone(2_000);
 });

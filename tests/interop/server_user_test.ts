@@ -68,22 +68,33 @@ function cases(): Record<string, { settings: Record<string, string>; expected: E
   };
 }
 
-for (const [name, { settings, expected }] of Object.entries(cases())) {
-  for (const start of ["server-user", "master"]) {
-    Deno.test(`server-user and server-group, started as ${start}: a server is ${name} in all of its threads`, async (t) => {
-      if (!IS_ROOT) return leaveOut(t);
-      await using site = new Site(installationFor(USER));
-      const port = site.port(), path = site.socket("u");
+/** The cases that are looked at for servers which their master starts as itself, too: the way of each id. */
+const STARTED_AS_MASTER = ["a user and a group", "numbers that nobody has"];
+
+Deno.test("server-user and server-group hold for all threads of a server, whoever it is started as", async (t) => {
+  if (!IS_ROOT) return leaveOut(t);
+  await using site = new Site(installationFor(USER));
+  const services = Object.entries(cases()).flatMap(([name, { settings, expected }], index) => {
+    const starts = STARTED_AS_MASTER.includes(name) ? ["server-user", "master"] : ["server-user"];
+    return starts.map((start) => {
+      const file = `${index}-${start}`, port = site.port(), path = site.socket(file);
       const service = `127.0.0.1:${port},${path}`;
-      site.serve("a.cf", {
+      site.serve(`${file}.cf`, {
         ...{ mode: "coroutine", service, "server-start-user": start },
         ...settings,
       });
-      const master = await site.start({ env: { XDG_CACHE_HOME: "/nonexistent" } });
-      const client = await greeted(port);
+      return { name, start, expected, port, path };
+    });
+  });
+  const master = await site.start({ env: { XDG_CACHE_HOME: "/nonexistent" } });
+  for (const { name, start, expected, port, path } of services) {
+    await t.step(`${name}, started as ${start}`, async () => {
+      using client = await greeted(port);
+      using onUnix = await greeted(path);
+      const pid = pidIn(client);
+      assertEquals(pidIn(onUnix), pid);
       assertEquals(await client.ask("echo hello"), "hello");
-      const onUnix = await greeted(path);
-      assertRunsAs(pidIn(client), expected);
+      assertRunsAs(pid, expected);
       const { home = Deno.env.get("HOME") } = expected;
       assertEquals(await client.ask("env HOME"), home);
       const user = expected.uid === "54321" ? undefined : expected.home && USER;
@@ -94,61 +105,69 @@ for (const [name, { settings, expected }] of Object.entries(cases())) {
         }
       }
       // Its log works as before.
-      await master.logs(/serviceRegister/);
-      assertEquals(master.logged(/changing to (user|group) \w+/), start === "master" ? 1 : 0);
-      assertEquals(master.logged(/node:net/), 0, "it serves its sockets the slow way");
-      client.close();
-      onUnix.close();
-      await master.stop();
+      await master.logs(new RegExp(`\\[${pid}\\] serviceRegister`));
+      const changes = new RegExp(`\\[${pid}\\] changing to (user|group) \\w+`);
+      assertEquals(master.logged(changes), start === "master" ? 1 : 0);
     });
   }
-}
+  assertEquals(master.logged(/node:net/), 0, "a server serves its sockets the slow way");
+  await master.stop();
+});
 
-for (const mode of MODES) {
-  Deno.test(`server-user and server-chroot move a ${mode} server after beforeService, and it serves all the same`, async () => {
-    await using site = new Site();
-    const port = site.port(), fifo = site.dir.file("f"), jail = site.dir.file("jail");
-    Deno.mkdirSync(jail);
-    site.serve("a.cf", {
+Deno.test("server-user and server-chroot move servers of both modes after beforeService, and they serve all the same", async () => {
+  await using site = new Site();
+  const jail = site.dir.file("jail");
+  Deno.mkdirSync(jail);
+  const services = MODES.map((mode) => {
+    const file = `${mode}.cf`, port = site.port(), fifo = site.dir.file(`${mode}-fifo`);
+    site.serve(file, {
       mode,
       service: `127.0.0.1:${port} fifo:${fifo}`,
       "server-user": USER,
       "server-chroot": jail,
       own: "value",
     });
-    if (!IS_ROOT) return await assertRefused(site, /server-user: .*as root\n.*server-chroot: /);
-    const master = await site.start();
+    return { mode, port, fifo };
+  });
+  if (!IS_ROOT) return await assertRefused(site, /server-user: .*as root\n.*server-chroot: /);
+  const master = await site.start();
+  const clients = await Promise.all(services.map(async ({ mode, port, fifo }) => {
     const client = await greeted(port);
     const pid = pidIn(client);
     const groups = id("-G", USER), gid = id("-g", USER);
     assertRunsAs(pid, { uid: id("-u", USER), gid, groups });
     assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), jail);
     assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), jail);
-    const order = [/beforeService with value/, /changing to user \w+, root /, /serviceRegister/];
+    const order = ["beforeService with value", "changing to user \\w+, root ", "serviceRegister"]
+      .map((text) => new RegExp(`\\[${pid}\\] ${text}`));
     // They come on their own way, perhaps later than the greeting.
     for (const pattern of order) await master.logs(pattern);
     const places = order.map((pattern) => master.log.search(pattern));
-    assertEquals(places, places.toSorted((a, b) => a - b));
+    assertEquals(places, places.toSorted((a, b) => a - b), mode);
     assert(places[0] >= 0, master.log);
-    await Deno.writeTextFile(fifo, "through the pipe\n", { create: false });
-    await master.logs(/from the fifo: through the pipe/);
-    assertEquals(master.logged(/node:net/), 0);
+    await Deno.writeTextFile(fifo, `through the pipe of ${mode}\n`, { create: false });
+    await master.logs(new RegExp(`from the fifo: through the pipe of ${mode}`));
+    return client;
+  }));
+  assertEquals(master.logged(/node:net/), 0);
 
-    await master.reload();
+  await master.reload();
+  await Promise.all(clients.map(async (client, index) => {
+    const { port, mode } = services[index], pid = pidIn(client);
     await master.logs(new RegExp(`softstop of process ${pid}`));
-    assertEquals(await client.ask("echo still here"), "still here");
+    assertEquals(await client.ask("echo still here"), "still here", mode);
     client.close();
     await master.logs(new RegExp(`reaped process ${pid}, which was draining`));
     const second = await greeted(port);
-    assertNotEquals(pidIn(second), pid);
+    assertNotEquals(pidIn(second), pid, mode);
     Deno.kill(pidIn(second), "SIGKILL");
     const third = await greeted(port);
-    assertEquals(await third.ask("echo again"), "again");
+    assertEquals(await third.ask("echo again"), "again", mode);
     second.close();
     third.close();
-    await master.stop();
-  });
-}
+  }));
+  await master.stop();
+});
 
 /** Fails unless a master refuses its settings, for a reason that matches. */
 async function assertRefused(site: Site, message: RegExp): Promise<void> {
@@ -209,26 +228,6 @@ Deno.test("a script that its user can't read, and a cache that its user can chan
     ),
   );
   await site.isGone();
-});
-
-Deno.test("a user, a group and a root that are not there are refused at the start and at a reload", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "aio", service: port });
-  const master = await site.start();
-  site.serve("a.cf", {
-    mode: "aio",
-    service: port,
-    "server-user": "no-such-user",
-    "server-group": "no-such-group",
-    "server-chroot": "nowhere",
-  });
-  const text = await master.reloadRefused();
-  assertMatch(text, /a\.cf:3: server-user: Cannot run as "no-such-user": no such user, expected a/);
-  assertMatch(text, /a\.cf:4: server-group: Cannot run as "no-such-group": no such group, expec/);
-  assertMatch(text, /a\.cf:5: server-chroot: Cannot change the root to "nowhere": no such direct/);
-  (await greeted(port)).close();
-  await master.stop();
 });
 
 Deno.test("a server that its own settings refuse says why, and ends", async () => {
@@ -304,34 +303,58 @@ Deno.test("a server in C, and one that inherits its sockets, are started as thei
   await master.stop();
 });
 
-Deno.test("a server that has become another user gets the signal of its master's death", async () => {
+Deno.test("servers that have become another user get the signal of their master's death", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.write("a.cf", {
-    "server-command": denoExecutable(site, SERVERS.coroutine),
-    "server-service": `127.0.0.1:${port}`,
-    ...(IS_ROOT && { "server-user": USER }),
+  const command = denoExecutable(site, SERVERS.coroutine);
+  const ports = ["server-user", "run-user"].map((setting) => {
+    const port = site.port();
+    site.write(`${setting}.cf`, {
+      "server-command": command,
+      "server-service": `127.0.0.1:${port}`,
+      ...(IS_ROOT && { [setting]: USER }),
+    });
+    return port;
   });
   const master = await CMaster.start(site);
-  using client = await greeted(port);
+  const clients = await Promise.all(ports.map(greeted));
   // From now on only the signal for the parent's death can tell it.
-  await client.ask("detach");
-  await master.logs(new RegExp(`lost ${pidIn(client)}\n`));
+  for (const client of clients) {
+    await client.ask("detach");
+    await master.logs(new RegExp(`lost ${pidIn(client)}\n`));
+  }
   master.process.signal("SIGKILL");
-  assertEquals(await client.ending(), "end of file");
+  for (const client of clients) {
+    assertEquals(await client.ending(), "end of file");
+    client.close();
+  }
   await site.isGone();
 });
 
-Deno.test("a shared server-user holds for every service, and not for the master", async () => {
+Deno.test("a shared server-user holds for every service, and not for the master; unknown names are refused at a reload", async () => {
   await using site = new Site(installationFor(USER));
   const port = site.port();
   site.write("all.gcf", { "server-user": USER });
   site.serve("a.cf", { mode: "aio", service: port });
-  if (!IS_ROOT) return await assertRefused(site, /a\.cf: server-user: Cannot run as "\w+": not/);
+  if (!IS_ROOT) {
+    await assertRefused(site, /a\.cf: server-user: Cannot run as "\w+": not/);
+    site.remove("all.gcf");
+  }
   const master = await site.start();
   const client = await greeted(port);
-  assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
-  assertEquals(statusLine(master.pid, "Uid"), "0 0 0 0");
+  if (IS_ROOT) assertEquals(statusLine(pidIn(client), "Uid").split(" ")[0], id("-u", USER));
+  assertEquals(statusLine(master.pid, "Uid"), statusLine(Deno.pid, "Uid"));
+  site.serve("a.cf", {
+    mode: "aio",
+    service: port,
+    "server-user": "no-such-user",
+    "server-group": "no-such-group",
+    "server-chroot": "nowhere",
+  });
+  const text = await master.reloadRefused();
+  assertMatch(text, /a\.cf:3: server-user: Cannot run as "no-such-user": no such user, expected a/);
+  assertMatch(text, /a\.cf:4: server-group: Cannot run as "no-such-group": no such group, expec/);
+  assertMatch(text, /a\.cf:5: server-chroot: Cannot change the root to "nowhere": no such direct/);
+  assertEquals(await client.ask("echo still here"), "still here");
   client.close();
   await master.stop();
 });
