@@ -15,50 +15,62 @@ async function took(action: () => Promise<unknown>): Promise<number> {
   return performance.now() - startMs;
 }
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: a SIGTERM ends all in an orderly way, and at once if nothing is under way`, async () => {
-    await using site = new Site();
-    const paths = [site.socket("one"), site.socket("two")];
-    site.serve("a.cf", { mode, service: site.port(), "server-proc-count": 2 });
-    site.serve("b.cf", { mode, service: paths.join(" ") });
+Deno.test("a SIGTERM ends all in an orderly way, at once if nothing is under way, and the same paths can be used again", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const port = site.port(), paths = [site.socket(`${mode}-one`), site.socket(`${mode}-two`)];
+    site.serve(`${mode}.cf`, {
+      mode,
+      service: `127.0.0.1:${port},${paths.join()}`,
+      "server-proc-count": 2,
+    });
+    return { mode, port, paths };
+  });
+  for (let count = 0; count < 2; count++) {
     const master = await site.start();
-    await Promise.all([master.serving("a.cf", 2), master.serving("b.cf", 1)]);
-    assert(paths.every((path) => existsSync(path)));
+    await Promise.all(MODES.map((mode) => master.serving(`${mode}.cf`, 2)));
+    for (const { port, paths } of services) {
+      for (const target of [port, ...paths]) (await greeted(target)).close();
+    }
     assertEquals(PidFile.tryLock(site.pidFile), undefined);
     assert(await took(() => master.stop()) < 5 * SECOND);
     assertEquals(master.logged(/killed/), 0);
-  });
+  }
+});
 
-  Deno.test(`${mode} mode: a client in the middle of an exchange gets its answer before the end`, async () => {
-    await using site = new Site();
-    const port = site.port(), path = site.socket("sock");
-    site.serve("a.cf", { mode, service: `127.0.0.1:${port},${path}` });
-    const master = await site.start();
-    using client = await greeted(port);
-    using other = await greeted(path);
-    await client.write("echo first half");
-    master.process.signal("SIGTERM");
-    await master.closes(port);
-    assert(!existsSync(path), "the socket file outlives its listener");
-    await client.write(" and second half\n");
-    assertEquals(await client.line(), "first half and second half");
-    assertEquals(await other.ask("echo still there"), "still there");
-    assertEquals(await other.ask("quit"), "bye");
-    client.close();
-    await master.stopped();
-  });
-}
-
-Deno.test("a stop leaves a file alone that somebody else has put in a socket's place", async () => {
+Deno.test("a client in the middle of an exchange gets its answer before the end, and files of others stay", async () => {
   await using site = new Site();
-  const path = site.dir.file("sock"), own = site.socket("own");
-  site.serve("a.cf", { mode: "coroutine", service: `${path},${own}` });
+  const services = MODES.map((mode) => {
+    const port = site.port(), path = site.socket(mode);
+    site.serve(`${mode}.cf`, { mode, service: `127.0.0.1:${port},${path}` });
+    return { mode, port, path };
+  });
+  const replaced = site.dir.file("sock"), own = site.socket("own");
+  site.serve("replaced.cf", { mode: "coroutine", service: `${replaced},${own}` });
   const master = await site.start();
-  Deno.removeSync(path);
-  using _foreign = Deno.listen({ transport: "unix", path });
-  await master.stop();
-  assert(Deno.lstatSync(path).isSocket);
-  (await Client.connect(path)).close();
+  // Somebody else has put a file in the place of a socket.
+  Deno.removeSync(replaced);
+  using _foreign = Deno.listen({ transport: "unix", path: replaced });
+  const clients = await Promise.all(services.map(async ({ port, path }) => {
+    const client = await greeted(port), other = await greeted(path);
+    await client.write("echo first half");
+    return { client, other };
+  }));
+  master.process.signal("SIGTERM");
+  await Promise.all(services.map(async ({ mode, port, path }, index) => {
+    const { client, other } = clients[index];
+    await master.closes(port);
+    assert(!existsSync(path), `the socket file of ${mode} outlives its listener`);
+    await client.write(" and second half\n");
+    assertEquals(await client.line(), "first half and second half", mode);
+    assertEquals(await other.ask("echo still there"), "still there", mode);
+    assertEquals(await other.ask("quit"), "bye", mode);
+    client.close();
+    other.close();
+  }));
+  await master.stopped();
+  assert(Deno.lstatSync(replaced).isSocket);
+  (await Client.connect(replaced)).close();
 });
 
 Deno.test("a server that never ends is killed when master-stop-timeout is over", async () => {
@@ -85,25 +97,23 @@ Deno.test("master-stop-timeout of less than the grace of a SIGTERM is kept", asy
   assert(elapsed < 1.9 * SECOND, `${elapsed} ms`);
 });
 
-for (const second of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`a ${second} after a SIGTERM shortens the wait`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode: "coroutine", service: port });
-    const master = await site.start();
-    using client = await greeted(port);
-    master.process.signal("SIGTERM");
-    await master.closes(port);
-    assertEquals(await client.ask("echo not yet"), "not yet");
-    const elapsed = await took(async () => {
-      master.process.signal(second);
-      await master.stopped();
-    });
-    assert(elapsed < 5 * SECOND, `${elapsed} ms`);
+Deno.test("a SIGINT after a SIGTERM shortens the wait", async () => {
+  await using site = new Site();
+  const port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
+  const master = await site.start();
+  using client = await greeted(port);
+  master.process.signal("SIGTERM");
+  await master.closes(port);
+  assertEquals(await client.ask("echo not yet"), "not yet");
+  const elapsed = await took(async () => {
+    master.process.signal("SIGINT");
+    await master.stopped();
   });
-}
+  assert(elapsed < 5 * SECOND, `${elapsed} ms`);
+});
 
-Deno.test("a second SIGTERM bounds even a server that ignores everything", async () => {
+Deno.test("a second SIGTERM shortens the wait, even for a server that ignores everything", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
@@ -116,15 +126,7 @@ Deno.test("a second SIGTERM bounds even a server that ignores everything", async
   assert(elapsed < 5 * SECOND, `${elapsed} ms`);
 });
 
-Deno.test("a SIGINT alone stops the master as a SIGTERM does", async () => {
-  await using site = new Site();
-  site.serve("a.cf", { mode: "aio", service: site.port() });
-  const master = await site.start();
-  master.process.signal("SIGINT");
-  await master.stopped();
-});
-
-Deno.test("an interrupt in the terminal, which all processes get, lets connections finish", async () => {
+Deno.test("a SIGINT stops the master as a SIGTERM does; in a terminal all processes get it, and connections can finish", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
@@ -174,16 +176,4 @@ Deno.test("a stop while a reload is under way ends all the same", async () => {
   const elapsed = await took(() => master.stop());
   assert(elapsed < 5 * SECOND, `${elapsed} ms`);
   await master.logs(/reload over, rolled back for a\.cf/);
-});
-
-Deno.test("the second master on the same paths starts as soon as the first has ended", async () => {
-  await using site = new Site();
-  const port = site.port(), path = site.socket("sock");
-  site.serve("a.cf", { mode: "aio", service: `127.0.0.1:${port},${path}` });
-  for (let count = 0; count < 2; count++) {
-    const master = await site.start();
-    (await greeted(port)).close();
-    (await greeted(path)).close();
-    await master.stop();
-  }
 });
