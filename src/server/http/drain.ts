@@ -47,6 +47,8 @@ export interface Exchange {
   readonly remoteAddr?: Deno.Addr;
   /** Whether it has come over HTTP/2; undefined if unknown. */
   readonly overHttp2?: boolean;
+  /** Fulfilled with the response, where no `info` tells of its end. */
+  readonly responded?: Promise<void>;
 }
 
 /**
@@ -119,7 +121,7 @@ export class HttpDrain {
   }
 
   /** Tracks a request until it is answered, and its connection beyond that. */
-  follow({ info, remoteAddr, overHttp2 }: Exchange): DrainingConnection | undefined {
+  follow({ info, remoteAddr, overHttp2, responded }: Exchange): DrainingConnection | undefined {
     const peer = remoteAddr?.transport === "tcp" ? textOf(remoteAddr) : undefined;
     // Nothing identifies the connection; on TCP the next scan sees that the request is answered.
     if (peer === undefined && this.#of.address.kind === "inet") return undefined;
@@ -132,7 +134,10 @@ export class HttpDrain {
     };
     // The runtime writes the end of a response in this turn of the event loop.
     const completed = () => systemClock.setTimer(0, answered);
-    if (info === undefined) completed();
+    if (responded !== undefined) {
+      this.countUntil(responded);
+      responded.then(completed);
+    } else if (info === undefined) completed();
     else {
       this.countUntil(info.completed);
       if (overHttp2) this.#connections.countUntil(info.completed, connection);

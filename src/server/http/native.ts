@@ -172,11 +172,12 @@ export class HttpRun {
   ): Response | Promise<Response> {
     const overHttp2 = request !== undefined && isHttp2(request);
     const remoteAddr = info?.remoteAddr;
-    const connection = this.#drain.follow({ info, remoteAddr, overHttp2 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const responded = info === undefined && !overHttp2 ? promise : undefined;
+    const connection = this.#drain.follow({ info, remoteAddr, overHttp2, responded });
     const passOn = (response: Response) => this.#passOn(response, info, remoteAddr, request);
     if (!overHttp2) {
-      const answer = ask();
-      return isThenable(answer) ? Promise.resolve(answer).then(passOn) : passOn(answer as Response);
+      return respond(ask, { passOn, responded: resolve });
     }
     if (connection !== undefined && WITHOUT_BODY.has(request.method)) {
       this.#drain.readFully(connection, info?.completed);
@@ -231,6 +232,25 @@ export class HttpRun {
   /** Whether a connection was upgraded, for example to a WebSocket. */
   isUpgraded(connection: OpenConnection): boolean {
     return this.#upgraded.has(connection);
+  }
+}
+
+/** Responds at once where the handler does; `responded` is called in any case. */
+function respond(
+  ask: () => Response | Promise<Response>,
+  { passOn, responded }: {
+    readonly passOn: (response: Response) => Response;
+    readonly responded: () => void;
+  },
+): Response | Promise<Response> {
+  let isLater = false;
+  try {
+    const answer = ask();
+    if (!isThenable(answer)) return passOn(answer as Response);
+    isLater = true;
+    return Promise.resolve(answer).then(passOn).finally(responded);
+  } finally {
+    if (!isLater) responded();
   }
 }
 

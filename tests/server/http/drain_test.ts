@@ -106,6 +106,24 @@ for (const how of ["serveHttp", "blind", "serveNode", "withoutFfi"]) {
   );
 }
 
+testKinds(
+  "slowBlind",
+  "a request that comes after the stop has its answer, however long it takes",
+  async (mode) => {
+    const { tls } = mode;
+    await using server = await start(mode);
+    const clients = await Promise.all(Array.from({ length: 3 }, () => server.connect({ tls })));
+    for (const client of clients) assertEquals((await client.get("/")).status, 200);
+    await server.softstop();
+    for (const client of clients) {
+      const { status, headers } = await client.get("/");
+      assertEquals([status, headers.get("connection")], [200, "close"]);
+      client[Symbol.dispose]();
+    }
+    await server.process.succeeds();
+  },
+);
+
 /** Servers of HTTP/2, and whether clients send a host field. */
 const HTTP2_MODES: readonly (Mode & { readonly hasHost: boolean })[] = [
   { how: "serveHttp", tls: true, hasHost: false },

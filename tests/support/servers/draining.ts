@@ -110,11 +110,18 @@ function newNodeServer(): Server {
   return createTlsServer({ cert, key }, listener) as unknown as Server;
 }
 
+/** Answers after other turns of the event loop. */
+async function answerLater(): Promise<Response> {
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return new Response("/");
+}
+
 Deno.exit(
   await coroutineServerMain({
     async serviceRegister(_service, fd, fdType) {
       const tls = hasTls ? { tls: { certFile, keyFile } } : {};
       if (how === "serveHttp") serveHttp(fd, fdType, answer, tls);
+      else if (how === "slowBlind") serveHttp(fd, fdType, () => answerLater(), tls);
       else if (how === "blind") serveHttp(fd, fdType, () => new Response("/"), tls);
       else if (how === "serveNode") serveNode(fd, fdType, nodeServer());
       else if (how === "http2") {
