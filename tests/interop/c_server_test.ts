@@ -8,37 +8,158 @@ import { eventually } from "../support/wait.ts";
 /** The number of SIGCHLD. */
 const SIGCHLD = "17";
 
-function pidsOf(master: Master): number[] {
-  return master.servers().map(({ pid }) => pid);
+function pidsOf(master: Master, file: string): number[] {
+  return master.servers(file).map(({ pid }) => pid);
 }
 
-Deno.test("a server in C has the arguments and the descriptors of the protocol, and no others", async () => {
+Deno.test("servers in C are started by the protocol, replaced, reloaded, and detached", async (t) => {
   await using site = new Site();
-  const port = site.port();
-  const service = `127.0.0.1:${port},ssl://127.0.0.1:${site.port()};` +
-    `${site.socket("u")} in://fifo:${site.dir.file("f")}`;
-  site.write("x.cf", { "server-command": peer("server"), "server-service": service });
-  const master = await site.start();
-  using client = await greeted(port);
-  const { argv, fds, ignored } = await peerStart(client);
-  assertEquals(argv, [
-    ...["c_server", "MASTER"],
-    ...["-server-config-path", site.conf],
-    ...["-config", `${site.conf}/x.cf`],
-    ...["-server-service", ":i5,ssl:i6,:u7,in:f8"],
-  ]);
-  assertEquals(fds, [
-    "3 pipe write blocking",
-    "4 pipe read blocking",
-    "5 listener both nonblocking",
-    "6 listener both nonblocking",
-    "7 listener both nonblocking",
-    "8 pipe both nonblocking",
-  ]);
-  // As under LIB-ZC's master, and no signal that the runtime ignores.
-  assertEquals(ignored, [SIGCHLD]);
-  assertEquals(master.servers("x.cf").map(({ pid }) => pid), [pidIn(client)]);
-  await master.stop();
+  const program = { "server-command": peer("server") };
+  const ports = {
+    start: site.port(),
+    killed: site.port(),
+    mended: site.port(),
+    bad: site.port(),
+    detached: site.port(),
+  };
+  const fifo = site.dir.file("in");
+  const named = [site.port(), site.port(), site.port()];
+  const paths = [site.socket("a"), site.socket("b")];
+  site.write("start.cf", {
+    ...program,
+    "server-service": `127.0.0.1:${ports.start},ssl://127.0.0.1:${site.port()};` +
+      `${site.socket("u")} in://fifo:${site.dir.file("f")}`,
+  });
+  site.write("named.cf", {
+    ...program,
+    "server-service": `127.0.0.1:${named[0]};ssl://127.0.0.1:${named[1]},\tlocal:${paths[0]}  ` +
+      `u://${paths[1]} \t;, 127.0.0.1:${named[2]}`,
+  });
+  site.write("fifo.cf", { ...program, "server-service": `in://fifo:${fifo}` });
+  site.write("killed.cf", {
+    ...program,
+    "server-service": `127.0.0.1:${ports.killed}`,
+    // Each death is one too many within the time that makes a process healthy.
+    "server-backoff-max": 0,
+  });
+  const mended = { ...program, "server-service": `127.0.0.1:${ports.mended}` };
+  site.write("mended.cf", { ...mended, "server-stop-on-softstop-after": 1 });
+  const bad = { ...program, "server-service": `127.0.0.1:${ports.bad}` };
+  site.write("bad.cf", bad);
+  site.write("detached.cf", { ...program, "server-service": `127.0.0.1:${ports.detached}` });
+  const master = await site.start({ args: ["-master-stop-timeout", "1"] });
+
+  await t.step(
+    "they have the arguments and the descriptors of the protocol, and no others",
+    async () => {
+      using client = await greeted(ports.start);
+      const { argv, fds, ignored } = await peerStart(client);
+      assertEquals(argv, [
+        ...["c_server", "MASTER"],
+        ...["-server-config-path", site.conf],
+        ...["-config", `${site.conf}/start.cf`],
+        ...["-server-service", ":i5,ssl:i6,:u7,in:f8"],
+      ]);
+      assertEquals(fds, [
+        "3 pipe write blocking",
+        "4 pipe read blocking",
+        "5 listener both nonblocking",
+        "6 listener both nonblocking",
+        "7 listener both nonblocking",
+        "8 pipe both nonblocking",
+      ]);
+      // As under LIB-ZC's master, and no signal that the runtime ignores.
+      assertEquals(ignored, [SIGCHLD]);
+      assertEquals(pidsOf(master, "start.cf"), [pidIn(client)]);
+    },
+  );
+
+  await t.step(
+    "they are told the name and the type of each service, whatever separates them",
+    async () => {
+      const greetings: string[] = [];
+      for (const target of [...named, ...paths]) {
+        using client = await greeted(target);
+        greetings.push(client.greeting.replace(/ \d+ /, " "));
+      }
+      assertEquals(greetings, ["c - inet", "c ssl inet", "c - inet", "c - unix", "c u unix"]);
+    },
+  );
+
+  await t.step("one reads what is written to its fifo", async () => {
+    await master.logs(/serviceRegister in fifo\n/, 2);
+    for (const line of ["one", "two"]) {
+      await Deno.writeTextFile(fifo, `${line}\n`, { create: false });
+      await master.logs(new RegExp(`from the fifo: ${line}\n`));
+    }
+  });
+
+  await t.step("one that is killed is replaced, and no connection is refused", async () => {
+    const port = ports.killed;
+    let client = await greeted(port);
+    const descriptors = descriptorsOf(master.pid).size;
+    for (let round = 0; round < 10; round++) {
+      const pid = pidIn(client);
+      client.close();
+      Deno.kill(pid, "SIGKILL");
+      client = await successorOf(pid, port);
+      await master.logs(new RegExp(`process ${pid} ended after \\S+ \\S+: signal SIGKILL`));
+    }
+    client.close();
+    // A start that is under way has some more.
+    await eventually(() => descriptorsOf(master.pid).size <= descriptors, {
+      what: "the master to have no more descriptors than before",
+    });
+  });
+
+  await t.step(
+    "a reload soft-stops them when their successors run, and keeps the socket",
+    async () => {
+      using before = await greeted(ports.mended);
+      site.write("mended.cf", { ...mended, color: "blue" });
+      await master.reload();
+      await master.logs(new RegExp(`c_server\\[${pidIn(before)}\\] softstop\n`));
+      const [replacement] = pidsOf(master, "mended.cf").filter((pid) => pid !== pidIn(before));
+      using after = await greeted(ports.mended);
+      assertEquals([pidIn(after), await after.ask("setting color")], [replacement, "blue"]);
+      // It serves what it has until M is over.
+      assertEquals(await before.ask("echo still"), "still");
+      assertEquals(await before.ending(), "end of file");
+      await gone(pidIn(before));
+      assertEquals(pidsOf(master, "mended.cf"), [pidIn(after)]);
+    },
+  );
+
+  await t.step("a reload keeps the old ones while the new program can't live", async () => {
+    using before = await greeted(ports.bad);
+    // On a busy machine it ends only after a while.
+    site.write("bad.cf", { ...bad, "peer-exit-at-start": 3, "server-soak": 2 });
+    assertEquals(await master.reloadUndone(), "bad.cf");
+    await master.logs(/reload rolled back for bad\.cf: process \d+ ended .*: exit code 3/);
+    assertEquals(await before.ask("echo still"), "still");
+    {
+      using other = await greeted(ports.bad);
+      assertEquals(pidIn(other), pidIn(before));
+    }
+    site.write("bad.cf", bad);
+    await master.reload();
+    assertEquals(await before.ending(), "end of file");
+  });
+
+  await t.step("one that detaches is replaced, serves on, and is never signalled", async () => {
+    using detached = await greeted(ports.detached);
+    assertEquals(await detached.ask("detach"), "detached");
+    await master.logs(new RegExp(`process ${pidIn(detached)} has detached`));
+    using next = await successorOf(pidIn(detached), ports.detached);
+    await master.reload();
+    assertEquals(await next.ending(), "end of file");
+    assertEquals(await detached.ask("echo still"), "still");
+    master.process.signal("SIGTERM");
+    assertEquals((await master.process.ended()).code, 0);
+    // Not by a signal, but by the end of its parent, as LIB-ZC's servers do.
+    assertEquals(await detached.ending(), "end of file");
+    await site.isGone();
+  });
 });
 
 Deno.test("a server in C may open as many files as the master at its start, also behind an upgrade", async () => {
@@ -98,134 +219,6 @@ Deno.test("a server in C whose service comes from a hook gets its settings as ar
   ]);
   assertEquals(await client.ask("setting color"), "blue");
   await master.stop();
-});
-
-Deno.test("a server in C is told the name and the type of each service, whatever separates them", async () => {
-  await using site = new Site();
-  const ports = [site.port(), site.port(), site.port()];
-  const paths = [site.socket("a"), site.socket("b")];
-  const list = `127.0.0.1:${ports[0]};ssl://127.0.0.1:${ports[1]},\tlocal:${paths[0]}  ` +
-    `u://${paths[1]} \t;, 127.0.0.1:${ports[2]}`;
-  site.write("x.cf", { "server-command": peer("server"), "server-service": list });
-  const master = await site.start();
-  const greetings: string[] = [];
-  for (const target of [...ports, ...paths]) {
-    using client = await greeted(target);
-    greetings.push(client.greeting.replace(/ \d+ /, " "));
-  }
-  assertEquals(greetings, ["c - inet", "c ssl inet", "c - inet", "c - unix", "c u unix"]);
-  await master.stop();
-});
-
-Deno.test("a server in C reads what is written to its fifo", async () => {
-  await using site = new Site();
-  const fifo = site.dir.file("f");
-  site.write("x.cf", { "server-command": peer("server"), "server-service": `in://fifo:${fifo}` });
-  const master = await site.start();
-  await master.logs(/serviceRegister in fifo\n/);
-  for (const line of ["one", "two"]) {
-    await Deno.writeTextFile(fifo, `${line}\n`, { create: false });
-    await master.logs(new RegExp(`from the fifo: ${line}\n`));
-  }
-  await master.stop();
-});
-
-Deno.test("a server in C that is killed is replaced, and no connection is refused", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("x.cf", {
-    "server-command": peer("server"),
-    "server-service": `127.0.0.1:${port}`,
-    // Each death is one too many within the time that makes a process healthy.
-    "server-backoff-max": 0,
-  });
-  const master = await site.start();
-  let client = await greeted(port);
-  const descriptors = descriptorsOf(master.pid).size;
-  const times: number[] = [];
-  for (let round = 0; round < 10; round++) {
-    // An early death would delay the next start.
-    await new Promise((resolve) => setTimeout(resolve, 120));
-    const pid = pidIn(client);
-    client.close();
-    const startedAt = performance.now();
-    Deno.kill(pid, "SIGKILL");
-    client = await successorOf(pid, port);
-    times.push(performance.now() - startedAt);
-    await master.logs(new RegExp(`process ${pid} ended after \\S+ \\S+: signal SIGKILL`));
-  }
-  client.close();
-  times.sort((a, b) => a - b);
-  console.log(
-    `answer after SIGKILL: median ${times[5].toFixed(1)} ms, worst ${times[9].toFixed(1)}`,
-  );
-  // A start that is under way has some more.
-  await eventually(() => descriptorsOf(master.pid).size <= descriptors, {
-    what: "the master to have no more descriptors than before",
-  });
-  await master.stop();
-});
-
-Deno.test("a reload soft-stops servers in C when their successors run, and keeps the socket", async () => {
-  await using site = new Site();
-  const port = site.port();
-  const settings = { "server-command": peer("server"), "server-service": `127.0.0.1:${port}` };
-  site.write("x.cf", { ...settings, "server-stop-on-softstop-after": 1 });
-  const master = await site.start();
-  using before = await greeted(port);
-  site.write("x.cf", { ...settings, color: "blue" });
-  await master.reload();
-  await master.logs(new RegExp(`c_server\\[${pidIn(before)}\\] softstop\n`));
-  const [replacement] = pidsOf(master).filter((pid) => pid !== pidIn(before));
-  using after = await greeted(port);
-  assertEquals([pidIn(after), await after.ask("setting color")], [replacement, "blue"]);
-  // It serves what it has until M is over.
-  assertEquals(await before.ask("echo still"), "still");
-  assertEquals(await before.ending(), "end of file");
-  await gone(pidIn(before));
-  assertEquals(pidsOf(master), [pidIn(after)]);
-  await master.stop();
-});
-
-Deno.test("a reload keeps the old servers in C while the new program can't live", async () => {
-  await using site = new Site();
-  const port = site.port();
-  const settings = { "server-command": peer("server"), "server-service": `127.0.0.1:${port}` };
-  site.write("x.cf", settings);
-  const master = await site.start();
-  using before = await greeted(port);
-  site.write("x.cf", { ...settings, "peer-exit-at-start": 3 });
-  assertEquals(await master.reloadUndone(), "x.cf");
-  await master.logs(/reload rolled back for x\.cf: process \d+ ended .*: exit code 3/);
-  assertEquals(await before.ask("echo still"), "still");
-  assertEquals(
-    pidIn(await greeted(port).then((client) => (client.close(), client))),
-    pidIn(before),
-  );
-  site.write("x.cf", settings);
-  await master.reload();
-  assertEquals(await before.ending(), "end of file");
-  await master.stop();
-});
-
-Deno.test("a server in C that detaches is replaced, serves on, and is never signalled", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("x.cf", { "server-command": peer("server"), "server-service": `127.0.0.1:${port}` });
-  const master = await site.start({ args: ["-master-stop-timeout", "1"] });
-  await new Promise((resolve) => setTimeout(resolve, 120));
-  using detached = await greeted(port);
-  assertEquals(await detached.ask("detach"), "detached");
-  await master.logs(new RegExp(`process ${pidIn(detached)} has detached`));
-  using next = await successorOf(pidIn(detached), port);
-  await master.reload();
-  assertEquals(await next.ending(), "end of file");
-  assertEquals(await detached.ask("echo still"), "still");
-  master.process.signal("SIGTERM");
-  assertEquals((await master.process.ended()).code, 0);
-  // Not by a signal, but by the end of its parent, as LIB-ZC's servers do.
-  assertEquals(await detached.ending(), "end of file");
-  await site.isGone();
 });
 
 Deno.test("no server in C outlives a master that is killed", async () => {
@@ -297,38 +290,42 @@ Deno.test("a server in C that hangs is killed at the end of a stop", async () =>
   assertMatch(master.log, new RegExp(`process ${pid} is killed`));
 });
 
-for (
-  const [way, settings] of [
-    ["directly", {}],
-    ["by way of the shim", { "master-chdir": "." }],
-  ] as const
-) {
-  Deno.test(`spawning siblings ${way} never leaves a shared listener blocking`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.write("x.cf", {
+/** The ways in which the master starts servers in C. */
+const WAYS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  directly: {},
+  "by way of the shim": { "master-chdir": "." },
+};
+
+Deno.test("spawning siblings, directly and by way of the shim, never leaves a shared listener blocking", async () => {
+  await using site = new Site();
+  const services = Object.entries(WAYS).map(([way, settings], index) => {
+    const file = `${index}.cf`, port = site.port();
+    site.write(file, {
       "server-command": peer("server"),
       "server-service": `127.0.0.1:${port}`,
       "server-proc-count": 3,
       ...settings,
     });
-    const master = await site.start();
-    await master.serving("x.cf", 3);
+    return { way, file, port };
+  });
+  const master = await site.start();
+  await Promise.all(services.map(async ({ way, file, port }) => {
+    await master.serving(file, 3);
     using watcher = await greeted(port);
     assertEquals(await watcher.ask("watch"), "watching");
     for (let round = 0; round < 5; round++) {
-      const others = pidsOf(master).filter((pid) => pid !== pidIn(watcher));
+      const others = pidsOf(master, file).filter((pid) => pid !== pidIn(watcher));
       for (const pid of others) Deno.kill(pid, "SIGKILL");
       for (const pid of others) {
         // On a busy machine its descriptors are closed long before it is gone, as if it had detached.
         await master.logs(new RegExp(`process ${pid}(?: ended|, which was detached)`));
       }
-      await master.serving("x.cf", 3);
+      await master.serving(file, 3);
     }
     const [looked, blocking] = (await watcher.ask("watched")).split(" ").map(Number);
-    console.log(`looked ${looked} times while 10 siblings were started`);
-    assert(looked > 10_000);
-    assertEquals(blocking, 0);
-    await master.stop();
-  });
-}
+    console.log(`looked ${looked} times while 10 siblings were started ${way}`);
+    assert(looked > 10_000, way);
+    assertEquals(blocking, 0, way);
+  }));
+  await master.stop();
+});
