@@ -51,15 +51,19 @@ const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, 
 for (const how of ["serveHttp", "blind", "serveNode", "withoutFfi"]) {
   testKinds(
     how,
-    "a connection is closed behind its last answer, while another is not answered",
+    "a connection is closed behind its last answer, and a request that has begun before the stop is answered, however slowly it comes",
     async (mode) => {
       const { tls } = mode;
       await using server = await start(mode);
       const clients = await Promise.all(Array.from({ length: 8 }, () => server.connect({ tls })));
       // A request that has begun holds the drain for as long as the client takes for it.
-      using slow = await server.connect({ tls });
-      for (const client of [...clients, slow]) assertEquals((await client.get("/")).status, 200);
-      await slow.send("GET / HTTP/1.1\r\nHo");
+      using paused = await server.connect({ tls }), trickling = await server.connect({ tls });
+      for (const client of [...clients, paused]) assertEquals((await client.get("/")).status, 200);
+      await paused.send("GET / HTTP/1.1\r\nHo");
+      await trickling.send("G");
+      // Another one shows that the server has read what has come.
+      using other = await server.connect({ tls });
+      assertEquals((await other.get("/")).status, 200);
       await server.softstop();
       const since = performance.now();
       await Promise.all(clients.map(async (client) => {
@@ -69,26 +73,6 @@ for (const how of ["serveHttp", "blind", "serveNode", "withoutFfi"]) {
         client[Symbol.dispose]();
       }));
       assertLess(performance.now() - since, 4_000);
-      await slow.send("st: test\r\n\r\n");
-      assertEquals((await slow.answer()).headers.get("connection"), "close");
-      await server.process.succeeds();
-      assertEquals(server.process.stderr, "");
-    },
-  );
-
-  testKinds(
-    how,
-    "a request that has begun before the stop is answered, however slowly it comes",
-    async (mode) => {
-      const { tls } = mode;
-      await using server = await start(mode);
-      using paused = await server.connect({ tls }), trickling = await server.connect({ tls });
-      await paused.send("GET / HTTP/1.1\r\nHo");
-      await trickling.send("G");
-      // Another one shows that the server has read what has come.
-      using other = await server.connect({ tls });
-      assertEquals((await other.get("/")).status, 200);
-      await server.softstop();
       for (const piece of "ET / HTTP/1.1\r\nX:") {
         await trickling.send(piece);
         // For longer, in all, than an idle connection is kept.
@@ -102,6 +86,7 @@ for (const how of ["serveHttp", "blind", "serveNode", "withoutFfi"]) {
         await client.ended();
       }
       await server.process.succeeds();
+      assertEquals(server.process.stderr, "");
     },
   );
 }
@@ -138,35 +123,11 @@ for (const { how, unix, tls = false, hasHost } of HTTP2_MODES) {
   const text = `${modeText({ how, unix, tls })}${hasHost ? ", with a host field" : ""}`;
   const headers: Record<string, string> = hasHost ? { host: "test" } : {};
 
-  if (how !== "blind" && !unix) {
-    Deno.test(`slow answers over HTTP/2 to a client of node arrive after the stop (${text})`, async () => {
-      await using server = await start({ how, tls });
-      const session = await connectHttp2(Number(server.target), { tls });
-      // Under way at the stop, and asked for after it; one answer ends after the other.
-      const before = Array.from(
-        { length: 20 },
-        (_, index) => askHttp2(session, `/after/${1_500 + 20 * index}`, { headers }),
-      );
-      await server.process.prints(/(begun .*\n){20}/);
-      await server.softstop();
-      const after = Array.from(
-        { length: 10 },
-        (_, index) => askHttp2(session, `/pause/${1_600 + 20 * index}`, { headers }),
-      );
-      assertEquals(
-        (await Promise.all([...before, ...after])).filter((text) => text === "").length,
-        0,
-      );
-      await server.process.succeeds();
-      assertEquals(server.process.stderr, "");
-    });
-  }
-
   // A client that is slow, or on a busy machine, sends its next requests only after a while, all at once.
   for (const lateMs of [0, 230]) {
     // The client connects to a unix socket through the relay.
     if (unix && lateMs === 0) continue;
-    Deno.test(`no request over HTTP/2 of ${lateMs > 0 ? "slow" : "busy"} clients of node is lost at the stop (${text})`, async () => {
+    Deno.test(`no request over HTTP/2 of ${lateMs > 0 ? "slow" : "busy"} clients of node is lost at the stop, nor one with a slow answer (${text})`, async () => {
       await using server = await start({ how, unix, tls });
       using relay = lateMs > 0 ? startLateRelay(server.target, lateMs) : undefined;
       const port = relay?.port ?? Number(server.target);
@@ -184,10 +145,23 @@ for (const { how, unix, tls = false, hasHost } of HTTP2_MODES) {
         })
       );
       await eventually(() => answered >= 100, { what: "answers" });
+      // Beside them, slow answers: under way at the stop, and asked for after it; one ends after the other.
+      const hasSlow = how !== "blind" && lateMs === 0;
+      const session = hasSlow ? await connectHttp2(port, { tls }) : undefined;
+      const ask = (way: string, count: number, ms: number) =>
+        session === undefined ? [] : Array.from(
+          { length: count },
+          (_, index) => askHttp2(session, `/${way}/${ms + 20 * index}`, { headers }),
+        );
+      const before = ask("after", 20, 1_500);
+      if (hasSlow) await server.process.prints(/(begun .*\n){20}/);
       await server.softstop();
+      const slow = [...before, ...ask("pause", 10, 1_600)];
+      assertEquals((await Promise.all(slow)).filter((text) => text === "").length, 0);
       await server.process.succeeds();
       await Promise.all(asking);
       assertEquals(failed, 0);
+      if (hasSlow) assertEquals(server.process.stderr, "");
     });
   }
 }
@@ -212,42 +186,41 @@ for (const how of ["serveHttp", "serveNode", "withoutFfi"]) {
 }
 
 for (const how of ["serveHttp", "serveNode", "withoutFfi"]) {
-  Deno.test(`a stream of events ends in good order before the server does (${how})`, async () => {
+  Deno.test(`a stream of events, and a WebSocket, end in good order before the server does (${how})`, async () => {
     await using server = await start({ how }, ["-server-stop-on-softstop-after", "3"]);
     const response = await fetch(`http://127.0.0.1:${server.target}/events`);
     const reader = response.body!.getReader();
     assertEquals(new TextDecoder().decode((await reader.read()).value), "data: tick\n\n");
+    const hasSocket = how === "serveHttp";
+    const socket = hasSocket ? await openWebSocket(server) : undefined;
     await server.softstop();
-    assertMatch(server.process.stdout, /open 1 0 1\n/);
+    assertMatch(server.process.stdout, hasSocket ? /open 2 1 1\n/ : /open 1 0 1\n/);
     const ended = async () => {
       while (!(await reader.read()).done);
     };
     // A stream that is cut is an error.
     await within(ended(), { what: "the end of the stream" });
+    if (socket !== undefined) {
+      const { code, wasClean } = await within(socket.end, { what: "the close frame" });
+      assertEquals([code, wasClean], [1001, true]);
+    }
     await server.process.succeeds();
   });
 }
 
-Deno.test("a WebSocket is closed in good order before its server ends, and programs know of it", async () => {
-  await using server = await start({ how: "serveHttp" }, ["-server-stop-on-softstop-after", "3"]);
-  const socket = new WebSocket(`ws://127.0.0.1:${server.target}/socket`);
+/** Opens a WebSocket. Its end is a promise in an object, which `await` does not wait for. */
+async function openWebSocket({ target }: HttpTestServer): Promise<{ end: Promise<CloseEvent> }> {
+  const socket = new WebSocket(`ws://127.0.0.1:${target}/socket`);
   await within(new Promise((resolve) => socket.onopen = resolve), { what: "a WebSocket" });
-  const closed = new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
-  await server.softstop();
-  assertMatch(server.process.stdout, /open 1 1 0\n/);
-  const { code, wasClean } = await within(closed, { what: "the close frame" });
-  assertEquals([code, wasClean], [1001, true]);
-  await server.process.succeeds();
-});
+  return { end: new Promise((resolve) => socket.onclose = resolve) };
+}
 
 Deno.test("a WebSocket is closed in good order by a server that is to end at once", async () => {
   await using server = await start({ how: "serveHttp" });
-  const socket = new WebSocket(`ws://127.0.0.1:${server.target}/socket`);
-  await within(new Promise((resolve) => socket.onopen = resolve), { what: "a WebSocket" });
-  const closed = new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+  const { end } = await openWebSocket(server);
   await server.softstop();
   server.process.signal("SIGTERM");
-  assertEquals((await within(closed, { what: "the close frame" })).code, 1001);
+  assertEquals((await within(end, { what: "the close frame" })).code, 1001);
   await server.process.succeeds();
 });
 
