@@ -26,7 +26,8 @@ export {
   LineTooLongError,
 } from "./src/serve/lines.ts";
 export { serve, type Served, type ServeOptions } from "./src/serve/serve.ts";
-export { Service, type ServiceContext, type ServiceTls } from "./src/serve/service.ts";
+export type { ServiceTls } from "./src/serve/certificate.ts";
+export { Service, type ServiceContext } from "./src/serve/service.ts";
 export {
   boolean,
   choice,

@@ -6,7 +6,8 @@
 import { coroutineServe } from "../server/coroutine/serve.ts";
 import { coroutineServeTls } from "../server/coroutine/serve_tls.ts";
 import { runFor, trackServed } from "../server/lifecycle/current_connection.ts";
-import { Service, type ServiceContext, type ServiceTls, tlsOf } from "./service.ts";
+import { ServiceCertificate, type ServiceTls } from "./certificate.ts";
+import { Service, type ServiceContext } from "./service.ts";
 
 /** The options of {@linkcode connections}. */
 export interface ConnectionOptions {
@@ -47,11 +48,12 @@ export function connections(
   handler: ClientHandler,
   { tls }: ConnectionOptions = {},
 ): Service {
+  const certificate = tls && new ServiceCertificate(tls);
   return new Service(async (fd, fdType, context) => {
     await trackServed();
     const { service } = context;
     const serveOne = (conn: Deno.Conn) => runFor({ conn, service }, () => handler(conn, context));
-    if (tls === undefined) coroutineServe(fd, fdType, serveOne);
-    else coroutineServeTls(fd, fdType, serveOne, { tls: tlsOf(tls) });
-  });
+    if (certificate === undefined) coroutineServe(fd, fdType, serveOne);
+    else coroutineServeTls(fd, fdType, serveOne, { tls: certificate.context() });
+  }, () => certificate?.prepare());
 }

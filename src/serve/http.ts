@@ -7,7 +7,8 @@ import type { Server } from "node:net";
 import { cannot } from "../config/errors.ts";
 import { type HttpHandler, serveHttp, type ServeHttpOptions, serveNode } from "../server/common.ts";
 import { isTracked, runFor } from "../server/lifecycle/current_connection.ts";
-import { Service, type ServiceTls, tlsOf } from "./service.ts";
+import { ServiceCertificate, type ServiceTls } from "./certificate.ts";
+import { Service } from "./service.ts";
 
 /** An application as `deno serve` runs it, such as one of Hono: any object with `fetch`. */
 export interface FetchApplication {
@@ -47,11 +48,14 @@ export function http(handler: HttpHandler | FetchApplication, options: HttpOptio
   const answer: HttpHandler = typeof handler === "function"
     ? handler
     : (request, info) => handler.fetch(request, info);
-  return new Service((fd, fdType, { service }) =>
-    serveHttp(fd, fdType, runningFor(service, answer), {
-      ...rest,
-      ...(tls && { tls: tlsOf(tls) }),
-    })
+  const certificate = tls && new ServiceCertificate(tls);
+  return new Service(
+    (fd, fdType, { service }) =>
+      serveHttp(fd, fdType, runningFor(service, answer), {
+        ...rest,
+        ...(certificate && { tls: certificate.context() }),
+      }),
+    () => certificate?.prepare(),
   );
 }
 

@@ -68,6 +68,7 @@ export async function serve(
       checkDeclaredSettings();
       // The only service of a program needs no track.
       if (all.size > 1) await trackServed();
+      for (const service of all.values()) service.prepare();
       await beforeService?.();
     },
     ...(beforeSoftstop && { beforeSoftstop }),

@@ -4,8 +4,7 @@
  * @module
  */
 import type { FdType } from "../server/common.ts";
-import { softstopSignal, tlsOfSettings } from "../server/common.ts";
-import type { TlsContext, TlsOptions } from "../server/common.ts";
+import { softstopSignal } from "../server/common.ts";
 
 /** What a handler is told beside its connection. */
 export interface ServiceContext {
@@ -17,22 +16,29 @@ export interface ServiceContext {
   readonly signal: AbortSignal;
 }
 
-/** The certificate of a service: options, a context, or true for the files that the settings name. */
-export type ServiceTls = true | TlsOptions | TlsContext;
-
 /** A service, made by {@linkcode http}, {@linkcode connections}, {@linkcode lines} and their like. */
 export class Service {
   readonly #start: (service: string, fd: number, fdType: FdType) => void | Promise<void>;
+  readonly #prepare: (() => void) | undefined;
 
   /**
    * A service of a kind of its own.
    *
    * @param start Starts to serve one address; called once for each. It owns the descriptor from then on.
+   * @param prepare Called once before, as the user that the server was started as: reads what the server can't read
+   * in another root or as another user.
    */
   constructor(
     start: (fd: number, fdType: FdType, context: ServiceContext) => void | Promise<void>,
+    prepare?: () => void,
   ) {
+    this.#prepare = prepare;
     this.#start = (service, fd, fdType) => start(fd, fdType, { service, signal: softstopSignal() });
+  }
+
+  /** Prepares to serve, before the server changes its user and its root. */
+  prepare(): void {
+    this.#prepare?.();
   }
 
   /**
@@ -45,9 +51,4 @@ export class Service {
   async serve(service: string, fd: number, fdType: FdType): Promise<void> {
     await this.#start(service, fd, fdType);
   }
-}
-
-/** The certificate of a service. Only to be called when the settings have been read. */
-export function tlsOf(tls: ServiceTls): TlsOptions | TlsContext {
-  return tls === true ? tlsOfSettings() : tls;
 }

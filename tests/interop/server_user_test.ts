@@ -6,6 +6,7 @@ import { installationFor } from "../support/installation.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { CMaster, denoExecutable, peer } from "../support/peers.ts";
+import { TEST_CERT, testCertificate } from "../support/tls.ts";
 
 /** Whoever may change the root is taken to be root; others are shown what they are told. */
 const IS_ROOT = mayChangeRoot();
@@ -168,6 +169,36 @@ Deno.test("server-user and server-chroot move servers of both modes after before
   }));
   await master.stop();
 });
+
+for (
+  const [name, settings] of Object.entries({
+    "in another root": { "server-chroot": "jail" },
+    "with a key of root's alone": { "server-start-user": "master" },
+  })
+) {
+  Deno.test(`serve() speaks TLS as another user ${name}: certificate and key are read before the change`, async (t) => {
+    if (!IS_ROOT) return leaveOut(t);
+    await using site = new Site(installationFor(USER));
+    const [port, plain] = [site.port(), site.port()],
+      { certFile, keyFile } = testCertificate(site.dir);
+    Deno.mkdirSync(site.dir.file("jail"));
+    Deno.chmodSync(keyFile, 0o600);
+    site.write("a.cf", {
+      "server-command": site.server("serve"),
+      "server-service": `secure://127.0.0.1:${port}, waiting://127.0.0.1:${plain}`,
+      "server-user": USER,
+      "server-tls-cert": certFile,
+      "server-tls-key": keyFile,
+      ...settings,
+    });
+    const master = await site.start();
+    await master.logs(/all services are ready/);
+    using client = Deno.createHttpClient({ caCerts: [TEST_CERT] });
+    const answer = await fetch(`https://localhost:${port}`, { client });
+    assertEquals(await answer.text(), "over TLS");
+    await master.stop();
+  });
+}
 
 /** Fails unless a master refuses its settings, for a reason that matches. */
 async function assertRefused(site: Site, message: RegExp): Promise<void> {
