@@ -2,7 +2,42 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { leaveOut } from "../support/left_out.ts";
 import { curl, hasProgram, pythonMail, runClient } from "../support/mail_clients.ts";
 import { MailSystem } from "../support/mail_system.ts";
-import { POP_SCRIPT, SMTP_SCRIPT } from "../support/mail_scripts.ts";
+import { IMAP_SCRIPT, POP_SCRIPT, SMTP_SCRIPT } from "../support/mail_scripts.ts";
+
+const IMAPFLOW = new URL("../support/mail_imapflow.ts", import.meta.url).pathname;
+
+/** A message with parts within parts, and a message. */
+const TREE = `Subject: tree
+X-Folded: a
+ b
+Date: Sat, 31 Jan 2026 23:59:00 -0800
+From: =?utf-8?q?J=C3=B6rg?= <j@x.test>
+To: team: a@x.test;
+Content-Type: multipart/mixed; boundary="out"
+
+preamble
+--out
+
+plain
+
+--out
+Content-Type: multipart/alternative; boundary=in
+
+--in
+Content-Type: text/html
+
+<b>
+--in--
+epilogue
+--out
+Content-Type: message/rfc822
+
+Subject: inner
+To: x@y.test
+
+inside
+--out--
+`.replaceAll("\n", "\r\n");
 
 /** The messages of a user with a subject. */
 function withSubject(system: MailSystem, user: string, subject: string): string[] {
@@ -11,9 +46,29 @@ function withSubject(system: MailSystem, user: string, subject: string): string[
   );
 }
 
+/** Has fetchmail take all messages of bob away; their subjects. */
+async function fetchAll(system: MailSystem, protocol: string, port: number): Promise<string[]> {
+  const { dir } = system.site, fetched = dir.file(`fetched_${protocol}`);
+  const rc = dir.write(
+    "fetchmailrc",
+    `poll localhost protocol ${protocol} port ${port} user bob password ${
+      system.password("bob")
+    } ` +
+      `sslproto '' mda "cat >> ${fetched}" fetchall nokeep\n`,
+  );
+  Deno.chmodSync(rc, 0o600);
+  const { code, stderr, stdout } = await runClient([
+    ...["fetchmail", "-f", rc, "--nosyslog", "--nodetach"],
+    ...["--pidfile", dir.file("fetchmail.pid"), "--idfile", dir.file("fetchmail.ids")],
+  ]);
+  assertEquals(code, 0, stdout + stderr);
+  const text = Deno.readTextFileSync(fetched);
+  return [...text.matchAll(/^Subject: (.*?)\r?$/gm)].map(([, subject]) => subject);
+}
+
 Deno.test("the mail system serves clients that others have written", async (t) => {
   await using system = await MailSystem.start();
-  const { smtp, smtps, pop3 } = system.ports;
+  const { smtp, smtps, pop3, imap, imaps } = system.ports;
 
   await t.step(
     "curl sends in plain text, with STARTTLS, and with TLS and a password",
@@ -86,23 +141,44 @@ Deno.test("the mail system serves clients that others have written", async (t) =
 
   await t.step("fetchmail takes all messages away", async (t) => {
     if (!hasProgram("fetchmail")) return leaveOut(t, "without fetchmail");
-    const rc = system.site.dir.write(
-      "fetchmailrc",
-      `poll localhost protocol pop3 port ${pop3} user bob password ${system.password("bob")} ` +
-        `sslproto '' mda "cat >> ${system.site.dir.file("fetched")}" fetchall nokeep\n`,
-    );
-    Deno.chmodSync(rc, 0o600);
-    const { code, stderr, stdout } = await runClient([
-      ...["fetchmail", "-f", rc, "--nosyslog", "--nodetach"],
-      ...["--pidfile", system.site.dir.file("fetchmail.pid")],
-      ...["--idfile", system.site.dir.file("fetchmail.ids")],
-    ]);
-    assertEquals(code, 0, stdout + stderr);
-    const text = Deno.readTextFileSync(system.site.dir.file("fetched"));
-    assertEquals([...text.matchAll(/^Subject: pop [0-9]/gm)].map(([line]) => line.at(-1)), [
-      ...["0", "2", "3"],
-    ]);
+    const subjects = await fetchAll(system, "pop3", pop3);
+    assertEquals(subjects, ["pop 0", "pop 2", "pop 3"]);
     assertEquals(system.messages("bob").size, 0);
+  });
+
+  await t.step("imaplib reads, searches, changes, copies, removes and idles", async () => {
+    await system.sends("alice", TREE);
+    await system.sends("alice", "Subject: last\r\n\r\nx\r\n");
+    await pythonMail(system, IMAP_SCRIPT);
+  });
+
+  await t.step("curl reads and appends by IMAP", async (t) => {
+    if (!hasProgram("curl")) return leaveOut(t, "without curl");
+    const login = ["-u", `bob:${system.password("bob")}`];
+    await system.sends("bob", "Subject: by imap\r\n\r\nhello\r\n");
+    const plain = `imap://127.0.0.1:${imap}`, secure = `imaps://localhost:${imaps}`;
+    assertMatch(await curl(system, [`${plain}/`, ...login]), /LIST \(\) "\." "INBOX"/);
+    const text = await curl(system, [`${secure}/INBOX;MAILINDEX=1;SECTION=TEXT`, ...login]);
+    assertEquals(text, "hello\r\n");
+    const file = system.site.dir.write("appended", "Subject: appended\r\n\r\n");
+    const toInbox = [`imap://localhost:${imap}/INBOX`, "--ssl-reqd", "-T", file];
+    await curl(system, [...toInbox, ...login]);
+    const found = await curl(system, [`${plain}/INBOX?SUBJECT%20appended`, ...login]);
+    assertEquals(found, "* SEARCH 2\r\n");
+  });
+
+  await t.step("fetchmail takes a message by IMAP", async (t) => {
+    if (!hasProgram("fetchmail")) return leaveOut(t, "without fetchmail");
+    assertEquals([...await fetchAll(system, "imap", imap)].length, 2);
+    assertEquals(system.messages("bob").size, 0);
+  });
+
+  await t.step("imapflow reads, moves and removes", async () => {
+    const args = [String(imaps), system.password("alice"), system.certFile];
+    const { code, stdout, stderr } = await runClient([
+      ...[Deno.execPath(), "run", "-A", "--no-lock", "--no-check", IMAPFLOW, ...args],
+    ]);
+    assertEquals([code, stdout], [0, "imapflow is content\n"], stderr);
   });
 
   await system.stop();

@@ -165,3 +165,145 @@ with socket.create_connection(("127.0.0.1", ports["pop3"])) as s:
     while (more := s.recv(1000)): seen += more
     assert seen.count(b"+OK") == 6, seen
 `;
+
+/** imaplib. The INBOX of alice has three messages or more; one has the subject `tree`. */
+export const IMAP_SCRIPT = String.raw`
+import imaplib
+
+def ok(answer):
+    assert answer[0] == "OK", answer
+    return answer[1]
+
+def refused(call, *args):
+    try:
+        answer = call(*args)
+        assert answer[0] == "NO", answer
+    except imaplib.IMAP4.error:
+        pass
+
+box = imaplib.IMAP4("localhost", ports["imap"])
+assert "STARTTLS" in box.capabilities and "IDLE" in box.capabilities
+refused(box.select)
+ok(box.starttls(tls))
+assert "STARTTLS" not in box.capabilities
+refused(box.login, "alice", "wrong")
+ok(box.authenticate("PLAIN", lambda _: b"\0alice\0" + words["alice"].encode()))
+assert ok(box.list('""', '""'))[0].endswith(b'"." ""')
+names = lambda: [line.split(b' "." ')[1] for line in ok(box.list()) if line]
+for name in ["Sent", "Work.A", '"with space"', "&AOQ-"]: ok(box.create(name))
+refused(box.create, "Sent")
+refused(box.create, "INBOX")
+for name in ["a/b", "..", '"a*"', ".x"]: refused(box.create, name)
+assert names() == [b'"INBOX"', b'"&AOQ-"', b'"Sent"', b'"Work.A"', b'"with space"'], names()
+assert len(ok(box.list('""', "%"))) == 4
+assert ok(box.list("Work.", "*")) == [b'() "." "Work.A"']
+assert len(ok(box.lsub())) == 5
+refused(box.select, "none")
+count = int(ok(box.select())[0])
+validity, following = [int(box.response(name)[1][0]) for name in ["UIDVALIDITY", "UIDNEXT"]]
+status = ok(box.status("INBOX", "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN RECENT)"))[0]
+assert b"MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d RECENT 0" % (count, following, validity, count) in status, status
+
+[number] = ok(box.search(None, "SUBJECT", "tree"))[0].split()
+[uid] = ok(box.uid("SEARCH", None, "HEADER", "Subject", "Tree"))[0].split()
+data = ok(box.fetch(number, "(UID FLAGS RFC822.SIZE BODY.PEEK[])"))
+whole = data[0][1]
+assert b"UID %s " % uid in data[0][0] and b"RFC822.SIZE %d " % len(whole) in data[0][0], data
+assert b"\\Seen" not in data[0][0]
+part = lambda spec: ok(box.fetch(number, "(%s)" % spec))[0]
+assert part("BODY.PEEK[1]")[1] == b"plain\r\n", part("BODY.PEEK[1]")
+assert part("BODY.PEEK[2.1.MIME]")[1] == b"Content-Type: text/html\r\n\r\n"
+assert part("BODY.PEEK[2.1]")[1] == b"<b>"
+assert part("BODY.PEEK[2]")[1].startswith(b"--in\r\n") and part("BODY.PEEK[2]")[1].endswith(b"--in--\r\nepilogue")
+assert part("BODY.PEEK[3.HEADER]")[1] == b"Subject: inner\r\nTo: x@y.test\r\n\r\n"
+assert part("BODY.PEEK[3.TEXT]")[1] == part("BODY.PEEK[3.1]")[1] == b"inside"
+assert part("BODY.PEEK[HEADER.FIELDS (Subject X-Folded)]")[1] == b"Subject: tree\r\nX-Folded: a\r\n b\r\n\r\n"
+assert b"Subject" not in part("BODY.PEEK[HEADER.FIELDS.NOT (SUBJECT)]")[1]
+assert part("BODY.PEEK[]<10.20>")[1] == whole[10:30]
+assert part("BODY.PEEK[TEXT]")[1] == whole[whole.index(b"\r\n\r\n") + 4:]
+assert b"BODY[4] NIL" in part("BODY.PEEK[4]") and b"NIL" in part("BODY.PEEK[1.1]")
+structure = part("BODYSTRUCTURE")
+assert structure.count(b'"text" "html"') == 1 and b'"message" "rfc822"' in structure, structure
+envelope = b"".join(b"".join(x) if isinstance(x, tuple) else x for x in ok(box.fetch(number, "ENVELOPE")))
+assert b'(("=?utf-8?q?J=C3=B6rg?=" NIL "j" "x.test"))' in envelope, envelope
+assert b'(NIL NIL "team" NIL)(NIL NIL "a" "x.test")(NIL NIL NIL NIL)' in envelope, envelope
+assert b"\\Seen" in ok(box.fetch(number, "(BODY[1])"))[1]
+assert ok(box.search(None, "SEEN"))[0].split() == [number]
+assert ok(box.search("UTF-8", "FROM", '"J\u00f6rg"'.encode()))[0].split() == [number]
+
+searches = {
+    "ALL": count, "UNSEEN": count - 1, "NOT SEEN": count - 1, "OR SEEN ANSWERED": 1, "(SEEN)": 1,
+    "1:*": count, "UID 1:%s" % uid.decode(): int(number), "BODY nowhere": 0, "TEXT plain SEEN": 1,
+    "BEFORE 1-Jan-2000": 0, "SINCE 1-Jan-2000": count, "SENTON 31-Jan-2026": 1, "LARGER 100000000": 0,
+    "SMALLER 100000000": count, "KEYWORD x": 0, "NEW": count - 1, "OLD": 0, "DRAFT": 0, "TO team SEEN": 1, "TO nobody": 0,
+}
+for keys, expected in searches.items():
+    found = ok(box.search(None, keys))[0].split()
+    assert len(found) == expected, (keys, found)
+for wrong in ["NONSENSE", "BEFORE x", "OR SEEN", "1:"]: refused(box.search, None, wrong)
+
+assert b"\\Flagged" in ok(box.store(number, "+FLAGS", r"(\Flagged \Answered)"))[0]
+assert b"\\Answered" not in ok(box.uid("STORE", uid, "-FLAGS", r"\Answered"))[0]
+assert ok(box.store(number, "FLAGS.SILENT", r"(\Seen \Draft)")) == [None]
+assert b"(\\Draft \\Seen" in ok(box.fetch(number, "FLAGS"))[0]
+
+# A second session is told, and sees the same UIDs.
+other = imaplib.IMAP4_SSL("localhost", ports["imaps"], ssl_context=tls)
+ok(other.login("alice", words["alice"]))
+ok(other.select())
+assert int(other.response("UIDVALIDITY")[1][0]) == validity
+ok(box.copy("1:%d" % count, "Sent"))
+refused(box.copy, "1", "none")
+assert int(ok(other.status("Sent", "(MESSAGES)"))[0].split()[-1].rstrip(b")")) == count
+ok(box.append("Sent", r"(\Seen)", imaplib.Time2Internaldate(1_000_000_000), b"Subject: x\r\n\r\nappended\r\n"))
+refused(box.append, "none", "", None, b"x")
+ok(other.select("Sent", readonly=True))
+dated = ok(other.fetch(str(count + 1), "(INTERNALDATE FLAGS)"))[0]
+assert b'" 9-Sep-2001 01:46:40 +0000"' in dated and b"\\Seen" in dated, dated
+refused(other.store, "1", "+FLAGS", r"(\Deleted)")
+ok(other.select("Sent"))
+ok(other.store("1:2", "+FLAGS", r"(\Deleted)"))
+assert sorted(ok(other.expunge())) == [b"1", b"2"]
+assert int(ok(other.select("Sent"))[0]) == count - 1
+ok(other.store("1", "+FLAGS", r"(\Deleted)"))
+ok(other.close())
+assert int(ok(other.select("Sent"))[0]) == count - 2
+
+# IDLE, by hand: this imaplib has none.
+idle = ssl.SSLSocket.makefile(tls.wrap_socket(socket.create_connection(("localhost", ports["imaps"])), server_hostname="localhost"), "rwb", buffering=0)
+def until(mark):
+    lines = []
+    while True:
+        line = idle.readline()
+        assert line, lines
+        lines.append(line)
+        if mark in line: return lines
+idle.write(b'a LOGIN {5+}\r\nalice "%s"\r\nb SELECT INBOX\r\nc IDLE\r\n' % words["alice"].encode())
+until(b"+ idling")
+import smtplib
+with smtplib.SMTP("localhost", ports["smtp"]) as client: client.sendmail("a@b.test", "alice@localhost", "Subject: new\n\nx")
+assert b"* %d EXISTS\r\n" % (count + 1) in until(b"RECENT")
+ok(box.store(number, "+FLAGS", r"(\Deleted)"))
+until(b"\\Deleted")
+ok(box.expunge())
+until(b"* %s EXPUNGE" % number)
+idle.write(b"DONE\r\nd NOOP\r\n")
+assert until(b"d OK")[0].startswith(b"c OK")
+idle.write(b"e NONSENSE\r\nf FETCH 1\r\ng FETCH 1 (X)\r\nh SELECT \"x\r\ni APPEND INBOX {99999999}\r\n")
+answers = until(b"i NO")
+assert [line[:5] for line in answers] == [b"e BAD", b"f BAD", b"g BAD", b"h BAD", b"i NO "], answers
+idle.write(b"z LOGOUT\r\n")
+assert until(b"z OK")[0].startswith(b"* BYE") and idle.read() == b""
+
+# UIDs are not used again.
+ok(other.select())
+assert uid not in ok(other.uid("SEARCH", None, "ALL"))[0].split()
+assert [other.logout()[0], box.logout()[0]] == ["BYE", "BYE"]
+
+# What comes behind STARTTLS in the same piece is not obeyed.
+with socket.create_connection(("127.0.0.1", ports["imap"])) as s:
+    s.sendall(b"a STARTTLS\r\nb NOOP\r\n")
+    seen = b""
+    while (more := s.recv(1000)): seen += more
+    assert b"a OK" not in seen and b"b OK" not in seen and b"* BYE" in seen, seen
+`;

@@ -37,8 +37,9 @@ export interface WaitOptions {
 export class Wire {
   /** Whether TLS is in use. */
   isSecure: boolean;
+  /** How long the client may be silent. */
+  timeoutMs: number;
   #conn: Deno.Conn;
-  readonly #timeoutMs: number;
   #input = new Uint8Array(0);
   #answers: Uint8Array[] = [];
   /** A read that a stop has interrupted; what it brings is not lost. */
@@ -54,7 +55,7 @@ export class Wire {
   ) {
     this.#conn = conn;
     this.isSecure = isSecure;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
   }
 
   /** The address of the client. */
@@ -162,7 +163,7 @@ export class Wire {
     this.#reading ??= this.#read();
     const { promise: ended, reject } = Promise.withResolvers<never>();
     const onStop = () => reject(new WireEnd("stop"));
-    const timer = setTimeout(() => reject(new WireEnd("timeout")), this.#timeoutMs);
+    const timer = setTimeout(() => reject(new WireEnd("timeout")), this.timeoutMs);
     stop?.addEventListener("abort", onStop);
     try {
       const bytes = await Promise.race([this.#reading, ended]);

@@ -10,10 +10,10 @@ let counter = 0;
 /** The name of this machine, read early: a server in another root may not be able to later. */
 const HOST = Deno.hostname().replaceAll(/[^A-Za-z0-9.-]/g, "_");
 
-/** A name that no other message has, with the size at its end. */
+/** A name that no other message has, with the size at its end. Names sort by their time. */
 export function uniqueName(size: number): string {
   const micros = Math.round((performance.timeOrigin + performance.now()) * 1000);
-  const [second, rest] = [Math.floor(micros / 1e6), micros % 1e6];
+  const second = Math.floor(micros / 1e6), rest = String(micros % 1e6).padStart(6, "0");
   const random = crypto.getRandomValues(new Uint16Array(1))[0].toString(16);
   return `${second}.M${rest}P${Deno.pid}Q${++counter}R${random}.${HOST},S=${size}`;
 }
