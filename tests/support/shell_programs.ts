@@ -20,14 +20,20 @@ try {
 }
 `;
 
-/** Puts the programs into a directory for a PATH, and returns that PATH. */
-export function installPrograms(site: Site): string {
-  Deno.mkdirSync(site.dir.file("bin"));
-  Deno.symlinkSync(Deno.execPath(), site.dir.file("bin/deno"));
-  site.dir.write("bin/curl.ts", CURL);
+/**
+ * Puts the programs into a directory for a PATH.
+ *
+ * @param site Where.
+ * @param bin The directory, relative to that of the site.
+ * @returns That PATH.
+ */
+export function installPrograms(site: Site, bin = "bin"): string {
+  Deno.mkdirSync(site.dir.file(bin), { recursive: true });
+  Deno.symlinkSync(Deno.execPath(), site.dir.file(`${bin}/deno`));
+  site.dir.write(`${bin}/curl.ts`, CURL);
   for (const [name, program] of [["zc", `${ROOT}master.ts`], ["curl", "$(dirname $0)/curl.ts"]]) {
-    const path = site.dir.write(`bin/${name}`, `#!/bin/sh\nexec deno run -A ${program} "$@"\n`);
+    const path = site.dir.write(`${bin}/${name}`, `#!/bin/sh\nexec deno run -A ${program} "$@"\n`);
     Deno.chmodSync(path, 0o755);
   }
-  return `${site.dir.file("bin")}:${Deno.env.get("PATH")}`;
+  return `${site.dir.file(bin)}:${Deno.env.get("PATH")}`;
 }
