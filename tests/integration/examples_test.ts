@@ -167,6 +167,39 @@ Deno.test("examples/aio_server.ts closes on a line that is too long", async () =
   assertEquals(await other.ask("hello"), "your input:   hello");
 });
 
+Deno.test("examples/aio_server.ts counts its clients each second, also while it drains", async () => {
+  await using site = new Site();
+  const path = site.socket("echo");
+  const args = ["alone", "-server-service", path, "--debug"];
+  const server = site.run(args, { program: example("aio_server.ts") });
+  await server.complains(/ L all:0, current:0/);
+  const client = await greeted(path);
+  using other = await greeted(path);
+  await server.complains(/ [A-Z-] all:2, current:2/);
+  assertEquals(await client.ask("exit"), "your input:   exit");
+  await server.complains(/ [A-Z-] all:2, current:1/);
+  client.close();
+  server.signal("SIGTERM");
+  await server.complains(/before_softstop, nothing to do/);
+  await server.complains(/ [A-Z-] all:2, current:1/);
+  await other.write("exit\n");
+  await server.succeeds();
+});
+
+Deno.test("docs/port.md has each line of examples/aio_server.ts, and no other", () => {
+  const [page] = Deno.readTextFileSync(`${ROOT}docs/port.md`).split("## What differs");
+  const source = Deno.readTextFileSync(example("aio_server.ts"));
+  const code = source.slice(source.indexOf("const LONGEST_LINE"));
+  const words = (text: string) => text.replaceAll(/\s+/g, " ").trim();
+  const cells = page.matchAll(/^\|[^|]*\| (`+)([^|]*)\1 +\|$/gm);
+  const quoted = [...cells].map(([, , text]) => words(text));
+  const lines = code.split("\n").map(words);
+  const missing = lines.filter((line) => !quoted.some((one) => one.includes(line)));
+  assertEquals(missing.filter((line) => !/^[})(;,]*$|^if \(import/.test(line)), []);
+  const all = words(code);
+  assertEquals(quoted.filter((one) => !all.includes(one)), []);
+});
+
 Deno.test("examples/coroutine_server.ts echoes a line that is too long for it, in pieces", async () => {
   await using alone = await Alone.start("coroutine_server.ts");
   using client = await greeted(alone.target);
