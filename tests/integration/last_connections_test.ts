@@ -1,20 +1,22 @@
 import { assertEquals } from "@std/assert";
 import { Client, isRefused, type Target } from "../support/client.ts";
-import { type Master, MODES, Site } from "../support/master.ts";
+import { example, type Master, MODES, Site } from "../support/master.ts";
 import { HttpClient } from "../server/http_client.ts";
 import { eventually } from "../support/wait.ts";
 
 /** Clients that wait in a queue. */
 const CROWD = 30;
 
-/** How an address comes to its end. */
-const ENDS: Readonly<Record<string, (site: Site, master: Master) => Promise<void>>> = {
-  "a reload that removes its service": async (site, master) => {
-    site.remove("a.cf");
+/** How an address comes to its end, with its service. */
+const ENDS: Readonly<
+  Record<string, (site: Site, master: Master, services: readonly Service[]) => Promise<void>>
+> = {
+  "a reload that removes its service": async (site, master, services) => {
+    for (const { file } of services) site.remove(file);
     await master.reload();
   },
-  "an upgrade that removes its service": async (site, master) => {
-    site.remove("a.cf");
+  "an upgrade that removes its service": async (site, master, services) => {
+    for (const { file } of services) site.remove(file);
     await master.upgrade();
   },
   "a stop of the master": (_site, master) => {
@@ -23,70 +25,91 @@ const ENDS: Readonly<Record<string, (site: Site, master: Master) => Promise<void
   },
 };
 
-/** Lets clients and the end of their address gather before a server that is stopped meanwhile. */
-async function gather(
-  { site, master, end }: { site: Site; master: Master; end: keyof typeof ENDS },
-  connect: () => Promise<unknown>,
-): Promise<void> {
-  const pid = Number((await master.logs(/a\.cf: .*ready is process (\d+)/))[1]);
-  Deno.kill(pid, "SIGSTOP");
-  try {
-    for (let count = 0; count < CROWD; count++) await connect();
-    await ENDS[end](site, master);
-    await master.logs(new RegExp(`softstop of process ${pid}`));
-  } finally {
-    Deno.kill(pid, "SIGCONT");
-  }
+/** A service that clients wait for, and what they do. */
+interface Service {
+  readonly file: string;
+  readonly target: Target;
+  /** Connects, and returns what fails unless the client is served. */
+  readonly connect: () => Promise<() => Promise<void>>;
 }
 
-for (const end of Object.keys(ENDS)) {
-  for (const mode of MODES) {
-    for (const kind of ["inet", "unix"] as const) {
-      Deno.test(`${mode} mode, ${kind}: who waits at an address is served after ${end}`, async () => {
-        await using site = new Site();
-        const port = site.port(), path = site.socket("sock");
-        const target: Target = kind === "inet" ? port : path;
-        site.serve("a.cf", { mode, service: kind === "inet" ? port : path });
-        site.serve("b.cf", { mode, service: site.port() });
-        const master = await site.start();
-        await Promise.all([master.serving("a.cf", 1), master.serving("b.cf", 1)]);
-        const clients: Client[] = [];
-        await gather({ site, master, end }, async () => clients.push(await Client.connect(target)));
-        for (const client of clients) {
-          await client.line();
-          assertEquals(await client.ask("quit"), "bye");
-          client.close();
-        }
-        await eventually(() => isRefused(target), { what: "the address to be closed" });
-        if (end.startsWith("a stop")) await master.stopped();
-        else await master.stop();
-      });
-    }
-  }
-
-  const programs = {
-    "HTTP": "examples/http_server.ts",
-    "a program that knows nothing of its master": "tests/support/servers/unchanged/application.ts",
+async function connectLines(target: Target): Promise<() => Promise<void>> {
+  const client = await Client.connect(target);
+  return async () => {
+    await client.line();
+    assertEquals(await client.ask("quit"), "bye");
+    client.close();
   };
-  for (const [what, program] of Object.entries(programs)) {
-    Deno.test(`${what}: who waits at an address is served after ${end}`, async () => {
-      await using site = new Site();
-      const port = site.port();
-      site.write("a.cf", {
-        "server-command": new URL(`../../${program}`, import.meta.url).pathname,
-        "server-service": `127.0.0.1:${port}`,
-      });
-      site.serve("b.cf", { mode: "aio", service: site.port() });
-      const master = await site.start();
-      await master.serving("b.cf", 1);
-      const clients: HttpClient[] = [];
-      await gather({ site, master, end }, async () => clients.push(await HttpClient.connect(port)));
-      for (const client of clients) {
-        assertEquals((await client.get("/")).status, 200);
-        client[Symbol.dispose]();
-      }
-      if (end.startsWith("a stop")) await master.stopped();
-      else await master.stop();
-    });
+}
+
+async function connectHttp(port: number): Promise<() => Promise<void>> {
+  const client = await HttpClient.connect(port);
+  return async () => {
+    assertEquals((await client.get("/")).status, 200);
+    client[Symbol.dispose]();
+  };
+}
+
+/** Programs that answer HTTP: one of this project, and one that knows nothing of its master. */
+const HTTP_PROGRAMS = {
+  "http.cf": example("http_server.ts"),
+  "unchanged.cf": new URL("../support/servers/unchanged/application.ts", import.meta.url).pathname,
+};
+
+/** Writes the settings of a service of each mode on each kind of address, and of those of HTTP. */
+function writeServices(site: Site): Service[] {
+  const services = MODES.flatMap((mode) =>
+    [["inet", site.port()], ["unix", site.socket(`${mode}.sock`)]].map(
+      ([kind, target]): Service => {
+        const file = `${mode}_${kind}.cf`;
+        site.serve(file, { mode, service: target });
+        return { file, target, connect: () => connectLines(target) };
+      },
+    )
+  );
+  for (const [file, program] of Object.entries(HTTP_PROGRAMS)) {
+    const port = site.port();
+    site.write(file, { "server-command": program, "server-service": `127.0.0.1:${port}` });
+    services.push({ file, target: port, connect: () => connectHttp(port) });
   }
+  return services;
+}
+
+for (const [end, comes] of Object.entries(ENDS)) {
+  Deno.test(`both modes, inet, unix and HTTP: who waits at an address is served after ${end}`, async () => {
+    await using site = new Site();
+    const services = writeServices(site);
+    site.serve("stays.cf", { mode: "aio", service: site.port() });
+    const master = await site.start();
+    await master.serving("stays.cf", 1);
+    const pids = await Promise.all(
+      services.map(async ({ file }) =>
+        Number((await master.logs(new RegExp(`${file}: .*ready is process (\\d+)`)))[1])
+      ),
+    );
+    const clients: (() => Promise<void>)[][] = services.map(() => []);
+    // The clients and the end of their address gather before a server that is stopped meanwhile.
+    for (const pid of pids) Deno.kill(pid, "SIGSTOP");
+    try {
+      for (const [index, { connect }] of services.entries()) {
+        for (let count = 0; count < CROWD; count++) clients[index].push(await connect());
+      }
+      await comes(site, master, services);
+      for (const pid of pids) await master.logs(new RegExp(`softstop of process ${pid}`));
+    } finally {
+      for (const pid of pids) Deno.kill(pid, "SIGCONT");
+    }
+    await Promise.all(services.map(async ({ file }, index) => {
+      try {
+        for (const isServed of clients[index]) await isServed();
+      } catch (cause) {
+        throw new Error(`a client of ${file} was not served`, { cause });
+      }
+    }));
+    for (const { file, target } of services) {
+      await eventually(() => isRefused(target), { what: `the address of ${file} to be closed` });
+    }
+    if (end.startsWith("a stop")) await master.stopped();
+    else await master.stop();
+  });
 }
