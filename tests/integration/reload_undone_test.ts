@@ -9,21 +9,26 @@ import { eventually } from "../support/wait.ts";
 /** What is wrong with a new version, and how the log tells of it. */
 const FAULTS: readonly {
   readonly how: string;
+  /** How many processes the service has. */
+  readonly count: number;
   readonly settings: (site: Site) => Record<string, string | number>;
   readonly reason: RegExp;
 }[] = [
   {
     how: "ends at once",
+    count: 2,
     settings: () => ({ "exit-at-start": 7 }),
     reason: /process \d+ ended after \S+ \S+: exit code 7/,
   },
   {
     how: "is never ready",
+    count: 1,
     settings: (site) => ({ "ready-when": site.dir.file("never"), "server-ready-timeout": 1 }),
     reason: /process \d+ was not ready within 1 s/,
   },
   {
     how: "ends while it soaks",
+    count: 1,
     settings: () => ({ "exit-after": 1, "server-soak": 60 }),
     reason: /process \d+ ended after \S+ \S+: exit code 0/,
   },
@@ -49,55 +54,88 @@ async function onlyRun(master: Master, file: string, pids: readonly number[]): P
   });
 }
 
-for (const mode of MODES) {
-  for (const { how, settings, reason } of FAULTS) {
-    Deno.test(`${mode} mode: a reload is undone when a new process ${how}`, async () => {
-      await using site = new Site();
-      const [port, fresh, other] = [site.port(), site.port(), site.port()];
-      const path = site.socket("fresh");
-      const old = { mode, service: `127.0.0.1:${port}`, own: "old", "server-proc-count": 2 };
-      site.serve("a.cf", old);
-      site.serve("b.cf", { mode, service: other, own: "old" });
-      const master = await site.start();
-      const pids = await master.serving("a.cf", 2);
-      const [otherPid] = await master.serving("b.cf", 1);
-      using kept = await greeted(port);
+Deno.test("both modes: a reload is undone for the services whose new processes end, are never ready or end while they soak", async () => {
+  await using site = new Site();
+  const services = MODES.flatMap((mode) =>
+    FAULTS.map(({ how, settings, reason, count }, index) => {
+      const file = `${mode}_${index}.cf`, [port, fresh] = [site.port(), site.port()];
+      const path = site.socket(`${mode}_${index}`);
+      const old = { mode, service: `127.0.0.1:${port}`, own: "old", "server-proc-count": count };
+      site.serve(file, old);
+      const spoil = () => {
+        const service = `127.0.0.1:${port},127.0.0.1:${fresh},${path}`;
+        site.serve(file, { ...old, service, own: "new", ...settings(site) });
+      };
+      return {
+        what: `${mode} mode, ${how}`,
+        file,
+        port,
+        added: [fresh, path],
+        count,
+        reason,
+        spoil,
+      };
+    })
+  );
+  const good = MODES.map((mode) => ({ mode, file: `${mode}_good.cf`, port: site.port() }));
+  const writeGood = (own: string) => {
+    for (const { mode, file, port } of good) site.serve(file, { mode, service: port, own });
+  };
+  writeGood("old");
+  const master = await site.start();
+  const running = await Promise.all(
+    services.map(async (service) => {
+      const pids = await master.serving(service.file, service.count);
+      return { ...service, pids, kept: await greeted(service.port) };
+    }),
+  );
+  const before = await Promise.all(
+    good.map(async ({ file }) => (await master.serving(file, 1))[0]),
+  );
 
-      const service = `127.0.0.1:${port},127.0.0.1:${fresh},${path}`;
-      site.serve("a.cf", { ...old, service, own: "new", ...settings(site) });
-      site.serve("b.cf", { mode, service: other, own: "new" });
-      const undone = master.reloadUndone();
-      // While they soak, the new ones serve too.
-      if (how !== "ends while it soaks") {
-        const answered = await answersDuring(port, undone);
-        assert([...answered].every((pid) => pids.includes(pid)), `${[...answered]} of ${pids}`);
-      }
-      assertEquals(await undone, "a.cf");
-      assertMatch(master.log, new RegExp(`reload rolled back for a\\.cf: ${reason.source}`));
+  for (const { spoil } of services) spoil();
+  writeGood("new");
+  const undone = master.reloadUndone();
+  // While they soak, the new ones serve too.
+  const replacedNever = running.filter(({ what }) => !what.endsWith("ends while it soaks"));
+  await Promise.all(replacedNever.map(async ({ what, port, pids }) => {
+    const answered = await answersDuring(port, undone);
+    assert(
+      [...answered].every((pid) => pids.includes(pid)),
+      `${what}: ${[...answered]} of ${pids}`,
+    );
+  }));
+  assertEquals((await undone).split(" ").sort(), services.map(({ file }) => file).sort());
 
-      await onlyRun(master, "a.cf", pids);
-      // The kernel takes a moment to close what a process held that has ended.
-      const isClosed = (target: Target) => listenerInode(target) === undefined;
-      await eventually(() => [fresh, path].every(isClosed), { what: "the new listeners' end" });
-      assert(!existsSync(path), "the socket file is left");
-      assertEquals(await kept.ask("echo kept"), "kept");
-      // The other service has not been held back.
-      await eventually(() => master.servers("b.cf").every(({ pid }) => pid !== otherPid), {
-        what: "the end of the old process of b.cf",
-      });
-      using reloaded = await greeted(other);
-      assertEquals(await reloaded.ask("setting own"), "new");
-
-      // The old settings are in force, also for who comes later.
-      for (const pid of pids) Deno.kill(pid, "SIGKILL");
-      using replaced = await greeted(port);
-      assert(!pids.includes(pidIn(replaced)));
-      assertEquals(await replaced.ask("setting own"), "old");
-      replaced.close(), reloaded.close(), kept.close();
-      await master.stop();
-    });
+  for (const { what, file, added, pids, kept, reason } of running) {
+    const rolledBack = new RegExp(`reload rolled back for ${file}: ${reason.source}`);
+    assertMatch(master.log, rolledBack, what);
+    await onlyRun(master, file, pids);
+    // The kernel takes a moment to close what a process held that has ended.
+    const isClosed = (target: Target) => listenerInode(target) === undefined;
+    await eventually(() => added.every(isClosed), { what: `the new listeners' end: ${what}` });
+    assert(added.every((target) => typeof target === "number" || !existsSync(target)), what);
+    assertEquals(await kept.ask("echo kept"), "kept", what);
   }
-}
+  // The other services have not been held back.
+  for (const [index, { file, port }] of good.entries()) {
+    await eventually(() => master.servers(file).every(({ pid }) => pid !== before[index]), {
+      what: `the end of the old process of ${file}`,
+    });
+    using reloaded = await greeted(port);
+    assertEquals(await reloaded.ask("setting own"), "new");
+  }
+
+  // The old settings are in force, also for who comes later.
+  for (const { what, port, pids, kept } of running) {
+    for (const pid of pids) Deno.kill(pid, "SIGKILL");
+    using replaced = await greeted(port);
+    assert(!pids.includes(pidIn(replaced)), what);
+    assertEquals(await replaced.ask("setting own"), "old", what);
+    kept.close();
+  }
+  await master.stop();
+});
 
 Deno.test("a service under a new file name serves without a gap, and goes back if it fails", async () => {
   await using site = new Site();

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
-import { type Master, type ModeName, MODES, pidIn, Site } from "../support/master.ts";
+import { type Master, MODES, pidIn, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 const SECOND = 1_000;
@@ -18,175 +18,170 @@ function runs(master: Master, pid: number): boolean {
   return master.servers().some((server) => server.pid === pid);
 }
 
-/** Reloads, and waits until the new process serves, so that the old one has been told to stop. */
-async function replace(master: Master): Promise<number> {
-  const old = master.servers("a.cf").map(({ pid }) => pid);
-  await master.reload();
-  const isNew = (pid: number) => !old.includes(pid);
-  const pid = await eventually(() => master.servers("a.cf").map(({ pid }) => pid).find(isNew), {
-    what: "a new process",
-  });
-  await master.logs(new RegExp(`\\[${pid}\\] serviceRegister`));
-  return pid;
-}
-
 async function isServed(client: Client): Promise<void> {
   for (const text of ["one", "two"]) assertEquals(await client.ask(`echo ${text}`), text);
 }
 
-/** A test for each mode, both at the same time: these take a second, whatever the machine. */
-function testBoth(name: string, body: (mode: ModeName) => Promise<void>): void {
-  Deno.test(`both modes: ${name}`, async () => {
-    await Promise.all(MODES.map(body));
-  });
+/** A service whose process is replaced by a reload, and what is to come of the old process. */
+interface Replaced {
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Called when the old process, which the client is connected to, has been told to stop. */
+  readonly check: (old: Old) => Promise<void>;
 }
 
-testBoth(`without ${M} an old process ends with its last connection`, async (mode) => {
+/** The process that a client is connected to. */
+interface Old {
+  readonly master: Master;
+  readonly port: number;
+  readonly client: Client;
+  readonly pid: number;
+  /** When the reload was asked for, and when the process had been told to stop. */
+  readonly sinceMs: number;
+  readonly toldMs: number;
+}
+
+const REPLACED: Readonly<Record<string, Replaced>> = {
+  [`without ${M} an old process ends with its last connection`]: {
+    settings: {},
+    check: async ({ master, client, pid }) => {
+      await isServed(client);
+      assert(runs(master, pid));
+      assertEquals(await client.ask("quit"), "bye");
+      await ends(master, pid);
+    },
+  },
+  [`with ${M} = 0 an old process ends at once, connections or not`]: {
+    settings: { [M]: 0 },
+    check: async ({ master, client, pid }) => {
+      assertEquals(await client.ending(), "end of file");
+      await ends(master, pid);
+    },
+  },
+  [`with ${M} = 1 an old process serves for a second more, no longer`]: {
+    settings: { [M]: "1s" },
+    check: async ({ master, client, pid, sinceMs, toldMs }) => {
+      assertEquals(await client.ending(), "end of file");
+      await ends(master, pid);
+      const now = performance.now();
+      assert(now - sinceMs > 0.9 * SECOND && now - toldMs < 4 * SECOND, `${now - toldMs} ms`);
+    },
+  },
+  [`with ${M} > 0 an old process goes on for that time even without connections`]: {
+    settings: { [M]: 1 },
+    check: async ({ master, client, pid, sinceMs }) => {
+      client.close();
+      await ends(master, pid);
+      assert(performance.now() - sinceMs > 0.9 * SECOND);
+    },
+  },
+  [`with the hook and ${M} = 0 an old process goes on, and the hook is called`]: {
+    settings: { args: [HOOK], [M]: 0 },
+    check: async ({ master, port, client, pid }) => {
+      await master.logs(new RegExp(`\\[${pid}\\] beforeSoftstop`));
+      await isServed(client);
+      // Nor does it end with its last connection.
+      client.close();
+      using other = await greeted(port);
+      await isServed(other);
+      assertNotEquals(pidIn(other), pid);
+      assert(runs(master, pid));
+    },
+  },
+  [`with the hook and ${M} = 1 an old process ends after a second`]: {
+    settings: { args: [HOOK], [M]: 1 },
+    check: async ({ master, client, pid, sinceMs }) => {
+      await master.logs(new RegExp(`\\[${pid}\\] beforeSoftstop`));
+      assertEquals(await client.ending(), "end of file");
+      assert(performance.now() - sinceMs > 0.9 * SECOND);
+    },
+  },
+  "with the hook alone an old process ends with its last connection": {
+    settings: { args: [HOOK, "--fail-in=beforeSoftstop"] },
+    check: async ({ master, client, pid }) => {
+      await master.logs(
+        new RegExp(`\\[${pid}\\] error while stopping: Error: a fault in beforeSoftstop`),
+      );
+      await isServed(client);
+      client.close();
+      await ends(master, pid);
+    },
+  },
+};
+
+Deno.test("both modes: what an old process does after a reload, by its settings and its hook", async (t) => {
   await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port });
-  const master = await site.start();
-  using first = await greeted(port);
-  using second = await greeted(port);
-  const old = pidIn(first);
-  await replace(master);
-  await isServed(first);
-  assertEquals(await first.ask("quit"), "bye");
-  await isServed(second);
-  second.close();
-  await ends(master, old);
+  const services = Object.entries(REPLACED).flatMap(([what, { settings, check }], index) =>
+    MODES.map((mode) => {
+      const file = `${mode}_${index}.cf`, port = site.port();
+      site.serve(file, { mode, service: port, ...settings });
+      return { what: `${mode} mode: ${what}`, file, port, check };
+    })
+  );
+  // Those that go on without end are killed at the end.
+  const master = await site.start({ args: ["-master-stop-timeout", "1"] });
+  const clients = await Promise.all(services.map(({ port }) => greeted(port)));
+  await Promise.all(services.map(({ file }) => master.serving(file, 1)));
+  const sinceMs = performance.now(), reloaded = master.reload();
+  const outcomes = services.map(async ({ what, port, check }, index) => {
+    const client = clients[index], pid = pidIn(client);
+    try {
+      await master.logs(new RegExp(`softstop of process ${pid}`));
+      await check({ master, port, client, pid, sinceMs, toldMs: performance.now() });
+    } catch (error) {
+      return { what, error };
+    } finally {
+      client.close();
+    }
+    return { what };
+  });
+  for (const { what, error } of await Promise.all(outcomes)) {
+    await t.step(what, () => {
+      if (error !== undefined) throw error;
+    });
+  }
+  await reloaded;
   await master.stop();
 });
 
-testBoth(`with ${M} = 0 an old process ends at once, connections or not`, async (mode) => {
+Deno.test("both modes: a process ends by stopNotify() and exit-after in its time, and is replaced", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port, [M]: 0 });
+  const services = MODES.map((mode) => {
+    const stops = site.port(), exits = site.port();
+    site.serve(`${mode}_stops.cf`, { mode, service: stops });
+    site.serve(`${mode}_exits.cf`, { mode, service: exits, "exit-after": 1 });
+    return { mode, stops, exits };
+  });
   const master = await site.start();
-  using client = await greeted(port);
-  await replace(master);
-  assertEquals(await client.ending(), "end of file");
-  await ends(master, pidIn(client));
-  await master.stop();
-});
-
-testBoth(`with ${M} = 1 an old process serves for a second more, no longer`, async (mode) => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port, [M]: "1s" });
-  const master = await site.start();
-  using idle = await greeted(port);
-  const startMs = performance.now();
-  await replace(master);
-  await isServed(idle);
-  assertEquals(await idle.ending(), "end of file");
-  await ends(master, pidIn(idle));
-  const elapsed = performance.now() - startMs;
-  assert(elapsed > 0.9 * SECOND && elapsed < 4 * SECOND, `${elapsed} ms`);
-  await master.stop();
-});
-
-testBoth(
-  `with ${M} > 0 an old process goes on for that time even without connections`,
-  async (mode) => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode, service: port, [M]: 1 });
-    const master = await site.start();
-    const [old] = await master.serving("a.cf", 1);
+  await Promise.all(services.map(async ({ mode, stops }) => {
+    using first = await greeted(stops);
+    assertEquals(await first.ask("stop 1"), "stopping");
     const startMs = performance.now();
-    await replace(master);
-    await ends(master, old);
-    assert(performance.now() - startMs > 0.9 * SECOND);
-    await master.stop();
-  },
-);
-
-testBoth(
-  `with the hook and ${M} = 0 an old process goes on, and the hook is called`,
-  async (mode) => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode, service: port, args: [HOOK], [M]: 0 });
-    const master = await site.start({ args: ["-master-stop-timeout", "1"] });
-    using client = await greeted(port);
-    await replace(master);
-    await master.logs(new RegExp(`\\[${pidIn(client)}\\] beforeSoftstop`));
+    await isServed(first);
+    assertEquals(await first.ending(), "end of file");
+    assert(performance.now() - startMs > 0.9 * SECOND, mode);
+    await ends(master, pidIn(first));
+    using second = await greeted(stops);
+    await second.write("stop 0\n");
+    await ends(master, pidIn(second));
+    const ended = new RegExp(`${mode}_stops\\.cf: process \\d+ ended after \\S+ \\S+: exit code 0`);
+    await master.logs(ended, 2);
+    await master.serving(`${mode}_stops.cf`, 1);
+  }));
+  await Promise.all(services.map(async ({ mode, exits }) => {
+    // One that has just been started, so that its second is not over.
+    const seen = await greeted(exits);
+    await seen.ending();
+    seen.close();
+    using client = await greeted(exits);
+    const startMs = performance.now();
     await isServed(client);
-    // Nor does it end with its last connection.
-    client.close();
-    using other = await greeted(port);
-    await isServed(other);
-    assertNotEquals(pidIn(other), pidIn(client));
-    assert(runs(master, pidIn(client)));
-    other.close();
-    await master.stop();
-  },
-);
-
-testBoth(`with the hook and ${M} = 1 an old process ends after a second`, async (mode) => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port, args: [HOOK], [M]: 1 });
-  const master = await site.start();
-  using client = await greeted(port);
-  const startMs = performance.now();
-  await replace(master);
-  await master.logs(new RegExp(`\\[${pidIn(client)}\\] beforeSoftstop`));
-  await isServed(client);
-  assertEquals(await client.ending(), "end of file");
-  assert(performance.now() - startMs > 0.9 * SECOND);
-  await master.stop();
-});
-
-testBoth("with the hook alone an old process ends with its last connection", async (mode) => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port, args: [HOOK, "--fail-in=beforeSoftstop"] });
-  const master = await site.start();
-  using client = await greeted(port);
-  await replace(master);
-  await master.logs(/error while stopping: Error: a fault in beforeSoftstop/);
-  await isServed(client);
-  client.close();
-  await ends(master, pidIn(client));
-  await master.stop();
-});
-
-testBoth("stopNotify(0) ends the process, and stopNotify(1) after a second", async (mode) => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port });
-  const master = await site.start();
-  using first = await greeted(port);
-  assertEquals(await first.ask("stop 1"), "stopping");
-  const startMs = performance.now();
-  await isServed(first);
-  assertEquals(await first.ending(), "end of file");
-  assert(performance.now() - startMs > 0.9 * SECOND);
-  await ends(master, pidIn(first));
-  using second = await greeted(port);
-  await second.write("stop 0\n");
-  await ends(master, pidIn(second));
-  await master.logs(/a\.cf: process \d+ ended after \S+ \S+: exit code 0/, 2);
-  await master.serving("a.cf", 1);
-  await master.stop();
-});
-
-testBoth("exit-after ends a process after that time, and it is replaced", async (mode) => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode, service: port, "exit-after": 1 });
-  const master = await site.start();
-  using client = await greeted(port);
-  const startMs = performance.now();
-  await isServed(client);
-  assertEquals(await client.ending(), "end of file");
-  const elapsed = performance.now() - startMs;
-  assert(elapsed > 0.5 * SECOND && elapsed < 3 * SECOND, `${elapsed} ms`);
-  using next = await greeted(port);
-  assertNotEquals(pidIn(next), pidIn(client));
-  next.close();
+    assertEquals(await client.ending(), "end of file");
+    const elapsed = performance.now() - startMs;
+    assert(elapsed > 0.5 * SECOND && elapsed < 3 * SECOND, `${mode}: ${elapsed} ms`);
+    using next = await greeted(exits);
+    assertNotEquals(pidIn(next), pidIn(client));
+    next.close();
+  }));
   await master.stop();
 });
 
