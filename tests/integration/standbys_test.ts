@@ -12,6 +12,12 @@ const OUTLIVE_MS = 2_000;
 /** An hour, which no standby is to wait for. */
 const LONG = 3_600;
 
+/** The process that answers a new client. */
+async function answering(port: number): Promise<number> {
+  using client = await greeted(port);
+  return pidIn(client);
+}
+
 /** Waits until a service has so many standbys that have loaded, and no other process on its way. */
 async function standbysOf(master: Master, file: string, count = 1): Promise<number[]> {
   return await eventually(() => {
@@ -26,26 +32,29 @@ async function standbysOf(master: Master, file: string, count = 1): Promise<numb
   }, { what: `${count} standbys of ${file}` });
 }
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: a standby has loaded before it is needed, holds no listener, and follows a process that is killed`, async () => {
-    await using site = new Site();
-    const port = site.port(), path = site.socket("s");
+Deno.test("both modes: a standby has loaded before it is needed, holds no listener, and follows a process that is killed", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const file = `${mode}.cf`, port = site.port(), path = site.socket(mode);
     const service = `127.0.0.1:${port},${path}`;
-    site.serve("a.cf", { mode, service, own: "value", "server-standby-count": 1 });
-    const master = await site.start();
-    let serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
+    site.serve(file, { mode, service, own: "value", "server-standby-count": 1 });
+    return { file, port, path };
+  });
+  const master = await site.start();
+  await Promise.all(services.map(async ({ file, port, path }) => {
+    let serving = await answering(port);
     for (let round = 0; round < 2; round++) {
-      const [standby] = await standbysOf(master, "a.cf");
+      const [standby] = await standbysOf(master, file);
       assert(master.log.includes(`[${standby}] beforeService with value`), master.log);
       const held = [...descriptorsOf(standby).values()];
       const listeners = [port, path].map((target) => `socket:[${listenerInode(target)}]`);
       listeners.push(
         ...tcpSockets().flatMap(({ inode, listens }) => listens ? [`socket:[${inode}]`] : []),
       );
-      assertEquals(held.filter((target) => listeners.includes(target)), []);
+      assertEquals(held.filter((target) => listeners.includes(target)), [], file);
       Deno.kill(serving, "SIGKILL");
       const clients = await Promise.all([port, path, port, port].map(greeted));
-      assertEquals(clients.map(pidIn), clients.map(() => standby));
+      assertEquals(clients.map(pidIn), clients.map(() => standby), file);
       // Its line may come later than its greetings; until then it would pass for a standby.
       await master.logs(new RegExp(`\\[${standby}\\] serviceRegister`));
       for (const client of clients) {
@@ -54,83 +63,99 @@ for (const mode of MODES) {
       }
       serving = standby;
     }
-    await standbysOf(master, "a.cf");
-    assertEquals(master.logged(/beforeService/), 4, "each process loads once");
-    await master.stop();
-  });
+    await standbysOf(master, file);
+    const loads = new RegExp(`${file.replace(".cf", "")}\\[\\d+\\] beforeService`);
+    assertEquals(master.logged(loads), 4, `each process of ${file} loads once`);
+  }));
+  await master.stop();
+});
 
-  Deno.test(`${mode} mode: a reload replaces standbys by those of the new settings`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    const settings = { mode, service: port, "server-standby-count": 2 };
-    site.serve("a.cf", { ...settings, own: "old" });
-    const master = await site.start();
-    const old = await standbysOf(master, "a.cf", 2);
-    site.serve("a.cf", { ...settings, own: "new" });
-    await master.reload();
+Deno.test("both modes: a reload replaces standbys by those of the new settings, and none of them outlives a killed master", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => ({ mode, file: `${mode}.cf`, port: site.port() }));
+  const write = (own: string) => {
+    for (const { mode, file, port } of services) {
+      site.serve(file, { mode, service: port, "server-standby-count": 2, own });
+    }
+  };
+  write("old");
+  const master = await site.start();
+  const old = await Promise.all(services.map(({ file }) => standbysOf(master, file, 2)));
+  write("new");
+  await master.reload();
+  await Promise.all(services.map(async ({ file, port }, index) => {
     await eventually(
-      () => master.servers("a.cf").every(({ pid }) => !old.includes(pid)),
-      { what: "the end of the old standbys" },
+      () => master.servers(file).every(({ pid }) => !old[index].includes(pid)),
+      { what: `the end of the old standbys of ${file}` },
     );
-    const young = await standbysOf(master, "a.cf", 2);
+    const young = await standbysOf(master, file, 2);
     using before = await greeted(port);
     Deno.kill(pidIn(before), "SIGKILL");
     using after = await greeted(port);
-    assert(young.includes(pidIn(after)));
-    assertEquals(await after.ask("setting own"), "new");
-    after.close();
-    await master.stop();
-  });
+    assert(young.includes(pidIn(after)), file);
+    assertEquals(await after.ask("setting own"), "new", file);
+    await standbysOf(master, file, 2);
+  }));
+  master.process.signal("SIGKILL");
+  await site.isGone(OUTLIVE_MS);
+});
 
-  Deno.test(`${mode} mode: standbys end at once and without beforeSoftstop, whoever tells them to`, async () => {
-    await using site = new Site();
+Deno.test("both modes: standbys end at once and without beforeSoftstop, whoever tells them to", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
     const settings = {
       mode,
       args: ["--before-softstop"],
       "server-stop-on-softstop-after": LONG,
       "server-standby-count": 1,
     };
-    site.serve("a.cf", { ...settings, service: site.port() });
-    site.serve("b.cf", { ...settings, service: site.port() });
-    const master = await site.start();
-    const [first] = await standbysOf(master, "a.cf");
+    const file = `${mode}.cf`, removed = `${mode}_removed.cf`;
+    site.serve(file, { ...settings, service: site.port() });
+    site.serve(removed, { ...settings, service: site.port() });
+    return { file, removed };
+  });
+  const master = await site.start();
+  const ended = await Promise.all(services.map(async ({ file, removed }) => {
+    const [first] = await standbysOf(master, file);
     Deno.kill(first, "SIGTERM");
     await master.logs(
       new RegExp(`process ${first}, a standby, ended after \\S+ \\S+: exit code 0`),
     );
-    const [second] = await standbysOf(master, "a.cf");
-    const [other] = await standbysOf(master, "b.cf");
-    site.remove("b.cf");
-    await master.reload();
-    // Those of the old version go with it, be there a new one or not.
-    for (const old of [second, other]) {
-      await master.logs(new RegExp(`reaped process ${old}, which was draining`));
-    }
-    const [third] = await standbysOf(master, "a.cf");
-    // Servers would take their hour.
-    master.signal("SIGTERM");
-    await master.logs(new RegExp(`reaped process ${third}, which was draining`));
-    for (const pid of [first, second, third, other]) {
-      assert(!master.log.includes(`[${pid}] beforeSoftstop`), master.log);
-    }
-    master.signal("SIGTERM");
-    await master.stopped();
-  });
+    return {
+      first,
+      second: await standbysOf(master, file),
+      other: await standbysOf(master, removed),
+    };
+  }));
+  for (const { removed } of services) site.remove(removed);
+  await master.reload();
+  // Those of the old version go with it, be there a new one or not.
+  const old = ended.flatMap(({ second, other }) => [...second, ...other]);
+  for (const pid of old) {
+    await master.logs(new RegExp(`reaped process ${pid}, which was draining`));
+  }
+  const last = await Promise.all(services.map(({ file }) => standbysOf(master, file)));
+  // Servers would take their hour.
+  master.signal("SIGTERM");
+  for (const pid of last.flat()) {
+    await master.logs(new RegExp(`reaped process ${pid}, which was draining`));
+  }
+  for (const pid of [...ended.map(({ first }) => first), ...old, ...last.flat()]) {
+    assert(!master.log.includes(`[${pid}] beforeSoftstop`), master.log);
+  }
+  master.signal("SIGTERM");
+  await master.stopped();
+});
 
-  Deno.test(`${mode} mode: no standby outlives a killed master`, async () => {
-    await using site = new Site();
-    site.serve("a.cf", { mode, service: site.port(), "server-standby-count": 2 });
-    const master = await site.start();
-    await standbysOf(master, "a.cf", 2);
-    master.process.signal("SIGKILL");
-    await site.isGone(OUTLIVE_MS);
-  });
-}
-
-Deno.test("a standby that is killed is replaced, and the server goes on", async () => {
+Deno.test("a standby that is killed is replaced, and the server goes on; killed along with the server it makes nobody wait any longer", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: port,
+    "server-standby-count": 1,
+    "server-healthy-after": "0",
+  });
   const master = await site.start();
   using client = await greeted(port);
   const [standby] = await standbysOf(master, "a.cf");
@@ -141,20 +166,7 @@ Deno.test("a standby that is killed is replaced, and the server goes on", async 
   assert((await standbysOf(master, "a.cf"))[0] !== standby);
   assertEquals(await client.ask("echo still here"), "still here");
   client.close();
-  await master.stop();
-});
-
-Deno.test("a standby that is killed along with the server makes nobody wait any longer", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", {
-    mode: "coroutine",
-    service: port,
-    "server-standby-count": 1,
-    "server-healthy-after": "0",
-  });
-  const master = await site.start();
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     const [standby] = await standbysOf(master, "a.cf");
     using client = await greeted(port);
     for (const pid of [pidIn(client), standby]) Deno.kill(pid, "SIGKILL");
@@ -230,9 +242,9 @@ Deno.test("a service that sleeps is woken up by a standby", async () => {
   await master.stop();
 });
 
-Deno.test("server-balance = reuseport: a standby takes over the queue of the process that is killed", async () => {
+Deno.test("a standby takes over the queue of a killed process with server-balance = reuseport, and answers HTTP; after an upgrade it is one of the new master's", async () => {
   await using site = new Site();
-  const port = site.port();
+  const port = site.port(), http = site.port();
   site.serve("a.cf", {
     mode: "coroutine",
     service: port,
@@ -240,7 +252,19 @@ Deno.test("server-balance = reuseport: a standby takes over the queue of the pro
     "server-proc-count": 2,
     "server-standby-count": 1,
   });
+  site.write("http.cf", {
+    "server-command": example("http_server.ts"),
+    "server-service": `127.0.0.1:${http}`,
+    "server-standby-count": 1,
+  });
   const master = await site.start();
+  const old = (await standbysOf(master, "a.cf"))[0];
+  const oldHttp = Number((await master.logs(/http\.cf: loaded is process (\d+)/))[1]);
+  await master.upgrade();
+  for (const pid of [old, oldHttp]) {
+    await eventually(() => site.processes().every((one) => one.pid !== pid), { what: "its end" });
+  }
+
   const [standby] = await standbysOf(master, "a.cf");
   const [killed] = master.servers("a.cf").map(({ pid }) => pid).filter((pid) => pid !== standby);
   Deno.kill(killed, "SIGKILL");
@@ -248,44 +272,15 @@ Deno.test("server-balance = reuseport: a standby takes over the queue of the pro
   const pids = new Set(clients.map(pidIn));
   assert(!pids.has(killed) && pids.has(standby) && pids.size === 2, `${[...pids]}`);
   clients.forEach((client) => client.close());
-  await master.stop();
-});
 
-Deno.test("an upgrade ends the standbys of the old master, and the new one has its own", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port, "server-standby-count": 1 });
-  const master = await site.start();
-  const [old] = await standbysOf(master, "a.cf");
-  await master.upgrade();
-  await eventually(() => site.processes().every(({ pid }) => pid !== old), { what: "its end" });
-  const [standby] = await standbysOf(master, "a.cf");
-  using before = await greeted(port);
-  Deno.kill(pidIn(before), "SIGKILL");
-  using after = await greeted(port);
-  assertEquals(pidIn(after), standby);
-  after.close();
-  await master.stop();
-});
-
-Deno.test("HTTP: after a kill the standby answers", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("http.cf", {
-    "server-command": example("http_server.ts"),
-    "server-service": `127.0.0.1:${port}`,
-    "server-standby-count": 1,
-  });
-  const master = await site.start();
-  const standby = Number((await master.logs(/http\.cf: loaded is process (\d+)/))[1]);
-  const [serving] = master.servers("http.cf").map(({ pid }) => pid).filter((pid) =>
-    pid !== standby
-  );
+  const standbyHttp = Number((await master.logs(/http\.cf: loaded is process (\d+)/, 2))[1]);
+  const [serving] = master.servers("http.cf").map(({ pid }) => pid)
+    .filter((pid) => pid !== standbyHttp);
   Deno.kill(serving, "SIGKILL");
-  const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
+  const response = await fetch(`http://127.0.0.1:${http}/`, { headers: { connection: "close" } });
   assertEquals(response.status, 200);
   await response.body?.cancel();
-  await master.logs(new RegExp(`ready is process ${standby}`));
+  await master.logs(new RegExp(`ready is process ${standbyHttp}`));
   await master.stop();
 });
 
@@ -306,7 +301,7 @@ Deno.test("server-user and server-chroot are in force while a standby waits", as
     return assertMatch(stderr, /server-user: .*as root/);
   }
   const master = await site.start();
-  const serving = pidIn(await greeted(port).then((client) => (client.close(), client)));
+  const serving = await answering(port);
   const [standby] = await standbysOf(master, "a.cf");
   assertEquals(statusLine(standby, "Uid"), Array(4).fill(id("-u", user)).join(" "));
   assertEquals(Deno.readLinkSync(`/proc/${standby}/root`), jail);

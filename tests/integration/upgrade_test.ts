@@ -1,10 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertNotEquals,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/process/lock_file.ts";
 import { argumentsOf, childrenOf } from "../../src/os/process/processes.ts";
@@ -65,45 +59,55 @@ class Versions {
   }
 }
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: an upgrade keeps sockets, queues and connections`, async () => {
-    await using site = new Site();
-    const port = site.port(), path = site.socket("sock");
-    site.serve("a.cf", { mode, service: `127.0.0.1:${port},${path}`, "server-proc-count": 2 });
-    const versions = new Versions(site);
-    const master = await site.start(versions.options);
-    const before = await master.serving("a.cf", 2);
-    const inodes = [port, path].map(listenerInode), file = Deno.statSync(path).ino;
-    using kept = await greeted(port);
-    versions.install("second");
-    const old = await master.upgrade();
-    await master.logs(/version second/);
-    assertNotEquals(master.pid, old);
-    assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
-    assertEquals([port, path].map(listenerInode), inodes);
-    assertEquals(Deno.statSync(path).ino, file);
-    const pids = await master.serving("a.cf", 2);
+Deno.test("both modes: an upgrade keeps sockets, queues and connections", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const file = `${mode}.cf`, port = site.port(), path = site.socket(mode);
+    const service = `127.0.0.1:${port},${path}`;
+    site.serve(file, { mode, service, "server-proc-count": 2 });
+    return { file, targets: [port, path], path };
+  });
+  const versions = new Versions(site);
+  const master = await site.start(versions.options);
+  const before = await Promise.all(services.map(async ({ file, targets, path }) => ({
+    pids: await master.serving(file, 2),
+    inodes: targets.map(listenerInode),
+    ino: Deno.statSync(path).ino,
+    kept: await greeted(targets[0]),
+  })));
+  versions.install("second");
+  const old = await master.upgrade();
+  await master.logs(/version second/);
+  assertNotEquals(master.pid, old);
+  assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
+  for (const [index, { file, targets, path }] of services.entries()) {
+    const { pids: oldPids, inodes, ino, kept } = before[index];
+    assertEquals(targets.map(listenerInode), inodes, file);
+    assertEquals(Deno.statSync(path).ino, ino, file);
+    const pids = await master.serving(file, 2);
     // The word to accept no more is still on its way to the old ones.
-    await eventually(() => !before.some((pid) => listens(pid, inodes)), {
-      what: "the old processes to close their listeners",
+    await eventually(() => !oldPids.some((pid) => listens(pid, inodes)), {
+      what: `the old processes of ${file} to close their listeners`,
     });
-    for (const target of [port, path]) {
+    for (const target of targets) {
       using client = await greeted(target);
-      assert(pids.includes(pidIn(client)), "an old process has accepted");
+      assert(pids.includes(pidIn(client)), `an old process of ${file} has accepted`);
     }
     // The old one is there as long as its clients are.
-    assertEquals(await kept.ask("echo still here"), "still here");
+    assertEquals(await kept.ask("echo still here"), "still here", file);
     assert(existsSync(`/proc/${old}`));
     kept.close();
-    await ends(old);
+  }
+  await ends(old);
+  for (const { path } of services) {
     assert(existsSync(path), "the socket file is gone with the old master");
     (await greeted(path)).close();
-    await master.reload();
-    await master.stop();
-  });
-}
+  }
+  await master.reload();
+  await master.stop();
+});
 
-Deno.test("five upgrades, one after the other, and nobody else ever gets the lock", async () => {
+Deno.test("three upgrades, one after the other, and nobody else ever gets the lock", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
@@ -119,7 +123,7 @@ Deno.test("five upgrades, one after the other, and nobody else ever gets the loc
     }
   })();
   const first = [...descriptorsOf(master.pid).values()].length;
-  for (let count = 0; count < 5; count++) {
+  for (let count = 0; count < 3; count++) {
     const old = await master.upgrade();
     using client = await greeted(port);
     assertEquals(await client.ask("echo here"), "here");
@@ -136,16 +140,19 @@ Deno.test("five upgrades, one after the other, and nobody else ever gets the loc
   await master.stop();
 });
 
-Deno.test(`an upgrade hands over ${MANY} listeners, and closes those that are named no longer`, async () => {
+Deno.test(`an upgrade hands over ${MANY} listeners, closes those that are named no longer, and opens what is named anew`, async () => {
   await using site = new Site();
   const paths = Array.from({ length: MANY }, (_, index) => site.socket(`s${index}`));
   const service = (count: number) => paths.slice(0, count).join();
   site.serve("a.cf", { mode: "coroutine", service: service(MANY) });
   const master = await site.start();
   const inodes = paths.map(listenerInode);
+  const added = site.port();
   site.serve("a.cf", { mode: "coroutine", service: service(MANY - 1) });
+  site.serve("b.cf", { mode: "aio", service: added });
   const old = await master.upgrade();
-  await master.logs(/listeners: 299 kept, closed unix:/);
+  await master.logs(/listeners: 299 kept, opened inet:\S+, closed unix:/);
+  (await greeted(added)).close();
   await ends(old);
   assertEquals(paths.slice(0, -1).map(listenerInode), inodes.slice(0, -1));
   await eventually(() => !existsSync(paths[MANY - 1]), { what: "the last socket to be removed" });
@@ -154,66 +161,89 @@ Deno.test(`an upgrade hands over ${MANY} listeners, and closes those that are na
   await master.stop();
 });
 
-Deno.test("an upgrade opens what the files name meanwhile", async () => {
-  await using site = new Site();
-  const [first, second] = [site.port(), site.port()];
-  site.serve("a.cf", { mode: "aio", service: first });
-  const master = await site.start();
-  site.serve("b.cf", { mode: "aio", service: second });
-  await master.upgrade();
-  for (const port of [first, second]) (await greeted(port)).close();
-  await master.stop();
-});
-
-/** How a new master can fail, and what the log says then. */
+/** How a new master can fail, what the log says then, and what else has to be undone. */
 const FAILURES: Readonly<
-  Record<string, { readonly spoil: (site: Site, port: number) => void; readonly why: RegExp }>
+  Record<
+    string,
+    {
+      readonly spoil: (site: Site, port: number) => void;
+      readonly restore?: (site: Site) => void;
+      readonly why: RegExp;
+    }
+  >
 > = {
   "finds a mistake in a file": {
     spoil: (site) => site.write("b.cf", { "server-service": "nonsense" }),
-    why: /it has ended: exit code 1/,
+    restore: (site) => site.remove("b.cf"),
+    why: /b\.cf:1: server-service: Cannot /,
   },
   "can't open an address": {
     spoil: (site) => site.serve("b.cf", { mode: "aio", service: site.busyPort() }),
-    why: /it has ended: exit code 1/,
+    restore: (site) => site.remove("b.cf"),
+    why: /b\.cf:\d+: server-service: .*address in use/,
   },
   "has servers that die": {
     spoil: (site, port) => {
       site.serve("a.cf", { mode: "aio", service: port, "exit-at-start": 3 });
     },
-    why: /it has ended: exit code 1/,
+    why: /process \d+ ended after \S+ \S+: exit code 3/,
   },
   "has servers that are never ready": {
     spoil: (site, port) => {
       const settings = { "ready-when": site.dir.file("never"), "server-ready-timeout": 1 };
       site.serve("a.cf", { mode: "aio", service: port, ...settings });
     },
-    why: /it has ended: exit code 1/,
+    why: /process \d+ was not ready within 1 s/,
+  },
+  "can't receive the log lines that it has to": {
+    spoil: (site) => site.write("all.gcf", { "log-service": `${site.dir.file("none/log")},x,day` }),
+    why: /log-service: Cannot receive log lines at /,
+  },
+  "finds another pid file in place": {
+    spoil: (site) => Deno.renameSync(site.pidFile, `${site.pidFile}.old`),
+    restore: (site) => Deno.renameSync(`${site.pidFile}.old`, site.pidFile),
+    why: /pid-file: Cannot take over /,
   },
 };
 
-for (const [how, { spoil, why }] of Object.entries(FAILURES)) {
-  Deno.test(`all goes on as before when the new master ${how}`, async () => {
-    await using site = new Site();
-    const port = site.port(), path = site.socket("sock");
+Deno.test("all goes on as before when an upgrade fails, and a later one succeeds", async (t) => {
+  await using site = new Site();
+  const port = site.port(), path = site.socket("sock");
+  const write = () => {
     site.serve("a.cf", { mode: "aio", service: port });
-    site.serve("c.cf", { mode: "coroutine", service: path });
-    const master = await site.start();
-    const pids = [...await master.serving("a.cf", 1), ...await master.serving("c.cf", 1)];
-    using kept = await greeted(port);
-    spoil(site, port);
-    assertMatch(await master.upgradeFailed(), why);
-    assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
-    await eventually(() => site.processes().length === 3, { what: "the end of all that is new" });
-    assertEquals(site.processes().map(({ pid }) => pid).sort(), [master.pid, ...pids].sort());
-    assert(existsSync(path));
-    using client = await greeted(path);
-    assert(pids.includes(pidIn(client)));
-    assertEquals(await kept.ask("echo all the time"), "all the time");
-    client.close(), kept.close();
-    await master.stop();
-  });
-}
+    site.write("all.gcf", {});
+  };
+  write();
+  site.serve("c.cf", { mode: "coroutine", service: path });
+  const master = await site.start();
+  const pids = [...await master.serving("a.cf", 1), ...await master.serving("c.cf", 1)];
+  using kept = await greeted(port);
+  for (const [how, { spoil, restore = () => {}, why }] of Object.entries(FAILURES)) {
+    await t.step(`the new master ${how}`, async () => {
+      const seen = master.log.length;
+      spoil(site, port);
+      assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
+      assertMatch(master.log.slice(seen), why);
+      restore(site);
+      assertEquals(PidFile.tryLock(site.pidFile), undefined);
+      assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
+      await eventually(() => site.processes().length === 3, { what: "the end of all that is new" });
+      assertEquals(site.processes().map(({ pid }) => pid).sort(), [master.pid, ...pids].sort());
+      assert(existsSync(path));
+      for (const target of [port, path]) {
+        using client = await greeted(target);
+        assert(pids.includes(pidIn(client)));
+      }
+      assertEquals(await kept.ask("echo all the time"), "all the time");
+      write();
+    });
+  }
+  kept.close();
+  const old = await master.upgrade();
+  for (const target of [port, path]) (await greeted(target)).close();
+  await ends(old);
+  await master.stop();
+});
 
 Deno.test("all goes on as before when the new program does not even start, or never ends starting", async () => {
   await using site = new Site();
@@ -246,139 +276,88 @@ Deno.test("all goes on as before when the new program does not even start, or ne
   await master.stop();
 });
 
-Deno.test("a server that dies within its soak time undoes an upgrade", async () => {
+Deno.test("deaths and signals in the middle of an upgrade", async (t) => {
   await using site = new Site();
-  const port = site.port();
-  const settings = { mode: "coroutine", service: port } as const;
-  site.serve("a.cf", settings);
-  const master = await site.start();
-  const [old] = await master.serving("a.cf", 1);
-  site.serve("a.cf", { ...settings, "server-soak": 30 });
-  master.signal("SIGUSR2");
-  await master.logs(/\] serviceRegister/, 2);
-  const fresh = await eventually(
-    () => site.processes().find(({ pid, argv }) => pid !== old && argv.includes("MASTER")),
-    { what: "the new server" },
-  );
-  Deno.kill(fresh.pid, "SIGKILL");
-  await master.logs(/upgrade failed, all goes on as before/);
-  using client = await greeted(port);
-  assertEquals(pidIn(client), old);
-  client.close();
-  await master.stop();
-});
-
-Deno.test("a SIGTERM in the middle of an upgrade ends both masters", async () => {
-  await using site = new Site();
-  const port = site.port(), path = site.socket("sock");
+  const port = site.port(), path = site.socket("sock"), ready = site.dir.file("ready");
   const settings = { mode: "aio", service: `127.0.0.1:${port},${path}` } as const;
   site.serve("a.cf", settings);
   const master = await site.start();
-  using client = await greeted(port);
-  site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
-  master.signal("SIGUSR2");
-  await master.logs(/\] beforeService/, 2);
-  master.signal("SIGTERM");
-  await master.closes(port);
-  assertEquals(await client.ask("echo in flight"), "in flight");
-  client.close();
-  await master.stopped();
-});
-
-Deno.test("a new master that has not taken over yet and is told to stop, twice, leaves the old one alone", async () => {
-  await using site = new Site();
-  const port = site.port();
-  const settings = { mode: "coroutine", service: port } as const;
-  site.serve("a.cf", settings);
-  const master = await site.start();
   const [server] = await master.serving("a.cf", 1);
-  site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
-  master.signal("SIGUSR2");
-  const [, candidate] = await master.logs(/upgrade: process (\d+) is to take over/);
-  await master.logs(/\] beforeService/, 2);
-  Deno.kill(Number(candidate), "SIGTERM");
-  await master.logs(/stopping; servers have/);
-  Deno.kill(Number(candidate), "SIGTERM");
-  await master.logs(/upgrade failed, all goes on as before/);
-  assertEquals(await master.serving("a.cf", 1), [server]);
-  (await greeted(port)).close();
-  await master.stop();
-});
+  const isServedAsBefore = async () => {
+    using client = await greeted(port);
+    assertEquals(pidIn(client), server);
+  };
 
-Deno.test("a SIGTERM after an upgrade ends what the old master still has, within the time", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "aio", service: port });
-  const master = await site.start({ args: ["-master-stop-timeout", "3"] });
-  using _kept = await greeted(port);
-  const old = await master.upgrade();
-  assert(existsSync(`/proc/${old}`));
-  await master.stop();
-});
+  await t.step("a server that dies within its soak time undoes the upgrade", async () => {
+    site.serve("a.cf", { ...settings, "server-soak": 30 });
+    master.signal("SIGUSR2");
+    await master.logs(/\] serviceRegister/, 2);
+    const fresh = await eventually(
+      () => site.processes().find(({ pid, argv }) => pid !== server && argv.includes("MASTER")),
+      { what: "the new server" },
+    );
+    Deno.kill(fresh.pid, "SIGKILL");
+    await master.logs(/upgrade failed, all goes on as before/);
+    await isServedAsBefore();
+  });
 
-Deno.test("a second SIGUSR2 during an upgrade is ignored, and a SIGHUP reaches the new master", async () => {
-  await using site = new Site();
-  const port = site.port(), ready = site.dir.file("ready");
-  const settings = { mode: "coroutine", service: port, "ready-when": ready } as const;
-  Deno.writeTextFileSync(ready, "");
-  site.serve("a.cf", settings);
-  const master = await site.start();
-  Deno.removeSync(ready);
-  master.signal("SIGUSR2");
-  await master.logs(/upgrade: process/);
-  master.signal("SIGUSR2");
-  await master.logs(/ignored a SIGUSR2: an upgrade is under way/);
-  site.serve("a.cf", { ...settings, own: "newest" });
-  master.signal("SIGHUP");
-  const old = master.pid;
-  Deno.writeTextFileSync(ready, "");
-  await master.logs(/ reloaded\n/);
-  await ends(old);
-  using client = await greeted(port);
-  assertEquals(await client.ask("setting own"), "newest");
-  master.pid = Number(Deno.readTextFileSync(site.pidFile));
-  client.close();
-  await master.stop();
-});
+  await t.step(
+    "a new master that has not taken over and is told to stop, twice, leaves the old one alone",
+    async () => {
+      site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
+      const starts = master.logged(/\] beforeService/);
+      master.signal("SIGUSR2");
+      const [, candidate] = await master.logs(/upgrade: process (\d+) is to take over/, 2);
+      await master.logs(/\] beforeService/, starts + 1);
+      Deno.kill(Number(candidate), "SIGTERM");
+      await master.logs(/stopping; servers have/);
+      Deno.kill(Number(candidate), "SIGTERM");
+      await master.logs(/upgrade failed, all goes on as before/, 2);
+      await isServedAsBefore();
+    },
+  );
 
-Deno.test("a SIGUSR2 during a reload comes after it", async () => {
-  await using site = new Site();
-  const port = site.port(), ready = site.dir.file("ready");
-  const settings = { mode: "coroutine", service: port } as const;
-  site.serve("a.cf", settings);
-  const master = await site.start();
-  site.serve("a.cf", { ...settings, "ready-when": ready });
-  await master.reloadBegun();
-  const upgraded = master.upgrade();
-  Deno.writeTextFileSync(ready, "");
-  await upgraded;
-  assert(master.log.indexOf(" reloaded ") < master.log.indexOf("is to take over"));
-  (await greeted(port)).close();
-  await master.stop();
-});
+  await t.step("a SIGUSR2 during a reload comes after it", async () => {
+    site.serve("a.cf", { ...settings, "ready-when": ready });
+    await master.reloadBegun();
+    const seen = master.log.length, upgraded = master.upgrade();
+    Deno.writeTextFileSync(ready, "");
+    await ends(await upgraded);
+    const log = master.log.slice(seen);
+    assert(log.indexOf(" reloaded") < log.indexOf("is to take over"), log);
+    (await greeted(port)).close();
+  });
 
-Deno.test("a new master goes on alone when the old one is killed in the middle", async () => {
-  await using site = new Site();
-  const port = site.port(), ready = site.dir.file("ready");
-  const settings = { mode: "coroutine", service: port } as const;
-  site.serve("a.cf", settings);
-  const master = await site.start();
-  site.serve("a.cf", { ...settings, "ready-when": ready });
-  master.signal("SIGUSR2");
-  await master.logs(/\] beforeService/, 2);
-  master.signal("SIGKILL");
-  await master.process.ended();
-  using waiting = await Client.connect(port);
-  Deno.writeTextFileSync(ready, "");
-  assertMatch(await waiting.line(), /^coroutine /);
-  master.pid = await eventually(() => {
-    const pid = Number(Deno.readTextFileSync(site.pidFile));
-    return pid !== master.pid && pid;
-  }, { what: "the pid of the new master" });
-  waiting.close();
-  master.signal("SIGTERM");
-  await site.isGone(10_000);
-  assert(await isRefused(port));
+  await t.step("a second SIGUSR2 is ignored, and a SIGHUP reaches the new master", async () => {
+    Deno.removeSync(ready);
+    const reloads = master.logged(/ reloaded$/);
+    master.signal("SIGUSR2");
+    await master.logs(/upgrade: process/, 4);
+    master.signal("SIGUSR2");
+    await master.logs(/ignored a SIGUSR2: an upgrade is under way/);
+    site.serve("a.cf", { ...settings, "ready-when": ready, own: "newest" });
+    master.signal("SIGHUP");
+    const old = master.pid;
+    Deno.writeTextFileSync(ready, "");
+    await master.logs(/ reloaded\n/, reloads + 1);
+    await ends(old);
+    using client = await greeted(port);
+    assertEquals(await client.ask("setting own"), "newest");
+    master.pid = Number(Deno.readTextFileSync(site.pidFile));
+  });
+
+  await t.step("a SIGTERM ends both masters", async () => {
+    using client = await greeted(port);
+    Deno.removeSync(ready);
+    const starts = master.logged(/\] beforeService/);
+    master.signal("SIGUSR2");
+    await master.logs(/\] beforeService/, starts + 1);
+    master.signal("SIGTERM");
+    await master.closes(port);
+    assertEquals(await client.ask("echo in flight"), "in flight");
+    client.close();
+    await master.stopped();
+  });
 });
 
 Deno.test("a server that has detached goes on after an upgrade", async () => {
@@ -400,12 +379,12 @@ Deno.test("a server that has detached goes on after an upgrade", async () => {
   await master.stop();
 });
 
-Deno.test("no more old masters drain than there may be", async () => {
+Deno.test("no more old masters drain than there may be, and a SIGTERM ends what the last one has within the time", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
   site.write("all.gcf", { "master-max-generations": 1 });
-  const master = await site.start();
+  const master = await site.start({ args: ["-master-stop-timeout", "3"] });
   using first = await greeted(port);
   const oldest = await master.upgrade();
   using second = await greeted(port);
@@ -414,8 +393,6 @@ Deno.test("no more old masters drain than there may be", async () => {
   assertEquals(await first.ending(), "end of file");
   assert(existsSync(`/proc/${old}`));
   assertEquals(await second.ask("echo mine stays"), "mine stays");
-  second.close();
-  await ends(old);
   await master.stop();
 });
 
@@ -444,27 +421,6 @@ Deno.test("an upgrade loses no line of the log service", async () => {
   await master.stop();
 });
 
-Deno.test("all goes on as before when the new master can't take over what it has to", async () => {
-  await using site = new Site();
-  const port = site.port(), path = site.socket("sock");
-  site.serve("a.cf", { mode: "aio", service: `127.0.0.1:${port},${path}` });
-  const master = await site.start();
-  const [server] = await master.serving("a.cf", 1);
-  site.write("all.gcf", { "log-service": `${site.dir.file("none/log")},x,day` });
-  assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
-  assertStringIncludes(master.log, "log-service: Cannot receive log lines at ");
-  assertEquals(Deno.readTextFileSync(site.pidFile), pidText(master.pid));
-  assertEquals(PidFile.tryLock(site.pidFile), undefined);
-  for (const target of [port, path]) {
-    using client = await greeted(target);
-    assertEquals(pidIn(client), server);
-  }
-  site.write("all.gcf", {});
-  await master.upgrade();
-  (await greeted(path)).close();
-  await master.stop();
-});
-
 Deno.test("a new master goes on alone even when its servers fail, once the old one is killed", async () => {
   await using site = new Site();
   const port = site.port(), path = site.socket("sock");
@@ -476,8 +432,12 @@ Deno.test("a new master goes on alone even when its servers fail, once the old o
   master.signal("SIGUSR2");
   await master.logs(/\] beforeService/, 2);
   master.signal("SIGKILL");
+  await master.process.ended();
   await master.logs(/the old master is gone, so this one goes on all the same/);
+  using waiting = await Client.connect(port);
   Deno.writeTextFileSync(ready, "");
+  assertMatch(await waiting.line(), /^coroutine /);
+  waiting.close();
   (await greeted(path)).close();
   assertEquals(listenerInode(port), inode, "not the same socket");
   master.pid = await eventually(() => {
@@ -486,6 +446,7 @@ Deno.test("a new master goes on alone even when its servers fail, once the old o
   }, { what: "the pid of the new master" });
   master.signal("SIGTERM");
   await site.isGone(10_000);
+  assert(await isRefused(port));
 });
 
 Deno.test("a stop does not wait for an old master that hangs longer than it may", async () => {
@@ -517,48 +478,24 @@ Deno.test("an old master ends though its program does nothing for it", async () 
   await master.logs(/the master has ended with 0/, 3);
 });
 
-Deno.test("an upgrade fails where somebody has put another pid file in place", async () => {
-  await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const master = await site.start();
-  Deno.renameSync(site.pidFile, `${site.pidFile}.old`);
-  assertMatch(await master.upgradeFailed(), /it has ended: exit code 1/);
-  assertStringIncludes(master.log, "pid-file: Cannot take over ");
-  Deno.renameSync(`${site.pidFile}.old`, site.pidFile);
-  const old = await master.upgrade();
-  await ends(old);
-  await master.stop();
-});
-
-Deno.test("an old master passes on what is meant for the new one", async () => {
+Deno.test("an old master passes on what is meant for the new one, and one in between says who has taken over", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
   const master = await site.start();
   using kept = await greeted(port);
-  const old = await master.upgrade();
-  Deno.kill(old, "SIGHUP");
-  await master.logs(new RegExp(`master\\[${master.pid}\\] reloaded`));
-  Deno.kill(old, "SIGUSR2");
-  await master.logs(new RegExp(`process \\d+ has taken over`), 2);
-  kept.close();
-  await gone(master.pid);
+  const first = await master.upgrade(), second = master.pid;
+  Deno.kill(first, "SIGHUP");
+  await master.logs(new RegExp(`master\\[${second}\\] reloaded`));
+  using alsoKept = await greeted(port);
+  Deno.kill(first, "SIGUSR2");
+  await master.logs(/process \d+ has taken over/, 2);
   master.pid = Number(Deno.readTextFileSync(site.pidFile));
-  Deno.kill(old, "SIGTERM");
-  await master.stopped();
-});
-
-Deno.test("a master that was replaced by one of the first one's says who has taken over", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  await master.upgrade();
-  using kept = await greeted(port);
-  const second = await master.upgrade();
   Deno.kill(second, "SIGUSR2");
   await master.logs(new RegExp(`ignored a SIGUSR2: process ${master.pid} has taken over`));
-  kept.close();
+  alsoKept.close();
   await gone(second);
-  await master.stop();
+  kept.close();
+  Deno.kill(first, "SIGTERM");
+  await master.stopped();
 });
