@@ -49,6 +49,8 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
 
   await master.reload();
   await replaced(master, { file: "b.cf", old: [always] });
+  // It has shown what it is for, and is not replaced at each further reload.
+  site.serve("b.cf", { mode: "aio", service: other, "server-reload": "changed" });
   assertEquals(await master.serving("a.cf", 2), pids);
   await master.logs(/services: 1 replaced, 2 left alone/);
   // Whatever else that program reads is not known.
@@ -65,6 +67,7 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
     ["the time of the script", () => Deno.utimeSync(script, 1_000_000_000, 1_000_000_000)],
   ];
   for (const [what, change] of changes) {
+    // One that has changed before is left alone again.
     await master.reload();
     assertEquals(await master.serving("a.cf", 2), pids, `before ${what} has changed`);
     change();
@@ -98,47 +101,67 @@ function* countsOf(log: string, file: string): Generator<{ alive: number; servin
   }
 }
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: server-reload-step bounds the processes of a reload, and all places are filled`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    const settings = { mode, service: port, "server-proc-count": 3, "server-reload-step": 1 };
-    site.serve("a.cf", { ...settings, own: "old" });
-    const master = await site.start();
-    const old = await master.serving("a.cf", 3);
-    await master.logs(/a\.cf: ready is process/, 3);
-    const cold = [...countsOf(master.log, "a.cf")].length;
-    using kept = await greeted(port);
-    site.serve("a.cf", { ...settings, own: "new" });
-    const reloaded = master.reload();
+Deno.test("both modes: server-reload-step bounds the processes of a reload, and all places are filled", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => ({
+    mode,
+    file: `${mode}.cf`,
+    port: site.port(),
+    ready: site.dir.write(mode, ""),
+  }));
+  const write = (settings: (ready: string) => Record<string, string | number>) => {
+    for (const { mode, file, port, ready } of services) {
+      site.serve(file, {
+        mode,
+        service: port,
+        "server-proc-count": 3,
+        "server-reload-step": 1,
+        ...settings(ready),
+      });
+    }
+  };
+  write(() => ({ own: "old" }));
+  const master = await site.start();
+  const begun = await Promise.all(services.map(async ({ file, port }) => {
+    const old = await master.serving(file, 3);
+    await master.logs(new RegExp(`${file}: ready is process`), 3);
+    return { old, cold: [...countsOf(master.log, file)].length, kept: await greeted(port) };
+  }));
+  write(() => ({ own: "new" }));
+  const reloaded = master.reload();
+  for (const [index, { file }] of services.entries()) {
     // One of the old ones takes its time, and its room.
-    await master.logs(/a\.cf: softstop of process/, 1);
-    assert(master.servers("a.cf").length <= 4);
-    await kept.ask("echo kept");
-    kept.close();
-    await reloaded;
-    await replaced(master, { file: "a.cf", old });
-    await master.logs(/a\.cf: reaped process/, 3);
+    await master.logs(new RegExp(`${file}: softstop of process`), 1);
+    assert(master.servers(file).length <= 4, file);
+    await begun[index].kept.ask("echo kept");
+  }
+  for (const { kept } of begun) kept.close();
+  await reloaded;
+  for (const [index, { file }] of services.entries()) {
+    await replaced(master, { file, old: begun[index].old });
+    await master.logs(new RegExp(`${file}: reaped process`), 3);
+  }
 
-    // Undone, when some are already replaced: those come back, step by step.
-    const ready = site.dir.write("ready", "");
-    const hanging = { "ready-when": ready, "server-ready-timeout": 3 };
-    site.serve("a.cf", { ...settings, own: "third", ...hanging });
-    const undone = master.reloadUndone();
-    await master.logs(/a\.cf: softstop of process/, 4);
+  // Undone, when some are already replaced: those come back, step by step.
+  write((ready) => ({ own: "third", "ready-when": ready, "server-ready-timeout": 3 }));
+  const undone = master.reloadUndone();
+  for (const { file, ready } of services) {
+    await master.logs(new RegExp(`${file}: softstop of process`), 4);
     // Those that come now are never ready.
     Deno.removeSync(ready);
-    assertEquals(await undone, "a.cf");
+  }
+  assertEquals((await undone).split(" ").sort(), services.map(({ file }) => file).sort());
+  for (const [index, { file, port }] of services.entries()) {
     await eventually(async () => {
       using client = await greeted(port);
-      return await client.ask("setting own") === "new" && master.servers("a.cf").length === 3;
-    }, { what: "the settings before" });
-    const counts = [...countsOf(master.log, "a.cf")].slice(cold);
-    assertEquals(Math.max(...counts.map(({ alive }) => alive)), 4);
-    assertEquals(Math.min(...counts.map(({ serving }) => serving)), 3);
-    await master.stop();
-  });
-}
+      return await client.ask("setting own") === "new" && master.servers(file).length === 3;
+    }, { what: `the settings before of ${file}` });
+    const counts = [...countsOf(master.log, file)].slice(begun[index].cold);
+    assertEquals(Math.max(...counts.map(({ alive }) => alive)), 4, file);
+    assertEquals(Math.min(...counts.map(({ serving }) => serving)), 3, file);
+  }
+  await master.stop();
+});
 
 Deno.test("master-max-generations ends the oldest processes that still drain, and no others", async () => {
   await using site = new Site();
