@@ -18,8 +18,8 @@ function isThere(program: string): boolean {
   return new Deno.Command("sh", { args: ["-c", `command -v ${program}`] }).outputSync().success;
 }
 
-/** How often a master is replaced; a third time only where the parent is in every installation. */
-const REPLACEMENTS = { first: 3, others: 2 };
+/** How often a master is replaced; a second time only where the parent is in every installation. */
+const REPLACEMENTS = { first: 2, others: 1 };
 
 /** What starts a master and exits with it. */
 const PARENTS: Readonly<Record<string, readonly string[]>> = {
