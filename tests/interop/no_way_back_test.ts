@@ -135,57 +135,88 @@ async function refuses(site: Site, message: RegExp): Promise<void> {
 /** What a process that is not root's says when it is to become another user, or change its root. */
 const NOT_PERMITTED = /: operation not permitted \((setgid|chroot): /;
 
-for (
-  const settings of [
-    { "server-user": USER },
-    { "server-user": USER, "server-start-user": "master" },
-    { "server-user": USER, "server-chroot": "jail" },
-    { "server-user": USER, "server-standby-count": "1" },
-    { "run-user": USER },
-    { "server-permissions": "none" },
-    { "server-permissions": "none", "server-user": USER },
-  ]
-) {
-  const text = Object.entries(settings).map((entry) => entry.join(" = ")).join(", ");
-  Deno.test(`a server with ${text} can't change what other programs run`, async () => {
-    const installation = installationFor(USER), victim = victimOf(installation);
-    await using site = new Site(installation);
-    const port = site.port();
-    Deno.mkdirSync(site.dir.file("jail"));
-    site.write("a.cf", {
+/** The settings of services that may do less than their master. */
+const LESS: readonly Readonly<Record<string, string>>[] = [
+  { "server-user": USER },
+  { "server-user": USER, "server-start-user": "master" },
+  { "server-user": USER, "server-chroot": "jail" },
+  { "server-user": USER, "server-standby-count": "1" },
+  { "run-user": USER },
+  { "run-user": USER, "run-chroot": "jail" },
+  { "server-permissions": "none" },
+  { "server-permissions": "none", "server-user": USER },
+];
+
+/** Whether a service is refused unless the master is root's. */
+const needsRoot = (settings: Readonly<Record<string, string>>) => "server-user" in settings;
+
+Deno.test("a server that has, or is to have, less can't change what other programs run, and has no way back", async (t) => {
+  const installation = installationFor(USER), victim = victimOf(installation);
+  await using site = new Site(installation);
+  Deno.mkdirSync(site.dir.file("jail"));
+  const services = LESS.map((settings, index) => {
+    const file = `${index}.cf`, port = site.port(), path = site.socket(`u${index}`);
+    site.write(file, {
       "server-command": site.server("thief"),
-      "server-service": `127.0.0.1:${port}`,
+      "server-service": `127.0.0.1:${port} ${path}`,
       ...settings,
     });
-    const env = { DENO_DIR: victim.denoDir };
-    if (!IS_ROOT && "server-user" in settings) return await refuses(site, /server-user: .*as root/);
-    const master = await site.start({ env });
-    if (!IS_ROOT && "run-user" in settings) {
-      await master.logs(NOT_PERMITTED);
-      return void await master.stop();
-    }
+    const text = Object.entries(settings).map((entry) => entry.join(" = ")).join(", ");
+    // What it can reach by a number is its own: no file at all.
     const look = "server-permissions" in settings
-      // What it can reach by a number is its own: no file at all.
       ? (pid: number) => assertEquals(openFiles(pid), [])
       : assertIsConfined;
-    const pid = await attack(victim, port, look);
-    if ("server-permissions" in settings) {
-      // What it could write to while a module is translated, no other program runs.
-      const isShared = Deno.lstatSync(`${denoDirOf(pid)}/gen`).isSymlink;
-      assertEquals(isShared, "server-user" in settings);
-    }
-    if ("server-standby-count" in settings) {
-      await master.logs(/loaded is process/);
-      Deno.kill(pid, "SIGKILL");
-      await attack(victim, port, assertIsConfined);
-    }
-    if (Object.keys(settings).length === 1) {
-      await master.upgrade();
-      await attack(victim, port, look);
-    }
-    await master.stop();
+    return { file, port, path, settings, text, look };
   });
-}
+  if (!IS_ROOT) {
+    await refuses(site, /server-user: .*as root/);
+    for (const { file, settings } of services) if (needsRoot(settings)) site.remove(file);
+  }
+  const master = await site.start({ env: { DENO_DIR: victim.denoDir } });
+  for (const { file, port, path, settings, text, look } of services) {
+    if (!IS_ROOT && needsRoot(settings)) continue;
+    await t.step(text, async () => {
+      if (!IS_ROOT && "run-user" in settings) {
+        return void await master.logs(
+          new RegExp(`/${file}:\\d+: run-\\w+: .*${NOT_PERMITTED.source}`),
+        );
+      }
+      const pid = await attack(victim, port, look);
+      if ("server-permissions" in settings) {
+        // What it could write to while a module is translated, no other program runs.
+        const isShared = Deno.lstatSync(`${denoDirOf(pid)}/gen`).isSymlink;
+        assertEquals(isShared, needsRoot(settings));
+      }
+      if ("server-standby-count" in settings) {
+        await master.logs(new RegExp(`${file}: loaded is process`));
+        Deno.kill(pid, "SIGKILL");
+        await attack(victim, port, assertIsConfined);
+      }
+      if (settings["server-chroot"] ?? settings["run-chroot"]) {
+        for (const target of [port, path]) {
+          using client = await greeted(target);
+          assertEquals(Deno.readLinkSync(`/proc/${pidIn(client)}/root`), site.dir.file("jail"));
+          assertEquals(await client.ask("escape etc/passwd"), "nothing");
+          assertEquals(await client.ask("escape fd"), "nothing");
+          assertEquals(await client.ask("rise"), "-1 -1");
+        }
+        const slow = new RegExp(`\\[${pid}\\] .*node:net`);
+        assertEquals(master.logged(slow), 0, "it serves its sockets the slow way");
+      }
+    });
+  }
+  await t.step("behind an upgrade", async () => {
+    const isPlain = ({ settings }: (typeof services)[number]) => Object.keys(settings).length === 1;
+    for (const { file, settings } of services.filter((service) => !isPlain(service))) {
+      if (IS_ROOT || !needsRoot(settings)) site.remove(file);
+    }
+    await master.upgrade();
+    for (const { port, settings, look } of services.filter(isPlain)) {
+      if (IS_ROOT || "server-permissions" in settings) await attack(victim, port, look);
+    }
+  });
+  await master.stop();
+});
 
 function assertIsConfined(pid: number): void {
   for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
@@ -235,60 +266,30 @@ for (const setting of ["server-user", "run-user"]) {
     server.signal("SIGTERM");
     assertEquals((await server.ended()).code, 0);
   });
+}
 
-  Deno.test(`a server of a master in C with ${setting} can't change what other programs run`, async () => {
-    const installation = installationFor(USER), victim = victimOf(installation);
-    await using site = new Site(installation);
+Deno.test("servers of a master in C with server-user and run-user can't change what other programs run", async () => {
+  const installation = installationFor(USER), victim = victimOf(installation);
+  await using site = new Site(installation);
+  const command = denoExecutable(site, site.server("thief"));
+  const ports = ["server-user", "run-user"].map((setting) => {
     const port = site.port();
-    site.write("a.cf", {
-      "server-command": denoExecutable(site, site.server("thief")),
+    site.write(`${setting}.cf`, {
+      "server-command": command,
       "server-service": `127.0.0.1:${port}`,
       [setting]: USER,
     });
-    const master = await CMaster.start(site, { DENO_DIR: victim.denoDir });
-    if (!IS_ROOT) {
-      await master.logs(NOT_PERMITTED);
-      return void await master.stop();
-    }
-    await attack(victim, port, assertIsConfined);
-    await master.reload();
-    await attack(victim, port, assertIsConfined);
-    await master.stop();
+    return port;
   });
-}
-
-for (
-  const [name, settings] of [
-    ["server-chroot", { "server-user": USER, "server-chroot": "jail" }],
-    ["run-chroot", { "run-user": USER, "run-chroot": "jail" }],
-  ] as const
-) {
-  Deno.test(`${name} has no way out, by any descriptor of the server, and serves all the same`, async () => {
-    await using site = new Site(installationFor(USER));
-    const port = site.port(), path = site.socket("u");
-    Deno.mkdirSync(site.dir.file("jail"));
-    site.write("a.cf", {
-      "server-command": `${site.server("thief")}`,
-      "server-service": `127.0.0.1:${port} ${path}`,
-      ...settings,
-    });
-    if (!IS_ROOT && name === "server-chroot") {
-      return await refuses(site, /server-chroot: .*as root/);
+  const master = await CMaster.start(site, { DENO_DIR: victim.denoDir });
+  if (!IS_ROOT) {
+    for (const file of ["server-user", "run-user"]) {
+      await master.logs(new RegExp(`${file}: .*${NOT_PERMITTED.source}`));
     }
-    const master = await site.start();
-    if (!IS_ROOT) {
-      await master.logs(NOT_PERMITTED);
-      return void await master.stop();
-    }
-    for (const target of [port, path]) {
-      const client = await greeted(target);
-      assertEquals(Deno.readLinkSync(`/proc/${pidIn(client)}/root`), site.dir.file("jail"));
-      assertEquals(await client.ask("escape etc/passwd"), "nothing");
-      assertEquals(await client.ask("escape fd"), "nothing");
-      assertEquals(await client.ask("rise"), "-1 -1");
-      client.close();
-    }
-    assertEquals(master.logged(/node:net/), 0, "it serves its sockets the slow way");
-    await master.stop();
-  });
-}
+    return void await master.stop();
+  }
+  for (const port of ports) await attack(victim, port, assertIsConfined);
+  await master.reload();
+  for (const port of ports) await attack(victim, port, assertIsConfined);
+  await master.stop();
+});
