@@ -141,14 +141,7 @@ Deno.test("a SIGINT stops the master as a SIGTERM does; in a terminal all proces
   await master.stopped();
 });
 
-Deno.test("-exit-after stops the master after that time", async () => {
-  await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const master = await site.start({ args: ["-exit-after", "1"] });
-  await master.stopped();
-});
-
-Deno.test("a signal between the end of a master and the exit of its program does not change the exit code", async () => {
+Deno.test("-exit-after stops the master after that time, and a signal between its end and the exit of its program does not change the exit code", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
   await using child = startFunction(import.meta, async (args) => {
@@ -161,6 +154,7 @@ Deno.test("a signal between the end of a master and the exit of its program does
     Deno.exit(code);
   }, { arg: ["-C", site.conf, "-pid-file", site.pidFile, "-exit-after", "1"] });
   await child.succeeds();
+  await site.isGone();
 });
 
 Deno.test("a stop while a reload is under way ends all the same", async () => {
