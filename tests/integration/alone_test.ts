@@ -186,7 +186,7 @@ const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], sa
   ],
   "an argument without its value": () => [
     ["alone", "-server-service"],
-    /argument -server-service: .*no value after it/,
+    /Cannot read argument "-server-service": no value after it/,
   ],
 };
 
