@@ -109,19 +109,19 @@ testKinds(
   },
 );
 
-/** Servers of HTTP/2, and whether clients send a host field. */
-const HTTP2_MODES: readonly (Mode & { readonly hasHost: boolean })[] = [
-  { how: "serveHttp", tls: true, hasHost: false },
-  { how: "serveHttp", tls: true, hasHost: true },
-  { how: "serveHttp", hasHost: true },
-  { how: "serveHttp", unix: true, hasHost: true },
-  { how: "blind", tls: true, hasHost: true },
-  { how: "blind", unix: true, hasHost: true },
+/** Servers of HTTP/2, and for each of two clients whether it sends a host field. */
+const HTTP2_MODES: readonly (Mode & { readonly haveHost: readonly [boolean, boolean] })[] = [
+  { how: "serveHttp", tls: true, haveHost: [false, true] },
+  { how: "serveHttp", haveHost: [true, true] },
+  { how: "serveHttp", unix: true, haveHost: [true, true] },
+  { how: "blind", tls: true, haveHost: [true, true] },
+  { how: "blind", unix: true, haveHost: [true, true] },
 ];
 
-for (const { how, unix, tls = false, hasHost } of HTTP2_MODES) {
-  const text = `${modeText({ how, unix, tls })}${hasHost ? ", with a host field" : ""}`;
-  const headers: Record<string, string> = hasHost ? { host: "test" } : {};
+for (const { how, unix, tls = false, haveHost } of HTTP2_MODES) {
+  const text = modeText({ how, unix, tls });
+  const headersOf = (client: number): Record<string, string> =>
+    haveHost[client] ? { host: "test" } : {};
 
   // A client that is slow, or on a busy machine, sends its next requests only after a while, all at once.
   for (const lateMs of [0, 230]) {
@@ -136,10 +136,12 @@ for (const { how, unix, tls = false, hasHost } of HTTP2_MODES) {
       await pass(lateMs / 2);
       sessions.push(await connectHttp2(port, { tls }));
       let answered = 0, failed = 0;
-      const asking = sessions.flatMap((session) =>
+      const asking = sessions.flatMap((session, client) =>
         Array.from({ length: 8 }, async (_, index) => {
           while (!session.closed && !session.destroyed) {
-            const asked = askHttp2(session, `/pause/${10 + 5 * index}`, { headers });
+            const asked = askHttp2(session, `/pause/${10 + 5 * index}`, {
+              headers: headersOf(client),
+            });
             await asked.then(() => answered++, () => failed++);
           }
         })
@@ -151,7 +153,8 @@ for (const { how, unix, tls = false, hasHost } of HTTP2_MODES) {
       const ask = (way: string, count: number, ms: number) =>
         session === undefined ? [] : Array.from(
           { length: count },
-          (_, index) => askHttp2(session, `/${way}/${ms + 20 * index}`, { headers }),
+          (_, index) =>
+            askHttp2(session, `/${way}/${ms + 20 * index}`, { headers: headersOf(index % 2) }),
         );
       const before = ask("after", 20, 1_500);
       if (hasSlow) await server.process.prints(/(begun .*\n){20}/);
