@@ -53,37 +53,65 @@ Deno.test("metrics makes a service that shows the status, over reloads and upgra
   await master.stop();
 });
 
-Deno.test("the service of metrics listens at any address, and finds a status socket of any name", async () => {
+Deno.test("a reload starts, moves and ends the service of metrics as a shared file says, with a status socket of any name", async (t) => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const path = site.socket("page.sock"), status = site.dir.file("an odd 'name'.sock");
-  const master = await site.start({ args: ["-metrics", path, "-master-status", status] });
-  using client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
-  await eventually(async () => {
-    const response = await fetch("http://localhost/ready", { client }).catch(() => undefined);
-    return await response?.text() === "ready\n";
-  }, { what: "an answer at the unix socket" });
-  await master.stop();
+  const status = site.dir.file("an odd 'name'.sock"), own = site.port();
+  // The program of the master runs the server of metrics itself, as a compiled one does.
+  site.write("m.cf", {
+    "server-command": `self +metrics "${status}"`,
+    "server-service": `127.0.0.1:${own}`,
+  });
+  const master = await site.start({ args: ["-master-status", status] });
+  await master.serving("a.cf", 1);
+  await master.logs(/all services are ready/);
+  assertEquals(await idsOf(site), ["a.cf ready", "m.cf ready"]);
+  assertStringIncludes(await get(own, "/metrics"), `service="m.cf"`);
+  site.remove("m.cf");
 
-  const port = site.port();
-  const second = await site.start({ args: ["-metrics", `[::1]:${port}`] });
-  await eventually(async () => {
-    const response = await fetch(`http://[::1]:${port}/live`).catch(() => undefined);
-    return await response?.text() === "live\n";
-  }, { what: "an answer at the IPv6 address" });
-  await second.stop();
+  await t.step("an address of IPv6", async () => {
+    const port = site.port();
+    site.write("all.gcf", { metrics: `[::1]:${port}` });
+    await master.reload();
+    await eventually(async () => {
+      const response = await fetch(`http://[::1]:${port}/live`).catch(() => undefined);
+      return await response?.text() === "live\n";
+    }, { what: "an answer at the IPv6 address" });
+  });
+
+  await t.step("a unix socket", async () => {
+    const path = site.socket("page.sock");
+    site.write("all.gcf", { metrics: path });
+    await master.reload();
+    using client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
+    await eventually(async () => {
+      const response = await fetch("http://localhost/ready", { client }).catch(() => undefined);
+      return await response?.text() === "ready\n";
+    }, { what: "an answer at the unix socket" });
+  });
+
+  await t.step("a wrong address is refused with its place", async () => {
+    site.write("all.gcf", { metrics: "fifo:/x" });
+    assertStringIncludes(await master.reloadRefused(), "all.gcf:1: metrics: ");
+  });
+
+  await t.step("none", async () => {
+    site.remove("all.gcf");
+    await master.reload();
+    await eventually(async () => (await idsOf(site)).join() === "a.cf ready", { what: "its end" });
+  });
+  await master.stop();
 });
 
-Deno.test("metrics is refused with a status socket that its service could not use", async () => {
+Deno.test("metrics is refused with a status socket that its service could not use, and beside a section of its name", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
   const long = `${site.dir.path}/${"x".repeat(108)}`;
-  for (
-    const [path, found] of [
-      [`${site.dir.path}/a,b.sock`, "a path with a comma, which no permission of Deno can have"],
-      [long, `a path of ${long.length} bytes, more than 107`],
-    ]
-  ) {
+  const paths = [
+    [`${site.dir.path}/a,b.sock`, "a path with a comma, which no permission of Deno can have"],
+    [long, `a path of ${long.length} bytes, more than 107`],
+  ];
+  for (const [path, found] of paths) {
     const args = ["-metrics", `127.0.0.1:${site.port()}`, "-master-status", path];
     const process = site.run(["check", "-C", site.conf, "-pid-file", site.pidFile, ...args]);
     assertEquals((await process.ended()).code, 1, process.stderr);
@@ -93,22 +121,14 @@ Deno.test("metrics is refused with a status socket that its service could not us
     );
     assertStringIncludes(process.stderr, `: ${found}, expected master-status = PATH`);
   }
-});
-
-Deno.test("a reload starts and ends the service of metrics as a shared file says", async () => {
-  await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const master = await site.start(), port = site.port();
-  await master.serving("a.cf", 1);
-  await master.logs(/all services are ready/);
-  assertEquals(await idsOf(site), ["a.cf ready"]);
-  site.write("all.gcf", { metrics: `127.0.0.1:${port}` });
-  await master.reload();
-  await get(port, "/live");
-  site.remove("all.gcf");
-  await master.reload();
-  await eventually(async () => (await idsOf(site)).join() === "a.cf ready", { what: "its end" });
-  await master.stop();
+  const file = site.dir.file("all.ini");
+  Deno.writeTextFileSync(
+    file,
+    `metrics = 127.0.0.1:${site.port()}\n` +
+      `[metrics]\nserver-command = /bin/true\nserver-service = ${site.port()}\n`,
+  );
+  const process = site.run(["-config", file, "-pid-file", site.pidFile]);
+  await process.complains(/all\.ini:2: Cannot use as a service "metrics": the setting metrics/);
 });
 
 Deno.test("shared settings for the programs of services do not reach the service of metrics", async () => {
@@ -158,37 +178,5 @@ Deno.test("the service of metrics runs as server-user, and only this user can us
   assertStringIncludes(await get(port, "/metrics"), `outcome="failed"} 1`);
   assertEquals(Deno.statSync(path).uid, uid);
   kept.close();
-  await master.stop();
-});
-
-Deno.test("the program of the master runs the server of metrics itself, as a compiled one does", async () => {
-  await using site = new Site();
-  const port = site.port(), path = site.dir.file("status.sock");
-  site.write("m.cf", {
-    "server-command": `self +metrics ${path}`,
-    "server-service": `127.0.0.1:${port}`,
-  });
-  const master = await site.start({ args: ["-master-status", path] });
-  assertStringIncludes(await get(port, "/metrics"), `service="m.cf"`);
-  await master.stop();
-});
-
-Deno.test("a section cannot have the name of the service that metrics makes", async () => {
-  await using site = new Site();
-  const port = site.port(), file = site.dir.file("all.ini");
-  Deno.writeTextFileSync(
-    file,
-    `metrics = 127.0.0.1:${port}\n[metrics]\nserver-command = /bin/true\nserver-service = ${site.port()}\n`,
-  );
-  const process = site.run(["-config", file, "-pid-file", site.pidFile]);
-  await process.complains(/all\.ini:2: Cannot use as a service "metrics": the setting metrics/);
-});
-
-Deno.test("a wrong address of metrics is refused with its place", async () => {
-  await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const master = await site.start();
-  site.write("all.gcf", { metrics: "fifo:/x" });
-  assertStringIncludes(await master.reloadRefused(), "all.gcf:1: metrics: ");
   await master.stop();
 });
