@@ -102,7 +102,14 @@ const goodLines: Serve = async (conn) => {
   }
 };
 
-const QUICK = { seed: 1, delayMs: 0, longDelayMs: 0, late: { oneIn: 1, ms: 0 }, timeoutMs: 5_000 };
+const QUICK = {
+  seed: 1,
+  delayMs: 0,
+  longDelayMs: 0,
+  late: { oneIn: 1, ms: 0 },
+  keptAnswers: { least: 50, most: 200 },
+  timeoutMs: 5_000,
+};
 
 /** Asks in one way until something was counted, and tells what. */
 async function countsOf(

@@ -1,51 +1,24 @@
 import { assertEquals } from "@std/assert";
 import { SHORT } from "../../tools/soak/amounts.ts";
 import { runFault } from "../../tools/soak/fault.ts";
-import { runScenario, type Scenario } from "../../tools/soak/scenario.ts";
+import { runScenarios, type Scenario } from "../../tools/soak/scenario.ts";
 import { FAULTS, SCENARIOS } from "../../tools/soak/scenarios.ts";
 
-/** Scenarios that one installation goes through, one after the other: a start of it costs more than most of them. */
-const TOGETHER: readonly (readonly string[])[] = [
-  ["reload-in-upgrade", "upgrade-in-reload"],
-  ["reload-crash", "reload-hang", "reload-die"],
-  ["upgrade-crash", "upgrade-hang", "upgrade-die"],
-];
-
-/** Makes one scenario of several; an answer of a version that none of them allows is a fault of it. */
-function together(scenarios: readonly Scenario[]): Scenario {
-  const describe: Scenario["describe"] = (amounts) =>
-    scenarios.map((scenario) => scenario.describe(amounts)).join("; ");
-  return {
-    name: scenarios.map(({ name }) => name).join(", "),
-    describe,
-    rounds: (amounts) => Math.max(...scenarios.map(({ rounds }) => rounds?.(amounts) ?? 1)),
-    settings: (amounts) =>
-      Object.assign({}, ...scenarios.map((scenario) => scenario.settings?.(amounts))),
-    async act(stage) {
-      const allowed: Record<string, readonly string[]> = {};
-      for (const scenario of scenarios) {
-        await scenario.act({
-          ...stage,
-          onlyVersions(targets, versions) {
-            allowed[targets] = [...allowed[targets] ?? [], ...versions];
-          },
-        });
-      }
-      for (const [targets, versions] of Object.entries(allowed)) {
-        stage.onlyVersions(targets, versions);
-      }
-    },
-  };
+/** Whether a scenario is one of upgrades, which share an installation; those of reloads share another one. */
+function isOfUpgrades({ name }: Scenario): boolean {
+  return name.includes("upgrade");
 }
 
-const grouped = Map.groupBy(
-  SCENARIOS,
-  ({ name }) => TOGETHER.find((names) => names.includes(name)) ?? name,
-);
-for (const scenarios of grouped.values()) {
-  const scenario = scenarios.length > 1 ? together(scenarios) : scenarios[0];
-  Deno.test(`no request is lost, and nothing is left: ${scenario.name}, ${scenario.describe(SHORT)}`, async () => {
-    assertEquals((await runScenario(scenario, SHORT)).faults, []);
+/** The order on one installation: what needs more processes, or another load, comes first; a stop is the end. */
+function place({ processes = SHORT.processes, load, stops }: Scenario): number {
+  return stops ? 3 : load !== undefined ? 2 : processes > SHORT.processes ? 0 : 1;
+}
+
+for (const scenarios of Map.groupBy(SCENARIOS, isOfUpgrades).values()) {
+  const ordered = scenarios.toSorted((one, other) => place(one) - place(other));
+  const done = ordered.map((scenario) => `${scenario.name}, ${scenario.describe(SHORT)}`);
+  Deno.test(`no request is lost, and nothing is left: ${done.join("; ")}`, async () => {
+    assertEquals((await runScenarios(ordered, SHORT)).faults, []);
   });
 }
 

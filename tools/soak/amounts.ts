@@ -8,7 +8,7 @@ import { type LoadSettings, MODERATE_LOAD } from "./load_plan.ts";
 
 /** How much of each fault. */
 export interface FaultAmounts {
-  /** How many processes each service has where a master is killed. */
+  /** How many processes each service has where servers, or a master, are killed. */
   readonly killedProcesses: number;
   /** For how long servers are killed, in seconds. */
   readonly killSeconds: number;
@@ -18,8 +18,10 @@ export interface FaultAmounts {
   readonly watchdogSeconds: number;
   /** For how long a server exits at once, in seconds. */
   readonly exitSeconds: number;
-  /** Restarts of servers in C, and of servers in Deno. */
-  readonly restarts: { readonly c: number; readonly deno: number };
+  /** Restarts of servers in C, and of servers in Deno: how many, and how many of them at once. */
+  readonly restarts: Readonly<
+    Record<"c" | "deno", { readonly count: number; readonly batch: number }>
+  >;
   /** For how long no process can be made, in seconds. */
   readonly noForkSeconds: number;
   /** Inputs of each fuzz test. */
@@ -66,7 +68,7 @@ export const LONG: Amounts = {
     masterKills: 10,
     watchdogSeconds: 2,
     exitSeconds: 60,
-    restarts: { c: 10_000, deno: 500 },
+    restarts: { c: { count: 10_000, batch: 50 }, deno: { count: 500, batch: 5 } },
     noForkSeconds: 5,
     fuzz: 1_000_000,
   },
@@ -92,18 +94,26 @@ export const SHORT: Amounts = {
     masterKills: 1,
     watchdogSeconds: 1,
     exitSeconds: 1,
-    restarts: { c: 100, deno: 10 },
+    restarts: { c: { count: 40, batch: 10 }, deno: { count: 4, batch: 2 } },
     noForkSeconds: 1,
-    fuzz: 1_000,
+    fuzz: 100,
   },
   // The end of each scenario waits for those who take the longest.
-  load: { ...MODERATE_LOAD, longDelayMs: 300, late: { oneIn: 20, ms: 200 } },
+  load: {
+    ...MODERATE_LOAD,
+    connections: { fresh: 1, kept: 1 },
+    // With the delays of the long run, requests would take most of the processor time.
+    delayMs: 100,
+    longDelayMs: 300,
+    late: { oneIn: 20, ms: 200 },
+    keptAnswers: { least: 10, most: 40 },
+  },
   processes: 1,
-  reloads: 3,
+  reloads: 1,
   requests: 1_000,
-  slowReloads: 2,
+  slowReloads: 1,
   listeners: 2,
-  upgrades: 2,
+  upgrades: 1,
   badVersions: 1,
   burst: 200,
   collisions: 1,

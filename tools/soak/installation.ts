@@ -52,8 +52,8 @@ export class Installation implements AsyncDisposable {
   /** Whom a load can ask. */
   readonly targets: readonly LoadTarget[];
   readonly #addresses: Readonly<Record<ServiceName, { port: number; path: string }>>;
-  readonly #settings: Readonly<Record<string, string | number>>;
-  readonly #processes: number;
+  #settings: Readonly<Record<string, string | number>>;
+  #processes: number;
   readonly #process: TestProcess;
   #version = 0;
 
@@ -162,6 +162,20 @@ export class Installation implements AsyncDisposable {
       });
       Deno.renameSync(written, `${this.site.conf}/${name}.cf`);
     }
+  }
+
+  /**
+   * Sets up the versions that are written from now on; a number of processes holds at once.
+   *
+   * @param options How it is set up.
+   */
+  async becomes({ processes, settings = {} }: InstallationOptions): Promise<void> {
+    const isNew = processes !== this.#processes;
+    this.#processes = processes;
+    this.#settings = settings;
+    if (!isNew) return;
+    await this.reload();
+    await this.settles();
   }
 
   /**

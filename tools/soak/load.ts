@@ -9,12 +9,6 @@ import { type LoadAnswer, LoadConnection, type LoadRequest, Loss } from "./load_
 import { LOAD_KINDS, type LoadKind, type LoadSettings, type LoadTarget } from "./load_plan.ts";
 import { Tally, type TallyReport } from "./tally.ts";
 
-/**
- * After how many answers a connection that is kept is made anew where the protocol has no way to
- * ask for that: a server that drains waits for the end of its connections, for 30 s.
- */
-const KEPT_ANSWERS = { least: 50, most: 200 };
-
 /** Between a loss and the next request, so that a server that is gone is not asked without end. */
 const PAUSE_AFTER_LOSS_MS = 20;
 
@@ -126,7 +120,7 @@ export class Load {
   }
 
   #keptAnswers({ protocol }: LoadTarget): number {
-    const { least, most } = KEPT_ANSWERS;
+    const { least, most } = this.#settings.keptAnswers;
     return protocol === "http" ? Infinity : least + this.#random(most - least + 1);
   }
 

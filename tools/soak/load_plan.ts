@@ -44,6 +44,11 @@ export interface LoadSettings {
    * whose request got lost on its way and is sent again.
    */
   readonly late: { readonly oneIn: number; readonly ms: number };
+  /**
+   * After how many answers a connection that is kept is made anew where the protocol has no way to
+   * ask for that: a server that drains waits for the end of its connections, for 30 s.
+   */
+  readonly keptAnswers: { readonly least: number; readonly most: number };
   /** How long an answer may take, in milliseconds, beside the delay that was asked for. */
   readonly timeoutMs: number;
 }
@@ -60,6 +65,7 @@ export const MODERATE_LOAD: LoadSettings = {
   delayMs: 20,
   longDelayMs: 1_500,
   late: { oneIn: 20, ms: 500 },
+  keptAnswers: { least: 50, most: 200 },
   timeoutMs: 10_000,
 };
 

@@ -6,7 +6,7 @@
  */
 import { eventually } from "../../tests/support/wait.ts";
 import type { Amounts } from "./amounts.ts";
-import { Installation } from "./installation.ts";
+import { Installation, type ServiceName } from "./installation.ts";
 import type { LoadSettings } from "./load_plan.ts";
 import { LoadProcess } from "./load_process.ts";
 import { lostIn, mergeReports, type TallyReport } from "./tally.ts";
@@ -31,12 +31,12 @@ export interface Stage {
    */
   counted(reports: readonly TallyReport[]): void;
   /**
-   * Says what only some targets may have answered with, looked at in the end.
+   * Says which version no target of some services may have answered with, looked at in the end.
    *
-   * @param targets The beginning of their names, such as `aio`; empty for all.
-   * @param versions The versions that may have answered.
+   * @param services The services.
+   * @param version The version.
    */
-  onlyVersions(targets: string, versions: readonly string[]): void;
+  neverAnswers(services: readonly ServiceName[], version: string): void;
 }
 
 /** One scenario. */
@@ -84,12 +84,27 @@ const FLOWING = 5;
  * @param amounts How much of it.
  */
 export async function runScenario(scenario: Scenario, amounts: Amounts): Promise<ScenarioResult> {
+  return { scenario, amounts, ...await runScenarios([scenario], amounts) };
+}
+
+/**
+ * Runs scenarios one after the other on the same installation, which costs less than an installation
+ * for each of them. One that stops the master must be the last.
+ *
+ * @param scenarios Which ones.
+ * @param amounts How much of them.
+ */
+export async function runScenarios(
+  scenarios: readonly Scenario[],
+  amounts: Amounts,
+): Promise<Pick<ScenarioResult, "reports" | "faults" | "seconds">> {
   const startMs = performance.now();
   const reports: TallyReport[] = [], faults: string[] = [];
-  const rounds = scenario.rounds?.(amounts) ?? 1;
-  for (let round = 0; round < rounds; round++) {
+  const roundsOf = ({ rounds }: Scenario) => rounds?.(amounts) ?? 1;
+  for (let round = 0; round < Math.max(...scenarios.map(roundsOf)); round++) {
+    const due = scenarios.filter((scenario) => round < roundsOf(scenario));
     try {
-      await runRound({ scenario, amounts, round, reports, faults });
+      await runRound({ scenarios: due, amounts, round, reports, faults });
     } catch (error) {
       faults.push(describeError(error));
     }
@@ -97,76 +112,112 @@ export async function runScenario(scenario: Scenario, amounts: Amounts): Promise
   const merged = mergeReports(reports);
   faults.push(...merged.filter((report) => lostIn(report) > 0).map(describeLosses));
   const seconds = (performance.now() - startMs) / 1000;
-  return { scenario, amounts, reports: merged, faults, seconds };
+  return { reports: merged, faults, seconds };
 }
 
 interface Round {
-  readonly scenario: Scenario;
+  readonly scenarios: readonly Scenario[];
   readonly amounts: Amounts;
   readonly round: number;
   readonly reports: TallyReport[];
   readonly faults: string[];
 }
 
-async function runRound({ scenario, amounts, round, reports, faults }: Round): Promise<void> {
-  await using installation = await Installation.start({
-    processes: scenario.processes ?? amounts.processes,
-    settings: scenario.settings?.(amounts),
+async function runRound({ scenarios, amounts, round, reports, faults }: Round): Promise<void> {
+  const setup = ({ processes = amounts.processes, settings }: Scenario) => ({
+    processes,
+    settings: settings?.(amounts),
   });
-  await using load = new LoadProcess({
-    ...(scenario.load ?? amounts.load),
-    targets: installation.targets,
-  });
-  const allowed: { targets: string; versions: readonly string[] }[] = [];
-  const stage: Stage = {
-    installation,
-    load,
-    amounts,
-    round,
-    fault: (text) => void faults.push(text),
-    counted: (more) => void reports.push(...more),
-    onlyVersions: (targets, versions) => void allowed.push({ targets, versions }),
-  };
-  await load.flows(FLOWING);
-  const master = installation.masterPid, descriptors = installation.descriptors();
-  const acted = await scenario.act(stage).then(() => true, (error) => {
-    faults.push(describeError(error));
-    return false;
-  });
-  const last = await load.stop();
-  reports.push(...last);
-  for (const { targets, versions } of allowed) {
-    faults.push(
-      ...otherVersions(last.filter(({ target }) => target.startsWith(targets)), versions),
-    );
+  await using installation = await Installation.start(setup(scenarios[0]));
+  for (const group of byLoad(scenarios)) {
+    await using load = new LoadProcess({
+      ...(group[0].load ?? amounts.load),
+      targets: installation.targets,
+    });
+    await load.flows(FLOWING);
+    const never: { services: readonly string[]; version: string }[] = [];
+    let isSound = true, lost = 0;
+    for (const scenario of group) {
+      const fault = (text: string) => void faults.push(`${scenario.name}: ${text}`);
+      try {
+        await installation.becomes(setup(scenario));
+        const master = installation.masterPid, descriptors = installation.descriptors();
+        await scenario.act({
+          installation,
+          load,
+          amounts,
+          round,
+          fault,
+          counted: (more) => void reports.push(...more),
+          neverAnswers: (services, version) => void never.push({ services, version }),
+        });
+        if (scenario.stops) break;
+        if (installation.masterPid === master) await holdsAsBefore(installation, descriptors);
+        const progress = await load.count();
+        if (progress.lost > lost) fault(`${progress.lost - lost} requests lost`);
+        lost = progress.lost;
+      } catch (error) {
+        // What is not as it should be after it says nothing more.
+        fault(describeError(error));
+        isSound = false;
+        break;
+      }
+    }
+    const last = await load.stop();
+    reports.push(...last);
+    for (const { services, version } of never) faults.push(...answersOf(last, services, version));
+    if (!isSound) return;
   }
-  // What is not as it should be then says nothing more.
-  if (scenario.stops || !acted) return;
-  if (installation.masterPid === master) await holdsAsBefore(installation, descriptors);
-  await installation.stop();
+  if (!scenarios.at(-1)?.stops) await installation.stop();
 }
 
-/** Fails unless a master holds open what it held before, as soon as what has gone is gone. */
+/** Parts scenarios where another load is due: those of a part are under the same one. */
+function byLoad(scenarios: readonly Scenario[]): Scenario[][] {
+  const groups: Scenario[][] = [];
+  for (const scenario of scenarios) {
+    const last = groups.at(-1);
+    if (last?.[0].load === scenario.load && last !== undefined) last.push(scenario);
+    else groups.push([scenario]);
+  }
+  return groups;
+}
+
+/** Fails unless a master holds open no more than it held before, as soon as what has gone is gone. */
 async function holdsAsBefore(installation: Installation, before: readonly string[]): Promise<void> {
   await installation.settles();
-  let now: readonly string[] = [];
-  const isAsBefore = () => (now = installation.descriptors()).join() === before.join();
-  await eventually(isAsBefore, { what: "the master's descriptors to be as before" })
+  let more: readonly string[] = [];
+  const holdsNoMore = () => (more = without(installation.descriptors(), before)).length === 0;
+  await eventually(holdsNoMore, { what: "the master's descriptors to be as before" })
     .catch((error) => {
-      throw new Error(`${error.message}: ${before} became ${now}`);
+      throw new Error(`${error.message}: ${more} beside ${before}`);
     });
+}
+
+/** What is in a list beyond another one, each as often as it is. */
+function without(list: readonly string[], other: readonly string[]): string[] {
+  const rest = [...other];
+  return list.filter((entry) => {
+    const index = rest.indexOf(entry);
+    if (index >= 0) rest.splice(index, 1);
+    return index < 0;
+  });
 }
 
 function describeError(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : String(error);
 }
 
-function otherVersions(reports: readonly TallyReport[], allowed: readonly string[]): string[] {
-  return reports.flatMap(({ target, kind, versions }) =>
-    Object.keys(versions).filter((version) => !allowed.includes(version)).map((version) =>
-      `${target}, ${kind}: ${versions[version]} answers of version ${version}, expected ${allowed}`
-    )
-  );
+/** Says where services have answered with a version that must not answer. */
+function answersOf(
+  reports: readonly TallyReport[],
+  services: readonly string[],
+  version: string,
+): string[] {
+  return reports
+    .filter(({ target, versions }) => services.includes(target.split(" ")[0]) && versions[version])
+    .map(({ target, kind, versions }) =>
+      `${target}, ${kind}: ${versions[version]} answers of version ${version}, expected none`
+    );
 }
 
 function describeLosses(report: TallyReport): string {

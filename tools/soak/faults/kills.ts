@@ -11,9 +11,6 @@ import { eventually } from "../../../tests/support/wait.ts";
 import type { FaultScenario, FaultStage } from "../fault.ts";
 import { Kills, Victims } from "./victims.ts";
 
-/** How many processes each service has where servers are killed. */
-const PROCESSES = 4;
-
 /** From one kill to the next. */
 const KILL_EVERY_MS = 100;
 
@@ -41,9 +38,10 @@ function serveBoth(
 }
 
 async function killServers({ site, amounts, shows, showsAtMost, fault }: FaultStage) {
-  const targets = serveBoth(site, PROCESSES, AT_ONCE);
+  const { killedProcesses } = amounts;
+  const targets = serveBoth(site, killedProcesses, AT_ONCE);
   const master = await site.start();
-  for (const mode of MODES) await master.serving(`${mode}.cf`, PROCESSES);
+  for (const mode of MODES) await master.serving(`${mode}.cf`, killedProcesses);
   const kills = new Kills(), random = seededRandom(1);
   const victims = new Victims(targets, kills);
   const endMs = performance.now() + amounts.killSeconds * 1000;
@@ -66,7 +64,7 @@ async function killServers({ site, amounts, shows, showsAtMost, fault }: FaultSt
   for (const text of examples) fault(text);
   shows("p99 of an answer, ms", latencies.percentile(0.99));
   shows("longest answer, ms", latencies.maxMs);
-  for (const mode of MODES) await master.serving(`${mode}.cf`, PROCESSES);
+  for (const mode of MODES) await master.serving(`${mode}.cf`, killedProcesses);
   await master.stop();
 }
 

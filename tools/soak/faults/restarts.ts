@@ -48,9 +48,6 @@ export const instantExitScenario: FaultScenario = {
   act: instantExit,
 };
 
-/** How many processes are killed at once. */
-const BATCH = { c: 50, deno: 5 };
-
 /** How long a batch may take to be replaced. */
 const BATCH_MS = 30_000;
 
@@ -106,7 +103,7 @@ async function restart(
 
 async function restarts({ site, amounts, shows, showsAtMost, fault }: FaultStage) {
   for (const { name, server, v8, growthMaxMiB } of KINDS) {
-    const batch = BATCH[server], count = amounts.restarts[server];
+    const { count, batch } = amounts.restarts[server];
     const settings = { "server-proc-count": batch, ...AT_ONCE };
     const service = site.port();
     if (server === "deno") site.serve("a.cf", { mode: "coroutine", service, ...settings });
@@ -153,8 +150,8 @@ export const restartsScenario: FaultScenario = {
   name: "restarts",
   loses: "The connections of the processes that are killed.",
   describe: ({ restarts: { c, deno } }) =>
-    `twice ${c} restarts of a server in C in batches of ${BATCH.c}, and ${deno} of one in Deno in ` +
-    `batches of ${BATCH.deno}, with server-backoff-max = 0; the second time the master runs with ` +
+    `twice ${c.count} restarts of a server in C in batches of ${c.batch}, and ${deno.count} of one in ` +
+    `Deno in batches of ${deno.batch}, with server-backoff-max = 0; the second time the master runs with ` +
     `V8's ${KINDS[1].v8}, which tells growth from garbage`,
   act: restarts,
 };

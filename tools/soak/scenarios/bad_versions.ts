@@ -45,13 +45,7 @@ function settingsOf({ behave }: Bad): NonNullable<Scenario["settings"]> {
   });
 }
 
-/** Who may have answered for a service that was bad for a while. */
-function answering({ behave }: Bad, [good, bad, mended]: readonly string[]): readonly string[] {
-  return behave === "half" ? [good, bad, mended] : [good, mended];
-}
-
-async function tryReload({ installation, onlyVersions, round }: Stage, bad: Bad) {
-  const good = installation.version;
+async function tryReload({ installation, neverAnswers, round }: Stage, bad: Bad) {
   const names = badServices(round);
   installation.writeVersion({ behave: behaviours(names, bad.behave) });
   const { version: tried } = installation;
@@ -61,11 +55,10 @@ async function tryReload({ installation, onlyVersions, round }: Stage, bad: Bad)
   }
   // The mistake is mended at once, and the next reload goes well.
   await installation.reload();
-  for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
+  if (bad.behave !== "half") neverAnswers(names, tried);
 }
 
-async function tryUpgrade({ installation, onlyVersions, fault, round }: Stage, bad: Bad) {
-  const good = installation.version;
+async function tryUpgrade({ installation, neverAnswers, fault, round }: Stage, bad: Bad) {
   const names = badServices(round);
   const old = installation.masterPid;
   installation.writeVersion({ behave: behaviours(names, bad.behave) });
@@ -75,7 +68,7 @@ async function tryUpgrade({ installation, onlyVersions, fault, round }: Stage, b
   if (end !== "failed") fault(`an upgrade to a version that is bad in ${names} has ${end}`);
   if (installation.masterPid !== old) fault("another master than before");
   await installation.upgrade();
-  for (const name of names) onlyVersions(name, answering(bad, [good, tried, installation.version]));
+  if (bad.behave !== "half") neverAnswers(names, tried);
 }
 
 /** A reload to each bad version. */
