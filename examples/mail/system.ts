@@ -4,9 +4,8 @@
  *
  * @module
  */
-import { defaultConfig } from "../../coroutine_server.ts";
-import { duration, list, settings, size, string, TlsContext } from "../../serve.ts";
-import { tlsOfSettings } from "../../coroutine_server.ts";
+import { boolean, duration, list, settings, size, string, TlsContext } from "../../serve.ts";
+import { defaultConfig, tlsOfSettings } from "../../coroutine_server.ts";
 import { Accounts } from "./store/accounts.ts";
 import { makeFolder } from "./store/maildir.ts";
 
@@ -17,6 +16,7 @@ const own = settings({
   mailPostmaster: string("alice"),
   mailSize: size("10m"),
   mailTimeout: duration("5m"),
+  mailSync: boolean(true),
 });
 
 /** The mail system as a server sees it. */
@@ -29,6 +29,8 @@ export interface MailSystem {
   readonly postmaster: string;
   /** The most bytes of a message. */
   readonly maxBytes: number;
+  /** Whether a message is answered 250 only when the disk has it, and not the kernel alone. */
+  readonly isSynced: boolean;
   /** How long a client may be silent. */
   readonly timeoutMs: number;
   readonly accounts: Accounts;
@@ -50,6 +52,7 @@ export async function openMailSystem(): Promise<MailSystem> {
     domains: own.mailDomains.map((domain) => domain.toLowerCase()),
     postmaster: own.mailPostmaster,
     maxBytes: own.mailSize,
+    isSynced: own.mailSync,
     timeoutMs: own.mailTimeout,
     accounts: await Accounts.read(own.mailUsers),
     tls: new TlsContext(tlsOfSettings()),

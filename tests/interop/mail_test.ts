@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Client, greeted } from "../support/client.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { curl, hasProgram, pythonMail, runClient } from "../support/mail_clients.ts";
 import { MailSystem } from "../support/mail_system.ts";
@@ -44,6 +45,13 @@ function withSubject(system: MailSystem, user: string, subject: string): string[
   return [...system.messages(user).values()].filter((text) =>
     text.includes(`Subject: ${subject}\r\n`)
   );
+}
+
+/** Connects, and gives commands, which are all accepted. */
+async function talk(port: number, commands: readonly string[]): Promise<Client> {
+  const client = await greeted(port);
+  for (const command of commands) assertMatch(await client.ask(`${command}\r`), /^(250|\+OK|a OK)/);
+  return client;
 }
 
 /** Has fetchmail take all messages of bob away; their subjects. */
@@ -180,6 +188,41 @@ Deno.test("the mail system serves clients that others have written", async (t) =
     ]);
     assertEquals([code, stdout], [0, "imapflow is content\n"], stderr);
   });
+
+  await t.step(
+    "at a reload idle sessions get their goodbye, and a transaction comes to its end",
+    async () => {
+      const login = (user: string) => `${user} ${system.password(user)}`;
+      using idle = await talk(smtp, []);
+      using sending = await talk(smtp, ["HELO x", "MAIL FROM:<>", "RCPT TO:<bob@localhost>"]);
+      using nobody = await talk(pop3, []);
+      const [name, password] = login("bob").split(" ");
+      using reading = await talk(pop3, [`USER ${name}`, `PASS ${password}`]);
+      using quiet = await talk(imap, [`a LOGIN ${login("alice")}`]);
+      using idling = await talk(imap, [`a LOGIN ${login("alice")}`]);
+      await idling.write("b SELECT INBOX\r\nc IDLE\r\n");
+      while (!(await idling.line()).startsWith("+ ")) { /* what the folder has */ }
+
+      const reloaded = system.reload();
+      // The only process of its service is stopped long before the ten of the other one.
+      assertMatch(await nobody.line(), /^-ERR /);
+      assertMatch(await reading.ask("STAT\r"), /^\+OK /);
+      assertMatch(await reading.ask("QUIT\r"), /^\+OK /);
+      for (const client of [nobody, reading]) assertEquals(await client.ending(), "end of file");
+      for (const client of [quiet, idling]) {
+        assertMatch(await client.line(), /^\* BYE /);
+        assertEquals(await client.ending(), "end of file");
+      }
+      await reloaded;
+      assertMatch(await idle.line(), /^421 /);
+      assertEquals(await idle.ending(), "end of file");
+      assertMatch(await sending.ask("DATA\r"), /^354 /);
+      assertMatch(await sending.ask("Subject: late\r\n\r\n.\r"), /^250 /);
+      assertMatch(await sending.line(), /^421 /);
+      assertEquals(await sending.ending(), "end of file");
+      assertEquals(withSubject(system, "bob", "late").length, 1);
+    },
+  );
 
   await system.stop();
 });

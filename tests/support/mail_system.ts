@@ -5,6 +5,7 @@
  * @module
  */
 import { assertMatch } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
 import { DEMO_USERS } from "../../examples/mail/setup.ts";
 import { Client } from "./client.ts";
 import { example, Site } from "./master.ts";
@@ -30,6 +31,9 @@ export class MailSystem implements AsyncDisposable {
   /** The file of the certificate, to be trusted by clients. */
   readonly certFile: string;
   readonly #master: TestProcess;
+  #log = "";
+  readonly #logBytes = new Map<string, number>();
+  readonly #decoder = new TextDecoder();
 
   private constructor(site: Site, more: MoreSettings) {
     this.site = site;
@@ -73,15 +77,18 @@ export class MailSystem implements AsyncDisposable {
   /** What the log service has written. */
   get log(): string {
     const folder = this.site.dir.file("mail-data/log");
-    let text = "";
-    try {
-      for (const { name, isFile } of Deno.readDirSync(folder)) {
-        if (isFile && name.endsWith(".log")) text += Deno.readTextFileSync(`${folder}/${name}`);
+    for (const { name, isFile } of existsSync(folder) ? Deno.readDirSync(folder) : []) {
+      if (!isFile || !name.endsWith(".log")) continue;
+      // A log grows, and is asked for again and again.
+      using file = Deno.openSync(`${folder}/${name}`);
+      file.seekSync(this.#logBytes.get(name) ?? 0, Deno.SeekMode.Start);
+      const room = new Uint8Array(65_536);
+      for (let count; (count = file.readSync(room)) !== null;) {
+        this.#logBytes.set(name, (this.#logBytes.get(name) ?? 0) + count);
+        this.#log += this.#decoder.decode(room.subarray(0, count), { stream: true });
       }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
-    return text;
+    return this.#log;
   }
 
   /**
@@ -93,9 +100,13 @@ export class MailSystem implements AsyncDisposable {
   async logs(pattern: RegExp, count = 1): Promise<void> {
     const all = new RegExp(pattern, "g");
     try {
-      await eventually(() => [...this.log.matchAll(all)].length >= count, {
-        ...{ what: `${pattern} in the log ${count} times`, withinMs: 60_000 },
-      });
+      let seen = -1;
+      await eventually(() => {
+        const { log } = this;
+        if (log.length === seen) return false;
+        seen = log.length;
+        return [...log.matchAll(all)].length >= count;
+      }, { what: `${pattern} in the log ${count} times`, withinMs: 60_000 });
     } catch (cause) {
       throw new Error(`${(cause as Error).message}\n${this.log}`, { cause });
     }

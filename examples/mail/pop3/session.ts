@@ -14,7 +14,7 @@ import { topOf, withEnd } from "./message_text.ts";
 const LONGEST_LINE = 1_024;
 const MOST_WRONG_PASSWORDS = 3;
 /** How long a client that has logged in may be silent while the server stops. */
-const STOPPING_SECONDS = 5;
+const STOPPING_SECONDS = 10;
 
 const RESTART = "-ERR [SYS/TEMP] the server is restarted\r\n";
 

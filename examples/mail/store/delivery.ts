@@ -39,20 +39,22 @@ interface Placed {
  *
  * @param content The message in pieces.
  * @param destinations The folders.
+ * @param isSynced Whether to wait for the disk. Without it a message survives its server, and not the machine.
  */
 export async function store(
   content: readonly Uint8Array[],
   destinations: readonly Destination[],
+  isSynced = true,
 ): Promise<void> {
   const size = content.reduce((sum, piece) => sum + piece.length, 0);
   const all = destinations.map((destination) => placeOf(destination, uniqueName(size)));
   await orUndo(all, async () => {
     for (const [index, { temporary }] of all.entries()) {
-      await writeDurably(temporary, content);
+      await write(temporary, content, isSynced);
       const { date } = destinations[index];
       if (date !== undefined) await Deno.utime(temporary, date, date);
     }
-    await publish(all);
+    await publish(all, isSynced);
   });
 }
 
@@ -71,7 +73,7 @@ export async function storeLink(
   const place = placeOf(destination, uniqueName(size));
   await orUndo([place], async () => {
     await Deno.link(path, place.temporary);
-    await publish([place]);
+    await publish([place], true);
   });
 }
 
@@ -81,19 +83,24 @@ function placeOf({ folder, flags }: Destination, name: string): Placed {
   return { temporary: `${folder}/tmp/${name}`, final, directory };
 }
 
-async function writeDurably(path: string, content: readonly Uint8Array[]): Promise<void> {
+async function write(
+  path: string,
+  content: readonly Uint8Array[],
+  isSynced: boolean,
+): Promise<void> {
   using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
   for (const piece of content) {
     for (let written = 0; written < piece.length;) {
       written += await file.write(piece.subarray(written));
     }
   }
-  await file.sync();
+  if (isSynced) await file.sync();
 }
 
 /** Renames files to where they are seen, and makes that durable. */
-async function publish(all: readonly Placed[]): Promise<void> {
+async function publish(all: readonly Placed[], isSynced: boolean): Promise<void> {
   for (const { temporary, final } of all) await Deno.rename(temporary, final);
+  if (!isSynced) return;
   for (const directory of new Set(all.map(({ directory }) => directory))) {
     using opened = await Deno.open(directory);
     await opened.sync();
