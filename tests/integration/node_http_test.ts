@@ -8,105 +8,96 @@ const SERVER = new URL("../support/servers/node_http.ts", import.meta.url).pathn
 /** The packages of Express are in no lock file. */
 const WITHOUT_LOCK = `${Deno.execPath()} run -A --no-lock`;
 
-for (
-  const [name, command] of [
-    ["node:http", SERVER],
-    ["Express", `${WITHOUT_LOCK} ${SERVER} --express`],
-  ]
-) {
-  Deno.test(`serveNode() with ${name}: a reload loses no request, and the old process ends`, async () => {
-    await using site = new Site();
-    const port = site.port(), until = site.dir.file("until");
-    site.write("node.cf", {
+/** Servers of node:http, and what they are started with. */
+const SERVERS = {
+  "node:http": { command: SERVER },
+  Express: { command: `${WITHOUT_LOCK} ${SERVER} --express` },
+  // Nobody else knows what it has under way.
+  "node:http by itself": {
+    command: `${SERVER} --by-itself`,
+    settings: { "server-stop-on-softstop-after": "30s" },
+  },
+} as const;
+
+Deno.test("a reload loses no request of serveNode() with node:http and Express, nor of a server that listens on the descriptor by itself; a stop closes what stays idle", async () => {
+  await using site = new Site();
+  const until = site.dir.file("until");
+  const services = Object.entries(SERVERS).map(([name, { command, ...more }], index) => {
+    const file = `node${index}.cf`, port = site.port();
+    site.write(file, {
       "server-command": command,
       "server-service": `127.0.0.1:${port}`,
       until,
+      ...("settings" in more ? more.settings : {}),
     });
-    const master = await site.start();
-    const [old] = await master.serving("node.cf", 1);
-    using idle = await HttpClient.connect(port);
-    using busy = await HttpClient.connect(port);
-    const first = await idle.get("/");
-    assertEquals([first.status, first.body], [200, `${old} /`]);
-    await busy.request("/slow");
-    await master.logs(/slow/);
-    await master.reload();
-    await master.logs(/beforeSoftstop/);
-    // Who has a connection is served once more, and told to close it.
-    const last = await idle.get("/");
-    assertEquals([last.body, last.headers.get("connection")], [`${old} /`, "close"]);
-    using fresh = await HttpClient.connect(port);
-    const { body } = await fresh.get("/");
-    assertMatch(body, /^\d+ \/$/);
-    assertNotEquals(body, `${old} /`);
-    site.dir.write("until", "");
-    assertEquals((await busy.answer()).body, `${old} /slow`);
-    await eventually(() => !master.servers().some(({ pid }) => pid === old), {
-      what: "the end of the old process",
-      withinMs: 8_000,
-    });
-    await master.stop();
-  });
-}
-
-Deno.test("a server of node:http can listen on the descriptor by itself", async () => {
-  await using site = new Site();
-  const port = site.port(), until = site.dir.file("until");
-  site.write("node.cf", {
-    "server-command": `${SERVER} --by-itself`,
-    "server-service": `127.0.0.1:${port}`,
-    // Nobody else knows what it has under way.
-    "server-stop-on-softstop-after": "30s",
-    until,
+    return { name, file, port, isByItself: name.endsWith("by itself") };
   });
   const master = await site.start();
-  const [old] = await master.serving("node.cf", 1);
-  using busy = await HttpClient.connect(port);
-  await busy.request("/slow");
-  await master.logs(/slow/);
+  using clients = new DisposableStack();
+  const connect = async (port: number) => clients.use(await HttpClient.connect(port));
+  const begun = await Promise.all(services.map(async (service) => {
+    const [old] = await master.serving(service.file, 1);
+    const idle = await connect(service.port), busy = await connect(service.port);
+    if (!service.isByItself) {
+      const first = await idle.get("/");
+      assertEquals([first.status, first.body], [200, `${old} /`], service.name);
+    }
+    await busy.request("/slow");
+    return { ...service, old, idle, busy };
+  }));
+  await master.logs(/slow/, services.length);
   await master.reload();
-  await master.logs(/beforeSoftstop/);
-  using fresh = await HttpClient.connect(port);
-  const { status, body } = await fresh.get("/");
-  assertEquals(status, 200);
-  assertNotEquals(body, `${old} /`);
+  await master.logs(/beforeSoftstop/, services.length);
+  for (const { name, port, old, idle, isByItself } of begun) {
+    // Who has a connection is served once more, and told to close it.
+    if (!isByItself) {
+      const last = await idle.get("/");
+      assertEquals([last.body, last.headers.get("connection")], [`${old} /`, "close"], name);
+    }
+    const { status, body } = await (await connect(port)).get("/");
+    assertEquals(status, 200, name);
+    assertMatch(body, /^\d+ \/$/, name);
+    assertNotEquals(body, `${old} /`, name);
+  }
   // What it has accepted is its own to finish.
   site.dir.write("until", "");
-  assertEquals((await busy.answer()).body, `${old} /slow`);
-  await eventually(() => !master.servers().some(({ pid }) => pid === old), {
-    what: "the end of the old process",
-  });
-  await master.stop();
-});
-
-Deno.test("serveNode() closes a connection that stays idle after the stop", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.write("node.cf", { "server-command": SERVER, "server-service": `127.0.0.1:${port}` });
-  const master = await site.start();
-  await master.serving("node.cf", 1);
-  using idle = await HttpClient.connect(port);
-  await idle.get("/");
+  for (const { name, old, busy } of begun) {
+    assertEquals((await busy.answer()).body, `${old} /slow`, name);
+  }
+  for (const { name, old, idle, isByItself } of begun) {
+    if (isByItself) idle[Symbol.dispose]();
+    await eventually(() => !master.servers().some(({ pid }) => pid === old), {
+      what: `the end of the old process of ${name}`,
+    });
+  }
+  const [{ port }] = services, last = await connect(port);
+  await last.get("/");
   const stopped = master.stop();
-  await idle.ended();
+  await last.ended();
+  clients.dispose();
   await stopped;
 });
 
-for (const permissions of ["-A", ""]) {
-  Deno.test(`serveNode() with permissions "${permissions}" survives lacks of descriptors on a unix socket, and drains`, async () => {
-    await using site = new Site();
-    const path = site.socket("n");
+Deno.test("serveNode() with all permissions and with none survives lacks of descriptors on a unix socket, and drains", async () => {
+  await using site = new Site();
+  const services = ["-A", ""].map((permissions, index) => {
+    const file = `node${index}.cf`, path = site.socket(`n${index}`);
     const run = `ulimit -n 64; exec "$0" run --no-prompt ${permissions} "$@"`;
-    site.write("node.cf", {
+    site.write(file, {
       "server-command": `sh -c '${run}' ${Deno.execPath()} ${SERVER}`,
       "server-service": path,
       "server-protocol": permissions === "" ? "inherit" : "control",
     });
-    const master = await site.start();
-    const [pid] = await master.serving("node.cf", 1);
+    return { file, path };
+  });
+  const master = await site.start();
+  const served = [];
+  for (const { file, path } of services) {
+    const [pid] = await master.serving(file, 1);
+    const lacks = new RegExp(`\\[${pid}\\] Cannot accept a connection: .*EMFILE`);
     for (let round = 1; round <= 2; round++) {
       const clients = await Promise.all(Array.from({ length: 80 }, () => HttpClient.connect(path)));
-      await master.logs(/Cannot accept a connection: .*EMFILE/, round);
+      await master.logs(lacks, round);
       clients.forEach((client) => client[Symbol.dispose]());
       const since = performance.now();
       await eventually(async () => {
@@ -114,21 +105,25 @@ for (const permissions of ["-A", ""]) {
         const { status, body } = await client.get("/");
         return status === 200 && body === `${pid} /`;
       }, { what: "an answer" });
-      assertLess(performance.now() - since, 1_500);
+      assertLess(performance.now() - since, 1_500, file);
     }
-    using last = await HttpClient.connect(path);
-    assertEquals((await last.get("/")).status, 200);
-    await master.reload();
+    const last = await HttpClient.connect(path);
+    assertEquals((await last.get("/")).status, 200, file);
+    served.push({ file, path, pid, last });
+  }
+  await master.reload();
+  for (const { file, path, pid, last } of served) {
     await last.ended();
+    last[Symbol.dispose]();
     await eventually(() => !master.servers().some((server) => server.pid === pid), {
-      what: "the end of the old process",
+      what: `the end of the old process of ${file}`,
       withinMs: 8_000,
     });
     using fresh = await HttpClient.connect(path);
-    assertEquals((await fresh.get("/")).status, 200);
-    await master.stop();
-  });
-}
+    assertEquals((await fresh.get("/")).status, 200, file);
+  }
+  await master.stop();
+});
 
 const DRAINING = new URL("../support/servers/draining.ts", import.meta.url).pathname;
 
@@ -161,42 +156,49 @@ const GET = "GET /pause/20 HTTP/1.1\r\nHost: test\r\n\r\n";
 const EXPECTING = "POST /pause/20 HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n" +
   "Expect: 100-continue\r\n\r\nx";
 
-for (
-  const { how, permissions, request = GET } of [
-    { how: "serveNode" },
-    { how: "serveNode", permissions: "--allow-read" },
-    { how: "express" },
-    { how: "checkContinue", request: EXPECTING },
-    { how: "serveHttp" },
-    { how: "serveHttp", permissions: "--allow-read" },
-  ]
-) {
-  Deno.test(`${how} with permissions "${permissions ?? "-A"}": 16 clients that ask again at once lose nothing over two reloads`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.write("draining.cf", {
+/** Servers that drain, and what their clients ask. */
+const DRAINED: readonly {
+  readonly how: string;
+  readonly permissions?: string;
+  readonly request?: string;
+}[] = [
+  { how: "serveNode" },
+  { how: "serveNode", permissions: "--allow-read" },
+  { how: "express" },
+  { how: "checkContinue", request: EXPECTING },
+  { how: "serveHttp" },
+  { how: "serveHttp", permissions: "--allow-read" },
+];
+
+Deno.test("16 clients of each kind of HTTP server that ask again at once lose nothing over a reload", async () => {
+  await using site = new Site();
+  const services = DRAINED.map(({ how, permissions, request = GET }, index) => {
+    const file = `draining${index}.cf`, port = site.port();
+    site.write(file, {
       "server-command": `${how === "express" ? `${WITHOUT_LOCK} ` : ""}${DRAINING} ${how} - -`,
       "server-service": `127.0.0.1:${port}`,
       "server-permissions": permissions,
     });
-    const master = await site.start();
-    await master.logs(/ready is process/);
-    let isOver = false;
-    const asking = Promise.all(
-      Array.from({ length: 16 }, () => askOnAndOn(port, { isOver: () => isOver, request })),
-    );
-    for (let reload = 1; reload <= 2; reload++) {
-      const [old] = master.servers();
-      await master.reload();
-      await eventually(() => !master.servers().some(({ pid }) => pid === old.pid), {
-        what: "the end of the old process",
-        withinMs: 20_000,
-      });
-    }
-    isOver = true;
-    const all = await asking;
-    assertEquals(all.reduce((sum, { lost }) => sum + lost, 0), 0);
-    assertGreater(all.reduce((sum, { answered }) => sum + answered, 0), 100);
-    await master.stop();
+    return { what: `${how} with permissions ${permissions ?? "-A"}`, file, port, request };
   });
-}
+  const master = await site.start();
+  for (const { file } of services) await master.logs(new RegExp(`${file}: ready is process`));
+  let isOver = false;
+  const asking = services.map(({ port, request }) =>
+    Promise.all(
+      Array.from({ length: 16 }, () => askOnAndOn(port, { isOver: () => isOver, request })),
+    )
+  );
+  const old = master.servers().map(({ pid }) => pid);
+  await master.reload();
+  await eventually(() => !master.servers().some(({ pid }) => old.includes(pid)), {
+    what: "the end of the old processes",
+  });
+  isOver = true;
+  for (const [index, { what }] of services.entries()) {
+    const all = await asking[index];
+    assertEquals(all.reduce((sum, { lost }) => sum + lost, 0), 0, what);
+    assertGreater(all.reduce((sum, { answered }) => sum + answered, 0), 100, what);
+  }
+  await master.stop();
+});
