@@ -78,6 +78,11 @@ Deno.test("the mail system serves clients that others have written", async (t) =
   await using system = await MailSystem.start();
   const { smtp, smtps, pop3, imap, imaps } = system.ports;
 
+  await t.step("it has the processes that its settings name", () => {
+    const services = ["smtpd", "imapd", "pop3d"] as const;
+    assertEquals(services.map((service) => system.processes(service).length), [10, 6, 1]);
+  });
+
   await t.step(
     "curl sends in plain text, with STARTTLS, and with TLS and a password",
     async (t) => {
@@ -203,8 +208,10 @@ Deno.test("the mail system serves clients that others have written", async (t) =
       await idling.write("b SELECT INBOX\r\nc IDLE\r\n");
       while (!(await idling.line()).startsWith("+ ")) { /* what the folder has */ }
 
+      // Fewer processes than before, which is cheaper.
+      for (const service of ["smtpd", "imapd"]) system.append(service, "server-proc-count = 2");
       const reloaded = system.reload();
-      // The only process of its service is stopped long before the ten of the other one.
+      // Each service is replaced when its own new processes serve.
       assertMatch(await nobody.line(), /^-ERR /);
       assertMatch(await reading.ask("STAT\r"), /^\+OK /);
       assertMatch(await reading.ask("QUIT\r"), /^\+OK /);

@@ -69,6 +69,12 @@ export class MailSystem implements AsyncDisposable {
     }
   }
 
+  /** Adds a setting to the file of a service, for the next reload. */
+  append(service: string, setting: string): void {
+    const path = this.site.dir.file(`conf/${service}.cf`);
+    Deno.writeTextFileSync(path, `${setting}\n`, { append: true });
+  }
+
   /** The password of a user. */
   password(user: string): string {
     return DEMO_USERS[user];
