@@ -36,7 +36,7 @@ export const ATTACKS: readonly Attack[] = [
     attack: "a server leaves server-chroot by a descriptor that it kept",
     result: "it keeps no directory",
     file: "tests/interop/no_way_back_test.ts",
-    test: "has no way out",
+    test: "has no way back",
   },
   {
     attack: "a user puts a link on the way to DENO_DIR in the root of master-chroot",
@@ -74,7 +74,7 @@ export const ATTACKS: readonly Attack[] = [
     attack: "SIGUSR1 to a Deno program that does not use this framework, behind env --block-signal",
     result: "it does not listen for a debugger, and goes on",
     file: "tests/integration/signals_test.ts",
-    test: "SIGUSR1 opens no port in a Deno program of another kind",
+    test: "opens no port in one of Deno behind env --block-signal",
   },
   {
     attack: "another user puts a link in the place of a named pipe",
@@ -570,6 +570,47 @@ export const ATTACKS: readonly Attack[] = [
       "some dozens are served, the others told to come later; the master is asked a few times",
     file: "tests/metrics/server_test.ts",
     test: "a thousand viewers: some dozens are served",
+  },
+  {
+    attack:
+      "a program that knows nothing of its master has a handler of SIGTERM, of node or of Deno, that takes its time",
+    result: "it is called once, and has the time of the stop",
+    file: "tests/integration/unchanged_test.ts",
+    test: "a handler of SIGTERM is called once",
+  },
+  {
+    attack: "connections wait at the address of such a program, whose service a reload removes",
+    result: "they are served",
+    file: "tests/integration/last_connections_test.ts",
+    test: "who waits at an address is served after",
+  },
+  {
+    attack:
+      "another user puts a deno.json or node_modules/.bin above the directory of a task of root's, such as into /tmp",
+    result:
+      "a directory in which the task is looked for, and that everybody may write to, is refused",
+    file: "tests/master/services/unchanged_program_test.ts",
+    test: "refuses each directory that a task is looked for in",
+  },
+  {
+    attack:
+      "a task needs a shell, in one word with its file, or an option of the runner that leads to another task",
+    result: "it is refused, and the message says why",
+    file: "tests/master/services/unchanged_program_test.ts",
+    test: "is refused, and the message says why",
+  },
+  {
+    attack: "a program asks for a port below 0, above 65535, or none",
+    result: "the runtime refuses it, and no service is taken",
+    file: "tests/server/unchanged/odd_ports_test.ts",
+    test: "a port that is none takes no service",
+  },
+  {
+    attack:
+      "a client of a unix socket asks after the stop, and a handler without parameters takes its time",
+    result: "it is answered before its connection is closed",
+    file: "tests/server/http/drain_test.ts",
+    test: "has its answer, however long it takes",
   },
 ];
 
