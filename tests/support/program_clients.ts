@@ -149,6 +149,22 @@ function ask({ port, path, answer }: ClientTarget, link: Link, agent: Agent): Pr
   return promise;
 }
 
+/** An agent that notes the connection of a link from its first moment on. */
+class NotingAgent extends Agent {
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    super({ keepAlive: false });
+    this.#link = link;
+  }
+
+  override createConnection(...given: Parameters<Agent["createConnection"]>) {
+    const connection = super.createConnection(...given) as Socket;
+    connection.once("connect", () => this.#link.localPort = connection.localPort ?? 0);
+    return connection;
+  }
+}
+
 // deno-lint-ignore no-explicit-any
 type Any = any;
 
@@ -158,10 +174,9 @@ const loadPackage = (name: string): Promise<Any> => import(name);
 /** Messages over one WebSocket, each when the one before was echoed; then it is closed in order. */
 async function echo({ port, path }: ClientTarget, link: Link, tally: Tally): Promise<void> {
   const { default: WebSocket } = await loadPackage("ws");
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { agent: new NotingAgent(link) });
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
-  socket.on("upgrade", (response: Any) => link.localPort = response.socket.localPort);
   socket.on("error", failed.reject);
   socket.on("close", (code: number) => failed.reject(new Error(`closed with ${code}`)));
   await Promise.race([new Promise((resolve) => socket.once("open", resolve)), failed.promise]);
@@ -184,6 +199,7 @@ async function emit({ port }: ClientTarget, link: Link, tally: Tally): Promise<v
   const { io } = await loadPackage("socket.io-client");
   const socket = io(`http://127.0.0.1:${port}`, {
     transports: ["websocket"],
+    agent: new NotingAgent(link),
     reconnection: false,
     forceNew: true,
   });
@@ -193,7 +209,6 @@ async function emit({ port }: ClientTarget, link: Link, tally: Tally): Promise<v
   socket.on("disconnect", (why: string) => failed.reject(new Error(why)));
   try {
     await Promise.race([new Promise((resolve) => socket.once("connect", resolve)), failed.promise]);
-    link.localPort = socket.io.engine.transport.ws._socket?.localPort ?? 0;
     for (let i = 0; i < MESSAGES && !isOver; i++) {
       const text = `event ${i}`;
       const got = await Promise.race([socket.emitWithAck("chat message", text), failed.promise]);

@@ -154,6 +154,8 @@ export class MasterLink {
     serverUsage.stop();
     if (this.#heartbeat !== undefined) {
       this.#heartbeat.cancel();
+      // The last one may be as long ago as the next one is away.
+      this.#sendHeartbeat();
       repeatUntilEnd(this.#heartbeatMs, this.#sendHeartbeat);
     }
     this.#channel.leave();
