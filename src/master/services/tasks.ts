@@ -168,14 +168,14 @@ function inDenoJson(name: string, directory: string, files: TaskFiles): FoundTas
 }
 
 function inPackageJson(
-  { name, isDeno }: TaskName,
+  { name }: TaskName,
   directory: string,
   files: TaskFiles,
 ): FoundTask | undefined {
   const file = `${directory === "/" ? "" : directory}/package.json`;
   const scripts = fieldsIn(readFields(file, files)?.scripts), text = scripts?.[name];
   if (typeof text !== "string") return undefined;
-  const before = !isDeno && `pre${name}` in scripts! ? `pre${name}` : undefined;
+  const before = `pre${name}` in scripts! ? `pre${name}` : undefined;
   return { text, file, ...(before !== undefined && { before }) };
 }
 

@@ -19,8 +19,8 @@ export interface Candidate {
 }
 
 /**
- * Finds the service of an address: the one with its port or path, at best with its host as well; any address means
- * the service of a program that has one.
+ * Finds the service of an address: the one with its port or path, at best with its host as well. A program with
+ * exactly one service gets it for any address.
  *
  * @param requested The address.
  * @param services All services of the program.
@@ -36,9 +36,11 @@ export function serviceFor(
   return services.length === 1 && !services[0].isTaken ? 0 : undefined;
 }
 
-/** Whether a number is one of a port; the runtime refuses any other one. */
-export function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 0 && port < 65_536;
+/** Reads a port, which may be given as text, as a variable has it; undefined for one that the runtime refuses. */
+export function portOf(given: unknown): number | undefined {
+  const isText = typeof given === "string" && /^\s*[0-9]+\s*$/.test(given);
+  const port = isText || typeof given === "number" ? Number(given) : NaN;
+  return Number.isInteger(port) && port >= 0 && port < 65_536 ? port : undefined;
 }
 
 /** Whether two addresses have the same port or path; the host may differ. */
@@ -68,7 +70,11 @@ export function warningOf(
   const all = services.map(({ name, address, isTaken }) =>
     `${name && `${name}://`}${addressText(address)}${isTaken ? " (listened on already)" : ""}`
   ).join(", ");
-  const how = requested.kind === "inet" ? `the port ${requested.port}` : "its path";
+  const how = requested.kind === "inet" ? `the port ${requested.port}` : `the path ${asked}`;
+  // The system gives each process a port of its own.
+  const isAny = requested.kind === "inet" && requested.port === 0;
   return `Cannot pass on ${asked}: no free service has ${how}, found ${all}, expected it in ` +
-    "server-service; this process opens the address itself, and another process can't";
+    `server-service; this process opens the address itself${
+      isAny ? "" : ", and another process can't"
+    }`;
 }

@@ -8,7 +8,7 @@ import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
 import { openServiceListener } from "../listen/service_listener.ts";
 import { TlsContext } from "../tls/context.ts";
 import { openTlsListener } from "../tls/listener.ts";
-import { isPort } from "./addresses.ts";
+import { portOf } from "./addresses.ts";
 import type { ProgramService, ProgramServices } from "./services.ts";
 
 /** The options of both functions, of all kinds of addresses. */
@@ -45,11 +45,12 @@ function takeFor(
   services: ProgramServices,
   options: ListenOptions | undefined,
 ): ProgramService | undefined {
-  const { transport = "tcp", path, hostname = "0.0.0.0", port } = options ?? {};
+  const { transport = "tcp", path, hostname = "0.0.0.0", port: given } = options ?? {};
   if (transport === "unix" && typeof path === "string") {
     return services.take({ kind: "unix", path });
   }
-  if (transport !== "tcp" || typeof port !== "number" || !isPort(port)) return undefined;
+  const port = portOf(given);
+  if (transport !== "tcp" || port === undefined) return undefined;
   return services.take({ kind: "inet", hostname, port });
 }
 
@@ -86,7 +87,12 @@ class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
 
   async *[Symbol.asyncIterator](): AsyncIterableIterator<C> {
     const open = await this.#opening;
-    if (open !== undefined) yield* open;
+    try {
+      if (open !== undefined) yield* open;
+    } finally {
+      // The end of a loop closes the listener of the runtime, too.
+      if (!this.#isClosed) this.close();
+    }
   }
 
   close(): void {

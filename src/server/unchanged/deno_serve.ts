@@ -6,7 +6,7 @@
 import { openHttp } from "../serve_http.ts";
 import { runtimeFunctions } from "../../os/net/runtime_functions.ts";
 import type { HttpHandler, HttpService, HttpTls } from "../http/handler.ts";
-import { isPort, type RequestedAddress } from "./addresses.ts";
+import { portOf, type RequestedAddress } from "./addresses.ts";
 import type { ProgramService, ProgramServices } from "./services.ts";
 
 /** The options of `Deno.serve`, of all kinds of addresses. */
@@ -39,16 +39,17 @@ export function makeServe(
     const { options, handler } = readArguments(args);
     const isExported = Object.getOwnPropertySymbols(options)
       .some(({ description }) => description === OF_MAIN_MODULE);
+    const { port } = exported, isAtPort = isExported && port !== undefined;
+    const asked = isAtPort ? { ...options, port } : options;
     const taken = handler === undefined
       ? undefined
-      : isExported && exported.port === undefined
+      : isExported && !isAtPort
       ? services.takeFree()
-      : takeOne(services, isExported ? { ...options, port: exported.port } : options);
+      : takeOne(services, asked);
     if (isExported) exported.onCall();
-    return handler && taken
-      ? new ProgramHttpServer(taken, handler, options)
-      // The runtime says what is wrong with the arguments.
-      : Reflect.apply(runtimeFunctions.serve, Deno, args);
+    if (handler && taken) return new ProgramHttpServer(taken, handler, options);
+    // The runtime says what is wrong with the arguments.
+    return Reflect.apply(runtimeFunctions.serve, Deno, isAtPort ? [asked] : args);
   };
   return serve as typeof Deno.serve;
 }
@@ -75,11 +76,12 @@ function takeOne(
 
 /** The address that the options ask for; undefined for kinds that no service has. */
 function requestedBy(
-  { transport, path, hostname = "0.0.0.0", port = DEFAULT_PORT }: ServeOptions,
+  { transport, path, hostname, port: given = DEFAULT_PORT }: ServeOptions,
 ): RequestedAddress | undefined {
   if (typeof path === "string") return { kind: "unix", path };
   if (transport !== undefined && transport !== "tcp") return undefined;
-  return isPort(port) ? { kind: "inet", hostname: hostname ?? "0.0.0.0", port } : undefined;
+  const port = portOf(given);
+  return port === undefined ? undefined : { kind: "inet", hostname: hostname ?? "0.0.0.0", port };
 }
 
 /** A server on sockets of the master. */

@@ -8,7 +8,7 @@ import { Server } from "node:net";
 import { zerror } from "../../log/log.ts";
 import { openNodeServer } from "../http/serve_node.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
-import { isPort, type RequestedAddress } from "./addresses.ts";
+import { portOf, type RequestedAddress } from "./addresses.ts";
 import type { ProgramService, ProgramServices } from "./services.ts";
 
 /** The options of `listen`. */
@@ -40,6 +40,7 @@ export function replaceNodeListen(services: ProgramServices): void {
     if (typeof callback === "function") this.once("listening", callback as () => void);
     options.signal?.addEventListener("abort", () => this.close(), { once: true });
     serve(this, service);
+    if (options.signal?.aborted) this.close();
     return this;
   };
   Server.prototype.listen = own as typeof listen;
@@ -61,8 +62,8 @@ function requestedBy(options: ListenOptions): RequestedAddress | undefined {
     if (typeof path === "string") return { kind: "unix", path };
     return "port" in options ? { kind: "inet", hostname: host, port: 0 } : undefined;
   }
-  const number = Number(port);
-  return isPort(number) ? { kind: "inet", hostname: host, port: number } : undefined;
+  const number = portOf(port);
+  return number === undefined ? undefined : { kind: "inet", hostname: host, port: number };
 }
 
 /** Has a server listen as soon as its socket is there; until then it has its address already. */
@@ -76,7 +77,9 @@ async function serve(server: OwnMethods, service: ProgramService): Promise<void>
     const { hostname, port } = addr;
     return { address: hostname, family: hostname.includes(":") ? "IPv6" : "IPv4", port };
   };
-  const closePending = (callback?: (error?: Error) => void) => {
+  const closePending = (callback?: (error?: Error) => void): Server => {
+    // The program may have kept this function from before.
+    if (!isClosed && !PENDING.has(server)) return server.close(callback);
     if (callback !== undefined) server.once("close", callback);
     if (!isClosed) queueMicrotask(() => server.emit("close"));
     isClosed = true;

@@ -206,6 +206,8 @@ const REFUSED: Readonly<Record<string, string>> = {
     "which runs before it, expected the command of the task alone",
   "npm run ready": 'Cannot run the task "ready": "preready" in /srv/app/package.json, ' +
     "which runs before it, expected the command of the task alone",
+  "deno task ready": 'Cannot run the task "ready": "preready" in /srv/app/package.json, ' +
+    "which runs before it, expected the command of the task alone",
   "deno task both": 'Cannot run the task "both": "deno task build && deno run -A asks.ts" in ' +
     '/srv/app/deno.json, with "&&" of a shell, ' +
     "expected a task of one program, or the command of the server itself",

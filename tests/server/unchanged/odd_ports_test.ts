@@ -1,5 +1,6 @@
 /** Ports that are none: the runtime says so, and no service is taken for them. */
 import { assertEquals, assertThrows } from "@std/assert";
+import { portOf } from "../../../src/server/unchanged/addresses.ts";
 import { makeListen } from "../../../src/server/unchanged/deno_listen.ts";
 import { makeServe } from "../../../src/server/unchanged/deno_serve.ts";
 import { ProgramServices } from "../../../src/server/unchanged/services.ts";
@@ -13,4 +14,11 @@ Deno.test("a port that is none takes no service of a program", () => {
     assertThrows(() => serve({ port }, () => new Response()));
   }
   assertEquals(services.free.length, 1);
+});
+
+Deno.test("a port as text means its service, as the runtime takes it", () => {
+  assertEquals(["8000", " 80 ", 80, "", "x", "80.5", undefined].map(portOf), [
+    ...[8000, 80, 80],
+    ...[undefined, undefined, undefined, undefined],
+  ]);
 });
