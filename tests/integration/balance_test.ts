@@ -51,9 +51,7 @@ async function change(
   const old = master.servers("a.cf").map(({ pid }) => pid);
   serve(site, port, service);
   await master.reload();
-  await eventually(() => !master.servers("a.cf").some(({ pid }) => old.includes(pid)), {
-    what: "the end of the old processes",
-  });
+  await master.reaps(old);
   await master.serving("a.cf", service.count);
 }
 

@@ -15,7 +15,7 @@ import { AT_FDCWD } from "../../src/os/ffi/constants.ts";
 import { cString, libc } from "../../src/os/ffi/libc.ts";
 import { greeted } from "../support/client.ts";
 import { type Ran, runHere, zcHere } from "../support/commands.ts";
-import { type Master, MASTER_PROGRAM, MODES, pidIn, Site } from "../support/master.ts";
+import { answering, type Master, MASTER_PROGRAM, MODES, Site } from "../support/master.ts";
 import { listenerInode } from "../support/proc.ts";
 import { TestProcess } from "../support/processes.ts";
 import { eventually, within } from "../support/wait.ts";
@@ -40,12 +40,6 @@ async function connect(site: Site): Promise<ControlClient> {
   const path = `${site.pidFile}.sock`;
   await eventually(() => existsSync(path), { what: "the control socket" });
   return await ControlClient.connect(path);
-}
-
-/** The process that answers a new client. */
-async function answering(port: number): Promise<number> {
-  using client = await greeted(port);
-  return pidIn(client);
 }
 
 async function serviceOf(client: ControlClient, id: string): Promise<ServiceStatus> {

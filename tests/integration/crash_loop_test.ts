@@ -53,9 +53,7 @@ Deno.test("processes that are killed while they serve are replaced at once, all 
       what: "all to be ready",
     });
     for (const pid of pids) Deno.kill(pid, "SIGKILL");
-    await eventually(() => !master.servers("a.cf").some(({ pid }) => pids.includes(pid)), {
-      what: "the end of those that were killed",
-    });
+    await master.reaps(pids);
   }
   await master.serving("a.cf", 2);
   // No wait was ever longer than the time that it takes to start a process anew.

@@ -2,7 +2,7 @@
 // updated.
 import { assertNotEquals, assertStringIncludes } from "@std/assert";
 import { greeted } from "../support/client.ts";
-import { Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { answering, Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 /** What resolves the imports of a script outside of this project. */
@@ -70,7 +70,7 @@ Deno.test("a directory that is made again under the same name is the master's wo
   );
 
   release(site, "home", port);
-  Deno.kill(pidIn(await greeted(port)), "SIGKILL");
+  Deno.kill(await answering(port), "SIGKILL");
   (await greeted(port)).close();
   await master.reload();
   await master.logs(/release home/, 3);
@@ -85,7 +85,7 @@ Deno.test("a reload runs the release that a link leads to by now, and the next o
   const current = site.dir.file("current");
   const master = await startIn(site, current, ["-C", "conf"]);
   await master.logs(/release r1/);
-  const pid = pidIn(await greeted(port));
+  const pid = await answering(port);
 
   point(site, "current", "r2");
   // Only a reload changes the release.
@@ -98,7 +98,7 @@ Deno.test("a reload runs the release that a link leads to by now, and the next o
   point(site, "current", "r3");
   for (const name of ["r1", "r2"]) Deno.removeSync(site.dir.file(name), { recursive: true });
   // Its release is gone, so there is only the new one.
-  Deno.kill(pidIn(await greeted(port)), "SIGKILL");
+  Deno.kill(await answering(port), "SIGKILL");
   await master.logs(/release r3/);
   await master.upgrade();
   await master.logs(/release r3/, 2);

@@ -64,11 +64,9 @@ Deno.test("a reload loses no request of serveNode() with node:http and Express, 
   for (const { name, old, busy } of begun) {
     assertEquals((await busy.answer()).body, `${old} /slow`, name);
   }
-  for (const { name, old, idle, isByItself } of begun) {
+  for (const { old, idle, isByItself } of begun) {
     if (isByItself) idle[Symbol.dispose]();
-    await eventually(() => !master.servers().some(({ pid }) => pid === old), {
-      what: `the end of the old process of ${name}`,
-    });
+    await master.reaps(old);
   }
   const [{ port }] = services, last = await connect(port);
   await last.get("/");
@@ -115,10 +113,7 @@ Deno.test("serveNode() with all permissions and with none survives lacks of desc
   for (const { file, path, pid, last } of served) {
     await last.ended();
     last[Symbol.dispose]();
-    await eventually(() => !master.servers().some((server) => server.pid === pid), {
-      what: `the end of the old process of ${file}`,
-      withinMs: 8_000,
-    });
+    await master.reaps(pid, 8_000);
     using fresh = await HttpClient.connect(path);
     assertEquals((await fresh.get("/")).status, 200, file);
   }
@@ -191,9 +186,7 @@ Deno.test("16 clients of each kind of HTTP server that ask again at once lose no
   );
   const old = master.servers().map(({ pid }) => pid);
   await master.reload();
-  await eventually(() => !master.servers().some(({ pid }) => old.includes(pid)), {
-    what: "the end of the old processes",
-  });
+  await master.reaps(old);
   isOver = true;
   for (const [index, { what }] of services.entries()) {
     const all = await asking[index];

@@ -1,21 +1,10 @@
 /** What a reload replaces, and with how many processes at the same time. */
 import { assert, assertEquals } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
-import { type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { MODES, pidIn, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 const STORM = 1_000;
-
-/** Waits until none of the old processes of a service runs, and so many new ones serve. */
-async function replaced(
-  master: Master,
-  { file, old }: { readonly file: string; readonly old: readonly number[] },
-): Promise<number[]> {
-  await eventually(() => master.servers(file).every(({ pid }) => !old.includes(pid)), {
-    what: `the end of ${old}`,
-  });
-  return await master.serving(file, old.length);
-}
 
 Deno.test("server-reload = changed leaves a service alone until something of it changes", async () => {
   await using site = new Site();
@@ -48,7 +37,7 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
   using kept = await greeted(port);
 
   await master.reload();
-  await replaced(master, { file: "b.cf", old: [always] });
+  await master.reaps(always);
   // It has shown what it is for, and is not replaced at each further reload.
   site.serve("b.cf", { mode: "aio", service: other, "server-reload": "changed" });
   assertEquals(await master.serving("a.cf", 2), pids);
@@ -72,7 +61,8 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
     assertEquals(await master.serving("a.cf", 2), pids, `before ${what} has changed`);
     change();
     await master.reload();
-    pids = await replaced(master, { file: "a.cf", old: pids });
+    await master.reaps(pids);
+    pids = await master.serving("a.cf", 2);
   }
   using last = await greeted(port);
   assertEquals(await last.ask("setting own"), "second");
@@ -138,7 +128,8 @@ Deno.test("both modes: server-reload-step bounds the processes of a reload, and 
   for (const { kept } of begun) kept.close();
   await reloaded;
   for (const [index, { file }] of services.entries()) {
-    await replaced(master, { file, old: begun[index].old });
+    await master.reaps(begun[index].old);
+    await master.serving(file, 3);
     await master.logs(new RegExp(`${file}: reaped process`), 3);
   }
 

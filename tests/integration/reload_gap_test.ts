@@ -65,9 +65,7 @@ async function reloadUnderLoad(
       const old = master.servers().map(({ pid }) => pid);
       const before = done + failed;
       await master.reload();
-      await eventually(() => master.servers().every(({ pid }) => !old.includes(pid)), {
-        what: "the end of the old processes",
-      });
+      await master.reaps(old);
       await eventually(() => done + failed > before, { what: "an exchange" });
     }
   } finally {
@@ -110,9 +108,7 @@ for (const mode of MODES) {
         client.close();
       }));
       Deno.kill(pid, "SIGCONT");
-      await eventually(() => !master.servers().some((server) => server.pid === pid), {
-        what: "its end",
-      });
+      await master.reaps(pid);
       await change(1);
       await served;
     }

@@ -49,10 +49,8 @@ Deno.test("both modes: a connection that waits while nobody serves is answered a
     site.serve(file, { mode, service, own: "second" });
   }
   await master.reload();
+  await master.reaps(old);
   for (const service of services) {
-    await eventually(() => master.servers(service.file).every(({ pid }) => !old.includes(pid)), {
-      what: `the end of the old process of ${service.file}`,
-    });
     const [pid] = await master.serving(service.file, 1);
     assertEquals(await settings(service, pid), ["second", "second", "shared"], service.file);
   }
@@ -103,9 +101,7 @@ Deno.test("a reload starts and stops processes until there are as many as the fi
   for (const count of [3, 0, 1]) {
     site.serve("a.cf", { ...settings, "server-proc-count": count });
     await master.reload();
-    await eventually(() => master.servers().every(({ pid }) => !old.includes(pid)), {
-      what: "the end of the old processes",
-    });
+    await master.reaps(old);
     old = await master.serving("a.cf", count);
   }
   await master.stop();
@@ -139,7 +135,7 @@ Deno.test("an old process serves while the new ones only die, and until those of
   Deno.writeTextFileSync(ready, "");
   assertEquals(await during.ask("echo finishing"), "finishing");
   during.close();
-  await eventually(() => master.servers().every(({ pid }) => pid !== old), { what: "its end" });
+  await master.reaps(old);
   const now = await master.serving("a.cf", 2);
   assert(!now.includes(old));
   using client = await greeted(port);
@@ -174,7 +170,7 @@ Deno.test("a hundred SIGHUPs in a burst end in the right state", async () => {
   client.close();
   // No reload is under way any more.
   await master.reload();
-  await eventually(() => master.servers().every(({ pid }) => !pids.includes(pid)), { what: "end" });
+  await master.reaps(pids);
   await master.serving("a.cf", 2);
   await master.stop();
 });

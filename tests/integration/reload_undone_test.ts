@@ -118,10 +118,8 @@ Deno.test("both modes: a reload is undone for the services whose new processes e
     assertEquals(await kept.ask("echo kept"), "kept", what);
   }
   // The other services have not been held back.
-  for (const [index, { file, port }] of good.entries()) {
-    await eventually(() => master.servers(file).every(({ pid }) => pid !== before[index]), {
-      what: `the end of the old process of ${file}`,
-    });
+  for (const [index, { port }] of good.entries()) {
+    await master.reaps(before[index]);
     using reloaded = await greeted(port);
     assertEquals(await reloaded.ask("setting own"), "new");
   }

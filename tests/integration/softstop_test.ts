@@ -1,18 +1,10 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
 import { type Master, MODES, pidIn, Site } from "../support/master.ts";
-import { eventually } from "../support/wait.ts";
 
 const SECOND = 1_000;
 const M = "server-stop-on-softstop-after";
 const HOOK = "--before-softstop";
-
-/** Waits until a process has ended. */
-async function ends(master: Master, pid: number): Promise<void> {
-  await eventually(() => !master.servers().some((server) => server.pid === pid), {
-    what: `the end of process ${pid}`,
-  });
-}
 
 function runs(master: Master, pid: number): boolean {
   return master.servers().some((server) => server.pid === pid);
@@ -47,21 +39,21 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
       await isServed(client);
       assert(runs(master, pid));
       assertEquals(await client.ask("quit"), "bye");
-      await ends(master, pid);
+      await master.reaps(pid);
     },
   },
   [`with ${M} = 0 an old process ends at once, connections or not`]: {
     settings: { [M]: 0 },
     check: async ({ master, client, pid }) => {
       assertEquals(await client.ending(), "end of file");
-      await ends(master, pid);
+      await master.reaps(pid);
     },
   },
   [`with ${M} = 1 an old process serves for a second more, no longer`]: {
     settings: { [M]: "1s" },
     check: async ({ master, client, pid, sinceMs, toldMs }) => {
       assertEquals(await client.ending(), "end of file");
-      await ends(master, pid);
+      await master.reaps(pid);
       const now = performance.now();
       assert(now - sinceMs > 0.9 * SECOND && now - toldMs < 4 * SECOND, `${now - toldMs} ms`);
     },
@@ -70,7 +62,7 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
     settings: { [M]: 1 },
     check: async ({ master, client, pid, sinceMs }) => {
       client.close();
-      await ends(master, pid);
+      await master.reaps(pid);
       assert(performance.now() - sinceMs > 0.9 * SECOND);
     },
   },
@@ -103,7 +95,7 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
       );
       await isServed(client);
       client.close();
-      await ends(master, pid);
+      await master.reaps(pid);
     },
   },
 };
@@ -159,10 +151,10 @@ Deno.test("both modes: a process ends by stopNotify() and exit-after in its time
     await isServed(first);
     assertEquals(await first.ending(), "end of file");
     assert(performance.now() - startMs > 0.9 * SECOND, mode);
-    await ends(master, pidIn(first));
+    await master.reaps(pidIn(first));
     using second = await greeted(stops);
     await second.write("stop 0\n");
-    await ends(master, pidIn(second));
+    await master.reaps(pidIn(second));
     const ended = new RegExp(`${mode}_stops\\.cf: process \\d+ ended after \\S+ \\S+: exit code 0`);
     await master.logs(ended, 2);
     await master.serving(`${mode}_stops.cf`, 1);
@@ -194,7 +186,7 @@ Deno.test("a process that is told to stop in its beforeService ends at once", as
   const [{ pid }] = master.servers();
   site.serve("a.cf", { mode: "coroutine", service: port });
   await master.reload();
-  await ends(master, pid);
+  await master.reaps(pid);
   await master.serving("a.cf", 1);
   await master.stop();
 });
@@ -212,7 +204,7 @@ Deno.test("processes of a reload that are not ready in time are stopped, and the
   const [, second] = await master.logs(
     /reload rolled back for a\.cf: process (\d+) was not ready within/,
   );
-  await ends(master, Number(second));
+  await master.reaps(Number(second));
   using client = await greeted(port);
   assertEquals(pidIn(client), old);
   client.close();

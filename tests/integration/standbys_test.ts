@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
 import { id, statusLine } from "../support/credentials.ts";
-import { example, type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { answering, example, type Master, MODES, pidIn, Site } from "../support/master.ts";
 import { descriptorsOf, listenerInode, tcpSockets } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -11,12 +11,6 @@ const OUTLIVE_MS = 2_000;
 
 /** An hour, which no standby is to wait for. */
 const LONG = 3_600;
-
-/** The process that answers a new client. */
-async function answering(port: number): Promise<number> {
-  using client = await greeted(port);
-  return pidIn(client);
-}
 
 /** Waits until a service has so many standbys that have loaded, and no other process on its way. */
 async function standbysOf(master: Master, file: string, count = 1): Promise<number[]> {
@@ -84,10 +78,7 @@ Deno.test("both modes: a reload replaces standbys by those of the new settings, 
   write("new");
   await master.reload();
   await Promise.all(services.map(async ({ file, port }, index) => {
-    await eventually(
-      () => master.servers(file).every(({ pid }) => !old[index].includes(pid)),
-      { what: `the end of the old standbys of ${file}` },
-    );
+    await master.reaps(old[index]);
     const young = await standbysOf(master, file, 2);
     using before = await greeted(port);
     Deno.kill(pidIn(before), "SIGKILL");
@@ -193,7 +184,7 @@ Deno.test("a standby that hangs is found and replaced", async () => {
   const [standby] = await standbysOf(master, "a.cf");
   Deno.kill(standby, "SIGSTOP");
   await master.logs(new RegExp(`process ${standby} hangs`));
-  await eventually(() => master.servers().every(({ pid }) => pid !== standby), { what: "its end" });
+  await master.reaps(standby);
   await standbysOf(master, "a.cf");
   await master.stop();
 });

@@ -2,7 +2,6 @@
 import { assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { type Master, Site } from "../support/master.ts";
-import { eventually } from "../support/wait.ts";
 
 /** Long enough for a server that starts on a busy machine. */
 const DEADLINE_SECONDS = 8;
@@ -34,9 +33,7 @@ async function reloads(): Promise<void> {
   await stopBeyond({ pid: master.pid, servers: () => master.servers() });
   site.dir.write("go", "");
   await master.logs(/\] reloaded\n/);
-  await eventually(() => !master.servers("a.cf").some(({ pid }) => pid === old), {
-    what: "the end of the old process",
-  });
+  await master.reaps(old);
   await master.stop();
 }
 

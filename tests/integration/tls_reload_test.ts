@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Master, Site } from "../support/master.ts";
 import { makeCertificate } from "../support/tls.ts";
-import { eventually, within } from "../support/wait.ts";
+import { within } from "../support/wait.ts";
 
 const SERVER = new URL("../support/servers/tls.ts", import.meta.url).pathname;
 const RELOADS = 2, CLIENTS = 2;
@@ -36,10 +36,7 @@ async function echo(port: number, caCerts: string[]): Promise<void> {
 async function replaceAll(master: Master): Promise<void> {
   const old = master.servers().map(({ pid }) => pid);
   await master.reload();
-  await eventually(() => master.servers().every(({ pid }) => !old.includes(pid)), {
-    what: "the end of the old processes",
-    withinMs: 15_000,
-  });
+  await master.reaps(old);
 }
 
 Deno.test("TLS: reloads lose nothing of clients that always ask, and bring the new certificate", async () => {

@@ -1,7 +1,7 @@
 /** Programs that know nothing of their master: each way to open an address, and each way to end. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client } from "../support/client.ts";
-import { type Master, Site } from "../support/master.ts";
+import { Site } from "../support/master.ts";
 import { TEST_CERT, testCertificate } from "../support/tls.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -51,13 +51,6 @@ class Load {
     this.#goesOn = false;
     await Promise.all(this.#running);
   }
-}
-
-/** Waits until all processes of before are gone. */
-async function replaced(master: Master, before: readonly number[]): Promise<void> {
-  await eventually(() => master.servers().every(({ pid }) => !before.includes(pid)), {
-    what: "the end of the old processes",
-  });
 }
 
 Deno.test("programs without a changed line are served by the sockets of the master, and lose nothing at a reload", async () => {
@@ -110,7 +103,7 @@ Deno.test("programs without a changed line are served by the sockets of the mast
   await master.reload();
   await eventually(() => master.logged(/listen ended/) === 1, { what: "the end of the loop" });
   line.close();
-  await replaced(master, before);
+  await master.reaps(before);
   const { answered } = load;
   await eventually(() => load.answered > answered + 20, { what: "answers of the new processes" });
   await load.end();
@@ -220,7 +213,7 @@ Deno.test("a handler of SIGTERM is called once, and has the time of the stop aft
   await master.logs(/all services are ready/);
   const before = master.servers().map(({ pid }) => pid);
   await master.reload();
-  await replaced(master, before);
+  await master.reaps(before);
   for (const how of all) {
     assertEquals(master.logged(new RegExp(`${how} is told \\d`)), 1);
     await master.logs(new RegExp(`${how} has written 1\n`));

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { GUARDIAN_NAME } from "../../src/os/process/guardian.ts";
 import { PidFile } from "../../src/os/process/lock_file.ts";
-import type { Target } from "./client.ts";
+import { greeted, type Target } from "./client.ts";
 import { type Installation, OWN_INSTALLATION } from "./installation.ts";
 import { ReservedPort } from "./ports.ts";
 import { descriptorsOf, listenerInode, MarkedProcesses, type ProcessInfo } from "./proc.ts";
@@ -383,6 +383,20 @@ export class Master {
   }
 
   /**
+   * Waits until the master has reaped these servers.
+   *
+   * @param pids Their ids.
+   * @param withinMs How long at most, in milliseconds.
+   */
+  async reaps(pids: number | readonly number[], withinMs?: number): Promise<void> {
+    const awaited = [pids].flat();
+    await eventually(() => !this.servers().some(({ pid }) => awaited.includes(pid)), {
+      what: `the end of ${awaited}`,
+      withinMs,
+    });
+  }
+
+  /**
    * Waits until the master itself has closed a listener, which its servers may still hold.
    *
    * @param target Where it is bound.
@@ -506,6 +520,16 @@ export class Master {
 /** The process that has sent a greeting. */
 export function pidIn({ greeting }: { readonly greeting: string }): number {
   return Number(greeting.split(" ")[1]);
+}
+
+/**
+ * The process that answers a new client.
+ *
+ * @param target Where the client connects.
+ */
+export async function answering(target: Target): Promise<number> {
+  using client = await greeted(target);
+  return pidIn(client);
 }
 
 export type { Target };
