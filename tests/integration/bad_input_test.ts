@@ -10,7 +10,9 @@ function assertTells(text: string, { conf }: Site, problems: readonly Expected[]
   // A start waits for an address that is in use, and says so in a line of its own.
   const lines = text.trimEnd().split("\n").filter((line) => !line.includes("] waiting for up to "));
   for (const { place, text: problem } of problems) {
-    const start = `${conf}/${place}: ${problem}`;
+    const start = place.startsWith("argument ")
+      ? `${place}: ${problem}`
+      : `${conf}/${place}: ${problem}`;
     assert(lines.some((line) => line.startsWith(start)), `no line begins with ${start}\n${text}`);
   }
   assertEquals(lines.length, problems.length, text);
@@ -30,12 +32,14 @@ function makeNumbered(site: Site, { make }: Fault, number: number): Expected[] {
   return problems.map(({ place, text }) => ({ place: numbered(place), text: numbered(text) }));
 }
 
-Deno.test("the master does not start with any mistake, and reports all of them", async () => {
+Deno.test("the master does not start with any mistake in files and arguments, and reports all of them", async () => {
   await using site = new Site();
   const port = site.port(), path = site.socket("good");
   site.serve("good.cf", { mode: "coroutine", service: `127.0.0.1:${port},${path}` });
   const problems = FAULTS.flatMap((fault, number) => makeNumbered(site, fault, number));
-  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, "-master-max-generations", "many"];
+  problems.push({ place: "argument -master-max-generations", text: 'Cannot read "many": ' });
+  const { code, stderr } = await site.run(args).ended();
   assertEquals(code, 1);
   assertTells(stderr, site, problems);
   await site.isGone();

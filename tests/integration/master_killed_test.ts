@@ -103,7 +103,7 @@ function processorTimeOf(pid: number): number {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[11]);
 }
 
-Deno.test("programs that never ask who their parent is do not outlive their master, whose guardian was killed before", async () => {
+Deno.test("programs that never ask who their parent is do not outlive their master, be its guardian the first one or another one after a kill", async () => {
   await using site = new Site();
   for (const protocol of ["libzc", "control"]) {
     site.write(`${protocol}.cf`, {
@@ -113,15 +113,20 @@ Deno.test("programs that never ask who their parent is do not outlive their mast
       "server-proc-count": 2,
     });
   }
-  const master = await site.start();
-  await eventually(() => master.servers().length === 4, { what: "all processes" });
-  const [{ pid }] = site.guardians();
-  Deno.kill(pid, "SIGKILL");
-  await eventually(() => site.guardians().some((one) => one.pid !== pid), {
-    what: "another guardian",
-  });
-  master.process.signal("SIGKILL");
-  await site.isGone(OUTLIVE_MS);
+  // First the guardian of the start kills them, then one that has come in its place.
+  for (const isReplaced of [false, true]) {
+    const master = await site.start();
+    await eventually(() => master.servers().length === 4, { what: "all processes" });
+    if (isReplaced) {
+      const [{ pid }] = site.guardians();
+      Deno.kill(pid, "SIGKILL");
+      await eventually(() => site.guardians().some((one) => one.pid !== pid), {
+        what: "another guardian",
+      });
+    }
+    master.process.signal("SIGKILL");
+    await site.isGone(OUTLIVE_MS);
+  }
 });
 
 Deno.test("a master has one guardian, at once another one when it is killed, and leaves none", async () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { Client, greeted, isRefused } from "../support/client.ts";
-import { MODES, pidIn, Site } from "../support/master.ts";
+import { answering, MODES, pidIn, Site } from "../support/master.ts";
 import { listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -67,8 +67,11 @@ Deno.test("a reload keeps the listeners that are named again, opens new ones and
   const [removed, added, moved] = [site.port(), site.port(), site.port()];
   site.serve("removed.cf", { mode: "coroutine", service: removed });
   site.serve("old.cf", { mode: "coroutine", service: moved, "server-proc-count": 0 });
+  const unchanged = site.port();
+  site.serve("unchanged.cf", { mode: "aio", service: unchanged, "server-reload": "changed" });
   const master = await site.start();
   await Promise.all([master.serving("a.cf", 1), master.serving("removed.cf", 1)]);
+  const [same] = await master.serving("unchanged.cf", 1);
   const inodes = [kept, keptPath, moved].map(listenerInode);
   const file = Deno.statSync(keptPath).ino;
   site.serve("a.cf", { mode: "aio", service: service(opened, kept, openedPath, keptPath) });
@@ -82,6 +85,7 @@ Deno.test("a reload keeps the listeners that are named again, opens new ones and
   const [pid] = await master.serving("new.cf", 1);
   assertEquals(await waiting.line(), `aio ${pid} name inet`);
   waiting.close();
+  assertEquals(await answering(unchanged), same);
   for (const target of [kept, opened, keptPath, openedPath, added]) (await greeted(target)).close();
   assertEquals([kept, keptPath, moved].map(listenerInode), inodes);
   assertEquals(Deno.statSync(keptPath).ino, file);
@@ -98,7 +102,7 @@ Deno.test("a reload starts and stops processes until there are as many as the fi
   site.serve("a.cf", { ...settings, "server-proc-count": 1 });
   const master = await site.start();
   let old = await master.serving("a.cf", 1);
-  for (const count of [3, 0, 1]) {
+  for (const count of [3, 2, 0, 1]) {
     site.serve("a.cf", { ...settings, "server-proc-count": count });
     await master.reload();
     await master.reaps(old);
