@@ -73,10 +73,12 @@ async function underAttack(site: Site, attack: Parameters<typeof writeAttack>[1]
 
 /** A master with a service for each of the attacks, and where all of them are. */
 async function underAttacks(site: Site, attacks: readonly string[]) {
-  const targets = attacks.flatMap((attack) =>
-    writeAttack(site, { attack }, `${attack}.cf`).targets
-  );
-  return { master: await site.start(), targets };
+  const services = attacks.map((attack) => ({
+    attack,
+    ...writeAttack(site, { attack }, `${attack}.cf`),
+  }));
+  const targets = services.flatMap(({ targets }) => targets);
+  return { master: await site.start(), targets, services };
 }
 
 /** Fails unless the master goes on as if nothing had happened, up to an orderly end. */
@@ -88,30 +90,38 @@ async function livesOn(master: Master, targets: readonly Target[]): Promise<void
   await master.stop();
 }
 
-const LINES: Readonly<Record<string, readonly RegExp[]>> = {
-  shutdown: [
-    / warn \S+ inet:\S+ was shut down, and was opened anew/,
-    / warn \S+ unix:\S+ was shut down, and was opened anew/,
-  ],
-  filter: [/ warn \S+ inet:\S+ was filtered for good, and was opened anew/],
-  remove: [/ warn \S+ unix:\S+ had lost its file, and was opened anew/],
-  spoil: [
-    / warn \S+ inet:\S+ was closed to distant hosts and changed in SO_LINGER, which is undone/,
-  ],
-  block: [
-    / warn \S+ inet:\S+ was blocking, which is undone/,
-    / warn \S+ unix:\S+ was blocking, which is undone/,
-  ],
+/** What the master logs of a listener after each attack, where the attack leaves a mark on it. */
+const DAMAGES: Readonly<Record<string, { readonly inet?: string; readonly unix?: string }>> = {
+  shutdown: {
+    inet: "was shut down, and was opened anew",
+    unix: "was shut down, and was opened anew",
+  },
+  filter: { inet: "was filtered for good, and was opened anew" },
+  remove: { unix: "had lost its file, and was opened anew" },
+  spoil: { inet: "was closed to distant hosts and changed in SO_LINGER, which is undone" },
+  block: { inet: "was blocking, which is undone", unix: "was blocking, which is undone" },
 };
 
-for (const [attack, lines] of Object.entries(LINES)) {
+/** Waits for the log lines of an attack on a service, by its port and path. */
+async function logsDamage(
+  master: Master,
+  { attack, port, path }: { attack: string; port: number; path: string },
+): Promise<void> {
+  const { inet, unix } = DAMAGES[attack.replace("last-", "")];
+  const logs = (address: string, damage: string) =>
+    master.logs(new RegExp(` warn \\S+ ${RegExp.escape(`${address} ${damage}`)}`));
+  if (inet !== undefined) await logs(`inet:127.0.0.1:${port}`, inet);
+  if (unix !== undefined) await logs(`unix:${path}`, unix);
+}
+
+for (const attack of Object.keys(DAMAGES)) {
   Deno.test(`after the attack "${attack}" of a process its service is served, reloaded and stopped`, async () => {
     await using site = new Site();
-    const { master, targets } = await underAttack(site, { attack });
+    const { master, targets, ...place } = await underAttack(site, { attack });
     await attacked(master);
     // What does not show by itself shows when a process ends.
     if (attack !== "shutdown") Deno.kill(master.servers("x.cf")[0].pid, "SIGKILL");
-    for (const line of lines) await master.logs(line);
+    await logsDamage(master, { attack, ...place });
     for (const target of targets) {
       await isServed(target);
       // As long as a process has the damaged one, a unix path is listed twice.
@@ -126,11 +136,11 @@ for (const [attack, lines] of Object.entries(LINES)) {
 
 Deno.test("after each attack of a process a new master serves as before", async () => {
   await using site = new Site();
-  const attacks = Object.keys(LINES);
-  const { master, targets } = await underAttacks(site, attacks);
+  const attacks = Object.keys(DAMAGES);
+  const { master, targets, services } = await underAttacks(site, attacks);
   await attacked(master, attacks.length);
   await master.upgrade();
-  for (const line of Object.values(LINES).flat()) await master.logs(line);
+  for (const service of services) await logsDamage(master, service);
   await livesOn(master, targets);
 });
 
@@ -316,11 +326,11 @@ Deno.test("all sockets of a port get their connections again after one of them w
 
 Deno.test("after each attack of a process that is told to stop the next process is served", async () => {
   await using site = new Site();
-  const attacks = Object.keys(LINES).map((attack) => `last-${attack}`);
-  const { master, targets } = await underAttacks(site, attacks);
+  const attacks = Object.keys(DAMAGES).map((attack) => `last-${attack}`);
+  const { master, targets, services } = await underAttacks(site, attacks);
   for (const target of targets) await isServed(target);
   await master.reload();
   await attacked(master, attacks.length);
-  for (const line of Object.values(LINES).flat()) await master.logs(line);
+  for (const service of services) await logsDamage(master, service);
   await livesOn(master, targets);
 });

@@ -47,7 +47,7 @@ Deno.test("idle, busy and draining servers of a killed master end soon, and thos
     return { mode, busy, draining };
   });
   const master = await site.start();
-  await Promise.all(MODES.map((mode) => master.serving(`idle-${mode}.cf`, 1)));
+  const idle = await Promise.all(MODES.map((mode) => master.serving(`idle-${mode}.cf`, 1)));
   const clients: Client[] = await Promise.all(
     services.flatMap(({ busy, draining }) => [greeted(busy), greeted(draining), greeted(busy)]),
   );
@@ -57,12 +57,15 @@ Deno.test("idle, busy and draining servers of a killed master end soon, and thos
   }
   await master.reloadBegun();
   await master.logs(/\] beforeSoftstop/, 2);
-  await Promise.all(MODES.flatMap((mode) => [
-    master.serving(`idle-${mode}.cf`, 1),
-    master.serving(`draining-${mode}.cf`, 2),
-    eventually(() => master.servers(`late-${mode}.cf`).length === 1, { what: "a late server" }),
-  ]));
-  await master.logs(/\] beforeService/, 8);
+  await Promise.all(MODES.map(async (mode, index) => {
+    await master.reaps(idle[index]);
+    await master.serving(`idle-${mode}.cf`, 1);
+    await master.serving(`draining-${mode}.cf`, 2);
+    const late = await eventually(() => master.servers(`late-${mode}.cf`).at(0), {
+      what: `a process of late-${mode}.cf`,
+    });
+    await master.logs(new RegExp(`\\[${late.pid}\\] beforeService`));
+  }));
   const exchanges = services.map((_, index) => clients[3 * index].ask("echo under way"));
   master.process.signal("SIGKILL");
   assertEquals(await Promise.all(exchanges), ["under way", "under way"]);

@@ -17,6 +17,8 @@ async function isServed(client: Client): Promise<void> {
 /** A service whose process is replaced by a reload, and what is to come of the old process. */
 interface Replaced {
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Whether a second client is connected to the old process. */
+  readonly isShared?: boolean;
   /** Called when the old process, which the client is connected to, has been told to stop. */
   readonly check: (old: Old) => Promise<void>;
 }
@@ -26,6 +28,8 @@ interface Old {
   readonly master: Master;
   readonly port: number;
   readonly client: Client;
+  /** The second client, where there is one. */
+  readonly second?: Client;
   readonly pid: number;
   /** When the reload was asked for, and when the process had been told to stop. */
   readonly sinceMs: number;
@@ -35,10 +39,14 @@ interface Old {
 const REPLACED: Readonly<Record<string, Replaced>> = {
   [`without ${M} an old process ends with its last connection`]: {
     settings: {},
-    check: async ({ master, client, pid }) => {
+    isShared: true,
+    check: async ({ master, client, second, pid }) => {
+      assert(second !== undefined);
       await isServed(client);
-      assert(runs(master, pid));
       assertEquals(await client.ask("quit"), "bye");
+      await isServed(second);
+      assert(runs(master, pid));
+      second.close();
       await master.reaps(pid);
     },
   },
@@ -102,27 +110,31 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
 
 Deno.test("both modes: what an old process does after a reload, by its settings and its hook", async (t) => {
   await using site = new Site();
-  const services = Object.entries(REPLACED).flatMap(([what, { settings, check }], index) =>
+  const services = Object.entries(REPLACED).flatMap(([what, { settings, ...more }], index) =>
     MODES.map((mode) => {
       const file = `${mode}_${index}.cf`, port = site.port();
       site.serve(file, { mode, service: port, ...settings });
-      return { what: `${mode} mode: ${what}`, file, port, check };
+      return { what: `${mode} mode: ${what}`, file, port, ...more };
     })
   );
   // Those that go on without end are killed at the end.
   const master = await site.start({ args: ["-master-stop-timeout", "1"] });
-  const clients = await Promise.all(services.map(({ port }) => greeted(port)));
+  const clients = await Promise.all(services.map(async ({ port, isShared }) => ({
+    client: await greeted(port),
+    second: isShared ? await greeted(port) : undefined,
+  })));
   await Promise.all(services.map(({ file }) => master.serving(file, 1)));
   const sinceMs = performance.now(), reloaded = master.reload();
   const outcomes = services.map(async ({ what, port, check }, index) => {
-    const client = clients[index], pid = pidIn(client);
+    const { client, second } = clients[index], pid = pidIn(client);
     try {
       await master.logs(new RegExp(`softstop of process ${pid}`));
-      await check({ master, port, client, pid, sinceMs, toldMs: performance.now() });
+      await check({ master, port, client, second, pid, sinceMs, toldMs: performance.now() });
     } catch (error) {
       return { what, error };
     } finally {
       client.close();
+      second?.close();
     }
     return { what };
   });
