@@ -22,6 +22,7 @@ export interface ProcessInfo {
 export class MarkedProcesses {
   readonly #mark: string;
   #known: ReadonlyMap<number, KnownProcess>;
+  readonly #own = commandLineOf(Deno.pid);
 
   /** @param mark The variable, as `NAME=VALUE`. */
   constructor(mark: string) {
@@ -53,9 +54,11 @@ export class MarkedProcesses {
 
   #lookAt(pid: number, commandLine: string): KnownProcess | undefined {
     const environment = Deno.readTextFileSync(`/proc/${pid}/environ`);
-    // It has ended, or is about to become another program.
-    if (environment === "") return undefined;
-    return { isMarked: environment.split("\0").includes(this.#mark), commandLine };
+    // It has ended, or has become another program meanwhile, which cuts the text short.
+    if (!environment.endsWith("\0") || commandLineOf(pid) !== commandLine) return undefined;
+    const isMarked = environment.split("\0").includes(this.#mark);
+    // A child of this process is about to become its program.
+    return isMarked || commandLine !== this.#own ? { isMarked, commandLine } : undefined;
   }
 }
 
