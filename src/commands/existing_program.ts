@@ -6,7 +6,6 @@
 import { Config } from "../config/config.ts";
 import type { Problem } from "../config/errors.ts";
 import { parseServiceConfig } from "../config/service.ts";
-import { isScriptFile } from "../master/services/command.ts";
 import { type ProgramPlace, type View, viewFrom } from "../master/services/program_lookup.ts";
 import { ServiceResolver } from "../master/services/resolve.ts";
 import { fileOfTask } from "../master/services/tasks.ts";
@@ -15,6 +14,7 @@ import {
   exportsApplication,
   namesFramework,
 } from "../master/services/unchanged_program.ts";
+import { isScriptFile } from "../master/services/wrappers.ts";
 
 /** A program, and what would prevent its start. */
 export interface ExistingProgram {

@@ -11,32 +11,27 @@ import type { ServiceConfig } from "../../config/service.ts";
 import type { ServerProtocol } from "../../config/settings.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
 import type { Program } from "../policy/resolved_service.ts";
-import { taskCommand } from "./tasks.ts";
+import { denoCommand, isUnchanged, mainText, scriptOfNode, withoutTasks } from "./deno_command.ts";
 import {
   addressCallIn,
-  exportsApplication,
-  namesFramework,
   nodeArguments,
   unchangedArguments,
-  type UnchangedProgram,
+  type UnchangedRun,
 } from "./unchanged_program.ts";
 import { ownServerArgument, SELF } from "../../config/own_server.ts";
 import { type ProgramPlace, type View, viewFrom, viewIn } from "./program_lookup.ts";
 import { requireOwnServer, type SelfProgram } from "./self_program.ts";
 import {
   baseName,
-  denoOfRunner,
   directoryOfEnv,
   type EnvStep,
+  isScriptFile,
   searchedByEnv,
   unwrapEnv,
 } from "./wrappers.ts";
 
 /** The flag that keeps the runtime from fetching modules. */
 const CACHED_ONLY = "--cached-only";
-
-/** The names of files that are run by Deno rather than executed. */
-const SCRIPT = /\.[cm]?[jt]sx?$/;
 
 /** The program behind `env`, or the program of a command without it. */
 interface InnerProgram {
@@ -66,7 +61,7 @@ export interface Located {
   readonly denoArgs?: readonly string[];
   readonly protocol: Exclude<ServerProtocol, "auto" | "deno">;
   /** Present if the program knows nothing of its master. */
-  readonly unchanged?: UnchangedProgram;
+  readonly unchanged?: UnchangedRun;
   /** Where the program opens an address itself, if it was taken for a server of this framework without being told so. */
   readonly addressCall?: string;
   /** The files of tasks that the command names. */
@@ -88,9 +83,10 @@ export interface Located {
  * `deno.json` or a script of `package.json` is replaced by its command.
  *
  * The protocol `deno` is for programs that know nothing of a master, and `auto` finds some of them: a script that
- * exports an application as `deno serve` runs it, `deno serve` itself, a task. Else `auto` means the
- * control protocol for programs that are known to be Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's own program), and LIB-ZC's for all
- * others. A Deno without `--allow-ffi` can't receive descriptors in messages and inherits them.
+ * exports an application as `deno serve` runs it, `deno serve` itself, a task. Else `auto` means the control protocol
+ * for programs that are known to be Deno (a script, the word `deno`, a file whose interpreter is Deno, the master's
+ * own program), and LIB-ZC's for all others. A Deno without `--allow-ffi` can't receive descriptors in messages and
+ * inherits them.
  *
  * @param service The service.
  * @param place Where to look.
@@ -104,13 +100,17 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const inside = viewIn(view, directoryOfEnv(steps));
   const isSelf = words[0] === SELF, self = isSelf ? view.self : undefined;
   const script = self?.kind === "module" ? self.file : words.slice(0, 1).find(isScriptFile);
+  // A shell would run it by node: in a task, or where the settings say that Deno runs the program.
+  const isByDeno = service.protocol === "deno" || taskFiles.length > 0;
   const found = isSelf
     ? ownProgram(service, words, view)
     : script === undefined
-    ? otherProgram({ words, steps, view, inside, isByDeno: isByDeno(service, taskFiles) })
+    ? otherProgram({ words, steps, view, inside, isByDeno })
     : scriptProgram(service, words, { view, inside });
   const searched = [...ofTasks, ...(found.searched ?? [])];
-  const { inner, unchanged } = isUnchanged(service, { found, script, view: inside, taskFiles })
+  const text = service.protocol === "auto" ? mainText(script, found, inside) : undefined;
+  const isTask = taskFiles.length > 0;
+  const { inner, unchanged } = isUnchanged(service, { found, view, text, script, isTask })
     ? asUnchanged(found)
     : { inner: found };
   const { path, name = path, args } = inner;
@@ -135,100 +135,15 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
       ? guessed
       : service.protocol,
     isRestricted: !(mayUseFfi ?? service.protocol !== "inherit"),
-    ...(unchanged ? { unchanged } : addressCall(service, { script, denoArgs, view })),
+    ...(unchanged ? { unchanged } : text !== undefined && { addressCall: addressCallIn(text) }),
   };
-}
-
-/** Looks for a call that opens an address, in the script of a service whose protocol is not set. */
-function addressCall(
-  { protocol }: ServiceConfig,
-  { script, denoArgs, view }: {
-    readonly script: string | undefined;
-    readonly denoArgs: readonly string[] | undefined;
-    readonly view: View;
-  },
-): Pick<Located, "addressCall"> {
-  const main = script ?? denoArgs?.find(isScriptFile);
-  if (protocol !== "auto" || main === undefined || !view.isFile(main)) return {};
-  return { addressCall: addressCallIn(view.programText(main) ?? "") };
-}
-
-/** How many tasks may name one another. */
-const MOST_TASKS = 16;
-
-/** The command with tasks replaced by theirs, and the files that they are in. */
-function withoutTasks(
-  { command, protocol }: ServiceConfig,
-  view: View,
-): {
-  readonly command: readonly string[];
-  readonly taskFiles: readonly string[];
-  readonly searched: readonly string[];
-} {
-  const taskFiles: string[] = [], searched: string[] = [];
-  if (protocol !== "auto" && protocol !== "deno") return { command, taskFiles, searched };
-  for (let current = command; taskFiles.length <= MOST_TASKS;) {
-    const { prefix, steps, words } = unwrapEnv(current, splitCommand);
-    const inside = viewIn(view, directoryOfEnv(steps));
-    const task = taskCommand(denoCommand(words, view) ?? words, inside);
-    if (task === undefined) return { command: current, taskFiles, searched };
-    taskFiles.push(task.file);
-    searched.push(...task.directories);
-    current = behind(prefix, task.words);
-  }
-  const about = { found: "tasks that run one another", expected: "the command of a program" };
-  throw new TypeError(cannot("run", command.join(" "), about));
-}
-
-/** One command of `env` for two that follow one another. */
-function behind(prefix: readonly string[], words: readonly string[]): readonly string[] {
-  const [env, first] = words;
-  if (prefix.length === 0 || baseName(env) !== "env") return [...prefix, ...words];
-  if (/^[A-Za-z_]\w*=/.test(first)) return [...prefix, ...words.slice(1)];
-  throw new TypeError(cannot("run", words.join(" "), {
-    found: `env in a task, behind ${prefix.join(" ")}`,
-    expected: "variables alone in the task, or the command of the task",
-  }));
-}
-
-/** Whether Deno runs what a shell would run by node: in a task, and where the settings say that it is a program of Deno. */
-function isByDeno({ protocol }: ServiceConfig, taskFiles: readonly string[]): boolean {
-  return protocol === "deno" || taskFiles.length > 0;
-}
-
-/** Whether a program knows nothing of its master. */
-function isUnchanged(
-  { protocol, command }: ServiceConfig,
-  { found, script, view, taskFiles }: {
-    readonly found: InnerProgram;
-    readonly script: string | undefined;
-    readonly view: View;
-    readonly taskFiles: readonly string[];
-  },
-): boolean {
-  const { path, args } = found, [subcommand] = args;
-  const isRun = path === view.denoPath || baseName(path) === "deno";
-  const canBe = isRun && (subcommand === "run" || subcommand === "serve");
-  if (protocol === "deno") {
-    if (canBe) return true;
-    throw new TypeError(cannot("run", command.join(" "), {
-      found: "a program that Deno does not run, with server-protocol = deno",
-      expected: "a script, deno run, deno serve, or a task of one of these",
-    }));
-  }
-  if (protocol !== "auto" || !canBe) return false;
-  if (subcommand === "serve") return true;
-  const main = script ?? (taskFiles.length > 0 ? args.find(isScriptFile) : undefined);
-  if (main === undefined || !view.isFile(main)) return taskFiles.length > 0;
-  const text = view.programText(main) ?? "";
-  return !namesFramework(text) && (taskFiles.length > 0 || exportsApplication(text));
 }
 
 function asUnchanged(
   { path, args }: InnerProgram,
-): { readonly inner: InnerProgram; readonly unchanged: UnchangedProgram } {
-  const { args: unchanged, program } = unchangedArguments(args);
-  return { inner: { path, args: fetchingNothing(unchanged) }, unchanged: program };
+): { readonly inner: InnerProgram; readonly unchanged: UnchangedRun } {
+  const { args: unchanged, run } = unchangedArguments(args);
+  return { inner: { path, args: fetchingNothing(unchanged) }, unchanged: run };
 }
 
 function scriptProgram(
@@ -266,7 +181,7 @@ function otherProgram({ words, steps, view, inside, isByDeno }: {
   readonly isByDeno: boolean;
 }): InnerProgram {
   const [word, ...args] = denoCommand(words, view) ?? words;
-  const ofNode = isByDeno ? nodeProgram([word, ...args], inside) : undefined;
+  const ofNode = isByDeno ? scriptOfNode([word, ...args], inside) : undefined;
   if (ofNode !== undefined) {
     const { words: ofScript, searched } = ofNode;
     return { path: denoProgram(view), args: nodeArguments(ofScript), searched };
@@ -275,32 +190,6 @@ function otherProgram({ words, steps, view, inside, isByDeno }: {
   // It is found in another PATH or directory, which only env sees.
   const isElsewhere = (searchedByEnv(steps) ?? directoryOfEnv(steps)) !== undefined;
   return { path: isElsewhere ? word : findExecutable(word, view), name: word, args };
-}
-
-/** The script of node that a command runs, with its arguments; undefined for another command. */
-function nodeProgram(
-  [word, ...args]: readonly string[],
-  view: View,
-): { readonly words: readonly string[]; readonly searched: readonly string[] } | undefined {
-  if (baseName(word) === "node") {
-    const [script, ...rest] = args;
-    const file = ["", ".js", ".mjs", ".cjs", "/index.js"].map((end) => `${script}${end}`)
-      .find((path) => view.isFile(path));
-    if (file !== undefined) return { words: [file, ...rest], searched: [] };
-    const found = script?.startsWith("-") ? `${script}, a flag of node` : "no such script";
-    const expected = "node and a script, or a command of Deno";
-    throw new TypeError(cannot("run", [word, ...args].join(" "), { found, expected }));
-  }
-  if (word.includes("/") || isScriptFile(word)) return undefined;
-  const searched: string[] = [];
-  for (let directory = view.pathOf(".");; directory = resolvePath(directory, "..")) {
-    searched.push(directory);
-    const path = `${directory === "/" ? "" : directory}/node_modules/.bin/${word}`;
-    if (view.isFile(path)) {
-      return { words: [view.changesRoot ? path : view.realPath(path), ...args], searched };
-    }
-    if (directory === "/") return undefined;
-  }
 }
 
 /**
@@ -325,13 +214,6 @@ function fileUrl(path: string): string {
         : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`,
   );
   return `file://${encoded.join("")}`;
-}
-
-/** The command from `deno` on, if it would run npm's package of that name. */
-function denoCommand(words: readonly string[], view: View): readonly string[] | undefined {
-  const [word, ...args] = words;
-  const isShim = baseName(word) === "deno" && /\bnode\b/.test(view.interpreterLine(word));
-  return isShim ? ["deno", ...args] : denoOfRunner(words, view.denoVersion);
 }
 
 /** Describes a word that is not a program. */
@@ -375,11 +257,6 @@ function missingScript(
       ? `${beside}, since a path does not start from the settings file`
       : "a script",
   };
-}
-
-/** Whether a word of a command is the name of a file that Deno can run. */
-export function isScriptFile(word: string): boolean {
-  return SCRIPT.test(word);
 }
 
 /** @param script What it is to run, if a master that has no Deno of its own was not told to run `deno`. */

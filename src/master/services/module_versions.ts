@@ -7,10 +7,10 @@
 import { type Clock, systemClock } from "../../os/clock/clock.ts";
 import { readFlags, takesNextWord, wordOf } from "../../config/deno_flags.ts";
 import { ModulesTooLateError, type ScriptRun } from "../../os/process/module_files.ts";
-import { isScriptFile, type Located } from "./command.ts";
+import type { Located } from "./command.ts";
 import { startCredentials } from "./privileges.ts";
 import type { ProgramLookup } from "./program_lookup.ts";
-import { directoryOfEnv } from "./wrappers.ts";
+import { directoryOfEnv, isScriptFile } from "./wrappers.ts";
 
 /** What this uses of the access to the system. */
 type ModuleLookup = Pick<

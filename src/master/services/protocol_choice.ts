@@ -6,9 +6,9 @@
  */
 import { cannot } from "../../config/errors.ts";
 import { firstWordOf, flagsOf } from "../../config/permissions.ts";
-import { interpreterWords, isScriptFile, type Located } from "./command.ts";
+import { interpreterWords, type Located } from "./command.ts";
 import type { View } from "./program_lookup.ts";
-import { baseName, unwrapEnv, wrapperKind } from "./wrappers.ts";
+import { baseName, isScriptFile, unwrapEnv, wrapperKind } from "./wrappers.ts";
 
 interface Ambiguity {
   readonly found: string;

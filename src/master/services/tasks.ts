@@ -100,8 +100,8 @@ export function taskCommand(words: readonly string[], files: TaskFiles): TaskCom
  * @throws {TypeError} When such a file is no JSON.
  */
 export function fileOfTask(name: string, files: TaskFiles): string | undefined {
-  const task = { name, args: [], isDeno: true }, directory = files.pathOf(".");
-  return (inDenoJson(name, directory, files) ?? inPackageJson(task, directory, files))?.file;
+  const directory = files.pathOf(".");
+  return (inDenoJson(name, directory, files) ?? inPackageJson(name, directory, files))?.file;
 }
 
 function taskIn([program, ...words]: readonly string[]): TaskName | undefined {
@@ -138,24 +138,37 @@ interface FoundTask {
   readonly before?: string;
 }
 
+/** A directory, and each one above it. */
+export function* upwards(from: string): Generator<string> {
+  for (let directory = from;; directory = resolvePath(directory, "..")) {
+    yield directory;
+    if (directory === "/") return;
+  }
+}
+
+/** The path of a file in a directory. */
+export function pathIn(directory: string, name: string): string {
+  return directory === "/" ? `/${name}` : `${directory}/${name}`;
+}
+
 /** Looks in the working directory and above it, as the runners do. */
 function findTask(
   task: TaskName,
   files: TaskFiles,
 ): { readonly task?: FoundTask; readonly directories: readonly string[] } {
   const directories: string[] = [];
-  for (let directory = files.pathOf(".");; directory = resolvePath(directory, "..")) {
+  for (const directory of upwards(files.pathOf("."))) {
     directories.push(directory);
     const found = (task.isDeno ? inDenoJson(task.name, directory, files) : undefined) ??
-      inPackageJson(task, directory, files);
+      inPackageJson(task.name, directory, files);
     if (found !== undefined) return { task: found, directories };
-    if (directory === "/") return { directories };
   }
+  return { directories };
 }
 
 function inDenoJson(name: string, directory: string, files: TaskFiles): FoundTask | undefined {
   for (const base of ["deno.json", "deno.jsonc"]) {
-    const file = `${directory === "/" ? "" : directory}/${base}`;
+    const file = pathIn(directory, base);
     const task = fieldsIn(readFields(file, files)?.tasks)?.[name];
     if (typeof task === "string") return { text: task, file };
     const fields = fieldsIn(task);
@@ -167,12 +180,8 @@ function inDenoJson(name: string, directory: string, files: TaskFiles): FoundTas
   return undefined;
 }
 
-function inPackageJson(
-  { name }: TaskName,
-  directory: string,
-  files: TaskFiles,
-): FoundTask | undefined {
-  const file = `${directory === "/" ? "" : directory}/package.json`;
+function inPackageJson(name: string, directory: string, files: TaskFiles): FoundTask | undefined {
+  const file = pathIn(directory, "package.json");
   const scripts = fieldsIn(readFields(file, files)?.scripts), text = scripts?.[name];
   if (typeof text !== "string") return undefined;
   const before = `pre${name}` in scripts! ? `pre${name}` : undefined;

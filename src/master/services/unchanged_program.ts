@@ -19,7 +19,7 @@ import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { EnvStep } from "./wrappers.ts";
 
 /** How an unchanged program is run. */
-export interface UnchangedProgram {
+export interface UnchangedRun {
   /** The port of `deno serve --port`: that of the service which the exported application serves. */
   readonly port?: number;
 }
@@ -48,12 +48,12 @@ export function nodeArguments(args: readonly string[]): readonly string[] {
  */
 export function unchangedArguments(
   [command, ...rest]: readonly string[],
-): { readonly args: readonly string[]; readonly program: UnchangedProgram } {
+): { readonly args: readonly string[]; readonly run: UnchangedRun } {
   const { rest: own, port } = command === "serve"
     ? withoutServeFlags(rest)
     : { rest, port: undefined };
   const args = ["run", `--preload=${preloadedModule()}`, ...mayReadVariable(own), ...own];
-  return { args, program: { ...(port !== undefined && { port }) } };
+  return { args, run: { ...(port !== undefined && { port }) } };
 }
 
 /** The module that is loaded first; a compiled master has no file of it. */
@@ -133,7 +133,7 @@ export function addressCallIn(text: string): string | undefined {
  */
 export function unchangedVariables(
   { endpoints }: ResolvedService,
-  { port }: UnchangedProgram,
+  { port }: UnchangedRun,
   args: readonly string[],
 ): EnvironmentChange {
   const services = endpoints.map(({ service: name, ...endpoint }) => ({
@@ -158,7 +158,7 @@ export function requireSockets(
   { service, steps, unchanged }: {
     readonly service: Pick<ServiceConfig, "endpoints" | "command">;
     readonly steps: readonly EnvStep[];
-    readonly unchanged?: UnchangedProgram;
+    readonly unchanged?: UnchangedRun;
   },
 ): void {
   if (unchanged === undefined) return;

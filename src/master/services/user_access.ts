@@ -12,7 +12,8 @@ import type { Credentials } from "../../os/user/accounts.ts";
 import type { CachePath } from "../../os/process/deno_dir_paths.ts";
 import type { Access } from "../../os/process/file_access.ts";
 import { changesItself, otherCredentials, startCredentials } from "./privileges.ts";
-import { isScriptFile, type Located } from "./command.ts";
+import type { Located } from "./command.ts";
+import { isScriptFile } from "./wrappers.ts";
 import type { ProgramLookup, ProgramPlace } from "./program_lookup.ts";
 
 const KEY = "server-user";

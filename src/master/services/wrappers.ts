@@ -33,6 +33,14 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
+/** The names of files that are run by Deno rather than executed. */
+const SCRIPT = /\.[cm]?[jt]sx?$/;
+
+/** Whether a word of a command is the name of a file that Deno can run. */
+export function isScriptFile(word: string): boolean {
+  return SCRIPT.test(word);
+}
+
 /** The options of env(1) that matter here, by letter and by name, which may be shortened. */
 const SHORT_OPTION = /^-([0iv]*)(?:([CSau])(.*))?$/s;
 const LONG_OPTION = /^--(argv|ch|ignore-e|sp|un)[a-z\d-]*(?:=(.*))?$/s;
