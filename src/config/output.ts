@@ -85,15 +85,17 @@ function boundProblems(
   { maxBytes, totalBytes }: OutputFileConfig,
 ): Problem[] {
   if (maxBytes === undefined || totalBytes >= maxBytes) return [];
-  const keys = [SERVER_OUTPUT_TOTAL.name, SERVER_OUTPUT_ROTATE.name];
-  const [key, origin] =
-    [config, globals].flatMap((one) =>
-      keys.map((key) => [key, one && settingOrigin(one, key)] as const)
-    ).find((
-      [, origin],
-    ) => origin !== undefined) ?? [keys[0], undefined];
+  const [total, rotate] = [SERVER_OUTPUT_TOTAL.name, SERVER_OUTPUT_ROTATE.name];
+  // The setting of the service itself, or else the shared one.
+  const places = [config, globals].flatMap((one) =>
+    one === undefined
+      ? []
+      : [total, rotate].map((key) => ({ key, origin: settingOrigin(one, key) }))
+  );
+  const { key, origin } = places.find(({ origin }) => origin !== undefined) ??
+    { key: total, origin: undefined };
   const found = `a file is renamed at ${formatSize(maxBytes)}, and would be removed at once`;
-  const expected = `${keys[0]} at least as large as the size of ${keys[1]}`;
+  const expected = `${total} at least as large as the size of ${rotate}`;
   const message = cannot("keep within", formatSize(totalBytes), { found, expected });
   return [warningAt(origin, { key, message })];
 }

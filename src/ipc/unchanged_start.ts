@@ -21,7 +21,7 @@ export interface AssignedService {
 
 /** The start of a program. */
 export interface UnchangedStart {
-  /** What another server gets behind the arguments of its command. */
+  /** The arguments that the master appends to the command of a server of this framework. */
   readonly args: readonly string[];
   /** The services, in the order in which their sockets come. */
   readonly services: readonly AssignedService[];
@@ -48,7 +48,7 @@ export function parseUnchangedStart(text: string): UnchangedStart {
     // The message is the same.
   }
   throw new TypeError(cannot("read", UNCHANGED_VARIABLE, {
-    found: "another text",
-    expected: "the one of a master of the same version",
+    found: "no start of a program in it",
+    expected: "the text of a master of the same version",
   }));
 }

@@ -5,7 +5,7 @@
  */
 import { coroutineServe } from "../server/coroutine/serve.ts";
 import { coroutineServeTls } from "../server/coroutine/serve_tls.ts";
-import { runFor, trackServed } from "../server/lifecycle/current_connection.ts";
+import { runFor, trackServed } from "../server/lifecycle/served.ts";
 import { ServiceCertificate, type ServiceTls } from "./certificate.ts";
 import { Service, type ServiceContext } from "./service.ts";
 

@@ -6,7 +6,7 @@
 import type { Server } from "node:net";
 import { cannot } from "../config/errors.ts";
 import { type HttpHandler, serveHttp, type ServeHttpOptions, serveNode } from "../server/common.ts";
-import { isTracked, runFor } from "../server/lifecycle/current_connection.ts";
+import { isTracked, runFor } from "../server/lifecycle/served.ts";
 import { ServiceCertificate, type ServiceTls } from "./certificate.ts";
 import { Service } from "./service.ts";
 

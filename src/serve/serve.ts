@@ -8,7 +8,7 @@ import { nearest } from "../config/nearest.ts";
 import { splitOwnServer } from "../config/own_server.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
 import type { FdType, HttpHandler, ServerHooks } from "../server/common.ts";
-import { trackServed } from "../server/lifecycle/current_connection.ts";
+import { trackServed } from "../server/lifecycle/served.ts";
 import { runServer } from "../server/runtime/runtime.ts";
 import { type FetchApplication, http } from "./http.ts";
 import { Service } from "./service.ts";

@@ -221,3 +221,22 @@ Deno.test("a handler of SIGTERM is called once, and has the time of the stop aft
   assertEquals(master.logged(/hangs/), 0);
   await master.stop();
 });
+
+Deno.test("a listener that is closed before its socket has come holds up nothing, with and without FFI", async () => {
+  await using site = new Site();
+  for (const [name, permissions] of [["ffi.cf", "all"], ["none.cf", "none"]]) {
+    const [first, second, third] = [site.port(), site.port(), site.port()];
+    site.write(name, {
+      "server-command": `${site.server("unchanged/closing_early")} ${first} ${second} ${third}`,
+      "server-service": [first, second, third].map((port) => `127.0.0.1:${port}`).join(", "),
+      "server-permissions": permissions,
+      ...DENO,
+    });
+  }
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  await master.logs(/\] listener closed\n/, 2);
+  await master.logs(/\] server closed\n/, 2);
+  assertEquals(master.servers().length, 2);
+  await master.stop();
+});

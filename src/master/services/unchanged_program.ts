@@ -129,7 +129,7 @@ export function addressCallIn(text: string): string | undefined {
  * The variables of the environment by which an unchanged program is started.
  *
  * @param service Its service.
- * @param args What another server gets behind the arguments of its command.
+ * @param args The arguments that the master appends to the command of a server of this framework.
  */
 export function unchangedVariables(
   { endpoints }: ResolvedService,

@@ -1,6 +1,6 @@
 /**
- * Close-on-exec without system calls, for a program without `--allow-ffi`: the duplicate that a handle of the
- * runtime makes of its descriptor is close-on-exec.
+ * Inherited descriptors without system calls, for a program without `--allow-ffi`: the duplicate that a handle of the
+ * runtime makes of its descriptor is close-on-exec, and a handle closes its descriptor.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const CONNECTED = 0;
  * @throws {Error} When no descriptor is free.
  */
 export function replaceByCloseOnExec(fd: number): number {
-  const { Pipe } = (process as unknown as Internals).binding("pipe_wrap");
+  const Pipe = pipeClass();
   if (!("fdForIpc" in Pipe.prototype)) return fd;
   const handle = new Pipe(CONNECTED);
   if (handle.open(fd) !== 0) return fd;
@@ -38,4 +38,14 @@ export function replaceByCloseOnExec(fd: number): number {
   handle.close();
   if (!(duplicate >= 0)) throw new Error(`Cannot duplicate the descriptor ${fd}: none is free`);
   return duplicate;
+}
+
+/** Closes an inherited socket or pipe; where this version of the runtime can't, it is open until the process ends. */
+export function closeInherited(fd: number): void {
+  const handle = new (pipeClass())(CONNECTED);
+  if (handle.open(fd) === 0) handle.close();
+}
+
+function pipeClass(): ReturnType<Internals["binding"]>["Pipe"] {
+  return (process as unknown as Internals).binding("pipe_wrap").Pipe;
 }

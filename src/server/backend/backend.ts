@@ -105,6 +105,8 @@ export interface Backend {
    * @returns The one to use in its place, which no program that this process starts inherits.
    */
   takeInherited(fd: number): number;
+  /** Closes a passed descriptor that nothing serves. */
+  discard(fd: number): void;
   /** Opens the log. */
   openLog(options: ServerLogOptions): void;
   /** Keeps SIGUSR1 from opening the runtime's inspector. */

@@ -133,6 +133,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
       return new Channel({ fd, poller: serverPoller, sender: MASTER }, handlers);
     },
     takeInherited: (fd) => fd,
+    discard: closeFd,
     openLog: configureLog,
     keepInspectorClosed,
     keepDescriptorsFromChildren,

@@ -7,7 +7,7 @@ import { parseAddress } from "../../config/address.ts";
 import { StreamChannel } from "../../ipc/stream_channel.ts";
 import { configureLog, logLine } from "../../log/log.ts";
 import { delay } from "../../os/clock/clock.ts";
-import { replaceByCloseOnExec } from "../../os/fd/close_on_exec.ts";
+import { closeInherited, replaceByCloseOnExec } from "../../os/fd/close_on_exec.ts";
 import type { ListenAddress } from "../../os/net/socket.ts";
 import type { Backend } from "./backend.ts";
 import { NodePipe } from "./node_pipe.ts";
@@ -46,6 +46,7 @@ export const nodeBackend: Backend = {
   queueEmpties: (_fd, { settleMs }) => delay(settleMs),
   openWorkerSocket: (fd, handlers) => new StreamChannel(replaceByCloseOnExec(fd), handlers),
   takeInherited: replaceByCloseOnExec,
+  discard: closeInherited,
   openLog({ target, isServing, ...options }) {
     const isOutput = target === undefined || target.kind === "stdout";
     configureLog({ ...options, ...(isOutput && { target }) });

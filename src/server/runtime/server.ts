@@ -176,8 +176,9 @@ export class Server {
     const warmedUp = async () => await (await warmUp)?.warmUp();
     return {
       services: async () => {
-        const ready = Promise.all([warmedUp(), this.#program?.loaded]);
-        if (lifecycle.isStandby) await Promise.race([ready, link.started]);
+        if (lifecycle.isStandby) {
+          await Promise.race([Promise.all([warmedUp(), this.#program?.loaded]), link.started]);
+        }
         link.loaded();
         return (await link.started).services;
       },

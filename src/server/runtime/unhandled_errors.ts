@@ -6,7 +6,7 @@
  */
 import { logLine, zdebug } from "../../log/log.ts";
 import { closeQuietly } from "../lifecycle/connection_set.ts";
-import { currentlyServed } from "../lifecycle/current_connection.ts";
+import { currentlyServed } from "../lifecycle/served.ts";
 import { isClosedHere, isPeerGone } from "../lifecycle/ended_connection.ts";
 
 /**

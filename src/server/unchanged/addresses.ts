@@ -43,6 +43,11 @@ export function portOf(given: unknown): number | undefined {
   return Number.isInteger(port) && port >= 0 && port < 65_536 ? port : undefined;
 }
 
+/** A service as `server-service` writes it. */
+export function serviceText({ name, address }: Pick<Candidate, "name" | "address">): string {
+  return `${name && `${name}://`}${addressText(address)}`;
+}
+
 /** Whether two addresses have the same port or path; the host may differ. */
 export function isSamePlace(address: ListenAddress, requested: RequestedAddress): boolean {
   return requested.kind === "inet"
@@ -67,8 +72,8 @@ export function warningOf(
   services: readonly Candidate[],
 ): string {
   const asked = addressText(requested);
-  const all = services.map(({ name, address, isTaken }) =>
-    `${name && `${name}://`}${addressText(address)}${isTaken ? " (listened on already)" : ""}`
+  const all = services.map((service) =>
+    `${serviceText(service)}${service.isTaken ? " (listened on already)" : ""}`
   ).join(", ");
   const how = requested.kind === "inet" ? `the port ${requested.port}` : `the path ${asked}`;
   // The system gives each process a port of its own.

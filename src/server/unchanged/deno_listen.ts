@@ -100,7 +100,7 @@ class ProgramListener<C extends Deno.Conn> implements Deno.Listener<C> {
     this.#isClosed = true;
     this.#closed.resolve(undefined);
     this.#open?.close();
-    this.#service.close();
+    this.#service.release();
   }
 
   /** Does nothing: the master decides how long the process runs. */

@@ -44,7 +44,7 @@ export function makeServe(
     const taken = handler === undefined
       ? undefined
       : isExported && !isAtPort
-      ? services.takeFree()
+      ? services.takeAll()
       : takeOne(services, asked);
     if (isExported) exported.onCall();
     if (handler && taken) return new ProgramHttpServer(taken, handler, options);
@@ -84,6 +84,9 @@ function requestedBy(
   return port === undefined ? undefined : { kind: "inet", hostname: hostname ?? "0.0.0.0", port };
 }
 
+/** Where an exported application is served whose program opens its addresses itself. */
+const NOWHERE: Deno.Addr = { transport: "tcp", hostname: "0.0.0.0", port: 0 };
+
 /** A server on sockets of the master. */
 class ProgramHttpServer implements Deno.HttpServer {
   readonly finished: Promise<void>;
@@ -110,7 +113,7 @@ class ProgramHttpServer implements Deno.HttpServer {
   }
 
   get addr(): Deno.Addr {
-    return this.#services[0].addr;
+    return this.#services[0]?.addr ?? NOWHERE;
   }
 
   /** Listens, and returns when the last connection is closed. */
@@ -128,7 +131,7 @@ class ProgramHttpServer implements Deno.HttpServer {
     });
     const open = await Promise.race([opening, this.#stopped.promise]);
     await open?.finished;
-    service.close();
+    service.release();
   }
 
   #openNoMore(): void {

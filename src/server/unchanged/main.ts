@@ -23,18 +23,18 @@ import {
 import { zinfo, zwarn } from "../../log/log.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { exitLater } from "../../os/clock/exit_later.ts";
-import { addressText } from "../../os/net/socket.ts";
 import { replaceFunctions } from "../../os/net/runtime_functions.ts";
 import { keepControlFromChildren } from "../backend/chosen.ts";
 import { DRAIN_LIMIT_SECONDS, serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { runServer } from "../runtime/runtime.ts";
+import { serviceText } from "./addresses.ts";
 import { makeListen, makeListenTls } from "./deno_listen.ts";
 import { makeServe } from "./deno_serve.ts";
 import { replaceNodeListen } from "./node_listen.ts";
 import { ProgramSignals } from "./program_signals.ts";
 import { ProgramServices } from "./services.ts";
 
-/** How long a program without a handler of SIGTERM may go on after its last connection. */
+/** How long a program without a handler of SIGTERM may go on after its last connection: for what waits on `finished`. */
 const GRACE_MS = 1_000;
 
 /** After this time without a listener, the log says what the master waits for. */
@@ -112,7 +112,7 @@ function run({ start: { args }, services, signals }: {
   const { softstopSignal } = serverLifecycle;
   softstopSignal.addEventListener("abort", () => stopMs ??= systemClock.nowMs(), { once: true });
   tellPatience(services);
-  services.allClosed.then(() => {
+  services.allReleased.then(() => {
     if (!serverLifecycle.accepting) return;
     zinfo("the program has closed its last listener: this process ends");
     serverLifecycle.softstop();
@@ -140,10 +140,7 @@ function limitMs(): number {
 /** Says which addresses the program has not asked for. */
 function tellPatience(services: ProgramServices): void {
   const timer = systemClock.setTimer(PATIENCE_MS, () => {
-    const all = services.free.map(({ name, address }) =>
-      `${name && `${name}://`}${addressText(address)}`
-    );
-    zwarn(cannot("serve", all.join(", "), {
+    zwarn(cannot("serve", services.free.map(serviceText).join(", "), {
       found: `a program that has not listened there for ${PATIENCE_MS / 1000} s`,
       expected: "Deno.serve, Deno.listen or a server of node for each address of server-service",
     }));

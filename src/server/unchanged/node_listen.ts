@@ -5,7 +5,6 @@
  * @module
  */
 import { Server } from "node:net";
-import { zerror } from "../../log/log.ts";
 import { openNodeServer } from "../http/serve_node.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { portOf, type RequestedAddress } from "./addresses.ts";
@@ -70,7 +69,7 @@ function requestedBy(options: ListenOptions): RequestedAddress | undefined {
 async function serve(server: OwnMethods, service: ProgramService): Promise<void> {
   let isClosed = false;
   PENDING.add(server);
-  server.once("close", () => service.close());
+  server.once("close", () => service.release());
   const address = () => {
     const { addr } = service;
     if (addr.transport === "unix") return addr.path;
@@ -96,7 +95,6 @@ async function serve(server: OwnMethods, service: ProgramService): Promise<void>
     });
     if (stop !== undefined) closeGently(server, stop);
   } catch (error) {
-    zerror(`Cannot serve ${service.name || "the service"}:`, error);
     server.emit("error", error);
   }
 }

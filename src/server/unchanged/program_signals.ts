@@ -13,14 +13,14 @@ export class ProgramSignals {
   readonly #handlers = new Set<() => void>();
   #isOfRuntime = false;
   #wereCalled = false;
-  /** Present while there is a handler, without which the signal would not have its default action. */
+  /** Registered while the program has a handler only: a registration of our own removes the signal's default action. */
   #release?: () => void;
 
   /** Notes the handlers that the program adds from now on. */
   constructor() {
     const { addSignalListener, removeSignalListener } = Deno;
     Deno.addSignalListener = (signal, handler) => {
-      // The runtime stops a server of its own, which the soft stop does.
+      // The runtime adds it to stop the exported application, which the soft stop does here.
       if (this.#isOfRuntime && (signal === SIGNAL || signal === "SIGINT")) return;
       addSignalListener(signal, handler);
       if (signal === SIGNAL) this.#handlers.add(handler);

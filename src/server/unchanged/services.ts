@@ -7,7 +7,6 @@
 import { resolvePath } from "../../config/address.ts";
 import type { AssignedService } from "../../ipc/unchanged_start.ts";
 import { zinfo, zwarn } from "../../log/log.ts";
-import { closeFd } from "../../os/fd/descriptor.ts";
 import { addressText, type FdType, type ListenAddress } from "../../os/net/socket.ts";
 import { backend } from "../backend/chosen.ts";
 import { isSamePlace, type RequestedAddress, serviceFor, warningOf } from "./addresses.ts";
@@ -22,25 +21,24 @@ export interface PassedSocket {
 /** A service, which the program has asked for or not. */
 export class ProgramService {
   readonly name: string;
-  /** As configured, and as it is once the socket is there: the port may be one that the system has chosen. */
+  /** As configured, and the one of the socket once that is there. */
   address: ListenAddress;
-  /** Fulfilled when the master has passed the socket, which a standby gets late. */
-  readonly passed: Promise<PassedSocket>;
-  /** Fulfilled when the program listens on it. */
-  readonly listening: Promise<void>;
+  /** Whether the program has asked for it. */
   isTaken = false;
+  /** Fulfilled when the program listens on it, or has closed its listener before the socket was there. */
+  readonly listening: Promise<void>;
+  /** Fulfilled when the program has closed its listener. */
+  readonly released: Promise<void>;
+  /** A standby gets its sockets late. */
   readonly #passed = Promise.withResolvers<PassedSocket>();
   readonly #listening = Promise.withResolvers<void>();
-  /** Fulfilled when the program listens on it no more. */
-  readonly closed: Promise<void>;
-  readonly #closed = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
 
   constructor({ name, address }: AssignedService) {
     this.name = name;
     this.address = address;
-    this.passed = this.#passed.promise;
     this.listening = this.#listening.promise;
-    this.closed = this.#closed.promise;
+    this.released = this.#released.promise;
   }
 
   /** The address in the form of the runtime. */
@@ -57,9 +55,9 @@ export class ProgramService {
     this.#passed.resolve(socket);
   }
 
-  /** Called when the program listens on it no more. */
-  close(): void {
-    this.#closed.resolve();
+  /** Called when the program has closed its listener. */
+  release(): void {
+    this.#released.resolve();
   }
 
   /**
@@ -70,9 +68,10 @@ export class ProgramService {
    * @returns The result of `use`.
    */
   async use<T>(isWanted: () => boolean, use: (socket: PassedSocket) => T): Promise<T | undefined> {
-    const socket = await this.passed;
-    if (!isWanted()) return void closeFd(socket.fd);
-    const used = use(socket);
+    const socket = await this.#passed.promise;
+    let used: T | undefined;
+    if (isWanted()) used = use(socket);
+    else backend().discard(socket.fd);
     this.#listening.resolve();
     return used;
   }
@@ -105,9 +104,9 @@ export class ProgramServices {
     return Promise.all(this.#services.map(({ listening }) => listening));
   }
 
-  /** Fulfilled when the program has listened on all of them, and listens on none any more. */
-  get allClosed(): Promise<unknown> {
-    return Promise.all(this.#services.map(({ closed }) => closed));
+  /** Fulfilled when the program has asked for all of them, and has closed all of its listeners. */
+  get allReleased(): Promise<unknown> {
+    return Promise.all(this.#services.map(({ released }) => released));
   }
 
   /** Those that the program has not asked for yet. */
@@ -143,12 +142,12 @@ export class ProgramServices {
     return service;
   }
 
-  /** Takes all that are free. */
-  takeFree(): readonly ProgramService[] {
+  /** Takes all services, for what the main module exports; none of a program that opens its addresses itself. */
+  takeAll(): readonly ProgramService[] {
     this.#onAsked();
-    const { free } = this;
-    free.forEach((service) => this.#take(service));
-    return free;
+    if (this.free.length < this.#services.length) return [];
+    this.#services.forEach((service) => this.#take(service));
+    return this.#services;
   }
 
   /** Called when the log is open. */
@@ -168,7 +167,7 @@ export class ProgramServices {
   }
 }
 
-/** The path of a socket from the root on, unless the program may not know where it is. */
+/** Makes a path absolute. Without the permission to read the working directory it stays as given. */
 function absolute(path: string): string {
   try {
     return resolvePath(Deno.cwd(), path);
