@@ -256,7 +256,7 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack: "the old or the new master is killed at any point of an upgrade",
-    result: "the other one serves on",
+    result: "the master that is left serves on",
     file: "tests/integration/upgrade_deaths_test.ts",
     test: "somebody serves when",
   },

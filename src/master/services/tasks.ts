@@ -74,12 +74,16 @@ export function taskCommand(words: readonly string[], files: TaskFiles): TaskCom
     refuse(`the option ${task.option}`, "env -C DIR and the task, or the command of the task");
   }
   const { task: found, directories } = findTask(task, files);
-  const { text, file, before } = found ?? refuse(
+  const { text, file, other } = found ?? refuse(
     `none of this name in ${task.isDeno ? "deno.json or package.json" : "package.json"}`,
     `one beside or above ${files.pathOf(".")}`,
   );
-  if (before !== undefined) {
-    return refuse(`"${before}" in ${file}, which runs before it`, "the command of the task alone");
+  const directory = file.slice(0, file.lastIndexOf("/")) || "/";
+  if (directory !== directories[0]) {
+    refuse(`it in ${file}, whose folder its runner changes to`, `master-chdir = ${directory}`);
+  }
+  if (other !== undefined) {
+    return refuse(`"${other}" in ${file}, which runs with it`, "the command of the task alone");
   }
   const operator = shellOperator(text) ?? OF_SHELL.exec(text)?.[0];
   if (operator !== undefined) {
@@ -131,11 +135,11 @@ function taskIn([program, ...words]: readonly string[]): TaskName | undefined {
   };
 }
 
-/** The text of a task, and what else it would run before. */
+/** The text of a task, and another one that its runner runs before or after it. */
 interface FoundTask {
   readonly text: string;
   readonly file: string;
-  readonly before?: string;
+  readonly other?: string;
 }
 
 /** A directory, and each one above it. */
@@ -173,9 +177,9 @@ function inDenoJson(name: string, directory: string, files: TaskFiles): FoundTas
     if (typeof task === "string") return { text: task, file };
     const fields = fieldsIn(task);
     if (fields === undefined) continue;
-    const [before] = Array.isArray(fields.dependencies) ? fields.dependencies : [];
+    const [other] = Array.isArray(fields.dependencies) ? fields.dependencies : [];
     const text = typeof fields.command === "string" ? fields.command : "";
-    return { text, file, ...(before !== undefined && { before: String(before) }) };
+    return { text, file, ...(other !== undefined && { other: String(other) }) };
   }
   return undefined;
 }
@@ -184,8 +188,8 @@ function inPackageJson(name: string, directory: string, files: TaskFiles): Found
   const file = pathIn(directory, "package.json");
   const scripts = fieldsIn(readFields(file, files)?.scripts), text = scripts?.[name];
   if (typeof text !== "string") return undefined;
-  const before = `pre${name}` in scripts! ? `pre${name}` : undefined;
-  return { text, file, ...(before !== undefined && { before }) };
+  const other = [`pre${name}`, `post${name}`].find((one) => one in scripts!);
+  return { text, file, ...(other !== undefined && { other }) };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -88,9 +88,23 @@ function withoutServeFlags(
       continue;
     }
     const given = value ?? (takesNext ? args[++i] : undefined);
-    if (name === "--port") port = Number(given);
+    if (name === "--port") port = readPort(given);
   }
   return { rest: [...kept, ...args.slice(i)], ...(port !== undefined && { port }) };
+}
+
+/**
+ * Reads the port of `deno serve --port`.
+ *
+ * @returns Undefined for 0, which means any.
+ * @throws {TypeError} When it is none.
+ */
+function readPort(given = ""): number | undefined {
+  if (/^[0-9]{1,5}$/.test(given) && Number(given) < 65_536) return Number(given) || undefined;
+  throw new TypeError(cannot("serve at the port", given, {
+    found: "no port",
+    expected: "deno serve --port with a number from 0 to 65535",
+  }));
 }
 
 /** Whether the text of a script exports what `deno serve` runs. */

@@ -27,7 +27,10 @@ const TEXTS: Readonly<Record<string, string>> = {
   "/srv/app/framework.ts": FRAMEWORK,
   "/srv/app/server.js": "require('node:http');\n",
   "/srv/app/broken/package.json": "{",
-  "/srv/app/below/package.json": '{"scripts":{"start":"node other.js"}}',
+  "/srv/app/deep/app.ts": APP,
+  "/srv/app/below/package.json": JSON.stringify({
+    scripts: { start: "node other.js", bin: "vite preview" },
+  }),
   "/srv/app/below/other.js": "require('node:http');\n",
   "/srv/app/deno.json": `{
     // Comments are common in it.
@@ -53,6 +56,8 @@ const TEXTS: Readonly<Record<string, string>> = {
       gone: "node other.js",
       ready: "node server.js",
       preready: "tsc",
+      done: "node server.js",
+      postdone: "rm -r build",
       shell: "node $FILE",
     },
   }),
@@ -122,6 +127,7 @@ Deno.test("deno serve becomes deno run, and its port names the service", () => {
   assertEquals(unchanged, { port: 8080 });
   const { program: { args } } = located("deno serve -A -c deno.json --parallel app.ts");
   assertEquals(args, ["run", PRELOAD, "-A", "-c", "deno.json", "app.ts"]);
+  assertEquals(located("deno serve --port 0 -A app.ts").unchanged, {});
 });
 
 /** Commands of tasks, and the arguments of Deno for each. */
@@ -203,11 +209,19 @@ const REFUSED: Readonly<Record<string, string>> = {
   "npm run none": 'Cannot run the task "none": none of this name in package.json, ' +
     "expected one beside or above /srv/app",
   "deno task built": 'Cannot run the task "built": "build" in /srv/app/deno.json, ' +
-    "which runs before it, expected the command of the task alone",
+    "which runs with it, expected the command of the task alone",
   "npm run ready": 'Cannot run the task "ready": "preready" in /srv/app/package.json, ' +
-    "which runs before it, expected the command of the task alone",
+    "which runs with it, expected the command of the task alone",
   "deno task ready": 'Cannot run the task "ready": "preready" in /srv/app/package.json, ' +
-    "which runs before it, expected the command of the task alone",
+    "which runs with it, expected the command of the task alone",
+  "npm run done": 'Cannot run the task "done": "postdone" in /srv/app/package.json, ' +
+    "which runs with it, expected the command of the task alone",
+  "env -C deep npm start": 'Cannot run the task "start": it in /srv/app/package.json, ' +
+    "whose folder its runner changes to, expected master-chdir = /srv/app",
+  "deno serve --port=http app.ts": 'Cannot serve at the port "http": no port, ' +
+    "expected deno serve --port with a number from 0 to 65535",
+  "deno serve --port 65536 app.ts": 'Cannot serve at the port "65536": no port, ' +
+    "expected deno serve --port with a number from 0 to 65535",
   "deno task both": 'Cannot run the task "both": "deno task build && deno run -A asks.ts" in ' +
     '/srv/app/deno.json, with "&&" of a shell, ' +
     "expected a task of one program, or the command of the server itself",
