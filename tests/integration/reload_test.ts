@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { Client, greeted, isRefused } from "../support/client.ts";
+import { assert, assertEquals } from "@std/assert";
+import { Client, Clients, greeted, isRefused } from "../support/client.ts";
 import { answering, MODES, pidIn, Site } from "../support/master.ts";
 import { listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
@@ -113,38 +113,46 @@ Deno.test("a reload starts and stops processes until there are as many as the fi
 
 Deno.test("an old process serves while the new ones only die, and until those of the next reload are ready", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  const services = MODES.map((mode) => ({ mode, file: `${mode}.cf`, port: site.port() }));
+  const write = (settings: Readonly<Record<string, string | number>>) => {
+    for (const { mode, file, port } of services) {
+      site.serve(file, { mode, service: port, ...settings });
+    }
+  };
+  write({});
   const master = await site.start();
-  const [old] = await master.serving("a.cf", 1);
-  using during = await greeted(port);
-  site.serve("a.cf", { mode: "coroutine", service: port, "exit-at-start": 4 });
-  assertEquals(await master.reloadUndone(), "a.cf");
-  await master.logs(/reload rolled back for a\.cf: process \d+ ended after \S+ \S+: exit code 4/);
-  const ready = site.dir.file("ready"), starts = master.logged(/\] beforeService/);
-  site.serve("a.cf", {
-    mode: "coroutine",
-    service: port,
-    "server-proc-count": 2,
-    "ready-when": ready,
-  });
-  await master.reloadBegun();
-  await master.logs(/\] beforeService/, starts + 2);
-  for (let count = 0; count < 5; count++) {
-    using client = await greeted(port);
-    assertEquals(pidIn(client), old);
-    assertEquals(await client.ask("echo still here"), "still here");
+  using clients = new Clients();
+  const begun = await Promise.all(services.map(async (service) => {
+    const [old] = await master.serving(service.file, 1);
+    return { ...service, old, during: await clients.greeted(service.port) };
+  }));
+  write({ "exit-at-start": 4 });
+  const undone = await master.reloadUndone();
+  assertEquals(undone.split(" ").sort(), services.map(({ file }) => file).sort());
+  for (const { file } of services) {
+    await master.logs(
+      new RegExp(`reload rolled back for ${file}: process \\d+ ended after \\S+ \\S+: exit code 4`),
+    );
   }
-  assertEquals(master.servers().length, 3);
+  const ready = site.dir.file("ready"), starts = master.logged(/\] beforeService/);
+  write({ "server-proc-count": 2, "ready-when": ready });
+  await master.reloadBegun();
+  await master.logs(/\] beforeService/, starts + 4);
+  for (const { file, port, old } of begun) {
+    for (let count = 0; count < 5; count++) {
+      using client = await greeted(port);
+      assertEquals(pidIn(client), old);
+      assertEquals(await client.ask("echo still here"), "still here");
+    }
+    assertEquals(master.servers(file).length, 3);
+  }
   Deno.writeTextFileSync(ready, "");
-  assertEquals(await during.ask("echo finishing"), "finishing");
-  during.close();
-  await master.reaps(old);
-  const now = await master.serving("a.cf", 2);
-  assert(!now.includes(old));
-  using client = await greeted(port);
-  assertNotEquals(pidIn(client), old);
-  client.close();
+  for (const { during } of begun) assertEquals(await during.ask("echo finishing"), "finishing");
+  clients.dispose();
+  for (const { file, port, old } of begun) {
+    await master.reaps(old);
+    assert((await master.serving(file, 2)).includes(await answering(port)));
+  }
   await master.stop();
 });
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { Client, greeted } from "../support/client.ts";
+import { Client, Clients, greeted } from "../support/client.ts";
 import { MODES, Site } from "../support/master.ts";
 import { startFunction } from "../support/processes.ts";
 import { PidFile } from "../../src/os/process/lock_file.ts";
@@ -128,16 +128,26 @@ Deno.test("a second SIGTERM shortens the wait, even for a server that ignores ev
 
 Deno.test("a SIGINT stops the master as a SIGTERM does; in a terminal all processes get it, and connections can finish", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  const services = MODES.flatMap((mode) =>
+    ["alone", "terminal"].map((how) => {
+      const file = `${how}-${mode}.cf`, port = site.port();
+      site.serve(file, { mode, service: port });
+      return { file, port, isTerminal: how === "terminal" };
+    })
+  );
   const master = await site.start();
-  const [pid] = await master.serving("a.cf", 1);
-  using client = await greeted(port);
-  Deno.kill(pid, "SIGINT");
+  using clients = new Clients();
+  const connected = await Promise.all(services.map(async ({ file, port, isTerminal }) => {
+    const [pid] = await master.serving(file, 1);
+    return { file, port, pid, isTerminal, client: await clients.greeted(port) };
+  }));
+  for (const { pid, isTerminal } of connected) if (isTerminal) Deno.kill(pid, "SIGINT");
   master.process.signal("SIGINT");
-  await master.closes(port);
-  assertEquals(await client.ask("echo still there"), "still there");
-  client.close();
+  for (const { file, port, client } of connected) {
+    await master.closes(port);
+    assertEquals(await client.ask("echo still there"), "still there", file);
+  }
+  clients.dispose();
   await master.stopped();
 });
 

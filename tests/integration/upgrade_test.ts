@@ -2,10 +2,10 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { existsSync } from "@std/fs/exists";
 import { PidFile } from "../../src/os/process/lock_file.ts";
 import { argumentsOf, childrenOf } from "../../src/os/process/processes.ts";
-import { Client, greeted, isRefused } from "../support/client.ts";
-import { type MasterOptions, MODES, pidIn, pidText, Site } from "../support/master.ts";
+import { Client, Clients, greeted, isRefused } from "../support/client.ts";
+import { answering, type MasterOptions, MODES, pidIn, pidText, Site } from "../support/master.ts";
 import { gone } from "../support/peers.ts";
-import { descriptorsOf, listenerInode } from "../support/proc.ts";
+import { descriptorsOf, listenerInode, type ProcessInfo } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
 const VERSIONED_MASTER = new URL("../support/masters/versioned.ts", import.meta.url).pathname;
@@ -69,11 +69,12 @@ Deno.test("both modes: an upgrade keeps sockets, queues and connections", async 
   });
   const versions = new Versions(site);
   const master = await site.start(versions.options);
+  using clients = new Clients();
   const before = await Promise.all(services.map(async ({ file, targets, path }) => ({
     pids: await master.serving(file, 2),
     inodes: targets.map(listenerInode),
     ino: Deno.statSync(path).ino,
-    kept: await greeted(targets[0]),
+    kept: await clients.greeted(targets[0]),
   })));
   versions.install("second");
   const old = await master.upgrade();
@@ -278,84 +279,99 @@ Deno.test("all goes on as before when the new program does not even start, or ne
 
 Deno.test("deaths and signals in the middle of an upgrade", async (t) => {
   await using site = new Site();
-  const port = site.port(), path = site.socket("sock"), ready = site.dir.file("ready");
-  const settings = { mode: "aio", service: `127.0.0.1:${port},${path}` } as const;
-  site.serve("a.cf", settings);
-  const master = await site.start();
-  const [server] = await master.serving("a.cf", 1);
-  const isServedAsBefore = async () => {
-    using client = await greeted(port);
-    assertEquals(pidIn(client), server);
+  const services = MODES.map((mode) => ({
+    ...{ mode, file: `${mode}.cf`, port: site.port(), path: site.socket(mode) },
+  }));
+  const ready = site.dir.file("ready");
+  const write = (settings: Readonly<Record<string, string | number>>) => {
+    for (const { mode, file, port, path } of services) {
+      site.serve(file, { mode, service: `127.0.0.1:${port},${path}`, ...settings });
+    }
   };
+  write({});
+  const master = await site.start();
+  const servers = await Promise.all(
+    services.map(async ({ file }) => (await master.serving(file, 1))[0]),
+  );
+  const answers = () => Promise.all(services.map(({ port }) => answering(port)));
 
   await t.step("a server that dies within its soak time undoes the upgrade", async () => {
-    site.serve("a.cf", { ...settings, "server-soak": 30 });
-    master.signal("SIGUSR2");
-    await master.logs(/\] serviceRegister/, 2);
-    const fresh = await eventually(
-      () => site.processes().find(({ pid, argv }) => pid !== server && argv.includes("MASTER")),
-      { what: "the new server" },
-    );
-    Deno.kill(fresh.pid, "SIGKILL");
-    await master.logs(/upgrade failed, all goes on as before/);
-    await isServedAsBefore();
+    write({ "server-soak": 30 });
+    for (const [index, { file }] of services.entries()) {
+      const registered = master.logged(/\] serviceRegister/);
+      master.signal("SIGUSR2");
+      await master.logs(/\] serviceRegister/, registered + 2);
+      const isNew = ({ pid, argv }: ProcessInfo) =>
+        !servers.includes(pid) && argv.includes(`${site.conf}/${file}`);
+      const fresh = await eventually(() => site.processes().find(isNew), {
+        what: "the new server",
+      });
+      Deno.kill(fresh.pid, "SIGKILL");
+      await master.logs(/upgrade failed, all goes on as before/, index + 1);
+      assertEquals(await answers(), servers);
+    }
   });
 
   await t.step(
     "a new master that has not taken over and is told to stop, twice, leaves the old one alone",
     async () => {
-      site.serve("a.cf", { ...settings, "ready-when": site.dir.file("never") });
+      write({ "ready-when": site.dir.file("never") });
       const starts = master.logged(/\] beforeService/);
       master.signal("SIGUSR2");
-      const [, candidate] = await master.logs(/upgrade: process (\d+) is to take over/, 2);
-      await master.logs(/\] beforeService/, starts + 1);
+      const [, candidate] = await master.logs(/upgrade: process (\d+) is to take over/, 3);
+      await master.logs(/\] beforeService/, starts + 2);
       Deno.kill(Number(candidate), "SIGTERM");
       await master.logs(/stopping; servers have/);
       Deno.kill(Number(candidate), "SIGTERM");
-      await master.logs(/upgrade failed, all goes on as before/, 2);
-      await isServedAsBefore();
+      await master.logs(/upgrade failed, all goes on as before/, 3);
+      assertEquals(await answers(), servers);
     },
   );
 
   await t.step("a SIGUSR2 during a reload comes after it", async () => {
-    site.serve("a.cf", { ...settings, "ready-when": ready });
+    write({ "ready-when": ready });
     await master.reloadBegun();
     const seen = master.log.length, upgraded = master.upgrade();
     Deno.writeTextFileSync(ready, "");
     await ends(await upgraded);
     const log = master.log.slice(seen);
     assert(log.indexOf(" reloaded") < log.indexOf("is to take over"), log);
-    (await greeted(port)).close();
+    await answers();
   });
 
   await t.step("a second SIGUSR2 is ignored, and a SIGHUP reaches the new master", async () => {
     Deno.removeSync(ready);
     const reloads = master.logged(/ reloaded$/);
     master.signal("SIGUSR2");
-    await master.logs(/upgrade: process/, 4);
+    await master.logs(/upgrade: process/, 5);
     master.signal("SIGUSR2");
     await master.logs(/ignored a SIGUSR2: an upgrade is under way/);
-    site.serve("a.cf", { ...settings, "ready-when": ready, own: "newest" });
+    write({ "ready-when": ready, own: "newest" });
     master.signal("SIGHUP");
     const old = master.pid;
     Deno.writeTextFileSync(ready, "");
     await master.logs(/ reloaded\n/, reloads + 1);
     await ends(old);
-    using client = await greeted(port);
-    assertEquals(await client.ask("setting own"), "newest");
+    for (const { port, mode } of services) {
+      using client = await greeted(port);
+      assertEquals(await client.ask("setting own"), "newest", mode);
+    }
     master.pid = Number(Deno.readTextFileSync(site.pidFile));
   });
 
   await t.step("a SIGTERM ends both masters", async () => {
-    using client = await greeted(port);
+    using clients = new Clients();
+    const served = await Promise.all(services.map(({ port }) => clients.greeted(port)));
     Deno.removeSync(ready);
     const starts = master.logged(/\] beforeService/);
     master.signal("SIGUSR2");
-    await master.logs(/\] beforeService/, starts + 1);
+    await master.logs(/\] beforeService/, starts + 2);
     master.signal("SIGTERM");
-    await master.closes(port);
-    assertEquals(await client.ask("echo in flight"), "in flight");
-    client.close();
+    for (const [index, { port, mode }] of services.entries()) {
+      await master.closes(port);
+      assertEquals(await served[index].ask("echo in flight"), "in flight", mode);
+    }
+    clients.dispose();
     await master.stopped();
   });
 });
@@ -381,23 +397,29 @@ Deno.test("a server that has detached goes on after an upgrade", async () => {
 
 Deno.test("no more old masters drain than there may be, and a SIGTERM ends what the last one has within the time", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  const ports = MODES.map((mode) => {
+    const port = site.port();
+    site.serve(`${mode}.cf`, { mode, service: port });
+    return port;
+  });
   site.write("all.gcf", { "master-max-generations": 1 });
   const master = await site.start({ args: ["-master-stop-timeout", "3"] });
-  using first = await greeted(port);
+  using clients = new Clients();
+  const firsts = await Promise.all(ports.map((port) => clients.greeted(port)));
   const oldest = await master.upgrade();
-  // The server of the oldest one may still accept for a moment.
-  using second = await eventually(async () => {
-    const client = await greeted(port);
-    if (pidIn(client) !== pidIn(first)) return client;
-    client.close();
-  }, { what: "an answer of the new server" });
+  // The servers of the oldest one may still accept for a moment.
+  const seconds = await Promise.all(ports.map((port, index) =>
+    eventually(async () => {
+      const client = await greeted(port);
+      if (pidIn(client) !== pidIn(firsts[index])) return clients.use(client);
+      client.close();
+    }, { what: "an answer of the new server" })
+  ));
   const old = await master.upgrade();
   await ends(oldest);
-  assertEquals(await first.ending(), "end of file");
+  for (const first of firsts) assertEquals(await first.ending(), "end of file");
   assert(existsSync(`/proc/${old}`));
-  assertEquals(await second.ask("echo mine stays"), "mine stays");
+  for (const second of seconds) assertEquals(await second.ask("echo mine stays"), "mine stays");
   await master.stop();
 });
 

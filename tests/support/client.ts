@@ -132,19 +132,35 @@ export class Client implements Disposable {
   }
 }
 
+/** A connection on which the greeting has come. */
+export type Greeted = Client & { readonly greeting: string };
+
 /**
  * Connects, and waits for the greeting.
  *
  * @param target Where.
  * @returns The connection and the greeting.
  */
-export async function greeted(target: Target): Promise<Client & { readonly greeting: string }> {
+export async function greeted(target: Target): Promise<Greeted> {
   const client = await Client.connect(target);
   try {
     return Object.assign(client, { greeting: await client.line() });
   } catch (error) {
     client.close();
     throw error;
+  }
+}
+
+/** Connections that end with the test at the latest. Declare it with `using`. */
+export class Clients extends DisposableStack {
+  /**
+   * Connects, and waits for the greeting.
+   *
+   * @param target Where.
+   * @returns The connection and the greeting.
+   */
+  async greeted(target: Target): Promise<Greeted> {
+    return this.use(await greeted(target));
   }
 }
 

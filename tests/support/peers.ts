@@ -6,7 +6,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { type Client, greeted, type Target } from "./client.ts";
+import { type Client, type Greeted, greeted, type Target } from "./client.ts";
 import type { Ended, TestProcess } from "./processes.ts";
 import { Master, pidIn, type Site } from "./master.ts";
 import type { ProcessInfo } from "./proc.ts";
@@ -117,9 +117,6 @@ export async function peerStart(client: Client): Promise<PeerStart> {
     ignored: (await client.ask("ignored")).split(" ").filter((text) => text !== ""),
   };
 }
-
-/** A connection with its greeting. */
-export type Greeted = Awaited<ReturnType<typeof greeted>>;
 
 /**
  * Connects until another process answers than a certain one.
