@@ -1,6 +1,5 @@
 /**
- * The grammar of Deno's flags, as far as a program must know it that reads them: which of them take a value, and
- * where it is.
+ * The grammar of Deno's flags: which of them take a value, and where the value is.
  *
  * @module
  */
@@ -31,7 +30,7 @@ export interface DenoFlag {
 }
 
 /**
- * Reads flags; of those with one letter only the known ones.
+ * Reads flags. A letter that stands for no known flag is left out.
  *
  * @param words The words of a command line before the script.
  */
@@ -61,7 +60,7 @@ export function takesNextWord(word: string, next: string | undefined): boolean {
     next?.startsWith("-") === false;
 }
 
-/** The flags in one word, the last one with the value in this word; of those with one letter the known ones. */
+/** The flags in one word; the last one has the value in this word. */
 function flagsInWord(word: string): DenoFlag[] {
   const [, long, value] = /^--([a-z\d-]+)(?:=(.*))?$/s.exec(word) ?? [];
   if (long !== undefined) return [{ name: long, ...(value !== undefined && { value }) }];

@@ -114,7 +114,7 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
   return { ...made, warnings: [...made.warnings, ...warningsOfRoot(made.service, options)] };
 }
 
-/** Warns of a service that anybody who reaches its address talks to, and that would run as root. */
+/** Warns of a service for everybody on the network that would run as root. */
 function warningsOfRoot(
   service: ServiceConfig | undefined,
   { settings, lookup }: MetricsOptions,

@@ -165,7 +165,7 @@ export function protocolWarnings(located: Located): Problem[] {
   return [...opensAddress(located), ...unsupportedSettings(located), ...confinedAsRoot(located)];
 }
 
-/** Warns of a program that opens its addresses itself, and so never takes those of its service. */
+/** Warns of a program that opens its addresses itself, and never takes the sockets of its service. */
 function opensAddress({ service, addressCall }: Located): Problem[] {
   if (addressCall === undefined) return [];
   const key = "server-command";

@@ -47,7 +47,7 @@ export interface Exchange {
   readonly remoteAddr?: Deno.Addr;
   /** Whether it has come over HTTP/2; undefined if unknown. */
   readonly overHttp2?: boolean;
-  /** Fulfilled with the response, where no `info` tells of its end. */
+  /** Fulfilled when the handler has responded, where no `info` reports the end of the response. */
   readonly responded?: Promise<void>;
 }
 

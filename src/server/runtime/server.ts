@@ -59,7 +59,7 @@ export interface UnchangedProgram {
   logIsOpen(): void;
   /** Called before a stop, which its own handlers of signals hear of first. */
   onStop(): void;
-  /** Whether the process goes on after its last connection, until those handlers have ended it. */
+  /** Whether the process goes on after its last connection, until its handlers of signals have ended it. */
   goesOn(): boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Makes a server of a program that knows nothing of its master. A master preloads this module
- * (`server-protocol = deno`), so it runs before the program: it puts its own functions in the place of those by which
- * a program opens an address, and serves until the master tells it to stop.
+ * (`server-protocol = deno`), so it runs before the program: it replaces the functions that open addresses, and serves
+ * until the master tells it to stop.
  *
  * Not for import by users: without a master it ends the process.
  *

@@ -8,7 +8,7 @@ import { processSignals } from "../../os/process/signals.ts";
 
 const SIGNAL = "SIGTERM";
 
-/** The program's own handlers of SIGTERM, also those of node:process, which adds each of them here. */
+/** The program's own handlers of SIGTERM. A handler of node:process is one of them: node adds it here. */
 export class ProgramSignals {
   readonly #handlers = new Set<() => void>();
   #isOfRuntime = false;
