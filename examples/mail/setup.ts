@@ -5,10 +5,11 @@
  * @module
  */
 import { existsSync } from "@std/fs/exists";
+import { dirname } from "node:path";
 import { accountLine } from "./store/accounts.ts";
 
 /** Where the files are. */
-export interface Places {
+export interface Paths {
   readonly spool: string;
   readonly users: string;
   readonly certFile: string;
@@ -26,33 +27,37 @@ export const DEMO_USERS: Readonly<Record<string, string>> = {
 /**
  * Makes what is missing.
  *
- * @param places Where.
- * @param uid The user of the servers, to whom the spool is given; undefined: they run as this user.
+ * @param paths Where.
+ * @param uid The user of the servers, who gets a new spool; undefined: they run as this user.
  */
-export async function prepare(places: Places, uid: number | undefined): Promise<void> {
-  for (const path of [places.users, places.certFile, places.keyFile, places.log]) {
-    await Deno.mkdir(path.replace(/\/[^/]*$/, ""), { recursive: true });
+export async function prepare(paths: Paths, uid: number | undefined): Promise<void> {
+  for (const path of [paths.users, paths.certFile, paths.keyFile, paths.log]) {
+    await Deno.mkdir(dirname(path), { recursive: true });
   }
-  await Deno.mkdir(places.spool, { recursive: true, mode: 0o700 });
-  if (uid !== undefined) await giveAway(places.spool, uid);
-  if (!existsSync(places.users)) {
+  await makeSpool(paths.spool, uid);
+  if (!existsSync(paths.users)) {
     const lines = Object.entries(DEMO_USERS).map(([name, word]) => accountLine(name, word));
     const text = `${(await Promise.all(lines)).join("\n")}\n`;
-    await Deno.writeTextFile(places.users, text, { mode: 0o600 });
+    await Deno.writeTextFile(paths.users, text, { mode: 0o600 });
   }
-  if (!existsSync(places.certFile)) await makeCertificate(places);
+  if (!existsSync(paths.certFile)) await makeCertificate(paths);
 }
 
-/** Makes a directory and all in it another user's. */
-async function giveAway(path: string, uid: number): Promise<void> {
-  await Deno.chown(path, uid, null);
-  for await (const { name, isDirectory } of Deno.readDir(path)) {
-    if (isDirectory) await giveAway(`${path}/${name}`, uid);
-    else await Deno.chown(`${path}/${name}`, uid, null);
+/** Makes the spool, and gives it to the user of the servers: no file in it, where that user could have put links. */
+async function makeSpool(spool: string, uid: number | undefined): Promise<void> {
+  await Deno.mkdir(dirname(spool), { recursive: true });
+  try {
+    await Deno.mkdir(spool, { mode: 0o700 });
+    if (uid !== undefined) await Deno.chown(spool, uid, null);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    const { uid: owner } = await Deno.stat(spool);
+    if (uid === undefined || owner === uid) return;
+    throw new Error(`Cannot use "${spool}": it belongs to user ${owner}, expected ${uid}`);
   }
 }
 
-async function makeCertificate({ certFile, keyFile }: Places): Promise<void> {
+async function makeCertificate({ certFile, keyFile }: Paths): Promise<void> {
   const what = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "365"];
   const whose = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
   const { success, stderr } = await new Deno.Command("openssl", {

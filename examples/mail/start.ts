@@ -16,42 +16,38 @@ const { conf } = parseArgs(Deno.args, {
 /** The user of the servers when root starts them. */
 const SERVER_USER = "nobody";
 
+const settings = new Config().loadFile(`${conf}/shared.gcf`);
+
 function loadConfig(): Config[] {
   const services = masterServerLoadConfigFromDirname(conf);
   if (Deno.uid() !== 0) return services;
   for (const service of services) {
-    service.set("server-user", SERVER_USER).set("server-chroot", shared().getStr("mail-spool"));
+    service.set("server-user", SERVER_USER).set("server-chroot", settings.getStr("mail-spool"));
   }
   return services;
 }
 
-function shared(): Config {
-  return new Config().loadFile(`${conf}/shared.gcf`);
-}
-
 /** The number of a user. */
 function uidOf(user: string): number {
-  const line = Deno.readTextFileSync("/etc/passwd").split("\n").find((line) =>
-    line.startsWith(`${user}:`)
-  );
-  if (line === undefined) throw new Error(`Cannot run servers as "${user}": no such user`);
-  return Number(line.split(":")[2]);
+  const { success, stdout } = new Deno.Command("id", { args: ["-u", user] }).outputSync();
+  if (!success) throw new Error(`Cannot run servers as "${user}": no such user`);
+  return Number(new TextDecoder().decode(stdout));
 }
 
 async function beforeService(): Promise<void> {
-  const settings = shared(), text = (key: string) => settings.getStr(key);
-  const places = {
+  const text = (key: string) => settings.getStr(key);
+  const paths = {
     spool: text("mail-spool"),
     users: text("mail-users"),
     certFile: text("server-tls-cert"),
     keyFile: text("server-tls-key"),
     log: text("log-service").split(",")[1],
   };
-  await prepare(places, Deno.uid() === 0 ? uidOf(SERVER_USER) : undefined);
+  await prepare(paths, Deno.uid() === 0 ? uidOf(SERVER_USER) : undefined);
   for (const service of loadConfig()) {
     console.log(service.getStr("server-command"), " ", service.getStr("server-service"));
   }
-  console.log(`Log: ${places.log}*    Reload: kill -HUP ${Deno.pid}    Stop: Ctrl-C`);
+  console.log(`Log: ${paths.log}*    Reload: kill -HUP ${Deno.pid}    Stop: Ctrl-C`);
 }
 
 if (import.meta.main) {
