@@ -17,5 +17,8 @@ if (import.meta.main) {
     console.error(`Cannot add "${name}": this user is there already`);
     Deno.exit(1);
   }
-  await Deno.writeTextFile(path, `${await accountLine(name, password)}\n`, { append: true });
+  // An editor may have left the last line without its end.
+  const begin = /(^|\n)$/.test(await Deno.readTextFile(path)) ? "" : "\n";
+  const line = `${begin}${await accountLine(name, password)}\n`;
+  await Deno.writeTextFile(path, line, { append: true });
 }

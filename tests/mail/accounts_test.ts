@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { readPlain } from "../../examples/mail/net/plain_auth.ts";
+import { mayLogIn, readPlain } from "../../examples/mail/net/plain_auth.ts";
 import { accountLine, Accounts } from "../../examples/mail/store/accounts.ts";
 import { TempDir } from "../support/temp.ts";
 
@@ -8,9 +8,7 @@ Deno.test("Accounts knows users and their passwords, and nothing else", async ()
   const lines = [await accountLine("alice", "sécret:1"), await accountLine("bob", "x")];
   const path = dir.write("users", `# users\n${lines.join("\n")}\n\n`);
   const accounts = await Accounts.read(path);
-  assertEquals([accounts.names, accounts.has("bob"), accounts.has("eve")], [
-    ...[["alice", "bob"], true, false],
-  ]);
+  assertEquals(["alice", "bob", "eve"].map((name) => accounts.has(name)), [true, true, false]);
   const right = [["alice", "sécret:1"], ["bob", "x"]];
   const wrong = [["alice", "x"], ["bob", ""], ["eve", "x"], ["", ""], ["__proto__", "x"]];
   for (const [name, word] of right) assertEquals(await accounts.check(name, word), true, name);
@@ -19,8 +17,21 @@ Deno.test("Accounts knows users and their passwords, and nothing else", async ()
 
 Deno.test("Accounts refuses a file with a wrong line, and names that are no names", async () => {
   using dir = new TempDir();
-  const path = dir.write("users", `${await accountLine("a", "b")}\nbob:clear\n`);
-  await assertRejects(() => Accounts.read(path), SyntaxError, "line 2");
+  const line = await accountLine("a", "b"), [name, method, rounds, salt, hash] = line.split(":");
+  const wrong = [
+    "bob:clear",
+    [name, method, "x", salt, hash].join(":"),
+    [name, method, "0", salt, hash].join(":"),
+    [name, method, rounds, "", hash].join(":"),
+    [name, method, rounds, "?", hash].join(":"),
+    [name, method, rounds, salt, "AAAA"].join(":"),
+    [name, method, rounds, salt].join(":"),
+    `${line}:`,
+  ];
+  for (const second of wrong) {
+    const path = dir.write("users", `${line}\n${second}\n`);
+    await assertRejects(() => Accounts.read(path), SyntaxError, "line 2", second);
+  }
   for (const name of ["", "A", "../x", "a/b", ".a", "a:b"]) {
     await assertRejects(() => accountLine(name, "x"), TypeError, name);
   }
@@ -35,4 +46,12 @@ Deno.test("readPlain() reads name and password, and no other form", () => {
     assertEquals(read(text), undefined, JSON.stringify(text));
   }
   assertEquals(readPlain("*"), undefined);
+});
+
+Deno.test("mayLogIn() allows passwords over TLS, and without it from this machine alone", () => {
+  const plain = (peer: string) => mayLogIn({ isSecure: false, peer });
+  assertEquals(["127.0.0.1", "127.9.9.9", "::1", "local"].map(plain), Array(4).fill(true));
+  const others = ["10.0.0.1", "128.0.0.1", "::ffff:10.0.0.1", "::2", "fe80::1", ""];
+  assertEquals(others.map(plain), others.map(() => false));
+  assertEquals(mayLogIn({ isSecure: true, peer: "10.0.0.1" }), true);
 });

@@ -42,14 +42,11 @@ export class Accounts {
     return new Accounts(
       new Map(lines.flatMap((line, index) => {
         if (line === "" || line.startsWith("#")) return [];
-        const [name, method, rounds, salt, hash] = line.split(":");
-        if (!NAME.test(name) || method !== METHOD || hash === undefined) {
-          throw new SyntaxError(
-            `Cannot read "${path}": line ${index + 1}, expected name:${METHOD}:ROUNDS:SALT:HASH`,
-          );
-        }
-        const account = { salt: Uint8Array.fromBase64(salt), hash: Uint8Array.fromBase64(hash) };
-        return [[name, { ...account, rounds: Number(rounds) }]];
+        const account = readLine(line);
+        if (account !== undefined) return [account];
+        throw new SyntaxError(
+          `Cannot read "${path}": line ${index + 1}, expected name:${METHOD}:ROUNDS:SALT:HASH`,
+        );
       })),
     );
   }
@@ -59,16 +56,24 @@ export class Accounts {
     return this.#accounts.has(name);
   }
 
-  /** All names. */
-  get names(): string[] {
-    return [...this.#accounts.keys()];
-  }
-
   /** Whether a user has this password. */
   async check(name: string, password: string): Promise<boolean> {
     const account = this.#accounts.get(name), { salt, rounds, hash } = account ?? NOBODY;
     const given = await derive(password, salt, rounds);
     return timingSafeEqual(given, hash) && account !== undefined;
+  }
+}
+
+/** The name and the account in a line; undefined when the line is of another form. */
+function readLine(line: string): [name: string, account: Account] | undefined {
+  const [name, method, rounds, ...texts] = line.split(":");
+  if (!NAME.test(name) || method !== METHOD || !/^[1-9][0-9]{0,7}$/.test(rounds)) return undefined;
+  try {
+    const [salt, hash, ...more] = texts.map((text) => Uint8Array.fromBase64(text));
+    if (hash?.length !== HASH_BITS / 8 || salt.length === 0 || more.length > 0) return undefined;
+    return [name, { rounds: Number(rounds), salt, hash }];
+  } catch {
+    return undefined;
   }
 }
 
