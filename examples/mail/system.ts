@@ -7,7 +7,7 @@
 import { boolean, duration, list, settings, size, string, TlsContext } from "../../serve.ts";
 import { defaultConfig, tlsOfSettings } from "../../coroutine_server.ts";
 import { Accounts } from "./store/accounts.ts";
-import { makeFolder } from "./store/maildir.ts";
+import { makeFolder, removeAbandoned } from "./store/maildir.ts";
 
 const own = settings({
   mailSpool: string(),
@@ -15,7 +15,7 @@ const own = settings({
   mailDomains: list(string(), ["localhost"]),
   mailPostmaster: string("alice"),
   mailSize: size("10m"),
-  mailTimeout: duration("5m"),
+  mailTimeout: duration("10m"),
   mailSync: boolean(true),
 });
 
@@ -29,7 +29,7 @@ export interface MailSystem {
   readonly postmaster: string;
   /** The most bytes of a message. */
   readonly maxBytes: number;
-  /** Whether a message is answered 250 only when the disk has it, and not the kernel alone. */
+  /** Whether the answer 250 waits for fsync, and so do those to APPEND and COPY. */
   readonly isSynced: boolean;
   /** How long a client may be silent. */
   readonly timeoutMs: number;
@@ -44,8 +44,12 @@ export interface MailSystem {
  * a server can't read these files any more.
  */
 export async function openMailSystem(): Promise<MailSystem> {
-  // In another root the spool is the root.
-  const spool = defaultConfig.getStr("server-chroot") === "" ? own.mailSpool : "";
+  const root = defaultConfig.getStr("server-chroot");
+  if (root !== "" && Deno.realPathSync(root) !== Deno.realPathSync(own.mailSpool)) {
+    const expected = `expected mail-spool, "${own.mailSpool}"`;
+    throw new Error(`Cannot find the folders: server-chroot is "${root}", ${expected}`);
+  }
+  const spool = root === "" ? own.mailSpool : "";
   const known = new Set<string>();
   return {
     host: Deno.hostname(),
@@ -58,8 +62,11 @@ export async function openMailSystem(): Promise<MailSystem> {
     tls: new TlsContext(tlsOfSettings()),
     inboxOf: async (user) => {
       const folder = `${spool}/${user}`;
-      if (!known.has(user)) await makeFolder(folder);
-      known.add(user);
+      if (!known.has(user)) {
+        await makeFolder(folder);
+        await removeAbandoned(folder);
+        known.add(user);
+      }
       return folder;
     },
   };

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { store } from "../store/delivery.ts";
+import { bytesOf, textOf } from "../net/latin1.ts";
+import { store, uniqueName } from "../store/delivery.ts";
 import { makeFolder } from "../store/maildir.ts";
 import { numberMessages } from "../store/uid_list.ts";
 import { DELIMITER, folderExists, folderNames, nameTest, pathOf } from "./folders.ts";
@@ -80,7 +81,10 @@ async function remove(state: ImapState, scanner: Scanner): Promise<string> {
   if (path === undefined) return NO_FOLDER;
   if (path === state.inbox) return "NO INBOX stays";
   if (state.selected?.path === path) state.selected = undefined;
-  await Deno.remove(path, { recursive: true });
+  // The rename takes all of it away at once; nobody can add to a folder that is half removed.
+  const removed = `${state.inbox}/tmp/${uniqueName(0)}`;
+  await Deno.rename(path, removed);
+  await Deno.remove(removed, { recursive: true });
   return "OK removed";
 }
 
@@ -132,6 +136,11 @@ async function status(state: ImapState, scanner: Scanner): Promise<string> {
   return "OK done";
 }
 
+/** A message whose lines all end with CRLF, as in all files. */
+function withCrlf(message: Uint8Array): Uint8Array {
+  return bytesOf(textOf(message).replaceAll(/(?<!\r)\n/g, "\r\n"));
+}
+
 async function append(state: ImapState, scanner: Scanner): Promise<string> {
   scanner.space();
   const name = scanner.astring();
@@ -152,7 +161,8 @@ async function append(state: ImapState, scanner: Scanner): Promise<string> {
   if (path === undefined || !await folderExists(path)) {
     return `NO [TRYCREATE] ${NO_FOLDER.slice(3)}`;
   }
-  await store([message], [{ folder: path, flags, ...(date && { date }) }]);
+  const { isSynced } = state.system;
+  await store([withCrlf(message)], [path], { flags, date, isSynced });
   if (state.selected?.path === path) sendUntagged(state, await state.selected.refresh(true));
   return "OK appended";
 }

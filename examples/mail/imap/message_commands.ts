@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { storeLink } from "../store/delivery.ts";
+import { storeLinks } from "../store/delivery.ts";
 import { readMessage, sortFlags } from "../store/maildir.ts";
 import { answerOf, makesSeen, needsBytes, partsFor } from "./fetch_answer.ts";
 import { type FetchItem, readFetchItems } from "./fetch_items.ts";
@@ -145,9 +145,11 @@ async function copy(
   if (path === undefined || !await folderExists(path)) {
     return "NO [TRYCREATE] there is no such folder";
   }
-  await folder.withEach(chosen, async (message) => {
-    const destination = { folder: path, flags: message.flags };
-    await storeLink(message.path, destination, message.size);
+  await storeLinks({
+    from: folder.path,
+    messages: chosen.map(({ message }) => message),
+    to: path,
+    isSynced: state.system.isSynced,
   });
   if (path === folder.path) sendUntagged(state, await folder.refresh(false));
   return "OK copied";

@@ -4,7 +4,7 @@
  * @module
  */
 import { withFolderLock } from "../store/folder_lock.ts";
-import { listMessages, type Message, setFlags } from "../store/maildir.ts";
+import { finder, listMessages, setFlags } from "../store/maildir.ts";
 import { type NumberedMessage, numberMessages } from "../store/uid_list.ts";
 import { flagList } from "./format.ts";
 
@@ -88,9 +88,10 @@ export class SelectedFolder {
     chosen: readonly Chosen[],
     change: (letters: string) => string,
   ): Promise<void> {
-    await this.#withCurrent(async (current) => {
+    await withFolderLock(this.path, async () => {
+      const find = finder(this.path);
       for (const { sequence, message } of chosen) {
-        const now = current.get(message.id);
+        const now = await find(message);
         if (now === undefined) continue;
         const { path, flags } = await setFlags(this.path, now, change(now.flags));
         this.#messages[sequence - 1] = { ...message, path, flags, isNew: false };
@@ -100,30 +101,11 @@ export class SelectedFolder {
 
   /** Removes all messages that have the flag \Deleted and that this session has seen. */
   async removeDeleted(): Promise<void> {
-    await this.#withCurrent(async (current) => {
-      for (const { id } of this.#messages) {
-        const now = current.get(id);
-        if (now?.flags.includes("T")) await Deno.remove(now.path);
-      }
-    });
-  }
-
-  /** Calls a function for each message as it is now, while nobody can change it. */
-  async withEach(
-    chosen: readonly Chosen[],
-    act: (message: Message) => Promise<void>,
-  ): Promise<void> {
-    await this.#withCurrent(async (current) => {
-      for (const { message } of chosen) {
-        const now = current.get(message.id);
-        if (now !== undefined) await act(now);
-      }
-    });
-  }
-
-  async #withCurrent(task: (current: Map<string, Message>) => Promise<void>): Promise<void> {
+    const seen = new Set(this.#messages.map(({ id }) => id));
     await withFolderLock(this.path, async () => {
-      await task(new Map((await listMessages(this.path)).map((message) => [message.id, message])));
+      for (const { id, flags, path } of await listMessages(this.path)) {
+        if (seen.has(id) && flags.includes("T")) await Deno.remove(path);
+      }
     });
   }
 }

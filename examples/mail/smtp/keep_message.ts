@@ -50,8 +50,8 @@ export async function keepMessage(
   try {
     const folders = await Promise.all(users.map((user) => system.inboxOf(user)));
     const head = bytesOf(traceOf(system.host, { envelope, from, id }));
-    const destinations = folders.map((folder) => ({ folder }));
-    await store([head, ...content], destinations, system.isSynced);
+    const { isSynced } = system;
+    await store([head, ...content], folders, { isSynced });
   } catch (error) {
     zerror(`${id}: Cannot store a message:`, error);
     return "451 4.3.0 the message could not be stored, try again";

@@ -1,9 +1,11 @@
 /**
  * Puts messages on disk. A message that this has reported as stored survives a crash of the machine:
- * it is written to `tmp`, fsync, renamed to `new` or `cur`, and fsync of that directory.
+ * it is written to `tmp`, fsync, renamed to `new`, and fsync of that directory.
  *
  * @module
  */
+import { syncDirectory, writeDurably, type WriteOptions } from "./durable.ts";
+import { type Message, removeMessages, withMessage } from "./maildir.ts";
 
 let counter = 0;
 
@@ -18,103 +20,95 @@ export function uniqueName(size: number): string {
   return `${second}.M${rest}P${Deno.pid}Q${++counter}R${random}.${HOST},S=${size}`;
 }
 
-/** Where a message goes. */
-export interface Destination {
-  /** The directory of the folder. */
-  readonly folder: string;
-  /** The letters of its flags; without them it is new. */
+/** How a message is stored; without `isSynced` it survives its server, and not the machine. */
+export interface StoreOptions extends WriteOptions {
+  /** The letters of its flags. */
   readonly flags?: string;
-  /** When the message came; default now. */
-  readonly date?: Date;
 }
 
-interface Placed {
-  readonly temporary: string;
-  readonly final: string;
-  readonly directory: string;
+/** A message in the directory `new` of a folder. */
+interface Added {
+  readonly folder: string;
+  readonly id: string;
+  readonly add: () => Promise<unknown>;
 }
 
 /**
  * Stores one message in some folders, in all or in none of them.
  *
  * @param content The message in pieces.
- * @param destinations The folders.
- * @param isSynced Whether to wait for the disk. Without it a message survives its server, and not the machine.
+ * @param folders The directories of the folders, which are on one file system.
+ * @param options Its flags, when it came, and whether to wait for the disk.
+ * @returns Its unique name.
  */
 export async function store(
   content: readonly Uint8Array[],
-  destinations: readonly Destination[],
-  isSynced = true,
-): Promise<void> {
-  const size = content.reduce((sum, piece) => sum + piece.length, 0);
-  const all = destinations.map((destination) => placeOf(destination, uniqueName(size)));
-  await orUndo(all, async () => {
-    for (const [index, { temporary }] of all.entries()) {
-      await write(temporary, content, isSynced);
-      const { date } = destinations[index];
-      if (date !== undefined) await Deno.utime(temporary, date, date);
-    }
-    await publish(all, isSynced);
-  });
+  folders: readonly string[],
+  { flags = "", isSynced, date }: StoreOptions = {},
+): Promise<string> {
+  const id = uniqueName(content.reduce((sum, { length }) => sum + length, 0));
+  const [first, ...others] = folders.map((folder) => ({
+    folder,
+    path: newPath(folder, id, flags),
+  }));
+  const temporary = `${first.folder}/tmp/${id}`;
+  try {
+    await writeDurably(temporary, content, { isSynced, date });
+    await publish([
+      ...others.map(({ folder, path }) => ({ folder, id, add: () => Deno.link(temporary, path) })),
+      { folder: first.folder, id, add: () => Deno.rename(temporary, first.path) },
+    ], isSynced);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+  return id;
 }
 
 /**
- * Gives a message a second name in another folder, with the same content and date.
+ * Gives messages second names in another folder, with the same content, date and flags: all of them or none.
  *
- * @param path The file.
- * @param destination The folder and the flags.
- * @param size The size of the file.
+ * @param from The directory of the folder.
+ * @param messages The messages; those that have been removed are left out.
+ * @param to The directory of the other folder, on the same file system.
+ * @param isSynced Whether to wait for the disk.
  */
-export async function storeLink(
-  path: string,
-  destination: Destination,
-  size: number,
+export async function storeLinks(
+  { from, messages, to, isSynced }: {
+    readonly from: string;
+    readonly messages: readonly Message[];
+    readonly to: string;
+    readonly isSynced: boolean;
+  },
 ): Promise<void> {
-  const place = placeOf(destination, uniqueName(size));
-  await orUndo([place], async () => {
-    await Deno.link(path, place.temporary);
-    await publish([place], true);
+  const added = messages.map((message) => {
+    const id = uniqueName(message.size);
+    const link = ({ path, flags }: Message) => Deno.link(path, newPath(to, id, flags));
+    return { folder: to, id, add: () => withMessage(from, message, link) };
   });
+  await publish(added, isSynced);
 }
 
-function placeOf({ folder, flags }: Destination, name: string): Placed {
-  const directory = `${folder}/${flags === undefined ? "new" : "cur"}`;
-  const final = `${directory}/${name}${flags === undefined ? "" : `:2,${flags}`}`;
-  return { temporary: `${folder}/tmp/${name}`, final, directory };
-}
-
-async function write(
-  path: string,
-  content: readonly Uint8Array[],
-  isSynced: boolean,
-): Promise<void> {
-  using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-  for (const piece of content) {
-    for (let written = 0; written < piece.length;) {
-      written += await file.write(piece.subarray(written));
-    }
-  }
-  if (isSynced) await file.sync();
-}
-
-/** Renames files to where they are seen, and makes that durable. */
-async function publish(all: readonly Placed[], isSynced: boolean): Promise<void> {
-  for (const { temporary, final } of all) await Deno.rename(temporary, final);
-  if (!isSynced) return;
-  for (const directory of new Set(all.map(({ directory }) => directory))) {
-    using opened = await Deno.open(directory);
-    await opened.sync();
-  }
-}
-
-/** Runs a task; when it fails, nothing of the message is left. */
-async function orUndo(all: readonly Placed[], task: () => Promise<void>): Promise<void> {
+/** Adds messages to folders, and makes that durable; when it fails, removes those that are there already. */
+async function publish(all: readonly Added[], isSynced = true): Promise<void> {
+  const done: Added[] = [];
   try {
-    await task();
+    for (const one of all) {
+      await one.add();
+      done.push(one);
+    }
+    const folders = new Set(isSynced ? done.map(({ folder }) => folder) : []);
+    for (const folder of folders) await syncDirectory(`${folder}/new`);
   } catch (error) {
-    for (const path of all.flatMap(({ temporary, final }) => [temporary, final])) {
-      await Deno.remove(path).catch(() => {});
+    for (const [folder, added] of Map.groupBy(done, ({ folder }) => folder)) {
+      // A session may have renamed the files already. What a failing disk does not remove stays there.
+      await removeMessages(folder, new Set(added.map(({ id }) => id))).catch(() => {});
     }
     throw error;
   }
+}
+
+/** Flags are allowed in `new` as well: an appended message is \Recent, whatever its flags. */
+function newPath(folder: string, id: string, flags: string): string {
+  return `${folder}/new/${id}${flags === "" ? "" : `:2,${flags}`}`;
 }

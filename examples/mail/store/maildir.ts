@@ -7,10 +7,15 @@
  *
  * @module
  */
+import { basename, dirname } from "node:path";
+import { syncDirectory } from "./durable.ts";
 import { withFolderLock } from "./folder_lock.ts";
 
 /** The letters of flags in file names, in the order in which they have to stand there. */
 export const FLAG_LETTERS = "DFRST";
+
+/** When a file in `tmp` is the rest of a delivery that has failed (the Maildir format says 36 hours). */
+const ABANDONED_MS = 36 * 3_600_000;
 
 /** A message in a folder. */
 export interface Message {
@@ -20,19 +25,47 @@ export interface Message {
   readonly path: string;
   /** The letters of its flags. */
   readonly flags: string;
-  /** Whether no client has seen it in the list yet: it is in `new`. */
+  /** Whether the file is in `new`: no IMAP session has listed it. */
   readonly isNew: boolean;
   readonly size: number;
 }
 
 /**
- * Makes a folder, if it is not there.
+ * Makes a folder, if it is not there, and makes its directories durable.
  *
- * @param folder Its directory.
+ * @param folder Its directory, whose parent has to be there.
  */
 export async function makeFolder(folder: string): Promise<void> {
   for (const name of ["tmp", "new", "cur"]) {
     await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
+  }
+  // Another process may have made them just now, and not have synced them yet.
+  for (const path of [folder, dirname(folder)]) await syncDirectory(path);
+}
+
+/** The INBOX of the user whose folder this is: the directory itself, or its parent (Maildir++). */
+export function inboxOf(folder: string): string {
+  return basename(folder).startsWith(".") ? dirname(folder) : folder;
+}
+
+/**
+ * Removes what deliveries that were cut off have left in `tmp`.
+ *
+ * @param folder The directory.
+ * @param now The time.
+ */
+export async function removeAbandoned(folder: string, now: number = Date.now()): Promise<void> {
+  const oldest = now - ABANDONED_MS;
+  for await (const { name } of Deno.readDir(`${folder}/tmp`)) {
+    const path = `${folder}/tmp/${name}`;
+    try {
+      // An appended message may be given any mtime.
+      const { ctime } = await Deno.lstat(path);
+      if (ctime!.getTime() < oldest) await Deno.remove(path, { recursive: true });
+    } catch (error) {
+      // A delivery has ended, or another process has removed it.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
   }
 }
 
@@ -84,21 +117,57 @@ export async function removeMessages(folder: string, ids: ReadonlySet<string>): 
 }
 
 /**
- * Reads a message, whose flags, and with them its path, may have been changed meanwhile.
+ * Finds messages as they are now, whose flags, and with them their paths, another session may have changed;
+ * the lock has to be held.
  *
- * @returns Its bytes; undefined when it has been removed.
+ * @returns A function that gives undefined for a message that has been removed. It lists the folder once
+ * at most.
  */
+export function finder(folder: string): (message: Message) => Promise<Message | undefined> {
+  let listed: Map<string, Message> | undefined;
+  return async (message) => {
+    try {
+      await Deno.lstat(message.path);
+      return message;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    listed ??= new Map((await listMessages(folder)).map((message) => [message.id, message]));
+    return listed.get(message.id);
+  };
+}
+
+/**
+ * Calls a function with a message, and again with the message as it is now when another session has changed
+ * its flags, and with them its path.
+ *
+ * @returns What the function returns; undefined when the message has been removed.
+ */
+export async function withMessage<T>(
+  folder: string,
+  message: Message,
+  act: (message: Message) => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await act(message);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return await withFolderLock(folder, async () => {
+      const now = await finder(folder)(message);
+      return now && await act(now);
+    });
+  }
+}
+
+/** Reads a message; undefined when it has been removed. */
 export async function readMessage(
   folder: string,
   message: Message,
 ): Promise<Uint8Array | undefined> {
-  try {
-    return await Deno.readFile(message.path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return await withFolderLock(folder, async () => {
-      const now = (await listMessages(folder)).find(({ id }) => id === message.id);
-      return now && await Deno.readFile(now.path);
-    });
-  }
+  return await withMessage(folder, message, ({ path }) => Deno.readFile(path));
+}
+
+/** When a message came; undefined when it has been removed. */
+export async function receivedAt(folder: string, message: Message): Promise<Date | undefined> {
+  return await withMessage(folder, message, async ({ path }) => (await Deno.stat(path)).mtime!);
 }

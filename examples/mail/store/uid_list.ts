@@ -1,12 +1,14 @@
 /**
  * The UIDs of the messages in a folder (RFC 3501, 2.3.1.1), in the file `uids` of its directory. Its
  * first line has the UIDVALIDITY and the next UID, each further one the UID and the name of a message.
- * Whoever changes it holds the lock of the folder, and renames a new file over the old one.
+ * A writer holds the lock of the folder and replaces the file by rename.
  *
  * @module
  */
-import { withFolderLock } from "./folder_lock.ts";
-import { listMessages, type Message, setFlags } from "./maildir.ts";
+import { dirname } from "node:path";
+import { syncDirectory, writeDurably } from "./durable.ts";
+import { withFolderLock, withLock } from "./folder_lock.ts";
+import { inboxOf, listMessages, type Message, setFlags } from "./maildir.ts";
 
 /** A message with its UID. */
 export interface NumberedMessage extends Message {
@@ -39,10 +41,11 @@ export function numberMessages(
   { take }: { readonly take: boolean },
 ): Promise<NumberedFolder> {
   return withFolderLock(folder, async () => {
-    const found = await listMessages(folder), list = await readList(folder);
+    const found = await listMessages(folder), known = await readList(folder);
+    const list = known ?? await newList(folder);
     const added = found.filter(({ id }) => !list.uids.has(id));
     for (const { id } of added) list.uids.set(id, list.nextUid++);
-    if (added.length > 0 || list.uids.size > 2 * found.length) {
+    if (known === undefined || added.length > 0 || list.uids.size > 2 * found.length) {
       await writeList(folder, list, new Set(found.map(({ id }) => id)));
     }
     const messages: NumberedMessage[] = [];
@@ -55,18 +58,17 @@ export function numberMessages(
   });
 }
 
-async function readList(folder: string): Promise<UidList> {
+async function readList(folder: string): Promise<UidList | undefined> {
   let text: string;
   try {
     text = await Deno.readTextFile(`${folder}/uids`);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return newList();
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
   const [head, ...lines] = text.trimEnd().split("\n");
   const [validity, nextUid] = head.split(" ").map(Number);
-  // UIDs that can't be read are given anew, with another UIDVALIDITY: clients forget the old ones.
-  if (!(validity > 0 && nextUid > 0)) return newList();
+  if (!(validity > 0 && nextUid > 0)) return undefined;
   const uids = new Map(lines.map((line) => {
     const space = line.indexOf(" ");
     return [line.slice(space + 1), Number(line.slice(0, space))];
@@ -74,8 +76,20 @@ async function readList(folder: string): Promise<UidList> {
   return { validity, nextUid, uids };
 }
 
-function newList(): UidList {
-  return { validity: Math.floor(Date.now() / 1000), nextUid: 1, uids: new Map() };
+/** UIDs are given anew, with another UIDVALIDITY: clients forget those that they know. */
+async function newList(folder: string): Promise<UidList> {
+  return { validity: await newValidity(inboxOf(folder)), nextUid: 1, uids: new Map() };
+}
+
+/** A UIDVALIDITY that no folder of this user has had: the time, or more than the last one. */
+function newValidity(inbox: string): Promise<number> {
+  const path = `${inbox}/uidvalidity`;
+  return withLock(`${path}.lock`, async () => {
+    const last = Number(await Deno.readTextFile(path).catch(() => "0"));
+    const validity = Math.max(Math.floor(Date.now() / 1000), (last || 0) + 1);
+    await replace(path, String(validity));
+    return validity;
+  });
 }
 
 async function writeList(
@@ -84,16 +98,12 @@ async function writeList(
   present: ReadonlySet<string>,
 ): Promise<void> {
   const kept = [...uids].filter(([id]) => present.has(id)).map(([id, uid]) => `${uid} ${id}`);
-  const path = `${folder}/uids`;
-  {
-    using file = await Deno.open(`${path}.new`, {
-      ...{ write: true, create: true, truncate: true, mode: 0o600 },
-    });
-    const bytes = new TextEncoder().encode([`${validity} ${nextUid}`, ...kept, ""].join("\n"));
-    for (let written = 0; written < bytes.length;) {
-      written += await file.write(bytes.subarray(written));
-    }
-    await file.sync();
-  }
+  await replace(`${folder}/uids`, [`${validity} ${nextUid}`, ...kept, ""].join("\n"));
+}
+
+/** Replaces a file by a new one, which is durable at the end. */
+async function replace(path: string, text: string): Promise<void> {
+  await writeDurably(`${path}.new`, [new TextEncoder().encode(text)]);
   await Deno.rename(`${path}.new`, path);
+  await syncDirectory(dirname(path));
 }
