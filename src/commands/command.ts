@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Problem } from "../config/errors.ts";
 import type { ParsedArguments } from "../config/args.ts";
+import type { Problem } from "../config/errors.ts";
+import type { Exit } from "../config/reference.ts";
 import type { MasterServerHooks } from "../master/services/hooks.ts";
 
 /** An option of a command. */
@@ -63,7 +64,7 @@ export interface Command {
   readonly count?: readonly [least: number, most: number];
   readonly options?: readonly CommandOption[];
   /** The meaning of each exit code. */
-  readonly exits: readonly (readonly [code: number, meaning: string])[];
+  readonly exits: readonly Exit[];
   /** Loads the code, which no other command needs. */
   load(): Promise<CommandModule>;
 }

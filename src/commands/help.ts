@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderHelp, wrap } from "../config/reference.ts";
+import { exitLines, renderHelp, wrap } from "../config/reference.ts";
 import { COMMON_OPTIONS, usageOf } from "./call.ts";
 import type { Command, CommandOption } from "./command.ts";
 import { COMMANDS } from "./table.ts";
@@ -56,8 +56,7 @@ export function renderCommandHelp(command: Command): string {
     "Options:",
     ...all.map((option) => `  ${formOf(option).padEnd(width)}  ${option.doc}`),
     "",
-    "Exit codes:",
-    ...exits.map(([code, meaning]) => `  ${String(code).padStart(2)}  ${meaning}`),
+    ...exitLines(exits),
     "",
   ].join("\n");
 }

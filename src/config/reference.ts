@@ -19,6 +19,23 @@ const USAGE = {
   server: "server alone -server-service LIST [-name VALUE | --flag]...",
 } as const;
 
+/** An exit code, and its meaning. */
+export type Exit = readonly [code: number, meaning: string];
+
+/** The exit codes of the two programs. */
+export const EXITS: Readonly<Record<keyof typeof USAGE, readonly Exit[]>> = {
+  master: [
+    [0, "stopped in order; after an upgrade in a container, as the new master"],
+    [1, "it could not start, or with --try-lock another master runs"],
+  ],
+  server: [
+    [0, "ended in order"],
+    [1, "it could not start, or it has called zfatal"],
+    [78, "its settings are wrong: the master starts it again at the next reload"],
+    [127, "its program could not be executed"],
+  ],
+};
+
 const HELP_WIDTH = 78;
 const HELP_INDENT = "      ";
 
@@ -65,7 +82,15 @@ export function renderHelp(program: "master" | "server"): string {
       : ` Default: ${setting.fallback}.`;
     lines.push(...wrap(setting.doc + fallback));
   }
-  return lines.join("\n") + "\n";
+  return [...lines, "", ...exitLines(EXITS[program])].join("\n") + "\n";
+}
+
+/** The lines about exit codes in a help text. */
+export function exitLines(exits: readonly Exit[]): string[] {
+  return [
+    "Exit codes:",
+    ...exits.map(([code, meaning]) => `${String(code).padStart(4)}  ${meaning}`),
+  ];
 }
 
 export function wrap(text: string, indent: string = HELP_INDENT): string[] {
