@@ -17,7 +17,7 @@ function commandsBelow(heading: string): string {
 Deno.test("an application of Hono is served by two processes and reloaded, by the commands of README.md", async () => {
   await using site = new Site();
   const port = site.port(), path = installPrograms(site);
-  const lines = commandsBelow("### Any Deno program, unchanged").split("\n").flatMap((line) => {
+  const lines = commandsBelow("## Any Deno program, unchanged").split("\n").flatMap((line) => {
     // The version that other tests run as well, which is in the cache.
     if (line === "deno add npm:hono") return [linkPackage(), `${line}@4.13.19`];
     const own = line.replaceAll("8080", `${port}`);
