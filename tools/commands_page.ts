@@ -63,8 +63,8 @@ A process that a signal has ended has no exit code; a shell shows 128 and the nu
 ${block(renderHelp("master"))}
 ## Arguments of a server
 
-A master gives them to the servers that it starts ([protocol](protocol.md#the-command-line)). By hand
-\`alone\` comes first.
+A master gives them to the servers that it starts ([protocol](protocol.md#the-command-line)). By
+hand \`alone\` comes first.
 
 ${block(renderHelp("server"))}`;
 }
