@@ -43,6 +43,14 @@ export function readFlags(words: readonly string[]): DenoFlag[] {
   });
 }
 
+/**
+ * The letters in a word of short flags, without a value that belongs to one of them but with the `=` before it:
+ * `-RNA` gives `RNA`, `-E=HOME` gives `E=`, and `-cA.json` nothing, since it names the file `A.json`.
+ */
+export function lettersIn(word: string): string {
+  return /^-([A-KM-Zabd-z]*=?)/.exec(word)?.[1] ?? "";
+}
+
 /** A flag with its value as one word. */
 export function wordOf({ name, value }: DenoFlag): string {
   return value === undefined ? `--${name}` : `--${name}=${value}`;

@@ -4,7 +4,7 @@
  * @module
  */
 import { splitCommand } from "./command.ts";
-import { takesNextWord } from "./deno_flags.ts";
+import { lettersIn, takesNextWord } from "./deno_flags.ts";
 import { cannot } from "./errors.ts";
 
 /** The form of a `server-permissions`. */
@@ -68,7 +68,7 @@ export function grantsFfi(args: readonly string[]): boolean {
   if (flags.some((flag) => /^--deny-ffi(=|$)/.test(flag))) return false;
   // A restricted permission, --allow-ffi=PATH, is not enough to access memory.
   return flags.some((flag) =>
-    flag === "--allow-ffi" || flag === "--allow-all" || /^-[A-Za-z]*A/.test(flag)
+    flag === "--allow-ffi" || flag === "--allow-all" || lettersIn(flag).includes("A")
   );
 }
 

@@ -7,6 +7,7 @@ const LINES: readonly (readonly [line: string, script: string | undefined, flags
   ["run --config b.json a.ts", "a.ts", "--config"],
   ["run -Ac b.json a.ts", "a.ts", "-Ac"],
   ["run -cb.json a.ts", "a.ts", "-cb.json"],
+  ["run -qcBA.json a.ts", "a.ts", "-qcBA.json"],
   ["run --lock b.lock -A a.ts", "a.ts", "--lock -A"],
   ["run --lock -A a.ts", "a.ts", "--lock -A"],
   [

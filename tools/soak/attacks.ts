@@ -600,6 +600,14 @@ export const ATTACKS: readonly Attack[] = [
     test: "is refused, and the message says why",
   },
   {
+    attack:
+      "a script without FFI is run by deno SCRIPT without the word run, or with -cA.json, and opens the caches that root runs",
+    result:
+      "neither counts as --allow-ffi: it has no cache, and imports nothing that is not cached",
+    file: "tests/master/services/command_test.ts",
+    test: "lets a Deno without FFI fetch nothing, however it is named",
+  },
+  {
     attack: "a program asks for a port below 0, above 65535, or none",
     result: "the runtime refuses it, and no service is taken",
     file: "tests/server/unchanged/odd_ports_test.ts",

@@ -6,7 +6,7 @@
 import { resolvePath } from "../../config/address.ts";
 import { splitCommand } from "../../config/command.ts";
 import { cannot } from "../../config/errors.ts";
-import { flagsOf, grantsFfi } from "../../config/permissions.ts";
+import { firstWordOf, flagsOf, grantsFfi } from "../../config/permissions.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { ServerProtocol } from "../../config/settings.ts";
 import { encodeText } from "../../os/ffi/byte_text.ts";
@@ -124,9 +124,7 @@ export function locate(service: ServiceConfig, place: ProgramPlace): Located {
   const denoArgs = denoArguments(inner, view);
   const mayUseFfi = script !== undefined || self?.kind === "module"
     ? grantsFfi(permissions)
-    : denoArgs?.includes("run")
-    ? grantsFfi(denoArgs)
-    : undefined;
+    : denoArgs && grantsFfi(denoArgs);
   const isControl = mayUseFfi ?? (denoArgs !== undefined || isSelf || path === view.selfPath);
   const guessed = isControl ? "control" : mayUseFfi === undefined ? "libzc" : "inherit";
   return {
@@ -186,10 +184,23 @@ function otherProgram({ words, steps, view, inside, isByDeno }: {
     const { words: ofScript, searched } = ofNode;
     return { path: denoProgram(view), args: nodeArguments(ofScript), searched };
   }
-  if (word === "deno") return { path: denoProgram(view), args: fetchingNothing(args) };
+  const ownArgs = isDeno(word, view) ? fetchingNothing(withRun(args)) : args;
+  if (word === "deno") return { path: denoProgram(view), args: ownArgs };
   // It is found in another PATH or directory, which only env sees.
   const isElsewhere = (searchedByEnv(steps) ?? directoryOfEnv(steps)) !== undefined;
-  return { path: isElsewhere ? word : findExecutable(word, view), name: word, args };
+  return { path: isElsewhere ? word : findExecutable(word, view), name: word, args: ownArgs };
+}
+
+/** Whether a program is Deno, by its path or name. */
+function isDeno(program: string, view: View): boolean {
+  return baseName(program) === "deno" || program === view.denoPath;
+}
+
+/** The arguments of Deno with the subcommand `run`, which it takes a script without a subcommand for. */
+function withRun(args: readonly string[]): readonly string[] {
+  const word = firstWordOf(args);
+  const isScript = word !== undefined && /[./:]/.test(word);
+  return isScript && !args.slice(0, args.indexOf(word)).includes("run") ? ["run", ...args] : args;
 }
 
 /**
@@ -301,7 +312,7 @@ export function findExecutable(program: string, view: View): string {
 }
 
 function denoArguments({ path, args }: InnerProgram, view: View): readonly string[] | undefined {
-  if (baseName(path) === "deno" || path === view.denoPath) return args;
+  if (isDeno(path, view)) return args;
   const words = interpreterWords(view, path);
   const deno = words.findIndex((word) => /^(.*\/)?deno\b/.test(word));
   return deno < 0 ? undefined : words.slice(deno + 1);

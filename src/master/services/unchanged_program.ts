@@ -7,7 +7,7 @@
 import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import { VERSION } from "../../control/version.ts";
-import { takesNextWord } from "../../config/deno_flags.ts";
+import { lettersIn, takesNextWord } from "../../config/deno_flags.ts";
 import { flagsOf } from "../../config/permissions.ts";
 import {
   AUTO_SERVE_VARIABLE,
@@ -69,8 +69,7 @@ function mayReadVariable(args: readonly string[]): string[] {
   const isGranted = flags.some((flag) =>
     // Beside a list of variables the runtime ignores the permission for all of them, and a set of deno.json.
     /^--(?:allow-(?:all|env)|permission-set(?:=.*)?)$/.test(flag) ||
-    /^-[A-Za-z]*[AE][A-Za-z]*$/.test(flag) ||
-    /^-[A-Za-z]*P/.test(flag)
+    /[AE](?!=)|P/.test(lettersIn(flag))
   );
   return isGranted ? [] : [`--allow-env=${UNCHANGED_VARIABLE}`];
 }

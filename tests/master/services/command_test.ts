@@ -20,6 +20,7 @@ const LOOKUP = fakeLookup({
   "/srv/run.sh": { executable: "#!/bin/sh" },
   "/srv/deno.sh": { executable: "#!/usr/bin/env -S deno run -A" },
   "/srv/limited.sh": { executable: "#!/usr/bin/env -S deno run --allow-net" },
+  "/srv/bare.sh": { executable: "#!/usr/bin/env -S deno --allow-net" },
   "/srv/denounce": { executable: "#!/usr/bin/denounce" },
   "/usr/bin/node": { executable: "\x7fELF" },
   "/usr/bin/env": { executable: "\x7fELF" },
@@ -220,6 +221,12 @@ for (
     ["deno run -A --deny-ffi bin/server.ts", "inherit"],
     ["/opt/deno run bin/server.ts", "inherit"],
     ["./limited.sh", "inherit"],
+    ["./bare.sh", "inherit"],
+    ["deno bin/server.ts", "inherit"],
+    ["deno --allow-net bin/server.ts", "inherit"],
+    ["deno -A bin/server.ts", "control"],
+    ["deno run -cA.json bin/server.ts", "inherit"],
+    ["deno run -Ac A.json bin/server.ts", "control"],
     ["./run.sh", "libzc"],
     ["./denounce", "libzc"],
     ["bin/imapd", "libzc"],
@@ -227,9 +234,21 @@ for (
   ]
 ) {
   Deno.test(`the protocol of locate() of ${command} is ${protocol}`, () => {
-    assertEquals(locate(withCommand(command), { lookup: LOOKUP, cwd }).protocol, protocol);
+    const found = locate(withCommand(command), { lookup: LOOKUP, cwd });
+    assertEquals([found.protocol, found.isRestricted], [protocol, protocol === "inherit"]);
   });
 }
+
+Deno.test("locate() lets a Deno without FFI fetch nothing, however it is named", () => {
+  const args = ["run", "--cached-only", "--allow-net", "bin/server.ts"];
+  for (const command of ["deno run", "deno", "/opt/deno run", "/opt/deno", "env X=1 deno"]) {
+    const { inner } = locate(withCommand(`${command} --allow-net bin/server.ts`), {
+      lookup: LOOKUP,
+      cwd,
+    });
+    assertEquals([inner.path, inner.args], ["/opt/deno", args]);
+  }
+});
 
 const ENV = "/usr/bin/env";
 
