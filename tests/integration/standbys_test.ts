@@ -7,9 +7,6 @@ import { gone } from "../support/peers.ts";
 import { descriptorsOf, listenerInode, tcpSockets } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
-/** How long servers may live on without their master, in milliseconds. */
-const OUTLIVE_MS = 2_000;
-
 /** An hour, which no standby is to wait for. */
 const LONG = 3_600;
 
@@ -89,7 +86,7 @@ Deno.test("both modes: a reload replaces standbys by those of the new settings, 
     await standbysOf(master, file, 2);
   }));
   master.process.signal("SIGKILL");
-  await site.isGone(OUTLIVE_MS);
+  await site.isGone();
 });
 
 Deno.test("both modes: standbys end at once and without beforeSoftstop, whoever tells them to", async () => {

@@ -1,5 +1,6 @@
 /** Programs that know nothing of their master: each way to open an address, and each way to end. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { HttpLoad } from "../server/http_load.ts";
 import { Client } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 import { TEST_CERT, testCertificate } from "../support/tls.ts";
@@ -11,46 +12,9 @@ async function answer(url: string): Promise<string> {
   return await (await fetch(url)).text();
 }
 
-/** Sends requests on connections that are kept as long as the server keeps them, until it is told to end. */
-class Load {
-  readonly #running: Promise<void>[];
-  #goesOn = true;
-  answered = 0;
-  readonly lost: unknown[] = [];
-
-  constructor(ports: readonly number[]) {
-    this.#running = [...ports, ...ports].map((port) => this.#ask(port));
-  }
-
-  async #ask(port: number): Promise<void> {
-    while (this.#goesOn) {
-      try {
-        using client = await Client.connect(port);
-        for (let isKept = true; isKept && this.#goesOn;) isKept = await this.#askOnce(client);
-      } catch (error) {
-        this.lost.push(error);
-      }
-    }
-  }
-
-  /** Returns whether the server keeps the connection. */
-  async #askOnce(client: Client): Promise<boolean> {
-    await client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    assertEquals(await client.line(), "HTTP/1.1 200 OK\r");
-    let isKept = true;
-    for (let line; (line = await client.line()) !== "\r";) {
-      if (/^connection: close/i.test(line)) isKept = false;
-    }
-    // The body is one line.
-    await client.line();
-    this.answered++;
-    return isKept;
-  }
-
-  async end(): Promise<void> {
-    this.#goesOn = false;
-    await Promise.all(this.#running);
-  }
+/** Two clients for each port. */
+function loadOn(...ports: readonly number[]): HttpLoad {
+  return new HttpLoad(ports, { clients: 2, request: "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" });
 }
 
 Deno.test("programs without a changed line are served by the sockets of the master, and lose nothing at a reload", async () => {
@@ -98,7 +62,7 @@ Deno.test("programs without a changed line are served by the sockets of the mast
   assertEquals(await secure.read(new Uint8Array(9)), 1);
   secure.close();
 
-  const load = new Load([app, web, node]);
+  await using load = loadOn(app, web, node);
   await eventually(() => load.answered > 20, { what: "answers" });
   await master.reload();
   await eventually(() => master.logged(/listen ended/) === 1, { what: "the end of the loop" });
@@ -138,7 +102,7 @@ Deno.test("a program without FFI is served as well, and a standby of one with it
   });
   const master = await site.start();
   await master.logs(/all services are ready/);
-  const load = new Load([app]);
+  await using load = loadOn(app);
   await eventually(() => load.answered > 4, { what: "answers" });
   const { pid } = JSON.parse(await answer(`http://127.0.0.1:${web}`));
   await master.logs(/loaded is process/);

@@ -4,7 +4,7 @@ import { PidFile } from "../../src/os/process/lock_file.ts";
 import { argumentsOf, childrenOf } from "../../src/os/process/processes.ts";
 import { Client, Clients, greeted, isRefused } from "../support/client.ts";
 import { answering, type MasterOptions, MODES, pidIn, pidText, Site } from "../support/master.ts";
-import { gone } from "../support/peers.ts";
+import { gone, successorOf } from "../support/peers.ts";
 import { descriptorsOf, listenerInode, type ProcessInfo } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -408,13 +408,9 @@ Deno.test("no more old masters drain than there may be, and a SIGTERM ends what 
   const firsts = await Promise.all(ports.map((port) => clients.greeted(port)));
   const oldest = await master.upgrade();
   // The servers of the oldest one may still accept for a moment.
-  const seconds = await Promise.all(ports.map((port, index) =>
-    eventually(async () => {
-      const client = await greeted(port);
-      if (pidIn(client) !== pidIn(firsts[index])) return clients.use(client);
-      client.close();
-    }, { what: "an answer of the new server" })
-  ));
+  const seconds = await Promise.all(
+    ports.map(async (port, index) => clients.use(await successorOf(pidIn(firsts[index]), port))),
+  );
   const old = await master.upgrade();
   await ends(oldest);
   for (const first of firsts) assertEquals(await first.ending(), "end of file");

@@ -7,6 +7,12 @@
 /** How long a test waits for anything before it fails. */
 export const PATIENCE_MS = 30_000;
 
+/**
+ * How soon a server serves again after a lack of descriptors, at the latest, in milliseconds: its pause is far
+ * shorter.
+ */
+export const GOES_ON_MS = 5_000;
+
 /** How long {@linkcode eventually} pauses between two looks, at first and at most. */
 const FIRST_PAUSE_MS = 5, LONGEST_PAUSE_MS = 40;
 
