@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { unicodeWidth } from "@std/cli/unicode-width";
 
 /** A part of a page. */
 export interface PagePart {
@@ -36,9 +37,12 @@ export function withPart({ page: file, name }: PagePart, page: string, text: str
  * @param rows The head, and all others.
  */
 export function tableText(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |\n`;
+  const widths = rows[0].map((_, column) =>
+    Math.max(...rows.map((row) => unicodeWidth(row[column])))
+  );
+  const padded = (cell: string, column: number) =>
+    cell + " ".repeat(widths[column] - unicodeWidth(cell));
+  const line = (row: readonly string[]) => `| ${row.map(padded).join(" | ")} |\n`;
   const [head, ...body] = rows;
   return [head, widths.map((width) => "-".repeat(width)), ...body].map(line).join("");
 }

@@ -1,18 +1,11 @@
 /**
- * The texts about the settings for users, from their records: the reference page and `-help`.
+ * The answer to `-help`, from the records of the settings.
  *
  * @module
  */
 
-import { aliasesOf } from "./aliases.ts";
-import { argumentForm, isFlag, type Setting, type SettingScope } from "./setting.ts";
+import { argumentForm, isFlag } from "./setting.ts";
 import { ALL_SETTINGS } from "./settings.ts";
-
-const PLACES: Readonly<Record<SettingScope, string>> = {
-  service: "`.cf`",
-  master: "master",
-  server: "server",
-};
 
 const USAGE = {
   master: "master -C DIR | -config FILE.ini [-name VALUE | --flag]...",
@@ -38,33 +31,6 @@ export const EXITS: Readonly<Record<keyof typeof USAGE, readonly Exit[]>> = {
 
 const HELP_WIDTH = 78;
 const HELP_INDENT = "      ";
-
-/**
- * Writes a table of settings for the reference page.
- *
- * @param settings The records of the settings.
- * @returns A Markdown table, sorted by name, as `deno fmt` would lay it out, with a line end at its
- * end.
- */
-export function renderSettingsTable(settings: readonly Setting<unknown>[]): string {
-  const rows = settings.toSorted((a, b) => a.name < b.name ? -1 : 1).map((setting) => [
-    `\`${setting.name}\``,
-    setting.scopes.map((scope) => placeOf(scope, setting)).join(", ") +
-    (setting.inherited ? ", `.gcf`" : ""),
-    setting.kind.expected,
-    setting.fallback === undefined ? "" : `\`${setting.fallback}\``,
-    [setting.doc, ...aliasesOf(setting.name).map((alias) => `Alias: \`${alias}\`.`)].join(" "),
-  ]);
-  const table = [["Setting", "Read by", "Value", "Default", "Meaning"], ...rows];
-  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
-  const lines = table.map((row) => row.map((cell, column) => cell.padEnd(widths[column])));
-  lines.splice(1, 0, widths.map((width) => "-".repeat(width)));
-  return lines.map((line) => `| ${line.join(" | ")} |\n`).join("");
-}
-
-function placeOf(scope: SettingScope, { notInGcf = [] }: Setting<unknown>): string {
-  return notInGcf.includes(scope) ? `${PLACES[scope]} (not in \`.gcf\`)` : PLACES[scope];
-}
 
 /**
  * Writes the answer to `-help`.

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ALIASES, aliasesOf, settingName } from "../../src/config/aliases.ts";
 import { Config, setFrom, settingOrigin } from "../../src/config/config.ts";
 import { formatProblem } from "../../src/config/errors.ts";
-import { renderHelp, renderSettingsTable } from "../../src/config/reference.ts";
+import { renderHelp } from "../../src/config/reference.ts";
 import {
   ALL_SETTINGS,
   checkSettings,
@@ -306,18 +306,6 @@ Deno.test("checkSettings() finds every problem of the given settings and of no o
   const problems = checkSettings(config, [settings.SLEEP, settings.DEBUG, settings.EXIT_AFTER]);
   assertEquals(problems.map(({ key }) => key), ["sleep", "debug"]);
   assertEquals(checkSettings(config, [settings.EXIT_AFTER]), []);
-});
-
-Deno.test("renderSettingsTable() has one row of five cells for each setting", () => {
-  const [head, rule, ...rows] = renderSettingsTable(ALL_SETTINGS).trimEnd().split("\n");
-  for (const line of [head, rule, ...rows]) assertEquals(line.split("|").length, 7, line);
-  const names = rows.map((row) => /^\| `([^`]+)` /.exec(row)?.[1]);
-  assertEquals(names, ALL_SETTINGS.map(({ name }) => name).sort());
-  const row = rows.find((row) => row.includes("`server-proc-count`")) ?? "";
-  assert(row.includes("| a whole number from 0 to 10000 "), row);
-  assert(row.includes("| `1` "), row);
-  const standby = rows.find((row) => row.includes("| `server-standby-count`")) ?? "";
-  assert(standby.includes("Alias: `server-spare-count`."), standby);
 });
 
 Deno.test("an alias is the same key as the name of its setting, and the later one wins", () => {
