@@ -16,6 +16,7 @@ export interface PagePair {
 /** The translated pages. */
 export const PAGE_PAIRS: readonly PagePair[] = [
   { english: "docs/settings.md", chinese: "docs/zh-CN/settings.md" },
+  { english: "docs/tutorial.md", chinese: "docs/zh-CN/tutorial.md" },
 ];
 
 /** Where the pages are read from. */
