@@ -50,6 +50,8 @@ export function wordsOf(what: ServiceChange, ids: readonly string[]): ChangeWord
 /** The ports of {@linkcode ChangeReports}. */
 export interface ChangeReportsOptions {
   readonly serviceManager: Pick<SystemdNotify, "reloading" | "reloaded">;
+  /** A change is in force, at least a part of it; nobody has been told so far. */
+  onAccepted(): void;
   /** Tells an operator who watches how a change has ended. */
   tell(event: { type: "reload"; outcome: ReturnType<typeof outcomeOf>; text: string }): void;
 }
@@ -105,7 +107,10 @@ export class ChangeReports {
   ): Promise<ReloadReport> {
     const undone = await outcome;
     const ids = undone.flatMap(({ services }) => services);
-    if (isAccepted({ plan, undone })) accept(new Set(ids));
+    if (isAccepted({ plan, undone })) {
+      accept(new Set(ids));
+      this.#options.onAccepted();
+    }
     const text = ids.length === 0
       ? begun.done
       : `${begun.name} over, rolled back for ${ids.join(" ")}`;

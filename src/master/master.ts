@@ -51,7 +51,7 @@ import { OutputLog } from "./outputs/output_log.ts";
 import { ServerOutputs } from "./outputs/server_outputs.ts";
 import { TERMINATE_GRACE_MS } from "./policy/timeouts.ts";
 import type { Listener } from "./policy/listener.ts";
-import { isAccepted, type ReloadReport, ServiceError } from "./policy/reload_report.ts";
+import { type ReloadReport, ServiceError } from "./policy/reload_report.ts";
 import { Reloads } from "./reload.ts";
 import { Retirement } from "./retirement.ts";
 import { ServiceChanges } from "./service_changes.ts";
@@ -212,7 +212,13 @@ export class Master {
       workingDirectory: this.#workingDirectory,
     });
     const serviceManager = this.#serviceManager;
-    const reports = new ChangeReports({ serviceManager, tell });
+    const reports = new ChangeReports({
+      serviceManager,
+      tell,
+      // The old master would restore services of before the change. It must know before anybody else does: this
+      // master may be killed at any moment.
+      onAccepted: () => this.#oldMaster?.settled(),
+    });
     const isStopping = () => this.#stops.hasAny || this.#phase.is("draining");
     const serviceChanges = new ServiceChanges(supervisor, reports, isStopping);
     this.#counters.isKnown = (id) => supervisor.knows(id) || serviceChanges.stopped.has(id);
@@ -371,8 +377,6 @@ export class Master {
         this.#changes.request("services", async () => {
           const report = await serviceChanges.change(what, services);
           this.#parts?.control.follow();
-          // The old master would restore services of before the change.
-          if (isAccepted(report)) this.#oldMaster?.settled();
           return report;
         }, requestOf([what, services], signal)),
       upgrade: (signal) => {
@@ -406,8 +410,6 @@ export class Master {
     control.repair();
     const report = await reloads.reload(services && new Set(services));
     control.follow();
-    // The old master would restore an outdated configuration from now on.
-    if (isAccepted(report)) this.#oldMaster?.settled();
     return report;
   }
 

@@ -41,10 +41,10 @@ class Mortal {
     this.options = { program: MORTAL, env: { DIE: this.#file, ...env } };
   }
 
-  /** Starts an upgrade, and returns the process that has come to the point. */
-  async dies(master: Master, point: string): Promise<number> {
+  /** Starts an upgrade, or a reload, and returns the process that has come to the point. */
+  async dies(master: Master, point: string, signal: Deno.Signal = "SIGUSR2"): Promise<number> {
     Deno.writeTextFileSync(this.#file, point);
-    master.signal("SIGUSR2");
+    master.signal(signal);
     return await eventually(() => {
       const pid = /^(\d+)\n/.exec(Deno.readTextFileSync(this.#file));
       return pid !== null && Number(pid[1]);
@@ -127,10 +127,13 @@ Deno.test("the old master goes on when the new one hangs while it takes over, al
 async function upgraded(
   site: Site,
   service: string | number,
-  { own = "same", next = own }: { readonly own?: string; readonly next?: string } = {},
+  { own = "same", next = own, ...options }: MasterOptions & {
+    readonly own?: string;
+    readonly next?: string;
+  } = {},
 ) {
   site.serve("a.cf", { mode: "coroutine", service, own });
-  const master = await site.start();
+  const master = await site.start(options);
   const kept = await greeted(Number(String(service).split(/[:,]/)[1] ?? service));
   if (next !== own) site.serve("a.cf", { mode: "coroutine", service, own: next });
   const old = await master.upgrade();
@@ -177,11 +180,16 @@ Deno.test("the old master takes up again what it served, and not what has change
   await master.stop();
 });
 
-Deno.test("another master can start at once when the new one is killed after a reload", async () => {
+Deno.test("the old master goes on when the new one is killed before a reload is over, and another master can start at once when it is killed after that", async () => {
   await using site = new Site();
-  const port = site.port();
-  const { master, kept, old } = await upgraded(site, port);
+  const port = site.port(), mortal = new Mortal(site);
+  const { master, kept, old } = await upgraded(site, port, mortal.options);
   using _ = kept;
+  await gone(await mortal.dies(master, "settled before", "SIGHUP"));
+  await master.logs(/this one goes on as before the upgrade/);
+  assertEquals(master.logged(/ reloaded$/), 0, "nobody was told of a reload that was to be undone");
+  master.pid = old;
+  await master.upgrade();
   // What the old master would bring back is not wanted any more.
   await master.reload();
   master.signal("SIGKILL");
