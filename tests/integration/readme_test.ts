@@ -1,28 +1,50 @@
-/** Runs the commands of README.md that take a program which is there into service. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+/** Runs the commands of README.md: its first server, and a program that is there already. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { blocksBelow, runReadmeServer } from "../../tools/pictures/readme_session.ts";
+import {
+  TERMINAL_PICTURE,
+  terminalPicture,
+  TRANSCRIPT,
+  transcriptOf,
+} from "../../tools/pictures/terminal_files.ts";
 import { Site } from "../support/master.ts";
 import { installPrograms } from "../support/shell_programs.ts";
+import { comparable, stepsOf } from "../support/transcript.ts";
 import { PATIENCE_MS } from "../support/wait.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-/** The first block of commands below a heading. */
-function commandsBelow(heading: string): string {
-  const readme = Deno.readTextFileSync(`${ROOT}README.md`);
-  const at = readme.indexOf(`\n${heading}\n`);
-  assert(at >= 0, heading);
-  return /^```sh\n([^]*?)^```$/m.exec(readme.slice(at))![1];
+/** What the terminal shows, without what differs from run to run. */
+function comparableSession(transcript: string): string {
+  // deno-lint-ignore no-control-regex
+  return stepsOf(transcript.replaceAll(/\x1b\[\d+m/g, "")).map(comparable).join("");
 }
+
+Deno.test("the first server of README.md prints what the picture of the terminal shows", async () => {
+  await using site = new Site();
+  const shown = transcriptOf(await runReadmeServer(site, String(site.port())));
+  await site.isGone();
+  const drawn = Deno.readTextFileSync(`${ROOT}${TRANSCRIPT}`);
+  assertEquals(comparableSession(shown), comparableSession(drawn), "run deno task pictures");
+});
+
+Deno.test("the picture of the terminal is drawn from its transcript", () => {
+  const transcript = Deno.readTextFileSync(`${ROOT}${TRANSCRIPT}`);
+  const picture = Deno.readTextFileSync(`${ROOT}${TERMINAL_PICTURE}`);
+  assertEquals(picture, terminalPicture(transcript), "run deno task pictures");
+});
 
 Deno.test("an application of Hono is served by two processes and reloaded, by the commands of README.md", async () => {
   await using site = new Site();
   const port = site.port(), path = installPrograms(site);
-  const lines = commandsBelow("## Any Deno program, unchanged").split("\n").flatMap((line) => {
-    // The version that other tests run as well, which is in the cache.
-    if (line === "deno add npm:hono") return [linkPackage(), `${line}@4.13.19`];
-    const own = line.replaceAll("8080", `${port}`);
-    return / init\b/.test(line) ? [own, `sed -i s/8080/${port}/ conf/web.cf`] : [own];
-  });
+  const lines = blocksBelow("## Any Deno program, unchanged")[0].text.split("\n").flatMap(
+    (line) => {
+      // The version that other tests run as well, which is in the cache.
+      if (line === "deno add npm:hono") return [linkPackage(), `${line}@4.13.19`];
+      const own = line.replaceAll("8080", `${port}`);
+      return / init\b/.test(line) ? [own, `sed -i s/8080/${port}/ conf/web.cf`] : [own];
+    },
+  );
   const shell = site.execute(["bash"], { env: { PATH: path, LC_ALL: "C" } });
   await shell.write(`exec 2>&1; set -e\n${lines.join("\n")}\n`);
   await shell.closeInput();

@@ -55,7 +55,7 @@ const VARYING: readonly (readonly [pattern: RegExp, text: string])[] = [
   [/\b(process|master|from) \d+/g, "$1 N"],
   [/\b(master|web)\[\d+\]/g, "$1[N]"],
   // The first column of the processes.
-  [/^ *\d+(  +web\.cf )/gm, "N$1"],
+  [/^ *\d+(  +\w+\.cf )/gm, "N$1"],
   [/ {2,}/g, "  "],
 ];
 
