@@ -15,6 +15,10 @@ export interface PagePair {
 
 /** The translated pages. */
 export const PAGE_PAIRS: readonly PagePair[] = [
+  {
+    english: "docs/migrating_from_libzc.md",
+    chinese: "docs/zh-CN/migrating_from_libzc.md",
+  },
   { english: "docs/settings.md", chinese: "docs/zh-CN/settings.md" },
   { english: "docs/tutorial.md", chinese: "docs/zh-CN/tutorial.md" },
 ];
