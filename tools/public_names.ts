@@ -7,21 +7,12 @@
  * @module
  */
 import manifest from "../deno.json" with { type: "json" };
+import { type DocumentedSymbol, documentedSymbols } from "./documented_types.ts";
 
 /** The list, from the root. */
 export const PUBLIC_NAMES = "tests/public_names.txt";
 
 const ROOT = new URL("..", import.meta.url);
-
-/** The part of the output of `deno doc --json` that is read here. */
-interface Documentation {
-  readonly nodes: Readonly<Record<string, { readonly symbols: readonly PublicSymbol[] }>>;
-}
-
-interface PublicSymbol {
-  readonly name: string;
-  readonly declarations: readonly { readonly kind: string }[];
-}
 
 /**
  * Lists the public names as the code has them.
@@ -29,19 +20,13 @@ interface PublicSymbol {
  * @returns For each entry point a line with its name, and below it one line for each name.
  */
 export function renderPublicNames(): string {
-  const { code, stdout, stderr } = new Deno.Command(Deno.execPath(), {
-    args: ["doc", "--json", ...Object.values(manifest.exports)],
-    cwd: ROOT,
-  }).outputSync();
-  if (code !== 0) throw new Error(new TextDecoder().decode(stderr));
-  const { nodes }: Documentation = JSON.parse(new TextDecoder().decode(stdout));
-  return Object.entries(manifest.exports).map(([entry, file]) => {
-    const { symbols } = nodes[new URL(file, ROOT).href];
-    return [entry, ...symbols.map((symbol) => `  ${textOf(symbol)}`).sort()].join("\n");
-  }).join("\n\n") + "\n";
+  const symbols = documentedSymbols(Object.values(manifest.exports));
+  return Object.entries(manifest.exports).map(([entry, file]) =>
+    [entry, ...symbols.get(file)!.map((symbol) => `  ${lineOf(symbol)}`).sort()].join("\n")
+  ).join("\n\n") + "\n";
 }
 
-function textOf({ name, declarations }: PublicSymbol): string {
+function lineOf({ name, declarations }: DocumentedSymbol): string {
   return `${name}: ${[...new Set(declarations.map(({ kind }) => kind))].join(", ")}`;
 }
 

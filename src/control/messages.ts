@@ -102,7 +102,7 @@ export interface Greeting {
 
 /** The commands: their arguments and their results. */
 export interface Commands {
-  /** Who answers. */
+  /** Tells which master answers. */
   hello: { args: Record<never, never>; result: Greeting };
   /** Tells the state of the master and of its services; with a service, of this one only. */
   status: { args: { service?: string }; result: Status };
@@ -112,15 +112,18 @@ export interface Commands {
   reload: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
   /** Replaces the processes of services, without reading the configuration. */
   restart: { args: { services: readonly string[] }; result: ChangeOutcome };
-  /** Starts stopped services. */
+  /** Starts services that were stopped, until the next reload or upgrade. */
   start: { args: { services: readonly string[] }; result: ChangeOutcome };
-  /** Stops services until the next reload; without services the master. */
+  /**
+   * Stops services until the next reload or upgrade; without services the master, and its result is null when
+   * all processes have ended.
+   */
   stop: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
-  /** Waits until every service has been ready, or has failed. */
+  /** Waits until every service has been ready after the start, or has failed, and tells those that are not ready. */
   wait: { args: Record<never, never>; result: { unready: readonly UnreadyService[] } };
-  /** Sets the number of processes of a service until the next reload. */
+  /** Sets the number of processes of a service until the next reload or upgrade. */
   scale: { args: Waiting & { service: string; count: number }; result: ScaleOutcome };
-  /** Starts a new master in the place of this one. */
+  /** Starts a new master in the place of this one, and tells its process. */
   upgrade: { args: Record<never, never>; result: { pid: number } };
   /** Answers, and sends events until the connection is closed. */
   events: { args: Record<never, never>; result: null };

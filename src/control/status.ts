@@ -28,7 +28,18 @@ export function isAsWanted(state: ServiceState): boolean {
   return state === "ready" || state === "idle" || state === "stopped";
 }
 
-/** The state of a process; see docs/design/03_worker_states.md. */
+/**
+ * The state of a process.
+ *
+ * - `loading`: a standby loads its program;
+ * - `waiting`: a standby has loaded it, and waits to be activated;
+ * - `starting`: it is not ready yet;
+ * - `ready`: it serves;
+ * - `draining`: it accepts no more, and finishes its work;
+ * - `stopping`: it was sent SIGTERM, or SIGABRT if it hung;
+ * - `killing`: it was sent SIGKILL;
+ * - `detached`: it has left its master, which replaces it.
+ */
 export type ProcessState =
   | "loading"
   | "waiting"
@@ -51,9 +62,12 @@ export interface ProcessStatus {
   readonly generation: number;
   /** The time since its start, or since its activation as a standby, in milliseconds. */
   readonly ageMs: number;
-  /** Its open connections; null if it does not report them. */
+  /** Its open connections; null for a program that does not use this framework. */
   readonly connections: number | null;
-  /** The connections that it has accepted; null if it does not report them. */
+  /**
+   * The connections that it has accepted; null if it does not report them, as with `serveHttp` and
+   * `--allow-ffi`, where the runtime accepts them.
+   */
   readonly accepted: number | null;
   /** The processor time that it has used, in milliseconds; null if it can't be read. */
   readonly cpuMs: number | null;
@@ -75,9 +89,9 @@ export interface ListenerStatus {
   readonly sockets: number;
   /** The inodes of its sockets or of its named pipe, as /proc/PID/fd shows them. */
   readonly inodes: readonly number[];
-  /** The connections that wait for a process to accept them; null if it can't be read. */
+  /** The connections that wait for a process to accept them; null for a unix socket and a named pipe. */
   readonly queue: number | null;
-  /** The most connections that can wait; null if it can't be read. */
+  /** The most connections that can wait; null for a unix socket and a named pipe. */
   readonly queueLimit: number | null;
 }
 
@@ -233,7 +247,7 @@ export interface MasterStatus {
   readonly deno: string;
   /** The version of the protocol of the control socket. */
   readonly protocol: number;
-  /** The directory of `-C`; null without one. */
+  /** The absolute path of the directory of `-C`; null without one, and with a root directory of its own. */
   readonly configDirectory: string | null;
   /** The generation of the newest settings; each reload that is begun has a higher one. */
   readonly generation: number;
@@ -248,7 +262,10 @@ export interface MasterStatus {
 
 /** The whole status. */
 export interface Status {
-  /** `ready` if every service is ready, idle or stopped. */
+  /**
+   * `ready` if every service of the answer is ready, idle or stopped; `degraded` if one is starting,
+   * degraded or failed, or the master stops.
+   */
   readonly state: "ready" | "degraded";
   /** The master itself. */
   readonly master: MasterStatus;

@@ -25,7 +25,7 @@ export interface ChangeRequest {
 }
 
 /** The most changes that wait. */
-const MAX_WAITING = 32;
+export const MAX_WAITING = 32;
 
 interface Waiting {
   readonly kind: ChangeKind;

@@ -11,7 +11,7 @@ import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../../os/fd/poller.t
 import { receiveWithFds, sendWithFds } from "../../os/net/fd_passing.ts";
 
 /** The most bytes of answers that wait for a client; one answer may be larger, since nothing follows it. */
-const MAX_UNSENT_BYTES = 1 << 20;
+export const MAX_UNSENT_BYTES = 1 << 20;
 
 /** From here on a client counts as slow. */
 const SLOW_UNSENT_BYTES = MAX_UNSENT_BYTES / 2;

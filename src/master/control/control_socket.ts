@@ -18,7 +18,7 @@ import { ControlConnection } from "./connection.ts";
 import { answerLine, type CommandHandlers, ControlError, type Subscription } from "./requests.ts";
 
 /** The most clients at a time; beyond that, the one that has been idle longest is disconnected. */
-const MAX_CLIENTS = 32;
+export const MAX_CLIENTS = 32;
 
 /** The most text of lines that is sent at once: in JSON six times as much at most. */
 const PART_MAX = 65_536;
