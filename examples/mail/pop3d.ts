@@ -25,6 +25,8 @@ if (import.meta.main) {
         aioServerGeneralAioRegister(defaultAioBase, fd, fdType, (aio) => {
           const session = new Pop3Session(aio, system, () => sessions.delete(session));
           sessions.add(session);
+          // This client was accepted as the server was told to stop.
+          if (softstopSignal().aborted) session.stop();
         });
       },
     }),

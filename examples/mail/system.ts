@@ -15,7 +15,7 @@ const own = settings({
   mailDomains: list(string(), ["localhost"]),
   mailPostmaster: string("alice"),
   mailSize: size("10m"),
-  mailTimeout: duration("10m"),
+  mailTimeout: duration(),
   mailSync: boolean(true),
 });
 
@@ -31,7 +31,7 @@ export interface MailSystem {
   readonly maxBytes: number;
   /** Whether the answer 250 waits for fsync, and so do those to APPEND and COPY. */
   readonly isSynced: boolean;
-  /** How long a client may be silent. */
+  /** How long a client may send, or read, nothing. */
   readonly timeoutMs: number;
   readonly accounts: Accounts;
   readonly tls: TlsContext;

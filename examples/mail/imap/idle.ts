@@ -3,8 +3,12 @@
  *
  * @module
  */
+import { zwarn } from "../../../coroutine_server.ts";
 import { WireEnd } from "../net/wire.ts";
 import { type ImapState, sendUntagged } from "./state.ts";
+
+/** How often the folder is looked at where it can't be watched. */
+const LOOK_MS = 5_000;
 
 /**
  * Waits, and tells of changes.
@@ -13,7 +17,7 @@ import { type ImapState, sendUntagged } from "./state.ts";
  * @returns The answer behind the tag.
  */
 export async function idle(state: ImapState): Promise<string> {
-  const { wire, selected, stop } = state;
+  const { wire, selected, stop } = state, since = performance.now();
   wire.send("+ idling\r\n");
   const folders = selected ? [`${selected.path}/new`, `${selected.path}/cur`] : [];
   using changes = new Changes(folders);
@@ -21,22 +25,29 @@ export async function idle(state: ImapState): Promise<string> {
     // Whatever changes from here on ends the wait below.
     const changed = changes.next();
     if (selected) sendUntagged(state, await selected.refresh(true));
-    await wire.inputOr(AbortSignal.any([stop, changed]));
+    await wire.inputOr(AbortSignal.any([stop, changed]), since);
     if (stop.aborted) throw new WireEnd("stop");
   }
   const line = await wire.line();
   return line.toUpperCase() === "DONE" ? "OK done" : "BAD expected DONE";
 }
 
-/** Watches directories. */
+let hasWarned = false;
+
+/** Tells of changes in directories. */
 class Changes implements Disposable {
-  readonly #watcher: Deno.FsWatcher | undefined;
+  #watcher: Deno.FsWatcher | undefined;
+  #looking: ReturnType<typeof setInterval> | undefined;
   #changed = new AbortController();
 
   constructor(paths: readonly string[]) {
     if (paths.length === 0) return;
-    this.#watcher = Deno.watchFs([...paths], { recursive: false });
-    void this.#watch(this.#watcher);
+    try {
+      this.#watcher = Deno.watchFs([...paths], { recursive: false });
+      this.#watch(this.#watcher).catch((error) => this.#look(error));
+    } catch (error) {
+      this.#look(error);
+    }
   }
 
   /** A signal that is aborted at the first change from now on. */
@@ -49,7 +60,15 @@ class Changes implements Disposable {
     for await (const { kind } of watcher) if (kind !== "access") this.#changed.abort();
   }
 
+  /** Looks now and then: the kernel lets a user watch a limited number of directories (inotify(7)). */
+  #look(error: unknown): void {
+    if (!hasWarned) zwarn(`Cannot watch folders, looking every ${LOOK_MS / 1000} s:`, error);
+    hasWarned = true;
+    this.#looking = setInterval(() => this.#changed.abort(), LOOK_MS);
+  }
+
   [Symbol.dispose](): void {
     this.#watcher?.close();
+    clearInterval(this.#looking);
   }
 }

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { HandshakeError } from "../../../coroutine_server.ts";
+import { HandshakeError, zerror } from "../../../coroutine_server.ts";
 import { utf8Of } from "../net/latin1.ts";
+import { Mistakes } from "../net/mistakes.ts";
 import { type Credentials, logIn, mayLogIn, readPlain } from "../net/plain_auth.ts";
 import { type EndReason, type Wire, WireEnd } from "../net/wire.ts";
 import type { MailSystem } from "../system.ts";
@@ -17,9 +18,8 @@ import { type ImapCommand, type ImapState, sendUntagged } from "./state.ts";
 
 /** The most bytes of literals before the login. */
 const FEW_BYTES = 4_096;
-const MOST_WRONG_PASSWORDS = 3, MOST_ERRORS = 20;
-/** How long a client may be silent after the login: at least half an hour (RFC 3501, 5.4). */
-const LOGGED_IN_TIMEOUT_MS = 31 * 60_000;
+
+const TLS_FIRST = "NO [PRIVACYREQUIRED] STARTTLS first";
 
 const GOODBYES: Readonly<Record<EndReason, string>> = {
   "closed": "",
@@ -31,8 +31,7 @@ const GOODBYES: Readonly<Record<EndReason, string>> = {
 /** A session. */
 export class ImapSession {
   readonly #state: ImapState;
-  #errors = 0;
-  #wrongPasswords = 0;
+  readonly #mistakes = new Mistakes();
   readonly #commands: Readonly<Record<string, ImapCommand>> = {
     CAPABILITY: (state, scanner) => {
       scanner.end();
@@ -44,7 +43,10 @@ export class ImapSession {
       if (state.selected) sendUntagged(state, await state.selected.refresh(true));
       return "OK done";
     },
-    STARTTLS: () => this.#startTls(),
+    STARTTLS: (_state, scanner) => {
+      scanner.end();
+      return this.#startTls();
+    },
     LOGIN: (_state, scanner) => {
       scanner.space();
       const name = utf8Of(scanner.astring());
@@ -70,7 +72,7 @@ export class ImapSession {
     const { wire, system } = this.#state;
     wire.send(`* OK [CAPABILITY ${this.#capabilities}] ${system.host} IMAP\r\n`);
     try {
-      while (this.#errors < MOST_ERRORS && this.#wrongPasswords < MOST_WRONG_PASSWORDS) {
+      while (!this.#mistakes.areTooMany) {
         if (!await this.#serveCommand()) return;
       }
       await wire.goodbye("* BYE too many errors\r\n");
@@ -86,30 +88,40 @@ export class ImapSession {
   async #serveCommand(): Promise<boolean> {
     const { wire, system, stop, inbox } = this.#state;
     const mostBytes = inbox === "" ? FEW_BYTES : system.maxBytes;
-    let tag = "*";
+    let tag = "*", name = "";
     try {
       const scanner = new Scanner(await readCommand(wire, { mostBytes, stop }));
       tag = scanner.match(/(?:(?![(){%*"\\+])[\x21-\x7e])+/, "a tag");
       scanner.space();
-      const name = scanner.word();
+      name = scanner.word();
       if (name === "LOGOUT") {
+        scanner.end();
         await wire.goodbye(`* BYE see you\r\n${tag} OK done\r\n`);
         return false;
       }
       const answer = await this.#obey(name, scanner);
-      if (!answer.startsWith("OK")) this.#errors++;
-      // STARTTLS has its answer before the handshake.
-      if (answer !== "") wire.send(`${tag} ${answer}\r\n`);
+      this.#mistakes.countAnswer(!answer.startsWith("OK"));
+      wire.send(`${tag} ${answer}\r\n`);
       if (name === "STARTTLS" && answer.startsWith("OK")) await wire.startTls(system.tls);
     } catch (error) {
-      if (error instanceof ImapSyntaxError) wire.send(`${tag} BAD ${error.message}\r\n`);
-      else if (error instanceof LiteralTooLargeError) {
-        wire.send(`${error.tag} NO [TOOBIG] the literal is too large\r\n`);
-        if (error.isComing) throw new WireEnd("too long");
-      } else throw error;
-      this.#errors++;
+      this.#refuse(error, { tag, name });
     }
     return true;
+  }
+
+  /** Answers a command that has failed. */
+  #refuse(error: unknown, { tag, name }: { readonly tag: string; readonly name: string }): void {
+    const { wire } = this.#state;
+    if (error instanceof WireEnd || error instanceof HandshakeError) throw error;
+    this.#mistakes.countAnswer(true);
+    if (error instanceof ImapSyntaxError) wire.send(`${tag} BAD ${error.message}\r\n`);
+    else if (error instanceof LiteralTooLargeError) {
+      wire.send(`${error.tag} NO [TOOBIG] the literal is too large\r\n`);
+      if (error.isComing) throw new WireEnd("too long");
+    } else {
+      zerror(`Cannot obey ${name}:`, error);
+      wire.send(`${tag} NO [SERVERBUG] that has failed, the log says why\r\n`);
+    }
   }
 
   async #obey(name: string, scanner: Scanner): Promise<string> {
@@ -152,6 +164,7 @@ export class ImapSession {
     const { wire, stop } = this.#state;
     let text: string;
     if (scanner.take(" ")) text = scanner.match(/[A-Za-z0-9+/=]+/, "base64");
+    else if (!mayLogIn(wire)) return TLS_FIRST;
     else {
       wire.send("+ \r\n");
       text = await wire.line({ stop });
@@ -163,14 +176,10 @@ export class ImapSession {
   async #logIn(credentials: Credentials | undefined): Promise<string> {
     const state = this.#state, { wire, system } = state;
     if (state.inbox !== "") return "BAD not now";
-    if (!mayLogIn(wire)) return "NO [PRIVACYREQUIRED] STARTTLS first";
-    const user = await logIn(system.accounts, credentials);
-    if (user === undefined) {
-      this.#wrongPasswords++;
-      return "NO [AUTHENTICATIONFAILED] wrong name or password";
-    }
+    if (!mayLogIn(wire)) return TLS_FIRST;
+    const user = await logIn(system.accounts, credentials, this.#mistakes);
+    if (user === undefined) return "NO [AUTHENTICATIONFAILED] wrong name or password";
     state.inbox = await system.inboxOf(user);
-    wire.timeoutMs = LOGGED_IN_TIMEOUT_MS;
     return `OK [CAPABILITY ${this.#capabilities}] welcome`;
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Accounts } from "../store/accounts.ts";
 import { utf8Of } from "./latin1.ts";
+import type { Mistakes } from "./mistakes.ts";
 
 /** The name and the password in an answer of SASL PLAIN. */
 export interface Credentials {
@@ -31,17 +32,19 @@ export function readPlain(text: string): Credentials | undefined {
 }
 
 /**
- * Checks a name and a password.
+ * Checks a name and a password, and counts those that are wrong.
  *
  * @returns The name of the user; undefined when they are wrong.
  */
 export async function logIn(
   accounts: Accounts,
   credentials: Credentials | undefined,
+  mistakes: Mistakes,
 ): Promise<string | undefined> {
-  if (credentials === undefined) return undefined;
-  const { name, password } = credentials;
-  return await accounts.check(name, password) ? name : undefined;
+  const { name, password } = credentials ?? { name: "", password: "" };
+  if (await accounts.check(name, password)) return name;
+  mistakes.countWrongPassword();
+  return undefined;
 }
 
 /** Whether a client may send a password: over TLS, or within this machine. */

@@ -1,6 +1,7 @@
 /**
  * A connection of a protocol with lines: lines and counted bytes in, answers out, STARTTLS, and a goodbye
- * that the client gets to read. Text is Latin-1 in both directions, so that each character is a byte.
+ * that the client gets to read. Each wait for the client has a limit, also the one for a client that
+ * reads nothing. Text is Latin-1 in both directions, so that each character is a byte.
  *
  * @module
  */
@@ -9,8 +10,8 @@ import { bytesOf, textOf } from "./latin1.ts";
 
 const NEWLINE = 10, ROOM_BYTES = 16_384;
 
-/** How long a client may take to close its side after the goodbye. */
-const LINGER_MS = 1_000;
+/** How long a client may take to read the goodbye, and to close its side after it. */
+const GOODBYE_MS = 10_000, LINGER_MS = 1_000;
 
 /** Why there is no further line. */
 export type EndReason = "closed" | "too long" | "timeout" | "stop";
@@ -37,8 +38,8 @@ export interface WaitOptions {
 export class Wire {
   /** Whether TLS is in use. */
   isSecure: boolean;
-  /** How long the client may be silent. */
-  timeoutMs: number;
+  /** How long the client may send nothing, and how long it may read nothing. */
+  #timeoutMs: number;
   #conn: Deno.Conn;
   #input = new Uint8Array(0);
   #answers: Uint8Array[] = [];
@@ -47,7 +48,7 @@ export class Wire {
 
   /**
    * @param conn The connection.
-   * @param options Whether it is one of TLS, and how long the client may be silent.
+   * @param options Whether it is one of TLS, and how long the client may send, or read, nothing.
    */
   constructor(
     conn: Deno.Conn,
@@ -55,7 +56,7 @@ export class Wire {
   ) {
     this.#conn = conn;
     this.isSecure = isSecure;
-    this.timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** The address of the client. */
@@ -111,13 +112,18 @@ export class Wire {
   async flush(): Promise<void> {
     const bytes = concat(this.#answers);
     this.#answers = [];
-    for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
+    for (let sent = 0; sent < bytes.length;) sent += await this.#write(bytes.subarray(sent));
   }
 
-  /** Waits until the client sends something, or for the abortion of a signal, whichever is first. */
-  async inputOr(signal: AbortSignal): Promise<void> {
+  /**
+   * Waits until the client sends something, or for the abortion of a signal, whichever is first.
+   *
+   * @param signal The signal.
+   * @param since When the client began to be silent, as `performance.now()` has it.
+   */
+  async inputOr(signal: AbortSignal, since: number): Promise<void> {
     try {
-      if (!this.hasInput) this.#append(await this.#wait(signal));
+      if (!this.hasInput) this.#append(await this.#wait(signal, since));
     } catch (error) {
       if (!(error instanceof WireEnd && error.reason === "stop")) throw error;
     }
@@ -133,6 +139,7 @@ export class Wire {
   /** Sends the last words, and waits a moment for the client to read them. */
   async goodbye(text: string): Promise<void> {
     this.send(text);
+    this.#timeoutMs = Math.min(this.#timeoutMs, GOODBYE_MS);
     try {
       await this.flush();
       await this.#conn.closeWrite();
@@ -157,13 +164,14 @@ export class Wire {
     this.#input = this.#input.length === 0 ? bytes : concat([this.#input, bytes]);
   }
 
-  async #wait(stop?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async #wait(stop?: AbortSignal, since?: number): Promise<Uint8Array<ArrayBuffer>> {
     await this.flush();
+    const now = performance.now(), restMs = this.#timeoutMs - (now - (since ?? now));
     if (stop?.aborted) throw new WireEnd("stop");
     this.#reading ??= this.#read();
     const { promise: ended, reject } = Promise.withResolvers<never>();
     const onStop = () => reject(new WireEnd("stop"));
-    const timer = setTimeout(() => reject(new WireEnd("timeout")), this.timeoutMs);
+    const timer = setTimeout(() => reject(new WireEnd("timeout")), restMs);
     stop?.addEventListener("abort", onStop);
     try {
       const bytes = await Promise.race([this.#reading, ended]);
@@ -173,6 +181,18 @@ export class Wire {
     } finally {
       clearTimeout(timer);
       stop?.removeEventListener("abort", onStop);
+    }
+  }
+
+  /** Writes some bytes; a client that takes none of them for too long has its connection closed. */
+  async #write(bytes: Uint8Array): Promise<number> {
+    const conn = this.#conn, timer = setTimeout(() => conn.close(), this.#timeoutMs);
+    try {
+      return await conn.write(bytes);
+    } catch {
+      throw new WireEnd("closed");
+    } finally {
+      clearTimeout(timer);
     }
   }
 

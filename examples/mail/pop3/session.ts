@@ -5,6 +5,7 @@
  */
 import { type Aio, zerror } from "../../../aio_server.ts";
 import { textOf, utf8Of } from "../net/latin1.ts";
+import { Mistakes } from "../net/mistakes.ts";
 import { logIn, mayLogIn } from "../net/plain_auth.ts";
 import type { MailSystem } from "../system.ts";
 import { Maildrop, type NumberedMessage } from "./maildrop.ts";
@@ -12,7 +13,6 @@ import { topOf, withEnd } from "./message_text.ts";
 
 /** The most bytes of a line (RFC 2449, 4), with room for long passwords. */
 const LONGEST_LINE = 1_024;
-const MOST_WRONG_PASSWORDS = 3;
 /** How long a client that has logged in may be silent while the server stops. */
 const STOPPING_SECONDS = 10;
 
@@ -27,8 +27,9 @@ export class Pop3Session {
   readonly #onEnd: () => void;
   #name: string | undefined;
   #drop: Maildrop | undefined;
-  #wrongPasswords = 0;
+  readonly #mistakes = new Mistakes();
   #isStopping = false;
+  /** Whether it waits for a line. */
   #isWaiting = false;
 
   readonly #before: Readonly<Record<string, (argument: string) => Answer | Promise<Answer>>> = {
@@ -80,22 +81,24 @@ export class Pop3Session {
   /** Ends the session soon: at once without a login, else when the client is done or silent. */
   stop(): void {
     this.#isStopping = true;
-    this.#aio.setReadWaitTimeout(STOPPING_SECONDS);
-    // The wait for a line begins anew, with the shorter time.
     if (!this.#isWaiting) return;
+    // The wait for a line begins anew, with the shorter time.
     this.#aio.disable();
     this.#nextLine();
   }
 
   #nextLine(): void {
+    if (this.#mistakes.areTooMany) return this.#sayLast("-ERR too many errors\r\n");
     if (this.#isStopping && this.#drop === undefined) return this.#sayLast(RESTART);
+    if (this.#isStopping) this.#aio.setReadWaitTimeout(STOPPING_SECONDS);
     this.#isWaiting = true;
     this.#aio.gets(LONGEST_LINE, () => {
       this.#isWaiting = false;
-      const { result } = this.#aio;
+      const { result, error } = this.#aio;
       if (result > 0) return void this.#obey(textOf(this.#aio.getReadCache(result)));
       // Without a QUIT nothing is removed (RFC 1939, 3).
       if (result === -2 && this.#isStopping) this.#sayLast(RESTART);
+      else if (error instanceof RangeError) this.#sayLast("-ERR the line is too long\r\n");
       else this.#end();
     });
   }
@@ -105,7 +108,7 @@ export class Pop3Session {
     const name = word.toUpperCase(), drop = this.#drop;
     try {
       if (name === "QUIT") return await this.#quit();
-      if (name === "STLS") return this.#startTls();
+      if (name === "STLS" && argument === "") return this.#startTls();
       if (drop === undefined && Object.hasOwn(this.#before, name)) {
         this.#answer(await this.#before[name](argument));
       } else if (drop !== undefined && Object.hasOwn(this.#after, name)) {
@@ -118,8 +121,10 @@ export class Pop3Session {
   }
 
   #answer(answer: Answer): void {
-    if (typeof answer === "string") this.#aio.cachePuts(answer);
-    else this.#aio.cacheWrite(answer);
+    if (typeof answer === "string") {
+      this.#mistakes.countAnswer(answer.startsWith("-ERR"));
+      this.#aio.cachePuts(answer);
+    } else this.#aio.cacheWriteDirect(answer);
     this.#aio.cacheFlush(() => this.#aio.result < 1 ? this.#end() : this.#nextLine());
   }
 
@@ -150,13 +155,9 @@ export class Pop3Session {
   async #logIn(password: string): Promise<Answer> {
     if (this.#name === undefined) return "-ERR USER first\r\n";
     const credentials = { name: this.#name, password: utf8Of(password) };
-    const user = await logIn(this.#system.accounts, credentials);
-    if (user === undefined) {
-      this.#name = undefined;
-      if (++this.#wrongPasswords < MOST_WRONG_PASSWORDS) return "-ERR [AUTH] wrong\r\n";
-      this.#isStopping = true;
-      return "-ERR [AUTH] wrong, too often\r\n";
-    }
+    const user = await logIn(this.#system.accounts, credentials, this.#mistakes);
+    this.#name = undefined;
+    if (user === undefined) return "-ERR [AUTH] wrong name or password\r\n";
     this.#drop = await Maildrop.open(await this.#system.inboxOf(user));
     return this.#drop === undefined
       ? "-ERR [IN-USE] another session has this maildrop\r\n"

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { HandshakeError } from "../../../coroutine_server.ts";
+import { HandshakeError, zerror } from "../../../coroutine_server.ts";
+import { Mistakes } from "../net/mistakes.ts";
 import { logIn, readPlain } from "../net/plain_auth.ts";
 import { type Wire, WireEnd } from "../net/wire.ts";
 import type { MailSystem } from "../system.ts";
@@ -11,7 +12,7 @@ import { DataReader } from "./data_reader.ts";
 import { type Envelope, keepMessage } from "./keep_message.ts";
 import { readPath } from "./path.ts";
 
-const MOST_RECIPIENTS = 100, MOST_ERRORS = 20;
+const MOST_RECIPIENTS = 100, LONGEST_LINE = 2_048;
 
 /** What a command is answered with; "quit" when the session is over. */
 type Answer = string | "quit";
@@ -24,7 +25,7 @@ export class SmtpSession {
   readonly #commands: Readonly<Record<string, (argument: string) => Answer | Promise<Answer>>> = {
     HELO: (name) => this.#greet(name, false),
     EHLO: (name) => this.#greet(name, true),
-    STARTTLS: () => this.#startTls(),
+    STARTTLS: (argument) => this.#startTls(argument),
     AUTH: (argument) => this.#authenticate(argument),
     MAIL: (argument) => this.#begin(argument),
     RCPT: (argument) => this.#addRecipient(argument),
@@ -38,7 +39,7 @@ export class SmtpSession {
   #client: string | undefined;
   #user: string | undefined;
   #envelope: Envelope | undefined;
-  #errors = 0;
+  readonly #mistakes = new Mistakes();
 
   /**
    * @param wire The connection.
@@ -55,13 +56,14 @@ export class SmtpSession {
   async run(): Promise<void> {
     this.#send(`220 ${this.#system.host} ESMTP`);
     try {
-      while (this.#errors < MOST_ERRORS) {
+      while (!this.#mistakes.areTooMany) {
         // A transaction that has begun may come to its end, though the server is told to stop.
         const stop = this.#envelope === undefined ? this.#stop : undefined;
-        const answer = await this.#obey(await this.#wire.line({ stop, longest: 2_048 }));
+        const answer = await this.#obey(await this.#wire.line({ stop, longest: LONGEST_LINE }));
         if (answer === "quit") return await this.#wire.goodbye("221 2.0.0 bye\r\n");
-        if (/^[45]/.test(answer)) this.#errors++;
-        this.#send(answer);
+        this.#mistakes.countAnswer(/^[45]/.test(answer));
+        // STARTTLS has its answer before the handshake.
+        if (answer !== "") this.#send(answer);
       }
       await this.#wire.goodbye("421 4.7.0 too many errors\r\n");
     } catch (error) {
@@ -88,7 +90,13 @@ export class SmtpSession {
     const [, word, argument] = /^(\S*)\s*(.*?)\s*$/.exec(line) ?? ["", "", ""];
     const name = word.toUpperCase();
     if (!Object.hasOwn(this.#commands, name)) return "500 5.5.2 unknown command";
-    return await this.#commands[name](argument);
+    try {
+      return await this.#commands[name](argument);
+    } catch (error) {
+      if (error instanceof WireEnd || error instanceof HandshakeError) throw error;
+      zerror(`Cannot obey ${name}:`, error);
+      return "451 4.3.0 that has failed, try again";
+    }
   }
 
   #greet(name: string, isExtended: boolean): Answer {
@@ -106,8 +114,9 @@ export class SmtpSession {
       .join("\r\n");
   }
 
-  async #startTls(): Promise<Answer> {
+  async #startTls(argument: string): Promise<Answer> {
     const wire = this.#wire;
+    if (argument !== "") return "501 5.5.4 expected no argument";
     if (wire.isSecure) return "503 5.5.1 TLS is in use";
     // Nothing may be obeyed that came without TLS, maybe from another one.
     if (wire.hasInput) {
@@ -117,8 +126,7 @@ export class SmtpSession {
     this.#send("220 2.0.0 begin");
     await wire.startTls(this.#system.tls);
     this.#client = this.#envelope = undefined;
-    // The handshake is the answer.
-    return await this.#obey(await wire.line({ stop: this.#stop, longest: 2_048 }));
+    return "";
   }
 
   async #authenticate(argument: string): Promise<Answer> {
@@ -130,7 +138,7 @@ export class SmtpSession {
     if (initial === undefined) this.#send("334 ");
     const text = initial ?? await this.#wire.line({ stop: this.#stop });
     if (text === "*") return "501 5.7.0 cancelled";
-    this.#user = await logIn(this.#system.accounts, readPlain(text));
+    this.#user = await logIn(this.#system.accounts, readPlain(text), this.#mistakes);
     return this.#user === undefined ? "535 5.7.8 wrong name or password" : "235 2.7.0 welcome";
   }
 
