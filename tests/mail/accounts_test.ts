@@ -18,19 +18,24 @@ Deno.test("Accounts knows users and their passwords, and nothing else", async ()
 Deno.test("Accounts refuses a file with a wrong line, and names that are no names", async () => {
   using dir = new TempDir();
   const line = await accountLine("a", "b"), [name, method, rounds, salt, hash] = line.split(":");
-  const wrong = [
-    "bob:clear",
-    [name, method, "x", salt, hash].join(":"),
-    [name, method, "0", salt, hash].join(":"),
-    [name, method, rounds, "", hash].join(":"),
-    [name, method, rounds, "?", hash].join(":"),
-    [name, method, rounds, salt, "AAAA"].join(":"),
-    [name, method, rounds, salt].join(":"),
-    `${line}:`,
+  const wrong: [fields: string[], found: string, expected: string][] = [
+    [["bob", "clear"], "2 fields", "the 5 of name:pbkdf2-sha256:ROUNDS:SALT:HASH"],
+    [[name, method, rounds, salt], "4 fields", "the 5"],
+    [[name, method, rounds, salt, hash, ""], "6 fields", "the 5"],
+    [["B", method, rounds, salt, hash], 'name "B"', "up to 64 small letters"],
+    [["b", "md5", rounds, salt, hash], 'method "md5"', '"pbkdf2-sha256"'],
+    [["b", method, "x", salt, hash], 'rounds "x"', "a whole number"],
+    [["b", method, "0", salt, hash], 'rounds "0"', "a whole number"],
+    [["b", method, rounds, "", hash], 'salt ""', "base64"],
+    [["b", method, rounds, "?", hash], 'salt "?"', "base64"],
+    [["b", method, rounds, salt, "AAAA"], "a hash of 3 bytes", "32 bytes"],
+    [["b", method, rounds, salt, "?"], "a hash of no base64", "32 bytes"],
+    [[name, method, rounds, salt, hash], 'a second "a"', "one"],
   ];
-  for (const second of wrong) {
-    const path = dir.write("users", `${line}\n${second}\n`);
-    await assertRejects(() => Accounts.read(path), SyntaxError, "line 2", second);
+  for (const [fields, found, expected] of wrong) {
+    const path = dir.write("users", `${line}\n${fields.join(":")}\n`);
+    const text = `Cannot read "${path}" line 2: ${found}, expected ${expected}`;
+    await assertRejects(() => Accounts.read(path), SyntaxError, text);
   }
   for (const name of ["", "A", "../x", "a/b", ".a", "a:b"]) {
     await assertRejects(() => accountLine(name, "x"), TypeError, name);

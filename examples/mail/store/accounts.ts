@@ -9,6 +9,7 @@ const METHOD = "pbkdf2-sha256", ROUNDS = 100_000, HASH_BITS = 256;
 
 /** A name that can be a part of a path and of an address. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+const NAME_FORM = 'up to 64 small letters, digits, ".", "_" and "-", a letter or digit first';
 
 interface Account {
   readonly rounds: number;
@@ -38,17 +39,19 @@ export class Accounts {
    * @throws {SyntaxError} When a line is of another form.
    */
   static async read(path: string): Promise<Accounts> {
-    const lines = (await Deno.readTextFile(path)).split("\n");
-    return new Accounts(
-      new Map(lines.flatMap((line, index) => {
-        if (line === "" || line.startsWith("#")) return [];
-        const account = readLine(line);
-        if (account !== undefined) return [account];
-        throw new SyntaxError(
-          `Cannot read "${path}": line ${index + 1}, expected name:${METHOD}:ROUNDS:SALT:HASH`,
-        );
-      })),
-    );
+    const accounts = new Map<string, Account>();
+    for (const [index, line] of (await Deno.readTextFile(path)).split("\n").entries()) {
+      if (line === "" || line.startsWith("#")) continue;
+      try {
+        const [name, account] = readLine(line);
+        if (accounts.has(name)) throw new SyntaxError(`a second "${name}", expected one`);
+        accounts.set(name, account);
+      } catch (cause) {
+        const { message } = cause as Error;
+        throw new SyntaxError(`Cannot read "${path}" line ${index + 1}: ${message}`, { cause });
+      }
+    }
+    return new Accounts(accounts);
   }
 
   /** Whether there is a user of this name. */
@@ -64,14 +67,36 @@ export class Accounts {
   }
 }
 
-/** The name and the account in a line; undefined when the line is of another form. */
-function readLine(line: string): [name: string, account: Account] | undefined {
-  const [name, method, rounds, ...texts] = line.split(":");
-  if (!NAME.test(name) || method !== METHOD || !/^[1-9][0-9]{0,7}$/.test(rounds)) return undefined;
+/**
+ * The name and the account in a line.
+ *
+ * @throws {SyntaxError} What was found, without a text that could be a password, and what was expected.
+ */
+function readLine(line: string): [name: string, account: Account] {
+  const fields = line.split(":"), [name, method, rounds, salt, hash] = fields;
+  if (fields.length !== 5) {
+    throw new SyntaxError(
+      `${fields.length} fields, expected the 5 of name:${METHOD}:ROUNDS:SALT:HASH`,
+    );
+  }
+  if (!NAME.test(name)) throw new SyntaxError(`name "${name}", expected ${NAME_FORM}`);
+  if (method !== METHOD) throw new SyntaxError(`method "${method}", expected "${METHOD}"`);
+  if (!/^[1-9][0-9]{0,7}$/.test(rounds)) {
+    throw new SyntaxError(`rounds "${rounds}", expected a whole number from 1 to 99999999`);
+  }
+  const bytes = { salt: bytesIn(salt), hash: bytesIn(hash) };
+  if (!bytes.salt?.length) throw new SyntaxError(`salt "${salt}", expected base64`);
+  if (bytes.hash?.length !== HASH_BITS / 8) {
+    const found = bytes.hash === undefined ? "no base64" : `${bytes.hash.length} bytes`;
+    throw new SyntaxError(`a hash of ${found}, expected ${HASH_BITS / 8} bytes in base64`);
+  }
+  return [name, { rounds: Number(rounds), salt: bytes.salt, hash: bytes.hash }];
+}
+
+/** Bytes in base64; undefined when the text is none. */
+function bytesIn(base64: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    const [salt, hash, ...more] = texts.map((text) => Uint8Array.fromBase64(text));
-    if (hash?.length !== HASH_BITS / 8 || salt.length === 0 || more.length > 0) return undefined;
-    return [name, { rounds: Number(rounds), salt, hash }];
+    return Uint8Array.fromBase64(base64);
   } catch {
     return undefined;
   }
@@ -86,7 +111,7 @@ function readLine(line: string): [name: string, account: Account] | undefined {
  */
 export async function accountLine(name: string, password: string): Promise<string> {
   if (!NAME.test(name)) {
-    throw new TypeError(`Cannot add user "${name}": expected small letters, digits, ".", "_", "-"`);
+    throw new TypeError(`Cannot add user "${name}": expected ${NAME_FORM}`);
   }
   const salt = crypto.getRandomValues(new Uint8Array(16));
   const hash = await derive(password, salt, ROUNDS);
