@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Piece } from "../../examples/mail/imap/command_reader.ts";
 import { readFetchItems } from "../../examples/mail/imap/fetch_items.ts";
 import { nameTest, pathOf } from "../../examples/mail/imap/folders.ts";
@@ -145,4 +145,21 @@ Deno.test("the patterns of LIST are met within a level, or over all", () => {
   assertEquals(met("A*"), ["A", "A.B", "A.B.C"]);
   assertEquals(met("inbox"), ["INBOX"]);
   assertEquals([met("X+"), met("a"), met(".*")], [["X+"], [], []]);
+  assertEquals([met("A*B%"), met("%.%.%"), met("%%*"), met("*C")], [
+    ["A.B"],
+    ["A.B.C"],
+    names,
+    ["A.B.C"],
+  ]);
+  assertEquals([met("i*x"), met("%x"), met("")], [["INBOX"], ["INBOX"], []]);
+});
+
+Deno.test("no pattern of LIST takes long", () => {
+  const name = "a".repeat(200), begin = performance.now();
+  for (const part of ["*a", "%a", "**", "*%", "a*%*"]) {
+    const test = nameTest(`${part.repeat(10_000)}b`);
+    for (let i = 0; i < 100; i++) assertEquals(test(name), false);
+  }
+  // Backtracking would take longer than the universe has existed.
+  assert(performance.now() - begin < 20_000);
 });

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { bytesOf } from "../../examples/mail/net/latin1.ts";
 import { store } from "../../examples/mail/store/delivery.ts";
+import { listMessages, makeFolder, setFlags } from "../../examples/mail/store/maildir.ts";
 import type { Client } from "../support/client.ts";
 import { PATIENCE_MS, within } from "../support/wait.ts";
+import { replacing } from "../support/disk_calls.ts";
 import { MailSessions, type Protocol } from "../support/mail_session.ts";
 
 Deno.test("a stop ends the sessions of POP3 that wait, though another one is in its TLS handshake", async () => {
@@ -141,3 +143,85 @@ for (const [protocol, { command, go, refusal }] of Object.entries(START_TLS)) {
     assertMatch(await wrong.ask(`${command} x\r`), /^(501|a BAD|-ERR)/);
   });
 }
+
+/** Gives a command with the tag x; all lines of its answer. */
+async function asks(client: Client, command: string): Promise<string[]> {
+  const lines = [await client.ask(`${command}\r`)];
+  while (!/^x /.test(lines.at(-1)!)) lines.push(await client.line());
+  return lines.map((line) => line.trimEnd());
+}
+
+Deno.test("FETCH and SEARCH find messages that another session has renamed, and leave out removed ones", async () => {
+  await using server = await MailSessions.open("imap");
+  for (const subject of ["a", "b", "c"]) {
+    await store([bytesOf(`Subject: ${subject}\r\n\r\n`)], [server.inbox]);
+  }
+  const client = await server.loggedIn();
+  await client.write("b SELECT INBOX\r\n");
+  while (!(await client.line()).startsWith("b OK")) { /* what the folder has */ }
+  const [one, , three] = await listMessages(server.inbox);
+  await setFlags(server.inbox, one, "F");
+  Deno.removeSync(three.path);
+  assertEquals((await asks(client, "x SEARCH SINCE 1-Jan-2000"))[0], "* SEARCH 1 2");
+  assertEquals(await asks(client, "x SEARCH charset KOI8-R ALL"), [
+    "x NO [BADCHARSET (US-ASCII UTF-8)] unknown charset",
+  ]);
+  assertEquals((await asks(client, "x SEARCH Charset utf-8 ALL"))[0], "* SEARCH 1 2 3");
+  const dates = await asks(client, "x FETCH 1:* INTERNALDATE");
+  assertEquals(dates.map((line) => line.slice(0, 24)), [
+    "* 1 FETCH (INTERNALDATE ",
+    "* 2 FETCH (INTERNALDATE ",
+    "x OK fetched",
+  ]);
+  assertEquals((await asks(client, "x FETCH 1:* BODY[]")).filter((line) => / FETCH /.test(line)), [
+    "* 1 FETCH (BODY[] {14}",
+    "* 2 FETCH (BODY[] {14}",
+  ]);
+  assertEquals(
+    Deno.readDirSync(`${server.inbox}/cur`).map(({ name }) => name.split(":2,")[1]).toArray()
+      .sort(),
+    [
+      "FS",
+      "S",
+    ],
+  );
+});
+
+Deno.test("LIST tells of levels that are no folders where its pattern ends with %, and of none else", async () => {
+  await using server = await MailSessions.open("imap");
+  for (const name of ["A.B.C", "D", "inbox.x"]) await makeFolder(`${server.inbox}/.${name}`);
+  const client = await server.loggedIn();
+  const lists = async (pattern: string) =>
+    (await asks(client, `x LIST "" "${pattern}"`)).slice(0, -1).map((line) => line.slice(7));
+  assertEquals(await lists("%"), ['() "." "INBOX"', '() "." "D"', '(\\Noselect) "." "A"']);
+  assertEquals(await lists("A.%"), ['(\\Noselect) "." "A.B"']);
+  assertEquals(await lists("A*B%"), ['(\\Noselect) "." "A.B"']);
+  assertEquals(await lists("A*"), ['() "." "A.B.C"']);
+  assertMatch((await asks(client, "x SELECT A"))[0], /^x NO /);
+});
+
+Deno.test("an appended message has CRLF at the end of each line, its flags, and is a recent one", async () => {
+  await using server = await MailSessions.open("imap");
+  const client = await server.loggedIn();
+  await client.write("x APPEND INBOX (\\Seen) {9+}\r\na\nb\r\n\nc\rd\r\n");
+  assertMatch(await client.line(), /^x OK/);
+  const [{ path }] = await listMessages(server.inbox);
+  assertEquals(Deno.readTextFileSync(path), "a\r\nb\r\n\r\nc\rd");
+  assert((await asks(client, "x SELECT INBOX")).includes("* 1 RECENT"));
+  assertEquals((await asks(client, "x FETCH 1 FLAGS"))[0], "* 1 FETCH (FLAGS (\\Seen \\Recent))");
+});
+
+Deno.test("a COPY that fails leaves nothing behind", async () => {
+  await using server = await MailSessions.open("imap");
+  await makeFolder(`${server.inbox}/.A`);
+  for (const text of ["a", "b"]) await store([bytesOf(text)], [server.inbox]);
+  const client = await server.loggedIn();
+  await asks(client, "x SELECT INBOX");
+  {
+    using _ = replacing("link", () => Promise.reject(new Error("no space")), { calls: [1] });
+    assertMatch((await asks(client, "x COPY 1:* A"))[0], /^x NO /);
+  }
+  assertEquals(await listMessages(`${server.inbox}/.A`), []);
+  assertMatch((await asks(client, "x COPY 1:* A"))[0], /^x OK /);
+  assertEquals((await listMessages(`${server.inbox}/.A`)).length, 2);
+});

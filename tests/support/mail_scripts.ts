@@ -195,7 +195,9 @@ refused(box.create, "Sent")
 refused(box.create, "INBOX")
 for name in ["a/b", "..", '"a*"', ".x"]: refused(box.create, name)
 assert names() == [b'"INBOX"', b'"&AOQ-"', b'"Sent"', b'"Work.A"', b'"with space"'], names()
-assert len(ok(box.list('""', "%"))) == 4
+levels = ok(box.list('""', "%"))
+assert len(levels) == 5 and rb'(\Noselect) "." "Work"' in levels, levels
+refused(box.select, "Work")
 assert ok(box.list("Work.", "*")) == [b'() "." "Work.A"']
 assert len(ok(box.lsub())) == 5
 refused(box.select, "none")

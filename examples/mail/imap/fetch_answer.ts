@@ -6,20 +6,21 @@
 import { envelopeOf, structureOf } from "../mime/envelope.ts";
 import { headOf, parseMessage, type Part } from "../mime/part.ts";
 import { bytesOf, textOf } from "../net/latin1.ts";
+import { type Message, readMessage, receivedAt } from "../store/maildir.ts";
 import type { NumberedMessage } from "../store/uid_list.ts";
 import type { FetchItem, SectionItem } from "./fetch_items.ts";
 import { flagList, internalDate } from "./format.ts";
 
-/** A message, its bytes when an item needs them, and its parts when one needs those. */
-export interface FetchedMessage {
-  readonly message: NumberedMessage;
+/** What the file of a message says, as far as the items need it. */
+export interface Content {
   readonly bytes: Uint8Array;
   readonly part: Part | undefined;
+  readonly received: Date;
 }
 
-/** Whether any of the items needs the bytes of the message. */
-export function needsBytes(items: readonly FetchItem[]): boolean {
-  return items.some(({ kind }) => needsParts(kind) || kind === "section");
+/** A message and its content. */
+export interface FetchedMessage extends Content {
+  readonly message: NumberedMessage;
 }
 
 function needsParts(kind: FetchItem["kind"]): boolean {
@@ -31,29 +32,40 @@ export function makesSeen(items: readonly FetchItem[]): boolean {
   return items.some((item) => item.kind === "section" && !item.isPeek);
 }
 
-/** Finds the parts of a message, if an item needs them. */
-export async function partsFor(
+/**
+ * Reads what the items need.
+ *
+ * @returns The content; undefined when the message has been removed.
+ */
+export async function readContent(
   items: readonly FetchItem[],
-  bytes: Uint8Array,
-): Promise<Part | undefined> {
-  const isNeeded = items.some((item) =>
+  folder: string,
+  message: Message,
+): Promise<Content | undefined> {
+  const needs = (test: (item: FetchItem) => boolean) => items.some(test);
+  const bytes = needs(({ kind }) => needsParts(kind) || kind === "section")
+    ? await readMessage(folder, message)
+    : new Uint8Array();
+  const received = needs(({ kind }) => kind === "INTERNALDATE")
+    ? await receivedAt(folder, message)
+    : new Date(0);
+  if (bytes === undefined || received === undefined) return undefined;
+  const hasParts = needs((item) =>
     needsParts(item.kind) || item.kind === "section" && (item.text !== "" || item.path.length > 0)
   );
-  return isNeeded ? await parseMessage(bytes) : undefined;
+  return { bytes, received, part: hasParts ? await parseMessage(bytes) : undefined };
 }
 
 /** An item with its value. */
-export async function answerOf(item: FetchItem, fetched: FetchedMessage): Promise<string> {
-  const { message, bytes, part } = fetched;
+export function answerOf(item: FetchItem, fetched: FetchedMessage): string {
+  const { message, bytes, part, received } = fetched;
   switch (item.kind) {
     case "FLAGS":
       return `FLAGS ${flagList(message.flags, message.isRecent)}`;
     case "UID":
       return `UID ${message.uid}`;
-    case "INTERNALDATE": {
-      const { mtime } = await Deno.stat(message.path);
-      return `INTERNALDATE ${internalDate(mtime ?? new Date(0))}`;
-    }
+    case "INTERNALDATE":
+      return `INTERNALDATE ${internalDate(received)}`;
     case "RFC822.SIZE":
       return `RFC822.SIZE ${message.size}`;
     case "ENVELOPE":

@@ -58,7 +58,7 @@ const ALIASES: Readonly<Record<string, Pick<SectionItem, "text" | "isPeek">>> = 
 export function readFetchItems(scanner: Scanner): FetchItem[] {
   if (scanner.isNext("(")) return scanner.list(() => readItem(scanner));
   for (const [name, items] of Object.entries(MACROS)) {
-    if (scanner.take(name) || scanner.take(name.toLowerCase())) return [...items];
+    if (scanner.takeWord(name)) return [...items];
   }
   return [readItem(scanner)];
 }

@@ -23,8 +23,15 @@ export function pathOf(inbox: string, name: string): string | undefined {
     : undefined;
 }
 
+/** A name in an answer to LIST. */
+export interface ListedName {
+  readonly name: string;
+  /** Whether it is a folder, or only a level above one. */
+  readonly isFolder: boolean;
+}
+
 /** The names of all folders. */
-export async function folderNames(inbox: string): Promise<string[]> {
+async function folderNames(inbox: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(inbox)) {
     if (isDirectory && name.startsWith(".")) names.push(name.slice(1));
@@ -43,14 +50,56 @@ export async function folderExists(path: string): Promise<boolean> {
 }
 
 /**
- * A test of names by a pattern of LIST: `*` is anything, and `%` anything within a level.
+ * The folders whose names meet a pattern, and, where it ends with `%`, the levels that are no folders
+ * themselves (RFC 3501, 6.3.8).
+ *
+ * @param inbox The directory of the user.
+ * @param pattern The reference and the name of LIST, in one.
+ */
+export async function listNames(inbox: string, pattern: string): Promise<ListedName[]> {
+  const folders = await folderNames(inbox), known = new Set(folders);
+  const levels = pattern.endsWith("%") ? folders.flatMap(levelsAbove) : [];
+  const isKnown = (name: string) => known.has(name) || name.toUpperCase() === "INBOX";
+  const all = [...folders, ...new Set(levels.filter((name) => !isKnown(name)))];
+  return all.filter(nameTest(pattern)).map((name) => ({ name, isFolder: known.has(name) }));
+}
+
+/** The levels above a folder: `A` and `A.B` for `A.B.C`. */
+function levelsAbove(name: string): string[] {
+  const parts = name.split(DELIMITER);
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join(DELIMITER));
+}
+
+/**
+ * A test of names by a pattern of LIST: `*` is anything, and `%` anything within a level. Its time depends
+ * on the length of the name, whatever the pattern is.
  *
  * @param pattern The reference and the name of LIST, in one.
  */
 export function nameTest(pattern: string): (name: string) => boolean {
-  const source = [...pattern].map((char) =>
-    char === "*" ? ".*" : char === "%" ? `[^${DELIMITER}]*` : RegExp.escape(char)
-  ).join("");
-  const form = new RegExp(`^${source}$`), anyCase = new RegExp(`^${source}$`, "i");
-  return (name) => (name === "INBOX" ? anyCase : form).test(name);
+  // Wildcards side by side mean what one of them does, and more of them would only take time.
+  const short = pattern.replaceAll(/[*%]{2,}/g, (run) => run.includes("*") ? "*" : "%");
+  const anyCase = short.toUpperCase(), fewest = short.replaceAll(/[*%]/g, "").length;
+  return (name) => name.length >= fewest && meets(name, name === "INBOX" ? anyCase : short);
+}
+
+function meets(name: string, pattern: string): boolean {
+  // The places in the name at which the part of the pattern so far can have ended.
+  let ends = new Set([0]);
+  for (const char of pattern) {
+    const next = new Set<number>();
+    for (const end of ends) {
+      if (char !== "*" && char !== "%") {
+        if (name[end] === char) next.add(end + 1);
+        continue;
+      }
+      for (let to = end; to <= name.length && !next.has(to); to++) {
+        next.add(to);
+        if (char === "%" && name[to] === DELIMITER) break;
+      }
+    }
+    if (next.size === 0) return false;
+    ends = next;
+  }
+  return ends.has(name.length);
 }

@@ -7,7 +7,7 @@ import { bytesOf, textOf } from "../net/latin1.ts";
 import { store, uniqueName } from "../store/delivery.ts";
 import { makeFolder } from "../store/maildir.ts";
 import { numberMessages } from "../store/uid_list.ts";
-import { DELIMITER, folderExists, folderNames, nameTest, pathOf } from "./folders.ts";
+import { DELIMITER, folderExists, listNames, pathOf } from "./folders.ts";
 import { ALL_FLAGS, lettersOf, readDate, stringOf } from "./format.ts";
 import { ImapSyntaxError, type Scanner } from "./scanner.ts";
 import { SelectedFolder } from "./selected.ts";
@@ -103,10 +103,12 @@ async function list(
     sendUntagged(state, [`${label} (\\Noselect) "${DELIMITER}" ""`]);
     return "OK listed";
   }
-  const isAsked = nameTest(reference + pattern), names = await folderNames(state.inbox);
+  const names = await listNames(state.inbox, reference + pattern);
   sendUntagged(
     state,
-    names.filter(isAsked).map((name) => `${label} () "${DELIMITER}" ${stringOf(name)}`),
+    names.map(({ name, isFolder }) =>
+      `${label} (${isFolder ? "" : "\\Noselect"}) "${DELIMITER}" ${stringOf(name)}`
+    ),
   );
   return "OK listed";
 }

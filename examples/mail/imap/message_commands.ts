@@ -4,14 +4,14 @@
  * @module
  */
 import { storeLinks } from "../store/delivery.ts";
-import { readMessage, sortFlags } from "../store/maildir.ts";
-import { answerOf, makesSeen, needsBytes, partsFor } from "./fetch_answer.ts";
+import { sortFlags } from "../store/maildir.ts";
+import { answerOf, makesSeen, readContent } from "./fetch_answer.ts";
 import { type FetchItem, readFetchItems } from "./fetch_items.ts";
 import { folderExists, pathOf } from "./folders.ts";
 import { flagList, lettersOf } from "./format.ts";
 import { isInSet, readSet } from "./number_set.ts";
 import { ImapSyntaxError, type Scanner } from "./scanner.ts";
-import { readSearch } from "./search.ts";
+import { readSearch, SEARCH_CHARSETS } from "./search.ts";
 import type { Chosen, SelectedFolder } from "./selected.ts";
 import { type FolderCommand, sendUntagged } from "./state.ts";
 
@@ -63,23 +63,15 @@ async function fetchMessages(
     ? [{ kind: "UID" }, ...asked]
     : asked;
   const isSeen = makesSeen(items) && !folder.isReadOnly;
-  for (const { sequence } of chosen) {
-    let message = folder.messages[sequence - 1], all = items;
-    const bytes = needsBytes(items) ? await readMessage(folder.path, message) : new Uint8Array();
+  for (const { sequence, message } of chosen) {
+    const content = await readContent(items, folder.path, message);
     // Another session has removed it; the client will be told.
-    if (bytes === undefined) continue;
-    if (isSeen && !message.flags.includes("S")) {
-      await folder.changeFlags([{ sequence, message }], (flags) => sortFlags(`${flags}S`));
-      message = folder.messages[sequence - 1];
-      if (!items.some(({ kind }) => kind === "FLAGS")) all = [...items, { kind: "FLAGS" }];
-    }
-    const part = await partsFor(items, bytes), values: string[] = [];
-    try {
-      for (const item of all) values.push(await answerOf(item, { message, bytes, part }));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) continue;
-      throw error;
-    }
+    if (content === undefined) continue;
+    const isChanged = isSeen && await folder.markSeen({ sequence, message });
+    const hasFlags = !isChanged || items.some(({ kind }) => kind === "FLAGS");
+    const all: FetchItem[] = hasFlags ? items : [...items, { kind: "FLAGS" }];
+    const fetched = { message: folder.messages[sequence - 1], ...content };
+    const values = all.map((item) => answerOf(item, fetched));
     sendUntagged(state, [`${sequence} FETCH (${values.join(" ")})`]);
     await state.wire.flush();
   }
@@ -127,6 +119,7 @@ async function search(
   scanner: Scanner,
 ): Promise<string> {
   const test = readSearch(scanner, folder), found: number[] = [];
+  if (test === undefined) return `NO [BADCHARSET (${SEARCH_CHARSETS.join(" ")})] unknown charset`;
   for (const [index, message] of folder.messages.entries()) {
     if (await test({ message, sequence: index + 1 })) found.push(isUid ? message.uid : index + 1);
   }

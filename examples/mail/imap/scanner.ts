@@ -39,6 +39,12 @@ export class Scanner {
     return found;
   }
 
+  /** Takes a word of the language, if it comes next, in whichever case. */
+  takeWord(word: string): boolean {
+    const [found] = /^[A-Za-z0-9.-]+/.exec(this.#rest) ?? [];
+    return found?.toUpperCase() === word && this.take(found);
+  }
+
   /** Takes a text, which has to come next. */
   expect(text: string): void {
     if (!this.take(text)) this.#fail(JSON.stringify(text));

@@ -6,7 +6,7 @@
  */
 import { fieldsOf, parseMessage, type Part, readable } from "../mime/part.ts";
 import { textOf, utf8Of } from "../net/latin1.ts";
-import { readMessage } from "../store/maildir.ts";
+import { readMessage, receivedAt } from "../store/maildir.ts";
 import { readDate } from "./format.ts";
 import { isInSet, readSet } from "./number_set.ts";
 import { ImapSyntaxError, type Scanner } from "./scanner.ts";
@@ -85,12 +85,19 @@ const KEYS: Readonly<Record<string, KeyReader>> = {
   },
 };
 
-/** Reads all keys of a search up to its end; they all have to be met. */
-export function readSearch(scanner: Scanner, folder: SelectedFolder): SearchTest {
+/** The charsets of texts in a search. */
+export const SEARCH_CHARSETS: readonly string[] = ["US-ASCII", "UTF-8"];
+
+/**
+ * Reads all keys of a search up to its end; they all have to be met.
+ *
+ * @returns The test; undefined when the charset is none of those above.
+ */
+export function readSearch(scanner: Scanner, folder: SelectedFolder): SearchTest | undefined {
   scanner.space();
-  if (scanner.take("CHARSET ") || scanner.take("charset ")) {
-    const charset = scanner.astring();
-    if (!/^(utf-8|us-ascii)$/i.test(charset)) throw new ImapSyntaxError("expected UTF-8");
+  if (scanner.takeWord("CHARSET")) {
+    scanner.space();
+    if (!SEARCH_CHARSETS.includes(scanner.astring().toUpperCase())) return undefined;
     scanner.space();
   }
   const tests = [readKey(scanner, folder)];
@@ -145,8 +152,9 @@ function dateKey(
   };
 }
 
-async function receivedMs({ message }: Chosen): Promise<number> {
-  return (await Deno.stat(message.path)).mtime?.getTime() ?? 0;
+/** No time meets a key when the message has been removed. */
+async function receivedMs({ message }: Chosen, { path }: SelectedFolder): Promise<number> {
+  return (await receivedAt(path, message))?.getTime() ?? NaN;
 }
 
 /** The day in the head, whatever its zone. */

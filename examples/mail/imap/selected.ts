@@ -4,7 +4,7 @@
  * @module
  */
 import { withFolderLock } from "../store/folder_lock.ts";
-import { finder, listMessages, setFlags } from "../store/maildir.ts";
+import { finder, listMessages, setFlags, sortFlags } from "../store/maildir.ts";
 import { type NumberedMessage, numberMessages } from "../store/uid_list.ts";
 import { flagList } from "./format.ts";
 
@@ -97,6 +97,13 @@ export class SelectedFolder {
         this.#messages[sequence - 1] = { ...message, path, flags, isNew: false };
       }
     });
+  }
+
+  /** Gives a message the flag \Seen; whether it did not have it. */
+  async markSeen(one: Chosen): Promise<boolean> {
+    if (one.message.flags.includes("S")) return false;
+    await this.changeFlags([one], (flags) => sortFlags(`${flags}S`));
+    return true;
   }
 
   /** Removes all messages that have the flag \Deleted and that this session has seen. */
