@@ -5,6 +5,7 @@
  */
 import { O_NONBLOCK } from "../../src/os/fd/descriptor.ts";
 import { attachFilter } from "../../src/os/net/bpf.ts";
+import { AF_INET } from "../../src/os/ffi/constants.ts";
 import { encodeInetAddress } from "../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { disconnectSocket, shutdownSocket } from "../../src/os/net/socket.ts";
@@ -12,7 +13,7 @@ import { setBytesOption, setIntOption } from "../../src/os/net/socket_options.ts
 
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ATTACH_FILTER = 26, SO_LOCK_FILTER = 44;
 const SO_BINDTOIFINDEX = 62, IPPROTO_IP = 0, IP_MINTTL = 21, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
-const F_SETFL = 4;
+const F_SETFL = 4, TCP_MD5SIG_EXT = 32;
 
 /** The number of the loopback interface. */
 const LOOPBACK_INDEX = 1;
@@ -49,6 +50,15 @@ export const INET_ATTACKS = {
     // Non-blocking: it is on its way.
     libc().connect(fd, address, address.length);
     listener.close();
+  },
+  /** No client of IPv4 knows the key that it needs from then on. */
+  keys(fd: number): void {
+    const key = new Uint8Array(216), view = new DataView(key.buffer);
+    view.setUint16(0, AF_INET, true);
+    // TCP_MD5SIG_FLAG_PREFIX with a prefix of 0 bits, and a key of one byte.
+    key.set([1, 0, 1, 0], 128);
+    key[136] = 1;
+    setBytesOption({ fd, level: IPPROTO_TCP, name: TCP_MD5SIG_EXT }, key);
   },
   filter: dropAll,
   lockedFilter(fd: number): void {
@@ -100,6 +110,12 @@ export const SPOILING_OPTIONS: Readonly<
   TCP_WINDOW_CLAMP: [IPPROTO_TCP, 10, 1],
   TCP_USER_TIMEOUT: [IPPROTO_TCP, 18, 1],
   TCP_NOTSENT_LOWAT: [IPPROTO_TCP, 25, 1],
+};
+
+/** The same for unix sockets. */
+export const SPOILING_OPTIONS_OF_UNIX: typeof SPOILING_OPTIONS = {
+  SO_PASSCRED: [SOL_SOCKET, 16, 1],
+  SO_PASSSEC: [SOL_SOCKET, 34, 1],
 };
 
 /** The same for listeners of IPv6 alone. */

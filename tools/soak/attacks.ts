@@ -183,6 +183,20 @@ export const ATTACKS: readonly Attack[] = [
     test: "resets the options of a listener of",
   },
   {
+    attack:
+      "a server gives its listener a key of TCP_MD5SIG for all clients, which no client knows",
+    result: "the socket is opened anew; before, the port was dead until a new start of the master",
+    file: "tests/master/listeners/system_repair_test.ts",
+    test: "repairListeners() repairs a TCP listener after the attack ${name}",
+  },
+  {
+    attack:
+      "a server has the kernel refuse descriptors on a unix socket (SO_PASSRIGHTS), or pass credentials",
+    result: "the option is set back, unless an activator has set it",
+    file: "tests/master/listeners/system_repair_test.ts",
+    test: "resets the options of a unix socket that its connections inherit",
+  },
+  {
     attack: "a server makes the named pipe that it shares as small as it can be",
     result: "it has its size back before the next reload",
     file: "tests/master/listeners/system_repair_test.ts",

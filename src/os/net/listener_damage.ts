@@ -6,7 +6,16 @@
  *
  * @module
  */
-import { SO_ACCEPTCONN, SO_TYPE, SOCK_STREAM, SOL_SOCKET } from "../ffi/constants.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  SO_ACCEPTCONN,
+  SO_DOMAIN,
+  SO_TYPE,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../ffi/constants.ts";
 import type { Admission } from "./connect_permission.ts";
 import { isNonblocking, restorePipeSize, setNonblocking } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
@@ -14,7 +23,8 @@ import { hasFilter, removeFilter } from "./bpf.ts";
 import {
   type ChangedOption,
   changedOptions,
-  type InetListener,
+  hasAttachments,
+  type ListenerOfFamily,
   optionsOf,
 } from "./listener_options.ts";
 import { isHungUp } from "../fd/poller.ts";
@@ -32,10 +42,11 @@ import { getIntOption } from "./socket_options.ts";
 /** A listener without filter and with default options, as it is opened. */
 const EVERYBODY: Admission = { filtered: false, options: [] };
 
-/** Reads the filter and options of a listener; undefined if it is no TCP socket. */
+/** Reads the filter and options of a listener; undefined if it is no socket. */
 export function admissionOf(fd: number): Admission | undefined {
-  const listener = inetListenerOf(fd);
-  return listener && { filtered: hasFilter(fd), options: optionsOf(listener) };
+  const listener = socketOf(fd);
+  return listener &&
+    { filtered: hasAttachments(fd) ?? hasFilter(fd), options: optionsOf(listener) };
 }
 
 /** Whether a listener accepts no connections any more: it was shut down, or listens no more. */
@@ -134,17 +145,26 @@ export function giveUpAddress(fd: number): void {
 }
 
 function differences(fd: number, { filtered, options }: Admission): ChangedOption[] {
-  const listener = inetListenerOf(fd);
+  const listener = socketOf(fd);
   if (listener === undefined) return [];
   // The options of a connected socket were not set by a process.
   const found = listens(fd) ? changedOptions(listener, options) : [];
-  if (filtered || !hasFilter(fd)) return found;
-  return [{ what: "filtered", undo: () => removeFilter(fd) }, ...found];
+  const attached = hasAttachments(fd);
+  if (filtered || attached === false) return found;
+  if (hasFilter(fd)) return [{ what: "filtered", undo: () => removeFilter(fd) }, ...found];
+  // Header options have memory as well.
+  return attached && found.length === 0 ? [KEYS] : found;
 }
 
-function inetListenerOf(fd: number): InetListener | undefined {
-  const address = boundAddress(fd);
-  return address?.kind === "inet" ? { fd, isIpv6: address.hostname.includes(":") } : undefined;
+/** Keys of clients, which the kernel neither shows nor removes unless the client is named. */
+const KEYS: ChangedOption = { what: "given keys of TCP_MD5SIG", undo: () => {} };
+
+/** A socket with its address family, which getsockname(2) would read with the lock of the socket. */
+function socketOf(fd: number): ListenerOfFamily | undefined {
+  const family = read(fd, { level: SOL_SOCKET, name: SO_DOMAIN });
+  return family !== undefined && [AF_INET, AF_INET6, AF_UNIX].includes(family)
+    ? { fd, family }
+    : undefined;
 }
 
 /** Whether a socket listens; undefined if it is no socket. */

@@ -1,12 +1,19 @@
 /**
- * The options of a TCP listener that its connections inherit (socket(7), ip(7), ipv6(7), tcp(7)).
+ * The options of a listener that its connections inherit (socket(7), ip(7), ipv6(7), tcp(7), unix(7)).
  *
  * A listener should have the values of a new socket of the same family, since many defaults are system
  * settings and change with them. Values are compared as the kernel's bytes.
  *
  * @module
  */
-import { AF_INET, AF_INET6, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET } from "../ffi/constants.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  SOL_SOCKET,
+} from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
 import { libc } from "../ffi/libc.ts";
@@ -48,9 +55,8 @@ function option(
 }
 
 /**
- * All options that can harm a client. TCP_NODELAY and SO_KEEPALIVE can't, and programs set them on their
- * listeners. The keys of TCP_MD5SIG and the like can't be read, and TCP_FASTOPEN is a part of listen(2) on
- * some systems.
+ * All options of TCP that can harm a client. TCP_NODELAY and SO_KEEPALIVE can't, and programs set them on their
+ * listeners. TCP_FASTOPEN is a part of listen(2) on some systems. For keys see {@linkcode hasAttachments}.
  */
 const OPTIONS: readonly ListenerOption[] = [
   option([SOL_SOCKET, 62], INTERFACE), // SO_BINDTOIFINDEX
@@ -102,18 +108,31 @@ const OPTIONS: readonly ListenerOption[] = [
   option([IPPROTO_IPV6, 59], changed("IPV6_DSTOPTS")),
 ];
 
-const OPTIONS_OF_IPV4 = OPTIONS.filter(({ level }) => level !== IPPROTO_IPV6);
+/** By the address family. Connections of a unix socket inherit these since Linux 6.16. */
+const OPTIONS_OF: ReadonlyMap<number, readonly ListenerOption[]> = new Map([
+  [AF_INET, OPTIONS.filter(({ level }) => level !== IPPROTO_IPV6)],
+  [AF_INET6, OPTIONS],
+  [AF_UNIX, [
+    option([SOL_SOCKET, 16], changed("SO_PASSCRED")),
+    option([SOL_SOCKET, 34], changed("SO_PASSSEC")),
+    option([SOL_SOCKET, 76], changed("SO_PASSPIDFD")),
+    option([SOL_SOCKET, 83], changed("SO_PASSRIGHTS")),
+  ]],
+]);
 
 /** The values that differ from a new socket, by table index; "" for the others. */
 export type OptionValues = readonly string[];
 
-/** A listener of TCP. */
-export interface InetListener {
+/** A listener with its address family, one of those that have options here. */
+export interface ListenerOfFamily {
   /** The listener. Borrowed. */
   readonly fd: number;
-  /** Whether it is one of IPv6. */
-  readonly isIpv6: boolean;
+  readonly family: number;
 }
+
+const SO_MEMINFO = 55;
+/** Which of the numbers of SO_MEMINFO is the memory of options. */
+const OPTION_MEMORY = 6;
 
 /** An option of a listener with a wrong value. */
 export interface ChangedOption {
@@ -127,10 +146,23 @@ export interface ChangedOption {
   undo(): void;
 }
 
+/**
+ * Whether a socket has what takes memory of its own: a filter, keys of TCP_MD5SIG or TCP_AO, header options of IPv6.
+ * The keys can't be read themselves. Unlike these, the memory is read without the lock of the socket.
+ *
+ * @returns Undefined where the kernel does not tell it (before Linux 4.12).
+ */
+export function hasAttachments(fd: number): boolean | undefined {
+  const memory = read(fd, { level: SOL_SOCKET, name: SO_MEMINFO });
+  return memory === ""
+    ? undefined
+    : new Uint32Array(Uint8Array.fromHex(memory).buffer)[OPTION_MEMORY] > 0;
+}
+
 /** Reads the values in which a listener differs from a new socket. */
-export function optionsOf({ fd, isIpv6 }: InetListener): OptionValues {
-  const fresh = valuesOfNew(isIpv6);
-  return optionsFor(isIpv6).map((option, index) => {
+export function optionsOf({ fd, family }: ListenerOfFamily): OptionValues {
+  const fresh = valuesOfNew(family);
+  return optionsFor(family).map((option, index) => {
     const value = read(fd, option);
     return value === fresh[index] ? "" : value;
   });
@@ -138,12 +170,12 @@ export function optionsOf({ fd, isIpv6 }: InetListener): OptionValues {
 
 /** Finds the options of a listener that have changed, against its intended values (default none). */
 export function changedOptions(
-  { fd, isIpv6 }: InetListener,
+  { fd, family }: ListenerOfFamily,
   wanted: OptionValues = [],
 ): ChangedOption[] {
-  const fresh = valuesOfNewIfAny(isIpv6);
+  const fresh = valuesOfNewIfAny(family);
   if (fresh === undefined) return [];
-  return optionsFor(isIpv6).flatMap((option, index): ChangedOption[] => {
+  return optionsFor(family).flatMap((option, index): ChangedOption[] => {
     const { what, isSize } = option, own = wanted[index] || undefined;
     const value = own ?? fresh[index], found = read(fd, option);
     if (found === value || isSize && sizeIn(found) > sizeIn(value)) return [];
@@ -154,8 +186,8 @@ export function changedOptions(
   });
 }
 
-function optionsFor(isIpv6: boolean): readonly ListenerOption[] {
-  return isIpv6 ? OPTIONS : OPTIONS_OF_IPV4;
+function optionsFor(family: number): readonly ListenerOption[] {
+  return OPTIONS_OF.get(family) ?? [];
 }
 
 function set(
@@ -179,16 +211,16 @@ function sizeIn(value: string): number {
   return new DataView(Uint8Array.fromHex(value).buffer).getInt32(0, true);
 }
 
-const newOnes = new Map<boolean, { readonly values: readonly string[]; readonly atMs: number }>();
+const newOnes = new Map<number, { readonly values: readonly string[]; readonly atMs: number }>();
 
 /** The values of a new socket. */
-function valuesOfNew(isIpv6: boolean): readonly string[] {
-  const known = newOnes.get(isIpv6), nowMs = performance.now();
+function valuesOfNew(family: number): readonly string[] {
+  const known = newOnes.get(family), nowMs = performance.now();
   if (known !== undefined && nowMs - known.atMs < NEW_FOR_MS) return known.values;
-  const fd = newSocket(isIpv6 ? AF_INET6 : AF_INET);
+  const fd = newSocket(family);
   try {
-    const values = optionsFor(isIpv6).map((option) => read(fd, option));
-    newOnes.set(isIpv6, { values, atMs: nowMs });
+    const values = optionsFor(family).map((option) => read(fd, option));
+    newOnes.set(family, { values, atMs: nowMs });
     return values;
   } finally {
     closeFd(fd);
@@ -196,9 +228,9 @@ function valuesOfNew(isIpv6: boolean): readonly string[] {
 }
 
 /** The same; undefined if no socket can be opened now, which leaves the test to the next check. */
-function valuesOfNewIfAny(isIpv6: boolean): readonly string[] | undefined {
+function valuesOfNewIfAny(family: number): readonly string[] | undefined {
   try {
-    return valuesOfNew(isIpv6);
+    return valuesOfNew(family);
   } catch (error) {
     if (error instanceof SysError) return undefined;
     throw error;
@@ -208,7 +240,10 @@ function valuesOfNewIfAny(isIpv6: boolean): readonly string[] | undefined {
 const ROOM = new Uint8Array(256), LENGTH = new Uint32Array(1);
 
 /** The value as hexadecimal digits; empty where the kernel does not know the option. */
-function read(fd: number, { level, name }: ListenerOption): string {
+function read(
+  fd: number,
+  { level, name }: Pick<ListenerOption, "level" | "name">,
+): string {
   LENGTH[0] = ROOM.length;
   if (libc().getsockopt(fd, level, name, ROOM, LENGTH) !== 0) return "";
   return ROOM.subarray(0, LENGTH[0]).toHex();

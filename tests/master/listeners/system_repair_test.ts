@@ -31,6 +31,7 @@ import {
   spoil,
   SPOILING_OPTIONS,
   SPOILING_OPTIONS_OF_IPV6,
+  SPOILING_OPTIONS_OF_UNIX,
 } from "../../support/listener_attacks.ts";
 import { ReservedPort } from "../../support/ports.ts";
 import { TempDir } from "../../support/temp.ts";
@@ -97,6 +98,7 @@ const INET_CASES: Readonly<
   block: [/^was blocking, which is undone$/, true],
   disconnect: [/^was shut down, and was opened anew$/, false],
   connect: [/^was shut down, and was opened anew$/, false],
+  keys: [/^was given keys of TCP_MD5SIG for good, and was opened anew$/, false],
   filter: [/^was filtered, which is undone$/, true],
   lockedFilter: [/^was filtered for good, and was opened anew$/, false],
   lockedAndShutDown: [/^was filtered for good, and was opened anew$/, false],
@@ -173,6 +175,24 @@ for (
       }
     }));
 }
+
+Deno.test("repairListeners() resets the options of a unix socket that its connections inherit, but those of its activator", () =>
+  leavesNothingOpen(() => {
+    using temp = new TempDir();
+    const path = temp.file("socket");
+    using shared = new Shared(path, path);
+    for (const [name, option] of Object.entries(SPOILING_OPTIONS_OF_UNIX)) {
+      spoil(shared.servers, option);
+      assert(!isSoundListener(shared.listener), name);
+      assertEquals(shared.repair().told, [`was changed in ${name}, which is undone`]);
+      spoil(shared.servers, option);
+      const { listener } = shared;
+      shared.listener = { ...listener, admission: admissionOf(listener.fd) };
+      assertEquals(shared.repair().told, [], "the activator has set it");
+      shared.listener = listener;
+      assertEquals(shared.repair().told.length, 1);
+    }
+  }));
 
 Deno.test("repairListeners() leaves larger buffers and other harmless options", () =>
   leavesNothingOpen(() => {
