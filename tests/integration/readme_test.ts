@@ -28,6 +28,12 @@ Deno.test("the first server of README.md prints what the picture of the terminal
   assertEquals(comparableSession(shown), comparableSession(drawn), "run deno task pictures");
 });
 
+Deno.test("a reload that takes long is compared with one that does not", () => {
+  const command = "zc reload", shown = "committed in 0.8 s";
+  const slow = `waiting for web.cf: process 4711 starting\n${shown}`;
+  assertEquals(comparable({ command, shown: slow }), comparable({ command, shown }));
+});
+
 Deno.test("the picture of the terminal is drawn from its transcript", () => {
   const transcript = Deno.readTextFileSync(`${ROOT}${TRANSCRIPT}`);
   const picture = Deno.readTextFileSync(`${ROOT}${TERMINAL_PICTURE}`);

@@ -60,14 +60,16 @@ const VARYING: readonly (readonly [pattern: RegExp, text: string])[] = [
 ];
 
 /**
- * A step without what differs from run to run: process ids, times, sizes, versions, and the width of columns.
+ * A step without what differs from run to run: process ids, times, sizes, versions, the width of columns, and lines
+ * that come only if something takes long.
  *
  * @param step The step.
  * @returns Its text for a comparison.
  */
 export function comparable({ command, shown }: Step): string {
-  const same = VARYING.reduce((text, [pattern, to]) => text.replace(pattern, to), shown);
-  return `$ ${command}\n${same}\n`;
+  const usual = `${shown}\n`.replaceAll(OCCASIONAL, "");
+  const same = VARYING.reduce((text, [pattern, to]) => text.replace(pattern, to), usual);
+  return `$ ${command}\n${same}`;
 }
 
 /**
