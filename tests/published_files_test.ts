@@ -12,7 +12,9 @@ function isPublished(path: string): boolean {
   return isIncluded && existsSync(new URL(path, ROOT));
 }
 
-for (const page of ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"]) {
+for (
+  const page of ["README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"]
+) {
   Deno.test(`the links in ${page} lead to published files or to other sites`, () => {
     const text = Deno.readTextFileSync(new URL(page, ROOT));
     const links = text.matchAll(/\]\(([^)\s]+)\)/g).map(([, link]) => link.replace(/#.*/, ""));
