@@ -44,7 +44,11 @@ export interface DocumentedSymbol {
   readonly declarations: readonly {
     readonly kind: string;
     readonly jsDoc?: { readonly doc?: string };
-    readonly def?: { readonly properties?: readonly Property[]; readonly tsType?: TypeNode };
+    readonly def?: {
+      readonly properties?: readonly Property[];
+      readonly tsType?: TypeNode;
+      readonly extends?: readonly TypeNode[];
+    };
   }[];
 }
 
@@ -75,7 +79,13 @@ export class DocumentedTypes {
     for (const { name, declarations } of [...documentedSymbols(files).values()].flat()) {
       const [{ kind, jsDoc, def }] = declarations;
       const type: TypeNode | undefined = kind === "interface"
-        ? { kind: "typeLiteral", value: { properties: def!.properties! } }
+        ? {
+          kind: "intersection",
+          value: [...def!.extends ?? [], {
+            kind: "typeLiteral",
+            value: { properties: def!.properties! },
+          }],
+        }
         : kind === "typeAlias"
         ? def!.tsType
         : undefined;
@@ -96,6 +106,14 @@ export class DocumentedTypes {
     if (type.kind === "intersection") return type.value.flatMap((part) => this.propertiesOf(part));
     if (type.kind !== "typeRef" || !this.#types.has(type.value.typeName)) return [];
     return this.propertiesOf(this.get(type.value.typeName).type);
+  }
+
+  /** The members of a union, and of the unions in it. */
+  unionOf(type: TypeNode): readonly TypeNode[] {
+    if (type.kind === "union") return type.value.flatMap((one) => this.unionOf(one));
+    if (type.kind !== "typeRef") return [type];
+    const { type: meant } = this.get(type.value.typeName);
+    return meant.kind === "union" ? this.unionOf(meant) : [type];
   }
 
   /**

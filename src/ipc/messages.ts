@@ -87,7 +87,7 @@ export interface ReportMessage {
 }
 
 /** The field of every message from a server, by which a stale message is recognized. */
-interface FromServer {
+export interface FromServer {
   readonly pid: number;
   readonly generation: number;
 }

@@ -24,7 +24,7 @@ const MAGIC = 0x5a43; // "ZC"
 export const DESCRIPTORS_FRAME = 0;
 
 /** Numbers of the message types in a frame. */
-const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
+export const TYPE_NUMBERS: Readonly<Record<Message["type"], number>> = {
   start: 1,
   softstop: 2,
   watchdog: 3,
@@ -75,7 +75,7 @@ export interface Sender {
 }
 
 /** The most listeners possible: a process has as many ports. */
-const MAX_DESCRIPTORS = 65_536;
+export const MAX_DESCRIPTORS = 65_536;
 
 /** The limits of a master, for its servers. */
 export const MASTER: Sender = {
@@ -140,7 +140,8 @@ export function payloadOf(message: Message): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(message));
 }
 
-function maxPayloadBytes(type: Message["type"] | undefined): number {
+/** The most bytes of a payload of this type; undefined for a frame of descriptors alone. */
+export function maxPayloadBytes(type: Message["type"] | undefined): number {
   const bytes: Readonly<Partial<Record<Message["type"], number>>> = MAX_PAYLOAD_BYTES;
   return type === undefined ? 0 : bytes[type] ?? MAX_SMALL_PAYLOAD_BYTES;
 }

@@ -52,8 +52,8 @@ interface Block {
   written: number;
 }
 
-const BLOCK_BYTES = 262_144;
-const BLOCKS_MAX = 64;
+export const BLOCK_BYTES = 262_144;
+export const BLOCKS_MAX = 64;
 const FLUSH_AFTER_MS = 1_000;
 const CLOSE_WAIT_MS = 5_000;
 const NEWLINE = 0x0a;

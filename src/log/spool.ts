@@ -70,7 +70,7 @@ interface Item {
   readonly lines: number;
 }
 
-const DEFAULT_LIMIT_BYTES = 1_048_576;
+export const DEFAULT_LIMIT_BYTES = 1_048_576;
 const RECONNECT_MS = 1_000;
 const ITEM_BYTES = 100;
 const LINES_PER_WAIT = 256;

@@ -29,7 +29,7 @@ const NAMES: readonly OutputName[] = ["stdout", "stderr"];
  * How many ended processes may have outputs that are still read: programs that they have started may write
  * to them. Beyond that the oldest of the service with the most are closed.
  */
-const ENDED_MAX = 64;
+export const ENDED_MAX = 64;
 
 /** How long the last output of a process is read, and that of all when this process ends. */
 const LAST_OUTPUT_MS = 50, ALL_LAST_OUTPUTS_MS = 1_000;

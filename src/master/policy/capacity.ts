@@ -59,7 +59,7 @@ export function roomFor(candidate: Candidate, service: Service): number {
 }
 
 /** The limit of {@linkcode leaversOf} per service, whatever its settings are. */
-const MOST_LEAVERS = 64;
+export const MOST_LEAVERS = 64;
 
 /**
  * How many processes of a service may have left their slots of their own accord before starts are
