@@ -38,7 +38,7 @@ export async function prepare(paths: Paths, uid: number | undefined): Promise<vo
   if (!existsSync(paths.users)) {
     const lines = Object.entries(DEMO_USERS).map(([name, word]) => accountLine(name, word));
     const text = `${(await Promise.all(lines)).join("\n")}\n`;
-    await Deno.writeTextFile(paths.users, text, { mode: 0o600 });
+    await Deno.writeTextFile(paths.users, text, { createNew: true, mode: 0o600 });
   }
   if (!existsSync(paths.certFile)) await makeCertificate(paths);
 }

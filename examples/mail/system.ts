@@ -5,7 +5,7 @@
  * @module
  */
 import { boolean, duration, list, settings, size, string, TlsContext } from "../../serve.ts";
-import { defaultConfig, tlsOfSettings } from "../../coroutine_server.ts";
+import { defaultConfig, tlsOfSettings, zwarn } from "../../coroutine_server.ts";
 import { Accounts } from "./store/accounts.ts";
 import { makeFolder, removeAbandoned } from "./store/maildir.ts";
 
@@ -18,6 +18,9 @@ const own = settings({
   mailTimeout: duration(),
   mailSync: boolean(true),
 });
+
+/** How often a server looks at what a user's folders need: directories, and no abandoned files. */
+const LOOK_MS = 3_600_000;
 
 /** The mail system as a server sees it. */
 export interface MailSystem {
@@ -50,7 +53,7 @@ export async function openMailSystem(): Promise<MailSystem> {
     throw new Error(`Cannot find the folders: server-chroot is "${root}", ${expected}`);
   }
   const spool = root === "" ? own.mailSpool : "";
-  const known = new Set<string>();
+  const lastLooks = new Map<string, number>();
   return {
     host: Deno.hostname(),
     domains: own.mailDomains.map((domain) => domain.toLowerCase()),
@@ -62,10 +65,11 @@ export async function openMailSystem(): Promise<MailSystem> {
     tls: new TlsContext(tlsOfSettings()),
     inboxOf: async (user) => {
       const folder = `${spool}/${user}`;
-      if (!known.has(user)) {
+      if (Date.now() - (lastLooks.get(user) ?? -Infinity) > LOOK_MS) {
         await makeFolder(folder);
-        await removeAbandoned(folder);
-        known.add(user);
+        // A file that can't be removed is no reason to refuse mail.
+        await removeAbandoned(folder).catch((error) => zwarn(`Cannot tidy up "${folder}":`, error));
+        lastLooks.set(user, Date.now());
       }
       return folder;
     },

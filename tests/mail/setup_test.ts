@@ -31,3 +31,11 @@ Deno.test("prepare() refuses a spool of another user", async () => {
   await prepare(paths, Deno.uid()!);
   await assertRejects(() => prepare(paths, 12_345), Error, "expected 12345");
 });
+
+Deno.test("prepare() writes no users through a link that leads nowhere", async () => {
+  using dir = new TempDir();
+  const paths = { ...pathsIn(dir), users: dir.file("link") };
+  Deno.symlinkSync(dir.file("target"), paths.users);
+  await assertRejects(() => prepare(paths, undefined), Deno.errors.AlreadyExists);
+  assertEquals([...Deno.readDirSync(dir.path)].some(({ name }) => name === "target"), false);
+});

@@ -102,16 +102,21 @@ Deno.test("what is stored is on the disk before it has its name, and its name be
   assertEquals(calls.take(), ["fsync", "fsync"]);
 });
 
-Deno.test("removeAbandoned() removes files in tmp that are 36 hours old, whatever their mtime", async () => {
+Deno.test("removeAbandoned() removes files in tmp of all folders that are 36 hours old, whatever their mtime", async () => {
   using dir = new TempDir();
   const folder = await folderIn(dir);
   Deno.writeTextFileSync(`${folder}/tmp/a`, "");
   Deno.utimeSync(`${folder}/tmp/a`, 0, 0);
   Deno.mkdirSync(`${folder}/tmp/b/cur`, { recursive: true });
+  await makeFolder(`${folder}/.Sent`);
+  Deno.writeTextFileSync(`${folder}/.Sent/tmp/c`, "");
+  // No folder any more, or not yet.
+  Deno.mkdirSync(`${folder}/.Half`);
+  const left = () => [files(`${folder}/tmp`).sort(), files(`${folder}/.Sent/tmp`)];
   await removeAbandoned(folder, Date.now() + 35 * 3_600_000);
-  assertEquals(files(`${folder}/tmp`).sort(), ["a", "b"]);
+  assertEquals(left(), [["a", "b"], ["c"]]);
   await removeAbandoned(folder, Date.now() + 37 * 3_600_000);
-  assertEquals(files(`${folder}/tmp`), []);
+  assertEquals(left(), [[], []]);
 });
 
 Deno.test("uniqueName() never gives a name twice", () => {

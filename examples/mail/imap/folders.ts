@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { foldersIn } from "../store/maildir.ts";
 
 /** What stands between a folder and one below it. */
 export const DELIMITER = ".";
@@ -32,11 +33,8 @@ export interface ListedName {
 
 /** The names of all folders. */
 async function folderNames(inbox: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(inbox)) {
-    if (isDirectory && name.startsWith(".")) names.push(name.slice(1));
-  }
-  return ["INBOX", ...names.sort()];
+  const names = await foldersIn(inbox);
+  return ["INBOX", ...names.map((name) => name.slice(1)).sort()];
 }
 
 /** Whether a folder is there. */

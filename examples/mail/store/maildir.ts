@@ -48,24 +48,46 @@ export function inboxOf(folder: string): string {
   return basename(folder).startsWith(".") ? dirname(folder) : folder;
 }
 
+/** The names of the directories of a user's folders but INBOX; each begins with a dot. */
+export async function foldersIn(inbox: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(inbox)) {
+    if (isDirectory && name.startsWith(".")) names.push(name);
+  }
+  return names;
+}
+
 /**
- * Removes what deliveries that were cut off have left in `tmp`.
+ * Removes what deliveries that were cut off have left in `tmp` of all folders of a user.
  *
- * @param folder The directory.
+ * @param inbox The directory of the user.
  * @param now The time.
  */
-export async function removeAbandoned(folder: string, now: number = Date.now()): Promise<void> {
-  const oldest = now - ABANDONED_MS;
-  for await (const { name } of Deno.readDir(`${folder}/tmp`)) {
-    const path = `${folder}/tmp/${name}`;
-    try {
-      // An appended message may be given any mtime.
-      const { ctime } = await Deno.lstat(path);
-      if (ctime!.getTime() < oldest) await Deno.remove(path, { recursive: true });
-    } catch (error) {
-      // A delivery has ended, or another process has removed it.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+export async function removeAbandoned(inbox: string, now: number = Date.now()): Promise<void> {
+  const names = await foldersIn(inbox), oldest = now - ABANDONED_MS;
+  for (const folder of [inbox, ...names.map((name) => `${inbox}/${name}`)]) {
+    // A delivery may end meanwhile, and a folder may be removed.
+    await unlessGone(async () => {
+      for await (const { name } of Deno.readDir(`${folder}/tmp`)) {
+        await unlessGone(() => removeOlder(`${folder}/tmp/${name}`, oldest));
+      }
+    });
+  }
+}
+
+async function removeOlder(path: string, oldest: number): Promise<void> {
+  // An appended message may be given any mtime.
+  const { ctime } = await Deno.lstat(path);
+  if (ctime!.getTime() < oldest) await Deno.remove(path, { recursive: true });
+}
+
+/** Does something with a file; undefined when the file is not there. */
+async function unlessGone<T>(act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
 
@@ -126,12 +148,7 @@ export async function removeMessages(folder: string, ids: ReadonlySet<string>): 
 export function finder(folder: string): (message: Message) => Promise<Message | undefined> {
   let listed: Map<string, Message> | undefined;
   return async (message) => {
-    try {
-      await Deno.lstat(message.path);
-      return message;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    if (await unlessGone(() => Deno.lstat(message.path))) return message;
     listed ??= new Map((await listMessages(folder)).map((message) => [message.id, message]));
     return listed.get(message.id);
   };
