@@ -104,7 +104,7 @@ export interface ProgramStarter {
  * @throws {Error} When no process can be started, or the program can't be executed.
  */
 export function startProgram(start: ProgramStart, starter: ProgramStarter): ChildProcess {
-  const { path, args, name = path, fds, blocksInspectorSignal, inheritedState } = start;
+  const { path, args, name = path, fds, directory, blocksInspectorSignal, inheritedState } = start;
   const { spawner, lookup } = starter;
   if (needsShim(start, starter)) return startByShim(start, starter);
   const argv = changesRights(start)
@@ -114,6 +114,7 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
     path: changesRights(start) ? argv[0] : path,
     argv,
     fds,
+    directory,
     env: environmentFor(start),
     // setpriv(1) keeps the signal mask.
     blocksInspectorSignal,
@@ -126,7 +127,9 @@ export function startProgram(start: ProgramStart, starter: ProgramStarter): Chil
  */
 export function needsShim(start: ProgramStart, { lookup }: ProgramStarter): boolean {
   const { path, name = path, root, directory, env = {}, credentials } = start;
-  if (root !== undefined || directory !== undefined) return true;
+  if (root !== undefined) return true;
+  // It is entered with the rights of the program's user, not with those of the master.
+  if (directory !== undefined && credentials !== undefined) return true;
   if (env.LISTEN_PID === OWN_PID) return true;
   // setpriv(1) still runs as the master's user, and must not load what these name.
   if (changesRights(start) && Object.keys(env).some((key) => OF_LOADER.test(key))) return true;

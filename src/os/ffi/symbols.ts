@@ -206,6 +206,8 @@ export const SYMBOLS = {
   },
   // int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int newfd);
   posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  // int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+  posix_spawn_file_actions_addchdir_np: { parameters: ["buffer", "buffer"], result: "i32" },
   // int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions);
   posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
   // int posix_spawnattr_init(posix_spawnattr_t *attributes);

@@ -30,6 +30,12 @@ export interface PlacedRequest {
    * empty standard input, and shares 1 and 2 with this process.
    */
   readonly fds: readonly PlacedFd[];
+  /**
+   * Its working directory.
+   *
+   * @default {Deno.cwd()}
+   */
+  readonly directory?: string;
   /** Changes to the environment of this process. */
   readonly env?: EnvironmentChange;
   /** As in `SpawnRequest`. */
@@ -92,7 +98,9 @@ export function asShellScript(
   return { path: SHELL, argv: [SHELL, path, ...argv.slice(1)] };
 }
 
-function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest): number {
+function spawnWith(request: PlacedRequest): number {
+  const { path, argv, fds, directory, env = {}, inheritedState } = request;
+  const subject = directory === undefined ? path : `${path} in ${directory}`;
   const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
   const pid = new Int32Array(1);
   const lifted = liftAboveTargets(fds);
@@ -101,15 +109,20 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
     libc().posix_spawnattr_init(attributes);
     libc().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     libc().posix_spawnattr_setsigdefault(attributes, SIGPIPE_ONLY);
-    const { posix_spawn_file_actions_adddup2: addDup2 } = libc();
-    require0(path, libc().posix_spawn_file_actions_addopen(actions, 0, cString("/dev/null"), 0, 0));
-    for (const { from, to } of lifted) require0(path, addDup2(actions, from, to));
+    const {
+      posix_spawn_file_actions_addopen: addOpen,
+      posix_spawn_file_actions_adddup2: addDup2,
+      posix_spawn_file_actions_addchdir_np: addChdir,
+    } = libc();
+    require0(subject, addOpen(actions, 0, cString("/dev/null"), 0, 0));
+    for (const { from, to } of lifted) require0(subject, addDup2(actions, from, to));
+    if (directory !== undefined) require0(subject, addChdir(actions, cString(directory)));
     const argvArray = cStringArray(argv),
       envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
     const start = () =>
       libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray);
     // No descriptor may be opened here meanwhile: its number could be above the program's limit.
-    require0(path, inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start());
+    require0(subject, inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start());
     return pid[0];
   } finally {
     libc().posix_spawn_file_actions_destroy(actions);
@@ -119,8 +132,8 @@ function spawnWith({ path, argv, fds, env = {}, inheritedState }: PlacedRequest)
 }
 
 /** Throws for an error code: these functions return an errno value rather than setting errno. */
-function require0(path: string, code: number): void {
-  if (code !== 0) throw new SysError("posix_spawn", code, path);
+function require0(subject: string, code: number): void {
+  if (code !== 0) throw new SysError("posix_spawn", code, subject);
 }
 
 /** The processes that were started here and not reaped yet. */

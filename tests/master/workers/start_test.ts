@@ -13,13 +13,17 @@ import { within } from "../../support/wait.ts";
 async function started(
   rights: Partial<ProgramStart>,
   { hasSetpriv }: { readonly hasSetpriv: boolean },
-): Promise<{ argv: readonly string[]; first: string; status: string; home: string }> {
+): Promise<{ argv: readonly string[]; first: string; status: string; home: string; cwd: string }> {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
   const requests: PlacedRequest[] = [];
   const child = startProgram({
     path: "/bin/sh",
-    args: ["-c", 'cat /proc/self/status >"$0/status"; echo "$HOME" >"$0/home"', dir.path],
+    args: [
+      "-c",
+      'cat /proc/self/status >"$0/status"; echo "$HOME" >"$0/home"; pwd >"$0/cwd"',
+      dir.path,
+    ],
     fds: [],
     blocksInspectorSignal: false,
     ...rights,
@@ -38,9 +42,10 @@ async function started(
     }),
   });
   assertEquals((await within(child.exited, { what: "the end of the program" })).code, 0);
-  const [status, home] = ["status", "home"].map((name) => Deno.readTextFileSync(dir.file(name)));
+  const [status, home, cwd] = ["status", "home", "cwd"]
+    .map((name) => Deno.readTextFileSync(dir.file(name)));
   const [{ argv }] = requests;
-  return { argv, first: argv[0], status, home: home.trim() };
+  return { argv, first: argv[0], status, home: home.trim(), cwd: cwd.trim() };
 }
 
 for (const hasSetpriv of [true, false]) {
@@ -82,6 +87,19 @@ Deno.test("startProgram() starts a program directly that needs no changes", asyn
   const { first, status } = await started({}, { hasSetpriv: true });
   assertEquals(first, "/bin/sh");
   assertMatch(status, /^NoNewPrivs:\s+0$/m);
+});
+
+Deno.test("startProgram() starts a program in its directory by each way", async () => {
+  const directory = "/usr/bin", hasSetpriv = true;
+  const direct = await started({ directory }, { hasSetpriv });
+  assertEquals([direct.first, direct.cwd], ["/bin/sh", directory]);
+  const gainsNothing = await started({ directory, gainsNothing: true }, { hasSetpriv });
+  assertEquals(gainsNothing.cwd, directory);
+  if (!mayChangeUser()) return;
+  // The user enters it, who may be allowed less than the master.
+  const credentials = credentialsOf({ user: "nobody" });
+  const asUser = await started({ directory, credentials }, { hasSetpriv });
+  assertEquals([asUser.first, asUser.cwd], [Deno.execPath(), directory]);
 });
 
 Deno.test("startProgram() passes variables on by each way, and never in arguments", async () => {

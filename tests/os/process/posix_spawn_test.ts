@@ -143,6 +143,13 @@ for (
   });
 }
 
+Deno.test("spawnPlaced() names the program and a directory that it can't be started in", () => {
+  const start = () =>
+    spawnPlaced({ path: "/bin/true", argv: ["true"], fds: [], directory: "/nonexistent" });
+  const error = assertThrows(start, SysError, "/bin/true in /nonexistent");
+  assertEquals(error.code, "ENOENT");
+});
+
 Deno.test("spawnPlaced() tells the end of each of many processes, and of none of the runtime's", async () => {
   await leavesNothingOpen(async () => {
     const run = (code: number) =>
