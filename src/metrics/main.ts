@@ -11,8 +11,11 @@ import { ControlClient } from "../control/client.ts";
 import { ownArguments } from "../os/ffi/proc_self.ts";
 import { serverLifecycle } from "../server/lifecycle/lifecycle.ts";
 import { runServer } from "../server/runtime/runtime.ts";
-import { serveHttp } from "../server/serve_http.ts";
+import { openHttp } from "../server/serve_http.ts";
 import { MetricsServer } from "./server.ts";
+
+/** More than all viewers of the page, and few enough for each limit of open files. */
+const MOST_CONNECTIONS = 256;
 
 /** How long responses under way have at a stop; each takes milliseconds unless its client does not read. */
 const STOP_SECONDS = 3;
@@ -32,7 +35,9 @@ export function metricsServerMain(
   return runServer({
     serviceRegister(_service, fd, fdType) {
       server.start();
-      serveHttp(fd, fdType, (request, { completed }) => server.answer(request, completed));
+      openHttp(fd, fdType, (request, { completed }) => server.answer(request, completed), {
+        mostConnections: MOST_CONNECTIONS,
+      });
     },
     beforeSoftstop() {
       server.stop();

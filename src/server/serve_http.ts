@@ -87,6 +87,8 @@ export interface OpenHttpOptions extends Pick<ServeHttpOptions, "onError"> {
   readonly tls?: HttpTls;
   /** See {@linkcode RuntimeOptions}. */
   readonly runtime?: RuntimeOptions;
+  /** See {@linkcode HttpServing}; with it the runtime's server, which knows no such limit, is not used. */
+  readonly mostConnections?: number;
 }
 
 /**
@@ -98,7 +100,7 @@ export function openHttp(
   fd: number,
   fdType: FdType,
   handler: HttpHandler,
-  { onError = answerError, tls, runtime }: OpenHttpOptions,
+  { onError = answerError, tls, runtime, mostConnections }: OpenHttpOptions,
 ): HttpService {
   if (fdType === "fifo") {
     throw new TypeError(`Cannot serve HTTP on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
@@ -111,6 +113,7 @@ export function openHttp(
     backend().sendAtOnce(fd);
   }
   const serving = { handler, onError, options: runtime };
+  if (mostConnections !== undefined) return serveByNode(fd, { ...serving, mostConnections }, tls);
   return backend().serveHttp(fd, {
     native: () => new RuntimeHttpService(fd, { ...serving, address, tls }),
     node: () => serveByNode(fd, serving, tls),

@@ -6,7 +6,7 @@ import { greeted } from "../support/client.ts";
 import { id } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";
 import { Site } from "../support/master.ts";
-import { eventually } from "../support/wait.ts";
+import { eventually, within } from "../support/wait.ts";
 
 /** Another user than the one who runs the tests. */
 const USER = id("-un") === "nobody" ? "daemon" : "nobody";
@@ -50,6 +50,31 @@ Deno.test("metrics makes a service that shows the status, over reloads and upgra
   assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
   await master.upgrade();
   assert((await get(port, "/metrics")).includes(`service="metrics"`));
+  await master.stop();
+});
+
+Deno.test("clients of metrics that send no whole request keep nobody out", async () => {
+  await using site = new Site();
+  const port = site.port();
+  const master = await site.start({ args: ["-metrics", `127.0.0.1:${port}`] });
+  await get(port, "/live");
+  const clients: Deno.Conn[] = [];
+  try {
+    for (let n = 0; n < 300; n++) {
+      const client = await Deno.connect({ hostname: "127.0.0.1", port });
+      clients.push(client);
+      await client.write(new TextEncoder().encode("GET /live HTTP/1.1\r\nHost: a\r\nX-"));
+    }
+    const isClosed = clients[0].read(new Uint8Array(1)).then((count) => count === null, () => true);
+    assert(await within(isClosed, { what: "the end of the oldest connection" }));
+    await get(port, "/live");
+    await clients[299].write(new TextEncoder().encode("b: c\r\n\r\n"));
+    const answer = new Uint8Array(12), read = clients[299].read(answer);
+    await within(read, { what: "an answer on the youngest connection" });
+    assertEquals(new TextDecoder().decode(answer), "HTTP/1.1 200");
+  } finally {
+    for (const client of clients) client.close();
+  }
   await master.stop();
 });
 

@@ -587,6 +587,13 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack:
+      "clients of metrics open connections and send no whole request, so that probes fail and the container is started anew",
+    result: "256 are open at once; the oldest that waits for a request is closed for the next one",
+    file: "tests/integration/metrics_service_test.ts",
+    test: "clients of metrics that send no whole request keep nobody out",
+  },
+  {
+    attack:
       "a program that knows nothing of its master has a handler of SIGTERM, of node or of Deno, that takes its time",
     result: "it is called once, and has the time of the stop",
     file: "tests/integration/unchanged_test.ts",

@@ -22,6 +22,13 @@ export interface HttpServing {
   readonly onError: HttpErrorHandler;
   /** See {@linkcode RuntimeOptions}. */
   readonly options?: RuntimeOptions;
+  /**
+   * How many connections are open at once: beyond that the oldest is closed that waits for a request, or else the
+   * oldest. Only without the runtime's server.
+   *
+   * @default {Infinity}
+   */
+  readonly mostConnections?: number;
 }
 
 /** A service that answers HTTP requests. */

@@ -34,6 +34,8 @@ export class Http1Connection {
   #isDraining = false;
   /** Whether it waits for a request of which no byte has arrived. */
   #isIdle = false;
+  /** Whether it waits for the head of a request, or for the rest of it. */
+  #isWaiting = true;
 
   /** Takes ownership of the connection. */
   constructor(conn: Deno.Conn, service: Http1Service) {
@@ -65,6 +67,11 @@ export class Http1Connection {
     if (this.#isIdle) this.#closeIfIdle();
   }
 
+  /** Whether no request is under way: its head has not arrived as a whole. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
   #closeIfIdle(): void {
     systemClock.setTimer(QUIET_MS, () => {
       if (this.#isIdle) this.close();
@@ -79,8 +86,10 @@ export class Http1Connection {
   /** Serves one request, and returns whether another one may follow. */
   async #serveNext(): Promise<boolean> {
     const conn = this.#conn, input = this.#input, remoteAddr = this.#remoteAddr;
+    this.#isWaiting = true;
     const head = await this.#head();
     if (head === undefined) return false;
+    this.#isWaiting = false;
     const body = new BodyInput(input, head.body);
     if (head.expectsContinue && !body.isDone) await writeAll(conn, CONTINUE);
     const exchange = new Http1Exchange({ conn, input, head, body, remoteAddr });

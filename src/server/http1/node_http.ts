@@ -30,7 +30,9 @@ export class NodeHttpService implements HttpService {
   readonly #listener: ServiceListener;
   readonly #service: Http1Service;
   readonly #tls: HttpTls | undefined;
+  /** The oldest first. */
   readonly #connections = new Set<Http1Connection>();
+  readonly #mostConnections: number;
   readonly #events = new EventStreams();
   readonly #finished = Promise.withResolvers<void>();
   readonly #forgetStop: () => void;
@@ -46,6 +48,7 @@ export class NodeHttpService implements HttpService {
   constructor(fd: number, serving: HttpServing, tls?: HttpTls) {
     const address = backend().addressOf(fd);
     this.#tls = tls;
+    this.#mostConnections = serving.mostConnections ?? Infinity;
     this.#service = {
       ...serving,
       place: { address, isTls: tls !== undefined },
@@ -97,10 +100,19 @@ export class NodeHttpService implements HttpService {
 
   async #serveHttp(conn: Deno.Conn): Promise<void> {
     const connection = new Http1Connection(conn, this.#service);
+    if (this.#connections.size >= this.#mostConnections) this.#closeOldest();
     this.#connections.add(connection);
     if (this.#isDraining) connection.drain();
     await connection.serve();
     this.#connections.delete(connection);
+  }
+
+  /** Makes room for a client: one that sends no request, or takes no response, must not keep others out. */
+  #closeOldest(): void {
+    const [first] = this.#connections;
+    const oldest = this.#connections.values().find(({ isWaiting }) => isWaiting) ?? first;
+    this.#connections.delete(oldest);
+    oldest.close();
   }
 
   #drain(): void {
