@@ -33,6 +33,8 @@ export interface PageTexts {
   readonly alias: (name: string) => string;
   /** What stands between two sentences. */
   readonly space: string;
+  /** What stands between two items of a list. */
+  readonly comma: string;
 }
 
 /** The texts of a section in one language. */
@@ -191,6 +193,7 @@ This page is written by \`deno task docs\` from the records in \`src/config/sett
   meaning: ({ doc }) => doc,
   alias: (name) => `Alias: ${name}.`,
   space: " ",
+  comma: ", ",
 };
 
 /** The texts by language. */
@@ -234,7 +237,7 @@ function renderSettingsTable(settings: readonly Setting<unknown>[], texts: PageT
     [
       ...setting.scopes.map((scope) => placeOf(scope, setting, texts)),
       ...setting.inherited ? ["`.gcf`"] : [],
-    ].join(", "),
+    ].join(texts.comma),
     texts.value(setting),
     setting.fallback === undefined ? "" : `\`${setting.fallback}\``,
     [

@@ -20,7 +20,8 @@ type SettingConstant = {
 const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   SERVER_COMMAND:
     "要启动的程序，需要时带参数。不经过 shell。self NAME 再次启动 master 自身的程序，作为其中名为 NAME 的 server。",
-  SERVER_SERVICE: "要监听的地址，每个写作 [name://]address，用 ; , 空格或制表符分隔。",
+  SERVER_SERVICE:
+    "要监听的地址，每个写作 [name://]address，用分号（;）、逗号（,）、空格或制表符分隔。",
   SERVER_PROC_COUNT: "有多少个进程为这些地址提供服务。0 表示只打开地址，不启动进程。",
   SERVER_BALANCE:
     "各进程如何分担一个 host:port 上的连接。shared：所有进程从同一个队列 accept，空闲的进程先取到。reuseport：每个进程有自己的队列（SO_REUSEPORT），由内核为每个连接随机选择队列。",
@@ -60,16 +61,16 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   SERVER_MAX_AGE:
     "进程运行多久之后被替换：新进程启动，旧进程停止接受连接，进入排空。每个进程会减去一个随机量，最多十分之一，以免所有进程同时被替换。0 表示不限。",
   SERVER_MAX_MEMORY:
-    "一个进程可以使用多少内存，按比例集大小（PSS）计算：自己独占的内存，加上与其他进程共享的内存中它分摊的部分。超过这个值达到 10 秒的进程会排空并被替换。0 和 -1 表示不限。",
+    "一个进程可以使用多少内存，按比例分摊的内存大小（PSS）计算：自己独占的内存，加上与其他进程共享的内存中它分摊的部分。超过这个值达到 10 秒的进程会排空并被替换。0 和 -1 表示不限。",
   SERVER_IDLE_EXIT:
-    "一个进程可以多久没有连接，超过之后结束。当剩下的进程都有连接，或者一个进程也不剩而有连接在等待时，会再启动一个进程。0 表示保留所有进程。",
+    "一个进程没有连接的时间超过这个值，就会被结束。当剩下的进程都有连接，或者一个进程也不剩而有连接在等待时，会再启动一个进程。0 表示保留所有进程。",
   SERVER_PROC_MIN: "server-idle-exit 至少保留多少个进程。为 0 时，由第一个连接触发启动进程。",
   SERVER_STANDBY_COUNT:
     "在 server-proc-count 之外，再保留多少个备用进程。备用进程已经加载了程序，执行了 beforeService，然后等待。当有进程结束，或者还需要一个进程时，它立即接替。",
   SERVER_PROTOCOL:
     "监听套接字如何交给 server。control：通过工作进程套接字传递。inherit：与工作进程套接字一起继承（用于没有 --allow-ffi 的 server）。deno：用于任何未经修改的 Deno 程序：程序打开一个地址时，得到的是服务中具有该端口或路径的套接字。libzc：像 LIB-ZC 那样放在描述符 5、6、7…。systemd：以 LISTEN_FDS 的方式。auto：根据命令及其权限选择；deno serve、带有 export default 的脚本，以及 deno.json 或 package.json 中的任务，选择 deno；shell、解释器或它们的脚本，以及用来启动别的程序的程序（nice、timeout），会被拒绝，因为无法判断它们以什么方式接收套接字。",
   SERVER_PERMISSIONS:
-    "server-command 是脚本时，或者是由 Deno 运行的程序中的 self 时，它的权限。即使设为 none，也能在它的地址上提供服务。编译后的程序具有 deno compile 时给定的权限。",
+    "server-command 是脚本时，这个脚本的权限；也用于由 Deno 运行的程序中的 self。即使设为 none，也能在它的地址上提供服务。编译后的程序具有 deno compile 时给定的权限。",
   SERVER_USER:
     "server 从启动起就以这个用户以及该用户的各个组运行；另见 server-start-user。HOME、USER 和 LOGNAME 取该用户的值；如果是一个没有对应用户的编号，HOME 为 /，其余两个不设置。",
   SERVER_GROUP:
@@ -103,7 +104,7 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   TRY_LOCK:
     "检测是否有 master 在运行，然后退出：pid 文件没有被锁住（没有 master 在运行）时退出码为 0，被锁住时为 1。",
   LOG_SERVICE: "在数据报套接字 SOCKET 上接收日志行，按天或按小时写入文件，文件路径以 PREFIX 开头。",
-  MASTER_STOP_TIMEOUT: "master 停止时，等待它的 server 多久，之后杀死它们。",
+  MASTER_STOP_TIMEOUT: "master 停止时等待各个 server 的时间，超过之后杀死它们。",
   MASTER_MAX_GENERATIONS:
     "每个服务最多可以有多少代旧进程同时处于排空状态。更早的各代会被要求立即结束。",
   MASTER_UPGRADE_TIMEOUT: "升级时，新 master 的所有进程就绪的时限。超过之后，升级回滚。",
@@ -123,7 +124,7 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   RUN_CHDIR: "进程启动时，把它的工作目录切换到这个目录。",
   MAX_MEMORY:
     "进程以及它启动的每个进程，可以使用多少数据内存（RLIMIT_DATA）。运行时在启动时映射但没有使用的内存不计算在内。",
-  CORE_FILE_SIZE: "进程可以写出的 core 文件的最大大小（RLIMIT_CORE）。",
+  CORE_FILE_SIZE: "进程可以写出的 core 文件的大小上限（RLIMIT_CORE）。",
 };
 
 /** The forms of values, by the English text of their records. */
@@ -202,7 +203,7 @@ master 也可以读取 INI 文件，其中每个服务占一节：\`-config serv
     sockets: { title: "套接字", purpose: "服务在哪里监听，谁可以连接，进程如何得到套接字。" },
     reload: {
       title: "重新加载、停止和升级",
-      purpose: "新进程如何替换旧进程，旧进程可以用多长时间排空。",
+      purpose: "新进程如何替换旧进程，旧进程可以用多长时间排空，也就是处理完已有的连接。",
     },
     supervision: {
       title: "监管",
@@ -232,9 +233,10 @@ master 也可以读取 INI 文件，其中每个服务占一节：\`-config serv
   },
   columns: ["配置项", "读取处", "值", "默认值", "含义"],
   places: { service: "`.cf`", master: "master", server: "server" },
-  notInGcf: "（不在 `.gcf` 中）",
+  notInGcf: "（`.gcf` 除外）",
   value: valueOf,
   meaning: ({ name }) => meanings.get(name)!,
   alias: (name) => `别名：${name}。`,
   space: "",
+  comma: "、",
 };
