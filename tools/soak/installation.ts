@@ -56,6 +56,8 @@ export class Installation implements AsyncDisposable {
   #processes: number;
   readonly #process: TestProcess;
   #version = 0;
+  /** The behaviour of the services in each version. */
+  readonly #behaviours = new Map<string, Partial<Record<ServiceName, Behaviour>>>();
 
   private constructor({ processes, settings = {} }: InstallationOptions) {
     const address = (name: string) => ({ port: this.site.port(), path: this.site.socket(name) });
@@ -106,6 +108,18 @@ export class Installation implements AsyncDisposable {
     return String(this.#version);
   }
 
+  /**
+   * The versions so far that clients of a service may be answered by: those in which it is good, if only one of
+   * its processes is.
+   *
+   * @param name The service.
+   */
+  answeringVersions(name: ServiceName): string[] {
+    return [...this.#behaviours]
+      .filter(([, { [name]: behave = "good" }]) => behave === "good" || behave === "half")
+      .map(([version]) => version);
+  }
+
   /** The unix sockets of the services. */
   get paths(): readonly string[] {
     return SERVICES.map((name) => this.#addresses[name].path);
@@ -147,6 +161,7 @@ export class Installation implements AsyncDisposable {
    */
   writeVersion({ behave = {}, added }: VersionOptions = {}): void {
     this.#version++;
+    this.#behaviours.set(this.version, behave);
     for (const name of SERVICES) {
       const { port, path } = this.#addresses[name];
       const more = added?.service === name ? [added.address] : [];
@@ -175,7 +190,6 @@ export class Installation implements AsyncDisposable {
     this.#settings = settings;
     if (!isNew) return;
     await this.reload();
-    await this.settles();
   }
 
   /**
@@ -272,8 +286,8 @@ export class Installation implements AsyncDisposable {
   }
 
   /**
-   * Waits until there is one master with one version of its servers, and what has gone is gone; the first
-   * master stays as the parent of the others.
+   * Waits until there is one master with one version of its servers, and what has gone is gone, so that the
+   * master opens and closes nothing more; the first master stays as the parent of the others.
    */
   async settles(): Promise<void> {
     const count = this.processCount + 1;
@@ -282,9 +296,14 @@ export class Installation implements AsyncDisposable {
         .filter((pid) => pid !== this.#process.pid || pid === this.namedPid);
     // All processes of the system are looked at for this; so that is not done all the time.
     const deadline = performance.now() + DRAIN_MS;
+    let before = "";
     for (;;) {
       const found = pids();
-      if (found.length === count && found.includes(this.masterPid)) return;
+      const isSettled = found.length === count && found.includes(this.masterPid);
+      // A master hears of the end of a server a moment later.
+      const held = isSettled ? this.descriptors().join() : "";
+      if (isSettled && held === before) return;
+      before = held;
       if (performance.now() > deadline) {
         const lines = this.site.processes().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`);
         throw new Error(

@@ -6,7 +6,7 @@
  */
 import { eventually } from "../../tests/support/wait.ts";
 import type { Amounts } from "./amounts.ts";
-import { Installation, type ServiceName } from "./installation.ts";
+import { Installation, SERVICES } from "./installation.ts";
 import type { LoadSettings } from "./load_plan.ts";
 import { LoadProcess } from "./load_process.ts";
 import { lostIn, mergeReports, type TallyReport } from "./tally.ts";
@@ -30,13 +30,6 @@ export interface Stage {
    * @param reports The reports.
    */
   counted(reports: readonly TallyReport[]): void;
-  /**
-   * Says which version no target of some services may have answered with, looked at in the end.
-   *
-   * @param services The services.
-   * @param version The version.
-   */
-  neverAnswers(services: readonly ServiceName[], version: string): void;
 }
 
 /** One scenario. */
@@ -135,12 +128,12 @@ async function runRound({ scenarios, amounts, round, reports, faults }: Round): 
       targets: installation.targets,
     });
     await load.flows(FLOWING);
-    const never: { services: readonly string[]; version: string }[] = [];
     let isSound = true, lost = 0;
     for (const scenario of group) {
       const fault = (text: string) => void faults.push(`${scenario.name}: ${text}`);
       try {
         await installation.becomes(setup(scenario));
+        await installation.settles();
         const master = installation.masterPid, descriptors = installation.descriptors();
         await scenario.act({
           installation,
@@ -149,7 +142,6 @@ async function runRound({ scenarios, amounts, round, reports, faults }: Round): 
           round,
           fault,
           counted: (more) => void reports.push(...more),
-          neverAnswers: (services, version) => void never.push({ services, version }),
         });
         if (scenario.stops) break;
         if (installation.masterPid === master) await holdsAsBefore(installation, descriptors);
@@ -165,7 +157,7 @@ async function runRound({ scenarios, amounts, round, reports, faults }: Round): 
     }
     const last = await load.stop();
     reports.push(...last);
-    for (const { services, version } of never) faults.push(...answersOf(last, services, version));
+    faults.push(...otherVersions(last, installation));
     if (!isSound) return;
   }
   if (!scenarios.at(-1)?.stops) await installation.stop();
@@ -182,42 +174,34 @@ function byLoad(scenarios: readonly Scenario[]): Scenario[][] {
   return groups;
 }
 
-/** Fails unless a master holds open no more than it held before, as soon as what has gone is gone. */
+/** Fails unless a master holds open what it held before, as soon as what has gone is gone. */
 async function holdsAsBefore(installation: Installation, before: readonly string[]): Promise<void> {
   await installation.settles();
-  let more: readonly string[] = [];
-  const holdsNoMore = () => (more = without(installation.descriptors(), before)).length === 0;
-  await eventually(holdsNoMore, { what: "the master's descriptors to be as before" })
+  let now: readonly string[] = [];
+  const isAsBefore = () => (now = installation.descriptors()).join() === before.join();
+  await eventually(isAsBefore, { what: "the master's descriptors to be as before" })
     .catch((error) => {
-      throw new Error(`${error.message}: ${more} beside ${before}`);
+      throw new Error(`${error.message}: ${before} became ${now}`);
     });
-}
-
-/** What is in a list beyond another one, each as often as it is. */
-function without(list: readonly string[], other: readonly string[]): string[] {
-  const rest = [...other];
-  return list.filter((entry) => {
-    const index = rest.indexOf(entry);
-    if (index >= 0) rest.splice(index, 1);
-    return index < 0;
-  });
 }
 
 function describeError(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : String(error);
 }
 
-/** Says where services have answered with a version that must not answer. */
-function answersOf(
-  reports: readonly TallyReport[],
-  services: readonly string[],
-  version: string,
-): string[] {
-  return reports
-    .filter(({ target, versions }) => services.includes(target.split(" ")[0]) && versions[version])
-    .map(({ target, kind, versions }) =>
-      `${target}, ${kind}: ${versions[version]} answers of version ${version}, expected none`
-    );
+/** Says where services have answered with a version that may not answer. */
+function otherVersions(reports: readonly TallyReport[], installation: Installation): string[] {
+  return SERVICES.flatMap((name) => {
+    const allowed = installation.answeringVersions(name);
+    return reports.filter(({ target }) => target.startsWith(`${name} `))
+      .flatMap(({ target, kind, versions }) =>
+        Object.keys(versions).filter((version) => !allowed.includes(version)).map((version) =>
+          `${target}, ${kind}: ${
+            versions[version]
+          } answers of version ${version}, expected ${allowed}`
+        )
+      );
+  });
 }
 
 function describeLosses(report: TallyReport): string {

@@ -45,30 +45,26 @@ function settingsOf({ behave }: Bad): NonNullable<Scenario["settings"]> {
   });
 }
 
-async function tryReload({ installation, neverAnswers, round }: Stage, bad: Bad) {
+async function tryReload({ installation, round }: Stage, bad: Bad) {
   const names = badServices(round);
   installation.writeVersion({ behave: behaviours(names, bad.behave) });
-  const { version: tried } = installation;
   const since = installation.signal("SIGHUP");
   for (const name of names) {
     await installation.logs(new RegExp(`reload rolled back for ${name}\\.cf: `, "g"), { since });
   }
   // The mistake is mended at once, and the next reload goes well.
   await installation.reload();
-  if (bad.behave !== "half") neverAnswers(names, tried);
 }
 
-async function tryUpgrade({ installation, neverAnswers, fault, round }: Stage, bad: Bad) {
+async function tryUpgrade({ installation, fault, round }: Stage, bad: Bad) {
   const names = badServices(round);
   const old = installation.masterPid;
   installation.writeVersion({ behave: behaviours(names, bad.behave) });
-  const { version: tried } = installation;
   const since = installation.signal("SIGUSR2");
   const end = await installation.upgradeEnds(old, since);
   if (end !== "failed") fault(`an upgrade to a version that is bad in ${names} has ${end}`);
   if (installation.masterPid !== old) fault("another master than before");
   await installation.upgrade();
-  if (bad.behave !== "half") neverAnswers(names, tried);
 }
 
 /** A reload to each bad version. */
