@@ -1,11 +1,15 @@
 /**
  * Commands such as `status`, run in the process of the test: what they print and their exit code without the
- * start of a process.
+ * start of a process. Beside them the same in a process of their own, and what their tests look at.
  *
  * @module
  */
+import { existsSync } from "@std/fs/exists";
 import { runCommand } from "../../src/commands/dispatch.ts";
+import { ControlClient } from "../../src/control/client.ts";
+import type { ServiceStatus } from "../../src/control/status.ts";
 import type { Site } from "./master.ts";
+import { eventually } from "./wait.ts";
 
 /** The output of a command, and its exit code. */
 export interface Ran {
@@ -51,4 +55,83 @@ async function capture(args: readonly string[]): Promise<Ran> {
   } finally {
     Object.assign(console, { log, error });
   }
+}
+
+/**
+ * Runs a command of the program for a site in a process: one of each kind, and those that start a master or write
+ * past the console. {@linkcode zcHere} runs the others.
+ *
+ * @param site Whose master.
+ * @param args The command and its arguments.
+ */
+export async function zc(site: Site, ...args: readonly string[]): Promise<Ran> {
+  const process = site.run([...args, "-C", site.conf, "-pid-file", site.pidFile]);
+  const { code } = await process.ended();
+  return { code, out: process.stdout, err: process.stderr };
+}
+
+/**
+ * Connects to the control socket of a master, as soon as it is there.
+ *
+ * @param site Whose master.
+ */
+export async function controlOf(site: Site): Promise<ControlClient> {
+  const path = `${site.pidFile}.sock`;
+  await eventually(() => existsSync(path), { what: "the control socket" });
+  return await ControlClient.connect(path);
+}
+
+/**
+ * The status of a service.
+ *
+ * @param client Shows it.
+ * @param id The service.
+ */
+export async function serviceOf(client: ControlClient, id: string): Promise<ServiceStatus> {
+  const { services } = await client.request("status", { service: id });
+  return services[0];
+}
+
+/**
+ * Waits until a service has a state.
+ *
+ * @param client Shows it.
+ * @param id The service.
+ * @param state The state.
+ */
+export async function becomes(
+  client: ControlClient,
+  id: string,
+  state: string,
+): Promise<ServiceStatus> {
+  return await eventually(async () => {
+    const service = await serviceOf(client, id);
+    return service.state === state && service;
+  }, { what: `${id} to become ${state}` });
+}
+
+/**
+ * A program that ends before it is ready, with exit code 1.
+ *
+ * @param site Where it is written.
+ */
+export function failing(site: Site): string {
+  return site.dir.write("failing.ts", 'console.error("cannot go on\\x1b[6n"); Deno.exit(1);\n');
+}
+
+/**
+ * Writes the settings of `a.cf`, whose processes become ready only when a file is there.
+ *
+ * @param site Where.
+ * @param release The file.
+ */
+export function serveSlowly(site: Site, release: string): void {
+  const waits = `while [ ! -e ${release} ]; do sleep 0.1; done; exec "$@"`;
+  const script = site.dir.write("waits.sh", waits);
+  site.serve("a.cf", {
+    mode: "coroutine",
+    service: site.port(),
+    "server-command": `sh ${script} deno run -A ${site.server("coroutine")}`,
+    "server-protocol": "control",
+  });
 }
