@@ -57,7 +57,7 @@ for (const { file, greeting, answer } of EXAMPLES) {
     assertEquals(await kept.ask("older"), answer("older"));
 
     master.process.signal("SIGKILL");
-    await site.isGone(2 * SECOND);
+    await site.isGone();
   });
 }
 
@@ -74,7 +74,7 @@ for (const mode of MODES) {
     master.process.signal("SIGTERM");
     const { code } = await master.process.ended();
     assertEquals(code, 0);
-    await site.isGone(2 * SECOND);
+    await site.isGone();
   });
 
   Deno.test(`${mode} mode: a detached process ends after server-stop-on-softstop-after, unreplaced`, async () => {

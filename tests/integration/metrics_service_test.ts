@@ -11,15 +11,21 @@ import { eventually, within } from "../support/wait.ts";
 /** Another user than the one who runs the tests. */
 const USER = id("-un") === "nobody" ? "daemon" : "nobody";
 
-/** Asks until the service answers so. */
-async function get(port: number, path: string, status = 200): Promise<string> {
+/** Asks the service at a port, at an address of IPv6 or at a unix socket, until it answers so. */
+async function get(target: number | string, path: string, status = 200): Promise<string> {
+  const isUnix = typeof target === "string" && target.startsWith("/");
+  const host = isUnix ? "localhost" : typeof target === "number" ? `127.0.0.1:${target}` : target;
+  using client = isUnix
+    ? Deno.createHttpClient({ proxy: { transport: "unix", path: target } })
+    : undefined;
   return await eventually(async () => {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+    const response = await fetch(`http://${host}${path}`, {
       headers: { connection: "close" },
+      client,
     }).catch(() => undefined);
     const text = await response?.text();
     return response?.status === status && text;
-  }, { what: `${status} of ${path}`, withinMs: 30_000 });
+  }, { what: `${status} of ${path}` });
 }
 
 async function idsOf(site: Site): Promise<string[]> {
@@ -30,10 +36,10 @@ async function idsOf(site: Site): Promise<string[]> {
 Deno.test("metrics makes a service that shows the status, over reloads and upgrades", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const port = site.port();
-  const master = await site.start({ args: ["-metrics", `127.0.0.1:${port}`] });
-  await get(port, "/ready");
-  assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
+  const page = site.socket("page.sock");
+  const master = await site.start({ args: ["-metrics", page] });
+  await get(page, "/ready");
+  assertStringIncludes(await get(page, "/metrics"), `service="a.cf"`);
   assertEquals(await idsOf(site), ["a.cf ready", "metrics ready"]);
   const socket = Deno.statSync(`${site.pidFile}.status.sock`);
   assertEquals(socket.mode! & 0o777, 0o600);
@@ -47,9 +53,9 @@ Deno.test("metrics makes a service that shows the status, over reloads and upgra
     `--allow-net=unix:${path}`,
   ]);
   await master.reload();
-  assertStringIncludes(await get(port, "/metrics"), `service="a.cf"`);
+  assertStringIncludes(await get(page, "/metrics"), `service="a.cf"`);
   await master.upgrade();
-  assert((await get(port, "/metrics")).includes(`service="metrics"`));
+  assertStringIncludes(await get(page, "/metrics"), `service="metrics"`);
   await master.stop();
 });
 
@@ -98,21 +104,14 @@ Deno.test("a reload starts, moves and ends the service of metrics as a shared fi
     const port = site.port();
     site.write("all.gcf", { metrics: `[::1]:${port}` });
     await master.reload();
-    await eventually(async () => {
-      const response = await fetch(`http://[::1]:${port}/live`).catch(() => undefined);
-      return await response?.text() === "live\n";
-    }, { what: "an answer at the IPv6 address" });
+    assertEquals(await get(`[::1]:${port}`, "/live"), "live\n");
   });
 
   await t.step("a unix socket", async () => {
     const path = site.socket("page.sock");
     site.write("all.gcf", { metrics: path });
     await master.reload();
-    using client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
-    await eventually(async () => {
-      const response = await fetch("http://localhost/ready", { client }).catch(() => undefined);
-      return await response?.text() === "ready\n";
-    }, { what: "an answer at the unix socket" });
+    assertEquals(await get(path, "/ready"), "ready\n");
   });
 
   await t.step("a wrong address is refused with its place", async () => {
@@ -159,9 +158,8 @@ Deno.test("metrics is refused with a status socket that its service could not us
 Deno.test("shared settings for the programs of services do not reach the service of metrics", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-protocol": "auto" });
-  const port = site.port();
+  const address = `[::1]:${site.port()}`;
   site.write("all.gcf", {
-    metrics: `127.0.0.1:${port}`,
     "server-permissions": "all",
     "server-start-limit": "1/1h",
     "server-standby-count": 1,
@@ -170,8 +168,8 @@ Deno.test("shared settings for the programs of services do not reach the service
     "server-watchdog": 1,
     "server-env": "HTTP_PROXY=http://127.0.0.1:1",
   });
-  const master = await site.start();
-  for (let round = 0; round < 5; round++) await get(port, "/ready");
+  const master = await site.start({ args: ["-metrics", address] });
+  for (let round = 0; round < 5; round++) await get(address, "/ready");
   const { argv } = site.processes().find(({ argv }) => argv.some((it) => it.endsWith("main.ts")))!;
   assert(!argv.includes("-A"), `${argv}`);
   using client = await ControlClient.connect(`${site.pidFile}.sock`);

@@ -142,7 +142,7 @@ for (const mode of MODES) {
     using _ = await greeted(ports[0]);
     master.process.signal("SIGKILL");
     await master.process.ended();
-    await site.isGone(2_000);
+    await site.isGone();
   });
 
   Deno.test(`a ${mode} server under a master in C that is killed is replaced`, async () => {
