@@ -37,8 +37,11 @@ Deno.test("the master does not start with any mistake in files and arguments, an
   const port = site.port(), path = site.socket("good");
   site.serve("good.cf", { mode: "coroutine", service: `127.0.0.1:${port},${path}` });
   const problems = FAULTS.flatMap((fault, number) => makeNumbered(site, fault, number));
-  const args = ["-C", site.conf, "-pid-file", site.pidFile, "-master-max-generations", "many"];
-  problems.push({ place: "argument -master-max-generations", text: 'Cannot read "many": ' });
+  const wrong = [["-master-max-generations", "many"], ["-master-stop-timeout", "soon"]];
+  const args = ["-C", site.conf, "-pid-file", site.pidFile, ...wrong.flat()];
+  for (const [name, value] of wrong) {
+    problems.push({ place: `argument ${name}`, text: `Cannot read "${value}": ` });
+  }
   const { code, stderr } = await site.run(args).ended();
   assertEquals(code, 1);
   assertTells(stderr, site, problems);
@@ -50,12 +53,10 @@ Deno.test("the master waits for an address in use, and then does not start", asy
   await using site = new Site();
   const address = `127.0.0.1:${site.busyPort()}`;
   site.serve("x.cf", { mode: "coroutine", service: address });
-  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
-  assertEquals(code, 1);
+  const stderr = await site.refusal();
   assertMatch(stderr, /^.* waiting for up to 2 s: .*\n/);
   const text = `Cannot listen on "${address}": address in use`;
   assertTells(stderr, site, [{ place: "x.cf:2: server-service", text }]);
-  await site.isGone();
 });
 
 Deno.test("a reload with any mistake is refused, and changes nothing", async (t) => {
@@ -94,6 +95,14 @@ const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], sa
   "a directory that isn't there": (site) => [
     ["-C", site.dir.file("none")],
     /\/none: Cannot read settings directory ".*\/none": no such file or directory, expected /,
+  ],
+  "a file for a directory": (site) => [
+    ["-C", site.dir.write("file", "")],
+    /\/file: Cannot read settings directory ".*\/file": .*, expected a directory/,
+  ],
+  "a pid file in a missing folder": (site) => [
+    ["-C", site.conf, "-pid-file", site.dir.file("none/pid")],
+    /^argument -pid-file: Cannot lock ".*\/none\/pid": no such file or directory.*, expected a file/,
   ],
   "a directory for a pid file": (site) => [
     ["-C", site.conf, "-pid-file", site.conf],

@@ -158,9 +158,7 @@ Deno.test("check and a start do not wait for a named pipe in the place of a cert
   });
   const expected = /server-tls-cert: Cannot read certificate ".*pipe": not a file/;
   assertMatch(await check(site), expected);
-  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
-  assertEquals(code, 1);
-  assertMatch(stderr, expected);
+  assertMatch(await site.refusal(), expected);
 });
 
 Deno.test("a reload takes a renewed certificate with server-reload = changed, refuses half of one, and leaves the rest alone", async () => {

@@ -120,9 +120,7 @@ Deno.test("a mode and an owner that can't be are refused in their lines, and not
     "server-socket-owner": "no-such-user",
   });
   site.serve("b.cf", { mode: "aio", service: site.socket("b"), "server-socket-owner": ":no-such" });
-  const { code, stderr } = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
-  assertEquals(code, 1);
-  assertEquals(stderr.trimEnd().replaceAll(`${site.conf}/`, "").split("\n"), [
+  assertEquals((await site.refusal()).trimEnd().replaceAll(`${site.conf}/`, "").split("\n"), [
     'a.cf:3: server-socket-mode: Cannot read "rw-rw----": not octal, ' +
     "expected three octal digits such as 0660",
     'a.cf:4: server-socket-owner: Cannot give a socket to "no-such-user": no such user, ' +

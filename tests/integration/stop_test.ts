@@ -162,7 +162,10 @@ Deno.test("-exit-after stops the master after that time, and a signal between it
       Deno.kill(Deno.pid, signal);
     }
     Deno.exit(code);
-  }, { arg: ["-C", site.conf, "-pid-file", site.pidFile, "-exit-after", "1"] });
+  }, {
+    arg: ["-C", site.conf, "-pid-file", site.pidFile, "-exit-after", "1"],
+    env: site.environment,
+  });
   await child.succeeds();
   await site.isGone();
 });

@@ -4,7 +4,6 @@ import { greeted } from "../support/client.ts";
 import { Master, pidIn, SERVERS, Site } from "../support/master.ts";
 import { gone, peer, peerStart, successorOf } from "../support/peers.ts";
 import { descriptorsOf } from "../support/proc.ts";
-import type { Ended } from "../support/processes.ts";
 import { eventually } from "../support/wait.ts";
 
 /** Whoever may change the root is taken to be root; others are shown what they are told. */
@@ -18,17 +17,9 @@ function siteAsRoot(): Site {
   return site;
 }
 
-/** Runs a master that is to refuse its settings. */
-async function refusal(site: Site): Promise<Ended> {
-  const ended = await site.run(["-C", site.conf, "-pid-file", site.pidFile]).ended();
-  assertEquals(ended.code, 1, ended.stderr);
-  await site.isGone();
-  return ended;
-}
-
 /** Fails unless a master that may not change the root says so, with file and line. */
 async function assertNotPermitted(site: Site): Promise<void> {
-  const { stderr } = await refusal(site);
+  const stderr = await site.refusal();
   const place = `${site.conf}/a.cf:1: master-chroot: Cannot change the root to`;
   assertStringIncludes(stderr, place);
   assertMatch(stderr, /: not permitted, expected a master that runs as root/);
@@ -173,7 +164,7 @@ Deno.test("a settings file outside of the new root is refused with file and line
     "server-service": `127.0.0.1:${site.port()}`,
     "master-chroot": "jail",
   });
-  const { stderr } = await refusal(site);
+  const stderr = await site.refusal();
   assertStringIncludes(
     stderr,
     `${site.conf}/a.cf:3: master-chroot: Cannot pass on "${site.conf}": a path outside, ` +
@@ -191,7 +182,7 @@ Deno.test("a root, a directory and a program that are not there are refused with
     "server-service": b,
     "master-chdir": "none",
   });
-  const { stderr } = await refusal(site);
+  const stderr = await site.refusal();
   const told = stderr.trim().split("\n").map((line) => line.replace(`${site.conf}/`, ""));
   assertEquals(told.map((line) => line.split(",")[0]), [
     'a.cf:1: server-command: Cannot run "/server": no such program',

@@ -132,18 +132,19 @@ Deno.test("a restart by the control script ends with a running system, whatever 
   await site.isGone(20_000);
 });
 
+/** How long a master may take to its lock, in milliseconds, on a busy machine. */
+const LOCKED_MS = 10_000;
+
 Deno.test("a master has its lock soon after its start", async () => {
   await using site = new Site();
   site.write("a.cf", {
     "server-command": peer("server"),
     "server-service": `127.0.0.1:${site.port()}`,
   });
-  const startedAt = performance.now();
   const process = site.run(["-C", site.conf, "-pid-file", site.pidFile]);
   // Trying the lock could take it away from the master; the pid comes right after it.
   const isNamed = () => existsSync(site.pidFile) && parseInt(masterPid(site)) === process.pid;
-  await eventually(isNamed, { what: "the lock" });
-  console.log(`start to lock: ${(performance.now() - startedAt).toFixed(0)} ms`);
+  await eventually(isNamed, { what: "the lock", withinMs: LOCKED_MS });
   process.signal("SIGTERM");
   assertEquals((await process.ended()).code, 0);
 });

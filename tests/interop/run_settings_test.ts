@@ -3,6 +3,7 @@ import { Config } from "../../src/config/config.ts";
 import { applyRunSettings } from "../../src/config/run_settings.ts";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
+import { id } from "../support/credentials.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { peer } from "../support/peers.ts";
 import { startFunction } from "../support/processes.ts";
@@ -16,12 +17,6 @@ function line(file: string, name: string): string {
   const [, text] = new RegExp(`^${name}:?\\s+(.*?)\\s*$`, "m")
     .exec(Deno.readTextFileSync(`/proc/${file}`)) ?? [];
   return (text ?? "").replace(/\s+/g, " ");
-}
-
-/** What `id` says of a user. */
-function id(flag: string, user: string): string {
-  const { stdout } = new Deno.Command("id", { args: [flag, user] }).outputSync();
-  return new TextDecoder().decode(stdout).trim();
 }
 
 /** Fails unless each thread of a process is that user's, with all of the user's groups. */

@@ -197,6 +197,18 @@ export class Site implements AsyncDisposable {
   }
 
   /**
+   * Runs a master on the settings of this installation, and fails unless it refuses them and leaves nothing.
+   *
+   * @returns What it says.
+   */
+  async refusal(): Promise<string> {
+    const { code, stderr } = await this.run(["-C", this.conf, "-pid-file", this.pidFile]).ended();
+    assertEquals(code, 1, stderr);
+    await this.isGone();
+    return stderr;
+  }
+
+  /**
    * Runs any command as a part of this installation, in its directory.
    *
    * @param argv The program and its arguments.
