@@ -64,6 +64,57 @@ Deno.test("docs/signals.md has every signal of the system", () => {
   );
 });
 
+/** What a process does not leave at its default: signals that it catches, ignores or blocks. */
+function handled(pid: number): Deno.Signal[] {
+  const masks = ["SigCgt", "SigIgn", "SigBlk"].map((name) => BigInt(`0x${statusLine(pid, name)}`));
+  return SIGNALS.flatMap((signal, number) =>
+    masks.some((bits) => number > 0 && bits >> BigInt(number - 1) & 1n)
+      ? [signal as Deno.Signal]
+      : []
+  );
+}
+
+/** The default of these is to do nothing, or to go on. */
+const HARMLESS: readonly string[] = ["SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"];
+/** Pause no process in a session of its own. */
+const OF_TERMINAL: readonly string[] = ["SIGTSTP", "SIGTTIN", "SIGTTOU"];
+/** The runtime catches these itself, for the terminal and to tell an overflow of the stack, and ends. */
+const OF_RUNTIME: readonly string[] = ["SIGHUP", "SIGBUS", "SIGSEGV"];
+
+/** The signals of which the page says something else than what a process does with them. */
+function mistold(pid: number, kind: Kind): string[] {
+  const own = new Set<string>(handled(pid));
+  return [...effects()].filter(([signal]) => signal as string !== "SIGRTMIN").flatMap(
+    ([signal, { [kind]: effect }]) => {
+      const isLeft = /^(ends|pauses)/.test(effect) && !OF_RUNTIME.includes(signal);
+      const mayBeLeft = isLeft || signal === "SIGKILL" || HARMLESS.includes(signal) ||
+        OF_RUNTIME.includes(signal) || kind === "server" && OF_TERMINAL.includes(signal);
+      const isRight = own.has(signal) ? !isLeft : mayBeLeft;
+      return isRight ? [] : [`${signal} of a ${kind}: ${effect}`];
+    },
+  );
+}
+
+Deno.test("docs/signals.md says of each signal what processes of all kinds have set for it", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  site.serve("b.cf", { mode: "aio", service: site.port(), "server-permissions": "none" });
+  const master = await site.start();
+  const pids = [...await master.serving("a.cf", 1), ...await master.serving("b.cf", 1)];
+  const path = site.socket("s");
+  const argv = [Deno.execPath(), "run", "-A", SERVERS.coroutine];
+  const alone = site.execute([...argv, "alone", "-server-service", path]);
+  await alone.complains(/serviceRegister/);
+  assertEquals([
+    ...mistold(master.pid, "master"),
+    ...pids.flatMap((pid) => mistold(pid, "server")),
+    ...mistold(alone.pid, "alone"),
+  ], []);
+  alone.signal("SIGTERM");
+  assertEquals((await alone.ended()).code, 0);
+  await master.stop();
+});
+
 /** The services of all kinds, which begin to serve when the file `go` is there. */
 function serveAll(site: Site): Record<string, number> {
   const ports: Record<string, number> = {};
