@@ -7,6 +7,19 @@ import { TempDir } from "./support/temp.ts";
 const ROOT = new URL("..", import.meta.url);
 const ENTRIES = Object.values(manifest.exports);
 
+/** The exported names, as far as they are looked at. */
+type Symbols = readonly {
+  readonly name: string;
+  readonly declarations: readonly {
+    readonly kind: string;
+    readonly jsDoc?: { readonly tags?: readonly { readonly kind: string }[] };
+    readonly def: {
+      readonly params: readonly unknown[];
+      readonly returnType: { readonly repr: string };
+    };
+  }[];
+}[];
+
 /** What a command of Deno prints, on both outputs. */
 async function outputOf(...args: readonly string[]): Promise<string> {
   await using child = startDeno(args, { cwd: ROOT.pathname });
@@ -35,6 +48,23 @@ Deno.test("deno doc writes the pages of all entry points without a warning", asy
     ...ENTRIES,
   );
   assertMatch(output, /^Written \d+ files to .*\n$/);
+});
+
+Deno.test("each exported function says what its parameters and its result are", async () => {
+  const { nodes } = JSON.parse(await outputOf("doc", "--json", ...ENTRIES));
+  const missing: string[] = [];
+  for (const { symbols } of Object.values<{ symbols: Symbols }>(nodes)) {
+    for (const { name, declarations } of symbols) {
+      for (const { kind, jsDoc, def } of declarations) {
+        if (kind !== "function") continue;
+        const told = (tag: string) => (jsDoc?.tags ?? []).filter((one) => one.kind === tag).length;
+        if (told("param") < def.params.length) missing.push(`${name}: @param`);
+        const isNothing = /^(void|never)$/.test(def.returnType.repr);
+        if (!isNothing && told("return") === 0) missing.push(`${name}: @returns`);
+      }
+    }
+  }
+  assertEquals(missing, []);
 });
 
 Deno.test("each entry point has a description and an example, or says that users don't import it", async () => {

@@ -19,7 +19,26 @@ const READ_BYTES = 64 * 1024;
 /** The most bytes of an answer: a status of the largest installation is far below. */
 const MAX_ANSWER_BYTES = 64 << 20;
 
-/** The answer of a master to a request that it could not fulfil. */
+/**
+ * The answer of a master to a request that it could not fulfil.
+ *
+ * @example Shows the mistakes that a reload was refused for
+ * ```ts
+ * import { ControlClient, ControlRequestError } from "@zc/master/control";
+ *
+ * if (import.meta.main) {
+ *   using master = await ControlClient.connect("master.pid.sock");
+ *   try {
+ *     await master.request("reload");
+ *   } catch (error) {
+ *     if (!(error instanceof ControlRequestError)) throw error;
+ *     for (const { file, line, message } of error.failure.problems ?? []) {
+ *       console.error(file, line, message);
+ *     }
+ *   }
+ * }
+ * ```
+ */
 export class ControlRequestError extends Error {
   /** The error class's name. */
   override readonly name = "ControlRequestError";

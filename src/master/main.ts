@@ -46,6 +46,21 @@ import { ownCommand, splitUpgrade } from "./upgrade/command.ts";
  * @returns The settings of each service, sorted by file name.
  * @throws {ConfigError} When the directory or a file can't be read, or when every user may write to
  * it and the master runs as root.
+ *
+ * @example Two processes more for each service
+ * ```ts
+ * import { masterServerLoadConfigFromDirname, masterServerMain } from "@zc/master/master";
+ *
+ * function loadConfig() {
+ *   const services = masterServerLoadConfigFromDirname("conf");
+ *   for (const service of services) {
+ *     service.set("server-proc-count", `${service.getInt("server-proc-count", 1) + 2}`);
+ *   }
+ *   return services;
+ * }
+ *
+ * if (import.meta.main) Deno.exit(await masterServerMain({ loadConfig }));
+ * ```
  */
 export function masterServerLoadConfigFromDirname(dir: string): Config[] {
   return loadServiceFiles(dir, (path) => worldWritableProblems(path, { looseMode }));

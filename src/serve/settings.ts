@@ -149,6 +149,7 @@ function kindOf<T>({ expected, parse }: ValueKind<T>, fallback?: T): SettingKind
  * A text.
  *
  * @param fallback The default; without one the setting has to be written.
+ * @returns The kind; its value is the text.
  */
 export function string(fallback?: string): SettingKind<string> {
   return kindOf(textKind({ placeholder: "TEXT", expected: "a text" }), fallback);
@@ -159,6 +160,7 @@ export function string(fallback?: string): SettingKind<string> {
  *
  * @param fallback The default; without one the setting has to be written.
  * @param range The least and the greatest number, both included; default those that are exact.
+ * @returns The kind; its value is the number.
  */
 export function int(
   fallback?: number,
@@ -174,6 +176,7 @@ export function int(
  * Yes or no.
  *
  * @param fallback The default; without one the setting has to be written.
+ * @returns The kind; its value is true for a yes.
  */
 export function boolean(fallback?: boolean): SettingKind<boolean> {
   return kindOf(FLAG, fallback);
@@ -204,6 +207,7 @@ export function size(fallback?: string): SettingKind<number> {
  *
  * @param words The words.
  * @param fallback The default; without one the setting has to be written.
+ * @returns The kind; its value is the word.
  */
 export function choice<const T extends string>(
   words: readonly T[],
@@ -217,6 +221,7 @@ export function choice<const T extends string>(
  *
  * @param of The kind of one value.
  * @param fallback The default; without one the setting has to be written.
+ * @returns The kind; its value is the list.
  */
 export function list<T>(of: SettingKind<T>, fallback?: readonly T[]): SettingKind<readonly T[]> {
   const { expected, parse } = of;
@@ -232,6 +237,7 @@ export function list<T>(of: SettingKind<T>, fallback?: readonly T[]): SettingKin
  * A setting that need not be written, and then is undefined.
  *
  * @param of Its kind.
+ * @returns The kind; its value is undefined where the setting is not written.
  */
 export function optional<T>(of: SettingKind<T>): SettingKind<T | undefined> {
   return {
@@ -244,6 +250,7 @@ export function optional<T>(of: SettingKind<T>): SettingKind<T | undefined> {
  * A setting whose value no message shows, such as a password.
  *
  * @param of Its kind.
+ * @returns The kind, whose value no message shows.
  */
 export function secret<T>(of: SettingKind<T>): SettingKind<T> {
   return { ...of, isSecret: true };
