@@ -225,3 +225,15 @@ Deno.test("a COPY that fails leaves nothing behind", async () => {
   assertMatch((await asks(client, "x COPY 1:* A"))[0], /^x OK /);
   assertEquals((await listMessages(`${server.inbox}/.A`)).length, 2);
 });
+
+Deno.test("a session is told that another one has removed its folder, which is no fault of the server", async () => {
+  await using server = await MailSessions.open("imap");
+  await makeFolder(`${server.inbox}/.A`);
+  const [one, other] = [await server.loggedIn(), await server.loggedIn()];
+  await asks(one, "x SELECT A");
+  assertEquals(await asks(other, "x DELETE A"), ["x OK removed"]);
+  assertMatch((await asks(one, "x NOOP"))[0], /^x NO \[NONEXISTENT\] /);
+  assertEquals(await asks(one, "x NOOP"), ["x OK done"]);
+  assertMatch((await asks(one, "x FETCH 1 FLAGS"))[0], /^x BAD .* not now/);
+  assertEquals(server.log, []);
+});

@@ -10,6 +10,7 @@ import { type Credentials, logIn, mayLogIn, readPlain } from "../net/plain_auth.
 import { type EndReason, type Wire, WireEnd } from "../net/wire.ts";
 import type { MailSystem } from "../system.ts";
 import { LiteralTooLargeError, readCommand } from "./command_reader.ts";
+import { folderExists } from "./folders.ts";
 import { idle } from "./idle.ts";
 import { MAILBOX_COMMANDS } from "./mailbox_commands.ts";
 import { MESSAGE_COMMANDS } from "./message_commands.ts";
@@ -104,20 +105,27 @@ export class ImapSession {
       wire.send(`${tag} ${answer}\r\n`);
       if (name === "STARTTLS" && answer.startsWith("OK")) await wire.startTls(system.tls);
     } catch (error) {
-      this.#refuse(error, { tag, name });
+      await this.#refuse(error, { tag, name });
     }
     return true;
   }
 
   /** Answers a command that has failed. */
-  #refuse(error: unknown, { tag, name }: { readonly tag: string; readonly name: string }): void {
-    const { wire } = this.#state;
+  async #refuse(
+    error: unknown,
+    { tag, name }: { readonly tag: string; readonly name: string },
+  ): Promise<void> {
+    const state = this.#state, { wire, selected } = state;
     if (error instanceof WireEnd || error instanceof HandshakeError) throw error;
     this.#mistakes.countAnswer(true);
     if (error instanceof ImapSyntaxError) wire.send(`${tag} BAD ${error.message}\r\n`);
     else if (error instanceof LiteralTooLargeError) {
       wire.send(`${error.tag} NO [TOOBIG] the literal is too large\r\n`);
       if (error.isComing) throw new WireEnd("too long");
+    } else if (selected && !await folderExists(selected.path)) {
+      // Another session has removed it.
+      state.selected = undefined;
+      wire.send(`${tag} NO [NONEXISTENT] the selected folder is there no more\r\n`);
     } else {
       zerror(`Cannot obey ${name}:`, error);
       wire.send(`${tag} NO [SERVERBUG] that has failed, the log says why\r\n`);
