@@ -197,6 +197,27 @@ export const ATTACKS: readonly Attack[] = [
     test: "resets the options of a unix socket that its connections inherit",
   },
   {
+    attack:
+      "a server of another user has the events of its listener and outputs sent to its master as SIGKILL (F_SETOWN, F_SETSIG)",
+    result: "the kernel sends none to another user, and the master goes on",
+    file: "tests/interop/shared_objects_test.ts",
+    test: "a server of another user neither signals its master by listener and outputs",
+  },
+  {
+    attack:
+      "such a server traces its master, takes its descriptors, limits, slows or reads it, by its pid",
+    result: "the kernel refuses each",
+    file: "tests/interop/shared_objects_test.ts",
+    test: "a server of another user neither signals its master by listener and outputs",
+  },
+  {
+    attack:
+      "such a server fills its output by tee, splice and vmsplice, in packets, and makes it small",
+    result: "each line is read as any other",
+    file: "tests/interop/shared_objects_test.ts",
+    test: "a server of another user neither signals its master by listener and outputs",
+  },
+  {
     attack: "a server makes the named pipe that it shares as small as it can be",
     result: "it has its size back before the next reload",
     file: "tests/master/listeners/system_repair_test.ts",
@@ -571,6 +592,12 @@ export const ATTACKS: readonly Attack[] = [
     result: "neither an operator at the control socket nor a client of a service waits for them",
     file: "tests/integration/status_socket_test.ts",
     test: "a flood on the status socket neither costs the control socket nor a client",
+  },
+  {
+    attack: "a request to the control socket is nested 30,000 deep",
+    result: "it gets a message, and the log does not grow",
+    file: "tests/master/control/control_socket_test.ts",
+    test: "a request that is nested as deeply as it can be gets a message",
   },
   {
     attack: "a client of the control socket sends requests and never reads",

@@ -262,6 +262,18 @@ Deno.test("a wrong request gets a message that says what is wrong, and the clien
   });
 });
 
+Deno.test("a request that is nested as deeply as it can be gets a message, and no line in the log", async () => {
+  await withSocket({}, async (path, _, log) => {
+    using client = await RawClient.connect(path);
+    const deep = "[".repeat(30_000) + "]".repeat(30_000);
+    for (const line of [deep, `{"v":1,"id":${deep}}`, `{"v":1,"id":1,"do":${deep}}`]) {
+      await client.send(`${line}\n`);
+      assertEquals(((await client.receive())?.error as Record<string, string>).code, "bad-request");
+    }
+    assertEquals(log, []);
+  });
+});
+
 Deno.test("an unexpected error of a command is logged with its stack, and told to the client", async () => {
   await withSocket({}, async (path, _, log) => {
     using client = await ControlClient.connect(path);
