@@ -39,7 +39,8 @@ export class Asker implements Disposable {
       const count = await this.#conn.read(this.#room);
       if (count === null) throw new Error("Cannot read an answer: the connection has ended");
       text += decoder.decode(this.#room.subarray(0, count));
-      const [, pid] = /\r\n\r\nhello from (\d+)\n/.exec(text) ?? [];
+      // The body stands behind the header, or behind the length of a chunk.
+      const [, pid] = /\r\nhello from (\d+)\n/.exec(text) ?? [];
       if (pid !== undefined) return Number(pid);
     }
   }

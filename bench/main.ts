@@ -2,8 +2,8 @@
  * The benchmarks.
  *
  * `deno task bench` compares with what Deno itself offers, in about three minutes, and prints its report.
- * `deno task bench:peers` brings Node's cluster, PM2, nginx and wrk where it can, runs everything, and writes
- * docs/performance.md; run it on a machine that does nothing else.
+ * `deno task bench:peers` brings Node's cluster, PM2, nginx and wrk where it can, runs everything, writes
+ * docs/performance.md, and brings README.md and its charts in step; run it on a machine that does nothing else.
  *
  * Everything talks over the loopback interface alone. What was started is ended and temporary folders are removed;
  * what was built or brought stays in a cache folder outside of the project.
@@ -27,6 +27,8 @@ import { connect, echo, http } from "./measures/throughput.ts";
 import { wakeups } from "./measures/wakeups.ts";
 import { renderBars, renderReport } from "./report.ts";
 import type { Table } from "./table.ts";
+import { writeCharts } from "../tools/pictures/chart_files.ts";
+import { writeFigures } from "../tools/readme_figures.ts";
 import { defaultCache, prepareTools } from "./tools.ts";
 
 const PAGE = new URL("../docs/performance.md", import.meta.url);
@@ -111,6 +113,10 @@ async function main(): Promise<void> {
   const page = args.output ?? (peers ? PAGE : undefined);
   if (page === undefined) console.log(report);
   else await Deno.writeTextFile(page, report);
+  if (page === PAGE) {
+    writeFigures();
+    await writeCharts();
+  }
   console.error(renderBars(results));
 }
 

@@ -17,7 +17,8 @@ for (
 ) {
   Deno.test(`the links in ${page} lead to published files or to other sites`, () => {
     const text = Deno.readTextFileSync(new URL(page, ROOT));
-    const links = text.matchAll(/\]\(([^)\s]+)\)/g).map(([, link]) => link.replace(/#.*/, ""));
+    const links = text.matchAll(/(?:\]\(|\bsrc(?:set)?=")([^)"\s]+)/g)
+      .map(([, link]) => link.replace(/#.*/, ""));
     const own = [...links].filter((link) => link !== "" && !link.startsWith("https://"));
     assertEquals(own.filter((link) => !isPublished(link)), []);
   });
