@@ -38,6 +38,8 @@ interface ListenerOption {
   readonly isSize?: boolean;
   /** Whether it is the size of a buffer, which the system doubles when it is set. */
   readonly isBuffer?: boolean;
+  /** Whether it takes memory, see {@linkcode hasAttachments}. Only with the lock of the socket can it be read. */
+  readonly isAttached?: boolean;
 }
 
 const INTERFACE = "bound to one interface", DISTANT = "closed to distant hosts";
@@ -49,7 +51,7 @@ function changed(name: string): string {
 function option(
   [level, name]: readonly [level: number, name: number],
   what: string,
-  more: Pick<ListenerOption, "reset" | "isSize" | "isBuffer"> = {},
+  more: Omit<ListenerOption, "level" | "name" | "what"> = {},
 ): ListenerOption {
   return { level, name, what, ...more };
 }
@@ -102,10 +104,10 @@ const OPTIONS: readonly ListenerOption[] = [
   option([IPPROTO_IPV6, 23], changed("IPV6_MTU_DISCOVER")),
   option([IPPROTO_IPV6, 25], changed("IPV6_RECVERR")),
   option([IPPROTO_IPV6, 67], changed("IPV6_TCLASS")),
-  option([IPPROTO_IPV6, 54], changed("IPV6_HOPOPTS")),
-  option([IPPROTO_IPV6, 55], changed("IPV6_RTHDRDSTOPTS")),
-  option([IPPROTO_IPV6, 57], changed("IPV6_RTHDR")),
-  option([IPPROTO_IPV6, 59], changed("IPV6_DSTOPTS")),
+  option([IPPROTO_IPV6, 54], changed("IPV6_HOPOPTS"), { isAttached: true }),
+  option([IPPROTO_IPV6, 55], changed("IPV6_RTHDRDSTOPTS"), { isAttached: true }),
+  option([IPPROTO_IPV6, 57], changed("IPV6_RTHDR"), { isAttached: true }),
+  option([IPPROTO_IPV6, 59], changed("IPV6_DSTOPTS"), { isAttached: true }),
 ];
 
 /** By the address family. Connections of a unix socket inherit these since Linux 6.16. */
@@ -175,8 +177,10 @@ export function changedOptions(
 ): ChangedOption[] {
   const fresh = valuesOfNewIfAny(family);
   if (fresh === undefined) return [];
+  const hasNone = hasAttachments(fd) === false;
   return optionsFor(family).flatMap((option, index): ChangedOption[] => {
-    const { what, isSize } = option, own = wanted[index] || undefined;
+    const { what, isSize, isAttached } = option, own = wanted[index] || undefined;
+    if (isAttached && hasNone && own === undefined) return [];
     const value = own ?? fresh[index], found = read(fd, option);
     if (found === value || isSize && sizeIn(found) > sizeIn(value)) return [];
     return [{
