@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parse } from "@std/jsonc/parse";
 import { cannot, refusal } from "../config/errors.ts";
 import { VERSION } from "../control/version.ts";
 import { systemLookup } from "../master/supervisor/create.ts";
@@ -14,6 +15,11 @@ import { layOut } from "./output.ts";
 
 /** Entries that do not make a folder count as used. */
 const IGNORED: ReadonlySet<string> = new Set([".git", ".gitignore", "LICENSE"]);
+
+const MANIFEST = "deno.json";
+
+/** The runtime writes it beside a manifest before this command looks. */
+const LOCK = "deno.lock";
 
 const MAIN = "deno run -A master.ts";
 
@@ -34,7 +40,7 @@ function cfOf(settings: Readonly<Record<string, string>>): string {
 }
 
 const FILES: Readonly<Record<string, string>> = {
-  "deno.json": JSON.stringify(
+  [MANIFEST]: JSON.stringify(
     {
       tasks: {
         ...Object.fromEntries(TASKS.map((name) => [name, `${MAIN} ${name} -C conf`])),
@@ -99,14 +105,33 @@ Deno.test("any other page is not found", () => {
 export function run(_call: CommandCall): Promise<number> {
   const names = new Set(Deno.readDirSync(".").map(({ name }) => name));
   const found = [...names.difference(IGNORED)].sort();
-  return Promise.resolve(found.length === 0 ? writeProject(names) : writeSettings(found));
+  const links = found.every((name) => name === MANIFEST || name === LOCK)
+    ? linksAlone()
+    : undefined;
+  const isEmpty = found.length === 0 || links !== undefined;
+  return Promise.resolve(isEmpty ? writeProject(names, links) : writeSettings(found));
 }
 
-function writeProject(names: ReadonlySet<string>): number {
+/** The packages of a manifest that names these and nothing else, as README.md has it for a clone. */
+function linksAlone(): unknown {
+  try {
+    const { links, ...others } = parse(Deno.readTextFileSync(MANIFEST)) as { links?: unknown };
+    return Object.keys(others).length === 0 ? links : undefined;
+  } catch {
+    // There is none, or it is not read here: then it is not ours to replace.
+    return undefined;
+  }
+}
+
+function writeProject(names: ReadonlySet<string>, links: unknown): number {
   Deno.mkdirSync(SETTINGS_DIRECTORY);
+  if (links !== undefined) {
+    const manifest = { ...JSON.parse(FILES[MANIFEST]), links };
+    Deno.writeTextFileSync(MANIFEST, `${JSON.stringify(manifest, undefined, 2)}\n`);
+  }
   for (const [path, text] of Object.entries(FILES)) {
     // A .gitignore of the folder stays.
-    if (path === ".gitignore" && names.has(path)) continue;
+    if ((path === ".gitignore" || path === MANIFEST) && names.has(path)) continue;
     Deno.writeTextFileSync(path, text, { createNew: true });
   }
   tell([

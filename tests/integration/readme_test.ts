@@ -64,6 +64,21 @@ Deno.test("an application of Hono is served by two processes and reloaded, by th
   await site.isGone();
 });
 
+Deno.test("init writes a project into a folder whose deno.json names the clone and nothing else", async () => {
+  await using site = new Site();
+  const env = { PATH: installPrograms(site) };
+  const within = (folder: string, commands: string) =>
+    site.execute(["sh", "-ec", `mkdir ${folder}; cd ${folder}; ${commands}`], { env });
+  const init = "deno run -A jsr:@zc/master/master init";
+  await within("linked", `${linkPackage()}; ${init}; deno task check; deno task test`).succeeds();
+  const { links } = JSON.parse(Deno.readTextFileSync(site.dir.file("linked/deno.json")));
+  assertEquals(links, [ROOT]);
+  const other = JSON.stringify({ links: [ROOT], name: "@a/b" });
+  const { code } = await within("other", `echo '${other}' > deno.json; ${init}`).ended();
+  assertEquals(code, 1);
+  assertEquals(JSON.parse(Deno.readTextFileSync(site.dir.file("other/deno.json"))).name, "@a/b");
+});
+
 /** The package as it is here, in place of the published one. */
 function linkPackage(): string {
   return `echo '{ "links": ["${ROOT}"] }' > deno.json`;
