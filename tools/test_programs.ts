@@ -28,6 +28,7 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   "curl": { packages: "curl", isOptional: true },
   "fetchmail": { packages: "fetchmail", isOptional: true },
   "swaks": { packages: "swaks libnet-ssleay-perl", isOptional: true },
+  "initdb": { packages: "postgresql", isOptional: true },
 };
 
 const IMPORT = /^(?:import|export|\}).* from "(\.{1,2}\/[^"]+\.ts)";$/gm;
@@ -53,9 +54,22 @@ export function programsOf(file: string): Set<string> {
   return found;
 }
 
+/** Where Debian has the programs of PostgreSQL, the newest version: they are not in the PATH. */
+export function postgresqlPrograms(): string | undefined {
+  const all = "/usr/lib/postgresql";
+  if (!existsSync(all)) return undefined;
+  const versions = Array.from(Deno.readDirSync(all), ({ name }) => Number(name));
+  return versions.sort((a, b) => b - a).map((version) => `${all}/${version}/bin`)
+    .find((directory) => existsSync(`${directory}/initdb`));
+}
+
 /** The programs that this machine lacks. */
 export function missingPrograms(): string[] {
-  const directories = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
+  const directories = [
+    ...(Deno.env.get("PATH") ?? "").split(":"),
+    "/usr/sbin",
+    ...[postgresqlPrograms() ?? []].flat(),
+  ];
   return Object.keys(PROGRAMS).filter((name) =>
     !directories.some((directory) => existsSync(`${directory}/${name}`))
   );

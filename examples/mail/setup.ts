@@ -6,6 +6,7 @@
  */
 import { existsSync } from "@std/fs/exists";
 import { dirname } from "node:path";
+import { makeCertificate } from "../certificate.ts";
 import { accountLine } from "./store/accounts.ts";
 
 /** Where the files are. */
@@ -31,7 +32,7 @@ export const DEMO_USERS: Readonly<Record<string, string>> = {
  * @param uid The user of the servers, who gets a new spool; undefined: they run as this user.
  */
 export async function prepare(paths: Paths, uid: number | undefined): Promise<void> {
-  for (const path of [paths.users, paths.certFile, paths.keyFile, paths.log]) {
+  for (const path of [paths.users, paths.log]) {
     await Deno.mkdir(dirname(path), { recursive: true });
   }
   await makeSpool(paths.spool, uid);
@@ -40,7 +41,7 @@ export async function prepare(paths: Paths, uid: number | undefined): Promise<vo
     const text = `${(await Promise.all(lines)).join("\n")}\n`;
     await Deno.writeTextFile(paths.users, text, { createNew: true, mode: 0o600 });
   }
-  if (!existsSync(paths.certFile)) await makeCertificate(paths);
+  await makeCertificate(paths.certFile, paths.keyFile);
 }
 
 /** Makes the spool, and gives it to the user of the servers: no file in it, where that user could have put links. */
@@ -55,14 +56,4 @@ async function makeSpool(spool: string, uid: number | undefined): Promise<void> 
     if (uid === undefined || owner === uid) return;
     throw new Error(`Cannot use "${spool}": it belongs to user ${owner}, expected ${uid}`);
   }
-}
-
-async function makeCertificate({ certFile, keyFile }: Paths): Promise<void> {
-  const what = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "365"];
-  const whose = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-  const { success, stderr } = await new Deno.Command("openssl", {
-    args: ["req", "-x509", ...what, ...whose, "-out", certFile, "-keyout", keyFile],
-  }).output();
-  if (success) return await Deno.chmod(keyFile, 0o600);
-  throw new Error(`Cannot make a certificate: ${new TextDecoder().decode(stderr)}`);
 }

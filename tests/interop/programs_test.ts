@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type Master, Site } from "../support/master.ts";
-import { descriptorsOf, tcpSockets } from "../support/proc.ts";
+import { remotePortsOf, tcpSockets } from "../support/proc.ts";
 import { startDeno, type TestProcess } from "../support/processes.ts";
 import type { ClientReport, ClientTarget } from "../support/program_clients.ts";
 import { type Program, PROGRAMS, PROGRAMS_FOLDER, versionOf } from "../support/programs.ts";
@@ -144,11 +144,7 @@ function killOneEach(master: Master): ReadonlyMap<string, ReadonlySet<number>> {
   // A stopped process accepts no more, so what it holds now is what ends with it.
   for (const { pid } of victims) Deno.kill(pid, "SIGSTOP");
   const sockets = tcpSockets();
-  const held = victims.map(({ name, pid }) => {
-    const open = new Set(descriptorsOf(pid).values());
-    const own = sockets.filter(({ inode, listens }) => !listens && open.has(`socket:[${inode}]`));
-    return [name, new Set(own.map(({ remotePort }) => remotePort))] as const;
-  });
+  const held = victims.map(({ name, pid }) => [name, remotePortsOf(pid, sockets)] as const);
   for (const { pid } of victims) Deno.kill(pid, "SIGKILL");
   return new Map(held);
 }

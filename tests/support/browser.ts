@@ -1,5 +1,5 @@
 /**
- * Chromium with one page, for tests of the page of the metrics service.
+ * Chromium with one page, for tests of pages.
  *
  * @module
  */
@@ -20,6 +20,8 @@ const RUN_MS = 60_000;
 
 /** What is used of playwright's page. */
 export interface Page {
+  context(): { newPage(): Promise<Page> };
+  fill(selector: string, text: string): Promise<void>;
   goto(url: string): Promise<unknown>;
   click(selector: string): Promise<void>;
   textContent(selector: string): Promise<string | null>;

@@ -154,6 +154,18 @@ export function listeningSockets(pid: number): number[] {
 }
 
 /**
+ * The ports at the other ends of a process's connections, over IPv4.
+ *
+ * @param pid Whose. While it is stopped it accepts no more.
+ * @param sockets All sockets.
+ */
+export function remotePortsOf(pid: number, sockets = tcpSockets()): Set<number> {
+  const open = new Set(descriptorsOf(pid).values());
+  const own = sockets.filter(({ inode, listens }) => !listens && open.has(`socket:[${inode}]`));
+  return new Set(own.map(({ remotePort }) => remotePort));
+}
+
+/**
  * How long ago a process was started, in milliseconds.
  *
  * @param pid Its id.
