@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { charts } from "../tools/pictures/chart_files.ts";
 import { figuresOf, PERFORMANCE_PAGE } from "../tools/pictures/performance_page.ts";
 import { drawTerminal } from "../tools/pictures/terminal.ts";
-import { README, withFigures } from "../tools/readme_figures.ts";
+import { FIGURE_PAGES, withFigures } from "../tools/readme_figures.ts";
 
 const read = (path: string): string =>
   Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
@@ -13,9 +13,11 @@ Deno.test("the charts of README.md show the figures of the last runs", async () 
   }
 });
 
-Deno.test("README.md has the figures of docs/performance.md", () => {
-  const page = read(README);
-  assertEquals(page, withFigures(page, read(PERFORMANCE_PAGE)), "run deno task docs");
+Deno.test("README.md and its translation have the figures of docs/performance.md", () => {
+  for (const path of Object.keys(FIGURE_PAGES)) {
+    const page = read(path);
+    assertEquals(page, withFigures(path, page, read(PERFORMANCE_PAGE)), "run deno task docs");
+  }
 });
 
 Deno.test("figuresOf() reads medians with and without their range, and knows what is missing", () => {

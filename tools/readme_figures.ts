@@ -1,5 +1,5 @@
 /**
- * The measured figures in README.md, written from docs/performance.md.
+ * The measured figures in README.md and its translation, written from docs/performance.md.
  *
  * Run by `deno task docs`, and by the benchmarks when they have written that page.
  *
@@ -16,115 +16,143 @@ import {
   PERFORMANCE_PAGE,
 } from "./pictures/performance_page.ts";
 
-/** The page with the figures, from the root. */
-export const README = "README.md";
+/** What a page says around the figures. */
+interface Words {
+  readonly head: string;
+  readonly requests: string;
+  readonly connections: string;
+  readonly failed: string;
+  readonly kill: string;
+  readonly start: string;
+  readonly memory: string;
+  readonly notMeasured: string;
+  readonly noReload: string;
+  readonly ended: string;
+  readonly of: (failed: string, all: string) => string;
+  readonly withStandby: (plain: string, standby: string) => string;
+  readonly threads: (time: string) => string;
+  readonly ms: string;
+}
+
+/** The pages with the figures, from the root. */
+export const FIGURE_PAGES: Readonly<Record<string, Words>> = {
+  "README.md": {
+    head: "2 processes",
+    requests: "requests/s on kept connections",
+    connections: "new connections/s",
+    failed: "failed over 10 reloads under load",
+    kill: "next answer after a kill of the only process",
+    start: "start of 16 processes",
+    memory: "memory of an idle process",
+    notMeasured: "not measured",
+    noReload: "no reload",
+    ended: "none: it has ended",
+    of: (failed, all) => `${failed} of ${all}`,
+    withStandby: (plain, standby) => `${plain}; with a standby ${standby}`,
+    threads: (time) => `${time} (threads)`,
+    ms: "ms",
+  },
+  "README.zh-CN.md": {
+    head: "2 个进程",
+    requests: "每秒请求数，保持连接",
+    connections: "每秒新建连接数",
+    failed: "负载下重新加载 10 次，失败数",
+    kill: "唯一的进程被杀死后，到下一次应答",
+    start: "启动 16 个进程",
+    memory: "一个空闲进程的内存",
+    notMeasured: "未测量",
+    noReload: "没有重新加载",
+    ended: "没有：它已经结束",
+    of: (failed, all) => `${failed} 个，共 ${all} 个`,
+    withStandby: (plain, standby) => `${plain}；有备用进程时 ${standby}`,
+    threads: (time) => `${time}（线程）`,
+    ms: "毫秒",
+  },
+};
 
 const TWO = processes(2), ONE = processes(1);
 
-/** A column: the contender, or none where no run has one. */
-interface Column {
-  readonly title: string;
-  readonly who?: string;
-}
+/** The columns, and whose figures are in them; LIB-ZC was not measured. */
+const COLUMNS: Readonly<Record<string, string | undefined>> = {
+  "@zc/master": NAMES.masterHttp,
+  "`deno serve --parallel`": NAMES.denoParallel,
+  "Node cluster": NAMES.nodeCluster,
+  "PM2 cluster": NAMES.pm2,
+  "nginx": NAMES.nginx,
+  "LIB-ZC": undefined,
+};
 
-/** A row: what a contender's cell has. */
-interface Row {
-  readonly title: string;
-  readonly cell: (who: string, figures: Figures) => string | undefined;
-}
-
-const COLUMNS: readonly Column[] = [
-  { title: "@zc/master", who: NAMES.masterHttp },
-  { title: "`deno serve --parallel`", who: NAMES.denoParallel },
-  { title: "Node cluster", who: NAMES.nodeCluster },
-  { title: "PM2 cluster", who: NAMES.pm2 },
-  { title: "nginx", who: NAMES.nginx },
-  { title: "LIB-ZC" },
-];
+/** What a contender's cell of a row has; undefined: nothing was measured. */
+type Cell = (who: string, find: Figures, words: Words) => string | undefined;
 
 const written = (found: Figure | undefined, unit = "") =>
   found && `${formatNumber(found.median)}${unit}`;
 
-const ROWS: readonly Row[] = [
-  {
-    title: "requests/s on kept connections",
-    cell: (who, find) =>
-      written(find({ section: "HTTP hello", column: "requests/s", who, scale: TWO })),
-  },
-  {
-    title: "new connections/s",
-    cell: (who, find) =>
-      written(find({ section: "New connections", column: "connections/s", who, scale: TWO })),
-  },
-  {
-    title: "failed over 10 reloads under load",
-    cell(who, find) {
-      if (who === NAMES.denoParallel) return "no reload";
-      const of = (column: string) =>
-        find({ section: "Requests that failed", column, who, scale: TWO })?.median;
-      const fresh = of("new connections failed"), kept = of("kept-alive requests failed");
-      const answered = of("requests answered");
-      if (fresh === undefined || kept === undefined || answered === undefined) return undefined;
-      const failed = fresh + kept;
-      return `${formatNumber(failed)} of ${formatNumber(failed + answered)}`;
-    },
-  },
-  {
-    title: "next answer after a kill of the only process",
-    cell(who, find) {
-      if (who === NAMES.denoParallel) return "none: it has ended";
-      const of = (who: string) =>
-        written(find({ section: "Next answer", column: "ms", who, scale: ONE }), " ms");
-      const standby = who === NAMES.masterHttp ? of(NAMES.masterStandby) : undefined;
-      return standby === undefined ? of(who) : `${of(who)}; with a standby ${standby}`;
-    },
-  },
-  {
-    title: "start of 16 processes",
-    cell(who, find) {
-      const found = find({ section: "Start of many", column: "ms", who, scale: processes(16) });
-      return written(found, who === NAMES.denoParallel ? " ms (threads)" : " ms");
-    },
-  },
-  {
-    title: "memory of an idle process",
-    cell: (who, find) =>
-      written(
-        find({
-          section: "Memory, one process",
-          column: "idle, resident MB",
-          who: `${who}: worker`,
-          scale: ONE,
-        }),
-        " MB",
-      ),
-  },
-];
+const requests: Cell = (who, find) =>
+  written(find({ section: "HTTP hello", column: "requests/s", who, scale: TWO }));
+
+const connections: Cell = (who, find) =>
+  written(find({ section: "New connections", column: "connections/s", who, scale: TWO }));
+
+const failed: Cell = (who, find, words) => {
+  if (who === NAMES.denoParallel) return words.noReload;
+  const of = (column: string) =>
+    find({ section: "Requests that failed", column, who, scale: TWO })?.median;
+  const fresh = of("new connections failed"), kept = of("kept-alive requests failed");
+  const answered = of("requests answered");
+  if (fresh === undefined || kept === undefined || answered === undefined) return undefined;
+  return words.of(formatNumber(fresh + kept), formatNumber(fresh + kept + answered));
+};
+
+const kill: Cell = (who, find, words) => {
+  if (who === NAMES.denoParallel) return words.ended;
+  const of = (who: string) =>
+    written(find({ section: "Next answer", column: "ms", who, scale: ONE }), ` ${words.ms}`);
+  const plain = of(who), standby = who === NAMES.masterHttp ? of(NAMES.masterStandby) : undefined;
+  return plain && standby ? words.withStandby(plain, standby) : plain;
+};
+
+const start: Cell = (who, find, words) => {
+  const found = find({ section: "Start of many", column: "ms", who, scale: processes(16) });
+  const time = written(found, ` ${words.ms}`);
+  return time && who === NAMES.denoParallel ? words.threads(time) : time;
+};
+
+const memory: Cell = (who, find) => {
+  const key = { section: "Memory, one process", column: "idle, resident MB", scale: ONE };
+  return written(find({ ...key, who: `${who}: worker` }), " MB");
+};
+
+/** The rows, by their titles among the words. */
+const ROWS = { requests, connections, failed, kill, start, memory } as const;
 
 /**
- * Puts the figures where README.md has room for them.
+ * Puts the figures where a page has room for them.
  *
- * @param page The text of README.md.
+ * @param path Which page, from the root.
+ * @param page Its text.
  * @param performance The text of docs/performance.md.
- * @returns README.md with the figures of that page.
- * @throws {Error} When README.md has no such room.
+ * @returns The page with the figures of docs/performance.md.
+ * @throws {Error} When the page has no such room.
  */
-export function withFigures(page: string, performance: string): string {
-  const figures = figuresOf(performance);
+export function withFigures(path: string, page: string, performance: string): string {
+  const find = figuresOf(performance), words = FIGURE_PAGES[path];
   const text = tableText([
-    ["2 processes", ...COLUMNS.map(({ title }) => title)],
-    ...ROWS.map(({ title, cell }) => [
-      title,
-      ...COLUMNS.map(({ who }) => (who && cell(who, figures)) ?? "not measured"),
+    [words.head, ...Object.keys(COLUMNS)],
+    ...Object.entries(ROWS).map(([title, cell]) => [
+      words[title as keyof typeof ROWS],
+      ...Object.values(COLUMNS).map((who) => (who && cell(who, find, words)) ?? words.notMeasured),
     ]),
   ]);
-  return withPart({ page: README, name: "figures" }, page, text);
+  return withPart({ page: path, name: "figures" }, page, text);
 }
 
-/** Writes the figures into README.md. */
+/** Writes the figures into the pages. */
 export function writeFigures(): void {
   const performance = Deno.readTextFileSync(PERFORMANCE_PAGE);
-  Deno.writeTextFileSync(README, withFigures(Deno.readTextFileSync(README), performance));
+  for (const path of Object.keys(FIGURE_PAGES)) {
+    Deno.writeTextFileSync(path, withFigures(path, Deno.readTextFileSync(path), performance));
+  }
 }
 
 if (import.meta.main) writeFigures();

@@ -52,7 +52,10 @@ function blocksOf(page: string): Block[] {
     const text = lines[at].trim(), line = at + 1;
     const [, level] = /^(#+) /.exec(text) ?? [];
     const [, indent] = /^( *)(?:-|\d+\.) /.exec(lines[at]) ?? [];
-    if (text.startsWith("```")) {
+    if (/^<!--.*-->$/.test(text)) {
+      // The mark of a written part, which no reader sees.
+      open = undefined;
+    } else if (text.startsWith("```")) {
       const end = lines.findIndex((other, index) => index > at && /^ *```$/.test(other));
       const parts = lines.slice(at, end < 0 ? undefined : end);
       blocks.push({ shape: CODE, line, parts });
