@@ -47,7 +47,7 @@ async function prepare(site: Site): Promise<string> {
 }
 
 async function copy(from: string, to: string): Promise<void> {
-  const { success } = await new Deno.Command("cp", { args: ["-r", from, to] }).output();
+  const { success } = await new Deno.Command("cp", { args: ["-rL", from, to] }).output();
   assert(success);
 }
 
