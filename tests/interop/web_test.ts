@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { leaveOut } from "../support/left_out.ts";
 import { hasProgram, runClient } from "../support/mail_clients.ts";
 import { example, type Master } from "../support/master.ts";
+import type { InBrowser } from "../support/browser.ts";
 import { PostgreSql } from "../support/postgresql.ts";
 import { remotePortsOf } from "../support/proc.ts";
 import { type FollowerEnd, WebClients, type WebReport, WebSystem } from "../support/web_system.ts";
@@ -32,6 +33,16 @@ function killOne({ followers }: WebReport): { pid: number; ports: Set<number> } 
   const ports = remotePortsOf(pid);
   Deno.kill(pid, "SIGKILL");
   return { pid, ports };
+}
+
+/** Posts a message on one page, and waits until the page for the wall shows it; both are live. */
+async function postInOneTab({ page, arg }: InBrowser<string>): Promise<void> {
+  const [, wall] = page.context().pages();
+  for (const tab of [page, wall]) await tab.waitForSelector("small[data-live]");
+  await page.fill("[name=author]", "browser");
+  await page.fill("[name=text]", arg);
+  await page.click("button");
+  for (const tab of [page, wall]) await tab.waitForSelector(`li:has-text("${arg}")`);
 }
 
 async function haveProcesses(master: Master, except: readonly number[]): Promise<void> {
@@ -87,6 +98,20 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
     assertEquals(wrong, '{"error":"Cannot read the message, expected a form or JSON"} 400');
   });
 
+  // Without a browser the rest is tested all the same.
+  const { Browser, hasBrowser } = await import("../support/browser.ts");
+  await using browser = hasBrowser() ? new Browser() : undefined;
+  await t.step("a message of one tab of a browser appears in another", async (t) => {
+    if (browser === undefined) return leaveOut(t, "without a browser");
+    await browser.run(async ({ page, arg }) => {
+      const wall = await page.context().newPage();
+      await page.goto(arg);
+      await wall.goto(`${arg}/wall`);
+      for (const tab of [page, wall]) await tab.evaluate("globalThis.isFirst = true");
+    }, url);
+    await browser.run(postInOneTab, "before the reload");
+  });
+
   await using clients = new WebClients(web);
   let before = await clients.haveMore();
   await t.step("a reload loses nothing: WebSockets get 1001, and event streams end", async () => {
@@ -102,6 +127,16 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
     // Each of them at least once.
     assert(sockets.length >= 2 && streams.length >= 2, `${sockets.length} ${streams.length}`);
     before = after;
+  });
+
+  await t.step("the pages of the browser have connected again by themselves", async (t) => {
+    if (browser === undefined) return leaveOut(t, "without a browser");
+    await browser.run(postInOneTab, "behind the reload");
+    const areFirst = await browser.run(({ page }) =>
+      Promise.all(page.context().pages().map((tab) => tab.evaluate("globalThis.isFirst")))
+    );
+    assertEquals(areFirst, [true, true]);
+    assertEquals((await browser.run(({ seen }) => seen)).errors, []);
   });
 
   await t.step("a killed process takes its own connections with it, and no others", async () => {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from "@std/fs/exists";
 import { startDeno, type TestProcess } from "./processes.ts";
 import { within } from "./wait.ts";
 
@@ -12,6 +13,11 @@ const LOCK = new URL("browser.lock", import.meta.url).pathname;
 /** Chromium as Debian installs it. */
 const CHROMIUM = "/usr/bin/chromium";
 
+/** Whether there is a browser. */
+export function hasBrowser(): boolean {
+  return existsSync(CHROMIUM);
+}
+
 /** A browser may take long to start on a busy machine. */
 const START_MS = 120_000;
 
@@ -20,7 +26,7 @@ const RUN_MS = 60_000;
 
 /** What is used of playwright's page. */
 export interface Page {
-  context(): { newPage(): Promise<Page> };
+  context(): { newPage(): Promise<Page>; pages(): Page[] };
   fill(selector: string, text: string): Promise<void>;
   goto(url: string): Promise<unknown>;
   click(selector: string): Promise<void>;
