@@ -6,7 +6,7 @@ import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { id, passwd, statusLine } from "../support/credentials.ts";
+import { forEachThread, id, passwd, statusLine } from "../support/credentials.ts";
 import { type Installation, installationFor } from "../support/installation.ts";
 import { pidIn, Site } from "../support/master.ts";
 import { CMaster, denoExecutable } from "../support/peers.ts";
@@ -215,13 +215,12 @@ Deno.test("a server that has, or is to have, less can't change what other progra
 });
 
 function assertIsConfined(pid: number): void {
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const task = `${pid}/task/${name}`;
-    assertEquals(statusLine(task, "NoNewPrivs"), "1");
+  forEachThread(pid, (thread) => {
+    assertEquals(statusLine(thread, "NoNewPrivs"), "1");
     for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) {
-      assertEquals(BigInt(`0x${statusLine(task, set)}`), 0n, set);
+      assertEquals(BigInt(`0x${statusLine(thread, set)}`), 0n, set);
     }
-  }
+  });
   assertEquals(BigInt(`0x${statusLine(pid, "CapBnd")}`), 0n);
 }
 

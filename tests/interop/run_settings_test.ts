@@ -3,7 +3,7 @@ import { Config } from "../../src/config/config.ts";
 import { applyRunSettings } from "../../src/config/run_settings.ts";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { id } from "../support/credentials.ts";
+import { forEachThread, id, statusLine } from "../support/credentials.ts";
 import { MODES, pidIn, SERVERS, Site } from "../support/master.ts";
 import { peer } from "../support/peers.ts";
 import { startFunction } from "../support/processes.ts";
@@ -12,23 +12,23 @@ import { startFunction } from "../support/processes.ts";
 const IS_ROOT = mayChangeRoot();
 const MEBIBYTE = 1024 * 1024;
 
-/** A line of /proc/PID/status or of /proc/PID/limits, its fields parted by one space. */
-function line(file: string, name: string): string {
-  const [, text] = new RegExp(`^${name}:?\\s+(.*?)\\s*$`, "m")
-    .exec(Deno.readTextFileSync(`/proc/${file}`)) ?? [];
+/** A line of /proc/PID/limits, its fields parted by one space. */
+function limitOf(pid: number, name: string): string {
+  const [, text] = new RegExp(`^${name}\\s+(.*?)\\s*$`, "m")
+    .exec(Deno.readTextFileSync(`/proc/${pid}/limits`)) ?? [];
   return (text ?? "").replace(/\s+/g, " ");
 }
 
 /** Fails unless each thread of a process is that user's, with all of the user's groups. */
 function assertUser(pid: number, user: string): void {
   const uid = id("-u", user), gid = id("-g", user);
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const status = `${pid}/task/${name}/status`;
-    assertEquals(line(status, "Uid"), Array(4).fill(uid).join(" "));
-    assertEquals(line(status, "Gid"), Array(4).fill(gid).join(" "));
-    assertEquals(line(status, "Groups"), id("-G", user));
-    assertEquals(BigInt(`0x${line(status, "CapEff")}`), 0n);
-  }
+  const groups = id("-G", user);
+  forEachThread(pid, (thread) => {
+    assertEquals(statusLine(thread, "Uid"), Array(4).fill(uid).join(" "));
+    assertEquals(statusLine(thread, "Gid"), Array(4).fill(gid).join(" "));
+    assertEquals(statusLine(thread, "Groups"), groups);
+    assertEquals(BigInt(`0x${statusLine(thread, "CapEff")}`), 0n);
+  });
 }
 
 Deno.test("servers apply the settings of their own files: user, root, directory, limits", async (t) => {
@@ -80,20 +80,20 @@ Deno.test("servers apply the settings of their own files: user, root, directory,
 
   await t.step("max-memory and core-file-size limit a server", async () => {
     using client = await greeted(limited);
-    const limits = `${pidIn(client)}/limits`;
-    assertEquals(line(limits, "Max core file size"), "1048576 1048576 bytes");
-    const [soft, hard, unit] = line(limits, "Max data size").split(" ");
+    const pid = pidIn(client);
+    assertEquals(limitOf(pid, "Max core file size"), "1048576 1048576 bytes");
+    const [soft, hard, unit] = limitOf(pid, "Max data size").split(" ");
     assertEquals([soft, unit], [hard, "bytes"]);
     // What the runtime has mapped for nothing comes on top of the 300.
     assert(Number(soft) > 300 * MEBIBYTE && Number(soft) < 1100 * MEBIBYTE, soft);
-    assertEquals(line(limits, "Max address space").split(" ")[0], "unlimited");
+    assertEquals(limitOf(pid, "Max address space").split(" ")[0], "unlimited");
   });
 
   await t.step("run-user in a .gcf changes nobody, as with LIB-ZC, and is told of", async () => {
-    const own = line("self/status", "Uid");
+    const own = statusLine("self", "Uid");
     using client = await greeted(limited);
     for (const pid of [master.pid, pidIn(client)]) {
-      assertEquals(line(`${pid}/status`, "Uid"), own);
+      assertEquals(statusLine(pid, "Uid"), own);
     }
     await master.logs(/ warn \S+ .*\/all\.gcf:1: run-user: Cannot use "run-user": /);
   });

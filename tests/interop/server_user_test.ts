@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { mayChangeRoot } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { groupNumber, id, passwd, statusLine } from "../support/credentials.ts";
+import { forEachThread, groupNumber, id, passwd, statusLine } from "../support/credentials.ts";
 import { installationFor } from "../support/installation.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { answering, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
@@ -26,16 +26,13 @@ interface Expected {
 
 /** Fails unless each thread of a process runs as expected, with no way back. */
 function assertRunsAs(pid: number, { uid, gid, groups }: Expected): void {
-  const tasks = [...Deno.readDirSync(`/proc/${pid}/task`)];
-  assert(tasks.length > 0);
-  for (const { name } of tasks) {
-    const task = `${pid}/task/${name}`;
-    assertEquals(statusLine(task, "Uid"), Array(4).fill(uid).join(" "));
-    assertEquals(statusLine(task, "Gid"), Array(4).fill(gid).join(" "));
-    assertEquals(statusLine(task, "Groups"), groups);
-    if (uid !== "0") assertEquals(BigInt(`0x${statusLine(task, "CapEff")}`), 0n);
-    assertEquals(statusLine(task, "NoNewPrivs"), "1");
-  }
+  forEachThread(pid, (thread) => {
+    assertEquals(statusLine(thread, "Uid"), Array(4).fill(uid).join(" "));
+    assertEquals(statusLine(thread, "Gid"), Array(4).fill(gid).join(" "));
+    assertEquals(statusLine(thread, "Groups"), groups);
+    if (uid !== "0") assertEquals(BigInt(`0x${statusLine(thread, "CapEff")}`), 0n);
+    assertEquals(statusLine(thread, "NoNewPrivs"), "1");
+  });
   if (uid !== "0") assertEquals(BigInt(`0x${statusLine(pid, "CapBnd")}`), 0n);
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assert } from "@std/assert";
 
 function output(command: string, args: readonly string[]): string {
   const { stdout } = new Deno.Command(command, { args: [...args] }).outputSync();
@@ -34,6 +35,28 @@ export function groupNumber(name: string): string {
  */
 export function passwd(name: string): string {
   return output("getent", ["passwd", name]);
+}
+
+/**
+ * Looks at each thread of a process; one that has ended meanwhile is left out.
+ *
+ * @param pid The process.
+ * @param look Takes a thread as `PID/task/TID`.
+ */
+export function forEachThread(pid: number, look: (thread: string) => void): void {
+  let found = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    try {
+      look(`${pid}/task/${name}`);
+      found++;
+    } catch (error) {
+      // Its status could not be opened, or not be read (ESRCH).
+      const hasEnded = error instanceof Deno.errors.NotFound ||
+        /os error 3\b/.test((error as Error).message);
+      if (!hasEnded) throw error;
+    }
+  }
+  assert(found > 0, `process ${pid} has no thread`);
 }
 
 /**
