@@ -8,9 +8,10 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
 import { streamSSE } from "hono/streaming";
-import { softstopSignal, zerror } from "../../mod.ts";
+import { softstopSignal } from "../../mod.ts";
 import type { Database } from "./database.ts";
 import { type Attachment, type Draft, DraftError, draftOf } from "./draft.ts";
+import { logFailure } from "./failures.ts";
 import type { Feed } from "./feed.ts";
 import { follow } from "./live.ts";
 import { boardPage, wallPage } from "./page.ts";
@@ -125,7 +126,7 @@ export function createApp(board: Board): Hono {
   app.onError((error, c) => {
     if (error instanceof DraftError) return c.json({ error: error.message }, 400);
     if (error instanceof HTTPException) return c.json({ error: error.message }, error.status);
-    zerror(`${c.req.method} ${c.req.path}:`, error);
+    logFailure(`${c.req.method} ${c.req.path}`, error);
     c.header("retry-after", "1");
     return c.json({ error: "the board can't answer now" }, 503);
   });

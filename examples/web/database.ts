@@ -27,6 +27,9 @@ const LASTING = new Set(["28P01", "28000", "3D000", "42501", "ENOTFOUND"]);
 /** How long an answer of the database may take before it counts as out of reach, in seconds. */
 const CONNECT_SECONDS = 5;
 
+/** The pause before a lost connection is opened again, in seconds. */
+const RETRY_SECONDS = 1;
+
 /** How long the last queries may take when a pool is closed, in seconds. */
 const CLOSE_SECONDS = 5;
 
@@ -199,6 +202,7 @@ function connect(url: string, max: number): postgres.Sql {
     ...(host !== null && { host }),
     max,
     connect_timeout: CONNECT_SECONDS,
+    backoff: () => RETRY_SECONDS,
     onnotice: () => {},
   });
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { zinfo, zwarn } from "../../mod.ts";
 import type { Database, Message } from "./database.ts";
+import { logFailure } from "./failures.ts";
 
 /** How many messages are kept in memory for followers, and how many are read at once. */
 const KEPT = 200;
@@ -19,7 +19,6 @@ export class Feed {
   #newest = 0;
   #isReading = false;
   #isBehind = false;
-  #hasFailed = false;
   #changed = Promise.withResolvers<void>();
 
   private constructor(database: Database) {
@@ -75,12 +74,9 @@ export class Feed {
         if (messages.length > 0) this.#add(messages);
         this.#isBehind ||= messages.length === KEPT;
       }
-      if (this.#hasFailed) zinfo("the database is back");
-      this.#hasFailed = false;
     } catch (error) {
       // The connection that listens tells when the database is back, and this is called again.
-      if (!this.#hasFailed) zwarn("Cannot read new messages:", (error as Error).message);
-      this.#hasFailed = true;
+      logFailure("Cannot read new messages", error as Error);
     } finally {
       this.#isReading = false;
     }

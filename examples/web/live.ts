@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { softstopSignal, zerror } from "../../mod.ts";
+import { softstopSignal } from "../../mod.ts";
 import type { Database } from "./database.ts";
 import { DraftError, draftOf } from "./draft.ts";
+import { logFailure } from "./failures.ts";
 import type { Feed } from "./feed.ts";
 
 /** Codes of RFC 6455: the server goes away, and the client reads too slowly to be kept. */
@@ -44,7 +45,7 @@ export function follow(socket: WebSocket, { database, feed }: Followed, after: n
     try {
       for await (const messages of feed.follow(after, gone.signal)) send({ messages });
     } catch (error) {
-      zerror("Cannot follow the board:", error);
+      logFailure("Cannot follow the board", error as Error);
       socket.close(TRY_AGAIN_LATER, "no database");
     }
   };
@@ -66,7 +67,7 @@ export function follow(socket: WebSocket, { database, feed }: Followed, after: n
       const isWrong = error instanceof DraftError || error instanceof SyntaxError;
       if (isWrong) return send({ answered: key, error: error.message });
       // Without an answer the client sends it again, on its next connection.
-      zerror("Cannot post a message:", error);
+      logFailure("Cannot post a message", error as Error);
       socket.close(TRY_AGAIN_LATER, "no database");
     }
   };

@@ -155,6 +155,30 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
     before = after;
   });
 
+  await t.step(
+    "requests are answered 503 while the database is away, and all goes on behind it",
+    async () => {
+      const health = async () => {
+        const response = await fetch(`${url}/api/health`);
+        await response.body?.cancel();
+        return response.status;
+      };
+      await database.stop();
+      await eventually(async () => await health() === 503, { what: "a refusal" });
+      await database.start();
+      await eventually(async () => await health() === 200, { what: "the database" });
+      const after = await clients.haveMore();
+      const lost = after.lost.slice(before.lost.length).map(({ error }) => error);
+      assertEquals(lost.filter((error) => !error.includes(": 503 ")), [], master.log);
+      // Nobody has been sent away, but for a client that could not read what it had missed.
+      const ends = endsSince(before, after, "SSE").map(({ how }) => how);
+      assertEquals(ends.filter((how) => how !== "end"), []);
+      const told = master.logged(/Cannot reach the database: .*503 until it is back/);
+      assert(told > 0 && told <= COUNT, master.log);
+      before = after;
+    },
+  );
+
   await t.step("everybody has seen every message, once and in order", async () => {
     const { followers, posted } = await clients.finish();
     const all = (await database.query("select id from message order by id")).split("\n").map(
