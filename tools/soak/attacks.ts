@@ -668,6 +668,13 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/server/http/drain_test.ts",
     test: "has its answer, however long it takes",
   },
+  {
+    attack:
+      "a client sends a coding with a byte that only some take for a blank, such as chunked and U+00A0, without --allow-ffi",
+    result: "400, as from the runtime's own server: no request hides in another",
+    file: "tests/server/http1/connection_test.ts",
+    test: "refuses a head that could hide one request in another",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -119,7 +119,8 @@ function headOf(
   }
   const all = (name: string) => byName.get(name) ?? [];
   const tokensIn = (name: string) =>
-    all(name).flatMap((value) => value.split(",")).map((token) => token.trim().toLowerCase());
+    // A byte such as U+00A0 is a part of its word: who is in front of this server may not trim it.
+    all(name).flatMap((value) => value.split(",")).map((token) => trimAscii(token).toLowerCase());
   const connection = tokensIn("connection");
   const isUpgrade = connection.includes("upgrade") && all("upgrade").length > 0;
   const body = bodyOf({

@@ -135,6 +135,8 @@ Deno.test("HeadReader refuses a head that could hide one request in another", ()
       ["Transfer-Encoding: chunked, gzip"],
       ["Transfer-Encoding: xchunked"],
       ["Transfer-Encoding: \x0bchunked"],
+      ["Transfer-Encoding: chunked\xa0"],
+      ["Transfer-Encoding: \xa0chunked"],
       ["Transfer-Encoding : chunked"],
       [" Transfer-Encoding: chunked"],
       ["Host: a", "Host: b"],
