@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { bytesOf, textOf } from "../../examples/mail/net/latin1.ts";
 import { DataReader } from "../../examples/mail/smtp/data_reader.ts";
 
@@ -41,4 +41,11 @@ for (const [name, sent, content] of CASES) {
 Deno.test("DataReader reads a message that is too large to its end, and keeps nothing of it", () => {
   const { reader, content, rest } = read(`${"x".repeat(100)}\r\n.\r\nNOOP`, 7, 50);
   assertEquals([reader.isTooLarge, content, rest], [true, "", "NOOP"]);
+});
+
+Deno.test("DataReader keeps a message of single bytes in few pieces", () => {
+  const message = "x".repeat(100_000);
+  const { reader, content } = read(`${message}\r\n.\r\n`, 1, 200_000);
+  assertEquals(content, `${message}\r\n`);
+  assertLess(reader.content.length, 100);
 });

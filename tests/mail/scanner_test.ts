@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type { Piece } from "../../examples/mail/imap/command_reader.ts";
 import { readFetchItems } from "../../examples/mail/imap/fetch_items.ts";
 import { nameTest, pathOf } from "../../examples/mail/imap/folders.ts";
@@ -8,6 +8,7 @@ import {
   lettersOf,
   nilOrString,
   readDate,
+  sentDay,
   stringOf,
 } from "../../examples/mail/imap/format.ts";
 import { isInSet, readSet } from "../../examples/mail/imap/number_set.ts";
@@ -111,6 +112,18 @@ Deno.test("values of answers are quoted, or literals where they can't be", () =>
   }
   assertEquals(flagList("DS", true), "(\\Draft \\Seen \\Recent)");
   assertEquals(lettersOf(["\\seen", "\\FLAGGED", "$Junk", "\\Recent"]), "FS");
+});
+
+Deno.test("sentDay() has the day of a message, and no field Date takes long", () => {
+  for (
+    const field of ["Sat, 31 Jan 2026 23:59:01 -0800", "31 Jan 2026 00:00 (UTC)", "31 Jan 2026"]
+  ) {
+    assertEquals(sentDay(field), new Date("2026-01-31T00:00:00Z"));
+  }
+  const since = performance.now();
+  assertEquals(sentDay(`${"1".repeat(100_000)}\rx`).getTime(), NaN);
+  // In quadratic time it would be more than a minute.
+  assertLess(performance.now() - since, 10_000);
 });
 
 Deno.test("the names of folders never lead out of the directory of a user", () => {

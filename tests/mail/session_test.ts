@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { bytesOf } from "../../examples/mail/net/latin1.ts";
 import { store } from "../../examples/mail/store/delivery.ts";
 import { listMessages, makeFolder, setFlags } from "../../examples/mail/store/maildir.ts";
@@ -236,4 +236,16 @@ Deno.test("a session is told that another one has removed its folder, which is n
   assertEquals(await asks(one, "x NOOP"), ["x OK done"]);
   assertMatch((await asks(one, "x FETCH 1 FLAGS"))[0], /^x BAD .* not now/);
   assertEquals(server.log, []);
+});
+
+Deno.test("a client of smtp that sends lines of blanks takes no time of the others", async () => {
+  await using server = await MailSessions.open("smtp");
+  const client = await server.client(), other = await server.client();
+  const line = `NOOP a${" ".repeat(2_000)}b\r\n`, count = 2_000, since = performance.now();
+  const sent = client.write(line.repeat(count));
+  for (let answers = 0; answers < count; answers++) assertMatch(await client.line(), /^250 /);
+  await sent;
+  assertMatch(await other.ask("NOOP\r"), /^250 /);
+  // In quadratic time it would be a quarter of a minute.
+  assertLess(performance.now() - since, 10_000);
 });

@@ -675,6 +675,31 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/server/http1/connection_test.ts",
     test: "refuses a head that could hide one request in another",
   },
+  {
+    attack:
+      "anybody sends a user of the mail example a message with a megabyte of blanks in a line of its head",
+    result: "IMAP reads it in a moment; in quadratic time its process stood still for half an hour",
+    file: "tests/mail/part_test.ts",
+    test: "reads a line with many blanks and no colon in a moment",
+  },
+  {
+    attack: "such a message has a field Date of digits without end, and its user searches by days",
+    result: "it has no day, in a moment",
+    file: "tests/mail/scanner_test.ts",
+    test: "no field Date takes long",
+  },
+  {
+    attack: "a client of the mail example sends commands of SMTP with 2 KiB of blanks",
+    result: "others are answered; in quadratic time 300 KB a second took all of the process",
+    file: "tests/mail/session_test.ts",
+    test: "that sends lines of blanks takes no time of the others",
+  },
+  {
+    attack: "a client of the mail example sends a message of 10 MB in single bytes",
+    result: "it is kept, and written, in pieces of 4 KiB and more",
+    file: "tests/mail/data_reader_test.ts",
+    test: "keeps a message of single bytes in few pieces",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -42,6 +42,12 @@ export function readDate(text: string): Date | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
+/** The day in the field Date of a message, whatever its zone; an invalid date when it has none. */
+export function sentDay(field: string): Date {
+  const [day] = field.split(/[0-9:]{5,8}/, 1);
+  return new Date(`${day} 00:00:00 +0000`);
+}
+
 /** The names of flags, by their letters in file names. */
 const FLAG_NAMES: Readonly<Record<string, string>> = {
   D: "\\Draft",

@@ -7,7 +7,7 @@
 import { fieldsOf, parseMessage, type Part, readable } from "../mime/part.ts";
 import { textOf, utf8Of } from "../net/latin1.ts";
 import { readMessage, receivedAt } from "../store/maildir.ts";
-import { readDate } from "./format.ts";
+import { readDate, sentDay } from "./format.ts";
 import { isInSet, readSet } from "./number_set.ts";
 import { ImapSyntaxError, type Scanner } from "./scanner.ts";
 import type { Chosen, SelectedFolder } from "./selected.ts";
@@ -161,7 +161,7 @@ async function receivedMs({ message }: Chosen, { path }: SelectedFolder): Promis
 async function sentMs({ message }: Chosen, folder: SelectedFolder): Promise<number> {
   const read = await readWhole(folder, message);
   const [date = ""] = read === undefined ? [] : fieldsOf(read.part, "date");
-  return Date.parse(`${date.replace(/[0-9:]{5,8}.*$/, "")} 00:00:00 +0000`);
+  return sentDay(date).getTime();
 }
 
 function headerTest(name: string, wanted: string, folder: SelectedFolder): SearchTest {

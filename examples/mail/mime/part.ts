@@ -133,8 +133,7 @@ export function headOf(
 ): string {
   const head = textOf(bytes.subarray(part.start, part.bodyStart));
   const fields = head.split(/\r?\n(?![ \t])/).filter((line) => line !== "");
-  const kept = fields.filter((line) =>
-    keep(line.slice(0, line.search(/[ \t]*(:|$)/)).toLowerCase())
-  );
+  // A pattern would look for the end of each run of blanks from each blank in it: hours for one message.
+  const kept = fields.filter((line) => keep(line.split(":", 1)[0].trimEnd().toLowerCase()));
   return [...kept, "", ""].join("\r\n");
 }

@@ -5,7 +5,12 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
+
 const CR = 13, LF = 10, DOT = 46;
+
+/** A piece with fewer bytes than this grows by the next one: a client may send each byte by itself. */
+const FEW_BYTES = 4_096;
 
 type State = "line start" | "text" | "CR" | "dot" | "dot CR";
 
@@ -72,6 +77,10 @@ export class DataReader {
   #keep(piece: Uint8Array): void {
     this.size += piece.length;
     if (this.isTooLarge) this.content = [];
-    else if (piece.length > 0) this.content.push(piece.slice());
+    else if (piece.length > 0) {
+      const last = this.content.at(-1), grows = last !== undefined && last.length < FEW_BYTES;
+      if (grows) this.content[this.content.length - 1] = Buffer.concat([last, piece]);
+      else this.content.push(piece.slice());
+    }
   }
 }

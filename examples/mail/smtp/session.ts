@@ -87,7 +87,7 @@ export class SmtpSession {
   }
 
   async #obey(line: string): Promise<Answer> {
-    const [, word, argument] = /^(\S*)\s*(.*?)\s*$/.exec(line) ?? ["", "", ""];
+    const [word] = line.split(/\s/, 1), argument = line.slice(word.length).trim();
     const name = word.toUpperCase();
     if (!Object.hasOwn(this.#commands, name)) return "500 5.5.2 unknown command";
     try {
