@@ -3,25 +3,31 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { greeted } from "../support/client.ts";
 import { MASTER_PROGRAM, Site } from "../support/master.ts";
+import { NOBODY } from "../support/privileges.ts";
 import { eventually } from "../support/wait.ts";
 import { DEPLOY } from "./deploy_files.ts";
 
 const LOGROTATE = "/usr/sbin/logrotate";
 
-Deno.test("logrotate renames the log, and no line is lost or written to the renamed file later", async () => {
-  await using site = new Site();
-  const log = site.dir.file("master.log"), port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const text = Deno.readTextFileSync(`${DEPLOY}logrotate/zc-master`);
-  const configuration = text.replace("/var/log/zc-master/master.log", log)
+/** Runs logrotate with the configuration, for a log and the pid file of a site. */
+async function rotate(site: Site, log: string, ...args: string[]) {
+  const configuration = Deno.readTextFileSync(`${DEPLOY}logrotate/zc-master`)
+    .replace("/var/log/zc-master/master.log", log)
     .replace("/run/zc-master/master.pid", site.pidFile);
   const path = site.dir.write("logrotate.conf", configuration);
   Deno.chmodSync(path, 0o644);
   // logrotate refuses a directory that others may write to.
   Deno.chmodSync(site.dir.path, 0o755);
+  const state = site.dir.file("state");
+  return await site.execute([LOGROTATE, "--state", state, ...args, path]).ended();
+}
+
+Deno.test("logrotate renames the log, and no line is lost or written to the renamed file later", async () => {
+  await using site = new Site();
+  const log = site.dir.file("master.log"), port = site.port();
+  site.serve("a.cf", { mode: "coroutine", service: port });
   const logrotate = async (...args: string[]) => {
-    const argv = [LOGROTATE, "--state", site.dir.file("state"), ...args, path];
-    const { code, stderr } = await site.execute(argv).ended();
+    const { code, stderr } = await rotate(site, log, ...args);
     assertEquals(code, 0, stderr);
     return stderr;
   };
@@ -49,4 +55,17 @@ Deno.test("logrotate renames the log, and no line is lost or written to the rena
   master.signal("SIGTERM");
   assertEquals((await master.ended()).code, 0);
   await site.isGone();
+});
+
+Deno.test("logrotate of root signals no process of root that the owner of the pid file has written there", async () => {
+  await using site = new Site();
+  const log = site.dir.write("master.log", "a line\n"), victim = site.execute(["sleep", "60"]);
+  Deno.writeTextFileSync(site.pidFile, `${victim.pid}\n`);
+  const isRoot = Deno.uid() === 0;
+  // An ordinary user can give no file away, and may signal its own processes.
+  if (isRoot) Deno.chownSync(site.pidFile, NOBODY, NOBODY);
+  const { code, stderr } = await rotate(site, log, "--force");
+  assertEquals(code, isRoot ? 1 : 0, stderr);
+  victim.signal("SIGTERM");
+  assertEquals((await victim.ended()).signal, isRoot ? "SIGTERM" : "SIGUSR1");
 });

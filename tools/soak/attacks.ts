@@ -700,6 +700,14 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/mail/data_reader_test.ts",
     test: "keeps a message of single bytes in few pieces",
   },
+  {
+    attack:
+      "a server of an ordinary user writes the pid of a process of root into the pid file, before root's logrotate signals it",
+    result:
+      "the signal is sent with the rights of the owner of the file, and the kernel refuses it",
+    file: "tests/deploy/logrotate_test.ts",
+    test: "signals no process of root that the owner of the pid file has written there",
+  },
 ];
 
 /** Writes them as the last part of the page. */
