@@ -44,4 +44,11 @@ export {
 } from "./src/serve/settings.ts";
 export { selfName } from "./src/config/own_server.ts";
 export { TlsContext, type TlsOptions } from "./src/server/tls/context.ts";
-export type { FdType, HttpHandler, ServeHttpOptions, Softstop } from "./src/server/common.ts";
+export {
+  type FdType,
+  type HttpHandler,
+  type ServeHttpOptions,
+  type Softstop,
+  softstopSignal,
+} from "./src/server/common.ts";
+export { zdebug, zerror, zfatal, zinfo, zwarn } from "./src/log/log.ts";

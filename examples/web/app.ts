@@ -8,7 +8,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
 import { streamSSE } from "hono/streaming";
-import { softstopSignal } from "../../mod.ts";
+import { softstopSignal } from "../../serve.ts";
 import type { Database } from "./database.ts";
 import { type Attachment, type Draft, DraftError, draftOf } from "./draft.ts";
 import { logFailure } from "./failures.ts";

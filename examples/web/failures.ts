@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { zerror } from "../../mod.ts";
+import { zerror } from "../../serve.ts";
 
 /** What the driver and PostgreSQL say when there is no connection, or none any more. */
 const AWAY = new Set([

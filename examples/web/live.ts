@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { softstopSignal } from "../../mod.ts";
+import { softstopSignal } from "../../serve.ts";
 import type { Database } from "./database.ts";
 import { DraftError, draftOf } from "./draft.ts";
 import { logFailure } from "./failures.ts";

@@ -7,7 +7,7 @@ import { existsSync } from "@std/fs/exists";
 import { resolvePath } from "../config/address.ts";
 import type { ParsedArguments } from "../config/args.ts";
 import { Config, setFrom, settingOrigin } from "../config/config.ts";
-import { cannot, ConfigError, problemAt, withoutControls } from "../config/errors.ts";
+import { cannot, ConfigError, EX_CONFIG, problemAt, withoutControls } from "../config/errors.ts";
 import { commandLineSettings, readStrictly } from "../config/effective.ts";
 import { readMasterFile } from "../config/ini.ts";
 import { loadSettings } from "../config/load_settings.ts";
@@ -30,7 +30,7 @@ export const EXIT = {
   notRunning: 3,
   degraded: 4,
   usage: 64,
-  configuration: 78,
+  configuration: EX_CONFIG,
 } as const;
 
 /** How long a master may take to answer the first request; one that runs does it in milliseconds. */

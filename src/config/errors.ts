@@ -151,6 +151,14 @@ export class ConfigError extends Error {
   }
 }
 
+/** The exit code of a program that finds its settings wrong (sysexits.h). */
+export const EX_CONFIG = 78;
+
+/** Whether an error says of settings alone that they are wrong, so that another try with the same ones can't help. */
+export function isOfSettings(error: unknown): boolean {
+  return error instanceof ConfigError && error.problems.every(({ key }) => key !== undefined);
+}
+
 /** The command line first, then each file from its first line to its last. */
 function byPlace(a: Problem, b: Problem): number {
   const [fileA, fileB] = [a.file ?? "", b.file ?? ""];

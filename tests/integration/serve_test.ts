@@ -142,7 +142,7 @@ Deno.test("serve() refuses wrong settings of its own, all at once, with file and
     workers: 70,
   });
   const master = await site.start();
-  await master.logs(/one\.cf: process \d+ ended .*exit code 1/);
+  await master.logs(/one\.cf: .*process \d+ says that its settings are wrong \(exit code 78\)/);
   assertStringIncludes(
     master.log,
     `${file}:3: workers: Cannot read "70": above 10, expected a whole number from`,
@@ -161,6 +161,8 @@ Deno.test("serve() refuses an address that no service of the program has, and na
   await master.logs(
     /Cannot serve "shuot": the program has no such service, expected shout/,
   );
+  // Another start can't help.
+  await master.logs(/one\.cf: .*process \d+ says that its settings are wrong \(exit code 78\)/);
   await master.stop();
 });
 

@@ -64,6 +64,9 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
       await master.reaps(pid);
       const now = performance.now();
       assert(now - sinceMs > 0.9 * SECOND && now - toldMs < 4 * SECOND, `${now - toldMs} ms`);
+      await master.logs(
+        new RegExp(`\\[${pid}\\] 1 connection was open at the time limit, and cut`),
+      );
     },
   },
   [`with ${M} > 0 an old process goes on for that time even without connections`]: {

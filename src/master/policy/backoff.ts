@@ -10,9 +10,6 @@ import { endsEarly } from "./decide.ts";
 import { EARLY_DEATH_MS } from "./timeouts.ts";
 import type { RestartHistory, Worker, WorkerIn } from "./life.ts";
 
-/** The exit code of a program that finds its settings wrong (sysexits.h). */
-export const EX_CONFIG = 78;
-
 /** The random share of a delay: processes that ended together must not start together. */
 const JITTER = 1 / 4;
 

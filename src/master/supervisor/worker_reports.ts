@@ -5,9 +5,8 @@
  * @module
  */
 import { formatDuration } from "../../config/duration.ts";
-import { counted } from "../../config/errors.ts";
+import { counted, EX_CONFIG } from "../../config/errors.ts";
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
-import { EX_CONFIG } from "../policy/backoff.ts";
 import { leaversOf, mostLeavers } from "../policy/capacity.ts";
 import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
 import { isReady, isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";

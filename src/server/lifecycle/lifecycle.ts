@@ -72,6 +72,8 @@ export interface LifecycleOwner {
   onDraining(seconds: number): void;
   /** The server has detached from its master. */
   onDetach(): void;
+  /** The time limit is over, and this work is cut. */
+  onCut?(open: OpenWork): void;
   /** Receives the errors of the hook and of closing listeners. */
   onError(error: unknown): void;
 }
@@ -98,6 +100,8 @@ export class ServerLifecycle {
   /** A soft stop that has arrived before the settings that it depends on. */
   #softstopEarly?: ReadonlySet<number>;
   #stopAtMs = Infinity;
+  /** Whether it ends by its time limit. */
+  #isTimeUp = false;
   #stopTimer?: Timer;
   #endingTimer?: Timer;
   #stopSweeping = (): void => {};
@@ -146,10 +150,14 @@ export class ServerLifecycle {
 
   /** Returns the number of items under way, and starts a sweep for connections closed by their streams. */
   underWay(): number {
-    const count = this.#sources.values()
-      .reduce((sum, { count, standing = 0 }) => sum + count - standing, 0);
+    const count = this.#countUnderWay();
     if (count > 0) this.connections.sweep();
     return count;
+  }
+
+  #countUnderWay(): number {
+    return this.#sources.values()
+      .reduce((sum, { count, standing = 0 }) => sum + count - standing, 0);
   }
 
   /** Called by a source that has no work under way any more. */
@@ -173,9 +181,8 @@ export class ServerLifecycle {
 
   /** Returns the open work of this moment. */
   openWork(): OpenWork {
-    const accepted = this.connections.count + this.activity.count - this.activity.standing;
     return sumOpenWork([
-      { connections: accepted },
+      { connections: this.#countUnderWay() },
       ...this.#openCounters.values().map((count) => count()),
     ]);
   }
@@ -276,7 +283,10 @@ export class ServerLifecycle {
     this.#stopTimer = undefined;
     if (seconds <= 0) return this.#end();
     const ms = seconds * 1000;
-    this.#stopTimer = this.#clock.setTimer(ms, () => this.#end());
+    this.#stopTimer = this.#clock.setTimer(ms, () => {
+      this.#isTimeUp = true;
+      this.#end();
+    });
     this.#endingTimer = this.#clock.setTimer(
       Math.max(ms - ENDING_MS, ms / 2),
       () => this.#closeOpen(),
@@ -360,6 +370,7 @@ export class ServerLifecycle {
   #leave(): void {
     if (!this.#enter("ended")) return;
     this.#stopTimer?.cancel();
+    if (this.#isTimeUp && this.underWay() > 0) this.#owner?.onCut?.(this.openWork());
     this.#stopped.resolve();
   }
 }

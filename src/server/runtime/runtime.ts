@@ -17,7 +17,9 @@ import {
   asWarning,
   cannot,
   ConfigError,
+  EX_CONFIG,
   formatProblem,
+  isOfSettings,
   type Problem,
 } from "../../config/errors.ts";
 import { forgive } from "../../config/forgive.ts";
@@ -66,7 +68,8 @@ const HOOKS = {
  * @param hooks The program's hooks.
  * @param given Its command line.
  * @param program The program, if it knows nothing of its master.
- * @returns The exit code: 0 after an orderly end, 1 when it can't start.
+ * @returns The exit code: 0 after an orderly end, 1 when it can't start; 78 when its settings are wrong and a master
+ * of this kind has started it, which then waits for other settings.
  */
 export async function runServer(
   hooks: ServerHooks,
@@ -118,7 +121,7 @@ export async function runServer(
     const text = isUserError(error) ? error.message : String((error as Error)?.stack ?? error);
     const advice = permissionAdvice(error, args);
     logEnd(advice === undefined ? text : `${text}\n${advice}`);
-    return 1;
+    return link !== undefined && isOfSettings(error) ? EX_CONFIG : 1;
   } finally {
     if (program?.goesOn()) link?.leave();
     else link?.close();

@@ -4,13 +4,14 @@
  * @module
  */
 import { defaultConfig } from "../../config/config.ts";
+import { counted } from "../../config/errors.ts";
 import { isAnySet, readStrictly } from "../../config/effective.ts";
 import {
   EXIT_AFTER,
   PRIVILEGE_SETTINGS,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
 } from "../../config/settings.ts";
-import { logLine, zdebug } from "../../log/log.ts";
+import { logLine, zdebug, zwarn } from "../../log/log.ts";
 import { guardNodeOutputs } from "../../log/output_guard.ts";
 import { keepRunning } from "../../os/clock/keep_running.ts";
 import type { FdType } from "../../os/net/socket.ts";
@@ -107,6 +108,10 @@ export class Server {
         beforeSoftstop: this.#hooks.beforeSoftstop,
         onDraining: (seconds) => source.draining(seconds),
         onDetach: () => source.detach(),
+        onCut: ({ connections }) => {
+          const were = counted(connections, "connection was", "connections were");
+          zwarn(`${were} open at the time limit, and cut`);
+        },
         onError: (error) => logFault("error while stopping:", error),
       });
       await this.#live({ mode, source, exitAfterMs });

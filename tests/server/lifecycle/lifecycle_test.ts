@@ -26,6 +26,7 @@ function setup(owner: Partial<LifecycleOwner> = {}): Setup {
     softstopSeconds: undefined,
     onDraining: (seconds) => told.push(["draining", seconds]),
     onDetach: () => told.push("detach"),
+    onCut: ({ connections }) => told.push(["cut", connections]),
     onError: (error) => told.push(["error", (error as Error).message]),
     ...owner,
   });
@@ -113,6 +114,18 @@ Deno.test("ServerLifecycle.softstop() without M ends after 30 s at the latest", 
   await endsAfter(server, 30);
 });
 
+Deno.test("ServerLifecycle tells what its time limit cuts, and nothing where nothing is left", async () => {
+  for (const isFinished of [false, true]) {
+    const server = setup({ softstopSeconds: 2 });
+    const finish = [busy(server), busy(server)];
+    server.lifecycle.softstop();
+    finish[0]();
+    if (isFinished) finish[1]();
+    await endsAfter(server, 2);
+    assertEquals(server.told, [["draining", 2], ...isFinished ? [] : [["cut", 1]]]);
+  }
+});
+
 Deno.test("ServerLifecycle.softstop() waits for work that begins while it drains", async () => {
   const server = setup();
   const one = busy(server);
@@ -123,6 +136,13 @@ Deno.test("ServerLifecycle.softstop() waits for work that begins while it drains
   assertEquals(await server.ended(), false);
   two();
   assertEquals(await server.ended(), true);
+});
+
+Deno.test("ServerLifecycle.openWork() counts the connections of all sources, as those of the aio mode", () => {
+  const server = setup();
+  server.lifecycle.waitFor({ count: 3, standing: 1 });
+  busy(server);
+  assertEquals(server.lifecycle.openWork(), { connections: 3, webSockets: 0, eventStreams: 0 });
 });
 
 Deno.test("ServerLifecycle.softstop() waits for further sources, which report", async () => {
