@@ -10,7 +10,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { streamSSE } from "hono/streaming";
 import { softstopSignal } from "../../serve.ts";
 import type { Database } from "./database.ts";
-import { type Attachment, type Draft, DraftError, draftOf } from "./draft.ts";
+import { type Attachment, type Draft, DraftError, draftOf, fieldsOf } from "./draft.ts";
 import { logFailure } from "./failures.ts";
 import type { Feed } from "./feed.ts";
 import { follow } from "./live.ts";
@@ -52,7 +52,7 @@ export function createApp(board: Board): Hono {
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
       throw new HTTPException(426, { message: "expected a WebSocket" });
     }
-    // The request can't be read behind its upgrade.
+    // The request can't be read after its upgrade.
     const after = lastSeen(c, feed), { socket, response } = Deno.upgradeWebSocket(c.req.raw);
     follow(socket, board, after);
     return response;
@@ -147,11 +147,11 @@ function idOf(text: string): number {
 /** A message from a form, with or without a file, or from JSON. */
 async function receiveDraft(c: Context): Promise<Draft> {
   const isJson = c.req.header("content-type")?.startsWith("application/json");
-  let given: Record<string, unknown>;
+  let given: Readonly<Record<string, unknown>>;
   try {
-    given = await (isJson ? c.req.json() : c.req.parseBody());
+    given = isJson ? fieldsOf(await c.req.text()) : await c.req.parseBody();
   } catch (error) {
-    if (error instanceof HTTPException) throw error;
+    if (error instanceof HTTPException || error instanceof DraftError) throw error;
     throw new DraftError("Cannot read the message, expected a form or JSON");
   }
   return draftOf(given, await attachmentOf(given.file));

@@ -74,7 +74,7 @@ export class Database {
    * @throws {DatabaseError} When it can't be used.
    */
   static async open(url: string, connections: number): Promise<Database> {
-    return await using(url, connections, async (sql) => {
+    return await withPool(url, connections, async (sql) => {
       const version = await versionOf(sql);
       if (version >= STEPS.length) return new Database(sql);
       throw new DatabaseError(
@@ -93,7 +93,7 @@ export class Database {
     return found.toReversed();
   }
 
-  /** The messages behind one of them, in their order. */
+  /** The messages after one of them, in their order. */
   async after(id: number, count: number): Promise<Message[]> {
     return await this.#sql<Message[]>`
       select ${this.#columns} from message where id > ${id} order by id limit ${count}`;
@@ -163,7 +163,7 @@ export class Database {
  * @throws {DatabaseError} When it can't be used.
  */
 export async function migrate(url: string): Promise<number> {
-  return await using(url, 1, async (sql) => {
+  return await withPool(url, 1, async (sql) => {
     const done = await sql.begin(async (sql) => {
       // One at a time.
       await sql`select pg_advisory_xact_lock(hashtext('board schema'))`;
@@ -207,8 +207,8 @@ function connect(url: string, max: number): postgres.Sql {
   });
 }
 
-/** Opens a pool, which is closed again if what is done with it fails. */
-async function using<T>(
+/** Opens a pool and calls `use` with it; the pool is closed only if that fails. */
+async function withPool<T>(
   url: string,
   max: number,
   use: (sql: postgres.Sql) => Promise<T>,

@@ -28,6 +28,24 @@ const LONGEST_AUTHOR = 40, LONGEST_TEXT = 2_000;
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 /**
+ * Reads JSON that a client has sent.
+ *
+ * @param json The text.
+ * @returns Its fields, not checked yet.
+ * @throws {DraftError} When it is no object.
+ */
+export function fieldsOf(json: string): Readonly<Record<string, unknown>> {
+  let given: unknown;
+  try {
+    given = JSON.parse(json);
+  } catch {
+    // Refused below.
+  }
+  if (typeof given === "object" && given !== null) return { ...given };
+  throw new DraftError("Cannot read the message, expected a JSON object");
+}
+
+/**
  * Makes a message of what a client has sent.
  *
  * @param given Its fields.

@@ -14,7 +14,7 @@ export class Feed {
   readonly #database: Database;
   /** The newest messages, as far as they came while this process ran. */
   #recent: readonly Message[] = [];
-  /** What is not in `#recent` is not behind this one. */
+  /** `#recent` has every message with a greater id than this. */
   #from = 0;
   #newest = 0;
   #isReading = false;
@@ -40,7 +40,7 @@ export class Feed {
   }
 
   /**
-   * Gives the messages behind one of them, and each further one when it comes.
+   * Gives the messages after one of them, and each further one when it comes.
    *
    * @param id The last one that the follower has.
    * @param signal Ends it.

@@ -5,7 +5,7 @@
  */
 import { softstopSignal } from "../../serve.ts";
 import type { Database } from "./database.ts";
-import { DraftError, draftOf } from "./draft.ts";
+import { DraftError, draftOf, fieldsOf } from "./draft.ts";
 import { logFailure } from "./failures.ts";
 import type { Feed } from "./feed.ts";
 
@@ -59,13 +59,12 @@ export function follow(socket: WebSocket, { database, feed }: Followed, after: n
   socket.onmessage = async ({ data }) => {
     let key: unknown;
     try {
-      const given = JSON.parse(data);
+      const given = fieldsOf(String(data));
       key = given.key;
       const id = await database.post(draftOf(given));
       send({ answered: key, id });
     } catch (error) {
-      const isWrong = error instanceof DraftError || error instanceof SyntaxError;
-      if (isWrong) return send({ answered: key, error: error.message });
+      if (error instanceof DraftError) return send({ answered: key, error: error.message });
       // Without an answer the client sends it again, on its next connection.
       logFailure("Cannot post a message", error as Error);
       socket.close(TRY_AGAIN_LATER, "no database");

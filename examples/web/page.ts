@@ -9,7 +9,7 @@ import type { Message } from "./database.ts";
 type Html = ReturnType<typeof html>;
 
 /**
- * The page with a form, which scripts/board.js keeps up to date over a WebSocket.
+ * The page with a form, which static/board.js keeps up to date over a WebSocket.
  *
  * @param messages The messages that it shows at first.
  */

@@ -6,7 +6,7 @@ import type { InBrowser } from "../support/browser.ts";
 import { PostgreSql } from "../support/postgresql.ts";
 import { remotePortsOf } from "../support/proc.ts";
 import { type FollowerEnd, WebClients, type WebReport, WebSystem } from "../support/web_system.ts";
-import { eventually } from "../support/wait.ts";
+import { eventually, within } from "../support/wait.ts";
 
 /** How many processes the settings file of the board names. */
 const COUNT = 3;
@@ -59,15 +59,18 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
   const { site, web, secure, certFile } = system, url = `http://127.0.0.1:${web}`;
 
   await t.step("a server says once why it can't start, with the exit code for it", async () => {
-    const start = async (url: string) => {
+    const start = async (url: string, env = database.env) => {
       const args = ["alone", "-server-service", `web://127.0.0.1:${web}`, "-web-database", url];
-      const process = site.run(args, { program: example("web/main.ts") });
+      const process = site.run(args, { program: example("web/main.ts"), env });
       const { code, stderr } = await process.ended();
       return { code, stderr: stderr.replaceAll(/^\S+ error \S+ /gm, "") };
     };
     const { code, stderr } = await start(database.url);
     assertEquals(code, 78, stderr);
     assertMatch(stderr, /^Cannot use .*: its schema is at step 0, .*; run "deno run .*" first\n$/);
+    const refused = await start(database.url, { PGPASSWORD: "wrong" });
+    assertEquals(refused.code, 78, refused.stderr);
+    assertMatch(refused.stderr, /^Cannot use .*: password authentication failed .*\n$/);
     const wrong = await start(`${database.url}/nowhere`);
     assertEquals(wrong.code, 69, wrong.stderr);
     assertMatch(wrong.stderr, /^Cannot use .*: .*ENOENT.*; start PostgreSQL, or .*\n$/);
@@ -95,7 +98,26 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
     const refused = await curl(`${url}/api/messages`, ...tooMuch, "-w", " %{http_code}");
     assertEquals(refused, '{"error":"expected 5242880 bytes at most"} 413');
     const wrong = await curl(`${url}/api/messages`, "--json", "{", "-w", " %{http_code}");
-    assertEquals(wrong, '{"error":"Cannot read the message, expected a form or JSON"} 400');
+    assertEquals(wrong, '{"error":"Cannot read the message, expected a JSON object"} 400');
+    const none = await curl(`${url}/api/messages`, "--json", "null", "-w", " %{http_code}");
+    assertEquals(none, wrong);
+  });
+
+  await t.step("a WebSocket answers what is no message, and goes on", async () => {
+    const socket = new WebSocket(`ws://127.0.0.1:${web}/live?after=0`);
+    const key = crypto.randomUUID(), answers: { answered?: string; error?: string }[] = [];
+    socket.onopen = () => {
+      const message = JSON.stringify({ key, author: "socket", text: "by WebSocket" });
+      for (const text of ["null", "{", message]) socket.send(text);
+    };
+    socket.onmessage = ({ data }) => answers.push(JSON.parse(data));
+    await eventually(() => answers.some(({ answered }) => answered === key), { what: "an answer" });
+    const errors = answers.flatMap(({ error }) => error ?? []);
+    assertEquals(errors, Array(2).fill("Cannot read the message, expected a JSON object"));
+    const closed = Promise.withResolvers<void>();
+    socket.onclose = () => closed.resolve();
+    socket.close();
+    await within(closed.promise, { what: "the end of the WebSocket" });
   });
 
   // Without a browser the rest is tested all the same.
@@ -131,7 +153,7 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
 
   await t.step("the pages of the browser have connected again by themselves", async (t) => {
     if (browser === undefined) return leaveOut(t, "without a browser");
-    await browser.run(postInOneTab, "behind the reload");
+    await browser.run(postInOneTab, "after the reload");
     const areFirst = await browser.run(({ page }) =>
       Promise.all(page.context().pages().map((tab) => tab.evaluate("globalThis.isFirst")))
     );
@@ -156,7 +178,7 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
   });
 
   await t.step(
-    "requests are answered 503 while the database is away, and all goes on behind it",
+    "requests are answered 503 while the database is away, and all goes on after that",
     async () => {
       const health = async () => {
         const response = await fetch(`${url}/api/health`);
@@ -170,9 +192,10 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
       const after = await clients.haveMore();
       const lost = after.lost.slice(before.lost.length).map(({ error }) => error);
       assertEquals(lost.filter((error) => !error.includes(": 503 ")), [], master.log);
-      // Nobody has been sent away, but for a client that could not read what it had missed.
-      const ends = endsSince(before, after, "SSE").map(({ how }) => how);
-      assertEquals(ends.filter((how) => how !== "end"), []);
+      // Nobody is sent away: their processes have in memory what these followers have not seen.
+      const ends = (["WebSocket", "SSE"] as const)
+        .flatMap((kind) => endsSince(before, after, kind));
+      assertEquals(ends, []);
       const told = master.logged(/Cannot reach the database: .*503 until it is back/);
       assert(told > 0 && told <= COUNT, master.log);
       before = after;

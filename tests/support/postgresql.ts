@@ -8,6 +8,9 @@ import { postgresqlPrograms } from "../../tools/test_programs.ts";
 import { TestProcess } from "./processes.ts";
 import { TempDir } from "./temp.ts";
 
+/** The password of its one user. */
+const PASSWORD = "wide open";
+
 /** PostgreSQL refuses to run as root. */
 const USER = "nobody", GROUP = "nogroup";
 
@@ -58,6 +61,9 @@ export class PostgreSql implements AsyncDisposable {
     }
   }
 
+  /** The variable with the password, for clients: it is not in the URL. */
+  readonly env: Readonly<Record<string, string>> = { PGPASSWORD: PASSWORD };
+
   /** Where a client of the driver connects. */
   get url(): string {
     return `postgres://board@localhost/postgres?host=${this.#dir.path}`;
@@ -65,10 +71,20 @@ export class PostgreSql implements AsyncDisposable {
 
   async #make(): Promise<void> {
     if (Deno.uid() === 0) await this.#run(["chown", `${USER}:${GROUP}`, this.#dir.path]);
+    const passwordFile = this.#dir.write("password", PASSWORD);
     await this.#run([
       ...asOrdinaryUser(),
       ...[`${this.#programs}/initdb`, "-D", this.#dir.file("data"), "-U", "board"],
-      ...["-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"],
+      ...[
+        "-A",
+        "scram-sha-256",
+        `--pwfile=${passwordFile}`,
+        "-E",
+        "UTF8",
+        "--no-locale",
+        "--no-sync",
+        "--no-instructions",
+      ],
     ]);
   }
 
@@ -107,7 +123,7 @@ export class PostgreSql implements AsyncDisposable {
     await using psql = new TestProcess([
       ...[`${this.#programs}/psql`, "-h", this.#dir.path, "-U", "board", "-d", "postgres"],
       ...["-X", "-A", "-t", "-c", sql],
-    ]);
+    ], { env: this.env });
     return (await psql.succeeds()).trim();
   }
 

@@ -41,7 +41,10 @@ export class WebSystem implements AsyncDisposable {
 
   /** Starts it, and waits until all processes serve. */
   async start(): Promise<Master> {
-    const process = this.site.run(["--conf", this.site.conf], { program: example("web/start.ts") });
+    const process = this.site.run(["--conf", this.site.conf], {
+      program: example("web/start.ts"),
+      env: this.database.env,
+    });
     await process.complains(/listeners: .*\n/);
     const master = new Master(this.site, process);
     await master.logs(/all services are ready/);
