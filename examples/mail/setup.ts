@@ -44,7 +44,10 @@ export async function prepare(paths: Paths, uid: number | undefined): Promise<vo
   await makeCertificate(paths.certFile, paths.keyFile);
 }
 
-/** Makes the spool, and gives it to the user of the servers: no file in it, where that user could have put links. */
+/**
+ * Makes the spool and gives the directory to the servers' user. Files in it keep their owner: one could be a link that
+ * this user has placed.
+ */
 async function makeSpool(spool: string, uid: number | undefined): Promise<void> {
   await Deno.mkdir(dirname(spool), { recursive: true });
   try {

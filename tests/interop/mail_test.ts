@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
+import { id, statusLine } from "../support/credentials.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { curl, hasProgram, pythonMail, runClient } from "../support/mail_clients.ts";
 import { MailSystem } from "../support/mail_system.ts";
@@ -81,6 +82,18 @@ Deno.test("the mail system serves clients that others have written", async (t) =
   await t.step("it has the processes that its settings name", () => {
     const services = ["smtpd", "imapd", "pop3d"] as const;
     assertEquals(services.map((service) => system.processes(service).length), [10, 6, 1]);
+  });
+
+  await t.step("root's servers run as nobody, with the spool as their root directory", (t) => {
+    if (Deno.uid() !== 0) return leaveOut(t);
+    const spool = Deno.realPathSync(system.site.dir.file("mail-data/spool"));
+    const uids = Array(4).fill(id("-u", "nobody")).join(" ");
+    for (const service of ["smtpd", "imapd", "pop3d"] as const) {
+      for (const pid of system.processes(service)) {
+        assertEquals(statusLine(pid, "Uid"), uids, service);
+        assertEquals(Deno.readLinkSync(`/proc/${pid}/root`), spool, service);
+      }
+    }
   });
 
   await t.step(

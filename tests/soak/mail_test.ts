@@ -23,7 +23,7 @@ const EVENTS: readonly (readonly [part: number, event: "reload" | "kill"])[] = [
   [0.8, "kill"],
 ];
 
-/** The message is on the disk, whatever becomes of its server: none is lost, and none is there twice. */
+/** A message answered 250 survives the end of its server: none is lost, none is there twice. */
 Deno.test("10,000 deliveries that were answered 250 are there once each, after reloads and kills", async () => {
   await using system = await MailSystem.start(SETTINGS);
   const accepted = system.site.dir.file("accepted");

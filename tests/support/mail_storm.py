@@ -1,8 +1,8 @@
 """Sends many messages by smtplib, on some connections at a time.
 
-Arguments: port, connections, messages for each of them, and the file to which the ids are written
-whose messages were answered 250. Each hundredth is told of. A connection that ends is replaced, and its message, whose fate is not known,
-is not sent again: the next one has another id.
+Arguments: port, connections, messages for each of them, and the file for the ids of the messages
+that were answered 250. Each hundredth of these is told of. A connection that ends is replaced. Its
+message, whose fate is not known, is not sent again: the next one has another id.
 """
 import smtplib
 import sys

@@ -15,7 +15,7 @@ export interface Part {
   readonly headers: readonly HeaderLine[];
   /** Where its head begins. */
   readonly start: number;
-  /** Where its body begins, behind the empty line. */
+  /** Where its body begins, after the empty line. */
   readonly bodyStart: number;
   end: number;
   /** The type in small letters, such as `text/plain`. */
