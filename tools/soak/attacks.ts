@@ -708,6 +708,21 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/deploy/logrotate_test.ts",
     test: "signals no process of root that the owner of the pid file has written there",
   },
+  {
+    attack:
+      "the owner of a service's script fills it with empty lines, unclosed comments or exports, and root's master is reloaded",
+    result:
+      "the master looks at 16 MiB of it in seconds; in quadratic time a megabyte stopped it for most of an hour",
+    file: "tests/master/services/unchanged_program_test.ts",
+    test: "the text of a script is looked at in a moment, whatever its owner has put there",
+  },
+  {
+    attack:
+      "the owner of deno.json makes a task of millions of variables, or a file of megabytes or of nested brackets",
+    result: "a task of more than 8 KiB and a file of more than 1 MiB are refused",
+    file: "tests/master/services/unchanged_program_test.ts",
+    test: "a file with tasks costs no time and no long message, whatever its owner has put there",
+  },
 ];
 
 /** Writes them as the last part of the page. */

@@ -53,6 +53,9 @@ const SHORT = ["start"];
 /** The options of a runner that change nothing of what it runs. */
 const SILENT = /^(?:-s|-q|--silent|--quiet|--loglevel=.*)$/;
 
+/** The most characters of a task, and of the file that it is in: both may be another user's. */
+const LONGEST_TASK = 8_192, LONGEST_FILE = 1 << 20;
+
 /** What a shell would interpret in a word of a task, beside what {@linkcode shellOperator} finds. */
 const OF_SHELL = /[$`*\n;&|<>()]|(?<=^|\s)[~#]/;
 
@@ -84,6 +87,10 @@ export function taskCommand(words: readonly string[], files: TaskFiles): TaskCom
   }
   if (other !== undefined) {
     return refuse(`"${other}" in ${file}, which runs with it`, "the command of the task alone");
+  }
+  if (text.length > LONGEST_TASK) {
+    const found = `${text.length} characters in ${file}`;
+    return refuse(found, `a task of ${LONGEST_TASK} at most`);
   }
   const operator = shellOperator(text) ?? OF_SHELL.exec(text)?.[0];
   if (operator !== undefined) {
@@ -209,6 +216,7 @@ function readFields(file: string, files: TaskFiles): Fields | undefined {
   };
   const text = files.programText(file);
   if (text === undefined) return refuse("a file that this master may not read");
+  if (text.length > LONGEST_FILE) return refuse(`more than ${LONGEST_FILE} characters`);
   try {
     return fieldsIn(parse(text));
   } catch (error) {

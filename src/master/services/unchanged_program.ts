@@ -106,10 +106,40 @@ function readPort(given = ""): number | undefined {
   }));
 }
 
+/** White space within a line. With `\s` a pattern would look for the end of a run of empty lines from each of them. */
+const BLANKS = "[^\\S\\n\\r\\u2028\\u2029]*";
+
+const EXPORT = new RegExp(
+  `^${BLANKS}export\\s+default\\b|(?:^${BLANKS}|;)export\\s*\\{[^{}]*\\bas\\s+default\\b`,
+  "m",
+);
+
 /** Whether the text of a script exports what `deno serve` runs. */
 export function exportsApplication(text: string): boolean {
-  const code = text.replace(/\/\*[^]*?\*\//g, "");
-  return /^\s*export\s+default\b|(?:^\s*|;)export\s*\{[^}]*\bas\s+default\b/m.test(code);
+  return EXPORT.test(withoutComments(text));
+}
+
+const NEWLINE = 0x0a, SPACE = 0x20, STAR = 0x2a, SLASH = 0x2f;
+
+/**
+ * Blanks the comments of a script, behind code those at the ends of lines excepted. The script may be another user's:
+ * the time depends on its length alone.
+ */
+function withoutComments(text: string): string {
+  const { length } = text, code = new Uint16Array(length), lastEnd = text.lastIndexOf("*/");
+  let end = 0, isBeginning = true;
+  for (let at = 0; at < length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === SLASH && at >= end) {
+      const next = text.charCodeAt(at + 1);
+      // Without an end it is a part of a text.
+      if (next === STAR && at + 2 <= lastEnd) end = text.indexOf("*/", at + 2) + 2;
+      if (next === SLASH && isBeginning) end = (text.indexOf("\n", at) + 1 || length + 1) - 1;
+    }
+    isBeginning = char === NEWLINE || isBeginning && char <= SPACE;
+    code[at] = at < end && char !== NEWLINE ? SPACE : char;
+  }
+  return new TextDecoder("utf-16le").decode(code);
 }
 
 /** Whether the text of a script names this framework, so that it takes its sockets itself. */
@@ -127,11 +157,7 @@ const ADDRESS_CALL = /\b(Deno\.(?:serve|listenTls|listen))\s*\(|(?<!Deno)(\.list
  */
 export function addressCallIn(text: string): string | undefined {
   if (namesFramework(text)) return undefined;
-  // Comments are blanked, so that each line keeps its number.
-  const code = text.replace(
-    /\/\*[^]*?\*\/|^\s*\/\/.*$/gm,
-    (comment) => comment.replace(/[^\n]/g, " "),
-  );
+  const code = withoutComments(text);
   const match = ADDRESS_CALL.exec(code);
   if (match === null) return undefined;
   const line = code.slice(0, match.index).split("\n").length;

@@ -61,43 +61,44 @@ export function unwrapEnv(
   const whole = { prefix: [], steps: [], words };
   const [env, ...given] = words, steps: EnvStep[] = [];
   if (baseName(env) !== "env") return whole;
-  let rest = given;
+  // The next word is the last one, to be taken in the same time however many there are.
+  const rest = given.reverse();
   while (rest.length > 0) {
-    const [word] = rest;
+    const word = rest.pop()!;
     const [, variable, value] = /^([^=/-][^=/]*)=(.*)$/s.exec(word) ?? [];
     if (variable !== undefined) {
       steps.push({ words: [word], variable, value });
-      rest = rest.slice(1);
-    } else if (word === "--") {
-      rest = rest.slice(1);
-    } else if (word.startsWith("-")) {
-      const { step, text, count } = optionOf(rest);
+    } else if (word.startsWith("-") && word !== "--") {
+      const { step, text, takesNext } = optionOf(word, rest.at(-1));
       if (step !== undefined) steps.push(step);
-      rest = [...(text === undefined ? [] : split(text)), ...rest.slice(count)];
-    } else {
-      return { prefix: [env, ...steps.flatMap((step) => step.words)], steps, words: rest };
+      if (takesNext) rest.pop();
+      if (text !== undefined) { for (const one of split(text).toReversed()) rest.push(one); }
+    } else if (word !== "--") {
+      const prefix = [env, ...steps.flatMap((step) => step.words)];
+      return { prefix, steps, words: [word, ...rest.reverse()] };
     }
   }
   return whole;
 }
 
-/** The option that a list of words begins with; `text` is the text of `-S`. */
+/** An option, and the word behind it; `text` is the text of `-S`. */
 function optionOf(
-  [word, next = ""]: readonly string[],
-): { readonly step?: EnvStep; readonly text?: string; readonly count: number } {
+  word: string,
+  next = "",
+): { readonly step?: EnvStep; readonly text?: string; readonly takesNext: boolean } {
   const [, flags = "", short, attached] = SHORT_OPTION.exec(word) ?? [];
   const [, name = "", assigned] = LONG_OPTION.exec(word) ?? [];
   const letter = short ?? LETTERS[name];
   const value = attached || assigned;
-  const count = letter !== undefined && value === undefined ? 2 : 1;
+  const takesNext = letter !== undefined && value === undefined;
   const clearing = word === "-" || flags.includes("i") || name === "ignore-e"
     ? { clearsAll: true }
     : {};
   if (letter === "S") {
     const step = flags === "" ? undefined : { words: [`-${flags}`], ...clearing };
-    return { ...(step && { step }), text: value ?? next, count };
+    return { ...(step && { step }), text: value ?? next, takesNext };
   }
-  const words = count === 2 ? [word, next] : [word];
+  const words = takesNext ? [word, next] : [word];
   return {
     step: {
       words,
@@ -105,7 +106,7 @@ function optionOf(
       ...(letter === "u" && { variable: value ?? next }),
       ...(letter === "C" && { directory: value ?? next }),
     },
-    count,
+    takesNext,
   };
 }
 

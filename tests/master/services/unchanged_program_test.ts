@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertLess, assertStringIncludes, assertThrows } from "@std/assert";
 import { locate, type Located } from "../../../src/master/services/command.ts";
 import { requireTrustedCommand } from "../../../src/master/services/file_permissions.ts";
 import { requireProtocol } from "../../../src/master/services/protocol_choice.ts";
@@ -27,6 +27,11 @@ const TEXTS: Readonly<Record<string, string>> = {
   "/srv/app/framework.ts": FRAMEWORK,
   "/srv/app/server.js": "require('node:http');\n",
   "/srv/app/broken/package.json": "{",
+  "/srv/app/long/deno.json": JSON.stringify({
+    tasks: { run: "A=1 ".repeat(2_100) + "deno app.ts" },
+  }),
+  "/srv/app/huge/deno.json": `{"tasks":{"run":"deno app.ts"}}${" ".repeat(1 << 20)}`,
+  "/srv/app/nested/deno.json": "[".repeat(1 << 20),
   "/srv/app/deep/app.ts": APP,
   "/srv/app/below/package.json": JSON.stringify({
     scripts: { start: "node other.js", bin: "vite preview" },
@@ -292,6 +297,10 @@ Deno.test("an application is found by its export, and not in comments", () => {
   assertEquals(exportsApplication("var a={fetch(){}};export{a as default};\n"), true);
   assertEquals(exportsApplication("/*\nexport default app;\n*/\nDeno.serve(app);\n"), false);
   assertEquals(exportsApplication("// export default app\n"), false);
+  assertEquals(exportsApplication("// src/*.ts\nexport default app;\n// lib/*.ts */\n"), true);
+  assertEquals(exportsApplication("const all = 'src/*';\nexport default app;\n"), true);
+  assertEquals(exportsApplication("/* a\n// b */ export { app as default };\n"), true);
+  assertEquals(exportsApplication("/* a\n*/ export default app; /* b */\n"), true);
   assertEquals(exportsApplication(ASKS), false);
 });
 
@@ -314,6 +323,46 @@ Deno.test("addressCallIn() finds the first call that opens an address, with its 
     [APP]: undefined,
   };
   for (const [text, call] of Object.entries(calls)) assertEquals(addressCallIn(text), call, text);
+});
+
+Deno.test("a file with tasks costs no time and no long message, whatever its owner has put there", () => {
+  const found: Readonly<Record<string, string>> = {
+    long: ": 8411 characters in /srv/app/long/deno.json, expected a task of 8192 at most",
+    huge: ": more than 1048576 characters, expected JSON with the tasks",
+    nested: ": Maximum call stack size exceeded, expected JSON with the tasks",
+  };
+  for (const [name, text] of Object.entries(found)) {
+    const chdir = { "master-chdir": name };
+    const error = assertThrows(() => located("deno task run", chdir), TypeError);
+    assertStringIncludes(error.message, text);
+    assertLess(error.message.length, 200);
+  }
+});
+
+Deno.test("the text of a script is looked at in a moment, whatever its owner has put there", () => {
+  const many = 200_000, since = performance.now();
+  const texts = [
+    "\n",
+    "\r",
+    " ",
+    "/*",
+    "/* ",
+    "//",
+    "// /*\n",
+    "*/",
+    ";export{",
+    "export ",
+    " as",
+    ".listen ",
+  ];
+  for (const text of texts) {
+    for (const whole of [text.repeat(many), `;export{${text.repeat(many)}`]) {
+      assertEquals(exportsApplication(whole), false, text);
+      assertEquals(addressCallIn(whole), undefined, text);
+    }
+  }
+  // In quadratic time it would be minutes for one of them.
+  assertLess(performance.now() - since, 20_000);
 });
 
 /** Commands, and where their programs open an address while they are taken for ones of this framework. */
