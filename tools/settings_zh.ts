@@ -49,7 +49,7 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   SERVER_SOAK:
     "重新加载启动的新进程就绪之后，要再运行多久，旧进程才会停止。如果有新进程在这段时间内结束，这个服务的重新加载会回滚。",
   SERVER_HEALTHY_AFTER:
-    "进程在就绪之前结束，或者启动后不到这个时间就结束，算作过早结束。同一个槽位每连续一次过早结束，下一次启动前的等待时间就加倍。进程自行以退出码 0 结束，或者在排空时结束，如果它有过客户端，或者已经服务了半秒，则不算过早结束。",
+    "进程在就绪之前结束，或者启动后不到这个时间就结束，算作过早结束。同一个槽位每连续一次过早结束，下一次启动前的等待时间就加倍。进程自行以退出码 0 结束，或者在排空时结束，并且曾有客户端连接或者已经服务了半秒，则不算过早结束。",
   SERVER_BACKOFF_MAX:
     "进程过早结束的槽位，两次启动之间最长的等待时间。等待从 100 毫秒开始，每次加倍。",
   SERVER_START_LIMIT:
@@ -70,7 +70,7 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   SERVER_PROTOCOL:
     "监听套接字如何交给 server。control：通过工作进程套接字传递。inherit：与工作进程套接字一起继承（用于没有 --allow-ffi 的 server）。deno：用于任何未经修改的 Deno 程序：程序打开一个地址时，得到的是服务中具有该端口或路径的套接字。libzc：像 LIB-ZC 那样放在描述符 5、6、7…。systemd：以 LISTEN_FDS 的方式。auto：根据命令及其权限选择；deno serve、带有 export default 的脚本，以及 deno.json 或 package.json 中的任务，选择 deno；shell、解释器或它们的脚本，以及用来启动别的程序的程序（nice、timeout），会被拒绝，因为无法判断它们以什么方式接收套接字。",
   SERVER_PERMISSIONS:
-    "server-command 是脚本时，这个脚本的权限；也用于由 Deno 运行的程序中的 self。即使设为 none，也能在它的地址上提供服务。编译后的程序具有 deno compile 时给定的权限。",
+    "server-command 是脚本时，这个脚本的权限；写作 self NAME 且 master 由 Deno 直接运行（未编译）时同样适用。编译后的程序具有 deno compile 时给定的权限。即使设为 none，也能在它的地址上提供服务。",
   SERVER_USER:
     "server 从启动起就以这个用户以及该用户的各个组运行；另见 server-start-user。HOME、USER 和 LOGNAME 取该用户的值；如果是一个没有对应用户的编号，HOME 为 /，其余两个不设置。",
   SERVER_GROUP:
@@ -82,7 +82,7 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   SERVER_ENV:
     "server 的环境变量，附加在 master 的环境变量之上。文件中的每一行都累加到前面各行之上。它们优先于 server-env-file，不会在任何命令的输出或日志中显示。",
   SERVER_ENV_FILE:
-    "存放 server 环境变量的文件，采用 dotenv 语法（node 的 util.parseEnv）。master 在启动时和每次重新加载时以自己的用户读取它，所以 server 不需要读取它的权限；master 只跟随属于 root 和该用户的链接，最多读取 240 KiB。它们优先于 master 的环境变量。",
+    "存放 server 环境变量的文件，采用 dotenv 语法（node 的 util.parseEnv）。master 在启动时和每次重新加载时以自己的用户读取它，所以 server 不需要读取它的权限；master 只跟随属于 root 和该用户的符号链接，最多读取 240 KiB。它们优先于 master 的环境变量。",
   SERVER_SOCKET_MODE:
     "master 为这个服务创建的 unix 域套接字和新建的命名管道的访问模式，在客户端能够连接之前设置好。不设置则由 umask 决定。由外部传给 master 的套接字保持原有模式。",
   SERVER_SOCKET_OWNER:
@@ -108,7 +108,7 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
   MASTER_MAX_GENERATIONS:
     "每个服务最多可以有多少代旧进程同时处于排空状态。更早的各代会被要求立即结束。",
   MASTER_UPGRADE_TIMEOUT: "升级时，新 master 的所有进程就绪的时限。超过之后，升级回滚。",
-  SLEEP: "等待这么多毫秒，然后以退出码 0 退出，不启动 master（供 shell 脚本使用）。",
+  SLEEP: "等待指定的毫秒数，然后以退出码 0 退出，不启动 master（供 shell 脚本使用）。",
   MASTER_DEBUG:
     "记录 master 的每一步：把它的 log-level 设为 debug。与 debug 不同，对 server 没有影响。",
   SERVER_CONFIG_PATH: "一个目录，其中的 *.gcf 文件在其他所有配置之前读取。",
@@ -194,8 +194,8 @@ export const CHINESE: PageTexts = {
 master 也可以读取 INI 文件，其中每个服务占一节：\`-config services.ini\`。它可以代替 \`.cf\`
 文件的目录，也可以与之并用。参见 [INI 文件](#ini-文件)。
 
-“读取处”一列说明配置项在哪里生效：在服务的 \`.cf\` 文件中，在用于所有服务的 \`*.gcf\` 文件中，在 master
-进程中，或者在 server 进程中。
+“生效位置”一列说明配置项在哪里生效：在服务的 \`.cf\` 文件中，在用于所有服务的 \`*.gcf\` 文件中，在
+master 进程中，或者在 server 进程中。
 
 本页由 \`deno task docs\` 根据 \`src/config/settings.ts\` 中的记录生成。`,
   sections: {
@@ -213,7 +213,7 @@ master 也可以读取 INI 文件，其中每个服务占一节：\`-config serv
     privileges: { title: "特权", purpose: "进程以哪个用户运行，可以做什么。" },
     master: {
       title: "master",
-      purpose: "master 自身：它的目录、它的锁、它的结束。`-C` 在命令行上给出。",
+      purpose: "master 自身：它的目录、锁和停止。`-C` 在命令行上给出。",
     },
     process: { title: "所有进程", purpose: "master 或 server 在自己启动时读取什么、做什么。" },
   },
@@ -231,7 +231,7 @@ master 也可以读取 INI 文件，其中每个服务占一节：\`-config serv
   的程序以参数的形式得到配置项，机器上的所有用户都能读到这些参数。
 `,
   },
-  columns: ["配置项", "读取处", "值", "默认值", "含义"],
+  columns: ["配置项", "生效位置", "值", "默认值", "含义"],
   places: { service: "`.cf`", master: "master", server: "server" },
   notInGcf: "（`.gcf` 除外）",
   value: valueOf,

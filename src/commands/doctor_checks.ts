@@ -287,7 +287,7 @@ function machineFindings({ machine, syslogUsers, listeners }: DoctorFacts): Find
   }
   if (!hasSyslog && syslogUsers.length > 0) {
     findings.push(finding("/dev/log", {
-      found: `no socket, and ${syslogUsers.join(" ")} log to syslog`,
+      found: `no socket, but these log to syslog: ${syslogUsers.join(" ")}`,
       expected: "the socket of a syslog service",
       advice: "start one, such as systemd-journald or rsyslog, or change server-log",
     }));

@@ -123,7 +123,8 @@ export const SERVER_SERVICE: Setting<string | undefined> = define({
   group: "sockets",
   scopes: ["service", "server"],
   kind: textKind({ placeholder: "LIST", expected: "a list of [name://]address" }),
-  doc: "The addresses to listen on, each as [name://]address, separated by ; , a space or a tab.",
+  doc: "The addresses to listen on, each as [name://]address, separated by a semicolon, " +
+    "a comma, a space or a tab.",
 });
 
 /** `server-proc-count`: how many processes. */
@@ -200,7 +201,7 @@ export const SERVER_OUTPUT_ROTATE: Setting<Rotation> = define({
   inherited: true,
   doc:
     "When the master renames server-output-file: before it is larger than the size, and at the " +
-    "first line of another day or hour. The new name has the time behind it, as in " +
+    "first line of another day or hour. The new name ends in the time, as in " +
     "web.log.20260131-235959. off: never.",
 });
 
@@ -476,8 +477,8 @@ export const SERVER_PERMISSIONS: Setting<readonly string[]> = define({
   fallback: "all",
   inherited: true,
   doc:
-    "The permissions of a server-command that is a script, or self in a program that Deno runs. It " +
-    "can serve its addresses with none as well. A compiled program has those of deno compile.",
+    "The permissions of a server-command that is a script, also of self NAME, unless the program is " +
+    "compiled: then they are those of deno compile. It can serve its addresses with none as well.",
 });
 
 /** `server-user`: the user that a server changes to. */
@@ -589,7 +590,7 @@ export const SERVER_TLS_CERT: Setting<string | undefined> = define({
   kind: FILE,
   inherited: true,
   doc:
-    "The file of the server's certificate in PEM form, with its intermediate certificates behind " +
+    "The file of the server's certificate in PEM form, with its intermediate certificates after " +
     "it. The server uses it where its program takes tlsOfSettings(). The master checks it together " +
     "with server-tls-key, and warns 14 days before it ends. A renewed file is read by new " +
     "processes, so after a reload.",
@@ -655,7 +656,7 @@ export const MASTER_CONTROL: Setting<string | undefined> = define({
   kind: textKind({ placeholder: "PATH|off", expected: "a path, or off" }),
   doc:
     "The unix socket on which the master takes commands, such as status, from its own user and " +
-    "from root; off: none. Without it, the name of the pid file with .sock behind it.",
+    "from root; off: none. Without it, the name of the pid file with .sock after it.",
 });
 
 /** `master-status`: the path of the status socket; empty: none, or beside the pid file for `metrics`. */
@@ -667,7 +668,7 @@ export const MASTER_STATUS: Setting<string | undefined> = define({
   doc:
     "A second unix socket, on which the master shows its status and its events, and takes no other " +
     "command. Without it there is none, but with metrics the name of the pid file with " +
-    ".status.sock behind it.",
+    ".status.sock after it.",
 });
 
 /** `metrics`: the address of the built-in service that shows the status. */

@@ -143,7 +143,7 @@ const FAULTS: readonly (readonly [facts: DoctorFacts, subject: string, found: st
     "fs.file-max",
     "80 files are open, of 100",
   ],
-  [withMachine({ hasSyslog: false }), "/dev/log", "no socket, and master log to syslog"],
+  [withMachine({ hasSyslog: false }), "/dev/log", "no socket, but these log to syslog: master"],
   [withMachine({ isClockSynchronized: false }), "clock", "no time service keeps it right"],
 ];
 
