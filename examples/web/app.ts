@@ -47,6 +47,14 @@ const STATIC: Readonly<Record<string, string>> = {
  */
 export function createApp(board: Board): Hono {
   const { database, feed, uploadBytes } = board, app = new Hono();
+  // A browser lets a page of any site open a WebSocket and send a form: it would read and post as its visitor.
+  app.use(async ({ req }, next) => {
+    const origin = req.header("origin"), { host } = new URL(req.url);
+    if (origin !== undefined && URL.parse(origin)?.host !== host) {
+      throw new HTTPException(403, { message: `expected a page of ${host}` });
+    }
+    await next();
+  });
   // The answer to an upgrade can't be changed.
   app.get("/live", (c) => {
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {

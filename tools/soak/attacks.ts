@@ -723,6 +723,13 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/master/services/unchanged_program_test.ts",
     test: "a file with tasks costs no time and no long message, whatever its owner has put there",
   },
+  {
+    attack:
+      "a page of another site opens a WebSocket to the board of the examples, or sends it a form, in the browser of somebody who can reach it",
+    result: "403: it reads nothing, and nothing is posted",
+    file: "tests/web/app_test.ts",
+    test: "the board takes nothing from a page of another site",
+  },
 ];
 
 /** Writes them as the last part of the page. */
