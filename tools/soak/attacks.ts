@@ -730,6 +730,57 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/web/app_test.ts",
     test: "the board takes nothing from a page of another site",
   },
+  {
+    attack:
+      "another process gets the pid of a server that has ended, and then the master is killed",
+    result: "it lives: the guardian compares start times",
+    file: "tests/os/process/guardian_test.ts",
+    test: "does not kill a process that has got the pid of another one",
+  },
+  {
+    attack:
+      "a server takes a name that looks like a part of its stat file, so that the guardian reads another start time",
+    result: "it is killed as any other",
+    file: "tests/os/process/guardian_test.ts",
+    test: "whose names look like a part of their stat files",
+  },
+  {
+    attack: "somebody looks for a value of server-env in arguments, logs, messages and commands",
+    result: "none of them has it",
+    file: "tests/integration/server_env_test.ts",
+    test: "reach programs of each kind, and nothing shows them",
+  },
+  {
+    attack: "the name of a service has quotes and line ends, and Prometheus reads it",
+    result: "it is escaped, and no line is forged",
+    file: "tests/metrics/exposition_test.ts",
+    test: "escapes what a name may hold, so that no line can be forged",
+  },
+  {
+    attack: "a text of a server is shown on the page of metrics as if it were a script",
+    result: "the policy of the page allows its own script alone",
+    file: "tests/metrics/server_test.ts",
+    test: "the policy of the page names its script and its style by their hashes",
+  },
+  {
+    attack:
+      "a client of the mail example hides one message in another, behind a dot between line feeds alone",
+    result: "it is one message: only CRLF ends a line before the last dot",
+    file: "tests/mail/data_reader_test.ts",
+    test: "in whatever pieces it comes",
+  },
+  {
+    attack: "a client of the mail example sends commands behind STARTTLS, before the handshake",
+    result: "none is obeyed, and the connection ends",
+    file: "tests/mail/session_test.ts",
+    test: "no plain text behind the start of TLS is obeyed",
+  },
+  {
+    attack: "a user of the mail example names a folder with slashes and dots",
+    result: "no name leads out of the directory of the user",
+    file: "tests/mail/scanner_test.ts",
+    test: "the names of folders never lead out of the directory of a user",
+  },
 ];
 
 /** Writes them as the last part of the page. */
