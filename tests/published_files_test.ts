@@ -4,8 +4,15 @@ import manifest from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("..", import.meta.url);
 
+/** What `deno publish` leaves out of the package: other members of the workspace, and what no tool is to look at. */
+const LEFT_OUT = [
+  ...manifest.workspace.map((member) => `${member.replace("./", "")}/`),
+  ...manifest.exclude,
+];
+
 /** Whether a file is in the published package. */
 function isPublished(path: string): boolean {
+  if (LEFT_OUT.some((folder) => path.startsWith(folder))) return false;
   const isIncluded = manifest.publish.include.some((name) =>
     name.endsWith("/") ? path.startsWith(name) : path === name
   );
