@@ -1,8 +1,8 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { charts } from "../tools/pictures/chart_files.ts";
-import { figuresOf, PERFORMANCE_PAGE } from "../tools/pictures/performance_page.ts";
+import { figuresOf } from "../tools/pictures/performance_page.ts";
 import { drawTerminal } from "../tools/pictures/terminal.ts";
-import { FIGURE_PAGES, withFigures } from "../tools/readme_figures.ts";
+import { FIGURE_PAGES, figureSources, withFigures } from "../tools/readme_figures.ts";
 
 const read = (path: string): string =>
   Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
@@ -13,11 +13,25 @@ Deno.test("the charts of README.md show the figures of the last runs", async () 
   }
 });
 
-Deno.test("README.md and its translation have the figures of docs/performance.md", () => {
-  for (const path of Object.keys(FIGURE_PAGES)) {
+Deno.test("README.md, its translation and docs/comparison.md have the figures of the last runs", () => {
+  const sources = figureSources();
+  for (const path of FIGURE_PAGES) {
     const page = read(path);
-    assertEquals(page, withFigures(path, page, read(PERFORMANCE_PAGE)), "run deno task docs");
+    assertEquals(page, withFigures(path, page, sources), "run deno task docs");
   }
+});
+
+Deno.test("withFigures() writes what the runs have told, and refuses a page or a run without it", () => {
+  const page = read("docs/comparison.md"), sources = figureSources();
+  const written = (reliability: string) =>
+    withFigures("docs/comparison.md", page, { ...sources, reliability });
+  assertStringIncludes(
+    written("of 1234567 requests 2 were lost"),
+    "2 of 1,234,567 requests in",
+  );
+  assertThrows(() => written("nothing"), Error, 'Cannot write the figure "lost"');
+  const empty = () => withFigures("README.md", "nothing", sources);
+  assertThrows(empty, Error, "into README.md");
 });
 
 Deno.test("figuresOf() reads medians with and without their range, and knows what is missing", () => {

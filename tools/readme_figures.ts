@@ -1,7 +1,8 @@
 /**
- * The measured figures in README.md and its translation, written from docs/performance.md.
+ * The measured figures in README.md, its translation and docs/comparison.md, written from docs/performance.md and
+ * docs/reliability.md.
  *
- * Run by `deno task docs`, and by the benchmarks when they have written that page.
+ * Run by `deno task docs`, and by the benchmarks and the soak test when they have written those pages.
  *
  * @module
  */
@@ -34,8 +35,8 @@ interface Words {
   readonly ms: string;
 }
 
-/** The pages with the figures, from the root. */
-export const FIGURE_PAGES: Readonly<Record<string, Words>> = {
+/** The pages with the table of figures, from the root. */
+const TABLES: Readonly<Record<string, Words>> = {
   "README.md": {
     head: "2 processes",
     requests: "requests/s on kept connections",
@@ -57,7 +58,7 @@ export const FIGURE_PAGES: Readonly<Record<string, Words>> = {
     requests: "每秒请求数，保持连接",
     connections: "每秒新建连接数",
     failed: "负载下重新加载 10 次，失败数",
-    kill: "唯一的进程被杀死后，到下一次应答",
+    kill: "唯一的进程被杀死后，到下一次响应",
     start: "启动 16 个进程",
     memory: "一个空闲进程的内存",
     notMeasured: "未测量",
@@ -123,6 +124,73 @@ const memory: Cell = (who, find) => {
   return written(find({ ...key, who: `${who}: worker` }), " MB");
 };
 
+/** What the sentences of the pages tell. */
+interface Facts {
+  /** The requests of the soak test, and how many of them were lost. */
+  readonly requests: string;
+  readonly lost: string;
+  /** The megabytes of an idle process. */
+  readonly worker: string;
+  readonly master: string;
+  readonly nginx: string;
+}
+
+/** Where the sentences of each page tell them; a pattern matches the number alone. */
+const SENTENCES: Readonly<Record<string, readonly (readonly [RegExp, keyof Facts])[]>> = {
+  "README.md": [
+    [/[\d,]+(?= of [\d,]+ requests\])/, "lost"],
+    [/(?<=\[[\d,]+ of )[\d,]+(?= requests\])/, "requests"],
+    [/(?<=of\ssome\s)\d+(?= MB)/, "worker"],
+  ],
+  "README.zh-CN.md": [
+    [/(?<=\[)[\d,]+(?= 个请求丢失)/, "requests"],
+    [/(?<=个请求丢失 )[\d,]+(?= 个\])/, "lost"],
+    [/(?<=约占\s)\d+(?= MB)/, "worker"],
+  ],
+  "docs/comparison.md": [
+    [/(?<=\s)[\d,]+(?= of [\d,]+ requests in)/, "lost"],
+    [/(?<= of )[\d,]+(?= requests in)/, "requests"],
+    [/(?<=\[)\d+(?= MB instead of)/, "nginx"],
+    [/(?<=MB instead of )\d+(?=\])/, "worker"],
+    [/(?<=master of about\s)\d+(?= MB)/, "master"],
+  ],
+};
+
+/** The pages with figures, from the root. */
+export const FIGURE_PAGES: readonly string[] = Object.keys(SENTENCES);
+
+/** The page of the soak test, from the root. */
+const RELIABILITY_PAGE = "docs/reliability.md";
+
+/** The pages that the runs have written. */
+interface Sources {
+  readonly performance: string;
+  readonly reliability: string;
+}
+
+/** Reads what the runs have written. */
+export function figureSources(): Sources {
+  return {
+    performance: Deno.readTextFileSync(PERFORMANCE_PAGE),
+    reliability: Deno.readTextFileSync(RELIABILITY_PAGE),
+  };
+}
+
+function factsOf({ reliability }: Sources, find: Figures): Facts {
+  const [, requests, lost] = /of (\d+) requests (\d+) were\s+lost/.exec(reliability) ?? [];
+  const megabytes = (who: string) => {
+    const key = { section: "Memory, one process", column: "idle, resident MB", scale: ONE };
+    return formatNumber(Math.round(find({ ...key, who })?.median ?? NaN));
+  };
+  return {
+    requests: formatNumber(Number(requests)),
+    lost: formatNumber(Number(lost)),
+    worker: megabytes(`${NAMES.masterHttp}: worker`),
+    master: megabytes(`${NAMES.masterHttp}: master`),
+    nginx: megabytes(`${NAMES.nginx}: worker`),
+  };
+}
+
 /** The rows, by their titles among the words. */
 const ROWS = { requests, connections, failed, kill, start, memory } as const;
 
@@ -131,12 +199,21 @@ const ROWS = { requests, connections, failed, kill, start, memory } as const;
  *
  * @param path Which page, from the root.
  * @param page Its text.
- * @param performance The text of docs/performance.md.
- * @returns The page with the figures of docs/performance.md.
- * @throws {Error} When the page has no such room.
+ * @param sources Where the figures are.
+ * @returns The page with these figures.
+ * @throws {Error} When the page has no such room, or a source no such figure.
  */
-export function withFigures(path: string, page: string, performance: string): string {
-  const find = figuresOf(performance), words = FIGURE_PAGES[path];
+export function withFigures(path: string, page: string, sources: Sources): string {
+  const find = figuresOf(sources.performance), facts = factsOf(sources, find);
+  const told = SENTENCES[path].reduce((text, [pattern, fact]) => {
+    if (pattern.test(text) && facts[fact] !== "NaN") return text.replace(pattern, facts[fact]);
+    throw new Error(`Cannot write the figure "${fact}" into ${path}, expected ${pattern}`);
+  }, page);
+  return path in TABLES ? withTable(path, told, find) : told;
+}
+
+function withTable(path: string, page: string, find: Figures): string {
+  const words = TABLES[path];
   const text = tableText([
     [words.head, ...Object.keys(COLUMNS)],
     ...Object.entries(ROWS).map(([title, cell]) => [
@@ -149,9 +226,9 @@ export function withFigures(path: string, page: string, performance: string): st
 
 /** Writes the figures into the pages. */
 export function writeFigures(): void {
-  const performance = Deno.readTextFileSync(PERFORMANCE_PAGE);
-  for (const path of Object.keys(FIGURE_PAGES)) {
-    Deno.writeTextFileSync(path, withFigures(path, Deno.readTextFileSync(path), performance));
+  const sources = figureSources();
+  for (const path of FIGURE_PAGES) {
+    Deno.writeTextFileSync(path, withFigures(path, Deno.readTextFileSync(path), sources));
   }
 }
 

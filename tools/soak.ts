@@ -18,6 +18,7 @@ import { renderFaultPart, renderFaultSummary, renderFigures } from "./soak/fault
 import { type Machine, renderPage, renderReports, renderSummary } from "./soak/page.ts";
 import { runScenario, type ScenarioResult } from "./soak/scenario.ts";
 import { FAULTS, SCENARIOS } from "./soak/scenarios.ts";
+import { writeFigures } from "./readme_figures.ts";
 
 /** Everything that has a name. */
 const ALL = [...SCENARIOS, ...FAULTS];
@@ -129,6 +130,7 @@ async function main(): Promise<number> {
     const { load } = amounts;
     const text = renderPage(results, { machine: machine(), command, load });
     await writePage(page, `${text}\n${renderFaultPart(faultResults)}\n${renderAttacks()}`);
+    if (page === PAGE) writeFigures();
   }
   return [...results, ...faultResults].every(({ faults }) => faults.length === 0) ? 0 : 1;
 }
