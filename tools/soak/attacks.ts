@@ -781,6 +781,13 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/mail/scanner_test.ts",
     test: "the names of folders never lead out of the directory of a user",
   },
+  {
+    attack:
+      "the owner of a certificate, or of a server-env-file, fills it with lines in no encoding, or a server prints 10,000 of them a second",
+    result: "they are decoded in a moment; for a megabyte the master stood still for 20 s",
+    file: "tests/os/ffi/byte_text_test.ts",
+    test: "bytes in no encoding are decoded in a moment, however many lines they are in",
+  },
 ];
 
 /** Writes them as the last part of the page. */

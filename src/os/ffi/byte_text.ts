@@ -12,8 +12,9 @@ const FIRST = 0xdc00, LAST = 0xdcff;
 const LONE = /[\udc00-\udcff]+/gu;
 const LINE_END = 0x0a;
 
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
+const REPLACEMENT = "\ufffd", REPLACEMENT_BEGIN = 0xef;
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }), encoder = new TextEncoder();
 
 /**
  * Decodes bytes line by line: a line in UTF-8 as such, any other byte by byte. Only the ASCII characters that
@@ -48,25 +49,28 @@ function decodeLine(bytes: Uint8Array): string {
   let escaped = "";
   for (let at = 0; at < bytes.length;) {
     const length = gbLength(bytes, at);
-    for (const byte of bytes.subarray(at, at + length)) {
+    for (const end = at + length; at < end; at++) {
+      const byte = bytes[at];
       escaped += String.fromCharCode(length === 1 && byte < 0x80 ? byte : FIRST + byte);
     }
-    at += length;
   }
   return escaped;
 }
 
+/** The error of a strict decoder would take fifty times as long, and each line may have one. */
 function decodeUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return strict.decode(bytes);
-  } catch {
-    return undefined;
-  }
+  const text = decoder.decode(bytes);
+  if (!text.includes(REPLACEMENT)) return text;
+  // Without this byte no such character was there before.
+  if (!bytes.includes(REPLACEMENT_BEGIN)) return undefined;
+  const again = encoder.encode(text), isSame = again.length === bytes.length;
+  return isSame && again.every((byte, index) => byte === bytes[index]) ? text : undefined;
 }
 
 /** The length of the GB18030 character at an index; 1 if there is none. */
 function gbLength(bytes: Uint8Array, at: number): 1 | 2 | 4 {
-  const [first, second = 0, third = 0, fourth = 0] = bytes.subarray(at, at + 4);
+  const first = bytes[at], second = bytes[at + 1] ?? 0;
+  const third = bytes[at + 2] ?? 0, fourth = bytes[at + 3] ?? 0;
   const isLead = (byte: number) => byte >= 0x81 && byte <= 0xfe;
   const isDigit = (byte: number) => byte >= 0x30 && byte <= 0x39;
   if (!isLead(first)) return 1;
@@ -86,14 +90,19 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(bytes);
 }
 
+let gb18030: TextDecoder | undefined;
+
+function ofGb18030(): TextDecoder {
+  return gb18030 ??= new TextDecoder("gb18030");
+}
+
 /**
  * Returns a text for display: its bytes are decoded as GB18030, a superset of GBK and GB 2312, and invalid
  * ones become U+FFFD.
  */
 export function readable(text: string): string {
   if (text.isWellFormed()) return text;
-  const decoder = new TextDecoder("gb18030");
-  return text.replace(LONE, (bytes) => decoder.decode(encodeText(bytes))).toWellFormed();
+  return text.replace(LONE, (bytes) => ofGb18030().decode(encodeText(bytes))).toWellFormed();
 }
 
 /**
@@ -101,5 +110,5 @@ export function readable(text: string): string {
  * {@linkcode readable} after {@linkcode decodeBytes} for one line, and much faster if that is not UTF-8.
  */
 export function readableBytes(line: Uint8Array): string {
-  return decodeUtf8(line) ?? new TextDecoder("gb18030").decode(line).toWellFormed();
+  return decodeUtf8(line) ?? ofGb18030().decode(line).toWellFormed();
 }

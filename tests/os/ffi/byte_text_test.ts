@@ -1,6 +1,6 @@
 /** Tests of text that stands for bytes: they come back, whatever they are. */
-import { assert, assertEquals } from "@std/assert";
-import { decodeBytes, encodeText, readable } from "../../../src/os/ffi/byte_text.ts";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { decodeBytes, encodeText, readable, readableBytes } from "../../../src/os/ffi/byte_text.ts";
 
 /** A byte for each character. */
 function bytes(text: string): Uint8Array<ArrayBuffer> {
@@ -50,4 +50,25 @@ Deno.test("decodeBytes() and encodeText() are each other's opposite for random b
     assertEquals(encodeText(decoded), input);
     assert(readable(decoded).isWellFormed());
   }
+});
+
+Deno.test("bytes in no encoding are decoded in a moment, however many lines they are in", () => {
+  const since = performance.now(), count = 200_000, line = Uint8Array.of(0xff, 0x0a);
+  const bytes = Uint8Array.from({ length: count * line.length }, (_, at) => line[at % line.length]);
+  assertEquals(decodeBytes(bytes), "\udcff\n".repeat(count));
+  for (let i = 0; i < count; i++) readableBytes(line);
+  // With an error for each line it would be half a minute.
+  assertLess(performance.now() - since, 10_000);
+});
+
+Deno.test("a replacement character in UTF-8 is a character as any other", () => {
+  const encoder = new TextEncoder();
+  for (const text of ["\ufffd", "a\ufffd\n\u4e2d\ufffd"]) {
+    assertEquals([decodeBytes(encoder.encode(text)), readableBytes(encoder.encode(text))], [
+      text,
+      text,
+    ]);
+  }
+  const mixed = Uint8Array.of(...encoder.encode("\ufffd"), 0xff);
+  assertEquals(encodeText(decodeBytes(mixed)), mixed);
 });
