@@ -85,7 +85,7 @@ Deno.test("after a rename and SIGUSR1 nothing is written to the old log files an
   assertStringIncludes(Deno.readTextFileSync(log), "stopped");
 });
 
-Deno.test("a master that drains behind an upgrade opens its log files anew with the new one", async () => {
+Deno.test("a master that drains after an upgrade opens its log files anew with the new one", async () => {
   await using site = new Site();
   const log = site.dir.file("master.log"), port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port, "server-output": "inherit" });

@@ -230,7 +230,7 @@ Deno.test("a program of another kind has SIGUSR1 as it is, which opens no port i
   await master.stop(20_000);
 });
 
-Deno.test("no signal opens a port in a master, before an upgrade, behind it, and while it drains", async () => {
+Deno.test("no signal opens a port in a master, before an upgrade, after it, and while it drains", async () => {
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });

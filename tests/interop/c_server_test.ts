@@ -162,7 +162,7 @@ Deno.test("servers in C are started by the protocol, replaced, reloaded, and det
   });
 });
 
-Deno.test("a server in C may open as many files as the master at its start, also behind an upgrade", async () => {
+Deno.test("a server in C may open as many files as the master at its start, also after an upgrade", async () => {
   await using site = new Site();
   const ports = [site.port(), site.port()];
   const settings = { "server-command": peer("server") };

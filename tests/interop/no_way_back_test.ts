@@ -201,7 +201,7 @@ Deno.test("a server that has, or is to have, less can't change what other progra
       }
     });
   }
-  await t.step("behind an upgrade", async () => {
+  await t.step("after an upgrade", async () => {
     const isPlain = ({ settings }: (typeof services)[number]) => Object.keys(settings).length === 1;
     for (const { file, settings } of services.filter((service) => !isPlain(service))) {
       if (IS_ROOT || !needsRoot(settings)) site.remove(file);

@@ -51,7 +51,7 @@ const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, 
 for (const how of ["serveHttp", "blind", "serveNode", "withoutFfi"]) {
   testKinds(
     how,
-    "a connection is closed behind its last answer, and a request that has begun before the stop is answered, however slowly it comes",
+    "a connection is closed after its last answer, and a request that has begun before the stop is answered, however slowly it comes",
     async (mode) => {
       const { tls } = mode;
       await using server = await start(mode);
