@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync } from "@std/fs/exists";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**

@@ -56,10 +56,9 @@ const unknown = (value: unknown): unknown => value;
 Deno.test("deno.jsr.json is deno.json without the stand-ins", () => {
   const read = (name: string) =>
     JSON.parse(Deno.readTextFileSync(new URL(`../${name}`, import.meta.url)));
-  const own = read("deno.json");
-  own.workspace = own.workspace.filter((path: string) => !path.startsWith("./links/"));
-  assertEquals(own, read("deno.jsr.json"));
-  assertEquals(Object.keys(own), Object.keys(read("deno.jsr.json")));
+  const { workspace: _, ...rest } = read("deno.json");
+  assertEquals(rest, read("deno.jsr.json"));
+  assertEquals(Object.keys(rest), Object.keys(read("deno.jsr.json")));
 });
 
 Deno.test("assertions of @std/assert pass on what they are told to expect", async () => {

@@ -26,13 +26,15 @@ const LINGER_MS = 5_000;
  * How many processes run side by side, checks and tests alike: a check keeps one processor busy, and most of the
  * time a test waits.
  */
-const LANES = 3;
+const LANES = 4;
 
 const ROOT = new URL("..", import.meta.url);
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
   "format": ["fmt", "--check"],
   "lint": ["lint"],
   "types": ["check", "--doc", "."],
+  // A project of its own.
+  "examples/web": ["task", "--cwd", "examples/web", "check"],
   "doc lint": ["doc", "--lint", ...Object.values(manifest.exports)],
   "examples of the docs": ["test", "--doc", "--no-check", "-A", "-q", ...modulesWithExamples()],
   "import directions": ["run", "--allow-read", "tools/check_layers.ts"],
@@ -216,7 +218,7 @@ interface Group {
 const SHARING: readonly (readonly [folder: string, count: number, inOneModule: boolean])[] = [
   ["tests/soak/", 1, true],
   ["tests/deploy/", 1, true],
-  ["tests/integration/", 3, true],
+  ["tests/integration/", 4, true],
   ["tests/interop/", 3, true],
   ["tests/server/", 8, false],
   ["tests/", 20, true],

@@ -8,7 +8,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
 import { streamSSE } from "hono/streaming";
-import { softstopSignal } from "../../serve.ts";
+import { softstopSignal } from "@zc/master/serve";
 import type { Database } from "./database.ts";
 import { type Attachment, type Draft, DraftError, draftOf, fieldsOf } from "./draft.ts";
 import { logFailure } from "./failures.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { zerror } from "../../serve.ts";
+import { zerror } from "@zc/master/serve";
 
 /** What the driver and PostgreSQL say when there is no connection, or none any more. */
 const AWAY = new Set([

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { softstopSignal } from "../../serve.ts";
+import { softstopSignal } from "@zc/master/serve";
 import type { Database } from "./database.ts";
 import { DraftError, draftOf, fieldsOf } from "./draft.ts";
 import { logFailure } from "./failures.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Hono } from "hono";
-import { http, int, secret, serve, settings, size, string, zerror } from "../../serve.ts";
+import { http, int, secret, serve, settings, size, string, zerror } from "@zc/master/serve";
 import { createApp } from "./app.ts";
 import { Database, DatabaseError } from "./database.ts";
 import { Feed } from "./feed.ts";

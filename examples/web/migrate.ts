@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Config } from "../../master.ts";
+import { Config } from "@zc/master/master";
 import { DatabaseError, migrate } from "./database.ts";
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { Config, masterServerMain } from "../../master.ts";
+import { Config, masterServerMain } from "@zc/master/master";
 import { makeCertificate } from "../certificate.ts";
 import { migrateFor } from "./migrate.ts";
 

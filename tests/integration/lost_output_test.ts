@@ -57,20 +57,15 @@ const TOGETHER: Readonly<Record<"aio" | "coroutine", readonly Way[]>> = {
   coroutine: ["coroutine", "node"],
 };
 
-/**
- * Each way with and without FFI, in a process of its own; or, since processes take their time to start, two in a
- * process, with FFI or without.
- */
+/** Two ways in a process, since processes take their time to start: with FFI or without, or all with both. */
 function serve(site: Site, { isWhole }: { readonly isWhole: boolean }): Service[] {
-  const processes = isWhole
-    ? Object.keys(QUESTIONS).flatMap((way) => [
-      { ways: [way as Way], permissions: "all" },
-      { ways: [way as Way], permissions: "none" },
-    ])
-    : [
-      { ways: TOGETHER.aio, permissions: "all" },
-      { ways: TOGETHER.coroutine, permissions: "none" },
-    ];
+  const all = [
+    { ways: TOGETHER.aio, permissions: "all" },
+    { ways: TOGETHER.coroutine, permissions: "none" },
+    { ways: TOGETHER.aio, permissions: "none" },
+    { ways: TOGETHER.coroutine, permissions: "all" },
+  ];
+  const processes = isWhole ? all : all.slice(0, 2);
   return processes.flatMap(({ ways, permissions }) => {
     const services = ways.map((way) => ({ way, port: site.port(), question: QUESTIONS[way] }));
     site.write(`${ways[0]}-${permissions}.cf`, {

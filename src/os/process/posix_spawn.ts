@@ -18,6 +18,7 @@ import { findZombie } from "./waitid.ts";
 import { type ChildProcess, type ExitStatus, UNKNOWN_EXIT } from "./child_process.ts";
 import { ignoringChildren, type InheritedState } from "./libzc_start.ts";
 import { withOpenFiles } from "./limits.ts";
+import { ifThere, statPath } from "../fs/path.ts";
 
 /** The program to start. */
 export interface PlacedRequest {
@@ -100,7 +101,6 @@ export function asShellScript(
 
 function spawnWith(request: PlacedRequest): number {
   const { path, argv, fds, directory, env = {}, inheritedState } = request;
-  const subject = directory === undefined ? path : `${path} in ${directory}`;
   const actions = new Uint8Array(FILE_ACTIONS_BYTES), attributes = new Uint8Array(ATTRIBUTES_BYTES);
   const pid = new Int32Array(1);
   const lifted = liftAboveTargets(fds);
@@ -114,15 +114,20 @@ function spawnWith(request: PlacedRequest): number {
       posix_spawn_file_actions_adddup2: addDup2,
       posix_spawn_file_actions_addchdir_np: addChdir,
     } = libc();
-    require0(subject, addOpen(actions, 0, cString("/dev/null"), 0, 0));
-    for (const { from, to } of lifted) require0(subject, addDup2(actions, from, to));
-    if (directory !== undefined) require0(subject, addChdir(actions, cString(directory)));
+    require0(path, addOpen(actions, 0, cString("/dev/null"), 0, 0));
+    for (const { from, to } of lifted) require0(path, addDup2(actions, from, to));
+    if (directory !== undefined) require0(path, addChdir(actions, cString(directory)));
     const argvArray = cStringArray(argv),
       envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
     const start = () =>
       libc().posix_spawn(pid, cString(path), actions, attributes, argvArray, envArray);
     // No descriptor may be opened here meanwhile: its number could be above the program's limit.
-    require0(subject, inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start());
+    const code = inheritedState ? withOpenFiles(inheritedState.openFiles, start) : start();
+    // The code does not tell whether the program or its directory is missing.
+    if (code !== 0 && directory !== undefined && !isDirectory(directory)) {
+      throw new SysError("chdir", code, directory);
+    }
+    require0(path, code);
     return pid[0];
   } finally {
     libc().posix_spawn_file_actions_destroy(actions);
@@ -131,9 +136,13 @@ function spawnWith(request: PlacedRequest): number {
   }
 }
 
+function isDirectory(path: string): boolean {
+  return ifThere(() => statPath(path).isDirectory) ?? false;
+}
+
 /** Throws for an error code: these functions return an errno value rather than setting errno. */
-function require0(subject: string, code: number): void {
-  if (code !== 0) throw new SysError("posix_spawn", code, subject);
+function require0(path: string, code: number): void {
+  if (code !== 0) throw new SysError("posix_spawn", code, path);
 }
 
 /** The processes that were started here and not reaped yet. */
