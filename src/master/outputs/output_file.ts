@@ -86,7 +86,7 @@ export class OutputFile {
             "expected one of root or of the master's user",
         );
       }
-      await Deno.rename(path, await this.#freeName());
+      await this.#rename();
       await this.#prune();
       this.#hasToldOfRotation = false;
       return true;
@@ -101,12 +101,35 @@ export class OutputFile {
     }
   }
 
-  /** The path with the time of now behind it, and a number if a file of this second has been renamed already. */
-  async #freeName(): Promise<string> {
+  /**
+   * Renames the file to a name that no other master takes meanwhile, which would replace this file: at the moment of
+   * an upgrade both may rename.
+   */
+  async #rename(): Promise<void> {
+    const name = await this.#reserveName();
+    try {
+      await Deno.rename(this.#options.path, name);
+    } catch (error) {
+      await Deno.remove(name);
+      throw error;
+    }
+  }
+
+  /** Makes an empty file: its name is the path with the time of now, and a number where that name is taken. */
+  async #reserveName(): Promise<string> {
     const date = new Date(this.#options.now());
     const time = `${periodName(date, "day")}-${timeOfDay(date).replaceAll(":", "")}`;
     const [youngest] = await this.#renamed(), name = `${this.#options.path}.${time}`;
-    return youngest?.time === time ? `${name}-${youngest.number + 1}` : name;
+    for (let number = youngest?.time === time ? youngest.number + 1 : 1;; number++) {
+      const free = number === 1 ? name : `${name}-${number}`;
+      try {
+        (await Deno.open(free, { write: true, createNew: true, mode: MODE })).close();
+        return free;
+      } catch (error) {
+        // The other master has just made it.
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      }
+    }
   }
 
   /** Removes the oldest renamed files beyond the number and the total size. */

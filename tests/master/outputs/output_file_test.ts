@@ -4,6 +4,7 @@ import { OutputFile } from "../../../src/master/outputs/output_file.ts";
 import type { OutputFileConfig } from "../../../src/config/output.ts";
 import { FakeClock } from "../../fakes/fake_clock.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
 const FOREVER = { keep: 100, totalBytes: Infinity };
@@ -62,6 +63,37 @@ Deno.test("OutputFile appends records, and nobody else may read the file", async
   assertMatch(text, /^2030-01-31T12:00:00\.000\S+ info web\[7\] one\n2030-.* web\[7\] two\n$/);
   assertEquals(Deno.statSync(fixture.path).mode! & 0o137, 0);
   assertEquals(fixture.told, []);
+});
+
+/** Appends numbered lines as a process of its own, each in a write of its own, and renames the file after each two. */
+async function appendAlone({ path, name }: { path: string; name: string }): Promise<void> {
+  const { OutputFile } = await import("../../../src/master/outputs/output_file.ts");
+  const { textRecord } = await import("../../../src/log/formats.ts");
+  const { systemClock } = await import("../../../src/os/clock/clock.ts");
+  const now = () => new Date(2030, 0, 31, 12).getTime();
+  for (let number = 1; number <= 100; number++) {
+    const file = new OutputFile({
+      ...{ path, keep: 1_000, totalBytes: Infinity, maxBytes: 100, clock: systemClock, now },
+      encode: textRecord,
+      mayRotate: () => true,
+      onError: (message) => console.error(message),
+    });
+    file.append({ timeMs: now(), level: "info", ident: "web", pid: 7, text: `${name} ${number}` });
+    await file.close();
+  }
+}
+
+Deno.test("OutputFile loses no line where the masters of an upgrade rename the file in the same second", async () => {
+  using fixture = new Fixture();
+  const { path } = fixture, names = ["old", "new"];
+  await Promise.all(names.map(async (name) => {
+    await using process = startFunction(import.meta, appendAlone, { arg: { path, name } });
+    await process.succeeds();
+    assertEquals(process.stderr, "");
+  }));
+  const found = Object.values(fixture.content).flat().sort();
+  const all = names.flatMap((name) => Array.from({ length: 100 }, (_, i) => `${name} ${i + 1}`));
+  assertEquals(found, all.sort());
 });
 
 Deno.test("OutputFile renames a file that would be too large, and keeps some of them", async () => {
