@@ -727,7 +727,7 @@ export const ATTACKS: readonly Attack[] = [
     attack:
       "a page of another site opens a WebSocket to the board of the examples, or sends it a form, in the browser of somebody who can reach it",
     result: "403: it reads nothing, and nothing is posted",
-    file: "tests/web/app_test.ts",
+    file: "examples/web/app_test.ts",
     test: "the board takes nothing from a page of another site",
   },
   {

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { createApp } from "../../examples/web/app.ts";
-import type { Database } from "../../examples/web/database.ts";
-import type { Draft } from "../../examples/web/draft.ts";
-import type { Feed } from "../../examples/web/feed.ts";
+import { createApp } from "./app.ts";
+import type { Database } from "./database.ts";
+import type { Draft } from "./draft.ts";
+import type { Feed } from "./feed.ts";
 
 const HOST = "board.test:8840";
 
