@@ -196,6 +196,8 @@ Deno.test("a program whose standbys can't load is started ever more rarely for t
     "ready-when": flag,
     "server-ready-timeout": "1",
     "server-standby-count": 1,
+    // A busy machine has the wait grow further before the standby can load again.
+    "server-backoff-max": "5",
   });
   Deno.writeTextFileSync(flag, "");
   const master = await site.start();

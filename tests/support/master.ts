@@ -256,7 +256,7 @@ export class Site implements AsyncDisposable {
    *
    * @param withinMs How long it may take, in milliseconds; the default is generous, for a busy machine.
    */
-  async isGone(withinMs = 10_000): Promise<void> {
+  async isGone(withinMs = PATIENCE_MS): Promise<void> {
     await eventually(() => this.#allProcesses().length === 0, {
       what: `the end of ${this.#allProcesses().map(({ pid, argv }) => `${pid} ${argv.join(" ")}`)}`,
       withinMs,
