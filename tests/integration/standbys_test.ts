@@ -194,9 +194,9 @@ Deno.test("a program whose standbys can't load is started ever more rarely for t
     mode: "coroutine",
     service: port,
     "ready-when": flag,
-    "server-ready-timeout": "1",
+    // A busy machine takes longer than a second to start a process.
+    "server-ready-timeout": "5",
     "server-standby-count": 1,
-    // A busy machine has the wait grow further before the standby can load again.
     "server-backoff-max": "5",
   });
   Deno.writeTextFileSync(flag, "");
