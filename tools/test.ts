@@ -36,20 +36,11 @@ const CHECKS: Readonly<Record<string, readonly string[]>> = {
   // A project of its own.
   "examples/web": ["task", "--cwd", "examples/web", "check"],
   "doc lint": ["doc", "--lint", ...Object.values(manifest.exports)],
-  "examples of the docs": ["test", "--doc", "--no-check", "-A", "-q", ...modulesWithExamples()],
+  "examples of the docs": ["run", "-A", "tools/doc_examples.ts"],
   "import directions": ["run", "--allow-read", "tools/check_layers.ts"],
   // The types are a check of their own.
   "publish dry run": ["publish", "--dry-run", "--allow-dirty", "--no-check"],
 };
-
-/** The published modules with examples that do something without a master, as those behind `import.meta.main` don't. */
-function modulesWithExamples(): string[] {
-  const modules = walkSync(new URL("src", ROOT), { exts: [".ts"], includeDirs: false });
-  return Array.from(modules, ({ path }) => path).filter((path) => {
-    const blocks = Deno.readTextFileSync(path).match(/^ *\* ```ts$[^]*?```$/gm) ?? [];
-    return blocks.some((block) => !block.includes("import.meta.main"));
-  });
-}
 
 interface Run {
   readonly ok: boolean;
