@@ -44,7 +44,8 @@ Deno.test("tools/test.ts counts a failure where no test ran to its end", async (
 Deno.test("tools/test.ts lists at its end the tests that could not run", async () => {
   const module = new URL("support/left_out.ts", import.meta.url).href;
   const [lines, code] = await summaryOf(
-    `import { leaveOut } from "${module}";\n` +
+    // Not a plain name, since the types of that module would be checked.
+    `const { leaveOut } = await import(String("${module}"));\n` +
       'Deno.test("a", (t) => leaveOut(t, "no b: here"));\n' +
       'Deno.test("c", () => {});\nDeno.test("d", (t) => leaveOut(t));\n',
   );
