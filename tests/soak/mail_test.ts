@@ -11,7 +11,9 @@ const SETTINGS = {
   // A machine does not fail here, and thousands of waits for the disk prove nothing.
   "shared.gcf": "mail-sync = no",
   "smtpd.cf": "server-proc-count = 4",
-  "imapd.cf": "server-proc-count = 1",
+  // Nobody reads here.
+  "imapd.cf": "server-proc-count = 0",
+  "pop3d.cf": "server-proc-count = 0",
 };
 
 /** What is done when such a part of them has been accepted. */
