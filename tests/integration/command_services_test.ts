@@ -18,13 +18,14 @@ import {
   zcHere,
 } from "../support/commands.ts";
 import { answering, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { listenerInode } from "../support/proc.ts";
 import { eventually, within } from "../support/wait.ts";
 
 Deno.test("reload waits for the outcome: committed, rolled back, refused", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "a.cf", port);
   const master = await site.start();
   const [first] = await master.serving("a.cf", 1);
   using client = await controlOf(site);
@@ -55,8 +56,8 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
 Deno.test("reload SERVICE, restart, stop and start change the named services only", async () => {
   await using site = new Site();
   const [a, b] = [site.port(), site.port()];
-  site.serve("a.cf", { mode: "coroutine", service: a });
-  site.serve("b.cf", { mode: "aio", service: b });
+  serveSmall(site, "a.cf", a);
+  serveSmall(site, "b.cf", b);
   const master = await site.start();
   await master.serving("a.cf", 1);
   const [other] = await master.serving("b.cf", 1);
@@ -64,8 +65,8 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   const pidNow = () => answering(a);
   const before = await pidNow();
   // b.cf has changed as well, but was not named.
-  site.serve("a.cf", { mode: "coroutine", service: a, "server-proc-count": 2 });
-  site.serve("b.cf", { mode: "aio", service: b, "server-proc-count": 2 });
+  serveSmall(site, "a.cf", a, { "server-proc-count": 2 });
+  serveSmall(site, "b.cf", b, { "server-proc-count": 2 });
   const reloaded = await client.request("reload", { services: ["a.cf"] });
   assertEquals(reloaded?.outcome, "committed");
   assertEquals((await serviceOf(client, "a.cf")).wanted, 2);
@@ -110,14 +111,14 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
 Deno.test("a SIGHUP during the reload of a named service reads everything again", async () => {
   await using site = new Site();
   const release = site.dir.file("release");
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const master = await site.start();
   await master.serving("a.cf", 1);
   using client = await controlOf(site);
   serveSlowly(site, release);
   await client.request("reload", { wait: false });
   await client.request("reload", { services: ["a.cf"], wait: false });
-  site.serve("b.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "b.cf", site.port());
   master.signal("SIGHUP");
   // The master has handled the signal by the time at which it answers, or does so soon.
   await client.request("status");
@@ -129,7 +130,7 @@ Deno.test("a SIGHUP during the reload of a named service reads everything again"
 Deno.test("a stopped service stays known until it serves again, however it is started", async () => {
   await using site = new Site();
   const [a, b] = [site.port(), site.port()];
-  site.serve("a.cf", { mode: "coroutine", service: a });
+  serveSmall(site, "a.cf", a);
   site.serve("b.cf", { mode: "coroutine", service: b });
   const master = await site.start();
   await master.serving("a.cf", 1);
@@ -171,8 +172,7 @@ Deno.test("a stopped service stays known until it serves again, however it is st
 
 Deno.test("reload and start --daemon tell what is suspicious in the settings", async () => {
   await using site = new Site();
-  const lines = { mode: "coroutine", service: site.port(), "server-prot-count": 2 } as const;
-  site.serve("a.cf", lines);
+  serveSmall(site, "a.cf", site.port(), { "server-prot-count": 2 });
   const warning = /^warning: .*a\.cf:3: server-prot-count: .*, expected server-proc-count\n$/;
   const started = await zc(site, "start", "--daemon");
   assertEquals(started.code, 0, started.err);
@@ -190,8 +190,7 @@ Deno.test("reload and start --daemon tell what is suspicious in the settings", a
 
 Deno.test("a service is found without its .cf, and by the path of its file", async () => {
   await using site = new Site();
-  const lines = { mode: "coroutine", service: site.port() } as const;
-  site.serve("a.cf", lines);
+  serveSmall(site, "a.cf", site.port());
   const master = await site.start();
   await master.serving("a.cf", 1);
   const ends = async (code: number, ...args: readonly string[]) => {
@@ -211,7 +210,7 @@ Deno.test("a service is found without its .cf, and by the path of its file", asy
   await ends(0, "start", "conf/a");
   await ends(0, "logs", "a");
   // The master has not read this file yet.
-  site.serve("b.cf", { ...lines, service: site.port() });
+  serveSmall(site, "b.cf", site.port());
   assertStringIncludes(await ends(2, "reload", "b"), "no service has this name, expected b.cf");
   await ends(0, "reload", `${site.conf}/b.cf`);
   assertStringIncludes(await ends(2, "stop", "c"), "expected one of a.cf b.cf");
@@ -220,7 +219,7 @@ Deno.test("a service is found without its .cf, and by the path of its file", asy
 
 Deno.test("scale sets the number of processes until the next reload", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const master = await site.start();
   await master.serving("a.cf", 1);
   const { code, out } = await zc(site, "scale", "a.cf", "3");

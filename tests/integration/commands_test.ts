@@ -21,32 +21,13 @@ import {
   zcHere,
 } from "../support/commands.ts";
 import { answering, type Master, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { eventually, within } from "../support/wait.ts";
-
-Deno.test("upgrade waits for the new master, whose control socket is at the same path", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  await master.serving("a.cf", 1);
-  using old = await controlOf(site);
-  const { code, out, err } = await zc(site, "upgrade");
-  assertEquals(code, 0, err + master.log);
-  const [, next, before] = /^master (\d+) has taken over from (\d+)\n$/.exec(out)!.map(Number);
-  assertEquals(before, master.pid);
-  await within(old.closed(), { what: "the end of the connection to the old master" });
-  using client = await controlOf(site);
-  assertEquals((await client.request("hello")).pid, next);
-  await becomes(client, "a.cf", "ready");
-  await answering(port);
-  master.pid = next;
-  await stopBy(client, master);
-});
 
 Deno.test("an upgrade removes the control socket whose path has changed", async () => {
   await using site = new Site();
   const own = site.dir.file("own.cf"), first = site.dir.file("first"), next = site.dir.file("next");
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   Deno.writeTextFileSync(own, `master-control = ${first}\n`);
   const master = await site.start({ args: ["-config", own] });
   await master.serving("a.cf", 1);
@@ -62,16 +43,19 @@ Deno.test("an upgrade removes the control socket whose path has changed", async 
   await master.stop();
 });
 
-Deno.test("upgrade says why it has failed, restart does not stop a master that could not start again, and the master goes on", async () => {
+Deno.test("upgrade says why it has failed, restart does not stop a master that could not start again, and the master goes on; upgrade waits for the new master, whose control socket is at the same path", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "a.cf", port);
   const master = await site.start();
   const [pid] = await master.serving("a.cf", 1);
   site.write("a.cf", { "server-command": failing(site), "server-service": "nonsense:" });
-  const { code, err } = await zcHere(site, "upgrade");
-  assertEquals(code, 1);
-  assertMatch(err, /^The upgrade has failed, this master goes on: process \d+: it has ended/);
+  const failed = await zcHere(site, "upgrade");
+  assertEquals(failed.code, 1);
+  assertMatch(
+    failed.err,
+    /^The upgrade has failed, this master goes on: process \d+: it has ended/m,
+  );
   const without = await runHere(["restart", "-pid-file", site.pidFile]);
   assertEquals(without.code, 78);
   assertMatch(without.err, /Cannot read argument "-C": it is missing/);
@@ -79,7 +63,20 @@ Deno.test("upgrade says why it has failed, restart does not stop a master that c
   assertEquals([broken.code, broken.out], [78, ""]);
   assertMatch(broken.err, /a\.cf:2: server-service: Cannot /);
   assertEquals(await answering(port), pid);
-  await master.stop();
+
+  serveSmall(site, "a.cf", port);
+  using old = await controlOf(site);
+  const { code, out, err } = await zc(site, "upgrade");
+  assertEquals(code, 0, err + master.log);
+  const [, next, before] = /^master (\d+) has taken over from (\d+)\n$/.exec(out)!.map(Number);
+  assertEquals(before, master.pid);
+  await within(old.closed(), { what: "the end of the connection to the old master" });
+  using client = await controlOf(site);
+  assertEquals((await client.request("hello")).pid, next);
+  await becomes(client, "a.cf", "ready");
+  await answering(port);
+  master.pid = next;
+  await stopBy(client, master);
 });
 
 /** Stops a master by its control socket, and waits until nothing is left. */
@@ -141,7 +138,7 @@ Deno.test("start, reload, restart and upgrade tell what they wait for", async ()
 Deno.test("start --daemon returns when all services are ready, and says why if one is not", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "a.cf", port);
   const started = await zc(site, "start", "--daemon");
   assertEquals(started.code, 0, started.err);
   assertMatch(started.out, /^master \d+ runs, all services are ready/);
@@ -172,7 +169,7 @@ Deno.test("start --daemon returns when all services are ready, and says why if o
 
 Deno.test("start --daemon does not wait for a named pipe in the place of its output file", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const output = `${site.pidFile}.log`;
   assertEquals(libc().mkfifoat(AT_FDCWD, cString(output), 0o600), 0);
   const { code, err } = await zc(site, "start", "--daemon");
@@ -209,7 +206,7 @@ Deno.test("start --daemon shows the output that it has opened, whatever takes th
 
 Deno.test("master-control = off makes no socket, and a path that can't be used is one warning", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const silent = await site.start({ args: ["-master-control", "off"] });
   await silent.serving("a.cf", 1);
   assert(!existsSync(`${site.pidFile}.sock`));
@@ -223,13 +220,13 @@ Deno.test("master-control = off makes no socket, and a path that can't be used i
 Deno.test("restart replaces the master, and restart, stop and start with a service only its processes", async () => {
   await using site = new Site();
   const [a, b] = [site.port(), site.port()];
-  site.serve("a.cf", { mode: "coroutine", service: a });
-  site.serve("b.cf", { mode: "aio", service: b });
+  serveSmall(site, "a.cf", a);
+  serveSmall(site, "b.cf", b);
   const master = await site.start();
   const [first] = await master.serving("a.cf", 1), [other] = await master.serving("b.cf", 1);
   const does = async (...args: readonly string[]) => {
     // What only talks to the master runs here.
-    const run = args[0] === "restart" ? zc : zcHere;
+    const run = args.join() === "restart" ? zc : zcHere;
     const { code, out, err } = await run(site, ...args);
     assertEquals(code, 0, err);
     return out;
@@ -251,30 +248,37 @@ Deno.test("restart replaces the master, and restart, stop and start with a servi
 
 Deno.test("commands find a master that changes its directory", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   Deno.mkdirSync(site.dir.file("sub"));
   Deno.renameSync(site.conf, site.dir.file("sub/conf"));
   site.dir.write("own.cf", "run-chdir = sub\npid-file = m.pid\n");
+  const named = ["-C", "conf", "-config", "own.cf"];
   const ends = async (code: number, ...args: readonly string[]) => {
-    const process = site.run([...args, "-C", "conf", "-config", "own.cf"]);
-    assertEquals((await process.ended()).code, code, process.stderr);
-    return process.stdout;
+    const ran = await runHere([...args, ...named]);
+    assertEquals(ran.code, code, ran.err);
+    return ran.out;
   };
-  await ends(0, "check");
-  assertStringIncludes(
-    await ends(0, "start", "--daemon"),
-    `its output is in ${site.dir.file("sub/m.pid.log")}`,
-  );
-  assertMatch(await ends(0, "status"), /\na\.cf +ready/);
-  await ends(0, "reload");
-  await ends(0, "stop", "-master-control", "m.pid.sock");
-  await ends(3, "status");
+  const before = Deno.cwd();
+  // Both kinds of process have relative paths from there.
+  Deno.chdir(site.dir.path);
+  try {
+    await ends(0, "check");
+    const start = site.run(["start", "--daemon", ...named]);
+    assertEquals((await start.ended()).code, 0, start.stderr);
+    assertStringIncludes(start.stdout, `its output is in ${site.dir.file("sub/m.pid.log")}`);
+    assertMatch(await ends(0, "status"), /\na\.cf +ready/);
+    await ends(0, "reload");
+    await ends(0, "stop", "-master-control", "m.pid.sock");
+    await ends(3, "status");
+  } finally {
+    Deno.chdir(before);
+  }
   await site.isGone();
 });
 
 Deno.test("commands refuse to look for a master in another root, and say why", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const { code, err } = await zcHere(site, "status", "-run-chroot", "/srv");
   assertEquals(code, 78);
   assertStringIncludes(err, 'Cannot look for the master in "/srv": run-chroot, so its paths begin');

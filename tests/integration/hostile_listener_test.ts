@@ -7,7 +7,7 @@ import { flagsOf } from "../support/descriptors.ts";
 import { attacked, hostile } from "../support/hostile.ts";
 import { ATTACKS } from "../support/listener_attacks.ts";
 import { type Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
-import { peer } from "../support/peers.ts";
+import { peer, serveSmall } from "../support/peers.ts";
 import { descriptorsOf, listenerInode, tcpSockets } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -114,25 +114,28 @@ async function logsDamage(
   if (unix !== undefined) await logs(`unix:${path}`, unix);
 }
 
-for (const attack of Object.keys(DAMAGES)) {
-  Deno.test(`after the attack "${attack}" of a process its service is served, reloaded and stopped`, async () => {
-    await using site = new Site();
-    const { master, targets, ...place } = await underAttack(site, { attack });
-    await attacked(master);
-    // What does not show by itself shows when a process ends.
-    if (attack !== "shutdown") Deno.kill(master.servers("x.cf")[0].pid, "SIGKILL");
-    await logsDamage(master, { attack, ...place });
-    for (const target of targets) {
-      await isServed(target);
-      // As long as a process has the damaged one, a unix path is listed twice.
-      const fd = await eventually(() => listenerIn(master.pid, target), {
-        what: `the master's listener of ${target}`,
-      });
-      assert(flagsOf(fd, master.pid).nonblocking);
-    }
-    await livesOn(master, targets);
-  });
-}
+Deno.test("after each attack of a process its service is served, reloaded and stopped", async (t) => {
+  await using site = new Site();
+  const attacks = Object.keys(DAMAGES);
+  const { master, targets: all, services } = await underAttacks(site, attacks);
+  await attacked(master, attacks.length);
+  for (const { attack, targets, ...place } of services) {
+    await t.step(attack, async () => {
+      // What does not show by itself shows when a process ends.
+      if (attack !== "shutdown") Deno.kill(master.servers(`${attack}.cf`)[0].pid, "SIGKILL");
+      await logsDamage(master, { attack, ...place });
+      for (const target of targets) {
+        await isServed(target);
+        // As long as a process has the damaged one, a unix path is listed twice.
+        const fd = await eventually(() => listenerIn(master.pid, target), {
+          what: `the master's listener of ${target}`,
+        });
+        assert(flagsOf(fd, master.pid).nonblocking);
+      }
+    });
+  }
+  await livesOn(master, all);
+});
 
 Deno.test("after each attack of a process a new master serves as before", async () => {
   await using site = new Site();
@@ -149,7 +152,7 @@ Deno.test("a process that shuts its listeners down again and again keeps its mas
   const { master, targets } = await underAttack(site, { attack: "shutdown", once: false });
   const other = site.port();
   await attacked(master, 3);
-  site.serve("good.cf", { mode: "coroutine", service: other });
+  serveSmall(site, "good.cf", other);
   await master.reload();
   await isServed(other);
   assertLess(master.logged(/was shut down/), 40);
@@ -158,22 +161,28 @@ Deno.test("a process that shuts its listeners down again and again keeps its mas
   await master.stop();
 });
 
-for (const balance of ["shared", "reuseport"]) {
-  for (const mode of MODES) {
-    Deno.test(`${mode} mode, ${balance}: a service is served again after one process has shut its port down`, async () => {
-      await using site = new Site();
-      const port = site.port();
-      site.serve("x.cf", {
-        mode,
-        service: port,
-        "server-proc-count": 2,
-        "server-balance": balance,
-      });
-      const master = await site.start();
-      const old = await master.serving("x.cf", 2);
+Deno.test("a service is served again after one process has shut its port down, in both modes and kinds of balance, or a unix socket at which the others hang", async (t) => {
+  await using site = new Site();
+  const ports = ["shared", "reuseport"].flatMap((balance) =>
+    MODES.map((mode) => {
+      const port = site.port(), file = `${mode}-${balance}.cf`;
+      site.serve(file, { mode, service: port, "server-proc-count": 2, "server-balance": balance });
+      return { balance, mode, port, file };
+    })
+  );
+  const path = site.socket("u"), good = site.port();
+  site.serve("u.cf", { mode: "coroutine", service: path, "server-proc-count": 2 });
+  serveSmall(site, "good.cf", good);
+  const master = await site.start();
+
+  for (const { balance, mode, port, file } of ports) {
+    await t.step(`${mode} mode, ${balance}`, async () => {
+      const old = await master.serving(file, 2);
       using client = await greeted(port);
       assertEquals(await client.ask("shutdown"), "it is shut down");
-      await master.logs(/inet:\S+ was shut down, and was opened anew/);
+      await master.logs(
+        new RegExp(`inet:127\\.0\\.0\\.1:${port} was shut down, and was opened anew`),
+      );
       // It finishes what it has.
       assertEquals(await client.ask("echo still here"), "still here");
       client.close();
@@ -185,27 +194,21 @@ for (const balance of ["shared", "reuseport"]) {
         return seen.size > 1;
       }, { what: "an answer of both" });
       assert(going.every((pid) => !seen.has(pid)));
-      await livesOn(master, [port]);
     });
   }
-}
 
-Deno.test("servers that hang since their unix socket was shut down are ended, and others serve it", async () => {
-  await using site = new Site();
-  const path = site.socket("u"), port = site.port();
-  site.serve("x.cf", { mode: "coroutine", service: path, "server-proc-count": 2 });
-  site.serve("good.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  const old = await master.serving("x.cf", 2);
-  using client = await greeted(path);
-  // There is no answer: the runtime does nothing else any more.
-  await client.write("shutdown\n");
-  await master.logs(/unix:\S+ was shut down, and was opened anew/);
-  await isServed(path);
-  await isServed(port);
-  // They hang: the master ends them.
-  await master.reaps(old);
-  await livesOn(master, [path, port]);
+  await t.step("servers that hang since their unix socket was shut down are ended", async () => {
+    const old = await master.serving("u.cf", 2);
+    using client = await greeted(path);
+    // There is no answer: the runtime does nothing else any more.
+    await client.write("shutdown\n");
+    await master.logs(/unix:\S+ was shut down, and was opened anew/);
+    await isServed(path);
+    await isServed(good);
+    // They hang: the master ends them.
+    await master.reaps(old);
+  });
+  await livesOn(master, [...ports.map(({ port }) => port), path, good]);
 });
 
 /** Programs of every kind that can be given a listener. */
@@ -219,45 +222,53 @@ const PROGRAMS: Readonly<Record<string, Record<string, string | number>>> = {
   C: { "server-command": peer("server") },
 };
 
-for (const [name, command] of Object.entries(PROGRAMS)) {
-  Deno.test(`a given port that somebody has shut down listens again when no process of kind "${name}" has it`, async () => {
-    await using site = new Site();
-    const port = site.port(), other = site.port();
-    const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port });
-    let isHeld = true;
-    try {
-      site.write("x.cf", { ...command, "server-service": `127.0.0.1:${port}` });
-      site.serve("good.cf", { mode: "aio", service: other });
-      const master = await startGiven([{ fd }], (options) => site.start(options));
-      await isServed(port);
-      ATTACKS.shutDown(fd);
-      // One without FFI listens again by itself, perhaps before its master has looked.
-      const isRevived = () => name === "without FFI" && listenerInode(port) !== undefined;
-      const told = / warn \S+ inet:\S+ was shut down(; only its activator|, and listens again)/;
-      await eventually(() => told.test(master.log) || isRevived(), { what: "the shutdown" });
-      await isServed(other);
-      // Some end of themselves, and some listen again themselves.
-      for (const { pid } of master.servers("x.cf")) end(pid);
-      await isServed(port);
-      closeFd(fd);
-      isHeld = false;
-      await livesOn(master, [port, other]);
-    } finally {
-      if (isHeld) closeFd(fd);
-    }
-  });
-}
-
-Deno.test("a master that is started with a port that was shut down has it listen again", async () => {
+Deno.test("a given port that somebody has shut down listens again when no process of any kind has it, and at the start of its master", async (t) => {
   await using site = new Site();
-  const port = site.port();
-  const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port });
-  ATTACKS.shutDown(fd);
-  site.serve("x.cf", { mode: "coroutine", service: port });
-  const master = await startGiven([{ fd }], (options) => site.start(options));
-  closeFd(fd);
-  await master.logs(/descriptor 3 did not listen \(only bound, or shut down\), and listens now/);
-  await livesOn(master, [port]);
+  const other = site.port(), early = site.port();
+  const given = Object.entries(PROGRAMS).map(([name, command]) => {
+    const port = site.port();
+    const { fd } = openListener({ kind: "inet", hostname: "127.0.0.1", port });
+    const file = `${name.replace(" ", "-")}.cf`;
+    site.write(file, { ...command, "server-service": `127.0.0.1:${port}` });
+    return { name, port, fd, file };
+  });
+  const { fd: closed } = openListener({ kind: "inet", hostname: "127.0.0.1", port: early });
+  const held = new Set([...given.map(({ fd }) => fd), closed]);
+  try {
+    ATTACKS.shutDown(closed);
+    serveSmall(site, "early.cf", early);
+    site.serve("good.cf", { mode: "aio", service: other });
+    const all = [...held].map((fd) => ({ fd }));
+    const master = await startGiven(all, (options) => site.start(options));
+    await t.step("a port that was shut down before the start", async () => {
+      const told = `descriptor ${
+        3 + given.length
+      } did not listen (only bound, or shut down), and listens now`;
+      await master.logs(new RegExp(RegExp.escape(told)));
+      await isServed(early);
+    });
+    for (const { name, port, fd, file } of given) {
+      await t.step(`a process of kind "${name}" has it`, async () => {
+        await isServed(port);
+        ATTACKS.shutDown(fd);
+        // One without FFI listens again by itself, perhaps before its master has looked.
+        const isRevived = () => name === "without FFI" && listenerInode(port) !== undefined;
+        const told = new RegExp(
+          ` warn \\S+ inet:\\S+:${port} was shut down(; only its activator|, and listens again)`,
+        );
+        await eventually(() => told.test(master.log) || isRevived(), { what: "the shutdown" });
+        await isServed(other);
+        // Some end of themselves, and some listen again themselves.
+        for (const { pid } of master.servers(file)) end(pid);
+        await isServed(port);
+      });
+    }
+    for (const fd of held) closeFd(fd);
+    held.clear();
+    await livesOn(master, [...given.map(({ port }) => port), early, other]);
+  } finally {
+    for (const fd of held) closeFd(fd);
+  }
 });
 
 Deno.test("a unix socket that was given to the master and shut down is told, and starts nothing", async () => {
@@ -269,7 +280,7 @@ Deno.test("a unix socket that was given to the master and shut down is told, and
     service: path,
     "server-idle-exit": 1,
   });
-  site.serve("good.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "good.cf", port);
   const master = await startGiven([{ fd }], (options) => site.start(options));
   (await greeted(path)).close();
   await eventually(() => master.servers("x.cf").length === 0, { what: "the service to sleep" });

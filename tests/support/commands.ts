@@ -8,6 +8,7 @@ import { existsSync } from "@std/fs/exists";
 import { runCommand } from "../../src/commands/dispatch.ts";
 import { ControlClient } from "../../src/control/client.ts";
 import type { ServiceStatus } from "../../src/control/status.ts";
+import { hostile } from "./hostile.ts";
 import type { Site } from "./master.ts";
 import { eventually } from "./wait.ts";
 
@@ -128,10 +129,9 @@ export function failing(site: Site): string {
 export function serveSlowly(site: Site, release: string): void {
   const waits = `while [ ! -e ${release} ]; do sleep 0.1; done; exec "$@"`;
   const script = site.dir.write("waits.sh", waits);
-  site.serve("a.cf", {
-    mode: "coroutine",
-    service: site.port(),
-    "server-command": `sh ${script} deno run -A ${site.server("coroutine")}`,
-    "server-protocol": "control",
+  const settings = hostile("nothing", site.port());
+  site.write("a.cf", {
+    ...settings,
+    "server-command": `sh ${script} ${settings["server-command"]}`,
   });
 }

@@ -56,6 +56,28 @@ function compile(
 }
 
 /**
+ * Writes the settings of a service of which only matters that it serves: its server is the one in C, which
+ * starts in a few milliseconds. It does not finish its connections at a soft stop.
+ *
+ * @param site Where.
+ * @param name Its file.
+ * @param service Where it listens.
+ * @param settings Further settings.
+ */
+export function serveSmall(
+  site: Site,
+  name: string,
+  service: string | number,
+  settings: Readonly<Record<string, string | number>> = {},
+): void {
+  site.write(name, {
+    "server-command": peer("server"),
+    "server-service": typeof service === "number" ? `127.0.0.1:${service}` : service,
+    ...settings,
+  });
+}
+
+/**
  * Variables with a `PATH` on which `deno` is the running binary.
  *
  * @param site Where a directory for it is made.
