@@ -26,10 +26,30 @@ async function closed(target: Target): Promise<void> {
   await eventually(() => listenerInode(target) === undefined, { what: `the end of ${target}` });
 }
 
+/** Fails unless a server finishes a line after a signal, with its listeners closed, and ends. */
+async function finishes(
+  server: TestProcess,
+  { signal, port, path }: {
+    readonly signal: Deno.Signal;
+    readonly port: number;
+    readonly path: string;
+  },
+): Promise<void> {
+  using client = await greeted(path);
+  await client.write("echo half");
+  server.signal(signal);
+  await closed(port);
+  assert(!existsSync(path), "the socket file outlives its listener");
+  await client.write(" and half\n");
+  assertEquals(await client.line(), "half and half");
+  client.close();
+  assertEquals((await server.ended()).code, 0);
+}
+
 for (const mode of MODES) {
   const program = SERVERS[mode];
 
-  Deno.test(`${mode} mode: alone, a server opens all of its addresses itself`, async () => {
+  Deno.test(`${mode} mode: alone, a server opens all of its addresses itself, and a SIGTERM lets the connections finish`, async () => {
     await using site = new Site();
     const ports = [site.port(), site.port()], path = site.socket("sock");
     const fifo = site.dir.file("fifo");
@@ -57,46 +77,25 @@ for (const mode of MODES) {
     }
     await Deno.writeTextFile(fifo, "by hand\n", { create: false });
     await server.complains(/from the fifo: by hand/);
-    server.signal("SIGTERM");
-    assertEquals((await server.ended()).code, 0);
+    await finishes(server, { signal: "SIGTERM", port: ports[0], path });
     await site.isGone();
   });
 
-  Deno.test(`${mode} mode: alone, a server takes its addresses from its settings file too`, async () => {
+  Deno.test(`${mode} mode: alone, a SIGINT lets the connections finish`, async () => {
+    await using site = new Site();
+    const port = site.port(), path = site.socket("sock");
+    const list = `127.0.0.1:${port},${path}`;
+    const args = ["alone", "-server-service", list];
+    const server = await alone(site, { program, args, services: 2 });
+    await finishes(server, { signal: "SIGINT", port, path });
+    await site.isGone();
+  });
+
+  Deno.test(`${mode} mode: alone, a server takes its addresses from its settings file too, and a second SIGTERM ends the wait for connections`, async () => {
     await using site = new Site();
     const port = site.port();
     const file = site.write("x.cf", { "server-service": `127.0.0.1:${port}` });
     const server = await alone(site, { program, args: ["alone", "-config", file] });
-    (await greeted(port)).close();
-    server.signal("SIGTERM");
-    assertEquals((await server.ended()).code, 0);
-  });
-
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.test(`${mode} mode: alone, a ${signal} lets the connections finish`, async () => {
-      await using site = new Site();
-      const port = site.port(), path = site.socket("sock");
-      const list = `127.0.0.1:${port},${path}`;
-      const args = ["alone", "-server-service", list];
-      const server = await alone(site, { program, args, services: 2 });
-      using client = await greeted(path);
-      await client.write("echo half");
-      server.signal(signal);
-      await closed(port);
-      assert(!existsSync(path), "the socket file outlives its listener");
-      await client.write(" and half\n");
-      assertEquals(await client.line(), "half and half");
-      client.close();
-      assertEquals((await server.ended()).code, 0);
-      await site.isGone();
-    });
-  }
-
-  Deno.test(`${mode} mode: alone, a second SIGTERM ends the wait for connections`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    const args = ["alone", "-server-service", `127.0.0.1:${port}`];
-    const server = await alone(site, { program, args });
     using client = await greeted(port);
     server.signal("SIGTERM");
     await closed(port);

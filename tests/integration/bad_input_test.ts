@@ -3,6 +3,7 @@ import { existsSync } from "@std/fs/exists";
 import { greeted, isRefused } from "../support/client.ts";
 import { type Expected, type Fault, FAULTS } from "../support/faults.ts";
 import { Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { listenerInode } from "../support/proc.ts";
 
 /** Fails unless a message consists of exactly these problems, one a line. */
@@ -62,8 +63,8 @@ Deno.test("the master waits for an address in use, and then does not start", asy
 Deno.test("a reload with any mistake is refused, and changes nothing", async (t) => {
   await using site = new Site();
   const port = site.port(), path = site.socket("good");
-  const settings = { mode: "coroutine", service: `127.0.0.1:${port},${path}` } as const;
-  site.serve("good.cf", { ...settings, "server-proc-count": 2 });
+  const service = `127.0.0.1:${port},${path}`;
+  serveSmall(site, "good.cf", service, { "server-proc-count": 2 });
   const master = await site.start();
   const pids = await master.serving("good.cf", 2);
   const inodes = [port, path].map(listenerInode);
@@ -83,7 +84,7 @@ Deno.test("a reload with any mistake is refused, and changes nothing", async (t)
       for (const { name } of [...Deno.readDirSync(site.conf)]) site.remove(name);
     });
   }
-  site.serve("good.cf", settings);
+  serveSmall(site, "good.cf", service);
   await master.reload();
   await master.serving("good.cf", 1);
   await master.stop();
@@ -131,7 +132,7 @@ Deno.test("a directory without any service is no mistake: the next reload may br
   await using site = new Site();
   const port = site.port();
   const master = await site.start();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "a.cf", port);
   await master.reload();
   (await greeted(port)).close();
   assert(existsSync(site.pidFile));

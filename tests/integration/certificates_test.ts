@@ -1,7 +1,9 @@
 /** The certificates of `server-tls-cert` and `server-tls-key`: what `check` tells, and who serves them. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Finding } from "../../src/commands/doctor_checks.ts";
+import { zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { NOBODY } from "../support/privileges.ts";
 import {
   type CertificateFiles,
@@ -31,9 +33,8 @@ function soundCertificate(site: Site): CertificateFiles {
 
 /** Runs `check`, and gives all that it says. */
 async function check(site: Site): Promise<string> {
-  const process = site.run(["check", "-C", site.conf, "-pid-file", site.pidFile]);
-  const { code, stdout, stderr } = await process.ended();
-  const text = `${stderr}${stdout}exit ${code}`.replaceAll(site.dir.path, "DIR");
+  const { code, out, err } = await zcHere(site, "check");
+  const text = `${err}${out}exit ${code}`.replaceAll(site.dir.path, "DIR");
   for (const part of TEST_KEY.split("\n").slice(1, -2)) assert(!text.includes(part), text);
   return text;
 }
@@ -170,7 +171,7 @@ Deno.test("a reload takes a renewed certificate with server-reload = changed, re
     "server-service": `echo://127.0.0.1:${port}`,
     ...settingsOf(files),
   });
-  site.serve("plain.cf", { mode: "aio", service: site.port() });
+  serveSmall(site, "plain.cf", site.port());
   const master = await site.start();
   const [old] = await master.serving("tls.cf", 1), [plain] = await master.serving("plain.cf", 1);
   await echo(port, TEST_CERT);
@@ -186,9 +187,7 @@ Deno.test("a reload takes a renewed certificate with server-reload = changed, re
   await echo(port, TEST_CERT);
   Deno.renameSync(made.certFile, files.certFile);
   const renewed = Deno.readTextFileSync(files.certFile);
-  const plan = site.run(["plan", "-C", site.conf, "-pid-file", site.pidFile]);
-  await plan.ended();
-  assertMatch(plan.stdout, /tls\.cf/);
+  assertMatch((await zcHere(site, "plan")).out, /tls\.cf/);
   await master.reload();
   await echo(port, renewed);
   await assertRejects(() => echo(port, TEST_CERT));
@@ -260,14 +259,13 @@ Deno.test("doctor names each certificate that has expired or is over soon", asyn
   const expired = { certFile: site.dir.write("expired.crt", EXPIRED_CERT), keyFile };
   const all = { fine, soon, "soon-too": soon, expired };
   for (const [name, files] of Object.entries(all)) {
-    site.serve(`${name}.cf`, { mode: "aio", service: site.port(), ...settingsOf(files) });
+    serveSmall(site, `${name}.cf`, site.port(), settingsOf(files));
   }
   const master = await site.start();
   await master.logs(/all services are ready/);
-  const doctor = site.run(["doctor", "-C", site.conf, "-pid-file", site.pidFile, "--json"]);
-  const { code, stdout, stderr } = await doctor.ended();
-  assertEquals(code, 1, stderr);
-  const { findings }: { findings: readonly Finding[] } = JSON.parse(stdout);
+  const { code, out, err } = await zcHere(site, "doctor", "--json");
+  assertEquals(code, 1, err);
+  const { findings }: { findings: readonly Finding[] } = JSON.parse(out);
   const told = findings.filter(({ subject }) => subject.startsWith("certificate"))
     .map(({ subject, found }) => `${subject}: ${found}`.replace(site.dir.path, "DIR")).sort();
   assertEquals(told.length, 2, `${told}`);

@@ -1,15 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { pidIn, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
-/** A service that never comes to serve. */
-const broken = (site: Site, settings: Readonly<Record<string, string>> = {}) => ({
-  mode: "coroutine" as const,
-  service: site.port(),
-  "exit-at-start": "1",
-  ...settings,
-});
+/** The setting that keeps a service from ever coming to serve. */
+const BROKEN = { "peer-exit-at-start": "1" };
 
 const STEP = /bad\.cf: process \d+ ended .*; the next one is started in (\S+) (ms|s)\b/;
 const DEATH = /bad\.cf: process \d+ ended after \S+ \S+: exit code/;
@@ -17,8 +13,8 @@ const DEATH = /bad\.cf: process \d+ ended after \S+ \S+: exit code/;
 Deno.test("a service that crashes at its start is started ever more rarely; the others never notice", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("bad.cf", broken(site, { "server-backoff-max": "1" }));
-  site.serve("good.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "bad.cf", site.port(), { ...BROKEN, "server-backoff-max": "1" });
+  serveSmall(site, "good.cf", port);
   const master = await site.start();
   using client = await greeted(port);
   await master.logs(DEATH);
@@ -37,7 +33,7 @@ Deno.test("a service that crashes at its start is started ever more rarely; the 
   client.close();
 
   // A reload mends it, and doesn't wait for the old delay.
-  site.serve("bad.cf", { ...broken(site, { "server-backoff-max": "1h" }), "exit-at-start": "" });
+  serveSmall(site, "bad.cf", site.port(), { "server-backoff-max": "1h" });
   await master.reload();
   await master.serving("bad.cf", 1);
   await master.stop();
@@ -45,7 +41,7 @@ Deno.test("a service that crashes at its start is started ever more rarely; the 
 
 Deno.test("processes that are killed while they serve are replaced at once, all of them, again and again", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 2 });
+  serveSmall(site, "a.cf", site.port(), { "server-proc-count": 2 });
   const master = await site.start();
   for (let round = 0; round < 3; round++) {
     const pids = await master.serving("a.cf", 2);
@@ -74,7 +70,7 @@ Deno.test("beyond its start limit a service has failed until a reload, which alw
     "ready-when": site.dir.file("go"),
     "exit-at-start": "",
   });
-  site.serve("good.cf", { mode: "coroutine", service: good, "server-reload": "changed" });
+  serveSmall(site, "good.cf", good, { "server-reload": "changed" });
   const master = await site.start();
   using client = await greeted(good);
   for (let count = 1; count <= 2; count++) {

@@ -2,6 +2,7 @@ import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { attacked, hostile } from "../support/hostile.ts";
 import { type Master, pidIn, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { NOBODY } from "../support/privileges.ts";
 import { descriptorsOf } from "../support/proc.ts";
 import { TestProcess } from "../support/processes.ts";
@@ -17,7 +18,7 @@ async function underAttack(site: Site, attack: string) {
   // The second start is so late that the test sees one attack alone.
   const settings = { "server-start-limit": "1/60" };
   site.write("hostile.cf", hostile(attack, site.port(), settings));
-  site.serve("good.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "good.cf", port);
   const master = await site.start();
   await master.serving("good.cf", 1);
   return { master, port };
@@ -90,7 +91,7 @@ Deno.test("another user who floods the log service keeps its master from nothing
   await using site = new Site();
   Deno.chmodSync(site.dir.path, 0o755);
   const port = site.port(), socket = site.dir.file("log.sock");
-  site.serve("good.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "good.cf", port);
   const args = ["-log-service", `${socket},${site.dir.file("log.")},day`];
   const master = await site.start({ args });
   await master.serving("good.cf", 1);

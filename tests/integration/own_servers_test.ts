@@ -80,11 +80,14 @@ Deno.exit(await masterServerMain({ servers }));
     );
   }
 
-  /** Writes the settings of both servers, and returns their ports. */
-  serveBoth(settings: Readonly<Record<string, string | number>> = {}): Record<string, number> {
+  /** Writes the settings of both servers, in files with this end of their names, and returns their ports. */
+  serveBoth(
+    settings: Readonly<Record<string, string | number>> = {},
+    suffix = "",
+  ): Record<string, number> {
     return Object.fromEntries(["aio", "coroutine"].map((name) => {
       const port = this.#site.port();
-      this.#site.write(`${name}.cf`, {
+      this.#site.write(`${name}${suffix}.cf`, {
         "server-command": `self ${name} --own`,
         "server-service": `127.0.0.1:${port}`,
         ...settings,
@@ -101,31 +104,38 @@ Deno.exit(await masterServerMain({ servers }));
   }
 }
 
-for (const [permissions, mayCall] of [["all", "granted"], ["none", "prompt"]] as const) {
-  Deno.test(`a program is its own servers in both modes, with server-permissions ${permissions}`, async () => {
-    await using site = new Site();
-    const program = new Program(site);
-    const ports = program.serveBoth({
-      ...{ "server-permissions": permissions, "server-proc-count": 2 },
-      ...(permissions === "all" && { "server-standby-count": 1 }),
-    });
-    const master = await site.start(program.options);
+Deno.test("a program is its own servers in both modes, with server-permissions all, with standbys, and none", async (t) => {
+  await using site = new Site();
+  const program = new Program(site);
+  const groups = ([["all", "granted"], ["none", "prompt"]] as const).map(
+    ([permissions, mayCall]) => {
+      const settings = {
+        "server-permissions": permissions,
+        ...(permissions === "all" && { "server-standby-count": 1 }),
+      };
+      return { permissions, mayCall, ports: program.serveBoth(settings, `-${permissions}`) };
+    },
+  );
+  const master = await site.start(program.options);
+  for (const { permissions, mayCall, ports } of groups) {
     for (const [mode, port] of Object.entries(ports)) {
-      const client = await greeted(port);
-      const [name, pid, ffi, own] = client.greeting.split(" ");
-      assertEquals([name, ffi, own], [`first-${mode}`, mayCall, "true"]);
-      assertEquals(await client.ask("hello"), "hello");
-      Deno.kill(Number(pid), "SIGKILL");
-      await client.ending();
-      client.close();
-      // The log names each server by its own name.
-      using next = await greeted(port);
-      assertNotEquals(pidIn(next), Number(pid));
+      await t.step(`${mode} mode, ${permissions}`, async () => {
+        const client = await greeted(port);
+        const [name, pid, ffi, own] = client.greeting.split(" ");
+        assertEquals([name, ffi, own], [`first-${mode}`, mayCall, "true"]);
+        assertEquals(await client.ask("hello"), "hello");
+        Deno.kill(Number(pid), "SIGKILL");
+        await client.ending();
+        client.close();
+        // The log names each server by its own name.
+        using next = await greeted(port);
+        assertNotEquals(pidIn(next), Number(pid));
+      });
     }
-    assertEquals(master.logged(/master\[\d+\] listeners: /), 1, "no server became a master");
-    await master.stop();
-  });
-}
+  }
+  assertEquals(master.logged(/master\[\d+\] listeners: /), 1, "no server became a master");
+  await master.stop();
+});
 
 Deno.test("a server in the program of its master runs as server-user", async () => {
   await using site = new Site(INSTALLATION);
@@ -188,18 +198,7 @@ Deno.test("a reload goes back where the new version of the program can't serve, 
   await master.stop();
 });
 
-Deno.test("the servers of a killed master end, and none of them becomes a master", async () => {
-  await using site = new Site();
-  const program = new Program(site);
-  const { aio } = program.serveBoth();
-  const master = await site.start(program.options);
-  using client = await greeted(aio);
-  master.process.signal("SIGKILL");
-  assertEquals(await client.ending(5_000), "end of file");
-  await eventually(() => site.processes().length === 0, { what: "the end of its servers" });
-});
-
-Deno.test("an unknown server is a mistake at its line, at the start, at a reload and in check", async () => {
+Deno.test("an unknown server is a mistake at its line, at the start, at a reload and in check; the servers of a killed master end, and none of them becomes a master", async () => {
   await using site = new Site();
   const program = new Program(site);
   const wrong = { "server-command": "self corutine", "server-service": `127.0.0.1:${site.port()}` };
@@ -213,11 +212,14 @@ Deno.test("an unknown server is a mistake at its line, at the start, at a reload
     assert(text.includes(message), text);
   }
   site.remove("wrong.cf");
-  program.serveBoth();
+  const { aio } = program.serveBoth();
   const master = await site.start(program.options);
   site.write("wrong.cf", wrong);
   assertEquals(await master.reloadRefused(), message);
-  await master.stop();
+  using client = await greeted(aio);
+  master.process.signal("SIGKILL");
+  assertEquals(await client.ending(5_000), "end of file");
+  await eventually(() => site.processes().length === 0, { what: "the end of its servers" });
 });
 
 Deno.test("a process that is started as an unknown server ends with 78, and starts no master", async () => {

@@ -3,6 +3,7 @@ import { HttpClient } from "../server/http_client.ts";
 import { Client, greeted } from "../support/client.ts";
 import { flagsOf } from "../support/descriptors.ts";
 import { type Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { descriptorsOf, listenerInode } from "../support/proc.ts";
 import { plainPython } from "../support/python.ts";
 import { eventually, GOES_ON_MS } from "../support/wait.ts";
@@ -28,7 +29,7 @@ for (const mode of MODES) {
     const fifo = site.dir.file("f");
     const service = `127.0.0.1:${port},${path},fifo:${fifo}`;
     site.serve("a.cf", { mode, service, "server-permissions": "none" });
-    site.serve("b.cf", { mode, service: other });
+    serveSmall(site, "b.cf", other);
     const master = await site.start();
     const old = await greeted(port);
     assertEquals(await old.ask("echo hello"), "hello");
@@ -102,7 +103,7 @@ Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and it
     "server-service": `127.0.0.1:${site.port()} ${site.socket("a")} fifo:${site.dir.file("f")}`,
     "server-proc-count": 2,
   });
-  site.serve("b.cf", { mode: "aio", service: site.port() });
+  serveSmall(site, "b.cf", site.port());
   const leaky = 'exec 9>"$0.leak" 8</ 7<&0; exec "$@"';
   const master = await site.start({ prefix: ["sh", "-c", leaky, site.dir.file("sh")] });
   await master.logs(/ descriptors \d+:/, 2);
@@ -453,33 +454,36 @@ const NEEDY_HANDLERS: Readonly<Record<string, readonly [handler: string, found: 
   "serveHttp()": [`serveHttp(...socket, () => ${READ})`, "error while answering a request"],
 };
 
-for (const permissions of ["", "--allow-ffi --allow-net"]) {
-  Deno.test(`a handler that lacks a permission, with ${permissions || "none"}, says where to write it`, async () => {
-    await using site = new Site();
-    const root = new URL("../..", import.meta.url);
-    const file = site.dir.write("a key.pem", "");
-    const ports = Object.keys(NEEDY_HANDLERS).map(() => site.port());
-    const command = `deno run --no-prompt ${permissions} --config ${root.pathname}deno.json`;
-    for (const [index, [handler]] of Object.values(NEEDY_HANDLERS).entries()) {
+Deno.test("a handler that lacks a permission says where to write it, without any and with those to listen", async (t) => {
+  await using site = new Site();
+  const root = new URL("../..", import.meta.url);
+  const file = site.dir.write("a key.pem", "");
+  const services = ["", "--allow-ffi --allow-net"].flatMap((permissions, kind) =>
+    Object.entries(NEEDY_HANDLERS).map(([name, [handler, found]], index) => {
+      const port = site.port(), id = `${kind}-${index}`;
+      const command = `deno run --no-prompt ${permissions} --config ${root.pathname}deno.json`;
       const hook = handler.replace("FILE", JSON.stringify(file));
       const program = `import * as all from "${root.href}mod.ts";\n` +
         "const { aioServerGeneralAioRegister, coroutineServe, defaultAioBase, serveHttp } = all;\n" +
         `const hooks = { serviceRegister(_name, ...socket) { ${hook}; } };\n` +
         "Deno.exit(await all.coroutineServerMain(hooks));\n";
-      site.write(`${index}.cf`, {
-        "server-command": `${command} ${site.dir.write(`${index}.ts`, program)}`,
-        "server-service": `127.0.0.1:${ports[index]}`,
+      site.write(`${id}.cf`, {
+        "server-command": `${command} ${site.dir.write(`${id}.ts`, program)}`,
+        "server-service": `127.0.0.1:${port}`,
       });
-    }
-    const master = await site.start();
-    for (const [index, [, found]] of Object.values(NEEDY_HANDLERS).entries()) {
-      using client = await Deno.connect({ hostname: "127.0.0.1", port: ports[index] });
+      return { what: `${name}, with ${permissions || "none"}`, found, port, id };
+    })
+  );
+  const master = await site.start();
+  for (const { what, found, port, id } of services) {
+    await t.step(what, async () => {
+      using client = await Deno.connect({ hostname: "127.0.0.1", port });
       await client.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
       const told =
         `${found}: Cannot go on without --allow-read: no read access to "${file}", expected ` +
-        `'--allow-read=${file}' in the server-permissions of ${site.conf}/${index}.cf`;
+        `'--allow-read=${file}' in the server-permissions of ${site.conf}/${id}.cf`;
       await master.logs(new RegExp(RegExp.escape(told)));
-    }
-    await master.stop();
-  });
-}
+    });
+  }
+  await master.stop();
+});

@@ -1,6 +1,7 @@
 /** The environment of servers: `server-env`, `server-env-file`, and what names them for OpenTelemetry. */
 import { assert, assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
+import { zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -79,11 +80,9 @@ Deno.test("server-env and server-env-file reach programs of each kind, and nothi
   master.signal("SIGHUP");
   await master.logs(/4 left alone/);
   site.dir.write("all.env", "B='secret new'\n");
-  const commands = ["plan", "status", "check"].map((command) =>
-    site.run([command, "-C", site.conf, "-pid-file", site.pidFile])
-  );
-  const shown = await Promise.all(commands.map((command) => command.ended()));
-  assert(shown[0].stdout.includes("a.cf"), shown[0].stdout + shown[0].stderr);
+  const commands = ["plan", "status", "check"];
+  const shown = await Promise.all(commands.map((command) => zcHere(site, command)));
+  assert(shown[0].out.includes("a.cf"), shown[0].out + shown[0].err);
   master.signal("SIGHUP");
   await master.logs(/4 replaced/);
   await eventually(async () => {
@@ -91,7 +90,7 @@ Deno.test("server-env and server-env-file reach programs of each kind, and nothi
     return await client.ask("env B") === "secret new" || undefined;
   }, { what: "a server with the new variable" });
   const words = [...site.processes()].flatMap(({ argv }) => argv);
-  const told = [...shown.flatMap(({ stdout, stderr }) => [stdout, stderr]), ...words];
+  const told = [...shown.flatMap(({ out, err }) => [out, err]), ...words];
   await master.stop();
   for (const text of [...told, master.process.stdout, master.log]) {
     assert(!text.includes("secret"), text);
