@@ -36,6 +36,8 @@ export interface Amounts {
   readonly faults: FaultAmounts;
   /** How much is asked at the same time. */
   readonly load: LoadSettings;
+  /** Whether each change is one of all services, or of no more than it needs. */
+  readonly changes: "all" | "few";
   /** How many processes each service has, unless a scenario needs several. */
   readonly processes: number;
   /** Reloads in a row. */
@@ -73,6 +75,7 @@ export const LONG: Amounts = {
     fuzz: 1_000_000,
   },
   load: MODERATE_LOAD,
+  changes: "all",
   processes: SEVERAL,
   reloads: 100,
   requests: 100_000,
@@ -90,7 +93,7 @@ export const LONG: Amounts = {
 export const SHORT: Amounts = {
   faults: {
     killedProcesses: 2,
-    killSeconds: 1,
+    killSeconds: 0.5,
     masterKills: 1,
     watchdogSeconds: 1,
     exitSeconds: 1,
@@ -108,6 +111,8 @@ export const SHORT: Amounts = {
     late: { oneIn: 20, ms: 200 },
     keptAnswers: { least: 10, most: 40 },
   },
+  // A process that starts costs more than all that it answers.
+  changes: "few",
   processes: 1,
   reloads: 1,
   requests: 1_000,

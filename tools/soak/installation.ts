@@ -40,7 +40,11 @@ export interface VersionOptions {
   readonly behave?: Partial<Record<ServiceName, Behaviour>>;
   /** A further address of a service. */
   readonly added?: { readonly service: ServiceName; readonly address: string };
+  /** The services that have the version; default: all. The others are as in their last good one. */
+  readonly services?: readonly ServiceName[];
 }
+
+type Settings = Parameters<Site["write"]>[1];
 
 /** How an attempt at an upgrade has ended. */
 export type UpgradeEnd = "upgraded" | "failed";
@@ -56,6 +60,8 @@ export class Installation implements AsyncDisposable {
   #processes: number;
   readonly #process: TestProcess;
   #version = 0;
+  /** The settings of each service in its last good version. */
+  readonly #good = new Map<ServiceName, Settings>();
   /** The behaviour of the services in each version. */
   readonly #behaviours = new Map<string, Partial<Record<ServiceName, Behaviour>>>();
 
@@ -159,24 +165,34 @@ export class Installation implements AsyncDisposable {
    *
    * @param options What is different.
    */
-  writeVersion({ behave = {}, added }: VersionOptions = {}): void {
+  writeVersion({ behave = {}, added, services = SERVICES }: VersionOptions = {}): void {
     this.#version++;
     this.#behaviours.set(this.version, behave);
     for (const name of SERVICES) {
-      const { port, path } = this.#addresses[name];
       const more = added?.service === name ? [added.address] : [];
+      const settings = (!services.includes(name) && this.#good.get(name)) ||
+        this.#settingsOf(name, { behave: behave[name] ?? "good", more });
+      if (settings.behave === "good") this.#good.set(name, settings);
       // Whole, whenever it is read: a reload that was asked for before may be under way.
-      const written = this.site.write(`${name}.cf.next`, {
-        "server-command": new URL(`servers/${name}.ts`, import.meta.url).pathname,
-        "server-service": [`127.0.0.1:${port}`, path, ...more].join(" "),
-        "server-proc-count": this.#processes,
-        "version": this.version,
-        "behave": behave[name] ?? "good",
-        "first": this.site.dir.file(`first-${name}-${this.version}`),
-        ...this.#settings,
-      });
+      const written = this.site.write(`${name}.cf.next`, settings);
       Deno.renameSync(written, `${this.site.conf}/${name}.cf`);
     }
+  }
+
+  #settingsOf(
+    name: ServiceName,
+    { behave, more }: { readonly behave: Behaviour; readonly more: readonly string[] },
+  ): Settings {
+    const { port, path } = this.#addresses[name];
+    return {
+      "server-command": new URL(`servers/${name}.ts`, import.meta.url).pathname,
+      "server-service": [`127.0.0.1:${port}`, path, ...more].join(" "),
+      "server-proc-count": this.#processes,
+      "version": this.version,
+      "behave": behave,
+      "first": this.site.dir.file(`first-${name}-${this.version}`),
+      ...this.#settings,
+    };
   }
 
   /**
@@ -233,10 +249,15 @@ export class Installation implements AsyncDisposable {
     }
   }
 
-  /** Waits until all processes of the version that was written last serve. */
-  async serves(): Promise<void> {
+  /**
+   * Waits until all processes of the version that was written last serve.
+   *
+   * @param services The services that have it.
+   */
+  async serves(services: readonly ServiceName[] = SERVICES): Promise<void> {
     const pattern = new RegExp(`serves version ${this.version}\\b`, "g");
-    await this.logs(pattern, { count: this.targets.length * this.#processes });
+    const targets = this.targets.length / SERVICES.length * services.length;
+    await this.logs(pattern, { count: targets * this.#processes });
   }
 
   /**
@@ -249,7 +270,7 @@ export class Installation implements AsyncDisposable {
     const since = this.signal("SIGHUP");
     const [end] = await this.logs(/\breloaded\b|\breload (?:refused|undone).*/g, { since });
     if (end !== "reloaded") throw new Error(`Cannot reload: ${end}`);
-    await this.serves();
+    await this.serves(options.services);
   }
 
   /** Upgrades the master together with a good next version, and waits until that serves. */

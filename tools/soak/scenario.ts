@@ -49,6 +49,11 @@ export interface Scenario {
   /** Does it, from the time on when the load flows. */
   act(stage: Stage): Promise<void>;
   /**
+   * Changes to a version that serves, where `act` ends with another one. Not done before another scenario, in which
+   * that is done as well.
+   */
+  mend?(installation: Installation): Promise<void>;
+  /**
    * Says what was done.
    *
    * @param amounts How much of it.
@@ -117,9 +122,13 @@ interface Round {
 }
 
 async function runRound({ scenarios, amounts, round, reports, faults }: Round): Promise<void> {
+  // A reload replaces the services whose version is a new one.
+  const few: Readonly<Record<string, string>> = amounts.changes === "few"
+    ? { "server-reload": "changed" }
+    : {};
   const setup = ({ processes = amounts.processes, settings }: Scenario) => ({
     processes,
-    settings: settings?.(amounts),
+    settings: { ...few, ...settings?.(amounts) },
   });
   await using installation = await Installation.start(setup(scenarios[0]));
   for (const group of byLoad(scenarios)) {
@@ -144,6 +153,7 @@ async function runRound({ scenarios, amounts, round, reports, faults }: Round): 
           counted: (more) => void reports.push(...more),
         });
         if (scenario.stops) break;
+        if (scenario === scenarios.at(-1)) await scenario.mend?.(installation);
         if (installation.masterPid === master) await holdsAsBefore(installation, descriptors);
         const progress = await load.count();
         if (progress.lost > lost) fault(`${progress.lost - lost} requests lost`);

@@ -6,7 +6,7 @@
  * @module
  */
 import { SEVERAL } from "../amounts.ts";
-import { type ServiceName, SERVICES } from "../installation.ts";
+import { type Installation, type ServiceName, SERVICES } from "../installation.ts";
 import type { Scenario, Stage } from "../scenario.ts";
 import type { Behaviour } from "../servers/behaviour.ts";
 
@@ -30,7 +30,7 @@ const BAD: readonly Bad[] = [
 ];
 
 /** All of a service's processes may be bad, or those of all services. */
-function badServices(round: number): readonly ServiceName[] {
+function badServices({ round }: Stage): readonly ServiceName[] {
   return round % 2 === 0 ? SERVICES : [SERVICES[((round - 1) / 2) % SERVICES.length]];
 }
 
@@ -45,26 +45,31 @@ function settingsOf({ behave }: Bad): NonNullable<Scenario["settings"]> {
   });
 }
 
-async function tryReload({ installation, round }: Stage, bad: Bad) {
-  const names = badServices(round);
-  installation.writeVersion({ behave: behaviours(names, bad.behave) });
+/** Where few services change, the first of the bad versions is one of all services, and each other is one of one service. */
+function fewServices(bad: Bad): readonly ServiceName[] {
+  const index = BAD.indexOf(bad);
+  return index === 0 ? SERVICES : [SERVICES[index % SERVICES.length]];
+}
+
+async function tryReload(stage: Stage, bad: Bad) {
+  const { installation, amounts: { changes } } = stage;
+  const names = changes === "few" ? fewServices(bad) : badServices(stage);
+  const services = changes === "few" ? names : SERVICES;
+  installation.writeVersion({ behave: behaviours(names, bad.behave), services });
   const since = installation.signal("SIGHUP");
   for (const name of names) {
     await installation.logs(new RegExp(`reload rolled back for ${name}\\.cf: `, "g"), { since });
   }
-  // The mistake is mended at once, and the next reload goes well.
-  await installation.reload();
 }
 
-async function tryUpgrade({ installation, fault, round }: Stage, bad: Bad) {
-  const names = badServices(round);
+async function tryUpgrade(stage: Stage, bad: Bad) {
+  const { installation, fault } = stage, names = badServices(stage);
   const old = installation.masterPid;
   installation.writeVersion({ behave: behaviours(names, bad.behave) });
   const since = installation.signal("SIGUSR2");
   const end = await installation.upgradeEnds(old, since);
   if (end !== "failed") fault(`an upgrade to a version that is bad in ${names} has ${end}`);
   if (installation.masterPid !== old) fault("another master than before");
-  await installation.upgrade();
 }
 
 /** A reload to each bad version. */
@@ -75,6 +80,8 @@ export const badReloads: readonly Scenario[] = BAD.map((bad) => ({
   processes: bad.processes,
   rounds: ({ badVersions }) => badVersions,
   act: (stage) => tryReload(stage, bad),
+  // The mistake is mended at once, and the next reload goes well.
+  mend: (installation: Installation) => installation.reload(),
 }));
 
 /** An upgrade to each bad version. */
@@ -85,4 +92,5 @@ export const badUpgrades: readonly Scenario[] = BAD.map((bad) => ({
   processes: bad.processes,
   rounds: ({ badVersions }) => badVersions,
   act: (stage) => tryUpgrade(stage, bad),
+  mend: (installation: Installation) => installation.upgrade(),
 }));

@@ -59,7 +59,8 @@ export const listeners: Scenario = {
       const place = count % 2 === 0 ? site.port() : site.socket(`added-${count}`);
       const text = typeof place === "number" ? `127.0.0.1:${place}` : place;
       const target = addedTarget(service, place);
-      const reloaded = installation.reload({ added: { service, address: text } });
+      const services = amounts.changes === "few" ? [service] : SERVICES;
+      const reloaded = installation.reload({ added: { service, address: text }, services });
       // It is there before those are ready who will serve it.
       const listens = eventually(async () => !await isRefused(place), {
         what: `${text} to listen`,
@@ -76,7 +77,7 @@ export const listeners: Scenario = {
       } finally {
         await Promise.all([askers.stop(), listens]);
       }
-      await installation.reload();
+      await installation.reload({ services });
       // The processes that served it may still be ending.
       await eventually(() => isRefused(place), { what: `the end of ${text}`, withinMs: CLOSE_MS })
         .catch((error) => fault(error.message));

@@ -4,6 +4,7 @@
  * @module
  */
 import { SEVERAL } from "../amounts.ts";
+import { SERVICES } from "../installation.ts";
 import type { Scenario, Stage } from "../scenario.ts";
 import { Watch } from "../watch.ts";
 
@@ -35,8 +36,8 @@ export const upgrade: Scenario = {
 };
 
 /** Whatever came of two things at the same time, both must be possible afterwards. */
-async function worksOn({ installation }: Stage): Promise<void> {
-  await installation.reload();
+async function worksOn({ installation, amounts }: Stage): Promise<void> {
+  await installation.reload({ services: amounts.changes === "few" ? ["http"] : SERVICES });
   await installation.upgrade();
 }
 
