@@ -1,47 +1,58 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
-import { MODES, pidIn, Site } from "../support/master.ts";
+import { type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: the connection after a SIGKILL of the only process is answered by another`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode, service: port });
-    const master = await site.start();
-    let [pid] = await master.serving("a.cf", 1);
-    for (let round = 0; round < 2; round++) {
-      Deno.kill(pid, "SIGKILL");
-      using client = await greeted(port);
-      assertNotEquals(pidIn(client), pid);
-      pid = pidIn(client);
-      assertEquals(await client.ask("echo served"), "served");
-    }
-    assertEquals(master.logged(/a\.cf: process \d+ ended after \S+ \S+: signal SIGKILL/), 2);
-    assertEquals(await master.serving("a.cf", 1), [pid]);
-    await master.stop();
+Deno.test("both modes: the connection after a SIGKILL of the only process is answered by another, and a process that ends by itself is replaced, its exit code logged", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const killed = { file: `${mode}_killed.cf`, port: site.port() };
+    const ending = { file: `${mode}_ending.cf`, port: site.port() };
+    for (const { file, port } of [killed, ending]) site.serve(file, { mode, service: port });
+    return { killed, ending };
   });
+  const master = await site.start();
+  await Promise.all(services.flatMap(({ killed, ending }) => [
+    isAnsweredByAnother(master, killed),
+    isReplaced(master, ending),
+  ]));
+  await master.stop();
+});
 
-  Deno.test(`${mode} mode: a process that ends by itself is replaced, and its exit code is logged`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode, service: port });
-    const master = await site.start();
-    using first = await greeted(port);
-    await first.write("exit 3\n");
-    assertEquals(await first.ending(), "end of file");
-    using second = await greeted(port);
-    assertNotEquals(pidIn(second), pidIn(first));
-    second.close();
-    await master.logs(new RegExp(`process ${pidIn(first)} ended after \\S+ \\S+: exit code 3`));
-    await master.stop();
-  });
+interface Service {
+  readonly file: string;
+  readonly port: number;
+}
+
+async function isAnsweredByAnother(master: Master, { file, port }: Service): Promise<void> {
+  let [pid] = await master.serving(file, 1);
+  for (let round = 0; round < 2; round++) {
+    Deno.kill(pid, "SIGKILL");
+    using client = await greeted(port);
+    assertNotEquals(pidIn(client), pid);
+    pid = pidIn(client);
+    assertEquals(await client.ask("echo served"), "served");
+  }
+  const death = new RegExp(`${file}: process \\d+ ended after \\S+ \\S+: signal SIGKILL`);
+  assertEquals(master.logged(death), 2);
+  assertEquals(await master.serving(file, 1), [pid]);
+}
+
+async function isReplaced(master: Master, { port }: Service): Promise<void> {
+  using first = await greeted(port);
+  await first.write("exit 3\n");
+  assertEquals(await first.ending(), "end of file");
+  using second = await greeted(port);
+  assertNotEquals(pidIn(second), pidIn(first));
+  second.close();
+  await master.logs(new RegExp(`process ${pidIn(first)} ended after \\S+ \\S+: exit code 3`));
 }
 
 Deno.test("after many deaths a service has exactly as many processes as before", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-proc-count": 3 });
-  site.serve("b.cf", { mode: "aio", service: site.port(), "server-proc-count": 1 });
+  serveSmall(site, "a.cf", site.port(), { "server-proc-count": 3 });
+  serveSmall(site, "b.cf", site.port(), { "server-proc-count": 1 });
   const master = await site.start();
   const others = await master.serving("b.cf", 1);
   const seen = new Set<number>();
@@ -70,7 +81,7 @@ Deno.test("with server-backoff-max = 0 a program that ends at once is started ev
     "server-backoff-max": "0",
     "server-service": `127.0.0.1:${site.port()}`,
   });
-  site.serve("good.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "good.cf", port);
   const master = await site.start();
   using client = await greeted(port);
   const death = /bad\.cf: process \d+ ended after \S+ \S+: exit code 1/;
