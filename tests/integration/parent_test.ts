@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { Master, MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
-import { gone, isRunning } from "../support/peers.ts";
+import { gone, isRunning, serveSmall } from "../support/peers.ts";
 import type { TestProcess } from "../support/processes.ts";
 import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
@@ -75,7 +75,7 @@ for (const [index, [name, parent]] of Object.entries(PARENTS).entries()) {
   Deno.test(`under ${name} a master can be replaced again and again, and everything ends with the last one`, async () => {
     await using site = new Site();
     const port = site.port();
-    site.serve("a.cf", { mode: "coroutine", service: port });
+    serveSmall(site, "a.cf", port);
     const master = await Child.start(site, parent);
     let before = 0;
     const replacements = index === 0 ? REPLACEMENTS.first : REPLACEMENTS.others;
@@ -106,7 +106,7 @@ const [[, parent]] = Object.entries(PARENTS);
 
 Deno.test("a parent learns how the last master has ended", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const master = await Child.start(site, parent);
   await master.replace();
   const between = master.pid;
@@ -120,7 +120,8 @@ Deno.test("a parent learns how the last master has ended", async () => {
 Deno.test("a parent need not wait for clients when the new master is killed after a reload", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  // Its old process would wait for the client for an hour.
+  serveSmall(site, "a.cf", port, { "server-stop-on-softstop-after": 3_600 });
   const master = await Child.start(site, parent);
   using _kept = await greeted(port);
   await master.upgrade();
@@ -151,7 +152,7 @@ Deno.test("under a parent, too, the old master goes on when the new one is kille
 Deno.test("a master whose starter is gone ends when its servers have finished after an upgrade", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  serveSmall(site, "a.cf", port);
   const args = ["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"];
   // As a control script starts it.
   const starter = site.execute([
