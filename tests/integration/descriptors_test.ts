@@ -71,26 +71,48 @@ Deno.test("a server starts with 0, 1, 2 and its worker socket, whatever its mast
   await master.stop();
 });
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: a server has its own listeners and no others, not to be inherited further`, async () => {
-    await using site = new Site();
-    const own = [site.port(), site.port()], other = site.port();
-    const service = own.map((port) => `127.0.0.1:${port}`).join(",");
-    site.serve("a.cf", { mode, service });
-    site.serve("b.cf", { mode, service: other });
-    const master = await site.start();
-    const [[pid]] = await Promise.all([master.serving("a.cf", 1), master.serving("b.cf", 1)]);
+Deno.test("both modes: a server has its own listeners and no others, not to be inherited further, and a listener stays non-blocking, however often processes are started and killed", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => {
+    const own = [site.port(), site.port()], file = `${mode}.cf`;
+    site.serve(file, { mode, service: own.map((port) => `127.0.0.1:${port}`).join(",") });
+    return { file, own };
+  });
+  const master = await site.start();
+  for (const { file, own } of services) {
+    const [pid] = await master.serving(file, 1);
     // Its services are registered, and it has closed what it needs no more.
     (await greeted(own[1])).close();
     const found = [...descriptorsOf(pid)];
+    const socketOf = (port: number) => `socket:[${listenerInode(port)}]`;
     for (const port of own) {
-      const target = `socket:[${listenerInode(port)}]`;
-      assertEquals(found.filter(([, it]) => it === target).length, 1, `${port}`);
+      assertEquals(found.filter(([, it]) => it === socketOf(port)).length, 1, `${file} ${port}`);
     }
-    assert(!found.some(([, it]) => it === `socket:[${listenerInode(other)}]`));
-    assertEquals(found.filter(([fd]) => fd > 2 && isInheritable(fd, pid)), []);
-    await master.stop();
-  });
+    const others = services.filter((other) => other.file !== file).flatMap(({ own }) => own);
+    for (const port of others) {
+      assert(listenerInode(port) !== undefined);
+      assert(!found.some(([, it]) => it === socketOf(port)), `${file} ${port}`);
+    }
+    assertEquals(found.filter(([fd]) => fd > 2 && isInheritable(fd, pid)), [], file);
+  }
+
+  await isNonBlocking(master, services[MODES.indexOf("coroutine")].own[0]);
+  await master.stop();
+});
+
+/** Fails unless a listener stays non-blocking, however often processes are started and killed. */
+async function isNonBlocking(master: Master, port: number): Promise<void> {
+  const target = `socket:[${listenerInode(port)}]`;
+  const fd = [...descriptorsOf(master.pid)].find(([, it]) => it === target)![0];
+  for (let round = 0; round < 3; round++) {
+    using client = await greeted(port);
+    assert(flagsOf(fd, master.pid).nonblocking);
+    Deno.kill(pidIn(client), "SIGKILL");
+    await client.ending();
+  }
+  await master.reload();
+  (await greeted(port)).close();
+  assert(flagsOf(fd, master.pid).nonblocking);
 }
 
 /** Whether a program that the process starts would get the descriptor; false for one that is gone. */
@@ -103,26 +125,7 @@ function isInheritable(fd: number, pid: number): boolean {
   }
 }
 
-Deno.test("a listener stays non-blocking, however often processes are started and killed", async () => {
-  await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start();
-  const target = `socket:[${listenerInode(port)}]`;
-  const fd = [...descriptorsOf(master.pid)].find(([, it]) => it === target)![0];
-  for (let round = 0; round < 3; round++) {
-    using client = await greeted(port);
-    assert(flagsOf(fd, master.pid).nonblocking);
-    Deno.kill(pidIn(client), "SIGKILL");
-    await client.ending();
-  }
-  await master.reload();
-  (await greeted(port)).close();
-  assert(flagsOf(fd, master.pid).nonblocking);
-  await master.stop();
-});
-
-Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as many descriptors as before`, async () => {
+Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads and refused ones, a master has as many descriptors as before`, async () => {
   await using site = new Site();
   const settings = listing(site);
   const restless = { ...listing(site), "server-backoff-max": 0 };
@@ -133,6 +136,11 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as man
   const isSettled = () => master.servers().length === 1;
   await eventually(isSettled, { what: "one process" });
   const before = kindsOf(master.pid);
+
+  site.serve("c.cf", { mode: "aio", service: `${site.socket("c")},127.0.0.1:${site.busyPort()}` });
+  for (let count = 0; count < 3; count++) await master.reloadRefused();
+  await assertAsBefore(master.pid, before);
+  site.remove("c.cf");
 
   site.write("b.cf", { ...restless, "server-proc-count": CROWD });
   await master.reload();
@@ -154,38 +162,29 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads a master has as man
   await master.stop();
 });
 
-Deno.test("a refused reload leaves no descriptor open in the master", async () => {
+Deno.test("a program that a server with FFI or without starts inherits neither its worker socket nor its listeners", async () => {
   await using site = new Site();
-  const port = site.port();
-  site.serve("a.cf", { mode: "aio", service: port });
-  const master = await site.start();
-  await master.serving("a.cf", 1);
-  const before = kindsOf(master.pid);
-  site.serve("b.cf", { mode: "aio", service: `${site.socket("b")},127.0.0.1:${site.busyPort()}` });
-  for (let count = 0; count < 3; count++) await master.reloadRefused();
-  await assertAsBefore(master.pid, before);
-  await master.stop();
-});
-
-for (const [how, permissions] of [["with", "all"], ["without", "--allow-run=/bin/sh"]] as const) {
-  Deno.test(`a program that a server ${how} FFI starts inherits neither its worker socket nor its listeners`, async () => {
-    await using site = new Site();
+  const services = { with: "all", without: "--allow-run=/bin/sh" };
+  const ports = Object.entries(services).map(([how, permissions]) => {
     const port = site.port();
-    site.write("a.cf", {
+    site.write(`${how}.cf`, {
       "server-command": site.server("starting"),
-      "server-service": `127.0.0.1:${port} ${site.socket("a")}`,
+      "server-service": `127.0.0.1:${port} ${site.socket(how)}`,
       "server-permissions": permissions,
     });
-    const master = await site.start();
-    await master.logs(/started before: none$/m);
-    await master.logs(/a\.cf: ready/);
-    await servedOnce(port);
-    await master.logs(/started while serving: none$/m);
-    // Without FFI a module can't be kept from its inheritance before the main function runs.
-    if (permissions === "all") await master.logs(/started at import: none$/m);
-    await master.stop();
+    return port;
   });
-}
+  const master = await site.start();
+  for (const [index, how] of Object.keys(services).entries()) {
+    await master.logs(new RegExp(` ${how}\\[\\d+\\] started before: none$`, "m"));
+    await master.logs(new RegExp(`${how}\\.cf: ready`));
+    await servedOnce(ports[index]);
+    await master.logs(new RegExp(` ${how}\\[\\d+\\] started while serving: none$`, "m"));
+  }
+  // Without FFI a module can't be kept from its inheritance before the main function runs.
+  await master.logs(/ with\[\d+\] started at import: none$/m);
+  await master.stop();
+});
 
 async function servedOnce(port: number): Promise<void> {
   using conn = await Deno.connect({ hostname: "127.0.0.1", port });
