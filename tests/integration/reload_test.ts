@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Client, Clients, greeted, isRefused } from "../support/client.ts";
 import { answering, MODES, pidIn, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { listenerInode } from "../support/proc.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -98,12 +99,12 @@ Deno.test("a reload keeps the listeners that are named again, opens new ones and
 
 Deno.test("a reload starts and stops processes until there are as many as the file asks for", async () => {
   await using site = new Site();
-  const settings = { mode: "coroutine", service: site.port() } as const;
-  site.serve("a.cf", { ...settings, "server-proc-count": 1 });
+  const service = site.port();
+  serveSmall(site, "a.cf", service, { "server-proc-count": 1 });
   const master = await site.start();
   let old = await master.serving("a.cf", 1);
   for (const count of [3, 2, 0, 1]) {
-    site.serve("a.cf", { ...settings, "server-proc-count": count });
+    serveSmall(site, "a.cf", service, { "server-proc-count": count });
     await master.reload();
     await master.reaps(old);
     old = await master.serving("a.cf", count);
@@ -159,11 +160,11 @@ Deno.test("an old process serves while the new ones only die, and until those of
 Deno.test("a hundred SIGHUPs in a burst end in the right state", async () => {
   await using site = new Site();
   const port = site.port();
-  const settings = { mode: "coroutine", service: port, "server-proc-count": 2 } as const;
-  site.serve("a.cf", { ...settings, own: "first" });
+  const settings = { "server-proc-count": 2 };
+  serveSmall(site, "a.cf", port, { ...settings, own: "first" });
   const master = await site.start();
   const old = await master.serving("a.cf", 2);
-  site.serve("a.cf", { ...settings, own: "last" });
+  serveSmall(site, "a.cf", port, { ...settings, own: "last" });
   let most = 0;
   for (let count = 0; count < 100; count++) {
     master.process.signal("SIGHUP");
@@ -189,7 +190,7 @@ Deno.test("a hundred SIGHUPs in a burst end in the right state", async () => {
 
 Deno.test("a reload takes the master's log to where the shared settings say", async () => {
   await using site = new Site();
-  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  serveSmall(site, "a.cf", site.port());
   const master = await site.start();
   await master.reload();
   assertEquals(master.process.stdout, "");
