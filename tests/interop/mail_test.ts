@@ -222,7 +222,7 @@ Deno.test("the mail system serves clients that others have written", async (t) =
       while (!(await idling.line()).startsWith("+ ")) { /* what the folder has */ }
 
       // Fewer processes than before, which is cheaper.
-      for (const service of ["smtpd", "imapd"]) system.append(service, "server-proc-count = 2");
+      for (const service of ["smtpd", "imapd"]) system.append(service, "server-proc-count = 1");
       const reloaded = system.reload();
       // Each service is replaced when its own new processes serve.
       assertMatch(await nobody.line(), /^-ERR /);
