@@ -2,9 +2,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Client, greeted } from "../support/client.ts";
 import { MODES, pidIn, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 const STORM = 1_000;
+/** In seconds. */
+const HOUR = 3_600;
 
 Deno.test("server-reload = changed leaves a service alone until something of it changes", async () => {
   await using site = new Site();
@@ -19,12 +22,11 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
       "server-command": `deno run -A --config ${project} ${script}`,
       "server-service": `127.0.0.1:${port}`,
       "server-reload": "changed",
-      "server-proc-count": 2,
       own,
     });
   write("first");
   site.write("all.gcf", { shared: "first" });
-  site.serve("b.cf", { mode: "aio", service: other });
+  serveSmall(site, "b.cf", other);
   site.write("other.cf", {
     "server-command": "sh -c 'exec sleep 47'",
     "server-protocol": "libzc",
@@ -32,15 +34,15 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
     "server-reload": "changed",
   });
   const master = await site.start();
-  let pids = await master.serving("a.cf", 2);
+  let pids = await master.serving("a.cf", 1);
   const [always] = await master.serving("b.cf", 1);
   using kept = await greeted(port);
 
   await master.reload();
   await master.reaps(always);
   // It has shown what it is for, and is not replaced at each further reload.
-  site.serve("b.cf", { mode: "aio", service: other, "server-reload": "changed" });
-  assertEquals(await master.serving("a.cf", 2), pids);
+  serveSmall(site, "b.cf", other, { "server-reload": "changed" });
+  assertEquals(await master.serving("a.cf", 1), pids);
   await master.logs(/services: 1 replaced, 2 left alone/);
   // Whatever else that program reads is not known.
   await master.logs(/other\.cf: left alone by the files of its command, without what these load/);
@@ -58,11 +60,11 @@ Deno.test("server-reload = changed leaves a service alone until something of it 
   for (const [what, change] of changes) {
     // One that has changed before is left alone again.
     await master.reload();
-    assertEquals(await master.serving("a.cf", 2), pids, `before ${what} has changed`);
+    assertEquals(await master.serving("a.cf", 1), pids, `before ${what} has changed`);
     change();
     await master.reload();
     await master.reaps(pids);
-    pids = await master.serving("a.cf", 2);
+    pids = await master.serving("a.cf", 1);
   }
   using last = await greeted(port);
   assertEquals(await last.ask("setting own"), "second");
@@ -157,7 +159,8 @@ Deno.test("both modes: server-reload-step bounds the processes of a reload, and 
 Deno.test("master-max-generations ends the oldest processes that still drain, and no others", async () => {
   await using site = new Site();
   const port = site.port();
-  site.serve("a.cf", { mode: "coroutine", service: port });
+  // An old process has far more time than the test takes.
+  serveSmall(site, "a.cf", port, { "server-stop-on-softstop-after": HOUR });
   const master = await site.start({ args: ["-master-max-generations", "2"] });
   const clients: (Client & { readonly greeting: string })[] = [];
   try {

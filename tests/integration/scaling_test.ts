@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { Client, greeted } from "../support/client.ts";
 import { example, type Master, MODES, pidIn, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 /** Waits until nothing runs of a service. */
@@ -12,7 +13,7 @@ Deno.test("SIGTTIN and SIGTTOU add and remove a process of each service, until a
   await using site = new Site();
   const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port, "server-proc-count": 1 });
-  site.serve("b.cf", { mode: "aio", service: site.port(), "server-proc-count": 1 });
+  serveSmall(site, "b.cf", site.port(), { "server-proc-count": 1 });
   const master = await site.start();
   const [first] = await master.serving("a.cf", 1);
   await master.serving("b.cf", 1);
